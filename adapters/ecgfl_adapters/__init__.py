@@ -1,0 +1,1 @@
+"""File formats -> `Recording`. Knows nothing of the program that uses it."""

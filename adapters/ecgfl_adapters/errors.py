@@ -1,0 +1,58 @@
+"""What an adapter says when it cannot read a file.
+
+AdapterError
+├── FileMissing         the path does not exist or cannot be opened
+├── FormatUnknown       no adapter recognises the file, or none has that name
+├── FileUnreadable      empty, truncated, corrupt or not what its name says
+├── UnitUnknown         no factor to millivolts, and none given
+├── RateUnknown         no sampling rate, and none given
+├── LeadMissing         the lead asked for is not in the file, or the file holds no ECG
+└── LabelsUnreadable    the beat labels asked for are missing or broken
+"""
+
+from pathlib import Path
+
+
+class AdapterError(ValueError):
+    """A file that cannot become a `Recording`.
+
+    Parameters
+    ----------
+    path : the file in question.
+    problem : what is wrong, with the offending field and value.
+    fix : what a person can do about it.
+    """
+
+    def __init__(self, path: str | Path, problem: str, fix: str) -> None:
+        super().__init__(f"{path}: {problem}. {fix}")
+        self.path = Path(path)
+        self.problem = problem
+        self.fix = fix
+
+
+class FileMissing(AdapterError):
+    pass
+
+
+class FormatUnknown(AdapterError):
+    pass
+
+
+class FileUnreadable(AdapterError):
+    pass
+
+
+class UnitUnknown(AdapterError):
+    pass
+
+
+class RateUnknown(AdapterError):
+    pass
+
+
+class LeadMissing(AdapterError):
+    pass
+
+
+class LabelsUnreadable(AdapterError):
+    pass

@@ -1,0 +1,47 @@
+"""What a file format must offer to take part: see `Adapter`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from ecgfl_adapters.recording import Recording
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """What the person at the command line knows better than the file.
+
+    leads : names of the leads to keep, in this order; empty keeps every ECG lead of the file.
+    fs : sampling rate in hertz, for files that do not state one.
+    units : unit of the samples ("mV", "uV", "V", "nV" or "adc:GAIN[:BASELINE]" with GAIN in ADC units per millivolt),
+        for files that do not state one.
+    labels : None takes the labels found with the file if there are any; "none" takes no labels; otherwise the path of a
+        label file or the suffix of a WFDB annotator ("atr"), whose absence is then an error.
+    """
+
+    leads: tuple[str, ...] = ()
+    fs: float | None = None
+    units: str | None = None
+    labels: str | None = None
+
+
+@runtime_checkable
+class Adapter(Protocol):
+    """One file format. Registered under the entry-point group `ecgfl.adapters`."""
+
+    name: str
+
+    def recognises(self, path: Path) -> bool:
+        """Whether `path` names a recording of this format, by its name and its first bytes. Cheap; never raises on content."""
+        ...
+
+    def read(self, path: Path, options: ReadOptions) -> Recording:
+        """Read one recording. Raises `AdapterError` (and nothing else) when the file cannot be used."""
+        ...
+
+    def write(self, recording: Recording, folder: Path) -> tuple[Path, ...]:
+        """Write signals and labels under `folder`, named after the recording; returns the files, the one to read first.
+
+        Source identifiers are not written. Raises `ValueError` when the format cannot hold the recording.
+        """
+        ...

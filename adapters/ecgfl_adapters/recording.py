@@ -1,0 +1,91 @@
+"""The one shape that every file format is turned into."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Lead:
+    """One ECG lead.
+
+    name : as the file calls it ("MLII", "ECG I", ...).
+    samples : shape (n,), float32, millivolts; NaN where there is no signal.
+    step_mv : the quantisation step of the source in millivolts, more than 0.
+    """
+
+    name: str
+    samples: NDArray[np.float32]
+    step_mv: float
+
+
+class BeatLabel(NamedTuple):
+    """One annotation: the sample at which it stands and its symbol in WFDB's notation ("N", "V", "[", ...)."""
+
+    sample: int
+    symbol: str
+
+
+class Gap(NamedTuple):
+    """Samples [start, stop) in which no lead holds a signal."""
+
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a recording came from. Nothing of this may enter the store as it stands.
+
+    identifiers : whatever the file says about the person or device (name, birth date, id, serial, comments ...).
+    """
+
+    path: Path
+    format: str
+    patient: str
+    start: datetime | None = None
+    identifiers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A continuous time axis with its leads and, where there are any, its beat labels.
+
+    name : the record's name, without folder or suffix.
+    fs : sampling rate in hertz, the same for every lead.
+    leads : at least one; all of the same length.
+    labels : in order of their samples; None when the source has no labels (which is not the same as an empty list).
+    """
+
+    name: str
+    fs: float
+    leads: tuple[Lead, ...]
+    source: Source
+    labels: tuple[BeatLabel, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.fs > 0:
+            raise ValueError(f"sampling rate must be more than 0 Hz, got {self.fs}")
+        if not self.leads:
+            raise ValueError("a recording needs at least one lead")
+        if len({lead.samples.shape for lead in self.leads}) != 1 or self.leads[0].samples.ndim != 1:
+            raise ValueError(f"leads must be one-dimensional and equally long, got {[lead.samples.shape for lead in self.leads]}")
+
+    @property
+    def length(self) -> int:
+        """Samples per lead."""
+        return int(self.leads[0].samples.size)
+
+    @property
+    def seconds(self) -> float:
+        return self.length / self.fs
+
+    def gaps(self) -> tuple[Gap, ...]:
+        """The stretches in which every lead is NaN."""
+        absent = np.logical_and.reduce([np.isnan(lead.samples) for lead in self.leads])
+        edges = np.flatnonzero(np.diff(np.concatenate(([False], absent, [False])).astype(np.int8)))
+        return tuple(Gap(int(start), int(stop)) for start, stop in edges.reshape(-1, 2))

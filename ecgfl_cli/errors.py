@@ -1,0 +1,69 @@
+"""Every way in which ecgfl stops on purpose, and the exit code of each.
+
+EcgflError            1  (never raised itself)
+├── UsageError        2  the command line or a setting is wrong
+├── UnusableInput     3  a file or a store cannot be used; `ecgfl_adapters.errors.AdapterError` ends with this code too
+├── ServerError       4  the coordinator cannot be reached or refused us
+│   ├── ServerUnreachable
+│   └── ServerRefused
+├── PolicyRefused     5  this site's own policy forbids it
+├── HomeInUse         6  another ecgfl holds this home
+└── ModelRejected     7  a model's signature, hash, architecture or weights are not acceptable
+"""
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    DONE = 0
+    BUG = 1
+    USAGE = 2
+    INPUT = 3
+    SERVER = 4
+    POLICY = 5
+    IN_USE = 6
+    MODEL = 7
+    INTERRUPTED = 130
+
+
+class EcgflError(Exception):
+    """An error for a person: what happened (with file, field and value) and what to do now."""
+
+    exit_code = ExitCode.BUG
+
+    def __init__(self, problem: str, fix: str) -> None:
+        super().__init__(f"{problem}. {fix}")
+        self.problem = problem
+        self.fix = fix
+
+
+class UsageError(EcgflError):
+    exit_code = ExitCode.USAGE
+
+
+class UnusableInput(EcgflError):
+    exit_code = ExitCode.INPUT
+
+
+class ServerError(EcgflError):
+    exit_code = ExitCode.SERVER
+
+
+class ServerUnreachable(ServerError):
+    pass
+
+
+class ServerRefused(ServerError):
+    pass
+
+
+class PolicyRefused(EcgflError):
+    exit_code = ExitCode.POLICY
+
+
+class HomeInUse(EcgflError):
+    exit_code = ExitCode.IN_USE
+
+
+class ModelRejected(EcgflError):
+    exit_code = ExitCode.MODEL

@@ -1,0 +1,218 @@
+"""A Flower SuperLink inside this process, of which nothing but the Fleet API can be reached.
+
+The stock SuperLink serves its Control, Runtime and Fleet APIs on one port and starts each run's server code from a bundle
+in a process of its own. Here the Control and Runtime calls are made on Flower's own handlers in memory: they have no
+listener at all, no bundle exists, and a round does not wait for the 3 s and 1 s polls of the stock processes.
+"""
+
+import ecgfl_cli.federation.flower  # noqa: F401, I001  (its settings must precede every import of flwr)
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from cryptography.hazmat.primitives.asymmetric import ec
+from flwr.app import Message
+from flwr.common.constant import NOOP_ACCOUNT_NAME, NOOP_FLWR_AID, SubStatus
+from flwr.proto import message_pb2, runtime_pb2, task_pb2
+from flwr.server.superlink.linkstate import LinkState
+from flwr.supercore.constant import FLWR_IN_MEMORY_DB_NAME, NOOP_FEDERATION_ID, TaskType
+from flwr.supercore.heartbeat import HeartbeatSender
+from flwr.supercore.primitives.asymmetric import public_key_to_bytes
+from flwr.supercore.task_identity import TaskIdentity
+from flwr.superlink.cli.flower_superlink import SuperLinkLifespan
+from flwr.superlink.config_loader import SuperLinkLifespanConfig, load_control_authn_plugin
+from flwr.superlink.grid import HttpGrid
+from flwr.superlink.main import create_app
+from flwr.superlink.servicer.runtime import runtime_handlers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from ecgfl_cli.federation.flower import APPLICATION, HEARTBEAT_SECONDS
+
+FLEET_CALLS = frozenset(
+    f"/v1/fleet/{call}"
+    for call in (
+        "activate-node",
+        "deactivate-node",
+        "send-node-heartbeat",
+        "pull-messages",
+        "push-messages",
+        "get-run",
+        "push-object",
+        "pull-object",
+        "confirm-message-received",
+    )
+)
+"""What a site may call: the Fleet API without node registration and without the download of bundles."""
+
+REPLY_POLL_SECONDS = 0.1
+
+
+class FleetOnly:
+    """ASGI filter: 404 for every path that is not in `FLEET_CALLS`."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] not in FLEET_CALLS:
+            await send({"type": "http.response.start", "status": 404, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+            return
+        await self._app(scope, receive, send)
+
+
+class SuperLink:
+    """The coordinator's end of Flower: a TLS listener for the sites, and runs that are driven from this process.
+
+    Parameters
+    ----------
+    listener : a bound, not yet listening socket.
+    certificate, key : PEM files of the server certificate and its private key.
+    """
+
+    def __init__(self, listener: socket.socket, certificate: Path, key: Path) -> None:
+        config = SuperLinkLifespanConfig(
+            control_address="",
+            health_server_address=None,
+            host="127.0.0.1",
+            port=0,
+            insecure=False,
+            certificates=None,
+            superexec_auth_secret=None,
+            authn_plugin=load_control_authn_plugin(),
+            event_log_plugin=None,
+            fleet_event_log_plugin=None,
+            enable_event_log=False,
+            artifact_provider=None,
+            enable_supernode_auth=True,
+            fleet_api_type="grpc-rere",
+            fleet_api_address=None,
+            simulation=False,
+            ssl_ca_certfile=None,
+            ssl_certfile=None,
+            ssl_keyfile=None,
+            database=FLWR_IN_MEMORY_DB_NAME,
+            isolation="process",  # no executor process: this one drives the runs
+            runtime_dependency_install=False,
+        )
+        app = create_app(config, SuperLinkLifespan)
+        self._state: LinkState = app.state.linkstate_factory.state()
+        self._listener = listener
+        self._server = uvicorn.Server(
+            uvicorn.Config(
+                FleetOnly(app),
+                ssl_certfile=str(certificate),
+                ssl_keyfile=str(key),
+                log_level="error",
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=2,
+            )
+        )
+        self._thread = threading.Thread(target=self._server.run, args=([listener],), name="fleet-api", daemon=True)
+
+    def __enter__(self) -> "SuperLink":
+        self._thread.start()
+        while not self._server.started:
+            if not self._thread.is_alive():
+                raise RuntimeError("the Fleet API's server ended while starting")
+            time.sleep(0.02)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.should_exit = True
+        self._thread.join(timeout=5)
+        self._listener.close()
+
+    def register(self, public_key: ec.EllipticCurvePublicKey, name: str) -> int:
+        """Let the holder of this key take part; returns its node id."""
+        return self._state.create_node(
+            NOOP_FLWR_AID, NOOP_ACCOUNT_NAME, public_key_to_bytes(public_key), HEARTBEAT_SECONDS, name=name
+        )
+
+    def unregister(self, node_id: int) -> None:
+        self._state.delete_node(NOOP_FLWR_AID, node_id)
+
+    def online(self) -> dict[int, str]:
+        """Node id -> site name of the nodes whose heartbeat is in time."""
+        nodes = self._state.get_node_info(owner_aids=[NOOP_FLWR_AID], statuses=["online"])
+        return {node.node_id: node.name for node in nodes}
+
+    @contextlib.contextmanager
+    def run(self) -> Iterator["RunGrid"]:
+        """Open a run and give its grid; the run is over for every site when the block ends, however it ends."""
+        run_id = self._state.create_run(APPLICATION, None, None, {}, NOOP_FEDERATION_ID, None, NOOP_FLWR_AID, TaskType.SERVER_APP)
+        task = self._state.get_tasks(run_ids=[run_id])[0]
+        if self._state.claim_task(task.task_id) is None or not self._state.activate_task(task.task_id):
+            raise RuntimeError(f"run {run_id} could not be started in this process's own SuperLink")
+        TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = task.task_id, run_id, self._state.get_node_id()
+        heartbeat = HeartbeatSender(lambda: self._state.acknowledge_task_heartbeat(task.task_id))
+        heartbeat.start()
+        outcome = SubStatus.FAILED
+        try:
+            yield RunGrid(_Runtime(self._state, task), run_id)
+            outcome = SubStatus.COMPLETED
+        finally:
+            heartbeat.stop()
+            self._state.finish_task(task.task_id, outcome, "")
+
+
+class _Runtime:
+    """Flower's Runtime API called in memory; the methods that `HttpGrid` uses, under its names."""
+
+    def __init__(self, state: LinkState, task: task_pb2.Task) -> None:
+        self._state, self._task = state, task
+
+    def GetNodes(self, request: runtime_pb2.GetNodesRequest) -> runtime_pb2.GetNodesResponse:  # noqa: N802
+        return runtime_handlers.get_nodes(request, self._state, self._task)
+
+    def PushMessages(self, request: runtime_pb2.PushAppMessagesRequest) -> runtime_pb2.PushAppMessagesResponse:  # noqa: N802
+        return runtime_handlers.push_messages(request, self._state, self._task)
+
+    def PullMessages(self, request: runtime_pb2.PullAppMessagesRequest) -> runtime_pb2.PullAppMessagesResponse:  # noqa: N802
+        return runtime_handlers.pull_messages(request, self._state, self._task)
+
+    def PushObject(self, request: message_pb2.PushObjectRequest) -> message_pb2.PushObjectResponse:  # noqa: N802
+        return runtime_handlers.push_object(request, self._state, self._task)
+
+    def PullObject(self, request: message_pb2.PullObjectRequest) -> message_pb2.PullObjectResponse:  # noqa: N802
+        return runtime_handlers.pull_object(request, self._state, self._task)
+
+    def ConfirmMessageReceived(  # noqa: N802
+        self, request: message_pb2.ConfirmMessageReceivedRequest
+    ) -> message_pb2.ConfirmMessageReceivedResponse:
+        return runtime_handlers.confirm_message_received(request, self._state, self._task)
+
+
+class RunGrid(HttpGrid):
+    """Flower's grid of one run, over memory instead of HTTP, which looks for replies ten times a second."""
+
+    def __init__(self, runtime: _Runtime, run_id: int) -> None:
+        super().__init__(token="in-memory")
+        self._client: Any = runtime
+        self.run_id = run_id
+        self.set_run(runtime._state.get_run_info(run_ids=[run_id])[0])
+        self.on_wait: Callable[[], None] = lambda: None
+
+    def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Message]:
+        """Send, and collect the replies until all are there or `timeout` seconds have passed.
+
+        `on_wait` is called between two looks and may end the wait by raising.
+        """
+        waiting = set(self.push_messages(messages))
+        deadline = None if timeout is None else time.monotonic() + timeout
+        replies: list[Message] = []
+        while waiting and (deadline is None or time.monotonic() < deadline):
+            arrived = list(self.pull_messages(waiting))
+            replies += arrived
+            waiting -= {message.metadata.reply_to_message_id for message in arrived}
+            if waiting and not arrived:
+                self.on_wait()
+                time.sleep(REPLY_POLL_SECONDS)
+        return replies

@@ -10,7 +10,24 @@ AdapterError
 └── LabelsUnreadable    the beat labels asked for are missing or broken
 """
 
+import struct
 from pathlib import Path
+
+LIBRARY_ERRORS: tuple[type[Exception], ...] = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    ImportError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
+"""What format libraries raise on broken files. A fault of the file, not of the program: becomes `FileUnreadable`."""
 
 
 class AdapterError(ValueError):

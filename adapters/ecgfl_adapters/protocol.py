@@ -17,12 +17,15 @@ class ReadOptions:
         for files that do not state one.
     labels : None takes the labels found with the file if there are any; "none" takes no labels; otherwise the path of a
         label file or the suffix of a WFDB annotator ("atr"), whose absence is then an error.
+    assume_wfdb_gain : read an uncalibrated WFDB signal (gain 0) with WFDB's default gain instead of refusing it; for uses
+        in which the scale cancels out.
     """
 
     leads: tuple[str, ...] = ()
     fs: float | None = None
     units: str | None = None
     labels: str | None = None
+    assume_wfdb_gain: bool = False
 
 
 @runtime_checkable

@@ -1,0 +1,173 @@
+"""Finding the adapter for a file, and the recordings in a folder. Format libraries are loaded only when a file is read."""
+
+import logging
+import os
+from collections.abc import Iterable
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import NamedTuple
+
+from ecgfl_adapters.errors import LIBRARY_ERRORS, AdapterError, FileMissing, FileUnreadable, FormatUnknown
+from ecgfl_adapters.protocol import Adapter, ReadOptions
+from ecgfl_adapters.recording import Recording
+
+GROUP = "ecgfl.adapters"
+_LAST = ("wfdb", "edf", "csv")
+"""Asked last, in this order: an adapter that a site installed for its own files goes first, plain text comes last."""
+
+_log = logging.getLogger(__name__)
+
+
+class Installed(NamedTuple):
+    """Adapters by name, in the order in which they are asked, and what is wrong with the ones that could not be loaded."""
+
+    adapters: dict[str, Adapter]
+    broken: dict[str, str]
+
+
+class Found(NamedTuple):
+    """What `find_recordings` found: one path a recording, and the files in folders that no adapter recognises."""
+
+    recordings: list[Path]
+    skipped: list[Path]
+
+
+def installed() -> Installed:
+    """Every adapter registered under the entry-point group `ecgfl.adapters`. One that is broken does not harm the others."""
+    return _installed()
+
+
+def adapters() -> dict[str, Adapter]:
+    """Every adapter that works, by name. Broken ones are named in a log warning; see `installed`."""
+    return _installed().adapters
+
+
+def adapter_for(path: Path, format: str = "auto") -> Adapter:
+    """The adapter named `format`, or with "auto" the first that recognises `path`.
+
+    Raises `FileMissing` when there is no such file and `FormatUnknown` when there is no such adapter.
+    """
+    known = _installed()
+    if format != "auto":
+        if format in known.adapters:
+            return known.adapters[format]
+        why = f" ({known.broken[format]})" if format in known.broken else ""
+        raise FormatUnknown(
+            path, f"no adapter is named {format!r}{why}", f"Give --format auto or one of {', '.join(known.adapters)}"
+        )
+    found = _recognised_by(path)
+    if found is not None:
+        return found
+    if not path.exists():
+        raise FileMissing(path, "does not exist", "Check the path; a WFDB record is named by its .hea file")
+    kind = "is a folder" if path.is_dir() else "no adapter recognises the file"
+    kind += f" (there is no {path.with_suffix('.hea').name} beside it)" if path.suffix == ".dat" else ""
+    raise FormatUnknown(path, kind, f"Give a recording, or its format with --format {'|'.join(known.adapters)}")
+
+
+def read(path: Path, format: str = "auto", options: ReadOptions | None = None) -> Recording:
+    """Read one recording in any format. Raises `AdapterError`, whatever the format's library may raise."""
+    adapter = adapter_for(path, format)
+    try:
+        return adapter.read(path, options or ReadOptions())
+    except AdapterError:
+        raise
+    except LIBRARY_ERRORS as error:
+        raise FileUnreadable(
+            path,
+            f"the {adapter.name} reader failed with {type(error).__name__}: {error}",
+            "Check that the file opens in its own software, and export it again",
+        ) from error
+
+
+def find_recordings(paths: Iterable[Path]) -> Found:
+    """One path for each recording among `paths`, files and folders, in a fixed order and each once.
+
+    Folders are searched with all that is below them, without hidden files. A file named outright is kept even if it is unknown or
+    does not exist, so that reading it says why; signal, segment and label files of a recording are left out.
+    """
+    recordings: dict[Path, None] = {}
+    skipped: dict[Path, None] = {}
+    for path in paths:
+        if path.is_dir():
+            files = _files_below(path)
+            companions = _companions(files)
+            for file in files:
+                if file in companions:
+                    continue
+                target = recordings if _recognised_by(file) is not None else skipped
+                target[_header_of(file)] = None
+        elif not _belongs_to_a_record(path):
+            recordings[_header_of(path)] = None
+    return Found(list(recordings), list(skipped))
+
+
+@cache
+def _installed() -> Installed:
+    working: dict[str, Adapter] = {}
+    broken: dict[str, str] = {}
+    points = sorted(
+        entry_points(group=GROUP), key=lambda point: (_LAST.index(point.name) if point.name in _LAST else -1, point.name)
+    )
+    for point in points:
+        try:
+            adapter = point.load()()
+        except LIBRARY_ERRORS as error:
+            broken[point.name] = f"{point.value} cannot be loaded: {type(error).__name__}: {error}"
+        else:
+            if isinstance(adapter, Adapter):
+                working[point.name] = adapter
+            else:
+                broken[point.name] = f"{point.value} is no adapter: it lacks name, recognises, read or write"
+    for name, problem in broken.items():
+        _log.warning("adapter %r is left out: %s", name, problem)
+    return Installed(working, broken)
+
+
+def _recognised_by(path: Path) -> Adapter | None:
+    for name, adapter in _installed().adapters.items():
+        try:
+            if adapter.recognises(path):
+                return adapter
+        except LIBRARY_ERRORS as error:
+            _log.warning("adapter %r failed on %s: %s: %s", name, path, type(error).__name__, error)
+    return None
+
+
+def _files_below(folder: Path) -> list[Path]:
+    found = []
+    for root, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [Path(root) / name for name in sorted(files) if not name.startswith(".")]
+    return found
+
+
+def _companions(files: list[Path]) -> set[Path]:
+    """Signal files, segment headers and label files of the recordings among `files`."""
+    from ecgfl_adapters.csv_file import is_label_file
+    from ecgfl_adapters.wfdb_header import referenced_files
+
+    headers = {file for file in files if file.suffix == ".hea"}
+    companions = {header.with_name(name) for header in headers for name in referenced_files(header)}
+    companions |= {file for file in files if is_label_file(file)}
+    return companions | {file for file in files if _belongs_to_a_record(file)}
+
+
+def _belongs_to_a_record(path: Path) -> bool:
+    """Whether `path` is an annotation file beside its WFDB header, or a label file."""
+    from ecgfl_adapters.csv_file import CsvAdapter, is_label_file
+
+    if is_label_file(path):
+        return path.is_file()
+    known = {".hea", ".dat", ".edf", ".bdf"}
+    beside = path.with_suffix(".hea")
+    return path.suffix not in known | {""} and path.is_file() and beside.is_file() and not CsvAdapter().recognises(path)
+
+
+def _header_of(path: Path) -> Path:
+    """The .hea file where `path` names a WFDB record in another way."""
+    for candidate in (path.with_suffix(".hea") if path.suffix == ".dat" else path, path.with_name(f"{path.name}.hea")):
+        if candidate != path and candidate.is_file() and (path.suffix == ".dat" or not path.exists()):
+            return candidate
+    return path

@@ -1,0 +1,192 @@
+"""EDF and BDF headers, checked strictly before the samples are touched.
+
+Specification: https://www.edfplus.info/specs/edf.html and https://www.edfplus.info/specs/edfplus.html
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from ecgfl_adapters.errors import FileUnreadable
+
+EDF_MAGIC = b"0       "
+BDF_MAGIC = b"\xffBIOSEMI"
+_FIXED = 256
+_EXPORT_AGAIN = "Copy the file again, or export it again from the recorder's software"
+_SIGNAL_FIELDS = (
+    ("label", 16),
+    ("transducer", 80),
+    ("dimension", 8),
+    ("physical_min", 8),
+    ("physical_max", 8),
+    ("digital_min", 8),
+    ("digital_max", 8),
+    ("prefiltering", 80),
+    ("samples", 8),
+    ("reserved", 32),
+)
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One signal header. `samples` counts those of one data record."""
+
+    label: str
+    dimension: str
+    physical_min: float
+    physical_max: float
+    digital_min: int
+    digital_max: int
+    samples: int
+
+    @property
+    def is_annotations(self) -> bool:
+        return self.label in {"EDF Annotations", "BDF Annotations"}
+
+    @property
+    def gain(self) -> float:
+        """Physical units per digital unit; negative where the file stores the signal inverted."""
+        return (self.physical_max - self.physical_min) / (self.digital_max - self.digital_min)
+
+
+@dataclass(frozen=True)
+class Header:
+    """What an EDF or BDF file says about itself; `duration` of a data record in seconds."""
+
+    is_bdf: bool
+    patient: str
+    recording: str
+    start: datetime | None
+    size: int
+    records: int
+    duration: float
+    channels: tuple[Channel, ...]
+
+    @property
+    def sample_bytes(self) -> int:
+        return 3 if self.is_bdf else 2
+
+    @property
+    def record_bytes(self) -> int:
+        return self.sample_bytes * sum(channel.samples for channel in self.channels)
+
+
+def parse_header(path: Path, raw: bytes) -> Header:
+    """The header of `raw`, a whole file. Raises `FileUnreadable`, naming the field, its value and what was expected."""
+    if len(raw) < _FIXED:
+        raise FileUnreadable(path, f"{len(raw)} bytes, less than the {_FIXED} of an EDF header", _EXPORT_AGAIN)
+    if raw[:8] not in {EDF_MAGIC, BDF_MAGIC}:
+        raise FileUnreadable(
+            path, f"version field is {raw[:8]!r}: neither EDF nor BDF", "Give the format with --format, or convert it"
+        )
+    count = _whole(path, "number of signals", raw[252:256])
+    size = _whole(path, "header size", raw[184:192])
+    if count < 1 or size != _FIXED * (count + 1):
+        raise FileUnreadable(
+            path, f"header size {size} does not fit {count} signals (expected {_FIXED * (count + 1)})", _EXPORT_AGAIN
+        )
+    if len(raw) < size:
+        raise FileUnreadable(path, f"{len(raw)} bytes, but the header alone has {size}", _EXPORT_AGAIN)
+    header = Header(
+        is_bdf=raw[:8] == BDF_MAGIC,
+        patient=_text(raw[8:88]),
+        recording=_text(raw[88:168]),
+        start=_start(_text(raw[168:176]), _text(raw[176:184])),
+        size=size,
+        records=_whole(path, "number of data records", raw[236:244]),
+        duration=_number(path, "duration of a data record", raw[244:252]),
+        channels=_channels(path, raw, count),
+    )
+    _check(path, header, len(raw))
+    return header
+
+
+def _check(path: Path, header: Header, actual: int) -> None:
+    if header.records < 1:
+        raise FileUnreadable(
+            path,
+            f"number of data records is {header.records} (-1: still being recorded)",
+            "Wait until the recorder has closed the file, or export the recording again",
+        )
+    for channel in header.channels:
+        if channel.samples < 1:
+            raise FileUnreadable(path, f"channel {channel.label!r} has {channel.samples} samples a data record", _EXPORT_AGAIN)
+        if channel.digital_min >= channel.digital_max:
+            raise FileUnreadable(
+                path,
+                f"channel {channel.label!r} has digital minimum {channel.digital_min} and maximum {channel.digital_max}",
+                _EXPORT_AGAIN,
+            )
+        if channel.physical_min == channel.physical_max:
+            raise FileUnreadable(
+                path, f"channel {channel.label!r} has physical minimum and maximum {channel.physical_min:g}", _EXPORT_AGAIN
+            )
+    expected = header.size + header.records * header.record_bytes
+    if actual != expected:
+        raise FileUnreadable(
+            path, f"{actual} bytes, but the header states {header.records} data records, which is {expected} bytes", _EXPORT_AGAIN
+        )
+    if not header.duration > 0 and not all(channel.is_annotations for channel in header.channels):
+        raise FileUnreadable(path, f"duration of a data record is {header.duration:g} s", _EXPORT_AGAIN)
+
+
+def _channels(path: Path, raw: bytes, count: int) -> tuple[Channel, ...]:
+    columns: dict[str, list[bytes]] = {}
+    position = _FIXED
+    for field, width in _SIGNAL_FIELDS:
+        columns[field] = [raw[position + width * index : position + width * (index + 1)] for index in range(count)]
+        position += width * count
+    labels = [_text(raw_label) for raw_label in columns["label"]]
+
+    def number(field: str, index: int) -> float:
+        return _number(path, f"{field.replace('_', ' ')} of channel {labels[index]!r}", columns[field][index])
+
+    def whole(field: str, index: int) -> int:
+        return _whole(path, f"{field.replace('_', ' ')} of channel {labels[index]!r}", columns[field][index])
+
+    return tuple(
+        Channel(
+            label=labels[index],
+            dimension=_text(columns["dimension"][index]),
+            physical_min=number("physical_min", index),
+            physical_max=number("physical_max", index),
+            digital_min=whole("digital_min", index),
+            digital_max=whole("digital_max", index),
+            samples=whole("samples", index),
+        )
+        for index in range(count)
+    )
+
+
+def _text(raw: bytes) -> str:
+    """The specification allows ASCII only; recorders write UTF-8 and Latin-1 as well ("µV")."""
+    try:
+        return raw.decode("utf-8").strip(" \0")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1").strip(" \0")
+
+
+def _number(path: Path, field: str, raw: bytes) -> float:
+    text = _text(raw)
+    try:
+        value = float(text)
+    except ValueError as error:
+        raise FileUnreadable(path, f"{field} is {text!r}, not a number", _EXPORT_AGAIN) from error
+    if not abs(value) < float("inf"):
+        raise FileUnreadable(path, f"{field} is {text!r}", _EXPORT_AGAIN)
+    return value
+
+
+def _whole(path: Path, field: str, raw: bytes) -> int:
+    value = _number(path, field, raw)
+    if value != int(value):
+        raise FileUnreadable(path, f"{field} is {value:g}, not a whole number", _EXPORT_AGAIN)
+    return int(value)
+
+
+def _start(date: str, time: str) -> datetime | None:
+    """None for a date that cannot be read; 1 January 1985 is what anonymised files carry and is kept."""
+    try:
+        return datetime.strptime(f"{date} {time}", "%d.%m.%y %H.%M.%S")
+    except ValueError:
+        return None

@@ -1,0 +1,129 @@
+"""The three kinds of label files: WFDB annotations, the text that `rdann` prints, and `sample,symbol` tables."""
+
+import csv
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from ecgfl_adapters.errors import LIBRARY_ERRORS, LabelsUnreadable
+from ecgfl_adapters.recording import BeatLabel
+from ecgfl_adapters.symbols import BEAT_SYMBOLS, OTHER_SYMBOLS, in_order, symbol_of
+
+_TEXT_SUFFIXES = {".csv", ".txt", ".tsv"}
+_SAMPLE_NAMES = {"sample", "sample#", "samples", "sample_number", "index"}
+_SYMBOL_NAMES = {"type", "symbol", "label", "annotation", "beat"}
+_CLOCK = re.compile(r"\[?(\d+:)+\d+(\.\d+)?\]?")
+
+
+class _Columns(NamedTuple):
+    sample: int
+    symbol: int
+
+
+def read_labels(path: Path, fs: float, clock_fs: float | None = None) -> tuple[BeatLabel, ...]:
+    """Every annotation of a label file, beats and others, in order of their samples.
+
+    Parameters
+    ----------
+    path : a WFDB annotation file, or text with the suffix .csv, .txt or .tsv.
+    fs : sampling rate of the leads in hertz, to which sample numbers are brought.
+    clock_fs : rate in hertz at which a WFDB annotation file that does not say so counts its samples; default `fs`.
+
+    Raises `LabelsUnreadable` for a file that is missing, cut off or not understood.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise LabelsUnreadable(
+            path, f"label file cannot be opened ({error.strerror})", "Check the path given with --labels"
+        ) from error
+    if path.suffix.lower() in _TEXT_SUFFIXES:
+        return in_order(_read_table(path, raw))
+    return in_order(_read_wfdb(path, raw, fs, clock_fs or fs))
+
+
+def _read_wfdb(path: Path, raw: bytes, fs: float, clock_fs: float) -> list[BeatLabel]:
+    import wfdb  # brings pandas along: only when a file is read
+
+    if len(raw) < 2 or len(raw) % 2 or raw[-2:] != b"\0\0":
+        raise LabelsUnreadable(
+            path,
+            f"WFDB annotation file of {len(raw)} bytes has no end-of-file mark (two zero bytes): cut off, or another format",
+            "Copy the file again, or leave labels out with --labels none",
+        )
+    if not any(raw):
+        return []
+    _refuse_remote_name(path)
+    try:
+        found = wfdb.rdann(str(path.resolve().with_suffix("")), path.suffix[1:], return_label_elements=["symbol", "label_store"])
+        stated = float(found.fs) if found.fs else clock_fs
+        samples = [int(sample) for sample in found.sample]
+        symbols = list(found.symbol)
+        codes = list(found.label_store)
+    except LIBRARY_ERRORS as error:
+        raise LabelsUnreadable(
+            path, f"not a WFDB annotation file ({error})", "Copy the file again, or leave labels out with --labels none"
+        ) from error
+    # WFDB prints annotation codes without a symbol as [code].
+    names = [symbol if isinstance(symbol, str) else f"[{code}]" for symbol, code in zip(symbols, codes, strict=True)]
+    if samples and min(samples) < 0:
+        raise LabelsUnreadable(path, f"annotation at sample {min(samples)}", "Export the annotations again")
+    if stated != fs:
+        samples = [round(sample * fs / stated) for sample in samples]
+    return [BeatLabel(sample, name) for sample, name in zip(samples, names, strict=True)]
+
+
+def _refuse_remote_name(path: Path) -> None:
+    """wfdb opens files through fsspec, which takes "://" and "::" for addresses."""
+    if "://" in str(path) or "::" in str(path.resolve()):
+        raise LabelsUnreadable(path, "the path holds '://' or '::'", "Rename the folder or file: only local files are read")
+
+
+def _read_table(path: Path, raw: bytes) -> list[BeatLabel]:
+    text = raw.decode("utf-8-sig", errors="replace")
+    lines = [(number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip() and line[0] != "#"]
+    if not lines:
+        raise LabelsUnreadable(path, "label file holds no lines", "Give a label file with --labels FILE, or --labels none")
+    columns = _columns(_cells(lines[0][1]))
+    if columns is None:
+        if not _CLOCK.fullmatch(_cells(lines[0][1])[0]):
+            raise LabelsUnreadable(
+                path,
+                f"line {lines[0][0]} {lines[0][1].strip()[:60]!r} names no columns 'sample' and 'symbol'",
+                "Give a file with the header line 'sample,symbol'",
+            )
+        columns = _Columns(1, 2)
+    else:
+        lines = lines[1:]
+    return [_label(path, number, line, columns) for number, line in lines]
+
+
+def _cells(line: str) -> list[str]:
+    for separator in (",", ";"):
+        if separator in line and not _CLOCK.match(line.strip()):
+            return [cell.strip() for cell in next(csv.reader([line], delimiter=separator))]
+    return line.split()
+
+
+def _columns(header: list[str]) -> _Columns | None:
+    names = [cell.strip("'\" ").lower() for cell in header]
+    sample = next((index for index, name in enumerate(names) if name in _SAMPLE_NAMES), None)
+    symbol = next((index for index, name in enumerate(names) if name in _SYMBOL_NAMES), None)
+    return None if sample is None or symbol is None else _Columns(sample, symbol)
+
+
+def _label(path: Path, number: int, line: str, columns: _Columns) -> BeatLabel:
+    cells = _cells(line)
+    if len(cells) <= max(columns):
+        raise LabelsUnreadable(
+            path, f"line {number} {line.strip()[:60]!r} lacks a sample or a symbol", "Correct or remove the line"
+        )
+    sample, symbol = cells[columns.sample], symbol_of(cells[columns.symbol])
+    if not sample.isascii() or not sample.isdigit():
+        raise LabelsUnreadable(path, f"line {number} has the sample number {sample!r}", "Give whole sample numbers from 0 on")
+    if symbol is None:
+        known = "".join(sorted(BEAT_SYMBOLS | OTHER_SYMBOLS))
+        raise LabelsUnreadable(
+            path, f"line {number} has the unknown symbol {cells[columns.symbol]!r}", f"Use one of WFDB's symbols {known}"
+        )
+    return BeatLabel(int(sample), symbol)

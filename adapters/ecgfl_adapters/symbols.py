@@ -1,0 +1,58 @@
+"""The vocabulary of beat labels: WFDB's annotation symbols and the words people write for them."""
+
+from collections.abc import Iterable
+
+from ecgfl_adapters.recording import BeatLabel
+
+BEAT_SYMBOLS = frozenset("NLRBAaJSVrFejnE/fQ?")
+"""WFDB's symbols for beats."""
+
+OTHER_SYMBOLS = frozenset("[!]x()ptu`'^|~+sT*D=\"@")
+"""WFDB's symbols for rhythm changes, noise, waves, comments."""
+
+_WORDS = {
+    "normal": "N",
+    "normal beat": "N",
+    "nsvb": "N",
+    "lbbb": "L",
+    "rbbb": "R",
+    "bbb": "B",
+    "pac": "A",
+    "apc": "A",
+    "apb": "A",
+    "sve": "S",
+    "sves": "S",
+    "sveb": "S",
+    "svpb": "S",
+    "svpc": "S",
+    "pjc": "J",
+    "pvc": "V",
+    "pvb": "V",
+    "ve": "V",
+    "ves": "V",
+    "veb": "V",
+    "vpb": "V",
+    "vpc": "V",
+    "ventricular": "V",
+    "ventricular ectopic": "V",
+    "premature ventricular contraction": "V",
+    "fusion": "F",
+    "paced": "/",
+    "paced beat": "/",
+    "unclassified": "Q",
+    "unclassifiable": "Q",
+    "unknown": "Q",
+}
+
+
+def symbol_of(text: str) -> str | None:
+    """The WFDB symbol that `text` is or stands for ("V", "PVC", "Normal"); None when it is neither."""
+    stripped = text.strip()
+    if stripped in BEAT_SYMBOLS or stripped in OTHER_SYMBOLS:
+        return stripped
+    return _WORDS.get(" ".join(stripped.lower().replace("_", " ").split()))
+
+
+def in_order(labels: Iterable[BeatLabel]) -> tuple[BeatLabel, ...]:
+    """By sample; labels at the same sample keep their order."""
+    return tuple(sorted(labels, key=lambda label: label.sample))

@@ -1,0 +1,73 @@
+"""The leads of one WFDB header, in millivolts."""
+
+from typing import NamedTuple
+
+from ecgfl_adapters.errors import LeadMissing, UnitUnknown
+from ecgfl_adapters.leads import choose_leads, is_other, unique_names
+from ecgfl_adapters.protocol import ReadOptions
+from ecgfl_adapters.recording import Lead
+from ecgfl_adapters.units import ACCEPTED, Scale, factor_to_mv, is_adc, parse_units
+from ecgfl_adapters.wfdb_header import Header, SignalSpec
+from ecgfl_adapters.wfdb_signals import read_samples, to_float
+
+
+class Leads(NamedTuple):
+    """Leads and their common rate in hertz."""
+
+    fs: float
+    leads: tuple[Lead, ...]
+
+
+def read_leads(header: Header, fs: float, options: ReadOptions) -> Leads:
+    """The signals that `options` asks for, or every one that may be an ECG.
+
+    `fs` is the rate of the header's frames; signals with several samples a frame run at a multiple of it, and only those that
+    share the rate of the first chosen one are kept. Raises `AdapterError`.
+    """
+    names = unique_names([signal.name for signal in header.signals])
+    signals = header.signals
+    chosen = choose_leads(header.path, names, options.leads, lambda index: _may_be_ecg(signals[index]))
+    rates = [signals[index].per_frame for index in chosen]
+    if len(set(rates)) > 1 and options.leads:
+        shown = ", ".join(f"{names[index]} {fs * signals[index].per_frame:g} Hz" for index in chosen)
+        raise LeadMissing(
+            header.path, f"the leads asked for differ in rate: {shown}", "Ask for leads of one rate with --lead NAME"
+        )
+    chosen = [index for index in chosen if signals[index].per_frame == rates[0]]
+    scales = {index: _scale(header, signals[index], options) for index in chosen}
+    samples = read_samples(header)
+    leads = []
+    for index in chosen:
+        scale = scales[index]
+        baseline = signals[index].baseline if scale.baseline is None else scale.baseline
+        leads.append(Lead(names[index], to_float(signals[index], samples[index], baseline, scale.factor), abs(scale.factor)))
+    return Leads(fs * rates[0], tuple(leads))
+
+
+WFDB_DEFAULT_GAIN = 200
+"""ADC units per millivolt that WFDB's header(5) lets a reader assume for an uncalibrated signal."""
+
+
+def _may_be_ecg(signal: SignalSpec) -> bool:
+    return not is_other(signal.name) and (signal.units == "" or factor_to_mv(signal.units) is not None)
+
+
+def _scale(header: Header, signal: SignalSpec, options: ReadOptions) -> Scale:
+    """Millivolts per ADC unit. A gain that is 0 or missing is WFDB's way to say that the signal is not calibrated."""
+    given = None if options.units is None else parse_units(header.path, options.units)
+    if signal.gain == 0:
+        if given is None and options.assume_wfdb_gain:
+            return Scale(1 / WFDB_DEFAULT_GAIN)
+        if given is None or not is_adc(options.units):
+            raise UnitUnknown(
+                header.path,
+                f"signal {signal.name!r} has the gain 0 (uncalibrated), so its ADC units are not known in millivolts",
+                "Give --units adc:GAIN with GAIN in ADC units per millivolt, for example --units adc:200",
+            )
+        return given
+    factor = factor_to_mv(signal.units or "mV")
+    if factor is None:
+        if given is None or is_adc(options.units):
+            raise UnitUnknown(header.path, f"signal {signal.name!r} is in {signal.units!r}", f"Give --units: {ACCEPTED}")
+        factor = given.factor
+    return Scale(factor / signal.gain)

@@ -1,0 +1,67 @@
+"""WFDB records: `x.hea` with its signal files and annotations."""
+
+from pathlib import Path
+
+from ecgfl_adapters.errors import LeadMissing, RateUnknown
+from ecgfl_adapters.labels import labels_for
+from ecgfl_adapters.protocol import ReadOptions
+from ecgfl_adapters.recording import Recording, Source
+from ecgfl_adapters.wfdb_header import Header, read_header
+from ecgfl_adapters.wfdb_leads import read_leads
+from ecgfl_adapters.wfdb_segments import read_segments
+from ecgfl_adapters.wfdb_write import write_record
+
+
+class WfdbAdapter:
+    """PhysioNet's format. A record is named by its .hea file, its .dat file or without a suffix."""
+
+    name = "wfdb"
+
+    def recognises(self, path: Path) -> bool:
+        return (path.suffix in {".hea", ".dat"} or not path.is_file()) and header_path(path).is_file()
+
+    def read(self, path: Path, options: ReadOptions) -> Recording:
+        """Read the record at its own rate; signals in other units than volts are left out unless asked for by name.
+
+        Labels come from the `.atr` file beside the header unless `options.labels` says otherwise; those beyond the end of the
+        signal are kept. The signals are checked against the header's lengths and checksums. Raises `AdapterError`.
+        """
+        header = read_header(header_path(path))
+        frame_fs = _frame_rate(header, options)
+        stem = header.path.with_suffix("")
+        fs, leads = (read_segments if header.segments else read_leads)(header, frame_fs, options)
+        comments = {f"comment {number}": text for number, text in enumerate(header.comments, start=1) if text}
+        return Recording(
+            name=stem.name,
+            fs=fs,
+            leads=leads,
+            source=Source(path=header.path, format=self.name, patient=stem.name, start=header.start, identifiers=comments),
+            labels=labels_for(stem, options.labels, [stem.with_name(f"{stem.name}.atr")], fs, clock_fs=frame_fs),
+        )
+
+    def write(self, recording: Recording, folder: Path) -> tuple[Path, ...]:
+        """Write format 16: `.hea`, `.dat`, and `.atr` if there are labels (an empty list makes an `.atr` without annotations).
+
+        Samples are exact where the lead's quantisation step and range fit 16 bits, else in the finest step that fits.
+        NaN becomes the code -32768. The record's name is the recording's, with "_" for what WFDB does not allow.
+        Raises `ValueError` for a symbol that WFDB does not know.
+        """
+        return write_record(recording, folder)
+
+
+def header_path(path: Path) -> Path:
+    """The .hea file of the record that `path` names."""
+    if path.suffix == ".hea":
+        return path
+    if path.suffix == ".dat":
+        return path.with_suffix(".hea")
+    return path.with_name(f"{path.name}.hea")
+
+
+def _frame_rate(header: Header, options: ReadOptions) -> float:
+    fs = header.fs or options.fs
+    if not fs:
+        raise RateUnknown(header.path, f"the header states the sampling rate {header.fs}", "Give it with --fs HZ")
+    if not header.signals and not header.segments:
+        raise LeadMissing(header.path, "the header describes 0 signals", "Give the header of a record that holds an ECG")
+    return float(fs)

@@ -1,0 +1,121 @@
+"""The samples that a WFDB header describes, checked against what it says about them."""
+
+import math
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgfl_adapters.errors import LIBRARY_ERRORS, FileMissing, FileUnreadable
+from ecgfl_adapters.wfdb_header import Header, SignalSpec
+
+_BYTES_PER_SAMPLE = {
+    "8": Fraction(1),
+    "16": Fraction(2),
+    "24": Fraction(3),
+    "32": Fraction(4),
+    "61": Fraction(2),
+    "80": Fraction(1),
+    "160": Fraction(2),
+    "212": Fraction(3, 2),
+    "310": Fraction(4, 3),
+    "311": Fraction(4, 3),
+}
+_COMPRESSED = {"508", "516", "524"}
+# "No sample": the lowest code of each format. Format 8 stores differences and has none.
+_INVALID = {
+    "16": -(2**15),
+    "24": -(2**23),
+    "32": -(2**31),
+    "61": -(2**15),
+    "80": -(2**7),
+    "160": -(2**15),
+    "212": -(2**11),
+    "310": -(2**9),
+    "311": -(2**9),
+    "508": -(2**7),
+    "516": -(2**15),
+    "524": -(2**23),
+}
+
+
+def read_samples(header: Header) -> list[NDArray[np.int32]]:
+    """ADC units of every signal, each of shape (frames * samples per frame,).
+
+    Raises `FileMissing` for a signal file that is not there and `FileUnreadable` for one that is cut off, not of the stated
+    format, or whose checksum is not the header's.
+    """
+    _check_files(header)
+    record = _rdrecord(header)
+    samples: list[NDArray[np.int32]] = [np.asarray(signal) for signal in record.e_d_signal]
+    for signal, values in zip(header.signals, samples, strict=True):
+        _check_sum(header, signal, values)
+    return samples
+
+
+def to_float(signal: SignalSpec, values: NDArray[np.int32], baseline: float, step: float) -> NDArray[np.float32]:
+    """`(values - baseline) * step`, with NaN for the format's invalid code."""
+    physical = ((values.astype(np.float64) - baseline) * step).astype(np.float32)
+    invalid = _INVALID.get(signal.fmt)
+    if invalid is not None:
+        physical[values == invalid] = math.nan
+    return physical
+
+
+def _rdrecord(header: Header) -> Any:
+    import wfdb  # brings pandas along: only when a record is read
+
+    name = str(header.path.resolve().with_suffix(""))
+    if "://" in name or "::" in name:
+        raise FileUnreadable(header.path, "the path holds '://' or '::'", "Rename the folder: only local files are read")
+    try:
+        return wfdb.rdrecord(name, physical=False, smooth_frames=False, return_res=32)
+    except LIBRARY_ERRORS as error:
+        files = ", ".join(sorted({signal.file for signal in header.signals}))
+        raise FileUnreadable(
+            header.path,
+            f"the samples in {files} do not agree with the header's {header.length} samples a signal ({error})",
+            "Copy the .hea and .dat files again",
+        ) from error
+
+
+def _check_files(header: Header) -> None:
+    for file in dict.fromkeys(signal.file for signal in header.signals):
+        signals = [signal for signal in header.signals if signal.file == file]
+        path = header.path.with_name(file)
+        fmt = signals[0].fmt
+        if fmt not in _BYTES_PER_SAMPLE and fmt not in _COMPRESSED:
+            raise FileUnreadable(header.path, f"signal file {file} has unknown format {fmt}", "Convert the record to format 16")
+        if not path.is_file():
+            raise FileMissing(path, f"the signal file that {header.path.name} names is not there", "Copy it beside the header")
+        if fmt in _BYTES_PER_SAMPLE:
+            _check_size(header, path, signals)
+
+
+def _check_size(header: Header, path: Path, signals: list[SignalSpec]) -> None:
+    per_frame = sum(signal.per_frame for signal in signals)
+    actual = path.stat().st_size
+    frames = 1 if header.length is None else header.length
+    expected = signals[0].offset + math.ceil(frames * per_frame * _BYTES_PER_SAMPLE[signals[0].fmt])
+    if frames == 0 or actual < expected:
+        raise FileUnreadable(
+            path,
+            f"{actual} bytes, but {header.path.name} states {frames} samples x {per_frame} signals in format {signals[0].fmt}, "
+            f"which is {expected} bytes",
+            "The file is cut off or empty: copy it again",
+        )
+
+
+def _check_sum(header: Header, signal: SignalSpec, values: NDArray[np.int32]) -> None:
+    if signal.checksum is None or signal.skew:  # skewed signals are shifted on reading: their sum is not the file's
+        return
+    actual = int(values.sum(dtype=np.int64)) & 0xFFFF
+    if actual != signal.checksum & 0xFFFF:
+        shown = actual - 0x10000 if actual > 0x7FFF else actual
+        raise FileUnreadable(
+            header.path.with_name(signal.file),
+            f"checksum of signal {signal.name!r} is {shown}, but {header.path.name} states {signal.checksum}",
+            "The signal file was damaged or changed: copy it again",
+        )

@@ -1,0 +1,166 @@
+"""Finding adapters and recordings, and the one entry for reading."""
+
+import subprocess
+import sys
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+from ecgfl_adapters import discovery
+from ecgfl_adapters.errors import FileMissing, FileUnreadable, FormatUnknown
+from ecgfl_adapters.protocol import ReadOptions
+from ecgfl_adapters.recording import Recording
+from ecgfl_adapters.wfdb_record import WfdbAdapter
+
+
+class VendorAdapter:
+    """Stands for an adapter that a hospital installed; fails as a third party's code may."""
+
+    name = "vendor"
+
+    def recognises(self, path: Path) -> bool:
+        if path.suffix == ".bad":
+            raise KeyError("no such thing")
+        return path.suffix == ".ven"
+
+    def read(self, path: Path, options: ReadOptions) -> Recording:
+        raise IndexError(f"{path.name} {options.fs}")
+
+    def write(self, recording: Recording, folder: Path) -> tuple[Path, ...]:
+        raise NotImplementedError(recording, folder)
+
+
+@pytest.fixture
+def vendor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Besides the built-in adapters: one more, one that cannot be imported and one that is none."""
+    builtin = list(discovery.entry_points(group=discovery.GROUP))
+    here = f"{__name__}:VendorAdapter"
+    more = [
+        EntryPoint("vendor", here, discovery.GROUP),
+        EntryPoint("gone", "no_such_module:Adapter", discovery.GROUP),
+        EntryPoint("wrong", "pathlib:Path", discovery.GROUP),
+    ]
+    monkeypatch.setattr(discovery, "entry_points", lambda group: [*builtin, *more] if group == discovery.GROUP else [])
+    discovery._installed.cache_clear()
+    yield
+    discovery._installed.cache_clear()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, recording: Recording) -> Path:
+    """Three recordings of three formats, with what usually lies beside them."""
+    (tmp_path / "sub").mkdir()
+    adapters = discovery.adapters()
+    adapters["wfdb"].write(recording, tmp_path)
+    adapters["edf"].write(recording, tmp_path / "sub")
+    adapters["csv"].write(recording, tmp_path / "sub")
+    (tmp_path / "readme.md").write_text("notes")
+    (tmp_path / "letter.txt").write_text("Dear colleague,\nplease find\nthe ECG.\n")
+    (tmp_path / ".hidden.csv").write_text("1,2\n")
+    (tmp_path / "sub" / "100annotations.txt").write_text("Sample# Type\n1 N\n")
+    return tmp_path
+
+
+def test_the_three_formats_are_found_through_their_entry_points() -> None:
+    assert list(discovery.adapters()) == ["wfdb", "edf", "csv"]
+    assert discovery.installed().broken == {}
+
+
+def test_no_format_library_is_loaded_before_a_file_is_read() -> None:
+    script = (
+        "import sys, ecgfl_adapters.discovery as d; d.adapters(); "
+        "print([m for m in ('wfdb', 'edfio', 'pyedflib', 'pandas', 'scipy') if m in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_each_file_goes_to_its_adapter(folder: Path) -> None:
+    names = {"small.hea": "wfdb", "small.dat": "wfdb", "small": "wfdb", "sub/small.edf": "edf", "sub/small.csv": "csv"}
+    assert {name: discovery.adapter_for(folder / name).name for name in names} == names
+    assert discovery.adapter_for(folder / "readme.md", "csv").name == "csv"
+
+
+def test_an_unknown_file_folder_or_format_is_refused(folder: Path) -> None:
+    with pytest.raises(FormatUnknown, match=r"readme\.md: no adapter recognises the file.*--format wfdb\|edf\|csv"):
+        discovery.adapter_for(folder / "readme.md")
+    with pytest.raises(FormatUnknown, match="is a folder"):
+        discovery.adapter_for(folder)
+    with pytest.raises(FormatUnknown, match="no adapter is named 'xml'"):
+        discovery.adapter_for(folder / "small.hea", "xml")
+    with pytest.raises(FileMissing, match=r"nix\.edf: does not exist"):
+        discovery.adapter_for(folder / "nix.edf")
+    (folder / "small.hea").unlink()
+    with pytest.raises(FormatUnknown, match=r"there is no small\.hea beside it"):
+        discovery.adapter_for(folder / "small.dat")
+
+
+@pytest.mark.usefixtures("vendor")
+def test_a_broken_adapter_does_not_harm_the_others(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    discovery._installed.cache_clear()
+    assert list(discovery.adapters()) == ["vendor", "wfdb", "edf", "csv"]
+    assert set(discovery.installed().broken) == {"gone", "wrong"}
+    assert "no_such_module" in discovery.installed().broken["gone"]
+    assert "adapter 'gone' is left out" in caplog.text
+    with pytest.raises(FormatUnknown, match="no_such_module"):
+        discovery.adapter_for(folder / "small.hea", "gone")
+
+
+@pytest.mark.usefixtures("vendor")
+def test_whatever_an_adapter_raises_comes_out_as_an_unreadable_file(tmp_path: Path) -> None:
+    (tmp_path / "x.ven").write_text("x")
+    with pytest.raises(FileUnreadable, match=r"x\.ven: the vendor reader failed with IndexError: x\.ven 5"):
+        discovery.read(tmp_path / "x.ven", options=ReadOptions(fs=5))
+    (tmp_path / "x.bad").write_text("x")
+    with pytest.raises(FormatUnknown):
+        discovery.read(tmp_path / "x.bad")
+
+
+def test_read_gives_the_same_recording_from_every_format(folder: Path, recording: Recording) -> None:
+    for name in ("small.hea", "sub/small.edf", "sub/small.csv"):
+        found = discovery.read(folder / name)
+        assert (found.fs, found.length, found.labels) == (recording.fs, recording.length, recording.labels)
+
+
+def test_a_folder_gives_one_path_a_recording(folder: Path) -> None:
+    found = discovery.find_recordings([folder])
+    assert found.recordings == [folder / "small.hea", folder / "sub" / "small.csv", folder / "sub" / "small.edf"]
+    assert found.skipped == [folder / "letter.txt", folder / "readme.md"]
+
+
+def test_a_shell_pattern_gives_one_path_a_recording(folder: Path) -> None:
+    paths = [folder / name for name in ("small.atr", "small.dat", "small.hea", "small", "sub/small.labels.csv")]
+    assert discovery.find_recordings(paths) == ([folder / "small.hea"], [])
+
+
+def test_a_path_that_was_named_is_kept_so_that_reading_says_what_is_wrong(folder: Path) -> None:
+    paths = [folder / "nix.edf", folder / "readme.md"]
+    assert discovery.find_recordings(paths) == (paths, [])
+
+
+def test_segments_and_signal_files_are_no_recordings_of_their_own(tmp_path: Path, recording: Recording) -> None:
+    WfdbAdapter().write(recording, tmp_path)
+    (tmp_path / "all.hea").write_text("all/2 2 250 5150\nsmall 2575\nsmall 2575\n")
+    assert discovery.find_recordings([tmp_path]).recordings == [tmp_path / "all.hea"]
+
+
+def test_the_shared_folder_holds_98_recordings(real_data: Path) -> None:
+    found = discovery.find_recordings([real_data])
+    assert len(found.recordings) == 98
+    assert [path.name for path in found.skipped] == ["README.md"]
+
+
+def test_a_changed_byte_anywhere_in_a_header_gives_a_reason_and_never_a_surprise(tmp_path: Path, recording: Recording) -> None:
+    adapters = discovery.adapters()
+    refused = []
+    for name in ("wfdb", "edf", "csv"):
+        path = adapters[name].write(recording, tmp_path)[0]
+        good = path.read_bytes()
+        for position in range(0, min(len(good), 1024), 3):
+            for value in b"\x00\xff9-":
+                path.write_bytes(good[:position] + bytes([value]) + good[position + 1 :])
+                try:
+                    discovery.read(path, name)
+                except discovery.AdapterError as error:
+                    refused.append(str(error))
+    assert len(refused) > 500
+    assert [reason for reason in refused if "reader failed with" in reason] == []

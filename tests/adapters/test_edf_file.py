@@ -1,0 +1,253 @@
+"""EDF and BDF files: what is read, and what is refused with which words."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import date, datetime
+from pathlib import Path
+
+import edfio
+import numpy as np
+import pyedflib
+import pytest
+from ecgfl_adapters.edf_file import EdfAdapter
+from ecgfl_adapters.errors import FileMissing, FileUnreadable, LabelsUnreadable, LeadMissing, UnitUnknown
+from ecgfl_adapters.protocol import Adapter, ReadOptions
+from ecgfl_adapters.recording import BeatLabel, Recording
+
+ADAPTER = EdfAdapter()
+DEFAULT = ReadOptions()
+MakeFile = Callable[[int, bytes], Path]
+# Offsets in a header of three signals (two leads and the annotations).
+VERSION, PATIENT, HEADER_SIZE, RESERVED, RECORDS, DURATION, SIGNALS = 0, 8, 184, 192, 236, 244, 252
+LABEL, DIMENSION, PHYSICAL_MIN, PHYSICAL_MAX, DIGITAL_MIN = 256, 256 + 96 * 3, 256 + 104 * 3, 256 + 112 * 3, 256 + 120 * 3
+
+
+def _signal(label: str, unit: str = "mV", fs: float = 100.0, seconds: int = 10) -> edfio.EdfSignal:
+    wave = np.sin(np.arange(int(fs * seconds)) / 9)
+    return edfio.EdfSignal(wave, fs, label=label, physical_dimension=unit, physical_range=(-2, 2))
+
+
+def _write(path: Path, signals: Sequence[edfio.EdfSignal], annotations: Sequence[edfio.EdfAnnotation] | None = None) -> Path:
+    edfio.Edf(signals, annotations=annotations).write(path)
+    return path
+
+
+def _without_continuity(path: Path, starts: Sequence[int]) -> Path:
+    """Turns an EDF+C file with 1 s data records into EDF+D whose records start at `starts` seconds."""
+    raw = path.read_bytes().replace(b"EDF+C", b"EDF+D", 1)
+    for number, start in reversed(list(enumerate(starts))):
+        longer = len(str(start)) - len(str(number))
+        raw = raw.replace(f"+{number}\x14\x14".encode() + bytes(longer), f"+{start}\x14\x14".encode())
+    path.write_bytes(raw)
+    return path
+
+
+def test_the_wearables_file_is_read_as_pyedflib_reads_it(real_data: Path) -> None:
+    path = real_data / "edf" / "vital_sqi_example.edf"
+    found = ADAPTER.read(path, DEFAULT)
+    assert (found.fs, found.length, [lead.name for lead in found.leads]) == (256.0, 265_536, ["ECG Channel 1", "ECG Channel 2"])
+    assert (found.labels, found.source.patient) == (None, "vital_sqi_example")
+    assert found.source.start == datetime(2019, 1, 22, 1, 4, 13)
+    with pyedflib.EdfReader(str(path)) as reader:
+        for index, lead in enumerate(found.leads):
+            np.testing.assert_allclose(lead.samples, reader.readSignal(index) / 1000, rtol=1e-6, atol=1e-6)
+
+
+def test_a_file_that_pyedflib_refuses_for_its_degree_sign_is_read(real_data: Path) -> None:
+    path = real_data / "edf" / "wfdbpy_test_generator_2.edf"
+    found = ADAPTER.read(path, DEFAULT)
+    assert (found.fs, found.length, [lead.name for lead in found.leads]) == (200.0, 120_000, ["ECG"])
+    assert found.leads[0].step_mv == pytest.approx(2000.0002 / 65535 / 1000, rel=1e-4)
+    assert 0.05 < found.leads[0].samples.max() < 0.1
+
+
+def test_channels_of_the_same_label_are_told_apart(tmp_path: Path) -> None:
+    path = _write(tmp_path / "x.edf", [_signal("ECG Channel"), _signal("ECG Channel"), _signal("Resp")])
+    assert [lead.name for lead in ADAPTER.read(path, DEFAULT).leads] == ["ECG Channel", "ECG Channel#2"]
+    assert ADAPTER.read(path, ReadOptions(leads=("ecg channel#2",))).leads[0].name == "ECG Channel#2"
+
+
+@pytest.mark.parametrize(
+    "label",
+    ["ECG", "EKG", "ekg 1", "MLII", "ML2", "MLIII", "I", "ii", "aVR", "V1", "V9", "MV1", "V3R", "ECG I", "ECG1-ECG2", "ECG LA-RA",
+     "ECG Channel", "Lead II", "CM5", "DII", "D1", "EEG EKG1"],
+)  # fmt: skip
+def test_usual_labels_are_known_as_ecg(tmp_path: Path, label: str) -> None:
+    assert ADAPTER.read(_write(tmp_path / "x.edf", [_signal("SpO2"), _signal(label)]), DEFAULT).leads[0].name == label
+
+
+def test_a_file_without_a_known_lead_lists_its_channels(tmp_path: Path) -> None:
+    path = _write(tmp_path / "x.edf", [_signal("Chan 1"), _signal("EEG C3"), _signal("ECG HR")])
+    with pytest.raises(LeadMissing, match=r"channels: 'Chan 1', 'EEG C3', 'ECG HR'.*--lead NAME"):
+        ADAPTER.read(path, DEFAULT)
+    assert ADAPTER.read(path, ReadOptions(leads=("Chan 1",))).leads[0].name == "Chan 1"
+
+
+@pytest.mark.parametrize(
+    ("unit", "factor"),
+    [(b"uV", 1e-3), (b"UV", 1e-3), (b"mV", 1.0), (b"MV", 1.0), (b"V", 1000.0), (b"nV", 1e-6), (b"\xb5V", 1e-3),
+     (b"\xc2\xb5V", 1e-3), (b"\xce\xbcV", 1e-3), (b"microV", 1e-3)],
+)  # fmt: skip
+def test_every_spelling_of_a_voltage_is_understood(edf_field: MakeFile, recording: Recording, unit: bytes, factor: float) -> None:
+    found = ADAPTER.read(edf_field(DIMENSION, unit.ljust(8) * 2), DEFAULT)
+    expected = recording.leads[0].samples * 1000 * factor
+    np.testing.assert_allclose(found.leads[0].samples, expected, rtol=1e-4, atol=1e-6 * factor)
+
+
+@pytest.mark.parametrize("unit", [b"", b"mmHg", b"bits"])
+def test_an_unknown_unit_is_refused_unless_given(edf_field: MakeFile, unit: bytes) -> None:
+    path = edf_field(DIMENSION, unit.ljust(8) * 2)
+    with pytest.raises(UnitUnknown, match=f"'MLII' is ('{unit.decode()}'|blank).*--units"):
+        ADAPTER.read(path, DEFAULT)
+    assert ADAPTER.read(path, ReadOptions(units="uV")).leads[0].step_mv == pytest.approx(0.005)
+    assert ADAPTER.read(path, ReadOptions(units="adc:100")).leads[0].step_mv == pytest.approx(0.01)
+
+
+def test_a_units_option_that_makes_no_sense_is_refused(edf_field: MakeFile) -> None:
+    with pytest.raises(UnitUnknown, match=r"--units 'furlong' is no unit.*adc:GAIN"):
+        ADAPTER.read(edf_field(DIMENSION, b" " * 16), ReadOptions(units="furlong"))
+
+
+def test_gaps_of_edf_plus_d_are_missing_samples_at_true_times(tmp_path: Path) -> None:
+    annotations = [edfio.EdfAnnotation(1.5, None, "N"), edfio.EdfAnnotation(9.5, None, "PVC")]
+    path = _without_continuity(_write(tmp_path / "x.edf", [_signal("ECG", seconds=4)], annotations), [0, 1, 8, 9])
+    found = ADAPTER.read(path, DEFAULT)
+    assert (found.length, found.gaps()) == (1000, ((200, 800),))
+    np.testing.assert_allclose(found.leads[0].samples[800:], np.sin(np.arange(200, 400) / 9), atol=1e-4)
+    assert found.labels == (BeatLabel(150, "N"), BeatLabel(950, "V"))
+
+
+def test_a_gap_in_a_file_that_calls_itself_continuous_is_a_gap_all_the_same(tmp_path: Path) -> None:
+    path = _without_continuity(_write(tmp_path / "x.edf", [_signal("ECG", seconds=4)], []), [0, 1, 8, 9])
+    path.write_bytes(path.read_bytes().replace(b"EDF+D", b"EDF+C"))
+    assert ADAPTER.read(path, DEFAULT).gaps() == ((200, 800),)
+
+
+def test_data_records_that_overlap_are_refused(tmp_path: Path) -> None:
+    path = _without_continuity(_write(tmp_path / "x.edf", [_signal("ECG", seconds=3)], []), [0, 5, 5])
+    with pytest.raises(FileUnreadable, match=r"data record 2 starts at 5 s, before the end of the one before it"):
+        ADAPTER.read(path, DEFAULT)
+
+
+def test_a_time_stamp_far_in_the_future_does_not_fill_the_memory(tmp_path: Path) -> None:
+    note = edfio.EdfAnnotation(0.5, None, "makes room for a long time stamp")
+    path = _without_continuity(_write(tmp_path / "x.edf", [_signal("ECG", seconds=3)], [note]), [0, 1, 999_999_999])
+    with pytest.raises(FileUnreadable, match=r"span 11574.1 days"):
+        ADAPTER.read(path, DEFAULT)
+
+
+def test_channels_of_another_rate_are_left_out_and_refused_when_asked_for(tmp_path: Path) -> None:
+    path = _write(tmp_path / "x.edf", [_signal("ECG"), _signal("V5", fs=50.0), _signal("V6")])
+    assert [lead.name for lead in ADAPTER.read(path, DEFAULT).leads] == ["ECG", "V6"]
+    with pytest.raises(LeadMissing, match=r"differ in rate: ECG 100 Hz, V5 50 Hz"):
+        ADAPTER.read(path, ReadOptions(leads=("ECG", "V5")))
+
+
+def test_annotations_that_name_no_beat_are_no_labels(tmp_path: Path) -> None:
+    notes = [edfio.EdfAnnotation(1.0, None, "Electrode removed"), edfio.EdfAnnotation(2.0, None, "+")]
+    assert ADAPTER.read(_write(tmp_path / "x.edf", [_signal("ECG")], notes), DEFAULT).labels is None
+
+
+def test_an_annotation_in_latin_1_does_not_hinder_reading(tmp_path: Path) -> None:
+    notes = [edfio.EdfAnnotation(1.0, None, "Aenderung"), edfio.EdfAnnotation(2.0, None, "VES")]
+    path = _write(tmp_path / "x.edf", [_signal("ECG")], notes)
+    path.write_bytes(path.read_bytes().replace(b"Ae", b"\xc4e"))
+    assert ADAPTER.read(path, DEFAULT).labels == (BeatLabel(200, "V"),)
+
+
+def test_labels_may_come_from_a_file(edf_field: MakeFile, tmp_path: Path) -> None:
+    (tmp_path / "beats.csv").write_text("sample,symbol\n9,V\n5,N\n")
+    path = edf_field(PATIENT, b"X")
+    assert ADAPTER.read(path, ReadOptions(labels=str(tmp_path / "beats.csv"))).labels == (BeatLabel(5, "N"), BeatLabel(9, "V"))
+    assert ADAPTER.read(path, ReadOptions(labels="none")).labels is None
+    with pytest.raises(LabelsUnreadable, match=r"'atr' were asked for"):
+        ADAPTER.read(path, ReadOptions(labels="atr"))
+
+
+def test_the_patient_is_the_one_in_the_header_unless_that_is_anonymous(tmp_path: Path) -> None:
+    path = tmp_path / "x.edf"
+    person = edfio.Patient(code="MCH-0234567", sex="F", birthdate=date(1951, 5, 2), name="Haagse_Harry")
+    edfio.Edf([_signal("ECG")], patient=person).write(path)
+    source = ADAPTER.read(path, DEFAULT).source
+    assert source.patient == source.identifiers["patient"] == "MCH-0234567 F 02-MAY-1951 Haagse_Harry"
+    assert ADAPTER.read(_write(tmp_path / "y.edf", [_signal("ECG")]), DEFAULT).source.patient == "y"
+
+
+def test_bdf_is_read_in_its_24_bits(tmp_path: Path) -> None:
+    wave = np.sin(np.arange(1000) / 9)
+    edfio.Bdf([edfio.BdfSignal(wave, 100, label="ECG", physical_dimension="mV", physical_range=(-2, 2))],
+              annotations=[edfio.EdfAnnotation(1.25, None, "V")]).write(tmp_path / "x.bdf")  # fmt: skip
+    assert ADAPTER.recognises(tmp_path / "x.bdf")
+    found = ADAPTER.read(tmp_path / "x.bdf", DEFAULT)
+    np.testing.assert_allclose(found.leads[0].samples, wave, atol=1e-6)
+    assert found.labels == (BeatLabel(125, "V"),)
+
+
+def test_what_is_written_is_anonymous_and_pyedflib_reads_the_same(tmp_path: Path, recording: Recording) -> None:
+    path = ADAPTER.write(recording, tmp_path)[0]
+    with pyedflib.EdfReader(str(path)) as reader:
+        assert {reader.getPatientName(), reader.getPatientCode(), reader.getBirthdate()} <= {"", "X"}
+        assert reader.getSignalLabels() == ["MLII", "V5"]
+        for index, lead in enumerate(recording.leads):
+            written = reader.readSignal(index)[: recording.length] / 1000
+            np.testing.assert_allclose(written, lead.samples, atol=lead.step_mv / 10)
+        onsets, _, texts = reader.readAnnotations()
+    assert [BeatLabel(round(onset * 250), text) for onset, text in zip(onsets, texts, strict=True)] == list(
+        recording.labels or ()
+    )
+
+
+@pytest.mark.parametrize("fs", [1.0, 62.4725, 128.0, 250.5, 257.123456789, 360.0, 1000.0])
+@pytest.mark.parametrize("length", [1, 999, 2575])
+def test_length_labels_and_rate_are_read_back_at_any_rate(tmp_path: Path, recording: Recording, fs: float, length: int) -> None:
+    cut = tuple(replace(lead, samples=lead.samples[:length]) for lead in recording.leads)
+    labels = tuple(BeatLabel(sample, "N") for sample in (*range(0, length, 37), length + 5))
+    found = ADAPTER.read(ADAPTER.write(replace(recording, fs=fs, leads=cut, labels=labels), tmp_path)[0], DEFAULT)
+    assert (found.length, found.labels, found.fs) == (length, labels, pytest.approx(fs, rel=1e-7))
+    for read, written in zip(found.leads, cut, strict=True):
+        np.testing.assert_allclose(read.samples, written.samples, atol=written.step_mv / 10)
+
+
+def test_a_recording_with_gaps_is_not_written(tmp_path: Path, recording: Recording) -> None:
+    samples = recording.leads[0].samples.copy()
+    samples[5] = np.nan
+    with pytest.raises(ValueError, match=r"cannot hold gaps, but samples are missing in MLII"):
+        ADAPTER.write(replace(recording, leads=(replace(recording.leads[0], samples=samples),)), tmp_path)
+
+
+def test_a_lead_of_any_name_is_known_as_ecg_when_read_back(tmp_path: Path, recording: Recording) -> None:
+    named = replace(recording, leads=(replace(recording.leads[0], name="noise1"),))
+    assert ADAPTER.read(ADAPTER.write(named, tmp_path)[0], DEFAULT).leads[0].name == "ECG noise1"
+
+
+@pytest.mark.parametrize(
+    ("offset", "value", "said"),
+    [
+        (VERSION, b"GIF89a  ", "version field is b'GIF89a  '"),
+        (SIGNALS, b"9   ", "header size 1024 does not fit 9 signals"),
+        (SIGNALS, b"two ", "number of signals is 'two'"),
+        (RECORDS, b"-1      ", r"number of data records is -1 \(-1: still being recorded\)"),
+        (RECORDS, b"12      ", r"\d+ bytes, but the header states 12 data records, which is \d+ bytes"),
+        (DURATION, b"0       ", "duration of a data record is 0 s"),
+        (DURATION, b"nan     ", "duration of a data record is 'nan'"),
+        (PHYSICAL_MIN, b"163835  ", "channel 'MLII' has physical minimum and maximum 163835"),
+        (DIGITAL_MIN, b"32767   ", "channel 'MLII' has digital minimum 32767 and maximum 32767"),
+    ],
+)
+def test_a_broken_header_field_is_refused_by_name(edf_field: MakeFile, offset: int, value: bytes, said: str) -> None:
+    with pytest.raises(FileUnreadable, match=said):
+        ADAPTER.read(edf_field(offset, value), DEFAULT)
+
+
+@pytest.mark.parametrize("size", [0, 100, 300, 1024, 5000])
+def test_a_file_that_is_cut_off_is_refused_with_the_numbers(edf_field: MakeFile, size: int) -> None:
+    path = edf_field(PATIENT, b"X")
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(FileUnreadable, match=rf"small\.edf: {size} bytes.*(Copy the file|export)"):
+        ADAPTER.read(path, DEFAULT)
+
+
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
+    with pytest.raises(FileMissing, match=r"nix\.edf: cannot be opened"):
+        ADAPTER.read(tmp_path / "nix.edf", DEFAULT)
+    assert isinstance(ADAPTER, Adapter)

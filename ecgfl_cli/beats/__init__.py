@@ -1,0 +1,1 @@
+"""From a recording to beats: conditioning, QRS detection, AAMI classes, windows and RR context."""

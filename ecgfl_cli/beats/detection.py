@@ -1,0 +1,47 @@
+"""Where the beats are."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgfl_cli.beats.conditioning import pieces
+
+REFRACTORY_SECONDS = 0.2
+"""No ventricle is excited again sooner (Pan & Tompkins, IEEE Trans Biomed Eng 32:230, 1985)."""
+
+PEAK_SEARCH_SECONDS = 0.08
+"""Half the width of a wide QRS: how far a detection or an annotation may stand from the R peak."""
+
+
+def detect(conditioned: NDArray[np.float32], fs: float) -> NDArray[np.int64]:
+    """R peaks of a conditioned lead, found without annotations: sleepecg's detector between gaps, then `align`.
+
+    Source of the detector: Brunner & Hofer, sleepecg, JOSS 2023, after Pan & Tompkins 1985.
+    Returns ascending sample numbers.
+    """
+    from sleepecg import detect_heartbeats
+
+    found = [piece.start + detect_heartbeats(conditioned[piece], fs) for piece in pieces(conditioned)]
+    return align(conditioned, np.concatenate([np.empty(0, dtype=np.int64), *found]), fs)
+
+
+def align(conditioned: NDArray[np.float32], candidates: NDArray[np.int64], fs: float) -> NDArray[np.int64]:
+    """Move each candidate to the largest deflection near it, of either polarity; of two within the refractory time the larger stays.
+
+    Detections and reference annotations take this same step, so that training and prediction cut the same windows.
+    """
+    reach = round(PEAK_SEARCH_SECONDS * fs)
+    size = np.pad(np.nan_to_num(np.abs(conditioned)), reach)
+    inside = candidates[(candidates >= 0) & (candidates < conditioned.size)].astype(np.int64)
+    if not inside.size:
+        return inside
+    around = size[inside[:, None] + np.arange(2 * reach + 1)]
+    peaks = np.unique(np.clip(inside - reach + around.argmax(axis=1), 0, conditioned.size - 1))
+    height = size[peaks + reach]
+    kept: list[int] = []
+    for index, peak in enumerate(peaks):
+        if kept and peak - peaks[kept[-1]] < REFRACTORY_SECONDS * fs:
+            if height[index] > height[kept[-1]]:
+                kept[-1] = index
+            continue
+        kept.append(index)
+    return np.asarray(peaks[kept], dtype=np.int64)

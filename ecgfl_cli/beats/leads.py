@@ -1,0 +1,27 @@
+"""Which lead a recording is read in."""
+
+from ecgfl_adapters.recording import Lead, Recording
+
+from ecgfl_cli.errors import UnusableInput
+
+LEAD_II = ("MLII", "ML2", "II", "LEAD II", "ECG II", "DII", "EKG II")
+"""Names of (modified) limb lead II, the usual rhythm lead."""
+
+
+def choose_lead(recording: Recording, name: str | None = None) -> Lead:
+    """The lead called `name`, or without a name the rhythm lead II where there is one, else the first that holds a signal.
+
+    Raises `UnusableInput` when there is no lead of that name.
+    """
+    by_name = {lead.name.upper(): lead for lead in recording.leads}
+    if name is not None:
+        if name.upper() not in by_name:
+            raise UnusableInput(
+                f"{recording.source.path}: no lead '{name}'",
+                f"Name one of its leads with --lead: {', '.join(lead.name for lead in recording.leads)}",
+            )
+        return by_name[name.upper()]
+    for wanted in LEAD_II:
+        if wanted in by_name:
+            return by_name[wanted]
+    return recording.leads[0]

@@ -1,0 +1,62 @@
+"""One thing worth saying about a recording, and how bad it is."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    """error: the recording is not used. warning: it is used, somebody should look. info: nothing to do."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+
+    @property
+    def rank(self) -> int:
+        """0 for the worst."""
+        return list(Severity).index(self)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One result of a check.
+
+    code : stable name in kebab-case ("flat-lead"); scripts rely on it.
+    message : what was found, where, how much, and the limit it was held against.
+    fix : what a person can do now.
+    lead : the lead it is about; None when it concerns the whole recording.
+    start_s, stop_s : the stretch in question, in seconds from the start of the recording; None when there is no one stretch.
+    value, limit : what was measured and what was allowed, in the unit the message names.
+    """
+
+    code: str
+    severity: Severity
+    message: str
+    fix: str
+    lead: str | None = None
+    start_s: float | None = None
+    stop_s: float | None = None
+    value: float | str | None = None
+    limit: float | str | None = None
+
+    def as_dict(self) -> dict[str, str | float | None]:
+        """The fields as JSON can carry them: infinities and NaN, which JSON has no way to write, become words."""
+        return {key: _jsonable(content) for key, content in asdict(self).items()}
+
+
+def worst(findings: Iterable[Finding]) -> Severity | None:
+    """The worst severity among the findings; None when there are none."""
+    return min((finding.severity for finding in findings), key=lambda severity: severity.rank, default=None)
+
+
+def is_usable(findings: Iterable[Finding]) -> bool:
+    """Whether nothing among the findings forbids using the recording."""
+    return worst(findings) is not Severity.ERROR
+
+
+def _jsonable(content: str | float | None) -> str | float | None:
+    if isinstance(content, StrEnum):
+        return content.value
+    return str(content) if isinstance(content, float) and not math.isfinite(content) else content

@@ -1,0 +1,121 @@
+"""Whether the beat labels belong to this signal."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from ecgfl_adapters.recording import Gap, Recording
+from ecgfl_adapters.symbols import BEAT_SYMBOLS
+from numpy.typing import NDArray
+
+from ecgfl_cli.quality.findings import Finding, Severity
+from ecgfl_cli.quality.label_match import OffPeak, off_peak
+from ecgfl_cli.quality.limits import Limits
+
+
+def check_labels(recording: Recording, gaps: Sequence[Gap], beats: NDArray[np.int64], limits: Limits) -> Iterator[Finding]:
+    """Findings `no-labels`, `labels-outside`, `labels-duplicated`, `labels-dense` and `labels-off-peak`.
+
+    `beats` are sorted samples inside the recording. Labels that are no beats (rhythm, noise) only have to lie inside.
+    """
+    labels = recording.labels or ()
+    marked = np.sort(np.asarray([label.sample for label in labels if label.symbol in BEAT_SYMBOLS], dtype=np.int64))
+    yield from _check_outside(recording, np.asarray([label.sample for label in labels], dtype=np.int64))
+    marked = marked[(marked >= 0) & (marked < recording.length)]
+    if not marked.size:
+        yield Finding(
+            "no-labels",
+            Severity.INFO,
+            "there are no beat labels" if recording.labels is None else f"none of the {len(labels)} labels marks a beat",
+            "Nothing to do for predict. To train on this recording, give its labels with --labels FILE.",
+        )
+        return
+    yield from _check_duplicated(recording, marked)
+    marked = np.unique(marked)
+    yield from _check_dense(recording, marked, limits)
+    yield from _check_off_peak(off_peak(recording, gaps, marked, beats, limits), limits)
+
+
+def _check_outside(recording: Recording, samples: NDArray[np.int64]) -> Iterator[Finding]:
+    outside = samples[(samples < 0) | (samples >= recording.length)]
+    if outside.size:
+        yield Finding(
+            "labels-outside",
+            Severity.WARNING,
+            f"{outside.size} of {samples.size} labels lie outside the signal, the first at sample {outside[0]} "
+            f"({outside[0] / recording.fs:.1f} s) of {recording.length}; they are dropped",
+            "A few at the end are harmless. Many mean that the labels belong to another recording: check --labels FILE.",
+            start_s=float(outside[0]) / recording.fs,
+            value=float(outside.size),
+            limit=0.0,
+        )
+
+
+def _check_duplicated(recording: Recording, marked: NDArray[np.int64]) -> Iterator[Finding]:
+    again = marked[1:][np.diff(marked) == 0]
+    if again.size:
+        yield Finding(
+            "labels-duplicated",
+            Severity.WARNING,
+            f"{again.size} beat labels share their sample with another, the first at {again[0] / recording.fs:.2f} s; "
+            "one of each is kept",
+            "Check whether two annotation files were joined; --labels FILE names the one to use.",
+            start_s=float(again[0]) / recording.fs,
+            value=float(again.size),
+            limit=0.0,
+        )
+
+
+def _check_dense(recording: Recording, marked: NDArray[np.int64], limits: Limits) -> Iterator[Finding]:
+    if marked.size < 3:
+        return
+    intervals = np.diff(marked) / recording.fs
+    rate = 60.0 / float(np.median(intervals))
+    short = float((intervals < limits.label_min_interval_s).mean())
+    if rate > limits.label_rate_bpm:
+        yield Finding(
+            "labels-dense",
+            Severity.ERROR,
+            f"the beat labels stand {np.median(intervals):.3f} s apart, {rate:.0f} a minute; "
+            f"a heart makes at most {limits.label_rate_bpm:g}",
+            "The labels do not count in this signal's samples: check --fs HZ and --labels FILE, or read without (--labels none).",
+            value=rate,
+            limit=limits.label_rate_bpm,
+        )
+    elif short > limits.label_short_warn_share:
+        yield Finding(
+            "labels-dense",
+            Severity.WARNING,
+            f"{short:.1%} of the beat labels follow the one before within {limits.label_min_interval_s:g} s, "
+            f"expected at most {limits.label_short_warn_share:.1%}",
+            "Beats are probably labelled twice: check whether two annotation files were joined (--labels FILE names one).",
+            value=short,
+            limit=limits.label_short_warn_share,
+        )
+
+
+def _check_off_peak(found: OffPeak | None, limits: Limits) -> Iterator[Finding]:
+    if found is None:
+        return
+    foreign = found.share > found.error_share
+    limit = found.error_share if foreign else limits.off_peak_warn_share
+    if found.share <= limit:
+        return
+    yield Finding(
+        "labels-off-peak",
+        Severity.ERROR if foreign else Severity.WARNING,
+        f"{found.share:.0%} of {found.labels} labelled beats have no detected beat within {limits.match_s * 1000:g} ms"
+        f"{_shift(found)}; expected at most {limit:.0%}",
+        "The labels do not belong to this signal or count at another rate: check --labels FILE, --fs HZ, or use --labels none."
+        if foreign
+        else "Look at the recording: the signal is poor there or the labels are shifted. --labels none reads it without them.",
+        value=found.share,
+        limit=limit,
+    )
+
+
+def _shift(found: OffPeak) -> str:
+    """A constant shift, in words. Labels on onsets and a detector's own delay stay within 50 ms (measured, 91 records)."""
+    if abs(found.offset_s) <= 0.05:
+        return ""
+    side = "after" if found.offset_s > 0 else "before"
+    return f" (half of them stand {abs(found.offset_s) * 1000:.0f} ms or more {side} the nearest)"

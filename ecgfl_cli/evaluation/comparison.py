@@ -1,0 +1,108 @@
+"""The outcome of comparing beats with a reference."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgfl_cli.evaluation import statistics
+from ecgfl_cli.evaluation.annotations import LABELS
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Counts of beat pairs; two of them add up to the gross comparison.
+
+    matrix : shape (7, 7), int64; rows the reference's N, S, V, F, Q, O, X and columns the test's n, s, v, f, q, o, x.
+        [O, o], [O, x], [X, o] and [X, x] are always 0.
+    seconds : evaluated time.
+
+    Ratios are fractions of 1 and None where nothing defines them.
+    """
+
+    matrix: NDArray[np.int64]
+    seconds: float
+
+    def __post_init__(self) -> None:
+        if self.matrix.shape != (len(LABELS), len(LABELS)) or self.matrix.dtype != np.int64:
+            raise ValueError(f"a comparison has 7 x 7 counts of int64, got {self.matrix.shape} of {self.matrix.dtype}")
+        self.matrix.flags.writeable = False
+
+    @classmethod
+    def empty(cls) -> "Comparison":
+        """The comparison of nothing: the start of a sum."""
+        return cls(np.zeros((len(LABELS), len(LABELS)), dtype=np.int64), 0.0)
+
+    def __add__(self, other: "Comparison") -> "Comparison":
+        return Comparison(self.matrix + other.matrix, self.seconds + other.seconds)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Comparison) and self.seconds == other.seconds and np.array_equal(self.matrix, other.matrix)
+
+    def __hash__(self) -> int:
+        return hash((self.matrix.tobytes(), self.seconds))
+
+    def count(self, pair: str) -> int:
+        """One cell by its name in EC57: the reference's letter in capitals, then the test's: "Vv", "No", "Xv", ..."""
+        return int(self.matrix[LABELS.index(pair[0]), LABELS.index(pair[1].upper())])
+
+    @property
+    def hours(self) -> float:
+        return self.seconds / 3600.0
+
+    @property
+    def qrs_tp(self) -> int:
+        return int(statistics.qrs_tp(self.matrix))
+
+    @property
+    def qrs_fn(self) -> int:
+        return int(statistics.qrs_fn(self.matrix))
+
+    @property
+    def qrs_fp(self) -> int:
+        return int(statistics.qrs_fp(self.matrix))
+
+    @property
+    def veb_tp(self) -> int:
+        return int(statistics.veb_tp(self.matrix))
+
+    @property
+    def veb_fn(self) -> int:
+        return int(statistics.veb_fn(self.matrix))
+
+    @property
+    def veb_fp(self) -> int:
+        return int(statistics.veb_fp(self.matrix))
+
+    @property
+    def qrs_sensitivity(self) -> float | None:
+        return self.value(statistics.qrs_sensitivity)
+
+    @property
+    def qrs_positive_predictivity(self) -> float | None:
+        return self.value(statistics.qrs_positive_predictivity)
+
+    @property
+    def veb_sensitivity(self) -> float | None:
+        return self.value(statistics.veb_sensitivity)
+
+    @property
+    def veb_ppv(self) -> float | None:
+        return self.value(statistics.veb_ppv)
+
+    @property
+    def veb_f1(self) -> float | None:
+        return self.value(statistics.veb_f1)
+
+    @property
+    def veb_false_positive_rate(self) -> float | None:
+        return self.value(statistics.veb_false_positive_rate)
+
+    @property
+    def veb_false_positives_per_hour(self) -> float | None:
+        return self.value(statistics.veb_false_positives_per_hour)
+
+    def value(self, statistic: statistics.Statistic) -> float | None:
+        """A statistic of this comparison; None where it is undefined."""
+        figure = float(statistic(self.matrix, np.asarray(self.seconds)))
+        return None if np.isnan(figure) else figure

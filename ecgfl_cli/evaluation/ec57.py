@@ -1,0 +1,111 @@
+"""Beat-by-beat comparison as ANSI/AAMI EC57 asks for it, by the rules of PhysioNet's bxb.
+
+EC57 says what is counted; how near beats are paired is what bxb does, and published figures come from it. The rules here are
+those of `app/bxb.c` of the WFDB software package (G. B. Moody; https://github.com/bemoody/wfdb, as revised 27 April 2020, which
+includes the 2002 change for beats closer together than twice the match window); times are rounded as in its `strtim`. In short:
+
+- A beat of either list may be paired with one of the other no further than the match window away, the window's edge included.
+- The earlier of the two beats in hand is paired unless the other is nearer to the beat that follows in its own list, and
+  that following beat has no better partner; otherwise it stands alone: a missed beat (column o) or an extra one (row O).
+- The learning period is passed over. A beat at its end still counts if its partner lies just before it.
+- The comparison ends when both lists have passed the end of the record.
+- Between "[" and "]" (fibrillation, flutter) beats of the list that marks them are skipped, and detections during the
+  reference's episodes are not counted at all. Where no signal is readable, O becomes X.
+"""
+
+import math
+
+import numpy as np
+
+from ecgfl_cli.evaluation.annotations import LABELS, NO_BEAT, BeatAnnotations
+from ecgfl_cli.evaluation.comparison import Comparison
+from ecgfl_cli.evaluation.reader import NOT_COUNTED, Reader
+
+LEARNING_PERIOD_S = 300.0
+MATCH_WINDOW_S = 0.150
+
+
+class _Tally:
+    def __init__(self) -> None:
+        self.matrix = np.zeros((len(LABELS), len(LABELS)), dtype=np.int64)
+
+    def add(self, reference: int, test: int) -> None:
+        # Neither side is a beat when a flutter wave that bxb reads as one finds no partner.
+        if NOT_COUNTED not in (reference, test) and min(reference, test) < NO_BEAT:
+            self.matrix[reference, test] += 1
+
+
+def compare(
+    reference: BeatAnnotations,
+    test: BeatAnnotations,
+    fs: float,
+    length: int,
+    *,
+    start_s: float = LEARNING_PERIOD_S,
+    window_s: float = MATCH_WINDOW_S,
+) -> Comparison:
+    """Count how the beats of `test` agree with those of `reference`.
+
+    fs : sampling rate in hertz of both lists. length : samples in the record.
+    start_s : learning period in seconds. window_s : farthest distance of a pair in seconds, rounded to whole samples, half up.
+
+    Raises `ValueError` when the record is not longer than the learning period.
+    """
+    start, window = _samples(start_s, fs), _samples(window_s, fs)
+    if length <= start:
+        raise ValueError(f"a record of {length / fs:.1f} s is not longer than the learning period of {start_s:g} s")
+    tally = _Tally()
+    ours, theirs = Reader(reference, window), Reader(test, window)
+    _pass_learning_period(ours, theirs, start, window, tally)
+    while ours.time <= length or theirs.time <= length:
+        if theirs.time < ours.time:
+            _take_test_beat(ours, theirs, window, tally)
+        else:
+            _take_reference_beat(ours, theirs, window, tally)
+    return Comparison(tally.matrix, (length - start) / fs)
+
+
+def _samples(seconds: float, fs: float) -> int:
+    return math.floor(seconds * fs + 0.5)
+
+
+def _pass_learning_period(ours: Reader, theirs: Reader, start: int, window: int, tally: _Tally) -> None:
+    while ours.time < start:
+        ours.advance()
+    while theirs.next_time < start:
+        theirs.advance()
+    # In hand are now the first reference beat to count and the last detection before the start.
+    distance = ours.time - theirs.time
+    if distance <= window and distance < abs(ours.time - theirs.next_time):
+        tally.add(ours.code, theirs.code)
+        ours.advance()
+        theirs.advance()
+        return
+    theirs.advance()
+    # The partner of a detection right after the start may lie in the learning period: it is not held against the detector.
+    if theirs.time - start <= window and abs(ours.time - theirs.next_time) < abs(ours.time - theirs.time):
+        theirs.advance()
+
+
+def _take_test_beat(ours: Reader, theirs: Reader, window: int, tally: _Tally) -> None:
+    if _belong_together(theirs, ours, window):
+        tally.add(ours.code, theirs.code)
+        ours.advance()
+    elif not ours.in_fibrillation(theirs.time):
+        tally.add(ours.absent_at(theirs.time), theirs.code)
+    theirs.advance()
+
+
+def _take_reference_beat(ours: Reader, theirs: Reader, window: int, tally: _Tally) -> None:
+    if _belong_together(ours, theirs, window):
+        tally.add(ours.code, theirs.code)
+        theirs.advance()
+    else:
+        tally.add(ours.code, theirs.absent_at(ours.time))
+    ours.advance()
+
+
+def _belong_together(earlier: Reader, later: Reader, window: int) -> bool:
+    distance = later.time - earlier.time
+    rival = abs(later.time - earlier.next_time)
+    return distance <= window and (distance < rival or abs(later.next_time - earlier.next_time) < rival)

@@ -1,0 +1,88 @@
+"""One annotation list as PhysioNet's bxb walks through it: a beat in hand, one beat read ahead, and the episodes passed so far.
+
+Rules from `app/bxb.c` of the WFDB software package (G. B. Moody; https://github.com/bemoody/wfdb, as revised 27 April 2020).
+"""
+
+from collections import deque
+
+from ecgfl_cli.evaluation.annotations import NO_BEAT, SHUT_DOWN, BeatAnnotations, code_of
+
+NEVER = 1 << 62
+"""Later than any sample: the time of the beat after the last one."""
+
+NOT_COUNTED = -1
+"""Code of a pair that is passed over without being counted."""
+
+_UNREADABLE = 0x30
+
+
+class Reader:
+    """`time` and `code` are the beat in hand, `next_time` and `next_code` the one after it.
+
+    Before the first beat stands a beat at sample 0 that is not counted; after the last one stands one at NEVER.
+    """
+
+    def __init__(self, annotations: BeatAnnotations, window: int) -> None:
+        subtypes = [0] * len(annotations.symbols) if annotations.subtypes is None else annotations.subtypes.tolist()
+        self._items = list(zip(annotations.samples.tolist(), annotations.symbols, subtypes, strict=True))
+        self._place = 0
+        self._window = window
+        # No more than the two most recent episodes are remembered, like in bxb: with three of them between two beats
+        # the first is forgotten.
+        self._fibrillation: deque[tuple[int, int]] = deque(maxlen=2)
+        self._shut_down: deque[tuple[int, int]] = deque(maxlen=2)
+        self.time, self.code = 0, NOT_COUNTED
+        self.next_time, self.next_code = 0, NOT_COUNTED
+        self.advance()
+
+    def advance(self) -> None:
+        """Take the next beat in hand and read one further."""
+        self.time, self.code = self.next_time, self.next_code
+        self.next_time, self.next_code = self._read()
+
+    def in_fibrillation(self, time: int) -> bool:
+        """Whether `time` lies in an episode between "[" and "]", both ends included."""
+        return any(start <= time <= stop for start, stop in self._fibrillation)
+
+    def absent_at(self, time: int) -> int:
+        """The code of a beat that is missing here: X while shut down, O otherwise."""
+        return SHUT_DOWN if any(start <= time <= stop for start, stop in self._shut_down) else NO_BEAT
+
+    def _read(self) -> tuple[int, int]:
+        while self._place < len(self._items):
+            time, symbol, subtype = self._items[self._place]
+            self._place += 1
+            code = code_of(symbol)
+            if code is not None:
+                return time, code
+            if symbol == "[":
+                self._pass_fibrillation(time)
+            elif symbol == "~" and subtype & _UNREADABLE == _UNREADABLE:
+                self._pass_shut_down(time)
+        return NEVER, NOT_COUNTED
+
+    def _pass_fibrillation(self, start: int) -> None:
+        # Whatever stands between "[" and "]" is skipped, beats included.
+        while self._place < len(self._items):
+            time, symbol, _ = self._items[self._place]
+            self._place += 1
+            if symbol == "]":
+                self._fibrillation.append((start, time))
+                return
+        # Without a "]" bxb still holds the end of the episode before: only a first episode lasts to the end of the record.
+        self._fibrillation.append((start, self._fibrillation[-1][1] if self._fibrillation else NEVER))
+
+    def _pass_shut_down(self, start: int) -> None:
+        if self._place == len(self._items):
+            self._shut_down.append((start, NEVER))
+            return
+        time, symbol, subtype = self._items[self._place]
+        if symbol == "~" and subtype & _UNREADABLE != _UNREADABLE:
+            self._place += 1
+            self._shut_down.append((start, time))
+            return
+        # A single mark (as in the AHA database) stands somewhere within: the shutdown fills the time from the last beat or
+        # fibrillation to this annotation, less the match window at either end.
+        fibrillation_end = self._fibrillation[-1][1] if self._fibrillation else -1
+        stop = time - self._window
+        self._shut_down.append((min(max(self.time, fibrillation_end) + self._window, stop), stop))

@@ -1,0 +1,45 @@
+"""Files that are either whole or absent."""
+
+import contextlib
+import os
+import secrets
+from pathlib import Path
+
+
+def atomic_write_bytes(path: Path, data: bytes, mode: int | None = None) -> None:
+    """Put `data` at `path`, replacing what is there; a kill at any moment leaves the old file or the new one.
+
+    mode : permission bits of the file, whatever the umask; None takes the system's default for new files.
+
+    The folder must exist. Raises `OSError`; the temporary file beside `path` is removed then.
+    """
+    # Named after nothing: the target's own name may already be as long as the file system allows.
+    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
+    # The file is born with its permissions, so that a secret is at no moment readable by others.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(temporary, flags, 0o666 if mode is None else mode)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        if mode is not None:
+            temporary.chmod(mode)
+        temporary.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    # The rename itself must survive a power cut. Windows cannot open a folder, and some network drives cannot sync one.
+    if os.name == "nt":
+        return
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,1 @@
+"""From a recording to annotated beats, ectopy statistics and report files."""

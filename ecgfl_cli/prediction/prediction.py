@@ -1,0 +1,50 @@
+"""What a model says about one recording: the one thing that every output format is written from."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from ecgfl_adapters.recording import BeatLabel, Gap
+from numpy.typing import NDArray
+
+from ecgfl_cli.prediction.ectopy import Ectopy
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The classified beats of one recording.
+
+    record : the recording's name; no folder. fs : hertz, the input's own rate. length : samples in the recording.
+    samples : shape (n,), int64, R peaks at the input's rate, increasing.
+    symbols : n of N, V and Q (could not be classified).
+    probabilities : shape (n,), float32, probability of V; NaN for a beat that could not be classified.
+    leads : names of the leads that were used.
+    gaps : stretches without signal.
+
+    Raises `ValueError` when the lengths differ or the record's name is no file name.
+    """
+
+    record: str
+    fs: float
+    samples: NDArray[np.int64]
+    symbols: tuple[str, ...]
+    probabilities: NDArray[np.float32]
+    leads: tuple[str, ...]
+    model_version: str
+    model_sha256: str
+    gaps: tuple[Gap, ...]
+    length: int
+    ectopy: Ectopy
+
+    def __post_init__(self) -> None:
+        beats = len(self.symbols)
+        if self.samples.shape != (beats,) or self.probabilities.shape != (beats,):
+            raise ValueError(
+                f"{beats} symbols need as many samples and probabilities, got {self.samples.shape} and {self.probabilities.shape}"
+            )
+        # The name becomes part of a path: it must not lead out of the output folder on any system.
+        if not self.record.strip(" .") or set(self.record) & set("/\\:\0"):
+            raise ValueError(f"{self.record!r} cannot be used as the name of a file")
+
+    def labels(self) -> list[BeatLabel]:
+        """The beats as annotations."""
+        return [BeatLabel(int(sample), symbol) for sample, symbol in zip(self.samples, self.symbols, strict=True)]

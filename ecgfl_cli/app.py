@@ -1,0 +1,128 @@
+"""Assembles the command line. The verbs live in `commands`, one file each."""
+
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, NoReturn
+
+import click
+import typer
+
+from ecgfl_cli.commands import audit, coordinator, dataset, demo, evaluate, ingest, init, join, model, predict, segment, validate
+from ecgfl_cli.console import Console
+from ecgfl_cli.errors import EcgflError, ExitCode, UnusableInput, UsageError
+from ecgfl_cli.site.home import Home
+
+GLOBAL_FLAGS = ("--json", "--quiet", "--debug")
+"""Taken anywhere on the command line, as is --home."""
+
+app = typer.Typer(
+    name="ecgfl",
+    help="Train a shared PVC model on this hospital's ECGs; no recording leaves the building.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("init")(init.command)
+app.command("ingest")(ingest.command)
+app.command("validate")(validate.command)
+app.command("segment")(segment.command)
+app.add_typer(dataset.app, name="dataset")
+app.command("join")(join.command)
+app.command("predict")(predict.command)
+app.command("evaluate")(evaluate.command)
+app.add_typer(model.app, name="model")
+app.add_typer(audit.app, name="audit")
+app.command("demo")(demo.command)
+app.add_typer(coordinator.app, name="coordinator")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"ecgfl {version('ecgfl')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    home: Annotated[Path | None, typer.Option("--home", envvar="ECGFL_HOME", help="This site's home folder.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Tracebacks.")] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,  # noqa: ARG001
+) -> None:
+    console = context.obj
+    if home is not None:
+        console.home = Home(home.expanduser().absolute())
+    console.json, console.quiet, console.debug = json, quiet, debug
+
+
+def main() -> NoReturn:
+    """The console script: however it ends, there is an exit code and (without --debug) one line that says why."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line and return its exit code."""
+    arguments = globals_first(arguments)
+    console = Console(Home(default_home()), json="--json" in arguments, debug="--debug" in arguments)
+    try:
+        return int(typer.main.get_command(app).main(arguments, prog_name="ecgfl", standalone_mode=False, obj=console) or 0)
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        print("ecgfl: interrupted", file=sys.stderr)
+        return ExitCode.INTERRUPTED
+    except Exception as error:
+        if console.debug and not isinstance(error, click.ClickException):
+            raise
+        known = explained(error)
+        console.error(known)
+        return known.exit_code
+
+
+def explained(error: Exception) -> EcgflError:
+    """Any error as one that a person can act on."""
+    from ecgfl_adapters.errors import AdapterError
+
+    if isinstance(error, EcgflError):
+        return error
+    if isinstance(error, AdapterError):
+        return UnusableInput(f"{error.path}: {error.problem}", error.fix)
+    if isinstance(error, click.ClickException):
+        context = getattr(error, "ctx", None)
+        return UsageError(error.format_message().rstrip("."), f"See `{context.command_path if context else 'ecgfl'} --help`")
+    if isinstance(error, OSError) and error.filename is not None:
+        return UnusableInput(f"{error.filename}: {error.strerror}", "Check that it exists, its permissions and the free space")
+    return EcgflError(f"a bug in ecgfl: {type(error).__name__}: {error}", "Run it again with --debug and send us what it prints")
+
+
+def globals_first(arguments: list[str]) -> list[str]:
+    """Global options may stand anywhere in front of a "--"; click wants them before the verb."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    first: list[str] = []
+    rest: list[str] = []
+    waiting = iter(arguments[:end])
+    for argument in waiting:
+        if argument in GLOBAL_FLAGS or argument.startswith("--home="):
+            first.append(argument)
+        elif argument == "--home":
+            first += [argument, *(value for value in [next(waiting, None)] if value is not None)]
+        else:
+            rest.append(argument)
+    return first + rest + arguments[end:]
+
+
+def default_home() -> Path:
+    from platformdirs import user_data_path
+
+    return user_data_path("ecgfl", appauthor=False)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001
+    raise KeyboardInterrupt

@@ -9,9 +9,12 @@ os.environ.update(
     FLWR_DISABLE_UPDATE_CHECK="1",
     FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION="1",
 )
-logging.getLogger("flwr").setLevel(logging.WARNING)
-
 APPLICATION = "ecgfl/federation"
 """What a run of ours is called; a site answers nothing else."""
 
 HEARTBEAT_SECONDS = 30
+
+
+def quieten() -> None:
+    """Keep Flower's own log off the streams: what a person must know, ecgfl says. Importing flwr resets it, so call this after."""
+    logging.getLogger("flwr").setLevel(logging.CRITICAL)

@@ -2,11 +2,12 @@
 
 import ecgfl_cli.federation.flower  # noqa: F401, I001  (its settings must precede every import of flwr)
 
+import hashlib
 import ssl
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import httpx
@@ -34,7 +35,9 @@ from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
 from ecgfl_cli.errors import ServerRefused, ServerUnreachable
-from ecgfl_cli.federation.flower import APPLICATION, HEARTBEAT_SECONDS
+from ecgfl_cli.federation.flower import APPLICATION, HEARTBEAT_SECONDS, quieten
+
+quieten()
 
 RETRIED_STATUS = (502, 503, 504)
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.5, 10.0
@@ -60,29 +63,48 @@ class _VersionHeaders:
         return call_next(context)
 
 
+@dataclass(frozen=True)
+class Outgoing:
+    """A reply as it leaves the site: its head, and its content in parts, by their names."""
+
+    head: message_pb2.Message
+    tree: message_pb2.ObjectTree
+    objects: dict[str, bytes]
+
+    @property
+    def size(self) -> int:
+        """Bytes of content."""
+        return sum(len(part) for part in self.objects.values())
+
+    @property
+    def sha256(self) -> str:
+        """Of all parts, in the order of their names."""
+        digest = hashlib.sha256()
+        for name in sorted(self.objects):
+            digest.update(self.objects[name])
+        return digest.hexdigest()
+
+
 class FleetConnection:
     """One authenticated session of a site with the coordinator; a context manager that activates and deactivates the node.
 
     Parameters
     ----------
     server : "HOST:PORT".
-    ca : PEM file of the coordinator's CA; None speaks plain HTTP (towards a loopback address only, which the caller checks).
+    ca : the coordinator's CA certificate, PEM; None speaks plain HTTP (towards a loopback address only, which the caller checks).
     key : the site's node key, ECDSA P-384.
     patience : seconds for which a call is repeated while the server does not answer.
-    stop : set by the caller to give up every wait.
 
     Every call raises `ServerUnreachable` or `ServerRefused`; those about a run also `RunOver`.
     """
 
-    def __init__(
-        self, server: str, ca: Path | None, key: ec.EllipticCurvePrivateKey, patience: float, stop: threading.Event
-    ) -> None:
-        self._server, self._patience, self._stop = server, patience, stop
+    def __init__(self, server: str, ca: bytes | None, key: ec.EllipticCurvePrivateKey, patience: float) -> None:
+        self._server, self._patience = server, patience
         self._public_key = public_key_to_bytes(key.public_key())
         self._client = FleetHttpClient.from_server_address(
             server,
             ca is None,
-            None if ca is None else str(ca),
+            ca,
             interceptors=[_VersionHeaders(), NodeAuthHttpInterceptor(key, key.public_key())],
         )
         self._node = node_pb2.Node()
@@ -131,23 +153,26 @@ class FleetConnection:
         message.metadata.__dict__["_message_id"] = tree.object_id
         return message
 
-    def reply(self, reply: Message, seconds: float) -> None:
-        """Send a reply that took `seconds` to make."""
+    def outgoing(self, reply: Message) -> "Outgoing":
+        """A reply in the bytes in which it will leave."""
         reply.metadata.__dict__["_message_id"] = reply.object_id
         with no_object_id_recompute():
-            objects = get_all_nested_objects(reply)
+            objects = {name: part.deflate() for name, part in get_all_nested_objects(reply).items()}
             head = remove_content_from_message(reply) if reply.has_content() else reply
-            request = fleet_pb2.PushMessagesRequest(
-                node=self._node,
-                messages_list=[message_to_proto(head)],
-                message_object_trees=[get_object_tree(reply)],
-                clientapp_runtime_list=[seconds],
-            )
-            response = self._call(self._client.PushMessages, request)
-            push = make_push_object_fn_protobuf(
-                self._retrying(self._client.PushObject), self._node, reply.metadata.run_id, response.session_id
-            )
-            push_object_contents_from_iterable(((name, objects[name].deflate()) for name in response.objects_to_push), push)
+            return Outgoing(message_to_proto(head), get_object_tree(reply), objects)
+
+    def send(self, outgoing: "Outgoing", seconds: float) -> None:
+        """Send a reply that took `seconds` to make."""
+        request = fleet_pb2.PushMessagesRequest(
+            node=self._node,
+            messages_list=[outgoing.head],
+            message_object_trees=[outgoing.tree],
+            clientapp_runtime_list=[seconds],
+        )
+        response = self._call(self._client.PushMessages, request)
+        run_id = outgoing.head.metadata.run_id
+        push = make_push_object_fn_protobuf(self._retrying(self._client.PushObject), self._node, run_id, response.session_id)
+        push_object_contents_from_iterable(((name, outgoing.objects[name]) for name in response.objects_to_push), push)
 
     def _beat(self) -> None:
         request = heartbeat_pb2.SendNodeHeartbeatRequest(node=self._node, heartbeat_interval=HEARTBEAT_SECONDS)
@@ -178,11 +203,12 @@ class FleetConnection:
                         " and check this machine's clock",
                     ) from error
                 reason = str(error) or type(error).__name__
-            if time.monotonic() + pause > deadline or self._stop.wait(pause):
+            if time.monotonic() + pause > deadline:
                 raise ServerUnreachable(
                     f"{self._server}: not reached within {self._patience:.0f} s: {reason}",
                     "Check that the coordinator runs, the host name and port are right and the firewall lets this machine out",
                 )
+            time.sleep(pause)
             pause = min(pause * 2, LAST_RETRY_SECONDS)
 
     def _refusal(self, response: httpx.Response) -> Exception:
@@ -201,7 +227,9 @@ class FleetConnection:
                 "Check that the site is still enrolled and that this machine's clock is right to within 5 s",
             )
         if code == VERSION_INCOMPATIBLE:
-            return ServerRefused(f"{self._server}: it runs another Flower version", "Install the same ecgfl version on both sides")
+            return ServerRefused(
+                f"{self._server}: it runs another Flower version", "Install the same ecgfl version on both sides"
+            )
         return ServerRefused(
             f"{self._server}: it answered HTTP {response.status_code}" + (f", code {code}" if code else ""),
             "Check that HOST:PORT is an ecgfl coordinator and not a proxy's or another server's",

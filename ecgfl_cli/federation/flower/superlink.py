@@ -32,7 +32,9 @@ from flwr.superlink.main import create_app
 from flwr.superlink.servicer.runtime import runtime_handlers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ecgfl_cli.federation.flower import APPLICATION, HEARTBEAT_SECONDS
+from ecgfl_cli.federation.flower import APPLICATION, HEARTBEAT_SECONDS, quieten
+
+quieten()
 
 FLEET_CALLS = frozenset(
     f"/v1/fleet/{call}"

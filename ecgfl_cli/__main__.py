@@ -1,0 +1,5 @@
+"""`python -m ecgfl_cli`."""
+
+from ecgfl_cli.app import main
+
+main()

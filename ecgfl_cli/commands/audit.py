@@ -1,0 +1,39 @@
+"""`ecgfl audit show|verify`."""
+
+import typer
+
+from ecgfl_cli.console import console_of
+
+app = typer.Typer(help="What this site did and sent.", no_args_is_help=True)
+
+
+@app.command()
+def show(context: typer.Context) -> None:
+    """Show the audit log, oldest first."""
+    from ecgfl_cli.site.audit import AuditLog
+
+    console = console_of(context, "audit-show")
+    console.home.require_site()
+    entries = AuditLog(console.home.audit).entries()
+    hidden = ("time", "event", "previous")
+    console.table(
+        "Audit log",
+        ("time ", "event ", "details "),
+        [
+            (each["time"], each["event"], ", ".join(f"{name}={value}" for name, value in each.items() if name not in hidden))
+            for each in entries
+        ],
+    )
+    console.result(entries=entries)
+
+
+@app.command()
+def verify(context: typer.Context) -> None:
+    """Check that no line was changed, removed or reordered. Exit code 3 when one was."""
+    from ecgfl_cli.site.audit import AuditLog
+
+    console = console_of(context, "audit-verify")
+    console.home.require_site()
+    entries = AuditLog(console.home.audit).entries()
+    console.text(f"{len(entries)} lines, unbroken.")
+    console.result(lines=len(entries))

@@ -1,0 +1,88 @@
+"""`ecgfl dataset list|show|remove`."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ecgfl_cli.console import Console, console_of
+
+if TYPE_CHECKING:
+    from ecgfl_cli.store.catalogue import Catalogue, RecordRow
+
+app = typer.Typer(help="What is in this site's store.", no_args_is_help=True)
+
+Record = Annotated[str, typer.Argument(help="A record's name as `dataset list` shows it.", metavar="RECORD")]
+
+
+@app.command("list")
+def list_records(context: typer.Context) -> None:
+    """List the recordings: usable, unlabelled, or rejected with the reason."""
+    from ecgfl_cli.store.catalogue import open_catalogue
+
+    console = console_of(context, "dataset-list")
+    console.home.require_site()
+    with open_catalogue(console.home.catalogue) as catalogue:
+        rows, splits = catalogue.rows(), catalogue.splits()
+        reasons = {row.record: _reasons(catalogue, row) for row in rows}
+    console.table(
+        "Recordings",
+        ("record ", "patient ", "status ", "split ", "hours", "Hz", "lead ", "N", "S", "V", "F", "Q", "reason "),
+        [
+            (row.record, row.patient, row.status, splits.get(row.patient), row.seconds / 3600, f"{row.fs:g}", row.lead)
+            + tuple(row.counts.get(name, 0) for name in "NSVFQ")
+            + (reasons[row.record],)
+            for row in rows
+        ],
+    )
+    console.result(recordings=[{**vars(row), "split": splits.get(row.patient), "reason": reasons[row.record]} for row in rows])
+
+
+@app.command()
+def show(context: typer.Context, record: Record) -> None:
+    """Show one recording with all its findings."""
+    from ecgfl_cli.store.catalogue import open_catalogue
+
+    console = console_of(context, "dataset-show")
+    console.home.require_site()
+    with open_catalogue(console.home.catalogue) as catalogue:
+        row = _existing(console, catalogue, record)
+        findings = catalogue.findings(record)
+    console.table(f"Record {record}", ("field ", "value "), [(name, value) for name, value in vars(row).items()])
+    columns = ("severity ", "code ", "what ", "fix ")
+    console.table("Findings", columns, [(each["severity"], each["code"], each["message"], each["fix"]) for each in findings])
+    console.result(record=vars(row), findings=findings)
+
+
+@app.command()
+def remove(context: typer.Context, record: Record) -> None:
+    """Remove a recording and all that was derived from it."""
+    from ecgfl_cli.site.audit import AuditLog
+    from ecgfl_cli.site.lock import exclusive
+    from ecgfl_cli.store.catalogue import open_catalogue
+    from ecgfl_cli.store.remove import remove_record
+
+    console = console_of(context, "dataset-remove")
+    home = console.home
+    home.require_site()
+    with exclusive(home.lock), open_catalogue(home.catalogue) as catalogue:
+        _existing(console, catalogue, record)
+        remove_record(home, catalogue, record)
+        AuditLog(home.audit).append("record-removed", record=record)
+    console.text(f"{record} removed")
+    console.result(record=record)
+
+
+def _existing(console: Console, catalogue: "Catalogue", record: str) -> "RecordRow":
+    from ecgfl_cli.errors import UsageError
+
+    row = catalogue.row(record)
+    if row is None:
+        raise UsageError(f"no record '{record}' in {console.home.catalogue}", "`ecgfl dataset list` shows those that are there")
+    return row
+
+
+def _reasons(catalogue: "Catalogue", row: "RecordRow") -> str:
+    if row.status == "unlabelled":
+        return "no beat labels: ingest it again with --labels FILE to train on it"
+    found = catalogue.findings(row.record) if row.status == "rejected" else []
+    return "; ".join(f"{each['message']} {each['fix']}" for each in found if each["severity"] == "error")

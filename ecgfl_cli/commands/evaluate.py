@@ -1,0 +1,79 @@
+"""`ecgfl evaluate`."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ecgfl_cli.commands.options import Lead, Model, Recordings, SamplingRate, Units
+from ecgfl_cli.console import console_of
+
+if TYPE_CHECKING:
+    from ecgfl_cli.evaluation.comparison import Comparison
+
+
+def command(
+    context: typer.Context,
+    files: Recordings,
+    labels: Annotated[str | None, typer.Option("--labels", help="Reference labels: a file or a WFDB annotator's suffix.")] = None,
+    lead: Lead = None,
+    model: Model = None,
+    fs: SamplingRate = None,
+    units: Units = None,
+) -> None:
+    """Compare the model with reference labels as ANSI/AAMI EC57 does, on beats that it finds itself."""
+    from ecgfl_adapters.discovery import find_recordings, read
+    from ecgfl_adapters.protocol import ReadOptions
+
+    from ecgfl_cli.errors import UnusableInput
+    from ecgfl_cli.evaluation.assess import assess
+    from ecgfl_cli.evaluation.report import Evaluation, matrix_text
+    from ecgfl_cli.models.registry import Registry
+    from ecgfl_cli.prediction.pipeline import Classifier
+
+    console = console_of(context, "evaluate")
+    recordings = find_recordings(files).recordings
+    if not recordings:
+        raise UnusableInput(
+            f"{', '.join(map(str, files))}: no recording in there", "Give WFDB, EDF or CSV recordings, or their folder"
+        )
+    classifier = Classifier(Registry(console.home.models), model)
+    options = ReadOptions(fs=fs, units=units, labels=labels, assume_wfdb_gain=True)
+    compared = {}
+    for path in console.track(recordings, len(recordings), "evaluate"):
+        recording = read(path, "auto", options)
+        compared[recording.name] = assess(recording, classifier.predict(recording, lead).labels())
+    evaluation = Evaluation.of(compared)
+    console.table(
+        f"EC57, beats found by {classifier.manifest.version} itself, first 5 minutes skipped (percent)",
+        ("record ", "QRS Se", "QRS +P", "VEB TP", "VEB FN", "VEB FP", "VEB Se", "VEB +P", "VEB F1", "FP/h"),
+        [_row(name, comparison) for name, comparison in compared.items()],
+        footer=_row("gross", evaluation.gross),
+    )
+    names = {"qrs_sensitivity": "QRS Se", "qrs_positive_predictivity": "QRS +P"}
+    names |= {"veb_sensitivity": "VEB Se", "veb_ppv": "VEB +P", "veb_f1": "VEB F1"}
+    for field, name in names.items():
+        interval = evaluation.intervals[field]
+        if interval is not None:
+            console.text(
+                f"{name}: 95 % interval {100 * interval[0]:.2f} to {100 * interval[1]:.2f}, bootstrap over {len(compared)} records"
+            )
+    console.text(matrix_text(evaluation.gross))
+    console.result(model=classifier.manifest.version, **evaluation.as_dict())
+
+
+def _row(name: str, comparison: "Comparison") -> tuple[object, ...]:
+    shares = (comparison.veb_sensitivity, comparison.veb_ppv, comparison.veb_f1)
+    return (
+        name,
+        _percent(comparison.qrs_sensitivity),
+        _percent(comparison.qrs_positive_predictivity),
+        comparison.veb_tp,
+        comparison.veb_fn,
+        comparison.veb_fp,
+        *(_percent(share) for share in shares),
+        comparison.veb_false_positives_per_hour,
+    )
+
+
+def _percent(share: float | None) -> float | None:
+    return None if share is None else 100 * share

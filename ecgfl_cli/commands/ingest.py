@@ -1,0 +1,75 @@
+"""`ecgfl ingest`."""
+
+from collections import Counter
+
+import typer
+
+from ecgfl_cli.commands.options import InputFormat, Jobs, Labels, Lead, Recordings, SamplingRate, Units
+from ecgfl_cli.console import console_of
+
+
+def command(
+    context: typer.Context,
+    paths: Recordings,
+    file_format: InputFormat = "auto",
+    lead: Lead = None,
+    fs: SamplingRate = None,
+    units: Units = None,
+    labels: Labels = None,
+    jobs: Jobs = 1,
+) -> None:
+    """Read recordings, check them, and keep them without anything identifying."""
+    from ecgfl_adapters.discovery import find_recordings
+    from ecgfl_adapters.protocol import ReadOptions
+
+    from ecgfl_cli.commands.findings import findings_table
+    from ecgfl_cli.errors import UnusableInput
+    from ecgfl_cli.site.audit import AuditLog
+    from ecgfl_cli.site.lock import exclusive
+    from ecgfl_cli.site.settings import load_settings
+    from ecgfl_cli.store.catalogue import open_catalogue
+    from ecgfl_cli.store.ingest import ingest
+
+    console = console_of(context, "ingest")
+    home = console.home
+    home.require_site()
+    wanted = lead or load_settings(home.settings).recordings.lead
+    found = find_recordings(paths)
+    if not found.recordings:
+        raise UnusableInput(
+            f"{', '.join(map(str, paths))}: no recording in there", "Give WFDB, EDF or CSV recordings, or their folder"
+        )
+    options = ReadOptions(fs=fs, units=units, labels=labels)
+    with exclusive(home.lock), open_catalogue(home.catalogue) as catalogue:
+        work = ingest(found.recordings, file_format, options, wanted, home, catalogue, jobs)
+        results = list(console.track(work, len(found.recordings), "ingest"))
+        done = Counter(result.outcome for result in results)
+        AuditLog(home.audit).append("ingest", **done)
+    for skipped in found.skipped:
+        console.say(f"{skipped}: left out, no adapter reads it")
+    for result in results:
+        if result.error is not None:
+            console.say(f"ecgfl: {result.error}")
+    findings_table(console, [(str(result.path), result.findings) for result in results if result.outcome != "unreadable"])
+    console.table(
+        "Ingested",
+        ("file ", "outcome ", "record ", "status "),
+        [(result.path, result.outcome, result.record, result.status) for result in results],
+    )
+    console.result(
+        outcomes=dict(done),
+        skipped=found.skipped,
+        recordings=[
+            {
+                "file": result.path,
+                "outcome": result.outcome,
+                "record": result.record,
+                "status": result.status,
+                "error": result.error,
+                "findings": [finding.as_dict() for finding in result.findings],
+            }
+            for result in results
+        ],
+    )
+    if done["unreadable"]:
+        raise typer.Exit(UnusableInput.exit_code)

@@ -1,0 +1,47 @@
+"""`ecgfl join`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ecgfl_cli.commands.options import duration
+from ecgfl_cli.console import console_of
+
+
+def command(
+    context: typer.Context,
+    server: Annotated[str, typer.Option("--server", help="The coordinator.", metavar="HOST:PORT")],
+    ca: Annotated[Path | None, typer.Option("--ca", help="CA certificate, instead of the one in federation.json.")] = None,
+    once: Annotated[bool, typer.Option("--once", help="Take part in one run, then leave.")] = False,
+    max_wait: Annotated[str, typer.Option("--max-wait", help="How long to wait for a run.", metavar="DURATION")] = "15m",
+    max_time: Annotated[str, typer.Option("--max-time", help="Leave after this time in any case.", metavar="DURATION")] = "12h",
+    insecure: Annotated[bool, typer.Option("--insecure", help="No TLS; towards a loopback address only.")] = False,
+) -> None:
+    """Take part in the federation: train here, send weights only, receive signed models."""
+    from ecgfl_cli.federation.federation_file import load_federation
+    from ecgfl_cli.federation.site_node import JoinOptions, ca_certificate, check_address, participate
+    from ecgfl_cli.site.lock import exclusive
+    from ecgfl_cli.site.settings import load_settings
+
+    console = console_of(context, "join")
+    home = console.home
+    check_address(server, insecure)
+    home.require_site()
+    settings, federation = load_settings(home.settings), load_federation(home.federation)
+    options = JoinOptions(
+        server=server,
+        ca=None if insecure else ca_certificate(federation, ca),
+        once=once,
+        max_wait=duration(max_wait) if once else float("inf"),
+        max_time=duration(max_time),
+    )
+    with exclusive(home.lock):
+        outcome = participate(home, settings, federation, options, lambda line: console.say(f"{settings.site.name}: {line}"))
+    if not outcome.participated:
+        console.text("Nothing was offered.")
+    elif outcome.version is None:
+        console.text(f"Took part in {outcome.rounds} rounds; the run ended without a final model.")
+    else:
+        console.text(f"Took part in {outcome.rounds} rounds; the current model is now {outcome.version}.")
+    console.result(**vars(outcome))

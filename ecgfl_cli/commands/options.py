@@ -1,0 +1,57 @@
+"""Option types that several verbs share."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DURATION = re.compile(r"^(\d+(?:\.\d+)?)(ms|s|m|h|d)?$")
+SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, None: 1.0}
+
+
+def duration(text: str) -> float:
+    """Seconds from "90", "90s", "15m", "2h" or "1d"."""
+    found = DURATION.match(text)
+    if not found:
+        raise typer.BadParameter(f"{text!r} is no duration; write 90s, 15m, 2h or 1d")
+    return float(found[1]) * SECONDS[found[2]]
+
+
+def _choice_of(known: Callable[[], tuple[str, ...]]) -> Callable[[str], str]:
+    def check(value: str) -> str:
+        if value not in known():
+            raise typer.BadParameter(f"{value!r} is none of {', '.join(known())}")
+        return value
+
+    return check
+
+
+def _formats() -> tuple[str, ...]:
+    from ecgfl_adapters.discovery import adapters
+
+    return ("auto", *adapters())
+
+
+def _architectures() -> tuple[str, ...]:
+    from ecgfl_cli.models.architecture import names
+
+    return names()
+
+
+InputFormat = Annotated[
+    str, typer.Option("--format", help="auto, wfdb, edf, csv, or an installed adapter's name.", callback=_choice_of(_formats))
+]
+Lead = Annotated[
+    str | None, typer.Option("--lead", help="The lead to read; without it lead II where there is one, else the first.")
+]
+SamplingRate = Annotated[float | None, typer.Option("--fs", min=1, help="Sampling rate in Hz, for files that do not state one.")]
+Units = Annotated[
+    str | None, typer.Option("--units", help="mV, uV, V, nV or adc:GAIN[:BASELINE], for files that do not state one.")
+]
+Labels = Annotated[str | None, typer.Option("--labels", help="A label file, a WFDB annotator's suffix (atr), or none.")]
+Jobs = Annotated[int, typer.Option("--jobs", min=1, help="Processes to read with.")]
+Recordings = Annotated[list[Path], typer.Argument(help="Recordings, or folders of them.", metavar="PATH...")]
+ArchitectureName = Annotated[str, typer.Option("--arch", help="Network architecture.", callback=_choice_of(_architectures))]
+Model = Annotated[str | None, typer.Option("--model", help="Model version; without it the current one.", metavar="VERSION")]

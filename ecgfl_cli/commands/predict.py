@@ -1,0 +1,65 @@
+"""`ecgfl predict`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ecgfl_cli.commands.options import Lead, Model, Recordings, SamplingRate, Units
+from ecgfl_cli.console import console_of
+
+
+def command(
+    context: typer.Context,
+    files: Recordings,
+    out: Annotated[Path, typer.Option("--out", help="Folder for the results; made when it is not there.")] = Path(),
+    formats: Annotated[str, typer.Option("--format", help="Any of wfdb, csv, json, separated by commas.")] = "wfdb,csv,json",
+    lead: Lead = None,
+    model: Model = None,
+    fs: SamplingRate = None,
+    units: Units = None,
+) -> None:
+    """Find the PVCs in recordings with the current model, here, and write what cardiologists' tools read."""
+    from ecgfl_adapters.discovery import find_recordings, read
+    from ecgfl_adapters.errors import AdapterError
+    from ecgfl_adapters.protocol import ReadOptions
+
+    from ecgfl_cli.errors import EcgflError, UnusableInput
+    from ecgfl_cli.models.registry import Registry
+    from ecgfl_cli.prediction.pipeline import Classifier
+    from ecgfl_cli.prediction.writers.registry import writers_of
+
+    console = console_of(context, "predict")
+    writers = writers_of(formats)
+    recordings = find_recordings(files).recordings
+    if not recordings:
+        raise UnusableInput(
+            f"{', '.join(map(str, files))}: no recording in there", "Give WFDB, EDF or CSV recordings, or their folder"
+        )
+    classifier = Classifier(Registry(console.home.models), model)
+    options = ReadOptions(fs=fs, units=units, labels="none", assume_wfdb_gain=True)
+    out.mkdir(parents=True, exist_ok=True)
+    rows, results, failed = [], [], False
+    for path in console.track(recordings, len(recordings), "predict"):
+        try:
+            prediction = classifier.predict(read(path, "auto", options), lead)
+        except (AdapterError, EcgflError) as error:
+            console.say(f"ecgfl: {error}")
+            results.append({"file": path, "error": str(error)})
+            failed = True
+            continue
+        written = [writer(prediction, out) for writer in writers]
+        ectopy = prediction.ectopy
+        rows.append(
+            (prediction.record, prediction.leads[0], ectopy.beats, ectopy.pvcs, ectopy.burden_percent, ectopy.pvcs_per_hour)
+            + (ectopy.couplets, ectopy.runs, ectopy.unclassified)
+        )
+        results.append({"file": path, "record": prediction.record, "ectopy": ectopy.as_dict(), "written": written})
+    console.table(
+        f"PVCs found by {classifier.manifest.version} (not for diagnosis)",
+        ("record ", "lead ", "beats", "PVCs", "burden %", "PVCs/h", "couplets", "runs", "not classified"),
+        rows,
+    )
+    console.result(model=classifier.manifest.version, recordings=results)
+    if failed:
+        raise typer.Exit(UnusableInput.exit_code)

@@ -1,0 +1,46 @@
+"""`ecgfl segment`."""
+
+import typer
+
+from ecgfl_cli.commands.options import ArchitectureName
+from ecgfl_cli.console import console_of
+
+
+def command(context: typer.Context, arch: ArchitectureName = "ecgnet") -> None:
+    """Cut the labelled beats for an architecture and decide which patients are held out. `join` does it when it is needed."""
+    from ecgfl_cli.beats.aami import BeatClass
+    from ecgfl_cli.models.architecture import architecture
+    from ecgfl_cli.site.lock import exclusive
+    from ecgfl_cli.store.catalogue import open_catalogue
+    from ecgfl_cli.store.segment import segment
+
+    console = console_of(context, "segment")
+    home = console.home
+    home.require_site()
+    window = architecture(arch).window
+    with exclusive(home.lock), open_catalogue(home.catalogue) as catalogue:
+        usable = sum(row.status == "usable" for row in catalogue.rows())
+        done = list(console.track(segment(home, catalogue, window), usable, "segment"))
+    counts = [[int((item.beats.classes == each).sum()) for each in BeatClass] for item in done]
+    console.table(
+        f"Beats for {arch}: {window.length} samples at {window.fs:g} Hz",
+        ("record ", "patient ", "split ", *(each.name for each in BeatClass), "unreadable"),
+        [
+            (item.row.record, item.row.patient, item.split, *count, int((~item.beats.readable).sum()))
+            for item, count in zip(done, counts, strict=True)
+        ],
+        footer=("", "", f"{len(done)} records", *(sum(column) for column in zip(*counts, strict=True)), "") if done else None,
+    )
+    console.result(
+        architecture=arch,
+        records=[
+            {
+                "record": item.row.record,
+                "patient": item.row.patient,
+                "split": item.split,
+                "cut": item.cut,
+                "beats": {each.name: number for each, number in zip(BeatClass, count, strict=True)},
+            }
+            for item, count in zip(done, counts, strict=True)
+        ],
+    )

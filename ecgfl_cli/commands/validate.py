@@ -1,0 +1,72 @@
+"""`ecgfl validate`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ecgfl_cli.commands.options import InputFormat, Labels, Lead, SamplingRate, Units
+from ecgfl_cli.console import console_of
+
+if TYPE_CHECKING:
+    from ecgfl_cli.quality.findings import Finding
+
+
+def command(
+    context: typer.Context,
+    paths: Annotated[
+        list[Path] | None, typer.Argument(help="Recordings to check without keeping them; none: the store.", metavar="[PATH...]")
+    ] = None,
+    file_format: InputFormat = "auto",
+    lead: Lead = None,
+    fs: SamplingRate = None,
+    units: Units = None,
+    labels: Labels = None,
+) -> None:
+    """Check recordings, or with no PATH everything in the store. Exit code 3 when something is unusable."""
+    from ecgfl_adapters.discovery import find_recordings
+    from ecgfl_adapters.protocol import ReadOptions
+
+    from ecgfl_cli.commands.findings import findings_table
+    from ecgfl_cli.errors import UnusableInput
+    from ecgfl_cli.quality.findings import is_usable
+    from ecgfl_cli.site.lock import exclusive
+    from ecgfl_cli.site.settings import load_settings
+    from ecgfl_cli.store.catalogue import open_catalogue
+    from ecgfl_cli.store.validate import validate_files, validate_store
+
+    console = console_of(context, "validate")
+    home = console.home
+    wanted = lead
+    if home.settings.is_file():
+        wanted = lead or load_settings(home.settings).recordings.lead
+    checked: list[tuple[str, list[Finding] | str]]
+    if paths:
+        found = find_recordings(paths)
+        options = ReadOptions(fs=fs, units=units, labels=labels)
+        work = validate_files(found.recordings, file_format, options, wanted)
+        checked = list(console.track(work, len(found.recordings), "validate"))
+    else:
+        home.require_site()
+        with exclusive(home.lock), open_catalogue(home.catalogue) as catalogue:
+            checked = list(console.track(validate_store(home, catalogue), len(catalogue.rows()), "validate"))
+    read = [(place, result) for place, result in checked if not isinstance(result, str)]
+    unreadable = {place: result for place, result in checked if isinstance(result, str)}
+    for reason in unreadable.values():
+        console.say(f"ecgfl: {reason}")
+    findings_table(console, read)
+    usable = {place: is_usable(findings) for place, findings in read}
+    console.table(
+        "Validated",
+        ("where ", "verdict ", "findings"),
+        [(place, "usable" if usable[place] else "rejected", len(findings)) for place, findings in read]
+        + [(place, "unreadable", None) for place in unreadable],
+    )
+    console.result(
+        usable=[place for place in usable if usable[place]],
+        rejected=[place for place in usable if not usable[place]],
+        unreadable=unreadable,
+        findings={place: [finding.as_dict() for finding in findings] for place, findings in read},
+    )
+    if unreadable or not all(usable.values()):
+        raise typer.Exit(UnusableInput.exit_code)

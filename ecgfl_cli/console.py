@@ -1,0 +1,117 @@
+"""The two streams: results on stdout (a table, or with --json one object), everything else for people on stderr."""
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import typer
+
+from ecgfl_cli.errors import EcgflError
+from ecgfl_cli.site.home import Home
+
+if TYPE_CHECKING:
+    from rich.console import Console as RichConsole
+
+Item = TypeVar("Item")
+SCHEMA_VERSION = 1
+UNLIMITED_WIDTH = 10_000
+"""For a stream that is no terminal: a table that a script or a log takes in is not cut to 80 columns."""
+
+
+@dataclass
+class Console:
+    """What was asked for globally, and where output goes. verb : the command that runs, for the JSON schema's name."""
+
+    home: Home
+    json: bool = False
+    quiet: bool = False
+    debug: bool = False
+    verb: str = "ecgfl"
+
+    def say(self, line: str) -> None:
+        """A line for the person who watches."""
+        if not self.quiet:
+            print(line, file=sys.stderr, flush=True)
+
+    def table(
+        self, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], footer: Sequence[object] | None = None
+    ) -> None:
+        """A table on stdout; nothing with --json. None shows as a dash. Columns whose name ends in a space are left-aligned text."""
+        if self.json:
+            return
+        from rich.table import Table
+
+        table = Table(title=title, title_justify="left", show_footer=footer is not None)
+        for place, column in enumerate(columns):
+            bottom = "" if footer is None else _cell(footer[place])
+            table.add_column(column.strip(), bottom, justify="left" if column.endswith(" ") else "right", overflow="fold")
+        for row in rows:
+            table.add_row(*(_cell(value) for value in row))
+        self._rich(sys.stdout).print(table)
+
+    def text(self, text: str) -> None:
+        """A block on stdout; nothing with --json."""
+        if not self.json:
+            print(text)
+
+    def result(self, **fields: Any) -> None:
+        """The JSON object on stdout; nothing without --json."""
+        if self.json:
+            self._object("ok", fields)
+
+    def track(self, items: Iterable[Item], total: int, what: str) -> Iterable[Item]:
+        """Pass items on with a progress bar on stderr, where that is a terminal."""
+        if self.quiet or self.json or not sys.stderr.isatty():
+            return items
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        progress = Progress(
+            TextColumn(what),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=self._rich(sys.stderr),
+            transient=True,
+        )
+        with progress:
+            return list(progress.track(items, total=total))
+
+    def error(self, error: EcgflError) -> None:
+        """One line on stderr; with --json also the object on stdout."""
+        print(f"ecgfl: {error}", file=sys.stderr, flush=True)
+        if self.json:
+            fields = {"code": int(error.exit_code), "error": type(error).__name__, "problem": error.problem, "fix": error.fix}
+            self._object("error", fields)
+
+    def _object(self, status: str, fields: dict[str, Any]) -> None:
+        print(json.dumps({"schema": f"ecgfl.{self.verb}/{SCHEMA_VERSION}", "status": status, **fields}, default=_plain))
+
+    def _rich(self, stream: Any) -> "RichConsole":
+        from rich.console import Console as RichConsole
+
+        return RichConsole(file=stream, highlight=False, width=None if stream.isatty() else UNLIMITED_WIDTH)
+
+
+def console_of(context: typer.Context, verb: str) -> Console:
+    """The console that the global options made, now speaking for `verb`."""
+    console = context.obj
+    assert isinstance(console, Console)
+    console.verb = verb
+    return console
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.2f}"
+    return str(value)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")

@@ -1,0 +1,84 @@
+"""Three hospitals whose exports differ: WFDB, EDF and CSV, each with its own rate and lead names."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from ecgfl_adapters.discovery import adapters, find_recordings, read
+from ecgfl_adapters.protocol import ReadOptions
+from ecgfl_adapters.recording import BeatLabel, Lead, Recording
+from scipy.signal import resample_poly
+
+from ecgfl_cli.demo.synthesiser import synthesise
+from ecgfl_cli.errors import UnusableInput
+
+PATIENTS_A_HOSPITAL = 4
+SYNTHETIC_SECONDS = 600.0
+REAL_SECONDS = 1806.0
+SYNTHETIC_FS = 360.0
+
+
+@dataclass(frozen=True)
+class Hospital:
+    """name : as it enrols. fs : rate of its recorders in hertz. lead_names : what it calls its leads, None as they are."""
+
+    name: str
+    format: str
+    fs: int
+    lead_names: tuple[str, ...] | None
+
+
+HOSPITALS = (
+    Hospital("north-clinic", "wfdb", 360, None),
+    Hospital("city-hospital", "edf", 250, ("ECG II", "ECG V1")),
+    Hospital("st-mary", "csv", 200, ("II", "V5")),
+)
+
+
+def recordings(data: Path | None) -> list[Recording]:
+    """One recording a patient: enough for every hospital, and one more, last, that none of them sees.
+
+    Without `data` they are synthetic. Raises `UnusableInput` when the folder holds too few labelled recordings with PVCs.
+    """
+    needed = PATIENTS_A_HOSPITAL * len(HOSPITALS) + 1
+    if data is None:
+        return [
+            synthesise(seed, SYNTHETIC_SECONDS, SYNTHETIC_FS, pvc_share=0.06 + 0.01 * (seed % 5))
+            for seed in range(20, 20 + needed)
+        ]
+    found = []
+    for path in find_recordings([data]).recordings:
+        recording = read(path, "auto", ReadOptions(assume_wfdb_gain=True))
+        if sum(label.symbol == "V" for label in recording.labels or ()) >= 20:
+            found.append(recording)
+        if len(found) == needed:
+            return found
+    raise UnusableInput(
+        f"{data}: {len(found)} labelled recordings with at least 20 PVCs, the demo needs {needed}",
+        "Give a larger folder, e.g. mitdb",
+    )
+
+
+def export(hospital: Hospital, recording: Recording, folder: Path) -> Path:
+    """Write a recording as this hospital's recorders would; returns the file to read."""
+    ratio = hospital.fs / recording.fs
+    leads = tuple(
+        Lead(name, _resampled(lead.samples, recording.fs, hospital.fs), lead.step_mv)
+        for name, lead in zip(hospital.lead_names or [lead.name for lead in recording.leads], recording.leads, strict=False)
+    )
+    length = leads[0].samples.size
+    labels = tuple(
+        BeatLabel(sample, label.symbol) for label in recording.labels or () if (sample := round(label.sample * ratio)) < length
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    written = adapters()[hospital.format].write(replace(recording, fs=float(hospital.fs), leads=leads, labels=labels), folder)
+    return written[0]
+
+
+def _resampled(
+    samples: "np.ndarray[tuple[int], np.dtype[np.float32]]", fs: float, target: int
+) -> "np.ndarray[tuple[int], np.dtype[np.float32]]":
+    if fs == target:
+        return samples
+    common = np.gcd(round(fs), target)
+    return resample_poly(samples, target // common, round(fs) // common, padtype="line").astype(np.float32)

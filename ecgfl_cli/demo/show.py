@@ -1,0 +1,165 @@
+"""The demo itself: real processes, real TLS and keys, on loopback."""
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from ecgfl_adapters.discovery import adapters
+
+from ecgfl_cli.console import Console
+from ecgfl_cli.demo.hospitals import HOSPITALS, PATIENTS_A_HOSPITAL, export, recordings
+from ecgfl_cli.errors import EcgflError, UsageError
+
+LISTENING = re.compile(r"serving on \S+:(\d+)")
+START_SECONDS = 60
+SYNTHETIC = "The ECGs of this demo are synthetic: made by a formula, for this demo and for tests, not for any conclusion."
+
+
+class DemoFailed(EcgflError):
+    """A process of the demo ended with an error; its own line was shown."""
+
+
+def show(console: Console, data: Path | None, keep: Path | None) -> dict[str, Any]:
+    """Run the demo in `keep` or a temporary folder; returns what came of it."""
+    if keep is not None and keep.is_dir() and any(keep.iterdir()):
+        raise UsageError(f"--keep {keep}: not empty", "Give a folder that is empty or not there yet")
+    began = time.monotonic()
+    with nullcontext(str(keep)) if keep is not None else tempfile.TemporaryDirectory(prefix="ecgfl-demo-") as folder:
+        result = _Demo(console, Path(folder)).run(data)
+    seconds = time.monotonic() - began
+    console.say(f"demo: done in {seconds:.0f} s")
+    return {**result, "seconds": round(seconds, 1)}
+
+
+class _Demo:
+    def __init__(self, console: Console, folder: Path) -> None:
+        self._console, self._folder = console, folder
+        self._coordinator = folder / "coordinator"
+
+    def run(self, data: Path | None) -> dict[str, Any]:
+        if data is None:
+            self._console.say(f"demo: {SYNTHETIC}")
+        *patients, unseen = recordings(data)
+        self._console.say("demo: making the coordinator and three hospitals")
+        self._ecgfl(self._coordinator, "coordinator", "init", "--name", "localhost")
+        federation = self._coordinator / "coordinator" / "federation.json"
+        for number, hospital in enumerate(HOSPITALS):
+            home, exports = self._folder / hospital.name, self._folder / "exports" / hospital.name
+            for recording in patients[number * PATIENTS_A_HOSPITAL : (number + 1) * PATIENTS_A_HOSPITAL]:
+                export(hospital, recording, exports)
+            self._ecgfl(home, "init", "--site", hospital.name, "--federation", str(federation))
+            self._ecgfl(self._coordinator, "coordinator", "enrol", str(home / "keys" / "node.pub"), "--site", hospital.name)
+            counts = json.loads(self._ecgfl(home, "ingest", str(exports)))["outcomes"]
+            self._console.say(
+                f"demo: {hospital.name} ingested {counts.get('added', 0)} recordings ({hospital.format}, {hospital.fs} Hz)"
+            )
+        served = self._federate()
+        first = self._folder / HOSPITALS[0].name
+        unseen_files = adapters()["wfdb"].write(unseen, self._folder / "unseen")
+        self._console.say(f"demo: {HOSPITALS[0].name} predicts {unseen.name}, which no hospital trained on")
+        predicted = json.loads(self._ecgfl(first, "predict", str(unseen_files[0]), "--out", str(self._folder / "unseen")))
+        evaluated = json.loads(self._ecgfl(first, "evaluate", str(unseen_files[0])))
+        self._tell(served, predicted, evaluated)
+        return {
+            "synthetic": data is None,
+            "run": served,
+            "prediction": predicted["recordings"][0],
+            "evaluation": evaluated["gross"],
+        }
+
+    def _federate(self) -> dict[str, Any]:
+        """The coordinator and the three sites as processes of their own; their lines are shown as they come."""
+        arguments = ("coordinator", "serve", "--host", "127.0.0.1", "--port", "0", "--min-sites", str(len(HOSPITALS)))
+        coordinator = _Process(self._console, self._coordinator, *arguments)
+        processes = [coordinator]
+        try:
+            port = coordinator.wait_for(LISTENING, START_SECONDS)
+            for hospital in HOSPITALS:
+                join = ("join", "--server", f"localhost:{port}", "--once", "--max-wait", "5m")
+                processes.append(_Process(self._console, self._folder / hospital.name, *join))
+            outputs = [process.finish() for process in processes]
+        finally:
+            for process in processes:
+                process.stop()
+        return dict(json.loads(outputs[0]))
+
+    def _ecgfl(self, home: Path, *arguments: str) -> str:
+        """Run one command to its end and return its JSON."""
+        return _Process(self._console, home, "--quiet", *arguments).finish()
+
+    def _tell(self, served: dict[str, Any], predicted: dict[str, Any], evaluated: dict[str, Any]) -> None:
+        rows = []
+        for each in served["rounds"]:
+            metrics = each["metrics"] or {}
+            shares = [None if metrics.get(name) is None else 100 * metrics[name] for name in ("sensitivity", "precision")]
+            rows.append((each["round"], len(each["sites"]), each["examples"], each["loss"], metrics.get("beats"), *shares))
+        columns = ("round", "sites", "beats", "loss", "held-out beats", "sensitivity %", "precision %")
+        self._console.table(f"Federated training of {served['model']}", columns, rows)
+        ectopy = predicted["recordings"][0]["ectopy"]
+        gross = evaluated["gross"]
+        self._console.table(
+            f"{predicted['recordings'][0]['record']}: no hospital trained on it",
+            ("beats", "PVCs", "burden %", "PVCs/h", "couplets", "runs", "VEB Se %", "VEB +P %"),
+            [
+                (
+                    ectopy["beats"],
+                    ectopy["pvcs"],
+                    ectopy["burden_percent"],
+                    ectopy["pvcs_per_hour"],
+                    ectopy["couplets"],
+                    ectopy["runs"],
+                )
+                + tuple(None if gross[name] is None else 100 * gross[name] for name in ("veb_sensitivity", "veb_ppv"))
+            ],
+        )
+
+
+class _Process:
+    """One ecgfl command of its own; its stderr is passed on line by line, its stdout is its JSON."""
+
+    def __init__(self, console: Console, home: Path, *arguments: str) -> None:
+        command = [sys.executable, "-m", "ecgfl_cli", "--home", str(home), "--json", *arguments]
+        self._console = console
+        self._name = " ".join(arguments[:2])
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8")
+        self._lines: list[str] = []
+        self._reader = threading.Thread(target=self._pass_on, daemon=True)
+        self._reader.start()
+
+    def wait_for(self, pattern: re.Pattern[str], seconds: float) -> str:
+        """The pattern's first group, as soon as a line on stderr matches it."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and self._process.poll() is None:
+            for line in self._lines:
+                if found := pattern.search(line):
+                    return found[1]
+            time.sleep(0.05)
+        raise DemoFailed(f"`ecgfl {self._name}` did not start", "Its own message is above")
+
+    def finish(self) -> str:
+        """Wait for the end and return stdout. Raises `DemoFailed` when the exit code is not 0."""
+        assert self._process.stdout is not None
+        output = self._process.stdout.read()
+        code = self._process.wait()
+        self._reader.join()
+        if code:
+            raise DemoFailed(f"`ecgfl {self._name}` ended with exit code {code}", "Its own message is above")
+        return output
+
+    def stop(self) -> None:
+        if self._process.poll() is None:
+            self._process.terminate()
+            self._process.wait()
+
+    def _pass_on(self) -> None:
+        assert self._process.stderr is not None
+        for line in self._process.stderr:
+            self._lines.append(line)
+            self._console.say(line.rstrip())

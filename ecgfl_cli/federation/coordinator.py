@@ -1,0 +1,84 @@
+"""`ecgfl coordinator serve`: one run, from waiting for the sites to the last signed model."""
+
+import socket
+import time
+from contextlib import closing
+from dataclasses import dataclass
+
+from ecgfl_cli.errors import UsageError
+from ecgfl_cli.federation.coordinator_home import CoordinatorHome, load_signing_key
+from ecgfl_cli.federation.enrolment import enrolled_sites
+from ecgfl_cli.federation.flower.superlink import SuperLink
+from ecgfl_cli.federation.run_plan import Report, RoundResult, RunPlan
+from ecgfl_cli.federation.strategies import run_strategy, wait_for_sites
+from ecgfl_cli.models.manifest import Manifest
+from ecgfl_cli.models.registry import Registry
+
+from ecgfl_cli.federation.checkpoints import Checkpoints  # isort: skip  (after ecgfl's settings for Flower)
+
+LEAVE_SECONDS = 15
+"""How long the sites may take to leave after the last round."""
+
+
+@dataclass(frozen=True)
+class Served:
+    """final : the run's last model. rounds : those of this process; fewer than the run's when it was resumed."""
+
+    final: Manifest
+    rounds: list[RoundResult]
+
+
+def serve(home: CoordinatorHome, plan: RunPlan, host: str, port: int, report: Report) -> Served:
+    """Run one federation. Raises `UsageError` when the port is taken, `RoundFailed` when too few sites answer."""
+    checkpoints = Checkpoints(Registry(home.models), load_signing_key(home), plan.architecture, plan.rounds, plan.seed)
+    with closing(_bind(host, port)) as listener, SuperLink(listener, home.server_certificate, home.server_key) as superlink:
+        sites = _Sites(home, superlink, report)
+        report(f"serving on {host}:{listener.getsockname()[1]}, run {checkpoints.latest.manifest.run}")
+        if checkpoints.resumed:
+            report(f"going on after round {checkpoints.latest.manifest.round} of {plan.rounds}")
+        wait_for_sites(sites.online, plan.min_sites, report)
+        with superlink.run() as grid:
+            signed, rounds = run_strategy(
+                plan, grid, checkpoints, lambda: wait_for_sites(sites.online, plan.min_sites, report), report
+            )
+        until = time.monotonic() + LEAVE_SECONDS
+        while sites.online() and time.monotonic() < until:
+            time.sleep(0.1)
+    return Served(signed.unverified(), rounds)
+
+
+class _Sites:
+    """Keeps the SuperLink's nodes in step with the enrolled sites, also while it serves."""
+
+    def __init__(self, home: CoordinatorHome, superlink: SuperLink, report: Report) -> None:
+        self._home, self._superlink, self._report = home, superlink, report
+        self._nodes: dict[str, int] = {}
+        self._seen: set[str] = set()
+
+    def online(self) -> dict[int, str]:
+        """Node id -> name of the enrolled sites that are connected."""
+        enrolled = {site.fingerprint: site for site in enrolled_sites(self._home)}
+        for fingerprint in self._nodes.keys() - enrolled.keys():
+            self._superlink.unregister(self._nodes.pop(fingerprint))
+        for fingerprint in enrolled.keys() - self._nodes.keys():
+            self._nodes[fingerprint] = self._superlink.register(enrolled[fingerprint].key, enrolled[fingerprint].name)
+        online = self._superlink.online()
+        for name in sorted(set(online.values()) - self._seen):
+            self._report(f"{name} connected")
+        for name in sorted(self._seen - set(online.values())):
+            self._report(f"{name} left")
+        self._seen = set(online.values())
+        return online
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise UsageError(
+            f"cannot listen on {host}:{port}: {error.strerror or error}", "Choose another --port, or end the program that has it"
+        ) from error
+    return listener

@@ -1,0 +1,59 @@
+"""Which sites may take part: one public key file each under <home>/coordinator/sites."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from ecgfl_cli.errors import UsageError
+from ecgfl_cli.federation.coordinator_home import CoordinatorHome
+from ecgfl_cli.files import atomic_write_bytes
+from ecgfl_cli.site.keys import fingerprint, load_public_key
+from ecgfl_cli.site.settings import SITE_NAME
+
+SUFFIX = ".pub"
+
+
+@dataclass(frozen=True)
+class EnrolledSite:
+    """name : the site's. fingerprint : SHA-256 of its public key, in hexadecimal."""
+
+    name: str
+    key: ec.EllipticCurvePublicKey
+    fingerprint: str
+
+
+def enrolled_sites(home: CoordinatorHome) -> list[EnrolledSite]:
+    """All enrolled sites by name."""
+    files = sorted(home.sites.glob(f"*{SUFFIX}"))
+    return [EnrolledSite(path.stem, load_public_key(path), fingerprint(path)) for path in files]
+
+
+def enrol(home: CoordinatorHome, public_key: Path, site: str) -> EnrolledSite:
+    """Let the holder of a key take part under a name. The same again changes nothing.
+
+    Raises `UsageError` when the name or the key is taken, `UnusableInput` when the file holds no such key.
+    """
+    if not re.match(SITE_NAME, site):
+        raise UsageError(f"--site {site!r} is no usable name", "Use letters, digits, dots, dashes and underscores")
+    key = load_public_key(public_key)
+    new = EnrolledSite(site, key, fingerprint(public_key))
+    for known in enrolled_sites(home):
+        if (known.name == site) != (known.fingerprint == new.fingerprint):
+            taken = (
+                f"site '{site}' is enrolled with another key" if known.name == site else f"this key is enrolled as '{known.name}'"
+            )
+            raise UsageError(f"{public_key}: {taken}", "Use another name, or revoke the old one: `ecgfl coordinator revoke SITE`")
+    line = key.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+    atomic_write_bytes(home.sites / f"{site}{SUFFIX}", line + b"\n")
+    return new
+
+
+def revoke(home: CoordinatorHome, site: str) -> None:
+    """Raises `UsageError` when no such site is enrolled."""
+    path = home.sites / f"{site}{SUFFIX}"
+    if not re.match(SITE_NAME, site) or not path.is_file():
+        raise UsageError(f"no site '{site}' is enrolled", "`ecgfl coordinator sites` shows those that are")
+    path.unlink()

@@ -1,0 +1,61 @@
+"""federation.json: what a site must know of its coordinator. Handed over by a way that both sides trust."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from ecgfl_cli.errors import UnusableInput, UsageError
+from ecgfl_cli.models.manifest import public_key_from_text
+
+FEDERATION_SCHEMA = "ecgfl.federation/1"
+LARGEST_BYTES = 64 * 1024
+
+
+class Federation(BaseModel):
+    """server_name : the host name in the coordinator's certificate. ca_certificate : PEM. signing_public_key : Ed25519, base64."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    schema_name: Annotated[Literal["ecgfl.federation/1"], Field(alias="schema")]
+    server_name: Annotated[str, Field(min_length=1, max_length=253)]
+    ca_certificate: Annotated[str, Field(max_length=16384)]
+    signing_public_key: Annotated[str, Field(max_length=64)]
+
+    @field_validator("ca_certificate")
+    @classmethod
+    def _is_certificate(cls, text: str) -> str:
+        x509.load_pem_x509_certificate(text.encode())
+        return text
+
+    @field_validator("signing_public_key")
+    @classmethod
+    def _is_key(cls, text: str) -> str:
+        public_key_from_text(text)
+        return text
+
+    @property
+    def signing_key(self) -> ed25519.Ed25519PublicKey:
+        return public_key_from_text(self.signing_public_key)
+
+    def to_bytes(self) -> bytes:
+        return json.dumps(self.model_dump(by_alias=True), indent=1).encode() + b"\n"
+
+
+def load_federation(path: Path) -> Federation:
+    """Raises `UsageError` when the file is missing, `UnusableInput` naming the field when it is not a federation.json."""
+    try:
+        with path.open("rb") as file:
+            return Federation.model_validate_json(file.read(LARGEST_BYTES))
+    except OSError as error:
+        raise UsageError(
+            f"{path}: {error.strerror}",
+            "Get federation.json from the coordinator and run `ecgfl init --site NAME --federation FILE`",
+        ) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise UnusableInput(f"{path}: {field}: {first['msg']}", "Get federation.json from the coordinator again") from error

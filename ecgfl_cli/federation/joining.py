@@ -1,0 +1,37 @@
+"""How a site's home comes to be, and how it comes to know its coordinator."""
+
+from pathlib import Path
+
+from ecgfl_cli.errors import UsageError
+from ecgfl_cli.federation.federation_file import load_federation
+from ecgfl_cli.files import atomic_write_bytes
+from ecgfl_cli.site.audit import AuditLog
+from ecgfl_cli.site.home import Home
+from ecgfl_cli.site.keys import make_keys
+from ecgfl_cli.site.lock import exclusive
+from ecgfl_cli.site.settings import load_settings, write_settings
+
+
+def make_site(home: Home, site: str, federation: Path | None) -> None:
+    """Make what is missing of a site's home, and take in a federation.json. Running it again changes nothing.
+
+    Raises `UsageError` when the home belongs to a site of another name.
+    """
+    particulars = None if federation is None else load_federation(federation)
+    home.root.mkdir(parents=True, exist_ok=True)
+    with exclusive(home.lock):
+        if home.settings.is_file():
+            known = load_settings(home.settings).site.name
+            if known != site:
+                raise UsageError(
+                    f"{home.root} is the home of site '{known}', not '{site}'",
+                    "Choose another --home DIR, or change site.name in site.toml",
+                )
+        else:
+            write_settings(home.settings, site)
+        make_keys(home)
+        if particulars is not None:
+            text = particulars.to_bytes()
+            if not home.federation.is_file() or home.federation.read_bytes() != text:
+                atomic_write_bytes(home.federation, text)
+                AuditLog(home.audit).append("federation-set", signing_key=particulars.signing_public_key)

@@ -1,0 +1,198 @@
+"""A site's part in the federation: one outgoing connection, no listening port, no code from the server."""
+
+import ipaddress
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+
+from ecgfl_cli.errors import EcgflError, ModelRejected, PolicyRefused, ServerRefused, UnusableInput, UsageError
+from ecgfl_cli.federation.federation_file import Federation
+from ecgfl_cli.federation.flower.fleet import FleetConnection, RunOver
+from ecgfl_cli.federation.participant import Participant
+from ecgfl_cli.site.audit import AuditLog
+from ecgfl_cli.site.home import Home
+from ecgfl_cli.site.keys import load_node_key
+from ecgfl_cli.site.settings import SiteSettings
+
+from flwr.app import Context, Error, Message, RecordDict  # isort: skip  (after ecgfl's settings for Flower)
+
+POLL_SECONDS = 0.2
+IDLE_POLL_SECONDS = 2.0
+IDLE_AFTER_SECONDS = 60.0
+RUN_CHECK_SECONDS = 2.0
+LONGEST_PATIENCE_SECONDS = 60.0
+
+REFUSALS: dict[type[EcgflError], int] = {PolicyRefused: 9005, ModelRejected: 9007, ServerRefused: 9004}
+"""What the coordinator is told of a refusal: a code and nothing else."""
+FAILED = 9001
+
+
+@dataclass(frozen=True)
+class JoinOptions:
+    """server : "HOST:PORT". ca : PEM bytes, None for plain HTTP to a loopback address. Times in seconds."""
+
+    server: str
+    ca: bytes | None
+    once: bool
+    max_wait: float
+    max_time: float
+
+
+@dataclass(frozen=True)
+class Participation:
+    """What came of it. version : the final model's, None when the run ended without one."""
+
+    participated: bool
+    run: str | None
+    rounds: int
+    version: str | None
+
+
+def check_address(server: str, insecure: bool) -> None:
+    """Raises `UsageError` unless `server` is HOST:PORT, and a loopback address where TLS is to be left out."""
+    host, separator, port = server.rpartition(":")
+    if not separator or not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise UsageError(f"--server {server!r} is not HOST:PORT", "For instance --server ecg.example.org:8443")
+    if insecure and not _is_loopback(host.strip("[]")):
+        raise UsageError(
+            f"--insecure towards {host}, which is not this machine", "Leave --insecure out: TLS is needed on a network"
+        )
+
+
+def ca_certificate(federation: Federation, file: Path | None) -> bytes:
+    """The CA to trust, PEM: the given file's, or the federation's. Raises `UnusableInput` when the file holds no certificate."""
+    if file is None:
+        return federation.ca_certificate.encode()
+    try:
+        data = file.read_bytes()
+        x509.load_pem_x509_certificate(data)
+    except (OSError, ValueError) as error:
+        raise UnusableInput(
+            f"{file}: not a CA certificate in PEM: {error}", "Give the coordinator's ca.crt, or leave --ca out"
+        ) from error
+    return data
+
+
+def participate(
+    home: Home, settings: SiteSettings, federation: Federation, options: JoinOptions, report: Callable[[str], None]
+) -> Participation:
+    """Take part in one run (`once`) or in run after run until interrupted or out of time.
+
+    Raises `ServerUnreachable`, `ServerRefused`; with `once` also `PolicyRefused` and `ModelRejected` after the coordinator was
+    told by a code. Without `once` such a refusal is reported and the site waits for the next run.
+    """
+    key, audit = load_node_key(home), AuditLog(home.audit)
+    end = time.monotonic() + options.max_time
+    latest = Participation(False, None, 0, None)
+    audit.append("join", server=options.server, once=options.once)
+    patience = min(LONGEST_PATIENCE_SECONDS, options.max_wait)
+    with FleetConnection(options.server, options.ca, key, patience) as connection:
+        report(f"connected to {options.server}, waiting for a run")
+        while time.monotonic() < end:
+            node = _Node(connection, Participant(home, settings, federation, options.server, report), audit, report)
+            offered = node.wait(min(end, time.monotonic() + options.max_wait))
+            if not offered:
+                break
+            try:
+                latest = node.take_part(end)
+            except EcgflError as refusal:
+                if options.once:
+                    raise
+                report(f"refused: {refusal}")
+            if options.once:
+                break
+    audit.append("leave", participated=latest.participated, rounds=latest.rounds)
+    return latest
+
+
+class _Node:
+    """One run, from its first message to its end."""
+
+    def __init__(
+        self, connection: FleetConnection, participant: Participant, audit: AuditLog, report: Callable[[str], None]
+    ) -> None:
+        self._connection, self._participant, self._audit, self._report = connection, participant, audit, report
+        self._app = participant.app()
+        self._run_id: int | None = None
+        self._first: tuple[Message, object] | None = None
+
+    def wait(self, deadline: float) -> bool:
+        """Whether a message came before the deadline."""
+        began = time.monotonic()
+        while self._first is None and time.monotonic() < deadline:
+            self._first = self._receive()
+            if self._first is None:
+                time.sleep(POLL_SECONDS if time.monotonic() - began < IDLE_AFTER_SECONDS else IDLE_POLL_SECONDS)
+        return self._first is not None
+
+    def take_part(self, deadline: float) -> Participation:
+        """Answer messages until the run is over, its final model is here, or time is up."""
+        checked = time.monotonic()
+        received, self._first = self._first, None
+        while time.monotonic() < deadline and self._participant.final is None:
+            if received is not None:
+                try:
+                    self._answer(*received)
+                except RunOver:
+                    break
+                checked = time.monotonic()
+            elif time.monotonic() - checked > RUN_CHECK_SECONDS:
+                if self._is_over():
+                    break
+                checked = time.monotonic()
+            else:
+                time.sleep(POLL_SECONDS)
+            received = None if self._participant.final else self._receive()
+        return Participation(True, self._participant.run, self._participant.rounds, self._participant.final)
+
+    def _receive(self) -> "tuple[Message, object] | None":
+        try:
+            return self._connection.receive()
+        except RunOver:
+            return None
+
+    def _is_over(self) -> bool:
+        try:
+            return self._run_id is not None and not self._connection.is_ours(self._run_id)
+        except RunOver:
+            return True
+
+    def _answer(self, head: Message, tree: object) -> None:
+        """Answer one message. A failure here is told to the coordinator as a code only, then raised."""
+        began = time.time()
+        run_id = head.metadata.run_id
+        if run_id != self._run_id:
+            if not self._connection.is_ours(run_id):
+                raise ServerRefused(
+                    "the coordinator offers a run that is not ecgfl's", "Check --server: it is another Flower federation"
+                )
+            self._run_id = run_id
+        message = self._connection.fetch(head, tree)
+        try:
+            context = Context(run_id=run_id, node_id=self._connection.node_id, node_config={}, state=RecordDict(), run_config={})
+            reply = self._app(message=message, context=context)
+        except Exception as error:
+            code = REFUSALS.get(type(error), FAILED)
+            self._audit.append("refused", code=code, reason=str(error))
+            self._connection.send(
+                self._connection.outgoing(Message(Error(code, "refused"), reply_to=message)), time.time() - began
+            )
+            raise
+        outgoing = self._connection.outgoing(reply)
+        metrics = {name: dict(record) for name, record in reply.content.metric_records.items()}
+        self._audit.append(
+            "send", kind=message.metadata.message_type, bytes=outgoing.size, sha256=outgoing.sha256, metrics=metrics
+        )
+        self._connection.send(outgoing, time.time() - began)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

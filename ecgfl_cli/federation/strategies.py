@@ -1,0 +1,194 @@
+"""Flower's strategies by name, each with ecgfl's signed models, checked replies and checkpoints around it."""
+
+import time
+from collections.abc import Callable, Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgfl_cli.errors import ServerError, UsageError
+from ecgfl_cli.federation.checkpoints import Checkpoints
+from ecgfl_cli.federation.flower.superlink import RunGrid
+from ecgfl_cli.federation.run_plan import Report, RoundResult, RunPlan
+from ecgfl_cli.federation.wire import (
+    ARRAYS,
+    FLAT,
+    EvaluateReply,
+    EvaluateRequest,
+    TrainReply,
+    TrainRequest,
+    read_reply,
+    request_content,
+    weights_of,
+)
+from ecgfl_cli.models.manifest import Metrics, SignedManifest
+
+from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord  # isort: skip  (after ecgfl's settings for Flower)
+from flwr.serverapp import Grid  # isort: skip
+from flwr.serverapp.strategy import FedAvg  # isort: skip
+
+Quorum = Callable[[], dict[int, str]]
+"""Waits for the sites of the next phase: node id -> site name."""
+
+
+class RoundFailed(ServerError):
+    """Too few usable replies: the last checkpoint stands."""
+
+
+class CheckedRounds:
+    """Mixin in front of a Flower strategy: it aggregates, this decides what is sent, what is let in and what is kept.
+
+    Flower's own `configure_*` would sample every online node without a deadline, and its `aggregate_*` ends the run over one
+    reply with odd keys, takes NaN, and forgets the round.
+    """
+
+    def prepare(self, plan: RunPlan, checkpoints: Checkpoints, quorum: Quorum, report: Report) -> None:
+        self._plan, self._checkpoints, self._quorum, self._report = plan, checkpoints, quorum, report
+        self._names: dict[int, str] = {}
+        self.results: list[RoundResult] = []
+
+    def configure_train(self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> Iterable[Message]:  # noqa: ARG002
+        self._names = self._quorum()
+        this_round = self._checkpoints.latest.manifest.round + 1
+        self._report(f"round {this_round} of {self._plan.rounds}: training at {', '.join(sorted(self._names.values()))}")
+        request = TrainRequest(
+            model=self._checkpoints.latest.signed,
+            epochs=self._plan.local_epochs,
+            learning_rate=self._plan.learning_rate,
+            batch_size=self._plan.batch_size,
+            seed=self._plan.seed + this_round,
+        )
+        return self._messages(request, arrays, MessageType.TRAIN)
+
+    def aggregate_train(self, server_round: int, replies: Iterable[Message]) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        length = self._checkpoints.length
+        dropped: list[str] = []
+        usable: list[tuple[Message, TrainReply]] = []
+        for message in replies:
+            try:
+                usable.append((message, self._check_train(message, length)))
+            except ValueError as error:
+                dropped.append(f"{self._name(message)}: {error}")
+        for line in dropped:
+            self._report(f"reply dropped: {line}")
+        if len(usable) < self._plan.min_sites:
+            raise RoundFailed(
+                f"round {self._checkpoints.latest.manifest.round + 1}: {len(usable)} usable replies, at least {self._plan.min_sites} needed",
+                "See which sites dropped out, then start `ecgfl coordinator serve` again: it goes on from the last finished round",
+            )
+        arrays, metrics = super().aggregate_train(server_round, [message for message, _ in usable])  # type: ignore[misc]
+        examples = sum(reply.examples for _, reply in usable)
+        loss = sum(reply.loss * reply.examples for _, reply in usable) / examples
+        vector = np.asarray(arrays[FLAT].numpy(), dtype=np.float32)
+        latest = self._checkpoints.add(vector, sites=len(usable), examples=examples, metrics=self._last_metrics())
+        names = [self._name(message) for message, _ in usable]
+        self.results.append(RoundResult(latest.manifest.round, latest.manifest.version, names, examples, loss, dropped=dropped))
+        return self._checkpoints.arrays(), metrics
+
+    def configure_evaluate(self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> Iterable[Message]:  # noqa: ARG002
+        self._names = self._quorum()
+        return self._messages(EvaluateRequest(model=self._checkpoints.latest.signed), arrays, MessageType.EVALUATE)
+
+    def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:  # noqa: ARG002
+        usable: list[EvaluateReply] = []
+        result = self.results[-1]
+        for message in replies:
+            try:
+                _refuse_errors(message)
+                usable.append(read_reply(message, EvaluateReply))
+            except ValueError as error:
+                result.dropped.append(f"{self._name(message)}: {error}")
+                self._report(f"reply dropped: {result.dropped[-1]}")
+        result.metrics = _gross(usable)
+        self._report(f"round {result.round} of {self._plan.rounds}: model {result.version}, {_in_words(result)}")
+        return None
+
+    def _messages(self, request: TrainRequest | EvaluateRequest, arrays: ArrayRecord, kind: str) -> list[Message]:
+        content = request_content(request, arrays)
+        return [Message(content=content, dst_node_id=node, message_type=kind) for node in self._names]
+
+    def _check_train(self, message: Message, length: int) -> TrainReply:
+        _refuse_errors(message)
+        reply = read_reply(message, TrainReply)
+        vector: NDArray[np.float32] = weights_of(message)
+        if vector.size != length:
+            raise ValueError(f"{vector.size} weights instead of {length}")
+        if not np.isfinite(vector).all():
+            raise ValueError("weights that are not finite")
+        return reply
+
+    def _name(self, message: Message) -> str:
+        return self._names.get(message.metadata.src_node_id, f"node {message.metadata.src_node_id}")
+
+    def _last_metrics(self) -> Metrics | None:
+        return self.results[-1].metrics if self.results else None
+
+
+class CheckedFedAvg(CheckedRounds, FedAvg):
+    """McMahan et al., AISTATS 2017: the mean of the sites' weights, weighted by their examples."""
+
+
+STRATEGIES: dict[str, type[CheckedFedAvg]] = {"fedavg": CheckedFedAvg}
+
+
+def run_strategy(
+    plan: RunPlan, grid: RunGrid, checkpoints: Checkpoints, quorum: Quorum, report: Report
+) -> tuple[SignedManifest, list[RoundResult]]:
+    """Run the rounds that are still to do. Raises `UsageError` for an unknown strategy, `RoundFailed`."""
+    if plan.strategy not in STRATEGIES:
+        raise UsageError(f"no strategy '{plan.strategy}'", f"Choose one of: {', '.join(sorted(STRATEGIES))}")
+    strategy = STRATEGIES[plan.strategy](
+        fraction_train=1.0,
+        fraction_evaluate=1.0,
+        min_train_nodes=plan.min_sites,
+        min_evaluate_nodes=plan.min_sites,
+        min_available_nodes=plan.min_sites,
+        arrayrecord_key=ARRAYS,
+    )
+    strategy.prepare(plan, checkpoints, quorum, report)
+    to_do = plan.rounds - checkpoints.latest.manifest.round
+    strategy.start(grid, checkpoints.arrays(), num_rounds=to_do, timeout=plan.phase_timeout)
+    return checkpoints.latest.signed, strategy.results
+
+
+def wait_for_sites(online: Callable[[], dict[int, str]], least: int, report: Report, poll: float = 0.2) -> dict[int, str]:
+    """Wait until at least `least` sites are connected; says so whenever their number changes."""
+    said: int | None = None
+    while len(sites := online()) < least:
+        if len(sites) != said:
+            said = len(sites)
+            report(f"waiting for sites: {said} of at least {least} connected")
+        time.sleep(poll)
+    return sites
+
+
+def _refuse_errors(message: Message) -> None:
+    if message.has_error():
+        raise ValueError(f"refused or failed there, code {message.error.code}")
+
+
+def _gross(replies: list[EvaluateReply]) -> Metrics | None:
+    """The sites' counts added up: a site's own sensitivity says nothing where it has three PVCs."""
+    beats = sum(reply.examples for reply in replies)
+    if not beats:
+        return None
+    pvcs = sum(reply.pvcs for reply in replies)
+    found = sum(reply.true_positives for reply in replies)
+    called = found + sum(reply.false_positives for reply in replies)
+    return Metrics(
+        beats=beats,
+        pvcs=pvcs,
+        loss=sum(reply.loss * reply.examples for reply in replies) / beats,
+        sensitivity=min(found / pvcs, 1.0) if pvcs else None,
+        precision=found / called if called else None,
+    )
+
+
+def _in_words(result: RoundResult) -> str:
+    words = f"{len(result.sites)} sites, {result.examples} beats, loss {result.loss:.4f}"
+    if result.metrics is None:
+        return f"{words}; no held-out patients to measure on"
+    sensitivity, precision = (
+        "-" if share is None else f"{100 * share:.1f} %" for share in (result.metrics.sensitivity, result.metrics.precision)
+    )
+    return f"{words}; held out: sensitivity {sensitivity}, precision {precision}"

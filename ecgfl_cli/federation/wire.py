@@ -1,0 +1,131 @@
+"""What coordinator and site say to each other inside Flower's messages, checked on both sides.
+
+A request is one config value, REQUEST: the JSON of a `TrainRequest` or `EvaluateRequest`; the weights are the one array
+FLAT of the array record ARRAYS. A reply carries the numbers of `TrainReply` or `EvaluateReply` as metrics, and after
+training the weights in the same place.
+"""
+
+from typing import Annotated, TypeVar
+
+import numpy as np
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ecgfl_cli.errors import ServerRefused
+from ecgfl_cli.models.manifest import SignedManifest
+
+ARRAYS, FLAT, CONFIG, METRICS, REQUEST = "arrays", "flat", "config", "metrics", "ecgfl-request"
+EXAMPLES = "num-examples"
+LARGEST_REQUEST = 128 * 1024
+MOST_EXAMPLES = 1_000_000_000
+
+Count = Annotated[int, Field(ge=0, le=MOST_EXAMPLES)]
+Loss = Annotated[float, Field(ge=0, le=1e6)]
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class TrainRequest(Strict):
+    """Train from this global model."""
+
+    model: SignedManifest
+    epochs: Annotated[int, Field(ge=1)]
+    learning_rate: Annotated[float, Field(gt=0)]
+    batch_size: Annotated[int, Field(ge=1)]
+    seed: Annotated[int, Field(ge=0, lt=2**31)]
+
+
+class EvaluateRequest(Strict):
+    """Measure this global model, and keep it."""
+
+    model: SignedManifest
+
+
+class TrainReply(Strict):
+    """examples : labelled beats that were trained on. loss : of the last local epoch."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, populate_by_name=True)
+
+    examples: Annotated[Count, Field(alias=EXAMPLES, ge=1)]
+    pvcs: Count
+    loss: Loss
+
+
+class EvaluateReply(Strict):
+    """Counts on the site's held-out patients; sensitivity and precision are absent where they are not defined."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, populate_by_name=True)
+
+    examples: Annotated[Count, Field(alias=EXAMPLES)]
+    pvcs: Count
+    true_positives: Count
+    false_positives: Count
+    loss: Loss
+    sensitivity: Annotated[float, Field(ge=0, le=1)] | None = None
+    precision: Annotated[float, Field(ge=0, le=1)] | None = None
+
+
+Request = TypeVar("Request", TrainRequest, EvaluateRequest)
+Reply = TypeVar("Reply", TrainReply, EvaluateReply)
+
+
+def weights_record(vector: NDArray[np.float32]) -> ArrayRecord:
+    return ArrayRecord({FLAT: Array(vector)})
+
+
+def request_content(request: TrainRequest | EvaluateRequest, weights: ArrayRecord) -> RecordDict:
+    return RecordDict({ARRAYS: weights, CONFIG: ConfigRecord({REQUEST: request.model_dump_json()})})
+
+
+def read_request(message: Message, kind: type[Request]) -> tuple[Request, NDArray[np.float32]]:
+    """A request and its weights, shape (n,). Raises `ServerRefused` when the server does not keep to the schema."""
+    try:
+        text = message.content[CONFIG][REQUEST]  # type: ignore[index]
+        if not isinstance(text, str) or len(text) > LARGEST_REQUEST:
+            raise ValueError(f"{REQUEST} is no text of at most {LARGEST_REQUEST} characters")
+        return kind.model_validate_json(text), weights_of(message)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise _broken(f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _broken(str(error)) from error
+
+
+def reply_content(reply: TrainReply | EvaluateReply, weights: ArrayRecord | None = None) -> RecordDict:
+    """Only what the schema names leaves the site."""
+    content = RecordDict({METRICS: MetricRecord(reply.model_dump(by_alias=True, exclude_none=True))})
+    if weights is not None:
+        content[ARRAYS] = weights
+    return content
+
+
+def read_reply(message: Message, kind: type[Reply]) -> Reply:
+    """Raises `ValueError` saying which field is wrong."""
+    try:
+        if set(message.content.metric_records) != {METRICS}:
+            raise ValueError(f"metric records {sorted(message.content.metric_records)}")
+        return kind.model_validate(dict(message.content.metric_records[METRICS]))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ValueError(f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from error
+
+
+def weights_of(message: Message) -> NDArray[np.float32]:
+    """The one flat float32 vector of a message. Raises `ValueError` when there is anything else."""
+    records = message.content.array_records
+    if set(records) != {ARRAYS} or set(records[ARRAYS]) != {FLAT}:
+        raise ValueError(f"expected one array {ARRAYS}/{FLAT}, got {[(name, list(record)) for name, record in records.items()]}")
+    vector = records[ARRAYS][FLAT].numpy()
+    if vector.dtype != np.float32 or vector.ndim != 1:
+        raise ValueError(f"expected a flat float32 vector, got {vector.dtype} of shape {vector.shape}")
+    return vector
+
+
+def _broken(detail: str) -> ServerRefused:
+    return ServerRefused(
+        f"the coordinator's message does not follow ecgfl's schema: {detail[:200]}",
+        "Install the same ecgfl version on both sides",
+    )

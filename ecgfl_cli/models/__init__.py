@@ -1,0 +1,1 @@
+"""Networks, their flat weight vectors, and the signed, versioned registry."""

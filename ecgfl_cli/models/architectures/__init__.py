@@ -1,0 +1,1 @@
+"""One file an architecture, named after it; each defines `ARCHITECTURE`."""

@@ -1,0 +1,1 @@
+"""A site's home folder: its settings, keys, lock, policy and audit log."""

@@ -1,0 +1,76 @@
+"""The node key, which proves this site to the coordinator, and the secret that de-identification is keyed with."""
+
+import hashlib
+import hmac
+import secrets
+from pathlib import Path
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from ecgfl_cli.errors import UnusableInput
+from ecgfl_cli.files import atomic_write_bytes
+from ecgfl_cli.site.home import Home
+
+PRIVATE = 0o600
+SECRET_BYTES = 32
+PSEUDONYM_CHARACTERS = 16
+
+
+def make_keys(home: Home) -> None:
+    """Make the ECDSA P-384 node key (OpenSSH format, as Flower wants it) and the secret; what is there already stays."""
+    home.keys.mkdir(mode=0o700, exist_ok=True)
+    if not home.secret.is_file():
+        atomic_write_bytes(home.secret, secrets.token_bytes(SECRET_BYTES), mode=PRIVATE)
+    if not home.node_key.is_file():
+        key = ec.generate_private_key(ec.SECP384R1())
+        private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption())
+        atomic_write_bytes(home.node_key, private, mode=PRIVATE)
+    if not home.node_public_key.is_file():
+        public = load_node_key(home).public_key()
+        line = public.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+        atomic_write_bytes(home.node_public_key, line + b"\n")
+
+
+def load_node_key(home: Home) -> ec.EllipticCurvePrivateKey:
+    """Raises `UnusableInput` when the key is missing or broken."""
+    try:
+        key = serialization.load_ssh_private_key(home.node_key.read_bytes(), None)
+    except (OSError, ValueError) as error:
+        raise UnusableInput(
+            f"{home.node_key}: not a usable private key: {error}",
+            "Restore keys/ from your backup, or remove it, run `ecgfl init` again and have the new key enrolled",
+        ) from error
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise UnusableInput(f"{home.node_key}: a {type(key).__name__}, not an ECDSA key", "Restore keys/ from your backup")
+    return key
+
+
+def load_public_key(path: Path) -> ec.EllipticCurvePublicKey:
+    """A site's public key file. Raises `UnusableInput` when it is none or of another kind than ECDSA P-384."""
+    try:
+        key = serialization.load_ssh_public_key(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise UnusableInput(f"{path}: not a public key: {error}", "Give the file keys/node.pub of the site's home") from error
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP384R1):
+        raise UnusableInput(f"{path}: not an ECDSA P-384 key", "Give the file keys/node.pub of the site's home")
+    return key
+
+
+def fingerprint(path: Path) -> str:
+    """SHA-256 of the public key's blob, as `ssh-keygen -lf` shows it but in hexadecimal."""
+    return hashlib.sha256(
+        load_public_key(path).public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    ).hexdigest()
+
+
+class Pseudonyms:
+    """Names that only this site can connect with what they stand for: HMAC-SHA-256 keyed with the site's secret."""
+
+    def __init__(self, home: Home) -> None:
+        self._secret = home.secret.read_bytes()
+
+    def name(self, kind: str, identifier: str | bytes) -> str:
+        """The pseudonym of an identifier; `kind` keeps equal identifiers of different things apart."""
+        data = identifier.encode() if isinstance(identifier, str) else identifier
+        return hmac.new(self._secret, kind.encode() + b"\0" + data, hashlib.sha256).hexdigest()[:PSEUDONYM_CHARACTERS]

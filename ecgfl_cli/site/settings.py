@@ -1,0 +1,98 @@
+"""site.toml: what this site is called, what it allows and how it reads its files."""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ecgfl_cli.errors import UsageError
+from ecgfl_cli.files import atomic_write_bytes
+
+SITE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Site(Section):
+    name: Annotated[str, Field(pattern=SITE_NAME)]
+
+
+class Recordings(Section):
+    lead: str | None = None
+    """The lead that is read; None takes lead II where there is one, else the first."""
+
+
+class Policy(Section):
+    """What the coordinator may ask of this site. Everything else is refused with exit code 5."""
+
+    architectures: list[str] = ["ecgnet"]
+    max_rounds: Annotated[int, Field(ge=1)] = 200
+    max_local_epochs: Annotated[int, Field(ge=1)] = 10
+    max_learning_rate: Annotated[float, Field(gt=0)] = 0.01
+    max_batch_size: Annotated[int, Field(ge=1)] = 1024
+    min_training_beats: Annotated[int, Field(ge=1)] = 100
+
+
+class Models(Section):
+    keep: Annotated[int, Field(ge=1)] = 10
+    """How many versions stay in the registry for a rollback."""
+
+
+class SiteSettings(Section):
+    site: Site
+    recordings: Recordings = Recordings()
+    policy: Policy = Policy()
+    models: Models = Models()
+
+
+def load_settings(path: Path) -> SiteSettings:
+    """Read and check site.toml. Raises `UsageError` naming the file, the field and the value."""
+    try:
+        return SiteSettings.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: not valid TOML: {error}", "Correct that line") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise UsageError(f"{path}: {field} = {first['input']!r}: {first['msg']}", "Correct or remove that line") from error
+
+
+def write_settings(path: Path, site: str) -> None:
+    """Write a first site.toml. Raises `UsageError` when the name will not do."""
+    text = _TEMPLATE.format(name=site, policy=Policy(), models=Models())
+    try:
+        SiteSettings.model_validate(tomllib.loads(text))
+    except (ValidationError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(
+            f"--site {site!r} is no usable name",
+            "Use up to 63 letters, digits, dots, dashes and underscores, e.g. --site st-mary",
+        ) from error
+    atomic_write_bytes(path, text.encode())
+
+
+_TEMPLATE = """\
+# Settings of this site. Edit by hand; every ecgfl command checks them.
+
+[site]
+name = "{name}"
+
+[recordings]
+# The lead to read; without this line lead II where there is one, else the first.
+# lead = "MLII"
+
+[policy]
+# What a coordinator may ask for; anything beyond is refused.
+architectures = ["ecgnet"]
+max_rounds = {policy.max_rounds}
+max_local_epochs = {policy.max_local_epochs}
+max_learning_rate = {policy.max_learning_rate}
+max_batch_size = {policy.max_batch_size}
+min_training_beats = {policy.min_training_beats}
+
+[models]
+# How many versions stay for `ecgfl model rollback`.
+keep = {models.keep}
+"""

@@ -1,0 +1,151 @@
+"""catalogue.sqlite: which recordings there are, whose they are, what was found about them."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from ecgfl_cli.errors import UnusableInput
+
+Status = Literal["usable", "unlabelled", "rejected"]
+Split = Literal["train", "held-out"]
+
+VERSION = 1
+SCHEMA = """
+CREATE TABLE records (
+    record      TEXT PRIMARY KEY,
+    patient     TEXT NOT NULL,
+    status      TEXT NOT NULL,
+    fs          REAL NOT NULL,
+    length      INTEGER NOT NULL,
+    leads       TEXT NOT NULL,
+    lead        TEXT NOT NULL,
+    format      TEXT NOT NULL,
+    labels      TEXT NOT NULL,
+    counts      TEXT NOT NULL,
+    added       TEXT NOT NULL
+);
+CREATE TABLE findings (
+    record      TEXT NOT NULL REFERENCES records ON DELETE CASCADE,
+    place       INTEGER NOT NULL,
+    finding     TEXT NOT NULL,
+    PRIMARY KEY (record, place)
+);
+CREATE TABLE patients (
+    patient     TEXT PRIMARY KEY,
+    split       TEXT NOT NULL
+);
+"""
+
+
+@dataclass(frozen=True)
+class RecordRow:
+    """One recording of the store.
+
+    record, patient : pseudonyms. lead : the lead that its beats are cut from. labels : digest of its labels, "" without any.
+    counts : labelled beats by AAMI class name.
+    """
+
+    record: str
+    patient: str
+    status: Status
+    fs: float
+    length: int
+    leads: tuple[str, ...]
+    lead: str
+    format: str
+    labels: str
+    counts: dict[str, int]
+    added: str
+
+    @property
+    def seconds(self) -> float:
+        return self.length / self.fs
+
+
+class Catalogue:
+    """The SQLite file; each method is one transaction. Make it with `open_catalogue`."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def put(self, row: RecordRow, findings: list[dict[str, Any]]) -> None:
+        """Add or replace a recording with its findings."""
+        with self._connection as transaction:
+            transaction.execute("DELETE FROM records WHERE record = ?", (row.record,))
+            transaction.execute(
+                "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    row.record,
+                    row.patient,
+                    row.status,
+                    row.fs,
+                    row.length,
+                    json.dumps(row.leads),
+                    row.lead,
+                    row.format,
+                    row.labels,
+                    json.dumps(row.counts, sort_keys=True),
+                    row.added,
+                ),
+            )
+            transaction.executemany(
+                "INSERT INTO findings VALUES (?, ?, ?)",
+                [(row.record, place, json.dumps(finding, sort_keys=True)) for place, finding in enumerate(findings)],
+            )
+
+    def remove(self, record: str) -> None:
+        with self._connection as transaction:
+            transaction.execute("DELETE FROM records WHERE record = ?", (record,))
+            transaction.execute("DELETE FROM patients WHERE patient NOT IN (SELECT patient FROM records)")
+
+    def rows(self) -> list[RecordRow]:
+        """All recordings, ordered by their pseudonyms."""
+        return [_row(values) for values in self._connection.execute("SELECT * FROM records ORDER BY record")]
+
+    def row(self, record: str) -> RecordRow | None:
+        values = self._connection.execute("SELECT * FROM records WHERE record = ?", (record,)).fetchone()
+        return None if values is None else _row(values)
+
+    def findings(self, record: str) -> list[dict[str, Any]]:
+        query = "SELECT finding FROM findings WHERE record = ? ORDER BY place"
+        return [json.loads(finding) for (finding,) in self._connection.execute(query, (record,))]
+
+    def splits(self) -> dict[str, Split]:
+        """Patient -> split, for the patients that have one."""
+        return dict(self._connection.execute("SELECT patient, split FROM patients"))
+
+    def assign(self, splits: dict[str, Split]) -> None:
+        """Give patients their split, once and for all."""
+        with self._connection as transaction:
+            transaction.executemany("INSERT INTO patients VALUES (?, ?)", sorted(splits.items()))
+
+
+@contextmanager
+def open_catalogue(path: Path) -> Iterator[Catalogue]:
+    """Open the catalogue, made when it is not there. Raises `UnusableInput` when the file is no catalogue of this version."""
+    try:
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("PRAGMA foreign_keys = ON")
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            if version == 0:
+                connection.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+            elif version != VERSION:
+                raise UnusableInput(
+                    f"{path}: catalogue of version {version}, this ecgfl writes version {VERSION}", "Use the ecgfl that made it"
+                )
+            yield Catalogue(connection)
+    except sqlite3.DatabaseError as error:
+        raise UnusableInput(
+            f"{path}: {error}", "Check the disk's space and the file's permissions, or restore it from a backup"
+        ) from error
+
+
+def _row(values: tuple[Any, ...]) -> RecordRow:
+    record, patient, status, fs, length, leads, lead, file_format, labels, counts, added = values
+    return RecordRow(
+        record, patient, status, fs, length, tuple(json.loads(leads)), lead, file_format, labels, json.loads(counts), added
+    )

@@ -1,0 +1,1 @@
+"""Local training on this site's own beats."""

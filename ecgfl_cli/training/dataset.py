@@ -1,0 +1,32 @@
+"""A site's examples: what it trains on, and the held-out patients it measures on."""
+
+from dataclasses import dataclass
+
+from ecgfl_cli.models.architecture import Architecture
+from ecgfl_cli.site.home import Home
+from ecgfl_cli.store.catalogue import open_catalogue
+from ecgfl_cli.store.segment import segment
+from ecgfl_cli.training.examples import Examples, examples_of
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """train, held_out : of different patients. records, patients : how many stand behind both."""
+
+    train: Examples
+    held_out: Examples
+    records: int
+    patients: int
+
+
+def load_dataset(home: Home, architecture: Architecture) -> Dataset:
+    """The examples of this site for an architecture; beats that are not cut yet are cut now."""
+    with open_catalogue(home.catalogue) as catalogue:
+        segmented = list(segment(home, catalogue, architecture.window))
+    by_split = {split: [item.beats for item in segmented if item.split == split] for split in ("train", "held-out")}
+    return Dataset(
+        examples_of(by_split["train"], architecture),
+        examples_of(by_split["held-out"], architecture),
+        records=len(segmented),
+        patients=len({item.row.patient for item in segmented}),
+    )

@@ -39,7 +39,7 @@ class Console:
     def table(
         self, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], footer: Sequence[object] | None = None
     ) -> None:
-        """A table on stdout; nothing with --json. None shows as a dash. Columns whose name ends in a space are left-aligned text."""
+        """A table on stdout; nothing with --json. None shows as a dash. A column whose name ends in a space holds text."""
         if self.json:
             return
         from rich.table import Table

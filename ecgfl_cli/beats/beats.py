@@ -90,7 +90,7 @@ def _nearest(positions: NDArray[np.int64], peaks: NDArray[np.int64]) -> NDArray[
 
 def _windows(conditioned: NDArray[np.float32], peaks: NDArray[np.int64], window: Window) -> NDArray[np.float32]:
     padded = np.pad(conditioned, (window.before, window.after), constant_values=np.nan)
-    return padded[peaks[:, None] + np.arange(window.length)]
+    return np.asarray(padded[peaks[:, None] + np.arange(window.length)], dtype=np.float32)
 
 
 def _scale(conditioned: NDArray[np.float32], peaks: NDArray[np.int64]) -> float:

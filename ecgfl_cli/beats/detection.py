@@ -18,14 +18,14 @@ def detect(conditioned: NDArray[np.float32], fs: float) -> NDArray[np.int64]:
     Source of the detector: Brunner & Hofer, sleepecg, JOSS 2023, after Pan & Tompkins 1985.
     Returns ascending sample numbers.
     """
-    from sleepecg import detect_heartbeats
+    from sleepecg.heartbeats import detect_heartbeats
 
     found = [piece.start + detect_heartbeats(conditioned[piece], fs) for piece in pieces(conditioned)]
     return align(conditioned, np.concatenate([np.empty(0, dtype=np.int64), *found]), fs)
 
 
 def align(conditioned: NDArray[np.float32], candidates: NDArray[np.int64], fs: float) -> NDArray[np.int64]:
-    """Move each candidate to the largest deflection near it, of either polarity; of two within the refractory time the larger stays.
+    """Move each candidate to the largest deflection near it, of either polarity; of two in the refractory time keep the larger.
 
     Detections and reference annotations take this same step, so that training and prediction cut the same windows.
     """

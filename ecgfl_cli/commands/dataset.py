@@ -28,9 +28,11 @@ def list_records(context: typer.Context) -> None:
         "Recordings",
         ("record ", "patient ", "status ", "split ", "hours", "Hz", "lead ", "N", "S", "V", "F", "Q", "reason "),
         [
-            (row.record, row.patient, row.status, splits.get(row.patient), row.seconds / 3600, f"{row.fs:g}", row.lead)
-            + tuple(row.counts.get(name, 0) for name in "NSVFQ")
-            + (reasons[row.record],)
+            (
+                *(row.record, row.patient, row.status, splits.get(row.patient), row.seconds / 3600, f"{row.fs:g}", row.lead),
+                *(row.counts.get(name, 0) for name in "NSVFQ"),
+                reasons[row.record],
+            )
             for row in rows
         ],
     )

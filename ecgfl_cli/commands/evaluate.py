@@ -54,9 +54,8 @@ def command(
     for field, name in names.items():
         interval = evaluation.intervals[field]
         if interval is not None:
-            console.text(
-                f"{name}: 95 % interval {100 * interval[0]:.2f} to {100 * interval[1]:.2f}, bootstrap over {len(compared)} records"
-            )
+            low, high = (100 * bound for bound in interval)
+            console.text(f"{name}: 95 % interval {low:.2f} to {high:.2f}, bootstrap over {len(compared)} records")
     console.text(matrix_text(evaluation.gross))
     console.result(model=classifier.manifest.version, **evaluation.as_dict())
 

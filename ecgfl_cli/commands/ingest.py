@@ -44,7 +44,7 @@ def command(
         work = ingest(found.recordings, file_format, options, wanted, home, catalogue, jobs)
         results = list(console.track(work, len(found.recordings), "ingest"))
         done = Counter(result.outcome for result in results)
-        AuditLog(home.audit).append("ingest", **done)
+        AuditLog(home.audit).append("ingest", outcomes=dict(done))
     for skipped in found.skipped:
         console.say(f"{skipped}: left out, no adapter reads it")
     for result in results:

@@ -23,8 +23,10 @@ def list_models(context: typer.Context) -> None:
         "Models",
         ("version ", "current ", "run ", "round", "sites", "beats", "created ", "SHA-256 "),
         [
-            (each.version, "yes" if each.version == current else "", each.run, f"{each.round}/{each.rounds}", each.sites)
-            + (each.examples, each.created, each.weights_sha256[:12])
+            (
+                *(each.version, "yes" if each.version == current else "", each.run, f"{each.round}/{each.rounds}"),
+                *(each.sites, each.examples, each.created, each.weights_sha256[:12]),
+            )
             for each in (entry.manifest for entry in entries)
         ],
     )

@@ -51,8 +51,10 @@ def command(
         written = [writer(prediction, out) for writer in writers]
         ectopy = prediction.ectopy
         rows.append(
-            (prediction.record, prediction.leads[0], ectopy.beats, ectopy.pvcs, ectopy.burden_percent, ectopy.pvcs_per_hour)
-            + (ectopy.couplets, ectopy.runs, ectopy.unclassified)
+            (
+                *(prediction.record, prediction.leads[0], ectopy.beats, ectopy.pvcs, ectopy.burden_percent),
+                *(ectopy.pvcs_per_hour, ectopy.couplets, ectopy.runs, ectopy.unclassified),
+            )
         )
         results.append({"file": path, "record": prediction.record, "ectopy": ectopy.as_dict(), "written": written})
     console.table(

@@ -7,6 +7,7 @@ import numpy as np
 from ecgfl_adapters.discovery import adapters, find_recordings, read
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import BeatLabel, Lead, Recording
+from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
 from ecgfl_cli.demo.synthesiser import synthesise
@@ -14,7 +15,7 @@ from ecgfl_cli.errors import UnusableInput
 
 PATIENTS_A_HOSPITAL = 4
 SYNTHETIC_SECONDS = 600.0
-REAL_SECONDS = 1806.0
+FEWEST_PVCS = 20
 SYNTHETIC_FS = 360.0
 
 
@@ -46,17 +47,13 @@ def recordings(data: Path | None) -> list[Recording]:
             synthesise(seed, SYNTHETIC_SECONDS, SYNTHETIC_FS, pvc_share=0.06 + 0.01 * (seed % 5))
             for seed in range(20, 20 + needed)
         ]
-    found = []
-    for path in find_recordings([data]).recordings:
-        recording = read(path, "auto", ReadOptions(assume_wfdb_gain=True))
-        if sum(label.symbol == "V" for label in recording.labels or ()) >= 20:
-            found.append(recording)
-        if len(found) == needed:
-            return found
-    raise UnusableInput(
-        f"{data}: {len(found)} labelled recordings with at least 20 PVCs, the demo needs {needed}",
-        "Give a larger folder, e.g. mitdb",
-    )
+    suitable = [path for path in find_recordings([data]).recordings if _pvcs(_read(path)) >= FEWEST_PVCS]
+    if len(suitable) < needed:
+        raise UnusableInput(
+            f"{data}: {len(suitable)} labelled recordings with at least {FEWEST_PVCS} PVCs, the demo needs {needed}",
+            "Give a larger folder, e.g. mitdb",
+        )
+    return [_read(suitable[place]) for place in np.linspace(0, len(suitable) - 1, needed).round().astype(int)]
 
 
 def export(hospital: Hospital, recording: Recording, folder: Path) -> Path:
@@ -75,10 +72,17 @@ def export(hospital: Hospital, recording: Recording, folder: Path) -> Path:
     return written[0]
 
 
-def _resampled(
-    samples: "np.ndarray[tuple[int], np.dtype[np.float32]]", fs: float, target: int
-) -> "np.ndarray[tuple[int], np.dtype[np.float32]]":
+def _read(path: Path) -> Recording:
+    return read(path, "auto", ReadOptions(assume_wfdb_gain=True))
+
+
+def _pvcs(recording: Recording) -> int:
+    return sum(label.symbol == "V" for label in recording.labels or ())
+
+
+def _resampled(samples: NDArray[np.float32], fs: float, target: int) -> NDArray[np.float32]:
     if fs == target:
         return samples
     common = np.gcd(round(fs), target)
-    return resample_poly(samples, target // common, round(fs) // common, padtype="line").astype(np.float32)
+    resampled = resample_poly(samples, target // common, round(fs) // common, padtype="line")
+    return np.asarray(resampled, dtype=np.float32)

@@ -62,6 +62,7 @@ class _Demo:
             )
         served = self._federate()
         first = self._folder / HOSPITALS[0].name
+        (self._folder / "unseen").mkdir()
         unseen_files = adapters()["wfdb"].write(unseen, self._folder / "unseen")
         self._console.say(f"demo: {HOSPITALS[0].name} predicts {unseen.name}, which no hospital trained on")
         predicted = json.loads(self._ecgfl(first, "predict", str(unseen_files[0]), "--out", str(self._folder / "unseen")))
@@ -109,14 +110,9 @@ class _Demo:
             ("beats", "PVCs", "burden %", "PVCs/h", "couplets", "runs", "VEB Se %", "VEB +P %"),
             [
                 (
-                    ectopy["beats"],
-                    ectopy["pvcs"],
-                    ectopy["burden_percent"],
-                    ectopy["pvcs_per_hour"],
-                    ectopy["couplets"],
-                    ectopy["runs"],
+                    *(ectopy[name] for name in ("beats", "pvcs", "burden_percent", "pvcs_per_hour", "couplets", "runs")),
+                    *(None if gross[name] is None else 100 * gross[name] for name in ("veb_sensitivity", "veb_ppv")),
                 )
-                + tuple(None if gross[name] is None else 100 * gross[name] for name in ("veb_sensitivity", "veb_ppv"))
             ],
         )
 

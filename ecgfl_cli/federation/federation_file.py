@@ -16,7 +16,7 @@ LARGEST_BYTES = 64 * 1024
 
 
 class Federation(BaseModel):
-    """server_name : the host name in the coordinator's certificate. ca_certificate : PEM. signing_public_key : Ed25519, base64."""
+    """server_name : the name in the coordinator's certificate. ca_certificate : PEM. signing_public_key : Ed25519, base64."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 

@@ -11,6 +11,8 @@ from ecgfl_cli.site.keys import make_keys
 from ecgfl_cli.site.lock import exclusive
 from ecgfl_cli.site.settings import load_settings, write_settings
 
+PRIVATE_FOLDER = 0o700
+
 
 def make_site(home: Home, site: str, federation: Path | None) -> None:
     """Make what is missing of a site's home, and take in a federation.json. Running it again changes nothing.
@@ -18,7 +20,7 @@ def make_site(home: Home, site: str, federation: Path | None) -> None:
     Raises `UsageError` when the home belongs to a site of another name.
     """
     particulars = None if federation is None else load_federation(federation)
-    home.root.mkdir(parents=True, exist_ok=True)
+    home.root.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
     with exclusive(home.lock):
         if home.settings.is_file():
             known = load_settings(home.settings).site.name

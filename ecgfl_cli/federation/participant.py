@@ -8,7 +8,7 @@ from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 from numpy.typing import NDArray
 
-from ecgfl_cli.errors import PolicyRefused, UnusableInput
+from ecgfl_cli.errors import PolicyRefused
 from ecgfl_cli.federation.federation_file import Federation
 from ecgfl_cli.federation.wire import (
     EvaluateReply,
@@ -76,9 +76,8 @@ class Participant:
                 f"{len(dataset.train)} labelled beats to train on, the policy wants {self._policy.min_training_beats}",
                 "Ingest more labelled recordings, or lower policy.min_training_beats in site.toml",
             )
-        loss = train(
-            network, dataset.train, TrainingPlan(request.epochs, request.learning_rate, request.batch_size, request.seed)
-        )
+        plan = TrainingPlan(request.epochs, request.learning_rate, request.batch_size, request.seed, self._policy.cpu_threads)
+        loss = train(network, dataset.train, plan)
         self._report(f"round {manifest.round + 1} of {manifest.rounds}: trained on {len(dataset.train)} beats, loss {loss:.4f}")
         reply = TrainReply(examples=len(dataset.train), pvcs=int(dataset.train.is_pvc.sum()), loss=loss)
         return Message(content=reply_content(reply, weights_record(pack(network))), reply_to=message)
@@ -109,7 +108,7 @@ class Participant:
         manifest = signed.open(self._signing_key)
         if manifest.architecture not in self._policy.architectures:
             raise PolicyRefused(
-                f"the coordinator asks for architecture '{manifest.architecture}', the policy allows {self._policy.architectures}",
+                f"the coordinator asks for architecture '{manifest.architecture}', not in {self._policy.architectures}",
                 "Add it to policy.architectures in site.toml if this site agrees",
             )
         self._allow("rounds", manifest.rounds, self._policy.max_rounds)
@@ -132,13 +131,7 @@ class Participant:
 
     def _dataset(self, wanted: Architecture) -> Dataset:
         if wanted.name not in self._datasets:
-            dataset = load_dataset(self._home, wanted)
-            if not dataset.records:
-                raise UnusableInput(
-                    f"{self._home.root}: no usable labelled recording in the store",
-                    "Run `ecgfl ingest` and look at `ecgfl dataset list`",
-                )
-            self._datasets[wanted.name] = dataset
+            self._datasets[wanted.name] = load_dataset(self._home, wanted)
         return self._datasets[wanted.name]
 
     def _promote(self, manifest: Manifest) -> None:

@@ -10,20 +10,21 @@ from cryptography import x509
 
 from ecgfl_cli.errors import EcgflError, ModelRejected, PolicyRefused, ServerRefused, UnusableInput, UsageError
 from ecgfl_cli.federation.federation_file import Federation
-from ecgfl_cli.federation.flower.fleet import FleetConnection, RunOver
+from ecgfl_cli.federation.flower.fleet import FleetConnection, Incoming, RunOver
 from ecgfl_cli.federation.participant import Participant
 from ecgfl_cli.site.audit import AuditLog
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.keys import load_node_key
 from ecgfl_cli.site.settings import SiteSettings
+from ecgfl_cli.training.dataset import require_training_data
 
 from flwr.app import Context, Error, Message, RecordDict  # isort: skip  (after ecgfl's settings for Flower)
 
 POLL_SECONDS = 0.2
 IDLE_POLL_SECONDS = 2.0
 IDLE_AFTER_SECONDS = 60.0
-RUN_CHECK_SECONDS = 2.0
-LONGEST_PATIENCE_SECONDS = 60.0
+RUN_CHECK_SECONDS = 1.0
+LONGEST_PATIENCE_SECONDS = 30.0
 
 REFUSALS: dict[type[EcgflError], int] = {PolicyRefused: 9005, ModelRejected: 9007, ServerRefused: 9004}
 """What the coordinator is told of a refusal: a code and nothing else."""
@@ -84,6 +85,7 @@ def participate(
     Raises `ServerUnreachable`, `ServerRefused`; with `once` also `PolicyRefused` and `ModelRejected` after the coordinator was
     told by a code. Without `once` such a refusal is reported and the site waits for the next run.
     """
+    require_training_data(home)
     key, audit = load_node_key(home), AuditLog(home.audit)
     end = time.monotonic() + options.max_time
     latest = Participation(False, None, 0, None)
@@ -117,7 +119,7 @@ class _Node:
         self._connection, self._participant, self._audit, self._report = connection, participant, audit, report
         self._app = participant.app()
         self._run_id: int | None = None
-        self._first: tuple[Message, object] | None = None
+        self._first: Incoming | None = None
 
     def wait(self, deadline: float) -> bool:
         """Whether a message came before the deadline."""
@@ -129,13 +131,16 @@ class _Node:
         return self._first is not None
 
     def take_part(self, deadline: float) -> Participation:
-        """Answer messages until the run is over, its final model is here, or time is up."""
+        """Answer messages until the run is over or time is up.
+
+        A site stays until the coordinator has closed the run: the replies of one that leaves before are lost.
+        """
         checked = time.monotonic()
         received, self._first = self._first, None
-        while time.monotonic() < deadline and self._participant.final is None:
+        while time.monotonic() < deadline:
             if received is not None:
                 try:
-                    self._answer(*received)
+                    self._answer(received)
                 except RunOver:
                     break
                 checked = time.monotonic()
@@ -145,10 +150,10 @@ class _Node:
                 checked = time.monotonic()
             else:
                 time.sleep(POLL_SECONDS)
-            received = None if self._participant.final else self._receive()
+            received = self._receive()
         return Participation(True, self._participant.run, self._participant.rounds, self._participant.final)
 
-    def _receive(self) -> "tuple[Message, object] | None":
+    def _receive(self) -> Incoming | None:
         try:
             return self._connection.receive()
         except RunOver:
@@ -160,22 +165,22 @@ class _Node:
         except RunOver:
             return True
 
-    def _answer(self, head: Message, tree: object) -> None:
+    def _answer(self, incoming: Incoming) -> None:
         """Answer one message. A failure here is told to the coordinator as a code only, then raised."""
         began = time.time()
-        run_id = head.metadata.run_id
+        run_id = incoming.run_id
         if run_id != self._run_id:
             if not self._connection.is_ours(run_id):
                 raise ServerRefused(
                     "the coordinator offers a run that is not ecgfl's", "Check --server: it is another Flower federation"
                 )
             self._run_id = run_id
-        message = self._connection.fetch(head, tree)
+        message = self._connection.fetch(incoming)
         try:
             context = Context(run_id=run_id, node_id=self._connection.node_id, node_config={}, state=RecordDict(), run_config={})
             reply = self._app(message=message, context=context)
         except Exception as error:
-            code = REFUSALS.get(type(error), FAILED)
+            code = next((code for kind, code in REFUSALS.items() if isinstance(error, kind)), FAILED)
             self._audit.append("refused", code=code, reason=str(error))
             self._connection.send(
                 self._connection.outgoing(Message(Error(code, "refused"), reply_to=message)), time.time() - began

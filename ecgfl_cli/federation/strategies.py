@@ -61,7 +61,7 @@ class CheckedRounds:
         return self._messages(request, arrays, MessageType.TRAIN)
 
     def aggregate_train(self, server_round: int, replies: Iterable[Message]) -> tuple[ArrayRecord | None, MetricRecord | None]:
-        length = self._checkpoints.length
+        this_round, length = self._checkpoints.latest.manifest.round + 1, self._checkpoints.length
         dropped: list[str] = []
         usable: list[tuple[Message, TrainReply]] = []
         for message in replies:
@@ -73,8 +73,8 @@ class CheckedRounds:
             self._report(f"reply dropped: {line}")
         if len(usable) < self._plan.min_sites:
             raise RoundFailed(
-                f"round {self._checkpoints.latest.manifest.round + 1}: {len(usable)} usable replies, at least {self._plan.min_sites} needed",
-                "See which sites dropped out, then start `ecgfl coordinator serve` again: it goes on from the last finished round",
+                f"round {this_round}: {len(usable)} usable replies, at least {self._plan.min_sites} are needed",
+                "See which sites dropped out, then serve again: it goes on after the last finished round",
             )
         arrays, metrics = super().aggregate_train(server_round, [message for message, _ in usable])  # type: ignore[misc]
         examples = sum(reply.examples for _, reply in usable)

@@ -83,7 +83,7 @@ def request_content(request: TrainRequest | EvaluateRequest, weights: ArrayRecor
 def read_request(message: Message, kind: type[Request]) -> tuple[Request, NDArray[np.float32]]:
     """A request and its weights, shape (n,). Raises `ServerRefused` when the server does not keep to the schema."""
     try:
-        text = message.content[CONFIG][REQUEST]  # type: ignore[index]
+        text = message.content[CONFIG][REQUEST]
         if not isinstance(text, str) or len(text) > LARGEST_REQUEST:
             raise ValueError(f"{REQUEST} is no text of at most {LARGEST_REQUEST} characters")
         return kind.model_validate_json(text), weights_of(message)

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ecgfl_cli.errors import ModelRejected
 
-MANIFEST_SCHEMA = "ecgfl.model/1"
+MANIFEST_SCHEMA: Literal["ecgfl.model/1"] = "ecgfl.model/1"
 SHA256 = r"^[0-9a-f]{64}$"
 VERSION = r"^[a-z0-9][a-z0-9-]{0,62}$"
 LARGEST_MANIFEST_BYTES = 64 * 1024
@@ -115,7 +115,7 @@ def check_weights(manifest: Manifest, vector: NDArray[np.float32]) -> None:
     found = weights_sha256(vector)
     if found != manifest.weights_sha256:
         raise ModelRejected(
-            f"model {manifest.version}: the weights have SHA-256 {found[:12]}..., the manifest says {manifest.weights_sha256[:12]}...",
+            f"model {manifest.version}: the weights' SHA-256 is {found[:12]}..., not {manifest.weights_sha256[:12]}...",
             "The model was damaged or changed; take it from the coordinator again",
         )
     if not np.isfinite(vector).all():

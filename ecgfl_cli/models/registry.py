@@ -1,7 +1,6 @@
 """models/<version>/{model.safetensors, manifest.json} and the name of the current one."""
 
 import json
-import os
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -64,7 +63,7 @@ class Registry:
         atomic_write_bytes(making / WEIGHTS, save({name: value.contiguous() for name, value in network.state_dict().items()}))
         text = json.dumps({**signed.model_dump(), "received": received}, indent=1)
         atomic_write_bytes(making / MANIFEST, text.encode())
-        os.replace(making, place)
+        making.replace(place)
 
     def entries(self) -> list[Entry]:
         """All versions, oldest first."""

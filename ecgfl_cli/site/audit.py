@@ -5,11 +5,13 @@ import json
 import os
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from ecgfl_cli.errors import UnusableInput
 
 FIRST = "0" * 64
+LONGEST_LINE = 65_536
+"""Bytes; enough of the log's end to hold its last line."""
 
 
 class AuditLog:
@@ -20,8 +22,10 @@ class AuditLog:
 
     def append(self, event: str, **fields: Any) -> None:
         """Write one line and wait until it is on the disk. The caller holds the home's lock."""
-        entry = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "event": event, **fields, "previous": self._head()}
-        with self._path.open("ab") as log:
+        self._path.touch(mode=0o600)
+        with self._path.open("rb+") as log:
+            previous = _seek_end(log)
+            entry = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "event": event, **fields, "previous": previous}
             log.write(json.dumps(entry, sort_keys=True, separators=(",", ":")).encode() + b"\n")
             log.flush()
             os.fsync(log.fileno())
@@ -29,7 +33,8 @@ class AuditLog:
     def entries(self) -> list[dict[str, Any]]:
         """Every line, checked. Raises `UnusableInput` naming the first line that does not follow from the one before."""
         previous, entries = FIRST, []
-        for number, line in enumerate(self._lines(), start=1):
+        lines = self._path.read_bytes().splitlines() if self._path.is_file() else []
+        for number, line in enumerate(lines, start=1):
             try:
                 entry = json.loads(line)
             except ValueError as error:
@@ -40,22 +45,22 @@ class AuditLog:
             entries.append(entry)
         return entries
 
-    def _lines(self) -> list[bytes]:
-        return self._path.read_bytes().splitlines() if self._path.is_file() else []
-
-    def _head(self) -> str:
-        if not self._path.is_file():
-            return FIRST
-        with self._path.open("rb") as log:
-            size = log.seek(0, os.SEEK_END)
-            log.seek(max(0, size - 65536))
-            lines = log.read().splitlines()
-        return _digest(lines[-1]) if lines else FIRST
-
     def _broken(self, number: int, problem: str) -> UnusableInput:
         return UnusableInput(
             f"{self._path}: line {number} {problem}", "Somebody changed the audit log; compare it with your backup"
         )
+
+
+def _seek_end(log: IO[bytes]) -> str:
+    """Go to the end, over the torn line that a kill may have left, and return the last whole line's hash."""
+    size = log.seek(0, os.SEEK_END)
+    start = log.seek(max(0, size - 2 * LONGEST_LINE))
+    tail = log.read()
+    whole = tail[: tail.rfind(b"\n") + 1]
+    log.seek(start + len(whole))
+    log.truncate()
+    lines = whole.splitlines()
+    return _digest(lines[-1]) if lines else FIRST
 
 
 def _digest(line: bytes) -> str:

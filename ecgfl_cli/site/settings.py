@@ -34,6 +34,8 @@ class Policy(Section):
     max_learning_rate: Annotated[float, Field(gt=0)] = 0.01
     max_batch_size: Annotated[int, Field(ge=1)] = 1024
     min_training_beats: Annotated[int, Field(ge=1)] = 100
+    cpu_threads: Annotated[int, Field(ge=1)] = 1
+    """For training; the networks are so small that a second thread costs more than it brings."""
 
 
 class Models(Section):
@@ -91,6 +93,8 @@ max_local_epochs = {policy.max_local_epochs}
 max_learning_rate = {policy.max_learning_rate}
 max_batch_size = {policy.max_batch_size}
 min_training_beats = {policy.min_training_beats}
+# Processor threads that training may use.
+cpu_threads = {policy.cpu_threads}
 
 [models]
 # How many versions stay for `ecgfl model rollback`.

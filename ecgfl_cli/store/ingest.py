@@ -76,7 +76,7 @@ def examine(path: Path, file_format: str, options: ReadOptions, lead_name: str |
     """Read, de-identify and check one file. Raises `AdapterError` or `EcgflError` when it cannot be read."""
     raw = read(path, file_format, options)
     recording = deidentified(raw, record_name(raw, pseudonyms))
-    lead = choose_lead(recording, lead_name)
+    lead = recording.leads[raw.leads.index(choose_lead(raw, lead_name))]
     findings = check(recording, rhythm_beats(recording, lead.name))
     counts = Counter(beat_class.name for label in recording.labels or () if (beat_class := classify(label.symbol)) is not None)
     status: Status = "rejected" if not is_usable(findings) else "usable" if counts else "unlabelled"

@@ -1,6 +1,5 @@
 """records/<record>/: the de-identified signals and labels as WFDB files, which any WFDB tool opens."""
 
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -23,7 +22,7 @@ def stage_signals(records: Path, recording: Recording) -> Path:
 def commit_signals(records: Path, staged: Path, record: str) -> None:
     """Move staged files to their final place, instead of what is there."""
     remove_signals(records, record)
-    os.replace(staged, records / record)
+    staged.replace(records / record)
 
 
 def remove_signals(records: Path, record: str) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from ecgfl_cli.errors import UnusableInput
 from ecgfl_cli.models.architecture import Architecture
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.store.catalogue import open_catalogue
@@ -17,6 +18,16 @@ class Dataset:
     held_out: Examples
     records: int
     patients: int
+
+
+def require_training_data(home: Home) -> None:
+    """Raises `UnusableInput` when no recording of the store can be trained on."""
+    with open_catalogue(home.catalogue) as catalogue:
+        if not any(row.status == "usable" for row in catalogue.rows()):
+            raise UnusableInput(
+                f"{home.root}: no usable labelled recording in the store",
+                "Run `ecgfl ingest PATH`; `ecgfl dataset list` says what is wrong with those that are there",
+            )
 
 
 def load_dataset(home: Home, architecture: Architecture) -> Dataset:

@@ -13,12 +13,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """epochs : passes over the examples. learning_rate : Adam's. batch_size : beats. seed : of the order of the beats."""
+    """epochs : passes over the examples. learning_rate : Adam's. batch_size : beats. seed : of the order of the beats.
+
+    threads : processor threads that may be used.
+    """
 
     epochs: int
     learning_rate: float
     batch_size: int
     seed: int
+    threads: int = 1
 
 
 def train(network: "nn.Module", examples: Examples, plan: TrainingPlan) -> float:
@@ -26,6 +30,7 @@ def train(network: "nn.Module", examples: Examples, plan: TrainingPlan) -> float
     import torch
     from torch.nn.functional import cross_entropy
 
+    torch.set_num_threads(plan.threads)
     inputs, target = examples.tensors()
     optimiser = torch.optim.Adam(network.parameters(), lr=plan.learning_rate)
     order = torch.Generator().manual_seed(plan.seed)
@@ -33,10 +38,10 @@ def train(network: "nn.Module", examples: Examples, plan: TrainingPlan) -> float
     loss_sum = 0.0
     for _ in range(plan.epochs):
         loss_sum = 0.0
-        for batch in torch.randperm(len(examples), generator=order).split(plan.batch_size):
+        for batch in torch.split(torch.randperm(len(examples), generator=order), plan.batch_size):
             optimiser.zero_grad(set_to_none=True)
             loss = cross_entropy(network(*(array[batch] for array in inputs)), target[batch])
-            loss.backward()
+            torch.autograd.backward(loss)
             optimiser.step()
             loss_sum += loss.item() * len(batch)
     return loss_sum / max(len(examples), 1)
@@ -71,7 +76,7 @@ def measure(network: "nn.Module", examples: Examples, threshold: float = 0.5) ->
     network.eval()
     with torch.inference_mode():
         logits = torch.cat(
-            [torch.empty(0, 2), *(network(*(a[b] for a in inputs)) for b in torch.arange(len(examples)).split(4096))]
+            [torch.empty(0, 2), *(network(*(a[b] for a in inputs)) for b in torch.split(torch.arange(len(examples)), 4096))]
         )
         loss = float(cross_entropy(logits, target)) if len(examples) else 0.0
         called = logits.softmax(dim=1)[:, 1].numpy() >= threshold

@@ -16,5 +16,5 @@ HEARTBEAT_SECONDS = 30
 
 
 def quieten() -> None:
-    """Keep Flower's own log off the streams: what a person must know, ecgfl says. Importing flwr resets it, so call this after."""
+    """Keep Flower's own log off the streams; what a person must know, ecgfl says. Importing flwr resets it: call this after."""
     logging.getLogger("flwr").setLevel(logging.CRITICAL)

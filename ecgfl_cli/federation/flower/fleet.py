@@ -64,6 +64,18 @@ class _VersionHeaders:
 
 
 @dataclass(frozen=True)
+class Incoming:
+    """A message as it was offered: its head, and the tree of the objects that make up its content."""
+
+    head: Message
+    tree: message_pb2.ObjectTree
+
+    @property
+    def run_id(self) -> int:
+        return self.head.metadata.run_id
+
+
+@dataclass(frozen=True)
 class Outgoing:
     """A reply as it leaves the site: its head, and its content in parts, by their names."""
 
@@ -129,21 +141,21 @@ class FleetConnection:
     def node_id(self) -> int:
         return self._node.node_id
 
-    def receive(self) -> tuple[Message, message_pb2.ObjectTree] | None:
-        """The next message's head and the tree of its objects, or None while there is none."""
+    def receive(self) -> "Incoming | None":
+        """The next message, not yet fetched, or None while there is none."""
         response = self._call(self._client.PullMessages, fleet_pb2.PullMessagesRequest(node=self._node))
         if not response.messages_list:
             return None
-        return message_from_proto(response.messages_list[0]), response.message_object_trees[0]
+        return Incoming(message_from_proto(response.messages_list[0]), response.message_object_trees[0])
 
     def is_ours(self, run_id: int) -> bool:
         """Whether the run is one of an ecgfl coordinator. Raises `RunOver` when it has ended."""
         run = self._call(self._client.GetRun, run_pb2.GetRunRequest(node=self._node, run_id=run_id)).run
         return bool(run.fab_id == APPLICATION)
 
-    def fetch(self, head: Message, tree: message_pb2.ObjectTree) -> Message:
+    def fetch(self, incoming: "Incoming") -> Message:
         """Fetch the content of a received message."""
-        run_id = head.metadata.run_id
+        run_id, tree = incoming.run_id, incoming.tree
         message = pull_and_inflate_object_from_tree(
             tree,
             make_pull_object_fn_protobuf(self._retrying(self._client.PullObject), self._node, run_id),
@@ -199,8 +211,7 @@ class FleetConnection:
                 if isinstance(error.__context__, ssl.SSLError) or "CERTIFICATE" in str(error) or "SSL" in str(error):
                     raise ServerRefused(
                         f"{self._server}: TLS failed: {error}",
-                        "Use the federation.json and the host name that the coordinator gave (`ecgfl init --federation`, `--ca FILE`),"
-                        " and check this machine's clock",
+                        "Use the coordinator's own host name and federation.json (or --ca FILE), and check this machine's clock",
                     ) from error
                 reason = str(error) or type(error).__name__
             if time.monotonic() + pause > deadline:

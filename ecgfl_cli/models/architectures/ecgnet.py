@@ -33,5 +33,5 @@ ARCHITECTURE = Architecture(
     build=build,
     learning_rate=1e-3,
     local_epochs=3,
-    batch_size=64,
+    batch_size=256,
 )

@@ -12,6 +12,9 @@ from ecgfl_cli.beats.detection import align, detect
 from ecgfl_cli.beats.rr import rr_context
 from ecgfl_cli.beats.window import Window
 
+TYPICAL_FROM = 2000
+"""Beats that the typical one is taken from: half an hour's; a median of more hardly differs and costs time."""
+
 UNKNOWN = -1
 """Class of a beat that nobody has labelled."""
 
@@ -25,6 +28,7 @@ class Beats:
 
     samples : shape (n,), int64, R peaks in samples of the recording.
     windows : shape (n, window.length), float32, in units of the lead's typical R peak; NaN where the signal has a gap or ends.
+    typical : shape (window.length,), float32, same unit: the record's own typical beat, sample by sample the median.
     rr : shape (n, 3), float32, seconds: see `rr_context`.
     classes : shape (n,), int8, `BeatClass` or UNKNOWN.
     symbols : n symbols as annotated, "" for an unlabelled beat.
@@ -32,9 +36,16 @@ class Beats:
 
     samples: NDArray[np.int64]
     windows: NDArray[np.float32]
+    typical: NDArray[np.float32]
     rr: NDArray[np.float32]
     classes: NDArray[np.int8]
     symbols: tuple[str, ...]
+
+    @property
+    def departures(self) -> NDArray[np.float32]:
+        """How each beat departs from the record's typical one, shape (n, window.length): what a bundle branch block, the
+        electrodes' place or the recorder do to every beat cancels."""
+        return self.windows - self.typical
 
     @property
     def readable(self) -> NDArray[np.bool_]:
@@ -65,9 +76,11 @@ def _cut(fs: float, lead: Lead, window: Window, labels: list[BeatLabel] | None) 
         peaks = align(conditioned, named, window.fs)
         symbols = tuple(labels[index].symbol for index in _nearest(named, peaks))
     classes = np.array([UNKNOWN if not symbol else _class_of(symbol) for symbol in symbols], dtype=np.int8)
+    windows = _windows(conditioned, peaks, window) / _scale(conditioned, peaks)
     return Beats(
         samples=np.rint(peaks * fs / window.fs).astype(np.int64),
-        windows=_windows(conditioned, peaks, window) / _scale(conditioned, peaks),
+        windows=windows,
+        typical=_typical(windows),
         rr=rr_context(peaks, window.fs),
         classes=classes,
         symbols=symbols,
@@ -91,6 +104,15 @@ def _nearest(positions: NDArray[np.int64], peaks: NDArray[np.int64]) -> NDArray[
 def _windows(conditioned: NDArray[np.float32], peaks: NDArray[np.int64], window: Window) -> NDArray[np.float32]:
     padded = np.pad(conditioned, (window.before, window.after), constant_values=np.nan)
     return np.asarray(padded[peaks[:, None] + np.arange(window.length)], dtype=np.float32)
+
+
+def _typical(windows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Median beat; of a long recording from beats spread evenly over it. Zeros where no beat is readable."""
+    readable = windows[~np.isnan(windows).any(axis=1)]
+    if not len(readable):
+        return np.zeros(windows.shape[1], dtype=np.float32)
+    spread = np.linspace(0, len(readable) - 1, min(len(readable), TYPICAL_FROM)).round().astype(np.int64)
+    return np.median(readable[spread], axis=0).astype(np.float32)
 
 
 def _scale(conditioned: NDArray[np.float32], peaks: NDArray[np.int64]) -> float:

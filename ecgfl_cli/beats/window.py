@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+CUT_VERSION = 1
+"""Counts up whenever the same recording and window would give other beats than before."""
+
 
 @dataclass(frozen=True)
 class Window:
@@ -22,4 +25,4 @@ class Window:
     @property
     def key(self) -> str:
         """A name for everything cut with this window; changes whenever the cut changes."""
-        return f"{self.fs:g}hz-{self.before}-{self.after}"
+        return f"cut{CUT_VERSION}-{self.fs:g}hz-{self.before}-{self.after}"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 DEFAULT = "ecgnet"
 
-BeatInput = Literal["windows", "rr"]
+BeatInput = Literal["windows", "departures", "rr"]
 
 
 @dataclass(frozen=True)

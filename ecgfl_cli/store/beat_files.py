@@ -22,6 +22,7 @@ def save_beats(path: Path, beats: Beats) -> None:
     arrays = {
         "samples": beats.samples,
         "windows": beats.windows,
+        "typical": beats.typical,
         "rr": beats.rr,
         "classes": beats.classes,
         "symbols": np.array([ord(symbol) if symbol else 0 for symbol in beats.symbols], dtype=np.uint8),
@@ -34,7 +35,7 @@ def load_beats(path: Path) -> Beats | None:
     try:
         arrays = load_file(path)
         symbols = tuple(chr(code) if code else "" for code in arrays["symbols"])
-        return Beats(arrays["samples"], arrays["windows"], arrays["rr"], arrays["classes"], symbols)
+        return Beats(arrays["samples"], arrays["windows"], arrays["typical"], arrays["rr"], arrays["classes"], symbols)
     except (OSError, SafetensorError, KeyError):
         return None
 

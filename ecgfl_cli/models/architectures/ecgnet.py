@@ -12,7 +12,7 @@ WINDOW = Window(fs=360, before=90, after=95)
 
 
 def build() -> "nn.Module":
-    """Takes windows of shape (n, 185); 184,802 weights."""
+    """Takes departures from the record's typical beat, shape (n, 185); 184,802 weights."""
     from torch import nn
 
     return nn.Sequential(
@@ -29,7 +29,9 @@ def build() -> "nn.Module":
 ARCHITECTURE = Architecture(
     name="ecgnet",
     window=WINDOW,
-    inputs=("windows",),
+    # Given the windows themselves it takes every beat of a bundle branch block for a PVC: F1 54 against 79 over DS1 patients
+    # that it was not trained on (three folds, two sites, five rounds, annotated beats).
+    inputs=("departures",),
     build=build,
     learning_rate=1e-3,
     local_epochs=3,

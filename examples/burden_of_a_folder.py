@@ -1,0 +1,25 @@
+"""PVC burden of every recording in a folder, with ecgfl as a library.
+
+python examples/burden_of_a_folder.py HOME FOLDER
+"""
+
+import sys
+from pathlib import Path
+
+from ecgfl_adapters.discovery import find_recordings, read
+from ecgfl_adapters.protocol import ReadOptions
+from ecgfl_cli.models.registry import Registry
+from ecgfl_cli.prediction.pipeline import Classifier
+from ecgfl_cli.site.home import Home
+
+
+def main(home: Path, folder: Path) -> None:
+    classifier = Classifier(Registry(Home(home).models), version=None)
+    for path in find_recordings([folder]).recordings:
+        prediction = classifier.predict(read(path, options=ReadOptions(labels="none")))
+        burden = prediction.ectopy.burden_percent
+        print(f"{prediction.record}: {prediction.ectopy.pvcs} PVCs, burden {'-' if burden is None else f'{burden:.1f} %'}")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
-from ecgfl_cli.errors import EcgflError
+from ecgfl_cli.errors import EcgflError, ExitCode
 from ecgfl_cli.site.home import Home
 
 if TYPE_CHECKING:
@@ -39,8 +39,9 @@ class Console:
     def table(
         self, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], footer: Sequence[object] | None = None
     ) -> None:
-        """A table on stdout; nothing with --json. None shows as a dash. A column whose name ends in a space holds text."""
-        if self.json:
+        """A table on stdout; nothing with --json or without rows. None shows as a dash. A column whose name ends in a space holds text."""
+        shown = [[_cell(value) for value in row] for row in rows]
+        if self.json or not shown:
             return
         from rich.table import Table
 
@@ -48,8 +49,8 @@ class Console:
         for place, column in enumerate(columns):
             bottom = "" if footer is None else _cell(footer[place])
             table.add_column(column.strip(), bottom, justify="left" if column.endswith(" ") else "right", overflow="fold")
-        for row in rows:
-            table.add_row(*(_cell(value) for value in row))
+        for row in shown:
+            table.add_row(*row)
         self._rich(sys.stdout).print(table)
 
     def text(self, text: str) -> None:
@@ -57,10 +58,10 @@ class Console:
         if not self.json:
             print(text)
 
-    def result(self, **fields: Any) -> None:
-        """The JSON object on stdout; nothing without --json."""
+    def result(self, code: ExitCode = ExitCode.DONE, **fields: Any) -> None:
+        """The JSON object on stdout; nothing without --json. code : of the exit to come, where a part of the work failed."""
         if self.json:
-            self._object("ok", fields)
+            self._object("error" if code else "ok", {"code": int(code), **fields})
 
     def track(self, items: Iterable[Item], total: int, what: str) -> Iterable[Item]:
         """Pass items on with a progress bar on stderr, where that is a terminal."""

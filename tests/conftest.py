@@ -1,9 +1,16 @@
-"""Where the real recordings are, and what a test does without them."""
+"""Where the real recordings are, and what tests of the command line share."""
 
+import json
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
+from ecgfl_adapters.discovery import adapters
+from ecgfl_adapters.recording import Recording
+
+from ecgfl_cli.demo.synthesiser import synthesise
 
 DEFAULT_DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 
@@ -15,3 +22,136 @@ def real_data() -> Path:
     if not (folder / "mitdb" / "100.hea").is_file():
         pytest.skip(f"real recordings are not in {folder}: set ECGFL_TEST_DATA")
     return folder
+
+
+class Ran(NamedTuple):
+    """How a command ended and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """The one object on stdout; fails when there is more or less."""
+        found = json.loads(self.out)
+        assert isinstance(found, dict)
+        return found
+
+    @property
+    def problems(self) -> list[str]:
+        """The lines that tell a person what is wrong."""
+        return [line for line in self.err.splitlines() if line.startswith("ecgfl: ")]
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where every command's home is; nothing is there yet."""
+    folder = tmp_path / "home"
+    monkeypatch.setenv("ECGFL_HOME", str(folder))
+    return folder
+
+
+@pytest.fixture
+def ecgfl(home: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:  # noqa: ARG001
+    """ecgfl("ingest", path, ...): run one command line in this process."""
+    from ecgfl_cli.app import run
+
+    def ecgfl(*arguments: object) -> Ran:
+        capsys.readouterr()
+        code = run([str(argument) for argument in arguments])
+        return Ran(code, *capsys.readouterr())
+
+    return ecgfl
+
+
+@pytest.fixture
+def site(home: Path, ecgfl: Callable[..., Ran]) -> Path:
+    """The home of a site, just made."""
+    assert ecgfl("init", "--site", "st-mary").code == 0
+    return home
+
+
+@pytest.fixture
+def export(tmp_path: Path) -> Callable[..., Path]:
+    """export(recording or seed, format): a file as a recorder writes it; a seed makes a synthetic minute with PVCs."""
+
+    def export(recording: Recording | int, file_format: str = "wfdb", *, seconds: float = 60, fs: float = 250) -> Path:
+        made = synthesise(recording, seconds, fs, pvc_share=0.15) if isinstance(recording, int) else recording
+        folder = tmp_path / "exports" / file_format
+        folder.mkdir(parents=True, exist_ok=True)
+        return adapters()[file_format].write(made, folder)[0]
+
+    return export
+
+
+@pytest.fixture
+def files_of() -> Callable[[Path], dict[str, bytes]]:
+    """files_of(folder): every file below it with its content; folders count, too."""
+
+    def files_of(folder: Path) -> dict[str, bytes]:
+        return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else b"" for path in sorted(folder.rglob("*"))}
+
+    return files_of
+
+
+class Federation(NamedTuple):
+    """A coordinator's home with one signed model, trained on synthetic beats. version : of that model."""
+
+    root: Path
+    version: str
+
+
+@pytest.fixture(scope="session")
+def federation(tmp_path_factory: pytest.TempPathFactory) -> Federation:
+    """Made once: nobody may change what is in it."""
+    import torch
+
+    from ecgfl_cli.beats.beats import annotated_beats
+    from ecgfl_cli.federation.coordinator_home import CoordinatorHome, load_signing_key, make_coordinator
+    from ecgfl_cli.models.architecture import architecture
+    from ecgfl_cli.models.manifest import Manifest, SignedManifest, weights_sha256
+    from ecgfl_cli.models.packing import pack
+    from ecgfl_cli.models.registry import Registry
+    from ecgfl_cli.training.examples import examples_of
+    from ecgfl_cli.training.local import TrainingPlan, train
+
+    home = CoordinatorHome(tmp_path_factory.mktemp("federation") / "coordinator")
+    make_coordinator(home, "localhost")
+    ecgnet = architecture("ecgnet")
+    records = [synthesise(seed, 120, 360, pvc_share=0.2) for seed in range(60, 66)]
+    examples = examples_of([annotated_beats(record, record.leads[0], ecgnet.window) for record in records], ecgnet)
+    torch.manual_seed(0)
+    network = ecgnet.build()
+    train(network, examples, TrainingPlan(epochs=8, learning_rate=1e-3, batch_size=64, seed=0))
+    digest = weights_sha256(pack(network))
+    manifest = Manifest(
+        version=f"ecgnet-0001-{digest[:8]}",
+        architecture="ecgnet",
+        sequence=1,
+        run="20260101t000000z",
+        round=1,
+        rounds=1,
+        parent=None,
+        weights_sha256=digest,
+        threshold=0.5,
+        sites=2,
+        examples=len(examples),
+        parent_metrics=None,
+        created="2026-01-01T00:00:00.000+00:00",
+        program="ecgfl 0",
+    )
+    registry = Registry(home.models)
+    registry.add(SignedManifest.sign(manifest, load_signing_key(home)), network, "a test")
+    registry.promote(manifest.version)
+    return Federation(home.root, manifest.version)
+
+
+@pytest.fixture
+def modelled(home: Path, ecgfl: Callable[..., Ran], federation: Federation) -> Path:
+    """The home of a site that has received the federation's model."""
+    import shutil
+
+    assert ecgfl("init", "--site", "st-mary", "--federation", federation.root / "federation.json").code == 0
+    shutil.copytree(federation.root / "models", home / "models")
+    return home

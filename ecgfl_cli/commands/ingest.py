@@ -23,7 +23,7 @@ def command(
     from ecgfl_adapters.protocol import ReadOptions
 
     from ecgfl_cli.commands.findings import findings_table
-    from ecgfl_cli.errors import UnusableInput
+    from ecgfl_cli.errors import ExitCode, UnusableInput
     from ecgfl_cli.site.audit import AuditLog
     from ecgfl_cli.site.lock import exclusive
     from ecgfl_cli.site.settings import load_settings
@@ -54,9 +54,11 @@ def command(
     console.table(
         "Ingested",
         ("file ", "outcome ", "record ", "status "),
-        [(result.path, result.outcome, result.record, result.status) for result in results],
+        [(result.path, result.outcome, result.record, result.status) for result in results if result.record is not None],
     )
+    code = ExitCode.INPUT if done["unreadable"] else ExitCode.DONE
     console.result(
+        code,
         outcomes=dict(done),
         skipped=found.skipped,
         recordings=[
@@ -71,5 +73,4 @@ def command(
             for result in results
         ],
     )
-    if done["unreadable"]:
-        raise typer.Exit(UnusableInput.exit_code)
+    raise typer.Exit(code)

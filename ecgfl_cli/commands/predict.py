@@ -24,7 +24,7 @@ def command(
     from ecgfl_adapters.errors import AdapterError
     from ecgfl_adapters.protocol import ReadOptions
 
-    from ecgfl_cli.errors import EcgflError, UnusableInput
+    from ecgfl_cli.errors import EcgflError, ExitCode, UnusableInput
     from ecgfl_cli.models.registry import Registry
     from ecgfl_cli.prediction.pipeline import Classifier
     from ecgfl_cli.prediction.writers.registry import writers_of
@@ -39,14 +39,14 @@ def command(
     classifier = Classifier(Registry(console.home.models), model)
     options = ReadOptions(fs=fs, units=units, labels="none", assume_wfdb_gain=True)
     out.mkdir(parents=True, exist_ok=True)
-    rows, results, failed = [], [], False
+    rows, results, code = [], [], ExitCode.DONE
     for path in console.track(recordings, len(recordings), "predict"):
         try:
             prediction = classifier.predict(read(path, "auto", options), lead)
         except (AdapterError, EcgflError) as error:
             console.say(f"ecgfl: {error}")
             results.append({"file": path, "error": str(error)})
-            failed = True
+            code = ExitCode.INPUT
             continue
         written = [writer(prediction, out) for writer in writers]
         ectopy = prediction.ectopy
@@ -62,6 +62,5 @@ def command(
         ("record ", "lead ", "beats", "PVCs", "burden %", "PVCs/h", "couplets", "runs", "not classified"),
         rows,
     )
-    console.result(model=classifier.manifest.version, recordings=results)
-    if failed:
-        raise typer.Exit(UnusableInput.exit_code)
+    console.result(code, model=classifier.manifest.version, recordings=results)
+    raise typer.Exit(code)

@@ -28,7 +28,7 @@ def command(
     from ecgfl_adapters.protocol import ReadOptions
 
     from ecgfl_cli.commands.findings import findings_table
-    from ecgfl_cli.errors import UnusableInput
+    from ecgfl_cli.errors import ExitCode
     from ecgfl_cli.quality.findings import is_usable
     from ecgfl_cli.site.lock import exclusive
     from ecgfl_cli.site.settings import load_settings
@@ -62,11 +62,12 @@ def command(
         [(place, "usable" if usable[place] else "rejected", len(findings)) for place, findings in read]
         + [(place, "unreadable", None) for place in unreadable],
     )
+    code = ExitCode.INPUT if unreadable or not all(usable.values()) else ExitCode.DONE
     console.result(
+        code,
         usable=[place for place in usable if usable[place]],
         rejected=[place for place in usable if not usable[place]],
         unreadable=unreadable,
         findings={place: [finding.as_dict() for finding in findings] for place, findings in read},
     )
-    if unreadable or not all(usable.values()):
-        raise typer.Exit(UnusableInput.exit_code)
+    raise typer.Exit(code)

@@ -39,7 +39,7 @@ class Console:
     def table(
         self, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], footer: Sequence[object] | None = None
     ) -> None:
-        """A table on stdout; nothing with --json or without rows. None shows as a dash. A column whose name ends in a space holds text."""
+        """A table on stdout; nothing with --json or without rows. A column whose name ends in a space holds text."""
         shown = [[_cell(value) for value in row] for row in rows]
         if self.json or not shown:
             return

@@ -6,6 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from ecgfl_cli.errors import UsageError
+from ecgfl_cli.federation.checkpoints import Checkpoints
 from ecgfl_cli.federation.coordinator_home import CoordinatorHome, load_signing_key
 from ecgfl_cli.federation.enrolment import enrolled_sites
 from ecgfl_cli.federation.flower.superlink import SuperLink
@@ -13,8 +14,6 @@ from ecgfl_cli.federation.run_plan import Report, RoundResult, RunPlan
 from ecgfl_cli.federation.strategies import run_strategy, wait_for_sites
 from ecgfl_cli.models.manifest import Manifest
 from ecgfl_cli.models.registry import Registry
-
-from ecgfl_cli.federation.checkpoints import Checkpoints  # isort: skip  (after ecgfl's settings for Flower)
 
 LEAVE_SECONDS = 15
 """How long the sites may take to leave after the last round."""

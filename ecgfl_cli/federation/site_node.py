@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
+from flwr.app import Context, Error, Message, RecordDict
 
 from ecgfl_cli.errors import EcgflError, ModelRejected, PolicyRefused, ServerRefused, UnusableInput, UsageError
 from ecgfl_cli.federation.federation_file import Federation
@@ -17,8 +18,6 @@ from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.keys import load_node_key
 from ecgfl_cli.site.settings import SiteSettings
 from ecgfl_cli.training.dataset import require_training_data
-
-from flwr.app import Context, Error, Message, RecordDict  # isort: skip  (after ecgfl's settings for Flower)
 
 POLL_SECONDS = 0.2
 IDLE_POLL_SECONDS = 2.0

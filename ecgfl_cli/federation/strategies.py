@@ -4,6 +4,9 @@ import time
 from collections.abc import Callable, Iterable
 
 import numpy as np
+from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord
+from flwr.serverapp import Grid
+from flwr.serverapp.strategy import FedAvg
 from numpy.typing import NDArray
 
 from ecgfl_cli.errors import ServerError, UsageError
@@ -22,10 +25,6 @@ from ecgfl_cli.federation.wire import (
     weights_of,
 )
 from ecgfl_cli.models.manifest import Metrics, SignedManifest
-
-from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord  # isort: skip  (after ecgfl's settings for Flower)
-from flwr.serverapp import Grid  # isort: skip
-from flwr.serverapp.strategy import FedAvg  # isort: skip
 
 Quorum = Callable[[], dict[int, str]]
 """Waits for the sites of the next phase: node id -> site name."""

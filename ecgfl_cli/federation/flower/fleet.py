@@ -1,7 +1,5 @@
 """A site's line to the coordinator: Flower's Fleet API, without the bundle and without the stock node's `sys.exit`."""
 
-import ecgfl_cli.federation.flower  # noqa: F401, I001  (its settings must precede every import of flwr)
-
 import hashlib
 import ssl
 import threading

@@ -5,8 +5,6 @@ in a process of its own. Here the Control and Runtime calls are made on Flower's
 listener at all, no bundle exists, and a round does not wait for the 3 s and 1 s polls of the stock processes.
 """
 
-import ecgfl_cli.federation.flower  # noqa: F401, I001  (its settings must precede every import of flwr)
-
 import contextlib
 import socket
 import threading

@@ -9,7 +9,7 @@ from pathlib import Path
 from cryptography import x509
 from flwr.app import Context, Error, Message, RecordDict
 
-from ecgfl_cli.errors import EcgflError, ModelRejected, PolicyRefused, ServerRefused, UnusableInput, UsageError
+from ecgfl_cli.errors import EcgflError, ModelRejected, PolicyRefused, ServerRefused, ServerUnreachable, UnusableInput, UsageError
 from ecgfl_cli.federation.federation_file import Federation
 from ecgfl_cli.federation.flower.fleet import FleetConnection, Incoming, RunOver
 from ecgfl_cli.federation.participant import Participant
@@ -124,7 +124,7 @@ class _Node:
         """Whether a message came before the deadline."""
         began = time.monotonic()
         while self._first is None and time.monotonic() < deadline:
-            self._first = self._receive()
+            self._first = self._connection.receive()
             if self._first is None:
                 time.sleep(POLL_SECONDS if time.monotonic() - began < IDLE_AFTER_SECONDS else IDLE_POLL_SECONDS)
         return self._first is not None
@@ -136,33 +136,29 @@ class _Node:
         """
         checked = time.monotonic()
         received, self._first = self._first, None
-        while time.monotonic() < deadline:
-            if received is not None:
-                try:
+        try:
+            while time.monotonic() < deadline:
+                if received is not None:
                     self._answer(received)
-                except RunOver:
-                    break
-                checked = time.monotonic()
-            elif time.monotonic() - checked > RUN_CHECK_SECONDS:
-                if self._is_over():
-                    break
-                checked = time.monotonic()
-            else:
-                time.sleep(POLL_SECONDS)
-            received = self._receive()
+                    checked = time.monotonic()
+                elif time.monotonic() - checked > RUN_CHECK_SECONDS:
+                    self._check_run()
+                    checked = time.monotonic()
+                else:
+                    time.sleep(POLL_SECONDS)
+                received = self._connection.receive()
+        except RunOver:
+            self._report("the run is over")
+        except ServerUnreachable as error:
+            if self._participant.final is None:
+                raise
+            self._report(f"the coordinator went away after the final model: {error.problem}")
         return Participation(True, self._participant.run, self._participant.rounds, self._participant.final)
 
-    def _receive(self) -> Incoming | None:
-        try:
-            return self._connection.receive()
-        except RunOver:
-            return None
-
-    def _is_over(self) -> bool:
-        try:
-            return self._run_id is not None and not self._connection.is_ours(self._run_id)
-        except RunOver:
-            return True
+    def _check_run(self) -> None:
+        """Raises `RunOver` once the coordinator has closed the run."""
+        if self._run_id is not None:
+            self._connection.is_ours(self._run_id)
 
     def _answer(self, incoming: Incoming) -> None:
         """Answer one message. A failure here is told to the coordinator as a code only, then raised."""

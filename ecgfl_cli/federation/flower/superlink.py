@@ -9,7 +9,7 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -198,13 +198,9 @@ class RunGrid(HttpGrid):
         self._client: Any = runtime
         self.run_id = run_id
         self.set_run(runtime._state.get_run_info(run_ids=[run_id])[0])
-        self.on_wait: Callable[[], None] = lambda: None
 
     def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Message]:
-        """Send, and collect the replies until all are there or `timeout` seconds have passed.
-
-        `on_wait` is called between two looks and may end the wait by raising.
-        """
+        """Send, and collect the replies until all are there or `timeout` seconds have passed."""
         waiting = set(self.push_messages(messages))
         deadline = None if timeout is None else time.monotonic() + timeout
         replies: list[Message] = []
@@ -213,6 +209,5 @@ class RunGrid(HttpGrid):
             replies += arrived
             waiting -= {message.metadata.reply_to_message_id for message in arrived}
             if waiting and not arrived:
-                self.on_wait()
                 time.sleep(REPLY_POLL_SECONDS)
         return replies

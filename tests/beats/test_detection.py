@@ -1,0 +1,32 @@
+"""The detector on real recordings, and on what is no ECG."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ecgfl_adapters.discovery import read
+
+from ecgfl_cli.beats.aami import classify
+from ecgfl_cli.beats.beats import detected_beats
+from ecgfl_cli.beats.detection import detect
+from ecgfl_cli.beats.leads import choose_lead
+from ecgfl_cli.beats.window import Window
+
+
+@pytest.mark.parametrize(("record", "beats"), [("100", 2273), ("119", 1987)])
+def test_more_than_99_percent_of_the_beats_are_found_within_150_ms(real_data: Path, record: str, beats: int) -> None:
+    recording = read(real_data / "mitdb" / f"{record}.hea")
+    reference = np.array([label.sample for label in recording.labels or () if classify(label.symbol) is not None])
+    assert reference.size == beats
+    found = detected_beats(recording, choose_lead(recording), Window(fs=360, before=90, after=95)).samples
+    distance = np.abs(found[:, None] - reference[None, :])
+    assert (distance.min(axis=0) <= 54).mean() > 0.99
+    assert (distance.min(axis=1) <= 54).mean() > 0.97
+
+
+@pytest.mark.parametrize("fs", [1.0, 10.0, 50.0, 60.0, 61.0])
+@pytest.mark.parametrize("seconds", [1.2, 30])
+def test_a_rate_too_low_for_the_detector_is_no_crash(fs: float, seconds: float) -> None:
+    """A slow trend or a short strip is for the quality checks to refuse, with a reason."""
+    conditioned = np.random.default_rng(0).normal(size=round(fs * seconds)).astype(np.float32)
+    assert (np.diff(detect(conditioned, fs)) > 0).all()

@@ -1,0 +1,72 @@
+"""Every verb and every option explains itself."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import click
+import pytest
+import typer
+
+from ecgfl_cli.app import app
+
+Ecgfl = Callable[..., Any]
+
+
+def commands(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    yield path, command
+    for name, sub in getattr(command, "commands", {}).items():
+        yield from commands(sub, (*path, name))
+
+
+ALL = list(commands(typer.main.get_command(app)))
+EXPECTED = {
+    "init",
+    "ingest",
+    "validate",
+    "segment",
+    "dataset",
+    "join",
+    "predict",
+    "evaluate",
+    "model",
+    "audit",
+    "demo",
+    "coordinator",
+}
+
+
+def test_the_verbs_of_the_design_are_there() -> None:
+    names = {" ".join(path) for path, _ in ALL}
+    assert names >= EXPECTED
+    assert names >= {f"dataset {verb}" for verb in ("list", "show", "remove")}
+    assert names >= {f"coordinator {verb}" for verb in ("init", "enrol", "revoke", "sites", "serve")}
+
+
+@pytest.mark.parametrize(("path", "command"), ALL, ids=[" ".join(path) or "ecgfl" for path, _ in ALL])
+def test_every_command_and_option_has_help(path: tuple[str, ...], command: click.Command) -> None:
+    assert command.help
+    nameless = [parameter.name for parameter in command.params if not getattr(parameter, "help", None)]
+    assert not nameless, f"ecgfl {' '.join(path)}: no help for {', '.join(map(str, nameless))}"
+
+
+@pytest.mark.parametrize("path", [path for path, _ in ALL], ids=[" ".join(path) or "ecgfl" for path, _ in ALL])
+def test_help_is_shown_and_ends_well(path: tuple[str, ...], ecgfl: Ecgfl) -> None:
+    ran = ecgfl(*path, "--help")
+    assert ran.code == 0
+    assert "Usage: ecgfl" in ran.out
+    assert ran.err == ""
+
+
+@pytest.mark.parametrize("path", [(), ("dataset",), ("model",), ("audit",), ("coordinator",)])
+def test_without_a_verb_the_help_is_shown_and_no_empty_complaint(path: tuple[str, ...], ecgfl: Ecgfl) -> None:
+    ran = ecgfl(*path)
+    assert ran.code in (0, 2)
+    assert "Usage: ecgfl" in ran.out + ran.err
+    assert not [line for line in ran.problems if line.startswith("ecgfl: .")]
+
+
+def test_the_version_is_shown(ecgfl: Ecgfl) -> None:
+    from importlib.metadata import version
+
+    ran = ecgfl("--version")
+    assert (ran.code, ran.out) == (0, f"ecgfl {version('ecgfl')}\n")

@@ -1,0 +1,170 @@
+"""ecgfl commands as processes of their own, watched line by line and ended whatever happens."""
+
+import contextlib
+import io
+import json
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from ecgfl_cli.app import run
+
+SERVING = r"serving on \S+:(\d+)"
+CONNECTED = r"connected to \S+, waiting for a run"
+START_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Socket:
+    """local, remote : (address, port), remote None without a peer."""
+
+    status: str
+    local: tuple[str, int]
+    remote: tuple[str, int] | None
+
+
+def sockets_of(pid: int) -> set[Socket]:
+    """The internet sockets of a process, of its threads and of its children."""
+    process = psutil.Process(pid)
+    found = [each for one in [process, *process.children(recursive=True)] for each in one.net_connections(kind="inet")]
+    return {Socket(each.status, tuple(each.laddr), tuple(each.raddr) or None) for each in found}
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended: its exit code, the JSON of its stdout, and what it said on stderr."""
+
+    code: int
+    result: dict[str, Any]
+    said: list[str]
+
+    @property
+    def errors(self) -> list[str]:
+        """The lines that say what went wrong."""
+        return [line for line in self.said if line.startswith("ecgfl: ")]
+
+    def refused(self, code: int) -> str:
+        """The one line of an orderly refusal with this exit code."""
+        assert self.code == code, (self.code, self.said)
+        assert "Traceback" not in "\n".join(self.said), self.said
+        assert len(self.errors) == 1, self.said
+        assert self.said[-1] == self.errors[0], "the reason is the last line, and is one line"
+        assert self.result["status"] == "error"
+        assert self.result["code"] == code
+        return self.errors[0]
+
+
+class Command:
+    """One `ecgfl --json ...` that runs."""
+
+    def __init__(self, home: Path, *arguments: str) -> None:
+        command = [sys.executable, "-m", "ecgfl_cli", "--home", str(home), "--json", *arguments]
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            preexec_fn=_default_signals,
+        )
+        self.said: list[str] = []
+        self.times: list[float] = []
+        self._output = ""
+        self._readers = [threading.Thread(target=work, daemon=True) for work in (self._read_errors, self._read_output)]
+        for reader in self._readers:
+            reader.start()
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def wait_for(self, pattern: str, seconds: float = START_SECONDS) -> str:
+        """The first group (or all) of the first line that matches; fails when the process ends or time is up."""
+        deadline = time.monotonic() + seconds
+        while True:
+            ended = self.process.poll() is not None
+            for line in list(self.said):
+                if found := re.search(pattern, line):
+                    return found[1] if found.groups() else found[0]
+            assert not ended, f"ended with {self.process.returncode} before it said {pattern!r}: {self.said}"
+            assert time.monotonic() < deadline, f"did not say {pattern!r} in {seconds} s: {self.said}"
+            time.sleep(0.02)
+
+    def finish(self, seconds: float = 120.0) -> Ended:
+        self.process.wait(seconds)
+        for reader in self._readers:
+            reader.join(10)
+        return Ended(self.process.returncode, json.loads(self._output) if self._output.strip() else {}, list(self.said))
+
+    def send(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+    def _read_errors(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.times.append(time.monotonic())
+            self.said.append(line.rstrip("\n"))
+
+    def _read_output(self) -> None:
+        assert self.process.stdout is not None
+        self._output = self.process.stdout.read()
+
+
+class Processes:
+    """Starts commands and sees to it that none outlives its test."""
+
+    def __init__(self) -> None:
+        self._running: list[Command] = []
+
+    def start(self, home: Path, *arguments: str) -> Command:
+        command = Command(home, *arguments)
+        self._running.append(command)
+        return command
+
+    def run(self, home: Path, *arguments: str, seconds: float = 120.0) -> Ended:
+        return self.start(home, *arguments).finish(seconds)
+
+    def serve(self, home: Path, *arguments: str) -> tuple[Command, int]:
+        """A coordinator on a free port of 127.0.0.1, once it listens."""
+        command = self.start(home, "coordinator", "serve", "--host", "127.0.0.1", "--port", "0", *arguments)
+        return command, int(command.wait_for(SERVING))
+
+    def join(self, home: Path, port: int, *arguments: str, max_wait: str = "90s") -> Command:
+        return self.start(home, "join", "--server", f"localhost:{port}", "--once", "--max-wait", max_wait, *arguments)
+
+    def end_all(self) -> None:
+        for command in self._running:
+            command.kill()
+
+
+def _default_signals() -> None:
+    # A test runner started in the background by a shell ignores SIGINT, and its children would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def told(home: Path, *arguments: str) -> Ended:
+    """What a command says and how it ends, run in this process: for refusals, where a process each would take minutes."""
+    with contextlib.redirect_stdout(io.StringIO()) as output, contextlib.redirect_stderr(io.StringIO()) as errors:
+        code = run(["--home", str(home), "--json", *arguments])
+    written = output.getvalue()
+    return Ended(int(code), json.loads(written) if written.strip() else {}, errors.getvalue().splitlines())
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file of a home but the lock and the audit log, which a refusal may write to."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name not in ("lock", "audit.jsonl"))
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}

@@ -1,0 +1,91 @@
+"""Three hospitals train two rounds over TLS: every global model is signed, the same everywhere, and the last one current."""
+
+import pytest
+from conftest import SITES, Finished
+from node_processes import told
+
+from ecgfl_cli.models.manifest import Manifest
+from ecgfl_cli.models.registry import WEIGHTS
+
+EVERYBODY = ("coordinator", *SITES)
+
+
+def manifests(finished: Finished, name: str) -> list[Manifest]:
+    return [entry.manifest for entry in finished.homes.registry(name).entries()]
+
+
+def test_every_process_ends_in_order(finished: Finished) -> None:
+    assert finished.served.code == 0, finished.served.said
+    for name, joined in finished.joined.items():
+        assert joined.code == 0, (name, joined.said)
+
+
+def test_serve_says_what_came_of_each_round(finished: Finished) -> None:
+    result, models = finished.served.result, manifests(finished, "coordinator")
+    assert (result["schema"], result["status"]) == ("ecgfl.coordinator-serve/1", "ok")
+    assert (result["run"], result["model"], result["sha256"]) == (models[-1].run, models[-1].version, models[-1].weights_sha256)
+    assert [each["round"] for each in result["rounds"]] == [1, 2]
+    for each, model in zip(result["rounds"], models[1:], strict=True):
+        assert each["version"] == model.version
+        assert sorted(each["sites"]) == sorted(SITES)
+        assert each["dropped"] == []
+        assert each["examples"] == model.examples > 0
+        assert set(each["metrics"]) == {"beats", "pvcs", "loss", "sensitivity", "precision"}
+        assert each["metrics"]["beats"] > each["metrics"]["pvcs"] > 0
+
+
+def test_a_round_that_is_measured_is_in_the_next_manifest(finished: Finished) -> None:
+    second = manifests(finished, "coordinator")[2]
+    assert second.parent_metrics is not None
+    assert second.parent_metrics.model_dump() == finished.served.result["rounds"][0]["metrics"]
+
+
+@pytest.mark.parametrize("name", SITES)
+def test_join_says_that_it_took_part(finished: Finished, name: str) -> None:
+    result = finished.joined[name].result
+    assert (result["schema"], result["status"]) == ("ecgfl.join/1", "ok")
+    assert result["participated"] is True
+    assert (result["run"], result["rounds"]) == (finished.served.result["run"], 2)
+    assert result["version"] == finished.served.result["model"]
+
+
+@pytest.mark.parametrize("name", SITES)
+def test_a_site_has_every_global_model_byte_for_byte(finished: Finished, name: str) -> None:
+    ours, theirs = finished.homes.registry("coordinator").entries()[1:], finished.homes.registry(name).entries()
+    assert [entry.signed for entry in ours] == [entry.signed for entry in theirs]
+    for entry in ours:
+        version = entry.manifest.version
+        one = finished.homes.coordinator_home.models / version / WEIGHTS
+        other = finished.homes.site(name).models / version / WEIGHTS
+        assert one.read_bytes() == other.read_bytes()
+
+
+@pytest.mark.parametrize("name", SITES)
+def test_the_models_at_a_site_verify(finished: Finished, name: str) -> None:
+    ended = told(finished.homes.site(name).root, "model", "verify")
+    assert ended.code == 0, ended.said
+    assert ended.result["versions"] == [model.version for model in manifests(finished, "coordinator")[1:]]
+
+
+def test_each_model_follows_from_the_one_before(finished: Finished) -> None:
+    models = manifests(finished, "coordinator")
+    assert [model.parent for model in models] == [None, *(model.version for model in models[:-1])]
+    assert [model.sequence for model in models] == [1, 2, 3]
+    assert [model.round for model in models] == [0, 1, 2]
+    assert {model.run for model in models} == {finished.served.result["run"]}
+    assert [model.is_final for model in models] == [False, False, True]
+    assert [model.sites for model in models] == [0, 3, 3]
+    for entry in finished.homes.registry("coordinator").entries():
+        entry.signed.open(finished.homes.federation.signing_key)
+        finished.homes.registry("coordinator").load(entry.manifest.version)
+
+
+@pytest.mark.parametrize("name", EVERYBODY)
+def test_the_final_model_is_the_current_one(finished: Finished, name: str) -> None:
+    assert finished.homes.registry(name).current() == finished.served.result["model"]
+
+
+@pytest.mark.parametrize("name", EVERYBODY)
+def test_nothing_half_written_is_left(finished: Finished, name: str) -> None:
+    folder = finished.homes.folder / name
+    assert [path for path in folder.rglob("*") if path.name.startswith((".new-", ".tmp")) or path.suffix == ".tmp"] == []

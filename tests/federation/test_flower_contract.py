@@ -1,0 +1,121 @@
+"""The private parts of Flower on which ecgfl stands are there, with the signatures that it uses."""
+
+import inspect
+from dataclasses import fields
+from importlib.metadata import version
+
+import pytest
+from flwr.app.message import remove_content_from_message
+from flwr.common.serde import message_from_proto, message_to_proto
+from flwr.server.superlink.linkstate import LinkState
+from flwr.supercore.heartbeat import HeartbeatSender
+from flwr.supercore.inflatable import inflatable_protobuf_utils, inflatable_utils
+from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects, get_object_tree, no_object_id_recompute
+from flwr.supercore.primitives.asymmetric import public_key_to_bytes
+from flwr.supercore.protobuf.translation import PROTOBUF_REQUEST_TYPES
+from flwr.supercore.runtime_version_compatibility import RuntimeVersionMetadata
+from flwr.supercore.task_identity import TaskIdentity
+from flwr.superlink.config_loader import SuperLinkLifespanConfig, load_control_authn_plugin
+from flwr.superlink.grid import HttpGrid
+from flwr.superlink.main import create_app
+from flwr.superlink.servicer.runtime import runtime_handlers
+from flwr.supernode.fleet_http_client import FleetHttpClient
+from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
+
+from ecgfl_cli.federation.flower.superlink import FLEET_CALLS
+
+CONFIG = {
+    *("control_address", "health_server_address", "host", "port", "insecure", "certificates", "superexec_auth_secret"),
+    *("authn_plugin", "event_log_plugin", "fleet_event_log_plugin", "enable_event_log", "artifact_provider"),
+    *("enable_supernode_auth", "fleet_api_type", "fleet_api_address", "simulation", "ssl_ca_certfile", "ssl_certfile"),
+    *("ssl_keyfile", "database", "isolation", "runtime_dependency_install"),
+}
+
+
+def takes(function: object, *names: str) -> None:
+    """The function's first parameters are these."""
+    found = [name for name in inspect.signature(function).parameters if name != "self"]  # type: ignore[arg-type]
+    assert tuple(found[: len(names)]) == names, found
+
+
+def test_flower_is_of_the_one_version_that_was_read() -> None:
+    assert version("flwr").split(".")[:2] == ["1", "41"]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        *("ActivateNode", "DeactivateNode", "SendNodeHeartbeat", "PullMessages", "PushMessages", "GetRun"),
+        *("PushObject", "PullObject", "ConfirmMessageReceived"),
+    ],
+)
+def test_the_fleet_client_has_the_call(call: str) -> None:
+    takes(getattr(FleetHttpClient, call), "request")
+
+
+def test_the_fleet_client_is_made_from_an_address_and_a_ca() -> None:
+    takes(FleetHttpClient.from_server_address, "server_address", "insecure", "root_certificates", "interceptors")
+    takes(NodeAuthHttpInterceptor, "private_key", "public_key")
+    assert callable(FleetHttpClient("http://localhost").close)
+
+
+def test_the_open_paths_are_flowers_own() -> None:
+    known = {path for method, path in PROTOBUF_REQUEST_TYPES if method == "POST"}
+    assert known >= FLEET_CALLS
+    assert {path for path in known if path.startswith("/v1/fleet/")} - FLEET_CALLS == {
+        *("/v1/fleet/register-node", "/v1/fleet/unregister-node", "/v1/fleet/get-fab")
+    }
+
+
+def test_messages_are_taken_apart_and_put_together_by_these() -> None:
+    takes(remove_content_from_message, "message")
+    takes(message_from_proto, "message_proto")
+    takes(message_to_proto, "message")
+    takes(get_all_nested_objects, "obj")
+    takes(get_object_tree, "obj")
+    takes(no_object_id_recompute)
+    takes(inflatable_utils.pull_and_inflate_object_from_tree, "object_tree", "pull_object_fn", "confirm_object_received_fn")
+    assert "return_type" in inspect.signature(inflatable_utils.pull_and_inflate_object_from_tree).parameters
+    takes(inflatable_utils.push_object_contents_from_iterable, "object_contents", "push_object_fn")
+    takes(inflatable_protobuf_utils.make_pull_object_fn_protobuf, "pull_object_protobuf", "node", "run_id")
+    takes(inflatable_protobuf_utils.make_push_object_fn_protobuf, "push_object_protobuf", "node", "run_id", "session_id")
+    takes(
+        inflatable_protobuf_utils.make_confirm_message_received_fn_protobuf, "confirm_message_received_protobuf", "node", "run_id"
+    )
+
+
+def test_the_superlink_is_made_from_this_configuration() -> None:
+    assert {each.name for each in fields(SuperLinkLifespanConfig)} >= CONFIG
+    takes(create_app, "config")
+    takes(load_control_authn_plugin)
+
+
+def test_the_state_has_these_calls() -> None:
+    takes(LinkState.create_node, "owner_aid", "owner_name", "public_key", "heartbeat_interval")
+    takes(LinkState.delete_node, "owner_aid", "node_id")
+    assert {"owner_aids", "statuses"} <= set(inspect.signature(LinkState.get_node_info).parameters)
+    for call in ("create_run", "get_tasks", "claim_task", "activate_task", "finish_task", "acknowledge_task_heartbeat"):
+        assert callable(getattr(LinkState, call))
+    takes(LinkState.get_run_info)
+    takes(LinkState.get_node_id)
+
+
+def test_the_runtime_api_can_be_called_in_memory() -> None:
+    for call in ("get_nodes", "push_messages", "pull_messages", "push_object", "pull_object", "confirm_message_received"):
+        takes(getattr(runtime_handlers, call), "request")
+        assert len(inspect.signature(getattr(runtime_handlers, call)).parameters) == 3
+
+
+def test_the_grid_finds_its_client_where_ours_is_put() -> None:
+    assert "token" in inspect.signature(HttpGrid).parameters
+    source = inspect.getsource(HttpGrid)
+    for name in ("_client", "_runtime_client", "set_run"):
+        assert name in source
+    for name in ("task_id", "run_id", "node_id"):
+        assert name in inspect.getsource(TaskIdentity)
+    takes(HeartbeatSender, "heartbeat_fn")
+
+
+def test_versions_and_keys_are_told_by_these() -> None:
+    assert dict(RuntimeVersionMetadata.from_local_component("SuperNode").as_metadata())
+    takes(public_key_to_bytes, "public_key")

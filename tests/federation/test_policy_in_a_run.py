@@ -1,0 +1,59 @@
+"""A site whose policy forbids the run refuses with a code; the run goes on with the others, where they are enough."""
+
+import json
+import signal
+
+import pytest
+from conftest import Homes
+from node_processes import Processes
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "policy",
+    ['architectures = ["beatnet"]', "max_local_epochs = 1", "max_learning_rate = 0.0001"],
+    ids=["arch", "epochs", "rate"],
+)
+def test_the_run_goes_on_without_the_site_that_refuses(homes: Homes, processes: Processes, policy: str) -> None:
+    carol = homes.site("carol")
+    carol.settings.write_text(f'[site]\nname = "carol"\n[policy]\n{policy}\n')
+    server, port = processes.serve(homes.coordinator, "--rounds", "3", "--min-sites", "2")
+    alice = processes.join(homes.site("alice").root, port)
+    server.wait_for("alice connected")
+    # Alice is held in her first round until Carol is there too: the order does not depend on the machine.
+    alice.send(signal.SIGSTOP)
+    bob = processes.join(homes.site("bob").root, port)
+    server.wait_for("round 1 of 3: training at alice, bob")
+    third = processes.join(carol.root, port)
+    third.wait_for("connected to")
+    alice.send(signal.SIGCONT)
+
+    line = third.finish().refused(5)
+    assert "policy" in line
+    assert alice.finish().code == 0
+    assert bob.finish().code == 0
+    served = server.finish()
+    assert served.code == 0, served.said
+
+    assert [each["round"] for each in served.result["rounds"]] == [1, 2, 3]
+    assert all(set(each["sites"]) == {"alice", "bob"} for each in served.result["rounds"])
+    dropped = [line for each in served.result["rounds"] for line in each["dropped"]]
+    assert dropped == ["carol: refused or failed there, code 9005"]
+    assert carol.root.name not in json.dumps([line.replace("carol:", "") for line in dropped])
+    entries = [json.loads(line) for line in carol.audit.read_text().splitlines()]
+    assert [entry["code"] for entry in entries if entry["event"] == "refused"] == [9005]
+    assert [entry for entry in entries if entry["event"] == "send" and entry["kind"] == "train"] == []
+    assert homes.registry("carol").current() is None
+
+
+def test_too_few_sites_that_agree_end_the_run_with_the_last_model_intact(homes: Homes, processes: Processes) -> None:
+    for name in ("alice", "bob"):
+        homes.site(name).settings.write_text(f'[site]\nname = "{name}"\n[policy]\nmax_local_epochs = 1\n')
+    server, port = processes.serve(homes.coordinator, "--rounds", "2", "--min-sites", "2")
+    joins = [processes.join(homes.site(name).root, port) for name in ("alice", "bob")]
+    for join in joins:
+        join.finish().refused(5)
+    assert "0 usable replies" in server.finish().refused(4)
+    (entry,) = homes.registry("coordinator").entries()
+    assert entry.manifest.round == 0

@@ -1,0 +1,157 @@
+"""From outside: Flower's Fleet API answers enrolled sites, and nothing else answers anybody."""
+
+import http.client
+import ssl
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from conftest import Waiting
+from cryptography.hazmat.primitives.asymmetric import ec
+from flwr.proto import control_pb2, fab_pb2, fleet_pb2, node_pb2, run_pb2, runtime_pb2
+from flwr.supercore.primitives.asymmetric import public_key_to_bytes
+from flwr.supercore.protobuf.translation import PROTOBUF_REQUEST_TYPES
+from flwr.supernode.fleet_http_client import FleetHttpClient
+from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
+from google.protobuf.message import Message
+
+from ecgfl_cli.federation.flower import superlink
+from ecgfl_cli.site.keys import load_node_key
+
+HEADERS = {"content-type": "application/protobuf", "accept": "application/protobuf"}
+KEY = ec.generate_private_key(ec.SECP384R1())
+CLOSED = sorted(path for _, path in PROTOBUF_REQUEST_TYPES if path not in superlink.FLEET_CALLS)
+OTHERS = ("/", "/docs", "/redoc", "/openapi.json", "/health", "/v1/health", "/metrics", "/v1/runtime/responses", "/v1/fleet/")
+REAL: dict[str, Message] = {
+    "/v1/control/register-node": control_pb2.RegisterNodeRequest(
+        public_key=public_key_to_bytes(KEY.public_key()), name="mallory"
+    ),
+    "/v1/control/start-run": control_pb2.StartRunRequest(fab=fab_pb2.Fab(hash_str="0" * 64, content=b"PK")),
+    "/v1/control/list-nodes": control_pb2.ListNodesRequest(),
+    "/v1/control/list-runs": control_pb2.ListRunsRequest(),
+    "/v1/runtime/acquire-task": runtime_pb2.AcquireTaskRequest(),
+    "/v1/runtime/get-nodes": runtime_pb2.GetNodesRequest(),
+    "/v1/fleet/register-node": fleet_pb2.RegisterNodeFleetRequest(public_key=public_key_to_bytes(KEY.public_key())),
+    "/v1/fleet/unregister-node": fleet_pb2.UnregisterNodeFleetRequest(node_id=1),
+    "/v1/fleet/get-fab": fab_pb2.GetFabRequest(hash_str="0" * 64, run_id=1),
+}
+
+
+def context_of(waiting: Waiting) -> ssl.SSLContext:
+    return ssl.create_default_context(cadata=waiting.homes.federation.ca_certificate)
+
+
+@pytest.fixture
+def outside(waiting: Waiting) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=f"https://localhost:{waiting.port}", verify=context_of(waiting), trust_env=False) as client:
+        yield client
+
+
+def node(waiting: Waiting, key: ec.EllipticCurvePrivateKey | None) -> FleetHttpClient:
+    interceptors = [] if key is None else [NodeAuthHttpInterceptor(key, key.public_key())]
+    authority = waiting.homes.federation.ca_certificate.encode()
+    return FleetHttpClient.from_server_address(f"localhost:{waiting.port}", False, authority, interceptors=interceptors)
+
+
+def test_flowers_closed_paths_are_known() -> None:
+    assert len([path for path in CLOSED if path.startswith("/v1/control/")]) > 20
+    assert len([path for path in CLOSED if path.startswith("/v1/runtime/")]) > 10
+    assert set(REAL) <= {*CLOSED}
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "OPTIONS", "HEAD"])
+def test_everything_but_the_fleet_api_is_not_found(outside: httpx.Client, method: str) -> None:
+    for path in (*CLOSED, *OTHERS):
+        response = outside.request(method, path, headers=HEADERS)
+        assert (path, response.status_code, response.content) == (path, 404, b"")
+
+
+@pytest.mark.parametrize("path", REAL)
+def test_a_real_request_for_control_runtime_or_registration_is_not_found(outside: httpx.Client, path: str) -> None:
+    assert outside.post(path, content=REAL[path].SerializeToString(), headers=HEADERS).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/fleet/../control/list-nodes",
+        "/v1/fleet/%2e%2e/control/list-nodes",
+        "//v1/control/list-nodes",
+        "/v1/control//list-nodes",
+        "/v1/fleet/activate-node/../../control/list-nodes",
+        "/V1/CONTROL/list-nodes",
+        "/v1/control/list-nodes?/v1/fleet/activate-node",
+        "/v1/fleet/activate-node/",
+        "https://localhost/v1/control/list-nodes",
+    ],
+)
+def test_no_spelling_of_a_path_gets_around_it(waiting: Waiting, path: str) -> None:
+    connection = http.client.HTTPSConnection("localhost", waiting.port, context=context_of(waiting), timeout=10)
+    connection.request("POST", path, body=control_pb2.ListNodesRequest().SerializeToString(), headers=HEADERS)
+    assert connection.getresponse().status in (400, 404)
+    connection.close()
+
+
+@pytest.mark.parametrize("path", sorted(superlink.FLEET_CALLS))
+def test_a_fleet_call_without_a_key_is_refused(outside: httpx.Client, path: str) -> None:
+    empty = PROTOBUF_REQUEST_TYPES["POST", path]().SerializeToString()
+    assert outside.post(path, content=empty, headers=HEADERS).status_code == 401
+    assert outside.get(path).status_code in (404, 405)
+
+
+def test_an_unknown_key_is_activated_by_nobody(waiting: Waiting) -> None:
+    request = fleet_pb2.ActivateNodeRequest(public_key=public_key_to_bytes(KEY.public_key()), heartbeat_interval=30)
+    with pytest.raises(httpx.HTTPStatusError) as refused:
+        node(waiting, KEY).ActivateNode(request)
+    assert 400 <= refused.value.response.status_code < 500
+    with pytest.raises(httpx.HTTPStatusError) as refused:
+        node(waiting, KEY).PullMessages(fleet_pb2.PullMessagesRequest(node=node_pb2.Node(node_id=1)))
+    assert refused.value.response.status_code == 401
+
+
+def test_an_enrolled_key_that_somebody_else_holds_is_of_no_use(waiting: Waiting) -> None:
+    enrolled = load_node_key(waiting.homes.site("alice")).public_key()
+    request = fleet_pb2.ActivateNodeRequest(public_key=public_key_to_bytes(enrolled), heartbeat_interval=30)
+    authority = waiting.homes.federation.ca_certificate.encode()
+    forged = FleetHttpClient.from_server_address(
+        f"localhost:{waiting.port}", False, authority, interceptors=[NodeAuthHttpInterceptor(KEY, enrolled)]
+    )
+    for client in (forged, node(waiting, KEY), node(waiting, None)):
+        with pytest.raises(httpx.HTTPStatusError) as refused:
+            client.ActivateNode(request)
+        assert refused.value.response.status_code == 401
+
+
+def test_a_site_cannot_read_the_messages_of_another(waiting: Waiting) -> None:
+    ids = {}
+    for name in ("alice", "bob"):
+        key = load_node_key(waiting.homes.site(name))
+        request = fleet_pb2.ActivateNodeRequest(public_key=public_key_to_bytes(key.public_key()), heartbeat_interval=30)
+        ids[name] = node(waiting, key).ActivateNode(request).node_id
+    alice = node(waiting, load_node_key(waiting.homes.site("alice")))
+    try:
+        alice.PullMessages(fleet_pb2.PullMessagesRequest(node=node_pb2.Node(node_id=ids["alice"])))
+        for call, request in (
+            (alice.PullMessages, fleet_pb2.PullMessagesRequest(node=node_pb2.Node(node_id=ids["bob"]))),
+            (alice.GetRun, run_pb2.GetRunRequest(node=node_pb2.Node(node_id=ids["bob"]), run_id=1)),
+            (alice.DeactivateNode, fleet_pb2.DeactivateNodeRequest(node_id=ids["bob"])),
+        ):
+            with pytest.raises(httpx.HTTPStatusError) as refused:
+                call(request)
+            assert refused.value.response.status_code == 401
+    finally:
+        for name, node_id in ids.items():
+            key = load_node_key(waiting.homes.site(name))
+            node(waiting, key).DeactivateNode(fleet_pb2.DeactivateNodeRequest(node_id=node_id))
+
+
+def test_garbage_is_answered_and_not_fatal(waiting: Waiting, outside: httpx.Client) -> None:
+    for body in (b"\xff" * 1000, b"", b"{}"):
+        assert 400 <= outside.post("/v1/fleet/activate-node", content=body, headers=HEADERS).status_code < 500
+        assert 400 <= outside.post("/v1/fleet/activate-node", content=body).status_code < 500
+    assert waiting.server.process.poll() is None
+
+
+def test_plain_http_is_not_spoken(waiting: Waiting) -> None:
+    with pytest.raises(httpx.TransportError):
+        httpx.get(f"http://127.0.0.1:{waiting.port}/", trust_env=False)

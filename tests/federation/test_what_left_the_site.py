@@ -1,0 +1,76 @@
+"""What a site sent is the weights, the counts and the whitelisted figures, and its audit log says so beforehand."""
+
+import json
+from typing import Any
+
+import pytest
+from conftest import SITES, Finished
+from node_processes import told
+
+TRAIN = {"num-examples", "pvcs", "loss"}
+EVALUATE = {"num-examples", "pvcs", "true_positives", "false_positives", "loss"}
+UNDEFINED_SOMETIMES = {"sensitivity", "precision"}
+WEIGHTS_BYTES = 4 * 184_802
+
+
+def log(finished: Finished, name: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in finished.homes.site(name).audit.read_text().splitlines()]
+
+
+def sent(finished: Finished, name: str) -> list[dict[str, Any]]:
+    return [entry for entry in log(finished, name) if entry["event"] == "send"]
+
+
+@pytest.mark.parametrize("name", SITES)
+def test_the_audit_log_verifies(finished: Finished, name: str) -> None:
+    ended = told(finished.homes.site(name).root, "audit", "verify")
+    assert ended.code == 0, ended.said
+    assert ended.result["lines"] == len(log(finished, name))
+
+
+@pytest.mark.parametrize("name", SITES)
+def test_each_message_that_left_has_its_line(finished: Finished, name: str) -> None:
+    lines = sent(finished, name)
+    assert [line["kind"] for line in lines] == ["train", "evaluate"] * 2
+    for line in lines:
+        assert isinstance(line["bytes"], int)
+        assert len(line["sha256"]) == 64
+        int(line["sha256"], 16)
+
+
+@pytest.mark.parametrize("name", SITES)
+def test_the_sizes_are_those_of_one_weight_vector_and_of_a_few_numbers(finished: Finished, name: str) -> None:
+    for line in sent(finished, name):
+        extra = line["bytes"] - (WEIGHTS_BYTES if line["kind"] == "train" else 0)
+        assert 0 < extra < 2048
+
+
+@pytest.mark.parametrize("name", SITES)
+def test_the_metrics_are_the_whitelisted_ones(finished: Finished, name: str) -> None:
+    for line in sent(finished, name):
+        assert set(line["metrics"]) == {"metrics"}
+        names = set(line["metrics"]["metrics"])
+        if line["kind"] == "train":
+            assert names == TRAIN
+        else:
+            assert names >= EVALUATE
+            assert names - EVALUATE <= UNDEFINED_SOMETIMES
+
+
+@pytest.mark.parametrize("name", SITES)
+def test_the_log_tells_the_whole_run_in_order(finished: Finished, name: str) -> None:
+    events = [entry["event"] for entry in log(finished, name)]
+    run = events[events.index("join") :]
+    assert run == ["join", "send", "model-received", "send", "send", "model-received", "model-promoted", "send", "leave"]
+
+
+def test_the_coordinator_learned_no_more_than_the_sites_said(finished: Finished) -> None:
+    trained = [line["metrics"]["metrics"] for name in SITES for line in sent(finished, name) if line["kind"] == "train"]
+    assert sum(each["num-examples"] for each in trained) == sum(each["examples"] for each in finished.served.result["rounds"])
+
+
+@pytest.mark.parametrize("name", ["coordinator", *SITES])
+def test_no_name_of_a_recording_appears_on_either_side(finished: Finished, name: str) -> None:
+    for path in (finished.homes.folder / name).rglob("*"):
+        if path.is_file():
+            assert b"synthetic-" not in path.read_bytes(), path

@@ -1,0 +1,105 @@
+"""What a manifest may say, and whose signature it needs."""
+
+import base64
+import json
+
+import numpy as np
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ed25519
+
+from ecgfl_cli.errors import ModelRejected
+from ecgfl_cli.models.manifest import SignedManifest, check_weights, public_key_from_text, public_key_text, weights_sha256
+from ecgfl_cli.models.packing import pack
+from ecgfl_cli.models.registry import network_of
+
+
+def signed_text(fields: dict, key) -> SignedManifest:
+    text = json.dumps(fields)
+    return SignedManifest(manifest=text, signature=base64.b64encode(key.sign(text.encode())).decode())
+
+
+def test_another_key_is_not_this_federations(key, manifest) -> None:
+    signed = SignedManifest.sign(manifest(), key)
+    with pytest.raises(ModelRejected, match="signature"):
+        signed.open(ed25519.Ed25519PrivateKey.generate().public_key())
+
+
+@pytest.mark.parametrize("signature", ["", "no base64!", "QUJD", "A" * 88])
+def test_a_broken_signature_is_rejected(key, manifest, signature: str) -> None:
+    signed = SignedManifest.sign(manifest(), key).model_copy(update={"signature": signature})
+    with pytest.raises(ModelRejected, match="signature"):
+        signed.open(key.public_key())
+
+
+def test_one_changed_character_breaks_the_signature(key, manifest) -> None:
+    signed = SignedManifest.sign(manifest(), key)
+    changed = signed.model_copy(update={"manifest": signed.manifest.replace('"threshold":0.5', '"threshold":0.6')})
+    assert changed.manifest != signed.manifest
+    with pytest.raises(ModelRejected, match="signature"):
+        changed.open(key.public_key())
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("version", "../x"),
+        ("version", "a/b"),
+        ("version", ".hidden"),
+        ("version", "A" * 64),
+        ("architecture", "../../etc"),
+        ("run", "a b"),
+        ("parent", "../x"),
+        ("weights_sha256", "00"),
+        ("threshold", 1.5),
+        ("threshold", "0.5"),
+        ("sequence", -1),
+        ("rounds", 0),
+        ("schema", "ecgfl.model/2"),
+        ("surprise", 1),
+    ],
+)
+def test_a_well_signed_manifest_outside_the_schema_is_rejected(key, manifest, field: str, value: object) -> None:
+    fields = json.loads(manifest().to_bytes())
+    with pytest.raises(ModelRejected, match=field):
+        signed_text({**fields, field: value}, key).open(key.public_key())
+
+
+def test_a_manifest_with_a_field_missing_is_rejected(key, manifest) -> None:
+    fields = json.loads(manifest().to_bytes())
+    del fields["threshold"]
+    with pytest.raises(ModelRejected, match="threshold"):
+        signed_text(fields, key).open(key.public_key())
+
+
+def test_weights_must_be_those_of_the_manifest(network, manifest) -> None:
+    vector = pack(network)
+    check_weights(manifest(), vector)
+    vector[0] += 1e-3
+    with pytest.raises(ModelRejected, match="SHA-256"):
+        check_weights(manifest(), vector)
+
+
+def test_weights_that_are_not_finite_are_rejected_though_their_hash_is_right(network, manifest) -> None:
+    vector = pack(network)
+    vector[0] = np.nan
+    with pytest.raises(ModelRejected, match="not finite"):
+        check_weights(manifest(weights_sha256=weights_sha256(vector)), vector)
+
+
+def test_weights_of_another_length_are_rejected_though_their_hash_is_right(manifest) -> None:
+    vector = np.zeros(10, dtype=np.float32)
+    with pytest.raises(ModelRejected, match="184802"):
+        network_of(manifest(weights_sha256=weights_sha256(vector)), vector)
+
+
+def test_an_architecture_that_this_program_does_not_know_is_a_rejected_model(network, manifest) -> None:
+    with pytest.raises(ModelRejected, match="transformer"):
+        network_of(manifest(architecture="transformer"), pack(network))
+
+
+def test_a_public_key_survives_as_text(key) -> None:
+    text = public_key_text(key.public_key())
+    assert public_key_text(public_key_from_text(text)) == text
+    for broken in ("", "AAAA", text[:-4], "no base64!"):
+        with pytest.raises(ValueError):
+            public_key_from_text(broken)

@@ -1,0 +1,67 @@
+"""site.toml is checked by every command, and an error names the file, the field and the value."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ecgfl_cli.site.settings import SiteSettings, load_settings
+
+Ecgfl = Callable[..., Any]
+
+
+def test_a_new_settings_file_holds_the_defaults(site: Path) -> None:
+    assert load_settings(site / "site.toml") == SiteSettings.model_validate({"site": {"name": "st-mary"}})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field", "value"),
+    [
+        ("keep = 10", "keep = 10\nkeeep = 3", "models.keeep", "3"),
+        ("keep = 10", "keep = 0", "models.keep", "0"),
+        ("keep = 10", 'keep = "many"', "models.keep", "many"),
+        ("max_rounds = 200", "max_rounds = -1", "policy.max_rounds", "-1"),
+        ("max_learning_rate = 0.01", "max_learning_rate = true", "policy.max_learning_rate", "True"),
+        ("max_learning_rate = 0.01", "max_learning_rate = nan", "policy.max_learning_rate", "nan"),
+        ("max_learning_rate = 0.01", "max_learning_rate = inf", "policy.max_learning_rate", "inf"),
+        ("[models]", "[modles]", "modles", "keep"),
+        ('name = "st-mary"', "name = 7", "site.name", "7"),
+        ('name = "st-mary"', 'name = "../x"', "site.name", "../x"),
+        ("[recordings]", "[recordings]\nlead = 2", "recordings.lead", "2"),
+    ],
+)
+def test_a_wrong_setting_is_named(site: Path, ecgfl: Ecgfl, export: Any, old: str, new: str, field: str, value: str) -> None:
+    path = site / "site.toml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    ran = ecgfl("ingest", export(1, seconds=12))
+    assert ran.code == 2
+    assert len(ran.err.splitlines()) == len(ran.problems) == 1
+    for part in (str(path), field, value):
+        assert part in ran.problems[0]
+
+
+@pytest.mark.parametrize("content", [b'[site\nname = "x"', b"[site]\nname = \xff\xfe", b"[site]\nname = x"])
+def test_broken_toml_is_named_with_its_line(site: Path, ecgfl: Ecgfl, export: Any, content: bytes) -> None:
+    (site / "site.toml").write_bytes(content)
+    ran = ecgfl("ingest", export(1, seconds=12))
+    assert ran.code == 2
+    assert len(ran.err.splitlines()) == len(ran.problems) == 1
+    assert str(site / "site.toml") in ran.problems[0]
+
+
+def test_a_settings_file_without_the_sites_name_is_refused(site: Path, ecgfl: Ecgfl, export: Any) -> None:
+    (site / "site.toml").write_text("")
+    ran = ecgfl("ingest", export(1, seconds=12))
+    assert ran.code == 2
+    assert "site" in ran.problems[0]
+
+
+def test_the_settings_lead_is_the_one_that_is_read(site: Path, ecgfl: Ecgfl, export: Any) -> None:
+    path = site / "site.toml"
+    path.write_text(path.read_text().replace("[recordings]", '[recordings]\nlead = "V1"'))
+    assert ecgfl("ingest", export(1)).code == 0
+    (found,) = ecgfl("dataset", "list", "--json").json["recordings"]
+    assert found["lead"] == "V1"

@@ -1,0 +1,31 @@
+"""Looking into a store."""
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture
+def rows_of() -> Callable[[Path], dict[str, list[tuple]]]:
+    """rows_of(home): every row of the catalogue by table, without the time at which a record was added."""
+
+    def rows_of(home: Path) -> dict[str, list[tuple]]:
+        with closing(sqlite3.connect(home / "catalogue.sqlite")) as connection:
+            columns = [name for _, name, *_ in connection.execute("PRAGMA table_info(records)") if name != "added"]
+            tables = {"records": ", ".join(columns), "findings": "*", "patients": "*"}
+            return {
+                table: connection.execute(f"SELECT {what} FROM {table} ORDER BY 1, 2").fetchall()
+                for table, what in tables.items()
+            }
+
+    return rows_of
+
+
+@pytest.fixture
+def listed(ecgfl: Callable[..., Any]) -> Callable[[], list[dict[str, Any]]]:
+    """listed(): what `dataset list --json` says."""
+    return lambda: ecgfl("dataset", "list", "--json").json["recordings"]

@@ -1,0 +1,69 @@
+"""Which beats a network learns from."""
+
+import numpy as np
+import pytest
+from ecgfl_adapters.recording import BeatLabel
+
+from ecgfl_cli.beats.beats import annotated_beats, detected_beats
+from ecgfl_cli.demo.synthesiser import synthesise
+from ecgfl_cli.models.architecture import architecture
+from ecgfl_cli.training.examples import examples_of
+from ecgfl_cli.training.local import measure
+
+ECGNET = architecture("ecgnet")
+
+
+def beats_with(symbols: str):
+    """The inner beats of a recording, labelled with these symbols in turn."""
+    from dataclasses import replace
+
+    recording = synthesise(2, 40, 360, pvc_share=0.0)
+    inner = [label for label in recording.labels or () if 360 < label.sample < recording.length - 360]
+    labels = tuple(BeatLabel(label.sample, symbols[place % len(symbols)]) for place, label in enumerate(inner[: len(symbols)]))
+    assert len(labels) == len(symbols)
+    return annotated_beats(replace(recording, labels=labels), recording.leads[0], ECGNET.window)
+
+
+def test_fusion_and_unclassifiable_beats_are_left_out() -> None:
+    examples = examples_of([beats_with("NFVQSf/LEA")], ECGNET)
+    assert len(examples) == 6
+    assert examples.is_pvc.tolist() == [False, True, False, False, True, False]
+    assert [array.shape for array in examples.inputs] == [(6, 185)]
+
+
+def test_unlabelled_beats_are_left_out() -> None:
+    recording = synthesise(2, 40, 360)
+    assert len(examples_of([detected_beats(recording, recording.leads[0], ECGNET.window)], ECGNET)) == 0
+
+
+def test_unreadable_beats_are_left_out() -> None:
+    from dataclasses import replace
+
+    recording = synthesise(2, 40, 360, pvc_share=0.0)
+    samples = recording.leads[0].samples.copy()
+    samples[10 * 360 : 14 * 360] = np.nan
+    gapped = replace(recording, leads=(replace(recording.leads[0], samples=samples),))
+    beats = annotated_beats(gapped, gapped.leads[0], ECGNET.window)
+    examples = examples_of([beats], ECGNET)
+    assert 0 < len(examples) == int(beats.readable.sum()) < beats.samples.size
+    assert all(np.isfinite(array).all() for array in examples.inputs)
+
+
+def test_examples_of_several_records_stand_one_behind_the_other() -> None:
+    one, other = beats_with("NVN"), beats_with("VV")
+    assert examples_of([one, other], ECGNET).is_pvc.tolist() == [False, True, False, True, True]
+
+
+def test_an_empty_store_has_no_examples() -> None:
+    examples = examples_of([], ECGNET)
+    assert len(examples) == 0
+    assert len(examples.inputs) == len(ECGNET.inputs)
+
+
+@pytest.mark.parametrize("records", [[], [beats_with("F")]], ids=["no record", "no usable beat"])
+def test_measuring_on_no_examples_gives_no_figures(records: list) -> None:
+    """A site with one patient holds nobody out."""
+    measured = measure(ECGNET.build(), examples_of(records, ECGNET))
+    assert (measured.beats, measured.pvcs, measured.loss) == (0, 0, 0.0)
+    assert measured.sensitivity is None
+    assert measured.precision is None

@@ -75,12 +75,17 @@ def run(arguments: list[str]) -> int:
     console = Console(Home(default_home()), json="--json" in arguments, debug="--debug" in arguments)
     try:
         return int(typer.main.get_command(app).main(arguments, prog_name="ecgfl", standalone_mode=False, obj=console) or 0)
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.format_message(), file=sys.stderr)
+        return ExitCode.USAGE
     except (KeyboardInterrupt, click.exceptions.Abort):
         print("ecgfl: interrupted", file=sys.stderr)
         return ExitCode.INTERRUPTED
     except Exception as error:
         if console.debug and not isinstance(error, click.ClickException):
             raise
+        if isinstance(error, click.UsageError) and error.ctx is not None:
+            console.verb = "-".join(error.ctx.command_path.split()[1:]) or console.verb
         known = explained(error)
         console.error(known)
         return known.exit_code

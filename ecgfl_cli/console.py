@@ -36,6 +36,10 @@ class Console:
         if not self.quiet:
             print(line, file=sys.stderr, flush=True)
 
+    def problem(self, line: str) -> None:
+        """What went wrong with a part of the work; --quiet does not hide it."""
+        print(f"ecgfl: {line}", file=sys.stderr, flush=True)
+
     def table(
         self, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], footer: Sequence[object] | None = None
     ) -> None:
@@ -82,7 +86,7 @@ class Console:
 
     def error(self, error: EcgflError) -> None:
         """One line on stderr; with --json also the object on stdout."""
-        print(f"ecgfl: {error}", file=sys.stderr, flush=True)
+        self.problem(str(error))
         if self.json:
             fields = {"code": int(error.exit_code), "error": type(error).__name__, "problem": error.problem, "fix": error.fix}
             self._object("error", fields)

@@ -32,9 +32,10 @@ class EcgflError(Exception):
     exit_code = ExitCode.BUG
 
     def __init__(self, problem: str, fix: str) -> None:
-        super().__init__(f"{problem}. {fix}")
-        self.problem = problem
-        self.fix = fix
+        # One line, whatever a library put into its own message.
+        self.problem = " ".join(problem.split())
+        self.fix = " ".join(fix.split())
+        super().__init__(f"{self.problem}. {self.fix}")
 
 
 class UsageError(EcgflError):

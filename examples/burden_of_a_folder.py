@@ -8,13 +8,14 @@ from pathlib import Path
 
 from ecgfl_adapters.discovery import find_recordings, read
 from ecgfl_adapters.protocol import ReadOptions
-from ecgfl_cli.models.registry import Registry
+
+from ecgfl_cli.federation.joining import site_registry
 from ecgfl_cli.prediction.pipeline import Classifier
 from ecgfl_cli.site.home import Home
 
 
 def main(home: Path, folder: Path) -> None:
-    classifier = Classifier(Registry(Home(home).models), version=None)
+    classifier = Classifier(site_registry(Home(home)), version=None)
     for path in find_recordings([folder]).recordings:
         prediction = classifier.predict(read(path, options=ReadOptions(labels="none")))
         burden = prediction.ectopy.burden_percent

@@ -141,8 +141,9 @@ def federation(tmp_path_factory: pytest.TempPathFactory) -> Federation:
         created="2026-01-01T00:00:00.000+00:00",
         program="ecgfl 0",
     )
-    registry = Registry(home.models)
-    registry.add(SignedManifest.sign(manifest, load_signing_key(home)), network, "a test")
+    key = load_signing_key(home)
+    registry = Registry(home.models, key.public_key())
+    registry.add(SignedManifest.sign(manifest, key), network, "a test")
     registry.promote(manifest.version)
     return Federation(home.root, manifest.version)
 

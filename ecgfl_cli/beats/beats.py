@@ -117,6 +117,6 @@ def _typical(windows: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _scale(conditioned: NDArray[np.float32], peaks: NDArray[np.int64]) -> float:
     """The lead's typical R peak in millivolts: robust against single beats, so that gain and electrode distance cancel."""
-    if not peaks.size:
-        return 1.0
-    return max(float(np.median(np.abs(conditioned[peaks]))), SMALLEST_SCALE_MV)
+    heights = np.abs(conditioned[peaks])
+    heights = heights[~np.isnan(heights)]
+    return max(float(np.median(heights)), SMALLEST_SCALE_MV) if heights.size else 1.0

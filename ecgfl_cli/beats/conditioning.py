@@ -12,6 +12,9 @@ BAND_HZ = (0.5, 40.0)
 SHORTEST_SECONDS = 1.0
 """A piece between two gaps that is shorter holds no beat with its neighbours and stays a gap."""
 
+FILTER_SAMPLES = 20
+"""What the zero-phase filter needs to settle at either end."""
+
 
 def pieces(samples: NDArray[np.float32]) -> list[slice]:
     """The stretches without NaN."""
@@ -29,9 +32,11 @@ def condition(samples: NDArray[np.float32], fs: float, target_fs: float) -> NDAr
     conditioned = np.full(round(samples.size * target_fs / fs), np.nan, dtype=np.float32)
     ratio = Fraction(target_fs / fs).limit_denominator(1000)
     high = min(BAND_HZ[1], 0.45 * min(fs, target_fs))
+    if high <= BAND_HZ[0]:
+        return conditioned
     band = butter(2, (BAND_HZ[0], high), btype="bandpass", fs=target_fs, output="sos")
     for piece in pieces(samples):
-        if piece.stop - piece.start < SHORTEST_SECONDS * fs:
+        if piece.stop - piece.start < max(SHORTEST_SECONDS * fs, FILTER_SAMPLES * max(1.0, fs / target_fs)):
             continue
         signal = samples[piece].astype(np.float32)
         signal -= np.median(signal)

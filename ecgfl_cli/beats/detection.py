@@ -11,6 +11,12 @@ REFRACTORY_SECONDS = 0.2
 PEAK_SEARCH_SECONDS = 0.08
 """Half the width of a wide QRS: how far a detection or an annotation may stand from the R peak."""
 
+LOWEST_FS = 60
+"""Hertz; at this rate and below the detector's band-pass up to 30 Hz does not exist."""
+
+FLAT_MV = 1e-6
+"""A piece that moves less is a line: there is no beat in it to find."""
+
 
 def detect(conditioned: NDArray[np.float32], fs: float) -> NDArray[np.int64]:
     """R peaks of a conditioned lead, found without annotations: sleepecg's detector between gaps, then `align`.
@@ -20,7 +26,8 @@ def detect(conditioned: NDArray[np.float32], fs: float) -> NDArray[np.int64]:
     """
     from sleepecg.heartbeats import detect_heartbeats
 
-    found = [piece.start + detect_heartbeats(conditioned[piece], fs) for piece in pieces(conditioned)]
+    readable = [piece for piece in pieces(conditioned) if np.ptp(conditioned[piece]) > FLAT_MV] if fs > LOWEST_FS else []
+    found = [piece.start + detect_heartbeats(conditioned[piece], fs) for piece in readable]
     return align(conditioned, np.concatenate([np.empty(0, dtype=np.int64), *found]), fs)
 
 

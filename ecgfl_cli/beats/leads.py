@@ -1,5 +1,6 @@
 """Which lead a recording is read in."""
 
+import numpy as np
 from ecgfl_adapters.recording import Lead, Recording
 
 from ecgfl_cli.errors import UnusableInput
@@ -24,4 +25,7 @@ def choose_lead(recording: Recording, name: str | None = None) -> Lead:
     for wanted in LEAD_II:
         if wanted in by_name:
             return by_name[wanted]
-    return recording.leads[0]
+    return next(
+        (lead for lead in recording.leads if np.nanmax(lead.samples, initial=-np.inf) > np.nanmin(lead.samples, initial=np.inf)),
+        recording.leads[0],
+    )

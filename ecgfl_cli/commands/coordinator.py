@@ -80,7 +80,7 @@ def serve(
     context: typer.Context,
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 8443,
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "0.0.0.0",
-    rounds: Annotated[int, typer.Option("--rounds", min=1)] = 5,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Rounds of training.")] = 5,
     min_sites: Annotated[int, typer.Option("--min-sites", min=2, help="Sites that must take part in every round.")] = 2,
     strategy: Annotated[str, typer.Option("--strategy", help="How the sites' weights become one model.")] = "fedavg",
     arch: ArchitectureName = "ecgnet",

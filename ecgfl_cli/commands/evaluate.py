@@ -21,27 +21,24 @@ def command(
     units: Units = None,
 ) -> None:
     """Compare the model with reference labels as ANSI/AAMI EC57 does, on beats that it finds itself."""
-    from ecgfl_adapters.discovery import find_recordings, read
+    from ecgfl_adapters.discovery import read
     from ecgfl_adapters.protocol import ReadOptions
 
-    from ecgfl_cli.errors import UnusableInput
+    from ecgfl_cli.commands.recordings import named_recordings
     from ecgfl_cli.evaluation.assess import assess
     from ecgfl_cli.evaluation.report import Evaluation, matrix_text
-    from ecgfl_cli.models.registry import Registry
+    from ecgfl_cli.federation.joining import site_registry
     from ecgfl_cli.prediction.pipeline import Classifier
 
     console = console_of(context, "evaluate")
-    recordings = find_recordings(files).recordings
-    if not recordings:
-        raise UnusableInput(
-            f"{', '.join(map(str, files))}: no recording in there", "Give WFDB, EDF or CSV recordings, or their folder"
-        )
-    classifier = Classifier(Registry(console.home.models), model)
+    recordings = named_recordings(console, files)
+    classifier = Classifier(site_registry(console.home), model)
     options = ReadOptions(fs=fs, units=units, labels=labels, assume_wfdb_gain=True)
     compared = {}
     for path in console.track(recordings, len(recordings), "evaluate"):
         recording = read(path, "auto", options)
-        compared[recording.name] = assess(recording, classifier.predict(recording, lead).labels())
+        name = recording.name if recording.name not in compared else str(path)
+        compared[name] = assess(recording, classifier.predict(recording, lead).labels())
     evaluation = Evaluation.of(compared)
     console.table(
         f"EC57, beats found by {classifier.manifest.version} itself, first 5 minutes skipped (percent)",

@@ -19,11 +19,11 @@ def command(
     jobs: Jobs = 1,
 ) -> None:
     """Read recordings, check them, and keep them without anything identifying."""
-    from ecgfl_adapters.discovery import find_recordings
     from ecgfl_adapters.protocol import ReadOptions
 
     from ecgfl_cli.commands.findings import findings_table
-    from ecgfl_cli.errors import ExitCode, UnusableInput
+    from ecgfl_cli.commands.recordings import named_recordings
+    from ecgfl_cli.errors import ExitCode
     from ecgfl_cli.site.audit import AuditLog
     from ecgfl_cli.site.lock import exclusive
     from ecgfl_cli.site.settings import load_settings
@@ -34,22 +34,16 @@ def command(
     home = console.home
     home.require_site()
     wanted = lead or load_settings(home.settings).recordings.lead
-    found = find_recordings(paths)
-    if not found.recordings:
-        raise UnusableInput(
-            f"{', '.join(map(str, paths))}: no recording in there", "Give WFDB, EDF or CSV recordings, or their folder"
-        )
+    recordings = named_recordings(console, paths)
     options = ReadOptions(fs=fs, units=units, labels=labels)
     with exclusive(home.lock), open_catalogue(home.catalogue) as catalogue:
-        work = ingest(found.recordings, file_format, options, wanted, home, catalogue, jobs)
-        results = list(console.track(work, len(found.recordings), "ingest"))
+        work = ingest(recordings, file_format, options, wanted, home, catalogue, jobs)
+        results = list(console.track(work, len(recordings), "ingest"))
         done = Counter(result.outcome for result in results)
         AuditLog(home.audit).append("ingest", outcomes=dict(done))
-    for skipped in found.skipped:
-        console.say(f"{skipped}: left out, no adapter reads it")
     for result in results:
         if result.error is not None:
-            console.say(f"ecgfl: {result.error}")
+            console.problem(result.error)
     findings_table(console, [(str(result.path), result.findings) for result in results if result.outcome != "unreadable"])
     console.table(
         "Ingested",
@@ -60,7 +54,6 @@ def command(
     console.result(
         code,
         outcomes=dict(done),
-        skipped=found.skipped,
         recordings=[
             {
                 "file": result.path,

@@ -14,10 +14,10 @@ Version = Annotated[str, typer.Argument(help="A version as `model list` shows it
 @app.command("list")
 def list_models(context: typer.Context) -> None:
     """List the versions, oldest first."""
-    from ecgfl_cli.models.registry import Registry
+    from ecgfl_cli.federation.joining import site_registry
 
     console = console_of(context, "model-list")
-    registry = Registry(console.home.models)
+    registry = site_registry(console.home)
     entries, current = registry.entries(), registry.current()
     console.table(
         "Models",
@@ -36,7 +36,7 @@ def list_models(context: typer.Context) -> None:
 @app.command()
 def use(context: typer.Context, version: Version) -> None:
     """Make a version the one that `predict` uses."""
-    from ecgfl_cli.models.registry import Registry
+    from ecgfl_cli.federation.joining import site_registry
     from ecgfl_cli.site.audit import AuditLog
     from ecgfl_cli.site.lock import exclusive
 
@@ -44,7 +44,7 @@ def use(context: typer.Context, version: Version) -> None:
     home = console.home
     home.require_site()
     with exclusive(home.lock):
-        registry = Registry(home.models)
+        registry = site_registry(home)
         registry.load(version)
         registry.promote(version)
         AuditLog(home.audit).append("model-promoted", version=version, by="hand")
@@ -55,16 +55,12 @@ def use(context: typer.Context, version: Version) -> None:
 @app.command()
 def verify(context: typer.Context) -> None:
     """Check every version's signature and hash against federation.json. Exit code 7 when one fails."""
-    from ecgfl_cli.federation.federation_file import load_federation
-    from ecgfl_cli.models.registry import Registry
+    from ecgfl_cli.federation.joining import site_registry
 
     console = console_of(context, "model-verify")
-    key = load_federation(console.home.federation).signing_key
-    registry = Registry(console.home.models)
-    versions = []
-    for entry in registry.entries():
-        entry.signed.open(key)
-        registry.load(entry.manifest.version)
-        versions.append(entry.manifest.version)
+    registry = site_registry(console.home)
+    versions = registry.versions()
+    for version in versions:
+        registry.load(version)
     console.text(f"{len(versions)} models: signatures and hashes are right.")
     console.result(versions=versions)

@@ -46,7 +46,9 @@ InputFormat = Annotated[
 Lead = Annotated[
     str | None, typer.Option("--lead", help="The lead to read; without it lead II where there is one, else the first.")
 ]
-SamplingRate = Annotated[float | None, typer.Option("--fs", min=1, help="Sampling rate in Hz, for files that do not state one.")]
+SamplingRate = Annotated[
+    float | None, typer.Option("--fs", min=1, max=100_000, help="Sampling rate in Hz, for files that do not state one.")
+]
 Units = Annotated[
     str | None, typer.Option("--units", help="mV, uV, V, nV or adc:GAIN[:BASELINE], for files that do not state one.")
 ]

@@ -20,23 +20,21 @@ def command(
     units: Units = None,
 ) -> None:
     """Find the PVCs in recordings with the current model, here, and write what cardiologists' tools read."""
-    from ecgfl_adapters.discovery import find_recordings, read
+    from ecgfl_adapters.discovery import read
     from ecgfl_adapters.errors import AdapterError
     from ecgfl_adapters.protocol import ReadOptions
 
-    from ecgfl_cli.errors import EcgflError, ExitCode, UnusableInput
-    from ecgfl_cli.models.registry import Registry
+    from ecgfl_cli.commands.recordings import named_recordings, refuse_equal_names
+    from ecgfl_cli.errors import EcgflError, ExitCode
+    from ecgfl_cli.federation.joining import site_registry
     from ecgfl_cli.prediction.pipeline import Classifier
     from ecgfl_cli.prediction.writers.registry import writers_of
 
     console = console_of(context, "predict")
     writers = writers_of(formats)
-    recordings = find_recordings(files).recordings
-    if not recordings:
-        raise UnusableInput(
-            f"{', '.join(map(str, files))}: no recording in there", "Give WFDB, EDF or CSV recordings, or their folder"
-        )
-    classifier = Classifier(Registry(console.home.models), model)
+    recordings = named_recordings(console, files)
+    refuse_equal_names(recordings)
+    classifier = Classifier(site_registry(console.home), model)
     options = ReadOptions(fs=fs, units=units, labels="none", assume_wfdb_gain=True)
     out.mkdir(parents=True, exist_ok=True)
     rows, results, code = [], [], ExitCode.DONE
@@ -44,7 +42,7 @@ def command(
         try:
             prediction = classifier.predict(read(path, "auto", options), lead)
         except (AdapterError, EcgflError) as error:
-            console.say(f"ecgfl: {error}")
+            console.problem(str(error))
             results.append({"file": path, "error": str(error)})
             code = ExitCode.INPUT
             continue

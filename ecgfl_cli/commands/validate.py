@@ -24,10 +24,10 @@ def command(
     labels: Labels = None,
 ) -> None:
     """Check recordings, or with no PATH everything in the store. Exit code 3 when something is unusable."""
-    from ecgfl_adapters.discovery import find_recordings
     from ecgfl_adapters.protocol import ReadOptions
 
     from ecgfl_cli.commands.findings import findings_table
+    from ecgfl_cli.commands.recordings import named_recordings
     from ecgfl_cli.errors import ExitCode
     from ecgfl_cli.quality.findings import is_usable
     from ecgfl_cli.site.lock import exclusive
@@ -42,10 +42,10 @@ def command(
         wanted = lead or load_settings(home.settings).recordings.lead
     checked: list[tuple[str, list[Finding] | str]]
     if paths:
-        found = find_recordings(paths)
+        recordings = named_recordings(console, paths)
         options = ReadOptions(fs=fs, units=units, labels=labels)
-        work = validate_files(found.recordings, file_format, options, wanted)
-        checked = list(console.track(work, len(found.recordings), "validate"))
+        work = validate_files(recordings, file_format, options, wanted)
+        checked = list(console.track(work, len(recordings), "validate"))
     else:
         home.require_site()
         with exclusive(home.lock), open_catalogue(home.catalogue) as catalogue:
@@ -53,7 +53,7 @@ def command(
     read = [(place, result) for place, result in checked if not isinstance(result, str)]
     unreadable = {place: result for place, result in checked if isinstance(result, str)}
     for reason in unreadable.values():
-        console.say(f"ecgfl: {reason}")
+        console.problem(reason)
     findings_table(console, read)
     usable = {place: is_usable(findings) for place, findings in read}
     console.table(

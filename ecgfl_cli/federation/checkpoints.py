@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from importlib.metadata import version as program_version
+from pathlib import Path
 
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric import ed25519
@@ -23,12 +24,10 @@ class Checkpoints:
     latest : the last model that is safely stored.
     """
 
-    def __init__(
-        self, registry: Registry, key: ed25519.Ed25519PrivateKey, architecture_name: str, rounds: int, seed: int
-    ) -> None:
-        self._registry, self._key = registry, key
+    def __init__(self, models: Path, key: ed25519.Ed25519PrivateKey, architecture_name: str, rounds: int, seed: int) -> None:
+        self._registry, self._key = Registry(models, key.public_key()), key
         self._architecture = architecture(architecture_name)
-        entries = registry.entries()
+        entries = self._registry.entries()
         self._sequence = max((entry.manifest.sequence for entry in entries), default=0)
         same = [entry for entry in entries if entry.manifest.architecture == architecture_name]
         self.resumed = bool(same) and not same[-1].manifest.is_final and same[-1].manifest.rounds == rounds
@@ -95,7 +94,6 @@ class Checkpoints:
         return self._registry.entry(manifest.version)
 
     def _load(self, entry: Entry) -> NDArray[np.float32]:
-        entry.signed.open(self._key.public_key())
         return pack(self._registry.load(entry.manifest.version)[1])
 
     def _fresh(self, seed: int) -> NDArray[np.float32]:

@@ -13,7 +13,6 @@ from ecgfl_cli.federation.flower.superlink import SuperLink
 from ecgfl_cli.federation.run_plan import Report, RoundResult, RunPlan
 from ecgfl_cli.federation.strategies import run_strategy, wait_for_sites
 from ecgfl_cli.models.manifest import Manifest
-from ecgfl_cli.models.registry import Registry
 
 LEAVE_SECONDS = 15
 """How long the sites may take to leave after the last round."""
@@ -29,7 +28,7 @@ class Served:
 
 def serve(home: CoordinatorHome, plan: RunPlan, host: str, port: int, report: Report) -> Served:
     """Run one federation. Raises `UsageError` when the port is taken, `RoundFailed` when too few sites answer."""
-    checkpoints = Checkpoints(Registry(home.models), load_signing_key(home), plan.architecture, plan.rounds, plan.seed)
+    checkpoints = Checkpoints(home.models, load_signing_key(home), plan.architecture, plan.rounds, plan.seed)
     with closing(_bind(host, port)) as listener, SuperLink(listener, home.server_certificate, home.server_key) as superlink:
         sites = _Sites(home, superlink, report)
         report(f"serving on {host}:{listener.getsockname()[1]}, run {checkpoints.latest.manifest.run}")
@@ -37,13 +36,13 @@ def serve(home: CoordinatorHome, plan: RunPlan, host: str, port: int, report: Re
             report(f"going on after round {checkpoints.latest.manifest.round} of {plan.rounds}")
         wait_for_sites(sites.online, plan.min_sites, report)
         with superlink.run() as grid:
-            signed, rounds = run_strategy(
+            final, rounds = run_strategy(
                 plan, grid, checkpoints, lambda: wait_for_sites(sites.online, plan.min_sites, report), report
             )
         until = time.monotonic() + LEAVE_SECONDS
         while sites.online() and time.monotonic() < until:
             time.sleep(0.1)
-    return Served(signed.unverified(), rounds)
+    return Served(final, rounds)
 
 
 class _Sites:

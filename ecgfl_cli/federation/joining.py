@@ -1,24 +1,36 @@
 """How a site's home comes to be, and how it comes to know its coordinator."""
 
+import re
 from pathlib import Path
 
 from ecgfl_cli.errors import UsageError
 from ecgfl_cli.federation.federation_file import load_federation
 from ecgfl_cli.files import atomic_write_bytes
+from ecgfl_cli.models.registry import Registry
 from ecgfl_cli.site.audit import AuditLog
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.keys import make_keys
 from ecgfl_cli.site.lock import exclusive
-from ecgfl_cli.site.settings import load_settings, write_settings
+from ecgfl_cli.site.settings import SITE_NAME, load_settings, write_settings
 
 PRIVATE_FOLDER = 0o700
+
+
+def site_registry(home: Home) -> Registry:
+    """The models that a site received, checked with its federation's key."""
+    return Registry(home.models, load_federation(home.federation).signing_key if home.federation.is_file() else None)
 
 
 def make_site(home: Home, site: str, federation: Path | None) -> None:
     """Make what is missing of a site's home, and take in a federation.json. Running it again changes nothing.
 
-    Raises `UsageError` when the home belongs to a site of another name.
+    Raises `UsageError` when the name will not do or the home belongs to a site of another name.
     """
+    if not re.fullmatch(SITE_NAME, site):
+        raise UsageError(
+            f"--site {site!r} is no usable name",
+            "Use up to 63 letters, digits, dots, dashes and underscores, e.g. --site st-mary",
+        )
     particulars = None if federation is None else load_federation(federation)
     home.root.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
     with exclusive(home.lock):

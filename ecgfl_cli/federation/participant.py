@@ -45,7 +45,7 @@ class Participant:
     ) -> None:
         self._home, self._policy, self._keep = home, settings.policy, settings.models.keep
         self._signing_key, self._server, self._report = federation.signing_key, server, report
-        self._registry, self._audit = Registry(home.models), AuditLog(home.audit)
+        self._registry, self._audit = Registry(home.models, federation.signing_key), AuditLog(home.audit)
         self._datasets: dict[str, Dataset] = {}
         self.rounds = 0
         self.run: str | None = None

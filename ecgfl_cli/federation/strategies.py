@@ -24,7 +24,7 @@ from ecgfl_cli.federation.wire import (
     request_content,
     weights_of,
 )
-from ecgfl_cli.models.manifest import Metrics, SignedManifest
+from ecgfl_cli.models.manifest import Manifest, Metrics
 
 Quorum = Callable[[], dict[int, str]]
 """Waits for the sites of the next phase: node id -> site name."""
@@ -132,7 +132,7 @@ STRATEGIES: dict[str, type[CheckedFedAvg]] = {"fedavg": CheckedFedAvg}
 
 def run_strategy(
     plan: RunPlan, grid: RunGrid, checkpoints: Checkpoints, quorum: Quorum, report: Report
-) -> tuple[SignedManifest, list[RoundResult]]:
+) -> tuple[Manifest, list[RoundResult]]:
     """Run the rounds that are still to do. Raises `UsageError` for an unknown strategy, `RoundFailed`."""
     if plan.strategy not in STRATEGIES:
         raise UsageError(f"no strategy '{plan.strategy}'", f"Choose one of: {', '.join(sorted(STRATEGIES))}")
@@ -147,7 +147,7 @@ def run_strategy(
     strategy.prepare(plan, checkpoints, quorum, report)
     to_do = plan.rounds - checkpoints.latest.manifest.round
     strategy.start(grid, checkpoints.arrays(), num_rounds=to_do, timeout=plan.phase_timeout)
-    return checkpoints.latest.signed, strategy.results
+    return checkpoints.latest.manifest, strategy.results
 
 
 def wait_for_sites(online: Callable[[], dict[int, str]], least: int, report: Report, poll: float = 0.2) -> dict[int, str]:

@@ -15,7 +15,7 @@ LONGEST_LINE = 65_536
 
 
 class AuditLog:
-    """Append-only JSON lines. `previous` of each is the SHA-256 of the line before it, without its newline."""
+    """Append-only JSON lines. `hash` is the SHA-256 of a line's other fields, `previous` the hash of the line before."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -26,7 +26,7 @@ class AuditLog:
         with self._path.open("rb+") as log:
             previous = _seek_end(log)
             entry = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "event": event, **fields, "previous": previous}
-            log.write(json.dumps(entry, sort_keys=True, separators=(",", ":")).encode() + b"\n")
+            log.write(_canonical({**entry, "hash": _hash(entry)}) + b"\n")
             log.flush()
             os.fsync(log.fileno())
 
@@ -41,7 +41,9 @@ class AuditLog:
                 raise self._broken(number, "is not JSON") from error
             if not isinstance(entry, dict) or entry.get("previous") != previous:
                 raise self._broken(number, "does not follow from the line before it")
-            previous = _digest(line)
+            previous = entry.get("hash", "")
+            if previous != _hash(entry):
+                raise self._broken(number, "was changed")
             entries.append(entry)
         return entries
 
@@ -60,8 +62,12 @@ def _seek_end(log: IO[bytes]) -> str:
     log.seek(start + len(whole))
     log.truncate()
     lines = whole.splitlines()
-    return _digest(lines[-1]) if lines else FIRST
+    return str(json.loads(lines[-1])["hash"]) if lines else FIRST
 
 
-def _digest(line: bytes) -> str:
-    return hashlib.sha256(line).hexdigest()
+def _hash(entry: dict[str, Any]) -> str:
+    return hashlib.sha256(_canonical({name: value for name, value in entry.items() if name != "hash"})).hexdigest()
+
+
+def _canonical(entry: dict[str, Any]) -> bytes:
+    return json.dumps(entry, sort_keys=True, separators=(",", ":")).encode()

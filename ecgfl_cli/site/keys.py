@@ -21,6 +21,11 @@ def make_keys(home: Home) -> None:
     """Make the ECDSA P-384 node key (OpenSSH format, as Flower wants it) and the secret; what is there already stays."""
     home.keys.mkdir(mode=0o700, exist_ok=True)
     if not home.secret.is_file():
+        if home.catalogue.is_file():
+            raise UnusableInput(
+                f"{home.secret}: missing, and every pseudonym in {home.catalogue.name} was made with it",
+                "Restore keys/ from your backup, or start over in a new home",
+            )
         atomic_write_bytes(home.secret, secrets.token_bytes(SECRET_BYTES), mode=PRIVATE)
     if not home.node_key.is_file():
         key = ec.generate_private_key(ec.SECP384R1())

@@ -132,6 +132,7 @@ def open_catalogue(path: Path) -> Iterator[Catalogue]:
             connection.execute("PRAGMA foreign_keys = ON")
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             if version == 0:
+                _refuse_to_start_over(path)
                 connection.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
             elif version != VERSION:
                 raise UnusableInput(
@@ -142,6 +143,17 @@ def open_catalogue(path: Path) -> Iterator[Catalogue]:
         raise UnusableInput(
             f"{path}: {error}", "Check the disk's space and the file's permissions, or restore it from a backup"
         ) from error
+
+
+def _refuse_to_start_over(path: Path) -> None:
+    """A new catalogue beside recordings means that the old one was lost; ingest would take them all for leftovers."""
+    records = path.parent / "records"
+    kept = [folder for folder in records.iterdir() if not folder.name.startswith(".")] if records.is_dir() else []
+    if kept:
+        raise UnusableInput(
+            f"{path}: missing or empty, but {records} holds {len(kept)} recordings",
+            "Restore catalogue.sqlite from your backup, or move records/ away and ingest the files again",
+        )
 
 
 def _row(values: tuple[Any, ...]) -> RecordRow:

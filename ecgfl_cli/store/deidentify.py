@@ -1,6 +1,7 @@
 """What of a recording may enter the store: an allow-list, everything else stays outside."""
 
 import hashlib
+import itertools
 import re
 from pathlib import Path
 
@@ -25,8 +26,9 @@ def record_name(recording: Recording, pseudonyms: Pseudonyms) -> str:
 
 def deidentified(recording: Recording, name: str) -> Recording:
     """Signals, rate, common lead names and beat labels under a pseudonym; no source, date or free text."""
+    common = {lead.name for lead in recording.leads if LEAD_NAME.match(lead.name)}
+    numbered = (name for number in itertools.count(1) if (name := f"ECG{number}") not in common)
     leads = tuple(
-        Lead(lead.name if LEAD_NAME.match(lead.name) else f"ECG{number}", lead.samples, lead.step_mv)
-        for number, lead in enumerate(recording.leads, start=1)
+        Lead(lead.name if lead.name in common else next(numbered), lead.samples, lead.step_mv) for lead in recording.leads
     )
     return Recording(name, recording.fs, leads, Source(Path(name), recording.source.format, ""), recording.labels)

@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 from ecgfl_adapters.discovery import read
-from ecgfl_adapters.errors import AdapterError
+from ecgfl_adapters.errors import LIBRARY_ERRORS, AdapterError
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import Recording
 from numpy.typing import NDArray
@@ -120,6 +120,14 @@ def _stage(path: Path, file_format: str, options: ReadOptions, lead_name: str | 
         return _Staged(path, examined.row, examined.findings, stage_signals(home.records, examined.recording), None)
     except (AdapterError, EcgflError) as error:
         return _Staged(path, None, [], None, str(error))
+    except LIBRARY_ERRORS as error:
+        return _Staged(
+            path,
+            None,
+            [],
+            None,
+            f"{path}: cannot be examined: {type(error).__name__}: {error}. Report this line to us",
+        )
 
 
 def _commit(staged: _Staged, home: Home, catalogue: Catalogue) -> Ingested:
@@ -127,7 +135,8 @@ def _commit(staged: _Staged, home: Home, catalogue: Catalogue) -> Ingested:
     if row is None or staged.folder is None:
         return Ingested(staged.path, "unreadable", None, None, [], staged.error)
     before = catalogue.row(row.record)
-    if before is not None and (before.labels, before.patient, before.lead) == (row.labels, row.patient, row.lead):
+    kept = before is not None and (home.records / row.record).is_dir()
+    if before is not None and kept and (before.labels, before.patient, before.lead) == (row.labels, row.patient, row.lead):
         remove_signals(home.records, staged.folder.name)
         return Ingested(staged.path, "unchanged", row.record, before.status, staged.findings, None)
     remove_beats(home.beats, row.record)

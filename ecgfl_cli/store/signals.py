@@ -21,8 +21,11 @@ def stage_signals(records: Path, recording: Recording) -> Path:
 
 def commit_signals(records: Path, staged: Path, record: str) -> None:
     """Move staged files to their final place, instead of what is there."""
-    remove_signals(records, record)
-    staged.replace(records / record)
+    place = records / record
+    if place.exists():
+        place.replace(records / f"{STAGING}replaced-{record}")
+    staged.replace(place)
+    remove_signals(records, f"{STAGING}replaced-{record}")
 
 
 def remove_signals(records: Path, record: str) -> None:

@@ -76,7 +76,10 @@ def measure(network: "nn.Module", examples: Examples, threshold: float = 0.5) ->
     network.eval()
     with torch.inference_mode():
         logits = torch.cat(
-            [torch.empty(0, 2), *(network(*(a[b] for a in inputs)) for b in torch.split(torch.arange(len(examples)), 4096))]
+            [
+                torch.empty(0, 2),
+                *(network(*(a[b] for a in inputs)) for b in torch.split(torch.arange(len(examples)), 4096) if len(b)),
+            ]
         )
         loss = float(cross_entropy(logits, target)) if len(examples) else 0.0
         called = logits.softmax(dim=1)[:, 1].numpy() >= threshold

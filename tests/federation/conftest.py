@@ -46,7 +46,8 @@ class Homes:
         return Home(self.folder / name)
 
     def registry(self, name: str) -> Registry:
-        return Registry(self.coordinator_home.models if name == "coordinator" else self.site(name).models)
+        folder = self.coordinator_home.models if name == "coordinator" else self.site(name).models
+        return Registry(folder, self.federation.signing_key)
 
 
 def ecgfl(home: Path, *arguments: str) -> None:

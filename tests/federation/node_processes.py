@@ -100,7 +100,10 @@ class Command:
             time.sleep(0.02)
 
     def finish(self, seconds: float = 120.0) -> Ended:
-        self.process.wait(seconds)
+        try:
+            self.process.wait(seconds)
+        except subprocess.TimeoutExpired as error:
+            raise AssertionError(f"still running after {seconds:.0f} s: {self.said}") from error
         for reader in self._readers:
             reader.join(10)
         return Ended(self.process.returncode, json.loads(self._output) if self._output.strip() else {}, list(self.said))

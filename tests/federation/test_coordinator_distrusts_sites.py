@@ -28,7 +28,7 @@ class Round:
         home = homes.coordinator_home
         self.said: list[str] = []
         self.registry = homes.registry("coordinator")
-        self.checkpoints = Checkpoints(self.registry, load_signing_key(home), "ecgnet", 3, 0)
+        self.checkpoints = Checkpoints(home.models, load_signing_key(home), "ecgnet", 3, 0)
         self.strategy = CheckedFedAvg(arrayrecord_key="arrays")
         self.strategy.prepare(plan, self.checkpoints, lambda: NODES, self.said.append)
         messages = self.strategy.configure_train(1, self.checkpoints.arrays(), ConfigRecord(), None)  # type: ignore[arg-type]

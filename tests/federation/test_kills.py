@@ -7,7 +7,7 @@ from conftest import Homes
 from node_processes import Processes, told
 
 pytestmark = pytest.mark.slow
-WITHIN_SECONDS = 180.0
+WITHIN_SECONDS = 150.0
 
 
 def test_a_killed_coordinator_goes_on_after_the_last_finished_round(homes: Homes, processes: Processes) -> None:

@@ -16,7 +16,7 @@ from ecgfl_cli.models.registry import Registry
 @pytest.fixture
 def fill(tmp_path: Path, key, network, manifest) -> Callable[[int], Registry]:
     def fill(versions: int) -> Registry:
-        registry = Registry(tmp_path / "models")
+        registry = Registry(tmp_path / "models", key.public_key())
         for sequence in range(1, versions + 1):
             registry.add(SignedManifest.sign(manifest(sequence=sequence), key), network, "a test")
         return registry

@@ -4,6 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgfl_cli.beats.conditioning import pieces
+from ecgfl_cli.beats.qrs_decision import beats_among
+from ecgfl_cli.beats.qrs_envelope import candidates
 
 REFRACTORY_SECONDS = 0.2
 """No ventricle is excited again sooner (Pan & Tompkins, IEEE Trans Biomed Eng 32:230, 1985)."""
@@ -11,24 +13,25 @@ REFRACTORY_SECONDS = 0.2
 PEAK_SEARCH_SECONDS = 0.08
 """Half the width of a wide QRS: how far a detection or an annotation may stand from the R peak."""
 
-LOWEST_FS = 60
-"""Hertz; at this rate and below the detector's band-pass up to 30 Hz does not exist."""
+SHORTEST_SECONDS = 1.0
+LOWEST_FS = 30
+"""Hertz; below it the band of the QRS does not exist."""
 
 FLAT_MV = 1e-6
 """A piece that moves less is a line: there is no beat in it to find."""
 
 
 def detect(conditioned: NDArray[np.float32], fs: float) -> NDArray[np.int64]:
-    """R peaks of a conditioned lead, found without annotations: sleepecg's detector between gaps, then `align`.
+    """R peaks of a conditioned lead, found without annotations, in each piece between two gaps.
 
-    Source of the detector: Brunner & Hofer, sleepecg, JOSS 2023, after Pan & Tompkins 1985.
     Returns ascending sample numbers.
     """
-    from sleepecg.heartbeats import detect_heartbeats
-
-    readable = [piece for piece in pieces(conditioned) if np.ptp(conditioned[piece]) > FLAT_MV] if fs > LOWEST_FS else []
-    found = [piece.start + detect_heartbeats(conditioned[piece], fs) for piece in readable]
-    return align(conditioned, np.concatenate([np.empty(0, dtype=np.int64), *found]), fs)
+    found = [np.empty(0, dtype=np.int64)]
+    for piece in pieces(conditioned) if fs >= LOWEST_FS else []:
+        signal = conditioned[piece]
+        if signal.size >= SHORTEST_SECONDS * fs and np.ptp(signal) > FLAT_MV:
+            found.append(piece.start + beats_among(candidates(signal, fs), fs))
+    return align(conditioned, np.concatenate(found), fs)
 
 
 def align(conditioned: NDArray[np.float32], candidates: NDArray[np.int64], fs: float) -> NDArray[np.int64]:

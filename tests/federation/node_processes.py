@@ -103,7 +103,7 @@ class Command:
         try:
             self.process.wait(seconds)
         except subprocess.TimeoutExpired as error:
-            raise AssertionError(f"still running after {seconds:.0f} s: {self.said}") from error
+            raise TimeoutError(f"still running after {seconds:.0f} s: {self.said}") from error
         for reader in self._readers:
             reader.join(10)
         return Ended(self.process.returncode, json.loads(self._output) if self._output.strip() else {}, list(self.said))

@@ -2,7 +2,6 @@
 
 import shutil
 import socket
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -130,7 +129,7 @@ def test_a_plan_that_cannot_be_run_is_refused_before_any_site_is_there(homes: Ho
         command = processes.start(homes.coordinator, *SERVE, *wrong)
         try:
             command.finish(10).refused(2)
-        except subprocess.TimeoutExpired:
+        except TimeoutError:
             serving.append(" ".join(wrong))
             command.kill()
     assert serving == [], "these serve, and fail once the sites are there or take another value than was asked for"

@@ -1,6 +1,7 @@
 """What a home must hold before it can join, and who may use it."""
 
 import json
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -79,3 +80,6 @@ def test_a_second_join_in_the_same_home_is_refused_at_once(waiting: Waiting, hom
     first.wait_for("connected to")
     assert str(home) in processes.join(home, waiting.port).finish(30).refused(6)
     assert first.process.poll() is None
+    # Killed, it would stay connected at the shared coordinator until its heartbeat is missed.
+    first.send(signal.SIGTERM)
+    first.finish(30)

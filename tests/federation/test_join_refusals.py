@@ -27,7 +27,8 @@ def stranger(homes: Homes, tmp_path: Path) -> Path:
     """Alice's store with a key that nobody enrolled."""
     home = tmp_path / "stranger"
     shutil.copytree(homes.site("alice").root, home)
-    shutil.rmtree(home / "keys")
+    (home / "keys" / "node").unlink()
+    (home / "keys" / "node.pub").unlink()
     ecgfl(home, "init", "--site", "alice")
     return home
 

@@ -74,7 +74,10 @@ def run(arguments: list[str]) -> int:
     arguments = globals_first(arguments)
     console = Console(Home(default_home()), json="--json" in arguments, debug="--debug" in arguments)
     try:
-        return int(typer.main.get_command(app).main(arguments, prog_name="ecgfl", standalone_mode=False, obj=console) or 0)
+        code = int(typer.main.get_command(app).main(arguments, prog_name="ecgfl", standalone_mode=False, obj=console) or 0)
+        if code == ExitCode.INTERRUPTED:  # typer made it of a KeyboardInterrupt
+            raise KeyboardInterrupt
+        return code
     except click.exceptions.NoArgsIsHelpError as error:
         print(error.format_message(), file=sys.stderr)
         return ExitCode.USAGE

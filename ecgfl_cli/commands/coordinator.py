@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ecgfl_cli.commands.options import ArchitectureName, duration
+from ecgfl_cli.commands.options import ArchitectureName, duration, positive
 from ecgfl_cli.console import console_of
 
 app = typer.Typer(help="The federation's other side: keys, sites, rounds.", no_args_is_help=True)
@@ -85,8 +85,12 @@ def serve(
     strategy: Annotated[str, typer.Option("--strategy", help="How the sites' weights become one model.")] = "fedavg",
     arch: ArchitectureName = "ecgnet",
     local_epochs: Annotated[int | None, typer.Option("--local-epochs", min=1, help="Without it the architecture's own.")] = None,
-    learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="Without it the architecture's own.")] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the first weights and of the order of the beats.")] = 0,
+    learning_rate: Annotated[
+        float | None, typer.Option("--learning-rate", help="Without it the architecture's own.", callback=positive)
+    ] = None,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, max=1_000_000_000, help="Of the first weights and of the order of the beats.")
+    ] = 0,
     phase_timeout: Annotated[
         str, typer.Option("--phase-timeout", help="For each training or evaluation.", metavar="DURATION")
     ] = "1h",
@@ -108,7 +112,7 @@ def serve(
         rounds=rounds,
         min_sites=min_sites,
         local_epochs=local_epochs or wanted.local_epochs,
-        learning_rate=learning_rate or wanted.learning_rate,
+        learning_rate=wanted.learning_rate if learning_rate is None else learning_rate,
         batch_size=wanted.batch_size,
         seed=seed,
         phase_timeout=duration(phase_timeout),

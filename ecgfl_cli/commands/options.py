@@ -1,5 +1,6 @@
 """Option types that several verbs share."""
 
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,13 @@ def duration(text: str) -> float:
     if not found:
         raise typer.BadParameter(f"{text!r} is no duration; write 90s, 15m, 2h or 1d")
     return float(found[1]) * SECONDS[found[2]]
+
+
+def positive(value: float | None) -> float | None:
+    """A finite number above 0, or nothing."""
+    if value is not None and not (math.isfinite(value) and value > 0):
+        raise typer.BadParameter(f"{value} is not a finite number above 0")
+    return value
 
 
 def _choice_of(known: Callable[[], tuple[str, ...]]) -> Callable[[str], str]:

@@ -11,7 +11,7 @@ from ecgfl_cli.federation.coordinator_home import CoordinatorHome, load_signing_
 from ecgfl_cli.federation.enrolment import enrolled_sites
 from ecgfl_cli.federation.flower.superlink import SuperLink
 from ecgfl_cli.federation.run_plan import Report, RoundResult, RunPlan
-from ecgfl_cli.federation.strategies import run_strategy, wait_for_sites
+from ecgfl_cli.federation.strategies import check_strategy, run_strategy, wait_for_sites
 from ecgfl_cli.models.manifest import Manifest
 
 LEAVE_SECONDS = 15
@@ -28,21 +28,26 @@ class Served:
 
 def serve(home: CoordinatorHome, plan: RunPlan, host: str, port: int, report: Report) -> Served:
     """Run one federation. Raises `UsageError` when the port is taken, `RoundFailed` when too few sites answer."""
-    checkpoints = Checkpoints(home.models, load_signing_key(home), plan.architecture, plan.rounds, plan.seed)
-    with closing(_bind(host, port)) as listener, SuperLink(listener, home.server_certificate, home.server_key) as superlink:
+    check_strategy(plan.strategy)
+    signing_key = load_signing_key(home)
+    with closing(_bind(host, port)) as listener:
+        superlink = SuperLink(listener, home.server_certificate, home.server_key)
         sites = _Sites(home, superlink, report)
-        report(f"serving on {host}:{listener.getsockname()[1]}, run {checkpoints.latest.manifest.run}")
-        if checkpoints.resumed:
-            report(f"going on after round {checkpoints.latest.manifest.round} of {plan.rounds}")
-        wait_for_sites(sites.online, plan.min_sites, report)
-        with superlink.run() as grid:
-            final, rounds = run_strategy(
-                plan, grid, checkpoints, lambda: wait_for_sites(sites.online, plan.min_sites, report), report
-            )
-        until = time.monotonic() + LEAVE_SECONDS
-        while sites.online() and time.monotonic() < until:
-            time.sleep(0.1)
-    return Served(final, rounds)
+        sites.online()  # a key must be known before its site can knock
+        checkpoints = Checkpoints(home.models, signing_key, plan.architecture, plan.rounds, plan.seed)
+        with superlink:
+            report(f"serving on {host}:{listener.getsockname()[1]}, run {checkpoints.latest.manifest.run}")
+            if checkpoints.resumed:
+                report(f"going on after round {checkpoints.latest.manifest.round} of {plan.rounds}")
+            wait_for_sites(sites.online, plan.min_sites, report)
+            with superlink.run() as grid:
+                rounds = run_strategy(
+                    plan, grid, checkpoints, lambda: wait_for_sites(sites.online, plan.min_sites, report), report
+                )
+            until = time.monotonic() + LEAVE_SECONDS
+            while sites.online() and time.monotonic() < until:
+                time.sleep(0.1)
+    return Served(checkpoints.latest.manifest, rounds)
 
 
 class _Sites:
@@ -50,16 +55,16 @@ class _Sites:
 
     def __init__(self, home: CoordinatorHome, superlink: SuperLink, report: Report) -> None:
         self._home, self._superlink, self._report = home, superlink, report
-        self._nodes: dict[str, int] = {}
+        self._nodes: dict[tuple[str, str], int] = {}
         self._seen: set[str] = set()
 
     def online(self) -> dict[int, str]:
         """Node id -> name of the enrolled sites that are connected."""
-        enrolled = {site.fingerprint: site for site in enrolled_sites(self._home)}
-        for fingerprint in self._nodes.keys() - enrolled.keys():
-            self._superlink.unregister(self._nodes.pop(fingerprint))
-        for fingerprint in enrolled.keys() - self._nodes.keys():
-            self._nodes[fingerprint] = self._superlink.register(enrolled[fingerprint].key, enrolled[fingerprint].name)
+        enrolled = {(site.fingerprint, site.name): site.key for site in enrolled_sites(self._home)}
+        for site in self._nodes.keys() - enrolled.keys():
+            self._superlink.unregister(self._nodes.pop(site))
+        for site in enrolled.keys() - self._nodes.keys():
+            self._nodes[site] = self._superlink.register(enrolled[site], site[1])
         online = self._superlink.online()
         for name in sorted(set(online.values()) - self._seen):
             self._report(f"{name} connected")

@@ -1,6 +1,7 @@
 """A coordinator's part of a home: its CA, server certificate, signing key, enrolled sites and global models."""
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +20,9 @@ from ecgfl_cli.site.keys import PRIVATE
 CA_YEARS, SERVER_YEARS = 10, 2
 DAYS_A_YEAR = 365
 CLOCK_SKEW = timedelta(hours=1)
+HOST_NAME = re.compile(
+    r"(?=.{1,253}$)([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)*[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+)
 
 
 @dataclass(frozen=True)
@@ -64,12 +68,15 @@ class CoordinatorHome:
         return self.root / "lock"
 
     def require(self) -> None:
-        """Raises `UsageError` when `ecgfl coordinator init` has not made it."""
+        """Raises `UsageError` when `ecgfl coordinator init` has not made it, `UnusableInput` when a file of it is gone."""
         if not self.federation.is_file():
             raise UsageError(
                 f"{self.root} is not the home of a coordinator: {self.federation.name} is missing",
                 "Run `ecgfl coordinator init --name HOSTNAME` first, or name the right folder with --home DIR",
             )
+        for path in (self.server_certificate, self.server_key, self.signing_key):
+            if not path.is_file():
+                raise UnusableInput(f"{path}: missing", "Restore it from your backup")
 
 
 def make_coordinator(home: CoordinatorHome, name: str) -> Federation:
@@ -79,12 +86,7 @@ def make_coordinator(home: CoordinatorHome, name: str) -> Federation:
     """
     if home.federation.is_file():
         raise UsageError(f"{home.root} holds a coordinator already", "Use it as it is, or choose another --home DIR")
-    try:
-        x509.DNSName(name)
-        labels = name.encode("ascii").decode().split(".")
-    except (ValueError, UnicodeError) as error:
-        raise UsageError(f"--name {name!r} is no host name", "Give the name under which sites reach this machine") from error
-    if not all(label and len(label) <= 63 and label.replace("-", "").isalnum() for label in labels):
+    if _address(name) is None and not HOST_NAME.fullmatch(name):
         raise UsageError(f"--name {name!r} is no host name", "Give the name under which sites reach this machine")
     home.sites.mkdir(parents=True, exist_ok=True)
     ca_key = ec.generate_private_key(ec.SECP384R1())
@@ -136,8 +138,10 @@ def _server_certificate(
     key: ec.EllipticCurvePrivateKey, name: str, ca: x509.Certificate, ca_key: ec.EllipticCurvePrivateKey
 ) -> x509.Certificate:
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:64])])
-    names = dict.fromkeys((name, "localhost"))
-    alternatives = [*(x509.DNSName(each) for each in names), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    own, loopback = _address(name), ipaddress.ip_address("127.0.0.1")
+    names = dict.fromkeys(("localhost",) if own else (name, "localhost"))
+    addresses = dict.fromkeys((own, loopback) if own else (loopback,))
+    alternatives = [*(x509.DNSName(each) for each in names), *(x509.IPAddress(each) for each in addresses)]
     return (
         _builder(subject, ca.subject, key.public_key(), SERVER_YEARS)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
@@ -146,6 +150,13 @@ def _server_certificate(
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
         .sign(ca_key, hashes.SHA384())
     )
+
+
+def _address(name: str) -> "ipaddress.IPv4Address | ipaddress.IPv6Address | None":
+    try:
+        return ipaddress.ip_address(name)
+    except ValueError:
+        return None
 
 
 def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, years: int) -> x509.CertificateBuilder:

@@ -36,7 +36,7 @@ def enrol(home: CoordinatorHome, public_key: Path, site: str) -> EnrolledSite:
 
     Raises `UsageError` when the name or the key is taken, `UnusableInput` when the file holds no such key.
     """
-    if not re.match(SITE_NAME, site):
+    if not re.fullmatch(SITE_NAME, site):
         raise UsageError(f"--site {site!r} is no usable name", "Use letters, digits, dots, dashes and underscores")
     key = load_public_key(public_key)
     new = EnrolledSite(site, key, fingerprint(public_key))
@@ -54,6 +54,6 @@ def enrol(home: CoordinatorHome, public_key: Path, site: str) -> EnrolledSite:
 def revoke(home: CoordinatorHome, site: str) -> None:
     """Raises `UsageError` when no such site is enrolled."""
     path = home.sites / f"{site}{SUFFIX}"
-    if not re.match(SITE_NAME, site) or not path.is_file():
+    if not re.fullmatch(SITE_NAME, site) or not path.is_file():
         raise UsageError(f"no site '{site}' is enrolled", "`ecgfl coordinator sites` shows those that are")
     path.unlink()

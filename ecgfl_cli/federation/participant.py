@@ -1,5 +1,6 @@
 """The installed client code: what a site does with the coordinator's requests. Nothing else ever touches its data."""
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -8,7 +9,7 @@ from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 from numpy.typing import NDArray
 
-from ecgfl_cli.errors import PolicyRefused
+from ecgfl_cli.errors import ModelRejected, PolicyRefused
 from ecgfl_cli.federation.federation_file import Federation
 from ecgfl_cli.federation.wire import (
     EvaluateReply,
@@ -67,27 +68,30 @@ class Participant:
 
     def _train(self, message: Message) -> Message:
         request, vector = read_request(message, TrainRequest)
-        manifest, network, dataset = self._open(request.model, vector)
+        manifest, network = self._open(request.model, vector)
         self._allow("local epochs", request.epochs, self._policy.max_local_epochs)
         self._allow("learning rate", request.learning_rate, self._policy.max_learning_rate)
         self._allow("batch size", request.batch_size, self._policy.max_batch_size)
+        dataset = self._dataset(architecture(manifest.architecture))
         if len(dataset.train) < self._policy.min_training_beats:
             raise PolicyRefused(
                 f"{len(dataset.train)} labelled beats to train on, the policy wants {self._policy.min_training_beats}",
                 "Ingest more labelled recordings, or lower policy.min_training_beats in site.toml",
             )
         plan = TrainingPlan(request.epochs, request.learning_rate, request.batch_size, request.seed, self._policy.cpu_threads)
-        loss = train(network, dataset.train, plan)
+        loss = _finite(train(network, dataset.train, plan), manifest)
         self._report(f"round {manifest.round + 1} of {manifest.rounds}: trained on {len(dataset.train)} beats, loss {loss:.4f}")
         reply = TrainReply(examples=len(dataset.train), pvcs=int(dataset.train.is_pvc.sum()), loss=loss)
         return Message(content=reply_content(reply, weights_record(pack(network))), reply_to=message)
 
     def _evaluate(self, message: Message) -> Message:
         request, vector = read_request(message, EvaluateRequest)
-        manifest, network, dataset = self._open(request.model, vector)
+        manifest, network = self._open(request.model, vector)
+        held_out = self._dataset(architecture(manifest.architecture)).held_out
+        measured = measure(network, held_out, manifest.threshold)
+        _finite(measured.loss, manifest)
         self._registry.add(request.model, network, self._server)
         self._audit.append("model-received", version=manifest.version, sha256=manifest.weights_sha256, round=manifest.round)
-        measured = measure(network, dataset.held_out, manifest.threshold)
         if manifest.is_final:
             self._promote(manifest)
         self.rounds += 1
@@ -103,7 +107,7 @@ class Participant:
         )
         return Message(content=reply_content(reply), reply_to=message)
 
-    def _open(self, signed: SignedManifest, vector: NDArray[np.float32]) -> "tuple[Manifest, nn.Module, Dataset]":
+    def _open(self, signed: SignedManifest, vector: NDArray[np.float32]) -> "tuple[Manifest, nn.Module]":
         """Everything that must hold before any data is touched: signature, policy, order, hash and shape of the weights."""
         manifest = signed.open(self._signing_key)
         if manifest.architecture not in self._policy.architectures:
@@ -120,7 +124,7 @@ class Participant:
             )
         network = network_of(manifest, vector)
         self.run = manifest.run
-        return manifest, network, self._dataset(architecture(manifest.architecture))
+        return manifest, network
 
     def _allow(self, what: str, asked: float, limit: float) -> None:
         if asked > limit:
@@ -140,3 +144,12 @@ class Participant:
         for version in self._registry.prune(self._keep):
             self._audit.append("model-pruned", version=version)
         self.final = manifest.version
+
+
+def _finite(loss: float, manifest: Manifest) -> float:
+    """Raises `ModelRejected` when the weights are numbers but useless ones."""
+    if not math.isfinite(loss):
+        raise ModelRejected(
+            f"model {manifest.version}: its loss on this site's beats is {loss}", "The run diverged; tell the coordinator"
+        )
+    return loss

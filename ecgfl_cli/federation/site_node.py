@@ -1,6 +1,7 @@
 """A site's part in the federation: one outgoing connection, no listening port, no code from the server."""
 
 import ipaddress
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +25,10 @@ IDLE_POLL_SECONDS = 2.0
 IDLE_AFTER_SECONDS = 60.0
 RUN_CHECK_SECONDS = 1.0
 LONGEST_PATIENCE_SECONDS = 30.0
+LINGER_SECONDS = 1.0
+"""After a refusal: what a site said that has left is not delivered."""
+
+HOST = re.compile(r"^([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])$")
 
 REFUSALS: dict[type[EcgflError], int] = {PolicyRefused: 9005, ModelRejected: 9007, ServerRefused: 9004}
 """What the coordinator is told of a refusal: a code and nothing else."""
@@ -54,7 +59,8 @@ class Participation:
 def check_address(server: str, insecure: bool) -> None:
     """Raises `UsageError` unless `server` is HOST:PORT, and a loopback address where TLS is to be left out."""
     host, separator, port = server.rpartition(":")
-    if not separator or not host or not port.isdigit() or not 0 < int(port) < 65536:
+    valid = separator and HOST.match(host) and port.isascii() and port.isdigit()
+    if not valid or not 0 < int(port) < 65536:
         raise UsageError(f"--server {server!r} is not HOST:PORT", "For instance --server ecg.example.org:8443")
     if insecure and not _is_loopback(host.strip("[]")):
         raise UsageError(
@@ -86,26 +92,28 @@ def participate(
     """
     require_training_data(home)
     key, audit = load_node_key(home), AuditLog(home.audit)
+    import torch  # noqa: F401  (takes seconds; now, while nobody waits for it)
+
     end = time.monotonic() + options.max_time
     latest = Participation(False, None, 0, None)
     audit.append("join", server=options.server, once=options.once)
-    patience = min(LONGEST_PATIENCE_SECONDS, options.max_wait)
-    with FleetConnection(options.server, options.ca, key, patience) as connection:
-        report(f"connected to {options.server}, waiting for a run")
-        while time.monotonic() < end:
-            node = _Node(connection, Participant(home, settings, federation, options.server, report), audit, report)
-            offered = node.wait(min(end, time.monotonic() + options.max_wait))
-            if not offered:
-                break
-            try:
-                latest = node.take_part(end)
-            except EcgflError as refusal:
+    try:
+        with FleetConnection(options.server, options.ca, key, min(LONGEST_PATIENCE_SECONDS, options.max_wait)) as connection:
+            report(f"connected to {options.server}, waiting for a run")
+            while time.monotonic() < end:
+                node = _Node(connection, Participant(home, settings, federation, options.server, report), audit, report)
+                if not node.wait(min(end, time.monotonic() + options.max_wait)):
+                    break
+                try:
+                    latest = node.take_part(end)
+                except EcgflError as refusal:
+                    if options.once:
+                        raise
+                    report(f"refused: {refusal}")
                 if options.once:
-                    raise
-                report(f"refused: {refusal}")
-            if options.once:
-                break
-    audit.append("leave", participated=latest.participated, rounds=latest.rounds)
+                    break
+    finally:
+        audit.append("leave", participated=latest.participated, rounds=latest.rounds)
     return latest
 
 
@@ -180,13 +188,15 @@ class _Node:
             self._connection.send(
                 self._connection.outgoing(Message(Error(code, "refused"), reply_to=message)), time.time() - began
             )
+            time.sleep(LINGER_SECONDS)
             raise
         outgoing = self._connection.outgoing(reply)
         metrics = {name: dict(record) for name, record in reply.content.metric_records.items()}
         self._audit.append(
             "send", kind=message.metadata.message_type, bytes=outgoing.size, sha256=outgoing.sha256, metrics=metrics
         )
-        self._connection.send(outgoing, time.time() - began)
+        if not self._connection.send(outgoing, time.time() - began):
+            self._report("the coordinator no longer waits for this reply")
 
 
 def _is_loopback(host: str) -> bool:

@@ -24,7 +24,7 @@ from ecgfl_cli.federation.wire import (
     request_content,
     weights_of,
 )
-from ecgfl_cli.models.manifest import Manifest, Metrics
+from ecgfl_cli.models.manifest import Metrics
 
 Quorum = Callable[[], dict[int, str]]
 """Waits for the sites of the next phase: node id -> site name."""
@@ -44,6 +44,7 @@ class CheckedRounds:
     def prepare(self, plan: RunPlan, checkpoints: Checkpoints, quorum: Quorum, report: Report) -> None:
         self._plan, self._checkpoints, self._quorum, self._report = plan, checkpoints, quorum, report
         self._names: dict[int, str] = {}
+        self._sent: list[Message] = []
         self.results: list[RoundResult] = []
 
     def configure_train(self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> Iterable[Message]:  # noqa: ARG002
@@ -61,7 +62,8 @@ class CheckedRounds:
 
     def aggregate_train(self, server_round: int, replies: Iterable[Message]) -> tuple[ArrayRecord | None, MetricRecord | None]:
         this_round, length = self._checkpoints.latest.manifest.round + 1, self._checkpoints.length
-        dropped: list[str] = []
+        replies = list(replies)
+        dropped = self._silent(replies)
         usable: list[tuple[Message, TrainReply]] = []
         for message in replies:
             try:
@@ -89,22 +91,27 @@ class CheckedRounds:
         return self._messages(EvaluateRequest(model=self._checkpoints.latest.signed), arrays, MessageType.EVALUATE)
 
     def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:  # noqa: ARG002
+        replies = list(replies)
         usable: list[EvaluateReply] = []
         result = self.results[-1]
+        dropped = self._silent(replies)
         for message in replies:
             try:
                 _refuse_errors(message)
                 usable.append(read_reply(message, EvaluateReply))
             except ValueError as error:
-                result.dropped.append(f"{self._name(message)}: {error}")
-                self._report(f"reply dropped: {result.dropped[-1]}")
+                dropped.append(f"{self._name(message)}: {error}")
+        for line in dropped:
+            self._report(f"reply dropped: {line}")
+        result.dropped += dropped
         result.metrics = _gross(usable)
         self._report(f"round {result.round} of {self._plan.rounds}: model {result.version}, {_in_words(result)}")
         return None
 
     def _messages(self, request: TrainRequest | EvaluateRequest, arrays: ArrayRecord, kind: str) -> list[Message]:
         content = request_content(request, arrays)
-        return [Message(content=content, dst_node_id=node, message_type=kind) for node in self._names]
+        self._sent = [Message(content=content, dst_node_id=node, message_type=kind) for node in self._names]
+        return self._sent
 
     def _check_train(self, message: Message, length: int) -> TrainReply:
         _refuse_errors(message)
@@ -117,7 +124,13 @@ class CheckedRounds:
         return reply
 
     def _name(self, message: Message) -> str:
-        return self._names.get(message.metadata.src_node_id, f"node {message.metadata.src_node_id}")
+        """The site that a reply is from; Flower itself answers for a node that has gone."""
+        asked = {sent.metadata.message_id: sent.metadata.dst_node_id for sent in self._sent}
+        return self._names.get(asked.get(message.metadata.reply_to_message_id, message.metadata.src_node_id), "an unknown node")
+
+    def _silent(self, replies: list[Message]) -> list[str]:
+        """A line for each site that was asked and did not answer."""
+        return [f"{name}: no answer" for name in sorted(set(self._names.values()) - {self._name(reply) for reply in replies})]
 
     def _last_metrics(self) -> Metrics | None:
         return self.results[-1].metrics if self.results else None
@@ -130,12 +143,14 @@ class CheckedFedAvg(CheckedRounds, FedAvg):
 STRATEGIES: dict[str, type[CheckedFedAvg]] = {"fedavg": CheckedFedAvg}
 
 
-def run_strategy(
-    plan: RunPlan, grid: RunGrid, checkpoints: Checkpoints, quorum: Quorum, report: Report
-) -> tuple[Manifest, list[RoundResult]]:
-    """Run the rounds that are still to do. Raises `UsageError` for an unknown strategy, `RoundFailed`."""
-    if plan.strategy not in STRATEGIES:
-        raise UsageError(f"no strategy '{plan.strategy}'", f"Choose one of: {', '.join(sorted(STRATEGIES))}")
+def check_strategy(name: str) -> None:
+    """Raises `UsageError` when there is no strategy of that name."""
+    if name not in STRATEGIES:
+        raise UsageError(f"no strategy '{name}'", f"Choose one of: {', '.join(sorted(STRATEGIES))}")
+
+
+def run_strategy(plan: RunPlan, grid: RunGrid, checkpoints: Checkpoints, quorum: Quorum, report: Report) -> list[RoundResult]:
+    """Run the rounds that are still to do. Raises `RoundFailed` when one has too few usable replies."""
     strategy = STRATEGIES[plan.strategy](
         fraction_train=1.0,
         fraction_evaluate=1.0,
@@ -147,7 +162,7 @@ def run_strategy(
     strategy.prepare(plan, checkpoints, quorum, report)
     to_do = plan.rounds - checkpoints.latest.manifest.round
     strategy.start(grid, checkpoints.arrays(), num_rounds=to_do, timeout=plan.phase_timeout)
-    return checkpoints.latest.manifest, strategy.results
+    return strategy.results
 
 
 def wait_for_sites(online: Callable[[], dict[int, str]], least: int, report: Report, poll: float = 0.2) -> dict[int, str]:

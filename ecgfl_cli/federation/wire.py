@@ -5,10 +5,12 @@ FLAT of the array record ARRAYS. A reply carries the numbers of `TrainReply` or 
 training the weights in the same place.
 """
 
+from io import BytesIO
 from typing import Annotated, TypeVar
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+from numpy.lib import format as npy
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -17,6 +19,7 @@ from ecgfl_cli.models.manifest import SignedManifest
 
 ARRAYS, FLAT, CONFIG, METRICS, REQUEST = "arrays", "flat", "config", "metrics", "ecgfl-request"
 EXAMPLES = "num-examples"
+STYPE, NPY_VERSION = "numpy.ndarray", (1, 0)
 LARGEST_REQUEST = 128 * 1024
 MOST_EXAMPLES = 1_000_000_000
 
@@ -118,10 +121,18 @@ def weights_of(message: Message) -> NDArray[np.float32]:
     records = message.content.array_records
     if set(records) != {ARRAYS} or set(records[ARRAYS]) != {FLAT}:
         raise ValueError(f"expected one array {ARRAYS}/{FLAT}, got {[(name, list(record)) for name, record in records.items()]}")
-    vector = records[ARRAYS][FLAT].numpy()
-    if vector.dtype != np.float32 or vector.ndim != 1:
-        raise ValueError(f"expected a flat float32 vector, got {vector.dtype} of shape {vector.shape}")
-    return vector
+    array = records[ARRAYS][FLAT]
+    if array.stype != STYPE:
+        raise ValueError(f"array of kind {array.stype!r}")
+    # Not numpy.load: a header of a few bytes can ask it for any amount of memory, or for an archive.
+    data = BytesIO(array.data)
+    if npy.read_magic(data) != NPY_VERSION:
+        raise ValueError("array of another version")
+    shape, _, dtype = npy.read_array_header_1_0(data)
+    size = len(array.data) - data.tell()
+    if dtype != np.dtype("<f4") or shape != (size // dtype.itemsize,) or size % dtype.itemsize:
+        raise ValueError(f"expected a flat float32 vector, got {dtype} of shape {shape} in {size} bytes")
+    return np.frombuffer(array.data, dtype=dtype, offset=data.tell()).astype(np.float32)
 
 
 def _broken(detail: str) -> ServerRefused:

@@ -5,6 +5,7 @@ import hmac
 import secrets
 from pathlib import Path
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -41,7 +42,7 @@ def load_node_key(home: Home) -> ec.EllipticCurvePrivateKey:
     """Raises `UnusableInput` when the key is missing or broken."""
     try:
         key = serialization.load_ssh_private_key(home.node_key.read_bytes(), None)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, UnsupportedAlgorithm) as error:
         raise UnusableInput(
             f"{home.node_key}: not a usable private key: {error}",
             "Restore keys/ from your backup, or remove it, run `ecgfl init` again and have the new key enrolled",
@@ -55,7 +56,7 @@ def load_public_key(path: Path) -> ec.EllipticCurvePublicKey:
     """A site's public key file. Raises `UnusableInput` when it is none or of another kind than ECDSA P-384."""
     try:
         key = serialization.load_ssh_public_key(path.read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, UnsupportedAlgorithm) as error:
         raise UnusableInput(f"{path}: not a public key: {error}", "Give the file keys/node.pub of the site's home") from error
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP384R1):
         raise UnusableInput(f"{path}: not an ECDSA P-384 key", "Give the file keys/node.pub of the site's home")

@@ -22,6 +22,7 @@ from flwr.supercore.inflatable.inflatable_protobuf_utils import (
     make_push_object_fn_protobuf,
 )
 from flwr.supercore.inflatable.inflatable_utils import (
+    ObjectPushError,
     pull_and_inflate_object_from_tree,
     push_object_contents_from_iterable,
 )
@@ -40,6 +41,9 @@ quieten()
 RETRIED_STATUS = (502, 503, 504)
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.5, 10.0
 HEARTBEAT_PERIOD_SECONDS = HEARTBEAT_SECONDS * 0.6
+FIRST_LOOK_SECONDS = 0.05
+"""Until a message's parts are looked for again; Flower's own second is the longer part of a round."""
+
 ACTIVATION_FAILED = 2004
 VERSION_INCOMPATIBLE = 1001
 
@@ -124,6 +128,8 @@ class FleetConnection:
     def __enter__(self) -> "FleetConnection":
         request = fleet_pb2.ActivateNodeRequest(public_key=self._public_key, heartbeat_interval=HEARTBEAT_SECONDS)
         self._node = node_pb2.Node(node_id=self._call(self._client.ActivateNode, request).node_id)
+        if not self._node.node_id:
+            raise self._no_coordinator("it gave this site no node id")
         self._heartbeat.start()
         return self
 
@@ -159,6 +165,7 @@ class FleetConnection:
             make_pull_object_fn_protobuf(self._retrying(self._client.PullObject), self._node, run_id),
             make_confirm_message_received_fn_protobuf(self._retrying(self._client.ConfirmMessageReceived), self._node, run_id),
             return_type=Message,
+            initial_backoff=FIRST_LOOK_SECONDS,
         )
         message.metadata.__dict__["_message_id"] = tree.object_id
         return message
@@ -171,8 +178,8 @@ class FleetConnection:
             head = remove_content_from_message(reply) if reply.has_content() else reply
             return Outgoing(message_to_proto(head), get_object_tree(reply), objects)
 
-    def send(self, outgoing: "Outgoing", seconds: float) -> None:
-        """Send a reply that took `seconds` to make."""
+    def send(self, outgoing: "Outgoing", seconds: float) -> bool:
+        """Send a reply that took `seconds` to make. False when the coordinator no longer waits for it."""
         request = fleet_pb2.PushMessagesRequest(
             node=self._node,
             messages_list=[outgoing.head],
@@ -182,7 +189,11 @@ class FleetConnection:
         response = self._call(self._client.PushMessages, request)
         run_id = outgoing.head.metadata.run_id
         push = make_push_object_fn_protobuf(self._retrying(self._client.PushObject), self._node, run_id, response.session_id)
-        push_object_contents_from_iterable(((name, outgoing.objects[name]) for name in response.objects_to_push), push)
+        try:
+            push_object_contents_from_iterable(((name, outgoing.objects[name]) for name in response.objects_to_push), push)
+        except ObjectPushError:
+            return False
+        return True
 
     def _beat(self) -> None:
         request = heartbeat_pb2.SendNodeHeartbeatRequest(node=self._node, heartbeat_interval=HEARTBEAT_SECONDS)
@@ -212,6 +223,8 @@ class FleetConnection:
                         "Use the coordinator's own host name and federation.json (or --ca FILE), and check this machine's clock",
                     ) from error
                 reason = str(error) or type(error).__name__
+            except ValueError as error:
+                raise self._no_coordinator("its answer is not Flower's") from error
             if time.monotonic() + pause > deadline:
                 raise ServerUnreachable(
                     f"{self._server}: not reached within {self._patience:.0f} s: {reason}",
@@ -239,7 +252,9 @@ class FleetConnection:
             return ServerRefused(
                 f"{self._server}: it runs another Flower version", "Install the same ecgfl version on both sides"
             )
+        return self._no_coordinator(f"it answered HTTP {response.status_code}" + (f", code {code}" if code else ""))
+
+    def _no_coordinator(self, problem: str) -> ServerRefused:
         return ServerRefused(
-            f"{self._server}: it answered HTTP {response.status_code}" + (f", code {code}" if code else ""),
-            "Check that HOST:PORT is an ecgfl coordinator and not a proxy's or another server's",
+            f"{self._server}: {problem}", "Check that HOST:PORT is an ecgfl coordinator and not a proxy's or another server's"
         )

@@ -18,10 +18,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from flwr.app import Message
 from flwr.common.constant import NOOP_ACCOUNT_NAME, NOOP_FLWR_AID, SubStatus
 from flwr.proto import message_pb2, runtime_pb2, task_pb2
-from flwr.server.superlink.linkstate import LinkState
+from flwr.server.superlink.linkstate import InMemoryLinkState
 from flwr.supercore.constant import FLWR_IN_MEMORY_DB_NAME, NOOP_FEDERATION_ID, TaskType
 from flwr.supercore.heartbeat import HeartbeatSender
+from flwr.supercore.inflatable.inflatable_object import iterate_object_tree
+from flwr.supercore.object_store import NoObjectInStoreError
 from flwr.supercore.primitives.asymmetric import public_key_to_bytes
+from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 from flwr.superlink.cli.flower_superlink import SuperLinkLifespan
 from flwr.superlink.config_loader import SuperLinkLifespanConfig, load_control_authn_plugin
@@ -102,7 +105,7 @@ class SuperLink:
             runtime_dependency_install=False,
         )
         app = create_app(config, SuperLinkLifespan)
-        self._state: LinkState = app.state.linkstate_factory.state()
+        self._state: InMemoryLinkState = app.state.linkstate_factory.state()
         self._listener = listener
         self._server = uvicorn.Server(
             uvicorn.Config(
@@ -137,7 +140,14 @@ class SuperLink:
         )
 
     def unregister(self, node_id: int) -> None:
-        self._state.delete_node(NOOP_FLWR_AID, node_id)
+        """Shut a node out at once; its key may be registered again."""
+        state = self._state
+        with state.lock:
+            # Flower keeps the key of a deleted node for ever, and stumbles over one that was never online.
+            node = state.nodes[node_id]
+            node.online_until = node.online_until or 0.0
+            state.delete_node(NOOP_FLWR_AID, node_id)
+            state.node_public_key_to_node_id.pop(node.public_key, None)
 
     def online(self) -> dict[int, str]:
         """Node id -> site name of the nodes whose heartbeat is in time."""
@@ -166,8 +176,30 @@ class SuperLink:
 class _Runtime:
     """Flower's Runtime API called in memory; the methods that `HttpGrid` uses, under its names."""
 
-    def __init__(self, state: LinkState, task: task_pb2.Task) -> None:
+    def __init__(self, state: InMemoryLinkState, task: task_pb2.Task) -> None:
         self._state, self._task = state, task
+
+    def run(self, run_id: int) -> Run:
+        return self._state.get_run_info(run_ids=[run_id])[0]
+
+    def uploading(self, message_ids: set[str]) -> dict[str, bool]:
+        """The messages whose reply has begun to arrive but is not all there, and whether the node that sends it is online."""
+        state = self._state
+        unfinished: dict[str, bool] = {}
+        with state.lock:
+            for message_id in message_ids:
+                reply = state.message_res_store.get(state.message_ins_id_to_message_res_id.get(message_id, ""))
+                if reply is not None and not self._is_complete(reply.metadata.message_id):
+                    node = state.nodes[reply.metadata.src_node_id]
+                    unfinished[message_id] = (node.online_until or 0.0) > time.time()
+        return unfinished
+
+    def _is_complete(self, message_id: str) -> bool:
+        store = self._state.object_store
+        try:
+            return all(store.get(part.object_id) for part in iterate_object_tree(store.get_object_tree(message_id)))
+        except NoObjectInStoreError:
+            return True  # given up by Flower, which answers for it with an error
 
     def GetNodes(self, request: runtime_pb2.GetNodesRequest) -> runtime_pb2.GetNodesResponse:  # noqa: N802
         return runtime_handlers.get_nodes(request, self._state, self._task)
@@ -196,8 +228,9 @@ class RunGrid(HttpGrid):
     def __init__(self, runtime: _Runtime, run_id: int) -> None:
         super().__init__(token="in-memory")
         self._client: Any = runtime
+        self._runtime = runtime
         self.run_id = run_id
-        self.set_run(runtime._state.get_run_info(run_ids=[run_id])[0])
+        self.set_run(runtime.run(run_id))
 
     def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Message]:
         """Send, and collect the replies until all are there or `timeout` seconds have passed."""
@@ -205,9 +238,12 @@ class RunGrid(HttpGrid):
         deadline = None if timeout is None else time.monotonic() + timeout
         replies: list[Message] = []
         while waiting and (deadline is None or time.monotonic() < deadline):
-            arrived = list(self.pull_messages(waiting))
+            uploading = self._runtime.uploading(waiting)
+            # Pulling a reply whose parts are still on their way would hold up all others until Flower gives up on it.
+            arrived = list(self.pull_messages(waiting - uploading.keys()))
             replies += arrived
             waiting -= {message.metadata.reply_to_message_id for message in arrived}
+            waiting -= {message_id for message_id, is_online in uploading.items() if not is_online}
             if waiting and not arrived:
                 time.sleep(REPLY_POLL_SECONDS)
         return replies

@@ -42,7 +42,7 @@ def serve(home: CoordinatorHome, plan: RunPlan, host: str, port: int, report: Re
             wait_for_sites(sites.online, plan.min_sites, report)
             with superlink.run() as grid:
                 rounds = run_strategy(
-                    plan, grid, checkpoints, lambda: wait_for_sites(sites.online, plan.min_sites, report), report
+                    plan, grid, checkpoints, lambda without: wait_for_sites(sites.online, plan.min_sites, report, without), report
                 )
             until = time.monotonic() + LEAVE_SECONDS
             while sites.online() and time.monotonic() < until:

@@ -14,6 +14,7 @@ from ecgfl_cli.errors import EcgflError, ModelRejected, PolicyRefused, ServerRef
 from ecgfl_cli.federation.federation_file import Federation
 from ecgfl_cli.federation.flower.fleet import FleetConnection, Incoming, RunOver
 from ecgfl_cli.federation.participant import Participant
+from ecgfl_cli.federation.wire import FAILED, MODEL_UNACCEPTABLE, POLICY_FORBIDS, SCHEMA_BROKEN
 from ecgfl_cli.site.audit import AuditLog
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.keys import load_node_key
@@ -30,9 +31,11 @@ LINGER_SECONDS = 1.0
 
 HOST = re.compile(r"^([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])$")
 
-REFUSALS: dict[type[EcgflError], int] = {PolicyRefused: 9005, ModelRejected: 9007, ServerRefused: 9004}
-"""What the coordinator is told of a refusal: a code and nothing else."""
-FAILED = 9001
+CODES: dict[type[EcgflError], int] = {
+    PolicyRefused: POLICY_FORBIDS,
+    ModelRejected: MODEL_UNACCEPTABLE,
+    ServerRefused: SCHEMA_BROKEN,
+}
 
 
 @dataclass(frozen=True)
@@ -183,7 +186,7 @@ class _Node:
             context = Context(run_id=run_id, node_id=self._connection.node_id, node_config={}, state=RecordDict(), run_config={})
             reply = self._app(message=message, context=context)
         except Exception as error:
-            code = next((code for kind, code in REFUSALS.items() if isinstance(error, kind)), FAILED)
+            code = next((code for kind, code in CODES.items() if isinstance(error, kind)), FAILED)
             self._audit.append("refused", code=code, reason=str(error))
             self._connection.send(
                 self._connection.outgoing(Message(Error(code, "refused"), reply_to=message)), time.time() - began

@@ -16,6 +16,7 @@ from ecgfl_cli.federation.run_plan import Report, RoundResult, RunPlan
 from ecgfl_cli.federation.wire import (
     ARRAYS,
     FLAT,
+    REFUSALS,
     EvaluateReply,
     EvaluateRequest,
     TrainReply,
@@ -26,8 +27,8 @@ from ecgfl_cli.federation.wire import (
 )
 from ecgfl_cli.models.manifest import Metrics
 
-Quorum = Callable[[], dict[int, str]]
-"""Waits for the sites of the next phase: node id -> site name."""
+Quorum = Callable[[set[int]], dict[int, str]]
+"""Waits for the sites of the next phase, without these: node id -> site name."""
 
 
 class RoundFailed(ServerError):
@@ -45,10 +46,11 @@ class CheckedRounds:
         self._plan, self._checkpoints, self._quorum, self._report = plan, checkpoints, quorum, report
         self._names: dict[int, str] = {}
         self._sent: list[Message] = []
+        self._refused: set[int] = set()
         self.results: list[RoundResult] = []
 
     def configure_train(self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> Iterable[Message]:  # noqa: ARG002
-        self._names = self._quorum()
+        self._names = self._quorum(self._refused)
         this_round = self._checkpoints.latest.manifest.round + 1
         self._report(f"round {this_round} of {self._plan.rounds}: training at {', '.join(sorted(self._names.values()))}")
         request = TrainRequest(
@@ -87,7 +89,7 @@ class CheckedRounds:
         return self._checkpoints.arrays(), metrics
 
     def configure_evaluate(self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> Iterable[Message]:  # noqa: ARG002
-        self._names = self._quorum()
+        self._names = self._quorum(self._refused)
         return self._messages(EvaluateRequest(model=self._checkpoints.latest.signed), arrays, MessageType.EVALUATE)
 
     def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:  # noqa: ARG002
@@ -97,7 +99,7 @@ class CheckedRounds:
         dropped = self._silent(replies)
         for message in replies:
             try:
-                _refuse_errors(message)
+                self._refuse_errors(message)
                 usable.append(read_reply(message, EvaluateReply))
             except ValueError as error:
                 dropped.append(f"{self._name(message)}: {error}")
@@ -114,7 +116,7 @@ class CheckedRounds:
         return self._sent
 
     def _check_train(self, message: Message, length: int) -> TrainReply:
-        _refuse_errors(message)
+        self._refuse_errors(message)
         reply = read_reply(message, TrainReply)
         vector: NDArray[np.float32] = weights_of(message)
         if vector.size != length:
@@ -123,10 +125,20 @@ class CheckedRounds:
             raise ValueError("weights that are not finite")
         return reply
 
-    def _name(self, message: Message) -> str:
-        """The site that a reply is from; Flower itself answers for a node that has gone."""
+    def _refuse_errors(self, message: Message) -> None:
+        """A site that refused is not asked again in this run: nothing it refuses will change."""
+        if message.has_error():
+            if message.error.code in REFUSALS:
+                self._refused.add(self._node(message))
+            raise ValueError(f"refused or failed there, code {message.error.code}")
+
+    def _node(self, message: Message) -> int:
+        """The node that a reply is from; Flower itself answers for one that has gone."""
         asked = {sent.metadata.message_id: sent.metadata.dst_node_id for sent in self._sent}
-        return self._names.get(asked.get(message.metadata.reply_to_message_id, message.metadata.src_node_id), "an unknown node")
+        return asked.get(message.metadata.reply_to_message_id, message.metadata.src_node_id)
+
+    def _name(self, message: Message) -> str:
+        return self._names.get(self._node(message), "an unknown node")
 
     def _silent(self, replies: list[Message]) -> list[str]:
         """A line for each site that was asked and did not answer."""
@@ -165,20 +177,17 @@ def run_strategy(plan: RunPlan, grid: RunGrid, checkpoints: Checkpoints, quorum:
     return strategy.results
 
 
-def wait_for_sites(online: Callable[[], dict[int, str]], least: int, report: Report, poll: float = 0.2) -> dict[int, str]:
-    """Wait until at least `least` sites are connected; says so whenever their number changes."""
+def wait_for_sites(
+    online: Callable[[], dict[int, str]], least: int, report: Report, without: set[int] | None = None, poll: float = 0.2
+) -> dict[int, str]:
+    """Wait until at least `least` sites are connected, `without` not counted; says so whenever their number changes."""
     said: int | None = None
-    while len(sites := online()) < least:
+    while len(sites := {node: name for node, name in online().items() if node not in (without or ())}) < least:
         if len(sites) != said:
             said = len(sites)
             report(f"waiting for sites: {said} of at least {least} connected")
         time.sleep(poll)
     return sites
-
-
-def _refuse_errors(message: Message) -> None:
-    if message.has_error():
-        raise ValueError(f"refused or failed there, code {message.error.code}")
 
 
 def _gross(replies: list[EvaluateReply]) -> Metrics | None:

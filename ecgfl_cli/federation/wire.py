@@ -20,6 +20,10 @@ from ecgfl_cli.models.manifest import SignedManifest
 ARRAYS, FLAT, CONFIG, METRICS, REQUEST = "arrays", "flat", "config", "metrics", "ecgfl-request"
 EXAMPLES = "num-examples"
 STYPE, NPY_VERSION = "numpy.ndarray", (1, 0)
+SCHEMA_BROKEN, POLICY_FORBIDS, MODEL_UNACCEPTABLE, FAILED = 9004, 9005, 9007, 9001
+"""All that a coordinator is told of a refusal or a failure at a site."""
+
+REFUSALS = (SCHEMA_BROKEN, POLICY_FORBIDS, MODEL_UNACCEPTABLE)
 LARGEST_REQUEST = 128 * 1024
 MOST_EXAMPLES = 1_000_000_000
 

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -41,10 +41,17 @@ class Console:
         print(f"ecgfl: {line}", file=sys.stderr, flush=True)
 
     def table(
-        self, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], footer: Sequence[object] | None = None
+        self,
+        title: str,
+        columns: Sequence[str],
+        rows: Iterable[Sequence[object]],
+        footer: Sequence[object] | None = None,
+        empty: str | None = None,
     ) -> None:
-        """A table on stdout; nothing with --json or without rows. A column whose name ends in a space holds text."""
+        """A table on stdout; nothing with --json. A column whose name ends in a space holds text. empty : said without rows."""
         shown = [[_cell(value) for value in row] for row in rows]
+        if not shown and empty is not None:
+            self.text(empty)
         if self.json or not shown:
             return
         from rich.table import Table
@@ -52,7 +59,10 @@ class Console:
         table = Table(title=title, title_justify="left", show_footer=footer is not None)
         for place, column in enumerate(columns):
             bottom = "" if footer is None else _cell(footer[place])
-            table.add_column(column.strip(), bottom, justify="left" if column.endswith(" ") else "right", overflow="fold")
+            is_text = column.endswith(" ")
+            table.add_column(
+                column.strip(), bottom, justify="left" if is_text else "right", overflow="fold", no_wrap=place == 0 or not is_text
+            )
         for row in shown:
             table.add_row(*row)
         self._rich(sys.stdout).print(table)
@@ -67,10 +77,11 @@ class Console:
         if self.json:
             self._object("error" if code else "ok", {"code": int(code), **fields})
 
-    def track(self, items: Iterable[Item], total: int, what: str) -> Iterable[Item]:
-        """Pass items on with a progress bar on stderr, where that is a terminal."""
+    def track(self, items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
+        """Pass items on, one by one, with a progress bar on stderr where that is a terminal."""
         if self.quiet or self.json or not sys.stderr.isatty():
-            return items
+            yield from items
+            return
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         progress = Progress(
@@ -82,7 +93,7 @@ class Console:
             transient=True,
         )
         with progress:
-            return list(progress.track(items, total=total))
+            yield from progress.track(items, total=total)
 
     def error(self, error: EcgflError) -> None:
         """One line on stderr; with --json also the object on stdout."""

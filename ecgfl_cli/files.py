@@ -33,6 +33,12 @@ def atomic_write_bytes(path: Path, data: bytes, mode: int | None = None) -> None
     _sync_folder(path.parent)
 
 
+def sync_file(path: Path) -> None:
+    """Wait until a file that somebody else wrote is on the disk."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
 def _sync_folder(folder: Path) -> None:
     # The rename itself must survive a power cut. Windows cannot open a folder, and some network drives cannot sync one.
     if os.name == "nt":

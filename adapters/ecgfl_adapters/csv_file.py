@@ -16,9 +16,10 @@ from ecgfl_adapters.leads import choose_leads, is_other, unique_names
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import Lead, Recording, Source
 from ecgfl_adapters.timeline import spread
-from ecgfl_adapters.units import factor_to_mv, parse_units
+from ecgfl_adapters.units import factor_to_mv, is_adc, parse_units
 
 ANNOTATIONS_SUFFIX = "annotations.txt"
+PREDICTIONS_SUFFIX = ".ecgfl.csv"
 _SUFFIXES = {".csv", ".tsv", ".txt"}
 _RATE_KEY = re.compile(r"(?:sampling|sample)[ _]?(?:rate|freq)|fs\b|fs_hz")
 
@@ -70,8 +71,8 @@ class CsvAdapter:
 
 
 def is_label_file(path: Path) -> bool:
-    """Whether the name says that the file holds beat labels and no signal."""
-    return path.name.lower().endswith((LABELS_SUFFIX, ANNOTATIONS_SUFFIX))
+    """Whether the name says that the file holds beat labels, ecgfl's own among them, and no signal."""
+    return path.name.lower().endswith((LABELS_SUFFIX, ANNOTATIONS_SUFFIX, PREDICTIONS_SUFFIX))
 
 
 def _starts_with_numbers(path: Path) -> bool:
@@ -153,7 +154,7 @@ def _millivolts(
     path: Path, values: NDArray[np.float64], name: str, unit: str | None, options: ReadOptions
 ) -> NDArray[np.float64]:
     factor = factor_to_mv(unit) if unit is not None else None
-    if factor is not None:
+    if factor is not None and (options.units is None or is_adc(options.units)):
         return values * factor
     if options.units is None:
         raise UnitUnknown(

@@ -83,13 +83,13 @@ def _scale(path: Path, channel: Channel, options: ReadOptions) -> Scale:
     """Millivolts are `(digital - baseline) * factor`."""
     given = None if options.units is None else parse_units(path, options.units)
     factor = factor_to_mv(channel.dimension)
+    if given is not None and not is_adc(options.units):
+        factor = given.factor
     if factor is None:
         if given is None:
             stated = repr(channel.dimension) if channel.dimension else "blank"
             raise UnitUnknown(path, f"physical dimension of channel {channel.label!r} is {stated}", f"Give --units: {ACCEPTED}")
-        if is_adc(options.units):
-            return Scale(given.factor, given.baseline or 0.0)
-        factor = given.factor
+        return Scale(given.factor, given.baseline or 0.0)
     return Scale(factor * channel.gain, channel.digital_max - channel.physical_max / channel.gain)
 
 

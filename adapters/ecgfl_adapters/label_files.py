@@ -55,22 +55,20 @@ def _read_wfdb(path: Path, raw: bytes, fs: float, clock_fs: float) -> list[BeatL
         return []
     _refuse_remote_name(path)
     try:
-        found = wfdb.rdann(str(path.resolve().with_suffix("")), path.suffix[1:], return_label_elements=["symbol", "label_store"])
+        found = wfdb.rdann(str(path.resolve().with_suffix("")), path.suffix[1:], return_label_elements=["symbol"])
         stated = float(found.fs) if found.fs else clock_fs
         samples = [int(sample) for sample in found.sample]
         symbols = list(found.symbol)
-        codes = list(found.label_store)
     except LIBRARY_ERRORS as error:
         raise LabelsUnreadable(
             path, f"not a WFDB annotation file ({error})", "Copy the file again, or leave labels out with --labels none"
         ) from error
-    # WFDB prints annotation codes without a symbol as [code].
-    names = [symbol if isinstance(symbol, str) else f"[{code}]" for symbol, code in zip(symbols, codes, strict=True)]
     if samples and min(samples) < 0:
         raise LabelsUnreadable(path, f"annotation at sample {min(samples)}", "Export the annotations again")
     if stated != fs:
         samples = [round(sample * fs / stated) for sample in samples]
-    return [BeatLabel(sample, name) for sample, name in zip(samples, names, strict=True)]
+    # A code without a symbol says nothing about a beat, and could not be written again.
+    return [BeatLabel(sample, symbol) for sample, symbol in zip(samples, symbols, strict=True) if isinstance(symbol, str)]
 
 
 def _refuse_remote_name(path: Path) -> None:

@@ -13,8 +13,8 @@ class ReadOptions:
 
     leads : names of the leads to keep, in this order; empty keeps every ECG lead of the file.
     fs : sampling rate in hertz, for files that do not state one.
-    units : unit of the samples ("mV", "uV", "V", "nV" or "adc:GAIN[:BASELINE]" with GAIN in ADC units per millivolt),
-        for files that do not state one.
+    units : unit of the samples: "mV", "uV", "V" or "nV", which wins over what the file states; or "adc:GAIN[:BASELINE]" with
+        GAIN in ADC units per millivolt, for files that state none.
     labels : None takes the labels found with the file if there are any; "none" takes no labels; otherwise the path of a
         label file or the suffix of a WFDB annotator ("atr"), whose absence is then an error.
     assume_wfdb_gain : read an uncalibrated WFDB signal (gain 0) with WFDB's default gain instead of refusing it; for uses

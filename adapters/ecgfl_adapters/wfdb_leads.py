@@ -66,8 +66,8 @@ def _scale(header: Header, signal: SignalSpec, options: ReadOptions) -> Scale:
             )
         return given
     factor = factor_to_mv(signal.units or "mV")
-    if factor is None:
-        if given is None or is_adc(options.units):
-            raise UnitUnknown(header.path, f"signal {signal.name!r} is in {signal.units!r}", f"Give --units: {ACCEPTED}")
+    if given is not None and not is_adc(options.units):
         factor = given.factor
+    if factor is None:
+        raise UnitUnknown(header.path, f"signal {signal.name!r} is in {signal.units!r}", f"Give --units: {ACCEPTED}")
     return Scale(factor / signal.gain)

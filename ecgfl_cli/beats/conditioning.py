@@ -12,6 +12,9 @@ BAND_HZ = (0.5, 40.0)
 SHORTEST_SECONDS = 1.0
 """A piece between two gaps that is shorter holds no beat with its neighbours and stays a gap."""
 
+LARGEST_DRIFT = 0.5
+"""Samples by which the end of a piece may be out of step after resampling."""
+
 FILTER_SAMPLES = 20
 """What the zero-phase filter needs to settle at either end."""
 
@@ -40,9 +43,21 @@ def condition(samples: NDArray[np.float32], fs: float, target_fs: float) -> NDAr
             continue
         signal = samples[piece].astype(np.float32)
         signal -= np.median(signal)
-        if ratio != 1:
-            signal = resample_poly(signal, ratio.numerator, ratio.denominator, padtype="line").astype(np.float32)
         start = round(piece.start * target_fs / fs)
-        signal = sosfiltfilt(band, signal).astype(np.float32)[: conditioned.size - start]
+        length = min(round(signal.size * target_fs / fs), conditioned.size - start)
+        if abs(float(ratio) * fs / target_fs - 1) * length > LARGEST_DRIFT:
+            # No small fraction keeps an odd rate in step over a long recording.
+            signal = np.interp(np.arange(length) * (fs / target_fs), np.arange(signal.size), _band_passed(signal, fs)).astype(
+                np.float32
+            )
+        elif ratio != 1:
+            signal = resample_poly(signal, ratio.numerator, ratio.denominator, padtype="line")
+        signal = sosfiltfilt(band, signal).astype(np.float32)[:length]
         conditioned[start : start + signal.size] = signal
     return conditioned
+
+
+def _band_passed(signal: NDArray[np.float32], fs: float) -> NDArray[np.float64]:
+    """At the recording's own rate, so that reading between its samples along straight lines does little harm."""
+    band = butter(2, (BAND_HZ[0], min(BAND_HZ[1], 0.45 * fs)), btype="bandpass", fs=fs, output="sos")
+    return np.asarray(sosfiltfilt(band, signal))

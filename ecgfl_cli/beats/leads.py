@@ -10,7 +10,7 @@ LEAD_II = ("MLII", "ML2", "II", "LEAD II", "ECG II", "DII", "EKG II")
 
 
 def choose_lead(recording: Recording, name: str | None = None) -> Lead:
-    """The lead called `name`, or without a name the rhythm lead II where there is one, else the first that holds a signal.
+    """The lead called `name`, or without a name the rhythm lead II, else the first, of those that hold a signal.
 
     Raises `UnusableInput` when there is no lead of that name.
     """
@@ -22,10 +22,10 @@ def choose_lead(recording: Recording, name: str | None = None) -> Lead:
                 f"Name one of its leads with --lead: {', '.join(lead.name for lead in recording.leads)}",
             )
         return by_name[name.upper()]
-    for wanted in LEAD_II:
-        if wanted in by_name:
-            return by_name[wanted]
-    return next(
-        (lead for lead in recording.leads if np.nanmax(lead.samples, initial=-np.inf) > np.nanmin(lead.samples, initial=np.inf)),
-        recording.leads[0],
-    )
+    alive = [lead for lead in recording.leads if _moves(lead)]
+    rhythm = [lead for wanted in LEAD_II for lead in alive if lead.name.upper() == wanted]
+    return (rhythm or alive or list(recording.leads))[0]
+
+
+def _moves(lead: Lead) -> bool:
+    return bool(np.nanmax(lead.samples, initial=-np.inf) > np.nanmin(lead.samples, initial=np.inf))

@@ -15,15 +15,10 @@ def show(context: typer.Context) -> None:
     console = console_of(context, "audit-show")
     console.home.require_site()
     entries = AuditLog(console.home.audit).entries()
-    hidden = ("time", "event", "previous")
-    console.table(
-        "Audit log",
-        ("time ", "event ", "details "),
-        [
-            (each["time"], each["event"], ", ".join(f"{name}={value}" for name, value in each.items() if name not in hidden))
-            for each in entries
-        ],
-    )
+    hidden = ("time", "event", "previous", "hash")
+    for each in entries:
+        details = " ".join(f"{name}={value}" for name, value in each.items() if name not in hidden)
+        console.text(f"{each['time'][:19]}Z {each['event']} {details}".rstrip())
     console.result(entries=entries)
 
 

@@ -26,6 +26,7 @@ def init(
     make_coordinator(home, name)
     console.text(f"Coordinator {name}: {home.root}")
     console.text(f"Hand this file to every site: {home.federation}")
+    console.text("Then enrol each site's key (`ecgfl coordinator enrol`) and start (`ecgfl coordinator serve`).")
     console.result(home=home.root, name=name, federation=home.federation)
 
 
@@ -49,7 +50,7 @@ def enrol(
 
 @app.command()
 def revoke(context: typer.Context, site: Annotated[str, typer.Argument(help="The site's name.")]) -> None:
-    """Shut a site out, at once and for good."""
+    """Shut a site's key out at once; it can be enrolled again."""
     from ecgfl_cli.federation.coordinator_home import CoordinatorHome
     from ecgfl_cli.federation.enrolment import revoke as revoke_site
 
@@ -71,7 +72,8 @@ def sites(context: typer.Context) -> None:
     home = CoordinatorHome(console.home.coordinator)
     home.require()
     enrolled = enrolled_sites(home)
-    console.table("Sites", ("site ", "key SHA-256 "), [(site.name, site.fingerprint) for site in enrolled])
+    rows = [(site.name, site.fingerprint) for site in enrolled]
+    console.table("Sites", ("site ", "key SHA-256 "), rows, empty="No sites yet: `ecgfl coordinator enrol` adds them.")
     console.result(sites=[{"site": site.name, "sha256": site.fingerprint} for site in enrolled])
 
 

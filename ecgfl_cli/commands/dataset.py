@@ -26,16 +26,19 @@ def list_records(context: typer.Context) -> None:
         reasons = {row.record: _reasons(catalogue, row) for row in rows}
     console.table(
         "Recordings",
-        ("record ", "patient ", "status ", "split ", "hours", "Hz", "lead ", "N", "S", "V", "F", "Q", "reason "),
+        ("record ", "status ", "split ", "hours", "Hz", "lead ", "N", "S", "V", "F", "Q"),
         [
             (
-                *(row.record, row.patient, row.status, splits.get(row.patient), row.seconds / 3600, f"{row.fs:g}", row.lead),
+                *(row.record, row.status, splits.get(row.patient), row.seconds / 3600, f"{row.fs:g}", row.lead),
                 *(row.counts.get(name, 0) for name in "NSVFQ"),
-                reasons[row.record],
             )
             for row in rows
         ],
+        empty="No recordings yet: `ecgfl ingest PATH` brings them in.",
     )
+    for record, reason in reasons.items():
+        if reason:
+            console.text(f"{record}: {reason}")
     console.result(recordings=[{**vars(row), "split": splits.get(row.patient), "reason": reasons[row.record]} for row in rows])
 
 
@@ -50,8 +53,8 @@ def show(context: typer.Context, record: Record) -> None:
         row = _existing(console, catalogue, record)
         findings = catalogue.findings(record)
     console.table(f"Record {record}", ("field ", "value "), [(name, value) for name, value in vars(row).items()])
-    columns = ("severity ", "code ", "what ", "fix ")
-    console.table("Findings", columns, [(each["severity"], each["code"], each["message"], each["fix"]) for each in findings])
+    for each in findings:
+        console.text(f"{each['severity']} {each['code']}: {each['message']} {each['fix']}")
     console.result(record=vars(row), findings=findings)
 
 

@@ -22,9 +22,11 @@ def command(
 ) -> None:
     """Compare the model with reference labels as ANSI/AAMI EC57 does, on beats that it finds itself."""
     from ecgfl_adapters.discovery import read
+    from ecgfl_adapters.errors import AdapterError
     from ecgfl_adapters.protocol import ReadOptions
 
-    from ecgfl_cli.commands.recordings import named_recordings
+    from ecgfl_cli.commands.recordings import lead_of, named_recordings
+    from ecgfl_cli.errors import EcgflError, ExitCode
     from ecgfl_cli.evaluation.assess import assess
     from ecgfl_cli.evaluation.report import Evaluation, matrix_text
     from ecgfl_cli.federation.joining import site_registry
@@ -33,12 +35,19 @@ def command(
     console = console_of(context, "evaluate")
     recordings = named_recordings(console, files)
     classifier = Classifier(site_registry(console.home), model)
-    options = ReadOptions(fs=fs, units=units, labels=labels, assume_wfdb_gain=True)
-    compared = {}
+    options = ReadOptions(leads=(lead,) if lead else (), fs=fs, units=units, labels=labels, assume_wfdb_gain=True)
+    wanted = lead_of(console, lead)
+    compared: dict[str, Comparison] = {}
+    code = ExitCode.DONE
     for path in console.track(recordings, len(recordings), "evaluate"):
-        recording = read(path, "auto", options)
-        name = recording.name if recording.name not in compared else str(path)
-        compared[name] = assess(recording, classifier.predict(recording, lead).labels())
+        try:
+            recording = read(path, "auto", options)
+            comparison = assess(recording, classifier.predict(recording, wanted).labels())
+        except (AdapterError, EcgflError) as error:
+            console.problem(str(error))
+            code = ExitCode.INPUT
+            continue
+        compared[recording.name if recording.name not in compared else str(path)] = comparison
     evaluation = Evaluation.of(compared)
     console.table(
         f"EC57, beats found by {classifier.manifest.version} itself, first 5 minutes skipped (percent)",
@@ -53,8 +62,10 @@ def command(
         if interval is not None:
             low, high = (100 * bound for bound in interval)
             console.text(f"{name}: 95 % interval {low:.2f} to {high:.2f}, bootstrap over {len(compared)} records")
-    console.text(matrix_text(evaluation.gross))
-    console.result(model=classifier.manifest.version, **evaluation.as_dict())
+    if compared:
+        console.text(matrix_text(evaluation.gross))
+    console.result(code, model=classifier.manifest.version, **evaluation.as_dict())
+    raise typer.Exit(code)
 
 
 def _row(name: str, comparison: "Comparison") -> tuple[object, ...]:

@@ -8,15 +8,10 @@ if TYPE_CHECKING:
     from ecgfl_cli.quality.findings import Finding
 
 
-def findings_table(console: Console, by_place: "list[tuple[str, list[Finding]]]") -> None:
-    """Errors and warnings, worst first; what is only worth knowing stays in the JSON."""
+def show_findings(console: Console, by_place: "list[tuple[str, list[Finding]]]") -> None:
+    """A line for each error and warning, worst first; what is only worth knowing stays in the JSON."""
     from ecgfl_cli.quality.findings import Severity
 
-    rows = [(place, finding) for place, findings in by_place for finding in findings if finding.severity is not Severity.INFO]
-    if rows:
-        rows.sort(key=lambda row: row[1].severity.rank)
-        console.table(
-            "Findings",
-            ("where ", "severity ", "code ", "what ", "fix "),
-            [(place, finding.severity.value, finding.code, finding.message, finding.fix) for place, finding in rows],
-        )
+    found = [(place, each) for place, findings in by_place for each in findings if each.severity is not Severity.INFO]
+    for place, finding in sorted(found, key=lambda pair: pair[1].severity.rank):
+        console.text(f"{finding.severity} {finding.code}: {place}: {finding.message} {finding.fix}")

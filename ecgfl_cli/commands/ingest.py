@@ -1,6 +1,7 @@
 """`ecgfl ingest`."""
 
 from collections import Counter
+from pathlib import Path
 
 import typer
 
@@ -21,21 +22,22 @@ def command(
     """Read recordings, check them, and keep them without anything identifying."""
     from ecgfl_adapters.protocol import ReadOptions
 
-    from ecgfl_cli.commands.findings import findings_table
-    from ecgfl_cli.commands.recordings import named_recordings
-    from ecgfl_cli.errors import ExitCode
+    from ecgfl_cli.commands.findings import show_findings
+    from ecgfl_cli.commands.recordings import lead_of, named_recordings
+    from ecgfl_cli.errors import ExitCode, UsageError
     from ecgfl_cli.site.audit import AuditLog
     from ecgfl_cli.site.lock import exclusive
-    from ecgfl_cli.site.settings import load_settings
     from ecgfl_cli.store.catalogue import open_catalogue
     from ecgfl_cli.store.ingest import ingest
 
     console = console_of(context, "ingest")
     home = console.home
     home.require_site()
-    wanted = lead or load_settings(home.settings).recordings.lead
+    wanted = lead_of(console, lead)
     recordings = named_recordings(console, paths)
-    options = ReadOptions(fs=fs, units=units, labels=labels)
+    if labels is not None and len(recordings) > 1 and Path(labels).is_file():
+        raise UsageError(f"--labels {labels}: one file for {len(recordings)} recordings", "Ingest that recording alone")
+    options = ReadOptions(leads=(lead,) if lead else (), fs=fs, units=units, labels=labels)
     with exclusive(home.lock), open_catalogue(home.catalogue) as catalogue:
         work = ingest(recordings, file_format, options, wanted, home, catalogue, jobs)
         results = list(console.track(work, len(recordings), "ingest"))
@@ -44,7 +46,7 @@ def command(
     for result in results:
         if result.error is not None:
             console.problem(result.error)
-    findings_table(console, [(str(result.path), result.findings) for result in results if result.outcome != "unreadable"])
+    show_findings(console, [(str(result.path), result.findings) for result in results if result.outcome != "unreadable"])
     console.table(
         "Ingested",
         ("file ", "outcome ", "record ", "status "),

@@ -17,6 +17,7 @@ def list_models(context: typer.Context) -> None:
     from ecgfl_cli.federation.joining import site_registry
 
     console = console_of(context, "model-list")
+    console.home.require_site()
     registry = site_registry(console.home)
     entries, current = registry.entries(), registry.current()
     console.table(
@@ -29,6 +30,7 @@ def list_models(context: typer.Context) -> None:
             )
             for each in (entry.manifest for entry in entries)
         ],
+        empty="No models yet: `ecgfl join` receives them.",
     )
     console.result(current=current, models=[entry.manifest.model_dump(by_alias=True) for entry in entries])
 
@@ -58,6 +60,7 @@ def verify(context: typer.Context) -> None:
     from ecgfl_cli.federation.joining import site_registry
 
     console = console_of(context, "model-verify")
+    console.home.require_site()
     registry = site_registry(console.home)
     versions = registry.versions()
     for version in versions:

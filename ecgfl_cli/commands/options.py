@@ -58,7 +58,10 @@ SamplingRate = Annotated[
     float | None, typer.Option("--fs", min=1, max=100_000, help="Sampling rate in Hz, for files that do not state one.")
 ]
 Units = Annotated[
-    str | None, typer.Option("--units", help="mV, uV, V, nV or adc:GAIN[:BASELINE], for files that do not state one.")
+    str | None,
+    typer.Option(
+        "--units", help="mV, uV, V or nV, instead of what the files say; or adc:GAIN[:BASELINE] where they say nothing."
+    ),
 ]
 Labels = Annotated[str | None, typer.Option("--labels", help="A label file, a WFDB annotator's suffix (atr), or none.")]
 Jobs = Annotated[int, typer.Option("--jobs", min=1, help="Processes to read with.")]

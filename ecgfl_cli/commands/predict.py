@@ -24,28 +24,35 @@ def command(
     from ecgfl_adapters.errors import AdapterError
     from ecgfl_adapters.protocol import ReadOptions
 
-    from ecgfl_cli.commands.recordings import named_recordings, refuse_equal_names
+    from ecgfl_cli.commands.recordings import lead_of, named_recordings, refuse_equal_names
     from ecgfl_cli.errors import EcgflError, ExitCode
     from ecgfl_cli.federation.joining import site_registry
     from ecgfl_cli.prediction.pipeline import Classifier
     from ecgfl_cli.prediction.writers.registry import writers_of
+    from ecgfl_cli.quality.checks import check
+    from ecgfl_cli.quality.findings import Severity
 
     console = console_of(context, "predict")
     writers = writers_of(formats)
     recordings = named_recordings(console, files)
     refuse_equal_names(recordings)
     classifier = Classifier(site_registry(console.home), model)
-    options = ReadOptions(fs=fs, units=units, labels="none", assume_wfdb_gain=True)
+    options = ReadOptions(leads=(lead,) if lead else (), fs=fs, units=units, labels="none", assume_wfdb_gain=True)
+    wanted = lead_of(console, lead)
     out.mkdir(parents=True, exist_ok=True)
     rows, results, code = [], [], ExitCode.DONE
     for path in console.track(recordings, len(recordings), "predict"):
         try:
-            prediction = classifier.predict(read(path, "auto", options), lead)
+            recording = read(path, "auto", options)
+            prediction = classifier.predict(recording, wanted)
         except (AdapterError, EcgflError) as error:
             console.problem(str(error))
             results.append({"file": path, "error": str(error)})
             code = ExitCode.INPUT
             continue
+        doubts = [each for each in check(recording, prediction.samples) if each.severity is not Severity.INFO]
+        for finding in doubts:
+            console.say(f"{path}: {finding.severity}: {finding.message}")
         written = [writer(prediction, out) for writer in writers]
         ectopy = prediction.ectopy
         rows.append(
@@ -55,10 +62,13 @@ def command(
             )
         )
         results.append({"file": path, "record": prediction.record, "ectopy": ectopy.as_dict(), "written": written})
+        results[-1]["findings"] = [finding.as_dict() for finding in doubts]
     console.table(
         f"PVCs found by {classifier.manifest.version} (not for diagnosis)",
         ("record ", "lead ", "beats", "PVCs", "burden %", "PVCs/h", "couplets", "runs", "not classified"),
         rows,
     )
+    if rows:
+        console.say(f"Results of {len(rows)} recordings are in {out.absolute()}")
     console.result(code, model=classifier.manifest.version, recordings=results)
     raise typer.Exit(code)

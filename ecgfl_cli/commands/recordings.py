@@ -15,11 +15,23 @@ def named_recordings(console: Console, paths: list[Path]) -> list[Path]:
     found = find_recordings(paths)
     for skipped in found.skipped:
         console.say(f"{skipped}: left out, no adapter reads it")
+    stems = {path.with_suffix("") for path in found.recordings}
+    for path in paths:
+        if path.is_file() and path.with_suffix("") not in stems and path not in found.skipped:
+            console.problem(f"{path}: not a recording. Name the recording itself; of a WFDB record, its .hea file")
     if not found.recordings:
         raise UnusableInput(
             f"{', '.join(map(str, paths))}: no recording in there", "Give WFDB, EDF or CSV recordings, or their folder"
         )
     return found.recordings
+
+
+def lead_of(console: Console, lead: str | None) -> str | None:
+    """The lead of the command line, else that of site.toml where there is one."""
+    from ecgfl_cli.site.settings import load_settings
+
+    settings = console.home.settings
+    return lead or (load_settings(settings).recordings.lead if settings.is_file() else None)
 
 
 def refuse_equal_names(recordings: list[Path]) -> None:

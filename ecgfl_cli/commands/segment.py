@@ -29,6 +29,7 @@ def command(context: typer.Context, arch: ArchitectureName = "ecgnet") -> None:
             (item.row.record, item.row.patient, item.split, *count, int((~item.beats.readable).sum()))
             for item, count in zip(done, counts, strict=True)
         ],
+        empty="No usable labelled recording: `ecgfl dataset list` says why.",
         footer=("", "", f"{len(done)} records", *(sum(column) for column in zip(*counts, strict=True)), "") if done else None,
     )
     console.result(

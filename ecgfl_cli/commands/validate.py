@@ -26,24 +26,21 @@ def command(
     """Check recordings, or with no PATH everything in the store. Exit code 3 when something is unusable."""
     from ecgfl_adapters.protocol import ReadOptions
 
-    from ecgfl_cli.commands.findings import findings_table
-    from ecgfl_cli.commands.recordings import named_recordings
+    from ecgfl_cli.commands.findings import show_findings
+    from ecgfl_cli.commands.recordings import lead_of, named_recordings
     from ecgfl_cli.errors import ExitCode
     from ecgfl_cli.quality.findings import is_usable
     from ecgfl_cli.site.lock import exclusive
-    from ecgfl_cli.site.settings import load_settings
     from ecgfl_cli.store.catalogue import open_catalogue
     from ecgfl_cli.store.validate import validate_files, validate_store
 
     console = console_of(context, "validate")
     home = console.home
-    wanted = lead
-    if home.settings.is_file():
-        wanted = lead or load_settings(home.settings).recordings.lead
+    wanted = lead_of(console, lead)
     checked: list[tuple[str, list[Finding] | str]]
     if paths:
         recordings = named_recordings(console, paths)
-        options = ReadOptions(fs=fs, units=units, labels=labels)
+        options = ReadOptions(leads=(lead,) if lead else (), fs=fs, units=units, labels=labels)
         work = validate_files(recordings, file_format, options, wanted)
         checked = list(console.track(work, len(recordings), "validate"))
     else:
@@ -54,7 +51,7 @@ def command(
     unreadable = {place: result for place, result in checked if isinstance(result, str)}
     for reason in unreadable.values():
         console.problem(reason)
-    findings_table(console, read)
+    show_findings(console, read)
     usable = {place: is_usable(findings) for place, findings in read}
     console.table(
         "Validated",

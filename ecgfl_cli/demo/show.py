@@ -85,6 +85,10 @@ class _Demo:
             for hospital in HOSPITALS:
                 join = ("join", "--server", f"localhost:{port}", "--once", "--max-wait", "5m")
                 processes.append(_Process(self._console, self._folder / hospital.name, *join))
+            while any(process.runs() for process in processes):
+                if failed := [process for process in processes if process.failed()]:
+                    failed[0].finish()
+                time.sleep(0.2)
             outputs = [process.finish() for process in processes]
         finally:
             for process in processes:
@@ -149,6 +153,12 @@ class _Process:
             raise DemoFailed(f"`ecgfl {self._name}` ended with exit code {code}", "Its own message is above")
         return output
 
+    def runs(self) -> bool:
+        return self._process.poll() is None
+
+    def failed(self) -> bool:
+        return bool(self._process.poll())
+
     def stop(self) -> None:
         if self._process.poll() is None:
             self._process.terminate()
@@ -158,4 +168,7 @@ class _Process:
         assert self._process.stderr is not None
         for line in self._process.stderr:
             self._lines.append(line)
-            self._console.say(line.rstrip())
+            if line.startswith("ecgfl: "):
+                self._console.problem(line.rstrip().removeprefix("ecgfl: "))
+            else:
+                self._console.say(line.rstrip())

@@ -45,7 +45,7 @@ def enrol(home: CoordinatorHome, public_key: Path, site: str) -> EnrolledSite:
             taken = (
                 f"site '{site}' is enrolled with another key" if known.name == site else f"this key is enrolled as '{known.name}'"
             )
-            raise UsageError(f"{public_key}: {taken}", "Use another name, or revoke the old one: `ecgfl coordinator revoke SITE`")
+            raise UsageError(f"{public_key}: {taken}", "Revoke the old entry first: `ecgfl coordinator revoke SITE`")
     line = key.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
     atomic_write_bytes(home.sites / f"{site}{SUFFIX}", line + b"\n")
     return new

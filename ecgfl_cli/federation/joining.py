@@ -46,6 +46,14 @@ def make_site(home: Home, site: str, federation: Path | None) -> None:
         make_keys(home)
         if particulars is not None:
             text = particulars.to_bytes()
+            if (
+                home.federation.is_file()
+                and load_federation(home.federation).signing_public_key != particulars.signing_public_key
+            ):
+                raise UsageError(
+                    f"{federation}: signs models with another key than {home.federation}",
+                    "If the coordinator confirms its new key, remove the old file first; models signed with the old one are void",
+                )
             if not home.federation.is_file() or home.federation.read_bytes() != text:
                 atomic_write_bytes(home.federation, text)
                 AuditLog(home.audit).append("federation-set", signing_key=particulars.signing_public_key)

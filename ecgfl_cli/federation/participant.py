@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ecgfl_cli.errors import ModelRejected, PolicyRefused
 from ecgfl_cli.federation.federation_file import Federation
 from ecgfl_cli.federation.wire import (
+    LARGEST_LOSS,
     EvaluateReply,
     EvaluateRequest,
     TrainReply,
@@ -48,6 +49,7 @@ class Participant:
         self._signing_key, self._server, self._report = federation.signing_key, server, report
         self._registry, self._audit = Registry(home.models, federation.signing_key), AuditLog(home.audit)
         self._datasets: dict[str, Dataset] = {}
+        self._trained = 0
         self.rounds = 0
         self.run: str | None = None
         self.final: str | None = None
@@ -69,6 +71,8 @@ class Participant:
     def _train(self, message: Message) -> Message:
         request, vector = read_request(message, TrainRequest)
         manifest, network = self._open(request.model, vector)
+        self._trained += 1
+        self._allow("rounds", self._trained, self._policy.max_rounds)
         self._allow("local epochs", request.epochs, self._policy.max_local_epochs)
         self._allow("learning rate", request.learning_rate, self._policy.max_learning_rate)
         self._allow("batch size", request.batch_size, self._policy.max_batch_size)
@@ -94,6 +98,8 @@ class Participant:
         self._audit.append("model-received", version=manifest.version, sha256=manifest.weights_sha256, round=manifest.round)
         if manifest.is_final:
             self._promote(manifest)
+        for version in self._registry.prune(self._keep):
+            self._audit.append("model-pruned", version=version)
         self.rounds += 1
         self._report(f"round {manifest.round} of {manifest.rounds}: model {manifest.version} received and verified")
         reply = EvaluateReply(
@@ -141,14 +147,12 @@ class Participant:
     def _promote(self, manifest: Manifest) -> None:
         self._registry.promote(manifest.version)
         self._audit.append("model-promoted", version=manifest.version, sha256=manifest.weights_sha256)
-        for version in self._registry.prune(self._keep):
-            self._audit.append("model-pruned", version=version)
         self.final = manifest.version
 
 
 def _finite(loss: float, manifest: Manifest) -> float:
     """Raises `ModelRejected` when the weights are numbers but useless ones."""
-    if not math.isfinite(loss):
+    if not math.isfinite(loss) or loss > LARGEST_LOSS:
         raise ModelRejected(
             f"model {manifest.version}: its loss on this site's beats is {loss}", "The run diverged; tell the coordinator"
         )

@@ -8,9 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
+from ecgfl_adapters.errors import LIBRARY_ERRORS
 from flwr.app import Context, Error, Message, RecordDict
 
-from ecgfl_cli.errors import EcgflError, ModelRejected, PolicyRefused, ServerRefused, ServerUnreachable, UnusableInput, UsageError
+from ecgfl_cli.errors import (
+    EcgflError,
+    ModelRejected,
+    PolicyRefused,
+    ServerError,
+    ServerRefused,
+    ServerUnreachable,
+    UnusableInput,
+    UsageError,
+)
 from ecgfl_cli.federation.federation_file import Federation
 from ecgfl_cli.federation.flower.fleet import FleetConnection, Incoming, RunOver
 from ecgfl_cli.federation.participant import Participant
@@ -26,8 +36,11 @@ IDLE_POLL_SECONDS = 2.0
 IDLE_AFTER_SECONDS = 60.0
 RUN_CHECK_SECONDS = 1.0
 LONGEST_PATIENCE_SECONDS = 30.0
+RECONNECT_SECONDS = 5.0
 LINGER_SECONDS = 1.0
 """After a refusal: what a site said that has left is not delivered."""
+
+FAILURES: tuple[type[Exception], ...] = (EcgflError, *LIBRARY_ERRORS)
 
 HOST = re.compile(r"^([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])$")
 
@@ -40,7 +53,10 @@ CODES: dict[type[EcgflError], int] = {
 
 @dataclass(frozen=True)
 class JoinOptions:
-    """server : "HOST:PORT". ca : PEM bytes, None for plain HTTP to a loopback address. Times in seconds."""
+    """server : "HOST:PORT". ca : PEM bytes, None for plain HTTP to a loopback address. Times in seconds.
+
+    max_wait : for a run to be offered, once connected.
+    """
 
     server: str
     ca: bytes | None
@@ -91,7 +107,8 @@ def participate(
     """Take part in one run (`once`) or in run after run until interrupted or out of time.
 
     Raises `ServerUnreachable`, `ServerRefused`; with `once` also `PolicyRefused` and `ModelRejected` after the coordinator was
-    told by a code. Without `once` such a refusal is reported and the site waits for the next run.
+    told by a code. Without `once` a refusal is reported and the site waits for the next run; so it does, once it has taken
+    part in one, when the coordinator goes away.
     """
     require_training_data(home)
     key, audit = load_node_key(home), AuditLog(home.audit)
@@ -99,22 +116,25 @@ def participate(
 
     end = time.monotonic() + options.max_time
     latest = Participation(False, None, 0, None)
+    patience = min(LONGEST_PATIENCE_SECONDS, options.max_wait)
     audit.append("join", server=options.server, once=options.once)
     try:
-        with FleetConnection(options.server, options.ca, key, min(LONGEST_PATIENCE_SECONDS, options.max_wait)) as connection:
-            report(f"connected to {options.server}, waiting for a run")
-            while time.monotonic() < end:
-                node = _Node(connection, Participant(home, settings, federation, options.server, report), audit, report)
-                if not node.wait(min(end, time.monotonic() + options.max_wait)):
-                    break
-                try:
+        while time.monotonic() < end:
+            try:
+                with FleetConnection(options.server, options.ca, key, patience) as connection:
+                    report(f"connected to {options.server}, waiting for a run")
+                    node = _Node(connection, Participant(home, settings, federation, options.server, report), audit, report)
+                    if not node.wait(min(end, time.monotonic() + options.max_wait)):
+                        break
                     latest = node.take_part(end)
-                except EcgflError as refusal:
-                    if options.once:
-                        raise
-                    report(f"refused: {refusal}")
-                if options.once:
-                    break
+            except FAILURES as error:
+                # A coordinator serves one run and goes; the next one has not heard of this session.
+                if options.once or (isinstance(error, ServerError) and not latest.participated):
+                    raise
+                report(f"{error}")
+                time.sleep(RECONNECT_SECONDS)
+            if options.once:
+                break
     finally:
         audit.append("leave", participated=latest.participated, rounds=latest.rounds)
     return latest
@@ -173,7 +193,6 @@ class _Node:
 
     def _answer(self, incoming: Incoming) -> None:
         """Answer one message. A failure here is told to the coordinator as a code only, then raised."""
-        began = time.time()
         run_id = incoming.run_id
         if run_id != self._run_id:
             if not self._connection.is_ours(run_id):
@@ -187,10 +206,9 @@ class _Node:
             reply = self._app(message=message, context=context)
         except Exception as error:
             code = next((code for kind, code in CODES.items() if isinstance(error, kind)), FAILED)
-            self._audit.append("refused", code=code, reason=str(error))
-            self._connection.send(
-                self._connection.outgoing(Message(Error(code, "refused"), reply_to=message)), time.time() - began
-            )
+            refusal = self._connection.outgoing(Message(Error(code, "refused"), reply_to=message))
+            self._audit.append("refused", code=code, reason=str(error), bytes=refusal.size, sha256=refusal.sha256)
+            self._connection.send(refusal)
             time.sleep(LINGER_SECONDS)
             raise
         outgoing = self._connection.outgoing(reply)
@@ -198,7 +216,7 @@ class _Node:
         self._audit.append(
             "send", kind=message.metadata.message_type, bytes=outgoing.size, sha256=outgoing.sha256, metrics=metrics
         )
-        if not self._connection.send(outgoing, time.time() - began):
+        if not self._connection.send(outgoing):
             self._report("the coordinator no longer waits for this reply")
 
 

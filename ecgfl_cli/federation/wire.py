@@ -28,7 +28,8 @@ LARGEST_REQUEST = 128 * 1024
 MOST_EXAMPLES = 1_000_000_000
 
 Count = Annotated[int, Field(ge=0, le=MOST_EXAMPLES)]
-Loss = Annotated[float, Field(ge=0, le=1e6)]
+LARGEST_LOSS = 1e6
+Loss = Annotated[float, Field(ge=0, le=LARGEST_LOSS)]
 
 
 class Strict(BaseModel):

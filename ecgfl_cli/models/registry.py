@@ -72,7 +72,7 @@ class Registry:
 
     def versions(self) -> list[str]:
         """The names of all versions, those whose signature does not hold included."""
-        return sorted(folder.name for folder in self._folder.glob("*") if (folder / MANIFEST).is_file() and folder.name[0] != ".")
+        return sorted(folder.name for folder in self._folder.glob("*") if folder.is_dir() and folder.name[0] != ".")
 
     def entries(self) -> list[Entry]:
         """The versions whose signature holds, oldest first."""
@@ -80,9 +80,9 @@ class Registry:
         for version in self.versions():
             try:
                 entries.append(self.entry(version))
-            except ModelRejected:
+            except (ModelRejected, UsageError):
                 continue  # `ecgfl model verify` names it
-        return sorted(entries, key=lambda entry: (entry.manifest.created, entry.manifest.sequence))
+        return sorted(entries, key=lambda entry: entry.manifest.sequence)
 
     def entry(self, version: str) -> Entry:
         """Raises `UsageError` when there is no such version, `ModelRejected` when its manifest or signature is wrong."""

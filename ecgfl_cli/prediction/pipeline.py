@@ -1,5 +1,7 @@
 """Recording -> beats -> windows -> model -> classes and ectopy."""
 
+import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -7,6 +9,7 @@ from ecgfl_adapters.recording import Recording
 from numpy.typing import NDArray
 
 from ecgfl_cli.beats.beats import Beats, detected_beats
+from ecgfl_cli.beats.detection import LOWEST_FS
 from ecgfl_cli.beats.leads import choose_lead
 from ecgfl_cli.errors import UnusableInput
 from ecgfl_cli.models.architecture import Architecture, architecture
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 BATCH = 4096
+UNSAFE = re.compile(r"[/\\:\x00]")
+"""What a file name must not hold on one system or another."""
 
 
 class Classifier:
@@ -39,14 +44,19 @@ class Classifier:
 
     def predict(self, recording: Recording, lead_name: str | None = None) -> Prediction:
         """Find and classify the beats of one lead. A beat whose window holds a gap or the recording's end is Q."""
+        if recording.fs < LOWEST_FS:
+            raise UnusableInput(
+                f"{recording.source.path}: {recording.fs:g} Hz, at least {LOWEST_FS} Hz are needed",
+                "Export it at the recorder's own rate",
+            )
         lead = choose_lead(recording, lead_name)
         beats = detected_beats(recording, lead, self._architecture.window)
         probabilities = pvc_probabilities(self._network, self._architecture, beats)
         symbols = tuple("Q" if np.isnan(p) else "V" if p >= self.manifest.threshold else "N" for p in probabilities)
-        gaps = recording.gaps()
+        gaps = replace(recording, leads=(lead,)).gaps()
         analysed = float(np.sum(~np.isnan(lead.samples))) / recording.fs
         return Prediction(
-            record=recording.name,
+            record=UNSAFE.sub("_", recording.name),
             fs=recording.fs,
             samples=beats.samples,
             symbols=symbols,
@@ -66,10 +76,10 @@ def pvc_probabilities(network: "nn.Module", wanted: Architecture, beats: Beats) 
 
     probabilities = np.full(beats.samples.size, np.nan, dtype=np.float32)
     readable = np.flatnonzero(beats.readable)
+    inputs = [getattr(beats, field) for field in wanted.inputs]
     network.eval()
     with torch.inference_mode():
         for start in range(0, readable.size, BATCH):
             batch = readable[start : start + BATCH]
-            inputs = (torch.from_numpy(getattr(beats, field)[batch]) for field in wanted.inputs)
-            probabilities[batch] = network(*inputs).softmax(dim=1)[:, 1].numpy()
+            probabilities[batch] = network(*(torch.from_numpy(array[batch]) for array in inputs)).softmax(dim=1)[:, 1].numpy()
     return probabilities

@@ -17,7 +17,7 @@ def check_beats(recording: Recording, gaps: Sequence[Gap], beats: NDArray[np.int
             "too-few-beats",
             Severity.ERROR,
             f"{beats.size} beats were found in {recording.seconds:.1f} s, at least {limits.min_beats} are needed",
-            "Check that the channel is an ECG (--lead NAME picks another), its unit (--units mV) and sampling rate (--fs HZ).",
+            "Check that the channel is an ECG (--lead NAME picks another), its unit (--units mV) and its sampling rate.",
             value=float(beats.size),
             limit=float(limits.min_beats),
         )
@@ -41,7 +41,7 @@ def _check_rate(recording: Recording, beats: NDArray[np.int64], limits: Limits) 
         severity,
         f"the median heart rate would be {rate:.0f} a minute at {recording.fs:g} Hz, expected {lowest:g} to {highest:g}",
         f"The sampling rate is probably {'lower' if rate > highest else 'higher'} than {recording.fs:g} Hz: "
-        "find the recorder's true rate and give it with --fs HZ.",
+        "export it again at the recorder's true rate; --fs HZ is for files that state none.",
         value=rate,
         limit=f"{lowest:g}..{highest:g}",
     )

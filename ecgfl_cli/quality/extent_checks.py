@@ -15,7 +15,7 @@ def check_extent(recording: Recording, gaps: Sequence[Gap], limits: Limits) -> I
             "too-short",
             Severity.ERROR,
             f"the recording lasts {recording.seconds:.1f} s, at least {limits.min_seconds:g} s are needed",
-            "Export a longer stretch; if the file does hold more, its sampling rate is wrong: give the true one with --fs HZ.",
+            "Export a longer stretch; if the file does hold more, its sampling rate is wrong: export it again.",
             value=recording.seconds,
             limit=limits.min_seconds,
         )
@@ -24,7 +24,7 @@ def check_extent(recording: Recording, gaps: Sequence[Gap], limits: Limits) -> I
             "low-sampling-rate",
             Severity.ERROR,
             f"the recording is sampled at {recording.fs:g} Hz, at least {limits.min_fs:g} Hz are needed to tell a wide QRS",
-            "Export at the recorder's own rate, or give the true rate with --fs HZ if the file states it wrongly.",
+            "Export at the recorder's own rate; --fs HZ is for files that state none.",
             value=recording.fs,
             limit=limits.min_fs,
         )

@@ -33,7 +33,8 @@ class AuditLog:
     def entries(self) -> list[dict[str, Any]]:
         """Every line, checked. Raises `UnusableInput` naming the first line that does not follow from the one before."""
         previous, entries = FIRST, []
-        lines = self._path.read_bytes().splitlines() if self._path.is_file() else []
+        text = self._path.read_bytes() if self._path.is_file() else b""
+        lines = text[: text.rfind(b"\n") + 1].splitlines()  # what a kill left of a last line goes with the next append
         for number, line in enumerate(lines, start=1):
             try:
                 entry = json.loads(line)

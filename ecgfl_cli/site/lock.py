@@ -1,5 +1,6 @@
 """One ecgfl at a time in a home."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,6 +8,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ecgfl_cli.errors import HomeInUse
+
+PRIVATE_UMASK = 0o077
 
 
 @contextmanager
@@ -20,7 +23,10 @@ def exclusive(lock: Path) -> Iterator[None]:
             f"{lock.parent} is in use by another ecgfl",
             "Wait until it has ended; if none runs, look for one left behind with your process list",
         ) from error
+    # Whatever is written in a home is nobody else's to read, also where an administrator made its folder.
+    before = os.umask(PRIVATE_UMASK)
     try:
         yield
     finally:
+        os.umask(before)
         held.release()

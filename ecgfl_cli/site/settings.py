@@ -53,7 +53,7 @@ class SiteSettings(Section):
 def load_settings(path: Path) -> SiteSettings:
     """Read and check site.toml. Raises `UsageError` naming the file, the field and the value."""
     try:
-        return SiteSettings.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        return SiteSettings.model_validate(tomllib.loads(path.read_text(encoding="utf-8-sig")))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: not valid TOML: {error}", "Correct that line") from error
     except ValidationError as error:
@@ -68,7 +68,7 @@ def write_settings(path: Path, site: str) -> None:
 
 
 _TEMPLATE = """\
-# Settings of this site. Edit by hand; every ecgfl command checks them.
+# Settings of this site. Edit by hand; they are checked whenever they are used.
 
 [site]
 name = "{name}"
@@ -89,6 +89,6 @@ min_training_beats = {policy.min_training_beats}
 cpu_threads = {policy.cpu_threads}
 
 [models]
-# How many versions stay for `ecgfl model rollback`.
+# How many versions stay, for `ecgfl model use`.
 keep = {models.keep}
 """

@@ -27,7 +27,7 @@ def record_name(recording: Recording, pseudonyms: Pseudonyms) -> str:
 def deidentified(recording: Recording, name: str) -> Recording:
     """Signals, rate, common lead names and beat labels under a pseudonym; no source, date or free text."""
     common = {lead.name for lead in recording.leads if LEAD_NAME.match(lead.name)}
-    numbered = (name for number in itertools.count(1) if (name := f"ECG{number}") not in common)
+    numbered = (other for other in map("ECG{}".format, itertools.count(1)) if other not in common)
     leads = tuple(
         Lead(lead.name if lead.name in common else next(numbered), lead.samples, lead.step_mv) for lead in recording.leads
     )

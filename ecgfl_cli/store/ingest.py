@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -136,6 +136,11 @@ def _commit(staged: _Staged, home: Home, catalogue: Catalogue) -> Ingested:
         return Ingested(staged.path, "unreadable", None, None, [], staged.error)
     before = catalogue.row(row.record)
     kept = before is not None and (home.records / row.record).is_dir()
+    if before is not None:
+        # The same signal under another name: it stays the first one's patient, and labels are not lost to a copy without.
+        row = replace(row, patient=before.patient)
+        if not row.labels and before.labels:
+            row = replace(row, labels=before.labels, lead=before.lead)
     if before is not None and kept and (before.labels, before.patient, before.lead) == (row.labels, row.patient, row.lead):
         remove_signals(home.records, staged.folder.name)
         return Ingested(staged.path, "unchanged", row.record, before.status, staged.findings, None)

@@ -8,6 +8,8 @@ from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import Recording
 from ecgfl_adapters.wfdb_record import WfdbAdapter
 
+from ecgfl_cli.files import sync_file
+
 STAGING = ".staging-"
 
 
@@ -15,7 +17,8 @@ def stage_signals(records: Path, recording: Recording) -> Path:
     """Write a recording beside its final place; `commit_signals` makes it count."""
     records.mkdir(parents=True, exist_ok=True)
     staged = Path(tempfile.mkdtemp(prefix=STAGING, dir=records))
-    WfdbAdapter().write(recording, staged)
+    for file in WfdbAdapter().write(recording, staged):
+        sync_file(file)
     return staged
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ecgfl_adapters.discovery import read
-from ecgfl_adapters.errors import AdapterError
+from ecgfl_adapters.errors import LIBRARY_ERRORS, AdapterError
 from ecgfl_adapters.protocol import ReadOptions
 
 from ecgfl_cli.beats.leads import choose_lead
@@ -16,6 +16,8 @@ from ecgfl_cli.store.catalogue import Catalogue
 from ecgfl_cli.store.ingest import rhythm_beats
 from ecgfl_cli.store.signals import read_signals
 
+FAILURES: tuple[type[Exception], ...] = (AdapterError, EcgflError, *LIBRARY_ERRORS)
+
 Checked = tuple[str, list[Finding] | str]
 """The place, and its findings or why it cannot be read."""
 
@@ -25,7 +27,7 @@ def validate_files(paths: list[Path], file_format: str, options: ReadOptions, le
         try:
             recording = read(path, file_format, options)
             yield str(path), check(recording, rhythm_beats(recording, lead_name))
-        except (AdapterError, EcgflError) as error:
+        except FAILURES as error:
             yield str(path), str(error)
 
 

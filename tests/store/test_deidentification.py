@@ -101,7 +101,9 @@ def test_a_renamed_lead_is_not_confused_with_one_of_that_name(site: Path, ecgfl:
     recording = replace(
         recording, leads=(recording.leads[0], replace(recording.leads[1], samples=-0.5 * recording.leads[1].samples))
     )
-    assert ecgfl("ingest", export(recording, "csv"), "--lead", "ECG1").code == 0
+    settings = site / "site.toml"
+    settings.write_text(settings.read_text().replace('# lead = "MLII"', 'lead = "ECG1"'))
+    assert ecgfl("ingest", export(recording, "csv")).code == 0
     (record,) = ecgfl("dataset", "list", "--json").json["recordings"]
     assert len(set(record["leads"])) == 2
     stored = library.rdrecord(str(site / "records" / record["record"] / record["record"]))
@@ -119,3 +121,14 @@ def test_the_same_patient_has_one_pseudonym_over_recordings(site: Path, ecgfl: E
     records = ecgfl("dataset", "list", "--json").json["recordings"]
     assert len(records) == 2
     assert len({record["patient"] for record in records}) == 1
+
+
+def test_recordings_with_unusual_lead_names_stay_apart(site: Path, ecgfl: Ecgfl, export: Any) -> None:
+    for seed in (1, 2):
+        export(synthesise(seed, 60, 250, leads=("Doe John", "Doe Jane")), "csv")
+    folder = export(synthesise(3, 60, 250, leads=("holter A", "holter B")), "csv").parent
+    assert ecgfl("ingest", folder).code == 0
+    records = ecgfl("dataset", "list", "--json").json["recordings"]
+    assert len({record["record"] for record in records}) == 3
+    assert all(len(record["record"]) == 16 for record in records)
+    assert sorted(path.name for path in (site / "records").iterdir()) == sorted(record["record"] for record in records)

@@ -15,13 +15,19 @@ from flwr.app.message import remove_content_from_message
 from flwr.common.serde import message_from_proto, message_to_proto
 from flwr.proto import fleet_pb2, heartbeat_pb2, message_pb2, node_pb2, run_pb2
 from flwr.supercore.error import FlowerError
-from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects, get_object_tree, no_object_id_recompute
+from flwr.supercore.inflatable.inflatable_object import (
+    UnexpectedObjectContentError,
+    get_all_nested_objects,
+    get_object_tree,
+    no_object_id_recompute,
+)
 from flwr.supercore.inflatable.inflatable_protobuf_utils import (
     make_confirm_message_received_fn_protobuf,
     make_pull_object_fn_protobuf,
     make_push_object_fn_protobuf,
 )
 from flwr.supercore.inflatable.inflatable_utils import (
+    ObjectPullError,
     ObjectPushError,
     pull_and_inflate_object_from_tree,
     push_object_contents_from_iterable,
@@ -45,6 +51,7 @@ FIRST_LOOK_SECONDS = 0.05
 """Until a message's parts are looked for again; Flower's own second is the longer part of a round."""
 
 ACTIVATION_FAILED = 2004
+RUN_NOT_ALLOWED = 2007
 VERSION_INCOMPATIBLE = 1001
 
 Response = TypeVar("Response")
@@ -160,15 +167,21 @@ class FleetConnection:
     def fetch(self, incoming: "Incoming") -> Message:
         """Fetch the content of a received message."""
         run_id, tree = incoming.run_id, incoming.tree
-        message = pull_and_inflate_object_from_tree(
+        try:
+            message = self._inflate(run_id, tree)
+        except (ObjectPullError, UnexpectedObjectContentError, ValueError, TypeError) as error:
+            raise self._no_coordinator(f"a message whose content is broken ({type(error).__name__})") from error
+        message.metadata.__dict__["_message_id"] = tree.object_id
+        return message
+
+    def _inflate(self, run_id: int, tree: message_pb2.ObjectTree) -> Message:
+        return pull_and_inflate_object_from_tree(
             tree,
             make_pull_object_fn_protobuf(self._retrying(self._client.PullObject), self._node, run_id),
             make_confirm_message_received_fn_protobuf(self._retrying(self._client.ConfirmMessageReceived), self._node, run_id),
             return_type=Message,
             initial_backoff=FIRST_LOOK_SECONDS,
         )
-        message.metadata.__dict__["_message_id"] = tree.object_id
-        return message
 
     def outgoing(self, reply: Message) -> "Outgoing":
         """A reply in the bytes in which it will leave."""
@@ -178,13 +191,13 @@ class FleetConnection:
             head = remove_content_from_message(reply) if reply.has_content() else reply
             return Outgoing(message_to_proto(head), get_object_tree(reply), objects)
 
-    def send(self, outgoing: "Outgoing", seconds: float) -> bool:
-        """Send a reply that took `seconds` to make. False when the coordinator no longer waits for it."""
+    def send(self, outgoing: "Outgoing") -> bool:
+        """Send a reply. False when the coordinator no longer waits for it."""
         request = fleet_pb2.PushMessagesRequest(
             node=self._node,
             messages_list=[outgoing.head],
             message_object_trees=[outgoing.tree],
-            clientapp_runtime_list=[seconds],
+            clientapp_runtime_list=[0.0],  # how long it took is nobody's business
         )
         response = self._call(self._client.PushMessages, request)
         run_id = outgoing.head.metadata.run_id
@@ -235,7 +248,7 @@ class FleetConnection:
 
     def _refusal(self, response: httpx.Response) -> Exception:
         code = getattr(FlowerError.from_json(response.text), "code", None)
-        if response.status_code == 403:
+        if response.status_code == 403 and code == RUN_NOT_ALLOWED:
             return RunOver()
         if code == ACTIVATION_FAILED:
             return ServerRefused(

@@ -9,7 +9,7 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from flwr.app import Message
 from flwr.common.constant import NOOP_ACCOUNT_NAME, NOOP_FLWR_AID, SubStatus
 from flwr.proto import message_pb2, runtime_pb2, task_pb2
 from flwr.server.superlink.linkstate import InMemoryLinkState
-from flwr.supercore.constant import FLWR_IN_MEMORY_DB_NAME, NOOP_FEDERATION_ID, TaskType
+from flwr.supercore.constant import FLEET_HTTP_SIGNATURE_HEADER, FLWR_IN_MEMORY_DB_NAME, NOOP_FEDERATION_ID, TaskType
 from flwr.supercore.heartbeat import HeartbeatSender
 from flwr.supercore.inflatable.inflatable_object import iterate_object_tree
 from flwr.supercore.object_store import NoObjectInStoreError
@@ -54,20 +54,56 @@ FLEET_CALLS = frozenset(
 """What a site may call: the Fleet API without node registration and without the download of bundles."""
 
 REPLY_POLL_SECONDS = 0.1
+LARGEST_OBJECT, LARGEST_CALL = 64 * 2**20, 2**20
+"""Bytes of a request that carries a part of a message, and of any other."""
+
+
+class TooLarge(Exception):
+    pass
 
 
 class FleetOnly:
-    """ASGI filter: 404 for every path that is not in `FLEET_CALLS`."""
+    """ASGI filter in front of Flower, which reads a whole request before it looks at who sends it.
+
+    404 for every path that is not in `FLEET_CALLS`, 401 without a node's signature, 413 for more bytes than such a call has.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] not in FLEET_CALLS:
-            await send({"type": "http.response.start", "status": 404, "headers": []})
-            await send({"type": "http.response.body", "body": b""})
-            return
-        await self._app(scope, receive, send)
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+        elif scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1008})
+        elif scope["path"] not in FLEET_CALLS:
+            await _answer(send, 404)
+        elif FLEET_HTTP_SIGNATURE_HEADER.lower().encode() not in {name for name, _ in scope["headers"]}:
+            await _answer(send, 401)
+        else:
+            try:
+                await self._app(scope, _bounded(scope, receive), send)
+            except TooLarge:
+                await _answer(send, 413)
+
+
+def _bounded(scope: Scope, receive: Receive) -> Receive:
+    left = LARGEST_OBJECT if scope["path"].endswith("-object") else LARGEST_CALL
+
+    async def bounded() -> MutableMapping[str, Any]:
+        nonlocal left
+        message = await receive()
+        left -= len(message.get("body", b""))
+        if left < 0:
+            raise TooLarge
+        return message
+
+    return bounded
+
+
+async def _answer(send: Send, status: int) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
 
 
 class SuperLink:

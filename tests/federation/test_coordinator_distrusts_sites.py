@@ -30,7 +30,7 @@ class Round:
         self.registry = homes.registry("coordinator")
         self.checkpoints = Checkpoints(home.models, load_signing_key(home), "ecgnet", 3, 0)
         self.strategy = CheckedFedAvg(arrayrecord_key="arrays")
-        self.strategy.prepare(plan, self.checkpoints, lambda: NODES, self.said.append)
+        self.strategy.prepare(plan, self.checkpoints, lambda _refused: NODES, self.said.append)
         messages = self.strategy.configure_train(1, self.checkpoints.arrays(), ConfigRecord(), None)  # type: ignore[arg-type]
         self.requests = {message.metadata.dst_node_id: message for message in messages}
         for node, message in self.requests.items():

@@ -59,7 +59,7 @@ LARGEST_OBJECT, LARGEST_CALL = 64 * 2**20, 2**20
 
 
 class TooLarge(Exception):
-    pass
+    """More bytes came than such a call has."""
 
 
 class FleetOnly:
@@ -76,19 +76,31 @@ class FleetOnly:
             await self._app(scope, receive, send)
         elif scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008})
-        elif scope["path"] not in FLEET_CALLS:
-            await _answer(send, 404)
-        elif FLEET_HTTP_SIGNATURE_HEADER.lower().encode() not in {name for name, _ in scope["headers"]}:
-            await _answer(send, 401)
+        elif (refusal := _refusal(scope)) is not None:
+            await _answer(send, refusal)
         else:
-            try:
+            with contextlib.suppress(TooLarge):  # answered by Flower's own error handling
                 await self._app(scope, _bounded(scope, receive), send)
-            except TooLarge:
-                await _answer(send, 413)
+
+
+def _refusal(scope: Scope) -> int | None:
+    """The HTTP status of a request that is refused by its head alone."""
+    headers = dict(scope["headers"])
+    if scope["path"] not in FLEET_CALLS:
+        return 404
+    if FLEET_HTTP_SIGNATURE_HEADER.lower().encode() not in headers:
+        return 401
+    stated = headers.get(b"content-length", b"0")
+    return 413 if not stated.isdigit() or int(stated) > _largest(scope) else None
+
+
+def _largest(scope: Scope) -> int:
+    return LARGEST_OBJECT if scope["path"].endswith("-object") else LARGEST_CALL
 
 
 def _bounded(scope: Scope, receive: Receive) -> Receive:
-    left = LARGEST_OBJECT if scope["path"].endswith("-object") else LARGEST_CALL
+    """Also where the head states no length."""
+    left = _largest(scope)
 
     async def bounded() -> MutableMapping[str, Any]:
         nonlocal left

@@ -68,7 +68,7 @@ def play(connection: FleetConnection, kind: Garbage, server: Command) -> int:
             outgoing = connection.outgoing(Message(kind[0](), reply_to=request))
             kind[1](outgoing)
             answered += 1
-            connection.send(outgoing, 0.1)
+            connection.send(outgoing)
         except RunOver:
             break
         except (ServerError, ObjectPushError, RuntimeError, ValueError):
@@ -78,15 +78,16 @@ def play(connection: FleetConnection, kind: Garbage, server: Command) -> int:
 
 @pytest.mark.parametrize("name", GARBAGE)
 def test_garbage_from_one_site_does_not_end_the_run_of_the_others(homes: Homes, processes: Processes, name: str) -> None:
-    server, port = processes.serve(homes.coordinator, "--rounds", "3", "--min-sites", "2", "--phase-timeout", "20s")
+    rounds = 1 if name.startswith("parts") else 3  # an upload that never ends holds each phase until its deadline
+    server, port = processes.serve(homes.coordinator, "--rounds", str(rounds), "--min-sites", "2", "--phase-timeout", "20s")
     joins = [processes.join(homes.site(site).root, port) for site in ("alice", "bob")]
-    server.wait_for("round 1 of 3: training")
+    server.wait_for(f"round 1 of {rounds}: training")
     key = load_node_key(homes.site("carol"))
     authority = homes.federation.ca_certificate.encode()
     with FleetConnection(f"localhost:{port}", authority, key, 3.0) as connection:
-        assert play(connection, GARBAGE[name], server) >= 2
+        assert play(connection, GARBAGE[name], server) >= 1
     served = server.finish()
     assert served.code == 0, served.said
     assert [join.finish().code for join in joins] == [0, 0]
-    assert [set(each["sites"]) for each in served.result["rounds"]] == [{"alice", "bob"}] * 3
+    assert [set(each["sites"]) for each in served.result["rounds"]] == [{"alice", "bob"}] * rounds
     assert any(line.startswith("carol: ") for each in served.result["rounds"] for line in each["dropped"])

@@ -15,7 +15,7 @@ def check_extent(recording: Recording, gaps: Sequence[Gap], limits: Limits) -> I
             "too-short",
             Severity.ERROR,
             f"the recording lasts {recording.seconds:.1f} s, at least {limits.min_seconds:g} s are needed",
-            "Export a longer stretch; if the file does hold more, its sampling rate is wrong: export it again (--fs HZ if none is stated).",
+            "Export a longer stretch; if the file does hold more, its sampling rate is wrong (--fs HZ if it states none).",
             value=recording.seconds,
             limit=limits.min_seconds,
         )

@@ -17,7 +17,7 @@ def check_beats(recording: Recording, gaps: Sequence[Gap], beats: NDArray[np.int
             "too-few-beats",
             Severity.ERROR,
             f"{beats.size} beats were found in {recording.seconds:.1f} s, at least {limits.min_beats} are needed",
-            "Check that the channel is an ECG (--lead NAME picks another), its unit (--units mV), its rate (--fs HZ if unstated).",
+            "Check that the channel is an ECG (--lead NAME picks another), its unit (--units mV), its rate (--fs HZ).",
             value=float(beats.size),
             limit=float(limits.min_beats),
         )

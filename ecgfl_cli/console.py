@@ -119,6 +119,11 @@ def console_of(context: typer.Context, verb: str) -> Console:
     return console
 
 
+def percent(share: float | None) -> float | None:
+    """A share of 1 as people read it; None stays None."""
+    return None if share is None else 100 * share
+
+
 def _cell(value: object) -> str:
     if value is None:
         return "-"

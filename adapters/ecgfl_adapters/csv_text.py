@@ -21,13 +21,11 @@ class Table:
     comments : "key: value" comment lines, keys in lower case.
     names : one a column; empty strings where the file has no header.
     values : shape (rows, columns), float64; NaN for an empty cell.
-    line_numbers : shape (rows,), counted from 1.
     """
 
     comments: dict[str, str]
     names: tuple[str, ...]
     values: NDArray[np.float64]
-    line_numbers: NDArray[np.int64]
 
 
 def decode(path: Path) -> str:
@@ -69,7 +67,7 @@ def read_table(path: Path, text: str) -> Table:
     if separator in {";", "\t"} and any("," in line for line in body[:10]):
         body = [line.replace(",", ".") for line in body]  # decimal commas
     values = _numbers(path, body, separator, width, data)
-    return Table(_comments(lines), names, values, np.array(data, dtype=np.int64) + 1)
+    return Table(_comments(lines), names, values)
 
 
 def _separator(line: str) -> str | None:

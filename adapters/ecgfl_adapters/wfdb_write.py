@@ -1,6 +1,7 @@
 """Writing WFDB records."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -43,15 +44,19 @@ def write_record(recording: Recording, folder: Path) -> tuple[Path, ...]:
     return tuple(written)
 
 
-def write_annotations(labels: tuple[BeatLabel, ...], path: Path) -> None:
-    """Write a WFDB annotation file, `path` being `RECORD.ANNOTATOR`. No labels make a file of the end mark alone."""
+def write_annotations(labels: Sequence[BeatLabel], path: Path, fs: float | None = None) -> None:
+    """Write a WFDB annotation file, `path` being `RECORD.ANNOTATOR`. No labels make a file of the end mark alone.
+
+    fs : rate that the file states for its samples, in hertz; None leaves that to the record's header.
+    """
     import wfdb
 
     if not labels:  # wfdb.wrann refuses to write no annotations
         path.write_bytes(_END_OF_FILE)
         return
     samples = np.array([label.sample for label in labels], dtype=np.int64)
-    wfdb.wrann(path.stem, path.suffix[1:], samples, symbol=[label.symbol for label in labels], write_dir=str(path.parent))
+    symbols = [label.symbol for label in labels]
+    wfdb.wrann(path.stem, path.suffix[1:], samples, symbol=symbols, fs=fs, write_dir=str(path.parent))
 
 
 def _printable(name: str) -> str:

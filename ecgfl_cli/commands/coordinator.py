@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from ecgfl_cli.commands.options import ArchitectureName, duration, positive
-from ecgfl_cli.console import console_of
+from ecgfl_cli.console import console_of, percent
+from ecgfl_cli.models.architecture import DEFAULT
 
 app = typer.Typer(help="The federation's other side: keys, sites, rounds.", no_args_is_help=True)
 
@@ -85,7 +86,7 @@ def serve(
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="Rounds of training.")] = 5,
     min_sites: Annotated[int, typer.Option("--min-sites", min=2, help="Sites that must take part in every round.")] = 2,
     strategy: Annotated[str, typer.Option("--strategy", help="How the sites' weights become one model.")] = "fedavg",
-    arch: ArchitectureName = "ecgnet",
+    arch: ArchitectureName = DEFAULT,
     local_epochs: Annotated[int | None, typer.Option("--local-epochs", min=1, help="Without it the architecture's own.")] = None,
     learning_rate: Annotated[
         float | None, typer.Option("--learning-rate", help="Without it the architecture's own.", callback=positive)
@@ -129,7 +130,7 @@ def serve(
             + (
                 (None, None, None)
                 if each.metrics is None
-                else (each.metrics.beats, _percent(each.metrics.sensitivity), _percent(each.metrics.precision))
+                else (each.metrics.beats, percent(each.metrics.sensitivity), percent(each.metrics.precision))
             )
             for each in served.rounds
         ],
@@ -141,7 +142,3 @@ def serve(
         sha256=served.final.weights_sha256,
         rounds=[each.as_dict() for each in served.rounds],
     )
-
-
-def _percent(share: float | None) -> float | None:
-    return None if share is None else 100 * share

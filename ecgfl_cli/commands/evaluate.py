@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ecgfl_cli.commands.options import Lead, Model, Recordings, SamplingRate, Units
-from ecgfl_cli.console import console_of
+from ecgfl_cli.console import console_of, percent
 
 if TYPE_CHECKING:
     from ecgfl_cli.evaluation.comparison import Comparison
@@ -29,7 +29,7 @@ def command(
     from ecgfl_cli.errors import EcgflError, ExitCode
     from ecgfl_cli.evaluation.assess import assess
     from ecgfl_cli.evaluation.report import Evaluation, matrix_text
-    from ecgfl_cli.federation.joining import site_registry
+    from ecgfl_cli.federation.site_setup import site_registry
     from ecgfl_cli.prediction.pipeline import Classifier
 
     console = console_of(context, "evaluate")
@@ -72,15 +72,11 @@ def _row(name: str, comparison: "Comparison") -> tuple[object, ...]:
     shares = (comparison.veb_sensitivity, comparison.veb_ppv, comparison.veb_f1)
     return (
         name,
-        _percent(comparison.qrs_sensitivity),
-        _percent(comparison.qrs_positive_predictivity),
+        percent(comparison.qrs_sensitivity),
+        percent(comparison.qrs_positive_predictivity),
         comparison.veb_tp,
         comparison.veb_fn,
         comparison.veb_fp,
-        *(_percent(share) for share in shares),
+        *(percent(share) for share in shares),
         comparison.veb_false_positives_per_hour,
     )
-
-
-def _percent(share: float | None) -> float | None:
-    return None if share is None else 100 * share

@@ -14,7 +14,7 @@ Version = Annotated[str, typer.Argument(help="A version as `model list` shows it
 @app.command("list")
 def list_models(context: typer.Context) -> None:
     """List the versions, oldest first."""
-    from ecgfl_cli.federation.joining import site_registry
+    from ecgfl_cli.federation.site_setup import site_registry
 
     console = console_of(context, "model-list")
     console.home.require_site()
@@ -38,7 +38,7 @@ def list_models(context: typer.Context) -> None:
 @app.command()
 def use(context: typer.Context, version: Version) -> None:
     """Make a version the one that `predict` uses."""
-    from ecgfl_cli.federation.joining import site_registry
+    from ecgfl_cli.federation.site_setup import site_registry
     from ecgfl_cli.site.audit import AuditLog
     from ecgfl_cli.site.lock import exclusive
 
@@ -57,7 +57,7 @@ def use(context: typer.Context, version: Version) -> None:
 @app.command()
 def verify(context: typer.Context) -> None:
     """Check every version's signature and hash against federation.json. Exit code 7 when one fails."""
-    from ecgfl_cli.federation.joining import site_registry
+    from ecgfl_cli.federation.site_setup import site_registry
 
     console = console_of(context, "model-verify")
     console.home.require_site()

@@ -4,9 +4,10 @@ import typer
 
 from ecgfl_cli.commands.options import ArchitectureName
 from ecgfl_cli.console import console_of
+from ecgfl_cli.models.architecture import DEFAULT
 
 
-def command(context: typer.Context, arch: ArchitectureName = "ecgnet") -> None:
+def command(context: typer.Context, arch: ArchitectureName = DEFAULT) -> None:
     """Cut the labelled beats for an architecture and decide which patients are held out. `join` does it when it is needed."""
     from ecgfl_cli.beats.aami import BeatClass
     from ecgfl_cli.models.architecture import architecture

@@ -13,7 +13,7 @@ from typing import Any
 
 from ecgfl_adapters.discovery import adapters
 
-from ecgfl_cli.console import Console
+from ecgfl_cli.console import Console, percent
 from ecgfl_cli.demo.hospitals import HOSPITALS, PATIENTS_A_HOSPITAL, export, recordings
 from ecgfl_cli.errors import EcgflError, UsageError
 
@@ -103,7 +103,7 @@ class _Demo:
         rows = []
         for each in served["rounds"]:
             metrics = each["metrics"] or {}
-            shares = [None if metrics.get(name) is None else 100 * metrics[name] for name in ("sensitivity", "precision")]
+            shares = [percent(metrics.get(name)) for name in ("sensitivity", "precision")]
             rows.append((each["round"], len(each["sites"]), each["examples"], each["loss"], metrics.get("beats"), *shares))
         columns = ("round", "sites", "beats", "loss", "held-out beats", "sensitivity %", "precision %")
         self._console.table(f"Federated training of {served['model']}", columns, rows)
@@ -115,7 +115,7 @@ class _Demo:
             [
                 (
                     *(ectopy[name] for name in ("beats", "pvcs", "burden_percent", "pvcs_per_hour", "couplets", "runs")),
-                    *(None if gross[name] is None else 100 * gross[name] for name in ("veb_sensitivity", "veb_ppv")),
+                    *(percent(gross[name]) for name in ("veb_sensitivity", "veb_ppv")),
                 )
             ],
         )

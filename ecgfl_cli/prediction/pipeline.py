@@ -13,6 +13,7 @@ from ecgfl_cli.beats.detection import LOWEST_FS
 from ecgfl_cli.beats.leads import choose_lead
 from ecgfl_cli.errors import UnusableInput
 from ecgfl_cli.models.architecture import Architecture, architecture
+from ecgfl_cli.models.inference import logits
 from ecgfl_cli.models.manifest import Manifest
 from ecgfl_cli.models.registry import Registry
 from ecgfl_cli.prediction.ectopy import summarise
@@ -21,7 +22,6 @@ from ecgfl_cli.prediction.prediction import Prediction
 if TYPE_CHECKING:
     from torch import nn
 
-BATCH = 4096
 UNSAFE = re.compile(r"[/\\:\x00]")
 """What a file name must not hold on one system or another."""
 
@@ -72,14 +72,8 @@ class Classifier:
 
 def pvc_probabilities(network: "nn.Module", wanted: Architecture, beats: Beats) -> NDArray[np.float32]:
     """Probability of V for each beat, shape (n,); NaN for one that is not readable."""
-    import torch
-
     probabilities = np.full(beats.samples.size, np.nan, dtype=np.float32)
     readable = np.flatnonzero(beats.readable)
-    inputs = [getattr(beats, field) for field in wanted.inputs]
-    network.eval()
-    with torch.inference_mode():
-        for start in range(0, readable.size, BATCH):
-            batch = readable[start : start + BATCH]
-            probabilities[batch] = network(*(torch.from_numpy(array[batch]) for array in inputs)).softmax(dim=1)[:, 1].numpy()
+    found = logits(network, [getattr(beats, field) for field in wanted.inputs], readable)
+    probabilities[readable] = found.softmax(dim=1)[:, 1].numpy()
     return probabilities

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ecgfl_cli.models.inference import logits
 from ecgfl_cli.training.examples import Examples
 
 if TYPE_CHECKING:
@@ -69,20 +70,11 @@ class Measured:
 
 def measure(network: "nn.Module", examples: Examples, threshold: float = 0.5) -> Measured:
     """Loss and counts on labelled beats."""
-    import torch
     from torch.nn.functional import cross_entropy
 
-    inputs, target = examples.tensors()
-    network.eval()
-    with torch.inference_mode():
-        logits = torch.cat(
-            [
-                torch.empty(0, 2),
-                *(network(*(a[b] for a in inputs)) for b in torch.split(torch.arange(len(examples)), 4096) if len(b)),
-            ]
-        )
-        loss = float(cross_entropy(logits, target)) if len(examples) else 0.0
-        called = logits.softmax(dim=1)[:, 1].numpy() >= threshold
+    found = logits(network, examples.inputs, np.arange(len(examples)))
+    loss = float(cross_entropy(found, examples.tensors()[1])) if len(examples) else 0.0
+    called = found.softmax(dim=1)[:, 1].numpy() >= threshold
     return Measured(
         beats=len(examples),
         pvcs=int(examples.is_pvc.sum()),

@@ -19,6 +19,7 @@ from ecgfl_cli.federation.wire import (
     REFUSALS,
     EvaluateReply,
     EvaluateRequest,
+    Reply,
     TrainReply,
     TrainRequest,
     read_reply,
@@ -64,16 +65,7 @@ class CheckedRounds:
 
     def aggregate_train(self, server_round: int, replies: Iterable[Message]) -> tuple[ArrayRecord | None, MetricRecord | None]:
         this_round, length = self._checkpoints.latest.manifest.round + 1, self._checkpoints.length
-        replies = list(replies)
-        dropped = self._silent(replies)
-        usable: list[tuple[Message, TrainReply]] = []
-        for message in replies:
-            try:
-                usable.append((message, self._check_train(message, length)))
-            except ValueError as error:
-                dropped.append(f"{self._name(message)}: {error}")
-        for line in dropped:
-            self._report(f"reply dropped: {line}")
+        usable, dropped = self._sifted(replies, lambda message: self._check_train(message, length))
         if len(usable) < self._plan.min_sites:
             raise RoundFailed(
                 f"round {this_round}: {len(usable)} usable replies, at least {self._plan.min_sites} are needed",
@@ -93,20 +85,10 @@ class CheckedRounds:
         return self._messages(EvaluateRequest(model=self._checkpoints.latest.signed), arrays, MessageType.EVALUATE)
 
     def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:  # noqa: ARG002
-        replies = list(replies)
-        usable: list[EvaluateReply] = []
+        usable, dropped = self._sifted(replies, lambda message: read_reply(message, EvaluateReply))
         result = self.results[-1]
-        dropped = self._silent(replies)
-        for message in replies:
-            try:
-                self._refuse_errors(message)
-                usable.append(read_reply(message, EvaluateReply))
-            except ValueError as error:
-                dropped.append(f"{self._name(message)}: {error}")
-        for line in dropped:
-            self._report(f"reply dropped: {line}")
         result.dropped += dropped
-        result.metrics = _gross(usable)
+        result.metrics = _gross([reply for _, reply in usable])
         self._report(f"round {result.round} of {self._plan.rounds}: model {result.version}, {_in_words(result)}")
         return None
 
@@ -115,8 +97,24 @@ class CheckedRounds:
         self._sent = [Message(content=content, dst_node_id=node, message_type=kind) for node in self._names]
         return self._sent
 
+    def _sifted(
+        self, replies: Iterable[Message], check: Callable[[Message], Reply]
+    ) -> tuple[list[tuple[Message, Reply]], list[str]]:
+        """The replies that `check` takes, with what it made of them, and a line for each site whose reply is missing or bad."""
+        replies = list(replies)
+        dropped = self._silent(replies)
+        usable: list[tuple[Message, Reply]] = []
+        for message in replies:
+            try:
+                self._refuse_errors(message)
+                usable.append((message, check(message)))
+            except ValueError as error:
+                dropped.append(f"{self._name(message)}: {error}")
+        for line in dropped:
+            self._report(f"reply dropped: {line}")
+        return usable, dropped
+
     def _check_train(self, message: Message, length: int) -> TrainReply:
-        self._refuse_errors(message)
         reply = read_reply(message, TrainReply)
         vector: NDArray[np.float32] = weights_of(message)
         if vector.size != length:

@@ -135,15 +135,14 @@ def _commit(staged: _Staged, home: Home, catalogue: Catalogue) -> Ingested:
     if row is None or staged.folder is None:
         return Ingested(staged.path, "unreadable", None, None, [], staged.error)
     before = catalogue.row(row.record)
-    kept = before is not None and (home.records / row.record).is_dir()
     if before is not None:
-        # The same signal under another name: it stays the first one's patient, and labels are not lost to a copy without.
+        # The same signal under another name stays the first one's patient, and a copy without labels takes none away.
         row = replace(row, patient=before.patient)
-        if not row.labels and before.labels:
-            row = replace(row, labels=before.labels, lead=before.lead)
-    if before is not None and kept and (before.labels, before.patient, before.lead) == (row.labels, row.patient, row.lead):
-        remove_signals(home.records, staged.folder.name)
-        return Ingested(staged.path, "unchanged", row.record, before.status, staged.findings, None)
+        bare_copy = bool(before.labels) and not row.labels
+        same = (before.labels, before.lead) == (row.labels, row.lead)
+        if (home.records / row.record).is_dir() and (same or bare_copy):
+            remove_signals(home.records, staged.folder.name)
+            return Ingested(staged.path, "unchanged", row.record, before.status, staged.findings, None)
     remove_beats(home.beats, row.record)
     commit_signals(home.records, staged.folder, row.record)
     catalogue.put(row, [finding.as_dict() for finding in staged.findings])

@@ -7,7 +7,6 @@ from ecgfl_adapters.discovery import read
 from ecgfl_adapters.errors import LIBRARY_ERRORS, AdapterError
 from ecgfl_adapters.protocol import ReadOptions
 
-from ecgfl_cli.beats.leads import choose_lead
 from ecgfl_cli.errors import EcgflError
 from ecgfl_cli.quality.checks import check
 from ecgfl_cli.quality.findings import Finding
@@ -36,7 +35,6 @@ def validate_store(home: Home, catalogue: Catalogue) -> Iterator[Checked]:
     for row in catalogue.rows():
         try:
             recording = read_signals(home.records, row.record)
-            lead = choose_lead(recording, row.lead)
-            yield row.record, check(recording, rhythm_beats(recording, lead.name))
-        except (AdapterError, EcgflError) as error:
+            yield row.record, check(recording, rhythm_beats(recording, row.lead))
+        except FAILURES as error:
             yield row.record, str(error)

@@ -102,3 +102,19 @@ def test_every_ingest_is_in_the_audit_log(site: Path, ecgfl: Ecgfl, export: Any)
     ecgfl("ingest", path)
     entries = ecgfl("audit", "show", "--json").json["entries"]
     assert [entry["outcomes"] for entry in entries if entry["event"] == "ingest"] == [{"added": 1}, {"unchanged": 1}]
+
+
+def test_a_copy_without_labels_does_not_stand_in_for_lost_signals(site: Path, ecgfl: Ecgfl, export: Callable[..., Path]) -> None:
+    """The store must not say that it holds labels which it has not."""
+    import shutil
+
+    path = export(1)
+    assert ecgfl("ingest", path).code == 0
+    (record,) = ecgfl("dataset", "list", "--json").json["recordings"]
+    shutil.rmtree(site / "records" / record["record"])
+    assert ecgfl("ingest", path, "--labels", "none").code == 0
+    (bare,) = ecgfl("dataset", "list", "--json").json["recordings"]
+    assert bare["status"] == "unlabelled"
+    assert ecgfl("ingest", path, "--json").json["outcomes"] == {"updated": 1}
+    (whole,) = ecgfl("dataset", "list", "--json").json["recordings"]
+    assert whole["status"] == "usable"

@@ -1,14 +1,30 @@
 """`ecgfl evaluate`."""
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ecgfl_cli.commands.options import Lead, Model, Recordings, SamplingRate, Units
-from ecgfl_cli.console import console_of, percent
+from ecgfl_cli.console import Console, console_of
 
 if TYPE_CHECKING:
+    from ecgfl_adapters.protocol import ReadOptions
+    from ecgfl_adapters.recording import BeatLabel, Recording
+
     from ecgfl_cli.evaluation.comparison import Comparison
+    from ecgfl_cli.evaluation.paired import PairedEvaluation
+    from ecgfl_cli.evaluation.report import Evaluation
+
+
+@dataclass(frozen=True)
+class Tested:
+    """Where the annotations to evaluate come from: a model's version, or the name of annotations that are there already."""
+
+    name: str
+    annotate: "Callable[[Path, Recording], Sequence[BeatLabel]]"
 
 
 def command(
@@ -17,66 +33,128 @@ def command(
     labels: Annotated[str | None, typer.Option("--labels", help="Reference labels: a file or a WFDB annotator's suffix.")] = None,
     lead: Lead = None,
     model: Model = None,
+    against: Annotated[
+        str | None,
+        typer.Option("--against", help="Another model version, to compare with record by record.", metavar="VERSION"),
+    ] = None,
+    test: Annotated[
+        str | None,
+        typer.Option(
+            "--test",
+            help="Annotations to evaluate in a model's place: the suffix of files beside the recordings, a file, "
+            "or a folder that `ecgfl predict --out` wrote.",
+            metavar="SUFFIX|PATH",
+        ),
+    ] = None,
     fs: SamplingRate = None,
     units: Units = None,
 ) -> None:
-    """Compare the model with reference labels as ANSI/AAMI EC57 does, on beats that it finds itself."""
+    """Measure a model by reference labels as ANSI/AAMI EC57 does, on beats that it finds itself, and compare it with another."""
     from ecgfl_adapters.discovery import read
     from ecgfl_adapters.errors import AdapterError
     from ecgfl_adapters.protocol import ReadOptions
 
-    from ecgfl_cli.commands.recordings import lead_of, named_recordings
+    from ecgfl_cli.commands.recordings import named_recordings
     from ecgfl_cli.errors import EcgflError, ExitCode
-    from ecgfl_cli.evaluation.assess import assess
-    from ecgfl_cli.evaluation.report import Evaluation, matrix_text
-    from ecgfl_cli.federation.site_setup import site_registry
-    from ecgfl_cli.prediction.pipeline import Classifier
+    from ecgfl_cli.evaluation.assess import assess, reference_of
+    from ecgfl_cli.evaluation.paired import PairedEvaluation
+    from ecgfl_cli.evaluation.report import Evaluation
 
     console = console_of(context, "evaluate")
     recordings = named_recordings(console, files)
-    classifier = Classifier(site_registry(console.home), model)
     options = ReadOptions(leads=(lead,) if lead else (), fs=fs, units=units, labels=labels, assume_wfdb_gain=True)
-    wanted = lead_of(console, lead)
-    compared: dict[str, Comparison] = {}
-    code = ExitCode.DONE
+    tested = [
+        _model(console, model, lead) if test is None else _annotations(test, model, recordings, options),
+        *([] if against is None else [_model(console, against, lead)]),
+    ]
+    _refuse_the_same_twice(tested)
+    compared: list[dict[str, Comparison]] = [{} for _ in tested]
+    failed: list[dict[str, object]] = []
     for path in console.track(recordings, len(recordings), "evaluate"):
         try:
             recording = read(path, "auto", options)
-            comparison = assess(recording, classifier.predict(recording, wanted).labels())
+            reference = reference_of(recording)
+            comparisons = [assess(recording, reference, each.annotate(path, recording)) for each in tested]
         except (AdapterError, EcgflError) as error:
             console.problem(str(error))
-            code = ExitCode.INPUT
+            failed.append({"file": path, "error": str(error)})
             continue
-        compared[recording.name if recording.name not in compared else str(path)] = comparison
-    evaluation = Evaluation.of(compared)
-    console.table(
-        f"EC57, beats found by {classifier.manifest.version} itself, first 5 minutes skipped (percent)",
-        ("record ", "QRS Se", "QRS +P", "VEB TP", "VEB FN", "VEB FP", "VEB Se", "VEB +P", "VEB F1", "FP/h"),
-        [_row(name, comparison) for name, comparison in compared.items()],
-        footer=_row("gross", evaluation.gross),
+        name = recording.name if recording.name not in compared[0] else str(path)
+        for records, comparison in zip(compared, comparisons, strict=True):
+            records[name] = comparison
+    evaluations = [Evaluation.of(records) for records in compared]
+    paired = PairedEvaluation.of(*evaluations) if against is not None else None
+    if compared[0]:
+        _show(console, tested[0], evaluations[0])
+    if compared[0] and paired is not None:
+        _show_pair(console, tested[0], tested[1], paired)
+    rival = {} if paired is None else {"against": {"model": against, **evaluations[1].as_dict()}, "comparison": paired.as_dict()}
+    code = ExitCode.INPUT if failed else ExitCode.DONE
+    console.result(
+        code,
+        model=tested[0].name if test is None else None,
+        test=test,
+        failed=failed,
+        **evaluations[0].as_dict(),
+        **rival,
     )
-    names = {"qrs_sensitivity": "QRS Se", "qrs_positive_predictivity": "QRS +P"}
-    names |= {"veb_sensitivity": "VEB Se", "veb_ppv": "VEB +P", "veb_f1": "VEB F1"}
-    for field, name in names.items():
-        interval = evaluation.intervals[field]
-        if interval is not None:
-            low, high = (100 * bound for bound in interval)
-            console.text(f"{name}: 95 % interval {low:.2f} to {high:.2f}, bootstrap over {len(compared)} records")
-    if compared:
-        console.text(matrix_text(evaluation.gross))
-    console.result(code, model=classifier.manifest.version, **evaluation.as_dict())
     raise typer.Exit(code)
 
 
-def _row(name: str, comparison: "Comparison") -> tuple[object, ...]:
-    shares = (comparison.veb_sensitivity, comparison.veb_ppv, comparison.veb_f1)
-    return (
-        name,
-        percent(comparison.qrs_sensitivity),
-        percent(comparison.qrs_positive_predictivity),
-        comparison.veb_tp,
-        comparison.veb_fn,
-        comparison.veb_fp,
-        *(percent(share) for share in shares),
-        comparison.veb_false_positives_per_hour,
-    )
+def _model(console: Console, version: str | None, lead: str | None) -> Tested:
+    from ecgfl_cli.commands.recordings import lead_of
+    from ecgfl_cli.federation.site_setup import registry_of
+    from ecgfl_cli.prediction.pipeline import Classifier
+
+    classifier = Classifier(registry_of(console.home, version), version)
+    wanted = lead_of(console, lead)
+    return Tested(classifier.manifest.version, lambda _, recording: classifier.predict(recording, wanted).labels())
+
+
+def _annotations(test: str, model: str | None, recordings: list[Path], options: "ReadOptions") -> Tested:
+    from ecgfl_cli.errors import UsageError
+    from ecgfl_cli.evaluation.label_source import existing_labels
+    from ecgfl_cli.prediction.writers.wfdb_annotation import ANNOTATOR
+
+    if model is not None:
+        raise UsageError(
+            f"--test {test} and --model {model} are two things to evaluate",
+            f"Give one of them; to compare the two: --test {test} --against {model}",
+        )
+    if len(recordings) > 1 and Path(test).is_file():
+        raise UsageError(
+            f"--test {test} is one file, but there are {len(recordings)} recordings",
+            "Give a suffix or a folder, or evaluate that file's recording alone",
+        )
+    return Tested(test, lambda path, _: existing_labels(path, options, test, ANNOTATOR))
+
+
+def _refuse_the_same_twice(tested: list[Tested]) -> None:
+    from ecgfl_cli.errors import UsageError
+
+    if len({each.name for each in tested}) < len(tested):
+        raise UsageError(
+            f"--against {tested[0].name}: the model to compare it with is that version itself",
+            "Give another; `ecgfl model list` shows them",
+        )
+
+
+def _show(console: Console, tested: Tested, evaluation: "Evaluation") -> None:
+    from ecgfl_cli.evaluation.report import matrix_text
+    from ecgfl_cli.evaluation.tables import gross_table, qrs_table, veb_table
+
+    console.text("EC57: beats are matched within 150 ms, the first 5 minutes of a record do not count")
+    console.table(*qrs_table(f"QRS found by {tested.name}", evaluation))
+    console.table(*veb_table(f"VEB found by {tested.name}", evaluation))
+    records = len(evaluation.records)
+    if records > 1:
+        console.table(*gross_table(f"Gross, with intervals by bootstrap over {records} records", evaluation))
+    console.text(matrix_text(evaluation.gross))
+
+
+def _show_pair(console: Console, a: Tested, b: Tested, paired: "PairedEvaluation") -> None:
+    from ecgfl_cli.evaluation.tables import difference_table, errors_text, side_by_side_table
+
+    console.table(*side_by_side_table(f"VEB, A = {a.name}, B = {b.name}", paired))
+    console.table(*difference_table("Gross of both, with intervals by paired bootstrap", paired))
+    console.text(errors_text(paired))

@@ -55,6 +55,9 @@ class BeatAnnotations:
 
     @classmethod
     def from_labels(cls, labels: Iterable[BeatLabel]) -> Self:
-        """Take the labels of a `Recording`, which carry no subtypes; they are put in order of time."""
+        """Take the labels of a `Recording`; they are put in order of time.
+
+        They carry no subtypes: what bxb counts as X, O stands for here. Every figure adds the two up, so none differs.
+        """
         ordered = sorted(labels, key=lambda label: label.sample)
         return cls(np.asarray([label.sample for label in ordered], dtype=np.int64), tuple(label.symbol for label in ordered))

@@ -75,12 +75,21 @@ class Comparison:
         return int(statistics.veb_fp(self.matrix))
 
     @property
+    def veb_errors(self) -> int:
+        """Missed VEB and false ones."""
+        return self.veb_fn + self.veb_fp
+
+    @property
     def qrs_sensitivity(self) -> float | None:
         return self.value(statistics.qrs_sensitivity)
 
     @property
     def qrs_positive_predictivity(self) -> float | None:
         return self.value(statistics.qrs_positive_predictivity)
+
+    @property
+    def qrs_f1(self) -> float | None:
+        return self.value(statistics.qrs_f1)
 
     @property
     def veb_sensitivity(self) -> float | None:

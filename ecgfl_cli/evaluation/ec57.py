@@ -51,18 +51,25 @@ def compare(
 
     Raises `ValueError` when the record is not longer than the learning period.
     """
-    start, window = _samples(start_s, fs), _samples(window_s, fs)
-    if length <= start:
-        raise ValueError(f"a record of {length / fs:.1f} s is not longer than the learning period of {start_s:g} s")
+    evaluated = evaluated_samples(fs, length, start_s)
+    start, window = length - evaluated, _samples(window_s, fs)
     tally = _Tally()
-    ours, theirs = Reader(reference, window), Reader(test, window)
+    ours, theirs = Reader(reference, window, is_reference=True), Reader(test, window, is_reference=False)
     _pass_learning_period(ours, theirs, start, window, tally)
     while ours.time <= length or theirs.time <= length:
         if theirs.time < ours.time:
             _take_test_beat(ours, theirs, window, tally)
         else:
             _take_reference_beat(ours, theirs, window, tally)
-    return Comparison(tally.matrix, (length - start) / fs)
+    return Comparison(tally.matrix, evaluated / fs)
+
+
+def evaluated_samples(fs: float, length: int, start_s: float = LEARNING_PERIOD_S) -> int:
+    """How many of `length` samples come after the learning period; raises `ValueError` when there are none."""
+    start = _samples(start_s, fs)
+    if length <= start:
+        raise ValueError(f"a record of {length / fs:.1f} s is not longer than the learning period of {start_s:g} s")
+    return length - start
 
 
 def _samples(seconds: float, fs: float) -> int:

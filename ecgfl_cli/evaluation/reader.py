@@ -20,13 +20,16 @@ class Reader:
     """`time` and `code` are the beat in hand, `next_time` and `next_code` the one after it.
 
     Before the first beat stands a beat at sample 0 that is not counted; after the last one stands one at NEVER.
+
+    window : match window in samples. is_reference : whether this is the reference, whose last shutdown bxb ends otherwise.
     """
 
-    def __init__(self, annotations: BeatAnnotations, window: int) -> None:
+    def __init__(self, annotations: BeatAnnotations, window: int, *, is_reference: bool) -> None:
         subtypes = [0] * len(annotations.symbols) if annotations.subtypes is None else annotations.subtypes.tolist()
         self._items = list(zip(annotations.samples.tolist(), annotations.symbols, subtypes, strict=True))
         self._place = 0
         self._window = window
+        self._is_reference = is_reference
         # No more than the two most recent episodes are remembered, like in bxb: with three of them between two beats
         # the first is forgotten.
         self._fibrillation: deque[tuple[int, int]] = deque(maxlen=2)
@@ -74,7 +77,9 @@ class Reader:
 
     def _pass_shut_down(self, start: int) -> None:
         if self._place == len(self._items):
-            self._shut_down.append((start, NEVER))
+            # It lasts to the end of the record; for the test, bxb still holds the end of the shutdown before, if there was one.
+            lasts = self._is_reference or not self._shut_down
+            self._shut_down.append((start, NEVER if lasts else self._shut_down[-1][1]))
             return
         time, symbol, subtype = self._items[self._place]
         if symbol == "~" and subtype & _UNREADABLE != _UNREADABLE:

@@ -13,6 +13,7 @@ from ecgfl_cli.evaluation.statistics import Statistic
 STATISTICS: dict[str, Statistic] = {
     "qrs_sensitivity": statistics.qrs_sensitivity,
     "qrs_positive_predictivity": statistics.qrs_positive_predictivity,
+    "qrs_f1": statistics.qrs_f1,
     "veb_sensitivity": statistics.veb_sensitivity,
     "veb_ppv": statistics.veb_ppv,
     "veb_f1": statistics.veb_f1,
@@ -74,12 +75,12 @@ def comparison_dict(comparison: Comparison) -> dict[str, Any]:
 
 
 def matrix_text(comparison: Comparison) -> str:
-    """The counts as a table in the arrangement of `bxb -S`: a row for each reference label, a column for each test label.
+    """The counts as `bxb -S` prints them: a row for each reference label, a column for each label of the algorithm.
 
     The four cells in which neither side has a beat are left blank.
     """
     width = max(4, len(str(comparison.matrix.max())))
-    lines = ["    " + "".join(f" {label.lower():>{width}}" for label in LABELS)]
+    lines = [" " * 15 + "Algorithm", "    " + "".join(f" {label.lower():>{width}}" for label in LABELS)]
     lines.append("   " + "_" * ((width + 1) * len(LABELS) + 1))
     for label, row in zip(LABELS, comparison.matrix.tolist(), strict=True):
         counted = row if label not in "OX" else row[: LABELS.index("O")]

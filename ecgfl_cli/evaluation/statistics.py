@@ -71,6 +71,11 @@ def qrs_positive_predictivity(counts: Counts, _seconds: Seconds) -> NDArray[np.f
     return _ratio(qrs_tp(counts), qrs_tp(counts) + qrs_fp(counts))
 
 
+def qrs_f1(counts: Counts, _seconds: Seconds) -> NDArray[np.float64]:
+    """Harmonic mean of sensitivity and positive predictivity."""
+    return _ratio(2 * qrs_tp(counts), 2 * qrs_tp(counts) + qrs_fn(counts) + qrs_fp(counts))
+
+
 def veb_sensitivity(counts: Counts, _seconds: Seconds) -> NDArray[np.float64]:
     return _ratio(veb_tp(counts), veb_tp(counts) + veb_fn(counts))
 

@@ -13,6 +13,9 @@ from ecgfl_cli.evaluation.annotations import BeatAnnotations
 from ecgfl_cli.evaluation.comparison import Comparison
 from ecgfl_cli.evaluation.ec57 import compare
 from ecgfl_cli.evaluation.report import comparison_dict
+from ecgfl_cli.federation.coordinator_home import CoordinatorHome, load_signing_key
+from ecgfl_cli.models.manifest import SignedManifest
+from ecgfl_cli.models.registry import Registry
 
 pytestmark = pytest.mark.usefixtures("modelled")
 
@@ -27,6 +30,23 @@ def by_hand(path: Path, out: Path) -> Comparison:
     return compare(reference, BeatAnnotations.from_labels(predicted), recording.fs, recording.length)
 
 
+def cells_of(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip("│ ").split("│")]
+
+
+@pytest.fixture
+def eager(modelled: Path, federation: Any) -> str:
+    """A second version in the home: the same network with a threshold at which nearly everything is V."""
+    home = CoordinatorHome(federation.root)
+    key = load_signing_key(home)
+    registry = Registry(modelled / "models", key.public_key())
+    manifest, network = registry.load(federation.version)
+    version = federation.version.replace("-0001-", "-0002-")
+    changed = manifest.model_copy(update={"version": version, "sequence": 2, "threshold": 1e-6})
+    registry.add(SignedManifest.sign(changed, key), network, "a test")
+    return version
+
+
 def test_evaluate_says_what_the_predicted_file_says(ecgfl: Ecgfl, export: Any, tmp_path: Path) -> None:
     paths = [export(synthesise(seed, 420, 250, pvc_share=0.15)) for seed in (71, 72)]
     assert ecgfl("predict", *paths, "--out", tmp_path / "out", "--format", "wfdb").code == 0
@@ -37,10 +57,54 @@ def test_evaluate_says_what_the_predicted_file_says(ecgfl: Ecgfl, export: Any, t
     assert ran.json["records"] == {path.stem: comparison_dict(each) for path, each in zip(paths, expected, strict=True)}
     assert ran.json["gross"]["veb_tp"] > 0
     assert ran.json["gross"]["hours"] == pytest.approx(240 / 3600)
+    assert ecgfl("evaluate", *paths, "--test", tmp_path / "out", "--json").json["records"] == ran.json["records"]
     shown = ecgfl("evaluate", *paths).out
-    (gross,) = (line for line in shown.splitlines() if "gross" in line)
-    cells = [cell.strip() for cell in gross.strip("│ ").split("│")]
-    assert cells[3:6] == [str(ran.json["gross"][name]) for name in ("veb_tp", "veb_fn", "veb_fp")]
+    qrs, veb = (cells_of(line) for line in shown.splitlines() if "│ gross" in line)
+    assert qrs[1:4] == [str(ran.json["gross"][name]) for name in ("qrs_tp", "qrs_fn", "qrs_fp")]
+    assert veb[1:4] == [str(ran.json["gross"][name]) for name in ("veb_tp", "veb_fn", "veb_fp")]
+    (rate,) = (cells_of(line) for line in shown.splitlines() if "VEB FP/h" in line)
+    interval = ran.json["intervals"]["veb_false_positives_per_hour"]
+    assert rate[1:4] == [f"{value:.2f}" for value in (ran.json["gross"]["veb_false_positives_per_hour"], *interval)]
+
+
+def test_two_models_are_compared_on_the_same_records(
+    ecgfl: Ecgfl, export: Any, federation: Any, eager: str, tmp_path: Path
+) -> None:
+    paths = [export(synthesise(seed, 420, 250, pvc_share=0.15)) for seed in (71, 72)]
+    versions = {"first": federation.version, "second": eager}
+    alone = {side: ecgfl("evaluate", *paths, "--model", version, "--json").json for side, version in versions.items()}
+    ran = ecgfl("evaluate", *paths, "--model", federation.version, "--against", eager, "--json")
+    assert ran.code == 0
+    assert ran.json["model"] == federation.version
+    assert ran.json["against"]["model"] == eager
+    for part in ("records", "gross", "average", "intervals"):
+        assert ran.json[part] == alone["first"][part]
+        assert ran.json["against"][part] == alone["second"][part]
+    gross = {side: content["gross"] for side, content in alone.items()}
+    # The eager one calls nearly every beat V.
+    assert gross["second"]["veb_fp"] > gross["first"]["veb_fp"]
+    comparison = ran.json["comparison"]
+    for name, difference in comparison["differences"].items():
+        assert difference == pytest.approx(gross["first"][name] - gross["second"][name])
+        low, high = comparison["intervals"][name]
+        assert low <= difference <= high
+    assert comparison["veb_errors"] == {"fewer": 2, "more": 0, "equal": 0, "sign_test": pytest.approx(0.5)}
+    shown = ecgfl("evaluate", *paths, "--against", eager).out
+    assert f"A = {federation.version}, B = {eager}" in shown
+    pair = [cells_of(line) for line in shown.splitlines() if "│ gross" in line][2]
+    assert pair[1:5] == [str(gross[side][name]) for name in ("veb_fn", "veb_fp") for side in ("first", "second")]
+    assert "fewer VEB errors (FN + FP) than B in 2 records" in shown
+    ecgfl("predict", *paths, "--model", eager, "--out", tmp_path / "out", "--format", "wfdb")
+    mixed = ecgfl("evaluate", *paths, "--test", tmp_path / "out", "--against", federation.version, "--json").json
+    assert mixed["comparison"]["differences"]["veb_f1"] == pytest.approx(-comparison["differences"]["veb_f1"])
+
+
+def test_a_model_is_not_compared_with_itself_or_with_one_that_is_not_there(ecgfl: Ecgfl, export: Any, federation: Any) -> None:
+    path = export(synthesise(71, 330, 250))
+    for version, word in ((federation.version, "itself"), ("ecgnet-0009-00000000", "ecgnet-0009-00000000")):
+        ran = ecgfl("evaluate", path, "--against", version)
+        assert (ran.code, len(ran.problems)) == (2, 1)
+        assert word in ran.problems[0]
 
 
 def test_records_of_one_name_all_count(ecgfl: Ecgfl, export: Any, tmp_path: Path) -> None:

@@ -21,12 +21,14 @@ def test_figures_follow_the_cells_that_ec57_names() -> None:
     assert figures.veb_false_positives_per_hour == pytest.approx(4.0)
     assert figures.veb_false_positive_rate == pytest.approx(8 / (8 + 1000 + 2 + 20 + 3 + 4 + 8))
     assert (figures.qrs_tp, figures.qrs_fn, figures.qrs_fp) == (1005 + 22 + 98 + 10 + 10, 7, 11)
+    assert figures.qrs_f1 == pytest.approx(2 * 1145 / (2 * 1145 + 7 + 11))
+    assert figures.veb_errors == 18
     assert figures.hours == 2.0
 
 
 def test_an_undefined_figure_is_none() -> None:
     nothing = Comparison.empty()
-    assert nothing.qrs_sensitivity is nothing.qrs_positive_predictivity is None
+    assert nothing.qrs_sensitivity is nothing.qrs_positive_predictivity is nothing.qrs_f1 is None
     assert nothing.veb_sensitivity is nothing.veb_ppv is nothing.veb_f1 is None
     assert nothing.veb_false_positives_per_hour is nothing.veb_false_positive_rate is None
 

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 from ecgfl_cli.evaluation.annotations import BeatAnnotations
 from ecgfl_cli.evaluation.comparison import Comparison
 from ecgfl_cli.evaluation.ec57 import compare
+from ecgfl_cli.evaluation.report import STATISTICS
 
 FS = 360.0
 LENGTH = 650_000
@@ -91,6 +92,12 @@ def test_a_fusion_or_unclassifiable_beat_called_v_is_neither_right_nor_wrong() -
     assert comparison.qrs_tp == 3
 
 
+def test_two_detections_of_each_of_two_close_beats_leave_one_extra_each() -> None:
+    """108 samples apart, twice the match window."""
+    reference = annotations((T, "N"), (T + 108, "V"))
+    check(reference, annotations((T - 10, "N"), (T + 20, "N"), (T + 90, "V"), (T + 120, "V")), Nn=1, Vv=1, On=1, Ov=1)
+
+
 def test_every_other_name_for_a_v_is_a_miss() -> None:
     beats = [(T + 300 * place, "V") for place in range(5)]
     calls = zip((T, T + 300, T + 600, T + 900), "NAFQ", strict=True)
@@ -171,6 +178,46 @@ def test_a_single_shutdown_mark_fills_the_time_between_the_beats_around_it() -> 
     reference = annotations((T, "N"), (T + 500, "~"), (T + 1000, "N"), subtypes=(0, -1, 0))
     test = annotations((T, "N"), (T + 100, "V"), (T + 900, "V"), (T + 1000, "N"))
     check(reference, test, Nn=2, Xv=2)
+
+
+def test_a_shutdown_that_never_ends_lasts_to_the_end_of_the_record() -> None:
+    marks = annotations((T, "N"), (T + 500, "~"), subtypes=(0, 0x30))
+    check(marks, annotations((T, "N"), (T + 400, "V"), (T + 90_000, "V")), Nn=1, Ov=1, Xv=1)
+    check(annotations((T, "N"), (T + 400, "V"), (T + 90_000, "V")), marks, Nn=1, Vo=1, Vx=1)
+
+
+def test_a_single_shutdown_mark_after_fibrillation_fills_the_time_from_its_end() -> None:
+    reference = annotations(
+        (T, "N"), (T + 300, "["), (T + 600, "]"), (T + 900, "~"), (T + 1200, "N"), subtypes=(0, 0, 0, 0x30, 0)
+    )
+    # From 54 samples after the end of the fibrillation to 54 before the next annotation, both included.
+    test = annotations(*((T + after, "V") for after in (653, 654, 1146)), (T + 1200, "N"))
+    check(reference, test, No=1, Ov=1, Xv=2, Nn=1)
+
+
+def test_a_last_shutdown_of_the_test_is_forgotten_after_another_one_as_in_bxb() -> None:
+    """bxb notes for the reference alone that the last shutdown lasts to the end. A miss it is in either column."""
+    shutdowns = ((T, "~"), (T + 300, "~"), (T + 600, "N"), (T + 900, "~"))
+    beats = ((T + 100, "V"), (T + 600, "N"), (T + 1000, "V"))
+    check(annotations(*beats), annotations(*shutdowns, subtypes=(0x30, 0, 0, 0x30)), Vx=1, Nn=1, Vo=1)
+    check(annotations(*shutdowns, subtypes=(0x30, 0, 0, 0x30)), annotations(*beats), Xv=2, Nn=1)
+
+
+def test_of_three_episodes_between_two_beats_the_first_is_forgotten_as_in_bxb() -> None:
+    episodes = ((T + 300 * place, "[" if place % 2 else "]") for place in range(1, 7))
+    test = annotations(*((T + 450 + 600 * place, "V") for place in range(3)))
+    check(annotations(*episodes, (T + 3000, "N")), test, Ov=1, No=1)
+
+
+def test_no_figure_depends_on_whether_shutdowns_are_known() -> None:
+    """The labels of a `Recording` hold no subtypes."""
+    reference, subtypes = ((T, "V"), (T + 200, "~"), (T + 900, "~"), (T + 1200, "V")), (0, 0x30, 0, 0)
+    test = annotations((T, "V"), (T + 500, "V"), (T + 1500, "N"))
+    known = compare(annotations(*reference, subtypes=subtypes), test, FS, LENGTH)
+    unknown = compare(annotations(*reference), test, FS, LENGTH)
+    assert (known.count("Xv"), unknown.count("Ov")) == (1, 1)
+    for name, statistic in STATISTICS.items():
+        assert known.value(statistic) == unknown.value(statistic), name
 
 
 def test_noise_with_one_readable_signal_is_no_shutdown() -> None:

@@ -83,6 +83,7 @@ def test_an_evaluation_of_nothing_is_still_an_evaluation() -> None:
 
 def test_the_matrix_is_printed_in_the_form_of_bxb() -> None:
     assert matrix_text(record(9, 1)) == (
+        "               Algorithm\n"
         "        n    s    v    f    q    o    x\n"
         "   ____________________________________\n"
         " N |  500    0    0    0    0    0    0\n"

@@ -1,0 +1,77 @@
+"""Two models, or two sets of annotations, on the same records."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ecgfl_cli.evaluation.intervals import Interval, paired_bootstrap
+from ecgfl_cli.evaluation.report import STATISTICS, Evaluation
+
+
+@dataclass(frozen=True)
+class PairedEvaluation:
+    """How `first` differs from `second`, record by record and gross.
+
+    differences : gross figure of first - second by the names of `STATISTICS`; None where either is undefined.
+    intervals : 95 % of each difference by bootstrap over records, both sides in the same resample; None where there is none.
+    fewer, more, equal : records in which first makes fewer, more or as many VEB errors (missed and false ones together). Errors
+        and not F1, which says little of a record with two VEB and nothing of one without.
+    sign_test : p of the exact two-sided sign test on fewer against more; None when no record tells the two apart.
+    """
+
+    first: Evaluation
+    second: Evaluation
+    differences: Mapping[str, float | None]
+    intervals: Mapping[str, Interval | None]
+    fewer: int
+    more: int
+    equal: int
+    sign_test: float | None
+
+    @classmethod
+    def of(
+        cls, first: Evaluation, second: Evaluation, *, repeats: int = 2000, level: float = 0.95, seed: int = 0
+    ) -> "PairedEvaluation":
+        """Raises `ValueError` when the two do not hold the same records in the same order."""
+        if list(first.records) != list(second.records):
+            raise ValueError(f"pairs need the same records on either side, got {list(first.records)} and {list(second.records)}")
+        ours, theirs = list(first.records.values()), list(second.records.values())
+        changes = [mine.veb_errors - other.veb_errors for mine, other in zip(ours, theirs, strict=True)]
+        fewer, more = sum(change < 0 for change in changes), sum(change > 0 for change in changes)
+        return cls(
+            first,
+            second,
+            {
+                name: _difference(first.gross.value(statistic), second.gross.value(statistic))
+                for name, statistic in STATISTICS.items()
+            },
+            {
+                name: paired_bootstrap(ours, theirs, statistic, repeats=repeats, level=level, seed=seed)
+                for name, statistic in STATISTICS.items()
+            },
+            fewer,
+            more,
+            len(changes) - fewer - more,
+            _sign_test(fewer, more),
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON, without the two evaluations themselves."""
+        return {
+            "differences": dict(self.differences),
+            "intervals": {name: None if pair is None else list(pair) for name, pair in self.intervals.items()},
+            "veb_errors": {"fewer": self.fewer, "more": self.more, "equal": self.equal, "sign_test": self.sign_test},
+        }
+
+
+def _difference(first: float | None, second: float | None) -> float | None:
+    return None if first is None or second is None else first - second
+
+
+def _sign_test(fewer: int, more: int) -> float | None:
+    """Conover, Practical Nonparametric Statistics (1999), section 3.4; records that tie say nothing and are left out."""
+    if not fewer + more:
+        return None
+    from scipy.stats import binomtest  # slow to load, and seldom wanted
+
+    return float(binomtest(fewer, fewer + more).pvalue)

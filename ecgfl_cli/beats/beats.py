@@ -1,25 +1,36 @@
 """From one lead of a recording to the beats a model sees. The only place where a beat is cut."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
-from ecgfl_adapters.recording import BeatLabel, Lead, Recording
+from ecgfl_adapters.recording import Lead, Recording
 from numpy.typing import NDArray
 
 from ecgfl_cli.beats.aami import BeatClass, classify
 from ecgfl_cli.beats.conditioning import condition
-from ecgfl_cli.beats.detection import align, detect
-from ecgfl_cli.beats.rr import rr_context
+from ecgfl_cli.beats.detection import align, detect, highest_near
+from ecgfl_cli.beats.likeness import LIKENESS_FIELDS, blocks, likeness, typical_beat
+from ecgfl_cli.beats.mixtures import mixtures, typical_height
+from ecgfl_cli.beats.recorder_noise import worse_recorded
+from ecgfl_cli.beats.rr import RR_FIELDS, rr_context
 from ecgfl_cli.beats.window import Window
 
-TYPICAL_FROM = 2000
-"""Beats that the typical one is taken from: half an hour's; a median of more hardly differs and costs time."""
-
+CONTEXT_FIELDS = (*RR_FIELDS, *LIKENESS_FIELDS)
 UNKNOWN = -1
 """Class of a beat that nobody has labelled."""
 
-SMALLEST_SCALE_MV = 0.01
-"""A lead whose typical R peak is lower shows no QRS; it is not blown up to look like one."""
+NO_BEAT = -2
+"""Class of a detection where there is no beat: noise, a T wave."""
+
+MATCH_SECONDS = 0.15
+"""How far a detection may be from the label of its beat: EC57's match window."""
+
+LABELLED_SECONDS = 2.5
+"""Between two labels this close every beat has one. In longer stretches nobody may have looked, or a ventricle flutters."""
+
+LARGEST = 8.0
+"""A deflection that is more than so many typical R peaks is an artefact; its size says nothing more."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +38,11 @@ class Beats:
     """The beats of one lead, in order.
 
     samples : shape (n,), int64, R peaks in samples of the recording.
-    windows : shape (n, window.length), float32, in units of the lead's typical R peak; NaN where the signal has a gap or ends.
-    typical : shape (window.length,), float32, same unit: the record's own typical beat, sample by sample the median.
-    rr : shape (n, 3), float32, seconds: see `rr_context`.
+    windows : shape (n, window.length), float32, in units of the lead's typical R peak around; NaN where the signal has a gap or
+        ends.
+    typical : shape (b, window.length), float32, same unit: the typical beat of each block of the recording.
+    block : shape (n,), int64, which of them is each beat's.
+    context : shape (n, len(CONTEXT_FIELDS)), float32: see `rr_context` and `likeness`.
     classes : shape (n,), int8, `BeatClass` or UNKNOWN.
     symbols : n symbols as annotated, "" for an unlabelled beat.
     """
@@ -37,52 +50,107 @@ class Beats:
     samples: NDArray[np.int64]
     windows: NDArray[np.float32]
     typical: NDArray[np.float32]
-    rr: NDArray[np.float32]
+    block: NDArray[np.int64]
+    context: NDArray[np.float32]
     classes: NDArray[np.int8]
     symbols: tuple[str, ...]
 
     @property
     def departures(self) -> NDArray[np.float32]:
-        """How each beat departs from the record's typical one, shape (n, window.length): what a bundle branch block, the
+        """How each beat departs from the typical one around, shape (n, window.length): what a bundle branch block, the
         electrodes' place or the recorder do to every beat cancels."""
-        return self.windows - self.typical
+        return self.windows - self.typical[self.block]
 
     @property
     def readable(self) -> NDArray[np.bool_]:
         """Beats whose whole window holds signal."""
         return np.asarray(~np.isnan(self.windows).any(axis=1))
 
+    def __len__(self) -> int:
+        return int(self.samples.size)
 
-def annotated_beats(recording: Recording, lead: Lead, window: Window) -> Beats:
-    """Cut the beats that the recording's labels name; a label outside the signal is left out."""
+    def take(self, chosen: NDArray[np.int64]) -> "Beats":
+        """These of the beats, in this order."""
+        return replace(
+            self,
+            samples=self.samples[chosen],
+            windows=self.windows[chosen],
+            block=self.block[chosen],
+            context=self.context[chosen],
+            classes=self.classes[chosen],
+            symbols=tuple(self.symbols[index] for index in chosen),
+        )
+
+
+def annotated_beats(recording: Recording, leads: Sequence[Lead], window: Window) -> list[Beats]:
+    """Cut the beats that the recording's labels name in each of the leads, in the mixed ones that `mixtures` gives, and those
+    that are found in the leads when they are `worse_recorded`, where some are missed and some found that are none.
+
+    A label outside the signal is left out; of two in the refractory time a lead keeps the larger.
+    """
     labels = [
         label for label in recording.labels or () if classify(label.symbol) is not None and 0 <= label.sample < recording.length
     ]
-    return _cut(recording.fs, lead, window, labels)
+    named = np.array([round(label.sample * window.fs / recording.fs) for label in labels], dtype=np.int64)
+    conditioned = [condition(lead.samples, recording.fs, window.fs) for lead in leads]
+    peaks = [align(signal, named, window.fs) for signal in conditioned]
+    mixed = mixtures(conditioned, peaks)
+    peaks += [align(signal, named, window.fs) for signal in mixed]
+    cut = []
+    for signal, places in zip((*conditioned, *mixed), peaks, strict=True):
+        symbols = tuple(labels[index].symbol for index in _nearest(named, places))
+        cut.append(_cut(signal, places, places, symbols, recording.fs, window))
+    for number, (signal, places) in enumerate(zip(conditioned, peaks, strict=False)):
+        noisy = worse_recorded(signal, places, window.fs, seed=number)
+        found = detect(noisy, window.fs)
+        matched = _labels_of(found, named, window.fs)
+        symbols = tuple(labels[index].symbol if index >= 0 else "" for index in matched)
+        beats = _cut(noisy, found, found, symbols, recording.fs, window)
+        cut.append(replace(beats, classes=np.where(matched == NO_BEAT, NO_BEAT, beats.classes).astype(np.int8)))
+    return cut
 
 
-def detected_beats(recording: Recording, lead: Lead, window: Window) -> Beats:
-    """Find the beats in the signal alone and cut them."""
-    return _cut(recording.fs, lead, window, None)
+def detected_beats(recording: Recording, leads: Sequence[Lead], window: Window) -> list[Beats]:
+    """Find the beats in the first lead's signal alone and cut them in every lead: the same beats, in the same order."""
+    first, *others = leads
+    signal = condition(first.samples, recording.fs, window.fs)
+    times = detect(signal, window.fs)
+    symbols = ("",) * times.size
+    cut = [_cut(signal, times, times, symbols, recording.fs, window)]
+    for lead in others:
+        signal = condition(lead.samples, recording.fs, window.fs)
+        cut.append(_cut(signal, highest_near(signal, times, window.fs), times, symbols, recording.fs, window))
+    return cut
 
 
-def _cut(fs: float, lead: Lead, window: Window, labels: list[BeatLabel] | None) -> Beats:
-    conditioned = condition(lead.samples, fs, window.fs)
-    if labels is None:
-        peaks = detect(conditioned, window.fs)
-        symbols: tuple[str, ...] = ("",) * peaks.size
-    else:
-        named = np.array([round(label.sample * window.fs / fs) for label in labels], dtype=np.int64)
-        peaks = align(conditioned, named, window.fs)
-        symbols = tuple(labels[index].symbol for index in _nearest(named, peaks))
-    classes = np.array([UNKNOWN if not symbol else _class_of(symbol) for symbol in symbols], dtype=np.int8)
-    windows = _windows(conditioned, peaks, window) / _scale(conditioned, peaks)
+def _cut(
+    conditioned: NDArray[np.float32],
+    peaks: NDArray[np.int64],
+    times: NDArray[np.int64],
+    symbols: tuple[str, ...],
+    fs: float,
+    window: Window,
+) -> Beats:
+    """peaks : of this lead. times : of the beats, from which the RR intervals are; both in samples of the conditioned lead."""
+    rr = rr_context(times, window.fs)
+    windows = _windows(conditioned, peaks, window)
+    parts = blocks(peaks.size)
+    typical = np.empty((len(parts), window.length), dtype=np.float32)
+    block = np.empty(peaks.size, dtype=np.int64)
+    alike = np.empty((peaks.size, len(LIKENESS_FIELDS)), dtype=np.float32)
+    for place, part in enumerate(parts):
+        around = windows[part]
+        around /= typical_height(around[:, window.before])
+        np.clip(around, -LARGEST, LARGEST, out=around)
+        typical[place], block[part] = typical_beat(around, rr[part]), place
+        alike[part] = likeness(around, typical[place], rr[part], window.fs, window.before)
     return Beats(
-        samples=np.rint(peaks * fs / window.fs).astype(np.int64),
+        samples=np.rint(times * fs / window.fs).astype(np.int64),
         windows=windows,
-        typical=_typical(windows),
-        rr=rr_context(peaks, window.fs),
-        classes=classes,
+        typical=typical,
+        block=block,
+        context=np.concatenate((rr, alike), axis=1),
+        classes=np.array([UNKNOWN if not symbol else _class_of(symbol) for symbol in symbols], dtype=np.int8),
         symbols=symbols,
     )
 
@@ -101,22 +169,24 @@ def _nearest(positions: NDArray[np.int64], peaks: NDArray[np.int64]) -> NDArray[
     return np.where(np.abs(positions[left] - peaks) <= np.abs(positions[right] - peaks), left, right)
 
 
+def _labels_of(found: NDArray[np.int64], named: NDArray[np.int64], fs: float) -> NDArray[np.int64]:
+    """Index of each detection's label, shape (n,): NO_BEAT where labels stand close and none is its own, else UNKNOWN."""
+    if not named.size or not found.size:
+        return np.full(found.size, UNKNOWN)
+    nearest = _nearest(named, found)
+    apart = np.abs(named[nearest] - found)
+    order = np.lexsort((apart, nearest))
+    closest = order[np.concatenate(([True], np.diff(nearest[order]) > 0))]
+    matched = closest[apart[closest] <= MATCH_SECONDS * fs]
+    behind = np.searchsorted(named, found)
+    inside = (behind > 0) & (behind < named.size)
+    between = np.zeros(found.size, dtype=np.bool_)
+    between[inside] = named[behind[inside]] - named[behind[inside] - 1] <= LABELLED_SECONDS * fs
+    labels = np.where(between, NO_BEAT, UNKNOWN)
+    labels[matched] = nearest[matched]
+    return labels
+
+
 def _windows(conditioned: NDArray[np.float32], peaks: NDArray[np.int64], window: Window) -> NDArray[np.float32]:
     padded = np.pad(conditioned, (window.before, window.after), constant_values=np.nan)
-    return np.asarray(padded[peaks[:, None] + np.arange(window.length)], dtype=np.float32)
-
-
-def _typical(windows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Median beat; of a long recording from beats spread evenly over it. Zeros where no beat is readable."""
-    readable = windows[~np.isnan(windows).any(axis=1)]
-    if not len(readable):
-        return np.zeros(windows.shape[1], dtype=np.float32)
-    spread = np.linspace(0, len(readable) - 1, min(len(readable), TYPICAL_FROM)).round().astype(np.int64)
-    return np.median(readable[spread], axis=0).astype(np.float32)
-
-
-def _scale(conditioned: NDArray[np.float32], peaks: NDArray[np.int64]) -> float:
-    """The lead's typical R peak in millivolts: robust against single beats, so that gain and electrode distance cancel."""
-    heights = np.abs(conditioned[peaks])
-    heights = heights[~np.isnan(heights)]
-    return max(float(np.median(heights)), SMALLEST_SCALE_MV) if heights.size else 1.0
+    return np.asarray(np.lib.stride_tricks.sliding_window_view(padded, window.length)[peaks], dtype=np.float32)

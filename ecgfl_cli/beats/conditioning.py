@@ -1,10 +1,19 @@
-"""A lead made ready for detection and for a model: one rate, no baseline, no noise beyond the ECG's band; gaps stay gaps."""
+"""A lead made ready for detection and for a model: one rate, no baseline, no noise beyond the ECG's band; gaps stay gaps.
 
+Band-pass and change of rate are one step in the frequency domain, in overlapping blocks ("overlap-save"; Oppenheim & Schafer,
+Discrete-Time Signal Processing, section 8.7): a week needs no more memory beside its input and output than an hour does.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import butter, resample_poly, sosfiltfilt
+from scipy.fft import irfft, next_fast_len, rfft
+from scipy.signal import ZoomFFT
 
 BAND_HZ = (0.5, 40.0)
 """Diagnostic content of a QRS without baseline wander and muscle noise; the ambulatory band of IEC 60601-2-47."""
@@ -12,52 +21,165 @@ BAND_HZ = (0.5, 40.0)
 SHORTEST_SECONDS = 1.0
 """A piece between two gaps that is shorter holds no beat with its neighbours and stays a gap."""
 
-LARGEST_DRIFT = 0.5
-"""Samples by which the end of a piece may be out of step after resampling."""
+LARGEST_MV = 10_000.0
+"""No recorder's amplifier reaches 10 V: a value further than that from the lead's median is a broken sample, thus a gap."""
 
-FILTER_SAMPLES = 20
-"""What the zero-phase filter needs to settle at either end."""
+LARGEST_DEVIATIONS = 10_000.0
+"""The same for a lead in another unit than millivolts, in median absolute deviations from its median."""
+
+JUDGED_FROM = 10_000
+"""Samples, spread evenly, that median and deviation are taken from."""
+
+LARGEST_NUMBER = 1e30
+"""Whatever the unit: a transform of many larger ones leaves the range of float32."""
+
+BLOCK_SECONDS = 128.0
+"""What a block adds to the output. At 128 Hz its transforms are as fast as any; longer ones leave the processor's cache."""
+
+MARGIN_SECONDS = 8.0
+"""Overlap at either side of a block: the filter's answer decays like exp(-2.2 t), to 2e-8 in this time."""
+
+AT_A_TIME = 1 << 20
+"""Samples that are transformed, or searched for gaps, at a time."""
+
+LARGEST_TERM, LARGEST_DRIFT = 20_000, 1e-9
+"""Two rates whose ratio is a fraction of such small terms, and errs by no more (a hundredth of a sample in a day), share blocks
+that last a whole number of samples at either."""
 
 
-def pieces(samples: NDArray[np.float32]) -> list[slice]:
-    """The stretches without NaN."""
-    present = np.concatenate(([False], ~np.isnan(samples), [False]))
-    edges = np.flatnonzero(np.diff(present.astype(np.int8)))
-    return [slice(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
+def pieces(samples: NDArray[np.float32], centre: float = 0.0, largest: float = math.inf) -> list[slice]:
+    """The stretches of finite values that are nearer than `largest` to `centre`."""
+    edges: list[int] = []
+    inside = False
+    for start in range(0, samples.size, AT_A_TIME):
+        present = np.abs(samples[start : start + AT_A_TIME] - np.float32(centre)) < largest
+        if present[0] != inside:
+            edges.append(start)
+        edges += (np.flatnonzero(present[1:] != present[:-1]) + start + 1).tolist()
+        inside = bool(present[-1])
+    if inside:
+        edges.append(samples.size)
+    return [slice(start, stop) for start, stop in zip(edges[::2], edges[1::2], strict=True)]
 
 
 def condition(samples: NDArray[np.float32], fs: float, target_fs: float) -> NDArray[np.float32]:
     """Band-pass and resample one lead, piece by piece between its gaps.
 
+    The band is that of a second-order Butterworth filter run forwards and backwards; beyond its ends a piece counts as mirrored.
+
     samples : shape (n,), millivolts, NaN in gaps. fs, target_fs : hertz.
-    Returns shape (round(n * target_fs / fs),), millivolts, NaN in gaps: sample k stands at k / target_fs seconds.
+    Returns shape (round(n * target_fs / fs),), millivolts: sample k stands at k / target_fs seconds, and is NaN if the input's
+    sample nearest to that time lies in a gap or is none of its own.
     """
     conditioned = np.full(round(samples.size * target_fs / fs), np.nan, dtype=np.float32)
-    ratio = Fraction(target_fs / fs).limit_denominator(1000)
-    high = min(BAND_HZ[1], 0.45 * min(fs, target_fs))
-    if high <= BAND_HZ[0]:
+    if 0.45 * min(fs, target_fs) <= BAND_HZ[0]:
         return conditioned
-    band = butter(2, (BAND_HZ[0], high), btype="bandpass", fs=target_fs, output="sos")
-    for piece in pieces(samples):
-        if piece.stop - piece.start < max(SHORTEST_SECONDS * fs, FILTER_SAMPLES * max(1.0, fs / target_fs)):
+    for piece in pieces(samples, *_plausible(samples)):
+        if piece.stop - piece.start < SHORTEST_SECONDS * fs:
             continue
-        signal = samples[piece].astype(np.float32)
-        signal -= np.median(signal)
-        start = round(piece.start * target_fs / fs)
-        length = min(round(signal.size * target_fs / fs), conditioned.size - start)
-        if abs(float(ratio) * fs / target_fs - 1) * length > LARGEST_DRIFT:
-            # No small fraction keeps an odd rate in step over a long recording.
-            signal = np.interp(np.arange(length) * (fs / target_fs), np.arange(signal.size), _band_passed(signal, fs)).astype(
-                np.float32
-            )
-        elif ratio != 1:
-            signal = resample_poly(signal, ratio.numerator, ratio.denominator, padtype="line")
-        signal = sosfiltfilt(band, signal).astype(np.float32)[:length]
-        conditioned[start : start + signal.size] = signal
+        # Those whose nearest sample belongs to the piece: no beat may come to stand in a gap. A millionth allows for rounding.
+        first = max(0, math.ceil((piece.start - 0.5) * target_fs / fs + 1e-6))
+        last = min(conditioned.size, math.ceil((piece.stop - 0.5) * target_fs / fs - 1e-6))
+        for start, part in _blocks(samples[piece], piece.start, fs, target_fs, first, last):
+            conditioned[start : start + part.size] = part
     return conditioned
 
 
-def _band_passed(signal: NDArray[np.float32], fs: float) -> NDArray[np.float64]:
-    """At the recording's own rate, so that reading between its samples along straight lines does little harm."""
-    band = butter(2, (BAND_HZ[0], min(BAND_HZ[1], 0.45 * fs)), btype="bandpass", fs=fs, output="sos")
-    return np.asarray(sosfiltfilt(band, signal))
+def _plausible(samples: NDArray[np.float32]) -> tuple[float, float]:
+    """The lead's median, and how far from it a value may be."""
+    judged = samples[:: samples.size // JUDGED_FROM + 1]
+    judged = judged[np.abs(judged) < LARGEST_NUMBER].astype(np.float64)
+    if not judged.size:
+        return 0.0, LARGEST_MV
+    centre = float(np.median(judged))
+    deviation = float(np.median(np.abs(judged - centre)))
+    return centre, min(max(LARGEST_MV, LARGEST_DEVIATIONS * deviation), LARGEST_NUMBER)
+
+
+def _blocks(
+    signal: NDArray[np.float32], offset: int, fs: float, target_fs: float, first: int, last: int
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Output samples [first, last) of a piece whose first sample is number `offset` of the recording: where, and which."""
+    block = _block(fs, target_fs, min(last - first, round(BLOCK_SECONDS * target_fs)))
+    starts = np.arange((first - block.margin) // block.step * block.step, last - block.margin, block.hop)
+    for some in np.array_split(starts, min(starts.size, math.ceil(starts.size * block.taken / AT_A_TIME))):
+        places = some * (fs / target_fs) - offset
+        rows = np.stack([_mirrored(signal, round(place), block.taken) for place in places])
+        rows -= rows.mean(axis=1, keepdims=True)
+        for start, row in zip(some.tolist(), block.apply(rows, places - np.rint(places)), strict=True):
+            begin, end = max(first, start + block.margin), min(last, start + block.margin + block.hop)
+            yield begin, row[begin - start : end - start]
+
+
+def _mirrored(signal: NDArray[np.float32], start: int, length: int) -> NDArray[np.float32]:
+    """`length` samples from `start`, which may lie before the signal's begin and reach beyond its end."""
+    inside = signal[max(start, 0) : start + length]
+    before = max(-start, 0)
+    return np.pad(inside, (before, length - before - inside.size), mode="symmetric") if inside.size < length else inside
+
+
+@dataclass(frozen=True)
+class _Block:
+    """How a stretch of input becomes one of output.
+
+    taken, given : samples before and after. step : of the output; a block that begins at a multiple begins at an input sample.
+    margin : output samples at either end that the stretch's ends make wrong. hop : from block to block, a multiple of `step`.
+    gain : shape (bins,), what each bin of the input's spectrum is multiplied with.
+    zoom : makes output of the spectrum; None where both stretches last equally long and the usual transform will do.
+    """
+
+    taken: int
+    given: int
+    step: int
+    margin: int
+    hop: int
+    gain: NDArray[np.float32]
+    zoom: ZoomFFT | None
+
+    def apply(self, rows: NDArray[np.float32], shifts: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Rows of shape (m, taken) to rows of shape (m, given) that begin `shifts`, shape (m,), input samples later."""
+        spectrum = rfft(rows, axis=1)[:, : self.gain.size] * self.gain
+        if self.zoom is None:
+            return np.asarray(irfft(spectrum, n=self.given, axis=1))
+        turns = shifts[:, None] / self.taken * np.arange(self.gain.size)
+        return np.asarray(self.zoom(np.conj(spectrum * np.exp(2j * np.pi * turns))).real, dtype=np.float32)
+
+
+@lru_cache(maxsize=64)
+def _block(fs: float, target_fs: float, outputs: int) -> _Block:
+    """A block for pieces of that many output samples or, if it is a part of one, for so many of them at a time."""
+    ratio = Fraction(target_fs / fs).limit_denominator(LARGEST_TERM)
+    in_step = abs(float(ratio) * fs / target_fs - 1) <= LARGEST_DRIFT and _is_fast(ratio.numerator * ratio.denominator)
+    step = ratio.numerator if in_step else 1
+    margin = math.ceil(MARGIN_SECONDS * target_fs)
+    wanted = outputs + 2 * margin + 2 * step
+    if in_step:
+        repeats = next_fast_len(math.ceil(wanted / step), real=True)
+        taken, given = repeats * ratio.denominator, repeats * step
+    else:
+        taken = next_fast_len(math.ceil(wanted * fs / target_fs), real=True)
+        given = math.floor(taken * target_fs / fs)
+    hertz = np.arange(taken // 2 + 1) * (fs / taken)
+    hertz = hertz[hertz < 0.5 * min(fs, target_fs)]
+    gain = _gain(hertz, min(fs, target_fs))
+    return _Block(
+        taken=taken,
+        given=given,
+        step=step,
+        margin=margin,
+        hop=(given - 2 * margin) // step * step,
+        gain=(gain * (given if in_step else 2) / taken).astype(np.float32),
+        zoom=None if in_step else ZoomFFT(hertz.size, given * fs / taken, given, fs=target_fs),
+    )
+
+
+def _is_fast(length: int) -> bool:
+    """Whether it has small prime factors only: a transform of a length with a factor of 977 takes that many times as long."""
+    return int(next_fast_len(length)) == length
+
+
+def _gain(hertz: NDArray[np.float64], fs: float) -> NDArray[np.float64]:
+    """Of a second-order Butterworth band-pass at the rate `fs` (bilinear transform), forwards and backwards."""
+    low, high = (math.tan(math.pi * edge / fs) for edge in (BAND_HZ[0], min(BAND_HZ[1], 0.45 * fs)))
+    warped = np.tan(np.pi * hertz[1:] / fs)
+    return np.concatenate(([0.0], 1 / (1 + ((warped**2 - low * high) / (warped * (high - low))) ** 4)))

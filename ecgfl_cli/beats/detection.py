@@ -34,19 +34,24 @@ def detect(conditioned: NDArray[np.float32], fs: float) -> NDArray[np.int64]:
     return align(conditioned, np.concatenate(found), fs)
 
 
+def highest_near(conditioned: NDArray[np.float32], candidates: NDArray[np.int64], fs: float) -> NDArray[np.int64]:
+    """The largest deflection near each candidate, of either polarity; candidates lie inside the lead."""
+    reach = round(PEAK_SEARCH_SECONDS * fs)
+    size = np.pad(np.nan_to_num(np.abs(conditioned)), reach)
+    around = size[candidates[:, None] + np.arange(2 * reach + 1)]
+    return np.asarray(np.clip(candidates - reach + around.argmax(axis=1), 0, conditioned.size - 1))
+
+
 def align(conditioned: NDArray[np.float32], candidates: NDArray[np.int64], fs: float) -> NDArray[np.int64]:
     """Move each candidate to the largest deflection near it, of either polarity; of two in the refractory time keep the larger.
 
     Detections and reference annotations take this same step, so that training and prediction cut the same windows.
     """
-    reach = round(PEAK_SEARCH_SECONDS * fs)
-    size = np.pad(np.nan_to_num(np.abs(conditioned)), reach)
     inside = candidates[(candidates >= 0) & (candidates < conditioned.size)].astype(np.int64)
     if not inside.size:
         return inside
-    around = size[inside[:, None] + np.arange(2 * reach + 1)]
-    peaks = np.unique(np.clip(inside - reach + around.argmax(axis=1), 0, conditioned.size - 1))
-    height = size[peaks + reach]
+    peaks = np.unique(highest_near(conditioned, inside, fs))
+    height = np.nan_to_num(np.abs(conditioned[peaks]))
     kept: list[int] = []
     for index, peak in enumerate(peaks):
         if kept and peak - peaks[kept[-1]] < REFRACTORY_SECONDS * fs:

@@ -27,5 +27,11 @@ def choose_lead(recording: Recording, name: str | None = None) -> Lead:
     return (rhythm or alive or list(recording.leads))[0]
 
 
+def usable_leads(recording: Recording, name: str | None = None) -> list[Lead]:
+    """The lead that `choose_lead` gives, then the others that hold a signal."""
+    first = choose_lead(recording, name)
+    return [first, *(lead for lead in recording.leads if lead is not first and _moves(lead))]
+
+
 def _moves(lead: Lead) -> bool:
     return bool(np.nanmax(lead.samples, initial=-np.inf) > np.nanmin(lead.samples, initial=np.inf))

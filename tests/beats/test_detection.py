@@ -18,7 +18,7 @@ def test_more_than_99_percent_of_the_beats_are_found_within_150_ms(real_data: Pa
     recording = read(real_data / "mitdb" / f"{record}.hea")
     reference = np.array([label.sample for label in recording.labels or () if classify(label.symbol) is not None])
     assert reference.size == beats
-    found = detected_beats(recording, choose_lead(recording), Window(fs=360, before=90, after=95)).samples
+    found = detected_beats(recording, [choose_lead(recording)], Window(fs=360, before=90, after=95))[0].samples
     distance = np.abs(found[:, None] - reference[None, :])
     assert (distance.min(axis=0) <= 54).mean() > 0.99
     assert (distance.min(axis=1) <= 54).mean() > 0.97

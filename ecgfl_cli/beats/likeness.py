@@ -1,0 +1,110 @@
+"""How a beat's shape relates to the other beats of its lead: to the typical one, and to those that look like it.
+
+A bundle branch block, a pre-excitation, the electrodes' place or the recorder give every beat an odd shape; what tells a PVC
+is that its shape is another than the record's, and that beats of that shape come early and are followed by a pause.
+"""
+
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgfl_cli.beats.rr import on_time
+
+BLOCK_BEATS = 2048
+"""Beats that are looked at together, about half an hour's: posture and electrodes change over a day."""
+
+SAMPLED = 512
+"""Beats of a block, evenly spread, that stand for all of it."""
+
+FEWEST_ON_TIME = 10
+QRS_SECONDS = (-0.11, 0.20)
+"""The stretch around the R peak that shapes are compared in."""
+
+ALIKE = 0.15
+"""Distance, as a share of the typical beat's size, at which two beats count for each other exp(-1/2)."""
+
+LIKENESS_FIELDS = (
+    *("unusual", "departure", "correlation"),
+    *("previous_of_alike", "next_of_alike", "contrast_of_alike", "prematurity_of_alike", "share_of_alike", "distance"),
+)
+SMALLEST = 1e-3
+SHARE_SCALE = 3.0
+FARTHEST = 4.0
+
+
+def blocks(beats: int) -> list[slice]:
+    """Consecutive, nearly equal blocks of about BLOCK_BEATS."""
+    edges = np.linspace(0, beats, max(1, round(beats / BLOCK_BEATS)) + 1).round().astype(np.int64)
+    return [slice(int(start), int(stop)) for start, stop in pairwise(edges)]
+
+
+def typical_beat(windows: NDArray[np.float32], rr: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Sample by sample the median of a block's beats that come on time, shape (window length,); zeros where none is readable.
+
+    windows : shape (n, window length), NaN where the signal has a gap. rr : as `rr_context` gives it.
+    """
+    readable = np.asarray(~np.isnan(windows).any(axis=1))
+    chosen = np.asarray(readable & on_time(rr))
+    if chosen.sum() < max(FEWEST_ON_TIME, 0.1 * readable.sum()):
+        chosen = readable
+    if not chosen.any():
+        return np.zeros(windows.shape[1], dtype=np.float32)
+    return np.median(windows[_spread(chosen)], axis=0).astype(np.float32)
+
+
+def likeness(
+    windows: NDArray[np.float32], typical: NDArray[np.float32], rr: NDArray[np.float32], fs: float, before: int
+) -> NDArray[np.float32]:
+    """What the shapes of a block's beats say, shape (n, len(LIKENESS_FIELDS)), float32; zeros for an unreadable beat.
+
+    windows : shape (n, window length). typical : shape (window length,). rr : as `rr_context` gives it.
+    fs : hertz, and before : samples before the R peak, of the window.
+
+    unusual, departure : logarithm of the mean departure from the typical beat, against the block's median one and in itself;
+    correlation : with the typical beat; *_of_alike : what `rr_context` says, averaged over the beats that look like this one
+    (prematurity is the mean of |previous|), and which share of the block they are; distance : from the typical beat as a share
+    of that beat's size.
+    """
+    found = np.zeros((len(windows), len(LIKENESS_FIELDS)), dtype=np.float32)
+    readable = np.flatnonzero(~np.isnan(windows).any(axis=1))
+    if not readable.size:
+        return found
+    start, stop = (before + round(seconds * fs) for seconds in QRS_SECONDS)
+    shapes, usual, own = windows[readable, start:stop], typical[start:stop], rr[readable]
+    departure = np.abs(shapes - usual).mean(axis=1)
+    centred, usual_centred = shapes - shapes.mean(axis=1, keepdims=True), usual - usual.mean()
+    size = np.sqrt((centred**2).sum(axis=1) * (usual_centred**2).sum())
+    scaled = shapes / (np.sqrt((usual**2).sum()) + SMALLEST)
+    distance = np.sqrt(((shapes - usual) ** 2).sum(axis=1) / ((usual**2).sum() + SMALLEST))
+    values = np.concatenate((own[:, :3], np.abs(own[:, :1])), axis=1)
+    alike, share = _of_alike(scaled, values)
+    found[readable] = np.column_stack(
+        (
+            np.log((departure + SMALLEST) / (np.median(departure) + SMALLEST)),
+            np.log(departure + 10 * SMALLEST),
+            (centred @ usual_centred) / (size + SMALLEST),
+            alike,
+            share / SHARE_SCALE,
+            np.minimum(distance, FARTHEST),
+        )
+    )
+    return found
+
+
+def _of_alike(shapes: NDArray[np.float32], values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mean of `values` over each beat itself and the sampled beats that look like it, and the logarithm of their share."""
+    sampled = _spread(np.ones(len(shapes), dtype=bool))
+    sizes = (shapes**2).sum(axis=1)
+    apart = sizes[:, None] + sizes[sampled] - 2 * shapes @ shapes[sampled].T
+    weight = np.exp(np.maximum(apart, 0) / (-2 * ALIKE**2))
+    weight[sampled, np.arange(sampled.size)] = 0
+    total = weight.sum(axis=1)
+    mean = (weight @ values[sampled] + values) / (total + 1)[:, None]
+    return mean, np.log((total + 0.5) / sampled.size)
+
+
+def _spread(chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """At most SAMPLED of the chosen, evenly spread."""
+    places = np.flatnonzero(chosen)
+    return places[np.linspace(0, places.size - 1, min(places.size, SAMPLED)).round().astype(np.int64)]

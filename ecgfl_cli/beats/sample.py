@@ -1,0 +1,32 @@
+"""Which of a record's beats a network learns from: enough of each kind, and no record more than its share."""
+
+import numpy as np
+
+from ecgfl_cli.beats.aami import BeatClass
+from ecgfl_cli.beats.beats import NO_BEAT, Beats
+
+MOST_OF_A_KIND = 300
+"""Beats of one class that a lead of a record gives. Normal beats of one patient are nearly copies of each other, and a day has
+a hundred thousand; all PVCs of half an hour hardly ever reach it."""
+
+LEARNED = (BeatClass.N, BeatClass.S, BeatClass.V, NO_BEAT)
+"""F and Q teach nothing about V against the rest."""
+
+
+def learnable(beats: Beats) -> Beats:
+    """The readable beats of classes N, S and V, and detections that are no beats."""
+    return beats.take(np.flatnonzero(beats.readable & np.isin(beats.classes, LEARNED)))
+
+
+def sample(beats: Beats, place: int = 0) -> Beats:
+    """At most MOST_OF_A_KIND learnable beats of each class, evenly spread, in order of time.
+
+    place : which lead of its record this is; each takes others of the beats.
+    """
+    usable = learnable(beats)
+    chosen = []
+    for beat_class in LEARNED:
+        of_class = np.flatnonzero(usable.classes == beat_class)
+        step = max(1.0, of_class.size / MOST_OF_A_KIND)
+        chosen.append(of_class[(np.arange(min(of_class.size, MOST_OF_A_KIND)) * step + place % step).astype(np.int64)])
+    return usable.take(np.sort(np.concatenate(chosen)))

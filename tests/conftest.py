@@ -120,10 +120,10 @@ def federation(tmp_path_factory: pytest.TempPathFactory) -> Federation:
     make_coordinator(home, "localhost")
     ecgnet = architecture("ecgnet")
     records = [synthesise(seed, 120, 360, pvc_share=0.2) for seed in range(60, 66)]
-    examples = examples_of([annotated_beats(record, record.leads[0], ecgnet.window) for record in records], ecgnet)
+    examples = examples_of([annotated_beats(record, record.leads[:1], ecgnet.window)[0] for record in records], ecgnet)
     torch.manual_seed(0)
     network = ecgnet.build()
-    train(network, examples, TrainingPlan(epochs=8, learning_rate=1e-3, batch_size=64, seed=0))
+    train(network, ecgnet, examples, TrainingPlan(epochs=8, learning_rate=1e-3, batch_size=64, seed=0))
     digest = weights_sha256(pack(network))
     manifest = Manifest(
         version=f"ecgnet-0001-{digest[:8]}",

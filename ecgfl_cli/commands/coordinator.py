@@ -85,11 +85,21 @@ def serve(
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "0.0.0.0",
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="Rounds of training.")] = 5,
     min_sites: Annotated[int, typer.Option("--min-sites", min=2, help="Sites that must take part in every round.")] = 2,
-    strategy: Annotated[str, typer.Option("--strategy", help="How the sites' weights become one model.")] = "fedavg",
+    strategy: Annotated[
+        str, typer.Option("--strategy", help="How the sites' weights become one model: fedavg, fedprox, fedadam or fedyogi.")
+    ] = "fedavg",
+    proximal_mu: Annotated[
+        float | None,
+        typer.Option("--proximal-mu", help="fedprox: weight of the term that keeps a site near the global weights."),
+    ] = None,
+    server_learning_rate: Annotated[
+        float | None,
+        typer.Option("--server-learning-rate", help="fedadam and fedyogi: the server optimiser's step.", callback=positive),
+    ] = None,
     arch: ArchitectureName = DEFAULT,
     local_epochs: Annotated[int | None, typer.Option("--local-epochs", min=1, help="Without it the architecture's own.")] = None,
     learning_rate: Annotated[
-        float | None, typer.Option("--learning-rate", help="Without it the architecture's own.", callback=positive)
+        float | None, typer.Option("--learning-rate", help="In the first round; without it the network's own.", callback=positive)
     ] = None,
     seed: Annotated[
         int, typer.Option("--seed", min=0, max=1_000_000_000, help="Of the first weights and of the order of the beats.")
@@ -109,16 +119,20 @@ def serve(
     home = CoordinatorHome(console.home.coordinator)
     home.require()
     wanted = architecture(arch)
+    rate = wanted.learning_rate if learning_rate is None else learning_rate
     plan = RunPlan(
         architecture=arch,
         strategy=strategy,
         rounds=rounds,
         min_sites=min_sites,
         local_epochs=local_epochs or wanted.local_epochs,
-        learning_rate=wanted.learning_rate if learning_rate is None else learning_rate,
+        learning_rate=rate,
+        last_learning_rate=rate * wanted.last_learning_rate / wanted.learning_rate,
         batch_size=wanted.batch_size,
         seed=seed,
         phase_timeout=duration(phase_timeout),
+        proximal_mu=proximal_mu,
+        server_learning_rate=server_learning_rate,
     )
     with exclusive(home.lock):
         served = serve_run(home, plan, host, port, lambda line: console.say(f"coordinator: {line}"))

@@ -1,4 +1,4 @@
-"""`ecgfl model list|use|verify`."""
+"""`ecgfl model list|show|use|verify`."""
 
 from typing import Annotated
 
@@ -6,7 +6,7 @@ import typer
 
 from ecgfl_cli.console import console_of
 
-app = typer.Typer(help="The global models that this site received.", no_args_is_help=True)
+app = typer.Typer(help="The global models that this site received, and the one that came with the program.", no_args_is_help=True)
 
 Version = Annotated[str, typer.Argument(help="A version as `model list` shows it.", metavar="VERSION")]
 
@@ -15,11 +15,12 @@ Version = Annotated[str, typer.Argument(help="A version as `model list` shows it
 def list_models(context: typer.Context) -> None:
     """List the versions, oldest first."""
     from ecgfl_cli.federation.site_setup import site_registry
+    from ecgfl_cli.models.starter import starter_registry
 
     console = console_of(context, "model-list")
     console.home.require_site()
     registry = site_registry(console.home)
-    entries, current = registry.entries(), registry.current()
+    entries, current = [*starter_registry().entries(), *registry.entries()], registry.current() or starter_registry().current()
     console.table(
         "Models",
         ("version ", "current ", "run ", "round", "sites", "beats", "created ", "SHA-256 "),
@@ -30,9 +31,28 @@ def list_models(context: typer.Context) -> None:
             )
             for each in (entry.manifest for entry in entries)
         ],
-        empty="No models yet: `ecgfl join` receives them.",
     )
     console.result(current=current, models=[entry.manifest.model_dump(by_alias=True) for entry in entries])
+
+
+@app.command()
+def show(
+    context: typer.Context,
+    version: Annotated[str | None, typer.Argument(help="Without it the current one.", metavar="[VERSION]")] = None,
+) -> None:
+    """Show what is known of a version; of the one that came with the program, its model card."""
+    from ecgfl_cli.federation.site_setup import registry_of
+    from ecgfl_cli.models.starter import MODEL_CARD, starter_registry
+
+    console = console_of(context, "model-show")
+    registry = registry_of(console.home, version)
+    entry = registry.entry(version or registry.current() or "")
+    fields = entry.manifest.model_dump(by_alias=True, mode="json")
+    console.table(f"Model {entry.manifest.version}", ("field ", "value "), [(name, str(value)) for name, value in fields.items()])
+    shipped = entry.manifest.version in starter_registry().versions()
+    if shipped:
+        console.text(MODEL_CARD.read_text(encoding="utf-8"))
+    console.result(model=fields, received=entry.received, card=MODEL_CARD if shipped else None)
 
 
 @app.command()

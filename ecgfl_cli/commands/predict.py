@@ -26,7 +26,7 @@ def command(
 
     from ecgfl_cli.commands.recordings import lead_of, named_recordings, refuse_equal_names
     from ecgfl_cli.errors import EcgflError, ExitCode
-    from ecgfl_cli.federation.site_setup import site_registry
+    from ecgfl_cli.federation.site_setup import registry_of
     from ecgfl_cli.prediction.pipeline import Classifier
     from ecgfl_cli.prediction.writers.registry import writers_of
     from ecgfl_cli.quality.checks import check
@@ -36,7 +36,7 @@ def command(
     writers = writers_of(formats)
     recordings = named_recordings(console, files)
     refuse_equal_names(recordings)
-    classifier = Classifier(site_registry(console.home), model)
+    classifier = Classifier(registry_of(console.home, model), model)
     options = ReadOptions(leads=(lead,) if lead else (), fs=fs, units=units, labels="none", assume_wfdb_gain=True)
     wanted = lead_of(console, lead)
     out.mkdir(parents=True, exist_ok=True)

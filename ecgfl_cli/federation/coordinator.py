@@ -28,17 +28,22 @@ class Served:
 
 def serve(home: CoordinatorHome, plan: RunPlan, host: str, port: int, report: Report) -> Served:
     """Run one federation. Raises `UsageError` when the port is taken, `RoundFailed` when too few sites answer."""
-    check_strategy(plan.strategy)
+    check_strategy(plan)
     signing_key = load_signing_key(home)
     with closing(_bind(host, port)) as listener:
         superlink = SuperLink(listener, home.server_certificate, home.server_key)
         sites = _Sites(home, superlink, report)
         sites.online()  # a key must be known before its site can knock
-        checkpoints = Checkpoints(home.models, signing_key, plan.architecture, plan.rounds, plan.seed)
+        checkpoints = Checkpoints(home, signing_key, plan)
         with superlink:
             report(f"serving on {host}:{listener.getsockname()[1]}, run {checkpoints.latest.manifest.run}")
             if checkpoints.resumed:
                 report(f"going on after round {checkpoints.latest.manifest.round} of {plan.rounds}")
+            if left := checkpoints.abandoned:
+                report(
+                    f"run {left.run} stopped after round {left.round} of {left.rounds}, and its --rounds, --strategy or"
+                    f" optimiser state is another: a new run starts from its model {left.version}"
+                )
             wait_for_sites(sites.online, plan.min_sites, report)
             with superlink.run() as grid:
                 rounds = run_strategy(

@@ -56,6 +56,10 @@ class CoordinatorHome:
         return self.root / "federation.json"
 
     @property
+    def optimiser(self) -> Path:
+        return self.root / "optimiser"
+
+    @property
     def sites(self) -> Path:
         return self.root / "sites"
 

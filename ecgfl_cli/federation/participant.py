@@ -76,14 +76,22 @@ class Participant:
         self._allow("local epochs", request.epochs, self._policy.max_local_epochs)
         self._allow("learning rate", request.learning_rate, self._policy.max_learning_rate)
         self._allow("batch size", request.batch_size, self._policy.max_batch_size)
-        dataset = self._dataset(architecture(manifest.architecture))
+        wanted = architecture(manifest.architecture)
+        dataset = self._dataset(wanted)
         if len(dataset.train) < self._policy.min_training_beats:
             raise PolicyRefused(
                 f"{len(dataset.train)} labelled beats to train on, the policy wants {self._policy.min_training_beats}",
                 "Ingest more labelled recordings, or lower policy.min_training_beats in site.toml",
             )
-        plan = TrainingPlan(request.epochs, request.learning_rate, request.batch_size, request.seed, self._policy.cpu_threads)
-        loss = _finite(train(network, dataset.train, plan), manifest)
+        plan = TrainingPlan(
+            request.epochs,
+            request.learning_rate,
+            request.batch_size,
+            request.seed,
+            threads=self._policy.cpu_threads,
+            proximal_mu=request.proximal_mu,
+        )
+        loss = _finite(train(network, wanted, dataset.train, plan), manifest)
         self._report(f"round {manifest.round + 1} of {manifest.rounds}: trained on {len(dataset.train)} beats, loss {loss:.4f}")
         reply = TrainReply(examples=len(dataset.train), pvcs=int(dataset.train.is_pvc.sum()), loss=loss)
         return Message(content=reply_content(reply, weights_record(pack(network))), reply_to=message)
@@ -92,7 +100,7 @@ class Participant:
         request, vector = read_request(message, EvaluateRequest)
         manifest, network = self._open(request.model, vector)
         held_out = self._dataset(architecture(manifest.architecture)).held_out
-        measured = measure(network, held_out, manifest.threshold)
+        measured = measure(network, held_out, manifest.calibration, manifest.threshold)
         _finite(measured.loss, manifest)
         self._registry.add(request.model, network, self._server)
         self._audit.append("model-received", version=manifest.version, sha256=manifest.weights_sha256, round=manifest.round)
@@ -110,6 +118,8 @@ class Participant:
             loss=measured.loss,
             sensitivity=measured.sensitivity,
             precision=measured.precision,
+            others_by_logit=measured.others_by_logit.tolist(),
+            pvcs_by_logit=measured.pvcs_by_logit.tolist(),
         )
         return Message(content=reply_content(reply), reply_to=message)
 

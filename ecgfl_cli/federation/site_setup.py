@@ -7,6 +7,7 @@ from ecgfl_cli.errors import UsageError
 from ecgfl_cli.federation.federation_file import load_federation
 from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.models.registry import Registry
+from ecgfl_cli.models.starter import starter_registry
 from ecgfl_cli.site.audit import AuditLog
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.keys import make_keys
@@ -19,6 +20,14 @@ PRIVATE_FOLDER = 0o700
 def site_registry(home: Home) -> Registry:
     """The models that a site received, checked with its federation's key."""
     return Registry(home.models, load_federation(home.federation).signing_key if home.federation.is_file() else None)
+
+
+def registry_of(home: Home, version: str | None) -> Registry:
+    """Where a version is found: among the site's models, else the starter model's registry. None stands for the current one."""
+    site = site_registry(home)
+    wanted = version or site.current()
+    starter = starter_registry()
+    return starter if wanted is None or (wanted not in site.versions() and wanted in starter.versions()) else site
 
 
 def make_site(home: Home, site: str, federation: Path | None) -> None:

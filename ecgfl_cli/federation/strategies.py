@@ -1,174 +1,131 @@
-"""Flower's strategies by name, each with ecgfl's signed models, checked replies and checkpoints around it."""
+"""Flower's strategies by name, each with ecgfl's checked rounds in front of it, and the options that belong to it."""
 
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord
+from flwr.app import ArrayRecord, ConfigRecord, Message
 from flwr.serverapp import Grid
-from flwr.serverapp.strategy import FedAvg
-from numpy.typing import NDArray
+from flwr.serverapp.strategy import FedAdam, FedAvg, FedProx, FedYogi
+from flwr.serverapp.strategy.fedopt import FedOpt
 
-from ecgfl_cli.errors import ServerError, UsageError
+from ecgfl_cli.errors import UsageError
+from ecgfl_cli.federation.checked_rounds import CheckedRounds, Quorum
 from ecgfl_cli.federation.checkpoints import Checkpoints
 from ecgfl_cli.federation.flower.superlink import RunGrid
+from ecgfl_cli.federation.optimiser_state import Moments
 from ecgfl_cli.federation.run_plan import Report, RoundResult, RunPlan
-from ecgfl_cli.federation.wire import (
-    ARRAYS,
-    FLAT,
-    REFUSALS,
-    EvaluateReply,
-    EvaluateRequest,
-    Reply,
-    TrainReply,
-    TrainRequest,
-    read_reply,
-    request_content,
-    weights_of,
-)
-from ecgfl_cli.models.manifest import Metrics
-
-Quorum = Callable[[set[int]], dict[int, str]]
-"""Waits for the sites of the next phase, without these: node id -> site name."""
-
-
-class RoundFailed(ServerError):
-    """Too few usable replies: the last checkpoint stands."""
-
-
-class CheckedRounds:
-    """Mixin in front of a Flower strategy: it aggregates, this decides what is sent, what is let in and what is kept.
-
-    Flower's own `configure_*` would sample every online node without a deadline, and its `aggregate_*` ends the run over one
-    reply with odd keys, takes NaN, and forgets the round.
-    """
-
-    def prepare(self, plan: RunPlan, checkpoints: Checkpoints, quorum: Quorum, report: Report) -> None:
-        self._plan, self._checkpoints, self._quorum, self._report = plan, checkpoints, quorum, report
-        self._names: dict[int, str] = {}
-        self._sent: list[Message] = []
-        self._refused: set[int] = set()
-        self.results: list[RoundResult] = []
-
-    def configure_train(self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> Iterable[Message]:  # noqa: ARG002
-        self._names = self._quorum(self._refused)
-        this_round = self._checkpoints.latest.manifest.round + 1
-        self._report(f"round {this_round} of {self._plan.rounds}: training at {', '.join(sorted(self._names.values()))}")
-        request = TrainRequest(
-            model=self._checkpoints.latest.signed,
-            epochs=self._plan.local_epochs,
-            learning_rate=self._plan.learning_rate,
-            batch_size=self._plan.batch_size,
-            seed=self._plan.seed + this_round,
-        )
-        return self._messages(request, arrays, MessageType.TRAIN)
-
-    def aggregate_train(self, server_round: int, replies: Iterable[Message]) -> tuple[ArrayRecord | None, MetricRecord | None]:
-        this_round, length = self._checkpoints.latest.manifest.round + 1, self._checkpoints.length
-        usable, dropped = self._sifted(replies, lambda message: self._check_train(message, length))
-        if len(usable) < self._plan.min_sites:
-            raise RoundFailed(
-                f"round {this_round}: {len(usable)} usable replies, at least {self._plan.min_sites} are needed",
-                "See which sites dropped out, then serve again: it goes on after the last finished round",
-            )
-        arrays, metrics = super().aggregate_train(server_round, [message for message, _ in usable])  # type: ignore[misc]
-        examples = sum(reply.examples for _, reply in usable)
-        loss = sum(reply.loss * reply.examples for _, reply in usable) / examples
-        vector = np.asarray(arrays[FLAT].numpy(), dtype=np.float32)
-        latest = self._checkpoints.add(vector, sites=len(usable), examples=examples, metrics=self._last_metrics())
-        names = [self._name(message) for message, _ in usable]
-        self.results.append(RoundResult(latest.manifest.round, latest.manifest.version, names, examples, loss, dropped=dropped))
-        return self._checkpoints.arrays(), metrics
-
-    def configure_evaluate(self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> Iterable[Message]:  # noqa: ARG002
-        self._names = self._quorum(self._refused)
-        return self._messages(EvaluateRequest(model=self._checkpoints.latest.signed), arrays, MessageType.EVALUATE)
-
-    def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:  # noqa: ARG002
-        usable, dropped = self._sifted(replies, lambda message: read_reply(message, EvaluateReply))
-        result = self.results[-1]
-        result.dropped += dropped
-        result.metrics = _gross([reply for _, reply in usable])
-        self._report(f"round {result.round} of {self._plan.rounds}: model {result.version}, {_in_words(result)}")
-        return None
-
-    def _messages(self, request: TrainRequest | EvaluateRequest, arrays: ArrayRecord, kind: str) -> list[Message]:
-        content = request_content(request, arrays)
-        self._sent = [Message(content=content, dst_node_id=node, message_type=kind) for node in self._names]
-        return self._sent
-
-    def _sifted(
-        self, replies: Iterable[Message], check: Callable[[Message], Reply]
-    ) -> tuple[list[tuple[Message, Reply]], list[str]]:
-        """The replies that `check` takes, with what it made of them, and a line for each site whose reply is missing or bad."""
-        replies = list(replies)
-        dropped = self._silent(replies)
-        usable: list[tuple[Message, Reply]] = []
-        for message in replies:
-            try:
-                self._refuse_errors(message)
-                usable.append((message, check(message)))
-            except ValueError as error:
-                dropped.append(f"{self._name(message)}: {error}")
-        for line in dropped:
-            self._report(f"reply dropped: {line}")
-        return usable, dropped
-
-    def _check_train(self, message: Message, length: int) -> TrainReply:
-        reply = read_reply(message, TrainReply)
-        vector: NDArray[np.float32] = weights_of(message)
-        if vector.size != length:
-            raise ValueError(f"{vector.size} weights instead of {length}")
-        if not np.isfinite(vector).all():
-            raise ValueError("weights that are not finite")
-        return reply
-
-    def _refuse_errors(self, message: Message) -> None:
-        """A site that refused is not asked again in this run: nothing it refuses will change."""
-        if message.has_error():
-            if message.error.code in REFUSALS:
-                self._refused.add(self._node(message))
-            raise ValueError(f"refused or failed there, code {message.error.code}")
-
-    def _node(self, message: Message) -> int:
-        """The node that a reply is from; Flower itself answers for one that has gone."""
-        asked = {sent.metadata.message_id: sent.metadata.dst_node_id for sent in self._sent}
-        return asked.get(message.metadata.reply_to_message_id, message.metadata.src_node_id)
-
-    def _name(self, message: Message) -> str:
-        return self._names.get(self._node(message), "an unknown node")
-
-    def _silent(self, replies: list[Message]) -> list[str]:
-        """A line for each site that was asked and did not answer."""
-        return [f"{name}: no answer" for name in sorted(set(self._names.values()) - {self._name(reply) for reply in replies})]
-
-    def _last_metrics(self) -> Metrics | None:
-        return self.results[-1].metrics if self.results else None
+from ecgfl_cli.federation.wire import ARRAYS, FLAT, LARGEST_PROXIMAL_MU
 
 
 class CheckedFedAvg(CheckedRounds, FedAvg):
     """McMahan et al., AISTATS 2017: the mean of the sites' weights, weighted by their examples."""
 
 
-STRATEGIES: dict[str, type[CheckedFedAvg]] = {"fedavg": CheckedFedAvg}
+class CheckedFedProx(CheckedRounds, FedProx):
+    """Li et al., MLSys 2020: FedAvg of sites that stay near the global weights by a proximal term in their loss."""
 
 
-def check_strategy(name: str) -> None:
-    """Raises `UsageError` when there is no strategy of that name."""
-    if name not in STRATEGIES:
-        raise UsageError(f"no strategy '{name}'", f"Choose one of: {', '.join(sorted(STRATEGIES))}")
+class OptimisedRounds(CheckedRounds, FedOpt):
+    """Reddi et al., ICLR 2021: the mean change of the weights is the gradient that an optimiser at the server follows.
+
+    Flower takes the global weights in its own `configure_train` and keeps the optimiser's state in memory only. Both are handed
+    to it in double precision: the square of a wild site's change must not overflow.
+    """
+
+    def prepare(self, plan: RunPlan, checkpoints: Checkpoints, quorum: Quorum, report: Report) -> None:
+        super().prepare(plan, checkpoints, quorum, report)
+        if moments := checkpoints.moments:
+            self.m_t, self.v_t = {FLAT: moments.first}, {FLAT: moments.second}
+
+    def configure_train(self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> Iterable[Message]:
+        self.current_arrays = {FLAT: arrays[FLAT].numpy().astype(np.float64)}
+        return super().configure_train(server_round, arrays, config, grid)
+
+    def _moments(self) -> Moments:
+        assert self.m_t
+        assert self.v_t
+        return Moments(self._plan.strategy, self.m_t[FLAT], self.v_t[FLAT])
 
 
-def run_strategy(plan: RunPlan, grid: RunGrid, checkpoints: Checkpoints, quorum: Quorum, report: Report) -> list[RoundResult]:
-    """Run the rounds that are still to do. Raises `RoundFailed` when one has too few usable replies."""
-    strategy = STRATEGIES[plan.strategy](
+class CheckedFedAdam(OptimisedRounds, FedAdam):
+    """Adam at the server."""
+
+
+class CheckedFedYogi(OptimisedRounds, FedYogi):
+    """Yogi at the server: its second moment changes slowly where the rounds' changes become small."""
+
+
+STRATEGIES: dict[str, type[CheckedFedAvg | CheckedFedProx | CheckedFedAdam | CheckedFedYogi]] = {
+    "fedavg": CheckedFedAvg,
+    "fedprox": CheckedFedProx,
+    "fedadam": CheckedFedAdam,
+    "fedyogi": CheckedFedYogi,
+}
+
+
+@dataclass(frozen=True)
+class Option:
+    """A number that belongs to some strategies only.
+
+    field : of `RunPlan`. argument : of Flower's strategy. defaults : for the strategies that it belongs to.
+    """
+
+    field: str
+    argument: str
+    defaults: dict[str, float]
+
+    def given(self, plan: RunPlan) -> float | None:
+        value = getattr(plan, self.field)
+        return None if value is None else float(value)
+
+
+OPTIONS = (
+    # The second smallest of the values that Li et al. try.
+    Option("proximal_mu", "proximal_mu", {"fedprox": 0.01}),
+    Option("server_learning_rate", "eta", {"fedadam": 0.01, "fedyogi": 0.01}),
+)
+
+
+def check_strategy(plan: RunPlan) -> None:
+    """Raises `UsageError` when there is no such strategy, or when an option is not one of its own or out of bounds."""
+    if plan.strategy not in STRATEGIES:
+        raise UsageError(f"no strategy '{plan.strategy}'", f"Choose one of: {', '.join(sorted(STRATEGIES))}")
+    for option in OPTIONS:
+        if option.given(plan) is not None and plan.strategy not in option.defaults:
+            raise UsageError(
+                f"--{option.field.replace('_', '-')} is no option of --strategy {plan.strategy}",
+                f"Leave it out, or choose --strategy {' or '.join(option.defaults)}",
+            )
+    if plan.proximal_mu is not None and not 0 <= plan.proximal_mu <= LARGEST_PROXIMAL_MU:
+        raise UsageError(
+            f"--proximal-mu {plan.proximal_mu:g} is not between 0 and {LARGEST_PROXIMAL_MU:g}", "For instance --proximal-mu 0.01"
+        )
+
+
+def build_strategy(plan: RunPlan) -> CheckedFedAvg | CheckedFedProx | CheckedFedAdam | CheckedFedYogi:
+    """The strategy of a checked plan, with its options or their defaults."""
+    own: dict[str, Any] = {
+        option.argument: option.defaults[plan.strategy] if (given := option.given(plan)) is None else given
+        for option in OPTIONS
+        if plan.strategy in option.defaults
+    }
+    return STRATEGIES[plan.strategy](
         fraction_train=1.0,
         fraction_evaluate=1.0,
         min_train_nodes=plan.min_sites,
         min_evaluate_nodes=plan.min_sites,
         min_available_nodes=plan.min_sites,
         arrayrecord_key=ARRAYS,
+        **own,
     )
+
+
+def run_strategy(plan: RunPlan, grid: RunGrid, checkpoints: Checkpoints, quorum: Quorum, report: Report) -> list[RoundResult]:
+    """Run the rounds that are still to do. Raises `RoundFailed` when one has too few usable replies."""
+    strategy = build_strategy(plan)
     strategy.prepare(plan, checkpoints, quorum, report)
     to_do = plan.rounds - checkpoints.latest.manifest.round
     strategy.start(grid, checkpoints.arrays(), num_rounds=to_do, timeout=plan.phase_timeout)
@@ -186,30 +143,3 @@ def wait_for_sites(
             report(f"waiting for sites: {said} of at least {least} connected")
         time.sleep(poll)
     return sites
-
-
-def _gross(replies: list[EvaluateReply]) -> Metrics | None:
-    """The sites' counts added up: a site's own sensitivity says nothing where it has three PVCs."""
-    beats = sum(reply.examples for reply in replies)
-    if not beats:
-        return None
-    pvcs = sum(reply.pvcs for reply in replies)
-    found = sum(reply.true_positives for reply in replies)
-    called = found + sum(reply.false_positives for reply in replies)
-    return Metrics(
-        beats=beats,
-        pvcs=pvcs,
-        loss=sum(reply.loss * reply.examples for reply in replies) / beats,
-        sensitivity=min(found / pvcs, 1.0) if pvcs else None,
-        precision=found / called if called else None,
-    )
-
-
-def _in_words(result: RoundResult) -> str:
-    words = f"{len(result.sites)} sites, {result.examples} beats, loss {result.loss:.4f}"
-    if result.metrics is None:
-        return f"{words}; no held-out patients to measure on"
-    sensitivity, precision = (
-        "-" if share is None else f"{100 * share:.1f} %" for share in (result.metrics.sensitivity, result.metrics.precision)
-    )
-    return f"{words}; held out: sensitivity {sensitivity}, precision {precision}"

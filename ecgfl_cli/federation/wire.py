@@ -6,15 +6,16 @@ training the weights in the same place.
 """
 
 from io import BytesIO
-from typing import Annotated, TypeVar
+from typing import Annotated, Self, TypeVar
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from numpy.lib import format as npy
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ecgfl_cli.errors import ServerRefused
+from ecgfl_cli.models.calibration import COUNTS
 from ecgfl_cli.models.manifest import SignedManifest
 
 ARRAYS, FLAT, CONFIG, METRICS, REQUEST = "arrays", "flat", "config", "metrics", "ecgfl-request"
@@ -26,8 +27,11 @@ SCHEMA_BROKEN, POLICY_FORBIDS, MODEL_UNACCEPTABLE, FAILED = 9004, 9005, 9007, 90
 REFUSALS = (SCHEMA_BROKEN, POLICY_FORBIDS, MODEL_UNACCEPTABLE)
 LARGEST_REQUEST = 128 * 1024
 MOST_EXAMPLES = 1_000_000_000
+LARGEST_PROXIMAL_MU = 100.0
+"""Li et al. (MLSys 2020) try 0.001 to 1."""
 
 Count = Annotated[int, Field(ge=0, le=MOST_EXAMPLES)]
+ByLogit = Annotated[list[Count], Field(min_length=COUNTS, max_length=COUNTS)]
 LARGEST_LOSS = 1e6
 Loss = Annotated[float, Field(ge=0, le=LARGEST_LOSS)]
 
@@ -37,13 +41,14 @@ class Strict(BaseModel):
 
 
 class TrainRequest(Strict):
-    """Train from this global model."""
+    """Train from this global model. proximal_mu : weight of FedProx's proximal term, 0 for none."""
 
     model: SignedManifest
     epochs: Annotated[int, Field(ge=1)]
     learning_rate: Annotated[float, Field(gt=0)]
     batch_size: Annotated[int, Field(ge=1)]
     seed: Annotated[int, Field(ge=0, lt=2**31)]
+    proximal_mu: Annotated[float, Field(ge=0, le=LARGEST_PROXIMAL_MU)] = 0.0
 
 
 class EvaluateRequest(Strict):
@@ -63,7 +68,10 @@ class TrainReply(Strict):
 
 
 class EvaluateReply(Strict):
-    """Counts on the site's held-out patients; sensitivity and precision are absent where they are not defined."""
+    """Counts on the site's held-out patients; sensitivity and precision are absent where they are not defined.
+
+    others_by_logit, pvcs_by_logit : beats by the network's logit, from which the coordinator calibrates the next model.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, populate_by_name=True)
 
@@ -74,6 +82,14 @@ class EvaluateReply(Strict):
     loss: Loss
     sensitivity: Annotated[float, Field(ge=0, le=1)] | None = None
     precision: Annotated[float, Field(ge=0, le=1)] | None = None
+    others_by_logit: ByLogit
+    pvcs_by_logit: ByLogit
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        if sum(self.pvcs_by_logit) != self.pvcs or sum(self.others_by_logit) != self.examples - self.pvcs:
+            raise ValueError("the counts by logit are not those of the examples")
+        return self
 
 
 Request = TypeVar("Request", TrainRequest, EvaluateRequest)

@@ -13,9 +13,9 @@ from ecgfl_cli.models import architectures
 if TYPE_CHECKING:
     from torch import nn
 
-DEFAULT = "ecgnet"
+DEFAULT = "beatnet"
 
-BeatInput = Literal["windows", "departures", "rr"]
+BeatInput = Literal["windows", "departures", "context"]
 
 
 @dataclass(frozen=True)
@@ -25,14 +25,18 @@ class Architecture:
     window : what it sees of a beat, and at which rate.
     inputs : the fields of `Beats` that its `forward` takes, in this order, each with the beats as first dimension.
     build : makes a fresh network; `forward` gives logits of shape (n, 2): not V, V.
+    augmented : whether it is trained on beats changed as other recorders would have (`training.augmentation`).
     learning_rate, local_epochs, batch_size : its defaults for training with Adam.
+    last_learning_rate : the one of a run's last round.
     """
 
     name: str
     window: Window
     inputs: tuple[BeatInput, ...]
     build: Callable[[], "nn.Module"]
+    augmented: bool
     learning_rate: float
+    last_learning_rate: float
     local_epochs: int
     batch_size: int
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ecgfl_cli.errors import ModelRejected
+from ecgfl_cli.models.calibration import Calibration
 
 MANIFEST_SCHEMA: Literal["ecgfl.model/1"] = "ecgfl.model/1"
 SHA256 = r"^[0-9a-f]{64}$"
@@ -44,6 +45,8 @@ class Manifest(Strict):
 
     sequence : counts every global model of a coordinator upwards; a site takes no older one for news.
     weights_sha256 : of the flat weight vector as little-endian float32.
+    threshold : the probability from which a beat is called V. calibration : of logits to probabilities. Both were fitted to the
+        parent's logits on the sites' held-out patients: its own are not known before it is signed.
     parent_metrics : of the parent as the sites measured it, where they did.
     """
 
@@ -57,6 +60,7 @@ class Manifest(Strict):
     parent: Name | None
     weights_sha256: Annotated[str, Field(pattern=SHA256)]
     threshold: Share
+    calibration: Calibration = Calibration()
     sites: Count
     examples: Count
     parent_metrics: Metrics | None

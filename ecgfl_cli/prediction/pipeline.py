@@ -10,17 +10,17 @@ from numpy.typing import NDArray
 
 from ecgfl_cli.beats.beats import Beats, detected_beats
 from ecgfl_cli.beats.detection import LOWEST_FS
-from ecgfl_cli.beats.leads import choose_lead
+from ecgfl_cli.beats.leads import usable_leads
 from ecgfl_cli.errors import UnusableInput
-from ecgfl_cli.models.architecture import Architecture, architecture
-from ecgfl_cli.models.inference import logits
+from ecgfl_cli.models.architecture import architecture
+from ecgfl_cli.models.inference import beat_logits
 from ecgfl_cli.models.manifest import Manifest
 from ecgfl_cli.models.registry import Registry
 from ecgfl_cli.prediction.ectopy import summarise
 from ecgfl_cli.prediction.prediction import Prediction
 
 if TYPE_CHECKING:
-    from torch import nn
+    pass
 
 UNSAFE = re.compile(r"[/\\:\x00]")
 """What a file name must not hold on one system or another."""
@@ -43,37 +43,42 @@ class Classifier:
         self._architecture = architecture(self.manifest.architecture)
 
     def predict(self, recording: Recording, lead_name: str | None = None) -> Prediction:
-        """Find and classify the beats of one lead. A beat whose window holds a gap or the recording's end is Q."""
+        """Find the beats in one lead, the one of that name or else the rhythm lead, and classify them in all that hold a signal.
+
+        A beat whose window holds a gap or the recording's end, in every lead, is Q.
+        """
         if recording.fs < LOWEST_FS:
             raise UnusableInput(
                 f"{recording.source.path}: {recording.fs:g} Hz, at least {LOWEST_FS} Hz are needed",
                 "Export it at the recorder's own rate",
             )
-        lead = choose_lead(recording, lead_name)
-        beats = detected_beats(recording, lead, self._architecture.window)
-        probabilities = pvc_probabilities(self._network, self._architecture, beats)
-        symbols = tuple("Q" if np.isnan(p) else "V" if p >= self.manifest.threshold else "N" for p in probabilities)
-        gaps = replace(recording, leads=(lead,)).gaps()
-        analysed = float(np.sum(~np.isnan(lead.samples))) / recording.fs
+        leads = usable_leads(recording, lead_name)
+        beats = detected_beats(recording, leads, self._architecture.window)
+        probabilities = self.manifest.calibration.probabilities(fused([self._logits(each) for each in beats]))
+        symbols = tuple("Q" if np.isnan(p) else "V" if p >= self.manifest.threshold else "N" for p in probabilities.tolist())
+        gaps = replace(recording, leads=(leads[0],)).gaps()
+        analysed = float(np.sum(~np.isnan(leads[0].samples))) / recording.fs
         return Prediction(
             record=UNSAFE.sub("_", recording.name),
             fs=recording.fs,
-            samples=beats.samples,
+            samples=beats[0].samples,
             symbols=symbols,
             probabilities=probabilities,
-            leads=(lead.name,),
+            leads=tuple(lead.name for lead in leads),
             model_version=self.manifest.version,
             model_sha256=self.manifest.weights_sha256,
             gaps=gaps,
             length=recording.length,
-            ectopy=summarise(beats.samples, symbols, recording.fs, analysed, gaps),
+            ectopy=summarise(beats[0].samples, symbols, recording.fs, analysed, gaps),
         )
 
+    def _logits(self, beats: Beats) -> NDArray[np.float32]:
+        return beat_logits(self._network, self._architecture, beats)
 
-def pvc_probabilities(network: "nn.Module", wanted: Architecture, beats: Beats) -> NDArray[np.float32]:
-    """Probability of V for each beat, shape (n,); NaN for one that is not readable."""
-    probabilities = np.full(beats.samples.size, np.nan, dtype=np.float32)
-    readable = np.flatnonzero(beats.readable)
-    found = logits(network, [getattr(beats, field) for field in wanted.inputs], readable)
-    probabilities[readable] = found.softmax(dim=1)[:, 1].numpy()
-    return probabilities
+
+def fused(leads: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """The mean logit of each beat over the leads in which it is readable, shape (n,); NaN where it is in none."""
+    stacked = np.stack(leads)
+    readable = ~np.isnan(stacked)
+    total = np.where(readable, stacked, 0).sum(axis=0)
+    return np.where(readable.any(axis=0), total / np.maximum(readable.sum(axis=0), 1), np.nan).astype(np.float32)

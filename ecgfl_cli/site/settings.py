@@ -28,7 +28,7 @@ class Recordings(Section):
 class Policy(Section):
     """What the coordinator may ask of this site. Everything else is refused with exit code 5."""
 
-    architectures: list[str] = ["ecgnet"]
+    architectures: list[str] = ["beatnet", "ecgnet"]
     max_rounds: Annotated[int, Field(ge=1)] = 200
     max_local_epochs: Annotated[int, Field(ge=1)] = 10
     max_learning_rate: Annotated[float, Field(gt=0)] = 0.01
@@ -79,7 +79,7 @@ name = "{name}"
 
 [policy]
 # What a coordinator may ask for; anything beyond is refused.
-architectures = ["ecgnet"]
+architectures = ["beatnet", "ecgnet"]
 max_rounds = {policy.max_rounds}
 max_local_epochs = {policy.max_local_epochs}
 max_learning_rate = {policy.max_learning_rate}

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
@@ -11,31 +12,35 @@ from ecgfl_cli.beats.window import Window
 from ecgfl_cli.files import atomic_write_bytes
 
 SUFFIX = ".safetensors"
+ARRAYS = ("samples", "windows", "typical", "block", "context", "classes")
 
 
 def beats_path(folder: Path, window: Window, record: str) -> Path:
     return folder / window.key / f"{record}{SUFFIX}"
 
 
-def save_beats(path: Path, beats: Beats) -> None:
+def save_beats(path: Path, leads: list[Beats]) -> None:
+    """Keep the beats of a record's leads."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    arrays = {
-        "samples": beats.samples,
-        "windows": beats.windows,
-        "typical": beats.typical,
-        "rr": beats.rr,
-        "classes": beats.classes,
-        "symbols": np.array([ord(symbol) if symbol else 0 for symbol in beats.symbols], dtype=np.uint8),
-    }
-    atomic_write_bytes(path, save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
+    arrays: dict[str, NDArray[np.generic]] = {}
+    for place, beats in enumerate(leads):
+        arrays |= {f"{place}.{name}": np.ascontiguousarray(getattr(beats, name)) for name in ARRAYS}
+        arrays[f"{place}.symbols"] = np.array([ord(symbol) if symbol else 0 for symbol in beats.symbols], dtype=np.uint8)
+    atomic_write_bytes(path, save(arrays))
 
 
-def load_beats(path: Path) -> Beats | None:
-    """The beats of a file; None when it is missing or damaged, which means: cut them again."""
+def load_beats(path: Path) -> list[Beats] | None:
+    """The beats of a file, lead by lead; None when it is missing or damaged, which means: cut them again."""
     try:
         arrays = load_file(path)
-        symbols = tuple(chr(code) if code else "" for code in arrays["symbols"])
-        return Beats(arrays["samples"], arrays["windows"], arrays["typical"], arrays["rr"], arrays["classes"], symbols)
+        leads = range(len(arrays) // (len(ARRAYS) + 1))
+        return [
+            Beats(
+                **{name: arrays[f"{place}.{name}"] for name in ARRAYS},
+                symbols=tuple(chr(code) if code else "" for code in arrays[f"{place}.symbols"]),
+            )
+            for place in leads
+        ] or None
     except (OSError, SafetensorError, KeyError):
         return None
 

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ecgfl_cli.beats.beats import Beats, annotated_beats
-from ecgfl_cli.beats.leads import choose_lead
+from ecgfl_cli.beats.leads import usable_leads
+from ecgfl_cli.beats.sample import sample
 from ecgfl_cli.beats.window import Window
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.store.beat_files import beats_path, load_beats, save_beats
@@ -15,11 +16,15 @@ from ecgfl_cli.store.splits import new_splits
 
 @dataclass(frozen=True)
 class Segmented:
-    """The beats of one record, and whether they were cut just now."""
+    """The beats of one record, and whether they were cut just now.
+
+    beats : of the lead that the record is read in. others : what is learned from the other leads and their mixtures.
+    """
 
     row: RecordRow
     split: Split
     beats: Beats
+    others: list[Beats]
     cut: bool
 
 
@@ -32,10 +37,11 @@ def segment(home: Home, catalogue: Catalogue, window: Window) -> Iterator[Segmen
         if row.status != "usable":
             continue
         path = beats_path(home.beats, window, row.record)
-        beats = load_beats(path)
-        cut = beats is None
-        if beats is None:
+        leads = load_beats(path)
+        cut = leads is None
+        if leads is None:
             recording = read_signals(home.records, row.record)
-            beats = annotated_beats(recording, choose_lead(recording, row.lead), window)
-            save_beats(path, beats)
-        yield Segmented(row, splits[row.patient], beats, cut)
+            main, *others = annotated_beats(recording, usable_leads(recording, row.lead), window)
+            leads = [main, *(sample(beats, place) for place, beats in enumerate(others, start=1))]
+            save_beats(path, leads)
+        yield Segmented(row, splits[row.patient], leads[0], leads[1:], cut)

@@ -2,17 +2,22 @@
 
 from dataclasses import dataclass
 
+from ecgfl_cli.beats.sample import sample
 from ecgfl_cli.errors import UnusableInput
 from ecgfl_cli.models.architecture import Architecture
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.store.catalogue import open_catalogue
 from ecgfl_cli.store.segment import segment
 from ecgfl_cli.training.examples import Examples, examples_of
+from ecgfl_cli.training.usual_pvcs import pvcs_as_the_usual_beat
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """train, held_out : of different patients. records, patients : how many stand behind both."""
+    """train, held_out : of different patients. records, patients : how many stand behind both.
+
+    train holds a sample of the beats of every lead, held_out all beats of the lead that a record is read in.
+    """
 
     train: Examples
     held_out: Examples
@@ -34,10 +39,15 @@ def load_dataset(home: Home, architecture: Architecture) -> Dataset:
     """The examples of this site for an architecture; beats that are not cut yet are cut now."""
     with open_catalogue(home.catalogue) as catalogue:
         segmented = list(segment(home, catalogue, architecture.window))
-    by_split = {split: [item.beats for item in segmented if item.split == split] for split in ("train", "held-out")}
+    train = [item for item in segmented if item.split == "train"]
+    held_out = [item for item in segmented if item.split == "held-out"]
+    learned = [lead for item in train for lead in (sample(item.beats), *item.others)]
     return Dataset(
-        examples_of(by_split["train"], architecture),
-        examples_of(by_split["held-out"], architecture),
+        examples_of(
+            [*learned, *(as_usual for lead in learned if (as_usual := pvcs_as_the_usual_beat(lead, architecture.window)))],
+            architecture,
+        ),
+        examples_of([item.beats for item in held_out], architecture),
         records=len(segmented),
         patients=len({item.row.patient for item in segmented}),
     )

@@ -1,5 +1,6 @@
 """The labelled beats a network learns from or is measured on."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 
 from ecgfl_cli.beats.aami import BeatClass
 from ecgfl_cli.beats.beats import Beats
+from ecgfl_cli.beats.sample import learnable
 from ecgfl_cli.models.architecture import Architecture
 
 if TYPE_CHECKING:
@@ -30,15 +32,12 @@ class Examples:
         return [torch.from_numpy(array) for array in self.inputs], torch.from_numpy(self.is_pvc.astype(np.int64))
 
 
-def examples_of(records: list[Beats], architecture: Architecture) -> Examples:
-    """The readable beats of classes N, S and V; F, Q and unlabelled beats teach nothing about V against the rest."""
-    inputs: list[list[NDArray[np.float32]]] = [[] for _ in architecture.inputs]
-    is_pvc = [np.empty(0, dtype=bool)]
-    for beats in records:
-        chosen = beats.readable & np.isin(beats.classes, (BeatClass.N, BeatClass.S, BeatClass.V))
-        for column, field in zip(inputs, architecture.inputs, strict=True):
-            column.append(getattr(beats, field)[chosen])
-        is_pvc.append(beats.classes[chosen] == BeatClass.V)
-    return Examples(
-        tuple(np.concatenate(column) if column else np.empty((0, 0), np.float32) for column in inputs), np.concatenate(is_pvc)
+def examples_of(leads: Sequence[Beats], architecture: Architecture) -> Examples:
+    """The learnable beats of all these leads, one lead behind the other."""
+    usable = [learnable(beats) for beats in leads]
+    inputs = tuple(
+        np.concatenate([getattr(beats, field) for beats in usable]) if usable else np.empty((0, 0), np.float32)
+        for field in architecture.inputs
     )
+    classes = np.concatenate([np.empty(0, np.int8), *(beats.classes for beats in usable)])
+    return Examples(inputs, classes == BeatClass.V)

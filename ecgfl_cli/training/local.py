@@ -4,19 +4,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ecgfl_cli.models.architecture import Architecture, BeatInput
+from ecgfl_cli.models.calibration import UNCALIBRATED, USUAL_THRESHOLD, Calibration, counted
 from ecgfl_cli.models.inference import logits
+from ecgfl_cli.training.augmentation import augmented, mixed, noise_tapes
 from ecgfl_cli.training.examples import Examples
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
 class TrainingPlan:
     """epochs : passes over the examples. learning_rate : Adam's. batch_size : beats. seed : of the order of the beats.
 
-    threads : processor threads that may be used.
+    threads : processor threads that may be used. proximal_mu : weight of FedProx's proximal term, 0 for none.
     """
 
     epochs: int
@@ -24,10 +28,11 @@ class TrainingPlan:
     batch_size: int
     seed: int
     threads: int = 1
+    proximal_mu: float = 0.0
 
 
-def train(network: "nn.Module", examples: Examples, plan: TrainingPlan) -> float:
-    """Train in place with cross-entropy; returns the mean loss of the last epoch."""
+def train(network: "nn.Module", architecture: Architecture, examples: Examples, plan: TrainingPlan) -> float:
+    """Train in place with cross-entropy; returns its mean in the last epoch, the proximal term not counted."""
     import torch
     from torch.nn.functional import cross_entropy
 
@@ -35,28 +40,48 @@ def train(network: "nn.Module", examples: Examples, plan: TrainingPlan) -> float
     inputs, target = examples.tensors()
     optimiser = torch.optim.Adam(network.parameters(), lr=plan.learning_rate)
     order = torch.Generator().manual_seed(plan.seed)
+    torch.manual_seed(plan.seed)  # of the dropout
+    noise = noise_tapes(plan.seed) if architecture.augmented else None
+    start = [weights.detach().clone() for weights in network.parameters()]
     network.train()
     loss_sum = 0.0
     for _ in range(plan.epochs):
         loss_sum = 0.0
         for batch in torch.split(torch.randperm(len(examples), generator=order), plan.batch_size):
             optimiser.zero_grad(set_to_none=True)
-            loss = cross_entropy(network(*(array[batch] for array in inputs)), target[batch])
-            torch.autograd.backward(loss)
+            beats: dict[BeatInput, Tensor] = dict(zip(architecture.inputs, (array[batch] for array in inputs), strict=True))
+            wanted = target[batch]
+            if noise is not None:
+                beats, wanted = mixed(augmented(beats, noise, order), wanted, order)
+            loss = cross_entropy(network(*beats.values()), wanted)
+            torch.autograd.backward(loss + _proximal_term(network, start, plan.proximal_mu) if plan.proximal_mu else loss)
             optimiser.step()
             loss_sum += loss.item() * len(batch)
     return loss_sum / max(len(examples), 1)
 
 
+def _proximal_term(network: "nn.Module", start: "list[Tensor]", mu: float) -> "Tensor":
+    """mu/2 times the squared distance from the weights that the round began with (FedProx: Li et al., MLSys 2020)."""
+    import torch
+
+    moved = [torch.sum((now - before) ** 2) for now, before in zip(network.parameters(), start, strict=True)]
+    return mu / 2 * torch.stack(moved).sum()
+
+
 @dataclass(frozen=True)
 class Measured:
-    """How a network does on labelled beats (annotated ones: for EC57 figures see `ecgfl evaluate`)."""
+    """How a network does on labelled beats (annotated ones: for EC57 figures see `ecgfl evaluate`).
+
+    others_by_logit, pvcs_by_logit : counts as `models.calibration` wants them.
+    """
 
     beats: int
     pvcs: int
     true_positives: int
     false_positives: int
     loss: float
+    others_by_logit: NDArray[np.int64]
+    pvcs_by_logit: NDArray[np.int64]
 
     @property
     def sensitivity(self) -> float | None:
@@ -68,17 +93,23 @@ class Measured:
         return self.true_positives / called if called else None
 
 
-def measure(network: "nn.Module", examples: Examples, threshold: float = 0.5) -> Measured:
+def measure(
+    network: "nn.Module", examples: Examples, calibration: Calibration = UNCALIBRATED, threshold: float = USUAL_THRESHOLD
+) -> Measured:
     """Loss and counts on labelled beats."""
-    from torch.nn.functional import cross_entropy
+    import torch
+    from torch.nn.functional import binary_cross_entropy_with_logits
 
-    found = logits(network, examples.inputs, np.arange(len(examples)))
-    loss = float(cross_entropy(found, examples.tensors()[1])) if len(examples) else 0.0
-    called = found.softmax(dim=1)[:, 1].numpy() >= threshold
+    found = logits(network, examples.inputs) if len(examples) else np.empty(0, np.float32)
+    target = torch.from_numpy(examples.is_pvc.astype(np.float32))
+    loss = float(binary_cross_entropy_with_logits(torch.from_numpy(found), target)) if len(examples) else 0.0
+    called = calibration.probabilities(found) >= threshold
     return Measured(
         beats=len(examples),
         pvcs=int(examples.is_pvc.sum()),
         true_positives=int(np.sum(called & examples.is_pvc)),
         false_positives=int(np.sum(called & ~examples.is_pvc)),
         loss=loss,
+        others_by_logit=counted(found[~examples.is_pvc]),
+        pvcs_by_logit=counted(found[examples.is_pvc]),
     )

@@ -37,12 +37,12 @@ def test_a_home_that_is_none_is_a_usage_error(home: Path, ecgfl: Ecgfl, command:
 
 
 @pytest.mark.parametrize("verb", ["predict", "evaluate"])
-def test_without_a_model_nothing_can_be_predicted(
-    site: Path, ecgfl: Ecgfl, export: Any, tmp_path: Path, files_of: Any, verb: str
+def test_a_lost_starter_model_is_named(
+    site: Path, ecgfl: Ecgfl, export: Any, tmp_path: Path, files_of: Any, verb: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("ecgfl_cli.models.starter.FOLDER", tmp_path / "lost")
     before = files_of(site)
-    recording = export(1, seconds=20)
-    ran = ecgfl(verb, recording, *(("--out", tmp_path / "out") if verb == "predict" else ()))
+    ran = ecgfl(verb, export(1, seconds=20), *(("--out", tmp_path / "out") if verb == "predict" else ()))
     assert ran.code == 3
     assert len(ran.err.splitlines()) == len(ran.problems) == 1
     assert "ecgfl join" in ran.problems[0]

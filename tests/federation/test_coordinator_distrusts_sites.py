@@ -5,51 +5,22 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from conftest import Homes
-from fake_messages import reply
-from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, MetricRecord, RecordDict
+from fake_rounds import LENGTH, Rounds
+from flwr.app import Array, ArrayRecord, Error, MetricRecord, RecordDict
 
-from ecgfl_cli.federation.checkpoints import Checkpoints
-from ecgfl_cli.federation.coordinator_home import load_signing_key
-from ecgfl_cli.federation.run_plan import RunPlan
-from ecgfl_cli.federation.strategies import CheckedFedAvg, RoundFailed
-from ecgfl_cli.federation.wire import TrainReply, reply_content, weights_record
+from ecgfl_cli.federation.checked_rounds import RoundFailed
+from ecgfl_cli.federation.wire import weights_record
 from ecgfl_cli.models.packing import pack
 
-NODES = {1: "alice", 2: "bob", 3: "carol"}
-LENGTH = 184_802
 METRICS = {"num-examples": 100, "pvcs": 5, "loss": 0.5}
 
 
-class Round:
-    """Round 1 of a run with three sites of which two must answer."""
-
-    def __init__(self, homes: Homes) -> None:
-        plan = RunPlan("ecgnet", "fedavg", 3, 2, 1, 1e-3, 256, 0, 60.0)
-        home = homes.coordinator_home
-        self.said: list[str] = []
-        self.registry = homes.registry("coordinator")
-        self.checkpoints = Checkpoints(home.models, load_signing_key(home), "ecgnet", 3, 0)
-        self.strategy = CheckedFedAvg(arrayrecord_key="arrays")
-        self.strategy.prepare(plan, self.checkpoints, lambda _refused: NODES, self.said.append)
-        messages = self.strategy.configure_train(1, self.checkpoints.arrays(), ConfigRecord(), None)  # type: ignore[arg-type]
-        self.requests = {message.metadata.dst_node_id: message for message in messages}
-        for node, message in self.requests.items():
-            message.metadata.__dict__.update(_run_id=7, _message_id=f"request-{node}", _src_node_id=99)
-
-    def good(self, node: int, value: float, examples: int = 100) -> Message:
-        vector = np.full(LENGTH, value, np.float32)
-        return self.answer(node, reply_content(TrainReply(examples=examples, pvcs=5, loss=0.5), weights_record(vector)))
-
-    def answer(self, node: int, content: RecordDict | Error) -> Message:
-        return reply(self.requests[node], content)
-
-    def aggregate(self, *replies: Message) -> None:
-        self.strategy.aggregate_train(1, replies)
-
-
 @pytest.fixture
-def training(homes: Homes) -> Round:
-    return Round(homes)
+def training(homes: Homes) -> Rounds:
+    """Round 1 of a run."""
+    rounds = Rounds(homes)
+    rounds.begin()
+    return rounds
 
 
 def content(value: float = 9.0, length: int = LENGTH, **metrics: object) -> RecordDict:
@@ -108,7 +79,7 @@ BAD: dict[str, Callable[[], RecordDict | Error]] = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_reply_is_dropped_and_named(training: Round, name: str) -> None:
+def test_a_bad_reply_is_dropped_and_named(training: Rounds, name: str) -> None:
     training.aggregate(training.good(1, 1.0), training.answer(2, BAD[name]()), training.good(3, 4.0, examples=200))
     result = training.strategy.results[-1]
     assert result.sites == ["alice", "carol"]
@@ -119,14 +90,14 @@ def test_a_bad_reply_is_dropped_and_named(training: Round, name: str) -> None:
     np.testing.assert_allclose(stored, 3.0, atol=1e-6)
 
 
-def test_an_error_is_named_by_its_code_only(training: Round) -> None:
+def test_an_error_is_named_by_its_code_only(training: Rounds) -> None:
     secret = Error(9005, "/home/st-mary/john-doe.edf")
     training.aggregate(training.good(1, 1.0), training.answer(2, secret), training.good(3, 1.0))
     assert "9005" in training.strategy.results[-1].dropped[0]
     assert "john-doe" not in "".join([*training.said, *training.strategy.results[-1].dropped])
 
 
-def test_too_few_good_replies_fail_the_round_and_leave_the_last_model(training: Round) -> None:
+def test_too_few_good_replies_fail_the_round_and_leave_the_last_model(training: Rounds) -> None:
     before = training.checkpoints.latest
     with pytest.raises(RoundFailed, match="1 usable"):
         training.aggregate(training.good(1, 1.0), training.answer(2, BAD["nan"]()), training.answer(3, BAD["error"]()))
@@ -135,17 +106,17 @@ def test_too_few_good_replies_fail_the_round_and_leave_the_last_model(training: 
     training.registry.load(before.manifest.version)
 
 
-def test_no_reply_at_all_fails_the_round(training: Round) -> None:
+def test_no_reply_at_all_fails_the_round(training: Rounds) -> None:
     with pytest.raises(RoundFailed):
         training.aggregate()
 
 
-def test_the_largest_finite_weights_do_not_break_the_sum(training: Round) -> None:
+def test_the_largest_finite_weights_do_not_break_the_sum(training: Rounds) -> None:
     training.aggregate(training.good(1, 3.4e38), training.good(2, 3.4e38), training.good(3, 3.4e38))
     assert training.strategy.results[-1].sites == ["alice", "bob", "carol"]
 
 
-def test_a_good_round_weights_by_examples(training: Round) -> None:
+def test_a_good_round_weights_by_examples(training: Rounds) -> None:
     training.aggregate(training.good(1, 1.0, 100), training.good(2, 2.0, 200), training.good(3, 5.0, 300))
     stored = pack(training.registry.load(training.strategy.results[-1].version)[1])
     np.testing.assert_allclose(stored, (100 + 400 + 1500) / 600, atol=1e-6)

@@ -136,6 +136,36 @@ def test_a_plan_that_cannot_be_run_is_refused_before_any_site_is_there(homes: Ho
     assert contents(homes.coordinator) == before
 
 
+@pytest.mark.parametrize(
+    ("strategy", "option", "owners"),
+    [
+        ("fedavg", "--proximal-mu", "fedprox"),
+        ("fedadam", "--proximal-mu", "fedprox"),
+        ("fedavg", "--server-learning-rate", "fedadam or fedyogi"),
+        ("fedprox", "--server-learning-rate", "fedadam or fedyogi"),
+    ],
+)
+def test_an_option_of_another_strategy_is_refused(homes: Homes, strategy: str, option: str, owners: str) -> None:
+    before = contents(homes.coordinator)
+    line = told(homes.coordinator, *SERVE, "--strategy", strategy, option, "0.01").refused(2)
+    assert f"{option} is no option of --strategy {strategy}" in line
+    assert f"choose --strategy {owners}" in line
+    assert contents(homes.coordinator) == before
+
+
+@pytest.mark.parametrize(
+    ("strategy", "option", "value"),
+    [
+        *(("fedprox", "--proximal-mu", value) for value in ("-0.1", "100.1", "nan", "inf", "much")),
+        *(("fedyogi", "--server-learning-rate", value) for value in ("0", "-1", "nan", "inf", "much")),
+    ],
+)
+def test_a_number_out_of_a_strategys_bounds_is_refused(homes: Homes, strategy: str, option: str, value: str) -> None:
+    before = contents(homes.coordinator)
+    assert option in told(homes.coordinator, *SERVE, "--strategy", strategy, option, value).refused(2)
+    assert contents(homes.coordinator) == before
+
+
 @pytest.mark.parametrize("lost", ["signing.key", "server.crt", "server.key"])
 def test_a_coordinator_that_lost_a_key_says_which(homes: Homes, lost: str) -> None:
     (homes.coordinator / "coordinator" / lost).unlink()

@@ -2,24 +2,26 @@
 
 import numpy as np
 import pytest
-from conftest import SITES, Finished
+from conftest import SITES, Finished, Homes
 from numpy.typing import NDArray
 
-from ecgfl_cli.models.architecture import architecture
+from ecgfl_cli.models.architecture import DEFAULT, Architecture, architecture
 from ecgfl_cli.models.packing import pack
-from ecgfl_cli.models.registry import Registry
 from ecgfl_cli.training.dataset import load_dataset
 from ecgfl_cli.training.local import TrainingPlan, train
 
-ECGNET = architecture("ecgnet")
 SEED_OF_SERVE = 0
 
 
-def trained_at(finished: Finished, name: str, registry: Registry, start: str, number: int) -> tuple[NDArray[np.float32], int]:
-    """A site's weights after its share of round `number`, and its training examples."""
-    network = registry.load(start)[1]
-    examples = load_dataset(finished.homes.site(name), ECGNET).train
-    train(network, examples, TrainingPlan(ECGNET.local_epochs, ECGNET.learning_rate, ECGNET.batch_size, SEED_OF_SERVE + number))
+def trained_at(
+    homes: Homes, name: str, start: str, number: int, wanted: Architecture, mu: float = 0.0
+) -> tuple[NDArray[np.float32], int]:
+    """A site's weights after its share of round `number` of two from the model `start`, and its training examples."""
+    network = homes.registry("coordinator").load(start)[1]
+    examples = load_dataset(homes.site(name), wanted).train
+    rate = wanted.learning_rate if number == 1 else wanted.last_learning_rate
+    plan = TrainingPlan(wanted.local_epochs, rate, wanted.batch_size, SEED_OF_SERVE + number, proximal_mu=mu)
+    train(network, wanted, examples, plan)
     return pack(network), len(examples)
 
 
@@ -27,7 +29,7 @@ def trained_at(finished: Finished, name: str, registry: Registry, start: str, nu
 def test_a_round_is_the_mean_of_the_sites_weighted_by_their_examples(finished: Finished, number: int) -> None:
     registry = finished.homes.registry("coordinator")
     before, after = (registry.entries()[place].manifest.version for place in (number - 1, number))
-    parts = [trained_at(finished, name, registry, before, number) for name in SITES]
+    parts = [trained_at(finished.homes, name, before, number, architecture(DEFAULT)) for name in SITES]
     counts = [count for _, count in parts]
     assert len(set(counts)) == len(SITES), "equal sites would not show the weighting"
     expected = sum(vector.astype(np.float64) * count for vector, count in parts) / sum(counts)
@@ -42,4 +44,4 @@ def test_the_first_model_is_a_fresh_network_of_the_seed(finished: Finished) -> N
     registry = finished.homes.registry("coordinator")
     first = pack(registry.load(registry.entries()[0].manifest.version)[1])
     torch.manual_seed(SEED_OF_SERVE)
-    np.testing.assert_array_equal(first, pack(ECGNET.build()))
+    np.testing.assert_array_equal(first, pack(architecture(DEFAULT).build()))

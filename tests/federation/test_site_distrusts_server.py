@@ -202,6 +202,7 @@ TEXTS: dict[str, Callable[[str], Any]] = {
         for field, value in [
             *(("epochs", 0), ("epochs", -1), ("epochs", 1.5), ("epochs", "3"), ("epochs", True), ("seed", -1), ("seed", 2**40)),
             *(("learning_rate", 0), ("learning_rate", float("nan")), ("learning_rate", float("inf")), ("batch_size", 0)),
+            *(("proximal_mu", -0.1), ("proximal_mu", 100.1), ("proximal_mu", float("nan")), ("proximal_mu", "1")),
         ]
     },
 }

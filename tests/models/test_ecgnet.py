@@ -44,7 +44,7 @@ def test_every_architecture_declares_inputs_that_its_network_takes() -> None:
     for name in names():
         declared = architecture(name)
         assert declared.name == name
-        beats = detected_beats(recording, recording.leads[0], declared.window)
+        beats = detected_beats(recording, recording.leads[:1], declared.window)[0]
         inputs = [torch.from_numpy(np.nan_to_num(getattr(beats, field))) for field in declared.inputs]
         assert declared.build()(*inputs).shape == (beats.samples.size, 2)
 

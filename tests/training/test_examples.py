@@ -21,7 +21,7 @@ def beats_with(symbols: str):
     inner = [label for label in recording.labels or () if 360 < label.sample < recording.length - 360]
     labels = tuple(BeatLabel(label.sample, symbols[place % len(symbols)]) for place, label in enumerate(inner[: len(symbols)]))
     assert len(labels) == len(symbols)
-    return annotated_beats(replace(recording, labels=labels), recording.leads[0], ECGNET.window)
+    return annotated_beats(replace(recording, labels=labels), recording.leads[:1], ECGNET.window)[0]
 
 
 def test_fusion_and_unclassifiable_beats_are_left_out() -> None:
@@ -33,7 +33,7 @@ def test_fusion_and_unclassifiable_beats_are_left_out() -> None:
 
 def test_unlabelled_beats_are_left_out() -> None:
     recording = synthesise(2, 40, 360)
-    assert len(examples_of([detected_beats(recording, recording.leads[0], ECGNET.window)], ECGNET)) == 0
+    assert len(examples_of([detected_beats(recording, recording.leads[:1], ECGNET.window)[0]], ECGNET)) == 0
 
 
 def test_unreadable_beats_are_left_out() -> None:
@@ -43,7 +43,7 @@ def test_unreadable_beats_are_left_out() -> None:
     samples = recording.leads[0].samples.copy()
     samples[10 * 360 : 14 * 360] = np.nan
     gapped = replace(recording, leads=(replace(recording.leads[0], samples=samples),))
-    beats = annotated_beats(gapped, gapped.leads[0], ECGNET.window)
+    beats = annotated_beats(gapped, gapped.leads[:1], ECGNET.window)[0]
     examples = examples_of([beats], ECGNET)
     assert 0 < len(examples) == int(beats.readable.sum()) < beats.samples.size
     assert all(np.isfinite(array).all() for array in examples.inputs)

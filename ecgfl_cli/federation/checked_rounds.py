@@ -1,0 +1,186 @@
+"""The rounds of a run around any of Flower's strategies: signed models, checked replies and checkpoints."""
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord
+from flwr.serverapp import Grid
+from numpy.typing import NDArray
+
+from ecgfl_cli.errors import ServerError
+from ecgfl_cli.federation.checkpoints import Checkpoints
+from ecgfl_cli.federation.optimiser_state import Moments
+from ecgfl_cli.federation.run_plan import Report, RoundResult, RunPlan
+from ecgfl_cli.federation.wire import (
+    FLAT,
+    REFUSALS,
+    EvaluateReply,
+    EvaluateRequest,
+    Reply,
+    TrainReply,
+    TrainRequest,
+    read_reply,
+    request_content,
+    weights_of,
+)
+from ecgfl_cli.models.manifest import Metrics
+
+Quorum = Callable[[set[int]], dict[int, str]]
+"""Waits for the sites of the next phase, without these: node id -> site name."""
+
+
+class RoundFailed(ServerError):
+    """Too few usable replies: the last checkpoint stands."""
+
+
+class CheckedRounds:
+    """Mixin in front of a Flower strategy: it aggregates, this decides what is sent, what is let in and what is kept.
+
+    Flower's own `configure_*` would sample every online node without a deadline, and its `aggregate_*` ends the run over one
+    reply with odd keys, takes NaN, and forgets the round.
+
+    proximal_mu : as Flower's `FedProx` calls it; the other strategies ask for no proximal term.
+    """
+
+    proximal_mu = 0.0
+
+    def prepare(self, plan: RunPlan, checkpoints: Checkpoints, quorum: Quorum, report: Report) -> None:
+        self._plan, self._checkpoints, self._quorum, self._report = plan, checkpoints, quorum, report
+        self._names: dict[int, str] = {}
+        self._sent: list[Message] = []
+        self._refused: set[int] = set()
+        self.results: list[RoundResult] = []
+
+    def configure_train(self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> Iterable[Message]:  # noqa: ARG002
+        self._names = self._quorum(self._refused)
+        this_round = self._checkpoints.latest.manifest.round + 1
+        self._report(f"round {this_round} of {self._plan.rounds}: training at {', '.join(sorted(self._names.values()))}")
+        request = TrainRequest(
+            model=self._checkpoints.latest.signed,
+            epochs=self._plan.local_epochs,
+            learning_rate=self._plan.learning_rate_in(this_round),
+            batch_size=self._plan.batch_size,
+            seed=self._plan.seed + this_round,
+            proximal_mu=self.proximal_mu,
+        )
+        return self._messages(request, arrays, MessageType.TRAIN)
+
+    def aggregate_train(self, server_round: int, replies: Iterable[Message]) -> tuple[ArrayRecord | None, MetricRecord | None]:  # noqa: ARG002
+        this_round, length = self._checkpoints.latest.manifest.round + 1, self._checkpoints.length
+        usable, dropped = self._sifted(replies, lambda message: self._check_train(message, length))
+        if len(usable) < self._plan.min_sites:
+            raise RoundFailed(
+                f"round {this_round}: {len(usable)} usable replies, at least {self._plan.min_sites} are needed",
+                "See which sites dropped out, then serve again: it goes on after the last finished round",
+            )
+        usable.sort(key=lambda answered: self._name(answered[0]))  # sums depend on their order: the same run gives the same model
+        # Flower counts from 1 again in a resumed run; FedAdam's bias correction needs the run's own count.
+        arrays, metrics = super().aggregate_train(this_round, [message for message, _ in usable])  # type: ignore[misc]
+        examples = sum(reply.examples for _, reply in usable)
+        loss = sum(reply.loss * reply.examples for _, reply in usable) / examples
+        vector = np.asarray(arrays[FLAT].numpy(), dtype=np.float32)
+        latest = self._checkpoints.add(vector, len(usable), examples, self._last_metrics(), self._moments())
+        names = [self._name(message) for message, _ in usable]
+        self.results.append(RoundResult(latest.manifest.round, latest.manifest.version, names, examples, loss, dropped=dropped))
+        return self._checkpoints.arrays(), metrics
+
+    def configure_evaluate(self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> Iterable[Message]:  # noqa: ARG002
+        self._names = self._quorum(self._refused)
+        return self._messages(EvaluateRequest(model=self._checkpoints.latest.signed), arrays, MessageType.EVALUATE)
+
+    def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:  # noqa: ARG002
+        usable, dropped = self._sifted(replies, lambda message: read_reply(message, EvaluateReply))
+        result = self.results[-1]
+        result.dropped += dropped
+        measured = [reply for _, reply in usable]
+        result.metrics = _gross(measured)
+        self._checkpoints.calibrate(
+            np.sum([reply.others_by_logit for reply in measured], axis=0, dtype=np.int64),
+            np.sum([reply.pvcs_by_logit for reply in measured], axis=0, dtype=np.int64),
+        )
+        self._report(f"round {result.round} of {self._plan.rounds}: model {result.version}, {_in_words(result)}")
+        return None
+
+    def _messages(self, request: TrainRequest | EvaluateRequest, arrays: ArrayRecord, kind: str) -> list[Message]:
+        content = request_content(request, arrays)
+        self._sent = [Message(content=content, dst_node_id=node, message_type=kind) for node in self._names]
+        return self._sent
+
+    def _sifted(
+        self, replies: Iterable[Message], check: Callable[[Message], Reply]
+    ) -> tuple[list[tuple[Message, Reply]], list[str]]:
+        """The replies that `check` takes, with what it made of them, and a line for each site whose reply is missing or bad."""
+        replies = list(replies)
+        dropped = self._silent(replies)
+        usable: list[tuple[Message, Reply]] = []
+        for message in replies:
+            try:
+                self._refuse_errors(message)
+                usable.append((message, check(message)))
+            except ValueError as error:
+                dropped.append(f"{self._name(message)}: {error}")
+        for line in dropped:
+            self._report(f"reply dropped: {line}")
+        return usable, dropped
+
+    def _check_train(self, message: Message, length: int) -> TrainReply:
+        reply = read_reply(message, TrainReply)
+        vector: NDArray[np.float32] = weights_of(message)
+        if vector.size != length:
+            raise ValueError(f"{vector.size} weights instead of {length}")
+        if not np.isfinite(vector).all():
+            raise ValueError("weights that are not finite")
+        return reply
+
+    def _refuse_errors(self, message: Message) -> None:
+        """A site that refused is not asked again in this run: nothing it refuses will change."""
+        if message.has_error():
+            if message.error.code in REFUSALS:
+                self._refused.add(self._node(message))
+            raise ValueError(f"refused or failed there, code {message.error.code}")
+
+    def _node(self, message: Message) -> int:
+        """The node that a reply is from; Flower itself answers for one that has gone."""
+        asked = {sent.metadata.message_id: sent.metadata.dst_node_id for sent in self._sent}
+        return asked.get(message.metadata.reply_to_message_id, message.metadata.src_node_id)
+
+    def _name(self, message: Message) -> str:
+        return self._names.get(self._node(message), "an unknown node")
+
+    def _silent(self, replies: list[Message]) -> list[str]:
+        """A line for each site that was asked and did not answer."""
+        return [f"{name}: no answer" for name in sorted(set(self._names.values()) - {self._name(reply) for reply in replies})]
+
+    def _moments(self) -> Moments | None:
+        """What the strategy must remember of this round besides the weights."""
+        return None
+
+    def _last_metrics(self) -> Metrics | None:
+        return self.results[-1].metrics if self.results else None
+
+
+def _gross(replies: list[EvaluateReply]) -> Metrics | None:
+    """The sites' counts added up: a site's own sensitivity says nothing where it has three PVCs."""
+    beats = sum(reply.examples for reply in replies)
+    if not beats:
+        return None
+    pvcs = sum(reply.pvcs for reply in replies)
+    found = sum(reply.true_positives for reply in replies)
+    called = found + sum(reply.false_positives for reply in replies)
+    return Metrics(
+        beats=beats,
+        pvcs=pvcs,
+        loss=sum(reply.loss * reply.examples for reply in replies) / beats,
+        sensitivity=min(found / pvcs, 1.0) if pvcs else None,
+        precision=found / called if called else None,
+    )
+
+
+def _in_words(result: RoundResult) -> str:
+    words = f"{len(result.sites)} sites, {result.examples} beats, loss {result.loss:.4f}"
+    if result.metrics is None:
+        return f"{words}; no held-out patients to measure on"
+    sensitivity, precision = (
+        "-" if share is None else f"{100 * share:.1f} %" for share in (result.metrics.sensitivity, result.metrics.precision)
+    )
+    return f"{words}; held out: sensitivity {sensitivity}, precision {precision}"

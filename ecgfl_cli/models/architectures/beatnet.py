@@ -1,0 +1,57 @@
+"""The default network: a beat's shape, how it departs from its record's typical beat, and its context in time and kind."""
+
+from typing import TYPE_CHECKING
+
+from ecgfl_cli.beats.beats import CONTEXT_FIELDS
+from ecgfl_cli.beats.window import Window
+from ecgfl_cli.models.architecture import Architecture
+
+if TYPE_CHECKING:
+    from torch import nn
+
+WINDOW = Window(fs=128, before=51, after=77)
+CHANNELS, KERNELS = (24, 32, 48), (7, 5, 5)
+GROUPS = 4
+SHAPE, HIDDEN, DROPOUT = 40, 32, 0.2
+
+
+def build() -> "nn.Module":
+    """Takes windows and departures, each of shape (n, 128), and context, shape (n, 17)."""
+    import torch
+    from torch import nn
+
+    class BeatNet(nn.Module):
+        """GroupNorm looks at one beat at a time: nothing of a site's other beats goes into the weights."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            layers: list[nn.Module] = []
+            before, length = 2, WINDOW.length
+            for channels, kernel in zip(CHANNELS, KERNELS, strict=True):
+                layers += [nn.Conv1d(before, channels, kernel, padding=kernel // 2), nn.GroupNorm(GROUPS, channels)]
+                layers += [nn.ReLU(), nn.MaxPool1d(2)]
+                before, length = channels, length // 2
+            self.shape = nn.Sequential(*layers, nn.Flatten(), nn.Linear(before * length, SHAPE), nn.ReLU())
+            self.decision = nn.Sequential(
+                nn.Dropout(DROPOUT), nn.Linear(SHAPE + len(CONTEXT_FIELDS), HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, 2)
+            )
+
+        def forward(self, windows: torch.Tensor, departures: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
+            shape = self.shape(torch.stack((windows, departures), dim=1))
+            logits: torch.Tensor = self.decision(torch.cat((shape, context), dim=1))
+            return logits
+
+    return BeatNet()
+
+
+ARCHITECTURE = Architecture(
+    name="beatnet",
+    window=WINDOW,
+    inputs=("windows", "departures", "context"),
+    build=build,
+    augmented=True,
+    learning_rate=2e-3,
+    last_learning_rate=1e-4,
+    local_epochs=2,
+    batch_size=256,
+)

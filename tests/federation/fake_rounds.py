@@ -1,0 +1,57 @@
+"""A coordinator's rounds without a network: whatever the sites answer is put in by hand."""
+
+from dataclasses import replace
+
+import numpy as np
+from conftest import Homes
+from fake_messages import reply
+from flwr.app import ConfigRecord, Error, Message, RecordDict
+from numpy.typing import NDArray
+
+from ecgfl_cli.federation.checkpoints import Checkpoints
+from ecgfl_cli.federation.coordinator_home import load_signing_key
+from ecgfl_cli.federation.run_plan import RunPlan
+from ecgfl_cli.federation.strategies import build_strategy
+from ecgfl_cli.federation.wire import TrainReply, reply_content, weights_record
+from ecgfl_cli.models.packing import pack
+
+NODES = {1: "alice", 2: "bob", 3: "carol"}
+LENGTH = 184_802
+PLAN = RunPlan("ecgnet", "fedavg", 3, 2, 1, 1e-3, 1e-3, 256, 0, 60.0)
+
+
+class Rounds:
+    """A coordinator, just started, with three sites of which two must answer; `begin` asks them to train."""
+
+    def __init__(self, homes: Homes, strategy: str = "fedavg", **options: float) -> None:
+        plan = replace(PLAN, strategy=strategy, **options)  # type: ignore[arg-type]
+        home = homes.coordinator_home
+        self.said: list[str] = []
+        self.registry = homes.registry("coordinator")
+        self.checkpoints = Checkpoints(home, load_signing_key(home), plan)
+        self.strategy = build_strategy(plan)
+        self.strategy.prepare(plan, self.checkpoints, lambda _refused: NODES, self.said.append)
+        self.requests: dict[int, Message] = {}
+        self._begun = 0
+
+    @property
+    def weights(self) -> NDArray[np.float32]:
+        """The latest model's, as a site would read them."""
+        return pack(self.registry.load(self.checkpoints.latest.manifest.version)[1])
+
+    def begin(self) -> None:
+        self._begun += 1
+        messages = self.strategy.configure_train(self._begun, self.checkpoints.arrays(), ConfigRecord(), None)  # type: ignore[arg-type]
+        self.requests = {message.metadata.dst_node_id: message for message in messages}
+        for node, message in self.requests.items():
+            message.metadata.__dict__.update(_run_id=7, _message_id=f"request-{node}", _src_node_id=99)
+
+    def good(self, node: int, weights: float | NDArray[np.float32], examples: int = 100) -> Message:
+        vector = np.broadcast_to(np.asarray(weights, np.float32), LENGTH).copy()
+        return self.answer(node, reply_content(TrainReply(examples=examples, pvcs=5, loss=0.5), weights_record(vector)))
+
+    def answer(self, node: int, content: RecordDict | Error) -> Message:
+        return reply(self.requests[node], content)
+
+    def aggregate(self, *replies: Message) -> None:
+        self.strategy.aggregate_train(self._begun, replies)

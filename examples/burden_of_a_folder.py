@@ -9,13 +9,13 @@ from pathlib import Path
 from ecgfl_adapters.discovery import find_recordings, read
 from ecgfl_adapters.protocol import ReadOptions
 
-from ecgfl_cli.federation.site_setup import site_registry
+from ecgfl_cli.federation.site_setup import registry_of
 from ecgfl_cli.prediction.pipeline import Classifier
 from ecgfl_cli.site.home import Home
 
 
 def main(home: Path, folder: Path) -> None:
-    classifier = Classifier(site_registry(Home(home)), version=None)
+    classifier = Classifier(registry_of(Home(home), None), version=None)
     for path in find_recordings([folder]).recordings:
         prediction = classifier.predict(read(path, options=ReadOptions(labels="none")))
         burden = prediction.ectopy.burden_percent

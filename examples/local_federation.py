@@ -1,0 +1,61 @@
+"""A coordinator and its sites on one machine, through the command line alone: what the other examples are made of."""
+
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+LONGEST_WAIT = "10m"
+
+
+def command(home: Path, *arguments: object) -> list[str]:
+    return [sys.executable, "-m", "ecgfl_cli", "--home", str(home), *map(str, arguments)]
+
+
+def ecgfl(home: Path, *arguments: object) -> None:
+    """Run one command to its end and say how long it took."""
+    began = time.monotonic()
+    subprocess.run(command(home, *arguments), check=True)
+    print(f"-- {time.monotonic() - began:.1f} s: ecgfl {' '.join(map(str, arguments))[:60]}", flush=True)
+
+
+def found(work: Path, sites: Mapping[str, Sequence[Path]], *reading: object) -> None:
+    """Make the coordinator's home and each site's, enrol the sites and ingest their recordings.
+
+    reading : options of `ingest`. Which patients a site holds out depends on its secret: here it is its name, not a secret at
+    all, so that everybody gets the same.
+    """
+    ecgfl(work / "coordinator", "coordinator", "init", "--name", "localhost")
+    for site, recordings in sites.items():
+        home = work / site
+        secret = home / "keys" / "secret"
+        secret.parent.mkdir(parents=True, exist_ok=True)
+        secret.write_bytes(site.encode().ljust(32, b"."))
+        ecgfl(home, "init", "--site", site, "--federation", work / "coordinator" / "coordinator" / "federation.json")
+        ecgfl(work / "coordinator", "coordinator", "enrol", home / "keys" / "node.pub", "--site", site)
+        ecgfl(home, "ingest", *recordings, *reading)
+
+
+def federate(work: Path, sites: Sequence[str], *plan: object) -> None:
+    """The coordinator and all sites at the same time, to the end of one run. plan : options of `coordinator serve`."""
+    began = time.monotonic()
+    wanted = ("--min-sites", len(sites), "--host", "127.0.0.1", "--port", 0)
+    serve = command(work / "coordinator", "coordinator", "serve", *plan, *wanted)
+    with subprocess.Popen(serve, stderr=subprocess.PIPE, text=True) as coordinator:
+        assert coordinator.stderr is not None
+        port = re.search(r":(\d+),", next(coordinator.stderr))
+        assert port is not None
+        joins = [
+            subprocess.Popen(
+                command(work / site, "join", "--server", f"localhost:{port[1]}", "--once", "--max-wait", LONGEST_WAIT)
+            )
+            for site in sites
+        ]
+        for line in coordinator.stderr:
+            print(line, end="", flush=True)
+        codes = [join.wait() for join in joins]
+    if coordinator.returncode or any(codes):
+        sys.exit(f"exit codes: coordinator {coordinator.returncode}, sites {codes}")
+    print(f"-- {time.monotonic() - began:.1f} s: coordinator serve {' '.join(map(str, plan))}", flush=True)

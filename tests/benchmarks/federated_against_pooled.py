@@ -1,0 +1,74 @@
+"""What federating costs in accuracy: the same network on the same beats, all in one place.
+
+python tests/benchmarks/federated_against_pooled.py COORDINATOR_HOME ROUNDS SITE_HOME...
+
+The homes are those that `examples/starter_model.py` left behind. The pooled model is trained for as many epochs over the same
+training patients as the federated run, with the same learning rates, and is signed into the first site's registry: compare with
+`ecgfl --home SITE_HOME evaluate --against VERSION RECORDINGS`.
+"""
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from ecgfl_cli.federation.coordinator_home import CoordinatorHome, load_signing_key
+from ecgfl_cli.federation.run_plan import RunPlan
+from ecgfl_cli.federation.site_setup import site_registry
+from ecgfl_cli.models.architecture import DEFAULT, architecture
+from ecgfl_cli.models.calibration import fit
+from ecgfl_cli.models.manifest import Manifest, SignedManifest, weights_sha256
+from ecgfl_cli.models.packing import pack
+from ecgfl_cli.site.home import Home
+from ecgfl_cli.training.dataset import load_dataset
+from ecgfl_cli.training.examples import Examples
+from ecgfl_cli.training.local import TrainingPlan, measure, train
+
+
+def pooled(parts: list[Examples]) -> Examples:
+    columns = zip(*(part.inputs for part in parts if len(part)), strict=True)
+    return Examples(tuple(np.concatenate(column) for column in columns), np.concatenate([part.is_pvc for part in parts]))
+
+
+def main(coordinator: Path, rounds: int, homes: list[Path]) -> None:
+    import torch
+
+    wanted = architecture(DEFAULT)
+    rates = (wanted.learning_rate, wanted.last_learning_rate)
+    plan = RunPlan(wanted.name, "fedavg", rounds, 2, wanted.local_epochs, *rates, wanted.batch_size, 0, 3600.0)
+    datasets = [load_dataset(Home(home), wanted) for home in homes]
+    learned, held_out = pooled([each.train for each in datasets]), pooled([each.held_out for each in datasets])
+    torch.manual_seed(plan.seed)
+    network = wanted.build()
+    for this_round in range(1, rounds + 1):
+        rate = plan.learning_rate_in(this_round)
+        loss = train(network, wanted, learned, TrainingPlan(plan.local_epochs, rate, plan.batch_size, plan.seed + this_round, 2))
+        print(f"round {this_round} of {rounds}: {len(learned)} beats, loss {loss:.4f}", flush=True)
+    measured = measure(network, held_out)
+    calibration, threshold = fit(measured.others_by_logit, measured.pvcs_by_logit)
+    digest = weights_sha256(pack(network))
+    manifest = Manifest(
+        version=f"pooled-{digest[:8]}",
+        architecture=wanted.name,
+        sequence=0,
+        run="pooled",
+        round=rounds,
+        rounds=rounds,
+        parent=None,
+        weights_sha256=digest,
+        threshold=threshold,
+        calibration=calibration,
+        sites=len(homes),
+        examples=len(learned),
+        parent_metrics=None,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        program="tests/benchmarks",
+    )
+    signed = SignedManifest.sign(manifest, load_signing_key(CoordinatorHome(coordinator)))
+    site_registry(Home(homes[0])).add(signed, network, "a benchmark")
+    print(manifest.version)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), [Path(home) for home in sys.argv[3:]])

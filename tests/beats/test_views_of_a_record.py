@@ -68,6 +68,14 @@ def test_each_lead_gives_others_of_the_beats(views: list[Beats]) -> None:
     assert len(first & second) < 0.7 * len(first)
 
 
+def test_any_number_of_beats_can_be_sampled_from_any_view(views: list[Beats]) -> None:
+    normal = views[0].take(np.flatnonzero(views[0].classes == BeatClass.N))
+    for count in range(MOST_OF_A_KIND - 1, 3 * MOST_OF_A_KIND):
+        for place in range(8):
+            chosen = sample(normal.take(np.arange(count)), place)
+            assert len(set(chosen.samples.tolist())) == min(count, MOST_OF_A_KIND), (count, place)
+
+
 @pytest.mark.parametrize("kind", ["wander", "muscle"])
 def test_noise_has_unit_variance_and_the_band_of_its_kind(kind: str) -> None:
     noise = recorder_noise(kind, 1 << 15, np.random.default_rng(0))  # type: ignore[arg-type]

@@ -1,8 +1,8 @@
 """Which humps are beats.
 
 The first pass goes forward in time with thresholds that follow the signal, after the rules of Hamilton (Computers in
-Cardiology 29:101, 2002). The two after it look both ways, which a bedside monitor cannot: P and T waves that got through
-give themselves away by standing next to something larger, or by adding nothing to a rhythm that is complete without them.
+Cardiology 29:101, 2002). What comes after it looks both ways, which a bedside monitor cannot: P and T waves that got through
+give themselves away by standing next to something larger, and `qrs_second_look` weighs each beat against those around.
 
 All constants were chosen on mitdb DS1 and every second record of svdb; see docs/accuracy.md.
 """
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgfl_cli.beats.qrs_envelope import Candidates
+from ecgfl_cli.beats.qrs_second_look import second_look
 
 REMEMBERED = 8
 START_SECONDS = 10
@@ -32,28 +33,39 @@ TOO_CLOSE_SECONDS = 0.25
 CLOSE_SECONDS, CLOSE_SLOPE = 0.32, 0.4
 """Of two so close the smaller goes, in the second case if it is less steep than this share of the other."""
 
-AROUND = 8
-WEAK_HEIGHT, COMPLETE_RHYTHM = 0.5, 1.2
-"""A hump lower than this share of its neighbours' median goes if the interval without it is shorter than so many usual ones."""
+
+def beats_among(humps: Candidates, fs: float) -> Candidates:
+    """Those of the humps that are beats."""
+    return humps[second_look(humps, first_look(humps, fs), fs)]
 
 
-def beats_among(humps: Candidates, fs: float) -> NDArray[np.int64]:
-    """Samples of the beats, ascending."""
+def first_look(humps: Candidates, fs: float) -> NDArray[np.int64]:
+    """Indices of the humps that are beats by their own size and that of what came before; some are extra."""
     if not len(humps):
-        return humps.samples
-    accepted = humps[_forward_pass(humps, fs)]
-    accepted = accepted[_without_close_pairs(accepted, fs)]
-    for _ in range(2):
-        accepted = accepted[_needed(accepted)]
-    return accepted.samples
+        return np.empty(0, dtype=np.int64)
+    accepted = _forward_pass(humps, fs)
+    return accepted[_without_close_pairs(humps[accepted], fs)]
+
+
+class _Recent:
+    """The last REMEMBERED values; `usual` is their median, taken only when one is added: it is asked for far more often."""
+
+    def __init__(self, values: list[float]) -> None:
+        self.values = values
+        self.usual = median(values) if values else 0.0
+
+    def add(self, value: float) -> None:
+        self.values.append(value)
+        del self.values[:-REMEMBERED]
+        self.usual = median(self.values)
 
 
 def _forward_pass(humps: Candidates, fs: float) -> NDArray[np.int64]:
     """Indices of the humps that pass the moving threshold."""
     times, heights, slopes = (humps.samples / fs).tolist(), humps.height.tolist(), humps.slope.tolist()
-    beat_heights = [_usual_height(humps, 0.0, fs)] * REMEMBERED
-    noise_heights = [0.0] * REMEMBERED
-    intervals: list[float] = []
+    beat_heights = _Recent([_usual_height(humps, 0.0, fs)] * REMEMBERED)
+    noise_heights = _Recent([0.0] * REMEMBERED)
+    intervals = _Recent([])
     found: list[int] = []
     rejected: list[int] = []
     learned_at = 0.0
@@ -61,16 +73,15 @@ def _forward_pass(humps: Candidates, fs: float) -> NDArray[np.int64]:
 
     def accept(index: int) -> None:
         if found:
-            intervals.append(times[index] - times[found[-1]])
+            intervals.add(times[index] - times[found[-1]])
         found.append(index)
-        beat_heights.append(heights[index])
-        beat_heights.pop(0)
+        beat_heights.add(heights[index])
 
     while place < len(times):
-        noise = median(noise_heights)
-        threshold = noise + THRESHOLD * (median(beat_heights) - noise)
+        noise = noise_heights.usual
+        threshold = noise + THRESHOLD * (beat_heights.usual - noise)
         since = times[place] - (times[found[-1]] if found else 0.0)
-        usual = median(intervals[-REMEMBERED:]) if len(intervals) >= REMEMBERED // 2 else 1.0
+        usual = intervals.usual if len(intervals.values) >= REMEMBERED // 2 else 1.0
         if found and since > SEARCH_BACK_INTERVALS * usual:
             missed = [index for index in rejected if times[index] - times[found[-1]] >= T_WAVE_SECONDS]
             best = max(missed, key=lambda index: heights[index], default=None)
@@ -80,8 +91,8 @@ def _forward_pass(humps: Candidates, fs: float) -> NDArray[np.int64]:
                 continue
         if since > SILENCE_SECONDS and times[place] - learned_at > SILENCE_SECONDS:
             learned_at = times[place]
-            beat_heights = [_usual_height(humps, learned_at - SILENCE_SECONDS, fs)] * REMEMBERED
-            noise_heights = [0.0] * REMEMBERED
+            beat_heights = _Recent([_usual_height(humps, learned_at - SILENCE_SECONDS, fs)] * REMEMBERED)
+            noise_heights = _Recent([0.0] * REMEMBERED)
             place, rejected = (rejected[0], []) if rejected else (place, rejected)
             continue
         is_t_wave = bool(found) and since < T_WAVE_SECONDS and slopes[place] < T_WAVE_SLOPE * slopes[found[-1]]
@@ -90,8 +101,7 @@ def _forward_pass(humps: Candidates, fs: float) -> NDArray[np.int64]:
             rejected = []
         else:
             rejected.append(place)
-            noise_heights.append(heights[place])
-            noise_heights.pop(0)
+            noise_heights.add(heights[place])
         place += 1
     return np.array(found, dtype=np.int64)
 
@@ -121,22 +131,3 @@ def _without_close_pairs(beats: Candidates, fs: float) -> NDArray[np.int64]:
         if stays:
             kept.append(index)
     return np.array(kept, dtype=np.int64)
-
-
-def _needed(beats: Candidates) -> NDArray[np.bool_]:
-    """False for weak beats without which the rhythm is complete; never two in a row."""
-    count = len(beats)
-    if count <= AROUND:
-        return np.ones(count, dtype=bool)
-    intervals = np.diff(beats.samples).astype(np.float64)
-    without = np.full(count, np.inf)
-    without[1:-1] = intervals[1:] + intervals[:-1]
-    usual_interval = _local_median(np.concatenate((intervals, intervals[-1:])))
-    weak = (beats.height < WEAK_HEIGHT * _local_median(beats.height)) & (without < COMPLETE_RHYTHM * usual_interval)
-    weak[1:] &= ~weak[:-1]
-    return ~weak
-
-
-def _local_median(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    padded = np.pad(values, AROUND, mode="reflect")
-    return np.median(np.lib.stride_tricks.sliding_window_view(padded, 2 * AROUND + 1), axis=1)

@@ -1,25 +1,47 @@
-"""ecgfl commands as processes of their own, watched line by line and ended whatever happens."""
+"""ecgfl commands as processes of their own, watched line by line and ended whatever happens.
+
+They are forked from a server that has imported the program already: importing takes several times as long as a round. Commands
+that start from nothing are in the tests of the demo and of the examples.
+"""
 
 import contextlib
 import io
 import json
+import multiprocessing
+import os
 import re
 import signal
-import subprocess
 import sys
 import threading
 import time
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from ecgfl_cli.app import run
+from ecgfl_cli.app import main, run
 
 SERVING = r"serving on \S+:(\d+)"
 CONNECTED = r"connected to \S+, waiting for a run"
 START_SECONDS = 60.0
+
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(
+    [
+        "pytest",
+        "psutil",
+        "ecgfl_cli.commands.coordinator",
+        "ecgfl_cli.commands.join",
+        "ecgfl_cli.federation.coordinator",
+        "ecgfl_cli.federation.site_node",
+        "ecgfl_cli.federation.site_setup",
+        "ecgfl_cli.models.architectures.beatnet",
+        "ecgfl_cli.models.architectures.ecgnet",
+        "torch._dynamo",
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -66,65 +88,75 @@ class Command:
     """One `ecgfl --json ...` that runs."""
 
     def __init__(self, home: Path, *arguments: str) -> None:
-        command = [sys.executable, "-m", "ecgfl_cli", "--home", str(home), "--json", *arguments]
-        self.process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-            preexec_fn=_default_signals,
+        self._output, output = FORKS.Pipe(duplex=False)
+        self._errors, errors = FORKS.Pipe(duplex=False)
+        self._process = FORKS.Process(
+            target=_start, args=(["--home", str(home), "--json", *arguments], output, errors), daemon=True
         )
+        self._process.start()
+        output.close()
+        errors.close()
         self.said: list[str] = []
-        self.times: list[float] = []
-        self._output = ""
+        self._written = ""
         self._readers = [threading.Thread(target=work, daemon=True) for work in (self._read_errors, self._read_output)]
         for reader in self._readers:
             reader.start()
 
     @property
     def pid(self) -> int:
-        return self.process.pid
+        assert self._process.pid is not None
+        return self._process.pid
+
+    @property
+    def code(self) -> int | None:
+        """The exit code, -N when signal N ended it, None while it runs."""
+        return self._process.exitcode
 
     def wait_for(self, pattern: str, seconds: float = START_SECONDS) -> str:
         """The first group (or all) of the first line that matches; fails when the process ends or time is up."""
         deadline = time.monotonic() + seconds
         while True:
-            ended = self.process.poll() is not None
+            ended = self.code is not None
             for line in list(self.said):
                 if found := re.search(pattern, line):
                     return found[1] if found.groups() else found[0]
-            assert not ended, f"ended with {self.process.returncode} before it said {pattern!r}: {self.said}"
+            assert not ended, f"ended with {self.code} before it said {pattern!r}: {self.said}"
             assert time.monotonic() < deadline, f"did not say {pattern!r} in {seconds} s: {self.said}"
             time.sleep(0.02)
 
     def finish(self, seconds: float = 120.0) -> Ended:
-        try:
-            self.process.wait(seconds)
-        except subprocess.TimeoutExpired as error:
-            raise TimeoutError(f"still running after {seconds:.0f} s: {self.said}") from error
+        self._process.join(seconds)
+        if self.code is None:
+            raise TimeoutError(f"still running after {seconds:.0f} s: {self.said}")
         for reader in self._readers:
             reader.join(10)
-        return Ended(self.process.returncode, json.loads(self._output) if self._output.strip() else {}, list(self.said))
+        return Ended(self.code, json.loads(self._written) if self._written.strip() else {}, list(self.said))
 
     def send(self, number: signal.Signals) -> None:
-        self.process.send_signal(number)
+        os.kill(self.pid, number)
 
     def kill(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
+        self._process.kill()
+        self._process.join()
 
     def _read_errors(self) -> None:
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self.times.append(time.monotonic())
-            self.said.append(line.rstrip("\n"))
+        with os.fdopen(os.dup(self._errors.fileno()), encoding="utf-8") as lines:
+            for line in lines:
+                self.said.append(line.rstrip("\n"))
 
     def _read_output(self) -> None:
-        assert self.process.stdout is not None
-        self._output = self.process.stdout.read()
+        with os.fdopen(os.dup(self._output.fileno()), encoding="utf-8") as written:
+            self._written = written.read()
+
+
+def _start(arguments: list[str], output: Connection, errors: Connection) -> None:
+    """In the new process: as `python -m ecgfl_cli` begins."""
+    # A test runner started in the background by a shell ignores SIGINT, and its children would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.dup2(output.fileno(), 1)
+    os.dup2(errors.fileno(), 2)
+    sys.argv = ["ecgfl", *arguments]
+    main()
 
 
 class Processes:
@@ -152,11 +184,6 @@ class Processes:
     def end_all(self) -> None:
         for command in self._running:
             command.kill()
-
-
-def _default_signals() -> None:
-    # A test runner started in the background by a shell ignores SIGINT, and its children would inherit that.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def told(home: Path, *arguments: str) -> Ended:

@@ -16,7 +16,7 @@ def serving(homes: Homes, processes: Processes) -> Iterator[tuple[Command, int]]
     server, port = processes.serve(homes.coordinator, "--min-sites", "3")
     server.wait_for("waiting for sites")
     yield server, port
-    assert server.process.poll() is None, server.said
+    assert server.code is None, server.said
 
 
 def joins(home: Path, port: int, code: int) -> Ended:

@@ -13,7 +13,7 @@ WITHIN_SECONDS = 150.0
 def test_a_killed_coordinator_goes_on_after_the_last_finished_round(homes: Homes, processes: Processes) -> None:
     plan = ("--rounds", "4", "--min-sites", "2")
     server, port = processes.serve(homes.coordinator, *plan)
-    joins = [processes.join(homes.site(name).root, port, max_wait="10s") for name in ("alice", "bob")]
+    joins = [processes.join(homes.site(name).root, port, max_wait="6s") for name in ("alice", "bob")]
     server.wait_for("round 1 of 4: model")
     server.kill()
     for join in joins:

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.mark.parametrize(
     "policy",
-    ['architectures = ["beatnet"]', "max_local_epochs = 1", "max_learning_rate = 0.0001"],
+    ['architectures = ["ecgnet"]', "max_local_epochs = 1", "max_learning_rate = 0.0001"],
     ids=["arch", "epochs", "rate"],
 )
 def test_the_run_goes_on_without_the_site_that_refuses(homes: Homes, processes: Processes, policy: str) -> None:

@@ -1,27 +1,34 @@
-"""A site with an enrolled key that answers with garbage over the wire is left out; the others finish their run."""
+"""Sites with enrolled keys that answer with garbage over the wire are left out; the others finish their run."""
 
+import contextlib
+import signal
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from conftest import Homes
+from conftest import Homes, ecgfl
 from flwr.app import Array, ArrayRecord, Error, Message, MetricRecord, RecordDict
 from flwr.supercore.inflatable.inflatable_utils import ObjectPushError
-from node_processes import Command, Processes
+from node_processes import Command, Ended, Processes
 
 from ecgfl_cli.errors import ServerError
 from ecgfl_cli.federation.flower.fleet import FleetConnection, Outgoing, RunOver
+from ecgfl_cli.models.architecture import architecture
+from ecgfl_cli.models.packing import pack
 from ecgfl_cli.site.keys import load_node_key
 
 pytestmark = pytest.mark.slow
 METRICS = {"num-examples": 100, "pvcs": 5, "loss": 0.5}
+ARCHITECTURE = "ecgnet"
+LENGTH = pack(architecture(ARCHITECTURE).build()).size
 
 
 def weights(data: bytes | None = None, stype: str = "numpy.ndarray") -> RecordDict:
-    array = Array(np.full(184_802, np.nan, np.float32))
+    array = Array(np.full(LENGTH, np.nan, np.float32))
     if data is not None:
-        array = Array("float32", (184_802,), stype, data)
+        array = Array("float32", (LENGTH,), stype, data)
     return RecordDict({"metrics": MetricRecord(METRICS), "arrays": ArrayRecord({"flat": array})})  # type: ignore[arg-type]
 
 
@@ -42,52 +49,110 @@ def nothing(_: Outgoing) -> None:
 
 Garbage = tuple[Callable[[], RecordDict | Error], Callable[[Outgoing], None]]
 GARBAGE: dict[str, Garbage] = {
-    "not finite": (weights, nothing),
-    "no record": (RecordDict, nothing),
-    "an error with a story": (lambda: Error(1, "x" * 10_000), nothing),
-    "an array without bytes": (lambda: weights(b""), nothing),
-    "an array of another kind": (lambda: weights(b"abc", "torch.save"), nothing),
-    "parts cut off": (weights, cut_off),
-    "parts garbled": (weights, garbled),
+    "not-finite": (weights, nothing),
+    "no-record": (RecordDict, nothing),
+    "an-error-with-a-story": (lambda: Error(1, "x" * 10_000), nothing),
+    "an-array-without-bytes": (lambda: weights(b""), nothing),
+    "an-array-of-another-kind": (lambda: weights(b"abc", "torch.save"), nothing),
+}
+# The upload never ends, which holds each phase until its deadline.
+PARTS: dict[str, Garbage] = {
+    "parts-cut-off": (weights, cut_off),
+    "parts-garbled": (weights, garbled),
 }
 
 
-def play(connection: FleetConnection, kind: Garbage, server: Command) -> int:
-    """Answer with garbage until the run is over; returns how often."""
-    answered, run_id = 0, None
-    while server.process.poll() is None:
-        try:
-            incoming = connection.receive()
-            if incoming is None:
-                if run_id is not None:
-                    connection.is_ours(run_id)
-                time.sleep(0.1)
-                continue
-            run_id = incoming.run_id
-            request = connection.fetch(incoming)
-            outgoing = connection.outgoing(Message(kind[0](), reply_to=request))
-            kind[1](outgoing)
-            answered += 1
-            connection.send(outgoing)
-        except RunOver:
-            break
-        except (ServerError, ObjectPushError, RuntimeError, ValueError):
-            continue  # the coordinator would not have it, which is its right
-    return answered
+class Rogue:
+    """A site that answers every request with one kind of garbage. answers : how often it has."""
+
+    def __init__(self, connection: FleetConnection, kind: Garbage) -> None:
+        self._connection, (self._content, self._spoil) = connection, kind
+        self._run_id: int | None = None
+        self.answers = 0
+
+    def answer(self) -> None:
+        """Answer the next request if there is one. Raises `RunOver`."""
+        incoming = self._connection.receive()
+        if incoming is None:
+            if self._run_id is not None:
+                self._connection.is_ours(self._run_id)
+            return
+        self._run_id = incoming.run_id
+        outgoing = self._connection.outgoing(Message(self._content(), reply_to=self._connection.fetch(incoming)))
+        self._spoil(outgoing)
+        self.answers += 1
+        self._connection.send(outgoing)
 
 
-@pytest.mark.parametrize("name", GARBAGE)
-def test_garbage_from_one_site_does_not_end_the_run_of_the_others(homes: Homes, processes: Processes, name: str) -> None:
-    rounds = 1 if name.startswith("parts") else 3  # an upload that never ends holds each phase until its deadline
-    server, port = processes.serve(homes.coordinator, "--rounds", str(rounds), "--min-sites", "2", "--phase-timeout", "20s")
+def play(rogues: list[Rogue], server: Command) -> None:
+    """Answer with garbage until the run is over."""
+    while server.code is None:
+        for rogue in rogues:
+            try:
+                rogue.answer()
+            except RunOver:
+                return
+            except (ServerError, ObjectPushError, RuntimeError, ValueError):
+                continue  # the coordinator would not have it, which is its right
+        time.sleep(0.1)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run of Alice and Bob, ended. answers : how often each rogue site answered."""
+
+    served: Ended
+    joined: list[Ended]
+    answers: dict[str, int]
+
+    def dropped(self, name: str) -> list[str]:
+        """Why the replies of this site were left out."""
+        lines = [line for each in self.served.result["rounds"] for line in each["dropped"]]
+        return [line.removeprefix(f"{name}: ") for line in lines if line.startswith(f"{name}: ")]
+
+
+def run_with(rogues: dict[str, Garbage], rounds: int, homes: Homes, processes: Processes) -> Run:
+    """Each rogue site is there from the measurement of round 1 on."""
+    for name in rogues:
+        home = homes.site(name)
+        ecgfl(home.root, "init", "--site", name, "--federation", str(homes.coordinator_home.federation))
+        ecgfl(homes.coordinator, "coordinator", "enrol", str(home.node_public_key), "--site", name)
+    plan = ("--rounds", str(rounds), "--min-sites", "2", "--arch", ARCHITECTURE, "--phase-timeout", "20s")
+    server, port = processes.serve(homes.coordinator, *plan)
     joins = [processes.join(homes.site(site).root, port) for site in ("alice", "bob")]
     server.wait_for(f"round 1 of {rounds}: training")
-    key = load_node_key(homes.site("carol"))
+    # Alice is held until all are there: the order does not depend on the machine.
+    joins[0].send(signal.SIGSTOP)
     authority = homes.federation.ca_certificate.encode()
-    with FleetConnection(f"localhost:{port}", authority, key, 3.0) as connection:
-        assert play(connection, GARBAGE[name], server) >= 1
-    served = server.finish()
-    assert served.code == 0, served.said
-    assert [join.finish().code for join in joins] == [0, 0]
-    assert [set(each["sites"]) for each in served.result["rounds"]] == [{"alice", "bob"}] * rounds
-    assert any(line.startswith("carol: ") for each in served.result["rounds"] for line in each["dropped"])
+    with contextlib.ExitStack() as connected:
+        there = {}
+        for name, kind in rogues.items():
+            connection = FleetConnection(f"localhost:{port}", authority, load_node_key(homes.site(name)), 3.0)
+            there[name] = Rogue(connected.enter_context(connection), kind)
+        joins[0].send(signal.SIGCONT)
+        play(list(there.values()), server)
+    return Run(server.finish(), [join.finish() for join in joins], {name: rogue.answers for name, rogue in there.items()})
+
+
+@pytest.fixture(scope="module")
+def garbage(copied: Callable[[str], Homes], module_processes: Processes) -> Run:
+    return run_with(GARBAGE, 3, copied("garbage"), module_processes)
+
+
+@pytest.fixture(scope="module")
+def parts(copied: Callable[[str], Homes], module_processes: Processes) -> Run:
+    return run_with(PARTS, 1, copied("parts"), module_processes)
+
+
+@pytest.mark.parametrize("name", [*GARBAGE, *PARTS])
+def test_garbage_from_one_site_does_not_end_the_run_of_the_others(request: pytest.FixtureRequest, name: str) -> None:
+    rounds, run = (3, request.getfixturevalue("garbage")) if name in GARBAGE else (1, request.getfixturevalue("parts"))
+    assert run.answers[name] >= 1
+    assert run.served.code == 0, run.served.said
+    assert [joined.code for joined in run.joined] == [0, 0]
+    assert [set(each["sites"]) for each in run.served.result["rounds"]] == [{"alice", "bob"}] * rounds
+    assert run.dropped(name)
+
+
+def test_weights_of_the_right_length_are_dropped_for_what_they_are(garbage: Run) -> None:
+    assert "weights that are not finite" in garbage.dropped("not-finite")

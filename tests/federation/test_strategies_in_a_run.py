@@ -102,7 +102,7 @@ def test_a_killed_fedadam_run_ends_with_the_weights_of_one_that_was_not(
     ran: Callable[[str], Ran], homes: Homes, processes: Processes
 ) -> None:
     server, port = processes.serve(homes.coordinator, *PLAN, *OPTIONS["fedadam"])
-    joins = [processes.join(homes.site(name).root, port, max_wait="10s") for name in SITES]
+    joins = [processes.join(homes.site(name).root, port, max_wait="6s") for name in SITES]
     server.wait_for(f"round 1 of {ROUNDS}: model")
     server.kill()
     for join in joins:

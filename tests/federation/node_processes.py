@@ -1,7 +1,7 @@
 """ecgfl commands as processes of their own, watched line by line and ended whatever happens.
 
-They are forked from a server that has imported the program already: importing takes several times as long as a round. Commands
-that start from nothing are in the tests of the demo and of the examples.
+On Linux they are forked from a server that has imported the program already: importing takes several times as long as a round.
+Commands that start from nothing are in the tests of the demo and of the examples.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ SERVING = r"serving on \S+:(\d+)"
 CONNECTED = r"connected to \S+, waiting for a run"
 START_SECONDS = 60.0
 
-FORKS = multiprocessing.get_context("forkserver")
+FORKS = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
 FORKS.set_forkserver_preload(
     [
         "pytest",

@@ -12,7 +12,7 @@ from ecgfl_cli.beats.conditioning import condition
 from ecgfl_cli.beats.detection import align, detect, highest_near
 from ecgfl_cli.beats.likeness import LIKENESS_FIELDS, blocks, likeness, typical_beat
 from ecgfl_cli.beats.mixtures import mixtures, typical_height
-from ecgfl_cli.beats.recorder_noise import worse_recorded
+from ecgfl_cli.beats.recorder_noise import noise_of, worse_recorded
 from ecgfl_cli.beats.rr import RR_FIELDS, rr_context
 from ecgfl_cli.beats.window import Window
 
@@ -29,6 +29,10 @@ MATCH_SECONDS = 0.15
 LABELLED_SECONDS = 2.5
 """Between two labels this close every beat has one. In longer stretches nobody may have looked, or a ventricle flutters."""
 
+MOST_NOISE = 0.15
+"""In typical R peaks. Of the beats of DS1 and svdb one in a thousand has more, and 3 of 5,543 PVCs found; of those with muscle
+noise of nstdb at 0 dB in half of the time one in ten."""
+
 LARGEST = 8.0
 """A deflection that is more than so many typical R peaks is an artefact; its size says nothing more."""
 
@@ -42,6 +46,7 @@ class Beats:
         ends.
     typical : shape (b, window.length), float32, same unit: the typical beat of each block of the recording.
     block : shape (n,), int64, which of them is each beat's.
+    noise : shape (n,), float32, same unit: see `noise_of`; NaN where the window has a gap.
     context : shape (n, len(CONTEXT_FIELDS)), float32: see `rr_context` and `likeness`.
     classes : shape (n,), int8, `BeatClass` or UNKNOWN.
     symbols : n symbols as annotated, "" for an unlabelled beat.
@@ -51,6 +56,7 @@ class Beats:
     windows: NDArray[np.float32]
     typical: NDArray[np.float32]
     block: NDArray[np.int64]
+    noise: NDArray[np.float32]
     context: NDArray[np.float32]
     classes: NDArray[np.int8]
     symbols: tuple[str, ...]
@@ -63,8 +69,8 @@ class Beats:
 
     @property
     def readable(self) -> NDArray[np.bool_]:
-        """Beats whose whole window holds signal."""
-        return np.asarray(~np.isnan(self.windows).any(axis=1))
+        """Beats whose whole window holds signal, and not mainly noise."""
+        return np.asarray(self.noise <= MOST_NOISE)
 
     def __len__(self) -> int:
         return int(self.samples.size)
@@ -76,6 +82,7 @@ class Beats:
             samples=self.samples[chosen],
             windows=self.windows[chosen],
             block=self.block[chosen],
+            noise=self.noise[chosen],
             context=self.context[chosen],
             classes=self.classes[chosen],
             symbols=tuple(self.symbols[index] for index in chosen),
@@ -149,6 +156,7 @@ def _cut(
         windows=windows,
         typical=typical,
         block=block,
+        noise=noise_of(windows, window.fs),
         context=np.concatenate((rr, alike), axis=1),
         classes=np.array([UNKNOWN if not symbol else _class_of(symbol) for symbol in symbols], dtype=np.int8),
         symbols=symbols,

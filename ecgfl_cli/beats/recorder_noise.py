@@ -1,4 +1,4 @@
-"""Noise as ambulatory recorders have it, and leads as they would have been recorded with it."""
+"""Noise as ambulatory recorders have it: how much of it a beat has, and leads as they would have been recorded with it."""
 
 from typing import Literal
 
@@ -39,3 +39,13 @@ def worse_recorded(conditioned: NDArray[np.float32], peaks: NDArray[np.int64], f
     if fs != MODEL_FS:
         noise = np.interp(np.arange(conditioned.size) * (MODEL_FS / fs), np.arange(length), noise)
     return (conditioned + noise[: conditioned.size]).astype(np.float32)
+
+
+def noise_of(windows: NDArray[np.float32], fs: float) -> NDArray[np.float32]:
+    """How restless each window is all along, shape (n,); NaN where it has a gap. Unit of the windows, which have `fs` hertz.
+
+    The median of the second difference's magnitude, taken over 1 / MODEL_FS seconds: a heart's own steep waves fill less than
+    half of a window, muscle noise all of it.
+    """
+    bend = np.abs(windows[:, 2:] - 2 * windows[:, 1:-1] + windows[:, :-2])[:, ::2]
+    return np.asarray(np.median(bend, axis=1) * (fs / MODEL_FS) ** 2, dtype=np.float32)

@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from ecgfl_adapters.recording import Recording
@@ -19,8 +18,9 @@ from ecgfl_cli.models.registry import Registry
 from ecgfl_cli.prediction.ectopy import summarise
 from ecgfl_cli.prediction.prediction import Prediction
 
-if TYPE_CHECKING:
-    pass
+TILT = 0.3
+"""A PVC shows in some leads more than in others. With 0, their mean, two leads want a lower threshold than one: F1 on patients
+held out of training at the threshold that is best for one lead 92.4, at their own 94.6; with 0.3 it is 93.4 and 94.5."""
 
 UNSAFE = re.compile(r"[/\\:\x00]")
 """What a file name must not hold on one system or another."""
@@ -77,8 +77,14 @@ class Classifier:
 
 
 def fused(leads: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """The mean logit of each beat over the leads in which it is readable, shape (n,); NaN where it is in none."""
+    """One logit of each beat from those of the leads in which it is readable, shape (n,); NaN where it is in none.
+
+    Between their mean and their largest: log(mean(exp(TILT * logit))) / TILT.
+    """
+    from scipy.special import logsumexp
+
     stacked = np.stack(leads)
     readable = ~np.isnan(stacked)
-    total = np.where(readable, stacked, 0).sum(axis=0)
-    return np.where(readable.any(axis=0), total / np.maximum(readable.sum(axis=0), 1), np.nan).astype(np.float32)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        total = logsumexp(TILT * np.nan_to_num(stacked), b=readable, axis=0)
+        return np.asarray((total - np.log(readable.sum(axis=0))) / TILT, dtype=np.float32)

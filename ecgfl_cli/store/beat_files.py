@@ -12,7 +12,7 @@ from ecgfl_cli.beats.window import Window
 from ecgfl_cli.files import atomic_write_bytes
 
 SUFFIX = ".safetensors"
-ARRAYS = ("samples", "windows", "typical", "block", "context", "classes")
+ARRAYS = ("samples", "windows", "typical", "block", "noise", "context", "classes")
 
 
 def beats_path(folder: Path, window: Window, record: str) -> Path:

@@ -32,12 +32,12 @@ class TrainingPlan:
 
 
 def train(network: "nn.Module", architecture: Architecture, examples: Examples, plan: TrainingPlan) -> float:
-    """Train in place with cross-entropy; returns its mean in the last epoch, the proximal term not counted."""
+    """Train in place with weighted cross-entropy; returns its mean in the last epoch, the proximal term not counted."""
     import torch
     from torch.nn.functional import cross_entropy
 
     torch.set_num_threads(plan.threads)
-    inputs, target = examples.tensors()
+    inputs, target, weight = examples.tensors()
     optimiser = torch.optim.Adam(network.parameters(), lr=plan.learning_rate)
     order = torch.Generator().manual_seed(plan.seed)
     torch.manual_seed(plan.seed)  # of the dropout
@@ -53,7 +53,7 @@ def train(network: "nn.Module", architecture: Architecture, examples: Examples, 
             wanted = target[batch]
             if noise is not None:
                 beats, wanted = mixed(augmented(beats, noise, order), wanted, order)
-            loss = cross_entropy(network(*beats.values()), wanted)
+            loss = (weight[batch] * cross_entropy(network(*beats.values()), wanted, reduction="none")).mean()
             torch.autograd.backward(loss + _proximal_term(network, start, plan.proximal_mu) if plan.proximal_mu else loss)
             optimiser.step()
             loss_sum += loss.item() * len(batch)

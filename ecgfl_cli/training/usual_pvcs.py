@@ -14,7 +14,7 @@ from ecgfl_cli.beats.mixtures import typical_height
 from ecgfl_cli.beats.window import Window
 
 FEWEST = 15
-MOST = 100
+MOST = 25
 NEAREST = 0.6
 """The share of the PVCs, those next to their median, that are taken for one shape."""
 
@@ -39,6 +39,7 @@ def pvcs_as_the_usual_beat(beats: Beats, window: Window) -> Beats | None:
         windows=windows[chosen],
         typical=typical[None],
         block=np.zeros(chosen.size, dtype=np.int64),
+        noise=beats.noise[pvcs[chosen]],
         context=np.concatenate((rr, alike), axis=1),
         classes=np.full(chosen.size, BeatClass.N, dtype=np.int8),
         symbols=("N",) * chosen.size,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ecgfl_cli.beats.aami import BeatClass
-from ecgfl_cli.beats.beats import CONTEXT_FIELDS, NO_BEAT, UNKNOWN, Beats
+from ecgfl_cli.beats.beats import CONTEXT_FIELDS, MOST_NOISE, NO_BEAT, UNKNOWN, Beats
 from ecgfl_cli.beats.sample import MOST_OF_A_KIND, learnable, sample
 
 
@@ -15,6 +15,7 @@ def beats_of(*classes: int) -> Beats:
         windows=np.ones((beats, 8), dtype=np.float32),
         typical=np.ones((1, 8), dtype=np.float32),
         block=np.zeros(beats, dtype=np.int64),
+        noise=np.zeros(beats, dtype=np.float32),
         context=np.zeros((beats, len(CONTEXT_FIELDS)), dtype=np.float32),
         classes=np.array(classes, dtype=np.int8),
         symbols=("",) * beats,
@@ -26,9 +27,10 @@ def test_n_s_v_and_what_is_no_beat_are_learned_and_nothing_else() -> None:
     assert learnable(beats_of(UNKNOWN, *learned, BeatClass.F, BeatClass.Q)).classes.tolist() == learned
 
 
-def test_an_unreadable_beat_is_not_learned() -> None:
+@pytest.mark.parametrize("unreadable", [np.nan, 2 * MOST_NOISE], ids=["gap", "noise"])
+def test_an_unreadable_beat_is_not_learned(unreadable: float) -> None:
     beats = beats_of(*[BeatClass.V] * 3)
-    beats.windows[1, 4] = np.nan
+    beats.noise[1] = unreadable
     assert learnable(beats).samples.tolist() == [0, 200]
     assert sample(beats).samples.tolist() == [0, 200]
 

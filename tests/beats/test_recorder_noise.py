@@ -7,8 +7,26 @@ import pytest
 from ecgfl_adapters.recording import BeatLabel, Recording
 
 from ecgfl_cli.beats.aami import classify
-from ecgfl_cli.beats.beats import LABELLED_SECONDS, MATCH_SECONDS, NO_BEAT, UNKNOWN, Beats, annotated_beats
-from ecgfl_cli.beats.recorder_noise import LEVELS, MODEL_FS, MODELS, STRETCH_SECONDS, Kind, recorder_noise, worse_recorded
+from ecgfl_cli.beats.beats import (
+    LABELLED_SECONDS,
+    MATCH_SECONDS,
+    MOST_NOISE,
+    NO_BEAT,
+    UNKNOWN,
+    Beats,
+    annotated_beats,
+    detected_beats,
+)
+from ecgfl_cli.beats.recorder_noise import (
+    LEVELS,
+    MODEL_FS,
+    MODELS,
+    STRETCH_SECONDS,
+    Kind,
+    noise_of,
+    recorder_noise,
+    worse_recorded,
+)
 from ecgfl_cli.beats.window import Window
 from ecgfl_cli.demo.synthesiser import synthesise
 
@@ -114,3 +132,16 @@ def test_a_detection_where_nobody_has_labelled_is_unknown(recording: Recording) 
     assert set(beats.classes[inside].tolist()) == {UNKNOWN}
     unlabelled = noisy(recording, [])
     assert set(unlabelled.classes.tolist()) == {UNKNOWN}
+
+
+def test_a_steep_qrs_is_no_noise_and_noise_is(recording: Recording) -> None:
+    """The measure does not depend on the rate: the same seconds of the same lead at two rates."""
+    for fs in (FS, 2 * FS):
+        window = Window(fs=fs, before=round(0.4 * fs), after=round(0.6 * fs))
+        beats = detected_beats(recording, recording.leads[:1], window)[0]
+        assert np.nanmedian(beats.noise) < 0.3 * MOST_NOISE
+        hiss = np.random.default_rng(0).normal(0, 1, beats.windows.shape).astype(np.float32)
+        assert np.nanmin(noise_of(beats.windows + hiss, fs)) > MOST_NOISE
+    gap = beats.windows.copy()
+    gap[0, 5] = np.nan
+    assert np.isnan(noise_of(gap[:2], fs)).tolist() == [True, False]

@@ -4,7 +4,7 @@ It knows what comes after a beat as well as what came before, which a bedside mo
 things that a reader of the strip would weigh, too: an extra beat is less steep than its neighbours, the rhythm is complete
 without it, it follows or precedes another too soon, and the trace around moves a lot between beats.
 
-`tests/benchmarks/refit_second_look.py` fits the weights: on mitdb DS1 and svdb as they are, and with the electrode movement and
+`tests/benchmarks/refit_second_look.py` fits the weights: on mitdb DS1 and svdb as they are, and with the baseline wander and
 muscle noise of nstdb added.
 """
 

@@ -47,5 +47,5 @@ def noise_of(windows: NDArray[np.float32], fs: float) -> NDArray[np.float32]:
     The median of the second difference's magnitude, taken over 1 / MODEL_FS seconds: a heart's own steep waves fill less than
     half of a window, muscle noise all of it.
     """
-    bend = np.abs(windows[:, 2:] - 2 * windows[:, 1:-1] + windows[:, :-2])[:, ::2]
+    bend = np.abs(windows[:, 2:] - 2 * windows[:, 1:-1] + windows[:, :-2])
     return np.asarray(np.median(bend, axis=1) * (fs / MODEL_FS) ** 2, dtype=np.float32)

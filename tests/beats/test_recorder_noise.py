@@ -142,6 +142,9 @@ def test_a_steep_qrs_is_no_noise_and_noise_is(recording: Recording) -> None:
         assert np.nanmedian(beats.noise) < 0.3 * MOST_NOISE
         hiss = np.random.default_rng(0).normal(0, 1, beats.windows.shape).astype(np.float32)
         assert np.nanmin(noise_of(beats.windows + hiss, fs)) > MOST_NOISE
-    gap = beats.windows.copy()
-    gap[0, 5] = np.nan
-    assert np.isnan(noise_of(gap[:2], fs)).tolist() == [True, False]
+
+
+def test_a_gap_anywhere_in_a_window_is_no_number() -> None:
+    windows = np.zeros((WINDOW.length + 1, WINDOW.length), dtype=np.float32)
+    np.fill_diagonal(windows, np.nan)
+    assert np.isnan(noise_of(windows, WINDOW.fs)).tolist() == [True] * WINDOW.length + [False]

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 DEFAULT = "beatnet"
 
+PVC = 1
+"""The place of V among the kinds."""
+
 BeatInput = Literal["windows", "departures", "context"]
 
 
@@ -24,7 +27,9 @@ class Architecture:
 
     window : what it sees of a beat, and at which rate.
     inputs : the fields of `Beats` that its `forward` takes, in this order, each with the beats as first dimension.
-    build : makes a fresh network; `forward` gives logits of shape (n, 2): not V, V.
+    build : makes a fresh network; `forward` gives logits of shape (n, kinds).
+    kinds : of beats that it tells apart: 2, of which the second, PVC, is V and the first the rest, or as many as there are in
+        `beats.sample.LEARNED`, in their order.
     augmented : whether it is trained on beats changed as other recorders would have (`training.augmentation`).
     learning_rate, local_epochs, batch_size : its defaults for training with Adam.
     last_learning_rate : the one of a run's last round.
@@ -34,6 +39,7 @@ class Architecture:
     window: Window
     inputs: tuple[BeatInput, ...]
     build: Callable[[], "nn.Module"]
+    kinds: int
     augmented: bool
     learning_rate: float
     last_learning_rate: float

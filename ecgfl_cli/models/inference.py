@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgfl_cli.beats.beats import Beats
-from ecgfl_cli.models.architecture import Architecture
+from ecgfl_cli.models.architecture import PVC, Architecture
 
 if TYPE_CHECKING:
     from torch import nn
@@ -28,7 +28,8 @@ def logits(network: "nn.Module", inputs: Sequence[NDArray[np.float32]]) -> NDArr
     with torch.inference_mode():
         for start in range(0, len(inputs[0]), BATCH):
             values = network(*(torch.from_numpy(array[start : start + BATCH]) for array in inputs))
-            parts.append((values[:, 1] - values[:, 0]).numpy())
+            others = torch.cat((values[:, :PVC], values[:, PVC + 1 :]), dim=1)
+            parts.append((values[:, PVC] - torch.logsumexp(others, dim=1)).numpy())
     return np.concatenate(parts)
 
 

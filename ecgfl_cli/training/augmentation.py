@@ -64,10 +64,12 @@ def augmented(inputs: "dict[BeatInput, Tensor]", noise: "Tensor", random: "Gener
     return {"windows": windows, "departures": windows - typical, "context": context}
 
 
-def mixed(inputs: "dict[BeatInput, Tensor]", target: "Tensor", random: "Generator") -> "tuple[dict[BeatInput, Tensor], Tensor]":
+def mixed(
+    inputs: "dict[BeatInput, Tensor]", target: "Tensor", kinds: int, random: "Generator"
+) -> "tuple[dict[BeatInput, Tensor], Tensor]":
     """Weighted means of each beat and another one, and of what they are (mixup: Zhang et al., ICLR 2018).
 
-    target : shape (n,), 0 or 1. The returned one has shape (n, 2), the shares of both classes.
+    target : shape (n,), below `kinds`. The returned one has shape (n, kinds), the shares of each.
     """
     import torch
     from torch.nn.functional import one_hot
@@ -80,7 +82,7 @@ def mixed(inputs: "dict[BeatInput, Tensor]", target: "Tensor", random: "Generato
     def mix(values: "Tensor") -> "Tensor":
         return share * values + (1 - share) * values[other]
 
-    return {name: mix(values) for name, values in inputs.items()}, mix(one_hot(target, 2).float())
+    return {name: mix(values) for name, values in inputs.items()}, mix(one_hot(target, kinds).float())
 
 
 def _smoothed(signal: "Tensor", share: "Tensor") -> "Tensor":

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from ecgfl_cli.beats.aami import BeatClass
 from ecgfl_cli.beats.beats import Beats
-from ecgfl_cli.beats.sample import learnable
-from ecgfl_cli.models.architecture import Architecture
+from ecgfl_cli.beats.sample import LEARNED, learnable
+from ecgfl_cli.models.architecture import PVC, Architecture
 
 if TYPE_CHECKING:
     import torch
@@ -18,24 +18,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Examples:
-    """inputs : the architecture's inputs, each of shape (n, ...), float32. is_pvc : shape (n,), bool.
+    """inputs : the architecture's inputs, each of shape (n, ...), float32. kind : shape (n,), int64, the architecture's too.
 
     weight : shape (n,), float32, how much each counts in training, 1 on average: see `weights_of`.
     """
 
     inputs: tuple[NDArray[np.float32], ...]
-    is_pvc: NDArray[np.bool_]
+    kind: NDArray[np.int64]
     weight: NDArray[np.float32]
 
+    @property
+    def is_pvc(self) -> NDArray[np.bool_]:
+        return np.asarray(self.kind == PVC)
+
     def __len__(self) -> int:
-        return int(self.is_pvc.size)
+        return int(self.kind.size)
 
     def tensors(self) -> "tuple[list[torch.Tensor], torch.Tensor, torch.Tensor]":
-        """inputs, is_pvc as whole numbers, weight."""
+        """inputs, kind, weight."""
         import torch
 
         inputs = [torch.from_numpy(array) for array in self.inputs]
-        return inputs, torch.from_numpy(self.is_pvc.astype(np.int64)), torch.from_numpy(self.weight)
+        return inputs, torch.from_numpy(self.kind), torch.from_numpy(self.weight)
 
 
 def examples_of(leads: Sequence[Beats], architecture: Architecture) -> Examples:
@@ -47,7 +51,11 @@ def examples_of(leads: Sequence[Beats], architecture: Architecture) -> Examples:
     )
     classes = np.concatenate([np.empty(0, np.int8), *(beats.classes for beats in usable)])
     weight = np.concatenate([np.empty(0, np.float32), *(weights_of(beats) for beats in usable)])
-    return Examples(inputs, classes == BeatClass.V, weight / weight.mean() if weight.size else weight)
+    kinds = LEARNED if architecture.kinds == len(LEARNED) else (None, BeatClass.V)
+    kind = np.zeros(classes.size, dtype=np.int64)
+    for place, beat_class in enumerate(kinds):
+        kind[classes == beat_class] = place
+    return Examples(inputs, kind, weight / weight.mean() if weight.size else weight)
 
 
 def weights_of(beats: Beats) -> NDArray[np.float32]:

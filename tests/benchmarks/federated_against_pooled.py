@@ -28,8 +28,8 @@ from ecgfl_cli.training.local import TrainingPlan, measure, train
 
 def pooled(parts: list[Examples]) -> Examples:
     columns = zip(*(part.inputs for part in parts if len(part)), strict=True)
-    flags, weights = (np.concatenate([getattr(part, field) for part in parts]) for field in ("is_pvc", "weight"))
-    return Examples(tuple(np.concatenate(column) for column in columns), flags, weights)
+    kinds, weights = (np.concatenate([getattr(part, field) for part in parts]) for field in ("kind", "weight"))
+    return Examples(tuple(np.concatenate(column) for column in columns), kinds, weights)
 
 
 def main(coordinator: Path, rounds: int, homes: list[Path]) -> None:

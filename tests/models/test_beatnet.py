@@ -1,11 +1,14 @@
 """What a federation asks of a network: small, the same from the same seed, and nothing of one beat in another's result."""
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
 
 from ecgfl_cli.beats.beats import CONTEXT_FIELDS
 from ecgfl_cli.models.architectures.beatnet import ARCHITECTURE, WINDOW
+from ecgfl_cli.models.inference import logits
 
 MOST_WEIGHTS = 150_000
 
@@ -49,3 +52,13 @@ def test_every_input_matters(place: int) -> None:
     before = network(*beats)
     beats[place] = beats[place] + 1
     assert not torch.allclose(network(*beats), before)
+
+
+def test_v_is_weighed_against_all_that_is_not() -> None:
+    """Of three kinds as likely as each other and V the odds are 1 to 3."""
+    network = ARCHITECTURE.build()
+    with torch.no_grad():
+        for weights in network.parameters():
+            weights.zero_()
+    found = logits(network, [each.numpy() for each in inputs(3)])
+    assert found.tolist() == pytest.approx([-math.log(3)] * 3, abs=1e-6)

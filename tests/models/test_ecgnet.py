@@ -46,7 +46,7 @@ def test_every_architecture_declares_inputs_that_its_network_takes() -> None:
         assert declared.name == name
         beats = detected_beats(recording, recording.leads[:1], declared.window)[0]
         inputs = [torch.from_numpy(np.nan_to_num(getattr(beats, field))) for field in declared.inputs]
-        assert declared.build()(*inputs).shape == (beats.samples.size, 2)
+        assert declared.build()(*inputs).shape == (beats.samples.size, declared.kinds)
 
 
 def test_an_unknown_architecture_is_refused_with_those_there_are() -> None:

@@ -67,7 +67,7 @@ def test_mixed_beats_are_as_much_of_each_kind_as_they_say() -> None:
     target = (torch.arange(BEATS) % 3 == 0).long()
     given = beats()
     given["context"] = target[:, None].float().repeat(1, 17)
-    found, shares = mixed(given, target, drawn(0))
+    found, shares = mixed(given, target, 2, drawn(0))
     assert shares.shape == (BEATS, 2)
     torch.testing.assert_close(shares.sum(dim=1), torch.ones(BEATS))
     torch.testing.assert_close(found["context"][:, 0], shares[:, 1])

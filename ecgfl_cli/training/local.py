@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 WEIGHT_DECAY = 0.02
-"""Loshchilov & Hutter, ICLR 2019. It took records' mean log loss, over patients held out of training, from 0.335 to 0.322."""
+"""Loshchilov & Hutter, ICLR 2019. (Records' mean log loss, patients held out of training: 0.335 to 0.322; a seed moves it by 0.015.)"""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,9 @@ def train(network: "nn.Module", architecture: Architecture, examples: Examples, 
             beats: dict[BeatInput, Tensor] = dict(zip(architecture.inputs, (array[batch] for array in inputs), strict=True))
             wanted = target[batch]
             if noise is not None:
-                beats, wanted = mixed(augmented(beats, noise, order), wanted, architecture.kinds, order)
+                beats, wanted = mixed(
+                    augmented(beats, architecture.window.before, noise, order), wanted, architecture.kinds, order
+                )
             loss = (weight[batch] * cross_entropy(network(*beats.values()), wanted, reduction="none")).mean()
             torch.autograd.backward(loss + _proximal_term(network, start, plan.proximal_mu) if plan.proximal_mu else loss)
             optimiser.step()

@@ -10,6 +10,7 @@ from ecgfl_cli.models.architecture import DEFAULT, BeatInput, architecture
 from ecgfl_cli.training.augmentation import NOISE, RATE_COLUMN, augmented, mixed, noise_tapes
 
 LENGTH = architecture(DEFAULT).window.length
+R_PEAK = architecture(DEFAULT).window.before
 BEATS = 400
 
 
@@ -24,7 +25,7 @@ def drawn(seed: int) -> Generator:
 
 
 def changed(noise: float = 1.0, seed: int = 0) -> dict[BeatInput, Tensor]:
-    return augmented(beats(), noise * noise_tapes(0), drawn(seed))
+    return augmented(beats(), R_PEAK, noise * noise_tapes(0), drawn(seed))
 
 
 def test_the_same_seed_changes_the_same_and_another_one_others() -> None:
@@ -37,7 +38,7 @@ def test_the_same_seed_changes_the_same_and_another_one_others() -> None:
 
 def test_the_input_itself_is_left_alone() -> None:
     given = beats()
-    augmented(given, noise_tapes(0), drawn(0))
+    augmented(given, R_PEAK, noise_tapes(0), drawn(0))
     for name, values in beats().items():
         assert torch.equal(given[name], values)
 
@@ -55,6 +56,14 @@ def test_the_noise_is_heard_in_the_beat_and_not_in_the_typical_one() -> None:
     torch.testing.assert_close(loud["windows"] - loud["departures"], quiet["windows"] - quiet["departures"])
     heard = (loud["windows"] - quiet["windows"]).std(dim=1)
     assert 0 < float(heard.mean()) < NOISE
+
+
+def test_waves_last_longer_or_shorter_about_the_r_peak() -> None:
+    found = changed(noise=0.0)
+    typical = (found["windows"] - found["departures"]).abs()
+    assert (typical.argmax(dim=1) - R_PEAK).abs().max() <= 1
+    widths = (typical > 0.5 * typical.amax(dim=1, keepdim=True)).sum(dim=1)
+    assert 5 <= int(widths.min()) < 7 < int(widths.max()) <= 10, "half as high for 7 samples as it is"
 
 
 def test_the_rate_is_changed_more_than_what_does_not_depend_on_it() -> None:

@@ -19,8 +19,8 @@ SHAPE, HIDDEN, DROPOUT = 40, 32, 0.2
 def build() -> "nn.Module":
     """Takes windows and departures, each of shape (n, 128), and context, shape (n, 17); gives logits of each class of LEARNED.
 
-    To tell S and what is no beat from N is not asked of it, but teaches it what a PVC is not: the mean of each record's log loss
-    over patients held out of training fell from 0.326 to 0.304 (one lead; two leads 0.215 and 0.211).
+    To tell S and what is no beat from N is not asked of it, but teaches it what a PVC is not: in three pairs of trainings F1 on
+    patients held out rose by 0.6, 0.3 and 1.2 (one lead; both leads 0.4, -0.1 and 0.7).
     """
     import torch
     from torch import nn

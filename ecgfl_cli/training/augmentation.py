@@ -14,8 +14,8 @@ SHIFT_SAMPLES = 2
 """How far a detector may place the R peak elsewhere."""
 
 STRETCH = 0.1
-"""Standard deviation of the logarithm of the time scale: QRS complexes last longer in one heart than in another. (Mean log loss of
-records, patients held out of training: 0.325 to 0.292 with one lead, 0.221 to 0.204 with both; a seed moves it by 0.015.)"""
+"""Standard deviation of the logarithm of the time scale: QRS complexes last longer in one heart than in another. (Mean log loss
+of records, patients held out of training: 0.325 to 0.292 with one lead, 0.221 to 0.204 with both; a seed moves it by 0.015.)"""
 
 GAIN = 0.15
 """Standard deviation of the logarithm of the gain; every second beat is also turned over, as an electrode swap does."""

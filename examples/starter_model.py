@@ -12,7 +12,7 @@ from pathlib import Path
 from ds1_to_ds2 import DS1
 from local_federation import federate, found
 
-ROUNDS = 8
+ROUNDS = 20
 
 
 def sites_of(mitdb: Path, svdb: list[Path]) -> dict[str, list[Path]]:

@@ -18,9 +18,9 @@ from ecgfl_cli.models.registry import Registry
 from ecgfl_cli.prediction.ectopy import summarise
 from ecgfl_cli.prediction.prediction import Prediction
 
-TILT = 0.3
-"""A PVC shows in some leads more than in others. With 0, their mean, two leads want a lower threshold than one: F1 on patients
-held out of training at the threshold that is best for one lead 92.4, at their own 94.6; with 0.3 it is 93.4 and 94.5."""
+SEVERAL = 0.6
+"""A PVC shows in some leads more than in others, so the mean logit of several leads is lower than that of one which shows it. F1
+on patients held out of four trainings, at the thresholds that are best for one lead: mean alone 92.8, with this 93.6."""
 
 UNSAFE = re.compile(r"[/\\:\x00]")
 """What a file name must not hold on one system or another."""
@@ -77,14 +77,12 @@ class Classifier:
 
 
 def fused(leads: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """One logit of each beat from those of the leads in which it is readable, shape (n,); NaN where it is in none.
+    """One logit of each beat, shape (n,): the mean of the leads in which it is readable, and SEVERAL more if they are several.
 
-    Between their mean and their largest: log(mean(exp(TILT * logit))) / TILT.
+    NaN where it is readable in none.
     """
-    from scipy.special import logsumexp
-
     stacked = np.stack(leads)
     readable = ~np.isnan(stacked)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        total = logsumexp(TILT * np.nan_to_num(stacked), b=readable, axis=0)
-        return np.asarray((total - np.log(readable.sum(axis=0))) / TILT, dtype=np.float32)
+    number = readable.sum(axis=0)
+    mean = np.where(readable, stacked, 0).sum(axis=0) / np.maximum(number, 1)
+    return np.where(number > 0, mean + SEVERAL * (number > 1), np.nan).astype(np.float32)

@@ -59,5 +59,5 @@ ARCHITECTURE = Architecture(
     learning_rate=2e-3,
     last_learning_rate=1e-4,
     local_epochs=2,
-    batch_size=256,
+    batch_size=128,
 )

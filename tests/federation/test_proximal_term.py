@@ -13,7 +13,7 @@ from ecgfl_cli.federation.wire import TrainRequest, request_content, weights_rec
 from ecgfl_cli.models.architecture import Architecture, architecture
 from ecgfl_cli.models.packing import pack
 from ecgfl_cli.training.examples import Examples, examples_of
-from ecgfl_cli.training.local import TrainingPlan, train
+from ecgfl_cli.training.local import WEIGHT_DECAY, TrainingPlan, train
 
 ECGNET = architecture("ecgnet")
 EPOCHS, RATE, BATCH, SEED = 2, 1e-3, 32, 3
@@ -40,13 +40,15 @@ def by_its_gradient(examples: Examples, mu: float) -> NDArray[np.float32]:
     """The same, with the term's derivative mu (w - w0) added to the gradient."""
     network = fresh()
     start = [weights.detach().clone() for weights in network.parameters()]
-    optimiser = torch.optim.Adam(network.parameters(), lr=RATE)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=WEIGHT_DECAY)
     order = torch.Generator().manual_seed(SEED)
-    inputs, target = examples.tensors()
+    inputs, target, weight = examples.tensors()
     for _ in range(EPOCHS):
         for batch in torch.split(torch.randperm(len(examples), generator=order), BATCH):
             optimiser.zero_grad()
-            torch.nn.functional.cross_entropy(network(*(array[batch] for array in inputs)), target[batch]).backward()  # type: ignore[no-untyped-call]
+            logits = network(*(array[batch] for array in inputs))
+            losses = torch.nn.functional.cross_entropy(logits, target[batch], reduction="none")
+            torch.autograd.backward((weight[batch] * losses).mean())
             for weights, before in zip(network.parameters(), start, strict=True):
                 assert weights.grad is not None
                 weights.grad += mu * (weights.detach() - before)

@@ -1,10 +1,10 @@
 """What federating costs in accuracy: the same network on the same beats, all in one place.
 
-python tests/benchmarks/federated_against_pooled.py COORDINATOR_HOME ROUNDS SITE_HOME...
+python tests/benchmarks/federated_against_pooled.py WORK/coordinator/coordinator ROUNDS SITE_HOME...
 
-The homes are those that `examples/starter_model.py` left behind. The pooled model is trained for as many epochs over the same
-training patients as the federated run, with the same learning rates, and is signed into the first site's registry: compare with
-`ecgfl --home SITE_HOME evaluate --against VERSION RECORDINGS`.
+The first folder holds the coordinator's signing key, and the homes are those that `examples/starter_model.py` left behind. The
+pooled model is trained for as many epochs over the same training patients as the federated run, with the same learning rates,
+and is signed into the first site's registry: compare with `ecgfl --home SITE_HOME evaluate --against VERSION RECORDINGS`.
 """
 
 import sys
@@ -35,6 +35,7 @@ def pooled(parts: list[Examples]) -> Examples:
 def main(coordinator: Path, rounds: int, homes: list[Path]) -> None:
     import torch
 
+    key = load_signing_key(CoordinatorHome(coordinator))
     wanted = architecture(DEFAULT)
     rates = (wanted.learning_rate, wanted.last_learning_rate)
     plan = RunPlan(wanted.name, "fedavg", rounds, 2, wanted.local_epochs, *rates, wanted.batch_size, 0, 3600.0)
@@ -66,7 +67,7 @@ def main(coordinator: Path, rounds: int, homes: list[Path]) -> None:
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         program="tests/benchmarks",
     )
-    signed = SignedManifest.sign(manifest, load_signing_key(CoordinatorHome(coordinator)))
+    signed = SignedManifest.sign(manifest, key)
     site_registry(Home(homes[0])).add(signed, network, "a benchmark")
     print(manifest.version)
 

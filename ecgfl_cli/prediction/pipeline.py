@@ -45,7 +45,7 @@ class Classifier:
     def predict(self, recording: Recording, lead_name: str | None = None) -> Prediction:
         """Find the beats in one lead, the one of that name or else the rhythm lead, and classify them in all that hold a signal.
 
-        A beat whose window holds a gap or the recording's end, in every lead, is Q.
+        A beat whose window holds a gap, the recording's end or mainly noise, in every lead, is Q.
         """
         if recording.fs < LOWEST_FS:
             raise UnusableInput(

@@ -47,8 +47,8 @@ def noise_tapes(seed: int) -> "Tensor":
 def augmented(inputs: "dict[BeatInput, Tensor]", r_peak: int, noise: "Tensor", random: "Generator") -> "dict[BeatInput, Tensor]":
     """The same beats, each changed in its own way.
 
-    inputs : windows and departures, shape (n, window length), and context, shape (n, fields). r_peak : its
-    place in the window. noise : of `noise_tapes`.
+    inputs : windows and departures, shape (n, window length), and context, shape (n, fields). r_peak : its place in a window.
+    noise : of `noise_tapes`.
     """
     import torch
 

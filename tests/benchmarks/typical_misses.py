@@ -2,8 +2,8 @@
 
 python tests/benchmarks/typical_misses.py HOME LEAD PICTURE.png RECORD...
 
-Strips of eight seconds in that lead; reference labels above, the model's below, the beat in question in red. Needs matplotlib,
-which nothing else does: `pip install matplotlib`.
+Strips of eight seconds in that lead; reference labels above, the model's below, the beat in question in red. matplotlib
+comes with wfdb.
 """
 
 import sys

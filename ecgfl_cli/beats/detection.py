@@ -24,6 +24,9 @@ LARGE_BEATS, FAINT = 0.9, 0.05
 """Humps below this share of the lead's large beats (the height that so many stay below) are what the amplifier makes of a lead
 that is off. Beats of mitdb DS1 and svdb reach 0.13 or more, but for 10 of svdb 853 in ten seconds in which that lead is lost."""
 
+FEW = 0.5
+"""Where more than this share of what was found would be faint, the large humps are artefacts and the faint ones the beats."""
+
 
 def detect(conditioned: NDArray[np.float32], fs: float) -> NDArray[np.int64]:
     """R peaks of a conditioned lead, found without annotations, in each piece between two gaps.
@@ -38,8 +41,15 @@ def detect(conditioned: NDArray[np.float32], fs: float) -> NDArray[np.int64]:
             found.append(piece.start + beats.samples)
             heights.append(beats.height)
     height = np.concatenate(heights)
-    visible = height >= FAINT * np.quantile(height, LARGE_BEATS) if height.size else np.empty(0, dtype=np.bool_)
-    return align(conditioned, np.concatenate(found)[visible], fs)
+    return align(conditioned, np.concatenate(found)[_visible(height)], fs)
+
+
+def _visible(height: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which of the beats of these heights are not faint, shape (n,)."""
+    if not height.size:
+        return np.empty(0, dtype=np.bool_)
+    visible = height >= FAINT * np.quantile(height, LARGE_BEATS)
+    return visible if visible.mean() >= 1 - FEW else np.ones(height.size, dtype=np.bool_)
 
 
 def highest_near(conditioned: NDArray[np.float32], candidates: NDArray[np.int64], fs: float) -> NDArray[np.int64]:

@@ -65,6 +65,8 @@ def fit(others: NDArray[np.int64], pvcs: NDArray[np.int64]) -> tuple[Calibration
     # All beats from an edge on are called V.
     found, false = (counts[::-1].cumsum()[::-1][1:] for counts in (pvcs, others))
     f1 = 2 * found / (found + false + pvcs.sum())
+    if not f1.max() > 0:  # all logits lie in the lowest bin
+        return Calibration(), USUAL_THRESHOLD
     return Calibration(scale=scale, offset=offset), float(f1.max()) / 2
 
 

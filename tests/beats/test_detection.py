@@ -8,6 +8,7 @@ from ecgfl_adapters.discovery import read
 
 from ecgfl_cli.beats.aami import classify
 from ecgfl_cli.beats.beats import detected_beats
+from ecgfl_cli.beats.conditioning import condition
 from ecgfl_cli.beats.detection import detect
 from ecgfl_cli.beats.leads import choose_lead
 from ecgfl_cli.beats.window import Window
@@ -30,3 +31,18 @@ def test_a_rate_too_low_for_the_detector_is_no_crash(fs: float, seconds: float) 
     """A slow trend or a short strip is for the quality checks to refuse, with a reason."""
     conditioned = np.random.default_rng(0).normal(size=round(fs * seconds)).astype(np.float32)
     assert (np.diff(detect(conditioned, fs)) > 0).all()
+
+
+@pytest.mark.parametrize("share", [0.04, 0.08, 0.12])
+def test_artefacts_far_larger_than_the_beats_take_no_beat_away(real_data: Path, share: float) -> None:
+    """Square waves of 30 mV, as a rail gives them, from the begin on."""
+    recording = read(real_data / "mitdb" / "100.hea")
+    fs, length = recording.fs, round(300 * recording.fs)
+    samples = choose_lead(recording).samples[:length].copy()
+    stop = round(share * length)
+    samples[:stop] += 30 * np.sign(np.sin(2 * np.pi * 2 * np.arange(stop) / fs)).astype(np.float32)
+    found = detect(condition(samples, fs, 128.0), 128.0) / 128.0
+    after = stop / fs + 10
+    labels = [label.sample / fs for label in recording.labels or () if classify(label.symbol) is not None]
+    named = np.array([time for time in labels if after < time < 299])
+    assert (np.abs(found[:, None] - named[None, :]).min(axis=0) <= 0.15).mean() > 0.98

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from ecgfl_cli.models.calibration import COUNTS, EDGES, FEWEST, UNCALIBRATED, Calibration, counted, enough, fit
+from ecgfl_cli.models.calibration import COUNTS, EDGES, FEWEST, UNCALIBRATED, USUAL_THRESHOLD, Calibration, counted, enough, fit
 
 
 def simulated(
@@ -75,3 +75,10 @@ def test_probabilities_of_unreadable_beats_stay_unknown() -> None:
 def test_a_manifest_cannot_carry_a_wild_calibration(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Calibration(**wrong)
+
+
+def test_a_model_that_finds_nothing_keeps_the_usual_threshold() -> None:
+    """Every logit below the lowest edge: a threshold of 0 would call every beat V."""
+    others, pvcs = np.zeros(COUNTS, dtype=np.int64), np.zeros(COUNTS, dtype=np.int64)
+    others[0], pvcs[0] = 20_000, 500
+    assert fit(others, pvcs) == (UNCALIBRATED, USUAL_THRESHOLD)

@@ -20,12 +20,13 @@ LOWEST_FS = 30
 FLAT_MV = 1e-6
 """A piece that moves less is a line: there is no beat in it to find."""
 
-LARGE_BEATS, FAINT = 0.9, 0.05
-"""Humps below this share of the lead's large beats (the height that so many stay below) are what the amplifier makes of a lead
-that is off. Beats of mitdb DS1 and svdb reach 0.13 or more, but for 10 of svdb 853 in ten seconds in which that lead is lost."""
+FAINT = 0.05
+"""Humps below this share of the lead's large beats are what the amplifier makes of a lead that is off. Beats of mitdb DS1 and
+svdb reach 0.13 or more, but for 10 of svdb 853 in ten seconds in which that lead is lost."""
 
-FEW = 0.5
-"""Where more than this share of what was found would be faint, the large humps are artefacts and the faint ones the beats."""
+STRETCH_SECONDS, LARGE_STRETCHES = 10.0, 0.75
+"""A large beat is the highest one of such a stretch, and of those the one that so many stay below: neither artefacts in a
+quarter of the time nor a lead that is off for most of it move that."""
 
 
 def detect(conditioned: NDArray[np.float32], fs: float) -> NDArray[np.int64]:
@@ -40,16 +41,12 @@ def detect(conditioned: NDArray[np.float32], fs: float) -> NDArray[np.int64]:
             beats = beats_among(candidates(signal, fs), fs)
             found.append(piece.start + beats.samples)
             heights.append(beats.height)
-    height = np.concatenate(heights)
-    return align(conditioned, np.concatenate(found)[_visible(height)], fs)
-
-
-def _visible(height: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which of the beats of these heights are not faint, shape (n,)."""
-    if not height.size:
-        return np.empty(0, dtype=np.bool_)
-    visible = height >= FAINT * np.quantile(height, LARGE_BEATS)
-    return visible if visible.mean() >= 1 - FEW else np.ones(height.size, dtype=np.bool_)
+    places, height = np.concatenate(found), np.concatenate(heights)
+    if places.size:
+        _, first = np.unique((places / (STRETCH_SECONDS * fs)).astype(np.int64), return_index=True)
+        large = np.quantile(np.maximum.reduceat(height, first), LARGE_STRETCHES)
+        places = places[height >= FAINT * large]
+    return align(conditioned, places, fs)
 
 
 def highest_near(conditioned: NDArray[np.float32], candidates: NDArray[np.int64], fs: float) -> NDArray[np.int64]:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ecgfl_adapters.discovery import read
+from numpy.typing import NDArray
 
 from ecgfl_cli.beats.aami import classify
 from ecgfl_cli.beats.beats import detected_beats
@@ -33,16 +34,34 @@ def test_a_rate_too_low_for_the_detector_is_no_crash(fs: float, seconds: float) 
     assert (np.diff(detect(conditioned, fs)) > 0).all()
 
 
-@pytest.mark.parametrize("share", [0.04, 0.08, 0.12])
+def minutes_of_100(real_data: Path) -> tuple[NDArray[np.float32], NDArray[np.float64], float]:
+    """Five minutes of the rhythm lead, when its beats are in seconds, and its rate."""
+    recording = read(real_data / "mitdb" / "100.hea")
+    beats = [label.sample / recording.fs for label in recording.labels or () if classify(label.symbol) is not None]
+    return choose_lead(recording).samples[: round(300 * recording.fs)].copy(), np.array(beats), recording.fs
+
+
+def times_found(samples: NDArray[np.float32], fs: float) -> NDArray[np.float64]:
+    return detect(condition(samples, fs, 128.0), 128.0) / 128.0
+
+
+@pytest.mark.parametrize("share", [0.04, 0.08, 0.12, 0.2])
 def test_artefacts_far_larger_than_the_beats_take_no_beat_away(real_data: Path, share: float) -> None:
     """Square waves of 30 mV, as a rail gives them, from the begin on."""
-    recording = read(real_data / "mitdb" / "100.hea")
-    fs, length = recording.fs, round(300 * recording.fs)
-    samples = choose_lead(recording).samples[:length].copy()
-    stop = round(share * length)
+    samples, beats, fs = minutes_of_100(real_data)
+    stop = round(share * samples.size)
     samples[:stop] += 30 * np.sign(np.sin(2 * np.pi * 2 * np.arange(stop) / fs)).astype(np.float32)
-    found = detect(condition(samples, fs, 128.0), 128.0) / 128.0
-    after = stop / fs + 10
-    labels = [label.sample / fs for label in recording.labels or () if classify(label.symbol) is not None]
-    named = np.array([time for time in labels if after < time < 299])
+    found = times_found(samples, fs)
+    named = beats[(beats > stop / fs + 10) & (beats < 299)]
+    assert (np.abs(found[:, None] - named[None, :]).min(axis=0) <= 0.15).mean() > 0.98
+
+
+@pytest.mark.parametrize("share", [0.2, 0.4, 0.7])
+def test_nothing_is_found_in_a_lead_that_is_off_for_most_of_the_time(real_data: Path, share: float) -> None:
+    samples, beats, fs = minutes_of_100(real_data)
+    stop = round(share * samples.size)
+    samples[:stop] = np.random.default_rng(0).normal(0, 0.003, stop)
+    found = times_found(samples, fs)
+    assert (found < stop / fs - 1).sum() == 0
+    named = beats[(beats > stop / fs + 5) & (beats < 299)]
     assert (np.abs(found[:, None] - named[None, :]).min(axis=0) <= 0.15).mean() > 0.98

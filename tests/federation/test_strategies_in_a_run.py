@@ -77,6 +77,7 @@ def test_a_server_optimiser_follows_the_mean_change(ran: Callable[[str], Ran], s
     homes, _ = ran(strategy)
     made = models(homes)
     first = second = np.zeros(made[0][1].size)
+    told = np.ones(first.size, dtype=np.bool_)
     for number, ((_, before), (_, after), mean) in enumerate(zip(made, made[1:], means(homes), strict=False), start=1):
         change = mean - before
         first = 0.9 * first + 0.1 * change
@@ -85,8 +86,12 @@ def test_a_server_optimiser_follows_the_mean_change(ran: Callable[[str], Ran], s
             second = 0.99 * second + 0.01 * change**2
             rate *= np.sqrt(1 - 0.99 ** (number + 1)) / (1 - 0.9 ** (number + 1))
         else:
+            # Where both are nearly the same, the rounding of a mean decides the sign, there and here.
+            told &= np.abs(second - change**2) > 1e-3 * change**2
             second = second - 0.01 * change**2 * np.sign(second - change**2)
-        np.testing.assert_allclose(after, before + rate * first / (np.sqrt(second) + 0.001), rtol=0, atol=2e-6)
+        expected = before + rate * first / (np.sqrt(second) + 0.001)
+        np.testing.assert_allclose(after[told], expected[told], rtol=0, atol=2e-6)
+        assert told.mean() > 0.99
         assert np.abs(after - mean).max() > 1e-4, "that was FedAvg"
 
 

@@ -20,7 +20,7 @@ def main(mitdb: Path, work: Path) -> None:
     found(work, sites)
     federate(work, list(sites), "--rounds", 5)
     ecgfl(work / "north", "predict", *unseen, "--out", work / "ds2", "--format", "wfdb")
-    ecgfl(work / "north", "evaluate", *unseen)
+    ecgfl(work / "north", "evaluate", "--test", work / "ds2", *unseen)
 
 
 if __name__ == "__main__":

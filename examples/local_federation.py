@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -45,17 +46,27 @@ def federate(work: Path, sites: Sequence[str], *plan: object) -> None:
     serve = command(work / "coordinator", "coordinator", "serve", *plan, *wanted)
     with subprocess.Popen(serve, stderr=subprocess.PIPE, text=True) as coordinator:
         assert coordinator.stderr is not None
-        port = re.search(r":(\d+),", next(coordinator.stderr))
-        assert port is not None
+        said = next(coordinator.stderr, "")
+        port = re.search(r":(\d+),", said)
+        if port is None:
+            coordinator.kill()
+            sys.exit(f"coordinator serve: {said}{coordinator.stderr.read()}")
         joins = [
             subprocess.Popen(
                 command(work / site, "join", "--server", f"localhost:{port[1]}", "--once", "--max-wait", LONGEST_WAIT)
             )
             for site in sites
         ]
-        for line in coordinator.stderr:
-            print(line, end="", flush=True)
+        printing = threading.Thread(target=sys.stdout.writelines, args=(coordinator.stderr,))
+        printing.start()
+        while coordinator.poll() is None and not any(join.poll() for join in joins):
+            time.sleep(0.2)
+        if coordinator.poll() is None:  # it would wait for the site that failed
+            for process in (coordinator, *joins):
+                process.terminate()
         codes = [join.wait() for join in joins]
+        coordinator.wait()
+        printing.join()
     if coordinator.returncode or any(codes):
         sys.exit(f"exit codes: coordinator {coordinator.returncode}, sites {codes}")
     print(f"-- {time.monotonic() - began:.1f} s: coordinator serve {' '.join(map(str, plan))}", flush=True)

@@ -114,6 +114,7 @@ def _model(console: Console, version: str | None, lead: str | None) -> Tested:
 def _annotations(test: str, model: str | None, recordings: list[Path], options: "ReadOptions") -> Tested:
     from ecgfl_cli.errors import UsageError
     from ecgfl_cli.evaluation.label_source import existing_labels
+    from ecgfl_cli.prediction.prediction import file_name
     from ecgfl_cli.prediction.writers.wfdb_annotation import ANNOTATOR
 
     if model is not None:
@@ -126,7 +127,11 @@ def _annotations(test: str, model: str | None, recordings: list[Path], options: 
             f"--test {test} is one file, but there are {len(recordings)} recordings",
             "Give a suffix or a folder, or evaluate that file's recording alone",
         )
-    return Tested(test, lambda path, _: existing_labels(path, options, test, ANNOTATOR))
+
+    def annotate(path: Path, recording: "Recording") -> "Sequence[BeatLabel]":
+        return existing_labels(path, options, test, f"{file_name(recording.name)}.{ANNOTATOR}")
+
+    return Tested(test, annotate)
 
 
 def _refuse_the_same_twice(tested: list[Tested]) -> None:

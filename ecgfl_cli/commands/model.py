@@ -57,8 +57,8 @@ def show(
 
 @app.command()
 def use(context: typer.Context, version: Version) -> None:
-    """Make a version the one that `predict` uses."""
-    from ecgfl_cli.federation.site_setup import site_registry
+    """Make a version the one that `predict` uses: the one that came with the program too, until the next arrives."""
+    from ecgfl_cli.federation.site_setup import registry_of, site_registry
     from ecgfl_cli.site.audit import AuditLog
     from ecgfl_cli.site.lock import exclusive
 
@@ -66,9 +66,12 @@ def use(context: typer.Context, version: Version) -> None:
     home = console.home
     home.require_site()
     with exclusive(home.lock):
-        registry = site_registry(home)
-        registry.load(version)
-        registry.promote(version)
+        chosen, received = registry_of(home, version), site_registry(home)
+        chosen.load(version)
+        if version in received.versions():
+            received.promote(version)
+        else:
+            received.promote_none()
         AuditLog(home.audit).append("model-promoted", version=version, by="hand")
     console.text(f"The current model is now {version}.")
     console.result(version=version)
@@ -76,14 +79,16 @@ def use(context: typer.Context, version: Version) -> None:
 
 @app.command()
 def verify(context: typer.Context) -> None:
-    """Check every version's signature and hash against federation.json. Exit code 7 when one fails."""
+    """Check every version's signature and hash: those received against federation.json. Exit code 7 when one fails."""
     from ecgfl_cli.federation.site_setup import site_registry
+    from ecgfl_cli.models.starter import starter_registry
 
     console = console_of(context, "model-verify")
     console.home.require_site()
-    registry = site_registry(console.home)
-    versions = registry.versions()
-    for version in versions:
-        registry.load(version)
+    versions = []
+    for registry in (starter_registry(), site_registry(console.home)):
+        for version in registry.versions():
+            registry.load(version)
+            versions.append(version)
     console.text(f"{len(versions)} models: signatures and hashes are right.")
     console.result(versions=versions)

@@ -14,17 +14,18 @@ from ecgfl_cli.errors import UnusableInput
 WHAT_TO_GIVE = "Give --test the suffix of a file beside the recording, a file, or the folder that `ecgfl predict --out` wrote"
 
 
-def existing_labels(path: Path, options: ReadOptions, test: str, annotator: str) -> Sequence[BeatLabel]:
+def existing_labels(path: Path, options: ReadOptions, test: str, predicted: str) -> Sequence[BeatLabel]:
     """The annotations of the recording at `path` that `test` names, in samples of that recording.
 
-    test : the suffix of an annotation file beside the recording, a file, or a folder that holds RECORD.`annotator`.
+    test : the suffix of an annotation file beside the recording, a file, or a folder that holds a file called
+        `predicted`.
 
     The recording's own adapter reads them: it knows at which rate its samples are counted. Raises `UnusableInput` when there is
     no such file or it is broken, and `AdapterError` when the recording cannot be read.
     """
     beside = Path(f"{path.with_suffix('')}.{test}")
     if not beside.is_file() and Path(test).is_dir():
-        test = str(Path(test) / f"{path.stem}.{annotator}")
+        test = str(Path(test) / predicted)
     try:
         labels = read(path, "auto", replace(options, labels=test)).labels
     except LabelsUnreadable as error:

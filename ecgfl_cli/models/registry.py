@@ -139,6 +139,10 @@ class Registry:
         self.entry(version)
         atomic_write_bytes(self._folder / CURRENT, f"{version}\n".encode())
 
+    def promote_none(self) -> None:
+        """No version is the current one, as before the first."""
+        (self._folder / CURRENT).unlink(missing_ok=True)
+
     def prune(self, keep: int) -> list[str]:
         """Remove all but the last `keep` versions and the current one; returns the removed."""
         current = self.current()

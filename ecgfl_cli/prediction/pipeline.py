@@ -1,6 +1,5 @@
 """Recording -> beats -> windows -> model -> classes and ectopy."""
 
-import re
 from dataclasses import replace
 
 import numpy as np
@@ -16,30 +15,22 @@ from ecgfl_cli.models.inference import beat_logits
 from ecgfl_cli.models.manifest import Manifest
 from ecgfl_cli.models.registry import Registry
 from ecgfl_cli.prediction.ectopy import summarise
-from ecgfl_cli.prediction.prediction import Prediction
+from ecgfl_cli.prediction.prediction import Prediction, file_name
 
 SEVERAL = 0.6
 """A PVC shows in some leads more than in others, so the mean logit of several leads is lower than that of one which shows it. F1
 on patients held out of four trainings, at the thresholds that are best for one lead: mean alone 92.8, with this 93.6."""
 
-UNSAFE = re.compile(r"[/\\:\x00]")
-"""What a file name must not hold on one system or another."""
-
 
 class Classifier:
     """A verified model from a registry.
 
-    version : None takes the current one. Raises `UnusableInput` when there is none yet, `ModelRejected` for a damaged one.
+    version : None takes the current one. Raises `UsageError` when it is not there, `ModelRejected` for a damaged one.
     """
 
     def __init__(self, registry: Registry, version: str | None) -> None:
-        chosen = version or registry.current()
-        if chosen is None:
-            raise UnusableInput(
-                "this home has no model yet", "Take part in the federation first: `ecgfl join --server HOST:PORT --once`"
-            )
         self.manifest: Manifest
-        self.manifest, self._network = registry.load(chosen)
+        self.manifest, self._network = registry.load(version or registry.current() or "")
         self._architecture = architecture(self.manifest.architecture)
 
     def predict(self, recording: Recording, lead_name: str | None = None) -> Prediction:
@@ -59,7 +50,7 @@ class Classifier:
         gaps = replace(recording, leads=(leads[0],)).gaps()
         analysed = float(np.sum(~np.isnan(leads[0].samples))) / recording.fs
         return Prediction(
-            record=UNSAFE.sub("_", recording.name),
+            record=file_name(recording.name),
             fs=recording.fs,
             samples=beats[0].samples,
             symbols=symbols,

@@ -1,5 +1,6 @@
 """What a model says about one recording: the one thing that every output format is written from."""
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,6 +8,14 @@ from ecgfl_adapters.recording import BeatLabel, Gap
 from numpy.typing import NDArray
 
 from ecgfl_cli.prediction.ectopy import Ectopy
+
+UNSAFE = re.compile(r"[/\\:\x00]")
+"""What a file name must not hold on one system or another."""
+
+
+def file_name(recording: str) -> str:
+    """What the files about a recording of this name are called, without their suffixes."""
+    return UNSAFE.sub("_", recording)
 
 
 @dataclass(frozen=True)
@@ -42,7 +51,7 @@ class Prediction:
                 f"{beats} symbols need as many samples and probabilities, got {self.samples.shape} and {self.probabilities.shape}"
             )
         # The name becomes part of a path: it must not lead out of the output folder on any system.
-        if not self.record.strip(" .") or set(self.record) & set("/\\:\0"):
+        if not self.record.strip(" .") or UNSAFE.search(self.record):
             raise ValueError(f"{self.record!r} cannot be used as the name of a file")
 
     def labels(self) -> list[BeatLabel]:

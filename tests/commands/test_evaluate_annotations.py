@@ -4,6 +4,7 @@ Each case is worked out by hand from `app/bxb.c` of the WFDB software package. A
 learning period 108,000.
 """
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -143,6 +144,13 @@ def test_annotations_are_found_beside_the_recording_by_name_or_in_a_folder(
     ran = ecgfl("evaluate", path, "--test", {"beside": "tst", "file": where, "folder": where.parent}[place], "--json")
     assert ran.code == 0, ran.err
     assert ran.json["gross"]["matrix"]["counts"] == matrix({"Nn": 1, "Vv": 1, "Ov": 1})
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such file names")
+def test_predictions_of_a_recording_with_a_colon_in_its_name_are_found(ecgfl: Ecgfl, tmp_path: Path) -> None:
+    path = record(tmp_path / "in", [(T, "N"), (T + 300, "V")], "0001:2", file_format="edf")
+    assert ecgfl("predict", path, "--out", tmp_path / "out", "--format", "wfdb").code == 0
+    assert ecgfl("evaluate", path, "--test", tmp_path / "out").code == 0
 
 
 def test_annotations_counted_at_another_rate_are_brought_to_the_recordings(ecgfl: Ecgfl, tmp_path: Path) -> None:

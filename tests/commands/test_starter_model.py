@@ -46,6 +46,18 @@ def test_model_show_tells_what_the_starter_is(site: Path, ecgfl: Ecgfl) -> None:
     assert MODEL_CARD.read_text(encoding="utf-8").strip() in ecgfl("model", "show").out
 
 
+def test_one_may_go_back_to_the_starter_and_to_the_federations_again(modelled: Path, ecgfl: Ecgfl) -> None:
+    received = (modelled / "models" / "current").read_text().strip()
+    for version in (STARTER.version, received):
+        assert ecgfl("model", "use", version).code == 0
+        assert ecgfl("--json", "model", "list").json["current"] == version
+
+
+def test_the_starter_is_verified_with_the_rest(site: Path, ecgfl: Ecgfl) -> None:  # noqa: ARG001
+    ran = ecgfl("--json", "model", "verify")
+    assert (ran.code, ran.json["versions"]) == (0, [STARTER.version])
+
+
 def test_the_card_is_this_versions() -> None:
     card = MODEL_CARD.read_text(encoding="utf-8")
     assert STARTER.version in card

@@ -31,6 +31,20 @@ def test_the_whole_job_on_real_recordings(real_data: Path, tmp_path: Path, ecgfl
     assert "vital_sqi_example: " in burden
 
 
+def test_a_site_that_fails_ends_the_federation(tmp_path: Path) -> None:
+    """And does not leave the others waiting for it."""
+    job = f"""
+from pathlib import Path
+from local_federation import federate, found
+work = Path({str(tmp_path)!r})
+found(work, {{}})
+federate(work, ["nobody", "no one"], "--rounds", 1)
+"""
+    done = subprocess.run([sys.executable, "-c", job], capture_output=True, text=True, timeout=60, cwd=EXAMPLES, check=False)
+    assert done.returncode == 1
+    assert "exit codes: coordinator" in done.stderr
+
+
 def _example(name: str, *arguments: object) -> str:
     command = [sys.executable, str(EXAMPLES / name), *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=500, check=False)

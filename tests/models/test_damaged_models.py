@@ -95,7 +95,7 @@ DAMAGES = [
 def test_an_undamaged_model_is_verified(modelled: Path, ecgfl: Ecgfl, federation) -> None:  # noqa: ARG001
     ran = ecgfl("model", "verify", "--json")
     assert ran.code == 0
-    assert ran.json["versions"] == [federation.version]
+    assert federation.version in ran.json["versions"]
 
 
 @pytest.mark.parametrize("damage", DAMAGES)

@@ -11,7 +11,7 @@ from ecgfl_cli.beats.aami import BeatClass, classify
 from ecgfl_cli.beats.conditioning import condition
 from ecgfl_cli.beats.detection import align, detect, highest_near
 from ecgfl_cli.beats.likeness import LIKENESS_FIELDS, blocks, likeness, typical_beat
-from ecgfl_cli.beats.mixtures import mixtures, typical_height
+from ecgfl_cli.beats.mixtures import SMALLEST_MV, mixtures, typical_height
 from ecgfl_cli.beats.recorder_noise import noise_of, worse_recorded
 from ecgfl_cli.beats.rr import RR_FIELDS, rr_context
 from ecgfl_cli.beats.window import Window
@@ -37,16 +37,21 @@ LARGEST = 8.0
 """A deflection that is more than so many typical R peaks is an artefact; its size says nothing more."""
 
 
+FLAT, SWINGING = 0.05, 0.75
+"""A window that swings less than a twentieth of what the upper quarter of its block does shows a lead that is off, while another
+lead had beats there."""
+
+
 @dataclass(frozen=True)
 class Beats:
     """The beats of one lead, in order.
 
     samples : shape (n,), int64, R peaks in samples of the recording.
-    windows : shape (n, window.length), float32, in units of the lead's typical R peak around; NaN where the signal has a gap or
-        ends.
+    windows : shape (n, window.length), float32, in units of the lead's typical R peak around; NaN where the signal has a gap,
+        ends or lies flat.
     typical : shape (b, window.length), float32, same unit: the typical beat of each block of the recording.
     block : shape (n,), int64, which of them is each beat's.
-    noise : shape (n,), float32, same unit: see `noise_of`; NaN where the window has a gap.
+    noise : shape (n,), float32, same unit: see `noise_of`; NaN where the window is none.
     context : shape (n, len(CONTEXT_FIELDS)), float32: see `rr_context` and `likeness`.
     classes : shape (n,), int8, `BeatClass` or UNKNOWN.
     symbols : n symbols as annotated, "" for an unlabelled beat.
@@ -147,6 +152,7 @@ def _cut(
     alike = np.empty((peaks.size, len(LIKENESS_FIELDS)), dtype=np.float32)
     for place, part in enumerate(parts):
         around = windows[part]
+        around[_flat(around)] = np.nan
         around /= typical_height(around[:, window.before])
         np.clip(around, -LARGEST, LARGEST, out=around)
         typical[place], block[part] = typical_beat(around, rr[part]), place
@@ -198,3 +204,11 @@ def _labels_of(found: NDArray[np.int64], named: NDArray[np.int64], fs: float) ->
 def _windows(conditioned: NDArray[np.float32], peaks: NDArray[np.int64], window: Window) -> NDArray[np.float32]:
     padded = np.pad(conditioned, (window.before, window.after), constant_values=np.nan)
     return np.asarray(np.lib.stride_tricks.sliding_window_view(padded, window.length)[peaks], dtype=np.float32)
+
+
+def _flat(windows: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which of a block's windows, shape (n,), show no beat of this lead."""
+    swing = np.ptp(windows, axis=1)
+    known = swing[~np.isnan(swing)]
+    least = max(FLAT * float(np.quantile(known, SWINGING)), SMALLEST_MV) if known.size else SMALLEST_MV
+    return np.asarray(swing < least)

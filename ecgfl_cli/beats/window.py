@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-CUT_VERSION = 4
+CUT_VERSION = 5
 """Counts up whenever the same recording and window would give other beats than before."""
 
 

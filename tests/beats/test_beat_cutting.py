@@ -73,7 +73,23 @@ def test_the_same_recording_at_another_gain_gives_the_same_windows(clean: Record
 
 def test_a_lead_without_qrs_is_not_blown_up_to_look_like_one(clean: Recording) -> None:
     faint = changed(clean, clean.leads[0].samples * 1e-4)
-    assert np.nanmax(np.abs(annotated_beats(faint, faint.leads[:1], WINDOW)[0].windows)) < 0.1
+    assert not annotated_beats(faint, faint.leads[:1], WINDOW)[0].readable.any()
+
+
+@pytest.mark.parametrize("left", [0.0, 0.01], ids=["flat", "hiss"])
+def test_a_lead_that_is_off_for_a_part_is_unreadable_there_and_as_before_elsewhere(clean: Recording, left: float) -> None:
+    """Half of the recording: the rest alone says how high an R peak is. The beats are those of the other lead."""
+    off = np.arange(clean.length) < clean.length // 2
+    hiss = np.random.default_rng(1).normal(0, left, clean.length)
+    lead = clean.leads[0]
+    partly = replace(lead, name="V5", samples=np.where(off, hiss, lead.samples).astype(np.float32))
+    whole, beats = detected_beats(replace(clean, leads=(lead, partly)), (lead, partly), WINDOW)
+    margin = round(1.5 * clean.fs)
+    early, late = beats.samples < clean.length // 2 - margin, beats.samples > clean.length // 2 + margin
+    assert early.sum() > 10
+    assert not beats.readable[early].any()
+    np.testing.assert_array_equal(beats.readable[late], whole.readable[late])
+    np.testing.assert_allclose(beats.windows[late][beats.readable[late]], whole.windows[late][beats.readable[late]], atol=0.05)
 
 
 def test_a_window_that_touches_a_gap_is_unreadable_and_no_other(clean: Recording) -> None:

@@ -48,7 +48,7 @@ class CsvAdapter:
         stated = [split_unit(table.names[column]) for column in columns]
         names = unique_names([lead.name or f"column {column + 1}" for lead, column in zip(stated, columns, strict=True)])
         wanted = [_without_unit(name, table.names) for name in options.leads]
-        chosen = choose_leads(path, names, wanted, lambda index: not is_other(names[index]))
+        chosen = choose_leads(path, names, wanted, lambda index: not is_other(names[index], options.ecg_channels))
         steps = _stated_steps(path, table, len(columns))
         length = int(clock.positions[-1]) + 1
         leads = []
@@ -62,7 +62,7 @@ class CsvAdapter:
             fs=clock.fs,
             leads=tuple(leads),
             source=Source(path=path, format=self.name, patient=path.stem, identifiers=_identifiers(table)),
-            labels=labels_for(path.with_suffix(""), options.labels, beside, clock.fs),
+            labels=labels_for(path.with_suffix(""), options, beside, clock.fs),
         )
 
     def write(self, recording: Recording, folder: Path) -> tuple[Path, ...]:

@@ -62,7 +62,7 @@ class EdfAdapter:
             Lead(names[index], spread(_millivolts(digital[index], scale), positions, length), abs(scale.factor))
             for index, scale in zip(chosen, scales, strict=True)
         )
-        labels = _beat_labels(notes, fs) if options.labels is None else labels_for(path.with_suffix(""), options.labels, (), fs)
+        labels = _beat_labels(notes, fs, options) if options.labels is None else labels_for(path.with_suffix(""), options, (), fs)
         return Recording(path.stem, fs, leads, _source(path, header), labels)
 
     def write(self, recording: Recording, folder: Path) -> tuple[Path, ...]:
@@ -71,7 +71,7 @@ class EdfAdapter:
 
 
 def _choose(path: Path, header: Header, channels: list[Channel], names: list[str], options: ReadOptions) -> list[int]:
-    chosen = choose_leads(path, names, options.leads, lambda index: is_ecg(channels[index].label))
+    chosen = choose_leads(path, names, options.leads, lambda index: is_ecg(channels[index].label, options.ecg_channels))
     rates = {index: channels[index].samples / header.duration for index in chosen}
     if len(set(rates.values())) > 1 and options.leads:
         shown = ", ".join(f"{names[index]} {rate:g} Hz" for index, rate in rates.items())
@@ -133,12 +133,12 @@ def _positions(path: Path, header: Header, notes: Annotations, per_record: int, 
     return positions, int(positions[-1]) + 1
 
 
-def _beat_labels(notes: Annotations, fs: float) -> tuple[BeatLabel, ...] | None:
+def _beat_labels(notes: Annotations, fs: float, options: ReadOptions) -> tuple[BeatLabel, ...] | None:
     origin = 0.0 if notes.starts is None else float(notes.starts[0])
     labels = [
         BeatLabel(round((note.onset - origin) * fs), symbol)
         for note in notes.annotations
-        if (symbol := symbol_of(note.text)) is not None and note.onset >= origin
+        if (symbol := symbol_of(note.text, options.vocabulary)) is not None and note.onset >= origin
     ]
     return in_order(labels) if any(label.symbol in BEAT_SYMBOLS for label in labels) else None
 

@@ -2,12 +2,13 @@
 
 import csv
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from ecgfl_adapters.errors import LIBRARY_ERRORS, LabelsUnreadable
 from ecgfl_adapters.recording import BeatLabel
-from ecgfl_adapters.symbols import BEAT_SYMBOLS, OTHER_SYMBOLS, in_order, symbol_of
+from ecgfl_adapters.symbols import BEAT_SYMBOLS, NO_WORDS, OTHER_SYMBOLS, in_order, symbol_of
 
 _TEXT_SUFFIXES = {".csv", ".txt", ".tsv"}
 _SAMPLE_NAMES = {"sample", "sample#", "samples", "sample_number", "index"}
@@ -20,7 +21,9 @@ class _Columns(NamedTuple):
     symbol: int
 
 
-def read_labels(path: Path, fs: float, clock_fs: float | None = None) -> tuple[BeatLabel, ...]:
+def read_labels(
+    path: Path, fs: float, clock_fs: float | None = None, vocabulary: Mapping[str, str] = NO_WORDS
+) -> tuple[BeatLabel, ...]:
     """Every annotation of a label file, beats and others, in order of their samples.
 
     Parameters
@@ -28,6 +31,7 @@ def read_labels(path: Path, fs: float, clock_fs: float | None = None) -> tuple[B
     path : a WFDB annotation file, or text with the suffix .csv, .txt or .tsv.
     fs : sampling rate of the leads in hertz, to which sample numbers are brought.
     clock_fs : rate in hertz at which a WFDB annotation file that does not say so counts its samples; default `fs`.
+    vocabulary : a site's own words for beats.
 
     Raises `LabelsUnreadable` for a file that is missing, cut off or not understood.
     """
@@ -38,7 +42,7 @@ def read_labels(path: Path, fs: float, clock_fs: float | None = None) -> tuple[B
             path, f"label file cannot be opened ({error.strerror})", "Check the path given with --labels"
         ) from error
     if path.suffix.lower() in _TEXT_SUFFIXES:
-        return in_order(_read_table(path, raw))
+        return in_order(_read_table(path, raw, vocabulary))
     return in_order(_read_wfdb(path, raw, fs, clock_fs or fs))
 
 
@@ -77,7 +81,7 @@ def _refuse_remote_name(path: Path) -> None:
         raise LabelsUnreadable(path, "the path holds '://' or '::'", "Rename the folder or file: only local files are read")
 
 
-def _read_table(path: Path, raw: bytes) -> list[BeatLabel]:
+def _read_table(path: Path, raw: bytes, vocabulary: Mapping[str, str]) -> list[BeatLabel]:
     text = raw.decode("utf-8-sig", errors="replace")
     lines = [(number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip() and line[0] != "#"]
     if not lines:
@@ -93,7 +97,7 @@ def _read_table(path: Path, raw: bytes) -> list[BeatLabel]:
         columns = _Columns(1, 2)
     else:
         lines = lines[1:]
-    return [_label(path, number, line, columns) for number, line in lines]
+    return [_label(path, number, line, columns, vocabulary) for number, line in lines]
 
 
 def _cells(line: str) -> list[str]:
@@ -110,18 +114,20 @@ def _columns(header: list[str]) -> _Columns | None:
     return None if sample is None or symbol is None else _Columns(sample, symbol)
 
 
-def _label(path: Path, number: int, line: str, columns: _Columns) -> BeatLabel:
+def _label(path: Path, number: int, line: str, columns: _Columns, vocabulary: Mapping[str, str]) -> BeatLabel:
     cells = _cells(line)
     if len(cells) <= max(columns):
         raise LabelsUnreadable(
             path, f"line {number} {line.strip()[:60]!r} lacks a sample or a symbol", "Correct or remove the line"
         )
-    sample, symbol = cells[columns.sample], symbol_of(cells[columns.symbol])
+    sample, symbol = cells[columns.sample], symbol_of(cells[columns.symbol], vocabulary)
     if not sample.isascii() or not sample.isdigit():
         raise LabelsUnreadable(path, f"line {number} has the sample number {sample!r}", "Give whole sample numbers from 0 on")
     if symbol is None:
         known = "".join(sorted(BEAT_SYMBOLS | OTHER_SYMBOLS))
         raise LabelsUnreadable(
-            path, f"line {number} has the unknown symbol {cells[columns.symbol]!r}", f"Use one of WFDB's symbols {known}"
+            path,
+            f"line {number} has the unknown symbol {cells[columns.symbol]!r}",
+            f"Use one of WFDB's symbols {known}, or name it in site.toml under [vocabulary]",
         )
     return BeatLabel(int(sample), symbol)

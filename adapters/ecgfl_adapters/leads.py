@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from ecgfl_adapters.errors import LeadMissing
@@ -28,15 +29,20 @@ _OTHER = re.compile(
 )
 
 
-def is_ecg(label: str) -> bool:
-    """Whether a channel label is that of an ECG lead ("ECG", "MLII", "Lead II", "V5", "ECG LA-RA", ...)."""
+def is_ecg(label: str, patterns: Sequence[str] = ()) -> bool:
+    """Whether a channel label is that of an ECG lead ("ECG", "MLII", "Lead II", "V5", "ECG LA-RA", ...).
+
+    patterns : shell patterns of further names, `ReadOptions.ecg_channels`.
+    """
+    if any(fnmatchcase(label.lower(), pattern.lower()) for pattern in patterns):
+        return True
     text = " ".join(label.lower().split())
     return bool(_LEAD.fullmatch(text)) or (bool(_ECG.search(text)) and not _DERIVED.search(text))
 
 
-def is_other(label: str) -> bool:
+def is_other(label: str, patterns: Sequence[str] = ()) -> bool:
     """Whether a label is clearly that of something else (respiration, pressure, a heart rate, a marker column ...)."""
-    return bool(_OTHER.search(label.lower().replace("_", " "))) and not is_ecg(label)
+    return bool(_OTHER.search(label.lower().replace("_", " "))) and not is_ecg(label, patterns)
 
 
 def unique_names(labels: Sequence[str]) -> list[str]:

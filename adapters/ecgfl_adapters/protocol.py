@@ -1,9 +1,11 @@
 """What a file format must offer to take part: see `Adapter`."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from ecgfl_adapters.csv_layout import CsvLayout
 from ecgfl_adapters.recording import Recording
 
 
@@ -17,6 +19,10 @@ class ReadOptions:
         GAIN in ADC units per millivolt, for files that state none.
     labels : None takes the labels found with the file if there are any; "none" takes no labels; otherwise the path of a
         label file or the suffix of a WFDB annotator ("atr"), whose absence is then an error.
+    vocabulary : words for beats beyond the built-in ones, as {"extrasystole": "V"}; the case does not matter.
+    ecg_channels : shell patterns ("Kanal *") of channel names that are ECG beyond the known ones; the case does not matter.
+    layouts : tables of numbers that a site described by hand; the first whose file pattern fits is believed.
+    force : read a file whose checksum is wrong; the fault becomes a remark.
     assume_wfdb_gain : read an uncalibrated WFDB signal (gain 0) with WFDB's default gain instead of refusing it; for uses
         in which the scale cancels out.
     """
@@ -25,6 +31,10 @@ class ReadOptions:
     fs: float | None = None
     units: str | None = None
     labels: str | None = None
+    vocabulary: Mapping[str, str] = field(default_factory=dict)
+    ecg_channels: tuple[str, ...] = ()
+    layouts: tuple[CsvLayout, ...] = ()
+    force: bool = False
     assume_wfdb_gain: bool = False
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,16 +37,34 @@ class Gap(NamedTuple):
     stop: int
 
 
+class Remark(NamedTuple):
+    """Something about the file that the reader put up with, for a person to know; it becomes a finding.
+
+    code : stable name in kebab-case. problem : what is wrong, with the numbers; never a text that stands in the file. fix : what
+    can be done about it.
+    """
+
+    code: str
+    problem: str
+    fix: str
+
+
 @dataclass(frozen=True)
 class Source:
     """Where a recording came from. Nothing of this may enter the store as it stands.
 
+    patient : what tells this patient from others in the source: an identifier of the file, else the file's name.
+    person : name and birth date, where the file states both, to notice one person under two identifiers; else "".
+    age : in years, sex : "F" or "M", where the file states them.
     identifiers : whatever the file says about the person or device (name, birth date, id, serial, comments ...).
     """
 
     path: Path
     format: str
     patient: str
+    person: str = ""
+    age: int | None = None
+    sex: Literal["F", "M"] | None = None
     start: datetime | None = None
     identifiers: dict[str, str] = field(default_factory=dict)
 
@@ -59,6 +77,7 @@ class Recording:
     fs : sampling rate in hertz, the same for every lead.
     leads : at least one; all of the same length.
     labels : in order of their samples; None when the source has no labels (which is not the same as an empty list).
+    remarks : what the reader put up with.
     """
 
     name: str
@@ -66,6 +85,7 @@ class Recording:
     leads: tuple[Lead, ...]
     source: Source
     labels: tuple[BeatLabel, ...] | None = None
+    remarks: tuple[Remark, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.fs > 0:

@@ -1,6 +1,6 @@
 """The vocabulary of beat labels: WFDB's annotation symbols and the words people write for them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from ecgfl_adapters.recording import BeatLabel
 
@@ -45,12 +45,26 @@ _WORDS = {
 }
 
 
-def symbol_of(text: str) -> str | None:
-    """The WFDB symbol that `text` is or stands for ("V", "PVC", "Normal"); None when it is neither."""
+NO_WORDS: Mapping[str, str] = {}
+
+
+def symbol_of(text: str, vocabulary: Mapping[str, str] = NO_WORDS) -> str | None:
+    """The WFDB symbol that `text` is or stands for ("V", "PVC", "Normal"); None when it is neither.
+
+    vocabulary : a site's own words, which win over the built-in ones; see `ReadOptions`.
+    """
     stripped = text.strip()
+    folded = _folded(stripped)
+    for word, symbol in vocabulary.items():
+        if _folded(word) == folded:
+            return symbol
     if stripped in BEAT_SYMBOLS or stripped in OTHER_SYMBOLS:
         return stripped
-    return _WORDS.get(" ".join(stripped.lower().replace("_", " ").split()))
+    return _WORDS.get(folded)
+
+
+def _folded(text: str) -> str:
+    return " ".join(text.lower().replace("_", " ").split())
 
 
 def in_order(labels: Iterable[BeatLabel]) -> tuple[BeatLabel, ...]:

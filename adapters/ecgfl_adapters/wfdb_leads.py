@@ -26,7 +26,7 @@ def read_leads(header: Header, fs: float, options: ReadOptions) -> Leads:
     """
     names = unique_names([signal.name for signal in header.signals])
     signals = header.signals
-    chosen = choose_leads(header.path, names, options.leads, lambda index: _may_be_ecg(signals[index]))
+    chosen = choose_leads(header.path, names, options.leads, lambda index: _may_be_ecg(signals[index], options))
     rates = [signals[index].per_frame for index in chosen]
     if len(set(rates)) > 1 and options.leads:
         shown = ", ".join(f"{names[index]} {fs * signals[index].per_frame:g} Hz" for index in chosen)
@@ -48,8 +48,8 @@ WFDB_DEFAULT_GAIN = 200
 """ADC units per millivolt that WFDB's header(5) lets a reader assume for an uncalibrated signal."""
 
 
-def _may_be_ecg(signal: SignalSpec) -> bool:
-    return not is_other(signal.name) and (signal.units == "" or factor_to_mv(signal.units) is not None)
+def _may_be_ecg(signal: SignalSpec, options: ReadOptions) -> bool:
+    return not is_other(signal.name, options.ecg_channels) and (signal.units == "" or factor_to_mv(signal.units) is not None)
 
 
 def _scale(header: Header, signal: SignalSpec, options: ReadOptions) -> Scale:

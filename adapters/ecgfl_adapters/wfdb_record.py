@@ -36,7 +36,7 @@ class WfdbAdapter:
             fs=fs,
             leads=leads,
             source=Source(path=header.path, format=self.name, patient=stem.name, start=header.start, identifiers=comments),
-            labels=labels_for(stem, options.labels, [stem.with_name(f"{stem.name}.atr")], fs, clock_fs=frame_fs),
+            labels=labels_for(stem, options, [stem.with_name(f"{stem.name}.atr")], fs, clock_fs=frame_fs),
         )
 
     def write(self, recording: Recording, folder: Path) -> tuple[Path, ...]:

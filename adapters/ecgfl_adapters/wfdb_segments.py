@@ -1,5 +1,7 @@
 """WFDB records made of several segments, put on one time axis."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from ecgfl_adapters.errors import FileUnreadable
@@ -13,7 +15,7 @@ from ecgfl_adapters.wfdb_leads import Leads, read_leads
 
 def read_segments(header: Header, fs: float, options: ReadOptions) -> Leads:
     """Every segment's leads at their true times; NaN where a segment is a gap ("~") or lacks a lead. Raises `AdapterError`."""
-    every_lead = ReadOptions(fs=options.fs, units=options.units)
+    every_lead = replace(options, leads=())
     parts = [(segment, _read_segment(header, segment, fs, every_lead)) for segment in header.segments if segment.length > 0]
     found = [part for _, part in parts if part is not None]
     if not found:

@@ -52,8 +52,8 @@ def command(
     """Measure a model by reference labels as ANSI/AAMI EC57 does, on beats that it finds itself, and compare it with another."""
     from ecgfl_adapters.discovery import read
     from ecgfl_adapters.errors import AdapterError
-    from ecgfl_adapters.protocol import ReadOptions
 
+    from ecgfl_cli.commands.reading import reading_of
     from ecgfl_cli.commands.recordings import named_recordings
     from ecgfl_cli.errors import EcgflError, ExitCode
     from ecgfl_cli.evaluation.assess import assess, reference_of
@@ -62,9 +62,9 @@ def command(
 
     console = console_of(context, "evaluate")
     recordings = named_recordings(console, files)
-    options = ReadOptions(leads=(lead,) if lead else (), fs=fs, units=units, labels=labels, assume_wfdb_gain=True)
+    reading = reading_of(console, lead, fs=fs, units=units, labels=labels, assume_wfdb_gain=True)
     tested = [
-        _model(console, model, lead) if test is None else _annotations(test, model, recordings, options),
+        _model(console, model, reading.lead) if test is None else _annotations(test, model, recordings, reading.options),
         *([] if against is None else [_model(console, against, lead)]),
     ]
     _refuse_the_same_twice(tested)
@@ -72,7 +72,7 @@ def command(
     failed: list[dict[str, object]] = []
     for path in console.track(recordings, len(recordings), "evaluate"):
         try:
-            recording = read(path, "auto", options)
+            recording = read(path, "auto", reading.options)
             reference = reference_of(recording)
             comparisons = [assess(recording, reference, each.annotate(path, recording)) for each in tested]
         except (AdapterError, EcgflError) as error:
@@ -102,13 +102,11 @@ def command(
 
 
 def _model(console: Console, version: str | None, lead: str | None) -> Tested:
-    from ecgfl_cli.commands.recordings import lead_of
     from ecgfl_cli.federation.site_setup import registry_of
     from ecgfl_cli.prediction.pipeline import Classifier
 
     classifier = Classifier(registry_of(console.home, version), version)
-    wanted = lead_of(console, lead)
-    return Tested(classifier.manifest.version, lambda _, recording: classifier.predict(recording, wanted).labels())
+    return Tested(classifier.manifest.version, lambda _, recording: classifier.predict(recording, lead).labels())
 
 
 def _annotations(test: str, model: str | None, recordings: list[Path], options: "ReadOptions") -> Tested:

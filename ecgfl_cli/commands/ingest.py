@@ -20,10 +20,9 @@ def command(
     jobs: Jobs = 1,
 ) -> None:
     """Read recordings, check them, and keep them without anything identifying."""
-    from ecgfl_adapters.protocol import ReadOptions
-
     from ecgfl_cli.commands.findings import show_findings
-    from ecgfl_cli.commands.recordings import lead_of, named_recordings
+    from ecgfl_cli.commands.reading import reading_of
+    from ecgfl_cli.commands.recordings import named_recordings
     from ecgfl_cli.errors import ExitCode, UsageError
     from ecgfl_cli.site.audit import AuditLog
     from ecgfl_cli.site.lock import exclusive
@@ -33,13 +32,12 @@ def command(
     console = console_of(context, "ingest")
     home = console.home
     home.require_site()
-    wanted = lead_of(console, lead)
     recordings = named_recordings(console, paths)
     if labels is not None and len(recordings) > 1 and Path(labels).is_file():
         raise UsageError(f"--labels {labels}: one file for {len(recordings)} recordings", "Ingest that recording alone")
-    options = ReadOptions(leads=(lead,) if lead else (), fs=fs, units=units, labels=labels)
+    reading = reading_of(console, lead, fs=fs, units=units, labels=labels)
     with exclusive(home.lock), open_catalogue(home.catalogue) as catalogue:
-        work = ingest(recordings, file_format, options, wanted, home, catalogue, jobs)
+        work = ingest(recordings, file_format, reading.options, reading.lead, reading.limits, home, catalogue, jobs)
         results = list(console.track(work, len(recordings), "ingest"))
         done = Counter(result.outcome for result in results)
         AuditLog(home.audit).append("ingest", outcomes=dict(done))

@@ -22,9 +22,9 @@ def command(
     """Find the PVCs in recordings with the current model, here, and write what cardiologists' tools read."""
     from ecgfl_adapters.discovery import read
     from ecgfl_adapters.errors import AdapterError
-    from ecgfl_adapters.protocol import ReadOptions
 
-    from ecgfl_cli.commands.recordings import lead_of, named_recordings, refuse_equal_names
+    from ecgfl_cli.commands.reading import reading_of
+    from ecgfl_cli.commands.recordings import named_recordings, refuse_equal_names
     from ecgfl_cli.errors import EcgflError, ExitCode
     from ecgfl_cli.federation.site_setup import registry_of
     from ecgfl_cli.prediction.pipeline import Classifier
@@ -37,20 +37,19 @@ def command(
     recordings = named_recordings(console, files)
     refuse_equal_names(recordings)
     classifier = Classifier(registry_of(console.home, model), model)
-    options = ReadOptions(leads=(lead,) if lead else (), fs=fs, units=units, labels="none", assume_wfdb_gain=True)
-    wanted = lead_of(console, lead)
+    reading = reading_of(console, lead, fs=fs, units=units, labels="none", assume_wfdb_gain=True)
     out.mkdir(parents=True, exist_ok=True)
     rows, results, code = [], [], ExitCode.DONE
     for path in console.track(recordings, len(recordings), "predict"):
         try:
-            recording = read(path, "auto", options)
-            prediction = classifier.predict(recording, wanted)
+            recording = read(path, "auto", reading.options)
+            prediction = classifier.predict(recording, reading.lead)
         except (AdapterError, EcgflError) as error:
             console.problem(str(error))
             results.append({"file": path, "error": str(error)})
             code = ExitCode.INPUT
             continue
-        doubts = [each for each in check(recording, prediction.samples) if each.severity is not Severity.INFO]
+        doubts = [each for each in check(recording, prediction.samples, reading.limits) if each.severity is not Severity.INFO]
         for finding in doubts:
             console.say(f"{path}: {finding.severity}: {finding.message}")
         written = [writer(prediction, out) for writer in writers]

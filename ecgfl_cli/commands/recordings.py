@@ -26,14 +26,6 @@ def named_recordings(console: Console, paths: list[Path]) -> list[Path]:
     return found.recordings
 
 
-def lead_of(console: Console, lead: str | None) -> str | None:
-    """The lead of the command line, else that of site.toml where there is one."""
-    from ecgfl_cli.site.settings import load_settings
-
-    settings = console.home.settings
-    return lead or (load_settings(settings).recordings.lead if settings.is_file() else None)
-
-
 def refuse_equal_names(recordings: list[Path]) -> None:
     """Raises `UsageError` when two recordings would write the same output files."""
     from ecgfl_cli.errors import UsageError

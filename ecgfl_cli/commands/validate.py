@@ -24,10 +24,9 @@ def command(
     labels: Labels = None,
 ) -> None:
     """Check recordings, or with no PATH everything in the store. Exit code 3 when something is unusable."""
-    from ecgfl_adapters.protocol import ReadOptions
-
     from ecgfl_cli.commands.findings import show_findings
-    from ecgfl_cli.commands.recordings import lead_of, named_recordings
+    from ecgfl_cli.commands.reading import reading_of
+    from ecgfl_cli.commands.recordings import named_recordings
     from ecgfl_cli.errors import ExitCode
     from ecgfl_cli.quality.findings import is_usable
     from ecgfl_cli.site.lock import exclusive
@@ -36,17 +35,16 @@ def command(
 
     console = console_of(context, "validate")
     home = console.home
-    wanted = lead_of(console, lead)
+    reading = reading_of(console, lead, fs=fs, units=units, labels=labels)
     checked: list[tuple[str, list[Finding] | str]]
     if paths:
         recordings = named_recordings(console, paths)
-        options = ReadOptions(leads=(lead,) if lead else (), fs=fs, units=units, labels=labels)
-        work = validate_files(recordings, file_format, options, wanted)
+        work = validate_files(recordings, file_format, reading.options, reading.lead, reading.limits)
         checked = list(console.track(work, len(recordings), "validate"))
     else:
         home.require_site()
         with exclusive(home.lock), open_catalogue(home.catalogue) as catalogue:
-            checked = list(console.track(validate_store(home, catalogue), len(catalogue.rows()), "validate"))
+            checked = list(console.track(validate_store(home, catalogue, reading.limits), len(catalogue.rows()), "validate"))
     read = [(place, result) for place, result in checked if not isinstance(result, str)]
     unreadable = {place: result for place, result in checked if isinstance(result, str)}
     for reason in unreadable.values():

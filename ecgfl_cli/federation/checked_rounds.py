@@ -110,7 +110,7 @@ class CheckedRounds:
         self, replies: Iterable[Message], check: Callable[[Message], Reply]
     ) -> tuple[list[tuple[Message, Reply]], list[str]]:
         """The replies that `check` takes, with what it made of them, and a line for each site whose reply is missing or bad."""
-        replies = list(replies)
+        replies = sorted(replies, key=self._name)  # not as they came in: a sum of floats depends on its order
         dropped = self._silent(replies)
         usable: list[tuple[Message, Reply]] = []
         for message in replies:

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from ecgfl_cli.quality.beat_checks import check_beats
 from ecgfl_cli.quality.extent_checks import check_extent
-from ecgfl_cli.quality.findings import Finding
+from ecgfl_cli.quality.findings import Finding, Severity
 from ecgfl_cli.quality.label_checks import check_labels
 from ecgfl_cli.quality.lead_checks import check_leads
 from ecgfl_cli.quality.lead_measures import measure_lead
@@ -33,6 +33,7 @@ def check(recording: Recording, beats: NDArray[np.int64], limits: Limits = DEFAU
         measures = [measure_lead(lead, recording.fs, beats, limits) for lead in recording.leads]
     gaps = recording.gaps()
     findings = [
+        *(Finding(remark.code, Severity.WARNING, remark.problem, remark.fix) for remark in recording.remarks),
         *check_extent(recording, gaps, limits),
         *check_leads(recording, gaps, measures, limits),
         *check_beats(recording, gaps, beats, limits),

@@ -5,6 +5,12 @@ the outcome of a classifier; the limits only have to leave these 91 genuine reco
 """
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from ecgfl_cli.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -73,3 +79,18 @@ class Limits:
     label_rate_bpm: float = 350.0
     label_min_interval_s: float = 0.12
     label_short_warn_share: float = 0.01
+
+    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "allow_inf_nan": False}
+
+
+def limits_of(settings: Path, given: dict[str, Any]) -> Limits:
+    """The limits with those that a site set itself, by name. Raises `UsageError` naming the file, the bound and the value."""
+    pairs = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+    try:
+        return TypeAdapter(Limits).validate_python(pairs)
+    except ValidationError as error:
+        first = error.errors()[0]
+        bound = ".".join(str(part) for part in first["loc"])
+        raise UsageError(
+            f"{settings}: limits.{bound} = {first['input']!r}: {first['msg']}", "Correct or remove that line"
+        ) from error

@@ -2,9 +2,11 @@
 
 import tomllib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from ecgfl_adapters.csv_layout import CsvLayout
+from ecgfl_adapters.symbols import BEAT_SYMBOLS, OTHER_SYMBOLS
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from ecgfl_cli.errors import UsageError
 from ecgfl_cli.files import atomic_write_bytes
@@ -23,6 +25,11 @@ class Site(Section):
 class Recordings(Section):
     lead: str | None = None
     """The lead that is read; None takes lead II where there is one, else the first."""
+    ecg_channels: list[Annotated[str, Field(min_length=1)]] = []
+    """Shell patterns of channel names that are ECG beside the known ones."""
+    keep_age_band: bool = False
+    keep_sex: bool = False
+    """What of the patient enters the store; everything else that identifies stays outside in any case."""
 
 
 class Policy(Section):
@@ -38,14 +45,25 @@ class Policy(Section):
     """For training; the networks are so small that a second thread costs more than it brings."""
 
 
+def _known_symbol(symbol: str) -> str:
+    if symbol not in BEAT_SYMBOLS | OTHER_SYMBOLS:
+        raise ValueError(f"no WFDB annotation symbol; those of beats are {' '.join(sorted(BEAT_SYMBOLS))}")
+    return symbol
+
+
 class Models(Section):
     keep: Annotated[int, Field(ge=1)] = 10
     """How many versions stay in the registry for a rollback."""
 
 
 class SiteSettings(Section):
+    """limits : by the name of a bound in `quality.limits`, which checks them. csv : this site's own tables of numbers."""
+
     site: Site
     recordings: Recordings = Recordings()
+    vocabulary: dict[str, Annotated[str, AfterValidator(_known_symbol)]] = {}
+    limits: dict[str, Any] = {}
+    csv: list[CsvLayout] = []
     policy: Policy = Policy()
     models: Models = Models()
 
@@ -76,6 +94,19 @@ name = "{name}"
 [recordings]
 # The lead to read; without this line lead II where there is one, else the first.
 # lead = "MLII"
+# Names of channels that are an ECG, beside the usual ones (ECG, II, MLII, V5 ...); "*" stands for anything.
+# ecg_channels = ["Kanal *"]
+# What may be kept of a patient. Names, identifiers and dates never are.
+keep_age_band = false
+keep_sex = false
+
+# Words for beats in annotations, beside the usual ones (PVC, VES, ventricular ...), and the WFDB symbol each stands for.
+[vocabulary]
+# "Extrasystole" = "V"
+
+# Bounds of the checks that replace the built-in ones; docs/hospital.md lists them.
+[limits]
+# min_seconds = 30
 
 [policy]
 # What a coordinator may ask for; anything beyond is refused.

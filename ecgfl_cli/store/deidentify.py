@@ -31,4 +31,5 @@ def deidentified(recording: Recording, name: str) -> Recording:
     leads = tuple(
         Lead(lead.name if lead.name in common else next(numbered), lead.samples, lead.step_mv) for lead in recording.leads
     )
-    return Recording(name, recording.fs, leads, Source(Path(name), recording.source.format, ""), recording.labels)
+    source = Source(Path(name), recording.source.format, "")
+    return Recording(name, recording.fs, leads, source, recording.labels, recording.remarks)

@@ -26,6 +26,7 @@ from ecgfl_cli.beats.leads import choose_lead
 from ecgfl_cli.errors import EcgflError
 from ecgfl_cli.quality.checks import check
 from ecgfl_cli.quality.findings import Finding, is_usable
+from ecgfl_cli.quality.limits import Limits
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.keys import Pseudonyms
 from ecgfl_cli.store.beat_files import remove_beats
@@ -72,12 +73,14 @@ def rhythm_beats(recording: Recording, lead_name: str | None) -> NDArray[np.int6
     return detect(condition(lead.samples, recording.fs, recording.fs), recording.fs)
 
 
-def examine(path: Path, file_format: str, options: ReadOptions, lead_name: str | None, pseudonyms: Pseudonyms) -> Examined:
+def examine(
+    path: Path, file_format: str, options: ReadOptions, lead_name: str | None, limits: Limits, pseudonyms: Pseudonyms
+) -> Examined:
     """Read, de-identify and check one file. Raises `AdapterError` or `EcgflError` when it cannot be read."""
     raw = read(path, file_format, options)
     recording = deidentified(raw, record_name(raw, pseudonyms))
     lead = recording.leads[raw.leads.index(choose_lead(raw, lead_name))]
-    findings = check(recording, rhythm_beats(recording, lead.name))
+    findings = check(recording, rhythm_beats(recording, lead.name), limits)
     counts = Counter(beat_class.name for label in recording.labels or () if (beat_class := classify(label.symbol)) is not None)
     status: Status = "rejected" if not is_usable(findings) else "usable" if counts else "unlabelled"
     row = RecordRow(
@@ -97,14 +100,21 @@ def examine(path: Path, file_format: str, options: ReadOptions, lead_name: str |
 
 
 def ingest(
-    paths: list[Path], file_format: str, options: ReadOptions, lead_name: str | None, home: Home, catalogue: Catalogue, jobs: int
+    paths: list[Path],
+    file_format: str,
+    options: ReadOptions,
+    lead_name: str | None,
+    limits: Limits,
+    home: Home,
+    catalogue: Catalogue,
+    jobs: int,
 ) -> Iterator[Ingested]:
     """Bring files into the store; yields what became of each, in order. An unreadable file stops nothing.
 
     A kill at any moment leaves the records committed so far; the next run clears the rest away and goes on.
     """
     clear_staging(home.records, {row.record for row in catalogue.rows()})
-    work = partial(_stage, file_format=file_format, options=options, lead_name=lead_name, home=home)
+    work = partial(_stage, file_format=file_format, options=options, lead_name=lead_name, limits=limits, home=home)
     if jobs == 1:
         for path in paths:
             yield _commit(work(path), home, catalogue)
@@ -114,9 +124,9 @@ def ingest(
             yield _commit(staged, home, catalogue)
 
 
-def _stage(path: Path, file_format: str, options: ReadOptions, lead_name: str | None, home: Home) -> _Staged:
+def _stage(path: Path, file_format: str, options: ReadOptions, lead_name: str | None, limits: Limits, home: Home) -> _Staged:
     try:
-        examined = examine(path, file_format, options, lead_name, Pseudonyms(home))
+        examined = examine(path, file_format, options, lead_name, limits, Pseudonyms(home))
         return _Staged(path, examined.row, examined.findings, stage_signals(home.records, examined.recording), None)
     except (AdapterError, EcgflError) as error:
         return _Staged(path, None, [], None, str(error))

@@ -65,3 +65,37 @@ def test_the_settings_lead_is_the_one_that_is_read(site: Path, ecgfl: Ecgfl, exp
     assert ecgfl("ingest", export(1)).code == 0
     (found,) = ecgfl("dataset", "list", "--json").json["recordings"]
     assert found["lead"] == "V1"
+
+
+@pytest.mark.parametrize(
+    ("section", "named"),
+    [
+        ("[limits]\nmin_second = 3", "limits.min_second"),
+        ('[limits]\nmin_seconds = "long"', "limits.min_seconds"),
+        ("[limits]\nqrs_warn_mv = [1.0]", "limits.qrs_warn_mv"),
+        ('[vocabulary]\n"Extrasystole" = "PVC"', "vocabulary.Extrasystole"),
+        ('[[csv]]\nfiles = "*.hol"\nseperator = ";"', "csv.0.seperator"),
+        ('[[csv]]\nseparator = ";"', "csv.0.files"),
+    ],
+)
+def test_wrong_bounds_words_and_layouts_are_named(site: Path, ecgfl: Ecgfl, export: Any, section: str, named: str) -> None:
+    path = site / "site.toml"
+    text = path.read_text()
+    for heading in ("[limits]", "[vocabulary]"):
+        if section.startswith(heading):
+            text = text.replace(f"{heading}\n", "")
+    path.write_text(f"{text}\n{section}\n")
+    ran = ecgfl("ingest", export(1, seconds=12))
+    assert ran.code == 2
+    assert f"{path}: {named}" in ran.err
+    assert "Traceback" not in ran.err
+
+
+def test_a_site_sets_its_own_bounds(site: Path, ecgfl: Ecgfl, export: Any) -> None:
+    path = site / "site.toml"
+    path.write_text(path.read_text().replace("[limits]\n", "[limits]\nmin_seconds = 20\n"))
+    ran = ecgfl("--json", "validate", export(1, seconds=12))
+    assert ran.code == 3
+    assert [each["code"] for found in ran.json["findings"].values() for each in found if each["severity"] == "error"] == [
+        "too-short"
+    ]

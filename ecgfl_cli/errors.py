@@ -37,6 +37,10 @@ class EcgflError(Exception):
         self.fix = " ".join(fix.split())
         super().__init__(f"{self.problem}. {self.fix}")
 
+    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
+        """For the way from one process to another, where an error is made anew."""
+        return type(self), (self.problem, self.fix)
+
 
 class UsageError(EcgflError):
     exit_code = ExitCode.USAGE

@@ -30,7 +30,7 @@ def atomic_write_bytes(path: Path, data: bytes, mode: int | None = None) -> None
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def sync_file(path: Path) -> None:
@@ -39,8 +39,9 @@ def sync_file(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _sync_folder(folder: Path) -> None:
-    # The rename itself must survive a power cut. Windows cannot open a folder, and some network drives cannot sync one.
+def sync_folder(folder: Path) -> None:
+    """Wait until what was renamed into a folder is on the disk: the rename itself must survive a power cut."""
+    # Windows cannot open a folder, and some network drives cannot sync one.
     if os.name == "nt":
         return
     with contextlib.suppress(OSError):

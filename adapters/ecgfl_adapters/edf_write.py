@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ecgfl_adapters.leads import is_ecg
-from ecgfl_adapters.quantise import MAX_COUNT, quantise
+from ecgfl_adapters.quantise import MAX_COUNT, scale_of
 from ecgfl_adapters.recording import Lead, Recording
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def _eight_characters(value: float) -> float:
 def _signal(lead: Lead, fs: float, length: int) -> "edfio.EdfSignal":
     import edfio
 
-    counts, step_mv, baseline = quantise(lead)
+    step_mv, baseline = scale_of(lead)
     limits = [_eight_characters(edge * step_mv * 1000) for edge in (-MAX_COUNT - baseline, MAX_COUNT - baseline)]
     step = (limits[1] - limits[0]) / (2 * MAX_COUNT)
     microvolts = lead.samples.astype(np.float64) * 1000

@@ -46,6 +46,10 @@ class AdapterError(ValueError):
         self.problem = problem
         self.fix = fix
 
+    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
+        """For the way from one process to another, where an error is made anew."""
+        return type(self), (self.path, self.problem, self.fix)
+
 
 class FileMissing(AdapterError):
     pass

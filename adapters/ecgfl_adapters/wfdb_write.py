@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ecgfl_adapters.leads import unique_names
-from ecgfl_adapters.quantise import quantise
+from ecgfl_adapters.quantise import Scale, counts_of, parts, scale_of
 from ecgfl_adapters.recording import BeatLabel, Recording
 
 _INVALID = -32768
@@ -19,29 +19,50 @@ def write_record(recording: Recording, folder: Path) -> tuple[Path, ...]:
     import wfdb  # brings pandas along: only when a record is written
 
     name = re.sub(r"[^-A-Za-z0-9_]", "_", recording.name) or "record"
-    signals = np.empty((recording.length, len(recording.leads)), dtype=np.int64)
-    gains, baselines = [], []
-    for column, lead in enumerate(recording.leads):
-        counts, step, baseline = quantise(lead)
-        signals[:, column] = np.where(np.isnan(lead.samples), _INVALID, counts)
-        gains.append(1.0 / step)
-        baselines.append(baseline)
-    wfdb.wrsamp(
-        name,
+    scales = [scale_of(lead) for lead in recording.leads]
+    first, checksums = _write_samples(recording, scales, folder / f"{name}.dat")
+    count = len(scales)
+    wfdb.Record(
+        record_name=name,
+        n_sig=count,
         fs=recording.fs,
-        units=["mV"] * len(recording.leads),
+        sig_len=recording.length,
+        file_name=[f"{name}.dat"] * count,
+        fmt=["16"] * count,
+        adc_gain=[1.0 / scale.step_mv for scale in scales],
+        baseline=[scale.baseline for scale in scales],
+        units=["mV"] * count,
+        adc_res=[16] * count,
+        adc_zero=[0] * count,
+        init_value=first,
+        checksum=checksums,
+        block_size=[0] * count,
         sig_name=unique_names([_printable(lead.name) for lead in recording.leads]),
-        d_signal=signals,
-        fmt=["16"] * len(recording.leads),
-        adc_gain=gains,
-        baseline=baselines,
-        write_dir=str(folder),
-    )
+    ).wrheader(str(folder))
     written = [folder / f"{name}.hea", folder / f"{name}.dat"]
     if recording.labels is not None:
         written.append(folder / f"{name}.atr")
         write_annotations(recording.labels, written[-1])
     return tuple(written)
+
+
+def _write_samples(recording: Recording, scales: list[Scale], path: Path) -> tuple[list[int], list[int]]:
+    """Write format 16: 16-bit little-endian, the leads' samples in turn. wfdb.wrsamp takes eight times as long for it.
+
+    Returns each lead's first count and its checksum: the sum of its counts, its lowest 16 bits.
+    """
+    first, sums = [0] * len(scales), [0] * len(scales)
+    with path.open("wb") as file:
+        for part in parts(recording.length):
+            frames = np.empty((part.stop - part.start, len(scales)), dtype="<i2")
+            for place, (lead, scale) in enumerate(zip(recording.leads, scales, strict=True)):
+                counts = counts_of(lead.samples[part], scale)
+                frames[:, place] = np.nan_to_num(counts, nan=_INVALID, copy=False)
+                sums[place] += int(frames[:, place].sum(dtype=np.int64))
+            if part.start == 0:
+                first = [int(count) for count in frames[0]]
+            file.write(frames.data)
+    return first, [total % 0x10000 for total in sums]
 
 
 def write_annotations(labels: Sequence[BeatLabel], path: Path, fs: float | None = None) -> None:

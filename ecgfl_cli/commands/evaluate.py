@@ -62,7 +62,7 @@ def command(
 
     console = console_of(context, "evaluate")
     recordings = named_recordings(console, files)
-    reading = reading_of(console, lead, fs=fs, units=units, labels=labels, assume_wfdb_gain=True)
+    reading = reading_of(console, "auto", lead, fs=fs, units=units, labels=labels, assume_wfdb_gain=True)
     tested = [
         _model(console, model, reading.lead) if test is None else _annotations(test, model, recordings, reading.options),
         *([] if against is None else [_model(console, against, lead)]),
@@ -72,7 +72,7 @@ def command(
     failed: list[dict[str, object]] = []
     for path in console.track(recordings, len(recordings), "evaluate"):
         try:
-            recording = read(path, "auto", reading.options)
+            recording = read(path, reading.format, reading.options)
             reference = reference_of(recording)
             comparisons = [assess(recording, reference, each.annotate(path, recording)) for each in tested]
         except (AdapterError, EcgflError) as error:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import typer
 
-from ecgfl_cli.commands.options import InputFormat, Jobs, Labels, Lead, Recordings, SamplingRate, Units
+from ecgfl_cli.commands.options import Force, InputFormat, Jobs, Labels, Lead, Recordings, SamplingRate, Units
 from ecgfl_cli.console import console_of
 
 
@@ -17,6 +17,7 @@ def command(
     fs: SamplingRate = None,
     units: Units = None,
     labels: Labels = None,
+    force: Force = False,
     jobs: Jobs = 1,
 ) -> None:
     """Read recordings, check them, and keep them without anything identifying."""
@@ -35,9 +36,9 @@ def command(
     recordings = named_recordings(console, paths)
     if labels is not None and len(recordings) > 1 and Path(labels).is_file():
         raise UsageError(f"--labels {labels}: one file for {len(recordings)} recordings", "Ingest that recording alone")
-    reading = reading_of(console, lead, fs=fs, units=units, labels=labels)
+    reading = reading_of(console, file_format, lead, fs=fs, units=units, labels=labels, force=force)
     with exclusive(home.lock), open_catalogue(home.catalogue) as catalogue:
-        work = ingest(recordings, file_format, reading.options, reading.lead, reading.limits, home, catalogue, jobs)
+        work = ingest(recordings, reading, home, catalogue, jobs)
         results = list(console.track(work, len(recordings), "ingest"))
         done = Counter(result.outcome for result in results)
         AuditLog(home.audit).append("ingest", outcomes=dict(done))

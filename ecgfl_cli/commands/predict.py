@@ -37,12 +37,12 @@ def command(
     recordings = named_recordings(console, files)
     refuse_equal_names(recordings)
     classifier = Classifier(registry_of(console.home, model), model)
-    reading = reading_of(console, lead, fs=fs, units=units, labels="none", assume_wfdb_gain=True)
+    reading = reading_of(console, "auto", lead, fs=fs, units=units, labels="none", assume_wfdb_gain=True)
     out.mkdir(parents=True, exist_ok=True)
     rows, results, code = [], [], ExitCode.DONE
     for path in console.track(recordings, len(recordings), "predict"):
         try:
-            recording = read(path, "auto", reading.options)
+            recording = read(path, reading.format, reading.options)
             prediction = classifier.predict(recording, reading.lead)
         except (AdapterError, EcgflError) as error:
             console.problem(str(error))

@@ -2,12 +2,12 @@
 
 import typer
 
-from ecgfl_cli.commands.options import ArchitectureName
+from ecgfl_cli.commands.options import ArchitectureName, Jobs
 from ecgfl_cli.console import console_of
 from ecgfl_cli.models.architecture import DEFAULT
 
 
-def command(context: typer.Context, arch: ArchitectureName = DEFAULT) -> None:
+def command(context: typer.Context, arch: ArchitectureName = DEFAULT, jobs: Jobs = 1) -> None:
     """Cut the labelled beats for an architecture and decide which patients are held out. `join` does it when it is needed."""
     from ecgfl_cli.beats.aami import BeatClass
     from ecgfl_cli.models.architecture import architecture
@@ -21,7 +21,7 @@ def command(context: typer.Context, arch: ArchitectureName = DEFAULT) -> None:
     window = architecture(arch).window
     with exclusive(home.lock), open_catalogue(home.catalogue) as catalogue:
         usable = sum(row.status == "usable" for row in catalogue.rows())
-        done = list(console.track(segment(home, catalogue, window), usable, "segment"))
+        done = list(console.track(segment(home, catalogue, window, jobs), usable, "segment"))
     counts = [[int((item.beats.classes == each).sum()) for each in BeatClass] for item in done]
     console.table(
         f"Beats for {arch}: {window.length} samples at {window.fs:g} Hz",

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ecgfl_cli.commands.options import InputFormat, Labels, Lead, SamplingRate, Units
+from ecgfl_cli.commands.options import InputFormat, Jobs, Labels, Lead, SamplingRate, Units
 from ecgfl_cli.console import console_of
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ def command(
     fs: SamplingRate = None,
     units: Units = None,
     labels: Labels = None,
+    jobs: Jobs = 1,
 ) -> None:
     """Check recordings, or with no PATH everything in the store. Exit code 3 when something is unusable."""
     from ecgfl_cli.commands.findings import show_findings
@@ -35,16 +36,16 @@ def command(
 
     console = console_of(context, "validate")
     home = console.home
-    reading = reading_of(console, lead, fs=fs, units=units, labels=labels)
+    reading = reading_of(console, file_format, lead, fs=fs, units=units, labels=labels)
     checked: list[tuple[str, list[Finding] | str]]
     if paths:
         recordings = named_recordings(console, paths)
-        work = validate_files(recordings, file_format, reading.options, reading.lead, reading.limits)
+        work = validate_files(recordings, reading, jobs)
         checked = list(console.track(work, len(recordings), "validate"))
     else:
         home.require_site()
         with exclusive(home.lock), open_catalogue(home.catalogue) as catalogue:
-            checked = list(console.track(validate_store(home, catalogue, reading.limits), len(catalogue.rows()), "validate"))
+            checked = list(console.track(validate_store(home, catalogue, reading, jobs), len(catalogue.rows()), "validate"))
     read = [(place, result) for place, result in checked if not isinstance(result, str)]
     unreadable = {place: result for place, result in checked if isinstance(result, str)}
     for reason in unreadable.values():

@@ -25,12 +25,19 @@ on patients held out of four trainings, at the thresholds that are best for one 
 class Classifier:
     """A verified model from a registry.
 
-    version : None takes the current one. Raises `UsageError` when it is not there, `ModelRejected` for a damaged one.
+    version : None takes the current one. Raises `UsageError` when it is not there, `UnusableInput` when there is no current one,
+    `ModelRejected` for a damaged one.
     """
 
     def __init__(self, registry: Registry, version: str | None) -> None:
+        chosen = version or registry.current()
+        if chosen is None:
+            raise UnusableInput(
+                "there is no model, not even the one that comes with the program",
+                "Install ecgfl again, or take part in the federation: `ecgfl join --server HOST:PORT --once`",
+            )
         self.manifest: Manifest
-        self.manifest, self._network = registry.load(version or registry.current() or "")
+        self.manifest, self._network = registry.load(chosen)
         self._architecture = architecture(self.manifest.architecture)
 
     def predict(self, recording: Recording, lead_name: str | None = None) -> Prediction:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save
 
 from ecgfl_cli.beats.beats import Beats
@@ -27,6 +27,15 @@ def save_beats(path: Path, leads: list[Beats]) -> None:
         arrays |= {f"{place}.{name}": np.ascontiguousarray(getattr(beats, name)) for name in ARRAYS}
         arrays[f"{place}.symbols"] = np.array([ord(symbol) if symbol else 0 for symbol in beats.symbols], dtype=np.uint8)
     atomic_write_bytes(path, save(arrays))
+
+
+def are_whole(path: Path) -> bool:
+    """Whether the file is there with all its arrays. Reads its header only."""
+    try:
+        with safe_open(path, "numpy") as arrays:
+            return len(arrays.keys()) > 0
+    except (OSError, SafetensorError):
+        return False
 
 
 def load_beats(path: Path) -> list[Beats] | None:

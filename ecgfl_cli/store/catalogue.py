@@ -13,11 +13,13 @@ from ecgfl_cli.errors import UnusableInput
 Status = Literal["usable", "unlabelled", "rejected"]
 Split = Literal["train", "held-out"]
 
-VERSION = 1
+VERSION = 2
 SCHEMA = """
 CREATE TABLE records (
     record      TEXT PRIMARY KEY,
     patient     TEXT NOT NULL,
+    person      TEXT NOT NULL,
+    source      TEXT NOT NULL,
     status      TEXT NOT NULL,
     fs          REAL NOT NULL,
     length      INTEGER NOT NULL,
@@ -26,8 +28,12 @@ CREATE TABLE records (
     format      TEXT NOT NULL,
     labels      TEXT NOT NULL,
     counts      TEXT NOT NULL,
+    characteristics  TEXT NOT NULL,
+    deidentification TEXT NOT NULL,
     added       TEXT NOT NULL
 );
+CREATE INDEX records_of_patient ON records (patient);
+CREATE INDEX records_of_person ON records (person);
 CREATE TABLE findings (
     record      TEXT NOT NULL REFERENCES records ON DELETE CASCADE,
     place       INTEGER NOT NULL,
@@ -45,12 +51,16 @@ CREATE TABLE patients (
 class RecordRow:
     """One recording of the store.
 
-    record, patient : pseudonyms. lead : the lead that its beats are cut from. labels : digest of its labels, "" without any.
-    counts : labelled beats by AAMI class name.
+    record, patient, person, source : pseudonyms; person is "" where the file names none, source stands for the file's name.
+    lead : the lead that its beats are cut from. labels : digest of its labels, "" without any. counts : labelled beats by AAMI
+    class name. characteristics : "age_band" and "sex" as far as they are kept. deidentification : codes of what was done, of
+    `deidentify.METHODS`.
     """
 
     record: str
     patient: str
+    person: str
+    source: str
     status: Status
     fs: float
     length: int
@@ -59,6 +69,8 @@ class RecordRow:
     format: str
     labels: str
     counts: dict[str, int]
+    characteristics: dict[str, str]
+    deidentification: tuple[str, ...]
     added: str
 
     @property
@@ -77,10 +89,12 @@ class Catalogue:
         with self._connection as transaction:
             transaction.execute("DELETE FROM records WHERE record = ?", (row.record,))
             transaction.execute(
-                "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                f"INSERT INTO records VALUES ({', '.join('?' * 15)})",
                 (
                     row.record,
                     row.patient,
+                    row.person,
+                    row.source,
                     row.status,
                     row.fs,
                     row.length,
@@ -89,6 +103,8 @@ class Catalogue:
                     row.format,
                     row.labels,
                     json.dumps(row.counts, sort_keys=True),
+                    json.dumps(row.characteristics, sort_keys=True),
+                    json.dumps(row.deidentification),
                     row.added,
                 ),
             )
@@ -110,6 +126,11 @@ class Catalogue:
         values = self._connection.execute("SELECT * FROM records WHERE record = ?", (record,)).fetchone()
         return None if values is None else _row(values)
 
+    def rows_like(self, patient: str, person: str) -> list[RecordRow]:
+        """The recordings of a patient, and those of a person unless that is ""."""
+        query = "SELECT * FROM records WHERE patient = ? OR (person = ? AND person != '') ORDER BY record"
+        return [_row(values) for values in self._connection.execute(query, (patient, person))]
+
     def findings(self, record: str) -> list[dict[str, Any]]:
         query = "SELECT finding FROM findings WHERE record = ? ORDER BY place"
         return [json.loads(finding) for (finding,) in self._connection.execute(query, (record,))]
@@ -130,6 +151,7 @@ def open_catalogue(path: Path) -> Iterator[Catalogue]:
     try:
         with closing(sqlite3.connect(path)) as connection:
             connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute("PRAGMA secure_delete = ON")  # what is removed is overwritten
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             if version == 0:
                 _refuse_to_start_over(path)
@@ -157,7 +179,8 @@ def _refuse_to_start_over(path: Path) -> None:
 
 
 def _row(values: tuple[Any, ...]) -> RecordRow:
-    record, patient, status, fs, length, leads, lead, file_format, labels, counts, added = values
+    record, patient, person, source, status, fs, length, leads, lead, file_format, labels, counts, kept, methods, added = values
     return RecordRow(
-        record, patient, status, fs, length, tuple(json.loads(leads)), lead, file_format, labels, json.loads(counts), added
+        *(record, patient, person, source, status, fs, length, tuple(json.loads(leads)), lead, file_format, labels),
+        *(json.loads(counts), json.loads(kept), tuple(json.loads(methods)), added),
     )

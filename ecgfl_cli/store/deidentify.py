@@ -8,6 +8,7 @@ from pathlib import Path
 from ecgfl_adapters.recording import Lead, Recording, Source
 
 from ecgfl_cli.site.keys import Pseudonyms
+from ecgfl_cli.store.reading import Reading
 
 LEAD_NAME = re.compile(
     r"^((ECG|EKG|LEAD|MLI{1,3}|ML[123]|MV[1-9]|D?I{1,3}|A?V[RLF]|V[1-9]R?|CM[1-6]|CC5|CH|CHANNEL|[XYZ])[ _-]?){1,3}(#?\d{1,2})?$",
@@ -15,12 +16,27 @@ LEAD_NAME = re.compile(
 )
 """Names that leads have everywhere; another name might be anything, a patient's among them."""
 
+OLDEST_BAND = 90
+"""Years; HIPAA's safe harbour (45 CFR 164.514) allows no age beyond 89."""
+
+METHODS = {
+    "113100": "Basic Application Confidentiality Profile",
+    "113105": "Clean Descriptors Option",
+    "113107": "Retain Longitudinal Temporal Information Modified Dates Option",
+    "113108": "Retain Patient Characteristics Option",
+}
+"""Codes of DICOM PS3.16, context group 7050, which PS3.15 annex E describes. Times inside a recording stay, counted from its
+begin (113107); no date or time of day does."""
+
+AT_A_TIME = 1 << 20
+
 
 def record_name(recording: Recording, pseudonyms: Pseudonyms) -> str:
     """The pseudonym of a recording, made from its signal alone: the same signal has the same name wherever it lies."""
     digest = hashlib.sha256(f"{recording.fs!r}".encode())
     for lead in recording.leads:
-        digest.update(lead.samples.tobytes())
+        for start in range(0, lead.samples.size, AT_A_TIME):
+            digest.update(lead.samples[start : start + AT_A_TIME].data)
     return pseudonyms.name("record", digest.digest())
 
 
@@ -33,3 +49,20 @@ def deidentified(recording: Recording, name: str) -> Recording:
     )
     source = Source(Path(name), recording.source.format, "")
     return Recording(name, recording.fs, leads, source, recording.labels, recording.remarks)
+
+
+def characteristics(source: Source, reading: Reading) -> dict[str, str]:
+    """Age band ("60-69") and sex of the patient, as far as the site keeps them and the file states them."""
+    kept = {}
+    if reading.keep_age_band and source.age is not None:
+        decade = source.age // 10 * 10
+        kept["age_band"] = f"{OLDEST_BAND}+" if decade >= OLDEST_BAND else f"{decade}-{decade + 9}"
+    if reading.keep_sex and source.sex is not None:
+        kept["sex"] = source.sex
+    return kept
+
+
+def methods(reading: Reading) -> list[str]:
+    """Codes of what was done, of `METHODS`; 113108 where characteristics are kept."""
+    keeps = reading.keep_age_band or reading.keep_sex
+    return [code for code in METHODS if code != "113108" or keeps]

@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from ecgfl_cli.beats.beats import Beats, annotated_beats
 from ecgfl_cli.beats.leads import usable_leads
 from ecgfl_cli.beats.sample import sample
 from ecgfl_cli.beats.window import Window
+from ecgfl_cli.errors import UnusableInput
+from ecgfl_cli.processes import each_in_a_process
 from ecgfl_cli.site.home import Home
-from ecgfl_cli.store.beat_files import beats_path, load_beats, save_beats
+from ecgfl_cli.store.beat_files import are_whole, beats_path, load_beats, save_beats
 from ecgfl_cli.store.catalogue import Catalogue, RecordRow, Split
 from ecgfl_cli.store.signals import read_signals
 from ecgfl_cli.store.splits import new_splits
@@ -28,20 +31,33 @@ class Segmented:
     cut: bool
 
 
-def segment(home: Home, catalogue: Catalogue, window: Window) -> Iterator[Segmented]:
-    """Give every patient a split and every usable record its beats; what is there already is read, not cut again."""
+def segment(home: Home, catalogue: Catalogue, window: Window, jobs: int = 1) -> Iterator[Segmented]:
+    """Give every patient a split and every usable record its beats; what is there already is read, not cut again.
+
+    Raises `AdapterError` for a record whose signals are damaged, and `UnusableInput` for one that cannot be cut.
+    """
     rows = catalogue.rows()
     catalogue.assign(new_splits(rows, catalogue.splits()))
     splits = catalogue.splits()
-    for row in rows:
-        if row.status != "usable":
-            continue
+    usable = [row for row in rows if row.status == "usable"]
+    missing = [row for row in usable if not are_whole(beats_path(home.beats, window, row.record))]
+    lost = each_in_a_process(partial(_cut, home=home, window=window), missing, jobs)
+    cut = {row.record for row in missing}
+    for row in usable:
         path = beats_path(home.beats, window, row.record)
+        reason = next(lost) if row.record in cut else None
         leads = load_beats(path)
-        cut = leads is None
         if leads is None:
-            recording = read_signals(home.records, row.record)
-            main, *others = annotated_beats(recording, usable_leads(recording, row.lead), window)
-            leads = [main, *(sample(beats, place) for place, beats in enumerate(others, start=1))]
-            save_beats(path, leads)
-        yield Segmented(row, splits[row.patient], leads[0], leads[1:], cut)
+            raise UnusableInput(
+                f"{home.records / row.record}: its beats cannot be cut: {reason.reason if reason else 'the file is damaged'}",
+                f"Run `ecgfl dataset remove {row.record}` and ingest the recording again",
+            )
+        yield Segmented(row, splits[row.patient], leads[0], leads[1:], row.record in cut)
+
+
+def _cut(row: RecordRow, home: Home, window: Window) -> None:
+    """Read a record and keep its beats."""
+    recording = read_signals(home.records, row.record)
+    main, *others = annotated_beats(recording, usable_leads(recording, row.lead), window)
+    leads = [main, *(sample(beats, place) for place, beats in enumerate(others, start=1))]
+    save_beats(beats_path(home.beats, window, row.record), leads)

@@ -1,34 +1,66 @@
 """records/<record>/: the de-identified signals and labels as WFDB files, which any WFDB tool opens."""
 
+import filecmp
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import Recording
 from ecgfl_adapters.wfdb_record import WfdbAdapter
 
-from ecgfl_cli.files import sync_file
+from ecgfl_cli.files import sync_file, sync_folder
 
 STAGING = ".staging-"
 
 
-def stage_signals(records: Path, recording: Recording) -> Path:
-    """Write a recording beside its final place; `commit_signals` makes it count."""
+@contextmanager
+def staging_folder(records: Path, known: set[str]) -> Iterator[Path]:
+    """A folder of this run's own, beside the records. What a killed run left is cleared away first: its folder, in which no
+    process of it can write then, and signals that never reached the catalogue. known : the records that did.
+    """
     records.mkdir(parents=True, exist_ok=True)
-    staged = Path(tempfile.mkdtemp(prefix=STAGING, dir=records))
+    for folder in records.iterdir():
+        if folder.name.startswith(STAGING) or folder.name not in known:
+            shutil.rmtree(folder)
+    folder = Path(tempfile.mkdtemp(prefix=STAGING, dir=records))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+def stage_signals(folder: Path, recording: Recording) -> Path:
+    """Write a recording into a new folder in the run's own; `commit_signals` makes it count."""
+    staged = Path(tempfile.mkdtemp(dir=folder))
     for file in WfdbAdapter().write(recording, staged):
         sync_file(file)
     return staged
 
 
+def holds(records: Path, record: str, staged: Path) -> bool:
+    """Whether the store has these very files already, undamaged."""
+    names = [file.name for file in staged.iterdir()]
+    return len(filecmp.cmpfiles(records / record, staged, names, shallow=False)[0]) == len(names)
+
+
 def commit_signals(records: Path, staged: Path, record: str) -> None:
-    """Move staged files to their final place, instead of what is there."""
+    """Move staged files to their final place. A record's name stands for its signal: only labels can differ from what is there,
+    or damage, so that the files may be replaced one by one."""
     place = records / record
-    if place.exists():
-        place.replace(records / f"{STAGING}replaced-{record}")
-    staged.replace(place)
-    remove_signals(records, f"{STAGING}replaced-{record}")
+    if not place.exists():
+        staged.replace(place)
+    else:
+        names = {file.name for file in staged.iterdir()}
+        for name in names:
+            (staged / name).replace(place / name)
+        for file in place.iterdir():
+            if file.name not in names:
+                file.unlink()
+        staged.rmdir()
+    sync_folder(records)
 
 
 def remove_signals(records: Path, record: str) -> None:
@@ -38,11 +70,3 @@ def remove_signals(records: Path, record: str) -> None:
 def read_signals(records: Path, record: str) -> Recording:
     """A recording of the store. Raises `AdapterError` when its files are damaged."""
     return WfdbAdapter().read(records / record / f"{record}.hea", ReadOptions())
-
-
-def clear_staging(records: Path, known: set[str]) -> None:
-    """Remove what a killed ingest left behind: staged files, and signals that never reached the catalogue."""
-    if records.is_dir():
-        for folder in records.iterdir():
-            if folder.name.startswith(STAGING) or folder.name not in known:
-                shutil.rmtree(folder)

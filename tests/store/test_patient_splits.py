@@ -12,7 +12,9 @@ from ecgfl_cli.store.splits import new_splits
 
 
 def row(patient: str, record: str, pvcs: int, status: str = "usable") -> RecordRow:
-    return RecordRow(record, patient, status, 250.0, 1000, ("II",), "II", "wfdb", "x", {"N": 50, "V": pvcs}, "now")
+    return RecordRow(
+        record, patient, "", "", status, 250.0, 1000, ("II",), "II", "wfdb", "x", {"N": 50, "V": pvcs}, {}, (), "now"
+    )
 
 
 PATIENTS = st.dictionaries(st.text("0123456789abcdef", min_size=16, max_size=16), st.integers(0, 3), max_size=60)

@@ -1,0 +1,63 @@
+"""Whose a recording is: the same one twice, one person under two identifiers, two persons under one."""
+
+from dataclasses import replace
+
+from ecgfl_cli.quality.findings import Finding, Severity
+from ecgfl_cli.store.catalogue import Catalogue, RecordRow
+
+
+def identified(
+    row: RecordRow, findings: list[Finding], before: RecordRow | None, catalogue: Catalogue
+) -> tuple[RecordRow, list[Finding]]:
+    """A recording with its findings, compared with those of the store. before : the row that it had there.
+
+    Whoever is one person becomes one patient, so that a split never divides them. Findings: `duplicate-recording`,
+    `two-identifiers` and `two-persons`.
+    """
+    found: list[Finding] = []
+    if before is not None:
+        if before.source != row.source:
+            found.append(_duplicate(row, before))
+        if before.patient != row.patient:
+            found.append(_two_identifiers(row, before.patient, "the same signal"))
+        row = replace(row, patient=before.patient, source=before.source)
+    others = [other for other in catalogue.rows_like(row.patient, row.person) if other.record != row.record]
+    namesake = next((other for other in others if row.person and other.person == row.person), None)
+    if before is None and namesake is not None and namesake.patient != row.patient:
+        found.append(_two_identifiers(row, namesake.patient, "the same name and birth date"))
+        row = replace(row, patient=namesake.patient)
+    strangers = {other.person for other in others if other.patient == row.patient and other.person and row.person} - {row.person}
+    if strangers:
+        found.append(
+            Finding(
+                "two-persons",
+                Severity.WARNING,
+                f"patient {row.patient} stands for {len(strangers) + 1} persons: one identifier, different names or birth dates",
+                "Look for a placeholder that the recorder writes for everybody, and correct it at the source. Until then all "
+                "are one patient.",
+                value=float(len(strangers) + 1),
+                limit=1.0,
+            )
+        )
+    return row, sorted([*findings, *found], key=lambda finding: finding.severity.rank)
+
+
+def _duplicate(row: RecordRow, before: RecordRow) -> Finding:
+    return Finding(
+        "duplicate-recording",
+        Severity.WARNING,
+        f"the store holds this very signal as {before.record} already, from a file of another name; it is kept once",
+        "Nothing to do if the file was copied or renamed. Otherwise one of the two files holds the wrong signal.",
+        value=row.record,
+    )
+
+
+def _two_identifiers(row: RecordRow, other: str, evidence: str) -> Finding:
+    return Finding(
+        "two-identifiers",
+        Severity.WARNING,
+        f"patient {row.patient} is {other} as well: {evidence} under another identifier; both count as {other}",
+        "Nothing to do if it is one person. Otherwise correct the identifier, remove this record and ingest the file again.",
+        value=row.patient,
+        limit=other,
+    )

@@ -1,0 +1,88 @@
+"""File -> Recording -> findings -> staged files, for one file at a time; runs in a process of its own."""
+
+import hashlib
+import json
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ecgfl_adapters.discovery import read
+from ecgfl_adapters.errors import LIBRARY_ERRORS, AdapterError
+from ecgfl_adapters.recording import Recording
+
+from ecgfl_cli.beats.aami import classify
+from ecgfl_cli.beats.leads import choose_lead
+from ecgfl_cli.errors import EcgflError
+from ecgfl_cli.quality.checks import check
+from ecgfl_cli.quality.findings import Finding, is_usable
+from ecgfl_cli.quality.rhythm import rhythm_beats
+from ecgfl_cli.site.keys import Pseudonyms
+from ecgfl_cli.store.catalogue import RecordRow, Status
+from ecgfl_cli.store.deidentify import characteristics, deidentified, methods, record_name
+from ecgfl_cli.store.reading import Reading
+from ecgfl_cli.store.signals import stage_signals
+
+
+@dataclass(frozen=True)
+class Staging:
+    """What a worker needs. folder : where this run stages its files."""
+
+    reading: Reading
+    pseudonyms: Pseudonyms
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A file that waits to be committed. row : as the catalogue would hold it. folder : its files."""
+
+    path: Path
+    row: RecordRow
+    findings: list[Finding]
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    path: Path
+    reason: str
+
+
+def stage(path: Path, staging: Staging) -> Staged | Unreadable:
+    """Read, de-identify, check and write one file beside its final place."""
+    try:
+        raw = read(path, staging.reading.format, staging.reading.options)
+        recording = deidentified(raw, record_name(raw, staging.pseudonyms))
+        lead = recording.leads[raw.leads.index(choose_lead(raw, staging.reading.lead))]
+        findings = check(recording, rhythm_beats(recording, lead.name), staging.reading.limits)
+        row = _row(raw, recording, lead.name, findings, staging)
+        return Staged(path, row, findings, stage_signals(staging.folder, recording))
+    except (AdapterError, EcgflError) as error:
+        return Unreadable(path, str(error))
+    except LIBRARY_ERRORS as error:
+        reason = f"{path}: cannot be examined: {type(error).__name__}: {' '.join(str(error).split())}"
+        return Unreadable(path, f"{reason}. Check the free space; if there is enough, report this line to us")
+
+
+def _row(raw: Recording, recording: Recording, lead: str, findings: list[Finding], staging: Staging) -> RecordRow:
+    counts = Counter(beat_class.name for label in recording.labels or () if (beat_class := classify(label.symbol)) is not None)
+    status: Status = "rejected" if not is_usable(findings) else "usable" if counts else "unlabelled"
+    name = staging.pseudonyms.name
+    return RecordRow(
+        record=recording.name,
+        patient=name("patient", raw.source.patient),
+        person=name("person", raw.source.person) if raw.source.person else "",
+        source=name("source", raw.source.path.name),
+        status=status,
+        fs=recording.fs,
+        length=recording.length,
+        leads=tuple(lead.name for lead in recording.leads),
+        lead=lead,
+        format=raw.source.format,
+        labels="" if recording.labels is None else hashlib.sha256(json.dumps(recording.labels).encode()).hexdigest(),
+        counts=dict(counts),
+        characteristics=characteristics(raw.source, staging.reading),
+        deidentification=tuple(methods(staging.reading)),
+        added=datetime.now(UTC).isoformat(timespec="seconds"),
+    )

@@ -16,6 +16,12 @@ GROUP = "ecgfl.adapters"
 _LAST = ("wfdb", "edf", "csv")
 """Asked last, in this order: an adapter that a site installed for its own files goes first, plain text comes last."""
 
+RECORDS = "RECORDS"
+"""The list of records in the folder of a PhysioNet database."""
+
+_ABOUT = {"ANNOTATORS", "SHA256SUMS.txt", "MD5SUMS", "LICENSE.txt"}
+"""Files about a PhysioNet database."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -84,23 +90,36 @@ def read(path: Path, format: str = "auto", options: ReadOptions | None = None) -
 def find_recordings(paths: Iterable[Path]) -> Found:
     """One path for each recording among `paths`, files and folders, in a fixed order and each once.
 
-    Folders are searched with all that is below them, without hidden files. A file named outright is kept even if it is unknown or
+    Folders are searched with all that is below them, without hidden files. What a PhysioNet database's RECORDS file lists belongs
+    to them, so that reading says which of it is missing. A file named outright is kept even if it is unknown or
     does not exist, so that reading it says why; signal, segment and label files of a recording are left out.
     """
     recordings: dict[Path, None] = {}
     skipped: dict[Path, None] = {}
     for path in paths:
-        if path.is_dir():
+        if path.name == RECORDS and path.is_file():
+            recordings |= dict.fromkeys(_listed(path))
+        elif path.is_dir():
             files = _files_below(path)
             companions = _companions(files)
             for file in files:
-                if file in companions:
+                if file in companions or file.name in _ABOUT:
+                    continue
+                if file.name == RECORDS:
+                    recordings |= dict.fromkeys(_listed(file))
                     continue
                 target = recordings if _recognised_by(file) is not None else skipped
                 target[_header_of(file)] = None
         elif not _belongs_to_a_record(path):
             recordings[_header_of(path)] = None
     return Found(list(recordings), list(skipped))
+
+
+def _listed(records: Path) -> list[Path]:
+    """The recordings that a RECORDS file lists, one a line, relative to its folder; what points elsewhere is none."""
+    lines = records.read_text(encoding="utf-8", errors="replace").split()
+    inside = [line for line in lines if ".." not in line and ":" not in line and "\\" not in line and line[0] != "/"]
+    return [records.parent / (line if Path(line).suffix in {".edf", ".bdf"} else f"{line}.hea") for line in inside]
 
 
 @cache

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgfl_adapters.edf_header import Header
+from ecgfl_adapters.edf_samples import span_of
 from ecgfl_adapters.errors import FileUnreadable
 
 _LIST = re.compile(rb"([+-]\d+(?:\.\d*)?)(?:\x15\d*(?:\.\d*)?)?\x14([^\x00]*?)\x14\x00")
@@ -30,17 +31,14 @@ class Annotations(NamedTuple):
     annotations: tuple[Annotation, ...]
 
 
-def read_annotations(path: Path, header: Header, raw: bytes) -> Annotations:
-    """Read every annotation channel of `raw`, a whole file whose header is `header`. Raises `FileUnreadable`."""
-    records = np.frombuffer(raw, dtype=np.uint8, offset=header.size).reshape(header.records, header.record_bytes)
+def read_annotations(path: Path, header: Header, records: NDArray[np.uint8]) -> Annotations:
+    """Read every annotation channel. records : shape (records, bytes of one), uint8. Raises `FileUnreadable`."""
     starts: list[float] | None = None
     found: list[Annotation] = []
-    stop = 0
     for channel in header.channels:
-        start, stop = stop, stop + channel.samples * header.sample_bytes
         if not channel.is_annotations:
             continue
-        lists = [_LIST.findall(record.tobytes()) for record in records[:, start:stop]]
+        lists = [_LIST.findall(record.tobytes()) for record in records[:, span_of(header, channel)]]
         if starts is None:
             starts = [_record_start(path, number, entries) for number, entries in enumerate(lists)]
         found += [

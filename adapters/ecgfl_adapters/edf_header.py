@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from ecgfl_adapters.errors import FileUnreadable
+from ecgfl_adapters.errors import FileMissing, FileUnreadable
 
 EDF_MAGIC = b"0       "
 BDF_MAGIC = b"\xffBIOSEMI"
@@ -51,7 +51,10 @@ class Channel:
 
 @dataclass(frozen=True)
 class Header:
-    """What an EDF or BDF file says about itself; `duration` of a data record in seconds."""
+    """What an EDF or BDF file says about itself. records : how many data records, as stated; -1 while it is being recorded.
+
+    duration : of a data record in seconds. size : of the header in bytes.
+    """
 
     is_bdf: bool
     patient: str
@@ -71,8 +74,24 @@ class Header:
         return self.sample_bytes * sum(channel.samples for channel in self.channels)
 
 
-def parse_header(path: Path, raw: bytes) -> Header:
-    """The header of `raw`, a whole file. Raises `FileUnreadable`, naming the field, its value and what was expected."""
+def read_header(path: Path) -> Header:
+    """The header of a file. Raises `FileMissing` and `FileUnreadable`, naming the field, its value and what was expected."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(_FIXED)
+            raw += file.read(max(0, _announced(raw) - len(raw)))
+    except OSError as error:
+        raise FileMissing(path, f"cannot be opened ({error.strerror})", "Check the path and its permissions") from error
+    return _parse(path, raw)
+
+
+def _announced(raw: bytes) -> int:
+    """Bytes of the whole header as far as the file's first bytes tell; what they tell wrongly is found later."""
+    count = raw[252:256].strip()
+    return _FIXED * (int(count) + 1) if count.isascii() and count.isdigit() else 0
+
+
+def _parse(path: Path, raw: bytes) -> Header:
     if len(raw) < _FIXED:
         raise FileUnreadable(path, f"{len(raw)} bytes, less than the {_FIXED} of an EDF header", _EXPORT_AGAIN)
     if raw[:8] not in {EDF_MAGIC, BDF_MAGIC}:
@@ -97,37 +116,28 @@ def parse_header(path: Path, raw: bytes) -> Header:
         duration=_number(path, "duration of a data record", raw[244:252]),
         channels=_channels(path, raw, count),
     )
-    _check(path, header, len(raw))
-    return header
-
-
-def _check(path: Path, header: Header, actual: int) -> None:
-    if header.records < 1:
-        raise FileUnreadable(
-            path,
-            f"number of data records is {header.records} (-1: still being recorded)",
-            "Wait until the recorder has closed the file, or export the recording again",
-        )
+    if not header.duration > 0 and not all(channel.is_annotations for channel in header.channels):
+        raise FileUnreadable(path, f"duration of a data record is {header.duration:g} s", _EXPORT_AGAIN)
     for channel in header.channels:
         if channel.samples < 1:
             raise FileUnreadable(path, f"channel {channel.label!r} has {channel.samples} samples a data record", _EXPORT_AGAIN)
-        if channel.digital_min >= channel.digital_max:
-            raise FileUnreadable(
-                path,
-                f"channel {channel.label!r} has digital minimum {channel.digital_min} and maximum {channel.digital_max}",
-                _EXPORT_AGAIN,
-            )
-        if channel.physical_min == channel.physical_max:
-            raise FileUnreadable(
-                path, f"channel {channel.label!r} has physical minimum and maximum {channel.physical_min:g}", _EXPORT_AGAIN
-            )
-    expected = header.size + header.records * header.record_bytes
-    if actual != expected:
+    return header
+
+
+def check_scale(path: Path, channel: Channel) -> None:
+    """Raises `FileUnreadable` for a channel whose limits give no scale."""
+    if channel.digital_min >= channel.digital_max:
         raise FileUnreadable(
-            path, f"{actual} bytes, but the header states {header.records} data records, which is {expected} bytes", _EXPORT_AGAIN
+            path,
+            f"channel {channel.label!r} has digital minimum {channel.digital_min} and maximum {channel.digital_max}",
+            f"Leave the channel out: name the others with --lead NAME. {_EXPORT_AGAIN}",
         )
-    if not header.duration > 0 and not all(channel.is_annotations for channel in header.channels):
-        raise FileUnreadable(path, f"duration of a data record is {header.duration:g} s", _EXPORT_AGAIN)
+    if channel.physical_min == channel.physical_max:
+        raise FileUnreadable(
+            path,
+            f"channel {channel.label!r} has physical minimum and maximum {channel.physical_min:g}",
+            f"Name the other channels with --lead NAME, or give this one's scale with --units adc:GAIN. {_EXPORT_AGAIN}",
+        )
 
 
 def _channels(path: Path, raw: bytes, count: int) -> tuple[Channel, ...]:

@@ -1,4 +1,4 @@
-"""The three kinds of label files: WFDB annotations, the text that `rdann` prints, and `sample,symbol` tables."""
+"""The kinds of label files: WFDB annotations, the text that `rdann` prints, `sample,symbol` tables, and EDF+ annotations."""
 
 import csv
 import re
@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from ecgfl_adapters.edf_labels import read_edf_labels
 from ecgfl_adapters.errors import LIBRARY_ERRORS, LabelsUnreadable
 from ecgfl_adapters.recording import BeatLabel
 from ecgfl_adapters.symbols import BEAT_SYMBOLS, NO_WORDS, OTHER_SYMBOLS, in_order, symbol_of
 
+_EDF_SUFFIXES = {".edf", ".bdf"}
 _TEXT_SUFFIXES = {".csv", ".txt", ".tsv"}
 _SAMPLE_NAMES = {"sample", "sample#", "samples", "sample_number", "index"}
 _SYMBOL_NAMES = {"type", "symbol", "label", "annotation", "beat"}
@@ -28,7 +30,7 @@ def read_labels(
 
     Parameters
     ----------
-    path : a WFDB annotation file, or text with the suffix .csv, .txt or .tsv.
+    path : a WFDB annotation file, text with the suffix .csv, .txt or .tsv, or an EDF+ file with annotations.
     fs : sampling rate of the leads in hertz, to which sample numbers are brought.
     clock_fs : rate in hertz at which a WFDB annotation file that does not say so counts its samples; default `fs`.
     vocabulary : a site's own words for beats.
@@ -41,6 +43,8 @@ def read_labels(
         raise LabelsUnreadable(
             path, f"label file cannot be opened ({error.strerror})", "Check the path given with --labels"
         ) from error
+    if path.suffix.lower() in _EDF_SUFFIXES:
+        return read_edf_labels(path, fs, vocabulary)
     if path.suffix.lower() in _TEXT_SUFFIXES:
         return in_order(_read_table(path, raw, vocabulary))
     return in_order(_read_wfdb(path, raw, fs, clock_fs or fs))

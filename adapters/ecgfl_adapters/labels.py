@@ -10,6 +10,9 @@ from ecgfl_adapters.recording import BeatLabel
 
 __all__ = ["labels_for", "read_labels"]
 
+ANNOTATORS = ("ecgfl", "atr", "labels")
+"""Whose files are looked for in a folder of labels."""
+
 
 def labels_for(
     stem: Path, options: ReadOptions, beside: Sequence[Path], fs: float, clock_fs: float | None = None
@@ -19,29 +22,43 @@ def labels_for(
     Parameters
     ----------
     stem : the recording's path without its suffix.
-    options : `labels` is None, "none", the suffix of an annotator or the path of a label file; `vocabulary` for their words.
+    options : `labels` is None, "none", the suffix of an annotator ("ecgfl": STEM.ecgfl, STEM.ecgfl.edf or STEM.ecgfl.csv), the
+        path of a label file, or a folder that holds one for some recordings; `vocabulary` for their words.
     beside : files to take the labels from, the first that exists, when `options.labels` is None.
     fs, clock_fs : as for `read_labels`.
 
     Raises `LabelsUnreadable`.
     """
-    option = options.labels
-
-    def read(path: Path) -> tuple[BeatLabel, ...]:
-        return read_labels(path, fs, clock_fs, options.vocabulary)
-
-    if option is None:
-        found = next((path for path in beside if path.is_file()), None)
-        return None if found is None else read(found)
-    if option == "none":
+    if options.labels == "none":
         return None
-    annotator = stem.with_name(f"{stem.name}.{option}") if "/" not in option and "\\" not in option else None
-    if annotator is not None and annotator.is_file():
-        return read(annotator)
+    path = _label_file(stem, options.labels) if options.labels is not None else next(filter(Path.is_file, beside), None)
+    return None if path is None else read_labels(path, fs, clock_fs, options.vocabulary)
+
+
+def _label_file(stem: Path, option: str) -> Path | None:
+    """The file that `option` names. None where it is a folder without a file for this recording."""
     given = Path(option)
-    if given.is_file():
-        return read(given)
-    sought = f"neither {annotator} nor {given} is a file" if annotator is not None else f"{given} is not a file"
-    raise LabelsUnreadable(
-        stem, f"labels {option!r} were asked for, but {sought}", "Give an existing file with --labels FILE, or --labels none"
-    )
+    if given.is_dir():
+        annotators = [found for annotator in ANNOTATORS for found in _of_annotator(given / stem.name, annotator)]
+        return _only(annotators, stem, option)
+    annotator = _of_annotator(stem, option) if "/" not in option and "\\" not in option else []
+    found = _only(annotator, stem, option) or (given if given.is_file() else None)
+    if found is None:
+        raise LabelsUnreadable(
+            stem,
+            f"labels {option!r} were asked for, but neither {stem.name}.{given.name} beside it nor {given} is a file",
+            "Give an existing file with --labels FILE, or --labels none",
+        )
+    return found
+
+
+def _of_annotator(stem: Path, annotator: str) -> list[Path]:
+    names = (f"{stem.name}.{annotator}{suffix}" for suffix in ("", ".edf", ".csv"))
+    return [path for path in map(stem.with_name, names) if path.is_file()]
+
+
+def _only(found: list[Path], stem: Path, option: str) -> Path | None:
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found)
+        raise LabelsUnreadable(stem, f"labels {option!r} may be any of {names}", "Name the file itself with --labels FILE")
+    return found[0] if found else None

@@ -5,17 +5,18 @@ from typing import NamedTuple
 from ecgfl_adapters.errors import LeadMissing, UnitUnknown
 from ecgfl_adapters.leads import choose_leads, is_other, unique_names
 from ecgfl_adapters.protocol import ReadOptions
-from ecgfl_adapters.recording import Lead
+from ecgfl_adapters.recording import Lead, Remark
 from ecgfl_adapters.units import ACCEPTED, Scale, factor_to_mv, is_adc, parse_units
 from ecgfl_adapters.wfdb_header import Header, SignalSpec
 from ecgfl_adapters.wfdb_signals import read_samples, to_float
 
 
 class Leads(NamedTuple):
-    """Leads and their common rate in hertz."""
+    """Leads, their common rate in hertz, and what was put up with."""
 
     fs: float
     leads: tuple[Lead, ...]
+    remarks: tuple[Remark, ...] = ()
 
 
 def read_leads(header: Header, fs: float, options: ReadOptions) -> Leads:
@@ -35,13 +36,13 @@ def read_leads(header: Header, fs: float, options: ReadOptions) -> Leads:
         )
     chosen = [index for index in chosen if signals[index].per_frame == rates[0]]
     scales = {index: _scale(header, signals[index], options) for index in chosen}
-    samples = read_samples(header)
+    samples, remarks = read_samples(header, force=options.force)
     leads = []
     for index in chosen:
         scale = scales[index]
         baseline = signals[index].baseline if scale.baseline is None else scale.baseline
         leads.append(Lead(names[index], to_float(signals[index], samples[index], baseline, scale.factor), abs(scale.factor)))
-    return Leads(fs * rates[0], tuple(leads))
+    return Leads(fs * rates[0], tuple(leads), remarks)
 
 
 WFDB_DEFAULT_GAIN = 200

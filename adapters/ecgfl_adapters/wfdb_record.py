@@ -1,6 +1,8 @@
 """WFDB records: `x.hea` with its signal files and annotations."""
 
+import re
 from pathlib import Path
+from typing import Literal
 
 from ecgfl_adapters.errors import LeadMissing, RateUnknown
 from ecgfl_adapters.labels import labels_for
@@ -10,6 +12,9 @@ from ecgfl_adapters.wfdb_header import Header, read_header
 from ecgfl_adapters.wfdb_leads import read_leads
 from ecgfl_adapters.wfdb_segments import read_segments
 from ecgfl_adapters.wfdb_write import write_record
+
+_AGE = re.compile(r"(?:<?age>?:?\s*)?(\d{1,3})(?=\s+(?:[FM]\b|<|sex)|\s*$)", re.IGNORECASE)
+_SEX = re.compile(r"(?:^-?\d{1,3}\s+|\bsex\b>?:?\s*)([FM])(?:\b|e?male\b)", re.IGNORECASE)
 
 
 class WfdbAdapter:
@@ -29,14 +34,23 @@ class WfdbAdapter:
         header = read_header(header_path(path))
         frame_fs = _frame_rate(header, options)
         stem = header.path.with_suffix("")
-        fs, leads = (read_segments if header.segments else read_leads)(header, frame_fs, options)
+        fs, leads, remarks = (read_segments if header.segments else read_leads)(header, frame_fs, options)
         comments = {f"comment {number}": text for number, text in enumerate(header.comments, start=1) if text}
         return Recording(
             name=stem.name,
             fs=fs,
             leads=leads,
-            source=Source(path=header.path, format=self.name, patient=stem.name, start=header.start, identifiers=comments),
+            source=Source(
+                path=header.path,
+                format=self.name,
+                patient=stem.name,
+                age=_age(header.comments),
+                sex=_sex(header.comments),
+                start=header.start,
+                identifiers=comments,
+            ),
             labels=labels_for(stem, options, [stem.with_name(f"{stem.name}.atr")], fs, clock_fs=frame_fs),
+            remarks=remarks,
         )
 
     def write(self, recording: Recording, folder: Path) -> tuple[Path, ...]:
@@ -65,3 +79,13 @@ def _frame_rate(header: Header, options: ReadOptions) -> float:
     if not header.signals and not header.segments:
         raise LeadMissing(header.path, "the header describes 0 signals", "Give the header of a record that holds an ECG")
     return float(fs)
+
+
+def _age(comments: tuple[str, ...]) -> int | None:
+    """From "<age>: 69" as PhysioNet's databases have it, or "69 M ..." as mitdb's first comment."""
+    return next((int(match[1]) for text in comments if (match := _AGE.match(text))), None)
+
+
+def _sex(comments: tuple[str, ...]) -> Literal["F", "M"] | None:
+    found = next((match[1].upper() for text in comments if (match := _SEX.search(text))), None)
+    return None if found is None else "F" if found == "F" else "M"

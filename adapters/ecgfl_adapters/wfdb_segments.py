@@ -49,7 +49,8 @@ def read_segments(header: Header, fs: float, options: ReadOptions) -> Leads:
             if lead.name in axes:
                 axes[lead.name][start:stop] = lead.samples
         start = stop
-    return Leads(rate, tuple(Lead(name, axes[name], steps[name]) for name in chosen))
+    remarks = tuple(dict.fromkeys(remark for part in found for remark in part.remarks))
+    return Leads(rate, tuple(Lead(name, axes[name], steps[name]) for name in chosen), remarks)
 
 
 def _read_segment(header: Header, segment: Segment, fs: float, options: ReadOptions) -> Leads | None:

@@ -1,14 +1,16 @@
 """The samples that a WFDB header describes, checked against what it says about them."""
 
 import math
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ecgfl_adapters.errors import LIBRARY_ERRORS, FileMissing, FileUnreadable
+from ecgfl_adapters.recording import Remark
 from ecgfl_adapters.wfdb_header import Header, SignalSpec
 
 _BYTES_PER_SAMPLE = {
@@ -41,18 +43,28 @@ _INVALID = {
 }
 
 
-def read_samples(header: Header) -> list[NDArray[np.int32]]:
-    """ADC units of every signal, each of shape (frames * samples per frame,).
+class Samples(NamedTuple):
+    """ADC units of every signal, each of shape (frames * samples per frame,), and what was put up with."""
+
+    signals: list[NDArray[np.int32]]
+    remarks: tuple[Remark, ...]
+
+
+def read_samples(header: Header, *, force: bool) -> Samples:
+    """Every signal that a header describes. force : read signals whose checksum is wrong.
 
     Raises `FileMissing` for a signal file that is not there and `FileUnreadable` for one that is cut off, not of the stated
     format, or whose checksum is not the header's.
     """
     _check_files(header)
-    record = _rdrecord(header)
-    samples: list[NDArray[np.int32]] = [np.asarray(signal) for signal in record.e_d_signal]
-    for signal, values in zip(header.signals, samples, strict=True):
-        _check_sum(header, signal, values)
-    return samples
+    samples: list[NDArray[np.int32]] = [np.asarray(signal) for signal in _read_signals(header)]
+    wrong = [_wrong_sum(header, signal, values) for signal, values in zip(header.signals, samples, strict=True)]
+    problems = [problem for problem in wrong if problem is not None]
+    if problems and not force:
+        raise FileUnreadable(
+            header.path, problems[0], "The signal file was damaged or changed: copy it again. --force reads it all the same"
+        )
+    return Samples(samples, tuple(Remark("checksum", problem, "Copy the files again and compare them.") for problem in problems))
 
 
 def to_float(signal: SignalSpec, values: NDArray[np.int32], baseline: float, step: float) -> NDArray[np.float32]:
@@ -64,14 +76,17 @@ def to_float(signal: SignalSpec, values: NDArray[np.int32], baseline: float, ste
     return physical
 
 
-def _rdrecord(header: Header) -> Any:
+def _read_signals(header: Header) -> Sequence[NDArray[np.int32]]:
     import wfdb  # brings pandas along: only when a record is read
 
     name = str(header.path.resolve().with_suffix(""))
     if "://" in name or "::" in name:
         raise FileUnreadable(header.path, "the path holds '://' or '::'", "Rename the folder: only local files are read")
+    # wfdb 4.3.1 gives big-endian samples as one array only.
+    in_one = any(signal.fmt == "61" for signal in header.signals) and all(signal.per_frame == 1 for signal in header.signals)
     try:
-        return wfdb.rdrecord(name, physical=False, smooth_frames=False, return_res=32)
+        record = wfdb.rdrecord(name, physical=False, smooth_frames=in_one, return_res=32)
+        return list(record.d_signal.T) if in_one else record.e_d_signal
     except LIBRARY_ERRORS as error:
         files = ", ".join(sorted({signal.file for signal in header.signals}))
         raise FileUnreadable(
@@ -108,14 +123,13 @@ def _check_size(header: Header, path: Path, signals: list[SignalSpec]) -> None:
         )
 
 
-def _check_sum(header: Header, signal: SignalSpec, values: NDArray[np.int32]) -> None:
+def _wrong_sum(header: Header, signal: SignalSpec, values: NDArray[np.int32]) -> str | None:
+    """What is wrong with a signal's checksum, in words."""
     if signal.checksum is None or signal.skew:  # skewed signals are shifted on reading: their sum is not the file's
-        return
+        return None
     actual = int(values.sum(dtype=np.int64)) & 0xFFFF
-    if actual != signal.checksum & 0xFFFF:
-        shown = actual - 0x10000 if actual > 0x7FFF else actual
-        raise FileUnreadable(
-            header.path.with_name(signal.file),
-            f"checksum of signal {signal.name!r} is {shown}, but {header.path.name} states {signal.checksum}",
-            "The signal file was damaged or changed: copy it again",
-        )
+    if actual == signal.checksum & 0xFFFF:
+        return None
+    shown = actual - 0x10000 if actual > 0x7FFF else actual
+    number = header.signals.index(signal) + 1
+    return f"the checksum of signal {number} is {shown}, but the header states {signal.checksum}"

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 from ecgfl_adapters import discovery
-from ecgfl_adapters.errors import FileMissing, FileUnreadable, FormatUnknown
+from ecgfl_adapters.discovery import find_recordings, read
+from ecgfl_adapters.errors import FileMissing, FileUnreadable, FormatUnknown, LabelsUnreadable
 from ecgfl_adapters.protocol import ReadOptions
-from ecgfl_adapters.recording import Recording
+from ecgfl_adapters.recording import BeatLabel, Recording
 from ecgfl_adapters.wfdb_record import WfdbAdapter
+from ecgfl_adapters.wfdb_write import write_annotations
 
 
 class VendorAdapter:
@@ -164,3 +166,31 @@ def test_a_changed_byte_anywhere_in_a_header_gives_a_reason_and_never_a_surprise
                     refused.append(str(error))
     assert len(refused) > 500
     assert [reason for reason in refused if "reader failed with" in reason] == []
+
+
+def test_a_database_folder_is_read_by_its_list_and_what_is_missing_is_said(tmp_path: Path, recording: Recording) -> None:
+    WfdbAdapter().write(recording, tmp_path)
+    (tmp_path / "RECORDS").write_text("small\nlost\n../outside\nsub/deep\ns3://bucket/x\n")
+    (tmp_path / "ANNOTATORS").write_text("atr\treference beats\n")
+    for named in (tmp_path, tmp_path / "RECORDS"):
+        found = find_recordings([named])
+        assert found.recordings == [tmp_path / "small.hea", tmp_path / "lost.hea", tmp_path / "sub" / "deep.hea"]
+        assert found.skipped == []
+    with pytest.raises(FileMissing, match=r"lost\.hea: (does not exist|cannot be opened)"):
+        read(tmp_path / "lost.hea")
+
+
+def test_labels_come_from_an_annotator_or_a_folder_in_any_format(tmp_path: Path, recording: Recording) -> None:
+    path = WfdbAdapter().write(recording, tmp_path)[0]
+    corrected = tmp_path / "corrected"
+    corrected.mkdir()
+    wanted = (BeatLabel(100, "N"), BeatLabel(200, "V"))
+    write_annotations(wanted, corrected / "small.ecgfl", fs=recording.fs)
+    assert read(path, options=ReadOptions(labels=str(corrected))).labels == wanted
+    (corrected / "small.ecgfl").unlink()
+    assert read(path, options=ReadOptions(labels=str(corrected))).labels is None
+    (tmp_path / "small.ecgfl.csv").write_text("sample,time_s,symbol,class,probability\n100,0.4,N,N,0.1\n200,0.8,V,V,0.9\n")
+    assert read(path, options=ReadOptions(labels="ecgfl")).labels == wanted
+    write_annotations(wanted, tmp_path / "small.ecgfl", fs=recording.fs)
+    with pytest.raises(LabelsUnreadable, match=r"may be any of small\.ecgfl, small\.ecgfl\.csv"):
+        read(path, options=ReadOptions(labels="ecgfl"))

@@ -169,7 +169,8 @@ def test_the_patient_is_the_one_in_the_header_unless_that_is_anonymous(tmp_path:
     person = edfio.Patient(code="MCH-0234567", sex="F", birthdate=date(1951, 5, 2), name="Haagse_Harry")
     edfio.Edf([_signal("ECG")], patient=person).write(path)
     source = ADAPTER.read(path, DEFAULT).source
-    assert source.patient == source.identifiers["patient"] == "MCH-0234567 F 02-MAY-1951 Haagse_Harry"
+    assert source.identifiers["patient"] == "MCH-0234567 F 02-MAY-1951 Haagse_Harry"
+    assert (source.patient, source.person, source.sex) == ("MCH-0234567", "haagse harry 1951-05-02", "F")
     assert ADAPTER.read(_write(tmp_path / "y.edf", [_signal("ECG")]), DEFAULT).source.patient == "y"
 
 
@@ -226,8 +227,8 @@ def test_a_lead_of_any_name_is_known_as_ecg_when_read_back(tmp_path: Path, recor
         (VERSION, b"GIF89a  ", "version field is b'GIF89a  '"),
         (SIGNALS, b"9   ", "header size 1024 does not fit 9 signals"),
         (SIGNALS, b"two ", "number of signals is 'two'"),
-        (RECORDS, b"-1      ", r"number of data records is -1 \(-1: still being recorded\)"),
-        (RECORDS, b"12      ", r"\d+ bytes, but the header states 12 data records, which is \d+ bytes"),
+        (RECORDS, b"13      ", r"the header states 13 data records, but the file holds 11 whole data records.*--force"),
+        (RECORDS, b"9       ", r"the header states 9 data records, but the file holds 11 whole data records.*--force"),
         (DURATION, b"0       ", "duration of a data record is 0 s"),
         (DURATION, b"nan     ", "duration of a data record is 'nan'"),
         (PHYSICAL_MIN, b"163835  ", "channel 'MLII' has physical minimum and maximum 163835"),
@@ -239,11 +240,64 @@ def test_a_broken_header_field_is_refused_by_name(edf_field: MakeFile, offset: i
         ADAPTER.read(edf_field(offset, value), DEFAULT)
 
 
+@pytest.mark.parametrize(
+    ("count", "bytes_missing", "said"),
+    [(b"-1      ", 0, "not closed"), (b"-1      ", 100, "another"), (b"11      ", 1, "10 whole"), (b"12      ", 0, "11 whole")],
+)
+def test_a_header_never_closed_or_a_cut_last_record_is_put_up_with_and_said(
+    edf_field: MakeFile, recording: Recording, count: bytes, bytes_missing: int, said: str
+) -> None:
+    path = edf_field(RECORDS, count)
+    raw = path.read_bytes()
+    path.write_bytes(raw[: len(raw) - bytes_missing])
+    found = ADAPTER.read(path, DEFAULT)
+    assert [remark.code for remark in found.remarks] == ["record-count"]
+    assert said in found.remarks[0].problem
+    assert recording.length - 250 <= found.length <= recording.length
+    np.testing.assert_allclose(found.leads[0].samples, recording.leads[0].samples[: found.length], atol=1e-3)
+
+
+def test_force_reads_the_whole_records_of_a_file_that_is_cut_off(edf_field: MakeFile) -> None:
+    path = edf_field(RECORDS, b"13      ")
+    found = ADAPTER.read(path, ReadOptions(force=True))
+    assert "13 data records" in found.remarks[0].problem
+
+
+def test_a_dead_channel_does_not_cost_the_others(edf_field: MakeFile) -> None:
+    path = edf_field(PHYSICAL_MIN, b"163835  ")
+    assert [lead.name for lead in ADAPTER.read(path, ReadOptions(leads=("V5",))).leads] == ["V5"]
+
+
+def test_a_file_of_annotations_alone_is_for_labels(tmp_path: Path) -> None:
+    notes = [edfio.EdfAnnotation(1.5, None, "N"), edfio.EdfAnnotation(2.5, None, "PVC"), edfio.EdfAnnotation(3, None, "PVC?")]
+    marks = _write(tmp_path / "marks.edf", [], notes)
+    with pytest.raises(LeadMissing, match=r"annotations and no signal.*--labels FILE"):
+        ADAPTER.read(marks, DEFAULT)
+    path = _write(tmp_path / "x.edf", [_signal("ECG")])
+    found = ADAPTER.read(path, ReadOptions(labels=str(marks)))
+    assert found.labels == (BeatLabel(150, "N"), BeatLabel(250, "V"))
+    found = ADAPTER.read(path, ReadOptions(labels=str(marks), vocabulary={"pvc?": "V"}))
+    assert found.labels == (BeatLabel(150, "N"), BeatLabel(250, "V"), BeatLabel(300, "V"))
+
+
+def test_a_channel_that_the_site_names_is_ecg(tmp_path: Path) -> None:
+    path = _write(tmp_path / "x.edf", [_signal("Kanal 1"), _signal("Kanal 2"), _signal("Atmung")])
+    assert [lead.name for lead in ADAPTER.read(path, ReadOptions(ecg_channels=("kanal *",))).leads] == ["Kanal 1", "Kanal 2"]
+
+
+def test_age_is_that_at_the_recording(tmp_path: Path) -> None:
+    person = edfio.Patient(code="X1", sex="M", birthdate=date(1951, 5, 2), name="Harry")
+    for day, age in ((date(2020, 5, 1), 68), (date(2020, 5, 2), 69)):
+        path = tmp_path / f"{day}.edf"
+        edfio.Edf([_signal("ECG")], patient=person, recording=edfio.Recording(startdate=day)).write(path)
+        assert ADAPTER.read(path, DEFAULT).source.age == age
+
+
 @pytest.mark.parametrize("size", [0, 100, 300, 1024, 5000])
 def test_a_file_that_is_cut_off_is_refused_with_the_numbers(edf_field: MakeFile, size: int) -> None:
     path = edf_field(PATIENT, b"X")
     path.write_bytes(path.read_bytes()[:size])
-    with pytest.raises(FileUnreadable, match=rf"small\.edf: {size} bytes.*(Copy the file|export)"):
+    with pytest.raises(FileUnreadable, match=r"small\.edf: .*\d+ (bytes|whole data records).*(Copy the file|export)"):
         ADAPTER.read(path, DEFAULT)
 
 

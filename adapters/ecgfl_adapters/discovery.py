@@ -75,16 +75,39 @@ def adapter_for(path: Path, format: str = "auto") -> Adapter:
 def read(path: Path, format: str = "auto", options: ReadOptions | None = None) -> Recording:
     """Read one recording in any format. Raises `AdapterError`, whatever the format's library may raise."""
     adapter = adapter_for(path, format)
+    before = _state_of(path)
     try:
-        return adapter.read(path, options or ReadOptions())
-    except AdapterError:
-        raise
+        recording = adapter.read(path, options or ReadOptions())
+        if _state_of(path) != before:
+            raise _changed(path)
+        return recording
+    except AdapterError as error:
+        raise error if _state_of(path) == before else _changed(path) from error
     except LIBRARY_ERRORS as error:
         raise FileUnreadable(
             path,
             f"the {adapter.name} reader failed with {type(error).__name__}: {error}",
             "Check that the file opens in its own software, and export it again",
         ) from error
+
+
+def _state_of(path: Path) -> list[tuple[str, int, int]]:
+    """Size and time of change of a recording's files, as far as they are known by their names."""
+    from ecgfl_adapters.wfdb_header import referenced_files
+
+    beside = [path.with_name(name) for name in referenced_files(path)] if path.suffix == ".hea" else []
+    found = []
+    for file in (path, *sorted(beside)):
+        try:
+            stat = file.stat()
+        except OSError:
+            continue
+        found.append((file.name, stat.st_size, stat.st_mtime_ns))
+    return found
+
+
+def _changed(path: Path) -> FileUnreadable:
+    return FileUnreadable(path, "the file changed while it was read", "Wait until it has been written or copied, and try again")
 
 
 def find_recordings(paths: Iterable[Path]) -> Found:

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="What is in this site's store.", no_args_is_help=True)
 
+NAMES = "Names of records or patients as `dataset list` and `dataset show` give them."
+
 Record = Annotated[str, typer.Argument(help="A record's name as `dataset list` shows it.", metavar="RECORD")]
 
 
@@ -52,15 +54,15 @@ def show(context: typer.Context, record: Record) -> None:
     with open_catalogue(console.home.catalogue) as catalogue:
         row = _existing(console, catalogue, record)
         findings = catalogue.findings(record)
-    console.table(f"Record {record}", ("field ", "value "), [(name, value) for name, value in vars(row).items()])
+    console.table(f"Record {record}", ("field ", "value "), [(name, _in_words(value)) for name, value in vars(row).items()])
     for each in findings:
         console.text(f"{each['severity']} {each['code']}: {each['message']} {each['fix']}")
     console.result(record=vars(row), findings=findings)
 
 
 @app.command()
-def remove(context: typer.Context, record: Record) -> None:
-    """Remove a recording and all that was derived from it."""
+def remove(context: typer.Context, names: Annotated[list[str], typer.Argument(help=NAMES, metavar="NAME...")]) -> None:
+    """Remove recordings, or all of a patient, and every byte that was derived from them."""
     from ecgfl_cli.site.audit import AuditLog
     from ecgfl_cli.site.lock import exclusive
     from ecgfl_cli.store.catalogue import open_catalogue
@@ -70,11 +72,18 @@ def remove(context: typer.Context, record: Record) -> None:
     home = console.home
     home.require_site()
     with exclusive(home.lock), open_catalogue(home.catalogue) as catalogue:
-        _existing(console, catalogue, record)
-        remove_record(home, catalogue, record)
-        AuditLog(home.audit).append("record-removed", record=record)
-    console.text(f"{record} removed")
-    console.result(record=record)
+        records = dict.fromkeys(row.record for name in names for row in _named(console, catalogue, name))
+        for record in records:
+            remove_record(home, catalogue, record)
+            AuditLog(home.audit).append("record-removed", record=record)
+            console.text(f"{record} removed")
+    console.result(records=list(records))
+
+
+def _named(console: Console, catalogue: "Catalogue", name: str) -> "list[RecordRow]":
+    """The record of that name, or those of the patient of that name."""
+    row = catalogue.row(name)
+    return [row] if row is not None else catalogue.rows_of(name) or [_existing(console, catalogue, name)]
 
 
 def _existing(console: Console, catalogue: "Catalogue", record: str) -> "RecordRow":
@@ -82,7 +91,9 @@ def _existing(console: Console, catalogue: "Catalogue", record: str) -> "RecordR
 
     row = catalogue.row(record)
     if row is None:
-        raise UsageError(f"no record '{record}' in {console.home.catalogue}", "`ecgfl dataset list` shows those that are there")
+        raise UsageError(
+            f"no record or patient '{record}' in {console.home.catalogue}", "`ecgfl dataset list` shows those that are there"
+        )
     return row
 
 
@@ -91,3 +102,10 @@ def _reasons(catalogue: "Catalogue", row: "RecordRow") -> str:
         return "no beat labels: ingest it again with --labels FILE to train on it"
     found = catalogue.findings(row.record) if row.status == "rejected" else []
     return "; ".join(f"{each['message']} {each['fix']}" for each in found if each["severity"] == "error")
+
+
+def _in_words(value: object) -> object:
+    """Lists and tables of a row as people read them."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {number}" for name, number in value.items()) or None
+    return (", ".join(map(str, value)) or None) if isinstance(value, tuple) else value if value != "" else None

@@ -126,6 +126,9 @@ class Catalogue:
         values = self._connection.execute("SELECT * FROM records WHERE record = ?", (record,)).fetchone()
         return None if values is None else _row(values)
 
+    def rows_of(self, patient: str) -> list[RecordRow]:
+        return self.rows_like(patient, "")
+
     def rows_like(self, patient: str, person: str) -> list[RecordRow]:
         """The recordings of a patient, and those of a person unless that is ""."""
         query = "SELECT * FROM records WHERE patient = ? OR (person = ? AND person != '') ORDER BY record"

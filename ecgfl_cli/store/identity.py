@@ -18,7 +18,7 @@ def identified(
     if before is not None:
         if before.source != row.source:
             found.append(_duplicate(row, before))
-        if before.patient != row.patient:
+        elif before.patient != row.patient:
             found.append(_two_identifiers(row, before.patient, "the same signal"))
         row = replace(row, patient=before.patient, source=before.source)
     others = [other for other in catalogue.rows_like(row.patient, row.person) if other.record != row.record]
@@ -46,7 +46,8 @@ def _duplicate(row: RecordRow, before: RecordRow) -> Finding:
     return Finding(
         "duplicate-recording",
         Severity.WARNING,
-        f"the store holds this very signal as {before.record} already, from a file of another name; it is kept once",
+        f"the store holds this very signal as {before.record} of patient {before.patient} already, from a file of another name; "
+        "it is kept once",
         "Nothing to do if the file was copied or renamed. Otherwise one of the two files holds the wrong signal.",
         value=row.record,
     )

@@ -6,7 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import edfio
+import numpy as np
 import pytest
+import wfdb as library
 
 from ecgfl_cli.demo.synthesiser import synthesise
 
@@ -15,7 +18,12 @@ PLANTED = ("Zebulon", "Quackenbush", "17-MAR-1948", "1948", "MRN-5550123", "Holt
 
 
 def edf(export: Any) -> Path:
-    path = export(1, "edf")
+    path: Path = export(1, "edf")
+    plant_in_the_header(path)
+    return path
+
+
+def plant_in_the_header(path: Path) -> None:
     raw = bytearray(path.read_bytes())
     raw[8:88] = b"MRN-5550123 M 17-MAR-1948 Zebulon_Quackenbush".ljust(80)
     field = bytes(raw[88:168]).decode().strip()
@@ -23,7 +31,6 @@ def edf(export: Any) -> Path:
     raw[88:168] = f"Startdate 17-MAR-1948 MRN-5550123 Quackenbush Holter7731 {samples}".encode().ljust(80)[:80]
     raw[168:176] = b"17.03.85"
     path.write_bytes(raw)
-    return path
 
 
 def wfdb(export: Any) -> Path:
@@ -32,6 +39,10 @@ def wfdb(export: Any) -> Path:
     lines[0] += " 10:11:12 17/03/1948"
     lines += ["# 69 M Zebulon Quackenbush", "# MRN-5550123 born 17-MAR-1948 Holter7731"]
     path.write_text("\n".join(lines) + "\n")
+    recording = synthesise(1, 60, 250, pvc_share=0.15)
+    samples, symbols = zip(*recording.labels, strict=True)
+    notes = ["Quackenbush, born 17-MAR-1948"] + [""] * (len(samples) - 1)
+    library.wrann(path.stem, "atr", np.array(samples), list(symbols), aux_note=notes, write_dir=str(path.parent))
     return path
 
 
@@ -43,12 +54,23 @@ def csv(export: Any) -> Path:
     return path
 
 
+def edf_notes(export: Any) -> Path:
+    """Free text in annotations, in the transducer and the prefilter fields."""
+    path: Path = export(1, "edf")
+    file = edfio.read_edf(path)
+    file.add_annotations([edfio.EdfAnnotation(1, None, "Zebulon MRN-5550123"), edfio.EdfAnnotation(2, 3, "Quackenbush woke up")])
+    file.signals[0].transducer_type = "Holter7731 of Quackenbush"
+    file.write(path)
+    plant_in_the_header(path)
+    return path
+
+
 def lead_names(export: Any) -> Path:
     recording = synthesise(1, 60, 250, pvc_share=0.15, leads=("Zebulon Quackenbush", "MRN-5550123"))
     return export(recording, "csv")
 
 
-@pytest.mark.parametrize("make", [edf, wfdb, csv, lead_names])
+@pytest.mark.parametrize("make", [edf, edf_notes, wfdb, csv, lead_names])
 @pytest.mark.parametrize("options", [(), ("--json",)])
 def test_no_planted_identifier_is_anywhere(
     site: Path, ecgfl: Ecgfl, export: Any, files_of: Any, make: Callable[[Any], Path], options: tuple[str, ...]
@@ -95,8 +117,6 @@ def test_common_lead_names_stay_and_others_become_numbers(site: Path, ecgfl: Ecg
 
 def test_a_renamed_lead_is_not_confused_with_one_of_that_name(site: Path, ecgfl: Ecgfl, export: Any) -> None:
     """ "Doe John" may become ECG1 only if no other lead is called so: beats would be cut from the wrong one."""
-    import wfdb as library
-
     recording = synthesise(1, 60, 250, leads=("Doe John", "ECG1"))
     recording = replace(
         recording, leads=(recording.leads[0], replace(recording.leads[1], samples=-0.5 * recording.leads[1].samples))

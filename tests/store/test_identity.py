@@ -1,0 +1,98 @@
+"""The same recording twice, one person under two identifiers, two persons under one."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Ecgfl = Callable[..., Any]
+
+
+@pytest.fixture
+def of_patient(export: Any) -> Callable[[int, str], Path]:
+    """of_patient(seed, field): an EDF+ file with that patient field."""
+
+    def of_patient(seed: int, field: str) -> Path:
+        path: Path = export(seed, "edf")
+        raw = bytearray(path.read_bytes())
+        raw[8:88] = field.encode().ljust(80)
+        path.write_bytes(raw)
+        return path
+
+    return of_patient
+
+
+def codes(ran: Any) -> list[list[str]]:
+    interesting = {"duplicate-recording", "two-identifiers", "two-persons"}
+    return [[each["code"] for each in result["findings"] if each["code"] in interesting] for result in ran.json["recordings"]]
+
+
+def test_a_copy_under_another_name_is_kept_once_and_said(site: Path, ecgfl: Ecgfl, export: Any, listed: Any) -> None:  # noqa: ARG001
+    path = export(1, "csv")
+    copy = path.with_name("copy.csv")
+    copy.write_bytes(path.read_bytes())
+    copy.with_name("copy.labels.csv").write_bytes(path.with_name("synthetic-1.labels.csv").read_bytes())
+    ran = ecgfl("ingest", path.parent, "--json")
+    assert ran.json["outcomes"] == {"added": 1, "unchanged": 1}
+    assert codes(ran) == [[], ["duplicate-recording"]]
+    assert len(listed()) == 1
+    assert codes(ecgfl("ingest", path, "--json")) == [["duplicate-recording"]]
+
+
+def test_the_same_file_again_is_no_duplicate(site: Path, ecgfl: Ecgfl, of_patient: Any) -> None:  # noqa: ARG001
+    path = of_patient(1, "A1 F 02-MAY-1951 Haagse_Harry")
+    assert ecgfl("ingest", path).code == 0
+    assert codes(ecgfl("ingest", path, "--json")) == [[]]
+
+
+def test_one_signal_under_two_identifiers_is_told(site: Path, ecgfl: Ecgfl, of_patient: Any, listed: Any) -> None:  # noqa: ARG001
+    assert ecgfl("ingest", of_patient(1, "A1 F X X")).code == 0
+    assert codes(ecgfl("ingest", of_patient(1, "B7 F X X"), "--json")) == [["two-identifiers"]]
+    assert len(listed()) == 1
+
+
+def test_one_person_under_two_identifiers_is_one_patient(site: Path, ecgfl: Ecgfl, of_patient: Any, listed: Any) -> None:  # noqa: ARG001
+    assert ecgfl("ingest", of_patient(1, "A1 F 02-MAY-1951 Haagse_Harry")).code == 0
+    ran = ecgfl("ingest", of_patient(2, "B7 F 02-MAY-1951 HAAGSE_HARRY"), "--json")
+    assert codes(ran) == [["two-identifiers"]]
+    assert len({row["patient"] for row in listed()}) == 1
+    assert "same name and birth date" in ran.out
+    assert "harry" not in ran.out.lower()
+
+
+def test_two_persons_under_one_identifier_are_told(site: Path, ecgfl: Ecgfl, of_patient: Any, listed: Any) -> None:  # noqa: ARG001
+    assert ecgfl("ingest", of_patient(1, "TEST F 02-MAY-1951 Haagse_Harry")).code == 0
+    ran = ecgfl("ingest", of_patient(2, "TEST M 03-JUN-1960 Jansen_Jan"), "--json")
+    assert codes(ran) == [["two-persons"]]
+    record = ran.json["recordings"][0]["record"]
+    assert "two-persons" in ecgfl("dataset", "show", record).out
+    assert len(listed()) == 2
+
+
+def test_a_name_without_a_birth_date_proves_nothing(site: Path, ecgfl: Ecgfl, of_patient: Any) -> None:  # noqa: ARG001
+    ecgfl("ingest", of_patient(1, "A1 F X Haagse_Harry"))
+    assert codes(ecgfl("ingest", of_patient(2, "B7 F X Haagse_Harry"), "--json")) == [[]]
+
+
+@pytest.mark.parametrize(
+    ("setting", "kept", "methods"),
+    [
+        ("none of them", {}, ["113100", "113105", "113107"]),
+        ("keep_age_band", {"age_band": "60-69"}, ["113100", "113105", "113107", "113108"]),
+        ("keep_sex", {"sex": "F"}, ["113100", "113105", "113107", "113108"]),
+    ],
+)
+def test_age_band_and_sex_are_kept_only_if_the_site_says_so(
+    site: Path, ecgfl: Ecgfl, of_patient: Any, listed: Any, setting: str, kept: dict[str, str], methods: list[str]
+) -> None:
+    settings = site / "site.toml"
+    settings.write_text(settings.read_text().replace(f"{setting} = false", f"{setting} = true"))
+    path = of_patient(1, "A1 F 02-MAY-1951 Haagse_Harry")
+    raw = bytearray(path.read_bytes())
+    raw[168:176] = b"17.03.19"
+    path.write_bytes(raw)
+    assert ecgfl("ingest", path).code == 0
+    (row,) = listed()
+    assert row["characteristics"] == kept
+    assert row["deidentification"] == methods

@@ -9,7 +9,21 @@ from typing import Annotated, NoReturn
 import click
 import typer
 
-from ecgfl_cli.commands import audit, coordinator, dataset, demo, evaluate, ingest, init, join, model, predict, segment, validate
+from ecgfl_cli.commands import (
+    audit,
+    coordinator,
+    dataset,
+    demo,
+    doctor,
+    evaluate,
+    ingest,
+    init,
+    join,
+    model,
+    predict,
+    segment,
+    validate,
+)
 from ecgfl_cli.console import Console
 from ecgfl_cli.errors import EcgflError, ExitCode, UnusableInput, UsageError
 from ecgfl_cli.site.home import Home
@@ -36,6 +50,7 @@ app.command("predict")(predict.command)
 app.command("evaluate")(evaluate.command)
 app.add_typer(model.app, name="model")
 app.add_typer(audit.app, name="audit")
+app.command("doctor")(doctor.command)
 app.command("demo")(demo.command)
 app.add_typer(coordinator.app, name="coordinator")
 

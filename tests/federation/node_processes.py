@@ -90,9 +90,7 @@ class Command:
     def __init__(self, home: Path, *arguments: str) -> None:
         self._output, output = FORKS.Pipe(duplex=False)
         self._errors, errors = FORKS.Pipe(duplex=False)
-        self._process = FORKS.Process(
-            target=_start, args=(["--home", str(home), "--json", *arguments], output, errors), daemon=True
-        )
+        self._process = FORKS.Process(target=_start, args=(["--home", str(home), "--json", *arguments], output, errors))
         self._process.start()
         output.close()
         errors.close()

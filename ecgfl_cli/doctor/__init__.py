@@ -1,0 +1,1 @@
+"""What must be right before the first night, checked without changing anything."""

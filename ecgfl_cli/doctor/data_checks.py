@@ -1,0 +1,47 @@
+"""The recordings: what formats can be read, and whether there is enough to train on."""
+
+from collections.abc import Iterator
+
+from ecgfl_adapters.discovery import installed
+
+from ecgfl_cli.doctor.check import Check, checked
+from ecgfl_cli.errors import UnusableInput
+from ecgfl_cli.quality.limits import limits_of
+from ecgfl_cli.site.home import Home
+from ecgfl_cli.site.settings import load_settings
+from ecgfl_cli.store.catalogue import open_catalogue
+
+
+def check_data(home: Home) -> Iterator[Check]:
+    yield from check_adapters()
+    yield from checked("limits", lambda: _limits(home))
+    yield from checked("recordings", lambda: _recordings(home))
+
+
+def check_adapters() -> Iterator[Check]:
+    """One for each file format that is installed, other people's too."""
+    found = installed()
+    for name, adapter in found.adapters.items():
+        yield Check(f"format {name}", f"{type(adapter).__module__}.{type(adapter).__qualname__}")
+    for name, problem in found.broken.items():
+        yield Check(f"format {name}", "-", problem, f"Install the package of the adapter {name!r} again, or remove it")
+
+
+def _limits(home: Home) -> str:
+    settings = load_settings(home.settings)
+    limits_of(home.settings, settings.limits)
+    return f"{len(settings.limits)} of this site's own"
+
+
+def _recordings(home: Home) -> str:
+    with open_catalogue(home.catalogue) as catalogue:
+        rows = catalogue.rows()
+    usable = [row for row in rows if row.status == "usable"]
+    beats = sum(sum(row.counts.values()) for row in usable)
+    wanted = load_settings(home.settings).policy.min_training_beats
+    if beats < wanted:
+        raise UnusableInput(
+            f"{len(usable)} usable labelled recordings with {beats} beats, {wanted} are wanted (policy.min_training_beats)",
+            "Run `ecgfl ingest PATH`; `ecgfl dataset list` says what is wrong with those that are there",
+        )
+    return f"{len(usable)} of {len(rows)} usable, {beats} labelled beats"

@@ -1,0 +1,31 @@
+"""The federation and its models."""
+
+from collections.abc import Iterator
+
+from ecgfl_cli.doctor.check import Check, checked
+from ecgfl_cli.errors import UsageError
+from ecgfl_cli.federation.federation_file import load_federation
+from ecgfl_cli.federation.site_setup import registry_of
+from ecgfl_cli.site.home import Home
+
+
+def check_models(home: Home) -> Iterator[Check]:
+    yield from checked("federation", lambda: _federation(home))
+    yield from checked("model", lambda: _model(home))
+
+
+def _federation(home: Home) -> str:
+    if not home.federation.is_file():
+        raise UsageError(
+            f"{home.federation} is missing", "Get it from the coordinator: `ecgfl init --site NAME --federation federation.json`"
+        )
+    return f"coordinator {load_federation(home.federation).server_name}"
+
+
+def _model(home: Home) -> str:
+    registry = registry_of(home, None)
+    current = registry.current()
+    if current is None:
+        raise UsageError("no model, not even the one that comes with the program", "Install ecgfl again")
+    manifest, _ = registry.load(current)
+    return manifest.version

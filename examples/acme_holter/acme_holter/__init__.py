@@ -1,0 +1,1 @@
+"""Files of ACME's Holter recorders for ecgfl."""

@@ -1,0 +1,61 @@
+"""An adapter that a hospital installs as its own package takes part like the built-in ones."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ecgfl_cli.demo.synthesiser import synthesise
+
+PACKAGE = Path(__file__).resolve().parents[2] / "examples" / "acme_holter"
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where pip put the package."""
+    folder = tmp_path_factory.mktemp("packages")
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    done = subprocess.run([*command, "--target", str(folder), str(PACKAGE)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture
+def ecgfl_with_it(installed: Path, home: Path) -> Callable[..., Any]:
+    def run(*arguments: object) -> Any:
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(installed), os.environ.get("PYTHONPATH")]))}
+        command = [sys.executable, "-m", "ecgfl_cli", "--home", str(home), "--json", *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=120)
+        assert done.returncode in (0, 3), done.stderr
+        return json.loads(done.stdout)
+
+    return run
+
+
+def test_its_files_are_found_and_ingested(
+    installed: Path, ecgfl_with_it: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(installed))
+    from acme_holter.adapter import AcmeAdapter
+
+    (tmp_path / "in").mkdir()
+    AcmeAdapter().write(synthesise(1, 60, 250, pvc_share=0.15), tmp_path / "in")
+    (tmp_path / "in" / "broken.acme").write_bytes(b"ACME1\n{}\n")
+    ecgfl_with_it("init", "--site", "st-mary")
+    named = ecgfl_with_it("ingest", tmp_path / "in", "--format", "acme")
+    assert named["outcomes"] == {"added": 1, "unreadable": 1}
+    assert "Export it again from the ACME viewer" in str(named["recordings"])
+    assert ecgfl_with_it("ingest", tmp_path / "in")["outcomes"] == {"unchanged": 1, "unreadable": 1}
+    (row,) = ecgfl_with_it("dataset", "list")["recordings"]
+    assert (row["format"], row["status"]) == ("acme", "usable")
+
+
+def test_doctor_lists_it(ecgfl_with_it: Callable[..., Any]) -> None:
+    ecgfl_with_it("init", "--site", "st-mary")
+    names = [check["name"] for check in ecgfl_with_it("doctor")["checks"]]
+    assert [name for name in names if name.startswith("format")] == ["format acme", "format wfdb", "format edf", "format csv"]

@@ -6,6 +6,7 @@ from ecgfl_cli.quality.disturbances import Disturbances
 from ecgfl_cli.quality.findings import Finding, Severity
 from ecgfl_cli.quality.lead_measures import LeadMeasures
 from ecgfl_cli.quality.limits import Limits
+from ecgfl_cli.quality.parts import longest_of
 
 
 def check_disturbances(lead: LeadMeasures, fs: float, limits: Limits) -> Iterator[Finding]:
@@ -13,9 +14,7 @@ def check_disturbances(lead: LeadMeasures, fs: float, limits: Limits) -> Iterato
     found = lead.disturbances
     if found is None or lead.qrs_mv is None:
         return
-    # A baseline that leaves the recorder's range has its finding.
-    if lead.swinging.whole.share <= limits.swing_warn_share:
-        yield from _check_wander(lead, lead.qrs_mv, found, fs, limits)
+    yield from _check_wander(lead, lead.qrs_mv, found, fs, limits)
     yield from _check_hum(lead, found, limits)
     yield from _check_spikes(lead, found, limits)
     yield from _check_noise(lead, found, fs, limits)
@@ -75,9 +74,10 @@ def _check_spikes(lead: LeadMeasures, found: Disturbances, limits: Limits) -> It
 
 def _check_noise(lead: LeadMeasures, found: Disturbances, fs: float, limits: Limits) -> Iterator[Finding]:
     noise = found.noise
-    if noise is None or noise.longest is None or noise.share <= limits.noise_warn_share:
+    longest = None if noise is None else longest_of(noise.stretches)
+    if noise is None or longest is None or noise.share <= limits.noise_warn_share:
         return
-    start, stop = (edge / fs for edge in noise.longest)
+    start, stop = (edge / fs for edge in longest)
     yield Finding(
         "noise",
         Severity.WARNING,

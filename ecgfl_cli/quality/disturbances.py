@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from ecgfl_cli.quality.hum import Hum, hum
 from ecgfl_cli.quality.limits import Limits
 from ecgfl_cli.quality.noise import Noise, noise
+from ecgfl_cli.quality.parts import Stretches, merged
 from ecgfl_cli.quality.spikes import spikes_per_minute
 from ecgfl_cli.quality.wander import Wander, wander
 
@@ -23,13 +24,16 @@ class Disturbances:
 
 
 def measure_disturbances(
-    samples: NDArray[np.float32], fs: float, beats: NDArray[np.int64], qrs_mv: float, limits: Limits
+    samples: NDArray[np.float32], fs: float, lost: Stretches, beats: NDArray[np.int64], qrs_mv: float, limits: Limits
 ) -> Disturbances:
-    """samples : shape (n,), millivolts, NaN where there is no signal. beats : sorted R peaks. qrs_mv : peak to peak."""
+    """Each is judged in the time that another finding has not: noise not where the lead is lost, spikes not in noise.
+
+    samples : shape (n,), millivolts, NaN where there is no signal. lost : where the lead is off, at a rail or swings.
+    beats : sorted R peaks. qrs_mv : peak to peak.
+    """
     mains = hum(samples, fs, limits)
+    noisy = noise(samples, fs, lost, qrs_mv, mains.amplitude_mv if mains else 0.0, limits)
+    unjudged = merged([lost, noisy.stretches]) if noisy else lost
     return Disturbances(
-        wander(samples, fs, limits),
-        mains,
-        spikes_per_minute(samples, fs, beats, qrs_mv, limits),
-        noise(samples, fs, qrs_mv, mains.amplitude_mv if mains else 0.0, limits),
+        wander(samples, fs, lost, limits), mains, spikes_per_minute(samples, fs, unjudged, beats, qrs_mv, limits), noisy
     )

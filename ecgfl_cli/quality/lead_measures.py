@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ecgfl_cli.quality.disturbances import Disturbances, measure_disturbances
 from ecgfl_cli.quality.limits import Limits
-from ecgfl_cli.quality.parts import NO_PART, Part, Stretches, lasting, merged, part_of, runs
+from ecgfl_cli.quality.parts import NO_PART, NOWHERE, Part, Stretches, lasting, merged, part_of, runs
 from ecgfl_cli.quality.typical_qrs import TypicalQrs, typical_qrs
 
 
@@ -43,7 +43,7 @@ class LeadMeasures:
     swinging: Loss = NOTHING_LOST
     clipped: Loss = NOTHING_LOST
     saturated: Loss = NOTHING_LOST
-    off: Stretches = field(default_factory=lambda: np.empty((0, 2), dtype=np.int64))
+    off: Stretches = field(default_factory=lambda: NOWHERE)
     infinite: int = 0
     qrs_mv: float | None = None
     qrs: TypicalQrs | None = None
@@ -77,6 +77,8 @@ def measure_lead(lead: Lead, fs: float, gaps: Sequence[Gap], beats: NDArray[np.i
     known = block * np.count_nonzero(~np.isnan(movement)) / (1.0 - everywhere.share)
     flat = _loss(runs(still) * block, known, long)
     off = [lasting(alone, long), lasting(runs(still) * block, long)]
+    swings = runs(movement > limits.swing_mv) * block
+    at_rail = NOWHERE
     clipped = saturated = NOTHING_LOST
     if flat.whole.share <= limits.lead_lost_share:
         # A line along a rail is saturation.
@@ -84,23 +86,27 @@ def measure_lead(lead: Lead, fs: float, gaps: Sequence[Gap], beats: NDArray[np.i
         rails = np.concatenate((runs(samples >= high), runs(samples <= low)))
         shortest, longest = max(limits.clip_min_samples, round(limits.clip_run_s * fs)), round(limits.rail_run_s * fs)
         clipped = _loss(lasting(rails, shortest, longest), samples.size)
-        saturated = _loss(lasting(rails, max(shortest, longest)), samples.size, long)
+        at_rail = lasting(rails, max(shortest, longest))
+        saturated = _loss(at_rail, samples.size, long)
         off.append(lasting(rails, long))
     qrs = typical_qrs(samples, fs, beats, limits)
     qrs_mv = (qrs.size_mv if qrs else None) or _median(movement)
-    lost = max(everywhere.share, flat.whole.share, saturated.whole.share) > limits.lead_lost_share
+    off_time = merged(off)
+    too_much = max(everywhere.share, flat.whole.share, saturated.whole.share) > limits.lead_lost_share
     return LeadMeasures(
         lead.name,
         absent,
         flat,
-        _loss(runs(movement > limits.swing_mv) * block, known),
+        _loss(swings, known),
         clipped,
         saturated,
-        merged(off),
+        off_time,
         infinite,
         qrs_mv,
         qrs,
-        None if lost or qrs_mv is None else measure_disturbances(samples, fs, beats, qrs_mv, limits),
+        None
+        if too_much or qrs_mv is None
+        else measure_disturbances(samples, fs, merged([off_time, at_rail, swings]), beats, qrs_mv, limits),
     )
 
 

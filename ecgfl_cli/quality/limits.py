@@ -78,7 +78,7 @@ class Limits:
 
     # Baseline wander: below 0.67 Hz, where the AHA (Kligfield 2007) lets a high-pass begin, peak to peak in 10 s, as a tenth of
     # the time exceeds it. Measured: 0.08, 0.60, 5.8 mV (nstdb 118e00); over both limits are nstdb 118e00 and 118e06, svdb
-    # 843, mitdb 103 V2, 108 V1 and 223 V1, each with a loose electrode to be seen, and nstdb's bw itself (2.0 mV).
+    # 843, mitdb 103 V2 and 108 V1, each with a loose electrode to be seen, and nstdb's bw itself (2.0 mV).
     # An electrode's own drift reaches 1.5 mV seldom, and a detector copes until the line moves as far as the QRS.
     wander_hz: float = 0.67
     wander_block_s: float = 10.0
@@ -92,7 +92,7 @@ class Limits:
     hum_blocks: int = 400
 
     # Spikes: at 128 Hz a spike is one sample, at 360 Hz up to three; its neighbours move little, unlike a QRS's. Measured: 0,
-    # 0, 0.83 a minute (svdb 804 ECG2).
+    # 0, 0.34 a minute (svdb 804 ECG2), outside of noise.
     # A stimulus precedes its QRS by up to 0.3 s (atrial pacing, AV delay).
     spike_width_s: float = 0.008
     spike_qrs: float = 0.5

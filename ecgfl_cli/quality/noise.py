@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgfl_cli.quality.limits import Limits
-from ecgfl_cli.quality.parts import longest_of, runs
+from ecgfl_cli.quality.parts import Stretches, runs, touches
 
 COARSE_FS = 128.0
 LAG_SECONDS = 0.032
@@ -21,31 +21,32 @@ HUM_BENDS = 3.0
 
 @dataclass(frozen=True)
 class Noise:
-    """share : of the time with noise. longest : the longest such stretch as samples [start, stop)."""
+    """share : of the judged time, 0 to 1. stretches : where."""
 
     share: float
-    longest: tuple[int, int] | None
+    stretches: Stretches
 
 
-def noise(samples: NDArray[np.float32], fs: float, qrs_mv: float, hum_mv: float, limits: Limits) -> Noise | None:
+def noise(samples: NDArray[np.float32], fs: float, lost: Stretches, qrs_mv: float, hum_mv: float, limits: Limits) -> Noise | None:
     """In blocks of `noise_block_s`: the median size of the second difference, relative to the QRS.
 
     Steep waves of the heart fill less than half of a block, noise all of it (as in `beats.recorder_noise`). A lead whose own
     waves bend (flutter, a small QRS between large P and T) does so all the time: a block is noisy beyond `noise_qrs` of the QRS
     if it also is `noise_rise` times as restless as the quiet quarter of the lead, or anyway beyond `noise_qrs_anyway`. Hum is a
-    finding of its own and raises both.
+    finding of its own and raises both; so is what is `lost`.
     """
     block = round(limits.noise_block_s * fs)
     if block < 8 or samples.size < block or not qrs_mv > 0:
         return None
     bend = _bend(samples, fs, block)
+    bend[touches(lost, block, bend.size)] = np.nan
     judged = bend[~np.isnan(bend)]
     if not judged.size:
         return None
     quiet = float(np.quantile(judged, 0.25))
     rise = min(limits.noise_rise * quiet, limits.noise_qrs_anyway * qrs_mv)
     noisy = bend > max(limits.noise_qrs * qrs_mv, rise) + HUM_BENDS * hum_mv
-    return Noise(float(np.count_nonzero(noisy) / judged.size), longest_of(runs(noisy) * block))
+    return Noise(float(np.count_nonzero(noisy) / judged.size), runs(noisy) * block)
 
 
 def _bend(samples: NDArray[np.float32], fs: float, block: int) -> NDArray[np.float32]:

@@ -19,6 +19,7 @@ class Part:
 
 
 NO_PART = Part()
+NOWHERE: Stretches = np.empty((0, 2), dtype=np.int64)
 
 
 def runs(mask: NDArray[np.bool_]) -> Stretches:
@@ -36,7 +37,7 @@ def lasting(stretches: Stretches, least: float, most: float = np.inf) -> Stretch
 
 def merged(several: Sequence[Stretches]) -> Stretches:
     """The stretches covered by any of several lists, in order, without overlap."""
-    every = np.concatenate([np.empty((0, 2), dtype=np.int64), *several])
+    every = np.concatenate([NOWHERE, *several])
     every = every[np.argsort(every[:, 0], kind="stable")]
     reached = np.maximum.accumulate(every[:, 1]) if len(every) else every[:, 1]
     fresh = np.concatenate(([True], every[1:, 0] > reached[:-1])) if len(every) else np.empty(0, dtype=np.bool_)
@@ -51,7 +52,7 @@ def total(stretches: Stretches) -> int:
 
 def part_of(stretches: Stretches, whole: float) -> Part:
     """The stretches as a part of so many samples."""
-    return Part(total(stretches) / whole, longest_of(stretches)) if len(stretches) else NO_PART
+    return Part(float(total(stretches) / whole), longest_of(stretches)) if len(stretches) else NO_PART
 
 
 def longest_of(stretches: Stretches) -> tuple[int, int] | None:
@@ -60,3 +61,11 @@ def longest_of(stretches: Stretches) -> tuple[int, int] | None:
         return None
     start, stop = stretches[(stretches[:, 1] - stretches[:, 0]).argmax()]
     return int(start), int(stop)
+
+
+def touches(stretches: Stretches, width: int, count: int) -> NDArray[np.bool_]:
+    """Which of `count` blocks of `width` samples a stretch reaches into, shape (count,)."""
+    edges = np.zeros(count + 1, dtype=np.int64)
+    np.add.at(edges, np.minimum(stretches[:, 0] // width, count), 1)
+    np.add.at(edges, np.minimum(-(-stretches[:, 1] // width), count), -1)
+    return np.cumsum(edges[:-1]) > 0

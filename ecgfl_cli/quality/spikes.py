@@ -4,17 +4,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgfl_cli.quality.limits import Limits
+from ecgfl_cli.quality.parts import Stretches, total
 
 AT_A_TIME = 1 << 19
 """Samples looked at together: few enough for the processor's cache."""
 
 
-def spikes_per_minute(samples: NDArray[np.float32], fs: float, beats: NDArray[np.int64], qrs_mv: float, limits: Limits) -> float:
+def spikes_per_minute(
+    samples: NDArray[np.float32], fs: float, unjudged: Stretches, beats: NDArray[np.int64], qrs_mv: float, limits: Limits
+) -> float:
     """How many there are in a minute of the signal that was judged.
 
     A spike leaves both its neighbours by more than `spike_qrs` of the QRS, is back within `spike_width_s`, and the signal beside
     it moves little (at most `spike_beside` of that height): the flanks of a QRS are steep themselves. A stimulus stands ahead of
-    the beat that it paces; the `pacing_s` before each beat are not judged.
+    the beat that it paces; the `pacing_s` before each beat are not judged, nor is what is `unjudged`.
     """
     height = max(limits.spike_qrs * qrs_mv, limits.spike_mv)
     widest = max(1, round(limits.spike_width_s * fs))
@@ -23,15 +26,19 @@ def spikes_per_minute(samples: NDArray[np.float32], fs: float, beats: NDArray[np
         part = samples[start : start + AT_A_TIME + widest + 3]
         found.append(start + _spikes(part, height, widest, limits.spike_beside))
     places = np.unique(np.concatenate(found))
+    inside = np.searchsorted(unjudged[:, 0], places, side="right") - 1
+    if len(unjudged):
+        places = places[(inside < 0) | (places >= unjudged[inside, 1])]
     following = np.searchsorted(beats, places, side="right")
     ahead = np.full(places.size, np.inf)
     paced = following < beats.size
     ahead[paced] = (beats[following[paced]] - places[paced]) / fs
     nearest, farthest = limits.pacing_s
     counted = np.count_nonzero((ahead < nearest) | (ahead > farthest))
-    present = np.count_nonzero(~np.isnan(samples)) / fs
-    judged = max(present - beats.size * (farthest - nearest), 0.1 * present)
-    return 60.0 * counted / judged if judged else 0.0
+    present = max(0, int(np.count_nonzero(~np.isnan(samples))) - total(unjudged)) / fs
+    beats_there = beats.size * present * fs / samples.size
+    judged = max(present - beats_there * (farthest - nearest), 0.1 * present)
+    return float(60.0 * counted / judged) if judged else 0.0
 
 
 def _spikes(part: NDArray[np.float32], height: float, widest: int, beside: float) -> NDArray[np.int64]:

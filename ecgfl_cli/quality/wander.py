@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy.signal import butter, sosfiltfilt
 
 from ecgfl_cli.quality.limits import Limits
+from ecgfl_cli.quality.parts import Stretches, touches
 
 COARSE_FS = 8.0
 """Hertz; means over an eighth of a second hold all that is below `wander_hz`, and little of the QRS."""
@@ -21,14 +22,14 @@ class Wander:
     worst: tuple[int, int]
 
 
-def wander(samples: NDArray[np.float32], fs: float, limits: Limits) -> Wander | None:
+def wander(samples: NDArray[np.float32], fs: float, lost: Stretches, limits: Limits) -> Wander | None:
     """What is left below `limits.wander_hz` by a Butterworth filter of second order, forwards and backwards.
 
-    A block with a NaN tells nothing.
+    A block with a NaN or with a part of the time that is `lost` tells nothing.
     """
     width = max(1, round(fs / COARSE_FS))
     coarse = samples[: samples.size // width * width].reshape(-1, width).mean(axis=1, dtype=np.float32)
-    known = np.isfinite(coarse)
+    known = np.isfinite(coarse) & ~touches(lost, width, coarse.size)
     length = round(limits.wander_block_s * fs / width)
     if coarse.size < max(length, 10) or not known.any():
         return None

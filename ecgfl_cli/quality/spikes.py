@@ -6,6 +6,9 @@ from numpy.typing import NDArray
 from ecgfl_cli.quality.limits import Limits
 from ecgfl_cli.quality.parts import Stretches, total
 
+WIDEST_SECONDS = 0.05
+"""Whatever a site sets: this wide is a QRS."""
+
 AT_A_TIME = 1 << 19
 """Samples looked at together: few enough for the processor's cache."""
 
@@ -20,7 +23,7 @@ def spikes_per_minute(
     the beat that it paces; the `pacing_s` before each beat are not judged, nor is what is `unjudged`.
     """
     height = max(limits.spike_qrs * qrs_mv, limits.spike_mv)
-    widest = max(1, round(limits.spike_width_s * fs))
+    widest = max(1, round(min(limits.spike_width_s, WIDEST_SECONDS) * fs))
     found = [np.empty(0, dtype=np.int64)]
     for start in range(0, samples.size, AT_A_TIME):
         part = samples[start : start + AT_A_TIME + widest + 3]

@@ -30,13 +30,13 @@ def wander(samples: NDArray[np.float32], fs: float, lost: Stretches, limits: Lim
     width = max(1, round(fs / COARSE_FS))
     coarse = samples[: samples.size // width * width].reshape(-1, width).mean(axis=1, dtype=np.float32)
     known = np.isfinite(coarse) & ~touches(lost, width, coarse.size)
-    length = round(limits.wander_block_s * fs / width)
+    length = max(1, round(limits.wander_block_s * fs / width))
     if coarse.size < max(length, 10) or not known.any():
         return None
     places = np.arange(coarse.size)
     whole = np.interp(places, places[known], coarse[known].astype(np.float64))
-    # Beside half of the rate there is nothing to filter out; no bound of site.toml may make the filter raise.
-    edge = min(limits.wander_hz * 2 * width / fs, 0.9)
+    # No bound of site.toml may make the filter raise.
+    edge = min(max(limits.wander_hz * 2 * width / fs, 1e-3), 0.9)
     slow = sosfiltfilt(butter(2, edge, output="sos"), whole - np.median(whole))
     blocks = slow.size // length * length
     swing = np.ptp(slow[:blocks].reshape(-1, length), axis=1)
@@ -45,4 +45,4 @@ def wander(samples: NDArray[np.float32], fs: float, lost: Stretches, limits: Lim
     if not judged.size:
         return None
     worst = int(np.nanargmax(swing)) * length * width
-    return Wander(float(np.quantile(judged, 1.0 - limits.wander_share)), (worst, worst + length * width))
+    return Wander(float(np.quantile(judged, 1.0 - min(limits.wander_share, 1.0))), (worst, worst + length * width))

@@ -2,7 +2,8 @@
 
 "Measured" means: on 48 mitdb, 40 svdb and 3 nstdb 118e records, in every lead, with the beats that the program's own detector
 finds in the rhythm lead (heart rate, size of the QRS and what is refused as foreign labels: with sleepecg's on the first lead);
-three numbers are the least, the median and the largest of the recordings' worst leads. Nothing was tuned on the outcome of a classifier; the limits only have to leave these 91 genuine recordings without an error, and without a
+three numbers are the least, the median and the largest of the recordings' worst leads. Nothing was
+tuned on the outcome of a classifier; the limits only have to leave these 91 genuine recordings without an error, and without a
 warning that is not true.
 """
 
@@ -102,9 +103,10 @@ class Limits:
     pacing_s: tuple[float, float] = (0.02, 0.3)
     spike_warn_per_minute: float = 3.0
 
-    # Noise that hides beats: see `quality.noise`. In shares of the QRS, 118 measures 0.05; a tenth of the time it exceeds 0.17 with
-    # nstdb's electrode noise at 6 dB and 0.28 at 0 dB. Measured share of the time: 0, 0, 42 % (nstdb 118e00); over 5 % are nstdb 118e00 and 118e06 (25 %), svdb 804 and 893 (12 and 16 %)
-    # and mitdb 203 V1 (7 %), all with muscle or electrode noise to be seen.
+    # Noise that hides beats: see `quality.noise`. In shares of the QRS, 118 measures 0.05; a tenth of the time it exceeds 0.17
+    # with nstdb's electrode noise at 6 dB and 0.28 at 0 dB. Measured share of the time: 0, 0, 42 % (nstdb 118e00); over 5 % are
+    # nstdb 118e00 and 118e06 (25 %), svdb 804 and 893 (12 and 16 %) and mitdb 203 V1 (7 %), all with muscle or electrode noise
+    # to be seen.
     noise_block_s: float = 4.0
     noise_qrs: float = 0.13
     noise_qrs_anyway: float = 0.22

@@ -1,5 +1,6 @@
-"""How findings are shown."""
+"""How findings are shown to people."""
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from ecgfl_cli.console import Console
@@ -7,11 +8,54 @@ from ecgfl_cli.console import Console
 if TYPE_CHECKING:
     from ecgfl_cli.quality.findings import Finding
 
+VERDICTS = ("usable", "rejected")
 
-def show_findings(console: Console, by_place: "list[tuple[str, list[Finding]]]") -> None:
-    """A line for each error and warning, worst first; what is only worth knowing stays in the JSON."""
-    from ecgfl_cli.quality.findings import Severity
 
+def show_findings(console: Console, by_place: "list[tuple[str, list[Finding]]]", verdicts: tuple[str, str] = VERDICTS) -> None:
+    """A summary, a row for each error and warning, and for each code what to do; worst first.
+
+    What is only worth knowing stays in the JSON and in `dataset show`. verdicts : what a recording without and with an error is.
+    """
+    from ecgfl_cli.quality.findings import Severity, is_usable
+
+    if not by_place:
+        return
+    usable = sum(is_usable(findings) for _, findings in by_place)
     found = [(place, each) for place, findings in by_place for each in findings if each.severity is not Severity.INFO]
-    for place, finding in sorted(found, key=lambda pair: pair[1].severity.rank):
-        console.text(f"{finding.severity} {finding.code}: {place}: {finding.message} {finding.fix}")
+    found.sort(key=lambda pair: (pair[1].severity.rank, pair[1].code))
+    console.text(
+        f"Checked {len(by_place)}: {usable} {verdicts[0]}, {len(by_place) - usable} {verdicts[1]}, {len(found)} findings"
+    )
+    counts = Counter((each.severity, each.code) for _, each in found)
+    places = {key: len({place for place, each in found if (each.severity, each.code) == key}) for key in counts}
+    console.table(
+        "Findings by code",
+        ("severity ", "code ", "recordings", "findings"),
+        [(severity, code, places[severity, code], count) for (severity, code), count in counts.items()],
+    )
+    console.table(
+        "Findings",
+        ("severity ", "code ", "recording ", "lead ", "from s", "to s", "measured", "limit"),
+        [
+            (
+                *(each.severity, each.code, place, each.lead, each.start_s, each.stop_s),
+                *(_amount(each.value), _amount(each.limit)),
+            )
+            for place, each in found
+        ],
+    )
+    for line in _what_to_do(found):
+        console.text(line)
+
+
+def _what_to_do(found: "list[tuple[str, Finding]]") -> list[str]:
+    """For each code what its first finding says in words, and the fix; once for each fix, where a code has several."""
+    fixes: dict[tuple[str, str], tuple[str, Finding]] = {}
+    for place, each in found:
+        fixes.setdefault((each.code, each.fix), (place, each))
+    return [f"{code}: {place}: {each.message}. {fix}" for (code, fix), (place, each) in fixes.items()]
+
+
+def _amount(value: float | str | None) -> str | None:
+    """Three digits are enough for a person, also of a share of 0.0008."""
+    return f"{value:.3g}" if isinstance(value, float) else value

@@ -23,6 +23,7 @@ def command(
     from ecgfl_adapters.discovery import read
     from ecgfl_adapters.errors import AdapterError
 
+    from ecgfl_cli.commands.findings import show_findings
     from ecgfl_cli.commands.reading import reading_of
     from ecgfl_cli.commands.recordings import named_recordings, refuse_equal_names
     from ecgfl_cli.errors import EcgflError, ExitCode
@@ -30,7 +31,7 @@ def command(
     from ecgfl_cli.prediction.pipeline import Classifier
     from ecgfl_cli.prediction.writers.registry import writers_of
     from ecgfl_cli.quality.checks import check
-    from ecgfl_cli.quality.findings import Severity
+    from ecgfl_cli.quality.findings import Finding, Severity
 
     console = console_of(context, "predict")
     writers = writers_of(formats)
@@ -40,6 +41,7 @@ def command(
     reading = reading_of(console, "auto", lead, fs=fs, units=units, labels="none", assume_wfdb_gain=True)
     out.mkdir(parents=True, exist_ok=True)
     rows, results, code = [], [], ExitCode.DONE
+    checked: list[tuple[str, list[Finding]]] = []
     for path in console.track(recordings, len(recordings), "predict"):
         try:
             recording = read(path, reading.format, reading.options)
@@ -50,8 +52,7 @@ def command(
             code = ExitCode.INPUT
             continue
         doubts = [each for each in check(recording, prediction.samples, reading.limits) if each.severity is not Severity.INFO]
-        for finding in doubts:
-            console.say(f"{path}: {finding.severity}: {finding.message}")
+        checked.append((str(path), doubts))
         written = [writer(prediction, out) for writer in writers]
         ectopy = prediction.ectopy
         rows.append(
@@ -62,6 +63,7 @@ def command(
         )
         results.append({"file": path, "record": prediction.record, "ectopy": ectopy.as_dict(), "written": written})
         results[-1]["findings"] = [finding.as_dict() for finding in doubts]
+    show_findings(console, checked, ("without an error", "with an error"))
     console.table(
         f"PVCs found by {classifier.manifest.version} (not for diagnosis)",
         ("record ", "lead ", "beats", "PVCs", "burden %", "PVCs/h", "couplets", "runs", "not classified"),

@@ -44,7 +44,7 @@ def check_amplitude(measures: Sequence[LeadMeasures], limits: Limits) -> Iterato
 
 
 def _judgeable(lead: LeadMeasures, limits: Limits) -> bool:
-    return lead.qrs_mv is not None and max(lead.absent.share, lead.flat.share) <= limits.lead_lost_share
+    return lead.qrs_mv is not None and max(lead.absent.whole.share, lead.flat.whole.share) <= limits.lead_lost_share
 
 
 def _qrs(lead: LeadMeasures) -> float:

@@ -8,12 +8,14 @@ from ecgfl_adapters.symbols import BEAT_SYMBOLS
 from numpy.typing import NDArray
 
 from ecgfl_cli.quality.findings import Finding, Severity
-from ecgfl_cli.quality.label_match import OffPeak, off_peak
+from ecgfl_cli.quality.label_match import Match, match
+from ecgfl_cli.quality.label_share_checks import check_label_shares
 from ecgfl_cli.quality.limits import Limits
 
 
 def check_labels(recording: Recording, gaps: Sequence[Gap], beats: NDArray[np.int64], limits: Limits) -> Iterator[Finding]:
-    """Findings `no-labels`, `labels-outside`, `labels-duplicated`, `labels-dense` and `labels-off-peak`.
+    """Findings `no-labels`, `labels-outside`, `labels-duplicated`, `labels-dense`, `labels-off-peak`, `labels-shifted`,
+    `paced-rhythm` and `implausible-pvc-share`.
 
     `beats` are sorted samples inside the recording. Labels that are no beats (rhythm, noise) only have to lie inside.
     """
@@ -32,7 +34,10 @@ def check_labels(recording: Recording, gaps: Sequence[Gap], beats: NDArray[np.in
     yield from _check_duplicated(recording, marked)
     marked = np.unique(marked)
     yield from _check_dense(recording, marked, limits)
-    yield from _check_off_peak(off_peak(recording, gaps, marked, beats, limits), limits)
+    matched = match(recording, gaps, marked, beats, limits)
+    if matched is not None:
+        yield from _check_shift(matched, recording.fs, limits) if matched.is_shifted(limits) else _check_off_peak(matched, limits)
+    yield from check_label_shares(recording, limits)
 
 
 def _check_outside(recording: Recording, samples: NDArray[np.int64]) -> Iterator[Finding]:
@@ -93,9 +98,24 @@ def _check_dense(recording: Recording, marked: NDArray[np.int64], limits: Limits
         )
 
 
-def _check_off_peak(found: OffPeak | None, limits: Limits) -> Iterator[Finding]:
-    if found is None:
-        return
+def _check_shift(found: Match, fs: float, limits: Limits) -> Iterator[Finding]:
+    late = found.offset_s > 0
+    milliseconds, samples = abs(found.offset_s) * 1000, round(abs(found.offset_s) * fs)
+    harmful = abs(found.offset_s) > limits.shift_error_s
+    limit = limits.shift_error_s if harmful else limits.shift_warn_s
+    yield Finding(
+        "labels-shifted",
+        Severity.ERROR if harmful else Severity.WARNING,
+        f"the {found.labels} beat labels stand {milliseconds:.0f} ms {'after' if late else 'before'} their beats throughout "
+        f"(half of them within {found.spread_s * 1000:.0f} ms of each other); expected at most {limit * 1000:g} ms",
+        f"{'Subtract' if late else 'Add'} {samples} samples ({milliseconds:.0f} ms) {'from' if late else 'to'} the labels where "
+        "they come from and ingest again; --labels none reads the recording without them.",
+        value=found.offset_s * 1000,
+        limit=limit * 1000,
+    )
+
+
+def _check_off_peak(found: Match, limits: Limits) -> Iterator[Finding]:
     foreign = found.share > found.error_share
     limit = found.error_share if foreign else limits.off_peak_warn_share
     if found.share <= limit:
@@ -104,7 +124,7 @@ def _check_off_peak(found: OffPeak | None, limits: Limits) -> Iterator[Finding]:
         "labels-off-peak",
         Severity.ERROR if foreign else Severity.WARNING,
         f"{found.share:.0%} of {found.labels} labelled beats have no detected beat within {limits.match_s * 1000:g} ms"
-        f"{_shift(found)}; expected at most {limit:.0%}",
+        f"{_shift(found, limits)}; expected at most {limit:.0%}",
         "The labels do not belong to this signal or count at another rate: check --labels FILE, --fs HZ, or use --labels none."
         if foreign
         else "Look at the recording: the signal is poor there or the labels are shifted. --labels none reads it without them.",
@@ -113,9 +133,9 @@ def _check_off_peak(found: OffPeak | None, limits: Limits) -> Iterator[Finding]:
     )
 
 
-def _shift(found: OffPeak) -> str:
-    """A constant shift, in words. Labels on onsets and a detector's own delay stay within 50 ms (measured, 91 records)."""
-    if abs(found.offset_s) <= 0.05:
+def _shift(found: Match, limits: Limits) -> str:
+    """Where most of the labels stand, in words."""
+    if abs(found.offset_s) <= limits.shift_warn_s:
         return ""
     side = "after" if found.offset_s > 0 else "before"
     return f" (half of them stand {abs(found.offset_s) * 1000:.0f} ms or more {side} the nearest)"

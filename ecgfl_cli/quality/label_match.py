@@ -11,23 +11,40 @@ from ecgfl_cli.quality.limits import Limits
 
 
 @dataclass(frozen=True)
-class OffPeak:
-    """Labelled beats away from detected ones.
+class Match:
+    """Labelled beats beside detected ones.
 
     share : of the labels without a detected beat within the matching window. labels : how many were judged.
     error_share : the share from which the labels cannot belong to this signal.
     offset_s : median distance of a label from its nearest detected beat in seconds, positive when the label comes later.
+    spread_s : between the quartiles of that distance, among labels within the window.
+    deflection : median movement around such labels in the lead that moves most there, relative to that around their detections.
     """
 
     share: float
     labels: int
     error_share: float
     offset_s: float
+    spread_s: float
+    deflection: float
+
+    def is_shifted(self, limits: Limits) -> bool:
+        """Whether the labels, beat for beat, stand the same way off their beats, and on no wave of the QRS themselves."""
+        return (
+            limits.shift_warn_s < abs(self.offset_s) <= limits.match_s
+            and self.spread_s <= limits.shift_spread_s
+            and self.deflection < limits.shift_deflection
+            and self.share <= self.error_share
+        )
 
 
-def off_peak(
+AROUND_SECONDS = 0.02
+"""Half of the time in which movement is measured: half of a narrow QRS in all."""
+
+
+def match(
     recording: Recording, gaps: Sequence[Gap], marked: NDArray[np.int64], beats: NDArray[np.int64], limits: Limits
-) -> OffPeak | None:
+) -> Match | None:
     """Compare labelled beats with detected ones; None where there is nothing to compare.
 
     Labels in a gap are left out: nothing can be detected there. `marked` and `beats` are sorted samples inside the recording.
@@ -44,11 +61,34 @@ def off_peak(
     before = marked - beats[np.maximum(after - 1, 0)]
     ahead = marked - beats[np.minimum(after, beats.size - 1)]
     distance = np.where(np.abs(before) <= np.abs(ahead), before, ahead)
+    near = np.abs(distance) <= window
     reached = int(np.minimum(np.diff(beats), 2 * window).sum()) + 2 * window
     by_chance = 1.0 - min(1.0, reached / recording.length)
-    return OffPeak(
-        share=float((np.abs(distance) > window).mean()),
+    spread = float(np.ptp(np.quantile(distance[near], (0.25, 0.75)))) if near.any() else 0.0
+    return Match(
+        share=float(1.0 - near.mean()),
         labels=int(marked.size),
         error_share=min(limits.off_peak_error_share, limits.off_peak_chance_share * by_chance),
         offset_s=float(np.median(distance)) / recording.fs,
+        spread_s=spread / recording.fs,
+        deflection=_deflection(recording, marked[near], distance[near], limits),
     )
+
+
+def _deflection(recording: Recording, marked: NDArray[np.int64], distance: NDArray[np.int64], limits: Limits) -> float:
+    """See `Match`; 1 where no lead can tell."""
+    half = max(1, round(AROUND_SECONDS * recording.fs))
+    lowest, highest = np.minimum(marked, marked - distance) - half, np.maximum(marked, marked - distance) + half
+    inside = np.flatnonzero((lowest >= 0) & (highest < recording.length))
+    if not inside.size:
+        return 1.0
+    chosen = inside[np.linspace(0, inside.size - 1, min(limits.qrs_sample, inside.size)).astype(np.int64)]
+    at_label = marked[chosen, None] + np.arange(-half, half + 1)
+    at_beat = at_label - distance[chosen, None]
+    found = []
+    for lead in recording.leads:
+        here, there = (np.ptp(lead.samples[places], axis=1) for places in (at_label, at_beat))
+        moving = (there > 0) & np.isfinite(there) & np.isfinite(here)
+        if moving.any():
+            found.append(float(np.median(here[moving] / there[moving])))
+    return max(found, default=1.0)

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from ecgfl_adapters.recording import Gap, Lead, Recording
+from ecgfl_adapters.recording import Lead, Recording
 from numpy.typing import NDArray
 
 from ecgfl_cli.quality.amplitude_checks import amplitude_is_wrong, check_amplitude
 from ecgfl_cli.quality.findings import Finding, Severity, is_usable
-from ecgfl_cli.quality.lead_measures import LeadMeasures, Part
+from ecgfl_cli.quality.lead_measures import LeadMeasures, Loss
+from ecgfl_cli.quality.lead_off_checks import check_lead_off
 from ecgfl_cli.quality.limits import Limits
 
 ANOTHER_LEAD = "Use the other leads (--lead NAME) or look at the electrode and cable of this one."
@@ -18,10 +19,12 @@ ANOTHER_LEAD = "Use the other leads (--lead NAME) or look at the electrode and c
 
 @dataclass(frozen=True)
 class Defect:
-    """A defect measured as a share of the recording's time: a warning over one limit, a lost lead over another."""
+    """A defect measured as a share of the recording's time: a warning over one limit, a lost lead over another.
+
+    The warning is about the brief stretches; the long ones of a lead that is not lost are `lead-off`."""
 
     code: str
-    part: Callable[[LeadMeasures], Part]
+    loss: Callable[[LeadMeasures], Loss]
     warn_share: Callable[[Limits], float]
     words: str
     fix_all: str
@@ -46,8 +49,15 @@ DEFECTS = (
         "clipping",
         lambda lead: lead.clipped,
         lambda limits: limits.clip_warn_share,
-        "is stuck at its largest or smallest value",
-        "Check the electrodes and the recorder's range; a clipped signal cannot be repaired, record again.",
+        "has its peaks cut off at its largest or smallest value",
+        "Check the recorder's range and gain; a clipped signal cannot be repaired, record again.",
+    ),
+    Defect(
+        "saturation",
+        lambda lead: lead.saturated,
+        lambda limits: limits.rail_warn_share,
+        "sits at its largest or smallest value, as an amplifier at its rail",
+        "Check the electrodes: a loose one drives the amplifier to its limit. What is lost cannot be repaired, record again.",
     ),
     Defect(
         "implausible-swings",
@@ -59,19 +69,20 @@ DEFECTS = (
 )
 
 
-def check_leads(recording: Recording, gaps: Sequence[Gap], measures: Sequence[LeadMeasures], limits: Limits) -> Iterator[Finding]:
-    """Findings `non-finite`, the defects above, `implausible-amplitude`, `no-usable-lead` and `identical-leads`."""
+def check_leads(recording: Recording, measures: Sequence[LeadMeasures], limits: Limits) -> Iterator[Finding]:
+    """Findings `non-finite`, `no-signal`, `flat-lead`, `clipping`, `saturation`, `lead-off`, `implausible-swings`,
+    `implausible-amplitude`, `no-usable-lead` and `identical-leads`."""
     yield from _check_finite(measures)
     findings = list(check_amplitude(measures, limits))
     # A wrong unit makes every swing implausible: one cause, one finding.
     explained = {"implausible-swings"} if not is_usable(findings) else set()
-    # What is missing in every lead at once is a gap and has its own finding.
-    gap_share = sum(gap.stop - gap.start for gap in gaps) / max(recording.length, 1)
     for defect in DEFECTS:
         if defect.code not in explained:
-            warn_share = defect.warn_share(limits) + (gap_share if defect.code == "no-signal" else 0.0)
-            findings += _check_defect(defect, recording, measures, warn_share, limits.lead_lost_share)
+            findings += _check_defect(defect, recording, measures, defect.warn_share(limits), limits.lead_lost_share)
     yield from findings
+    for lead in measures:
+        if not time_lost(lead, limits):
+            yield from check_lead_off(lead, recording, limits)
     if is_usable(findings) and all(_lost(lead, limits) for lead in measures):
         yield Finding(
             "no-usable-lead",
@@ -82,9 +93,14 @@ def check_leads(recording: Recording, gaps: Sequence[Gap], measures: Sequence[Le
     yield from _check_identical(recording.leads)
 
 
+def time_lost(lead: LeadMeasures, limits: Limits) -> list[str]:
+    """The codes of what takes more of this lead's time than a usable lead may lose."""
+    return [defect.code for defect in DEFECTS if defect.loss(lead).whole.share > limits.lead_lost_share]
+
+
 def _lost(lead: LeadMeasures, limits: Limits) -> str:
     """The codes of what costs us this lead, empty when it is usable."""
-    codes = [defect.code for defect in DEFECTS if defect.part(lead).share > limits.lead_lost_share]
+    codes = time_lost(lead, limits)
     if amplitude_is_wrong(lead, limits):
         codes.append("implausible-amplitude")
     return ", ".join(codes)
@@ -107,7 +123,7 @@ def _check_finite(measures: Sequence[LeadMeasures]) -> Iterator[Finding]:
 def _check_defect(
     defect: Defect, recording: Recording, measures: Sequence[LeadMeasures], warn_share: float, lost_share: float
 ) -> Iterator[Finding]:
-    least = min(defect.part(lead).share for lead in measures)
+    least = min(defect.loss(lead).whole.share for lead in measures)
     if least > lost_share:
         yield Finding(
             defect.code,
@@ -120,8 +136,10 @@ def _check_defect(
         )
         return
     for lead in measures:
-        share, longest = defect.part(lead).share, defect.part(lead).longest
-        if share <= warn_share:
+        loss = defect.loss(lead)
+        part, limit = (loss.whole, lost_share) if loss.whole.share > lost_share else (loss.brief, warn_share)
+        share, longest = part.share, part.longest
+        if share <= limit:
             continue
         start, stop = (edge / recording.fs for edge in longest) if longest else (None, None)
         where = f", the longest stretch from {start:.1f} to {stop:.1f} s" if start is not None else ""
@@ -129,13 +147,13 @@ def _check_defect(
             defect.code,
             Severity.WARNING,
             f"lead {lead.name} {defect.words} for {share * recording.seconds:.1f} s ({share:.2%} of the recording){where}; "
-            f"expected at most {warn_share:.1%}",
+            f"expected at most {limit:.1%}",
             ANOTHER_LEAD,
             lead=lead.name,
             start_s=start,
             stop_s=stop,
             value=share,
-            limit=warn_share,
+            limit=limit,
         )
 
 

@@ -112,8 +112,10 @@ def test_what_can_be_read_is_predicted_and_what_is_wrong_with_it_is_said(
     assert table == [(beat["sample"], beat["symbol"]) for beat in summary["beats"]]
     shown = ecgfl("predict", path, "--out", out)
     assert shown.code == 0
-    assert len([line for line in shown.out.splitlines() if "synthetic-70" in line]) == 1
-    assert len([line for line in shown.err.splitlines() if str(path) in line]) == len(result["findings"])
+    lines = shown.out.splitlines()
+    assert len([line for line in lines if "synthetic-70" in line and str(path) not in line]) == 1
+    rows = [line for line in lines if str(path) in line and line.startswith("\u2502")]
+    assert len(rows) == len(result["findings"])
 
 
 @pytest.mark.parametrize("file_format", ["wfdb", "csv"])

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ecgfl_cli.demo.synthesiser import synthesise
 from ecgfl_cli.quality.checks import check
 from ecgfl_cli.quality.findings import Severity
+from ecgfl_cli.quality.limits import Limits
 
 Beats = NDArray[np.int64]
 Damage = Callable[..., Recording]
@@ -95,3 +96,14 @@ def test_half_an_hour_of_two_leads_is_checked_in_a_moment() -> None:
 def test_a_lead_of_its_own_is_enough(clean: Recording, beats: Beats) -> None:
     single: tuple[Lead, ...] = clean.leads[:1]
     assert check(replace(clean, leads=single), beats) == []
+
+
+@pytest.mark.parametrize("bound", [0.0, 1e-6, 1e6])
+def test_no_bound_that_a_site_sets_makes_a_check_fail(bound: float, clean: Recording, beats: Beats) -> None:
+    strange = {
+        field.name: tuple([bound] * 2) if isinstance(field.default, tuple) else type(field.default)(bound)
+        for field in fields(Limits)
+    }
+    assert isinstance(check(clean, beats, Limits(**strange)), list)
+    for name, value in strange.items():
+        assert isinstance(check(clean, beats, Limits(**{name: value})), list), name

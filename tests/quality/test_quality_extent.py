@@ -67,4 +67,4 @@ def test_many_gaps_are_a_warning_with_the_longest_named(clean: Recording, beats:
 
 def test_signal_missing_in_one_lead_is_no_gap(clean: Recording, beats: Beats, damaged: Damage) -> None:
     codes = [finding.code for finding in check(damaged(clean, cut(2500, 5000), leads=(1,)), beats)]
-    assert codes == ["no-signal"]
+    assert codes == ["lead-off"]

@@ -76,7 +76,7 @@ def test_labels_that_all_stand_too_late_are_an_error_that_says_by_how_much(clean
 
 
 def test_labels_a_little_off_the_peak_are_fine(clean: Recording, beats: Beats) -> None:
-    early = labelled(clean, lambda label: label._replace(sample=max(0, label.sample - 15)))
+    early = labelled(clean, lambda label: label._replace(sample=max(0, label.sample - 10)))
     assert check(early, beats) == []
 
 
@@ -108,3 +108,45 @@ def test_beats_labelled_twice_a_little_apart_are_a_warning(clean: Recording, bea
     again = [BeatLabel(label.sample + 10, label.symbol) for label in clean.labels[1:-1:3]]
     (found,) = check(replace(clean, labels=tuple(sorted([*clean.labels, *again]))), beats)
     assert (found.code, found.severity) == ("labels-dense", Severity.WARNING)
+
+
+@pytest.mark.parametrize(("milliseconds", "severity"), [(-72, Severity.WARNING), (-120, Severity.ERROR), (120, Severity.ERROR)])
+def test_labels_that_stand_off_by_the_same_time_are_one_finding_with_the_correction(
+    milliseconds: int, severity: Severity, clean: Recording, beats: Beats
+) -> None:
+    shift = milliseconds * 250 // 1000
+    moved = tuple(
+        label._replace(sample=label.sample + shift) for label in clean.labels or () if 0 < label.sample + shift < clean.length
+    )
+    (found,) = check(replace(clean, labels=moved), beats)
+    assert (found.code, found.severity) == ("labels-shifted", severity)
+    assert found.value == pytest.approx(milliseconds)
+    assert found.fix.startswith(f"{'Subtract' if shift > 0 else 'Add'} {abs(shift)} samples")
+
+
+def test_labels_that_stand_off_by_chance_are_not_shifted(clean: Recording, beats: Beats) -> None:
+    random = np.random.default_rng(0)
+    loose = labelled(clean, lambda label: label._replace(sample=max(0, label.sample + int(random.integers(-35, 0)))))
+    assert "labels-shifted" not in {finding.code for finding in check(loose, beats)}
+
+
+def test_paced_beats_among_the_labels_are_a_warning_that_names_ec57(clean: Recording, beats: Beats) -> None:
+    assert clean.labels is not None
+    paced = (*clean.labels[:-6], *(label._replace(symbol="/") for label in clean.labels[-6:]))
+    (found,) = check(replace(clean, labels=paced), beats)
+    assert (found.code, found.severity) == ("paced-rhythm", Severity.WARNING)
+    assert found.value == pytest.approx(6 / len(paced))
+    assert "EC57" in found.message
+
+
+def test_more_pvcs_than_any_patient_has_are_a_warning(clean: Recording, beats: Beats) -> None:
+    exchanged = labelled(clean, lambda label: label._replace(symbol="N" if label.symbol == "V" else "V"))
+    (found,) = check(exchanged, beats)
+    assert (found.code, found.severity) == ("implausible-pvc-share", Severity.WARNING)
+    assert "[vocabulary]" in found.fix
+
+
+def test_bigeminy_is_plausible(clean: Recording, beats: Beats) -> None:
+    assert clean.labels is not None
+    bigeminy = tuple(label._replace(symbol="NV"[place % 2]) for place, label in enumerate(clean.labels))
+    assert check(replace(clean, labels=bigeminy), beats) == []

@@ -8,6 +8,7 @@ import pytest
 from ecgfl_adapters.recording import Recording
 from numpy.typing import NDArray
 
+from ecgfl_cli.demo.synthesiser import synthesise
 from ecgfl_cli.quality.checks import check
 from ecgfl_cli.quality.findings import Finding, Severity
 
@@ -25,7 +26,7 @@ def flat(samples: Samples) -> Samples:
     return np.full_like(samples, 0.25)
 
 
-def clipped(samples: Samples) -> Samples:
+def saturated(samples: Samples) -> Samples:
     """An amplifier at its rail for three quarters of each second."""
     samples[np.arange(samples.size) % 250 < 190] = 5.0
     return samples
@@ -37,7 +38,7 @@ def swinging(samples: Samples) -> Samples:
     return samples + np.where(time % 40 < 30, 20 * np.sin(2 * np.pi * time / 3), 0.0).astype(np.float32)
 
 
-DEFECTS = {"no-signal": absent, "flat-lead": flat, "clipping": clipped, "implausible-swings": swinging}
+DEFECTS = {"no-signal": absent, "flat-lead": flat, "saturation": saturated, "implausible-swings": swinging}
 
 
 def of(findings: list[Finding], code: str) -> list[Finding]:
@@ -104,14 +105,55 @@ def test_one_faint_lead_is_a_warning(clean: Recording, beats: Beats, damaged: Da
     assert (found.code, found.severity, found.lead) == ("implausible-amplitude", Severity.WARNING, "V1")
 
 
-def test_brief_clipping_is_a_warning_with_its_longest_stretch(clean: Recording, beats: Beats, damaged: Damage) -> None:
+def test_peaks_cut_off_are_clipping_and_not_saturation(clean: Recording, beats: Beats, damaged: Damage) -> None:
+    findings = check(damaged(clean, lambda samples: np.minimum(samples, 0.6 * samples.max()), leads=(0,)), beats)
+    (found,) = findings
+    assert (found.code, found.severity, found.lead) == ("clipping", Severity.WARNING, "MLII")
+
+
+def test_a_while_at_the_rail_is_saturation_with_its_longest_stretch(clean: Recording, beats: Beats, damaged: Damage) -> None:
     def saturate(samples: Samples) -> Samples:
         samples[10_000:10_100] = 5.0
+        samples[20_000:20_050] = 5.0
         return samples
 
     (found,) = check(damaged(clean, saturate, leads=(0,)), beats)
-    assert (found.code, found.severity, found.lead) == ("clipping", Severity.WARNING, "MLII")
+    assert (found.code, found.severity, found.lead) == ("saturation", Severity.WARNING, "MLII")
     assert (found.start_s, found.stop_s) == (40.0, 40.4)
+    assert found.value == pytest.approx(150 / 30_000)
+
+
+@pytest.mark.parametrize("value", [np.nan, 0.0, 5.0], ids=["absent", "flat", "at a rail"])
+def test_an_electrode_that_comes_off_twice_is_one_finding(value: float, clean: Recording, beats: Beats, damaged: Damage) -> None:
+    def off(samples: Samples) -> Samples:
+        samples[5000:8000] = value
+        samples[20_000:24_000] = value
+        return samples
+
+    (found,) = check(damaged(clean, off, leads=(1,)), beats)
+    assert (found.code, found.severity, found.lead) == ("lead-off", Severity.WARNING, "V1")
+    assert (found.start_s, found.stop_s) == (80.0, 96.0)
+    assert "2 times" in found.message
+    assert found.value == pytest.approx(28 / 120)
+
+
+def test_an_electrode_that_is_off_for_a_small_part_is_only_worth_knowing(damaged: Damage) -> None:
+    recording = synthesise(3, 600, 250)
+
+    def off(samples: Samples) -> Samples:
+        samples[5000:8000] = np.nan
+        return samples
+
+    (found,) = check(damaged(recording, off, leads=(1,)), np.array([label.sample for label in recording.labels or ()]))
+    assert (found.code, found.severity) == ("lead-off", Severity.INFO)
+
+
+def test_a_cable_that_fails_for_seconds_again_and_again_is_no_signal(clean: Recording, beats: Beats, damaged: Damage) -> None:
+    (found,) = check(
+        damaged(clean, lambda samples: np.where(np.arange(30_000) % 5000 < 1000, np.nan, samples), leads=(1,)), beats
+    )
+    assert (found.code, found.severity) == ("no-signal", Severity.WARNING)
+    assert found.value == pytest.approx(0.2)
 
 
 def test_a_lead_written_twice_is_a_warning(clean: Recording, beats: Beats) -> None:

@@ -1,0 +1,39 @@
+"""What lies over a lead's ECG, in numbers: wander, hum, spikes and noise."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgfl_cli.quality.hum import Hum, hum
+from ecgfl_cli.quality.limits import Limits
+from ecgfl_cli.quality.noise import Noise, noise
+from ecgfl_cli.quality.parts import Stretches, merged
+from ecgfl_cli.quality.spikes import spikes_per_minute
+from ecgfl_cli.quality.wander import Wander, wander
+
+
+@dataclass(frozen=True)
+class Disturbances:
+    """Each is None where it cannot be judged: too short, no signal, or beyond what the sampling rate holds."""
+
+    wander: Wander | None
+    hum: Hum | None
+    spikes_per_minute: float
+    noise: Noise | None
+
+
+def measure_disturbances(
+    samples: NDArray[np.float32], fs: float, lost: Stretches, beats: NDArray[np.int64], qrs_mv: float, limits: Limits
+) -> Disturbances:
+    """Each is judged in the time that another finding has not: noise not where the lead is lost, spikes not in noise.
+
+    samples : shape (n,), millivolts, NaN where there is no signal. lost : where the lead is off, at a rail or swings.
+    beats : sorted R peaks. qrs_mv : peak to peak.
+    """
+    mains = hum(samples, fs, limits)
+    noisy = noise(samples, fs, lost, qrs_mv, mains.amplitude_mv if mains else 0.0, limits)
+    unjudged = merged([lost, noisy.stretches]) if noisy else lost
+    return Disturbances(
+        wander(samples, fs, lost, limits), mains, spikes_per_minute(samples, fs, unjudged, beats, qrs_mv, limits), noisy
+    )

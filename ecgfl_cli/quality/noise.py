@@ -1,0 +1,67 @@
+"""How much of the time noise hides a lead's beats."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgfl_cli.quality.limits import Limits
+from ecgfl_cli.quality.parts import Stretches, runs, touches
+
+COARSE_FS = 128.0
+LAG_SECONDS = 0.032
+"""The second difference over this time has its largest gain at 16 Hz, where muscles and electrodes are loud, and a twelfth of
+it at 3 Hz, where T waves are."""
+
+BLOCKS_AT_A_TIME = 256
+
+HUM_BENDS = 3.0
+"""The median size of a sine wave's second difference, at most: 4 times its amplitude by the sine's median, 0.71."""
+
+
+@dataclass(frozen=True)
+class Noise:
+    """share : of the judged time, 0 to 1. stretches : where."""
+
+    share: float
+    stretches: Stretches
+
+
+def noise(samples: NDArray[np.float32], fs: float, lost: Stretches, qrs_mv: float, hum_mv: float, limits: Limits) -> Noise | None:
+    """In blocks of `noise_block_s`: the median size of the second difference, relative to the QRS.
+
+    Steep waves of the heart fill less than half of a block, noise all of it (as in `beats.recorder_noise`). A lead whose own
+    waves bend (flutter, a small QRS between large P and T) does so all the time: a block is noisy beyond `noise_qrs` of the QRS
+    if it also is `noise_rise` times as restless as the quiet quarter of the lead, or anyway beyond `noise_qrs_anyway`. Hum is a
+    finding of its own and raises both; so is what is `lost`.
+    """
+    block = round(limits.noise_block_s * fs)
+    if block < 8 or samples.size < block or not qrs_mv > 0:
+        return None
+    bend = _bend(samples, fs, block)
+    bend[touches(lost, block, bend.size)] = np.nan
+    judged = bend[~np.isnan(bend)]
+    if not judged.size:
+        return None
+    quiet = float(np.quantile(judged, 0.25))
+    rise = min(limits.noise_rise * quiet, limits.noise_qrs_anyway * qrs_mv)
+    noisy = bend > max(limits.noise_qrs * qrs_mv, rise) + HUM_BENDS * hum_mv
+    return Noise(float(np.count_nonzero(noisy) / judged.size), runs(noisy) * block)
+
+
+def _bend(samples: NDArray[np.float32], fs: float, block: int) -> NDArray[np.float32]:
+    """Median size of the second difference of each whole block, shape (n // block,); NaN where it holds a NaN."""
+    width = max(1, round(fs / COARSE_FS))
+    points = block // width
+    lag = min(max(1, round(LAG_SECONDS * fs / width)), (points - 1) // 2)
+    found = np.empty(samples.size // block, dtype=np.float32)
+    for start in range(0, found.size, BLOCKS_AT_A_TIME):
+        rows = samples[start * block : (start + BLOCKS_AT_A_TIME) * block]
+        rows = rows[: rows.size // block * block].reshape(-1, block)[:, : points * width]
+        coarse = sum((rows[:, place::width] for place in range(1, width)), rows[:, ::width]) / np.float32(width)
+        size = np.abs(coarse[:, 2 * lag :] - 2 * coarse[:, lag:-lag] + coarse[:, : -2 * lag])
+        middle = size.shape[1] // 2
+        medians = np.partition(size, middle, axis=1)[:, middle]
+        medians[np.isnan(size.sum(axis=1))] = np.nan
+        found[start : start + len(rows)] = medians
+    return found

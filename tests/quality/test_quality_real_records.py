@@ -12,7 +12,7 @@ from ecgfl_adapters.recording import Recording
 
 from ecgfl_cli.quality.checks import check
 from ecgfl_cli.quality.findings import Finding, Severity
-from ecgfl_cli.store.ingest import rhythm_beats
+from ecgfl_cli.quality.rhythm import rhythm_beats
 
 # What check() says about the 91 records of mitdb, svdb and nstdb, all of it looked at and true: 102, 104, 107 and 217 are paced;
 # 116 and 223 sit at the amplifier's rail for 2 s; the electrodes of 103, 108 and 843 move, those of 118e00 and 118e06 were

@@ -1,6 +1,6 @@
 """The recorder's format: the line "ACME1", a line of JSON, then 16-bit little-endian samples, lead after lead.
 
-The JSON has `hz`, `leads`, `microvolts` (of one unit), `serial`, `patient`, and `beats` as pairs of sample and WFDB symbol or null.
+The JSON has `hz`, `leads`, `microvolts` (of one unit), `serial`, `patient`, and `beats`: pairs of sample and WFDB symbol or null.
 """
 
 import json

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 
@@ -25,17 +26,19 @@ class Run:
 def ecgfl(*arguments: str) -> Run:
     """Run `ecgfl ARGUMENTS` and watch it. Raises `CalledProcessError` when it fails."""
     command = [sys.executable, "-m", "ecgfl_cli", *arguments]
-    started = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     together = largest = 0
-    watched = psutil.Process(process.pid)
-    while process.poll() is None:
-        sizes = [_sizes(each) for each in _tree(watched)]
-        together = max(together, sum(own for own, _ in sizes))
-        largest = max(largest, *(resident for _, resident in sizes), 0)
-        time.sleep(INTERVAL_SECONDS)
-    seconds = time.perf_counter() - started
-    out = process.stdout.read() if process.stdout else ""
+    with tempfile.TemporaryFile(mode="w+") as output:  # a pipe would be full while nobody reads it
+        started = time.perf_counter()
+        process = subprocess.Popen(command, stdout=output)
+        watched = psutil.Process(process.pid)
+        while process.poll() is None:
+            sizes = [_sizes(each) for each in _tree(watched)]
+            together = max(together, sum(own for own, _ in sizes))
+            largest = max(largest, *(resident for _, resident in sizes), 0)
+            time.sleep(INTERVAL_SECONDS)
+        seconds = time.perf_counter() - started
+        output.seek(0)
+        out = output.read()
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command, out)
     return Run(seconds, together / 2**20, largest / 2**20, out)

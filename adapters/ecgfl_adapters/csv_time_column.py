@@ -1,0 +1,84 @@
+"""Which column the times come from, and what it counts."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from ecgfl_adapters.csv_columns import Column, seconds_per_unit, states_time_unit
+from ecgfl_adapters.csv_layout import CsvLayout
+from ecgfl_adapters.csv_sniff import LAYOUT_FIX, Rows
+from ecgfl_adapters.errors import FileUnreadable
+
+_SECONDS_PER = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
+_LAYOUT = "the [[csv]] layout in site.toml"
+
+
+class TimeColumn(NamedTuple):
+    """places : of the column, or of a date's and a clock's side by side. kind : numbers that are times, numbers of samples, or
+    stamps to be parsed. factor : seconds in one unit of the numbers. assumed : whether seconds are a guess that the rate must
+    confirm."""
+
+    places: tuple[int, ...]
+    kind: Literal["times", "samples", "stamps"]
+    factor: float
+    assumed: bool
+    told: str
+    why: str
+
+    @property
+    def in_seconds(self) -> bool:
+        """Whether the column itself can tell the rate."""
+        return self.kind != "samples"
+
+
+def time_column(path: Path, columns: Sequence[Column], layout: CsvLayout, rows: Rows) -> TimeColumn | None:
+    """None where rows follow each other without a gap. Raises `FileUnreadable` where the layout does not fit the file."""
+    if layout.time == 0:
+        return None
+    if layout.time is not None:
+        return _of(_column(path, columns, layout.time), layout, columns, _LAYOUT)
+    times = [column for column in columns if column.role == "time"]
+    numbers = [column for column in times if column.kind == "number"]
+    counted = [column for column in columns if column.role == "samples" and column.kind == "number"]
+    found = next(iter([*numbers, *([] if numbers else counted), *times]), None)
+    if found is None:
+        if layout.time_unit is not None:
+            raise FileUnreadable(path, f"time_unit = {layout.time_unit!r} in site.toml, but no column is a time",
+                                 f"Give time = NUMBER or its name there, from the {len(rows.kinds)} columns")  # fmt: skip
+        return None
+    return _of(found, layout, columns, f"column {found.place + 1}")
+
+
+def _of(column: Column, layout: CsvLayout, columns: Sequence[Column], why: str) -> TimeColumn:
+    unit = layout.time_unit
+    shown = repr(column.title) if column.title else f"column {column.place + 1}"
+    if unit == "datetime" or (unit is None and column.kind in ("clock", "datetime")):
+        before = next((each for each in columns if each.role == "date"), None)
+        if column.kind == "clock" and before is not None:
+            return TimeColumn((before.place, column.place), "stamps", 1.0, False, f"{shown}, dates and times of day", why)
+        told = "dates and times of day" if column.kind == "datetime" else "times of day"
+        return TimeColumn((column.place,), "stamps", 1.0, False, f"{shown}, {told}", why)
+    if unit == "samples" or (unit is None and column.role == "samples"):
+        return TimeColumn((column.place,), "samples", 1.0, False, f"{shown}, numbers of samples", why)
+    if unit is not None:
+        return TimeColumn((column.place,), "times", _SECONDS_PER[unit], False, f"{shown}, {unit}", _LAYOUT)
+    title = f"{column.title} {column.unit or ''}"
+    factor = seconds_per_unit(title) or 1.0
+    assumed = not states_time_unit(title)
+    told = "s" if factor == 1.0 else next(name for name, each in _SECONDS_PER.items() if each == factor)
+    return TimeColumn(
+        (column.place,), "times", factor, assumed, f"{shown}, {told}", f"{why}, no unit: seconds, if the rate is an ECG's" if assumed else why
+    )
+
+
+def _column(path: Path, columns: Sequence[Column], key: str | int) -> Column:
+    for column in columns:
+        if key == column.place + 1 or (isinstance(key, str) and key.lower() == column.title.lower() and key):
+            return column
+    there = ", ".join(repr(column.title or column.place + 1) for column in columns)
+    raise FileUnreadable(path, f"time = {key!r} in site.toml is no column (columns: {there})", "Correct that line of site.toml")
+
+
+def unit_fix(column: str) -> str:
+    """What to do about a time column without a unit."""
+    return f"Name its unit in the header ('{column}_ms'), or {LAYOUT_FIX}, with time_unit"

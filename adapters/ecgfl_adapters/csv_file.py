@@ -37,14 +37,14 @@ class CsvAdapter:
         jump in the time or sample column is a gap and becomes NaN. Labels are `NAME.labels.csv` or `NAMEannotations.txt` beside
         the file unless `options.labels` says otherwise. Raises `AdapterError`.
         """
-        return read_understood(path, options, [])[1]
+        return read_understood(path, options, [])
 
     def write(self, recording: Recording, folder: Path) -> tuple[Path, ...]:
         """Write `NAME.csv` (`time_s,<lead> (mV),...`, an empty cell for NaN) and, if there are labels, `NAME.labels.csv`."""
         return write_csv(recording, folder)
 
 
-def read_understood(path: Path, options: ReadOptions, notes: list[Understood]) -> tuple[Understanding, Recording]:
+def read_understood(path: Path, options: ReadOptions, notes: list[Understood]) -> Recording:
     """Read a table, and tell `notes` what was understood of it. Raises `AdapterError`."""
     found = understand(path, options, notes)
     signal = read_signal(found)
@@ -58,7 +58,22 @@ def read_understood(path: Path, options: ReadOptions, notes: list[Understood]) -
         identifiers=_identifiers(found),
     )
     labels = labels_for(plain.with_suffix(""), options, beside, signal.fs)
-    return found, Recording(plain.stem, signal.fs, signal.leads, source, labels)
+    recording = Recording(plain.stem, signal.fs, signal.leads, source, labels)
+    notes += _of_the_whole(found, recording)
+    return recording
+
+
+def _of_the_whole(found: Understanding, recording: Recording) -> list[Understood]:
+    """What only all rows can tell."""
+    gaps = recording.gaps()
+    absent = sum(gap.stop - gap.start for gap in gaps) / recording.fs
+    rate = [] if found.fs is not None else [Understood("rate", f"{recording.fs:.9g} Hz", "all rows of the time column")]
+    return [
+        *rate,
+        Understood("length", f"{recording.length} samples, {recording.seconds:.1f} s", "all rows"),
+        Understood("gaps", f"{len(gaps)}, {absent:.1f} s" if gaps else "none", "jumps in the time column, and empty cells"),
+        Understood("labels", "none" if recording.labels is None else str(len(recording.labels)), "a file beside, or --labels"),
+    ]
 
 
 def is_label_file(path: Path) -> bool:

@@ -56,6 +56,8 @@ def sniff(path: Path, lines: Sequence[str], layout: CsvLayout, one_lead_stated: 
         raise FileUnreadable(path, f"has no line after the {layout.skip_lines} of skip_lines", "Correct skip_lines in site.toml")
     begin = None if layout.skip_lines is None else layout.skip_lines + (layout.header is not False)
     fits = [fit for dialect in _dialects(layout) if (fit := _fit(lines, dialect, begin)) is not None]
+    if any(fit.dialect.separator == layout.separator for fit in fits):
+        fits = [fit for fit in fits if fit.dialect.separator == layout.separator]
     if any(fit.whole for fit in fits):
         fits = [fit for fit in fits if fit.whole]
     if any("text" not in fit.kinds for fit in fits):
@@ -98,7 +100,7 @@ def _fit(lines: Sequence[str], dialect: Dialect, begin: int | None) -> _Fit | No
             continue
         if (after and sum(like) < _CONSISTENT * len(after)) or (not after and place > 1):
             continue
-        return _Fit(dialect, number, _merged([kinds, *(each for each, good in zip(after, like, strict=True) if good)]), whole, place)
+        return _Fit(dialect, number, _merged([kinds, *(each for each, good in zip(after, like, strict=True) if good)]), whole)
     return None
 
 
@@ -150,9 +152,8 @@ def _header_line(lines: Sequence[str], start: int, layout: CsvLayout) -> int | N
     """The last line above the rows that is neither blank nor a comment."""
     if layout.header is False:
         return None
-    if layout.skip_lines is not None:
-        return layout.skip_lines if layout.skip_lines < start else None
-    return next((number for number in range(start - 1, -1, -1) if lines[number].strip() and not is_comment(lines[number])), None)
+    first = layout.skip_lines or 0
+    return next((number for number in range(start - 1, first - 1, -1) if lines[number].strip() and not is_comment(lines[number])), None)
 
 
 def _no_rows(path: Path, lines: Sequence[str]) -> FileUnreadable:

@@ -5,23 +5,25 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from ecgfl_adapters.csv_columns import Column, seconds_per_unit, states_time_unit
-from ecgfl_adapters.csv_layout import CsvLayout
+from ecgfl_adapters.csv_layout import CsvLayout, TimeUnit
 from ecgfl_adapters.csv_sniff import LAYOUT_FIX, Rows
 from ecgfl_adapters.errors import FileUnreadable
 
-_SECONDS_PER = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
+_SECONDS_PER: dict[TimeUnit, float] = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 _LAYOUT = "the [[csv]] layout in site.toml"
 
 
 class TimeColumn(NamedTuple):
     """places : of the column, or of a date's and a clock's side by side. kind : numbers that are times, numbers of samples, or
     stamps to be parsed. factor : seconds in one unit of the numbers. assumed : whether seconds are a guess that the rate must
-    confirm."""
+    confirm. key, unit : as in a `CsvLayout`."""
 
     places: tuple[int, ...]
     kind: Literal["times", "samples", "stamps"]
     factor: float
     assumed: bool
+    key: str | int
+    unit: TimeUnit
     told: str
     why: str
 
@@ -50,25 +52,26 @@ def time_column(path: Path, columns: Sequence[Column], layout: CsvLayout, rows: 
 
 
 def _of(column: Column, layout: CsvLayout, columns: Sequence[Column], why: str) -> TimeColumn:
-    unit = layout.time_unit
+    key = column.title or column.place + 1
     shown = repr(column.title) if column.title else f"column {column.place + 1}"
-    if unit == "datetime" or (unit is None and column.kind in ("clock", "datetime")):
+    unit, places, assumed, factor = layout.time_unit, (column.place,), False, 1.0
+    if unit is None:
+        unit = "datetime" if column.kind in ("clock", "datetime") else "samples" if column.role == "samples" else None
+    else:
+        why = _LAYOUT
+    if unit is None:
+        title = f"{column.title} {column.unit or ''}"
+        factor = seconds_per_unit(title) or 1.0
+        unit = next((name for name, each in _SECONDS_PER.items() if each == factor), "s")
+        assumed = not states_time_unit(title)
+        why = f"{why}; no unit, so seconds if the rate is an ECG's" if assumed else why
+    if unit == "datetime":
         before = next((each for each in columns if each.role == "date"), None)
-        if column.kind == "clock" and before is not None:
-            return TimeColumn((before.place, column.place), "stamps", 1.0, False, f"{shown}, dates and times of day", why)
-        told = "dates and times of day" if column.kind == "datetime" else "times of day"
-        return TimeColumn((column.place,), "stamps", 1.0, False, f"{shown}, {told}", why)
-    if unit == "samples" or (unit is None and column.role == "samples"):
-        return TimeColumn((column.place,), "samples", 1.0, False, f"{shown}, numbers of samples", why)
-    if unit is not None:
-        return TimeColumn((column.place,), "times", _SECONDS_PER[unit], False, f"{shown}, {unit}", _LAYOUT)
-    title = f"{column.title} {column.unit or ''}"
-    factor = seconds_per_unit(title) or 1.0
-    assumed = not states_time_unit(title)
-    told = "s" if factor == 1.0 else next(name for name, each in _SECONDS_PER.items() if each == factor)
-    return TimeColumn(
-        (column.place,), "times", factor, assumed, f"{shown}, {told}", f"{why}, no unit: seconds, if the rate is an ECG's" if assumed else why
-    )
+        places = (before.place, *places) if column.kind == "clock" and before is not None else places
+        return TimeColumn(places, "stamps", 1.0, False, key, unit, f"{shown}, times of day", why)
+    if unit == "samples":
+        return TimeColumn(places, "samples", 1.0, False, key, unit, f"{shown}, numbers of samples", why)
+    return TimeColumn(places, "times", _SECONDS_PER[unit], assumed, key, unit, f"{shown}, in {unit}", why)
 
 
 def _column(path: Path, columns: Sequence[Column], key: str | int) -> Column:

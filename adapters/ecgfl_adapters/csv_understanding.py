@@ -1,10 +1,10 @@
 """What the sniffer understood of a table: one object, which reading works from and `ecgfl ingest --explain` shows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ecgfl_adapters.csv_cells import cells_of, is_comment, kind_of
 from ecgfl_adapters.csv_columns import Column, column_of, split_unit, titles_of
@@ -20,17 +20,28 @@ from ecgfl_adapters.leads import choose_leads, is_ecg, is_other, unique_names
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.units import Scale, factor_to_mv, is_adc, parse_units
 
+NOTHING: Mapping[str, Any] = {}
 FROM_LAYOUT = "the [[csv]] layout in site.toml"
 _SHOWN = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", " ": "blanks", "": "none: one column"}
+_NOT_READ = {
+    "text": "it holds words",
+    "date": "dates do not enter",
+    "counter": "it counts the rows, to show lost ones",
+    "other": "it is no ECG's",
+    "empty": "it is empty",
+}
+_DECIMALS = {".": "point", ",": "comma"}
 _STEADY_ROWS = 100
 
 
 class Understood(NamedTuple):
-    """One thing that was found out. why : the line, the option or the layout that says so."""
+    """One thing that was found out. why : the line, the option or the layout that says so. layout : the fields of a `CsvLayout`
+    that would say the same."""
 
     what: str
     value: str
     why: str
+    layout: Mapping[str, Any] = NOTHING
 
 
 class LeadColumn(NamedTuple):
@@ -73,8 +84,13 @@ def understand(path: Path, options: ReadOptions, notes: list[Understood]) -> Und
     above = statements_of(text.lines, range(0))
     rows = sniff(path, text.lines, layout, above.lead is not None and above.unit is not None)
     notes += [
-        Understood("separator", _SHOWN[rows.dialect.separator], rows.why),
-        Understood("decimal mark", "point" if rows.dialect.decimal == "." else "comma", rows.why),
+        Understood(
+            "separator",
+            _SHOWN[rows.dialect.separator],
+            rows.why,
+            {"separator": rows.dialect.separator} if rows.dialect.separator else NOTHING,
+        ),
+        Understood("decimal mark", _DECIMALS[rows.dialect.decimal], rows.why, {"decimal": rows.dialect.decimal}),
         Understood("rows", f"{len(rows.kinds)} columns from line {rows.start + 1} on", "the first row like those after it"),
     ]
     header = _header(path, text, rows, layout)
@@ -84,16 +100,18 @@ def understand(path: Path, options: ReadOptions, notes: list[Understood]) -> Und
     fs = _rate(path, layout, statements, opensignals, notes)
     time = time_column(path, columns, layout, rows)
     if time is not None:
-        notes.append(Understood("time", time.told, time.why))
-    elif fs is None and options.fs is None:
-        raise RateUnknown(
-            path,
-            "there is no time column and no comment with the sampling rate",
-            f"Give the rate with --fs HZ, or {LAYOUT_FIX}",
-        )
-    if fs is None and options.fs is not None and (time is None or not time.in_seconds):
+        notes.append(Understood("time", time.told, time.why, {"time": time.key, "time_unit": time.unit}))
+    else:
+        notes.append(Understood("time", "one row after the other", "no column is a time", {"time": 0}))
+    if fs is None and (time is None or not time.in_seconds):
+        if options.fs is None:
+            raise RateUnknown(
+                path,
+                "there is no time column and no comment with the sampling rate",
+                f"Give the rate with --fs HZ, or {LAYOUT_FIX}",
+            )
         fs = float(options.fs)
-        notes.append(Understood("rate", f"{fs:g} Hz", "--fs"))
+        notes.append(Understood("rate", f"{fs:g} Hz", "--fs", {"fs": fs}))
     _refuse_unnamed_time(path, text, rows, columns, time, layout)
     leads = _leads(path, columns, layout, statements, opensignals, options, notes)
     return Understanding(
@@ -125,7 +143,9 @@ def _columns(
     if opensignals is not None:
         return _opensignals_columns(path, rows, opensignals, notes)
     titles, units = header.titles, header.units
-    notes.append(Understood("header", ", ".join(title or "-" for title in titles) if any(titles) else "none", header.why))
+    same = {"skip_lines": header.first, "header": True} if header.first < rows.start else NOTHING
+    same = same if any(titles) else {"header": False}
+    notes.append(Understood("header", ", ".join(title or "-" for title in titles) if any(titles) else "none", header.why, same))
     return tuple(
         column_of(place, titles[place], kind, units[place] if units is not None else None) for place, kind in enumerate(rows.kinds)
     )
@@ -222,15 +242,15 @@ def _rate(
     if layout.fs is not None:
         if not layout.fs > 0:
             raise RateUnknown(path, f"fs = {layout.fs:g} in site.toml is no rate", "Correct it: hertz, more than 0")
-        notes.append(Understood("rate", f"{layout.fs:g} Hz", FROM_LAYOUT))
+        notes.append(Understood("rate", f"{layout.fs:g} Hz", FROM_LAYOUT, {"fs": layout.fs}))
         return layout.fs
     if opensignals is not None:
-        notes.append(Understood("rate", f"{opensignals.fs:g} Hz", f"line {opensignals.line}, of OpenSignals"))
+        notes.append(Understood("rate", f"{opensignals.fs:g} Hz", f"line {opensignals.line}, of OpenSignals", {"fs": opensignals.fs}))
         return opensignals.fs
     rate = stated_rate(path, statements)
     if rate is None:
         return None
-    notes.append(Understood("rate", f"{rate.hertz:g} Hz", f"line {rate.statement.line}"))
+    notes.append(Understood("rate", f"{rate.hertz:g} Hz", f"line {rate.statement.line}", {"fs": rate.hertz}))
     return rate.hertz
 
 
@@ -289,20 +309,29 @@ def _leads(
         column = signals[index]
         patterns = options.ecg_channels
         if column.role == "other":
-            return bool(patterns) and is_ecg(names[index], patterns) and not is_ecg(names[index])
+            return False
         return bool(layout.leads) or not is_other(names[index], patterns)
 
     chosen = choose_leads(path, names, wanted, keep)
     for column in columns:
-        if column.role in ("text", "date", "counter") or (column in signals and signals.index(column) not in chosen):
-            why = {"text": "it holds words", "date": "dates do not enter", "counter": "it counts the rows"}.get(
-                column.role, "--lead names others" if wanted else "its name is that of something else"
-            )
+        why = _NOT_READ.get(column.role)
+        if column in signals and signals.index(column) in chosen:
+            continue
+        if why is None and column in signals and chosen:
+            why = "--lead names others" if wanted else "its name is that of something else"
+        if why is not None:
             notes.append(Understood(f"column {column.place + 1}", f"{column.title or '-'}: not read", why))
     found = []
     for index in chosen:
-        scale, unit, why = _scale(path, signals[index], names[index], layout, statements, opensignals, options)
-        notes.append(Understood(f"column {signals[index].place + 1}", f"lead {names[index]}, in {unit}", why))
+        key = signals[index].title or str(signals[index].place + 1)
+        same: dict[str, Any] = {"leads": {key: names[index]}}
+        try:
+            scale, unit, why = _scale(path, signals[index], names[index], layout, statements, opensignals, options)
+        except UnitUnknown:
+            notes.append(Understood(f"column {signals[index].place + 1}", f"lead {names[index]}, in ?", "nothing states a unit", same))
+            raise
+        same["units"] = unit
+        notes.append(Understood(f"column {signals[index].place + 1}", f"lead {names[index]}, in {unit}", why, same))
         found.append(LeadColumn(signals[index], names[index], scale))
     return tuple(found)
 

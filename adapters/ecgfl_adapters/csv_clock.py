@@ -1,12 +1,13 @@
 """The sampling rate and the gaps of a table, from its time or sample column."""
 
-from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgfl_adapters.csv_arrays import steps_of
 from ecgfl_adapters.errors import FileUnreadable, RateUnknown
 from ecgfl_adapters.timeline import check_span
 
@@ -54,7 +55,7 @@ def clock_of_index(path: Path, index: NDArray[np.float64], fs: float) -> Clock:
     """From a column that counts samples; a jump in it is a gap. Raises `FileUnreadable` where it does not count upwards."""
     _check_finite(path, index)
     _check_upwards(path, "sample number", index)
-    steps = [(row, step) for start, part in _steps(index) for row, step in _unusual(start, np.rint(part) - 1)]
+    steps = [(row, step) for start, part in steps_of(index) for row, step in _unusual(start, np.rint(part) - 1)]
     return _clock(path, fs, index.size, *_gaps(steps))
 
 
@@ -93,7 +94,7 @@ def _regular_clock(path: Path, times: NDArray[np.float64], factor: float) -> Clo
     median = float(np.median((times[1::every] - times[:-1:every]) * factor))
     total, count = 0.0, 0
     unusual: list[tuple[int, float]] = []
-    for start, part in _steps(times):
+    for start, part in steps_of(times):
         regular = part * factor < 1.5 * median
         total += float(part[regular].sum())
         count += int(regular.sum())
@@ -102,7 +103,7 @@ def _regular_clock(path: Path, times: NDArray[np.float64], factor: float) -> Clo
         raise RateUnknown(path, "the times are not regular", "Give the rate with --fs HZ, or resample the recording")
     interval = total / count * factor
     edges = [-1, *(row for row, _ in unusual), times.size - 1]
-    start, stop = max(zip(edges, edges[1:], strict=False), key=lambda run: run[1] - run[0])
+    start, stop = max(pairwise(edges), key=lambda run: run[1] - run[0])
     jitter = _jitter(times, start + 1, stop) * factor / interval
     if len(unusual) / (times.size - 1) > _MAX_GAP_SHARE or jitter > _MAX_JITTER:
         raise RateUnknown(
@@ -126,12 +127,6 @@ def _jitter(times: NDArray[np.float64], start: int, stop: int) -> float:
     return worst
 
 
-def _steps(values: NDArray[np.float64]) -> Iterator[tuple[int, NDArray[np.float64]]]:
-    """The differences between each row and the next, in parts, with the row of the first."""
-    for start in range(0, values.size - 1, _AT_A_TIME):
-        yield start, np.diff(values[start : start + _AT_A_TIME + 1])
-
-
 def _unusual(start: int, extra: NDArray[np.float64]) -> list[tuple[int, float]]:
     return [(start + int(at), float(extra[at])) for at in np.flatnonzero(extra)]
 
@@ -153,12 +148,13 @@ def _check_finite(path: Path, values: NDArray[np.float64]) -> None:
 
 
 def _check_upwards(path: Path, column: str, values: NDArray[np.float64]) -> None:
-    for start, steps in _steps(values):
+    for start, steps in steps_of(values):
         back = np.flatnonzero(~(steps > 0))
         if back.size:
             row = start + int(back[0]) + 1
             raise FileUnreadable(
                 path,
-                f"the {column} column does not go up: row {row + 1} of the data has {values[row]:.12g} after {values[row - 1]:.12g}",
+                f"the {column} column does not go up: row {row + 1} of the data has {values[row]:.12g} "
+                f"after {values[row - 1]:.12g}",
                 "Sort the rows, or remove the ones that stand twice",
             )

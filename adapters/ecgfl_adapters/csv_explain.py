@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ecgfl_adapters.csv_file import read_understood
-from ecgfl_adapters.csv_understanding import Understood
+from ecgfl_adapters.csv_notes import Understood
 from ecgfl_adapters.errors import LIBRARY_ERRORS, AdapterError, FileUnreadable
 from ecgfl_adapters.protocol import ReadOptions
 
@@ -63,7 +63,7 @@ def layout_block(path: Path, notes: list[Understood]) -> str:
 
 
 def _is_open(key: str, fields: dict[str, Any]) -> bool:
-    """Whether the field would still say something: a time column tells the rate, columns their units, one column needs no mark."""
+    """Whether the field would still say something: a time column tells the rate, and a single column needs no separator."""
     if key == "fs":
         return "time" not in fields or fields["time"] == 0 or fields.get("time_unit") == "samples"
     if key == "time_unit":

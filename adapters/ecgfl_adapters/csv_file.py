@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+from ecgfl_adapters.csv_notes import Understood
 from ecgfl_adapters.csv_open import open_text
 from ecgfl_adapters.csv_signal import read_signal
 from ecgfl_adapters.csv_sniff import holds_rows
-from ecgfl_adapters.csv_understanding import Understanding, Understood, understand
+from ecgfl_adapters.csv_understanding import Understanding, understand
 from ecgfl_adapters.csv_write import FS_COMMENT, LABELS_SUFFIX, STEP_COMMENT, write_csv
 from ecgfl_adapters.errors import AdapterError
 from ecgfl_adapters.labels import labels_for

@@ -63,11 +63,8 @@ class _Reader:
         self._width = len(columns)
         self._numbers = sorted(numbers)
         self._stamps = sorted(stamps)
-        self._types = {
-            column.place: "str" if column.place in stamps or column.kind not in ("number", "empty") else "float64"
-            for column in columns
-        }
-        self._types |= {column.place: "str" for column in columns if column.role == "empty"}
+        plain = {column.place for column in columns if column.kind == "number" and column.place not in stamps}
+        self._types = {column.place: "float64" if column.place in plain | numbers else "str" for column in columns}
         self._blank: int | None = None
 
     def read(self, block: bytes, line: int) -> Iterator[RowBlock]:
@@ -82,7 +79,9 @@ class _Reader:
         """In a single column a blank line may be a missing sample; at the end of the file it is none."""
         stripped = block.rstrip(b"\n \t")
         if stripped and (self._blank is not None or b"\n\n" in stripped or stripped.startswith(b"\n")):
-            at = self._blank or (line if stripped.startswith(b"\n") else line + stripped[: stripped.index(b"\n\n")].count(b"\n") + 1)
+            at = self._blank or (
+                line if stripped.startswith(b"\n") else line + stripped[: stripped.index(b"\n\n")].count(b"\n") + 1
+            )
             raise FileUnreadable(
                 self._text.path, f"line {at} is blank, which may be a missing sample", "Write nan there, or remove the line"
             )
@@ -128,7 +127,9 @@ class _Reader:
         if self._width == 1:
             return True
         if separator == " ":
-            return not any(each in block.lower() for each in (b"n/a", b"nan", b"na", b"null", b"none")) and self._last_is_there(block, rows)
+            return not any(each in block.lower() for each in (b"n/a", b"nan", b"na", b"null", b"none")) and self._last_is_there(
+                block, rows
+            )
         return b'"' not in block and b"'" not in block and block.count(separator.encode()) == (self._width - 1) * rows
 
     def _last_is_there(self, block: bytes, rows: int) -> bool:
@@ -163,7 +164,9 @@ class _Reader:
         if cell.lower().lstrip("+-") in ("inf", "infinity") or is_number(cell, self._dialect.decimal):
             raise FileUnreadable(self._text.path, f"line {line} holds an infinite value", "Correct the line")
         mark = "a point" if self._dialect.decimal == "." else "a comma"
-        fix = f"Correct the line; decimals have {mark} here, for other files {LAYOUT_FIX}" if set(cell) & set(".,") else "Correct the line"
-        raise FileUnreadable(
-            self._text.path, f"line {line} column {place + 1} is {cell[:60]!r}, not a number", fix
+        fix = (
+            f"Correct the line; decimals have {mark} here, for other files {LAYOUT_FIX}"
+            if set(cell) & set(".,")
+            else "Correct the line"
         )
+        raise FileUnreadable(self._text.path, f"line {line} column {place + 1} is {cell[:60]!r}, not a number", fix)

@@ -50,7 +50,9 @@ def read_signal(found: Understanding) -> Signal:
         for place, counter in counters.items():
             counter.add(block.numbers[place], block.line)
         if time is not None and time.kind == "stamps":
-            stamps.add([" ".join(cells) for cells in zip(*(block.stamps[place] for place in time.places), strict=True)], block.line)
+            stamps.add(
+                [" ".join(cells) for cells in zip(*(block.stamps[place] for place in time.places), strict=True)], block.line
+            )
         elif time is not None:
             times.add(block.numbers[time.places[0]])
     clock = _clock(found, rows, times, stamps)
@@ -78,7 +80,7 @@ def _clock(found: Understanding, rows: int, times: Growing[np.float64], stamps: 
         title = found.columns[time.places[0]].title
         raise RateUnknown(
             path,
-            f"column {title!r} states no unit of time, and in seconds its steps would make {clock.fs:g} Hz, which is no ECG's rate",
+            f"column {title!r} states no unit of time, and in seconds it would run at {clock.fs:g} Hz, no ECG's rate",
             unit_fix(title),
         )
     return clock

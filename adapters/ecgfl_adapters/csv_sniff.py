@@ -105,9 +105,7 @@ def _fit(lines: Sequence[str], dialect: Dialect, begin: int | None) -> _Fit | No
 
 
 def _alike(first: tuple[Kind, ...], other: tuple[Kind, ...]) -> bool:
-    return len(first) == len(other) and all(
-        one == two or "empty" in (one, two) for one, two in zip(first, other, strict=True)
-    )
+    return len(first) == len(other) and all(one == two or "empty" in (one, two) for one, two in zip(first, other, strict=True))
 
 
 def _merged(rows: list[tuple[Kind, ...]]) -> tuple[Kind, ...]:
@@ -153,7 +151,9 @@ def _header_line(lines: Sequence[str], start: int, layout: CsvLayout) -> int | N
     if layout.header is False:
         return None
     first = layout.skip_lines or 0
-    return next((number for number in range(start - 1, first - 1, -1) if lines[number].strip() and not is_comment(lines[number])), None)
+    return next(
+        (number for number in range(start - 1, first - 1, -1) if lines[number].strip() and not is_comment(lines[number])), None
+    )
 
 
 def _no_rows(path: Path, lines: Sequence[str]) -> FileUnreadable:
@@ -166,10 +166,10 @@ def _no_rows(path: Path, lines: Sequence[str]) -> FileUnreadable:
         number, line, (separator, width) = numeric[0]
         other = next(((at, text) for at, text in content if at > number and len(cells_of(text, separator)) != width), None)
         if other is not None:
-            found = len(cells_of(other[1], separator))
             return FileUnreadable(
                 path,
-                f"line {other[0] + 1} {other[1].strip()[:60]!r} has {found} values, the lines before it {width}",
+                f"line {other[0] + 1} {other[1].strip()[:60]!r} has {len(cells_of(other[1], separator))} values, "
+                f"the lines before it {width}",
                 f"Correct the line, or {LAYOUT_FIX}",
             )
     number, line = content[:2][-1]

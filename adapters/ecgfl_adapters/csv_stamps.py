@@ -10,12 +10,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgfl_adapters.csv_arrays import Growing
+from ecgfl_adapters.csv_arrays import Growing, steps_of
 from ecgfl_adapters.errors import FileUnreadable
 
 _DAY = 86400.0
 _HALF_DAY = 43200.0
 _HOUR = 3600.0
+_MINUTE = 60.0
 _STAMP = re.compile(
     r"""\[? (?: (?P<date>\d+[-/.]\d+[-/.]\d+) (?:[T\s]\s*) )?
     (?: (?P<hours>\d+) : )? (?P<minutes>\d+) : (?P<seconds>\d+) (?: [.,] (?P<fraction>\d+) )?
@@ -65,12 +66,10 @@ class Stamps:
             if any(not day for _, day in self._days):
                 raise FileUnreadable(self._path, "some time stamps have a date, others none", _FIX)
             offsets = self._offsets([day for _, day in self._days])
-            for (start, _), (stop, _), offset in zip(
-                self._days, [*self._days[1:], (clock.size, "")], offsets, strict=True
-            ):
+            for (start, _), (stop, _), offset in zip(self._days, [*self._days[1:], (clock.size, "")], offsets, strict=True):
                 clock[start:stop] += offset * _DAY
         else:
-            for at in np.flatnonzero(np.diff(clock) < -_HALF_DAY).tolist():
+            for at in [at + row for at, steps in steps_of(clock) for row in np.flatnonzero(steps < -_HALF_DAY).tolist()]:
                 clock[at + 1 :] += _DAY
         if not self._zoned:
             self._refuse_changed_clock(clock)
@@ -78,18 +77,19 @@ class Stamps:
 
     def _refuse_changed_clock(self, clock: NDArray[np.float64]) -> None:
         """An hour forwards or back, to the sample, is rather daylight saving than a gap."""
-        steps = np.diff(clock)
-        if not steps.size:
+        if clock.size < 2:
             return
-        usual = float(np.median(steps[:100_000]))
-        if usual >= 60:
+        usual = float(np.median(np.diff(clock[:100_000])))
+        if usual >= _MINUTE:
             return
-        for sign, told in ((1, "forwards"), (-1, "back")):
-            found = np.flatnonzero(np.abs(steps - usual - sign * _HOUR) < max(1.5 * usual, 1e-6))
+        for start, steps in steps_of(clock):
+            found = np.flatnonzero(np.abs(np.abs(steps - usual) - _HOUR) < max(1.5 * usual, 1e-6))
             if found.size:
+                told = "forwards" if steps[found[0]] > 0 else "back"
                 raise FileUnreadable(
                     self._path,
-                    f"after row {int(found[0]) + 1} of the data the clock goes {told} by just an hour: daylight saving, or a gap",
+                    f"after row {start + int(found[0]) + 1} of the data the clock goes {told} by just an hour: "
+                    "daylight saving, or a gap",
                     _FIX,
                 )
 
@@ -102,9 +102,7 @@ class Stamps:
             if len(found) == 1:
                 return list(next(iter(found)))
         problem = "the dates do not go up" if readings and not rising else "the dates may be read in more than one way"
-        raise FileUnreadable(
-            self._path, problem if readings else "the dates are no dates", f"Export them as YYYY-MM-DD. {_FIX}"
-        )
+        raise FileUnreadable(self._path, problem if readings else "the dates are no dates", f"Export them as YYYY-MM-DD. {_FIX}")
 
     def _parsed(self, cells: Sequence[str], line: int) -> _Parsed:
         fast = _fast(cells)
@@ -117,7 +115,9 @@ class Stamps:
             found = _STAMP.fullmatch(cell.strip().strip("'\"").strip())
             if found is None:
                 raise FileUnreadable(
-                    self._path, f"line {line + row} has the time {cell.strip()[:40]!r}, which is no time of day", "Correct the line"
+                    self._path,
+                    f"line {line + row} has the time {cell.strip()[:40]!r}, which is no time of day",
+                    "Correct the line",
                 )
             seconds[row], day, has_zone = self._one(found, line + row)
             days.append(day)
@@ -131,7 +131,9 @@ class Stamps:
                 self._path, f"line {line} has the time {found[0]!r}: minutes and seconds, or hours and minutes", _FIX
             )
         if (minutes > 59 and found["hours"] is not None) or seconds > 60 or (found["half"] and not 1 <= hours <= 12):
-            raise FileUnreadable(self._path, f"line {line} has the time {found[0]!r}, which is no time of day", "Correct the line")
+            raise FileUnreadable(
+                self._path, f"line {line} has the time {found[0]!r}, which is no time of day", "Correct the line"
+            )
         if found["half"]:
             hours = hours % 12 + (12 if found["half"] in "Pp" else 0)
         total = hours * 3600 + minutes * 60 + seconds + float(f"0.{found['fraction'] or 0}")

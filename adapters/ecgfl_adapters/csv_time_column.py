@@ -6,11 +6,11 @@ from typing import Literal, NamedTuple
 
 from ecgfl_adapters.csv_columns import Column, seconds_per_unit, states_time_unit
 from ecgfl_adapters.csv_layout import CsvLayout, TimeUnit
+from ecgfl_adapters.csv_notes import FROM_LAYOUT
 from ecgfl_adapters.csv_sniff import LAYOUT_FIX, Rows
 from ecgfl_adapters.errors import FileUnreadable
 
 _SECONDS_PER: dict[TimeUnit, float] = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
-_LAYOUT = "the [[csv]] layout in site.toml"
 
 
 class TimeColumn(NamedTuple):
@@ -38,7 +38,7 @@ def time_column(path: Path, columns: Sequence[Column], layout: CsvLayout, rows: 
     if layout.time == 0:
         return None
     if layout.time is not None:
-        return _of(_column(path, columns, layout.time), layout, columns, _LAYOUT)
+        return _of(_column(path, columns, layout.time), layout, columns, FROM_LAYOUT)
     times = [column for column in columns if column.role == "time"]
     numbers = [column for column in times if column.kind == "number"]
     counted = [column for column in columns if column.role == "samples" and column.kind == "number"]
@@ -54,24 +54,26 @@ def time_column(path: Path, columns: Sequence[Column], layout: CsvLayout, rows: 
 def _of(column: Column, layout: CsvLayout, columns: Sequence[Column], why: str) -> TimeColumn:
     key = column.title or column.place + 1
     shown = repr(column.title) if column.title else f"column {column.place + 1}"
-    unit, places, assumed, factor = layout.time_unit, (column.place,), False, 1.0
-    if unit is None:
-        unit = "datetime" if column.kind in ("clock", "datetime") else "samples" if column.role == "samples" else None
-    else:
-        why = _LAYOUT
-    if unit is None:
-        title = f"{column.title} {column.unit or ''}"
-        factor = seconds_per_unit(title) or 1.0
-        unit = next((name for name, each in _SECONDS_PER.items() if each == factor), "s")
-        assumed = not states_time_unit(title)
-        why = f"{why}; no unit, so seconds if the rate is an ECG's" if assumed else why
+    unit = layout.time_unit or _unit(column)
+    places: tuple[int, ...] = (column.place,)
     if unit == "datetime":
         before = next((each for each in columns if each.role == "date"), None)
         places = (before.place, *places) if column.kind == "clock" and before is not None else places
         return TimeColumn(places, "stamps", 1.0, False, key, unit, f"{shown}, times of day", why)
     if unit == "samples":
         return TimeColumn(places, "samples", 1.0, False, key, unit, f"{shown}, numbers of samples", why)
+    assumed = layout.time_unit is None and not states_time_unit(f"{column.title} {column.unit or ''}")
+    why = f"{why}; no unit, so seconds if the rate is an ECG's" if assumed else why
     return TimeColumn(places, "times", _SECONDS_PER[unit], assumed, key, unit, f"{shown}, in {unit}", why)
+
+
+def _unit(column: Column) -> TimeUnit:
+    if column.kind in ("clock", "datetime"):
+        return "datetime"
+    if column.role == "samples":
+        return "samples"
+    factor = seconds_per_unit(f"{column.title} {column.unit or ''}") or 1.0
+    return next(name for name, each in _SECONDS_PER.items() if each == factor)
 
 
 def _column(path: Path, columns: Sequence[Column], key: str | int) -> Column:

@@ -7,7 +7,9 @@ import typer
 from ecgfl_cli.console import Console
 
 
-def show_explanations(console: Console, paths: list[Path], file_format: str, lead: str | None, **options: str | float | None) -> None:
+def show_explanations(
+    console: Console, paths: list[Path], file_format: str, lead: str | None, **options: str | float | None
+) -> None:
     """Show each table's explanation. Raises `UsageError` where a file is no table; exits with 3 where one cannot be read."""
     from ecgfl_adapters.csv_explain import Explanation, explain
     from ecgfl_adapters.csv_file import CsvAdapter
@@ -26,7 +28,9 @@ def show_explanations(console: Console, paths: list[Path], file_format: str, lea
         except FormatUnknown:
             name = CsvAdapter.name  # to show why it is not taken for a table
         if name != CsvAdapter.name:
-            raise UsageError(f"{path} is read as {name}: --explain shows how tables of numbers are read", "Give CSV files with it")
+            raise UsageError(
+                f"{path} is read as {name}: --explain shows how tables of numbers are read", "Give CSV files with it"
+            )
         found.append(explain(path, reading.options))
     for each in found:
         rows = [(note.what, note.value, note.why) for note in each.understood]

@@ -23,7 +23,7 @@ def command(
 ) -> None:
     """Read recordings, check them, and keep them without anything identifying.
 
-    With --explain, show what was understood of tables of numbers (CSV) and why, and a [[csv]] block for site.toml; nothing is kept.
+    With --explain, show what is understood of tables of numbers (CSV) and why, and a [[csv]] block for site.toml; keep nothing.
     """
     from ecgfl_cli.commands.explain import show_explanations
     from ecgfl_cli.commands.findings import show_findings

@@ -1,7 +1,7 @@
 """How long a day of CSV takes to read, and how much memory: `python tests/benchmarks/csv_day.py [--hours 24] [--leads 3]`.
 
-The file has a time column in seconds and whole microvolts, as loggers write them, and lies in a temporary folder (0.6 GB for three
-leads at 256 Hz). Seconds are those of the clock; the peak is the process's, less what it held before.
+The file has a time column in seconds and whole microvolts, as loggers write them, and lies in a temporary folder (0.6 GB for
+three leads at 256 Hz). Seconds are those of the clock; the peak is the process's, less what it held before.
 """
 
 import argparse
@@ -70,7 +70,9 @@ def main() -> None:
         seconds = time.perf_counter() - start
         assert recording.length == rows
         size = path.stat().st_size / 1e6
-        print(f"{rows} rows, {given.leads} leads, {size:.0f} MB: {seconds:.1f} s, {peak_mb() - before:.0f} MB beyond {before:.0f}")
+        print(
+            f"{rows} rows, {given.leads} leads, {size:.0f} MB: {seconds:.1f} s, {peak_mb() - before:.0f} MB beyond {before:.0f}"
+        )
 
 
 if __name__ == "__main__":

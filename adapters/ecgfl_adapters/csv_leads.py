@@ -1,0 +1,164 @@
+"""Which columns of a table are leads, and how their numbers become millivolts."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ecgfl_adapters.csv_cells import cells_of, is_comment
+from ecgfl_adapters.csv_columns import Column, split_unit
+from ecgfl_adapters.csv_layout import CsvLayout
+from ecgfl_adapters.csv_notes import FROM_LAYOUT, Understood
+from ecgfl_adapters.csv_open import TextFile
+from ecgfl_adapters.csv_opensignals import OpenSignals, units_fix
+from ecgfl_adapters.csv_sniff import LAYOUT_FIX, Rows
+from ecgfl_adapters.csv_statements import Statements
+from ecgfl_adapters.csv_time_column import TimeColumn
+from ecgfl_adapters.errors import FileUnreadable, LeadMissing, UnitUnknown
+from ecgfl_adapters.leads import choose_leads, is_other, unique_names
+from ecgfl_adapters.protocol import ReadOptions
+from ecgfl_adapters.units import Scale, factor_to_mv, is_adc, parse_units
+
+_NOT_READ = {
+    "text": "it holds words",
+    "date": "dates do not enter",
+    "counter": "it counts the rows, to show lost ones",
+    "other": "it is no ECG's",
+    "empty": "it is empty",
+}
+_UNITS_FIX = (
+    "Give --units mV, uV or V; for ADC units --units adc:GAIN:BASELINE (GAIN per mV), for mitdb --units adc:200:1024; "
+    "or name the other leads with --lead NAME"
+)
+_STEADY_ROWS = 100
+"""Rows over which a column goes up by about the same, to be taken for a time or a counter whatever its name."""
+
+
+class LeadColumn(NamedTuple):
+    """A column that is read. name : of the lead, unique in the file."""
+
+    column: Column
+    name: str
+    scale: Scale
+
+
+def refuse_unnamed_time(
+    path: Path, text: TextFile, rows: Rows, columns: tuple[Column, ...], time: TimeColumn | None, layout: CsvLayout
+) -> None:
+    """A column that goes up all the time is no lead, whatever it is called."""
+    if layout.time is not None or layout.leads:
+        return
+    lines = [line for line in text.lines[rows.start : rows.start + 300] if line.strip() and not is_comment(line)]
+    table = [cells_of(line, rows.dialect.separator) for line in lines]
+    for column in columns:
+        if column.role != "lead" or column.kind != "number" or (time is not None and not column.title):
+            continue
+        values = [_number(cells[column.place], rows) for cells in table if len(cells) == len(columns)]
+        steps = [after - before for before, after in pairwise(values)]
+        if not steps or not all(step > 0 for step in steps) or len(columns) < 2:
+            continue
+        first_without_name = column.place == 0 and not column.title and len(steps) > 1
+        if first_without_name or (len(steps) >= _STEADY_ROWS and max(steps) < 1.5 * min(steps)):
+            shown = f"column {column.title!r}" if column.title else "the first column" if column.place == 0 else "a column"
+            raise FileUnreadable(
+                path,
+                f"{shown} always goes up, as time does, but has no name that says so",
+                f"Add a header such as 'time_s,ecg_mV', or {LAYOUT_FIX}, with time = {column.place + 1} and its time_unit",
+            )
+
+
+def _number(cell: str, rows: Rows) -> float:
+    try:
+        return float(cell.replace(rows.dialect.decimal, "."))
+    except ValueError:
+        return float("nan")
+
+
+def leads_of(
+    path: Path,
+    columns: Sequence[Column],
+    layout: CsvLayout,
+    statements: Statements,
+    opensignals: OpenSignals | None,
+    options: ReadOptions,
+    notes: list[Understood],
+) -> tuple[LeadColumn, ...]:
+    signals = [column for column in columns if column.role in ("lead", "other") and column.kind in ("number", "empty")]
+    if layout.leads:
+        signals = [_of_layout(path, columns, key)._replace(name=name, role="lead") for key, name in layout.leads.items()]
+    if not signals:
+        there = ", ".join(column.title or f"column {column.place + 1}" for column in columns)
+        raise FileUnreadable(path, f"columns {there} hold no signal", "Export the signal again, with its leads")
+    names = unique_names([column.name or f"column {column.place + 1}" for column in signals])
+    titles = [column.title for column in columns]
+    wanted = [split_unit(name).name if name in titles else name for name in options.leads]
+
+    def keep(index: int) -> bool:
+        column = signals[index]
+        patterns = options.ecg_channels
+        if column.role == "other":
+            return False
+        return bool(layout.leads) or not is_other(names[index], patterns)
+
+    chosen = choose_leads(path, names, wanted, keep)
+    for column in columns:
+        why = _NOT_READ.get(column.role)
+        if column in signals and signals.index(column) in chosen:
+            continue
+        if why is None and column in signals and chosen:
+            why = "--lead names others" if wanted else "its name is that of something else"
+        if why is not None:
+            notes.append(Understood(f"column {column.place + 1}", f"{column.title or '-'}: not read", why))
+    found = []
+    for index in chosen:
+        key = signals[index].title or str(signals[index].place + 1)
+        same: dict[str, Any] = {"leads": {key: names[index]}}
+        try:
+            scale, unit, why = _scale(path, signals[index], names[index], layout, statements, opensignals, options)
+        except UnitUnknown:
+            notes.append(
+                Understood(f"column {signals[index].place + 1}", f"lead {names[index]}, in ?", "nothing states a unit", same)
+            )
+            raise
+        same["units"] = unit
+        notes.append(Understood(f"column {signals[index].place + 1}", f"lead {names[index]}, in {unit}", why, same))
+        found.append(LeadColumn(signals[index], names[index], scale))
+    return tuple(found)
+
+
+def _of_layout(path: Path, columns: Sequence[Column], key: str) -> Column:
+    for column in columns:
+        if key in (column.title, column.name) and key:
+            return column
+    if key.isdigit() and 0 < int(key) <= len(columns):
+        return columns[int(key) - 1]
+    there = ", ".join(repr(column.title or str(column.place + 1)) for column in columns)
+    raise LeadMissing(
+        path, f"[[csv]] leads names column {key!r}, which is not in the file (columns: {there})", "Correct site.toml"
+    )
+
+
+def _scale(
+    path: Path,
+    column: Column,
+    name: str,
+    layout: CsvLayout,
+    statements: Statements,
+    opensignals: OpenSignals | None,
+    options: ReadOptions,
+) -> tuple[Scale, str, str]:
+    """Of one lead, with its unit and what states it: the column, then the lines above; --units and the layout win over both."""
+    given, source = (options.units, "--units") if options.units is not None else (layout.units, FROM_LAYOUT)
+    stated, why = column.unit, f"the header names the unit {column.unit!r}"
+    if stated is None and statements.unit is not None:
+        stated, why = statements.unit.value, f"line {statements.unit.line} names the unit"
+    factor = factor_to_mv(stated) if stated is not None else None
+    if stated is not None and factor is not None and (given is None or is_adc(given)):
+        return Scale(factor), stated, why
+    if given is None:
+        raise UnitUnknown(
+            path,
+            f"no unit is stated for column {name!r}",
+            units_fix(opensignals.bits) if opensignals is not None else _UNITS_FIX,
+        )
+    return parse_units(path, given), given, source

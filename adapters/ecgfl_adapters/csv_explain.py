@@ -46,13 +46,14 @@ def explain(path: Path, options: ReadOptions) -> Explanation:
 def layout_block(path: Path, notes: list[Understood]) -> str:
     """A `[[csv]]` block with what `notes` say; what they leave open stands in comments, as an example."""
     fields: dict[str, Any] = {}
-    units = {note.layout["units"] for note in notes if "units" in note.layout}
+    stated = {note.layout.get("stated") for note in notes if "leads" in note.layout}
     leads: dict[str, str] = {}
     for note in notes:
         fields |= note.layout
         leads |= note.layout.get("leads", {})
-    if len(units) > 1:
-        del fields["units"]  # each column states its own
+    fields.pop("stated", None)
+    if len(stated) == 1 and (unit := stated.pop()) is not None:
+        fields["units"] = unit  # where columns differ, each goes on to state its own
     if leads:
         fields["leads"] = leads
     pattern = f"*{''.join(path.suffixes[-2:]) if path.suffix == '.gz' else path.suffix}"

@@ -120,7 +120,7 @@ def leads_of(
                 Understood(f"column {signals[index].place + 1}", f"lead {names[index]}, in ?", "nothing states a unit", same)
             )
             raise
-        same["units"] = unit
+        same["units" if why in ("--units", FROM_LAYOUT) else "stated"] = unit
         notes.append(Understood(f"column {signals[index].place + 1}", f"lead {names[index]}, in {unit}", why, same))
         found.append(LeadColumn(signals[index], names[index], scale))
     return tuple(found)

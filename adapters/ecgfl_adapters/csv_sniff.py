@@ -62,6 +62,10 @@ def sniff(path: Path, lines: Sequence[str], layout: CsvLayout, one_lead_stated: 
         fits = [fit for fit in fits if fit.whole]
     if any("text" not in fit.kinds for fit in fits):
         fits = [fit for fit in fits if "text" not in fit.kinds]
+    # A dialect in which the first rows make no sense, and the later ones only because cells are empty, is the wrong one.
+    fits = [
+        fit for fit in fits if fit.start == min(each.start for each in fits if each.dialect.separator == fit.dialect.separator)
+    ]
     if any(fit.dialect.separator == "\t" for fit in fits):
         fits = [fit for fit in fits if fit.dialect.separator != " "]
     # Without a decimal mark in sight, either is right; a point is what nearly every file goes on with.
@@ -105,7 +109,9 @@ def _fit(lines: Sequence[str], dialect: Dialect, begin: int | None) -> _Fit | No
 
 
 def _alike(first: tuple[Kind, ...], other: tuple[Kind, ...]) -> bool:
-    return len(first) == len(other) and all(one == two or "empty" in (one, two) for one, two in zip(first, other, strict=True))
+    if len(first) != len(other) or "odd" in other:
+        return False
+    return all(one == two or "empty" in (one, two) for one, two in zip(first, other, strict=True))
 
 
 def _merged(rows: list[tuple[Kind, ...]]) -> tuple[Kind, ...]:

@@ -70,6 +70,7 @@ def understand(path: Path, options: ReadOptions, notes: list[Understood]) -> Und
     columns = with_stated_lead(columns, statements, notes)
     fs = _rate(path, layout, statements, opensignals, notes)
     time = time_column(path, columns, layout, rows)
+    refuse_unnamed_time(path, text, rows, columns, time, layout)
     if time is not None:
         notes.append(Understood("time", time.told, time.why, {"time": time.key, "time_unit": time.unit}))
     else:
@@ -83,7 +84,6 @@ def understand(path: Path, options: ReadOptions, notes: list[Understood]) -> Und
             )
         fs = float(options.fs)
         notes.append(Understood("rate", f"{fs:g} Hz", "--fs", {"fs": fs}))
-    refuse_unnamed_time(path, text, rows, columns, time, layout)
     leads = leads_of(path, columns, layout, statements, opensignals, options, notes)
     return Understanding(
         text, layout, rows, columns, statements, opensignals, time, fs, float(options.fs) if options.fs else None, leads

@@ -109,7 +109,7 @@ def _read_table(path: Path, raw: bytes, fs: float, vocabulary: Mapping[str, str]
 
 
 def _cells(line: str) -> list[str]:
-    for separator in (";", "\t", ","):
+    for separator in (";", ","):
         if separator in line and not _CLOCK.match(line.strip()):
             return [cell.strip() for cell in next(csv.reader([line], delimiter=separator))]
     return line.split()

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from ecgfl_adapters.csv_cells import Dialect, Kind, cells_of, is_comment, kind_of
 from ecgfl_adapters.csv_columns import split_unit
 from ecgfl_adapters.csv_layout import CsvLayout
+from ecgfl_adapters.csv_statements import statements_of
 from ecgfl_adapters.errors import FileUnreadable
 from ecgfl_adapters.leads import is_ecg
 
@@ -179,7 +180,8 @@ def _no_rows(path: Path, lines: Sequence[str]) -> FileUnreadable:
                 f"Correct the line, or {LAYOUT_FIX}",
             )
     number, line = content[:2][-1]
-    return FileUnreadable(path, f"line {number + 1} is {line.strip()[:60]!r}, not a row of numbers", fix)
+    shown = "a statement" if statements_of([line], range(0)).all else repr(line.strip()[:60])  # which may name the patient
+    return FileUnreadable(path, f"line {number + 1} is {shown}, not a row of numbers", fix)
 
 
 def _numbers_in(line: str) -> tuple[str, int] | None:

@@ -15,7 +15,7 @@ from ecgfl_adapters.csv_sniff import LAYOUT_FIX, Rows
 from ecgfl_adapters.csv_statements import Statements
 from ecgfl_adapters.csv_time_column import TimeColumn
 from ecgfl_adapters.errors import FileUnreadable, LeadMissing, UnitUnknown
-from ecgfl_adapters.leads import choose_leads, is_other, unique_names
+from ecgfl_adapters.leads import choose_leads, is_ecg, is_other, unique_names
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.units import Scale, factor_to_mv, is_adc, parse_units
 
@@ -93,12 +93,16 @@ def leads_of(
     titles = [column.title for column in columns]
     wanted = [split_unit(name).name if name in titles else name for name in options.leads]
 
+    known = [is_ecg(name, options.ecg_channels) for name in names]
+
     def keep(index: int) -> bool:
         column = signals[index]
-        patterns = options.ecg_channels
         if column.role == "other":
             return False
-        return bool(layout.leads) or not is_other(names[index], patterns)
+        if layout.leads or known[index]:
+            return True
+        # Beside a column that is called an ECG, another one is a lead only if it is measured in volts.
+        return not is_other(names[index], options.ecg_channels) and (column.unit is not None or not any(known))
 
     chosen = choose_leads(path, names, wanted, keep)
     for column in columns:
@@ -106,7 +110,7 @@ def leads_of(
         if column in signals and signals.index(column) in chosen:
             continue
         if why is None and column in signals and chosen:
-            why = "--lead names others" if wanted else "its name is that of something else"
+            why = "--lead names others" if wanted else "nothing says that it is an ECG"
         if why is not None:
             notes.append(Understood(f"column {column.place + 1}", f"{column.title or '-'}: not read", why))
     found = []

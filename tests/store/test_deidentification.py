@@ -76,10 +76,10 @@ def apple_watch(export: Any) -> Path:
         'Classification,MRN-5550123\nSymptoms,\nSoftware Version,Holter7731\nDevice,"Watch6,1"\nSample Rate,512 hertz\n\n\n'
         "Lead,Lead I\nUnit,µV\n\n"
     )
-    path = export(recording, "csv").with_name("ecg_1948-03-17.csv")
+    path = export(recording, "csv").with_name("electrocardiogram.csv")
     path.write_text(above + "\n".join(f"{sample:.3f}" for sample in samples) + "\n", encoding="utf-8")
     path.with_name("synthetic-1.csv").unlink()
-    path.with_name("synthetic-1.labels.csv").rename(path.with_name("ecg_1948-03-17.labels.csv"))
+    path.with_name("synthetic-1.labels.csv").rename(path.with_name("electrocardiogram.labels.csv"))
     return path
 
 

@@ -34,6 +34,8 @@ _SECONDS_PER = {
 }
 _TIME_WORDS = {"time", "t", "zeit", "timestamp", "elapsed", "temps", "tiempo", "tempo"}
 _INDEX_NAMES = {"sample", "samples", "sample #", "sample#", "sample number", "sample_number", "sample_index", "index"}
+_LONGEST = 200
+"""Characters of a title that may state a unit."""
 _MICRO = str.maketrans({"\u00b5": "u", "\u03bc": "u"})
 
 
@@ -84,6 +86,8 @@ def is_index(name: str) -> bool:
 
 def split_unit(column: str) -> LeadName:
     """ "MLII (mV)", "MLII_mV", "ecg [uV]", "MLII/mV" or "volt" -> the lead's name and its unit."""
+    if len(column) > _LONGEST:
+        return LeadName(column, None)
     match = re.fullmatch(r"(.+?)\s*[\[(]\s*([^\])]+?)\s*[\])]", column) or re.fullmatch(r"(.+?)\s*[_/\s]\s*([^\W\d_]+)", column)
     if match is not None and factor_to_mv(match[2]) is not None:
         return LeadName(match[1], match[2])

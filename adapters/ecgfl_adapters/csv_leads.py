@@ -13,7 +13,6 @@ from ecgfl_adapters.csv_open import TextFile
 from ecgfl_adapters.csv_opensignals import OpenSignals, units_fix
 from ecgfl_adapters.csv_sniff import LAYOUT_FIX, Rows
 from ecgfl_adapters.csv_statements import Statements
-from ecgfl_adapters.csv_time_column import TimeColumn
 from ecgfl_adapters.errors import FileUnreadable, LeadMissing, UnitUnknown
 from ecgfl_adapters.leads import choose_leads, is_ecg, is_other, unique_names
 from ecgfl_adapters.protocol import ReadOptions
@@ -25,6 +24,7 @@ _NOT_READ = {
     "counter": "it counts the rows, to show lost ones",
     "other": "it is no ECG's",
     "empty": "it is empty",
+    "lead": "nothing says that it is an ECG",
 }
 _UNITS_FIX = (
     "Give --units mV, uV or V; for ADC units --units adc:GAIN:BASELINE (GAIN per mV), for mitdb --units adc:200:1024; "
@@ -42,20 +42,16 @@ class LeadColumn(NamedTuple):
     scale: Scale
 
 
-def refuse_unnamed_time(
-    path: Path, text: TextFile, rows: Rows, columns: tuple[Column, ...], time: TimeColumn | None, layout: CsvLayout
-) -> None:
-    """A column that goes up all the time is no lead, whatever it is called."""
-    if layout.time is not None or layout.leads:
-        return
+def refuse_unnamed_time(path: Path, text: TextFile, rows: Rows, columns: Sequence[Column]) -> None:
+    """A column that goes up all the time is no lead, whatever it is called. Raises `FileUnreadable`."""
     lines = [line for line in text.lines[rows.start : rows.start + 300] if line.strip() and not is_comment(line)]
-    table = [cells_of(line, rows.dialect.separator) for line in lines]
+    table = [cells for line in lines if len(cells := cells_of(line, rows.dialect.separator)) == len(rows.kinds) > 1]
     for column in columns:
-        if column.role != "lead" or column.kind != "number" or (time is not None and not column.title):
+        if column.role != "lead" or column.kind != "number":
             continue
-        values = [_number(cells[column.place], rows) for cells in table if len(cells) == len(columns)]
+        values = [_number(cells[column.place], rows) for cells in table]
         steps = [after - before for before, after in pairwise(values)]
-        if not steps or not all(step > 0 for step in steps) or len(columns) < 2:
+        if not steps or not all(step > 0 for step in steps):
             continue
         first_without_name = column.place == 0 and not column.title and len(steps) > 1
         if first_without_name or (len(steps) >= _STEADY_ROWS and max(steps) < 1.5 * min(steps)):
@@ -105,29 +101,26 @@ def leads_of(
         return not is_other(names[index], options.ecg_channels) and (column.unit is not None or not any(known))
 
     chosen = choose_leads(path, names, wanted, keep)
+    places = {column.place: index for index, column in enumerate(signals)}
+    found: dict[int, LeadColumn] = {}
     for column in columns:
-        why = _NOT_READ.get(column.role)
-        if column in signals and signals.index(column) in chosen:
+        index = places.get(column.place, -1)
+        what = f"column {column.place + 1}"
+        if index not in chosen:
+            why = "--lead names others" if wanted and index >= 0 else _NOT_READ.get(column.role)
+            if why is not None:
+                notes.append(Understood(what, f"{column.title or '-'}: not read", why))
             continue
-        if why is None and column in signals and chosen:
-            why = "--lead names others" if wanted else "nothing says that it is an ECG"
-        if why is not None:
-            notes.append(Understood(f"column {column.place + 1}", f"{column.title or '-'}: not read", why))
-    found = []
-    for index in chosen:
-        key = signals[index].title or str(signals[index].place + 1)
-        same: dict[str, Any] = {"leads": {key: names[index]}}
+        same: dict[str, Any] = {"leads": {column.title or str(column.place + 1): names[index]}}
         try:
             scale, unit, why = _scale(path, signals[index], names[index], layout, statements, opensignals, options)
         except UnitUnknown:
-            notes.append(
-                Understood(f"column {signals[index].place + 1}", f"lead {names[index]}, in ?", "nothing states a unit", same)
-            )
+            notes.append(Understood(what, f"lead {names[index]}, in ?", "nothing states a unit", same))
             raise
         same["units" if why in ("--units", FROM_LAYOUT) else "stated"] = unit
-        notes.append(Understood(f"column {signals[index].place + 1}", f"lead {names[index]}, in {unit}", why, same))
-        found.append(LeadColumn(signals[index], names[index], scale))
-    return tuple(found)
+        notes.append(Understood(what, f"lead {names[index]}, in {unit}", why, same))
+        found[index] = LeadColumn(signals[index], names[index], scale)
+    return tuple(found[index] for index in chosen)
 
 
 def _of_layout(path: Path, columns: Sequence[Column], key: str) -> Column:

@@ -1,5 +1,6 @@
 """The rows of a table, some megabytes at a time: fast where they are as the sniffer saw them, else line by line."""
 
+import re
 from collections.abc import Iterator, Mapping
 from io import BytesIO
 from typing import NamedTuple
@@ -15,6 +16,8 @@ from ecgfl_adapters.errors import FileUnreadable
 
 _MARKS = tuple(mark.encode() for mark in COMMENT_MARKS)
 _EMPTY = sorted({form for word in NOT_A_NUMBER for form in (word, word.upper(), word.capitalize(), "NaN", "N/A", "n/a")})
+_AROUND = "'\" "
+_BLANK = re.compile(rb"\n[ \t]*\n")
 _LARGEST = 1e30
 """A number beyond it is no sample and no time, and would not fit into single precision."""
 _NEVER = "\x1f"
@@ -67,6 +70,7 @@ class _Reader:
         self._stamps = sorted(stamps)
         plain = {column.place for column in columns if column.kind == "number" and column.place not in stamps}
         self._types = {column.place: "float64" if column.place in plain | numbers else "str" for column in columns}
+        self._is_plain = all(column.kind != "text" for column in columns)
         self._blank: int | None = None
 
     def read(self, block: bytes, line: int) -> Iterator[RowBlock]:
@@ -80,14 +84,13 @@ class _Reader:
     def _refuse_blank_line(self, block: bytes, line: int) -> None:
         """In a single column a blank line may be a missing sample; at the end of the file it is none."""
         stripped = block.rstrip(b"\n \t")
-        if stripped and (self._blank is not None or b"\n\n" in stripped or stripped.startswith(b"\n")):
-            at = self._blank or (
-                line if stripped.startswith(b"\n") else line + stripped[: stripped.index(b"\n\n")].count(b"\n") + 1
-            )
+        found = _BLANK.search(b"\n" + stripped)
+        if stripped and (self._blank is not None or found is not None):
+            at = self._blank or line + stripped[: found.start() if found is not None else 0].count(b"\n")
             raise FileUnreadable(
                 self._text.path, f"line {at} is blank, which may be a missing sample", "Write nan there, or remove the line"
             )
-        if self._blank is None and len(block) - len(stripped) > 1 and block[len(stripped) :].count(b"\n") > 1:
+        if block[len(stripped) :].count(b"\n") > 1 and self._blank is None:
             self._blank = line + stripped.count(b"\n") + 1
 
     def _fast(self, block: bytes, line: int) -> RowBlock | None:
@@ -118,7 +121,7 @@ class _Reader:
         numbers = {place: frame[place].to_numpy() for place in self._numbers}
         if any((np.abs(values) > _LARGEST).any() for values in numbers.values()):
             return None
-        stamps = {place: frame[place].tolist() for place in self._stamps}
+        stamps = {place: frame[place].str.strip(_AROUND).tolist() for place in self._stamps}
         if not all(isinstance(cell, str) for cells in stamps.values() for cell in cells):
             return None
         return RowBlock(line, numbers, stamps)
@@ -129,13 +132,9 @@ class _Reader:
         if self._width == 1:
             return True
         if separator == " ":
-            return not any(each in block.lower() for each in (b"n/a", b"nan", b"na", b"null", b"none")) and self._last_is_there(
-                block, rows
-            )
-        return b'"' not in block and b"'" not in block and block.count(separator.encode()) == (self._width - 1) * rows
-
-    def _last_is_there(self, block: bytes, rows: int) -> bool:
-        return len(block.split()) == self._width * rows
+            return len(block.split()) == self._width * rows
+        # A separator in quotes would be counted, but numbers and times hold none.
+        return (self._is_plain or b'"' not in block) and block.count(separator.encode()) == (self._width - 1) * rows
 
     def _slowly(self, block: bytes, line: int) -> RowBlock:
         numbers: dict[int, list[float]] = {place: [] for place in self._numbers}

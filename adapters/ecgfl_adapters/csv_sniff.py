@@ -17,6 +17,7 @@ _ROWS = 200
 _CONSISTENT = 0.5
 """Share of the rows after the first that must look like it."""
 
+MAX_COLUMNS = 128
 _SEPARATORS = (";", "\t", "|", ",", " ", "")
 LAYOUT_FIX = "describe such files once in site.toml under [[csv]] (ecgfl ingest --explain FILE writes a block to start from)"
 
@@ -73,6 +74,13 @@ def sniff(path: Path, lines: Sequence[str], layout: CsvLayout, one_lead_stated: 
     fits = [fit for fit in fits if fit.dialect.decimal == "." or not _same_with_a_point(fit, fits)]
     if not fits:
         raise _no_rows(path, lines)
+    widest = max(fits, key=lambda fit: len(fit.kinds))
+    if len(widest.kinds) > MAX_COLUMNS:
+        raise FileUnreadable(
+            path,
+            f"line {widest.start + 1} has {len(widest.kinds)} values, more than the {MAX_COLUMNS} that are expected at most",
+            "Export one sample a line and one lead a column: this file seems to have them the other way round",
+        )
     fit, why = _decide(path, lines, fits, one_lead_stated)
     if layout.separator is not None or layout.decimal is not None:
         why = "the [[csv]] layout in site.toml"

@@ -25,7 +25,10 @@ _BORN = {
 _PATIENT = {"patient id", "patient_id", "patientid", "mrn", "patienten-id", "patientennummer", "id patient"}
 _WATCH = re.compile(r"Watch\d+,\d+")
 _HERTZ = re.compile(r"[\d.,]+\s*(?:hz|hertz)", re.IGNORECASE)
-_HIGHEST_HZ = 100_000
+_LOWEST_HZ, _HIGHEST_HZ = 10, 100_000
+"""Beyond them a rate is none of an ECG: "1,000 Hz" and "1.000 Hz" mostly mean a thousand."""
+_LONGEST = 500
+"""Characters of a statement: a longer line is something else, and would keep the pattern busy."""
 
 
 class Statement(NamedTuple):
@@ -89,7 +92,7 @@ def statements_of(lines: Sequence[str], rows: range) -> Statements:
             continue
         else:
             text = line
-        match = _PAIR.fullmatch(text)
+        match = _PAIR.fullmatch(text) if len(text) <= _LONGEST else None
         if match is not None and not text.lstrip().startswith("{"):
             found.append(Statement(number + 1, _bare(match["key"]), _bare(match["value"])))
     return Statements(tuple(found))
@@ -126,7 +129,7 @@ def _hertz(path: Path, statement: Statement) -> float:
     number = re.match(r"(\d+(?:[.,]\d+)?|[.]\d+)(?:[eE][+-]?\d+)?(?![.,\d])", value)
     fs = float(number[0].replace(",", ".")) if number else 0.0
     fs *= 1000.0 if "khz" in f"{key} {value}".lower() else 1.0
-    if not 0 < fs <= _HIGHEST_HZ:
+    if not _LOWEST_HZ <= fs <= _HIGHEST_HZ:
         raise RateUnknown(
             path, f"line {statement.line}, comment {key.lower()!r} states the rate {value!r}",
             "Correct it, for example '# fs_hz: 360'",

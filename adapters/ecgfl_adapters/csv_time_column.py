@@ -42,6 +42,7 @@ def time_column(path: Path, columns: Sequence[Column], layout: CsvLayout, rows: 
     times = [column for column in columns if column.role == "time"]
     numbers = [column for column in times if column.kind == "number"]
     counted = [column for column in columns if column.role == "samples" and column.kind == "number"]
+    numbers = sorted(numbers, key=lambda column: not states_time_unit(f"{column.title} {column.unit or ''}"))
     found = next(iter([*numbers, *([] if numbers else counted), *times]), None)
     if found is None:
         if layout.time_unit is not None:

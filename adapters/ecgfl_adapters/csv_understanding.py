@@ -70,7 +70,10 @@ def understand(path: Path, options: ReadOptions, notes: list[Understood]) -> Und
     columns = with_stated_lead(columns, statements, notes)
     fs = _rate(path, layout, statements, opensignals, notes)
     time = time_column(path, columns, layout, rows)
-    refuse_unnamed_time(path, text, rows, columns, time, layout)
+    if time is None and layout.time is None and not layout.leads:
+        refuse_unnamed_time(path, text, rows, columns)
+    times = () if time is None else time.places
+    columns = tuple(column._replace(role="time") if column.place in times else column for column in columns)
     if time is not None:
         notes.append(Understood("time", time.told, time.why, {"time": time.key, "time_unit": time.unit}))
     else:
@@ -85,6 +88,8 @@ def understand(path: Path, options: ReadOptions, notes: list[Understood]) -> Und
         fs = float(options.fs)
         notes.append(Understood("rate", f"{fs:g} Hz", "--fs", {"fs": fs}))
     leads = leads_of(path, columns, layout, statements, opensignals, options, notes)
+    if time is not None and layout.time is None and not layout.leads:
+        refuse_unnamed_time(path, text, rows, [lead.column for lead in leads])
     return Understanding(
         text, layout, rows, columns, statements, opensignals, time, fs, float(options.fs) if options.fs else None, leads
     )

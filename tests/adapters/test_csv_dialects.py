@@ -4,6 +4,7 @@ import gzip
 import tempfile
 from contextlib import suppress
 from pathlib import Path
+from time import perf_counter
 
 import numpy as np
 import pytest
@@ -184,6 +185,40 @@ def test_a_time_without_a_unit_is_seconds_only_where_that_makes_an_ecgs_rate() -
     with pytest.raises(RateUnknown, match=r"column 'time' states no unit.*0\.25 Hz.*'time_ms'"):
         read_bytes(f"time,ecg_mV\n{rows}".encode())
     assert read_bytes(f"time_ms,ecg_mV\n{rows}".encode()).fs == 250
+
+
+@pytest.mark.parametrize("rate", ["1,000 Hz", "1.000 Hz", "0", "1e9"])
+def test_a_rate_that_is_no_ecgs_is_refused(rate: str) -> None:
+    with pytest.raises(RateUnknown, match=r"states the rate .*Correct it"):
+        read_bytes(f"# sampling rate: {rate}\necg_mV\n1\n2\n".encode())
+
+
+def test_a_recording_in_a_line_is_refused() -> None:
+    lines = "\n".join(",".join(str(row % 9 / 10) for row in range(187)) for _ in range(50))
+    with pytest.raises(FileUnreadable, match=r"line 1 has 187 values.*one sample a line"):
+        read_bytes(lines.encode(), ReadOptions(fs=125, units="mV"))
+
+
+@pytest.mark.parametrize("line", [" " * 200_000, "a" * 200_000, "1," * 100_000, "((((" * 50_000, '"' * 200_001, "1:" * 100_000])
+def test_a_long_line_does_not_keep_the_reader_busy(line: str) -> None:
+    start = perf_counter()
+    with suppress(AdapterError):
+        read_bytes(f"{line}\ntime_s,ecg_mV\n0,1\n0.01,2\n0.02,1\n".encode())
+    assert perf_counter() - start < 10
+
+
+def test_columns_beside_an_ecg_are_leads_only_in_volts() -> None:
+    rows = "".join(f"{row / 250:.3f},{row % 7},{row % 5},{row % 9}\n" for row in range(50))
+    found = read_bytes(f"time_s,ECG,HF,Kanal 3 (mV)\n{rows}".encode(), ReadOptions(units="mV"))
+    assert [lead.name for lead in found.leads] == ["ECG", "Kanal 3"]
+
+
+def test_quoted_numbers_are_read_as_fast_as_others() -> None:
+    rows = "".join(f'"{row / 250:.3f}","{row % 7},5"\n' for row in range(200_000)).replace('"0.', '"0.')
+    text = '"time_s";"ecg_mV"\n' + rows.replace('","', '";"').replace(".", ",")
+    start = perf_counter()
+    assert read_bytes(text.encode()).length == 200_000
+    assert perf_counter() - start < 3
 
 
 def test_two_rates_in_one_header_are_refused() -> None:

@@ -37,7 +37,7 @@ class Dialect(NamedTuple):
 def cells_of(line: str, separator: str) -> list[str]:
     """The cells of a line, without quotes and blanks around them."""
     if separator == "":
-        return [_bare(line)]
+        return [line.strip(" ").strip("'\"").strip(" ")]  # a tab is a separator, and the cell beside it an empty one
     if separator == " ":
         return [_bare(cell) for cell in _TOKEN.findall(line)]
     if '"' not in line:

@@ -18,8 +18,6 @@ _MARKS = tuple(mark.encode() for mark in COMMENT_MARKS)
 _EMPTY = sorted({form for word in NOT_A_NUMBER for form in (word, word.upper(), word.capitalize(), "NaN", "N/A", "n/a")})
 _AROUND = "'\" "
 _BLANK = re.compile(rb"\n[ \t]*\n")
-_LARGEST = 1e30
-"""A number beyond it is no sample and no time, and would not fit into single precision."""
 _NEVER = "\x1f"
 """Stands for the separator of a single column."""
 
@@ -119,7 +117,7 @@ class _Reader:
         if frame.shape[1] != self._width or not self._is_full(block, len(frame)):
             return None
         numbers = {place: frame[place].to_numpy() for place in self._numbers}
-        if any((np.abs(values) > _LARGEST).any() for values in numbers.values()):
+        if any(np.isinf(values).any() for values in numbers.values()):
             return None
         stamps = {place: frame[place].str.strip(_AROUND).tolist() for place in self._stamps}
         if not all(isinstance(cell, str) for cells in stamps.values() for cell in cells):
@@ -158,7 +156,7 @@ class _Reader:
     def _number(self, cell: str, line: int, place: int) -> float:
         if is_number(cell, self._dialect.decimal):
             value = float(cell.replace(",", "."))
-            if abs(value) <= _LARGEST:
+            if np.isfinite(value):
                 return value
         elif cell.lower() in NOT_A_NUMBER:
             return float("nan")

@@ -20,6 +20,9 @@ _FASTEST_HZ = 50_000
 """Rates of an ECG, in hertz: what a time column without a unit says is believed between them."""
 
 
+_LARGEST_MV = float(np.finfo(np.float32).max)
+
+
 class Signal(NamedTuple):
     fs: float
     leads: tuple[Lead, ...]
@@ -43,6 +46,12 @@ def read_signal(found: Understanding) -> Signal:
     for block in read_rows(found.text, found.rows.dialect, found.rows.start, found.columns, numbers, texts):
         for lead, growing, level in zip(found.leads, samples, levels, strict=True):
             values = (block.numbers[lead.column.place] - (lead.scale.baseline or 0.0)) * lead.scale.factor
+            if (np.abs(values) > _LARGEST_MV).any():
+                raise FileUnreadable(
+                    path,
+                    f"column {lead.name!r} holds {np.nanmax(np.abs(values)):g} mV after line {block.line}: no sample",
+                    "Correct the cell, or the unit",
+                )
             level.add(values)
             growing.add(values)
             count = values.size

@@ -25,8 +25,9 @@ _BORN = {
 _PATIENT = {"patient id", "patient_id", "patientid", "mrn", "patienten-id", "patientennummer", "id patient"}
 _WATCH = re.compile(r"Watch\d+,\d+")
 _HERTZ = re.compile(r"[\d.,]+\s*(?:hz|hertz)", re.IGNORECASE)
-_LOWEST_HZ, _HIGHEST_HZ = 10, 100_000
-"""Beyond them a rate is none of an ECG: "1,000 Hz" and "1.000 Hz" mostly mean a thousand."""
+_HIGHEST_HZ = 100_000
+_THOUSANDS = re.compile(r"\d[.,]\d{3}(?!\d)")
+"""What may be a thousand hertz ("1,000", "1.000") as well as one."""
 _LONGEST = 500
 """Characters of a statement: a longer line is something else, and would keep the pattern busy."""
 
@@ -129,7 +130,7 @@ def _hertz(path: Path, statement: Statement) -> float:
     number = re.match(r"(\d+(?:[.,]\d+)?|[.]\d+)(?:[eE][+-]?\d+)?(?![.,\d])", value)
     fs = float(number[0].replace(",", ".")) if number else 0.0
     fs *= 1000.0 if "khz" in f"{key} {value}".lower() else 1.0
-    if not _LOWEST_HZ <= fs <= _HIGHEST_HZ:
+    if not 0 < fs <= _HIGHEST_HZ or (_THOUSANDS.match(value) and key.lower() != "fs_hz"):
         raise RateUnknown(
             path, f"line {statement.line}, comment {key.lower()!r} states the rate {value!r}",
             "Correct it, for example '# fs_hz: 360'",

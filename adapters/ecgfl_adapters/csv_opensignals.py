@@ -1,7 +1,4 @@
-"""The header of OpenSignals (PLUX, BITalino): one JSON object in a comment line.
-
-Its form: https://support.pluxbiosignals.com, "OpenSignals (r)evolution files".
-"""
+"""The header of OpenSignals text files (PLUX, BITalino): a JSON object in a comment line, with an entry for each device."""
 
 import json
 from collections.abc import Sequence

@@ -1,11 +1,13 @@
-"""The sampling rate and the gaps of a CSV file, from its time or sample column."""
+"""The sampling rate and the gaps of a table, from its time or sample column."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgfl_adapters.csv_arrays import steps_of
 from ecgfl_adapters.errors import FileUnreadable, RateUnknown
 from ecgfl_adapters.timeline import check_span
 
@@ -16,79 +18,143 @@ _MAX_ROUNDING = 1.5
 """Largest distance of a rounded time stamp from its sample, in sampling intervals, where the rate is known."""
 _CRYSTAL = 1e-5
 """A rate this close (relative) to a whole number of hertz is taken to be that number."""
+_AT_A_TIME = 1 << 20
 
 
 class Clock(NamedTuple):
-    """Rate in hertz, and where on the continuous axis each row stands, shape (rows,)."""
+    """fs : hertz. rows : of the table. after, missing : shape (gaps,); after row `after[i]`, `missing[i]` samples are missing."""
 
     fs: float
-    positions: NDArray[np.int64]
+    rows: int
+    after: NDArray[np.int64]
+    missing: NDArray[np.int64]
+
+    @property
+    def length(self) -> int:
+        """Samples of the continuous axis."""
+        return self.rows + int(self.missing.sum())
+
+    def spread(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """`samples`, shape (rows,), on the continuous axis, which is NaN in its gaps."""
+        if not self.after.size:
+            return samples
+        axis = np.full(self.length, np.nan, dtype=np.float32)
+        starts = np.concatenate(([0], self.after + 1))
+        moved = np.concatenate(([0], np.cumsum(self.missing)))
+        for start, stop, by in zip(starts.tolist(), [*starts[1:].tolist(), self.rows], moved.tolist(), strict=True):
+            axis[start + by : stop + by] = samples[start:stop]
+        return axis
+
+
+def clock_of_rows(path: Path, rows: int, fs: float) -> Clock:
+    """Without a column of times: each row is the sample after the one before."""
+    return _clock(path, fs, rows, np.zeros(0, np.int64), np.zeros(0, np.int64))
 
 
 def clock_of_index(path: Path, index: NDArray[np.float64], fs: float) -> Clock:
     """From a column that counts samples; a jump in it is a gap. Raises `FileUnreadable` where it does not count upwards."""
-    positions = np.rint(index - index[0])
-    _check_upwards(path, "sample number", positions)
-    check_span(path, int(positions[-1]) + 1, fs)
-    return Clock(fs, positions.astype(np.int64))
+    _check_finite(path, index)
+    _check_upwards(path, "sample number", index)
+    steps = [(row, step) for start, part in steps_of(index) for row, step in _unusual(start, np.rint(part) - 1)]
+    return _clock(path, fs, index.size, *_gaps(steps))
 
 
-def clock_of_time(path: Path, seconds: NDArray[np.float64], fs: float | None) -> Clock:
-    """From a column of times; a jump in it is a gap.
+def clock_of_time(path: Path, times: NDArray[np.float64], factor: float, fs: float | None) -> Clock:
+    """From a column of times, each `factor` seconds; a jump in it is a gap.
 
     `fs` is the rate that is known from elsewhere. Without it, the rate is the mean over the regular stretches, which is finer
     than any single rounded difference. Raises `FileUnreadable` for a broken column and `RateUnknown` for irregular times.
     """
-    if seconds.size < 2 or not np.isfinite(seconds).all():
-        raise FileUnreadable(path, "the time column has fewer than 2 rows or an empty cell", "Export the signal again")
-    _check_upwards(path, "time", seconds)
+    _check_finite(path, times)
+    _check_upwards(path, "time", times)
     if fs is None:
-        return _regular_clock(path, seconds)
-    positions = np.rint((seconds - seconds[0]) * fs)
-    if (np.diff(positions) < 1).any():  # too coarse to tell samples apart: then no sample may be missing either
-        positions = np.arange(seconds.size, dtype=np.float64)
-    if np.abs((seconds - seconds[0]) * fs - positions).max() > _MAX_ROUNDING:
-        raise RateUnknown(path, f"the time column does not run at {fs:g} Hz", "Correct the rate in the file or in --fs HZ")
-    check_span(path, int(positions[-1]) + 1, fs)
-    return Clock(fs, positions.astype(np.int64))
+        return _regular_clock(path, times, factor)
+    steps: list[tuple[int, float]] = []
+    before = 0.0
+    for start in range(0, times.size, _AT_A_TIME):
+        places = np.rint((times[start : start + _AT_A_TIME] - times[0]) * factor * fs)
+        found = np.diff(places, prepend=before if start else -1.0)
+        if (found < 1).any():  # too coarse to tell samples apart: then no sample may be missing either
+            return _coarse_clock(path, times, factor, fs)
+        steps += _unusual(start - 1, found - 1)
+        before = float(places[-1])
+    return _clock(path, fs, times.size, *_gaps(steps))
 
 
-def _regular_clock(path: Path, seconds: NDArray[np.float64]) -> Clock:
-    steps = np.diff(seconds)
-    regular = steps < 1.5 * np.median(steps)
-    interval = float(steps[regular].mean())
-    counts = np.where(regular, 1.0, np.maximum(1.0, np.rint(steps / interval)))
-    positions = np.concatenate(([0.0], np.cumsum(counts)))
-    start, stop = _longest_run(regular)
-    run = seconds[start : stop + 1]
-    line = np.linspace(run[0], run[-1], run.size)
-    jitter = float(np.abs(run - line).max()) / interval
-    if (~regular).mean() > _MAX_GAP_SHARE or jitter > _MAX_JITTER:
+def _coarse_clock(path: Path, times: NDArray[np.float64], factor: float, fs: float) -> Clock:
+    for start in range(0, times.size, _AT_A_TIME):
+        part = (times[start : start + _AT_A_TIME] - times[0]) * (factor * fs)
+        if np.abs(part - np.arange(start, start + part.size)).max() > _MAX_ROUNDING:
+            raise RateUnknown(path, f"the time column does not run at {fs:g} Hz", "Correct the rate in the file or in --fs HZ")
+    return clock_of_rows(path, times.size, fs)
+
+
+def _regular_clock(path: Path, times: NDArray[np.float64], factor: float) -> Clock:
+    every = max(1, times.size // _AT_A_TIME)
+    median = float(np.median((times[1::every] - times[:-1:every]) * factor))
+    total, count = 0.0, 0
+    unusual: list[tuple[int, float]] = []
+    for start, part in steps_of(times):
+        regular = part * factor < 1.5 * median
+        total += float(part[regular].sum())
+        count += int(regular.sum())
+        unusual += [(start + int(at), float(part[at]) * factor) for at in np.flatnonzero(~regular)]
+    if not count:
+        raise RateUnknown(path, "the times are not regular", "Give the rate with --fs HZ, or resample the recording")
+    interval = total / count * factor
+    edges = [-1, *(row for row, _ in unusual), times.size - 1]
+    start, stop = max(pairwise(edges), key=lambda run: run[1] - run[0])
+    jitter = _jitter(times, start + 1, stop) * factor / interval
+    if len(unusual) / (times.size - 1) > _MAX_GAP_SHARE or jitter > _MAX_JITTER:
         raise RateUnknown(
             path,
-            f"the times are not regular (interval {interval:g} s, {int((~regular).sum())} jumps, {jitter:.1f} intervals off)",
+            f"the times are not regular (interval {interval:g} s, {len(unusual)} jumps, {jitter:.1f} intervals off)",
             "If its stamps are only rounded, give the rate with --fs HZ; otherwise resample the recording",
         )
     fs = 1.0 / interval
-    tolerance = max(_CRYSTAL, jitter / run.size)
+    tolerance = max(_CRYSTAL, jitter / (stop - start))
     fs = float(round(fs)) if abs(fs - round(fs)) <= tolerance * fs and round(fs) > 0 else fs
-    check_span(path, int(positions[-1]) + 1, fs)
-    return Clock(fs, positions.astype(np.int64))
+    return _clock(path, fs, times.size, *_gaps([(row, max(1.0, round(step / interval)) - 1) for row, step in unusual]))
 
 
-def _longest_run(regular: NDArray[np.bool_]) -> tuple[int, int]:
-    """[start, stop) of the longest stretch of True."""
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], regular, [False])).astype(np.int8))).reshape(-1, 2)
-    start, stop = edges[np.argmax(edges[:, 1] - edges[:, 0])]
-    return int(start), int(stop)
+def _jitter(times: NDArray[np.float64], start: int, stop: int) -> float:
+    """Largest distance from the straight line through the first and the last of rows `start` to `stop`."""
+    slope = float(times[stop] - times[start]) / max(1, stop - start)
+    worst = 0.0
+    for begin in range(start, stop + 1, _AT_A_TIME):
+        part = times[begin : min(begin + _AT_A_TIME, stop + 1)] - times[start]
+        worst = max(worst, float(np.abs(part - slope * np.arange(begin - start, begin - start + part.size)).max()))
+    return worst
+
+
+def _unusual(start: int, extra: NDArray[np.float64]) -> list[tuple[int, float]]:
+    return [(start + int(at), float(extra[at])) for at in np.flatnonzero(extra)]
+
+
+def _gaps(steps: list[tuple[int, float]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    found = [(row, missing) for row, missing in steps if missing > 0]
+    return np.array([row for row, _ in found], np.int64), np.array([missing for _, missing in found], np.int64)
+
+
+def _clock(path: Path, fs: float, rows: int, after: NDArray[np.int64], missing: NDArray[np.int64]) -> Clock:
+    clock = Clock(fs, rows, after, missing)
+    check_span(path, clock.length, fs)
+    return clock
+
+
+def _check_finite(path: Path, values: NDArray[np.float64]) -> None:
+    if values.size < 2 or not np.isfinite(values).all():
+        raise FileUnreadable(path, "the time column has fewer than 2 rows or an empty cell", "Export the signal again")
 
 
 def _check_upwards(path: Path, column: str, values: NDArray[np.float64]) -> None:
-    back = np.flatnonzero(~(np.diff(values) > 0))
-    if back.size:
-        row = int(back[0]) + 1
-        raise FileUnreadable(
-            path,
-            f"the {column} column does not go up: row {row + 1} of the data has {values[row]:g} after {values[row - 1]:g}",
-            "Sort the rows, or remove the ones that stand twice",
-        )
+    for start, steps in steps_of(values):
+        back = np.flatnonzero(~(steps > 0))
+        if back.size:
+            row = start + int(back[0]) + 1
+            raise FileUnreadable(
+                path,
+                f"the {column} column does not go up: row {row + 1} of the data has {values[row]:.12g} "
+                f"after {values[row - 1]:.12g}",
+                "Sort the rows, or remove the ones that stand twice",
+            )

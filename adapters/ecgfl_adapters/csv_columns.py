@@ -1,9 +1,13 @@
-"""What the columns of a CSV file are, from their names."""
+"""What the columns of a table are, from their names and their cells."""
 
 import re
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
+from ecgfl_adapters.csv_cells import Kind
 from ecgfl_adapters.units import factor_to_mv
+
+Role = Literal["lead", "other", "time", "samples", "date", "counter", "text", "empty"]
+"""other : a signal that is no ECG. counter : numbers rows and starts again from time to time."""
 
 _SECONDS_PER = {
     "s": 1.0,
@@ -15,16 +19,23 @@ _SECONDS_PER = {
     "ms": 1e-3,
     "msec": 1e-3,
     "millis": 1e-3,
+    "millisecond": 1e-3,
     "milliseconds": 1e-3,
+    "millisekunden": 1e-3,
     "us": 1e-6,
     "usec": 1e-6,
     "micros": 1e-6,
+    "microsecond": 1e-6,
     "microseconds": 1e-6,
+    "mikrosekunden": 1e-6,
     "ns": 1e-9,
+    "nanosecond": 1e-9,
     "nanoseconds": 1e-9,
 }
-_TIME_WORDS = {"time", "t", "zeit", "timestamp", "elapsed"}
+_TIME_WORDS = {"time", "t", "zeit", "timestamp", "elapsed", "temps", "tiempo", "tempo"}
 _INDEX_NAMES = {"sample", "samples", "sample #", "sample#", "sample number", "sample_number", "sample_index", "index"}
+_LONGEST = 200
+"""Characters of a title that may state a unit."""
 _MICRO = str.maketrans({"\u00b5": "u", "\u03bc": "u"})
 
 
@@ -35,12 +46,37 @@ class LeadName(NamedTuple):
     unit: str | None
 
 
+class Column(NamedTuple):
+    """place : from 0. title : as the file names it, "" without a name. name : of the lead, without the unit."""
+
+    place: int
+    title: str
+    name: str
+    unit: str | None
+    kind: Kind
+    role: Role
+
+
 def seconds_per_unit(name: str) -> float | None:
     """Seconds in one unit of a time column ("time", "t_us_pico", "Time (ms)", "seconds"); None for any other column."""
-    words = [word for word in re.split(r"[^a-z]+", name.lower().translate(_MICRO)) if word]
+    words = _words(name)
     if not words or (words[0] not in _TIME_WORDS and words[0] not in _SECONDS_PER):
         return None
     return next((_SECONDS_PER[word] for word in words if word in _SECONDS_PER), 1.0)
+
+
+def states_time_unit(name: str) -> bool:
+    """Whether the name of a time column says what it counts."""
+    return any(word in _SECONDS_PER for word in _words(name))
+
+
+def is_time_unit(text: str) -> bool:
+    """ "seconds", "(ms)", "hh:mm:ss.mmm": what stands under a time column's name in a line of units."""
+    return states_time_unit(text) or re.fullmatch(r"\W*(?:h+:)?m+:s+(?:[.,]\w+)?\W*", text.lower()) is not None
+
+
+def _words(name: str) -> list[str]:
+    return [word for word in re.split(r"[^a-z]+", name.lower().translate(_MICRO)) if word]
 
 
 def is_index(name: str) -> bool:
@@ -50,9 +86,44 @@ def is_index(name: str) -> bool:
 
 def split_unit(column: str) -> LeadName:
     """ "MLII (mV)", "MLII_mV", "ecg [uV]", "MLII/mV" or "volt" -> the lead's name and its unit."""
+    if len(column) > _LONGEST:
+        return LeadName(column, None)
     match = re.fullmatch(r"(.+?)\s*[\[(]\s*([^\])]+?)\s*[\])]", column) or re.fullmatch(r"(.+?)\s*[_/\s]\s*([^\W\d_]+)", column)
     if match is not None and factor_to_mv(match[2]) is not None:
         return LeadName(match[1], match[2])
     if len(column) > 1 and factor_to_mv(column) is not None:
         return LeadName(column, column)
     return LeadName(column, None)
+
+
+def column_of(place: int, title: str, kind: Kind, unit: str | None) -> Column:
+    """A column by its title and its cells. unit : what a line of units says below the title, or None."""
+    lead = split_unit(title)
+    role: Role = "lead"
+    if kind == "empty" and not title:
+        role = "empty"
+    elif kind == "text":
+        role = "text"
+    elif kind == "date":
+        role = "date"
+    elif kind in ("clock", "datetime") or seconds_per_unit(title) is not None:
+        role = "time"
+    elif is_index(title):
+        role = "samples"
+    bare = unit.strip("()[] '\"") if unit is not None else None
+    stated = bare if bare is not None and (factor_to_mv(bare) is not None or states_time_unit(bare)) else lead.unit
+    return Column(place, title, lead.name, stated, kind, role)
+
+
+def titles_of(above: list[list[str]], width: int) -> tuple[tuple[str, ...], tuple[str, ...] | None] | None:
+    """Titles and, where there is a line of them, units, from the cells of the last two lines above the rows; None without any."""
+    if not above or len(above[-1]) != width:
+        return None
+    last = tuple(above[-1])
+    if len(above) > 1 and len(above[-2]) == width and all(_is_unit(cell) for cell in last) and any(last):
+        return tuple(above[-2]), last
+    return last, None
+
+
+def _is_unit(text: str) -> bool:
+    return not text or factor_to_mv(text.strip("()[] ")) is not None or is_time_unit(text)

@@ -1,4 +1,4 @@
-"""The kinds of label files: WFDB annotations, the text that `rdann` prints, `sample,symbol` tables, and EDF+ annotations."""
+"""The kinds of label files: WFDB annotations, the text that `rdann` prints, tables of samples or times, EDF+ annotations."""
 
 import csv
 import re
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from ecgfl_adapters.csv_columns import seconds_per_unit, states_time_unit
 from ecgfl_adapters.edf_labels import read_edf_labels
 from ecgfl_adapters.errors import LIBRARY_ERRORS, LabelsUnreadable
 from ecgfl_adapters.recording import BeatLabel
@@ -13,14 +14,17 @@ from ecgfl_adapters.symbols import BEAT_SYMBOLS, NO_WORDS, OTHER_SYMBOLS, in_ord
 
 _EDF_SUFFIXES = {".edf", ".bdf"}
 _TEXT_SUFFIXES = {".csv", ".txt", ".tsv"}
-_SAMPLE_NAMES = {"sample", "sample#", "samples", "sample_number", "index"}
+_SAMPLE_NAMES = {"sample", "sample#", "sample #", "samples", "sample number", "sample_number", "sample_index", "index"}
 _SYMBOL_NAMES = {"type", "symbol", "label", "annotation", "beat"}
 _CLOCK = re.compile(r"\[?(\d+:)+\d+(\.\d+)?\]?")
 
 
 class _Columns(NamedTuple):
+    """sample, symbol : places of the columns. seconds : in one unit of the first; None where it counts samples."""
+
     sample: int
     symbol: int
+    seconds: float | None = None
 
 
 def read_labels(
@@ -46,7 +50,7 @@ def read_labels(
     if path.suffix.lower() in _EDF_SUFFIXES:
         return read_edf_labels(path, fs, vocabulary)
     if path.suffix.lower() in _TEXT_SUFFIXES:
-        return in_order(_read_table(path, raw, vocabulary))
+        return in_order(_read_table(path, raw, fs, vocabulary))
     return in_order(_read_wfdb(path, raw, fs, clock_fs or fs))
 
 
@@ -85,8 +89,8 @@ def _refuse_remote_name(path: Path) -> None:
         raise LabelsUnreadable(path, "the path holds '://' or '::'", "Rename the folder or file: only local files are read")
 
 
-def _read_table(path: Path, raw: bytes, vocabulary: Mapping[str, str]) -> list[BeatLabel]:
-    text = raw.decode("utf-8-sig", errors="replace")
+def _read_table(path: Path, raw: bytes, fs: float, vocabulary: Mapping[str, str]) -> list[BeatLabel]:
+    text = raw.decode("utf-16" if raw.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig", errors="replace")
     lines = [(number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip() and line[0] != "#"]
     if not lines:
         raise LabelsUnreadable(path, "label file holds no lines", "Give a label file with --labels FILE, or --labels none")
@@ -96,16 +100,16 @@ def _read_table(path: Path, raw: bytes, vocabulary: Mapping[str, str]) -> list[B
             raise LabelsUnreadable(
                 path,
                 f"line {lines[0][0]} {lines[0][1].strip()[:60]!r} names no columns 'sample' and 'symbol'",
-                "Give a file with the header line 'sample,symbol'",
+                "Give a file with the header line 'sample,symbol', or 'time_s,symbol' with seconds since the start",
             )
         columns = _Columns(1, 2)
     else:
         lines = lines[1:]
-    return [_label(path, number, line, columns, vocabulary) for number, line in lines]
+    return [_label(path, number, line, columns, fs, vocabulary) for number, line in lines]
 
 
 def _cells(line: str) -> list[str]:
-    for separator in (",", ";"):
+    for separator in (";", ","):
         if separator in line and not _CLOCK.match(line.strip()):
             return [cell.strip() for cell in next(csv.reader([line], delimiter=separator))]
     return line.split()
@@ -115,16 +119,23 @@ def _columns(header: list[str]) -> _Columns | None:
     names = [cell.strip("'\" ").lower() for cell in header]
     sample = next((index for index, name in enumerate(names) if name in _SAMPLE_NAMES), None)
     symbol = next((index for index, name in enumerate(names) if name in _SYMBOL_NAMES), None)
-    return None if sample is None or symbol is None else _Columns(sample, symbol)
+    if symbol is None:
+        return None
+    if sample is not None:
+        return _Columns(sample, symbol)
+    time = next((index for index, name in enumerate(names) if states_time_unit(name) and seconds_per_unit(name)), None)
+    return None if time is None else _Columns(time, symbol, seconds_per_unit(names[time]))
 
 
-def _label(path: Path, number: int, line: str, columns: _Columns, vocabulary: Mapping[str, str]) -> BeatLabel:
+def _label(path: Path, number: int, line: str, columns: _Columns, fs: float, vocabulary: Mapping[str, str]) -> BeatLabel:
     cells = _cells(line)
-    if len(cells) <= max(columns):
+    if len(cells) <= max(columns.sample, columns.symbol):
         raise LabelsUnreadable(
             path, f"line {number} {line.strip()[:60]!r} lacks a sample or a symbol", "Correct or remove the line"
         )
     sample, symbol = cells[columns.sample], symbol_of(cells[columns.symbol], vocabulary)
+    if columns.seconds is not None:
+        sample = _sample_at(path, number, sample, columns.seconds * fs)
     if not sample.isascii() or not sample.isdigit():
         raise LabelsUnreadable(path, f"line {number} has the sample number {sample!r}", "Give whole sample numbers from 0 on")
     if symbol is None:
@@ -135,3 +146,12 @@ def _label(path: Path, number: int, line: str, columns: _Columns, vocabulary: Ma
             f"Use one of WFDB's symbols {known}, or name it in site.toml under [vocabulary]",
         )
     return BeatLabel(int(sample), symbol)
+
+
+def _sample_at(path: Path, number: int, time: str, per_unit: float) -> str:
+    """The number of the sample nearest to a time, which may have a decimal comma."""
+    if re.fullmatch(r"\d{1,15}([.,]\d+)?", time, re.ASCII) is None:
+        raise LabelsUnreadable(
+            path, f"line {number} has the time {time!r}", "Give times from 0 on, in the unit that the header names"
+        )
+    return str(round(float(time.replace(",", ".")) * per_unit))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import typer
 
-from ecgfl_cli.commands.options import Force, InputFormat, Jobs, Labels, Lead, Recordings, SamplingRate, Units
+from ecgfl_cli.commands.options import Explain, Force, InputFormat, Jobs, Labels, Lead, Recordings, SamplingRate, Units
 from ecgfl_cli.console import console_of
 
 
@@ -19,8 +19,13 @@ def command(
     labels: Labels = None,
     force: Force = False,
     jobs: Jobs = 1,
+    explain: Explain = False,
 ) -> None:
-    """Read recordings, check them, and keep them without anything identifying."""
+    """Read recordings, check them, and keep them without anything identifying.
+
+    With --explain, show what is understood of tables of numbers (CSV) and why, and a [[csv]] block for site.toml; keep nothing.
+    """
+    from ecgfl_cli.commands.explain import show_explanations
     from ecgfl_cli.commands.findings import show_findings
     from ecgfl_cli.commands.reading import reading_of
     from ecgfl_cli.commands.recordings import named_recordings
@@ -31,6 +36,8 @@ def command(
     from ecgfl_cli.store.ingest import ingest
 
     console = console_of(context, "ingest")
+    if explain:
+        show_explanations(console, paths, file_format, lead, fs=fs, units=units, labels=labels)
     home = console.home
     home.require_site()
     recordings = named_recordings(console, paths)

@@ -66,6 +66,7 @@ Units = Annotated[
 Labels = Annotated[str | None, typer.Option("--labels", help="A label file, a WFDB annotator's suffix (atr), or none.")]
 Jobs = Annotated[int, typer.Option("--jobs", min=1, help="Processes to work with.")]
 Force = Annotated[bool, typer.Option("--force", help="Read recordings whose checksum is wrong, too.")]
+Explain = Annotated[bool, typer.Option("--explain", help="Only show what is understood of CSV files, and why; nothing is kept.")]
 Recordings = Annotated[list[Path], typer.Argument(help="Recordings, or folders of them.", metavar="PATH...")]
 ArchitectureName = Annotated[str, typer.Option("--arch", help="Network architecture.", callback=_choice_of(_architectures))]
 Model = Annotated[str | None, typer.Option("--model", help="Model version; without it the current one.", metavar="VERSION")]

@@ -104,6 +104,11 @@ keep_sex = false
 [vocabulary]
 # "Extrasystole" = "V"
 
+# A recorder's own tables of numbers; `ecgfl ingest --explain FILE` writes such a block.
+# [[csv]]
+# files = "*.holter.csv"
+# units = "uV"
+
 # Bounds of the checks that replace the built-in ones; docs/hospital.md lists them.
 [limits]
 # min_seconds = 30

@@ -57,6 +57,10 @@ def test_help_is_shown_and_ends_well(path: tuple[str, ...], ecgfl: Ecgfl) -> Non
     assert ran.err == ""
 
 
+def test_the_help_of_ingest_tells_of_explain(ecgfl: Ecgfl) -> None:
+    assert "--explain" in ecgfl("ingest", "--help").out
+
+
 @pytest.mark.parametrize("path", [(), ("dataset",), ("model",), ("audit",), ("coordinator",)])
 def test_without_a_verb_the_help_is_shown_and_no_empty_complaint(path: tuple[str, ...], ecgfl: Ecgfl) -> None:
     ran = ecgfl(*path)

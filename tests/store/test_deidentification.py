@@ -1,8 +1,11 @@
 """Nothing that names a person enters the home or the streams."""
 
+import json
+import os
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,17 @@ import wfdb as library
 from ecgfl_cli.demo.synthesiser import synthesise
 
 Ecgfl = Callable[..., Any]
-PLANTED = ("Zebulon", "Quackenbush", "17-MAR-1948", "1948", "MRN-5550123", "Holter7731")
+PLANTED = (
+    "Zebulon",
+    "Quackenbush",
+    "17-MAR-1948",
+    "1948-03-17",
+    "1948",
+    "MRN-5550123",
+    "Holter7731",
+    "00:07:80:D8:AB:58",
+    "Watch6",
+)
 HASH = re.compile(rb"[0-9a-f]{32,}")
 """Hashes and record names hold any four digits sooner or later."""
 
@@ -56,6 +69,54 @@ def csv(export: Any) -> Path:
     return path
 
 
+def apple_watch(export: Any) -> Path:
+    """Name, birth date and device above the samples, as in the export of the Health app."""
+    recording = synthesise(1, 60, 512, pvc_share=0.15)
+    samples = recording.leads[0].samples * 1000
+    above = (
+        "Name,Zebulon Quackenbush\nDate of Birth,17-MAR-1948\nRecorded Date,1948-03-17 12:34:56 +0100\n"
+        'Classification,MRN-5550123\nSymptoms,\nSoftware Version,Holter7731\nDevice,"Watch6,1"\nSample Rate,512 hertz\n\n\n'
+        "Lead,Lead I\nUnit,µV\n\n"
+    )
+    path = export(recording, "csv").with_name("electrocardiogram.csv")
+    path.write_text(above + "\n".join(f"{sample:.3f}" for sample in samples) + "\n", encoding="utf-8")
+    path.with_name("synthetic-1.csv").unlink()
+    path.with_name("synthetic-1.labels.csv").rename(path.with_name("electrocardiogram.labels.csv"))
+    return path
+
+
+def opensignals(export: Any) -> Path:
+    """The recorder's address, its owner's name and the date in a JSON header; units in site.toml."""
+    samples = synthesise(1, 60, 250, pvc_share=0.15).leads[0].samples
+    header = {
+        "sensor": ["ECG"], "device name": "Holter7731", "column": ["nSeq", "DI", "CH1"], "comments": "Zebulon Quackenbush",
+        "device connection": "BTH00:07:80:D8:AB:58", "date": "17-MAR-1948", "device": "biosignalsplux", "sampling rate": 250,
+        "label": ["MRN-5550123"], "resolution": [16],
+    }  # fmt: skip
+    lines = ["# OpenSignals Text File Format", f"# {json.dumps({'00:07:80:D8:AB:58': header})}", "# EndOfHeader"]
+    lines += [f"{row % 16}\t0\t{sample * 21845.3 + 32768:.0f}\t" for row, sample in enumerate(samples)]
+    path = export(1, "csv").with_name("opensignals_000780D8AB58.txt")
+    path.write_text("\n".join(lines) + "\n")
+    path.with_name("synthetic-1.csv").unlink()
+    path.with_name("synthetic-1.labels.csv").rename(path.with_name("opensignals_000780D8AB58.labels.csv"))
+    home = Path(os.environ["ECGFL_HOME"])
+    with (home / "site.toml").open("a") as file:
+        file.write('\n[[csv]]\nfiles = "opensignals*.txt"\nunits = "adc:21845.3:32768"\n')
+    return path
+
+
+def stamps(export: Any) -> Path:
+    """A date in each row, and a patient above them."""
+    samples = synthesise(1, 60, 250, pvc_share=0.15).leads[0].samples
+    begin = datetime(1948, 3, 17, 23, 59, 30)
+    lines = ["Patient: Zebulon Quackenbush", "Patient ID: MRN-5550123", "Device: Holter7731", "Time;ECG (mV);Born 17-MAR-1948"]
+    for row, sample in enumerate(samples):
+        lines.append(f"{(begin + timedelta(milliseconds=4 * row)).isoformat(timespec='milliseconds')};{sample:.3f};MRN-5550123")
+    path = export(1, "csv")
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
 def edf_notes(export: Any) -> Path:
     """Free text in annotations, in the transducer and the prefilter fields."""
     path: Path = export(1, "edf")
@@ -72,7 +133,7 @@ def lead_names(export: Any) -> Path:
     return export(recording, "csv")
 
 
-@pytest.mark.parametrize("make", [edf, edf_notes, wfdb, csv, lead_names])
+@pytest.mark.parametrize("make", [edf, edf_notes, wfdb, csv, apple_watch, opensignals, stamps, lead_names])
 @pytest.mark.parametrize("options", [(), ("--json",)])
 def test_no_planted_identifier_is_anywhere(
     site: Path, ecgfl: Ecgfl, export: Any, files_of: Any, make: Callable[[Any], Path], options: tuple[str, ...]

@@ -1,0 +1,58 @@
+"""Columns whose length shows only at the end."""
+
+from collections.abc import Iterator
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Scalar = TypeVar("Scalar", bound=np.generic)
+
+_ENOUGH = 1 << 17
+"""Levels beyond which the step does not matter any more: no 16-bit signal has as many."""
+
+
+_AT_A_TIME = 1 << 20
+
+
+def steps_of(values: NDArray[np.float64]) -> Iterator[tuple[int, NDArray[np.float64]]]:
+    """The differences between each row and the next, in parts, with the row of the first."""
+    for start in range(0, values.size - 1, _AT_A_TIME):
+        yield start, np.diff(values[start : start + _AT_A_TIME + 1])
+
+
+class Growing(Generic[Scalar]):
+    """A one-dimensional array that grows in place: no second copy of a day's samples at any time."""
+
+    def __init__(self, dtype: type[Scalar]) -> None:
+        self._values: NDArray[Scalar] = np.zeros(0, dtype=dtype)
+
+    @property
+    def size(self) -> int:
+        return self._values.size
+
+    @property
+    def values(self) -> NDArray[Scalar]:
+        return self._values
+
+    def add(self, part: NDArray[Any]) -> None:
+        start = self._values.size
+        self._values.resize(start + part.size, refcheck=False)
+        self._values[start:] = part
+
+
+class Levels:
+    """The values that occur, to find the quantisation step: the smallest difference of anything that came from an ADC."""
+
+    def __init__(self) -> None:
+        self._found: NDArray[np.float64] = np.zeros(0)
+
+    def add(self, part: NDArray[np.float64]) -> None:
+        if self._found.size < _ENOUGH:
+            self._found = np.union1d(self._found, np.unique(part[np.isfinite(part)]))
+
+    def step(self) -> float:
+        """In the values' unit; 0.001 where only one value occurs."""
+        steps = np.diff(self._found)
+        steps = steps[steps > 1e-9 * max(1.0, float(np.abs(self._found).max(initial=0.0)))]
+        return float(f"{steps.min():.6g}") if steps.size else 1e-3

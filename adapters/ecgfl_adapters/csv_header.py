@@ -1,0 +1,119 @@
+"""The names of a table's columns, from the lines above its rows."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from ecgfl_adapters.csv_cells import cells_of, is_comment, kind_of
+from ecgfl_adapters.csv_columns import Column, column_of, split_unit, titles_of
+from ecgfl_adapters.csv_layout import CsvLayout
+from ecgfl_adapters.csv_notes import FROM_LAYOUT, NOTHING, Understood
+from ecgfl_adapters.csv_open import TextFile
+from ecgfl_adapters.csv_opensignals import OpenSignals, is_counter, is_digital
+from ecgfl_adapters.csv_sniff import LAYOUT_FIX, Rows
+from ecgfl_adapters.csv_statements import Statements, statements_of, states_rate
+from ecgfl_adapters.errors import FileUnreadable
+
+
+class Header(NamedTuple):
+    """titles : one a column. first : index of the first line that names columns and units; that of the rows without any."""
+
+    titles: tuple[str, ...]
+    units: tuple[str, ...] | None
+    first: int
+    why: str
+
+
+def columns_of_header(
+    path: Path, rows: Rows, header: Header, opensignals: OpenSignals | None, notes: list[Understood]
+) -> tuple[Column, ...]:
+    if opensignals is not None:
+        return _opensignals_columns(path, rows, opensignals, notes)
+    titles, units = header.titles, header.units
+    same = {"skip_lines": header.first, "header": True} if header.first < rows.start else NOTHING
+    same = same if any(titles) else {"header": False}
+    notes.append(Understood("header", ", ".join(title or "-" for title in titles) if any(titles) else "none", header.why, same))
+    return tuple(
+        column_of(place, titles[place], kind, units[place] if units is not None else None)
+        for place, kind in enumerate(rows.kinds)
+    )
+
+
+def header_of(path: Path, text: TextFile, rows: Rows, layout: CsvLayout) -> Header:
+    """From the line above the rows, else from a comment with as many cells, else from a "Labels" comment."""
+    width = len(rows.kinds)
+    nameless = ("",) * width
+    if layout.header is False:
+        return Header(nameless, None, rows.start, FROM_LAYOUT)
+    if rows.header is not None and not states_rate(text.lines[rows.header]):
+        lines = [*_lines_above(text, rows.header)[:1], rows.header]
+        found = titles_of([_cells(text.lines[at], rows) for at in lines], width)
+        if found is not None and any(found[0]) and (width > 1 or not _is_statement(text.lines[rows.header])):
+            return Header(*found, lines[0] if found[1] is not None else rows.header, f"line {rows.header + 1}")
+        cells = cells_of(text.lines[rows.header], rows.dialect.separator)
+        if len(cells) > 2 and width > 1:
+            raise FileUnreadable(
+                path,
+                f"line {rows.header + 1} names {len(cells)} columns, but line {rows.start + 1} has {width} values",
+                f"Correct the header line, or {LAYOUT_FIX}",
+            )
+    comments = [at for at, line in enumerate(text.lines[: rows.start]) if is_comment(line)]
+    for at in reversed(comments if width > 1 else []):
+        found = titles_of([_cells(text.lines[at].strip().lstrip("#%/ \t"), rows)], width)
+        if found is not None and any(found[0]) and not all(kind_of(title, ".") == "number" for title in found[0]):
+            return Header(*found, rows.start, f"line {at + 1}, a comment")
+    labels = statements_of(text.lines[: rows.start], range(rows.start)).one({"labels"})
+    if labels is not None and len(cells := cells_of(labels.value, rows.dialect.separator)) == width:
+        return Header(tuple(cells), None, rows.start, f"line {labels.line}, a comment")
+    return Header(nameless, None, rows.start, "no line above the rows has as many cells")
+
+
+def _lines_above(text: TextFile, line: int) -> list[int]:
+    return [at for at in range(line - 1, -1, -1) if text.lines[at].strip() and not is_comment(text.lines[at])]
+
+
+def _cells(line: str, rows: Rows) -> list[str]:
+    """Of a header, without or with the separator that ends each row."""
+    cells = cells_of(line, rows.dialect.separator)
+    if len(cells) == len(rows.kinds) - 1 and rows.kinds[-1] == "empty":
+        return [*cells, ""]
+    return cells[:-1] if len(cells) == len(rows.kinds) + 1 and cells[-1] == "" else cells
+
+
+def _is_statement(line: str) -> bool:
+    """A lone line above a single column that is "key: value" rather than a name."""
+    found = statements_of([line], range(0)).all
+    return bool(found) and split_unit(line.strip().strip("'\"")).unit is None
+
+
+def _opensignals_columns(path: Path, rows: Rows, header: OpenSignals, notes: list[Understood]) -> tuple[Column, ...]:
+    width = sum(kind != "empty" for kind in rows.kinds)
+    if len(header.names) != width:
+        raise FileUnreadable(
+            path,
+            f"line {header.line} names {len(header.names)} columns, but line {rows.start + 1} has {width} values",
+            "Export the recording again from OpenSignals",
+        )
+    notes.append(Understood("header", ", ".join(header.names), f"line {header.line}, of OpenSignals"))
+    found = []
+    for place, (name, sensor) in enumerate(zip(header.names, header.sensors, strict=True)):
+        column = column_of(place, name, rows.kinds[place], None)
+        if is_counter(name):
+            column = column._replace(role="counter")
+        elif is_digital(name):
+            column = column._replace(role="other")
+        elif sensor.upper().startswith("ECG"):
+            column = column._replace(name="ECG")
+        elif sensor:
+            column = column._replace(role="other")
+        found.append(column)
+    found += [column_of(place, "", "empty", None) for place in range(width, len(rows.kinds))]
+    return tuple(found)
+
+
+def with_stated_lead(columns: tuple[Column, ...], statements: Statements, notes: list[Understood]) -> tuple[Column, ...]:
+    signals = [column for column in columns if column.role == "lead"]
+    if len(signals) != 1 or signals[0].title or statements.lead is None:
+        return columns
+    lead = statements.lead
+    notes.append(Understood("lead", lead.value, f"line {lead.line}"))
+    return tuple(column._replace(name=lead.value) if column is signals[0] else column for column in columns)

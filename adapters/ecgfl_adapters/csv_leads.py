@@ -1,0 +1,161 @@
+"""Which columns of a table are leads, and how their numbers become millivolts."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ecgfl_adapters.csv_cells import cells_of, is_comment
+from ecgfl_adapters.csv_columns import Column, split_unit
+from ecgfl_adapters.csv_layout import CsvLayout
+from ecgfl_adapters.csv_notes import FROM_LAYOUT, Understood
+from ecgfl_adapters.csv_open import TextFile
+from ecgfl_adapters.csv_opensignals import OpenSignals, units_fix
+from ecgfl_adapters.csv_sniff import LAYOUT_FIX, Rows
+from ecgfl_adapters.csv_statements import Statements
+from ecgfl_adapters.errors import FileUnreadable, LeadMissing, UnitUnknown
+from ecgfl_adapters.leads import choose_leads, is_ecg, is_other, unique_names
+from ecgfl_adapters.protocol import ReadOptions
+from ecgfl_adapters.units import Scale, factor_to_mv, is_adc, parse_units
+
+_NOT_READ = {
+    "text": "it holds words",
+    "date": "dates do not enter",
+    "counter": "it counts the rows, to show lost ones",
+    "other": "it is no ECG's",
+    "empty": "it is empty",
+    "lead": "nothing says that it is an ECG",
+}
+_UNITS_FIX = (
+    "Give --units mV, uV or V; for ADC units --units adc:GAIN:BASELINE (GAIN per mV), for mitdb --units adc:200:1024; "
+    "or name the other leads with --lead NAME"
+)
+_STEADY_ROWS = 100
+"""Rows over which a column goes up by about the same, to be taken for a time or a counter whatever its name."""
+
+
+class LeadColumn(NamedTuple):
+    """A column that is read. name : of the lead, unique in the file."""
+
+    column: Column
+    name: str
+    scale: Scale
+
+
+def refuse_unnamed_time(path: Path, text: TextFile, rows: Rows, columns: Sequence[Column]) -> None:
+    """A column that goes up all the time is no lead, whatever it is called. Raises `FileUnreadable`."""
+    lines = [line for line in text.lines[rows.start : rows.start + 300] if line.strip() and not is_comment(line)]
+    table = [cells for line in lines if len(cells := cells_of(line, rows.dialect.separator)) == len(rows.kinds) > 1]
+    for column in columns:
+        if column.role != "lead" or column.kind != "number":
+            continue
+        values = [_number(cells[column.place], rows) for cells in table]
+        steps = [after - before for before, after in pairwise(values)]
+        if not steps or not all(step > 0 for step in steps):
+            continue
+        first_without_name = column.place == 0 and not column.title and len(steps) > 1
+        if first_without_name or (len(steps) >= _STEADY_ROWS and max(steps) < 1.5 * min(steps)):
+            shown = f"column {column.title!r}" if column.title else "the first column" if column.place == 0 else "a column"
+            raise FileUnreadable(
+                path,
+                f"{shown} always goes up, as time does, but has no name that says so",
+                f"Add a header such as 'time_s,ecg_mV', or {LAYOUT_FIX}, with time = {column.place + 1} and its time_unit",
+            )
+
+
+def _number(cell: str, rows: Rows) -> float:
+    try:
+        return float(cell.replace(rows.dialect.decimal, "."))
+    except ValueError:
+        return float("nan")
+
+
+def leads_of(
+    path: Path,
+    columns: Sequence[Column],
+    layout: CsvLayout,
+    statements: Statements,
+    opensignals: OpenSignals | None,
+    options: ReadOptions,
+    notes: list[Understood],
+) -> tuple[LeadColumn, ...]:
+    signals = [column for column in columns if column.role in ("lead", "other") and column.kind in ("number", "empty")]
+    if layout.leads:
+        signals = [_of_layout(path, columns, key)._replace(name=name, role="lead") for key, name in layout.leads.items()]
+    if not signals:
+        there = ", ".join(column.title or f"column {column.place + 1}" for column in columns)
+        raise FileUnreadable(path, f"columns {there} hold no signal", "Export the signal again, with its leads")
+    names = unique_names([column.name or f"column {column.place + 1}" for column in signals])
+    titles = [column.title for column in columns]
+    wanted = [split_unit(name).name if name in titles else name for name in options.leads]
+
+    known = [is_ecg(name, options.ecg_channels) for name in names]
+
+    def keep(index: int) -> bool:
+        column = signals[index]
+        if column.role == "other":
+            return False
+        if layout.leads or known[index]:
+            return True
+        # Beside a column that is called an ECG, another one is a lead only if it is measured in volts.
+        return not is_other(names[index], options.ecg_channels) and (column.unit is not None or not any(known))
+
+    chosen = choose_leads(path, names, wanted, keep)
+    places = {column.place: index for index, column in enumerate(signals)}
+    found: dict[int, LeadColumn] = {}
+    for column in columns:
+        index = places.get(column.place, -1)
+        what = f"column {column.place + 1}"
+        if index not in chosen:
+            why = "--lead names others" if wanted and index >= 0 else _NOT_READ.get(column.role)
+            if why is not None:
+                notes.append(Understood(what, f"{column.title or '-'}: not read", why))
+            continue
+        same: dict[str, Any] = {"leads": {column.title or str(column.place + 1): names[index]}}
+        try:
+            scale, unit, why = _scale(path, signals[index], names[index], layout, statements, opensignals, options)
+        except UnitUnknown:
+            notes.append(Understood(what, f"lead {names[index]}, in ?", "nothing states a unit", same))
+            raise
+        same["units" if why in ("--units", FROM_LAYOUT) else "stated"] = unit
+        notes.append(Understood(what, f"lead {names[index]}, in {unit}", why, same))
+        found[index] = LeadColumn(signals[index], names[index], scale)
+    return tuple(found[index] for index in chosen)
+
+
+def _of_layout(path: Path, columns: Sequence[Column], key: str) -> Column:
+    for column in columns:
+        if key in (column.title, column.name) and key:
+            return column
+    if key.isdigit() and 0 < int(key) <= len(columns):
+        return columns[int(key) - 1]
+    there = ", ".join(repr(column.title or str(column.place + 1)) for column in columns)
+    raise LeadMissing(
+        path, f"[[csv]] leads names column {key!r}, which is not in the file (columns: {there})", "Correct site.toml"
+    )
+
+
+def _scale(
+    path: Path,
+    column: Column,
+    name: str,
+    layout: CsvLayout,
+    statements: Statements,
+    opensignals: OpenSignals | None,
+    options: ReadOptions,
+) -> tuple[Scale, str, str]:
+    """Of one lead, with its unit and what states it: the column, then the lines above; --units and the layout win over both."""
+    given, source = (options.units, "--units") if options.units is not None else (layout.units, FROM_LAYOUT)
+    stated, why = column.unit, f"the header names the unit {column.unit!r}"
+    if stated is None and statements.unit is not None:
+        stated, why = statements.unit.value, f"line {statements.unit.line} names the unit"
+    factor = factor_to_mv(stated) if stated is not None else None
+    if stated is not None and factor is not None and (given is None or is_adc(given)):
+        return Scale(factor), stated, why
+    if given is None:
+        raise UnitUnknown(
+            path,
+            f"no unit is stated for column {name!r}",
+            units_fix(opensignals.bits) if opensignals is not None else _UNITS_FIX,
+        )
+    return parse_units(path, given), given, source

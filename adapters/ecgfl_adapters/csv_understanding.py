@@ -1,0 +1,124 @@
+"""What the sniffer understood of a table: one object, which reading works from and `ecgfl ingest --explain` shows."""
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from ecgfl_adapters.csv_columns import Column
+from ecgfl_adapters.csv_header import columns_of_header, header_of, with_stated_lead
+from ecgfl_adapters.csv_layout import CsvLayout
+from ecgfl_adapters.csv_leads import LeadColumn, leads_of, refuse_unnamed_time
+from ecgfl_adapters.csv_notes import FROM_LAYOUT, NOTHING, Understood
+from ecgfl_adapters.csv_open import TextFile, open_text
+from ecgfl_adapters.csv_opensignals import OpenSignals, opensignals_of
+from ecgfl_adapters.csv_sniff import LAYOUT_FIX, Rows, sniff
+from ecgfl_adapters.csv_statements import Statements, stated_rate, statements_of
+from ecgfl_adapters.csv_time_column import TimeColumn, time_column
+from ecgfl_adapters.errors import RateUnknown
+from ecgfl_adapters.protocol import ReadOptions
+
+_SHOWN = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", " ": "blanks", "": "none: one column"}
+_DECIMALS = {".": "point", ",": "comma"}
+
+
+@dataclass(frozen=True)
+class Understanding:
+    """time : the column that the rate and gaps come from, None where rows follow each other. fs : hertz, where known beforehand;
+    fallback_fs : what to take where the time column is too irregular to say."""
+
+    text: TextFile
+    layout: CsvLayout
+    rows: Rows
+    columns: tuple[Column, ...]
+    statements: Statements
+    opensignals: OpenSignals | None
+    time: TimeColumn | None
+    fs: float | None
+    fallback_fs: float | None
+    leads: tuple[LeadColumn, ...]
+
+    @property
+    def path(self) -> Path:
+        return self.text.path
+
+
+def understand(path: Path, options: ReadOptions, notes: list[Understood]) -> Understanding:
+    """Find out what the file is. `notes` takes what was understood, also when an `AdapterError` ends it."""
+    layout = _layout_for(path, options, notes)
+    text = open_text(path)
+    notes.append(
+        Understood(
+            "text", f"{text.encoding}{', gzip' if text.compressed else ''}", "byte order mark" if text.mark else "its bytes"
+        )
+    )
+    opensignals = opensignals_of(path, text.lines)
+    above = statements_of(text.lines, range(0))
+    rows = sniff(path, text.lines, layout, above.lead is not None and above.unit is not None)
+    notes += [
+        Understood(
+            "separator",
+            _SHOWN[rows.dialect.separator],
+            rows.why,
+            {"separator": rows.dialect.separator} if rows.dialect.separator else NOTHING,
+        ),
+        Understood("decimal mark", _DECIMALS[rows.dialect.decimal], rows.why, {"decimal": rows.dialect.decimal}),
+        Understood("rows", f"{len(rows.kinds)} columns from line {rows.start + 1} on", "the first row like those after it"),
+    ]
+    header = header_of(path, text, rows, layout)
+    columns = columns_of_header(path, rows, header, opensignals, notes)
+    statements = statements_of(text.lines[: rows.start], range(header.first, rows.start))
+    columns = with_stated_lead(columns, statements, notes)
+    fs = _rate(path, layout, statements, opensignals, notes)
+    time = time_column(path, columns, layout, rows)
+    if time is None and layout.time is None and not layout.leads:
+        refuse_unnamed_time(path, text, rows, columns)
+    times = () if time is None else time.places
+    columns = tuple(column._replace(role="time") if column.place in times else column for column in columns)
+    if time is not None:
+        notes.append(Understood("time", time.told, time.why, {"time": time.key, "time_unit": time.unit}))
+    else:
+        notes.append(Understood("time", "one row after the other", "no column is a time", {"time": 0}))
+    if fs is None and (time is None or not time.in_seconds):
+        if options.fs is None:
+            raise RateUnknown(
+                path,
+                "there is no time column and no comment with the sampling rate",
+                f"Give the rate with --fs HZ, or {LAYOUT_FIX}",
+            )
+        fs = float(options.fs)
+        notes.append(Understood("rate", f"{fs:g} Hz", "--fs", {"fs": fs}))
+    leads = leads_of(path, columns, layout, statements, opensignals, options, notes)
+    if time is not None and layout.time is None and not layout.leads:
+        refuse_unnamed_time(path, text, rows, [lead.column for lead in leads])
+    return Understanding(
+        text, layout, rows, columns, statements, opensignals, time, fs, float(options.fs) if options.fs else None, leads
+    )
+
+
+def _layout_for(path: Path, options: ReadOptions, notes: list[Understood]) -> CsvLayout:
+    name = path.name.lower()
+    for layout in options.layouts:
+        if any(fnmatchcase(each, layout.files.lower()) for each in (name, name.removesuffix(".gz"))):
+            notes.append(Understood("layout", layout.files, FROM_LAYOUT))
+            return layout
+    return CsvLayout("*")
+
+
+def _rate(
+    path: Path, layout: CsvLayout, statements: Statements, opensignals: OpenSignals | None, notes: list[Understood]
+) -> float | None:
+    if layout.fs is not None:
+        if not layout.fs > 0:
+            raise RateUnknown(path, f"fs = {layout.fs:g} in site.toml is no rate", "Correct it: hertz, more than 0")
+        notes.append(Understood("rate", f"{layout.fs:g} Hz", FROM_LAYOUT, {"fs": layout.fs}))
+        return layout.fs
+    if opensignals is not None:
+        notes.append(
+            Understood("rate", f"{opensignals.fs:g} Hz", f"line {opensignals.line}, of OpenSignals", {"fs": opensignals.fs})
+        )
+        return opensignals.fs
+    rate = stated_rate(path, statements)
+    if rate is None:
+        return None
+    notes.append(Understood("rate", f"{rate.hertz:g} Hz", f"line {rate.statement.line}", {"fs": rate.hertz}))
+    return rate.hertz

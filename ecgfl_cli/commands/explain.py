@@ -1,0 +1,54 @@
+"""`ecgfl ingest --explain`: how tables of numbers are read, without ingesting them."""
+
+from pathlib import Path
+
+import typer
+
+from ecgfl_cli.console import Console
+
+
+def show_explanations(
+    console: Console, paths: list[Path], file_format: str, lead: str | None, **options: str | float | None
+) -> None:
+    """Show each table's explanation. Raises `UsageError` where a file is no table; exits with 3 where one cannot be read."""
+    from ecgfl_adapters.csv_explain import Explanation, explain
+    from ecgfl_adapters.csv_file import CsvAdapter
+    from ecgfl_adapters.discovery import adapter_for
+    from ecgfl_adapters.errors import FormatUnknown
+
+    from ecgfl_cli.commands.reading import reading_of
+    from ecgfl_cli.commands.recordings import named_recordings
+    from ecgfl_cli.errors import ExitCode, UsageError
+
+    reading = reading_of(console, file_format, lead, **options)
+    found: list[Explanation] = []
+    for path in named_recordings(console, paths):
+        try:
+            name = adapter_for(path, file_format).name
+        except FormatUnknown:
+            name = CsvAdapter.name  # to show why it is not taken for a table
+        if name != CsvAdapter.name:
+            raise UsageError(
+                f"{path} is read as {name}: --explain shows how tables of numbers are read", "Give CSV files with it"
+            )
+        found.append(explain(path, reading.options))
+    for each in found:
+        rows = [(note.what, note.value, note.why) for note in each.understood]
+        console.table(str(each.path), ("what ", "value ", "why "), rows)
+        console.text(f"\nFor site.toml, where other files are to be read like this one:\n\n{each.layout}\n")
+        if each.error is not None:
+            console.problem(str(each.error))
+    code = ExitCode.INPUT if any(each.error is not None for each in found) else ExitCode.DONE
+    console.result(
+        code,
+        explanations=[
+            {
+                "file": each.path,
+                "understood": [{"what": note.what, "value": note.value, "why": note.why} for note in each.understood],
+                "layout": each.layout,
+                "error": None if each.error is None else {"problem": each.error.problem, "fix": each.error.fix},
+            }
+            for each in found
+        ],
+    )
+    raise typer.Exit(code)

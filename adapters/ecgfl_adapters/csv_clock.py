@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgfl_adapters.errors import FileUnreadable, RateUnknown
-from ecgfl_adapters.timeline import check_span
+from ecgfl_adapters.timeline import check_rate, check_span
 
 _MAX_GAP_SHARE = 0.02
 _MAX_JITTER = 0.6
@@ -27,9 +27,10 @@ class Clock(NamedTuple):
 
 def clock_of_index(path: Path, index: NDArray[np.float64], fs: float) -> Clock:
     """From a column that counts samples; a jump in it is a gap. Raises `FileUnreadable` where it does not count upwards."""
+    check_rate(path, fs)
     positions = np.rint(index - index[0])
     _check_upwards(path, "sample number", positions)
-    check_span(path, int(positions[-1]) + 1, fs)
+    check_span(path, float(positions[-1]) + 1, fs, positions.size)
     return Clock(fs, positions.astype(np.int64))
 
 
@@ -44,12 +45,13 @@ def clock_of_time(path: Path, seconds: NDArray[np.float64], fs: float | None) ->
     _check_upwards(path, "time", seconds)
     if fs is None:
         return _regular_clock(path, seconds)
+    check_rate(path, fs)
     positions = np.rint((seconds - seconds[0]) * fs)
     if (np.diff(positions) < 1).any():  # too coarse to tell samples apart: then no sample may be missing either
         positions = np.arange(seconds.size, dtype=np.float64)
     if np.abs((seconds - seconds[0]) * fs - positions).max() > _MAX_ROUNDING:
         raise RateUnknown(path, f"the time column does not run at {fs:g} Hz", "Correct the rate in the file or in --fs HZ")
-    check_span(path, int(positions[-1]) + 1, fs)
+    check_span(path, float(positions[-1]) + 1, fs, positions.size)
     return Clock(fs, positions.astype(np.int64))
 
 
@@ -72,7 +74,7 @@ def _regular_clock(path: Path, seconds: NDArray[np.float64]) -> Clock:
     fs = 1.0 / interval
     tolerance = max(_CRYSTAL, jitter / run.size)
     fs = float(round(fs)) if abs(fs - round(fs)) <= tolerance * fs and round(fs) > 0 else fs
-    check_span(path, int(positions[-1]) + 1, fs)
+    check_span(path, float(positions[-1]) + 1, fs, positions.size)
     return Clock(fs, positions.astype(np.int64))
 
 

@@ -15,8 +15,8 @@ from ecgfl_adapters.labels import labels_for
 from ecgfl_adapters.leads import choose_leads, is_other, unique_names
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import Lead, Recording, Source
-from ecgfl_adapters.timeline import spread
-from ecgfl_adapters.units import factor_to_mv, is_adc, parse_units
+from ecgfl_adapters.timeline import check_rate, spread
+from ecgfl_adapters.units import check_step, factor_to_mv, is_adc, parse_units
 
 ANNOTATIONS_SUFFIX = "annotations.txt"
 PREDICTIONS_SUFFIX = ".ecgfl.csv"
@@ -50,11 +50,14 @@ class CsvAdapter:
         wanted = [_without_unit(name, table.names) for name in options.leads]
         chosen = choose_leads(path, names, wanted, lambda index: not is_other(names[index], options.ecg_channels))
         steps = _stated_steps(path, table, len(columns))
+        check_rate(path, clock.fs)
         length = int(clock.positions[-1]) + 1
         leads = []
         for index in chosen:
             samples = _millivolts(path, table.values[:, columns[index]], names[index], stated[index].unit, options)
             step = steps[index] if steps else _step(samples)
+            check_step(path, f"column {names[index]!r}", step)
+            check_step(path, f"column {names[index]!r}", max(step, float(np.fmax.reduce(np.abs(samples), initial=0.0)) / 2**16))
             leads.append(Lead(names[index], spread(samples.astype(np.float32), clock.positions, length), step))
         beside = [path.with_name(f"{path.stem}{LABELS_SUFFIX}"), path.with_name(f"{path.stem}{ANNOTATIONS_SUFFIX}")]
         return Recording(
@@ -111,8 +114,8 @@ def _clock(path: Path, table: Table, options: ReadOptions) -> Clock:
 def _stated_rate(path: Path, table: Table) -> float | None:
     for key, value in table.comments.items():
         if _RATE_KEY.match(key):
-            number = re.match(r"[0-9.]+(?:[eE][+-]?\d+)?", value)
-            fs = float(number[0]) if number and number[0].strip(".") else 0.0
+            number = re.match(r"\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+", value)
+            fs = float(number[0]) if number else 0.0
             fs *= 1000.0 if "khz" in f"{key} {value}".lower() else 1.0
             if not fs > 0:
                 raise RateUnknown(

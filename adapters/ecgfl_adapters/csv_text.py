@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from ecgfl_adapters.errors import FileMissing, FileUnreadable
 
 _NOT_A_NUMBER = {"", "nan", "na", "n/a", "null", "none"}
+_LARGEST = 1e30
+"""Of a cell; float32, in which samples are kept, ends at 3e38."""
 _PAIR = re.compile(r"#+\s*(?P<key>[^:=]+?)\s*:?[:=]\s*(?P<value>.*?)\s*")
 
 
@@ -123,9 +125,10 @@ def _numbers(path: Path, body: list[str], separator: str | None, width: int, dat
         values = np.loadtxt(filled, delimiter=separator, comments=None, ndmin=2, dtype=np.float64)
     except ValueError:
         values = _numbers_slowly(path, body, separator, width, data)
-    if np.isinf(values).any():
-        row = int(np.flatnonzero(np.isinf(values).any(axis=1))[0])
-        raise FileUnreadable(path, f"line {data[row] + 1} holds an infinite value", "Correct the line")
+    beyond = np.abs(values) > _LARGEST
+    if beyond.any():
+        row = int(np.flatnonzero(beyond.any(axis=1))[0])
+        raise FileUnreadable(path, f"line {data[row] + 1} holds an infinite value or one beyond {_LARGEST:g}", "Correct the line")
     return values
 
 

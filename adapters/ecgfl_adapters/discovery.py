@@ -2,13 +2,14 @@
 
 import logging
 import os
+import stat
 from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import NamedTuple
 
-from ecgfl_adapters.errors import LIBRARY_ERRORS, AdapterError, FileMissing, FileUnreadable, FormatUnknown
+from ecgfl_adapters.errors import LIBRARY_ERRORS, AdapterError, FileMissing, FileUnreadable, FormatUnknown, LabelsUnreadable
 from ecgfl_adapters.protocol import Adapter, ReadOptions
 from ecgfl_adapters.recording import Recording
 
@@ -21,6 +22,9 @@ RECORDS = "RECORDS"
 
 _ABOUT = {"ANNOTATORS", "SHA256SUMS.txt", "MD5SUMS", "LICENSE.txt"}
 """Files about a PhysioNet database."""
+
+LAST_SAMPLE = 2**31 - 1
+"""At which a label may stand: WFDB counts with 32 bits. 99 days at 250 Hz."""
 
 _log = logging.getLogger(__name__)
 
@@ -55,6 +59,7 @@ def adapter_for(path: Path, format: str = "auto") -> Adapter:
     Raises `FileMissing` when there is no such file and `FormatUnknown` when there is no such adapter.
     """
     known = _installed()
+    _refuse_what_cannot_be_opened(path)
     if format != "auto":
         if format in known.adapters:
             return known.adapters[format]
@@ -72,6 +77,24 @@ def adapter_for(path: Path, format: str = "auto") -> Adapter:
     raise FormatUnknown(path, kind, f"Give a recording, or its format with --format {'|'.join(known.adapters)}")
 
 
+def _refuse_what_cannot_be_opened(path: Path) -> None:
+    """What reading would wait for without an end, or what this user may not look into."""
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            os.scandir(path).close()
+    except PermissionError as error:
+        raise FileMissing(
+            path, f"cannot be opened ({error.strerror})", "Give the user that runs ecgfl the right to read it"
+        ) from error
+    except (OSError, ValueError):
+        return
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise FormatUnknown(
+            path, "is a pipe, a socket or a device, not a file", "Copy what it delivers into a file, and give that"
+        )
+
+
 def read(path: Path, format: str = "auto", options: ReadOptions | None = None) -> Recording:
     """Read one recording in any format. Raises `AdapterError`, whatever the format's library may raise."""
     adapter = adapter_for(path, format)
@@ -80,6 +103,7 @@ def read(path: Path, format: str = "auto", options: ReadOptions | None = None) -
         recording = adapter.read(path, options or ReadOptions())
         if _state_of(path) != before:
             raise _changed(path)
+        _check_labels(path, recording)
         return recording
     except AdapterError as error:
         raise error if _state_of(path) == before else _changed(path) from error
@@ -91,6 +115,16 @@ def read(path: Path, format: str = "auto", options: ReadOptions | None = None) -
         ) from error
 
 
+def _check_labels(path: Path, recording: Recording) -> None:
+    for label in (recording.labels or ())[:1] + (recording.labels or ())[-1:]:
+        if not 0 <= label.sample <= LAST_SAMPLE:
+            raise LabelsUnreadable(
+                path,
+                f"a label stands at sample {label.sample}, not between 0 and {LAST_SAMPLE}",
+                "Export the labels again, or leave them out with --labels none",
+            )
+
+
 def _state_of(path: Path) -> list[tuple[str, int, int]]:
     """Size and time of change of a recording's files, as far as they are known by their names."""
     from ecgfl_adapters.wfdb_header import referenced_files
@@ -99,10 +133,10 @@ def _state_of(path: Path) -> list[tuple[str, int, int]]:
     found = []
     for file in (path, *sorted(beside)):
         try:
-            stat = file.stat()
-        except OSError:
+            status = file.stat()
+        except (OSError, ValueError):
             continue
-        found.append((file.name, stat.st_size, stat.st_mtime_ns))
+        found.append((file.name, status.st_size, status.st_mtime_ns))
     return found
 
 
@@ -120,10 +154,13 @@ def find_recordings(paths: Iterable[Path]) -> Found:
     recordings: dict[Path, None] = {}
     skipped: dict[Path, None] = {}
     for path in paths:
-        if path.name == RECORDS and path.is_file():
+        if not _is_open_to_us(path):
+            recordings[path] = None
+        elif path.name == RECORDS and path.is_file():
             recordings |= dict.fromkeys(_listed(path))
         elif path.is_dir():
-            files = _files_below(path)
+            files, closed = _files_below(path)
+            recordings |= dict.fromkeys(closed)
             companions = _companions(files)
             for file in files:
                 if file in companions or file.name in _ABOUT:
@@ -167,7 +204,17 @@ def _installed() -> Installed:
     return Installed(working, broken)
 
 
+def _is_open_to_us(path: Path) -> bool:
+    try:
+        _refuse_what_cannot_be_opened(path)
+    except AdapterError:
+        return False
+    return True
+
+
 def _recognised_by(path: Path) -> Adapter | None:
+    if not _is_open_to_us(path):
+        return None
     for name, adapter in _installed().adapters.items():
         try:
             if adapter.recognises(path):
@@ -177,12 +224,14 @@ def _recognised_by(path: Path) -> Adapter | None:
     return None
 
 
-def _files_below(folder: Path) -> list[Path]:
-    found = []
-    for root, folders, files in os.walk(folder):
+def _files_below(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The files, and the folders that cannot be opened."""
+    found: list[Path] = []
+    closed: list[Path] = []
+    for root, folders, files in os.walk(folder, onerror=lambda error: closed.append(Path(error.filename))):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         found += [Path(root) / name for name in sorted(files) if not name.startswith(".")]
-    return found
+    return found, closed
 
 
 def _companions(files: list[Path]) -> set[Path]:

@@ -14,6 +14,9 @@ MAX_COUNT = 32767
 AT_A_TIME = 1 << 20
 """Samples that are worked on at a time: a week needs no more memory than an hour."""
 
+MAX_BASELINE = 1 << 30
+"""Counts by which an offset is taken away; float32, in which samples are, tells fewer apart, and WFDB takes 32 bits."""
+
 
 class Scale(NamedTuple):
     """Millivolts are `(counts - baseline) * step_mv`."""
@@ -25,7 +28,7 @@ class Scale(NamedTuple):
 def scale_of(lead: Lead) -> Scale:
     """The lead's own quantisation step, or the finest with which its range fits 16 bits."""
     low, high = _range(lead.samples)
-    step = max(lead.step_mv, (high - low) / (2 * MAX_COUNT - 1))
+    step = max(lead.step_mv, (high - low) / (2 * MAX_COUNT - 1), max(abs(low), abs(high)) / MAX_BASELINE)
     baseline = -round((low + high) / 2 / step) if max(abs(low), abs(high)) > MAX_COUNT * step else 0
     return Scale(step, baseline)
 

@@ -17,7 +17,7 @@ _RECORD = re.compile(
 )
 _FORMAT = re.compile(r"(?P<fmt>\d+)(?:x(?P<per_frame>\d+))?(?::(?P<skew>\d+))?(?:\+(?P<offset>\d+))?")
 _GAIN = re.compile(r"(?P<gain>-?\d*\.?\d+(?:[eE][+-]?\d+)?|-?\d+\.)(?:\((?P<baseline>-?\d+)\))?(?:/(?P<units>\S+))?")
-_SAFE_NAME = re.compile(r"~|[-\w]+(?:\.\w+)?")
+_SAFE_NAME = re.compile(r"~|[-\w]{1,100}(?:\.\w{1,20})?")
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def read_header(path: Path) -> Header:
         first = repr(lines[0][:60]) if lines else "no text"
         raise _broken(path, f"the record line should be 'NAME SIGNALS RATE SAMPLES', but the header has {first}")
     count = int(record["segments"] or record["signals"])
-    if len(lines) - 1 < count:
+    if len(lines) - 1 != count:
         raise _broken(path, f"the record line announces {count} lines, but {len(lines) - 1} follow")
     body = lines[1 : 1 + count]
     return Header(
@@ -152,7 +152,7 @@ def _whole(path: Path, line: str, field: str) -> int:
 
 
 def _segment(path: Path, line: str) -> Segment:
-    match = re.fullmatch(r"(~|[-\w]+)\s+(\d+)", line)
+    match = re.fullmatch(r"(~|[-\w]{1,100})\s+(\d+)", line)
     if match is None:
         raise _broken(path, f"the segment line {line[:60]!r} should be 'NAME SAMPLES'")
     return Segment(match[1], int(match[2]))

@@ -8,6 +8,7 @@ from random import Random
 from tempfile import TemporaryDirectory
 
 from ecgfl_adapters.discovery import adapters, read
+from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import Recording
 
 from ecgfl_cli.demo.synthesiser import synthesise
@@ -19,27 +20,15 @@ STEM = "x"
 Files = dict[str, bytes]
 """Suffix -> content of the files of one recording."""
 
+OPTIONS = {"csv": ReadOptions(fs=250.0, units="mV")}
+"""By format, what is given by hand: else half of the tables are refused at once."""
+
 Mutation = Callable[[bytes, Random], bytes]
 
 NUMBERS = (
-    *(
-        b"0",
-        b"-0",
-        b"-1",
-        b"1",
-        b"2",
-        b"3",
-        b"32767",
-        b"-32768",
-        b"99999999",
-        b"-9999999",
-        b"1e12",
-        b"1e300",
-        b"-1e300",
-        b"1e-300",
-    ),
-    *(b"1e400", b"1e-9", b"0.001", b"nan", b"inf", b"-inf", b"1000000000000", b"9" * 30, b"0x10", b"1_000", b"1,5", b"", b" "),
-    *("٣".encode(), "²".encode(), "µV".encode(), b"\xb5V", b"\xff\xfe", b"\0\0\0\0", b"~", b"../../x", b"a" * 300),
+    *(b"0", b"-0", b"-1", b"1", b"2", b"3", b"32767", b"-32768", b"99999999", b"-9999999", b"1000000000000", b"9" * 30),
+    *(b"1e12", b"1e300", b"-1e300", b"1e-300", b"1e400", b"1e-9", b"0.001", b"nan", b"inf", b"-inf", b"0x10", b"1_000", b"1,5"),
+    *(b"", b" ", "٣".encode(), "²".encode(), "µV".encode(), b"\xb5V", b"\xff\xfe", b"\0\0\0\0", b"~", b"../../x", b"a" * 300),
 )
 """What a field may hold instead of its number, name or unit."""
 
@@ -60,9 +49,8 @@ def seeds(data: Path | None) -> dict[str, list[Files]]:
             found["edf"].append({".edf": _head_of_edf(file.read_bytes())})
         for file in sorted((data / "csv").glob("*ecg*")):
             found["csv"].append({file.suffix: b"".join(file.read_bytes().splitlines(keepends=True)[:3000])})
-        table = "\n".join(
-            ["'sample #','MLII','V5'", *(f"{number},{1000 + number % 50},{990 + number % 40}" for number in range(3000))]
-        )
+        rows = (f"{number},{1000 + number % 50},{990 + number % 40}" for number in range(3000))
+        table = "\n".join(["'sample #','MLII','V5'", *rows])
         labels = b"".join((data / "csv" / "100annotations.txt").read_bytes().splitlines(keepends=True)[:12])
         found["csv"].append({".csv": table.encode(), "annotations.txt": labels})
     return found
@@ -94,9 +82,7 @@ def write(files: Files, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for suffix, content in files.items():
         (folder / f"{STEM}{suffix}").write_bytes(content)
-    first = min(
-        files, key=lambda suffix: (suffix not in {".hea", ".edf", ".bdf"}, "labels" in suffix or "annotations" in suffix, suffix)
-    )
+    first = min(files, key=lambda suffix: (suffix not in {".hea", ".edf", ".bdf"}, len(suffix) > 4, suffix))
     return folder / f"{STEM}{first}"
 
 
@@ -230,11 +216,8 @@ def _reformatted(files: Files, fmt: str) -> Files:
             baseline=record.baseline,
             write_dir=folder,
         )
-        return {
-            suffix: path.with_suffix(suffix).read_bytes()
-            for suffix in (".hea", ".dat", ".atr")
-            if path.with_suffix(suffix).is_file()
-        }
+        written = {suffix: path.with_suffix(suffix) for suffix in (".hea", ".dat", ".atr")}
+        return {suffix: file.read_bytes() for suffix, file in written.items() if file.is_file()}
 
 
 def _head_of_212(path: Path) -> Files:

@@ -11,6 +11,9 @@ from pathlib import Path
 
 from ecgfl_adapters.errors import FileMissing, FileUnreadable
 
+MAX_BASELINE = 1 << 31
+"""ADC units; a sample has no more than 32 bits."""
+
 _RECORD = re.compile(
     r"(?P<name>[-\w]+)(?:/(?P<segments>\d+))?\s+(?P<signals>\d+)"
     r"(?:\s+(?P<fs>\d*\.?\d+(?:[eE][+-]?\d+)?)(?:/\S+)?(?:\s+(?P<length>\d+)(?:\s+(?P<start>.*))?)?)?\s*"
@@ -130,6 +133,9 @@ def _signal(path: Path, line: str) -> SignalSpec:
         raise _broken(path, f"the signal line {line[:60]!r} has the gain {fields[2]!r}")
     numbers = [_whole(path, line, field) for field in fields[3:8]]
     zero = numbers[1] if len(numbers) > 1 else 0
+    baseline = int(gain["baseline"]) if gain and gain["baseline"] else zero
+    if abs(baseline) > MAX_BASELINE:
+        raise _broken(path, f"the signal line {line[:60]!r} has the baseline {baseline}, beyond 32 bits")
     return SignalSpec(
         file=fields[0],
         fmt=form["fmt"],
@@ -137,7 +143,7 @@ def _signal(path: Path, line: str) -> SignalSpec:
         skew=int(form["skew"] or 0),
         offset=int(form["offset"] or 0),
         gain=float(gain["gain"]) if gain else 0.0,
-        baseline=int(gain["baseline"]) if gain and gain["baseline"] else zero,
+        baseline=baseline,
         units=(gain["units"] or "") if gain else "",
         checksum=numbers[3] if len(numbers) > 3 else None,
         name=fields[8] if len(fields) > 8 else "",

@@ -1,7 +1,8 @@
 """What a killed ingest leaves behind: `python tests/benchmarks/kills.py [--kills 200] [--segment-kills 20] [--seconds 300]`.
 
 An ingest of 20 real records by two processes is killed at moments spread over its whole duration, half of the times with all its
-processes, half of the times only the one that was started. After each kill the store is validated; then it runs again, and the store must be byte for byte that of a run which nothing disturbed. Exit code 1 when any of that fails.
+processes, half of the times only the one that was started; some runs of segment, too. After each kill the store is validated;
+then the command runs again, and the store must be byte for byte that of an undisturbed run. Exit code 1 when any of that fails.
 """
 
 import argparse

@@ -125,7 +125,7 @@ def _signal(path: Path, line: str) -> SignalSpec:
     if not _SAFE_NAME.fullmatch(fields[0]):
         raise FileUnreadable(
             path,
-            f"the header names the signal file {fields[0]!r}",
+            f"the header names the signal file {fields[0][:60]!r}",
             "Only files in the header's own folder are read: put the signal file there and name it without a path",
         )
     gain = _GAIN.fullmatch(fields[2]) if len(fields) > 2 else None

@@ -18,7 +18,7 @@ from ecgfl_cli.site.keys import Pseudonyms, make_keys
 from ecgfl_cli.store.reading import Reading
 from ecgfl_cli.store.stage import Staged, Staging, stage
 
-SURPRISE = re.compile(r"cannot be examined|reader failed with")
+SURPRISE = re.compile(r"cannot be examined|cannot be written|reader failed with")
 """What is said of an exception that nobody had thought of."""
 
 DATA = Path(os.environ.get("ECGFL_TEST_DATA", Path(__file__).resolve().parents[2].parent / "shared" / "data"))

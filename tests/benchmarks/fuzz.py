@@ -38,7 +38,7 @@ OUTCOMES = {"usable", "unlabelled", "rejected", "refused"}
 FAULTS = {
     "crash": re.compile("crashed"),
     "hang": re.compile("took more than"),
-    "surprise": re.compile("cannot be examined|reader failed with|\n"),
+    "surprise": re.compile("cannot be examined|cannot be written|reader failed with|\n"),
 }
 
 

@@ -28,6 +28,10 @@ _INDEX_NAMES = {"sample", "samples", "sample #", "sample#", "sample number", "sa
 _MICRO = str.maketrans({"\u00b5": "u", "\u03bc": "u"})
 
 
+LONGEST_NAME = 200
+"""Characters of a column's name that are read."""
+
+
 class LeadName(NamedTuple):
     """A lead's name and, where the column states one, its unit."""
 
@@ -50,6 +54,7 @@ def is_index(name: str) -> bool:
 
 def split_unit(column: str) -> LeadName:
     """ "MLII (mV)", "MLII_mV", "ecg [uV]", "MLII/mV" or "volt" -> the lead's name and its unit."""
+    column = " ".join(column[:LONGEST_NAME].split())  # what follows takes the square of the length
     match = re.fullmatch(r"(.+?)\s*[\[(]\s*([^\])]+?)\s*[\])]", column) or re.fullmatch(r"(.+?)\s*[_/\s]\s*([^\W\d_]+)", column)
     if match is not None and factor_to_mv(match[2]) is not None:
         return LeadName(match[1], match[2])

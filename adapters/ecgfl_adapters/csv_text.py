@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from ecgfl_adapters.errors import FileMissing, FileUnreadable
 
 _NOT_A_NUMBER = {"", "nan", "na", "n/a", "null", "none"}
+LONGEST_COMMENT = 1000
+"""Characters of a comment that are looked at: looking for a pair takes the square of the length."""
 _LARGEST = 1e30
 """Of a cell; float32, in which samples are kept, ends at 3e38."""
 _PAIR = re.compile(r"#+\s*(?P<key>[^:=]+?)\s*:?[:=]\s*(?P<value>.*?)\s*")
@@ -102,7 +104,9 @@ def _names(lines: list[str], header: list[int], first_data: int, separator: str 
     comments = [line.lstrip("# \t") for line in lines[:first_data] if line.lstrip().startswith("#")]
     candidates = [lines[number] for number in header[-1:]] + ([] if width == 1 else comments[::-1])
     candidates += [
-        match["value"] for line in lines[:first_data] if (match := _PAIR.fullmatch(line)) and match["key"].lower() == "labels"
+        match["value"]
+        for line in lines[:first_data]
+        if (match := _PAIR.fullmatch(line[:LONGEST_COMMENT])) and match["key"].lower() == "labels"
     ]
     for candidate in candidates:
         cells = _cells(candidate, separator)
@@ -112,7 +116,7 @@ def _names(lines: list[str], header: list[int], first_data: int, separator: str 
 
 
 def _comments(lines: list[str]) -> dict[str, str]:
-    pairs = (_PAIR.fullmatch(line) for line in lines if line.startswith("#"))
+    pairs = (_PAIR.fullmatch(line[:LONGEST_COMMENT]) for line in lines if line.startswith("#"))
     return {match["key"].lower(): match["value"] for match in pairs if match is not None}
 
 

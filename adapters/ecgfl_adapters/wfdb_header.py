@@ -14,6 +14,9 @@ from ecgfl_adapters.errors import FileMissing, FileUnreadable
 MAX_BASELINE = 1 << 31
 """ADC units; a sample has no more than 32 bits."""
 
+LONGEST_LINE = 2000
+"""Characters; the format allows 255."""
+
 _RECORD = re.compile(
     r"(?P<name>[-\w]+)(?:/(?P<segments>\d+))?\s+(?P<signals>\d+)"
     r"(?:\s+(?P<fs>\d*\.?\d+(?:[eE][+-]?\d+)?)(?:/\S+)?(?:\s+(?P<length>\d+)(?:\s+(?P<start>.*))?)?)?\s*"
@@ -64,8 +67,10 @@ def read_header(path: Path) -> Header:
     """Parse `path`, a .hea file. Raises `FileMissing` and `FileUnreadable`."""
     text = _text(path)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    comments = tuple(line.strip("# \t") for line in lines if line.startswith("#"))
+    comments = tuple(line[:LONGEST_LINE].strip("# \t") for line in lines if line.startswith("#"))
     lines = [line for line in lines if not line.startswith("#")]
+    if lines and len(max(lines, key=len)) > LONGEST_LINE:
+        raise _broken(path, f"a line of the header has {len(max(lines, key=len))} characters, more than {LONGEST_LINE}")
     record = _RECORD.fullmatch(lines[0]) if lines else None
     if record is None:
         first = repr(lines[0][:60]) if lines else "no text"

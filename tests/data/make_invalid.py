@@ -74,6 +74,7 @@ WFDB = {
     "gain-beyond-float": "1 250 100\nsignal.dat 16 1e-300/mV",
     "more-lines-than-signals": "1 250 100\nsignal.dat 16 200/mV\nsignal.dat 16 200/mV",
     "signal-file-of-300-letters": f"1 250 100\n{'a' * 300} 16 200/mV",
+    "rate-of-3000-digits": f"1 {'9' * 3000} 100\nsignal.dat 16 200/mV",
     "annotation-beyond-32-bits": "1 250 100\nsignal.dat 16 200/mV",
 }
 SEGMENTS = {
@@ -87,6 +88,7 @@ CSV = {
     "value-beyond-float": f"# fs_hz: 250\ntime_s,II (mV)\n{ROWS}0.160,1e300\n",
     "value-of-a-star": f"# fs_hz: 250\ntime_s,II (mV)\n{ROWS}0.160,1e25\n",
     "gap-of-a-month": f"# fs_hz: 1000\nsample,II (mV)\n0,0.1\n1,0.2\n{1000 * MONTH},0.3\n",
+    "column-name-of-blanks": f"# fs_hz: 250\ntime_s,II{' ' * 5000}-,\n{ROWS}".replace("\n0", ",\n0"),
     "label-of-30-digits": f"# fs_hz: 250\ntime_s,II (mV)\n{ROWS}",
 }
 

@@ -83,13 +83,15 @@ def _refuse_what_cannot_be_opened(path: Path) -> None:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
             os.scandir(path).close()
+        elif stat.S_ISREG(mode):
+            path.open("rb").close()
     except PermissionError as error:
         raise FileMissing(
             path, f"cannot be opened ({error.strerror})", "Give the user that runs ecgfl the right to read it"
         ) from error
     except (OSError, ValueError):
         return
-    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+    if _is_special(path):
         raise FormatUnknown(
             path, "is a pipe, a socket or a device, not a file", "Copy what it delivers into a file, and give that"
         )
@@ -159,8 +161,9 @@ def find_recordings(paths: Iterable[Path]) -> Found:
         elif path.name == RECORDS and path.is_file():
             recordings |= dict.fromkeys(_listed(path))
         elif path.is_dir():
-            files, closed = _files_below(path)
+            files, special, closed = _files_below(path)
             recordings |= dict.fromkeys(closed)
+            skipped |= dict.fromkeys(special)
             companions = _companions(files)
             for file in files:
                 if file in companions or file.name in _ABOUT:
@@ -177,7 +180,10 @@ def find_recordings(paths: Iterable[Path]) -> Found:
 
 def _listed(records: Path) -> list[Path]:
     """The recordings that a RECORDS file lists, one a line, relative to its folder; what points elsewhere is none."""
-    lines = records.read_text(encoding="utf-8", errors="replace").split()
+    try:
+        lines = records.read_text(encoding="utf-8", errors="replace").split()
+    except OSError:
+        return [records]  # reading it says why
     inside = [line for line in lines if ".." not in line and ":" not in line and "\\" not in line and line[0] != "/"]
     return [records.parent / (line if Path(line).suffix in {".edf", ".bdf"} else f"{line}.hea") for line in inside]
 
@@ -204,6 +210,14 @@ def _installed() -> Installed:
     return Installed(working, broken)
 
 
+def _is_special(path: Path) -> bool:
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
 def _is_open_to_us(path: Path) -> bool:
     try:
         _refuse_what_cannot_be_opened(path)
@@ -213,8 +227,6 @@ def _is_open_to_us(path: Path) -> bool:
 
 
 def _recognised_by(path: Path) -> Adapter | None:
-    if not _is_open_to_us(path):
-        return None
     for name, adapter in _installed().adapters.items():
         try:
             if adapter.recognises(path):
@@ -224,14 +236,22 @@ def _recognised_by(path: Path) -> Adapter | None:
     return None
 
 
-def _files_below(folder: Path) -> tuple[list[Path], list[Path]]:
-    """The files, and the folders that cannot be opened."""
+class _Below(NamedTuple):
+    """What is below a folder. special : pipes, sockets and devices. closed : folders that this user may not look into."""
+
+    files: list[Path]
+    special: list[Path]
+    closed: list[Path]
+
+
+def _files_below(folder: Path) -> _Below:
     found: list[Path] = []
     closed: list[Path] = []
     for root, folders, files in os.walk(folder, onerror=lambda error: closed.append(Path(error.filename))):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         found += [Path(root) / name for name in sorted(files) if not name.startswith(".")]
-    return found, closed
+    special = [file for file in found if _is_special(file)]
+    return _Below([file for file in found if file not in special], special, closed)
 
 
 def _companions(files: list[Path]) -> set[Path]:

@@ -92,6 +92,7 @@ def test_what_a_kill_left_behind_is_cleared_away(
 def test_what_somebody_else_put_beside_the_records_stays(
     undisturbed: Path, exports: Path, ecgfl: Ecgfl, rows_of: Any, tmp_path: Path
 ) -> None:
+    assert ecgfl("segment").code == 0
     rows, records = rows_of(undisturbed), undisturbed / "records"
     (records / "Thumbs.db").write_bytes(b"of a file manager")
     (records / "0123456789abcdef").write_bytes(b"a file called like a record")

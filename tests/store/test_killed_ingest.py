@@ -135,7 +135,8 @@ def test_an_interrupt_while_it_starts_leaves_no_traceback(site: Path, export: An
     struck = kills.strike(process, moment, signal.SIGINT, whole_group=True)
     _, err = kills.ended(process)
     assert "Traceback" not in err
-    assert process.returncode in ((130, 0) if struck else (0,))
+    # While Python itself starts or ends, the system ends it, which a shell shows as 130, too.
+    assert process.returncode in ((130, 0, -signal.SIGINT) if struck else (0,))
     assert kills.left_over(process.pid) == []
     assert ecgfl("ingest", path).code == 0
 

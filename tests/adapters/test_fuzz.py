@@ -1,7 +1,10 @@
 """Whatever is in a file: it becomes a record of the store that can be read again, or one line that says what is wrong."""
 
+import json
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -70,3 +73,26 @@ def test_a_mutated_recording_is_taken_or_refused_in_one_line(
                 assert not SURPRISE.search(staged.reason), staged.reason
 
     check()
+
+
+def test_mutated_recordings_go_through_the_command_line(good: dict[str, list[mutations.Files]], tmp_path: Path) -> None:
+    """In worker processes, whose own streams are looked at, too."""
+    home = tmp_path / "home"
+    for number in range(120):
+        name = ("wfdb", "edf")[number % 2]
+        random = Random(number)
+        mutations.write(mutations.mutated(random.choice(good[name]), random), tmp_path / "share" / f"{number}")
+    assert run(home, "init", "--site", "st-mary").returncode == 0
+    ended = run(home, "ingest", tmp_path / "share", "--jobs", 2, "--json")
+    outcomes = json.loads(ended.stdout)["outcomes"]
+    assert ended.returncode == 3
+    assert outcomes["added"] > 0
+    own = [line for line in ended.stderr.splitlines() if not line.endswith("no adapter reads it")]
+    assert len(own) == outcomes["unreadable"]
+    assert [line for line in own if not line.startswith(f"ecgfl: {tmp_path}") or SURPRISE.search(line)] == []
+    assert json.loads(run(home, "validate", "--jobs", 2, "--json").stdout)["unreadable"] == {}
+
+
+def run(home: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "ecgfl_cli", *map(str, arguments), "--home", str(home)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)

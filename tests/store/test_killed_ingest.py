@@ -13,7 +13,7 @@ import pytest
 
 Ecgfl = Callable[..., Any]
 MOMENTS = 15
-SECONDS = 120
+SECONDS = 60
 """Of each of the 20 real records."""
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no process groups and no SIGKILL")

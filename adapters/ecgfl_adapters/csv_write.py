@@ -22,7 +22,7 @@ def write_csv(recording: Recording, folder: Path) -> tuple[Path, ...]:
     """
     times = np.arange(recording.length) / recording.fs
     columns = [_texts(times, _decimals(1.0 / recording.fs))]
-    columns += [_texts(lead.samples.astype(np.float64), _decimals(lead.step_mv)) for lead in recording.leads]
+    columns += [_texts(np.asarray(lead.samples, dtype=np.float64), _decimals(lead.step_mv)) for lead in recording.leads]
     path = folder / f"{recording.name}.csv"
     with path.open("w", newline="", encoding="utf-8") as file:
         file.write(f"# {FS_COMMENT}: {recording.fs!r}\n")

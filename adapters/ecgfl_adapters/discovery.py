@@ -9,7 +9,15 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import NamedTuple
 
-from ecgfl_adapters.errors import LIBRARY_ERRORS, AdapterError, FileMissing, FileUnreadable, FormatUnknown, LabelsUnreadable
+from ecgfl_adapters.errors import (
+    LIBRARY_ERRORS,
+    AdapterError,
+    FileMissing,
+    FileUnreadable,
+    FormatUnknown,
+    LabelsUnreadable,
+    changed_meanwhile,
+)
 from ecgfl_adapters.protocol import Adapter, ReadOptions
 from ecgfl_adapters.recording import Recording
 
@@ -104,11 +112,11 @@ def read(path: Path, format: str = "auto", options: ReadOptions | None = None) -
     try:
         recording = adapter.read(path, options or ReadOptions())
         if _state_of(path) != before:
-            raise _changed(path)
+            raise changed_meanwhile(path)
         _check_labels(path, recording)
         return recording
     except AdapterError as error:
-        raise error if _state_of(path) == before else _changed(path) from error
+        raise error if _state_of(path) == before else changed_meanwhile(path) from error
     except LIBRARY_ERRORS as error:
         raise FileUnreadable(
             path,
@@ -140,10 +148,6 @@ def _state_of(path: Path) -> list[tuple[str, int, int]]:
             continue
         found.append((file.name, status.st_size, status.st_mtime_ns))
     return found
-
-
-def _changed(path: Path) -> FileUnreadable:
-    return FileUnreadable(path, "the file changed while it was read", "Wait until it has been written or copied, and try again")
 
 
 def find_recordings(paths: Iterable[Path]) -> Found:

@@ -10,8 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgfl_adapters.edf_header import Header
-from ecgfl_adapters.edf_samples import span_of
+from ecgfl_adapters.edf_samples import DataRecords
 from ecgfl_adapters.errors import FileUnreadable
 
 _LIST = re.compile(rb"([+-]\d{1,12}(?:\.\d*)?)(?:\x15\d*(?:\.\d*)?)?\x14([^\x00]*?)\x14\x00")
@@ -31,24 +30,21 @@ class Annotations(NamedTuple):
     annotations: tuple[Annotation, ...]
 
 
-def read_annotations(path: Path, header: Header, records: NDArray[np.uint8]) -> Annotations:
-    """Read every annotation channel. records : shape (records, bytes of one), uint8. Raises `FileUnreadable`."""
-    starts: list[float] | None = None
+def read_annotations(records: DataRecords) -> Annotations:
+    """Read every annotation channel. Raises `FileUnreadable`."""
+    channels = [channel for channel in records.header.channels if channel.is_annotations]
+    starts = np.empty(records.count) if channels else None
     found: list[Annotation] = []
-    for channel in header.channels:
-        if not channel.is_annotations:
-            continue
-        lists = [_LIST.findall(record.tobytes()) for record in records[:, span_of(header, channel)]]
-        if starts is None:
-            starts = [_record_start(path, number, entries) for number, entries in enumerate(lists)]
-        found += [
-            Annotation(float(onset), _text(text))
-            for entries in lists
-            for onset, texts in entries
-            for text in texts.split(b"\x14")
-            if text
-        ]
-    return Annotations(None if starts is None else np.array(starts), tuple(found))
+    for channel in channels:
+        for first, raw in records.of(channel):
+            for number, record in enumerate(raw, start=first):
+                entries = _LIST.findall(record.tobytes())
+                if starts is not None and channel is channels[0]:
+                    starts[number] = _record_start(records.path, number, entries)
+                found += [
+                    Annotation(float(onset), _text(text)) for onset, texts in entries for text in texts.split(b"\x14") if text
+                ]
+    return Annotations(starts, tuple(found))
 
 
 def _record_start(path: Path, number: int, entries: list[tuple[bytes, bytes]]) -> float:

@@ -5,8 +5,9 @@ from pathlib import Path
 from ecgfl_adapters.edf_annotations import read_annotations
 from ecgfl_adapters.edf_header import BDF_MAGIC, EDF_MAGIC, Channel, Header, check_scale, read_header
 from ecgfl_adapters.edf_labels import beat_labels
+from ecgfl_adapters.edf_lead import EdfSamples
 from ecgfl_adapters.edf_patient import source_of
-from ecgfl_adapters.edf_samples import map_records, millivolts
+from ecgfl_adapters.edf_samples import data_records
 from ecgfl_adapters.edf_timeline import axis_of
 from ecgfl_adapters.edf_write import write_edf
 from ecgfl_adapters.errors import LeadMissing, UnitUnknown
@@ -35,7 +36,8 @@ class EdfAdapter:
         """Read the channels labelled as ECG, or those that `options.leads` names.
 
         Channels that do not share the rate of the first one are left out. Labels are the annotations whose text is a WFDB symbol
-        or a known word for a beat, None when there is no such beat. Raises `AdapterError`.
+        or a known word for a beat, None when there is no such beat. Samples stay in the file until they are asked for. Raises
+        `AdapterError`.
         """
         header = read_header(path)
         channels = [channel for channel in header.channels if not channel.is_annotations]
@@ -48,16 +50,16 @@ class EdfAdapter:
         names = unique_names([channel.label for channel in channels])
         chosen = _choose(path, header, channels, names, options)
         scales = [_scale(path, channels[index], options) for index in chosen]
-        records = map_records(path, header, force=options.force)
-        notes = read_annotations(path, header, records.raw)
+        records = data_records(path, header, force=options.force)
+        notes = read_annotations(records)
 
         per_record = channels[chosen[0]].samples
         fs = per_record / header.duration
-        axis = axis_of(path, header, notes, records.raw.shape[0], per_record)
+        axis = axis_of(path, header, notes, records.count, per_record)
         leads = tuple(
             Lead(
                 names[index],
-                axis.spread(millivolts(records, header, channels[index], scale.baseline or 0.0, scale.factor)),
+                EdfSamples(records, channels[index], axis, scale.baseline or 0.0, scale.factor),
                 abs(scale.factor),
             )
             for index, scale in zip(chosen, scales, strict=True)

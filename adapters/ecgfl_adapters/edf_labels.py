@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ecgfl_adapters.edf_annotations import Annotations, read_annotations
 from ecgfl_adapters.edf_header import read_header
-from ecgfl_adapters.edf_samples import map_records
+from ecgfl_adapters.edf_samples import data_records
 from ecgfl_adapters.recording import BeatLabel
 from ecgfl_adapters.symbols import BEAT_SYMBOLS, in_order, symbol_of
 
@@ -26,6 +26,5 @@ def beat_labels(notes: Annotations, fs: float, vocabulary: Mapping[str, str]) ->
 
 def read_edf_labels(path: Path, fs: float, vocabulary: Mapping[str, str]) -> tuple[BeatLabel, ...]:
     """The beat labels of an EDF+ file that lies beside a recording; it may hold a signal, too. Raises `AdapterError`."""
-    header = read_header(path)
-    records = map_records(path, header, force=False)
-    return beat_labels(read_annotations(path, header, records.raw), fs, vocabulary) or ()
+    records = data_records(path, read_header(path), force=False)
+    return beat_labels(read_annotations(records), fs, vocabulary) or ()

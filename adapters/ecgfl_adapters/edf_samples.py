@@ -1,45 +1,83 @@
 """The data records of an EDF or BDF file.
 
-They are plain little-endian integers, so numpy maps them as they lie: no C library sees a file that nobody has checked, and of a
-week of many channels only those asked for come into memory. pyedflib refuses or aborts on some files that are read here, and
-edfio wants a right record count.
+They are plain little-endian integers, so numpy takes them as they lie: no C library sees a file that nobody has checked, and of a
+week of many channels no more comes into memory than is worked on. pyedflib refuses or aborts on some files that are read here,
+and edfio wants a right record count.
 """
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ecgfl_adapters.edf_header import Channel, Header
-from ecgfl_adapters.errors import FileUnreadable
+from ecgfl_adapters.errors import FileUnreadable, changed_meanwhile
 from ecgfl_adapters.recording import Remark
 
-AT_A_TIME = 4096
-"""Data records that are converted at a time."""
+AT_A_TIME = 1 << 23
+"""Bytes of a file that are read together, if no data record is longer."""
 
 
-class DataRecords(NamedTuple):
-    """raw : shape (records, bytes of one), uint8, mapped. remarks : what is wrong with their number."""
+@dataclass(frozen=True)
+class DataRecords:
+    """The `count` whole data records of a file. state : its size and time of change when they were counted.
 
-    raw: NDArray[np.uint8]
+    remarks : what is wrong with their number.
+    """
+
+    path: Path
+    header: Header
+    count: int
+    state: tuple[int, int]
     remarks: tuple[Remark, ...]
 
+    def of(self, channel: Channel, first: int = 0, last: int | None = None) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        """A channel's bytes in the data records [first, last), some records at a time.
 
-def map_records(path: Path, header: Header, *, force: bool) -> DataRecords:
+        Yields the number of a data record and what it and those after it hold, shape (records, bytes of one). Raises
+        `FileUnreadable` when the file is not the one that was counted any more.
+        """
+        last = self.count if last is None else last
+        size = self.header.record_bytes
+        together = max(1, AT_A_TIME // size)
+        span = self._span(channel)
+        with self.path.open("rb") as file:
+            for number in range(first, last, together):
+                some = min(together, last - number)
+                file.seek(self.header.size + number * size)
+                raw = file.read(some * size)
+                if len(raw) < some * size or state_of(self.path) != self.state:
+                    raise changed_meanwhile(self.path)
+                yield number, np.frombuffer(raw, dtype=np.uint8).reshape(some, size)[:, span]
+
+    def _span(self, channel: Channel) -> slice:
+        """The bytes of a data record that hold the channel."""
+        place = next(place for place, each in enumerate(self.header.channels) if each is channel)
+        start = sum(each.samples for each in self.header.channels[:place]) * self.header.sample_bytes
+        return slice(start, start + channel.samples * self.header.sample_bytes)
+
+
+def state_of(path: Path) -> tuple[int, int]:
+    """Size and time of change."""
+    stat = path.stat()
+    return stat.st_size, stat.st_mtime_ns
+
+
+def data_records(path: Path, header: Header, *, force: bool) -> DataRecords:
     """The whole data records that the file holds. Raises `FileUnreadable` where that is not what the header states.
 
     A header that was never closed (-1) and a last data record that is cut off leave no doubt about the rest, so they are put up
     with; any other difference only by `force`.
     """
-    held, left = divmod(path.stat().st_size - header.size, header.record_bytes)
+    state = state_of(path)
+    held, left = divmod(state[0] - header.size, header.record_bytes)
     if held < 1:
         raise FileUnreadable(
             path, f"{header.size + left} bytes, which hold no whole data record", "Copy the file again, or export it again"
         )
-    remarks = _remarks(path, header, held, left, force=force)
-    mapped = np.memmap(path, dtype=np.uint8, mode="r", offset=header.size, shape=(held, header.record_bytes))
-    return DataRecords(mapped, remarks)
+    return DataRecords(path, header, held, state, _remarks(path, header, held, left, force=force))
 
 
 def _remarks(path: Path, header: Header, held: int, left: int, *, force: bool) -> tuple[Remark, ...]:
@@ -55,24 +93,7 @@ def _remarks(path: Path, header: Header, held: int, left: int, *, force: bool) -
     raise FileUnreadable(path, problem, "Copy the file again, or export it again; --force reads the whole data records there are")
 
 
-def span_of(header: Header, channel: Channel) -> slice:
-    """The bytes of a data record that hold the channel."""
-    before = header.channels[: next(place for place, each in enumerate(header.channels) if each is channel)]
-    start = sum(each.samples for each in before) * header.sample_bytes
-    return slice(start, start + channel.samples * header.sample_bytes)
-
-
-def millivolts(records: DataRecords, header: Header, channel: Channel, baseline: float, factor: float) -> NDArray[np.float32]:
-    """`(digital - baseline) * factor`, shape (records * samples,)."""
-    span = span_of(header, channel)
-    physical = np.empty((records.raw.shape[0], channel.samples), dtype=np.float32)
-    for start in range(0, physical.shape[0], AT_A_TIME):
-        digital = _integers(records.raw[start : start + AT_A_TIME, span], header.sample_bytes)
-        physical[start : start + AT_A_TIME] = (digital - baseline) * factor
-    return physical.ravel()
-
-
-def _integers(raw: NDArray[np.uint8], width: int) -> NDArray[np.signedinteger]:
+def integers(raw: NDArray[np.uint8], width: int) -> NDArray[np.signedinteger]:
     """Little-endian integers of 2 or 3 bytes, shape (rows, bytes / width)."""
     if width == 2:
         return np.ascontiguousarray(raw).view("<i2")

@@ -1,5 +1,6 @@
 """Where the data records of an EDF file stand in time."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,14 +27,19 @@ class Axis:
     length: int
     runs: tuple[tuple[int, int, int], ...]
 
-    def spread(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The file's samples on the axis, NaN elsewhere. Shares the memory of `values` where there is no gap."""
-        if len(self.runs) == 1:
-            return values[: self.length]
-        axis = np.full(self.length, np.nan, dtype=np.float32)
-        for start, stop, place in self.runs:
-            axis[place : place + stop - start] = values[start:stop]
-        return axis
+    def runs_in(self, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
+        """The parts of the runs that lie in [start, stop) of the axis, in the same form."""
+        for first, last, place in self.runs:
+            begin, end = max(place, start), min(place + last - first, stop, self.length)
+            if begin < end:
+                yield first + begin - place, first + end - place, begin
+
+    def in_file(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Where in the file samples of the axis stand, -1 in a gap; shape as `places`."""
+        first, last, begin = np.array(self.runs, dtype=np.int64).T
+        run = np.searchsorted(begin, places, side="right") - 1
+        found = first[run] + places - begin[run]
+        return np.where((run >= 0) & (found < last[run]), found, -1)
 
 
 def axis_of(path: Path, header: Header, notes: Annotations, records: int, per_record: int) -> Axis:

@@ -40,7 +40,7 @@ def write_edf(recording: Recording, folder: Path) -> tuple[Path, ...]:
     """
     import edfio  # only when a file is written
 
-    absent = [lead.name for lead in recording.leads if np.isnan(lead.samples).any()]
+    absent = [lead.name for lead in recording.leads if np.isnan(np.asarray(lead.samples)).any()]
     if absent:
         raise ValueError(f"EDF+C cannot hold gaps, but samples are missing in {', '.join(absent)}: write WFDB or CSV instead")
     grid = _record_grid(recording.fs)
@@ -90,7 +90,7 @@ def _signal(lead: Lead, fs: float, length: int) -> "edfio.EdfSignal":
     step_mv, baseline = scale_of(lead)
     limits = [_eight_characters(edge * step_mv * 1000) for edge in (-MAX_COUNT - baseline, MAX_COUNT - baseline)]
     step = (limits[1] - limits[0]) / (2 * MAX_COUNT)
-    microvolts = lead.samples.astype(np.float64) * 1000
+    microvolts = np.asarray(lead.samples, dtype=np.float64) * 1000
     counts = np.rint((microvolts - limits[0]) / step) - MAX_COUNT
     padded = np.pad(np.clip(counts, -MAX_COUNT, MAX_COUNT).astype(np.int16), (0, length - lead.samples.size), mode="edge")
     return edfio.EdfSignal.from_digital(

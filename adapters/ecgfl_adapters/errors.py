@@ -77,3 +77,8 @@ class LeadMissing(AdapterError):
 
 class LabelsUnreadable(AdapterError):
     pass
+
+
+def changed_meanwhile(path: Path) -> FileUnreadable:
+    """Raised for a file that is not the same at the end of reading as at its begin."""
+    return FileUnreadable(path, "the file changed while it was read", "Wait until it has been written or copied, and try again")

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+
+from ecgfl_adapters.samples import Samples, stretches
 
 
 @dataclass(frozen=True)
@@ -14,12 +15,12 @@ class Lead:
     """One ECG lead.
 
     name : as the file calls it ("MLII", "ECG I", ...).
-    samples : shape (n,), float32, millivolts; NaN where there is no signal.
+    samples : shape (n,), float32, millivolts; NaN where there is no signal. An array, or read from the file as needed.
     step_mv : the quantisation step of the source in millivolts, more than 0.
     """
 
     name: str
-    samples: NDArray[np.float32]
+    samples: Samples
     step_mv: float
 
 
@@ -92,7 +93,7 @@ class Recording:
             raise ValueError(f"sampling rate must be more than 0 Hz, got {self.fs}")
         if not self.leads:
             raise ValueError("a recording needs at least one lead")
-        if len({lead.samples.shape for lead in self.leads}) != 1 or self.leads[0].samples.ndim != 1:
+        if len({lead.samples.shape for lead in self.leads}) != 1 or len(self.leads[0].samples.shape) != 1:
             raise ValueError(f"leads must be one-dimensional and equally long, got {[lead.samples.shape for lead in self.leads]}")
 
     @property
@@ -106,6 +107,6 @@ class Recording:
 
     def gaps(self) -> tuple[Gap, ...]:
         """The stretches in which every lead is NaN."""
-        absent = np.logical_and.reduce([np.isnan(lead.samples) for lead in self.leads])
-        edges = np.flatnonzero(np.diff(np.concatenate(([False], absent, [False])).astype(np.int8)))
-        return tuple(Gap(int(start), int(stop)) for start, stop in edges.reshape(-1, 2))
+        leads = [lead.samples for lead in self.leads]
+        absent = stretches(self.length, lambda part: np.logical_and.reduce([np.isnan(samples[part]) for samples in leads]))
+        return tuple(Gap(start, stop) for start, stop in absent)

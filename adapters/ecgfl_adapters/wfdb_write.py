@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from ecgfl_adapters.leads import unique_names
-from ecgfl_adapters.quantise import Scale, counts_of, parts, scale_of
+from ecgfl_adapters.quantise import Scale, counts_of, scale_of
 from ecgfl_adapters.recording import BeatLabel, Recording
+from ecgfl_adapters.samples import AT_A_TIME
 
 _INVALID = -32768
 _END_OF_FILE = b"\0\0"
@@ -53,13 +54,13 @@ def _write_samples(recording: Recording, scales: list[Scale], path: Path) -> tup
     """
     first, sums = [0] * len(scales), [0] * len(scales)
     with path.open("wb") as file:
-        for part in parts(recording.length):
-            frames = np.empty((part.stop - part.start, len(scales)), dtype="<i2")
+        for start in range(0, recording.length, AT_A_TIME):
+            frames = np.empty((min(AT_A_TIME, recording.length - start), len(scales)), dtype="<i2")
             for place, (lead, scale) in enumerate(zip(recording.leads, scales, strict=True)):
-                counts = counts_of(lead.samples[part], scale)
+                counts = counts_of(lead.samples[start : start + AT_A_TIME], scale)
                 frames[:, place] = np.nan_to_num(counts, nan=_INVALID, copy=False)
                 sums[place] += int(frames[:, place].sum(dtype=np.int64))
-            if part.start == 0:
+            if start == 0:
                 first = [int(count) for count in frames[0]]
             file.write(frames.data)
     return first, [total % 0x10000 for total in sums]

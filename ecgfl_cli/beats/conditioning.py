@@ -11,6 +11,7 @@ from fractions import Fraction
 from functools import lru_cache
 
 import numpy as np
+from ecgfl_adapters.samples import Samples, stretches
 from numpy.typing import NDArray
 from scipy.fft import irfft, next_fast_len, rfft
 from scipy.signal import ZoomFFT
@@ -40,29 +41,20 @@ MARGIN_SECONDS = 8.0
 """Overlap at either side of a block: the filter's answer decays like exp(-2.2 t), to 2e-8 in this time."""
 
 AT_A_TIME = 1 << 20
-"""Samples that are transformed, or searched for gaps, at a time."""
+"""Samples that are transformed at a time."""
 
 LARGEST_TERM, LARGEST_DRIFT = 20_000, 1e-9
 """Two rates whose ratio is a fraction of such small terms, and errs by no more (a hundredth of a sample in a day), share blocks
 that last a whole number of samples at either."""
 
 
-def pieces(samples: NDArray[np.float32], centre: float = 0.0, largest: float = math.inf) -> list[slice]:
+def pieces(samples: Samples, centre: float = 0.0, largest: float = math.inf) -> list[slice]:
     """The stretches of finite values that are nearer than `largest` to `centre`."""
-    edges: list[int] = []
-    inside = False
-    for start in range(0, samples.size, AT_A_TIME):
-        present = np.abs(samples[start : start + AT_A_TIME] - np.float32(centre)) < largest
-        if present[0] != inside:
-            edges.append(start)
-        edges += (np.flatnonzero(present[1:] != present[:-1]) + start + 1).tolist()
-        inside = bool(present[-1])
-    if inside:
-        edges.append(samples.size)
-    return [slice(start, stop) for start, stop in zip(edges[::2], edges[1::2], strict=True)]
+    found = stretches(samples.size, lambda part: np.abs(samples[part] - np.float32(centre)) < largest)
+    return [slice(start, stop) for start, stop in found]
 
 
-def condition(samples: NDArray[np.float32], fs: float, target_fs: float) -> NDArray[np.float32]:
+def condition(samples: Samples, fs: float, target_fs: float) -> NDArray[np.float32]:
     """Band-pass and resample one lead, piece by piece between its gaps.
 
     The band is that of a second-order Butterworth filter run forwards and backwards; beyond its ends a piece counts as mirrored.
@@ -80,12 +72,12 @@ def condition(samples: NDArray[np.float32], fs: float, target_fs: float) -> NDAr
         # Those whose nearest sample belongs to the piece: no beat may come to stand in a gap. A millionth allows for rounding.
         first = max(0, math.ceil((piece.start - 0.5) * target_fs / fs + 1e-6))
         last = min(conditioned.size, math.ceil((piece.stop - 0.5) * target_fs / fs - 1e-6))
-        for start, part in _blocks(samples[piece], piece.start, fs, target_fs, first, last):
+        for start, part in _blocks(samples, piece, fs, target_fs, first, last):
             conditioned[start : start + part.size] = part
     return conditioned
 
 
-def _plausible(samples: NDArray[np.float32]) -> tuple[float, float]:
+def _plausible(samples: Samples) -> tuple[float, float]:
     """The lead's median, and how far from it a value may be."""
     judged = samples[:: samples.size // JUDGED_FROM + 1]
     judged = judged[np.abs(judged) < LARGEST_NUMBER].astype(np.float64)
@@ -97,23 +89,23 @@ def _plausible(samples: NDArray[np.float32]) -> tuple[float, float]:
 
 
 def _blocks(
-    signal: NDArray[np.float32], offset: int, fs: float, target_fs: float, first: int, last: int
+    samples: Samples, piece: slice, fs: float, target_fs: float, first: int, last: int
 ) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Output samples [first, last) of a piece whose first sample is number `offset` of the recording: where, and which."""
+    """Output samples [first, last) of a piece of the recording's samples: where, and which."""
     block = _block(fs, target_fs, min(last - first, round(BLOCK_SECONDS * target_fs)))
     starts = np.arange((first - block.margin) // block.step * block.step, last - block.margin, block.hop)
     for some in np.array_split(starts, min(starts.size, math.ceil(starts.size * block.taken / AT_A_TIME))):
-        places = some * (fs / target_fs) - offset
-        rows = np.stack([_mirrored(signal, round(place), block.taken) for place in places])
+        places = some * (fs / target_fs) - piece.start
+        rows = np.stack([_mirrored(samples, piece, round(place), block.taken) for place in places])
         rows -= rows.mean(axis=1, keepdims=True)
         for start, row in zip(some.tolist(), block.apply(rows, places - np.rint(places)), strict=True):
             begin, end = max(first, start + block.margin), min(last, start + block.margin + block.hop)
             yield begin, row[begin - start : end - start]
 
 
-def _mirrored(signal: NDArray[np.float32], start: int, length: int) -> NDArray[np.float32]:
-    """`length` samples from `start`, which may lie before the signal's begin and reach beyond its end."""
-    inside = signal[max(start, 0) : start + length]
+def _mirrored(samples: Samples, piece: slice, start: int, length: int) -> NDArray[np.float32]:
+    """`length` samples from `start` of the piece, which may lie before its begin and reach beyond its end."""
+    inside: NDArray[np.float32] = samples[piece.start + max(start, 0) : min(piece.start + start + length, piece.stop)]
     before = max(-start, 0)
     return np.pad(inside, (before, length - before - inside.size), mode="symmetric") if inside.size < length else inside
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 from ecgfl_adapters.recording import Lead, Recording
+from ecgfl_adapters.samples import blocks
 
 from ecgfl_cli.errors import UnusableInput
 
@@ -34,4 +35,9 @@ def usable_leads(recording: Recording, name: str | None = None) -> list[Lead]:
 
 
 def _moves(lead: Lead) -> bool:
-    return bool(np.nanmax(lead.samples, initial=-np.inf) > np.nanmin(lead.samples, initial=np.inf))
+    lowest, highest = np.inf, -np.inf
+    for _, part in blocks(lead.samples):
+        lowest, highest = min(lowest, np.fmin.reduce(part)), max(highest, np.fmax.reduce(part))
+        if highest > lowest:
+            return True
+    return False

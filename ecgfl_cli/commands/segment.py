@@ -21,14 +21,18 @@ def command(context: typer.Context, arch: ArchitectureName = DEFAULT, jobs: Jobs
     window = architecture(arch).window
     with exclusive(home.lock), open_catalogue(home.catalogue) as catalogue:
         usable = sum(row.status == "usable" for row in catalogue.rows())
-        done = list(console.track(segment(home, catalogue, window, jobs), usable, "segment"))
-    counts = [[int((item.beats.classes == each).sum()) for each in BeatClass] for item in done]
+        done, counts, unreadable = [], [], []
+        for item in console.track(segment(home, catalogue, window, jobs), usable, "segment"):
+            beats = item.beats()
+            done.append(item)
+            counts.append([int((beats.classes == each).sum()) for each in BeatClass])
+            unreadable.append(int((~beats.readable).sum()))
     console.table(
         f"Beats for {arch}: {window.length} samples at {window.fs:g} Hz",
         ("record ", "patient ", "split ", *(each.name for each in BeatClass), "unreadable"),
         [
-            (item.row.record, item.row.patient, item.split, *count, int((~item.beats.readable).sum()))
-            for item, count in zip(done, counts, strict=True)
+            (item.row.record, item.row.patient, item.split, *count, without)
+            for item, count, without in zip(done, counts, unreadable, strict=True)
         ],
         empty="No usable labelled recording: `ecgfl dataset list` says why.",
         footer=("", "", f"{len(done)} records", *(sum(column) for column in zip(*counts, strict=True)), "") if done else None,

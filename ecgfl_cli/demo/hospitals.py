@@ -60,7 +60,7 @@ def export(hospital: Hospital, recording: Recording, folder: Path) -> Path:
     """Write a recording as this hospital's recorders would; returns the file to read."""
     ratio = hospital.fs / recording.fs
     leads = tuple(
-        Lead(name, _resampled(lead.samples, recording.fs, hospital.fs), lead.step_mv)
+        Lead(name, _resampled(np.asarray(lead.samples), recording.fs, hospital.fs), lead.step_mv)
         for name, lead in zip(hospital.lead_names or [lead.name for lead in recording.leads], recording.leads, strict=False)
     )
     length = leads[0].samples.size

@@ -55,7 +55,7 @@ class Classifier:
         probabilities = self.manifest.calibration.probabilities(fused([self._logits(each) for each in beats]))
         symbols = tuple("Q" if np.isnan(p) else "V" if p >= self.manifest.threshold else "N" for p in probabilities.tolist())
         gaps = replace(recording, leads=(leads[0],)).gaps()
-        analysed = float(np.sum(~np.isnan(leads[0].samples))) / recording.fs
+        analysed = (recording.length - sum(gap.stop - gap.start for gap in gaps)) / recording.fs
         return Prediction(
             record=file_name(recording.name),
             fs=recording.fs,

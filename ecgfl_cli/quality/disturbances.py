@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from ecgfl_adapters.samples import Samples
 from numpy.typing import NDArray
 
 from ecgfl_cli.quality.hum import Hum, hum
@@ -24,7 +25,7 @@ class Disturbances:
 
 
 def measure_disturbances(
-    samples: NDArray[np.float32], fs: float, lost: Stretches, beats: NDArray[np.int64], qrs_mv: float, limits: Limits
+    samples: Samples, fs: float, lost: Stretches, beats: NDArray[np.int64], qrs_mv: float, limits: Limits
 ) -> Disturbances:
     """Each is judged in the time that another finding has not: noise not where the lead is lost, spikes not in noise.
 

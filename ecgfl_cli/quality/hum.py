@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from ecgfl_adapters.samples import Samples
 
 from ecgfl_cli.quality.limits import Limits
 
@@ -24,7 +24,7 @@ class Hum:
     hertz: float
 
 
-def hum(samples: NDArray[np.float32], fs: float, limits: Limits) -> Hum | None:
+def hum(samples: Samples, fs: float, limits: Limits) -> Hum | None:
     """The stronger line of 50 and 60 Hz, from at most `limits.hum_blocks` blocks spread evenly over the record.
 
     A QRS has power at these frequencies, too, but over a broad band: a line is what stands out from its neighbours (twice

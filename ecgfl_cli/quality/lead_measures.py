@@ -5,12 +5,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from ecgfl_adapters.recording import Gap, Lead
+from ecgfl_adapters.samples import Samples, blocks, extremes, in_rows
 from numpy.typing import NDArray
 
 from ecgfl_cli.quality.disturbances import Disturbances, measure_disturbances
 from ecgfl_cli.quality.limits import Limits
-from ecgfl_cli.quality.parts import NO_PART, NOWHERE, Part, Stretches, lasting, merged, part_of, runs
+from ecgfl_cli.quality.parts import NO_PART, NOWHERE, Part, Stretches, lasting, merged, part_of, runs, runs_in, without
 from ecgfl_cli.quality.typical_qrs import TypicalQrs, typical_qrs
+
+MOST_AT_HAND = 1 << 22
+"""Samples of a lead that are taken into memory: a day at 388 Hz, 128 MiB."""
 
 
 @dataclass(frozen=True)
@@ -52,20 +56,18 @@ class LeadMeasures:
 
 def measure_lead(lead: Lead, fs: float, gaps: Sequence[Gap], beats: NDArray[np.int64], limits: Limits) -> LeadMeasures:
     """Measure one lead. `gaps` are the recording's, `beats` sorted samples inside the lead."""
-    samples, infinite = _without_infinities(lead.samples)
+    samples, infinite = _without_infinities(_at_hand(lead.samples))
     long = limits.lead_off_s * fs
-    missing = np.isnan(samples)
-    everywhere = part_of(runs(missing), samples.size)
-    for gap in gaps:
-        missing[gap.start : gap.stop] = False
-    alone = runs(missing)
+    missing = runs_in(samples, np.isnan)
+    everywhere = part_of(missing, samples.size)
+    alone = without(missing, np.array(gaps, dtype=np.int64).reshape(-1, 2))
     absent = Loss(everywhere, part_of(lasting(alone, 1, long), samples.size))
     if everywhere.share == 1.0 or not samples.size:
         return LeadMeasures(lead.name, absent, infinite=infinite)
 
     block = min(samples.size, max(2, round(limits.flat_block_s * fs)))
     lows, highs = _extremes(samples, block)
-    lowest, highest = float(np.fmin.reduce(samples)), float(np.fmax.reduce(samples))
+    lowest, highest = extremes(samples) or (0.0, 0.0)
     # At a large offset float32 itself is coarser than the source's step.
     rounding = 4.0 * float(np.spacing(np.float32(min(max(-lowest, highest, 1e-30), 1e38))))
     step = lead.step_mv if np.isfinite(lead.step_mv) and lead.step_mv > 0 else 0.0
@@ -83,7 +85,7 @@ def measure_lead(lead: Lead, fs: float, gaps: Sequence[Gap], beats: NDArray[np.i
     if flat.whole.share <= limits.lead_lost_share:
         # A line along a rail is saturation.
         flat = _loss(runs(still & (highs < high) & (lows > low)) * block, known, long)
-        rails = np.concatenate((runs(samples >= high), runs(samples <= low)))
+        rails = np.concatenate((runs_in(samples, lambda part: part >= high), runs_in(samples, lambda part: part <= low)))
         shortest, longest = max(limits.clip_min_samples, round(limits.clip_run_s * fs)), round(limits.rail_run_s * fs)
         clipped = _loss(lasting(rails, shortest, longest), samples.size)
         at_rail = lasting(rails, max(shortest, longest))
@@ -110,17 +112,24 @@ def measure_lead(lead: Lead, fs: float, gaps: Sequence[Gap], beats: NDArray[np.i
     )
 
 
-def _without_infinities(samples: NDArray[np.float32]) -> tuple[NDArray[np.float32], int]:
+def _at_hand(samples: Samples) -> Samples:
+    """In memory, unless there are too many: each of several passes is faster there than from a file."""
+    return np.asarray(samples) if samples.size <= MOST_AT_HAND else samples
+
+
+def _without_infinities(samples: Samples) -> tuple[Samples, int]:
     """The samples with NaN for infinities, and how many there were. Copies only when there are any."""
-    infinite = np.isinf(samples)
-    count = int(np.count_nonzero(infinite))
-    return (np.where(infinite, np.float32(np.nan), samples), count) if count else (samples, 0)
+    count = sum(int(np.count_nonzero(np.isinf(part))) for _, part in blocks(samples))
+    if not count:
+        return samples, 0
+    whole = np.asarray(samples)
+    return np.where(np.isinf(whole), np.float32(np.nan), whole), count
 
 
-def _extremes(samples: NDArray[np.float32], block: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _extremes(samples: Samples, block: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Lowest and highest value of each whole block, shape (n // block,), NaN where the block holds a NaN."""
-    blocks = samples[: samples.size // block * block].reshape(-1, block)
-    return blocks.min(axis=1), blocks.max(axis=1)
+    found = [(rows.min(axis=1), rows.max(axis=1)) for rows in in_rows(samples, block)]
+    return np.concatenate([low for low, _ in found]), np.concatenate([high for _, high in found])
 
 
 def _loss(stretches: Stretches, whole: float, long: float = np.inf) -> Loss:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from ecgfl_adapters.samples import Samples
 from numpy.typing import NDArray
 
 from ecgfl_cli.quality.limits import Limits
@@ -27,7 +28,7 @@ class Noise:
     stretches: Stretches
 
 
-def noise(samples: NDArray[np.float32], fs: float, lost: Stretches, qrs_mv: float, hum_mv: float, limits: Limits) -> Noise | None:
+def noise(samples: Samples, fs: float, lost: Stretches, qrs_mv: float, hum_mv: float, limits: Limits) -> Noise | None:
     """In blocks of `noise_block_s`: the median size of the second difference, relative to the QRS.
 
     Steep waves of the heart fill less than half of a block, noise all of it (as in `beats.recorder_noise`). A lead whose own
@@ -49,7 +50,7 @@ def noise(samples: NDArray[np.float32], fs: float, lost: Stretches, qrs_mv: floa
     return Noise(float(np.count_nonzero(noisy) / judged.size), runs(noisy) * block)
 
 
-def _bend(samples: NDArray[np.float32], fs: float, block: int) -> NDArray[np.float32]:
+def _bend(samples: Samples, fs: float, block: int) -> NDArray[np.float32]:
     """Median size of the second difference of each whole block, shape (n // block,); NaN where it holds a NaN."""
     width = max(1, round(fs / COARSE_FS))
     points = block // width

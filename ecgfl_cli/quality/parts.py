@@ -1,9 +1,10 @@
 """Parts of a recording: how much of it has a property, and where that lasts longest."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from ecgfl_adapters.samples import Samples, stretches
 from numpy.typing import NDArray
 
 Stretches = NDArray[np.int64]
@@ -27,6 +28,21 @@ def runs(mask: NDArray[np.bool_]) -> Stretches:
     padded = np.zeros(mask.size + 2, dtype=np.bool_)
     padded[1:-1] = mask
     return np.flatnonzero(padded[1:] != padded[:-1]).reshape(-1, 2)
+
+
+def runs_in(samples: Samples, holds: Callable[[NDArray[np.float32]], NDArray[np.bool_]]) -> Stretches:
+    """Where `holds` says so of a lead's samples, in order."""
+    found = stretches(samples.size, lambda part: holds(samples[part]))
+    return np.array(found, dtype=np.int64).reshape(-1, 2)
+
+
+def without(stretches: Stretches, others: Stretches) -> Stretches:
+    """The stretches less others, each of which lies in one of them; all of them in order, without overlap."""
+    places, index = np.unique(np.concatenate((stretches.ravel(), others.ravel())), return_inverse=True)
+    level = np.zeros(places.size, dtype=np.int64)
+    np.add.at(level, index, np.concatenate((np.tile((1, -1), len(stretches)), np.tile((-1, 1), len(others)))))
+    inside = runs(np.cumsum(level) > 0)
+    return np.stack((places[inside[:, 0]], places[inside[:, 1]]), axis=1) if len(inside) else NOWHERE
 
 
 def lasting(stretches: Stretches, least: float, most: float = np.inf) -> Stretches:

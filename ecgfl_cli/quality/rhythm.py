@@ -11,10 +11,19 @@ from ecgfl_cli.beats.leads import choose_lead
 CHECKED_FS = 128.0
 """Hertz; models see beats at this rate, too."""
 
+STRETCH_SECONDS, MARGIN_SECONDS = 3 * 3600.0, 60.0
+"""A longer recording is looked at in stretches, each with what lies beside it: a week needs no more memory than a few hours."""
+
 
 def rhythm_beats(recording: Recording, lead_name: str | None) -> NDArray[np.int64]:
     """R peaks in samples of the recording, shape (n,), found in the lead of that name or in the usual one."""
-    lead = choose_lead(recording, lead_name)
+    samples = choose_lead(recording, lead_name).samples
     fs = min(CHECKED_FS, recording.fs)
-    found = detect(condition(lead.samples, recording.fs, fs), fs)
-    return np.asarray(np.rint(found * (recording.fs / fs)), dtype=np.int64)
+    step, margin = round(STRETCH_SECONDS * recording.fs), round(MARGIN_SECONDS * recording.fs)
+    beats = []
+    for start in range(0, samples.size, step):
+        first, stop = max(0, start - margin), start + step
+        found = detect(condition(samples[first : stop + margin], recording.fs, fs), fs)
+        places = first + np.rint(found * (recording.fs / fs)).astype(np.int64)
+        beats.append(places[(places >= start) & (places < stop)])
+    return np.concatenate(beats)

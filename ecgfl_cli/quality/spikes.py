@@ -1,6 +1,7 @@
 """Spikes: a sample or a few that leave the line and come back, faster than a heart can."""
 
 import numpy as np
+from ecgfl_adapters.samples import Samples, blocks
 from numpy.typing import NDArray
 
 from ecgfl_cli.quality.limits import Limits
@@ -14,7 +15,7 @@ AT_A_TIME = 1 << 19
 
 
 def spikes_per_minute(
-    samples: NDArray[np.float32], fs: float, unjudged: Stretches, beats: NDArray[np.int64], qrs_mv: float, limits: Limits
+    samples: Samples, fs: float, unjudged: Stretches, beats: NDArray[np.int64], qrs_mv: float, limits: Limits
 ) -> float:
     """How many there are in a minute of the signal that was judged.
 
@@ -38,7 +39,7 @@ def spikes_per_minute(
     ahead[paced] = (beats[following[paced]] - places[paced]) / fs
     nearest, farthest = limits.pacing_s
     counted = np.count_nonzero((ahead < nearest) | (ahead > farthest))
-    present = max(0, int(np.count_nonzero(~np.isnan(samples))) - total(unjudged)) / fs
+    present = max(0, sum(int(np.count_nonzero(~np.isnan(part))) for _, part in blocks(samples)) - total(unjudged)) / fs
     beats_there = beats.size * present * fs / samples.size
     judged = max(present - beats_there * (farthest - nearest), 0.1 * present)
     return float(60.0 * counted / judged) if judged else 0.0

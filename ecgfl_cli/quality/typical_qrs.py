@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from ecgfl_adapters.samples import Samples
 from numpy.typing import NDArray
 
 from ecgfl_cli.quality.limits import Limits
@@ -17,7 +18,7 @@ class TypicalQrs:
     polarity: float
 
 
-def typical_qrs(samples: NDArray[np.float32], fs: float, beats: NDArray[np.int64], limits: Limits) -> TypicalQrs | None:
+def typical_qrs(samples: Samples, fs: float, beats: NDArray[np.int64], limits: Limits) -> TypicalQrs | None:
     """From at most `limits.qrs_sample` beats spread evenly over the record; None where no whole beat lies in the signal."""
     half = round(limits.qrs_half_window_s * fs)
     inside = beats[(beats >= half) & (beats < samples.size - half)]

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from ecgfl_adapters.recording import Lead, Recording, Source
+from ecgfl_adapters.samples import blocks
 
 from ecgfl_cli.site.keys import Pseudonyms
 from ecgfl_cli.store.reading import Reading
@@ -28,15 +29,13 @@ METHODS = {
 """Codes of DICOM PS3.16, context group 7050, which PS3.15 annex E describes. Times inside a recording stay, counted from its
 begin (113107); no date or time of day does."""
 
-AT_A_TIME = 1 << 20
-
 
 def record_name(recording: Recording, pseudonyms: Pseudonyms) -> str:
     """The pseudonym of a recording, made from its signal alone: the same signal has the same name wherever it lies."""
     digest = hashlib.sha256(f"{recording.fs!r}".encode())
     for lead in recording.leads:
-        for start in range(0, lead.samples.size, AT_A_TIME):
-            digest.update(lead.samples[start : start + AT_A_TIME].data)
+        for _, part in blocks(lead.samples):
+            digest.update(part.data)
     return pseudonyms.name("record", digest.digest())
 
 

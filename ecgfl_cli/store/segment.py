@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+from typing import TypeVar
 
 from ecgfl_cli.beats.beats import Beats, annotated_beats
 from ecgfl_cli.beats.leads import usable_leads
@@ -11,28 +13,39 @@ from ecgfl_cli.beats.window import Window
 from ecgfl_cli.errors import UnusableInput
 from ecgfl_cli.processes import each_in_a_process
 from ecgfl_cli.site.home import Home
-from ecgfl_cli.store.beat_files import are_whole, beats_path, load_beats, save_beats
+from ecgfl_cli.store.beat_files import are_whole, beats_path, load_beats, load_learned, save_beats
 from ecgfl_cli.store.catalogue import Catalogue, RecordRow, Split
 from ecgfl_cli.store.signals import read_signals
 from ecgfl_cli.store.splits import new_splits
 
+Found = TypeVar("Found")
+
 
 @dataclass(frozen=True)
 class Segmented:
-    """The beats of one record, and whether they were cut just now.
-
-    beats : of the lead that the record is read in. others : what is learned from the other leads and their mixtures.
-    """
+    """A record whose beats are cut. path : where they are; they are read when they are asked for. cut : whether just now."""
 
     row: RecordRow
     split: Split
-    beats: Beats
-    others: list[Beats]
+    path: Path
     cut: bool
+
+    def beats(self) -> Beats:
+        """All of the lead that the record is read in."""
+        return self._whole(load_beats(self.path))
+
+    def learned(self) -> list[Beats]:
+        """What is learned from it: a sample of the beats of each lead and of their mixtures."""
+        return self._whole(load_learned(self.path))
+
+    def _whole(self, found: Found | None) -> Found:
+        if found is None:
+            raise UnusableInput(f"{self.path}: damaged", "Remove the file and run it again: the beats are cut anew")
+        return found
 
 
 def segment(home: Home, catalogue: Catalogue, window: Window, jobs: int = 1) -> Iterator[Segmented]:
-    """Give every patient a split and every usable record its beats; what is there already is read, not cut again.
+    """Give every patient a split and every usable record its beats; what is there already is not cut again.
 
     Raises `AdapterError` for a record whose signals are damaged, and `UnusableInput` for one that cannot be cut.
     """
@@ -46,18 +59,18 @@ def segment(home: Home, catalogue: Catalogue, window: Window, jobs: int = 1) -> 
     for row in usable:
         path = beats_path(home.beats, window, row.record)
         reason = next(lost) if row.record in cut else None
-        leads = load_beats(path)
-        if leads is None:
+        if reason is not None:
             raise UnusableInput(
-                f"{home.records / row.record}: its beats cannot be cut: {reason.reason if reason else 'the file is damaged'}",
+                f"{home.records / row.record}: its beats cannot be cut: {reason.reason}",
                 f"Run `ecgfl dataset remove {row.record}` and ingest the recording again",
             )
-        yield Segmented(row, splits[row.patient], leads[0], leads[1:], row.record in cut)
+        yield Segmented(row, splits[row.patient], path, row.record in cut)
 
 
 def _cut(row: RecordRow, home: Home, window: Window) -> None:
     """Read a record and keep its beats."""
     recording = read_signals(home.records, row.record)
     main, *others = annotated_beats(recording, usable_leads(recording, row.lead), window)
-    leads = [main, *(sample(beats, place) for place, beats in enumerate(others, start=1))]
-    save_beats(beats_path(home.beats, window, row.record), leads)
+    save_beats(
+        beats_path(home.beats, window, row.record), main, [sample(beats, place) for place, beats in enumerate((main, *others))]
+    )

@@ -1,26 +1,39 @@
 """A site's examples: what it trains on, and the held-out patients it measures on."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ecgfl_cli.beats.sample import sample
+from ecgfl_cli.beats.beats import Beats
 from ecgfl_cli.errors import UnusableInput
 from ecgfl_cli.models.architecture import Architecture
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.store.catalogue import open_catalogue
-from ecgfl_cli.store.segment import segment
+from ecgfl_cli.store.segment import Segmented, segment
 from ecgfl_cli.training.examples import Examples, examples_of
 from ecgfl_cli.training.usual_pvcs import pvcs_as_the_usual_beat
 
 
 @dataclass(frozen=True)
-class Dataset:
-    """train, held_out : of different patients. records, patients : how many stand behind both.
+class HeldOut:
+    """The held-out patients' records, as often as they are asked for: all beats of the lead that each is read in, record by
+    record, so that no more than one is in memory."""
 
-    train holds a sample of the beats of every lead, held_out all beats of the lead that a record is read in.
+    records: tuple[Segmented, ...]
+    architecture: Architecture
+
+    def __iter__(self) -> Iterator[Examples]:
+        return (examples_of([record.beats()], self.architecture) for record in self.records)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """train : a sample of the beats of every lead, mapped from a file. held_out : of other patients.
+
+    records, patients : how many stand behind both.
     """
 
     train: Examples
-    held_out: Examples
+    held_out: HeldOut
     records: int
     patients: int
 
@@ -40,14 +53,19 @@ def load_dataset(home: Home, architecture: Architecture) -> Dataset:
     with open_catalogue(home.catalogue) as catalogue:
         segmented = list(segment(home, catalogue, architecture.window))
     train = [item for item in segmented if item.split == "train"]
-    held_out = [item for item in segmented if item.split == "held-out"]
-    learned = [lead for item in train for lead in (sample(item.beats), *item.others)]
     return Dataset(
-        examples_of(
-            [*learned, *(as_usual for lead in learned if (as_usual := pvcs_as_the_usual_beat(lead, architecture.window)))],
-            architecture,
-        ),
-        examples_of([item.beats for item in held_out], architecture),
+        examples_of(_learned(train, architecture), architecture, home.beats),
+        HeldOut(tuple(item for item in segmented if item.split == "held-out"), architecture),
         records=len(segmented),
         patients=len({item.row.patient for item in segmented}),
     )
+
+
+def _learned(train: list[Segmented], architecture: Architecture) -> Iterator[Beats]:
+    for item in train:
+        yield from item.learned()
+    for item in train:
+        for lead in item.learned():
+            as_usual = pvcs_as_the_usual_beat(lead, architecture.window)
+            if as_usual is not None:
+                yield as_usual

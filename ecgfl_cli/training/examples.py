@@ -1,8 +1,8 @@
 """The labelled beats a network learns from or is measured on."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,19 +11,19 @@ from ecgfl_cli.beats.aami import BeatClass
 from ecgfl_cli.beats.beats import Beats
 from ecgfl_cli.beats.sample import LEARNED, learnable
 from ecgfl_cli.models.architecture import PVC, Architecture
-
-if TYPE_CHECKING:
-    import torch
+from ecgfl_cli.training.file_rows import FileRows
 
 
 @dataclass(frozen=True)
 class Examples:
-    """inputs : the architecture's inputs, each of shape (n, ...), float32. kind : shape (n,), int64, the architecture's too.
+    """rows : shape (n, sum of widths), float32, the architecture's inputs side by side, in memory or in a file.
 
-    weight : shape (n,), float32, how much each counts in training, 1 on average: see `weights_of`.
+    widths : of each input. kind : shape (n,), int64, the architecture's too. weight : shape (n,), float32, how much each counts
+    in training, 1 on average: see `weights_of`.
     """
 
-    inputs: tuple[NDArray[np.float32], ...]
+    rows: NDArray[np.float32] | FileRows
+    widths: tuple[int, ...]
     kind: NDArray[np.int64]
     weight: NDArray[np.float32]
 
@@ -34,28 +34,44 @@ class Examples:
     def __len__(self) -> int:
         return int(self.kind.size)
 
-    def tensors(self) -> "tuple[list[torch.Tensor], torch.Tensor, torch.Tensor]":
-        """inputs, kind, weight."""
-        import torch
-
-        inputs = [torch.from_numpy(array) for array in self.inputs]
-        return inputs, torch.from_numpy(self.kind), torch.from_numpy(self.weight)
+    def inputs(self, places: NDArray[np.int64] | None = None) -> tuple[NDArray[np.float32], ...]:
+        """The architecture's inputs of the examples at `places`, shape (k,), or of all: each of shape (k, width)."""
+        rows = self.rows[np.arange(len(self)) if places is None else places]
+        return tuple(np.ascontiguousarray(part) for part in np.split(rows, np.cumsum(self.widths)[:-1], axis=1))
 
 
-def examples_of(leads: Sequence[Beats], architecture: Architecture) -> Examples:
-    """The learnable beats of all these leads, one lead behind the other."""
-    usable = [learnable(beats) for beats in leads]
-    inputs = tuple(
-        np.concatenate([getattr(beats, field) for beats in usable]) if usable else np.empty((0, 0), np.float32)
-        for field in architecture.inputs
+def examples_of(leads: Iterable[Beats], architecture: Architecture, folder: Path | None = None) -> Examples:
+    """The learnable beats of all these leads, one lead behind the other.
+
+    folder : where a file without a name holds the inputs; None leaves them in memory.
+    """
+    file = FileRows(folder) if folder is not None else None
+    parts: list[NDArray[np.float32]] = []
+    classes, weights = [np.empty(0, np.int8)], [np.empty(0, np.float32)]
+    widths = (0,) * len(architecture.inputs)
+    for beats in leads:
+        usable = learnable(beats)
+        inputs = [getattr(usable, field) for field in architecture.inputs]
+        widths = tuple(each.shape[1] for each in inputs)
+        (parts if file is None else file).append(np.concatenate(inputs, axis=1))
+        classes.append(usable.classes)
+        weights.append(weights_of(usable))
+    if file is None:
+        rows: NDArray[np.float32] | FileRows = np.concatenate(parts) if parts else np.empty((0, 0), np.float32)
+    else:
+        rows = file
+    weight = np.concatenate(weights)
+    return Examples(
+        rows, widths, _kinds(np.concatenate(classes), architecture), weight / weight.mean() if weight.size else weight
     )
-    classes = np.concatenate([np.empty(0, np.int8), *(beats.classes for beats in usable)])
-    weight = np.concatenate([np.empty(0, np.float32), *(weights_of(beats) for beats in usable)])
+
+
+def _kinds(classes: NDArray[np.int8], architecture: Architecture) -> NDArray[np.int64]:
     kinds = LEARNED if architecture.kinds == len(LEARNED) else (None, BeatClass.V)
-    kind = np.zeros(classes.size, dtype=np.int64)
+    found = np.zeros(classes.size, dtype=np.int64)
     for place, beat_class in enumerate(kinds):
-        kind[classes == beat_class] = place
-    return Examples(inputs, kind, weight / weight.mean() if weight.size else weight)
+        found[classes == beat_class] = place
+    return found
 
 
 def weights_of(beats: Beats) -> NDArray[np.float32]:

@@ -1,5 +1,6 @@
 """One site's share of a round: some epochs of Adam, with decoupled weight decay, from the global weights."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,7 @@ def train(network: "nn.Module", architecture: Architecture, examples: Examples, 
     from torch.nn.functional import cross_entropy
 
     torch.set_num_threads(plan.threads)
-    inputs, target, weight = examples.tensors()
+    target, weight = torch.from_numpy(examples.kind), torch.from_numpy(examples.weight)
     optimiser = torch.optim.AdamW(network.parameters(), lr=plan.learning_rate, weight_decay=WEIGHT_DECAY)
     order = torch.Generator().manual_seed(plan.seed)
     torch.manual_seed(plan.seed)  # of the dropout
@@ -52,7 +53,8 @@ def train(network: "nn.Module", architecture: Architecture, examples: Examples, 
         loss_sum = 0.0
         for batch in torch.split(torch.randperm(len(examples), generator=order), plan.batch_size):
             optimiser.zero_grad(set_to_none=True)
-            beats: dict[BeatInput, Tensor] = dict(zip(architecture.inputs, (array[batch] for array in inputs), strict=True))
+            inputs = map(torch.from_numpy, examples.inputs(batch.numpy()))
+            beats: dict[BeatInput, Tensor] = dict(zip(architecture.inputs, inputs, strict=True))
             wanted = target[batch]
             if noise is not None:
                 beats, wanted = mixed(
@@ -88,6 +90,19 @@ class Measured:
     others_by_logit: NDArray[np.int64]
     pvcs_by_logit: NDArray[np.int64]
 
+    def with_more(self, other: "Measured") -> "Measured":
+        """Both together."""
+        beats = self.beats + other.beats
+        return Measured(
+            beats,
+            self.pvcs + other.pvcs,
+            self.true_positives + other.true_positives,
+            self.false_positives + other.false_positives,
+            (self.loss * self.beats + other.loss * other.beats) / beats,
+            self.others_by_logit + other.others_by_logit,
+            self.pvcs_by_logit + other.pvcs_by_logit,
+        )
+
     @property
     def sensitivity(self) -> float | None:
         return self.true_positives / self.pvcs if self.pvcs else None
@@ -99,22 +114,32 @@ class Measured:
 
 
 def measure(
-    network: "nn.Module", examples: Examples, calibration: Calibration = UNCALIBRATED, threshold: float = USUAL_THRESHOLD
+    network: "nn.Module",
+    parts: Iterable[Examples],
+    calibration: Calibration = UNCALIBRATED,
+    threshold: float = USUAL_THRESHOLD,
 ) -> Measured:
-    """Loss and counts on labelled beats."""
+    """Loss and counts on labelled beats, part by part."""
+    total = Measured(0, 0, 0, 0, 0.0, *(counted(np.empty(0, np.float32)) for _ in range(2)))
+    for examples in parts:
+        if len(examples):
+            total = total.with_more(_measured(network, examples, calibration, threshold))
+    return total
+
+
+def _measured(network: "nn.Module", examples: Examples, calibration: Calibration, threshold: float) -> Measured:
     import torch
     from torch.nn.functional import binary_cross_entropy_with_logits
 
-    found = logits(network, examples.inputs) if len(examples) else np.empty(0, np.float32)
+    found = logits(network, examples.inputs())
     target = torch.from_numpy(examples.is_pvc.astype(np.float32))
-    loss = float(binary_cross_entropy_with_logits(torch.from_numpy(found), target)) if len(examples) else 0.0
     called = calibration.probabilities(found) >= threshold
     return Measured(
         beats=len(examples),
         pvcs=int(examples.is_pvc.sum()),
         true_positives=int(np.sum(called & examples.is_pvc)),
         false_positives=int(np.sum(called & ~examples.is_pvc)),
-        loss=loss,
+        loss=float(binary_cross_entropy_with_logits(torch.from_numpy(found), target)),
         others_by_logit=counted(found[~examples.is_pvc]),
         pvcs_by_logit=counted(found[examples.is_pvc]),
     )

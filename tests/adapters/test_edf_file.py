@@ -58,7 +58,7 @@ def test_a_file_that_pyedflib_refuses_for_its_degree_sign_is_read(real_data: Pat
     found = ADAPTER.read(path, DEFAULT)
     assert (found.fs, found.length, [lead.name for lead in found.leads]) == (200.0, 120_000, ["ECG"])
     assert found.leads[0].step_mv == pytest.approx(2000.0002 / 65535 / 1000, rel=1e-4)
-    assert 0.05 < found.leads[0].samples.max() < 0.1
+    assert 0.05 < np.asarray(found.leads[0].samples).max() < 0.1
 
 
 def test_channels_of_the_same_label_are_told_apart(tmp_path: Path) -> None:
@@ -305,3 +305,24 @@ def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(FileMissing, match=r"nix\.edf: cannot be opened"):
         ADAPTER.read(tmp_path / "nix.edf", DEFAULT)
     assert isinstance(ADAPTER, Adapter)
+
+
+def test_any_part_of_a_lead_is_what_the_whole_lead_holds_there(tmp_path: Path) -> None:
+    path = _without_continuity(_write(tmp_path / "x.edf", [_signal("ECG", seconds=4)], []), [0, 1, 8, 9])
+    samples = ADAPTER.read(path, DEFAULT).leads[0].samples
+    whole = np.asarray(samples)
+    assert np.isnan(whole).any()
+    rng = np.random.default_rng(3)
+    for start, stop in rng.integers(0, whole.size, (50, 2)).tolist():
+        np.testing.assert_array_equal(samples[start:stop], whole[start:stop])
+        np.testing.assert_array_equal(samples[start :: 1 + stop // 9], whole[start :: 1 + stop // 9])
+    places = rng.integers(-whole.size, whole.size, (20, 30))
+    np.testing.assert_array_equal(samples[places], whole[places])
+
+
+def test_a_file_that_changes_after_it_was_opened_is_refused(tmp_path: Path) -> None:
+    path = _without_continuity(_write(tmp_path / "x.edf", [_signal("ECG", seconds=4)], []), [0, 1, 8, 9])
+    samples = ADAPTER.read(path, DEFAULT).leads[0].samples
+    path.write_bytes(path.read_bytes() + bytes(path.stat().st_size))
+    with pytest.raises(FileUnreadable, match="changed while it was read"):
+        samples[:10]

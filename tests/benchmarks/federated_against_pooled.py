@@ -9,6 +9,7 @@ and is signed into the first site's registry: compare with `ecgfl --home SITE_HO
 
 import sys
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -27,9 +28,10 @@ from ecgfl_cli.training.local import TrainingPlan, measure, train
 
 
 def pooled(parts: list[Examples]) -> Examples:
-    columns = zip(*(part.inputs for part in parts if len(part)), strict=True)
-    kinds, weights = (np.concatenate([getattr(part, field) for part in parts]) for field in ("kind", "weight"))
-    return Examples(tuple(np.concatenate(column) for column in columns), kinds, weights)
+    kept = [part for part in parts if len(part)]
+    rows = np.concatenate([part.rows[np.arange(len(part))] for part in kept])
+    kinds, weights = (np.concatenate([getattr(part, field) for part in kept]) for field in ("kind", "weight"))
+    return Examples(rows, kept[0].widths, kinds, weights)
 
 
 def main(coordinator: Path, rounds: int, homes: list[Path]) -> None:
@@ -40,14 +42,14 @@ def main(coordinator: Path, rounds: int, homes: list[Path]) -> None:
     rates = (wanted.learning_rate, wanted.last_learning_rate)
     plan = RunPlan(wanted.name, "fedavg", rounds, 2, wanted.local_epochs, *rates, wanted.batch_size, 0, 3600.0)
     datasets = [load_dataset(Home(home), wanted) for home in homes]
-    learned, held_out = pooled([each.train for each in datasets]), pooled([each.held_out for each in datasets])
+    learned = pooled([each.train for each in datasets])
     torch.manual_seed(plan.seed)
     network = wanted.build()
     for this_round in range(1, rounds + 1):
         rate = plan.learning_rate_in(this_round)
         loss = train(network, wanted, learned, TrainingPlan(plan.local_epochs, rate, plan.batch_size, plan.seed + this_round, 2))
         print(f"round {this_round} of {rounds}: {len(learned)} beats, loss {loss:.4f}", flush=True)
-    measured = measure(network, held_out)
+    measured = measure(network, chain.from_iterable(each.held_out for each in datasets))
     calibration, threshold = fit(measured.others_by_logit, measured.pvcs_by_logit)
     digest = weights_sha256(pack(network))
     manifest = Manifest(

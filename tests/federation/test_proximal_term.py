@@ -42,7 +42,8 @@ def by_its_gradient(examples: Examples, mu: float) -> NDArray[np.float32]:
     start = [weights.detach().clone() for weights in network.parameters()]
     optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=WEIGHT_DECAY)
     order = torch.Generator().manual_seed(SEED)
-    inputs, target, weight = examples.tensors()
+    inputs = [torch.from_numpy(each) for each in examples.inputs()]
+    target, weight = torch.from_numpy(examples.kind), torch.from_numpy(examples.weight)
     for _ in range(EPOCHS):
         for batch in torch.split(torch.randperm(len(examples), generator=order), BATCH):
             optimiser.zero_grad()

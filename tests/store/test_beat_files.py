@@ -9,7 +9,7 @@ import pytest
 from ecgfl_cli.beats.beats import Beats, annotated_beats, detected_beats
 from ecgfl_cli.beats.window import Window
 from ecgfl_cli.demo.synthesiser import synthesise
-from ecgfl_cli.store.beat_files import beats_path, load_beats, remove_beats, save_beats
+from ecgfl_cli.store.beat_files import are_whole, beats_path, load_beats, load_learned, remove_beats, save_beats
 
 WINDOW = Window(fs=128, before=51, after=77)
 
@@ -24,11 +24,12 @@ def leads() -> list[Beats]:
 
 def test_the_beats_of_every_lead_are_read_back_as_they_were(tmp_path: Path, leads: list[Beats]) -> None:
     path = beats_path(tmp_path, WINDOW, "r1")
-    save_beats(path, leads)
-    found = load_beats(path)
+    save_beats(path, leads[0], leads)
+    whole, found = load_beats(path), load_learned(path)
+    assert whole is not None
     assert found is not None
     assert len(found) == len(leads)
-    for now, before in zip(found, leads, strict=True):
+    for now, before in zip((whole, *found), (leads[0], *leads), strict=True):
         assert now.symbols == before.symbols
         for name in {field.name for field in fields(Beats)} - {"symbols"}:
             np.testing.assert_array_equal(getattr(now, name), getattr(before, name), strict=True)
@@ -37,9 +38,9 @@ def test_the_beats_of_every_lead_are_read_back_as_they_were(tmp_path: Path, lead
 @pytest.mark.parametrize("kept", [0, 5, 500, -1])
 def test_a_cut_off_file_is_none(tmp_path: Path, leads: list[Beats], kept: int) -> None:
     path = beats_path(tmp_path, WINDOW, "r1")
-    save_beats(path, leads)
+    save_beats(path, leads[0], leads)
     path.write_bytes(path.read_bytes()[:kept])
-    assert load_beats(path) is None
+    assert (load_beats(path), load_learned(path), are_whole(path)) == (None, None, False)
 
 
 def test_a_missing_file_and_one_of_something_else_are_none(tmp_path: Path) -> None:
@@ -60,6 +61,6 @@ def test_a_record_is_removed_for_every_window_and_no_other_record(tmp_path: Path
         record: [beats_path(tmp_path, window, record) for window in (WINDOW, Window(360, 90, 95))] for record in ("r1", "r11")
     }
     for path in (*paths["r1"], *paths["r11"]):
-        save_beats(path, leads[:1])
+        save_beats(path, leads[0], leads[:1])
     remove_beats(tmp_path, "r1")
     assert [path.exists() for path in (*paths["r1"], *paths["r11"])] == [False, False, True, True]

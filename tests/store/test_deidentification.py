@@ -15,6 +15,8 @@ from ecgfl_cli.demo.synthesiser import synthesise
 
 Ecgfl = Callable[..., Any]
 PLANTED = ("Zebulon", "Quackenbush", "17-MAR-1948", "1948", "MRN-5550123", "Holter7731")
+HASH = re.compile(rb"[0-9a-f]{32,}")
+"""Hashes and record names hold any four digits sooner or later."""
 
 
 def edf(export: Any) -> Path:
@@ -85,12 +87,12 @@ def test_no_planted_identifier_is_anywhere(
     (record,) = (entry.name for entry in (site / "records").iterdir())
     shown = ecgfl("dataset", "show", record, *options)
     streams += shown.out + shown.err
-    home = files_of(site)
+    home = {name: raw for name, raw in files_of(site).items() if name not in ("keys/node", "keys/node.pub", "keys/secret")}
     for planted in PLANTED:
         assert planted.lower() not in streams.lower()
         for name, raw in home.items():
-            if name not in ("keys/node", "keys/node.pub", "keys/secret"):
-                assert planted.lower().encode() not in raw.lower() + name.lower().encode(), f"{planted} in {name}"
+            readable = HASH.sub(b"", raw.lower() + name.lower().encode())
+            assert planted.lower().encode() not in readable, f"{planted} in {name}"
 
 
 @pytest.mark.parametrize("make", [edf, wfdb, csv])

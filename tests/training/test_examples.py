@@ -1,6 +1,7 @@
 """Which beats a network learns from."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ def test_fusion_and_unclassifiable_beats_are_left_out() -> None:
     examples = examples_of([beats_with("NFVQSf/LEA")], ECGNET)
     assert len(examples) == 6
     assert examples.is_pvc.tolist() == [False, True, False, False, True, False]
-    assert [array.shape for array in examples.inputs] == [(6, 185)]
+    assert [array.shape for array in examples.inputs()] == [(6, 185)]
 
 
 def test_unlabelled_beats_are_left_out() -> None:
@@ -46,7 +47,7 @@ def test_unreadable_beats_are_left_out() -> None:
     beats = annotated_beats(gapped, gapped.leads[:1], ECGNET.window)[0]
     examples = examples_of([beats], ECGNET)
     assert 0 < len(examples) == int(beats.readable.sum()) < beats.samples.size
-    assert all(np.isfinite(array).all() for array in examples.inputs)
+    assert all(np.isfinite(array).all() for array in examples.inputs())
 
 
 def test_examples_of_several_records_stand_one_behind_the_other() -> None:
@@ -57,7 +58,7 @@ def test_examples_of_several_records_stand_one_behind_the_other() -> None:
 def test_an_empty_store_has_no_examples() -> None:
     examples = examples_of([], ECGNET)
     assert len(examples) == 0
-    assert len(examples.inputs) == len(ECGNET.inputs)
+    assert len(examples.inputs()) == len(ECGNET.inputs)
 
 
 def test_a_network_that_tells_more_kinds_apart_is_told_them() -> None:
@@ -81,7 +82,20 @@ def test_the_beats_of_a_class_in_a_lead_count_as_the_root_of_their_number() -> N
 @pytest.mark.parametrize("records", [[], [beats_with("F")]], ids=["no record", "no usable beat"])
 def test_measuring_on_no_examples_gives_no_figures(records: list) -> None:
     """A site with one patient holds nobody out."""
-    measured = measure(ECGNET.build(), examples_of(records, ECGNET))
+    measured = measure(ECGNET.build(), [examples_of(records, ECGNET)])
     assert (measured.beats, measured.pvcs, measured.loss) == (0, 0, 0.0)
     assert measured.sensitivity is None
     assert measured.precision is None
+
+
+def test_examples_in_a_file_are_those_in_memory_and_leave_nothing_behind(tmp_path: Path) -> None:
+    beatnet = architecture("beatnet")
+    record = synthesise(7, 60, 250, pvc_share=0.2)
+    leads = annotated_beats(record, record.leads, beatnet.window)
+    held, filed = examples_of(leads, beatnet), examples_of(leads, beatnet, tmp_path / "beats")
+    places = np.random.default_rng(0).permutation(len(held))[:50]
+    for one, other in zip((*held.inputs(places), *held.inputs()), (*filed.inputs(places), *filed.inputs()), strict=True):
+        np.testing.assert_array_equal(one, other, strict=True)
+    np.testing.assert_array_equal(held.kind, filed.kind)
+    del filed
+    assert list((tmp_path / "beats").iterdir()) == []

@@ -31,9 +31,9 @@ def fresh() -> torch.nn.Module:
 
 def test_training_reduces_the_loss_and_finds_the_pvcs(examples: Examples) -> None:
     network = fresh()
-    before = measure(network, examples)
+    before = measure(network, [examples])
     last = train(network, ECGNET, examples, plan(epochs=8))
-    after = measure(network, examples)
+    after = measure(network, [examples])
     assert after.loss < 0.2 * before.loss
     assert last < before.loss
     assert after.sensitivity is not None
@@ -42,18 +42,18 @@ def test_training_reduces_the_loss_and_finds_the_pvcs(examples: Examples) -> Non
 
 
 def test_a_measurement_counts_what_is_there(examples: Examples) -> None:
-    measured = measure(fresh(), examples, threshold=0.0)
+    measured = measure(fresh(), [examples], threshold=0.0)
     assert measured.beats == len(examples)
     assert measured.pvcs == measured.true_positives == examples.is_pvc.sum() > 0
     assert measured.false_positives == len(examples) - measured.pvcs
     assert measured.sensitivity == 1.0
-    assert measure(fresh(), examples, threshold=1.1).precision is None
+    assert measure(fresh(), [examples], threshold=1.1).precision is None
 
 
 def test_measuring_changes_nothing(examples: Examples) -> None:
     network = fresh()
     before = pack(network)
-    measure(network, examples)
+    measure(network, [examples])
     np.testing.assert_array_equal(pack(network), before)
 
 

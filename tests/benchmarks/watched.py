@@ -1,0 +1,56 @@
+"""A command with its time and the memory of all its processes."""
+
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+
+import psutil
+
+INTERVAL_SECONDS = 0.02
+
+
+@dataclass(frozen=True)
+class Run:
+    """seconds : wall time. mib : the most that all its processes held at once, pages that several share counted once (the sum of
+    their proportional set sizes; where the system has none, of their resident sizes). largest_mib : the most that one process was
+    resident with, shared pages included. out : what it wrote to stdout."""
+
+    seconds: float
+    mib: float
+    largest_mib: float
+    out: str
+
+
+def ecgfl(*arguments: str) -> Run:
+    """Run `ecgfl ARGUMENTS` and watch it. Raises `CalledProcessError` when it fails."""
+    command = [sys.executable, "-m", "ecgfl_cli", *arguments]
+    started = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    together = largest = 0
+    watched = psutil.Process(process.pid)
+    while process.poll() is None:
+        sizes = [_sizes(each) for each in _tree(watched)]
+        together = max(together, sum(own for own, _ in sizes))
+        largest = max(largest, *(resident for _, resident in sizes), 0)
+        time.sleep(INTERVAL_SECONDS)
+    seconds = time.perf_counter() - started
+    out = process.stdout.read() if process.stdout else ""
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command, out)
+    return Run(seconds, together / 2**20, largest / 2**20, out)
+
+
+def _tree(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _sizes(process: psutil.Process) -> tuple[int, int]:
+    try:
+        sizes = process.memory_full_info()
+    except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
+        return 0, 0
+    return getattr(sizes, "pss", sizes.rss), sizes.rss

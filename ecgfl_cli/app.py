@@ -122,6 +122,10 @@ def explained(error: Exception) -> EcgflError:
         return UsageError(error.format_message().rstrip("."), f"See `{context.command_path if context else 'ecgfl'} --help`")
     if isinstance(error, OSError) and error.filename is not None:
         return UnusableInput(f"{error.filename}: {error.strerror}", "Check that it exists, its permissions and the free space")
+    if isinstance(error, OSError) and error.errno is not None:  # of a file that is open already
+        return UnusableInput(
+            f"reading or writing failed: {error.strerror}", "Check the disk and its free space, and run it again"
+        )
     return EcgflError(f"a bug in ecgfl: {type(error).__name__}: {error}", "Run it again with --debug and send us what it prints")
 
 

@@ -1,18 +1,22 @@
 """Work in other processes, which may crash, hang or be killed without taking the program along.
 
-Format libraries in C read files that nobody has checked. What crashes there costs one file.
+Format libraries in C read files that nobody has checked. What crashes there costs one file. Every process has a pipe of its own:
+in the pools of the standard library and of pebble processes share locks, and one that is killed at the wrong moment leaves the
+others waiting for ever.
 """
 
 import os
 import signal
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import TimeoutError as TookTooLong
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing import get_all_start_methods, get_context, parent_process
-from multiprocessing.connection import wait
+from multiprocessing import get_all_start_methods, get_context, parent_process, resource_tracker
+from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
-from typing import TypeVar
+from typing import Any, Generic, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -20,8 +24,14 @@ Result = TypeVar("Result")
 LONGEST_SECONDS = 1800.0
 """For one item. The longest recording that is accepted lasts a month; a week takes less than a minute."""
 
+LONGEST_START = 300.0
+"""Seconds until a new process takes up its first item, on a busy computer that has to load every library from a slow disk."""
+
 PRELOADED = ["ecgfl_cli.store.stage", "wfdb"]
 """What the server imports once, from which the workers are forked."""
+
+KILLED = -9
+"""Exit code of a process that was given no say in its end."""
 
 PRIVATE_UMASK = 0o077
 
@@ -41,23 +51,111 @@ def each_in_a_process(
     work : a function that can be pickled, as can the items and results. An exception of it is raised here.
     seconds : after which an item counts as lost.
     """
-    if not items:
-        return
-    from pebble import ProcessExpired, ProcessPool
-
-    pool = ProcessPool(max(1, min(jobs, len(items))), initializer=_prepare, context=_context())
+    crew = _Crew(work, items, jobs, seconds)
     try:
-        results = pool.map(work, items, timeout=seconds).result()
-        for _ in items:
-            try:
-                yield next(results)
-            except ProcessExpired as error:
-                yield Lost(f"the process that read it crashed (exit code {error.exitcode})")
-            except TookTooLong:
-                yield Lost(f"it took more than {seconds:g} s to read")
+        for number in range(len(items)):
+            while number not in crew.results:
+                crew.give_out()
+                crew.take_in()
+            crew.give_out()
+            yield crew.results.pop(number)
     finally:
-        pool.stop()  # type: ignore[no-untyped-call]
-        pool.join()
+        crew.dismiss()
+
+
+class _Worker:
+    """A process, the pipe to it, and the number of the item that it was given.
+
+    deadline : for its next message. begun : whether it has taken the item up. served : whether it has ended one before.
+    """
+
+    def __init__(self, context: Any, work: Callable[[Any], Any]) -> None:
+        self.pipe, theirs = context.Pipe()
+        self.process = context.Process(target=_work, args=(theirs, work), daemon=True)
+        with _interrupts_held():
+            self.process.start()
+        theirs.close()
+        self.item: int | None = None
+        self.deadline = 0.0
+        self.begun = self.served = False
+
+    def give(self, number: int, item: Any) -> None:
+        self.item, self.begun, self.deadline = number, False, time.monotonic() + LONGEST_START
+        with suppress(ConnectionError):  # it ended just now: that shows when its answer is waited for
+            self.pipe.send(item)
+
+    def end(self) -> int | None:
+        """Kill it, unless it has ended; its exit code."""
+        self.process.kill()
+        self.process.join()
+        self.pipe.close()
+        return self.process.exitcode  # type: ignore[no-any-return]
+
+
+class _Crew(Generic[Item, Result]):
+    """The workers, the numbers of the items that wait for one, and the results that were not asked for yet."""
+
+    def __init__(self, work: Callable[[Item], Result], items: Sequence[Item], jobs: int, seconds: float) -> None:
+        self.results: dict[int, Result | Lost] = {}
+        self._work, self._items, self._jobs, self._seconds = work, items, max(1, jobs), seconds
+        self._waiting = deque(range(len(items)))
+        self._workers: list[_Worker] = []
+        self._context = _context()
+
+    def give_out(self) -> None:
+        """An item for everybody who has none."""
+        idle = [worker for worker in self._workers if worker.item is None]
+        while self._waiting and (idle or len(self._workers) < self._jobs):
+            if not idle:
+                idle.append(_Worker(self._context, self._work))
+                self._workers.append(idle[0])
+            number = self._waiting.popleft()
+            idle.pop().give(number, self._items[number])
+
+    def take_in(self) -> None:
+        """Wait for something to happen, and see to it."""
+        busy = [worker for worker in self._workers if worker.item is not None]
+        patience = min(worker.deadline for worker in busy) - time.monotonic()
+        wait([thing for worker in busy for thing in (worker.pipe, worker.process.sentinel)], max(0.0, patience))
+        for worker in busy:
+            self._see_to(worker)
+
+    def _see_to(self, worker: _Worker) -> None:
+        assert worker.item is not None
+        try:
+            while worker.pipe.poll():
+                message, value = worker.pipe.recv()
+                if message == "begun":
+                    worker.begun, worker.deadline = True, time.monotonic() + self._seconds
+                elif message == "raised":
+                    raise value
+                else:
+                    self.results[worker.item] = value
+                    worker.item, worker.served = None, True
+                    return
+        except (EOFError, ConnectionError):
+            self._replace(worker)
+            return
+        if time.monotonic() > worker.deadline:
+            self._workers.remove(worker)
+            worker.end()
+            self.results[worker.item] = Lost(f"it took more than {self._seconds:g} s to read")
+
+    def _replace(self, worker: _Worker) -> None:
+        """For one that has ended by itself. An item that it never took up is none the worse for that."""
+        assert worker.item is not None
+        self._workers.remove(worker)
+        worker.process.join(1.0)  # the pipe closes a moment before the exit code is there
+        exit_code = worker.end()
+        if worker.served and not worker.begun:
+            self._waiting.appendleft(worker.item)
+        else:
+            out_of_memory = "; a system that runs out of memory kills so" if exit_code == KILLED else ""
+            self.results[worker.item] = Lost(f"the process that read it crashed (exit code {exit_code}{out_of_memory})")
+
+    def dismiss(self) -> None:
+        for worker in self._workers:
+            worker.end()
 
 
 def _context() -> BaseContext:
@@ -67,6 +165,34 @@ def _context() -> BaseContext:
     context = get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     return context
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Whoever is started meanwhile never sees an interrupt, which is for this process to handle, not even while it imports."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # it takes the mask off when it is started on the way
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _work(pipe: "Connection[Any, Any]", work: Callable[[Any], Any]) -> None:
+    """In a worker: item after item, until the parent has no more."""
+    _prepare()
+    with suppress(EOFError, ConnectionError):
+        while True:
+            item = pipe.recv()
+            pipe.send(("begun", None))
+            try:
+                answer = ("result", work(item))
+            except Exception as error:  # noqa: BLE001 - it is raised in the parent
+                answer = ("raised", error)
+            pipe.send(answer)
 
 
 def _prepare() -> None:

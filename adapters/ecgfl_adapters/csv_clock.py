@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ecgfl_adapters.csv_arrays import steps_of
 from ecgfl_adapters.errors import FileUnreadable, RateUnknown
-from ecgfl_adapters.timeline import check_span
+from ecgfl_adapters.timeline import check_rate, check_span
 
 _MAX_GAP_SHARE = 0.02
 _MAX_JITTER = 0.6
@@ -48,7 +48,7 @@ class Clock(NamedTuple):
 
 def clock_of_rows(path: Path, rows: int, fs: float) -> Clock:
     """Without a column of times: each row is the sample after the one before."""
-    return _clock(path, fs, rows, np.zeros(0, np.int64), np.zeros(0, np.int64))
+    return _clock(path, fs, rows, [])
 
 
 def clock_of_index(path: Path, index: NDArray[np.float64], fs: float) -> Clock:
@@ -56,7 +56,7 @@ def clock_of_index(path: Path, index: NDArray[np.float64], fs: float) -> Clock:
     _check_finite(path, index)
     _check_upwards(path, "sample number", index)
     steps = [(row, step) for start, part in steps_of(index) for row, step in _unusual(start, np.rint(part) - 1)]
-    return _clock(path, fs, index.size, *_gaps(steps))
+    return _clock(path, fs, index.size, steps)
 
 
 def clock_of_time(path: Path, times: NDArray[np.float64], factor: float, fs: float | None) -> Clock:
@@ -69,6 +69,7 @@ def clock_of_time(path: Path, times: NDArray[np.float64], factor: float, fs: flo
     _check_upwards(path, "time", times)
     if fs is None:
         return _regular_clock(path, times, factor)
+    check_rate(path, fs)
     steps: list[tuple[int, float]] = []
     before = 0.0
     for start in range(0, times.size, _AT_A_TIME):
@@ -78,7 +79,7 @@ def clock_of_time(path: Path, times: NDArray[np.float64], factor: float, fs: flo
             return _coarse_clock(path, times, factor, fs)
         steps += _unusual(start - 1, found - 1)
         before = float(places[-1])
-    return _clock(path, fs, times.size, *_gaps(steps))
+    return _clock(path, fs, times.size, steps)
 
 
 def _coarse_clock(path: Path, times: NDArray[np.float64], factor: float, fs: float) -> Clock:
@@ -114,7 +115,7 @@ def _regular_clock(path: Path, times: NDArray[np.float64], factor: float) -> Clo
     fs = 1.0 / interval
     tolerance = max(_CRYSTAL, jitter / (stop - start))
     fs = float(round(fs)) if abs(fs - round(fs)) <= tolerance * fs and round(fs) > 0 else fs
-    return _clock(path, fs, times.size, *_gaps([(row, max(1.0, round(step / interval)) - 1) for row, step in unusual]))
+    return _clock(path, fs, times.size, [(row, max(1.0, round(step / interval)) - 1) for row, step in unusual])
 
 
 def _jitter(times: NDArray[np.float64], start: int, stop: int) -> float:
@@ -131,15 +132,11 @@ def _unusual(start: int, extra: NDArray[np.float64]) -> list[tuple[int, float]]:
     return [(start + int(at), float(extra[at])) for at in np.flatnonzero(extra)]
 
 
-def _gaps(steps: list[tuple[int, float]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    found = [(row, missing) for row, missing in steps if missing > 0]
-    return np.array([row for row, _ in found], np.int64), np.array([missing for _, missing in found], np.int64)
-
-
-def _clock(path: Path, fs: float, rows: int, after: NDArray[np.int64], missing: NDArray[np.int64]) -> Clock:
-    clock = Clock(fs, rows, after, missing)
-    check_span(path, clock.length, fs)
-    return clock
+def _clock(path: Path, fs: float, rows: int, steps: list[tuple[int, float]]) -> Clock:
+    """steps : rows, and how many samples more than one each is away from the next."""
+    gaps = [(row, missing) for row, missing in steps if missing > 0]
+    check_span(path, rows + sum(missing for _, missing in gaps), fs, rows)
+    return Clock(fs, rows, np.array([row for row, _ in gaps], np.int64), np.array([missing for _, missing in gaps], np.int64))
 
 
 def _check_finite(path: Path, values: NDArray[np.float64]) -> None:

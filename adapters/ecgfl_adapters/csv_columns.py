@@ -86,8 +86,7 @@ def is_index(name: str) -> bool:
 
 def split_unit(column: str) -> LeadName:
     """ "MLII (mV)", "MLII_mV", "ecg [uV]", "MLII/mV" or "volt" -> the lead's name and its unit."""
-    if len(column) > _LONGEST:
-        return LeadName(column, None)
+    column = " ".join(column[:_LONGEST].split())  # what follows takes the square of the length
     match = re.fullmatch(r"(.+?)\s*[\[(]\s*([^\])]+?)\s*[\])]", column) or re.fullmatch(r"(.+?)\s*[_/\s]\s*([^\W\d_]+)", column)
     if match is not None and factor_to_mv(match[2]) is not None:
         return LeadName(match[1], match[2])
@@ -98,6 +97,7 @@ def split_unit(column: str) -> LeadName:
 
 def column_of(place: int, title: str, kind: Kind, unit: str | None) -> Column:
     """A column by its title and its cells. unit : what a line of units says below the title, or None."""
+    title = " ".join(title[:_LONGEST].split())
     lead = split_unit(title)
     role: Role = "lead"
     if kind == "empty" and not title:

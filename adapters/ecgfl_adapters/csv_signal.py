@@ -14,6 +14,7 @@ from ecgfl_adapters.csv_understanding import Understanding
 from ecgfl_adapters.csv_write import STEP_COMMENT
 from ecgfl_adapters.errors import FileUnreadable, RateUnknown
 from ecgfl_adapters.recording import Lead
+from ecgfl_adapters.units import check_step
 
 _SLOWEST_HZ = 10
 _FASTEST_HZ = 50_000
@@ -68,6 +69,7 @@ def read_signal(found: Understanding) -> Signal:
     steps = _stated_steps(found) or [level.step() for level in levels]
     leads = []
     for lead, step in zip(found.leads, steps, strict=True):
+        check_step(path, f"column {lead.name!r}", step)
         leads.append(Lead(lead.name, clock.spread(samples.pop(0).values), step))
     return Signal(clock.fs, tuple(leads))
 

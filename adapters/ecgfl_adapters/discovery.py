@@ -2,13 +2,22 @@
 
 import logging
 import os
+import stat
 from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import NamedTuple
 
-from ecgfl_adapters.errors import LIBRARY_ERRORS, AdapterError, FileMissing, FileUnreadable, FormatUnknown, changed_meanwhile
+from ecgfl_adapters.errors import (
+    LIBRARY_ERRORS,
+    AdapterError,
+    FileMissing,
+    FileUnreadable,
+    FormatUnknown,
+    LabelsUnreadable,
+    changed_meanwhile,
+)
 from ecgfl_adapters.protocol import Adapter, ReadOptions
 from ecgfl_adapters.recording import Recording
 
@@ -21,6 +30,9 @@ RECORDS = "RECORDS"
 
 _ABOUT = {"ANNOTATORS", "SHA256SUMS.txt", "MD5SUMS", "LICENSE.txt"}
 """Files about a PhysioNet database."""
+
+LAST_SAMPLE = 2**31 - 1
+"""At which a label may stand: WFDB counts with 32 bits. 99 days at 250 Hz."""
 
 _log = logging.getLogger(__name__)
 
@@ -55,6 +67,7 @@ def adapter_for(path: Path, format: str = "auto") -> Adapter:
     Raises `FileMissing` when there is no such file and `FormatUnknown` when there is no such adapter.
     """
     known = _installed()
+    _refuse_what_cannot_be_opened(path)
     if format != "auto":
         if format in known.adapters:
             return known.adapters[format]
@@ -72,6 +85,26 @@ def adapter_for(path: Path, format: str = "auto") -> Adapter:
     raise FormatUnknown(path, kind, f"Give a recording, or its format with --format {'|'.join(known.adapters)}")
 
 
+def _refuse_what_cannot_be_opened(path: Path) -> None:
+    """What reading would wait for without an end, or what this user may not look into."""
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            os.scandir(path).close()
+        elif stat.S_ISREG(mode):
+            path.open("rb").close()
+    except PermissionError as error:
+        raise FileMissing(
+            path, f"cannot be opened ({error.strerror})", "Give the user that runs ecgfl the right to read it"
+        ) from error
+    except (OSError, ValueError):
+        return
+    if _is_special(path):
+        raise FormatUnknown(
+            path, "is a pipe, a socket or a device, not a file", "Copy what it delivers into a file, and give that"
+        )
+
+
 def read(path: Path, format: str = "auto", options: ReadOptions | None = None) -> Recording:
     """Read one recording in any format. Raises `AdapterError`, whatever the format's library may raise."""
     adapter = adapter_for(path, format)
@@ -80,6 +113,7 @@ def read(path: Path, format: str = "auto", options: ReadOptions | None = None) -
         recording = adapter.read(path, options or ReadOptions())
         if _state_of(path) != before:
             raise changed_meanwhile(path)
+        _check_labels(path, recording)
         return recording
     except AdapterError as error:
         raise error if _state_of(path) == before else changed_meanwhile(path) from error
@@ -91,6 +125,16 @@ def read(path: Path, format: str = "auto", options: ReadOptions | None = None) -
         ) from error
 
 
+def _check_labels(path: Path, recording: Recording) -> None:
+    for label in (recording.labels or ())[:1] + (recording.labels or ())[-1:]:
+        if not 0 <= label.sample <= LAST_SAMPLE:
+            raise LabelsUnreadable(
+                path,
+                f"a label stands at sample {label.sample}, not between 0 and {LAST_SAMPLE}",
+                "Export the labels again, or leave them out with --labels none",
+            )
+
+
 def _state_of(path: Path) -> list[tuple[str, int, int]]:
     """Size and time of change of a recording's files, as far as they are known by their names."""
     from ecgfl_adapters.wfdb_header import referenced_files
@@ -99,10 +143,10 @@ def _state_of(path: Path) -> list[tuple[str, int, int]]:
     found = []
     for file in (path, *sorted(beside)):
         try:
-            stat = file.stat()
-        except OSError:
+            status = file.stat()
+        except (OSError, ValueError):
             continue
-        found.append((file.name, stat.st_size, stat.st_mtime_ns))
+        found.append((file.name, status.st_size, status.st_mtime_ns))
     return found
 
 
@@ -116,10 +160,14 @@ def find_recordings(paths: Iterable[Path]) -> Found:
     recordings: dict[Path, None] = {}
     skipped: dict[Path, None] = {}
     for path in paths:
-        if path.name == RECORDS and path.is_file():
+        if not _is_open_to_us(path):
+            recordings[path] = None
+        elif path.name == RECORDS and path.is_file():
             recordings |= dict.fromkeys(_listed(path))
         elif path.is_dir():
-            files = _files_below(path)
+            files, special, closed = _files_below(path)
+            recordings |= dict.fromkeys(closed)
+            skipped |= dict.fromkeys(special)
             companions = _companions(files)
             for file in files:
                 if file in companions or file.name in _ABOUT:
@@ -136,7 +184,10 @@ def find_recordings(paths: Iterable[Path]) -> Found:
 
 def _listed(records: Path) -> list[Path]:
     """The recordings that a RECORDS file lists, one a line, relative to its folder; what points elsewhere is none."""
-    lines = records.read_text(encoding="utf-8", errors="replace").split()
+    try:
+        lines = records.read_text(encoding="utf-8", errors="replace").split()
+    except OSError:
+        return [records]  # reading it says why
     inside = [line for line in lines if ".." not in line and ":" not in line and "\\" not in line and line[0] != "/"]
     return [records.parent / (line if Path(line).suffix in {".edf", ".bdf"} else f"{line}.hea") for line in inside]
 
@@ -163,6 +214,22 @@ def _installed() -> Installed:
     return Installed(working, broken)
 
 
+def _is_special(path: Path) -> bool:
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
+def _is_open_to_us(path: Path) -> bool:
+    try:
+        _refuse_what_cannot_be_opened(path)
+    except AdapterError:
+        return False
+    return True
+
+
 def _recognised_by(path: Path) -> Adapter | None:
     for name, adapter in _installed().adapters.items():
         try:
@@ -173,12 +240,22 @@ def _recognised_by(path: Path) -> Adapter | None:
     return None
 
 
-def _files_below(folder: Path) -> list[Path]:
-    found = []
-    for root, folders, files in os.walk(folder):
+class _Below(NamedTuple):
+    """What is below a folder. special : pipes, sockets and devices. closed : folders that this user may not look into."""
+
+    files: list[Path]
+    special: list[Path]
+    closed: list[Path]
+
+
+def _files_below(folder: Path) -> _Below:
+    found: list[Path] = []
+    closed: list[Path] = []
+    for root, folders, files in os.walk(folder, onerror=lambda error: closed.append(Path(error.filename))):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         found += [Path(root) / name for name in sorted(files) if not name.startswith(".")]
-    return found
+    special = [file for file in found if _is_special(file)]
+    return _Below([file for file in found if file not in special], special, closed)
 
 
 def _companions(files: list[Path]) -> set[Path]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ecgfl_adapters.edf_samples import DataRecords
 from ecgfl_adapters.errors import FileUnreadable
 
-_LIST = re.compile(rb"([+-]\d+(?:\.\d*)?)(?:\x15\d*(?:\.\d*)?)?\x14([^\x00]*?)\x14\x00")
+_LIST = re.compile(rb"([+-]\d{1,12}(?:\.\d*)?)(?:\x15\d*(?:\.\d*)?)?\x14([^\x00]*?)\x14\x00")
 
 
 class Annotation(NamedTuple):

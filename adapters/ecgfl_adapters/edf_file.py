@@ -15,7 +15,7 @@ from ecgfl_adapters.labels import labels_for
 from ecgfl_adapters.leads import choose_leads, is_ecg, unique_names
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import Lead, Recording
-from ecgfl_adapters.units import ACCEPTED, Scale, factor_to_mv, is_adc, parse_units
+from ecgfl_adapters.units import ACCEPTED, Scale, check_step, factor_to_mv, is_adc, parse_units
 
 
 class EdfAdapter:
@@ -97,4 +97,5 @@ def _scale(path: Path, channel: Channel, options: ReadOptions) -> Scale:
             raise UnitUnknown(path, f"physical dimension of channel {channel.label!r} is {stated}", f"Give --units: {ACCEPTED}")
         return Scale(given.factor, given.baseline or 0.0)
     check_scale(path, channel)
+    check_step(path, f"channel {channel.label!r}", factor * channel.gain)
     return Scale(factor * channel.gain, channel.digital_max - channel.physical_max / channel.gain)

@@ -8,9 +8,12 @@ from datetime import datetime
 from pathlib import Path
 
 from ecgfl_adapters.errors import FileMissing, FileUnreadable
+from ecgfl_adapters.units import MAX_BASELINE
 
 EDF_MAGIC = b"0       "
 BDF_MAGIC = b"\xffBIOSEMI"
+MAX_DIGITAL = 1 << 23
+"""Largest digital value, of BDF."""
 _FIXED = 256
 _EXPORT_AGAIN = "Copy the file again, or export it again from the recorder's software"
 _SIGNAL_FIELDS = (
@@ -132,11 +135,25 @@ def check_scale(path: Path, channel: Channel) -> None:
             f"channel {channel.label!r} has digital minimum {channel.digital_min} and maximum {channel.digital_max}",
             f"Leave the channel out: name the others with --lead NAME. {_EXPORT_AGAIN}",
         )
+    if max(-channel.digital_min, channel.digital_max) > MAX_DIGITAL:
+        raise FileUnreadable(
+            path,
+            f"channel {channel.label!r} has digital minimum {channel.digital_min:g} and maximum {channel.digital_max:g}, "
+            f"beyond the {MAX_DIGITAL} of 24 bits",
+            f"Leave the channel out: name the others with --lead NAME. {_EXPORT_AGAIN}",
+        )
     if channel.physical_min == channel.physical_max:
         raise FileUnreadable(
             path,
             f"channel {channel.label!r} has physical minimum and maximum {channel.physical_min:g}",
             f"Name the other channels with --lead NAME, or give this one's scale with --units adc:GAIN. {_EXPORT_AGAIN}",
+        )
+    if abs(channel.physical_max) > MAX_BASELINE * abs(channel.gain):
+        raise FileUnreadable(
+            path,
+            f"channel {channel.label!r} has physical minimum {channel.physical_min:g} and maximum {channel.physical_max:g}, "
+            "too close to each other and too far from 0 to tell samples apart",
+            f"Leave the channel out: name the others with --lead NAME. {_EXPORT_AGAIN}",
         )
 
 

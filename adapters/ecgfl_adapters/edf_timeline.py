@@ -11,7 +11,7 @@ from ecgfl_adapters.edf_annotations import Annotations
 from ecgfl_adapters.edf_header import Header
 from ecgfl_adapters.edf_write import true_length
 from ecgfl_adapters.errors import FileUnreadable
-from ecgfl_adapters.timeline import check_span
+from ecgfl_adapters.timeline import check_rate, check_span
 
 _MAX_ROUNDING = 1.5
 """Samples by which time stamps of adjoining data records may be off; recorders round them."""
@@ -49,6 +49,7 @@ def axis_of(path: Path, header: Header, notes: Annotations, records: int, per_re
     `FileUnreadable` where data records overlap.
     """
     fs = per_record / header.duration
+    check_rate(path, fs)
     starts = np.arange(records) * header.duration if notes.starts is None else notes.starts - notes.starts[0]
     absent = np.diff(starts) * fs - per_record  # samples missing between a data record and the next
     if (absent < -_MAX_ROUNDING).any():
@@ -61,7 +62,7 @@ def axis_of(path: Path, header: Header, notes: Annotations, records: int, per_re
     breaks = [0, *(np.flatnonzero(absent > _MAX_ROUNDING) + 1).tolist(), records]
     places = [round(float(starts[first]) * fs) for first in breaks[:-1]]
     length = places[-1] + (records - breaks[-2]) * per_record
-    check_span(path, length, fs)
+    check_span(path, length, fs, records * per_record)
     if len(places) == 1:
         length = true_length(header.recording, length, per_record)
     runs = zip((first * per_record for first in breaks), (last * per_record for last in breaks[1:]), places, strict=False)

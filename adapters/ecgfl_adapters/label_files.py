@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 from ecgfl_adapters.csv_columns import seconds_per_unit, states_time_unit
 from ecgfl_adapters.edf_labels import read_edf_labels
-from ecgfl_adapters.errors import LIBRARY_ERRORS, LabelsUnreadable
+from ecgfl_adapters.errors import LIBRARY_ERRORS, AdapterError, LabelsUnreadable
 from ecgfl_adapters.recording import BeatLabel
 from ecgfl_adapters.symbols import BEAT_SYMBOLS, NO_WORDS, OTHER_SYMBOLS, in_order, symbol_of
+from ecgfl_adapters.timeline import check_rate
 
 _EDF_SUFFIXES = {".edf", ".bdf"}
 _TEXT_SUFFIXES = {".csv", ".txt", ".tsv"}
@@ -69,8 +70,11 @@ def _read_wfdb(path: Path, raw: bytes, fs: float, clock_fs: float) -> list[BeatL
     try:
         found = wfdb.rdann(str(path.resolve().with_suffix("")), path.suffix[1:], return_label_elements=["symbol"])
         stated = float(found.fs) if found.fs else clock_fs
+        check_rate(path, stated)
         samples = [int(sample) for sample in found.sample]
         symbols = list(found.symbol)
+    except AdapterError:
+        raise
     except LIBRARY_ERRORS as error:
         raise LabelsUnreadable(
             path, f"not a WFDB annotation file ({error})", "Copy the file again, or leave labels out with --labels none"

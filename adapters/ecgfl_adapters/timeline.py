@@ -11,14 +11,40 @@ from ecgfl_adapters.errors import FileUnreadable
 MAX_SECONDS = 31 * 86400
 """Longest time axis that is accepted: a broken time stamp must not fill the memory."""
 
+MAX_EMPTY = 1 << 28
+"""Samples without a signal that are accepted on any axis (12 days at 250 Hz), and however many where as many hold one."""
 
-def check_span(path: Path, samples: int, fs: float) -> None:
-    """Raises `FileUnreadable` when `samples` at `fs` hertz last longer than any recording does."""
-    if samples / fs > MAX_SECONDS:
+RATES = (0.1, 100_000.0)
+"""Hertz, slowest and fastest: a broken header must not keep a computer busy. What is too slow for an ECG is judged later."""
+
+
+def check_rate(path: Path, fs: float) -> None:
+    """Raises `FileUnreadable` for a sampling rate that no recorder has."""
+    if not RATES[0] <= fs <= RATES[1]:
+        raise FileUnreadable(
+            path,
+            f"the sampling rate is {fs:g} Hz, not between {RATES[0]:g} and {RATES[1]:,.0f}",
+            "Export the recording again, or correct the rate where the file states it",
+        )
+
+
+def check_span(path: Path, samples: float, fs: float, held: int) -> None:
+    """Raises `FileUnreadable` when `samples` at `fs` hertz last longer than any recording does, or hardly any holds a signal.
+
+    held : samples that the file holds; the others are gaps.
+    """
+    check_rate(path, fs)
+    if not samples / fs <= MAX_SECONDS:
         raise FileUnreadable(
             path,
             f"the time stamps span {samples / fs / 86400:.1f} days, more than {MAX_SECONDS // 86400}",
             "Look for a broken time stamp, and export the recording again",
+        )
+    if samples - held > max(MAX_EMPTY, held):
+        raise FileUnreadable(
+            path,
+            f"the time stamps span {samples / fs / 86400:.1f} days, of which {held / fs:.0f} s hold a signal",
+            "Look for a broken time stamp; if there is none, export the parts one by one",
         )
 
 

@@ -4,9 +4,12 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from ecgfl_adapters.errors import UnitUnknown
+from ecgfl_adapters.errors import FileUnreadable, UnitUnknown
 
 ACCEPTED = "mV, uV, V, nV or adc:GAIN[:BASELINE] (GAIN in ADC units per millivolt)"
+
+STEPS = (1e-12, 1e9)
+"""Millivolts in one digital unit, finest and coarsest; a 32-bit recorder has 1e-7."""
 
 _MILLIVOLTS_PER = {"v": 1000.0, "mv": 1.0, "uv": 1e-3, "nv": 1e-6}
 _SPELLINGS = {
@@ -32,10 +35,27 @@ class Scale(NamedTuple):
     baseline: float | None = None
 
 
+MAX_BASELINE = 2.0**40
+"""Digital units; no converter has that many."""
+
+
 def factor_to_mv(unit: str) -> float | None:
     """Millivolts in one `unit` ("mV", "uV", "µV", "Volts", ...); None when it is no unit of voltage."""
     text = re.sub(r"\s", "", unit).lower().translate(_MICRO)
     return _MILLIVOLTS_PER.get(_SPELLINGS.get(text, text))
+
+
+def check_step(path: Path, what: str, step: float) -> None:
+    """Raises `FileUnreadable` for a scale that no amplifier has, whose samples would be 0 or overflow.
+
+    what : the channel, in words. step : millivolts in one digital unit.
+    """
+    if not STEPS[0] <= abs(step) <= STEPS[1]:
+        raise FileUnreadable(
+            path,
+            f"{what} has the scale {abs(step):g} mV a digital unit, not between {STEPS[0]:g} and {STEPS[1]:g}",
+            "Leave it out by naming the other leads with --lead NAME, or export the file again",
+        )
 
 
 def parse_units(path: Path, units: str) -> Scale:
@@ -49,8 +69,8 @@ def parse_units(path: Path, units: str) -> Scale:
             raise ValueError(units)
         gain = float(match[1])
         baseline = None if match[2] is None else float(match[2])
-        if not 0 < gain < float("inf"):
-            raise ValueError(gain)
+        if not 1 / STEPS[1] <= gain <= 1 / STEPS[0] or not abs(baseline or 0.0) <= MAX_BASELINE:
+            raise ValueError(units)
     except ValueError as error:
         raise UnitUnknown(path, f"--units {units!r} is no unit", f"Give one of {ACCEPTED}, for example --units mV") from error
     return Scale(1.0 / gain, baseline)

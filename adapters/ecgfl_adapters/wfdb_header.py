@@ -11,13 +11,19 @@ from pathlib import Path
 
 from ecgfl_adapters.errors import FileMissing, FileUnreadable
 
+MAX_BASELINE = 1 << 31
+"""ADC units; a sample has no more than 32 bits."""
+
+LONGEST_LINE = 2000
+"""Characters; the format allows 255."""
+
 _RECORD = re.compile(
     r"(?P<name>[-\w]+)(?:/(?P<segments>\d+))?\s+(?P<signals>\d+)"
     r"(?:\s+(?P<fs>\d*\.?\d+(?:[eE][+-]?\d+)?)(?:/\S+)?(?:\s+(?P<length>\d+)(?:\s+(?P<start>.*))?)?)?\s*"
 )
 _FORMAT = re.compile(r"(?P<fmt>\d+)(?:x(?P<per_frame>\d+))?(?::(?P<skew>\d+))?(?:\+(?P<offset>\d+))?")
 _GAIN = re.compile(r"(?P<gain>-?\d*\.?\d+(?:[eE][+-]?\d+)?|-?\d+\.)(?:\((?P<baseline>-?\d+)\))?(?:/(?P<units>\S+))?")
-_SAFE_NAME = re.compile(r"~|[-\w]+(?:\.\w+)?")
+_SAFE_NAME = re.compile(r"~|[-\w]{1,100}(?:\.\w{1,20})?")
 
 
 @dataclass(frozen=True)
@@ -61,14 +67,16 @@ def read_header(path: Path) -> Header:
     """Parse `path`, a .hea file. Raises `FileMissing` and `FileUnreadable`."""
     text = _text(path)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    comments = tuple(line.strip("# \t") for line in lines if line.startswith("#"))
+    comments = tuple(line[:LONGEST_LINE].strip("# \t") for line in lines if line.startswith("#"))
     lines = [line for line in lines if not line.startswith("#")]
+    if lines and len(max(lines, key=len)) > LONGEST_LINE:
+        raise _broken(path, f"a line of the header has {len(max(lines, key=len))} characters, more than {LONGEST_LINE}")
     record = _RECORD.fullmatch(lines[0]) if lines else None
     if record is None:
         first = repr(lines[0][:60]) if lines else "no text"
         raise _broken(path, f"the record line should be 'NAME SIGNALS RATE SAMPLES', but the header has {first}")
     count = int(record["segments"] or record["signals"])
-    if len(lines) - 1 < count:
+    if len(lines) - 1 != count:
         raise _broken(path, f"the record line announces {count} lines, but {len(lines) - 1} follow")
     body = lines[1 : 1 + count]
     return Header(
@@ -122,7 +130,7 @@ def _signal(path: Path, line: str) -> SignalSpec:
     if not _SAFE_NAME.fullmatch(fields[0]):
         raise FileUnreadable(
             path,
-            f"the header names the signal file {fields[0]!r}",
+            f"the header names the signal file {fields[0][:60]!r}",
             "Only files in the header's own folder are read: put the signal file there and name it without a path",
         )
     gain = _GAIN.fullmatch(fields[2]) if len(fields) > 2 else None
@@ -130,6 +138,9 @@ def _signal(path: Path, line: str) -> SignalSpec:
         raise _broken(path, f"the signal line {line[:60]!r} has the gain {fields[2]!r}")
     numbers = [_whole(path, line, field) for field in fields[3:8]]
     zero = numbers[1] if len(numbers) > 1 else 0
+    baseline = int(gain["baseline"]) if gain and gain["baseline"] else zero
+    if abs(baseline) > MAX_BASELINE:
+        raise _broken(path, f"the signal line {line[:60]!r} has the baseline {baseline}, beyond 32 bits")
     return SignalSpec(
         file=fields[0],
         fmt=form["fmt"],
@@ -137,7 +148,7 @@ def _signal(path: Path, line: str) -> SignalSpec:
         skew=int(form["skew"] or 0),
         offset=int(form["offset"] or 0),
         gain=float(gain["gain"]) if gain else 0.0,
-        baseline=int(gain["baseline"]) if gain and gain["baseline"] else zero,
+        baseline=baseline,
         units=(gain["units"] or "") if gain else "",
         checksum=numbers[3] if len(numbers) > 3 else None,
         name=fields[8] if len(fields) > 8 else "",
@@ -152,7 +163,7 @@ def _whole(path: Path, line: str, field: str) -> int:
 
 
 def _segment(path: Path, line: str) -> Segment:
-    match = re.fullmatch(r"(~|[-\w]+)\s+(\d+)", line)
+    match = re.fullmatch(r"(~|[-\w]{1,100})\s+(\d+)", line)
     if match is None:
         raise _broken(path, f"the segment line {line[:60]!r} should be 'NAME SAMPLES'")
     return Segment(match[1], int(match[2]))

@@ -6,7 +6,8 @@ from ecgfl_adapters.errors import LeadMissing, UnitUnknown
 from ecgfl_adapters.leads import choose_leads, is_other, unique_names
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import Lead, Remark
-from ecgfl_adapters.units import ACCEPTED, Scale, factor_to_mv, is_adc, parse_units
+from ecgfl_adapters.timeline import check_rate
+from ecgfl_adapters.units import ACCEPTED, Scale, check_step, factor_to_mv, is_adc, parse_units
 from ecgfl_adapters.wfdb_header import Header, SignalSpec
 from ecgfl_adapters.wfdb_signals import read_samples, to_float
 
@@ -35,6 +36,7 @@ def read_leads(header: Header, fs: float, options: ReadOptions) -> Leads:
             header.path, f"the leads asked for differ in rate: {shown}", "Ask for leads of one rate with --lead NAME"
         )
     chosen = [index for index in chosen if signals[index].per_frame == rates[0]]
+    check_rate(header.path, fs * rates[0])
     scales = {index: _scale(header, signals[index], options) for index in chosen}
     samples, remarks = read_samples(header, force=options.force)
     leads = []
@@ -71,4 +73,5 @@ def _scale(header: Header, signal: SignalSpec, options: ReadOptions) -> Scale:
         factor = given.factor
     if factor is None:
         raise UnitUnknown(header.path, f"signal {signal.name!r} is in {signal.units!r}", f"Give --units: {ACCEPTED}")
+    check_step(header.path, f"signal {signal.name!r}", factor / signal.gain)
     return Scale(factor / signal.gain)

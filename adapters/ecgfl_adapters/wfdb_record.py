@@ -8,6 +8,7 @@ from ecgfl_adapters.errors import LeadMissing, RateUnknown
 from ecgfl_adapters.labels import labels_for
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import Recording, Source
+from ecgfl_adapters.timeline import check_rate
 from ecgfl_adapters.wfdb_header import Header, read_header
 from ecgfl_adapters.wfdb_leads import read_leads
 from ecgfl_adapters.wfdb_segments import read_segments
@@ -78,6 +79,7 @@ def _frame_rate(header: Header, options: ReadOptions) -> float:
         raise RateUnknown(header.path, f"the header states the sampling rate {header.fs}", "Give it with --fs HZ")
     if not header.signals and not header.segments:
         raise LeadMissing(header.path, "the header describes 0 signals", "Give the header of a record that holds an ECG")
+    check_rate(header.path, fs)
     return float(fs)
 
 

@@ -27,7 +27,7 @@ def read_segments(header: Header, fs: float, options: ReadOptions) -> Leads:
         )
     per_frame = round(rate / fs)
     total = sum(segment.length for segment, _ in parts) * per_frame
-    check_span(header.path, total, rate)
+    check_span(header.path, total, rate, sum(part.leads[0].samples.size for part in found))
 
     steps: dict[str, float] = {}
     for part in found:

@@ -26,6 +26,8 @@ _BYTES_PER_SAMPLE = {
     "311": Fraction(4, 3),
 }
 _COMPRESSED = {"508", "516", "524"}
+MAX_COMPRESSION = 1 << 14
+"""Samples a byte: a FLAC block of at most 65,535 equal samples takes a dozen bytes."""
 # "No sample": the lowest code of each format. Format 8 stores differences and has none.
 _INVALID = {
     "16": -(2**15),
@@ -89,9 +91,10 @@ def _read_signals(header: Header) -> Sequence[NDArray[np.int32]]:
         return list(record.d_signal.T) if in_one else record.e_d_signal
     except LIBRARY_ERRORS as error:
         files = ", ".join(sorted({signal.file for signal in header.signals}))
+        fmts = ", ".join(sorted({signal.fmt for signal in header.signals}))
         raise FileUnreadable(
             header.path,
-            f"the samples in {files} do not agree with the header's {header.length} samples a signal ({error})",
+            f"the samples in {files} cannot be read as the header states them: {header.length} samples a signal in format {fmts}",
             "Copy the .hea and .dat files again",
         ) from error
 
@@ -105,7 +108,16 @@ def _check_files(header: Header) -> None:
             raise FileUnreadable(header.path, f"signal file {file} has unknown format {fmt}", "Convert the record to format 16")
         if not path.is_file():
             raise FileMissing(path, f"the signal file that {header.path.name} names is not there", "Copy it beside the header")
-        if fmt in _BYTES_PER_SAMPLE:
+        if any(signal.skew > (header.length or 0) for signal in signals):
+            skew = max(signal.skew for signal in signals)
+            raise FileUnreadable(
+                header.path,
+                f"a signal of {file} has the skew {skew}, more than the record's {header.length or 0} samples",
+                "Copy the .hea file again from where the record was made",
+            )
+        if fmt in _COMPRESSED:
+            _check_compressed(header, path, signals)
+        else:
             _check_size(header, path, signals)
 
 
@@ -120,6 +132,27 @@ def _check_size(header: Header, path: Path, signals: list[SignalSpec]) -> None:
             f"{actual} bytes, but {header.path.name} states {frames} samples x {per_frame} signals in format {signals[0].fmt}, "
             f"which is {expected} bytes",
             "The file is cut off or empty: copy it again",
+        )
+
+
+def _check_compressed(header: Header, path: Path, signals: list[SignalSpec]) -> None:
+    """A FLAC file says how many samples it holds: https://www.rfc-editor.org/rfc/rfc9639#name-streaminfo."""
+    with path.open("rb") as file:
+        begin = file.read(26)
+    expected = signals[0].offset + (header.length or 0) * signals[0].per_frame
+    held = int.from_bytes(begin[18:26], "big") % (1 << 36) if begin[:4] == b"fLaC" and len(begin) == 26 else None
+    if held is None:
+        raise FileUnreadable(
+            path,
+            f"not a FLAC file, as format {signals[0].fmt} has them",
+            "The file is damaged: copy the .hea and .dat files again",
+        )
+    if held < expected or expected > MAX_COMPRESSION * path.stat().st_size:
+        raise FileUnreadable(
+            path,
+            f"{path.stat().st_size} bytes that hold {held} samples a signal by their own account, but {header.path.name} states "
+            f"{expected}",
+            "The file is cut off or damaged: copy the .hea and .dat files again",
         )
 
 

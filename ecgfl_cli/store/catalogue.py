@@ -47,6 +47,16 @@ CREATE TABLE patients (
 """
 
 
+_FIX = "Restore it from a backup, or check the disk and the file's permissions"
+_FIXES = {
+    "SQLITE_FULL": "Free some space on the disk and run it again: what is stored already is kept",
+    "SQLITE_READONLY": "Give the user that runs ecgfl the right to write it, or mount the disk for writing",
+    "SQLITE_CANTOPEN": "Check that its folder exists, and that the user that runs ecgfl may write there",
+    "SQLITE_BUSY": "Another program has it open: close that, and run it again",
+    "SQLITE_IOERR": "Check the disk and the connection to it, and run it again: what is stored already is kept",
+}
+
+
 @dataclass(frozen=True)
 class RecordRow:
     """One recording of the store.
@@ -165,9 +175,7 @@ def open_catalogue(path: Path) -> Iterator[Catalogue]:
                 )
             yield Catalogue(connection)
     except sqlite3.DatabaseError as error:
-        raise UnusableInput(
-            f"{path}: {error}", "Check the disk's space and the file's permissions, or restore it from a backup"
-        ) from error
+        raise UnusableInput(f"{path}: {error}", _FIXES.get(error.sqlite_errorname, _FIX)) from error
 
 
 def _refuse_to_start_over(path: Path) -> None:

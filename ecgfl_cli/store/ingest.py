@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from ecgfl_cli.processes import Lost, each_in_a_process
+from ecgfl_cli.processes import LONGEST_SECONDS, Lost, each_in_a_process
 from ecgfl_cli.quality.findings import Finding
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.keys import Pseudonyms
@@ -32,14 +32,18 @@ class Ingested:
     error: str | None
 
 
-def ingest(paths: list[Path], reading: Reading, home: Home, catalogue: Catalogue, jobs: int) -> Iterator[Ingested]:
+def ingest(
+    paths: list[Path], reading: Reading, home: Home, catalogue: Catalogue, jobs: int, seconds: float = LONGEST_SECONDS
+) -> Iterator[Ingested]:
     """Bring files into the store; yields what became of each, in order. An unreadable file stops nothing.
+
+    seconds : after which a file is given up.
 
     A kill at any moment leaves the records committed so far; the next run clears the rest away and goes on.
     """
     with staging_folder(home.records, {row.record for row in catalogue.rows()}) as folder:
         work = partial(stage, staging=Staging(reading, Pseudonyms(home), folder))
-        for path, staged in zip(paths, each_in_a_process(work, paths, jobs), strict=True):
+        for path, staged in zip(paths, each_in_a_process(work, paths, jobs, seconds), strict=True):
             yield _commit(path, staged, home, catalogue)
 
 

@@ -1,8 +1,10 @@
 """records/<record>/: the de-identified signals and labels as WFDB files, which any WFDB tool opens."""
 
 import filecmp
+import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,22 +16,37 @@ from ecgfl_adapters.wfdb_record import WfdbAdapter
 from ecgfl_cli.files import sync_file, sync_folder
 
 STAGING = ".staging-"
+RECORD = re.compile(r"[0-9a-f]{16}")
+"""A pseudonym, as `site.keys` makes them."""
+
+TRIES, PAUSE = 50, 0.1
+"""How often and after how many seconds a killed run's folder is cleared again: a worker of it may write for a moment longer."""
 
 
 @contextmanager
 def staging_folder(records: Path, known: set[str]) -> Iterator[Path]:
-    """A folder of this run's own, beside the records. What a killed run left is cleared away first: its folder, in which no
-    process of it can write then, and signals that never reached the catalogue. known : the records that did.
+    """A folder of this run's own, beside the records. What a killed run left is cleared away first: its folder, and signals
+    that never reached the catalogue; what somebody else put there is left alone. known : the records that did reach it.
     """
     records.mkdir(parents=True, exist_ok=True)
     for folder in records.iterdir():
-        if folder.name.startswith(STAGING) or folder.name not in known:
-            shutil.rmtree(folder)
+        ours = folder.name.startswith(STAGING) or (RECORD.fullmatch(folder.name) and folder.name not in known)
+        if ours and folder.is_dir() and not folder.is_symlink():
+            _clear_away(folder)
     folder = Path(tempfile.mkdtemp(prefix=STAGING, dir=records))
     try:
         yield folder
     finally:
         shutil.rmtree(folder)
+
+
+def _clear_away(folder: Path) -> None:
+    for _ in range(TRIES):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(PAUSE)
+    shutil.rmtree(folder)
 
 
 def stage_signals(folder: Path, recording: Recording) -> Path:

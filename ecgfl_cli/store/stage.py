@@ -13,7 +13,7 @@ from ecgfl_adapters.recording import Recording
 
 from ecgfl_cli.beats.aami import classify
 from ecgfl_cli.beats.leads import choose_lead
-from ecgfl_cli.errors import EcgflError
+from ecgfl_cli.errors import EcgflError, UnusableInput
 from ecgfl_cli.quality.checks import check
 from ecgfl_cli.quality.findings import Finding, is_usable
 from ecgfl_cli.quality.rhythm import rhythm_beats
@@ -50,19 +50,31 @@ class Unreadable:
 
 
 def stage(path: Path, staging: Staging) -> Staged | Unreadable:
-    """Read, de-identify, check and write one file beside its final place."""
+    """Read, de-identify, check and write one file beside its final place.
+
+    Raises `UnusableInput` when it cannot be written: no other file could be, either.
+    """
     try:
         raw = read(path, staging.reading.format, staging.reading.options)
         recording = deidentified(raw, record_name(raw, staging.pseudonyms))
         lead = recording.leads[raw.leads.index(choose_lead(raw, staging.reading.lead))]
         findings = check(recording, rhythm_beats(recording, lead.name), staging.reading.limits)
         row = _row(raw, recording, lead.name, findings, staging)
-        return Staged(path, row, findings, stage_signals(staging.folder, recording))
     except (AdapterError, EcgflError) as error:
         return Unreadable(path, str(error))
     except LIBRARY_ERRORS as error:
         reason = f"{path}: cannot be examined: {type(error).__name__}: {' '.join(str(error).split())}"
-        return Unreadable(path, f"{reason}. Check the free space; if there is enough, report this line to us")
+        return Unreadable(path, f"{reason}. Export the file again; if that does not help, report this line to us")
+    try:
+        return Staged(path, row, findings, stage_signals(staging.folder, recording))
+    except OSError as error:
+        raise UnusableInput(
+            f"{staging.folder.parent}: cannot be written: {error.strerror or error}",
+            "Free some space or mend the disk, and ingest again: what is stored already is kept",
+        ) from error
+    except LIBRARY_ERRORS as error:
+        reason = f"{path}: cannot be written as WFDB: {type(error).__name__}: {' '.join(str(error).split())}"
+        return Unreadable(path, f"{reason}. Report this line to us")
 
 
 def _row(raw: Recording, recording: Recording, lead: str, findings: list[Finding], staging: Staging) -> RecordRow:

@@ -87,3 +87,25 @@ def test_what_a_kill_left_behind_is_cleared_away(
     assert ecgfl("ingest", exports).code == 0
     assert signals(undisturbed, files_of) == before
     assert rows_of(undisturbed) == rows
+
+
+def test_what_somebody_else_put_beside_the_records_stays(
+    undisturbed: Path, exports: Path, ecgfl: Ecgfl, rows_of: Any, tmp_path: Path
+) -> None:
+    assert ecgfl("segment").code == 0
+    rows, records = rows_of(undisturbed), undisturbed / "records"
+    (records / "Thumbs.db").write_bytes(b"of a file manager")
+    (records / "0123456789abcdef").write_bytes(b"a file called like a record")
+    (records / "notes").mkdir()
+    (records / "notes" / "who.txt").write_text("do not lose this")
+    if os.name != "nt":
+        (tmp_path / "elsewhere").mkdir()
+        (tmp_path / "elsewhere" / "precious").touch()
+        (records / "fedcba9876543210").symlink_to(tmp_path / "elsewhere")
+    assert ecgfl("ingest", exports, "--json").json["outcomes"] == {"unchanged": RECORDINGS}
+    assert ecgfl("validate").code == ecgfl("segment").code == 0
+    assert (records / "Thumbs.db").is_file()
+    assert (records / "0123456789abcdef").is_file()
+    assert (records / "notes" / "who.txt").read_text() == "do not lose this"
+    assert os.name == "nt" or (tmp_path / "elsewhere" / "precious").is_file()
+    assert rows_of(undisturbed) == rows

@@ -1,0 +1,125 @@
+"""A disk that is full, at whatever step, or that cannot be written: one line says so, and the store stays whole."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import kills
+import pytest
+
+Ecgfl = Callable[..., Any]
+RECORDINGS = 6
+KILOBYTES = [20, 60, 100, 160, 200, 240, 280, 320, 360, 400, 440]
+"""From a disk without room for the catalogue to one with room for almost everything."""
+
+
+class Disk:
+    """A file system of its own, in memory, in a folder."""
+
+    def __init__(self, folder: Path, kilobytes: int) -> None:
+        self.folder = folder
+        folder.mkdir()
+        self._mount("-t", "tmpfs", "-o", f"size={kilobytes}k,mode=700", "tmpfs", str(folder))
+
+    def make_room(self) -> None:
+        self._mount("-o", "remount,size=64m", str(self.folder))
+
+    def forbid_writing(self) -> None:
+        self._mount("-o", "remount,ro", str(self.folder))
+
+    def unmount(self) -> None:
+        subprocess.run(["umount", "-l", str(self.folder)], check=True, capture_output=True)
+
+    @staticmethod
+    def _mount(*arguments: str) -> None:
+        done = subprocess.run(["mount", *arguments], capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            pytest.skip(f"this user may not mount a small disk: {done.stderr.strip()}")
+
+
+@pytest.fixture
+def disk(home: Path) -> Iterator[Callable[[int], Disk]]:
+    """disk(kilobytes): every command's home is a file system of that size."""
+    if sys.platform != "linux":
+        pytest.skip("a small disk can be mounted in memory on Linux")
+    mounted = []
+
+    def disk(kilobytes: int) -> Disk:
+        mounted.append(Disk(home, kilobytes))
+        return mounted[-1]
+
+    yield disk
+    for each in mounted:
+        each.unmount()
+
+
+@pytest.fixture
+def recordings(export: Any) -> Path:
+    for seed in range(1, RECORDINGS + 1):
+        path = export(seed)
+    return path.parent
+
+
+def assert_one_line(ran: Any, home: Path) -> None:
+    assert ran.code == 3
+    assert len(ran.err.splitlines()) == len(ran.problems) == 1, ran.err
+    assert str(home) in ran.problems[0]
+    assert "space" in ran.problems[0]
+    assert "backup" not in ran.problems[0]
+
+
+@pytest.mark.parametrize("kilobytes", KILOBYTES)
+def test_a_full_disk_stops_ingest_with_one_line_and_room_lets_it_finish(
+    disk: Callable[[int], Disk], home: Path, ecgfl: Ecgfl, recordings: Path, kilobytes: int
+) -> None:
+    full = disk(kilobytes)
+    assert ecgfl("init", "--site", "st-mary").code == 0
+    assert_one_line(ecgfl("ingest", recordings, "--jobs", 2), home)
+    assert list((home / "records").glob(".*")) == []
+    full.make_room()
+    checked = ecgfl("validate", "--json")
+    assert checked.json["unreadable"] == {}
+    stored = len(checked.json["usable"])
+    outcomes = ecgfl("ingest", recordings, "--json").json["outcomes"]
+    assert outcomes == {key: number for key, number in (("unchanged", stored), ("added", RECORDINGS - stored)) if number}
+    assert ecgfl("segment").code == ecgfl("audit", "verify").code == 0
+
+
+def test_a_full_disk_stops_segment_with_one_line_and_room_lets_it_finish(
+    disk: Callable[[int], Disk], home: Path, ecgfl: Ecgfl, recordings: Path
+) -> None:
+    full = disk(900)
+    assert ecgfl("init", "--site", "st-mary").code == 0
+    assert ecgfl("ingest", recordings).code == 0
+    with (home / "filler").open("wb", buffering=0) as filler:
+        try:
+            while filler.write(b"\0" * 4096):
+                pass
+        except OSError:
+            assert filler.tell() > 0
+    assert_one_line(ecgfl("segment"), home)
+    full.make_room()
+    assert ecgfl("segment").code == 0
+    whole = kills.content_of(home)
+    assert len([name for name in whole.files if name.endswith(".safetensors")]) == RECORDINGS
+    assert not [name for name in whole.files if name.endswith(".tmp")]
+
+
+@pytest.mark.parametrize("command", [("ingest", "RECORDINGS"), ("segment",), ("validate",), ("dataset", "remove", "RECORD")])
+def test_a_home_that_can_only_be_read_is_named(
+    disk: Callable[[int], Disk], home: Path, ecgfl: Ecgfl, recordings: Path, command: tuple[str, ...]
+) -> None:
+    read_only = disk(64_000)
+    assert ecgfl("init", "--site", "st-mary").code == 0
+    assert ecgfl("ingest", recordings).code == 0
+    before = kills.content_of(home)
+    record = str(before.rows["records"][0][0])
+    read_only.forbid_writing()
+    ran = ecgfl(*({"RECORDINGS": str(recordings), "RECORD": record}.get(part, part) for part in command))
+    assert ran.code == 3
+    assert len(ran.err.splitlines()) == len(ran.problems) == 1, ran.err
+    assert str(home) in ran.problems[0]
+    assert kills.content_of(home) == before
+    assert ecgfl("dataset", "list", "--json").json["recordings"] != []

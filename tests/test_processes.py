@@ -1,0 +1,154 @@
+"""A process that crashes, hangs or is killed costs the item in hand, and the others go on."""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from ecgfl_cli.processes import Lost, each_in_a_process
+
+SECONDS = 3.0
+
+
+def misbehave(what: str) -> str:
+    """Runs in a worker."""
+    if what == "exit":
+        os._exit(7)
+    if what == "exit 0":
+        os._exit(0)
+    if what == "abort":
+        os.abort()
+    if what == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if what == "segfault":
+        import ctypes
+
+        ctypes.string_at(0)
+    if what == "hang":
+        time.sleep(600)
+    if what == "hang in C":
+        import re
+
+        re.match(r"(a+)+$", "a" * 40 + "b")
+    if what == "raise":
+        raise ValueError("of the work")
+    if what == "close":
+        os.closerange(3, 256)
+    if what == "slow":
+        time.sleep(0.3)
+    return what.upper()
+
+
+def name_itself(what: str) -> int:  # noqa: ARG001
+    time.sleep(0.05)
+    return os.getpid()
+
+
+def kill_a_sibling(folder: str) -> str:
+    """The first one waits to be killed by the second."""
+    mine = Path(folder) / str(os.getpid())
+    others = [int(path.name) for path in Path(folder).iterdir() if path != mine]
+    mine.touch()
+    if others:
+        os.kill(others[0], signal.SIGKILL)
+    else:
+        time.sleep(600)
+    return "done"
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 5])
+def test_results_come_in_the_order_of_the_items(jobs: int) -> None:
+    items = ["slow", "a", "b", "slow", "c", "d"]
+    assert list(each_in_a_process(misbehave, items, jobs)) == [item.upper() for item in items]
+
+
+def test_no_item_starts_no_process() -> None:
+    assert list(each_in_a_process(misbehave, [], 2)) == []
+
+
+CRASHES = ["exit", "exit 0", "abort", "kill", "segfault", "close"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has neither SIGKILL nor these exit codes")
+@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("crash", CRASHES)
+def test_a_crash_loses_one_item_with_its_exit_code(crash: str, jobs: int, capfd: pytest.CaptureFixture[str]) -> None:
+    found = list(each_in_a_process(misbehave, ["a", crash, "b", crash, "c"], jobs))
+    assert [found[0], found[2], found[4]] == ["A", "B", "C"]
+    codes = {"exit": "7", "exit 0": "0", "abort": "-6", "kill": "-9", "segfault": "-11", "close": ""}
+    for lost in (found[1], found[3]):
+        assert isinstance(lost, Lost)
+        assert "crashed" in lost.reason
+        assert codes[crash] in lost.reason
+    assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("hang", ["hang", "hang in C"])
+def test_a_hanging_item_is_lost_after_its_time_and_the_others_go_on(hang: str) -> None:
+    started = time.monotonic()
+    found = list(each_in_a_process(misbehave, ["a", hang, "b", "c"], 2, SECONDS))
+    assert [found[0], *found[2:]] == ["A", "B", "C"]
+    assert isinstance(found[1], Lost)
+    assert f"{SECONDS:g} s" in found[1].reason
+    assert time.monotonic() - started < 60
+
+
+def test_every_item_may_crash() -> None:
+    found = list(each_in_a_process(misbehave, ["exit"] * 8, 3))
+    assert all(isinstance(each, Lost) for each in found)
+
+
+def test_an_exception_of_the_work_is_raised_here_and_ends_the_processes() -> None:
+    with pytest.raises(ValueError, match="of the work"):
+        list(each_in_a_process(misbehave, ["a", "raise", "hang"], 2))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+def test_a_worker_that_another_kills_costs_one_item(tmp_path: Path) -> None:
+    found = list(each_in_a_process(kill_a_sibling, [str(tmp_path)] * 4, 2, 30.0))
+    (lost,) = (each for each in found if each != "done")
+    assert isinstance(lost, Lost)
+    assert "-9" in lost.reason
+    assert "memory" in lost.reason
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+def test_a_worker_that_is_killed_between_two_items_costs_none() -> None:
+    found = []
+    for pid in each_in_a_process(name_itself, ["x"] * 12, 1):
+        found.append(pid)
+        if len(found) % 3 == 0:
+            time.sleep(2.0)  # by then it has ended its next item, and has no other
+            os.kill(pid, signal.SIGKILL)
+    assert len(set(found)) == 4
+    assert all(isinstance(pid, int) for pid in found)
+
+
+def test_no_more_processes_than_jobs_or_items() -> None:
+    assert len(set(each_in_a_process(name_itself, ["x"] * 12, 3))) <= 3
+    assert len(set(each_in_a_process(name_itself, ["x"] * 2, 8))) <= 2
+
+
+def test_whoever_stops_listening_ends_the_processes() -> None:
+    running = each_in_a_process(name_itself, ["x"] * 50, 2)
+    pids = [next(running), next(running)]
+    running.close()  # type: ignore[attr-defined]
+    deadline = time.monotonic() + 10
+    while any(psutil.pid_exists(pid) for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no umask")
+def test_what_a_worker_writes_is_nobody_elses_to_read(tmp_path: Path) -> None:
+    (found,) = each_in_a_process(write_a_file, [str(tmp_path / "x")], 1)
+    assert found == 0o600
+
+
+def write_a_file(path: str) -> int:
+    Path(path).write_text("x")
+    return Path(path).stat().st_mode & 0o777

@@ -169,7 +169,7 @@ def test_an_infinite_value_is_refused_with_its_line(ecgfl: Ecgfl, tmp_path: Path
     assert not list((tmp_path / "out").glob("*"))
 
 
-@pytest.mark.parametrize("spike", [1e6, -1e6, 3e13])
+@pytest.mark.parametrize("spike", [1e6, -1e6, 1e8])
 def test_spikes_beyond_all_amplifiers_cost_the_beats_beside_them_only(
     ecgfl: Ecgfl,
     tmp_path: Path,

@@ -36,6 +36,9 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 KILLED = -9
 """Exit code of a process that was given no say in its end."""
 
+MOST_JOBS = 30 if os.name == "nt" else 1000
+"""Windows waits for no more than 63 things at once, two for each process."""
+
 PRIVATE_UMASK = 0o077
 
 
@@ -109,7 +112,8 @@ class _Crew(Generic[Item, Result]):
 
     def __init__(self, work: Callable[[Item], Result], items: Sequence[Item], jobs: int, seconds: float) -> None:
         self.results: dict[int, Result | Lost] = {}
-        self._work, self._items, self._jobs, self._seconds = work, items, max(1, jobs), seconds
+        self._work, self._items, self._seconds = work, items, seconds
+        self._jobs = min(max(1, jobs), MOST_JOBS)
         self._waiting = deque(range(len(items)))
         self._workers: list[_Worker] = []
         self._context = _context()
@@ -134,24 +138,27 @@ class _Crew(Generic[Item, Result]):
 
     def _see_to(self, worker: _Worker) -> None:
         assert worker.item is not None
-        try:
-            while worker.pipe.poll():
+        while True:
+            try:
+                if not worker.pipe.poll():
+                    break
                 message, value = worker.pipe.recv()
-                if message == "begun":
-                    worker.begun, worker.deadline = True, time.monotonic() + self._seconds
-                elif message == "raised":
-                    raise value
-                else:
-                    self.results[worker.item] = value
-                    worker.item, worker.served = None, True
-                    return
-        except (EOFError, ConnectionError):
-            self._replace(worker)
-            return
+            except (EOFError, OSError):  # it ended, perhaps in the middle of a message
+                self._replace(worker)
+                return
+            if message == "begun":
+                worker.begun, worker.deadline = True, time.monotonic() + self._seconds
+            elif message == "raised":
+                raise value
+            else:
+                self.results[worker.item] = value
+                worker.item, worker.served = None, True
+                return
         if time.monotonic() > worker.deadline:
             self._workers.remove(worker)
             worker.end()
-            self.results[worker.item] = Lost(f"it took more than {self._seconds:g} s to read")
+            late = f"it took more than {self._seconds:g} s" if worker.begun else f"no process began it in {LONGEST_START:g} s"
+            self.results[worker.item] = Lost(late)
 
     def _replace(self, worker: _Worker) -> None:
         """For one that has ended by itself. An item that it never took up is none the worse for that."""

@@ -50,13 +50,17 @@ def name_itself(what: str) -> int:  # noqa: ARG001
 
 def kill_a_sibling(folder: str) -> str:
     """The first one waits to be killed by the second."""
-    mine = Path(folder) / str(os.getpid())
-    others = [int(path.name) for path in Path(folder).iterdir() if path != mine]
-    mine.touch()
-    if others:
-        os.kill(others[0], signal.SIGKILL)
-    else:
+    waiting = Path(folder) / "waiting"
+    try:
+        with waiting.open("x") as file:
+            file.write(f"{os.getpid()} ")
         time.sleep(600)
+    except FileExistsError:
+        if not (Path(folder) / "killed").exists():
+            while not waiting.read_text().endswith(" "):
+                time.sleep(0.01)
+            (Path(folder) / "killed").touch()
+            os.kill(int(waiting.read_text()), signal.SIGKILL)
     return "done"
 
 

@@ -55,6 +55,11 @@ def clock_of_index(path: Path, index: NDArray[np.float64], fs: float) -> Clock:
     """From a column that counts samples; a jump in it is a gap. Raises `FileUnreadable` where it does not count upwards."""
     _check_finite(path, index)
     _check_upwards(path, "sample number", index)
+    fraction = next((float(value) for value in index[:_AT_A_TIME] if value != np.rint(value)), None)
+    if fraction is not None:
+        raise FileUnreadable(
+            path, f"the column of sample numbers holds {fraction:g}, no whole number", "Name it time_s if it holds seconds"
+        )
     steps = [(row, step) for start, part in steps_of(index) for row, step in _unusual(start, np.rint(part) - 1)]
     return _clock(path, fs, index.size, steps)
 

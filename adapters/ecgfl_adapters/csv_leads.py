@@ -100,6 +100,8 @@ def leads_of(
         # Beside a column that is called an ECG, another one is a lead only if it is measured in volts.
         return not is_other(names[index], options.ecg_channels) and (column.unit is not None or not any(known))
 
+    if len({column.place for column in signals}) < len(signals):
+        raise LeadMissing(path, "[[csv]] leads names one column twice", "Correct site.toml")
     chosen = choose_leads(path, names, wanted, keep)
     places = {column.place: index for index, column in enumerate(signals)}
     found: dict[int, LeadColumn] = {}

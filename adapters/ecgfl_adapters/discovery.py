@@ -272,8 +272,9 @@ def _companions(files: list[Path]) -> set[Path]:
 def _belongs_to_a_record(path: Path) -> bool:
     """Whether `path` is an annotation file beside its WFDB header, or a label file."""
     from ecgfl_adapters.csv_file import CsvAdapter, is_label_file
+    from ecgfl_adapters.labels import is_annotator_edf
 
-    if is_label_file(path):
+    if is_label_file(path) or is_annotator_edf(path):
         return path.is_file()
     known = {".hea", ".dat", ".edf", ".bdf"}
     beside = path.with_suffix(".hea")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ecgfl_adapters.edf_samples import DataRecords
 from ecgfl_adapters.errors import FileUnreadable
 
-_LIST = re.compile(rb"([+-]\d{1,12}(?:\.\d*)?)(?:\x15\d*(?:\.\d*)?)?\x14([^\x00]*?)\x14\x00")
+_LIST = re.compile(rb"([+-]\d{1,12}(?:\.\d*)?)(?:\x15\d*(?:\.\d*)?)?\x14(.*)\x14", re.DOTALL)
 
 
 class Annotation(NamedTuple):
@@ -38,7 +38,8 @@ def read_annotations(records: DataRecords) -> Annotations:
     for channel in channels:
         for first, raw in records.of(channel):
             for number, record in enumerate(raw, start=first):
-                entries = _LIST.findall(record.tobytes())
+                lists = map(_LIST.fullmatch, record.tobytes().split(b"\0"))
+                entries = [(match[1], match[2]) for match in lists if match is not None]
                 if starts is not None and channel is channels[0]:
                     starts[number] = _record_start(records.path, number, entries)
                 found += [

@@ -10,24 +10,10 @@ AdapterError
 └── LabelsUnreadable    the beat labels asked for are missing or broken
 """
 
-import struct
 from pathlib import Path
 
-LIBRARY_ERRORS: tuple[type[Exception], ...] = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    EOFError,
-    ImportError,
-    LookupError,
-    MemoryError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    struct.error,
-)
-"""What format libraries raise on broken files. A fault of the file, not of the program: becomes `FileUnreadable`."""
+LIBRARY_ERRORS: tuple[type[Exception], ...] = (Exception,)
+"""What other people's code raises on broken files: anything. A fault of the file, not of the program: it is `FileUnreadable`."""
 
 
 class AdapterError(ValueError):

@@ -38,10 +38,10 @@ def labels_for(
 def _label_file(stem: Path, option: str) -> Path | None:
     """The file that `option` names. None where it is a folder without a file for this recording."""
     given = Path(option)
-    if given.is_dir():
+    annotator = _of_annotator(stem, option) if "/" not in option and "\\" not in option else []
+    if not annotator and given.is_dir():
         annotators = [found for annotator in ANNOTATORS for found in _of_annotator(given / stem.name, annotator)]
         return _only(annotators, stem, option)
-    annotator = _of_annotator(stem, option) if "/" not in option and "\\" not in option else []
     found = _only(annotator, stem, option) or (given if given.is_file() else None)
     if found is None:
         raise LabelsUnreadable(
@@ -53,8 +53,10 @@ def _label_file(stem: Path, option: str) -> Path | None:
 
 
 def _of_annotator(stem: Path, annotator: str) -> list[Path]:
+    """What may be meant. A CSV beside annotations is the one that `predict` writes with them: these are what is corrected."""
     names = (f"{stem.name}.{annotator}{suffix}" for suffix in ("", ".edf", ".csv"))
-    return [path for path in map(stem.with_name, names) if path.is_file()]
+    found = [path for path in map(stem.with_name, names) if path.is_file()]
+    return found[:-1] if len(found) > 1 and found[-1].suffix == ".csv" else found
 
 
 def _only(found: list[Path], stem: Path, option: str) -> Path | None:
@@ -62,3 +64,11 @@ def _only(found: list[Path], stem: Path, option: str) -> Path | None:
         names = ", ".join(path.name for path in found)
         raise LabelsUnreadable(stem, f"labels {option!r} may be any of {names}", "Name the file itself with --labels FILE")
     return found[0] if found else None
+
+
+def is_annotator_edf(path: Path) -> bool:
+    """Whether it is NAME.ANNOTATOR.edf beside a recording of that name: its labels, as an EDF viewer saves them."""
+    name, dot, annotator = path.stem.rpartition(".")
+    if path.suffix.lower() not in {".edf", ".bdf"} or not dot or annotator not in ANNOTATORS:
+        return False
+    return any(path.with_name(f"{name}{suffix}").is_file() for suffix in (".hea", ".edf", ".bdf", ".csv"))

@@ -26,6 +26,8 @@ def show_explanations(
         try:
             name = adapter_for(path, file_format).name
         except FormatUnknown:
+            if not path.is_file():
+                raise
             name = CsvAdapter.name  # to show why it is not taken for a table
         if name != CsvAdapter.name:
             raise UsageError(

@@ -1,12 +1,18 @@
 """`ecgfl ingest`."""
 
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from ecgfl_cli.commands.options import Explain, Force, InputFormat, Jobs, Labels, Lead, Recordings, SamplingRate, Units
 from ecgfl_cli.console import console_of
+
+if TYPE_CHECKING:
+    from ecgfl_cli.site.home import Home
+    from ecgfl_cli.store.ingest import Ingested
 
 
 def command(
@@ -33,7 +39,6 @@ def command(
     from ecgfl_cli.commands.reading import reading_of
     from ecgfl_cli.commands.recordings import named_recordings
     from ecgfl_cli.errors import ExitCode, UsageError
-    from ecgfl_cli.site.audit import AuditLog
     from ecgfl_cli.site.lock import exclusive
     from ecgfl_cli.store.catalogue import open_catalogue
     from ecgfl_cli.store.ingest import ingest
@@ -49,9 +54,14 @@ def command(
     reading = reading_of(console, file_format, lead, fs=fs, units=units, labels=labels, force=force)
     with exclusive(home.lock), open_catalogue(home.catalogue) as catalogue:
         work = ingest(recordings, reading, home, catalogue, jobs)
-        results = list(console.track(work, len(recordings), "ingest"))
-        done = Counter(result.outcome for result in results)
-        AuditLog(home.audit).append("ingest", outcomes=dict(done))
+        results: list[Ingested] = []
+        try:
+            results.extend(console.track(work, len(recordings), "ingest"))
+        except BaseException:
+            with suppress(OSError):  # why it was cut short matters more than that the log cannot say so
+                _note(home, results)
+            raise
+        done = _note(home, results)
     for result in results:
         if result.error is not None:
             console.problem(result.error)
@@ -78,3 +88,12 @@ def command(
         ],
     )
     raise typer.Exit(code)
+
+
+def _note(home: "Home", results: "list[Ingested]") -> "Counter[str]":
+    """Count what became of the files, in the audit log, too."""
+    from ecgfl_cli.site.audit import AuditLog
+
+    done: Counter[str] = Counter(result.outcome for result in results)
+    AuditLog(home.audit).append("ingest", outcomes=dict(done))
+    return done

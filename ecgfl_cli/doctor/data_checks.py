@@ -34,8 +34,10 @@ def _limits(home: Home) -> str:
 
 
 def _recordings(home: Home) -> str:
-    with open_catalogue(home.catalogue) as catalogue:
-        rows = catalogue.rows()
+    rows = []
+    if home.catalogue.exists():  # to open one that is not there would make it
+        with open_catalogue(home.catalogue) as catalogue:
+            rows = catalogue.rows()
     usable = [row for row in rows if row.status == "usable"]
     beats = sum(sum(row.counts.values()) for row in usable)
     wanted = load_settings(home.settings).policy.min_training_beats

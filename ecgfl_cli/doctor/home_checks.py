@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from filelock import FileLock, Timeout
 
 from ecgfl_cli.doctor.check import Check, checked
+from ecgfl_cli.errors import UnusableInput
 from ecgfl_cli.site.audit import AuditLog
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.keys import fingerprint, load_node_key
@@ -20,9 +21,9 @@ LEAST_FREE_GB = 5.0
 def check_home(home: Home) -> Iterator[Check]:
     yield from checked("settings", lambda: f"site {load_settings(home.settings).site.name}")
     yield from checked("node key", lambda: _key(home))
-    yield _permissions(home)
-    yield _disk(home)
-    yield _lock(home)
+    yield from checked("permissions", lambda: _permissions(home))
+    yield from checked("disk", lambda: _disk(home))
+    yield from checked("lock", lambda: _lock(home))
     yield from checked("audit log", lambda: f"{len(AuditLog(home.audit).entries())} lines, unbroken")
 
 
@@ -32,33 +33,34 @@ def _key(home: Home) -> str:
     return f"SHA-256 {fingerprint(home.node_public_key)}"
 
 
-def _permissions(home: Home) -> Check:
+def _permissions(home: Home) -> str:
     if not os.access(home.root, os.W_OK | os.X_OK):
-        return Check("permissions", "-", f"{home.root} cannot be written", "Run ecgfl as the user that `ecgfl init` was run as")
+        raise UnusableInput(f"{home.root} cannot be written", "Run ecgfl as the user that `ecgfl init` was run as")
     if os.name == "nt":  # its access lists are not in the mode bits
-        return Check("permissions", "writable")
+        return "writable"
     shared = [
         path.name
         for path in (home.root, home.keys, home.node_key, home.secret)
         if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077
     ]
     if shared:
-        return Check("permissions", "-", f"others may read {', '.join(shared)} in {home.root}", f"chmod -R go-rwx {home.root}")
-    return Check("permissions", "private")
+        raise UnusableInput(f"others may read {', '.join(shared)} in {home.root}", f"chmod -R go-rwx {home.root}")
+    return "private"
 
 
-def _disk(home: Home) -> Check:
+def _disk(home: Home) -> str:
     free = shutil.disk_usage(home.root).free / 1e9
     if free < LEAST_FREE_GB:
-        return Check(
-            "disk", "-", f"{free:.1f} GB free at {home.root}, at least {LEAST_FREE_GB:g} should be", "Free or add disk space"
-        )
-    return Check("disk", f"{free:.0f} GB free")
+        raise UnusableInput(f"{free:.1f} GB free at {home.root}, at least {LEAST_FREE_GB:g} should be", "Free or add disk space")
+    return f"{free:.0f} GB free"
 
 
-def _lock(home: Home) -> Check:
+def _lock(home: Home) -> str:
+    if not home.lock.exists():  # to try a lock that is not there would make it
+        return "free"
     try:
         with FileLock(home.lock, timeout=0):
-            return Check("lock", "free")
-    except Timeout:
-        return Check("lock", "-", f"another ecgfl works in {home.root}", "Nothing if it is meant to; otherwise end that process")
+            return "free"
+    except Timeout as error:
+        problem = f"another ecgfl works in {home.root}"
+        raise UnusableInput(problem, "Nothing if it is meant to; otherwise end that process") from error

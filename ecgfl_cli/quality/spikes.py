@@ -5,7 +5,7 @@ from ecgfl_adapters.samples import Samples, blocks
 from numpy.typing import NDArray
 
 from ecgfl_cli.quality.limits import Limits
-from ecgfl_cli.quality.parts import Stretches, total
+from ecgfl_cli.quality.parts import Stretches
 
 WIDEST_SECONDS = 0.05
 """Whatever a site sets: this wide is a QRS."""
@@ -39,10 +39,21 @@ def spikes_per_minute(
     ahead[paced] = (beats[following[paced]] - places[paced]) / fs
     nearest, farthest = limits.pacing_s
     counted = np.count_nonzero((ahead < nearest) | (ahead > farthest))
-    present = max(0, sum(int(np.count_nonzero(~np.isnan(part))) for _, part in blocks(samples)) - total(unjudged)) / fs
+    present = _present(samples, unjudged) / fs
     beats_there = beats.size * present * fs / samples.size
     judged = max(present - beats_there * (farthest - nearest), 0.1 * present)
     return float(60.0 * counted / judged) if judged else 0.0
+
+
+def _present(samples: Samples, unjudged: Stretches) -> int:
+    """Samples with a signal outside the stretches."""
+    count = 0
+    for start, part in blocks(samples):
+        present = ~np.isnan(part)
+        for begin, end in np.clip(unjudged - start, 0, part.size):
+            present[begin:end] = False
+        count += int(np.count_nonzero(present))
+    return count
 
 
 def _spikes(part: NDArray[np.float32], height: float, widest: int, beside: float) -> NDArray[np.int64]:

@@ -44,6 +44,10 @@ CREATE TABLE patients (
     patient     TEXT PRIMARY KEY,
     split       TEXT NOT NULL
 );
+CREATE TABLE aliases (
+    alias       TEXT PRIMARY KEY,
+    patient     TEXT NOT NULL
+);
 """
 
 
@@ -127,6 +131,7 @@ class Catalogue:
         with self._connection as transaction:
             transaction.execute("DELETE FROM records WHERE record = ?", (record,))
             transaction.execute("DELETE FROM patients WHERE patient NOT IN (SELECT patient FROM records)")
+            transaction.execute("DELETE FROM aliases WHERE patient NOT IN (SELECT patient FROM records)")
 
     def rows(self) -> list[RecordRow]:
         """All recordings, ordered by their pseudonyms."""
@@ -147,6 +152,23 @@ class Catalogue:
     def findings(self, record: str) -> list[dict[str, Any]]:
         query = "SELECT finding FROM findings WHERE record = ? ORDER BY place"
         return [json.loads(finding) for (finding,) in self._connection.execute(query, (record,))]
+
+    def patient_behind(self, pseudonym: str) -> str:
+        """The patient that an identifier's pseudonym stands for; itself unless it was united with another."""
+        found = self._connection.execute("SELECT patient FROM aliases WHERE alias = ?", (pseudonym,)).fetchone()
+        return pseudonym if found is None else str(found[0])
+
+    def unite(self, alias: str, patient: str) -> None:
+        """Make one patient of two. Whoever was trained on stays so: nothing that a model saw may measure it."""
+        with self._connection as transaction:
+            transaction.execute("UPDATE records SET patient = ? WHERE patient = ?", (patient, alias))
+            transaction.execute("UPDATE aliases SET patient = ? WHERE patient = ?", (patient, alias))
+            transaction.execute("INSERT OR REPLACE INTO aliases VALUES (?, ?)", (alias, patient))
+            query = "SELECT max(split) FROM patients WHERE patient IN (?, ?)"  # "train" comes after "held-out"
+            (split,) = transaction.execute(query, (alias, patient)).fetchone()
+            transaction.execute("DELETE FROM patients WHERE patient IN (?, ?)", (alias, patient))
+            if split is not None:
+                transaction.execute("INSERT INTO patients VALUES (?, ?)", (patient, split))
 
     def splits(self) -> dict[str, Split]:
         """Patient -> split, for the patients that have one."""

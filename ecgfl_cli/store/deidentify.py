@@ -5,6 +5,7 @@ import itertools
 import re
 from pathlib import Path
 
+import numpy as np
 from ecgfl_adapters.recording import Lead, Recording, Source
 from ecgfl_adapters.samples import blocks
 
@@ -35,7 +36,7 @@ def record_name(recording: Recording, pseudonyms: Pseudonyms) -> str:
     digest = hashlib.sha256(f"{recording.fs!r}".encode())
     for lead in recording.leads:
         for _, part in blocks(lead.samples):
-            digest.update(part.data)
+            digest.update(np.ascontiguousarray(part).data)
     return pseudonyms.name("record", digest.digest())
 
 

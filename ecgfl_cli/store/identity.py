@@ -5,27 +5,33 @@ from dataclasses import replace
 from ecgfl_cli.quality.findings import Finding, Severity
 from ecgfl_cli.store.catalogue import Catalogue, RecordRow
 
+IDENTITY_CODES = {"duplicate-recording", "two-identifiers", "two-persons"}
+
 
 def identified(
     row: RecordRow, findings: list[Finding], before: RecordRow | None, catalogue: Catalogue
 ) -> tuple[RecordRow, list[Finding]]:
     """A recording with its findings, compared with those of the store. before : the row that it had there.
 
-    Whoever is one person becomes one patient, so that a split never divides them. Findings: `duplicate-recording`,
-    `two-identifiers` and `two-persons`.
+    Whoever is one person becomes one patient, whatever came first, so that a split never divides them. Findings: those of
+    `IDENTITY_CODES`.
     """
     found: list[Finding] = []
+    row = replace(row, patient=catalogue.patient_behind(row.patient))
     if before is not None:
         if before.source != row.source:
             found.append(_duplicate(row, before))
         elif before.patient != row.patient:
             found.append(_two_identifiers(row, before.patient, "the same signal"))
+            catalogue.unite(row.patient, before.patient)
         row = replace(row, patient=before.patient, source=before.source)
     others = [other for other in catalogue.rows_like(row.patient, row.person) if other.record != row.record]
     namesake = next((other for other in others if row.person and other.person == row.person), None)
-    if before is None and namesake is not None and namesake.patient != row.patient:
+    if namesake is not None and namesake.patient != row.patient:
         found.append(_two_identifiers(row, namesake.patient, "the same name and birth date"))
+        catalogue.unite(row.patient, namesake.patient)
         row = replace(row, patient=namesake.patient)
+        others = [other for other in catalogue.rows_like(row.patient, row.person) if other.record != row.record]
     strangers = {other.person for other in others if other.patient == row.patient and other.person and row.person} - {row.person}
     if strangers:
         found.append(

@@ -1,20 +1,22 @@
 """Files -> store, one recording at a time."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+from ecgfl_adapters.errors import AdapterError
 
 from ecgfl_cli.processes import LONGEST_SECONDS, Lost, each_in_a_process
-from ecgfl_cli.quality.findings import Finding
+from ecgfl_cli.quality.findings import Finding, Severity
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.keys import Pseudonyms
 from ecgfl_cli.store.beat_files import remove_beats
 from ecgfl_cli.store.catalogue import Catalogue, RecordRow, Status
-from ecgfl_cli.store.identity import identified
+from ecgfl_cli.store.identity import IDENTITY_CODES, identified
 from ecgfl_cli.store.reading import Reading
-from ecgfl_cli.store.signals import commit_signals, holds, remove_signals, staging_folder
+from ecgfl_cli.store.signals import commit_signals, holds, read_signals, remove_signals, staging_folder
 from ecgfl_cli.store.stage import Staged, Staging, Unreadable, stage
 
 Outcome = Literal["added", "updated", "unchanged", "unreadable"]
@@ -56,8 +58,13 @@ def _commit(path: Path, staged: Staged | Unreadable | Lost, home: Home, catalogu
         return Ingested(path, "unreadable", None, None, [], staged.reason)
     before = catalogue.row(staged.row.record)
     row, findings = identified(staged.row, staged.findings, before, catalogue)
-    if before is not None and _is_known(before, row) and holds(home.records, row.record, staged.folder):
+    if before is not None and _is_known(before, row) and _is_whole(home.records, before, row, staged.folder):
         remove_signals(staged.folder.parent, staged.folder.name)
+        if not before.labels or row.labels:
+            judged, known = replace(row, added=before.added), catalogue.findings(row.record)
+            if (judged, _of_the_signal([each.as_dict() for each in findings])) != (before, _of_the_signal(known)):
+                catalogue.put(judged, _noted(findings, known))
+                return Ingested(path, "updated", row.record, row.status, findings, None)
         return Ingested(path, "unchanged", row.record, before.status, findings, None)
     remove_beats(home.beats, row.record)
     commit_signals(home.records, staged.folder, row.record)
@@ -66,5 +73,27 @@ def _commit(path: Path, staged: Staged | Unreadable | Lost, home: Home, catalogu
 
 
 def _is_known(before: RecordRow, row: RecordRow) -> bool:
-    """Whether a recording brings nothing new. A copy without labels takes none away."""
+    """Whether a recording brings no other labels. A copy without labels takes none away."""
     return (before.labels, before.lead) == (row.labels, row.lead) or bool(before.labels and not row.labels)
+
+
+def _is_whole(records: Path, before: RecordRow, row: RecordRow, staged: Path) -> bool:
+    """Whether what the store holds of a recording needs no repair: the same files, or a readable record if the copy is bare."""
+    if before.labels == row.labels:
+        return holds(records, row.record, staged)
+    try:
+        return read_signals(records, row.record).labels is not None
+    except AdapterError:
+        return False
+
+
+def _of_the_signal(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [finding for finding in findings if finding["code"] not in IDENTITY_CODES]
+
+
+def _noted(findings: list[Finding], before: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What to keep: what was found now, and what was found about its identity when it first came."""
+    now = [finding.as_dict() for finding in findings]
+    codes = {finding.code for finding in findings}
+    kept = [finding for finding in before if finding["code"] in IDENTITY_CODES - codes]
+    return sorted([*now, *kept], key=lambda finding: Severity(finding["severity"]).rank)

@@ -62,7 +62,7 @@ def segment(home: Home, catalogue: Catalogue, window: Window, jobs: int = 1) -> 
         if reason is not None:
             raise UnusableInput(
                 f"{home.records / row.record}: its beats cannot be cut: {reason.reason}",
-                f"Run `ecgfl dataset remove {row.record}` and ingest the recording again",
+                "Run it again, with fewer --jobs where memory is short; if that does not help, ingest the recording again",
             )
         yield Segmented(row, splits[row.patient], path, row.record in cut)
 

@@ -5,9 +5,8 @@ from functools import partial
 from pathlib import Path
 
 from ecgfl_adapters.discovery import read
-from ecgfl_adapters.errors import LIBRARY_ERRORS, AdapterError
+from ecgfl_adapters.errors import LIBRARY_ERRORS
 
-from ecgfl_cli.errors import EcgflError
 from ecgfl_cli.processes import Lost, each_in_a_process
 from ecgfl_cli.quality.checks import check
 from ecgfl_cli.quality.findings import Finding
@@ -16,8 +15,6 @@ from ecgfl_cli.site.home import Home
 from ecgfl_cli.store.catalogue import Catalogue, RecordRow
 from ecgfl_cli.store.reading import Reading
 from ecgfl_cli.store.signals import read_signals
-
-FAILURES: tuple[type[Exception], ...] = (AdapterError, EcgflError, *LIBRARY_ERRORS)
 
 Checked = tuple[str, list[Finding] | str]
 """The place, and its findings or why it cannot be read."""
@@ -39,7 +36,7 @@ def _file(path: Path, reading: Reading) -> list[Finding] | str:
     try:
         recording = read(path, reading.format, reading.options)
         return check(recording, rhythm_beats(recording, reading.lead), reading.limits)
-    except FAILURES as error:
+    except LIBRARY_ERRORS as error:
         return str(error)
 
 
@@ -47,5 +44,5 @@ def _record(row: RecordRow, home: Home, reading: Reading) -> list[Finding] | str
     try:
         recording = read_signals(home.records, row.record)
         return check(recording, rhythm_beats(recording, row.lead), reading.limits)
-    except FAILURES as error:
+    except LIBRARY_ERRORS as error:
         return f"{error} Then ingest the recording again: that repairs what the store holds of it."

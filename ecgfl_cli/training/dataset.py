@@ -27,7 +27,7 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class Dataset:
-    """train : a sample of the beats of every lead, mapped from a file. held_out : of other patients.
+    """train : a sample of the beats of every lead, kept in a file. held_out : of other patients.
 
     records, patients : how many stand behind both.
     """

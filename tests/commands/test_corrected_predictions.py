@@ -16,7 +16,7 @@ def test_a_corrected_prediction_is_learned_from(site: Path, ecgfl: Ecgfl, export
     path: Path = export(71, file_format)
     for beside in (*path.parent.glob("*.atr"), *path.parent.glob("*.labels.csv")):
         beside.unlink()
-    assert ecgfl("predict", path, "--out", path.parent, "--format", "wfdb").code == 0
+    assert ecgfl("predict", path, "--out", path.parent).code == 0
     found = wfdb.rdann(str(path.with_suffix("")), "ecgfl")
     symbols = list(found.symbol)
     corrected = [place for place, symbol in enumerate(symbols) if symbol == "N"][5:25]

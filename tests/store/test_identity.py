@@ -96,3 +96,28 @@ def test_age_band_and_sex_are_kept_only_if_the_site_says_so(
     (row,) = listed()
     assert row["characteristics"] == kept
     assert row["deidentification"] == methods
+
+
+def test_one_person_is_one_patient_in_whatever_order_the_files_come(
+    site: Path,  # noqa: ARG001
+    ecgfl: Ecgfl,
+    of_patient: Any,
+    listed: Any,
+) -> None:
+    """The identifiers A1 and B7 are one person's, which only the second file shows; the third knows B7 alone."""
+    for number, patient in enumerate(("A1 F 02-MAY-1951 Haagse_Harry", "B7 F 02-MAY-1951 Haagse_Harry", "B7 F X X"), start=1):
+        assert ecgfl("ingest", of_patient(number, patient)).code == 0
+    assert len({record["patient"] for record in listed()}) == 1
+
+
+def test_two_patients_that_turn_out_to_be_one_are_united(site: Path, ecgfl: Ecgfl, of_patient: Any, listed: Any) -> None:  # noqa: ARG001
+    for number, patient in enumerate(("A1 F X X", "B7 F 02-MAY-1951 Haagse_Harry"), start=1):
+        assert ecgfl("ingest", of_patient(number, patient)).code == 0
+    assert ecgfl("segment").code == 0
+    assert len({record["patient"] for record in listed()}) == 2
+    assert ecgfl("ingest", of_patient(3, "A1 F 02-MAY-1951 Haagse_Harry")).code == 0
+    (patient,) = {record["patient"] for record in listed()}
+    (split,) = {record["split"] for record in listed()}
+    assert split == "train"
+    assert ecgfl("dataset", "remove", patient).code == 0
+    assert listed() == []

@@ -118,3 +118,24 @@ def test_a_copy_without_labels_does_not_stand_in_for_lost_signals(site: Path, ec
     assert ecgfl("ingest", path, "--json").json["outcomes"] == {"updated": 1}
     (whole,) = ecgfl("dataset", "list", "--json").json["recordings"]
     assert whole["status"] == "usable"
+
+
+def test_a_bare_copy_with_another_lead_name_takes_no_labels_away(site: Path, ecgfl: Ecgfl, export: Any, listed: Any) -> None:  # noqa: ARG001
+    path = export(1)
+    assert ecgfl("ingest", path).code == 0
+    path.with_suffix(".atr").unlink()
+    path.write_text(path.read_text().replace("MLII", "II"))
+    assert ecgfl("ingest", path, "--json").json["outcomes"] == {"unchanged": 1}
+    (record,) = listed()
+    assert record["status"] == "usable"
+
+
+def test_new_settings_reach_what_is_in_the_store(site: Path, ecgfl: Ecgfl, export: Any, listed: Any) -> None:
+    path = export(1)
+    assert ecgfl("ingest", path).code == 0
+    settings = site / "site.toml"
+    settings.write_text(settings.read_text().replace("[limits]", "[limits]\nmin_seconds = 1000"))
+    assert ecgfl("ingest", path, "--json").json["outcomes"] == {"updated": 1}
+    (record,) = listed()
+    assert record["status"] == "rejected"
+    assert ecgfl("ingest", path, "--json").json["outcomes"] == {"unchanged": 1}

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 from ecgfl_adapters.errors import FileUnreadable
+from ecgfl_adapters.labels import labels_for
+from ecgfl_adapters.leads import choose_leads, is_other
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import BeatLabel, Lead, Recording, Source
 
@@ -33,17 +35,21 @@ class AcmeAdapter:
             fs, patient = float(said["hz"]), str(said["patient"])
         except (KeyError, TypeError, ValueError) as error:
             raise FileUnreadable(path, f"not as ACME writes it: {error}", "Export it again from the ACME viewer") from error
-        wanted = [place for place, name in enumerate(names) if not options.leads or name in options.leads]
+        wanted = choose_leads(path, names, options.leads, lambda place: not is_other(names[place], options.ecg_channels))
+        labels = beats if options.labels is None else labels_for(path.with_suffix(""), options, (), fs)
         return Recording(
             name=path.stem,
             fs=fs,
             leads=tuple(Lead(names[place], (counts[place] * step).astype(np.float32), step) for place in wanted),
             source=Source(path, self.name, patient, identifiers={"serial": str(said.get("serial", ""))}),
-            labels=None if options.labels == "none" else beats,
+            labels=labels,
         )
 
     def write(self, recording: Recording, folder: Path) -> tuple[Path, ...]:
-        step = max(max(lead.step_mv, float(np.abs(lead.samples).max()) / 32767) for lead in recording.leads)
+        samples = np.stack([np.asarray(lead.samples) for lead in recording.leads])
+        if np.isnan(samples).any():
+            raise ValueError("ACME's format has no way to say that samples are missing")
+        step = max(*(lead.step_mv for lead in recording.leads), float(np.abs(samples).max()) / 32767)
         said = {
             "hz": recording.fs,
             "leads": [lead.name for lead in recording.leads],
@@ -52,7 +58,7 @@ class AcmeAdapter:
             "patient": recording.name,
             "beats": recording.labels,
         }
-        counts = np.stack([np.rint(lead.samples / step) for lead in recording.leads]).astype("<i2")
+        counts = np.rint(samples / step).astype("<i2")
         path = folder / f"{recording.name}.acme"
         path.write_bytes(MAGIC + json.dumps(said).encode() + b"\n" + counts.tobytes())
         return (path,)

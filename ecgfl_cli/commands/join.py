@@ -21,8 +21,9 @@ def command(
     insecure: Annotated[bool, typer.Option("--insecure", help="No TLS; towards a loopback address only.")] = False,
 ) -> None:
     """Take part in the federation: train here, send weights only, receive signed models."""
+    from ecgfl_cli.federation.address import check_address
     from ecgfl_cli.federation.federation_file import load_federation
-    from ecgfl_cli.federation.site_node import JoinOptions, ca_certificate, check_address, participate
+    from ecgfl_cli.federation.site_node import JoinOptions, ca_certificate, participate
     from ecgfl_cli.site.lock import exclusive
     from ecgfl_cli.site.settings import load_settings
 

@@ -1,7 +1,5 @@
 """A site's part in the federation: one outgoing connection, no listening port, no code from the server."""
 
-import ipaddress
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +17,6 @@ from ecgfl_cli.errors import (
     ServerRefused,
     ServerUnreachable,
     UnusableInput,
-    UsageError,
 )
 from ecgfl_cli.federation.federation_file import Federation
 from ecgfl_cli.federation.flower.fleet import FleetConnection, Incoming, RunOver
@@ -41,8 +38,6 @@ LINGER_SECONDS = 1.0
 """After a refusal: what a site said that has left is not delivered."""
 
 FAILURES: tuple[type[Exception], ...] = (EcgflError, *LIBRARY_ERRORS)
-
-HOST = re.compile(r"^([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])$")
 
 CODES: dict[type[EcgflError], int] = {
     PolicyRefused: POLICY_FORBIDS,
@@ -73,18 +68,6 @@ class Participation:
     run: str | None
     rounds: int
     version: str | None
-
-
-def check_address(server: str, insecure: bool) -> None:
-    """Raises `UsageError` unless `server` is HOST:PORT, and a loopback address where TLS is to be left out."""
-    host, separator, port = server.rpartition(":")
-    valid = separator and HOST.match(host) and port.isascii() and port.isdigit()
-    if not valid or not 0 < int(port) < 65536:
-        raise UsageError(f"--server {server!r} is not HOST:PORT", "For instance --server ecg.example.org:8443")
-    if insecure and not _is_loopback(host.strip("[]")):
-        raise UsageError(
-            f"--insecure towards {host}, which is not this machine", "Leave --insecure out: TLS is needed on a network"
-        )
 
 
 def ca_certificate(federation: Federation, file: Path | None) -> bytes:
@@ -218,12 +201,3 @@ class _Node:
         )
         if not self._connection.send(outgoing):
             self._report("the coordinator no longer waits for this reply")
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -22,8 +22,8 @@ def command(
 ) -> None:
     """Take part in the federation: train here, send weights only, receive signed models."""
     from ecgfl_cli.federation.address import check_address
-    from ecgfl_cli.federation.federation_file import load_federation
-    from ecgfl_cli.federation.site_node import JoinOptions, ca_certificate, participate
+    from ecgfl_cli.federation.federation_file import ca_certificate, load_federation
+    from ecgfl_cli.federation.site_node import JoinOptions, participate
     from ecgfl_cli.site.lock import exclusive
     from ecgfl_cli.site.settings import load_settings
 

@@ -85,7 +85,7 @@ def systemd(
     if hides_password(nightly):
         console.problem(
             "The proxy's address holds a password, which everybody could read in a unit: it was left out."
-            f" Put it into `systemctl edit ecgfl-{nightly.name}.service` as [Service] Environment=HTTPS_PROXY=..., and chmod 600 that"
+            f" Put it in with `systemctl edit ecgfl-{nightly.name}.service` as Environment=HTTPS_PROXY=..., and chmod 600 it"
         )
     console.result(units=content, folder=write)
 

@@ -3,9 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
-from cryptography import x509
 from ecgfl_adapters.errors import LIBRARY_ERRORS
 from flwr.app import Context, Error, Message, RecordDict
 
@@ -16,7 +14,7 @@ from ecgfl_cli.errors import (
     ServerError,
     ServerRefused,
     ServerUnreachable,
-    UnusableInput,
+    SessionLost,
 )
 from ecgfl_cli.federation.federation_file import Federation
 from ecgfl_cli.federation.flower.fleet import FleetConnection, Incoming, RunOver
@@ -33,7 +31,7 @@ IDLE_POLL_SECONDS = 2.0
 IDLE_AFTER_SECONDS = 60.0
 RUN_CHECK_SECONDS = 1.0
 LONGEST_PATIENCE_SECONDS = 30.0
-RECONNECT_SECONDS = 5.0
+FIRST_RECONNECT_SECONDS, LAST_RECONNECT_SECONDS = 2.0, 60.0
 LINGER_SECONDS = 1.0
 """After a refusal: what a site said that has left is not delivered."""
 
@@ -50,7 +48,7 @@ CODES: dict[type[EcgflError], int] = {
 class JoinOptions:
     """server : "HOST:PORT". ca : PEM bytes, None for plain HTTP to a loopback address. Times in seconds.
 
-    max_wait : for a run to be offered, once connected.
+    max_wait : for the coordinator to be there and to offer a run.
     """
 
     server: str
@@ -70,57 +68,59 @@ class Participation:
     version: str | None
 
 
-def ca_certificate(federation: Federation, file: Path | None) -> bytes:
-    """The CA to trust, PEM: the given file's, or the federation's. Raises `UnusableInput` when the file holds no certificate."""
-    if file is None:
-        return federation.ca_certificate.encode()
-    try:
-        data = file.read_bytes()
-        x509.load_pem_x509_certificate(data)
-    except (OSError, ValueError) as error:
-        raise UnusableInput(
-            f"{file}: not a CA certificate in PEM: {error}", "Give the coordinator's ca.crt, or leave --ca out"
-        ) from error
-    return data
-
-
 def participate(
     home: Home, settings: SiteSettings, federation: Federation, options: JoinOptions, report: Callable[[str], None]
 ) -> Participation:
     """Take part in one run (`once`) or in run after run until interrupted or out of time.
 
-    Raises `ServerUnreachable`, `ServerRefused`; with `once` also `PolicyRefused` and `ModelRejected` after the coordinator was
-    told by a code. Without `once` a refusal is reported and the site waits for the next run; so it does, once it has taken
-    part in one, when the coordinator goes away.
+    A coordinator that is not there, or that lost this session, is tried again: with `once` until `max_wait` is over, else for
+    ever. Raises `ServerUnreachable` after that, and any other `ServerRefused` at once where waiting would not help (TLS, clock,
+    key, version, proxy); with `once` also `PolicyRefused` and `ModelRejected` after the coordinator was told by a code. Without
+    `once` such a refusal is reported, and the site waits for the next run.
     """
     require_training_data(home)
     key, audit = load_node_key(home), AuditLog(home.audit)
     import torch  # noqa: F401  (takes seconds; now, while nobody waits for it)
 
     end = time.monotonic() + options.max_time
-    latest = Participation(False, None, 0, None)
+    offered_until = min(end, time.monotonic() + options.max_wait)
     patience = min(LONGEST_PATIENCE_SECONDS, options.max_wait)
+    latest = Participation(False, None, 0, None)
+    pause = FIRST_RECONNECT_SECONDS
     audit.append("join", server=options.server, once=options.once)
     try:
         while time.monotonic() < end:
+            node: _Node | None = None
             try:
-                with FleetConnection(options.server, options.ca, key, patience) as connection:
+                wait = max(0.0, offered_until - time.monotonic())
+                with FleetConnection(options.server, options.ca, key, patience, wait, report) as connection:
                     report(f"connected to {options.server}, waiting for a run")
+                    pause = FIRST_RECONNECT_SECONDS
                     node = _Node(connection, Participant(home, settings, federation, options.server, report), audit, report)
-                    if not node.wait(min(end, time.monotonic() + options.max_wait)):
+                    if not node.wait(offered_until):
                         break
                     latest = node.take_part(end)
             except FAILURES as error:
-                # A coordinator serves one run and goes; the next one has not heard of this session.
-                if options.once or (isinstance(error, ServerError) and not latest.participated):
+                if node is not None and node.began:
+                    latest = node.participation()
+                if _is_final(error, node is not None, options.once, offered_until - pause):
                     raise
                 report(f"{error}")
-                time.sleep(RECONNECT_SECONDS)
+                time.sleep(pause)
+                pause = min(2 * pause, LAST_RECONNECT_SECONDS)
+                continue
             if options.once:
                 break
     finally:
         audit.append("leave", participated=latest.participated, rounds=latest.rounds)
     return latest
+
+
+def _is_final(error: Exception, was_connected: bool, once: bool, until: float) -> bool:
+    """Whether another try cannot help, or there is no time for one."""
+    if isinstance(error, (ServerUnreachable, SessionLost)):
+        return time.monotonic() > until
+    return once or (isinstance(error, ServerError) and not was_connected)
 
 
 class _Node:
@@ -163,10 +163,19 @@ class _Node:
                 received = self._connection.receive()
         except RunOver:
             self._report("the run is over")
-        except ServerUnreachable as error:
+        except (ServerUnreachable, SessionLost) as error:
             if self._participant.final is None:
                 raise
             self._report(f"the coordinator went away after the final model: {error.problem}")
+        return self.participation()
+
+    @property
+    def began(self) -> bool:
+        """Whether a message of a run was answered."""
+        return self._run_id is not None
+
+    def participation(self) -> Participation:
+        """What has come of it so far."""
         return Participation(True, self._participant.run, self._participant.rounds, self._participant.final)
 
     def _check_run(self) -> None:

@@ -5,6 +5,7 @@ import io
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -153,3 +154,26 @@ def waiting(copied: Callable[[str], Homes]) -> Iterator[Waiting]:
         yield Waiting(homes, port, server)
     finally:
         running.end_all()
+
+
+@pytest.fixture
+def wrong_clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """wrong_clock(seconds): this process's clock is ahead by that much, for what it signs and compares."""
+
+    def set_ahead(seconds: float) -> None:
+        def wrong() -> datetime:
+            return datetime.now(UTC) + timedelta(seconds=seconds)
+
+        monkeypatch.setattr("flwr.supernode.node_auth_http_interceptor.now", wrong)
+        monkeypatch.setattr("ecgfl_cli.federation.flower.fleet_client.now", wrong)
+
+    return set_ahead
+
+
+@pytest.fixture
+def other_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This process has the Flower of another year."""
+    from flwr.supercore.runtime_version_compatibility import RuntimeVersionMetadata
+
+    old = RuntimeVersionMetadata("flwr", "1.30.0", "SuperNode")
+    monkeypatch.setattr(RuntimeVersionMetadata, "from_local_component", lambda *_, **__: old)

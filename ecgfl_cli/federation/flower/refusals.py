@@ -2,6 +2,7 @@
 
 import re
 import socket
+from importlib.metadata import version
 
 import httpx
 from flwr.supercore.error import FlowerError
@@ -17,13 +18,13 @@ from ecgfl_cli.errors import (
     VersionMismatch,
 )
 from ecgfl_cli.federation.clock import clock_problem
+from ecgfl_cli.federation.flower import OTHER_VERSION
 from ecgfl_cli.federation.proxy import Proxy
 from ecgfl_cli.federation.tls import causes, tls_failed, tls_failure
 
 RETRIED_STATUS = (502, 503, 504)
 UNAUTHORISED, PROXY_WANTS_PASSWORD, SERVER_ERROR = 401, 407, 500
 
-VERSION_INCOMPATIBLE = 1001
 HEARTBEAT_INVALID = 2003
 ACTIVATION_FAILED = 2004
 RUN_NOT_ALLOWED = 2007
@@ -95,9 +96,10 @@ class Refusals:
                 f"{self._server}: it does not know this session (any more)",
                 "Start again; if that does not help, check that the site is still enrolled, and this machine's clock",
             )
-        if code == VERSION_INCOMPATIBLE:
+        if response.status_code == OTHER_VERSION:
             return VersionMismatch(
-                f"{self._server}: it runs another Flower version", "Install the same ecgfl version on both sides"
+                f"{self._server}: it runs another version of Flower than this site, {version('flwr')}",
+                f"Install the same ecgfl version on both sides; here it is {version('ecgfl')}",
             )
         return self.no_coordinator(f"it answered HTTP {response.status_code}" + (f", code {code}" if code else ""))
 

@@ -15,7 +15,7 @@ def command(
     ca: Annotated[Path | None, typer.Option("--ca", help="CA certificate, instead of the one in federation.json.")] = None,
     once: Annotated[bool, typer.Option("--once", help="Take part in one run, then leave.")] = False,
     max_wait: Annotated[
-        str, typer.Option("--max-wait", help="How long to wait for a run to be offered.", metavar="DURATION")
+        str, typer.Option("--max-wait", help="How long to wait for the coordinator and for a run.", metavar="DURATION")
     ] = "15m",
     max_time: Annotated[str, typer.Option("--max-time", help="Leave after this time in any case.", metavar="DURATION")] = "12h",
     insecure: Annotated[bool, typer.Option("--insecure", help="No TLS; towards a loopback address only.")] = False,

@@ -16,7 +16,9 @@ app = typer.Typer(help="Have this machine join the federation every night.", no_
 Server = Annotated[str, typer.Option("--server", help="The coordinator.", metavar="HOST:PORT")]
 At = Annotated[str, typer.Option("--at", help="When, by this machine's clock.", metavar="HH:MM")]
 Authority = Annotated[Path | None, typer.Option("--ca", help="CA certificate, instead of the one in federation.json.")]
-MaxWait = Annotated[str, typer.Option("--max-wait", help="How long to wait for a run to be offered.", metavar="DURATION")]
+MaxWait = Annotated[
+    str, typer.Option("--max-wait", help="How long to wait for the coordinator and for a run.", metavar="DURATION")
+]
 MaxTime = Annotated[str, typer.Option("--max-time", help="Leave after this time in any case.", metavar="DURATION")]
 
 

@@ -19,6 +19,7 @@ from ecgfl_cli.errors import (
 from ecgfl_cli.federation.federation_file import Federation
 from ecgfl_cli.federation.flower.fleet import FleetConnection, Incoming, RunOver
 from ecgfl_cli.federation.participant import Participant
+from ecgfl_cli.federation.time_limit import time_limit
 from ecgfl_cli.federation.wire import FAILED, MODEL_UNACCEPTABLE, POLICY_FORBIDS, SCHEMA_BROKEN
 from ecgfl_cli.site.audit import AuditLog
 from ecgfl_cli.site.home import Home
@@ -88,29 +89,38 @@ def participate(
     latest = Participation(False, None, 0, None)
     pause = FIRST_RECONNECT_SECONDS
     audit.append("join", server=options.server, once=options.once)
+    node: _Node | None = None
     try:
-        while time.monotonic() < end:
-            node: _Node | None = None
-            try:
-                wait = max(0.0, offered_until - time.monotonic())
-                with FleetConnection(options.server, options.ca, key, patience, wait, report) as connection:
-                    report(f"connected to {options.server}, waiting for a run")
-                    pause = FIRST_RECONNECT_SECONDS
-                    node = _Node(connection, Participant(home, settings, federation, options.server, report), audit, report)
-                    if not node.wait(offered_until):
-                        break
-                    latest = node.take_part(end)
-            except FAILURES as error:
-                if node is not None and node.began:
+        with time_limit(options.max_time) as limit:
+            while time.monotonic() < end:
+                node = None
+                try:
+                    wait = max(0.0, offered_until - time.monotonic())
+                    with FleetConnection(options.server, options.ca, key, patience, wait, report) as connection:
+                        report(f"connected to {options.server}, waiting for a run")
+                        pause = FIRST_RECONNECT_SECONDS
+                        participant = Participant(home, settings, federation, options.server, report)
+                        node = _Node(connection, participant, audit, report)
+                        if not node.wait(offered_until):
+                            break
+                        node.take_part(end)
                     latest = node.participation()
-                if _is_final(error, node is not None, options.once, offered_until - pause):
-                    raise
-                report(f"{error}")
-                time.sleep(pause)
-                pause = min(2 * pause, LAST_RECONNECT_SECONDS)
-                continue
-            if options.once:
-                break
+                    if options.once:
+                        break
+                except FAILURES as error:
+                    if node is not None and node.began:
+                        latest = node.participation()
+                    if _is_final(error, node is not None, options.once, offered_until - pause):
+                        raise
+                    report(f"{error}")
+                    time.sleep(pause)
+                    pause = min(2 * pause, LAST_RECONNECT_SECONDS)
+    except KeyboardInterrupt:
+        if node is not None and node.began:
+            latest = node.participation()
+        if not limit.passed:
+            raise
+        report("time is up (--max-time)")
     finally:
         audit.append("leave", participated=latest.participated, rounds=latest.rounds)
     return latest
@@ -143,7 +153,7 @@ class _Node:
                 time.sleep(POLL_SECONDS if time.monotonic() - began < IDLE_AFTER_SECONDS else IDLE_POLL_SECONDS)
         return self._first is not None
 
-    def take_part(self, deadline: float) -> Participation:
+    def take_part(self, deadline: float) -> None:
         """Answer messages until the run is over or time is up.
 
         A site stays until the coordinator has closed the run: the replies of one that leaves before are lost.
@@ -167,7 +177,6 @@ class _Node:
             if self._participant.final is None:
                 raise
             self._report(f"the coordinator went away after the final model: {error.problem}")
-        return self.participation()
 
     @property
     def began(self) -> bool:

@@ -34,6 +34,7 @@ EXPECTED = {
     "doctor",
     "demo",
     "coordinator",
+    "doctor",
 }
 
 

@@ -34,7 +34,6 @@ EXPECTED = {
     "doctor",
     "demo",
     "coordinator",
-    "doctor",
 }
 
 

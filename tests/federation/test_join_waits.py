@@ -155,3 +155,24 @@ def test_the_same_key_in_two_homes_is_told_when_max_wait_is_over(
     ended = told(tmp_path / "copy", "join", "--server", f"localhost:{waiting.port}", "--once", "--max-wait", "4s")
     assert "connected already" in ended.refused(4)
     first.end()
+
+
+@pytest.mark.slow
+def test_without_once_it_stays_for_run_after_run_and_waits_between_them(homes: Homes, processes: Processes) -> None:
+    port = free_port()
+    staying = [processes.start(homes.site(name).root, "join", "--server", f"localhost:{port}") for name in ("alice", "bob")]
+    for run in (1, 2):
+        server = processes.start(
+            homes.coordinator, *("coordinator", "serve", "--host", "127.0.0.1", "--port", str(port), "--rounds", "1")
+        )
+        served = server.finish()
+        assert served.code == 0, served.said
+        for site in staying:
+            deadline = time.monotonic() + 20
+            while sum("the run is over" in line for line in site.said) < run and time.monotonic() < deadline:
+                time.sleep(0.1)
+            assert site.code is None, site.said
+    for name, site in zip(("alice", "bob"), staying, strict=True):
+        assert site.end().code == 130
+        last = told(homes.site(name).root, "audit", "show", "--last", "1").result["entries"][0]
+        assert (last["event"], last["participated"]) == ("leave", True)

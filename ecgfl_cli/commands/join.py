@@ -7,6 +7,7 @@ import typer
 
 from ecgfl_cli.commands.options import duration
 from ecgfl_cli.console import console_of
+from ecgfl_cli.errors import ExitCode
 
 
 def command(
@@ -40,10 +41,28 @@ def command(
     )
     with exclusive(home.lock):
         outcome = participate(home, settings, federation, options, lambda line: console.say(f"{settings.site.name}: {line}"))
+    code = ExitCode.DONE
     if not outcome.participated:
         console.text("Nothing was offered.")
-    elif outcome.version is None:
+    elif outcome.version is None or outcome.verdict is None:
         console.text(f"Took part in {outcome.rounds} rounds; the run ended without a final model.")
+    elif outcome.verdict.accepted:
+        console.text(
+            f"Took part in {outcome.rounds} rounds; the current model is now {outcome.version}: {outcome.verdict.reason}."
+        )
     else:
-        console.text(f"Took part in {outcome.rounds} rounds; the current model is now {outcome.version}.")
-    console.result(**vars(outcome))
+        code = ExitCode.MODEL
+        console.problem(
+            f"model {outcome.version} rejected, the current one stays: {outcome.verdict.reason}."
+            " `ecgfl model use` takes it all the same"
+        )
+    verdict = None if outcome.verdict is None else outcome.verdict.as_dict()
+    console.result(
+        code,
+        participated=outcome.participated,
+        run=outcome.run,
+        rounds=outcome.rounds,
+        version=outcome.version,
+        acceptance=verdict,
+    )
+    raise typer.Exit(code)

@@ -68,10 +68,7 @@ def use(context: typer.Context, version: Version) -> None:
     with exclusive(home.lock):
         chosen, received = registry_of(home, version), site_registry(home)
         chosen.load(version)
-        if version in received.versions():
-            received.promote(version)
-        else:
-            received.promote_none()
+        received.promote(version if version in received.versions() else None)
         AuditLog(home.audit).append("model-promoted", version=version, by="hand")
     console.text(f"The current model is now {version}.")
     console.result(version=version)

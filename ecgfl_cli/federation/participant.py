@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ecgfl_cli.errors import ModelRejected, PolicyRefused
 from ecgfl_cli.federation.federation_file import Federation
+from ecgfl_cli.federation.promotion import allow_model, consider
 from ecgfl_cli.federation.wire import (
     LARGEST_LOSS,
     EvaluateReply,
@@ -28,8 +29,9 @@ from ecgfl_cli.models.registry import Registry, network_of
 from ecgfl_cli.site.audit import AuditLog
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.settings import SiteSettings
+from ecgfl_cli.training.acceptance import Verdict, by_patient, total
 from ecgfl_cli.training.dataset import Dataset, load_dataset
-from ecgfl_cli.training.local import TrainingPlan, measure, train
+from ecgfl_cli.training.local import TrainingPlan, train
 
 if TYPE_CHECKING:
     from torch import nn
@@ -39,7 +41,8 @@ class Participant:
     """One site in one run.
 
     report : takes a line for the person who watches.
-    rounds : how many models it has measured. final : the version it ended with, None before the last round.
+    rounds : how many models it has measured. final : the version it ended with, and verdict : what came of the site's test of it;
+        None before the last round.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class Participant:
         self.rounds = 0
         self.run: str | None = None
         self.final: str | None = None
+        self.verdict: Verdict | None = None
 
     def app(self) -> ClientApp:
         """The Flower app that answers for this site."""
@@ -100,16 +104,19 @@ class Participant:
         request, vector = read_request(message, EvaluateRequest)
         manifest, network = self._open(request.model, vector)
         held_out = self._dataset(architecture(manifest.architecture)).held_out
-        measured = measure(network, held_out, manifest.calibration, manifest.threshold)
+        candidate = by_patient(network, manifest, held_out)
+        measured = total(candidate)
         _finite(measured.loss, manifest)
         self._registry.add(request.model, network, self._server)
         self._audit.append("model-received", version=manifest.version, sha256=manifest.weights_sha256, round=manifest.round)
+        self._report(f"round {manifest.round} of {manifest.rounds}: model {manifest.version} received and verified")
         if manifest.is_final:
-            self._promote(manifest)
+            self.verdict = consider(self._home, self._policy, manifest, candidate, held_out)
+            self.final = manifest.version
+            self._report(f"model {manifest.version} {'accepted' if self.verdict.accepted else 'rejected'}: {self.verdict.reason}")
         for version in self._registry.prune(self._keep):
             self._audit.append("model-pruned", version=version)
         self.rounds += 1
-        self._report(f"round {manifest.round} of {manifest.rounds}: model {manifest.version} received and verified")
         reply = EvaluateReply(
             examples=measured.beats,
             pvcs=measured.pvcs,
@@ -126,18 +133,8 @@ class Participant:
     def _open(self, signed: SignedManifest, vector: NDArray[np.float32]) -> "tuple[Manifest, nn.Module]":
         """Everything that must hold before any data is touched: signature, policy, order, hash and shape of the weights."""
         manifest = signed.open(self._signing_key)
-        if manifest.architecture not in self._policy.architectures:
-            raise PolicyRefused(
-                f"the coordinator asks for architecture '{manifest.architecture}', not in {self._policy.architectures}",
-                "Add it to policy.architectures in site.toml if this site agrees",
-            )
+        allow_model(manifest, self._policy, self._registry)
         self._allow("rounds", manifest.rounds, self._policy.max_rounds)
-        newest = max((entry.manifest.sequence for entry in self._registry.entries()), default=0)
-        if manifest.sequence < newest:
-            raise PolicyRefused(
-                f"the coordinator sends model number {manifest.sequence}, this site has number {newest}: an old one again",
-                "Ask the coordinator whether it was restored from a backup",
-            )
         network = network_of(manifest, vector)
         self.run = manifest.run
         return manifest, network
@@ -153,11 +150,6 @@ class Participant:
         if wanted.name not in self._datasets:
             self._datasets[wanted.name] = load_dataset(self._home, wanted)
         return self._datasets[wanted.name]
-
-    def _promote(self, manifest: Manifest) -> None:
-        self._registry.promote(manifest.version)
-        self._audit.append("model-promoted", version=manifest.version, sha256=manifest.weights_sha256)
-        self.final = manifest.version
 
 
 def _finite(loss: float, manifest: Manifest) -> float:

@@ -29,6 +29,7 @@ from ecgfl_cli.site.audit import AuditLog
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.keys import load_node_key
 from ecgfl_cli.site.settings import SiteSettings
+from ecgfl_cli.training.acceptance import Verdict
 from ecgfl_cli.training.dataset import require_training_data
 
 POLL_SECONDS = 0.2
@@ -67,12 +68,13 @@ class JoinOptions:
 
 @dataclass(frozen=True)
 class Participation:
-    """What came of it. version : the final model's, None when the run ended without one."""
+    """What came of it. version : the final model's, verdict : whether this site took it; None when the run ended without one."""
 
     participated: bool
     run: str | None
     rounds: int
     version: str | None
+    verdict: Verdict | None = None
 
 
 def check_address(server: str, insecure: bool) -> None:
@@ -184,7 +186,8 @@ class _Node:
             if self._participant.final is None:
                 raise
             self._report(f"the coordinator went away after the final model: {error.problem}")
-        return Participation(True, self._participant.run, self._participant.rounds, self._participant.final)
+        ours = self._participant
+        return Participation(True, ours.run, ours.rounds, ours.final, ours.verdict)
 
     def _check_run(self) -> None:
         """Raises `RunOver` once the coordinator has closed the run."""

@@ -41,6 +41,8 @@ class Policy(Section):
     max_learning_rate: Annotated[float, Field(gt=0)] = 0.01
     max_batch_size: Annotated[int, Field(ge=1)] = 1024
     min_training_beats: Annotated[int, Field(ge=1)] = 100
+    acceptance_margin: Annotated[float, Field(ge=0, le=1)] = 0.05
+    """How much lower than the current model's the F1 of a new one may be, on this site's held-out patients, from 0 to 1."""
     cpu_threads: Annotated[int, Field(ge=1)] = 1
     """For training; the networks are so small that a second thread costs more than it brings."""
 
@@ -121,6 +123,8 @@ max_local_epochs = {policy.max_local_epochs}
 max_learning_rate = {policy.max_learning_rate}
 max_batch_size = {policy.max_batch_size}
 min_training_beats = {policy.min_training_beats}
+# How much lower a new model's F1 (0 to 1) may be than the current one's on this site's held-out patients; else it is rejected.
+acceptance_margin = {policy.acceptance_margin}
 # Processor threads that training may use.
 cpu_threads = {policy.cpu_threads}
 

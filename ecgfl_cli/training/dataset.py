@@ -61,6 +61,13 @@ def load_dataset(home: Home, architecture: Architecture) -> Dataset:
     )
 
 
+def load_held_out(home: Home, architecture: Architecture) -> HeldOut:
+    """The held-out patients' records alone, for an architecture that this site does not train."""
+    with open_catalogue(home.catalogue) as catalogue:
+        segmented = segment(home, catalogue, architecture.window)
+        return HeldOut(tuple(item for item in segmented if item.split == "held-out"), architecture)
+
+
 def _learned(train: list[Segmented], architecture: Architecture) -> Iterator[Beats]:
     for item in train:
         yield from item.learned()

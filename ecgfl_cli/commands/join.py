@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ecgfl_cli.commands.acceptance import show_verdict
 from ecgfl_cli.commands.options import duration
 from ecgfl_cli.console import console_of
 from ecgfl_cli.errors import ExitCode
@@ -46,16 +47,9 @@ def command(
         console.text("Nothing was offered.")
     elif outcome.version is None or outcome.verdict is None:
         console.text(f"Took part in {outcome.rounds} rounds; the run ended without a final model.")
-    elif outcome.verdict.accepted:
-        console.text(
-            f"Took part in {outcome.rounds} rounds; the current model is now {outcome.version}: {outcome.verdict.reason}."
-        )
     else:
-        code = ExitCode.MODEL
-        console.problem(
-            f"model {outcome.version} rejected, the current one stays: {outcome.verdict.reason}."
-            " `ecgfl model use` takes it all the same"
-        )
+        console.text(f"Took part in {outcome.rounds} rounds.")
+        code = show_verdict(console, outcome.version, outcome.verdict)
     verdict = None if outcome.verdict is None else outcome.verdict.as_dict()
     console.result(
         code,

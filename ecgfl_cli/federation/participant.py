@@ -1,6 +1,5 @@
 """The installed client code: what a site does with the coordinator's requests. Nothing else ever touches its data."""
 
-import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -9,11 +8,10 @@ from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 from numpy.typing import NDArray
 
-from ecgfl_cli.errors import ModelRejected, PolicyRefused
+from ecgfl_cli.errors import PolicyRefused
 from ecgfl_cli.federation.federation_file import Federation
-from ecgfl_cli.federation.promotion import allow_model, consider
+from ecgfl_cli.federation.promotion import allow_model, consider, require_sane_loss
 from ecgfl_cli.federation.wire import (
-    LARGEST_LOSS,
     EvaluateReply,
     EvaluateRequest,
     TrainReply,
@@ -95,7 +93,7 @@ class Participant:
             threads=self._policy.cpu_threads,
             proximal_mu=request.proximal_mu,
         )
-        loss = _finite(train(network, wanted, dataset.train, plan), manifest)
+        loss = require_sane_loss(train(network, wanted, dataset.train, plan), manifest)
         self._report(f"round {manifest.round + 1} of {manifest.rounds}: trained on {len(dataset.train)} beats, loss {loss:.4f}")
         reply = TrainReply(examples=len(dataset.train), pvcs=int(dataset.train.is_pvc.sum()), loss=loss)
         return Message(content=reply_content(reply, weights_record(pack(network))), reply_to=message)
@@ -106,7 +104,7 @@ class Participant:
         held_out = self._dataset(architecture(manifest.architecture)).held_out
         candidate = by_patient(network, manifest, held_out)
         measured = total(candidate)
-        _finite(measured.loss, manifest)
+        require_sane_loss(measured.loss, manifest)
         self._registry.add(request.model, network, self._server)
         self._audit.append("model-received", version=manifest.version, sha256=manifest.weights_sha256, round=manifest.round)
         self._report(f"round {manifest.round} of {manifest.rounds}: model {manifest.version} received and verified")
@@ -150,12 +148,3 @@ class Participant:
         if wanted.name not in self._datasets:
             self._datasets[wanted.name] = load_dataset(self._home, wanted)
         return self._datasets[wanted.name]
-
-
-def _finite(loss: float, manifest: Manifest) -> float:
-    """Raises `ModelRejected` when the weights are numbers but useless ones."""
-    if not math.isfinite(loss) or loss > LARGEST_LOSS:
-        raise ModelRejected(
-            f"model {manifest.version}: its loss on this site's beats is {loss}", "The run diverged; tell the coordinator"
-        )
-    return loss

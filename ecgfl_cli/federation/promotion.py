@@ -1,4 +1,6 @@
-"""How a verified model becomes the one that this site uses, or is kept as rejected, whether it came over the line or in a file."""
+"""How a verified model becomes the one that this site uses, or is kept as rejected: from the coordinator or from a file."""
+
+import math
 
 from ecgfl_cli.errors import ModelRejected, PolicyRefused
 from ecgfl_cli.federation.site_setup import registry_of, site_registry
@@ -10,21 +12,31 @@ from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.settings import Policy
 from ecgfl_cli.training.acceptance import ByPatient, Verdict, by_patient, judge, unopposed
 from ecgfl_cli.training.dataset import HeldOut, load_held_out
+from ecgfl_cli.training.local import LARGEST_LOSS
 
 
 def allow_model(manifest: Manifest, policy: Policy, registry: Registry) -> None:
     """Raises `PolicyRefused` for an architecture that the policy does not name, and for an old model shown as news."""
     if manifest.architecture not in policy.architectures:
         raise PolicyRefused(
-            f"the coordinator asks for architecture '{manifest.architecture}', not in {policy.architectures}",
+            f"model {manifest.version} is of architecture '{manifest.architecture}', not in {policy.architectures}",
             "Add it to policy.architectures in site.toml if this site agrees",
         )
     newest = max((entry.manifest.sequence for entry in registry.entries()), default=0)
     if manifest.sequence < newest:
         raise PolicyRefused(
-            f"the coordinator sends model number {manifest.sequence}, this site has number {newest}: an old one again",
-            "Ask the coordinator whether it was restored from a backup",
+            f"{manifest.version} is model number {manifest.sequence}, this site has number {newest}: an old one again",
+            "Ask the coordinator whether it was restored from a backup; to use an old one again: `ecgfl model use VERSION`",
         )
+
+
+def require_sane_loss(loss: float, manifest: Manifest) -> float:
+    """Raises `ModelRejected` when the weights are numbers but useless ones. loss : on this site's beats."""
+    if not math.isfinite(loss) or loss > LARGEST_LOSS:
+        raise ModelRejected(
+            f"model {manifest.version}: its loss on this site's beats is {loss}", "The run diverged; tell the coordinator"
+        )
+    return loss
 
 
 def consider(home: Home, policy: Policy, manifest: Manifest, candidate: ByPatient, held_out: HeldOut) -> Verdict:

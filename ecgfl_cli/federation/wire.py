@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from ecgfl_cli.errors import ServerRefused
 from ecgfl_cli.models.calibration import COUNTS
 from ecgfl_cli.models.manifest import SignedManifest
+from ecgfl_cli.training.local import LARGEST_LOSS
 
 ARRAYS, FLAT, CONFIG, METRICS, REQUEST = "arrays", "flat", "config", "metrics", "ecgfl-request"
 EXAMPLES = "num-examples"
@@ -32,7 +33,6 @@ LARGEST_PROXIMAL_MU = 100.0
 
 Count = Annotated[int, Field(ge=0, le=MOST_EXAMPLES)]
 ByLogit = Annotated[list[Count], Field(min_length=COUNTS, max_length=COUNTS)]
-LARGEST_LOSS = 1e6
 Loss = Annotated[float, Field(ge=0, le=LARGEST_LOSS)]
 
 

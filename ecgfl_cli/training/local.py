@@ -115,6 +115,9 @@ class Measured:
         return self.true_positives / called if called else None
 
 
+LARGEST_LOSS = 1e6
+"""With more than this, weights are numbers but useless ones."""
+
 NOTHING = Measured(0, 0, 0, 0, 0.0, *(counted(np.empty(0, np.float32)) for _ in range(2)))
 """Measured on no beats."""
 

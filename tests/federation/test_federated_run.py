@@ -48,6 +48,8 @@ def test_join_says_that_it_took_part(finished: Finished, name: str) -> None:
     assert result["participated"] is True
     assert (result["run"], result["rounds"]) == (finished.served.result["run"], 2)
     assert result["version"] == finished.served.result["model"]
+    assert result["acceptance"]["accepted"] is True
+    assert result["acceptance"]["pvcs"] > 0
 
 
 @pytest.mark.parametrize("name", SITES)

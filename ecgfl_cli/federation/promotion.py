@@ -9,7 +9,7 @@ from ecgfl_cli.models.manifest import Manifest
 from ecgfl_cli.models.registry import Registry
 from ecgfl_cli.site.audit import AuditLog
 from ecgfl_cli.site.home import Home
-from ecgfl_cli.site.settings import Policy
+from ecgfl_cli.site.policy import Policy
 from ecgfl_cli.training.acceptance import ByPatient, Verdict, by_patient, judge, unopposed
 from ecgfl_cli.training.dataset import HeldOut, load_held_out
 from ecgfl_cli.training.local import LARGEST_LOSS

@@ -1,10 +1,12 @@
 """A site's part in the federation: one outgoing connection, no listening port, no code from the server."""
 
 import ipaddress
+import math
 import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from cryptography import x509
@@ -28,6 +30,8 @@ from ecgfl_cli.federation.wire import FAILED, MODEL_UNACCEPTABLE, POLICY_FORBIDS
 from ecgfl_cli.site.audit import AuditLog
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.keys import load_node_key
+from ecgfl_cli.site.policy import Policy
+from ecgfl_cli.site.priority import give_way
 from ecgfl_cli.site.settings import SiteSettings
 from ecgfl_cli.training.acceptance import Verdict
 from ecgfl_cli.training.dataset import require_training_data
@@ -38,6 +42,7 @@ IDLE_AFTER_SECONDS = 60.0
 RUN_CHECK_SECONDS = 1.0
 LONGEST_PATIENCE_SECONDS = 30.0
 RECONNECT_SECONDS = 5.0
+HOURS_CHECK_SECONDS = 60.0
 LINGER_SECONDS = 1.0
 """After a refusal: what a site said that has left is not delivered."""
 
@@ -113,20 +118,35 @@ def participate(
     part in one, when the coordinator goes away.
     """
     require_training_data(home)
-    key, audit = load_node_key(home), AuditLog(home.audit)
-    import torch  # noqa: F401  (takes seconds; now, while nobody waits for it)
+    key, audit, policy = load_node_key(home), AuditLog(home.audit), settings.policy
+    try:
+        policy.allow_coordinator(federation.signing_public_key)
+        if options.once:
+            policy.allow_hour(datetime.now())
+    except PolicyRefused as error:
+        audit.append("refused", by="policy", reason=str(error))
+        raise
+    if not give_way(policy.niceness):
+        report(f"policy.niceness = {policy.niceness} has no effect on this system")
+    import torch  # takes seconds; now, while nobody waits for it
 
+    torch.set_num_threads(policy.cpu_threads)
     end = time.monotonic() + options.max_time
     latest = Participation(False, None, 0, None)
     patience = min(LONGEST_PATIENCE_SECONDS, options.max_wait)
     audit.append("join", server=options.server, once=options.once)
     try:
         while time.monotonic() < end:
+            hours_end = _wait_for_hours(policy, end, report)
+            if time.monotonic() >= end:
+                break
             try:
                 with FleetConnection(options.server, options.ca, key, patience) as connection:
                     report(f"connected to {options.server}, waiting for a run")
                     node = _Node(connection, Participant(home, settings, federation, options.server, report), audit, report)
-                    if not node.wait(min(end, time.monotonic() + options.max_wait)):
+                    if not node.wait(min(end, hours_end, time.monotonic() + options.max_wait)):
+                        if time.monotonic() >= hours_end and not options.once:
+                            continue
                         break
                     latest = node.take_part(end)
             except FAILURES as error:
@@ -140,6 +160,18 @@ def participate(
     finally:
         audit.append("leave", participated=latest.participated, rounds=latest.rounds)
     return latest
+
+
+def _wait_for_hours(policy: Policy, end: float, report: Callable[[str], None]) -> float:
+    """Wait until the policy's hours begin, at most until `end`; returns when they end. Both on the monotonic clock."""
+    hours = policy.training_hours
+    if hours is None:
+        return math.inf
+    if hours.wait_from(datetime.now()):
+        report(f"waiting for the hours {hours}")
+    while (wait := hours.wait_from(datetime.now()).total_seconds()) and (left := end - time.monotonic()) > 0:
+        time.sleep(min(wait, left, HOURS_CHECK_SECONDS))
+    return time.monotonic() + hours.left_from(datetime.now()).total_seconds()
 
 
 class _Node:

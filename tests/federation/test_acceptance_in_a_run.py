@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from conftest import Homes
 from node_processes import told
-from test_site_distrusts_server import Server, server, sound_vector  # noqa: F401
+from test_site_distrusts_server import Server, sound_vector
+from test_site_policy import under
 
 from ecgfl_cli.federation import site_node
 from ecgfl_cli.federation.site_node import Participation
@@ -19,7 +20,13 @@ VERSION = "ecgnet-0005-abcdef01"
 STARTER = starter_registry().current()
 
 
-def final(server: Server, seed: int = 0, **changes: object) -> None:  # noqa: F811
+@pytest.fixture
+def server(homes: Homes) -> Server:
+    """With a site that has the usual margin."""
+    return under(homes, "acceptance_margin = 0.05")
+
+
+def final(server: Server, seed: int = 0, **changes: object) -> None:
     """The evaluate message of a last round, with weights that nobody trained."""
     vector = sound_vector(seed)
     signed = server.sign(server.manifest(vector, round=3, **changes))
@@ -31,7 +38,7 @@ def audited(homes: Homes, event: str) -> list[dict[str, object]]:
     return [line for line in lines if line["event"] == event]
 
 
-def test_a_final_model_that_is_worse_than_the_one_in_use_is_kept_as_rejected(server: Server) -> None:  # noqa: F811
+def test_a_final_model_that_is_worse_than_the_one_in_use_is_kept_as_rejected(server: Server) -> None:
     final(server)
     alice = server.homes.site("alice").root
     assert server.homes.registry("alice").current() is None, "the starter model stays"
@@ -51,7 +58,7 @@ def test_a_final_model_that_is_worse_than_the_one_in_use_is_kept_as_rejected(ser
     assert told(alice, "model", "verify").code == 0
 
 
-def test_a_person_may_use_a_rejected_model_and_go_back(server: Server) -> None:  # noqa: F811
+def test_a_person_may_use_a_rejected_model_and_go_back(server: Server) -> None:
     final(server)
     alice = server.homes.site("alice").root
     assert told(alice, "model", "use", VERSION).code == 0
@@ -61,15 +68,13 @@ def test_a_person_may_use_a_rejected_model_and_go_back(server: Server) -> None: 
 
 
 def test_the_policys_margin_decides(homes: Homes) -> None:
-    from test_site_policy import under
-
     final(under(homes, "acceptance_margin = 1.0"))
     assert homes.registry("alice").current() == VERSION
     (line,) = audited(homes, "model-promoted")
     assert line["acceptance"]["margin"] == 1.0  # type: ignore[index]
 
 
-def test_the_next_candidate_is_measured_against_the_one_in_use(server: Server) -> None:  # noqa: F811
+def test_the_next_candidate_is_measured_against_the_one_in_use(server: Server) -> None:
     final(server)
     told(server.homes.site("alice").root, "model", "use", VERSION)
     final(server, 0, sequence=6, version="ecgnet-0006-abcdef01", threshold=0.5)
@@ -78,13 +83,13 @@ def test_the_next_candidate_is_measured_against_the_one_in_use(server: Server) -
     assert line["acceptance"]["difference"] == 0.0  # type: ignore[index]
 
 
-def test_a_model_that_is_not_its_runs_last_is_not_tested(server: Server) -> None:  # noqa: F811
+def test_a_model_that_is_not_its_runs_last_is_not_tested(server: Server) -> None:
     server.send(server.content("evaluate"), "evaluate")
     assert server.homes.registry("alice").entry(VERSION).acceptance is None
     assert audited(server.homes, "model-rejected") == audited(server.homes, "model-promoted") == []
 
 
-def test_a_current_model_that_is_damaged_stands_in_nobodys_way(server: Server) -> None:  # noqa: F811
+def test_a_current_model_that_is_damaged_stands_in_nobodys_way(server: Server) -> None:
     final(server)
     alice = server.homes.site("alice")
     told(alice.root, "model", "use", VERSION)
@@ -94,7 +99,7 @@ def test_a_current_model_that_is_damaged_stands_in_nobodys_way(server: Server) -
     assert "cannot be compared" in str(audited(server.homes, "model-promoted")[-1]["acceptance"])
 
 
-def exported(server: Server, folder: Path, **changes: object) -> Path:  # noqa: F811
+def exported(server: Server, folder: Path, **changes: object) -> Path:
     """A signed model of untrained weights as a file."""
     from safetensors.torch import save
 
@@ -110,7 +115,7 @@ def exported(server: Server, folder: Path, **changes: object) -> Path:  # noqa: 
     return path
 
 
-def test_a_file_is_tested_as_the_coordinators_models_are(server: Server, tmp_path: Path) -> None:  # noqa: F811
+def test_a_file_is_tested_as_the_coordinators_models_are(server: Server, tmp_path: Path) -> None:
     ended = told(server.homes.site("alice").root, "model", "import", str(exported(server, tmp_path)))
     assert ended.code == 7
     assert ended.result["acceptance"]["accepted"] is False
@@ -120,24 +125,24 @@ def test_a_file_is_tested_as_the_coordinators_models_are(server: Server, tmp_pat
     assert server.homes.registry("alice").current() is None
 
 
-def test_an_old_model_in_a_file_is_refused(server: Server, tmp_path: Path) -> None:  # noqa: F811
+def test_an_old_model_in_a_file_is_refused(server: Server, tmp_path: Path) -> None:
     final(server)
     old = exported(server, tmp_path, sequence=4, version="ecgnet-0004-00000000")
     assert "old" in told(server.homes.site("alice").root, "model", "import", str(old)).refused(5)
 
 
-def test_an_unfinished_runs_model_in_a_file_is_refused(server: Server, tmp_path: Path) -> None:  # noqa: F811
+def test_an_unfinished_runs_model_in_a_file_is_refused(server: Server, tmp_path: Path) -> None:
     path = exported(server, tmp_path, round=2)
     assert "round 2 of 3" in told(server.homes.site("alice").root, "model", "import", str(path)).refused(7)
     assert server.homes.registry("alice").entries() == []
 
 
-def test_signed_weights_of_another_file_are_refused(server: Server, tmp_path: Path) -> None:  # noqa: F811
+def test_signed_weights_of_another_file_are_refused(server: Server, tmp_path: Path) -> None:
     path = exported(server, tmp_path, weights_sha256="0" * 64)
     assert "SHA-256" in told(server.homes.site("alice").root, "model", "import", str(path)).refused(7)
 
 
-def test_weights_that_are_not_finite_are_refused_in_a_file_too(server: Server, tmp_path: Path) -> None:  # noqa: F811
+def test_weights_that_are_not_finite_are_refused_in_a_file_too(server: Server, tmp_path: Path) -> None:
     import torch
     from safetensors.torch import load, save
 

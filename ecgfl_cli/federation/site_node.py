@@ -1,8 +1,10 @@
 """A site's part in the federation: one outgoing connection, no listening port, no code from the server."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 
 from ecgfl_adapters.errors import LIBRARY_ERRORS
 from flwr.app import Context, Error, Message, RecordDict
@@ -24,7 +26,10 @@ from ecgfl_cli.federation.wire import FAILED, MODEL_UNACCEPTABLE, POLICY_FORBIDS
 from ecgfl_cli.site.audit import AuditLog
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.keys import load_node_key
+from ecgfl_cli.site.policy import Policy
+from ecgfl_cli.site.priority import give_way
 from ecgfl_cli.site.settings import SiteSettings
+from ecgfl_cli.training.acceptance import Verdict
 from ecgfl_cli.training.dataset import require_training_data
 
 POLL_SECONDS = 0.2
@@ -33,6 +38,7 @@ IDLE_AFTER_SECONDS = 60.0
 RUN_CHECK_SECONDS = 1.0
 LONGEST_PATIENCE_SECONDS = 30.0
 FIRST_RECONNECT_SECONDS, LAST_RECONNECT_SECONDS = 2.0, 60.0
+HOURS_CHECK_SECONDS = 60.0
 LINGER_SECONDS = 1.0
 """After a refusal: what a site said that has left is not delivered."""
 
@@ -61,12 +67,13 @@ class JoinOptions:
 
 @dataclass(frozen=True)
 class Participation:
-    """What came of it. version : the final model's, None when the run ended without one."""
+    """What came of it. version : the final model's, verdict : whether this site took it; None when the run ended without one."""
 
     participated: bool
     run: str | None
     rounds: int
     version: str | None
+    verdict: Verdict | None = None
 
 
 def participate(
@@ -80,9 +87,19 @@ def participate(
     `once` such a refusal is reported, and the site waits for the next run.
     """
     require_training_data(home)
-    key, audit = load_node_key(home), AuditLog(home.audit)
-    import torch  # noqa: F401  (takes seconds; now, while nobody waits for it)
+    key, audit, policy = load_node_key(home), AuditLog(home.audit), settings.policy
+    try:
+        policy.allow_coordinator(federation.signing_public_key)
+        if options.once:
+            policy.allow_hour(datetime.now())
+    except PolicyRefused as error:
+        audit.append("refused", by="policy", reason=str(error))
+        raise
+    if not give_way(policy.niceness):
+        report(f"policy.niceness = {policy.niceness} has no effect on this system")
+    import torch  # takes seconds; now, while nobody waits for it
 
+    torch.set_num_threads(policy.cpu_threads)
     end = time.monotonic() + options.max_time
     offered_until = min(end, time.monotonic() + options.max_wait)
     patience = min(LONGEST_PATIENCE_SECONDS, options.max_wait)
@@ -94,6 +111,9 @@ def participate(
         with time_limit(options.max_time) as limit:
             while time.monotonic() < end:
                 node = None
+                hours_end = _wait_for_hours(policy, end, report)
+                if time.monotonic() >= end:
+                    break
                 try:
                     wait = max(0.0, offered_until - time.monotonic())
                     with FleetConnection(options.server, options.ca, key, patience, wait, report) as connection:
@@ -101,7 +121,9 @@ def participate(
                         pause = FIRST_RECONNECT_SECONDS
                         participant = Participant(home, settings, federation, options.server, report)
                         node = _Node(connection, participant, audit, report)
-                        if not node.wait(offered_until):
+                        if not node.wait(min(offered_until, hours_end)):
+                            if time.monotonic() >= hours_end and not options.once:
+                                continue
                             break
                         node.take_part(end)
                     latest = node.participation()
@@ -131,6 +153,18 @@ def _is_final(error: Exception, was_connected: bool, once: bool, until: float) -
     if isinstance(error, (ServerUnreachable, SessionLost)):
         return time.monotonic() > until
     return once or (isinstance(error, ServerError) and not was_connected)
+
+
+def _wait_for_hours(policy: Policy, end: float, report: Callable[[str], None]) -> float:
+    """Wait until the policy's hours begin, at most until `end`; returns when they end. Both on the monotonic clock."""
+    hours = policy.training_hours
+    if hours is None:
+        return math.inf
+    if hours.wait_from(datetime.now()):
+        report(f"waiting for the hours {hours}")
+    while (wait := hours.wait_from(datetime.now()).total_seconds()) and (left := end - time.monotonic()) > 0:
+        time.sleep(min(wait, left, HOURS_CHECK_SECONDS))
+    return time.monotonic() + hours.left_from(datetime.now()).total_seconds()
 
 
 class _Node:
@@ -185,7 +219,8 @@ class _Node:
 
     def participation(self) -> Participation:
         """What has come of it so far."""
-        return Participation(True, self._participant.run, self._participant.rounds, self._participant.final)
+        ours = self._participant
+        return Participation(True, ours.run, ours.rounds, ours.final, ours.verdict)
 
     def _check_run(self) -> None:
         """Raises `RunOver` once the coordinator has closed the run."""

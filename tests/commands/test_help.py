@@ -43,6 +43,7 @@ def test_the_verbs_of_the_design_are_there() -> None:
     assert names >= {f"dataset {verb}" for verb in ("list", "show", "remove")}
     assert names >= {f"audit {verb}" for verb in ("show", "head", "verify")}
     assert names >= {f"schedule {verb}" for verb in ("cron", "systemd", "windows")}
+    assert names >= {f"model {verb}" for verb in ("list", "show", "use", "rollback", "verify", "export", "import")}
     assert names >= {f"coordinator {verb}" for verb in ("init", "enrol", "revoke", "sites", "serve")}
 
 

@@ -151,9 +151,13 @@ class FleetConnection:
         except (httpx.HTTPError, RuntimeError, ValueError):
             pass  # the coordinator is gone; it will notice by the missing heartbeat
         finally:
-            self._client.close()
+            self.close()
         if self._heartbeat.is_alive():
             self._heartbeat.join(timeout=1)
+
+    def close(self) -> None:
+        """For a connection that was never entered."""
+        self._client.close()
 
     def _activate(self) -> int:
         """The node id. Waits out what is left of this site's last session, if that was killed."""

@@ -44,6 +44,8 @@ def _ask(connection: FleetConnection) -> Knock:
             error = connection.not_enrolled()
     except ServerError as refused:
         error = refused
+    finally:
+        connection.close()
     heard = connection.heard
     until = None if heard.certificate is None else heard.certificate.get("notAfter")
     expires = None if until is None else datetime.fromtimestamp(ssl.cert_time_to_seconds(until), UTC)

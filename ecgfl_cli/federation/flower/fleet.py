@@ -239,7 +239,8 @@ class FleetConnection:
             initial_backoff=FIRST_LOOK_SECONDS,
         )
 
-    def outgoing(self, reply: Message) -> "Outgoing":
+    @staticmethod
+    def outgoing(reply: Message) -> "Outgoing":
         """A reply in the bytes in which it will leave."""
         reply.metadata.__dict__["_message_id"] = reply.object_id
         with no_object_id_recompute():

@@ -32,7 +32,7 @@ class CutLine:
         return delivered(RecordDict({"config": ConfigRecord({})}), "train")
 
     def outgoing(self, reply: Message) -> Any:
-        return FleetConnection.outgoing(self, reply)  # type: ignore[arg-type]
+        return FleetConnection.outgoing(reply)
 
     def send(self, outgoing: Any) -> bool:
         self.seen, self.sent = self._log.entries(), outgoing

@@ -21,6 +21,7 @@ from ecgfl_cli.commands import (
     join,
     model,
     predict,
+    schedule,
     segment,
     validate,
 )
@@ -50,6 +51,7 @@ app.command("predict")(predict.command)
 app.command("evaluate")(evaluate.command)
 app.add_typer(model.app, name="model")
 app.add_typer(audit.app, name="audit")
+app.add_typer(schedule.app, name="schedule")
 app.command("doctor")(doctor.command)
 app.command("demo")(demo.command)
 app.add_typer(coordinator.app, name="coordinator")

@@ -6,6 +6,13 @@ EcgflError            1  (never raised itself)
 ├── ServerError       4  the coordinator cannot be reached or refused us
 │   ├── ServerUnreachable
 │   └── ServerRefused
+│       ├── TlsFailed      the certificate is not one to trust
+│       ├── ClockWrong     this machine's clock
+│       ├── NotEnrolled    the coordinator does not know this site's key (any more)
+│       ├── ConnectedAlready   another ecgfl has a session with this site's key
+│       ├── VersionMismatch
+│       ├── ProxyRefused   not the coordinator: the proxy on the way to it
+│       └── SessionLost    the coordinator forgot this session, mostly because it was started anew
 ├── PolicyRefused     5  this site's own policy forbids it
 ├── HomeInUse         6  another ecgfl holds this home
 └── ModelRejected     7  a model's signature, hash, architecture or weights are not acceptable
@@ -59,6 +66,34 @@ class ServerUnreachable(ServerError):
 
 
 class ServerRefused(ServerError):
+    pass
+
+
+class TlsFailed(ServerRefused):
+    pass
+
+
+class ClockWrong(ServerRefused):
+    pass
+
+
+class NotEnrolled(ServerRefused):
+    pass
+
+
+class ConnectedAlready(ServerRefused):
+    pass
+
+
+class VersionMismatch(ServerRefused):
+    pass
+
+
+class ProxyRefused(ServerRefused):
+    pass
+
+
+class SessionLost(ServerRefused):
     pass
 
 

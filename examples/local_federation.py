@@ -35,8 +35,15 @@ def found(work: Path, sites: Mapping[str, Sequence[Path]], *reading: object) -> 
         secret.parent.mkdir(parents=True, exist_ok=True)
         secret.write_bytes(site.encode().ljust(32, b"."))
         ecgfl(home, "init", "--site", site, "--federation", work / "coordinator" / "coordinator" / "federation.json")
+        accept_any_model(home / "site.toml")
         ecgfl(work / "coordinator", "coordinator", "enrol", home / "keys" / "node.pub", "--site", site)
         ecgfl(home, "ingest", *recordings, *reading)
+
+
+def accept_any_model(settings: Path) -> None:
+    """The run's model is what is measured here, also where a site would rather keep the starter model."""
+    text = settings.read_text(encoding="utf-8")
+    settings.write_text(re.sub(r"(?m)^acceptance_margin = .*$", "acceptance_margin = 1.0", text), encoding="utf-8")
 
 
 def federate(work: Path, sites: Sequence[str], *plan: object) -> None:

@@ -1,34 +1,104 @@
-"""`ecgfl audit show|verify`."""
+"""`ecgfl audit show|head|verify`."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
 
 import typer
 
+from ecgfl_cli.commands.options import DURATION, duration
 from ecgfl_cli.console import console_of
 
 app = typer.Typer(help="What this site did and sent.", no_args_is_help=True)
 
+HASH = re.compile(r"[0-9a-f]{64}")
+CHAIN = ("time", "event", "previous", "hash")
+"""What each line has; the rest are its details."""
+
+
+def _since(text: str | None) -> datetime | None:
+    """A date, a time (UTC where it names no zone), or how long ago."""
+    if text is None:
+        return None
+    if DURATION.match(text):
+        return datetime.now(UTC) - timedelta(seconds=duration(text))
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise typer.BadParameter(
+            f"{text!r} is no time; write 2026-11-25, 2026-11-25T22:00 (UTC), or 7d for how long ago"
+        ) from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _hash(text: str | None) -> str | None:
+    if text is not None and not HASH.fullmatch(text):
+        raise typer.BadParameter(f"{text!r} is no head; `ecgfl audit head` prints one, 64 digits from 0 to f")
+    return text
+
 
 @app.command()
-def show(context: typer.Context) -> None:
-    """Show the audit log, oldest first."""
+def show(
+    context: typer.Context,
+    event: Annotated[list[str] | None, typer.Option("--event", help="This event only; may be given again.")] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", help="From this date or time (UTC) on, or 7d for the last week.", metavar="TIME")
+    ] = None,
+    last: Annotated[int | None, typer.Option("--last", min=1, help="The last N of them.", metavar="N")] = None,
+) -> None:
+    """Show the audit log, oldest first. The whole log is checked, whatever is shown."""
     from ecgfl_cli.site.audit import AuditLog
 
     console = console_of(context, "audit-show")
+    start = _since(since)
     console.home.require_site()
-    entries = AuditLog(console.home.audit).entries()
-    hidden = ("time", "event", "previous", "hash")
-    for each in entries:
-        details = " ".join(f"{name}={value}" for name, value in each.items() if name not in hidden)
-        console.text(f"{each['time'][:19]}Z {each['event']} {details}".rstrip())
+    entries = [entry for entry in AuditLog(console.home.audit).entries() if _wanted(entry, event, start)]
+    entries = entries[-last:] if last else entries
+    console.table(
+        f"{console.home.audit}",
+        ("time ", "event ", "details "),
+        [(f"{entry['time'][:19]}Z", entry["event"], _details(entry)) for entry in entries],
+        empty="No such lines.",
+    )
     console.result(entries=entries)
 
 
+def _wanted(entry: dict[str, Any], events: list[str] | None, start: datetime | None) -> bool:
+    return (not events or entry["event"] in events) and (start is None or datetime.fromisoformat(entry["time"]) >= start)
+
+
+def _details(entry: dict[str, Any]) -> str:
+    return " ".join(f"{name}={value}" for name, value in entry.items() if name not in CHAIN)
+
+
 @app.command()
-def verify(context: typer.Context) -> None:
-    """Check that no line was changed, removed or reordered. Exit code 3 when one was."""
+def head(context: typer.Context) -> None:
+    """Print the number of lines and the last one's hash, to be noted outside this machine for `audit verify --head`."""
+    from ecgfl_cli.site.audit import AuditLog
+
+    console = console_of(context, "audit-head")
+    console.home.require_site()
+    found = AuditLog(console.home.audit).head()
+    console.text(f"{found.lines} lines, head {found.hash}")
+    console.result(lines=found.lines, head=found.hash)
+
+
+@app.command()
+def verify(
+    context: typer.Context,
+    noted: Annotated[
+        str | None,
+        typer.Option("--head", help="A head noted earlier, which must still be in the log.", metavar="HASH", callback=_hash),
+    ] = None,
+) -> None:
+    """Check that no line was changed, removed or reordered. Exit code 3 when one was.
+
+    That the last lines are missing, or that the whole log was written anew, only shows against a noted --head.
+    """
     from ecgfl_cli.site.audit import AuditLog
 
     console = console_of(context, "audit-verify")
     console.home.require_site()
-    entries = AuditLog(console.home.audit).entries()
-    console.text(f"{len(entries)} lines, unbroken.")
-    console.result(lines=len(entries))
+    found = AuditLog(console.home.audit).verify(noted)
+    console.text(f"{found.lines} lines, unbroken{'' if noted is None else ', and the noted head is one of them'}.")
+    console.result(lines=found.lines, head=found.hash)

@@ -5,27 +5,40 @@ from typing import Annotated
 
 import typer
 
+from ecgfl_cli.commands.acceptance import show_verdict
+from ecgfl_cli.commands.dry_run import show_dry_run
 from ecgfl_cli.commands.options import duration
 from ecgfl_cli.console import console_of
+from ecgfl_cli.errors import ExitCode, UsageError
 
 
 def command(
     context: typer.Context,
-    server: Annotated[str, typer.Option("--server", help="The coordinator.", metavar="HOST:PORT")],
+    server: Annotated[str | None, typer.Option("--server", help="The coordinator.", metavar="HOST:PORT")] = None,
     ca: Annotated[Path | None, typer.Option("--ca", help="CA certificate, instead of the one in federation.json.")] = None,
     once: Annotated[bool, typer.Option("--once", help="Take part in one run, then leave.")] = False,
     max_wait: Annotated[
-        str, typer.Option("--max-wait", help="How long to wait for a run to be offered.", metavar="DURATION")
+        str, typer.Option("--max-wait", help="How long to wait for the coordinator and for a run.", metavar="DURATION")
     ] = "15m",
     max_time: Annotated[str, typer.Option("--max-time", help="Leave after this time in any case.", metavar="DURATION")] = "12h",
     insecure: Annotated[bool, typer.Option("--insecure", help="No TLS; towards a loopback address only.")] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Train one round here and show what would be sent; nothing is sent."),
+    ] = False,
 ) -> None:
     """Take part in the federation: train here, send weights only, receive signed models."""
-    from ecgfl_cli.federation.federation_file import load_federation
-    from ecgfl_cli.federation.site_node import JoinOptions, ca_certificate, check_address, participate
+    from ecgfl_cli.federation.address import check_address
+    from ecgfl_cli.federation.federation_file import ca_certificate, load_federation
+    from ecgfl_cli.federation.site_node import JoinOptions, participate
     from ecgfl_cli.site.lock import exclusive
     from ecgfl_cli.site.settings import load_settings
 
+    if dry_run:
+        show_dry_run(console_of(context, "join-dry-run"))
+        return
+    if server is None:
+        raise UsageError("Missing option '--server'", "Name the coordinator, for instance --server ecg.example.org:8443")
     console = console_of(context, "join")
     home = console.home
     check_address(server, insecure)
@@ -40,10 +53,21 @@ def command(
     )
     with exclusive(home.lock):
         outcome = participate(home, settings, federation, options, lambda line: console.say(f"{settings.site.name}: {line}"))
+    code = ExitCode.DONE
     if not outcome.participated:
         console.text("Nothing was offered.")
-    elif outcome.version is None:
+    elif outcome.version is None or outcome.verdict is None:
         console.text(f"Took part in {outcome.rounds} rounds; the run ended without a final model.")
     else:
-        console.text(f"Took part in {outcome.rounds} rounds; the current model is now {outcome.version}.")
-    console.result(**vars(outcome))
+        console.text(f"Took part in {outcome.rounds} rounds.")
+        code = show_verdict(console, outcome.version, outcome.verdict)
+    verdict = None if outcome.verdict is None else outcome.verdict.as_dict()
+    console.result(
+        code,
+        participated=outcome.participated,
+        run=outcome.run,
+        rounds=outcome.rounds,
+        version=outcome.version,
+        acceptance=verdict,
+    )
+    raise typer.Exit(code)

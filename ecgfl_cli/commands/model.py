@@ -1,10 +1,18 @@
-"""`ecgfl model list|show|use|verify`."""
+"""`ecgfl model list|show|use|rollback|verify|export|import`."""
 
-from typing import Annotated
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ecgfl_cli.commands.acceptance import show_verdict
+from ecgfl_cli.commands.options import Model
 from ecgfl_cli.console import console_of
+from ecgfl_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from ecgfl_cli.models.registry import Entry
 
 app = typer.Typer(help="The global models that this site received, and the one that came with the program.", no_args_is_help=True)
 
@@ -23,16 +31,17 @@ def list_models(context: typer.Context) -> None:
     entries, current = [*starter_registry().entries(), *registry.entries()], registry.current() or starter_registry().current()
     console.table(
         "Models",
-        ("version ", "current ", "run ", "round", "sites", "beats", "created ", "SHA-256 "),
+        ("version ", "current ", "test ", "run ", "round", "sites", "beats", "created ", "SHA-256 "),
         [
             (
-                *(each.version, "yes" if each.version == current else "", each.run, f"{each.round}/{each.rounds}"),
+                *(each.version, "yes" if each.version == current else "", outcome, each.run, f"{each.round}/{each.rounds}"),
                 *(each.sites, each.examples, each.created, each.weights_sha256[:12]),
             )
-            for each in (entry.manifest for entry in entries)
+            for each, outcome in ((entry.manifest, _outcome(entry)) for entry in entries)
         ],
     )
-    console.result(current=current, models=[entry.manifest.model_dump(by_alias=True) for entry in entries])
+    models = [{**entry.manifest.model_dump(by_alias=True), "acceptance": entry.acceptance} for entry in entries]
+    console.result(current=current, models=models)
 
 
 @app.command()
@@ -48,11 +57,14 @@ def show(
     registry = registry_of(console.home, version)
     entry = registry.entry(version or registry.current() or "")
     fields = entry.manifest.model_dump(by_alias=True, mode="json")
-    console.table(f"Model {entry.manifest.version}", ("field ", "value "), [(name, str(value)) for name, value in fields.items()])
+    rows = [(name, str(value)) for name, value in fields.items()]
+    if entry.acceptance is not None:
+        rows.append(("acceptance test", f"{_outcome(entry)}: {entry.acceptance.get('reason')}"))
+    console.table(f"Model {entry.manifest.version}", ("field ", "value "), rows)
     shipped = entry.manifest.version in starter_registry().versions()
     if shipped:
         console.text(MODEL_CARD.read_text(encoding="utf-8"))
-    console.result(model=fields, received=entry.received, card=MODEL_CARD if shipped else None)
+    console.result(model=fields, received=entry.received, acceptance=entry.acceptance, card=MODEL_CARD if shipped else None)
 
 
 @app.command()
@@ -68,13 +80,77 @@ def use(context: typer.Context, version: Version) -> None:
     with exclusive(home.lock):
         chosen, received = registry_of(home, version), site_registry(home)
         chosen.load(version)
-        if version in received.versions():
-            received.promote(version)
-        else:
-            received.promote_none()
+        received.promote(version if version in received.versions() else None)
         AuditLog(home.audit).append("model-promoted", version=version, by="hand")
     console.text(f"The current model is now {version}.")
     console.result(version=version)
+
+
+@app.command()
+def rollback(context: typer.Context) -> None:
+    """Go back to the version that `predict` used before the current one; again, to the one before that."""
+    from ecgfl_cli.federation.site_setup import registry_of, site_registry
+    from ecgfl_cli.models.starter import starter_registry
+    from ecgfl_cli.site.audit import AuditLog
+    from ecgfl_cli.site.lock import exclusive
+
+    console = console_of(context, "model-rollback")
+    home = console.home
+    home.require_site()
+    with exclusive(home.lock):
+        left, received = registry_of(home, None).current(), site_registry(home)
+        version = received.previous() or starter_registry().current() or ""
+        registry_of(home, version).load(version)
+        received.roll_back()
+        AuditLog(home.audit).append("model-rolled-back", version=version, left=left)
+    console.text(f"The current model is now {version}, as before {left}.")
+    console.result(version=version, left=left)
+
+
+@app.command("export")
+def export_model(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="The file to write.", metavar="FILE")],
+    version: Model = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+) -> None:
+    """Write a version into one file for `model import` at a site without a line out. Also in a coordinator's home."""
+    from ecgfl_cli.federation.handing_out import registry_to_hand_out
+    from ecgfl_cli.files import atomic_write_bytes
+    from ecgfl_cli.models.model_file import model_file
+
+    console = console_of(context, "model-export")
+    registry = registry_to_hand_out(console.home)
+    chosen = version or registry.current()
+    if chosen is None:
+        raise UsageError("no model of a federation is here", "Take part in a run (`ecgfl join`), or name one: --model VERSION")
+    if file.exists() and not force:
+        raise UsageError(f"{file} is there already", "Choose another name, or replace it with --force")
+    data = model_file(registry, chosen)
+    atomic_write_bytes(file, data)
+    digest = sha256(data).hexdigest()
+    console.text(f"{file}: model {chosen}, {len(data)} bytes, SHA-256 {digest}.")
+    console.result(version=chosen, file=file, bytes=len(data), sha256=digest)
+
+
+@app.command("import")
+def import_file(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="What `ecgfl model export` wrote.", metavar="FILE")],
+) -> None:
+    """Take in a version from a file, checked and tested as one from the coordinator. Exit code 7 when it is not taken."""
+    from ecgfl_cli.federation.model_import import import_model
+    from ecgfl_cli.site.lock import exclusive
+    from ecgfl_cli.site.settings import load_settings
+
+    console = console_of(context, "model-import")
+    home = console.home
+    home.require_site()
+    with exclusive(home.lock):
+        imported = import_model(home, load_settings(home.settings), file)
+    code = show_verdict(console, imported.version, imported.verdict)
+    console.result(code, version=imported.version, acceptance=imported.verdict.as_dict())
+    raise typer.Exit(code)
 
 
 @app.command()
@@ -92,3 +168,10 @@ def verify(context: typer.Context) -> None:
             versions.append(version)
     console.text(f"{len(versions)} models: signatures and hashes are right.")
     console.result(versions=versions)
+
+
+def _outcome(entry: "Entry") -> str | None:
+    """Of the acceptance test, None without one."""
+    if entry.acceptance is None:
+        return None
+    return "rejected" if entry.is_rejected else "accepted"

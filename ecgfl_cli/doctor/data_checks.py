@@ -10,6 +10,7 @@ from ecgfl_cli.quality.limits import limits_of
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.settings import load_settings
 from ecgfl_cli.store.catalogue import open_catalogue
+from ecgfl_cli.training.enough import require_enough
 
 
 def check_data(home: Home) -> Iterator[Check]:
@@ -46,4 +47,5 @@ def _recordings(home: Home) -> str:
             f"{len(usable)} usable labelled recordings with {beats} beats, {wanted} are wanted (policy.min_training_beats)",
             "Run `ecgfl ingest PATH`; `ecgfl dataset list` says what is wrong with those that are there",
         )
+    require_enough(home, load_settings(home.settings).policy)
     return f"{len(usable)} of {len(rows)} usable, {beats} labelled beats"

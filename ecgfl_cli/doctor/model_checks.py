@@ -7,6 +7,7 @@ from ecgfl_cli.errors import UsageError
 from ecgfl_cli.federation.federation_file import load_federation
 from ecgfl_cli.federation.site_setup import registry_of
 from ecgfl_cli.site.home import Home
+from ecgfl_cli.site.settings import load_settings
 
 
 def check_models(home: Home) -> Iterator[Check]:
@@ -19,7 +20,9 @@ def _federation(home: Home) -> str:
         raise UsageError(
             f"{home.federation} is missing", "Get it from the coordinator: `ecgfl init --site NAME --federation federation.json`"
         )
-    return f"coordinator {load_federation(home.federation).server_name}"
+    federation = load_federation(home.federation)
+    load_settings(home.settings).policy.allow_coordinator(federation.signing_public_key)
+    return f"coordinator {federation.server_name}"
 
 
 def _model(home: Home) -> str:

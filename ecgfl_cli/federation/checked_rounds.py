@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ecgfl_cli.errors import ServerError
 from ecgfl_cli.federation.checkpoints import Checkpoints
 from ecgfl_cli.federation.optimiser_state import Moments
+from ecgfl_cli.federation.reported_figures import alike, by_logit, gross, mean_loss
 from ecgfl_cli.federation.run_plan import Report, RoundResult, RunPlan
 from ecgfl_cli.federation.wire import (
     FLAT,
@@ -75,9 +76,9 @@ class CheckedRounds:
             )
         usable.sort(key=lambda answered: self._name(answered[0]))  # sums depend on their order: the same run gives the same model
         # Flower counts from 1 again in a resumed run; FedAdam's bias correction needs the run's own count.
-        arrays, metrics = super().aggregate_train(this_round, [message for message, _ in usable])  # type: ignore[misc]
+        arrays, metrics = super().aggregate_train(this_round, [alike(*each) for each in usable])  # type: ignore[misc]
         examples = sum(reply.examples for _, reply in usable)
-        loss = sum(reply.loss * reply.examples for _, reply in usable) / examples
+        loss = mean_loss([reply for _, reply in usable])
         vector = np.asarray(arrays[FLAT].numpy(), dtype=np.float32)
         latest = self._checkpoints.add(vector, len(usable), examples, self._last_metrics(), self._moments())
         names = [self._name(message) for message, _ in usable]
@@ -93,11 +94,8 @@ class CheckedRounds:
         result = self.results[-1]
         result.dropped += dropped
         measured = [reply for _, reply in usable]
-        result.metrics = _gross(measured)
-        self._checkpoints.calibrate(
-            np.sum([reply.others_by_logit for reply in measured], axis=0, dtype=np.int64),
-            np.sum([reply.pvcs_by_logit for reply in measured], axis=0, dtype=np.int64),
-        )
+        result.metrics = gross(measured)
+        self._checkpoints.calibrate(*by_logit(measured))
         self._report(f"round {result.round} of {self._plan.rounds}: model {result.version}, {_in_words(result)}")
         return None
 
@@ -159,25 +157,9 @@ class CheckedRounds:
         return self.results[-1].metrics if self.results else None
 
 
-def _gross(replies: list[EvaluateReply]) -> Metrics | None:
-    """The sites' counts added up: a site's own sensitivity says nothing where it has three PVCs."""
-    beats = sum(reply.examples for reply in replies)
-    if not beats:
-        return None
-    pvcs = sum(reply.pvcs for reply in replies)
-    found = sum(reply.true_positives for reply in replies)
-    called = found + sum(reply.false_positives for reply in replies)
-    return Metrics(
-        beats=beats,
-        pvcs=pvcs,
-        loss=sum(reply.loss * reply.examples for reply in replies) / beats,
-        sensitivity=min(found / pvcs, 1.0) if pvcs else None,
-        precision=found / called if called else None,
-    )
-
-
 def _in_words(result: RoundResult) -> str:
-    words = f"{len(result.sites)} sites, {result.examples} beats, loss {result.loss:.4f}"
+    loss = "not reported" if result.loss is None else f"{result.loss:.4f}"
+    words = f"{len(result.sites)} sites, {result.examples} beats, loss {loss}"
     if result.metrics is None:
         return f"{words}; no held-out patients to measure on"
     sensitivity, precision = (

@@ -59,3 +59,17 @@ def load_federation(path: Path) -> Federation:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "the file"
         raise UnusableInput(f"{path}: {field}: {first['msg']}", "Get federation.json from the coordinator again") from error
+
+
+def ca_certificate(federation: Federation, file: Path | None) -> bytes:
+    """The CA to trust, PEM: the given file's, or the federation's. Raises `UnusableInput` when the file holds no certificate."""
+    if file is None:
+        return federation.ca_certificate.encode()
+    try:
+        data = file.read_bytes()
+        x509.load_pem_x509_certificate(data)
+    except (OSError, ValueError) as error:
+        raise UnusableInput(
+            f"{file}: not a CA certificate in PEM: {error}", "Give the coordinator's ca.crt, or leave --ca out"
+        ) from error
+    return data

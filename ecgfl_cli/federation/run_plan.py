@@ -53,7 +53,7 @@ class RoundResult:
     version: str
     sites: list[str]
     examples: int
-    loss: float
+    loss: float | None
     metrics: Metrics | None = None
     dropped: list[str] = field(default_factory=list)
 

@@ -1,13 +1,11 @@
 """A site's part in the federation: one outgoing connection, no listening port, no code from the server."""
 
-import ipaddress
-import re
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from datetime import datetime
 
-from cryptography import x509
 from ecgfl_adapters.errors import LIBRARY_ERRORS
 from flwr.app import Context, Error, Message, RecordDict
 
@@ -18,17 +16,20 @@ from ecgfl_cli.errors import (
     ServerError,
     ServerRefused,
     ServerUnreachable,
-    UnusableInput,
-    UsageError,
+    SessionLost,
 )
 from ecgfl_cli.federation.federation_file import Federation
 from ecgfl_cli.federation.flower.fleet import FleetConnection, Incoming, RunOver
 from ecgfl_cli.federation.participant import Participant
+from ecgfl_cli.federation.time_limit import time_limit
 from ecgfl_cli.federation.wire import FAILED, MODEL_UNACCEPTABLE, POLICY_FORBIDS, SCHEMA_BROKEN
 from ecgfl_cli.site.audit import AuditLog
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.keys import load_node_key
+from ecgfl_cli.site.policy import Policy
+from ecgfl_cli.site.priority import give_way
 from ecgfl_cli.site.settings import SiteSettings
+from ecgfl_cli.training.acceptance import Verdict
 from ecgfl_cli.training.dataset import require_training_data
 
 POLL_SECONDS = 0.2
@@ -36,13 +37,12 @@ IDLE_POLL_SECONDS = 2.0
 IDLE_AFTER_SECONDS = 60.0
 RUN_CHECK_SECONDS = 1.0
 LONGEST_PATIENCE_SECONDS = 30.0
-RECONNECT_SECONDS = 5.0
+FIRST_RECONNECT_SECONDS, LAST_RECONNECT_SECONDS = 2.0, 60.0
+HOURS_CHECK_SECONDS = 60.0
 LINGER_SECONDS = 1.0
 """After a refusal: what a site said that has left is not delivered."""
 
 FAILURES: tuple[type[Exception], ...] = (EcgflError, *LIBRARY_ERRORS)
-
-HOST = re.compile(r"^([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])$")
 
 CODES: dict[type[EcgflError], int] = {
     PolicyRefused: POLICY_FORBIDS,
@@ -55,7 +55,7 @@ CODES: dict[type[EcgflError], int] = {
 class JoinOptions:
     """server : "HOST:PORT". ca : PEM bytes, None for plain HTTP to a loopback address. Times in seconds.
 
-    max_wait : for a run to be offered, once connected.
+    max_wait : for the coordinator to be there and to offer a run.
     """
 
     server: str
@@ -67,38 +67,13 @@ class JoinOptions:
 
 @dataclass(frozen=True)
 class Participation:
-    """What came of it. version : the final model's, None when the run ended without one."""
+    """What came of it. version : the final model's, verdict : whether this site took it; None when the run ended without one."""
 
     participated: bool
     run: str | None
     rounds: int
     version: str | None
-
-
-def check_address(server: str, insecure: bool) -> None:
-    """Raises `UsageError` unless `server` is HOST:PORT, and a loopback address where TLS is to be left out."""
-    host, separator, port = server.rpartition(":")
-    valid = separator and HOST.match(host) and port.isascii() and port.isdigit()
-    if not valid or not 0 < int(port) < 65536:
-        raise UsageError(f"--server {server!r} is not HOST:PORT", "For instance --server ecg.example.org:8443")
-    if insecure and not _is_loopback(host.strip("[]")):
-        raise UsageError(
-            f"--insecure towards {host}, which is not this machine", "Leave --insecure out: TLS is needed on a network"
-        )
-
-
-def ca_certificate(federation: Federation, file: Path | None) -> bytes:
-    """The CA to trust, PEM: the given file's, or the federation's. Raises `UnusableInput` when the file holds no certificate."""
-    if file is None:
-        return federation.ca_certificate.encode()
-    try:
-        data = file.read_bytes()
-        x509.load_pem_x509_certificate(data)
-    except (OSError, ValueError) as error:
-        raise UnusableInput(
-            f"{file}: not a CA certificate in PEM: {error}", "Give the coordinator's ca.crt, or leave --ca out"
-        ) from error
-    return data
+    verdict: Verdict | None = None
 
 
 def participate(
@@ -106,38 +81,90 @@ def participate(
 ) -> Participation:
     """Take part in one run (`once`) or in run after run until interrupted or out of time.
 
-    Raises `ServerUnreachable`, `ServerRefused`; with `once` also `PolicyRefused` and `ModelRejected` after the coordinator was
-    told by a code. Without `once` a refusal is reported and the site waits for the next run; so it does, once it has taken
-    part in one, when the coordinator goes away.
+    A coordinator that is not there, or that lost this session, is tried again: with `once` until `max_wait` is over, else for
+    ever. Raises `ServerUnreachable` after that, and any other `ServerRefused` at once where waiting would not help (TLS, clock,
+    key, version, proxy); with `once` also `PolicyRefused` and `ModelRejected` after the coordinator was told by a code. Without
+    `once` such a refusal is reported, and the site waits for the next run.
     """
     require_training_data(home)
-    key, audit = load_node_key(home), AuditLog(home.audit)
-    import torch  # noqa: F401  (takes seconds; now, while nobody waits for it)
-
-    end = time.monotonic() + options.max_time
-    latest = Participation(False, None, 0, None)
-    patience = min(LONGEST_PATIENCE_SECONDS, options.max_wait)
-    audit.append("join", server=options.server, once=options.once)
+    key, audit, policy = load_node_key(home), AuditLog(home.audit), settings.policy
     try:
-        while time.monotonic() < end:
-            try:
-                with FleetConnection(options.server, options.ca, key, patience) as connection:
-                    report(f"connected to {options.server}, waiting for a run")
-                    node = _Node(connection, Participant(home, settings, federation, options.server, report), audit, report)
-                    if not node.wait(min(end, time.monotonic() + options.max_wait)):
+        policy.allow_coordinator(federation.signing_public_key)
+        if options.once:
+            policy.allow_hour(datetime.now())
+    except PolicyRefused as error:
+        audit.append("refused", by="policy", reason=str(error))
+        raise
+    if not give_way(policy.niceness):
+        report(f"policy.niceness = {policy.niceness} has no effect on this system")
+    import torch  # takes seconds; now, while nobody waits for it
+
+    torch.set_num_threads(policy.cpu_threads)
+    end = time.monotonic() + options.max_time
+    offered_until = min(end, time.monotonic() + options.max_wait)
+    patience = min(LONGEST_PATIENCE_SECONDS, options.max_wait)
+    latest = Participation(False, None, 0, None)
+    pause = FIRST_RECONNECT_SECONDS
+    audit.append("join", server=options.server, once=options.once)
+    node: _Node | None = None
+    try:
+        with time_limit(options.max_time) as limit:
+            while time.monotonic() < end:
+                node = None
+                hours_end = _wait_for_hours(policy, end, report)
+                if time.monotonic() >= end:
+                    break
+                try:
+                    wait = max(0.0, offered_until - time.monotonic())
+                    with FleetConnection(options.server, options.ca, key, patience, wait, report) as connection:
+                        report(f"connected to {options.server}, waiting for a run")
+                        pause = FIRST_RECONNECT_SECONDS
+                        participant = Participant(home, settings, federation, options.server, report)
+                        node = _Node(connection, participant, audit, report)
+                        if not node.wait(min(offered_until, hours_end)):
+                            if time.monotonic() >= hours_end and not options.once:
+                                continue
+                            break
+                        node.take_part(end)
+                    latest = node.participation()
+                    if options.once:
                         break
-                    latest = node.take_part(end)
-            except FAILURES as error:
-                # A coordinator serves one run and goes; the next one has not heard of this session.
-                if options.once or (isinstance(error, ServerError) and not latest.participated):
-                    raise
-                report(f"{error}")
-                time.sleep(RECONNECT_SECONDS)
-            if options.once:
-                break
+                except FAILURES as error:
+                    if node is not None and node.began:
+                        latest = node.participation()
+                    if _is_final(error, node is not None, options.once, offered_until - pause):
+                        raise
+                    report(f"{error}")
+                    time.sleep(pause)
+                    pause = min(2 * pause, LAST_RECONNECT_SECONDS)
+    except KeyboardInterrupt:
+        if node is not None and node.began:
+            latest = node.participation()
+        if not limit.passed:
+            raise
+        report("time is up (--max-time)")
     finally:
         audit.append("leave", participated=latest.participated, rounds=latest.rounds)
     return latest
+
+
+def _is_final(error: Exception, was_connected: bool, once: bool, until: float) -> bool:
+    """Whether another try cannot help, or there is no time for one."""
+    if isinstance(error, (ServerUnreachable, SessionLost)):
+        return time.monotonic() > until
+    return once or (isinstance(error, ServerError) and not was_connected)
+
+
+def _wait_for_hours(policy: Policy, end: float, report: Callable[[str], None]) -> float:
+    """Wait until the policy's hours begin, at most until `end`; returns when they end. Both on the monotonic clock."""
+    hours = policy.training_hours
+    if hours is None:
+        return math.inf
+    if hours.wait_from(datetime.now()):
+        report(f"waiting for the hours {hours}")
+    while (wait := hours.wait_from(datetime.now()).total_seconds()) and (left := end - time.monotonic()) > 0:
+        time.sleep(min(wait, left, HOURS_CHECK_SECONDS))
+    return time.monotonic() + hours.left_from(datetime.now()).total_seconds()
 
 
 class _Node:
@@ -160,7 +187,7 @@ class _Node:
                 time.sleep(POLL_SECONDS if time.monotonic() - began < IDLE_AFTER_SECONDS else IDLE_POLL_SECONDS)
         return self._first is not None
 
-    def take_part(self, deadline: float) -> Participation:
+    def take_part(self, deadline: float) -> None:
         """Answer messages until the run is over or time is up.
 
         A site stays until the coordinator has closed the run: the replies of one that leaves before are lost.
@@ -180,11 +207,20 @@ class _Node:
                 received = self._connection.receive()
         except RunOver:
             self._report("the run is over")
-        except ServerUnreachable as error:
+        except (ServerUnreachable, SessionLost) as error:
             if self._participant.final is None:
                 raise
             self._report(f"the coordinator went away after the final model: {error.problem}")
-        return Participation(True, self._participant.run, self._participant.rounds, self._participant.final)
+
+    @property
+    def began(self) -> bool:
+        """Whether a message of a run was answered."""
+        return self._run_id is not None
+
+    def participation(self) -> Participation:
+        """What has come of it so far."""
+        ours = self._participant
+        return Participation(True, ours.run, ours.rounds, ours.final, ours.verdict)
 
     def _check_run(self) -> None:
         """Raises `RunOver` once the coordinator has closed the run."""
@@ -218,12 +254,3 @@ class _Node:
         )
         if not self._connection.send(outgoing):
             self._report("the coordinator no longer waits for this reply")
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -5,6 +5,7 @@ FLAT of the array record ARRAYS. A reply carries the numbers of `TrainReply` or 
 training the weights in the same place.
 """
 
+from collections.abc import Collection
 from io import BytesIO
 from typing import Annotated, Self, TypeVar
 
@@ -17,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from ecgfl_cli.errors import ServerRefused
 from ecgfl_cli.models.calibration import COUNTS
 from ecgfl_cli.models.manifest import SignedManifest
+from ecgfl_cli.training.local import LARGEST_LOSS
 
 ARRAYS, FLAT, CONFIG, METRICS, REQUEST = "arrays", "flat", "config", "metrics", "ecgfl-request"
 EXAMPLES = "num-examples"
@@ -32,7 +34,6 @@ LARGEST_PROXIMAL_MU = 100.0
 
 Count = Annotated[int, Field(ge=0, le=MOST_EXAMPLES)]
 ByLogit = Annotated[list[Count], Field(min_length=COUNTS, max_length=COUNTS)]
-LARGEST_LOSS = 1e6
 Loss = Annotated[float, Field(ge=0, le=LARGEST_LOSS)]
 
 
@@ -58,17 +59,18 @@ class EvaluateRequest(Strict):
 
 
 class TrainReply(Strict):
-    """examples : labelled beats that were trained on. loss : of the last local epoch."""
+    """examples : labelled beats that were trained on. loss : of the last local epoch. A site may withhold pvcs and loss."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, populate_by_name=True)
 
     examples: Annotated[Count, Field(alias=EXAMPLES, ge=1)]
-    pvcs: Count
-    loss: Loss
+    pvcs: Count | None = None
+    loss: Loss | None = None
 
 
 class EvaluateReply(Strict):
-    """Counts on the site's held-out patients; sensitivity and precision are absent where they are not defined.
+    """Counts on the site's held-out patients. All but examples may be absent: sensitivity and precision where they are not
+    defined, each where the site's policy withholds it.
 
     others_by_logit, pvcs_by_logit : beats by the network's logit, from which the coordinator calibrates the next model.
     """
@@ -76,18 +78,21 @@ class EvaluateReply(Strict):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, populate_by_name=True)
 
     examples: Annotated[Count, Field(alias=EXAMPLES)]
-    pvcs: Count
-    true_positives: Count
-    false_positives: Count
-    loss: Loss
+    pvcs: Count | None = None
+    true_positives: Count | None = None
+    false_positives: Count | None = None
+    loss: Loss | None = None
     sensitivity: Annotated[float, Field(ge=0, le=1)] | None = None
     precision: Annotated[float, Field(ge=0, le=1)] | None = None
-    others_by_logit: ByLogit
-    pvcs_by_logit: ByLogit
+    others_by_logit: ByLogit | None = None
+    pvcs_by_logit: ByLogit | None = None
 
     @model_validator(mode="after")
     def _adds_up(self) -> Self:
-        if sum(self.pvcs_by_logit) != self.pvcs or sum(self.others_by_logit) != self.examples - self.pvcs:
+        pvcs = self.pvcs if self.pvcs_by_logit is None else sum(self.pvcs_by_logit)
+        others = None if self.others_by_logit is None else sum(self.others_by_logit)
+        differ = self.pvcs is not None and self.pvcs != pvcs
+        if differ or (pvcs is not None and others is not None and pvcs + others != self.examples):
             raise ValueError("the counts by logit are not those of the examples")
         return self
 
@@ -118,9 +123,12 @@ def read_request(message: Message, kind: type[Request]) -> tuple[Request, NDArra
         raise _broken(str(error)) from error
 
 
-def reply_content(reply: TrainReply | EvaluateReply, weights: ArrayRecord | None = None) -> RecordDict:
-    """Only what the schema names leaves the site."""
-    content = RecordDict({METRICS: MetricRecord(reply.model_dump(by_alias=True, exclude_none=True))})
+def reply_content(
+    reply: TrainReply | EvaluateReply, weights: ArrayRecord | None = None, withheld: Collection[str] = ()
+) -> RecordDict:
+    """Only what the schema names leaves the site, and of that not what is withheld."""
+    figures = reply.model_dump(by_alias=True, exclude_none=True, exclude=set(withheld))
+    content = RecordDict({METRICS: MetricRecord(figures)})
     if weights is not None:
         content[ARRAYS] = weights
     return content

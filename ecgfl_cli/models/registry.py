@@ -21,20 +21,29 @@ from ecgfl_cli.models.manifest import VERSION, Manifest, SignedManifest, check_w
 from ecgfl_cli.models.packing import pack, unpack
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 CURRENT = "current"
+HISTORY = "history"
+NO_VERSION = "-"
+LONGEST_HISTORY = 100
 WEIGHTS = "model.safetensors"
 MANIFEST = "manifest.json"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One version in the registry. received : where it came from and when."""
+    """One version in the registry. received : where it came from and when. acceptance : what came of the site's own test of it,
+    None for one that was not tested."""
 
     signed: SignedManifest
     manifest: Manifest
     received: dict[str, Any]
+    acceptance: dict[str, Any] | None = None
+
+    @property
+    def is_rejected(self) -> bool:
+        return self.acceptance is not None and not self.acceptance.get("accepted")
 
 
 class Registry:
@@ -91,14 +100,22 @@ class Registry:
             raise UsageError(f"no model version '{version}' in {self._folder}", "`ecgfl model list` shows those that are there")
         try:
             content = json.loads(path.read_bytes())
-            received = content.pop("received")
+            received, acceptance = content.pop("received"), content.pop("acceptance", None)
+            if not isinstance(received, dict) or not isinstance(acceptance, dict | None):
+                raise ValueError("received and acceptance are objects")
             signed = SignedManifest.model_validate(content)
         except (ValueError, KeyError, AttributeError, ValidationError) as error:
             raise ModelRejected(f"{path}: broken: {error}", "Use another version: `ecgfl model use VERSION`") from error
         manifest = self._opened(signed)
         if manifest.version != version:
             raise ModelRejected(f"{path}: the manifest of {manifest.version}", "Somebody moved it; use another version")
-        return Entry(signed, manifest, received)
+        return Entry(signed, manifest, received, acceptance)
+
+    def judged(self, version: str, acceptance: dict[str, Any]) -> None:
+        """Write down what came of the site's own test of a version."""
+        entry = self.entry(version)
+        content = {**entry.signed.model_dump(), "received": entry.received, "acceptance": acceptance}
+        atomic_write_bytes(self._folder / version / MANIFEST, json.dumps(content, indent=1).encode())
 
     def load(self, version: str) -> "tuple[Manifest, nn.Module]":
         """A version's manifest and network, after its hash was checked. Raises `ModelRejected`."""
@@ -106,17 +123,13 @@ class Registry:
         from safetensors.torch import load_file
 
         manifest = self.entry(version).manifest
-        network = _built(manifest)
         path = self._folder / version / WEIGHTS
         try:
-            network.load_state_dict(load_file(path))
+            return manifest, network_with(manifest, load_file(path))
         except (OSError, SafetensorError, RuntimeError) as error:
             raise ModelRejected(
                 f"{path}: not the weights of a {manifest.architecture}: {error}", "Use another version: `ecgfl model use VERSION`"
             ) from error
-        check_weights(manifest, pack(network))
-        network.eval()
-        return manifest, network
 
     def current(self) -> str | None:
         """The version that `predict` uses, None before the first."""
@@ -135,18 +148,66 @@ class Registry:
             )
         return signed.open(self._key)
 
-    def promote(self, version: str) -> None:
-        self.entry(version)
-        atomic_write_bytes(self._folder / CURRENT, f"{version}\n".encode())
+    def promote(self, version: str | None) -> None:
+        """Make a version the current one, or none as before the first. The one before it is remembered for `roll_back`."""
+        if version is not None:
+            self.entry(version)
+        try:
+            before = self.current()
+        except ModelRejected:
+            before = version  # what the file says was never a version
+        if before != version:
+            self._write_history([*self._history(), before])
+        self._set_current(version)
 
-    def promote_none(self) -> None:
-        """No version is the current one, as before the first."""
-        (self._folder / CURRENT).unlink(missing_ok=True)
+    def previous(self) -> str | None:
+        """The version used before the current one, None where there was none yet.
+
+        Raises `UsageError` when nothing was used before, as far as is known.
+        """
+        return self._used_before()[-1]
+
+    def roll_back(self) -> str | None:
+        """Make the version used before the current one again, and return it. The next time it is the one before that."""
+        *older, version = self._used_before()
+        self._set_current(version)
+        self._write_history(older)
+        return version
+
+    def _used_before(self) -> list[str | None]:
+        """Oldest first; what a kill between two writes left twice counts once, and what was removed since does not count."""
+        used, current, there = self._history(), self.current(), {*self.versions(), None}
+        used = [version for version in used if version in there]
+        while used and used[-1] == current:
+            used.pop()
+        if not used:
+            raise UsageError(
+                f"{self._folder / HISTORY}: no version was used before the current one ({current or 'the starter model'})",
+                "`ecgfl model list` shows what is there; choose with `ecgfl model use VERSION`",
+            )
+        return used
+
+    def _history(self) -> list[str | None]:
+        path = self._folder / HISTORY
+        lines = path.read_text(encoding="utf-8", errors="replace").split() if path.is_file() else []
+        return [None if line == NO_VERSION else line for line in lines]
+
+    def _write_history(self, used: list[str | None]) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        lines = "".join(f"{version or NO_VERSION}\n" for version in used[-LONGEST_HISTORY:])
+        atomic_write_bytes(self._folder / HISTORY, lines.encode())
+
+    def _set_current(self, version: str | None) -> None:
+        if version is None:
+            (self._folder / CURRENT).unlink(missing_ok=True)
+        else:
+            self.entry(version)
+            atomic_write_bytes(self._folder / CURRENT, f"{version}\n".encode())
 
     def prune(self, keep: int) -> list[str]:
-        """Remove all but the last `keep` versions and the current one; returns the removed."""
-        current = self.current()
-        gone = [entry.manifest.version for entry in self.entries()[:-keep] if entry.manifest.version != current]
+        """Remove all but the last `keep` versions, the current one and the one used before it; returns the removed."""
+        kept = {self.current(), *self._history()[-1:]}
+        gone = [entry.manifest.version for entry in self.entries()[:-keep] if entry.manifest.version not in kept]
         for version in gone:
             shutil.rmtree(self._folder / version)
         return gone
@@ -157,6 +218,18 @@ def network_of(manifest: Manifest, vector: NDArray[np.float32]) -> "nn.Module":
     check_weights(manifest, vector)
     network = _built(manifest)
     unpack(network, vector)
+    return network
+
+
+def network_with(manifest: Manifest, tensors: "dict[str, Tensor]") -> "nn.Module":
+    """The network that named tensors make, ready to predict, after their hash was checked.
+
+    Raises `ModelRejected`, and `RuntimeError` when they do not fit its architecture.
+    """
+    network = _built(manifest)
+    network.load_state_dict(tensors)
+    check_weights(manifest, pack(network))
+    network.eval()
     return network
 
 

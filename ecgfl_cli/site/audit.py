@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
@@ -12,6 +13,14 @@ from ecgfl_cli.errors import UnusableInput
 FIRST = "0" * 64
 LONGEST_LINE = 65_536
 """Bytes; enough of the log's end to hold its last line."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """What stands for a whole log: its number of lines and the last one's hash (64 zeros of an empty one)."""
+
+    lines: int
+    hash: str
 
 
 class AuditLog:
@@ -48,10 +57,30 @@ class AuditLog:
             entries.append(entry)
         return entries
 
+    def head(self) -> Head:
+        """For a note outside this machine. Raises as `entries` does."""
+        return _head(self.entries())
+
+    def verify(self, noted: str | None = None) -> Head:
+        """Check every line, and that a head noted earlier is still one of them: else the log's end was cut off, or all of it
+        written anew, which its own chain cannot show. Raises `UnusableInput`.
+        """
+        entries = self.entries()
+        if noted is not None and noted not in {FIRST, *(entry["hash"] for entry in entries)}:
+            raise UnusableInput(
+                f"{self._path}: none of its {len(entries)} lines has the noted hash {noted}",
+                "Lines were removed from its end or the log was written anew since that note; compare it with your backup",
+            )
+        return _head(entries)
+
     def _broken(self, number: int, problem: str) -> UnusableInput:
         return UnusableInput(
             f"{self._path}: line {number} {problem}", "Somebody changed the audit log; compare it with your backup"
         )
+
+
+def _head(entries: list[dict[str, Any]]) -> Head:
+    return Head(len(entries), entries[-1]["hash"] if entries else FIRST)
 
 
 def _seek_end(log: IO[bytes]) -> str:

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from ecgfl_cli.errors import UsageError
 from ecgfl_cli.files import atomic_write_bytes
+from ecgfl_cli.site.policy import METRICS, Policy
 
 SITE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
 
@@ -30,19 +31,6 @@ class Recordings(Section):
     keep_age_band: bool = False
     keep_sex: bool = False
     """What of the patient enters the store; everything else that identifies stays outside in any case."""
-
-
-class Policy(Section):
-    """What the coordinator may ask of this site. Everything else is refused with exit code 5."""
-
-    architectures: list[str] = ["beatnet", "ecgnet"]
-    max_rounds: Annotated[int, Field(ge=1)] = 200
-    max_local_epochs: Annotated[int, Field(ge=1)] = 10
-    max_learning_rate: Annotated[float, Field(gt=0)] = 0.01
-    max_batch_size: Annotated[int, Field(ge=1)] = 1024
-    min_training_beats: Annotated[int, Field(ge=1)] = 100
-    cpu_threads: Annotated[int, Field(ge=1)] = 1
-    """For training; the networks are so small that a second thread costs more than it brings."""
 
 
 def _known_symbol(symbol: str) -> str:
@@ -82,7 +70,8 @@ def load_settings(path: Path) -> SiteSettings:
 
 def write_settings(path: Path, site: str) -> None:
     """Write a first site.toml for a site whose name matches `SITE_NAME`."""
-    atomic_write_bytes(path, _TEMPLATE.format(name=site, policy=Policy(), models=Models()).encode())
+    metrics = ", ".join(f'"{name}"' for name in METRICS)
+    atomic_write_bytes(path, _TEMPLATE.format(name=site, policy=Policy(), models=Models(), metrics=metrics).encode())
 
 
 _TEMPLATE = """\
@@ -114,15 +103,30 @@ keep_sex = false
 # min_seconds = 30
 
 [policy]
-# What a coordinator may ask for; anything beyond is refused.
+# What a coordinator may ask for; anything beyond is refused. docs/hospital.md says more of each.
 architectures = ["beatnet", "ecgnet"]
+# Public signing keys of the coordinators that are allowed; without this line the one of federation.json.
+# coordinators = ["..."]
 max_rounds = {policy.max_rounds}
+# In any 24 hours.
+max_rounds_a_day = {policy.max_rounds_a_day}
 max_local_epochs = {policy.max_local_epochs}
 max_learning_rate = {policy.max_learning_rate}
 max_batch_size = {policy.max_batch_size}
+# What there must be to train on, held-out patients not counted.
+min_training_recordings = {policy.min_training_recordings}
+min_training_patients = {policy.min_training_patients}
+min_training_pvcs = {policy.min_training_pvcs}
 min_training_beats = {policy.min_training_beats}
-# Processor threads that training may use.
+# Hours of the day in which is trained, local time; without this line at any.
+# hours = "22:00-06:00"
+# Figures that may leave with the number of beats; remove what is to stay.
+metrics = [{metrics}]
+# How much lower a new model's F1 (0 to 1) may be than the current one's on this site's held-out patients; else it is rejected.
+acceptance_margin = {policy.acceptance_margin}
+# Processor threads that training may use, and how far it lets other programs go first (0 to 19; not on Windows).
 cpu_threads = {policy.cpu_threads}
+niceness = {policy.niceness}
 
 [models]
 # How many versions stay, for `ecgfl model use`.

@@ -7,8 +7,10 @@ from ecgfl_cli.beats.beats import Beats
 from ecgfl_cli.errors import UnusableInput
 from ecgfl_cli.models.architecture import Architecture
 from ecgfl_cli.site.home import Home
-from ecgfl_cli.store.catalogue import open_catalogue
+from ecgfl_cli.store.beat_files import are_whole, beats_path
+from ecgfl_cli.store.catalogue import RecordRow, open_catalogue
 from ecgfl_cli.store.segment import Segmented, segment
+from ecgfl_cli.store.splits import new_splits
 from ecgfl_cli.training.examples import Examples, examples_of
 from ecgfl_cli.training.usual_pvcs import pvcs_as_the_usual_beat
 
@@ -48,6 +50,31 @@ def require_training_data(home: Home) -> None:
             )
 
 
+def require_cut_beats(home: Home, architecture: Architecture) -> None:
+    """Raises `UnusableInput` when `load_dataset` would have to cut beats or deal out patients first."""
+    with open_catalogue(home.catalogue) as catalogue:
+        rows, splits = catalogue.rows(), catalogue.splits()
+    usable = [row for row in rows if row.status == "usable"]
+    missing = [
+        row
+        for row in usable
+        if row.patient not in splits or not are_whole(beats_path(home.beats, architecture.window, row.record))
+    ]
+    if missing:
+        raise UnusableInput(
+            f"{home.beats}: the beats of {len(missing)} of {len(usable)} recordings are not cut yet",
+            f"Run `ecgfl segment --arch {architecture.name}` first",
+        )
+
+
+def training_rows(home: Home) -> list[RecordRow]:
+    """What the catalogue says of the recordings that are trained on, those whose patients have no split yet included."""
+    with open_catalogue(home.catalogue) as catalogue:
+        rows, splits = catalogue.rows(), catalogue.splits()
+    splits |= new_splits(rows, splits)
+    return [row for row in rows if row.status == "usable" and splits[row.patient] == "train"]
+
+
 def load_dataset(home: Home, architecture: Architecture) -> Dataset:
     """The examples of this site for an architecture; beats that are not cut yet are cut now."""
     with open_catalogue(home.catalogue) as catalogue:
@@ -59,6 +86,13 @@ def load_dataset(home: Home, architecture: Architecture) -> Dataset:
         records=len(segmented),
         patients=len({item.row.patient for item in segmented}),
     )
+
+
+def load_held_out(home: Home, architecture: Architecture) -> HeldOut:
+    """The held-out patients' records alone, for an architecture that this site does not train."""
+    with open_catalogue(home.catalogue) as catalogue:
+        segmented = segment(home, catalogue, architecture.window)
+        return HeldOut(tuple(item for item in segmented if item.split == "held-out"), architecture)
 
 
 def _learned(train: list[Segmented], architecture: Architecture) -> Iterator[Beats]:

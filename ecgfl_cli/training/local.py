@@ -93,6 +93,8 @@ class Measured:
     def with_more(self, other: "Measured") -> "Measured":
         """Both together."""
         beats = self.beats + other.beats
+        if not beats:
+            return self
         return Measured(
             beats,
             self.pvcs + other.pvcs,
@@ -113,6 +115,13 @@ class Measured:
         return self.true_positives / called if called else None
 
 
+LARGEST_LOSS = 1e6
+"""With more than this, weights are numbers but useless ones."""
+
+NOTHING = Measured(0, 0, 0, 0, 0.0, *(counted(np.empty(0, np.float32)) for _ in range(2)))
+"""Measured on no beats."""
+
+
 def measure(
     network: "nn.Module",
     parts: Iterable[Examples],
@@ -120,7 +129,7 @@ def measure(
     threshold: float = USUAL_THRESHOLD,
 ) -> Measured:
     """Loss and counts on labelled beats, part by part."""
-    total = Measured(0, 0, 0, 0, 0.0, *(counted(np.empty(0, np.float32)) for _ in range(2)))
+    total = NOTHING
     for examples in parts:
         if len(examples):
             total = total.with_more(_measured(network, examples, calibration, threshold))

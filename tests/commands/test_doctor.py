@@ -39,6 +39,14 @@ def _limits(home: Path) -> None:
     (home / "site.toml").write_text((home / "site.toml").read_text().replace("[limits]", "[limits]\nmax_joy = 3"))
 
 
+def _pvcs(home: Path) -> None:
+    (home / "site.toml").write_text((home / "site.toml").read_text().replace("min_training_pvcs = 0", "min_training_pvcs = 9999"))
+
+
+def _coordinators(home: Path) -> None:
+    (home / "site.toml").write_text((home / "site.toml").read_text().replace("[policy]", '[policy]\ncoordinators = ["abc"]'))
+
+
 def _key(home: Path) -> None:
     (home / "keys" / "node").write_text("not a key")
 
@@ -65,6 +73,8 @@ def _federation(home: Path) -> None:
     [
         (_settings, "settings", "models.keep"),
         (_limits, "limits", "max_joy"),
+        (_pvcs, "recordings", "min_training_pvcs"),
+        (_coordinators, "federation", "policy.coordinators"),
         (_key, "node key", "not a usable private key"),
         pytest.param(_readable, "permissions", "chmod", marks=pytest.mark.skipif(os.name == "nt", reason="mode bits")),
         (_audit, "audit log", "line"),

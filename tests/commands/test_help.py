@@ -30,9 +30,10 @@ EXPECTED = {
     "evaluate",
     "model",
     "audit",
+    "schedule",
+    "doctor",
     "demo",
     "coordinator",
-    "doctor",
 }
 
 
@@ -40,6 +41,9 @@ def test_the_verbs_of_the_design_are_there() -> None:
     names = {" ".join(path) for path, _ in ALL}
     assert names >= EXPECTED
     assert names >= {f"dataset {verb}" for verb in ("list", "show", "remove")}
+    assert names >= {f"audit {verb}" for verb in ("show", "head", "verify")}
+    assert names >= {f"schedule {verb}" for verb in ("cron", "systemd", "windows")}
+    assert names >= {f"model {verb}" for verb in ("list", "show", "use", "rollback", "verify", "export", "import")}
     assert names >= {f"coordinator {verb}" for verb in ("init", "enrol", "revoke", "sites", "serve")}
 
 
@@ -62,7 +66,7 @@ def test_the_help_of_ingest_tells_of_explain(ecgfl: Ecgfl) -> None:
     assert "--explain" in ecgfl("ingest", "--help").out
 
 
-@pytest.mark.parametrize("path", [(), ("dataset",), ("model",), ("audit",), ("coordinator",)])
+@pytest.mark.parametrize("path", [(), ("dataset",), ("model",), ("audit",), ("schedule",), ("coordinator",)])
 def test_without_a_verb_the_help_is_shown_and_no_empty_complaint(path: tuple[str, ...], ecgfl: Ecgfl) -> None:
     ran = ecgfl(*path)
     assert ran.code in (0, 2)

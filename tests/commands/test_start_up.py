@@ -45,6 +45,8 @@ def test_verbs_that_neither_train_nor_predict_import_neither_torch_nor_flwr(home
         ("segment",),
         ("dataset", "list"),
         ("audit", "verify"),
+        ("audit", "head"),
+        ("schedule", "cron", "--server", "localhost:1"),
         ("model", "list"),
     )
     assert imported(LEARNING, *lines) == [f"{line[0]} imported:  code: 0" for line in lines]

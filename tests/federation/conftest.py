@@ -5,6 +5,7 @@ import io
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,10 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Homes:
             recording = synthesise(10 * number + patient, SECONDS + 60 * number, 250, pvc_share=0.15)
             adapters()["wfdb"].write(recording, exports)
         ecgfl(home.root, "init", "--site", name, "--federation", str(homes.coordinator_home.federation))
+        # What two rounds on six patients come to is no match for the starter model; the acceptance test has tests of its own.
+        text, usual = home.settings.read_text(), "acceptance_margin = 0.05"
+        assert usual in text
+        home.settings.write_text(text.replace(usual, "acceptance_margin = 1.0"))
         ecgfl(homes.coordinator, "coordinator", "enrol", str(home.node_public_key), "--site", name)
         ecgfl(home.root, "ingest", str(exports))
         ecgfl(home.root, "segment")
@@ -153,3 +158,26 @@ def waiting(copied: Callable[[str], Homes]) -> Iterator[Waiting]:
         yield Waiting(homes, port, server)
     finally:
         running.end_all()
+
+
+@pytest.fixture
+def wrong_clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """wrong_clock(seconds): this process's clock is ahead by that much, for what it signs and compares."""
+
+    def set_ahead(seconds: float) -> None:
+        def wrong() -> datetime:
+            return datetime.now(UTC) + timedelta(seconds=seconds)
+
+        monkeypatch.setattr("flwr.supernode.node_auth_http_interceptor.now", wrong)
+        monkeypatch.setattr("ecgfl_cli.federation.flower.fleet_client.now", wrong)
+
+    return set_ahead
+
+
+@pytest.fixture
+def other_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This process has the Flower of another year."""
+    from flwr.supercore.runtime_version_compatibility import RuntimeVersionMetadata
+
+    old = RuntimeVersionMetadata("flwr", "1.30.0", "SuperNode")
+    monkeypatch.setattr(RuntimeVersionMetadata, "from_local_component", lambda *_, **__: old)

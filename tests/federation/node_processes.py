@@ -133,6 +133,11 @@ class Command:
     def send(self, number: signal.Signals) -> None:
         os.kill(self.pid, number)
 
+    def end(self) -> Ended:
+        """Tell it to end. Killed, a site would stay connected until its heartbeat is missed."""
+        self.send(signal.SIGTERM)
+        return self.finish(30)
+
     def kill(self) -> None:
         self._process.kill()
         self._process.join()
@@ -149,8 +154,10 @@ class Command:
 
 def _start(arguments: list[str], output: Connection, errors: Connection) -> None:
     """In the new process: as `python -m ecgfl_cli` begins."""
-    # A test runner started in the background by a shell ignores SIGINT, and its children would inherit that.
+    # A test runner started in the background by a shell ignores or blocks SIGINT, and its children would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     os.dup2(output.fileno(), 1)
     os.dup2(errors.fileno(), 2)
     sys.argv = ["ecgfl", *arguments]

@@ -57,7 +57,7 @@ BAD: dict[str, Callable[[], RecordDict | Error]] = {
     "no-arrays": lambda: RecordDict({"metrics": MetricRecord(METRICS)}),  # type: ignore[arg-type]
     "no-metrics": lambda: RecordDict({"arrays": weights_record(np.zeros(LENGTH, np.float32))}),
     "no-examples": lambda: without("num-examples"),
-    "no-loss": lambda: without("loss"),
+    "negative-loss": lambda: content(loss=-1.0),
     "extra-metric": lambda: content(patient=7),
     "zero-examples": lambda: content(**{"num-examples": 0}),
     "negative-examples": lambda: content(**{"num-examples": -100}),

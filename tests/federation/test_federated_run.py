@@ -6,6 +6,7 @@ from node_processes import told
 
 from ecgfl_cli.models.manifest import Manifest
 from ecgfl_cli.models.registry import WEIGHTS
+from ecgfl_cli.models.starter import starter_registry
 
 EVERYBODY = ("coordinator", *SITES)
 
@@ -47,6 +48,8 @@ def test_join_says_that_it_took_part(finished: Finished, name: str) -> None:
     assert result["participated"] is True
     assert (result["run"], result["rounds"]) == (finished.served.result["run"], 2)
     assert result["version"] == finished.served.result["model"]
+    assert result["acceptance"]["accepted"] is True
+    assert result["acceptance"]["pvcs"] > 0
 
 
 @pytest.mark.parametrize("name", SITES)
@@ -64,7 +67,8 @@ def test_a_site_has_every_global_model_byte_for_byte(finished: Finished, name: s
 def test_the_models_at_a_site_verify(finished: Finished, name: str) -> None:
     ended = told(finished.homes.site(name).root, "model", "verify")
     assert ended.code == 0, ended.said
-    assert ended.result["versions"] == [model.version for model in manifests(finished, "coordinator")[1:]]
+    assert ended.result["versions"] == [*starter_registry().versions(), *(each.version for each in manifests(finished, name))]
+    assert manifests(finished, name) == manifests(finished, "coordinator")[1:]
 
 
 def test_each_model_follows_from_the_one_before(finished: Finished) -> None:

@@ -9,7 +9,7 @@ import pytest
 from conftest import Waiting
 from cryptography.hazmat.primitives.asymmetric import ec
 from flwr.proto import control_pb2, fab_pb2, fleet_pb2, node_pb2, run_pb2, runtime_pb2
-from flwr.supercore.constant import FLEET_HTTP_SIGNATURE_HEADER
+from flwr.supercore.constant import FLEET_HTTP_SIGNATURE_HEADER, FLWR_PACKAGE_VERSION_METADATA_KEY
 from flwr.supercore.primitives.asymmetric import public_key_to_bytes
 from flwr.supercore.protobuf.translation import PROTOBUF_REQUEST_TYPES
 from flwr.supernode.fleet_http_client import FleetHttpClient
@@ -162,3 +162,9 @@ def test_more_bytes_than_a_call_has_are_refused_before_they_are_read(outside: ht
     signed = {**HEADERS, FLEET_HTTP_SIGNATURE_HEADER: "c2lnbmVk"}
     too_much = b"\0" * (superlink.LARGEST_CALL + 1)
     assert outside.post("/v1/fleet/pull-messages", content=too_much, headers=signed).status_code == 413
+
+
+@pytest.mark.parametrize(("version", "status"), [("1.30.0", 426), ("2.41.0", 426), ("1.4", 426), ("", 426), ("1.41.9", 401)])
+def test_another_flower_version_is_refused(outside: httpx.Client, version: str, status: int) -> None:
+    signed = {**HEADERS, FLEET_HTTP_SIGNATURE_HEADER: "c2lnbmVk", FLWR_PACKAGE_VERSION_METADATA_KEY: version}
+    assert outside.post("/v1/fleet/pull-messages", content=b"", headers=signed).status_code == status

@@ -14,7 +14,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordD
 from numpy.typing import NDArray
 
 from ecgfl_cli.errors import EcgflError, ModelRejected, PolicyRefused, ServerRefused
-from ecgfl_cli.federation import participant
+from ecgfl_cli.federation import local_work
 from ecgfl_cli.federation.coordinator_home import load_signing_key
 from ecgfl_cli.federation.participant import Participant
 from ecgfl_cli.federation.wire import EvaluateRequest, TrainRequest, request_content, weights_record
@@ -80,7 +80,7 @@ def no_data(monkeypatch: pytest.MonkeyPatch) -> None:
     def touched(*_: object) -> None:
         pytest.fail("the site's data was touched")
 
-    monkeypatch.setattr(participant, "load_dataset", touched)
+    monkeypatch.setattr(local_work, "load_dataset", touched)
 
 
 def refused(server: Server, content: RecordDict, error: type[EcgflError], kind: str = "train") -> str:

@@ -1,12 +1,33 @@
 """What site.toml forbids is not done, and is refused before the site's data is touched."""
 
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
 import pytest
 from conftest import Homes
+from fake_rounds import LENGTH, Rounds
+from node_processes import told
 from test_site_distrusts_server import Server, no_data, refused, sound_vector  # noqa: F401
 
 from ecgfl_cli.errors import EcgflError, PolicyRefused
 from ecgfl_cli.federation.coordinator_home import load_signing_key
-from ecgfl_cli.federation.wire import TrainRequest, request_content, weights_record
+from ecgfl_cli.federation.reported_figures import by_logit, gross, mean_loss
+from ecgfl_cli.federation.wire import EvaluateReply, TrainReply, TrainRequest, reply_content, request_content, weights_record
+from ecgfl_cli.models.calibration import COUNTS
+from ecgfl_cli.site.audit import AuditLog
+from ecgfl_cli.site.policy import METRICS
+from ecgfl_cli.site.priority import give_way
+from ecgfl_cli.site.rounds_a_day import rounds_in_a_day
+from ecgfl_cli.site.settings import SiteSettings, load_settings
+
+
+def outside_the_hours() -> str:
+    """Hours that begin two hours from now and end an hour later."""
+    begin = datetime.now() + timedelta(hours=2)
+    return f'hours = "{begin:%H:%M}-{begin + timedelta(hours=1):%H:%M}"'
+
+
+HOURS_ELSEWHERE = outside_the_hours()
 
 
 def under(homes: Homes, policy: str) -> Server:
@@ -18,7 +39,8 @@ def under(homes: Homes, policy: str) -> Server:
     "policy",
     [
         *('architectures = ["beatnet"]', "architectures = []", "max_rounds = 2", "max_local_epochs = 1"),
-        *("max_learning_rate = 0.0005", "max_batch_size = 100"),
+        *("max_learning_rate = 0.0005", "max_batch_size = 100", HOURS_ELSEWHERE),
+        *("min_training_recordings = 100", "min_training_patients = 3", "min_training_pvcs = 100000"),
     ],
 )
 @pytest.mark.usefixtures("no_data")
@@ -39,3 +61,143 @@ def test_an_architecture_that_is_allowed_but_not_installed_is_refused_in_words(h
     signed = server.sign(server.manifest(sound_vector(), architecture="beatnet9"))
     message = refused(server, server.content(signed=signed), EcgflError)
     assert "beatnet9" in message
+
+
+def settings(homes: Homes, policy: str) -> SiteSettings:
+    under(homes, policy)
+    return load_settings(homes.site("alice").settings)
+
+
+def test_a_settings_file_from_before_these_keys_keeps_its_meaning(homes: Homes) -> None:
+    policy = settings(homes, "max_local_epochs = 5").policy
+    assert (policy.hours, policy.coordinators, policy.niceness) == (None, [], 0)
+    assert policy.metrics == list(METRICS)
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        *('hours = "22-06"', 'hours = "22:00-22:00"', 'hours = "25:00-06:00"', "hours = 22", "niceness = 20", "niceness = -1"),
+        *('metrics = ["patients"]', "max_rounds_a_day = 0", "acceptance_margin = 1.5", 'coordinators = "key"'),
+    ],
+)
+def test_a_policy_that_means_nothing_is_named(homes: Homes, policy: str) -> None:
+    homes.site("alice").settings.write_text(f'[site]\nname = "alice"\n[policy]\n{policy}\n')
+    line = told(homes.site("alice").root, "join", "--dry-run").refused(2)
+    assert f"policy.{policy.split(' ')[0]}" in line
+
+
+def test_the_figures_that_may_leave_are_all_there_are() -> None:
+    names = {*TrainReply.model_fields, *EvaluateReply.model_fields} - {"examples"}
+    assert names == set(METRICS)
+
+
+@pytest.mark.parametrize("kind", ["train", "evaluate"])
+@pytest.mark.parametrize("allowed", [[], ["loss"], ["pvcs", "precision"]])
+def test_figures_that_may_not_leave_are_left_out(homes: Homes, kind: str, allowed: list[str]) -> None:
+    server = under(homes, f"metrics = {allowed}")
+    metrics = server.send(server.content(kind), kind).content.metric_records["metrics"]
+    assert set(metrics) <= {"num-examples", *allowed}
+    assert set(metrics) >= {"num-examples", *({"loss", "pvcs"} & set(allowed))}
+
+
+@pytest.mark.usefixtures("no_data")
+def test_rounds_are_counted_over_restarts(homes: Homes) -> None:
+    audit = AuditLog(homes.site("alice").audit)
+    for _ in range(3):
+        audit.append("send", kind="train", bytes=1, sha256="0" * 64, metrics={})
+    server = under(homes, "max_rounds_a_day = 3")
+    assert "max_rounds_a_day" in refused(server, server.content(), PolicyRefused)
+
+
+def test_rounds_of_the_day_before_do_not_count(homes: Homes) -> None:
+    home = homes.site("alice")
+    audit = AuditLog(home.audit)
+    audit.append("send", kind="train", bytes=1, sha256="0" * 64, metrics={})
+    audit.append("send", kind="evaluate", bytes=1, sha256="0" * 64, metrics={"kind": "train"})
+    now = datetime.now(UTC)
+    assert rounds_in_a_day(home.audit, now) == 1
+    assert rounds_in_a_day(home.audit, now + timedelta(hours=23)) == 1
+    assert rounds_in_a_day(home.audit, now + timedelta(hours=25)) == 0
+    assert rounds_in_a_day(home.root / "nothing", now) == 0
+
+
+JOIN = ("join", "--server", "localhost:1", "--once", "--max-wait", "1s")
+
+
+def test_another_coordinators_key_is_refused_before_anything_is_sent(homes: Homes) -> None:
+    under(homes, 'coordinators = ["AAAA"]')
+    alice = homes.site("alice")
+    assert homes.federation.signing_public_key in told(alice.root, *JOIN).refused(5)
+    last = told(alice.root, "audit", "show").result["entries"][-1]
+    assert (last["event"], last["by"]) == ("refused", "policy")
+
+
+def test_the_right_coordinators_key_is_no_obstacle(homes: Homes) -> None:
+    under(homes, f'coordinators = ["AAAA", "{homes.federation.signing_public_key}"]')
+    told(homes.site("alice").root, *JOIN).refused(4)
+
+
+def test_outside_the_hours_a_site_does_not_even_connect(homes: Homes) -> None:
+    under(homes, HOURS_ELSEWHERE)
+    assert "policy.hours" in told(homes.site("alice").root, *JOIN).refused(5)
+    assert told(homes.site("alice").root, "audit", "show").result["entries"][-1]["event"] == "refused"
+
+
+def test_a_site_that_stays_waits_for_its_hours(homes: Homes) -> None:
+    under(homes, HOURS_ELSEWHERE)
+    ended = told(homes.site("alice").root, "join", "--server", "localhost:1", "--max-time", "1s")
+    assert (ended.code, ended.result["participated"]) == (0, False)
+    assert any("waiting for the hours" in line for line in ended.said)
+
+
+def test_the_run_goes_on_with_a_site_that_keeps_its_figures_to_itself(homes: Homes) -> None:
+    """Flower itself would end the run over replies with different figures."""
+    rounds = Rounds(homes)
+    rounds.begin()
+    vector = weights_record(np.ones(LENGTH, np.float32))
+    quiet = reply_content(TrainReply(examples=100, pvcs=5, loss=0.5), vector, withheld=METRICS)
+    rounds.aggregate(rounds.good(1, 1.0), rounds.answer(2, quiet), rounds.good(3, 4.0, examples=200))
+    result = rounds.strategy.results[-1]
+    assert (result.sites, result.dropped, result.examples, result.loss) == (["alice", "bob", "carol"], [], 400, 0.5)
+
+
+def test_sums_are_over_the_sites_that_tell() -> None:
+    zeros = [0] * COUNTS
+    told_all = EvaluateReply(
+        examples=10,
+        pvcs=4,
+        true_positives=3,
+        false_positives=1,
+        loss=0.5,
+        others_by_logit=[6, *zeros[1:]],
+        pvcs_by_logit=[4, *zeros[1:]],
+    )
+    told_loss, told_nothing = EvaluateReply(examples=30, loss=0.1), EvaluateReply(examples=5)
+    found = gross([told_all, told_loss, told_nothing])
+    assert found is not None
+    assert (found.beats, found.pvcs, found.sensitivity, found.precision) == (10, 4, 0.75, 0.75)
+    assert found.loss == pytest.approx((10 * 0.5 + 30 * 0.1) / 40)
+    assert [int(each.sum()) for each in by_logit([told_all, told_loss])] == [6, 4]
+    assert gross([told_nothing]) is None
+    assert mean_loss([told_nothing]) is None
+
+
+def test_niceness_only_rises(monkeypatch: pytest.MonkeyPatch) -> None:
+    nice = [5]
+
+    def fake(more: int) -> int:
+        nice[0] += more
+        return nice[0]
+
+    monkeypatch.setattr("os.nice", fake, raising=False)
+    assert give_way(10)
+    assert nice == [10]
+    assert give_way(3)
+    assert nice == [10]
+
+
+def test_a_system_without_niceness_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("os.nice", raising=False)
+    assert give_way(0)
+    assert not give_way(5)

@@ -109,3 +109,76 @@ def test_a_line_that_is_no_object_is_found(tmp_path: Path) -> None:
     (tmp_path / "audit.jsonl").write_text("7\n")
     with pytest.raises(UnusableInput, match="line 1"):
         AuditLog(tmp_path / "audit.jsonl").entries()
+
+
+def head(ecgfl: Ecgfl) -> str:
+    return str(ecgfl("audit", "head", "--json").json["head"])
+
+
+def test_the_head_is_the_last_lines_hash_and_is_verified(log: Path, ecgfl: Ecgfl) -> None:
+    noted = head(ecgfl)
+    assert noted == AuditLog(log).entries()[-1]["hash"]
+    assert ecgfl("audit", "head").out == f"4 lines, head {noted}\n"
+    assert ecgfl("audit", "verify", "--json").json["head"] == noted
+    AuditLog(log).append("later")
+    assert head(ecgfl) != noted
+    assert ecgfl("audit", "verify", "--head", noted).code == 0
+
+
+@pytest.mark.parametrize("left", range(4))
+def test_lines_cut_off_at_the_end_show_against_a_noted_head(log: Path, ecgfl: Ecgfl, left: int) -> None:
+    noted = head(ecgfl)
+    log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:left]))
+    assert ecgfl("audit", "verify").code == 0  # its own chain cannot know
+    ran = ecgfl("audit", "verify", "--head", noted)
+    assert ran.code == 3
+    assert noted in ran.problems[0]
+    AuditLog(log).append("goes-on")
+    assert ecgfl("audit", "verify", "--head", noted).code == 3
+
+
+def test_a_log_written_anew_shows_against_a_noted_head(log: Path, ecgfl: Ecgfl) -> None:
+    noted = head(ecgfl)
+    log.unlink()
+    for event in EVENTS:
+        AuditLog(log).append(event, bytes=len(event))
+    assert ecgfl("audit", "verify").code == 0
+    assert ecgfl("audit", "verify", "--head", noted).code == 3
+
+
+def test_the_head_of_an_empty_log_is_in_every_later_one(site: Path, ecgfl: Ecgfl) -> None:
+    noted = head(ecgfl)
+    AuditLog(site / "audit.jsonl").append("first")
+    assert ecgfl("audit", "verify", "--head", noted).code == 0
+
+
+@pytest.mark.parametrize("noted", ["", "abc", "0" * 63, "G" * 64])
+def test_a_head_that_is_none_is_a_usage_error(log: Path, ecgfl: Ecgfl, noted: str) -> None:  # noqa: ARG001
+    assert ecgfl("audit", "verify", "--head", noted).code == 2
+
+
+def shown(ecgfl: Ecgfl, *arguments: object) -> list[str]:
+    return [entry["event"] for entry in ecgfl("audit", "show", "--json", *arguments).json["entries"]]
+
+
+def test_show_filters_by_event_time_and_number(log: Path, ecgfl: Ecgfl) -> None:
+    second = AuditLog(log).entries()[1]["time"]
+    assert shown(ecgfl, "--event", "sent") == ["sent"]
+    assert shown(ecgfl, "--event", "sent", "--event", "removed") == ["sent", "removed"]
+    assert shown(ecgfl, "--last", 2) == list(EVENTS[2:])
+    assert shown(ecgfl, "--last", 9) == list(EVENTS)
+    assert shown(ecgfl, "--since", second)[-3:] == list(EVENTS[1:])
+    assert shown(ecgfl, "--since", "1h") == shown(ecgfl, "--since", second[:10]) == list(EVENTS)
+    assert shown(ecgfl, "--since", "2999-01-01") == []
+    assert ecgfl("audit", "show", "--event", "none-such").out == "No such lines.\n"
+
+
+@pytest.mark.parametrize("time", ["yesterday", "2026-13-01", ""])
+def test_a_time_that_is_none_is_a_usage_error(log: Path, ecgfl: Ecgfl, time: str) -> None:  # noqa: ARG001
+    assert ecgfl("audit", "show", "--since", time).code == 2
+
+
+def test_show_makes_a_table(log: Path, ecgfl: Ecgfl) -> None:  # noqa: ARG001
+    out = ecgfl("audit", "show").out
+    assert "details" in out
+    assert "bytes=6" in out

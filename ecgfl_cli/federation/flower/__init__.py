@@ -1,11 +1,20 @@
 """The private parts of Flower 1.41 that ecgfl stands on."""
 
 import logging
+from importlib.metadata import version
 
 APPLICATION = "ecgfl/federation"
 """What a run of ours is called; a site answers nothing else."""
 
 HEARTBEAT_SECONDS = 30
+
+OTHER_VERSION = 426
+"""The HTTP status by which a coordinator tells a site that their versions of Flower do not go together."""
+
+
+def is_compatible(peer: bytes | None) -> bool:
+    """Whether a peer's version of Flower goes with ours: the same major and minor number. One that states none is let pass."""
+    return peer is None or peer.split(b".")[:2] == version("flwr").encode().split(b".")[:2]
 
 
 def quieten() -> None:

@@ -1,7 +1,6 @@
 """A site's line to the coordinator: Flower's Fleet API, without the bundle and without the stock node's `sys.exit`."""
 
 import hashlib
-import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -32,44 +31,35 @@ from flwr.supercore.inflatable.inflatable_utils import (
     pull_and_inflate_object_from_tree,
     push_object_contents_from_iterable,
 )
-from flwr.supercore.interceptors.http.utils import add_headers
 from flwr.supercore.primitives.asymmetric import public_key_to_bytes
-from flwr.supercore.protobuf.client import ProtobufCall, ProtobufRequestContext
-from flwr.supercore.runtime_version_compatibility import RuntimeVersionMetadata
-from flwr.supernode.fleet_http_client import FleetHttpClient
-from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
-from ecgfl_cli.errors import ServerRefused, ServerUnreachable
+from ecgfl_cli.errors import ConnectedAlready, NotEnrolled
 from ecgfl_cli.federation.flower import APPLICATION, HEARTBEAT_SECONDS, quieten
+from ecgfl_cli.federation.flower.fleet_client import FleetClient, Heard
+from ecgfl_cli.federation.flower.refusals import HEARTBEAT_INVALID, Refusals, RunOver
+from ecgfl_cli.federation.proxy import proxy_for
 
 quieten()
 
-RETRIED_STATUS = (502, 503, 504)
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.5, 10.0
 HEARTBEAT_PERIOD_SECONDS = HEARTBEAT_SECONDS * 0.6
+LAST_SESSION_SECONDS, LAST_SESSION_PAUSE_SECONDS = 75.0, 3.0
+"""The coordinator misses the heartbeat of a killed site after two of them; until then it refuses the site's next session."""
+LEAVE_SECONDS = 5.0
+TOLD_FROM_SECONDS = 4.0
+"""The pause from which on a person is told; what passes sooner is not worth a line."""
 FIRST_LOOK_SECONDS = 0.05
 """Until a message's parts are looked for again; Flower's own second is the longer part of a round."""
 
-ACTIVATION_FAILED = 2004
-RUN_NOT_ALLOWED = 2007
-VERSION_INCOMPATIBLE = 1001
-
 Response = TypeVar("Response")
+Report = Callable[[str], None]
 
 
-class RunOver(Exception):
-    """The coordinator says that the run is not running (any more)."""
+def _unheard(line: str) -> None:
+    """For who does not want to be told."""
 
 
-class _VersionHeaders:
-    """Tells the coordinator our Flower version. Flower's own interceptor ends the process when they differ."""
-
-    def __init__(self) -> None:
-        self._headers = dict(RuntimeVersionMetadata.from_local_component("SuperNode").as_metadata())
-
-    def intercept(self, context: ProtobufRequestContext, call_next: ProtobufCall) -> httpx.Response:
-        add_headers(context.request, self._headers)
-        return call_next(context)
+__all__ = ["FleetConnection", "Incoming", "Outgoing", "RunOver"]
 
 
 @dataclass(frozen=True)
@@ -115,38 +105,104 @@ class FleetConnection:
     ca : the coordinator's CA certificate, PEM; None speaks plain HTTP (towards a loopback address only, which the caller checks).
     key : the site's node key, ECDSA P-384.
     patience : seconds for which a call is repeated while the server does not answer.
+    connect_patience : the same for the first call, and for the end of this site's last session; None takes `patience`.
+    report : is told when a call has to be repeated.
 
     Every call raises `ServerUnreachable` or `ServerRefused`; those about a run also `RunOver`.
     """
 
-    def __init__(self, server: str, ca: bytes | None, key: ec.EllipticCurvePrivateKey, patience: float) -> None:
-        self._server, self._patience = server, patience
+    def __init__(
+        self,
+        server: str,
+        ca: bytes | None,
+        key: ec.EllipticCurvePrivateKey,
+        patience: float,
+        connect_patience: float | None = None,
+        report: Report = _unheard,
+    ) -> None:
+        self._patience = patience
+        self._connect_patience = patience if connect_patience is None else connect_patience
+        self._report = report
         self._public_key = public_key_to_bytes(key.public_key())
-        self._client = FleetHttpClient.from_server_address(
-            server,
-            ca is None,
-            ca,
-            interceptors=[_VersionHeaders(), NodeAuthHttpInterceptor(key, key.public_key())],
-        )
+        proxy = proxy_for(server)
+        self._refusals = Refusals(server, proxy)
+        self._client = FleetClient(server, ca, key, proxy)
         self._node = node_pb2.Node()
         self._heartbeat = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         self._left = threading.Event()
 
     def __enter__(self) -> "FleetConnection":
-        request = fleet_pb2.ActivateNodeRequest(public_key=self._public_key, heartbeat_interval=HEARTBEAT_SECONDS)
-        self._node = node_pb2.Node(node_id=self._call(self._client.ActivateNode, request).node_id)
-        if not self._node.node_id:
-            raise self._no_coordinator("it gave this site no node id")
-        self._heartbeat.start()
+        try:
+            self._node = node_pb2.Node(node_id=self._activate())
+            if not self._node.node_id:
+                raise self._refusals.no_coordinator("it gave this site no node id")
+            self._heartbeat.start()
+        except BaseException:  # also when told to end just now
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
         self._left.set()
         try:
-            self._client.DeactivateNode(fleet_pb2.DeactivateNodeRequest(node_id=self._node.node_id))
-        except (httpx.HTTPError, RuntimeError):
-            self._client.close()  # the coordinator is gone; it will notice by the missing heartbeat
-        self._heartbeat.join(timeout=1)
+            if self._node.node_id:
+                self._client.hurry(LEAVE_SECONDS)
+                self._client.DeactivateNode(fleet_pb2.DeactivateNodeRequest(node_id=self._node.node_id))
+        except (httpx.HTTPError, RuntimeError, ValueError):
+            pass  # the coordinator is gone; it will notice by the missing heartbeat
+        finally:
+            self.close()
+        if self._heartbeat.is_alive():
+            self._heartbeat.join(timeout=1)
+
+    def close(self) -> None:
+        """For a connection that was never entered."""
+        self._client.close()
+
+    def _activate(self) -> int:
+        """The node id. Waits out what is left of this site's last session, if that was killed."""
+        deadline = time.monotonic() + min(self._connect_patience, LAST_SESSION_SECONDS)
+        request = fleet_pb2.ActivateNodeRequest(public_key=self._public_key, heartbeat_interval=HEARTBEAT_SECONDS)
+        told = False
+        while True:
+            try:
+                return int(self._call(self._client.ActivateNode, request, self._connect_patience).node_id)
+            except ConnectedAlready:
+                if not self.is_enrolled():
+                    raise self.not_enrolled() from None
+                if time.monotonic() + LAST_SESSION_PAUSE_SECONDS > deadline:
+                    raise
+            if not told:
+                self._report("the coordinator still waits for this site's last session; trying again until it has given it up")
+                told = True
+            time.sleep(LAST_SESSION_PAUSE_SECONDS)
+
+    def is_enrolled(self) -> bool:
+        """Whether the coordinator knows the key. Changes nothing there, also while the site is connected.
+
+        It looks the key up before it looks at the heartbeat interval, and this one is out of bounds.
+        """
+        try:
+            self._client.ActivateNode(fleet_pb2.ActivateNodeRequest(public_key=self._public_key, heartbeat_interval=-1.0))
+        except (httpx.HTTPError, ValueError) as error:
+            answer = error.response.text if isinstance(error, httpx.HTTPStatusError) else ""
+            if getattr(FlowerError.from_json(answer), "code", None) == HEARTBEAT_INVALID:
+                return True
+            meaning = self._refusals.of(error, self._client.heard.ahead)
+            if isinstance(meaning, ConnectedAlready):
+                return False
+            if isinstance(meaning, Exception):
+                raise meaning from error
+            raise self._refusals.unreachable(meaning, 0) from error
+        raise self._refusals.no_coordinator("it took a heartbeat interval that is none")
+
+    def not_enrolled(self) -> NotEnrolled:
+        return self._refusals.not_enrolled()
+
+    @property
+    def heard(self) -> Heard:
+        """What the last answer told of the coordinator's clock and certificate."""
+        return self._client.heard
 
     @property
     def node_id(self) -> int:
@@ -170,7 +226,7 @@ class FleetConnection:
         try:
             message = self._inflate(run_id, tree)
         except (ObjectPullError, UnexpectedObjectContentError, ValueError, TypeError) as error:
-            raise self._no_coordinator(f"a message whose content is broken ({type(error).__name__})") from error
+            raise self._refusals.no_coordinator(f"a message whose content is broken ({type(error).__name__})") from error
         message.metadata.__dict__["_message_id"] = tree.object_id
         return message
 
@@ -183,7 +239,8 @@ class FleetConnection:
             initial_backoff=FIRST_LOOK_SECONDS,
         )
 
-    def outgoing(self, reply: Message) -> "Outgoing":
+    @staticmethod
+    def outgoing(reply: Message) -> "Outgoing":
         """A reply in the bytes in which it will leave."""
         reply.metadata.__dict__["_message_id"] = reply.object_id
         with no_object_id_recompute():
@@ -219,55 +276,21 @@ class FleetConnection:
     def _retrying(self, method: Callable[[Any], Response]) -> Callable[[Any], Response]:
         return lambda request: self._call(method, request)
 
-    def _call(self, method: Callable[[Any], Response], request: Any) -> Response:
-        deadline = time.monotonic() + self._patience
-        pause = FIRST_RETRY_SECONDS
+    def _call(self, method: Callable[[Any], Response], request: Any, patience: float | None = None) -> Response:
+        patience = self._patience if patience is None else patience
+        deadline = time.monotonic() + patience
+        pause, told = FIRST_RETRY_SECONDS, False
         while True:
             try:
                 return method(request)
-            except httpx.HTTPStatusError as error:
-                if error.response.status_code not in RETRIED_STATUS:
-                    raise self._refusal(error.response) from error
-                reason = f"it answered HTTP {error.response.status_code}"
-            except httpx.TransportError as error:
-                if isinstance(error.__context__, ssl.SSLError) or "CERTIFICATE" in str(error) or "SSL" in str(error):
-                    raise ServerRefused(
-                        f"{self._server}: TLS failed: {error}",
-                        "Use the coordinator's own host name and federation.json (or --ca FILE), and check this machine's clock",
-                    ) from error
-                reason = str(error) or type(error).__name__
-            except ValueError as error:
-                raise self._no_coordinator("its answer is not Flower's") from error
+            except (httpx.HTTPError, ValueError) as error:
+                meaning = self._refusals.of(error, self._client.heard.ahead)
+                if isinstance(meaning, Exception):
+                    raise meaning from error
             if time.monotonic() + pause > deadline:
-                raise ServerUnreachable(
-                    f"{self._server}: not reached within {self._patience:.0f} s: {reason}",
-                    "Check that the coordinator runs, the host name and port are right and the firewall lets this machine out",
-                )
+                raise self._refusals.unreachable(meaning, patience)
+            if pause >= TOLD_FROM_SECONDS and not told:
+                self._report(f"not reached, trying again: {meaning}")
+                told = True
             time.sleep(pause)
             pause = min(pause * 2, LAST_RETRY_SECONDS)
-
-    def _refusal(self, response: httpx.Response) -> Exception:
-        code = getattr(FlowerError.from_json(response.text), "code", None)
-        if response.status_code == 403 and code == RUN_NOT_ALLOWED:
-            return RunOver()
-        if code == ACTIVATION_FAILED:
-            return ServerRefused(
-                f"{self._server}: this site's key is not enrolled there, or the site is already connected",
-                "Send keys/node.pub of this home to the coordinator (`ecgfl coordinator enrol`);"
-                " after a crash wait 60 s and try again",
-            )
-        if response.status_code == 401:
-            return ServerRefused(
-                f"{self._server}: this site's key was not accepted",
-                "Check that the site is still enrolled and that this machine's clock is right to within 5 s",
-            )
-        if code == VERSION_INCOMPATIBLE:
-            return ServerRefused(
-                f"{self._server}: it runs another Flower version", "Install the same ecgfl version on both sides"
-            )
-        return self._no_coordinator(f"it answered HTTP {response.status_code}" + (f", code {code}" if code else ""))
-
-    def _no_coordinator(self, problem: str) -> ServerRefused:
-        return ServerRefused(
-            f"{self._server}: {problem}", "Check that HOST:PORT is an ecgfl coordinator and not a proxy's or another server's"
-        )

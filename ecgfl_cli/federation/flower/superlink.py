@@ -19,7 +19,13 @@ from flwr.app import Message
 from flwr.common.constant import NOOP_ACCOUNT_NAME, NOOP_FLWR_AID, SubStatus
 from flwr.proto import message_pb2, runtime_pb2, task_pb2
 from flwr.server.superlink.linkstate import InMemoryLinkState
-from flwr.supercore.constant import FLEET_HTTP_SIGNATURE_HEADER, FLWR_IN_MEMORY_DB_NAME, NOOP_FEDERATION_ID, TaskType
+from flwr.supercore.constant import (
+    FLEET_HTTP_SIGNATURE_HEADER,
+    FLWR_IN_MEMORY_DB_NAME,
+    FLWR_PACKAGE_VERSION_METADATA_KEY,
+    NOOP_FEDERATION_ID,
+    TaskType,
+)
 from flwr.supercore.heartbeat import HeartbeatSender
 from flwr.supercore.inflatable.inflatable_object import iterate_object_tree
 from flwr.supercore.object_store import NoObjectInStoreError
@@ -33,7 +39,7 @@ from flwr.superlink.main import create_app
 from flwr.superlink.servicer.runtime import runtime_handlers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ecgfl_cli.federation.flower import APPLICATION, HEARTBEAT_SECONDS, quieten
+from ecgfl_cli.federation.flower import APPLICATION, HEARTBEAT_SECONDS, OTHER_VERSION, is_compatible, quieten
 
 quieten()
 
@@ -65,7 +71,8 @@ class TooLarge(Exception):
 class FleetOnly:
     """ASGI filter in front of Flower, which reads a whole request before it looks at who sends it.
 
-    404 for every path that is not in `FLEET_CALLS`, 401 without a node's signature, 413 for more bytes than such a call has.
+    404 for every path that is not in `FLEET_CALLS`, 401 without a node's signature, 426 from another Flower version (which
+    Flower itself lets pass here), 413 for more bytes than such a call has.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -90,6 +97,8 @@ def _refusal(scope: Scope) -> int | None:
         return 404
     if FLEET_HTTP_SIGNATURE_HEADER.lower().encode() not in headers:
         return 401
+    if not is_compatible(headers.get(FLWR_PACKAGE_VERSION_METADATA_KEY.encode())):
+        return OTHER_VERSION
     stated = headers.get(b"content-length", b"0")
     return 413 if not stated.isdigit() or int(stated) > _largest(scope) else None
 

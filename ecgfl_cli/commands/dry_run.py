@@ -1,0 +1,37 @@
+"""`ecgfl join --dry-run`."""
+
+from dataclasses import asdict
+
+from ecgfl_cli.console import Console
+
+TITLES = {"train": "After training", "evaluate": "After measuring"}
+LONGEST_VALUE = 40
+
+
+def show_dry_run(console: Console) -> None:
+    """Show each field of each reply that this site would send."""
+    from ecgfl_cli.federation.dry_run import dry_run
+    from ecgfl_cli.site.lock import exclusive
+    from ecgfl_cli.site.settings import load_settings
+
+    home = console.home
+    home.require_site()
+    settings = load_settings(home.settings)
+    with exclusive(home.lock):
+        found = dry_run(home, settings, lambda line: console.say(f"{settings.site.name}: {line}"))
+    for draft in found.drafts:
+        console.table(
+            f"{TITLES[draft.kind]} this site would send",
+            ("field ", "type ", "bytes", "value ", "SHA-256 "),
+            [(field.name, field.kind, field.bytes, _short(field.value), field.sha256) for field in draft.fields],
+            footer=("whole message", "", draft.bytes, "", draft.sha256),
+        )
+    console.text("Nothing was sent. On a refusal only a code would be.")
+    console.result(version=found.version, architecture=found.architecture, messages=[asdict(draft) for draft in found.drafts])
+
+
+def _short(value: object) -> str | None:
+    if value is None:
+        return None
+    text = str(value)
+    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 3]}..."

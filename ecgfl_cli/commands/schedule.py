@@ -1,0 +1,136 @@
+"""`ecgfl schedule cron|systemd|windows`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ecgfl_cli.commands.options import duration
+from ecgfl_cli.console import Console, console_of
+
+if TYPE_CHECKING:
+    from ecgfl_cli.schedule.nightly import Nightly
+
+app = typer.Typer(help="Have this machine join the federation every night.", no_args_is_help=True)
+
+Server = Annotated[str, typer.Option("--server", help="The coordinator.", metavar="HOST:PORT")]
+At = Annotated[str, typer.Option("--at", help="When, by this machine's clock.", metavar="HH:MM")]
+Authority = Annotated[Path | None, typer.Option("--ca", help="CA certificate, instead of the one in federation.json.")]
+MaxWait = Annotated[
+    str, typer.Option("--max-wait", help="How long to wait for the coordinator and for a run.", metavar="DURATION")
+]
+MaxTime = Annotated[str, typer.Option("--max-time", help="Leave after this time in any case.", metavar="DURATION")]
+
+
+@app.command()
+def cron(
+    context: typer.Context,
+    server: Server,
+    at: At = "22:00",
+    ca: Authority = None,
+    max_wait: MaxWait = "2h",
+    max_time: MaxTime = "8h",
+    install: Annotated[
+        bool, typer.Option("--install", help="Put it into this user's crontab, in place of an earlier one.")
+    ] = False,
+) -> None:
+    """Print a line for crontab."""
+    from ecgfl_cli.schedule.crontab import cron_line
+    from ecgfl_cli.schedule.crontab import install as install_line
+
+    console = console_of(context, "schedule-cron")
+    nightly = _nightly(console, server, at, ca, max_wait, max_time)
+    line = cron_line(nightly)
+    changed = install_line(nightly) if install else False
+    console.text(line)
+    if install:
+        console.say("It is in this user's crontab." if changed else "It was in this user's crontab already.")
+    else:
+        console.say("Add it with `crontab -e` as the user whose home this is, or run this again with --install.")
+    console.result(line=line, installed=install)
+
+
+@app.command()
+def systemd(
+    context: typer.Context,
+    server: Server,
+    at: At = "22:00",
+    ca: Authority = None,
+    max_wait: MaxWait = "2h",
+    max_time: MaxTime = "8h",
+    write: Annotated[
+        Path | None, typer.Option("--write", help="Write the two files there, mostly /etc/systemd/system.", metavar="FOLDER")
+    ] = None,
+) -> None:
+    """Print a service and a timer for systemd."""
+    from ecgfl_cli.errors import UsageError
+    from ecgfl_cli.schedule.systemd import hides_password, units
+    from ecgfl_cli.schedule.systemd import write as write_units
+
+    console = console_of(context, "schedule-systemd")
+    nightly = _nightly(console, server, at, ca, max_wait, max_time)
+    try:
+        user = console.home.root.owner()
+    except (NotImplementedError, KeyError) as error:
+        raise UsageError(
+            f"{console.home.root}: its owner has no name on this machine", "Use `ecgfl schedule windows` or cron"
+        ) from error
+    content = units(nightly, user)
+    if write is None:
+        for name, text in content.items():
+            console.text(f"# {name}\n{text}")
+        console.say("Run this again with --write /etc/systemd/system to put them there.")
+    else:
+        for path in write_units(nightly, user, write):
+            console.text(f"{path}")
+        console.say(f"Then: systemctl daemon-reload && systemctl enable --now ecgfl-{nightly.name}.timer")
+    if hides_password(nightly):
+        console.problem(
+            "The proxy's address holds a password, which everybody could read in a unit: it was left out."
+            f" Put it in with `systemctl edit ecgfl-{nightly.name}.service` as Environment=HTTPS_PROXY=..., and chmod 600 it"
+        )
+    console.result(units=content, folder=write)
+
+
+@app.command()
+def windows(
+    context: typer.Context,
+    server: Server,
+    at: At = "22:00",
+    ca: Authority = None,
+    max_wait: MaxWait = "2h",
+    max_time: MaxTime = "8h",
+) -> None:
+    """Print a command that makes a task in Windows' Task Scheduler."""
+    from ecgfl_cli.schedule.windows import schtasks_line
+
+    console = console_of(context, "schedule-windows")
+    line = schtasks_line(_nightly(console, server, at, ca, max_wait, max_time))
+    console.text(line)
+    console.say("Run it in a command prompt as the user whose home this is.")
+    console.result(line=line)
+
+
+def _nightly(console: Console, server: str, at: str, ca: Path | None, max_wait: str, max_time: str) -> "Nightly":
+    from ecgfl_cli.federation.address import check_address
+    from ecgfl_cli.federation.proxy import proxy_for
+    from ecgfl_cli.schedule.nightly import Nightly, time_of_day
+    from ecgfl_cli.site.settings import load_settings
+
+    check_address(server, insecure=False)
+    home = console.home
+    home.require_site()
+    hour, minute = time_of_day(at)
+    duration(max_wait), duration(max_time)
+    proxy = proxy_for(server)
+    return Nightly(
+        name=load_settings(home.settings).site.name,
+        home=home.root,
+        server=server,
+        hour=hour,
+        minute=minute,
+        max_wait=max_wait,
+        max_time=max_time,
+        ca=None if ca is None else ca.absolute(),
+        proxy=None if proxy is None else proxy.url,
+    )

@@ -1,0 +1,88 @@
+"""The coordinator: the way to it, its certificate, this machine's clock, the versions, and whether it knows this site."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+from pathlib import Path
+
+from ecgfl_cli.doctor.check import Check
+from ecgfl_cli.errors import (
+    ClockWrong,
+    EcgflError,
+    NotEnrolled,
+    ServerError,
+    TlsFailed,
+    VersionMismatch,
+)
+from ecgfl_cli.federation.clock import clock_problem
+from ecgfl_cli.federation.federation_file import ca_certificate, load_federation
+from ecgfl_cli.federation.flower.knock import Knock, knock
+from ecgfl_cli.federation.proxy import proxy_for
+from ecgfl_cli.site.home import Home
+from ecgfl_cli.site.keys import load_node_key
+
+ANSWER_SECONDS = 20.0
+RENEW_BEFORE = timedelta(days=14)
+NOT_CHECKED = "not checked"
+
+STEPS: tuple[tuple[str, type[ServerError]], ...] = (
+    ("coordinator", ServerError),
+    ("TLS", TlsFailed),
+    ("clock", ClockWrong),
+    ("versions", VersionMismatch),
+    ("enrolment", NotEnrolled),
+)
+"""In the order in which a connection comes to them. The first is also where an error belongs that is none of the others."""
+
+
+def check_server(home: Home, server: str, ca: Path | None) -> Iterator[Check]:
+    """One call over the line that `join` would take; it changes nothing on either side and cannot hang."""
+    try:
+        proxy = proxy_for(server)
+        yield Check("proxy", "none on the way" if proxy is None else proxy.shown)
+        federation, key = load_federation(home.federation), load_node_key(home)
+        found = knock(server, ca_certificate(federation, ca), key, ANSWER_SECONDS)
+    except EcgflError as error:  # of the proxy's setting, or of what the other checks name
+        yield Check("coordinator", NOT_CHECKED, error.problem, error.fix)
+        return
+    yield from _steps(server, found)
+
+
+def _steps(server: str, found: Knock) -> Iterator[Check]:
+    stopped_at = None
+    if found.error is not None:
+        stopped_at = [name for name, kind in STEPS if isinstance(found.error, kind)][-1]
+    is_behind = False
+    for name, _ in STEPS:
+        problem = found.error if name == stopped_at else _about_to_fail(name, server, found)
+        if problem is not None:
+            yield Check(name, "-", problem.problem, problem.fix)
+        else:
+            yield Check(name, NOT_CHECKED if is_behind else _state(name, server, found))
+        is_behind = is_behind or name == stopped_at
+
+
+def _about_to_fail(name: str, server: str, found: Knock) -> ServerError | None:
+    """What passes still, but not for long."""
+    if name == "clock" and found.ahead is not None:
+        return clock_problem(server, found.ahead)
+    until = found.certificate_until
+    if name == "TLS" and until is not None and until < datetime.now(UTC) + RENEW_BEFORE:
+        return TlsFailed(
+            f"{server}: the coordinator's certificate expires on {until:%Y-%m-%d}",
+            "Tell the coordinator to renew it; after that day nobody can join",
+        )
+    return None
+
+
+def _state(name: str, server: str, found: Knock) -> str:
+    if name == "coordinator":
+        return f"{server} answers"
+    if name == "TLS":
+        until = found.certificate_until
+        return "trusted" if until is None else f"trusted, until {until:%Y-%m-%d}"
+    if name == "clock":
+        return NOT_CHECKED if found.ahead is None else f"right to {max(1.0, abs(found.ahead)):.0f} s"
+    if name == "versions":
+        return f"ecgfl {version('ecgfl')}, Flower {version('flwr')}"
+    return "this site's key is known"

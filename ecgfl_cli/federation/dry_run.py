@@ -1,0 +1,160 @@
+"""What this site would send in a round, worked out by the code that sends it, and not sent."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from flwr.app import DEFAULT_TTL, Message, MessageType, Metadata, RecordDict
+from numpy.typing import NDArray
+
+from ecgfl_cli.errors import PolicyRefused
+from ecgfl_cli.federation.flower.fleet import FleetConnection
+from ecgfl_cli.federation.local_work import LocalWork
+from ecgfl_cli.federation.site_setup import registry_of
+from ecgfl_cli.federation.wire import ARRAYS, FLAT, METRICS
+from ecgfl_cli.models.architecture import DEFAULT, Architecture, architecture
+from ecgfl_cli.models.manifest import Manifest, weights_sha256
+from ecgfl_cli.models.packing import pack
+from ecgfl_cli.site.audit import AuditLog
+from ecgfl_cli.site.home import Home
+from ecgfl_cli.site.policy import Policy
+from ecgfl_cli.site.settings import SiteSettings
+from ecgfl_cli.training.dataset import require_cut_beats, require_training_data
+from ecgfl_cli.training.local import TrainingPlan
+
+if TYPE_CHECKING:
+    from torch import nn
+
+SEED = 0
+Values = int | float | list[int] | list[float]
+
+
+@dataclass(frozen=True)
+class Field:
+    """One value of a reply. kind : its type, with the number of values where there are several. bytes : of the value itself, as
+    int64, float64 or float32 in little endian; sha256 : of these bytes. value : None for the weights, which are too many to show.
+    """
+
+    name: str
+    kind: str
+    bytes: int
+    sha256: str
+    value: Values | None
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A reply that would be sent. kind : of the request that it answers. bytes, sha256 : of all its parts as they would go over
+    the line; a real reply's differ by the few bytes that name its request.
+    """
+
+    kind: str
+    fields: list[Field]
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """version : of the model that was trained on from here, None for a fresh network."""
+
+    version: str | None
+    architecture: str
+    drafts: list[Draft]
+
+
+def dry_run(home: Home, settings: SiteSettings, report: Callable[[str], None]) -> DryRun:
+    """Train one round here from the current model and measure that model, as `join` does, with the architecture's usual plan.
+
+    Nothing in the home changes but for a line in the audit log. Raises `PolicyRefused` where this site would refuse, and
+    `UnusableInput` when there is nothing to train on or its beats are not cut yet.
+    """
+    policy = settings.policy
+    require_training_data(home)
+    version, manifest, network = _start(home, policy)
+    wanted = architecture(manifest.architecture)
+    require_cut_beats(home, wanted)
+    work = LocalWork(home, policy, at_any_time=True)
+    report(f"training one round from {version or 'a fresh network'}; nothing is sent")
+    measured = work.measure(network, manifest).content
+    trained = work.train(network, manifest, _plan(wanted, policy)).content
+    drafts = [_draft(MessageType.TRAIN, trained), _draft(MessageType.EVALUATE, measured)]
+    messages = [{"kind": draft.kind, "bytes": draft.bytes, "sha256": draft.sha256} for draft in drafts]
+    AuditLog(home.audit).append("dry-run", version=version, messages=messages)
+    return DryRun(version, wanted.name, drafts)
+
+
+def _start(home: Home, policy: Policy) -> "tuple[str | None, Manifest, nn.Module]":
+    """The current model where the policy allows its architecture, else a fresh network of one that it allows."""
+    registry = registry_of(home, None)
+    current = registry.current()
+    if current is not None and registry.entry(current).manifest.architecture in policy.architectures:
+        return current, *registry.load(current)
+    if not policy.architectures:
+        raise PolicyRefused("policy.architectures in site.toml is empty: nothing is ever trained here", "Name those that may be")
+    import torch
+
+    torch.manual_seed(SEED)
+    name = DEFAULT if DEFAULT in policy.architectures else policy.architectures[0]
+    network = architecture(name).build()
+    manifest = Manifest(
+        version="fresh",
+        architecture=name,
+        sequence=0,
+        run="dry-run",
+        round=0,
+        rounds=1,
+        parent=None,
+        weights_sha256=weights_sha256(pack(network)),
+        threshold=0.5,
+        sites=0,
+        examples=0,
+        parent_metrics=None,
+        created="",
+        program="",
+    )
+    return None, manifest, network
+
+
+def _plan(wanted: Architecture, policy: Policy) -> TrainingPlan:
+    """The usual one, within the policy."""
+    return TrainingPlan(
+        min(wanted.local_epochs, policy.max_local_epochs),
+        min(wanted.learning_rate, policy.max_learning_rate),
+        min(wanted.batch_size, policy.max_batch_size),
+        SEED,
+        threads=policy.cpu_threads,
+    )
+
+
+def _draft(kind: str, content: RecordDict) -> Draft:
+    metadata = Metadata(
+        run_id=0,
+        message_id="",
+        src_node_id=0,
+        dst_node_id=0,
+        reply_to_message_id="",
+        group_id="",
+        created_at=0.0,
+        ttl=DEFAULT_TTL,
+        message_type=kind,
+    )
+    outgoing = FleetConnection.outgoing(Message(content=content, metadata=metadata))  # type: ignore[call-overload]
+    return Draft(kind, list(_fields(content)), outgoing.size, outgoing.sha256)
+
+
+def _fields(content: RecordDict) -> Iterator[Field]:
+    for name, values in content.metric_records[METRICS].items():
+        array = np.asarray(values)
+        whole = np.issubdtype(array.dtype, np.integer)
+        yield _field(name, array.astype("<i8" if whole else "<f8"), values)
+    for record in content.array_records.values():
+        yield _field(f"{ARRAYS}/{FLAT}", record[FLAT].numpy().astype("<f4"), None)
+
+
+def _field(name: str, array: NDArray[Any], value: Values | None) -> Field:
+    data = array.tobytes()
+    kind = array.dtype.name + (f"[{array.size}]" if array.ndim else "")
+    return Field(name, kind, len(data), hashlib.sha256(data).hexdigest(), value)

@@ -1,0 +1,80 @@
+"""Flower's HTTP client for the Fleet API, over a connection of ecgfl's own choosing."""
+
+import contextlib
+import ssl
+from typing import Any
+
+import httpx
+from cryptography.hazmat.primitives.asymmetric import ec
+from flwr.supercore.date import now
+from flwr.supercore.interceptors.http.utils import add_headers
+from flwr.supercore.protobuf.client import ProtobufCall, ProtobufRequestContext
+from flwr.supercore.runtime_version_compatibility import RuntimeVersionMetadata
+from flwr.supernode.fleet_http_client import FleetHttpClient
+from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
+
+from ecgfl_cli.federation.clock import seconds_ahead
+from ecgfl_cli.federation.proxy import Proxy
+
+CALL_SECONDS, CONNECT_SECONDS = 30.0, 10.0
+
+
+class FleetClient(FleetHttpClient):
+    """Signs each call with the node's key, tells the coordinator our Flower version, and keeps what its last answer told.
+
+    Unlike Flower's own it goes through the one proxy that it is given and through none of the environment's, follows no
+    redirect with a signed call, and does not end the process where the versions differ.
+    """
+
+    def __init__(self, server: str, ca: bytes | None, key: ec.EllipticCurvePrivateKey, proxy: Proxy | None) -> None:
+        # Not Flower's __init__: its httpx.Client takes proxies from the environment by other rules, and fails over some.
+        self.heard = Heard()
+        self._base_url = f"{'http' if ca is None else 'https'}://{server}"
+        self._interceptors = (_VersionHeaders(), self.heard, NodeAuthHttpInterceptor(key, key.public_key()))
+        self._retry_invoker = None
+        self._client = httpx.Client(
+            verify=False if ca is None else _trusting(ca),
+            timeout=httpx.Timeout(CALL_SECONDS, connect=CONNECT_SECONDS),
+            proxy=None if proxy is None else proxy.url,
+            trust_env=False,
+        )
+
+    def hurry(self, seconds: float) -> None:
+        """Let the calls to come wait no longer than this."""
+        self._client.timeout = httpx.Timeout(seconds)
+
+
+class Heard:
+    """What the last answer told beside its content.
+
+    ahead : seconds by which this machine's clock is ahead of the coordinator's. certificate : as `ssl` gives it. None before
+    the first answer, or where it has none.
+    """
+
+    def __init__(self) -> None:
+        self.ahead: float | None = None
+        self.certificate: dict[str, Any] | None = None
+
+    def intercept(self, context: ProtobufRequestContext, call_next: ProtobufCall) -> httpx.Response:
+        response = call_next(context)
+        self.ahead = seconds_ahead(response.headers.get("date"), now())
+        stream = response.extensions.get("network_stream")
+        secured = None if stream is None else stream.get_extra_info("ssl_object")
+        with contextlib.suppress(OSError, ValueError):  # closed already
+            self.certificate = None if secured is None else secured.getpeercert()
+        return response
+
+
+class _VersionHeaders:
+    def __init__(self) -> None:
+        self._headers = dict(RuntimeVersionMetadata.from_local_component("SuperNode").as_metadata())
+
+    def intercept(self, context: ProtobufRequestContext, call_next: ProtobufCall) -> httpx.Response:
+        add_headers(context.request, self._headers)
+        return call_next(context)
+
+
+def _trusting(ca: bytes) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(cadata=ca.decode("ascii"))
+    return context

@@ -1,0 +1,20 @@
+"""Whose models a home may hand on: a site's received ones or a coordinator's own."""
+
+from ecgfl_cli.errors import UsageError
+from ecgfl_cli.federation.coordinator_home import CoordinatorHome
+from ecgfl_cli.federation.federation_file import load_federation
+from ecgfl_cli.federation.site_setup import site_registry
+from ecgfl_cli.models.registry import Registry
+from ecgfl_cli.site.home import Home
+
+
+def registry_to_hand_out(home: Home) -> Registry:
+    """The home's federation models. Raises `UsageError` when it is neither a site's home nor a coordinator's."""
+    coordinator = CoordinatorHome(home.coordinator)
+    if home.settings.is_file():
+        return site_registry(home)
+    if not coordinator.federation.is_file():
+        raise UsageError(
+            f"{home.root} is the home of neither a site nor a coordinator", "Name the right folder with --home DIR or ECGFL_HOME"
+        )
+    return Registry(coordinator.models, load_federation(coordinator.federation).signing_key)

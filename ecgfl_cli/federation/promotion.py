@@ -1,0 +1,74 @@
+"""How a verified model becomes the one that this site uses, or is kept as rejected: from the coordinator or from a file."""
+
+import math
+
+from ecgfl_cli.errors import ModelRejected, PolicyRefused
+from ecgfl_cli.federation.site_setup import registry_of, site_registry
+from ecgfl_cli.models.architecture import architecture
+from ecgfl_cli.models.manifest import Manifest
+from ecgfl_cli.models.registry import Registry
+from ecgfl_cli.site.audit import AuditLog
+from ecgfl_cli.site.home import Home
+from ecgfl_cli.site.policy import Policy
+from ecgfl_cli.training.acceptance import ByPatient, Verdict, by_patient, judge, unopposed
+from ecgfl_cli.training.dataset import HeldOut, load_held_out
+from ecgfl_cli.training.local import LARGEST_LOSS
+
+
+def allow_model(manifest: Manifest, policy: Policy, registry: Registry) -> None:
+    """Raises `PolicyRefused` for an architecture that the policy does not name, and for an old model shown as news."""
+    if manifest.architecture not in policy.architectures:
+        raise PolicyRefused(
+            f"model {manifest.version} is of architecture '{manifest.architecture}', not in {policy.architectures}",
+            "Add it to policy.architectures in site.toml if this site agrees",
+        )
+    newest = max((entry.manifest.sequence for entry in registry.entries()), default=0)
+    if manifest.sequence < newest:
+        raise PolicyRefused(
+            f"{manifest.version} is model number {manifest.sequence}, this site has number {newest}: an old one again",
+            "Ask the coordinator whether it was restored from a backup; to use an old one again: `ecgfl model use VERSION`",
+        )
+
+
+def require_sane_loss(loss: float, manifest: Manifest) -> float:
+    """Raises `ModelRejected` when the weights are numbers but useless ones. loss : on this site's beats."""
+    if not math.isfinite(loss) or loss > LARGEST_LOSS:
+        raise ModelRejected(
+            f"model {manifest.version}: its loss on this site's beats is {loss}", "The run diverged; tell the coordinator"
+        )
+    return loss
+
+
+def consider(home: Home, policy: Policy, manifest: Manifest, candidate: ByPatient, held_out: HeldOut) -> Verdict:
+    """Promote a model of the site's registry when it passes the acceptance test; write either outcome down.
+
+    candidate : its figures on the patients of `held_out`.
+    """
+    registry, audit = site_registry(home), AuditLog(home.audit)
+    verdict = _verdict(home, policy, manifest, candidate, held_out)
+    registry.judged(manifest.version, verdict.as_dict())
+    particulars = {"version": manifest.version, "sha256": manifest.weights_sha256, "acceptance": verdict.as_dict()}
+    if verdict.accepted:
+        registry.promote(manifest.version)
+        audit.append("model-promoted", **particulars)
+    else:
+        audit.append("model-rejected", **particulars)
+    return verdict
+
+
+def _verdict(home: Home, policy: Policy, manifest: Manifest, candidate: ByPatient, held_out: HeldOut) -> Verdict:
+    margin, registry = policy.acceptance_margin, registry_of(home, None)
+    version = registry.current()
+    if version is None:
+        return unopposed(candidate, margin, "the first model: nothing to compare it with")
+    if version == manifest.version:
+        return unopposed(candidate, margin, "it is the current model already", version)
+    if not any(each.pvcs for each in candidate.values()):
+        return unopposed(candidate, margin, "no PVCs of held-out patients to compare on: accepted untested", version)
+    try:
+        current, network = registry.load(version)
+    except ModelRejected as error:
+        return unopposed(candidate, margin, f"the current model cannot be compared with: {error.problem}", version)
+    if current.architecture != held_out.architecture.name:
+        held_out = load_held_out(home, architecture(current.architecture))
+    return judge(candidate, by_patient(network, current, held_out), version, margin)

@@ -1,0 +1,71 @@
+"""One version as one file, for sites without a line out: safetensors, with the signed manifest in its metadata.
+
+The same version gives the same bytes. What is read is not trusted: sizes are bounded before anything is parsed, no name in the
+file becomes a path, and nothing of it is used before its signature and hash were checked.
+"""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from pydantic import ValidationError
+
+from ecgfl_cli.errors import ModelRejected
+from ecgfl_cli.models.manifest import Manifest, SignedManifest
+from ecgfl_cli.models.registry import Registry, network_with
+
+if TYPE_CHECKING:
+    from torch import nn
+
+KEY = "ecgfl-model"
+LARGEST_FILE = 64 * 1024 * 1024
+"""Bytes; the networks have less than one MiB of weights."""
+
+LARGEST_HEADER = 1024 * 1024
+LENGTH_BYTES = 8
+_FIX = "Get the file from the coordinator again; `ecgfl model export` writes it"
+
+
+def model_file(registry: Registry, version: str) -> bytes:
+    """A version of the registry as a file's content. Raises as `Registry.load` does: a damaged version is not handed on."""
+    from safetensors.torch import save
+
+    _, network = registry.load(version)
+    signed = registry.entry(version).signed
+    tensors = {name: value.contiguous() for name, value in network.state_dict().items()}
+    return bytes(save(tensors, metadata={KEY: json.dumps(signed.model_dump(), sort_keys=True)}))
+
+
+def read_model_file(path: Path, key: ed25519.Ed25519PublicKey) -> "tuple[SignedManifest, Manifest, nn.Module]":
+    """A file's model, once its signature, hash, architecture and weights are found to be right.
+
+    Raises `ModelRejected` when one of them is not or the file is none of ecgfl's, and `OSError` when it cannot be read.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    with path.open("rb") as file:
+        data = file.read(LARGEST_FILE + 1)
+    if len(data) > LARGEST_FILE:
+        raise ModelRejected(f"{path}: larger than {LARGEST_FILE >> 20} MiB, which no model is", _FIX)
+    try:
+        signed = SignedManifest.model_validate_json(_metadata(data)[KEY])
+    except (ValueError, KeyError, TypeError, RecursionError, ValidationError) as error:
+        raise ModelRejected(f"{path}: not a model file of ecgfl ({type(error).__name__})", _FIX) from error
+    manifest = signed.open(key)
+    try:
+        return signed, manifest, network_with(manifest, load(data))
+    except (SafetensorError, RuntimeError, ValueError, KeyError) as error:
+        raise ModelRejected(f"{path}: not the weights of a {manifest.architecture}: {error}", _FIX) from error
+
+
+def _metadata(data: bytes) -> dict[str, Any]:
+    """The metadata of safetensors: after eight bytes of length a JSON object with `__metadata__`."""
+    length = int.from_bytes(data[:LENGTH_BYTES], "little")
+    if not 0 < length <= min(LARGEST_HEADER, len(data) - LENGTH_BYTES):
+        raise ValueError("no header")
+    found = json.loads(data[LENGTH_BYTES : LENGTH_BYTES + length])["__metadata__"]
+    if not isinstance(found, dict):
+        raise TypeError("no metadata")
+    return found

@@ -1,0 +1,73 @@
+"""A line for crontab."""
+
+import shlex
+import shutil
+import subprocess
+
+from ecgfl_cli.errors import EcgflError, UnusableInput, UsageError
+from ecgfl_cli.schedule.nightly import Nightly
+
+LOG = "join.log"
+"""In the home: cron itself would send the output by mail, which many a server cannot."""
+CRONTAB_SECONDS = 20
+
+
+def cron_line(nightly: Nightly) -> str:
+    """The line, with what a shell and cron each would take for something else quoted."""
+    proxy = "" if nightly.proxy is None else f"HTTPS_PROXY={shlex.quote(nightly.proxy)} "
+    log = shlex.quote(str(nightly.home / LOG))
+    shell = f"umask 077; {proxy}{shlex.join(nightly.command)} >> {log} 2>&1"
+    # Cron ends a command at a %, and hands a \% on as %.
+    return f"{nightly.minute} {nightly.hour} * * * " + shell.replace("%", r"\%")
+
+
+def marker(nightly: Nightly) -> str:
+    """The comment above the line, by which it is found again."""
+    return f"# ecgfl join in {nightly.home}"
+
+
+def install(nightly: Nightly) -> bool:
+    """Put the line into this user's crontab, in place of the one for the same home; whether that changed anything.
+
+    Raises `UsageError` without cron, `UnusableInput` when the crontab cannot be read or written; nothing is lost then.
+    """
+    crontab = shutil.which("crontab")
+    if crontab is None:
+        raise UsageError("there is no crontab on this machine", "Use `ecgfl schedule systemd`, or install cron")
+    before = _current(crontab)
+    lines = before.splitlines()
+    if marker(nightly) in lines:
+        place = lines.index(marker(nightly))
+        del lines[place : place + 2]
+    after = "\n".join([*lines, marker(nightly), cron_line(nightly)]) + "\n"
+    if after == before:
+        return False
+    wrote = _run(crontab, "-", given=after)
+    if wrote.returncode:
+        raise _failed("written", wrote.stderr)
+    return True
+
+
+def _current(crontab: str) -> str:
+    read = _run(crontab, "-l")
+    if read.returncode == 0:
+        return read.stdout
+    if "no crontab for" in read.stderr:
+        return ""
+    raise _failed("read", read.stderr)
+
+
+def _run(crontab: str, argument: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(
+            [crontab, argument], input=given, capture_output=True, text=True, timeout=CRONTAB_SECONDS, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired, UnicodeDecodeError) as error:
+        raise _failed("read", str(error)) from error
+
+
+def _failed(done: str, reason: str) -> EcgflError:
+    return UnusableInput(
+        f"this user's crontab could not be {done}: {reason.strip()}",
+        "Put the line in by hand with `crontab -e`; nothing was changed",
+    )

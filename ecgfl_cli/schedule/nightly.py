@@ -1,0 +1,60 @@
+"""What is run every night, independent of who starts it."""
+
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from ecgfl_cli.errors import UsageError
+
+TIME_OF_DAY = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
+UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
+
+
+@dataclass(frozen=True)
+class Nightly:
+    """One `ecgfl join --once` a day.
+
+    name : the site's. home, ca : absolute. hour, minute : by this machine's clock. max_wait, max_time : durations as typed.
+    proxy : "http://HOST:PORT" that leads to the server, or None; a scheduler does not inherit HTTPS_PROXY from anybody's shell.
+    """
+
+    name: str
+    home: Path
+    server: str
+    hour: int
+    minute: int
+    max_wait: str
+    max_time: str
+    ca: Path | None = None
+    proxy: str | None = None
+
+    @property
+    def command(self) -> list[str]:
+        """The words of the command line. Every path in it is absolute: a scheduler's PATH and HOME are not a shell's.
+
+        Raises `UsageError` where a path holds a line break or the like, which no scheduler's file can carry.
+        """
+        authority = [] if self.ca is None else ["--ca", str(self.ca)]
+        words = [*program(), "--home", str(self.home), "join", "--server", self.server, *authority, "--once"]
+        words += ["--max-wait", self.max_wait, "--max-time", self.max_time]
+        for word in (*words, self.proxy or ""):
+            if UNPRINTABLE.search(word):
+                raise UsageError(f"{word!r} holds a control character", "Rename that folder; no scheduler can start ecgfl there")
+        return words
+
+
+def program() -> list[str]:
+    """How this very ecgfl is started from anywhere: its script, or its Python and module where it was not started by one."""
+    started = Path(sys.argv[0]).absolute()
+    if started.stem.lower() == "ecgfl" and started.is_file():
+        return [str(started)]
+    return [str(Path(sys.executable).absolute()), "-m", "ecgfl_cli"]
+
+
+def time_of_day(text: str) -> tuple[int, int]:
+    """Hour and minute of "22:30". Raises `UsageError`."""
+    found = TIME_OF_DAY.fullmatch(text)
+    if not found:
+        raise UsageError(f"--at {text!r} is no time of day", "Write hours and minutes, for instance --at 22:30")
+    return int(found[1]), int(found[2])

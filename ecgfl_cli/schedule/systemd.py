@@ -1,0 +1,116 @@
+"""A service and a timer for systemd, the service shut into its home."""
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from ecgfl_cli.files import atomic_write_bytes
+from ecgfl_cli.schedule.nightly import Nightly
+
+MEMORY_MAX = "4G"
+"""A night needs 0.5 to 1 GB; more than this is a fault, and must not take the machine down."""
+STOP_SECONDS = 30
+"""A join leaves within 10 s of SIGTERM."""
+
+SERVICE = """\
+# Made by `ecgfl schedule systemd`; make it again rather than change it here.
+[Unit]
+Description=ecgfl: {name} takes part in its federation
+Wants=network-online.target
+After=network-online.target
+
+[Service]
+Type=oneshot
+User={user}
+ExecStart={command}
+{environment}UMask=0077
+TimeoutStopSec={stop}
+
+# A guest at night.
+Nice=10
+IOSchedulingClass=idle
+MemoryMax={memory}
+TasksMax=256
+
+# It writes in its home and nowhere else, and speaks to the network.
+ProtectSystem=strict
+ProtectHome=read-only
+ReadWritePaths={home}
+PrivateTmp=yes
+PrivateDevices=yes
+NoNewPrivileges=yes
+CapabilityBoundingSet=
+AmbientCapabilities=
+RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+ProtectProc=invisible
+RemoveIPC=yes
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallErrorNumber=EPERM
+"""
+
+TIMER = """\
+# Made by `ecgfl schedule systemd`; make it again rather than change it here.
+[Unit]
+Description=ecgfl: {name} takes part in its federation every night
+
+[Timer]
+OnCalendar=*-*-* {hour:02}:{minute:02}:00
+# Not every hospital at the same second; and a night that was missed because the machine was off is made up for.
+RandomizedDelaySec=5m
+Persistent=true
+
+[Install]
+WantedBy=timers.target
+"""
+
+
+def units(nightly: Nightly, user: str) -> dict[str, str]:
+    """File name -> content. A proxy's password stays out: everybody on the machine can read a unit (see `hides_password`)."""
+    name = f"ecgfl-{nightly.name}"
+    environment = ""
+    if nightly.proxy is not None and not hides_password(nightly):
+        environment = f"Environment={_word('HTTPS_PROXY=' + nightly.proxy)}\n"
+    service = SERVICE.format(
+        name=nightly.name,
+        user=user,
+        command=" ".join(_word(word.replace("$", "$$")) for word in nightly.command),
+        environment=environment,
+        stop=STOP_SECONDS,
+        memory=MEMORY_MAX,
+        home=_word(str(nightly.home)),
+    )
+    timer = TIMER.format(name=nightly.name, hour=nightly.hour, minute=nightly.minute)
+    return {f"{name}.service": service, f"{name}.timer": timer}
+
+
+def hides_password(nightly: Nightly) -> bool:
+    """Whether the proxy's address holds a password, which must not get into a unit."""
+    return nightly.proxy is not None and urlsplit(nightly.proxy).password is not None
+
+
+def write(nightly: Nightly, user: str, folder: Path) -> list[Path]:
+    """Write both files and return their paths. Raises `OSError`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for name, content in units(nightly, user).items():
+        atomic_write_bytes(folder / name, content.encode(), mode=0o644)
+        paths.append(folder / name)
+    return paths
+
+
+def _word(word: str) -> str:
+    """A word as systemd reads it back: in quotes where it must be, % doubled, since it begins a specifier."""
+    word = word.replace("%", "%%")
+    if word and not set(word) & set(" \t\"'\\;"):
+        return word
+    return '"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"'

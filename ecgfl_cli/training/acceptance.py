@@ -1,0 +1,110 @@
+"""Whether a site takes a new model for the one it uses: on its own held-out patients it must not be worse than that one."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import reduce
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ecgfl_cli.evaluation.annotations import LABELS
+from ecgfl_cli.evaluation.comparison import Comparison
+from ecgfl_cli.evaluation.intervals import Interval, paired_bootstrap
+from ecgfl_cli.evaluation.statistics import veb_f1
+from ecgfl_cli.models.manifest import Manifest
+from ecgfl_cli.training.dataset import HeldOut
+from ecgfl_cli.training.local import NOTHING, Measured, measure
+
+if TYPE_CHECKING:
+    from torch import nn
+
+N, V = LABELS.index("N"), LABELS.index("V")
+
+ByPatient = dict[str, Measured]
+"""How a model does on each held-out patient, by pseudonym."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """accepted : whether the candidate may become the current model. reason : why, for a person.
+
+    against : the current model's version. margin : the policy's. patients, pvcs : held out.
+    f1, against_f1 : of V on the same held-out patients, from 0 to 1. difference : f1 - against_f1.
+    interval : 95 % of the difference by bootstrap over patients, None with fewer than two. What could not be measured is None.
+    """
+
+    accepted: bool
+    reason: str
+    against: str | None
+    margin: float
+    patients: int
+    pvcs: int
+    f1: float | None = None
+    against_f1: float | None = None
+    difference: float | None = None
+    interval: Interval | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def by_patient(network: "nn.Module", manifest: Manifest, held_out: HeldOut) -> ByPatient:
+    """Measure a model, with its own calibration and threshold, on one record after the other."""
+    found: ByPatient = {}
+    for record, examples in zip(held_out.records, held_out, strict=True):
+        if len(examples):
+            measured = measure(network, [examples], manifest.calibration, manifest.threshold)
+            patient = record.row.patient
+            found[patient] = found[patient].with_more(measured) if patient in found else measured
+    return found
+
+
+def total(measured: ByPatient) -> Measured:
+    """All patients together."""
+    return reduce(Measured.with_more, measured.values(), NOTHING)
+
+
+def unopposed(candidate: ByPatient, margin: float, note: str, against: str | None = None) -> Verdict:
+    """The verdict where there is nothing to compare with."""
+    return Verdict(True, note, against, margin, len(candidate), _pvcs(candidate))
+
+
+def judge(candidate: ByPatient, current: ByPatient, against: str, margin: float) -> Verdict:
+    """Accept unless the candidate's F1 is lower than the current model's by more than `margin`.
+
+    The figures decide and the interval only shows how sure they are: a site with a handful of held-out patients would otherwise
+    either take every model or none.
+    """
+    patients = sorted(candidate.keys() & current.keys())
+    pvcs = sum(candidate[patient].pvcs for patient in patients)
+    if not pvcs:
+        return unopposed(candidate, margin, "no PVCs of held-out patients to compare on: accepted untested", against)
+    ours, theirs = ([_comparison(measures[patient]) for patient in patients] for measures in (candidate, current))
+    f1, against_f1 = (_f1(comparisons) for comparisons in (ours, theirs))
+    difference, interval = f1 - against_f1, paired_bootstrap(ours, theirs, veb_f1)
+    accepted = difference >= -margin
+    shown = "no interval from one patient" if interval is None else f"95 % interval {interval[0]:+.3f} to {interval[1]:+.3f}"
+    reason = (
+        f"F1 {f1:.3f} against {against_f1:.3f} of {against} on {pvcs} PVCs of held-out patients ({len(patients)}):"
+        f" {difference:+.3f} ({shown}), "
+        + (f"within the margin of {margin:g}" if accepted else f"worse by more than policy.acceptance_margin = {margin:g}")
+    )
+    return Verdict(accepted, reason, against, margin, len(patients), pvcs, f1, against_f1, difference, interval)
+
+
+def _pvcs(measured: ByPatient) -> int:
+    return sum(each.pvcs for each in measured.values())
+
+
+def _comparison(measured: Measured) -> Comparison:
+    """Annotated beats are all found: only N and V, called N and V."""
+    matrix = np.zeros((len(LABELS), len(LABELS)), dtype=np.int64)
+    matrix[V, V], matrix[V, N] = measured.true_positives, measured.pvcs - measured.true_positives
+    matrix[N, V] = measured.false_positives
+    matrix[N, N] = measured.beats - measured.pvcs - measured.false_positives
+    return Comparison(matrix, 0.0)
+
+
+def _f1(comparisons: Sequence[Comparison]) -> float:
+    gross = reduce(Comparison.__add__, comparisons)
+    return float(veb_f1(gross.matrix, np.asarray(gross.seconds)))

@@ -1,0 +1,178 @@
+"""What passes by itself is waited for; what does not is one line at once."""
+
+import shutil
+import signal
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from certificates import DAY, certify
+from conftest import SITES, Homes, Waiting
+from node_processes import Ended, Processes, told
+
+PATIENT = ("--once", "--max-wait", "60s")
+PROMPT_SECONDS = 15.0
+TERM_SECONDS = 10.0
+
+
+def join(homes: Homes, port: int) -> Ended:
+    """A patient join that has no reason to wait."""
+    began = time.monotonic()
+    ended = told(homes.site("alice").root, "join", "--server", f"localhost:{port}", *PATIENT)
+    assert time.monotonic() - began < PROMPT_SECONDS
+    return ended
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@pytest.fixture
+def served(homes: Homes) -> Iterator[Callable[[], int]]:
+    """Starts a server with the coordinator's certificate on 127.0.0.1 and returns its port; it says nothing beyond TLS."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def start() -> int:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(homes.coordinator_home.server_certificate, homes.coordinator_home.server_key)
+            threading.Thread(target=_shake_hands, args=(listener, context), daemon=True).start()
+            return int(listener.getsockname()[1])
+
+        yield start
+
+
+def _shake_hands(listener: socket.socket, context: ssl.SSLContext) -> None:
+    while True:
+        try:
+            client = listener.accept()[0]
+        except OSError:
+            return
+        try:
+            context.wrap_socket(client, server_side=True).close()
+        except OSError:
+            client.close()
+
+
+@pytest.mark.parametrize(
+    ("begins", "ends", "said"),
+    [(-2 * DAY, -DAY, "has expired"), (DAY, 2 * DAY, "not valid yet"), (-DAY, -timedelta(seconds=5), "has expired")],
+)
+def test_a_certificate_out_of_its_time_is_told_at_once(
+    homes: Homes, served: Callable[[], int], begins: timedelta, ends: timedelta, said: str
+) -> None:
+    certify(homes.coordinator_home, begins=begins, ends=ends)
+    line = join(homes, served()).refused(4)
+    assert said in line
+    assert "clock" in line
+
+
+@pytest.mark.parametrize("seconds", [60, 3600, -3600])
+def test_a_wrong_clock_is_told_at_once(
+    waiting: Waiting, homes: Homes, wrong_clock: Callable[[float], None], seconds: float
+) -> None:
+    wrong_clock(seconds)
+    line = join(homes, waiting.port).refused(4)
+    assert "clock" in line
+    assert ("ahead" if seconds > 0 else "behind") in line
+
+
+def test_another_version_is_told_at_once(waiting: Waiting, homes: Homes, other_version: None) -> None:  # noqa: ARG001
+    assert "same ecgfl version" in join(homes, waiting.port).refused(4)
+
+
+def test_a_coordinator_that_starts_late_is_waited_for(homes: Homes, processes: Processes) -> None:
+    port = free_port()
+    early = processes.join(homes.site("alice").root, port)
+    early.wait_for("not reached, trying again")
+    processes.start(homes.coordinator, "coordinator", "serve", "--host", "127.0.0.1", "--port", str(port), "--min-sites", "3")
+    early.wait_for("connected to")
+    early.end()
+
+
+def test_a_coordinator_that_is_started_again_is_joined_again(homes: Homes, processes: Processes) -> None:
+    serve = ("coordinator", "serve", "--host", "127.0.0.1", "--min-sites", "3", "--port")
+    port = free_port()
+    first = processes.start(homes.coordinator, *serve, str(port))
+    first.wait_for("waiting for sites")
+    site = processes.join(homes.site("alice").root, port)
+    first.wait_for("alice connected")
+    first.kill()
+    again = processes.start(homes.coordinator, *serve, str(port))
+    again.wait_for("alice connected")
+    assert site.code is None
+    site.end()
+
+
+def test_told_to_end_in_a_run_it_leaves_within_ten_seconds_and_may_come_back_at_once(homes: Homes, processes: Processes) -> None:
+    _, port = processes.serve(homes.coordinator, "--rounds", "50", "--min-sites", "2")
+    alice, *_ = (processes.join(homes.site(name).root, port) for name in SITES)
+    alice.wait_for(r"round \d+ of 50: trained")
+    began = time.monotonic()
+    ended = alice.end()
+    assert time.monotonic() - began < TERM_SECONDS
+    assert ended.code == 130, ended.said
+    again = processes.join(homes.site("alice").root, port)
+    again.wait_for("connected to", 10)
+    assert not [line for line in again.said if "last session" in line]
+    assert told(homes.site("alice").root, "audit", "verify").code == 0
+
+
+def test_max_time_ends_it_in_the_middle_of_a_run(homes: Homes, processes: Processes) -> None:
+    _, port = processes.serve(homes.coordinator, "--rounds", "200", "--min-sites", "2")
+    processes.join(homes.site("bob").root, port)
+    alice = processes.join(homes.site("alice").root, port, "--max-time", "6s")
+    ended = alice.finish(30)
+    assert ended.code == 0, ended.said
+    assert ended.result["version"] is None
+    assert told(homes.site("alice").root, "audit", "show", "--last", "1").result["entries"][0]["event"] == "leave"
+
+
+@pytest.mark.slow
+def test_after_a_kill_the_next_start_waits_for_the_last_sessions_end(homes: Homes, processes: Processes) -> None:
+    server, port = processes.serve(homes.coordinator, "--min-sites", "3")
+    first = processes.join(homes.site("alice").root, port)
+    server.wait_for("alice connected")
+    first.send(signal.SIGKILL)
+    next_one = processes.join(homes.site("alice").root, port, max_wait="120s")
+    next_one.wait_for("last session")
+    next_one.wait_for("connected to", 80)
+    next_one.end()
+
+
+def test_the_same_key_in_two_homes_is_told_when_max_wait_is_over(
+    waiting: Waiting, homes: Homes, processes: Processes, tmp_path: Path
+) -> None:
+    home = homes.site("carol").root
+    shutil.copytree(home, tmp_path / "copy")
+    first = processes.join(home, waiting.port)
+    first.wait_for("connected to")
+    ended = told(tmp_path / "copy", "join", "--server", f"localhost:{waiting.port}", "--once", "--max-wait", "4s")
+    assert "connected already" in ended.refused(4)
+    first.end()
+
+
+@pytest.mark.slow
+def test_without_once_it_stays_for_run_after_run_and_waits_between_them(homes: Homes, processes: Processes) -> None:
+    port = free_port()
+    staying = [processes.start(homes.site(name).root, "join", "--server", f"localhost:{port}") for name in ("alice", "bob")]
+    for run in (1, 2):
+        server = processes.start(
+            homes.coordinator, *("coordinator", "serve", "--host", "127.0.0.1", "--port", str(port), "--rounds", "1")
+        )
+        served = server.finish()
+        assert served.code == 0, served.said
+        for site in staying:
+            deadline = time.monotonic() + 20
+            while sum("the run is over" in line for line in site.said) < run and time.monotonic() < deadline:
+                time.sleep(0.1)
+            assert site.code is None, site.said
+    for name, site in zip(("alice", "bob"), staying, strict=True):
+        assert site.end().code == 130
+        last = told(homes.site(name).root, "audit", "show", "--last", "1").result["entries"][0]
+        assert (last["event"], last["participated"]) == ("leave", True)

@@ -1,13 +1,12 @@
-"""`ecgfl coordinator init|enrol|revoke|sites|serve`."""
+"""`ecgfl coordinator init|enrol|revoke|sites|serve|status`."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ecgfl_cli.commands.options import ArchitectureName, duration, positive
+from ecgfl_cli.commands.options import known_architecture, positive
 from ecgfl_cli.console import console_of, percent
-from ecgfl_cli.models.architecture import DEFAULT
 
 app = typer.Typer(help="The federation's other side: keys, sites, rounds.", no_args_is_help=True)
 
@@ -27,8 +26,9 @@ def init(
     make_coordinator(home, name)
     console.text(f"Coordinator {name}: {home.root}")
     console.text(f"Hand this file to every site: {home.federation}")
+    console.text(f"What its runs are to be like stands in: {home.plan}")
     console.text("Then enrol each site's key (`ecgfl coordinator enrol`) and start (`ecgfl coordinator serve`).")
-    console.result(home=home.root, name=name, federation=home.federation)
+    console.result(home=home.root, name=name, federation=home.federation, plan=home.plan)
 
 
 @app.command()
@@ -83,11 +83,15 @@ def serve(
     context: typer.Context,
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 8443,
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "0.0.0.0",
-    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Rounds of training.")] = 5,
-    min_sites: Annotated[int, typer.Option("--min-sites", min=2, help="Sites that must take part in every round.")] = 2,
+    rounds: Annotated[int | None, typer.Option("--rounds", min=1, help="Rounds of training.")] = None,
+    min_sites: Annotated[int | None, typer.Option("--min-sites", min=2, help="Sites that must take part in every round.")] = None,
     strategy: Annotated[
-        str, typer.Option("--strategy", help="How the sites' weights become one model: fedavg, fedprox, fedadam or fedyogi.")
-    ] = "fedavg",
+        str | None,
+        typer.Option(
+            "--strategy",
+            help="How the sites' weights become one model: fedavg, fedprox, fedadam, fedyogi, median, trimmed-mean or krum.",
+        ),
+    ] = None,
     proximal_mu: Annotated[
         float | None,
         typer.Option("--proximal-mu", help="fedprox: weight of the term that keeps a site near the global weights."),
@@ -96,45 +100,73 @@ def serve(
         float | None,
         typer.Option("--server-learning-rate", help="fedadam and fedyogi: the server optimiser's step.", callback=positive),
     ] = None,
-    arch: ArchitectureName = DEFAULT,
+    trimmed_share: Annotated[
+        float | None, typer.Option("--trimmed-share", help="trimmed-mean: share of the sites left out at each end, below 0.5.")
+    ] = None,
+    malicious_sites: Annotated[
+        int | None, typer.Option("--malicious-sites", min=0, help="krum: how many it withstands; it needs 2 x this + 3 sites.")
+    ] = None,
+    arch: Annotated[str | None, typer.Option("--arch", help="Network architecture.", callback=known_architecture)] = None,
     local_epochs: Annotated[int | None, typer.Option("--local-epochs", min=1, help="Without it the architecture's own.")] = None,
     learning_rate: Annotated[
         float | None, typer.Option("--learning-rate", help="In the first round; without it the network's own.", callback=positive)
     ] = None,
     seed: Annotated[
-        int, typer.Option("--seed", min=0, max=1_000_000_000, help="Of the first weights and of the order of the beats.")
-    ] = 0,
+        int | None, typer.Option("--seed", min=0, max=1_000_000_000, help="Of the first weights and of the order of the beats.")
+    ] = None,
+    quorum_timeout: Annotated[
+        str | None,
+        typer.Option("--quorum-timeout", help="How long enough sites are waited for; without it for ever.", metavar="DURATION"),
+    ] = None,
     phase_timeout: Annotated[
-        str, typer.Option("--phase-timeout", help="For each training or evaluation.", metavar="DURATION")
-    ] = "1h",
+        str | None, typer.Option("--phase-timeout", help="For each training or evaluation.", metavar="DURATION")
+    ] = None,
+    hours: Annotated[
+        str | None,
+        typer.Option("--hours", help="When a round may begin, e.g. 22:00-06:00; without it at any hour.", metavar="FROM-TO"),
+    ] = None,
+    max_update_ratio: Annotated[
+        float | None,
+        typer.Option(
+            "--max-update-ratio", min=1, help="A larger update, in medians of the round's, is left out.", callback=positive
+        ),
+    ] = None,
+    max_examples: Annotated[
+        int | None, typer.Option("--max-examples", min=1, help="A reply that speaks of more training beats is left out.")
+    ] = None,
 ) -> None:
-    """Serve one run: wait for the sites, train the rounds, sign every model. Started again after a kill it goes on."""
+    """Serve one run as federation.toml and these options want it, sign every model, report. After a kill it goes on."""
     from ecgfl_cli.federation.coordinator import serve as serve_run
     from ecgfl_cli.federation.coordinator_home import CoordinatorHome
-    from ecgfl_cli.federation.run_plan import RunPlan
-    from ecgfl_cli.models.architecture import architecture
+    from ecgfl_cli.federation.plan_file import resolve, values_in_words
     from ecgfl_cli.site.lock import exclusive
 
     console = console_of(context, "coordinator-serve")
     home = CoordinatorHome(console.home.coordinator)
     home.require()
-    wanted = architecture(arch)
-    rate = wanted.learning_rate if learning_rate is None else learning_rate
-    plan = RunPlan(
-        architecture=arch,
-        strategy=strategy,
-        rounds=rounds,
-        min_sites=min_sites,
-        local_epochs=local_epochs or wanted.local_epochs,
-        learning_rate=rate,
-        last_learning_rate=rate * wanted.last_learning_rate / wanted.learning_rate,
-        batch_size=wanted.batch_size,
-        seed=seed,
-        phase_timeout=duration(phase_timeout),
-        proximal_mu=proximal_mu,
-        server_learning_rate=server_learning_rate,
+    plan = resolve(
+        home.plan,
+        {
+            "rounds": rounds,
+            "min_sites": min_sites,
+            "strategy": strategy,
+            "architecture": arch,
+            "local_epochs": local_epochs,
+            "learning_rate": learning_rate,
+            "seed": seed,
+            "quorum_timeout": quorum_timeout,
+            "phase_timeout": phase_timeout,
+            "hours": hours,
+            "proximal_mu": proximal_mu,
+            "server_learning_rate": server_learning_rate,
+            "trimmed_share": trimmed_share,
+            "malicious_sites": malicious_sites,
+            "max_update_ratio": max_update_ratio,
+            "max_examples": max_examples,
+        },
     )
     with exclusive(home.lock):
+        console.say(f"coordinator: {values_in_words(plan, home.plan)}")
         served = serve_run(home, plan, host, port, lambda line: console.say(f"coordinator: {line}"))
     console.table(
         f"Run {served.final.run}",
@@ -150,9 +182,45 @@ def serve(
         ],
     )
     console.text(f"Final model: {served.final.version}")
+    console.text(f"Report: {served.report.with_suffix('.html')}")
     console.result(
         run=served.final.run,
         model=served.final.version,
         sha256=served.final.weights_sha256,
+        report=served.report,
         rounds=[each.as_dict() for each in served.rounds],
+    )
+
+
+@app.command()
+def status(context: typer.Context) -> None:
+    """Show the run that is served, or the last one: its rounds, and when each site was last heard of."""
+    from ecgfl_cli.federation.coordinator_home import CoordinatorHome
+    from ecgfl_cli.federation.enrolment import enrolled_sites
+    from ecgfl_cli.federation.live_state import load_state
+
+    console = console_of(context, "coordinator-status")
+    home = CoordinatorHome(console.home.coordinator)
+    home.require()
+    state = load_state(home.state)
+    known = {} if state is None else {each.site: each for each in state.sites}
+    live = state is not None and state.is_live
+    rows = [
+        (name, live and name in known and known[name].connected, known[name].last_contact if name in known else None)
+        for name in (site.name for site in enrolled_sites(home))
+    ]
+    if state is None:
+        console.text("Nothing has been served yet: `ecgfl coordinator serve` starts a run.")
+    else:
+        console.text(f"Run {state.run}: {state.in_words()}")
+    console.table(
+        "Sites",
+        ("site ", "connected ", "last contact (UTC) "),
+        [(name, "yes" if connected else "no", heard) for name, connected, heard in rows],
+        empty="No sites yet: `ecgfl coordinator enrol` adds them.",
+    )
+    console.result(
+        serving=live,
+        run=None if state is None else state.model_dump(exclude={"schema_name", "sites"}),
+        sites=[{"site": name, "connected": connected, "last_contact": heard} for name, connected, heard in rows],
     )

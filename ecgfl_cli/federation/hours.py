@@ -18,7 +18,7 @@ class Hours:
     @classmethod
     def read(cls, text: str) -> Self:
         """Of "22:00-06:00". Raises `ValueError`."""
-        found = HOURS.match(text)
+        found = HOURS.fullmatch(text)
         if not found or found.group(1, 2) == found.group(3, 4):
             raise ValueError(f"{text!r} are no hours of the day; write 22:00-06:00")
         return cls(time(int(found[1]), int(found[2])), time(int(found[3]), int(found[4])))

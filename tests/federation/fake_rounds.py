@@ -1,6 +1,8 @@
 """A coordinator's rounds without a network: whatever the sites answer is put in by hand."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 import numpy as np
 from conftest import Homes
@@ -25,14 +27,15 @@ PLAN = RunPlan("ecgnet", "fedavg", 3, 2, 1, 1e-3, 1e-3, 256, 0, 60.0, max_update
 class ConnectedSites:
     """All are there at once. revoked : nodes that were shut out meanwhile."""
 
-    def __init__(self) -> None:
+    def __init__(self, nodes: Mapping[int, str]) -> None:
+        self._nodes = nodes
         self.revoked: set[int] = set()
 
     def wait_for_hours(self) -> None:
         """It is always time."""
 
     def quorum(self, without: set[int]) -> dict[int, str]:
-        return {node: name for node, name in NODES.items() if node not in without}
+        return {node: name for node, name in self._nodes.items() if node not in without}
 
     def shut_out(self, node: int) -> bool:
         return node in self.revoked
@@ -41,14 +44,16 @@ class ConnectedSites:
 class Rounds:
     """A coordinator, just started, with three sites of which two must answer; `begin` asks them to train."""
 
-    def __init__(self, homes: Homes, strategy: str = "fedavg", **options: object) -> None:
+    def __init__(
+        self, homes: Homes, strategy: str = "fedavg", nodes: Mapping[int, str] = MappingProxyType(NODES), **options: object
+    ) -> None:
         plan = replace(PLAN, strategy=strategy, **options)  # type: ignore[arg-type]
         home = homes.coordinator_home
         self.said: list[str] = []
         self.registry = homes.registry("coordinator")
         self.checkpoints = Checkpoints(home, load_signing_key(home), plan)
         self.strategy = build_strategy(plan)
-        self.sites = ConnectedSites()
+        self.sites = ConnectedSites(nodes)
         latest = self.checkpoints.latest.manifest
         self.record = RunRecord(home.reports / f"{latest.run}.json", plan, latest)
         self.strategy.prepare(plan, self.checkpoints, self.sites, self.said.append, self.record)

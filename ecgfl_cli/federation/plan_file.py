@@ -147,12 +147,12 @@ def resolve(path: Path, options: Mapping[str, Any]) -> RunPlan:
 
 def values_in_words(plan: RunPlan, path: Path) -> str:
     """What a run is done with, for the person who starts it."""
-    timeout = "without a deadline" if plan.quorum_timeout is None else f"for at most {plan.quorum_timeout:g} s"
+    quorum = "whenever they come" if plan.quorum_timeout is None else f"within {plan.quorum_timeout:g} s"
     words = [
         f"{plan.rounds} rounds of {plan.strategy} with {plan.architecture}",
         f"{plan.local_epochs} local epochs",
         f"learning rate {plan.learning_rate:g}",
-        f"at least {plan.min_sites} sites, waited for {timeout}",
+        f"at least {plan.min_sites} sites {quorum}",
         f"{plan.phase_timeout:g} s a phase",
         "rounds at any hour" if plan.hours is None else f"rounds begin {plan.hours}",
         "all enrolled sites" if plan.sites is None else f"sites {', '.join(sorted(plan.sites))}",

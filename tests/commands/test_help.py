@@ -39,7 +39,7 @@ def test_the_verbs_of_the_design_are_there() -> None:
     names = {" ".join(path) for path, _ in ALL}
     assert names >= EXPECTED
     assert names >= {f"dataset {verb}" for verb in ("list", "show", "remove")}
-    assert names >= {f"coordinator {verb}" for verb in ("init", "enrol", "revoke", "sites", "serve")}
+    assert names >= {f"coordinator {verb}" for verb in ("init", "enrol", "revoke", "sites", "serve", "status")}
 
 
 @pytest.mark.parametrize(("path", "command"), ALL, ids=[" ".join(path) or "ecgfl" for path, _ in ALL])

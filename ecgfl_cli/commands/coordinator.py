@@ -1,12 +1,15 @@
 """`ecgfl coordinator init|enrol|revoke|sites|serve|status`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ecgfl_cli.commands.options import known_architecture, positive
-from ecgfl_cli.console import console_of, percent
+from ecgfl_cli.console import Console, console_of, percent
+
+if TYPE_CHECKING:
+    from ecgfl_cli.federation.run_plan import RoundResult
 
 app = typer.Typer(help="The federation's other side: keys, sites, rounds.", no_args_is_help=True)
 
@@ -168,19 +171,7 @@ def serve(
     with exclusive(home.lock):
         console.say(f"coordinator: {values_in_words(plan, home.plan)}")
         served = serve_run(home, plan, host, port, lambda line: console.say(f"coordinator: {line}"))
-    console.table(
-        f"Run {served.final.run}",
-        ("round", "model ", "sites", "beats", "loss", "held-out beats", "sensitivity %", "precision %"),
-        [
-            (each.round, each.version, len(each.sites), each.examples, each.loss)
-            + (
-                (None, None, None)
-                if each.metrics is None
-                else (each.metrics.beats, percent(each.metrics.sensitivity), percent(each.metrics.precision))
-            )
-            for each in served.rounds
-        ],
-    )
+    _rounds_table(console, f"Run {served.final.run}", served.rounds)
     console.text(f"Final model: {served.final.version}")
     console.text(f"Report: {served.report.with_suffix('.html')}")
     console.result(
@@ -198,6 +189,7 @@ def status(context: typer.Context) -> None:
     from ecgfl_cli.federation.coordinator_home import CoordinatorHome
     from ecgfl_cli.federation.enrolment import enrolled_sites
     from ecgfl_cli.federation.live_state import load_state
+    from ecgfl_cli.federation.run_record import load_report
 
     console = console_of(context, "coordinator-status")
     home = CoordinatorHome(console.home.coordinator)
@@ -205,6 +197,8 @@ def status(context: typer.Context) -> None:
     state = load_state(home.state)
     known = {} if state is None else {each.site: each for each in state.sites}
     live = state is not None and state.is_live
+    report = None if state is None else home.reports / f"{state.run}.json"
+    rounds = load_report(report).rounds if report is not None and report.is_file() else []
     rows = [
         (name, live and name in known and known[name].connected, known[name].last_contact if name in known else None)
         for name in (site.name for site in enrolled_sites(home))
@@ -213,6 +207,7 @@ def status(context: typer.Context) -> None:
         console.text("Nothing has been served yet: `ecgfl coordinator serve` starts a run.")
     else:
         console.text(f"Run {state.run}: {state.in_words()}")
+        _rounds_table(console, "Rounds", rounds)
     console.table(
         "Sites",
         ("site ", "connected ", "last contact (UTC) "),
@@ -222,5 +217,22 @@ def status(context: typer.Context) -> None:
     console.result(
         serving=live,
         run=None if state is None else state.model_dump(exclude={"schema_name", "sites"}),
+        rounds=[each.as_dict() for each in rounds],
         sites=[{"site": name, "connected": connected, "last_contact": heard} for name, connected, heard in rows],
+    )
+
+
+def _rounds_table(console: Console, title: str, rounds: "list[RoundResult]") -> None:
+    console.table(
+        title,
+        ("round", "model ", "sites", "beats", "loss", "held-out beats", "sensitivity %", "precision %"),
+        [
+            (each.round, each.version, len(each.sites), each.examples, each.loss)
+            + (
+                (None, None, None)
+                if each.metrics is None
+                else (each.metrics.beats, percent(each.metrics.sensitivity), percent(each.metrics.precision))
+            )
+            for each in rounds
+        ],
     )

@@ -41,8 +41,8 @@ class Sites(Protocol):
         """Wait for the sites of the next phase, `without` not counted: node id -> site name."""
         ...
 
-    def shut_out(self, node: int) -> bool:
-        """Whether this node's key has been revoked."""
+    def enrolled_nodes(self) -> set[int]:
+        """The nodes whose key has not been revoked."""
         ...
 
 
@@ -107,13 +107,15 @@ class CheckedRounds:
         examples = sum(reply.examples for _, reply in usable)
         loss = sum(reply.loss * reply.examples for _, reply in usable) / examples
         vector = np.asarray(arrays[FLAT].numpy(), dtype=np.float32)
-        latest = self._checkpoints.add(vector, len(usable), examples, self._last_metrics(), self._moments())
         counts = {self._name(message): reply.examples for message, reply in usable}
         for name, count in counts.items():
             self._declared.accept(name, count)
-        result = RoundResult(latest.manifest.round, latest.manifest.version, list(counts), examples, loss, dropped=dropped)
+        measured = self._last_metrics()
+        result = RoundResult(this_round, "", list(counts), examples, loss, dropped=dropped)
         result.examples_by_site, result.began, result.seconds = counts, self._began, self._elapsed()
-        self._record.add(result)
+        self._record.announce(result)
+        latest = self._checkpoints.add(vector, len(usable), examples, measured, self._moments())
+        self._record.confirm(latest.manifest.version)
         return self._checkpoints.arrays(), metrics
 
     def configure_evaluate(self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> Iterable[Message]:  # noqa: ARG002
@@ -154,12 +156,12 @@ class CheckedRounds:
     ) -> tuple[list[tuple[Message, Reply]], list[str]]:
         """The replies that `check` takes, with what it made of them, and a line for each site whose reply is missing or bad."""
         replies = sorted(replies, key=self._name)  # not as they came in: a sum of floats depends on its order
-        dropped = self._silent(replies)
+        dropped, enrolled = self._silent(replies), self._sites.enrolled_nodes()
         usable: list[tuple[Message, Reply]] = []
         for message in replies:
             try:
                 self._refuse_errors(message)
-                if self._sites.shut_out(self._node(message)):
+                if self._node(message) not in enrolled:
                     raise ValueError("its key was revoked meanwhile")
                 usable.append((message, check(message)))
             except ValueError as error:

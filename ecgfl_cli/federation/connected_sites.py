@@ -61,11 +61,16 @@ class ConnectedSites:
         with self._lock:
             return set(self._seen)
 
-    def shut_out(self, node: int) -> bool:
-        """Whether this node's key has been revoked."""
+    def enrolled_nodes(self) -> set[int]:
+        """The nodes whose key has not been revoked."""
         with self._lock:
             self.online()
-            return node not in self._nodes.values()
+            return set(self._nodes.values())
+
+    def names(self) -> list[str]:
+        """All sites that were enrolled at the last look, in order."""
+        with self._lock:
+            return sorted(name for _, name in self._nodes)
 
     def wait_for_hours(self) -> None:
         """Wait for the hours in which a round may begin."""

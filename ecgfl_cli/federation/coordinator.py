@@ -113,7 +113,7 @@ class _Look:
     def __init__(
         self, home: CoordinatorHome, sites: ConnectedSites, checkpoints: Checkpoints, record: RunRecord, address: str
     ) -> None:
-        self._home, self._sites, self._checkpoints, self._record, self._address = home, sites, checkpoints, record, address
+        self._sites, self._checkpoints, self._record, self._address = sites, checkpoints, record, address
         self._contacts: dict[str, str | None] = {}
         with contextlib.suppress(UnusableInput):  # it is written anew now
             before = load_state(home.state)
@@ -134,8 +134,8 @@ class _Look:
             problem=report.problem,
             updated=now(),
             sites=[
-                SiteState(site=site.name, connected=site.name in connected, last_contact=self._contacts.get(site.name))
-                for site in enrolled_sites(self._home)
+                SiteState(site=name, connected=name in connected, last_contact=self._contacts.get(name))
+                for name in self._sites.names()
             ],
         )
 

@@ -59,8 +59,10 @@ class RunRecord:
         self.report = known or RunReport(
             run=latest.run, architecture=latest.architecture, plan={}, began=now(), final=latest.version
         )
-        # A kill may have come after a round's entry and before its model: that round is done again.
+        # A kill may have come after a round was announced: with its model, it is confirmed now; without, it is done again.
         self.report.rounds = [each for each in self.report.rounds if each.round <= latest.round]
+        if self.report.rounds and not self.report.rounds[-1].version:
+            self.report.rounds[-1].version = latest.version
         self._before = len(self.report.rounds)
         self.report.plan, self.report.final = plan_in_words(plan), latest.version
         self.report.starts += 1
@@ -79,10 +81,14 @@ class RunRecord:
             first = {**each.examples_by_site, **first}
         return first
 
-    def add(self, result: RoundResult) -> None:
-        """A round's model is made."""
+    def announce(self, result: RoundResult) -> None:
+        """A round's model, as yet without a version, is about to be stored."""
         self.report.rounds.append(result)
-        self.report.final = result.version
+        self.save()
+
+    def confirm(self, version: str) -> None:
+        """The model of the round that was announced is stored under this version."""
+        self.report.rounds[-1].version = self.report.final = version
         self.save()
 
     def save(self) -> None:
@@ -94,6 +100,7 @@ class RunRecord:
     def end(self, error: BaseException | None = None) -> None:
         """The run is over, or this process is with it. error : what ended it too early."""
         self.report.ended = now()
+        self.report.rounds = [each for each in self.report.rounds if each.version]
         if error is None:
             self.report.outcome = "finished"
         elif isinstance(error, KeyboardInterrupt):

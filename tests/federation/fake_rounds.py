@@ -37,8 +37,8 @@ class ConnectedSites:
     def quorum(self, without: set[int]) -> dict[int, str]:
         return {node: name for node, name in self._nodes.items() if node not in without}
 
-    def shut_out(self, node: int) -> bool:
-        return node in self.revoked
+    def enrolled_nodes(self) -> set[int]:
+        return self._nodes.keys() - self.revoked
 
 
 class Rounds:

@@ -71,6 +71,7 @@ def test_after_a_run_status_says_how_it_ended(finished: Finished) -> None:
     assert shown["serving"] is False
     assert (shown["run"]["run"], shown["run"]["outcome"]) == (finished.served.result["run"], "finished")
     assert (shown["run"]["round"], shown["run"]["rounds"], shown["run"]["phase"]) == (2, 2, "ended")
+    assert shown["rounds"] == finished.served.result["rounds"]
     assert all(each["last_contact"] for each in shown["sites"])
 
 

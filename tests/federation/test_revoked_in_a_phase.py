@@ -32,8 +32,6 @@ def test_a_revoked_site_holds_nobody_up(homes: Homes, processes: Processes) -> N
     assert [join.finish().code for join in (alice, bob)] == [0, 0]
     assert [each["sites"] for each in served.result["rounds"]] == [["alice", "bob"]] * 2
     assert [line for line in served.result["rounds"][0]["dropped"] if line.startswith("carol: ")]
-    carol.send(signal.SIGCONT)
-    assert carol.finish().code == 4
     report = json.loads(next(homes.coordinator_home.reports.glob("*.json")).read_text())
     assert report["outcome"] == "finished"
 

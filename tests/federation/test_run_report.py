@@ -18,6 +18,7 @@ from ecgfl_cli.federation.report_page import page_of
 from ecgfl_cli.federation.run_plan import RoundResult
 from ecgfl_cli.federation.run_record import RunReport, load_report
 from ecgfl_cli.models.manifest import Metrics
+from ecgfl_cli.models.registry import Registry
 
 SERVE = ("coordinator", "serve", "--host", "127.0.0.1", "--port", "0")
 EVIL = "<script>alert(1)</script>&\"'"
@@ -111,14 +112,49 @@ def test_a_killed_runs_report_goes_on(homes: Homes) -> None:
     assert [each.round for each in resumed.record.rounds] == [2], "what this process did"
 
 
-def test_a_round_whose_model_was_lost_is_not_counted_twice(homes: Homes) -> None:
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("model_is_there", [False, True])
+def test_a_kill_around_a_models_birth_leaves_each_round_in_the_report_once(
+    homes: Homes, model_is_there: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds, add = Rounds(homes), Registry.add
+    played(rounds)
+
+    def killed(*arguments: object) -> None:
+        if model_is_there:
+            add(*arguments)  # type: ignore[arg-type]
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Registry, "add", killed)
+        with pytest.raises(Killed):
+            played(rounds)
+    resumed = Rounds(homes)
+    played(resumed)
+    (report,) = reports(homes)
+    assert [each.round for each in report.rounds] == ([1, 2, 3] if model_is_there else [1, 2])
+    stored = [entry.manifest.version for entry in resumed.registry.entries()]
+    assert [each.version for each in report.rounds] == stored[1:]
+    assert all(each.sites == ["alice", "carol"] for each in report.rounds)
+
+
+def test_a_model_that_could_not_be_stored_is_no_round_of_the_report(homes: Homes, monkeypatch: pytest.MonkeyPatch) -> None:
     rounds = Rounds(homes)
     played(rounds)
-    rounds.record.add(RoundResult(2, "beatnet-0009-00000000", ["alice"], 5, 0.1))
-    played(Rounds(homes))
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Registry, "add", full)
+    with pytest.raises(OSError, match="No space") as failed:
+        played(rounds)
+    rounds.record.end(failed.value)
     (report,) = reports(homes)
-    assert [each.round for each in report.rounds] == [1, 2]
-    assert report.rounds[1].sites == ["alice", "carol"]
+    assert [each.round for each in report.rounds] == [1]
+    assert "No space left" in str(report.problem)
 
 
 def test_the_round_that_failed_tells_whom_it_left_out(homes: Homes) -> None:

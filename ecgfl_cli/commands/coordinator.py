@@ -198,7 +198,8 @@ def status(context: typer.Context) -> None:
     known = {} if state is None else {each.site: each for each in state.sites}
     live = state is not None and state.is_live
     report = None if state is None else home.reports / f"{state.run}.json"
-    rounds = load_report(report).rounds if report is not None and report.is_file() else []
+    known_rounds = load_report(report).rounds if report is not None and report.is_file() else []
+    rounds = [each for each in known_rounds if each.version]
     rows = [
         (name, live and name in known and known[name].connected, known[name].last_contact if name in known else None)
         for name in (site.name for site in enrolled_sites(home))

@@ -82,17 +82,9 @@ class Console:
         if self.quiet or self.json or not sys.stderr.isatty():
             yield from items
             return
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        from ecgfl_cli.progress import progress_bar
 
-        progress = Progress(
-            TextColumn(what),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=self._rich(sys.stderr),
-            transient=True,
-        )
-        with progress:
+        with progress_bar(what, self._rich(sys.stderr)) as progress:
             yield from progress.track(items, total=total)
 
     def error(self, error: EcgflError) -> None:

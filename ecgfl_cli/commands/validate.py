@@ -25,6 +25,9 @@ def command(
     jobs: Jobs = 1,
 ) -> None:
     """Check recordings, or with no PATH everything in the store. Exit code 3 when something is unusable."""
+    from ecgfl_cli.processes import begin_loading
+
+    begin_loading()
     from ecgfl_cli.commands.findings import show_findings
     from ecgfl_cli.commands.reading import reading_of
     from ecgfl_cli.commands.recordings import named_recordings

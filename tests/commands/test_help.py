@@ -32,6 +32,7 @@ EXPECTED = {
     "audit",
     "demo",
     "coordinator",
+    "doctor",
 }
 
 

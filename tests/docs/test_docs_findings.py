@@ -4,7 +4,10 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
+import ecgfl_adapters
+
 import ecgfl_cli.quality
+import ecgfl_cli.store
 from ecgfl_cli.quality.findings import Severity
 from ecgfl_cli.quality.limits import Limits
 
@@ -13,18 +16,26 @@ SOURCES = sorted(Path(ecgfl_cli.quality.__path__[0]).glob("*_checks.py"))
 CODE = re.compile(r'(?:Finding|Defect)\(\s*"([a-z0-9-]+)"')
 
 
-def table() -> list[list[str]]:
-    """The cells of each row, without those of the head."""
+def table(number: int = 0) -> list[list[str]]:
+    """The cells of each row of a table in the section, without those of the head."""
     text = (ROOT / "docs" / "hospital.md").read_text()
     section = text.split("## What the checks find", 1)[1].split("\n## ", 1)[0]
-    rows = [line for line in section.splitlines() if line.startswith("|")]
-    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows[2:]]
+    tables = [part for part in section.split("\n\n") if part.startswith("|")]
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in tables[number].splitlines()[2:]]
 
 
 def test_the_docs_name_each_code_that_a_check_can_give_once() -> None:
     documented = [row[0].strip("`") for row in table()]
     given = {code for source in SOURCES for code in CODE.findall(source.read_text())}
     assert sorted(documented) == sorted(given)
+
+
+def test_the_docs_name_each_code_that_a_reader_or_the_store_can_give_once() -> None:
+    documented = [row[0].strip("`") for row in table(1)]
+    sources = [*Path(ecgfl_adapters.__path__[0]).glob("*.py"), *Path(ecgfl_cli.store.__path__[0]).glob("*.py")]
+    given = {code for source in sources for code in re.findall(r'(?:Finding|Remark)\(\s*"([a-z0-9-]+)"', source.read_text())}
+    assert sorted(documented) == sorted(given)
+    assert {row[1] for row in table(1)} == {"warning"}
 
 
 def test_no_check_gives_a_code_that_is_not_written_out() -> None:

@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from ecgfl_cli.commands.options import DURATION, duration
+from ecgfl_cli.commands.options import duration
 from ecgfl_cli.console import console_of
+from ecgfl_cli.durations import DURATION
 
 app = typer.Typer(help="What this site did and sent.", no_args_is_help=True)
 

@@ -1,13 +1,15 @@
-"""`ecgfl coordinator init|enrol|revoke|sites|serve`."""
+"""`ecgfl coordinator init|enrol|revoke|sites|serve|status`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ecgfl_cli.commands.options import ArchitectureName, duration, positive
-from ecgfl_cli.console import console_of, percent
-from ecgfl_cli.models.architecture import DEFAULT
+from ecgfl_cli.commands.options import known_architecture, positive
+from ecgfl_cli.console import Console, console_of, percent
+
+if TYPE_CHECKING:
+    from ecgfl_cli.federation.run_plan import RoundResult
 
 app = typer.Typer(help="The federation's other side: keys, sites, rounds.", no_args_is_help=True)
 
@@ -27,8 +29,9 @@ def init(
     make_coordinator(home, name)
     console.text(f"Coordinator {name}: {home.root}")
     console.text(f"Hand this file to every site: {home.federation}")
+    console.text(f"What its runs are to be like stands in: {home.plan}")
     console.text("Then enrol each site's key (`ecgfl coordinator enrol`) and start (`ecgfl coordinator serve`).")
-    console.result(home=home.root, name=name, federation=home.federation)
+    console.result(home=home.root, name=name, federation=home.federation, plan=home.plan)
 
 
 @app.command()
@@ -83,11 +86,15 @@ def serve(
     context: typer.Context,
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 8443,
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "0.0.0.0",
-    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Rounds of training.")] = 5,
-    min_sites: Annotated[int, typer.Option("--min-sites", min=2, help="Sites that must take part in every round.")] = 2,
+    rounds: Annotated[int | None, typer.Option("--rounds", min=1, help="Rounds of training.")] = None,
+    min_sites: Annotated[int | None, typer.Option("--min-sites", min=2, help="Sites that must take part in every round.")] = None,
     strategy: Annotated[
-        str, typer.Option("--strategy", help="How the sites' weights become one model: fedavg, fedprox, fedadam or fedyogi.")
-    ] = "fedavg",
+        str | None,
+        typer.Option(
+            "--strategy",
+            help="How the sites' weights become one model: fedavg, fedprox, fedadam, fedyogi, median, trimmed-mean or krum.",
+        ),
+    ] = None,
     proximal_mu: Annotated[
         float | None,
         typer.Option("--proximal-mu", help="fedprox: weight of the term that keeps a site near the global weights."),
@@ -96,48 +103,129 @@ def serve(
         float | None,
         typer.Option("--server-learning-rate", help="fedadam and fedyogi: the server optimiser's step.", callback=positive),
     ] = None,
-    arch: ArchitectureName = DEFAULT,
+    trimmed_share: Annotated[
+        float | None, typer.Option("--trimmed-share", help="trimmed-mean: share of the sites left out at each end, below 0.5.")
+    ] = None,
+    malicious_sites: Annotated[
+        int | None, typer.Option("--malicious-sites", min=0, help="krum: how many it withstands; it needs 2 x this + 3 sites.")
+    ] = None,
+    arch: Annotated[str | None, typer.Option("--arch", help="Network architecture.", callback=known_architecture)] = None,
     local_epochs: Annotated[int | None, typer.Option("--local-epochs", min=1, help="Without it the architecture's own.")] = None,
     learning_rate: Annotated[
         float | None, typer.Option("--learning-rate", help="In the first round; without it the network's own.", callback=positive)
     ] = None,
     seed: Annotated[
-        int, typer.Option("--seed", min=0, max=1_000_000_000, help="Of the first weights and of the order of the beats.")
-    ] = 0,
+        int | None, typer.Option("--seed", min=0, max=1_000_000_000, help="Of the first weights and of the order of the beats.")
+    ] = None,
+    quorum_timeout: Annotated[
+        str | None,
+        typer.Option("--quorum-timeout", help="How long enough sites are waited for; without it for ever.", metavar="DURATION"),
+    ] = None,
     phase_timeout: Annotated[
-        str, typer.Option("--phase-timeout", help="For each training or evaluation.", metavar="DURATION")
-    ] = "1h",
+        str | None, typer.Option("--phase-timeout", help="For each training or evaluation.", metavar="DURATION")
+    ] = None,
+    hours: Annotated[
+        str | None,
+        typer.Option("--hours", help="When a round may begin, e.g. 22:00-06:00; without it at any hour.", metavar="FROM-TO"),
+    ] = None,
+    max_update_ratio: Annotated[
+        float | None,
+        typer.Option(
+            "--max-update-ratio", min=1, help="A larger update, in medians of the round's, is left out.", callback=positive
+        ),
+    ] = None,
+    max_examples: Annotated[
+        int | None, typer.Option("--max-examples", min=1, help="A reply that speaks of more training beats is left out.")
+    ] = None,
 ) -> None:
-    """Serve one run: wait for the sites, train the rounds, sign every model. Started again after a kill it goes on."""
+    """Serve one run as federation.toml and these options want it, sign every model, report. After a kill it goes on."""
     from ecgfl_cli.federation.coordinator import serve as serve_run
     from ecgfl_cli.federation.coordinator_home import CoordinatorHome
-    from ecgfl_cli.federation.run_plan import RunPlan
-    from ecgfl_cli.models.architecture import architecture
+    from ecgfl_cli.federation.plan_file import resolve, values_in_words
     from ecgfl_cli.site.lock import exclusive
 
     console = console_of(context, "coordinator-serve")
     home = CoordinatorHome(console.home.coordinator)
     home.require()
-    wanted = architecture(arch)
-    rate = wanted.learning_rate if learning_rate is None else learning_rate
-    plan = RunPlan(
-        architecture=arch,
-        strategy=strategy,
-        rounds=rounds,
-        min_sites=min_sites,
-        local_epochs=local_epochs or wanted.local_epochs,
-        learning_rate=rate,
-        last_learning_rate=rate * wanted.last_learning_rate / wanted.learning_rate,
-        batch_size=wanted.batch_size,
-        seed=seed,
-        phase_timeout=duration(phase_timeout),
-        proximal_mu=proximal_mu,
-        server_learning_rate=server_learning_rate,
+    plan = resolve(
+        home.plan,
+        {
+            "rounds": rounds,
+            "min_sites": min_sites,
+            "strategy": strategy,
+            "architecture": arch,
+            "local_epochs": local_epochs,
+            "learning_rate": learning_rate,
+            "seed": seed,
+            "quorum_timeout": quorum_timeout,
+            "phase_timeout": phase_timeout,
+            "hours": hours,
+            "proximal_mu": proximal_mu,
+            "server_learning_rate": server_learning_rate,
+            "trimmed_share": trimmed_share,
+            "malicious_sites": malicious_sites,
+            "max_update_ratio": max_update_ratio,
+            "max_examples": max_examples,
+        },
     )
     with exclusive(home.lock):
+        console.say(f"coordinator: {values_in_words(plan, home.plan)}")
         served = serve_run(home, plan, host, port, lambda line: console.say(f"coordinator: {line}"))
+    _rounds_table(console, f"Run {served.final.run}", served.rounds)
+    console.text(f"Final model: {served.final.version}")
+    console.text(f"Report: {served.report.with_suffix('.html')}")
+    console.result(
+        run=served.final.run,
+        model=served.final.version,
+        sha256=served.final.weights_sha256,
+        report=served.report,
+        rounds=[each.as_dict() for each in served.rounds],
+    )
+
+
+@app.command()
+def status(context: typer.Context) -> None:
+    """Show the run that is served, or the last one: its rounds, and when each site was last heard of."""
+    from ecgfl_cli.federation.coordinator_home import CoordinatorHome
+    from ecgfl_cli.federation.enrolment import enrolled_sites
+    from ecgfl_cli.federation.live_state import load_state
+    from ecgfl_cli.federation.run_record import load_report
+
+    console = console_of(context, "coordinator-status")
+    home = CoordinatorHome(console.home.coordinator)
+    home.require()
+    state = load_state(home.state)
+    known = {} if state is None else {each.site: each for each in state.sites}
+    live = state is not None and state.is_live
+    report = None if state is None else home.reports / f"{state.run}.json"
+    known_rounds = load_report(report).rounds if report is not None and report.is_file() else []
+    rounds = [each for each in known_rounds if each.version]
+    rows = [
+        (name, live and name in known and known[name].connected, known[name].last_contact if name in known else None)
+        for name in (site.name for site in enrolled_sites(home))
+    ]
+    if state is None:
+        console.text("Nothing has been served yet: `ecgfl coordinator serve` starts a run.")
+    else:
+        console.text(f"Run {state.run}: {state.in_words()}")
+        _rounds_table(console, "Rounds", rounds)
     console.table(
-        f"Run {served.final.run}",
+        "Sites",
+        ("site ", "connected ", "last contact (UTC) "),
+        [(name, "yes" if connected else "no", heard) for name, connected, heard in rows],
+        empty="No sites yet: `ecgfl coordinator enrol` adds them.",
+    )
+    console.result(
+        serving=live,
+        run=None if state is None else state.model_dump(exclude={"schema_name", "sites"}),
+        rounds=[each.as_dict() for each in rounds],
+        sites=[{"site": name, "connected": connected, "last_contact": heard} for name, connected, heard in rows],
+    )
+
+
+def _rounds_table(console: Console, title: str, rounds: "list[RoundResult]") -> None:
+    console.table(
+        title,
         ("round", "model ", "sites", "beats", "loss", "held-out beats", "sensitivity %", "precision %"),
         [
             (each.round, each.version, len(each.sites), each.examples, each.loss)
@@ -146,13 +234,6 @@ def serve(
                 if each.metrics is None
                 else (each.metrics.beats, percent(each.metrics.sensitivity), percent(each.metrics.precision))
             )
-            for each in served.rounds
+            for each in rounds
         ],
-    )
-    console.text(f"Final model: {served.final.version}")
-    console.result(
-        run=served.final.run,
-        model=served.final.version,
-        sha256=served.final.weights_sha256,
-        rounds=[each.as_dict() for each in served.rounds],
     )

@@ -1,23 +1,21 @@
 """Option types that several verbs share."""
 
 import math
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-DURATION = re.compile(r"^(\d+(?:\.\d+)?)(ms|s|m|h|d)?$")
-SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, None: 1.0}
+from ecgfl_cli.durations import seconds_of
 
 
 def duration(text: str) -> float:
     """Seconds from "90", "90s", "15m", "2h" or "1d"."""
-    found = DURATION.match(text)
-    if not found:
-        raise typer.BadParameter(f"{text!r} is no duration; write 90s, 15m, 2h or 1d")
-    return float(found[1]) * SECONDS[found[2]]
+    try:
+        return seconds_of(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def positive(value: float | None) -> float | None:
@@ -46,6 +44,11 @@ def _architectures() -> tuple[str, ...]:
     from ecgfl_cli.models.architecture import names
 
     return names()
+
+
+def known_architecture(value: str | None) -> str | None:
+    """The name of an architecture, or nothing."""
+    return None if value is None else _choice_of(_architectures)(value)
 
 
 InputFormat = Annotated[

@@ -1,6 +1,8 @@
 """The rounds of a run around any of Flower's strategies: signed models, checked replies and checkpoints."""
 
+import time
 from collections.abc import Callable, Iterable
+from typing import Protocol
 
 import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord
@@ -10,8 +12,10 @@ from numpy.typing import NDArray
 from ecgfl_cli.errors import ServerError
 from ecgfl_cli.federation.checkpoints import Checkpoints
 from ecgfl_cli.federation.optimiser_state import Moments
+from ecgfl_cli.federation.reply_checks import DeclaredExamples, wild_updates
 from ecgfl_cli.federation.reported_figures import alike, by_logit, gross, mean_loss
 from ecgfl_cli.federation.run_plan import Report, RoundResult, RunPlan
+from ecgfl_cli.federation.run_record import RunRecord, now
 from ecgfl_cli.federation.wire import (
     FLAT,
     REFUSALS,
@@ -26,8 +30,21 @@ from ecgfl_cli.federation.wire import (
 )
 from ecgfl_cli.models.manifest import Metrics
 
-Quorum = Callable[[set[int]], dict[int, str]]
-"""Waits for the sites of the next phase, without these: node id -> site name."""
+
+class Sites(Protocol):
+    """The sites as the coordinator sees them."""
+
+    def wait_for_hours(self) -> None:
+        """Wait until a round may begin."""
+        ...
+
+    def quorum(self, without: set[int]) -> dict[int, str]:
+        """Wait for the sites of the next phase, `without` not counted: node id -> site name."""
+        ...
+
+    def enrolled_nodes(self) -> set[int]:
+        """The nodes whose key has not been revoked."""
+        ...
 
 
 class RoundFailed(ServerError):
@@ -45,16 +62,21 @@ class CheckedRounds:
 
     proximal_mu = 0.0
 
-    def prepare(self, plan: RunPlan, checkpoints: Checkpoints, quorum: Quorum, report: Report) -> None:
-        self._plan, self._checkpoints, self._quorum, self._report = plan, checkpoints, quorum, report
+    def prepare(self, plan: RunPlan, checkpoints: Checkpoints, sites: Sites, report: Report, record: RunRecord) -> None:
+        self._plan, self._checkpoints, self._sites, self._report, self._record = plan, checkpoints, sites, report, record
+        limits = {site: limit for site, limit in (plan.sites or {}).items() if limit is not None}
+        self._declared = DeclaredExamples(limits, plan.max_examples, record.first_examples)
         self._names: dict[int, str] = {}
         self._sent: list[Message] = []
         self._refused: set[int] = set()
-        self.results: list[RoundResult] = []
+        self._began, self._started = now(), time.monotonic()
 
     def configure_train(self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> Iterable[Message]:  # noqa: ARG002
-        self._names = self._quorum(self._refused)
+        if self._plan.hours is not None:
+            self._record.phase = f"waiting for the hours {self._plan.hours}"
+            self._sites.wait_for_hours()
         this_round = self._checkpoints.latest.manifest.round + 1
+        self._names = self._asked(f"training, round {this_round}")
         self._report(f"round {this_round} of {self._plan.rounds}: training at {', '.join(sorted(self._names.values()))}")
         request = TrainRequest(
             model=self._checkpoints.latest.signed,
@@ -64,12 +86,18 @@ class CheckedRounds:
             seed=self._plan.seed + this_round,
             proximal_mu=self.proximal_mu,
         )
+        self._began, self._started = now(), time.monotonic()
         return self._messages(request, arrays, MessageType.TRAIN)
 
     def aggregate_train(self, server_round: int, replies: Iterable[Message]) -> tuple[ArrayRecord | None, MetricRecord | None]:  # noqa: ARG002
         this_round, length = self._checkpoints.latest.manifest.round + 1, self._checkpoints.length
         usable, dropped = self._sifted(replies, lambda message: self._check_train(message, length))
+        usable, wild = self._without_wild(usable)
+        dropped += wild
+        for line in dropped:
+            self._report(f"reply dropped: {line}")
         if len(usable) < self._plan.min_sites:
+            self._record.report.left_out = dropped
             raise RoundFailed(
                 f"round {this_round}: {len(usable)} usable replies, at least {self._plan.min_sites} are needed",
                 "See which sites dropped out, then serve again: it goes on after the last finished round",
@@ -80,24 +108,41 @@ class CheckedRounds:
         examples = sum(reply.examples for _, reply in usable)
         loss = mean_loss([reply for _, reply in usable])
         vector = np.asarray(arrays[FLAT].numpy(), dtype=np.float32)
-        latest = self._checkpoints.add(vector, len(usable), examples, self._last_metrics(), self._moments())
-        names = [self._name(message) for message, _ in usable]
-        self.results.append(RoundResult(latest.manifest.round, latest.manifest.version, names, examples, loss, dropped=dropped))
+        counts = {self._name(message): reply.examples for message, reply in usable}
+        for name, count in counts.items():
+            self._declared.accept(name, count)
+        measured = self._last_metrics()
+        result = RoundResult(this_round, "", list(counts), examples, loss, dropped=dropped)
+        result.examples_by_site, result.began, result.seconds = counts, self._began, self._elapsed()
+        self._record.announce(result)
+        latest = self._checkpoints.add(vector, len(usable), examples, measured, self._moments())
+        self._record.confirm(latest.manifest.version)
         return self._checkpoints.arrays(), metrics
 
     def configure_evaluate(self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> Iterable[Message]:  # noqa: ARG002
-        self._names = self._quorum(self._refused)
+        self._names = self._asked(f"measuring, round {self._checkpoints.latest.manifest.round}")
         return self._messages(EvaluateRequest(model=self._checkpoints.latest.signed), arrays, MessageType.EVALUATE)
 
     def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:  # noqa: ARG002
         usable, dropped = self._sifted(replies, lambda message: read_reply(message, EvaluateReply))
-        result = self.results[-1]
+        for line in dropped:
+            self._report(f"reply dropped: {line}")
+        result = self._record.report.rounds[-1]
         result.dropped += dropped
         measured = [reply for _, reply in usable]
         result.metrics = gross(measured)
         self._checkpoints.calibrate(*by_logit(measured))
+        result.seconds = self._elapsed()
+        self._record.save()
         self._report(f"round {result.round} of {self._plan.rounds}: model {result.version}, {_in_words(result)}")
         return None
+
+    def _asked(self, phase: str) -> dict[int, str]:
+        """The sites of the next phase, once they are there."""
+        self._record.phase = "waiting for sites"
+        names = self._sites.quorum(self._refused)
+        self._record.phase = phase
+        return names
 
     def _messages(self, request: TrainRequest | EvaluateRequest, arrays: ArrayRecord, kind: str) -> list[Message]:
         content = request_content(request, arrays)
@@ -109,17 +154,23 @@ class CheckedRounds:
     ) -> tuple[list[tuple[Message, Reply]], list[str]]:
         """The replies that `check` takes, with what it made of them, and a line for each site whose reply is missing or bad."""
         replies = sorted(replies, key=self._name)  # not as they came in: a sum of floats depends on its order
-        dropped = self._silent(replies)
+        dropped, enrolled = self._silent(replies), self._sites.enrolled_nodes()
         usable: list[tuple[Message, Reply]] = []
         for message in replies:
             try:
                 self._refuse_errors(message)
+                if self._node(message) not in enrolled:
+                    raise ValueError("its key was revoked meanwhile")
                 usable.append((message, check(message)))
             except ValueError as error:
                 dropped.append(f"{self._name(message)}: {error}")
-        for line in dropped:
-            self._report(f"reply dropped: {line}")
         return usable, dropped
+
+    def _without_wild(self, usable: list[tuple[Message, TrainReply]]) -> tuple[list[tuple[Message, TrainReply]], list[str]]:
+        """The replies whose update has a plausible norm, and a line for each of the others."""
+        weights = {self._name(message): weights_of(message) for message, _ in usable}
+        wild = wild_updates(weights, self._checkpoints.weights, self._plan.max_update_ratio)
+        return [each for each in usable if self._name(each[0]) not in wild], [f"{name}: {why}" for name, why in wild.items()]
 
     def _check_train(self, message: Message, length: int) -> TrainReply:
         reply = read_reply(message, TrainReply)
@@ -128,6 +179,7 @@ class CheckedRounds:
             raise ValueError(f"{vector.size} weights instead of {length}")
         if not np.isfinite(vector).all():
             raise ValueError("weights that are not finite")
+        self._declared.check(self._name(message), reply.examples)
         return reply
 
     def _refuse_errors(self, message: Message) -> None:
@@ -154,7 +206,12 @@ class CheckedRounds:
         return None
 
     def _last_metrics(self) -> Metrics | None:
-        return self.results[-1].metrics if self.results else None
+        """Of the latest model, where it was measured."""
+        last = self._record.report.rounds[-1:]
+        return last[0].metrics if last and last[0].version == self._checkpoints.latest.manifest.version else None
+
+    def _elapsed(self) -> float:
+        return round(time.monotonic() - self._started, 3)
 
 
 def _in_words(result: RoundResult) -> str:

@@ -55,6 +55,11 @@ class Checkpoints:
         """Weights of the architecture."""
         return self._vector.size
 
+    @property
+    def weights(self) -> NDArray[np.float32]:
+        """The latest model's, shape (n,)."""
+        return self._vector
+
     def arrays(self) -> ArrayRecord:
         """The latest model as it goes to the sites."""
         return weights_record(self._vector)

@@ -1,17 +1,24 @@
 """`ecgfl coordinator serve`: one run, from waiting for the sites to the last signed model."""
 
+import contextlib
 import socket
 import time
-from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 
-from ecgfl_cli.errors import UsageError
+from ecgfl_cli.errors import UnusableInput, UsageError
 from ecgfl_cli.federation.checkpoints import Checkpoints
+from ecgfl_cli.federation.connected_sites import ConnectedSites
 from ecgfl_cli.federation.coordinator_home import CoordinatorHome, load_signing_key
 from ecgfl_cli.federation.enrolment import enrolled_sites
 from ecgfl_cli.federation.flower.superlink import SuperLink
+from ecgfl_cli.federation.live_state import LiveState, SiteState, StateFile, load_state
+from ecgfl_cli.federation.report_page import page_of
 from ecgfl_cli.federation.run_plan import Report, RoundResult, RunPlan
-from ecgfl_cli.federation.strategies import check_strategy, run_strategy, wait_for_sites
+from ecgfl_cli.federation.run_record import RunRecord, now
+from ecgfl_cli.federation.strategies import run_strategy
+from ecgfl_cli.federation.strategy_options import check_strategy
+from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.models.manifest import Manifest
 
 LEAVE_SECONDS = 15
@@ -20,23 +27,38 @@ LEAVE_SECONDS = 15
 
 @dataclass(frozen=True)
 class Served:
-    """final : the run's last model. rounds : those of this process; fewer than the run's when it was resumed."""
+    """final : the run's last model. rounds : those of this process; fewer than the run's when it was resumed.
+
+    report : the run's report, JSON; its page lies beside it.
+    """
 
     final: Manifest
     rounds: list[RoundResult]
+    report: Path
 
 
 def serve(home: CoordinatorHome, plan: RunPlan, host: str, port: int, report: Report) -> Served:
-    """Run one federation. Raises `UsageError` when the port is taken, `RoundFailed` when too few sites answer."""
+    """Run one federation, and write its report however it ends.
+
+    Raises `UsageError` when the plan will not do or the port is taken, `QuorumMissed` when too few sites come, `RoundFailed` when
+    too few of them answer.
+    """
     check_strategy(plan)
+    _check_sites(home, plan, report)
     signing_key = load_signing_key(home)
-    with closing(_bind(host, port)) as listener:
+    with contextlib.closing(_bind(host, port)) as listener:
         superlink = SuperLink(listener, home.server_certificate, home.server_key)
-        sites = _Sites(home, superlink, report)
+        sites = ConnectedSites(home, superlink, plan, report)
         sites.online()  # a key must be known before its site can knock
         checkpoints = Checkpoints(home, signing_key, plan)
-        with superlink:
-            report(f"serving on {host}:{listener.getsockname()[1]}, run {checkpoints.latest.manifest.run}")
+        run = checkpoints.latest.manifest.run
+        path = home.reports / f"{run}.json"
+        record = RunRecord(path, plan, checkpoints.latest.manifest)
+        record.save()
+        address = f"{host}:{listener.getsockname()[1]}"
+        state = StateFile(home.state, _Look(home, sites, checkpoints, record, address), report)
+        with superlink, state:
+            report(f"serving on {address}, run {run}")
             if checkpoints.resumed:
                 report(f"going on after round {checkpoints.latest.manifest.round} of {plan.rounds}")
             if left := checkpoints.abandoned:
@@ -44,39 +66,78 @@ def serve(home: CoordinatorHome, plan: RunPlan, host: str, port: int, report: Re
                     f"run {left.run} stopped after round {left.round} of {left.rounds}, and its --rounds, --strategy or"
                     f" optimiser state is another: a new run starts from its model {left.version}"
                 )
-            wait_for_sites(sites.online, plan.min_sites, report)
-            with superlink.run() as grid:
-                rounds = run_strategy(
-                    plan, grid, checkpoints, lambda without: wait_for_sites(sites.online, plan.min_sites, report, without), report
-                )
+            try:
+                record.phase = "waiting for the hours" if plan.hours else record.phase
+                sites.wait_for_hours()
+                record.phase = "waiting for sites"
+                sites.quorum(set())
+                with superlink.run() as grid:
+                    run_strategy(plan, grid, checkpoints, sites, report, record)
+            except BaseException as error:
+                _close(record, path, error, report)
+                raise
+            _close(record, path, None, report)
             until = time.monotonic() + LEAVE_SECONDS
             while sites.online() and time.monotonic() < until:
                 time.sleep(0.1)
-    return Served(checkpoints.latest.manifest, rounds)
+    return Served(checkpoints.latest.manifest, record.rounds, path)
 
 
-class _Sites:
-    """Keeps the SuperLink's nodes in step with the enrolled sites, also while it serves."""
+def _check_sites(home: CoordinatorHome, plan: RunPlan, report: Report) -> None:
+    """Whether a plan that names its sites can come about."""
+    if plan.sites is None:
+        return
+    if len(plan.sites) < plan.min_sites:
+        raise UsageError(
+            f"{plan.origin('sites')} lets {len(plan.sites)} sites take part ({', '.join(sorted(plan.sites))}), and"
+            f" {plan.origin('min_sites')} asks for {plan.min_sites}",
+            "Name more sites, or ask for fewer",
+        )
+    for name in sorted(plan.sites.keys() - {site.name for site in enrolled_sites(home)}):
+        report(f"{plan.origin('sites')} names {name}, which is not enrolled: `ecgfl coordinator enrol` takes its key")
 
-    def __init__(self, home: CoordinatorHome, superlink: SuperLink, report: Report) -> None:
-        self._home, self._superlink, self._report = home, superlink, report
-        self._nodes: dict[tuple[str, str], int] = {}
-        self._seen: set[str] = set()
 
-    def online(self) -> dict[int, str]:
-        """Node id -> name of the enrolled sites that are connected."""
-        enrolled = {(site.fingerprint, site.name): site.key for site in enrolled_sites(self._home)}
-        for site in self._nodes.keys() - enrolled.keys():
-            self._superlink.unregister(self._nodes.pop(site))
-        for site in enrolled.keys() - self._nodes.keys():
-            self._nodes[site] = self._superlink.register(enrolled[site], site[1])
-        online = self._superlink.online()
-        for name in sorted(set(online.values()) - self._seen):
-            self._report(f"{name} connected")
-        for name in sorted(self._seen - set(online.values())):
-            self._report(f"{name} left")
-        self._seen = set(online.values())
-        return online
+def _close(record: RunRecord, path: Path, error: BaseException | None, report: Report) -> None:
+    """Write the report of what was done. What ended the run is the news: a report that cannot be written must not hide it."""
+    try:
+        record.end(error)
+        atomic_write_bytes(path.with_suffix(".html"), page_of(record.report).encode())
+        report(f"run report: {path.with_suffix('.html')}")
+    except OSError as failure:
+        report(f"the run report cannot be written: {failure}")
+
+
+class _Look:
+    """Takes stock of a running coordinator."""
+
+    def __init__(
+        self, home: CoordinatorHome, sites: ConnectedSites, checkpoints: Checkpoints, record: RunRecord, address: str
+    ) -> None:
+        self._sites, self._checkpoints, self._record, self._address = sites, checkpoints, record, address
+        self._contacts: dict[str, str | None] = {}
+        with contextlib.suppress(UnusableInput):  # it is written anew now
+            before = load_state(home.state)
+            self._contacts = {each.site: each.last_contact for each in before.sites} if before else {}
+
+    def __call__(self) -> LiveState:
+        self._sites.online()
+        connected, heard, report = self._sites.connected(), self._sites.contacts(), self._record.report
+        self._contacts |= {name: moment.isoformat(timespec="seconds") for name, moment in heard.items()}
+        latest = self._checkpoints.latest.manifest
+        return LiveState(
+            run=latest.run,
+            round=latest.round,
+            rounds=latest.rounds,
+            phase=self._record.phase if report.outcome == "running" else "ended",
+            address=self._address,
+            outcome=report.outcome,
+            problem=report.problem,
+            updated=now(),
+            sites=[
+                SiteState(site=name, connected=name in connected, last_contact=self._contacts.get(name))
+                for name in self._sites.names()
+            ],
+        )
 
 
 def _bind(host: str, port: int) -> socket.socket:

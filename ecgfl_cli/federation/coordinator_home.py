@@ -13,6 +13,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ecgfl_cli.errors import UnusableInput, UsageError
 from ecgfl_cli.federation.federation_file import FEDERATION_SCHEMA, Federation
+from ecgfl_cli.federation.plan_file import write_plan
 from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.models.manifest import public_key_text
 from ecgfl_cli.site.keys import PRIVATE
@@ -54,6 +55,18 @@ class CoordinatorHome:
     @property
     def federation(self) -> Path:
         return self.root / "federation.json"
+
+    @property
+    def plan(self) -> Path:
+        return self.root / "federation.toml"
+
+    @property
+    def state(self) -> Path:
+        return self.root / "state.json"
+
+    @property
+    def reports(self) -> Path:
+        return self.root / "reports"
 
     @property
     def optimiser(self) -> Path:
@@ -111,6 +124,8 @@ def make_coordinator(home: CoordinatorHome, name: str) -> Federation:
             "signing_public_key": public_key_text(signing_key.public_key()),
         }
     )
+    if not home.plan.is_file():
+        write_plan(home.plan)
     atomic_write_bytes(home.federation, federation.to_bytes())
     return federation
 

@@ -1,21 +1,31 @@
 """What a coordinator wants of a run, and what it tells of it."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ecgfl_cli.federation.hours import Hours
 from ecgfl_cli.models.manifest import Metrics
 
 SERVER_OPTIMISERS = ("fedadam", "fedyogi")
 """The strategies that remember something from round to round."""
 
 
+def option_of(name: str) -> str:
+    """The option of `serve` for a field of the plan."""
+    return f"--{name.replace('_', '-')}"
+
+
 @dataclass(frozen=True)
 class RunPlan:
     """min_sites : sites that must take part in every round. phase_timeout : seconds for each training or evaluation phase.
 
-    proximal_mu, server_learning_rate : None takes the strategy's own, where it has one.
+    proximal_mu, server_learning_rate, trimmed_share, malicious_sites : None takes the strategy's own, where it has one.
+    quorum_timeout : seconds for which `min_sites` are waited for, None for ever. hours : in which rounds begin, None at any.
+    max_update_ratio : largest update, as a multiple of the round's median. max_examples : most training beats of a site.
+    sites : those that may take part, each with its own `max_examples` or None; None for all that are enrolled.
+    origins : field -> where its value stands, for messages; an option of `serve` where it is not named.
     """
 
     architecture: str
@@ -30,6 +40,22 @@ class RunPlan:
     phase_timeout: float
     proximal_mu: float | None = None
     server_learning_rate: float | None = None
+    trimmed_share: float | None = None
+    malicious_sites: int | None = None
+    quorum_timeout: float | None = None
+    hours: Hours | None = None
+    max_update_ratio: float = 10.0
+    max_examples: int = 10_000_000
+    sites: Mapping[str, int | None] | None = None
+    origins: Mapping[str, str] = field(default_factory=dict)
+
+    def origin(self, name: str) -> str:
+        """Where a person finds the value of a field."""
+        return self.origins.get(name, option_of(name))
+
+    def allows(self, site: str) -> bool:
+        """Whether a site may take part in this run."""
+        return self.sites is None or site in self.sites
 
     def learning_rate_in(self, this_round: int) -> float:
         """From `learning_rate` in the first round along half a cosine to `last_learning_rate` in the last.
@@ -47,7 +73,12 @@ class RunPlan:
 
 @dataclass
 class RoundResult:
-    """One round. metrics : gross over the sites' held-out patients. dropped : replies that were left out, with the reason."""
+    """One round.
+
+    sites : whose replies made the model. examples : training beats of all of them. examples_by_site : of each.
+    metrics : gross over the sites' held-out patients. dropped : replies that were left out, with the reason.
+    began : ISO 8601, UTC. seconds : until the model was measured, or stored where it was not.
+    """
 
     round: int
     version: str
@@ -56,6 +87,9 @@ class RoundResult:
     loss: float | None
     metrics: Metrics | None = None
     dropped: list[str] = field(default_factory=list)
+    examples_by_site: dict[str, int] = field(default_factory=dict)
+    began: str | None = None
+    seconds: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         return {**asdict(self), "metrics": None if self.metrics is None else self.metrics.model_dump()}

@@ -1,23 +1,22 @@
-"""Flower's strategies by name, each with ecgfl's checked rounds in front of it, and the options that belong to it."""
+"""Flower's strategies by name, each with ecgfl's checked rounds in front of it."""
 
-import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable
 
 import numpy as np
-from flwr.app import ArrayRecord, ConfigRecord, Message
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord
 from flwr.serverapp import Grid
-from flwr.serverapp.strategy import FedAdam, FedAvg, FedProx, FedYogi
+from flwr.serverapp.strategy import FedAdam, FedAvg, FedMedian, FedProx, FedTrimmedAvg, FedYogi, Krum
 from flwr.serverapp.strategy.fedopt import FedOpt
+from numpy.typing import NDArray
 
-from ecgfl_cli.errors import UsageError
-from ecgfl_cli.federation.checked_rounds import CheckedRounds, Quorum
+from ecgfl_cli.federation.checked_rounds import CheckedRounds, Sites
 from ecgfl_cli.federation.checkpoints import Checkpoints
 from ecgfl_cli.federation.flower.superlink import RunGrid
 from ecgfl_cli.federation.optimiser_state import Moments
-from ecgfl_cli.federation.run_plan import Report, RoundResult, RunPlan
-from ecgfl_cli.federation.wire import ARRAYS, FLAT, LARGEST_PROXIMAL_MU
+from ecgfl_cli.federation.run_plan import Report, RunPlan
+from ecgfl_cli.federation.run_record import RunRecord
+from ecgfl_cli.federation.strategy_options import arguments_of
+from ecgfl_cli.federation.wire import ARRAYS, FLAT, weights_of
 
 
 class CheckedFedAvg(CheckedRounds, FedAvg):
@@ -35,8 +34,8 @@ class OptimisedRounds(CheckedRounds, FedOpt):
     to it in double precision: the square of a wild site's change must not overflow.
     """
 
-    def prepare(self, plan: RunPlan, checkpoints: Checkpoints, quorum: Quorum, report: Report) -> None:
-        super().prepare(plan, checkpoints, quorum, report)
+    def prepare(self, plan: RunPlan, checkpoints: Checkpoints, sites: Sites, report: Report, record: RunRecord) -> None:
+        super().prepare(plan, checkpoints, sites, report, record)
         if moments := checkpoints.moments:
             self.m_t, self.v_t = {FLAT: moments.first}, {FLAT: moments.second}
 
@@ -58,60 +57,54 @@ class CheckedFedYogi(OptimisedRounds, FedYogi):
     """Yogi at the server: its second moment changes slowly where the rounds' changes become small."""
 
 
-STRATEGIES: dict[str, type[CheckedFedAvg | CheckedFedProx | CheckedFedAdam | CheckedFedYogi]] = {
+class CheckedFedMedian(CheckedRounds, FedMedian):
+    """Yin et al., ICML 2018: the median of each weight over the sites, whatever their examples."""
+
+
+class CheckedFedTrimmedAvg(CheckedRounds, FedTrimmedAvg):
+    """Yin et al., ICML 2018: the mean of each weight without the largest and the smallest, whatever the sites' examples."""
+
+
+class KrumOfChanges(Krum):
+    """Blanchard et al., NeurIPS 2017: the weights of the one site that is nearest to its neighbours.
+
+    Flower computes squared distances as differences of squared norms in the precision of the weights. It is given the changes
+    of the global weights in double precision: the distances are the same, and no longer small differences of large numbers.
+    """
+
+    global_weights: NDArray[np.float64]
+
+    def aggregate_train(self, server_round: int, replies: Iterable[Message]) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        replies = list(replies)
+        for message in replies:
+            message.content[ARRAYS] = ArrayRecord({FLAT: Array(weights_of(message) - self.global_weights)})
+        arrays, metrics = super().aggregate_train(server_round, replies)
+        assert arrays is not None
+        return ArrayRecord({FLAT: Array(arrays[FLAT].numpy() + self.global_weights)}), metrics
+
+
+class CheckedKrum(CheckedRounds, KrumOfChanges):
+    """Krum. Its model is one site's own."""
+
+    def configure_train(self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> Iterable[Message]:
+        self.global_weights = arrays[FLAT].numpy().astype(np.float64)
+        return super().configure_train(server_round, arrays, config, grid)
+
+
+Checked = CheckedFedAvg | CheckedFedProx | CheckedFedAdam | CheckedFedYogi | CheckedFedMedian | CheckedFedTrimmedAvg | CheckedKrum
+STRATEGIES: dict[str, type[Checked]] = {
     "fedavg": CheckedFedAvg,
     "fedprox": CheckedFedProx,
     "fedadam": CheckedFedAdam,
     "fedyogi": CheckedFedYogi,
+    "median": CheckedFedMedian,
+    "trimmed-mean": CheckedFedTrimmedAvg,
+    "krum": CheckedKrum,
 }
 
 
-@dataclass(frozen=True)
-class Option:
-    """A number that belongs to some strategies only.
-
-    field : of `RunPlan`. argument : of Flower's strategy. defaults : for the strategies that it belongs to.
-    """
-
-    field: str
-    argument: str
-    defaults: dict[str, float]
-
-    def given(self, plan: RunPlan) -> float | None:
-        value = getattr(plan, self.field)
-        return None if value is None else float(value)
-
-
-OPTIONS = (
-    # The second smallest of the values that Li et al. try.
-    Option("proximal_mu", "proximal_mu", {"fedprox": 0.01}),
-    Option("server_learning_rate", "eta", {"fedadam": 0.01, "fedyogi": 0.01}),
-)
-
-
-def check_strategy(plan: RunPlan) -> None:
-    """Raises `UsageError` when there is no such strategy, or when an option is not one of its own or out of bounds."""
-    if plan.strategy not in STRATEGIES:
-        raise UsageError(f"no strategy '{plan.strategy}'", f"Choose one of: {', '.join(sorted(STRATEGIES))}")
-    for option in OPTIONS:
-        if option.given(plan) is not None and plan.strategy not in option.defaults:
-            raise UsageError(
-                f"--{option.field.replace('_', '-')} is no option of --strategy {plan.strategy}",
-                f"Leave it out, or choose --strategy {' or '.join(option.defaults)}",
-            )
-    if plan.proximal_mu is not None and not 0 <= plan.proximal_mu <= LARGEST_PROXIMAL_MU:
-        raise UsageError(
-            f"--proximal-mu {plan.proximal_mu:g} is not between 0 and {LARGEST_PROXIMAL_MU:g}", "For instance --proximal-mu 0.01"
-        )
-
-
-def build_strategy(plan: RunPlan) -> CheckedFedAvg | CheckedFedProx | CheckedFedAdam | CheckedFedYogi:
+def build_strategy(plan: RunPlan) -> Checked:
     """The strategy of a checked plan, with its options or their defaults."""
-    own: dict[str, Any] = {
-        option.argument: option.defaults[plan.strategy] if (given := option.given(plan)) is None else given
-        for option in OPTIONS
-        if plan.strategy in option.defaults
-    }
     return STRATEGIES[plan.strategy](
         fraction_train=1.0,
         fraction_evaluate=1.0,
@@ -119,27 +112,13 @@ def build_strategy(plan: RunPlan) -> CheckedFedAvg | CheckedFedProx | CheckedFed
         min_evaluate_nodes=plan.min_sites,
         min_available_nodes=plan.min_sites,
         arrayrecord_key=ARRAYS,
-        **own,
+        **arguments_of(plan),
     )
 
 
-def run_strategy(plan: RunPlan, grid: RunGrid, checkpoints: Checkpoints, quorum: Quorum, report: Report) -> list[RoundResult]:
-    """Run the rounds that are still to do. Raises `RoundFailed` when one has too few usable replies."""
+def run_strategy(plan: RunPlan, grid: RunGrid, checkpoints: Checkpoints, sites: Sites, report: Report, record: RunRecord) -> None:
+    """Run the rounds that are still to do, into `record`. Raises `RoundFailed` when one has too few usable replies."""
     strategy = build_strategy(plan)
-    strategy.prepare(plan, checkpoints, quorum, report)
+    strategy.prepare(plan, checkpoints, sites, report, record)
     to_do = plan.rounds - checkpoints.latest.manifest.round
     strategy.start(grid, checkpoints.arrays(), num_rounds=to_do, timeout=plan.phase_timeout)
-    return strategy.results
-
-
-def wait_for_sites(
-    online: Callable[[], dict[int, str]], least: int, report: Report, without: set[int] | None = None, poll: float = 0.2
-) -> dict[int, str]:
-    """Wait until at least `least` sites are connected, `without` not counted; says so whenever their number changes."""
-    said: int | None = None
-    while len(sites := {node: name for node, name in online().items() if node not in (without or ())}) < least:
-        if len(sites) != said:
-            said = len(sites)
-            report(f"waiting for sites: {said} of at least {least} connected")
-        time.sleep(poll)
-    return sites

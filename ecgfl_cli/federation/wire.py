@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ecgfl_cli.errors import ServerRefused
+from ecgfl_cli.federation.bounds import LARGEST_PROXIMAL_MU, MOST_EXAMPLES
 from ecgfl_cli.models.calibration import COUNTS
 from ecgfl_cli.models.manifest import SignedManifest
 from ecgfl_cli.training.local import LARGEST_LOSS
@@ -28,9 +29,6 @@ SCHEMA_BROKEN, POLICY_FORBIDS, MODEL_UNACCEPTABLE, FAILED = 9004, 9005, 9007, 90
 
 REFUSALS = (SCHEMA_BROKEN, POLICY_FORBIDS, MODEL_UNACCEPTABLE)
 LARGEST_REQUEST = 128 * 1024
-MOST_EXAMPLES = 1_000_000_000
-LARGEST_PROXIMAL_MU = 100.0
-"""Li et al. (MLSys 2020) try 0.001 to 1."""
 
 Count = Annotated[int, Field(ge=0, le=MOST_EXAMPLES)]
 ByLogit = Annotated[list[Count], Field(min_length=COUNTS, max_length=COUNTS)]

@@ -44,7 +44,7 @@ def test_the_verbs_of_the_design_are_there() -> None:
     assert names >= {f"audit {verb}" for verb in ("show", "head", "verify")}
     assert names >= {f"schedule {verb}" for verb in ("cron", "systemd", "windows")}
     assert names >= {f"model {verb}" for verb in ("list", "show", "use", "rollback", "verify", "export", "import")}
-    assert names >= {f"coordinator {verb}" for verb in ("init", "enrol", "revoke", "sites", "serve")}
+    assert names >= {f"coordinator {verb}" for verb in ("init", "enrol", "revoke", "sites", "serve", "status")}
 
 
 @pytest.mark.parametrize(("path", "command"), ALL, ids=[" ".join(path) or "ecgfl" for path, _ in ALL])

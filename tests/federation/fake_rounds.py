@@ -1,6 +1,8 @@
 """A coordinator's rounds without a network: whatever the sites answer is put in by hand."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 import numpy as np
 from conftest import Homes
@@ -10,27 +12,51 @@ from numpy.typing import NDArray
 
 from ecgfl_cli.federation.checkpoints import Checkpoints
 from ecgfl_cli.federation.coordinator_home import load_signing_key
-from ecgfl_cli.federation.run_plan import RunPlan
+from ecgfl_cli.federation.run_plan import RoundResult, RunPlan
+from ecgfl_cli.federation.run_record import RunRecord
 from ecgfl_cli.federation.strategies import build_strategy
 from ecgfl_cli.federation.wire import TrainReply, reply_content, weights_record
 from ecgfl_cli.models.packing import pack
 
 NODES = {1: "alice", 2: "bob", 3: "carol"}
 LENGTH = 184_802
-PLAN = RunPlan("ecgnet", "fedavg", 3, 2, 1, 1e-3, 1e-3, 256, 0, 60.0)
+PLAN = RunPlan("ecgnet", "fedavg", 3, 2, 1, 1e-3, 1e-3, 256, 0, 60.0, max_update_ratio=1e99)
+"""Updates of any size: most tests put in weights that no training would make."""
+
+
+class ConnectedSites:
+    """All are there at once. revoked : nodes that were shut out meanwhile."""
+
+    def __init__(self, nodes: Mapping[int, str]) -> None:
+        self._nodes = nodes
+        self.revoked: set[int] = set()
+
+    def wait_for_hours(self) -> None:
+        """It is always time."""
+
+    def quorum(self, without: set[int]) -> dict[int, str]:
+        return {node: name for node, name in self._nodes.items() if node not in without}
+
+    def enrolled_nodes(self) -> set[int]:
+        return self._nodes.keys() - self.revoked
 
 
 class Rounds:
     """A coordinator, just started, with three sites of which two must answer; `begin` asks them to train."""
 
-    def __init__(self, homes: Homes, strategy: str = "fedavg", **options: float) -> None:
+    def __init__(
+        self, homes: Homes, strategy: str = "fedavg", nodes: Mapping[int, str] = MappingProxyType(NODES), **options: object
+    ) -> None:
         plan = replace(PLAN, strategy=strategy, **options)  # type: ignore[arg-type]
         home = homes.coordinator_home
         self.said: list[str] = []
         self.registry = homes.registry("coordinator")
         self.checkpoints = Checkpoints(home, load_signing_key(home), plan)
         self.strategy = build_strategy(plan)
-        self.strategy.prepare(plan, self.checkpoints, lambda _refused: NODES, self.said.append)
+        self.sites = ConnectedSites(nodes)
+        latest = self.checkpoints.latest.manifest
+        self.record = RunRecord(home.reports / f"{latest.run}.json", plan, latest)
+        self.strategy.prepare(plan, self.checkpoints, self.sites, self.said.append, self.record)
         self.requests: dict[int, Message] = {}
         self._begun = 0
 
@@ -38,6 +64,11 @@ class Rounds:
     def weights(self) -> NDArray[np.float32]:
         """The latest model's, as a site would read them."""
         return pack(self.registry.load(self.checkpoints.latest.manifest.version)[1])
+
+    @property
+    def last(self) -> RoundResult:
+        """The newest round that came about."""
+        return self.record.rounds[-1]
 
     def begin(self) -> None:
         self._begun += 1

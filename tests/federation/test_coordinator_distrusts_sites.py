@@ -81,7 +81,7 @@ BAD: dict[str, Callable[[], RecordDict | Error]] = {
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_reply_is_dropped_and_named(training: Rounds, name: str) -> None:
     training.aggregate(training.good(1, 1.0), training.answer(2, BAD[name]()), training.good(3, 4.0, examples=200))
-    result = training.strategy.results[-1]
+    result = training.last
     assert result.sites == ["alice", "carol"]
     assert (len(result.dropped), result.examples) == (1, 300)
     assert result.dropped[0].startswith("bob: ")
@@ -93,8 +93,8 @@ def test_a_bad_reply_is_dropped_and_named(training: Rounds, name: str) -> None:
 def test_an_error_is_named_by_its_code_only(training: Rounds) -> None:
     secret = Error(9005, "/home/st-mary/john-doe.edf")
     training.aggregate(training.good(1, 1.0), training.answer(2, secret), training.good(3, 1.0))
-    assert "9005" in training.strategy.results[-1].dropped[0]
-    assert "john-doe" not in "".join([*training.said, *training.strategy.results[-1].dropped])
+    assert "9005" in training.last.dropped[0]
+    assert "john-doe" not in "".join([*training.said, *training.last.dropped])
 
 
 def test_too_few_good_replies_fail_the_round_and_leave_the_last_model(training: Rounds) -> None:
@@ -113,10 +113,10 @@ def test_no_reply_at_all_fails_the_round(training: Rounds) -> None:
 
 def test_the_largest_finite_weights_do_not_break_the_sum(training: Rounds) -> None:
     training.aggregate(training.good(1, 3.4e38), training.good(2, 3.4e38), training.good(3, 3.4e38))
-    assert training.strategy.results[-1].sites == ["alice", "bob", "carol"]
+    assert training.last.sites == ["alice", "bob", "carol"]
 
 
 def test_a_good_round_weights_by_examples(training: Rounds) -> None:
     training.aggregate(training.good(1, 1.0, 100), training.good(2, 2.0, 200), training.good(3, 5.0, 300))
-    stored = pack(training.registry.load(training.strategy.results[-1].version)[1])
+    stored = pack(training.registry.load(training.last.version)[1])
     np.testing.assert_allclose(stored, (100 + 400 + 1500) / 600, atol=1e-6)

@@ -51,6 +51,9 @@ def test_a_killed_coordinator_goes_on_after_the_last_finished_round(homes: Homes
     assert [model.sequence for model in after] == [1, 2, 3, 4, 5]
     assert {model.run for model in after} == {served.result["run"]}
     assert [each["round"] for each in served.result["rounds"]] == list(range(done + 1, 5))
+    report = json.loads((homes.coordinator_home.reports / f"{after[-1].run}.json").read_text())
+    assert [each["version"] for each in report["rounds"]] == [model.version for model in after[1:]]
+    assert (report["starts"], report["outcome"]) == (2, "finished")
     for name in ("alice", "bob"):
         assert homes.registry(name).current() == after[-1].version == served.result["model"]
         assert told(homes.site(name).root, "model", "verify").code == 0

@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,16 +21,19 @@ from ecgfl_cli.models.packing import pack
 from ecgfl_cli.site.keys import load_node_key
 
 pytestmark = pytest.mark.slow
-METRICS = {"num-examples": 100, "pvcs": 5, "loss": 0.5}
+METRICS: dict[str, Any] = {"num-examples": 100, "pvcs": 5, "loss": 0.5}
 ARCHITECTURE = "ecgnet"
 LENGTH = pack(architecture(ARCHITECTURE).build()).size
 
 
-def weights(data: bytes | None = None, stype: str = "numpy.ndarray") -> RecordDict:
-    array = Array(np.full(LENGTH, np.nan, np.float32))
+def weights(
+    data: bytes | None = None, stype: str = "numpy.ndarray", value: float = np.nan, examples: int = METRICS["num-examples"]
+) -> RecordDict:
+    array = Array(np.full(LENGTH, value, np.float32))
     if data is not None:
         array = Array("float32", (LENGTH,), stype, data)
-    return RecordDict({"metrics": MetricRecord(METRICS), "arrays": ArrayRecord({"flat": array})})  # type: ignore[arg-type]
+    metrics = MetricRecord({**METRICS, "num-examples": examples})
+    return RecordDict({"metrics": metrics, "arrays": ArrayRecord({"flat": array})})
 
 
 def garbled(outgoing: Outgoing) -> None:
@@ -50,6 +54,8 @@ def nothing(_: Outgoing) -> None:
 Garbage = tuple[Callable[[], RecordDict | Error], Callable[[Outgoing], None]]
 GARBAGE: dict[str, Garbage] = {
     "not-finite": (weights, nothing),
+    "a-huge-update": (lambda: weights(value=1e6), nothing),
+    "absurd-examples": (lambda: weights(value=0.01, examples=900_000_000), nothing),
     "no-record": (RecordDict, nothing),
     "an-error-with-a-story": (lambda: Error(1, "x" * 10_000), nothing),
     "an-array-without-bytes": (lambda: weights(b""), nothing),
@@ -156,3 +162,5 @@ def test_garbage_from_one_site_does_not_end_the_run_of_the_others(request: pytes
 
 def test_weights_of_the_right_length_are_dropped_for_what_they_are(garbage: Run) -> None:
     assert "weights that are not finite" in garbage.dropped("not-finite")
+    assert [line for line in garbage.dropped("a-huge-update") if "times the median of the sites'" in line]
+    assert "900000000 training beats, declared were at most 10000000" in garbage.dropped("absurd-examples")

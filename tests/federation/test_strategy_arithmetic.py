@@ -1,6 +1,7 @@
 """Each strategy computes what its paper says: figures by hand for two rounds of two sites."""
 
 import json
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -33,6 +34,55 @@ def test_two_rounds_are_as_computed_by_hand(homes: Homes, strategy: str) -> None
         before = rounds.weights
         rounds.begin()
         rounds.aggregate(rounds.good(1, before + np.float32(small), 100), rounds.good(2, before + np.float32(large), 300))
+        np.testing.assert_allclose(rounds.weights - before, step, rtol=0, atol=3e-7)
+
+
+FIVE = {1: "alice", 2: "bob", 3: "carol", 4: "dave", 5: "erin"}
+FIVE_CHANGES = (0.0, 0.1, 0.12, 0.5, 9.0)
+"""Of every weight at five sites, whose examples count for nothing here."""
+
+# Median: the third. Trimmed mean with a share of 0.2: (0.1 + 0.12 + 0.5) / 3. Krum with one malicious site of five looks at
+# 5 - 1 - 2 = 2 neighbours; squared distances a weight: 0: 0.0244, 0.1: 0.0104, 0.12: 0.0148, 0.5: 0.3044, 9: 151.1.
+ROBUST_STEPS = {"median": 0.12, "trimmed-mean": 0.24, "krum": 0.1}
+
+
+@pytest.mark.parametrize("strategy", ROBUST_STEPS)
+def test_a_robust_strategy_is_not_moved_by_one_site(homes: Homes, strategy: str) -> None:
+    rounds = Rounds(homes, strategy, nodes=FIVE, min_sites=5)
+    for number in (1, 2):
+        before = rounds.weights
+        rounds.begin()
+        rounds.aggregate(
+            *(rounds.good(node, before + np.float32(by), 1000 * node) for node, by in zip(FIVE, FIVE_CHANGES, strict=True))
+        )
+        np.testing.assert_allclose(rounds.weights - before, ROBUST_STEPS[strategy], rtol=0, atol=3e-7)
+        assert rounds.last.round == number
+        assert rounds.last.sites == list(FIVE.values())
+
+
+def test_krum_tells_sites_apart_whose_changes_are_small_beside_the_weights(homes: Homes) -> None:
+    """In single precision the distances of such weights are noise."""
+    rounds = Rounds(homes, "krum", nodes=FIVE, min_sites=5)
+    before = (rounds.weights * 1000).astype(np.float32)
+    for number, by in ((1, 0.0), (2, 0.001)):
+        rounds.begin()
+        nearest = before + np.float32(by)
+        others = (before + np.float32(by + far) for far in (0.001, -0.001, 0.0025, 0.004))
+        rounds.aggregate(
+            rounds.good(3, nearest), *(rounds.good(node, vector) for node, vector in zip((1, 2, 4, 5), others, strict=True))
+        )
+        assert np.abs(rounds.weights - nearest).max() < 3e-4, number
+
+
+def test_the_share_and_the_number_can_be_chosen(copied: Callable[[str], Homes]) -> None:
+    for strategy, options, step in (
+        ("trimmed-mean", {"trimmed_share": 0.4}, 0.12),
+        ("krum", {"malicious_sites": 0}, 0.12),  # three neighbours: 0.1: 0.1704, 0.12: 0.1592
+    ):
+        rounds = Rounds(copied(strategy), strategy, nodes=FIVE, min_sites=5, **options)
+        before = rounds.weights
+        rounds.begin()
+        rounds.aggregate(*(rounds.good(node, before + np.float32(by)) for node, by in zip(FIVE, FIVE_CHANGES, strict=True)))
         np.testing.assert_allclose(rounds.weights - before, step, rtol=0, atol=3e-7)
 
 
@@ -69,4 +119,4 @@ def test_a_reply_that_is_dropped_moves_no_moment(homes: Homes) -> None:
     rounds.begin()
     rounds.aggregate(rounds.good(1, before), rounds.good(2, np.nan), rounds.good(3, before))
     np.testing.assert_array_equal(rounds.weights, before)
-    assert rounds.strategy.results[0].sites == ["alice", "carol"]
+    assert rounds.last.sites == ["alice", "carol"]

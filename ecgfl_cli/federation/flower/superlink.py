@@ -10,13 +10,14 @@ import socket
 import threading
 import time
 from collections.abc import Iterable, Iterator, MutableMapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import uvicorn
 from cryptography.hazmat.primitives.asymmetric import ec
 from flwr.app import Message
-from flwr.common.constant import NOOP_ACCOUNT_NAME, NOOP_FLWR_AID, SubStatus
+from flwr.common.constant import HEARTBEAT_PATIENCE, NOOP_ACCOUNT_NAME, NOOP_FLWR_AID, SubStatus
 from flwr.proto import message_pb2, runtime_pb2, task_pb2
 from flwr.server.superlink.linkstate import InMemoryLinkState
 from flwr.supercore.constant import (
@@ -210,6 +211,16 @@ class SuperLink:
         """Node id -> site name of the nodes whose heartbeat is in time."""
         nodes = self._state.get_node_info(owner_aids=[NOOP_FLWR_AID], statuses=["online"])
         return {node.node_id: node.name for node in nodes}
+
+    def last_contacts(self) -> dict[int, datetime]:
+        """Node id -> when its newest heartbeat came, of the nodes that are online."""
+        state = self._state
+        with state.lock:
+            return {
+                node_id: datetime.fromtimestamp(node.online_until - HEARTBEAT_PATIENCE * node.heartbeat_interval, UTC)
+                for node_id, node in state.nodes.items()
+                if (node.online_until or 0.0) > time.time()
+            }
 
     @contextlib.contextmanager
     def run(self) -> Iterator["RunGrid"]:

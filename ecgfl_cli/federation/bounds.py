@@ -1,0 +1,5 @@
+"""Bounds that both sides hold, known without Flower."""
+
+MOST_EXAMPLES = 1_000_000_000
+LARGEST_PROXIMAL_MU = 100.0
+"""Li et al. (MLSys 2020) try 0.001 to 1."""

@@ -1,0 +1,106 @@
+"""The enrolled sites while the coordinator serves: who is connected, who was shut out, and waiting for enough of them."""
+
+import threading
+import time
+from datetime import datetime, timedelta
+
+from ecgfl_cli.errors import ServerError
+from ecgfl_cli.federation.coordinator_home import CoordinatorHome
+from ecgfl_cli.federation.enrolment import enrolled_sites
+from ecgfl_cli.federation.flower.superlink import SuperLink
+from ecgfl_cli.federation.run_plan import Report, RunPlan
+
+POLL_SECONDS = 0.2
+"""Of the connected sites, while enough of them are waited for."""
+
+LONGEST_NAP_SECONDS = 5.0
+"""Between two looks at the clock: the machine may have slept, or been set to summer time."""
+
+
+class QuorumMissed(ServerError):
+    """Too few sites came in time: the last checkpoint stands."""
+
+
+class ConnectedSites:
+    """Keeps the SuperLink's nodes in step with the enrolled sites. Its methods may be called from any thread."""
+
+    def __init__(self, home: CoordinatorHome, superlink: SuperLink, plan: RunPlan, report: Report) -> None:
+        self._home, self._superlink, self._plan, self._report = home, superlink, plan, report
+        self._lock = threading.RLock()
+        self._nodes: dict[tuple[str, str], int] = {}
+        self._seen: set[str] = set()
+        self._contacts: dict[str, datetime] = {}
+
+    def online(self) -> dict[int, str]:
+        """Node id -> name of the sites of this run that are connected; takes in who was enrolled or revoked meanwhile."""
+        with self._lock:
+            enrolled = {(site.fingerprint, site.name): site.key for site in enrolled_sites(self._home)}
+            for site in self._nodes.keys() - enrolled.keys():
+                self._superlink.unregister(self._nodes.pop(site))
+                self._report(f"{site[1]}: its key was revoked, it is shut out")
+            for site in enrolled.keys() - self._nodes.keys():
+                self._nodes[site] = self._superlink.register(enrolled[site], site[1])
+            online = self._superlink.online()
+            heard = self._superlink.last_contacts()
+            self._contacts |= {name: heard[node] for node, name in online.items() if node in heard}
+            for name in sorted(set(online.values()) - self._seen):
+                aside = "" if self._plan.allows(name) else f", but {self._plan.origin('sites')} leaves it out of this run"
+                self._report(f"{name} connected{aside}")
+            for name in sorted(self._seen - set(online.values())):
+                self._report(f"{name} left")
+            self._seen = set(online.values())
+            return {node: name for node, name in online.items() if self._plan.allows(name)}
+
+    def contacts(self) -> dict[str, datetime]:
+        """Site -> when it was last heard of, for those that were there since this process began."""
+        with self._lock:
+            return dict(self._contacts)
+
+    def connected(self) -> set[str]:
+        """The names of those that were connected at the last look."""
+        with self._lock:
+            return set(self._seen)
+
+    def enrolled_nodes(self) -> set[int]:
+        """The nodes whose key has not been revoked."""
+        with self._lock:
+            self.online()
+            return set(self._nodes.values())
+
+    def names(self) -> list[str]:
+        """All sites that were enrolled at the last look, in order."""
+        with self._lock:
+            return sorted(name for _, name in self._nodes)
+
+    def wait_for_hours(self) -> None:
+        """Wait for the hours in which a round may begin."""
+        hours, said = self._plan.hours, False
+        while hours is not None and (left := hours.wait_from(datetime.now())):
+            if not said:
+                self._report(f"waiting for the hours {hours}, another {left - timedelta(microseconds=left.microseconds)}")
+                said = True
+            self.online()
+            time.sleep(min(left.total_seconds(), LONGEST_NAP_SECONDS))
+
+    def quorum(self, without: set[int]) -> dict[int, str]:
+        """Wait until at least `min_sites` are connected, `without` not counted; says so whenever their number changes.
+
+        Raises `QuorumMissed` when the plan's deadline for it has passed.
+        """
+        least, timeout = self._plan.min_sites, self._plan.quorum_timeout
+        deadline = None if timeout is None else time.monotonic() + timeout
+        said: int | None = None
+        while len(sites := {node: name for node, name in self.online().items() if node not in without}) < least:
+            if len(sites) != said:
+                said = len(sites)
+                self._report(f"waiting for sites: {said} of at least {least} connected")
+            if deadline is not None and time.monotonic() > deadline:
+                missing = sorted({site for _, site in self._nodes if self._plan.allows(site)} - set(sites.values()))
+                raise QuorumMissed(
+                    f"{said} of at least {least} sites came within {timeout:g} s; missing or refusing:"
+                    f" {', '.join(missing) or 'none that is enrolled'}",
+                    "Ask them for their `ecgfl doctor`, wait longer (--quorum-timeout) or ask for fewer (--min-sites);"
+                    " serve again goes on after the last finished round",
+                )
+            time.sleep(POLL_SECONDS)
+        return sites

@@ -1,0 +1,155 @@
+"""A run's report as one HTML page that needs nothing else: no script, no link, no font from elsewhere."""
+
+from collections.abc import Iterable, Sequence
+from html import escape
+
+from ecgfl_cli.federation.curves import curve
+from ecgfl_cli.federation.run_plan import RoundResult
+from ecgfl_cli.federation.run_record import RunReport
+
+OUTCOMES = {
+    "running": "still running, or killed: serve again to go on",
+    "finished": "finished",
+    "failed": "ended in an error",
+    "interrupted": "interrupted: serve again to go on",
+}
+
+
+def page_of(report: RunReport) -> str:
+    """The whole page. Everything that is not ours (names of sites, reasons, errors) is escaped."""
+    rounds = report.rounds
+    numbers = [each.round for each in rounds]
+    return _PAGE.format(
+        run=escape(report.run),
+        summary=_table(("", ""), _summary(report), "summary"),
+        charts="".join(
+            (
+                curve("Loss, training", numbers, [each.loss for each in rounds]),
+                curve("Loss, held-out patients", numbers, [each.metrics.loss if each.metrics else None for each in rounds]),
+                curve("Se: sensitivity for PVC, %", numbers, [_percent(each, "sensitivity") for each in rounds]),
+                curve("+P: precision for PVC, %", numbers, [_percent(each, "precision") for each in rounds]),
+                curve("Sites in the model", numbers, [float(len(each.sites)) for each in rounds], whole=True),
+                curve("Seconds", numbers, [each.seconds for each in rounds]),
+            )
+        )
+        if rounds
+        else '<p class="note">No round was finished.</p>',
+        rounds=_table(
+            ("round", "began (UTC)", "seconds", "model", "sites", "beats", "loss", "held-out beats", "PVCs", "Se %", "+P %"),
+            [_round(each) for each in rounds],
+        ),
+        sites=_table(("site", "rounds", "training beats", "left out"), _sites(report)),
+        dropped=_table(("round", "site", "reason"), _dropped(report)) if _dropped(report) else "<p>None.</p>",
+        plan=_table(("option", "value"), [(name.replace("_", "-"), _plain(value)) for name, value in report.plan.items()]),
+    )
+
+
+def _summary(report: RunReport) -> list[Sequence[str]]:
+    done = report.rounds[-1].round if report.rounds else 0
+    return [
+        ("Outcome", OUTCOMES[report.outcome]),
+        *([("Why", report.problem)] if report.problem else []),
+        ("Rounds finished", f"{done} of {report.plan.get('rounds', '?')}"),
+        ("Newest model", report.final),
+        ("Architecture", report.architecture),
+        ("Strategy", str(report.plan.get("strategy", "?"))),
+        ("Began", report.began),
+        ("Ended", report.ended or "-"),
+        ("Times served", str(report.starts)),
+    ]
+
+
+def _round(each: RoundResult) -> Sequence[str]:
+    metrics = each.metrics
+    return (
+        str(each.round),
+        (each.began or "-")[:19].replace("T", " "),
+        _number(each.seconds, 1),
+        each.version,
+        str(len(each.sites)),
+        str(each.examples),
+        _number(each.loss, 4),
+        "-" if metrics is None else str(metrics.beats),
+        "-" if metrics is None else str(metrics.pvcs),
+        _number(_percent(each, "sensitivity"), 1),
+        _number(_percent(each, "precision"), 1),
+    )
+
+
+def _sites(report: RunReport) -> list[Sequence[str]]:
+    rows: list[Sequence[str]] = []
+    dropped = [site for _, site, _ in _dropped(report)]
+    for name in sorted({*report.sites, *dropped}):
+        counts = [each.examples_by_site[name] for each in report.rounds if name in each.examples_by_site]
+        took_part = sum(name in each.sites for each in report.rounds)
+        rows.append((name, str(took_part), str(counts[-1]) if counts else "-", str(dropped.count(name))))
+    return rows
+
+
+def _dropped(report: RunReport) -> list[tuple[str, str, str]]:
+    lines = [(str(each.round), line) for each in report.rounds for line in each.dropped]
+    lines += [("not finished", line) for line in report.left_out]
+    cut = [(number, line.partition(": ")) for number, line in lines]
+    return [(number, site, reason) for number, (site, _, reason) in cut]
+
+
+def _percent(each: RoundResult, name: str) -> float | None:
+    share = None if each.metrics is None else getattr(each.metrics, name)
+    return None if share is None else 100 * float(share)
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(name if bound is None else f"{name} (at most {bound} beats)" for name, bound in value.items()) or "-"
+    return "-" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "rows") -> str:
+    head = "".join(f"<th>{escape(name)}</th>" for name in columns)
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f'<table class="{kind}">{f"<tr>{head}</tr>" if any(columns) else ""}{body}</table>'
+
+
+_PAGE = """\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<title>ecgfl run {run}</title>
+<style>
+body {{ font: 15px/1.45 system-ui, sans-serif; color: #1d2733; max-width: 1000px; margin: 2em auto; padding: 0 1em }}
+h1 {{ font-size: 1.5em }} h2 {{ font-size: 1.1em; margin: 2em 0 .5em }}
+table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 13px; display: block; overflow-x: auto }}
+th, td {{ text-align: left; padding: .3em .9em .3em 0; border-bottom: 1px solid #dde3ea; vertical-align: top }}
+th {{ color: #5a6875; font-weight: 600 }}
+.summary td:first-child {{ color: #5a6875; white-space: nowrap }}
+.charts {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(360px, 1fr)); gap: 1em }}
+svg {{ width: 100%; height: auto; border: 1px solid #dde3ea; border-radius: 4px }}
+svg text {{ font-size: 11px; fill: #5a6875 }} svg .title {{ font-size: 13px; font-weight: 600; fill: #1d2733 }}
+.grid {{ stroke: #e6ebf0 }} .curve {{ fill: none; stroke: #1c6fb0; stroke-width: 2 }} circle {{ fill: #1c6fb0 }}
+.note {{ color: #5a6875 }}
+@media print {{ body {{ margin: 0 }} }}
+</style>
+</head>
+<body>
+<h1>Run {run}</h1>
+{summary}
+<h2>Round by round</h2>
+<div class="charts">{charts}</div>
+<p class="note">Sensitivity and precision are gross over the beats of the sites' own held-out patients, on annotated beats.</p>
+{rounds}
+<h2>Sites</h2>
+{sites}
+<h2>Replies left out</h2>
+{dropped}
+<h2>Plan</h2>
+{plan}
+</body>
+</html>
+"""

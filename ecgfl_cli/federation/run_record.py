@@ -1,0 +1,133 @@
+"""What became of a run, round by round: on the disk after every round, so that a killed run's record goes on with it."""
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ecgfl_cli.errors import EcgflError, UnusableInput
+from ecgfl_cli.federation.run_plan import RoundResult, RunPlan
+from ecgfl_cli.files import atomic_write_bytes
+from ecgfl_cli.models.manifest import Manifest
+
+REPORT_SCHEMA: Literal["ecgfl.run-report/1"] = "ecgfl.run-report/1"
+Outcome = Literal["running", "finished", "failed", "interrupted"]
+
+
+class RunReport(BaseModel):
+    """One run as it is told afterwards.
+
+    plan : of the last `serve`. starts : how often `serve` was started for it. began, ended : ISO 8601, UTC.
+    problem : why it did not finish. left_out : replies that were dropped in the round that did not come about.
+    final : version of its newest model.
+    """
+
+    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+
+    schema_name: Annotated[Literal["ecgfl.run-report/1"], Field(alias="schema")] = REPORT_SCHEMA
+    run: str
+    architecture: str
+    plan: dict[str, Any]
+    began: str
+    starts: int = 0
+    ended: str | None = None
+    outcome: Outcome = "running"
+    problem: str | None = None
+    left_out: list[str] = []
+    final: str
+    rounds: list[RoundResult] = []
+
+    @property
+    def sites(self) -> list[str]:
+        """Every site that took part or was left out, by name."""
+        dropped = {line.split(": ", 1)[0] for each in self.rounds for line in each.dropped}
+        return sorted({name for each in self.rounds for name in each.sites} | dropped)
+
+    def to_bytes(self) -> bytes:
+        return self.model_dump_json(by_alias=True, indent=1).encode() + b"\n"
+
+
+class RunRecord:
+    """A run's report while the run goes on. path : its file; None keeps it in memory only. phase : what is being done now."""
+
+    def __init__(self, path: Path | None, plan: RunPlan, latest: Manifest) -> None:
+        self._path = path
+        self.phase = "waiting for sites"
+        known = None if path is None or not path.is_file() else load_report(path)
+        self.report = known or RunReport(
+            run=latest.run, architecture=latest.architecture, plan={}, began=now(), final=latest.version
+        )
+        # A kill may have come after a round was announced: with its model, it is confirmed now; without, it is done again.
+        self.report.rounds = [each for each in self.report.rounds if each.round <= latest.round]
+        if self.report.rounds and not self.report.rounds[-1].version:
+            self.report.rounds[-1].version = latest.version
+        self._before = len(self.report.rounds)
+        self.report.plan, self.report.final = plan_in_words(plan), latest.version
+        self.report.starts += 1
+        self.report.outcome, self.report.ended, self.report.problem, self.report.left_out = "running", None, None, []
+
+    @property
+    def rounds(self) -> list[RoundResult]:
+        """Of this process; fewer than the run's when it was resumed."""
+        return self.report.rounds[self._before :]
+
+    @property
+    def first_examples(self) -> dict[str, int]:
+        """Training beats that each site spoke of first in the run."""
+        first: dict[str, int] = {}
+        for each in self.report.rounds:
+            first = {**each.examples_by_site, **first}
+        return first
+
+    def announce(self, result: RoundResult) -> None:
+        """A round's model, as yet without a version, is about to be stored."""
+        self.report.rounds.append(result)
+        self.save()
+
+    def confirm(self, version: str) -> None:
+        """The model of the round that was announced is stored under this version."""
+        self.report.rounds[-1].version = self.report.final = version
+        self.save()
+
+    def save(self) -> None:
+        """Put the report as it stands on the disk."""
+        if self._path is not None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            atomic_write_bytes(self._path, self.report.to_bytes())
+
+    def end(self, error: BaseException | None = None) -> None:
+        """The run is over, or this process is with it. error : what ended it too early."""
+        self.report.ended = now()
+        self.report.rounds = [each for each in self.report.rounds if each.version]
+        if error is None:
+            self.report.outcome = "finished"
+        elif isinstance(error, KeyboardInterrupt):
+            self.report.outcome, self.report.problem = "interrupted", "ended by hand"
+        else:
+            self.report.outcome = "failed"
+            self.report.problem = str(error) if isinstance(error, EcgflError | OSError) else f"a bug: {type(error).__name__}"
+        self.save()
+
+
+def load_report(path: Path) -> RunReport:
+    """Raises `UnusableInput` naming the file and the field."""
+    try:
+        return RunReport.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise UnusableInput(
+            f"{path}: {field}: {first['msg']}", "Restore it from your backup; or move it away, and the report begins anew"
+        ) from error
+
+
+def plan_in_words(plan: RunPlan) -> dict[str, Any]:
+    """The plan's values for JSON, by the names of the options of `serve`."""
+    fields = {name: value for name, value in asdict(plan).items() if name not in ("origins", "hours")}
+    return {**fields, "hours": None if plan.hours is None else str(plan.hours)}
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

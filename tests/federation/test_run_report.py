@@ -1,0 +1,227 @@
+"""The report of a run: complete, also over a kill and an error; its page needs nothing else and shows only what is escaped."""
+
+import json
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import SITES, Finished, Homes
+from fake_rounds import Rounds
+from node_processes import told
+
+from ecgfl_cli.errors import UnusableInput
+from ecgfl_cli.federation.checked_rounds import RoundFailed
+from ecgfl_cli.federation.curves import curve, ticks_over
+from ecgfl_cli.federation.report_page import page_of
+from ecgfl_cli.federation.run_plan import RoundResult
+from ecgfl_cli.federation.run_record import RunReport, load_report
+from ecgfl_cli.models.manifest import Metrics
+from ecgfl_cli.models.registry import Registry
+
+SERVE = ("coordinator", "serve", "--host", "127.0.0.1", "--port", "0")
+EVIL = "<script>alert(1)</script>&\"'"
+FOREIGN = re.compile(r"(src|href|action|data|poster)\s*=|url\(|@import|<script|<link|<iframe|<object|<img|https?:", re.IGNORECASE)
+
+
+class Page(HTMLParser):
+    """tags : every element. text : what a reader sees. unclosed : elements that were not closed."""
+
+    VOID = ("meta", "circle", "line", "polyline")
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.text = ""
+        self.unclosed: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002
+        self.tags.append(tag)
+        if tag not in self.VOID:
+            self.unclosed.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self.VOID:
+            assert self.unclosed.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def reports(homes: Homes) -> list[RunReport]:
+    return [load_report(path) for path in sorted(homes.coordinator_home.reports.glob("*.json"))]
+
+
+def test_a_run_over_the_network_is_reported(finished: Finished) -> None:
+    result, folder = finished.served.result, finished.homes.coordinator_home.reports
+    assert result["report"] == str(folder / f"{result['run']}.json")
+    assert sorted(path.name for path in folder.iterdir()) == [f"{result['run']}.html", f"{result['run']}.json"]
+    written = json.loads((folder / f"{result['run']}.json").read_text())
+    assert (written["schema"], written["run"], written["outcome"]) == ("ecgfl.run-report/1", result["run"], "finished")
+    assert written["rounds"] == result["rounds"]
+    assert (written["plan"]["rounds"], written["plan"]["strategy"]) == (2, "fedavg")
+    assert (written["starts"], written["problem"], written["final"]) == (1, None, result["model"])
+    for each in written["rounds"]:
+        assert sum(each["examples_by_site"].values()) == each["examples"]
+        assert sorted(each["examples_by_site"]) == sorted(SITES)
+        assert 0 < each["seconds"] < 120
+    page = Page((folder / f"{result['run']}.html").read_text())
+    assert page.unclosed == []
+    for words in (*SITES, result["model"], "finished", *(each["version"] for each in written["rounds"])):
+        assert words in page.text
+    assert page.tags.count("svg") == 6
+
+
+def test_an_error_is_reported_too(homes: Homes) -> None:
+    told(homes.coordinator, *SERVE, "--quorum-timeout", "200ms").refused(4)
+    (report,) = reports(homes)
+    assert (report.outcome, report.rounds) == ("failed", [])
+    assert "0 of at least 2 sites came" in str(report.problem)
+    (path,) = homes.coordinator_home.reports.glob("*.html")
+    page = Page(path.read_text())
+    assert "0 of at least 2 sites came" in page.text
+    assert "No round was finished." in page.text
+
+
+def played(rounds: Rounds) -> None:
+    """A round, of which Bob's reply is bad."""
+    rounds.begin()
+    rounds.aggregate(rounds.good(1, 1.0), rounds.good(2, np.nan), rounds.good(3, 2.0, 300))
+
+
+def test_each_round_is_on_the_disk_when_its_model_is(homes: Homes) -> None:
+    rounds = Rounds(homes)
+    for number in (1, 2):
+        played(rounds)
+        (report,) = reports(homes)
+        assert [each.round for each in report.rounds] == list(range(1, number + 1))
+        assert report.outcome == "running"
+        last = report.rounds[-1]
+        assert (last.examples_by_site, last.dropped) == ({"alice": 100, "carol": 300}, ["bob: weights that are not finite"])
+
+
+def test_a_killed_runs_report_goes_on(homes: Homes) -> None:
+    played(Rounds(homes))
+    resumed = Rounds(homes)
+    played(resumed)
+    (report,) = reports(homes)
+    assert [each.round for each in report.rounds] == [1, 2]
+    assert report.starts == 2
+    assert [each.round for each in resumed.record.rounds] == [2], "what this process did"
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("model_is_there", [False, True])
+def test_a_kill_around_a_models_birth_leaves_each_round_in_the_report_once(
+    homes: Homes, model_is_there: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds, add = Rounds(homes), Registry.add
+    played(rounds)
+
+    def killed(*arguments: object) -> None:
+        if model_is_there:
+            add(*arguments)  # type: ignore[arg-type]
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Registry, "add", killed)
+        with pytest.raises(Killed):
+            played(rounds)
+    resumed = Rounds(homes)
+    played(resumed)
+    (report,) = reports(homes)
+    assert [each.round for each in report.rounds] == ([1, 2, 3] if model_is_there else [1, 2])
+    stored = [entry.manifest.version for entry in resumed.registry.entries()]
+    assert [each.version for each in report.rounds] == stored[1:]
+    assert all(each.sites == ["alice", "carol"] for each in report.rounds)
+
+
+def test_a_model_that_could_not_be_stored_is_no_round_of_the_report(homes: Homes, monkeypatch: pytest.MonkeyPatch) -> None:
+    rounds = Rounds(homes)
+    played(rounds)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Registry, "add", full)
+    with pytest.raises(OSError, match="No space") as failed:
+        played(rounds)
+    rounds.record.end(failed.value)
+    (report,) = reports(homes)
+    assert [each.round for each in report.rounds] == [1]
+    assert "No space left" in str(report.problem)
+
+
+def test_the_round_that_failed_tells_whom_it_left_out(homes: Homes) -> None:
+    rounds = Rounds(homes)
+    rounds.begin()
+    with pytest.raises(RoundFailed) as failed:
+        rounds.aggregate(rounds.good(1, 1.0), rounds.good(2, np.nan))
+    rounds.record.end(failed.value)
+    (report,) = reports(homes)
+    assert report.left_out == ["carol: no answer", "bob: weights that are not finite"]
+    assert "bob" in Page(page_of(report)).text
+
+
+def test_a_bug_is_reported_without_its_text(homes: Homes) -> None:
+    rounds = Rounds(homes)
+    rounds.record.end(ValueError("/home/st-mary/john-doe.edf"))
+    assert reports(homes)[0].problem == "a bug: ValueError"
+
+
+def test_a_broken_report_is_named_before_anything_is_served(homes: Homes) -> None:
+    played(Rounds(homes))
+    (path,) = homes.coordinator_home.reports.iterdir()
+    path.write_text(path.read_text().replace('"starts":', '"stats":'))
+    with pytest.raises(UnusableInput, match=path.name):
+        Rounds(homes)
+
+
+def report_of(rounds: list[RoundResult], **fields: Any) -> RunReport:
+    known = {"run": "r", "architecture": "beatnet", "plan": {"rounds": 9}, "began": "2026-11-25T22:00:00+00:00", "final": "m"}
+    return RunReport.model_validate({**known, "rounds": rounds, **fields})
+
+
+def test_nothing_that_came_from_elsewhere_is_markup() -> None:
+    rounds = [RoundResult(1, EVIL, [EVIL], 5, 0.1, dropped=[f"{EVIL}: {EVIL}"], examples_by_site={EVIL: 5}, began=EVIL)]
+    evil = report_of(rounds, problem=EVIL, final=EVIL, run=EVIL, architecture=EVIL, left_out=[EVIL], plan={EVIL: EVIL})
+    page = Page(html := page_of(evil))
+    assert "script" not in page.tags
+    assert page.unclosed == []
+    assert page.text.count(EVIL) >= 10
+    assert not FOREIGN.search(html)
+
+
+def test_the_page_needs_nothing_from_elsewhere() -> None:
+    metrics = Metrics(beats=90, pvcs=9, loss=0.2, sensitivity=0.9, precision=None)
+    html = page_of(report_of([RoundResult(n, "m", ["a", "b"], 5, 0.1 / n, metrics) for n in range(1, 200)]))
+    assert not FOREIGN.search(html)
+    assert "default-src 'none'" in html
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "whole", "ticks"),
+    [
+        (0.0, 4.0, True, [0, 1, 2, 3, 4]),
+        (0.0, 50.0, True, [0, 20, 40, 60]),
+        (0.0, 0.0, True, [0, 1]),
+        (57.1, 95.7, False, [50, 60, 70, 80, 90, 100]),
+        (0.5, 0.5, False, [0.5, 0.52]),
+        (0.0, 1e6, False, [0, 250000, 500000, 750000, 1000000]),
+    ],
+)
+def test_an_axis_has_round_numbers(low: float, high: float, whole: bool, ticks: list[float]) -> None:
+    assert ticks_over(low, high, whole) == pytest.approx(ticks)
+
+
+def test_a_curve_has_a_gap_where_a_round_was_not_measured() -> None:
+    shown = curve("Se", [1, 2, 3, 4], [0.5, 0.6, None, 0.7])
+    assert shown.count("<polyline") == 2
+    assert shown.count("<circle") == 3
+    assert "not measured" in curve("Se", [1, 2], [None, None])
+    assert curve("Se", [1], [0.5]).count("<circle") == 1

@@ -40,12 +40,15 @@ def require_sane_loss(loss: float, manifest: Manifest) -> float:
 
 
 def consider(home: Home, policy: Policy, manifest: Manifest, candidate: ByPatient, held_out: HeldOut) -> Verdict:
-    """Promote a model of the site's registry when it passes the acceptance test; write either outcome down.
+    """Promote a model of the site's registry when it passes the acceptance test; write either outcome down. The current one again
+    changes nothing.
 
     candidate : its figures on the patients of `held_out`.
     """
     registry, audit = site_registry(home), AuditLog(home.audit)
-    verdict = _verdict(home, policy, manifest, candidate, held_out)
+    if registry.current() == manifest.version:
+        return unopposed(candidate, policy.acceptance_margin, "it is the current model already", manifest.version)
+    verdict = _verdict(home, policy, candidate, held_out)
     registry.judged(manifest.version, verdict.as_dict())
     particulars = {"version": manifest.version, "sha256": manifest.weights_sha256, "acceptance": verdict.as_dict()}
     if verdict.accepted:
@@ -56,13 +59,11 @@ def consider(home: Home, policy: Policy, manifest: Manifest, candidate: ByPatien
     return verdict
 
 
-def _verdict(home: Home, policy: Policy, manifest: Manifest, candidate: ByPatient, held_out: HeldOut) -> Verdict:
+def _verdict(home: Home, policy: Policy, candidate: ByPatient, held_out: HeldOut) -> Verdict:
     margin, registry = policy.acceptance_margin, registry_of(home, None)
     version = registry.current()
     if version is None:
         return unopposed(candidate, margin, "the first model: nothing to compare it with")
-    if version == manifest.version:
-        return unopposed(candidate, margin, "it is the current model already", version)
     if not any(each.pvcs for each in candidate.values()):
         return unopposed(candidate, margin, "no PVCs of held-out patients to compare on: accepted untested", version)
     try:

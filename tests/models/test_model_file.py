@@ -194,8 +194,10 @@ def test_an_architecture_outside_the_policy_is_refused_by_policy(member: Path, e
     assert "ecgnet" in ran.problems[0]
 
 
-def test_the_same_file_again_changes_nothing(member: Path, exported: Path, ecgfl: Ecgfl) -> None:
+def test_the_same_file_again_changes_nothing(member: Path, exported: Path, ecgfl: Ecgfl, files_of) -> None:
     assert ecgfl("model", "import", exported).code == 0
-    weights = {path: path.read_bytes() for path in member.rglob("*.safetensors")}
-    assert ecgfl("model", "import", exported).code == 0
-    assert {path: path.read_bytes() for path in member.rglob("*.safetensors")} == weights
+    before = files_of(member / "models")
+    ran = ecgfl("--json", "model", "import", exported)
+    assert (ran.code, ran.json["acceptance"]["reason"]) == (0, "it is the current model already")
+    assert files_of(member / "models") == before
+    assert ecgfl("--json", "audit", "show").json["entries"][-1]["event"] == "model-received"

@@ -54,7 +54,7 @@ def each_in_a_process(
 ) -> Iterator[Result | Lost]:
     """What `work` makes of each item, in their order, in at most `jobs` processes. Those end with this one, however it ends.
 
-    work : a function that can be pickled, as can the items and results. An exception of it is raised here.
+    work : a function of a module; items and results go from process to process. An exception of it is raised here.
     seconds : after which an item counts as lost.
     """
     crew = _Crew(work, items, jobs, seconds)

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ecgfl_cli.federation.hours import Hours
 from ecgfl_cli.models.manifest import Metrics
+from ecgfl_cli.site.hours import Hours
 
 SERVER_OPTIMISERS = ("fedadam", "fedyogi")
 """The strategies that remember something from round to round."""

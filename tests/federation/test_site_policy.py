@@ -158,7 +158,7 @@ def test_the_run_goes_on_with_a_site_that_keeps_its_figures_to_itself(homes: Hom
     vector = weights_record(np.ones(LENGTH, np.float32))
     quiet = reply_content(TrainReply(examples=100, pvcs=5, loss=0.5), vector, withheld=METRICS)
     rounds.aggregate(rounds.good(1, 1.0), rounds.answer(2, quiet), rounds.good(3, 4.0, examples=200))
-    result = rounds.strategy.results[-1]
+    result = rounds.record.rounds[-1]
     assert (result.sites, result.dropped, result.examples, result.loss) == (["alice", "bob", "carol"], [], 400, 0.5)
 
 

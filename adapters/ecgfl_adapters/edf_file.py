@@ -8,7 +8,7 @@ from ecgfl_adapters.edf_labels import beat_labels
 from ecgfl_adapters.edf_lead import EdfSamples
 from ecgfl_adapters.edf_patient import source_of
 from ecgfl_adapters.edf_samples import data_records
-from ecgfl_adapters.edf_timeline import axis_of
+from ecgfl_adapters.edf_timeline import axis_of, drift_of
 from ecgfl_adapters.edf_write import write_edf
 from ecgfl_adapters.errors import LeadMissing, UnitUnknown
 from ecgfl_adapters.labels import labels_for
@@ -65,7 +65,7 @@ class EdfAdapter:
             for index, scale in zip(chosen, scales, strict=True)
         )
         labels = (
-            beat_labels(notes, fs, options.vocabulary)
+            beat_labels(notes, fs, options.vocabulary, drift_of(axis, notes, fs, per_record))
             if options.labels is None
             else labels_for(path.with_suffix(""), options, (), fs)
         )

@@ -1,6 +1,6 @@
 """EDF and BDF files: what is read, and what is refused with which words."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
@@ -10,6 +10,7 @@ import numpy as np
 import pyedflib
 import pytest
 from ecgfl_adapters.edf_file import EdfAdapter
+from ecgfl_adapters.edf_header import read_header
 from ecgfl_adapters.errors import FileMissing, FileUnreadable, LabelsUnreadable, LeadMissing, UnitUnknown
 from ecgfl_adapters.protocol import Adapter, ReadOptions
 from ecgfl_adapters.recording import BeatLabel, Recording
@@ -326,3 +327,30 @@ def test_a_file_that_changes_after_it_was_opened_is_refused(tmp_path: Path) -> N
     path.write_bytes(path.read_bytes() + bytes(path.stat().st_size))
     with pytest.raises(FileUnreadable, match="changed while it was read"):
         samples[:10]
+
+
+def _with_stamps(tmp_path: Path, every: float, records: int, notes: Mapping[int, str]) -> Path:
+    """1 s data records that say that they start `every` seconds. notes : by the record in whose middle they stand."""
+    path = _write(tmp_path / "x.edf", [_signal("ECG", seconds=records)], [edfio.EdfAnnotation(0, None, "x" * 40)])
+    header, raw = read_header(path), bytearray(path.read_bytes())
+    width = header.channels[-1].samples * header.sample_bytes
+    for number in range(records):
+        text = f"+{number * every:.4f}\x14\x14\0"
+        text += f"+{number * every + 0.5:.4f}\x14{notes[number]}\x14\0" if number in notes else ""
+        end = header.size + (number + 1) * header.record_bytes
+        raw[end - width : end] = text.encode().ljust(width, b"\0")
+    path.write_bytes(raw)
+    return path
+
+
+def test_labels_stay_on_their_beats_where_two_clocks_part(tmp_path: Path) -> None:
+    """100 data records of 100 samples, each half a millisecond late: at the end 5 samples by the stamps, none by the samples."""
+    found = ADAPTER.read(_with_stamps(tmp_path, 1.0005, 100, {0: "N", 99: "V"}), DEFAULT)
+    assert found.gaps() == ()
+    assert found.labels == (BeatLabel(50, "N"), BeatLabel(9950, "V"))
+
+
+@pytest.mark.parametrize("every", [1.004, 0.996])
+def test_data_records_that_come_at_another_rate_than_they_state_are_refused(tmp_path: Path, every: float) -> None:
+    with pytest.raises(FileUnreadable, match=f"come every {every} s"):
+        ADAPTER.read(_with_stamps(tmp_path, every, 100, {}), DEFAULT)

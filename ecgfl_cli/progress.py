@@ -9,8 +9,8 @@ class Rate(ProgressColumn):
     """Items a second, or a minute where they take longer."""
 
     def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        if speed is None:
+        speed = task.finished_speed or task.speed or (task.completed / task.elapsed if task.elapsed else 0.0)
+        if not speed:
             return Text("-", style="progress.data.speed")
         return Text(f"{speed:.1f}/s" if speed >= 1 else f"{60 * speed:.1f}/min", style="progress.data.speed")
 

@@ -53,11 +53,14 @@ def federate(work: Path, sites: Sequence[str], *plan: object) -> None:
     serve = command(work / "coordinator", "coordinator", "serve", *plan, *wanted)
     with subprocess.Popen(serve, stderr=subprocess.PIPE, text=True) as coordinator:
         assert coordinator.stderr is not None
-        said = next(coordinator.stderr, "")
-        port = re.search(r":(\d+),", said)
+        port = None
+        for said in coordinator.stderr:
+            print(said, end="", flush=True)
+            port = re.search(r"serving on \S+:(\d+),", said)
+            if port is not None:
+                break
         if port is None:
-            coordinator.kill()
-            sys.exit(f"coordinator serve: {said}{coordinator.stderr.read()}")
+            sys.exit("coordinator serve ended before it served")
         joins = [
             subprocess.Popen(
                 command(work / site, "join", "--server", f"localhost:{port[1]}", "--once", "--max-wait", LONGEST_WAIT)

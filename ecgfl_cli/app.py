@@ -23,6 +23,7 @@ from ecgfl_cli.commands import (
     predict,
     schedule,
     segment,
+    simulate,
     validate,
 )
 from ecgfl_cli.console import Console
@@ -53,6 +54,7 @@ app.add_typer(model.app, name="model")
 app.add_typer(audit.app, name="audit")
 app.add_typer(schedule.app, name="schedule")
 app.command("doctor")(doctor.command)
+app.command("simulate")(simulate.command)
 app.command("demo")(demo.command)
 app.add_typer(coordinator.app, name="coordinator")
 

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from ecgfl_cli.federation.checked_rounds import CheckedRounds, Sites
 from ecgfl_cli.federation.checkpoints import Checkpoints
-from ecgfl_cli.federation.flower.superlink import RunGrid
 from ecgfl_cli.federation.optimiser_state import Moments
 from ecgfl_cli.federation.run_plan import Report, RunPlan
 from ecgfl_cli.federation.run_record import RunRecord
@@ -116,7 +115,7 @@ def build_strategy(plan: RunPlan) -> Checked:
     )
 
 
-def run_strategy(plan: RunPlan, grid: RunGrid, checkpoints: Checkpoints, sites: Sites, report: Report, record: RunRecord) -> None:
+def run_strategy(plan: RunPlan, grid: Grid, checkpoints: Checkpoints, sites: Sites, report: Report, record: RunRecord) -> None:
     """Run the rounds that are still to do, into `record`. Raises `RoundFailed` when one has too few usable replies."""
     strategy = build_strategy(plan)
     strategy.prepare(plan, checkpoints, sites, report, record)

@@ -33,6 +33,7 @@ EXPECTED = {
     "schedule",
     "doctor",
     "demo",
+    "simulate",
     "coordinator",
 }
 

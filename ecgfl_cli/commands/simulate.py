@@ -1,0 +1,223 @@
+"""`ecgfl simulate`."""
+
+import tempfile
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ecgfl_cli.commands.options import ArchitectureName, Jobs, positive
+from ecgfl_cli.console import Console, console_of, percent
+from ecgfl_cli.models.architecture import DEFAULT
+
+if TYPE_CHECKING:
+    from ecgfl_cli.federation.run_plan import RunPlan
+    from ecgfl_cli.federation.simulation import Simulated
+    from ecgfl_cli.federation.virtual_sites import VirtualSite
+    from ecgfl_cli.models.manifest import Metrics
+
+FEWEST_SITES = 2
+
+
+def command(
+    context: typer.Context,
+    sites: Annotated[
+        int | None, typer.Option("--sites", min=FEWEST_SITES, help="Deal this site's patients to so many virtual sites.")
+    ] = None,
+    folders: Annotated[
+        list[Path] | None,
+        typer.Option("--folder", help="A folder of recordings that is one virtual site; give two or more, instead of --sites."),
+    ] = None,
+    strategies: Annotated[
+        list[str] | None,
+        typer.Option("--strategy", help="As of `coordinator serve`; several are tried one after the other.  [default: fedavg]"),
+    ] = None,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Rounds of training.")] = 5,
+    arch: ArchitectureName = DEFAULT,
+    local_epochs: Annotated[int | None, typer.Option("--local-epochs", min=1, help="Without it the architecture's own.")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option("--learning-rate", help="In the first round; without it the network's own.", callback=positive)
+    ] = None,
+    seed: Annotated[
+        int,
+        typer.Option(
+            "--seed", min=0, max=1_000_000_000, help="Of the first weights, the order of the beats, and who goes where."
+        ),
+    ] = 0,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write each strategy's report with its curves into this folder.")
+    ] = None,
+    jobs: Jobs = 1,
+) -> None:
+    """Try strategies on virtual sites here, before hospitals are asked; nothing leaves this machine."""
+    from ecgfl_cli.errors import ExitCode, UsageError
+    from ecgfl_cli.federation.flower.engine import require_engine
+    from ecgfl_cli.federation.plan_file import resolve
+    from ecgfl_cli.federation.simulation import simulate
+    from ecgfl_cli.federation.strategy_options import check_strategy
+    from ecgfl_cli.processes import begin_loading
+
+    console = console_of(context, "simulate")
+    folders = folders or []
+    if (sites is None) == (not folders) or len(folders) == 1:
+        raise UsageError(
+            "Give either --sites N, to deal out this site's patients, or two or more --folder, one for each virtual site",
+            "For instance `ecgfl simulate --sites 4`",
+        )
+    require_engine()
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+    begin_loading()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ecgfl-simulate-")))
+        options = {
+            "rounds": rounds,
+            "min_sites": sites or len(folders),
+            "architecture": arch,
+            "local_epochs": local_epochs,
+            "learning_rate": learning_rate,
+            "seed": seed,
+        }
+        origins = {"min_sites": "--folder" if folders else "--sites"}
+        plans: list[RunPlan] = []
+        for strategy in dict.fromkeys(strategies or ["fedavg"]):
+            plan = resolve(folder / "federation.toml", {**options, "strategy": strategy})
+            plans.append(replace(plan, origins=origins))
+            check_strategy(plans[-1])
+        if sites is None:
+            virtual = [_of_folder(console, path, folder / f"site-{number}", arch, jobs) for number, path in enumerate(folders, 1)]
+        else:
+            virtual = _dealt(console, stack, sites, seed, folder, arch, jobs)
+        _show_sites(console, virtual)
+        done = simulate(virtual, plans, folder / "coordinator", out, jobs, console.say)
+    _show(console, done)
+    problems = [f"{each.strategy}: {each.report.problem}" for each in done if each.report.problem is not None]
+    for line in problems:
+        console.problem(line)
+    code = ExitCode.INPUT if problems else ExitCode.DONE
+    console.result(
+        code,
+        architecture=arch,
+        sites=[
+            {
+                "site": site.name,
+                "recordings": site.recordings,
+                "train_patients": site.train_patients,
+                "held_out_patients": site.held_out_patients,
+                "train_pvcs": site.train_pvcs,
+            }
+            for site in virtual
+        ],
+        runs=[
+            {
+                "strategy": each.strategy,
+                "outcome": each.report.outcome,
+                "problem": each.report.problem,
+                "seconds": round(each.seconds, 1),
+                "rounds": [result.as_dict() for result in each.report.rounds],
+            }
+            for each in done
+        ],
+    )
+    raise typer.Exit(code)
+
+
+def _dealt(console: Console, stack: ExitStack, sites: int, seed: int, folder: Path, arch: str, jobs: int) -> "list[VirtualSite]":
+    """Virtual sites of this home's patients; the home is held until the stack ends."""
+    from ecgfl_cli.federation.virtual_sites import deal
+    from ecgfl_cli.site.lock import exclusive
+    from ecgfl_cli.training.dataset import require_training_data
+
+    console.home.require_site()
+    stack.enter_context(exclusive(console.home.lock))
+    require_training_data(console.home)
+    _cut(console, console.home.root, arch, jobs)
+    return deal(console.home, sites, seed, folder)
+
+
+def _of_folder(console: Console, path: Path, root: Path, arch: str, jobs: int) -> "VirtualSite":
+    """A virtual site of a folder of recordings; its store lies below `root`."""
+    from ecgfl_cli.commands.reading import reading_of
+    from ecgfl_cli.commands.recordings import named_recordings
+    from ecgfl_cli.federation.virtual_sites import virtual_site
+    from ecgfl_cli.site.home import Home
+    from ecgfl_cli.site.keys import make_keys
+    from ecgfl_cli.store.catalogue import open_catalogue
+    from ecgfl_cli.store.ingest import ingest
+    from ecgfl_cli.training.dataset import require_training_data
+
+    home = Home(root)
+    root.mkdir()
+    make_keys(home)
+    recordings = named_recordings(console, [path])
+    with open_catalogue(home.catalogue) as catalogue:
+        work = ingest(recordings, reading_of(console, "auto", None), home, catalogue, jobs)
+        for result in console.track(work, len(recordings), f"ingest {path.name}"):
+            if result.error is not None:
+                console.problem(result.error)
+    require_training_data(home)
+    _cut(console, root, arch, jobs)
+    return virtual_site(f"{root.name} {path.name}", home)
+
+
+def _cut(console: Console, root: Path, arch: str, jobs: int) -> None:
+    """Give the patients their split and the recordings their beats, as `ecgfl segment` does."""
+    from ecgfl_cli.models.architecture import architecture
+    from ecgfl_cli.site.home import Home
+    from ecgfl_cli.store.catalogue import open_catalogue
+    from ecgfl_cli.store.segment import segment
+
+    home = Home(root)
+    with open_catalogue(home.catalogue) as catalogue:
+        usable = sum(row.status == "usable" for row in catalogue.rows())
+        cut = sum(
+            item.cut for item in console.track(segment(home, catalogue, architecture(arch).window, jobs), usable, "segment")
+        )
+    if cut:
+        console.say(f"cut the beats of {cut} recordings into {home.beats}")
+
+
+def _show_sites(console: Console, sites: "list[VirtualSite]") -> None:
+    console.table(
+        "Virtual sites",
+        ("site ", "recordings", "patients to train on", "PVCs among them", "patients held out"),
+        [(site.name, site.recordings, site.train_patients, site.train_pvcs, site.held_out_patients) for site in sites],
+    )
+
+
+def _show(console: Console, done: "list[Simulated]") -> None:
+    """The curves as one table, and the strategies side by side."""
+    longest = max((len(each.report.rounds) for each in done), default=0)
+    console.table(
+        "F1 % on the held-out patients, after each round",
+        ("round", *(each.strategy for each in done)),
+        [
+            (place + 1, *(f1(each.report.rounds[place].metrics) if place < len(each.report.rounds) else None for each in done))
+            for place in range(longest)
+        ],
+    )
+    console.table(
+        "Strategies after their last round, on the held-out patients",
+        ("strategy ", "rounds", "beats", "PVCs", "loss", "sensitivity %", "precision %", "F1 %", "seconds"),
+        [
+            (each.strategy, len(each.report.rounds), *_figures(each.last.metrics if each.last else None), each.seconds)
+            for each in done
+        ],
+    )
+
+
+def _figures(metrics: "Metrics | None") -> tuple[object, ...]:
+    if metrics is None:
+        return (None,) * 6
+    shares = percent(metrics.sensitivity), percent(metrics.precision), f1(metrics)
+    return metrics.beats, metrics.pvcs, None if metrics.loss is None else f"{metrics.loss:.4f}", *shares
+
+
+def f1(metrics: "Metrics | None") -> float | None:
+    """Harmonic mean of sensitivity and precision in percent; None where one of them is not defined."""
+    if metrics is None or metrics.sensitivity is None or metrics.precision is None:
+        return None
+    total = metrics.sensitivity + metrics.precision
+    return 200 * metrics.sensitivity * metrics.precision / total if total else 0.0

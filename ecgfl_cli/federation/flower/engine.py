@@ -1,0 +1,165 @@
+"""Flower's simulation engine on this machine alone: each virtual site is a node that one of Ray's processes answers for.
+
+`flwr run`, which Flower would rather have used, needs a SuperLink with its Control API and a bundle of code; `run_simulation`
+takes the installed code. Ray serves programs on other machines unless it is told not to: here it listens on the loopback address
+only, with a token that nobody else on this machine knows, and without its dashboard and its usage statistics.
+"""
+
+import importlib.util
+import os
+import secrets
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from flwr.app import Context, Message, MetricRecord, RecordDict
+from flwr.clientapp import ClientApp
+from flwr.common.constant import PARTITION_ID_KEY
+from flwr.serverapp import Grid, ServerApp
+from flwr.simulation import run_simulation
+from flwr.superlink.grid import InMemoryGrid
+
+from ecgfl_cli.errors import UsageError
+from ecgfl_cli.federation.flower import quieten
+from ecgfl_cli.federation.run_plan import Report
+
+PLACE = "place"
+POLL_SECONDS = 0.1
+OBJECT_STORE_BYTES = 200 * 2**20
+"""Ray would take a third of the memory. A model is a megabyte."""
+
+LONGEST_FOLDER = 45
+"""Characters of the path of Ray's folder: it makes Unix sockets in there, whose paths may have about 100."""
+
+Drive = Callable[[Grid, dict[int, int]], None]
+"""Takes the grid, and for each node the place of the virtual site that it is."""
+
+
+class Stopped(Exception):
+    """The simulation ends before its time."""
+
+
+def require_engine() -> None:
+    """Raises `UsageError` where Ray is not installed."""
+    if importlib.util.find_spec("ray") is None:
+        raise UsageError(
+            "Flower's simulation engine is not installed",
+            "Install it beside this ecgfl: pip install 'ecgfl[simulation]'",
+        )
+
+
+def place_of(context: Context) -> int:
+    """Which of the virtual sites a message is for."""
+    return int(context.node_config[PARTITION_ID_KEY])
+
+
+def run_engine(app: ClientApp, sites: int, processes: int, drive: Drive, report: Report) -> None:
+    """Answer with `app` for so many sites, in so many processes, until `drive` returns. Raises what `drive` raises.
+
+    app : goes to Ray's processes by pickle.
+    """
+    stop = threading.Event()
+    ended: list[BaseException] = []
+    server = ServerApp()
+
+    @app.query()
+    def _tell_place(message: Message, context: Context) -> Message:
+        return Message(RecordDict({PLACE: MetricRecord({PLACE: place_of(context)})}), reply_to=message)
+
+    @server.main()
+    def _main(grid: Grid, context: Context) -> None:  # noqa: ARG001
+        assert isinstance(grid, InMemoryGrid)
+        watched = SimulatedGrid(grid, stop, report)
+        try:
+            drive(watched, watched.wait_for_nodes(sites))
+        except BaseException as error:  # noqa: BLE001 - raised again below, in the main thread
+            ended.append(error)
+
+    with _ray(processes):
+        quieten()
+        try:
+            run_simulation(server, app, sites, backend_config={"client_resources": {"num_cpus": 1, "num_gpus": 0.0}})
+        finally:
+            stop.set()
+    if ended:
+        raise ended[0]
+
+
+class SimulatedGrid(InMemoryGrid):
+    """The engine's grid, which can be stopped, and which tells in words why a virtual site failed."""
+
+    def __init__(self, grid: InMemoryGrid, stop: threading.Event, report: Report) -> None:
+        vars(self).update(vars(grid))  # the engine makes grids of its own class only
+        self._stop, self._report = stop, report
+
+    def wait_for_nodes(self, sites: int) -> dict[int, int]:
+        """Node id -> place of its site, once the engine has made all of them."""
+        while len(nodes := list(self.get_node_ids())) < sites:
+            self._pause()
+        asked = [Message(RecordDict(), dst_node_id=node, message_type="query") for node in nodes]
+        replies = self.send_and_receive(asked)
+        return {reply.metadata.src_node_id: int(reply.content.metric_records[PLACE][PLACE]) for reply in replies}  # type: ignore[arg-type]
+
+    def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Message]:
+        """Send, and collect the replies until all are there or `timeout` seconds have passed. Raises `Stopped`."""
+        waiting = set(self.push_messages(messages))
+        deadline = None if timeout is None else time.monotonic() + timeout
+        replies: list[Message] = []
+        while waiting and (deadline is None or time.monotonic() < deadline):
+            arrived = list(self.pull_messages(waiting))
+            for message in arrived:
+                if message.has_error():
+                    self._report(f"a virtual site failed: {message.error.reason}")
+            replies += arrived
+            waiting -= {message.metadata.reply_to_message_id for message in arrived}
+            if waiting and not arrived:
+                self._pause()
+        return replies
+
+    def _pause(self) -> None:
+        if self._stop.wait(POLL_SECONDS):
+            raise Stopped
+
+
+@contextmanager
+def _ray(processes: int) -> Iterator[None]:
+    """Ray on this machine, with so many processes to work in."""
+    os.environ.update(
+        RAY_USAGE_STATS_ENABLED="0",
+        RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0",  # on Linux, too: makes it stay on the loopback address
+        RAY_AUTH_MODE="token",
+        RAY_AUTH_TOKEN=secrets.token_hex(32),
+        RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0",
+    )
+    import ray
+
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    with tempfile.TemporaryDirectory(prefix="ecgfl-", dir=_short_folder(), ignore_cleanup_errors=True) as folder:
+        try:
+            ray.init(
+                address="local",
+                num_cpus=processes,
+                num_gpus=0,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level="CRITICAL",
+                object_store_memory=OBJECT_STORE_BYTES,
+                runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}},
+                _node_ip_address="127.0.0.1",
+                _temp_dir=folder,
+            )
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+            yield
+        finally:
+            ray.shutdown()
+
+
+def _short_folder() -> Path | None:
+    """Where Ray's folder may lie; None stands for the usual place."""
+    return Path("/tmp") if os.name == "posix" and len(tempfile.gettempdir()) > LONGEST_FOLDER - len("/ecgfl-12345678") else None

@@ -1,0 +1,113 @@
+"""`ecgfl simulate`: strategies tried on virtual sites, each from the same first weights, before real ones are asked for."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from flwr.serverapp import Grid
+
+from ecgfl_cli.errors import EcgflError
+from ecgfl_cli.federation.checkpoints import Checkpoints
+from ecgfl_cli.federation.coordinator_home import CoordinatorHome
+from ecgfl_cli.federation.flower.engine import run_engine
+from ecgfl_cli.federation.report_page import page_of
+from ecgfl_cli.federation.run_plan import Report, RoundResult, RunPlan
+from ecgfl_cli.federation.run_record import RunRecord, RunReport
+from ecgfl_cli.federation.strategies import run_strategy
+from ecgfl_cli.federation.strategy_options import check_strategy
+from ecgfl_cli.federation.virtual_participant import virtual_app
+from ecgfl_cli.federation.virtual_sites import VirtualSite
+from ecgfl_cli.files import atomic_write_bytes
+from ecgfl_cli.models.manifest import public_key_text
+from ecgfl_cli.site.policy import Policy
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """One strategy's run. seconds : that it took, the start of the engine not counted."""
+
+    strategy: str
+    report: RunReport
+    seconds: float
+
+    @property
+    def last(self) -> RoundResult | None:
+        """The last round that was finished."""
+        return self.report.rounds[-1] if self.report.rounds else None
+
+
+def simulate(
+    sites: Sequence[VirtualSite], plans: Sequence[RunPlan], folder: Path, out: Path | None, jobs: int, report: Report
+) -> list[Simulated]:
+    """Run the plans one after the other on the same sites, in so many processes.
+
+    folder : of what the simulated coordinator keeps. out : where each run's report goes. A run that fails stops no other.
+    Raises `UsageError` for a plan that will not do.
+    """
+    for plan in plans:
+        check_strategy(plan)
+    key = ed25519.Ed25519PrivateKey.generate()
+    app = virtual_app(sites, _free_hand(plans), public_key_text(key.public_key()))
+    done: list[Simulated] = []
+
+    def drive(grid: Grid, places: Mapping[int, int]) -> None:
+        present = _AllPresent({node: sites[place].name for node, place in places.items()})
+        for plan in plans:
+            checkpoints = Checkpoints(CoordinatorHome(folder / plan.strategy), key, plan)
+            done.append(_run(plan, grid, checkpoints, present, out, report))
+
+    report(f"starting Flower's simulation engine: {len(sites)} virtual sites in {jobs} processes; nothing leaves this machine")
+    run_engine(app, len(sites), jobs, drive, report)
+    return done
+
+
+def _run(
+    plan: RunPlan, grid: Grid, checkpoints: Checkpoints, sites: "_AllPresent", out: Path | None, report: Report
+) -> Simulated:
+    path = None if out is None else out / f"{plan.strategy}.json"
+    if path is not None:
+        path.unlink(missing_ok=True)  # else the record would go on with it
+    record = RunRecord(path, plan, checkpoints.latest.manifest)
+    began = time.monotonic()
+    try:
+        run_strategy(plan, grid, checkpoints, sites, lambda line: report(f"{plan.strategy}: {line}"), record)
+    except EcgflError as error:
+        record.end(error)
+    except BaseException as error:
+        record.end(error)
+        raise
+    else:
+        record.end()
+    if path is not None:
+        atomic_write_bytes(path.with_suffix(".html"), page_of(record.report).encode())
+    return Simulated(plan.strategy, record.report, time.monotonic() - began)
+
+
+def _free_hand(plans: Sequence[RunPlan]) -> Policy:
+    """Virtual sites do all that the plans say: site.toml bounds what others may ask for."""
+    return Policy(
+        architectures=sorted({plan.architecture for plan in plans}),
+        max_rounds=sum(plan.rounds for plan in plans),
+        max_local_epochs=max(plan.local_epochs for plan in plans),
+        max_learning_rate=max(plan.learning_rate for plan in plans),
+        max_batch_size=max(plan.batch_size for plan in plans),
+        min_training_beats=1,
+    )
+
+
+class _AllPresent:
+    """The sites as `CheckedRounds` wants to see them: virtual ones are always there."""
+
+    def __init__(self, names: dict[int, str]) -> None:
+        self._names = names
+
+    def wait_for_hours(self) -> None:
+        """At any hour."""
+
+    def quorum(self, without: set[int]) -> dict[int, str]:
+        return {node: name for node, name in self._names.items() if node not in without}
+
+    def enrolled_nodes(self) -> set[int]:
+        return set(self._names)

@@ -1,0 +1,79 @@
+"""What a virtual site does with the simulated coordinator's requests: `join`'s own work, without a registry and an audit log."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from flwr.app import Context, Error, Message
+from flwr.clientapp import ClientApp
+from numpy.typing import NDArray
+
+from ecgfl_cli.errors import EcgflError
+from ecgfl_cli.federation.flower.engine import place_of
+from ecgfl_cli.federation.local_work import LocalWork
+from ecgfl_cli.federation.virtual_sites import VirtualSite
+from ecgfl_cli.federation.wire import FAILED, EvaluateRequest, TrainRequest, read_request
+from ecgfl_cli.models.manifest import Manifest, SignedManifest, public_key_from_text
+from ecgfl_cli.models.registry import network_of
+from ecgfl_cli.site.policy import Policy
+from ecgfl_cli.training.local import TrainingPlan
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_WORK: dict[str, LocalWork] = {}
+"""By site, in each of the engine's processes: the beats are read once."""
+
+
+def virtual_app(sites: Sequence[VirtualSite], policy: Policy, signing_key: str) -> ClientApp:
+    """The Flower app that answers for all of these sites. signing_key : in base64, of the simulated coordinator."""
+    app = ClientApp()
+
+    @app.train()
+    def _train(message: Message, context: Context) -> Message:
+        site = sites[place_of(context)]
+        try:
+            return train(message, _work(site, policy), signing_key)
+        except EcgflError as error:
+            return failed(message, site, error)
+
+    @app.evaluate()
+    def _evaluate(message: Message, context: Context) -> Message:
+        site = sites[place_of(context)]
+        try:
+            return evaluate(message, _work(site, policy), signing_key)
+        except EcgflError as error:
+            return failed(message, site, error)
+
+    return app
+
+
+def train(message: Message, work: LocalWork, signing_key: str) -> Message:
+    """Answer a `TrainRequest`."""
+    request, vector = read_request(message, TrainRequest)
+    manifest, network = _open(request.model, vector, signing_key)
+    plan = TrainingPlan(request.epochs, request.learning_rate, request.batch_size, request.seed, proximal_mu=request.proximal_mu)
+    return Message(work.train(network, manifest, plan).content, reply_to=message)
+
+
+def evaluate(message: Message, work: LocalWork, signing_key: str) -> Message:
+    """Answer an `EvaluateRequest`."""
+    request, vector = read_request(message, EvaluateRequest)
+    manifest, network = _open(request.model, vector, signing_key)
+    return Message(work.measure(network, manifest).content, reply_to=message)
+
+
+def failed(message: Message, site: VirtualSite, error: EcgflError) -> Message:
+    """The reason in words: it does not leave this machine."""
+    return Message(Error(FAILED, f"{site.name}: {error}"), reply_to=message)
+
+
+def _open(signed: SignedManifest, vector: NDArray[np.float32], signing_key: str) -> "tuple[Manifest, nn.Module]":
+    manifest = signed.open(public_key_from_text(signing_key))
+    return manifest, network_of(manifest, vector)
+
+
+def _work(site: VirtualSite, policy: Policy) -> LocalWork:
+    if site.name not in _WORK:
+        _WORK[site.name] = LocalWork(site.home, policy, at_any_time=True)
+    return _WORK[site.name]

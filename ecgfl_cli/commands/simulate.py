@@ -56,7 +56,7 @@ def command(
     from ecgfl_cli.federation.flower.engine import require_engine
     from ecgfl_cli.federation.plan_file import resolve
     from ecgfl_cli.federation.simulation import simulate
-    from ecgfl_cli.federation.strategy_options import check_strategy
+    from ecgfl_cli.federation.strategy_options import STRATEGY_NAMES, check_strategy
     from ecgfl_cli.processes import begin_loading
 
     console = console_of(context, "simulate")
@@ -83,6 +83,8 @@ def command(
         origins = {"min_sites": "--folder" if folders else "--sites"}
         plans: list[RunPlan] = []
         for strategy in dict.fromkeys(strategies or ["fedavg"]):
+            if strategy not in STRATEGY_NAMES:
+                raise UsageError(f"--strategy {strategy}: no such strategy", f"Choose one of: {', '.join(STRATEGY_NAMES)}")
             plan = resolve(folder / "federation.toml", {**options, "strategy": strategy})
             plans.append(replace(plan, origins=origins))
             check_strategy(plans[-1])
@@ -93,6 +95,9 @@ def command(
         _show_sites(console, virtual)
         done = simulate(virtual, plans, folder / "coordinator", out, jobs, console.say)
     _show(console, done)
+    for each in done:
+        if each.page is not None:
+            console.text(f"Report: {each.page}")
     problems = [f"{each.strategy}: {each.report.problem}" for each in done if each.report.problem is not None]
     for line in problems:
         console.problem(line)
@@ -115,6 +120,7 @@ def command(
                 "strategy": each.strategy,
                 "outcome": each.report.outcome,
                 "problem": each.report.problem,
+                "page": each.page,
                 "seconds": round(each.seconds, 1),
                 "rounds": [result.as_dict() for result in each.report.rounds],
             }
@@ -175,8 +181,8 @@ def _cut(console: Console, root: Path, arch: str, jobs: int) -> None:
         cut = sum(
             item.cut for item in console.track(segment(home, catalogue, architecture(arch).window, jobs), usable, "segment")
         )
-    if cut:
-        console.say(f"cut the beats of {cut} recordings into {home.beats}")
+    if cut and root == console.home.root:
+        console.say(f"cut the beats of {cut} recordings into {home.beats}; nothing else in this home changes")
 
 
 def _show_sites(console: Console, sites: "list[VirtualSite]") -> None:

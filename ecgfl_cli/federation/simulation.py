@@ -8,7 +8,8 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from flwr.serverapp import Grid
 
-from ecgfl_cli.errors import EcgflError
+from ecgfl_cli.errors import EcgflError, UnusableInput
+from ecgfl_cli.federation.checked_rounds import RoundFailed
 from ecgfl_cli.federation.checkpoints import Checkpoints
 from ecgfl_cli.federation.coordinator_home import CoordinatorHome
 from ecgfl_cli.federation.flower.engine import run_engine
@@ -26,11 +27,12 @@ from ecgfl_cli.site.policy import Policy
 
 @dataclass(frozen=True)
 class Simulated:
-    """One strategy's run. seconds : that it took, the start of the engine not counted."""
+    """One strategy's run. seconds : that it took, without the engine's start. page : its report, where one was written."""
 
     strategy: str
     report: RunReport
     seconds: float
+    page: Path | None
 
     @property
     def last(self) -> RoundResult | None:
@@ -73,6 +75,8 @@ def _run(
     began = time.monotonic()
     try:
         run_strategy(plan, grid, checkpoints, sites, lambda line: report(f"{plan.strategy}: {line}"), record)
+    except RoundFailed as error:
+        record.end(UnusableInput(error.problem, "What each site said stands above; a smaller --learning-rate may help"))
     except EcgflError as error:
         record.end(error)
     except BaseException as error:
@@ -80,9 +84,10 @@ def _run(
         raise
     else:
         record.end()
-    if path is not None:
-        atomic_write_bytes(path.with_suffix(".html"), page_of(record.report).encode())
-    return Simulated(plan.strategy, record.report, time.monotonic() - began)
+    page = None if path is None else path.with_suffix(".html")
+    if page is not None:
+        atomic_write_bytes(page, page_of(record.report).encode())
+    return Simulated(plan.strategy, record.report, time.monotonic() - began, page)
 
 
 def _free_hand(plans: Sequence[RunPlan]) -> Policy:

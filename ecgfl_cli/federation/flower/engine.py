@@ -14,8 +14,9 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 
 from flwr.app import Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
@@ -59,7 +60,8 @@ def place_of(context: Context) -> int:
 
 
 def run_engine(app: ClientApp, sites: int, processes: int, drive: Drive, report: Report) -> None:
-    """Answer with `app` for so many sites, in so many processes, until `drive` returns. Raises what `drive` raises.
+    """Answer with `app` for so many sites, in so many processes, until `drive` returns. Raises what `drive` raises, and
+    `KeyboardInterrupt`.
 
     app : goes to Ray's processes by pickle.
     """
@@ -79,15 +81,17 @@ def run_engine(app: ClientApp, sites: int, processes: int, drive: Drive, report:
             drive(watched, watched.wait_for_nodes(sites))
         except BaseException as error:  # noqa: BLE001 - raised again below, in the main thread
             ended.append(error)
+            if stop.is_set():
+                _end_work()
 
-    with _ray(processes):
+    with _ray(processes), _interrupts_stop(stop):
         quieten()
         try:
             run_simulation(server, app, sites, backend_config={"client_resources": {"num_cpus": 1, "num_gpus": 0.0}})
         finally:
             stop.set()
     if ended:
-        raise ended[0]
+        raise KeyboardInterrupt if isinstance(ended[0], Stopped) else ended[0]
 
 
 class SimulatedGrid(InMemoryGrid):
@@ -113,7 +117,7 @@ class SimulatedGrid(InMemoryGrid):
         while waiting and (deadline is None or time.monotonic() < deadline):
             arrived = list(self.pull_messages(waiting))
             for message in arrived:
-                if message.has_error():
+                if message.has_error() and not self._stop.is_set():
                     self._report(f"a virtual site failed: {message.error.reason}")
             replies += arrived
             waiting -= {message.metadata.reply_to_message_id for message in arrived}
@@ -124,6 +128,36 @@ class SimulatedGrid(InMemoryGrid):
     def _pause(self) -> None:
         if self._stop.wait(POLL_SECONDS):
             raise Stopped
+
+
+@contextmanager
+def _interrupts_stop(stop: threading.Event) -> Iterator[None]:
+    """An interrupt sets `stop`: the engine's threads never end when it is brought down in the midst of their work."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        if stop.is_set():  # it was asked for before, and did not end quickly enough
+            raise KeyboardInterrupt
+        stop.set()
+
+    try:
+        for number, handler in handlers.items():
+            if handler != signal.SIG_IGN:
+                signal.signal(number, interrupt)
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def _end_work() -> None:
+    """Kill the processes that train: the engine's threads wait for their answers."""
+    from ray._private.state import actors
+
+    for actor in actors().values():
+        if actor["State"] == "ALIVE":
+            with suppress(OSError):
+                os.kill(actor["Pid"], signal.SIGTERM if os.name == "nt" else signal.SIGKILL)
 
 
 @contextmanager
@@ -138,7 +172,7 @@ def _ray(processes: int) -> Iterator[None]:
     )
     import ray
 
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handler = signal.getsignal(signal.SIGTERM)
     with tempfile.TemporaryDirectory(prefix="ecgfl-", dir=_short_folder(), ignore_cleanup_errors=True) as folder:
         try:
             ray.init(
@@ -153,8 +187,7 @@ def _ray(processes: int) -> Iterator[None]:
                 _node_ip_address="127.0.0.1",
                 _temp_dir=folder,
             )
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
+            signal.signal(signal.SIGTERM, handler)  # Ray took it
             yield
         finally:
             ray.shutdown()

@@ -1,6 +1,7 @@
 """What a virtual site does with the simulated coordinator's requests: `join`'s own work, without a registry and an audit log."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,8 +22,8 @@ from ecgfl_cli.training.local import TrainingPlan
 if TYPE_CHECKING:
     from torch import nn
 
-_WORK: dict[str, LocalWork] = {}
-"""By site, in each of the engine's processes: the beats are read once."""
+_WORK: dict[Path, LocalWork] = {}
+"""By home, in each of the engine's processes: the beats are read once."""
 
 
 def virtual_app(sites: Sequence[VirtualSite], policy: Policy, signing_key: str) -> ClientApp:
@@ -74,6 +75,6 @@ def _open(signed: SignedManifest, vector: NDArray[np.float32], signing_key: str)
 
 
 def _work(site: VirtualSite, policy: Policy) -> LocalWork:
-    if site.name not in _WORK:
-        _WORK[site.name] = LocalWork(site.home, policy, at_any_time=True)
-    return _WORK[site.name]
+    if site.home.root not in _WORK:
+        _WORK[site.home.root] = LocalWork(site.home, policy, at_any_time=True)
+    return _WORK[site.home.root]

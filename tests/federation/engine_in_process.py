@@ -1,0 +1,52 @@
+"""The simulation engine's place taken by this process: the same app answers, one virtual site after another."""
+
+import importlib.util
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytest
+from flwr.app import Context, Message, Metadata, RecordDict, UserConfig
+from flwr.clientapp import ClientApp
+from flwr.supercore.task_identity import TaskIdentity
+
+from ecgfl_cli.federation.flower import quieten
+
+TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = 1, 7, 99
+
+needs_ray = pytest.mark.skipif(
+    importlib.util.find_spec("ray") is None, reason="Flower's engine is not installed: pip install 'ecgfl[simulation]'"
+)
+
+
+class InProcessGrid:
+    """Nodes 1, 2, ...: node n stands for the virtual site at place n - 1."""
+
+    def __init__(self, app: ClientApp) -> None:
+        self._app = app
+
+    def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Message]:  # noqa: ARG002
+        return [self._answered(message) for message in messages]
+
+    def _answered(self, message: Message) -> Message:
+        node = message.metadata.dst_node_id
+        message.metadata.__dict__["_message_id"] = f"to-{node}"
+        context = Context(0, node, UserConfig({"partition-id": node - 1}), RecordDict(), UserConfig())
+        reply = self._app(message, context)
+        assert isinstance(reply.metadata, Metadata)
+        return reply
+
+
+def run_in_process(app: ClientApp, sites: int, processes: int, drive: Callable[..., None], report: Any) -> None:  # noqa: ARG001
+    """In place of `run_engine`."""
+    quieten()
+    drive(InProcessGrid(app), {place + 1: place for place in range(sites)})
+
+
+@pytest.fixture
+def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`ecgfl simulate` without Ray."""
+    from ecgfl_cli.federation import simulation
+    from ecgfl_cli.federation.flower import engine
+
+    monkeypatch.setattr(engine, "require_engine", lambda: None)
+    monkeypatch.setattr(simulation, "run_engine", run_in_process)

@@ -1,0 +1,196 @@
+"""`ecgfl simulate`: virtual sites train and measure as real ones do, and nothing of it stays or leaves."""
+
+import importlib.util
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ecgfl_adapters.discovery import adapters
+from engine_in_process import in_process  # noqa: F401
+
+from ecgfl_cli.app import run
+from ecgfl_cli.demo.synthesiser import synthesise
+from ecgfl_cli.federation.virtual_sites import deal, deal_patients
+from ecgfl_cli.models.architecture import architecture
+from ecgfl_cli.models.manifest import weights_sha256
+from ecgfl_cli.models.packing import pack, unpack
+from ecgfl_cli.site.home import Home
+from ecgfl_cli.store.catalogue import open_catalogue
+from ecgfl_cli.training.dataset import load_dataset, load_held_out
+from ecgfl_cli.training.local import TrainingPlan, measure, train
+
+Ecgfl = Callable[..., Any]
+PATIENTS, SITES = 12, 3
+QUICK = ("--arch", "ecgnet", "--local-epochs", "1", "--rounds", "1")
+
+
+@pytest.fixture(scope="module")
+def segmented(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A site's home with a few synthetic patients, cut for ecgnet; nobody changes it."""
+    folder = tmp_path_factory.mktemp("simulated")
+    for seed in range(PATIENTS):
+        share = 0.15 if seed < 9 else 0.0
+        clinic = folder / "files" / f"clinic-{seed % SITES}"
+        clinic.mkdir(parents=True, exist_ok=True)
+        adapters()["wfdb"].write(synthesise(300 + seed, 40, 250, pvc_share=share), clinic)
+    home = folder / "home"
+    for arguments in (("init", "--site", "st-mary"), ("ingest", str(folder / "files")), ("segment", "--arch", "ecgnet")):
+        assert run(["--home", str(home), "--json", *arguments]) == 0
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def store(segmented: Path, home: Path) -> Home:
+    """A copy of that home, which is the one of the commands."""
+    shutil.copytree(segmented / "home", home)
+    return Home(home)
+
+
+def test_without_the_engine_it_is_said_how_to_install_it(
+    store: Home, ecgfl: Ecgfl, monkeypatch: pytest.MonkeyPatch, files_of: Callable[[Path], dict[str, bytes]]
+) -> None:
+    before = files_of(store.root)
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "ray" else find_spec(name, *rest))
+    ran = ecgfl("simulate", "--sites", "3")
+    assert ran.code == 2
+    assert "pip install 'ecgfl[simulation]'" in ran.problems[0]
+    assert len(ran.err.splitlines()) == 1
+    assert files_of(store.root) == before
+
+
+@pytest.mark.parametrize("options", [(), ("--sites", "2", "--folder", "x", "--folder", "y"), ("--folder", "x")])
+def test_the_sites_are_either_dealt_or_given(options: tuple[str, ...], ecgfl: Ecgfl) -> None:
+    ran = ecgfl("simulate", *options)
+    assert ran.code == 2
+    assert "--sites" in ran.problems[0]
+    assert "--folder" in ran.problems[0]
+
+
+@pytest.mark.usefixtures("in_process")
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        (("--sites", "2", "--strategy", "median"), 2, "--sites 2 is too few for the strategy median"),
+        (("--sites", "3", "--strategy", "magic"), 2, "--strategy magic: no such strategy"),
+        (("--sites", str(PATIENTS)), 3, f"cannot be dealt to {PATIENTS} sites"),
+    ],
+)
+def test_a_simulation_that_cannot_be_is_refused(
+    options: tuple[str, ...], code: int, words: str, store: Home, ecgfl: Ecgfl
+) -> None:
+    assert store.catalogue.is_file()
+    ran = ecgfl("simulate", *options, *QUICK)
+    assert ran.code == code
+    assert words in ran.problems[0]
+
+
+def test_every_patient_is_dealt_once_and_keeps_its_split(store: Home, tmp_path: Path) -> None:
+    with open_catalogue(store.catalogue) as catalogue:
+        patients, splits = {row.patient for row in catalogue.rows()}, catalogue.splits()
+    sites = deal(store, SITES, seed=0, folder=tmp_path / "sites")
+    dealt: dict[str, str] = {}
+    for site in sites:
+        with open_catalogue(site.home.catalogue) as catalogue:
+            assert not dealt.keys() & catalogue.splits().keys()
+            dealt |= catalogue.splits()
+            assert {row.patient for row in catalogue.rows()} == catalogue.splits().keys()
+    assert dealt == splits
+    assert dealt.keys() == patients
+    assert max(site.train_patients for site in sites) - min(site.train_patients for site in sites) <= 1
+    assert all(site.train_pvcs for site in sites)
+
+
+def test_the_seed_decides_who_goes_where(store: Home) -> None:
+    with open_catalogue(store.catalogue) as catalogue:
+        rows, splits = catalogue.rows(), catalogue.splits()
+    first, again, other = (deal_patients(rows, splits, SITES, seed) for seed in (0, 0, 1))
+    assert first == again
+    assert first != other
+
+
+@pytest.mark.usefixtures("in_process")
+def test_a_round_is_what_the_sites_train_weighted_by_their_beats(store: Home, ecgfl: Ecgfl, tmp_path: Path) -> None:
+    ran = ecgfl("--json", "simulate", "--sites", SITES, *QUICK)
+    assert ran.code == 0, ran.err
+    (simulated,) = ran.json["runs"]
+    (result,) = simulated["rounds"]
+
+    import torch
+
+    ecgnet = architecture("ecgnet")
+    torch.manual_seed(0)
+    start = pack(ecgnet.build())
+    trained, beats = [], []
+    for site in deal(store, SITES, seed=0, folder=tmp_path / "sites"):
+        network = ecgnet.build()
+        unpack(network, start)
+        examples = load_dataset(site.home, ecgnet).train
+        train(network, ecgnet, examples, TrainingPlan(1, ecgnet.learning_rate, ecgnet.batch_size, seed=1))
+        trained.append(pack(network).astype(np.float64))
+        beats.append(len(examples))
+    expected = np.average(trained, axis=0, weights=beats).astype(np.float32)
+    assert result["examples"] == sum(beats)
+    network = ecgnet.build()
+    unpack(network, expected)
+    measured = measure(network, load_held_out(store, ecgnet))
+    assert (result["metrics"]["beats"], result["metrics"]["pvcs"]) == (measured.beats, measured.pvcs)
+    assert result["metrics"]["loss"] == pytest.approx(measured.loss, rel=1e-3)
+    assert result["version"].endswith(weights_sha256(expected)[:8])
+
+
+@pytest.mark.usefixtures("in_process")
+def test_nothing_in_the_home_changes(store: Home, ecgfl: Ecgfl, files_of: Callable[[Path], dict[str, bytes]]) -> None:
+    before = files_of(store.root)
+    ran = ecgfl("simulate", "--sites", SITES, *QUICK)
+    assert ran.code == 0, ran.err
+    assert {**files_of(store.root), "lock": b""} == {**before, "lock": b""}
+
+
+@pytest.mark.usefixtures("in_process")
+def test_strategies_stand_side_by_side_and_begin_from_the_same_weights(store: Home, ecgfl: Ecgfl, tmp_path: Path) -> None:
+    assert store.catalogue.is_file()
+    arguments = ("simulate", "--sites", SITES, "--strategy", "fedavg", "--strategy", "median", *QUICK, "--out", tmp_path / "out")
+    ran = ecgfl(*arguments)
+    assert ran.code == 0, ran.err
+    assert [line.split("│")[1].strip() for line in ran.out.splitlines() if line.startswith(("│ fedavg", "│ median"))] == [
+        "fedavg",
+        "median",
+    ]
+    again = ecgfl("--json", *arguments).json
+    fedavg, median = again["runs"]
+    assert fedavg["rounds"][0]["loss"] == median["rounds"][0]["loss"], "both train on from the same weights"
+    assert fedavg["rounds"][0]["version"] != median["rounds"][0]["version"]
+    for each in again["runs"]:
+        page = Path(each["page"])
+        assert "<svg" in page.read_text(encoding="utf-8")
+        report = json.loads(page.with_suffix(".json").read_bytes())
+        assert report["starts"] == 1, "an earlier report is replaced"
+        assert report["rounds"][0]["version"] == each["rounds"][0]["version"]
+
+
+@pytest.mark.usefixtures("in_process")
+def test_a_strategy_that_fails_is_told_and_stops_no_other(store: Home, ecgfl: Ecgfl) -> None:
+    assert store.catalogue.is_file()
+    options = ("--strategy", "fedavg", "--strategy", "fedprox", "--learning-rate", "1e9")
+    ran = ecgfl("--json", "simulate", "--sites", SITES, *QUICK, *options)
+    assert ran.code == 3
+    assert [each["outcome"] for each in ran.json["runs"]] == ["failed", "failed"]
+    assert [line.split(":")[1].strip() for line in ran.problems] == ["fedavg", "fedprox"]
+    assert "serve" not in "".join(ran.problems)
+
+
+@pytest.mark.usefixtures("in_process")
+def test_folders_are_sites_and_need_no_home(segmented: Path, home: Path, ecgfl: Ecgfl) -> None:
+    folders = [option for place in range(SITES) for option in ("--folder", segmented / "files" / f"clinic-{place}")]
+    ran = ecgfl("--json", "simulate", *folders, *QUICK)
+    assert ran.code == 0, ran.err
+    assert [site["site"] for site in ran.json["sites"]] == [f"site-{place + 1} clinic-{place}" for place in range(SITES)]
+    assert all(site["held_out_patients"] == 1 for site in ran.json["sites"])
+    assert ran.json["runs"][0]["rounds"][0]["dropped"] == []
+    assert not home.exists()

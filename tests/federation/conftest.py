@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from ecgfl_adapters.discovery import adapters
 from node_processes import Command, Ended, Processes, Socket, sockets_of
+from simulations import in_process, segmented  # noqa: F401
 
 from ecgfl_cli.app import run
 from ecgfl_cli.demo.synthesiser import synthesise

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
 
@@ -50,7 +51,7 @@ def require_engine() -> None:
     if importlib.util.find_spec("ray") is None:
         raise UsageError(
             "Flower's simulation engine is not installed",
-            "Install it beside this ecgfl: pip install 'ecgfl[simulation]'",
+            f"Install it beside this ecgfl: {sys.executable} -m pip install 'flwr[simulation]=={version('flwr')}'",
         )
 
 

@@ -1,15 +1,23 @@
-"""The simulation engine's place taken by this process: the same app answers, one virtual site after another."""
+"""Homes to simulate with, and the engine's place taken by this process: the same app answers, one virtual site after another."""
 
 import importlib.util
-from collections.abc import Callable, Iterable
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from ecgfl_adapters.discovery import adapters
 from flwr.app import Context, Message, Metadata, RecordDict, UserConfig
 from flwr.clientapp import ClientApp
 from flwr.supercore.task_identity import TaskIdentity
 
+from ecgfl_cli.app import run
+from ecgfl_cli.demo.synthesiser import synthesise
 from ecgfl_cli.federation.flower import quieten
+
+PATIENTS, SITES = 12, 3
+QUICK = ("--arch", "ecgnet", "--local-epochs", "1", "--rounds", "1")
 
 TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = 1, 7, 99
 
@@ -50,3 +58,19 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(engine, "require_engine", lambda: None)
     monkeypatch.setattr(simulation, "run_engine", run_in_process)
+
+
+@pytest.fixture(scope="module")
+def segmented(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A site's home with a few synthetic patients, cut for ecgnet; nobody changes it."""
+    folder = tmp_path_factory.mktemp("simulated")
+    for seed in range(PATIENTS):
+        share = 0.15 if seed < 9 else 0.0
+        clinic = folder / "files" / f"clinic-{seed % SITES}"
+        clinic.mkdir(parents=True, exist_ok=True)
+        adapters()["wfdb"].write(synthesise(300 + seed, 40, 250, pvc_share=share), clinic)
+    home = folder / "home"
+    for arguments in (("init", "--site", "st-mary"), ("ingest", str(folder / "files")), ("segment", "--arch", "ecgnet")):
+        assert run(["--home", str(home), "--json", *arguments]) == 0
+    yield folder
+    shutil.rmtree(folder)

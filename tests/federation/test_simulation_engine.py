@@ -1,0 +1,116 @@
+"""Flower's engine itself: it gives what one process gives, listens on loopback only, and is gone when `simulate` ends."""
+
+import ipaddress
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from node_processes import Socket, sockets_of
+from simulations import QUICK, SITES, needs_ray
+
+pytestmark = needs_ray
+SIMULATE = (sys.executable, "-m", "ecgfl_cli", "--json", "simulate", "--sites", str(SITES), "--jobs", "2")
+LONGEST_END = 20.0
+
+
+class Simulation:
+    """`ecgfl simulate` as a process of its own, on a home, with a folder for temporary files."""
+
+    def __init__(self, home: Path, temporary: Path, *options: str) -> None:
+        environment = {**os.environ, "ECGFL_HOME": str(home), "TMPDIR": str(temporary)}
+        self.temporary = temporary
+        self.process = subprocess.Popen(
+            [*SIMULATE, *options], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        self.said: list[str] = []
+        self.beneath: list[psutil.Process] = []
+
+    def wait_for(self, words: str) -> None:
+        """Until a line on stderr has these words; then the processes that it has made are known."""
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.said.append(line.rstrip())
+            if words in line:
+                break
+        self.beneath = psutil.Process(self.process.pid).children(recursive=True)
+
+    def finish(self) -> tuple[int, str]:
+        out, err = self.process.communicate(timeout=120)
+        self.said += err.splitlines()
+        return self.process.returncode, out
+
+    def left(self) -> list[str]:
+        """The processes that still run a moment after the end."""
+        _, alive = psutil.wait_procs(self.beneath, timeout=5)
+        return [each.name() for each in alive]
+
+
+@pytest.fixture
+def simulation(segmented: Path, tmp_path: Path) -> Iterator[Callable[..., Simulation]]:
+    made: list[Simulation] = []
+
+    def simulation(*options: str) -> Simulation:
+        temporary = tmp_path / "temporary"
+        temporary.mkdir()
+        made.append(Simulation(segmented / "home", temporary, *options))
+        return made[-1]
+
+    yield simulation
+    for each in made:
+        each.process.kill()
+        each.process.wait()
+
+
+def test_it_gives_the_same_models_as_one_process_and_stays_on_this_machine(
+    simulation: Callable[..., Simulation],
+    segmented: Path,
+    in_process: None,  # noqa: ARG001
+    ecgfl: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    options = (*QUICK[:-1], "2", "--strategy", "fedavg", "--strategy", "median")
+    command = simulation(*options)
+    command.wait_for("fedavg: round 1 of 2: model")
+    sockets: set[Socket] = sockets_of(command.process.pid)
+    code, out = command.finish()
+    assert code == 0, command.said
+    assert not [line for line in command.said if not line.startswith(("starting", "fedavg: ", "median: "))]
+
+    assert sockets, "looked at while it ran"
+    for each in sockets:
+        for end in (each.local, each.remote):
+            assert end is None or ipaddress.ip_address(end[0].removeprefix("::ffff:")).is_loopback, each
+    assert command.left() == []
+    assert not list(command.temporary.glob("ecgfl-*"))
+
+    monkeypatch.setenv("ECGFL_HOME", str(segmented / "home"))
+    expected = ecgfl("--json", "simulate", "--sites", SITES, *options).json["runs"]
+    found = json.loads(out)["runs"]
+    assert _models(found) == _models(expected)
+    assert len(_models(found)) == 4
+
+
+def test_an_interrupt_ends_it_soon_with_all_its_processes(simulation: Callable[..., Simulation]) -> None:
+    command = simulation(*QUICK[:-1], "50")
+    command.wait_for("fedavg: round 1 of 50: model")
+    began = time.monotonic()
+    command.process.send_signal(signal.SIGTERM)  # which Ray would take for itself
+    code, _ = command.finish()
+    assert time.monotonic() - began < LONGEST_END
+    assert code == 130, command.said
+    assert command.said[-1] == "ecgfl: interrupted"
+    assert not [line for line in command.said if "failed" in line or "Traceback" in line]
+    assert command.left() == []
+    assert not list(command.temporary.glob("ecgfl-*"))
+
+
+def _models(runs: list[dict[str, Any]]) -> list[tuple[str, str, dict[str, Any]]]:
+    return [(each["strategy"], result["version"], result["metrics"]) for each in runs for result in each["rounds"]]

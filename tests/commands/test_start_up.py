@@ -29,7 +29,8 @@ def imported(forbidden: set[str], *command_lines: tuple[object, ...]) -> list[st
 
 
 @pytest.mark.parametrize(
-    "command", [("--help",), ("init", "--help"), ("ingest", "--help"), ("predict", "--help"), ("join", "--help")]
+    "command",
+    [("--help",), ("init", "--help"), ("ingest", "--help"), ("predict", "--help"), ("join", "--help"), ("simulate", "--help")],
 )
 def test_help_imports_nothing_heavy(command: tuple[str, ...]) -> None:
     assert imported(HEAVY | {"numpy"}, command) == [f"{command[0]} imported:  code: 0"]

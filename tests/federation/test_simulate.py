@@ -172,3 +172,15 @@ def test_folders_are_sites_and_need_no_home(segmented: Path, home: Path, ecgfl: 
     assert all(site["held_out_patients"] == 1 for site in ran.json["sites"])
     assert ran.json["runs"][0]["rounds"][0]["dropped"] == []
     assert not home.exists()
+
+
+@pytest.mark.usefixtures("in_process")
+def test_every_held_out_patient_is_measured_whatever_the_number_of_sites(store: Home, ecgfl: Ecgfl) -> None:
+    assert store.catalogue.is_file()
+    few, many = (ecgfl("--json", "simulate", "--sites", sites, *QUICK).json for sites in (2, 6))
+    assert any(site["held_out_patients"] == 0 for site in many["sites"])
+    (few_round,), (many_round,) = few["runs"][0]["rounds"], many["runs"][0]["rounds"]
+    assert few_round["dropped"] == many_round["dropped"] == []
+    assert [few_round["metrics"][name] for name in ("beats", "pvcs")] == [
+        many_round["metrics"][name] for name in ("beats", "pvcs")
+    ]

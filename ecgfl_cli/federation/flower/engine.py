@@ -42,7 +42,7 @@ Drive = Callable[[Grid, dict[int, int]], None]
 """Takes the grid, and for each node the place of the virtual site that it is."""
 
 
-class Stopped(Exception):
+class Stopped(KeyboardInterrupt):
     """The simulation ends before its time."""
 
 
@@ -92,7 +92,7 @@ def run_engine(app: ClientApp, sites: int, processes: int, drive: Drive, report:
         finally:
             stop.set()
     if ended:
-        raise KeyboardInterrupt if isinstance(ended[0], Stopped) else ended[0]
+        raise ended[0]
 
 
 class SimulatedGrid(InMemoryGrid):

@@ -110,8 +110,9 @@ def test_a_coordinator_that_is_started_again_is_joined_again(homes: Homes, proce
 
 
 def test_told_to_end_in_a_run_it_leaves_within_ten_seconds_and_may_come_back_at_once(homes: Homes, processes: Processes) -> None:
-    _, port = processes.serve(homes.coordinator, "--rounds", "50", "--min-sites", "2")
+    server, port = processes.serve(homes.coordinator, "--rounds", "50", "--min-sites", "2")
     alice, *_ = (processes.join(homes.site(name).root, port) for name in SITES)
+    server.wait_for(f"training at {', '.join(SITES)}")  # two of them would not be enough without alice
     alice.wait_for(r"round \d+ of 50: trained")
     began = time.monotonic()
     ended = alice.end()

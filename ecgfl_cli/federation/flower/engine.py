@@ -64,7 +64,7 @@ def run_engine(app: ClientApp, sites: int, processes: int, drive: Drive, report:
     """Answer with `app` for so many sites, in so many processes, until `drive` returns. Raises what `drive` raises, and
     `KeyboardInterrupt`.
 
-    app : goes to Ray's processes by pickle.
+    app : is sent to Ray's processes.
     """
     stop = threading.Event()
     ended: list[BaseException] = []

@@ -42,8 +42,6 @@ HOURS_CHECK_SECONDS = 60.0
 LINGER_SECONDS = 1.0
 """After a refusal: what a site said that has left is not delivered."""
 
-FAILURES: tuple[type[Exception], ...] = (EcgflError, *LIBRARY_ERRORS)
-
 CODES: dict[type[EcgflError], int] = {
     PolicyRefused: POLICY_FORBIDS,
     ModelRejected: MODEL_UNACCEPTABLE,
@@ -129,7 +127,7 @@ def participate(
                     latest = node.participation()
                     if options.once:
                         break
-                except FAILURES as error:
+                except LIBRARY_ERRORS as error:
                     if node is not None and node.began:
                         latest = node.participation()
                     if _is_final(error, node is not None, options.once, offered_until - pause):

@@ -33,7 +33,7 @@ class FleetClient(FleetHttpClient):
         self._interceptors = (_VersionHeaders(), self.heard, NodeAuthHttpInterceptor(key, key.public_key()))
         self._retry_invoker = None
         self._client = httpx.Client(
-            verify=False if ca is None else _trusting(ca),
+            verify=True if ca is None else _trusting(ca),
             timeout=httpx.Timeout(CALL_SECONDS, connect=CONNECT_SECONDS),
             proxy=None if proxy is None else proxy.url,
             trust_env=False,

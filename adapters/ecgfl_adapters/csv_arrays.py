@@ -6,19 +6,18 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgfl_adapters.samples import AT_A_TIME
+
 Scalar = TypeVar("Scalar", bound=np.generic)
 
 _ENOUGH = 1 << 17
 """Levels beyond which the step does not matter any more: no 16-bit signal has as many."""
 
 
-_AT_A_TIME = 1 << 20
-
-
 def steps_of(values: NDArray[np.float64]) -> Iterator[tuple[int, NDArray[np.float64]]]:
     """The differences between each row and the next, in parts, with the row of the first."""
-    for start in range(0, values.size - 1, _AT_A_TIME):
-        yield start, np.diff(values[start : start + _AT_A_TIME + 1])
+    for start in range(0, values.size - 1, AT_A_TIME):
+        yield start, np.diff(values[start : start + AT_A_TIME + 1])
 
 
 class Growing(Generic[Scalar]):

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ecgfl_adapters.csv_arrays import steps_of
 from ecgfl_adapters.errors import FileUnreadable, RateUnknown
+from ecgfl_adapters.samples import AT_A_TIME
 from ecgfl_adapters.timeline import check_rate, check_span
 
 _MAX_GAP_SHARE = 0.02
@@ -18,7 +19,6 @@ _MAX_ROUNDING = 1.5
 """Largest distance of a rounded time stamp from its sample, in sampling intervals, where the rate is known."""
 _CRYSTAL = 1e-5
 """A rate this close (relative) to a whole number of hertz is taken to be that number."""
-_AT_A_TIME = 1 << 20
 
 
 class Clock(NamedTuple):
@@ -55,7 +55,7 @@ def clock_of_index(path: Path, index: NDArray[np.float64], fs: float) -> Clock:
     """From a column that counts samples; a jump in it is a gap. Raises `FileUnreadable` where it does not count upwards."""
     _check_finite(path, index)
     _check_upwards(path, "sample number", index)
-    fraction = next((float(value) for value in index[:_AT_A_TIME] if value != np.rint(value)), None)
+    fraction = next((float(value) for value in index[:AT_A_TIME] if value != np.rint(value)), None)
     if fraction is not None:
         raise FileUnreadable(
             path, f"the column of sample numbers holds {fraction:g}, no whole number", "Name it time_s if it holds seconds"
@@ -77,8 +77,8 @@ def clock_of_time(path: Path, times: NDArray[np.float64], factor: float, fs: flo
     check_rate(path, fs)
     steps: list[tuple[int, float]] = []
     before = 0.0
-    for start in range(0, times.size, _AT_A_TIME):
-        places = np.rint((times[start : start + _AT_A_TIME] - times[0]) * factor * fs)
+    for start in range(0, times.size, AT_A_TIME):
+        places = np.rint((times[start : start + AT_A_TIME] - times[0]) * factor * fs)
         found = np.diff(places, prepend=before if start else -1.0)
         if (found < 1).any():  # too coarse to tell samples apart: then no sample may be missing either
             return _coarse_clock(path, times, factor, fs)
@@ -88,15 +88,15 @@ def clock_of_time(path: Path, times: NDArray[np.float64], factor: float, fs: flo
 
 
 def _coarse_clock(path: Path, times: NDArray[np.float64], factor: float, fs: float) -> Clock:
-    for start in range(0, times.size, _AT_A_TIME):
-        part = (times[start : start + _AT_A_TIME] - times[0]) * (factor * fs)
+    for start in range(0, times.size, AT_A_TIME):
+        part = (times[start : start + AT_A_TIME] - times[0]) * (factor * fs)
         if np.abs(part - np.arange(start, start + part.size)).max() > _MAX_ROUNDING:
             raise RateUnknown(path, f"the time column does not run at {fs:g} Hz", "Correct the rate in the file or in --fs HZ")
     return clock_of_rows(path, times.size, fs)
 
 
 def _regular_clock(path: Path, times: NDArray[np.float64], factor: float) -> Clock:
-    every = max(1, times.size // _AT_A_TIME)
+    every = max(1, times.size // AT_A_TIME)
     median = float(np.median((times[1::every] - times[:-1:every]) * factor))
     total, count = 0.0, 0
     unusual: list[tuple[int, float]] = []
@@ -127,8 +127,8 @@ def _jitter(times: NDArray[np.float64], start: int, stop: int) -> float:
     """Largest distance from the straight line through the first and the last of rows `start` to `stop`."""
     slope = float(times[stop] - times[start]) / max(1, stop - start)
     worst = 0.0
-    for begin in range(start, stop + 1, _AT_A_TIME):
-        part = times[begin : min(begin + _AT_A_TIME, stop + 1)] - times[start]
+    for begin in range(start, stop + 1, AT_A_TIME):
+        part = times[begin : min(begin + AT_A_TIME, stop + 1)] - times[start]
         worst = max(worst, float(np.abs(part - slope * np.arange(begin - start, begin - start + part.size)).max()))
     return worst
 

@@ -1,11 +1,10 @@
 """federation.toml: what a coordinator wants of its runs. Options of `serve` go before what stands there."""
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from ecgfl_cli.durations import seconds_of
 from ecgfl_cli.errors import UsageError
@@ -15,7 +14,7 @@ from ecgfl_cli.federation.strategy_options import OPTIONS, STRATEGY_NAMES
 from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.models.architecture import DEFAULT, architecture, names
 from ecgfl_cli.site.hours import Hours
-from ecgfl_cli.site.settings import SITE_NAME
+from ecgfl_cli.site.settings import SITE_NAME, Section, load_toml
 
 OPTION_OF_ARCHITECTURE = "--arch"
 
@@ -45,10 +44,6 @@ def _is_architecture(name: str) -> str:
 
 Duration = Annotated[str, AfterValidator(_is_duration)]
 Examples = Annotated[int, Field(ge=1, le=MOST_EXAMPLES)]
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Run(Section):
@@ -92,15 +87,9 @@ class PlanFile(Section):
 def load_plan(path: Path) -> PlanFile:
     """Read and check federation.toml; the defaults where there is none. Raises `UsageError` naming file, field and value."""
     try:
-        return PlanFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8-sig")))
+        return load_toml(path, PlanFile)
     except FileNotFoundError:
         return PlanFile()
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: not valid TOML: {error}", "Correct that line") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"{path}: {field} = {first['input']!r}: {first['msg']}", "Correct or remove that line") from error
 
 
 def resolve(path: Path, options: Mapping[str, Any]) -> RunPlan:

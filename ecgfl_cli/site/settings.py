@@ -2,7 +2,7 @@
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from ecgfl_adapters.csv_layout import CsvLayout
 from ecgfl_adapters.symbols import BEAT_SYMBOLS, OTHER_SYMBOLS
@@ -13,6 +13,9 @@ from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.site.policy import METRICS, Policy
 
 SITE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
+
+
+Settings = TypeVar("Settings", bound=BaseModel)
 
 
 class Section(BaseModel):
@@ -58,8 +61,13 @@ class SiteSettings(Section):
 
 def load_settings(path: Path) -> SiteSettings:
     """Read and check site.toml. Raises `UsageError` naming the file, the field and the value."""
+    return load_toml(path, SiteSettings)
+
+
+def load_toml(path: Path, schema: type[Settings]) -> Settings:
+    """Read a TOML file and check it. Raises `UsageError` naming the file, the field and the value."""
     try:
-        return SiteSettings.model_validate(tomllib.loads(path.read_text(encoding="utf-8-sig")))
+        return schema.model_validate(tomllib.loads(path.read_text(encoding="utf-8-sig")))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: not valid TOML: {error}", "Correct that line") from error
     except ValidationError as error:

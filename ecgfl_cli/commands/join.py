@@ -53,21 +53,21 @@ def command(
     )
     with exclusive(home.lock):
         outcome = participate(home, settings, federation, options, lambda line: console.say(f"{settings.site.name}: {line}"))
-    code = ExitCode.DONE
     if not outcome.participated:
-        console.text("Nothing was offered.")
-    elif outcome.version is None or outcome.verdict is None:
-        console.text(f"Took part in {outcome.rounds} rounds; the run ended without a final model.")
+        console.text("No round was offered.")
     else:
-        console.text(f"Took part in {outcome.rounds} rounds.")
-        code = show_verdict(console, outcome.version, outcome.verdict)
-    verdict = None if outcome.verdict is None else outcome.verdict.as_dict()
+        ended = "" if outcome.final else "; the run ended without a final model"
+        console.text(f"Took part in {outcome.rounds} rounds{ended}.")
+    received = [model for model in (outcome.caught_up, outcome.final) if model is not None]
+    codes = [show_verdict(console, model.version, model.verdict) for model in received]
+    code = codes[-1] if codes else ExitCode.DONE
     console.result(
         code,
         participated=outcome.participated,
         run=outcome.run,
         rounds=outcome.rounds,
-        version=outcome.version,
-        acceptance=verdict,
+        version=outcome.final and outcome.final.version,
+        acceptance=outcome.final and outcome.final.verdict.as_dict(),
+        caught_up=outcome.caught_up and {"version": outcome.caught_up.version, "acceptance": outcome.caught_up.verdict.as_dict()},
     )
     raise typer.Exit(code)

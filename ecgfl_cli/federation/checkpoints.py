@@ -5,13 +5,13 @@ from importlib.metadata import version as program_version
 
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric import ed25519
-from flwr.app import ArrayRecord
+from flwr.app import ArrayRecord, RecordDict
 from numpy.typing import NDArray
 
 from ecgfl_cli.federation.coordinator_home import CoordinatorHome
 from ecgfl_cli.federation.optimiser_state import Moments, OptimiserStates
 from ecgfl_cli.federation.run_plan import RunPlan
-from ecgfl_cli.federation.wire import weights_record
+from ecgfl_cli.federation.wire import CatchUpRequest, request_content, weights_record
 from ecgfl_cli.models.architecture import architecture
 from ecgfl_cli.models.calibration import USUAL_THRESHOLD, Calibration, enough, fit
 from ecgfl_cli.models.manifest import Manifest, Metrics, SignedManifest, weights_sha256
@@ -34,7 +34,7 @@ class Checkpoints:
         self.abandoned: Manifest | None = None
         entries = self._registry.entries()
         self._sequence = max((entry.manifest.sequence for entry in entries), default=0)
-        same = [entry for entry in entries if entry.manifest.architecture == plan.architecture]
+        same = [entry for entry in entries if self._is_same(entry.manifest)]
         parent = same[-1] if same else None
         self._vector = self._fresh(plan.seed) if parent is None else self._load(parent)
         self._calibration = Calibration() if parent is None else parent.manifest.calibration
@@ -63,6 +63,13 @@ class Checkpoints:
     def arrays(self) -> ArrayRecord:
         """The latest model as it goes to the sites."""
         return weights_record(self._vector)
+
+    def last_final(self) -> RecordDict | None:
+        """The newest final model of an earlier run, as it goes to a site that may have missed it; None before the first."""
+        finals = [entry for entry in self._registry.entries() if entry.manifest.is_final and self._is_same(entry.manifest)]
+        if not finals:
+            return None
+        return request_content(CatchUpRequest(model=finals[-1].signed), weights_record(self._load(finals[-1])))
 
     def calibrate(self, others: NDArray[np.int64], pvcs: NDArray[np.int64]) -> None:
         """Fit what the next model will be signed with to the sites' held-out beats by logit; too few of them change nothing."""
@@ -124,6 +131,10 @@ class Checkpoints:
         if manifest.is_final:
             self._registry.promote(manifest.version)
         return self._registry.entry(manifest.version)
+
+    def _is_same(self, manifest: Manifest) -> bool:
+        """Whether it is of this run's architecture."""
+        return manifest.architecture == self._architecture.name
 
     def _load(self, entry: Entry) -> NDArray[np.float32]:
         return pack(self._registry.load(entry.manifest.version)[1])

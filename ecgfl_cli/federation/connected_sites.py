@@ -1,10 +1,13 @@
 """The enrolled sites while the coordinator serves: who is connected, who was shut out, and waiting for enough of them."""
 
+import contextlib
 import threading
 import time
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from ecgfl_cli.errors import ServerError
+from ecgfl_cli.federation.catching_up import CatchingUp
 from ecgfl_cli.federation.coordinator_home import CoordinatorHome
 from ecgfl_cli.federation.enrolment import enrolled_sites
 from ecgfl_cli.federation.flower.superlink import SuperLink
@@ -30,6 +33,20 @@ class ConnectedSites:
         self._nodes: dict[tuple[str, str], int] = {}
         self._seen: set[str] = set()
         self._contacts: dict[str, datetime] = {}
+        self._catching_up: CatchingUp | None = None
+
+    @contextlib.contextmanager
+    def told_by(self, catching_up: CatchingUp) -> Iterator[None]:
+        """While the block runs, each site of this run that is connected or comes is sent the last run's model."""
+        with self._lock:
+            for node, name in self.online().items():
+                catching_up.send(node, name)
+            self._catching_up = catching_up
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._catching_up = None
 
     def online(self) -> dict[int, str]:
         """Node id -> name of the sites of this run that are connected; takes in who was enrolled or revoked meanwhile."""
@@ -43,13 +60,23 @@ class ConnectedSites:
             online = self._superlink.online()
             heard = self._superlink.last_contacts()
             self._contacts |= {name: heard[node] for node, name in online.items() if node in heard}
-            for name in sorted(set(online.values()) - self._seen):
-                aside = "" if self._plan.allows(name) else f", but {self._plan.origin('sites')} leaves it out of this run"
-                self._report(f"{name} connected{aside}")
+            for node, name in sorted(online.items(), key=lambda each: each[1]):
+                if name not in self._seen:
+                    self._welcome(node, name)
             for name in sorted(self._seen - set(online.values())):
                 self._report(f"{name} left")
             self._seen = set(online.values())
+            if self._catching_up is not None:
+                self._catching_up.collect()
             return {node: name for node, name in online.items() if self._plan.allows(name)}
+
+    def _welcome(self, node: int, name: str) -> None:
+        if not self._plan.allows(name):
+            self._report(f"{name} connected, but {self._plan.origin('sites')} leaves it out of this run")
+            return
+        self._report(f"{name} connected")
+        if self._catching_up is not None:
+            self._catching_up.send(node, name)
 
     def contacts(self) -> dict[str, datetime]:
         """Site -> when it was last heard of, for those that were there since this process began."""

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ecgfl_cli.errors import UnusableInput, UsageError
+from ecgfl_cli.federation.catching_up import CatchingUp
 from ecgfl_cli.federation.checkpoints import Checkpoints
 from ecgfl_cli.federation.connected_sites import ConnectedSites
 from ecgfl_cli.federation.coordinator_home import CoordinatorHome, load_signing_key
 from ecgfl_cli.federation.enrolment import enrolled_sites
-from ecgfl_cli.federation.flower.superlink import SuperLink
+from ecgfl_cli.federation.flower.superlink import RunGrid, SuperLink
 from ecgfl_cli.federation.live_state import LiveState, SiteState, StateFile, load_state
 from ecgfl_cli.federation.report_page import page_of
 from ecgfl_cli.federation.run_plan import Report, RoundResult, RunPlan
@@ -67,11 +68,11 @@ def serve(home: CoordinatorHome, plan: RunPlan, host: str, port: int, report: Re
                     f" optimiser state is another: a new run starts from its model {left.version}"
                 )
             try:
-                record.phase = "waiting for the hours" if plan.hours else record.phase
-                sites.wait_for_hours()
-                record.phase = "waiting for sites"
-                sites.quorum(set())
-                with superlink.run() as grid:
+                with superlink.run() as grid, _catching_up(sites, grid, checkpoints, report):
+                    record.phase = "waiting for the hours" if plan.hours else record.phase
+                    sites.wait_for_hours()
+                    record.phase = "waiting for sites"
+                    sites.quorum(set())
                     run_strategy(plan, grid, checkpoints, sites, report, record)
             except BaseException as error:
                 _close(record, path, error, report)
@@ -81,6 +82,14 @@ def serve(home: CoordinatorHome, plan: RunPlan, host: str, port: int, report: Re
             while sites.online() and time.monotonic() < until:
                 time.sleep(0.1)
     return Served(checkpoints.latest.manifest, record.rounds, path)
+
+
+def _catching_up(
+    sites: ConnectedSites, grid: RunGrid, checkpoints: Checkpoints, report: Report
+) -> contextlib.AbstractContextManager[None]:
+    """Meanwhile sites that were away get the last run's final model, where there is one."""
+    final = checkpoints.last_final()
+    return contextlib.nullcontext() if final is None else sites.told_by(CatchingUp(grid, final, report))
 
 
 def _check_sites(home: CoordinatorHome, plan: RunPlan, report: Report) -> None:

@@ -76,7 +76,7 @@ def dry_run(home: Home, settings: SiteSettings, report: Callable[[str], None]) -
     version, manifest, network = _start(home, policy)
     wanted = architecture(manifest.architecture)
     require_cut_beats(home, wanted)
-    work = LocalWork(home, policy, at_any_time=True)
+    work = LocalWork(home, policy, unasked=True)
     report(f"training one round from {version or 'a fresh network'}; nothing is sent")
     measured = work.measure(network, manifest).content
     trained = work.train(network, manifest, _plan(wanted, policy)).content

@@ -13,7 +13,7 @@ from ecgfl_cli.models.manifest import Manifest
 from ecgfl_cli.models.packing import pack
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.policy import METRICS, Policy
-from ecgfl_cli.site.rounds_a_day import rounds_in_a_day
+from ecgfl_cli.site.rounds_sent import rounds_in_a_day, rounds_in_run
 from ecgfl_cli.training.acceptance import ByPatient, by_patient, total
 from ecgfl_cli.training.dataset import Dataset, HeldOut, load_dataset
 from ecgfl_cli.training.enough import require_enough
@@ -44,19 +44,17 @@ class MeasuredModel:
 class LocalWork:
     """One site's work in one run. Raises `PolicyRefused` for what site.toml does not allow, before the data is touched.
 
-    at_any_time : leaves out the policy's hours and rounds a day, for work that nobody asked for.
+    unasked : nobody asked for it: leaves out the policy's hours and numbers of rounds.
     """
 
-    def __init__(self, home: Home, policy: Policy, at_any_time: bool = False) -> None:
-        self._home, self._policy, self._at_any_time = home, policy, at_any_time
+    def __init__(self, home: Home, policy: Policy, unasked: bool = False) -> None:
+        self._home, self._policy, self._unasked = home, policy, unasked
         self._withheld = set(METRICS) - set(policy.metrics)
         self._datasets: dict[str, Dataset] = {}
-        self._rounds = 0
 
     def train(self, network: "nn.Module", manifest: Manifest, plan: TrainingPlan) -> Trained:
         """Train the network in place. manifest : of the model that it is before."""
-        self._rounds += 1
-        self._allow(plan)
+        self._allow(plan, manifest.run)
         require_enough(self._home, self._policy)
         wanted = architecture(manifest.architecture)
         examples = self._dataset(wanted).train
@@ -84,12 +82,12 @@ class LocalWork:
         )
         return MeasuredModel(reply_content(reply, withheld=self._withheld), figures, held_out)
 
-    def _allow(self, plan: TrainingPlan) -> None:
-        policy, now = self._policy, datetime.now().astimezone()
-        if not self._at_any_time:
+    def _allow(self, plan: TrainingPlan, run: str) -> None:
+        policy, audit, now = self._policy, self._home.audit, datetime.now().astimezone()
+        if not self._unasked:
             policy.allow_hour(now)
-            policy.allow_at_most("rounds in 24 hours", rounds_in_a_day(self._home.audit, now) + 1, "max_rounds_a_day")
-        policy.allow_at_most("rounds", self._rounds, "max_rounds")
+            policy.allow_at_most("rounds in 24 hours", rounds_in_a_day(audit, now) + 1, "max_rounds_a_day")
+            policy.allow_at_most("rounds in a run", rounds_in_run(audit, run) + 1, "max_rounds")
         policy.allow_at_most("local epochs", plan.epochs, "max_local_epochs")
         policy.allow_at_most("learning rate", plan.learning_rate, "max_learning_rate")
         policy.allow_at_most("batch size", plan.batch_size, "max_batch_size")

@@ -11,6 +11,7 @@ from ecgfl_cli.models.architecture import architecture
 from ecgfl_cli.models.model_file import read_model_file
 from ecgfl_cli.site.audit import AuditLog
 from ecgfl_cli.site.home import Home
+from ecgfl_cli.site.policy_changes import note_policy
 from ecgfl_cli.site.settings import SiteSettings
 from ecgfl_cli.training.acceptance import Verdict, by_patient, total
 from ecgfl_cli.training.dataset import load_held_out
@@ -31,6 +32,7 @@ def import_model(home: Home, settings: SiteSettings, path: Path) -> Imported:
     `PolicyRefused` when the policy forbids it or it is older than what is here; each is written into the audit log.
     """
     federation, registry, audit = load_federation(home.federation), site_registry(home), AuditLog(home.audit)
+    note_policy(home.audit, settings.policy)
     try:
         signed, manifest, network = read_model_file(path, federation.signing_key)
         allow_model(manifest, settings.policy, registry)

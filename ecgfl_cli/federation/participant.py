@@ -1,21 +1,19 @@
 """The installed client code: what a site does with the coordinator's requests. Nothing else ever touches its data."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from flwr.app import Context, Message
+from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 from numpy.typing import NDArray
 
+from ecgfl_cli.errors import ServerRefused
 from ecgfl_cli.federation.federation_file import Federation
-from ecgfl_cli.federation.local_work import LocalWork
+from ecgfl_cli.federation.local_work import LocalWork, MeasuredModel
 from ecgfl_cli.federation.promotion import allow_model, consider
-from ecgfl_cli.federation.wire import (
-    EvaluateRequest,
-    TrainRequest,
-    read_request,
-)
+from ecgfl_cli.federation.wire import CatchUpRequest, EvaluateRequest, TrainRequest, read_request
 from ecgfl_cli.models.manifest import Manifest, SignedManifest
 from ecgfl_cli.models.registry import Registry, network_of
 from ecgfl_cli.site.audit import AuditLog
@@ -28,25 +26,33 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+@dataclass(frozen=True)
+class FinalModel:
+    """The last model of a run. verdict : of this site's own test of it."""
+
+    version: str
+    verdict: Verdict
+
+
 class Participant:
     """One site in one run.
 
     report : takes a line for the person who watches.
-    rounds : how many models it has measured. final : the version it ended with, and verdict : what came of the site's test of it;
-        None before the last round.
+    rounds : how many models it has measured. final : the model it ended with, None before the last round. caught_up : the final
+        model of an earlier run that this site had missed, None where it had not.
     """
 
     def __init__(
         self, home: Home, settings: SiteSettings, federation: Federation, server: str, report: Callable[[str], None]
     ) -> None:
-        self._home, self._policy, self._keep = home, settings.policy, settings.models.keep
+        self._home, self._policy, self._keep_last = home, settings.policy, settings.models.keep
         self._signing_key, self._server, self._report = federation.signing_key, server, report
         self._registry, self._audit = Registry(home.models, federation.signing_key), AuditLog(home.audit)
         self._work = LocalWork(home, settings.policy)
         self.rounds = 0
         self.run: str | None = None
-        self.final: str | None = None
-        self.verdict: Verdict | None = None
+        self.final: FinalModel | None = None
+        self.caught_up: FinalModel | None = None
 
     def app(self) -> ClientApp:
         """The Flower app that answers for this site."""
@@ -60,11 +66,16 @@ class Participant:
         def _evaluate(message: Message, context: Context) -> Message:  # noqa: ARG001
             return self._evaluate(message)
 
+        @app.query()
+        def _catch_up(message: Message, context: Context) -> Message:  # noqa: ARG001
+            return self._catch_up(message)
+
         return app
 
     def _train(self, message: Message) -> Message:
         request, vector = read_request(message, TrainRequest)
         manifest, network = self._open(request.model, vector)
+        self.run = manifest.run
         plan = TrainingPlan(
             request.epochs,
             request.learning_rate,
@@ -81,24 +92,57 @@ class Participant:
     def _evaluate(self, message: Message) -> Message:
         request, vector = read_request(message, EvaluateRequest)
         manifest, network = self._open(request.model, vector)
+        self.run = manifest.run
         measured = self._work.measure(network, manifest)
-        self._registry.add(request.model, network, self._server)
-        self._audit.append("model-received", version=manifest.version, sha256=manifest.weights_sha256, round=manifest.round)
+        self._keep(request.model, manifest, network)
         self._report(f"round {manifest.round} of {manifest.rounds}: model {manifest.version} received and verified")
         if manifest.is_final:
-            self.verdict = consider(self._home, self._policy, manifest, measured.figures, measured.held_out)
-            self.final = manifest.version
-            self._report(f"model {manifest.version} {'accepted' if self.verdict.accepted else 'rejected'}: {self.verdict.reason}")
-        for version in self._registry.prune(self._keep):
-            self._audit.append("model-pruned", version=version)
+            self.final = self._judge(manifest, measured)
+        self._prune()
         self.rounds += 1
         return Message(content=measured.content, reply_to=message)
+
+    def _catch_up(self, message: Message) -> Message:
+        """Take the final model that this site has missed. The reply says nothing, not even whether it had."""
+        request, vector = read_request(message, CatchUpRequest)
+        manifest = request.model.open(self._signing_key)
+        if not manifest.is_final:
+            raise ServerRefused(
+                f"the coordinator hands on model {manifest.version}, which is of round {manifest.round} of {manifest.rounds}",
+                "A model from the midst of a run comes in its rounds only; tell the coordinator",
+            )
+        if not self._is_known(manifest):
+            manifest, network = self._open(request.model, vector)
+            measured = self._work.measure(network, manifest)
+            self._keep(request.model, manifest, network)
+            self._report(f"model {manifest.version} of run {manifest.run}, which this site had missed, received and verified")
+            self.caught_up = self._judge(manifest, measured)
+            self._prune()
+        return Message(content=RecordDict(), reply_to=message)
+
+    def _is_known(self, manifest: Manifest) -> bool:
+        """Whether it is older than what is here, or was tested here already."""
+        newest = max(self._registry.entries(), key=lambda entry: entry.manifest.sequence, default=None)
+        if newest is None or newest.manifest.sequence < manifest.sequence:
+            return False
+        return newest.manifest.sequence > manifest.sequence or newest.acceptance is not None
+
+    def _keep(self, signed: SignedManifest, manifest: Manifest, network: "nn.Module") -> None:
+        self._registry.add(signed, network, self._server)
+        self._audit.append("model-received", version=manifest.version, sha256=manifest.weights_sha256, round=manifest.round)
+
+    def _judge(self, manifest: Manifest, measured: MeasuredModel) -> FinalModel:
+        verdict = consider(self._home, self._policy, manifest, measured.figures, measured.held_out)
+        self._report(f"model {manifest.version} {'accepted' if verdict.accepted else 'rejected'}: {verdict.reason}")
+        return FinalModel(manifest.version, verdict)
+
+    def _prune(self) -> None:
+        for version in self._registry.prune(self._keep_last):
+            self._audit.append("model-pruned", version=version)
 
     def _open(self, signed: SignedManifest, vector: NDArray[np.float32]) -> "tuple[Manifest, nn.Module]":
         """Everything that must hold before any data is touched: signature, policy, order, hash and shape of the weights."""
         manifest = signed.open(self._signing_key)
         allow_model(manifest, self._policy, self._registry)
         self._policy.allow_at_most("rounds", manifest.rounds, "max_rounds")
-        network = network_of(manifest, vector)
-        self.run = manifest.run
-        return manifest, network
+        return manifest, network_of(manifest, vector)

@@ -49,13 +49,11 @@ def consider(home: Home, policy: Policy, manifest: Manifest, candidate: ByPatien
     if registry.current() == manifest.version:
         return unopposed(candidate, policy.acceptance_margin, "it is the current model already", manifest.version)
     verdict = _verdict(home, policy, candidate, held_out)
-    registry.judged(manifest.version, verdict.as_dict())
-    particulars = {"version": manifest.version, "sha256": manifest.weights_sha256, "acceptance": verdict.as_dict()}
     if verdict.accepted:
         registry.promote(manifest.version)
-        audit.append("model-promoted", **particulars)
-    else:
-        audit.append("model-rejected", **particulars)
+    registry.judged(manifest.version, verdict.as_dict())  # last: after a kill before it the model is tested again
+    event = "model-promoted" if verdict.accepted else "model-rejected"
+    audit.append(event, version=manifest.version, sha256=manifest.weights_sha256, acceptance=verdict.as_dict())
     return verdict
 
 

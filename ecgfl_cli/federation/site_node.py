@@ -3,11 +3,11 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from ecgfl_adapters.errors import LIBRARY_ERRORS
-from flwr.app import Context, Error, Message, RecordDict
+from flwr.app import Context, Error, Message, MessageType, RecordDict
 
 from ecgfl_cli.errors import (
     EcgflError,
@@ -20,16 +20,16 @@ from ecgfl_cli.errors import (
 )
 from ecgfl_cli.federation.federation_file import Federation
 from ecgfl_cli.federation.flower.fleet import FleetConnection, Incoming, RunOver
-from ecgfl_cli.federation.participant import Participant
+from ecgfl_cli.federation.participant import FinalModel, Participant
 from ecgfl_cli.federation.time_limit import time_limit
 from ecgfl_cli.federation.wire import FAILED, MODEL_UNACCEPTABLE, POLICY_FORBIDS, SCHEMA_BROKEN
 from ecgfl_cli.site.audit import AuditLog
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.keys import load_node_key
 from ecgfl_cli.site.policy import Policy
+from ecgfl_cli.site.policy_changes import note_policy
 from ecgfl_cli.site.priority import give_way
 from ecgfl_cli.site.settings import SiteSettings
-from ecgfl_cli.training.acceptance import Verdict
 from ecgfl_cli.training.dataset import require_training_data
 
 POLL_SECONDS = 0.2
@@ -41,6 +41,8 @@ FIRST_RECONNECT_SECONDS, LAST_RECONNECT_SECONDS = 2.0, 60.0
 HOURS_CHECK_SECONDS = 60.0
 LINGER_SECONDS = 1.0
 """After a refusal: what a site said that has left is not delivered."""
+LONGEST_REASON = 1000
+"""Characters of a refusal's reason in the audit log: it may quote what the server sent."""
 
 CODES: dict[type[EcgflError], int] = {
     PolicyRefused: POLICY_FORBIDS,
@@ -65,13 +67,16 @@ class JoinOptions:
 
 @dataclass(frozen=True)
 class Participation:
-    """What came of it. version : the final model's, verdict : whether this site took it; None when the run ended without one."""
+    """What came of it.
 
-    participated: bool
-    run: str | None
-    rounds: int
-    version: str | None
-    verdict: Verdict | None = None
+    final : the run's last model, None when it ended without one. caught_up : an earlier run's, which this site had missed.
+    """
+
+    participated: bool = False
+    run: str | None = None
+    rounds: int = 0
+    final: FinalModel | None = None
+    caught_up: FinalModel | None = None
 
 
 def participate(
@@ -86,6 +91,7 @@ def participate(
     """
     require_training_data(home)
     key, audit, policy = load_node_key(home), AuditLog(home.audit), settings.policy
+    note_policy(home.audit, policy)
     try:
         policy.allow_coordinator(federation.signing_public_key)
         if options.once:
@@ -101,7 +107,7 @@ def participate(
     end = time.monotonic() + options.max_time
     offered_until = min(end, time.monotonic() + options.max_wait)
     patience = min(LONGEST_PATIENCE_SECONDS, options.max_wait)
-    latest = Participation(False, None, 0, None)
+    latest = Participation()
     pause = FIRST_RECONNECT_SECONDS
     audit.append("join", server=options.server, once=options.once)
     node: _Node | None = None
@@ -119,25 +125,21 @@ def participate(
                         pause = FIRST_RECONNECT_SECONDS
                         participant = Participant(home, settings, federation, options.server, report)
                         node = _Node(connection, participant, audit, report)
-                        if not node.wait(min(offered_until, hours_end)):
-                            if time.monotonic() >= hours_end and not options.once:
-                                continue
-                            break
-                        node.take_part(end)
-                    latest = node.participation()
-                    if options.once:
+                        offered = node.wait(min(offered_until, hours_end))
+                        if offered:
+                            node.take_part(end)
+                    latest = node.after(latest)
+                    if options.once or not (offered or time.monotonic() >= hours_end):
                         break
                 except LIBRARY_ERRORS as error:
-                    if node is not None and node.began:
-                        latest = node.participation()
+                    latest = latest if node is None else node.after(latest)
                     if _is_final(error, node is not None, options.once, offered_until - pause):
                         raise
                     report(f"{error}")
                     time.sleep(pause)
                     pause = min(2 * pause, LAST_RECONNECT_SECONDS)
     except KeyboardInterrupt:
-        if node is not None and node.began:
-            latest = node.participation()
+        latest = latest if node is None else node.after(latest)
         if not limit.passed:
             raise
         report("time is up (--max-time)")
@@ -177,12 +179,16 @@ class _Node:
         self._first: Incoming | None = None
 
     def wait(self, deadline: float) -> bool:
-        """Whether a message came before the deadline."""
+        """Whether a round was offered before the deadline. A model of an earlier run, which comes before, is taken meanwhile."""
         began = time.monotonic()
         while self._first is None and time.monotonic() < deadline:
-            self._first = self._connection.receive()
-            if self._first is None:
+            received = self._connection.receive()
+            if received is None:
                 time.sleep(POLL_SECONDS if time.monotonic() - began < IDLE_AFTER_SECONDS else IDLE_POLL_SECONDS)
+            elif received.kind == MessageType.QUERY:
+                self._answer(received)
+            else:
+                self._first = received
         return self._first is not None
 
     def take_part(self, deadline: float) -> None:
@@ -191,7 +197,7 @@ class _Node:
         A site stays until the coordinator has closed the run: the replies of one that leaves before are lost.
         """
         checked = time.monotonic()
-        received, self._first = self._first, None
+        received = self._first
         try:
             while time.monotonic() < deadline:
                 if received is not None:
@@ -210,15 +216,13 @@ class _Node:
                 raise
             self._report(f"the coordinator went away after the final model: {error.problem}")
 
-    @property
-    def began(self) -> bool:
-        """Whether a message of a run was answered."""
-        return self._run_id is not None
-
-    def participation(self) -> Participation:
-        """What has come of it so far."""
+    def after(self, before: Participation) -> Participation:
+        """What has come of it so far, `before` included."""
         ours = self._participant
-        return Participation(True, ours.run, ours.rounds, ours.final, ours.verdict)
+        caught_up = ours.caught_up or before.caught_up
+        if self._first is None:
+            return replace(before, caught_up=caught_up)
+        return Participation(True, ours.run, ours.rounds, ours.final, caught_up)
 
     def _check_run(self) -> None:
         """Raises `RunOver` once the coordinator has closed the run."""
@@ -241,14 +245,21 @@ class _Node:
         except Exception as error:
             code = next((code for kind, code in CODES.items() if isinstance(error, kind)), FAILED)
             refusal = self._connection.outgoing(Message(Error(code, "refused"), reply_to=message))
-            self._audit.append("refused", code=code, reason=str(error), bytes=refusal.size, sha256=refusal.sha256)
+            self._audit.append(
+                "refused", code=code, reason=str(error)[:LONGEST_REASON], bytes=refusal.size, sha256=refusal.sha256
+            )
             self._connection.send(refusal)
             time.sleep(LINGER_SECONDS)
             raise
         outgoing = self._connection.outgoing(reply)
         metrics = {name: dict(record) for name, record in reply.content.metric_records.items()}
         self._audit.append(
-            "send", kind=message.metadata.message_type, bytes=outgoing.size, sha256=outgoing.sha256, metrics=metrics
+            "send",
+            kind=message.metadata.message_type,
+            run=self._participant.run,
+            bytes=outgoing.size,
+            sha256=outgoing.sha256,
+            metrics=metrics,
         )
         if not self._connection.send(outgoing):
             self._report("the coordinator no longer waits for this reply")

@@ -76,5 +76,5 @@ def _open(signed: SignedManifest, vector: NDArray[np.float32], signing_key: str)
 
 def _work(site: VirtualSite, policy: Policy) -> LocalWork:
     if site.home.root not in _WORK:
-        _WORK[site.home.root] = LocalWork(site.home, policy, at_any_time=True)
+        _WORK[site.home.root] = LocalWork(site.home, policy, unasked=True)
     return _WORK[site.home.root]

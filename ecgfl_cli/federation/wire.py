@@ -1,8 +1,8 @@
 """What coordinator and site say to each other inside Flower's messages, checked on both sides.
 
-A request is one config value, REQUEST: the JSON of a `TrainRequest` or `EvaluateRequest`; the weights are the one array
-FLAT of the array record ARRAYS. A reply carries the numbers of `TrainReply` or `EvaluateReply` as metrics, and after
-training the weights in the same place.
+A request is one config value, REQUEST: the JSON of a `TrainRequest`, `EvaluateRequest` or `CatchUpRequest`; the weights are the
+one array FLAT of the array record ARRAYS. A reply carries the numbers of `TrainReply` or `EvaluateReply` as metrics, and after
+training the weights in the same place; the reply to a `CatchUpRequest` is empty.
 """
 
 from collections.abc import Collection
@@ -56,6 +56,12 @@ class EvaluateRequest(Strict):
     model: SignedManifest
 
 
+class CatchUpRequest(Strict):
+    """Keep this final model of an earlier run, where it is news. Comes as a query, before any round."""
+
+    model: SignedManifest
+
+
 class TrainReply(Strict):
     """examples : labelled beats that were trained on. loss : of the last local epoch. A site may withhold pvcs and loss."""
 
@@ -95,7 +101,7 @@ class EvaluateReply(Strict):
         return self
 
 
-Request = TypeVar("Request", TrainRequest, EvaluateRequest)
+Request = TypeVar("Request", TrainRequest, EvaluateRequest, CatchUpRequest)
 Reply = TypeVar("Reply", TrainReply, EvaluateReply)
 
 
@@ -103,7 +109,7 @@ def weights_record(vector: NDArray[np.float32]) -> ArrayRecord:
     return ArrayRecord({FLAT: Array(vector)})
 
 
-def request_content(request: TrainRequest | EvaluateRequest, weights: ArrayRecord) -> RecordDict:
+def request_content(request: TrainRequest | EvaluateRequest | CatchUpRequest, weights: ArrayRecord) -> RecordDict:
     return RecordDict({ARRAYS: weights, CONFIG: ConfigRecord({REQUEST: request.model_dump_json()})})
 
 

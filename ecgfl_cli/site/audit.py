@@ -30,12 +30,18 @@ class AuditLog:
         self._path = path
 
     def append(self, event: str, **fields: Any) -> None:
-        """Write one line and wait until it is on the disk. The caller holds the home's lock."""
+        """Write one line and wait until it is on the disk. The caller holds the home's lock.
+
+        Raises `ValueError` for more than `LONGEST_LINE` bytes, which nothing that ecgfl writes down comes near.
+        """
         self._path.touch(mode=0o600)
         with self._path.open("rb+") as log:
             previous = _seek_end(log)
             entry = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "event": event, **fields, "previous": previous}
-            log.write(_canonical({**entry, "hash": _hash(entry)}) + b"\n")
+            line = _canonical({**entry, "hash": _hash(entry)}) + b"\n"
+            if len(line) > LONGEST_LINE:
+                raise ValueError(f"an audit line of {len(line)} bytes: the next one would not find its end")
+            log.write(line)
             log.flush()
             os.fsync(log.fileno())
 

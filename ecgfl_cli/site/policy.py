@@ -45,8 +45,8 @@ class Policy(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
-    architectures: list[str] = ["beatnet", "ecgnet"]
-    coordinators: list[Annotated[str, Field(max_length=64)]] = []
+    architectures: Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=100)] = ["beatnet", "ecgnet"]
+    coordinators: Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=100)] = []
     max_rounds: Number = 200
     max_rounds_a_day: Number = 200
     max_local_epochs: Number = 10
@@ -57,7 +57,7 @@ class Policy(BaseModel):
     min_training_pvcs: Annotated[int, Field(ge=0)] = 0
     min_training_beats: Number = 100
     hours: Annotated[str, AfterValidator(_hours)] | None = None
-    metrics: list[Metric] = list(METRICS)
+    metrics: Annotated[list[Metric], Field(max_length=len(METRICS))] = list(METRICS)
     acceptance_margin: Annotated[float, Field(ge=0, le=1)] = 0.05
     cpu_threads: Number = 1
     niceness: Annotated[int, Field(ge=0, le=NICEST)] = 0

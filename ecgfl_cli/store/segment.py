@@ -1,5 +1,6 @@
 """Store -> beats: the labelled beats of the usable records, cut for a window, and the patients' splits."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +13,7 @@ from ecgfl_cli.beats.sample import sample
 from ecgfl_cli.beats.window import Window
 from ecgfl_cli.errors import UnusableInput
 from ecgfl_cli.processes import each_in_a_process
+from ecgfl_cli.site.audit import AuditLog
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.store.beat_files import are_whole, beats_path, load_beats, load_learned, save_beats
 from ecgfl_cli.store.catalogue import Catalogue, RecordRow, Split
@@ -50,7 +52,9 @@ def segment(home: Home, catalogue: Catalogue, window: Window, jobs: int = 1) -> 
     Raises `AdapterError` for a record whose signals are damaged, and `UnusableInput` for one that cannot be cut.
     """
     rows = catalogue.rows()
-    catalogue.assign(new_splits(rows, catalogue.splits()))
+    if new := new_splits(rows, catalogue.splits()):
+        catalogue.assign(new)
+        AuditLog(home.audit).append("split", patients=dict(Counter(new.values())))
     splits = catalogue.splits()
     usable = [row for row in rows if row.status == "usable"]
     missing = [row for row in usable if not are_whole(beats_path(home.beats, window, row.record))]

@@ -11,6 +11,7 @@ from test_site_distrusts_server import Server, sound_vector
 from test_site_policy import under
 
 from ecgfl_cli.federation import site_node
+from ecgfl_cli.federation.participant import FinalModel
 from ecgfl_cli.federation.site_node import Participation
 from ecgfl_cli.models.registry import WEIGHTS
 from ecgfl_cli.models.starter import starter_registry
@@ -164,7 +165,7 @@ def test_weights_that_are_not_finite_are_refused_in_a_file_too(server: Server, t
 
 def test_join_ends_with_seven_and_the_reason_when_the_model_was_rejected(homes: Homes, monkeypatch: pytest.MonkeyPatch) -> None:
     verdict = Verdict(False, "F1 0.500 against 0.900 of old", "old", 0.05, 3, 40, 0.5, 0.9, -0.4, (-0.5, -0.3))
-    outcome = Participation(True, "r1", 3, VERSION, verdict)
+    outcome = Participation(True, "r1", 3, FinalModel(VERSION, verdict))
     monkeypatch.setattr(site_node, "participate", lambda *_: outcome)
     ended = told(homes.site("alice").root, "join", "--server", "localhost:1", "--once")
     assert (ended.code, ended.result["status"]) == (7, "error")

@@ -42,7 +42,7 @@ class CutLine:
 def answer(homes: Homes, app: Any) -> CutLine:
     log = AuditLog(homes.site("alice").audit)
     line = CutLine(log)
-    node = _Node(line, SimpleNamespace(app=lambda: app), log, lambda _: None)  # type: ignore[arg-type]
+    node = _Node(line, SimpleNamespace(app=lambda: app, run="r1"), log, lambda _: None)  # type: ignore[arg-type]
     with pytest.raises(ServerUnreachable):
         node._answer(SimpleNamespace(run_id=7))  # type: ignore[arg-type]
     return line
@@ -54,7 +54,8 @@ def test_a_reply(homes: Homes) -> None:
 
     line = answer(homes, app)
     last = line.seen[-1]
-    assert (last["event"], last["kind"], last["metrics"]) == ("send", "train", {"metrics": {"loss": 0.5}})
+    assert (last["event"], last["kind"], last["run"]) == ("send", "train", "r1")
+    assert last["metrics"] == {"metrics": {"loss": 0.5}}
     assert (last["bytes"], last["sha256"]) == (line.sent.size, line.sent.sha256)
     assert last["bytes"] > 0
 

@@ -17,7 +17,7 @@ from ecgfl_cli.models.calibration import COUNTS
 from ecgfl_cli.site.audit import AuditLog
 from ecgfl_cli.site.policy import METRICS
 from ecgfl_cli.site.priority import give_way
-from ecgfl_cli.site.rounds_a_day import rounds_in_a_day
+from ecgfl_cli.site.rounds_sent import rounds_in_a_day, rounds_in_run
 from ecgfl_cli.site.settings import SiteSettings, load_settings
 
 
@@ -120,6 +120,16 @@ def test_rounds_of_the_day_before_do_not_count(homes: Homes) -> None:
     assert rounds_in_a_day(home.audit, now + timedelta(hours=23)) == 1
     assert rounds_in_a_day(home.audit, now + timedelta(hours=25)) == 0
     assert rounds_in_a_day(home.root / "nothing", now) == 0
+
+
+def test_more_rounds_in_a_run_than_agreed_are_refused_after_a_restart_too(homes: Homes) -> None:
+    audit = AuditLog(homes.site("alice").audit)
+    for run in ("r1", "r1", "r1", "r0"):
+        audit.append("send", kind="train", run=run, bytes=1, sha256="0" * 64, metrics={})
+    assert rounds_in_run(homes.site("alice").audit, "r1") == 3
+    server = under(homes, "max_rounds = 3")
+    assert "max_rounds" in refused(server, server.content(), PolicyRefused)
+    assert server.send(server.content("evaluate"), "evaluate").has_content(), "the last model is still measured and received"
 
 
 JOIN = ("join", "--server", "localhost:1", "--once", "--max-wait", "1s")

@@ -32,6 +32,7 @@ def test_the_audit_log_verifies(finished: Finished, name: str) -> None:
 def test_each_message_that_left_has_its_line(finished: Finished, name: str) -> None:
     lines = sent(finished, name)
     assert [line["kind"] for line in lines] == ["train", "evaluate"] * 2
+    assert {line["run"] for line in lines} == {finished.served.result["run"]}
     for line in lines:
         assert isinstance(line["bytes"], int)
         assert len(line["sha256"]) == 64

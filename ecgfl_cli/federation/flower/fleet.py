@@ -73,6 +73,11 @@ class Incoming:
     def run_id(self) -> int:
         return self.head.metadata.run_id
 
+    @property
+    def kind(self) -> str:
+        """ "train", "evaluate" or "query"."""
+        return self.head.metadata.message_type
+
 
 @dataclass(frozen=True)
 class Outgoing:

@@ -306,12 +306,21 @@ class RunGrid(HttpGrid):
         deadline = None if timeout is None else time.monotonic() + timeout
         replies: list[Message] = []
         while waiting and (deadline is None or time.monotonic() < deadline):
-            uploading = self._runtime.uploading(waiting)
-            # Pulling a reply whose parts are still on their way would hold up all others until Flower gives up on it.
-            arrived = list(self.pull_messages(waiting - uploading.keys()))
+            arrived = self.collect(waiting)
             replies += arrived
-            waiting -= {message.metadata.reply_to_message_id for message in arrived}
-            waiting -= {message_id for message_id, is_online in uploading.items() if not is_online}
             if waiting and not arrived:
                 time.sleep(REPLY_POLL_SECONDS)
         return replies
+
+    def collect(self, waiting: set[str]) -> list[Message]:
+        """The replies that are there, to the messages of these ids, which are removed from `waiting` together with those to which
+        none will come any more.
+        """
+        if not waiting:
+            return []
+        uploading = self._runtime.uploading(waiting)
+        # Pulling a reply whose parts are still on their way would hold up all others until Flower gives up on it.
+        arrived = list(self.pull_messages(waiting - uploading.keys()))
+        waiting -= {message.metadata.reply_to_message_id for message in arrived}
+        waiting -= {message_id for message_id, is_online in uploading.items() if not is_online}
+        return arrived

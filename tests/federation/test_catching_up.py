@@ -1,0 +1,153 @@
+"""A site that was away gets the last run's final model when it next joins, whether or not a round is offered then."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from conftest import Homes
+from flwr.app import RecordDict
+from node_processes import Ended, Processes, told
+from test_site_distrusts_server import Server, sound_vector
+
+from ecgfl_cli.errors import EcgflError, ModelRejected, PolicyRefused, ServerRefused
+from ecgfl_cli.federation.coordinator_home import load_signing_key
+from ecgfl_cli.federation.wire import CatchUpRequest, EvaluateRequest, request_content, weights_record
+
+VERSION = "ecgnet-0005-abcdef01"
+
+
+def events(homes: Homes, name: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in homes.site(name).audit.read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def without_carol(copied: Callable[[str], Homes], module_processes: Processes) -> tuple[Homes, str]:
+    """A finished run of Alice and Bob, and its final model."""
+    homes = copied("first-run")
+    server, port = module_processes.serve(homes.coordinator, "--rounds", "1")
+    for join in [module_processes.join(homes.site(name).root, port) for name in ("alice", "bob")]:
+        assert join.finish().code == 0
+    return homes, server.finish().result["model"]
+
+
+@pytest.fixture(scope="module")
+def next_run(without_carol: tuple[Homes, str], module_processes: Processes) -> list[Ended]:
+    """What became of Carol's visits to a coordinator that waits for a third site: alone, alone again, and in the run."""
+    homes, _ = without_carol
+    server, port = module_processes.serve(homes.coordinator, "--rounds", "1", "--min-sites", "3")
+    visits = [module_processes.join(homes.site("carol").root, port, max_wait="4s").finish() for _ in range(2)]
+    joins = [module_processes.join(homes.site(name).root, port) for name in ("carol", "alice", "bob")]
+    visits += [join.finish() for join in joins]
+    assert server.finish().code == 0, server.said
+    return visits
+
+
+@pytest.mark.slow
+def test_it_comes_without_a_round(without_carol: tuple[Homes, str], next_run: list[Ended]) -> None:
+    homes, version = without_carol
+    alone = next_run[0]
+    assert alone.code == 0, alone.said
+    assert (alone.result["participated"], alone.result["rounds"], alone.result["version"]) == (False, 0, None)
+    assert alone.result["caught_up"]["version"] == version
+    assert alone.result["caught_up"]["acceptance"]["accepted"] is True
+    log = events(homes, "carol")
+    told_by_log = [entry["event"] for entry in log]
+    visit = told_by_log[told_by_log.index("policy") : told_by_log.index("leave")]
+    assert visit == ["policy", "join", "model-received", "model-promoted", "send"]
+    sent = next(entry for entry in log if entry["event"] == "send")
+    assert (sent["kind"], sent["metrics"]) == ("query", {})
+    assert told(homes.site("carol").root, "model", "verify").code == 0
+    assert told(homes.site("carol").root, "audit", "verify").code == 0
+
+
+@pytest.mark.slow
+def test_it_comes_once(next_run: list[Ended]) -> None:
+    again = next_run[1]
+    assert (again.code, again.result["participated"], again.result["caught_up"]) == (0, False, None)
+
+
+@pytest.mark.slow
+def test_the_run_goes_on_from_it_at_all_sites(without_carol: tuple[Homes, str], next_run: list[Ended]) -> None:
+    homes, version = without_carol
+    for ended in next_run[2:]:
+        assert ended.code == 0, ended.said
+        assert (ended.result["participated"], ended.result["caught_up"]) == (True, None)
+    last = homes.registry("coordinator").entries()[-1].manifest
+    assert last.version != version
+    assert {homes.registry(name).current() for name in ("alice", "bob", "carol")} == {last.version}
+
+
+@pytest.fixture
+def server(homes: Homes) -> Server:
+    return Server(homes, load_signing_key(homes.coordinator_home))
+
+
+def hand_on(server: Server, seed: int = 0, **changes: Any) -> RecordDict:
+    """The query that brings a model; a final one unless told otherwise."""
+    vector = sound_vector(seed)
+    signed = server.sign(server.manifest(vector, **{"round": 3, **changes}))
+    return request_content(CatchUpRequest(model=signed), weights_record(vector))
+
+
+def test_the_reply_says_nothing(server: Server) -> None:
+    taken = server.send(hand_on(server), "query")
+    assert server.homes.registry("alice").current() == VERSION
+    assert server.send(hand_on(server), "query").content == taken.content == RecordDict()
+    assert [entry["event"] for entry in events(server.homes, "alice")].count("model-received") == 1
+
+
+def test_an_older_one_than_what_is_here_changes_nothing(server: Server) -> None:
+    server.send(hand_on(server), "query")
+    server.send(hand_on(server, 1, sequence=4, version="ecgnet-0004-00000000"), "query")
+    assert [entry.manifest.version for entry in server.homes.registry("alice").entries()] == [VERSION]
+
+
+def test_one_that_a_person_went_back_from_is_not_pressed_on_them(server: Server) -> None:
+    server.send(hand_on(server), "query")
+    assert told(server.homes.site("alice").root, "model", "rollback").code == 0
+    server.send(hand_on(server), "query")
+    assert server.homes.registry("alice").current() is None
+
+
+def test_one_whose_test_was_cut_short_is_tested_again(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr("ecgfl_cli.federation.participant.consider", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            server.send(hand_on(server), "query")
+    assert server.homes.registry("alice").current() is None
+    server.send(hand_on(server), "query")
+    assert server.homes.registry("alice").current() == VERSION
+
+
+REFUSED: dict[str, tuple[Callable[[Server], RecordDict], type[EcgflError]]] = {
+    "from the midst of a run": (lambda server: hand_on(server, round=2), ServerRefused),
+    "of an architecture outside the policy": (lambda server: hand_on(server, architecture="transformer"), PolicyRefused),
+    "of a longer run than the policy allows": (lambda server: hand_on(server, round=201, rounds=201), PolicyRefused),
+    "other weights than the signed": (lambda server: hand_on(server, weights_sha256="0" * 64), ModelRejected),
+    "another request": (lambda server: another_request(server), ServerRefused),
+}
+
+
+def another_request(server: Server) -> RecordDict:
+    content = server.content("evaluate")
+    text = json.loads(content["config"]["ecgfl-request"])  # type: ignore[index, arg-type]
+    content["config"]["ecgfl-request"] = json.dumps({**text, "epochs": 1})  # type: ignore[index]
+    assert EvaluateRequest.model_fields.keys() == CatchUpRequest.model_fields.keys()
+    return content
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_not_right_is_refused(server: Server, name: str) -> None:
+    content, error = REFUSED[name]
+    with pytest.raises(error):
+        server.send(content(server), "query")
+    assert server.homes.registry("alice").entries() == []
+
+
+def test_a_signature_of_another_key_is_refused(server: Server) -> None:
+    from cryptography.hazmat.primitives.asymmetric import ed25519
+
+    server.key = ed25519.Ed25519PrivateKey.generate()
+    with pytest.raises(ModelRejected, match="signature"):
+        server.send(hand_on(server), "query")

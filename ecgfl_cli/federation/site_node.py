@@ -21,6 +21,7 @@ from ecgfl_cli.errors import (
 from ecgfl_cli.federation.federation_file import Federation
 from ecgfl_cli.federation.flower.fleet import FleetConnection, Incoming, RunOver
 from ecgfl_cli.federation.participant import FinalModel, Participant
+from ecgfl_cli.federation.prompt_end import prompt_end
 from ecgfl_cli.federation.time_limit import time_limit
 from ecgfl_cli.federation.wire import FAILED, MODEL_UNACCEPTABLE, POLICY_FORBIDS, SCHEMA_BROKEN
 from ecgfl_cli.site.audit import AuditLog
@@ -41,6 +42,9 @@ FIRST_RECONNECT_SECONDS, LAST_RECONNECT_SECONDS = 2.0, 60.0
 HOURS_CHECK_SECONDS = 60.0
 LINGER_SECONDS = 1.0
 """After a refusal: what a site said that has left is not delivered."""
+LONGEST_END_SECONDS = 9.0
+"""Leaving in order takes five at most; what takes longer is stuck."""
+
 LONGEST_REASON = 1000
 """Characters of a refusal's reason in the audit log: it may quote what the server sent."""
 
@@ -112,7 +116,7 @@ def participate(
     audit.append("join", server=options.server, once=options.once)
     node: _Node | None = None
     try:
-        with time_limit(options.max_time) as limit:
+        with time_limit(options.max_time) as limit, prompt_end(LONGEST_END_SECONDS):
             while time.monotonic() < end:
                 node = None
                 hours_end = _wait_for_hours(policy, end, report)

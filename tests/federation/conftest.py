@@ -175,9 +175,12 @@ def wrong_clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     return set_ahead
 
 
-@pytest.fixture
-def other_version(monkeypatch: pytest.MonkeyPatch) -> None:
-    """This process has the Flower of another year."""
+@pytest.fixture(params=["flower", "ecgfl"])
+def other_version(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This process has the Flower, or speaks the protocol, of another year."""
+    if request.param == "ecgfl":
+        monkeypatch.setattr("ecgfl_cli.federation.flower.fleet_client.PROTOCOL", "0")
+        return
     from flwr.supercore.runtime_version_compatibility import RuntimeVersionMetadata
 
     old = RuntimeVersionMetadata("flwr", "1.30.0", "SuperNode")

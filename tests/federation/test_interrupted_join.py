@@ -2,11 +2,15 @@
 
 import json
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
 from conftest import Homes, Waiting
 from node_processes import Processes, contents, told
+
+from ecgfl_cli.site.audit import AuditLog
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
@@ -28,6 +32,32 @@ def test_a_waiting_join_leaves_at_once_and_comes_back_at_once(
     assert again.code == 0, again.said
     events = [json.loads(line)["event"] for line in home.audit.read_text().splitlines()]
     assert events[-4:] == ["join", "leave", "join", "leave"]
+
+
+HANGING_NAME_SERVICE = """
+import hashlib, socket
+socket.getaddrinfo = lambda *_, **__: hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)  # minutes without a look at signals
+from ecgfl_cli.app import main
+main()
+"""
+
+
+def test_a_join_ends_also_while_the_name_service_hangs(homes: Homes) -> None:
+    home = homes.site("alice")
+    arguments = ["--home", str(home.root), "join", "--server", "ecg.example.org:8443", "--once", "--max-wait", "1h"]
+    command = [sys.executable, "-c", HANGING_NAME_SERVICE, *arguments]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        while "join" not in [entry["event"] for entry in AuditLog(home.audit).entries()]:
+            assert process.poll() is None
+            time.sleep(0.05)
+        time.sleep(1)  # it looks the name up
+        process.send_signal(signal.SIGTERM)
+        said = process.communicate(timeout=40)[1]
+    assert process.returncode == 130
+    assert said == "ecgfl: interrupted; it did not end by itself within 9 s\n"
+    assert told(home.root, "audit", "verify").code == 0
+    again = told(home.root, "join", "--server", "localhost:1", "--once", "--max-wait", "1s")
+    again.refused(4)  # the home is free again
 
 
 def test_a_coordinator_that_waits_ends_when_told(homes: Homes, processes: Processes) -> None:

@@ -16,10 +16,11 @@ from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 from google.protobuf.message import Message
 
-from ecgfl_cli.federation.flower import superlink
+from ecgfl_cli.federation.flower import PROTOCOL, PROTOCOL_HEADER, superlink
 from ecgfl_cli.site.keys import load_node_key
 
 HEADERS = {"content-type": "application/protobuf", "accept": "application/protobuf"}
+SIGNED = {**HEADERS, FLEET_HTTP_SIGNATURE_HEADER: "c2lnbmVk"}
 KEY = ec.generate_private_key(ec.SECP384R1())
 CLOSED = sorted(path for _, path in PROTOBUF_REQUEST_TYPES if path not in superlink.FLEET_CALLS)
 OTHERS = ("/", "/docs", "/redoc", "/openapi.json", "/health", "/v1/health", "/metrics", "/v1/runtime/responses", "/v1/fleet/")
@@ -159,12 +160,17 @@ def test_plain_http_is_not_spoken(waiting: Waiting) -> None:
 
 
 def test_more_bytes_than_a_call_has_are_refused_before_they_are_read(outside: httpx.Client) -> None:
-    signed = {**HEADERS, FLEET_HTTP_SIGNATURE_HEADER: "c2lnbmVk"}
     too_much = b"\0" * (superlink.LARGEST_CALL + 1)
-    assert outside.post("/v1/fleet/pull-messages", content=too_much, headers=signed).status_code == 413
+    assert outside.post("/v1/fleet/pull-messages", content=too_much, headers=SIGNED).status_code == 413
 
 
 @pytest.mark.parametrize(("version", "status"), [("1.30.0", 426), ("2.41.0", 426), ("1.4", 426), ("", 426), ("1.41.9", 401)])
 def test_another_flower_version_is_refused(outside: httpx.Client, version: str, status: int) -> None:
-    signed = {**HEADERS, FLEET_HTTP_SIGNATURE_HEADER: "c2lnbmVk", FLWR_PACKAGE_VERSION_METADATA_KEY: version}
+    signed = {**SIGNED, FLWR_PACKAGE_VERSION_METADATA_KEY: version}
+    assert outside.post("/v1/fleet/pull-messages", content=b"", headers=signed).status_code == status
+
+
+@pytest.mark.parametrize(("protocol", "status"), [("0", 426), ("2", 426), ("", 426), (PROTOCOL, 401)])
+def test_another_protocol_is_refused(outside: httpx.Client, protocol: str, status: int) -> None:
+    signed = {**SIGNED, PROTOCOL_HEADER: protocol}
     assert outside.post("/v1/fleet/pull-messages", content=b"", headers=signed).status_code == status

@@ -1,20 +1,31 @@
 """The private parts of Flower 1.41 that ecgfl stands on."""
 
 import logging
+from collections.abc import Mapping
 from importlib.metadata import version
+
+from flwr.supercore.constant import FLWR_PACKAGE_VERSION_METADATA_KEY
 
 APPLICATION = "ecgfl/federation"
 """What a run of ours is called; a site answers nothing else."""
 
 HEARTBEAT_SECONDS = 30
 
+PROTOCOL_HEADER, PROTOCOL = "ecgfl-protocol", "1"
+"""Of what sites and coordinator say to each other (`federation.wire`). Raise it when an older ecgfl would not understand it."""
+
 OTHER_VERSION = 426
-"""The HTTP status by which a coordinator tells a site that their versions of Flower do not go together."""
+"""The HTTP status by which a coordinator tells a site that their versions of ecgfl or of Flower do not go together."""
 
 
-def is_compatible(peer: bytes | None) -> bool:
-    """Whether a peer's version of Flower goes with ours: the same major and minor number. One that states none is let pass."""
-    return peer is None or peer.split(b".")[:2] == version("flwr").encode().split(b".")[:2]
+def is_compatible(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether a peer's Flower (its major and minor number) and protocol go with ours. One that states none is let pass.
+
+    headers : of its request, names in lower case.
+    """
+    flower = headers.get(FLWR_PACKAGE_VERSION_METADATA_KEY.encode())
+    is_same_flower = flower is None or flower.split(b".")[:2] == version("flwr").encode().split(b".")[:2]
+    return is_same_flower and headers.get(PROTOCOL_HEADER.encode(), PROTOCOL.encode()) == PROTOCOL.encode()
 
 
 def quieten() -> None:

@@ -14,13 +14,14 @@ from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
 from ecgfl_cli.federation.clock import seconds_ahead
+from ecgfl_cli.federation.flower import PROTOCOL, PROTOCOL_HEADER
 from ecgfl_cli.federation.proxy import Proxy
 
 CALL_SECONDS, CONNECT_SECONDS = 30.0, 10.0
 
 
 class FleetClient(FleetHttpClient):
-    """Signs each call with the node's key, tells the coordinator our Flower version, and keeps what its last answer told.
+    """Signs each call with the node's key, tells the coordinator our versions, and keeps what its last answer told.
 
     Unlike Flower's own it goes through the one proxy that it is given and through none of the environment's, follows no
     redirect with a signed call, and does not end the process where the versions differ.
@@ -67,7 +68,8 @@ class Heard:
 
 class _VersionHeaders:
     def __init__(self) -> None:
-        self._headers = dict(RuntimeVersionMetadata.from_local_component("SuperNode").as_metadata())
+        flower = dict(RuntimeVersionMetadata.from_local_component("SuperNode").as_metadata())
+        self._headers = {**flower, PROTOCOL_HEADER: PROTOCOL}
 
     def intercept(self, context: ProtobufRequestContext, call_next: ProtobufCall) -> httpx.Response:
         add_headers(context.request, self._headers)

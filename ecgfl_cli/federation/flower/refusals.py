@@ -98,8 +98,9 @@ class Refusals:
             )
         if response.status_code == OTHER_VERSION:
             return VersionMismatch(
-                f"{self._server}: it runs another version of Flower than this site, {version('flwr')}",
-                f"Install the same ecgfl version on both sides; here it is {version('ecgfl')}",
+                f"{self._server}: its version of ecgfl or Flower does not go with this site's,"
+                f" ecgfl {version('ecgfl')} with Flower {version('flwr')}",
+                "Install the same ecgfl version on both sides",
             )
         return self.no_coordinator(f"it answered HTTP {response.status_code}" + (f", code {code}" if code else ""))
 

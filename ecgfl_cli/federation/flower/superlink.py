@@ -23,7 +23,6 @@ from flwr.server.superlink.linkstate import InMemoryLinkState
 from flwr.supercore.constant import (
     FLEET_HTTP_SIGNATURE_HEADER,
     FLWR_IN_MEMORY_DB_NAME,
-    FLWR_PACKAGE_VERSION_METADATA_KEY,
     NOOP_FEDERATION_ID,
     TaskType,
 )
@@ -72,8 +71,8 @@ class TooLarge(Exception):
 class FleetOnly:
     """ASGI filter in front of Flower, which reads a whole request before it looks at who sends it.
 
-    404 for every path that is not in `FLEET_CALLS`, 401 without a node's signature, 426 from another Flower version (which
-    Flower itself lets pass here), 413 for more bytes than such a call has.
+    404 for every path that is not in `FLEET_CALLS`, 401 without a node's signature, 426 from another version of Flower (which
+    it lets pass here by itself) or of ecgfl's protocol, 413 for more bytes than such a call has.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -98,7 +97,7 @@ def _refusal(scope: Scope) -> int | None:
         return 404
     if FLEET_HTTP_SIGNATURE_HEADER.lower().encode() not in headers:
         return 401
-    if not is_compatible(headers.get(FLWR_PACKAGE_VERSION_METADATA_KEY.encode())):
+    if not is_compatible(headers):
         return OTHER_VERSION
     stated = headers.get(b"content-length", b"0")
     return 413 if not stated.isdigit() or int(stated) > _largest(scope) else None

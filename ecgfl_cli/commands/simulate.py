@@ -2,7 +2,6 @@
 
 import tempfile
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +12,6 @@ from ecgfl_cli.console import Console, console_of, percent
 from ecgfl_cli.models.architecture import DEFAULT
 
 if TYPE_CHECKING:
-    from ecgfl_cli.federation.run_plan import RunPlan
     from ecgfl_cli.federation.simulation import Simulated
     from ecgfl_cli.federation.virtual_sites import VirtualSite
     from ecgfl_cli.models.manifest import Metrics
@@ -32,7 +30,11 @@ def command(
     ] = None,
     strategies: Annotated[
         list[str] | None,
-        typer.Option("--strategy", help="As of `coordinator serve`; several are tried one after the other.  [default: fedavg]"),
+        typer.Option(
+            "--strategy",
+            help="As of `coordinator serve`, with an option of its own as in fedprox:proximal-mu=0.1; several are tried one after"
+            " the other.  [default: fedavg]",
+        ),
     ] = None,
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="Rounds of training.")] = 5,
     arch: ArchitectureName = DEFAULT,
@@ -53,10 +55,11 @@ def command(
 ) -> None:
     """Try strategies on virtual sites here, before hospitals are asked; nothing leaves this machine."""
     from ecgfl_cli.errors import ExitCode, UsageError
+    from ecgfl_cli.federation.comparison_page import comparison_page
     from ecgfl_cli.federation.flower.engine import require_engine
-    from ecgfl_cli.federation.plan_file import resolve
     from ecgfl_cli.federation.simulation import simulate
-    from ecgfl_cli.federation.strategy_options import STRATEGY_NAMES, check_strategy
+    from ecgfl_cli.federation.trial import trial
+    from ecgfl_cli.files import atomic_write_bytes
     from ecgfl_cli.processes import begin_loading
 
     console = console_of(context, "simulate")
@@ -81,30 +84,26 @@ def command(
             "seed": seed,
         }
         origins = {"min_sites": "--folder" if folders else "--sites"}
-        plans: list[RunPlan] = []
-        for strategy in dict.fromkeys(strategies or ["fedavg"]):
-            if strategy not in STRATEGY_NAMES:
-                raise UsageError(f"--strategy {strategy}: no such strategy", f"Choose one of: {', '.join(STRATEGY_NAMES)}")
-            plan = resolve(folder / "federation.toml", {**options, "strategy": strategy})
-            plans.append(replace(plan, origins=origins))
-            check_strategy(plans[-1])
+        trials = [trial(text, options, origins) for text in dict.fromkeys(strategies or ["fedavg"])]
         if sites is None:
             virtual = [_of_folder(console, path, folder / f"site-{number}", arch, jobs) for number, path in enumerate(folders, 1)]
         else:
             virtual = _dealt(console, stack, sites, seed, folder, arch, jobs)
         _show_sites(console, virtual)
-        done = simulate(virtual, plans, folder / "coordinator", out, jobs, console.say)
+        done = simulate(virtual, trials, folder / "coordinator", out, jobs, console.say)
     _show(console, done)
-    for each in done:
-        if each.page is not None:
-            console.text(f"Report: {each.page}")
-    problems = [f"{each.strategy}: {each.report.problem}" for each in done if each.report.problem is not None]
+    comparison = None if out is None else out / "comparison.html"
+    if comparison is not None:
+        atomic_write_bytes(comparison, comparison_page(done).encode())
+        console.text(f"All of them in one page: {comparison}")
+    problems = [f"{each.name}: {each.report.problem}" for each in done if each.report.problem is not None]
     for line in problems:
         console.problem(line)
     code = ExitCode.INPUT if problems else ExitCode.DONE
     console.result(
         code,
         architecture=arch,
+        page=comparison,
         sites=[
             {
                 "site": site.name,
@@ -117,7 +116,7 @@ def command(
         ],
         runs=[
             {
-                "strategy": each.strategy,
+                "strategy": each.name,
                 "outcome": each.report.outcome,
                 "problem": each.report.problem,
                 "page": each.page,
@@ -198,9 +197,9 @@ def _show(console: Console, done: "list[Simulated]") -> None:
     longest = max((len(each.report.rounds) for each in done), default=0)
     console.table(
         "F1 % on the held-out patients, after each round",
-        ("round", *(each.strategy for each in done)),
+        ("round", *(each.name for each in done)),
         [
-            (place + 1, *(f1(each.report.rounds[place].metrics) if place < len(each.report.rounds) else None for each in done))
+            (place + 1, *(_f1(each.report.rounds[place].metrics) if place < len(each.report.rounds) else None for each in done))
             for place in range(longest)
         ],
     )
@@ -208,7 +207,7 @@ def _show(console: Console, done: "list[Simulated]") -> None:
         "Strategies after their last round, on the held-out patients",
         ("strategy ", "rounds", "beats", "PVCs", "loss", "sensitivity %", "precision %", "F1 %", "seconds"),
         [
-            (each.strategy, len(each.report.rounds), *_figures(each.last.metrics if each.last else None), each.seconds)
+            (each.name, len(each.report.rounds), *_figures(each.last.metrics if each.last else None), each.seconds)
             for each in done
         ],
     )
@@ -217,13 +216,9 @@ def _show(console: Console, done: "list[Simulated]") -> None:
 def _figures(metrics: "Metrics | None") -> tuple[object, ...]:
     if metrics is None:
         return (None,) * 6
-    shares = percent(metrics.sensitivity), percent(metrics.precision), f1(metrics)
+    shares = percent(metrics.sensitivity), percent(metrics.precision), _f1(metrics)
     return metrics.beats, metrics.pvcs, None if metrics.loss is None else f"{metrics.loss:.4f}", *shares
 
 
-def f1(metrics: "Metrics | None") -> float | None:
-    """Harmonic mean of sensitivity and precision in percent; None where one of them is not defined."""
-    if metrics is None or metrics.sensitivity is None or metrics.precision is None:
-        return None
-    total = metrics.sensitivity + metrics.precision
-    return 200 * metrics.sensitivity * metrics.precision / total if total else 0.0
+def _f1(metrics: "Metrics | None") -> float | None:
+    return None if metrics is None else percent(metrics.f1)

@@ -1,19 +1,27 @@
 """A small line chart as inline SVG: one value a round, a gap where a round has none."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
+from itertools import cycle
 
 WIDTH, HEIGHT = 440, 200
 LEFT, RIGHT, TOP, BOTTOM = 56, 12, 30, 30
 GRID_LINES = 4
 MOST_LABELS, MOST_POINTS = 10, 60
 STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
+COLOURS = ("#1c6fb0", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+"""Okabe & Ito's, which colour-blind people tell apart. Source: jfly.uni-koeln.de/color, 2008."""
 
 
 def curve(title: str, rounds: Sequence[int], values: Sequence[float | None], whole: bool = False) -> str:
-    """An SVG element. rounds : in ascending order. values : as many. whole : they are counts, from 0 on."""
-    known = [value for value in values if value is not None]
+    """An SVG element with one line. rounds : in ascending order. values : as many. whole : they are counts, from 0 on."""
+    return curves(title, rounds, {"": values}, whole)
+
+
+def curves(title: str, rounds: Sequence[int], lines: Mapping[str, Sequence[float | None]], whole: bool = False) -> str:
+    """The same with a line for each name, in the order of `COLOURS`; a line may be shorter than `rounds`."""
+    known = [value for values in lines.values() for value in values if value is not None]
     parts = [
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)} per round">',
         f'<text x="{LEFT}" y="18" class="title">{escape(title)}</text>',
@@ -37,15 +45,25 @@ def curve(title: str, rounds: Sequence[int], values: Sequence[float | None], who
         parts.append(f'<text x="{LEFT - 6}" y="{y(tick) + 4:.1f}" text-anchor="end">{tick:.6g}</text>')
     for number in rounds[:: math.ceil(len(rounds) / MOST_LABELS)]:
         parts.append(f'<text x="{x(number):.1f}" y="{HEIGHT - 10}" text-anchor="middle">{number}</text>')
-    for run in _runs(rounds, values):
-        points = " ".join(f"{x(number):.1f},{y(value):.1f}" for number, value in run)
-        parts.append(f'<polyline points="{points}" class="curve"/>')
-        if len(rounds) <= MOST_POINTS or len(run) == 1:
-            parts += [
-                f'<circle cx="{x(number):.1f}" cy="{y(value):.1f}" r="3"><title>round {number}: {value:.6g}</title></circle>'
-                for number, value in run
-            ]
+    for (name, values), colour in zip(lines.items(), cycle(COLOURS), strict=False):
+        for run in _runs(rounds, values):
+            points = " ".join(f"{x(number):.1f},{y(value):.1f}" for number, value in run)
+            parts.append(f'<polyline points="{points}" stroke="{colour}"/>')
+            if len(rounds) <= MOST_POINTS or len(run) == 1:
+                parts += [
+                    f'<circle cx="{x(number):.1f}" cy="{y(value):.1f}" r="3" fill="{colour}">'
+                    f"<title>{f'{escape(name)}, ' if name else ''}round {number}: {value:.6g}</title></circle>"
+                    for number, value in run
+                ]
     return "".join([*parts, "</svg>"])
+
+
+def legend(names: Sequence[str]) -> str:
+    """A paragraph that says which colour is whose."""
+    marks = [
+        f'<b style="color: {colour}">&#9679;</b> {escape(name)}' for name, colour in zip(names, cycle(COLOURS), strict=False)
+    ]
+    return f"<p>{' &nbsp; '.join(marks)}</p>"
 
 
 def ticks_over(low: float, high: float, whole: bool) -> list[float]:
@@ -63,7 +81,7 @@ def ticks_over(low: float, high: float, whole: bool) -> list[float]:
 def _runs(rounds: Sequence[int], values: Sequence[float | None]) -> list[list[tuple[int, float]]]:
     """The values without the gaps, in unbroken runs."""
     runs: list[list[tuple[int, float]]] = [[]]
-    for number, value in zip(rounds, values, strict=True):
+    for number, value in zip(rounds, values, strict=False):
         if value is not None:
             runs[-1].append((number, value))
         elif runs[-1]:

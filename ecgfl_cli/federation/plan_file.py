@@ -92,12 +92,13 @@ def load_plan(path: Path) -> PlanFile:
         return PlanFile()
 
 
-def resolve(path: Path, options: Mapping[str, Any]) -> RunPlan:
-    """The plan of a run: federation.toml at `path`, and over it the options that were given, by their names in `Run`.
+def resolve(path: Path | None, options: Mapping[str, Any]) -> RunPlan:
+    """The plan of a run: federation.toml at `path` (None for none), and over it the options that were given, by their names in `Run`.
 
     An option that is None was not given. Raises `UsageError`.
     """
-    file, given = load_plan(path), {name: value for name, value in options.items() if value is not None}
+    file = PlanFile() if path is None else load_plan(path)
+    given = {name: value for name, value in options.items() if value is not None}
     from_file = {name: getattr(file.run, name) for name in file.run.model_fields_set}
     if given.get("strategy", file.run.strategy) != file.run.strategy:
         # They belong to the strategy that stands beside them.

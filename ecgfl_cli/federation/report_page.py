@@ -1,9 +1,9 @@
-"""A run's report as one HTML page that needs nothing else: no script, no link, no font from elsewhere."""
+"""A run's report as one HTML page."""
 
-from collections.abc import Iterable, Sequence
-from html import escape
+from collections.abc import Sequence
 
 from ecgfl_cli.federation.curves import curve
+from ecgfl_cli.federation.page import page, table
 from ecgfl_cli.federation.run_plan import RoundResult
 from ecgfl_cli.federation.run_record import RunReport
 
@@ -19,9 +19,8 @@ def page_of(report: RunReport) -> str:
     """The whole page. Everything that is not ours (names of sites, reasons, errors) is escaped."""
     rounds = report.rounds
     numbers = [each.round for each in rounds]
-    return _PAGE.format(
-        run=escape(report.run),
-        summary=_table(("", ""), _summary(report), "summary"),
+    body = _BODY.format(
+        summary=table(("", ""), _summary(report), "summary"),
         charts="".join(
             (
                 curve("Loss, training", numbers, [each.loss for each in rounds]),
@@ -34,14 +33,15 @@ def page_of(report: RunReport) -> str:
         )
         if rounds
         else '<p class="note">No round was finished.</p>',
-        rounds=_table(
+        rounds=table(
             ("round", "began (UTC)", "seconds", "model", "sites", "beats", "loss", "held-out beats", "PVCs", "Se %", "+P %"),
             [_round(each) for each in rounds],
         ),
-        sites=_table(("site", "rounds", "training beats", "left out"), _sites(report)),
-        dropped=_table(("round", "site", "reason"), _dropped(report)) if _dropped(report) else "<p>None.</p>",
-        plan=_table(("option", "value"), [(name.replace("_", "-"), _plain(value)) for name, value in report.plan.items()]),
+        sites=table(("site", "rounds", "training beats", "left out"), _sites(report)),
+        dropped=table(("round", "site", "reason"), _dropped(report)) if _dropped(report) else "<p>None.</p>",
+        plan=table(("option", "value"), [(name.replace("_", "-"), _plain(value)) for name, value in report.plan.items()]),
     )
+    return page(f"run {report.run}", body)
 
 
 def _summary(report: RunReport) -> list[Sequence[str]]:
@@ -108,37 +108,7 @@ def _plain(value: object) -> str:
     return "-" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "rows") -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in columns)
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f'<table class="{kind}">{f"<tr>{head}</tr>" if any(columns) else ""}{body}</table>'
-
-
-_PAGE = """\
-<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>ecgfl run {run}</title>
-<style>
-body {{ font: 15px/1.45 system-ui, sans-serif; color: #1d2733; max-width: 1000px; margin: 2em auto; padding: 0 1em }}
-h1 {{ font-size: 1.5em }} h2 {{ font-size: 1.1em; margin: 2em 0 .5em }}
-table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 13px; display: block; overflow-x: auto }}
-th, td {{ text-align: left; padding: .3em .9em .3em 0; border-bottom: 1px solid #dde3ea; vertical-align: top }}
-th {{ color: #5a6875; font-weight: 600 }}
-.summary td:first-child {{ color: #5a6875; white-space: nowrap }}
-.charts {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(360px, 1fr)); gap: 1em }}
-svg {{ width: 100%; height: auto; border: 1px solid #dde3ea; border-radius: 4px }}
-svg text {{ font-size: 11px; fill: #5a6875 }} svg .title {{ font-size: 13px; font-weight: 600; fill: #1d2733 }}
-.grid {{ stroke: #e6ebf0 }} .curve {{ fill: none; stroke: #1c6fb0; stroke-width: 2 }} circle {{ fill: #1c6fb0 }}
-.note {{ color: #5a6875 }}
-@media print {{ body {{ margin: 0 }} }}
-</style>
-</head>
-<body>
-<h1>Run {run}</h1>
+_BODY = """\
 {summary}
 <h2>Round by round</h2>
 <div class="charts">{charts}</div>
@@ -150,6 +120,4 @@ svg text {{ font-size: 11px; fill: #5a6875 }} svg .title {{ font-size: 13px; fon
 {dropped}
 <h2>Plan</h2>
 {plan}
-</body>
-</html>
 """

@@ -17,7 +17,7 @@ from ecgfl_cli.federation.report_page import page_of
 from ecgfl_cli.federation.run_plan import Report, RoundResult, RunPlan
 from ecgfl_cli.federation.run_record import RunRecord, RunReport
 from ecgfl_cli.federation.strategies import run_strategy
-from ecgfl_cli.federation.strategy_options import check_strategy
+from ecgfl_cli.federation.trial import Trial
 from ecgfl_cli.federation.virtual_participant import virtual_app
 from ecgfl_cli.federation.virtual_sites import VirtualSite
 from ecgfl_cli.files import atomic_write_bytes
@@ -27,9 +27,10 @@ from ecgfl_cli.site.policy import Policy
 
 @dataclass(frozen=True)
 class Simulated:
-    """One strategy's run. seconds : that it took, without the engine's start. page : its report, where one was written."""
+    """One trial's run. name : the trial's. seconds : that it took, without the engine's start. page : its report, where one was
+    written."""
 
-    strategy: str
+    name: str
     report: RunReport
     seconds: float
     page: Path | None
@@ -41,40 +42,36 @@ class Simulated:
 
 
 def simulate(
-    sites: Sequence[VirtualSite], plans: Sequence[RunPlan], folder: Path, out: Path | None, jobs: int, report: Report
+    sites: Sequence[VirtualSite], trials: Sequence[Trial], folder: Path, out: Path | None, jobs: int, report: Report
 ) -> list[Simulated]:
-    """Run the plans one after the other on the same sites, in so many processes.
+    """Make the trials one after the other on the same sites, in so many processes.
 
     folder : of what the simulated coordinator keeps. out : where each run's report goes. A run that fails stops no other.
-    Raises `UsageError` for a plan that will not do.
     """
-    for plan in plans:
-        check_strategy(plan)
     key = ed25519.Ed25519PrivateKey.generate()
-    app = virtual_app(sites, _free_hand(plans), public_key_text(key.public_key()))
+    app = virtual_app(sites, _free_hand([trial.plan for trial in trials]), public_key_text(key.public_key()))
     done: list[Simulated] = []
 
     def drive(grid: Grid, places: Mapping[int, int]) -> None:
         present = _AllPresent({node: sites[place].name for node, place in places.items()})
-        for plan in plans:
-            checkpoints = Checkpoints(CoordinatorHome(folder / plan.strategy), key, plan)
-            done.append(_run(plan, grid, checkpoints, present, out, report))
+        for trial in trials:
+            checkpoints = Checkpoints(CoordinatorHome(folder / trial.file_name), key, trial.plan)
+            done.append(_run(trial, grid, checkpoints, present, out, report))
 
     report(f"starting Flower's simulation engine: {len(sites)} virtual sites in {jobs} processes; nothing leaves this machine")
     run_engine(app, len(sites), jobs, drive, report)
     return done
 
 
-def _run(
-    plan: RunPlan, grid: Grid, checkpoints: Checkpoints, sites: "_AllPresent", out: Path | None, report: Report
-) -> Simulated:
-    path = None if out is None else out / f"{plan.strategy}.json"
+def _run(trial: Trial, grid: Grid, checkpoints: Checkpoints, sites: "_AllPresent", out: Path | None, report: Report) -> Simulated:
+    plan = trial.plan
+    path = None if out is None else out / f"{trial.file_name}.json"
     if path is not None:
         path.unlink(missing_ok=True)  # else the record would go on with it
     record = RunRecord(path, plan, checkpoints.latest.manifest)
     began = time.monotonic()
     try:
-        run_strategy(plan, grid, checkpoints, sites, lambda line: report(f"{plan.strategy}: {line}"), record)
+        run_strategy(plan, grid, checkpoints, sites, lambda line: report(f"{trial.name}: {line}"), record)
     except RoundFailed as error:
         record.end(UnusableInput(error.problem, "What each site said stands above; a smaller --learning-rate may help"))
     except EcgflError as error:
@@ -87,7 +84,7 @@ def _run(
     page = None if path is None else path.with_suffix(".html")
     if page is not None:
         atomic_write_bytes(page, page_of(record.report).encode())
-    return Simulated(plan.strategy, record.report, time.monotonic() - began, page)
+    return Simulated(trial.name, record.report, time.monotonic() - began, page)
 
 
 def _free_hand(plans: Sequence[RunPlan]) -> Policy:

@@ -39,6 +39,14 @@ class Metrics(Strict):
     sensitivity: Share | None
     precision: Share | None
 
+    @property
+    def f1(self) -> float | None:
+        """Harmonic mean of sensitivity and precision; None where one of them is not defined."""
+        if self.sensitivity is None or self.precision is None:
+            return None
+        total = self.sensitivity + self.precision
+        return 2 * self.sensitivity * self.precision / total if total else 0.0
+
 
 class Manifest(Strict):
     """One global model: which weights they are, and how they came about.

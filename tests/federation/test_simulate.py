@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from simulations import PATIENTS, QUICK, SITES
 
+from ecgfl_cli.federation.curves import COLOURS
 from ecgfl_cli.federation.virtual_sites import deal, deal_patients
 from ecgfl_cli.models.architecture import architecture
 from ecgfl_cli.models.packing import pack, unpack
@@ -57,6 +58,11 @@ def test_the_sites_are_either_dealt_or_given(options: tuple[str, ...], ecgfl: Ec
     [
         (("--sites", "2", "--strategy", "median"), 2, "--sites 2 is too few for the strategy median"),
         (("--sites", "3", "--strategy", "magic"), 2, "--strategy magic: no such strategy"),
+        (("--sites", "3", "--strategy", "fedprox:mu=1"), 2, "--strategy fedprox:mu=1: 'mu=1' is no option with a number"),
+        (("--sites", "3", "--strategy", "fedprox:proximal-mu=x"), 2, "'proximal-mu=x' is no option with a number"),
+        (("--sites", "3", "--strategy", "fedavg:proximal-mu=1"), 2, "fedavg:proximal-mu=1: proximal-mu is no option of"),
+        (("--sites", "3", "--strategy", "fedprox:proximal-mu=-1"), 2, "fedprox:proximal-mu=-1: proximal-mu -1 is not between"),
+        (("--sites", "3", "--strategy", "krum:malicious-sites=0.5"), 2, "malicious-sites 0.5"),
         (("--sites", str(PATIENTS)), 3, f"cannot be dealt to {PATIENTS} sites"),
     ],
 )
@@ -150,6 +156,26 @@ def test_strategies_stand_side_by_side_and_begin_from_the_same_weights(store: Ho
         report = json.loads(page.with_suffix(".json").read_bytes())
         assert report["starts"] == 1, "an earlier report is replaced"
         assert report["rounds"][0]["version"] == each["rounds"][0]["version"]
+
+
+@pytest.mark.usefixtures("in_process")
+def test_one_strategy_with_several_options_is_compared_on_one_page(store: Home, ecgfl: Ecgfl, tmp_path: Path) -> None:
+    assert store.catalogue.is_file()
+    tried = ["fedprox:proximal-mu=0", "fedprox:proximal-mu=50", "krum:malicious-sites=0"]
+    options = [option for text in tried for option in ("--strategy", text)]
+    ran = ecgfl("--json", "simulate", "--sites", SITES, *QUICK, *options, "--out", tmp_path)
+    assert ran.code == 0, ran.err
+    near, far, krum = ran.json["runs"]
+    assert [each["strategy"] for each in (near, far, krum)] == tried
+    assert near["rounds"][0]["version"] != far["rounds"][0]["version"], "the proximal term was another"
+    page = Path(ran.json["page"]).read_text(encoding="utf-8")
+    assert page.count("<svg") == 4
+    for place, (text, each) in enumerate(zip(tried, (near, far, krum), strict=True)):
+        assert page.count(f"<title>{text}, round 1") == 4, "a point in each chart"
+        assert page.count(f'fill="{COLOURS[place]}"') == 4
+        assert f'href="{Path(each["page"]).name}"' in page
+        assert Path(each["page"]).is_file()
+        assert set(Path(each["page"]).name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-.")
 
 
 @pytest.mark.usefixtures("in_process")

@@ -21,7 +21,7 @@ def comparison_page(done: Sequence[Simulated]) -> str:
     """The whole page: curves with a line for each trial, and its last round in a table."""
     numbers = range(1, 1 + max((len(each.report.rounds) for each in done), default=0))
     charts = [
-        curves(title, numbers, {each.name: [value and figure(value) for value in _metrics(each)] for each in done})
+        curves(title, numbers, {each.name: [_figure(figure, value) for value in _metrics(each)] for each in done})
         for title, figure in CHARTS
     ]
     reports = [quote(each.page.name) for each in done if each.page is not None]
@@ -37,6 +37,10 @@ def comparison_page(done: Sequence[Simulated]) -> str:
 
 def _metrics(each: Simulated) -> list[Metrics | None]:
     return [result.metrics for result in each.report.rounds]
+
+
+def _figure(figure: Callable[[Metrics], float | None], metrics: Metrics | None) -> float | None:
+    return None if metrics is None else figure(metrics)
 
 
 def _row(each: Simulated) -> Sequence[str]:

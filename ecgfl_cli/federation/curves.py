@@ -60,9 +60,8 @@ def curves(title: str, rounds: Sequence[int], lines: Mapping[str, Sequence[float
 
 def legend(names: Sequence[str]) -> str:
     """A paragraph that says which colour is whose."""
-    marks = [
-        f'<b style="color: {colour}">&#9679;</b> {escape(name)}' for name, colour in zip(names, cycle(COLOURS), strict=False)
-    ]
+    coloured = zip(names, cycle(COLOURS), strict=False)
+    marks = [f'<b style="color: {colour}">&#9679;</b> {escape(name)}' for name, colour in coloured]
     return f"<p>{' &nbsp; '.join(marks)}</p>"
 
 

@@ -93,7 +93,7 @@ def load_plan(path: Path) -> PlanFile:
 
 
 def resolve(path: Path | None, options: Mapping[str, Any]) -> RunPlan:
-    """The plan of a run: federation.toml at `path` (None for none), and over it the options that were given, by their names in `Run`.
+    """The plan of a run: federation.toml at `path` (None for none), and over it the given options, by their names in `Run`.
 
     An option that is None was not given. Raises `UsageError`.
     """

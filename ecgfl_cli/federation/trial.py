@@ -49,5 +49,5 @@ def _number(text: str, part: str) -> tuple[str, float]:
         names = ", ".join(name.replace("_", "-") for name in known)
         raise UsageError(
             f"--strategy {text}: {part!r} is no option with a number",
-            f"The options of strategies are {names}; for instance fedprox:proximal-mu=0.1",
+            f"The options are {names}; for instance fedprox:proximal-mu=0.1",
         ) from error

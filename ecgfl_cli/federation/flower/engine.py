@@ -6,6 +6,7 @@ only, with a token that nobody else on this machine knows, and without its dashb
 """
 
 import importlib.util
+import logging
 import os
 import secrets
 import signal
@@ -182,7 +183,7 @@ def _ray(processes: int) -> Iterator[None]:
                 num_gpus=0,
                 include_dashboard=False,
                 log_to_driver=False,
-                logging_level="CRITICAL",
+                logging_level=logging.CRITICAL,
                 object_store_memory=OBJECT_STORE_BYTES,
                 runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}},
                 _node_ip_address="127.0.0.1",

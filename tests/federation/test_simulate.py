@@ -171,8 +171,9 @@ def test_one_strategy_with_several_options_is_compared_on_one_page(store: Home, 
     page = Path(ran.json["page"]).read_text(encoding="utf-8")
     assert page.count("<svg") == 4
     for place, (text, each) in enumerate(zip(tried, (near, far, krum), strict=True)):
-        assert page.count(f"<title>{text}, round 1") == 4, "a point in each chart"
-        assert page.count(f'fill="{COLOURS[place]}"') == 4
+        points = page.count(f"<title>{text}, round 1")
+        assert points >= 2, "sensitivity and loss are always defined, precision and F1 only where a PVC was called"
+        assert page.count(f'fill="{COLOURS[place]}"') == points
         assert f'href="{Path(each["page"]).name}"' in page
         assert Path(each["page"]).is_file()
         assert set(Path(each["page"]).name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-.")

@@ -1,4 +1,6 @@
-"""What a coordinator takes for many sites: `python tests/benchmarks/many_sites.py [--sites 5 10 20 50] [--rounds 3] [--arch beatnet]`.
+"""What a coordinator takes for many sites.
+
+python tests/benchmarks/many_sites.py [--sites 5 10 20 50] [--rounds 3] [--arch beatnet]
 
 A real `ecgfl coordinator serve` in a process of its own, over TLS with node keys, and so many light sites: they connect, poll,
 fetch and send with the program's own code, and answer at once with made-up figures (tests/federation/light_sites.py). They run
@@ -119,8 +121,8 @@ class Row:
     bytes: float
 
     HEAD = (
-        "| sites | s a round | training | measuring | rest | processor s a round | polling % | idle % | MiB at start | MiB at most"
-        " | sockets | calls | KiB | ms to connect |\n|" + "---|" * 14
+        "| sites | s a round | training | measuring | rest | processor s a round | polling % | idle % | MiB at start"
+        " | MiB at most | sockets | calls | KiB | ms to connect |\n|" + "---|" * 14
     )
 
     def __str__(self) -> str:

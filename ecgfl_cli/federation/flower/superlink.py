@@ -37,25 +37,12 @@ from flwr.superlink.servicer.runtime import runtime_handlers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ecgfl_cli.federation.flower import APPLICATION, HEARTBEAT_SECONDS, OTHER_VERSION, is_compatible, quieten
-from ecgfl_cli.federation.flower.fleet_app import fleet_app
+from ecgfl_cli.federation.flower.fleet_app import ANSWERS, FleetApp
 
 quieten()
 
-FLEET_CALLS = frozenset(
-    f"/v1/fleet/{call}"
-    for call in (
-        "activate-node",
-        "deactivate-node",
-        "send-node-heartbeat",
-        "pull-messages",
-        "push-messages",
-        "get-run",
-        "push-object",
-        "pull-object",
-        "confirm-message-received",
-    )
-)
-"""What a site may call: the Fleet API without node registration and without the download of bundles."""
+FLEET_CALLS = frozenset(ANSWERS)
+"""What a site may call."""
 
 REPLY_POLL_SECONDS = 0.1
 LARGEST_OBJECT, LARGEST_CALL = 64 * 2**20, 2**20
@@ -77,9 +64,7 @@ class FleetOnly:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await self._app(scope, receive, send)
-        elif scope["type"] != "http":
+        if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008})
         elif (refusal := _refusal(scope)) is not None:
             await _answer(send, refusal)
@@ -135,11 +120,13 @@ class SuperLink:
     """
 
     def __init__(self, listener: socket.socket, certificate: Path, key: Path) -> None:
-        app, self._state = fleet_app()
+        app = FleetApp()
+        self._state: InMemoryLinkState = app.state
         self._listener = listener
         self._server = uvicorn.Server(
             uvicorn.Config(
                 FleetOnly(app),
+                lifespan="off",
                 ssl_certfile=str(certificate),
                 ssl_keyfile=str(key),
                 log_level="error",

@@ -1,5 +1,6 @@
 """The private parts of Flower 1.41 that ecgfl stands on."""
 
+import functools
 import logging
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -24,8 +25,14 @@ def is_compatible(headers: Mapping[bytes, bytes]) -> bool:
     headers : of its request, names in lower case.
     """
     flower = headers.get(FLWR_PACKAGE_VERSION_METADATA_KEY.encode())
-    is_same_flower = flower is None or flower.split(b".")[:2] == version("flwr").encode().split(b".")[:2]
+    is_same_flower = flower is None or flower.split(b".")[:2] == _own_version()
     return is_same_flower and headers.get(PROTOCOL_HEADER.encode(), PROTOCOL.encode()) == PROTOCOL.encode()
+
+
+@functools.cache
+def _own_version() -> list[bytes]:
+    """Looked up once: reading and parsing the installed package's description for each call of a site would take milliseconds."""
+    return version("flwr").encode().split(b".")[:2]
 
 
 def quieten() -> None:

@@ -12,6 +12,7 @@ EcgflError            1  (never raised itself)
 │       ├── ConnectedAlready   another ecgfl has a session with this site's key
 │       ├── VersionMismatch
 │       ├── ProxyRefused   not the coordinator: the proxy on the way to it
+│       ├── MessageRefused   what it sent is broken, or larger than anything that ecgfl sends
 │       └── SessionLost    the coordinator forgot this session, mostly because it was started anew
 ├── PolicyRefused     5  this site's own policy forbids it
 ├── HomeInUse         6  another ecgfl holds this home
@@ -90,6 +91,10 @@ class VersionMismatch(ServerRefused):
 
 
 class ProxyRefused(ServerRefused):
+    pass
+
+
+class MessageRefused(ServerRefused):
     pass
 
 

@@ -15,6 +15,24 @@ from ecgfl_cli.demo.synthesiser import synthesise
 DEFAULT_DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--soak-minutes", type=float, default=0.0, help="For how long the tests marked soak run; without it not at all."
+    )
+    parser.addoption("--soak-seed", type=int, default=1, help="Of the faults' kinds and moments.")
+    parser.addoption("--soak-figures", type=Path, default=Path("soak.json"), help="The file that takes what was counted.")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A soak runs by hand only: it is left out also where it is named or everything is."""
+    if config.getoption("--soak-minutes"):
+        return
+    soaks = [item for item in items if item.get_closest_marker("soak")]
+    if soaks:
+        config.hook.pytest_deselected(items=soaks)
+        items[:] = [item for item in items if item not in soaks]
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of real recordings; skips the test with a reason where there is none."""

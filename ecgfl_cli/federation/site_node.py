@@ -11,6 +11,7 @@ from flwr.app import Context, Error, Message, MessageType, RecordDict
 
 from ecgfl_cli.errors import (
     EcgflError,
+    MessageRefused,
     ModelRejected,
     PolicyRefused,
     ServerError,
@@ -242,7 +243,11 @@ class _Node:
                     "the coordinator offers a run that is not ecgfl's", "Check --server: it is another Flower federation"
                 )
             self._run_id = run_id
-        message = self._connection.fetch(incoming)
+        try:
+            message = self._connection.fetch(incoming)
+        except MessageRefused as error:
+            self._audit.append("refused", by="message", reason=str(error))
+            raise
         try:
             context = Context(run_id=run_id, node_id=self._connection.node_id, node_config={}, state=RecordDict(), run_config={})
             reply = self._app(message=message, context=context)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from ecgfl_cli.errors import ModelRejected, UsageError
-from ecgfl_cli.files import atomic_write_bytes
+from ecgfl_cli.files import atomic_write_bytes, sync_folder
 from ecgfl_cli.models.architecture import architecture
 from ecgfl_cli.models.manifest import VERSION, Manifest, SignedManifest, check_weights
 from ecgfl_cli.models.packing import pack, unpack
@@ -29,6 +29,8 @@ NO_VERSION = "-"
 LONGEST_HISTORY = 100
 WEIGHTS = "model.safetensors"
 MANIFEST = "manifest.json"
+MAKING, REMOVING = ".new-", ".old-"
+"""What the folder of a version is called while it is being written, and while it is being removed."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Entry:
 
 
 class Registry:
-    """The model versions of a site or of a coordinator. Every change is one rename.
+    """The model versions of a site or of a coordinator. Every change is one rename; whoever makes one holds the home's lock.
 
     key : what each version's signature is checked with, whenever it is looked at; with None no version is accepted.
     """
@@ -72,12 +74,19 @@ class Registry:
                 )
             return
         self._folder.mkdir(parents=True, exist_ok=True)
+        self._tidy()
         received = {"source": source, "time": datetime.now(UTC).isoformat(timespec="seconds")}
-        making = Path(tempfile.mkdtemp(prefix=".new-", dir=self._folder))
-        atomic_write_bytes(making / WEIGHTS, save({name: value.contiguous() for name, value in network.state_dict().items()}))
         text = json.dumps({**signed.model_dump(), "received": received}, indent=1)
-        atomic_write_bytes(making / MANIFEST, text.encode())
-        making.replace(place)
+        making = Path(tempfile.mkdtemp(prefix=MAKING, dir=self._folder))
+        try:
+            weights = save({name: value.contiguous() for name, value in network.state_dict().items()})
+            atomic_write_bytes(making / WEIGHTS, weights)
+            atomic_write_bytes(making / MANIFEST, text.encode())
+            making.replace(place)
+        except BaseException:
+            shutil.rmtree(making, ignore_errors=True)
+            raise
+        sync_folder(self._folder)
 
     def versions(self) -> list[str]:
         """The names of all versions, those whose signature does not hold included."""
@@ -209,8 +218,15 @@ class Registry:
         kept = {self.current(), *self._history()[-1:]}
         gone = [entry.manifest.version for entry in self.entries()[:-keep] if entry.manifest.version not in kept]
         for version in gone:
-            shutil.rmtree(self._folder / version)
+            (self._folder / version).replace(self._folder / f"{REMOVING}{version}")  # a kill leaves no half version
+        self._tidy()
         return gone
+
+    def _tidy(self) -> None:
+        """Remove what is to be removed, and what an ecgfl that was killed left: this one holds the home's lock."""
+        for prefix in (MAKING, REMOVING):
+            for left_over in self._folder.glob(f"{prefix}*"):
+                shutil.rmtree(left_over)
 
 
 def network_of(manifest: Manifest, vector: NDArray[np.float32]) -> "nn.Module":

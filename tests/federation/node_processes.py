@@ -122,13 +122,18 @@ class Command:
             assert time.monotonic() < deadline, f"did not say {pattern!r} in {seconds} s: {self.said}"
             time.sleep(0.02)
 
-    def finish(self, seconds: float = 120.0) -> Ended:
+    def wait(self, seconds: float = 120.0) -> int:
+        """The exit code, once it has ended and all that it said was read."""
         self._process.join(seconds)
         if self.code is None:
             raise TimeoutError(f"still running after {seconds:.0f} s: {self.said}")
         for reader in self._readers:
             reader.join(10)
-        return Ended(self.code, json.loads(self._written) if self._written.strip() else {}, list(self.said))
+        return self.code
+
+    def finish(self, seconds: float = 120.0) -> Ended:
+        code = self.wait(seconds)
+        return Ended(code, json.loads(self._written) if self._written.strip() else {}, list(self.said))
 
     def send(self, number: signal.Signals) -> None:
         os.kill(self.pid, number)

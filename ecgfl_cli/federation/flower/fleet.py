@@ -9,13 +9,13 @@ from typing import Any, TypeVar
 
 import httpx
 from cryptography.hazmat.primitives.asymmetric import ec
+from ecgfl_adapters.errors import LIBRARY_ERRORS
 from flwr.app import Message
 from flwr.app.message import remove_content_from_message
 from flwr.common.serde import message_from_proto, message_to_proto
 from flwr.proto import fleet_pb2, heartbeat_pb2, message_pb2, node_pb2, run_pb2
 from flwr.supercore.error import FlowerError
 from flwr.supercore.inflatable.inflatable_object import (
-    UnexpectedObjectContentError,
     get_all_nested_objects,
     get_object_tree,
     no_object_id_recompute,
@@ -26,16 +26,16 @@ from flwr.supercore.inflatable.inflatable_protobuf_utils import (
     make_push_object_fn_protobuf,
 )
 from flwr.supercore.inflatable.inflatable_utils import (
-    ObjectPullError,
     ObjectPushError,
     pull_and_inflate_object_from_tree,
     push_object_contents_from_iterable,
 )
 from flwr.supercore.primitives.asymmetric import public_key_to_bytes
 
-from ecgfl_cli.errors import ConnectedAlready, NotEnrolled
+from ecgfl_cli.errors import ConnectedAlready, NotEnrolled, ServerError
 from ecgfl_cli.federation.flower import APPLICATION, HEARTBEAT_SECONDS, quieten
 from ecgfl_cli.federation.flower.fleet_client import FleetClient, Heard
+from ecgfl_cli.federation.flower.message_bounds import BoundedPull, MessageTooLarge, check_tree
 from ecgfl_cli.federation.flower.refusals import HEARTBEAT_INVALID, Refusals, RunOver
 from ecgfl_cli.federation.proxy import proxy_for
 
@@ -226,19 +226,24 @@ class FleetConnection:
         return bool(run.fab_id == APPLICATION)
 
     def fetch(self, incoming: "Incoming") -> Message:
-        """Fetch the content of a received message."""
+        """Fetch the content of a received message. Raises `MessageRefused` for one that is broken or larger than ours are."""
         run_id, tree = incoming.run_id, incoming.tree
         try:
+            check_tree(tree)
             message = self._inflate(run_id, tree)
-        except (ObjectPullError, UnexpectedObjectContentError, ValueError, TypeError) as error:
-            raise self._refusals.no_coordinator(f"a message whose content is broken ({type(error).__name__})") from error
+        except (ServerError, RunOver):
+            raise
+        except MessageTooLarge as error:
+            raise self._refusals.message(str(error)) from error
+        except LIBRARY_ERRORS as error:
+            raise self._refusals.message(f"a message whose content is broken ({type(error).__name__})") from error
         message.metadata.__dict__["_message_id"] = tree.object_id
         return message
 
     def _inflate(self, run_id: int, tree: message_pb2.ObjectTree) -> Message:
         return pull_and_inflate_object_from_tree(
             tree,
-            make_pull_object_fn_protobuf(self._retrying(self._client.PullObject), self._node, run_id),
+            BoundedPull(make_pull_object_fn_protobuf(self._retrying(self._client.PullObject), self._node, run_id)),
             make_confirm_message_received_fn_protobuf(self._retrying(self._client.ConfirmMessageReceived), self._node, run_id),
             return_type=Message,
             initial_backoff=FIRST_LOOK_SECONDS,
@@ -275,7 +280,7 @@ class FleetConnection:
         while not self._left.wait(HEARTBEAT_PERIOD_SECONDS):
             try:
                 self._client.SendNodeHeartbeat(request)
-            except (httpx.HTTPError, RuntimeError):
+            except (httpx.HTTPError, RuntimeError, ValueError):
                 continue  # the main thread's own calls report an unreachable server; the next heartbeat may pass
 
     def _retrying(self, method: Callable[[Any], Response]) -> Callable[[Any], Response]:

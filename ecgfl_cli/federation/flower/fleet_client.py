@@ -15,6 +15,7 @@ from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
 from ecgfl_cli.federation.clock import seconds_ahead
 from ecgfl_cli.federation.flower import PROTOCOL, PROTOCOL_HEADER
+from ecgfl_cli.federation.flower.answer_bounds import BoundedTransport
 from ecgfl_cli.federation.proxy import Proxy
 
 CALL_SECONDS, CONNECT_SECONDS = 30.0, 10.0
@@ -24,7 +25,7 @@ class FleetClient(FleetHttpClient):
     """Signs each call with the node's key, tells the coordinator our versions, and keeps what its last answer told.
 
     Unlike Flower's own it goes through the one proxy that it is given and through none of the environment's, follows no
-    redirect with a signed call, and does not end the process where the versions differ.
+    redirect with a signed call, reads no answer beyond its bounds, and does not end the process where the versions differ.
     """
 
     def __init__(self, server: str, ca: bytes | None, key: ec.EllipticCurvePrivateKey, proxy: Proxy | None) -> None:
@@ -33,12 +34,10 @@ class FleetClient(FleetHttpClient):
         self._base_url = f"{'http' if ca is None else 'https'}://{server}"
         self._interceptors = (_VersionHeaders(), self.heard, NodeAuthHttpInterceptor(key, key.public_key()))
         self._retry_invoker = None
-        self._client = httpx.Client(
-            verify=True if ca is None else _trusting(ca),
-            timeout=httpx.Timeout(CALL_SECONDS, connect=CONNECT_SECONDS),
-            proxy=None if proxy is None else proxy.url,
-            trust_env=False,
-        )
+        verify = True if ca is None else _trusting(ca)
+        line = httpx.HTTPTransport(verify=verify, proxy=None if proxy is None else proxy.url, trust_env=False)
+        timeout = httpx.Timeout(CALL_SECONDS, connect=CONNECT_SECONDS)
+        self._client = httpx.Client(transport=BoundedTransport(line), timeout=timeout, trust_env=False)
 
     def hurry(self, seconds: float) -> None:
         """Let the calls to come wait no longer than this."""

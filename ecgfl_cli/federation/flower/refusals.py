@@ -10,6 +10,7 @@ from flwr.supercore.error import FlowerError
 from ecgfl_cli.errors import (
     ConnectedAlready,
     EcgflError,
+    MessageRefused,
     NotEnrolled,
     ProxyRefused,
     ServerRefused,
@@ -19,6 +20,7 @@ from ecgfl_cli.errors import (
 )
 from ecgfl_cli.federation.clock import clock_problem
 from ecgfl_cli.federation.flower import OTHER_VERSION
+from ecgfl_cli.federation.flower.answer_bounds import AnswerTooLarge
 from ecgfl_cli.federation.proxy import Proxy
 from ecgfl_cli.federation.tls import causes, tls_failed, tls_failure
 
@@ -58,6 +60,8 @@ class Refusals:
             if (failure := tls_failure(error)) is not None:
                 return tls_failed(self._server, failure)
             return self._not_connected(error)
+        if isinstance(error, AnswerTooLarge):
+            return self.message(str(error))
         return self.no_coordinator("its answer is not Flower's")
 
     def unreachable(self, reason: str, seconds: float) -> ServerUnreachable:
@@ -71,6 +75,11 @@ class Refusals:
     def no_coordinator(self, problem: str) -> ServerRefused:
         return ServerRefused(
             f"{self._server}: {problem}", "Check that HOST:PORT is an ecgfl coordinator and not a proxy's or another server's"
+        )
+
+    def message(self, problem: str) -> MessageRefused:
+        return MessageRefused(
+            f"{self._server}: it sent {problem}", "Install the same ecgfl version on both sides; else tell the coordinator"
         )
 
     def not_enrolled(self) -> NotEnrolled:

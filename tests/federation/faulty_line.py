@@ -1,0 +1,192 @@
+"""A line on 127.0.0.1 between a site and its coordinator that can be cut, held and slowed down, and breaks within a message.
+
+What passes is TLS: the line sees bytes, their direction, and where one message ends because the other side begins to speak.
+"""
+
+import contextlib
+import socket
+import struct
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+Direction = Literal["up", "down"]
+"""From the site to the coordinator, and back."""
+
+OTHER: dict[Direction, Direction] = {"up": "down", "down": "up"}
+CHUNK = 16_384
+RESET = struct.pack("ii", 1, 0)
+"""For SO_LINGER: closing the socket resets the connection."""
+
+
+@dataclass
+class _Link:
+    """One connection. message : bytes of the message that is on its way in each direction."""
+
+    ends: dict[Direction, tuple[socket.socket, socket.socket]]
+    message: Counter[Direction] = field(default_factory=Counter)
+    closed: bool = False
+
+    def reset(self) -> None:
+        self.closed = True
+        for end in self.ends["up"]:
+            with contextlib.suppress(OSError):
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+                end.shutdown(socket.SHUT_RDWR)  # wakes whoever reads from it
+            end.close()
+
+
+@dataclass
+class _Break:
+    """Something that happens once `after` bytes of one message have gone in a direction."""
+
+    direction: Direction
+    after: int
+    holds: bool
+
+
+class FaultyLine:
+    """leads_to : a port of 127.0.0.1. passed : bytes in each direction so far. broken : how many messages broke off or were held
+    within. opened : connections so far, those that were turned away included.
+    """
+
+    def __init__(self, leads_to: int) -> None:
+        self.leads_to = leads_to
+        self.passed: Counter[Direction] = Counter()
+        self.broken = self.opened = 0
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._changed = threading.Condition()
+        self._links: list[_Link] = []
+        self._breaks: list[_Break] = []
+        self._cut = self._held = False
+        self._delay = 0.0
+        threading.Thread(target=self._accept, name="line", daemon=True).start()
+
+    def cut(self) -> None:
+        """Reset all connections and every one that is tried from now on."""
+        with self._changed:
+            self._cut = True
+            links, self._links = self._links, []
+            for link in links:
+                link.reset()
+            self._changed.notify_all()
+
+    def hold(self) -> None:
+        """Let nothing pass, and keep what comes: as behind a router that has died."""
+        with self._changed:
+            self._held = True
+
+    def slow_down(self, seconds: float) -> None:
+        """Keep every chunk for so long."""
+        with self._changed:
+            self._delay = seconds
+
+    def break_off(self, direction: Direction, after: int, times: int = 1) -> None:
+        """Reset the connection in the middle of the next `times` messages that are longer than `after` bytes."""
+        with self._changed:
+            self._breaks += [_Break(direction, after, holds=False)] * times
+
+    def hold_within(self, direction: Direction, after: int) -> None:
+        """Hold the line in the middle of the next message that is longer than `after` bytes."""
+        with self._changed:
+            self._breaks.append(_Break(direction, after, holds=True))
+
+    def heal(self) -> None:
+        """A line without a fault. What was held goes on."""
+        with self._changed:
+            self._cut = self._held = False
+            self._delay, self._breaks = 0.0, []
+            self._changed.notify_all()
+
+    def wait_until_broken(self, times: int = 1, seconds: float = 60.0) -> None:
+        """Until so many messages broke off or were held within."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: self.broken >= times, seconds), f"{self.broken} messages broke in {seconds} s"
+
+    def close(self) -> None:
+        self._listener.close()
+        self.cut()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client = self._listener.accept()[0]
+            except OSError:
+                return
+            self.opened += 1
+            try:
+                server = socket.create_connection(("127.0.0.1", self.leads_to), 5)
+            except OSError:
+                client.close()
+                continue
+            server.settimeout(None)
+            link = _Link({"up": (client, server), "down": (server, client)})
+            with self._changed:
+                if self._cut:
+                    link.reset()
+                    continue
+                self._links = [each for each in self._links if not each.closed] + [link]
+            for direction in OTHER:
+                threading.Thread(target=self._pass_on, args=(link, direction), name="line", daemon=True).start()
+
+    def _pass_on(self, link: _Link, direction: Direction) -> None:
+        source, target = link.ends[direction]
+        with contextlib.suppress(OSError):
+            while chunk := source.recv(CHUNK):
+                for part in self._let_through(link, direction, chunk):
+                    target.sendall(part)
+                    self.passed[direction] += len(part)
+        link.reset() if link.closed else self._end(link)
+
+    @staticmethod
+    def _end(link: _Link) -> None:
+        link.closed = True
+        for end in link.ends["up"]:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+
+    def _let_through(self, link: _Link, direction: Direction, chunk: bytes) -> Iterator[bytes]:
+        """The parts of a chunk, each when it may go. Raises `OSError` where the line breaks."""
+        self._wait(link)
+        time.sleep(self._delay)
+        with self._changed:
+            link.message[OTHER[direction]] = 0
+            before = link.message[direction]
+            link.message[direction] += len(chunk)
+            found = next((each for each in self._breaks if each.direction == direction), None)
+            if found is None or link.message[direction] <= found.after:
+                found = None
+            else:
+                self._breaks.remove(found)
+                self._held = self._held or found.holds
+        if found is None:
+            yield chunk
+            return
+        length = max(0, found.after - before)
+        yield chunk[:length]
+        with self._changed:
+            self.broken += 1
+            self._changed.notify_all()
+        if not found.holds:
+            link.reset()
+            raise ConnectionResetError
+        self._wait(link)
+        yield chunk[length:]
+
+    def _wait(self, link: _Link) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._held or link.closed)
+
+
+@contextlib.contextmanager
+def faulty_line(leads_to: int) -> Iterator[FaultyLine]:
+    line = FaultyLine(leads_to)
+    try:
+        yield line
+    finally:
+        line.close()

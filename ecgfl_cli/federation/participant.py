@@ -1,5 +1,6 @@
 """The installed client code: what a site does with the coordinator's requests. Nothing else ever touches its data."""
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -73,18 +74,22 @@ class Participant:
             threads=self._policy.cpu_threads,
             proximal_mu=request.proximal_mu,
         )
+        began = time.monotonic()
         trained = self._work.train(network, manifest, plan)
         where = f"round {manifest.round + 1} of {manifest.rounds}"
-        self._report(f"{where}: trained on {trained.beats} beats, loss {trained.loss:.4f}")
+        self._report(f"{where}: trained on {trained.beats} beats in {time.monotonic() - began:.2f} s, loss {trained.loss:.4f}")
         return Message(content=trained.content, reply_to=message)
 
     def _evaluate(self, message: Message) -> Message:
         request, vector = read_request(message, EvaluateRequest)
         manifest, network = self._open(request.model, vector)
+        began = time.monotonic()
         measured = self._work.measure(network, manifest)
+        seconds = time.monotonic() - began
         self._registry.add(request.model, network, self._server)
         self._audit.append("model-received", version=manifest.version, sha256=manifest.weights_sha256, round=manifest.round)
-        self._report(f"round {manifest.round} of {manifest.rounds}: model {manifest.version} received and verified")
+        where = f"round {manifest.round} of {manifest.rounds}"
+        self._report(f"{where}: model {manifest.version} received and verified, measured in {seconds:.2f} s")
         if manifest.is_final:
             self.verdict = consider(self._home, self._policy, manifest, measured.figures, measured.held_out)
             self.final = manifest.version

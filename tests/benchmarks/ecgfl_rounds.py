@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
+import psutil
 from timed_rounds import RoundTime, TimedRun
 
 from ecgfl_cli.federation.coordinator_home import CoordinatorHome
@@ -25,15 +26,12 @@ START_SECONDS, END_SECONDS = 60.0, 400.0
 def run_ecgfl(coordinator: Home, sites: dict[str, Home], rounds: int) -> TimedRun:
     """Serve one run, join it from every site, and take the rounds from the coordinator's report and what the sites said."""
     with tempfile.TemporaryDirectory() as logs:
-        log = Path(logs) / "coordinator"
-        serve = ["coordinator", "serve", "--host", "127.0.0.1", "--port", "0", "--rounds", str(rounds), "--min-sites"]
         with ended([]) as processes:
-            processes.append(_start(log, coordinator, *serve, str(len(sites))))
-            port = _port(log, processes[0])
+            server, port = serve(Path(logs) / "coordinator", coordinator, rounds, len(sites))
+            processes.append(server)
             began = time.monotonic()
             for name, home in sites.items():
-                join = ["join", "--server", f"localhost:{port}", "--once", "--max-wait", "90s"]
-                processes.append(_start(Path(logs) / name, home, *join))
+                processes.append(start(Path(logs) / name, home, *join(port)))
             codes = [process.wait(END_SECONDS) for process in processes]
             seconds = time.monotonic() - began
         said = {name: (Path(logs) / name).read_text() for name in ("coordinator", *sites)}
@@ -58,7 +56,19 @@ def _seconds(pattern: re.Pattern[str], said: str) -> dict[int, float]:
     return {int(number): float(seconds) for number, seconds in pattern.findall(said)}
 
 
-def _start(log: Path, home: Home, *arguments: str) -> "subprocess.Popen[bytes]":
+def serve(log: Path, coordinator: Home, rounds: int, sites: int) -> "tuple[subprocess.Popen[bytes], int]":
+    """A coordinator that waits for so many sites, once it listens, and its port."""
+    options = {"--host": "127.0.0.1", "--port": "0", "--rounds": str(rounds), "--min-sites": str(sites)}
+    process = start(log, coordinator, "coordinator", "serve", *(word for pair in options.items() for word in pair))
+    return process, _port(log, process)
+
+
+def join(port: int) -> list[str]:
+    """The command by which a site takes part in one run."""
+    return ["join", "--server", f"localhost:{port}", "--once", "--max-wait", "90s"]
+
+
+def start(log: Path, home: Home, *arguments: str) -> "subprocess.Popen[bytes]":
     with log.open("wb") as stream:
         command = [sys.executable, "-m", "ecgfl_cli", "--home", str(home.root), *arguments]
         return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=stream)
@@ -75,14 +85,18 @@ def _port(log: Path, process: "subprocess.Popen[bytes]") -> int:
 
 @contextmanager
 def ended(processes: "list[subprocess.Popen[bytes]]") -> "Iterator[list[subprocess.Popen[bytes]]]":
-    """Sees to it that none of the processes outlives the block."""
+    """Sees to it that none of the processes outlives the block, nor any that they started."""
     try:
         yield processes
     finally:
+        trees = [each for process in processes if process.poll() is None for each in _tree(process.pid)]
         for process in processes:
             process.terminate()
-        for process in processes:
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
+        _, alive = psutil.wait_procs(trees, timeout=10)
+        for each in alive:
+            each.kill()
+
+
+def _tree(pid: int) -> list[psutil.Process]:
+    process = psutil.Process(pid)
+    return [process, *process.children(recursive=True)]

@@ -1,5 +1,6 @@
 """The installed client code: what a site does with the coordinator's requests. Nothing else ever touches its data."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -84,18 +85,22 @@ class Participant:
             threads=self._policy.cpu_threads,
             proximal_mu=request.proximal_mu,
         )
+        began = time.monotonic()
         trained = self._work.train(network, manifest, plan)
         where = f"round {manifest.round + 1} of {manifest.rounds}"
-        self._report(f"{where}: trained on {trained.beats} beats, loss {trained.loss:.4f}")
+        self._report(f"{where}: trained on {trained.beats} beats in {time.monotonic() - began:.2f} s, loss {trained.loss:.4f}")
         return Message(content=trained.content, reply_to=message)
 
     def _evaluate(self, message: Message) -> Message:
         request, vector = read_request(message, EvaluateRequest)
         manifest, network = self._open(request.model, vector)
         self.run = manifest.run
+        began = time.monotonic()
         measured = self._work.measure(network, manifest)
+        seconds = time.monotonic() - began
         self._keep(request.model, manifest, network)
-        self._report(f"round {manifest.round} of {manifest.rounds}: model {manifest.version} received and verified")
+        where = f"round {manifest.round} of {manifest.rounds}"
+        self._report(f"{where}: model {manifest.version} received and verified, measured in {seconds:.2f} s")
         if manifest.is_final:
             self.final = self._judge(manifest, measured)
         self._prune()

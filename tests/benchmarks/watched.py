@@ -25,7 +25,11 @@ class Run:
 
 def ecgfl(*arguments: str) -> Run:
     """Run `ecgfl ARGUMENTS` and watch it. Raises `CalledProcessError` when it fails."""
-    command = [sys.executable, "-m", "ecgfl_cli", *arguments]
+    return watch([sys.executable, "-m", "ecgfl_cli", *arguments])
+
+
+def watch(command: list[str]) -> Run:
+    """The same with any command."""
     together = largest = 0
     with tempfile.TemporaryFile(mode="w+") as output:  # a pipe would be full while nobody reads it
         started = time.perf_counter()

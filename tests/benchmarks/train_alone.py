@@ -1,0 +1,20 @@
+"""Local training as `ecgfl join` does it, without a federation: `python tests/benchmarks/train_alone.py HOME`, for join_memory.py."""
+
+import sys
+from pathlib import Path
+
+from ecgfl_cli.models.architecture import DEFAULT, architecture
+from ecgfl_cli.site.home import Home
+from ecgfl_cli.training.dataset import load_dataset
+from ecgfl_cli.training.local import TrainingPlan, train
+
+
+def main() -> None:
+    wanted = architecture(DEFAULT)
+    plan = TrainingPlan(wanted.local_epochs, wanted.learning_rate, wanted.batch_size, seed=1)
+    examples = load_dataset(Home(Path(sys.argv[1])), wanted).train
+    print(f"{len(examples)} beats, loss {train(wanted.build(), wanted, examples, plan):.4f}")
+
+
+if __name__ == "__main__":
+    main()

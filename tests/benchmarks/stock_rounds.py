@@ -29,7 +29,14 @@ def run_stock(coordinator: Home, sites: dict[str, Home], rounds: int, sizes: lis
     with tempfile.TemporaryDirectory() as place, ended([]) as processes:
         folder, port = Path(place), free_port()
         environment = _environment(folder, f"localhost:{port}", keys.ca_certificate)
-        link = ["--host", "127.0.0.1", "--port", str(port), "--enable-supernode-auth", "--disable-runtime-dependency-installation"]
+        link = [
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(port),
+            "--enable-supernode-auth",
+            "--disable-runtime-dependency-installation",
+        ]
         for option, file in (("cert", keys.server_certificate), ("key", keys.server_key), ("ca-cert", keys.ca_certificate)):
             link += [f"--ssl-{option}file", str(file)]
         processes.append(_start(folder / "superlink", environment, "flower-superlink", *link))

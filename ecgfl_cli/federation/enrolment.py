@@ -1,5 +1,7 @@
 """Which sites may take part: one public key file each under <home>/coordinator/sites."""
 
+import contextlib
+import functools
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +12,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from ecgfl_cli.errors import UsageError
 from ecgfl_cli.federation.coordinator_home import CoordinatorHome
 from ecgfl_cli.files import atomic_write_bytes
-from ecgfl_cli.site.keys import fingerprint, load_public_key
+from ecgfl_cli.site.keys import fingerprint_of, load_public_key
 from ecgfl_cli.site.settings import SITE_NAME
 
 SUFFIX = ".pub"
+REMEMBERED = 10_000
+"""Key files."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +30,20 @@ class EnrolledSite:
 
 
 def enrolled_sites(home: CoordinatorHome) -> list[EnrolledSite]:
-    """All enrolled sites by name."""
-    files = sorted(home.sites.glob(f"*{SUFFIX}"))
-    return [EnrolledSite(path.stem, load_public_key(path), fingerprint(path)) for path in files]
+    """All enrolled sites by name. A `serve` looks several times a second: a file that has not changed is not read again."""
+    found = []
+    for path in sorted(home.sites.glob(f"*{SUFFIX}")):
+        with contextlib.suppress(FileNotFoundError):  # revoked just now
+            status = path.stat()
+            found.append(_site(path, (status.st_ino, status.st_mtime_ns, status.st_size)))
+    return found
+
+
+@functools.lru_cache(maxsize=REMEMBERED)
+def _site(path: Path, version: tuple[int, int, int]) -> EnrolledSite:  # noqa: ARG001
+    """version : what tells this content of the file from any other; it is always replaced as a whole."""
+    key = load_public_key(path)
+    return EnrolledSite(path.stem, key, fingerprint_of(key))
 
 
 def enrol(home: CoordinatorHome, public_key: Path, site: str) -> EnrolledSite:
@@ -39,7 +54,7 @@ def enrol(home: CoordinatorHome, public_key: Path, site: str) -> EnrolledSite:
     if not re.fullmatch(SITE_NAME, site):
         raise UsageError(f"--site {site!r} is no usable name", "Use letters, digits, dots, dashes and underscores")
     key = load_public_key(public_key)
-    new = EnrolledSite(site, key, fingerprint(public_key))
+    new = EnrolledSite(site, key, fingerprint_of(key))
     for known in enrolled_sites(home):
         if (known.name == site) != (known.fingerprint == new.fingerprint):
             taken = (

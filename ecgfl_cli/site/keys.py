@@ -65,8 +65,13 @@ def load_public_key(path: Path) -> ec.EllipticCurvePublicKey:
 
 def fingerprint(path: Path) -> str:
     """SHA-256 of the public key's blob, as `ssh-keygen -lf` shows it but in hexadecimal."""
+    return fingerprint_of(load_public_key(path))
+
+
+def fingerprint_of(key: ec.EllipticCurvePublicKey) -> str:
+    """The same of a key that is loaded already."""
     return hashlib.sha256(
-        load_public_key(path).public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+        key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     ).hexdigest()
 
 

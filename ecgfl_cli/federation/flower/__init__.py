@@ -1,5 +1,6 @@
 """The private parts of Flower 1.41 that ecgfl stands on."""
 
+import functools
 import logging
 from importlib.metadata import version
 
@@ -14,7 +15,13 @@ OTHER_VERSION = 426
 
 def is_compatible(peer: bytes | None) -> bool:
     """Whether a peer's version of Flower goes with ours: the same major and minor number. One that states none is let pass."""
-    return peer is None or peer.split(b".")[:2] == version("flwr").encode().split(b".")[:2]
+    return peer is None or peer.split(b".")[:2] == _own_version()
+
+
+@functools.cache
+def _own_version() -> list[bytes]:
+    """Looked up once: reading and parsing the installed package's description for each call of a site would take milliseconds."""
+    return version("flwr").encode().split(b".")[:2]
 
 
 def quieten() -> None:

@@ -22,7 +22,6 @@ from flwr.proto import message_pb2, runtime_pb2, task_pb2
 from flwr.server.superlink.linkstate import InMemoryLinkState
 from flwr.supercore.constant import (
     FLEET_HTTP_SIGNATURE_HEADER,
-    FLWR_IN_MEMORY_DB_NAME,
     FLWR_PACKAGE_VERSION_METADATA_KEY,
     NOOP_FEDERATION_ID,
     TaskType,
@@ -33,33 +32,18 @@ from flwr.supercore.object_store import NoObjectInStoreError
 from flwr.supercore.primitives.asymmetric import public_key_to_bytes
 from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
-from flwr.superlink.cli.flower_superlink import SuperLinkLifespan
-from flwr.superlink.config_loader import SuperLinkLifespanConfig, load_control_authn_plugin
 from flwr.superlink.grid import HttpGrid
-from flwr.superlink.main import create_app
 from flwr.superlink.servicer.runtime import runtime_handlers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ecgfl_cli.federation.flower import APPLICATION, HEARTBEAT_SECONDS, OTHER_VERSION, is_compatible, quieten
+from ecgfl_cli.federation.flower.fleet_app import ANSWERS, FleetApp
 from ecgfl_cli.federation.flower.held_polls import HeldPolls
 
 quieten()
 
-FLEET_CALLS = frozenset(
-    f"/v1/fleet/{call}"
-    for call in (
-        "activate-node",
-        "deactivate-node",
-        "send-node-heartbeat",
-        "pull-messages",
-        "push-messages",
-        "get-run",
-        "push-object",
-        "pull-object",
-        "confirm-message-received",
-    )
-)
-"""What a site may call: the Fleet API without node registration and without the download of bundles."""
+FLEET_CALLS = frozenset(ANSWERS)
+"""What a site may call."""
 
 REPLY_POLL_SECONDS = 0.1
 LARGEST_OBJECT, LARGEST_CALL = 64 * 2**20, 2**20
@@ -81,9 +65,7 @@ class FleetOnly:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await self._app(scope, receive, send)
-        elif scope["type"] != "http":
+        if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008})
         elif (refusal := _refusal(scope)) is not None:
             await _answer(send, refusal)
@@ -139,37 +121,14 @@ class SuperLink:
     """
 
     def __init__(self, listener: socket.socket, certificate: Path, key: Path) -> None:
-        config = SuperLinkLifespanConfig(
-            control_address="",
-            health_server_address=None,
-            host="127.0.0.1",
-            port=0,
-            insecure=False,
-            certificates=None,
-            superexec_auth_secret=None,
-            authn_plugin=load_control_authn_plugin(),
-            event_log_plugin=None,
-            fleet_event_log_plugin=None,
-            enable_event_log=False,
-            artifact_provider=None,
-            enable_supernode_auth=True,
-            fleet_api_type="grpc-rere",
-            fleet_api_address=None,
-            simulation=False,
-            ssl_ca_certfile=None,
-            ssl_certfile=None,
-            ssl_keyfile=None,
-            database=FLWR_IN_MEMORY_DB_NAME,
-            isolation="process",  # no executor process: this one drives the runs
-            runtime_dependency_install=False,
-        )
-        app = create_app(config, SuperLinkLifespan)
-        self._state: InMemoryLinkState = app.state.linkstate_factory.state()
+        app = FleetApp()
+        self._state: InMemoryLinkState = app.state
         self._listener = listener
         self._polls = HeldPolls(app)
         self._server = uvicorn.Server(
             uvicorn.Config(
                 FleetOnly(self._polls),
+                lifespan="off",
                 ssl_certfile=str(certificate),
                 ssl_keyfile=str(key),
                 log_level="error",

@@ -1,0 +1,236 @@
+"""What a coordinator takes for many sites.
+
+python tests/benchmarks/many_sites.py [--sites 5 10 20 50] [--rounds 3] [--arch beatnet]
+
+A real `ecgfl coordinator serve` in a process of its own, over TLS with node keys, and so many light sites: they connect, poll,
+fetch and send with the program's own code, and answer at once with made-up figures (tests/federation/light_sites.py). They run
+as threads of --processes processes; all share this machine's processors with the coordinator, whose own time and memory are
+measured apart. Before the run begins the sites stay connected and nothing runs: they poll as often as in a run at first, and
+seldom after `IDLE_AFTER_SECONDS`; both are measured.
+
+It prints, as Markdown, a row for each number of sites: median seconds a round, of which training and measuring (from the first
+request that arrives to the last answer that is made) and the rest (the last replies come in, the model is made and signed);
+the coordinator's processor seconds a round and in either kind of idling as a share of one processor; its resident MiB at the
+start and at most; calls and KiB a round and site (HTTP heads and bodies); and what the sites' connections took to open, in
+milliseconds of the coordinator's processor each.
+"""
+
+import argparse
+import multiprocessing
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from statistics import median
+
+import psutil
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "federation"))
+
+import light_sites
+from light_sites import Ended, Traffic
+
+from ecgfl_cli.app import run
+from ecgfl_cli.federation.coordinator_home import CoordinatorHome
+from ecgfl_cli.federation.enrolment import enrol
+from ecgfl_cli.federation.federation_file import load_federation
+from ecgfl_cli.federation.run_record import RunReport, load_report
+from ecgfl_cli.federation.site_node import IDLE_AFTER_SECONDS
+from ecgfl_cli.models.architecture import DEFAULT
+from ecgfl_cli.site.home import Home
+
+MIB, KIB = 2**20, 2**10
+INTERVAL_SECONDS, IDLE_SECONDS = 0.05, 10.0
+
+
+class Watched:
+    """A `coordinator serve` whose lines, processor time and memory are followed while it runs."""
+
+    def __init__(self, home: Path, *options: str) -> None:
+        serve = ["coordinator", "serve", "--host", "127.0.0.1", "--port", "0", *options]
+        command = [sys.executable, "-m", "ecgfl_cli", "--home", str(home), *serve]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        self._watched = psutil.Process(self.process.pid)
+        self.lines: list[tuple[str, float]] = []
+        self.peak = self.sockets = 0
+        threading.Thread(target=self._read, daemon=True).start()
+        threading.Thread(target=self._sample, daemon=True).start()
+
+    def processor(self) -> float:
+        """Seconds so far."""
+        times = self._watched.cpu_times()
+        return times.user + times.system
+
+    def resident(self) -> int:
+        return int(self._watched.memory_info().rss)
+
+    def wait_for(self, pattern: str, times: int = 1) -> tuple[str, float]:
+        """The line that matches for the `times`th time, and the processor seconds so far when it came."""
+        while True:
+            ended = self.process.poll()
+            found = [(line, spent) for line, spent in list(self.lines) if re.search(pattern, line)]
+            if len(found) >= times:
+                return found[times - 1]
+            if ended is not None:
+                raise SystemExit(f"the coordinator ended with {ended}: {self.lines}")
+            time.sleep(INTERVAL_SECONDS)
+
+    def idle(self, seconds: float) -> float:
+        """The share of one processor that it takes in this time."""
+        before, started = self.processor(), time.monotonic()
+        time.sleep(seconds)
+        return (self.processor() - before) / (time.monotonic() - started)
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.lines.append((line.rstrip("\n"), self.processor()))
+
+    def _sample(self) -> None:
+        while self.process.poll() is None:
+            try:
+                self.peak = max(self.peak, self.resident())
+                self.sockets = max(self.sockets, len(self._watched.net_connections(kind="tcp")))
+            except psutil.NoSuchProcess:
+                return
+            time.sleep(INTERVAL_SECONDS)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One number of sites. Shares are of one processor, times in seconds, memory and traffic in bytes."""
+
+    sites: int
+    seconds: float
+    training: float
+    measuring: float
+    processor: float
+    polling: float
+    idle: float
+    at_start: int
+    peak: int
+    sockets: int
+    connecting: float
+    calls: float
+    bytes: float
+
+    HEAD = (
+        "| sites | s a round | training | measuring | rest | processor s a round | polling % | idle % | MiB at start"
+        " | MiB at most | sockets | calls | KiB | ms to connect |\n|" + "---|" * 14
+    )
+
+    def __str__(self) -> str:
+        rest = self.seconds - self.training - self.measuring
+        figures = (
+            f"{self.seconds:.2f} | {self.training:.2f} | {self.measuring:.2f} | {rest:.2f} | {self.processor:.2f}"
+            f" | {100 * self.polling:.0f} | {100 * self.idle:.1f} | {self.at_start / MIB:.0f} | {self.peak / MIB:.0f}"
+            f" | {self.sockets} | {self.calls:.0f} | {self.bytes / KIB:.0f} | {1000 * self.connecting:.0f}"
+        )
+        return f"| {self.sites} | {figures} |"
+
+
+def measure(sites: int, rounds: int, arch: str, processes: int, folder: Path, idle: bool) -> Row:
+    """Serve one run to so many sites. idle : whether to wait for the seldom polls too, which takes a minute."""
+    names = [f"site-{number:04}" for number in range(sites)]
+    homes = light_sites.homes_for(folder, names)
+    root = folder / "coordinator"
+    with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+        run(["--home", str(root), "coordinator", "init", "--name", "localhost"])
+    coordinator = CoordinatorHome(Home(root).coordinator)
+    for name, home in homes.items():
+        enrol(coordinator, home.node_public_key, name)
+    plan = ("--rounds", str(rounds), "--min-sites", str(sites), "--arch", arch, "--phase-timeout", "10m")
+    watched = Watched(root, *plan)
+    port = re.search(r"serving on \S+:(\d+)", watched.wait_for(r"serving on ")[0])
+    assert port is not None
+    server, federation = f"localhost:{port[1]}", coordinator.federation
+    at_start, spent = watched.resident(), watched.processor()
+    # All but one: the run begins when the last one comes.
+    early, last = [home.root for home in homes.values()][:-1], list(homes.values())[-1]
+    context = multiprocessing.get_context("spawn")
+    results: multiprocessing.queues.Queue[list[Ended]] = context.Queue()
+    groups = [group for place in range(processes) if (group := early[place::processes])]
+    workers = [
+        context.Process(target=light_sites.in_a_process, args=(group, server, federation, 1000 * place, results), daemon=True)
+        for place, group in enumerate(groups)
+    ]
+    for worker in workers:
+        worker.start()
+    _, connected = watched.wait_for(r"site-\d+ connected", times=sites - 1)
+    time.sleep(1)
+    began = time.monotonic()
+    polling = watched.idle(IDLE_SECONDS)
+    quiet = float("nan")
+    if idle:
+        time.sleep(max(0.0, IDLE_AFTER_SECONDS + 2 - (time.monotonic() - began)))
+        quiet = watched.idle(IDLE_SECONDS)
+    with light_sites.light_sites([last], server, load_federation(federation), 10**6) as ended:
+        pass
+    for _ in workers:
+        ended.extend(results.get())
+    for worker in workers:
+        worker.join()
+    first, after = watched.wait_for("round 1 of .*training at")[1], watched.wait_for(f"round {rounds} of .*: model ")[1]
+    if code := watched.process.wait():
+        raise SystemExit(f"the coordinator ended with {code}: {watched.lines}")
+    report = load_report(next(coordinator.reports.glob("*.json")))
+    check(report, ended, sites, rounds)
+    traffic = Traffic()
+    for each in ended:
+        traffic.add(each.traffic)
+    # Idling is not a round's; nor are the calls that open and close a session.
+    named = [call for call in traffic.calls if call not in ("activate-node", "deactivate-node", "send-node-heartbeat")]
+    last_site = next(each for each in ended if each.site == last.root.name).traffic
+    return Row(
+        sites,
+        median(each.seconds for each in report.rounds),
+        median(span(ended, "train", each.round) for each in report.rounds),
+        median(span(ended, "evaluate", each.round) for each in report.rounds),
+        (after - first) / rounds,
+        polling,
+        quiet,
+        at_start,
+        watched.peak,
+        watched.sockets,
+        (connected - spent) / (sites - 1),
+        sum(last_site.calls[call] for call in named) / rounds,
+        sum(last_site.bytes[call] for call in named) / rounds,
+    )
+
+
+def check(report: RunReport, ended: list[Ended], sites: int, rounds: int) -> None:
+    """Whether it was the run that is to be measured."""
+    problems = [f"{each.site}: {each.problem}" for each in ended if each.problem]
+    problems += [line for each in report.rounds for line in each.dropped]
+    if problems or [len(each.sites) for each in report.rounds] != [sites] * rounds:
+        raise SystemExit(f"not all sites took part in all rounds: {problems[:5]}, {report.problem}")
+
+
+def span(ended: list[Ended], kind: str, this_round: int) -> float:
+    """Seconds from the first request of a phase that arrived to the last answer that was made."""
+    answers = [each for site in ended for each in site.answers if (each.kind, each.round) == (kind, this_round)]
+    return max(each.ended for each in answers) - min(each.began for each in answers)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sites", type=int, nargs="+", default=[5, 10, 20, 50])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--arch", default=DEFAULT)
+    parser.add_argument("--processes", type=int, default=2, help="for the light sites")
+    parser.add_argument("--no-idle", action="store_true", help="do not wait a minute for the seldom polls")
+    given = parser.parse_args()
+    print(Row.HEAD, flush=True)
+    for sites in given.sites:
+        with tempfile.TemporaryDirectory() as folder:
+            print(measure(sites, given.rounds, given.arch, given.processes, Path(folder), not given.no_idle), flush=True)
+
+
+if __name__ == "__main__":
+    main()

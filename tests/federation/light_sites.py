@@ -1,0 +1,206 @@
+"""Sites without data: real connections to a real coordinator, from which answers come at once, so that one machine holds many.
+
+They poll, authenticate, fetch and send with the program's own code; only the work at the site is missing.
+"""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing.queues import Queue
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+from flwr.app import Context, Message
+from flwr.clientapp import ClientApp
+
+from ecgfl_cli.federation.federation_file import Federation, load_federation
+from ecgfl_cli.federation.flower.fleet import FleetConnection
+from ecgfl_cli.federation.site_node import LONGEST_PATIENCE_SECONDS, _Node
+from ecgfl_cli.federation.wire import EvaluateReply, EvaluateRequest, TrainReply, TrainRequest, read_request, reply_content
+from ecgfl_cli.federation.wire import weights_record as record_of
+from ecgfl_cli.models.calibration import COUNTS
+from ecgfl_cli.models.manifest import Manifest, check_weights
+from ecgfl_cli.site.home import Home
+from ecgfl_cli.site.keys import load_node_key, make_keys
+
+NOISE = 1e-3
+"""Standard deviation of what a light site adds to each weight."""
+
+EXAMPLES, HELD_OUT, PVCS = 10_000, 3_000, 300
+LONGEST_SECONDS = 3600.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """kind : "train" or "evaluate". began, ended : `time.time()` when the request was there, and when its reply was made."""
+
+    kind: str
+    round: int
+    began: float
+    ended: float
+
+
+@dataclass
+class Traffic:
+    """HTTP calls and their bytes, heads and bodies without what TLS and TCP add, by the last part of the path."""
+
+    calls: Counter[str] = field(default_factory=Counter)
+    bytes: Counter[str] = field(default_factory=Counter)
+
+    def add(self, other: "Traffic") -> None:
+        self.calls.update(other.calls)
+        self.bytes.update(other.bytes)
+
+    def watch(self, client: httpx.Client) -> None:
+        """Count what this client sends and receives from now on."""
+        client.event_hooks = {"response": [self._count]}
+
+    def _count(self, response: httpx.Response) -> None:
+        request = response.request
+        call = request.url.path.rsplit("/", 1)[-1]
+        self.calls[call] += 1
+        self.bytes[call] += len(request.method) + len(request.url.raw_path) + len("  HTTP/1.1\r\n") + _head(request.headers)
+        self.bytes[call] += len(request.content) + len("HTTP/1.1 200 OK\r\n") + _head(response.headers) + len(response.read())
+
+
+def _head(headers: httpx.Headers) -> int:
+    return sum(len(name) + len(value) + len(": \r\n") for name, value in headers.raw) + len("\r\n")
+
+
+class LightParticipant:
+    """Takes the place of a `Participant`: signature and weights of each model are checked, then the answer is made up.
+
+    number : other noise for each site. final : the version of the last model, None before it came.
+    """
+
+    def __init__(self, number: int, federation: Federation) -> None:
+        self._random = np.random.default_rng(number)
+        self._key = federation.signing_key
+        self.answers: list[Answer] = []
+        self.run: str | None = None
+        self.rounds = 0
+        self.final: str | None = None
+        self.verdict = None
+
+    def app(self) -> ClientApp:
+        app = ClientApp()
+
+        @app.train()
+        def _train(message: Message, context: Context) -> Message:  # noqa: ARG001
+            began = time.time()
+            request, vector = read_request(message, TrainRequest)
+            manifest = self._open(request, vector)
+            noise = NOISE * self._random.standard_normal(vector.size, dtype=np.float32)
+            content = reply_content(TrainReply(examples=EXAMPLES, pvcs=PVCS, loss=0.1), record_of(vector + noise))
+            self.answers.append(Answer("train", manifest.round + 1, began, time.time()))
+            return Message(content=content, reply_to=message)
+
+        @app.evaluate()
+        def _evaluate(message: Message, context: Context) -> Message:  # noqa: ARG001
+            began = time.time()
+            request, vector = read_request(message, EvaluateRequest)
+            manifest = self._open(request, vector)
+            self.rounds += 1
+            self.final = manifest.version if manifest.is_final else None
+            self.answers.append(Answer("evaluate", manifest.round, began, time.time()))
+            return Message(content=reply_content(_measured(manifest.round)), reply_to=message)
+
+        return app
+
+    def _open(self, request: TrainRequest | EvaluateRequest, vector: Any) -> Manifest:
+        manifest = request.model.open(self._key)
+        check_weights(manifest, vector)
+        self.run = manifest.run
+        return manifest
+
+
+def _measured(this_round: int) -> EvaluateReply:
+    """Counts of a network that gets better: 80 % of the PVCs after the first round, and a missed one less with each."""
+    middle = COUNTS // 2
+    found = PVCS - max(0, PVCS // 5 - this_round)
+    others, pvcs = [0] * COUNTS, [0] * COUNTS
+    others[middle - 5], others[middle + 5] = HELD_OUT - PVCS - 20, 20
+    pvcs[middle - 5], pvcs[middle + 5] = PVCS - found, found
+    return EvaluateReply(
+        examples=HELD_OUT,
+        pvcs=PVCS,
+        true_positives=found,
+        false_positives=20,
+        loss=0.1,
+        sensitivity=found / PVCS,
+        precision=found / (found + 20),
+        others_by_logit=others,
+        pvcs_by_logit=pvcs,
+    )
+
+
+class _NoAudit:
+    """A light site has no home to keep a log in."""
+
+    def append(self, event: str, **details: object) -> None:
+        """Forgotten."""
+
+
+@dataclass
+class Ended:
+    """What a light site did. problem : what ended it too early."""
+
+    site: str
+    answers: list[Answer]
+    final: str | None
+    problem: str | None
+    traffic: Traffic
+
+
+def homes_for(folder: Path, names: Iterable[str]) -> dict[str, Home]:
+    """A home with node keys, and nothing else, for each name."""
+    homes = {name: Home(folder / name) for name in names}
+    for home in homes.values():
+        home.root.mkdir(parents=True)
+        make_keys(home)
+    return homes
+
+
+def take_part(home: Home, number: int, server: str, federation: Federation) -> Ended:
+    """One run, from the connection to its end."""
+    participant, traffic = LightParticipant(number, federation), Traffic()
+    problem: str | None = None
+    try:
+        authority, key = federation.ca_certificate.encode(), load_node_key(home)
+        with FleetConnection(server, authority, key, LONGEST_PATIENCE_SECONDS) as connection:
+            traffic.watch(connection._client._client)
+            node = _Node(connection, participant, _NoAudit(), lambda _: None)  # type: ignore[arg-type]
+            deadline = time.monotonic() + LONGEST_SECONDS
+            if node.wait(deadline):
+                node.take_part(deadline)
+    except Exception as error:  # noqa: BLE001 - told by whoever reads the result
+        problem = f"{type(error).__name__}: {error}"
+    return Ended(home.root.name, participant.answers, participant.final, problem, traffic)
+
+
+@contextmanager
+def light_sites(homes: list[Home], server: str, federation: Federation, first: int = 0) -> Iterator[list[Ended]]:
+    """Each site in a thread of its own; the list is filled as they end, and is complete after the block."""
+    ended: list[Ended] = []
+
+    def one(home: Home, number: int) -> None:
+        ended.append(take_part(home, number, server, federation))
+
+    threads = [threading.Thread(target=one, args=(home, first + number), daemon=True) for number, home in enumerate(homes)]
+    for thread in threads:
+        thread.start()
+    yield ended
+    for thread in threads:
+        thread.join()
+
+
+def in_a_process(folders: list[Path], server: str, federation: Path, first: int, results: "Queue[list[Ended]]") -> None:
+    """The same as the work of a process of its own."""
+    with light_sites([Home(folder) for folder in folders], server, load_federation(federation), first) as ended:
+        pass
+    results.put(ended)

@@ -10,7 +10,6 @@ from collections.abc import MutableMapping
 from typing import Any
 
 from flwr.proto import fleet_pb2
-from google.protobuf.message import DecodeError
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 PULL_MESSAGES = "/v1/fleet/pull-messages"
@@ -71,14 +70,11 @@ class _Answer:
 
     @property
     def is_without_message(self) -> bool:
-        """False also of a refusal, and of an answer that is none."""
-        if not self.events or self.events[0].get("status") != 200:
+        """False also of a refusal."""
+        if not self.events or self.events[0]["status"] != 200:
             return False
         body = b"".join(event.get("body", b"") for event in self.events[1:])
-        try:
-            return not fleet_pb2.PullMessagesResponse.FromString(body).messages_list
-        except DecodeError:
-            return False
+        return not fleet_pb2.PullMessagesResponse.FromString(body).messages_list
 
 
 def _asked(scope: Scope) -> float:

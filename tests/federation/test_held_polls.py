@@ -11,12 +11,20 @@ from node_processes import Processes
 
 from ecgfl_cli.federation.federation_file import ca_certificate
 from ecgfl_cli.federation.flower.fleet import FleetConnection
+from ecgfl_cli.federation.flower import held_polls
 from ecgfl_cli.federation.flower.held_polls import HELD_HEADER, HOLD_HEADER, PULL_MESSAGES, HeldPolls
 from ecgfl_cli.site.keys import load_node_key
 
 NOTHING = fleet_pb2.PullMessagesResponse().SerializeToString()
 A_MESSAGE = fleet_pb2.PullMessagesResponse(messages_list=[message_pb2.Message()]).SerializeToString()
 LONGER_THAN_A_TEST = b"9999999"
+GIVEN_UP_SECONDS = 30.0
+
+
+@pytest.fixture(autouse=True)
+def held_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What ends a hold in these tests is never that the time is up."""
+    monkeypatch.setattr(held_polls, "LONGEST_HOLD_SECONDS", 1e6)
 
 
 class Asked:
@@ -46,7 +54,8 @@ class Asked:
         self.sent.append(event)
 
     def ask(self) -> "asyncio.Task[None]":
-        return asyncio.create_task(self.polls(self._scope, self._receive, self._send))
+        answered = self.polls(self._scope, self._receive, self._send)
+        return asyncio.create_task(asyncio.wait_for(answered, GIVEN_UP_SECONDS))
 
     @property
     def was_held(self) -> bool:

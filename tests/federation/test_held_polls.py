@@ -10,8 +10,8 @@ from flwr.proto import fleet_pb2, message_pb2
 from node_processes import Processes
 
 from ecgfl_cli.federation.federation_file import ca_certificate
-from ecgfl_cli.federation.flower.fleet import FleetConnection
 from ecgfl_cli.federation.flower import held_polls
+from ecgfl_cli.federation.flower.fleet import FleetConnection
 from ecgfl_cli.federation.flower.held_polls import HELD_HEADER, HOLD_HEADER, PULL_MESSAGES, HeldPolls
 from ecgfl_cli.site.keys import load_node_key
 

@@ -99,6 +99,7 @@ def participate(
     if not give_way(policy.niceness):
         report(f"policy.niceness = {policy.niceness} has no effect on this system")
     import torch  # takes seconds; now, while nobody waits for it
+    import torch._dynamo  # and this as long again, which the first optimiser would load
 
     torch.set_num_threads(policy.cpu_threads)
     end = time.monotonic() + options.max_time

@@ -35,6 +35,9 @@ from ecgfl_cli.site.settings import SiteSettings
 from ecgfl_cli.training.dataset import require_training_data
 
 POLL_SECONDS = 0.2
+PATIENCE_SECONDS = 5.0
+"""For which the coordinator may hold the answer that there is no message. One that does not is asked every `POLL_SECONDS`."""
+SHORTEST_PAUSE_SECONDS = 0.01
 IDLE_POLL_SECONDS = 2.0
 IDLE_AFTER_SECONDS = 60.0
 RUN_CHECK_SECONDS = 1.0
@@ -107,6 +110,7 @@ def participate(
     if not give_way(policy.niceness):
         report(f"policy.niceness = {policy.niceness} has no effect on this system")
     import torch  # takes seconds; now, while nobody waits for it
+    import torch._dynamo  # and this as long again, which the first optimiser would load
 
     torch.set_num_threads(policy.cpu_threads)
     end = time.monotonic() + options.max_time
@@ -172,6 +176,11 @@ def _wait_for_hours(policy: Policy, end: float, report: Callable[[str], None]) -
     return time.monotonic() + hours.left_from(datetime.now()).total_seconds()
 
 
+def _patience(deadline: float) -> float:
+    """How long an answer may be held, so that what ends meanwhile ends in time."""
+    return max(0.0, min(PATIENCE_SECONDS, deadline - time.monotonic()))
+
+
 class _Node:
     """One run, from its first message to its end."""
 
@@ -187,9 +196,9 @@ class _Node:
         """Whether a round was offered before the deadline. A model of an earlier run, which comes before, is taken meanwhile."""
         began = time.monotonic()
         while self._first is None and time.monotonic() < deadline:
-            received = self._connection.receive()
+            received = self._connection.receive(_patience(deadline))
             if received is None:
-                time.sleep(POLL_SECONDS if time.monotonic() - began < IDLE_AFTER_SECONDS else IDLE_POLL_SECONDS)
+                self._pause(POLL_SECONDS if time.monotonic() - began < IDLE_AFTER_SECONDS else IDLE_POLL_SECONDS)
             elif received.kind == MessageType.QUERY:
                 self._answer(received)
             else:
@@ -212,14 +221,18 @@ class _Node:
                     self._check_run()
                     checked = time.monotonic()
                 else:
-                    time.sleep(POLL_SECONDS)
-                received = self._connection.receive()
+                    self._pause(POLL_SECONDS)
+                received = self._connection.receive(_patience(deadline))
         except RunOver:
             self._report("the run is over")
         except (ServerUnreachable, SessionLost) as error:
             if self._participant.final is None:
                 raise
             self._report(f"the coordinator went away after the final model: {error.problem}")
+
+    def _pause(self, usual: float) -> None:
+        """Between two questions for messages."""
+        time.sleep(SHORTEST_PAUSE_SECONDS if self._connection.was_held else usual)
 
     def after(self, before: Participation) -> Participation:
         """What has come of it so far, `before` included."""

@@ -1,4 +1,4 @@
-"""A federation of real ecgfl processes over TLS with node keys, and how long each of its rounds took, at its end and at the sites."""
+"""A federation of real ecgfl processes over TLS with node keys, and what each of its rounds took at both ends."""
 
 import json
 import re
@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 
 import psutil
@@ -45,7 +46,7 @@ def _rounds(coordinator: Home, said: list[str]) -> Iterator[RoundTime]:
     (path,) = CoordinatorHome(coordinator.coordinator).reports.glob("*.json")
     reported = json.loads(path.read_bytes())["rounds"]
     training, measuring = ([_seconds(pattern, each) for each in said] for pattern in (TRAINED, MEASURED))
-    for this, following in zip(reported, reported[1:], strict=False):
+    for this, following in pairwise(reported):
         number = this["round"]
         wall = datetime.fromisoformat(following["began"]) - datetime.fromisoformat(this["began"])
         slowest = [max(site[number] for site in sites) for sites in (training, measuring)]

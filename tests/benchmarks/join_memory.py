@@ -1,8 +1,9 @@
-"""The memory of `ecgfl join` beside that of the training alone: `python tests/benchmarks/join_memory.py [--minutes 60] [--rounds 2]`.
+"""The memory of `ecgfl join` beside that of the training alone.
+
+python tests/benchmarks/join_memory.py [--minutes 60] [--rounds 2]
 
 One site of two takes part in a run, over TLS; then a program that only loads the same site's examples and trains the same network
-on them for as many epochs. Prints the most that each was resident with (shared pages included, as the program alone would have them)
-and the difference.
+on them for as many epochs. Prints the most that each was resident with, pages that others share included, and the difference.
 """
 
 import argparse

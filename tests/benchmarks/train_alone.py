@@ -1,4 +1,7 @@
-"""Local training as `ecgfl join` does it, without a federation: `python tests/benchmarks/train_alone.py HOME`, for join_memory.py."""
+"""Local training as `ecgfl join` does it, without a federation, for join_memory.py.
+
+python tests/benchmarks/train_alone.py HOME
+"""
 
 import sys
 from pathlib import Path

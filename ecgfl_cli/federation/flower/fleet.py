@@ -213,12 +213,21 @@ class FleetConnection:
     def node_id(self) -> int:
         return self._node.node_id
 
-    def receive(self) -> "Incoming | None":
-        """The next message, not yet fetched, or None while there is none."""
+    def receive(self, patience: float = 0.0) -> "Incoming | None":
+        """The next message, not yet fetched, or None while there is none.
+
+        patience : seconds for which the coordinator may keep us waiting for one.
+        """
+        self._client.patience.seconds = patience
         response = self._call(self._client.PullMessages, fleet_pb2.PullMessagesRequest(node=self._node))
         if not response.messages_list:
             return None
         return Incoming(message_from_proto(response.messages_list[0]), response.message_object_trees[0])
+
+    @property
+    def was_held(self) -> bool:
+        """Whether the coordinator kept the last question for messages waiting, so that the next may follow at once."""
+        return self._client.patience.was_held
 
     def is_ours(self, run_id: int) -> bool:
         """Whether the run is one of an ecgfl coordinator. Raises `RunOver` when it has ended."""

@@ -16,6 +16,7 @@ from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 from ecgfl_cli.federation.clock import seconds_ahead
 from ecgfl_cli.federation.flower import PROTOCOL, PROTOCOL_HEADER
 from ecgfl_cli.federation.flower.answer_bounds import BoundedTransport
+from ecgfl_cli.federation.flower.held_polls import HELD_HEADER, HOLD_HEADER, PULL_MESSAGES
 from ecgfl_cli.federation.proxy import Proxy
 
 CALL_SECONDS, CONNECT_SECONDS = 30.0, 10.0
@@ -32,7 +33,8 @@ class FleetClient(FleetHttpClient):
         # Not Flower's __init__: its httpx.Client takes proxies from the environment by other rules, and fails over some.
         self.heard = Heard()
         self._base_url = f"{'http' if ca is None else 'https'}://{server}"
-        self._interceptors = (_VersionHeaders(), self.heard, NodeAuthHttpInterceptor(key, key.public_key()))
+        self.patience = Patience()
+        self._interceptors = (_VersionHeaders(), self.heard, self.patience, NodeAuthHttpInterceptor(key, key.public_key()))
         self._retry_invoker = None
         verify = True if ca is None else _trusting(ca)
         line = httpx.HTTPTransport(verify=verify, proxy=None if proxy is None else proxy.url, trust_env=False)
@@ -62,6 +64,26 @@ class Heard:
         secured = None if stream is None else stream.get_extra_info("ssl_object")
         with contextlib.suppress(OSError, ValueError):  # closed already
             self.certificate = None if secured is None else secured.getpeercert()
+        return response
+
+
+class Patience:
+    """Lets the coordinator hold a question for messages until there is something, at most for `seconds`.
+
+    was_held : whether it held the last one: then the next may follow at once.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.was_held = False
+
+    def intercept(self, context: ProtobufRequestContext, call_next: ProtobufCall) -> httpx.Response:
+        if context.request.url.path != PULL_MESSAGES:
+            return call_next(context)
+        self.was_held = False
+        add_headers(context.request, {HOLD_HEADER: str(int(1000 * self.seconds))})
+        response = call_next(context)
+        self.was_held = HELD_HEADER in response.headers
         return response
 
 

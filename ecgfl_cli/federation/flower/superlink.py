@@ -9,7 +9,7 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Iterable, Iterator, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ecgfl_cli.federation.flower import APPLICATION, HEARTBEAT_SECONDS, OTHER_VERSION, is_compatible, quieten
 from ecgfl_cli.federation.flower.fleet_app import ANSWERS, FleetApp
+from ecgfl_cli.federation.flower.held_polls import HeldPolls
 
 quieten()
 
@@ -122,9 +123,10 @@ class SuperLink:
         app = FleetApp()
         self._state: InMemoryLinkState = app.state
         self._listener = listener
+        self._polls = HeldPolls(app)
         self._server = uvicorn.Server(
             uvicorn.Config(
-                FleetOnly(app),
+                FleetOnly(self._polls),
                 lifespan="off",
                 ssl_certfile=str(certificate),
                 ssl_keyfile=str(key),
@@ -145,6 +147,7 @@ class SuperLink:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._polls.end()
         self._server.should_exit = True
         self._thread.join(timeout=5)
         self._listener.close()
@@ -164,6 +167,7 @@ class SuperLink:
             node.online_until = node.online_until or 0.0
             state.delete_node(NOOP_FLWR_AID, node_id)
             state.node_public_key_to_node_id.pop(node.public_key, None)
+        self._polls.news()
 
     def online(self) -> dict[int, str]:
         """Node id -> site name of the nodes whose heartbeat is in time."""
@@ -192,11 +196,12 @@ class SuperLink:
         heartbeat.start()
         outcome = SubStatus.FAILED
         try:
-            yield RunGrid(_Runtime(self._state, task), run_id)
+            yield RunGrid(_Runtime(self._state, task), run_id, self._polls.news)
             outcome = SubStatus.COMPLETED
         finally:
             heartbeat.stop()
             self._state.finish_task(task.task_id, outcome, "")
+            self._polls.end()
 
 
 class _Runtime:
@@ -251,12 +256,20 @@ class _Runtime:
 class RunGrid(HttpGrid):
     """Flower's grid of one run, over memory instead of HTTP, which looks for replies ten times a second."""
 
-    def __init__(self, runtime: _Runtime, run_id: int) -> None:
+    def __init__(self, runtime: _Runtime, run_id: int, tell: Callable[[], None]) -> None:
+        """tell : is called when messages have been put there for the sites."""
         super().__init__(token="in-memory")
+        self._tell = tell
         self._client: Any = runtime
         self._runtime = runtime
         self.run_id = run_id
         self.set_run(runtime.run(run_id))
+
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        """Put messages there for their nodes; returns their ids."""
+        ids = super().push_messages(messages)
+        self._tell()
+        return ids
 
     def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Message]:
         """Send, and collect the replies until all are there or `timeout` seconds have passed."""

@@ -1,0 +1,147 @@
+"""A site's question for messages is held while there are none, and no longer."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from conftest import Homes
+from flwr.proto import fleet_pb2, message_pb2
+from node_processes import Processes
+
+from ecgfl_cli.federation.federation_file import ca_certificate
+from ecgfl_cli.federation.flower import held_polls
+from ecgfl_cli.federation.flower.fleet import FleetConnection
+from ecgfl_cli.federation.flower.held_polls import HELD_HEADER, HOLD_HEADER, PULL_MESSAGES, HeldPolls
+from ecgfl_cli.site.keys import load_node_key
+
+NOTHING = fleet_pb2.PullMessagesResponse().SerializeToString()
+A_MESSAGE = fleet_pb2.PullMessagesResponse(messages_list=[message_pb2.Message()]).SerializeToString()
+LONGER_THAN_A_TEST = b"9999999"
+GIVEN_UP_SECONDS = 30.0
+
+
+@pytest.fixture(autouse=True)
+def held_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What ends a hold in these tests is never that the time is up."""
+    monkeypatch.setattr(held_polls, "LONGEST_HOLD_SECONDS", 1e6)
+
+
+class Asked:
+    """One question to a coordinator that answers it with `body`."""
+
+    def __init__(self, body: bytes, status: int = 200, hold: bytes = LONGER_THAN_A_TEST, path: str = PULL_MESSAGES) -> None:
+        self._body, self._status = body, status
+        self._scope = {"type": "http", "path": path, "headers": [(HOLD_HEADER.encode(), hold)]}
+        self.polls = HeldPolls(self._flower)
+        self.looked, self.left = asyncio.Event(), asyncio.Event()
+        self.sent: list[Any] = []
+        self.meanwhile: Callable[[], None] | None = None
+
+    async def _flower(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG002
+        await send({"type": "http.response.start", "status": self._status, "headers": [(b"content-length", b"1")]})
+        await send({"type": "http.response.body", "body": self._body})
+        if self.meanwhile is not None:
+            self.meanwhile()
+            await asyncio.sleep(0)
+        self.looked.set()
+
+    async def _receive(self) -> Any:
+        await self.left.wait()
+        return {"type": "http.disconnect"}
+
+    async def _send(self, event: Any) -> None:
+        self.sent.append(event)
+
+    def ask(self) -> "asyncio.Task[None]":
+        answered = self.polls(self._scope, self._receive, self._send)
+        return asyncio.create_task(asyncio.wait_for(answered, GIVEN_UP_SECONDS))
+
+    @property
+    def was_held(self) -> bool:
+        return HELD_HEADER.encode() in dict(self.sent[0]["headers"])
+
+    async def is_waiting(self, question: "asyncio.Task[None]") -> bool:
+        """Whether nothing has gone out after Flower's answer, given every chance."""
+        await self.looked.wait()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        return not self.sent and not question.done()
+
+
+@pytest.mark.parametrize("what", ["news", "end"])
+def test_an_answer_without_a_message_waits_for_news_or_for_the_end_of_the_run(what: str) -> None:
+    async def play() -> None:
+        asked = Asked(NOTHING)
+        question = asked.ask()
+        assert await asked.is_waiting(question)
+        getattr(asked.polls, what)()
+        await question
+        assert asked.was_held
+        assert asked.sent[1]["body"] == NOTHING
+
+    asyncio.run(play())
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        lambda: Asked(A_MESSAGE),
+        lambda: Asked(b"", status=401),
+        lambda: Asked(NOTHING, hold=b"0"),
+        lambda: Asked(NOTHING, hold=b"-5"),
+        lambda: Asked(NOTHING, hold=b"soon"),
+        lambda: Asked(NOTHING, path="/v1/fleet/get-run"),
+    ],
+    ids=["a message", "a refusal", "no hold", "a negative hold", "a hold that is no number", "another call"],
+)
+def test_every_other_answer_goes_out_at_once(asked: Callable[[], Asked]) -> None:
+    async def play() -> None:
+        question = asked()
+        await question.ask()
+        assert len(question.sent) == 2
+        assert not question.was_held
+
+    asyncio.run(play())
+
+
+def test_what_comes_while_flower_looks_is_news() -> None:
+    async def play() -> None:
+        asked = Asked(NOTHING)
+        asked.meanwhile = asked.polls.news
+        await asked.ask()
+        assert asked.was_held
+
+    asyncio.run(play())
+
+
+def test_a_site_that_leaves_is_waited_for_no_longer() -> None:
+    async def play() -> None:
+        asked = Asked(NOTHING)
+        question = asked.ask()
+        assert await asked.is_waiting(question)
+        asked.left.set()
+        await question
+
+    asyncio.run(play())
+
+
+def test_after_the_end_nothing_is_held() -> None:
+    async def play() -> None:
+        asked = Asked(NOTHING)
+        asked.polls.end()
+        await asked.ask()
+        assert not asked.was_held
+
+    asyncio.run(play())
+
+
+def test_a_site_hears_that_it_was_held(homes: Homes, processes: Processes) -> None:
+    _, port = processes.serve(homes.coordinator, "--min-sites", "3")
+    site = homes.site("alice")
+    ca = ca_certificate(homes.federation, None)
+    with FleetConnection(f"localhost:{port}", ca, load_node_key(site), 10, 10, print) as connection:
+        assert connection.receive(patience=0.1) is None
+        assert connection.was_held
+        assert connection.receive() is None
+        assert not connection.was_held

@@ -32,9 +32,11 @@ from ecgfl_cli.site.settings import SiteSettings
 from ecgfl_cli.training.acceptance import Verdict
 from ecgfl_cli.training.dataset import require_training_data
 
-POLL_SECONDS = 0.2
-IDLE_POLL_SECONDS = 2.0
-IDLE_AFTER_SECONDS = 60.0
+POLL_SECONDS, LONGEST_POLL_SECONDS = 0.2, 2.0
+POLL_SHARE = 0.05
+"""Of the time for which a site has waited, until it asks again: waits get longer by half of that on average, and a thousand sites
+that wait for the slowest do not take up the coordinator's processor by asking."""
+
 RUN_CHECK_SECONDS = 1.0
 LONGEST_PATIENCE_SECONDS = 30.0
 FIRST_RECONNECT_SECONDS, LAST_RECONNECT_SECONDS = 2.0, 60.0
@@ -165,6 +167,11 @@ def _wait_for_hours(policy: Policy, end: float, report: Callable[[str], None]) -
     return time.monotonic() + hours.left_from(datetime.now()).total_seconds()
 
 
+def _pause(waited: float) -> float:
+    """Seconds until a site that has waited so long asks for a message again."""
+    return min(max(POLL_SECONDS, POLL_SHARE * waited), LONGEST_POLL_SECONDS)
+
+
 class _Node:
     """One run, from its first message to its end."""
 
@@ -182,7 +189,7 @@ class _Node:
         while self._first is None and time.monotonic() < deadline:
             self._first = self._connection.receive()
             if self._first is None:
-                time.sleep(POLL_SECONDS if time.monotonic() - began < IDLE_AFTER_SECONDS else IDLE_POLL_SECONDS)
+                time.sleep(_pause(time.monotonic() - began))
         return self._first is not None
 
     def take_part(self, deadline: float) -> None:
@@ -190,18 +197,18 @@ class _Node:
 
         A site stays until the coordinator has closed the run: the replies of one that leaves before are lost.
         """
-        checked = time.monotonic()
+        answered = checked = time.monotonic()
         received, self._first = self._first, None
         try:
             while time.monotonic() < deadline:
                 if received is not None:
                     self._answer(received)
-                    checked = time.monotonic()
-                elif time.monotonic() - checked > RUN_CHECK_SECONDS:
-                    self._check_run()
-                    checked = time.monotonic()
+                    answered = checked = time.monotonic()
                 else:
-                    time.sleep(POLL_SECONDS)
+                    time.sleep(_pause(time.monotonic() - answered))
+                    if time.monotonic() - checked > RUN_CHECK_SECONDS:
+                        self._check_run()
+                        checked = time.monotonic()
                 received = self._connection.receive()
         except RunOver:
             self._report("the run is over")

@@ -6,10 +6,10 @@ A real `ecgfl coordinator serve` in a process of its own, over TLS with node key
 fetch and send with the program's own code, and answer at once with made-up figures (tests/federation/light_sites.py). They run
 as threads of --processes processes; all share this machine's processors with the coordinator, whose own time and memory are
 measured apart. Before the run begins the sites stay connected and nothing runs: they poll as often as in a run at first, and
-seldom after `IDLE_AFTER_SECONDS`; both are measured.
+seldom after a minute; both are measured.
 
 It prints, as Markdown, a row for each number of sites: median seconds a round, of which training and measuring (from the first
-request that arrives to the last answer that is made) and the rest (the last replies come in, the model is made and signed);
+request that arrives to the last answer that is made) and the rest (replies come in, the model is made and signed);
 the coordinator's processor seconds a round and in either kind of idling as a share of one processor; its resident MiB at the
 start and at most; calls and KiB a round and site (HTTP heads and bodies); and what the sites' connections took to open, in
 milliseconds of the coordinator's processor each.
@@ -41,12 +41,13 @@ from ecgfl_cli.federation.coordinator_home import CoordinatorHome
 from ecgfl_cli.federation.enrolment import enrol
 from ecgfl_cli.federation.federation_file import load_federation
 from ecgfl_cli.federation.run_record import RunReport, load_report
-from ecgfl_cli.federation.site_node import IDLE_AFTER_SECONDS
 from ecgfl_cli.models.architecture import DEFAULT
 from ecgfl_cli.site.home import Home
 
 MIB, KIB = 2**20, 2**10
 INTERVAL_SECONDS, IDLE_SECONDS = 0.05, 10.0
+SETTLE_SECONDS = 62.0
+"""Until the sites have taken to asking seldom."""
 
 
 class Watched:
@@ -168,7 +169,7 @@ def measure(sites: int, rounds: int, arch: str, processes: int, folder: Path, id
     polling = watched.idle(IDLE_SECONDS)
     quiet = float("nan")
     if idle:
-        time.sleep(max(0.0, IDLE_AFTER_SECONDS + 2 - (time.monotonic() - began)))
+        time.sleep(max(0.0, SETTLE_SECONDS - (time.monotonic() - began)))
         quiet = watched.idle(IDLE_SECONDS)
     with light_sites.light_sites([last], server, load_federation(federation), 10**6) as ended:
         pass

@@ -1,35 +1,29 @@
 """The private parts of Flower on which ecgfl stands are there, with the signatures that it uses."""
 
 import inspect
-from dataclasses import fields
 from importlib.metadata import version
 
 import pytest
 from flwr.app.message import remove_content_from_message
 from flwr.common.serde import message_from_proto, message_to_proto
 from flwr.server.superlink.linkstate import LinkState
+from flwr.supercore.error import http_error_translator
 from flwr.supercore.heartbeat import HeartbeatSender
 from flwr.supercore.inflatable import inflatable_protobuf_utils, inflatable_utils
 from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects, get_object_tree, no_object_id_recompute
 from flwr.supercore.primitives.asymmetric import public_key_to_bytes
-from flwr.supercore.protobuf.translation import PROTOBUF_REQUEST_TYPES
+from flwr.supercore.protobuf.translation import PROTOBUF_REQUEST_TYPES, ProtobufTranslationMiddleware
 from flwr.supercore.runtime_version_compatibility import RuntimeVersionMetadata
 from flwr.supercore.task_identity import TaskIdentity
-from flwr.superlink.config_loader import SuperLinkLifespanConfig, load_control_authn_plugin
+from flwr.superlink.config_loader import get_federation_manager, get_objectstore_linkstate_factories
 from flwr.superlink.grid import HttpGrid
-from flwr.superlink.main import create_app
+from flwr.superlink.routers.fleet.node_auth import authenticate_node
 from flwr.superlink.servicer.runtime import runtime_handlers
 from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
+from ecgfl_cli.federation.flower.fleet_app import ANSWERS
 from ecgfl_cli.federation.flower.superlink import FLEET_CALLS
-
-CONFIG = {
-    *("control_address", "health_server_address", "host", "port", "insecure", "certificates", "superexec_auth_secret"),
-    *("authn_plugin", "event_log_plugin", "fleet_event_log_plugin", "enable_event_log", "artifact_provider"),
-    *("enable_supernode_auth", "fleet_api_type", "fleet_api_address", "simulation", "ssl_ca_certfile", "ssl_certfile"),
-    *("ssl_keyfile", "database", "isolation", "runtime_dependency_install"),
-}
 
 
 def takes(function: object, *names: str) -> None:
@@ -84,10 +78,15 @@ def test_messages_are_taken_apart_and_put_together_by_these() -> None:
     )
 
 
-def test_the_superlink_is_made_from_this_configuration() -> None:
-    assert {each.name for each in fields(SuperLinkLifespanConfig)} >= CONFIG
-    takes(create_app, "config")
-    takes(load_control_authn_plugin)
+def test_a_fleet_call_is_answered_by_these() -> None:
+    takes(http_error_translator, "request", "call_next")
+    takes(authenticate_node, "request")
+    takes(ProtobufTranslationMiddleware._check_request_media_type, "request")
+    takes(ProtobufTranslationMiddleware._parse_request, "body", "request_type")
+    takes(get_objectstore_linkstate_factories, "database", "federation_manager")
+    takes(get_federation_manager)
+    for answer in ANSWERS.values():
+        assert list(inspect.signature(answer).parameters) == ["request", "state"]
 
 
 def test_the_state_has_these_calls() -> None:

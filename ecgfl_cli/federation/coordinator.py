@@ -13,6 +13,7 @@ from ecgfl_cli.federation.connected_sites import ConnectedSites
 from ecgfl_cli.federation.coordinator_home import CoordinatorHome, load_signing_key
 from ecgfl_cli.federation.enrolment import enrolled_sites
 from ecgfl_cli.federation.flower.superlink import RunGrid, SuperLink
+from ecgfl_cli.federation.killed_runs import close_killed_runs
 from ecgfl_cli.federation.live_state import LiveState, SiteState, StateFile, load_state
 from ecgfl_cli.federation.report_page import page_of
 from ecgfl_cli.federation.run_plan import Report, RoundResult, RunPlan
@@ -21,6 +22,7 @@ from ecgfl_cli.federation.strategies import run_strategy
 from ecgfl_cli.federation.strategy_options import check_strategy
 from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.models.manifest import Manifest
+from ecgfl_cli.models.registry import Registry
 
 LEAVE_SECONDS = 15
 """How long the sites may take to leave after the last round."""
@@ -56,6 +58,7 @@ def serve(home: CoordinatorHome, plan: RunPlan, host: str, port: int, report: Re
         path = home.reports / f"{run}.json"
         record = RunRecord(path, plan, checkpoints.latest.manifest)
         record.save()
+        close_killed_runs(home, Registry(home.models, signing_key.public_key()), run)
         address = f"{host}:{listener.getsockname()[1]}"
         state = StateFile(home.state, _Look(home, sites, checkpoints, record, address), report)
         with superlink, state:

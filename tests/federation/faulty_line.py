@@ -107,6 +107,12 @@ class FaultyLine:
         with self._changed:
             assert self._changed.wait_for(lambda: self.broken >= times, seconds), f"{self.broken} messages broke in {seconds} s"
 
+    def wait_until_passed(self, direction: Direction, length: int, seconds: float = 60.0) -> None:
+        """Until so many bytes have passed since the line is there."""
+        with self._changed:
+            passed = self._changed.wait_for(lambda: self.passed[direction] >= length, seconds)
+        assert passed, f"{self.passed[direction]} bytes passed in {seconds} s"
+
     def close(self) -> None:
         self._listener.close()
         self.cut()
@@ -139,7 +145,9 @@ class FaultyLine:
             while chunk := source.recv(CHUNK):
                 for part in self._let_through(link, direction, chunk):
                     target.sendall(part)
-                    self.passed[direction] += len(part)
+                    with self._changed:
+                        self.passed[direction] += len(part)
+                        self._changed.notify_all()
         link.reset() if link.closed else self._end(link)
 
     @staticmethod

@@ -1,6 +1,7 @@
 """Sites with enrolled keys that answer with garbage over the wire are left out; the others finish their run."""
 
 import contextlib
+import json
 import signal
 import time
 from collections.abc import Callable
@@ -11,6 +12,8 @@ import numpy as np
 import pytest
 from conftest import Homes, ecgfl
 from flwr.app import Array, ArrayRecord, Error, Message, MetricRecord, RecordDict
+from flwr.proto.message_pb2 import ObjectTree
+from flwr.supercore.inflatable.inflatable_object import get_object_id
 from flwr.supercore.inflatable.inflatable_utils import ObjectPushError
 from node_processes import Command, Ended, Processes
 
@@ -47,6 +50,50 @@ def cut_off(outgoing: Outgoing) -> None:
         outgoing.objects[name] = part[: len(part) // 2]
 
 
+def rebuild(outgoing: Outgoing, kind: str, change: Callable[[str], str]) -> None:
+    """Another content for the parts of one kind. Every part is named after its new content: the coordinator compares them."""
+    parts, names = dict(outgoing.objects), {}
+    outgoing.objects.clear()
+
+    def named_again(tree: ObjectTree) -> None:
+        for child in tree.children:
+            named_again(child)
+        data = parts[tree.object_id]
+        for old, new in names.items():
+            data = data.replace(old.encode(), new.encode())
+        if data.startswith(kind.encode() + b" "):
+            head, body = data.split(b"\0", 1)
+            changed = change(body.decode("latin-1")).encode("latin-1")
+            data = b"%s %d\0%s" % (head.rpartition(b" ")[0], len(changed), changed)
+        names[tree.object_id] = get_object_id(data)
+        tree.object_id = names[tree.object_id]
+        outgoing.objects[tree.object_id] = data
+
+    named_again(outgoing.tree)
+    outgoing.head.metadata.message_id = outgoing.tree.object_id
+
+
+def in_pieces(outgoing: Outgoing) -> None:
+    """An array that names its one piece a hundred thousand times."""
+    rebuild(outgoing, "Array", lambda body: json.dumps({**json.loads(body), "arraychunk_ids": [0] * 100_000}))
+
+
+def of_another_form(outgoing: Outgoing) -> None:
+    """Records that name parts which are not there."""
+    rebuild(outgoing, "RecordDict", lambda _: json.dumps({"metrics": "f" * 64}))
+
+
+def for_another(outgoing: Outgoing) -> None:
+    """Inside, the reply is one to another message than it was announced for."""
+    mine = outgoing.head.metadata.reply_to_message_id
+    rebuild(outgoing, "Message", lambda body: body.replace(mine, "0" * len(mine)))
+
+
+def within_itself(outgoing: Outgoing) -> None:
+    """A part that holds itself."""
+    outgoing.tree.children.add(object_id=outgoing.tree.object_id)
+
+
 def nothing(_: Outgoing) -> None:
     """As it is."""
 
@@ -60,6 +107,10 @@ GARBAGE: dict[str, Garbage] = {
     "an-error-with-a-story": (lambda: Error(1, "x" * 10_000), nothing),
     "an-array-without-bytes": (lambda: weights(b""), nothing),
     "an-array-of-another-kind": (lambda: weights(b"abc", "torch.save"), nothing),
+    "an-array-of-74-gigabytes": (weights, in_pieces),
+    "records-of-another-form": (weights, of_another_form),
+    "the-reply-of-another": (lambda: weights(value=0.01), for_another),
+    "a-part-within-itself": (weights, within_itself),
 }
 # The upload never ends, which holds each phase until its deadline.
 PARTS: dict[str, Garbage] = {

@@ -1,13 +1,12 @@
 """A disk that is full, at whatever step, or that cannot be written: one line says so, and the store stays whole."""
 
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import kills
 import pytest
+from small_disk import Disk
 
 Ecgfl = Callable[..., Any]
 RECORDINGS = 6
@@ -15,35 +14,9 @@ KILOBYTES = [20, 60, 100, 160, 200, 240, 280, 320, 360, 400, 440]
 """From a disk without room for the catalogue to one with room for almost everything."""
 
 
-class Disk:
-    """A file system of its own, in memory, in a folder."""
-
-    def __init__(self, folder: Path, kilobytes: int) -> None:
-        self.folder = folder
-        folder.mkdir()
-        self._mount("-t", "tmpfs", "-o", f"size={kilobytes}k,mode=700", "tmpfs", str(folder))
-
-    def make_room(self) -> None:
-        self._mount("-o", "remount,size=64m", str(self.folder))
-
-    def forbid_writing(self) -> None:
-        self._mount("-o", "remount,ro", str(self.folder))
-
-    def unmount(self) -> None:
-        subprocess.run(["umount", "-l", str(self.folder)], check=True, capture_output=True)
-
-    @staticmethod
-    def _mount(*arguments: str) -> None:
-        done = subprocess.run(["mount", *arguments], capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            pytest.skip(f"this user may not mount a small disk: {done.stderr.strip()}")
-
-
 @pytest.fixture
 def disk(home: Path) -> Iterator[Callable[[int], Disk]]:
     """disk(kilobytes): every command's home is a file system of that size."""
-    if sys.platform != "linux":
-        pytest.skip("a small disk can be mounted in memory on Linux")
     mounted = []
 
     def disk(kilobytes: int) -> Disk:
@@ -93,12 +66,7 @@ def test_a_full_disk_stops_segment_with_one_line_and_room_lets_it_finish(
     full = disk(900)
     assert ecgfl("init", "--site", "st-mary").code == 0
     assert ecgfl("ingest", recordings).code == 0
-    with (home / "filler").open("wb", buffering=0) as filler:
-        try:
-            while filler.write(b"\0" * 4096):
-                pass
-        except OSError:
-            assert filler.tell() > 0
+    full.fill()
     assert_one_line(ecgfl("segment"), home)
     full.make_room()
     assert ecgfl("segment").code == 0

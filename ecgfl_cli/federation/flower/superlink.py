@@ -12,10 +12,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 from cryptography.hazmat.primitives.asymmetric import ec
+from ecgfl_adapters.errors import LIBRARY_ERRORS
 from flwr.app import Message
 from flwr.common.constant import HEARTBEAT_PATIENCE, NOOP_ACCOUNT_NAME, NOOP_FLWR_AID, SubStatus
 from flwr.proto import message_pb2, runtime_pb2, task_pb2
@@ -27,6 +28,7 @@ from flwr.supercore.constant import (
 )
 from flwr.supercore.heartbeat import HeartbeatSender
 from flwr.supercore.inflatable.inflatable_object import iterate_object_tree
+from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_contents
 from flwr.supercore.object_store import NoObjectInStoreError
 from flwr.supercore.primitives.asymmetric import public_key_to_bytes
 from flwr.supercore.run import Run
@@ -38,6 +40,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ecgfl_cli.federation.flower import APPLICATION, HEARTBEAT_SECONDS, OTHER_VERSION, is_compatible, quieten
 from ecgfl_cli.federation.flower.fleet_app import ANSWERS, FleetApp
 from ecgfl_cli.federation.flower.held_polls import HeldPolls
+from ecgfl_cli.federation.flower.message_bounds import check_part, check_tree
 
 quieten()
 
@@ -231,6 +234,36 @@ class _Runtime:
             return all(store.get(part.object_id) for part in iterate_object_tree(store.get_object_tree(message_id)))
         except NoObjectInStoreError:
             return True  # given up by Flower, which answers for it with an error
+        except RecursionError:
+            return True  # a part that holds itself: it is all there, and `broken`
+
+    def broken(self, message_ids: set[str]) -> set[str]:
+        """The messages whose reply is all there but cannot be put together, or is inside not the one that it was announced as.
+
+        Flower would end the run over the one, and take the other's word for whom it is from.
+        """
+        state = self._state
+        with state.lock:
+            replies = {
+                each: state.message_res_store.get(state.message_ins_id_to_message_res_id.get(each, "")) for each in message_ids
+            }
+            return {each for each, reply in replies.items() if reply is not None and not self._is_sound(reply)}
+
+    def _is_sound(self, announced: Message) -> bool:
+        store, name = self._state.object_store, announced.metadata.message_id
+        try:
+            tree = store.get_object_tree(name)
+            check_tree(tree)
+            parts = {part.object_id: store.get(part.object_id) or b"" for part in iterate_object_tree(tree)}
+            for content in parts.values():
+                check_part(content)
+            metadata = cast(Message, inflate_object_from_contents(name, parts)).metadata
+        except NoObjectInStoreError:
+            return True  # as above
+        except LIBRARY_ERRORS:
+            return False
+        of_whom = announced.metadata
+        return (metadata.reply_to_message_id, metadata.src_node_id) == (of_whom.reply_to_message_id, of_whom.src_node_id)
 
     def GetNodes(self, request: runtime_pb2.GetNodesRequest) -> runtime_pb2.GetNodesResponse:  # noqa: N802
         return runtime_handlers.get_nodes(request, self._state, self._task)
@@ -290,6 +323,7 @@ class RunGrid(HttpGrid):
         if not waiting:
             return []
         uploading = self._runtime.uploading(waiting)
+        waiting -= self._runtime.broken(waiting - uploading.keys())
         # Pulling a reply whose parts are still on their way would hold up all others until Flower gives up on it.
         arrived = list(self.pull_messages(waiting - uploading.keys()))
         waiting -= {message.metadata.reply_to_message_id for message in arrived}

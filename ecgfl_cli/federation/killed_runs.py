@@ -1,0 +1,34 @@
+"""The reports of runs whose `serve` was killed and that no later one goes on with: they are brought to an end."""
+
+from ecgfl_cli.errors import UnusableInput
+from ecgfl_cli.federation.coordinator_home import CoordinatorHome
+from ecgfl_cli.federation.report_page import page_of
+from ecgfl_cli.federation.run_record import load_report, now
+from ecgfl_cli.files import atomic_write_bytes
+from ecgfl_cli.models.manifest import Manifest
+from ecgfl_cli.models.registry import Registry
+
+KILLED = "`serve` was killed or the machine stopped, and another run followed"
+
+
+def close_killed_runs(home: CoordinatorHome, registry: Registry, going_on: str) -> None:
+    """Write into each report that still says "running" how far its run came. going_on : the run that is served now.
+
+    Raises `OSError`.
+    """
+    last: dict[str, Manifest] = {entry.manifest.run: entry.manifest for entry in registry.entries()}
+    for path in home.reports.glob("*.json"):
+        try:
+            report = load_report(path)
+        except UnusableInput:
+            continue  # of an earlier run: it is nothing to this one
+        if report.outcome != "running" or report.run == going_on or report.run not in last:
+            continue
+        manifest = last[report.run]
+        report.rounds = [each for each in report.rounds if each.round <= manifest.round]
+        if report.rounds and not report.rounds[-1].version:
+            report.rounds[-1].version = manifest.version
+        report.final, report.ended = manifest.version, now()
+        report.outcome, report.problem = ("finished", None) if manifest.is_final else ("interrupted", KILLED)
+        atomic_write_bytes(path.with_suffix(".html"), page_of(report).encode())
+        atomic_write_bytes(path, report.to_bytes())

@@ -255,6 +255,8 @@ class _Runtime:
             tree = store.get_object_tree(name)
             check_tree(tree)
             parts = {part.object_id: store.get(part.object_id) or b"" for part in iterate_object_tree(tree)}
+            if not all(parts.values()):
+                return True  # it has begun to arrive since `uploading` looked
             for content in parts.values():
                 check_part(content)
             metadata = cast(Message, inflate_object_from_contents(name, parts)).metadata

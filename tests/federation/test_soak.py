@@ -40,11 +40,11 @@ FAULTS = {
 PAUSE_SECONDS = (3.0, 20.0)
 """Between two faults."""
 
-FAULT_SECONDS = (1.0, 45.0)
-"""How long a line stays cut or held, and a process stopped. A session is given up after less."""
+FAULT_SECONDS = (1.0, 70.0)
+"""How long a line stays cut or held, and a process stopped. A session is given up after about a minute."""
 
 LAST_RUNS_SECONDS = 600.0
-LEFT_OVER_A_HOME = 2
+LEFT_OVER_A_HOME = 5
 
 
 class Soak:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from ecgfl_adapters.discovery import adapters
+from harmed_sites import harmed_run, harmed_sites  # noqa: F401
 from node_processes import Command, Ended, Processes, Socket, sockets_of
 from simulations import in_process, segmented  # noqa: F401
 

@@ -41,11 +41,12 @@ class _Link:
 
 @dataclass
 class _Break:
-    """Something that happens once `after` bytes of one message have gone in a direction."""
+    """Something that happens once `after` bytes of one message have gone in a direction. spares : such messages before it."""
 
     direction: Direction
     after: int
     holds: bool
+    spares: int = 0
 
 
 class FaultyLine:
@@ -90,10 +91,10 @@ class FaultyLine:
         with self._changed:
             self._breaks += [_Break(direction, after, holds=False)] * times
 
-    def hold_within(self, direction: Direction, after: int) -> None:
-        """Hold the line in the middle of the next message that is longer than `after` bytes."""
+    def hold_within(self, direction: Direction, after: int, spares: int = 0) -> None:
+        """Hold the line in the middle of the next message that is longer than `after` bytes, `spares` of them not counted."""
         with self._changed:
-            self._breaks.append(_Break(direction, after, holds=True))
+            self._breaks.append(_Break(direction, after, holds=True, spares=spares))
 
     def heal(self) -> None:
         """A line without a fault. What was held goes on."""
@@ -166,16 +167,18 @@ class FaultyLine:
             link.message[OTHER[direction]] = 0
             before = link.message[direction]
             link.message[direction] += len(chunk)
-            found = next((each for each in self._breaks if each.direction == direction), None)
-            if found is None or link.message[direction] <= found.after:
+            now = link.message[direction]
+            found = next((each for each in self._breaks if each.direction == direction and before <= each.after < now), None)
+            if found is not None and found.spares:
+                found.spares -= 1
                 found = None
-            else:
+            elif found is not None:
                 self._breaks.remove(found)
                 self._held = self._held or found.holds
         if found is None:
             yield chunk
             return
-        length = max(0, found.after - before)
+        length = found.after - before
         yield chunk[:length]
         with self._changed:
             self.broken += 1

@@ -19,7 +19,8 @@ from ecgfl_cli.federation.live_state import load_state
 from ecgfl_cli.federation.run_record import RunReport, load_report
 from ecgfl_cli.models.manifest import Manifest
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("harmed_sites")]
+"""Those are not looked at here: their run goes on beside this one, and need not be waited for afterwards."""
 
 ROUNDS = 3
 PLAN = ("--rounds", str(ROUNDS), "--min-sites", "2", "--arch", "ecgnet", "--local-epochs", "1", "--phase-timeout", "60s")

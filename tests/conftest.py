@@ -126,7 +126,7 @@ def federation(tmp_path_factory: pytest.TempPathFactory) -> Federation:
     import torch
 
     from ecgfl_cli.beats.beats import annotated_beats
-    from ecgfl_cli.federation.coordinator_home import CoordinatorHome, load_signing_key, make_coordinator
+    from ecgfl_cli.federation.coordinator.home import CoordinatorHome, load_signing_key, make_coordinator
     from ecgfl_cli.models.architecture import architecture
     from ecgfl_cli.models.manifest import Manifest, SignedManifest, weights_sha256
     from ecgfl_cli.models.packing import pack

@@ -9,7 +9,7 @@ from ecgfl_cli.commands.options import known_architecture, positive
 from ecgfl_cli.console import Console, console_of, percent
 
 if TYPE_CHECKING:
-    from ecgfl_cli.federation.run_plan import RoundResult
+    from ecgfl_cli.federation.coordinator.run_plan import RoundResult
 
 app = typer.Typer(help="The federation's other side: keys, sites, rounds.", no_args_is_help=True)
 
@@ -22,7 +22,7 @@ def init(
     name: Annotated[str, typer.Option("--name", help="The host name under which sites reach this machine.")],
 ) -> None:
     """Make a CA, a server certificate, the model-signing key, and federation.json for the sites."""
-    from ecgfl_cli.federation.coordinator_home import CoordinatorHome, make_coordinator
+    from ecgfl_cli.federation.coordinator.home import CoordinatorHome, make_coordinator
 
     console = console_of(context, "coordinator-init")
     home = CoordinatorHome(console.home.coordinator)
@@ -41,8 +41,8 @@ def enrol(
     site: Site,
 ) -> None:
     """Let a site take part."""
-    from ecgfl_cli.federation.coordinator_home import CoordinatorHome
-    from ecgfl_cli.federation.enrolment import enrol as enrol_site
+    from ecgfl_cli.federation.coordinator.enrolment import enrol as enrol_site
+    from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 
     console = console_of(context, "coordinator-enrol")
     home = CoordinatorHome(console.home.coordinator)
@@ -55,8 +55,8 @@ def enrol(
 @app.command()
 def revoke(context: typer.Context, site: Annotated[str, typer.Argument(help="The site's name.")]) -> None:
     """Shut a site's key out at once; it can be enrolled again."""
-    from ecgfl_cli.federation.coordinator_home import CoordinatorHome
-    from ecgfl_cli.federation.enrolment import revoke as revoke_site
+    from ecgfl_cli.federation.coordinator.enrolment import revoke as revoke_site
+    from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 
     console = console_of(context, "coordinator-revoke")
     home = CoordinatorHome(console.home.coordinator)
@@ -69,8 +69,8 @@ def revoke(context: typer.Context, site: Annotated[str, typer.Argument(help="The
 @app.command()
 def sites(context: typer.Context) -> None:
     """List the enrolled sites."""
-    from ecgfl_cli.federation.coordinator_home import CoordinatorHome
-    from ecgfl_cli.federation.enrolment import enrolled_sites
+    from ecgfl_cli.federation.coordinator.enrolment import enrolled_sites
+    from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 
     console = console_of(context, "coordinator-sites")
     home = CoordinatorHome(console.home.coordinator)
@@ -139,9 +139,9 @@ def serve(
     ] = None,
 ) -> None:
     """Serve one run as federation.toml and these options want it, sign every model, report. After a kill it goes on."""
-    from ecgfl_cli.federation.coordinator import serve as serve_run
-    from ecgfl_cli.federation.coordinator_home import CoordinatorHome
-    from ecgfl_cli.federation.plan_file import resolve, values_in_words
+    from ecgfl_cli.federation.coordinator.home import CoordinatorHome
+    from ecgfl_cli.federation.coordinator.plan_file import resolve, values_in_words
+    from ecgfl_cli.federation.coordinator.serve import serve as serve_run
     from ecgfl_cli.site.lock import exclusive
 
     console = console_of(context, "coordinator-serve")
@@ -186,10 +186,10 @@ def serve(
 @app.command()
 def status(context: typer.Context) -> None:
     """Show the run that is served, or the last one: its rounds, and when each site was last heard of."""
-    from ecgfl_cli.federation.coordinator_home import CoordinatorHome
-    from ecgfl_cli.federation.enrolment import enrolled_sites
-    from ecgfl_cli.federation.live_state import load_state
-    from ecgfl_cli.federation.run_record import load_report
+    from ecgfl_cli.federation.coordinator.enrolment import enrolled_sites
+    from ecgfl_cli.federation.coordinator.home import CoordinatorHome
+    from ecgfl_cli.federation.coordinator.live_state import load_state
+    from ecgfl_cli.federation.coordinator.run_record import load_report
 
     console = console_of(context, "coordinator-status")
     home = CoordinatorHome(console.home.coordinator)

@@ -20,7 +20,7 @@ def command(
     from ecgfl_cli.doctor.home_checks import check_home
     from ecgfl_cli.doctor.model_checks import check_models
     from ecgfl_cli.errors import ExitCode
-    from ecgfl_cli.federation.address import check_address
+    from ecgfl_cli.federation.connection.address import check_address
 
     console = console_of(context, "doctor")
     home = console.home

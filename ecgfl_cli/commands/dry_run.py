@@ -10,7 +10,7 @@ LONGEST_VALUE = 40
 
 def show_dry_run(console: Console) -> None:
     """Show each field of each reply that this site would send."""
-    from ecgfl_cli.federation.dry_run import dry_run
+    from ecgfl_cli.federation.site.dry_run import dry_run
     from ecgfl_cli.site.lock import exclusive
     from ecgfl_cli.site.settings import load_settings
 

@@ -14,7 +14,7 @@ def command(
     federation: Annotated[Path | None, typer.Option("--federation", help="federation.json from the coordinator.")] = None,
 ) -> None:
     """Make this site's home: settings, node key, and the coordinator's particulars if --federation is given."""
-    from ecgfl_cli.federation.site_setup import make_site
+    from ecgfl_cli.federation.site.setup import make_site
     from ecgfl_cli.site.keys import fingerprint
 
     console = console_of(context, "init")

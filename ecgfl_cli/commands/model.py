@@ -22,7 +22,7 @@ Version = Annotated[str, typer.Argument(help="A version as `model list` shows it
 @app.command("list")
 def list_models(context: typer.Context) -> None:
     """List the versions, oldest first."""
-    from ecgfl_cli.federation.site_setup import site_registry
+    from ecgfl_cli.federation.site.setup import site_registry
     from ecgfl_cli.models.starter import starter_registry
 
     console = console_of(context, "model-list")
@@ -50,7 +50,7 @@ def show(
     version: Annotated[str | None, typer.Argument(help="Without it the current one.", metavar="[VERSION]")] = None,
 ) -> None:
     """Show what is known of a version; of the one that came with the program, its model card."""
-    from ecgfl_cli.federation.site_setup import registry_of
+    from ecgfl_cli.federation.site.setup import registry_of
     from ecgfl_cli.models.starter import MODEL_CARD, starter_registry
 
     console = console_of(context, "model-show")
@@ -70,7 +70,7 @@ def show(
 @app.command()
 def use(context: typer.Context, version: Version) -> None:
     """Make a version the one that `predict` uses: the one that came with the program too, until the next arrives."""
-    from ecgfl_cli.federation.site_setup import registry_of, site_registry
+    from ecgfl_cli.federation.site.setup import registry_of, site_registry
     from ecgfl_cli.site.audit import AuditLog
     from ecgfl_cli.site.lock import exclusive
 
@@ -89,7 +89,7 @@ def use(context: typer.Context, version: Version) -> None:
 @app.command()
 def rollback(context: typer.Context) -> None:
     """Go back to the version that `predict` used before the current one; again, to the one before that."""
-    from ecgfl_cli.federation.site_setup import registry_of, site_registry
+    from ecgfl_cli.federation.site.setup import registry_of, site_registry
     from ecgfl_cli.models.starter import starter_registry
     from ecgfl_cli.site.audit import AuditLog
     from ecgfl_cli.site.lock import exclusive
@@ -139,7 +139,7 @@ def import_file(
     file: Annotated[Path, typer.Argument(help="What `ecgfl model export` wrote.", metavar="FILE")],
 ) -> None:
     """Take in a version from a file, checked and tested as one from the coordinator. Exit code 7 when it is not taken."""
-    from ecgfl_cli.federation.model_import import import_model
+    from ecgfl_cli.federation.site.model_import import import_model
     from ecgfl_cli.site.lock import exclusive
     from ecgfl_cli.site.settings import load_settings
 
@@ -156,7 +156,7 @@ def import_file(
 @app.command()
 def verify(context: typer.Context) -> None:
     """Check every version's signature and hash: those received against federation.json. Exit code 7 when one fails."""
-    from ecgfl_cli.federation.site_setup import site_registry
+    from ecgfl_cli.federation.site.setup import site_registry
     from ecgfl_cli.models.starter import starter_registry
 
     console = console_of(context, "model-verify")

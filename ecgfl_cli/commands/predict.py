@@ -27,7 +27,7 @@ def command(
     from ecgfl_cli.commands.reading import reading_of
     from ecgfl_cli.commands.recordings import named_recordings, refuse_equal_names
     from ecgfl_cli.errors import EcgflError, ExitCode
-    from ecgfl_cli.federation.site_setup import registry_of
+    from ecgfl_cli.federation.site.setup import registry_of
     from ecgfl_cli.prediction.pipeline import Classifier
     from ecgfl_cli.prediction.writers.registry import writers_of
     from ecgfl_cli.quality.checks import check

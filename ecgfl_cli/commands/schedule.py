@@ -112,8 +112,8 @@ def windows(
 
 
 def _nightly(console: Console, server: str, at: str, ca: Path | None, max_wait: str, max_time: str) -> "Nightly":
-    from ecgfl_cli.federation.address import check_address
-    from ecgfl_cli.federation.proxy import proxy_for
+    from ecgfl_cli.federation.connection.address import check_address
+    from ecgfl_cli.federation.connection.proxy import proxy_for
     from ecgfl_cli.schedule.nightly import Nightly, time_of_day
     from ecgfl_cli.site.settings import load_settings
 

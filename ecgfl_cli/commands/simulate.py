@@ -12,8 +12,8 @@ from ecgfl_cli.console import Console, console_of, percent
 from ecgfl_cli.models.architecture import DEFAULT
 
 if TYPE_CHECKING:
-    from ecgfl_cli.federation.simulation import Simulated
-    from ecgfl_cli.federation.virtual_sites import VirtualSite
+    from ecgfl_cli.federation.simulation.simulate import Simulated
+    from ecgfl_cli.federation.simulation.virtual_sites import VirtualSite
     from ecgfl_cli.models.manifest import Metrics
 
 FEWEST_SITES = 2
@@ -55,10 +55,10 @@ def command(
 ) -> None:
     """Try strategies on virtual sites here, before hospitals are asked; nothing leaves this machine."""
     from ecgfl_cli.errors import ExitCode, UsageError
-    from ecgfl_cli.federation.comparison_page import comparison_page
     from ecgfl_cli.federation.flower.engine import require_engine
-    from ecgfl_cli.federation.simulation import simulate
-    from ecgfl_cli.federation.trial import trial
+    from ecgfl_cli.federation.simulation.comparison_page import comparison_page
+    from ecgfl_cli.federation.simulation.simulate import simulate
+    from ecgfl_cli.federation.simulation.trial import trial
     from ecgfl_cli.files import atomic_write_bytes
     from ecgfl_cli.processes import begin_loading
 
@@ -131,7 +131,7 @@ def command(
 
 def _dealt(console: Console, stack: ExitStack, sites: int, seed: int, folder: Path, arch: str, jobs: int) -> "list[VirtualSite]":
     """Virtual sites of this home's patients; the home is held until the stack ends."""
-    from ecgfl_cli.federation.virtual_sites import deal
+    from ecgfl_cli.federation.simulation.virtual_sites import deal
     from ecgfl_cli.site.lock import exclusive
     from ecgfl_cli.training.dataset import require_training_data
 
@@ -146,7 +146,7 @@ def _of_folder(console: Console, path: Path, root: Path, arch: str, jobs: int) -
     """A virtual site of a folder of recordings; its store lies below `root`."""
     from ecgfl_cli.commands.reading import reading_of
     from ecgfl_cli.commands.recordings import named_recordings
-    from ecgfl_cli.federation.virtual_sites import virtual_site
+    from ecgfl_cli.federation.simulation.virtual_sites import virtual_site
     from ecgfl_cli.site.home import Home
     from ecgfl_cli.site.keys import make_keys
     from ecgfl_cli.store.catalogue import open_catalogue

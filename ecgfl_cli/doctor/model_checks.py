@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from ecgfl_cli.doctor.check import Check, checked
 from ecgfl_cli.errors import UsageError
 from ecgfl_cli.federation.federation_file import load_federation
-from ecgfl_cli.federation.site_setup import registry_of
+from ecgfl_cli.federation.site.setup import registry_of
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.settings import load_settings
 

@@ -14,10 +14,10 @@ from ecgfl_cli.errors import (
     TlsFailed,
     VersionMismatch,
 )
-from ecgfl_cli.federation.clock import clock_problem
+from ecgfl_cli.federation.connection.clock import clock_problem
+from ecgfl_cli.federation.connection.proxy import proxy_for
 from ecgfl_cli.federation.federation_file import ca_certificate, load_federation
 from ecgfl_cli.federation.flower.knock import Knock, knock
-from ecgfl_cli.federation.proxy import proxy_for
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.keys import load_node_key
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 from timed_rounds import RoundTime, TimedRun
 
-from ecgfl_cli.federation.coordinator_home import CoordinatorHome
+from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 from ecgfl_cli.site.home import Home
 
 TRAINED = re.compile(r"round (\d+) of \d+: trained on \d+ beats in ([\d.]+) s")

@@ -37,10 +37,10 @@ import light_sites
 from light_sites import Ended, Traffic
 
 from ecgfl_cli.app import run
-from ecgfl_cli.federation.coordinator_home import CoordinatorHome
-from ecgfl_cli.federation.enrolment import enrol
+from ecgfl_cli.federation.coordinator.enrolment import enrol
+from ecgfl_cli.federation.coordinator.home import CoordinatorHome
+from ecgfl_cli.federation.coordinator.run_record import RunReport, load_report
 from ecgfl_cli.federation.federation_file import load_federation
-from ecgfl_cli.federation.run_record import RunReport, load_report
 from ecgfl_cli.models.architecture import DEFAULT
 from ecgfl_cli.site.home import Home
 

@@ -8,7 +8,7 @@ from ecgfl_adapters.discovery import adapters
 
 from ecgfl_cli.app import run
 from ecgfl_cli.demo.synthesiser import synthesise
-from ecgfl_cli.federation.coordinator_home import CoordinatorHome
+from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 from ecgfl_cli.site.home import Home
 
 SITES = ("alice", "bob", "carol")

@@ -12,7 +12,7 @@ from pathlib import Path
 from ecgfl_rounds import ended
 from timed_rounds import RoundTime, TimedRun
 
-from ecgfl_cli.federation.coordinator_home import CoordinatorHome
+from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 from ecgfl_cli.site.home import Home
 
 APP = Path(__file__).resolve().parent / "stock_flower"

@@ -13,7 +13,7 @@ from ecgfl_cli.evaluation.annotations import BeatAnnotations
 from ecgfl_cli.evaluation.comparison import Comparison
 from ecgfl_cli.evaluation.ec57 import compare
 from ecgfl_cli.evaluation.report import comparison_dict
-from ecgfl_cli.federation.coordinator_home import CoordinatorHome, load_signing_key
+from ecgfl_cli.federation.coordinator.home import CoordinatorHome, load_signing_key
 from ecgfl_cli.models.manifest import SignedManifest
 from ecgfl_cli.models.registry import Registry
 

@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from ecgfl_cli.federation.coordinator_home import CoordinatorHome
+from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 
 DAY = timedelta(days=1)
 

@@ -16,7 +16,7 @@ from simulations import in_process, segmented  # noqa: F401
 
 from ecgfl_cli.app import run
 from ecgfl_cli.demo.synthesiser import synthesise
-from ecgfl_cli.federation.coordinator_home import CoordinatorHome
+from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 from ecgfl_cli.federation.federation_file import Federation, load_federation
 from ecgfl_cli.models.registry import Registry
 from ecgfl_cli.site.home import Home

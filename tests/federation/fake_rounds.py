@@ -10,11 +10,11 @@ from fake_messages import reply
 from flwr.app import ConfigRecord, Error, Message, RecordDict
 from numpy.typing import NDArray
 
-from ecgfl_cli.federation.checkpoints import Checkpoints
-from ecgfl_cli.federation.coordinator_home import load_signing_key
-from ecgfl_cli.federation.run_plan import RoundResult, RunPlan
-from ecgfl_cli.federation.run_record import RunRecord
-from ecgfl_cli.federation.strategies import build_strategy
+from ecgfl_cli.federation.coordinator.checkpoints import Checkpoints
+from ecgfl_cli.federation.coordinator.home import load_signing_key
+from ecgfl_cli.federation.coordinator.run_plan import RoundResult, RunPlan
+from ecgfl_cli.federation.coordinator.run_record import RunRecord
+from ecgfl_cli.federation.coordinator.strategies import build_strategy
 from ecgfl_cli.federation.wire import TrainReply, reply_content, weights_record
 from ecgfl_cli.models.packing import pack
 

@@ -20,7 +20,7 @@ from flwr.clientapp import ClientApp
 
 from ecgfl_cli.federation.federation_file import Federation, load_federation
 from ecgfl_cli.federation.flower.fleet import FleetConnection
-from ecgfl_cli.federation.site_node import LONGEST_PATIENCE_SECONDS, _Node
+from ecgfl_cli.federation.site.node import LONGEST_PATIENCE_SECONDS, _Node
 from ecgfl_cli.federation.wire import EvaluateReply, EvaluateRequest, TrainReply, TrainRequest, read_request, reply_content
 from ecgfl_cli.federation.wire import weights_record as record_of
 from ecgfl_cli.models.calibration import COUNTS

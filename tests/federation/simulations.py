@@ -53,8 +53,8 @@ def run_in_process(app: ClientApp, sites: int, processes: int, drive: Callable[.
 @pytest.fixture
 def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """`ecgfl simulate` without Ray."""
-    from ecgfl_cli.federation import simulation
     from ecgfl_cli.federation.flower import engine
+    from ecgfl_cli.federation.simulation import simulate as simulation
 
     monkeypatch.setattr(engine, "require_engine", lambda: None)
     monkeypatch.setattr(simulation, "run_engine", run_in_process)

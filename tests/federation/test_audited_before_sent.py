@@ -10,7 +10,7 @@ from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDic
 
 from ecgfl_cli.errors import PolicyRefused, ServerUnreachable
 from ecgfl_cli.federation.flower.fleet import FleetConnection
-from ecgfl_cli.federation.site_node import _Node
+from ecgfl_cli.federation.site.node import _Node
 from ecgfl_cli.federation.wire import POLICY_FORBIDS
 from ecgfl_cli.site.audit import AuditLog
 

@@ -11,7 +11,7 @@ from node_processes import Ended, Processes, told
 from test_site_distrusts_server import Server, sound_vector
 
 from ecgfl_cli.errors import EcgflError, ModelRejected, PolicyRefused, ServerRefused
-from ecgfl_cli.federation.coordinator_home import load_signing_key
+from ecgfl_cli.federation.coordinator.home import load_signing_key
 from ecgfl_cli.federation.wire import CatchUpRequest, EvaluateRequest, request_content, weights_record
 
 VERSION = "ecgnet-0005-abcdef01"
@@ -112,7 +112,7 @@ def test_one_that_a_person_went_back_from_is_not_pressed_on_them(server: Server)
 
 def test_one_whose_test_was_cut_short_is_tested_again(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr("ecgfl_cli.federation.participant.consider", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patched.setattr("ecgfl_cli.federation.site.participant.consider", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             server.send(hand_on(server), "query")
     assert server.homes.registry("alice").current() is None

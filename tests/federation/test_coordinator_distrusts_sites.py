@@ -8,7 +8,7 @@ from conftest import Homes
 from fake_rounds import LENGTH, Rounds
 from flwr.app import Array, ArrayRecord, Error, MetricRecord, RecordDict
 
-from ecgfl_cli.federation.checked_rounds import RoundFailed
+from ecgfl_cli.federation.coordinator.checked_rounds import RoundFailed
 from ecgfl_cli.federation.wire import weights_record
 from ecgfl_cli.models.packing import pack
 

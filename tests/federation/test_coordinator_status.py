@@ -9,7 +9,7 @@ from typing import Any
 from conftest import SITES, Finished, Homes, Waiting
 from node_processes import Processes, told
 
-from ecgfl_cli.federation.live_state import SILENT_SECONDS, load_state
+from ecgfl_cli.federation.coordinator.live_state import SILENT_SECONDS, load_state
 
 SERVE = ("coordinator", "serve", "--host", "127.0.0.1", "--port", "0")
 

@@ -8,7 +8,7 @@ import pytest
 from conftest import Finished, Homes
 from node_processes import contents, told
 
-from ecgfl_cli.federation.local_work import LocalWork
+from ecgfl_cli.federation.site.local_work import LocalWork
 from ecgfl_cli.federation.wire import ARRAYS, FLAT, METRICS
 from ecgfl_cli.models.architecture import DEFAULT, architecture
 from ecgfl_cli.models.manifest import weights_sha256

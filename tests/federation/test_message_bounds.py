@@ -13,9 +13,9 @@ from conftest import Homes
 from hostile_server import Answer, HostileServer, content, hostile_server, named, part, tree
 from node_processes import Processes, contents, told
 
-from ecgfl_cli.federation import local_work
 from ecgfl_cli.federation.flower.answer_bounds import LARGEST_PART
 from ecgfl_cli.federation.flower.message_bounds import LARGEST_MESSAGE, MOST_PARTS
+from ecgfl_cli.federation.site import local_work
 
 MIB = 2**20
 TWO_GIB = 2 * 2**30

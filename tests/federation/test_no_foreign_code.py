@@ -76,7 +76,7 @@ def in_a_new_process(code: str) -> str:
 def test_flowers_own_calls_are_off_at_a_site() -> None:
     names = sorted(OFF)
     values = in_a_new_process(
-        "import ecgfl_cli.federation.site_node, os;"
+        "import ecgfl_cli.federation.site.node, os;"
         f"print(*(os.environ.get(name) for name in {names}));"
         "from flwr.supercore import telemetry; print(telemetry.FLWR_TELEMETRY_ENABLED)"
     )
@@ -85,7 +85,7 @@ def test_flowers_own_calls_are_off_at_a_site() -> None:
 
 def test_flowers_own_calls_are_off_at_the_coordinator() -> None:
     names = sorted(OFF)
-    code = f"import ecgfl_cli.federation.coordinator, os; print(*(os.environ.get(name) for name in {names}))"
+    code = f"import ecgfl_cli.federation.coordinator.serve, os; print(*(os.environ.get(name) for name in {names}))"
     assert in_a_new_process(code).split() == [OFF[name] for name in names]
 
 

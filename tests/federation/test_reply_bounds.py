@@ -5,8 +5,8 @@ import pytest
 from conftest import Homes
 from fake_rounds import Rounds
 
-from ecgfl_cli.federation.checked_rounds import RoundFailed
-from ecgfl_cli.federation.reply_checks import LARGEST_GROWTH
+from ecgfl_cli.federation.coordinator.checked_rounds import RoundFailed
+from ecgfl_cli.federation.coordinator.reply_checks import LARGEST_GROWTH
 
 RATIO = 10.0
 

@@ -9,7 +9,7 @@ import pytest
 from conftest import Homes, ecgfl
 from node_processes import Processes
 
-from ecgfl_cli.federation.live_state import load_state
+from ecgfl_cli.federation.coordinator.live_state import load_state
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="no process can be held there")]
 

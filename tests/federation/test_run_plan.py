@@ -7,9 +7,9 @@ import pytest
 from conftest import Homes
 from node_processes import Ended, contents, told
 
-from ecgfl_cli.federation.plan_file import PlanFile, Run, load_plan, resolve
-from ecgfl_cli.federation.strategies import STRATEGIES
-from ecgfl_cli.federation.strategy_options import STRATEGY_NAMES
+from ecgfl_cli.federation.coordinator.plan_file import PlanFile, Run, load_plan, resolve
+from ecgfl_cli.federation.coordinator.strategies import STRATEGIES
+from ecgfl_cli.federation.coordinator.strategy_options import STRATEGY_NAMES
 
 SERVE = ("coordinator", "serve", "--host", "127.0.0.1", "--port", "0")
 AT_ONCE = ("--quorum-timeout", "200ms")

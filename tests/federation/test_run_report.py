@@ -12,11 +12,11 @@ from fake_rounds import Rounds
 from node_processes import told
 
 from ecgfl_cli.errors import UnusableInput
-from ecgfl_cli.federation.checked_rounds import RoundFailed
-from ecgfl_cli.federation.curves import curve, ticks_over
-from ecgfl_cli.federation.report_page import page_of
-from ecgfl_cli.federation.run_plan import RoundResult
-from ecgfl_cli.federation.run_record import RunReport, load_report
+from ecgfl_cli.federation.coordinator.checked_rounds import RoundFailed
+from ecgfl_cli.federation.coordinator.curves import curve, ticks_over
+from ecgfl_cli.federation.coordinator.report_page import page_of
+from ecgfl_cli.federation.coordinator.run_plan import RoundResult
+from ecgfl_cli.federation.coordinator.run_record import RunReport, load_report
 from ecgfl_cli.models.manifest import Metrics
 from ecgfl_cli.models.registry import Registry
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from simulations import PATIENTS, QUICK, SITES
 
-from ecgfl_cli.federation.curves import COLOURS
-from ecgfl_cli.federation.virtual_sites import deal, deal_patients
+from ecgfl_cli.federation.coordinator.curves import COLOURS
+from ecgfl_cli.federation.simulation.virtual_sites import deal, deal_patients
 from ecgfl_cli.models.architecture import architecture
 from ecgfl_cli.models.packing import pack, unpack
 from ecgfl_cli.site.home import Home

@@ -14,9 +14,9 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordD
 from numpy.typing import NDArray
 
 from ecgfl_cli.errors import EcgflError, ModelRejected, PolicyRefused, ServerRefused
-from ecgfl_cli.federation import local_work
-from ecgfl_cli.federation.coordinator_home import load_signing_key
-from ecgfl_cli.federation.participant import Participant
+from ecgfl_cli.federation.coordinator.home import load_signing_key
+from ecgfl_cli.federation.site import local_work
+from ecgfl_cli.federation.site.participant import Participant
 from ecgfl_cli.federation.wire import EvaluateRequest, TrainRequest, request_content, weights_record
 from ecgfl_cli.models.manifest import Manifest, SignedManifest, weights_sha256
 from ecgfl_cli.site.settings import load_settings

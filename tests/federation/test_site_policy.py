@@ -10,8 +10,8 @@ from node_processes import told
 from test_site_distrusts_server import Server, no_data, refused, sound_vector  # noqa: F401
 
 from ecgfl_cli.errors import EcgflError, PolicyRefused
-from ecgfl_cli.federation.coordinator_home import load_signing_key
-from ecgfl_cli.federation.reported_figures import by_logit, gross, mean_loss
+from ecgfl_cli.federation.coordinator.home import load_signing_key
+from ecgfl_cli.federation.coordinator.reported_figures import by_logit, gross, mean_loss
 from ecgfl_cli.federation.wire import EvaluateReply, TrainReply, TrainRequest, reply_content, request_content, weights_record
 from ecgfl_cli.models.calibration import COUNTS
 from ecgfl_cli.site.audit import AuditLog

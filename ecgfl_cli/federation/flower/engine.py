@@ -28,8 +28,8 @@ from flwr.simulation import run_simulation
 from flwr.superlink.grid import InMemoryGrid
 
 from ecgfl_cli.errors import UsageError
+from ecgfl_cli.federation.coordinator.run_plan import Report
 from ecgfl_cli.federation.flower import quieten
-from ecgfl_cli.federation.run_plan import Report
 
 PLACE = "place"
 POLL_SECONDS = 0.1

@@ -33,11 +33,11 @@ from flwr.supercore.inflatable.inflatable_utils import (
 from flwr.supercore.primitives.asymmetric import public_key_to_bytes
 
 from ecgfl_cli.errors import ConnectedAlready, NotEnrolled, ServerError
+from ecgfl_cli.federation.connection.proxy import proxy_for
 from ecgfl_cli.federation.flower import APPLICATION, HEARTBEAT_SECONDS, quieten
 from ecgfl_cli.federation.flower.fleet_client import FleetClient, Heard
 from ecgfl_cli.federation.flower.message_bounds import BoundedPull, MessageTooLarge, check_tree
 from ecgfl_cli.federation.flower.refusals import HEARTBEAT_INVALID, Refusals, RunOver
-from ecgfl_cli.federation.proxy import proxy_for
 
 quieten()
 

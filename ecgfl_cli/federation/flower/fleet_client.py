@@ -13,11 +13,11 @@ from flwr.supercore.runtime_version_compatibility import RuntimeVersionMetadata
 from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
-from ecgfl_cli.federation.clock import seconds_ahead
+from ecgfl_cli.federation.connection.clock import seconds_ahead
+from ecgfl_cli.federation.connection.proxy import Proxy
 from ecgfl_cli.federation.flower import PROTOCOL, PROTOCOL_HEADER
 from ecgfl_cli.federation.flower.answer_bounds import BoundedTransport
 from ecgfl_cli.federation.flower.held_polls import HELD_HEADER, HOLD_HEADER, PULL_MESSAGES
-from ecgfl_cli.federation.proxy import Proxy
 
 CALL_SECONDS, CONNECT_SECONDS = 30.0, 10.0
 

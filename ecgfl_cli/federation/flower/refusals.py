@@ -18,11 +18,11 @@ from ecgfl_cli.errors import (
     SessionLost,
     VersionMismatch,
 )
-from ecgfl_cli.federation.clock import clock_problem
+from ecgfl_cli.federation.connection.clock import clock_problem
+from ecgfl_cli.federation.connection.proxy import Proxy
+from ecgfl_cli.federation.connection.tls import causes, tls_failed, tls_failure
 from ecgfl_cli.federation.flower import OTHER_VERSION
 from ecgfl_cli.federation.flower.answer_bounds import AnswerTooLarge
-from ecgfl_cli.federation.proxy import Proxy
-from ecgfl_cli.federation.tls import causes, tls_failed, tls_failure
 
 RETRIED_STATUS = (502, 503, 504)
 UNAUTHORISED, PROXY_WANTS_PASSWORD, SERVER_ERROR = 401, 407, 500

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from flwr.app import RecordDict
 
-from ecgfl_cli.federation.promotion import require_sane_loss
+from ecgfl_cli.federation.site.promotion import require_sane_loss
 from ecgfl_cli.federation.wire import EvaluateReply, TrainReply, reply_content, weights_record
 from ecgfl_cli.models.architecture import Architecture, architecture
 from ecgfl_cli.models.manifest import Manifest

@@ -9,12 +9,12 @@ from flwr.serverapp.strategy import FedAdam, FedAvg, FedMedian, FedProx, FedTrim
 from flwr.serverapp.strategy.fedopt import FedOpt
 from numpy.typing import NDArray
 
-from ecgfl_cli.federation.checked_rounds import CheckedRounds, Sites
-from ecgfl_cli.federation.checkpoints import Checkpoints
-from ecgfl_cli.federation.optimiser_state import Moments
-from ecgfl_cli.federation.run_plan import Report, RunPlan
-from ecgfl_cli.federation.run_record import RunRecord
-from ecgfl_cli.federation.strategy_options import arguments_of
+from ecgfl_cli.federation.coordinator.checked_rounds import CheckedRounds, Sites
+from ecgfl_cli.federation.coordinator.checkpoints import Checkpoints
+from ecgfl_cli.federation.coordinator.optimiser_state import Moments
+from ecgfl_cli.federation.coordinator.run_plan import Report, RunPlan
+from ecgfl_cli.federation.coordinator.run_record import RunRecord
+from ecgfl_cli.federation.coordinator.strategy_options import arguments_of
 from ecgfl_cli.federation.wire import ARRAYS, FLAT, weights_of
 
 

@@ -2,8 +2,8 @@
 
 from flwr.app import Message, MessageType, RecordDict
 
+from ecgfl_cli.federation.coordinator.run_plan import Report
 from ecgfl_cli.federation.flower.superlink import RunGrid
-from ecgfl_cli.federation.run_plan import Report
 
 
 class CatchingUp:

@@ -10,12 +10,12 @@ from flwr.serverapp import Grid
 from numpy.typing import NDArray
 
 from ecgfl_cli.errors import ServerError
-from ecgfl_cli.federation.checkpoints import Checkpoints
-from ecgfl_cli.federation.optimiser_state import Moments
-from ecgfl_cli.federation.reply_checks import DeclaredExamples, wild_updates
-from ecgfl_cli.federation.reported_figures import alike, by_logit, gross, mean_loss
-from ecgfl_cli.federation.run_plan import Report, RoundResult, RunPlan
-from ecgfl_cli.federation.run_record import RunRecord, now
+from ecgfl_cli.federation.coordinator.checkpoints import Checkpoints
+from ecgfl_cli.federation.coordinator.optimiser_state import Moments
+from ecgfl_cli.federation.coordinator.reply_checks import DeclaredExamples, wild_updates
+from ecgfl_cli.federation.coordinator.reported_figures import alike, by_logit, gross, mean_loss
+from ecgfl_cli.federation.coordinator.run_plan import Report, RoundResult, RunPlan
+from ecgfl_cli.federation.coordinator.run_record import RunRecord, now
 from ecgfl_cli.federation.wire import (
     FLAT,
     REFUSALS,

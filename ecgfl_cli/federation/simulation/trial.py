@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ecgfl_cli.errors import UsageError
-from ecgfl_cli.federation.plan_file import resolve
-from ecgfl_cli.federation.run_plan import RunPlan
-from ecgfl_cli.federation.strategy_options import OPTIONS, STRATEGY_NAMES, check_strategy
+from ecgfl_cli.federation.coordinator.plan_file import resolve
+from ecgfl_cli.federation.coordinator.run_plan import RunPlan
+from ecgfl_cli.federation.coordinator.strategy_options import OPTIONS, STRATEGY_NAMES, check_strategy
 
 
 @dataclass(frozen=True)

@@ -9,17 +9,17 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from flwr.serverapp import Grid
 
 from ecgfl_cli.errors import EcgflError, UnusableInput
-from ecgfl_cli.federation.checked_rounds import RoundFailed
-from ecgfl_cli.federation.checkpoints import Checkpoints
-from ecgfl_cli.federation.coordinator_home import CoordinatorHome
+from ecgfl_cli.federation.coordinator.checked_rounds import RoundFailed
+from ecgfl_cli.federation.coordinator.checkpoints import Checkpoints
+from ecgfl_cli.federation.coordinator.home import CoordinatorHome
+from ecgfl_cli.federation.coordinator.report_page import page_of
+from ecgfl_cli.federation.coordinator.run_plan import Report, RoundResult, RunPlan
+from ecgfl_cli.federation.coordinator.run_record import RunRecord, RunReport
+from ecgfl_cli.federation.coordinator.strategies import run_strategy
 from ecgfl_cli.federation.flower.engine import run_engine
-from ecgfl_cli.federation.report_page import page_of
-from ecgfl_cli.federation.run_plan import Report, RoundResult, RunPlan
-from ecgfl_cli.federation.run_record import RunRecord, RunReport
-from ecgfl_cli.federation.strategies import run_strategy
-from ecgfl_cli.federation.trial import Trial
-from ecgfl_cli.federation.virtual_participant import virtual_app
-from ecgfl_cli.federation.virtual_sites import VirtualSite
+from ecgfl_cli.federation.simulation.trial import Trial
+from ecgfl_cli.federation.simulation.virtual_participant import virtual_app
+from ecgfl_cli.federation.simulation.virtual_sites import VirtualSite
 from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.models.manifest import public_key_text
 from ecgfl_cli.site.policy import Policy

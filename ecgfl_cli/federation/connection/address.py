@@ -3,7 +3,7 @@
 import re
 
 from ecgfl_cli.errors import UsageError
-from ecgfl_cli.federation.proxy import is_loopback
+from ecgfl_cli.federation.connection.proxy import is_loopback
 
 HOST = re.compile(r"^([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])$")
 

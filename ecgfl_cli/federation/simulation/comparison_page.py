@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from urllib.parse import quote
 
-from ecgfl_cli.federation.curves import curves, legend
-from ecgfl_cli.federation.page import page, table
-from ecgfl_cli.federation.simulation import Simulated
+from ecgfl_cli.federation.coordinator.curves import curves, legend
+from ecgfl_cli.federation.coordinator.page import page, table
+from ecgfl_cli.federation.simulation.simulate import Simulated
 from ecgfl_cli.models.manifest import Metrics
 
 CHARTS: tuple[tuple[str, Callable[[Metrics], float | None]], ...] = (

@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ecgfl_cli.errors import UnusableInput, UsageError
+from ecgfl_cli.federation.coordinator.plan_file import write_plan
 from ecgfl_cli.federation.federation_file import FEDERATION_SCHEMA, Federation
-from ecgfl_cli.federation.plan_file import write_plan
 from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.models.manifest import public_key_text
 from ecgfl_cli.site.keys import PRIVATE

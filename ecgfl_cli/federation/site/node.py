@@ -21,9 +21,9 @@ from ecgfl_cli.errors import (
 )
 from ecgfl_cli.federation.federation_file import Federation
 from ecgfl_cli.federation.flower.fleet import FleetConnection, Incoming, RunOver
-from ecgfl_cli.federation.participant import FinalModel, Participant
-from ecgfl_cli.federation.prompt_end import prompt_end
-from ecgfl_cli.federation.time_limit import time_limit
+from ecgfl_cli.federation.site.participant import FinalModel, Participant
+from ecgfl_cli.federation.site.prompt_end import prompt_end
+from ecgfl_cli.federation.site.time_limit import time_limit
 from ecgfl_cli.federation.wire import FAILED, MODEL_UNACCEPTABLE, POLICY_FORBIDS, SCHEMA_BROKEN
 from ecgfl_cli.site.audit import AuditLog
 from ecgfl_cli.site.home import Home

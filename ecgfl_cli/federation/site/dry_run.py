@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from ecgfl_cli.errors import PolicyRefused
 from ecgfl_cli.federation.flower.fleet import FleetConnection
-from ecgfl_cli.federation.local_work import LocalWork
-from ecgfl_cli.federation.site_setup import registry_of
+from ecgfl_cli.federation.site.local_work import LocalWork
+from ecgfl_cli.federation.site.setup import registry_of
 from ecgfl_cli.federation.wire import ARRAYS, FLAT, METRICS
 from ecgfl_cli.models.architecture import DEFAULT, Architecture, architecture
 from ecgfl_cli.models.manifest import Manifest, weights_sha256

@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ecgfl_cli.errors import UnusableInput, UsageError
-from ecgfl_cli.federation.catching_up import CatchingUp
-from ecgfl_cli.federation.checkpoints import Checkpoints
-from ecgfl_cli.federation.connected_sites import ConnectedSites
-from ecgfl_cli.federation.coordinator_home import CoordinatorHome, load_signing_key
-from ecgfl_cli.federation.enrolment import enrolled_sites
+from ecgfl_cli.federation.coordinator.catching_up import CatchingUp
+from ecgfl_cli.federation.coordinator.checkpoints import Checkpoints
+from ecgfl_cli.federation.coordinator.connected_sites import ConnectedSites
+from ecgfl_cli.federation.coordinator.enrolment import enrolled_sites
+from ecgfl_cli.federation.coordinator.home import CoordinatorHome, load_signing_key
+from ecgfl_cli.federation.coordinator.killed_runs import close_killed_runs
+from ecgfl_cli.federation.coordinator.live_state import LiveState, SiteState, StateFile, load_state
+from ecgfl_cli.federation.coordinator.report_page import page_of
+from ecgfl_cli.federation.coordinator.run_plan import Report, RoundResult, RunPlan
+from ecgfl_cli.federation.coordinator.run_record import RunRecord, now
+from ecgfl_cli.federation.coordinator.strategies import run_strategy
+from ecgfl_cli.federation.coordinator.strategy_options import check_strategy
 from ecgfl_cli.federation.flower.superlink import RunGrid, SuperLink
-from ecgfl_cli.federation.killed_runs import close_killed_runs
-from ecgfl_cli.federation.live_state import LiveState, SiteState, StateFile, load_state
-from ecgfl_cli.federation.report_page import page_of
-from ecgfl_cli.federation.run_plan import Report, RoundResult, RunPlan
-from ecgfl_cli.federation.run_record import RunRecord, now
-from ecgfl_cli.federation.strategies import run_strategy
-from ecgfl_cli.federation.strategy_options import check_strategy
 from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.models.manifest import Manifest
 from ecgfl_cli.models.registry import Registry

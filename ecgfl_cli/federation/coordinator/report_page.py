@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from ecgfl_cli.federation.curves import curve
-from ecgfl_cli.federation.page import page, table
-from ecgfl_cli.federation.run_plan import RoundResult
-from ecgfl_cli.federation.run_record import RunReport
+from ecgfl_cli.federation.coordinator.curves import curve
+from ecgfl_cli.federation.coordinator.page import page, table
+from ecgfl_cli.federation.coordinator.run_plan import RoundResult
+from ecgfl_cli.federation.coordinator.run_record import RunReport
 
 OUTCOMES = {
     "running": "still running, or killed: serve again to go on",

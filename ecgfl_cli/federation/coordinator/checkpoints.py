@@ -8,9 +8,9 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from flwr.app import ArrayRecord, RecordDict
 from numpy.typing import NDArray
 
-from ecgfl_cli.federation.coordinator_home import CoordinatorHome
-from ecgfl_cli.federation.optimiser_state import Moments, OptimiserStates
-from ecgfl_cli.federation.run_plan import RunPlan
+from ecgfl_cli.federation.coordinator.home import CoordinatorHome
+from ecgfl_cli.federation.coordinator.optimiser_state import Moments, OptimiserStates
+from ecgfl_cli.federation.coordinator.run_plan import RunPlan
 from ecgfl_cli.federation.wire import CatchUpRequest, request_content, weights_record
 from ecgfl_cli.models.architecture import architecture
 from ecgfl_cli.models.calibration import USUAL_THRESHOLD, Calibration, enough, fit

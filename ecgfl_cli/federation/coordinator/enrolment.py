@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from ecgfl_cli.errors import UsageError
-from ecgfl_cli.federation.coordinator_home import CoordinatorHome
+from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.site.keys import fingerprint_of, load_public_key
 from ecgfl_cli.site.settings import SITE_NAME

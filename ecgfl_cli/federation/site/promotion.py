@@ -3,7 +3,7 @@
 import math
 
 from ecgfl_cli.errors import ModelRejected, PolicyRefused
-from ecgfl_cli.federation.site_setup import registry_of, site_registry
+from ecgfl_cli.federation.site.setup import registry_of, site_registry
 from ecgfl_cli.models.architecture import architecture
 from ecgfl_cli.models.manifest import Manifest
 from ecgfl_cli.models.registry import Registry

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from ecgfl_cli.errors import ServerError
-from ecgfl_cli.federation.catching_up import CatchingUp
-from ecgfl_cli.federation.coordinator_home import CoordinatorHome
-from ecgfl_cli.federation.enrolment import enrolled_sites
+from ecgfl_cli.federation.coordinator.catching_up import CatchingUp
+from ecgfl_cli.federation.coordinator.enrolment import enrolled_sites
+from ecgfl_cli.federation.coordinator.home import CoordinatorHome
+from ecgfl_cli.federation.coordinator.run_plan import Report, RunPlan
 from ecgfl_cli.federation.flower.superlink import SuperLink
-from ecgfl_cli.federation.run_plan import Report, RunPlan
 
 POLL_SECONDS = 0.2
 """Of the connected sites, while enough of them are waited for."""

@@ -1,9 +1,9 @@
 """The reports of runs whose `serve` was killed and that no later one goes on with: they are brought to an end."""
 
 from ecgfl_cli.errors import UnusableInput
-from ecgfl_cli.federation.coordinator_home import CoordinatorHome
-from ecgfl_cli.federation.report_page import page_of
-from ecgfl_cli.federation.run_record import load_report, now
+from ecgfl_cli.federation.coordinator.home import CoordinatorHome
+from ecgfl_cli.federation.coordinator.report_page import page_of
+from ecgfl_cli.federation.coordinator.run_record import load_report, now
 from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.models.manifest import Manifest
 from ecgfl_cli.models.registry import Registry

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from ecgfl_cli.errors import ServerRefused
 from ecgfl_cli.federation.federation_file import Federation
-from ecgfl_cli.federation.local_work import LocalWork, MeasuredModel
-from ecgfl_cli.federation.promotion import allow_model, consider
+from ecgfl_cli.federation.site.local_work import LocalWork, MeasuredModel
+from ecgfl_cli.federation.site.promotion import allow_model, consider
 from ecgfl_cli.federation.wire import CatchUpRequest, EvaluateRequest, TrainRequest, read_request
 from ecgfl_cli.models.manifest import Manifest, SignedManifest
 from ecgfl_cli.models.registry import Registry, network_of

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ecgfl_cli.errors import EcgflError, UnusableInput
-from ecgfl_cli.federation.run_plan import Report
+from ecgfl_cli.federation.coordinator.run_plan import Report
 from ecgfl_cli.files import atomic_write_bytes
 
 LOOK_SECONDS, WRITE_SECONDS = 1.0, 5.0

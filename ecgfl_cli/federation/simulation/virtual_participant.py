@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from ecgfl_cli.errors import EcgflError
 from ecgfl_cli.federation.flower.engine import place_of
-from ecgfl_cli.federation.local_work import LocalWork
-from ecgfl_cli.federation.virtual_sites import VirtualSite
+from ecgfl_cli.federation.simulation.virtual_sites import VirtualSite
+from ecgfl_cli.federation.site.local_work import LocalWork
 from ecgfl_cli.federation.wire import FAILED, EvaluateRequest, TrainRequest, read_request
 from ecgfl_cli.models.manifest import Manifest, SignedManifest, public_key_from_text
 from ecgfl_cli.models.registry import network_of

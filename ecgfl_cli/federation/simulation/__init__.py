@@ -1,0 +1,1 @@
+"""Strategies tried on virtual sites of one machine."""

@@ -5,12 +5,11 @@ python tests/benchmarks/many_sites.py [--sites 5 10 20 50] [--rounds 3] [--arch 
 A real `ecgfl coordinator serve` in a process of its own, over TLS with node keys, and so many light sites: they connect, poll,
 fetch and send with the program's own code, and answer at once with made-up figures (tests/federation/light_sites.py). They run
 as threads of --processes processes; all share this machine's processors with the coordinator, whose own time and memory are
-measured apart. Before the run begins the sites stay connected and nothing runs: they poll as often as in a run at first, and
-seldom after a minute; both are measured.
+measured apart. Before the run begins the sites stay connected and nothing runs: this is measured, too.
 
 It prints, as Markdown, a row for each number of sites: median seconds a round, of which training and measuring (from the first
 request that arrives to the last answer that is made) and the rest (replies come in, the model is made and signed);
-the coordinator's processor seconds a round and in either kind of idling as a share of one processor; its resident MiB at the
+the coordinator's processor seconds a round, and while it idles as a share of one processor; its resident MiB at the
 start and at most; calls and KiB a round and site (HTTP heads and bodies); and what the sites' connections took to open, in
 milliseconds of the coordinator's processor each.
 """
@@ -45,9 +44,7 @@ from ecgfl_cli.models.architecture import DEFAULT
 from ecgfl_cli.site.home import Home
 
 MIB, KIB = 2**20, 2**10
-INTERVAL_SECONDS, IDLE_SECONDS = 0.05, 10.0
-SETTLE_SECONDS = 62.0
-"""Until the sites have taken to asking seldom."""
+INTERVAL_SECONDS, IDLE_SECONDS = 0.05, 20.0
 
 
 class Watched:
@@ -112,7 +109,6 @@ class Row:
     training: float
     measuring: float
     processor: float
-    polling: float
     idle: float
     at_start: int
     peak: int
@@ -122,22 +118,22 @@ class Row:
     bytes: float
 
     HEAD = (
-        "| sites | s a round | training | measuring | rest | processor s a round | polling % | idle % | MiB at start"
-        " | MiB at most | sockets | calls | KiB | ms to connect |\n|" + "---|" * 14
+        "| sites | s a round | training | measuring | rest | processor s a round | idle % | MiB at start"
+        " | MiB at most | sockets | calls | KiB | ms to connect |\n|" + "---|" * 13
     )
 
     def __str__(self) -> str:
         rest = self.seconds - self.training - self.measuring
         figures = (
             f"{self.seconds:.2f} | {self.training:.2f} | {self.measuring:.2f} | {rest:.2f} | {self.processor:.2f}"
-            f" | {100 * self.polling:.0f} | {100 * self.idle:.1f} | {self.at_start / MIB:.0f} | {self.peak / MIB:.0f}"
+            f" | {100 * self.idle:.1f} | {self.at_start / MIB:.0f} | {self.peak / MIB:.0f}"
             f" | {self.sockets} | {self.calls:.0f} | {self.bytes / KIB:.0f} | {1000 * self.connecting:.0f}"
         )
         return f"| {self.sites} | {figures} |"
 
 
-def measure(sites: int, rounds: int, arch: str, processes: int, folder: Path, idle: bool) -> Row:
-    """Serve one run to so many sites. idle : whether to wait for the seldom polls too, which takes a minute."""
+def measure(sites: int, rounds: int, arch: str, processes: int, folder: Path) -> Row:
+    """Serve one run to so many sites."""
     names = [f"site-{number:04}" for number in range(sites)]
     homes = light_sites.homes_for(folder, names)
     root = folder / "coordinator"
@@ -165,12 +161,7 @@ def measure(sites: int, rounds: int, arch: str, processes: int, folder: Path, id
         worker.start()
     _, connected = watched.wait_for(r"site-\d+ connected", times=sites - 1)
     time.sleep(1)
-    began = time.monotonic()
-    polling = watched.idle(IDLE_SECONDS)
-    quiet = float("nan")
-    if idle:
-        time.sleep(max(0.0, SETTLE_SECONDS - (time.monotonic() - began)))
-        quiet = watched.idle(IDLE_SECONDS)
+    idle = watched.idle(IDLE_SECONDS)
     with light_sites.light_sites([last], server, load_federation(federation), 10**6) as ended:
         pass
     for _ in workers:
@@ -194,8 +185,7 @@ def measure(sites: int, rounds: int, arch: str, processes: int, folder: Path, id
         median(span(ended, "train", each.round) for each in report.rounds),
         median(span(ended, "evaluate", each.round) for each in report.rounds),
         (after - first) / rounds,
-        polling,
-        quiet,
+        idle,
         at_start,
         watched.peak,
         watched.sockets,
@@ -225,12 +215,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--arch", default=DEFAULT)
     parser.add_argument("--processes", type=int, default=2, help="for the light sites")
-    parser.add_argument("--no-idle", action="store_true", help="do not wait a minute for the seldom polls")
     given = parser.parse_args()
     print(Row.HEAD, flush=True)
     for sites in given.sites:
         with tempfile.TemporaryDirectory() as folder:
-            print(measure(sites, given.rounds, given.arch, given.processes, Path(folder), not given.no_idle), flush=True)
+            print(measure(sites, given.rounds, given.arch, given.processes, Path(folder)), flush=True)
 
 
 if __name__ == "__main__":

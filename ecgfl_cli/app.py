@@ -1,5 +1,6 @@
 """Assembles the command line. The verbs live in `commands`, one file each."""
 
+import os
 import signal
 import sys
 from pathlib import Path
@@ -85,7 +86,13 @@ def options(
 def main() -> NoReturn:
     """The console script: however it ends, there is an exit code and (without --debug) one line that says why."""
     signal.signal(signal.SIGTERM, _interrupt)
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    if code == ExitCode.INTERRUPTED:
+        # Python would first wait for every thread, also for one that waits for a dead line.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:

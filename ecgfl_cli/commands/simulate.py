@@ -58,7 +58,7 @@ def command(
     from ecgfl_cli.federation.flower.engine import require_engine
     from ecgfl_cli.federation.simulation.comparison_page import comparison_page
     from ecgfl_cli.federation.simulation.simulate import simulate
-    from ecgfl_cli.federation.simulation.trial import trial
+    from ecgfl_cli.federation.simulation.trial import require_different, trial
     from ecgfl_cli.files import atomic_write_bytes
     from ecgfl_cli.processes import begin_loading
 
@@ -85,6 +85,7 @@ def command(
         }
         origins = {"min_sites": "--folder" if folders else "--sites"}
         trials = [trial(text, options, origins) for text in dict.fromkeys(strategies or ["fedavg"])]
+        require_different(trials)
         if sites is None:
             virtual = [_of_folder(console, path, folder / f"site-{number}", arch, jobs) for number, path in enumerate(folders, 1)]
         else:

@@ -2,7 +2,7 @@
 
 A request is one config value, REQUEST: the JSON of a `TrainRequest`, `EvaluateRequest` or `CatchUpRequest`; the weights are the
 one array FLAT of the array record ARRAYS. A reply carries the numbers of `TrainReply` or `EvaluateReply` as metrics, and after
-training the weights in the same place; the reply to a `CatchUpRequest` is empty.
+training the weights in the same place; the reply to a `CatchUpRequest` says nothing.
 """
 
 from collections.abc import Collection

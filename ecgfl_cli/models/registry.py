@@ -217,16 +217,23 @@ class Registry:
         """Remove all but the last `keep` versions, the current one and the one used before it; returns the removed."""
         kept = {self.current(), *self._history()[-1:]}
         gone = [entry.manifest.version for entry in self.entries()[:-keep] if entry.manifest.version not in kept]
-        for version in gone:
-            (self._folder / version).replace(self._folder / f"{REMOVING}{version}")  # a kill leaves no half version
+        removed = [version for version in gone if self._put_away(version)]
         self._tidy()
-        return gone
+        return removed
+
+    def _put_away(self, version: str) -> bool:
+        """In one step, so that a kill leaves no half version. Not where Windows lets nobody, since another program reads it."""
+        try:
+            (self._folder / version).replace(self._folder / f"{REMOVING}{version}")
+        except OSError:
+            return False
+        return True
 
     def _tidy(self) -> None:
         """Remove what is to be removed, and what an ecgfl that was killed left: this one holds the home's lock."""
         for prefix in (MAKING, REMOVING):
             for left_over in self._folder.glob(f"{prefix}*"):
-                shutil.rmtree(left_over)
+                shutil.rmtree(left_over, ignore_errors=True)  # what cannot be removed now is at the next change
 
 
 def network_of(manifest: Manifest, vector: NDArray[np.float32]) -> "nn.Module":

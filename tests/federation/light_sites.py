@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 import numpy as np
-from flwr.app import Context, Message
+from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
 from ecgfl_cli.federation.federation_file import Federation, load_federation
@@ -85,7 +85,6 @@ class LightParticipant:
         self.run: str | None = None
         self.rounds = 0
         self.final: str | None = None
-        self.verdict = None
 
     def app(self) -> ClientApp:
         app = ClientApp()
@@ -109,6 +108,10 @@ class LightParticipant:
             self.final = manifest.version if manifest.is_final else None
             self.answers.append(Answer("evaluate", manifest.round, began, time.time()))
             return Message(content=reply_content(_measured(manifest.round)), reply_to=message)
+
+        @app.query()
+        def _catch_up(message: Message, context: Context) -> Message:  # noqa: ARG001
+            return Message(content=RecordDict(), reply_to=message)
 
         return app
 

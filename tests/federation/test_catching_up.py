@@ -1,18 +1,25 @@
 """A site that was away gets the last run's final model when it next joins, whether or not a round is offered then."""
 
 import json
+import re
+import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from conftest import Homes
-from flwr.app import RecordDict
+from fake_messages import delivered
+from flwr.app import ConfigRecord, Message, RecordDict
 from node_processes import Ended, Processes, told
 from test_site_distrusts_server import Server, sound_vector
 
 from ecgfl_cli.errors import EcgflError, ModelRejected, PolicyRefused, ServerRefused
 from ecgfl_cli.federation.coordinator.home import load_signing_key
+from ecgfl_cli.federation.flower.fleet import FleetConnection
+from ecgfl_cli.federation.site.node import _Node
 from ecgfl_cli.federation.wire import CatchUpRequest, EvaluateRequest, request_content, weights_record
+from ecgfl_cli.site.audit import AuditLog
 
 VERSION = "ecgnet-0005-abcdef01"
 
@@ -93,7 +100,11 @@ def hand_on(server: Server, seed: int = 0, **changes: Any) -> RecordDict:
 def test_the_reply_says_nothing(server: Server) -> None:
     taken = server.send(hand_on(server), "query")
     assert server.homes.registry("alice").current() == VERSION
-    assert server.send(hand_on(server), "query").content == taken.content == RecordDict()
+    again = server.send(hand_on(server), "query")
+    for answer in (taken, again):
+        assert set(answer.content) == {"nothing"}
+        assert re.fullmatch("[0-9a-f]{32}", str(answer.content["nothing"]["nothing"]))  # type: ignore[index]
+    assert taken.content != again.content, "no two answers are one part in Flower's store"
     assert [entry["event"] for entry in events(server.homes, "alice")].count("model-received") == 1
 
 
@@ -123,7 +134,6 @@ def test_one_whose_test_was_cut_short_is_tested_again(server: Server, monkeypatc
 REFUSED: dict[str, tuple[Callable[[Server], RecordDict], type[EcgflError]]] = {
     "from the midst of a run": (lambda server: hand_on(server, round=2), ServerRefused),
     "of an architecture outside the policy": (lambda server: hand_on(server, architecture="transformer"), PolicyRefused),
-    "of a longer run than the policy allows": (lambda server: hand_on(server, round=201, rounds=201), PolicyRefused),
     "other weights than the signed": (lambda server: hand_on(server, weights_sha256="0" * 64), ModelRejected),
     "another request": (lambda server: another_request(server), ServerRefused),
 }
@@ -143,6 +153,37 @@ def test_what_is_not_right_is_refused(server: Server, name: str) -> None:
     with pytest.raises(error):
         server.send(content(server), "query")
     assert server.homes.registry("alice").entries() == []
+
+
+def test_the_length_of_a_run_that_is_over_is_no_matter_of_the_policys(server: Server) -> None:
+    server.send(hand_on(server, round=201, rounds=201), "query")
+    assert server.homes.registry("alice").current() == VERSION
+
+
+def test_a_model_that_is_not_taken_keeps_nobody_from_the_next_round(homes: Homes) -> None:
+    log = AuditLog(homes.site("alice").audit)
+    offered = [SimpleNamespace(kind="query", run_id=7), SimpleNamespace(kind="train", run_id=8)]
+    sent: list[Message] = []
+
+    def app(message: Message, context: object) -> Message:  # noqa: ARG001
+        raise PolicyRefused("this site does not want it", "-")
+
+    connection = SimpleNamespace(
+        node_id=1,
+        was_held=False,
+        receive=lambda _: offered.pop(0),
+        is_ours=lambda _: True,
+        fetch=lambda _: delivered(RecordDict({"config": ConfigRecord({})}), "query"),
+        outgoing=FleetConnection.outgoing,
+        send=sent.append,
+    )
+    said: list[str] = []
+    node = _Node(connection, SimpleNamespace(app=lambda: app, run=None), log, said.append)  # type: ignore[arg-type]
+    assert node.wait(time.monotonic() + 60)
+    assert offered == [], "it went on to the round"
+    assert len(sent) == 1
+    assert "this site does not want it" in said[0]
+    assert log.entries()[-1]["event"] == "refused"
 
 
 def test_a_signature_of_another_key_is_refused(server: Server) -> None:

@@ -8,7 +8,6 @@ from flwr.app.message import remove_content_from_message
 from flwr.common.serde import message_from_proto, message_to_proto
 from flwr.server.superlink.linkstate import LinkState
 from flwr.supercore.error import http_error_translator
-from flwr.supercore.heartbeat import HeartbeatSender
 from flwr.supercore.inflatable import inflatable_protobuf_utils, inflatable_utils
 from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects, get_object_tree, no_object_id_recompute
 from flwr.supercore.primitives.asymmetric import public_key_to_bytes
@@ -112,7 +111,6 @@ def test_the_grid_finds_its_client_where_ours_is_put() -> None:
         assert name in source
     for name in ("task_id", "run_id", "node_id"):
         assert name in inspect.getsource(TaskIdentity)
-    takes(HeartbeatSender, "heartbeat_fn")
 
 
 def test_versions_and_keys_are_told_by_these() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from conftest import Homes
-from flwr.proto import fleet_pb2, message_pb2
+from flwr.proto import fleet_pb2, message_pb2, node_pb2
 from node_processes import Processes
 
 from ecgfl_cli.federation.federation_file import ca_certificate
@@ -17,6 +17,8 @@ from ecgfl_cli.site.keys import load_node_key
 
 NOTHING = fleet_pb2.PullMessagesResponse().SerializeToString()
 A_MESSAGE = fleet_pb2.PullMessagesResponse(messages_list=[message_pb2.Message()]).SerializeToString()
+NODE = 7
+QUESTION = fleet_pb2.PullMessagesRequest(node=node_pb2.Node(node_id=NODE)).SerializeToString()
 LONGER_THAN_A_TEST = b"9999999"
 GIVEN_UP_SECONDS = 30.0
 
@@ -34,11 +36,14 @@ class Asked:
         self._body, self._status = body, status
         self._scope = {"type": "http", "path": path, "headers": [(HOLD_HEADER.encode(), hold)]}
         self.polls = HeldPolls(self._flower)
+        self.polls.begin()
+        self._asked = False
         self.looked, self.left = asyncio.Event(), asyncio.Event()
         self.sent: list[Any] = []
         self.meanwhile: Callable[[], None] | None = None
 
     async def _flower(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG002
+        await receive()
         await send({"type": "http.response.start", "status": self._status, "headers": [(b"content-length", b"1")]})
         await send({"type": "http.response.body", "body": self._body})
         if self.meanwhile is not None:
@@ -47,6 +52,9 @@ class Asked:
         self.looked.set()
 
     async def _receive(self) -> Any:
+        if not self._asked:
+            self._asked = True
+            return {"type": "http.request", "body": QUESTION}
         await self.left.wait()
         return {"type": "http.disconnect"}
 
@@ -69,16 +77,29 @@ class Asked:
         return not self.sent and not question.done()
 
 
-@pytest.mark.parametrize("what", ["news", "end"])
-def test_an_answer_without_a_message_waits_for_news_or_for_the_end_of_the_run(what: str) -> None:
+@pytest.mark.parametrize("what", [lambda polls: polls.news([3, NODE]), lambda polls: polls.end()], ids=["news", "end"])
+def test_an_answer_without_a_message_waits_for_news_or_for_the_end_of_the_run(what: Callable[[HeldPolls], None]) -> None:
     async def play() -> None:
         asked = Asked(NOTHING)
         question = asked.ask()
         assert await asked.is_waiting(question)
-        getattr(asked.polls, what)()
+        what(asked.polls)
         await question
         assert asked.was_held
         assert asked.sent[1]["body"] == NOTHING
+
+    asyncio.run(play())
+
+
+def test_news_for_others_is_none() -> None:
+    async def play() -> None:
+        asked = Asked(NOTHING)
+        question = asked.ask()
+        assert await asked.is_waiting(question)
+        asked.polls.news([NODE + 1])
+        assert await asked.is_waiting(question)
+        asked.polls.end()
+        await question
 
     asyncio.run(play())
 
@@ -108,7 +129,7 @@ def test_every_other_answer_goes_out_at_once(asked: Callable[[], Asked]) -> None
 def test_what_comes_while_flower_looks_is_news() -> None:
     async def play() -> None:
         asked = Asked(NOTHING)
-        asked.meanwhile = asked.polls.news
+        asked.meanwhile = lambda: asked.polls.news([NODE])
         await asked.ask()
         assert asked.was_held
 
@@ -141,7 +162,7 @@ def test_a_site_hears_that_it_was_held(homes: Homes, processes: Processes) -> No
     site = homes.site("alice")
     ca = ca_certificate(homes.federation, None)
     with FleetConnection(f"localhost:{port}", ca, load_node_key(site), 10, 10, print) as connection:
-        assert connection.receive(patience=0.1) is None
+        assert connection.receive(patience=0.5) is None
         assert connection.was_held
         assert connection.receive() is None
         assert not connection.was_held

@@ -119,7 +119,7 @@ def test_told_to_end_in_a_run_it_leaves_within_ten_seconds_and_may_come_back_at_
     assert time.monotonic() - began < TERM_SECONDS
     assert ended.code == 130, ended.said
     again = processes.join(homes.site("alice").root, port)
-    again.wait_for("connected to", 10)
+    again.wait_for("connected to", 30)
     assert not [line for line in again.said if "last session" in line]
     assert told(homes.site("alice").root, "audit", "verify").code == 0
 

@@ -47,7 +47,7 @@ def test_a_run_that_is_ended_by_hand_is_reported_and_gone_on_with(homes: Homes, 
     assert server.finish(20).code == 130
     (path,) = homes.coordinator_home.reports.glob("*.json")
     report = json.loads(path.read_text())
-    assert (report["outcome"], report["problem"]) == ("interrupted", "ended by hand")
+    assert (report["outcome"], report["problem"]) == ("interrupted", "ended by hand; serve again to go on")
     assert "serve again to go on" in path.with_suffix(".html").read_text()
     server, port = processes.serve(homes.coordinator)
     joins = [processes.join(homes.site(name).root, port) for name in ("alice", "bob")]

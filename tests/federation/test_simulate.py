@@ -63,6 +63,7 @@ def test_the_sites_are_either_dealt_or_given(options: tuple[str, ...], ecgfl: Ec
         (("--sites", "3", "--strategy", "fedavg:proximal-mu=1"), 2, "fedavg:proximal-mu=1: proximal-mu is no option of"),
         (("--sites", "3", "--strategy", "fedprox:proximal-mu=-1"), 2, "fedprox:proximal-mu=-1: proximal-mu -1 is not between"),
         (("--sites", "3", "--strategy", "krum:malicious-sites=0.5"), 2, "malicious-sites 0.5"),
+        (("--sites", "5", *[f"--strategy=krum:malicious{sign}sites=1" for sign in "-_"]), 2, "written alike"),
         (("--sites", str(PATIENTS)), 3, f"cannot be dealt to {PATIENTS} sites"),
     ],
 )

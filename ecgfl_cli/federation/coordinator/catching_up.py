@@ -3,7 +3,7 @@
 from flwr.app import Message, MessageType, RecordDict
 
 from ecgfl_cli.federation.coordinator.run_plan import Report
-from ecgfl_cli.federation.flower.superlink import RunGrid
+from ecgfl_cli.federation.flower.run_grid import RunGrid
 
 
 class CatchingUp:

@@ -1,6 +1,5 @@
 """Which sites may take part: one public key file each under <home>/coordinator/sites."""
 
-import contextlib
 import functools
 import re
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from ecgfl_cli.errors import UsageError
+from ecgfl_cli.errors import EcgflError, UsageError
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.site.keys import fingerprint_of, load_public_key
@@ -33,9 +32,12 @@ def enrolled_sites(home: CoordinatorHome) -> list[EnrolledSite]:
     """All enrolled sites by name. A `serve` looks several times a second: a file that has not changed is not read again."""
     found = []
     for path in sorted(home.sites.glob(f"*{SUFFIX}")):
-        with contextlib.suppress(FileNotFoundError):  # revoked just now
+        try:
             status = path.stat()
             found.append(_site(path, (status.st_ino, status.st_mtime_ns, status.st_size)))
+        except (OSError, EcgflError):
+            if path.exists():  # else revoked just now
+                raise
     return found
 
 

@@ -107,9 +107,9 @@ class StateFile:
             try:
                 self._write()
                 self._complained = False
-            except (OSError, EcgflError) as error:  # a full disk must not end a run; the rounds meet it by themselves
+            except Exception as error:  # noqa: BLE001 - a full disk, or whatever it is: revocations are seen from this thread
                 if not self._complained:
-                    self._report(f"{self._path.name} cannot be written: {error}")
+                    self._report(f"{self._path.name} cannot be written: {error or type(error).__name__}")
                 self._complained = True
 
     def _write(self) -> None:

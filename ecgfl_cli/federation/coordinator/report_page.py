@@ -11,7 +11,7 @@ OUTCOMES = {
     "running": "still running, or killed: serve again to go on",
     "finished": "finished",
     "failed": "ended in an error",
-    "interrupted": "interrupted: serve again to go on",
+    "interrupted": "interrupted",
 }
 
 

@@ -104,7 +104,7 @@ class RunRecord:
         if error is None:
             self.report.outcome = "finished"
         elif isinstance(error, KeyboardInterrupt):
-            self.report.outcome, self.report.problem = "interrupted", "ended by hand"
+            self.report.outcome, self.report.problem = "interrupted", "ended by hand; serve again to go on"
         else:
             self.report.outcome = "failed"
             self.report.problem = str(error) if isinstance(error, EcgflError | OSError) else f"a bug: {type(error).__name__}"

@@ -19,7 +19,8 @@ from ecgfl_cli.federation.coordinator.run_plan import Report, RoundResult, RunPl
 from ecgfl_cli.federation.coordinator.run_record import RunRecord, now
 from ecgfl_cli.federation.coordinator.strategies import run_strategy
 from ecgfl_cli.federation.coordinator.strategy_options import check_strategy
-from ecgfl_cli.federation.flower.superlink import RunGrid, SuperLink
+from ecgfl_cli.federation.flower.run_grid import RunGrid
+from ecgfl_cli.federation.flower.superlink import SuperLink
 from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.models.manifest import Manifest
 from ecgfl_cli.models.registry import Registry

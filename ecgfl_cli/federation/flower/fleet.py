@@ -222,7 +222,10 @@ class FleetConnection:
         response = self._call(self._client.PullMessages, fleet_pb2.PullMessagesRequest(node=self._node))
         if not response.messages_list:
             return None
-        return Incoming(message_from_proto(response.messages_list[0]), response.message_object_trees[0])
+        try:
+            return Incoming(message_from_proto(response.messages_list[0]), response.message_object_trees[0])
+        except LIBRARY_ERRORS as error:
+            raise self._refusals.message(f"a message whose head is broken ({type(error).__name__})") from error
 
     @property
     def was_held(self) -> bool:

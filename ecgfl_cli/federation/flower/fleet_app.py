@@ -6,12 +6,14 @@ of a round. Here the same functions of Flower are called one after the other: re
 put errors into words.
 """
 
+from base64 import b64decode
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastapi import HTTPException
+from flwr.proto.fleet_pb2 import ActivateNodeRequest, PushMessagesRequest
 from flwr.server.superlink.linkstate import InMemoryLinkState, LinkState
-from flwr.supercore.constant import FLWR_IN_MEMORY_DB_NAME
+from flwr.supercore.constant import FLEET_HTTP_PUBLIC_KEY_HEADER, FLWR_IN_MEMORY_DB_NAME
 from flwr.supercore.error import http_error_translator
 from flwr.supercore.protobuf.constants import PROTOBUF_MEDIA_TYPE
 from flwr.supercore.protobuf.translation import PROTOBUF_REQUEST_TYPES, ProtobufTranslationMiddleware
@@ -24,16 +26,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from ecgfl_cli.federation.flower.replies import check_pushed, undisturbed
+
 Answer = Callable[[Any, LinkState], Any]
+
+PUSH_MESSAGES, PUSH_OBJECT, PULL_MESSAGES = "/v1/fleet/push-messages", "/v1/fleet/push-object", "/v1/fleet/pull-messages"
 
 ANSWERS: Mapping[str, Answer] = {
     "/v1/fleet/activate-node": router.fleet_activate_node,
     "/v1/fleet/deactivate-node": router.fleet_deactivate_node,
     "/v1/fleet/send-node-heartbeat": router.fleet_send_node_heartbeat,
-    "/v1/fleet/pull-messages": router.fleet_pull_messages,
-    "/v1/fleet/push-messages": router.fleet_push_messages,
+    PULL_MESSAGES: router.fleet_pull_messages,
+    PUSH_MESSAGES: router.fleet_push_messages,
     "/v1/fleet/get-run": router.fleet_get_run,
-    "/v1/fleet/push-object": router.fleet_push_object,
+    PUSH_OBJECT: router.fleet_push_object,
     "/v1/fleet/pull-object": router.fleet_pull_object,
     "/v1/fleet/confirm-message-received": router.fleet_confirm_message_received,
 }
@@ -66,10 +72,30 @@ class FleetApp:
         if request.method != "POST":
             raise HTTPException(405)
         ProtobufTranslationMiddleware._check_request_media_type(request)
+        if path == PUSH_OBJECT:  # megabytes, which are not read for just anybody
+            await run_in_threadpool(self._check_head, request)
         body = await request.body()
         request.state.protobuf_request = ProtobufTranslationMiddleware._parse_request(body, PROTOBUF_REQUEST_TYPES["POST", path])
         return await run_in_threadpool(self._authenticated, request, ANSWERS[path])
 
+    def _check_head(self, request: Request) -> None:
+        """Raises `HTTPException` unless an enrolled site has signed the call, whatever is in it."""
+        claimed = b64decode(request.headers.get(FLEET_HTTP_PUBLIC_KEY_HEADER, ""))
+        request.state.protobuf_request = ActivateNodeRequest(public_key=claimed)  # of which Flower compares the key alone
+        authenticate_node(request)
+        if self.state.get_node_id_by_public_key(claimed) is None:
+            raise HTTPException(401)
+
     def _authenticated(self, request: Request, answer: Answer) -> Response:
         authenticate_node(request)
-        return Response(answer(request.state.protobuf_request, self.state).SerializeToString(), media_type=PROTOBUF_MEDIA_TYPE)
+        asked = request.state.protobuf_request
+        if not isinstance(asked, PushMessagesRequest):
+            answered = answer(asked, self.state)
+        else:
+            with undisturbed(self.state) as store:
+                try:
+                    check_pushed(asked, store)
+                except ValueError as error:
+                    raise HTTPException(400, str(error)) from error
+                answered = answer(asked, self.state)
+        return Response(answered.SerializeToString(), media_type=PROTOBUF_MEDIA_TYPE)

@@ -2,6 +2,7 @@
 
 import contextlib
 import ssl
+import time
 from typing import Any
 
 import httpx
@@ -20,6 +21,7 @@ from ecgfl_cli.federation.flower.answer_bounds import BoundedTransport
 from ecgfl_cli.federation.flower.held_polls import HELD_HEADER, HOLD_HEADER, PULL_MESSAGES
 
 CALL_SECONDS, CONNECT_SECONDS = 30.0, 10.0
+SHORTEST_HOLD_SECONDS = 0.2
 
 
 class FleetClient(FleetHttpClient):
@@ -82,8 +84,10 @@ class Patience:
             return call_next(context)
         self.was_held = False
         add_headers(context.request, {HOLD_HEADER: str(int(1000 * self.seconds))})
+        began = time.monotonic()
         response = call_next(context)
-        self.was_held = HELD_HEADER in response.headers
+        # Its word alone would let a coordinator have this site ask all the time.
+        self.was_held = HELD_HEADER in response.headers and time.monotonic() - began > SHORTEST_HOLD_SECONDS
         return response
 
 

@@ -6,10 +6,11 @@ out at once, and Flower never takes a message for delivered that is meant for a 
 
 import asyncio
 import contextlib
-from collections.abc import MutableMapping
+from collections.abc import Callable, Iterable, MutableMapping
 from typing import Any
 
 from flwr.proto import fleet_pb2
+from google.protobuf.message import DecodeError
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 PULL_MESSAGES = "/v1/fleet/pull-messages"
@@ -26,23 +27,32 @@ class HeldPolls:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._news = asyncio.Event()
+        self._asking: dict[int, set[asyncio.Event]] = {}
+        self._holds = False
+
+    def begin(self) -> None:
+        """Hold questions from now on: messages may come."""
         self._holds = True
 
-    def news(self) -> None:
-        """There are new messages: let all sites ask again. May be called from any thread."""
-        if self._loop is not None:
-            with contextlib.suppress(RuntimeError):  # the server has ended, and with it its loop
-                self._loop.call_soon_threadsafe(self._wake)
+    def news(self, nodes: Iterable[int]) -> None:
+        """There are new messages for these nodes: let them ask again. May be called from any thread."""
+        told = set(nodes)
+        self._soon(lambda: self._wake(told))
 
     def end(self) -> None:
         """Hold nothing any more: no message will come."""
         self._holds = False
-        self.news()
+        self._soon(lambda: self._wake(set(self._asking)))
 
-    def _wake(self) -> None:
-        self._news.set()
-        self._news = asyncio.Event()
+    def _soon(self, wake: Callable[[], None]) -> None:
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the server has ended, and with it its loop
+                self._loop.call_soon_threadsafe(wake)
+
+    def _wake(self, nodes: set[int]) -> None:
+        for node in nodes & self._asking.keys():
+            for news in self._asking[node]:
+                news.set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._loop = asyncio.get_running_loop()
@@ -50,13 +60,47 @@ class HeldPolls:
         if not seconds or not self._holds:
             await self._app(scope, receive, send)
             return
-        news, answer = self._news, _Answer()  # before Flower looks: what comes after that is news
-        await self._app(scope, receive, answer)
-        if answer.is_without_message and self._holds:
-            await _first_of(news, receive, seconds)
-            answer.events[0]["headers"] = [*answer.events[0].get("headers", []), (HELD_HEADER.encode(), b"1")]
+        question, answer = _Question(receive, self._begin_to_listen), _Answer()
+        try:
+            await self._app(scope, question, answer)
+            if question.node is not None and answer.is_without_message and self._holds:
+                await _first_of(question.news, receive, seconds)
+                answer.events[0]["headers"] = [*answer.events[0].get("headers", []), (HELD_HEADER.encode(), b"1")]
+        finally:
+            self._listen_no_more(question)
         for event in answer.events:
             await send(event)
+
+    def _begin_to_listen(self, question: "_Question") -> None:
+        """Before Flower looks: what comes after that is news."""
+        if question.node is not None:
+            self._asking.setdefault(question.node, set()).add(question.news)
+
+    def _listen_no_more(self, question: "_Question") -> None:
+        if question.node is not None:
+            self._asking[question.node].discard(question.news)
+            if not self._asking[question.node]:
+                del self._asking[question.node]
+
+
+class _Question:
+    """Hands on what a site sends. node : whom it says it asks for, None until all has come, or where that says nothing."""
+
+    def __init__(self, receive: Receive, complete: Callable[["_Question"], None]) -> None:
+        self._receive, self._complete = receive, complete
+        self._body = b""
+        self.node: int | None = None
+        self.news = asyncio.Event()
+
+    async def __call__(self) -> Event:
+        event = await self._receive()
+        if event["type"] == "http.request":
+            self._body += event.get("body", b"")
+            if not event.get("more_body"):
+                with contextlib.suppress(DecodeError):  # which Flower answers
+                    self.node = fleet_pb2.PullMessagesRequest.FromString(self._body).node.node_id
+                self._complete(self)
+        return event
 
 
 class _Answer:

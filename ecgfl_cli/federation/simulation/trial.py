@@ -1,7 +1,7 @@
 """What `ecgfl simulate` tries: a strategy with its own options, written as NAME or NAME:OPTION=VALUE,OPTION=VALUE."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -34,6 +34,13 @@ def trial(text: str, options: Mapping[str, Any], origins: Mapping[str, str]) -> 
     plan = replace(plan, origins={**origins, **{name: f"--strategy {text}: {name.replace('_', '-')}" for name in numbers}})
     check_strategy(plan)
     return Trial(text, plan)
+
+
+def require_different(trials: Sequence[Trial]) -> None:
+    """Raises `UsageError` for two of which one would go on where the other ended."""
+    names = [each.file_name for each in trials]
+    if same := [each.name for each in trials if names.count(each.file_name) > 1]:
+        raise UsageError(f"--strategy {' and --strategy '.join(same)}: written alike", "Write them more differently, or try one")
 
 
 def _number(text: str, part: str) -> tuple[str, float]:

@@ -36,7 +36,8 @@ from ecgfl_cli.training.dataset import require_training_data
 
 POLL_SECONDS = 0.2
 PATIENCE_SECONDS = 5.0
-"""For which the coordinator may hold the answer that there is no message. One that does not is asked every `POLL_SECONDS`."""
+"""For which the coordinator may hold the answer that there is no message. One that does not is asked every `POLL_SECONDS`, and
+more seldom after `IDLE_AFTER_SECONDS`."""
 SHORTEST_PAUSE_SECONDS = 0.01
 IDLE_POLL_SECONDS = 2.0
 IDLE_AFTER_SECONDS = 60.0
@@ -121,7 +122,7 @@ def participate(
     audit.append("join", server=options.server, once=options.once)
     node: _Node | None = None
     try:
-        with time_limit(options.max_time) as limit, prompt_end(LONGEST_END_SECONDS):
+        with time_limit(options.max_time) as limit, prompt_end(LONGEST_END_SECONDS, limit):
             while time.monotonic() < end:
                 node = None
                 hours_end = _wait_for_hours(policy, end, report)
@@ -200,10 +201,17 @@ class _Node:
             if received is None:
                 self._pause(POLL_SECONDS if time.monotonic() - began < IDLE_AFTER_SECONDS else IDLE_POLL_SECONDS)
             elif received.kind == MessageType.QUERY:
-                self._answer(received)
+                self._catch_up(received)
             else:
                 self._first = received
         return self._first is not None
+
+    def _catch_up(self, received: Incoming) -> None:
+        """A model that this site does not take is no reason to take part in no round either."""
+        try:
+            self._answer(received)
+        except (PolicyRefused, ModelRejected) as error:
+            self._report(f"the last run's model was not taken: {error}")
 
     def take_part(self, deadline: float) -> None:
         """Answer messages until the run is over or time is up.
@@ -214,7 +222,9 @@ class _Node:
         received = self._first
         try:
             while time.monotonic() < deadline:
-                if received is not None:
+                if received is not None and received.kind == MessageType.QUERY:
+                    self._catch_up(received)
+                elif received is not None:
                     self._answer(received)
                     checked = time.monotonic()
                 elif time.monotonic() - checked > RUN_CHECK_SECONDS:

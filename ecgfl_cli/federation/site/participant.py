@@ -1,12 +1,13 @@
 """The installed client code: what a site does with the coordinator's requests. Nothing else ever touches its data."""
 
+import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from flwr.app import Context, Message, RecordDict
+from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 from numpy.typing import NDArray
 
@@ -117,13 +118,16 @@ class Participant:
                 "A model from the midst of a run comes in its rounds only; tell the coordinator",
             )
         if not self._is_known(manifest):
-            manifest, network = self._open(request.model, vector)
+            allow_model(manifest, self._policy, self._registry)  # not its run's length: nobody asks for a round of it
+            network = network_of(manifest, vector)
             measured = self._work.measure(network, manifest)
             self._keep(request.model, manifest, network)
             self._report(f"model {manifest.version} of run {manifest.run}, which this site had missed, received and verified")
             self.caught_up = self._judge(manifest, measured)
             self._prune()
-        return Message(content=RecordDict(), reply_to=message)
+        # A part that several sites send is one part in Flower's store: each site's nothing is its own.
+        nothing = ConfigRecord({"nothing": secrets.token_hex(16)})
+        return Message(content=RecordDict({"nothing": nothing}), reply_to=message)
 
     def _is_known(self, manifest: Manifest) -> bool:
         """Whether it is older than what is here, or was tested here already."""

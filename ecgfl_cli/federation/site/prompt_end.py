@@ -9,13 +9,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ecgfl_cli.errors import ExitCode
+from ecgfl_cli.federation.site.time_limit import TimeLimit
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
-def prompt_end(seconds: float) -> Iterator[None]:
-    """A signal to end gives the block so long to end by itself; then the process ends as it is, as after a kill.
+def prompt_end(seconds: float, limit: TimeLimit) -> Iterator[None]:
+    """A signal to end, or the time limit, gives the block so long to end by itself; then the process ends as it is, as after a
+    kill.
 
     Nothing in any thread but the main one, which alone gets signals.
     """
@@ -27,7 +29,7 @@ def prompt_end(seconds: float) -> Iterator[None]:
     with heard, told:
         told.setblocking(False)
         before = signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
-        threading.Thread(target=_watch, args=(heard, over, seconds), name="prompt-end", daemon=True).start()
+        threading.Thread(target=_watch, args=(heard, over, seconds, limit), name="prompt-end", daemon=True).start()
         try:
             yield
         finally:
@@ -35,12 +37,13 @@ def prompt_end(seconds: float) -> Iterator[None]:
             signal.set_wakeup_fd(before)
 
 
-def _watch(heard: socket.socket, over: threading.Event, seconds: float) -> None:
+def _watch(heard: socket.socket, over: threading.Event, seconds: float, limit: TimeLimit) -> None:
     try:
         while (number := heard.recv(1)) and number[0] not in SIGNALS:
             continue
     except OSError:  # closed: the block is over
         return
     if number and not over.wait(seconds):
-        print(f"ecgfl: interrupted; it did not end by itself within {seconds:g} s", file=sys.stderr, flush=True)
-        os._exit(ExitCode.INTERRUPTED)
+        why = "time is up" if limit.passed else "interrupted"
+        print(f"ecgfl: {why}; it did not end by itself within {seconds:g} s", file=sys.stderr, flush=True)
+        os._exit(ExitCode.DONE if limit.passed else ExitCode.INTERRUPTED)

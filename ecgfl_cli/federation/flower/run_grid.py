@@ -1,0 +1,100 @@
+"""Flower's Runtime API in memory, and the grid that Flower's strategies drive a run with."""
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from flwr.app import Message
+from flwr.proto import message_pb2, runtime_pb2, task_pb2
+from flwr.server.superlink.linkstate import InMemoryLinkState
+from flwr.supercore.run import Run
+from flwr.superlink.grid import HttpGrid
+from flwr.superlink.servicer.runtime import runtime_handlers
+
+from ecgfl_cli.federation.flower import quieten
+from ecgfl_cli.federation.flower.replies import put_right, sorted_out, undisturbed
+
+quieten()
+
+REPLY_POLL_SECONDS = 0.1
+
+
+class Runtime:
+    """Flower's Runtime API called in memory; the methods that `HttpGrid` uses, under its names."""
+
+    def __init__(self, state: InMemoryLinkState, task: task_pb2.Task) -> None:
+        self._state, self._task = state, task
+
+    def run(self, run_id: int) -> Run:
+        return self._state.get_run_info(run_ids=[run_id])[0]
+
+    def sorted_out(self, message_ids: set[str]) -> tuple[set[str], set[str]]:
+        return sorted_out(message_ids, self._state)
+
+    def GetNodes(self, request: runtime_pb2.GetNodesRequest) -> runtime_pb2.GetNodesResponse:  # noqa: N802
+        return runtime_handlers.get_nodes(request, self._state, self._task)
+
+    def PushMessages(self, request: runtime_pb2.PushAppMessagesRequest) -> runtime_pb2.PushAppMessagesResponse:  # noqa: N802
+        with undisturbed(self._state) as store:
+            response = runtime_handlers.push_messages(request, self._state, self._task)
+            for tree in request.message_object_trees:
+                if tree.object_id in store.store:  # else Flower did not take the message
+                    put_right(tree, store)
+        return response
+
+    def PullMessages(self, request: runtime_pb2.PullAppMessagesRequest) -> runtime_pb2.PullAppMessagesResponse:  # noqa: N802
+        return runtime_handlers.pull_messages(request, self._state, self._task)
+
+    def PushObject(self, request: message_pb2.PushObjectRequest) -> message_pb2.PushObjectResponse:  # noqa: N802
+        return runtime_handlers.push_object(request, self._state, self._task)
+
+    def PullObject(self, request: message_pb2.PullObjectRequest) -> message_pb2.PullObjectResponse:  # noqa: N802
+        return runtime_handlers.pull_object(request, self._state, self._task)
+
+    def ConfirmMessageReceived(  # noqa: N802
+        self, request: message_pb2.ConfirmMessageReceivedRequest
+    ) -> message_pb2.ConfirmMessageReceivedResponse:
+        return runtime_handlers.confirm_message_received(request, self._state, self._task)
+
+
+class RunGrid(HttpGrid):
+    """Flower's grid of one run, over memory instead of HTTP, which looks for replies ten times a second."""
+
+    def __init__(self, runtime: Runtime, run_id: int, tell: Callable[[Iterable[int]], None]) -> None:
+        """tell : is called with the nodes for which messages have been put there."""
+        super().__init__(token="in-memory")
+        self._tell = tell
+        self._client: Any = runtime
+        self._runtime = runtime
+        self.run_id = run_id
+        self.set_run(runtime.run(run_id))
+
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        """Put messages there for their nodes; returns their ids."""
+        messages = list(messages)
+        ids = super().push_messages(messages)
+        self._tell(message.metadata.dst_node_id for message in messages)
+        return ids
+
+    def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Message]:
+        """Send, and collect the replies until all are there or `timeout` seconds have passed."""
+        waiting = set(self.push_messages(messages))
+        deadline = None if timeout is None else time.monotonic() + timeout
+        replies: list[Message] = []
+        while waiting and (deadline is None or time.monotonic() < deadline):
+            arrived = self.collect(waiting)
+            replies += arrived
+            if waiting and not arrived:
+                time.sleep(REPLY_POLL_SECONDS)
+        return replies
+
+    def collect(self, waiting: set[str]) -> list[Message]:
+        """The replies that are there, to the messages of these ids, which are removed from `waiting` together with those to which
+        none will come any more.
+        """
+        if not waiting:
+            return []
+        ready, lost = self._runtime.sorted_out(waiting)
+        arrived = list(self.pull_messages(ready)) if ready else []
+        waiting -= lost | {message.metadata.reply_to_message_id for message in arrived}
+        return arrived

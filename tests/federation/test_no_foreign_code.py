@@ -90,7 +90,7 @@ def test_flowers_own_calls_are_off_at_the_coordinator() -> None:
 
 
 def test_the_settings_are_made_before_flower_is_imported() -> None:
-    for module in ("site_node", "coordinator", "wire"):
+    for module in ("site.node", "coordinator.serve", "wire"):
         code = (
             "import sys, os\n"
             "class Watch:\n"

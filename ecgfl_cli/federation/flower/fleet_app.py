@@ -45,6 +45,9 @@ ANSWERS: Mapping[str, Answer] = {
 }
 """What a site may call: the Fleet API without node registration and without the download of bundles."""
 
+NOT_AUTHENTICATED = "Invalid SuperNode authentication"
+"""In Flower's words."""
+
 
 class FleetApp:
     """ASGI application, every call of which is authenticated by node key.
@@ -80,11 +83,14 @@ class FleetApp:
 
     def _check_head(self, request: Request) -> None:
         """Raises `HTTPException` unless an enrolled site has signed the call, whatever is in it."""
-        claimed = b64decode(request.headers.get(FLEET_HTTP_PUBLIC_KEY_HEADER, ""))
+        try:
+            claimed = b64decode(request.headers.get(FLEET_HTTP_PUBLIC_KEY_HEADER, ""), validate=True)
+        except ValueError as error:
+            raise HTTPException(401, NOT_AUTHENTICATED) from error
         request.state.protobuf_request = ActivateNodeRequest(public_key=claimed)  # of which Flower compares the key alone
         authenticate_node(request)
         if self.state.get_node_id_by_public_key(claimed) is None:
-            raise HTTPException(401)
+            raise HTTPException(401, NOT_AUTHENTICATED)
 
     def _authenticated(self, request: Request, answer: Answer) -> Response:
         authenticate_node(request)

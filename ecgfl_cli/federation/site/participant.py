@@ -137,9 +137,8 @@ class Participant:
         return newest.manifest.sequence > manifest.sequence or newest.acceptance is not None
 
     def _keep(self, signed: SignedManifest, manifest: Manifest, network: "nn.Module") -> None:
-        if manifest.version not in self._registry.versions():
-            self._audit.append("model-received", version=manifest.version, sha256=manifest.weights_sha256, round=manifest.round)
         self._registry.add(signed, network, self._server)
+        self._audit.append("model-received", version=manifest.version, sha256=manifest.weights_sha256, round=manifest.round)
 
     def _judge(self, manifest: Manifest, measured: MeasuredModel) -> FinalModel:
         verdict = consider(self._home, self._policy, manifest, measured.figures, measured.held_out)

@@ -1,26 +1,12 @@
-"""Killed at any moment, the coordinator goes on after its last finished round; a killed site does not end the run."""
+"""Killed at any moment, the coordinator goes on after its last finished round."""
 
 import json
-from collections.abc import Callable
 
 import pytest
 from conftest import Homes
-from node_processes import Command, Processes, told
+from node_processes import Processes, told
 
 pytestmark = pytest.mark.slow
-WITHIN_SECONDS = 150.0
-Running = tuple[Homes, Command, dict[str, Command]]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def without_carol(copied: Callable[[str], Homes], module_processes: Processes) -> Running:
-    """A run in which Carol was killed. Her heartbeat is missed after a minute; the other tests here do not wait for it."""
-    homes = copied("without-carol")
-    server, port = module_processes.serve(homes.coordinator, "--rounds", "3", "--min-sites", "2")
-    joins = {name: module_processes.join(homes.site(name).root, port) for name in ("carol", "alice", "bob")}
-    joins["carol"].wait_for("round 1 of 3: model|round 2 of 3: trained")
-    joins["carol"].kill()
-    return homes, server, joins
 
 
 def test_a_killed_coordinator_goes_on_after_the_last_finished_round(homes: Homes, processes: Processes) -> None:
@@ -81,18 +67,3 @@ def test_a_finished_run_is_followed_by_a_new_one_from_its_model(homes: Homes, pr
     assert models[2].weights_sha256 == models[1].weights_sha256
     assert results[0]["run"] != results[1]["run"]
     assert homes.registry("alice").current() == results[1]["model"]
-
-
-def test_a_killed_site_does_not_end_the_run(without_carol: Running) -> None:
-    homes, server, joins = without_carol
-    for name in ("alice", "bob"):
-        ended = joins[name].finish(WITHIN_SECONDS)
-        assert ended.code == 0, ended.said
-    served = server.finish(WITHIN_SECONDS)
-    assert served.code == 0, served.said
-    assert [each["round"] for each in served.result["rounds"]] == [1, 2, 3]
-    assert set(served.result["rounds"][-1]["sites"]) == {"alice", "bob"}
-    carol = homes.site("carol")
-    assert told(carol.root, "audit", "verify").code == 0
-    assert told(carol.root, "model", "verify").code == 0
-    assert [json.loads(line)["event"] for line in carol.audit.read_text().splitlines()][-1] != "leave"

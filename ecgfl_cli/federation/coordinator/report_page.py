@@ -41,7 +41,7 @@ def page_of(report: RunReport) -> str:
         dropped=table(("round", "site", "reason"), _dropped(report)) if _dropped(report) else "<p>None.</p>",
         plan=table(("option", "value"), [(name.replace("_", "-"), _plain(value)) for name, value in report.plan.items()]),
     )
-    return page(f"run {report.run}", body)
+    return page(f"Run {report.run}", body)
 
 
 def _summary(report: RunReport) -> list[Sequence[str]]:

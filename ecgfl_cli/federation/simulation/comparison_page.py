@@ -32,7 +32,7 @@ def comparison_page(done: Sequence[Simulated]) -> str:
         table(COLUMNS, [_row(each) for each in done]),
         *(f'<p><a href="{name}">{name}</a></p>' for name in reports),
     )
-    return page("strategies side by side", "\n".join(body))
+    return page("Strategies side by side", "\n".join(body))
 
 
 def _metrics(each: Simulated) -> list[Metrics | None]:

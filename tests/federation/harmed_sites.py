@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from conftest import Homes
 
 ROUNDS = 7
-PLAN = ("--rounds", str(ROUNDS), "--min-sites", "2", "--arch", "ecgnet", "--local-epochs", "5", "--phase-timeout", "60s")
+PLAN = ("--rounds", str(ROUNDS), "--min-sites", "2", "--arch", "ecgnet", "--local-epochs", "5", "--phase-timeout", "40s")
 KILLED = ("carol", "dave", "erin")
 HARMED = (*KILLED, "frank", "grace")
 MODEL, MIDDLE = 4 * 184_802, 300_000

@@ -110,12 +110,12 @@ GARBAGE: dict[str, Garbage] = {
     "an-array-of-74-gigabytes": (weights, in_pieces),
     "records-of-another-form": (weights, of_another_form),
     "the-reply-of-another": (lambda: weights(value=0.01), for_another),
-    "a-part-within-itself": (weights, within_itself),
 }
-# The upload never ends, which holds each phase until its deadline.
+# The upload never ends or is turned away, which holds each phase until its deadline.
 PARTS: dict[str, Garbage] = {
     "parts-cut-off": (weights, cut_off),
     "parts-garbled": (weights, garbled),
+    "a-part-within-itself": (weights, within_itself),
 }
 
 

@@ -25,10 +25,8 @@ def close_killed_runs(home: CoordinatorHome, registry: Registry, going_on: str) 
         if report.outcome != "running" or report.run == going_on or report.run not in last:
             continue
         manifest = last[report.run]
-        report.rounds = [each for each in report.rounds if each.round <= manifest.round]
-        if report.rounds and not report.rounds[-1].version:
-            report.rounds[-1].version = manifest.version
-        report.final, report.ended = manifest.version, now()
+        report.end_with(manifest)
+        report.ended = now()
         report.outcome, report.problem = ("finished", None) if manifest.is_final else ("interrupted", KILLED)
         atomic_write_bytes(path.with_suffix(".html"), page_of(report).encode())
         atomic_write_bytes(path, report.to_bytes())

@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from ecgfl_cli.errors import EcgflError, UnusableInput
+from ecgfl_cli.errors import EcgflError
+from ecgfl_cli.federation.coordinator.json_file import load_json
 from ecgfl_cli.federation.coordinator.run_plan import Report
 from ecgfl_cli.files import atomic_write_bytes
 
@@ -66,15 +67,9 @@ class LiveState(BaseModel):
 def load_state(path: Path) -> LiveState | None:
     """None where no `serve` has been. Raises `UnusableInput` when the file is broken."""
     try:
-        return LiveState.model_validate_json(path.read_bytes())
+        return load_json(path, LiveState, "Delete it; `ecgfl coordinator serve` writes a new one")
     except FileNotFoundError:
         return None
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise UnusableInput(
-            f"{path}: {field}: {first['msg']}", "Delete it; `ecgfl coordinator serve` writes a new one"
-        ) from error
 
 
 class StateFile:

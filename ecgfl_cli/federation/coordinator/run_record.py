@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from ecgfl_cli.errors import EcgflError, UnusableInput
+from ecgfl_cli.errors import EcgflError
+from ecgfl_cli.federation.coordinator.json_file import load_json
 from ecgfl_cli.federation.coordinator.run_plan import RoundResult, RunPlan
 from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.models.manifest import Manifest
@@ -45,6 +46,15 @@ class RunReport(BaseModel):
         dropped = {line.split(": ", 1)[0] for each in self.rounds for line in each.dropped}
         return sorted({name for each in self.rounds for name in each.sites} | dropped)
 
+    def end_with(self, latest: Manifest) -> None:
+        """Take over what the run's newest model says. A kill may have come after a round was announced: with its model, it is
+        confirmed now; without, it is done again.
+        """
+        self.rounds = [each for each in self.rounds if each.round <= latest.round]
+        if self.rounds and not self.rounds[-1].version:
+            self.rounds[-1].version = latest.version
+        self.final = latest.version
+
     def to_bytes(self) -> bytes:
         return self.model_dump_json(by_alias=True, indent=1).encode() + b"\n"
 
@@ -59,12 +69,9 @@ class RunRecord:
         self.report = known or RunReport(
             run=latest.run, architecture=latest.architecture, plan={}, began=now(), final=latest.version
         )
-        # A kill may have come after a round was announced: with its model, it is confirmed now; without, it is done again.
-        self.report.rounds = [each for each in self.report.rounds if each.round <= latest.round]
-        if self.report.rounds and not self.report.rounds[-1].version:
-            self.report.rounds[-1].version = latest.version
+        self.report.end_with(latest)
         self._before = len(self.report.rounds)
-        self.report.plan, self.report.final = plan_in_words(plan), latest.version
+        self.report.plan = plan_in_words(plan)
         self.report.starts += 1
         self.report.outcome, self.report.ended, self.report.problem, self.report.left_out = "running", None, None, []
 
@@ -113,14 +120,7 @@ class RunRecord:
 
 def load_report(path: Path) -> RunReport:
     """Raises `UnusableInput` naming the file and the field."""
-    try:
-        return RunReport.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise UnusableInput(
-            f"{path}: {field}: {first['msg']}", "Restore it from your backup; or move it away, and the report begins anew"
-        ) from error
+    return load_json(path, RunReport, "Restore it from your backup; or move it away, and the report begins anew")
 
 
 def plan_in_words(plan: RunPlan) -> dict[str, Any]:

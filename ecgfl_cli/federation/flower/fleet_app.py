@@ -26,11 +26,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from ecgfl_cli.federation.flower.held_polls import PULL_MESSAGES
 from ecgfl_cli.federation.flower.replies import check_pushed, undisturbed
 
 Answer = Callable[[Any, LinkState], Any]
 
-PUSH_MESSAGES, PUSH_OBJECT, PULL_MESSAGES = "/v1/fleet/push-messages", "/v1/fleet/push-object", "/v1/fleet/pull-messages"
+PUSH_MESSAGES, PUSH_OBJECT = "/v1/fleet/push-messages", "/v1/fleet/push-object"
 
 ANSWERS: Mapping[str, Answer] = {
     "/v1/fleet/activate-node": router.fleet_activate_node,

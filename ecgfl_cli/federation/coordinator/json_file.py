@@ -1,0 +1,20 @@
+"""Files that `serve` writes for itself and reads again."""
+
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from ecgfl_cli.errors import UnusableInput
+
+Content = TypeVar("Content", bound=BaseModel)
+
+
+def load_json(path: Path, schema: type[Content], fix: str) -> Content:
+    """Raises `UnusableInput` naming the file and the field, and `FileNotFoundError`. fix : what to do where it is broken."""
+    try:
+        return schema.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise UnusableInput(f"{path}: {field}: {first['msg']}", fix) from error

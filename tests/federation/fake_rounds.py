@@ -5,8 +5,8 @@ from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
-from conftest import Homes
 from fake_messages import reply
+from federation_homes import Homes
 from flwr.app import ConfigRecord, Error, Message, RecordDict
 from numpy.typing import NDArray
 

@@ -10,14 +10,13 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from faulty_line import FaultyLine, faulty_line
+from federation_homes import Homes
+from more_sites import with_more_sites
 from node_processes import Command, Ended, Processes, contents
-
-if TYPE_CHECKING:
-    from conftest import Homes
 
 ROUNDS = 7
 PLAN = ("--rounds", str(ROUNDS), "--min-sites", "2", "--arch", "ecgnet", "--local-epochs", "5", "--phase-timeout", "40s")
@@ -37,7 +36,7 @@ class HarmedSites:
     left : what the kill changed of each killed site's files since round 1. events : of its audit log from then on.
     """
 
-    homes: "Homes"
+    homes: Homes
     server: Command
     sites: dict[str, Command]
     left: dict[str, dict[str, bytes]]
@@ -52,7 +51,7 @@ class HarmedSites:
 class HarmedRun:
     """The same run, ended. joined : of a killed site its second life."""
 
-    homes: "Homes"
+    homes: Homes
     served: Ended
     joined: dict[str, Ended]
     left: dict[str, dict[str, bytes]]
@@ -64,9 +63,7 @@ class HarmedRun:
 
 
 @pytest.fixture(scope="session")
-def harmed_sites(copied: Callable[[str], "Homes"]) -> Iterator[HarmedSites]:
-    from more_sites import with_more_sites
-
+def harmed_sites(copied: Callable[[str], Homes]) -> Iterator[HarmedSites]:
     if sys.platform == "win32":
         pytest.skip("no process can be held there")
     homes, running = with_more_sites(copied("harmed"), "dave", "erin", "frank", "grace"), Processes()
@@ -126,7 +123,7 @@ def _harm(sites: dict[str, Command], lines: dict[str, FaultyLine], server: Comma
     lines["frank"].wait_until_broken()
 
 
-def _events(homes: "Homes", name: str) -> list[dict[str, Any]]:
+def _events(homes: Homes, name: str) -> list[dict[str, Any]]:
     """What its audit log tells since it sent the figures of round 1."""
     lines = [json.loads(line) for line in homes.site(name).audit.read_text().splitlines()]
     measured = max(number for number, line in enumerate(lines) if line.get("kind") == "evaluate")

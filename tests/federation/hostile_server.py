@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from conftest import Homes
 from fake_messages import delivered
+from federation_homes import Homes
 from flwr.app import RecordDict
 from flwr.common.serde import message_to_proto
 from flwr.proto import fleet_pb2, heartbeat_pb2, message_pb2, run_pb2

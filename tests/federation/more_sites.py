@@ -2,7 +2,7 @@
 
 import shutil
 
-from conftest import Homes, ecgfl
+from federation_homes import Homes, ecgfl
 
 from ecgfl_cli.store.catalogue import open_catalogue
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from conftest import Homes
+from federation_homes import Homes
 from node_processes import told
 
 from ecgfl_cli.federation.coordinator.run_record import load_report

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Homes
+from federation_homes import Homes
 from node_processes import told
 from test_site_distrusts_server import Server, sound_vector
 from test_site_policy import under

@@ -4,8 +4,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from conftest import Homes
 from fake_messages import delivered
+from federation_homes import Homes
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 
 from ecgfl_cli.errors import PolicyRefused, ServerUnreachable

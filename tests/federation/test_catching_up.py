@@ -8,8 +8,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from conftest import Homes
 from fake_messages import delivered
+from federation_homes import Homes
 from flwr.app import ConfigRecord, Message, RecordDict
 from node_processes import Ended, Processes, told
 from test_site_distrusts_server import Server, sound_vector

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from conftest import Homes
 from fake_rounds import LENGTH, Rounds
+from federation_homes import Homes
 from flwr.app import Array, ArrayRecord, Error, MetricRecord, RecordDict
 
 from ecgfl_cli.federation.coordinator.checked_rounds import RoundFailed

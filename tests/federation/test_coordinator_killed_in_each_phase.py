@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import pytest
-from conftest import Homes
 from faulty_line import FaultyLine, faulty_line
+from federation_homes import Homes
 from node_processes import Command, Ended, Processes, told
 from test_join_waits import free_port
 

@@ -5,11 +5,12 @@ import socket
 from pathlib import Path
 
 import pytest
-from conftest import Homes, Waiting
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from federation_homes import Homes
 from node_processes import Processes, contents, told
+from shared_runs import Waiting
 
 SERVE = ("coordinator", "serve", "--host", "127.0.0.1", "--port", "0")
 

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from conftest import SITES, Finished, Homes, Waiting
+from federation_homes import SITES, Homes
 from node_processes import Processes, told
+from shared_runs import Finished, Waiting
 
 from ecgfl_cli.federation.coordinator.live_state import SILENT_SECONDS, load_state
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 from certificates import certify
-from conftest import Homes, Waiting, ecgfl
+from federation_homes import Homes, ecgfl
 from node_processes import Processes, contents, told
+from shared_runs import Waiting
 
 STEPS = ("coordinator", "TLS", "clock", "versions", "enrolment")
 Checks = dict[str, dict[str, str | None]]

@@ -5,8 +5,9 @@ import json
 
 import numpy as np
 import pytest
-from conftest import Finished, Homes
+from federation_homes import Homes
 from node_processes import contents, told
+from shared_runs import Finished
 
 from ecgfl_cli.federation.site.local_work import LocalWork
 from ecgfl_cli.federation.wire import ARRAYS, FLAT, METRICS

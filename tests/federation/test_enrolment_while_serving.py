@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Homes, ecgfl
+from federation_homes import Homes, ecgfl
 from node_processes import Command, Ended, Processes, told
 
 DEADLINE_SECONDS = 8.0

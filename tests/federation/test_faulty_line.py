@@ -1,8 +1,8 @@
 """What breaks off, and a line that is slow or is cut for a moment, costs nothing. One that stays silent: `test_stalled_site`."""
 
 import pytest
-from conftest import Homes
 from faulty_line import faulty_line
+from federation_homes import Homes
 from node_processes import Processes, told
 
 from ecgfl_cli.models.registry import MAKING

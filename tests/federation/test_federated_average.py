@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from conftest import SITES, Finished, Homes
+from federation_homes import SITES, Homes
 from numpy.typing import NDArray
+from shared_runs import Finished
 
 from ecgfl_cli.models.architecture import DEFAULT, Architecture, architecture
 from ecgfl_cli.models.packing import pack

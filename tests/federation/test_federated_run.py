@@ -1,8 +1,9 @@
 """Three hospitals train two rounds over TLS: every global model is signed, the same everywhere, and the last one current."""
 
 import pytest
-from conftest import SITES, Finished
+from federation_homes import SITES
 from node_processes import told
+from shared_runs import Finished
 
 from ecgfl_cli.models.manifest import Manifest
 from ecgfl_cli.models.registry import WEIGHTS

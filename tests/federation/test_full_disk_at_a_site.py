@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Homes
 from faulty_line import faulty_line
+from federation_homes import Homes
 from node_processes import Processes, told
 from small_disk import Disk
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import Homes
+from federation_homes import Homes
 from flwr.proto import fleet_pb2, message_pb2, node_pb2
 from node_processes import Processes
 

@@ -7,8 +7,9 @@ import sys
 import time
 
 import pytest
-from conftest import Homes, Waiting
+from federation_homes import Homes
 from node_processes import Processes, contents, told
+from shared_runs import Waiting
 
 from ecgfl_cli.site.audit import AuditLog
 

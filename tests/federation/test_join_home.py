@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Homes, Waiting, ecgfl
+from federation_homes import Homes, ecgfl
 from node_processes import Processes, contents, told
+from shared_runs import Waiting
 
 JOIN = ("join", "--server", "localhost:1", "--once", "--max-wait", "1s")
 

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Homes, Waiting, ecgfl
+from federation_homes import Homes, ecgfl
 from node_processes import Ended, contents, told
+from shared_runs import Waiting
 
 QUICK = ("--once", "--max-wait", "2s")
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import pytest
 from certificates import certify
-from conftest import Homes
 from connect_proxy import ConnectProxy, connect_proxy
+from federation_homes import Homes
 from node_processes import Ended, Processes, told
 
 HOST = "ecg.example.org"

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 from certificates import DAY, certify
-from conftest import SITES, Homes, Waiting
+from federation_homes import SITES, Homes
 from node_processes import Ended, Processes, told
+from shared_runs import Waiting
 
 PATIENT = ("--once", "--max-wait", "60s")
 PROMPT_SECONDS = 15.0

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from conftest import Homes
+from federation_homes import Homes
 from node_processes import Processes, told
 
 pytestmark = pytest.mark.slow

@@ -4,7 +4,8 @@ import ipaddress
 
 import psutil
 import pytest
-from conftest import SITES, Finished
+from federation_homes import SITES
+from shared_runs import Finished
 
 
 @pytest.mark.parametrize("name", SITES)

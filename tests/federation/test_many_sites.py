@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from conftest import Homes
+from federation_homes import Homes
 from light_sites import homes_for, light_sites
 from node_processes import Processes
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from conftest import Homes
+from federation_homes import Homes
 from hostile_server import Answer, HostileServer, content, hostile_server, named, part, tree
 from node_processes import Processes, contents, told
 

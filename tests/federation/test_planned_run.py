@@ -5,7 +5,7 @@ import signal
 import sys
 
 import pytest
-from conftest import Homes
+from federation_homes import Homes
 from node_processes import Processes
 
 pytestmark = pytest.mark.slow

@@ -4,7 +4,7 @@ import json
 import signal
 
 import pytest
-from conftest import Homes
+from federation_homes import Homes
 from node_processes import Processes
 
 pytestmark = pytest.mark.slow

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from conftest import Waiting
 from cryptography.hazmat.primitives.asymmetric import ec
 from flwr.proto import control_pb2, fab_pb2, fleet_pb2, node_pb2, run_pb2, runtime_pb2
 from flwr.supercore.constant import FLEET_HTTP_SIGNATURE_HEADER, FLWR_PACKAGE_VERSION_METADATA_KEY
@@ -15,6 +14,7 @@ from flwr.supercore.protobuf.translation import PROTOBUF_REQUEST_TYPES
 from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 from google.protobuf.message import Message
+from shared_runs import Waiting
 
 from ecgfl_cli.federation.flower import PROTOCOL, PROTOCOL_HEADER, superlink
 from ecgfl_cli.site.keys import load_node_key

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from conftest import Homes
 from fake_rounds import Rounds
+from federation_homes import Homes
 
 from ecgfl_cli.federation.coordinator.checked_rounds import RoundFailed
 from ecgfl_cli.federation.coordinator.reply_checks import LARGEST_GROWTH

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Homes
 from fake_rounds import Rounds
+from federation_homes import Homes
 from numpy.typing import NDArray
 
 from ecgfl_cli.errors import UnusableInput

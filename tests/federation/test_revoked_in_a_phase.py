@@ -6,7 +6,7 @@ import sys
 import time
 
 import pytest
-from conftest import Homes, ecgfl
+from federation_homes import Homes, ecgfl
 from node_processes import Processes
 
 from ecgfl_cli.federation.coordinator.live_state import load_state

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from conftest import SITES, Homes
+from federation_homes import SITES, Homes
 from node_processes import Processes
 from numpy.typing import NDArray
 from test_federated_average import trained_at

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import Homes
+from federation_homes import Homes
 from node_processes import Ended, contents, told
 
 from ecgfl_cli.federation.coordinator.plan_file import PlanFile, Run, load_plan, resolve

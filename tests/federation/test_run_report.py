@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import SITES, Finished, Homes
 from fake_rounds import Rounds
+from federation_homes import SITES, Homes
 from node_processes import told
+from shared_runs import Finished
 
 from ecgfl_cli.errors import UnusableInput
 from ecgfl_cli.federation.coordinator.checked_rounds import RoundFailed

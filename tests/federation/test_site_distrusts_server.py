@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Homes
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from fake_messages import delivered
+from federation_homes import Homes
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from numpy.typing import NDArray
 

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from conftest import Homes
 from fake_rounds import LENGTH, Rounds
+from federation_homes import Homes
 from node_processes import told
 from test_site_distrusts_server import Server, no_data, refused, sound_vector  # noqa: F401
 

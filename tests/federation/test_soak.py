@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Callable
 
 import pytest
-from conftest import SITES, Homes
 from faulty_line import FaultyLine, faulty_line
+from federation_homes import SITES, Homes
 from kept_running import Kept
 from node_processes import Command, Processes
 from soak_checks import SoakChecks

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from conftest import Homes
+from federation_homes import Homes
 from node_processes import Ended, Processes
 from numpy.typing import NDArray
 from test_federated_average import trained_at

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from conftest import Homes
 from fake_rounds import Rounds
+from federation_homes import Homes
 
 CHANGES = ((0.4, 0.0), (-0.2, 0.0))
 """Of every weight at a site with 100 examples and at one with 300, in rounds 1 and 2: means 0.1 and -0.05."""

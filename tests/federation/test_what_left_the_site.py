@@ -4,8 +4,9 @@ import json
 from typing import Any
 
 import pytest
-from conftest import SITES, Finished
+from federation_homes import SITES
 from node_processes import told
+from shared_runs import Finished
 
 TRAIN = {"num-examples", "pvcs", "loss"}
 EVALUATE = {"num-examples", "pvcs", "true_positives", "false_positives", "loss", "others_by_logit", "pvcs_by_logit"}

@@ -1,0 +1,55 @@
+"""Runs that many tests look at and none changes."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+from federation_homes import SITES, Homes
+from node_processes import Command, Ended, Processes, Socket, sockets_of
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A federation of three sites that ran to its end: how the commands ended, and the sockets they held meanwhile."""
+
+    homes: Homes
+    port: int
+    served: Ended
+    joined: dict[str, Ended]
+    sockets: dict[str, set[Socket]]
+
+
+@pytest.fixture(scope="session")
+def finished(copied: Callable[[str], Homes]) -> Iterator[Finished]:
+    """Two rounds, over TLS with node keys, one process for each."""
+    homes, running = copied("finished"), Processes()
+    try:
+        server, port = running.serve(homes.coordinator, "--rounds", "2", "--min-sites", "3")
+        commands = {name: running.join(homes.site(name).root, port) for name in SITES}
+        for command in commands.values():
+            command.wait_for("round 1 of 2: trained")
+        sockets = {name: sockets_of(command.pid) for name, command in {"coordinator": server, **commands}.items()}
+        joined = {name: command.finish() for name, command in commands.items()}
+        yield Finished(homes, port, server.finish(), joined, sockets)
+    finally:
+        running.end_all()
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A coordinator that waits for a third site, which never comes."""
+
+    homes: Homes
+    port: int
+    server: Command
+
+
+@pytest.fixture(scope="session")
+def waiting(copied: Callable[[str], Homes]) -> Iterator[Waiting]:
+    homes, running = copied("waiting"), Processes()
+    try:
+        server, port = running.serve(homes.coordinator, "--min-sites", "3")
+        server.wait_for("waiting for sites: 0 of at least 3")
+        yield Waiting(homes, port, server)
+    finally:
+        running.end_all()

@@ -11,6 +11,7 @@ from typing import Annotated, Self, TypeVar
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+from flwr.common.constant import ErrorCode
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -28,6 +29,15 @@ SCHEMA_BROKEN, POLICY_FORBIDS, MODEL_UNACCEPTABLE, FAILED = 9004, 9005, 9007, 90
 """All that a coordinator is told of a refusal or a failure at a site."""
 
 REFUSALS = (SCHEMA_BROKEN, POLICY_FORBIDS, MODEL_UNACCEPTABLE)
+IN_WORDS = {
+    SCHEMA_BROKEN: "it refused: a request that it does not understand",
+    POLICY_FORBIDS: "it refused: its policy forbids it",
+    MODEL_UNACCEPTABLE: "it refused: a model that it does not accept",
+    FAILED: "it failed there; its own log tells why",
+    ErrorCode.NODE_UNAVAILABLE: "gone before it answered",
+}
+"""What a code says of a site; Flower's own, for a site that has gone, is its answer in the site's place."""
+
 LARGEST_REQUEST = 128 * 1024
 
 Count = Annotated[int, Field(ge=0, le=MOST_EXAMPLES)]

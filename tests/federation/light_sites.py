@@ -20,7 +20,8 @@ from flwr.clientapp import ClientApp
 
 from ecgfl_cli.federation.federation_file import Federation, load_federation
 from ecgfl_cli.federation.flower.fleet import FleetConnection
-from ecgfl_cli.federation.site.node import LONGEST_PATIENCE_SECONDS, _Node
+from ecgfl_cli.federation.site.node import SiteNode
+from ecgfl_cli.federation.site.participation import LONGEST_PATIENCE_SECONDS
 from ecgfl_cli.federation.wire import EvaluateReply, EvaluateRequest, TrainReply, TrainRequest, read_request, reply_content
 from ecgfl_cli.federation.wire import weights_record as record_of
 from ecgfl_cli.models.calibration import COUNTS
@@ -177,7 +178,7 @@ def take_part(home: Home, number: int, server: str, federation: Federation) -> E
         authority, key = federation.ca_certificate.encode(), load_node_key(home)
         with FleetConnection(server, authority, key, LONGEST_PATIENCE_SECONDS) as connection:
             traffic.watch(connection._client._client)
-            node = _Node(connection, participant, _NoAudit(), lambda _: None)  # type: ignore[arg-type]
+            node = SiteNode(connection, participant, _NoAudit(), lambda _: None)  # type: ignore[arg-type]
             deadline = time.monotonic() + LONGEST_SECONDS
             if node.wait(deadline):
                 node.take_part(deadline)

@@ -35,7 +35,7 @@ FORKS.set_forkserver_preload(
         "ecgfl_cli.commands.coordinator",
         "ecgfl_cli.commands.join",
         "ecgfl_cli.federation.coordinator.serve",
-        "ecgfl_cli.federation.site.node",
+        "ecgfl_cli.federation.site.participation",
         "ecgfl_cli.federation.site.setup",
         "ecgfl_cli.models.architectures.beatnet",
         "ecgfl_cli.models.architectures.ecgnet",

@@ -10,7 +10,7 @@ from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDic
 
 from ecgfl_cli.errors import PolicyRefused, ServerUnreachable
 from ecgfl_cli.federation.flower.fleet import FleetConnection
-from ecgfl_cli.federation.site.node import _Node
+from ecgfl_cli.federation.site.node import SiteNode
 from ecgfl_cli.federation.wire import POLICY_FORBIDS
 from ecgfl_cli.site.audit import AuditLog
 
@@ -42,7 +42,7 @@ class CutLine:
 def answer(homes: Homes, app: Any) -> CutLine:
     log = AuditLog(homes.site("alice").audit)
     line = CutLine(log)
-    node = _Node(line, SimpleNamespace(app=lambda: app, run="r1"), log, lambda _: None)  # type: ignore[arg-type]
+    node = SiteNode(line, SimpleNamespace(app=lambda: app, run="r1"), log, lambda _: None)  # type: ignore[arg-type]
     with pytest.raises(ServerUnreachable):
         node._answer(SimpleNamespace(run_id=7))  # type: ignore[arg-type]
     return line

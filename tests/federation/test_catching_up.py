@@ -17,7 +17,7 @@ from test_site_distrusts_server import Server, sound_vector
 from ecgfl_cli.errors import EcgflError, ModelRejected, PolicyRefused, ServerRefused
 from ecgfl_cli.federation.coordinator.home import load_signing_key
 from ecgfl_cli.federation.flower.fleet import FleetConnection
-from ecgfl_cli.federation.site.node import _Node
+from ecgfl_cli.federation.site.node import SiteNode
 from ecgfl_cli.federation.wire import CatchUpRequest, EvaluateRequest, request_content, weights_record
 from ecgfl_cli.site.audit import AuditLog
 
@@ -178,7 +178,7 @@ def test_a_model_that_is_not_taken_keeps_nobody_from_the_next_round(homes: Homes
         send=sent.append,
     )
     said: list[str] = []
-    node = _Node(connection, SimpleNamespace(app=lambda: app, run=None), log, said.append)  # type: ignore[arg-type]
+    node = SiteNode(connection, SimpleNamespace(app=lambda: app, run=None), log, said.append)  # type: ignore[arg-type]
     assert node.wait(time.monotonic() + 60)
     assert offered == [], "it went on to the round"
     assert len(sent) == 1

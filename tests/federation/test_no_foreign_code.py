@@ -76,7 +76,7 @@ def in_a_new_process(code: str) -> str:
 def test_flowers_own_calls_are_off_at_a_site() -> None:
     names = sorted(OFF)
     values = in_a_new_process(
-        "import ecgfl_cli.federation.site.node, os;"
+        "import ecgfl_cli.federation.site.participation, os;"
         f"print(*(os.environ.get(name) for name in {names}));"
         "from flwr.supercore import telemetry; print(telemetry.FLWR_TELEMETRY_ENABLED)"
     )
@@ -90,7 +90,7 @@ def test_flowers_own_calls_are_off_at_the_coordinator() -> None:
 
 
 def test_the_settings_are_made_before_flower_is_imported() -> None:
-    for module in ("site.node", "coordinator.serve", "wire"):
+    for module in ("site.participation", "coordinator.serve", "wire"):
         code = (
             "import sys, os\n"
             "class Watch:\n"

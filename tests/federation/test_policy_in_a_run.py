@@ -39,7 +39,7 @@ def test_the_run_goes_on_without_the_site_that_refuses(homes: Homes, processes: 
     assert [each["round"] for each in served.result["rounds"]] == [1, 2, 3]
     assert all(set(each["sites"]) == {"alice", "bob"} for each in served.result["rounds"])
     dropped = [line for each in served.result["rounds"] for line in each["dropped"]]
-    assert dropped == ["carol: refused or failed there, code 9005"]
+    assert dropped == ["carol: it refused: its policy forbids it (code 9005)"]
     assert carol.root.name not in json.dumps([line.replace("carol:", "") for line in dropped])
     entries = [json.loads(line) for line in carol.audit.read_text().splitlines()]
     assert [entry["code"] for entry in entries if entry["event"] == "refused"] == [9005]

@@ -18,6 +18,7 @@ from ecgfl_cli.federation.coordinator.run_plan import Report, RoundResult, RunPl
 from ecgfl_cli.federation.coordinator.run_record import RunRecord, now
 from ecgfl_cli.federation.wire import (
     FLAT,
+    IN_WORDS,
     REFUSALS,
     EvaluateReply,
     EvaluateRequest,
@@ -185,9 +186,10 @@ class CheckedRounds:
     def _refuse_errors(self, message: Message) -> None:
         """A site that refused is not asked again in this run: nothing it refuses will change."""
         if message.has_error():
-            if message.error.code in REFUSALS:
+            code = message.error.code
+            if code in REFUSALS:
                 self._refused.add(self._node(message))
-            raise ValueError(f"refused or failed there, code {message.error.code}")
+            raise ValueError(f"{IN_WORDS.get(code, 'it did not answer')} (code {code})")
 
     def _node(self, message: Message) -> int:
         """The node that a reply is from; Flower itself answers for one that has gone."""

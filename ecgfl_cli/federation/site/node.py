@@ -1,12 +1,9 @@
-"""A site's part in the federation: one outgoing connection, no listening port, no code from the server."""
+"""A site's answers to the coordinator, message by message, in one connection."""
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
 
-from ecgfl_adapters.errors import LIBRARY_ERRORS
 from flwr.app import Context, Error, Message, MessageType, RecordDict
 
 from ecgfl_cli.errors import (
@@ -14,25 +11,14 @@ from ecgfl_cli.errors import (
     MessageRefused,
     ModelRejected,
     PolicyRefused,
-    ServerError,
     ServerRefused,
     ServerUnreachable,
     SessionLost,
 )
-from ecgfl_cli.federation.federation_file import Federation
 from ecgfl_cli.federation.flower.fleet import FleetConnection, Incoming, RunOver
 from ecgfl_cli.federation.site.participant import FinalModel, Participant
-from ecgfl_cli.federation.site.prompt_end import prompt_end
-from ecgfl_cli.federation.site.time_limit import time_limit
 from ecgfl_cli.federation.wire import FAILED, MODEL_UNACCEPTABLE, POLICY_FORBIDS, SCHEMA_BROKEN
 from ecgfl_cli.site.audit import AuditLog
-from ecgfl_cli.site.home import Home
-from ecgfl_cli.site.keys import load_node_key
-from ecgfl_cli.site.policy import Policy
-from ecgfl_cli.site.policy_changes import note_policy
-from ecgfl_cli.site.priority import give_way
-from ecgfl_cli.site.settings import SiteSettings
-from ecgfl_cli.training.dataset import require_training_data
 
 POLL_SECONDS = 0.2
 PATIENCE_SECONDS = 5.0
@@ -42,14 +28,8 @@ SHORTEST_PAUSE_SECONDS = 0.01
 IDLE_POLL_SECONDS = 2.0
 IDLE_AFTER_SECONDS = 60.0
 RUN_CHECK_SECONDS = 1.0
-LONGEST_PATIENCE_SECONDS = 30.0
-FIRST_RECONNECT_SECONDS, LAST_RECONNECT_SECONDS = 2.0, 60.0
-HOURS_CHECK_SECONDS = 60.0
 LINGER_SECONDS = 1.0
 """After a refusal: what a site said that has left is not delivered."""
-LONGEST_END_SECONDS = 9.0
-"""Leaving in order takes five at most; what takes longer is stuck."""
-
 LONGEST_REASON = 1000
 """Characters of a refusal's reason in the audit log: it may quote what the server sent."""
 
@@ -58,20 +38,6 @@ CODES: dict[type[EcgflError], int] = {
     ModelRejected: MODEL_UNACCEPTABLE,
     ServerRefused: SCHEMA_BROKEN,
 }
-
-
-@dataclass(frozen=True)
-class JoinOptions:
-    """server : "HOST:PORT". ca : PEM bytes, None for plain HTTP to a loopback address. Times in seconds.
-
-    max_wait : for the coordinator to be there and to offer a run.
-    """
-
-    server: str
-    ca: bytes | None
-    once: bool
-    max_wait: float
-    max_time: float
 
 
 @dataclass(frozen=True)
@@ -88,101 +54,12 @@ class Participation:
     caught_up: FinalModel | None = None
 
 
-def participate(
-    home: Home, settings: SiteSettings, federation: Federation, options: JoinOptions, report: Callable[[str], None]
-) -> Participation:
-    """Take part in one run (`once`) or in run after run until interrupted or out of time.
-
-    A coordinator that is not there, or that lost this session, is tried again: with `once` until `max_wait` is over, else for
-    ever. Raises `ServerUnreachable` after that, and any other `ServerRefused` at once where waiting would not help (TLS, clock,
-    key, version, proxy); with `once` also `PolicyRefused` and `ModelRejected` after the coordinator was told by a code. Without
-    `once` such a refusal is reported, and the site waits for the next run.
-    """
-    require_training_data(home)
-    key, audit, policy = load_node_key(home), AuditLog(home.audit), settings.policy
-    note_policy(home.audit, policy)
-    try:
-        policy.allow_coordinator(federation.signing_public_key)
-        if options.once:
-            policy.allow_hour(datetime.now())
-    except PolicyRefused as error:
-        audit.append("refused", by="policy", reason=str(error))
-        raise
-    if not give_way(policy.niceness):
-        report(f"policy.niceness = {policy.niceness} has no effect on this system")
-    import torch  # takes seconds; now, while nobody waits for it
-    import torch._dynamo  # and this as long again, which the first optimiser would load
-
-    torch.set_num_threads(policy.cpu_threads)
-    end = time.monotonic() + options.max_time
-    offered_until = min(end, time.monotonic() + options.max_wait)
-    patience = min(LONGEST_PATIENCE_SECONDS, options.max_wait)
-    latest = Participation()
-    pause = FIRST_RECONNECT_SECONDS
-    audit.append("join", server=options.server, once=options.once)
-    node: _Node | None = None
-    try:
-        with time_limit(options.max_time) as limit, prompt_end(LONGEST_END_SECONDS, limit):
-            while time.monotonic() < end:
-                node = None
-                hours_end = _wait_for_hours(policy, end, report)
-                if time.monotonic() >= end:
-                    break
-                try:
-                    wait = max(0.0, offered_until - time.monotonic())
-                    with FleetConnection(options.server, options.ca, key, patience, wait, report) as connection:
-                        report(f"connected to {options.server}, waiting for a run")
-                        pause = FIRST_RECONNECT_SECONDS
-                        participant = Participant(home, settings, federation, options.server, report)
-                        node = _Node(connection, participant, audit, report)
-                        offered = node.wait(min(offered_until, hours_end))
-                        if offered:
-                            node.take_part(end)
-                    latest = node.after(latest)
-                    if options.once or not (offered or time.monotonic() >= hours_end):
-                        break
-                except LIBRARY_ERRORS as error:
-                    latest = latest if node is None else node.after(latest)
-                    if _is_final(error, node is not None, options.once, offered_until - pause):
-                        raise
-                    report(f"{error}")
-                    time.sleep(pause)
-                    pause = min(2 * pause, LAST_RECONNECT_SECONDS)
-    except KeyboardInterrupt:
-        latest = latest if node is None else node.after(latest)
-        if not limit.passed:
-            raise
-        report("time is up (--max-time)")
-    finally:
-        audit.append("leave", participated=latest.participated, rounds=latest.rounds)
-    return latest
-
-
-def _is_final(error: Exception, was_connected: bool, once: bool, until: float) -> bool:
-    """Whether another try cannot help, or there is no time for one."""
-    if isinstance(error, (ServerUnreachable, SessionLost)):
-        return time.monotonic() > until
-    return once or (isinstance(error, ServerError) and not was_connected)
-
-
-def _wait_for_hours(policy: Policy, end: float, report: Callable[[str], None]) -> float:
-    """Wait until the policy's hours begin, at most until `end`; returns when they end. Both on the monotonic clock."""
-    hours = policy.training_hours
-    if hours is None:
-        return math.inf
-    if hours.wait_from(datetime.now()):
-        report(f"waiting for the hours {hours}")
-    while (wait := hours.wait_from(datetime.now()).total_seconds()) and (left := end - time.monotonic()) > 0:
-        time.sleep(min(wait, left, HOURS_CHECK_SECONDS))
-    return time.monotonic() + hours.left_from(datetime.now()).total_seconds()
-
-
 def _patience(deadline: float) -> float:
     """How long an answer may be held, so that what ends meanwhile ends in time."""
     return max(0.0, min(PATIENCE_SECONDS, deadline - time.monotonic()))
 
 
-class _Node:
+class SiteNode:
     """One run, from its first message to its end."""
 
     def __init__(

@@ -11,6 +11,8 @@ from ecgfl_cli.commands.options import duration
 from ecgfl_cli.console import console_of
 from ecgfl_cli.errors import ExitCode, UsageError
 
+USUAL_WAIT = "15m"
+
 
 def command(
     context: typer.Context,
@@ -18,8 +20,13 @@ def command(
     ca: Annotated[Path | None, typer.Option("--ca", help="CA certificate, instead of the one in federation.json.")] = None,
     once: Annotated[bool, typer.Option("--once", help="Take part in one run, then leave.")] = False,
     max_wait: Annotated[
-        str, typer.Option("--max-wait", help="How long to wait for the coordinator and for a run.", metavar="DURATION")
-    ] = "15m",
+        str | None,
+        typer.Option(
+            "--max-wait",
+            help="How long to wait for the coordinator and for a run; without it 15m with --once, else as long as it takes.",
+            metavar="DURATION",
+        ),
+    ] = None,
     max_time: Annotated[str, typer.Option("--max-time", help="Leave after this time in any case.", metavar="DURATION")] = "12h",
     insecure: Annotated[bool, typer.Option("--insecure", help="No TLS; towards a loopback address only.")] = False,
     dry_run: Annotated[
@@ -48,7 +55,7 @@ def command(
         server=server,
         ca=None if insecure else ca_certificate(federation, ca),
         once=once,
-        max_wait=duration(max_wait) if once else float("inf"),
+        max_wait=duration(max_wait or USUAL_WAIT) if once or max_wait else float("inf"),
         max_time=duration(max_time),
     )
     with exclusive(home.lock):

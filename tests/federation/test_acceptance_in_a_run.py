@@ -11,8 +11,8 @@ from test_site_distrusts_server import Server, sound_vector
 from test_site_policy import under
 
 from ecgfl_cli.federation.site import node as site_node
-from ecgfl_cli.federation.site.node import Participation
 from ecgfl_cli.federation.site.participant import FinalModel
+from ecgfl_cli.federation.site.participation import Participation
 from ecgfl_cli.models.registry import WEIGHTS
 from ecgfl_cli.models.starter import starter_registry
 from ecgfl_cli.training.acceptance import Verdict

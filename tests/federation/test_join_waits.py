@@ -110,6 +110,31 @@ def test_a_coordinator_that_is_started_again_is_joined_again(homes: Homes, proce
     site.end()
 
 
+@pytest.mark.slow
+def test_one_that_goes_away_within_a_run_is_waited_for_from_then_on(homes: Homes, processes: Processes) -> None:
+    serve = ("coordinator", "serve", "--host", "127.0.0.1", "--min-sites", "2", "--rounds", "200", "--port")
+    port, wait = free_port(), 10
+    first = processes.start(homes.coordinator, *serve, str(port))
+    first.wait_for("waiting for sites")
+    began = time.monotonic()
+    sites = [processes.join(homes.site(name).root, port, max_wait=f"{wait}s") for name in ("alice", "bob")]
+    while time.monotonic() < began + wait + 2:
+        time.sleep(0.1)
+    assert [site.code for site in sites] == [None, None], [site.said for site in sites]
+    first.kill()
+    again = processes.start(homes.coordinator, *serve, str(port))
+    again.wait_for("going on after round")
+    again.wait_for("round .* of 200: model")
+    for site in sites:
+        assert site.end().code == 130
+
+
+def test_without_once_it_waits_for_a_run_as_long_as_it_is_told_to(waiting: Waiting, homes: Homes) -> None:
+    ended = told(homes.site("alice").root, "join", "--server", f"localhost:{waiting.port}", "--max-wait", "1s")
+    assert ended.code == 0, ended.said
+    assert ended.result["participated"] is False
+
+
 def test_told_to_end_in_a_run_it_leaves_within_ten_seconds_and_may_come_back_at_once(homes: Homes, processes: Processes) -> None:
     server, port = processes.serve(homes.coordinator, "--rounds", "50", "--min-sites", "2")
     alice, *_ = (processes.join(homes.site(name).root, port) for name in SITES)

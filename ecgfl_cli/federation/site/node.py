@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 
 from flwr.app import Context, Error, Message, MessageType, RecordDict
 
@@ -16,7 +15,7 @@ from ecgfl_cli.errors import (
     SessionLost,
 )
 from ecgfl_cli.federation.flower.fleet import FleetConnection, Incoming, RunOver
-from ecgfl_cli.federation.site.participant import FinalModel, Participant
+from ecgfl_cli.federation.site.participant import Participant
 from ecgfl_cli.federation.wire import FAILED, MODEL_UNACCEPTABLE, POLICY_FORBIDS, SCHEMA_BROKEN
 from ecgfl_cli.site.audit import AuditLog
 
@@ -40,20 +39,6 @@ CODES: dict[type[EcgflError], int] = {
 }
 
 
-@dataclass(frozen=True)
-class Participation:
-    """What came of it.
-
-    final : the run's last model, None when it ended without one. caught_up : an earlier run's, which this site had missed.
-    """
-
-    participated: bool = False
-    run: str | None = None
-    rounds: int = 0
-    final: FinalModel | None = None
-    caught_up: FinalModel | None = None
-
-
 def _patience(deadline: float) -> float:
     """How long an answer may be held, so that what ends meanwhile ends in time."""
     return max(0.0, min(PATIENCE_SECONDS, deadline - time.monotonic()))
@@ -65,10 +50,16 @@ class SiteNode:
     def __init__(
         self, connection: FleetConnection, participant: Participant, audit: AuditLog, report: Callable[[str], None]
     ) -> None:
-        self._connection, self._participant, self._audit, self._report = connection, participant, audit, report
+        self._connection, self._audit, self._report = connection, audit, report
+        self.participant = participant
         self._app = participant.app()
         self._run_id: int | None = None
         self._first: Incoming | None = None
+
+    @property
+    def offered(self) -> bool:
+        """Whether it was asked to take part in a round."""
+        return self._first is not None
 
     def wait(self, deadline: float) -> bool:
         """Whether a round was offered before the deadline. A model of an earlier run, which comes before, is taken meanwhile."""
@@ -81,7 +72,7 @@ class SiteNode:
                 self._catch_up(received)
             else:
                 self._first = received
-        return self._first is not None
+        return self.offered
 
     def _catch_up(self, received: Incoming) -> None:
         """A model that this site does not take is no reason to take part in no round either."""
@@ -113,21 +104,13 @@ class SiteNode:
         except RunOver:
             self._report("the run is over")
         except (ServerUnreachable, SessionLost) as error:
-            if self._participant.final is None:
+            if self.participant.final is None:
                 raise
             self._report(f"the coordinator went away after the final model: {error.problem}")
 
     def _pause(self, usual: float) -> None:
         """Between two questions for messages."""
         time.sleep(SHORTEST_PAUSE_SECONDS if self._connection.was_held else usual)
-
-    def after(self, before: Participation) -> Participation:
-        """What has come of it so far, `before` included."""
-        ours = self._participant
-        caught_up = ours.caught_up or before.caught_up
-        if self._first is None:
-            return replace(before, caught_up=caught_up)
-        return Participation(True, ours.run, ours.rounds, ours.final, caught_up)
 
     def _check_run(self) -> None:
         """Raises `RunOver` once the coordinator has closed the run."""
@@ -165,7 +148,7 @@ class SiteNode:
         self._audit.append(
             "send",
             kind=message.metadata.message_type,
-            run=self._participant.run,
+            run=self.participant.run,
             bytes=outgoing.size,
             sha256=outgoing.sha256,
             metrics=metrics,

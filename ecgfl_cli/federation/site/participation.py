@@ -3,21 +3,16 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from ecgfl_adapters.errors import LIBRARY_ERRORS
 
-from ecgfl_cli.errors import (
-    PolicyRefused,
-    ServerError,
-    ServerUnreachable,
-    SessionLost,
-)
+from ecgfl_cli.errors import PolicyRefused, ServerError, ServerUnreachable, SessionLost
 from ecgfl_cli.federation.federation_file import Federation
 from ecgfl_cli.federation.flower.fleet import FleetConnection
-from ecgfl_cli.federation.site.node import Participation, SiteNode
-from ecgfl_cli.federation.site.participant import Participant
+from ecgfl_cli.federation.site.node import SiteNode
+from ecgfl_cli.federation.site.participant import FinalModel, Participant
 from ecgfl_cli.federation.site.prompt_end import prompt_end
 from ecgfl_cli.federation.site.time_limit import time_limit
 from ecgfl_cli.site.audit import AuditLog
@@ -40,7 +35,7 @@ LONGEST_END_SECONDS = 9.0
 class JoinOptions:
     """server : "HOST:PORT". ca : PEM bytes, None for plain HTTP to a loopback address. Times in seconds.
 
-    max_wait : for the coordinator to be there and to offer a run.
+    max_wait : for the coordinator to be there and to offer a run; without `once` anew after each run, infinite: for ever.
     """
 
     server: str
@@ -50,15 +45,29 @@ class JoinOptions:
     max_time: float
 
 
+@dataclass(frozen=True)
+class Participation:
+    """What came of it.
+
+    final : the run's last model, None when it ended without one. caught_up : an earlier run's, which this site had missed.
+    """
+
+    participated: bool = False
+    run: str | None = None
+    rounds: int = 0
+    final: FinalModel | None = None
+    caught_up: FinalModel | None = None
+
+
 def participate(
     home: Home, settings: SiteSettings, federation: Federation, options: JoinOptions, report: Callable[[str], None]
 ) -> Participation:
     """Take part in one run (`once`) or in run after run until interrupted or out of time.
 
-    A coordinator that is not there, or that lost this session, is tried again: with `once` until `max_wait` is over, else for
-    ever. Raises `ServerUnreachable` after that, and any other `ServerRefused` at once where waiting would not help (TLS, clock,
-    key, version, proxy); with `once` also `PolicyRefused` and `ModelRejected` after the coordinator was told by a code. Without
-    `once` such a refusal is reported, and the site waits for the next run.
+    A coordinator that is not there, or that lost this session, is tried again until `max_wait` is over, counted from the loss if
+    that was within a run. Raises `ServerUnreachable` after that, and any other `ServerRefused` at once where waiting would not
+    help (TLS, clock, key, version, proxy); with `once` also `PolicyRefused` and `ModelRejected` after the coordinator was told by
+    a code. Without `once` such a refusal is reported, and the site waits for the next run.
     """
     require_training_data(home)
     key, audit, policy = load_node_key(home), AuditLog(home.audit), settings.policy
@@ -77,7 +86,7 @@ def participate(
 
     torch.set_num_threads(policy.cpu_threads)
     end = time.monotonic() + options.max_time
-    offered_until = min(end, time.monotonic() + options.max_wait)
+    offered_until: float | None = None
     patience = min(LONGEST_PATIENCE_SECONDS, options.max_wait)
     latest = Participation()
     pause = FIRST_RECONNECT_SECONDS
@@ -90,6 +99,8 @@ def participate(
                 hours_end = _wait_for_hours(policy, end, report)
                 if time.monotonic() >= end:
                     break
+                if offered_until is None:
+                    offered_until = min(end, time.monotonic() + options.max_wait)
                 try:
                     wait = max(0.0, offered_until - time.monotonic())
                     with FleetConnection(options.server, options.ca, key, patience, wait, report) as connection:
@@ -97,21 +108,24 @@ def participate(
                         pause = FIRST_RECONNECT_SECONDS
                         participant = Participant(home, settings, federation, options.server, report)
                         node = SiteNode(connection, participant, audit, report)
-                        offered = node.wait(min(offered_until, hours_end))
-                        if offered:
+                        if node.wait(min(offered_until, hours_end)):
                             node.take_part(end)
-                    latest = node.after(latest)
-                    if options.once or not (offered or time.monotonic() >= hours_end):
+                    latest = _after(latest, node)
+                    if options.once or not (node.offered or time.monotonic() >= hours_end):
                         break
+                    offered_until = None
                 except LIBRARY_ERRORS as error:
-                    latest = latest if node is None else node.after(latest)
-                    if _is_final(error, node is not None, options.once, offered_until - pause):
+                    latest = _after(latest, node)
+                    if node is not None and node.offered:
+                        offered_until = None
+                    may_wait = offered_until is None or time.monotonic() + pause <= offered_until
+                    if not (_may_pass(error, node is not None, options.once) and may_wait):
                         raise
                     report(f"{error}")
                     time.sleep(pause)
                     pause = min(2 * pause, LAST_RECONNECT_SECONDS)
     except KeyboardInterrupt:
-        latest = latest if node is None else node.after(latest)
+        latest = _after(latest, node)
         if not limit.passed:
             raise
         report("time is up (--max-time)")
@@ -120,11 +134,22 @@ def participate(
     return latest
 
 
-def _is_final(error: Exception, was_connected: bool, once: bool, until: float) -> bool:
-    """Whether another try cannot help, or there is no time for one."""
+def _after(before: Participation, node: SiteNode | None) -> Participation:
+    """What has come of it so far, with what this connection's messages came to."""
+    if node is None:
+        return before
+    ours = node.participant
+    caught_up = ours.caught_up or before.caught_up
+    if not node.offered:
+        return replace(before, caught_up=caught_up)
+    return Participation(True, ours.run, ours.rounds, ours.final, caught_up)
+
+
+def _may_pass(error: Exception, was_connected: bool, once: bool) -> bool:
+    """Whether another try can help."""
     if isinstance(error, (ServerUnreachable, SessionLost)):
-        return time.monotonic() > until
-    return once or (isinstance(error, ServerError) and not was_connected)
+        return True
+    return not once and (was_connected or not isinstance(error, ServerError))
 
 
 def _wait_for_hours(policy: Policy, end: float, report: Callable[[str], None]) -> float:

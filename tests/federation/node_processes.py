@@ -5,6 +5,7 @@ Commands that start from nothing are in the tests of the demo and of the example
 """
 
 import contextlib
+import functools
 import io
 import json
 import multiprocessing
@@ -15,6 +16,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -27,21 +29,31 @@ SERVING = r"serving on \S+:(\d+)"
 CONNECTED = r"connected to \S+, waiting for a run"
 START_SECONDS = 60.0
 
-FORKS = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
-FORKS.set_forkserver_preload(
-    [
-        "pytest",
-        "psutil",
-        "ecgfl_cli.commands.coordinator",
-        "ecgfl_cli.commands.join",
-        "ecgfl_cli.federation.coordinator.serve",
-        "ecgfl_cli.federation.site.participation",
-        "ecgfl_cli.federation.site.setup",
-        "ecgfl_cli.models.architectures.beatnet",
-        "ecgfl_cli.models.architectures.ecgnet",
-        "torch._dynamo",
-    ]
-)
+IMPORTED = [
+    "pytest",
+    "psutil",
+    "ecgfl_cli.commands.coordinator",
+    "ecgfl_cli.commands.join",
+    "ecgfl_cli.federation.coordinator.serve",
+    "ecgfl_cli.federation.site.participation",
+    "ecgfl_cli.federation.site.setup",
+    "ecgfl_cli.models.architectures.beatnet",
+    "ecgfl_cli.models.architectures.ecgnet",
+    "torch._dynamo",
+]
+
+
+@functools.cache
+def forks() -> Any:
+    """Where commands are started from. A process has one fork server, and an `ingest` in this one may have begun it already, for
+    its workers: that one has not imported this.
+    """
+    if sys.platform != "linux":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    forkserver._forkserver._stop()  # type: ignore[attr-defined]  # nothing happens where none runs
+    context.set_forkserver_preload(IMPORTED)
+    return context
 
 
 @dataclass(frozen=True)
@@ -88,9 +100,9 @@ class Command:
     """One `ecgfl --json ...` that runs."""
 
     def __init__(self, home: Path, *arguments: str) -> None:
-        self._output, output = FORKS.Pipe(duplex=False)
-        self._errors, errors = FORKS.Pipe(duplex=False)
-        self._process = FORKS.Process(target=_start, args=(["--home", str(home), "--json", *arguments], output, errors))
+        self._output, output = forks().Pipe(duplex=False)
+        self._errors, errors = forks().Pipe(duplex=False)
+        self._process = forks().Process(target=_start, args=(["--home", str(home), "--json", *arguments], output, errors))
         self._process.start()
         output.close()
         errors.close()

@@ -46,6 +46,8 @@ def command(
         return
     if server is None:
         raise UsageError("Missing option '--server'", "Name the coordinator, for instance --server ecg.example.org:8443")
+    if max_wait is None and once:
+        max_wait = USUAL_WAIT
     console = console_of(context, "join")
     home = console.home
     check_address(server, insecure)
@@ -55,7 +57,7 @@ def command(
         server=server,
         ca=None if insecure else ca_certificate(federation, ca),
         once=once,
-        max_wait=duration(max_wait or USUAL_WAIT) if once or max_wait else float("inf"),
+        max_wait=float("inf") if max_wait is None else duration(max_wait),
         max_time=duration(max_time),
     )
     with exclusive(home.lock):

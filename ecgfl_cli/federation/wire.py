@@ -11,13 +11,13 @@ from typing import Annotated, Self, TypeVar
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
-from flwr.common.constant import ErrorCode
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ecgfl_cli.errors import ServerRefused
 from ecgfl_cli.federation.bounds import LARGEST_PROXIMAL_MU, MOST_EXAMPLES
+from ecgfl_cli.federation.flower import NODE_GONE
 from ecgfl_cli.models.calibration import COUNTS
 from ecgfl_cli.models.manifest import SignedManifest
 from ecgfl_cli.training.local import LARGEST_LOSS
@@ -34,9 +34,9 @@ IN_WORDS = {
     POLICY_FORBIDS: "it refused: its policy forbids it",
     MODEL_UNACCEPTABLE: "it refused: a model that it does not accept",
     FAILED: "it failed there; its own log tells why",
-    ErrorCode.NODE_UNAVAILABLE: "gone before it answered",
+    NODE_GONE: "gone before it answered",
 }
-"""What a code says of a site; Flower's own, for a site that has gone, is its answer in the site's place."""
+"""What a code says of a site."""
 
 LARGEST_REQUEST = 128 * 1024
 

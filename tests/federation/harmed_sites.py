@@ -84,13 +84,16 @@ def harmed_sites(copied: Callable[[str], Homes]) -> Iterator[HarmedSites]:
         for name in KILLED:
             sites[name].wait_for("round 1 of .* received")
         before = {name: contents(homes.site(name).root) for name in KILLED}
-        _harm(sites, lines, server)
+        _kill(sites, lines)
         after = {name: contents(homes.site(name).root) for name in KILLED}
         left = {name: {file: data for file, data in after[name].items() if before[name].get(file) != data} for name in KILLED}
         events = {name: _events(homes, name) for name in KILLED}
         for name in KILLED:
             lines[name].heal()
             sites[name] = running.join(homes.site(name).root, lines[name].port, max_wait="120s")
+        server.wait_for("reply dropped: grace")
+        sites["grace"].send(signal.SIGCONT)
+        lines["frank"].wait_until_broken()
         yield HarmedSites(homes, server, sites, left, events)
 
 
@@ -107,7 +110,8 @@ def _arm(lines: dict[str, FaultyLine]) -> None:
     lines["erin"].hold_within("down", MIDDLE, spares=2)
 
 
-def _harm(sites: dict[str, Command], lines: dict[str, FaultyLine], server: Command) -> None:
+def _kill(sites: dict[str, Command], lines: dict[str, FaultyLine]) -> None:
+    """The three, and stop Grace."""
     for name, number in (("carol", signal.SIGKILL), ("grace", signal.SIGSTOP)):
         lines[name].wait_until_broken()
         arrived = lines[name].passed["down"] + MODEL - MIDDLE
@@ -118,9 +122,6 @@ def _harm(sites: dict[str, Command], lines: dict[str, FaultyLine], server: Comma
     sites["dave"].kill()
     lines["erin"].wait_until_broken()
     sites["erin"].kill()
-    server.wait_for("reply dropped: grace")
-    sites["grace"].send(signal.SIGCONT)
-    lines["frank"].wait_until_broken()
 
 
 def _events(homes: Homes, name: str) -> list[dict[str, Any]]:

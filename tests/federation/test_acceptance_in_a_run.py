@@ -10,7 +10,7 @@ from node_processes import told
 from test_site_distrusts_server import Server, sound_vector
 from test_site_policy import under
 
-from ecgfl_cli.federation.site import node as site_node
+from ecgfl_cli.federation.site import participation
 from ecgfl_cli.federation.site.participant import FinalModel
 from ecgfl_cli.federation.site.participation import Participation
 from ecgfl_cli.models.registry import WEIGHTS
@@ -166,7 +166,7 @@ def test_weights_that_are_not_finite_are_refused_in_a_file_too(server: Server, t
 def test_join_ends_with_seven_and_the_reason_when_the_model_was_rejected(homes: Homes, monkeypatch: pytest.MonkeyPatch) -> None:
     verdict = Verdict(False, "F1 0.500 against 0.900 of old", "old", 0.05, 3, 40, 0.5, 0.9, -0.4, (-0.5, -0.3))
     outcome = Participation(True, "r1", 3, FinalModel(VERSION, verdict))
-    monkeypatch.setattr(site_node, "participate", lambda *_: outcome)
+    monkeypatch.setattr(participation, "participate", lambda *_: outcome)
     ended = told(homes.site("alice").root, "join", "--server", "localhost:1", "--once")
     assert (ended.code, ended.result["status"]) == (7, "error")
     assert (ended.result["participated"], ended.result["rounds"], ended.result["version"]) == (True, 3, VERSION)

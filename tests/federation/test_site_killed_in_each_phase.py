@@ -37,9 +37,10 @@ def test_killed_while_it_is_sent_the_model_it_keeps_nothing_of_it(harmed_run: Ha
 
 
 @pytest.mark.parametrize("name", KILLED)
-def test_started_again_it_takes_part(harmed_run: HarmedRun, name: str) -> None:
+def test_started_again_it_waits_for_its_last_sessions_end_and_takes_part(harmed_run: HarmedRun, name: str) -> None:
     ended, home = harmed_run.joined[name], harmed_run.homes.site(name)
     assert ended.code == 0, ended.said
+    assert [line for line in ended.said if "last session" in line]
     assert name in harmed_run.round(ROUNDS)["sites"]
     assert harmed_run.homes.registry(name).current() == harmed_run.served.result["model"]
     assert told(home.root, "audit", "verify").code == 0

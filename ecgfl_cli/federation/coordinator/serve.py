@@ -82,10 +82,17 @@ def serve(home: CoordinatorHome, plan: RunPlan, host: str, port: int, report: Re
                 _close(record, path, error, report)
                 raise
             _close(record, path, None, report)
-            until = time.monotonic() + LEAVE_SECONDS
-            while sites.online() and time.monotonic() < until:
-                time.sleep(0.1)
+            _wait_until_left(sites)
     return Served(checkpoints.latest.manifest, record.rounds, path)
+
+
+def _wait_until_left(sites: ConnectedSites) -> None:
+    """Until each has left once: one that stays for run after run soon comes back."""
+    until = time.monotonic() + LEAVE_SECONDS
+    there = set(sites.online())
+    while there and time.monotonic() < until:
+        time.sleep(0.1)
+        there &= sites.online().keys()
 
 
 def _catching_up(

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Mapping
 from importlib.metadata import version
 
+from flwr.common.constant import ErrorCode
 from flwr.supercore.constant import FLWR_PACKAGE_VERSION_METADATA_KEY
 
 APPLICATION = "ecgfl/federation"
@@ -17,6 +18,9 @@ PROTOCOL_HEADER, PROTOCOL = "ecgfl-protocol", "1"
 
 OTHER_VERSION = 426
 """The HTTP status by which a coordinator tells a site that their versions of ecgfl or of Flower do not go together."""
+
+NODE_GONE = ErrorCode.NODE_UNAVAILABLE
+"""The code with which Flower answers a request in the place of a site whose session has ended."""
 
 
 def is_compatible(headers: Mapping[bytes, bytes]) -> bool:

@@ -114,6 +114,7 @@ def participate(
                     if options.once or not (node.offered or time.monotonic() >= hours_end):
                         break
                     offered_until = None
+                    time.sleep(pause)  # the coordinator of that run ends when it has seen all sites leave
                 except LIBRARY_ERRORS as error:
                     latest = _after(latest, node)
                     if node is not None and node.offered:

@@ -29,20 +29,24 @@ SCHEMA_BROKEN, POLICY_FORBIDS, MODEL_UNACCEPTABLE, FAILED = 9004, 9005, 9007, 90
 """All that a coordinator is told of a refusal or a failure at a site."""
 
 REFUSALS = (SCHEMA_BROKEN, POLICY_FORBIDS, MODEL_UNACCEPTABLE)
-IN_WORDS = {
-    SCHEMA_BROKEN: "it refused: a request that it does not understand",
-    POLICY_FORBIDS: "it refused: its policy forbids it",
-    MODEL_UNACCEPTABLE: "it refused: a model that it does not accept",
-    FAILED: "it failed there; its own log tells why",
-    NODE_GONE: "gone before it answered",
-}
-"""What a code says of a site."""
-
 LARGEST_REQUEST = 128 * 1024
 
 Count = Annotated[int, Field(ge=0, le=MOST_EXAMPLES)]
 ByLogit = Annotated[list[Count], Field(min_length=COUNTS, max_length=COUNTS)]
 Loss = Annotated[float, Field(ge=0, le=LARGEST_LOSS)]
+
+
+WORDS = {
+    SCHEMA_BROKEN: "it refused: a request that it does not understand",
+    POLICY_FORBIDS: "it refused: its policy forbids it",
+    MODEL_UNACCEPTABLE: "it refused: a model that it does not accept",
+    NODE_GONE: "gone before it answered",
+}
+
+
+def in_words(code: int) -> str:
+    """What the code of an error says of the site."""
+    return f"{WORDS.get(code, 'it failed there')} (code {code})"
 
 
 class Strict(BaseModel):

@@ -112,7 +112,7 @@ def test_a_coordinator_that_is_started_again_is_joined_again(homes: Homes, proce
 @pytest.mark.slow
 def test_one_that_goes_away_within_a_run_is_waited_for_from_then_on(homes: Homes, processes: Processes) -> None:
     serve = ("coordinator", "serve", "--host", "127.0.0.1", "--min-sites", "2", "--rounds", "200", "--port")
-    port, wait = free_port(), 6
+    port, wait = free_port(), 10
     first = processes.start(homes.coordinator, *serve, str(port))
     first.wait_for("waiting for sites")
     began = time.monotonic()

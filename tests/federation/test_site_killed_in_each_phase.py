@@ -37,12 +37,17 @@ def test_killed_while_it_is_sent_the_model_it_keeps_nothing_of_it(harmed_run: Ha
 
 
 @pytest.mark.parametrize("name", KILLED)
-def test_started_again_it_waits_for_its_last_sessions_end_and_takes_part(harmed_run: HarmedRun, name: str) -> None:
+def test_started_again_it_takes_part(harmed_run: HarmedRun, name: str) -> None:
     ended, home = harmed_run.joined[name], harmed_run.homes.site(name)
     assert ended.code == 0, ended.said
-    assert [line for line in ended.said if "last session" in line]
     assert name in harmed_run.round(ROUNDS)["sites"]
     assert harmed_run.homes.registry(name).current() == harmed_run.served.result["model"]
     assert told(home.root, "audit", "verify").code == 0
     assert told(home.root, "model", "verify").code == 0
     assert list(home.models.glob(f"{MAKING}*")) == []
+
+
+def test_started_again_at_once_it_waits_for_its_last_sessions_end(harmed_run: HarmedRun) -> None:
+    said = harmed_run.joined["erin"].said
+    (waits,) = [number for number, line in enumerate(said) if "last session" in line]
+    assert [line for line in said[waits:] if "connected to" in line]

@@ -4,6 +4,7 @@ from flwr.app import Message, MessageType, RecordDict
 
 from ecgfl_cli.federation.coordinator.run_plan import Report
 from ecgfl_cli.federation.flower.run_grid import RunGrid
+from ecgfl_cli.federation.wire import in_words
 
 
 class CatchingUp:
@@ -27,5 +28,5 @@ class CatchingUp:
         for reply in self._grid.collect(waiting):
             if reply.has_error():
                 name = self._asked[reply.metadata.reply_to_message_id]
-                self._report(f"{name} did not take the last run's model: code {reply.error.code}")
+                self._report(f"{name} did not take the last run's model: {in_words(reply.error.code)}")
         self._asked = {message_id: self._asked[message_id] for message_id in waiting}

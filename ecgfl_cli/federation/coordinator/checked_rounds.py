@@ -18,13 +18,13 @@ from ecgfl_cli.federation.coordinator.run_plan import Report, RoundResult, RunPl
 from ecgfl_cli.federation.coordinator.run_record import RunRecord, now
 from ecgfl_cli.federation.wire import (
     FLAT,
-    IN_WORDS,
     REFUSALS,
     EvaluateReply,
     EvaluateRequest,
     Reply,
     TrainReply,
     TrainRequest,
+    in_words,
     read_reply,
     request_content,
     weights_of,
@@ -189,7 +189,7 @@ class CheckedRounds:
             code = message.error.code
             if code in REFUSALS:
                 self._refused.add(self._node(message))
-            raise ValueError(f"{IN_WORDS.get(code, 'it did not answer')} (code {code})")
+            raise ValueError(in_words(code))
 
     def _node(self, message: Message) -> int:
         """The node that a reply is from; Flower itself answers for one that has gone."""

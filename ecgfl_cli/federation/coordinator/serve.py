@@ -78,21 +78,20 @@ def serve(home: CoordinatorHome, plan: RunPlan, host: str, port: int, report: Re
                     record.phase = "waiting for sites"
                     sites.quorum(set())
                     run_strategy(plan, grid, checkpoints, sites, report, record)
+                    there = set(sites.online())
             except BaseException as error:
                 _close(record, path, error, report)
                 raise
             _close(record, path, None, report)
-            _wait_until_left(sites)
+            _wait_until_left(sites, there)
     return Served(checkpoints.latest.manifest, record.rounds, path)
 
 
-def _wait_until_left(sites: ConnectedSites) -> None:
-    """Until each has left once: one that stays for run after run soon comes back."""
+def _wait_until_left(sites: ConnectedSites, there: set[int]) -> None:
+    """Until each of these nodes has left once: a site that stays for run after run soon comes back."""
     until = time.monotonic() + LEAVE_SECONDS
-    there = set(sites.online())
-    while there and time.monotonic() < until:
+    while (there := there & sites.online().keys()) and time.monotonic() < until:
         time.sleep(0.1)
-        there &= sites.online().keys()
 
 
 def _catching_up(

@@ -30,12 +30,15 @@ HOURS_CHECK_SECONDS = 60.0
 LONGEST_END_SECONDS = 9.0
 """Leaving in order takes five at most; what takes longer is stuck."""
 
+GONE = (ServerUnreachable, SessionLost)
+
 
 @dataclass(frozen=True)
 class JoinOptions:
     """server : "HOST:PORT". ca : PEM bytes, None for plain HTTP to a loopback address. Times in seconds.
 
-    max_wait : for the coordinator to be there and to offer a run; without `once` anew after each run, infinite: for ever.
+    max_wait : for the coordinator to be there and to offer a run, infinite for ever; anew when one that was there in a run is
+        lost, when a run has ended, and when the policy's hours begin.
     """
 
     server: str
@@ -64,10 +67,11 @@ def participate(
 ) -> Participation:
     """Take part in one run (`once`) or in run after run until interrupted or out of time.
 
-    A coordinator that is not there, or that lost this session, is tried again until `max_wait` is over, counted from the loss if
-    that was within a run. Raises `ServerUnreachable` after that, and any other `ServerRefused` at once where waiting would not
-    help (TLS, clock, key, version, proxy); with `once` also `PolicyRefused` and `ModelRejected` after the coordinator was told by
-    a code. Without `once` such a refusal is reported, and the site waits for the next run.
+    A coordinator that is not there, or that lost this session, is tried again until `max_wait` is over. Raises
+    `ServerUnreachable` or `SessionLost` after that, unless the site stays and the run before came to its end; and any other
+    `ServerRefused` at once where waiting would not help (TLS, clock, key, version, proxy). With `once` also `PolicyRefused` and
+    `ModelRejected` after the coordinator was told by a code; without it such a refusal is reported, and the site waits for the
+    next run.
     """
     require_training_data(home)
     key, audit, policy = load_node_key(home), AuditLog(home.audit), settings.policy
@@ -86,7 +90,7 @@ def participate(
 
     torch.set_num_threads(policy.cpu_threads)
     end = time.monotonic() + options.max_time
-    offered_until: float | None = None
+    wait = _Wait(options.max_wait, end)
     patience = min(LONGEST_PATIENCE_SECONDS, options.max_wait)
     latest = Participation()
     pause = FIRST_RECONNECT_SECONDS
@@ -96,32 +100,32 @@ def participate(
         with time_limit(options.max_time) as limit, prompt_end(LONGEST_END_SECONDS, limit):
             while time.monotonic() < end:
                 node = None
-                hours_end = _wait_for_hours(policy, end, report)
+                hours_end = _wait_for_hours(policy, end, wait, report)
                 if time.monotonic() >= end:
                     break
-                if offered_until is None:
-                    offered_until = min(end, time.monotonic() + options.max_wait)
                 try:
-                    wait = max(0.0, offered_until - time.monotonic())
-                    with FleetConnection(options.server, options.ca, key, patience, wait, report) as connection:
+                    with FleetConnection(options.server, options.ca, key, patience, wait.left(), report) as connection:
                         report(f"connected to {options.server}, waiting for a run")
                         pause = FIRST_RECONNECT_SECONDS
                         participant = Participant(home, settings, federation, options.server, report)
                         node = SiteNode(connection, participant, audit, report)
-                        if node.wait(min(offered_until, hours_end)):
+                        if node.wait(min(wait.until, hours_end)):
                             node.take_part(end)
+                            wait.begin()
                     latest = _after(latest, node)
                     if options.once or not (node.offered or time.monotonic() >= hours_end):
                         break
-                    offered_until = None
                     time.sleep(pause)  # the coordinator of that run ends when it has seen all sites leave
                 except LIBRARY_ERRORS as error:
                     latest = _after(latest, node)
                     if node is not None and node.offered:
-                        offered_until = None
-                    may_wait = offered_until is None or time.monotonic() + pause <= offered_until
-                    if not (_may_pass(error, node is not None, options.once) and may_wait):
-                        raise
+                        wait.begin()
+                    until = min(wait.until, hours_end) if options.once else wait.until
+                    if not _may_pass(error, node is not None, options.once, in_time=time.monotonic() + pause <= until):
+                        if options.once or latest.final is None or not isinstance(error, GONE):
+                            raise
+                        report(f"no further run: {error}")
+                        break
                     report(f"{error}")
                     time.sleep(pause)
                     pause = min(2 * pause, LAST_RECONNECT_SECONDS)
@@ -135,6 +139,20 @@ def participate(
     return latest
 
 
+class _Wait:
+    """For a coordinator and a run: `longest` seconds from when it began last, and not beyond `end`."""
+
+    def __init__(self, longest: float, end: float) -> None:
+        self._longest, self._end = longest, end
+        self.begin()
+
+    def begin(self) -> None:
+        self.until = min(self._end, time.monotonic() + self._longest)
+
+    def left(self) -> float:
+        return max(0.0, self.until - time.monotonic())
+
+
 def _after(before: Participation, node: SiteNode | None) -> Participation:
     """What has come of it so far, with what this connection's messages came to."""
     if node is None:
@@ -146,20 +164,24 @@ def _after(before: Participation, node: SiteNode | None) -> Participation:
     return Participation(True, ours.run, ours.rounds, ours.final, caught_up)
 
 
-def _may_pass(error: Exception, was_connected: bool, once: bool) -> bool:
-    """Whether another try can help."""
-    if isinstance(error, (ServerUnreachable, SessionLost)):
-        return True
+def _may_pass(error: Exception, was_connected: bool, once: bool, in_time: bool) -> bool:
+    """Whether another try can help. in_time : whether it would be made while a run is still waited for."""
+    if isinstance(error, GONE):
+        return in_time
     return not once and (was_connected or not isinstance(error, ServerError))
 
 
-def _wait_for_hours(policy: Policy, end: float, report: Callable[[str], None]) -> float:
-    """Wait until the policy's hours begin, at most until `end`; returns when they end. Both on the monotonic clock."""
+def _wait_for_hours(policy: Policy, end: float, wait: _Wait, report: Callable[[str], None]) -> float:
+    """Wait until the policy's hours begin, at most until `end`, and for a run from then on; returns when they end.
+
+    Both on the monotonic clock.
+    """
     hours = policy.training_hours
     if hours is None:
         return math.inf
     if hours.wait_from(datetime.now()):
         report(f"waiting for the hours {hours}")
-    while (wait := hours.wait_from(datetime.now()).total_seconds()) and (left := end - time.monotonic()) > 0:
-        time.sleep(min(wait, left, HOURS_CHECK_SECONDS))
+        while (left := hours.wait_from(datetime.now()).total_seconds()) and time.monotonic() < end:
+            time.sleep(min(left, max(0.0, end - time.monotonic()), HOURS_CHECK_SECONDS))
+        wait.begin()
     return time.monotonic() + hours.left_from(datetime.now()).total_seconds()

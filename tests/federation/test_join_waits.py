@@ -8,12 +8,16 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from certificates import DAY, certify
 from federation_homes import SITES, Homes
 from node_processes import Ended, Processes, told
 from shared_runs import Waiting
+
+from ecgfl_cli.errors import SessionLost
+from ecgfl_cli.federation.site import participation
 
 PATIENT = ("--once", "--max-wait", "60s")
 PROMPT_SECONDS = 15.0
@@ -190,3 +194,42 @@ def test_without_once_it_stays_for_run_after_run_and_waits_between_them(homes: H
         assert site.end().code == 130
         last = told(homes.site(name).root, "audit", "show", "--last", "1").result["entries"][0]
         assert (last["event"], last["participated"]) == ("leave", True)
+
+
+def test_without_once_it_is_no_error_that_no_further_run_comes(homes: Homes, processes: Processes) -> None:
+    server, port = processes.serve(homes.coordinator, "--rounds", "1")
+    arguments = ("join", "--server", f"localhost:{port}", "--max-wait", "6s")
+    sites = [processes.start(homes.site(name).root, *arguments) for name in ("alice", "bob")]
+    model = server.finish().result["model"]
+    for site in sites:
+        ended = site.finish()
+        assert (ended.code, ended.result["version"]) == (0, model), ended.said
+        assert "no further run" in ended.said[-1]
+
+
+class LostInARun:
+    """Stands for a connection and its node: a run is offered, and the session is lost in it."""
+
+    offered = True
+    participant = SimpleNamespace(run="r1", rounds=1, final=None, caught_up=None)
+
+    def __init__(self, *_: object) -> None: ...
+
+    def __enter__(self) -> "LostInARun":
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def wait(self, deadline: float) -> bool:  # noqa: ARG002
+        return True
+
+    def take_part(self, deadline: float) -> None:  # noqa: ARG002
+        raise SessionLost("the session is lost", "Start again")
+
+
+def test_once_does_not_wait_for_the_next_night(homes: Homes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(participation, "FleetConnection", LostInARun)
+    monkeypatch.setattr(participation, "SiteNode", LostInARun)
+    monkeypatch.setattr(participation, "_wait_for_hours", lambda *_: time.monotonic() + 1)
+    ended = told(homes.site("alice").root, "join", "--server", "localhost:1", *PATIENT)
+    assert "the session is lost" in ended.refused(4)

@@ -72,6 +72,11 @@ class CheckedRounds:
         self._refused: set[int] = set()
         self._began, self._started = now(), time.monotonic()
 
+    @property
+    def asked(self) -> set[int]:
+        """The nodes of the latest phase."""
+        return set(self._names)
+
     def configure_train(self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> Iterable[Message]:  # noqa: ARG002
         if self._plan.hours is not None:
             self._record.phase = f"waiting for the hours {self._plan.hours}"

@@ -77,20 +77,21 @@ def serve(home: CoordinatorHome, plan: RunPlan, host: str, port: int, report: Re
                     sites.wait_for_hours()
                     record.phase = "waiting for sites"
                     sites.quorum(set())
-                    run_strategy(plan, grid, checkpoints, sites, report, record)
-                    there = set(sites.online())
+                    asked = run_strategy(plan, grid, checkpoints, sites, report, record)
             except BaseException as error:
                 _close(record, path, error, report)
                 raise
             _close(record, path, None, report)
-            _wait_until_left(sites, there)
+            _wait_until_left(sites, asked)
     return Served(checkpoints.latest.manifest, record.rounds, path)
 
 
-def _wait_until_left(sites: ConnectedSites, there: set[int]) -> None:
-    """Until each of these nodes has left once: a site that stays for run after run soon comes back."""
+def _wait_until_left(sites: ConnectedSites, nodes: set[int]) -> None:
+    """Until each of these nodes has left once: a site that stays for run after run soon comes back. One that was not asked does
+    not know that the run is over.
+    """
     until = time.monotonic() + LEAVE_SECONDS
-    while (there := there & sites.online().keys()) and time.monotonic() < until:
+    while (nodes := nodes & sites.online().keys()) and time.monotonic() < until:
         time.sleep(0.1)
 
 

@@ -16,7 +16,7 @@ from test_site_distrusts_server import Server, sound_vector
 
 from ecgfl_cli.errors import EcgflError, ModelRejected, PolicyRefused, ServerRefused
 from ecgfl_cli.federation.coordinator.home import load_signing_key
-from ecgfl_cli.federation.flower.fleet import FleetConnection
+from ecgfl_cli.federation.flower.fleet import FleetConnection, RunOver
 from ecgfl_cli.federation.site.node import SiteNode
 from ecgfl_cli.federation.wire import CatchUpRequest, EvaluateRequest, request_content, weights_record
 from ecgfl_cli.site.audit import AuditLog
@@ -184,6 +184,31 @@ def test_a_model_that_is_not_taken_keeps_nobody_from_the_next_round(homes: Homes
     assert len(sent) == 1
     assert "this site does not want it" in said[0]
     assert log.entries()[-1]["event"] == "refused"
+
+
+@pytest.mark.parametrize("call", ["is_ours", "fetch", "send"])
+def test_one_whose_run_ends_meanwhile_is_let_go(homes: Homes, call: str) -> None:
+    offered = [SimpleNamespace(kind="query", run_id=7), SimpleNamespace(kind="train", run_id=8)]
+
+    def over(*_: object) -> None:
+        raise RunOver
+
+    def answer(message: Message, context: object) -> Message:  # noqa: ARG001
+        return Message(RecordDict(), reply_to=message)
+
+    calls = {
+        "is_ours": lambda _: True,
+        "fetch": lambda _: delivered(RecordDict({"config": ConfigRecord({})}), "query"),
+        "send": lambda _: True,
+        call: over,
+    }
+    connection = SimpleNamespace(
+        node_id=1, was_held=False, receive=lambda _: offered.pop(0), outgoing=FleetConnection.outgoing, **calls
+    )
+    participant = SimpleNamespace(app=lambda: answer, run=None)
+    node = SiteNode(connection, participant, AuditLog(homes.site("alice").audit), [].append)  # type: ignore[arg-type]
+    assert node.wait(time.monotonic() + 60)
+    assert offered == []
 
 
 def test_a_signature_of_another_key_is_refused(server: Server) -> None:

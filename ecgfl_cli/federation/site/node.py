@@ -1,5 +1,6 @@
 """A site's answers to the coordinator, message by message, in one connection."""
 
+import contextlib
 import time
 from collections.abc import Callable
 
@@ -69,7 +70,8 @@ class SiteNode:
             if received is None:
                 self._pause(POLL_SECONDS if time.monotonic() - began < IDLE_AFTER_SECONDS else IDLE_POLL_SECONDS)
             elif received.kind == MessageType.QUERY:
-                self._catch_up(received)
+                with contextlib.suppress(RunOver):  # the next run brings the newest model again
+                    self._catch_up(received)
             else:
                 self._first = received
         return self.offered

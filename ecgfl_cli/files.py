@@ -17,7 +17,11 @@ def atomic_write_bytes(path: Path, data: bytes, mode: int | None = None) -> None
     temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
     # The file is born with its permissions, so that a secret is at no moment readable by others.
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    descriptor = os.open(temporary, flags, 0o666 if mode is None else mode)
+    try:
+        descriptor = os.open(temporary, flags, 0o666 if mode is None else mode)
+    except OSError as error:
+        error.filename = str(path)  # what the caller knows of
+        raise
     try:
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(data)

@@ -47,6 +47,11 @@ def cron(
         console.say("It is in this user's crontab." if changed else "It was in this user's crontab already.")
     else:
         console.say("Add it with `crontab -e` as the user whose home this is, or run this again with --install.")
+    if nightly.hides_password:
+        console.problem(
+            "The proxy's address holds a password, which cron would write into the system's log: it was left out."
+            " Put it in with `crontab -e` as a line of its own above this one: HTTPS_PROXY=..."
+        )
     console.result(line=line, installed=install)
 
 
@@ -64,7 +69,7 @@ def systemd(
 ) -> None:
     """Print a service and a timer for systemd."""
     from ecgfl_cli.errors import UsageError
-    from ecgfl_cli.schedule.systemd import hides_password, units
+    from ecgfl_cli.schedule.systemd import units
     from ecgfl_cli.schedule.systemd import write as write_units
 
     console = console_of(context, "schedule-systemd")
@@ -84,7 +89,7 @@ def systemd(
         for path in write_units(nightly, user, write):
             console.text(f"{path}")
         console.say(f"Then: systemctl daemon-reload && systemctl enable --now ecgfl-{nightly.name}.timer")
-    if hides_password(nightly):
+    if nightly.hides_password:
         console.problem(
             "The proxy's address holds a password, which everybody could read in a unit: it was left out."
             f" Put it in with `systemctl edit ecgfl-{nightly.name}.service` as Environment=HTTPS_PROXY=..., and chmod 600 it"

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from ecgfl_cli.doctor.check import Check, checked
 from ecgfl_cli.errors import UsageError
 from ecgfl_cli.federation.federation_file import load_federation
-from ecgfl_cli.federation.site.setup import registry_of
+from ecgfl_cli.federation.site.setup import registry_of, site_registry
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.settings import load_settings
 
@@ -31,4 +31,9 @@ def _model(home: Home) -> str:
     if current is None:
         raise UsageError("no model, not even the one that comes with the program", "Install ecgfl again")
     manifest, _ = registry.load(current)
-    return manifest.version
+    received = site_registry(home)
+    for version in received.versions():
+        received.load(version)
+    if current not in received.versions():
+        return f"{manifest.version}, which came with the program"
+    return f"{manifest.version}, one of {len(received.versions())} that are whole"

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from ecgfl_cli.errors import UnusableInput, UsageError
 from ecgfl_cli.models.manifest import public_key_from_text
+from ecgfl_cli.schema_faults import fault_in_words
 
 FEDERATION_SCHEMA = "ecgfl.federation/1"
 LARGEST_BYTES = 64 * 1024
@@ -58,7 +59,9 @@ def load_federation(path: Path) -> Federation:
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise UnusableInput(f"{path}: {field}: {first['msg']}", "Get federation.json from the coordinator again") from error
+        raise UnusableInput(
+            f"{path}: {field}: {fault_in_words(first)}", "Get federation.json from the coordinator again"
+        ) from error
 
 
 def ca_certificate(federation: Federation, file: Path | None) -> bytes:

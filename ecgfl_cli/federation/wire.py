@@ -46,7 +46,7 @@ WORDS = {
 
 def in_words(code: int) -> str:
     """What the code of an error says of the site."""
-    return f"{WORDS.get(code, 'it failed there')} (code {code})"
+    return WORDS[code] if code == NODE_GONE else f"{WORDS.get(code, 'it failed there')} (code {code})"
 
 
 class Strict(BaseModel):

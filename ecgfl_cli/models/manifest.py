@@ -103,7 +103,8 @@ class SignedManifest(Strict):
         except (InvalidSignature, binascii.Error) as error:
             raise ModelRejected(
                 "the model's signature is not this federation's",
-                "Do not use it; ask the coordinator whether its signing key changed (`ecgfl init --federation` takes a new one)",
+                "Do not use it; ask the coordinator whether its signing key changed"
+                " (then remove federation.json, and `ecgfl init --site NAME --federation FILE` takes the new one)",
             ) from error
         try:
             return Manifest.model_validate_json(self.manifest)

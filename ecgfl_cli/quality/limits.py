@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from pydantic import TypeAdapter, ValidationError
 
 from ecgfl_cli.errors import UsageError
+from ecgfl_cli.schema_faults import fault_in_words
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,7 @@ def limits_of(settings: Path, given: dict[str, Any]) -> Limits:
         first = error.errors()[0]
         bound = ".".join(str(part) for part in first["loc"])
         raise UsageError(
-            f"{settings}: limits.{bound} = {first['input']!r}: {first['msg']}", "Correct or remove that line"
+            f"{settings}: limits.{bound} = {first['input']!r}: {fault_in_words(first)}", "Correct or remove that line"
         ) from error
     for name in given:
         value = getattr(limits, name)

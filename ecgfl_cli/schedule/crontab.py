@@ -13,8 +13,10 @@ CRONTAB_SECONDS = 20
 
 
 def cron_line(nightly: Nightly) -> str:
-    """The line, with what a shell and cron each would take for something else quoted."""
-    proxy = "" if nightly.proxy is None else f"HTTPS_PROXY={shlex.quote(nightly.proxy)} "
+    """The line, with what a shell and cron each would take for something else quoted. A proxy with a password stays out: cron
+    writes its commands into the system's log, and they stand in the list of processes.
+    """
+    proxy = "" if nightly.open_proxy is None else f"HTTPS_PROXY={shlex.quote(nightly.open_proxy)} "
     log = shlex.quote(str(nightly.home / LOG))
     shell = f"umask 077; {proxy}{shlex.join(nightly.command)} >> {log} 2>&1"
     # Cron ends a command at a %, and hands a \% on as %.

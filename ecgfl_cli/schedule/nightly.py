@@ -4,6 +4,7 @@ import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from ecgfl_cli.errors import UsageError
 
@@ -28,6 +29,16 @@ class Nightly:
     max_time: str
     ca: Path | None = None
     proxy: str | None = None
+
+    @property
+    def open_proxy(self) -> str | None:
+        """The proxy where its address may be read by everybody: one with a password is left out."""
+        return None if self.hides_password else self.proxy
+
+    @property
+    def hides_password(self) -> bool:
+        """Whether the proxy's address holds a password, which must get neither into a unit nor into a command line."""
+        return self.proxy is not None and urlsplit(self.proxy).password is not None
 
     @property
     def command(self) -> list[str]:

@@ -1,7 +1,6 @@
 """A service and a timer for systemd, the service shut into its home."""
 
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.schedule.nightly import Nightly
@@ -24,6 +23,8 @@ User={user}
 ExecStart={command}
 {environment}UMask=0077
 TimeoutStopSec={stop}
+# Told to end it ends with 130.
+SuccessExitStatus=130
 
 # A guest at night.
 Nice=10
@@ -75,11 +76,9 @@ WantedBy=timers.target
 
 
 def units(nightly: Nightly, user: str) -> dict[str, str]:
-    """File name -> content. A proxy's password stays out: everybody on the machine can read a unit (see `hides_password`)."""
+    """File name -> content. A proxy with a password stays out: everybody on the machine can read a unit."""
     name = f"ecgfl-{nightly.name}"
-    environment = ""
-    if nightly.proxy is not None and not hides_password(nightly):
-        environment = f"Environment={_word('HTTPS_PROXY=' + nightly.proxy)}\n"
+    environment = "" if nightly.open_proxy is None else f"Environment={_word('HTTPS_PROXY=' + nightly.open_proxy)}\n"
     service = SERVICE.format(
         name=nightly.name,
         user=user,
@@ -91,11 +90,6 @@ def units(nightly: Nightly, user: str) -> dict[str, str]:
     )
     timer = TIMER.format(name=nightly.name, hour=nightly.hour, minute=nightly.minute)
     return {f"{name}.service": service, f"{name}.timer": timer}
-
-
-def hides_password(nightly: Nightly) -> bool:
-    """Whether the proxy's address holds a password, which must not get into a unit."""
-    return nightly.proxy is not None and urlsplit(nightly.proxy).password is not None
 
 
 def write(nightly: Nightly, user: str, folder: Path) -> list[Path]:

@@ -11,6 +11,8 @@ from typing import IO, Any
 from ecgfl_cli.errors import UnusableInput
 
 FIRST = "0" * 64
+TORN = "torn-line"
+"""The event of having taken away what a kill left of a last line."""
 LONGEST_LINE = 65_536
 """Bytes; enough of the log's end to hold its last line."""
 
@@ -36,12 +38,10 @@ class AuditLog:
         """
         self._path.touch(mode=0o600)
         with self._path.open("rb+") as log:
-            previous = _seek_end(log)
-            entry = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "event": event, **fields, "previous": previous}
-            line = _canonical({**entry, "hash": _hash(entry)}) + b"\n"
-            if len(line) > LONGEST_LINE:
-                raise ValueError(f"an audit line of {len(line)} bytes: the next one would not find its end")
-            log.write(line)
+            previous, torn = _seek_end(log)
+            if torn:
+                previous = _write(log, previous, TORN, {"bytes": torn})
+            _write(log, previous, event, fields)
             log.flush()
             os.fsync(log.fileno())
 
@@ -81,7 +81,8 @@ class AuditLog:
 
     def _broken(self, number: int, problem: str) -> UnusableInput:
         return UnusableInput(
-            f"{self._path}: line {number} {problem}", "Somebody changed the audit log; compare it with your backup"
+            f"{self._path}: line {number} {problem}",
+            "Somebody changed the audit log; compare it with your backup. Where it is moved aside, a new one begins",
         )
 
 
@@ -89,8 +90,19 @@ def _head(entries: list[dict[str, Any]]) -> Head:
     return Head(len(entries), entries[-1]["hash"] if entries else FIRST)
 
 
-def _seek_end(log: IO[bytes]) -> str:
-    """Go to the end, over the torn line that a kill may have left, and return the last whole line's hash."""
+def _write(log: IO[bytes], previous: str, event: str, fields: dict[str, Any]) -> str:
+    """Write a line, and return its hash."""
+    entry = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "event": event, **fields, "previous": previous}
+    digest = _hash(entry)
+    line = _canonical({**entry, "hash": digest}) + b"\n"
+    if len(line) > LONGEST_LINE:
+        raise ValueError(f"an audit line of {len(line)} bytes: the next one would not find its end")
+    log.write(line)
+    return digest
+
+
+def _seek_end(log: IO[bytes]) -> tuple[str, int]:
+    """Go to the end, over the torn line that a kill may have left; the last whole line's hash, and the torn one's bytes."""
     size = log.seek(0, os.SEEK_END)
     start = log.seek(max(0, size - 2 * LONGEST_LINE))
     tail = log.read()
@@ -98,7 +110,7 @@ def _seek_end(log: IO[bytes]) -> str:
     log.seek(start + len(whole))
     log.truncate()
     lines = whole.splitlines()
-    return str(json.loads(lines[-1])["hash"]) if lines else FIRST
+    return (str(json.loads(lines[-1])["hash"]) if lines else FIRST), len(tail) - len(whole)
 
 
 def _hash(entry: dict[str, Any]) -> str:

@@ -31,6 +31,7 @@ def make_keys(home: Home) -> None:
     if not home.node_key.is_file():
         key = ec.generate_private_key(ec.SECP384R1())
         private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption())
+        home.node_public_key.unlink(missing_ok=True)  # of a key that is gone
         atomic_write_bytes(home.node_key, private, mode=PRIVATE)
     if not home.node_public_key.is_file():
         public = load_node_key(home).public_key()
@@ -45,7 +46,8 @@ def load_node_key(home: Home) -> ec.EllipticCurvePrivateKey:
     except (OSError, ValueError, UnsupportedAlgorithm) as error:
         raise UnusableInput(
             f"{home.node_key}: not a usable private key: {error}",
-            "Restore keys/ from your backup, or remove it, run `ecgfl init` again and have the new key enrolled",
+            f"Restore it from your backup; or remove it (not {home.secret.name}), run `ecgfl init --site NAME` again"
+            " and have the new key enrolled",
         ) from error
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise UnusableInput(f"{home.node_key}: a {type(key).__name__}, not an ECDSA key", "Restore keys/ from your backup")

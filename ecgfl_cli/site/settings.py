@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from ecgfl_cli.errors import UsageError
 from ecgfl_cli.files import atomic_write_bytes
+from ecgfl_cli.schema_faults import fault_in_words
 from ecgfl_cli.site.policy import METRICS, Policy
 
 SITE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
@@ -73,7 +74,9 @@ def load_toml(path: Path, schema: type[Settings]) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"{path}: {field} = {first['input']!r}: {first['msg']}", "Correct or remove that line") from error
+        raise UsageError(
+            f"{path}: {field} = {first['input']!r}: {fault_in_words(first)}", "Correct or remove that line"
+        ) from error
 
 
 def write_settings(path: Path, site: str) -> None:

@@ -31,6 +31,14 @@ def test_a_good_home_passes_and_stays_as_it_is(ready: Path, ecgfl: Ecgfl, files_
     assert "private" in ecgfl("doctor").out
 
 
+def test_a_damaged_model_is_found_also_where_another_is_in_use(modelled: Path, ecgfl: Ecgfl, federation: Any) -> None:
+    models = modelled / "models"
+    weights = models / federation.version / "model.safetensors"
+    weights.write_bytes(weights.read_bytes() + b"x")
+    (models / "current").unlink()
+    assert federation.version in problems(ecgfl("doctor", "--json"))["model"]
+
+
 def _settings(home: Path) -> None:
     (home / "site.toml").write_text((home / "site.toml").read_text().replace("keep = 10", "keep = -1"))
 

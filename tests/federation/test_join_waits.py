@@ -16,7 +16,7 @@ from federation_homes import SITES, Homes
 from node_processes import Ended, Processes, told
 from shared_runs import Waiting
 
-from ecgfl_cli.errors import SessionLost
+from ecgfl_cli.errors import ModelRejected, SessionLost
 from ecgfl_cli.federation.site import participation
 
 PATIENT = ("--once", "--max-wait", "60s")
@@ -210,7 +210,7 @@ def test_without_once_it_is_no_error_that_no_further_run_comes(homes: Homes, pro
 class LostInARun:
     """Stands for a connection and its node: a run is offered, and the session is lost in it."""
 
-    offered = True
+    offered, not_taken = True, None
     participant = SimpleNamespace(run="r1", rounds=1, final=None, caught_up=None)
 
     def __init__(self, *_: object) -> None: ...
@@ -233,3 +233,27 @@ def test_once_does_not_wait_for_the_next_night(homes: Homes, monkeypatch: pytest
     monkeypatch.setattr(participation, "_wait_for_hours", lambda *_: time.monotonic() + 1)
     ended = told(homes.site("alice").root, "join", "--server", "localhost:1", *PATIENT)
     assert "the session is lost" in ended.refused(4)
+
+
+class WithoutARun(LostInARun):
+    """Stands for one in which no round is offered, but a model of another's, which this site does not take."""
+
+    offered, not_taken = False, ModelRejected("the model's signature is not this federation's", "Do not use it")
+
+    def wait(self, deadline: float) -> bool:  # noqa: ARG002
+        return False
+
+
+def test_a_missed_model_that_must_not_be_taken_is_an_error_also_without_a_run(
+    homes: Homes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(participation, "FleetConnection", WithoutARun)
+    monkeypatch.setattr(participation, "SiteNode", WithoutARun)
+    ended = told(homes.site("alice").root, "join", "--server", "localhost:1", *PATIENT)
+    assert "signature" in ended.refused(7)
+
+
+def test_nobody_takes_part_with_a_changed_audit_log(waiting: Waiting, homes: Homes) -> None:
+    log = homes.site("alice").audit
+    log.write_text("".join(log.read_text().splitlines(keepends=True)[1:]))
+    assert "moved aside" in join(homes, waiting.port).refused(3)

@@ -4,7 +4,7 @@ import json
 import signal
 
 import pytest
-from federation_homes import Homes
+from federation_homes import SITES, Homes
 from node_processes import Processes
 
 pytestmark = pytest.mark.slow
@@ -54,6 +54,20 @@ def test_too_few_sites_that_agree_end_the_run_with_the_last_model_intact(homes: 
     joins = [processes.join(homes.site(name).root, port) for name in ("alice", "bob")]
     for join in joins:
         join.finish().refused(5)
-    assert "0 usable replies" in server.finish().refused(4)
+    told = server.finish().refused(4)
+    assert "0 usable replies" in told
+    assert "alice: it refused: its policy forbids it" in told
     (entry,) = homes.registry("coordinator").entries()
     assert entry.manifest.round == 0
+
+
+def test_the_others_of_a_run_that_fails_learn_that_it_is_over(homes: Homes, processes: Processes) -> None:
+    homes.site("carol").settings.write_text('[site]\nname = "carol"\n[policy]\nmax_local_epochs = 1\n')
+    server, port = processes.serve(homes.coordinator, "--rounds", "2", "--min-sites", "3")
+    joins = {name: processes.join(homes.site(name).root, port) for name in SITES}
+    assert "carol: it refused" in server.finish().refused(4)
+    joins["carol"].finish().refused(5)
+    for name in ("alice", "bob"):
+        ended = joins[name].finish()
+        assert (ended.code, ended.result["participated"], ended.result["version"]) == (0, True, None), ended.said
+        assert f"{name}: the run is over" in ended.said

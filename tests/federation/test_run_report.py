@@ -167,6 +167,9 @@ def test_the_round_that_failed_tells_whom_it_left_out(homes: Homes) -> None:
     (report,) = reports(homes)
     assert report.left_out == ["carol: no answer", "bob: weights that are not finite"]
     assert "bob" in Page(page_of(report)).text
+    Rounds(homes).record.save()
+    (gone_on,) = reports(homes)
+    assert (gone_on.starts, gone_on.left_out) == (2, report.left_out)
 
 
 def test_a_bug_is_reported_without_its_text(homes: Homes) -> None:

@@ -80,12 +80,20 @@ def test_what_cannot_be_meant_is_a_usage_error(site: Path, ecgfl: Ecgfl, argumen
 
 
 def test_the_proxy_of_this_shell_is_taken_along(odd: Path, ecgfl: Ecgfl, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", "http://user:p%40ss@proxy.example.org:3128")
+    monkeypatch.setenv("HTTPS_PROXY", "http://us%40er@proxy.example.org:3128")
     monkeypatch.setenv("NO_PROXY", "near.example.org")
     assert "HTTPS_PROXY" not in line_of(ecgfl, odd)  # this machine
     far = ecgfl("--home", odd, "schedule", "cron", "--server", "far.example.org:8443").out
-    assert r"HTTPS_PROXY=http://user:p\%40ss@proxy.example.org:3128 " in far
+    assert r"HTTPS_PROXY=http://us\%40er@proxy.example.org:3128 " in far
     assert "HTTPS_PROXY" not in ecgfl("--home", odd, "schedule", "cron", "--server", "near.example.org:8443").out
+
+
+def test_the_proxys_password_is_left_out(odd: Path, ecgfl: Ecgfl, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:geheim@proxy.example.org:3128")
+    ran = ecgfl("--home", odd, "schedule", "cron", "--server", "far.example.org:8443")
+    assert "geheim" not in ran.out + ran.err
+    assert "HTTPS_PROXY" not in ran.out
+    assert "password" in ran.problems[0]
 
 
 @pytest.fixture

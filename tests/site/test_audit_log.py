@@ -84,13 +84,15 @@ def test_a_torn_last_line_is_repaired_by_the_next_append(log: Path, ecgfl: Ecgfl
     log.write_bytes(whole + torn)
     AuditLog(log).append("next")
     assert log.read_bytes().startswith(whole)
-    assert ecgfl("audit", "verify", "--json").json["lines"] == 5
+    assert ecgfl("audit", "verify", "--json").json["lines"] == 6
+    *_, told, _ = AuditLog(log).entries()
+    assert (told["event"], told["bytes"]) == ("torn-line", len(torn))
 
 
 def test_a_log_torn_in_its_first_line_starts_anew(site: Path, ecgfl: Ecgfl) -> None:
     (site / "audit.jsonl").write_bytes(b'{"event"')
     AuditLog(site / "audit.jsonl").append("first")
-    assert ecgfl("audit", "verify", "--json").json["lines"] == 1
+    assert ecgfl("audit", "verify", "--json").json["lines"] == 2
 
 
 def test_a_line_cannot_be_broken_in_two_by_what_it_holds(site: Path) -> None:

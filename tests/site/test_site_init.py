@@ -10,6 +10,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from ecgfl_cli.site.home import Home
+from ecgfl_cli.site.keys import load_node_key, load_public_key
+
 Ecgfl = Callable[..., Any]
 
 
@@ -86,3 +89,12 @@ def test_init_takes_in_the_federation_once(modelled: Path, ecgfl: Ecgfl, federat
     before = files_of(modelled)
     assert ecgfl("init", "--site", "st-mary", "--federation", federation.root / "federation.json").code == 0
     assert files_of(modelled) == before
+
+
+def test_a_node_key_that_is_lost_is_made_anew_with_its_public_part(site: Path, ecgfl: Callable[..., Any]) -> None:
+    public = site / "keys" / "node.pub"
+    before = public.read_bytes()
+    (site / "keys" / "node").unlink()
+    assert ecgfl("init", "--site", "st-mary").code == 0
+    assert public.read_bytes() != before
+    assert load_node_key(Home(site)).public_key().public_numbers() == load_public_key(public).public_numbers()

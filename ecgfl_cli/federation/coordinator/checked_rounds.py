@@ -72,11 +72,6 @@ class CheckedRounds:
         self._refused: set[int] = set()
         self._began, self._started = now(), time.monotonic()
 
-    @property
-    def asked(self) -> set[int]:
-        """The nodes of the latest phase."""
-        return set(self._names)
-
     def configure_train(self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> Iterable[Message]:  # noqa: ARG002
         if self._plan.hours is not None:
             self._record.phase = f"waiting for the hours {self._plan.hours}"
@@ -103,9 +98,10 @@ class CheckedRounds:
         for line in dropped:
             self._report(f"reply dropped: {line}")
         if len(usable) < self._plan.min_sites:
-            self._record.report.left_out = dropped
+            self._record.report.left_out += dropped
             raise RoundFailed(
-                f"round {this_round}: {len(usable)} usable replies, at least {self._plan.min_sites} are needed",
+                f"round {this_round}: {len(usable)} usable replies, at least {self._plan.min_sites} are needed"
+                f" ({'; '.join(dropped) or 'no site more was asked'})",
                 "See which sites dropped out, then serve again: it goes on after the last finished round",
             )
         usable.sort(key=lambda answered: self._name(answered[0]))  # sums depend on their order: the same run gives the same model

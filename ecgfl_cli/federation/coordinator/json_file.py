@@ -6,6 +6,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from ecgfl_cli.errors import UnusableInput
+from ecgfl_cli.schema_faults import fault_in_words
 
 Content = TypeVar("Content", bound=BaseModel)
 
@@ -17,4 +18,4 @@ def load_json(path: Path, schema: type[Content], fix: str) -> Content:
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise UnusableInput(f"{path}: {field}: {first['msg']}", fix) from error
+        raise UnusableInput(f"{path}: {field}: {fault_in_words(first)}", fix) from error

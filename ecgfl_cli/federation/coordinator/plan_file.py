@@ -13,6 +13,7 @@ from ecgfl_cli.federation.coordinator.run_plan import RunPlan, option_of
 from ecgfl_cli.federation.coordinator.strategy_options import OPTIONS, STRATEGY_NAMES
 from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.models.architecture import DEFAULT, architecture, names
+from ecgfl_cli.schema_faults import fault_in_words
 from ecgfl_cli.site.hours import Hours
 from ecgfl_cli.site.settings import SITE_NAME, Section, load_toml
 
@@ -108,7 +109,9 @@ def resolve(path: Path | None, options: Mapping[str, Any]) -> RunPlan:
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0])
-        raise UsageError(f"{_option(name)} {first['input']}: {first['msg']}", "See `ecgfl coordinator serve --help`") from error
+        raise UsageError(
+            f"{_option(name)} {first['input']}: {fault_in_words(first)}", "See `ecgfl coordinator serve --help`"
+        ) from error
     wanted = architecture(run.architecture)
     rate = wanted.learning_rate if run.learning_rate is None else run.learning_rate
     origins = {name: f"{path}: run.{name}" for name in from_file.keys() - given.keys()}

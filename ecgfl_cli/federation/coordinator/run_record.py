@@ -21,7 +21,7 @@ class RunReport(BaseModel):
     """One run as it is told afterwards.
 
     plan : of the last `serve`. starts : how often `serve` was started for it. began, ended : ISO 8601, UTC.
-    problem : why it did not finish. left_out : replies that were dropped in the round that did not come about.
+    problem : why it did not finish. left_out : replies that were dropped in rounds that did not come about.
     final : version of its newest model.
     """
 
@@ -73,7 +73,7 @@ class RunRecord:
         self._before = len(self.report.rounds)
         self.report.plan = plan_in_words(plan)
         self.report.starts += 1
-        self.report.outcome, self.report.ended, self.report.problem, self.report.left_out = "running", None, None, []
+        self.report.outcome, self.report.ended, self.report.problem = "running", None, None
 
     @property
     def rounds(self) -> list[RoundResult]:

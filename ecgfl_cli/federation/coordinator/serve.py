@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ecgfl_cli.errors import UnusableInput, UsageError
 from ecgfl_cli.federation.coordinator.catching_up import CatchingUp
+from ecgfl_cli.federation.coordinator.checked_rounds import RoundFailed
 from ecgfl_cli.federation.coordinator.checkpoints import Checkpoints
 from ecgfl_cli.federation.coordinator.connected_sites import ConnectedSites
 from ecgfl_cli.federation.coordinator.enrolment import enrolled_sites
@@ -77,12 +78,16 @@ def serve(home: CoordinatorHome, plan: RunPlan, host: str, port: int, report: Re
                     sites.wait_for_hours()
                     record.phase = "waiting for sites"
                     sites.quorum(set())
-                    asked = run_strategy(plan, grid, checkpoints, sites, report, record)
+                    run_strategy(plan, grid, checkpoints, sites, report, record)
+            except RoundFailed as error:
+                _close(record, path, error, report)
+                _wait_until_left(sites, grid.asked)
+                raise
             except BaseException as error:
                 _close(record, path, error, report)
                 raise
             _close(record, path, None, report)
-            _wait_until_left(sites, asked)
+            _wait_until_left(sites, grid.asked)
     return Served(checkpoints.latest.manifest, record.rounds, path)
 
 

@@ -115,15 +115,9 @@ def build_strategy(plan: RunPlan) -> Checked:
     )
 
 
-def run_strategy(
-    plan: RunPlan, grid: Grid, checkpoints: Checkpoints, sites: Sites, report: Report, record: RunRecord
-) -> set[int]:
-    """Run the rounds that are still to do, into `record`; returns the nodes that were asked last.
-
-    Raises `RoundFailed` when a round has too few usable replies.
-    """
+def run_strategy(plan: RunPlan, grid: Grid, checkpoints: Checkpoints, sites: Sites, report: Report, record: RunRecord) -> None:
+    """Run the rounds that are still to do, into `record`. Raises `RoundFailed` when one has too few usable replies."""
     strategy = build_strategy(plan)
     strategy.prepare(plan, checkpoints, sites, report, record)
     to_do = plan.rounds - checkpoints.latest.manifest.round
     strategy.start(grid, checkpoints.arrays(), num_rounds=to_do, timeout=plan.phase_timeout)
-    return strategy.asked

@@ -70,7 +70,8 @@ class Refusals:
         fix = "Check that the coordinator runs, the host name and port are right and the firewall lets this machine out"
         if self._proxy is not None:
             fix += "; the proxy comes from HTTPS_PROXY, and NO_PROXY leaves it out"
-        return ServerUnreachable(f"{self._server}: not reached{way} within {seconds:.0f} s: {reason}", fix)
+        tried = f" within {seconds:.0f} s" if seconds >= 1 else ""
+        return ServerUnreachable(f"{self._server}: not reached{way}{tried}: {reason}", fix)
 
     def no_coordinator(self, problem: str) -> ServerRefused:
         return ServerRefused(

@@ -67,6 +67,8 @@ class RunGrid(HttpGrid):
         self._client: Any = runtime
         self._runtime = runtime
         self.run_id = run_id
+        self.asked: set[int] = set()
+        """The nodes of the latest `send_and_receive`."""
         self.set_run(runtime.run(run_id))
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
@@ -78,6 +80,8 @@ class RunGrid(HttpGrid):
 
     def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Message]:
         """Send, and collect the replies until all are there or `timeout` seconds have passed."""
+        messages = list(messages)
+        self.asked = {message.metadata.dst_node_id for message in messages}
         waiting = set(self.push_messages(messages))
         deadline = None if timeout is None else time.monotonic() + timeout
         replies: list[Message] = []

@@ -56,6 +56,8 @@ class SiteNode:
         self._app = participant.app()
         self._run_id: int | None = None
         self._first: Incoming | None = None
+        self.not_taken: PolicyRefused | ModelRejected | None = None
+        """Why the last run's model was not, where that had to be caught up with."""
 
     @property
     def offered(self) -> bool:
@@ -81,6 +83,7 @@ class SiteNode:
         try:
             self._answer(received)
         except (PolicyRefused, ModelRejected) as error:
+            self.not_taken = error
             self._report(f"the last run's model was not taken: {error}")
 
     def take_part(self, deadline: float) -> None:

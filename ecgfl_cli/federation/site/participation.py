@@ -8,7 +8,7 @@ from datetime import datetime
 
 from ecgfl_adapters.errors import LIBRARY_ERRORS
 
-from ecgfl_cli.errors import PolicyRefused, ServerError, ServerUnreachable, SessionLost
+from ecgfl_cli.errors import EcgflError, PolicyRefused, ServerError, ServerUnreachable, SessionLost
 from ecgfl_cli.federation.federation_file import Federation
 from ecgfl_cli.federation.flower.fleet import FleetConnection
 from ecgfl_cli.federation.site.node import SiteNode
@@ -75,6 +75,7 @@ def participate(
     """
     require_training_data(home)
     key, audit, policy = load_node_key(home), AuditLog(home.audit), settings.policy
+    audit.verify()  # what it says was sent counts against the policy
     note_policy(home.audit, policy)
     try:
         policy.allow_coordinator(federation.signing_public_key)
@@ -113,6 +114,8 @@ def participate(
                             node.take_part(end)
                             wait.begin()
                     latest = _after(latest, node)
+                    if options.once and not node.offered and node.not_taken is not None:
+                        raise node.not_taken
                     if options.once or not (node.offered or time.monotonic() >= hours_end):
                         break
                     time.sleep(pause)  # the coordinator of that run ends when it has seen all sites leave
@@ -124,9 +127,9 @@ def participate(
                     if not _may_pass(error, node is not None, options.once, in_time=time.monotonic() + pause <= until):
                         if options.once or latest.final is None or not isinstance(error, GONE):
                             raise
-                        report(f"no further run: {error}")
+                        report(f"no further run: {error.problem}")
                         break
-                    report(f"{error}")
+                    report(f"{error.problem if isinstance(error, EcgflError) else error}; trying again in {pause:.0f} s")
                     time.sleep(pause)
                     pause = min(2 * pause, LAST_RECONNECT_SECONDS)
     except KeyboardInterrupt:

@@ -71,7 +71,7 @@ class Refusals:
         if self._proxy is not None:
             fix += "; the proxy comes from HTTPS_PROXY, and NO_PROXY leaves it out"
         tried = f" within {seconds:.0f} s" if seconds >= 1 else ""
-        return ServerUnreachable(f"{self._server}: not reached{way}{tried}: {reason}", fix)
+        return ServerUnreachable(f"{self._server}: not reached{way}{tried}: {reason.rstrip('.')}", fix)
 
     def no_coordinator(self, problem: str) -> ServerRefused:
         return ServerRefused(

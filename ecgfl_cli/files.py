@@ -37,6 +37,13 @@ def atomic_write_bytes(path: Path, data: bytes, mode: int | None = None) -> None
     sync_folder(path.parent)
 
 
+def remove_unfinished(folder: Path) -> None:
+    """Remove what a kill within `atomic_write_bytes` left in a folder in which nobody else writes now."""
+    for path in folder.glob(".*.tmp"):
+        with contextlib.suppress(OSError):  # not gone yet: the next time
+            path.unlink()
+
+
 def sync_file(path: Path) -> None:
     """Wait until a file that somebody else wrote is on the disk."""
     with path.open("rb+") as file:

@@ -12,6 +12,7 @@ from ecgfl_cli.beats.leads import usable_leads
 from ecgfl_cli.beats.sample import sample
 from ecgfl_cli.beats.window import Window
 from ecgfl_cli.errors import UnusableInput
+from ecgfl_cli.files import remove_unfinished
 from ecgfl_cli.processes import each_in_a_process
 from ecgfl_cli.site.audit import AuditLog
 from ecgfl_cli.site.home import Home
@@ -58,6 +59,7 @@ def segment(home: Home, catalogue: Catalogue, window: Window, jobs: int = 1) -> 
     splits = catalogue.splits()
     usable = [row for row in rows if row.status == "usable"]
     missing = [row for row in usable if not are_whole(beats_path(home.beats, window, row.record))]
+    remove_unfinished(beats_path(home.beats, window, "").parent)
     lost = each_in_a_process(partial(_cut, home=home, window=window), missing, jobs)
     cut = {row.record for row in missing}
     for row in usable:

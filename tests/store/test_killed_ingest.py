@@ -83,6 +83,17 @@ def test_a_segment_that_is_killed_at_random_moments_ends_as_the_undisturbed_one(
         assert kills.content_of(home) == undisturbed.content, f"killed after {moment:.3f} s"
 
 
+def test_what_a_kill_left_within_a_write_is_gone_after_the_next_segment(site: Path, ecgfl: Ecgfl, export: Any) -> None:
+    assert ecgfl("ingest", export(1)).code == 0
+    assert ecgfl("segment").code == 0
+    (cut,) = (site / "beats").glob("*/*.safetensors")
+    left_over = cut.with_name(".0123456789abcdef.tmp")
+    left_over.write_bytes(cut.read_bytes()[:1000])
+    cut.unlink()
+    assert ecgfl("segment").code == 0
+    assert [path.name for path in cut.parent.iterdir()] == [cut.name]
+
+
 @pytest.fixture
 def running(site: Path, export: Any) -> Iterator[Callable[[], Any]]:
     """running(): an ingest of 12 recordings in two processes, once the first of them is stored."""

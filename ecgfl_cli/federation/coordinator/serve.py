@@ -10,7 +10,7 @@ from ecgfl_cli.errors import UnusableInput, UsageError
 from ecgfl_cli.federation.coordinator.catching_up import CatchingUp
 from ecgfl_cli.federation.coordinator.checked_rounds import RoundFailed
 from ecgfl_cli.federation.coordinator.checkpoints import Checkpoints
-from ecgfl_cli.federation.coordinator.connected_sites import ConnectedSites
+from ecgfl_cli.federation.coordinator.connected_sites import ConnectedSites, QuorumMissed
 from ecgfl_cli.federation.coordinator.enrolment import enrolled_sites
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome, load_signing_key
 from ecgfl_cli.federation.coordinator.killed_runs import close_killed_runs
@@ -79,7 +79,7 @@ def serve(home: CoordinatorHome, plan: RunPlan, host: str, port: int, report: Re
                     record.phase = "waiting for sites"
                     sites.quorum(set())
                     run_strategy(plan, grid, checkpoints, sites, report, record)
-            except RoundFailed as error:
+            except (RoundFailed, QuorumMissed) as error:
                 _close(record, path, error, report)
                 _wait_until_left(sites, grid.asked)
                 raise

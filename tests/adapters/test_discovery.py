@@ -145,10 +145,15 @@ def test_segments_and_signal_files_are_no_recordings_of_their_own(tmp_path: Path
     assert discovery.find_recordings([tmp_path]).recordings == [tmp_path / "all.hea"]
 
 
-def test_the_shared_folder_holds_98_recordings(real_data: Path) -> None:
-    found = discovery.find_recordings([real_data])
-    assert len(found.recordings) == 98
-    assert [path.name for path in found.skipped] == ["README.md"]
+@pytest.mark.parametrize(
+    ("folder", "count"), [("mitdb", 48), ("svdb", 40), ("qtdb", 29), ("nstdb", 5), ("csv", 3), ("edf", 2)]
+)
+def test_finds_every_recording_of_a_folder(real_data: Path, folder: str, count: int) -> None:
+    if not (real_data / folder).is_dir():
+        pytest.skip(f"{real_data / folder} is not there")
+    found = discovery.find_recordings([real_data / folder])
+    assert len(found.recordings) == count
+    assert found.skipped == []
 
 
 def test_a_changed_byte_anywhere_in_a_header_gives_a_reason_and_never_a_surprise(tmp_path: Path, recording: Recording) -> None:

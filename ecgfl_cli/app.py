@@ -1,6 +1,7 @@
 """Assembles the command line. The verbs live in `commands`, one file each."""
 
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -27,7 +28,7 @@ from ecgfl_cli.commands import (
     simulate,
     validate,
 )
-from ecgfl_cli.console import Console
+from ecgfl_cli.console import Console, flush_streams
 from ecgfl_cli.errors import EcgflError, ExitCode, UnusableInput, UsageError
 from ecgfl_cli.site.home import Home
 
@@ -87,12 +88,27 @@ def main() -> NoReturn:
     """The console script: however it ends, there is an exit code and (without --debug) one line that says why."""
     signal.signal(signal.SIGTERM, _interrupt)
     code = run(sys.argv[1:])
+    flush_streams()
     if code == ExitCode.INTERRUPTED:
         # Python would first wait for every thread, also for one that waits for a dead line.
-        sys.stdout.flush()
-        sys.stderr.flush()
         os._exit(code)
     sys.exit(code)
+
+
+def command_tree() -> click.Command:
+    """All commands, their help texts escaped: square brackets in them are text, not rich's markup."""
+    root = typer.main.get_command(app)
+    _escape_help(root)
+    return root
+
+
+def _escape_help(command: click.Command) -> None:
+    for each in (command, *command.params):
+        text = getattr(each, "help", None)
+        if text:
+            setattr(each, "help", re.sub(r"\[(?=[a-z#/@])", r"\\[", text))  # noqa: B010 - not every parameter has a help
+    for sub in getattr(command, "commands", {}).values():
+        _escape_help(sub)
 
 
 def run(arguments: list[str]) -> int:
@@ -100,13 +116,17 @@ def run(arguments: list[str]) -> int:
     arguments = globals_first(arguments)
     console = Console(Home(default_home()), json="--json" in arguments, debug="--debug" in arguments)
     try:
-        code = int(typer.main.get_command(app).main(arguments, prog_name="ecgfl", standalone_mode=False, obj=console) or 0)
+        code = int(command_tree().main(arguments, prog_name="ecgfl", standalone_mode=False, obj=console) or 0)
         if code == ExitCode.INTERRUPTED:  # typer made it of a KeyboardInterrupt
             raise KeyboardInterrupt
         return code
     except click.exceptions.NoArgsIsHelpError as error:
         print(error.format_message(), file=sys.stderr)
         return ExitCode.USAGE
+    except SystemExit as error:
+        if not isinstance(error.__context__, BrokenPipeError):
+            raise
+        return ExitCode.DONE  # how click and rich end a help text whose reader went away
     except (KeyboardInterrupt, click.exceptions.Abort):
         print("ecgfl: interrupted", file=sys.stderr)
         return ExitCode.INTERRUPTED
@@ -130,7 +150,9 @@ def explained(error: Exception) -> EcgflError:
         return UnusableInput(f"{error.path}: {error.problem}", error.fix)
     if isinstance(error, click.ClickException):
         context = getattr(error, "ctx", None)
-        return UsageError(error.format_message().rstrip("."), f"See `{context.command_path if context else 'ecgfl'} --help`")
+        return UsageError(
+            _said_once(error.format_message()).rstrip("."), f"See `{context.command_path if context else 'ecgfl'} --help`"
+        )
     if isinstance(error, OSError) and error.filename is not None:
         return UnusableInput(f"{error.filename}: {error.strerror}", "Check that it exists, its permissions and the free space")
     if isinstance(error, OSError) and error.errno is not None:  # of a file that is open already
@@ -138,6 +160,11 @@ def explained(error: Exception) -> EcgflError:
             f"reading or writing failed: {error.strerror}", "Check the disk and its free space, and run it again"
         )
     return EcgflError(f"a bug in ecgfl: {type(error).__name__}: {error}", "Run it again with --debug and send us what it prints")
+
+
+def _said_once(message: str) -> str:
+    """Without a suggestion that click repeats after typer."""
+    return re.sub(r"( Did you mean [^?]*\?)\1", r"\1", message)
 
 
 def globals_first(arguments: list[str]) -> list[str]:

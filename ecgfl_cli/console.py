@@ -1,24 +1,23 @@
 """The two streams: results on stdout (a table, or with --json one object), everything else for people on stderr."""
 
+import errno
 import json
+import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 import typer
 
 from ecgfl_cli.errors import EcgflError, ExitCode
 from ecgfl_cli.site.home import Home
 
-if TYPE_CHECKING:
-    from rich.console import Console as RichConsole
-
 Item = TypeVar("Item")
 SCHEMA_VERSION = 1
-UNLIMITED_WIDTH = 10_000
-"""For a stream that is no terminal: a table that a script or a log takes in is not cut to 80 columns."""
+_READER_GONE = {errno.EPIPE, errno.EINVAL}
+"""What writing to a pipe without a reader gives: EPIPE, on Windows EINVAL."""
 
 
 @dataclass
@@ -34,11 +33,11 @@ class Console:
     def say(self, line: str) -> None:
         """A line for the person who watches."""
         if not self.quiet:
-            print(line, file=sys.stderr, flush=True)
+            _write(sys.stderr, lambda: print(line, file=sys.stderr, flush=True))
 
     def problem(self, line: str) -> None:
         """What went wrong with a part of the work; --quiet does not hide it."""
-        print(f"ecgfl: {line}", file=sys.stderr, flush=True)
+        _write(sys.stderr, lambda: print(f"ecgfl: {line}", file=sys.stderr, flush=True))
 
     def table(
         self,
@@ -48,29 +47,21 @@ class Console:
         footer: Sequence[object] | None = None,
         empty: str | None = None,
     ) -> None:
-        """A table on stdout; nothing with --json. A column whose name ends in a space holds text. empty : said without rows."""
+        """Print a table on stdout; nothing with --json. See `print_table`. empty : printed where there are no rows."""
         shown = [[_cell(value) for value in row] for row in rows]
         if not shown and empty is not None:
             self.text(empty)
         if self.json or not shown:
             return
-        from rich.table import Table
+        from ecgfl_cli.tables import print_table
 
-        table = Table(title=title, title_justify="left", show_footer=footer is not None)
-        for place, column in enumerate(columns):
-            bottom = "" if footer is None else _cell(footer[place])
-            is_text = column.endswith(" ")
-            table.add_column(
-                column.strip(), bottom, justify="left" if is_text else "right", overflow="fold", no_wrap=place == 0 or not is_text
-            )
-        for row in shown:
-            table.add_row(*row)
-        self._rich(sys.stdout).print(table)
+        bottom = None if footer is None else [_cell(value) for value in footer]
+        _write(sys.stdout, lambda: print_table(sys.stdout, title, columns, shown, bottom))
 
     def text(self, text: str) -> None:
         """A block on stdout; nothing with --json."""
         if not self.json:
-            print(text)
+            _write(sys.stdout, lambda: print(text))
 
     def result(self, code: ExitCode = ExitCode.DONE, **fields: Any) -> None:
         """The JSON object on stdout; nothing without --json. code : of the exit to come, where a part of the work failed."""
@@ -84,7 +75,7 @@ class Console:
             return
         from ecgfl_cli.progress import progress_bar
 
-        with progress_bar(what, self._rich(sys.stderr)) as progress:
+        with progress_bar(what, total) as progress:
             yield from progress.track(items, total=total)
 
     def error(self, error: EcgflError) -> None:
@@ -95,12 +86,8 @@ class Console:
             self._object("error", fields)
 
     def _object(self, status: str, fields: dict[str, Any]) -> None:
-        print(json.dumps({"schema": f"ecgfl.{self.verb}/{SCHEMA_VERSION}", "status": status, **fields}, default=_plain))
-
-    def _rich(self, stream: Any) -> "RichConsole":
-        from rich.console import Console as RichConsole
-
-        return RichConsole(file=stream, highlight=False, width=None if stream.isatty() else UNLIMITED_WIDTH)
+        line = json.dumps({"schema": f"ecgfl.{self.verb}/{SCHEMA_VERSION}", "status": status, **fields}, default=_plain)
+        _write(sys.stdout, lambda: print(line))
 
 
 def console_of(context: typer.Context, verb: str) -> Console:
@@ -109,6 +96,46 @@ def console_of(context: typer.Context, verb: str) -> Console:
     assert isinstance(console, Console)
     console.verb = verb
     return console
+
+
+def flush_streams() -> None:
+    """Write what is still buffered, so that a reader that went away (`ecgfl ... | head`) is no error at the end either."""
+    for stream in (sys.stdout, sys.stderr):
+        _write(stream, stream.flush)
+
+
+def _write(stream: TextIO, write: Callable[[], object]) -> None:
+    """Write to a stream. Once its reader has gone away, everything for it is dropped and the work goes on."""
+    try:
+        write()
+    except OSError as error:
+        if error.errno not in _READER_GONE:
+            raise
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+def in_words(value: object) -> object:
+    """A value of a record as people read it: lists and mappings become text, an empty one None."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {in_words(each)}" for name, each in value.items()) or None
+    if isinstance(value, list | tuple):
+        return ", ".join(str(in_words(each)) for each in value) or None
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return None if value == "" else value
+
+
+def fields_of(record: Mapping[str, Any], prefix: str = "") -> list[tuple[str, object]]:
+    """The fields of a nested record, one a row: {"a": {"b": 1}} becomes [("a.b", 1)]."""
+    rows: list[tuple[str, object]] = []
+    for name, value in record.items():
+        if isinstance(value, Mapping) and value:
+            rows += fields_of(value, f"{prefix}{name}.")
+        else:
+            rows.append((f"{prefix}{name}", in_words(value)))
+    return rows
 
 
 def percent(share: float | None) -> float | None:

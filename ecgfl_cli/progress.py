@@ -1,7 +1,19 @@
 """The progress bar: how far, how fast, how long yet."""
 
+import sys
+
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
 
@@ -15,7 +27,9 @@ class Rate(ProgressColumn):
         return Text(f"{speed:.1f}/s" if speed >= 1 else f"{60 * speed:.1f}/min", style="progress.data.speed")
 
 
-def progress_bar(what: str, console: Console) -> Progress:
-    """A bar that is gone when the work is done."""
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
-    return Progress(*columns, console=console, transient=True)
+def progress_bar(what: str, total: int) -> Progress:
+    """A bar on stderr that is gone when the work is done; for a single item, a moving sign and the time so far."""
+    columns: tuple[ProgressColumn, ...] = (TextColumn(what), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
+    if total == 1:
+        columns = (SpinnerColumn("line"), TextColumn(what), TimeElapsedColumn())
+    return Progress(*columns, console=Console(file=sys.stderr, highlight=False), transient=True)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from ecgfl_cli.commands.options import duration
-from ecgfl_cli.console import console_of
+from ecgfl_cli.console import console_of, fields_of
 from ecgfl_cli.durations import DURATION
 
 app = typer.Typer(help="What this site did and sent.", no_args_is_help=True)
@@ -69,7 +69,8 @@ def _wanted(entry: dict[str, Any], events: list[str] | None, start: datetime | N
 
 
 def _details(entry: dict[str, Any]) -> str:
-    return " ".join(f"{name}={value}" for name, value in entry.items() if name not in CHAIN)
+    details = {name: value for name, value in entry.items() if name not in CHAIN}
+    return " ".join(f"{name}={'-' if value is None else value}" for name, value in fields_of(details))
 
 
 @app.command()

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ecgfl_cli.console import Console, console_of
+from ecgfl_cli.console import Console, console_of, fields_of
 
 if TYPE_CHECKING:
     from ecgfl_cli.store.catalogue import Catalogue, RecordRow
@@ -54,7 +54,7 @@ def show(context: typer.Context, record: Record) -> None:
     with open_catalogue(console.home.catalogue) as catalogue:
         row = _existing(console, catalogue, record)
         findings = catalogue.findings(record)
-    console.table(f"Record {record}", ("field ", "value "), [(name, _in_words(value)) for name, value in vars(row).items()])
+    console.table(f"Record {record}", ("field ", "value "), fields_of(vars(row)))
     for each in findings:
         console.text(f"{each['severity']} {each['code']}: {each['message']} {each['fix']}")
     console.result(record=vars(row), findings=findings)
@@ -102,10 +102,3 @@ def _reasons(catalogue: "Catalogue", row: "RecordRow") -> str:
         return "no beat labels: ingest it again with --labels FILE to train on it"
     found = catalogue.findings(row.record) if row.status == "rejected" else []
     return "; ".join(f"{each['message']} {each['fix']}" for each in found if each["severity"] == "error")
-
-
-def _in_words(value: object) -> object:
-    """Lists and tables of a row as people read them."""
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {number}" for name, number in value.items()) or None
-    return (", ".join(map(str, value)) or None) if isinstance(value, tuple) else value if value != "" else None

@@ -8,7 +8,7 @@ import typer
 
 from ecgfl_cli.commands.acceptance import show_verdict
 from ecgfl_cli.commands.options import Model
-from ecgfl_cli.console import console_of
+from ecgfl_cli.console import console_of, fields_of
 from ecgfl_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def show(
     registry = registry_of(console.home, version)
     entry = registry.entry(version or registry.current() or "")
     fields = entry.manifest.model_dump(by_alias=True, mode="json")
-    rows = [(name, str(value)) for name, value in fields.items()]
+    rows = fields_of(fields)
     if entry.acceptance is not None:
         rows.append(("acceptance test", f"{_outcome(entry)}: {entry.acceptance.get('reason')}"))
     console.table(f"Model {entry.manifest.version}", ("field ", "value "), rows)

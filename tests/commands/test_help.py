@@ -1,5 +1,6 @@
 """Every verb and every option explains itself."""
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -80,3 +81,18 @@ def test_the_version_is_shown(ecgfl: Ecgfl) -> None:
 
     ran = ecgfl("--version")
     assert (ran.code, ran.out) == (0, f"ecgfl {version('ecgfl')}\n")
+
+
+def test_square_brackets_of_a_help_text_are_shown(ecgfl: Ecgfl) -> None:
+    shown = {path: " ".join(re.sub(r"[\u2500-\u257f]", " ", ecgfl(*path, "--help").out).split()) for path, _ in ALL}
+    for path, command in ALL:
+        texts = [command.help or "", *(getattr(parameter, "help", None) or "" for parameter in command.params)]
+        for word in re.findall(r"\S*\[[a-z#/@]\S*", " ".join(texts)):
+            assert word in shown[path], path
+    assert "[[csv]]" in shown["ingest",]
+
+
+@pytest.mark.parametrize("typed", [("predct",), ("model", "lst"), ("predict", "--forma", "x")])
+def test_a_suggestion_is_made_once(ecgfl: Ecgfl, typed: tuple[str, ...]) -> None:
+    (problem,) = ecgfl(*typed).problems
+    assert problem.count("Did you mean") == 1

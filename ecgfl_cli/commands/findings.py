@@ -1,31 +1,35 @@
 """How findings are shown to people."""
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ecgfl_cli.console import Console
 
 if TYPE_CHECKING:
-    from ecgfl_cli.quality.findings import Finding
-
-VERDICTS = ("usable", "rejected")
+    from ecgfl_cli.quality.findings import Finding, Verdict
 
 
-def show_findings(console: Console, by_place: "list[tuple[str, list[Finding]]]", verdicts: tuple[str, str] = VERDICTS) -> None:
-    """A summary, a row for each error and warning, and for each code what to do; worst first.
+def show_findings(
+    console: Console, by_place: "list[tuple[str, list[Finding]]]", words: "Mapping[Verdict, str] | None" = None
+) -> None:
+    """Print a summary, a row for each error and warning, and for each code what to do; worst first.
 
-    What is only worth knowing stays in the JSON and in `dataset show`. verdicts : what a recording without and with an error is.
+    Findings of severity info stay in the JSON and in `dataset show`. words : for the verdicts, where they have others.
     """
-    from ecgfl_cli.quality.findings import Severity, is_usable
+    from ecgfl_cli.quality.findings import Severity, Verdict, verdict
 
     if not by_place:
         return
-    usable = sum(is_usable(findings) for _, findings in by_place)
+    verdicts = Counter(verdict(findings) for _, findings in by_place)
+    counted = [
+        f"{verdicts[each]} {each if words is None else words[each]}"
+        for each in Verdict
+        if verdicts[each] or each is not Verdict.UNLABELLED
+    ]
     found = [(place, each) for place, findings in by_place for each in findings if each.severity is not Severity.INFO]
     found.sort(key=lambda pair: (pair[1].severity.rank, pair[1].code))
-    console.text(
-        f"Checked {len(by_place)}: {usable} {verdicts[0]}, {len(by_place) - usable} {verdicts[1]}, {len(found)} findings"
-    )
+    console.text(f"Checked {len(by_place)}: {', '.join(counted)}, {len(found)} findings")
     counts = Counter((each.severity, each.code) for _, each in found)
     places = {key: len({place for place, each in found if (each.severity, each.code) == key}) for key in counts}
     console.table(

@@ -31,7 +31,7 @@ def command(
     from ecgfl_cli.prediction.pipeline import Classifier
     from ecgfl_cli.prediction.writers.registry import writers_of
     from ecgfl_cli.quality.checks import check
-    from ecgfl_cli.quality.findings import Finding, Severity
+    from ecgfl_cli.quality.findings import Finding, Severity, Verdict, is_usable
 
     console = console_of(context, "predict")
     writers = writers_of(formats)
@@ -53,6 +53,10 @@ def command(
             continue
         doubts = [each for each in check(recording, prediction.samples, reading.limits) if each.severity is not Severity.INFO]
         checked.append((str(path), doubts))
+        if not is_usable(doubts):
+            errors = ", ".join(dict.fromkeys(each.code for each in doubts if each.severity is Severity.ERROR))
+            console.problem(f"{path}: {errors}: do not rely on its result. The findings say why and what to do")
+            code = ExitCode.INPUT
         written = [writer(prediction, out) for writer in writers]
         ectopy = prediction.ectopy
         rows.append(
@@ -63,7 +67,7 @@ def command(
         )
         results.append({"file": path, "record": prediction.record, "ectopy": ectopy.as_dict(), "written": written})
         results[-1]["findings"] = [finding.as_dict() for finding in doubts]
-    show_findings(console, checked, ("without an error", "with an error"))
+    show_findings(console, checked, {Verdict.USABLE: "without an error", Verdict.REJECTED: "with an error"})
     console.table(
         f"PVCs found by {classifier.manifest.version} (not for diagnosis)",
         ("record ", "lead ", "beats", "PVCs", "burden %", "PVCs/h", "couplets", "runs", "not classified"),

@@ -32,7 +32,7 @@ def command(
     from ecgfl_cli.commands.reading import reading_of
     from ecgfl_cli.commands.recordings import named_recordings
     from ecgfl_cli.errors import ExitCode
-    from ecgfl_cli.quality.findings import is_usable
+    from ecgfl_cli.quality.findings import Verdict, verdict
     from ecgfl_cli.site.lock import exclusive
     from ecgfl_cli.store.catalogue import open_catalogue
     from ecgfl_cli.store.validate import validate_files, validate_store
@@ -54,18 +54,17 @@ def command(
     for reason in unreadable.values():
         console.problem(reason)
     show_findings(console, read)
-    usable = {place: is_usable(findings) for place, findings in read}
+    verdicts = {place: verdict(findings) for place, findings in read}
     console.table(
         "Validated",
         ("where ", "verdict ", "findings"),
-        [(place, "usable" if usable[place] else "rejected", len(findings)) for place, findings in read]
+        [(place, verdicts[place], len(findings)) for place, findings in read]
         + [(place, "unreadable", None) for place in unreadable],
     )
-    code = ExitCode.INPUT if unreadable or not all(usable.values()) else ExitCode.DONE
+    code = ExitCode.INPUT if unreadable or Verdict.REJECTED in verdicts.values() else ExitCode.DONE
     console.result(
         code,
-        usable=[place for place in usable if usable[place]],
-        rejected=[place for place in usable if not usable[place]],
+        **{each.value: [place for place in verdicts if verdicts[place] is each] for each in Verdict},
         unreadable=unreadable,
         findings={place: [finding.as_dict() for finding in findings] for place, findings in read},
     )

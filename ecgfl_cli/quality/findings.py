@@ -46,6 +46,26 @@ class Finding:
         return {key: _jsonable(content) for key, content in asdict(self).items()}
 
 
+NO_LABELS = "no-labels"
+"""The finding of a recording without a beat label: it can be predicted, not trained on or evaluated."""
+
+
+class Verdict(StrEnum):
+    """What a recording is good for: training and evaluation, prediction alone, or nothing."""
+
+    USABLE = "usable"
+    UNLABELLED = "unlabelled"
+    REJECTED = "rejected"
+
+
+def verdict(findings: Iterable[Finding]) -> Verdict:
+    """What the findings of a recording allow."""
+    found = list(findings)
+    if not is_usable(found):
+        return Verdict.REJECTED
+    return Verdict.UNLABELLED if any(finding.code == NO_LABELS for finding in found) else Verdict.USABLE
+
+
 def worst(findings: Iterable[Finding]) -> Severity | None:
     """The worst severity among the findings; None when there are none."""
     return min((finding.severity for finding in findings), key=lambda severity: severity.rank, default=None)

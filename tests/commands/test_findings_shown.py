@@ -64,6 +64,15 @@ def test_what_is_only_worth_knowing_is_in_the_json_alone(ecgfl: Ecgfl, export: A
     assert [each["code"] for each in findings] == ["no-labels"]
 
 
+def test_a_recording_without_labels_is_called_unlabelled(ecgfl: Ecgfl, export: Any) -> None:
+    path = export(replace(synthesise(0, 60, 250), labels=None))
+    ran = ecgfl("validate", path)
+    assert ran.code == 0
+    assert ran.out.startswith("Checked 1: 0 usable, 1 unlabelled, 0 rejected, ")
+    found = ecgfl("validate", path, "--json").json
+    assert (found["usable"], found["unlabelled"], found["rejected"]) == ([], [str(path)], [])
+
+
 @pytest.mark.usefixtures("site")
 def test_dataset_show_has_also_what_is_only_worth_knowing(ecgfl: Ecgfl, export: Any) -> None:
     (record,) = ecgfl("ingest", export(replace(synthesise(0, 60, 250), labels=None)), "--json").json["recordings"]

@@ -141,7 +141,7 @@ def test_predicting_again_gives_the_same_bytes(
     assert files_of(out) == before
 
 
-def test_a_recording_without_beats_has_an_empty_annotation_file(
+def test_a_recording_without_beats_has_an_empty_annotation_file_and_ends_with_3(
     ecgfl: Ecgfl,
     export: Any,
     tmp_path: Path,
@@ -149,8 +149,11 @@ def test_a_recording_without_beats_has_an_empty_annotation_file(
 ) -> None:
     silent = tuple(replace(lead, samples=np.full(recording.length, 0.25, dtype=np.float32)) for lead in recording.leads)
     ran = ecgfl("predict", export(replace(recording, leads=silent, labels=None)), "--out", tmp_path / "out", "--json")
-    assert ran.code == 0
+    assert (ran.code, ran.json["status"]) == (3, "error")
     assert ran.json["recordings"][0]["ectopy"]["beats"] == 0
+    (problem,) = ran.problems
+    assert "synthetic-70" in problem
+    assert "too-few-beats" in problem
     assert (tmp_path / "out" / "synthetic-70.ecgfl").read_bytes() == b"\0\0"
 
 

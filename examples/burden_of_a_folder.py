@@ -3,7 +3,7 @@
 python examples/burden_of_a_folder.py HOME FOLDER
 """
 
-import sys
+import argparse
 from pathlib import Path
 
 from ecgfl_adapters.discovery import find_recordings, read
@@ -23,4 +23,8 @@ def main(home: Path, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    parser = argparse.ArgumentParser(description="Print the PVC burden of every recording in a folder.")
+    parser.add_argument("home", type=Path, help="home of a site; the starter model is used where it has no model yet")
+    parser.add_argument("folder", type=Path, help="folder with recordings")
+    arguments = parser.parse_args()
+    main(arguments.home, arguments.folder)

@@ -5,7 +5,7 @@ python examples/ds1_to_ds2.py MITDB_FOLDER WORK_FOLDER
 Split of the records: de Chazal et al., IEEE Trans Biomed Eng 51:1196, 2004.
 """
 
-import sys
+import argparse
 from pathlib import Path
 
 from local_federation import ecgfl, federate, found
@@ -24,4 +24,8 @@ def main(mitdb: Path, work: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    parser = argparse.ArgumentParser(description="Train on DS1 in two hospitals and measure the model on DS2.")
+    parser.add_argument("mitdb", type=Path, help="folder of the MIT-BIH Arrhythmia Database")
+    parser.add_argument("work", type=Path, help="folder for the homes and results")
+    arguments = parser.parse_args()
+    main(arguments.mitdb, arguments.work)

@@ -32,15 +32,18 @@ def show(console: Console, data: Path | None, keep: Path | None) -> dict[str, An
         raise UsageError(f"--keep {keep}: not empty", "Give a folder that is empty or not there yet")
     began = time.monotonic()
     with nullcontext(str(keep)) if keep is not None else tempfile.TemporaryDirectory(prefix="ecgfl-demo-") as folder:
-        result = _Demo(console, Path(folder)).run(data)
+        result = _Demo(console, Path(folder), is_kept=keep is not None).run(data)
     seconds = time.monotonic() - began
-    console.say(f"demo: done in {seconds:.0f} s")
+    kept = "nothing is kept; --keep FOLDER keeps the hospitals, the report and the results" if keep is None else f"kept in {keep}"
+    console.say(f"demo: done in {seconds:.0f} s, {kept}")
     return {**result, "seconds": round(seconds, 1)}
 
 
 class _Demo:
-    def __init__(self, console: Console, folder: Path) -> None:
-        self._console, self._folder = console, folder
+    def __init__(self, console: Console, folder: Path, is_kept: bool) -> None:
+        self._console = console
+        self._folder = folder
+        self._is_kept = is_kept
         self._coordinator = folder / "coordinator"
 
     def run(self, data: Path | None) -> dict[str, Any]:
@@ -69,23 +72,27 @@ class _Demo:
         predicted = json.loads(self._ecgfl(first, "predict", str(unseen_files[0]), "--out", str(self._folder / "unseen")))
         evaluated = json.loads(self._ecgfl(first, "evaluate", str(unseen_files[0])))
         self._tell(served, predicted, evaluated)
+        prediction = predicted["recordings"][0]
+        if not self._is_kept:
+            served = _without(served, "report")
+            prediction = _without(prediction, "file", "written")
         return {
             "synthetic": data is None,
             "run": served,
-            "prediction": predicted["recordings"][0],
+            "prediction": prediction,
             "evaluation": evaluated["gross"],
         }
 
     def _federate(self) -> dict[str, Any]:
         """The coordinator and the three sites as processes of their own; their lines are shown as they come."""
         arguments = ("coordinator", "serve", "--host", "127.0.0.1", "--port", "0", "--min-sites", str(len(HOSPITALS)))
-        coordinator = _Process(self._console, self._coordinator, *arguments)
+        coordinator = self._process(self._coordinator, *arguments)
         processes = [coordinator]
         try:
             port = coordinator.wait_for(LISTENING, START_SECONDS)
             for hospital in HOSPITALS:
                 join = ("join", "--server", f"localhost:{port}", "--once", "--max-wait", "5m")
-                processes.append(_Process(self._console, self._folder / hospital.name, *join))
+                processes.append(self._process(self._folder / hospital.name, *join))
             while any(process.runs() for process in processes):
                 if failed := [process for process in processes if process.failed()]:
                     failed[0].finish()
@@ -98,7 +105,10 @@ class _Demo:
 
     def _ecgfl(self, home: Path, *arguments: str) -> str:
         """Run one command to its end and return its JSON."""
-        return _Process(self._console, home, "--quiet", *arguments).finish()
+        return self._process(home, "--quiet", *arguments).finish()
+
+    def _process(self, home: Path, *arguments: str) -> "_Process":
+        return _Process(self._console, home, *arguments, hidden=None if self._is_kept else self._folder)
 
     def _tell(self, served: dict[str, Any], predicted: dict[str, Any], evaluated: dict[str, Any]) -> None:
         rows = []
@@ -122,6 +132,10 @@ class _Demo:
         )
 
 
+def _without(record: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in record.items() if name not in names}
+
+
 def _accept_any_model(settings: Path) -> None:
     """The demo's own model is what it shows, and the starter model to which a site compares it may know these recordings."""
     text = settings.read_text(encoding="utf-8")
@@ -129,12 +143,16 @@ def _accept_any_model(settings: Path) -> None:
 
 
 class _Process:
-    """One ecgfl command of its own; its stderr is passed on line by line, its stdout is its JSON."""
+    """One ecgfl command of its own; its stderr is passed on line by line, its stdout is its JSON.
 
-    def __init__(self, console: Console, home: Path, *arguments: str) -> None:
+    hidden : a folder that is removed at the end; lines that point into it are not passed on.
+    """
+
+    def __init__(self, console: Console, home: Path, *arguments: str, hidden: Path | None) -> None:
         command = [sys.executable, "-m", "ecgfl_cli", "--home", str(home), "--json", *arguments]
         self._console = console
         self._name = " ".join(arguments[:2])
+        self._hidden = hidden
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8")
         self._lines: list[str] = []
         self._reader = threading.Thread(target=self._pass_on, daemon=True)
@@ -177,5 +195,5 @@ class _Process:
             self._lines.append(line)
             if line.startswith("ecgfl: "):
                 self._console.problem(line.rstrip().removeprefix("ecgfl: "))
-            else:
+            elif self._hidden is None or str(self._hidden) not in line:
                 self._console.say(line.rstrip())

@@ -47,6 +47,7 @@ def check_result(result: dict[str, Any], synthetic: bool) -> None:
 def test_the_demo_on_real_recordings(real_data: Path) -> None:
     ended = demo("--json", "--data", str(real_data / "mitdb"))
     assert "synthetic" not in ended.stderr
+    assert "ecgfl-demo-" not in ended.stdout + ended.stderr, "a path in the folder that is removed"
     check_result(json.loads(ended.stdout), synthetic=False)
 
 

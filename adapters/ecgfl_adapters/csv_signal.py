@@ -1,26 +1,27 @@
 """The signal of a table, as the sniffer understood it."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ecgfl_adapters.csv_arrays import Growing, Levels
-from ecgfl_adapters.csv_clock import Clock, clock_of_index, clock_of_rows, clock_of_time
+from ecgfl_adapters.csv_clock import USUAL_HZ, Clock, clock_of_index, clock_of_rows, clock_of_time
 from ecgfl_adapters.csv_counter import Counter
 from ecgfl_adapters.csv_rows import read_rows
 from ecgfl_adapters.csv_stamps import Stamps
-from ecgfl_adapters.csv_time_column import unit_fix
+from ecgfl_adapters.csv_sniff import LAYOUT_FIX
+from ecgfl_adapters.csv_time_column import TimeColumn
+from ecgfl_adapters.csv_time_units import SECONDS_PER
 from ecgfl_adapters.csv_understanding import Understanding
 from ecgfl_adapters.csv_write import STEP_COMMENT
 from ecgfl_adapters.errors import FileUnreadable, RateUnknown
 from ecgfl_adapters.recording import Lead
 from ecgfl_adapters.units import check_step
 
-_SLOWEST_HZ = 10
-_FASTEST_HZ = 50_000
-"""Rates of an ECG, in hertz: what a time column without a unit says is believed between them."""
-
-
+_FEW_ROWS = 10
+"""Rows from which a time without a unit can be compared with a known rate."""
 _LARGEST_MV = float(np.finfo(np.float32).max)
 
 
@@ -80,21 +81,33 @@ def _clock(found: Understanding, rows: int, times: Growing[np.float64], stamps: 
         if found.fs is None:
             raise RateUnknown(path, "nothing states the sampling rate", "Give the rate with --fs HZ")
         return clock_of_rows(path, rows, found.fs) if time is None else clock_of_index(path, times.values, found.fs)
-    values, factor = (stamps.seconds(), 1.0) if time.kind == "stamps" else (times.values, time.factor)
-    try:
-        clock = clock_of_time(path, values, factor, found.fs)
-    except RateUnknown:
-        if found.fs is not None or found.fallback_fs is None:
-            raise
-        return clock_of_time(path, values, factor, found.fallback_fs)
-    if time.assumed and found.fs is None and not _SLOWEST_HZ <= clock.fs <= _FASTEST_HZ:
-        title = found.columns[time.places[0]].title
+    if time.kind == "stamps":
+        seconds = stamps.seconds()
+    else:
+        seconds = times.values
+        seconds *= _factor(time, seconds, found.fs)
+    clock = clock_of_time(path, seconds, found.fs, found.fs_from)
+    if found.fs is None and not USUAL_HZ[0] <= clock.fs <= USUAL_HZ[1]:
+        title = found.columns[time.places[-1]].title
+        unit = "states no unit, and in seconds it" if time.assumed else f"is read as {time.told.rpartition(', ')[2]}, and"
         raise RateUnknown(
             path,
-            f"column {title!r} states no unit of time, and in seconds it would run at {clock.fs:g} Hz, no ECG's rate",
-            unit_fix(title),
+            f"column {title!r} {unit} shows a rate of {clock.fs:.6g} Hz; an ECG has {USUAL_HZ[0]:g} to {USUAL_HZ[1]:g} Hz",
+            f"Give the recorder's sampling rate with --fs HZ (--fs {clock.fs:.6g} if this one is right), or name the unit in the "
+            f"title, for example 'time_ms', or {LAYOUT_FIX}, with time_unit",
         )
     return clock
+
+
+def _factor(time: TimeColumn, values: NDArray[np.float64], fs: float | None) -> float:
+    """Seconds in one of the column's unit. Where nothing states it, `fs` does: units are far apart."""
+    if not time.assumed or fs is None or values.size < _FEW_ROWS or not np.isfinite(values).all():
+        return time.factor
+    span = float(values[-1] - values[0])
+    if span <= 0:
+        return time.factor
+    expected = (values.size - 1) / fs / span
+    return min(sorted(set(SECONDS_PER.values())), key=lambda seconds: abs(math.log(seconds / expected)))
 
 
 def _stated_steps(found: Understanding) -> list[float]:

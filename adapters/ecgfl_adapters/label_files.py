@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from ecgfl_adapters.csv_columns import seconds_per_unit, states_time_unit
+from ecgfl_adapters.csv_time_units import seconds_in, time_title
 from ecgfl_adapters.edf_labels import read_edf_labels
 from ecgfl_adapters.errors import LIBRARY_ERRORS, AdapterError, LabelsUnreadable
 from ecgfl_adapters.recording import BeatLabel
@@ -127,8 +127,8 @@ def _columns(header: list[str]) -> _Columns | None:
         return None
     if sample is not None:
         return _Columns(sample, symbol)
-    time = next((index for index, name in enumerate(names) if states_time_unit(name) and seconds_per_unit(name)), None)
-    return None if time is None else _Columns(time, symbol, seconds_per_unit(names[time]))
+    time = next((index for index, name in enumerate(names) if time_title(name) is not None and seconds_in(name)), None)
+    return None if time is None else _Columns(time, symbol, seconds_in(names[time]))
 
 
 def _label(path: Path, number: int, line: str, columns: _Columns, fs: float, vocabulary: Mapping[str, str]) -> BeatLabel:

@@ -113,9 +113,7 @@ def _ticks(late: NDArray[np.float64], starts: NDArray[np.int64], usual: float, s
     return CoarseGaps(starts[gaps + 1] - 1, missing, tuple(unsure), max(usual, 2.0) / fs)
 
 
-def _bursts(
-    path: Path, late: NDArray[np.float64], starts: NDArray[np.int64], rows: int, fs: float, stated: str
-) -> CoarseGaps:
+def _bursts(path: Path, late: NDArray[np.float64], starts: NDArray[np.int64], rows: int, fs: float, stated: str) -> CoarseGaps:
     """Times of arrival: only the earliest stamp of a stretch says when its rows were sampled."""
     block = max(1, round(_BLOCK_SECONDS * fs), 4 * round(float(np.median(np.diff(starts)))))
     edges = np.unique(np.searchsorted(starts, np.arange(0, rows, block)))
@@ -126,8 +124,8 @@ def _bursts(
     if limit > _MAX_UNSURE_SECONDS * fs:
         raise RateUnknown(
             path,
-            f"the time stamps vary by {limit / fs:.1f} s beside rows at {fs:g} Hz ({stated}): they do not show whether rows are missing",
-            "Export the recording again with a time stamp for each sample, or in parts without a gap and without the time column",
+            f"the time stamps vary by {limit / fs:.1f} s beside rows at {fs:g} Hz ({stated}), too much to show a gap",
+            "Export the recording again with a time stamp for each sample",
         )
     after, missing = [], []
     level = 0.0

@@ -9,7 +9,7 @@ from ecgfl_adapters.csv_columns import Column
 from ecgfl_adapters.csv_layout import CsvLayout, TimeUnit
 from ecgfl_adapters.csv_notes import FROM_LAYOUT
 from ecgfl_adapters.csv_open import TextFile
-from ecgfl_adapters.csv_sniff import LAYOUT_FIX, Rows
+from ecgfl_adapters.csv_sniff import Rows
 from ecgfl_adapters.csv_time_units import seconds_in, time_title
 from ecgfl_adapters.errors import FileUnreadable
 

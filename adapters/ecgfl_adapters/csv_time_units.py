@@ -11,16 +11,18 @@ _FORMS: dict[float, str] = {
     "sekundy sekunder seconden с сек секунды 秒",
     1e-3: "ms msec msecs msek millis millisec millisecs millisecond milliseconds millisekunde millisekunden milliseconde "
     "millisecondes milisegundo milisegundos millisecondi milisekunda milisekundy milliseconden мс 毫秒",
-    1e-6: "us usec usecs micros microsec microsecond microseconds mikrosekunden microsecondes microsegundos microsecondi мкс 微秒",
+    1e-6: "us usec usecs micros microsec microsecond microseconds mikrosekunden microsecondes microsegundos "
+    "microsecondi мкс 微秒",
     1e-9: "ns nsec nanos nanosec nanosecond nanoseconds nanosekunden nanosecondes nanosegundos",
 }
 SECONDS_PER = {form: seconds for seconds, forms in _FORMS.items() for form in forms.split()}
 """Seconds in one unit, by its spellings in the languages of the files that are met."""
 
-_TIME_WORDS = set(
+_TIME_FORMS = (
     "time times t timestamp timestamps elapsed clock datetime zeit uhrzeit zeitstempel zeitpunkt temps heure horodatage tiempo "
-    "hora tempo ora tijd tijdstip tid aika czas čas vreme idő zaman süre waktu время χρόνος 时间 時間 时刻 시간 زمن".split()
+    "hora tempo ora tijd tijdstip tid aika czas čas vreme idő zaman süre waktu время χρόνος 时间 時間 时刻 시간 زمن"
 )
+_TIME_WORDS = set(_TIME_FORMS.split())
 _NEVER_ALONE = {"h", "hr", "hrs", "std", "day", "min", "mins", "ore", "с", "ч"}
 """Units that as a whole title may be something else: a heart rate, a minimum, a standard deviation."""
 
@@ -68,7 +70,7 @@ def seconds_in(text: str) -> float | None:
 def is_time_unit(text: str) -> bool:
     """ "seconds", "(ms)", "hh:mm:ss.mmm": what stands under a time column's name in a line of units."""
     words = _words(text)
-    return bool(words) and all(word in SECONDS_PER for word in words) or _CLOCK_FORM.fullmatch(text.lower()) is not None
+    return (bool(words) and all(word in SECONDS_PER for word in words)) or _CLOCK_FORM.fullmatch(text.lower()) is not None
 
 
 def _ends_with_time(words: list[str]) -> bool:

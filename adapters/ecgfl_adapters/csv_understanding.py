@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from ecgfl_adapters.csv_acqknowledge import AcqKnowledge, acqknowledge_of, named_columns, rows_after_counts
 from ecgfl_adapters.csv_clock import GIVEN
 from ecgfl_adapters.csv_coarse import MAX_RATE_DIFFERENCE
 from ecgfl_adapters.csv_columns import Column
@@ -56,6 +57,8 @@ def understand(path: Path, options: ReadOptions, notes: list[Understood]) -> Und
     opensignals = opensignals_of(path, text.lines)
     above = statements_of(text.lines, range(0))
     rows = sniff(path, text.lines, layout, above.lead is not None and above.unit is not None)
+    acqknowledge = acqknowledge_of(path, text.lines)
+    rows = rows_after_counts(text.lines, rows) if acqknowledge is not None else rows
     notes += [
         Understood(
             "separator",
@@ -70,14 +73,17 @@ def understand(path: Path, options: ReadOptions, notes: list[Understood]) -> Und
     columns = columns_of_header(path, rows, header, opensignals, notes)
     statements = statements_of(text.lines[: rows.start], range(header.first, rows.start))
     columns = with_stated_lead(columns, statements, notes)
-    fs, fs_from = _rate(path, layout, statements, opensignals, options.fs, notes)
+    columns = named_columns(columns, acqknowledge) if acqknowledge is not None else columns
+    fs, fs_from = _rate(path, _stated_rate(path, layout, statements, opensignals, acqknowledge), options.fs, notes)
     time = time_column(path, text, columns, layout, rows)
     if time is None and layout.time is None and not layout.leads:
         refuse_unnamed_time(path, text, rows, columns)
     times = () if time is None else time.places
     columns = tuple(column._replace(role="time") if column.place in times else column for column in columns)
     if time is not None:
-        notes.append(Understood("time", time.told, time.why, {"time": time.key} | ({"time_unit": time.unit} if time.unit else {})))
+        notes.append(
+            Understood("time", time.told, time.why, {"time": time.key} | ({"time_unit": time.unit} if time.unit else {}))
+        )
     else:
         notes.append(Understood("time", "one row after the other", "no column is a time", {"time": 0}))
     if fs is None and (time is None or not time.in_seconds):
@@ -89,9 +95,7 @@ def understand(path: Path, options: ReadOptions, notes: list[Understood]) -> Und
     leads = leads_of(path, columns, layout, statements, opensignals, options, notes)
     if time is not None and layout.time is None and not layout.leads:
         refuse_unnamed_time(path, text, rows, [lead.column for lead in leads])
-    return Understanding(
-        text, layout, rows, columns, statements, opensignals, time, fs, fs_from, leads
-    )
+    return Understanding(text, layout, rows, columns, statements, opensignals, time, fs, fs_from, leads)
 
 
 def _layout_for(path: Path, options: ReadOptions, notes: list[Understood]) -> CsvLayout:
@@ -103,16 +107,8 @@ def _layout_for(path: Path, options: ReadOptions, notes: list[Understood]) -> Cs
     return CsvLayout("*")
 
 
-def _rate(
-    path: Path,
-    layout: CsvLayout,
-    statements: Statements,
-    opensignals: OpenSignals | None,
-    given: float | None,
-    notes: list[Understood],
-) -> tuple[float | None, str]:
+def _rate(path: Path, stated: tuple[float, str] | None, given: float | None, notes: list[Understood]) -> tuple[float | None, str]:
     """The rate that is known before the rows are read, and what says it. Raises `RateUnknown` where two differ."""
-    stated = _stated_rate(path, layout, statements, opensignals)
     if stated is not None and given is not None and abs(given - stated[0]) > MAX_RATE_DIFFERENCE * stated[0]:
         raise RateUnknown(
             path,
@@ -126,7 +122,11 @@ def _rate(
 
 
 def _stated_rate(
-    path: Path, layout: CsvLayout, statements: Statements, opensignals: OpenSignals | None
+    path: Path,
+    layout: CsvLayout,
+    statements: Statements,
+    opensignals: OpenSignals | None,
+    acqknowledge: AcqKnowledge | None,
 ) -> tuple[float, str] | None:
     if layout.fs is not None:
         if not layout.fs > 0:
@@ -134,5 +134,7 @@ def _stated_rate(
         return layout.fs, FROM_LAYOUT
     if opensignals is not None:
         return opensignals.fs, f"line {opensignals.line}, of OpenSignals"
+    if acqknowledge is not None:
+        return acqknowledge.fs, f"line {acqknowledge.line}, of AcqKnowledge"
     rate = stated_rate(path, statements)
     return None if rate is None else (rate.hertz, f"line {rate.statement.line}")

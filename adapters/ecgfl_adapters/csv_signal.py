@@ -163,7 +163,7 @@ def _refuse_interleaved(found: Understanding, name: str, values: NDArray[np.floa
     if len(found.leads) > 1 and _comes_and_goes(np.isnan(values)) and np.isnan(values).mean() > _BLANK_SHARE:
         raise RateUnknown(
             found.path,
-            f"column {name!r} is blank in {np.isnan(values).mean():.0%} of the rows of the other leads: its sampling rate is another",
+            f"column {name!r} is blank in {np.isnan(values).mean():.0%} of the other leads' rows: its sampling rate is another",
             f"Read it alone with --lead {name!r}, or the others with --lead NAME",
         )
 

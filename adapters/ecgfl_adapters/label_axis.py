@@ -30,8 +30,9 @@ class TableAxis:
     """The axis of a table that was read.
 
     start : time of the first sample in seconds as the table counts: since its own zero, or since midnight where `is_clock`; 0
-    without a time column. number : of the first sample in a column that counts samples, else 0. title, factor : of its time column, and seconds in one unit of it. rows : that hold samples; after row
-    `after[i]`, `missing[i]` samples are missing. remarks : takes what a person should know of the labels.
+    without a time column. number : of the first sample in a column that counts samples, else 0. title, factor : of its time
+    column, and seconds in one unit of it. rows : that hold samples; after row `after[i]`, `missing[i]` samples are missing.
+    remarks : takes what a person should know of the labels.
     """
 
     fs: float
@@ -52,7 +53,7 @@ class TableAxis:
         return self.rows + int(self.missing.sum())
 
 
-def samples_at_times(path: Path, seconds: NDArray[np.float64], symbols: Sequence[str], axis: TableAxis) -> NDArray[np.int64]:
+def samples_at_times(seconds: NDArray[np.float64], symbols: Sequence[str], axis: TableAxis) -> NDArray[np.int64]:
     """The samples nearest to label times that count either since the start of the recording or on the table's own axis.
 
     The signal decides, then which labels lie within the recording. Where neither does, the labels are taken to be on the table's

@@ -116,7 +116,7 @@ def _read_table(path: Path, raw: bytes, fs: float, vocabulary: Mapping[str, str]
             raise LabelsUnreadable(
                 path,
                 f"line {lines[0][0]} {lines[0][1].strip()[:60]!r} names no columns 'sample' and 'symbol'",
-                "Give a file with the header line 'sample,symbol', or 'time_s,symbol' with times as in the table or since its start",
+                "Give a file with the header line 'sample,symbol', or 'time_s,symbol' with times as in the table",
             )
         columns = _Columns(1, 2)
     else:
@@ -140,7 +140,7 @@ def _read_table(path: Path, raw: bytes, fs: float, vocabulary: Mapping[str, str]
                 "Name it in the header: 'time_s,symbol'",
             )
         seconds = np.array([_time(path, number, cell) * factor for number, cell, _ in rows])
-        samples = np.rint(seconds * fs).astype(np.int64) if axis is None else samples_at_times(path, seconds, symbols, axis)
+        samples = np.rint(seconds * fs).astype(np.int64) if axis is None else samples_at_times(seconds, symbols, axis)
     else:
         samples = np.array([_sample(path, number, cell) for number, cell, _ in rows], dtype=np.int64)
         samples = samples if axis is None else samples_at_numbers(samples, symbols, axis)

@@ -11,11 +11,12 @@ from ecgfl_adapters.csv_arrays import steps_of
 from ecgfl_adapters.csv_coarse import MAX_RATE_DIFFERENCE, coarse_gaps
 from ecgfl_adapters.errors import FileUnreadable, RateUnknown
 from ecgfl_adapters.samples import AT_A_TIME
-from ecgfl_adapters.timeline import check_rate, check_span
+from ecgfl_adapters.timeline import RATES, check_rate, check_span
 
 _MAX_GAP_SHARE = 0.02
 _MAX_JITTER = 0.6
 """Largest distance of a time stamp from its place on the regular grid, in sampling intervals; half of one is rounding."""
+_LAST_SECOND = 59.0
 _FEW_TWICE = 0.01
 """Share of rows with the time of the row before from which the stamps are coarse; with fewer, rows stand twice."""
 _BURST_SECONDS = 1.0
@@ -158,7 +159,25 @@ def _regular_clock(path: Path, times: NDArray[np.float64]) -> Clock:
     fs = 1.0 / interval
     tolerance = max(_CRYSTAL, jitter / (stop - start))
     fs = float(round(fs)) if abs(fs - round(fs)) <= tolerance * fs and round(fs) > 0 else fs
+    _refuse_clock_digits(path, times, unusual)
+    if not RATES[0] <= fs <= RATES[1]:
+        raise RateUnknown(
+            path,
+            f"the time column shows a rate of {fs:.4g} Hz, which no recorder has",
+            "Give the recorder's sampling rate with --fs HZ, or name the unit of time in the title",
+        )
     return _clock(path, fs, times.size, [(row, max(1.0, round(step / interval)) - 1) for row, step in unusual])
+
+
+def _refuse_clock_digits(path: Path, times: NDArray[np.float64], jumps: list[tuple[int, float]]) -> None:
+    """hhmmss written as one number: 101559.996 is followed by 101600.000, 40 s later in seconds."""
+    if jumps and all(times[row] % 100 > _LAST_SECOND and times[row + 1] % 100 < 1 for row, _ in jumps):
+        row = jumps[0][0]
+        raise FileUnreadable(
+            path,
+            f"the time column counts like hhmmss: row {row + 2} of the data has {times[row + 1]:.12g} after {times[row]:.12g}",
+            "Export the times as hh:mm:ss.mmm or in seconds",
+        )
 
 
 def _jitter(times: NDArray[np.float64], start: int, stop: int) -> float:

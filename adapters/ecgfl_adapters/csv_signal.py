@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -25,9 +26,12 @@ from ecgfl_adapters.recording import Lead, Remark
 from ecgfl_adapters.units import check_step
 
 _FEW_ROWS = 10
-"""Rows from which a time without a unit can be compared with a known rate."""
+"""Rows from which a time without a unit can be compared with a known rate, and stretches from which cells are blank again and
+again."""
 _INTERLEAVED_SHARE = 0.02
 """Blank stretches for each row that is not blank, from which rows belong to other sensors: an electrode comes off less often."""
+_FEW_WRAPS = 3
+"""Falls of a column of sample numbers from which it starts again rather than being out of order."""
 _BLANK_SHARE = 0.2
 """Share of blank cells from which a lead beside others has its own rate."""
 _LARGEST_MV = float(np.finfo(np.float32).max)
@@ -111,7 +115,9 @@ def _clock(found: Understanding, rows: int, seconds: NDArray[np.float64]) -> Clo
     if time is None or time.kind == "samples":
         if found.fs is None:
             raise RateUnknown(path, "nothing states the sampling rate", "Give the rate with --fs HZ")
-        return clock_of_rows(path, rows, found.fs) if time is None else clock_of_index(path, seconds, found.fs)
+        if time is None or _starts_again(path, seconds, found.rows.start + 1):
+            return clock_of_rows(path, rows, found.fs)
+        return clock_of_index(path, seconds, found.fs)
     clock = clock_of_time(path, seconds, found.fs, found.fs_from)
     if found.fs is None and not USUAL_HZ[0] <= clock.fs <= USUAL_HZ[1]:
         title = found.columns[time.places[-1]].title
@@ -125,6 +131,15 @@ def _clock(found: Understanding, rows: int, seconds: NDArray[np.float64]) -> Clo
     return clock
 
 
+def _starts_again(path: Path, numbers: NDArray[np.float64], line: int) -> bool:
+    """Whether the sample numbers are those of a counter that starts again, without a lost row. Raises `FileUnreadable`."""
+    wraps = np.flatnonzero(np.diff(numbers) < 0)
+    if wraps.size < _FEW_WRAPS or np.ptp(numbers) < wraps.size or not np.isfinite(numbers).all():
+        return False
+    Counter(path).add(numbers, line)
+    return True
+
+
 def _interleaved(leads: Sequence[NDArray[np.float32]]) -> NDArray[np.bool_]:
     """Rows of other sensors between those of the leads: every lead is blank there, again and again. shape (rows,)."""
     blank = np.logical_and.reduce([np.isnan(values) for values in leads])
@@ -133,7 +148,8 @@ def _interleaved(leads: Sequence[NDArray[np.float32]]) -> NDArray[np.bool_]:
 
 def _comes_and_goes(blank: NDArray[np.bool_]) -> bool:
     held = int((~blank).sum())
-    return bool(held) and int((blank[1:] & ~blank[:-1]).sum()) > _INTERLEAVED_SHARE * held
+    stretches = int((blank[1:] & ~blank[:-1]).sum())
+    return stretches > max(_FEW_ROWS, _INTERLEAVED_SHARE * held)
 
 
 def _clock_of_some(found: Understanding, seconds: NDArray[np.float64], held: NDArray[np.bool_]) -> Clock:
@@ -143,6 +159,8 @@ def _clock_of_some(found: Understanding, seconds: NDArray[np.float64], held: NDA
     """
     name = found.leads[0].name
     if found.time is None or found.time.kind == "samples":
+        if np.median(np.diff(np.flatnonzero(held))) == 1:  # missing at random
+            return _clock(found, held.size, seconds)
         raise RateUnknown(
             found.path,
             f"column {name!r} is blank in {1 - held.mean():.0%} of the rows, again and again: it is sampled at "

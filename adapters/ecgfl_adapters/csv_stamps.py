@@ -263,7 +263,7 @@ def _orders(day: str) -> list[str]:
 
 
 def _has_unknown_month(day: str) -> bool:
-    word = re.search(r"[^\W\d_]+", day)
+    word = re.search(r"[^\W\d_]{3,}", day)
     return word is not None and month_of(word[0]) is None
 
 
@@ -280,11 +280,11 @@ def _date_of(day: str, order: str) -> date:
     word = re.search(r"[^\W\d_]+", day)
     if day.isdigit():
         parts = {"y": int(day[:4]), "m": int(day[4:6]), "d": int(day[6:])}
-    elif word is not None:
-        one, two = re.findall(r"\d+", day)
+    elif word is not None and len(numbers := re.findall(r"\d+", day)) == 2:
+        one, two = numbers
         year, number = (one, two) if len(one) == 4 else (two, one)
         parts = {"y": int(year), "m": month_of(word[0]) or 0, "d": int(number)}
     else:
-        parts = dict(zip(order, map(int, re.split(r"[-/.]", day)), strict=True))
+        parts = dict(zip(order, map(int, re.findall(r"\d+", day)), strict=True))
     century = 2000 if parts["y"] < 100 else 0  # which one does not matter: only differences are used
     return date(parts["y"] + century, parts["m"], parts["d"])

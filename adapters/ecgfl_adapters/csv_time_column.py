@@ -1,6 +1,8 @@
 """Which column the times come from, and what it counts."""
 
+import re
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -17,6 +19,10 @@ _SECONDS_PER: dict[TimeUnit, float] = {"h": 3600.0, "min": 60.0, "s": 1.0, "ms":
 _HEAD_ROWS = 300
 """Rows that show whether a column goes up."""
 _FEW_ROWS = 3
+_WHOSE = r"(?:lead|channel|sensor|signal|source|variable|kanal|ableitung|canal|voie|derivaci[oó]n)(?:[ _]?(?:id|name|no|nr))?"
+_MOST_LEADS = 40
+_CHANGES = 0.1
+"""Share of rows with another word than the row before, from which a column of words says whose value each row holds."""
 _DISTINCT = 0.9
 """Share of different cells from which a column of words may be one of times."""
 
@@ -51,6 +57,7 @@ def time_column(path: Path, text: TextFile, columns: Sequence[Column], layout: C
     if layout.time is not None:
         return _of(_column(path, columns, layout.time), layout, columns, FROM_LAYOUT)
     head = _head(text, rows)
+    _refuse_long_form(path, head, columns)
     times = [column for column in columns if column.role == "time"]
     numbers = [column for column in times if column.kind == "number"]
     counted = [column for column in columns if column.role == "samples" and column.kind == "number"]
@@ -108,6 +115,22 @@ def _goes_up(head: list[list[str]], column: Column, rows: Rows) -> bool:
     except ValueError:
         return False
     return len(values) >= _FEW_ROWS and values == sorted(values) and values[0] < values[-1]
+
+
+def _refuse_long_form(path: Path, head: list[list[str]], columns: Sequence[Column]) -> None:
+    """One row for each lead and sample: a column of words says whose value each row holds. Raises `FileUnreadable`."""
+    for column in columns:
+        named = re.fullmatch(_WHOSE, column.title.lower()) is not None
+        if column.kind != "text" and not (named and column.kind == "number"):
+            continue
+        cells = [row[column.place] for row in head]
+        changes = sum(one != other for one, other in pairwise(cells))
+        if 1 < len(set(cells)) <= _MOST_LEADS and changes >= _CHANGES * len(cells):
+            raise FileUnreadable(
+                path,
+                f"column {column.title or column.place + 1!r} says whose value each row holds: one row for each lead and sample",
+                "Export one row for each time, with a column for each lead",
+            )
 
 
 def _refuse_unread_times(path: Path, head: list[list[str]], columns: Sequence[Column]) -> None:

@@ -23,6 +23,7 @@ _SAMPLE_NAMES = {"sample", "sample#", "sample #", "samples", "sample number", "s
 _SYMBOL_NAMES = {"type", "symbol", "label", "annotation", "beat"}
 _MOST_DIGITS = 12
 _CLOCK = re.compile(r"\[?(\d+:)+\d+(\.\d+)?\]?")
+_CLOCK_THEN_BLANK = re.compile(rf"{_CLOCK.pattern}\s")
 
 
 class _Columns(NamedTuple):
@@ -156,7 +157,7 @@ def _counted(labels: Sequence[BeatLabel], axis: TableAxis) -> list[BeatLabel]:
 
 def _cells(line: str) -> list[str]:
     for separator in (";", ","):
-        if separator in line and not _CLOCK.match(line.strip()):
+        if separator in line and not _CLOCK_THEN_BLANK.match(line.strip()):
             return [cell.strip() for cell in next(csv.reader([line], delimiter=separator))]
     return line.split()
 

@@ -120,7 +120,8 @@ def _bursts(path: Path, late: NDArray[np.float64], starts: NDArray[np.int64], ro
     edges = edges[edges < starts.size]
     earliest = np.minimum.reduceat(late, edges)
     moves = np.diff(earliest)
-    limit = max(2 * _SLACK, _SPREAD * float(np.median(np.abs(moves)))) if moves.size else float(np.ptp(late))
+    spread = float(np.median([np.ptp(part) for part in np.split(late, edges[1:])]))
+    limit = max(2 * _SLACK, _SPREAD * float(np.median(np.abs(moves))), spread / 2) if moves.size else float(np.ptp(late))
     if limit > _MAX_UNSURE_SECONDS * fs:
         raise RateUnknown(
             path,
@@ -139,7 +140,7 @@ def _bursts(path: Path, late: NDArray[np.float64], starts: NDArray[np.int64], ro
             after.append(int(starts[run]) - 1)
             missing.append(size)
             level += size
-        elif ahead < -limit:
+        elif ahead < -2 * limit:
             raise RateUnknown(
                 path,
                 f"near row {int(starts[edges[number]]) + 1} of the data there are {-ahead / fs:.2f} s more rows at {fs:g} Hz "

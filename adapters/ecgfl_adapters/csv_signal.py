@@ -121,7 +121,7 @@ def _clock(found: Understanding, rows: int, seconds: NDArray[np.float64]) -> Clo
     clock = clock_of_time(path, seconds, found.fs, found.fs_from)
     if found.fs is None and not USUAL_HZ[0] <= clock.fs <= USUAL_HZ[1]:
         title = found.columns[time.places[-1]].title
-        unit = "states no unit, and in seconds it" if time.assumed else f"is read as {time.told.rpartition(', ')[2]}, and"
+        unit = "states no unit, and in seconds it" if time.assumed else f"is read as {time.told.rpartition(' in ')[2]}, and"
         raise RateUnknown(
             path,
             f"column {title!r} {unit} shows a rate of {clock.fs:.6g} Hz; an ECG has {USUAL_HZ[0]:g} to {USUAL_HZ[1]:g} Hz",

@@ -124,8 +124,10 @@ def _coarse_clock(path: Path, seconds: NDArray[np.float64], fs: float, stated: s
 
 
 def _coarse(path: Path, seconds: NDArray[np.float64]) -> RateUnknown:
-    span = float(seconds[-1] - seconds[0])
-    about = f" (about {seconds.size / span:.4g} rows a second)" if span > 0 else ""
+    starts = np.flatnonzero(np.diff(seconds) > 0) + 1
+    about = ""
+    if starts.size > 1:
+        about = f" (mostly {np.median(np.diff(starts)) / np.median(np.diff(seconds[starts])):.4g} rows a second)"
     return RateUnknown(
         path,
         f"the time stamps are coarser than the samples: many rows have the same one{about}",
@@ -227,5 +229,6 @@ def _goes_back(path: Path, column: str, values: NDArray[np.float64], row: int) -
     return FileUnreadable(
         path,
         f"the {column} column does not go up: row {row + 1} of the data has {values[row]:.12g} after {values[row - 1]:.12g}",
-        "Sort the rows, or remove the ones that stand twice",
+        "If it starts again each second or minute, export the whole time in one column; otherwise sort the rows, or remove the "
+        "ones that stand twice",
     )

@@ -15,9 +15,10 @@ from ecgfl_adapters.csv_stamp_forms import COMPACT, STAMP, month_of
 from ecgfl_adapters.errors import FileUnreadable
 
 _DAY = 86400.0
-_HALF_DAY = 43200.0
 _HOUR = 3600.0
 _MINUTE = 60.0
+_ROLLOVER = 0.5
+"""Share of a day by which the clock goes back at midnight at least, and of an hour where stamps have none."""
 _FIX = "Export the times as seconds since the start of the recording"
 
 
@@ -69,9 +70,9 @@ class Stamps:
             offsets = self._offsets([day for _, day in self._days])
             for (start, _), (stop, _), offset in zip(self._days, [*self._days[1:], (clock.size, "")], offsets, strict=True):
                 clock[start:stop] += offset * _DAY
-        else:
+        if len(self._days) < 2:  # also where the date is that of the start
             period = _HOUR if self._hourly and clock.size and clock.max() < _HOUR else _DAY
-            for at in [at + row for at, steps in steps_of(clock) for row in np.flatnonzero(steps < -period / 2).tolist()]:
+            for at in [at + row for at, steps in steps_of(clock) for row in np.flatnonzero(steps < -_ROLLOVER * period).tolist()]:
                 clock[at + 1 :] += period
         if not self._zoned:
             self._refuse_changed_clock(clock)

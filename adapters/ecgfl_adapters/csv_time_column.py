@@ -61,8 +61,15 @@ def time_column(path: Path, text: TextFile, columns: Sequence[Column], layout: C
     times = [column for column in columns if column.role == "time"]
     numbers = [column for column in times if column.kind == "number"]
     counted = [column for column in columns if column.role == "samples" and column.kind == "number"]
-    numbers = sorted(numbers, key=lambda column: (not _goes_up(head, column, rows), _unit_of(column) is None))
-    stamps = [column for column in times if column.kind in ("clock", "datetime")]
+    stamps = sorted((column for column in times if column.kind in ("clock", "datetime")), key=lambda each: _is_coarse(head, each))
+    if stamps:  # a column of the milliseconds beside hh:mm:ss starts again each second
+        numbers = [column for column in numbers if _goes_up(head, column, rows)]
+    numbers = sorted(
+        numbers,
+        key=lambda each: (not _goes_up(head, each, rows), _is_coarse(head, each), _unit_of(each) is None),
+    )
+    if stamps and numbers and _is_coarse(head, numbers[0]) and not _is_coarse(head, stamps[0]):
+        numbers = []
     implied = [
         column
         for column in columns
@@ -115,6 +122,11 @@ def _goes_up(head: list[list[str]], column: Column, rows: Rows) -> bool:
     except ValueError:
         return False
     return len(values) >= _FEW_ROWS and values == sorted(values) and values[0] < values[-1]
+
+
+def _is_coarse(head: list[list[str]], column: Column) -> bool:
+    """Whether rows share their time with others."""
+    return len({cells[column.place] for cells in head}) < len(head)
 
 
 def _refuse_long_form(path: Path, head: list[list[str]], columns: Sequence[Column]) -> None:

@@ -4,6 +4,8 @@ import csv
 import re
 from typing import Literal, NamedTuple
 
+from ecgfl_adapters.csv_stamp_forms import COMPACT, stamp_kind
+
 Kind = Literal["number", "empty", "clock", "date", "datetime", "text", "odd"]
 """odd : made of what numbers are made of, but none in this dialect ("1.234,5", "0;1")."""
 
@@ -14,15 +16,9 @@ COMMENT_MARKS = ("#", "%", "//")
 
 _NUMBER = {mark: re.compile(rf"[+-]?(?:\d+(?:\{mark}\d*)?|\{mark}\d+)(?:[eE][+-]?\d+)?", re.ASCII) for mark in ".,"}
 _INFINITE = re.compile(r"[+-]?inf(?:inity)?", re.IGNORECASE)
-_DATE = r"(?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4})"
-_CLOCK = r"\d{1,3}:\d{2}(?::\d{2})?(?:[.,]\d{1,9})?(?:\s*[AaPp]\.?[Mm]\.?)?"
-_ZONE = r"(?:\s*(?:Z|[+-]\d{2}:?\d{2}))?"
-_TIMES: tuple[tuple[Kind, re.Pattern[str]], ...] = (
-    ("clock", re.compile(_CLOCK, re.ASCII)),
-    ("date", re.compile(_DATE, re.ASCII)),
-    ("datetime", re.compile(rf"{_DATE}[T\s]\s*{_CLOCK}{_ZONE}|{_CLOCK}\s+{_DATE}", re.ASCII)),
-)
 _LETTERS = re.compile(r"[^\W\d_]")
+_SHORTEST_COMPACT = 14
+"""Digits of a date and a time of day without anything between them."""
 _TOKEN = re.compile(r'"[^"]*"|\'[^\']*\'|\S+')
 _OTHER_SEPARATORS = re.compile(r"[;|\t]")
 
@@ -65,8 +61,5 @@ def kind_of(cell: str, decimal: str) -> Kind:
     if cell.lower() in NOT_A_NUMBER:
         return "empty"
     if is_number(cell, decimal) or _INFINITE.fullmatch(cell):
-        return "number"
-    for kind, pattern in _TIMES:
-        if pattern.fullmatch(cell.strip("[]")):
-            return kind
-    return "text" if _LETTERS.search(cell) and not _OTHER_SEPARATORS.search(cell) else "odd"
+        return "datetime" if len(cell) >= _SHORTEST_COMPACT and COMPACT.fullmatch(cell) else "number"
+    return stamp_kind(cell) or ("text" if _LETTERS.search(cell) and not _OTHER_SEPARATORS.search(cell) else "odd")

@@ -8,26 +8,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgfl_adapters.csv_arrays import steps_of
+from ecgfl_adapters.csv_coarse import MAX_RATE_DIFFERENCE, coarse_gaps
 from ecgfl_adapters.errors import FileUnreadable, RateUnknown
 from ecgfl_adapters.samples import AT_A_TIME
-from ecgfl_adapters.timeline import check_rate, check_span
+from ecgfl_adapters.timeline import RATES, check_rate, check_span
 
 _MAX_GAP_SHARE = 0.02
 _MAX_JITTER = 0.6
 """Largest distance of a time stamp from its place on the regular grid, in sampling intervals; half of one is rounding."""
-_MAX_ROUNDING = 1.5
-"""Largest distance of a rounded time stamp from its sample, in sampling intervals, where the rate is known."""
+_LAST_SECOND = 59.0
+_FEW_TWICE = 0.01
+"""Share of rows with the time of the row before from which the stamps are coarse; with fewer, rows stand twice."""
+_BURST_SECONDS = 1.0
+"""Regular stretches shorter than this between jumps are packets whose rows got their stamps on arrival."""
+USUAL_HZ = (50.0, 5000.0)
+"""Rates of an ECG, in hertz: a rate beyond them that only the time column shows is more often a wrong unit of time."""
 _CRYSTAL = 1e-5
 """A rate this close (relative) to a whole number of hertz is taken to be that number."""
 
 
 class Clock(NamedTuple):
-    """fs : hertz. rows : of the table. after, missing : shape (gaps,); after row `after[i]`, `missing[i]` samples are missing."""
+    """fs : hertz. rows : of the table. after, missing : shape (gaps,); after row `after[i]`, `missing[i]` samples are missing.
+    unsure : rows [start, stop) whose place is not known. precision : seconds below which coarse stamps show no gap; None where
+    each sample has its own."""
 
     fs: float
     rows: int
     after: NDArray[np.int64]
     missing: NDArray[np.int64]
+    unsure: tuple[tuple[int, int], ...] = ()
+    precision: float | None = None
 
     @property
     def length(self) -> int:
@@ -36,6 +46,8 @@ class Clock(NamedTuple):
 
     def spread(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         """`samples`, shape (rows,), on the continuous axis, which is NaN in its gaps."""
+        for start, stop in self.unsure:
+            samples[start:stop] = np.nan
         if not self.after.size:
             return samples
         axis = np.full(self.length, np.nan, dtype=np.float32)
@@ -64,63 +76,110 @@ def clock_of_index(path: Path, index: NDArray[np.float64], fs: float) -> Clock:
     return _clock(path, fs, index.size, steps)
 
 
-def clock_of_time(path: Path, times: NDArray[np.float64], factor: float, fs: float | None) -> Clock:
-    """From a column of times, each `factor` seconds; a jump in it is a gap.
+def clock_of_time(path: Path, seconds: NDArray[np.float64], fs: float | None, stated: str) -> Clock:
+    """From a column of times in seconds; a jump in it is a gap.
 
-    `fs` is the rate that is known from elsewhere. Without it, the rate is the mean over the regular stretches, which is finer
-    than any single rounded difference. Raises `FileUnreadable` for a broken column and `RateUnknown` for irregular times.
+    Parameters
+    ----------
+    fs : the rate in hertz that is known from elsewhere, `stated` says where. Without it, the rate is the mean over the regular
+        stretches, which is finer than any single rounded difference.
+
+    Raises `FileUnreadable` for a broken column and `RateUnknown` for irregular times, and where the two rates differ.
     """
-    _check_finite(path, times)
-    _check_upwards(path, "time", times)
+    _check_finite(path, seconds)
+    if fs is not None:
+        check_rate(path, fs)
+    twice = _check_not_back(path, seconds)
+    if twice > _FEW_TWICE:
+        if fs is None:
+            raise _coarse(path, seconds)
+        return _coarse_clock(path, seconds, fs, stated)
+    _check_upwards(path, "time", seconds)
+    try:
+        clock = _regular_clock(path, seconds)
+    except RateUnknown:
+        if fs is None:
+            raise
+        return _coarse_clock(path, seconds, fs, stated)
     if fs is None:
-        return _regular_clock(path, times, factor)
-    check_rate(path, fs)
-    steps: list[tuple[int, float]] = []
-    before = 0.0
-    for start in range(0, times.size, AT_A_TIME):
-        places = np.rint((times[start : start + AT_A_TIME] - times[0]) * factor * fs)
-        found = np.diff(places, prepend=before if start else -1.0)
-        if (found < 1).any():  # too coarse to tell samples apart: then no sample may be missing either
-            return _coarse_clock(path, times, factor, fs)
-        steps += _unusual(start - 1, found - 1)
-        before = float(places[-1])
-    return _clock(path, fs, times.size, steps)
+        return clock
+    if abs(clock.fs - fs) > MAX_RATE_DIFFERENCE * fs:
+        raise RateUnknown(
+            path,
+            f"the rate is {fs:g} Hz ({stated}), but the time column shows {clock.fs:.6g} Hz",
+            "Correct the one that is wrong; without --fs HZ the time column alone is used where the file states no rate"
+            if stated == GIVEN
+            else "Correct the rate in the file, or the unit in the title of the time column",
+        )
+    return clock._replace(fs=fs) if abs(clock.fs - fs) * seconds.size <= fs else clock
 
 
-def _coarse_clock(path: Path, times: NDArray[np.float64], factor: float, fs: float) -> Clock:
-    for start in range(0, times.size, AT_A_TIME):
-        part = (times[start : start + AT_A_TIME] - times[0]) * (factor * fs)
-        if np.abs(part - np.arange(start, start + part.size)).max() > _MAX_ROUNDING:
-            raise RateUnknown(path, f"the time column does not run at {fs:g} Hz", "Correct the rate in the file or in --fs HZ")
-    return clock_of_rows(path, times.size, fs)
+GIVEN = "--fs"
 
 
-def _regular_clock(path: Path, times: NDArray[np.float64], factor: float) -> Clock:
+def _coarse_clock(path: Path, seconds: NDArray[np.float64], fs: float, stated: str) -> Clock:
+    found = coarse_gaps(path, seconds, fs, stated)
+    steps = list(zip(found.after.tolist(), found.missing.tolist(), strict=True))
+    return _clock(path, fs, seconds.size, steps)._replace(unsure=found.unsure, precision=found.precision)
+
+
+def _coarse(path: Path, seconds: NDArray[np.float64]) -> RateUnknown:
+    starts = np.flatnonzero(np.diff(seconds) > 0) + 1
+    about = ""
+    if starts.size > 1:
+        about = f" (mostly {np.median(np.diff(starts)) / np.median(np.diff(seconds[starts])):.4g} rows a second)"
+    return RateUnknown(
+        path,
+        f"the time stamps are coarser than the samples: many rows have the same one{about}",
+        "Give the recorder's sampling rate with --fs HZ",
+    )
+
+
+def _regular_clock(path: Path, times: NDArray[np.float64]) -> Clock:
     every = max(1, times.size // AT_A_TIME)
-    median = float(np.median((times[1::every] - times[:-1:every]) * factor))
+    median = float(np.median(times[1::every] - times[:-1:every]))
     total, count = 0.0, 0
     unusual: list[tuple[int, float]] = []
     for start, part in steps_of(times):
-        regular = part * factor < 1.5 * median
+        regular = part < 1.5 * median
         total += float(part[regular].sum())
         count += int(regular.sum())
-        unusual += [(start + int(at), float(part[at]) * factor) for at in np.flatnonzero(~regular)]
+        unusual += [(start + int(at), float(part[at])) for at in np.flatnonzero(~regular)]
     if not count:
         raise RateUnknown(path, "the times are not regular", "Give the rate with --fs HZ, or resample the recording")
-    interval = total / count * factor
+    interval = total / count
     edges = [-1, *(row for row, _ in unusual), times.size - 1]
     start, stop = max(pairwise(edges), key=lambda run: run[1] - run[0])
-    jitter = _jitter(times, start + 1, stop) * factor / interval
-    if len(unusual) / (times.size - 1) > _MAX_GAP_SHARE or jitter > _MAX_JITTER:
+    jitter = _jitter(times, start + 1, stop) / interval
+    bursts = len(unusual) > 2 and float(np.median(np.diff(edges))) * interval < _BURST_SECONDS
+    if len(unusual) / (times.size - 1) > _MAX_GAP_SHARE or jitter > _MAX_JITTER or bursts:
         raise RateUnknown(
             path,
             f"the times are not regular (interval {interval:g} s, {len(unusual)} jumps, {jitter:.1f} intervals off)",
-            "If its stamps are only rounded, give the rate with --fs HZ; otherwise resample the recording",
+            "If its stamps are only rounded, or those of packets, give the rate with --fs HZ; otherwise resample the recording",
         )
     fs = 1.0 / interval
     tolerance = max(_CRYSTAL, jitter / (stop - start))
     fs = float(round(fs)) if abs(fs - round(fs)) <= tolerance * fs and round(fs) > 0 else fs
+    _refuse_clock_digits(path, times, unusual)
+    if not RATES[0] <= fs <= RATES[1]:
+        raise RateUnknown(
+            path,
+            f"the time column shows a rate of {fs:.4g} Hz, which no recorder has",
+            "Give the recorder's sampling rate with --fs HZ, or name the unit of time in the title",
+        )
     return _clock(path, fs, times.size, [(row, max(1.0, round(step / interval)) - 1) for row, step in unusual])
+
+
+def _refuse_clock_digits(path: Path, times: NDArray[np.float64], jumps: list[tuple[int, float]]) -> None:
+    """hhmmss written as one number: 101559.996 is followed by 101600.000, 40 s later in seconds."""
+    if jumps and all(times[row] % 100 > _LAST_SECOND and times[row + 1] % 100 < 1 for row, _ in jumps):
+        row = jumps[0][0]
+        raise FileUnreadable(
+            path,
+            f"the time column counts like hhmmss: row {row + 2} of the data has {times[row + 1]:.12g} after {times[row]:.12g}",
+            "Export the times as hh:mm:ss.mmm or in seconds",
+        )
 
 
 def _jitter(times: NDArray[np.float64], start: int, stop: int) -> float:
@@ -149,14 +208,27 @@ def _check_finite(path: Path, values: NDArray[np.float64]) -> None:
         raise FileUnreadable(path, "the time column has fewer than 2 rows or an empty cell", "Export the signal again")
 
 
+def _check_not_back(path: Path, values: NDArray[np.float64]) -> float:
+    """The share of rows with the time of the row before. Raises `FileUnreadable` where the time goes back."""
+    twice = 0
+    for start, steps in steps_of(values):
+        if (steps < 0).any():
+            raise _goes_back(path, "time", values, start + int(np.argmax(steps < 0)) + 1)
+        twice += int((steps == 0).sum())
+    return twice / (values.size - 1)
+
+
 def _check_upwards(path: Path, column: str, values: NDArray[np.float64]) -> None:
     for start, steps in steps_of(values):
         back = np.flatnonzero(~(steps > 0))
         if back.size:
-            row = start + int(back[0]) + 1
-            raise FileUnreadable(
-                path,
-                f"the {column} column does not go up: row {row + 1} of the data has {values[row]:.12g} "
-                f"after {values[row - 1]:.12g}",
-                "Sort the rows, or remove the ones that stand twice",
-            )
+            raise _goes_back(path, column, values, start + int(back[0]) + 1)
+
+
+def _goes_back(path: Path, column: str, values: NDArray[np.float64], row: int) -> FileUnreadable:
+    return FileUnreadable(
+        path,
+        f"the {column} column does not go up: row {row + 1} of the data has {values[row]:.12g} after {values[row - 1]:.12g}",
+        "If it starts again each second or minute, export the whole time in one column; otherwise sort the rows, or remove the "
+        "ones that stand twice",
+    )

@@ -4,39 +4,15 @@ import re
 from typing import Literal, NamedTuple
 
 from ecgfl_adapters.csv_cells import Kind
+from ecgfl_adapters.csv_time_units import is_time_unit, time_title
 from ecgfl_adapters.units import factor_to_mv
 
 Role = Literal["lead", "other", "time", "samples", "date", "counter", "text", "empty"]
 """other : a signal that is no ECG. counter : numbers rows and starts again from time to time."""
 
-_SECONDS_PER = {
-    "s": 1.0,
-    "sec": 1.0,
-    "secs": 1.0,
-    "second": 1.0,
-    "seconds": 1.0,
-    "sekunden": 1.0,
-    "ms": 1e-3,
-    "msec": 1e-3,
-    "millis": 1e-3,
-    "millisecond": 1e-3,
-    "milliseconds": 1e-3,
-    "millisekunden": 1e-3,
-    "us": 1e-6,
-    "usec": 1e-6,
-    "micros": 1e-6,
-    "microsecond": 1e-6,
-    "microseconds": 1e-6,
-    "mikrosekunden": 1e-6,
-    "ns": 1e-9,
-    "nanosecond": 1e-9,
-    "nanoseconds": 1e-9,
-}
-_TIME_WORDS = {"time", "t", "zeit", "timestamp", "elapsed", "temps", "tiempo", "tempo"}
-_INDEX_NAMES = {"sample", "samples", "sample #", "sample#", "sample number", "sample_number", "sample_index", "index"}
+_INDEX_NAMES = {"sample", "samples", "sample number", "sample no", "sample nr", "sample index", "sampleindex", "index"}
 _LONGEST = 200
 """Characters of a title that may state a unit."""
-_MICRO = str.maketrans({"\u00b5": "u", "\u03bc": "u"})
 
 
 class LeadName(NamedTuple):
@@ -57,31 +33,9 @@ class Column(NamedTuple):
     role: Role
 
 
-def seconds_per_unit(name: str) -> float | None:
-    """Seconds in one unit of a time column ("time", "t_us_pico", "Time (ms)", "seconds"); None for any other column."""
-    words = _words(name)
-    if not words or (words[0] not in _TIME_WORDS and words[0] not in _SECONDS_PER):
-        return None
-    return next((_SECONDS_PER[word] for word in words if word in _SECONDS_PER), 1.0)
-
-
-def states_time_unit(name: str) -> bool:
-    """Whether the name of a time column says what it counts."""
-    return any(word in _SECONDS_PER for word in _words(name))
-
-
-def is_time_unit(text: str) -> bool:
-    """ "seconds", "(ms)", "hh:mm:ss.mmm": what stands under a time column's name in a line of units."""
-    return states_time_unit(text) or re.fullmatch(r"\W*(?:h+:)?m+:s+(?:[.,]\w+)?\W*", text.lower()) is not None
-
-
-def _words(name: str) -> list[str]:
-    return [word for word in re.split(r"[^a-z]+", name.lower().translate(_MICRO)) if word]
-
-
 def is_index(name: str) -> bool:
     """Whether a column counts the samples."""
-    return name.lower() in _INDEX_NAMES
+    return " ".join(re.split(r"[\s_#'\"]+", name.lower())).strip() in _INDEX_NAMES
 
 
 def split_unit(column: str) -> LeadName:
@@ -106,12 +60,12 @@ def column_of(place: int, title: str, kind: Kind, unit: str | None) -> Column:
         role = "text"
     elif kind == "date":
         role = "date"
-    elif kind in ("clock", "datetime") or seconds_per_unit(title) is not None:
+    elif kind in ("clock", "datetime") or (lead.unit is None and time_title(title, first=place == 0) is not None):
         role = "time"
     elif is_index(title):
         role = "samples"
     bare = unit.strip("()[] '\"") if unit is not None else None
-    stated = bare if bare is not None and (factor_to_mv(bare) is not None or states_time_unit(bare)) else lead.unit
+    stated = bare if bare is not None and (factor_to_mv(bare) is not None or is_time_unit(bare)) else lead.unit
     return Column(place, title, lead.name, stated, kind, role)
 
 

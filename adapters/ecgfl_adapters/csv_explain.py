@@ -13,7 +13,7 @@ _MISSING = {
     "separator": '";"            # or ",", "|", " ", "\\t"',
     "decimal": '","              # or "."',
     "time": '"Zeit"              # name or number from 1 of the time column; 0 where there is none',
-    "time_unit": '"ms"           # s, ms, us, ns, datetime or samples',
+    "time_unit": '"ms"           # h, min, s, ms, us, ns, datetime or samples',
     "fs": "250                   # hertz, where no column tells",
     "units": '"mV"               # or uV, V, nV, adc:GAIN:BASELINE',
     "leads": '{ "EKG 1" = "II" } # column name or number -> lead; other columns are not read',

@@ -58,8 +58,9 @@ def read_understood(path: Path, options: ReadOptions, notes: list[Understood]) -
         person=found.statements.person,
         identifiers=_identifiers(found),
     )
-    labels = labels_for(plain.with_suffix(""), options, beside, signal.fs)
-    recording = Recording(plain.stem, signal.fs, signal.leads, source, labels)
+    labels = labels_for(plain.with_suffix(""), options, beside, signal.fs, axis=signal.axis)
+    remarks = (*signal.remarks, *signal.axis.remarks)
+    recording = Recording(plain.stem, signal.fs, signal.leads, source, labels, remarks)
     notes += _of_the_whole(found, recording)
     return recording
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 Separator = Literal[",", ";", "\t", "|", " "]
-TimeUnit = Literal["s", "ms", "us", "ns", "datetime", "samples"]
+TimeUnit = Literal["h", "min", "s", "ms", "us", "ns", "datetime", "samples"]
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any, NamedTuple
 
 from ecgfl_adapters.csv_cells import cells_of, is_comment
@@ -30,6 +31,10 @@ _UNITS_FIX = (
     "Give --units mV, uV or V; for ADC units --units adc:GAIN:BASELINE (GAIN per mV), for mitdb --units adc:200:1024; "
     "or name the other leads with --lead NAME"
 )
+_STEADY_SHARE = 0.9
+"""Share of the steps that must be about the same: between others rows are missing."""
+_RISES = 3
+"""Steps up from which a staircase may be a coarse time."""
 _STEADY_ROWS = 100
 """Rows over which a column goes up by about the same, to be taken for a time or a counter whatever its name."""
 
@@ -51,10 +56,13 @@ def refuse_unnamed_time(path: Path, text: TextFile, rows: Rows, columns: Sequenc
             continue
         values = [_number(cells[column.place], rows) for cells in table]
         steps = [after - before for before, after in pairwise(values)]
-        if not steps or not all(step > 0 for step in steps):
+        rises = [step for step in steps if step > 0]
+        if not rises or min(steps) < 0 or (0 in steps and len(rises) < _RISES):
             continue
+        usual = median(rises)
+        steady = sum(0.5 * usual < step < 1.5 * usual or step == 0 for step in steps) >= _STEADY_SHARE * len(steps)
         first_without_name = column.place == 0 and not column.title and len(steps) > 1
-        if first_without_name or (len(steps) >= _STEADY_ROWS and max(steps) < 1.5 * min(steps)):
+        if first_without_name or (len(steps) >= _STEADY_ROWS and steady):
             shown = f"column {column.title!r}" if column.title else "the first column" if column.place == 0 else "a column"
             raise FileUnreadable(
                 path,

@@ -1,32 +1,49 @@
 """The signal of a table, as the sniffer understood it."""
 
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ecgfl_adapters.csv_arrays import Growing, Levels
-from ecgfl_adapters.csv_clock import Clock, clock_of_index, clock_of_rows, clock_of_time
+from ecgfl_adapters.csv_clock import USUAL_HZ, Clock, clock_of_index, clock_of_rows, clock_of_time
+from ecgfl_adapters.csv_coarse import MAX_RATE_DIFFERENCE
 from ecgfl_adapters.csv_counter import Counter
 from ecgfl_adapters.csv_rows import read_rows
+from ecgfl_adapters.csv_sniff import LAYOUT_FIX
 from ecgfl_adapters.csv_stamps import Stamps
-from ecgfl_adapters.csv_time_column import unit_fix
+from ecgfl_adapters.csv_time_column import TimeColumn
+from ecgfl_adapters.csv_time_units import SECONDS_PER
 from ecgfl_adapters.csv_understanding import Understanding
 from ecgfl_adapters.csv_write import STEP_COMMENT
 from ecgfl_adapters.errors import FileUnreadable, RateUnknown
-from ecgfl_adapters.recording import Lead
+from ecgfl_adapters.label_axis import TableAxis
+from ecgfl_adapters.recording import Lead, Remark
 from ecgfl_adapters.units import check_step
 
-_SLOWEST_HZ = 10
-_FASTEST_HZ = 50_000
-"""Rates of an ECG, in hertz: what a time column without a unit says is believed between them."""
-
-
+_FEW_ROWS = 10
+"""Rows from which a time without a unit can be compared with a known rate, and stretches from which cells are blank again and
+again."""
+_INTERLEAVED_SHARE = 0.02
+"""Blank stretches for each row that is not blank, from which rows belong to other sensors: an electrode comes off less often."""
+_FEW_WRAPS = 3
+"""Falls of a column of sample numbers from which it starts again rather than being out of order."""
+_BLANK_SHARE = 0.2
+"""Share of blank cells from which a lead beside others has its own rate."""
 _LARGEST_MV = float(np.finfo(np.float32).max)
 
 
 class Signal(NamedTuple):
+    """axis : for labels. remarks : what was put up with."""
+
     fs: float
     leads: tuple[Lead, ...]
+    axis: TableAxis
+    remarks: tuple[Remark, ...]
 
 
 def read_signal(found: Understanding) -> Signal:
@@ -65,36 +82,149 @@ def read_signal(found: Understanding) -> Signal:
             )
         elif time is not None:
             times.add(block.numbers[time.places[0]])
-    clock = _clock(found, rows, times, stamps)
+    seconds, factor = _seconds(found, times, stamps)
+    blank = _interleaved([growing.values for growing in samples])
+    clock = _clock_of_some(found, seconds, ~blank) if blank.any() else _clock(found, rows, seconds)
     steps = _stated_steps(found) or [level.step() for level in levels]
     leads = []
     for lead, step in zip(found.leads, steps, strict=True):
         check_step(path, f"column {lead.name!r}", step)
-        leads.append(Lead(lead.name, clock.spread(samples.pop(0).values), step))
-    return Signal(clock.fs, tuple(leads))
+        held = samples.pop(0).values
+        held = held[~blank] if clock.rows < rows else held
+        _refuse_interleaved(found, lead.name, held)
+        leads.append(Lead(lead.name, clock.spread(held), step))
+    start = float(seconds[np.argmin(blank) if clock.rows < rows else 0]) if seconds.size else 0.0
+    return Signal(clock.fs, tuple(leads), _axis(found, clock, start, factor, tuple(leads)), tuple(_remarks(found, clock)))
 
 
-def _clock(found: Understanding, rows: int, times: Growing[np.float64], stamps: Stamps) -> Clock:
+def _seconds(found: Understanding, times: Growing[np.float64], stamps: Stamps) -> tuple[NDArray[np.float64], float]:
+    """The time column in seconds, the numbers of the samples where it counts those, or nothing without such a column; and the
+    seconds in one unit of it."""
+    if found.time is None:
+        return np.zeros(0), 1.0
+    if found.time.kind == "stamps":
+        return stamps.seconds(), 1.0
+    factor = _factor(found.time, times.values, found.fs) if found.time.kind == "times" else 1.0
+    values = times.values
+    values *= factor
+    return values, factor
+
+
+def _clock(found: Understanding, rows: int, seconds: NDArray[np.float64]) -> Clock:
     path, time = found.path, found.time
     if time is None or time.kind == "samples":
         if found.fs is None:
             raise RateUnknown(path, "nothing states the sampling rate", "Give the rate with --fs HZ")
-        return clock_of_rows(path, rows, found.fs) if time is None else clock_of_index(path, times.values, found.fs)
-    values, factor = (stamps.seconds(), 1.0) if time.kind == "stamps" else (times.values, time.factor)
-    try:
-        clock = clock_of_time(path, values, factor, found.fs)
-    except RateUnknown:
-        if found.fs is not None or found.fallback_fs is None:
-            raise
-        return clock_of_time(path, values, factor, found.fallback_fs)
-    if time.assumed and found.fs is None and not _SLOWEST_HZ <= clock.fs <= _FASTEST_HZ:
-        title = found.columns[time.places[0]].title
+        if time is None or _starts_again(path, seconds, found.rows.start + 1):
+            return clock_of_rows(path, rows, found.fs)
+        return clock_of_index(path, seconds, found.fs)
+    clock = clock_of_time(path, seconds, found.fs, found.fs_from)
+    if found.fs is None and not USUAL_HZ[0] <= clock.fs <= USUAL_HZ[1]:
+        title = found.columns[time.places[-1]].title
+        unit = "states no unit, and in seconds it" if time.assumed else f"is read as {time.told.rpartition(' in ')[2]}, and"
         raise RateUnknown(
             path,
-            f"column {title!r} states no unit of time, and in seconds it would run at {clock.fs:g} Hz, no ECG's rate",
-            unit_fix(title),
+            f"column {title!r} {unit} shows a rate of {clock.fs:.6g} Hz; an ECG has {USUAL_HZ[0]:g} to {USUAL_HZ[1]:g} Hz",
+            f"Give the recorder's sampling rate with --fs HZ (--fs {clock.fs:.6g} if this one is right), or name the unit in the "
+            f"title, for example 'time_ms', or {LAYOUT_FIX}, with time_unit",
         )
     return clock
+
+
+def _starts_again(path: Path, numbers: NDArray[np.float64], line: int) -> bool:
+    """Whether the sample numbers are those of a counter that starts again, without a lost row. Raises `FileUnreadable`."""
+    wraps = np.flatnonzero(np.diff(numbers) < 0)
+    if wraps.size < _FEW_WRAPS or np.ptp(numbers) < wraps.size or not np.isfinite(numbers).all():
+        return False
+    Counter(path).add(numbers, line)
+    return True
+
+
+def _interleaved(leads: Sequence[NDArray[np.float32]]) -> NDArray[np.bool_]:
+    """Rows of other sensors between those of the leads: every lead is blank there, again and again. shape (rows,)."""
+    blank = np.logical_and.reduce([np.isnan(values) for values in leads])
+    return blank if _comes_and_goes(blank) else np.zeros_like(blank)
+
+
+def _comes_and_goes(blank: NDArray[np.bool_]) -> bool:
+    held = int((~blank).sum())
+    stretches = int((blank[1:] & ~blank[:-1]).sum())
+    return stretches > max(_FEW_ROWS, _INTERLEAVED_SHARE * held)
+
+
+def _clock_of_some(found: Understanding, seconds: NDArray[np.float64], held: NDArray[np.bool_]) -> Clock:
+    """The clock of the rows that hold the leads, at their own rate, or that of all rows where cells are missing at random.
+
+    Raises `RateUnknown` where nothing tells the two apart.
+    """
+    name = found.leads[0].name
+    if found.time is None or found.time.kind == "samples":
+        if np.median(np.diff(np.flatnonzero(held))) == 1:  # missing at random
+            return _clock(found, held.size, seconds)
+        raise RateUnknown(
+            found.path,
+            f"column {name!r} is blank in {1 - held.mean():.0%} of the rows, again and again: it is sampled at "
+            "another rate than the table, or samples are missing",
+            "Export this column alone, at its own rate, or with a time column",
+        )
+    try:
+        own = _clock(replace(found, fs=None), int(held.sum()), seconds[held])
+    except RateUnknown:
+        return _clock(found, held.size, seconds)
+    if found.fs is None or abs(own.fs - found.fs) <= MAX_RATE_DIFFERENCE * found.fs:
+        return own
+    _clock(found, held.size, seconds)  # the rate is that of the table, or it is refused here
+    return own
+
+
+def _refuse_interleaved(found: Understanding, name: str, values: NDArray[np.float32]) -> None:
+    if len(found.leads) > 1 and _comes_and_goes(np.isnan(values)) and np.isnan(values).mean() > _BLANK_SHARE:
+        raise RateUnknown(
+            found.path,
+            f"column {name!r} is blank in {np.isnan(values).mean():.0%} of the other leads' rows: its sampling rate is another",
+            f"Read it alone with --lead {name!r}, or the others with --lead NAME",
+        )
+
+
+def _axis(found: Understanding, clock: Clock, start: float, factor: float, leads: tuple[Lead, ...]) -> TableAxis:
+    time = found.time
+    counts = time is not None and time.kind == "samples"
+    return TableAxis(
+        fs=clock.fs,
+        leads=leads,
+        start=0.0 if counts else start,
+        number=int(start) if counts else 0,
+        is_clock=time is not None and time.kind == "stamps",
+        title=found.columns[time.places[-1]].title if time is not None else "",
+        factor=factor,
+        rows=clock.rows,
+        after=clock.after,
+        missing=clock.missing,
+    )
+
+
+def _remarks(found: Understanding, clock: Clock) -> Iterator[Remark]:
+    if clock.precision is None:
+        return
+    unsure = sum(stop - start for start, stop in clock.unsure)
+    lost = f"; {unsure / clock.fs:.1f} s of signal beside gaps are left out, for their place is not known" if unsure else ""
+    yield Remark(
+        "coarse-times",
+        f"the time stamps are coarser than the samples or came in bursts: the rate is {clock.fs:g} Hz ({found.fs_from}), and a "
+        f"gap shorter than {clock.precision:.3g} s may not show{lost}",
+        "Nothing to do if the recorder loses no samples; otherwise export a time stamp for each sample.",
+    )
+
+
+def _factor(time: TimeColumn, values: NDArray[np.float64], fs: float | None) -> float:
+    """Seconds in one of the column's unit. Where nothing states it, `fs` does: units are far apart."""
+    if not time.assumed or fs is None or values.size < _FEW_ROWS or not np.isfinite(values).all():
+        return time.factor
+    span = float(values[-1] - values[0])
+    if span <= 0:
+        return time.factor
+    expected = (values.size - 1) / fs / span
+    return min(sorted(set(SECONDS_PER.values())), key=lambda seconds: abs(math.log(seconds / expected)))
 
 
 def _stated_steps(found: Understanding) -> list[float]:

@@ -188,8 +188,27 @@ def _no_rows(path: Path, lines: Sequence[str]) -> FileUnreadable:
                 f"Correct the line, or {LAYOUT_FIX}",
             )
     number, line = content[:2][-1]
+    odd = _odd_cell(line)
+    if odd is not None:
+        return FileUnreadable(
+            path,
+            f"line {number + 1}, column {odd[0] + 1} is {odd[1][:40]!r}, neither a number nor a time in a form that is read",
+            f"Export times as seconds since the start or as YYYY-MM-DD hh:mm:ss.mmm, or {LAYOUT_FIX}",
+        )
     shown = "a statement" if statements_of([line], range(0)).all else repr(line.strip()[:60])  # which may name the patient
     return FileUnreadable(path, f"line {number + 1} is {shown}, not a row of numbers", fix)
+
+
+def _odd_cell(line: str) -> tuple[int, str] | None:
+    """Place and text of the one cell, without letters, that keeps a line from being a row of numbers."""
+    for separator in _SEPARATORS[:4]:
+        cells = cells_of(line, separator)
+        kinds = [kind_of(cell, "." if separator == "," else ",") for cell in cells]
+        kinds = [kind if kind != "odd" else kind_of(cell, ".") for cell, kind in zip(cells, kinds, strict=True)]
+        if len(cells) > 1 and kinds.count("odd") == 1 and kinds.count("number") == len(cells) - 1:
+            place = kinds.index("odd")
+            return (place, cells[place]) if any(char.isdigit() for char in cells[place]) else None
+    return None
 
 
 def _numbers_in(line: str) -> tuple[str, int] | None:

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from ecgfl_adapters.csv_acqknowledge import AcqKnowledge, acqknowledge_of, named_columns, rows_after_counts
+from ecgfl_adapters.csv_clock import GIVEN
+from ecgfl_adapters.csv_coarse import MAX_RATE_DIFFERENCE
 from ecgfl_adapters.csv_columns import Column
 from ecgfl_adapters.csv_header import columns_of_header, header_of, with_stated_lead
 from ecgfl_adapters.csv_layout import CsvLayout
@@ -24,7 +27,7 @@ _DECIMALS = {".": "point", ",": "comma"}
 @dataclass(frozen=True)
 class Understanding:
     """time : the column that the rate and gaps come from, None where rows follow each other. fs : hertz, where known beforehand;
-    fallback_fs : what to take where the time column is too irregular to say."""
+    fs_from : what says so."""
 
     text: TextFile
     layout: CsvLayout
@@ -34,7 +37,7 @@ class Understanding:
     opensignals: OpenSignals | None
     time: TimeColumn | None
     fs: float | None
-    fallback_fs: float | None
+    fs_from: str
     leads: tuple[LeadColumn, ...]
 
     @property
@@ -54,6 +57,8 @@ def understand(path: Path, options: ReadOptions, notes: list[Understood]) -> Und
     opensignals = opensignals_of(path, text.lines)
     above = statements_of(text.lines, range(0))
     rows = sniff(path, text.lines, layout, above.lead is not None and above.unit is not None)
+    acqknowledge = acqknowledge_of(path, text.lines)
+    rows = rows_after_counts(text.lines, rows) if acqknowledge is not None else rows
     notes += [
         Understood(
             "separator",
@@ -68,31 +73,29 @@ def understand(path: Path, options: ReadOptions, notes: list[Understood]) -> Und
     columns = columns_of_header(path, rows, header, opensignals, notes)
     statements = statements_of(text.lines[: rows.start], range(header.first, rows.start))
     columns = with_stated_lead(columns, statements, notes)
-    fs = _rate(path, layout, statements, opensignals, notes)
-    time = time_column(path, columns, layout, rows)
+    columns = named_columns(columns, acqknowledge) if acqknowledge is not None else columns
+    fs, fs_from = _rate(path, _stated_rate(path, layout, statements, opensignals, acqknowledge), options.fs, notes)
+    time = time_column(path, text, columns, layout, rows)
     if time is None and layout.time is None and not layout.leads:
         refuse_unnamed_time(path, text, rows, columns)
     times = () if time is None else time.places
     columns = tuple(column._replace(role="time") if column.place in times else column for column in columns)
     if time is not None:
-        notes.append(Understood("time", time.told, time.why, {"time": time.key, "time_unit": time.unit}))
+        notes.append(
+            Understood("time", time.told, time.why, {"time": time.key} | ({"time_unit": time.unit} if time.unit else {}))
+        )
     else:
         notes.append(Understood("time", "one row after the other", "no column is a time", {"time": 0}))
     if fs is None and (time is None or not time.in_seconds):
-        if options.fs is None:
-            raise RateUnknown(
-                path,
-                "there is no time column and no comment with the sampling rate",
-                f"Give the rate with --fs HZ, or {LAYOUT_FIX}",
-            )
-        fs = float(options.fs)
-        notes.append(Understood("rate", f"{fs:g} Hz", "--fs", {"fs": fs}))
+        raise RateUnknown(
+            path,
+            "there is no time column and no comment with the sampling rate",
+            f"Give the rate with --fs HZ, or {LAYOUT_FIX}",
+        )
     leads = leads_of(path, columns, layout, statements, opensignals, options, notes)
     if time is not None and layout.time is None and not layout.leads:
         refuse_unnamed_time(path, text, rows, [lead.column for lead in leads])
-    return Understanding(
-        text, layout, rows, columns, statements, opensignals, time, fs, float(options.fs) if options.fs else None, leads
-    )
+    return Understanding(text, layout, rows, columns, statements, opensignals, time, fs, fs_from, leads)
 
 
 def _layout_for(path: Path, options: ReadOptions, notes: list[Understood]) -> CsvLayout:
@@ -104,21 +107,34 @@ def _layout_for(path: Path, options: ReadOptions, notes: list[Understood]) -> Cs
     return CsvLayout("*")
 
 
-def _rate(
-    path: Path, layout: CsvLayout, statements: Statements, opensignals: OpenSignals | None, notes: list[Understood]
-) -> float | None:
+def _rate(path: Path, stated: tuple[float, str] | None, given: float | None, notes: list[Understood]) -> tuple[float | None, str]:
+    """The rate that is known before the rows are read, and what says it. Raises `RateUnknown` where two differ."""
+    if stated is not None and given is not None and abs(given - stated[0]) > MAX_RATE_DIFFERENCE * stated[0]:
+        raise RateUnknown(
+            path,
+            f"--fs says {given:g} Hz, but {stated[1]} says {stated[0]:g} Hz",
+            "Leave out --fs HZ for this file, or correct what is wrong there",
+        )
+    fs, why = stated or (given, GIVEN)
+    if fs is not None:
+        notes.append(Understood("rate", f"{fs:g} Hz", why, {"fs": fs}))
+    return (None if fs is None else float(fs)), why
+
+
+def _stated_rate(
+    path: Path,
+    layout: CsvLayout,
+    statements: Statements,
+    opensignals: OpenSignals | None,
+    acqknowledge: AcqKnowledge | None,
+) -> tuple[float, str] | None:
     if layout.fs is not None:
         if not layout.fs > 0:
             raise RateUnknown(path, f"fs = {layout.fs:g} in site.toml is no rate", "Correct it: hertz, more than 0")
-        notes.append(Understood("rate", f"{layout.fs:g} Hz", FROM_LAYOUT, {"fs": layout.fs}))
-        return layout.fs
+        return layout.fs, FROM_LAYOUT
     if opensignals is not None:
-        notes.append(
-            Understood("rate", f"{opensignals.fs:g} Hz", f"line {opensignals.line}, of OpenSignals", {"fs": opensignals.fs})
-        )
-        return opensignals.fs
+        return opensignals.fs, f"line {opensignals.line}, of OpenSignals"
+    if acqknowledge is not None:
+        return acqknowledge.fs, f"line {acqknowledge.line}, of AcqKnowledge"
     rate = stated_rate(path, statements)
-    if rate is None:
-        return None
-    notes.append(Understood("rate", f"{rate.hertz:g} Hz", f"line {rate.statement.line}", {"fs": rate.hertz}))
-    return rate.hertz
+    return None if rate is None else (rate.hertz, f"line {rate.statement.line}")

@@ -2,13 +2,17 @@
 
 import csv
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ecgfl_adapters.csv_columns import seconds_per_unit, states_time_unit
+import numpy as np
+
+from ecgfl_adapters.csv_stamps import Stamps
+from ecgfl_adapters.csv_time_units import seconds_in, time_title
 from ecgfl_adapters.edf_labels import read_edf_labels
 from ecgfl_adapters.errors import LIBRARY_ERRORS, AdapterError, LabelsUnreadable
+from ecgfl_adapters.label_axis import TableAxis, samples_at_clock, samples_at_numbers, samples_at_times
 from ecgfl_adapters.recording import BeatLabel
 from ecgfl_adapters.symbols import BEAT_SYMBOLS, NO_WORDS, OTHER_SYMBOLS, in_order, symbol_of
 from ecgfl_adapters.timeline import check_rate
@@ -17,19 +21,26 @@ _EDF_SUFFIXES = {".edf", ".bdf"}
 _TEXT_SUFFIXES = {".csv", ".txt", ".tsv"}
 _SAMPLE_NAMES = {"sample", "sample#", "sample #", "samples", "sample number", "sample_number", "sample_index", "index"}
 _SYMBOL_NAMES = {"type", "symbol", "label", "annotation", "beat"}
+_MOST_DIGITS = 12
 _CLOCK = re.compile(r"\[?(\d+:)+\d+(\.\d+)?\]?")
+_CLOCK_THEN_BLANK = re.compile(rf"{_CLOCK.pattern}\s")
 
 
 class _Columns(NamedTuple):
-    """sample, symbol : places of the columns. seconds : in one unit of the first; None where it counts samples."""
+    """sample, symbol : places of the columns. seconds : in one unit of the first, where it holds times in numbers."""
 
     sample: int
     symbol: int
     seconds: float | None = None
+    is_time: bool = False
 
 
 def read_labels(
-    path: Path, fs: float, clock_fs: float | None = None, vocabulary: Mapping[str, str] = NO_WORDS
+    path: Path,
+    fs: float,
+    clock_fs: float | None = None,
+    vocabulary: Mapping[str, str] = NO_WORDS,
+    axis: TableAxis | None = None,
 ) -> tuple[BeatLabel, ...]:
     """Every annotation of a label file, beats and others, in order of their samples.
 
@@ -39,6 +50,7 @@ def read_labels(
     fs : sampling rate of the leads in hertz, to which sample numbers are brought.
     clock_fs : rate in hertz at which a WFDB annotation file that does not say so counts its samples; default `fs`.
     vocabulary : a site's own words for beats.
+    axis : that of the table which the labels belong to, where its times do not begin at 0 or rows are missing.
 
     Raises `LabelsUnreadable` for a file that is missing, cut off or not understood.
     """
@@ -51,8 +63,9 @@ def read_labels(
     if path.suffix.lower() in _EDF_SUFFIXES:
         return read_edf_labels(path, fs, vocabulary)
     if path.suffix.lower() in _TEXT_SUFFIXES:
-        return in_order(_read_table(path, raw, fs, vocabulary))
-    return in_order(_read_wfdb(path, raw, fs, clock_fs or fs))
+        return in_order(_read_table(path, raw, fs, vocabulary, axis))
+    labels = in_order(_read_wfdb(path, raw, fs, clock_fs or fs))
+    return labels if axis is None else in_order(_counted(labels, axis))
 
 
 def _read_wfdb(path: Path, raw: bytes, fs: float, clock_fs: float) -> list[BeatLabel]:
@@ -93,55 +106,89 @@ def _refuse_remote_name(path: Path) -> None:
         raise LabelsUnreadable(path, "the path holds '://' or '::'", "Rename the folder or file: only local files are read")
 
 
-def _read_table(path: Path, raw: bytes, fs: float, vocabulary: Mapping[str, str]) -> list[BeatLabel]:
+def _read_table(path: Path, raw: bytes, fs: float, vocabulary: Mapping[str, str], axis: TableAxis | None) -> list[BeatLabel]:
     text = raw.decode("utf-16" if raw.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig", errors="replace")
     lines = [(number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip() and line[0] != "#"]
     if not lines:
         raise LabelsUnreadable(path, "label file holds no lines", "Give a label file with --labels FILE, or --labels none")
-    columns = _columns(_cells(lines[0][1]))
+    columns = _columns(_cells(lines[0][1]), axis)
     if columns is None:
         if not _CLOCK.fullmatch(_cells(lines[0][1])[0]):
             raise LabelsUnreadable(
                 path,
                 f"line {lines[0][0]} {lines[0][1].strip()[:60]!r} names no columns 'sample' and 'symbol'",
-                "Give a file with the header line 'sample,symbol', or 'time_s,symbol' with seconds since the start",
+                "Give a file with the header line 'sample,symbol', or 'time_s,symbol' with times as in the table",
             )
         columns = _Columns(1, 2)
     else:
         lines = lines[1:]
-    return [_label(path, number, line, columns, fs, vocabulary) for number, line in lines]
+    rows = [(number, *_row(path, number, line, columns, vocabulary)) for number, line in lines]
+    symbols = [symbol for _, _, symbol in rows]
+    if columns.is_time and rows and any(":" in cell for _, cell, _ in rows):
+        if axis is None:
+            raise LabelsUnreadable(
+                path, f"line {rows[0][0]} has the time {rows[0][1]!r}", "Give times from 0 on, in the unit that the header names"
+            )
+        stamps = Stamps(path)
+        stamps.add([cell for _, cell, _ in rows], rows[0][0])
+        samples = samples_at_clock(path, stamps.seconds(), symbols, axis)
+    elif columns.is_time:
+        factor = columns.seconds
+        if factor is None:
+            raise LabelsUnreadable(
+                path,
+                f"line {lines[0][0] - 1 if lines else 1} names no unit of time",
+                "Name it in the header: 'time_s,symbol'",
+            )
+        seconds = np.array([_time(path, number, cell) * factor for number, cell, _ in rows])
+        samples = np.rint(seconds * fs).astype(np.int64) if axis is None else samples_at_times(seconds, symbols, axis)
+    else:
+        samples = np.array([_sample(path, number, cell) for number, cell, _ in rows], dtype=np.int64)
+        samples = samples if axis is None else samples_at_numbers(samples, symbols, axis)
+    return [BeatLabel(sample, symbol) for sample, symbol in zip(samples.tolist(), symbols, strict=True)]
+
+
+def _counted(labels: Sequence[BeatLabel], axis: TableAxis) -> list[BeatLabel]:
+    numbers = np.array([label.sample for label in labels], dtype=np.int64)
+    symbols = [label.symbol for label in labels]
+    samples = samples_at_numbers(numbers, symbols, axis)
+    return [BeatLabel(sample, symbol) for sample, symbol in zip(samples.tolist(), symbols, strict=True)]
 
 
 def _cells(line: str) -> list[str]:
     for separator in (";", ","):
-        if separator in line and not _CLOCK.match(line.strip()):
+        if separator in line and not _CLOCK_THEN_BLANK.match(line.strip()):
             return [cell.strip() for cell in next(csv.reader([line], delimiter=separator))]
     return line.split()
 
 
-def _columns(header: list[str]) -> _Columns | None:
-    names = [cell.strip("'\" ").lower() for cell in header]
-    sample = next((index for index, name in enumerate(names) if name in _SAMPLE_NAMES), None)
-    symbol = next((index for index, name in enumerate(names) if name in _SYMBOL_NAMES), None)
+def _columns(header: list[str], axis: TableAxis | None) -> _Columns | None:
+    names = [cell.strip("'\" ") for cell in header]
+    sample = next((index for index, name in enumerate(names) if name.lower() in _SAMPLE_NAMES), None)
+    symbol = next((index for index, name in enumerate(names) if name.lower() in _SYMBOL_NAMES), None)
     if symbol is None:
         return None
     if sample is not None:
         return _Columns(sample, symbol)
-    time = next((index for index, name in enumerate(names) if states_time_unit(name) and seconds_per_unit(name)), None)
-    return None if time is None else _Columns(time, symbol, seconds_per_unit(names[time]))
+    title = axis.title.lower() if axis is not None else ""
+    times = [
+        index for index, name in enumerate(names) if index != symbol and (time_title(name) or (title and name.lower() == title))
+    ]
+    if not times:
+        return None
+    time = next((index for index in times if seconds_in(names[index])), times[0])
+    same = axis.factor if axis is not None and names[time].lower() == title else None
+    return _Columns(time, symbol, seconds_in(names[time]) or same, is_time=True)
 
 
-def _label(path: Path, number: int, line: str, columns: _Columns, fs: float, vocabulary: Mapping[str, str]) -> BeatLabel:
+def _row(path: Path, number: int, line: str, columns: _Columns, vocabulary: Mapping[str, str]) -> tuple[str, str]:
+    """Sample or time, as they are written, and symbol."""
     cells = _cells(line)
     if len(cells) <= max(columns.sample, columns.symbol):
         raise LabelsUnreadable(
             path, f"line {number} {line.strip()[:60]!r} lacks a sample or a symbol", "Correct or remove the line"
         )
-    sample, symbol = cells[columns.sample], symbol_of(cells[columns.symbol], vocabulary)
-    if columns.seconds is not None:
-        sample = _sample_at(path, number, sample, columns.seconds * fs)
-    if not sample.isascii() or not sample.isdigit():
-        raise LabelsUnreadable(path, f"line {number} has the sample number {sample!r}", "Give whole sample numbers from 0 on")
+    symbol = symbol_of(cells[columns.symbol], vocabulary)
     if symbol is None:
         known = "".join(sorted(BEAT_SYMBOLS | OTHER_SYMBOLS))
         raise LabelsUnreadable(
@@ -149,13 +196,19 @@ def _label(path: Path, number: int, line: str, columns: _Columns, fs: float, voc
             f"line {number} has the unknown symbol {cells[columns.symbol]!r}",
             f"Use one of WFDB's symbols {known}, or name it in site.toml under [vocabulary]",
         )
-    return BeatLabel(int(sample), symbol)
+    return cells[columns.sample], symbol
 
 
-def _sample_at(path: Path, number: int, time: str, per_unit: float) -> str:
-    """The number of the sample nearest to a time, which may have a decimal comma."""
-    if re.fullmatch(r"\d{1,15}([.,]\d+)?", time, re.ASCII) is None:
+def _sample(path: Path, number: int, cell: str) -> int:
+    if not cell.isascii() or not cell.isdigit() or len(cell) > _MOST_DIGITS:
+        raise LabelsUnreadable(path, f"line {number} has the sample number {cell[:40]!r}", "Give whole sample numbers from 0 on")
+    return int(cell)
+
+
+def _time(path: Path, number: int, cell: str) -> float:
+    """A time, which may have a decimal comma."""
+    if re.fullmatch(r"\d{1,20}([.,]\d+)?", cell, re.ASCII) is None:
         raise LabelsUnreadable(
-            path, f"line {number} has the time {time!r}", "Give times from 0 on, in the unit that the header names"
+            path, f"line {number} has the time {cell[:40]!r}", "Give times from 0 on, in the unit that the header names"
         )
-    return str(round(float(time.replace(",", ".")) * per_unit))
+    return float(cell.replace(",", "."))

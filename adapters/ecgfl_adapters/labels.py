@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ecgfl_adapters.errors import LabelsUnreadable
+from ecgfl_adapters.label_axis import TableAxis
 from ecgfl_adapters.label_files import read_labels
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import BeatLabel
@@ -15,7 +16,12 @@ ANNOTATORS = ("ecgfl", "atr", "labels")
 
 
 def labels_for(
-    stem: Path, options: ReadOptions, beside: Sequence[Path], fs: float, clock_fs: float | None = None
+    stem: Path,
+    options: ReadOptions,
+    beside: Sequence[Path],
+    fs: float,
+    clock_fs: float | None = None,
+    axis: TableAxis | None = None,
 ) -> tuple[BeatLabel, ...] | None:
     """The labels that `ReadOptions.labels` asks for.
 
@@ -25,14 +31,14 @@ def labels_for(
     options : `labels` is None, "none", the suffix of an annotator ("ecgfl": STEM.ecgfl, STEM.ecgfl.edf or STEM.ecgfl.csv), the
         path of a label file, or a folder that holds one for some recordings; `vocabulary` for their words.
     beside : files to take the labels from, the first that exists, when `options.labels` is None.
-    fs, clock_fs : as for `read_labels`.
+    fs, clock_fs, axis : as for `read_labels`.
 
     Raises `LabelsUnreadable`.
     """
     if options.labels == "none":
         return None
     path = _label_file(stem, options.labels) if options.labels is not None else next(filter(Path.is_file, beside), None)
-    return None if path is None else read_labels(path, fs, clock_fs, options.vocabulary)
+    return None if path is None else read_labels(path, fs, clock_fs, options.vocabulary, axis)
 
 
 def _label_file(stem: Path, option: str) -> Path | None:

@@ -20,7 +20,7 @@ STEM = "x"
 Files = dict[str, bytes]
 """Suffix -> content of the files of one recording."""
 
-OPTIONS = {"csv": ReadOptions(fs=250.0, units="mV")}
+OPTIONS = {"csv": ReadOptions(units="mV")}
 """By format, what is given by hand: else half of the tables are refused at once."""
 
 Mutation = Callable[[bytes, Random], bytes]
@@ -50,7 +50,7 @@ def seeds(data: Path | None) -> dict[str, list[Files]]:
         for file in sorted((data / "csv").glob("*ecg*")):
             found["csv"].append({file.suffix: b"".join(file.read_bytes().splitlines(keepends=True)[:3000])})
         rows = (f"{number},{1000 + number % 50},{990 + number % 40}" for number in range(3000))
-        table = "\n".join(["'sample #','MLII','V5'", *rows])
+        table = "\n".join(["# fs_hz: 360", "'sample #','MLII','V5'", *rows])
         labels = b"".join((data / "csv" / "100annotations.txt").read_bytes().splitlines(keepends=True)[:12])
         found["csv"].append({".csv": table.encode(), "annotations.txt": labels})
     return found

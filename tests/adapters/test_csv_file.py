@@ -135,13 +135,13 @@ def test_a_jump_in_the_sample_column_is_a_gap(tmp_path: Path) -> None:
 
 
 def test_an_empty_cell_is_a_missing_sample(tmp_path: Path) -> None:
-    found = ADAPTER.read(_file(tmp_path, "time,I_mV,II_mV\n0,1,2\n0.1,,3\n0.2,nan,\n0.3,1,1\n"), DEFAULT)
+    found = ADAPTER.read(_file(tmp_path, "time,I_mV,II_mV\n0,1,2\n0.01,,3\n0.02,nan,\n0.03,1,1\n"), DEFAULT)
     np.testing.assert_array_equal(found.leads[0].samples, [1, np.nan, np.nan, 1])
     np.testing.assert_array_equal(found.leads[1].samples, [2, 3, np.nan, 1])
 
 
 def test_columns_of_other_signals_are_left_out(tmp_path: Path) -> None:
-    found = ADAPTER.read(_file(tmp_path, "time,ecg_mV,resp,HR\n0,1,2,3\n0.1,4,5,6\n0.2,7,8,9\n"), DEFAULT)
+    found = ADAPTER.read(_file(tmp_path, "time,ecg_mV,resp,HR\n0,1,2,3\n0.01,4,5,6\n0.02,7,8,9\n"), DEFAULT)
     assert [lead.name for lead in found.leads] == ["ecg"]
 
 

@@ -1,0 +1,176 @@
+"""Where labels stand on the axis of a table: its times may not begin at 0, and rows may be missing from it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgfl_adapters.errors import LabelsUnreadable
+from ecgfl_adapters.recording import Lead, Remark
+from ecgfl_adapters.symbols import BEAT_SYMBOLS
+
+_DAY = 86400.0
+_AROUND_SECONDS = 0.04
+"""Half of the stretch around a label in which a QRS must move: a narrow one lasts 80 ms."""
+_CLEAR = 1.5
+"""How many times as much the signal must move at the labels in one reading as in the other to decide for it."""
+_FEW_LABELS = 5
+"""Beats from which the signal can decide."""
+_MANY_LABELS = 2000
+"""Beats that are looked at at most."""
+_HARMLESS_SECONDS = 0.02
+"""Shift of a label within its QRS: no reading is wrong."""
+_FIX_TIMES = "Give the labels in a column 'time_s' on the time axis of the table, or as 'sample' with --labels FILE"
+
+
+@dataclass
+class TableAxis:
+    """The axis of a table that was read.
+
+    start : time of the first sample in seconds as the table counts: since its own zero, or since midnight where `is_clock`; 0
+    without a time column. number : of the first sample in a column that counts samples, else 0. title, factor : of its time
+    column, and seconds in one unit of it. rows : that hold samples; after row `after[i]`, `missing[i]` samples are missing.
+    remarks : takes what a person should know of the labels.
+    """
+
+    fs: float
+    leads: tuple[Lead, ...]
+    start: float
+    number: int
+    is_clock: bool
+    title: str
+    factor: float
+    rows: int
+    after: NDArray[np.int64]
+    missing: NDArray[np.int64]
+    remarks: list[Remark] = field(default_factory=list)
+
+    @property
+    def length(self) -> int:
+        """Samples, those that are missing among them."""
+        return self.rows + int(self.missing.sum())
+
+
+def samples_at_times(seconds: NDArray[np.float64], symbols: Sequence[str], axis: TableAxis) -> NDArray[np.int64]:
+    """The samples nearest to label times that count either since the start of the recording or on the table's own axis.
+
+    The signal decides, then which labels lie within the recording. Where neither does, the labels are taken to be on the table's
+    axis, and a remark says so.
+    """
+    since_start = np.rint(seconds * axis.fs).astype(np.int64)
+    on_axis = np.rint((seconds - axis.start) * axis.fs).astype(np.int64)
+    return _from_origin(on_axis, since_start, symbols, axis, f"the times of the table begin at {axis.start:g} s")
+
+
+def _from_origin(
+    on_axis: NDArray[np.int64], since_start: NDArray[np.int64], symbols: Sequence[str], axis: TableAxis, origin: str
+) -> NDArray[np.int64]:
+    """The better of two readings. origin : where the table's axis begins, for the remark where neither is better."""
+    if not on_axis.size or np.abs(on_axis - since_start).max() <= 1:
+        return since_start
+    better = _better(on_axis, since_start, symbols, axis)
+    if better is None:
+        outside, outside_on_axis = (_outside(samples, axis) for samples in (since_start, on_axis))
+        better = None if outside == outside_on_axis else outside_on_axis < outside
+        if better is None or min(outside, outside_on_axis) > 0:
+            axis.remarks.append(
+                Remark(
+                    "labels-time-origin",
+                    f"{origin}, and nothing shows whether the {on_axis.size} labels count from there or from the start of the "
+                    f"recording; they are read {'from its start' if better is False else 'as the table counts'}",
+                    "Compare some labels with their beats (ecgfl review FILE); let table and labels begin at 0 to be sure.",
+                )
+            )
+    return since_start if better is False else on_axis
+
+
+def samples_at_clock(path: Path, seconds: NDArray[np.float64], symbols: Sequence[str], axis: TableAxis) -> NDArray[np.int64]:
+    """The samples nearest to times of day, in seconds since the midnight before the first label.
+
+    Raises `LabelsUnreadable` where the table has no times of day, and where the labels may belong to one day or another.
+    """
+    if not axis.is_clock:
+        raise LabelsUnreadable(path, "the labels have times of day, but the recording has none", _FIX_TIMES)
+    days = range(-1, int(axis.length / axis.fs / _DAY) + 2)
+    readings = [np.rint((seconds + day * _DAY - axis.start) * axis.fs).astype(np.int64) for day in days]
+    fewest = min(_outside(samples, axis) for samples in readings)
+    fitting = [samples for samples in readings if _outside(samples, axis) == fewest]
+    best = fitting[0]
+    for other in fitting[1:]:
+        better = _better(other, best, symbols, axis)
+        if better is None:
+            raise LabelsUnreadable(path, "the times of day of the labels fit more than one day of the recording", _FIX_TIMES)
+        best = other if better else best
+    return best
+
+
+def samples_at_numbers(samples: NDArray[np.int64], symbols: Sequence[str], axis: TableAxis) -> NDArray[np.int64]:
+    """Sample numbers on the continuous axis, from numbers that count its samples or the rows of the table.
+
+    The two differ after a gap. The signal decides; a remark tells where the numbers count rows, and where nothing shows it.
+    """
+    if abs(axis.number) > _HARMLESS_SECONDS * axis.fs:  # the table counts its samples itself
+        return _from_origin(
+            samples - axis.number, samples, symbols, axis, f"the table's first sample has the number {axis.number}"
+        )
+    if not axis.after.size or not samples.size or int(samples.max()) >= axis.rows:
+        return samples
+    before = np.concatenate(([0], np.cumsum(axis.missing)))
+    shift = before[np.searchsorted(axis.after, samples, side="left")]
+    if shift.max() / axis.fs <= _HARMLESS_SECONDS:
+        return samples
+    moved = shift > 0
+    later = [symbol for symbol, each in zip(symbols, moved.tolist(), strict=True) if each]
+    rows = samples + shift
+    better = _better(rows[moved], samples[moved], later, axis)
+    if better is False:
+        return samples
+    if better:
+        problem = (
+            f"the sample numbers of the labels count the rows of the table, from which {int(axis.missing.sum())} samples are "
+            f"missing; {int(moved.sum())} labels after a gap were moved to their beats, by up to {shift.max() / axis.fs:.3g} s"
+        )
+    else:
+        problem = (
+            f"{int(axis.missing.sum())} samples are missing from the table, and nothing shows whether the sample numbers of "
+            f"{int(moved.sum())} labels after a gap count the missing ones; they are read as if they did"
+        )
+    axis.remarks.append(
+        Remark(
+            "labels-row-numbers",
+            problem,
+            "Give labels by time ('time_s'), or count the samples that are missing, too; --labels none reads without labels.",
+        )
+    )
+    return rows if better else samples
+
+
+def _outside(samples: NDArray[np.int64], axis: TableAxis) -> int:
+    return int(((samples < 0) | (samples >= axis.length)).sum())
+
+
+def _better(one: NDArray[np.int64], other: NDArray[np.int64], symbols: Sequence[str], axis: TableAxis) -> bool | None:
+    """Whether the signal moves more at `one` than at `other`, as it does at beats; None where it does not tell."""
+    beats = np.flatnonzero([symbol in BEAT_SYMBOLS for symbol in symbols])
+    if beats.size < _FEW_LABELS:
+        return None
+    chosen = beats[np.linspace(0, beats.size - 1, min(_MANY_LABELS, beats.size)).astype(np.int64)]
+    ratios = []
+    for lead in axis.leads:
+        first, second = (_movement(lead, samples[chosen], axis) for samples in (one, other))
+        if max(first, second) > 0:
+            ratios.append((first + 1e-12) / (second + 1e-12))
+    ratio = max(ratios, key=lambda each: max(each, 1 / each), default=1.0)
+    return True if ratio >= _CLEAR else False if ratio <= 1 / _CLEAR else None
+
+
+def _movement(lead: Lead, samples: NDArray[np.int64], axis: TableAxis) -> float:
+    """Median over the samples of how far the lead moves around them; 0 around one outside or in a gap."""
+    half = max(1, round(_AROUND_SECONDS * axis.fs))
+    inside = (samples >= half) & (samples < axis.length - half)
+    moves = np.zeros(samples.size)
+    stretches = np.asarray(lead.samples)[samples[inside][:, None] + np.arange(-half, half + 1)]
+    moves[inside] = np.nan_to_num(np.ptp(stretches, axis=1), nan=0.0)
+    return float(np.median(moves))

@@ -90,7 +90,7 @@ def read_header(path: Path) -> Header:
 
 def _announced(raw: bytes) -> int:
     """Bytes of the whole header as far as the file's first bytes tell; what they tell wrongly is found later."""
-    count = raw[252:256].strip()
+    count = raw[252:256].strip(b" \0")
     return _FIXED * (int(count) + 1) if count.isascii() and count.isdigit() else 0
 
 

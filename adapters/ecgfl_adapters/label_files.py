@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from ecgfl_adapters.companions import absence
 from ecgfl_adapters.csv_columns import seconds_per_unit, states_time_unit
 from ecgfl_adapters.edf_labels import read_edf_labels
 from ecgfl_adapters.errors import LIBRARY_ERRORS, AdapterError, LabelsUnreadable
@@ -45,9 +46,17 @@ def read_labels(
     try:
         raw = path.read_bytes()
     except OSError as error:
+        absent = absence(path)
         raise LabelsUnreadable(
-            path, f"label file cannot be opened ({error.strerror})", "Check the path given with --labels"
+            path,
+            f"label file {absent.problem}" if absent else f"label file cannot be opened ({error.strerror})",
+            f"{absent.fix}; --labels none reads the recording without labels" if absent else "Check the path given with --labels",
         ) from error
+    absent = absence(path)
+    if absent is not None:
+        raise LabelsUnreadable(
+            path, f"label file {absent.problem}", f"{absent.fix}; --labels none reads the recording without labels"
+        )
     if path.suffix.lower() in _EDF_SUFFIXES:
         return read_edf_labels(path, fs, vocabulary)
     if path.suffix.lower() in _TEXT_SUFFIXES:
@@ -68,7 +77,7 @@ def _read_wfdb(path: Path, raw: bytes, fs: float, clock_fs: float) -> list[BeatL
         return []
     _refuse_remote_name(path)
     try:
-        found = wfdb.rdann(str(path.resolve().with_suffix("")), path.suffix[1:], return_label_elements=["symbol"])
+        found = wfdb.rdann(str(path.absolute().with_suffix("")), path.suffix[1:], return_label_elements=["symbol"])
         stated = float(found.fs) if found.fs else clock_fs
         check_rate(path, stated)
         samples = [int(sample) for sample in found.sample]
@@ -89,7 +98,7 @@ def _read_wfdb(path: Path, raw: bytes, fs: float, clock_fs: float) -> list[BeatL
 
 def _refuse_remote_name(path: Path) -> None:
     """wfdb opens files through fsspec, which takes "://" and "::" for addresses."""
-    if "://" in str(path) or "::" in str(path.resolve()):
+    if "://" in str(path) or "::" in str(path.absolute()):
         raise LabelsUnreadable(path, "the path holds '://' or '::'", "Rename the folder or file: only local files are read")
 
 

@@ -1,0 +1,75 @@
+"""Files that belong together on disk: companions in any case, symbolic links, and stand-ins for content that was not fetched.
+
+A record's name and folder are those of the path that was given, also where that is a link into a content store (git-annex,
+DataLad, DVC), whose files have names and folders of their own. Every rule about links belongs here.
+"""
+
+import errno
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+FETCH = "Fetch its content (git-annex: `git annex get`, DataLad: `datalad get`, Git LFS: `git lfs pull`), or correct the link"
+
+_LARGEST_POINTER = 1 << 15
+"""Bytes; git-annex reads no larger file as a pointer: https://git-annex.branchable.com/internals/pointer_file/."""
+
+_LFS = b"version https://git-lfs.github.com/spec/"
+_ANNEX = b"annex/objects/"
+
+
+class Absence(NamedTuple):
+    """Why there is no content at a path, and what can be done about it, in the words of an `AdapterError`."""
+
+    problem: str
+    fix: str
+
+
+def companion(path: Path, name: str) -> Path:
+    """The file called `name` in the folder of `path`.
+
+    Where there is none, the only one that differs in upper and lower case ("R1.DAT" for "r1.dat"), else the path that was asked for.
+    """
+    exact = path.with_name(name)
+    if os.path.lexists(exact):
+        return exact
+    try:
+        changed = exact.parent.stat().st_mtime_ns
+        others = _names_in(exact.parent, changed).get(name.casefold(), [])
+    except OSError:
+        return exact
+    return exact.with_name(others[0]) if len(others) == 1 else exact
+
+
+@lru_cache(maxsize=16)
+def _names_in(folder: Path, changed: int) -> dict[str, list[str]]:  # noqa: ARG001  (a changed folder is listed again)
+    names: dict[str, list[str]] = {}
+    for name in os.listdir(folder):
+        names.setdefault(name.casefold(), []).append(name)
+    return names
+
+
+def absence(path: Path) -> Absence | None:
+    """Why a path that is there has no content: a broken link, or a pointer in the content's place. None for any other path."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        if not path.is_symlink() or error.errno not in {errno.ENOENT, errno.ELOOP, errno.ENOTDIR}:
+            return None
+        target = os.readlink(path)
+        if error.errno == errno.ELOOP:
+            return Absence(f"is a symbolic link to {target}, which leads back to itself", "Correct the link")
+        return Absence(f"is a broken symbolic link: it points to {target}, which does not exist", FETCH)
+    if status.st_size > _LARGEST_POINTER or not path.is_file():
+        return None
+    try:
+        with path.open("rb") as file:
+            start = file.read(1000)
+    except OSError:
+        return None
+    if start.startswith(_LFS):
+        return Absence("is a Git LFS pointer, not the recording's data", FETCH)
+    if _ANNEX in start.split(b"\n", 1)[0].replace(b"\\", b"/") and b"\0" not in start:
+        return Absence("is a git-annex pointer, not the recording's data", FETCH)
+    return None

@@ -29,9 +29,6 @@ _LAST = ("wfdb", "edf", "csv")
 RECORDS = "RECORDS"
 """The list of records in the folder of a PhysioNet database."""
 
-_RECORDINGS = {".hea", ".edf", ".bdf"}
-"""Suffixes of recordings. A broken link of that name is one: reading it says what is missing."""
-
 _ABOUT = {"ANNOTATORS", "SHA256SUMS.txt", "MD5SUMS", "LICENSE.txt"}
 """Files about a PhysioNet database."""
 
@@ -182,8 +179,7 @@ def find_recordings(paths: Iterable[Path]) -> Found:
                 if file.name == RECORDS:
                     recordings |= dict.fromkeys(_listed(file))
                     continue
-                is_recording = _recognised_by(file) is not None or (file.suffix.lower() in _RECORDINGS and not file.is_file())
-                target = recordings if is_recording else skipped
+                target = recordings if _recognised_by(file) is not None else skipped
                 target[_header_of(file)] = None
         elif not _belongs_to_a_record(path):
             recordings[_header_of(path)] = None
@@ -305,7 +301,7 @@ def _belongs_to_a_record(path: Path) -> bool:
     if is_label_file(path) or is_annotator_edf(path):
         return path.is_file()
     known = {".hea", ".dat", ".edf", ".bdf"}
-    if path.suffix.lower() in known | {""} or not os.path.lexists(path):
+    if path.suffix.lower() in known | {""} or not (path.is_file() or absence(path) is not None):
         return False
     return companion(path, f"{path.stem}.hea").is_file() and not CsvAdapter().recognises(path)
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from ecgfl_adapters.companions import content_of
 from ecgfl_adapters.edf_annotations import read_annotations
 from ecgfl_adapters.edf_header import BDF_MAGIC, EDF_MAGIC, Channel, Header, check_scale, read_header
 from ecgfl_adapters.edf_labels import beat_labels
@@ -39,18 +40,19 @@ class EdfAdapter:
         or a known word for a beat, None when there is no such beat. Samples stay in the file until they are asked for. Raises
         `AdapterError`.
         """
-        header = read_header(path)
+        content = content_of(path)
+        header = read_header(content)
         channels = [channel for channel in header.channels if not channel.is_annotations]
         if not channels:
             raise LeadMissing(
                 path,
                 "the file holds annotations and no signal",
-                "Name the recording that they belong to, and this file with --labels FILE",
+                "Name the recording that they belong to; `ingest`, `validate` and `evaluate` take this file with --labels FILE",
             )
         names = unique_names([channel.label for channel in channels])
         chosen = _choose(path, header, channels, names, options)
         scales = [_scale(path, channels[index], options) for index in chosen]
-        records = data_records(path, header, force=options.force)
+        records = data_records(content, header, force=options.force)
         notes = read_annotations(records)
 
         per_record = channels[chosen[0]].samples

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from ecgfl_adapters.companions import absence
+from ecgfl_adapters.companions import absence, content_of
 from ecgfl_adapters.csv_columns import seconds_per_unit, states_time_unit
 from ecgfl_adapters.edf_labels import read_edf_labels
 from ecgfl_adapters.errors import LIBRARY_ERRORS, AdapterError, LabelsUnreadable
@@ -43,8 +43,9 @@ def read_labels(
 
     Raises `LabelsUnreadable` for a file that is missing, cut off or not understood.
     """
+    content = content_of(path)
     try:
-        raw = path.read_bytes()
+        raw = content.read_bytes()
     except OSError as error:
         absent = absence(path)
         raise LabelsUnreadable(
@@ -58,7 +59,7 @@ def read_labels(
             path, f"label file {absent.problem}", f"{absent.fix}; --labels none reads the recording without labels"
         )
     if path.suffix.lower() in _EDF_SUFFIXES:
-        return read_edf_labels(path, fs, vocabulary)
+        return read_edf_labels(content, fs, vocabulary)
     if path.suffix.lower() in _TEXT_SUFFIXES:
         return in_order(_read_table(path, raw, fs, vocabulary))
     return in_order(_read_wfdb(path, raw, fs, clock_fs or fs))
@@ -75,9 +76,10 @@ def _read_wfdb(path: Path, raw: bytes, fs: float, clock_fs: float) -> list[BeatL
         )
     if not any(raw):
         return []
-    _refuse_remote_name(path)
+    content = content_of(path)
+    _refuse_remote_name(content)
     try:
-        found = wfdb.rdann(str(path.absolute().with_suffix("")), path.suffix[1:], return_label_elements=["symbol"])
+        found = wfdb.rdann(str(content.absolute().with_suffix("")), content.suffix[1:], return_label_elements=["symbol"])
         stated = float(found.fs) if found.fs else clock_fs
         check_rate(path, stated)
         samples = [int(sample) for sample in found.sample]

@@ -1,10 +1,9 @@
 """Which label file belongs to a recording."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from ecgfl_adapters.companions import companion
+from ecgfl_adapters.companions import absence, companion
 from ecgfl_adapters.errors import LabelsUnreadable
 from ecgfl_adapters.label_files import read_labels
 from ecgfl_adapters.protocol import ReadOptions
@@ -39,7 +38,8 @@ def labels_for(
 
 def _beside(names: Sequence[Path]) -> Path | None:
     """The first of these files that is there; a broken link is, too, so that reading it says what is missing."""
-    return next(filter(os.path.lexists, (companion(path, path.name) for path in names)), None)
+    files = (companion(path, path.name) for path in names)
+    return next((path for path in files if path.is_file() or absence(path) is not None), None)
 
 
 def _label_file(stem: Path, option: str) -> Path | None:

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from ecgfl_adapters.companions import absence, companion
+from ecgfl_adapters.companions import absence, companion, content_of
 from ecgfl_adapters.errors import FileMissing, FileUnreadable
 
 MAX_BASELINE = 1 << 31
@@ -171,7 +171,7 @@ def _broken(path: Path, problem: str) -> FileUnreadable:
 def _text(path: Path) -> str:
     """A header in UTF-8, or in an 8-bit encoding of which only units and comments can show the difference."""
     try:
-        raw = path.read_bytes()
+        raw = content_of(path).read_bytes()
     except OSError as error:
         absent = absence(path)
         problem = absent.problem if absent else f"cannot be opened ({error.strerror})"

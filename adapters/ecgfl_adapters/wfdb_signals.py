@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgfl_adapters.companions import absence, companion
+from ecgfl_adapters.companions import absence, companion, content_of
 from ecgfl_adapters.errors import LIBRARY_ERRORS, FileMissing, FileUnreadable
 from ecgfl_adapters.recording import Remark
 from ecgfl_adapters.wfdb_header import NULL, Header, SignalSpec
@@ -112,7 +112,7 @@ def _read_signals(header: Header, frames: int) -> list[NDArray[np.int32]]:
     held = [signal for signal in header.signals if signal.fmt != NULL]
     try:
         found = _signal._rd_segment(
-            file_name=[companion(header.path, signal.file).name for signal in held],
+            file_name=[str(content_of(companion(header.path, signal.file)).absolute()) for signal in held],
             dir_name=folder,
             pn_dir=None,
             fmt=[signal.fmt for signal in held],
@@ -159,7 +159,8 @@ def _check_files(header: Header) -> int:
             raise FileMissing(path, f"the signal file that {header.path.name} names {absent.problem}", absent.fix)
         if not path.is_file():
             raise FileMissing(path, f"the signal file that {header.path.name} names is not there", "Copy it beside the header")
-        held[file] = _held_compressed(header, path, signals) if fmt in _COMPRESSED else _held(header, path, signals)
+        content = content_of(path)
+        held[file] = _held_compressed(header, content, signals) if fmt in _COMPRESSED else _held(header, content, signals)
     if header.length is None and len(set(held.values())) > 1:
         shown = ", ".join(f"{file} {frames}" for file, frames in held.items())
         raise FileUnreadable(

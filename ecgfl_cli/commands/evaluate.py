@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ecgfl_cli.commands.options import Lead, Model, Recordings, SamplingRate, Units
+from ecgfl_cli.commands.options import Force, Lead, Model, OnlyInputFormat, Recordings, SamplingRate, Units
 from ecgfl_cli.console import Console, console_of
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ def command(
     ] = None,
     fs: SamplingRate = None,
     units: Units = None,
+    file_format: OnlyInputFormat = "auto",
+    force: Force = False,
 ) -> None:
     """Measure a model by reference labels as ANSI/AAMI EC57 does, on beats that it finds itself, and compare it with another."""
     from ecgfl_adapters.discovery import read
@@ -62,7 +64,7 @@ def command(
 
     console = console_of(context, "evaluate")
     recordings = named_recordings(console, files)
-    reading = reading_of(console, "auto", lead, fs=fs, units=units, labels=labels, assume_wfdb_gain=True)
+    reading = reading_of(console, file_format, lead, fs=fs, units=units, labels=labels, force=force, assume_wfdb_gain=True)
     tested = [
         _model(console, model, reading.lead) if test is None else _annotations(test, model, recordings, reading.options),
         *([] if against is None else [_model(console, against, lead)]),

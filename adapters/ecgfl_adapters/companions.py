@@ -37,7 +37,7 @@ class Absence(NamedTuple):
 def companion(path: Path, name: str) -> Path:
     """The file called `name` in the folder of `path`.
 
-    Where there is none, the only one that differs in upper and lower case ("R1.DAT" for "r1.dat"), else the path that was asked for.
+    Where there is none, the only one that differs in upper and lower case ("R1.DAT" for "r1.dat"), else the path asked for.
     """
     exact = path.with_name(name)
     if os.path.lexists(exact):
@@ -53,8 +53,8 @@ def companion(path: Path, name: str) -> Path:
 @lru_cache(maxsize=16)
 def _names_in(folder: Path, changed: int) -> dict[str, list[str]]:  # noqa: ARG001  (a changed folder is listed again)
     names: dict[str, list[str]] = {}
-    for name in os.listdir(folder):
-        names.setdefault(name.casefold(), []).append(name)
+    for file in folder.iterdir():
+        names.setdefault(file.name.casefold(), []).append(file.name)
     return names
 
 
@@ -62,7 +62,7 @@ def content_of(path: Path) -> Path:
     """The file to open for the content of `path`.
 
     That is `path` itself, also where it is a symbolic link. Where links cannot be made, as on many Windows disks, git and copying
-    programs write a small file in a link's place that holds nothing but the link's target; then it is the target, if that is there.
+    programs write a small file in a link's place that holds nothing but the link's target; then it is the target, if it exists.
     """
     target = _target_as_text(path)
     return path if target is None or not target.is_file() else target
@@ -81,14 +81,22 @@ def _target_as_text(path: Path) -> Path | None:
     return path.parent / text
 
 
+def link_target(path: Path) -> Path | None:
+    """What a symbolic link holds; None for what is no link, or cannot be looked at."""
+    try:
+        return path.readlink()
+    except (OSError, ValueError):
+        return None
+
+
 def absence(path: Path) -> Absence | None:
     """Why a path that is there has no content: a broken link, or a pointer in the content's place. None for any other path."""
     try:
         status = path.stat()
     except (OSError, ValueError) as error:
-        if not os.path.islink(path):
+        target = link_target(path)
+        if target is None:
             return None
-        target = os.readlink(path)
         if getattr(error, "errno", None) == errno.ELOOP:
             return Absence(f"is a symbolic link to {target}, which leads back to itself", "Correct the link")
         if os.path.lexists(path.parent / target):

@@ -53,7 +53,9 @@ class TextFile:
         for raw in _chunks(self.path, self.compressed, self.mark):
             chunk = raw if decoder is None else decoder.decode(raw).encode("utf-8", "replace")
             if b"\0" in chunk:
-                raise FileUnreadable(self.path, "holds bytes that are 0: not a text file", "Give the right format with --input-format")
+                raise FileUnreadable(
+                    self.path, "holds bytes that are 0: not a text file", "Give the right format with --input-format"
+                )
             text = rest + chunk
             held = b"\r" if text.endswith(b"\r") else b""  # its "\n" may come with the next chunk
             text = _with_newlines(text[:-1] if held else text)

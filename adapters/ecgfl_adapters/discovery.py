@@ -9,7 +9,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import NamedTuple
 
-from ecgfl_adapters.companions import absence, companion
+from ecgfl_adapters.companions import absence, companion, link_target
 from ecgfl_adapters.errors import (
     LIBRARY_ERRORS,
     AdapterError,
@@ -192,7 +192,7 @@ def why_skipped(path: Path) -> str:
     if absent is not None:
         return absent.problem
     if path.is_dir():
-        return f"is a symbolic link to the folder {os.readlink(path)}; links to folders are not followed: name it itself"
+        return f"is a symbolic link to the folder {link_target(path)}; links to folders are not followed: name it itself"
     return "no adapter reads it"
 
 
@@ -263,7 +263,10 @@ def _recognised_by(path: Path) -> Adapter | None:
 
 
 class _Below(NamedTuple):
-    """What is below a folder. special : pipes, sockets, devices and links to folders. closed : folders that this user may not look into."""
+    """What is below a folder.
+
+    special : pipes, sockets, devices and links to folders. closed : folders that this user may not look into.
+    """
 
     files: list[Path]
     special: list[Path]

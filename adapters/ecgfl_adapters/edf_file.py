@@ -10,7 +10,7 @@ from ecgfl_adapters.edf_lead import EdfSamples
 from ecgfl_adapters.edf_patient import source_of
 from ecgfl_adapters.edf_samples import data_records
 from ecgfl_adapters.edf_timeline import axis_of, drift_of
-from ecgfl_adapters.edf_write import write_edf
+from ecgfl_adapters.edf_write import is_written_here, write_edf
 from ecgfl_adapters.errors import LeadMissing, UnitUnknown
 from ecgfl_adapters.labels import labels_for
 from ecgfl_adapters.leads import choose_leads, is_ecg, unique_names
@@ -37,8 +37,8 @@ class EdfAdapter:
         """Read the channels labelled as ECG, or those that `options.leads` names.
 
         Channels that do not share the rate of the first one are left out. Labels are the annotations whose text is a WFDB symbol
-        or a known word for a beat, None when there is no such beat. Samples stay in the file until they are asked for. Raises
-        `AdapterError`.
+        or a known word for a beat, see `edf_labels.beat_labels`; None when there is no such beat. Samples stay in the file until
+        they are asked for. Raises `AdapterError`.
         """
         content = content_of(path)
         header = read_header(content)
@@ -67,7 +67,13 @@ class EdfAdapter:
             for index, scale in zip(chosen, scales, strict=True)
         )
         labels = (
-            beat_labels(notes, fs, options.vocabulary, drift_of(axis, notes, fs, per_record))
+            beat_labels(
+                notes,
+                fs,
+                options.vocabulary,
+                drift_of(axis, notes, fs, per_record),
+                are_beats=is_written_here(header.recording),
+            )
             if options.labels is None
             else labels_for(path.with_suffix(""), options, (), fs)
         )

@@ -100,7 +100,7 @@ def _padded(header: Header, size: int) -> Remark:
     zeros = size - header.size - header.records * header.record_bytes
     return Remark(
         "record-count",
-        f"after the {header.records} data records that the header states, the file holds {zeros} bytes of zeros; they are left out",
+        f"after the {header.records} data records that the header states, the file holds {zeros} zeros; they are left out",
         "Nothing to do if a disk or tape filled its last block; else compare the file with the original.",
     )
 

@@ -228,7 +228,9 @@ def _held_compressed(header: Header, path: Path, signals: list[SignalSpec]) -> i
 
 def _wrong_sum(header: Header, signal: SignalSpec, values: NDArray[np.int32]) -> str | None:
     """What is wrong with a signal's checksum, in words."""
-    if signal.checksum is None or signal.fmt == NULL or signal.skew:  # skewed signals are shifted on reading: their sum is not the file's
+    if (
+        signal.checksum is None or signal.fmt == NULL or signal.skew
+    ):  # skewed signals are shifted on reading: their sum is not the file's
         return None
     actual = int(values.sum(dtype=np.int64)) & 0xFFFF
     if actual == signal.checksum & 0xFFFF:

@@ -7,12 +7,12 @@ from ecgfl_adapters.recording import Gap, Recording
 from ecgfl_adapters.symbols import BEAT_SYMBOLS
 from numpy.typing import NDArray
 
-from ecgfl_cli.beats.annotated import FEWEST_LABELS, annotated_spans, is_whole
+from ecgfl_cli.beats.annotated import FEWEST_LABELS, annotated_part, annotated_spans, inside, is_whole
 from ecgfl_cli.quality.findings import Finding, Severity
 from ecgfl_cli.quality.label_match import Match, match
 from ecgfl_cli.quality.label_share_checks import check_label_shares
 from ecgfl_cli.quality.limits import Limits
-from ecgfl_cli.quality.parts import total
+from ecgfl_cli.quality.parts import Stretches, total
 
 SHOWN = 3
 """Annotated parts that a finding names."""
@@ -22,7 +22,8 @@ def check_labels(recording: Recording, gaps: Sequence[Gap], beats: NDArray[np.in
     """Findings `no-labels`, `labels-outside`, `labels-duplicated`, `labels-dense`, `labels-off-peak`, `labels-shifted`,
     `labels-partial`, `paced-rhythm` and `implausible-pvc-share`.
 
-    `beats` are sorted samples inside the recording. Labels that are no beats (rhythm, noise) only have to lie inside.
+    `beats` are sorted samples inside the recording. Labels that are no beats (rhythm, noise) only have to lie inside,
+    and beat labels outside the annotated part are not judged further: they are not used.
     """
     labels = recording.labels or ()
     marked = np.sort(np.asarray([label.sample for label in labels if label.symbol in BEAT_SYMBOLS], dtype=np.int64))
@@ -38,12 +39,16 @@ def check_labels(recording: Recording, gaps: Sequence[Gap], beats: NDArray[np.in
         return
     yield from _check_duplicated(recording, marked)
     marked = np.unique(marked)
+    spans = annotated_spans(recording, beats)
+    yield from _check_part(recording, beats, marked, spans, limits)
+    marked = marked[[inside(sample, spans) for sample in marked.tolist()]] if not is_whole(recording, spans) else marked
+    if not marked.size:
+        return
     yield from _check_dense(recording, marked, limits)
     matched = match(recording, gaps, marked, beats, limits)
     if matched is not None:
         yield from _check_shift(matched, recording.fs, limits) if matched.is_shifted(limits) else _check_off_peak(matched, limits)
-    yield from _check_part(recording, beats, marked, limits)
-    yield from check_label_shares(recording, limits)
+    yield from check_label_shares(annotated_part(recording, beats), limits)
 
 
 def _check_outside(recording: Recording, samples: NDArray[np.int64]) -> Iterator[Finding]:
@@ -104,9 +109,10 @@ def _check_dense(recording: Recording, marked: NDArray[np.int64], limits: Limits
         )
 
 
-def _check_part(recording: Recording, beats: NDArray[np.int64], marked: NDArray[np.int64], limits: Limits) -> Iterator[Finding]:
+def _check_part(
+    recording: Recording, beats: NDArray[np.int64], marked: NDArray[np.int64], spans: Stretches, limits: Limits
+) -> Iterator[Finding]:
     """Whether only a part of the recording is annotated, or only some beats of it."""
-    spans = annotated_spans(recording, beats)
     seconds = total(spans) / recording.fs
     if not len(spans):
         yield Finding(

@@ -18,6 +18,7 @@ WITHOUT_LABELS = {"predict": {"--labels"}}
 
 
 def _named_options() -> set[str]:
+    """Options in texts of the code, but not in a whole command line ("ecgfl ingest --explain")."""
     files = [file for place in PLACES for file in ([ROOT / place] if place.endswith(".py") else (ROOT / place).rglob("*.py"))]
     texts = [
         node.value
@@ -25,7 +26,7 @@ def _named_options() -> set[str]:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     ]
-    return {option for text in texts for option in re.findall(r"(?<![\w-])--[a-z][-a-z]*", text)}
+    return {option for text in texts for option in re.findall(r"(?<![\w-])(?<!ecgfl ingest )--[a-z][-a-z]*", text)}
 
 
 def _options_of(verb: str) -> set[str]:

@@ -53,7 +53,9 @@ class TextFile:
         for raw in _chunks(self.path, self.compressed, self.mark):
             chunk = raw if decoder is None else decoder.decode(raw).encode("utf-8", "replace")
             if b"\0" in chunk:
-                raise FileUnreadable(self.path, "holds bytes that are 0: not a text file", "Give the right format with --format")
+                raise FileUnreadable(
+                    self.path, "holds bytes that are 0: not a text file", "Give the right format with --input-format"
+                )
             text = rest + chunk
             held = b"\r" if text.endswith(b"\r") else b""  # its "\n" may come with the next chunk
             text = _with_newlines(text[:-1] if held else text)
@@ -74,7 +76,7 @@ def open_text(path: Path, head: int = HEAD) -> TextFile:
     complete = len(raw) < head
     mark, encoding = next(((len(mark), name) for mark, name in _MARKS if raw.startswith(mark)), (0, _guess(raw)))
     if encoding != "latin-1" and not encoding.startswith("utf-16") and b"\0" in raw:
-        raise FileUnreadable(path, f"byte {raw.index(0)} is 0: not a text file", "Give the right format with --format")
+        raise FileUnreadable(path, f"byte {raw.index(0)} is 0: not a text file", "Give the right format with --input-format")
     text = raw[mark:].decode(encoding, "ignore" if encoding.startswith("utf-16") else "replace")
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     if complete and lines[-1] == "":

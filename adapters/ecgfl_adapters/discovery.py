@@ -9,6 +9,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import NamedTuple
 
+from ecgfl_adapters.companions import absence, companion, link_target
 from ecgfl_adapters.errors import (
     LIBRARY_ERRORS,
     AdapterError,
@@ -73,20 +74,23 @@ def adapter_for(path: Path, format: str = "auto") -> Adapter:
             return known.adapters[format]
         why = f" ({known.broken[format]})" if format in known.broken else ""
         raise FormatUnknown(
-            path, f"no adapter is named {format!r}{why}", f"Give --format auto or one of {', '.join(known.adapters)}"
+            path, f"no adapter is named {format!r}{why}", f"Give --input-format auto or one of {', '.join(known.adapters)}"
         )
     found = _recognised_by(path)
     if found is not None:
         return found
-    if not path.exists():
+    if not os.path.lexists(path):
         raise FileMissing(path, "does not exist", "Check the path; a WFDB record is named by its .hea file")
     kind = "is a folder" if path.is_dir() else "no adapter recognises the file"
-    kind += f" (there is no {path.with_suffix('.hea').name} beside it)" if path.suffix == ".dat" else ""
-    raise FormatUnknown(path, kind, f"Give a recording, or its format with --format {'|'.join(known.adapters)}")
+    kind += f" (there is no {path.with_suffix('.hea').name} beside it)" if path.suffix.lower() == ".dat" else ""
+    raise FormatUnknown(path, kind, f"Give a recording, or its format with --input-format {'|'.join(known.adapters)}")
 
 
 def _refuse_what_cannot_be_opened(path: Path) -> None:
-    """What reading would wait for without an end, or what this user may not look into."""
+    """What reading would wait for without an end, what this user may not look into, and a link to nothing."""
+    absent = absence(path)
+    if absent is not None:
+        raise FileMissing(path, absent.problem, absent.fix)
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
@@ -139,7 +143,7 @@ def _state_of(path: Path) -> list[tuple[str, int, int]]:
     """Size and time of change of a recording's files, as far as they are known by their names."""
     from ecgfl_adapters.wfdb_header import referenced_files
 
-    beside = [path.with_name(name) for name in referenced_files(path)] if path.suffix == ".hea" else []
+    beside = [companion(path, name) for name in referenced_files(path)] if path.suffix.lower() == ".hea" else []
     found = []
     for file in (path, *sorted(beside)):
         try:
@@ -182,6 +186,16 @@ def find_recordings(paths: Iterable[Path]) -> Found:
     return Found(list(recordings), list(skipped))
 
 
+def why_skipped(path: Path) -> str:
+    """Why `find_recordings` leaves a file or folder out, in words."""
+    absent = absence(path)
+    if absent is not None:
+        return absent.problem
+    if path.is_dir():
+        return f"is a symbolic link to the folder {link_target(path)}; links to folders are not followed: name it itself"
+    return "no adapter reads it"
+
+
 def _listed(records: Path) -> list[Path]:
     """The recordings that a RECORDS file lists, one a line, relative to its folder; what points elsewhere is none."""
     try:
@@ -189,7 +203,15 @@ def _listed(records: Path) -> list[Path]:
     except OSError:
         return [records]  # reading it says why
     inside = [line for line in lines if ".." not in line and ":" not in line and "\\" not in line and line[0] != "/"]
-    return [records.parent / (line if Path(line).suffix in {".edf", ".bdf"} else f"{line}.hea") for line in inside]
+    return [_listed_file(records.parent / line) for line in inside]
+
+
+def _listed_file(path: Path) -> Path:
+    from ecgfl_adapters.wfdb_header import header_path
+
+    if path.suffix.lower() in {".edf", ".bdf"}:
+        return companion(path, path.name)
+    return header_path(path.with_name(f"{path.name}.hea"))
 
 
 @cache
@@ -241,7 +263,10 @@ def _recognised_by(path: Path) -> Adapter | None:
 
 
 class _Below(NamedTuple):
-    """What is below a folder. special : pipes, sockets and devices. closed : folders that this user may not look into."""
+    """What is below a folder.
+
+    special : pipes, sockets, devices and links to folders. closed : folders that this user may not look into.
+    """
 
     files: list[Path]
     special: list[Path]
@@ -250,12 +275,14 @@ class _Below(NamedTuple):
 
 def _files_below(folder: Path) -> _Below:
     found: list[Path] = []
+    links: list[Path] = []
     closed: list[Path] = []
     for root, folders, files in os.walk(folder, onerror=lambda error: closed.append(Path(error.filename))):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
+        links += [Path(root) / name for name in folders if (Path(root) / name).is_symlink()]
         found += [Path(root) / name for name in sorted(files) if not name.startswith(".")]
     special = [file for file in found if _is_special(file)]
-    return _Below([file for file in found if file not in special], special, closed)
+    return _Below([file for file in found if file not in special], special + links, closed)
 
 
 def _companions(files: list[Path]) -> set[Path]:
@@ -263,8 +290,8 @@ def _companions(files: list[Path]) -> set[Path]:
     from ecgfl_adapters.csv_file import is_label_file
     from ecgfl_adapters.wfdb_header import referenced_files
 
-    headers = {file for file in files if file.suffix == ".hea"}
-    companions = {header.with_name(name) for header in headers for name in referenced_files(header)}
+    headers = {file for file in files if file.suffix.lower() == ".hea"}
+    companions = {companion(header, name) for header in headers for name in referenced_files(header)}
     companions |= {file for file in files if is_label_file(file)}
     return companions | {file for file in files if _belongs_to_a_record(file)}
 
@@ -277,13 +304,15 @@ def _belongs_to_a_record(path: Path) -> bool:
     if is_label_file(path) or is_annotator_edf(path):
         return path.is_file()
     known = {".hea", ".dat", ".edf", ".bdf"}
-    beside = path.with_suffix(".hea")
-    return path.suffix not in known | {""} and path.is_file() and beside.is_file() and not CsvAdapter().recognises(path)
+    if path.suffix.lower() in known | {""} or not (path.is_file() or absence(path) is not None):
+        return False
+    return companion(path, f"{path.stem}.hea").is_file() and not CsvAdapter().recognises(path)
 
 
 def _header_of(path: Path) -> Path:
     """The .hea file where `path` names a WFDB record in another way."""
-    for candidate in (path.with_suffix(".hea") if path.suffix == ".dat" else path, path.with_name(f"{path.name}.hea")):
-        if candidate != path and candidate.is_file() and (path.suffix == ".dat" or not path.exists()):
-            return candidate
-    return path
+    from ecgfl_adapters.wfdb_header import header_path
+
+    header = header_path(path)
+    names_a_record = path.suffix.lower() == ".dat" or not os.path.lexists(path)
+    return header if names_a_record and header.is_file() else path

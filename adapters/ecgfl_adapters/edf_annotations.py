@@ -13,14 +13,15 @@ from numpy.typing import NDArray
 from ecgfl_adapters.edf_samples import DataRecords
 from ecgfl_adapters.errors import FileUnreadable
 
-_LIST = re.compile(rb"([+-]\d{1,12}(?:\.\d*)?)(?:\x15\d*(?:\.\d*)?)?\x14(.*)\x14", re.DOTALL)
+_LIST = re.compile(rb"([+-]\d{1,12}(?:\.\d*)?)(?:\x15(\d*(?:\.\d*)?))?\x14(.*)\x14", re.DOTALL)
 
 
 class Annotation(NamedTuple):
-    """`onset` in seconds after the start that the header gives."""
+    """`onset` in seconds after the start that the header gives, `duration` in seconds, 0 where none is stated."""
 
     onset: float
     text: str
+    duration: float = 0.0
 
 
 class Annotations(NamedTuple):
@@ -39,16 +40,19 @@ def read_annotations(records: DataRecords) -> Annotations:
         for first, raw in records.of(channel):
             for number, record in enumerate(raw, start=first):
                 lists = map(_LIST.fullmatch, record.tobytes().split(b"\0"))
-                entries = [(match[1], match[2]) for match in lists if match is not None]
+                entries = [(match[1], match[2], match[3]) for match in lists if match is not None]
                 if starts is not None and channel is channels[0]:
                     starts[number] = _record_start(records.path, number, entries)
                 found += [
-                    Annotation(float(onset), _text(text)) for onset, texts in entries for text in texts.split(b"\x14") if text
+                    Annotation(float(onset), _text(text), _seconds(duration))
+                    for onset, duration, texts in entries
+                    for text in texts.split(b"\x14")
+                    if text
                 ]
     return Annotations(starts, tuple(found))
 
 
-def _record_start(path: Path, number: int, entries: list[tuple[bytes, bytes]]) -> float:
+def _record_start(path: Path, number: int, entries: list[tuple[bytes, bytes | None, bytes]]) -> float:
     if not entries:
         raise FileUnreadable(
             path,
@@ -56,6 +60,10 @@ def _record_start(path: Path, number: int, entries: list[tuple[bytes, bytes]]) -
             "Export the file again from the recorder's software",
         )
     return float(entries[0][0])
+
+
+def _seconds(duration: bytes | None) -> float:
+    return float(duration) if duration and duration != b"." else 0.0
 
 
 def _text(raw: bytes) -> str:

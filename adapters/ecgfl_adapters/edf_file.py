@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from ecgfl_adapters.companions import content_of
 from ecgfl_adapters.edf_annotations import read_annotations
 from ecgfl_adapters.edf_header import BDF_MAGIC, EDF_MAGIC, Channel, Header, check_scale, read_header
 from ecgfl_adapters.edf_labels import beat_labels
@@ -9,7 +10,7 @@ from ecgfl_adapters.edf_lead import EdfSamples
 from ecgfl_adapters.edf_patient import source_of
 from ecgfl_adapters.edf_samples import data_records
 from ecgfl_adapters.edf_timeline import axis_of, drift_of
-from ecgfl_adapters.edf_write import write_edf
+from ecgfl_adapters.edf_write import is_written_here, write_edf
 from ecgfl_adapters.errors import LeadMissing, UnitUnknown
 from ecgfl_adapters.labels import labels_for
 from ecgfl_adapters.leads import choose_leads, is_ecg, unique_names
@@ -36,21 +37,22 @@ class EdfAdapter:
         """Read the channels labelled as ECG, or those that `options.leads` names.
 
         Channels that do not share the rate of the first one are left out. Labels are the annotations whose text is a WFDB symbol
-        or a known word for a beat, None when there is no such beat. Samples stay in the file until they are asked for. Raises
-        `AdapterError`.
+        or a known word for a beat, see `edf_labels.beat_labels`; None when there is no such beat. Samples stay in the file until
+        they are asked for. Raises `AdapterError`.
         """
-        header = read_header(path)
+        content = content_of(path)
+        header = read_header(content)
         channels = [channel for channel in header.channels if not channel.is_annotations]
         if not channels:
             raise LeadMissing(
                 path,
                 "the file holds annotations and no signal",
-                "Name the recording that they belong to, and this file with --labels FILE",
+                "Name the recording that they belong to; `ingest`, `validate` and `evaluate` take this file with --labels FILE",
             )
         names = unique_names([channel.label for channel in channels])
         chosen = _choose(path, header, channels, names, options)
         scales = [_scale(path, channels[index], options) for index in chosen]
-        records = data_records(path, header, force=options.force)
+        records = data_records(content, header, force=options.force)
         notes = read_annotations(records)
 
         per_record = channels[chosen[0]].samples
@@ -65,7 +67,13 @@ class EdfAdapter:
             for index, scale in zip(chosen, scales, strict=True)
         )
         labels = (
-            beat_labels(notes, fs, options.vocabulary, drift_of(axis, notes, fs, per_record))
+            beat_labels(
+                notes,
+                fs,
+                options.vocabulary,
+                drift_of(axis, notes, fs, per_record),
+                are_beats=is_written_here(header.recording),
+            )
             if options.labels is None
             else labels_for(path.with_suffix(""), options, (), fs)
         )

@@ -90,7 +90,7 @@ def read_header(path: Path) -> Header:
 
 def _announced(raw: bytes) -> int:
     """Bytes of the whole header as far as the file's first bytes tell; what they tell wrongly is found later."""
-    count = raw[252:256].strip()
+    count = raw[252:256].strip(b" \0")
     return _FIXED * (int(count) + 1) if count.isascii() and count.isdigit() else 0
 
 
@@ -99,7 +99,7 @@ def _parse(path: Path, raw: bytes) -> Header:
         raise FileUnreadable(path, f"{len(raw)} bytes, less than the {_FIXED} of an EDF header", _EXPORT_AGAIN)
     if raw[:8] not in {EDF_MAGIC, BDF_MAGIC}:
         raise FileUnreadable(
-            path, f"version field is {raw[:8]!r}: neither EDF nor BDF", "Give the format with --format, or convert it"
+            path, f"version field is {raw[:8]!r}: neither EDF nor BDF", "Give the format with --input-format, or convert it"
         )
     count = _whole(path, "number of signals", raw[252:256])
     size = _whole(path, "header size", raw[184:192])

@@ -19,6 +19,9 @@ from ecgfl_adapters.recording import Remark
 AT_A_TIME = 1 << 23
 """Bytes of a file that are read together, if no data record is longer."""
 
+LARGEST_BLOCK = 1 << 16
+"""Bytes of the largest block that disks and tapes are written in."""
+
 
 @dataclass(frozen=True)
 class DataRecords:
@@ -68,16 +71,38 @@ def state_of(path: Path) -> tuple[int, int]:
 def data_records(path: Path, header: Header, *, force: bool) -> DataRecords:
     """The whole data records that the file holds. Raises `FileUnreadable` where that is not what the header states.
 
-    A header that was never closed (-1) and a last data record that is cut off leave no doubt about the rest, so they are put up
-    with; any other difference only by `force`.
+    A header that was never closed (-1), a last data record that is cut off, and bytes after it that are no whole data record or
+    the zeros with which a disk or a tape fills its last block leave no doubt about the rest, so they are put up with; any other
+    difference only by `force`.
     """
     state = state_of(path)
     held, left = divmod(state[0] - header.size, header.record_bytes)
+    if 0 < header.records < held and _is_padding(path, header):
+        return DataRecords(path, header, header.records, state, (_padded(header, state[0]),))
     if held < 1:
         raise FileUnreadable(
             path, f"{header.size + left} bytes, which hold no whole data record", "Copy the file again, or export it again"
         )
     return DataRecords(path, header, held, state, _remarks(path, header, held, left, force=force))
+
+
+def _is_padding(path: Path, header: Header) -> bool:
+    """Whether what follows the stated data records is zeros of less than one block."""
+    end = header.size + header.records * header.record_bytes
+    if path.stat().st_size - end >= LARGEST_BLOCK:
+        return False
+    with path.open("rb") as file:
+        file.seek(end)
+        return not any(file.read(LARGEST_BLOCK))
+
+
+def _padded(header: Header, size: int) -> Remark:
+    zeros = size - header.size - header.records * header.record_bytes
+    return Remark(
+        "record-count",
+        f"after the {header.records} data records that the header states, the file holds {zeros} zeros; they are left out",
+        "Nothing to do if a disk or tape filled its last block; else compare the file with the original.",
+    )
 
 
 def _remarks(path: Path, header: Header, held: int, left: int, *, force: bool) -> tuple[Remark, ...]:
@@ -88,6 +113,8 @@ def _remarks(path: Path, header: Header, held: int, left: int, *, force: bool) -
         problem = f"the header was not closed (number of data records -1); the file holds {there}"
         return (Remark("record-count", problem, "Nothing to do if the recorder stopped by itself; else export the file again."),)
     problem = f"the header states {header.records} data records, but the file holds {there}"
+    if header.records == held:
+        return (Remark("record-count", f"{problem}; these bytes are left out", "Compare the file's size with the original."),)
     if header.records == held + 1 or force:
         return (Remark("record-count", problem, "The file may be cut off: compare its size with the original."),)
     raise FileUnreadable(path, problem, "Copy the file again, or export it again; --force reads the whole data records there are")

@@ -66,6 +66,11 @@ def true_length(recording_field: str, total: int, per_record: int) -> int:
     return stated if total - per_record < stated <= total else total
 
 
+def is_written_here(recording_field: str) -> bool:
+    """Whether `write_edf` wrote the file: its annotations are beat labels."""
+    return _LENGTH.search(recording_field) is not None
+
+
 def _record_grid(fs: float) -> _Grid:
     """The fewest whole seconds that hold whole samples; else the record below 10 s whose rate EDF states most closely."""
     exact = Fraction(fs).limit_denominator(10)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ecgfl_adapters.companions import absence, content_of
 from ecgfl_adapters.csv_stamps import Stamps
 from ecgfl_adapters.csv_time_units import seconds_in, time_title
 from ecgfl_adapters.edf_labels import read_edf_labels
@@ -54,14 +55,23 @@ def read_labels(
 
     Raises `LabelsUnreadable` for a file that is missing, cut off or not understood.
     """
+    content = content_of(path)
     try:
-        raw = path.read_bytes()
+        raw = content.read_bytes()
     except OSError as error:
+        absent = absence(path)
         raise LabelsUnreadable(
-            path, f"label file cannot be opened ({error.strerror})", "Check the path given with --labels"
+            path,
+            f"label file {absent.problem}" if absent else f"label file cannot be opened ({error.strerror})",
+            f"{absent.fix}; --labels none reads the recording without labels" if absent else "Check the path given with --labels",
         ) from error
+    absent = absence(path)
+    if absent is not None:
+        raise LabelsUnreadable(
+            path, f"label file {absent.problem}", f"{absent.fix}; --labels none reads the recording without labels"
+        )
     if path.suffix.lower() in _EDF_SUFFIXES:
-        return read_edf_labels(path, fs, vocabulary)
+        return read_edf_labels(content, fs, vocabulary)
     if path.suffix.lower() in _TEXT_SUFFIXES:
         return in_order(_read_table(path, raw, fs, vocabulary, axis))
     labels = in_order(_read_wfdb(path, raw, fs, clock_fs or fs))
@@ -79,9 +89,10 @@ def _read_wfdb(path: Path, raw: bytes, fs: float, clock_fs: float) -> list[BeatL
         )
     if not any(raw):
         return []
-    _refuse_remote_name(path)
+    content = content_of(path)
+    _refuse_remote_name(content)
     try:
-        found = wfdb.rdann(str(path.resolve().with_suffix("")), path.suffix[1:], return_label_elements=["symbol"])
+        found = wfdb.rdann(str(content.absolute().with_suffix("")), content.suffix[1:], return_label_elements=["symbol"])
         stated = float(found.fs) if found.fs else clock_fs
         check_rate(path, stated)
         samples = [int(sample) for sample in found.sample]
@@ -102,7 +113,7 @@ def _read_wfdb(path: Path, raw: bytes, fs: float, clock_fs: float) -> list[BeatL
 
 def _refuse_remote_name(path: Path) -> None:
     """wfdb opens files through fsspec, which takes "://" and "::" for addresses."""
-    if "://" in str(path) or "::" in str(path.resolve()):
+    if "://" in str(path) or "::" in str(path.absolute()):
         raise LabelsUnreadable(path, "the path holds '://' or '::'", "Rename the folder or file: only local files are read")
 
 

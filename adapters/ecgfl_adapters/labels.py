@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from ecgfl_adapters.companions import absence, companion
 from ecgfl_adapters.errors import LabelsUnreadable
 from ecgfl_adapters.label_axis import TableAxis
 from ecgfl_adapters.label_files import read_labels
@@ -37,8 +38,14 @@ def labels_for(
     """
     if options.labels == "none":
         return None
-    path = _label_file(stem, options.labels) if options.labels is not None else next(filter(Path.is_file, beside), None)
+    path = _label_file(stem, options.labels) if options.labels is not None else _beside(beside)
     return None if path is None else read_labels(path, fs, clock_fs, options.vocabulary, axis)
+
+
+def _beside(names: Sequence[Path]) -> Path | None:
+    """The first of these files that is there; a broken link is, too, so that reading it says what is missing."""
+    files = (companion(path, path.name) for path in names)
+    return next((path for path in files if path.is_file() or absence(path) is not None), None)
 
 
 def _label_file(stem: Path, option: str) -> Path | None:
@@ -61,7 +68,7 @@ def _label_file(stem: Path, option: str) -> Path | None:
 def _of_annotator(stem: Path, annotator: str) -> list[Path]:
     """What may be meant. A CSV beside annotations is the one that `predict` writes with them: these are what is corrected."""
     names = (f"{stem.name}.{annotator}{suffix}" for suffix in ("", ".edf", ".csv"))
-    found = [path for path in map(stem.with_name, names) if path.is_file()]
+    found = [path for path in (companion(stem, name) for name in names) if path.is_file()]
     return found[:-1] if len(found) > 1 and found[-1].suffix == ".csv" else found
 
 

@@ -44,6 +44,11 @@ _WORDS = {
     "unknown": "Q",
 }
 
+_NOTES = frozenset(
+    ("normal", "lbbb", "rbbb", "bbb", "ve", "ventricular", "fusion", "paced", "unclassified", "unclassifiable", "unknown")
+)
+"""Words that stand in remarks about a whole recording or event as well."""
+
 
 NO_WORDS: Mapping[str, str] = {}
 
@@ -61,6 +66,15 @@ def symbol_of(text: str, vocabulary: Mapping[str, str] = NO_WORDS) -> str | None
     if stripped in BEAT_SYMBOLS or stripped in OTHER_SYMBOLS:
         return stripped
     return _WORDS.get(folded)
+
+
+def is_sure(text: str, vocabulary: Mapping[str, str] = NO_WORDS) -> bool:
+    """Whether a text that `symbol_of` knows is said of beats only.
+
+    Single letters are not: R, L and S are also sleep stages and body positions, A is apnoea. A site's vocabulary is.
+    """
+    folded = _folded(text)
+    return any(_folded(word) == folded for word in vocabulary) or (folded in _WORDS and folded not in _NOTES)
 
 
 def _folded(text: str) -> str:

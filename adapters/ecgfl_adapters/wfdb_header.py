@@ -4,11 +4,14 @@ wfdb reads headers as ASCII and drops what is not: a unit "µV" would become "V"
 Format: https://physionet.org/physiotools/wag/header-5.htm
 """
 
+import codecs
 import re
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
+from ecgfl_adapters.companions import absence, companion, content_of
 from ecgfl_adapters.errors import FileMissing, FileUnreadable
 
 MAX_BASELINE = 1 << 31
@@ -17,13 +20,23 @@ MAX_BASELINE = 1 << 31
 LONGEST_LINE = 2000
 """Characters; the format allows 255."""
 
-_RECORD = re.compile(
-    r"(?P<name>[-\w]+)(?:/(?P<segments>\d+))?\s+(?P<signals>\d+)"
-    r"(?:\s+(?P<fs>\d*\.?\d+(?:[eE][+-]?\d+)?)(?:/\S+)?(?:\s+(?P<length>\d+)(?:\s+(?P<start>.*))?)?)?\s*"
-)
+_RATE = re.compile(r"(?P<fs>\+?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)(?:[/(]\S*)?")
+_LENGTH = re.compile(r"(\d+)(?:\.0*)?")
+_DATE_OR_TIME = re.compile(r"\[?\d+[-:/.]\w.*")
 _FORMAT = re.compile(r"(?P<fmt>\d+)(?:x(?P<per_frame>\d+))?(?::(?P<skew>\d+))?(?:\+(?P<offset>\d+))?")
-_GAIN = re.compile(r"(?P<gain>-?\d*\.?\d+(?:[eE][+-]?\d+)?|-?\d+\.)(?:\((?P<baseline>-?\d+)\))?(?:/(?P<units>\S+))?")
-_SAFE_NAME = re.compile(r"~|[-\w]{1,100}(?:\.\w{1,20})?")
+_GAIN = re.compile(r"(?P<gain>[-+]?\d*\.?\d+(?:[eE][+-]?\d+)?|[-+]?\d+\.)(?:\((?P<baseline>[-+]?\d+)\))?(?:/(?P<units>\S+))?")
+_OTHER_FOLDER = re.compile(r"[/\\:\x00-\x1f]|^\.*$|.{201}")
+"""What no name of a file in the header's own folder holds; 200 characters leave room for a suffix."""
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+"""Bytes that no text holds; 0x1b is left to those who show a text."""
+_ABSENT = {"-", "?", "na", "n/a", "nan", "none", "null"}
+"""What converters write where they know no number."""
+
+GAP = "~"
+"""Name of a segment that is a gap."""
+
+NULL = "0"
+"""Format of a signal of which the record holds no sample."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +51,14 @@ class SignalSpec:
     gain: float
     baseline: int
     units: str
+    initial: int
     checksum: int | None
     name: str
 
 
 @dataclass(frozen=True)
 class Segment:
-    """One line of a multi-segment header. `name` is "~" for a gap; `length` in samples at the record's rate."""
+    """One line of a multi-segment header. `name` is `GAP` for a gap; `length` in samples at the record's rate."""
 
     name: str
     length: int
@@ -52,7 +66,10 @@ class Segment:
 
 @dataclass(frozen=True)
 class Header:
-    """A header file. `fs` in frames a second and `length` in frames a signal are None where it does not state them."""
+    """A header file. `fs` in frames a second and `length` in frames a signal are None where it does not state them.
+
+    A stated length of 0 stands for one that is not known.
+    """
 
     path: Path
     fs: float | None
@@ -66,28 +83,75 @@ class Header:
 def read_header(path: Path) -> Header:
     """Parse `path`, a .hea file. Raises `FileMissing` and `FileUnreadable`."""
     text = _text(path)
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line.strip() for line in re.split(r"\r\n?|\n", text) if line.strip()]
     comments = tuple(line[:LONGEST_LINE].strip("# \t") for line in lines if line.startswith("#"))
     lines = [line for line in lines if not line.startswith("#")]
     if lines and len(max(lines, key=len)) > LONGEST_LINE:
         raise _broken(path, f"a line of the header has {len(max(lines, key=len))} characters, more than {LONGEST_LINE}")
-    record = _RECORD.fullmatch(lines[0]) if lines else None
-    if record is None:
-        first = repr(lines[0][:60]) if lines else "no text"
-        raise _broken(path, f"the record line should be 'NAME SIGNALS RATE SAMPLES', but the header has {first}")
-    count = int(record["segments"] or record["signals"])
-    if len(lines) - 1 != count:
-        raise _broken(path, f"the record line announces {count} lines, but {len(lines) - 1} follow")
-    body = lines[1 : 1 + count]
+    if not lines:
+        raise _broken(path, "the header holds comments only, no record line 'NAME SIGNALS RATE SAMPLES'")
+    record = _record_line(path, lines[0])
+    body = lines[1:]
+    if len(body) != record.lines:
+        raise _broken(path, f"the record line announces {record.lines} lines, but {len(body)} follow")
     return Header(
         path=path,
-        fs=float(record["fs"]) if record["fs"] else None,
-        length=int(record["length"]) if record["length"] else None,
-        start=_start(record["start"]),
-        signals=() if record["segments"] else tuple(_signal(path, line) for line in body),
-        segments=tuple(_segment(path, line) for line in body) if record["segments"] else (),
+        fs=record.fs,
+        length=record.length,
+        start=_start(record.start),
+        signals=() if record.is_segmented else tuple(_signal(path, line) for line in body),
+        segments=tuple(_segment(path, line) for line in body) if record.is_segmented else (),
         comments=comments,
     )
+
+
+class _RecordLine(NamedTuple):
+    """lines : how many follow. start : the time and date as they are written, "" for none."""
+
+    lines: int
+    is_segmented: bool
+    fs: float | None
+    length: int | None
+    start: str
+
+
+def _record_line(path: Path, line: str) -> _RecordLine:
+    """Parse 'NAME[/SEGMENTS] SIGNALS [RATE [SAMPLES [TIME [DATE]]]]'. Time and date may have any form, or follow the rate."""
+    fields = line.split()
+    _, slash, segments = fields[0].partition("/")
+    counts = [segments, fields[1]] if slash and len(fields) > 1 else fields[1:2]
+    if not counts or not all(count.isascii() and count.isdigit() for count in counts):
+        raise _broken(path, f"the record line should be 'NAME SIGNALS RATE SAMPLES', but the header has {line[:60]!r}")
+    rate = _RATE.fullmatch(fields[2]) if len(fields) > 2 else None
+    if len(fields) > 2 and rate is None:
+        raise _broken(path, f"field 3 of the record line {line[:60]!r} is {fields[2][:20]!r}, not a sampling rate")
+    length = _LENGTH.fullmatch(fields[3]) if len(fields) > 3 else None
+    if len(fields) > 3 and length is None and not _DATE_OR_TIME.fullmatch(fields[3]):
+        raise _broken(path, f"field 4 of the record line {line[:60]!r} is {fields[3][:20]!r}, not a number of samples")
+    return _RecordLine(
+        lines=int(counts[0]),
+        is_segmented=bool(slash),
+        fs=float(rate["fs"]) if rate else None,
+        length=int(length[1]) or None if length else None,
+        start=" ".join(fields[4 if length else 3 :]),
+    )
+
+
+def header_path(path: Path) -> Path:
+    """The .hea file of the record that `path` names: the file itself, its signal file, or its name without a suffix.
+
+    A signal file may have more dots in its name than its header ("r1.v2.dat" of "r1.hea"), if that names it.
+    """
+    if path.suffix.lower() == ".hea":
+        return companion(path, path.name)
+    if path.suffix.lower() != ".dat":
+        return companion(path, f"{path.name}.hea")
+    parts = path.stem.split(".")
+    for count in range(len(parts), 0, -1):
+        header = companion(path, f"{'.'.join(parts[:count])}.hea")
+        if header.is_file() and (count == len(parts) or path.name.casefold() in map(str.casefold, referenced_files(header))):
+            return header
+    return path.with_suffix(".hea")
 
 
 def referenced_files(path: Path) -> set[str]:
@@ -96,7 +160,8 @@ def referenced_files(path: Path) -> set[str]:
         header = read_header(path)
     except (FileMissing, FileUnreadable):
         return set()
-    return {signal.file for signal in header.signals} | {f"{segment.name}.hea" for segment in header.segments}
+    signals = {signal.file for signal in header.signals if signal.fmt != NULL}
+    return signals | {f"{segment.name}.hea" for segment in header.segments if segment.name != GAP}
 
 
 def _broken(path: Path, problem: str) -> FileUnreadable:
@@ -104,22 +169,30 @@ def _broken(path: Path, problem: str) -> FileUnreadable:
 
 
 def _text(path: Path) -> str:
+    """A header in UTF-8, or in an 8-bit encoding of which only units and comments can show the difference."""
     try:
-        raw = path.read_bytes()
+        raw = content_of(path).read_bytes()
     except OSError as error:
-        raise FileMissing(
-            path, f"cannot be opened ({error.strerror})", "Check the path, and that its .hea file is there"
-        ) from error
+        absent = absence(path)
+        problem = absent.problem if absent else f"cannot be opened ({error.strerror})"
+        raise FileMissing(path, problem, absent.fix if absent else "Check the path, and that its .hea file is there") from error
     if not raw.strip():
         raise _broken(path, "the header file is empty")
+    absent = absence(path)
+    if absent is not None:
+        raise FileMissing(path, absent.problem, absent.fix)
     try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
+        text = raw.decode("utf-16" if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig")
+    except UnicodeDecodeError:
+        text = raw.decode("latin-1")
+    control = _CONTROL.search(text.rstrip("\x00\x1a"))  # the end mark of DOS
+    if control is not None:
         raise FileUnreadable(
             path,
-            f"byte {error.start} (0x{raw[error.start]:02x}) of the header is no UTF-8 text",
-            "If it is a WFDB header, save it as UTF-8; otherwise copy the file again",
-        ) from error
+            f"character {control.start()} of the header is {control[0]!r}: not a text",
+            "If it is a WFDB header, copy the file again; else give the recording's format with --input-format",
+        )
+    return text.rstrip("\x00\x1a")
 
 
 def _signal(path: Path, line: str) -> SignalSpec:
@@ -127,7 +200,7 @@ def _signal(path: Path, line: str) -> SignalSpec:
     form = _FORMAT.fullmatch(fields[1]) if len(fields) > 1 else None
     if form is None:
         raise _broken(path, f"the signal line {line[:60]!r} does not start with a file name and a format")
-    if not _SAFE_NAME.fullmatch(fields[0]):
+    if _OTHER_FOLDER.search(fields[0]):
         raise FileUnreadable(
             path,
             f"the header names the signal file {fields[0][:60]!r}",
@@ -136,8 +209,8 @@ def _signal(path: Path, line: str) -> SignalSpec:
     gain = _GAIN.fullmatch(fields[2]) if len(fields) > 2 else None
     if len(fields) > 2 and gain is None:
         raise _broken(path, f"the signal line {line[:60]!r} has the gain {fields[2]!r}")
-    numbers = [_whole(path, line, field) for field in fields[3:8]]
-    zero = numbers[1] if len(numbers) > 1 else 0
+    numbers, name = _numbers_and_name(line)
+    zero = (numbers[1] or 0) if len(numbers) > 1 else 0
     baseline = int(gain["baseline"]) if gain and gain["baseline"] else zero
     if abs(baseline) > MAX_BASELINE:
         raise _broken(path, f"the signal line {line[:60]!r} has the baseline {baseline}, beyond 32 bits")
@@ -150,21 +223,32 @@ def _signal(path: Path, line: str) -> SignalSpec:
         gain=float(gain["gain"]) if gain else 0.0,
         baseline=baseline,
         units=(gain["units"] or "") if gain else "",
+        initial=(numbers[2] or 0) if len(numbers) > 2 else 0,
         checksum=numbers[3] if len(numbers) > 3 else None,
-        name=fields[8] if len(fields) > 8 else "",
+        name=name,
     )
 
 
-def _whole(path: Path, line: str, field: str) -> int:
-    try:
-        return int(field)
-    except ValueError as error:
-        raise _broken(path, f"the signal line {line[:60]!r} has {field!r} where a whole number should be") from error
+def _numbers_and_name(line: str) -> tuple[list[int | None], str]:
+    """Up to five whole numbers after the gain, and the rest of the line: a header may leave the last of them out.
+
+    None stands for a number that is marked as not known.
+    """
+    rest = "".join(line.split(maxsplit=3)[3:])
+    numbers: list[int | None] = []
+    while rest and len(numbers) < 5:
+        field, *others = rest.split(maxsplit=1)
+        number = re.fullmatch(r"([-+]?\d+)(?:\.0*)?", field, re.ASCII)
+        if number is None and field.lower() not in _ABSENT:
+            break
+        numbers.append(int(number[1]) if number else None)
+        rest = others[0] if others else ""
+    return numbers, rest
 
 
 def _segment(path: Path, line: str) -> Segment:
-    match = re.fullmatch(r"(~|[-\w]{1,100})\s+(\d+)", line)
-    if match is None:
+    match = re.fullmatch(r"(\S+)\s+(\d+)", line, re.ASCII)
+    if match is None or _OTHER_FOLDER.search(match[1]):
         raise _broken(path, f"the segment line {line[:60]!r} should be 'NAME SAMPLES'")
     return Segment(match[1], int(match[2]))
 

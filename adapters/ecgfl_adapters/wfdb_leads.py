@@ -28,7 +28,7 @@ def read_leads(header: Header, fs: float, options: ReadOptions) -> Leads:
     """
     names = unique_names([signal.name for signal in header.signals])
     signals = header.signals
-    chosen = choose_leads(header.path, names, options.leads, lambda index: _may_be_ecg(signals[index], options))
+    chosen = choose_signals(header, options)
     rates = [signals[index].per_frame for index in chosen]
     if len(set(rates)) > 1 and options.leads:
         shown = ", ".join(f"{names[index]} {fs * signals[index].per_frame:g} Hz" for index in chosen)
@@ -45,6 +45,12 @@ def read_leads(header: Header, fs: float, options: ReadOptions) -> Leads:
         baseline = signals[index].baseline if scale.baseline is None else scale.baseline
         leads.append(Lead(names[index], to_float(signals[index], samples[index], baseline, scale.factor), abs(scale.factor)))
     return Leads(fs * rates[0], tuple(leads), remarks)
+
+
+def choose_signals(header: Header, options: ReadOptions) -> list[int]:
+    """Indices of the signals that `options` asks for, or of every one that may be an ECG. Raises `LeadMissing`."""
+    names = unique_names([signal.name for signal in header.signals])
+    return choose_leads(header.path, names, options.leads, lambda index: _may_be_ecg(header.signals[index], options))
 
 
 WFDB_DEFAULT_GAIN = 200

@@ -9,7 +9,7 @@ from ecgfl_adapters.labels import labels_for
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import Recording, Source
 from ecgfl_adapters.timeline import check_rate
-from ecgfl_adapters.wfdb_header import Header, read_header
+from ecgfl_adapters.wfdb_header import Header, header_path, read_header
 from ecgfl_adapters.wfdb_leads import read_leads
 from ecgfl_adapters.wfdb_segments import read_segments
 from ecgfl_adapters.wfdb_write import write_record
@@ -24,7 +24,7 @@ class WfdbAdapter:
     name = "wfdb"
 
     def recognises(self, path: Path) -> bool:
-        return (path.suffix in {".hea", ".dat"} or not path.is_file()) and header_path(path).is_file()
+        return (path.suffix.lower() in {".hea", ".dat"} or not path.is_file()) and header_path(path).is_file()
 
     def read(self, path: Path, options: ReadOptions) -> Recording:
         """Read the record at its own rate; signals in other units than volts are left out unless asked for by name.
@@ -62,15 +62,6 @@ class WfdbAdapter:
         Raises `ValueError` for a symbol that WFDB does not know.
         """
         return write_record(recording, folder)
-
-
-def header_path(path: Path) -> Path:
-    """The .hea file of the record that `path` names."""
-    if path.suffix == ".hea":
-        return path
-    if path.suffix == ".dat":
-        return path.with_suffix(".hea")
-    return path.with_name(f"{path.name}.hea")
 
 
 def _frame_rate(header: Header, options: ReadOptions) -> float:

@@ -4,19 +4,22 @@ from dataclasses import replace
 
 import numpy as np
 
+from ecgfl_adapters.companions import companion
 from ecgfl_adapters.errors import FileUnreadable
-from ecgfl_adapters.leads import choose_leads
+from ecgfl_adapters.leads import unique_names
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import Lead
 from ecgfl_adapters.timeline import check_span
-from ecgfl_adapters.wfdb_header import Header, Segment, read_header
-from ecgfl_adapters.wfdb_leads import Leads, read_leads
+from ecgfl_adapters.wfdb_header import GAP, NULL, Header, Segment, SignalSpec, read_header
+from ecgfl_adapters.wfdb_leads import Leads, choose_signals, read_leads
 
 
 def read_segments(header: Header, fs: float, options: ReadOptions) -> Leads:
     """Every segment's leads at their true times; NaN where a segment is a gap ("~") or lacks a lead. Raises `AdapterError`."""
-    every_lead = replace(options, leads=())
-    parts = [(segment, _read_segment(header, segment, fs, every_lead)) for segment in header.segments if segment.length > 0]
+    headers = [(segment, _segment_header(header, segment)) for segment in header.segments if segment.length > 0]
+    present = [part for _, part in headers if part is not None]
+    chosen = _names_to_read(header, present, options) if present else []
+    parts = [(segment, None if part is None else _read_segment(part, fs, chosen, options)) for segment, part in headers]
     found = [part for _, part in parts if part is not None]
     if not found:
         raise FileUnreadable(header.path, "every segment is a gap", "Copy the record again, with its segment files")
@@ -33,8 +36,6 @@ def read_segments(header: Header, fs: float, options: ReadOptions) -> Leads:
     for part in found:
         for lead in part.leads:
             steps.setdefault(lead.name, lead.step_mv)
-    names = list(steps)
-    chosen = [names[index] for index in choose_leads(header.path, names, options.leads, lambda _: True)]
     axes = {name: np.full(total, np.nan, dtype=np.float32) for name in chosen}
     start = 0
     for segment, read in parts:
@@ -50,13 +51,34 @@ def read_segments(header: Header, fs: float, options: ReadOptions) -> Leads:
                 axes[lead.name][start:stop] = lead.samples
         start = stop
     remarks = tuple(dict.fromkeys(remark for part in found for remark in part.remarks))
-    return Leads(rate, tuple(Lead(name, axes[name], steps[name]) for name in chosen), remarks)
+    return Leads(rate, tuple(Lead(name, axes[name], steps[name]) for name in chosen if name in steps), remarks)
 
 
-def _read_segment(header: Header, segment: Segment, fs: float, options: ReadOptions) -> Leads | None:
-    if segment.name == "~":
+def _segment_header(header: Header, segment: Segment) -> Header | None:
+    """None for a gap, and for a segment without any signal."""
+    if segment.name == GAP:
         return None
-    part = read_header(header.path.with_name(f"{segment.name}.hea"))
+    part = read_header(companion(header.path, f"{segment.name}.hea"))
     if part.segments:
         raise FileUnreadable(part.path, f"segment of {header.path.name} that has segments itself", "Read it on its own")
-    return read_leads(part, part.fs or fs, options) if part.signals else None
+    return part if any(signal.fmt != NULL for signal in part.signals) else None
+
+
+def _names_to_read(header: Header, parts: list[Header], options: ReadOptions) -> list[str]:
+    """The leads to read, chosen among the signals of all segments together: a segment may lack the ECG."""
+    signals: dict[str, SignalSpec] = {}
+    for part in parts:
+        for name, signal in zip(_names_of(part), part.signals, strict=True):
+            signals.setdefault(name, replace(signal, name=name))
+    together = replace(header, signals=tuple(signals.values()))
+    return [list(signals)[index] for index in choose_signals(together, options)]
+
+
+def _names_of(part: Header) -> list[str]:
+    return unique_names([signal.name for signal in part.signals])
+
+
+def _read_segment(part: Header, fs: float, chosen: list[str], options: ReadOptions) -> Leads | None:
+    """The chosen leads of a segment; None where it has none of them."""
+    there = tuple(name for name in chosen if name in _names_of(part))
+    return read_leads(part, part.fs or fs, replace(options, leads=there)) if there else None

@@ -1,7 +1,6 @@
 """The samples that a WFDB header describes, checked against what it says about them."""
 
 import math
-from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
@@ -9,9 +8,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgfl_adapters.companions import absence, companion, content_of
 from ecgfl_adapters.errors import LIBRARY_ERRORS, FileMissing, FileUnreadable
 from ecgfl_adapters.recording import Remark
-from ecgfl_adapters.wfdb_header import Header, SignalSpec
+from ecgfl_adapters.wfdb_header import NULL, Header, SignalSpec
 
 _BYTES_PER_SAMPLE = {
     "8": Fraction(1),
@@ -26,6 +26,9 @@ _BYTES_PER_SAMPLE = {
     "311": Fraction(4, 3),
 }
 _COMPRESSED = {"508", "516", "524"}
+ENOUGH_SIGNALS = 3
+"""Two leads may be equal, and with them their checksums."""
+
 MAX_COMPRESSION = 1 << 14
 """Samples a byte: a FLAC block of at most 65,535 equal samples takes a dozen bytes."""
 # "No sample": the lowest code of each format. Format 8 stores differences and has none.
@@ -58,10 +61,13 @@ def read_samples(header: Header, *, force: bool) -> Samples:
     Raises `FileMissing` for a signal file that is not there and `FileUnreadable` for one that is cut off, not of the stated
     format, or whose checksum is not the header's.
     """
-    _check_files(header)
-    samples: list[NDArray[np.int32]] = [np.asarray(signal) for signal in _read_signals(header)]
+    frames = _check_files(header)
+    samples = _read_signals(header, frames)
     wrong = [_wrong_sum(header, signal, values) for signal, values in zip(header.signals, samples, strict=True)]
     problems = [problem for problem in wrong if problem is not None]
+    if problems and _are_placeholders(header):
+        stated = next(signal.checksum for signal in header.signals if signal.checksum is not None)
+        return Samples(samples, (Remark("checksum-placeholder", *_not_computed(stated)),))
     if problems and not force:
         raise FileUnreadable(
             header.path, problems[0], "The signal file was damaged or changed: copy it again. --force reads it all the same"
@@ -69,8 +75,23 @@ def read_samples(header: Header, *, force: bool) -> Samples:
     return Samples(samples, tuple(Remark("checksum", problem, "Copy the files again and compare them.") for problem in problems))
 
 
+def _are_placeholders(header: Header) -> bool:
+    """Whether a converter wrote the same number in place of every checksum: 0, -1, or any number of three signals or more."""
+    stated = [signal.checksum & 0xFFFF for signal in header.signals if signal.checksum is not None]
+    return len(set(stated)) == 1 and (stated[0] in {0, 0xFFFF} or len(stated) >= ENOUGH_SIGNALS)
+
+
+def _not_computed(checksum: int) -> tuple[str, str]:
+    return (
+        f"the header states the checksum {checksum} for every signal, which is a placeholder: damage would not be noticed",
+        "Compare the signal files with the original if it has checksums.",
+    )
+
+
 def to_float(signal: SignalSpec, values: NDArray[np.int32], baseline: float, step: float) -> NDArray[np.float32]:
-    """`(values - baseline) * step`, with NaN for the format's invalid code."""
+    """`(values - baseline) * step`, with NaN for the format's invalid code, and throughout a signal without samples."""
+    if signal.fmt == NULL:
+        return np.full(values.shape, math.nan, dtype=np.float32)
     physical = ((values.astype(np.float64) - baseline) * step).astype(np.float32)
     invalid = _INVALID.get(signal.fmt)
     if invalid is not None:
@@ -78,68 +99,114 @@ def to_float(signal: SignalSpec, values: NDArray[np.int32], baseline: float, ste
     return physical
 
 
-def _read_signals(header: Header) -> Sequence[NDArray[np.int32]]:
-    import wfdb  # brings pandas along: only when a record is read
+def _read_signals(header: Header, frames: int) -> list[NDArray[np.int32]]:
+    """The samples by wfdb's decoder of a segment, which `wfdb.rdrecord` calls, too.
 
-    name = str(header.path.resolve().with_suffix(""))
-    if "://" in name or "::" in name:
+    `rdrecord` reads the header again: it fails on dates of other forms and on names in another case, and follows links.
+    """
+    from wfdb.io import _signal  # brings pandas along: only when a record is read
+
+    folder = str(header.path.parent.absolute())
+    if "://" in folder or "::" in folder:
         raise FileUnreadable(header.path, "the path holds '://' or '::'", "Rename the folder: only local files are read")
-    # wfdb 4.3.1 gives big-endian samples as one array only.
-    in_one = any(signal.fmt == "61" for signal in header.signals) and all(signal.per_frame == 1 for signal in header.signals)
+    held = [signal for signal in header.signals if signal.fmt != NULL]
     try:
-        record = wfdb.rdrecord(name, physical=False, smooth_frames=in_one, return_res=32)
-        return list(record.d_signal.T) if in_one else record.e_d_signal
+        found = _signal._rd_segment(
+            file_name=[str(content_of(companion(header.path, signal.file)).absolute()) for signal in held],
+            dir_name=folder,
+            pn_dir=None,
+            fmt=[signal.fmt for signal in held],
+            n_sig=len(held),
+            sig_len=frames,
+            byte_offset=[signal.offset for signal in held],
+            samps_per_frame=[signal.per_frame for signal in held],
+            skew=[signal.skew for signal in held],
+            init_value=[signal.initial for signal in held],
+            sampfrom=0,
+            sampto=frames,
+            channels=list(range(len(held))),
+            ignore_skew=False,
+            return_res=32,
+        )
     except LIBRARY_ERRORS as error:
-        files = ", ".join(sorted({signal.file for signal in header.signals}))
-        fmts = ", ".join(sorted({signal.fmt for signal in header.signals}))
+        files = ", ".join(sorted({signal.file for signal in held}))
+        fmts = ", ".join(sorted({signal.fmt for signal in held}))
         raise FileUnreadable(
             header.path,
-            f"the samples in {files} cannot be read as the header states them: {header.length} samples a signal in format {fmts}",
+            f"the samples in {files} cannot be read as the header states them: {frames} samples a signal in format {fmts}",
             "Copy the .hea and .dat files again",
         ) from error
+    samples = iter(found)
+    return [
+        np.zeros(frames * signal.per_frame, dtype=np.int32)
+        if signal.fmt == NULL
+        else np.asarray(next(samples)).astype(np.int32, copy=False)
+        for signal in header.signals
+    ]
 
 
-def _check_files(header: Header) -> None:
-    for file in dict.fromkeys(signal.file for signal in header.signals):
+def _check_files(header: Header) -> int:
+    """Check the signal files, and give the number of frames: what the header states, else what the files hold."""
+    held: dict[str, int] = {}
+    for file in dict.fromkeys(signal.file for signal in header.signals if signal.fmt != NULL):
         signals = [signal for signal in header.signals if signal.file == file]
-        path = header.path.with_name(file)
+        path = companion(header.path, file)
         fmt = signals[0].fmt
         if fmt not in _BYTES_PER_SAMPLE and fmt not in _COMPRESSED:
             raise FileUnreadable(header.path, f"signal file {file} has unknown format {fmt}", "Convert the record to format 16")
+        absent = absence(path)
+        if absent is not None:
+            raise FileMissing(path, f"the signal file that {header.path.name} names {absent.problem}", absent.fix)
         if not path.is_file():
             raise FileMissing(path, f"the signal file that {header.path.name} names is not there", "Copy it beside the header")
-        if any(signal.skew > (header.length or 0) for signal in signals):
-            skew = max(signal.skew for signal in signals)
-            raise FileUnreadable(
-                header.path,
-                f"a signal of {file} has the skew {skew}, more than the record's {header.length or 0} samples",
-                "Copy the .hea file again from where the record was made",
-            )
-        if fmt in _COMPRESSED:
-            _check_compressed(header, path, signals)
-        else:
-            _check_size(header, path, signals)
+        content = content_of(path)
+        held[file] = _held_compressed(header, content, signals) if fmt in _COMPRESSED else _held(header, content, signals)
+    if header.length is None and len(set(held.values())) > 1:
+        shown = ", ".join(f"{file} {frames}" for file, frames in held.items())
+        raise FileUnreadable(
+            header.path,
+            f"the header states no number of samples, and its files hold different ones: {shown}",
+            "Write the number as the fourth field of the header's first line",
+        )
+    frames = header.length or next(iter(held.values()), 0)
+    if not frames:
+        raise FileUnreadable(
+            header.path, "the header states no number of samples, and no signal file", "Copy the .hea and .dat files again"
+        )
+    if any(signal.skew > frames for signal in header.signals):
+        skew = max(signal.skew for signal in header.signals)
+        raise FileUnreadable(
+            header.path,
+            f"a signal has the skew {skew}, more than the record's {frames} samples",
+            "Copy the .hea file again from where the record was made",
+        )
+    return frames
 
 
-def _check_size(header: Header, path: Path, signals: list[SignalSpec]) -> None:
+def _held(header: Header, path: Path, signals: list[SignalSpec]) -> int:
+    """The frames that a signal file holds. Raises `FileUnreadable` when the header states more."""
     per_frame = sum(signal.per_frame for signal in signals)
     actual = path.stat().st_size
-    frames = 1 if header.length is None else header.length
+    frames = header.length or 1
     expected = signals[0].offset + math.ceil(frames * per_frame * _BYTES_PER_SAMPLE[signals[0].fmt])
-    if frames == 0 or actual < expected:
+    if actual < expected:
+        stated = "no number of" if header.length is None else str(frames)
         raise FileUnreadable(
             path,
-            f"{actual} bytes, but {header.path.name} states {frames} samples x {per_frame} signals in format {signals[0].fmt}, "
-            f"which is {expected} bytes",
+            f"{actual} bytes, but {header.path.name} states {stated} samples x {per_frame} signals in format {signals[0].fmt}, "
+            f"which is {'at least ' if header.length is None else ''}{expected} bytes",
             "The file is cut off or empty: copy it again",
         )
+    return math.floor((actual - signals[0].offset) / _BYTES_PER_SAMPLE[signals[0].fmt]) // per_frame
 
 
-def _check_compressed(header: Header, path: Path, signals: list[SignalSpec]) -> None:
-    """A FLAC file says how many samples it holds: https://www.rfc-editor.org/rfc/rfc9639#name-streaminfo."""
+def _held_compressed(header: Header, path: Path, signals: list[SignalSpec]) -> int:
+    """The frames that a compressed signal file holds. Raises `FileUnreadable` when the header states more.
+
+    A FLAC file says how many samples it holds: https://www.rfc-editor.org/rfc/rfc9639#name-streaminfo.
+    """
     with path.open("rb") as file:
         begin = file.read(26)
-    expected = signals[0].offset + (header.length or 0) * signals[0].per_frame
     held = int.from_bytes(begin[18:26], "big") % (1 << 36) if begin[:4] == b"fLaC" and len(begin) == 26 else None
     if held is None:
         raise FileUnreadable(
@@ -147,6 +214,8 @@ def _check_compressed(header: Header, path: Path, signals: list[SignalSpec]) -> 
             f"not a FLAC file, as format {signals[0].fmt} has them",
             "The file is damaged: copy the .hea and .dat files again",
         )
+    frames = header.length or max(1, (held - signals[0].offset) // signals[0].per_frame)
+    expected = signals[0].offset + frames * signals[0].per_frame
     if held < expected or expected > MAX_COMPRESSION * path.stat().st_size:
         raise FileUnreadable(
             path,
@@ -154,11 +223,14 @@ def _check_compressed(header: Header, path: Path, signals: list[SignalSpec]) -> 
             f"{expected}",
             "The file is cut off or damaged: copy the .hea and .dat files again",
         )
+    return frames
 
 
 def _wrong_sum(header: Header, signal: SignalSpec, values: NDArray[np.int32]) -> str | None:
     """What is wrong with a signal's checksum, in words."""
-    if signal.checksum is None or signal.skew:  # skewed signals are shifted on reading: their sum is not the file's
+    if (
+        signal.checksum is None or signal.fmt == NULL or signal.skew
+    ):  # skewed signals are shifted on reading: their sum is not the file's
         return None
     actual = int(values.sum(dtype=np.int64)) & 0xFFFF
     if actual == signal.checksum & 0xFFFF:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ecgfl_cli.commands.options import Lead, Model, Recordings, SamplingRate, Units
+from ecgfl_cli.commands.options import Force, Lead, Model, OnlyInputFormat, Recordings, SamplingRate, Units
 from ecgfl_cli.console import Console, console_of
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ def command(
     ] = None,
     fs: SamplingRate = None,
     units: Units = None,
+    file_format: OnlyInputFormat = "auto",
+    force: Force = False,
 ) -> None:
     """Measure a model by reference labels as ANSI/AAMI EC57 does, on beats that it finds itself, and compare it with another."""
     from ecgfl_adapters.discovery import read
@@ -56,13 +58,15 @@ def command(
     from ecgfl_cli.commands.reading import reading_of
     from ecgfl_cli.commands.recordings import named_recordings
     from ecgfl_cli.errors import EcgflError, ExitCode
-    from ecgfl_cli.evaluation.assess import assess, reference_of
+    from ecgfl_cli.evaluation.assess import assess, evaluated_spans, reference_of
+    from ecgfl_cli.evaluation.ec57 import LEARNING_PERIOD_S
     from ecgfl_cli.evaluation.paired import PairedEvaluation
     from ecgfl_cli.evaluation.report import Evaluation
+    from ecgfl_cli.quality.rhythm import rhythm_beats
 
     console = console_of(context, "evaluate")
     recordings = named_recordings(console, files)
-    reading = reading_of(console, "auto", lead, fs=fs, units=units, labels=labels, assume_wfdb_gain=True)
+    reading = reading_of(console, file_format, lead, fs=fs, units=units, labels=labels, force=force, assume_wfdb_gain=True)
     tested = [
         _model(console, model, reading.lead) if test is None else _annotations(test, model, recordings, reading.options),
         *([] if against is None else [_model(console, against, lead)]),
@@ -70,16 +74,25 @@ def command(
     _refuse_the_same_twice(tested)
     compared: list[dict[str, Comparison]] = [{} for _ in tested]
     failed: list[dict[str, object]] = []
+    partly: dict[str, list[list[float]]] = {}
     for path in console.track(recordings, len(recordings), "evaluate"):
         try:
             recording = read(path, reading.format, reading.options)
             reference = reference_of(recording)
-            comparisons = [assess(recording, reference, each.annotate(path, recording)) for each in tested]
+            spans = evaluated_spans(recording, rhythm_beats(recording, reading.lead))
+            comparisons = [assess(recording, reference, each.annotate(path, recording), spans) for each in tested]
         except (AdapterError, EcgflError) as error:
             console.problem(str(error))
             failed.append({"file": path, "error": str(error)})
             continue
         name = recording.name if recording.name not in compared[0] else str(path)
+        part = sum(stop - start for start, stop in spans.tolist()) / recording.fs
+        if recording.seconds - part > LEARNING_PERIOD_S + 1:
+            partly[name] = [[start / recording.fs, stop / recording.fs] for start, stop in spans.tolist()]
+            console.problem(
+                f"{path}: its labels cover {part:.0f} of the {recording.seconds - LEARNING_PERIOD_S:.0f} s after the learning "
+                "period; only that part is evaluated"
+            )
         for records, comparison in zip(compared, comparisons, strict=True):
             records[name] = comparison
     evaluations = [Evaluation.of(records) for records in compared]
@@ -95,6 +108,7 @@ def command(
         model=tested[0].name if test is None else None,
         test=test,
         failed=failed,
+        partly_labelled=partly,
         **evaluations[0].as_dict(),
         **rival,
     )

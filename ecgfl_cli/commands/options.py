@@ -51,9 +51,10 @@ def known_architecture(value: str | None) -> str | None:
     return None if value is None else _choice_of(_architectures)(value)
 
 
-InputFormat = Annotated[
-    str, typer.Option("--format", help="auto, wfdb, edf, csv, or an installed adapter's name.", callback=_choice_of(_formats))
-]
+_INPUT_FORMAT = "auto, wfdb, edf, csv, or an installed adapter's name."
+InputFormat = Annotated[str, typer.Option("--format", "--input-format", help=_INPUT_FORMAT, callback=_choice_of(_formats))]
+OnlyInputFormat = Annotated[str, typer.Option("--input-format", help=_INPUT_FORMAT, callback=_choice_of(_formats))]
+"""For verbs in which --format is the format of the results."""
 Lead = Annotated[
     str | None, typer.Option("--lead", help="The lead to read; without it lead II where there is one, else the first.")
 ]

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ecgfl_cli.commands.options import Lead, Model, Recordings, SamplingRate, Units
+from ecgfl_cli.commands.options import Force, Lead, Model, OnlyInputFormat, Recordings, SamplingRate, Units
 from ecgfl_cli.console import console_of
 
 
@@ -18,6 +18,8 @@ def command(
     model: Model = None,
     fs: SamplingRate = None,
     units: Units = None,
+    file_format: OnlyInputFormat = "auto",
+    force: Force = False,
 ) -> None:
     """Find the PVCs in recordings with the current model, here, and write what cardiologists' tools read."""
     from ecgfl_adapters.discovery import read
@@ -38,7 +40,7 @@ def command(
     recordings = named_recordings(console, files)
     refuse_equal_names(recordings)
     classifier = Classifier(registry_of(console.home, model), model)
-    reading = reading_of(console, "auto", lead, fs=fs, units=units, labels="none", assume_wfdb_gain=True)
+    reading = reading_of(console, file_format, lead, fs=fs, units=units, labels="none", force=force, assume_wfdb_gain=True)
     out.mkdir(parents=True, exist_ok=True)
     rows, results, code = [], [], ExitCode.DONE
     checked: list[tuple[str, list[Finding]]] = []

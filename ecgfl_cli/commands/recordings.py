@@ -8,13 +8,13 @@ from ecgfl_cli.console import Console
 
 def named_recordings(console: Console, paths: list[Path]) -> list[Path]:
     """One path a recording; files that no adapter reads are named. Raises `UnusableInput` when nothing is left."""
-    from ecgfl_adapters.discovery import find_recordings
+    from ecgfl_adapters.discovery import find_recordings, why_skipped
 
     from ecgfl_cli.errors import UnusableInput
 
     found = find_recordings(paths)
     for skipped in found.skipped:
-        console.say(f"{skipped}: left out, no adapter reads it")
+        console.say(f"{skipped}: left out, {why_skipped(skipped)}")
     stems = {path.with_suffix("") for path in found.recordings}
     for path in paths:
         if path.is_file() and path.with_suffix("") not in stems and path not in found.skipped:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ecgfl_cli.commands.options import InputFormat, Jobs, Labels, Lead, SamplingRate, Units
+from ecgfl_cli.commands.options import Force, InputFormat, Jobs, Labels, Lead, SamplingRate, Units
 from ecgfl_cli.console import console_of
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ def command(
     fs: SamplingRate = None,
     units: Units = None,
     labels: Labels = None,
+    force: Force = False,
     jobs: Jobs = 1,
 ) -> None:
     """Check recordings, or with no PATH everything in the store. Exit code 3 when something is unusable."""
@@ -39,7 +40,7 @@ def command(
 
     console = console_of(context, "validate")
     home = console.home
-    reading = reading_of(console, file_format, lead, fs=fs, units=units, labels=labels)
+    reading = reading_of(console, file_format, lead, fs=fs, units=units, labels=labels, force=force)
     checked: list[tuple[str, list[Finding] | str]]
     if paths:
         recordings = named_recordings(console, paths)

@@ -1,9 +1,13 @@
 """Test annotations held against a recording's own reference labels."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
+import numpy as np
 from ecgfl_adapters.recording import BeatLabel, Recording
+from numpy.typing import NDArray
 
+from ecgfl_cli.beats.annotated import annotated_spans, inside
 from ecgfl_cli.errors import UnusableInput
 from ecgfl_cli.evaluation.annotations import NO_BEAT, BeatAnnotations, code_of
 from ecgfl_cli.evaluation.comparison import Comparison
@@ -30,9 +34,47 @@ def reference_of(recording: Recording) -> BeatAnnotations:
     return reference
 
 
-def assess(recording: Recording, reference: BeatAnnotations, test: Iterable[BeatLabel]) -> Comparison:
-    """Compare annotations of the recording with its `reference_of`."""
-    return compare(reference, BeatAnnotations.from_labels(test), recording.fs, recording.length)
+def evaluated_spans(recording: Recording, beats: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The annotated parts of a recording after EC57's learning period; see `beats.annotated.annotated_spans`.
+
+    beats : shape (n,), detected R peaks in samples of the recording, sorted.
+
+    Raises `UnusableInput` where nothing is left.
+    """
+    place, start = recording.source.path, recording.length - evaluated_samples(recording.fs, recording.length)
+    spans = annotated_spans(recording, beats)
+    if not len(spans):
+        raise UnusableInput(
+            f"{place}: its reference labels stand alone among {beats.size} detected beats",
+            "Name a reference that labels every beat with --labels FILE",
+        )
+    after = spans[spans[:, 1] > start]
+    if not len(after):
+        raise UnusableInput(
+            f"{place}: its labels cover only the first {spans[-1, 1] / recording.fs:.0f} s",
+            "EC57 leaves the first 5 minutes out; take labels of a longer part",
+        )
+    after[0, 0] = max(after[0, 0], start)
+    return after
+
+
+def assess(
+    recording: Recording, reference: BeatAnnotations, test: Iterable[BeatLabel], spans: NDArray[np.int64] | None = None
+) -> Comparison:
+    """Compare annotations of the recording with its `reference_of`, in its `evaluated_spans`; None: in all of it."""
+    if spans is None or _reaches_all(recording, spans):
+        return compare(reference, BeatAnnotations.from_labels(test), recording.fs, recording.length)
+    labels = [BeatLabel(int(sample), symbol) for sample, symbol in zip(reference.samples, reference.symbols, strict=True)]
+    ours, theirs = (
+        BeatAnnotations.from_labels(label for label in each if inside(label.sample, spans)) for each in (labels, test)
+    )
+    compared = compare(ours, theirs, recording.fs, recording.length)
+    return replace(compared, seconds=float((spans[:, 1] - spans[:, 0]).sum()) / recording.fs)
+
+
+def _reaches_all(recording: Recording, spans: NDArray[np.int64]) -> bool:
+    start = recording.length - evaluated_samples(recording.fs, recording.length)
+    return bool(spans.tolist() == [[start, recording.length]])
 
 
 def _is_beat(symbol: str) -> bool:

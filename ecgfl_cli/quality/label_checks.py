@@ -7,17 +7,23 @@ from ecgfl_adapters.recording import Gap, Recording
 from ecgfl_adapters.symbols import BEAT_SYMBOLS
 from numpy.typing import NDArray
 
+from ecgfl_cli.beats.annotated import FEWEST_LABELS, annotated_part, annotated_spans, inside, is_whole
 from ecgfl_cli.quality.findings import Finding, Severity
 from ecgfl_cli.quality.label_match import Match, match
 from ecgfl_cli.quality.label_share_checks import check_label_shares
 from ecgfl_cli.quality.limits import Limits
+from ecgfl_cli.quality.parts import Stretches, total
+
+SHOWN = 3
+"""Annotated parts that a finding names."""
 
 
 def check_labels(recording: Recording, gaps: Sequence[Gap], beats: NDArray[np.int64], limits: Limits) -> Iterator[Finding]:
     """Findings `no-labels`, `labels-outside`, `labels-duplicated`, `labels-dense`, `labels-off-peak`, `labels-shifted`,
-    `paced-rhythm` and `implausible-pvc-share`.
+    `labels-partial`, `paced-rhythm` and `implausible-pvc-share`.
 
-    `beats` are sorted samples inside the recording. Labels that are no beats (rhythm, noise) only have to lie inside.
+    `beats` are sorted samples inside the recording. Labels that are no beats (rhythm, noise) only have to lie inside,
+    and beat labels outside the annotated part are not judged further: they are not used.
     """
     labels = recording.labels or ()
     marked = np.sort(np.asarray([label.sample for label in labels if label.symbol in BEAT_SYMBOLS], dtype=np.int64))
@@ -33,11 +39,16 @@ def check_labels(recording: Recording, gaps: Sequence[Gap], beats: NDArray[np.in
         return
     yield from _check_duplicated(recording, marked)
     marked = np.unique(marked)
+    spans = annotated_spans(recording, beats)
+    yield from _check_part(recording, beats, marked, spans, limits)
+    marked = marked[[inside(sample, spans) for sample in marked.tolist()]] if not is_whole(recording, spans) else marked
+    if not marked.size:
+        return
     yield from _check_dense(recording, marked, limits)
     matched = match(recording, gaps, marked, beats, limits)
     if matched is not None:
         yield from _check_shift(matched, recording.fs, limits) if matched.is_shifted(limits) else _check_off_peak(matched, limits)
-    yield from check_label_shares(recording, limits)
+    yield from check_label_shares(annotated_part(recording, beats), limits)
 
 
 def _check_outside(recording: Recording, samples: NDArray[np.int64]) -> Iterator[Finding]:
@@ -95,6 +106,60 @@ def _check_dense(recording: Recording, marked: NDArray[np.int64], limits: Limits
             "Beats are probably labelled twice: check whether two annotation files were joined (--labels FILE names one).",
             value=short,
             limit=limits.label_short_warn_share,
+        )
+
+
+def _check_part(
+    recording: Recording, beats: NDArray[np.int64], marked: NDArray[np.int64], spans: Stretches, limits: Limits
+) -> Iterator[Finding]:
+    """Whether only a part of the recording is annotated, or only some beats of it."""
+    seconds = total(spans) / recording.fs
+    if not len(spans):
+        yield Finding(
+            "labels-partial",
+            Severity.WARNING,
+            f"the {marked.size} beat labels stand alone among {beats.size} detected beats, fewer than {FEWEST_LABELS} together; "
+            "they are not used",
+            "If they are notes, do nothing. To train on this recording, give labels of all its beats with --labels FILE.",
+            value=0.0,
+            limit=recording.seconds,
+        )
+    elif not is_whole(recording, spans):
+        shown = ", ".join(f"{start / recording.fs:.0f} to {stop / recording.fs:.0f} s" for start, stop in spans[:SHOWN].tolist())
+        more = f" and {len(spans) - SHOWN} more" if len(spans) > SHOWN else ""
+        yield Finding(
+            "labels-partial",
+            Severity.WARNING,
+            f"the labels cover {seconds:.0f} of {recording.seconds:.0f} s ({shown}{more}); only that part is used to train "
+            "and evaluate",
+            "Nothing to do if only that part was annotated; else give the complete labels with --labels FILE.",
+            start_s=float(spans[0, 0]) / recording.fs,
+            stop_s=float(spans[-1, 1]) / recording.fs,
+            value=seconds,
+            limit=recording.seconds,
+        )
+    else:
+        yield from _check_unlabelled(recording, beats, marked, limits)
+
+
+def _check_unlabelled(
+    recording: Recording, beats: NDArray[np.int64], marked: NDArray[np.int64], limits: Limits
+) -> Iterator[Finding]:
+    """Whether some kinds of beats have labels and the beats between them have none."""
+    if beats.size < limits.min_beats or any(label.symbol == "[" for label in recording.labels or ()):
+        return
+    window = round(limits.match_s * recording.fs)
+    near = np.searchsorted(marked, beats + window, side="right") > np.searchsorted(marked, beats - window)
+    share = float(1.0 - near.mean())
+    if share > limits.unlabelled_warn_share:
+        yield Finding(
+            "labels-partial",
+            Severity.WARNING,
+            f"{share:.0%} of {beats.size} detected beats have no label within {limits.match_s * 1000:g} ms; expected at most "
+            f"{limits.unlabelled_warn_share:.0%}",
+            "Check whether only some kinds of beats were labelled, such as PVCs: `evaluate` needs a label at every beat.",
+            value=share,
+            limit=limits.unlabelled_warn_share,
         )
 
 

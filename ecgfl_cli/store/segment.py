@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from ecgfl_cli.beats.annotated import annotated_part
 from ecgfl_cli.beats.beats import Beats, annotated_beats
 from ecgfl_cli.beats.leads import usable_leads
 from ecgfl_cli.beats.sample import sample
@@ -14,6 +15,7 @@ from ecgfl_cli.beats.window import Window
 from ecgfl_cli.errors import UnusableInput
 from ecgfl_cli.files import remove_unfinished
 from ecgfl_cli.processes import each_in_a_process
+from ecgfl_cli.quality.rhythm import rhythm_beats
 from ecgfl_cli.site.audit import AuditLog
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.store.beat_files import are_whole, beats_path, load_beats, load_learned, save_beats
@@ -74,8 +76,9 @@ def segment(home: Home, catalogue: Catalogue, window: Window, jobs: int = 1) -> 
 
 
 def _cut(row: RecordRow, home: Home, window: Window) -> None:
-    """Read a record and keep its beats."""
+    """Read a record and keep the beats of its annotated part."""
     recording = read_signals(home.records, row.record)
+    recording = annotated_part(recording, rhythm_beats(recording, row.lead))
     main, *others = annotated_beats(recording, usable_leads(recording, row.lead), window)
     save_beats(
         beats_path(home.beats, window, row.record), main, [sample(beats, place) for place, beats in enumerate((main, *others))]

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 from ecgfl_adapters.discovery import read
 from ecgfl_adapters.errors import LIBRARY_ERRORS, AdapterError
 from ecgfl_adapters.recording import Recording
+from numpy.typing import NDArray
 
 from ecgfl_cli.beats.aami import classify
+from ecgfl_cli.beats.annotated import annotated_part
 from ecgfl_cli.beats.leads import choose_lead
 from ecgfl_cli.errors import EcgflError, UnusableInput
 from ecgfl_cli.quality.checks import check
@@ -58,8 +61,9 @@ def stage(path: Path, staging: Staging) -> Staged | Unreadable:
         raw = read(path, staging.reading.format, staging.reading.options)
         recording = deidentified(raw, record_name(raw, staging.pseudonyms))
         lead = recording.leads[raw.leads.index(choose_lead(raw, staging.reading.lead))]
-        findings = check(recording, rhythm_beats(recording, lead.name), staging.reading.limits)
-        row = _row(raw, recording, lead.name, findings, staging)
+        beats = rhythm_beats(recording, lead.name)
+        findings = check(recording, beats, staging.reading.limits)
+        row = _row(raw, recording, lead.name, beats, findings, staging)
     except (AdapterError, EcgflError) as error:
         return Unreadable(path, str(error))
     except LIBRARY_ERRORS as error:
@@ -77,8 +81,10 @@ def stage(path: Path, staging: Staging) -> Staged | Unreadable:
         return Unreadable(path, f"{reason}. Report this line to us")
 
 
-def _row(raw: Recording, recording: Recording, lead: str, findings: list[Finding], staging: Staging) -> RecordRow:
-    counts = Counter(beat_class.name for label in recording.labels or () if (beat_class := classify(label.symbol)) is not None)
+def _row(
+    raw: Recording, recording: Recording, lead: str, beats: NDArray[np.int64], findings: list[Finding], staging: Staging
+) -> RecordRow:
+    counts = _usable_labels(recording, beats)
     status: Status = "rejected" if not is_usable(findings) else "usable" if counts else "unlabelled"
     name = staging.pseudonyms.name
     return RecordRow(
@@ -98,3 +104,9 @@ def _row(raw: Recording, recording: Recording, lead: str, findings: list[Finding
         deidentification=tuple(methods(staging.reading)),
         added=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+
+
+def _usable_labels(recording: Recording, beats: NDArray[np.int64]) -> Counter[str]:
+    """How many beats of each class are labelled inside the signal, in the annotated part."""
+    labels = [label for label in annotated_part(recording, beats).labels or () if 0 <= label.sample < recording.length]
+    return Counter(beat_class.name for label in labels if (beat_class := classify(label.symbol)) is not None)

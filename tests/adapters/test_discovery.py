@@ -83,7 +83,7 @@ def test_each_file_goes_to_its_adapter(folder: Path) -> None:
 
 
 def test_an_unknown_file_folder_or_format_is_refused(folder: Path) -> None:
-    with pytest.raises(FormatUnknown, match=r"readme\.md: no adapter recognises the file.*--format wfdb\|edf\|csv"):
+    with pytest.raises(FormatUnknown, match=r"readme\.md: no adapter recognises the file.*--input-format wfdb\|edf\|csv"):
         discovery.adapter_for(folder / "readme.md")
     with pytest.raises(FormatUnknown, match="is a folder"):
         discovery.adapter_for(folder)

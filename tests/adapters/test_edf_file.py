@@ -110,7 +110,7 @@ def test_a_units_option_that_makes_no_sense_is_refused(edf_field: MakeFile) -> N
 
 
 def test_gaps_of_edf_plus_d_are_missing_samples_at_true_times(tmp_path: Path) -> None:
-    annotations = [edfio.EdfAnnotation(1.5, None, "N"), edfio.EdfAnnotation(9.5, None, "PVC")]
+    annotations = [edfio.EdfAnnotation(1.5, None, "Normal beat"), edfio.EdfAnnotation(9.5, None, "PVC")]
     path = _without_continuity(_write(tmp_path / "x.edf", [_signal("ECG", seconds=4)], annotations), [0, 1, 8, 9])
     found = ADAPTER.read(path, DEFAULT)
     assert (found.length, found.gaps()) == (1000, ((200, 800),))
@@ -178,7 +178,7 @@ def test_the_patient_is_the_one_in_the_header_unless_that_is_anonymous(tmp_path:
 def test_bdf_is_read_in_its_24_bits(tmp_path: Path) -> None:
     wave = np.sin(np.arange(1000) / 9)
     edfio.Bdf([edfio.BdfSignal(wave, 100, label="ECG", physical_dimension="mV", physical_range=(-2, 2))],
-              annotations=[edfio.EdfAnnotation(1.25, None, "V")]).write(tmp_path / "x.bdf")  # fmt: skip
+              annotations=[edfio.EdfAnnotation(1.25, None, "PVC")]).write(tmp_path / "x.bdf")  # fmt: skip
     assert ADAPTER.recognises(tmp_path / "x.bdf")
     found = ADAPTER.read(tmp_path / "x.bdf", DEFAULT)
     np.testing.assert_allclose(found.leads[0].samples, wave, atol=1e-6)
@@ -345,7 +345,7 @@ def _with_stamps(tmp_path: Path, every: float, records: int, notes: Mapping[int,
 
 def test_labels_stay_on_their_beats_where_two_clocks_part(tmp_path: Path) -> None:
     """100 data records of 100 samples, each half a millisecond late: at the end 5 samples by the stamps, none by the samples."""
-    found = ADAPTER.read(_with_stamps(tmp_path, 1.0005, 100, {0: "N", 99: "V"}), DEFAULT)
+    found = ADAPTER.read(_with_stamps(tmp_path, 1.0005, 100, {0: "normal beat", 99: "PVC"}), DEFAULT)
     assert found.gaps() == ()
     assert found.labels == (BeatLabel(50, "N"), BeatLabel(9950, "V"))
 

@@ -183,7 +183,7 @@ def test_a_missing_header_is_reported(tmp_path: Path) -> None:
     ("content", "said"),
     [
         (b"", "header file is empty"),
-        (b"\x89PNG\r\n\x1a\n\xff\xfe", "no UTF-8 text"),
+        (b"\x89PNG\r\n\x1a\n\xff\xfe", "not a text"),
         (b"hello world\n", "'hello world'"),
         (b"r 2 250 1000\nr.dat 16 200\n", "announces 2 lines, but 1 follow"),
         (b"r 1 250 1000\n../r.dat 16 200\n", r"signal file '\.\./r\.dat'"),

@@ -13,7 +13,7 @@ APPLICATION = "ecgfl/federation"
 
 HEARTBEAT_SECONDS = 30
 
-PROTOCOL_HEADER, PROTOCOL = "ecgfl-protocol", "1"
+PROTOCOL_HEADER, PROTOCOL = "ecgfl-protocol", "2"
 """Of what sites and coordinator say to each other (`federation.wire`). Raise it when an older ecgfl would not understand it."""
 
 OTHER_VERSION = 426

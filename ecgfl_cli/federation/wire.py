@@ -36,7 +36,7 @@ LARGEST_REQUEST = 128 * 1024
 VERDICTS: dict[int, VerdictCode] = dict(enumerate(get_args(VerdictCode), start=1))
 """What a site tells of its own test of a final model: a number, since Flower's metrics are numbers. Add, never renumber."""
 
-REJECTIONS: tuple[VerdictCode, ...] = ("below-margin", "interval-below-zero")
+REJECTIONS: tuple[VerdictCode, ...] = ("below-margin", "interval-below-zero", "unusable")
 
 Count = Annotated[int, Field(ge=0, le=MOST_EXAMPLES)]
 VerdictNumber = Annotated[int, Field(ge=1, le=len(VERDICTS))]

@@ -27,8 +27,11 @@ ByPatient = dict[str, Measured]
 """How a model does on each held-out patient, by pseudonym."""
 
 
-VerdictCode = Literal["not-worse", "untested", "below-margin", "interval-below-zero"]
-"""not-worse : accepted by the test. untested : accepted, there was nothing to compare with or on. The others are rejections."""
+VerdictCode = Literal["not-worse", "untested", "below-margin", "interval-below-zero", "unusable"]
+"""not-worse : accepted by the test. untested : accepted, there was nothing to compare with or on. The others are rejections.
+
+unusable : refused before the test, for instance because of its loss.
+"""
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,7 @@ class Participant:
         self._report(f"{where}: model {manifest.version} received and verified, measured in {seconds:.2f} s")
         if manifest.is_final:
             self.final = self._judge(manifest, measured)
-            measured.content[METRICS]["verdict"] = verdict_number(self.final.verdict.code)
+            measured.content.metric_records[METRICS]["verdict"] = verdict_number(self.final.verdict.code)
         self._prune()
         self.rounds += 1
         return Message(content=measured.content, reply_to=message)

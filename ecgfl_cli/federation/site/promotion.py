@@ -74,8 +74,9 @@ def _verdict(home: Home, policy: Policy, candidate: ByPatient, held_out: HeldOut
         if best.architecture != held_out.architecture.name:
             held_out = load_held_out(home, architecture(best.architecture))
         return judge(candidate, by_patient(network, best, held_out), version, margin)
-    note = f"the best model so far cannot be compared with: {problem}" if problem else "the first model: nothing to compare it with"
-    return unopposed(candidate, margin, note)
+    if problem:
+        return unopposed(candidate, margin, f"the best model so far cannot be compared with: {problem}")
+    return unopposed(candidate, margin, "the first model: nothing to compare it with")
 
 
 def _best(home: Home) -> str | None:

@@ -326,10 +326,7 @@ def status(context: typer.Context) -> None:
             "rolled_back": standing.rolled_back,
         },
         warnings=warnings,
-        sites=[
-            {"site": name, "connected": connected, "last_contact": heard, "rounds": took_part, "verdict": verdict}
-            for name, connected, heard, took_part, verdict in rows
-        ],
+        sites=[{"site": name, "connected": connected, "last_contact": heard} for name, connected, heard, *_ in rows],
     )
 
 

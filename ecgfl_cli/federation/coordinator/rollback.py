@@ -80,7 +80,7 @@ def roll_back(home: CoordinatorHome, version: str | None) -> RolledBack:
     )
     finals_withdrawn = [each.version for each in withdrawn if each.is_final]
     note(home, "rolled-back", version=manifest.version, weights_of=old.version, withdrawn=finals_withdrawn)
-    # Withdrawn first: after a kill in between nothing bad is handed out, and the next run starts from the older model all the same.
+    # Withdrawn first: after a kill in between, the next run starts from the older model all the same.
     models.withdraw(each.version for each in withdrawn)
     registry.add(SignedManifest.sign(manifest, key), network_of(manifest, vector), "a rollback")
     registry.promote(manifest.version)

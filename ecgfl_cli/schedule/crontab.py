@@ -3,6 +3,7 @@
 import shlex
 import shutil
 import subprocess
+from pathlib import Path
 
 from ecgfl_cli.errors import EcgflError, UnusableInput, UsageError
 from ecgfl_cli.schedule.nightly import Nightly
@@ -25,7 +26,12 @@ def cron_line(nightly: Nightly) -> str:
 
 def marker(nightly: Nightly) -> str:
     """The comment above the line, by which it is found again."""
-    return f"# ecgfl join in {nightly.home}"
+    return marker_of(nightly.home)
+
+
+def marker_of(home: Path) -> str:
+    """The same for a home."""
+    return f"# ecgfl join in {home}"
 
 
 def install(nightly: Nightly) -> bool:

@@ -34,16 +34,20 @@ class Certificates:
 
     def warnings(self) -> list[str]:
         """A line for each certificate that expires within `RENEW_BEFORE`, or has expired."""
-        now, lines = datetime.now(UTC), []
+        return [f"{problem}. {fix}" for problem, fix in self.problems()]
+
+    def problems(self) -> list[tuple[str, str]]:
+        """The same as pairs of what is wrong and what to do."""
+        now, found = datetime.now(UTC), []
         for what, until, fix in (
             (f"{self.certificate}: the server's certificate", self.server.not_valid_after_utc, RENEW),
             ("the CA's certificate in federation.json", self.ca.not_valid_after_utc, RENEW_CA),
         ):
             if until < now:
-                lines.append(f"{what} expired on {until:%Y-%m-%d}: no site can connect. {fix}")
+                found.append((f"{what} expired on {until:%Y-%m-%d}: no site can connect", fix))
             elif until < now + RENEW_BEFORE:
-                lines.append(f"{what} expires on {until:%Y-%m-%d}; after that no site can connect. {fix}")
-        return lines
+                found.append((f"{what} expires on {until:%Y-%m-%d}; after that no site can connect", fix))
+        return found
 
 
 @dataclass(frozen=True)

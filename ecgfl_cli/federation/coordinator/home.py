@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
@@ -103,7 +104,8 @@ class CoordinatorHome:
 def make_coordinator(home: CoordinatorHome, name: str) -> Federation:
     """Make the CA, the server certificate (for `name`, localhost and 127.0.0.1), the signing key and federation.json.
 
-    Raises `UsageError` when there is a coordinator already: new keys would lock every site out.
+    Keys that are there already stay: where federation.json alone was lost, or an `init` was killed, the same federation comes of
+    it. Raises `UsageError` when there is a coordinator already, `UnusableInput` when a key that matters was lost.
     """
     if home.federation.is_file():
         known = load_federation(home.federation).server_name
@@ -115,15 +117,17 @@ def make_coordinator(home: CoordinatorHome, name: str) -> Federation:
     if address_of(name) is None and not HOST_NAME.fullmatch(name):
         raise UsageError(f"--name {name!r} is no host name", "Give the name under which sites reach this machine")
     home.sites.mkdir(parents=True, exist_ok=True)
-    ca_key = ec.generate_private_key(ec.SECP384R1())
-    server_key = ec.generate_private_key(ec.SECP384R1())
-    signing_key = ed25519.Ed25519PrivateKey.generate()
-    ca = ca_certificate(ca_key, name)
-    server = server_certificate(server_key, name, ca, ca_key)
-    for path, key in ((home.ca_key, ca_key), (home.server_key, server_key), (home.signing_key, signing_key)):
-        write_private_key(path, key)
-    atomic_write_bytes(home.ca_certificate, ca.public_bytes(serialization.Encoding.PEM))
-    atomic_write_bytes(home.server_certificate, server.public_bytes(serialization.Encoding.PEM))
+    signing_key = _kept_signing_key(home)
+    ca, ca_key = _kept_ca(home, name)
+    if not (home.server_certificate.is_file() and home.server_key.is_file()):
+        if ca_key is None:
+            raise UnusableInput(
+                f"{home.ca_key}: missing, and the server's certificate must be made with it", "Restore it from your backup"
+            )
+        server_key = ec.generate_private_key(ec.SECP384R1())
+        write_private_key(home.server_key, server_key)
+        server = server_certificate(server_key, name, ca, ca_key)
+        atomic_write_bytes(home.server_certificate, server.public_bytes(serialization.Encoding.PEM))
     federation = Federation.model_validate(
         {
             "schema": FEDERATION_SCHEMA,
@@ -136,6 +140,44 @@ def make_coordinator(home: CoordinatorHome, name: str) -> Federation:
         write_plan(home.plan)
     atomic_write_bytes(home.federation, federation.to_bytes())
     return federation
+
+
+def _kept_signing_key(home: CoordinatorHome) -> ed25519.Ed25519PrivateKey:
+    """The signing key; a new one only where no model was signed yet."""
+    if home.signing_key.is_file():
+        return load_signing_key(home)
+    if home.models.is_dir() and any(home.models.iterdir()):
+        raise UnusableInput(
+            f"{home.signing_key}: missing, and the models in {home.models} were signed with it",
+            "Restore it from your backup; without one, make a new coordinator in another --home DIR (docs/coordinator.md, Lost keys)",
+        )
+    key = ed25519.Ed25519PrivateKey.generate()
+    write_private_key(home.signing_key, key)
+    return key
+
+
+def _kept_ca(home: CoordinatorHome, name: str) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey | None]:
+    """The CA's certificate and key; the key may be kept elsewhere."""
+    key: ec.EllipticCurvePrivateKey | None = None
+    if home.ca_key.is_file():
+        try:
+            found = serialization.load_pem_private_key(home.ca_key.read_bytes(), None)
+        except (ValueError, TypeError) as error:
+            raise UnusableInput(f"{home.ca_key}: not a usable private key: {error}", "Restore it from your backup") from error
+        if not isinstance(found, ec.EllipticCurvePrivateKey):
+            raise UnusableInput(f"{home.ca_key}: not an ECDSA key", "Restore it from your backup")
+        key = found
+    if home.ca_certificate.is_file():
+        try:
+            return x509.load_pem_x509_certificate(home.ca_certificate.read_bytes()), key
+        except ValueError as error:
+            raise UnusableInput(f"{home.ca_certificate}: not a certificate: {error}", "Restore it from your backup") from error
+    if key is None:
+        key = ec.generate_private_key(ec.SECP384R1())
+        write_private_key(home.ca_key, key)
+    ca = ca_certificate(key, name)
+    atomic_write_bytes(home.ca_certificate, ca.public_bytes(serialization.Encoding.PEM))
+    return ca, key
 
 
 def write_private_key(path: Path, key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> None:

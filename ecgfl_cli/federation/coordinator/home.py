@@ -97,7 +97,7 @@ class CoordinatorHome:
         if not self.signing_key.is_file():
             raise UnusableInput(
                 f"{self.signing_key}: missing",
-                "Restore it from your backup; without one this federation cannot go on (docs/coordinator.md, Lost keys)",
+                "Restore it from your backup; without one this federation cannot go on (see docs/coordinator.md)",
             )
 
 
@@ -149,7 +149,7 @@ def _kept_signing_key(home: CoordinatorHome) -> ed25519.Ed25519PrivateKey:
     if home.models.is_dir() and any(home.models.iterdir()):
         raise UnusableInput(
             f"{home.signing_key}: missing, and the models in {home.models} were signed with it",
-            "Restore it from your backup; without one, make a new coordinator in another --home DIR (docs/coordinator.md, Lost keys)",
+            "Restore it from your backup; without one, make a new coordinator in another --home DIR (see docs/coordinator.md)",
         )
     key = ed25519.Ed25519PrivateKey.generate()
     write_private_key(home.signing_key, key)

@@ -99,7 +99,7 @@ class EvaluateReply(Strict):
     defined, each where the site's policy withholds it.
 
     others_by_logit, pvcs_by_logit : beats by the network's logit, from which the coordinator calibrates the next model.
-    verdict : of the site's own test, by its number in `VERDICTS`; only of a run's final model. No policy withholds it.
+    verdict : of the site's own test, by its number in `VERDICTS`; only of a run's final model.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, populate_by_name=True)

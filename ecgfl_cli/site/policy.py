@@ -19,9 +19,13 @@ Metric = Literal[
     "precision",
     "others_by_logit",
     "pvcs_by_logit",
+    "verdict",
 ]
 METRICS: tuple[Metric, ...] = get_args(Metric)
-"""Figures of a reply that a site may keep to itself; the number of examples weighs its share and always leaves."""
+"""Figures of a reply that a site may keep to itself; the number of examples weighs its share and always leaves.
+
+verdict : whether it accepts a run's last model.
+"""
 
 
 def _hours(text: str) -> str:

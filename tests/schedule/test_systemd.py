@@ -21,6 +21,7 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="systemd")
 def written(tmp_path: Path, ecgfl: Ecgfl) -> tuple[Path, Path, Path]:
     """The home, the service and the timer."""
     home, folder = tmp_path / ODD, tmp_path / "units"
+    folder.mkdir()
     assert ecgfl("--home", home, "init", "--site", "st-mary").code == 0
     assert ecgfl("--home", home, "schedule", "systemd", "--server", SERVER, "--at", "1:05", "--write", folder).code == 0
     return home, folder / "ecgfl-st-mary.service", folder / "ecgfl-st-mary.timer"

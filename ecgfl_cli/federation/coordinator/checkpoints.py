@@ -63,7 +63,7 @@ class Checkpoints:
         self.start = first.words
         if plan.init_from is None and not plan.from_scratch:
             self.passed_over = self._models.newest(plan.architecture)[1]
-        run = datetime.now(UTC).strftime("%Y%m%dt%H%M%Sz")
+        run = self._models.new_run("")
         self.latest = self._store(self._manifest(run, 0, plan.rounds, first.parent, sites=0, examples=0, metrics=None))
 
     @property

@@ -123,6 +123,12 @@ class GlobalModels:
         problem = self.standing(self.registry.entry(parent)).problem
         return None if problem is None else f"of {parent}, from which its run started: {problem}"
 
+    def new_run(self, prefix: str) -> str:
+        """A name for a run that no other has: the time, with a number where two begin in one second."""
+        name = prefix + datetime.now(UTC).strftime("%Y%m%dt%H%M%Sz")
+        taken = {entry.manifest.run for entry in self.registry.entries()}
+        return next(each for each in (name, *(f"{name}-{number}" for number in range(2, 1000))) if each not in taken)
+
     def newest(self, architecture: str, finals_only: bool = False) -> tuple[Entry | None, dict[str, str]]:
         """The newest version that a run may start from, and the newer ones that it may not, with the reason."""
         passed_over: dict[str, str] = {}

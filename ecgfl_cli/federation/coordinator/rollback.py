@@ -65,7 +65,7 @@ def roll_back(home: CoordinatorHome, version: str | None) -> RolledBack:
         version=f"{old.architecture}-{sequence:04d}-{digest[:8]}",
         architecture=old.architecture,
         sequence=sequence,
-        run=now.strftime("rollback-%Y%m%dt%H%M%Sz"),
+        run=models.new_run("rollback-"),
         round=1,
         rounds=1,
         parent=old.version,

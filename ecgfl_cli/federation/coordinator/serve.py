@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from ecgfl_cli.errors import EcgflError, UnusableInput, UsageError
+from ecgfl_cli.errors import EcgflError, ModelRejected, UnusableInput, UsageError
 from ecgfl_cli.federation.coordinator.audit import note
 from ecgfl_cli.federation.coordinator.catching_up import CatchingUp
 from ecgfl_cli.federation.coordinator.certificates import Certificates, check_certificates
@@ -129,7 +129,11 @@ def _catching_up(
     sites: ConnectedSites, grid: RunGrid, checkpoints: Checkpoints, report: Report
 ) -> contextlib.AbstractContextManager[None]:
     """Meanwhile sites that were away get the last run's final model, where there is one."""
-    final = checkpoints.last_final()
+    try:
+        final = checkpoints.last_final()
+    except ModelRejected as error:  # the run itself may start from other weights
+        report(f"the last final model is handed to nobody: {error.problem}")
+        final = None
     if final is None:
         return contextlib.nullcontext()
     version, model = final

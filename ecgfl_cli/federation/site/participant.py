@@ -114,13 +114,16 @@ class Participant:
         self._report(f"{where}: model {manifest.version} received and verified, measured in {seconds:.2f} s")
         if manifest.is_final:
             self.final = self._judge(manifest, measured)
-            measured.content.metric_records[METRICS]["verdict"] = verdict_number(self.final.verdict.code)
+            if "verdict" in self._policy.metrics:
+                measured.content.metric_records[METRICS]["verdict"] = verdict_number(self.final.verdict.code)
         self._prune()
         self.rounds += 1
         return Message(content=measured.content, reply_to=message)
 
     def _catch_up(self, message: Message) -> Message:
-        """Take the final model that this site has missed. The reply tells whether this site accepts it, if it was tested here."""
+        """Take the final model that this site has missed. The reply tells whether this site accepts it, where the policy
+        lets that leave and it was tested here.
+        """
         request, vector = read_request(message, CatchUpRequest)
         manifest = request.model.open(self._signing_key)
         if not manifest.is_final:
@@ -136,7 +139,8 @@ class Participant:
             self._report(f"model {manifest.version} of run {manifest.run}, which this site had missed, received and verified")
             self.caught_up = self._judge(manifest, measured)
             self._prune()
-        reply = CatchUpReply(nonce=secrets.randbits(63), verdict=self._verdict_on(manifest))
+        verdict = self._verdict_on(manifest) if "verdict" in self._policy.metrics else None
+        reply = CatchUpReply(nonce=secrets.randbits(63), verdict=verdict)
         return Message(content=reply_content(reply), reply_to=message)
 
     def _verdict_on(self, manifest: Manifest) -> int | None:

@@ -43,7 +43,13 @@ def without_carol(copied: Callable[[str], Homes], module_processes: Processes) -
     server, port = module_processes.serve(homes.coordinator, "--rounds", "1")
     for join in [module_processes.join(homes.site(name).root, port) for name in ("alice", "bob")]:
         assert join.finish().code == 0
-    return homes, server.finish().result["model"]
+    served = server.finish().result
+    assert (served["absent"], served["rounds"][0]["absent"]) == (["carol"], ["carol"])
+    assert any("training at alice, bob; absent: carol" in line for line in server.said)
+    (page,) = homes.coordinator_home.reports.glob("*.html")
+    assert "carol" in page.read_text()
+    assert told(homes.coordinator, "coordinator", "status").result["absent"] == ["carol"]
+    return homes, served["model"]
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +97,8 @@ def test_the_run_goes_on_from_it_at_all_sites(without_carol: tuple[Homes, str], 
         assert (ended.result["participated"], ended.result["caught_up"]) == (True, None)
     last = homes.registry("coordinator").entries()[-1].manifest
     assert last.version != version
+    shown = told(homes.coordinator, "coordinator", "model", "show", version).result
+    assert set(shown["verdicts"]) == {"alice", "bob", "carol"}, "who was away told when it came"
     assert {homes.registry(name).current() for name in ("alice", "bob", "carol")} == {last.version}
 
 

@@ -1,6 +1,7 @@
 """How a verified model becomes the one that this site uses, or is kept as rejected: from the coordinator or from a file."""
 
 import math
+from dataclasses import replace
 
 from ecgfl_cli.errors import ModelRejected, PolicyRefused, UsageError
 from ecgfl_cli.federation.site.setup import registry_of, site_registry
@@ -48,7 +49,9 @@ def consider(home: Home, policy: Policy, manifest: Manifest, candidate: ByPatien
     """
     registry, audit = site_registry(home), AuditLog(home.audit)
     if registry.current() == manifest.version:
-        return unopposed(candidate, policy.acceptance_margin, "it is the current model already", manifest.version)
+        verdict = unopposed(candidate, policy.acceptance_margin, "it is the current model already", manifest.version)
+        tested = (registry.entry(manifest.version).acceptance or {}).get("code") == "not-worse"
+        return replace(verdict, code="not-worse") if tested else verdict
     verdict = _verdict(home, policy, candidate, held_out)
     if verdict.accepted:
         registry.promote(manifest.version, as_best=verdict.is_best)

@@ -161,7 +161,14 @@ class CheckedRounds:
         latest = self._checkpoints.latest.manifest
         verdicts: dict[str, VerdictCode] = {self._name(message): "unusable" for message in refused}
         verdicts |= {self._name(message): VERDICTS[reply.verdict] for message, reply in usable if reply.verdict is not None}
-        if not latest.is_final or not verdicts:
+        if not latest.is_final:
+            return
+        if silent := sorted({self._name(message) for message, _ in usable} - verdicts.keys()):
+            self._report(
+                f"no verdict on model {latest.version} from {', '.join(silent)}: their policy keeps it"
+                ' ("verdict" is not among policy.metrics in site.toml)'
+            )
+        if not verdicts:
             return
         result.verdicts = {**verdicts}
         standing = self._checkpoints.tell(latest.version, verdicts)

@@ -25,7 +25,8 @@ def list_models(
     console, _, models = _models(context, "coordinator-model-list")
     current = models.registry.current()
     starter = [(entry, "came with the program") for entry in starter_registry().entries()]
-    entries = [(entry, _state(models, entry)) for entry in models.registry.entries() if every_round or entry.manifest.is_final]
+    known = models.registry.entries()
+    entries = [(entry, _state(models, entry, known)) for entry in known if every_round or entry.manifest.is_final]
     console.table(
         "Models",
         ("version ", "current ", "state ", "run ", "round", "sites", "beats", "parent ", "created "),
@@ -62,7 +63,7 @@ def show(
         raise UsageError(f"this coordinator has no model '{version}'", "`ecgfl coordinator model list --all` shows what is there")
     entry = (starter_registry() if shipped else models.registry).entry(version)
     standing = models.standing(entry)
-    state = "came with the program" if shipped else _state(models, entry)
+    state = "came with the program" if shipped else _state(models, entry, models.registry.entries())
     fields = entry.manifest.model_dump(by_alias=True, mode="json")
     figures = entry.manifest.parent_metrics
     shown = {**fields, "calibration": f"scale {entry.manifest.calibration.scale:g}, offset {entry.manifest.calibration.offset:g}"}
@@ -113,10 +114,10 @@ def _models(context: typer.Context, verb: str) -> "tuple[Console, CoordinatorHom
     return console, home, GlobalModels(home, Registry(home.models, load_federation(home.federation).signing_key))
 
 
-def _state(models: "GlobalModels", entry: "Entry") -> str:
+def _state(models: "GlobalModels", entry: "Entry", entries: "list[Entry]") -> str:
     standing = models.standing(entry)
     if standing.rolled_back is not None:
         return f"rolled back {standing.rolled_back}"
-    if (problem := models.problem(entry)) is not None:
+    if (problem := models.problem(entry, entries)) is not None:
         return problem
     return standing.in_words() if entry.manifest.is_final else f"round {entry.manifest.round}"

@@ -3,7 +3,6 @@
 import shlex
 import shutil
 import subprocess
-from pathlib import Path
 
 from ecgfl_cli.errors import EcgflError, UnusableInput, UsageError
 from ecgfl_cli.schedule.nightly import Nightly
@@ -26,12 +25,7 @@ def cron_line(nightly: Nightly) -> str:
 
 def marker(nightly: Nightly) -> str:
     """The comment above the line, by which it is found again."""
-    return marker_of(nightly.home)
-
-
-def marker_of(home: Path) -> str:
-    """The same for a home."""
-    return f"# ecgfl join in {home}"
+    return f"# ecgfl join in {nightly.home}"
 
 
 def install(nightly: Nightly) -> bool:

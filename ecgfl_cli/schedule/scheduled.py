@@ -1,17 +1,17 @@
 """Which nightly joins of a home this machine's scheduler knows, as far as this user may see."""
 
 import re
+import shlex
 import shutil
 import subprocess
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
-from ecgfl_cli.schedule.crontab import CRONTAB_SECONDS, marker_of
+from ecgfl_cli.schedule.crontab import CRONTAB_SECONDS
 from ecgfl_cli.schedule.systemd import RANDOM_DELAY_MINUTES
 
 UNITS = Path("/etc/systemd/system")
-CRON_TIME = re.compile(r"^(\d{1,2}) (\d{1,2}) \* \* \* ")
+CRON_TIME = re.compile(r"^\s*(\d{1,2})\s+(\d{1,2})\s+\S+\s+\S+\s+\S+\s")
 TIMER_TIME = re.compile(r"^OnCalendar=\*-\*-\* (\d{2}):(\d{2}):00$", re.MULTILINE)
 
 
@@ -26,7 +26,7 @@ class Scheduled:
 
 
 def scheduled(home: Path, site: str) -> list[Scheduled]:
-    """What `ecgfl schedule cron --install` and `systemd --write` have set up for this home."""
+    """The lines of `ecgfl schedule cron` in this user's crontab, and the timer of `ecgfl schedule systemd`, for this home."""
     return [*_in_crontab(home), *_in_systemd(home, site)]
 
 
@@ -38,8 +38,8 @@ def _in_crontab(home: Path) -> list[Scheduled]:
         read = subprocess.run([crontab, "-l"], capture_output=True, text=True, timeout=CRONTAB_SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired, UnicodeDecodeError):
         return []  # nothing can be said of it
-    lines = read.stdout.splitlines()
-    times = [CRON_TIME.match(line) for before, line in pairwise(lines) if before == marker_of(home)]
+    joins = f" --home {shlex.quote(str(home))} join ".replace("%", r"\%")
+    times = [CRON_TIME.match(line) for line in read.stdout.splitlines() if joins in line]
     return [Scheduled(int(time[2]), int(time[1]), 0, "crontab") for time in times if time is not None]
 
 

@@ -1,6 +1,6 @@
 """The coordinator's models: what the sites say of each, which were rolled back, and which a run may start from."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -104,24 +104,25 @@ class GlobalModels:
         standing = self.standing(self.registry.entry(version))
         self.registry.judged(version, {**known, "accepted": standing.problem is None})
 
-    def problem(self, entry: Entry) -> str | None:
+    def problem(self, entry: Entry, entries: Sequence[Entry] | None = None) -> str | None:
         """Why no run may start from a version: it, or the run that it belongs to, was rolled back or rejected. None if one may.
 
         The sites test a run's last model only: what they say of it holds for the models of its other rounds. Where a run did not
         come to its last model, what counts is the model that it started from.
+
+        entries : of the registry, where the caller has read them already: each is a file and a signature to check.
         """
         if (problem := self.standing(entry).problem) is not None:
             return problem
-        same_run = [each for each in self.registry.entries() if each.manifest.run == entry.manifest.run]
+        entries = self.registry.entries() if entries is None else entries
+        same_run = [each for each in entries if each.manifest.run == entry.manifest.run]
         last, first = same_run[-1], same_run[0]
         if last.manifest.is_final:
             problem = self.standing(last).problem
             return None if problem is None else f"of its run's last model {last.manifest.version}: {problem}"
-        parent = first.manifest.parent
-        if parent is None or parent not in self.registry.versions():
-            return None
-        problem = self.standing(self.registry.entry(parent)).problem
-        return None if problem is None else f"of {parent}, from which its run started: {problem}"
+        parent = next((each for each in entries if each.manifest.version == first.manifest.parent), None)
+        problem = None if parent is None else self.standing(parent).problem
+        return None if problem is None else f"of {first.manifest.parent}, from which its run started: {problem}"
 
     def new_run(self, prefix: str) -> str:
         """A name for a run that no other has: the time, with a number where two begin in one second."""
@@ -132,11 +133,12 @@ class GlobalModels:
     def newest(self, architecture: str, finals_only: bool = False) -> tuple[Entry | None, dict[str, str]]:
         """The newest version that a run may start from, and the newer ones that it may not, with the reason."""
         passed_over: dict[str, str] = {}
-        for entry in reversed(self.registry.entries()):
+        entries = self.registry.entries()
+        for entry in reversed(entries):
             manifest = entry.manifest
             if manifest.architecture != architecture or (finals_only and not manifest.is_final):
                 continue
-            problem = self.problem(entry)
+            problem = self.problem(entry, entries)
             if problem is None:
                 return entry, passed_over
             if manifest.is_final:

@@ -44,7 +44,7 @@ def roll_back(home: CoordinatorHome, version: str | None) -> RolledBack:
         raise UsageError("this coordinator has no final model yet", "`ecgfl coordinator serve` makes one")
     newest = finals[-1].manifest
     if version is None:
-        target, source = _before(models, finals), registry
+        target, source = _before(models, finals, entries), registry
     else:
         target, source = _named(models, version, newest), registry
     if target is None:
@@ -87,13 +87,13 @@ def roll_back(home: CoordinatorHome, version: str | None) -> RolledBack:
     return RolledBack(manifest.version, old.version, finals_withdrawn)
 
 
-def _before(models: GlobalModels, finals: list[Entry]) -> Entry | None:
+def _before(models: GlobalModels, finals: list[Entry], entries: list[Entry]) -> Entry | None:
     """The last final model before the newest, with other weights, that may be used."""
     newest = finals[-1].manifest
     for entry in reversed(finals[:-1]):
         manifest = entry.manifest
         differs = manifest.weights_sha256 != newest.weights_sha256
-        if manifest.architecture == newest.architecture and differs and models.problem(entry) is None:
+        if manifest.architecture == newest.architecture and differs and models.problem(entry, entries) is None:
             return entry
     return None
 

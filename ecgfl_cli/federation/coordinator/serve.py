@@ -177,12 +177,15 @@ def _close(
         record.end(error)
         if record.report.absent:
             report(f"absent from this run: {', '.join(record.report.absent)}")
-        ended = record.report
-        note(home, "run-ended", run=ended.run, outcome=ended.outcome, model=ended.final, absent=ended.absent)
         atomic_write_bytes(path.with_suffix(".html"), page_of(record.report).encode())
         report(f"run report: {path.with_suffix('.html')}")
-    except (OSError, EcgflError) as failure:
+    except OSError as failure:
         report(f"the run report cannot be written: {failure}")
+    try:
+        ended = record.report
+        note(home, "run-ended", run=ended.run, outcome=ended.outcome, model=ended.final, absent=ended.absent)
+    except (OSError, EcgflError) as failure:
+        report(f"the audit log cannot be written: {failure}")
 
 
 class _Look:

@@ -63,7 +63,9 @@ class ServerError(EcgflError):
 
 
 class ServerUnreachable(ServerError):
-    pass
+    """reason : why, without how long it was tried."""
+
+    reason = ""
 
 
 class ServerRefused(ServerError):

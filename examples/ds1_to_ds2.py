@@ -18,7 +18,7 @@ def main(mitdb: Path, work: Path) -> None:
     seen, unseen = ([mitdb / f"{record}.hea" for record in records] for records in (DS1, DS2))
     sites = {"north": seen[::2], "south": seen[1::2]}
     found(work, sites)
-    federate(work, list(sites), "--rounds", 5)
+    federate(work, list(sites), "--rounds", 5, "--from-scratch")
     ecgfl(work / "north", "predict", *unseen, "--out", work / "ds2", "--format", "wfdb")
     ecgfl(work / "north", "evaluate", "--test", work / "ds2", *unseen)
 

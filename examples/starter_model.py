@@ -23,7 +23,7 @@ def sites_of(mitdb: Path, svdb: list[Path]) -> dict[str, list[Path]]:
 def main(mitdb: Path, svdb: Path, work: Path) -> None:
     sites = sites_of(mitdb, sorted(svdb.glob("*.hea")))
     found(work, sites, "--units", "adc:200")
-    federate(work, list(sites), "--rounds", ROUNDS)
+    federate(work, list(sites), "--rounds", ROUNDS, "--from-scratch")
 
 
 if __name__ == "__main__":

@@ -2,15 +2,17 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from ecgfl_cli.commands.options import duration
-from ecgfl_cli.console import console_of, fields_of
+from ecgfl_cli.console import Console, console_of, fields_of
 from ecgfl_cli.durations import DURATION
 
 app = typer.Typer(help="What this site did and sent.", no_args_is_help=True)
+"""Also `ecgfl coordinator audit`, whose log is the coordinator's."""
 
 HASH = re.compile(r"[0-9a-f]{64}")
 CHAIN = ("time", "event", "previous", "hash")
@@ -32,6 +34,20 @@ def _since(text: str | None) -> datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
+def _log(context: typer.Context, verb: str) -> tuple[Console, Path]:
+    """The console and the log that the command is about: the site's or the coordinator's."""
+    if "coordinator" not in context.command_path.split():
+        console = console_of(context, verb)
+        console.home.require_site()
+        return console, console.home.audit
+    from ecgfl_cli.federation.coordinator.home import CoordinatorHome
+
+    console = console_of(context, f"coordinator-{verb}")
+    home = CoordinatorHome(console.home.coordinator)
+    home.require()
+    return console, home.audit
+
+
 def _hash(text: str | None) -> str | None:
     if text is not None and not HASH.fullmatch(text):
         raise typer.BadParameter(f"{text!r} is no head; `ecgfl audit head` prints one, 64 digits from 0 to f")
@@ -50,13 +66,12 @@ def show(
     """Show the audit log, oldest first. The whole log is checked, whatever is shown."""
     from ecgfl_cli.site.audit import AuditLog
 
-    console = console_of(context, "audit-show")
+    console, log = _log(context, "audit-show")
     start = _since(since)
-    console.home.require_site()
-    entries = [entry for entry in AuditLog(console.home.audit).entries() if _wanted(entry, event, start)]
+    entries = [entry for entry in AuditLog(log).entries() if _wanted(entry, event, start)]
     entries = entries[-last:] if last else entries
     console.table(
-        f"{console.home.audit}",
+        f"{log}",
         ("time ", "event ", "details "),
         [(f"{entry['time'][:19]}Z", entry["event"], _details(entry)) for entry in entries],
         empty="No such lines.",
@@ -78,9 +93,8 @@ def head(context: typer.Context) -> None:
     """Print the number of lines and the last one's hash, to be noted outside this machine for `audit verify --head`."""
     from ecgfl_cli.site.audit import AuditLog
 
-    console = console_of(context, "audit-head")
-    console.home.require_site()
-    found = AuditLog(console.home.audit).head()
+    console, log = _log(context, "audit-head")
+    found = AuditLog(log).head()
     console.text(f"{found.lines} lines, head {found.hash}")
     console.result(lines=found.lines, head=found.hash)
 
@@ -99,8 +113,7 @@ def verify(
     """
     from ecgfl_cli.site.audit import AuditLog
 
-    console = console_of(context, "audit-verify")
-    console.home.require_site()
-    found = AuditLog(console.home.audit).verify(noted)
+    console, log = _log(context, "audit-verify")
+    found = AuditLog(log).verify(noted)
     console.text(f"{found.lines} lines, unbroken{'' if noted is None else ', and the noted head is one of them'}.")
     console.result(lines=found.lines, head=found.hash)

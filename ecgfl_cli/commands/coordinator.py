@@ -1,17 +1,22 @@
-"""`ecgfl coordinator init|enrol|revoke|sites|serve|status`."""
+"""`ecgfl coordinator init|enrol|revoke|renew|sites|serve|status|model|audit`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ecgfl_cli.commands import audit, coordinator_model
 from ecgfl_cli.commands.options import known_architecture, positive
 from ecgfl_cli.console import Console, console_of, percent
+from ecgfl_cli.errors import UnusableInput, UsageError
 
 if TYPE_CHECKING:
     from ecgfl_cli.federation.coordinator.run_plan import RoundResult
 
 app = typer.Typer(help="The federation's other side: keys, sites, rounds.", no_args_is_help=True)
+app.add_typer(coordinator_model.app, name="model")
+app.add_typer(audit.app, name="audit", help="What this coordinator did: enrolments, revocations, runs, rollbacks, renewals.")
 
 Site = Annotated[str, typer.Option("--site", help="The site's name.")]
 
@@ -22,11 +27,13 @@ def init(
     name: Annotated[str, typer.Option("--name", help="The host name under which sites reach this machine.")],
 ) -> None:
     """Make a CA, a server certificate, the model-signing key, and federation.json for the sites."""
+    from ecgfl_cli.federation.coordinator.audit import note
     from ecgfl_cli.federation.coordinator.home import CoordinatorHome, make_coordinator
 
     console = console_of(context, "coordinator-init")
     home = CoordinatorHome(console.home.coordinator)
     make_coordinator(home, name)
+    note(home, "coordinator-made", name=name)
     console.text(f"Coordinator {name}: {home.root}")
     console.text(f"Hand this file to every site: {home.federation}")
     console.text(f"What its runs are to be like stands in: {home.plan}")
@@ -54,7 +61,7 @@ def enrol(
 
 @app.command()
 def revoke(context: typer.Context, site: Annotated[str, typer.Argument(help="The site's name.")]) -> None:
-    """Shut a site's key out at once; it can be enrolled again."""
+    """Revoke a site's key immediately; it can be enrolled again."""
     from ecgfl_cli.federation.coordinator.enrolment import revoke as revoke_site
     from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 
@@ -64,6 +71,40 @@ def revoke(context: typer.Context, site: Annotated[str, typer.Argument(help="The
     revoke_site(home, site)
     console.text(f"{site} is shut out")
     console.result(site=site)
+
+
+@app.command()
+def renew(
+    context: typer.Context,
+    new_key: Annotated[bool, typer.Option("--new-key", help="Make a new server key, too: the old one is lost or known.")] = False,
+    new_ca: Annotated[
+        bool,
+        typer.Option("--new-ca", help="Make a new CA, too: its key is lost or it expires. Each site then needs federation.json."),
+    ] = False,
+) -> None:
+    """Replace the server's certificate. Sites notice nothing, but a running `serve` must be started again."""
+    from ecgfl_cli.federation.coordinator.certificates import renew as renew_certificate
+    from ecgfl_cli.federation.coordinator.home import CoordinatorHome
+
+    console = console_of(context, "coordinator-renew")
+    home = CoordinatorHome(console.home.coordinator)
+    home.require()
+    done = renew_certificate(home, new_key, new_ca)
+    made = " with a new key" if done.new_key else ""
+    console.text(f"{home.server_certificate}: renewed{made}, valid until {done.until:%Y-%m-%d}.")
+    if done.new_ca:
+        console.text(f"The CA is new. Hand {home.federation} to every site; each runs:")
+        console.text("  ecgfl init --site NAME --federation federation.json")
+        console.text("Until then a site cannot connect.")
+    else:
+        console.text("The CA is the same: the sites need nothing new.")
+    console.text("A `serve` that runs now shows the old certificate until it is started again.")
+    console.result(
+        certificate=home.server_certificate,
+        until=done.until.isoformat(timespec="seconds"),
+        new_key=done.new_key,
+        new_ca=done.new_ca,
+    )
 
 
 @app.command()
@@ -137,6 +178,15 @@ def serve(
     max_examples: Annotated[
         int | None, typer.Option("--max-examples", min=1, help="A reply that speaks of more training beats is left out.")
     ] = None,
+    init_from: Annotated[
+        str | None,
+        typer.Option(
+            "--init-from",
+            help="Start a new run from this model, not from the newest one or the starter model.",
+            metavar="VERSION",
+        ),
+    ] = None,
+    from_scratch: Annotated[bool, typer.Option("--from-scratch", help="Start a new run from random weights.")] = False,
 ) -> None:
     """Serve one run as federation.toml and these options want it, sign every model, report. After a kill it goes on."""
     from ecgfl_cli.federation.coordinator.home import CoordinatorHome
@@ -144,6 +194,8 @@ def serve(
     from ecgfl_cli.federation.coordinator.serve import serve as serve_run
     from ecgfl_cli.site.lock import exclusive
 
+    if init_from is not None and from_scratch:
+        raise UsageError("--init-from and --from-scratch exclude each other", "Give one of them")
     console = console_of(context, "coordinator-serve")
     home = CoordinatorHome(console.home.coordinator)
     home.require()
@@ -168,16 +220,32 @@ def serve(
             "max_examples": max_examples,
         },
     )
+    plan = replace(plan, init_from=init_from, from_scratch=from_scratch)
     with exclusive(home.lock):
         console.say(f"coordinator: {values_in_words(plan, home.plan)}")
         served = serve_run(home, plan, host, port, lambda line: console.say(f"coordinator: {line}"))
     _rounds_table(console, f"Run {served.final.run}", served.rounds)
-    console.text(f"Final model: {served.final.version}")
+    standing = served.standing
+    if served.start is not None:
+        console.text(f"Started from: {served.start}")
+    console.text(f"Final model: {served.final.version}, {standing.in_words()}")
+    if served.absent:
+        console.text(f"Absent (enrolled, took no part): {', '.join(served.absent)}")
     console.text(f"Report: {served.report.with_suffix('.html')}")
+    if standing.is_rejected:
+        console.problem(
+            f"most sites rejected model {served.final.version}: no run continues from it; the next one starts from"
+            f" {served.next_start or 'the starter model, or random weights where there is none'}"
+        )
     console.result(
         run=served.final.run,
         model=served.final.version,
         sha256=served.final.weights_sha256,
+        start=served.start,
+        absent=served.absent,
+        verdicts=dict(standing.verdicts),
+        rejected_by_most=standing.is_rejected,
+        next_start=served.next_start,
         report=served.report,
         rounds=[each.as_dict() for each in served.rounds],
     )
@@ -186,40 +254,79 @@ def serve(
 @app.command()
 def status(context: typer.Context) -> None:
     """Show the run that is served, or the last one: its rounds, and when each site was last heard of."""
+    from ecgfl_cli.federation.coordinator.certificates import load_certificates
     from ecgfl_cli.federation.coordinator.enrolment import enrolled_sites
+    from ecgfl_cli.federation.coordinator.global_models import VERDICT_IN_WORDS, GlobalModels
     from ecgfl_cli.federation.coordinator.home import CoordinatorHome
     from ecgfl_cli.federation.coordinator.live_state import load_state
     from ecgfl_cli.federation.coordinator.run_record import load_report
+    from ecgfl_cli.federation.federation_file import load_federation
+    from ecgfl_cli.models.registry import Registry
 
     console = console_of(context, "coordinator-status")
     home = CoordinatorHome(console.home.coordinator)
     home.require()
+    try:
+        warnings = load_certificates(home).warnings()
+    except UnusableInput as error:
+        warnings = [str(error)]
+    for line in warnings:
+        console.problem(line)
     state = load_state(home.state)
     known = {} if state is None else {each.site: each for each in state.sites}
     live = state is not None and state.is_live
-    report = None if state is None else home.reports / f"{state.run}.json"
-    known_rounds = load_report(report).rounds if report is not None and report.is_file() else []
-    rounds = [each for each in known_rounds if each.version]
+    path = None if state is None else home.reports / f"{state.run}.json"
+    report = load_report(path) if path is not None and path.is_file() else None
+    rounds = [] if report is None else [each for each in report.rounds if each.version]
+    models = GlobalModels(home, Registry(home.models, load_federation(home.federation).signing_key))
+    final = next((entry for entry in reversed(models.registry.entries()) if entry.manifest.is_final), None)
+    standing = None if final is None else models.standing(final)
+    absent = [] if state is None else state.absent
     rows = [
-        (name, live and name in known and known[name].connected, known[name].last_contact if name in known else None)
+        (
+            name,
+            live and name in known and known[name].connected,
+            known[name].last_contact if name in known else None,
+            sum(name in each.sites for each in rounds),
+            None if standing is None else standing.verdicts.get(name),
+        )
         for name in (site.name for site in enrolled_sites(home))
     ]
     if state is None:
         console.text("Nothing has been served yet: `ecgfl coordinator serve` starts a run.")
     else:
         console.text(f"Run {state.run}: {state.in_words()}")
+        if report is not None and report.start is not None:
+            console.text(f"Started from: {report.start}")
         _rounds_table(console, "Rounds", rounds)
+    if absent:
+        console.text(f"Absent (enrolled, took no part): {', '.join(absent)}")
+    if final is not None and standing is not None:
+        console.text(f"Newest final model: {final.manifest.version}, {standing.problem or standing.in_words()}")
     console.table(
         "Sites",
-        ("site ", "connected ", "last contact (UTC) "),
-        [(name, "yes" if connected else "no", heard) for name, connected, heard in rows],
+        ("site ", "connected ", "last contact (UTC) ", "rounds", "newest final model "),
+        [
+            (name, "yes" if connected else "no", heard, took_part, None if verdict is None else VERDICT_IN_WORDS[verdict])
+            for name, connected, heard, took_part, verdict in rows
+        ],
         empty="No sites yet: `ecgfl coordinator enrol` adds them.",
     )
     console.result(
         serving=live,
         run=None if state is None else state.model_dump(exclude={"schema_name", "sites"}),
         rounds=[each.as_dict() for each in rounds],
-        sites=[{"site": name, "connected": connected, "last_contact": heard} for name, connected, heard in rows],
+        absent=absent,
+        model=None
+        if final is None or standing is None
+        else {
+            "version": final.manifest.version,
+            "verdicts": dict(standing.verdicts),
+            "rejected_by_most": standing.is_rejected,
+            "rolled_back": standing.rolled_back,
+        },
+        warnings=warnings,
+        sites=[{"site": name, "connected": connected, "last_contact": heard} for name, connected, heard, *_ in rows],
     )
 
 

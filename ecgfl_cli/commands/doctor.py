@@ -15,19 +15,28 @@ def command(
     ] = None,
     ca: Annotated[Path | None, typer.Option("--ca", help="CA certificate, instead of the one in federation.json.")] = None,
 ) -> None:
-    """Check all that must be right before the first night; changes nothing. Exit code 3 when something is not right."""
+    """Check what a site needs before the first night, or a coordinator; changes nothing. Exit code 3 when something is wrong."""
+    from ecgfl_cli.doctor.check import Check
+    from ecgfl_cli.doctor.coordinator_checks import check_coordinator
     from ecgfl_cli.doctor.data_checks import check_data
     from ecgfl_cli.doctor.home_checks import check_home
     from ecgfl_cli.doctor.model_checks import check_models
+    from ecgfl_cli.doctor.settings_checks import check_settings
     from ecgfl_cli.errors import ExitCode
     from ecgfl_cli.federation.connection.address import check_address
+    from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 
     console = console_of(context, "doctor")
     home = console.home
     if server is not None:
         check_address(server, insecure=False)
-    home.require_site()
-    checks = [*check_home(home), *check_data(home), *check_models(home)]
+    coordinator = CoordinatorHome(home.coordinator)
+    checks: list[Check] = []
+    if coordinator.federation.is_file():
+        checks += check_coordinator(coordinator)
+    if server is not None or not checks or home.settings.is_file():
+        home.require_site()
+        checks += [*check_home(home), *check_settings(home), *check_data(home), *check_models(home)]
     if server is not None:
         from ecgfl_cli.doctor.server_checks import check_server
 

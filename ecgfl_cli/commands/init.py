@@ -1,11 +1,14 @@
 """`ecgfl init`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ecgfl_cli.console import console_of
+
+if TYPE_CHECKING:
+    from ecgfl_cli.site.home import Home
 
 
 def command(
@@ -19,13 +22,40 @@ def command(
 
     console = console_of(context, "init")
     home = console.home
-    make_site(home, site, federation)
+    was_there = home.settings.is_file()
+    changed = make_site(home, site, federation)
     digest = fingerprint(home.node_public_key)
     console.text(f"Home of site {site}: {home.root}")
     console.text(f"Public key to send to the coordinator: {home.node_public_key}")
     console.text(f"Its SHA-256, to be compared by telephone: {digest}")
-    if not home.federation.is_file():
-        console.say("No federation.json yet: when the coordinator sent it, run init again with --federation FILE.")
+    if was_there:
+        console.text(f"This home was there already. {'Changed' if changed else 'Nothing was changed'}{':' if changed else '.'}")
+        for line in changed:
+            console.text(f"  {line}")
+        if changed:
+            console.text("Everything else stays as it was.")
+    next_step = _next_step(home, site, was_there, changed)
+    console.text(f"Next: {next_step}")
     console.result(
-        home=home.root, site=site, public_key=home.node_public_key, sha256=digest, federation=home.federation.is_file()
+        home=home.root,
+        site=site,
+        public_key=home.node_public_key,
+        sha256=digest,
+        federation=home.federation.is_file(),
+        changed=changed,
+        next=next_step,
     )
+
+
+def _next_step(home: "Home", site: str, was_there: bool, changed: list[str]) -> str:
+    from ecgfl_cli.federation.site.setup import NODE_KEY_MADE
+
+    send = ""
+    if NODE_KEY_MADE in changed:
+        enrols = "revokes the old key and enrols this one" if was_there else "enrols it"
+        send = f"send {home.node_public_key} to the coordinator, who {enrols}; "
+    if not home.federation.is_file():
+        return f"{send}when the coordinator has sent federation.json, `ecgfl init --site {site} --federation federation.json`."
+    if not home.catalogue.is_file():
+        return f"{send}bring recordings in with `ecgfl ingest PATH`."
+    return f"{send}check everything with `ecgfl doctor --server HOST:PORT`, then `ecgfl join --server HOST:PORT --once`."

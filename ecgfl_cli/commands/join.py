@@ -38,6 +38,7 @@ def command(
     from ecgfl_cli.federation.connection.address import check_address
     from ecgfl_cli.federation.federation_file import ca_certificate, load_federation
     from ecgfl_cli.federation.site.participation import JoinOptions, participate
+    from ecgfl_cli.federation.site.policy_checks import check_policy
     from ecgfl_cli.site.lock import exclusive
     from ecgfl_cli.site.settings import load_settings
 
@@ -53,6 +54,7 @@ def command(
     check_address(server, insecure)
     home.require_site()
     settings, federation = load_settings(home.settings), load_federation(home.federation)
+    check_policy(settings.policy, home.settings)
     options = JoinOptions(
         server=server,
         ca=None if insecure else ca_certificate(federation, ca),

@@ -115,7 +115,7 @@ def export_model(
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
 ) -> None:
     """Write a version into one file for `model import` at a site without a line out. Also in a coordinator's home."""
-    from ecgfl_cli.federation.handing_out import registry_to_hand_out
+    from ecgfl_cli.federation.handing_out import registry_to_hand_out, require_may_be_handed_out
     from ecgfl_cli.files import atomic_write_bytes
     from ecgfl_cli.models.model_file import model_file
 
@@ -126,6 +126,7 @@ def export_model(
         raise UsageError("no model of a federation is here", "Take part in a run (`ecgfl join`), or name one: --model VERSION")
     if file.exists() and not force:
         raise UsageError(f"{file} is there already", "Choose another name, or replace it with --force")
+    require_may_be_handed_out(console.home, chosen)
     data = model_file(registry, chosen)
     atomic_write_bytes(file, data)
     digest = sha256(data).hexdigest()

@@ -39,7 +39,7 @@ def cron(
     from ecgfl_cli.schedule.crontab import install as install_line
 
     console = console_of(context, "schedule-cron")
-    nightly = _nightly(console, server, at, ca, max_wait, max_time)
+    nightly = _nightly(console, server, at, ca, max_wait, max_time, delay=0)
     line = cron_line(nightly)
     changed = install_line(nightly) if install else False
     console.text(line)
@@ -69,11 +69,11 @@ def systemd(
 ) -> None:
     """Print a service and a timer for systemd."""
     from ecgfl_cli.errors import UsageError
-    from ecgfl_cli.schedule.systemd import units
+    from ecgfl_cli.schedule.systemd import RANDOM_DELAY_MINUTES, units
     from ecgfl_cli.schedule.systemd import write as write_units
 
     console = console_of(context, "schedule-systemd")
-    nightly = _nightly(console, server, at, ca, max_wait, max_time)
+    nightly = _nightly(console, server, at, ca, max_wait, max_time, RANDOM_DELAY_MINUTES)
     try:
         user = console.home.root.owner()
     except (NotImplementedError, KeyError) as error:
@@ -110,15 +110,17 @@ def windows(
     from ecgfl_cli.schedule.windows import schtasks_line
 
     console = console_of(context, "schedule-windows")
-    line = schtasks_line(_nightly(console, server, at, ca, max_wait, max_time))
+    line = schtasks_line(_nightly(console, server, at, ca, max_wait, max_time, delay=0))
     console.text(line)
     console.say("Run it in a command prompt as the user whose home this is.")
     console.result(line=line)
 
 
-def _nightly(console: Console, server: str, at: str, ca: Path | None, max_wait: str, max_time: str) -> "Nightly":
+def _nightly(console: Console, server: str, at: str, ca: Path | None, max_wait: str, max_time: str, delay: int) -> "Nightly":
+    """delay : minutes by which the scheduler may start it later. Raises `UsageError` where the policy would refuse each night."""
     from ecgfl_cli.federation.connection.address import check_address
     from ecgfl_cli.federation.connection.proxy import proxy_for
+    from ecgfl_cli.federation.site.policy_checks import check_hours, check_policy
     from ecgfl_cli.schedule.nightly import Nightly, time_of_day
     from ecgfl_cli.site.settings import load_settings
 
@@ -127,9 +129,12 @@ def _nightly(console: Console, server: str, at: str, ca: Path | None, max_wait: 
     home.require_site()
     hour, minute = time_of_day(at)
     duration(max_wait), duration(max_time)
+    settings = load_settings(home.settings)
+    check_policy(settings.policy, home.settings)
+    check_hours(settings.policy, home.settings, hour, minute, delay, f"--at {at}")
     proxy = proxy_for(server)
     return Nightly(
-        name=load_settings(home.settings).site.name,
+        name=settings.site.name,
         home=home.root,
         server=server,
         hour=hour,

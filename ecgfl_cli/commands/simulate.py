@@ -52,6 +52,10 @@ def command(
         Path | None, typer.Option("--out", help="Write each strategy's report with its curves into this folder.")
     ] = None,
     jobs: Jobs = 1,
+    from_scratch: Annotated[
+        bool,
+        typer.Option("--from-scratch", help="Start from random weights, not from the starter model, as `coordinator serve`."),
+    ] = False,
 ) -> None:
     """Try strategies on virtual sites here, before hospitals are asked; nothing leaves this machine."""
     from ecgfl_cli.errors import ExitCode, UsageError
@@ -84,7 +88,7 @@ def command(
             "seed": seed,
         }
         origins = {"min_sites": "--folder" if folders else "--sites"}
-        trials = [trial(text, options, origins) for text in dict.fromkeys(strategies or ["fedavg"])]
+        trials = [trial(text, options, origins, from_scratch) for text in dict.fromkeys(strategies or ["fedavg"])]
         require_different(trials)
         if sites is None:
             virtual = [_of_folder(console, path, folder / f"site-{number}", arch, jobs) for number, path in enumerate(folders, 1)]
@@ -195,6 +199,8 @@ def _show_sites(console: Console, sites: "list[VirtualSite]") -> None:
 
 def _show(console: Console, done: "list[Simulated]") -> None:
     """The curves as one table, and the strategies side by side."""
+    if done:
+        console.text(f"Each strategy started from {done[0].report.start}.")
     longest = max((len(each.report.rounds) for each in done), default=0)
     console.table(
         "F1 % on the held-out patients, after each round",

@@ -85,7 +85,8 @@ class _Demo:
 
     def _federate(self) -> dict[str, Any]:
         """The coordinator and the three sites as processes of their own; their lines are shown as they come."""
-        arguments = ("coordinator", "serve", "--host", "127.0.0.1", "--port", "0", "--min-sites", str(len(HOSPITALS)))
+        plan = ("--min-sites", str(len(HOSPITALS)), "--from-scratch")  # training shows best from random weights
+        arguments = ("coordinator", "serve", "--host", "127.0.0.1", "--port", "0", *plan)
         coordinator = self._process(self._coordinator, *arguments)
         processes = [coordinator]
         try:

@@ -1,9 +1,13 @@
 """The federation and its models."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from cryptography import x509
 
 from ecgfl_cli.doctor.check import Check, checked
-from ecgfl_cli.errors import UsageError
+from ecgfl_cli.errors import UnusableInput, UsageError
+from ecgfl_cli.federation.connection.tls import RENEW_BEFORE
 from ecgfl_cli.federation.federation_file import load_federation
 from ecgfl_cli.federation.site.setup import registry_of, site_registry
 from ecgfl_cli.site.home import Home
@@ -22,7 +26,15 @@ def _federation(home: Home) -> str:
         )
     federation = load_federation(home.federation)
     load_settings(home.settings).policy.allow_coordinator(federation.signing_public_key)
-    return f"coordinator {federation.server_name}"
+    until = x509.load_pem_x509_certificate(federation.ca_certificate.encode()).not_valid_after_utc
+    if until < datetime.now(UTC) + RENEW_BEFORE:
+        expires = "expires" if until > datetime.now(UTC) else "expired"
+        raise UnusableInput(
+            f"{home.federation}: the coordinator's CA certificate {expires} on {until:%Y-%m-%d}",
+            "Ask the coordinator for a new federation.json (it runs `ecgfl coordinator renew --new-ca`), then"
+            " `ecgfl init --site NAME --federation federation.json`",
+        )
+    return f"coordinator {federation.server_name}, its CA valid until {until:%Y-%m-%d}"
 
 
 def _model(home: Home) -> str:

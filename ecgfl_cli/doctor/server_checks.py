@@ -1,7 +1,7 @@
 """The coordinator: the way to it, its certificate, this machine's clock, the versions, and whether it knows this site."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,13 +16,13 @@ from ecgfl_cli.errors import (
 )
 from ecgfl_cli.federation.connection.clock import clock_problem
 from ecgfl_cli.federation.connection.proxy import proxy_for
+from ecgfl_cli.federation.connection.tls import RENEW_BEFORE
 from ecgfl_cli.federation.federation_file import ca_certificate, load_federation
 from ecgfl_cli.federation.flower.knock import Knock, knock
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.keys import load_node_key
 
 ANSWER_SECONDS = 20.0
-RENEW_BEFORE = timedelta(days=14)
 NOT_CHECKED = "not checked"
 
 STEPS: tuple[tuple[str, type[ServerError]], ...] = (
@@ -70,7 +70,7 @@ def _about_to_fail(name: str, server: str, found: Knock) -> ServerError | None:
     if name == "TLS" and until is not None and until < datetime.now(UTC) + RENEW_BEFORE:
         return TlsFailed(
             f"{server}: the coordinator's certificate expires on {until:%Y-%m-%d}",
-            "Tell the coordinator to renew it; after that day nobody can join",
+            "Tell the coordinator to renew it (`ecgfl coordinator renew`); after that day no site can join",
         )
     return None
 

@@ -2,12 +2,13 @@
 
 A request is one config value, REQUEST: the JSON of a `TrainRequest`, `EvaluateRequest` or `CatchUpRequest`; the weights are the
 one array FLAT of the array record ARRAYS. A reply carries the numbers of `TrainReply` or `EvaluateReply` as metrics, and after
-training the weights in the same place; the reply to a `CatchUpRequest` says nothing.
+training the weights in the same place. The replies after a run's last round and to a `CatchUpRequest` tell whether the site
+accepts that final model.
 """
 
 from collections.abc import Collection
 from io import BytesIO
-from typing import Annotated, Self, TypeVar
+from typing import Annotated, Self, TypeVar, get_args
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
@@ -20,6 +21,7 @@ from ecgfl_cli.federation.bounds import LARGEST_PROXIMAL_MU, MOST_EXAMPLES
 from ecgfl_cli.federation.flower import NODE_GONE
 from ecgfl_cli.models.calibration import COUNTS
 from ecgfl_cli.models.manifest import SignedManifest
+from ecgfl_cli.training.acceptance import VerdictCode
 from ecgfl_cli.training.local import LARGEST_LOSS
 
 ARRAYS, FLAT, CONFIG, METRICS, REQUEST = "arrays", "flat", "config", "metrics", "ecgfl-request"
@@ -31,7 +33,13 @@ SCHEMA_BROKEN, POLICY_FORBIDS, MODEL_UNACCEPTABLE, FAILED = 9004, 9005, 9007, 90
 REFUSALS = (SCHEMA_BROKEN, POLICY_FORBIDS, MODEL_UNACCEPTABLE)
 LARGEST_REQUEST = 128 * 1024
 
+VERDICTS: dict[int, VerdictCode] = dict(enumerate(get_args(VerdictCode), start=1))
+"""What a site tells of its own test of a final model: a number, since Flower's metrics are numbers. Add, never renumber."""
+
+REJECTIONS: tuple[VerdictCode, ...] = ("below-margin", "interval-below-zero", "unusable")
+
 Count = Annotated[int, Field(ge=0, le=MOST_EXAMPLES)]
+VerdictNumber = Annotated[int, Field(ge=1, le=len(VERDICTS))]
 ByLogit = Annotated[list[Count], Field(min_length=COUNTS, max_length=COUNTS)]
 Loss = Annotated[float, Field(ge=0, le=LARGEST_LOSS)]
 
@@ -91,6 +99,7 @@ class EvaluateReply(Strict):
     defined, each where the site's policy withholds it.
 
     others_by_logit, pvcs_by_logit : beats by the network's logit, from which the coordinator calibrates the next model.
+    verdict : of the site's own test, by its number in `VERDICTS`; only of a run's final model.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, populate_by_name=True)
@@ -104,6 +113,7 @@ class EvaluateReply(Strict):
     precision: Annotated[float, Field(ge=0, le=1)] | None = None
     others_by_logit: ByLogit | None = None
     pvcs_by_logit: ByLogit | None = None
+    verdict: VerdictNumber | None = None
 
     @model_validator(mode="after")
     def _adds_up(self) -> Self:
@@ -115,8 +125,23 @@ class EvaluateReply(Strict):
         return self
 
 
+class CatchUpReply(Strict):
+    """verdict : of the site's own test of the model, by its number in `VERDICTS`; None where it has not tested it.
+
+    nonce : random. Equal parts of several sites are one part in Flower's store: this makes each reply its own.
+    """
+
+    nonce: Annotated[int, Field(ge=0, lt=2**63)]
+    verdict: VerdictNumber | None = None
+
+
 Request = TypeVar("Request", TrainRequest, EvaluateRequest, CatchUpRequest)
-Reply = TypeVar("Reply", TrainReply, EvaluateReply)
+Reply = TypeVar("Reply", TrainReply, EvaluateReply, CatchUpReply)
+
+
+def verdict_number(code: VerdictCode) -> int:
+    """The number of `VERDICTS` that stands for a code."""
+    return next(number for number, each in VERDICTS.items() if each == code)
 
 
 def weights_record(vector: NDArray[np.float32]) -> ArrayRecord:
@@ -142,7 +167,7 @@ def read_request(message: Message, kind: type[Request]) -> tuple[Request, NDArra
 
 
 def reply_content(
-    reply: TrainReply | EvaluateReply, weights: ArrayRecord | None = None, withheld: Collection[str] = ()
+    reply: TrainReply | EvaluateReply | CatchUpReply, weights: ArrayRecord | None = None, withheld: Collection[str] = ()
 ) -> RecordDict:
     """Only what the schema names leaves the site, and of that not what is withheld."""
     figures = reply.model_dump(by_alias=True, exclude_none=True, exclude=set(withheld))

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 CURRENT = "current"
 HISTORY = "history"
+BEST = "best"
 NO_VERSION = "-"
 LONGEST_HISTORY = 100
 WEIGHTS = "model.safetensors"
@@ -157,10 +158,17 @@ class Registry:
             )
         return signed.open(self._key)
 
-    def promote(self, version: str | None) -> None:
-        """Make a version the current one, or none as before the first. The one before it is remembered for `roll_back`."""
+    def promote(self, version: str | None, as_best: bool = True) -> None:
+        """Make a version the current one, or none as before the first. The one before it is remembered for `roll_back`.
+
+        as_best : whether it is also the one that new versions are compared with; else that one stays.
+        """
         if version is not None:
             self.entry(version)
+        if as_best:
+            self._set_best(version)
+        elif not (self._folder / BEST).is_file():
+            self._set_best(self.current())
         try:
             before = self.current()
         except ModelRejected:
@@ -168,6 +176,23 @@ class Registry:
         if before != version:
             self._write_history([*self._history(), before])
         self._set_current(version)
+
+    def best(self) -> str | None:
+        """The best version that was accepted so far, or the last one that a person chose; None for none of this registry.
+
+        A registry from before this was recorded has its current version.
+        """
+        path = self._folder / BEST
+        if not path.is_file():
+            return self.current()
+        version = path.read_text(encoding="utf-8", errors="replace").strip()
+        if version != NO_VERSION and not re.fullmatch(VERSION, version):
+            raise ModelRejected(f"{path}: {version[:80]!r} is not a version", "Choose one: `ecgfl model use VERSION`")
+        return None if version == NO_VERSION else version
+
+    def _set_best(self, version: str | None) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        atomic_write_bytes(self._folder / BEST, f"{version or NO_VERSION}\n".encode())
 
     def previous(self) -> str | None:
         """The version used before the current one, None where there was none yet.
@@ -179,6 +204,7 @@ class Registry:
     def roll_back(self) -> str | None:
         """Make the version used before the current one again, and return it. The next time it is the one before that."""
         *older, version = self._used_before()
+        self._set_best(version)
         self._set_current(version)
         self._write_history(older)
         return version
@@ -214,8 +240,8 @@ class Registry:
             atomic_write_bytes(self._folder / CURRENT, f"{version}\n".encode())
 
     def prune(self, keep: int) -> list[str]:
-        """Remove all but the last `keep` versions, the current one and the one used before it; returns the removed."""
-        kept = {self.current(), *self._history()[-1:]}
+        """Remove all but the last `keep` versions, the current one, the one used before it and the best; returns the removed."""
+        kept = {self.current(), self.best(), *self._history()[-1:]}
         gone = [entry.manifest.version for entry in self.entries()[:-keep] if entry.manifest.version not in kept]
         removed = [version for version in gone if self._put_away(version)]
         self._tidy()

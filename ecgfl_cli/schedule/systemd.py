@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+from ecgfl_cli.errors import UsageError
 from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.schedule.nightly import Nightly
 
 MEMORY_MAX = "4G"
 """A night needs 0.5 to 1 GB; more than this is a fault, and must not take the machine down."""
+RANDOM_DELAY_MINUTES = 5
 STOP_SECONDS = 30
 """A join leaves within 10 s of SIGTERM."""
 
@@ -67,7 +69,7 @@ Description=ecgfl: {name} takes part in its federation every night
 [Timer]
 OnCalendar=*-*-* {hour:02}:{minute:02}:00
 # Not every hospital at the same second; and a night that was missed because the machine was off is made up for.
-RandomizedDelaySec=5m
+RandomizedDelaySec={delay}m
 Persistent=true
 
 [Install]
@@ -88,13 +90,17 @@ def units(nightly: Nightly, user: str) -> dict[str, str]:
         memory=MEMORY_MAX,
         home=_word(str(nightly.home)),
     )
-    timer = TIMER.format(name=nightly.name, hour=nightly.hour, minute=nightly.minute)
+    timer = TIMER.format(name=nightly.name, hour=nightly.hour, minute=nightly.minute, delay=RANDOM_DELAY_MINUTES)
     return {f"{name}.service": service, f"{name}.timer": timer}
 
 
 def write(nightly: Nightly, user: str, folder: Path) -> list[Path]:
-    """Write both files and return their paths. Raises `OSError`."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write both files and return their paths. Raises `UsageError` for a folder that is not there, and `OSError`."""
+    if not folder.is_dir():
+        raise UsageError(
+            f"--write {folder}: {'not a folder' if folder.exists() else 'there is no such folder'}",
+            "systemd reads /etc/systemd/system; name that, or make the folder first",
+        )
     paths = []
     for name, content in units(nightly, user).items():
         atomic_write_bytes(folder / name, content.encode(), mode=0o644)

@@ -1,9 +1,9 @@
-"""Whether a site takes a new model for the one it uses: on its own held-out patients it must not be worse than that one."""
+"""Whether a site takes a new model: on its own held-out patients it must not be worse than the best model accepted so far."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import reduce
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -20,15 +20,25 @@ if TYPE_CHECKING:
 
 N, V = LABELS.index("N"), LABELS.index("V")
 
+ANY_MODEL = 1.0
+"""The acceptance margin that turns the test off."""
+
 ByPatient = dict[str, Measured]
 """How a model does on each held-out patient, by pseudonym."""
+
+
+VerdictCode = Literal["not-worse", "untested", "below-margin", "interval-below-zero", "unusable"]
+"""not-worse : accepted by the test. untested : accepted, there was nothing to compare with or on. The others are rejections.
+
+unusable : refused before the test, for instance because of its loss.
+"""
 
 
 @dataclass(frozen=True)
 class Verdict:
     """accepted : whether the candidate may become the current model. reason : why, for a person.
 
-    against : the current model's version. margin : the policy's. patients, pvcs : held out.
+    against : version of the best model accepted so far. margin : the policy's. patients, pvcs : held out.
     f1, against_f1 : of V on the same held-out patients, from 0 to 1. difference : f1 - against_f1.
     interval : 95 % of the difference by bootstrap over patients, None with fewer than two. What could not be measured is None.
     """
@@ -43,6 +53,12 @@ class Verdict:
     against_f1: float | None = None
     difference: float | None = None
     interval: Interval | None = None
+    code: VerdictCode = "untested"
+
+    @property
+    def is_best(self) -> bool:
+        """Whether it was compared with the best model accepted so far and is at least as good."""
+        return self.accepted and self.difference is not None and self.difference >= 0
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -69,27 +85,39 @@ def unopposed(candidate: ByPatient, margin: float, note: str, against: str | Non
     return Verdict(True, note, against, margin, len(candidate), _pvcs(candidate))
 
 
-def judge(candidate: ByPatient, current: ByPatient, against: str, margin: float) -> Verdict:
-    """Accept unless the candidate's F1 is lower than the current model's by more than `margin`.
+def judge(candidate: ByPatient, best: ByPatient, against: str, margin: float) -> Verdict:
+    """Accept unless the candidate's F1 is lower than the best model's by more than `margin`, or lower with 95 % confidence.
 
-    The figures decide and the interval only shows how sure they are: a site with a handful of held-out patients would otherwise
-    either take every model or none.
+    Compared with the model in use instead, a new model could be worse by the margin night after night. The margin is for sites
+    whose few held-out patients say little: the interval is wide there. Where the whole interval lies below zero, the candidate
+    is worse, whatever the margin; only a margin of `ANY_MODEL`, which no difference exceeds, accepts every model.
+
+    best : figures of the best model accepted so far, on the same patients. against : its version.
     """
-    patients = sorted(candidate.keys() & current.keys())
+    patients = sorted(candidate.keys() & best.keys())
     pvcs = sum(candidate[patient].pvcs for patient in patients)
     if not pvcs:
         return unopposed(candidate, margin, "no PVCs of held-out patients to compare on: accepted untested", against)
-    ours, theirs = ([_comparison(measures[patient]) for patient in patients] for measures in (candidate, current))
+    ours, theirs = ([_comparison(measures[patient]) for patient in patients] for measures in (candidate, best))
     f1, against_f1 = (_f1(comparisons) for comparisons in (ours, theirs))
     difference, interval = f1 - against_f1, paired_bootstrap(ours, theirs, veb_f1)
-    accepted = difference >= -margin
+    code: VerdictCode = "not-worse"
+    if difference < -margin:
+        code = "below-margin"
+    elif interval is not None and interval[1] < 0 and margin < ANY_MODEL:
+        code = "interval-below-zero"
+    outcomes = {
+        "not-worse": f"within the margin of {margin:g}",
+        "below-margin": f"worse by more than policy.acceptance_margin = {margin:g}",
+        "interval-below-zero": "worse: the whole interval lies below zero",
+    }
     shown = "no interval from one patient" if interval is None else f"95 % interval {interval[0]:+.3f} to {interval[1]:+.3f}"
     reason = (
         f"F1 {f1:.3f} against {against_f1:.3f} of {against} on {pvcs} PVCs of held-out patients ({len(patients)}):"
-        f" {difference:+.3f} ({shown}), "
-        + (f"within the margin of {margin:g}" if accepted else f"worse by more than policy.acceptance_margin = {margin:g}")
+        f" {difference:+.3f} ({shown}), {outcomes[code]}"
     )
-    return Verdict(accepted, reason, against, margin, len(patients), pvcs, f1, against_f1, difference, interval)
+    accepted = code == "not-worse"
+    return Verdict(accepted, reason, against, margin, len(patients), pvcs, f1, against_f1, difference, interval, code)
 
 
 def _pvcs(measured: ByPatient) -> int:

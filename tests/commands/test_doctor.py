@@ -1,11 +1,17 @@
 """`ecgfl doctor` says what is wrong and how to put it right, and changes nothing."""
 
+import json
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 Ecgfl = Callable[..., Any]
 
@@ -55,6 +61,24 @@ def _coordinators(home: Path) -> None:
     (home / "site.toml").write_text((home / "site.toml").read_text().replace("[policy]", '[policy]\ncoordinators = ["abc"]'))
 
 
+def _architecture(home: Path) -> None:
+    (home / "site.toml").write_text((home / "site.toml").read_text().replace('["beatnet", "ecgnet"]', '["beatnet", "beetnet"]'))
+
+
+def _threads(home: Path) -> None:
+    (home / "site.toml").write_text((home / "site.toml").read_text().replace("cpu_threads = 1", "cpu_threads = 9999"))
+
+
+def _ca(home: Path) -> None:
+    federation = json.loads((home / "federation.json").read_text())
+    key = ec.generate_private_key(ec.SECP384R1())
+    name, now = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "CA")]), datetime.now(UTC)
+    soon = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
+    soon = soon.not_valid_before(now - timedelta(days=9)).not_valid_after(now + timedelta(days=59))
+    federation["ca_certificate"] = soon.sign(key, hashes.SHA384()).public_bytes(serialization.Encoding.PEM).decode()
+    (home / "federation.json").write_text(json.dumps(federation))
+
+
 def _key(home: Path) -> None:
     (home / "keys" / "node").write_text("not a key")
 
@@ -83,6 +107,9 @@ def _federation(home: Path) -> None:
         (_limits, "limits", "max_joy"),
         (_pvcs, "recordings", "min_training_pvcs"),
         (_coordinators, "federation", "policy.coordinators"),
+        (_architecture, "policy", "names 'beetnet', which this ecgfl does not have Correct or remove it"),
+        (_threads, "policy", "cpu_threads = 9999"),
+        (_ca, "federation", "renew --new-ca"),
         (_key, "node key", "not a usable private key"),
         pytest.param(_readable, "permissions", "chmod", marks=pytest.mark.skipif(os.name == "nt", reason="mode bits")),
         (_audit, "audit log", "line"),
@@ -108,3 +135,21 @@ def test_a_lock_that_is_held_is_told(ready: Path, ecgfl: Ecgfl) -> None:
 
     with FileLock(ready / "lock"):
         assert "another ecgfl" in problems(ecgfl("doctor", "--json"))["lock"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="systemd")
+@pytest.mark.parametrize(("hours", "is_right"), [("08:00-10:00", False), ("21:00-22:04", False), ("22:00-06:00", True)])
+def test_a_schedule_outside_the_hours_is_found(
+    ready: Path, ecgfl: Ecgfl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hours: str, is_right: bool
+) -> None:
+    monkeypatch.setattr("ecgfl_cli.schedule.scheduled.UNITS", tmp_path)
+    assert ecgfl("schedule", "systemd", "--server", "ecg.example.org:8443", "--at", "22:00", "--write", tmp_path).code == 0
+    (ready / "site.toml").write_text((ready / "site.toml").read_text().replace("[policy]", f'[policy]\nhours = "{hours}"'))
+    ran = ecgfl("doctor", "--json")
+    (check,) = [check for check in ran.json["checks"] if check["name"] == "schedule"]
+    assert (check["problem"] is None) is is_right
+    if is_right:
+        assert check["state"].startswith("22:00 (")
+    else:
+        assert hours in check["problem"]
+        assert str(tmp_path) in check["problem"]

@@ -40,6 +40,9 @@ class ConnectedSites:
     def enrolled_nodes(self) -> set[int]:
         return self._nodes.keys() - self.revoked
 
+    def expected(self) -> set[str]:
+        return set(self._nodes.values())
+
 
 class Rounds:
     """A coordinator, just started, with three sites of which two must answer; `begin` asks them to train."""

@@ -10,12 +10,15 @@ from node_processes import told
 from test_site_distrusts_server import Server, sound_vector
 from test_site_policy import under
 
-from ecgfl_cli.federation.site import participation
+from ecgfl_cli.federation.site import local_work, participation, promotion
 from ecgfl_cli.federation.site.participant import FinalModel
 from ecgfl_cli.federation.site.participation import Participation
+from ecgfl_cli.federation.wire import METRICS, VERDICTS, EvaluateReply, read_reply
+from ecgfl_cli.models.calibration import counted
 from ecgfl_cli.models.registry import WEIGHTS
 from ecgfl_cli.models.starter import starter_registry
-from ecgfl_cli.training.acceptance import Verdict
+from ecgfl_cli.training.acceptance import ByPatient, Verdict
+from ecgfl_cli.training.local import Measured
 
 VERSION = "ecgnet-0005-abcdef01"
 STARTER = starter_registry().current()
@@ -32,6 +35,12 @@ def final(server: Server, seed: int = 0, **changes: object) -> None:
     vector = sound_vector(seed)
     signed = server.sign(server.manifest(vector, round=3, **changes))
     server.send(server.content("evaluate", vector, signed), "evaluate")
+
+
+def patients(*found: int) -> ByPatient:
+    """Patients with 100 PVCs among 1,000 beats each, of which so many are found and nothing else."""
+    others, pvcs = (counted(np.zeros(beats, np.float32)) for beats in (900, 100))
+    return {f"p{number}": Measured(1000, 100, each, 0, 0.1, others, pvcs) for number, each in enumerate(found)}
 
 
 def audited(homes: Homes, event: str) -> list[dict[str, object]]:
@@ -82,6 +91,64 @@ def test_the_next_candidate_is_measured_against_the_one_in_use(server: Server) -
     (line,) = audited(server.homes, "model-promoted")[1:]
     assert line["acceptance"]["against"] == VERSION  # type: ignore[index]
     assert line["acceptance"]["difference"] == 0.0  # type: ignore[index]
+
+
+@pytest.fixture
+def figures(monkeypatch: pytest.MonkeyPatch) -> dict[str, ByPatient]:
+    """What each version does on this site's held-out patients, the starter model first: 180 of 200 PVCs found."""
+    found = {STARTER or "": patients(90, 90)}
+    monkeypatch.setattr(promotion, "by_patient", lambda _network, manifest, _held_out: found[manifest.version])
+    monkeypatch.setattr(local_work, "by_patient", lambda _network, manifest, _held_out: found[manifest.version])
+    return found
+
+
+def offered(server: Server, figures: dict[str, ByPatient], number: int, found: ByPatient) -> dict[str, object]:
+    """The acceptance of the next model, with these figures."""
+    version = f"ecgnet-{number:04d}-abcdef01"
+    figures[version] = found
+    final(server, number, sequence=number, version=version)
+    acceptance = server.homes.registry("alice").entry(version).acceptance
+    assert acceptance is not None
+    return acceptance
+
+
+def test_margins_do_not_add_up(server: Server, figures: dict[str, ByPatient]) -> None:
+    """Each is a little worse than the one before, within the margin of 0.05 and without certainty."""
+    worse = [offered(server, figures, 5 + step, patients(93 - 12 * step, 90)) for step in range(4)]
+    assert [each["accepted"] for each in worse] == [True, True, False, False]
+    assert [each["against"] for each in worse] == [STARTER, *["ecgnet-0005-abcdef01"] * 3]
+    assert server.homes.registry("alice").current() == "ecgnet-0006-abcdef01"
+    assert server.homes.registry("alice").best() == "ecgnet-0005-abcdef01"
+
+
+def test_the_best_model_is_kept_and_measured_again(server: Server, figures: dict[str, ByPatient]) -> None:
+    best = "ecgnet-0005-abcdef01"
+    offered(server, figures, 5, patients(95, 95))
+    for number in range(6, 20):
+        assert offered(server, figures, number, patients(96, 92))["against"] == best
+    assert best in server.homes.registry("alice").versions()
+    assert "ecgnet-0006-abcdef01" not in server.homes.registry("alice").versions()
+    figures[best] = patients(50, 50)  # today's held-out patients say something else
+    assert offered(server, figures, 20, patients(60, 55))["accepted"]
+    assert server.homes.registry("alice").best() == "ecgnet-0020-abcdef01"
+
+
+def test_a_certainly_worse_model_is_rejected_and_the_coordinator_is_told(server: Server, figures: dict[str, ByPatient]) -> None:
+    figures[VERSION] = patients(88, 88)
+    vector = sound_vector()
+    content = server.content("evaluate", vector, server.sign(server.manifest(vector, round=3)))
+    answer = read_reply(server.send(content, "evaluate"), EvaluateReply)
+    assert VERDICTS[answer.verdict or 0] == "interval-below-zero"
+    (line,) = audited(server.homes, "model-rejected")
+    assert -0.05 < line["acceptance"]["difference"] < 0  # type: ignore[index]
+    assert "the whole interval lies below zero" in str(line["acceptance"])
+
+
+def test_the_policy_keeps_the_verdict(homes: Homes) -> None:
+    server = under(homes, 'acceptance_margin = 0.05\nmetrics = ["loss"]')
+    vector = sound_vector()
+    content = server.content("evaluate", vector, server.sign(server.manifest(vector, round=3)))
+    assert set(server.send(content, "evaluate").content.metric_records[METRICS]) == {"num-examples", "loss"}
 
 
 def test_a_model_that_is_not_its_runs_last_is_not_tested(server: Server) -> None:

@@ -1,7 +1,6 @@
 """A site that was away gets the last run's final model when it next joins, whether or not a round is offered then."""
 
 import json
-import re
 import time
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -18,7 +17,16 @@ from ecgfl_cli.errors import EcgflError, ModelRejected, PolicyRefused, ServerRef
 from ecgfl_cli.federation.coordinator.home import load_signing_key
 from ecgfl_cli.federation.flower.fleet import FleetConnection, RunOver
 from ecgfl_cli.federation.site.node import SiteNode
-from ecgfl_cli.federation.wire import CatchUpRequest, EvaluateRequest, request_content, weights_record
+from ecgfl_cli.federation.wire import (
+    METRICS,
+    VERDICTS,
+    CatchUpReply,
+    CatchUpRequest,
+    EvaluateRequest,
+    read_reply,
+    request_content,
+    weights_record,
+)
 from ecgfl_cli.site.audit import AuditLog
 
 VERSION = "ecgnet-0005-abcdef01"
@@ -35,7 +43,13 @@ def without_carol(copied: Callable[[str], Homes], module_processes: Processes) -
     server, port = module_processes.serve(homes.coordinator, "--rounds", "1")
     for join in [module_processes.join(homes.site(name).root, port) for name in ("alice", "bob")]:
         assert join.finish().code == 0
-    return homes, server.finish().result["model"]
+    served = server.finish().result
+    assert (served["absent"], served["rounds"][0]["absent"]) == (["carol"], ["carol"])
+    assert any("training at alice, bob; absent: carol" in line for line in server.said)
+    (page,) = homes.coordinator_home.reports.glob("*.html")
+    assert "carol" in page.read_text()
+    assert told(homes.coordinator, "coordinator", "status").result["absent"] == ["carol"]
+    return homes, served["model"]
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +77,8 @@ def test_it_comes_without_a_round(without_carol: tuple[Homes, str], next_run: li
     visit = told_by_log[told_by_log.index("policy") : told_by_log.index("leave")]
     assert visit == ["policy", "join", "model-received", "model-promoted", "send"]
     sent = next(entry for entry in log if entry["event"] == "send")
-    assert (sent["kind"], sent["metrics"]) == ("query", {})
+    assert (sent["kind"], set(sent["metrics"])) == ("query", {"metrics"})
+    assert VERDICTS[sent["metrics"]["metrics"]["verdict"]] == "not-worse"
     assert told(homes.site("carol").root, "model", "verify").code == 0
     assert told(homes.site("carol").root, "audit", "verify").code == 0
 
@@ -82,6 +97,8 @@ def test_the_run_goes_on_from_it_at_all_sites(without_carol: tuple[Homes, str], 
         assert (ended.result["participated"], ended.result["caught_up"]) == (True, None)
     last = homes.registry("coordinator").entries()[-1].manifest
     assert last.version != version
+    shown = told(homes.coordinator, "coordinator", "model", "show", version).result
+    assert set(shown["verdicts"]) == {"alice", "bob", "carol"}, "who was away told when it came"
     assert {homes.registry(name).current() for name in ("alice", "bob", "carol")} == {last.version}
 
 
@@ -97,13 +114,14 @@ def hand_on(server: Server, seed: int = 0, **changes: Any) -> RecordDict:
     return request_content(CatchUpRequest(model=signed), weights_record(vector))
 
 
-def test_the_reply_says_nothing(server: Server) -> None:
+def test_the_reply_tells_whether_the_model_is_accepted(server: Server) -> None:
     taken = server.send(hand_on(server), "query")
     assert server.homes.registry("alice").current() == VERSION
     again = server.send(hand_on(server), "query")
     for answer in (taken, again):
-        assert set(answer.content) == {"nothing"}
-        assert re.fullmatch("[0-9a-f]{32}", str(answer.content["nothing"]["nothing"]))  # type: ignore[index]
+        assert set(answer.content) == {METRICS}
+        assert set(answer.content[METRICS]) == {"nonce", "verdict"}
+        assert VERDICTS[read_reply(answer, CatchUpReply).verdict or 0] == "not-worse"
     assert taken.content != again.content, "no two answers are one part in Flower's store"
     assert [entry["event"] for entry in events(server.homes, "alice")].count("model-received") == 1
 

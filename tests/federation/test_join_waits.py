@@ -1,5 +1,6 @@
 """What passes by itself is waited for; what does not is one line at once."""
 
+import re
 import shutil
 import socket
 import ssl
@@ -97,6 +98,22 @@ def test_a_coordinator_that_starts_late_is_waited_for(homes: Homes, processes: P
     processes.start(homes.coordinator, "coordinator", "serve", "--host", "127.0.0.1", "--port", str(port), "--min-sites", "3")
     early.wait_for("connected to")
     early.end()
+
+
+@pytest.mark.parametrize("wait", [2, 3])
+def test_one_waiting_time_is_named_for_one_outage(homes: Homes, wait: int) -> None:
+    began = time.monotonic()
+    options = ("--server", f"localhost:{free_port()}", "--once", "--max-wait", f"{wait}s")
+    ended = told(homes.site("alice").root, "join", *options)
+    assert f"not reached within {wait} s" in ended.refused(4)
+    assert re.findall(r"within \d+ s|in \d+ s", "\n".join(ended.said)) == [f"within {wait} s"]
+    assert time.monotonic() - began < wait + PROMPT_SECONDS
+
+
+def test_an_unknown_architecture_in_the_policy_is_told(homes: Homes) -> None:
+    settings = homes.site("alice").settings
+    settings.write_text(settings.read_text().replace('["beatnet", "ecgnet"]', '["beatnet", "ecgnet2"]'))
+    assert "'ecgnet2'" in told(homes.site("alice").root, "join", "--server", "localhost:1", *PATIENT).refused(2)
 
 
 def test_a_coordinator_that_is_started_again_is_joined_again(homes: Homes, processes: Processes) -> None:

@@ -133,6 +133,17 @@ def test_a_table_that_cannot_be_read_is_left_alone(odd: Path, ecgfl: Ecgfl, cron
     assert not crontab.exists()
 
 
+@pytest.mark.parametrize(("hours", "is_right"), [("08:00-10:00", False), ("22:00-06:00", True)])
+def test_doctor_finds_a_line_outside_the_hours(odd: Path, ecgfl: Ecgfl, crontab: Path, hours: str, is_right: bool) -> None:
+    crontab.write_text(f"MAILTO=root\n{line_of(ecgfl, odd, '--at', '22:30')}\n")  # by hand, without --install
+    settings = odd / "site.toml"
+    settings.write_text(settings.read_text().replace("[policy]", f'[policy]\nhours = "{hours}"'))
+    checks = ecgfl("--home", odd, "doctor", "--json").json["checks"]
+    (check,) = [check for check in checks if check["name"] == "schedule"]
+    assert (check["problem"] is None) is is_right
+    assert "22:30" in (check["state"] if is_right else check["problem"])
+
+
 def test_a_home_with_a_line_break_is_refused(tmp_path: Path, ecgfl: Ecgfl) -> None:
     home = tmp_path / "ho\nme"
     assert ecgfl("--home", home, "init", "--site", "st-mary").code == 0

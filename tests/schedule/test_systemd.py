@@ -21,6 +21,7 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="systemd")
 def written(tmp_path: Path, ecgfl: Ecgfl) -> tuple[Path, Path, Path]:
     """The home, the service and the timer."""
     home, folder = tmp_path / ODD, tmp_path / "units"
+    folder.mkdir()
     assert ecgfl("--home", home, "init", "--site", "st-mary").code == 0
     assert ecgfl("--home", home, "schedule", "systemd", "--server", SERVER, "--at", "1:05", "--write", folder).code == 0
     return home, folder / "ecgfl-st-mary.service", folder / "ecgfl-st-mary.timer"
@@ -90,3 +91,37 @@ def test_windows_gets_a_task(site: Path, ecgfl: Ecgfl) -> None:
     if ran.code == 0:
         assert ran.out.startswith("schtasks /Create /SC DAILY /ST 01:05 ")
         assert str(site) in ran.out
+
+
+@pytest.mark.parametrize("is_file", [False, True])
+def test_a_folder_that_is_not_there_is_refused(site: Path, ecgfl: Ecgfl, tmp_path: Path, is_file: bool) -> None:  # noqa: ARG001
+    folder = tmp_path / "nowhere"
+    if is_file:
+        folder.write_text("")
+    ran = ecgfl("schedule", "systemd", "--server", SERVER, "--write", folder)
+    assert ran.code == 2
+    assert str(folder) in ran.problems[0]
+    assert not folder.is_dir()
+
+
+@pytest.mark.parametrize("scheduler", ["cron", "systemd", "windows"])
+def test_a_time_outside_the_policys_hours_is_refused(site: Path, ecgfl: Ecgfl, scheduler: str) -> None:
+    settings = site / "site.toml"
+    settings.write_text(settings.read_text().replace("[policy]", '[policy]\nhours = "08:00-10:00"'))
+    for at in ("2:00", "10:00", "7:59"):
+        ran = ecgfl("schedule", scheduler, "--server", SERVER, "--at", at)
+        assert ran.code == 2
+        assert "08:00-10:00" in ran.problems[0]
+        assert "--at 08:00" in ran.problems[0]
+    assert ecgfl("schedule", scheduler, "--server", SERVER, "--at", "08:00").code == 0
+    late = ecgfl("schedule", scheduler, "--server", SERVER, "--at", "09:58").code
+    assert late == (2 if scheduler == "systemd" else 0), "systemd starts it up to five minutes later"
+
+
+def test_an_unknown_architecture_is_refused(site: Path, ecgfl: Ecgfl) -> None:
+    settings = site / "site.toml"
+    settings.write_text(settings.read_text().replace('"ecgnet"]', '"ecgnet2"]'))
+    ran = ecgfl("schedule", "cron", "--server", SERVER)
+    assert ran.code == 2
+    assert "'ecgnet2'" in ran.problems[0]
+    assert "beatnet, ecgnet" in ran.problems[0]

@@ -41,8 +41,25 @@ def test_init_names_the_public_key_to_send(home: Path, ecgfl: Ecgfl) -> None:
 
 def test_init_again_changes_nothing(site: Path, ecgfl: Ecgfl, files_of: Callable[..., Any]) -> None:
     before = files_of(site)
-    assert ecgfl("init", "--site", "st-mary").code == 0
+    ran = ecgfl("init", "--site", "st-mary")
+    assert ran.code == 0
+    assert "Nothing was changed" in ran.out
     assert files_of(site) == before
+    assert ecgfl("init", "--site", "st-mary", "--json").json["changed"] == []
+
+
+def test_init_names_the_next_step(site: Path, ecgfl: Ecgfl, federation: Any) -> None:
+    again = ("init", "--site", "st-mary", "--json")
+    assert "ecgfl init --site st-mary --federation" in ecgfl(*again).json["next"]
+    taken = ecgfl(*again, "--federation", federation.root / "federation.json").json
+    assert taken["changed"] == ["federation.json of the coordinator localhost was taken in"]
+    assert "ecgfl ingest" in taken["next"]
+    (site / "keys" / "node").unlink()
+    renewed = ecgfl(*again).json
+    assert renewed["changed"] == ["keys/node and keys/node.pub: a new node key was made"]
+    assert str(site / "keys" / "node.pub") in renewed["next"]
+    (site / "keys" / "node.pub").unlink()
+    assert ecgfl(*again).json["changed"] == ["keys/node.pub was made again from keys/node"]
 
 
 def test_init_mends_a_home_whose_public_key_was_lost(site: Path, ecgfl: Ecgfl) -> None:

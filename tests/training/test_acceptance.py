@@ -1,4 +1,4 @@
-"""A new model is taken unless its F1 on the held-out patients is lower than the current one's by more than the margin."""
+"""A new model is taken unless its F1 on the held-out patients is lower than the best one's by the margin, or certainly lower."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,19 @@ def test_f1_is_that_of_all_patients_together() -> None:
 
 @pytest.mark.parametrize(("margin", "accepted"), [(0.0, False), (0.02, False), (0.06, True), (1.0, True)])
 def test_the_margin_decides(margin: float, accepted: bool) -> None:
-    assert judge(patients(90, 90, 90), patients(100, 100, 100), "old", margin).accepted is accepted
+    assert judge(patients(70, 100, 100), patients(90, 100, 99), "old", margin).accepted is accepted
+
+
+@pytest.mark.parametrize(("margin", "accepted"), [(0.05, False), (0.99, False), (1.0, True)])
+def test_a_certainly_worse_model_is_rejected_within_the_margin(margin: float, accepted: bool) -> None:
+    """Difference -0.041, interval -0.047 to -0.036: worse at each patient."""
+    verdict = judge(patients(91, 92, 93), patients(100, 100, 100), "old", margin)
+    assert verdict.interval is not None
+    assert -0.05 < verdict.difference < verdict.interval[1] < 0
+    assert verdict.accepted is accepted
+    if not accepted:
+        assert verdict.code == "interval-below-zero"
+        assert "the whole interval lies below zero" in verdict.reason
 
 
 def test_as_good_or_better_is_accepted_without_any_margin() -> None:

@@ -2,8 +2,12 @@
 
 import ssl
 from collections.abc import Iterator
+from datetime import timedelta
 
 from ecgfl_cli.errors import TlsFailed
+
+RENEW_BEFORE = timedelta(days=60)
+"""How long before a certificate expires both sides warn: a new federation.json may have to reach every site."""
 
 EXPIRED, NOT_YET_VALID = 10, 9
 OTHER_NAME = (62, 64)
@@ -35,7 +39,7 @@ def tls_failed(server: str, error: ssl.SSLError) -> TlsFailed:
     if code == EXPIRED:
         return TlsFailed(
             f"{server}: TLS: the coordinator's certificate has expired",
-            "The coordinator must renew it; or, if this machine's clock is ahead, set that right",
+            "The coordinator must renew it (`ecgfl coordinator renew` there); if this machine's clock is ahead, set that right",
         )
     if code == NOT_YET_VALID:
         return TlsFailed(

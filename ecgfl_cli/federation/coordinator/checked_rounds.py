@@ -18,7 +18,9 @@ from ecgfl_cli.federation.coordinator.run_plan import Report, RoundResult, RunPl
 from ecgfl_cli.federation.coordinator.run_record import RunRecord, now
 from ecgfl_cli.federation.wire import (
     FLAT,
+    MODEL_UNACCEPTABLE,
     REFUSALS,
+    VERDICTS,
     EvaluateReply,
     EvaluateRequest,
     Reply,
@@ -30,6 +32,7 @@ from ecgfl_cli.federation.wire import (
     weights_of,
 )
 from ecgfl_cli.models.manifest import Metrics
+from ecgfl_cli.training.acceptance import VerdictCode
 
 
 class Sites(Protocol):
@@ -45,6 +48,10 @@ class Sites(Protocol):
 
     def enrolled_nodes(self) -> set[int]:
         """The nodes whose key has not been revoked."""
+        ...
+
+    def expected(self) -> set[str]:
+        """The enrolled sites that may take part in this run, connected or not."""
         ...
 
 
@@ -70,6 +77,8 @@ class CheckedRounds:
         self._names: dict[int, str] = {}
         self._sent: list[Message] = []
         self._refused: set[int] = set()
+        self._refused_names: set[str] = set()
+        self._absent: list[str] = []
         self._began, self._started = now(), time.monotonic()
 
     def configure_train(self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> Iterable[Message]:  # noqa: ARG002
@@ -78,7 +87,11 @@ class CheckedRounds:
             self._sites.wait_for_hours()
         this_round = self._checkpoints.latest.manifest.round + 1
         self._names = self._asked(f"training, round {this_round}")
-        self._report(f"round {this_round} of {self._plan.rounds}: training at {', '.join(sorted(self._names.values()))}")
+        self._absent = sorted(self._sites.expected() - set(self._names.values()) - self._refused_names)
+        self._report(
+            f"round {this_round} of {self._plan.rounds}: training at {', '.join(sorted(self._names.values()))}"
+            + (f"; absent: {', '.join(self._absent)}" if self._absent else "")
+        )
         request = TrainRequest(
             model=self._checkpoints.latest.signed,
             epochs=self._plan.local_epochs,
@@ -116,6 +129,7 @@ class CheckedRounds:
         measured = self._last_metrics()
         result = RoundResult(this_round, "", list(counts), examples, loss, dropped=dropped)
         result.examples_by_site, result.began, result.seconds = counts, self._began, self._elapsed()
+        result.absent = self._absent
         self._record.announce(result)
         latest = self._checkpoints.add(vector, len(usable), examples, measured, self._moments())
         self._record.confirm(latest.manifest.version)
@@ -126,6 +140,7 @@ class CheckedRounds:
         return self._messages(EvaluateRequest(model=self._checkpoints.latest.signed), arrays, MessageType.EVALUATE)
 
     def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:  # noqa: ARG002
+        replies = list(replies)
         usable, dropped = self._sifted(replies, lambda message: read_reply(message, EvaluateReply))
         for line in dropped:
             self._report(f"reply dropped: {line}")
@@ -134,10 +149,36 @@ class CheckedRounds:
         measured = [reply for _, reply in usable]
         result.metrics = gross(measured)
         self._checkpoints.calibrate(*by_logit(measured))
+        refused = [message for message in replies if message.has_error() and message.error.code == MODEL_UNACCEPTABLE]
+        self._take_verdicts(result, usable, refused)
         result.seconds = self._elapsed()
         self._record.save()
         self._report(f"round {result.round} of {self._plan.rounds}: model {result.version}, {_in_words(result)}")
         return None
+
+    def _take_verdicts(self, result: RoundResult, usable: list[tuple[Message, EvaluateReply]], refused: list[Message]) -> None:
+        """Keep what the sites say of a run's last model, and tell it."""
+        latest = self._checkpoints.latest.manifest
+        verdicts: dict[str, VerdictCode] = {self._name(message): "unusable" for message in refused}
+        verdicts |= {self._name(message): VERDICTS[reply.verdict] for message, reply in usable if reply.verdict is not None}
+        if not latest.is_final:
+            return
+        if silent := sorted({self._name(message) for message, _ in usable} - verdicts.keys()):
+            self._report(
+                f"no verdict on model {latest.version} from {', '.join(silent)}: their policy keeps it"
+                ' ("verdict" is not among policy.metrics in site.toml)'
+            )
+        if not verdicts:
+            return
+        result.verdicts = {**verdicts}
+        standing = self._checkpoints.tell(latest.version, verdicts)
+        self._report(f"model {latest.version}: {standing.in_words()}")
+        if standing.is_rejected:
+            start = self._checkpoints.next_start()
+            self._report(
+                f"most sites rejected model {latest.version}: no run continues from it;"
+                f" the next starts from {start or 'the starter model, or random weights where there is none'}"
+            )
 
     def _asked(self, phase: str) -> dict[int, str]:
         """The sites of the next phase, once they are there."""
@@ -190,6 +231,7 @@ class CheckedRounds:
             code = message.error.code
             if code in REFUSALS:
                 self._refused.add(self._node(message))
+                self._refused_names.add(self._name(message))
             raise ValueError(in_words(code))
 
     def _node(self, message: Message) -> int:

@@ -1,5 +1,6 @@
 """The coordinator's global models: each round's is signed and on the disk before anybody is sent it."""
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version as program_version
 
@@ -8,15 +9,17 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from flwr.app import ArrayRecord, RecordDict
 from numpy.typing import NDArray
 
+from ecgfl_cli.federation.coordinator.first_weights import first_weights, load_weights
+from ecgfl_cli.federation.coordinator.global_models import GlobalModels, Standing
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 from ecgfl_cli.federation.coordinator.optimiser_state import Moments, OptimiserStates
 from ecgfl_cli.federation.coordinator.run_plan import RunPlan
 from ecgfl_cli.federation.wire import CatchUpRequest, request_content, weights_record
 from ecgfl_cli.models.architecture import architecture
-from ecgfl_cli.models.calibration import USUAL_THRESHOLD, Calibration, enough, fit
+from ecgfl_cli.models.calibration import enough, fit
 from ecgfl_cli.models.manifest import Manifest, Metrics, SignedManifest, weights_sha256
-from ecgfl_cli.models.packing import pack
 from ecgfl_cli.models.registry import Entry, Registry, network_of
+from ecgfl_cli.training.acceptance import VerdictCode
 
 
 class Checkpoints:
@@ -24,31 +27,44 @@ class Checkpoints:
 
     latest : the last model that is safely stored. moments : the server optimiser's state after it, None before its first round
     and for a strategy without one. abandoned : the last run where it did not end and is not gone on with, else None.
+    start : where the first weights of a new run come from, in words; None where a run is gone on with.
+    passed_over : version -> why the new run does not start from it, of final models newer than the one it starts from.
+
+    Raises as `first_weights`, and `ModelRejected` for a damaged model.
     """
 
     def __init__(self, home: CoordinatorHome, key: ed25519.Ed25519PrivateKey, plan: RunPlan) -> None:
         self._registry, self._key = Registry(home.models, key.public_key()), key
+        self._models = GlobalModels(home, self._registry)
+        self._models.require_whole()
         self._states = OptimiserStates(home.optimiser / plan.architecture)
         self._architecture = architecture(plan.architecture)
         self.moments: Moments | None = None
         self.abandoned: Manifest | None = None
         entries = self._registry.entries()
         self._sequence = max((entry.manifest.sequence for entry in entries), default=0)
-        same = [entry for entry in entries if self._is_same(entry.manifest)]
-        parent = same[-1] if same else None
-        self._vector = self._fresh(plan.seed) if parent is None else self._load(parent)
-        self._calibration = Calibration() if parent is None else parent.manifest.calibration
-        self._threshold = USUAL_THRESHOLD if parent is None else parent.manifest.threshold
+        same = [entry for entry in entries if entry.manifest.architecture == plan.architecture]
+        last = same[-1] if same else None
+        self.start: str | None = None
+        self.passed_over: dict[str, str] = {}
         self.resumed = False
-        if parent is not None and not parent.manifest.is_final:
-            moments = self._states.of(parent.manifest.version, self.length)
-            self.resumed = _goes_on(parent.manifest, moments, plan)
-            if self.resumed:
-                self.latest, self.moments = parent, moments
-                return
-            self.abandoned = parent.manifest
-        run = datetime.now(UTC).strftime("%Y%m%dt%H%M%Sz")
-        self.latest = self._store(self._manifest(run, 0, plan.rounds, parent, sites=0, examples=0, metrics=None))
+        if last is not None and not last.manifest.is_final:
+            if self._may_go_on(last, same, plan):
+                manifest, self._vector = load_weights(self._registry, last.manifest.version)
+                self._calibration, self._threshold = manifest.calibration, manifest.threshold
+                moments = self._states.of(last.manifest.version, self.length)
+                self.resumed = _goes_on(last.manifest, moments, plan)
+                if self.resumed:
+                    self.latest, self.moments = last, moments
+                    return
+            self.abandoned = last.manifest
+        first = first_weights(plan, self._models)
+        self._vector, self._threshold, self._calibration = first.vector, first.threshold, first.calibration
+        self.start = first.words
+        if plan.init_from is None and not plan.from_scratch:
+            self.passed_over = self._models.newest(plan.architecture)[1]
+        run = self._models.new_run("")
+        self.latest = self._store(self._manifest(run, 0, plan.rounds, first.parent, sites=0, examples=0, metrics=None))
 
     @property
     def length(self) -> int:
@@ -64,12 +80,29 @@ class Checkpoints:
         """The latest model as it goes to the sites."""
         return weights_record(self._vector)
 
-    def last_final(self) -> RecordDict | None:
-        """The newest final model of an earlier run, as it goes to a site that may have missed it; None before the first."""
-        finals = [entry for entry in self._registry.entries() if entry.manifest.is_final and self._is_same(entry.manifest)]
-        if not finals:
+    def last_final(self) -> tuple[str, RecordDict] | None:
+        """The newest final model of an earlier run that may be used: its version, and the request that hands it to a site.
+
+        None before the first. A model that was rolled back, or that most sites rejected, is handed to nobody.
+        """
+        final, _ = self._models.newest(self._architecture.name, finals_only=True)
+        if final is None:
             return None
-        return request_content(CatchUpRequest(model=finals[-1].signed), weights_record(self._load(finals[-1])))
+        _, vector = load_weights(self._registry, final.manifest.version)
+        return final.manifest.version, request_content(CatchUpRequest(model=final.signed), weights_record(vector))
+
+    def tell(self, version: str, verdicts: Mapping[str, VerdictCode]) -> Standing:
+        """Write down what sites say of a final model. One that most sites reject is no longer the coordinator's current one."""
+        standing = self._models.tell(version, verdicts)
+        if standing.is_rejected and self._registry.current() == version:
+            fallback, _ = self._models.newest(self._architecture.name, finals_only=True)
+            self._registry.promote(None if fallback is None else fallback.manifest.version)
+        return standing
+
+    def next_start(self) -> str | None:
+        """The version that the next run would start from; None for the starter model or random weights."""
+        newest, _ = self._models.newest(self._architecture.name)
+        return None if newest is None else newest.manifest.version
 
     def calibrate(self, others: NDArray[np.int64], pvcs: NDArray[np.int64]) -> None:
         """Fit what the next model will be signed with to the sites' held-out beats by logit; too few of them change nothing."""
@@ -91,7 +124,7 @@ class Checkpoints:
             before.manifest.run,
             before.manifest.round + 1,
             before.manifest.rounds,
-            before,
+            before.manifest.version,
             sites=sites,
             examples=examples,
             metrics=metrics,
@@ -100,7 +133,7 @@ class Checkpoints:
         return self.latest
 
     def _manifest(
-        self, run: str, round_number: int, rounds: int, parent: Entry | None, sites: int, examples: int, metrics: Metrics | None
+        self, run: str, round_number: int, rounds: int, parent: str | None, sites: int, examples: int, metrics: Metrics | None
     ) -> Manifest:
         self._sequence += 1
         digest = weights_sha256(self._vector)
@@ -111,7 +144,7 @@ class Checkpoints:
             run=run,
             round=round_number,
             rounds=rounds,
-            parent=None if parent is None else parent.manifest.version,
+            parent=parent,
             weights_sha256=digest,
             threshold=self._threshold,
             calibration=self._calibration,
@@ -132,18 +165,14 @@ class Checkpoints:
             self._registry.promote(manifest.version)
         return self._registry.entry(manifest.version)
 
-    def _is_same(self, manifest: Manifest) -> bool:
-        """Whether it is of this run's architecture."""
-        return manifest.architecture == self._architecture.name
-
-    def _load(self, entry: Entry) -> NDArray[np.float32]:
-        return pack(self._registry.load(entry.manifest.version)[1])
-
-    def _fresh(self, seed: int) -> NDArray[np.float32]:
-        import torch
-
-        torch.manual_seed(seed)
-        return pack(self._architecture.build())
+    def _may_go_on(self, last: Entry, same: Sequence[Entry], plan: RunPlan) -> bool:
+        """Whether the unfinished run started from the weights that the plan asks for, and these may still be used."""
+        first = next(entry for entry in same if entry.manifest.run == last.manifest.run)
+        if plan.from_scratch and first.manifest.parent is not None:
+            return False
+        if plan.init_from is not None and first.manifest.parent != plan.init_from:
+            return False
+        return self._models.problem(last) is None
 
 
 def _goes_on(last: Manifest, moments: Moments | None, plan: RunPlan) -> bool:

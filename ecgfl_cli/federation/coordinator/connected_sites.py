@@ -99,6 +99,10 @@ class ConnectedSites:
         with self._lock:
             return sorted(name for _, name in self._nodes)
 
+    def expected(self) -> set[str]:
+        """The enrolled sites that may take part in this run, connected or not."""
+        return {name for name in self.names() if self._plan.allows(name)}
+
     def wait_for_hours(self) -> None:
         """Wait for the hours in which a round may begin."""
         hours, said = self._plan.hours, False
@@ -120,9 +124,12 @@ class ConnectedSites:
         while len(sites := {node: name for node, name in self.online().items() if node not in without}) < least:
             if len(sites) != said:
                 said = len(sites)
-                self._report(f"waiting for sites: {said} of at least {least} connected")
+                missing = sorted(self.expected() - set(sites.values()))
+                self._report(
+                    f"waiting for sites: {said} of at least {least} connected; missing: {', '.join(missing) or 'nobody'}"
+                )
             if deadline is not None and time.monotonic() > deadline:
-                missing = sorted({site for _, site in self._nodes if self._plan.allows(site)} - set(sites.values()))
+                missing = sorted(self.expected() - set(sites.values()))
                 raise QuorumMissed(
                     f"{said} of at least {least} sites came within {timeout:g} s; missing or refusing:"
                     f" {', '.join(missing) or 'none that is enrolled'}",

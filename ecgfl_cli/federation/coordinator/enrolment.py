@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from ecgfl_cli.errors import EcgflError, UsageError
+from ecgfl_cli.federation.coordinator.audit import note
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.site.keys import fingerprint_of, load_public_key
@@ -63,6 +64,8 @@ def enrol(home: CoordinatorHome, public_key: Path, site: str) -> EnrolledSite:
                 f"site '{site}' is enrolled with another key" if known.name == site else f"this key is enrolled as '{known.name}'"
             )
             raise UsageError(f"{public_key}: {taken}", "Revoke the old entry first: `ecgfl coordinator revoke SITE`")
+    if new.fingerprint not in {known.fingerprint for known in enrolled_sites(home)}:
+        note(home, "enrolled", site=site, sha256=new.fingerprint)
     line = key.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
     atomic_write_bytes(home.sites / f"{site}{SUFFIX}", line + b"\n")
     return new
@@ -73,4 +76,9 @@ def revoke(home: CoordinatorHome, site: str) -> None:
     path = home.sites / f"{site}{SUFFIX}"
     if not re.fullmatch(SITE_NAME, site) or not path.is_file():
         raise UsageError(f"no site '{site}' is enrolled", "`ecgfl coordinator sites` shows those that are")
+    try:
+        digest = fingerprint_of(load_public_key(path))
+    except EcgflError:
+        digest = None  # a broken key file is taken away, too
+    note(home, "revoked", site=site, sha256=digest)
     path.unlink()

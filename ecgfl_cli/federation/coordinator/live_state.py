@@ -33,7 +33,10 @@ class SiteState(BaseModel):
 
 
 class LiveState(BaseModel):
-    """round : the last finished one. phase : what is being done now. updated : ISO 8601, UTC."""
+    """round : the last finished one. phase : what is being done now. updated : ISO 8601, UTC.
+
+    absent : as in `RunReport`, as far as is known by now.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -45,6 +48,7 @@ class LiveState(BaseModel):
     address: str
     outcome: str
     problem: str | None = None
+    absent: list[str] = []
     updated: str
     sites: list[SiteState] = []
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from ecgfl_cli.federation.coordinator.curves import curve
+from ecgfl_cli.federation.coordinator.global_models import VERDICT_IN_WORDS
 from ecgfl_cli.federation.coordinator.page import page, table
 from ecgfl_cli.federation.coordinator.run_plan import RoundResult
 from ecgfl_cli.federation.coordinator.run_record import RunReport
@@ -34,10 +35,13 @@ def page_of(report: RunReport) -> str:
         if rounds
         else '<p class="note">No round was finished.</p>',
         rounds=table(
-            ("round", "began (UTC)", "seconds", "model", "sites", "beats", "loss", "held-out beats", "PVCs", "Se %", "+P %"),
+            (
+                *("round", "began (UTC)", "seconds", "model", "sites", "absent", "beats", "loss", "held-out beats", "PVCs"),
+                *("Se %", "+P %"),
+            ),
             [_round(each) for each in rounds],
         ),
-        sites=table(("site", "rounds", "training beats", "left out"), _sites(report)),
+        sites=table(("site", "rounds", "training beats", "left out", "its test of the final model"), _sites(report)),
         dropped=table(("round", "site", "reason"), _dropped(report)) if _dropped(report) else "<p>None.</p>",
         plan=table(("option", "value"), [(name.replace("_", "-"), _plain(value)) for name, value in report.plan.items()]),
     )
@@ -51,6 +55,8 @@ def _summary(report: RunReport) -> list[Sequence[str]]:
         *([("Why", report.problem)] if report.problem else []),
         ("Rounds finished", f"{done} of {report.plan.get('rounds', '?')}"),
         ("Newest model", report.final),
+        ("Started from", report.start or "-"),
+        ("Absent (enrolled, took no part)", ", ".join(report.absent) or "-"),
         ("Architecture", report.architecture),
         ("Strategy", str(report.plan.get("strategy", "?"))),
         ("Began", report.began),
@@ -67,6 +73,7 @@ def _round(each: RoundResult) -> Sequence[str]:
         _number(each.seconds, 1),
         each.version,
         str(len(each.sites)),
+        ", ".join(each.absent) or "-",
         str(each.examples),
         _number(each.loss, 4),
         "-" if metrics is None else str(metrics.beats),
@@ -79,10 +86,13 @@ def _round(each: RoundResult) -> Sequence[str]:
 def _sites(report: RunReport) -> list[Sequence[str]]:
     rows: list[Sequence[str]] = []
     dropped = [site for _, site, _ in _dropped(report)]
-    for name in sorted({*report.sites, *dropped}):
+    verdicts = {site: code for each in report.rounds for site, code in each.verdicts.items()}
+    for name in sorted({*report.sites, *dropped, *report.absent}):
         counts = [each.examples_by_site[name] for each in report.rounds if name in each.examples_by_site]
         took_part = sum(name in each.sites for each in report.rounds)
-        rows.append((name, str(took_part), str(counts[-1]) if counts else "-", str(dropped.count(name))))
+        beats = str(counts[-1]) if counts else "absent" if name in report.absent else "-"
+        verdict = next((words for code, words in VERDICT_IN_WORDS.items() if code == verdicts.get(name)), "-")
+        rows.append((name, str(took_part), beats, str(dropped.count(name)), verdict))
     return rows
 
 

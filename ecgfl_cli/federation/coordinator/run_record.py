@@ -22,7 +22,8 @@ class RunReport(BaseModel):
 
     plan : of the last `serve`. starts : how often `serve` was started for it. began, ended : ISO 8601, UTC.
     problem : why it did not finish. left_out : replies that were dropped in rounds that did not come about.
-    final : version of its newest model.
+    final : version of its newest model. start : where its first weights come from, in words.
+    absent : enrolled sites that may take part and were asked in no round; where there was none, those that were not connected.
     """
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
@@ -38,12 +39,15 @@ class RunReport(BaseModel):
     problem: str | None = None
     left_out: list[str] = []
     final: str
+    start: str | None = None
+    absent: list[str] = []
     rounds: list[RoundResult] = []
 
     @property
     def sites(self) -> list[str]:
         """Every site that took part or was left out, by name."""
         dropped = {line.split(": ", 1)[0] for each in self.rounds for line in each.dropped}
+        dropped |= {line.split(": ", 1)[0] for line in self.left_out}
         return sorted({name for each in self.rounds for name in each.sites} | dropped)
 
     def end_with(self, latest: Manifest) -> None:
@@ -62,13 +66,14 @@ class RunReport(BaseModel):
 class RunRecord:
     """A run's report while the run goes on. path : its file; None keeps it in memory only. phase : what is being done now."""
 
-    def __init__(self, path: Path | None, plan: RunPlan, latest: Manifest) -> None:
+    def __init__(self, path: Path | None, plan: RunPlan, latest: Manifest, start: str | None = None) -> None:
         self._path = path
         self.phase = "waiting for sites"
         known = None if path is None or not path.is_file() else load_report(path)
         self.report = known or RunReport(
             run=latest.run, architecture=latest.architecture, plan={}, began=now(), final=latest.version
         )
+        self.report.start = start or self.report.start
         self.report.end_with(latest)
         self._before = len(self.report.rounds)
         self.report.plan = plan_in_words(plan)

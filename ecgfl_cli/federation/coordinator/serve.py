@@ -6,12 +6,15 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from ecgfl_cli.errors import UnusableInput, UsageError
+from ecgfl_cli.errors import EcgflError, ModelRejected, UnusableInput, UsageError
+from ecgfl_cli.federation.coordinator.audit import note
 from ecgfl_cli.federation.coordinator.catching_up import CatchingUp
+from ecgfl_cli.federation.coordinator.certificates import Certificates, check_certificates
 from ecgfl_cli.federation.coordinator.checked_rounds import RoundFailed
 from ecgfl_cli.federation.coordinator.checkpoints import Checkpoints
 from ecgfl_cli.federation.coordinator.connected_sites import ConnectedSites, QuorumMissed
 from ecgfl_cli.federation.coordinator.enrolment import enrolled_sites
+from ecgfl_cli.federation.coordinator.global_models import Standing
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome, load_signing_key
 from ecgfl_cli.federation.coordinator.killed_runs import close_killed_runs
 from ecgfl_cli.federation.coordinator.live_state import LiveState, SiteState, StateFile, load_state
@@ -22,9 +25,12 @@ from ecgfl_cli.federation.coordinator.strategies import run_strategy
 from ecgfl_cli.federation.coordinator.strategy_options import check_strategy
 from ecgfl_cli.federation.flower.run_grid import RunGrid
 from ecgfl_cli.federation.flower.superlink import SuperLink
+from ecgfl_cli.federation.wire import REJECTIONS
 from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.models.manifest import Manifest
 from ecgfl_cli.models.registry import Registry
+from ecgfl_cli.site.audit import AuditLog
+from ecgfl_cli.training.acceptance import VerdictCode
 
 LEAVE_SECONDS = 15
 """How long the sites may take to leave after the last round."""
@@ -34,11 +40,17 @@ LEAVE_SECONDS = 15
 class Served:
     """final : the run's last model. rounds : those of this process; fewer than the run's when it was resumed.
 
+    start : where the run's first weights come from, in words. absent : enrolled sites that were asked in no round.
+    standing : what the sites say of the final model. next_start : the version that the next run would start from, None for none.
     report : the run's report, JSON; its page lies beside it.
     """
 
     final: Manifest
     rounds: list[RoundResult]
+    start: str | None
+    absent: list[str]
+    standing: Standing
+    next_start: str | None
     report: Path
 
 
@@ -50,6 +62,10 @@ def serve(home: CoordinatorHome, plan: RunPlan, host: str, port: int, report: Re
     """
     check_strategy(plan)
     _check_sites(home, plan, report)
+    AuditLog(home.audit).verify()
+    certificates = check_certificates(home)
+    for line in certificates.warnings():
+        report(line)
     signing_key = load_signing_key(home)
     with contextlib.closing(_bind(host, port)) as listener:
         superlink = SuperLink(listener, home.server_certificate, home.server_key)
@@ -58,20 +74,26 @@ def serve(home: CoordinatorHome, plan: RunPlan, host: str, port: int, report: Re
         checkpoints = Checkpoints(home, signing_key, plan)
         run = checkpoints.latest.manifest.run
         path = home.reports / f"{run}.json"
-        record = RunRecord(path, plan, checkpoints.latest.manifest)
+        record = RunRecord(path, plan, checkpoints.latest.manifest, checkpoints.start)
         record.save()
+        start = record.report.start
+        note(home, "run-started", run=run, resumed=checkpoints.resumed, model=checkpoints.latest.manifest.version, start=start)
         close_killed_runs(home, Registry(home.models, signing_key.public_key()), run)
         address = f"{host}:{listener.getsockname()[1]}"
-        state = StateFile(home.state, _Look(home, sites, checkpoints, record, address), report)
+        state = StateFile(home.state, _Look(home, sites, checkpoints, record, address, certificates, report), report)
         with superlink, state:
             report(f"serving on {address}, run {run}")
             if checkpoints.resumed:
                 report(f"going on after round {checkpoints.latest.manifest.round} of {plan.rounds}")
             if left := checkpoints.abandoned:
                 report(
-                    f"run {left.run} stopped after round {left.round} of {left.rounds}, and its --rounds, --strategy or"
-                    f" optimiser state is another: a new run starts from its model {left.version}"
+                    f"run {left.run} stopped after round {left.round} of {left.rounds}, and its --rounds, --strategy, optimiser"
+                    " state or first weights are others: a new run starts"
                 )
+            for version, problem in checkpoints.passed_over.items():
+                report(f"no run continues from model {version}: {problem}")
+            if checkpoints.start is not None:
+                report(f"the run starts from {checkpoints.start}")
             try:
                 with superlink.run() as grid, _catching_up(sites, grid, checkpoints, report):
                     record.phase = "waiting for the hours" if plan.hours else record.phase
@@ -80,15 +102,18 @@ def serve(home: CoordinatorHome, plan: RunPlan, host: str, port: int, report: Re
                     sites.quorum(set())
                     run_strategy(plan, grid, checkpoints, sites, report, record)
             except (RoundFailed, QuorumMissed) as error:
-                _close(record, path, error, report)
+                _close(home, record, path, sites, error, report)
                 _wait_until_left(sites, grid.asked)
                 raise
             except BaseException as error:
-                _close(record, path, error, report)
+                _close(home, record, path, sites, error, report)
                 raise
-            _close(record, path, None, report)
+            _close(home, record, path, sites, None, report)
             _wait_until_left(sites, grid.asked)
-    return Served(checkpoints.latest.manifest, record.rounds, path)
+    final = checkpoints.latest
+    standing = checkpoints.tell(final.manifest.version, {})
+    absent, start = record.report.absent, record.report.start
+    return Served(final.manifest, record.rounds, start, absent, standing, checkpoints.next_start(), path)
 
 
 def _wait_until_left(sites: ConnectedSites, nodes: set[int]) -> None:
@@ -104,8 +129,23 @@ def _catching_up(
     sites: ConnectedSites, grid: RunGrid, checkpoints: Checkpoints, report: Report
 ) -> contextlib.AbstractContextManager[None]:
     """Meanwhile sites that were away get the last run's final model, where there is one."""
-    final = checkpoints.last_final()
-    return contextlib.nullcontext() if final is None else sites.told_by(CatchingUp(grid, final, report))
+    try:
+        final = checkpoints.last_final()
+    except ModelRejected as error:  # the run itself may start from other weights
+        report(f"the last final model is handed to nobody: {error.problem}")
+        final = None
+    if final is None:
+        return contextlib.nullcontext()
+    version, model = final
+
+    def tell(site: str, verdict: VerdictCode) -> None:
+        standing = checkpoints.tell(version, {site: verdict})
+        if verdict in REJECTIONS:
+            report(f"{site} does not use the last run's model {version} ({verdict})")
+        if standing.is_rejected:
+            report(f"most sites rejected model {version} ({', '.join(standing.rejected)}): no later run continues from it")
+
+    return sites.told_by(CatchingUp(grid, model, report, tell))
 
 
 def _check_sites(home: CoordinatorHome, plan: RunPlan, report: Report) -> None:
@@ -122,22 +162,47 @@ def _check_sites(home: CoordinatorHome, plan: RunPlan, report: Report) -> None:
         report(f"{plan.origin('sites')} names {name}, which is not enrolled: `ecgfl coordinator enrol` takes its key")
 
 
-def _close(record: RunRecord, path: Path, error: BaseException | None, report: Report) -> None:
+def _close(
+    home: CoordinatorHome,
+    record: RunRecord,
+    path: Path,
+    sites: ConnectedSites,
+    error: BaseException | None,
+    report: Report,
+) -> None:
     """Write the report of what was done. What ended the run is the news: a report that cannot be written must not hide it."""
     try:
+        there = set(record.report.sites) or sites.connected()
+        record.report.absent = sorted(sites.expected() - there)
         record.end(error)
+        if record.report.absent:
+            report(f"absent from this run: {', '.join(record.report.absent)}")
         atomic_write_bytes(path.with_suffix(".html"), page_of(record.report).encode())
         report(f"run report: {path.with_suffix('.html')}")
     except OSError as failure:
         report(f"the run report cannot be written: {failure}")
+    try:
+        ended = record.report
+        note(home, "run-ended", run=ended.run, outcome=ended.outcome, model=ended.final, absent=ended.absent)
+    except (OSError, EcgflError) as failure:
+        report(f"the audit log cannot be written: {failure}")
 
 
 class _Look:
     """Takes stock of a running coordinator."""
 
     def __init__(
-        self, home: CoordinatorHome, sites: ConnectedSites, checkpoints: Checkpoints, record: RunRecord, address: str
+        self,
+        home: CoordinatorHome,
+        sites: ConnectedSites,
+        checkpoints: Checkpoints,
+        record: RunRecord,
+        address: str,
+        certificates: Certificates,
+        report: Report,
     ) -> None:
+        self._certificates, self._report = certificates, report
+        self._warned = set(certificates.warnings())
         self._sites, self._checkpoints, self._record, self._address = sites, checkpoints, record, address
         self._contacts: dict[str, str | None] = {}
         with contextlib.suppress(UnusableInput):  # it is written anew now
@@ -146,13 +211,21 @@ class _Look:
 
     def __call__(self) -> LiveState:
         self._sites.online()
+        for line in self._certificates.warnings():  # a `serve` may wait for months
+            if line not in self._warned:
+                self._warned.add(line)
+                self._report(line)
         connected, heard, report = self._sites.connected(), self._sites.contacts(), self._record.report
         self._contacts |= {name: moment.isoformat(timespec="seconds") for name, moment in heard.items()}
         latest = self._checkpoints.latest.manifest
+        absent = report.absent
+        if report.outcome == "running":
+            absent = sorted(self._sites.expected() - (set(report.sites) or connected))
         return LiveState(
             run=latest.run,
             round=latest.round,
             rounds=latest.rounds,
+            absent=absent,
             phase=self._record.phase if report.outcome == "running" else "ended",
             address=self._address,
             outcome=report.outcome,

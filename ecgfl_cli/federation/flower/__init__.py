@@ -13,8 +13,11 @@ APPLICATION = "ecgfl/federation"
 
 HEARTBEAT_SECONDS = 30
 
-PROTOCOL_HEADER, PROTOCOL = "ecgfl-protocol", "1"
-"""Of what sites and coordinator say to each other (`federation.wire`). Raise it when an older ecgfl would not understand it."""
+PROTOCOL_HEADER, PROTOCOL = "ecgfl-protocol", "1.1"
+"""Of what sites and coordinator say to each other (`federation.wire`). Raise it when an older ecgfl would not understand it.
+
+1.1: the replies after a run's last round and to a catch-up request tell whether the site accepts the model.
+"""
 
 OTHER_VERSION = 426
 """The HTTP status by which a coordinator tells a site that their versions of ecgfl or of Flower do not go together."""

@@ -112,6 +112,7 @@ class FleetConnection:
     patience : seconds for which a call is repeated while the server does not answer.
     connect_patience : the same for the first call, and for the end of this site's last session; None takes `patience`.
     report : is told when a call has to be repeated.
+    waited : seconds that an error of the first call names, where they are not `connect_patience`: a person's whole wait.
 
     Every call raises `ServerUnreachable` or `ServerRefused`; those about a run also `RunOver`.
     """
@@ -124,7 +125,9 @@ class FleetConnection:
         patience: float,
         connect_patience: float | None = None,
         report: Report = _unheard,
+        waited: float | None = None,
     ) -> None:
+        self._waited = waited
         self._patience = patience
         self._connect_patience = patience if connect_patience is None else connect_patience
         self._report = report
@@ -171,7 +174,7 @@ class FleetConnection:
         told = False
         while True:
             try:
-                return int(self._call(self._client.ActivateNode, request, self._connect_patience).node_id)
+                return int(self._call(self._client.ActivateNode, request, self._connect_patience, self._waited).node_id)
             except ConnectedAlready:
                 if not self.is_enrolled():
                     raise self.not_enrolled() from None
@@ -298,7 +301,9 @@ class FleetConnection:
     def _retrying(self, method: Callable[[Any], Response]) -> Callable[[Any], Response]:
         return lambda request: self._call(method, request)
 
-    def _call(self, method: Callable[[Any], Response], request: Any, patience: float | None = None) -> Response:
+    def _call(
+        self, method: Callable[[Any], Response], request: Any, patience: float | None = None, waited: float | None = None
+    ) -> Response:
         patience = self._patience if patience is None else patience
         deadline = time.monotonic() + patience
         pause, told = FIRST_RETRY_SECONDS, False
@@ -310,7 +315,7 @@ class FleetConnection:
                 if isinstance(meaning, Exception):
                     raise meaning from error
             if time.monotonic() + pause > deadline:
-                raise self._refusals.unreachable(meaning, patience)
+                raise self._refusals.unreachable(meaning, patience if waited is None else waited)
             if pause >= TOLD_FROM_SECONDS and not told:
                 self._report(f"not reached, trying again: {meaning}")
                 told = True

@@ -71,7 +71,9 @@ class Refusals:
         if self._proxy is not None:
             fix += "; the proxy comes from HTTPS_PROXY, and NO_PROXY leaves it out"
         tried = f" within {seconds:.0f} s" if seconds >= 1 else ""
-        return ServerUnreachable(f"{self._server}: not reached{way}{tried}: {reason.rstrip('.')}", fix)
+        error = ServerUnreachable(f"{self._server}: not reached{way}{tried}: {reason.rstrip('.')}", fix)
+        error.reason = reason.rstrip(".")
+        return error
 
     def no_coordinator(self, problem: str) -> ServerRefused:
         return ServerRefused(

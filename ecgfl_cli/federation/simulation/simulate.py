@@ -68,7 +68,7 @@ def _run(trial: Trial, grid: Grid, checkpoints: Checkpoints, sites: "_AllPresent
     path = None if out is None else out / f"{trial.file_name}.json"
     if path is not None:
         path.unlink(missing_ok=True)  # else the record would go on with it
-    record = RunRecord(path, plan, checkpoints.latest.manifest)
+    record = RunRecord(path, plan, checkpoints.latest.manifest, checkpoints.start)
     began = time.monotonic()
     try:
         run_strategy(plan, grid, checkpoints, sites, lambda line: report(f"{trial.name}: {line}"), record)
@@ -113,3 +113,6 @@ class _AllPresent:
 
     def enrolled_nodes(self) -> set[int]:
         return set(self._names)
+
+    def expected(self) -> set[str]:
+        return set(self._names.values())

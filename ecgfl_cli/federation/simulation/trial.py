@@ -24,14 +24,18 @@ class Trial:
         return re.sub(r"[^A-Za-z0-9.]+", "-", self.name)
 
 
-def trial(text: str, options: Mapping[str, Any], origins: Mapping[str, str]) -> Trial:
+def trial(text: str, options: Mapping[str, Any], origins: Mapping[str, str], from_scratch: bool = False) -> Trial:
     """options : of the plan beside the strategy's own; origins : where they stand, for messages. Raises `UsageError`."""
     strategy, _, own = text.partition(":")
     if strategy not in STRATEGY_NAMES:
         raise UsageError(f"--strategy {strategy}: no such strategy", f"Choose one of: {', '.join(STRATEGY_NAMES)}")
     numbers = dict(_number(text, each) for each in own.split(",")) if own else {}
     plan = resolve(None, {**options, "strategy": strategy, **numbers})
-    plan = replace(plan, origins={**origins, **{name: f"--strategy {text}: {name.replace('_', '-')}" for name in numbers}})
+    plan = replace(
+        plan,
+        from_scratch=from_scratch,
+        origins={**origins, **{name: f"--strategy {text}: {name.replace('_', '-')}" for name in numbers}},
+    )
     check_strategy(plan)
     return Trial(text, plan)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from flwr.app import ConfigRecord, Context, Message, RecordDict
+from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 from numpy.typing import NDArray
 
@@ -15,7 +15,17 @@ from ecgfl_cli.errors import ServerRefused
 from ecgfl_cli.federation.federation_file import Federation
 from ecgfl_cli.federation.site.local_work import LocalWork, MeasuredModel
 from ecgfl_cli.federation.site.promotion import allow_model, consider
-from ecgfl_cli.federation.wire import CatchUpRequest, EvaluateRequest, TrainRequest, read_request
+from ecgfl_cli.federation.wire import (
+    METRICS,
+    VERDICTS,
+    CatchUpReply,
+    CatchUpRequest,
+    EvaluateRequest,
+    TrainRequest,
+    read_request,
+    reply_content,
+    verdict_number,
+)
 from ecgfl_cli.models.manifest import Manifest, SignedManifest
 from ecgfl_cli.models.registry import Registry, network_of
 from ecgfl_cli.site.audit import AuditLog
@@ -104,12 +114,16 @@ class Participant:
         self._report(f"{where}: model {manifest.version} received and verified, measured in {seconds:.2f} s")
         if manifest.is_final:
             self.final = self._judge(manifest, measured)
+            if "verdict" in self._policy.metrics:
+                measured.content.metric_records[METRICS]["verdict"] = verdict_number(self.final.verdict.code)
         self._prune()
         self.rounds += 1
         return Message(content=measured.content, reply_to=message)
 
     def _catch_up(self, message: Message) -> Message:
-        """Take the final model that this site has missed. The reply says nothing, not even whether it had."""
+        """Take the final model that this site has missed. The reply tells whether this site accepts it, where the policy
+        lets that leave and it was tested here.
+        """
         request, vector = read_request(message, CatchUpRequest)
         manifest = request.model.open(self._signing_key)
         if not manifest.is_final:
@@ -125,9 +139,19 @@ class Participant:
             self._report(f"model {manifest.version} of run {manifest.run}, which this site had missed, received and verified")
             self.caught_up = self._judge(manifest, measured)
             self._prune()
-        # A part that several sites send is one part in Flower's store: each site's nothing is its own.
-        nothing = ConfigRecord({"nothing": secrets.token_hex(16)})
-        return Message(content=RecordDict({"nothing": nothing}), reply_to=message)
+        verdict = self._verdict_on(manifest) if "verdict" in self._policy.metrics else None
+        reply = CatchUpReply(nonce=secrets.randbits(63), verdict=verdict)
+        return Message(content=reply_content(reply), reply_to=message)
+
+    def _verdict_on(self, manifest: Manifest) -> int | None:
+        """What came of this site's test of a version, as it is told; None for one that was not tested here."""
+        if manifest.version not in self._registry.versions():
+            return None
+        acceptance = self._registry.entry(manifest.version).acceptance
+        if acceptance is None:
+            return None
+        code = acceptance.get("code", "not-worse" if acceptance.get("accepted") else "below-margin")
+        return verdict_number(code) if code in VERDICTS.values() else None
 
     def _is_known(self, manifest: Manifest) -> bool:
         """Whether it is older than what is here, or was tested here already."""

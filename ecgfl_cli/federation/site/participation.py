@@ -105,7 +105,7 @@ def participate(
                 if time.monotonic() >= end:
                     break
                 try:
-                    with FleetConnection(options.server, options.ca, key, patience, wait.left(), report) as connection:
+                    with FleetConnection(options.server, options.ca, key, patience, wait.left(), report, wait.span) as connection:
                         report(f"connected to {options.server}, waiting for a run")
                         pause = FIRST_RECONNECT_SECONDS
                         participant = Participant(home, settings, federation, options.server, report)
@@ -129,7 +129,7 @@ def participate(
                             raise
                         report(f"no further run: {error.problem}")
                         break
-                    report(f"{error.problem if isinstance(error, EcgflError) else error}; trying again in {pause:.0f} s")
+                    report(f"{_without_time(options.server, error)}; trying again")
                     time.sleep(pause)
                     pause = min(2 * pause, LAST_RECONNECT_SECONDS)
     except KeyboardInterrupt:
@@ -150,7 +150,9 @@ class _Wait:
         self.begin()
 
     def begin(self) -> None:
-        self.until = min(self._end, time.monotonic() + self._longest)
+        now = time.monotonic()
+        self.until = min(self._end, now + self._longest)
+        self.span = self.until - now
 
     def left(self) -> float:
         return max(0.0, self.until - time.monotonic())
@@ -167,8 +169,17 @@ def _after(before: Participation, node: SiteNode | None) -> Participation:
     return Participation(True, ours.run, ours.rounds, ours.final, caught_up)
 
 
+def _without_time(server: str, error: Exception) -> str:
+    """What went wrong. How long it is waited for is told once, at the end."""
+    if isinstance(error, ServerUnreachable) and error.reason:
+        return f"{server}: not reached: {error.reason}"
+    return error.problem if isinstance(error, EcgflError) else str(error)
+
+
 def _may_pass(error: Exception, was_connected: bool, once: bool, in_time: bool) -> bool:
     """Whether another try can help. in_time : whether it would be made while a run is still waited for."""
+    if isinstance(error, ServerUnreachable) and not was_connected:
+        return False  # it was tried for as long as is waited
     if isinstance(error, GONE):
         return in_time
     return not once and (was_connected or not isinstance(error, ServerError))

@@ -1,12 +1,14 @@
 """How a verified model becomes the one that this site uses, or is kept as rejected: from the coordinator or from a file."""
 
 import math
+from dataclasses import replace
 
-from ecgfl_cli.errors import ModelRejected, PolicyRefused
+from ecgfl_cli.errors import ModelRejected, PolicyRefused, UsageError
 from ecgfl_cli.federation.site.setup import registry_of, site_registry
 from ecgfl_cli.models.architecture import architecture
 from ecgfl_cli.models.manifest import Manifest
 from ecgfl_cli.models.registry import Registry
+from ecgfl_cli.models.starter import starter_registry
 from ecgfl_cli.site.audit import AuditLog
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.policy import Policy
@@ -47,10 +49,12 @@ def consider(home: Home, policy: Policy, manifest: Manifest, candidate: ByPatien
     """
     registry, audit = site_registry(home), AuditLog(home.audit)
     if registry.current() == manifest.version:
-        return unopposed(candidate, policy.acceptance_margin, "it is the current model already", manifest.version)
+        verdict = unopposed(candidate, policy.acceptance_margin, "it is the current model already", manifest.version)
+        tested = (registry.entry(manifest.version).acceptance or {}).get("code") == "not-worse"
+        return replace(verdict, code="not-worse") if tested else verdict
     verdict = _verdict(home, policy, candidate, held_out)
     if verdict.accepted:
-        registry.promote(manifest.version)
+        registry.promote(manifest.version, as_best=verdict.is_best)
     registry.judged(manifest.version, verdict.as_dict())  # last: after a kill before it the model is tested again
     event = "model-promoted" if verdict.accepted else "model-rejected"
     audit.append(event, version=manifest.version, sha256=manifest.weights_sha256, acceptance=verdict.as_dict())
@@ -58,16 +62,26 @@ def consider(home: Home, policy: Policy, manifest: Manifest, candidate: ByPatien
 
 
 def _verdict(home: Home, policy: Policy, candidate: ByPatient, held_out: HeldOut) -> Verdict:
-    margin, registry = policy.acceptance_margin, registry_of(home, None)
-    version = registry.current()
-    if version is None:
-        return unopposed(candidate, margin, "the first model: nothing to compare it with")
+    """Compare with the best model accepted so far, measured on today's held-out patients; else with the one in use."""
+    margin, problem = policy.acceptance_margin, ""
     if not any(each.pvcs for each in candidate.values()):
-        return unopposed(candidate, margin, "no PVCs of held-out patients to compare on: accepted untested", version)
-    try:
-        current, network = registry.load(version)
-    except ModelRejected as error:
-        return unopposed(candidate, margin, f"the current model cannot be compared with: {error.problem}", version)
-    if current.architecture != held_out.architecture.name:
-        held_out = load_held_out(home, architecture(current.architecture))
-    return judge(candidate, by_patient(network, current, held_out), version, margin)
+        return unopposed(candidate, margin, "no PVCs of held-out patients to compare on: accepted untested")
+    for version in dict.fromkeys((_best(home), registry_of(home, None).current())):
+        if version is None:
+            continue
+        try:
+            best, network = registry_of(home, version).load(version)
+        except (ModelRejected, UsageError) as error:
+            problem = problem or error.problem
+            continue
+        if best.architecture != held_out.architecture.name:
+            held_out = load_held_out(home, architecture(best.architecture))
+        return judge(candidate, by_patient(network, best, held_out), version, margin)
+    if problem:
+        return unopposed(candidate, margin, f"the best model so far cannot be compared with: {problem}")
+    return unopposed(candidate, margin, "the first model: nothing to compare it with")
+
+
+def _best(home: Home) -> str | None:
+    """The best model accepted so far; the starter model before the first."""
+    return site_registry(home).best() or starter_registry().current()

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from ecgfl_cli.errors import UsageError
-from ecgfl_cli.federation.federation_file import load_federation
+from ecgfl_cli.federation.federation_file import Federation, load_federation
 from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.models.registry import Registry
 from ecgfl_cli.models.starter import starter_registry
@@ -15,6 +15,9 @@ from ecgfl_cli.site.lock import exclusive
 from ecgfl_cli.site.settings import SITE_NAME, load_settings, write_settings
 
 PRIVATE_FOLDER = 0o700
+SECRET_MADE = "keys/secret was made"
+NODE_KEY_MADE = "keys/node and keys/node.pub: a new node key was made"
+PUBLIC_KEY_MADE = "keys/node.pub was made again from keys/node"
 
 
 def site_registry(home: Home) -> Registry:
@@ -30,8 +33,10 @@ def registry_of(home: Home, version: str | None) -> Registry:
     return starter if wanted is None or (wanted not in site.versions() and wanted in starter.versions()) else site
 
 
-def make_site(home: Home, site: str, federation: Path | None) -> None:
+def make_site(home: Home, site: str, federation: Path | None) -> list[str]:
     """Make what is missing of a site's home, and take in a federation.json. Running it again changes nothing.
+
+    Returns a line for each thing that was made or changed.
 
     Raises `UsageError` when the name will not do or the home belongs to a site of another name.
     """
@@ -41,6 +46,7 @@ def make_site(home: Home, site: str, federation: Path | None) -> None:
             "Use up to 63 letters, digits, dots, dashes and underscores, e.g. --site st-mary",
         )
     particulars = None if federation is None else load_federation(federation)
+    changed: list[str] = []
     home.root.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
     with exclusive(home.lock):
         if home.settings.is_file():
@@ -52,7 +58,11 @@ def make_site(home: Home, site: str, federation: Path | None) -> None:
                 )
         else:
             write_settings(home.settings, site)
+            changed.append(f"{home.settings.name} was made")
+        lines = {home.secret: SECRET_MADE, home.node_key: NODE_KEY_MADE, home.node_public_key: PUBLIC_KEY_MADE}
+        missing = [path for path in lines if not path.is_file()]
         make_keys(home)
+        changed += [lines[path] for path in missing if path != home.node_public_key or home.node_key not in missing]
         if particulars is not None:
             text = particulars.to_bytes()
             if (
@@ -64,5 +74,19 @@ def make_site(home: Home, site: str, federation: Path | None) -> None:
                     "If the coordinator confirms its new key, remove the old file first; models signed with the old one are void",
                 )
             if not home.federation.is_file() or home.federation.read_bytes() != text:
+                before = load_federation(home.federation) if home.federation.is_file() else None
+                changed += _federation_changes(before, particulars)
                 atomic_write_bytes(home.federation, text)
                 AuditLog(home.audit).append("federation-set", signing_key=particulars.signing_public_key)
+    return changed
+
+
+def _federation_changes(before: Federation | None, now: Federation) -> list[str]:
+    if before is None:
+        return [f"federation.json of the coordinator {now.server_name} was taken in"]
+    lines = []
+    if before.server_name != now.server_name:
+        lines.append(f"federation.json: the coordinator is now {now.server_name}, was {before.server_name}")
+    if before.ca_certificate != now.ca_certificate:
+        lines.append("federation.json: the coordinator's CA certificate is a new one")
+    return lines or ["federation.json was written anew"]

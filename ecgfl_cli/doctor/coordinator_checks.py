@@ -1,0 +1,49 @@
+"""A coordinator's home: its keys, certificates, plan, audit log, models and sites."""
+
+from collections.abc import Iterator
+
+from ecgfl_cli.doctor.check import Check, checked
+from ecgfl_cli.errors import UnusableInput
+from ecgfl_cli.federation.coordinator.certificates import check_certificates
+from ecgfl_cli.federation.coordinator.enrolment import enrolled_sites
+from ecgfl_cli.federation.coordinator.home import CoordinatorHome, load_signing_key
+from ecgfl_cli.federation.coordinator.plan_file import resolve
+from ecgfl_cli.federation.federation_file import load_federation
+from ecgfl_cli.models.manifest import public_key_text
+from ecgfl_cli.models.registry import Registry
+from ecgfl_cli.site.audit import AuditLog
+
+
+def check_coordinator(home: CoordinatorHome) -> Iterator[Check]:
+    """What `coordinator serve` needs; changes nothing."""
+    yield from checked("coordinator's signing key", lambda: _signing_key(home))
+    yield from checked("coordinator's certificate", lambda: _certificates(home))
+    yield from checked("coordinator's plan", lambda: f"{resolve(home.plan, {}).rounds} rounds")
+    yield from checked("coordinator's audit log", lambda: f"{len(AuditLog(home.audit).entries())} lines, unbroken")
+    yield from checked("coordinator's models", lambda: _models(home))
+    yield from checked("enrolled sites", lambda: f"{len(enrolled_sites(home))}")
+
+
+def _signing_key(home: CoordinatorHome) -> str:
+    home.require()
+    public = public_key_text(load_signing_key(home).public_key())
+    if public != load_federation(home.federation).signing_public_key:
+        raise UnusableInput(
+            f"{home.signing_key} is not the key that {home.federation.name} names: no site would take a model",
+            "Restore both files from the same backup",
+        )
+    return f"signs as {public}"
+
+
+def _certificates(home: CoordinatorHome) -> str:
+    found = check_certificates(home)
+    if problems := found.problems():
+        raise UnusableInput(*problems[0])
+    return f"valid until {found.server.not_valid_after_utc:%Y-%m-%d}, its CA until {found.ca.not_valid_after_utc:%Y-%m-%d}"
+
+
+def _models(home: CoordinatorHome) -> str:
+    registry = Registry(home.models, load_federation(home.federation).signing_key)
+    for version in registry.versions():
+        registry.load(version)
+    return f"{len(registry.versions())}, all whole"

@@ -1,0 +1,39 @@
+"""site.toml against reality: what it names must exist, and what it allows must be able to happen."""
+
+import os
+from collections.abc import Iterator
+
+from ecgfl_cli.doctor.check import Check, checked
+from ecgfl_cli.errors import EcgflError, UnusableInput
+from ecgfl_cli.federation.site.policy_checks import check_hours, check_policy
+from ecgfl_cli.schedule.scheduled import scheduled
+from ecgfl_cli.site.home import Home
+from ecgfl_cli.site.settings import load_settings
+
+
+def check_settings(home: Home) -> Iterator[Check]:
+    yield from checked("policy", lambda: _policy(home))
+    yield from checked("schedule", lambda: _schedule(home))
+
+
+def _policy(home: Home) -> str:
+    policy = load_settings(home.settings).policy
+    check_policy(policy, home.settings)
+    cores = os.cpu_count() or 1
+    if policy.cpu_threads > cores:
+        raise UnusableInput(
+            f"{home.settings}: policy.cpu_threads = {policy.cpu_threads}, and this machine has {cores}", f"Write at most {cores}"
+        )
+    return f"{', '.join(policy.architectures) or 'no training'}, {policy.hours or 'at any hour'}"
+
+
+def _schedule(home: Home) -> str:
+    """What this machine's scheduler starts, as far as this user may see it."""
+    try:
+        settings = load_settings(home.settings)
+    except EcgflError:
+        return "not checked"  # "settings" says what is wrong
+    nights = scheduled(home.root, settings.site.name)
+    for night in nights:
+        check_hours(settings.policy, home.settings, night.hour, night.minute, night.delay_minutes, night.where)
+    return "; ".join(f"{night.hour:02}:{night.minute:02} ({night.where})" for night in nights) or "none found"

@@ -1,0 +1,183 @@
+"""The coordinator's certificates: whether they are right and for how long, and their renewal."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from ecgfl_cli.errors import UnusableInput
+from ecgfl_cli.federation.connection.tls import RENEW_BEFORE
+from ecgfl_cli.federation.coordinator.audit import note
+from ecgfl_cli.federation.coordinator.home import CoordinatorHome, write_private_key
+from ecgfl_cli.federation.coordinator.issuing import ca_certificate, server_certificate
+from ecgfl_cli.federation.federation_file import Federation, load_federation
+from ecgfl_cli.files import atomic_write_bytes
+
+RENEW = "Run `ecgfl coordinator renew`, then start `serve` again"
+RENEW_CA = (
+    "Run `ecgfl coordinator renew --new-ca`, start `serve` again, and hand the new federation.json to every site"
+    " (there: `ecgfl init --site NAME --federation federation.json`)"
+)
+
+
+@dataclass(frozen=True)
+class Certificates:
+    """server : what the coordinator shows its sites; it lies at `certificate`. ca : what they trust, from federation.json."""
+
+    server: x509.Certificate
+    ca: x509.Certificate
+    certificate: Path
+
+    def warnings(self) -> list[str]:
+        """A line for each certificate that expires within `RENEW_BEFORE`, or has expired."""
+        return [f"{problem}. {fix}" for problem, fix in self.problems()]
+
+    def problems(self) -> list[tuple[str, str]]:
+        """The same as pairs of what is wrong and what to do."""
+        now, found = datetime.now(UTC), []
+        for what, until, fix in (
+            (f"{self.certificate}: the server's certificate", self.server.not_valid_after_utc, RENEW),
+            ("the CA's certificate in federation.json", self.ca.not_valid_after_utc, RENEW_CA),
+        ):
+            if until < now:
+                found.append((f"{what} expired on {until:%Y-%m-%d}: no site can connect", fix))
+            elif until < now + RENEW_BEFORE:
+                found.append((f"{what} expires on {until:%Y-%m-%d}; after that no site can connect", fix))
+        return found
+
+
+@dataclass(frozen=True)
+class Renewed:
+    """until : when the new server certificate expires. new_key, new_ca : whether these were made anew."""
+
+    until: datetime
+    new_key: bool
+    new_ca: bool
+
+
+def load_certificates(home: CoordinatorHome) -> Certificates:
+    """The certificates as they are, expired ones too. Raises `UnusableInput` when one is missing or broken."""
+    federation = load_federation(home.federation)
+    ca = x509.load_pem_x509_certificate(federation.ca_certificate.encode())
+    return Certificates(_certificate(home.server_certificate, RENEW), ca, home.server_certificate)
+
+
+def check_certificates(home: CoordinatorHome) -> Certificates:
+    """The certificates of a coordinator that sites can connect to.
+
+    Raises `UnusableInput` when one is missing, broken or expired, when the server's key is not that of its certificate, or when
+    federation.json holds another CA than the one that issued it.
+    """
+    found = load_certificates(home)
+    now = datetime.now(UTC)
+    if found.ca.not_valid_after_utc < now:
+        until = found.ca.not_valid_after_utc
+        raise UnusableInput(
+            f"the CA's certificate in {home.federation} expired on {until:%Y-%m-%d}: no site can connect", RENEW_CA
+        )
+    if found.server.not_valid_after_utc < now:
+        until = found.server.not_valid_after_utc
+        raise UnusableInput(f"{home.server_certificate}: expired on {until:%Y-%m-%d}: no site can connect", RENEW)
+    key = _private_key(home.server_key, RENEW)
+    if found.server.public_key() != key.public_key():
+        raise UnusableInput(f"{home.server_certificate} does not belong to {home.server_key.name}", RENEW)
+    # One of another issuer's is meant to be there: its sites join with --ca.
+    if found.server.issuer == found.ca.subject and not _is_issued_by(found.server, found.ca):
+        raise UnusableInput(f"{home.server_certificate} was not issued by the CA in {home.federation.name}", RENEW)
+    return found
+
+
+def renew(home: CoordinatorHome, new_key: bool = False, new_ca: bool = False) -> Renewed:
+    """Replace the server's certificate. Its key stays where it is usable, unless a new one is asked for.
+
+    Sites trust the CA and notice nothing, unless that is made anew: then each needs the new federation.json. Each file is
+    replaced as a whole; after a kill between two of them, running it again puts all of them right.
+
+    Raises `UnusableInput` without the CA's key, with one of another CA, when the CA has expired, or when the server's certificate
+    was issued by somebody else.
+    """
+    federation = load_federation(home.federation)
+    name = federation.server_name
+    if home.server_certificate.is_file():
+        _require_own(home, x509.load_pem_x509_certificate(federation.ca_certificate.encode()))
+    new_key = new_key or not home.server_key.is_file()
+    server_key = ec.generate_private_key(ec.SECP384R1()) if new_key else _private_key(home.server_key, "Run it with --new-key")
+    if new_ca:
+        ca_key = ec.generate_private_key(ec.SECP384R1())
+        ca = ca_certificate(ca_key, name)
+    else:
+        ca, ca_key = _own_ca(home, federation)
+    server = server_certificate(server_key, name, ca, ca_key)
+    digest = server.fingerprint(hashes.SHA256()).hex()
+    until = server.not_valid_after_utc
+    note(home, "renewed", sha256=digest, until=until.isoformat(timespec="seconds"), new_key=new_key, new_ca=new_ca)
+    if new_ca:
+        write_private_key(home.ca_key, ca_key)
+        atomic_write_bytes(home.ca_certificate, _pem(ca))
+    if new_key:
+        write_private_key(home.server_key, server_key)
+    atomic_write_bytes(home.server_certificate, _pem(server))
+    if new_ca:
+        changed = federation.model_copy(update={"ca_certificate": _pem(ca).decode()})
+        atomic_write_bytes(home.federation, changed.to_bytes())
+    return Renewed(until, new_key, new_ca)
+
+
+def _own_ca(home: CoordinatorHome, federation: Federation) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+    """The CA that the sites trust, and its key."""
+    lost = "Put it back for this command; if it is lost for good: `ecgfl coordinator renew --new-ca`, and each site needs the new"
+    lost += " federation.json"
+    ca = x509.load_pem_x509_certificate(federation.ca_certificate.encode())
+    key = _private_key(home.ca_key, lost)
+    if ca.public_key() != key.public_key():
+        raise UnusableInput(f"{home.ca_key}: not the key of the CA in {home.federation.name}", lost)
+    if ca.not_valid_after_utc < datetime.now(UTC):
+        raise UnusableInput(f"the CA's certificate in {home.federation} expired on {ca.not_valid_after_utc:%Y-%m-%d}", RENEW_CA)
+    return ca, key
+
+
+def _require_own(home: CoordinatorHome, ca: x509.Certificate) -> None:
+    try:
+        server = x509.load_pem_x509_certificate(home.server_certificate.read_bytes())
+    except ValueError:
+        return  # it is replaced
+    if server.issuer != ca.subject:
+        raise UnusableInput(
+            f"{home.server_certificate}: issued by {server.issuer.rfc4514_string()}, not by this coordinator's CA",
+            "Have it renewed there; or move it away, and run this again: sites then join without --ca",
+        )
+
+
+def _certificate(path: Path, fix: str) -> x509.Certificate:
+    try:
+        return x509.load_pem_x509_certificate(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise UnusableInput(
+            f"{path}: not a usable certificate: {error}", f"Restore it from your backup. Without one: {fix}"
+        ) from error
+
+
+def _private_key(path: Path, fix: str) -> ec.EllipticCurvePrivateKey:
+    try:
+        key = serialization.load_pem_private_key(path.read_bytes(), None)
+    except (OSError, ValueError, TypeError) as error:
+        raise UnusableInput(f"{path}: not a usable private key: {error}", f"Restore it from your backup. {fix}") from error
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise UnusableInput(f"{path}: not an ECDSA key", f"Restore it from your backup. {fix}")
+    return key
+
+
+def _is_issued_by(certificate: x509.Certificate, ca: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(ca)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
+
+
+def _pem(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(serialization.Encoding.PEM)

@@ -1,0 +1,91 @@
+"""The weights that a new run starts from: the newest usable model, a chosen one, the starter model, or random ones."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgfl_cli.errors import ModelRejected, UsageError
+from ecgfl_cli.federation.coordinator.global_models import GlobalModels
+from ecgfl_cli.federation.coordinator.run_plan import RunPlan
+from ecgfl_cli.models.architecture import architecture
+from ecgfl_cli.models.calibration import USUAL_THRESHOLD, Calibration
+from ecgfl_cli.models.manifest import Manifest
+from ecgfl_cli.models.packing import pack
+from ecgfl_cli.models.registry import Registry
+from ecgfl_cli.models.starter import starter_registry
+
+CHOOSE = "`ecgfl coordinator model list` shows the versions; or serve with --from-scratch"
+
+
+@dataclass(frozen=True)
+class FirstWeights:
+    """vector : shape (n,). parent : the version that they are of, None for random ones. words : where they come from."""
+
+    vector: NDArray[np.float32]
+    parent: str | None
+    threshold: float
+    calibration: Calibration
+    words: str
+
+
+def first_weights(plan: RunPlan, models: GlobalModels) -> FirstWeights:
+    """The weights for a new run of this plan.
+
+    Raises `UsageError` for an --init-from that is unknown, of another architecture, rolled back or rejected by most sites;
+    `ModelRejected` for a damaged model.
+    """
+    if plan.from_scratch:
+        return _random(plan, f"random weights (--from-scratch, seed {plan.seed})")
+    if plan.init_from is not None:
+        return _chosen(plan, plan.init_from, models)
+    newest, _ = models.newest(plan.architecture)
+    if newest is not None:
+        version = newest.manifest.version
+        return _of(*load_weights(models.registry, version), f"{version}, the newest model of this coordinator that may be used")
+    starter = starter_registry()
+    version = starter.current() or ""
+    if starter.entry(version).manifest.architecture == plan.architecture:
+        return _of(*load_weights(starter, version), f"{version}, the starter model that comes with the program")
+    return _random(plan, f"random weights (seed {plan.seed}): there is no starter model for {plan.architecture}")
+
+
+def _chosen(plan: RunPlan, version: str, models: GlobalModels) -> FirstWeights:
+    starter = starter_registry()
+    if version in models.registry.versions():
+        registry = models.registry
+    elif version in starter.versions():
+        registry = starter
+    else:
+        raise UsageError(f"--init-from {version}: this coordinator has no such model", CHOOSE)
+    manifest, vector = load_weights(registry, version)
+    if manifest.architecture != plan.architecture:
+        raise UsageError(
+            f"--init-from {version}: its architecture is {manifest.architecture}, the run's is {plan.architecture}",
+            f"Choose a version of {plan.architecture}, or serve with --arch {manifest.architecture}",
+        )
+    if registry is models.registry and (problem := models.problem(registry.entry(version))) is not None:
+        raise UsageError(f"--init-from {version}: {problem}", f"Choose another version: {CHOOSE}")
+    return _of(manifest, vector, f"{version} (--init-from)")
+
+
+def load_weights(registry: Registry, version: str) -> tuple[Manifest, NDArray[np.float32]]:
+    """A version's manifest and weights, shape (n,). Raises `ModelRejected` with what a coordinator can do about it."""
+    try:
+        manifest, network = registry.load(version)
+    except ModelRejected as error:
+        raise ModelRejected(
+            error.problem, f"Restore it from your backup, or name another version with --init-from VERSION: {CHOOSE}"
+        ) from error
+    return manifest, pack(network)
+
+
+def _of(manifest: Manifest, vector: NDArray[np.float32], words: str) -> FirstWeights:
+    return FirstWeights(vector, manifest.version, manifest.threshold, manifest.calibration, words)
+
+
+def _random(plan: RunPlan, words: str) -> FirstWeights:
+    import torch
+
+    torch.manual_seed(plan.seed)
+    return FirstWeights(pack(architecture(plan.architecture).build()), None, USUAL_THRESHOLD, Calibration(), words)

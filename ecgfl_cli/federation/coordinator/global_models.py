@@ -1,0 +1,146 @@
+"""The coordinator's models: what the sites say of each, which were rolled back, and which a run may start from."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from ecgfl_cli.errors import ModelRejected, UsageError
+from ecgfl_cli.federation.coordinator.enrolment import enrolled_sites
+from ecgfl_cli.federation.coordinator.home import CoordinatorHome
+from ecgfl_cli.federation.wire import REJECTIONS
+from ecgfl_cli.models.registry import Entry, Registry
+from ecgfl_cli.training.acceptance import VerdictCode
+
+SITES, ROLLED_BACK = "sites", "rolled_back"
+"""Fields of an entry's acceptance: site -> verdict code, and when the model was rolled back."""
+
+VERDICT_IN_WORDS: Mapping[VerdictCode, str] = {
+    "not-worse": "accepted",
+    "untested": "accepted untested",
+    "below-margin": "rejected: F1 lower by more than its margin",
+    "interval-below-zero": "rejected: F1 lower with 95 % confidence",
+    "unusable": "refused: a model that it does not accept",
+}
+
+
+@dataclass(frozen=True)
+class Standing:
+    """verdicts : site -> what came of its own test, of the sites that told and are enrolled. rolled_back : when, None if not."""
+
+    verdicts: Mapping[str, VerdictCode]
+    rolled_back: str | None = None
+
+    @property
+    def accepted(self) -> list[str]:
+        return sorted(site for site, code in self.verdicts.items() if code not in REJECTIONS)
+
+    @property
+    def rejected(self) -> list[str]:
+        return sorted(site for site, code in self.verdicts.items() if code in REJECTIONS)
+
+    @property
+    def is_rejected(self) -> bool:
+        """Whether most of the sites that told rejected it."""
+        return len(self.rejected) > len(self.accepted)
+
+    @property
+    def problem(self) -> str | None:
+        """Why no run continues from it and no site is handed it; None where both may be."""
+        if self.rolled_back is not None:
+            return "it was rolled back"
+        if self.is_rejected:
+            return f"most sites rejected it ({', '.join(self.rejected)})"
+        return None
+
+    def in_words(self) -> str:
+        """What the sites said, in one line."""
+        parts = [f"accepted by {', '.join(self.accepted)}"] if self.accepted else []
+        parts += [f"rejected by {', '.join(self.rejected)}"] if self.rejected else []
+        return "; ".join(parts) or "no site has told yet whether it accepts it"
+
+
+class GlobalModels:
+    """What is known of the models in a coordinator's registry beside their manifests."""
+
+    def __init__(self, home: CoordinatorHome, registry: Registry) -> None:
+        self._home, self.registry = home, registry
+
+    def require_whole(self) -> None:
+        """Raises `ModelRejected` for a version whose manifest cannot be read: its number would be given twice."""
+        for version in self.registry.versions():
+            try:
+                self.registry.entry(version)
+            except (ModelRejected, UsageError) as error:
+                raise ModelRejected(
+                    f"{self._home.models / version}: damaged: {error.problem}",
+                    "Restore this folder from your backup. Without one, move it out of the models folder; the next run then"
+                    " starts from the newest model that is left",
+                ) from error
+
+    def standing(self, entry: Entry) -> Standing:
+        """What is known of a version."""
+        known = entry.acceptance or {}
+        enrolled = {site.name for site in enrolled_sites(self._home)}
+        verdicts = {site: code for site, code in known.get(SITES, {}).items() if site in enrolled}
+        return Standing(verdicts, known.get(ROLLED_BACK))
+
+    def tell(self, version: str, verdicts: Mapping[str, VerdictCode]) -> Standing:
+        """Write down what sites say of a version."""
+        entry = self.registry.entry(version)
+        known = entry.acceptance or {}
+        self._write(entry, {**known, SITES: {**known.get(SITES, {}), **verdicts}})
+        return self.standing(self.registry.entry(version))
+
+    def withdraw(self, versions: Iterable[str]) -> None:
+        """Write down that these versions were rolled back."""
+        moment = datetime.now(UTC).isoformat(timespec="seconds")
+        for version in versions:
+            entry = self.registry.entry(version)
+            self._write(entry, {ROLLED_BACK: moment, **(entry.acceptance or {})})
+
+    def _write(self, entry: Entry, known: dict[str, object]) -> None:
+        version = entry.manifest.version
+        self.registry.judged(version, {**known, "accepted": True})
+        standing = self.standing(self.registry.entry(version))
+        self.registry.judged(version, {**known, "accepted": standing.problem is None})
+
+    def problem(self, entry: Entry, entries: Sequence[Entry] | None = None) -> str | None:
+        """Why no run may start from a version: it, or the run that it belongs to, was rolled back or rejected. None if one may.
+
+        The sites test a run's last model only: what they say of it holds for the models of its other rounds. Where a run did not
+        come to its last model, what counts is the model that it started from.
+
+        entries : of the registry, where the caller has read them already: each is a file and a signature to check.
+        """
+        if (problem := self.standing(entry).problem) is not None:
+            return problem
+        entries = self.registry.entries() if entries is None else entries
+        same_run = [each for each in entries if each.manifest.run == entry.manifest.run]
+        last, first = same_run[-1], same_run[0]
+        if last.manifest.is_final:
+            problem = self.standing(last).problem
+            return None if problem is None else f"of its run's last model {last.manifest.version}: {problem}"
+        parent = next((each for each in entries if each.manifest.version == first.manifest.parent), None)
+        problem = None if parent is None else self.standing(parent).problem
+        return None if problem is None else f"of {first.manifest.parent}, from which its run started: {problem}"
+
+    def new_run(self, prefix: str) -> str:
+        """A name for a run that no other has: the time, with a number where two begin in one second."""
+        name = prefix + datetime.now(UTC).strftime("%Y%m%dt%H%M%Sz")
+        taken = {entry.manifest.run for entry in self.registry.entries()}
+        return next(each for each in (name, *(f"{name}-{number}" for number in range(2, 1000))) if each not in taken)
+
+    def newest(self, architecture: str, finals_only: bool = False) -> tuple[Entry | None, dict[str, str]]:
+        """The newest version that a run may start from, and the newer ones that it may not, with the reason."""
+        passed_over: dict[str, str] = {}
+        entries = self.registry.entries()
+        for entry in reversed(entries):
+            manifest = entry.manifest
+            if manifest.architecture != architecture or (finals_only and not manifest.is_final):
+                continue
+            problem = self.problem(entry, entries)
+            if problem is None:
+                return entry, passed_over
+            if manifest.is_final:
+                passed_over[manifest.version] = problem
+        return None, passed_over

@@ -1,0 +1,69 @@
+"""Makes the certificates of a coordinator: its CA's and its server's."""
+
+import ipaddress
+from datetime import UTC, datetime, timedelta
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+CA_YEARS, SERVER_YEARS = 10, 2
+DAYS_A_YEAR = 365
+CLOCK_SKEW = timedelta(hours=1)
+
+
+def ca_certificate(key: ec.EllipticCurvePrivateKey, name: str) -> x509.Certificate:
+    """A self-signed CA certificate for the coordinator of that name, valid for `CA_YEARS`."""
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"ecgfl CA of {name}"[:64])])
+    usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
+    return (
+        _builder(subject, subject, key.public_key(), _in_years(CA_YEARS))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(usage, critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA384())
+    )
+
+
+def server_certificate(
+    key: ec.EllipticCurvePrivateKey, name: str, ca: x509.Certificate, ca_key: ec.EllipticCurvePrivateKey
+) -> x509.Certificate:
+    """A server certificate for `name`, localhost and 127.0.0.1, valid for `SERVER_YEARS` but not longer than its CA."""
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:64])])
+    own, loopback = address_of(name), ipaddress.ip_address("127.0.0.1")
+    names = dict.fromkeys(("localhost",) if own else (name, "localhost"))
+    addresses = dict.fromkeys((own, loopback) if own else (loopback,))
+    alternatives = [*(x509.DNSName(each) for each in names), *(x509.IPAddress(each) for each in addresses)]
+    return (
+        _builder(subject, ca.subject, key.public_key(), min(_in_years(SERVER_YEARS), ca.not_valid_after_utc))
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
+        .sign(ca_key, hashes.SHA384())
+    )
+
+
+def address_of(name: str) -> "ipaddress.IPv4Address | ipaddress.IPv6Address | None":
+    """The IP address that a name is, None for a host name."""
+    try:
+        return ipaddress.ip_address(name)
+    except ValueError:
+        return None
+
+
+def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, until: datetime) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(datetime.now(UTC) - CLOCK_SKEW)
+        .not_valid_after(until)
+    )
+
+
+def _in_years(years: int) -> datetime:
+    return datetime.now(UTC) + timedelta(days=years * DAYS_A_YEAR)

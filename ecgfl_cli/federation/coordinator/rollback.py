@@ -1,0 +1,118 @@
+"""`ecgfl coordinator model rollback`: an older model becomes the newest one again.
+
+A site takes no model with a lower number than the newest one it has seen. So the older model's weights are signed anew, under the
+next number, and everything after the older model is marked: no run continues from it and no site is handed it.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version as program_version
+
+from ecgfl_cli.errors import UsageError
+from ecgfl_cli.federation.coordinator.audit import note
+from ecgfl_cli.federation.coordinator.first_weights import load_weights
+from ecgfl_cli.federation.coordinator.global_models import GlobalModels
+from ecgfl_cli.federation.coordinator.home import CoordinatorHome, load_signing_key
+from ecgfl_cli.models.manifest import Manifest, SignedManifest, weights_sha256
+from ecgfl_cli.models.registry import Entry, Registry, network_of
+from ecgfl_cli.models.starter import starter_registry
+
+LIST = "`ecgfl coordinator model list` shows what is there"
+
+
+@dataclass(frozen=True)
+class RolledBack:
+    """version : the new one. weights_of : the older model. withdrawn : the final models that nobody continues from now."""
+
+    version: str
+    weights_of: str
+    withdrawn: list[str]
+
+
+def roll_back(home: CoordinatorHome, version: str | None) -> RolledBack:
+    """Publish an older final model as the newest. version : None for the last one before the newest that may be used.
+
+    Raises `UsageError` when there is nothing to go back to or for a version that will not do, `ModelRejected` for a damaged one.
+    """
+    key = load_signing_key(home)
+    registry = Registry(home.models, key.public_key())
+    models = GlobalModels(home, registry)
+    models.require_whole()
+    entries = registry.entries()
+    finals = [entry for entry in entries if entry.manifest.is_final]
+    if not finals:
+        raise UsageError("this coordinator has no final model yet", "`ecgfl coordinator serve` makes one")
+    newest = finals[-1].manifest
+    if version is None:
+        target, source = _before(models, finals, entries), registry
+    else:
+        target, source = _named(models, version, newest), registry
+    if target is None:
+        starter = starter_registry()
+        target, source = starter.entry(starter.current() or ""), starter
+        if target.manifest.architecture != newest.architecture:
+            raise UsageError(
+                f"there is no {newest.architecture} model before {newest.version}",
+                "`ecgfl coordinator serve --from-scratch` starts a run from random weights",
+            )
+    old, vector = load_weights(source, target.manifest.version)
+    since = 0 if source is not registry else old.sequence
+    same = [entry.manifest for entry in entries if entry.manifest.architecture == old.architecture]
+    withdrawn = [each for each in same if each.sequence > since]
+    sequence, now = entries[-1].manifest.sequence + 1, datetime.now(UTC)
+    digest = weights_sha256(vector)
+    manifest = Manifest(
+        version=f"{old.architecture}-{sequence:04d}-{digest[:8]}",
+        architecture=old.architecture,
+        sequence=sequence,
+        run=models.new_run("rollback-"),
+        round=1,
+        rounds=1,
+        parent=old.version,
+        weights_sha256=digest,
+        threshold=old.threshold,
+        calibration=old.calibration,
+        sites=old.sites,
+        examples=old.examples,
+        parent_metrics=None,
+        created=now.isoformat(timespec="milliseconds"),
+        program=f"ecgfl {program_version('ecgfl')}",
+    )
+    finals_withdrawn = [each.version for each in withdrawn if each.is_final]
+    note(home, "rolled-back", version=manifest.version, weights_of=old.version, withdrawn=finals_withdrawn)
+    # Withdrawn first: after a kill in between, the next run starts from the older model all the same.
+    models.withdraw(each.version for each in withdrawn)
+    registry.add(SignedManifest.sign(manifest, key), network_of(manifest, vector), "a rollback")
+    registry.promote(manifest.version)
+    return RolledBack(manifest.version, old.version, finals_withdrawn)
+
+
+def _before(models: GlobalModels, finals: list[Entry], entries: list[Entry]) -> Entry | None:
+    """The last final model before the newest, with other weights, that may be used."""
+    newest = finals[-1].manifest
+    for entry in reversed(finals[:-1]):
+        manifest = entry.manifest
+        differs = manifest.weights_sha256 != newest.weights_sha256
+        if manifest.architecture == newest.architecture and differs and models.problem(entry, entries) is None:
+            return entry
+    return None
+
+
+def _named(models: GlobalModels, version: str, newest: Manifest) -> Entry | None:
+    """The named version; None stands for the starter model."""
+    if version not in models.registry.versions():
+        if version in starter_registry().versions():
+            return None
+        raise UsageError(f"this coordinator has no model '{version}'", LIST)
+    entry = models.registry.entry(version)
+    if not entry.manifest.is_final:
+        raise UsageError(
+            f"model {version} is of round {entry.manifest.round} of {entry.manifest.rounds}, not its run's last one", LIST
+        )
+    if version == newest.version:
+        raise UsageError(f"model {version} is the newest one already", LIST)
+    if entry.manifest.architecture != newest.architecture:
+        raise UsageError(f"{version} is a {entry.manifest.architecture}, the newest model a {newest.architecture}", LIST)
+    if (problem := models.problem(entry)) is not None:
+        raise UsageError(f"model {version}: {problem}", f"Choose another: {LIST}")
+    return entry

@@ -54,7 +54,7 @@ def read_understood(path: Path, options: ReadOptions, notes: list[Understood]) -
     source = Source(
         path=path,
         format=CsvAdapter.name,
-        patient=found.statements.patient or plain.stem,
+        patient=found.statements.patient,
         person=found.statements.person,
         identifiers=_identifiers(found),
     )

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from ecgfl_adapters.csv_cells import is_comment
 from ecgfl_adapters.errors import RateUnknown
+from ecgfl_adapters.placeholders import is_placeholder
 from ecgfl_adapters.units import factor_to_mv
 
 _PAIR = re.compile(r"\s*(?P<key>[^:=,;\t]+?)\s*(?::?[:=]|[,;\t])\s*(?P<value>.*?)\s*")
@@ -22,7 +23,12 @@ _BORN = {
     "date of birth", "born", "birth date", "birthdate", "dob", "geburtsdatum", "date de naissance", "fecha de nacimiento",
     "data di nascita", "data de nascimento", "geboortedatum",
 }  # fmt: skip
-_PATIENT = {"patient id", "patient_id", "patientid", "mrn", "patienten-id", "patientennummer", "id patient"}
+_PATIENT = {
+    "patient id", "patient_id", "patientid", "patient-id", "patient number", "patient no", "patient no.", "patient code", "mrn",
+    "patienten-id", "patientennummer", "patienten-nr", "patienten-nr.", "id patient", "id paciente", "id paziente",
+    "subject id", "subject_id", "subjectid", "subject", "subject number", "participant id", "participant_id", "participant",
+}  # fmt: skip
+_PATIENT_NAME = {"patient", "patient name", "patientname", "patient_name", "patientenname"}
 _WATCH = re.compile(r"Watch\d+,\d+")
 _HERTZ = re.compile(r"[\d.,]+\s*(?:hz|hertz)", re.IGNORECASE)
 _HIGHEST_HZ = 100_000
@@ -72,15 +78,21 @@ class Statements(NamedTuple):
         return found
 
     @property
-    def patient(self) -> str | None:
-        found = self.one(_PATIENT)
-        return found.value if found is not None else None
+    def patient(self) -> str:
+        """The patient's identifier, else name and birth date, else the name; "" where nothing or only a placeholder is stated."""
+        for keys in (_PATIENT, _PATIENT_NAME):
+            found = self.one(keys)
+            if found is not None and not is_placeholder(found.value):
+                return found.value if keys is _PATIENT else self.person or found.value
+        return self.person
 
     @property
     def person(self) -> str:
         """Name and birth date where both are stated, else ""; written as `edf_patient` writes them."""
         name, born = self.one(_NAME), self.one(_BORN)
-        return f"{name.value.casefold()} {_as_date(born.value)}" if name is not None and born is not None else ""
+        if name is None or born is None or is_placeholder(name.value):
+            return ""
+        return f"{name.value.casefold()} {_as_date(born.value)}"
 
 
 def statements_of(lines: Sequence[str], rows: range) -> Statements:

@@ -29,6 +29,9 @@ _LAST = ("wfdb", "edf", "csv")
 RECORDS = "RECORDS"
 """The list of records in the folder of a PhysioNet database."""
 
+_SUFFIXES = {".hea", ".dat", ".edf", ".bdf", ".csv", ".tsv", ".txt"}
+"""What a recording's file ends in, whether it is there or not. A WFDB record may be named without one, and hold a dot."""
+
 _ABOUT = {"ANNOTATORS", "SHA256SUMS.txt", "MD5SUMS", "LICENSE.txt"}
 """Files about a PhysioNet database."""
 
@@ -152,6 +155,15 @@ def _state_of(path: Path) -> list[tuple[str, int, int]]:
             continue
         found.append((file.name, status.st_size, status.st_mtime_ns))
     return found
+
+
+def record_stem(path: Path) -> Path:
+    """The path without the suffixes of a recording's file: "a/rec.csv.gz" and "a/rec" are "a/rec"."""
+    suffix = path.suffix.lower()
+    if suffix == ".gz":
+        path = path.with_suffix("")
+        suffix = path.suffix.lower()
+    return path.with_suffix("") if suffix and (suffix in _SUFFIXES or path.is_file()) else path
 
 
 def find_recordings(paths: Iterable[Path]) -> Found:

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from ecgfl_adapters.edf_header import Header
+from ecgfl_adapters.placeholders import is_placeholder
 from ecgfl_adapters.recording import Source
-
-_UNKNOWN = {"", "X"}
 
 
 class Patient(NamedTuple):
@@ -28,11 +27,10 @@ def source_of(path: Path, header: Header) -> Source:
         "recording": header.recording,
         "start": "" if header.start is None else header.start.isoformat(" "),
     }
-    known = re.sub(r"[Xx\s]", "", header.patient) != ""
     return Source(
         path=path,
         format="edf",
-        patient=patient.code or (header.patient if known else path.stem),
+        patient=patient.code or ("" if is_placeholder(header.patient) else header.patient),
         person=f"{patient.name.casefold()} {patient.born.isoformat()}" if patient.name and patient.born else "",
         age=_age(patient.born, header.start),
         sex=patient.sex,
@@ -46,7 +44,8 @@ def patient_of(field: str) -> Patient:
     match = re.match(r"(\S+) ([FMX]) (\d\d-[A-Za-z]{3}-\d{4}|X) (\S+)", field)
     if match is None:
         return Patient("", None, None, "")
-    code, sex, born, name = (part if part not in _UNKNOWN else "" for part in match.groups())
+    code, sex, born, name = match.groups()
+    code, name = ("" if is_placeholder(part) else part for part in (code, name))
     return Patient(code, "F" if sex == "F" else "M" if sex == "M" else None, _date(born), name.replace("_", " "))
 
 

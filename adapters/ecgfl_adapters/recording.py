@@ -54,7 +54,7 @@ class Remark(NamedTuple):
 class Source:
     """Where a recording came from. Nothing of this may enter the store as it stands.
 
-    patient : what tells this patient from others in the source: an identifier of the file, else the file's name.
+    patient : the identifier of the patient that the file states; "" where it states none, or a placeholder for one.
     person : name and birth date, where the file states both, to notice one person under two identifiers; else "".
     age : in years, sex : "F" or "M", where the file states them.
     identifiers : whatever the file says about the person or device (name, birth date, id, serial, comments ...).

@@ -6,6 +6,7 @@ from typing import Literal
 
 from ecgfl_adapters.errors import LeadMissing, RateUnknown
 from ecgfl_adapters.labels import labels_for
+from ecgfl_adapters.placeholders import is_placeholder
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import Recording, Source
 from ecgfl_adapters.timeline import check_rate
@@ -15,6 +16,10 @@ from ecgfl_adapters.wfdb_segments import read_segments
 from ecgfl_adapters.wfdb_write import write_record
 
 _AGE = re.compile(r"(?:<?age>?:?\s*)?(\d{1,3})(?=\s+(?:[FM]\b|<|sex)|\s*$)", re.IGNORECASE)
+_PATIENT = re.compile(
+    r"<?(?:(?:patient|subject|participant)[ _-]?(?:id|no\.?|nr\.?|number|code|name)|mrn|subject|participant)>?\s*[:=]\s*(.+)",
+    re.IGNORECASE,
+)
 _SEX = re.compile(r"(?:^-?\d{1,3}\s+|\bsex\b>?:?\s*)([FM])(?:\b|e?male\b)", re.IGNORECASE)
 
 
@@ -44,7 +49,7 @@ class WfdbAdapter:
             source=Source(
                 path=header.path,
                 format=self.name,
-                patient=stem.name,
+                patient=_patient(header.comments),
                 age=_age(header.comments),
                 sex=_sex(header.comments),
                 start=header.start,
@@ -72,6 +77,12 @@ def _frame_rate(header: Header, options: ReadOptions) -> float:
         raise LeadMissing(header.path, "the header describes 0 signals", "Give the header of a record that holds an ECG")
     check_rate(header.path, fs)
     return float(fs)
+
+
+def _patient(comments: tuple[str, ...]) -> str:
+    """From "Patient ID: 4711" or "<subject_id>: 4711"; "" without such a comment, or where it holds a placeholder."""
+    found = (match[1].strip() for text in comments if (match := _PATIENT.fullmatch(text.strip())))
+    return next((identifier for identifier in found if not is_placeholder(identifier)), "")
 
 
 def _age(comments: tuple[str, ...]) -> int | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from ecgfl_cli.commands.options import Explain, Force, InputFormat, Jobs, Labels, Lead, Recordings, SamplingRate, Units
+from ecgfl_cli.commands.options import Explain, Force, InputFormat, Jobs, Labels, Lead, Patient, Recordings, SamplingRate, Units
 from ecgfl_cli.console import console_of
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ def command(
     fs: SamplingRate = None,
     units: Units = None,
     labels: Labels = None,
+    patient: Patient = "auto",
     force: Force = False,
     jobs: Jobs = 1,
     explain: Explain = False,
@@ -42,6 +43,7 @@ def command(
     from ecgfl_cli.site.lock import exclusive
     from ecgfl_cli.store.catalogue import open_catalogue
     from ecgfl_cli.store.ingest import ingest
+    from ecgfl_cli.store.patient_key import check_rule
 
     console = console_of(context, "ingest")
     if explain:
@@ -51,7 +53,7 @@ def command(
     recordings = named_recordings(console, paths)
     if labels is not None and len(recordings) > 1 and Path(labels).is_file():
         raise UsageError(f"--labels {labels}: one file for {len(recordings)} recordings", "Ingest that recording alone")
-    reading = reading_of(console, file_format, lead, fs=fs, units=units, labels=labels, force=force)
+    reading = reading_of(console, file_format, lead, check_rule(patient), fs=fs, units=units, labels=labels, force=force)
     with exclusive(home.lock), open_catalogue(home.catalogue) as catalogue:
         work = ingest(recordings, reading, home, catalogue, jobs)
         results: list[Ingested] = []

@@ -71,6 +71,15 @@ Labels = Annotated[str | None, typer.Option("--labels", help="A label file, a WF
 Jobs = Annotated[int, typer.Option("--jobs", min=1, help="Processes to work with.")]
 Force = Annotated[bool, typer.Option("--force", help="Read recordings whose checksum is wrong, too.")]
 Explain = Annotated[bool, typer.Option("--explain", help="Only show what is understood of CSV files, and why; nothing is kept.")]
+Patient = Annotated[
+    str,
+    typer.Option(
+        "--patient",
+        help="What stands for the patient: auto (the identifier in the file; without one each file is a patient), file, folder "
+        "(all files of a folder are one patient; folder:2 is the folder above), or name (files of one name, in any folder).",
+        metavar="RULE",
+    ),
+]
 Recordings = Annotated[list[Path], typer.Argument(help="Recordings, or folders of them.", metavar="PATH...")]
 ArchitectureName = Annotated[str, typer.Option("--arch", help="Network architecture.", callback=_choice_of(_architectures))]
 Model = Annotated[str | None, typer.Option("--model", help="Model version; without it the current one.", metavar="VERSION")]

@@ -8,10 +8,10 @@ if TYPE_CHECKING:
     from ecgfl_cli.store.reading import Reading
 
 
-def reading_of(console: Console, file_format: str, lead: str | None, **options: Any) -> "Reading":
+def reading_of(console: Console, file_format: str, lead: str | None, patient: str = "auto", **options: Any) -> "Reading":
     """What this home's site.toml says where there is one, and what was given by hand. Raises `UsageError`.
 
-    file_format, lead : of the command line. options : fields of `ReadOptions` from there.
+    file_format, lead, patient : of the command line. options : fields of `ReadOptions` from there.
     """
     from ecgfl_adapters.protocol import ReadOptions
 
@@ -32,6 +32,7 @@ def reading_of(console: Console, file_format: str, lead: str | None, **options: 
             **options,
         ),
         lead or recordings.lead,
+        patient,
         limits_of(path, settings.limits if settings else {}),
         recordings.keep_age_band,
         recordings.keep_sex,

@@ -170,6 +170,12 @@ class Catalogue:
             if split is not None:
                 transaction.execute("INSERT INTO patients VALUES (?, ?)", (patient, split))
 
+    def follow_split(self, patient: str, other: str) -> None:
+        """Give a patient without a split that of another one, under whose pseudonym its recordings were before."""
+        with self._connection as transaction:
+            query = "INSERT OR IGNORE INTO patients SELECT ?, split FROM patients WHERE patient = ?"
+            transaction.execute(query, (patient, other))
+
     def splits(self) -> dict[str, Split]:
         """Patient -> split, for the patients that have one."""
         return dict(self._connection.execute("SELECT patient, split FROM patients"))

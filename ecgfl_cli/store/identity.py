@@ -4,31 +4,42 @@ from dataclasses import replace
 
 from ecgfl_cli.quality.findings import Finding, Severity
 from ecgfl_cli.store.catalogue import Catalogue, RecordRow
+from ecgfl_cli.store.stage import Staged
 
-IDENTITY_CODES = {"duplicate-recording", "two-identifiers", "two-persons"}
+IDENTITY_CODES = {"duplicate-recording", "two-identifiers", "two-persons", "patient-unclear"}
+UNCLEAR = "patient-unclear"
 
 
 def identified(
-    row: RecordRow, findings: list[Finding], before: RecordRow | None, catalogue: Catalogue
+    staged: Staged, before: RecordRow | None, catalogue: Catalogue, is_unclear: bool
 ) -> tuple[RecordRow, list[Finding]]:
-    """A recording with its findings, compared with those of the store. before : the row that it had there.
+    """A recording with its findings, compared with those of the store.
+
+    before : the row that it had there. is_unclear : whether its place may not tell the patient, should the file state none.
 
     Whoever is one person becomes one patient, whatever came first, so that a split never divides them. Findings: those of
     `IDENTITY_CODES`.
     """
     found: list[Finding] = []
-    row = replace(row, patient=catalogue.patient_behind(row.patient))
+    by_place = staged.patient_by == "place"
+    row = replace(staged.row, patient=catalogue.patient_behind(staged.row.patient))
     if before is not None:
-        if before.source != row.source:
+        moves = by_place and before.patient == staged.by_name
+        if before.source != row.source or (by_place and before.patient != row.patient and not moves):
             found.append(_duplicate(row, before))
+        elif moves:
+            catalogue.follow_split(row.patient, before.patient)
+            before = replace(before, patient=row.patient)
         elif before.patient != row.patient:
-            found.append(_two_identifiers(row, before.patient, "the same signal"))
+            if staged.patient_by == "file":
+                found.append(_two_identifiers(row, before.patient, "the same signal"))
             catalogue.unite(row.patient, before.patient)
         row = replace(row, patient=before.patient, source=before.source)
     others = [other for other in catalogue.rows_like(row.patient, row.person) if other.record != row.record]
     namesake = next((other for other in others if row.person and other.person == row.person), None)
     if namesake is not None and namesake.patient != row.patient:
-        found.append(_two_identifiers(row, namesake.patient, "the same name and birth date"))
+        if staged.patient_by == "file":
+            found.append(_two_identifiers(row, namesake.patient, "the same name and birth date"))
         catalogue.unite(row.patient, namesake.patient)
         row = replace(row, patient=namesake.patient)
         others = [other for other in catalogue.rows_like(row.patient, row.person) if other.record != row.record]
@@ -45,17 +56,30 @@ def identified(
                 limit=1.0,
             )
         )
-    return row, sorted([*findings, *found], key=lambda finding: finding.severity.rank)
+    if is_unclear and by_place:
+        found.append(_unclear())
+    return row, sorted([*staged.findings, *found], key=lambda finding: finding.severity.rank)
 
 
 def _duplicate(row: RecordRow, before: RecordRow) -> Finding:
     return Finding(
         "duplicate-recording",
         Severity.WARNING,
-        f"the store holds this very signal as {before.record} of patient {before.patient} already, from a file of another name; "
-        "it is kept once",
-        "Nothing to do if the file was copied or renamed. Otherwise one of the two files holds the wrong signal.",
+        f"the store holds this very signal as {before.record} of patient {before.patient} already, from a file of another name "
+        "or folder; it is kept once",
+        "Nothing to do if the file was copied, moved or renamed. Otherwise one of the two files holds the wrong signal.",
         value=row.record,
+    )
+
+
+def _unclear() -> Finding:
+    return Finding(
+        "patient-unclear",
+        Severity.WARNING,
+        "the file states no patient identifier, and its name does not tell one person from another; the file counts as a patient "
+        "of its own",
+        "Ingest again with --patient folder if a folder holds the recordings of one person (folder:2 is the folder above it), with "
+        "--patient name if a name stands for one person in every folder, or with --patient file if each file is another person.",
     )
 
 

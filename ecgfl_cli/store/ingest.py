@@ -14,7 +14,8 @@ from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.keys import Pseudonyms
 from ecgfl_cli.store.beat_files import remove_beats
 from ecgfl_cli.store.catalogue import Catalogue, RecordRow, Status
-from ecgfl_cli.store.identity import IDENTITY_CODES, identified
+from ecgfl_cli.store.identity import IDENTITY_CODES, UNCLEAR, identified
+from ecgfl_cli.store.patient_key import ambiguous, check_rule
 from ecgfl_cli.store.reading import Reading
 from ecgfl_cli.store.signals import commit_signals, holds, read_signals, remove_signals, staging_folder
 from ecgfl_cli.store.stage import Staged, Staging, Unreadable, stage
@@ -43,13 +44,17 @@ def ingest(
 
     A kill at any moment leaves the records committed so far; the next run clears the rest away and goes on.
     """
+    check_rule(reading.patient)
+    unclear = ambiguous(paths)
     with staging_folder(home.records, {row.record for row in catalogue.rows()}) as folder:
         work = partial(stage, staging=Staging(reading, Pseudonyms(home), folder))
         for path, staged in zip(paths, each_in_a_process(work, paths, jobs, seconds), strict=True):
-            yield _commit(path, staged, home, catalogue)
+            yield _commit(path, staged, home, catalogue, path in unclear)
 
 
-def _commit(path: Path, staged: Staged | Unreadable | Lost, home: Home, catalogue: Catalogue) -> Ingested:
+def _commit(
+    path: Path, staged: Staged | Unreadable | Lost, home: Home, catalogue: Catalogue, is_unclear: bool
+) -> Ingested:
     if isinstance(staged, Lost):
         staged = Unreadable(
             path, f"{path}: {staged.reason}. Export the file again; if that does not help, report this line to us"
@@ -57,11 +62,14 @@ def _commit(path: Path, staged: Staged | Unreadable | Lost, home: Home, catalogu
     if isinstance(staged, Unreadable):
         return Ingested(path, "unreadable", None, None, [], staged.reason)
     before = catalogue.row(staged.row.record)
-    row, findings = identified(staged.row, staged.findings, before, catalogue)
+    row, findings = identified(staged, before, catalogue, is_unclear)
     if before is not None and _is_known(before, row) and _is_whole(home.records, before, row, staged.folder):
         remove_signals(staged.folder.parent, staged.folder.name)
         if not before.labels or row.labels:
             judged, known = replace(row, added=before.added), catalogue.findings(row.record)
+            if staged.patient_by != "place" and any(each["code"] == UNCLEAR for each in known):
+                known = [each for each in known if each["code"] != UNCLEAR]
+                catalogue.put(before, known)
             if (judged, _of_the_signal([each.as_dict() for each in findings])) != (before, _of_the_signal(known)):
                 catalogue.put(judged, _noted(findings, known))
                 return Ingested(path, "updated", row.record, row.status, findings, None)

@@ -11,12 +11,13 @@ from ecgfl_cli.quality.limits import Limits
 class Reading:
     """format : an adapter's name or "auto". options : for the adapter. lead : the lead to work with, None for the usual one.
 
-    limits : for the checks. keep_age_band, keep_sex : whether these enter the store.
+    patient : what stands for the patient; see `patient_key`. limits : for the checks. keep_age_band, keep_sex : whether these enter the store.
     """
 
     format: str = "auto"
     options: ReadOptions = field(default_factory=ReadOptions)
     lead: str | None = None
+    patient: str = "auto"
     limits: Limits = field(default_factory=Limits)
     keep_age_band: bool = False
     keep_sex: bool = False

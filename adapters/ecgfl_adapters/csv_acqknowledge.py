@@ -15,6 +15,8 @@ from ecgfl_adapters.units import factor_to_mv
 
 _INTERVAL = re.compile(r"\s*(\d+(?:[.,]\d+)?)\s*([^\W\d_]+)\s*/\s*sample\s*", re.IGNORECASE)
 _CHANNELS = re.compile(r"\s*(\d{1,3})\s+channels?\s*", re.IGNORECASE)
+_COUNT = r"[1-9]\d{2,9}"
+"""Samples of a channel; fewer make no recording."""
 _HEADER_LINES = 10
 """Lines among which the interval stands."""
 
@@ -49,7 +51,8 @@ def rows_after_counts(lines: Sequence[str], rows: Rows) -> Rows:
     """`rows` without the line below the titles that counts the samples of each channel."""
     first = cells_of(lines[rows.start], rows.dialect.separator)
     below = cells_of(lines[rows.start + 1], rows.dialect.separator) if rows.start + 1 < len(lines) else [""]
-    is_counts = not first[0] and below[0] != "" and all(cell.isdigit() for cell in first if cell) and any(first)
+    counts = [cell for cell in first if cell]
+    is_counts = not first[0] and below[0] != "" and bool(counts) and all(re.fullmatch(_COUNT, cell) for cell in counts)
     return rows._replace(start=rows.start + 1) if is_counts else rows
 
 

@@ -204,8 +204,15 @@ def _clock(path: Path, fs: float, rows: int, steps: list[tuple[int, float]]) -> 
 
 
 def _check_finite(path: Path, values: NDArray[np.float64]) -> None:
-    if values.size < 2 or not np.isfinite(values).all():
-        raise FileUnreadable(path, "the time column has fewer than 2 rows or an empty cell", "Export the signal again")
+    if values.size < 2:
+        raise FileUnreadable(path, "the time column has fewer than 2 rows", "Export the signal again")
+    empty = np.flatnonzero(~np.isfinite(values))
+    if empty.size:
+        raise FileUnreadable(
+            path,
+            f"the time column has {empty.size} empty cells, the first in row {int(empty[0]) + 1} of the data",
+            "Fill them in, or remove the rows",
+        )
 
 
 def _check_not_back(path: Path, values: NDArray[np.float64]) -> float:

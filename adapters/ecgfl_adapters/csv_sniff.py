@@ -1,5 +1,6 @@
 """Where the rows of numbers begin, and what separates them."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +18,7 @@ _ROWS = 200
 _CONSISTENT = 0.5
 """Share of the rows after the first that must look like it."""
 
+_LIKE_A_TIME = re.compile(r"\d[:/\-\s]\d")
 MAX_COLUMNS = 128
 _SEPARATORS = (";", "\t", "|", ",", " ", "")
 LAYOUT_FIX = "describe such files once in site.toml under [[csv]] (ecgfl ingest --explain FILE writes a block to start from)"
@@ -200,14 +202,14 @@ def _no_rows(path: Path, lines: Sequence[str]) -> FileUnreadable:
 
 
 def _odd_cell(line: str) -> tuple[int, str] | None:
-    """Place and text of the one cell, without letters, that keeps a line from being a row of numbers."""
+    """Place and text of the one cell that keeps a line from being a row of numbers and looks like a time: it has no letters."""
     for separator in _SEPARATORS[:4]:
         cells = cells_of(line, separator)
         kinds = [kind_of(cell, "." if separator == "," else ",") for cell in cells]
         kinds = [kind if kind != "odd" else kind_of(cell, ".") for cell, kind in zip(cells, kinds, strict=True)]
         if len(cells) > 1 and kinds.count("odd") == 1 and kinds.count("number") == len(cells) - 1:
             place = kinds.index("odd")
-            return (place, cells[place]) if any(char.isdigit() for char in cells[place]) else None
+            return (place, cells[place]) if _LIKE_A_TIME.search(cells[place]) else None
     return None
 
 

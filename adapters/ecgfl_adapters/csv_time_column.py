@@ -59,7 +59,7 @@ def time_column(path: Path, text: TextFile, columns: Sequence[Column], layout: C
     head = _head(text, rows)
     _refuse_long_form(path, head, columns)
     times = [column for column in columns if column.role == "time"]
-    numbers = [column for column in times if column.kind == "number"]
+    numbers = [column for column in times if column.kind == "number" and (_is_sure(column) or _goes_up(head, column, rows))]
     counted = [column for column in columns if column.role == "samples" and column.kind == "number"]
     stamps = sorted((column for column in times if column.kind in ("clock", "datetime")), key=lambda each: _is_coarse(head, each))
     if stamps:  # a column of the milliseconds beside hh:mm:ss starts again each second
@@ -122,6 +122,11 @@ def _goes_up(head: list[list[str]], column: Column, rows: Rows) -> bool:
     except ValueError:
         return False
     return len(values) >= _FEW_ROWS and values == sorted(values) and values[0] < values[-1]
+
+
+def _is_sure(column: Column) -> bool:
+    named = time_title(column.title, first=column.place == 0)
+    return named is not None and named.sure
 
 
 def _is_coarse(head: list[list[str]], column: Column) -> bool:

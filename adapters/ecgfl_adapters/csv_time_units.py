@@ -4,7 +4,7 @@ import re
 from typing import NamedTuple
 
 _FORMS: dict[float, str] = {
-    86400.0: "day days tag tage jour jours día días giorno giorni dia dias dag dagen",
+    86400.0: "day days tag tage jour jours día días giorno giorni dagen",
     3600.0: "h hr hrs hour hours std stunde stunden heures horas ore uur uren timmar godz godzina godziny ч час часы",
     60.0: "min mins minute minutes minuten minuto minutos minuti minut minuta minuty minuter minuut мин минуты 分 分钟 分鐘",
     1.0: "s sec secs second seconds sek sekunde sekunden seconde secondes segundo segundos secondo secondi sekund sekunda "
@@ -23,7 +23,7 @@ _TIME_FORMS = (
     "hora tempo ora tijd tijdstip tid aika czas čas vreme idő zaman süre waktu время χρόνος 时间 時間 时刻 시간 زمن"
 )
 _TIME_WORDS = set(_TIME_FORMS.split())
-_NEVER_ALONE = {"h", "hr", "hrs", "std", "day", "min", "mins", "ore", "с", "ч"}
+_NEVER_ALONE = {"h", "hr", "hrs", "std", "day", "tag", "min", "mins", "ore", "с", "ч"}
 """Units that as a whole title may be something else: a heart rate, a minimum, a standard deviation."""
 
 _MICRO = str.maketrans({"\u00b5": "u", "\u03bc": "u"})
@@ -34,9 +34,11 @@ _CLOCK_FORM = re.compile(r"\W*(?:h+:)?m+:s+(?:[.,:]\w+)?\W*")
 
 
 class TimeTitle(NamedTuple):
-    """What a title says of a column of times. seconds : in one unit of it; None where the title states no unit."""
+    """What a title says of a column of times. seconds : in one unit of it; None where the title states no unit. sure : whether it
+    begins with a word for time: "QT time" and "min" may be something else."""
 
     seconds: float | None
+    sure: bool
 
 
 def time_title(title: str, *, first: bool = True) -> TimeTitle | None:
@@ -51,7 +53,7 @@ def time_title(title: str, *, first: bool = True) -> TimeTitle | None:
     bare = words[0] in SECONDS_PER and all(word in SECONDS_PER or word in _TIME_WORDS for word in words)
     if not named and not (bare and (first or words[0] not in _NEVER_ALONE)):
         return None
-    return TimeTitle(seconds_in(title))
+    return TimeTitle(seconds_in(title), words[0] in _TIME_WORDS)
 
 
 def seconds_in(text: str) -> float | None:

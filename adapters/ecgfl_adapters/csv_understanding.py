@@ -58,7 +58,7 @@ def understand(path: Path, options: ReadOptions, notes: list[Understood]) -> Und
     above = statements_of(text.lines, range(0))
     rows = sniff(path, text.lines, layout, above.lead is not None and above.unit is not None)
     acqknowledge = acqknowledge_of(path, text.lines)
-    rows = rows_after_counts(text.lines, rows) if acqknowledge is not None else rows
+    rows = rows_after_counts(text.lines, rows)
     notes += [
         Understood(
             "separator",

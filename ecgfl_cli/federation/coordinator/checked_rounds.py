@@ -177,7 +177,7 @@ class CheckedRounds:
             start = self._checkpoints.next_start()
             self._report(
                 f"most sites rejected model {latest.version}: no run continues from it;"
-                f" the next starts from {start or 'the starter model, or random weights where there is none'}"
+                f" the next starts from {start or 'random weights'}"
             )
 
     def _asked(self, phase: str) -> dict[int, str]:

@@ -163,7 +163,7 @@ class CheckedRounds:
         verdicts |= {self._name(message): VERDICTS[reply.verdict] for message, reply in usable if reply.verdict is not None}
         if not latest.is_final:
             return
-        if silent := sorted({self._name(message) for message, _ in usable} - verdicts.keys()):
+        if verdicts and (silent := sorted({self._name(message) for message, _ in usable} - verdicts.keys())):
             self._report(
                 f"no verdict on model {latest.version} from {', '.join(silent)}: their policy keeps it"
                 ' ("verdict" is not among policy.metrics in site.toml)'

@@ -235,7 +235,7 @@ def serve(
     if standing.is_rejected:
         console.problem(
             f"most sites rejected model {served.final.version}: no run continues from it; the next one starts from"
-            f" {served.next_start or 'the starter model, or random weights where there is none'}"
+            f" {served.next_start or 'random weights'}"
         )
     console.result(
         run=served.final.run,

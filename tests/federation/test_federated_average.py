@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 from federation_homes import SITES, Homes
+from node_processes import told
 from numpy.typing import NDArray
 from shared_runs import Finished
 
 from ecgfl_cli.models.architecture import DEFAULT, Architecture, architecture
 from ecgfl_cli.models.packing import pack
+from ecgfl_cli.models.starter import starter_registry
 from ecgfl_cli.training.dataset import load_dataset
 from ecgfl_cli.training.local import TrainingPlan, train
 
@@ -39,10 +41,18 @@ def test_a_round_is_the_mean_of_the_sites_weighted_by_their_examples(finished: F
     assert np.abs(found - pack(registry.load(before)[1])).max() > 1e-4, "the round changed nothing"
 
 
-def test_the_first_model_is_a_fresh_network_of_the_seed(finished: Finished) -> None:
+def test_the_first_model_is_the_starter_model(finished: Finished) -> None:
+    registry, starter = finished.homes.registry("coordinator"), starter_registry()
+    first = pack(registry.load(registry.entries()[0].manifest.version)[1])
+    np.testing.assert_array_equal(first, pack(starter.load(starter.current() or "")[1]))
+
+
+def test_from_scratch_the_first_model_is_a_fresh_network_of_the_seed(homes: Homes) -> None:
     import torch
 
-    registry = finished.homes.registry("coordinator")
+    serve = ("coordinator", "serve", "--host", "127.0.0.1", "--port", "0", "--quorum-timeout", "100ms", "--from-scratch")
+    told(homes.coordinator, *serve).refused(4)
+    registry = homes.registry("coordinator")
     first = pack(registry.load(registry.entries()[0].manifest.version)[1])
     torch.manual_seed(SEED_OF_SERVE)
     np.testing.assert_array_equal(first, pack(architecture(DEFAULT).build()))

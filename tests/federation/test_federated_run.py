@@ -74,7 +74,7 @@ def test_the_models_at_a_site_verify(finished: Finished, name: str) -> None:
 
 def test_each_model_follows_from_the_one_before(finished: Finished) -> None:
     models = manifests(finished, "coordinator")
-    assert [model.parent for model in models] == [None, *(model.version for model in models[:-1])]
+    assert [model.parent for model in models] == [starter_registry().current(), *(model.version for model in models[:-1])]
     assert [model.sequence for model in models] == [1, 2, 3]
     assert [model.round for model in models] == [0, 1, 2]
     assert {model.run for model in models} == {finished.served.result["run"]}

@@ -13,6 +13,7 @@ from flwr.app import ConfigRecord, Error, Message
 from node_processes import contents, told
 from shared_runs import Finished
 
+from ecgfl_cli.federation.coordinator.first_weights import starter_of
 from ecgfl_cli.federation.wire import (
     MODEL_UNACCEPTABLE,
     POLICY_FORBIDS,
@@ -187,6 +188,14 @@ def test_no_run_continues_from_what_most_sites_reject(
     assert handed_out[0] == (before if is_rejected else final).version
     assert [line for line in rounds.said if "most sites rejected" in line] != [] if is_rejected else True
     assert list(following.passed_over) == ([final.version] if is_rejected else [])
+
+
+def test_after_a_rejected_first_run_the_starter_model_is_next(homes: Homes) -> None:
+    rounds = LastRound(homes, rounds=1)
+    assert rounds.tested(alice="below-margin", bob="below-margin", carol="not-worse").version not in (None, STARTER)
+    assert rounds.checkpoints.next_start() is None, "there is no starter model for ecgnet"
+    assert "the next starts from random weights" in "\n".join(rounds.said)
+    assert starter_of("beatnet") is not None
 
 
 def test_a_verdict_that_is_none_is_dropped(homes: Homes) -> None:

@@ -163,7 +163,7 @@ class CheckedRounds:
         verdicts |= {self._name(message): VERDICTS[reply.verdict] for message, reply in usable if reply.verdict is not None}
         if not latest.is_final:
             return
-        if silent := sorted({self._name(message) for message, _ in usable} - verdicts.keys()):
+        if verdicts and (silent := sorted({self._name(message) for message, _ in usable} - verdicts.keys())):
             self._report(
                 f"no verdict on model {latest.version} from {', '.join(silent)}: their policy keeps it"
                 ' ("verdict" is not among policy.metrics in site.toml)'
@@ -177,7 +177,7 @@ class CheckedRounds:
             start = self._checkpoints.next_start()
             self._report(
                 f"most sites rejected model {latest.version}: no run continues from it;"
-                f" the next starts from {start or 'the starter model, or random weights where there is none'}"
+                f" the next starts from {start or 'random weights'}"
             )
 
     def _asked(self, phase: str) -> dict[int, str]:

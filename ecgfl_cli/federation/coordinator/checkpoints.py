@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from flwr.app import ArrayRecord, RecordDict
 from numpy.typing import NDArray
 
-from ecgfl_cli.federation.coordinator.first_weights import first_weights, load_weights
+from ecgfl_cli.federation.coordinator.first_weights import first_weights, load_weights, starter_of
 from ecgfl_cli.federation.coordinator.global_models import GlobalModels, Standing
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 from ecgfl_cli.federation.coordinator.optimiser_state import Moments, OptimiserStates
@@ -100,8 +100,10 @@ class Checkpoints:
         return standing
 
     def next_start(self) -> str | None:
-        """The version that the next run would start from; None for the starter model or random weights."""
+        """The version that the next run would start from, maybe the starter model; None for random weights."""
         newest, _ = self._models.newest(self._architecture.name)
+        if newest is None:
+            newest = starter_of(self._architecture.name)
         return None if newest is None else newest.manifest.version
 
     def calibrate(self, others: NDArray[np.int64], pvcs: NDArray[np.int64]) -> None:

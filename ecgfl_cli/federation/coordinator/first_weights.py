@@ -12,7 +12,7 @@ from ecgfl_cli.models.architecture import architecture
 from ecgfl_cli.models.calibration import USUAL_THRESHOLD, Calibration
 from ecgfl_cli.models.manifest import Manifest
 from ecgfl_cli.models.packing import pack
-from ecgfl_cli.models.registry import Registry
+from ecgfl_cli.models.registry import Entry, Registry
 from ecgfl_cli.models.starter import starter_registry
 
 CHOOSE = "`ecgfl coordinator model list` shows the versions; or serve with --from-scratch"
@@ -43,11 +43,18 @@ def first_weights(plan: RunPlan, models: GlobalModels) -> FirstWeights:
     if newest is not None:
         version = newest.manifest.version
         return _of(*load_weights(models.registry, version), f"{version}, the newest model of this coordinator that may be used")
-    starter = starter_registry()
-    version = starter.current() or ""
-    if starter.entry(version).manifest.architecture == plan.architecture:
-        return _of(*load_weights(starter, version), f"{version}, the starter model that comes with the program")
+    starter = starter_of(plan.architecture)
+    if starter is not None:
+        version = starter.manifest.version
+        return _of(*load_weights(starter_registry(), version), f"{version}, the starter model that comes with the program")
     return _random(plan, f"random weights (seed {plan.seed}): there is no starter model for {plan.architecture}")
+
+
+def starter_of(architecture_name: str) -> Entry | None:
+    """The starter model of an architecture, None where there is none."""
+    registry = starter_registry()
+    entry = registry.entry(registry.current() or "")
+    return entry if entry.manifest.architecture == architecture_name else None
 
 
 def _chosen(plan: RunPlan, version: str, models: GlobalModels) -> FirstWeights:

@@ -10,7 +10,7 @@ from importlib.metadata import version as program_version
 
 from ecgfl_cli.errors import UsageError
 from ecgfl_cli.federation.coordinator.audit import note
-from ecgfl_cli.federation.coordinator.first_weights import load_weights
+from ecgfl_cli.federation.coordinator.first_weights import load_weights, starter_of
 from ecgfl_cli.federation.coordinator.global_models import GlobalModels
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome, load_signing_key
 from ecgfl_cli.models.manifest import Manifest, SignedManifest, weights_sha256
@@ -48,9 +48,8 @@ def roll_back(home: CoordinatorHome, version: str | None) -> RolledBack:
     else:
         target, source = _named(models, version, newest), registry
     if target is None:
-        starter = starter_registry()
-        target, source = starter.entry(starter.current() or ""), starter
-        if target.manifest.architecture != newest.architecture:
+        target, source = starter_of(newest.architecture), starter_registry()
+        if target is None:
             raise UsageError(
                 f"there is no {newest.architecture} model before {newest.version}",
                 "`ecgfl coordinator serve --from-scratch` starts a run from random weights",

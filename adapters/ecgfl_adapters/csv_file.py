@@ -50,7 +50,11 @@ def read_understood(path: Path, options: ReadOptions, notes: list[Understood]) -
     found = understand(path, options, notes)
     signal = read_signal(found)
     plain = _without_gz(path)
-    beside = [path.with_name(f"{plain.stem}{LABELS_SUFFIX}"), path.with_name(f"{plain.stem}{ANNOTATIONS_SUFFIX}")]
+    beside = [
+        path.with_name(f"{plain.stem}{LABELS_SUFFIX}"),
+        path.with_name(f"{plain.stem}{ANNOTATIONS_SUFFIX}"),
+        path.with_name(f"{plain.stem}.atr"),
+    ]
     source = Source(
         path=path,
         format=CsvAdapter.name,
@@ -59,8 +63,8 @@ def read_understood(path: Path, options: ReadOptions, notes: list[Understood]) -
         identifiers=_identifiers(found),
     )
     labels = labels_for(plain.with_suffix(""), options, beside, signal.fs, axis=signal.axis)
-    remarks = (*signal.remarks, *signal.axis.remarks)
-    recording = Recording(plain.stem, signal.fs, signal.leads, source, labels, remarks)
+    remarks = (*signal.remarks, *signal.axis.remarks, *labels.remarks)
+    recording = Recording(plain.stem, signal.fs, signal.leads, source, labels.labels, remarks, labels.origin)
     notes += _of_the_whole(found, recording)
     return recording
 

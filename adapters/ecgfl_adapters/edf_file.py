@@ -12,7 +12,7 @@ from ecgfl_adapters.edf_samples import data_records
 from ecgfl_adapters.edf_timeline import axis_of, drift_of
 from ecgfl_adapters.edf_write import is_written_here, write_edf
 from ecgfl_adapters.errors import LeadMissing, UnitUnknown
-from ecgfl_adapters.labels import labels_for
+from ecgfl_adapters.labels import Labels, labels_for
 from ecgfl_adapters.leads import choose_leads, is_ecg, unique_names
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import Lead, Recording
@@ -67,17 +67,21 @@ class EdfAdapter:
             for index, scale in zip(chosen, scales, strict=True)
         )
         labels = (
-            beat_labels(
-                notes,
-                fs,
-                options.vocabulary,
-                drift_of(axis, notes, fs, per_record),
-                are_beats=is_written_here(header.recording),
+            Labels(
+                beat_labels(
+                    notes,
+                    fs,
+                    options.vocabulary,
+                    drift_of(axis, notes, fs, per_record),
+                    are_beats=is_written_here(header.recording),
+                )
             )
             if options.labels is None
             else labels_for(path.with_suffix(""), options, (), fs)
         )
-        return Recording(path.stem, fs, leads, source_of(path, header), labels, records.remarks)
+        return Recording(
+            path.stem, fs, leads, source_of(path, header), labels.labels, (*records.remarks, *labels.remarks), labels.origin
+        )
 
     def write(self, recording: Recording, folder: Path) -> tuple[Path, ...]:
         """Write `NAME.edf`, an EDF+C file with the labels as annotations; see `edf_write.write_edf` for what it cannot hold."""

@@ -2,18 +2,29 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from ecgfl_adapters.companions import absence, companion
 from ecgfl_adapters.errors import LabelsUnreadable
 from ecgfl_adapters.label_axis import TableAxis
 from ecgfl_adapters.label_files import read_labels
+from ecgfl_adapters.label_origin import ANNOTATOR, MACHINE_LABELS, Origin, is_prediction, origin_of
 from ecgfl_adapters.protocol import ReadOptions
-from ecgfl_adapters.recording import BeatLabel
+from ecgfl_adapters.recording import BeatLabel, Remark
+from ecgfl_adapters.symbols import BEAT_SYMBOLS
 
 __all__ = ["labels_for", "read_labels"]
 
-ANNOTATORS = ("ecgfl", "atr", "labels")
+ANNOTATORS = (ANNOTATOR, "atr", "labels")
 """Whose files are looked for in a folder of labels."""
+
+
+class Labels(NamedTuple):
+    """labels : None without any. origin : who made them; "machine" where a prediction is left out, which `remarks` tell."""
+
+    labels: tuple[BeatLabel, ...] | None = None
+    origin: Origin = "reference"
+    remarks: tuple[Remark, ...] = ()
 
 
 def labels_for(
@@ -23,60 +34,73 @@ def labels_for(
     fs: float,
     clock_fs: float | None = None,
     axis: TableAxis | None = None,
-) -> tuple[BeatLabel, ...] | None:
-    """The labels that `ReadOptions.labels` asks for.
+) -> Labels:
+    """The labels that `ReadOptions.labels` asks for, and who made them.
+
+    Predictions of this program that nobody corrected are left out: a model must not be trained on its own answers.
 
     Parameters
     ----------
     stem : the recording's path without its suffix.
     options : `labels` is None, "none", the suffix of an annotator ("ecgfl": STEM.ecgfl, STEM.ecgfl.edf or STEM.ecgfl.csv), the
         path of a label file, or a folder that holds one for some recordings; `vocabulary` for their words.
-    beside : files to take the labels from, the first that exists, when `options.labels` is None.
+    beside : files to take the labels from when `options.labels` is None.
     fs, clock_fs, axis : as for `read_labels`.
 
-    Raises `LabelsUnreadable`.
+    Raises `LabelsUnreadable`, also where two files hold different beats.
     """
     if options.labels == "none":
-        return None
-    path = _label_file(stem, options.labels) if options.labels is not None else _beside(beside)
-    return None if path is None else read_labels(path, fs, clock_fs, options.vocabulary, axis)
+        return Labels()
+    paths = _label_files(stem, options.labels) if options.labels is not None else _beside(beside)
+    files = []
+    for path in paths:
+        ours = is_prediction(path, stem)  # counts samples of the recording, whatever its table counts
+        labels = read_labels(path, fs, clock_fs, options.vocabulary, None if ours else axis)
+        files.append((path, labels, origin_of(path, stem, labels)))
+    if not files:
+        return Labels()
+    made_by_people = [file for file in files if file[2] != "machine"]
+    if not made_by_people:
+        return Labels(None, "machine", (MACHINE_LABELS,))
+    path, labels, origin = made_by_people[0]
+    for other, others, _ in made_by_people[1:]:
+        if _beats(others) != _beats(labels):
+            raise LabelsUnreadable(
+                stem, f"{path.name} and {other.name} hold different beats", "Name the right one with --labels FILE"
+            )
+    return Labels(labels, origin)
 
 
-def _beside(names: Sequence[Path]) -> Path | None:
-    """The first of these files that is there; a broken link is, too, so that reading it says what is missing."""
+def _beats(labels: Sequence[BeatLabel]) -> list[BeatLabel]:
+    return [label for label in labels if label.symbol in BEAT_SYMBOLS]
+
+
+def _beside(names: Sequence[Path]) -> list[Path]:
+    """Those of these files that are there; a broken link is, too, so that reading it says what is missing."""
     files = (companion(path, path.name) for path in names)
-    return next((path for path in files if path.is_file() or absence(path) is not None), None)
+    return [path for path in files if path.is_file() or absence(path) is not None]
 
 
-def _label_file(stem: Path, option: str) -> Path | None:
-    """The file that `option` names. None where it is a folder without a file for this recording."""
+def _label_files(stem: Path, option: str) -> list[Path]:
+    """The files that `option` may mean. None where it is a folder without a file for this recording."""
     given = Path(option)
     annotator = _of_annotator(stem, option) if "/" not in option and "\\" not in option else []
     if not annotator and given.is_dir():
-        annotators = [found for annotator in ANNOTATORS for found in _of_annotator(given / stem.name, annotator)]
-        return _only(annotators, stem, option)
-    found = _only(annotator, stem, option) or (given if given.is_file() else None)
-    if found is None:
-        raise LabelsUnreadable(
-            stem,
-            f"labels {option!r} were asked for, but neither {stem.name}.{given.name} beside it nor {given} is a file",
-            "Give an existing file with --labels FILE, or --labels none",
-        )
-    return found
+        return [found for annotator in ANNOTATORS for found in _of_annotator(given / stem.name, annotator)]
+    if annotator:
+        return annotator
+    if given.is_file():
+        return [given]
+    raise LabelsUnreadable(
+        stem,
+        f"labels {option!r} were asked for, but neither {stem.name}.{given.name} beside it nor {given} is a file",
+        "Give an existing file with --labels FILE, or --labels none",
+    )
 
 
 def _of_annotator(stem: Path, annotator: str) -> list[Path]:
-    """What may be meant. A CSV beside annotations is the one that `predict` writes with them: these are what is corrected."""
     names = (f"{stem.name}.{annotator}{suffix}" for suffix in ("", ".edf", ".csv"))
-    found = [path for path in (companion(stem, name) for name in names) if path.is_file()]
-    return found[:-1] if len(found) > 1 and found[-1].suffix == ".csv" else found
-
-
-def _only(found: list[Path], stem: Path, option: str) -> Path | None:
-    if len(found) > 1:
-        names = ", ".join(path.name for path in found)
-        raise LabelsUnreadable(stem, f"labels {option!r} may be any of {names}", "Name the file itself with --labels FILE")
-    return found[0] if found else None
+    return [path for path in (companion(stem, name) for name in names) if path.is_file()]
 
 
 def is_annotator_edf(path: Path) -> bool:

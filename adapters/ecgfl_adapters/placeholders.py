@@ -4,27 +4,30 @@ import re
 import unicodedata
 
 _WORDS = frozenset(
-    # Anonymous and removed.
-    "anon anonym anonymous anonymus anonymised anonymized anonymisiert anonyme anonymise anonymisee anonimo anonima anonimizado "
-    "anonimizzato anonymizovano anoniem geanonimiseerd anonymiserad anonymiseret deidentified identified deid redacted removed "
-    "deleted masked hidden private confidential withheld "
-    # Unknown and empty.
-    "unknown unk unbekannt nichtbekannt inconnu inconnue desconocido desconocida desconhecido desconhecida sconosciuto sconosciuta onbekend "
-    "ukendt ukjent okand tuntematon neznamy nieznany unnamed noname nameless none null nil na nan nn nomen nescio blank empty "
-    "unspecified undefined undef unassigned notset available specified recorded given applicable entered keine kein sin sans "
-    # Defaults of recorders and forms.
-    "test tests tester testing testpatient testperson dummy demo default example sample muster mustermann musterfrau temp tmp tbd "
-    "patient patients patientin paciente paziente pacjent pacient patienten subject subjects proband probandin participant person "
-    "guest user admin operator emergency notfall urgence urgencia "
-    # Names of the field itself, and words between them.
-    "name names vorname nachname firstname lastname surname given family prenom nom nombre apellido nome cognome naam "
-    "id ids pid mrn identifier nummer number no not nr num data de the a new neu neuer neue nouveau nuevo "
-    # Sex, as plain EDF headers state it beside a name.
-    "m f x u o male female man woman mann frau homme femme hombre mujer maennlich weiblich other".split()
+    """
+    anon anonym anonymous anonymus anonymised anonymized anonymisiert anonyme anonymise anonymisee anonimo
+    anonima anonimizado anonimizzato anonymizovano anoniem geanonimiseerd anonymiserad anonymiseret
+    deidentified identified deid redacted removed deleted masked hidden private confidential withheld
+    unknown unk unbekannt nichtbekannt inconnu inconnue desconocido desconocida desconhecido desconhecida
+    sconosciuto sconosciuta onbekend ukendt ukjent okand tuntematon neznamy nieznany unnamed noname nameless
+    none null nil na nan nn nomen nescio blank empty unspecified undefined undef unassigned notset available
+    specified recorded given applicable entered keine kein sin sans
+    test tests tester testing testpatient testperson dummy demo default example sample muster mustermann
+    musterfrau temp tmp tbd patient patients patientin paciente paziente pacjent pacient patienten subject
+    subjects proband probandin participant person guest user admin operator emergency notfall urgence urgencia
+    name names vorname nachname firstname lastname surname given family prenom nom nombre apellido nome
+    cognome naam id ids pid mrn identifier nummer number no not nr num data de the a new neu neuer neue
+    nouveau nuevo
+    m f x u o male female man woman mann frau homme femme hombre mujer maennlich weiblich other
+    """.split()  # noqa: SIM905 - a list of 200 strings is hard to read
 )
+"""Lower case, without accents: anonymous, removed, unknown, empty; defaults of recorders; names of the field itself; sexes."""
+
 _PHRASES = frozenset({"john doe", "doe john", "jane doe", "doe jane", "max mustermann", "erika mustermann"})
-_OTHER_SCRIPTS = frozenset({"匿名", "未知", "不明", "患者", "无名", "無名", "неизвестно", "неизвестный", "аноним", "пациент", "тест"})
-_SEX = frozenset("m f male female man woman mann frau homme femme".split())
+_OTHER_SCRIPTS = frozenset(
+    {"匿名", "未知", "不明", "患者", "无名", "無名", "неизвестно", "неизвестный", "аноним", "пациент", "тест"}
+)
+_SEX = frozenset({"m", "f", "male", "female", "man", "woman", "mann", "frau", "homme", "femme"})
 _DATE = re.compile(r"\d{1,4}([-./])(?:\d{1,2}|[a-z]{3,9})\1\d{1,4}")
 _OLDEST = 120
 """Years: a number up to this beside a sex is an age."""

@@ -78,6 +78,7 @@ class Recording:
     fs : sampling rate in hertz, the same for every lead.
     leads : at least one; all of the same length.
     labels : in order of their samples; None when the source has no labels (which is not the same as an empty list).
+    label_origin : who made the labels; "machine" where a prediction of this program was left out.
     remarks : what the reader put up with.
     """
 
@@ -87,6 +88,7 @@ class Recording:
     source: Source
     labels: tuple[BeatLabel, ...] | None = None
     remarks: tuple[Remark, ...] = ()
+    label_origin: Literal["reference", "reviewer", "machine"] = "reference"
 
     def __post_init__(self) -> None:
         if not self.fs > 0:

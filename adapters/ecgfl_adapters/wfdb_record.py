@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Literal
 
+from ecgfl_adapters.csv_write import LABELS_SUFFIX
 from ecgfl_adapters.errors import LeadMissing, RateUnknown
 from ecgfl_adapters.labels import labels_for
 from ecgfl_adapters.placeholders import is_placeholder
@@ -42,6 +43,8 @@ class WfdbAdapter:
         stem = header.path.with_suffix("")
         fs, leads, remarks = (read_segments if header.segments else read_leads)(header, frame_fs, options)
         comments = {f"comment {number}": text for number, text in enumerate(header.comments, start=1) if text}
+        beside = [stem.with_name(f"{stem.name}.atr"), stem.with_name(f"{stem.name}{LABELS_SUFFIX}")]
+        labels = labels_for(stem, options, beside, fs, clock_fs=frame_fs)
         return Recording(
             name=stem.name,
             fs=fs,
@@ -55,8 +58,9 @@ class WfdbAdapter:
                 start=header.start,
                 identifiers=comments,
             ),
-            labels=labels_for(stem, options, [stem.with_name(f"{stem.name}.atr")], fs, clock_fs=frame_fs),
-            remarks=remarks,
+            labels=labels.labels,
+            remarks=(*remarks, *labels.remarks),
+            label_origin=labels.origin,
         )
 
     def write(self, recording: Recording, folder: Path) -> tuple[Path, ...]:

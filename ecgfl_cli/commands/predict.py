@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ecgfl_cli.commands.options import Force, Lead, Model, OnlyInputFormat, Recordings, SamplingRate, Units
+from ecgfl_cli.commands.options import ForceOver, Lead, Model, OnlyInputFormat, Recordings, SamplingRate, Units
 from ecgfl_cli.console import console_of
 
 
@@ -19,7 +19,7 @@ def command(
     fs: SamplingRate = None,
     units: Units = None,
     file_format: OnlyInputFormat = "auto",
-    force: Force = False,
+    force: ForceOver = False,
 ) -> None:
     """Find the PVCs in recordings with the current model, here, and write what cardiologists' tools read."""
     from ecgfl_adapters.discovery import read
@@ -27,9 +27,10 @@ def command(
 
     from ecgfl_cli.commands.findings import show_findings
     from ecgfl_cli.commands.reading import reading_of
-    from ecgfl_cli.commands.recordings import named_recordings, refuse_equal_names
+    from ecgfl_cli.commands.recordings import named_recordings
     from ecgfl_cli.errors import EcgflError, ExitCode
     from ecgfl_cli.federation.site.setup import registry_of
+    from ecgfl_cli.prediction.outputs import list_prediction, output_folders, refuse_corrected
     from ecgfl_cli.prediction.pipeline import Classifier
     from ecgfl_cli.prediction.writers.registry import writers_of
     from ecgfl_cli.quality.checks import check
@@ -38,7 +39,7 @@ def command(
     console = console_of(context, "predict")
     writers = writers_of(formats)
     recordings = named_recordings(console, files)
-    refuse_equal_names(recordings)
+    folders = output_folders(recordings, files, out)
     classifier = Classifier(registry_of(console.home, model), model)
     reading = reading_of(console, file_format, lead, fs=fs, units=units, labels="none", force=force, assume_wfdb_gain=True)
     out.mkdir(parents=True, exist_ok=True)
@@ -48,6 +49,8 @@ def command(
         try:
             recording = read(path, reading.format, reading.options)
             prediction = classifier.predict(recording, reading.lead)
+            if not force:
+                refuse_corrected(prediction, folders[path])
         except (AdapterError, EcgflError) as error:
             console.problem(str(error))
             results.append({"file": path, "error": str(error)})
@@ -59,7 +62,9 @@ def command(
             errors = ", ".join(dict.fromkeys(each.code for each in doubts if each.severity is Severity.ERROR))
             console.problem(f"{path}: {errors}: do not rely on its result. The findings say why and what to do")
             code = ExitCode.INPUT
-        written = [writer(prediction, out) for writer in writers]
+        folders[path].mkdir(parents=True, exist_ok=True)
+        list_prediction(prediction, folders[path])
+        written = [writer(prediction, folders[path]) for writer in writers]
         ectopy = prediction.ectopy
         rows.append(
             (

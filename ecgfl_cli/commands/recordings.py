@@ -1,6 +1,5 @@
 """Which recordings a command line names."""
 
-from collections import Counter
 from pathlib import Path
 
 from ecgfl_cli.console import Console
@@ -24,13 +23,3 @@ def named_recordings(console: Console, paths: list[Path]) -> list[Path]:
             f"{', '.join(map(str, paths))}: no recording in there", "Give WFDB, EDF or CSV recordings, or their folder"
         )
     return found.recordings
-
-
-def refuse_equal_names(recordings: list[Path]) -> None:
-    """Raises `UsageError` when two recordings would write the same output files."""
-    from ecgfl_cli.errors import UsageError
-
-    twice = [name for name, number in Counter(path.stem for path in recordings).items() if number > 1]
-    if twice:
-        places = [str(path) for path in recordings if path.stem == twice[0]]
-        raise UsageError(f"recordings of the same name: {', '.join(places)}", "Predict them one by one, each with its own --out")

@@ -13,8 +13,15 @@ from ecgfl_cli.errors import UnusableInput
 Status = Literal["usable", "unlabelled", "rejected"]
 Split = Literal["train", "held-out"]
 
-VERSION = 2
-SCHEMA = """
+FIRST_VERSION = 2
+"""The oldest schema that this program can bring up to date."""
+
+MIGRATIONS = ("ALTER TABLE records ADD COLUMN label_origin TEXT NOT NULL DEFAULT ''",)
+"""Statements that lead from one version to the next, beginning with `FIRST_VERSION`; a new one goes at the end."""
+
+VERSION = FIRST_VERSION + len(MIGRATIONS)
+
+FIRST_SCHEMA = """
 CREATE TABLE records (
     record      TEXT PRIMARY KEY,
     patient     TEXT NOT NULL,
@@ -68,7 +75,8 @@ class RecordRow:
     record, patient, person, source : pseudonyms; person is "" where the file names none, source stands for the file's name.
     lead : the lead that its beats are cut from. labels : digest of its labels, "" without any. counts : labelled beats by AAMI
     class name. characteristics : "age_band" and "sex" as far as they are kept. deidentification : codes of what was done, of
-    `deidentify.METHODS`.
+    `deidentify.METHODS`. label_origin : who made the labels ("reference", "reviewer"), "machine" where predictions were left out,
+    "" where nobody knows: the store is older than this field.
     """
 
     record: str
@@ -86,6 +94,7 @@ class RecordRow:
     characteristics: dict[str, str]
     deidentification: tuple[str, ...]
     added: str
+    label_origin: str = ""
 
     @property
     def seconds(self) -> float:
@@ -103,7 +112,7 @@ class Catalogue:
         with self._connection as transaction:
             transaction.execute("DELETE FROM records WHERE record = ?", (row.record,))
             transaction.execute(
-                f"INSERT INTO records VALUES ({', '.join('?' * 15)})",
+                f"INSERT INTO records VALUES ({', '.join('?' * 16)})",
                 (
                     row.record,
                     row.patient,
@@ -120,6 +129,7 @@ class Catalogue:
                     json.dumps(row.characteristics, sort_keys=True),
                     json.dumps(row.deidentification),
                     row.added,
+                    row.label_origin,
                 ),
             )
             transaction.executemany(
@@ -196,11 +206,15 @@ def open_catalogue(path: Path) -> Iterator[Catalogue]:
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             if version == 0:
                 _refuse_to_start_over(path)
-                connection.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
-            elif version != VERSION:
+                connection.executescript(f"BEGIN; {FIRST_SCHEMA} PRAGMA user_version = {FIRST_VERSION}; COMMIT;")
+                version = FIRST_VERSION
+            if not FIRST_VERSION <= version <= VERSION:
                 raise UnusableInput(
-                    f"{path}: catalogue of version {version}, this ecgfl writes version {VERSION}", "Use the ecgfl that made it"
+                    f"{path}: catalogue of version {version}; this ecgfl reads versions {FIRST_VERSION} to {VERSION}",
+                    "Use the ecgfl that made it" if version < FIRST_VERSION else "Install the newer ecgfl that wrote it last",
                 )
+            for number, statement in enumerate(MIGRATIONS[version - FIRST_VERSION :], start=version + 1):
+                connection.executescript(f"BEGIN; {statement}; PRAGMA user_version = {number}; COMMIT;")
             yield Catalogue(connection)
     except sqlite3.DatabaseError as error:
         raise UnusableInput(f"{path}: {error}", _FIXES.get(error.sqlite_errorname, _FIX)) from error
@@ -218,8 +232,8 @@ def _refuse_to_start_over(path: Path) -> None:
 
 
 def _row(values: tuple[Any, ...]) -> RecordRow:
-    record, patient, person, source, status, fs, length, leads, lead, file_format, labels, counts, kept, methods, added = values
+    *plain, leads, lead, file_format, labels, counts, kept, methods, added, label_origin = values
     return RecordRow(
-        *(record, patient, person, source, status, fs, length, tuple(json.loads(leads)), lead, file_format, labels),
-        *(json.loads(counts), json.loads(kept), tuple(json.loads(methods)), added),
+        *(*plain, tuple(json.loads(leads)), lead, file_format, labels),
+        *(json.loads(counts), json.loads(kept), tuple(json.loads(methods)), added, label_origin),
     )

@@ -48,7 +48,7 @@ def deidentified(recording: Recording, name: str) -> Recording:
         Lead(lead.name if lead.name in common else next(numbered), lead.samples, lead.step_mv) for lead in recording.leads
     )
     source = Source(Path(name), recording.source.format, "")
-    return Recording(name, recording.fs, leads, source, recording.labels, recording.remarks)
+    return Recording(name, recording.fs, leads, source, recording.labels, recording.remarks, recording.label_origin)
 
 
 def characteristics(source: Source, reading: Reading) -> dict[str, str]:

@@ -52,9 +52,7 @@ def ingest(
             yield _commit(path, staged, home, catalogue, path in unclear)
 
 
-def _commit(
-    path: Path, staged: Staged | Unreadable | Lost, home: Home, catalogue: Catalogue, is_unclear: bool
-) -> Ingested:
+def _commit(path: Path, staged: Staged | Unreadable | Lost, home: Home, catalogue: Catalogue, is_unclear: bool) -> Ingested:
     if isinstance(staged, Lost):
         staged = Unreadable(
             path, f"{path}: {staged.reason}. Export the file again; if that does not help, report this line to us"

@@ -21,9 +21,11 @@ name: files of one name are one patient, in whatever folder."""
 
 _UP = re.compile(rf"{FOLDER}:(\d)")
 _GENERIC = frozenset(
-    "ecg ekg holter lead leads rec record recording export data file day tag jour dia night nacht session visit visite part teil "
-    "channel signal signals raw monitor patch rest stress baseline follow followup up am pm morning evening before after pre post "
-    "v d t n h".split()
+    """
+    ecg ekg holter lead leads rec record recording export data file day tag jour dia night nacht session visit visite part teil
+    channel signal signals raw monitor patch rest stress baseline follow followup up am pm morning evening before after pre post
+    v d t n h
+    """.split()  # noqa: SIM905 - a list of 50 strings is hard to read
 )
 _DATE = re.compile(r"(?:19|20)\d{2}(?:[01]\d[0-3]\d(?:\d{4}|\d{6})?)?")
 _SHORT_NUMBER = re.compile(r"\d{1,2}")
@@ -58,7 +60,7 @@ def patient_key(recording: Recording, path: Path, rule: str) -> PatientKey:
         return PatientKey("patient", stated, "file")
     if rule == NAME:
         return PatientKey("patient", recording.name, "rule")
-    folder = Path(os.path.normcase(os.path.abspath(path))).parent
+    folder = Path(os.path.normcase(os.path.normpath(path.absolute()))).parent
     if rule.startswith(FOLDER):
         up = _UP.fullmatch(rule)
         levels = 1 if up is None else max(1, int(up[1]))

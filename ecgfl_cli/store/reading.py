@@ -11,7 +11,8 @@ from ecgfl_cli.quality.limits import Limits
 class Reading:
     """format : an adapter's name or "auto". options : for the adapter. lead : the lead to work with, None for the usual one.
 
-    patient : what stands for the patient; see `patient_key`. limits : for the checks. keep_age_band, keep_sex : whether these enter the store.
+    patient : what stands for the patient; see `patient_key`. limits : for the checks.
+    keep_age_band, keep_sex : whether these enter the store.
     """
 
     format: str = "auto"

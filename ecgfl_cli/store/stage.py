@@ -42,7 +42,8 @@ class Staged:
     """A file that waits to be committed.
 
     row : as the catalogue would hold it. patient_by : who says that it is this patient's.
-    by_name : the patient's pseudonym that earlier versions made of the file's name where the file stated none. folder : its files.
+    by_name : the patient's pseudonym that earlier versions made of the file's name where the file stated none.
+    folder : its files.
     """
 
     path: Path
@@ -118,6 +119,7 @@ def _row(
         characteristics=characteristics(raw.source, staging.reading),
         deidentification=tuple(methods(staging.reading)),
         added=datetime.now(UTC).isoformat(timespec="seconds"),
+        label_origin="" if raw.labels is None and raw.label_origin == "reference" else raw.label_origin,
     )
 
 

@@ -18,7 +18,18 @@ def test_identifies_nobody(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["A1", "12", "100", "Patient 12", "P000", "Haagse Harry", "MCH-0234567 F 02-MAY-1951 Haagse_Harry", "Li Na", "Mann Thomas", "李娜"],
+    [
+        "A1",
+        "12",
+        "100",
+        "Patient 12",
+        "P000",
+        "Haagse Harry",
+        "MCH-0234567 F 02-MAY-1951 Haagse_Harry",
+        "Li Na",
+        "Mann Thomas",
+        "李娜",
+    ],
 )
 def test_identifies_somebody(text: str) -> None:
     assert not is_placeholder(text)

@@ -216,7 +216,9 @@ def test_a_rule_that_is_not_known_is_refused(site: Path, ecgfl: Ecgfl, folders: 
     assert "--patient mother" in ran.problems[0]
 
 
-@pytest.mark.parametrize("field", ["X X X Anonymous", "X X X X", "", "X M X X", "anonymous", "Unknown", "0000 X X NN", "TEST F X Test"])
+@pytest.mark.parametrize(
+    "field", ["X X X Anonymous", "X X X X", "", "X M X X", "anonymous", "Unknown", "0000 X X NN", "TEST F X Test"]
+)
 def test_a_placeholder_is_no_patient(site: Path, ecgfl: Ecgfl, of_patient: Any, listed: Any, field: str) -> None:  # noqa: ARG001
     for seed in (1, 2):
         assert ecgfl("ingest", of_patient(seed, field)).code == 0

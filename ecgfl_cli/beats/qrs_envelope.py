@@ -24,14 +24,17 @@ class Candidates:
     """Humps of the envelope, in order.
 
     samples : shape (n,). height : of the hump. slope : the steepest within it, same unit (millivolts a second).
+    sharpness : the largest third derivative within it (millivolts a second cubed). It weights the upper end of the band, where a
+        T wave has little however tall and steep it is.
     """
 
     samples: NDArray[np.int64]
     height: NDArray[np.float64]
     slope: NDArray[np.float64]
+    sharpness: NDArray[np.float64]
 
     def __getitem__(self, chosen: "NDArray[np.bool_] | NDArray[np.int64]") -> "Candidates":
-        return Candidates(self.samples[chosen], self.height[chosen], self.slope[chosen])
+        return Candidates(self.samples[chosen], self.height[chosen], self.slope[chosen], self.sharpness[chosen])
 
     def __len__(self) -> int:
         return int(self.samples.size)
@@ -40,8 +43,17 @@ class Candidates:
 def candidates(signal: NDArray[np.float32], fs: float) -> Candidates:
     """The humps in one piece of a conditioned lead without NaN; several times more than there are beats."""
     band = butter(2, (BAND_HZ[0], min(BAND_HZ[1], 0.45 * fs)), btype="bandpass", fs=fs, output="sos")
-    slope = np.abs(np.gradient(sosfiltfilt(band, signal.astype(np.float64)))) * fs
+    rise = np.gradient(sosfiltfilt(band, signal.astype(np.float64))) * fs
+    slope = np.abs(rise)
     envelope = uniform_filter1d(slope, max(1, round(AVERAGE_SECONDS * fs)))
     samples, _ = find_peaks(envelope, distance=max(1, round(APART_SECONDS * fs)))
-    steepest = maximum_filter1d(slope, 2 * round(SLOPE_REACH_SECONDS * fs) + 1)
-    return Candidates(samples.astype(np.int64), envelope[samples], steepest[samples])
+    reach = round(SLOPE_REACH_SECONDS * fs)
+    bend = np.abs(np.diff(rise, 2, prepend=rise[:1], append=rise[-1:])) * fs**2
+    return Candidates(
+        samples.astype(np.int64), envelope[samples], _largest(slope, samples, reach), _largest(bend, samples, reach)
+    )
+
+
+def _largest(values: NDArray[np.float64], samples: NDArray[np.int64], reach: int) -> NDArray[np.float64]:
+    """The largest value within `reach` samples of each of the samples."""
+    return np.asarray(maximum_filter1d(values, 2 * reach + 1)[samples])

@@ -82,6 +82,20 @@ def test_the_40_records_of_svdb(real_data: Path) -> None:
     assert v_sensitivity(measured) >= 99.5
 
 
+def test_first_leads_of_qtdb(real_data: Path) -> None:
+    """Measured: Se 99.98, +P 99.95. Before T waves had a rule of their own, +P was 98.10."""
+    paths = sorted((real_data / "qtdb").glob("*.hea"))
+    assert len(paths) == 29
+    check(compared(read(path, "auto", ReadOptions(assume_wfdb_gain=True)) for path in paths), 99.95, 99.95)
+
+
+def test_t_waves_of_sele0111(real_data: Path) -> None:
+    """Measured: 1 missed and 7 extra of 602. Before, 382 of its T waves were counted."""
+    measured = compared([read(real_data / "qtdb" / "sele0111.hea")])
+    assert measured.qrs_fn <= 2
+    assert measured.qrs_fp <= 10
+
+
 def test_ds1(ds1: list[Recording]) -> None:
     """Measured: Se 99.86, +P 99.92; V 99.81."""
     measured = compared(ds1)

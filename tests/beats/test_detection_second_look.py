@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ecgfl_cli.beats.qrs_envelope import Candidates
-from ecgfl_cli.beats.qrs_second_look import AROUND, evidence, second_look
+from ecgfl_cli.beats.qrs_second_look import AROUND, evidence, second_look, t_waves
 
 FS = 100.0
 PLACE = 20
@@ -16,7 +16,7 @@ def humps(seconds: list[float], sizes: list[float]) -> Candidates:
     times = np.array([*seconds, *(np.array(seconds[:-1]) + np.diff(seconds) / 2)])
     heights = np.array([*sizes, *np.full(max(0, len(seconds) - 1), 0.1)])
     order = np.argsort(times)
-    return Candidates(np.rint(times[order] * FS).astype(np.int64), heights[order], 2 * heights[order])
+    return Candidates(np.rint(times[order] * FS).astype(np.int64), heights[order], 2 * heights[order], heights[order])
 
 
 def stays(seconds: list[float], sizes: list[float], place: int = PLACE) -> bool:
@@ -81,5 +81,22 @@ def test_the_unit_of_the_lead_makes_no_difference() -> None:
     seconds, sizes = rhythm(extra=0.4, size=0.5)
     made = humps(seconds, sizes)
     beats = 2 * np.arange(len(seconds))
-    counts = Candidates(made.samples, made.height * 1e6, made.slope * 1e6)
+    counts = Candidates(made.samples, made.height * 1e6, made.slope * 1e6, made.sharpness * 1e6)
     np.testing.assert_allclose(evidence(made, beats, FS), evidence(counts, beats, FS), atol=1e-9)
+
+
+def pairs(delay: float, sharpness: float) -> Candidates:
+    """40 beats, one a second, each followed by a wave as tall and steep, `delay` seconds later and so many times as sharp."""
+    times = np.sort(np.concatenate([np.arange(40.0), np.arange(40.0) + delay]))
+    return Candidates(np.rint(times * FS).astype(np.int64), np.ones(80), np.ones(80), np.tile([1.0, sharpness], 40))
+
+
+@pytest.mark.parametrize(("delay", "sharpness"), [(0.25, 0.6), (0.3, 0.4), (0.4, 0.2)])
+def test_t_waves_after_every_beat_go(delay: float, sharpness: float) -> None:
+    assert second_look(pairs(delay, sharpness), np.arange(80), FS).tolist() == list(range(0, 80, 2))
+
+
+@pytest.mark.parametrize(("delay", "sharpness"), [(0.3, 0.6), (0.4, 0.3), (0.45, 0.25), (0.5, 0.1), (0.6, 0.1)])
+def test_bigeminy_stays(delay: float, sharpness: float) -> None:
+    """PVCs that are less sharp than the usual beat but come later than a T wave of that sharpness would."""
+    assert not t_waves(pairs(delay, sharpness), FS).any()

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 Kind = Literal["number", "empty", "clock", "date", "datetime", "text", "odd"]
 """odd : made of what numbers are made of, but none in this dialect ("1.234,5", "0;1")."""
 
-NOT_A_NUMBER = frozenset({"", "nan", "na", "n/a", "null", "none"})
+NOT_A_NUMBER = frozenset({"", "nan", "na", "n/a", "null", "none", "nil", "-", "--", "---", "?"})
 """What stands where a sample is missing, in lower case."""
 
 COMMENT_MARKS = ("#", "%", "//")

@@ -59,7 +59,7 @@ def read_understood(path: Path, options: ReadOptions, notes: list[Understood]) -
         identifiers=_identifiers(found),
     )
     labels = labels_for(plain.with_suffix(""), options, beside, signal.fs)
-    recording = Recording(plain.stem, signal.fs, signal.leads, source, labels)
+    recording = Recording(plain.stem, signal.fs, signal.leads, source, labels, (*found.remarks, *signal.remarks))
     notes += _of_the_whole(found, recording)
     return recording
 

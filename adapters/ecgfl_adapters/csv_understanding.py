@@ -16,6 +16,7 @@ from ecgfl_adapters.csv_statements import Statements, stated_rate, statements_of
 from ecgfl_adapters.csv_time_column import TimeColumn, time_column
 from ecgfl_adapters.errors import RateUnknown
 from ecgfl_adapters.protocol import ReadOptions
+from ecgfl_adapters.recording import Remark
 
 _SHOWN = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", " ": "blanks", "": "none: one column"}
 _DECIMALS = {".": "point", ",": "comma"}
@@ -36,6 +37,7 @@ class Understanding:
     fs: float | None
     fallback_fs: float | None
     leads: tuple[LeadColumn, ...]
+    remarks: tuple[Remark, ...]
 
     @property
     def path(self) -> Path:
@@ -87,11 +89,11 @@ def understand(path: Path, options: ReadOptions, notes: list[Understood]) -> Und
             )
         fs = float(options.fs)
         notes.append(Understood("rate", f"{fs:g} Hz", "--fs", {"fs": fs}))
-    leads = leads_of(path, columns, layout, statements, opensignals, options, notes)
+    leads, remarks = leads_of(path, text, rows, columns, layout, statements, opensignals, options, notes)
     if time is not None and layout.time is None and not layout.leads:
         refuse_unnamed_time(path, text, rows, [lead.column for lead in leads])
     return Understanding(
-        text, layout, rows, columns, statements, opensignals, time, fs, float(options.fs) if options.fs else None, leads
+        text, layout, rows, columns, statements, opensignals, time, fs, float(options.fs) if options.fs else None, leads, remarks
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from ecgfl_adapters.errors import FileUnreadable
-from ecgfl_adapters.leads import choose_leads
+from ecgfl_adapters.leads import Channel, named_leads
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import Lead
 from ecgfl_adapters.timeline import check_span
@@ -34,7 +34,8 @@ def read_segments(header: Header, fs: float, options: ReadOptions) -> Leads:
         for lead in part.leads:
             steps.setdefault(lead.name, lead.step_mv)
     names = list(steps)
-    chosen = [names[index] for index in choose_leads(header.path, names, options.leads, lambda _: True)]
+    channels = [Channel(name) for name in names]
+    chosen = [names[index] for index in named_leads(header.path, channels, options.leads)] if options.leads else names
     axes = {name: np.full(total, np.nan, dtype=np.float32) for name in chosen}
     start = 0
     for segment, read in parts:

@@ -104,7 +104,7 @@ def _choose(
             kept.append(place)
     if not kept:
         there = ", ".join(repr(name) for name in names)
-        raise LeadMissing(path, f"no column is known as an ECG lead (columns: {there})", "Name the ECG with --lead NAME")
+        raise LeadMissing(path, f"no channel is known as an ECG lead (channels: {there})", "Name the ECG with --lead NAME")
     chosen, remarks = choose_leads(path, [channels[place] for place in kept], options)
     return Choice([kept[place] for place in chosen], remarks)
 

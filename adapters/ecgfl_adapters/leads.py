@@ -107,9 +107,10 @@ def _is_plausible(channel: Channel) -> bool:
 
 
 def _candidates(channels: Sequence[Channel], kinds: Sequence[Kind]) -> list[int]:
-    """Channels with an ECG's name; those whose rate and unit cannot be an ECG's only where no other has such a name."""
+    """Channels with an ECG's name; those of a rate that cannot be an ECG's only where no other has such a name."""
     plausible = [place for place, channel in enumerate(channels) if _is_plausible(channel)]
-    for places in (plausible, range(len(channels))):
+    in_volts = [place for place, channel in enumerate(channels) if not is_other_unit(channel.unit)]
+    for places in (plausible, in_volts):
         named = [place for place in places if kinds[place] is Kind.ECG]
         leads = [place for place in places if kinds[place] is Kind.LEAD]
         maybe = [place for place in places if kinds[place] is Kind.MAYBE]

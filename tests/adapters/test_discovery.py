@@ -145,9 +145,7 @@ def test_segments_and_signal_files_are_no_recordings_of_their_own(tmp_path: Path
     assert discovery.find_recordings([tmp_path]).recordings == [tmp_path / "all.hea"]
 
 
-@pytest.mark.parametrize(
-    ("folder", "count"), [("mitdb", 48), ("svdb", 40), ("qtdb", 29), ("nstdb", 5), ("csv", 3), ("edf", 2)]
-)
+@pytest.mark.parametrize(("folder", "count"), [("mitdb", 48), ("svdb", 40), ("qtdb", 29), ("nstdb", 5), ("csv", 3), ("edf", 2)])
 def test_finds_every_recording_of_a_folder(real_data: Path, folder: str, count: int) -> None:
     if not (real_data / folder).is_dir():
         pytest.skip(f"{real_data / folder} is not there")

@@ -81,8 +81,8 @@ _ELECTRIC, _OTHER, _DERIVED, _PROCESSED = map(re.compile, (_ELECTRIC_WORDS, _OTH
 _OTHER_UNITS = {
     "bpm", "b/min", "beats/min", "/min", "1/min", "rpm", "brpm", "hz", "%", "mmhg", "cmh2o", "cmh20", "hpa", "kpa", "pa", "mbar",
     "bar", "ohm", "ohms", "kohm", "mohm", "ω", "kω", "mω", "g", "mg", "m/s2", "m/s^2", "m/s²", "dps", "°/s", "deg/s", "rad/s",
-    "rad", "degc", "°c", "celsius", "degf", "°f", "l/min", "lpm", "l/s", "ml", "ml/s", "s", "sec", "ms", "us", "μs", "µs", "usiemens",
-    "db", "lux", "ut", "gauss", "km/h",
+    "rad", "degc", "°c", "celsius", "degf", "°f", "l/min", "lpm", "l/s", "ml", "ml/s", "s", "sec", "ms", "us", "μs", "µs",
+    "usiemens", "db", "lux", "ut", "gauss", "km/h",
 }  # fmt: skip
 
 

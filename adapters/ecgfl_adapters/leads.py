@@ -16,7 +16,7 @@ SLOWEST_HZ = 50.0
 
 
 class Channel(NamedTuple):
-    """What a file says about a channel. unit : as stated, "" where none is. fs : hertz, None where all channels share one rate."""
+    """What a file says about a channel. unit : as stated, "" where none is. fs : hertz, None where all share one rate."""
 
     name: str
     unit: str = ""
@@ -107,10 +107,9 @@ def _is_plausible(channel: Channel) -> bool:
 
 
 def _candidates(channels: Sequence[Channel], kinds: Sequence[Kind]) -> list[int]:
-    """Channels with an ECG's name; those of a rate that cannot be an ECG's only where no other has such a name."""
+    """Channels with an ECG's name; those whose rate and unit cannot be an ECG's only where no other has such a name."""
     plausible = [place for place, channel in enumerate(channels) if _is_plausible(channel)]
-    in_volts = [place for place, channel in enumerate(channels) if not is_other_unit(channel.unit)]
-    for places in (plausible, in_volts):
+    for places in (plausible, range(len(channels))):
         named = [place for place in places if kinds[place] is Kind.ECG]
         leads = [place for place in places if kinds[place] is Kind.LEAD]
         maybe = [place for place in places if kinds[place] is Kind.MAYBE]

@@ -9,7 +9,7 @@ from ecgfl_adapters.csv_stamp_forms import COMPACT, stamp_kind
 Kind = Literal["number", "empty", "clock", "date", "datetime", "text", "odd"]
 """odd : made of what numbers are made of, but none in this dialect ("1.234,5", "0;1")."""
 
-NOT_A_NUMBER = frozenset({"", "nan", "na", "n/a", "null", "none"})
+NOT_A_NUMBER = frozenset({"", "nan", "na", "n/a", "null", "none", "nil", "-", "--", "---", "?"})
 """What stands where a sample is missing, in lower case."""
 
 COMMENT_MARKS = ("#", "%", "//")

@@ -63,7 +63,7 @@ def read_understood(path: Path, options: ReadOptions, notes: list[Understood]) -
         identifiers=_identifiers(found),
     )
     labels = labels_for(plain.with_suffix(""), options, beside, signal.fs, axis=signal.axis)
-    remarks = (*signal.remarks, *signal.axis.remarks, *labels.remarks)
+    remarks = (*found.remarks, *signal.remarks, *signal.axis.remarks, *labels.remarks)
     recording = Recording(plain.stem, signal.fs, signal.leads, source, labels.labels, remarks, labels.origin)
     notes += _of_the_whole(found, recording)
     return recording

@@ -1,11 +1,13 @@
 """Which columns of a table are leads, and how their numbers become millivolts."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
+from ecgfl_adapters.channel_kinds import is_ecg
 from ecgfl_adapters.csv_cells import cells_of, is_comment
 from ecgfl_adapters.csv_columns import Column, split_unit
 from ecgfl_adapters.csv_layout import CsvLayout
@@ -15,8 +17,9 @@ from ecgfl_adapters.csv_opensignals import OpenSignals, units_fix
 from ecgfl_adapters.csv_sniff import LAYOUT_FIX, Rows
 from ecgfl_adapters.csv_statements import Statements
 from ecgfl_adapters.errors import FileUnreadable, LeadMissing, UnitUnknown
-from ecgfl_adapters.leads import choose_leads, is_ecg, is_other, unique_names
+from ecgfl_adapters.leads import Channel, Choice, choose_leads, unique_names
 from ecgfl_adapters.protocol import ReadOptions
+from ecgfl_adapters.recording import Remark
 from ecgfl_adapters.units import Scale, factor_to_mv, is_adc, parse_units
 
 _NOT_READ = {
@@ -78,15 +81,53 @@ def _number(cell: str, rows: Rows) -> float:
         return float("nan")
 
 
+def _cells_of_head(text: TextFile, rows: Rows) -> list[list[str]]:
+    lines = [line for line in text.lines[rows.start :] if line.strip() and not is_comment(line)]
+    return [cells for line in lines if len(cells := cells_of(line, rows.dialect.separator)) == len(rows.kinds)]
+
+
+def _choose(
+    path: Path,
+    signals: Sequence[Column],
+    names: Sequence[str],
+    text: TextFile,
+    rows: Rows,
+    layout: CsvLayout,
+    options: ReadOptions,
+) -> Choice:
+    """Places among `signals`. A column of two values is a mark, and a constant one without an ECG's name says nothing."""
+    channels = [Channel(name, column.unit or "") for name, column in zip(names, signals, strict=True)]
+    if options.leads:
+        return choose_leads(path, channels, options)
+    if layout.leads:
+        return Choice(list(range(len(signals))))
+    table = _cells_of_head(text, rows)
+    kept = []
+    for place, column in enumerate(signals):
+        values = {cells[column.place] for cells in table} - {""}
+        is_mark = len(table) >= _STEADY_ROWS and (
+            len(values) == 2 or (len(values) == 1 and not is_ecg(names[place], options.ecg_channels))
+        )
+        if column.role != "other" and not is_mark:
+            kept.append(place)
+    if not kept:
+        there = ", ".join(repr(name) for name in names)
+        raise LeadMissing(path, f"no channel is known as an ECG lead (channels: {there})", "Name the ECG with --lead NAME")
+    chosen, remarks = choose_leads(path, [channels[place] for place in kept], options)
+    return Choice([kept[place] for place in chosen], remarks)
+
+
 def leads_of(
     path: Path,
+    text: TextFile,
+    rows: Rows,
     columns: Sequence[Column],
     layout: CsvLayout,
     statements: Statements,
     opensignals: OpenSignals | None,
     options: ReadOptions,
     notes: list[Understood],
-) -> tuple[LeadColumn, ...]:
+) -> tuple[tuple[LeadColumn, ...], tuple[Remark, ...]]:
     signals = [column for column in columns if column.role in ("lead", "other") and column.kind in ("number", "empty")]
     if layout.leads:
         signals = [_of_layout(path, columns, key)._replace(name=name, role="lead") for key, name in layout.leads.items()]
@@ -97,20 +138,9 @@ def leads_of(
     titles = [column.title for column in columns]
     wanted = [split_unit(name).name if name in titles else name for name in options.leads]
 
-    known = [is_ecg(name, options.ecg_channels) for name in names]
-
-    def keep(index: int) -> bool:
-        column = signals[index]
-        if column.role == "other":
-            return False
-        if layout.leads or known[index]:
-            return True
-        # Beside a column that is called an ECG, another one is a lead only if it is measured in volts.
-        return not is_other(names[index], options.ecg_channels) and (column.unit is not None or not any(known))
-
     if len({column.place for column in signals}) < len(signals):
         raise LeadMissing(path, "[[csv]] leads names one column twice", "Correct site.toml")
-    chosen = choose_leads(path, names, wanted, keep)
+    chosen, remarks = _choose(path, signals, names, text, rows, layout, replace(options, leads=tuple(wanted)))
     places = {column.place: index for index, column in enumerate(signals)}
     found: dict[int, LeadColumn] = {}
     for column in columns:
@@ -121,7 +151,8 @@ def leads_of(
             if why is not None:
                 notes.append(Understood(what, f"{column.title or '-'}: not read", why))
             continue
-        same: dict[str, Any] = {"leads": {column.title or str(column.place + 1): names[index]}}
+        key = column.title if titles.count(column.title) == 1 and column.title else str(column.place + 1)
+        same: dict[str, Any] = {"leads": {key: names[index]}}
         try:
             scale, unit, why = _scale(path, signals[index], names[index], layout, statements, opensignals, options)
         except UnitUnknown:
@@ -130,7 +161,7 @@ def leads_of(
         same["units" if why in ("--units", FROM_LAYOUT) else "stated"] = unit
         notes.append(Understood(what, f"lead {names[index]}, in {unit}", why, same))
         found[index] = LeadColumn(signals[index], names[index], scale)
-    return tuple(found[index] for index in chosen)
+    return tuple(found[index] for index in chosen), remarks
 
 
 def _of_layout(path: Path, columns: Sequence[Column], key: str) -> Column:

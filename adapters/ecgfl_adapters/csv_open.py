@@ -58,7 +58,7 @@ class TextFile:
                 )
             text = rest + chunk
             held = b"\r" if text.endswith(b"\r") else b""  # its "\n" may come with the next chunk
-            text = _with_newlines(text[:-1] if held else text)
+            text = _with_minus_signs(_with_newlines(text[:-1] if held else text), self.encoding)
             cut = text.rfind(b"\n") + 1
             if len(text) - cut > MAX_LINE:
                 raise FileUnreadable(self.path, f"has a line of more than {MAX_LINE} bytes", "Export one sample a line")
@@ -66,7 +66,7 @@ class TextFile:
             if cut:
                 yield text[:cut]
         if rest:
-            yield _with_newlines(rest) + b"\n"
+            yield _with_minus_signs(_with_newlines(rest), self.encoding) + b"\n"
 
 
 def open_text(path: Path, head: int = HEAD) -> TextFile:
@@ -78,6 +78,8 @@ def open_text(path: Path, head: int = HEAD) -> TextFile:
     if encoding != "latin-1" and not encoding.startswith("utf-16") and b"\0" in raw:
         raise FileUnreadable(path, f"byte {raw.index(0)} is 0: not a text file", "Give the right format with --input-format")
     text = raw[mark:].decode(encoding, "ignore" if encoding.startswith("utf-16") else "replace")
+    for sign in "\u2212\u2013" + ("\x96" if encoding == "latin-1" else ""):
+        text = text.replace(sign, "-")
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     if complete and lines[-1] == "":
         lines.pop()
@@ -128,6 +130,13 @@ def _chunks(path: Path, compressed: bool, skip: int, size: int = BLOCK) -> Itera
         raise FileUnreadable(path, f"the gzip data are broken or cut off ({error})", "Copy the file again") from error
     except OSError as error:
         raise FileMissing(path, f"cannot be read ({error.strerror or error})", "Check the path and its permissions") from error
+
+
+def _with_minus_signs(text: bytes, encoding: str) -> bytes:
+    """MINUS SIGN and EN DASH, which spreadsheets write, become hyphens; in Latin-1 the dash of code page 1252."""
+    if encoding == "latin-1":
+        return text.replace(b"\x96", b"-")
+    return text.replace(b"\xe2\x88\x92", b"-").replace(b"\xe2\x80\x93", b"-")
 
 
 def _with_newlines(text: bytes) -> bytes:

@@ -19,6 +19,7 @@ from ecgfl_adapters.csv_stamps import Stamps
 from ecgfl_adapters.csv_time_column import TimeColumn
 from ecgfl_adapters.csv_time_units import SECONDS_PER
 from ecgfl_adapters.csv_understanding import Understanding
+from ecgfl_adapters.csv_values import Thousands, missing_samples
 from ecgfl_adapters.csv_write import STEP_COMMENT
 from ecgfl_adapters.errors import FileUnreadable, RateUnknown
 from ecgfl_adapters.label_axis import TableAxis
@@ -54,6 +55,7 @@ def read_signal(found: Understanding) -> Signal:
     path, time = found.path, found.time
     samples: list[Growing[np.float32]] = [Growing(np.float32) for _ in found.leads]
     levels = [Levels() for _ in found.leads]
+    thousands = [Thousands() for _ in found.leads]
     times: Growing[np.float64] = Growing(np.float64)
     stamps = Stamps(path)
     counters = {column.place: Counter(path) for column in found.columns if column.role == "counter" and found.layout.time != 0}
@@ -62,7 +64,8 @@ def read_signal(found: Understanding) -> Signal:
     texts = set(time.places) if time is not None and time.kind == "stamps" else set()
     rows = 0
     for block in read_rows(found.text, found.rows.dialect, found.rows.start, found.columns, numbers, texts):
-        for lead, growing, level in zip(found.leads, samples, levels, strict=True):
+        for lead, growing, level, marks in zip(found.leads, samples, levels, thousands, strict=True):
+            marks.add(block.numbers[lead.column.place])
             values = (block.numbers[lead.column.place] - (lead.scale.baseline or 0.0)) * lead.scale.factor
             if (np.abs(values) > _LARGEST_MV).any():
                 raise FileUnreadable(
@@ -82,19 +85,40 @@ def read_signal(found: Understanding) -> Signal:
             )
         elif time is not None:
             times.add(block.numbers[time.places[0]])
+    for lead, marks in zip(found.leads, thousands, strict=True):
+        if found.layout.decimal is None and marks.are_likely():
+            mark = "points" if found.rows.dialect.decimal == "." else "commas"
+            raise FileUnreadable(
+                path,
+                f"column {lead.name!r} has whole numbers below 1000 beside numbers such as 1{found.rows.dialect.decimal}024: "
+                f"its {mark} seem to separate thousands",
+                f"Export the signal without thousands separators; if they are decimal {mark}, say so with decimal in [[csv]] "
+                "in site.toml",
+            )
     seconds, factor = _seconds(found, times, stamps)
     blank = _interleaved([growing.values for growing in samples])
     clock = _clock_of_some(found, seconds, ~blank) if blank.any() else _clock(found, rows, seconds)
     steps = _stated_steps(found) or [level.step() for level in levels]
     leads = []
+    remarks: list[Remark] = []
     for lead, step in zip(found.leads, steps, strict=True):
         check_step(path, f"column {lead.name!r}", step)
         held = samples.pop(0).values
         held = held[~blank] if clock.rows < rows else held
         _refuse_interleaved(found, lead.name, held)
+        for missing in missing_samples(held, lead.scale.baseline or 0.0, lead.scale.factor):
+            held = np.where(missing.places, np.float32(np.nan), held)
+            remarks.append(
+                Remark(
+                    "missing-samples",
+                    f"column {lead.column.place + 1} holds {missing.value:.10g} {int(missing.places.sum())} times, "
+                    "far from its other values: read as missing samples",
+                    "Nothing to do if the recorder writes this number where there is no signal; else export the file again.",
+                )
+            )
         leads.append(Lead(lead.name, clock.spread(held), step))
     start = float(seconds[np.argmin(blank) if clock.rows < rows else 0]) if seconds.size else 0.0
-    return Signal(clock.fs, tuple(leads), _axis(found, clock, start, factor, tuple(leads)), tuple(_remarks(found, clock)))
+    return Signal(clock.fs, tuple(leads), _axis(found, clock, start, factor, tuple(leads)), (*_remarks(found, clock), *remarks))
 
 
 def _seconds(found: Understanding, times: Growing[np.float64], stamps: Stamps) -> tuple[NDArray[np.float64], float]:

@@ -19,6 +19,7 @@ from ecgfl_adapters.csv_statements import Statements, stated_rate, statements_of
 from ecgfl_adapters.csv_time_column import TimeColumn, time_column
 from ecgfl_adapters.errors import RateUnknown
 from ecgfl_adapters.protocol import ReadOptions
+from ecgfl_adapters.recording import Remark
 
 _SHOWN = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", " ": "blanks", "": "none: one column"}
 _DECIMALS = {".": "point", ",": "comma"}
@@ -39,6 +40,7 @@ class Understanding:
     fs: float | None
     fs_from: str
     leads: tuple[LeadColumn, ...]
+    remarks: tuple[Remark, ...]
 
     @property
     def path(self) -> Path:
@@ -92,10 +94,10 @@ def understand(path: Path, options: ReadOptions, notes: list[Understood]) -> Und
             "there is no time column and no comment with the sampling rate",
             f"Give the rate with --fs HZ, or {LAYOUT_FIX}",
         )
-    leads = leads_of(path, columns, layout, statements, opensignals, options, notes)
+    leads, remarks = leads_of(path, text, rows, columns, layout, statements, opensignals, options, notes)
     if time is not None and layout.time is None and not layout.leads:
         refuse_unnamed_time(path, text, rows, [lead.column for lead in leads])
-    return Understanding(text, layout, rows, columns, statements, opensignals, time, fs, fs_from, leads)
+    return Understanding(text, layout, rows, columns, statements, opensignals, time, fs, fs_from, leads, remarks)
 
 
 def _layout_for(path: Path, options: ReadOptions, notes: list[Understood]) -> CsvLayout:

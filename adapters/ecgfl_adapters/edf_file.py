@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ecgfl_adapters.companions import content_of
 from ecgfl_adapters.edf_annotations import read_annotations
-from ecgfl_adapters.edf_header import BDF_MAGIC, EDF_MAGIC, Channel, Header, check_scale, read_header
+from ecgfl_adapters.edf_header import BDF_MAGIC, EDF_MAGIC, Channel, check_scale, read_header
 from ecgfl_adapters.edf_labels import beat_labels
 from ecgfl_adapters.edf_lead import EdfSamples
 from ecgfl_adapters.edf_patient import source_of
@@ -13,7 +13,8 @@ from ecgfl_adapters.edf_timeline import axis_of, drift_of
 from ecgfl_adapters.edf_write import is_written_here, write_edf
 from ecgfl_adapters.errors import LeadMissing, UnitUnknown
 from ecgfl_adapters.labels import Labels, labels_for
-from ecgfl_adapters.leads import choose_leads, is_ecg, unique_names
+from ecgfl_adapters.leads import Channel as NamedChannel
+from ecgfl_adapters.leads import choose_leads, unique_names
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import Lead, Recording
 from ecgfl_adapters.units import ACCEPTED, Scale, check_step, factor_to_mv, is_adc, parse_units
@@ -36,9 +37,9 @@ class EdfAdapter:
     def read(self, path: Path, options: ReadOptions) -> Recording:
         """Read the channels labelled as ECG, or those that `options.leads` names.
 
-        Channels that do not share the rate of the first one are left out. Labels are the annotations whose text is a WFDB symbol
-        or a known word for a beat, see `edf_labels.beat_labels`; None when there is no such beat. Samples stay in the file until
-        they are asked for. Raises `AdapterError`.
+        Channels of another rate than most of them have are left out. Labels are the annotations whose text is a WFDB symbol or a
+        known word for a beat, see `edf_labels.beat_labels`; None when there is no such beat. Samples stay in the file until they
+        are asked for. Raises `AdapterError`.
         """
         content = content_of(path)
         header = read_header(content)
@@ -50,8 +51,12 @@ class EdfAdapter:
                 "Name the recording that they belong to; `ingest`, `validate` and `evaluate` take this file with --labels FILE",
             )
         names = unique_names([channel.label for channel in channels])
-        chosen = _choose(path, header, channels, names, options)
-        scales = [_scale(path, channels[index], options) for index in chosen]
+        described = [
+            NamedChannel(name, channel.dimension, channel.samples / header.duration)
+            for name, channel in zip(names, channels, strict=True)
+        ]
+        chosen, left_out = choose_leads(path, described, options, accept_unknown=False)
+        scales = [_scale(path, channels[index], options, is_bdf=header.is_bdf) for index in chosen]
         records = data_records(content, header, force=options.force)
         notes = read_annotations(records)
 
@@ -80,7 +85,13 @@ class EdfAdapter:
             else labels_for(path.with_suffix(""), options, (), fs)
         )
         return Recording(
-            path.stem, fs, leads, source_of(path, header), labels.labels, (*records.remarks, *labels.remarks), labels.origin
+            path.stem,
+            fs,
+            leads,
+            source_of(path, header),
+            labels.labels,
+            (*records.remarks, *left_out, *labels.remarks),
+            labels.origin,
         )
 
     def write(self, recording: Recording, folder: Path) -> tuple[Path, ...]:
@@ -88,16 +99,7 @@ class EdfAdapter:
         return write_edf(recording, folder)
 
 
-def _choose(path: Path, header: Header, channels: list[Channel], names: list[str], options: ReadOptions) -> list[int]:
-    chosen = choose_leads(path, names, options.leads, lambda index: is_ecg(channels[index].label, options.ecg_channels))
-    rates = {index: channels[index].samples / header.duration for index in chosen}
-    if len(set(rates.values())) > 1 and options.leads:
-        shown = ", ".join(f"{names[index]} {rate:g} Hz" for index, rate in rates.items())
-        raise LeadMissing(path, f"the leads asked for differ in rate: {shown}", "Ask for leads of one rate with --lead NAME")
-    return [index for index in chosen if rates[index] == rates[chosen[0]]]
-
-
-def _scale(path: Path, channel: Channel, options: ReadOptions) -> Scale:
+def _scale(path: Path, channel: Channel, options: ReadOptions, *, is_bdf: bool) -> Scale:
     """Millivolts are `(digital - baseline) * factor`."""
     given = None if options.units is None else parse_units(path, options.units)
     factor = factor_to_mv(channel.dimension)
@@ -108,6 +110,6 @@ def _scale(path: Path, channel: Channel, options: ReadOptions) -> Scale:
             stated = repr(channel.dimension) if channel.dimension else "blank"
             raise UnitUnknown(path, f"physical dimension of channel {channel.label!r} is {stated}", f"Give --units: {ACCEPTED}")
         return Scale(given.factor, given.baseline or 0.0)
-    check_scale(path, channel)
+    check_scale(path, channel, bits=24 if is_bdf else 16)
     check_step(path, f"channel {channel.label!r}", factor * channel.gain)
     return Scale(factor * channel.gain, channel.digital_max - channel.physical_max / channel.gain)

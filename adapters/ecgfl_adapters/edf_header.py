@@ -127,7 +127,7 @@ def _parse(path: Path, raw: bytes) -> Header:
     return header
 
 
-def check_scale(path: Path, channel: Channel) -> None:
+def check_scale(path: Path, channel: Channel, bits: int) -> None:
     """Raises `FileUnreadable` for a channel whose limits give no scale."""
     if channel.digital_min >= channel.digital_max:
         raise FileUnreadable(
@@ -141,6 +141,13 @@ def check_scale(path: Path, channel: Channel) -> None:
             f"channel {channel.label!r} has digital minimum {channel.digital_min:g} and maximum {channel.digital_max:g}, "
             f"beyond the {MAX_DIGITAL} of 24 bits",
             f"Leave the channel out: name the others with --lead NAME. {_EXPORT_AGAIN}",
+        )
+    if max(-channel.digital_min - 1, channel.digital_max) > 1 << (bits - 1):
+        raise FileUnreadable(
+            path,
+            f"channel {channel.label!r} has digital minimum {channel.digital_min:g} and maximum {channel.digital_max:g}, "
+            f"which {bits} signed bits do not hold: unsigned samples would be misread",
+            "Export the file again with a digital range of -32768 to 32767, or name other leads with --lead NAME",
         )
     if channel.physical_min == channel.physical_max:
         raise FileUnreadable(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ecgfl_adapters.leads import is_ecg
+from ecgfl_adapters.channel_kinds import is_ecg
 from ecgfl_adapters.quantise import MAX_COUNT, scale_of
 from ecgfl_adapters.recording import Lead, Recording
 

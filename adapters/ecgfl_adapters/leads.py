@@ -1,48 +1,33 @@
-"""Names of leads: which channels are ECG, and which of them the reader wants."""
+"""Which channels of a file are read as leads: one choice for every format."""
 
-import re
 from collections import Counter
-from collections.abc import Callable, Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
+from ecgfl_adapters.channel_kinds import Kind, is_other_unit, is_processed, kinds_of
 from ecgfl_adapters.errors import LeadMissing
+from ecgfl_adapters.protocol import ReadOptions
+from ecgfl_adapters.recording import Remark
+from ecgfl_adapters.units import factor_to_mv
 
-_ECG = re.compile(r"(?<![a-z])(ecg|ekg|elektrokardiogramm)(?![a-z])")
-_DERIVED = re.compile(r"(?<![a-z])(hr|rate|quality|imp|impedance|rr|freq|lead.?off|status)(?![a-z])")
-_LEAD = re.compile(
-    r"""
-    (?:lead\s*|ableitung\s*|mod\.?\s*)?
-    (?: d?(?:iii|ii|i) | d[1-3]          # limb leads: I, DI, D1
-      | -?av[rlf]                        # Goldberger
-      | m?v[1-9]r? | m?v[3-9]r           # precordial, right and modified
-      | m(?:l|cl)(?:iii|ii|i|[1-6])      # monitor leads: MLII, MCL1
-      | c[cms][1-6]2?                    # bipolar chest: CM5, CC5, CS12
-    )
-    """,
-    re.VERBOSE,
-)
-_OTHER = re.compile(
-    r"(?<![a-z])(eeg|emg|eog|resp|respiration|abp|art|bp|nbp|pap|cvp|icp|pleth|ppg|spo2|sao2|hr|heart.?rate|temp|temperature"
-    r"|acc|accel|gyro|flow|airflow|thorax|abdomen|snore|position|pos|label|labels|annotation|annotations|marker|event|events"
-    r"|trigger|battery|status)(?![a-z])"
-)
+SLOWEST_HZ = 50.0
+"""Rate of an ECG in hertz, at least: below it a QRS of 0.1 s has fewer than five samples, and a channel is a trend."""
 
 
-def is_ecg(label: str, patterns: Sequence[str] = ()) -> bool:
-    """Whether a channel label is that of an ECG lead ("ECG", "MLII", "Lead II", "V5", "ECG LA-RA", ...).
+class Channel(NamedTuple):
+    """What a file says about a channel. unit : as stated, "" where none is. fs : hertz, None where all share one rate."""
 
-    patterns : shell patterns of further names, `ReadOptions.ecg_channels`.
-    """
-    if any(fnmatchcase(label.lower(), pattern.lower()) for pattern in patterns):
-        return True
-    text = " ".join(label.lower().split())
-    return bool(_LEAD.fullmatch(text)) or (bool(_ECG.search(text)) and not _DERIVED.search(text))
+    name: str
+    unit: str = ""
+    fs: float | None = None
 
 
-def is_other(label: str, patterns: Sequence[str] = ()) -> bool:
-    """Whether a label is clearly that of something else (respiration, pressure, a heart rate, a marker column ...)."""
-    return bool(_OTHER.search(label.lower().replace("_", " "))) and not is_ecg(label, patterns)
+class Choice(NamedTuple):
+    """places : of the channels to read, all of one rate, in their order. remarks : channels left out that may be an ECG."""
+
+    places: list[int]
+    remarks: tuple[Remark, ...] = ()
 
 
 def unique_names(labels: Sequence[str]) -> list[str]:
@@ -56,27 +41,142 @@ def unique_names(labels: Sequence[str]) -> list[str]:
     return names
 
 
-def choose_leads(path: Path, names: Sequence[str], wanted: Sequence[str], keep: Callable[[int], bool]) -> list[int]:
-    """Indices into `names` of the leads to read.
+def choose_leads(path: Path, channels: Sequence[Channel], options: ReadOptions, *, accept_unknown: bool = True) -> Choice:
+    """Choose the leads among a file's channels.
 
-    `wanted` names are matched exactly, then without regard to case; without any, every index for which `keep` holds.
-    Raises `LeadMissing`, listing what there is.
+    Leads that `options.leads` names are taken, matched exactly, then without regard to case. Otherwise channels named as an ECG
+    and unambiguous lead names take precedence over names that merely could be a lead ("V1" beside "ECG" is a depth electrode),
+    raw channels over their filtered copies, and the rate with the most leads over others.
+
+    Parameters
+    ----------
+    path : of the file, for messages.
+    channels : with unique names.
+    options : `leads` and `ecg_channels` are used.
+    accept_unknown : whether channels whose names say nothing are leads where no name says ECG and nothing speaks against it.
+
+    Raises
+    ------
+    LeadMissing
+        Listing what there is: no channel is known as an ECG, or a lead asked for is not there or has another rate.
     """
-    there = ", ".join(repr(name) for name in names)
-    if not wanted:
-        chosen = [index for index in range(len(names)) if keep(index)]
-        if not chosen:
-            raise LeadMissing(path, f"no channel is known as an ECG lead (channels: {there})", "Name the ECG with --lead NAME")
-        return chosen
+    names = [channel.name for channel in channels]
+    if options.leads:
+        return Choice(named_leads(path, channels, options.leads))
+    kinds = kinds_of(names, options.ecg_channels)
+    candidates = _candidates(channels, kinds) or (_unknown(channels, kinds) if accept_unknown else [])
+    if not candidates:
+        raise LeadMissing(
+            path, f"no channel is known as an ECG lead (channels: {_listed(names)})", "Name the ECG with --lead NAME"
+        )
+    raw = [place for place in candidates if not is_processed(names[place])] or candidates
+    in_volts = [place for place in raw if not channels[place].unit or factor_to_mv(channels[place].unit) is not None] or raw
+    fs = _rate_of_most(channels, in_volts)
+    chosen = [place for place in in_volts if channels[place].fs == fs]
+    return Choice(chosen, _remarks(channels, kinds, raw, chosen))
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(repr(name) for name in names)
+
+
+def named_leads(path: Path, channels: Sequence[Channel], wanted: Sequence[str]) -> list[int]:
+    """Places of the channels of these names, matched exactly, then without regard to case. Raises `LeadMissing`."""
+    names = [channel.name for channel in channels]
     folded = [name.lower() for name in names]
     chosen = []
     for name in wanted:
         if name in names:
-            index = list(names).index(name)
+            place = names.index(name)
         elif name.lower() in folded:
-            index = folded.index(name.lower())
+            place = folded.index(name.lower())
         else:
-            raise LeadMissing(path, f"lead {name!r} is not in the file (channels: {there})", "Give one of these with --lead NAME")
-        if index not in chosen:
-            chosen.append(index)
+            raise LeadMissing(
+                path, f"lead {name!r} is not in the file (channels: {_listed(names)})", "Give one of these with --lead NAME"
+            )
+        if place not in chosen:
+            chosen.append(place)
+    if len({channels[place].fs for place in chosen}) > 1:
+        shown = ", ".join(f"{names[place]} {channels[place].fs:g} Hz" for place in chosen)
+        raise LeadMissing(path, f"the leads asked for differ in rate: {shown}", "Ask for leads of one rate with --lead NAME")
     return chosen
+
+
+def _is_plausible(channel: Channel) -> bool:
+    return (channel.fs is None or channel.fs >= SLOWEST_HZ) and not is_other_unit(channel.unit)
+
+
+def _candidates(channels: Sequence[Channel], kinds: Sequence[Kind]) -> list[int]:
+    """Channels with an ECG's name; those whose rate and unit cannot be an ECG's only where no other has such a name."""
+    plausible = [place for place, channel in enumerate(channels) if _is_plausible(channel)]
+    for places in (plausible, range(len(channels))):
+        named = [place for place in places if kinds[place] is Kind.ECG]
+        leads = [place for place in places if kinds[place] is Kind.LEAD]
+        maybe = [place for place in places if kinds[place] is Kind.MAYBE]
+        doubtful = bool(named) or Kind.ELECTRIC in kinds
+        if named or leads or (maybe and not doubtful):
+            return sorted(named + leads + (maybe if leads or not doubtful else []))
+    return []
+
+
+def _unknown(channels: Sequence[Channel], kinds: Sequence[Kind]) -> list[int]:
+    """Channels whose names say nothing; none where other signals beside them leave open which one is the ECG."""
+    found = [
+        place
+        for place, channel in enumerate(channels)
+        if kinds[place] is Kind.UNKNOWN
+        and _is_plausible(channel)
+        and (not channel.unit or factor_to_mv(channel.unit) is not None)
+    ]
+    if {Kind.ELECTRIC, Kind.MAYBE} & set(kinds) or (len(found) > 1 and Kind.OTHER in kinds):
+        return []
+    return found
+
+
+def _rate_of_most(channels: Sequence[Channel], places: Sequence[int]) -> float | None:
+    """The rate that most of the channels have; of several, that of the first channel."""
+    counts = Counter(channels[place].fs for place in places)
+    return max(counts, key=lambda fs: counts[fs])
+
+
+def _remarks(channels: Sequence[Channel], kinds: Sequence[Kind], raw: Sequence[int], chosen: Sequence[int]) -> tuple[Remark, ...]:
+    """What is left out although it may be an ECG. A filtered copy is not missed, nor is an unnamed channel in no unit."""
+    remarks = []
+    left_out = [place for place in raw if place not in chosen]
+    if left_out:
+        remarks.append(
+            Remark(
+                "leads-left-out",
+                f"{_told(channels, left_out)} left out, which may be an ECG as well: only channels of one rate and in a unit of "
+                f"voltage are read together (here {_told(channels, chosen)})",
+                "Read the others by naming them with --lead NAME.",
+            )
+        )
+    beside = [
+        place
+        for place, channel in enumerate(channels)
+        if kinds[place] in (Kind.MAYBE, Kind.UNKNOWN)
+        and place not in raw
+        and not is_processed(channel.name)
+        and _is_plausible(channel)
+        and factor_to_mv(channel.unit) is not None
+    ]
+    if beside:
+        remarks.append(
+            Remark(
+                "channels-not-read",
+                f"{_told(channels, beside)} not read: measured in volts, but other channels are named as the ECG",
+                "If one of them is an ECG lead, name the leads with --lead NAME, or its name in ecg_channels in site.toml.",
+                "info",
+            )
+        )
+    return tuple(remarks)
+
+
+def _told(channels: Sequence[Channel], places: Sequence[int]) -> str:
+    """Channels by their numbers: a name may be the patient's."""
+    rates = {channels[place].fs for place in places} - {None}
+    numbers = ", ".join(str(place + 1) for place in places)
+    return f"{'channel' if len(places) == 1 else 'channels'} {numbers}" + "".join(
+        f" ({fs:g} Hz)" for fs in sorted(filter(None, rates))
+    )

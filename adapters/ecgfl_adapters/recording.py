@@ -42,12 +42,13 @@ class Remark(NamedTuple):
     """Something about the file that the reader put up with, for a person to know; it becomes a finding.
 
     code : stable name in kebab-case. problem : what is wrong, with the numbers; never a text that stands in the file. fix : what
-    can be done about it.
+    can be done about it. severity : "info" where there is nothing to do for most files.
     """
 
     code: str
     problem: str
     fix: str
+    severity: Literal["info", "warning"] = "warning"
 
 
 @dataclass(frozen=True)

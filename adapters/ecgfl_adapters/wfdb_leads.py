@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-from ecgfl_adapters.errors import LeadMissing, UnitUnknown
-from ecgfl_adapters.leads import choose_leads, is_other, unique_names
+from ecgfl_adapters.errors import UnitUnknown
+from ecgfl_adapters.leads import Channel, Choice, choose_leads, unique_names
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import Lead, Remark
 from ecgfl_adapters.timeline import check_rate
@@ -21,22 +21,15 @@ class Leads(NamedTuple):
 
 
 def read_leads(header: Header, fs: float, options: ReadOptions) -> Leads:
-    """The signals that `options` asks for, or every one that may be an ECG.
+    """The signals that `options` asks for, or those that `choose_leads` takes for the ECG.
 
-    `fs` is the rate of the header's frames; signals with several samples a frame run at a multiple of it, and only those that
-    share the rate of the first chosen one are kept. Raises `AdapterError`.
+    `fs` is the rate of the header's frames; signals with several samples a frame run at a multiple of it. Raises `AdapterError`.
     """
     names = unique_names([signal.name for signal in header.signals])
     signals = header.signals
-    chosen = choose_signals(header, options)
-    rates = [signals[index].per_frame for index in chosen]
-    if len(set(rates)) > 1 and options.leads:
-        shown = ", ".join(f"{names[index]} {fs * signals[index].per_frame:g} Hz" for index in chosen)
-        raise LeadMissing(
-            header.path, f"the leads asked for differ in rate: {shown}", "Ask for leads of one rate with --lead NAME"
-        )
-    chosen = [index for index in chosen if signals[index].per_frame == rates[0]]
-    check_rate(header.path, fs * rates[0])
+    chosen, left_out = choose_signals(header, fs, options)
+    rate = fs * signals[chosen[0]].per_frame
+    check_rate(header.path, rate)
     scales = {index: _scale(header, signals[index], options) for index in chosen}
     samples, remarks = read_samples(header, force=options.force)
     leads = []
@@ -44,21 +37,18 @@ def read_leads(header: Header, fs: float, options: ReadOptions) -> Leads:
         scale = scales[index]
         baseline = signals[index].baseline if scale.baseline is None else scale.baseline
         leads.append(Lead(names[index], to_float(signals[index], samples[index], baseline, scale.factor), abs(scale.factor)))
-    return Leads(fs * rates[0], tuple(leads), remarks)
+    return Leads(rate, tuple(leads), (*remarks, *left_out))
 
 
-def choose_signals(header: Header, options: ReadOptions) -> list[int]:
-    """Indices of the signals that `options` asks for, or of every one that may be an ECG. Raises `LeadMissing`."""
+def choose_signals(header: Header, fs: float, options: ReadOptions) -> Choice:
+    """The signals that `options` asks for, or those that may be an ECG. fs : hertz, of the frames. Raises `LeadMissing`."""
     names = unique_names([signal.name for signal in header.signals])
-    return choose_leads(header.path, names, options.leads, lambda index: _may_be_ecg(header.signals[index], options))
+    channels = [Channel(name, signal.units, fs * signal.per_frame) for name, signal in zip(names, header.signals, strict=True)]
+    return choose_leads(header.path, channels, options)
 
 
 WFDB_DEFAULT_GAIN = 200
 """ADC units per millivolt that WFDB's header(5) lets a reader assume for an uncalibrated signal."""
-
-
-def _may_be_ecg(signal: SignalSpec, options: ReadOptions) -> bool:
-    return not is_other(signal.name, options.ecg_channels) and (signal.units == "" or factor_to_mv(signal.units) is not None)
 
 
 def _scale(header: Header, signal: SignalSpec, options: ReadOptions) -> Scale:

@@ -8,7 +8,7 @@ from ecgfl_adapters.companions import companion
 from ecgfl_adapters.errors import FileUnreadable
 from ecgfl_adapters.leads import unique_names
 from ecgfl_adapters.protocol import ReadOptions
-from ecgfl_adapters.recording import Lead
+from ecgfl_adapters.recording import Lead, Remark
 from ecgfl_adapters.timeline import check_span
 from ecgfl_adapters.wfdb_header import GAP, NULL, Header, Segment, SignalSpec, read_header
 from ecgfl_adapters.wfdb_leads import Leads, choose_signals, read_leads
@@ -18,7 +18,7 @@ def read_segments(header: Header, fs: float, options: ReadOptions) -> Leads:
     """Every segment's leads at their true times; NaN where a segment is a gap ("~") or lacks a lead. Raises `AdapterError`."""
     headers = [(segment, _segment_header(header, segment)) for segment in header.segments if segment.length > 0]
     present = [part for _, part in headers if part is not None]
-    chosen = _names_to_read(header, present, options) if present else []
+    chosen, left_out = _names_to_read(header, present, fs, options) if present else ([], ())
     parts = [(segment, None if part is None else _read_segment(part, fs, chosen, options)) for segment, part in headers]
     found = [part for _, part in parts if part is not None]
     if not found:
@@ -50,7 +50,7 @@ def read_segments(header: Header, fs: float, options: ReadOptions) -> Leads:
             if lead.name in axes:
                 axes[lead.name][start:stop] = lead.samples
         start = stop
-    remarks = tuple(dict.fromkeys(remark for part in found for remark in part.remarks))
+    remarks = tuple(dict.fromkeys(remark for part in found for remark in (*part.remarks, *left_out)))
     return Leads(rate, tuple(Lead(name, axes[name], steps[name]) for name in chosen if name in steps), remarks)
 
 
@@ -64,14 +64,15 @@ def _segment_header(header: Header, segment: Segment) -> Header | None:
     return part if any(signal.fmt != NULL for signal in part.signals) else None
 
 
-def _names_to_read(header: Header, parts: list[Header], options: ReadOptions) -> list[str]:
+def _names_to_read(header: Header, parts: list[Header], fs: float, options: ReadOptions) -> tuple[list[str], tuple[Remark, ...]]:
     """The leads to read, chosen among the signals of all segments together: a segment may lack the ECG."""
     signals: dict[str, SignalSpec] = {}
     for part in parts:
         for name, signal in zip(_names_of(part), part.signals, strict=True):
             signals.setdefault(name, replace(signal, name=name))
     together = replace(header, signals=tuple(signals.values()))
-    return [list(signals)[index] for index in choose_signals(together, options)]
+    chosen, left_out = choose_signals(together, fs, options)
+    return [list(signals)[index] for index in chosen], left_out
 
 
 def _names_of(part: Header) -> list[str]:

@@ -1,15 +1,14 @@
 """`ecgfl ingest --explain`: how tables of numbers are read, without ingesting them."""
 
 from pathlib import Path
+from typing import Any
 
 import typer
 
 from ecgfl_cli.console import Console
 
 
-def show_explanations(
-    console: Console, paths: list[Path], file_format: str, lead: str | None, **options: str | float | None
-) -> None:
+def show_explanations(console: Console, paths: list[Path], file_format: str, lead: str | None, **options: Any) -> None:
     """Show each table's explanation. Raises `UsageError` where a file is no table; exits with 3 where one cannot be read."""
     from ecgfl_adapters.csv_explain import Explanation, explain
     from ecgfl_adapters.csv_file import CsvAdapter

@@ -68,16 +68,24 @@ def command(
         ectopy = prediction.ectopy
         rows.append(
             (
-                *(prediction.record, prediction.leads[0], ectopy.beats, ectopy.pvcs, ectopy.burden_percent),
+                *(prediction.record, " ".join(prediction.leads), ectopy.beats, ectopy.pvcs, ectopy.burden_percent),
                 *(ectopy.pvcs_per_hour, ectopy.couplets, ectopy.runs, ectopy.unclassified),
             )
         )
-        results.append({"file": path, "record": prediction.record, "ectopy": ectopy.as_dict(), "written": written})
+        results.append(
+            {
+                "file": path,
+                "record": prediction.record,
+                "leads": list(prediction.leads),
+                "ectopy": ectopy.as_dict(),
+                "written": written,
+            }
+        )
         results[-1]["findings"] = [finding.as_dict() for finding in doubts]
     show_findings(console, checked, {Verdict.USABLE: "without an error", Verdict.REJECTED: "with an error"})
     console.table(
         f"PVCs found by {classifier.manifest.version} (not for diagnosis)",
-        ("record ", "lead ", "beats", "PVCs", "burden %", "PVCs/h", "couplets", "runs", "not classified"),
+        ("record ", "leads ", "beats", "PVCs", "burden %", "PVCs/h", "couplets", "runs", "not classified"),
         rows,
     )
     if rows:

@@ -39,7 +39,7 @@ def check(recording: Recording, beats: NDArray[np.int64], limits: Limits = DEFAU
         about_labels = list(check_labels(recording, gaps, beats, limits))
     clear = [lead for lead in measures if not time_lost(lead, limits) and not amplitude_is_wrong(lead, limits)]
     findings = [
-        *(Finding(remark.code, Severity.WARNING, remark.problem, remark.fix) for remark in recording.remarks),
+        *(Finding(remark.code, Severity(remark.severity), remark.problem, remark.fix) for remark in recording.remarks),
         *check_extent(recording, gaps, limits),
         *check_leads(recording, measures, limits),
         *(finding for lead in clear for finding in check_disturbances(lead, recording.fs, limits)),

@@ -232,8 +232,9 @@ def _refuse_to_start_over(path: Path) -> None:
 
 
 def _row(values: tuple[Any, ...]) -> RecordRow:
-    *plain, leads, lead, file_format, labels, counts, kept, methods, added, label_origin = values
+    record, patient, person, source, status, fs, length, leads, lead, file_format, labels, counts, kept, *rest = values
+    methods, added, label_origin = rest
     return RecordRow(
-        *(*plain, tuple(json.loads(leads)), lead, file_format, labels),
+        *(record, patient, person, source, status, fs, length, tuple(json.loads(leads)), lead, file_format, labels),
         *(json.loads(counts), json.loads(kept), tuple(json.loads(methods)), added, label_origin),
     )

@@ -79,7 +79,7 @@ def _unclear() -> Finding:
         "the file states no patient identifier, and its name does not tell one person from another; the file counts as a patient "
         "of its own",
         "Ingest again with --patient folder if a folder holds the recordings of one person (folder:2 is the folder above it), "
-        "with --patient name if a name stands for one person in every folder, or with --patient file if each file is another person.",
+        "with --patient name if a name stands for one person in every folder, or --patient file if each file is another person.",
     )
 
 

@@ -138,10 +138,12 @@ def test_a_time_stamp_far_in_the_future_does_not_fill_the_memory(tmp_path: Path)
 
 
 def test_channels_of_another_rate_are_left_out_and_refused_when_asked_for(tmp_path: Path) -> None:
-    path = _write(tmp_path / "x.edf", [_signal("ECG"), _signal("V5", fs=50.0), _signal("V6")])
-    assert [lead.name for lead in ADAPTER.read(path, DEFAULT).leads] == ["ECG", "V6"]
-    with pytest.raises(LeadMissing, match=r"differ in rate: ECG 100 Hz, V5 50 Hz"):
-        ADAPTER.read(path, ReadOptions(leads=("ECG", "V5")))
+    path = _write(tmp_path / "x.edf", [_signal("ECG II"), _signal("ECG V5", fs=50.0), _signal("ECG V6")])
+    found = ADAPTER.read(path, DEFAULT)
+    assert [lead.name for lead in found.leads] == ["ECG II", "ECG V6"]
+    assert [remark.code for remark in found.remarks] == ["leads-left-out"]
+    with pytest.raises(LeadMissing, match=r"differ in rate: ECG II 100 Hz, ECG V5 50 Hz"):
+        ADAPTER.read(path, ReadOptions(leads=("ECG II", "ECG V5")))
 
 
 def test_annotations_that_name_no_beat_are_no_labels(tmp_path: Path) -> None:

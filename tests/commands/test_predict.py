@@ -42,7 +42,9 @@ def test_the_outputs_agree_with_each_other_and_with_the_table(
     path = export(recording, file_format)
     ran = ecgfl("predict", path, "--out", out, "--json")
     assert ran.code == 0
-    assert sorted(file.name for file in out.iterdir()) == [f"synthetic-70.ecgfl{suffix}" for suffix in ("", ".csv", ".json")]
+    assert sorted(file.name for file in out.iterdir()) == [
+        f"synthetic-70.ecgfl{suffix}" for suffix in ("", ".csv", ".json", ".origin.json")
+    ]
     beats = annotated(out)
     with (out / "synthetic-70.ecgfl.csv").open(newline="") as file:
         table = list(csv.DictReader(file))

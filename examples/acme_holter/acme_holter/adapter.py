@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from ecgfl_adapters.errors import FileUnreadable
 from ecgfl_adapters.labels import Labels, labels_for
-from ecgfl_adapters.leads import choose_leads, is_other
+from ecgfl_adapters.leads import Channel, choose_leads
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import BeatLabel, Lead, Recording, Source
 
@@ -35,7 +35,7 @@ class AcmeAdapter:
             fs, patient = float(said["hz"]), str(said["patient"])
         except (KeyError, TypeError, ValueError) as error:
             raise FileUnreadable(path, f"not as ACME writes it: {error}", "Export it again from the ACME viewer") from error
-        wanted = choose_leads(path, names, options.leads, lambda place: not is_other(names[place], options.ecg_channels))
+        wanted, left_out = choose_leads(path, [Channel(name) for name in names], options)
         labels = Labels(beats) if options.labels is None else labels_for(path.with_suffix(""), options, (), fs)
         return Recording(
             name=path.stem,
@@ -43,7 +43,7 @@ class AcmeAdapter:
             leads=tuple(Lead(names[place], (counts[place] * step).astype(np.float32), step) for place in wanted),
             source=Source(path, self.name, patient, identifiers={"serial": str(said.get("serial", ""))}),
             labels=labels.labels,
-            remarks=labels.remarks,
+            remarks=(*left_out, *labels.remarks),
             label_origin=labels.origin,
         )
 

@@ -1,0 +1,109 @@
+"""Which channels are read as leads, and what their numbers mean."""
+
+from pathlib import Path
+
+import edfio
+import numpy as np
+import pytest
+from ecgfl_adapters.channel_kinds import is_ecg
+from ecgfl_adapters.csv_explain import explain
+from ecgfl_adapters.csv_file import CsvAdapter
+from ecgfl_adapters.edf_file import EdfAdapter
+from ecgfl_adapters.errors import FileUnreadable, UnitUnknown
+from ecgfl_adapters.protocol import ReadOptions
+from ecgfl_adapters.recording import Recording
+
+IN_MV = ReadOptions(fs=250, units="mV")
+WAVE = [round(800 + 500 * np.sin(row / 9) + row % 7) for row in range(500)]
+
+
+def _table(folder: Path, titles: str, rows: list[str]) -> Path:
+    path = folder / "x.csv"
+    path.write_text("\n".join([titles, *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+def _read(folder: Path, titles: str, rows: list[str], options: ReadOptions = IN_MV) -> Recording:
+    return CsvAdapter().read(_table(folder, titles, rows), options)
+
+
+def _names(found: Recording) -> list[str]:
+    return [lead.name for lead in found.leads]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["F3-M2", "E1-M2", "Chin1-Chin2", "ABD", "SpO2", "ECG Imped", "ECG_R_Peaks", "ECG_Phase_Atrial", "ECG HR", "Sample Index"],
+)
+def test_other_channels_are_no_leads(name: str) -> None:
+    assert not is_ecg(name)
+
+
+@pytest.mark.parametrize("name", ["ECG", "EKG II", "aVR", "Lead V", "MLII", "V5", "ECG LA-RA"])
+def test_knows_leads(name: str) -> None:
+    assert is_ecg(name)
+
+
+def test_prefers_the_raw_signal_of_a_table(tmp_path: Path) -> None:
+    rows = [f"{value},{value + 1},{int(value % 9 == 0)}" for value in WAVE]
+    assert _names(_read(tmp_path, "ECG_Raw,ECG_Clean,ECG_R_Peaks", rows)) == ["ECG_Raw"]
+
+
+def test_depth_electrodes_beside_an_ecg_are_left_out(tmp_path: Path) -> None:
+    signals = [
+        edfio.EdfSignal(np.sin(np.arange(1000) / 9), 100, label=name, physical_dimension="mV", physical_range=(-2, 2))
+        for name in ("D1", "D2", "D3", "D4", "V1", "ECG")
+    ]
+    edfio.Edf(signals).write(tmp_path / "x.edf")
+    assert _names(EdfAdapter().read(tmp_path / "x.edf", ReadOptions())) == ["ECG"]
+
+
+def test_v_after_a_lead_is_no_unit(tmp_path: Path) -> None:
+    rows = [str(value / 1000) for value in WAVE]
+    assert _names(_read(tmp_path, "ECG V", rows)) == ["ECG V"]
+    with pytest.raises(UnitUnknown):
+        _read(tmp_path, "ECG V", rows, ReadOptions(fs=250))
+    found = _read(tmp_path, "ECG (V)", rows, ReadOptions(fs=250))
+    np.testing.assert_allclose(np.asarray(found.leads[0].samples), WAVE, rtol=1e-6)
+
+
+def test_equal_titles_keep_their_columns_in_the_layout(tmp_path: Path) -> None:
+    path = _table(tmp_path, "ECG,ECG", [f"{value},{value + 3}" for value in WAVE])
+    assert '"1": "ECG", "2": "ECG#2"' in explain(path, IN_MV).layout.replace('" = "', '": "')
+
+
+@pytest.mark.parametrize("value", ["-32768", "-9999", "-", "--"])
+def test_reads_missing_samples_as_gaps(tmp_path: Path, value: str) -> None:
+    rows = [value if 100 <= row < 150 else str(each) for row, each in enumerate(WAVE)]
+    found = _read(tmp_path, "II", rows, ReadOptions(fs=250, units="uV"))
+    assert [tuple(gap) for gap in found.gaps()] == [(100, 150)]
+    assert [remark.code for remark in found.remarks] == (["missing-samples"] if value[1:].isdigit() else [])
+
+
+@pytest.mark.parametrize("mark", [",", "."])
+def test_refuses_thousands_separators(tmp_path: Path, mark: str) -> None:
+    rows = [f"{row}\t{value:,}".replace(",", mark) for row, value in enumerate(WAVE)]
+    with pytest.raises(FileUnreadable, match="thousands"):
+        _read(tmp_path, "sample\tMLII", rows, ReadOptions(fs=250, units="adc:200:1024"))
+
+
+@pytest.mark.parametrize("sign", ["\u2212", "\u2013"])
+def test_reads_minus_signs(tmp_path: Path, sign: str) -> None:
+    rows = [str(value - 800).replace("-", sign) for value in WAVE]
+    samples = np.asarray(_read(tmp_path, "II", rows, ReadOptions(fs=250, units="uV")).leads[0].samples)
+    np.testing.assert_allclose(samples, (np.array(WAVE) - 800) / 1000, atol=1e-6)
+
+
+def test_an_unknown_unit_stays_a_unit(tmp_path: Path) -> None:
+    rows = [f"{row / 250},{value},{value % 13}" for row, value in enumerate(WAVE)]
+    assert _names(_read(tmp_path, "time,ECG,Foo\ns,uV,xyz", rows, ReadOptions())) == ["ECG"]
+
+
+def test_refuses_unsigned_digital_ranges(tmp_path: Path) -> None:
+    signal = edfio.EdfSignal(np.sin(np.arange(1000) / 9), 100, label="ECG", physical_dimension="mV", physical_range=(-2, 2))
+    edfio.Edf([signal]).write(tmp_path / "x.edf")
+    raw = (tmp_path / "x.edf").read_bytes()
+    raw = raw.replace(b"-32768  ", b"0       ", 1).replace(b"32767   ", b"65535   ", 1)
+    (tmp_path / "x.edf").write_bytes(raw)
+    with pytest.raises(FileUnreadable, match="16 signed bits"):
+        EdfAdapter().read(tmp_path / "x.edf", ReadOptions())

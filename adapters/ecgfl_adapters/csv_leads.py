@@ -95,7 +95,7 @@ def _choose(
     layout: CsvLayout,
     options: ReadOptions,
 ) -> Choice:
-    """Places among `signals`. A column of two values is a mark, and a constant one without an ECG's name says nothing."""
+    """Places among `signals`. A column of at most two values that is not named as an ECG is a mark."""
     channels = [Channel(name, column.unit or "") for name, column in zip(names, signals, strict=True)]
     if options.leads:
         return choose_leads(path, channels, options)
@@ -105,9 +105,7 @@ def _choose(
     kept = []
     for place, column in enumerate(signals):
         values = {cells[column.place] for cells in table} - {""}
-        is_mark = len(table) >= _STEADY_ROWS and (
-            len(values) == 2 or (len(values) == 1 and not is_ecg(names[place], options.ecg_channels))
-        )
+        is_mark = len(table) >= _STEADY_ROWS and (len(values) <= 2 and not is_ecg(names[place], options.ecg_channels))
         if column.role != "other" and not is_mark:
             kept.append(place)
     if not kept:

@@ -60,10 +60,10 @@ def labels_for(
     if not files:
         return Labels()
     made_by_people = [file for file in files if file[2] != "machine"]
-    if not made_by_people:
+    if not made_by_people and not options.accept_predictions:
         return Labels(None, "machine", (MACHINE_LABELS,))
-    path, labels, origin = made_by_people[0]
-    for other, others, _ in made_by_people[1:]:
+    (path, labels, origin), *rest = made_by_people or files
+    for other, others, _ in rest:
         if _beats(others) != _beats(labels):
             raise LabelsUnreadable(
                 stem, f"{path.name} and {other.name} hold different beats", "Name the right one with --labels FILE"

@@ -22,6 +22,7 @@ class ReadOptions:
     vocabulary : words for beats beyond the built-in ones, as {"extrasystole": "V"}; the case does not matter.
     ecg_channels : shell patterns ("Kanal *") of channel names that are ECG beyond the known ones; the case does not matter.
     layouts : tables of numbers that a site described by hand; the first whose file pattern fits is believed.
+    accept_predictions : take predictions of this program that nobody corrected as labels, to measure them; never to train on.
     force : read a file whose checksum is wrong; the fault becomes a remark.
     assume_wfdb_gain : read an uncalibrated WFDB signal (gain 0) with WFDB's default gain instead of refusing it; for uses
         in which the scale cancels out.
@@ -34,6 +35,7 @@ class ReadOptions:
     vocabulary: Mapping[str, str] = field(default_factory=dict)
     ecg_channels: tuple[str, ...] = ()
     layouts: tuple[CsvLayout, ...] = ()
+    accept_predictions: bool = False
     force: bool = False
     assume_wfdb_gain: bool = False
 

@@ -79,7 +79,7 @@ def command(
         try:
             recording = read(path, reading.format, reading.options)
             reference = reference_of(recording)
-            spans = evaluated_spans(recording, rhythm_beats(recording, reading.lead))
+            spans = evaluated_spans(recording, rhythm_beats(recording, reading.lead), as_it_stands=test is not None)
             comparisons = [assess(recording, reference, each.annotate(path, recording), spans) for each in tested]
         except (AdapterError, EcgflError) as error:
             console.problem(str(error))

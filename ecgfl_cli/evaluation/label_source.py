@@ -27,7 +27,7 @@ def existing_labels(path: Path, options: ReadOptions, test: str, predicted: str)
     if not beside.is_file() and Path(test).is_dir():
         test = str(Path(test) / predicted)
     try:
-        labels = read(path, "auto", replace(options, labels=test)).labels
+        labels = read(path, "auto", replace(options, labels=test, accept_predictions=True)).labels
     except LabelsUnreadable as error:
         raise UnusableInput(f"{error.path}: {error.problem}", WHAT_TO_GIVE) from error
     if labels is None:

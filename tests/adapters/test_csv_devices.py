@@ -12,7 +12,7 @@ from ecgfl_adapters.protocol import ReadOptions
 ADAPTER = CsvAdapter()
 MICROVOLTS = [-28.535, 12, 0.5, *(row % 300 - 150.25 for row in range(600))]
 
-ENGLISH = """Name,John Doe
+ENGLISH = """Name,John Roe
 Date of Birth,"Jan 8, 1948"
 Recorded Date,2021-02-01 12:34:56 +0100
 Classification,Sinus Rhythm
@@ -26,7 +26,7 @@ Lead,Lead I
 Unit,µV
 
 """
-GERMAN = """Name,"Doe, John"
+GERMAN = """Name,"Roe, John"
 Geburtsdatum,"08.01.1948"
 Aufzeichnungsdatum,"2021-02-01 12:34:56 +0100"
 Klassifizierung,Sinusrhythmus
@@ -53,9 +53,9 @@ JAPANESE = """名前,
 @pytest.mark.parametrize(
     ("header", "comma", "fs", "lead", "person"),
     [
-        (ENGLISH, False, 512, "Lead I", "john doe 1948-01-08"),
-        (ENGLISH, True, 512, "Lead I", "john doe 1948-01-08"),
-        (GERMAN, True, 511.422, "Ableitung I", "doe, john 1948-01-08"),
+        (ENGLISH, False, 512, "Lead I", "john roe 1948-01-08"),
+        (ENGLISH, True, 512, "Lead I", "john roe 1948-01-08"),
+        (GERMAN, True, 511.422, "Ableitung I", "roe, john 1948-01-08"),
         (JAPANESE, True, 512, "I", ""),
     ],
 )

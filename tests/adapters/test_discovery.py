@@ -189,14 +189,13 @@ def test_labels_come_from_an_annotator_or_a_folder_in_any_format(tmp_path: Path,
     corrected.mkdir()
     wanted = (BeatLabel(100, "N"), BeatLabel(200, "V"))
     write_annotations(wanted, corrected / "small.ecgfl", fs=recording.fs)
-    assert read(path, options=ReadOptions(labels=str(corrected))).labels == wanted
+    assert read(path, options=ReadOptions(accept_predictions=True, labels=str(corrected))).labels == wanted
     (corrected / "small.ecgfl").unlink()
-    assert read(path, options=ReadOptions(labels=str(corrected))).labels is None
+    assert read(path, options=ReadOptions(accept_predictions=True, labels=str(corrected))).labels is None
     (tmp_path / "small.ecgfl.csv").write_text("sample,time_s,symbol,class,probability\n100,0.4,N,N,0.1\n200,0.8,V,V,0.9\n")
-    assert read(path, options=ReadOptions(labels="ecgfl")).labels == wanted
-    corrections = (BeatLabel(100, "V"), BeatLabel(200, "V"))
-    write_annotations(corrections, tmp_path / "small.ecgfl", fs=recording.fs)
-    assert read(path, options=ReadOptions(labels="ecgfl")).labels == corrections
-    (tmp_path / "small.ecgfl.edf").write_bytes(b"")
-    with pytest.raises(LabelsUnreadable, match=r"may be any of small\.ecgfl, small\.ecgfl\.edf"):
-        read(path, options=ReadOptions(labels="ecgfl"))
+    assert read(path, options=ReadOptions(accept_predictions=True, labels="ecgfl")).labels == wanted
+    machine = read(path, options=ReadOptions(labels="ecgfl"))
+    assert (machine.labels, machine.label_origin) == (None, "machine")
+    write_annotations((BeatLabel(100, "V"), BeatLabel(200, "V")), tmp_path / "small.ecgfl", fs=recording.fs)
+    with pytest.raises(LabelsUnreadable, match="hold different beats"):
+        read(path, options=ReadOptions(accept_predictions=True, labels="ecgfl"))

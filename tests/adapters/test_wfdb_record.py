@@ -59,7 +59,7 @@ def test_a_record_is_named_by_its_header_its_signal_file_or_without_a_suffix(rea
     for name in ("100.hea", "100.dat", "100"):
         path = real_data / "mitdb" / name
         assert ADAPTER.recognises(path)
-        assert ADAPTER.read(path, DEFAULT).name == ""
+        assert ADAPTER.read(path, DEFAULT).name == "100"
     assert not ADAPTER.recognises(real_data / "mitdb" / "100.atr")
     assert isinstance(ADAPTER, Adapter)
 
@@ -102,11 +102,11 @@ def test_a_label_beyond_the_end_of_the_signal_is_kept(real_data: Path) -> None:
 
 def test_labels_are_chosen_by_annotator_by_path_or_not_at_all(real_data: Path, record: Path, tmp_path: Path) -> None:
     atr = real_data / "mitdb" / "100.atr"
-    shutil.copy(atr, tmp_path / "small.ecgfl")
+    shutil.copy(atr, tmp_path / "small.qrs")
     whole = ADAPTER.read(real_data / "mitdb" / "100.hea", DEFAULT).labels
     # 100.atr counts at 360 Hz and has no header of its own here: its numbers are taken as they are.
-    assert ADAPTER.read(record, ReadOptions(labels="ecgfl")).labels == whole
-    assert ADAPTER.read(record, ReadOptions(labels=str(tmp_path / "small.ecgfl"))).labels == whole
+    assert ADAPTER.read(record, ReadOptions(labels="qrs")).labels == whole
+    assert ADAPTER.read(record, ReadOptions(labels=str(tmp_path / "small.qrs"))).labels == whole
     assert ADAPTER.read(record, ReadOptions(labels="none")).labels is None
 
 

@@ -70,7 +70,7 @@ def test_annotations_stand_at_the_inputs_own_rate(
     recording: Recording,
 ) -> None:
     assert ecgfl("predict", export(recording, "edf"), "--out", tmp_path / "out", "--format", "wfdb").code == 0
-    assert [file.name for file in (tmp_path / "out").iterdir()] == ["synthetic-70.ecgfl"]
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["synthetic-70.ecgfl", "synthetic-70.ecgfl.origin.json"]
     assert wfdb.rdann(str(tmp_path / "out" / "synthetic-70"), "ecgfl").fs == 250
     found = np.array([sample for sample, _ in annotated(tmp_path / "out")])
     named = np.array([label.sample for label in recording.labels or ()])

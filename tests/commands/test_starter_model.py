@@ -12,7 +12,7 @@ STARTER = starter_registry().entries()[0].manifest
 
 
 def models_used(out: Path) -> set[str]:
-    return {json.loads(path.read_text())["model"]["version"] for path in out.glob("*.json")}
+    return {json.loads(path.read_text())["model"]["version"] for path in out.glob("*.ecgfl.json")}
 
 
 def test_without_any_home_the_starter_model_predicts(home: Path, ecgfl: Ecgfl, export: Any, tmp_path: Path) -> None:

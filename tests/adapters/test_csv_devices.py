@@ -69,7 +69,7 @@ def test_an_apple_watch_speaks_many_languages(
     assert (found.fs, [each.name for each in found.leads]) == (fs, [lead])
     np.testing.assert_allclose(found.leads[0].samples, np.array(MICROVOLTS) / 1000, atol=1e-6)
     assert found.source.person == person
-    assert found.source.patient == ""
+    assert found.source.patient == person
 
 
 def test_a_watchs_thousands_are_not_taken_for_decimals(tmp_path: Path) -> None:

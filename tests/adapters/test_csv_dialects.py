@@ -29,6 +29,14 @@ def read_bytes(raw: bytes, options: ReadOptions | None = None, name: str = "x.cs
         return ADAPTER.read(path, options or ReadOptions())
 
 
+# Few of a lead's cells are empty: a lead with as many empty cells as others is one of another rate, which is refused.
+LEADS = st.builds(
+    lambda counts, missing: [None if place in missing else count for place, count in enumerate(counts)],
+    st.lists(st.integers(-30_000, 30_000), min_size=40, max_size=40),
+    st.sets(st.integers(1, 38), max_size=8),
+)
+
+
 @settings(max_examples=300, deadline=None)
 @given(
     dialect=st.sampled_from(DIALECTS),
@@ -39,9 +47,7 @@ def read_bytes(raw: bytes, options: ReadOptions | None = None, name: str = "x.cs
     packed=st.booleans(),
     trailing=st.booleans(),
     fs=st.sampled_from([125, 250, 256, 360, 500, 1000]),
-    leads=st.lists(
-        st.lists(st.one_of(st.integers(-30_000, 30_000), st.none()), min_size=40, max_size=40), min_size=1, max_size=3
-    ),
+    leads=st.lists(LEADS, min_size=1, max_size=3),
 )  # fmt: skip
 def test_the_signal_is_the_same_in_every_dialect(
     dialect: tuple[str, str],
@@ -207,10 +213,10 @@ def test_a_long_line_does_not_keep_the_reader_busy(line: str) -> None:
     assert perf_counter() - start < 10
 
 
-def test_columns_beside_an_ecg_are_leads_only_in_volts() -> None:
+def test_a_channel_named_as_an_ecg_takes_precedence() -> None:
     rows = "".join(f"{row / 250:.3f},{row % 7},{row % 5},{row % 9}\n" for row in range(50))
     found = read_bytes(f"time_s,ECG,HF,Kanal 3 (mV)\n{rows}".encode(), ReadOptions(units="mV"))
-    assert [lead.name for lead in found.leads] == ["ECG", "Kanal 3"]
+    assert [lead.name for lead in found.leads] == ["ECG"]
 
 
 def test_quoted_numbers_are_read_as_fast_as_others() -> None:

@@ -38,15 +38,14 @@ def evaluated_spans(recording: Recording, beats: NDArray[np.int64], *, as_it_sta
     """The annotated parts of a recording after EC57's learning period; see `beats.annotated.annotated_spans`.
 
     beats : shape (n,), detected R peaks in samples of the recording, sorted.
-    as_it_stands : take a reference whose labels stand alone among the beats for a whole one, as `bxb` does; for annotations that
-        somebody named, not for a model.
+    as_it_stands : take the reference for a whole one, as `bxb` does; for annotations that somebody named, not for a model.
 
     Raises `UnusableInput` where nothing is left.
     """
     place, start = recording.source.path, recording.length - evaluated_samples(recording.fs, recording.length)
-    spans = annotated_spans(recording, beats)
-    if not len(spans) and as_it_stands:
+    if as_it_stands:
         return np.array([[start, recording.length]])
+    spans = annotated_spans(recording, beats)
     if not len(spans):
         raise UnusableInput(
             f"{place}: its reference labels stand alone among {beats.size} detected beats",

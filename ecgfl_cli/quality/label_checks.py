@@ -47,7 +47,12 @@ def check_labels(recording: Recording, gaps: Sequence[Gap], beats: NDArray[np.in
     yield from _check_dense(recording, marked, limits)
     matched = match(recording, gaps, marked, beats, limits)
     if matched is not None:
-        yield from _check_shift(matched, recording.fs, limits) if matched.is_shifted(limits) else _check_off_peak(matched, limits)
+        found = list(
+            _check_shift(matched, recording.fs, limits) if matched.is_shifted(limits) else _check_off_peak(matched, limits)
+        )
+        yield from found
+        if is_whole(recording, spans) and not found:  # labels of another place say nothing about the beats without one
+            yield from _check_unlabelled(recording, beats, marked, limits)
     yield from check_label_shares(annotated_part(recording, beats), limits)
 
 
@@ -138,8 +143,6 @@ def _check_part(
             value=seconds,
             limit=recording.seconds,
         )
-    else:
-        yield from _check_unlabelled(recording, beats, marked, limits)
 
 
 def _check_unlabelled(

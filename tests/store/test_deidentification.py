@@ -169,7 +169,9 @@ def test_the_sources_name_and_folder_do_not_enter_the_home(
         assert b"xylophone" not in raw.lower()
 
 
-def test_common_lead_names_stay_and_others_become_numbers(site: Path, ecgfl: Ecgfl, export: Any) -> None:  # noqa: ARG001
+def test_common_lead_names_stay_and_others_become_numbers(site: Path, ecgfl: Ecgfl, export: Any) -> None:
+    settings = site / "site.toml"
+    settings.write_text(settings.read_text().replace('# ecg_channels = ["Kanal *"]', 'ecg_channels = ["*"]'))
     ecgfl("ingest", export(synthesise(1, 60, 250, leads=("Doe John", "V5", "aVF", "Jane II")), "csv"))
     (record,) = ecgfl("dataset", "list", "--json").json["recordings"]
     first, *common, last = record["leads"]
@@ -185,7 +187,11 @@ def test_a_renamed_lead_is_not_confused_with_one_of_that_name(site: Path, ecgfl:
         recording, leads=(recording.leads[0], replace(recording.leads[1], samples=-0.5 * recording.leads[1].samples))
     )
     settings = site / "site.toml"
-    settings.write_text(settings.read_text().replace('# lead = "MLII"', 'lead = "ECG1"'))
+    settings.write_text(
+        settings.read_text()
+        .replace('# lead = "MLII"', 'lead = "ECG1"')
+        .replace('# ecg_channels = ["Kanal *"]', 'ecg_channels = ["*"]')
+    )
     assert ecgfl("ingest", export(recording, "csv")).code == 0
     (record,) = ecgfl("dataset", "list", "--json").json["recordings"]
     assert len(set(record["leads"])) == 2

@@ -40,7 +40,7 @@ def check_labels(recording: Recording, gaps: Sequence[Gap], beats: NDArray[np.in
     yield from _check_duplicated(recording, marked)
     marked = np.unique(marked)
     spans = annotated_spans(recording, beats)
-    yield from _check_part(recording, beats, marked, spans, limits)
+    yield from _check_part(recording, beats, marked, spans)
     marked = marked[[inside(sample, spans) for sample in marked.tolist()]] if not is_whole(recording, spans) else marked
     if not marked.size:
         return
@@ -114,9 +114,7 @@ def _check_dense(recording: Recording, marked: NDArray[np.int64], limits: Limits
         )
 
 
-def _check_part(
-    recording: Recording, beats: NDArray[np.int64], marked: NDArray[np.int64], spans: Stretches, limits: Limits
-) -> Iterator[Finding]:
+def _check_part(recording: Recording, beats: NDArray[np.int64], marked: NDArray[np.int64], spans: Stretches) -> Iterator[Finding]:
     """Whether only a part of the recording is annotated, or only some beats of it."""
     seconds = total(spans) / recording.fs
     if not len(spans):

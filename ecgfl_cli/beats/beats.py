@@ -13,7 +13,7 @@ from ecgfl_cli.beats.detection import align, detect, highest_near
 from ecgfl_cli.beats.likeness import LIKENESS_FIELDS, blocks, likeness, typical_beat
 from ecgfl_cli.beats.mixtures import SMALLEST_MV, mixtures, typical_height
 from ecgfl_cli.beats.recorder_noise import noise_of, worse_recorded
-from ecgfl_cli.beats.rr import RR_FIELDS, rr_context
+from ecgfl_cli.beats.rr import RR_FIELDS, known_intervals, rr_context
 from ecgfl_cli.beats.window import Window
 
 CONTEXT_FIELDS = (*RR_FIELDS, *LIKENESS_FIELDS)
@@ -111,13 +111,13 @@ def annotated_beats(recording: Recording, leads: Sequence[Lead], window: Window)
     cut = []
     for signal, places in zip((*conditioned, *mixed), peaks, strict=True):
         symbols = tuple(labels[index].symbol for index in _nearest(named, places))
-        cut.append(_cut(signal, places, places, symbols, recording.fs, window))
+        cut.append(_cut(signal, places, places, _rr(places, signal, window.fs), symbols, recording.fs, window))
     for number, (signal, places) in enumerate(zip(conditioned, peaks, strict=False)):
         noisy = worse_recorded(signal, places, window.fs, seed=number)
         found = detect(noisy, window.fs)
         matched = _labels_of(found, named, window.fs)
         symbols = tuple(labels[index].symbol if index >= 0 else "" for index in matched)
-        beats = _cut(noisy, found, found, symbols, recording.fs, window)
+        beats = _cut(noisy, found, found, _rr(found, noisy, window.fs), symbols, recording.fs, window)
         cut.append(replace(beats, classes=np.where(matched == NO_BEAT, NO_BEAT, beats.classes).astype(np.int8)))
     return cut
 
@@ -128,10 +128,11 @@ def detected_beats(recording: Recording, leads: Sequence[Lead], window: Window) 
     signal = condition(first.samples, recording.fs, window.fs)
     times = detect(signal, window.fs)
     symbols = ("",) * times.size
-    cut = [_cut(signal, times, times, symbols, recording.fs, window)]
+    rr = _rr(times, signal, window.fs)
+    cut = [_cut(signal, times, times, rr, symbols, recording.fs, window)]
     for lead in others:
         signal = condition(lead.samples, recording.fs, window.fs)
-        cut.append(_cut(signal, highest_near(signal, times, window.fs), times, symbols, recording.fs, window))
+        cut.append(_cut(signal, highest_near(signal, times, window.fs), times, rr, symbols, recording.fs, window))
     return cut
 
 
@@ -139,12 +140,12 @@ def _cut(
     conditioned: NDArray[np.float32],
     peaks: NDArray[np.int64],
     times: NDArray[np.int64],
+    rr: NDArray[np.float32],
     symbols: tuple[str, ...],
     fs: float,
     window: Window,
 ) -> Beats:
-    """peaks : of this lead. times : of the beats, from which the RR intervals are; both in samples of the conditioned lead."""
-    rr = rr_context(times, window.fs)
+    """peaks : of this lead. times : of the beats, whose RR intervals are rr; both in samples of the conditioned lead."""
     windows = _windows(conditioned, peaks, window)
     parts = blocks(peaks.size)
     typical = np.empty((len(parts), window.length), dtype=np.float32)
@@ -167,6 +168,10 @@ def _cut(
         classes=np.array([UNKNOWN if not symbol else _class_of(symbol) for symbol in symbols], dtype=np.int8),
         symbols=symbols,
     )
+
+
+def _rr(times: NDArray[np.int64], signal: NDArray[np.float32], fs: float) -> NDArray[np.float32]:
+    return rr_context(times, fs, known_intervals(times, signal, fs))
 
 
 def _class_of(symbol: str) -> BeatClass:

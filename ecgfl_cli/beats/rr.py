@@ -19,25 +19,34 @@ LARGEST = 1.5
 EARLY = -0.12
 """Logarithm of the ratio to the local interval below which a beat comes early."""
 
+HIDDEN_SECONDS = 0.1
+"""Missing signal that can hide a QRS complex, whose usual width is 0.08 s to 0.1 s."""
+
 IRREGULARITY_SCALE = 3.0
 """Brings the irregularity of atrial fibrillation to about 1."""
 
 
-def rr_context(peaks: NDArray[np.int64], fs: float) -> NDArray[np.float32]:
+def rr_context(peaks: NDArray[np.int64], fs: float, known: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
     """RR intervals of each beat in relation to those around it, shape (n, len(RR_FIELDS)), float32.
 
-    peaks : shape (n,), ascending sample numbers. fs : hertz.
+    peaks : shape (n,), ascending sample numbers. fs : hertz. known : shape (n - 1,), which of the intervals between neighbours
+    are RR intervals, as `known_intervals` tells; None if all of them are.
 
     All are natural logarithms of ratios, so that a heart rate means nothing in itself: previous, next and mean of both against
     the local median; contrast, previous against next; rate, the local median against 0.8 s; irregularity, the median of
     |previous| around; one_before and one_after, the previous interval of the beat before and the next one of the beat after.
-    The first and last beat borrow their only interval; fewer than two beats have zeros.
+    A beat with one known interval takes it for both, a beat with none the usual one of the recording. Without any known interval
+    all are zeros.
     """
-    if peaks.size < 2:
+    if known is None:
+        known = np.ones(max(peaks.size - 1, 0), dtype=np.bool_)
+    if not known.any():
         return np.zeros((peaks.size, len(RR_FIELDS)), dtype=np.float32)
-    intervals = (np.diff(peaks) / fs).astype(np.float32)
-    before = np.concatenate((intervals[:1], intervals))
-    after = np.concatenate((intervals, intervals[-1:]))
+    intervals = np.where(known, np.diff(peaks) / fs, np.nan).astype(np.float32)
+    before, after = np.concatenate(([np.nan], intervals)), np.concatenate((intervals, [np.nan]))
+    either = np.where(np.isnan(before), after, before)
+    either[np.isnan(either)] = np.nanmedian(intervals)
+    before, after = (np.where(np.isnan(side), either, side).astype(np.float32) for side in (before, after))
     mean = np.asarray((before + after) / 2, dtype=np.float32)
     local = median_filter(mean, LOCAL_BEATS, mode="mirror")
     previous, following = _log_ratio(before, local), _log_ratio(after, local)
@@ -49,11 +58,20 @@ def rr_context(peaks: NDArray[np.int64], fs: float) -> NDArray[np.float32]:
             _log_ratio(mean, local),
             np.log(local / USUAL_SECONDS),
             IRREGULARITY_SCALE * median_filter(np.abs(previous), LOCAL_BEATS, mode="mirror"),
-            np.concatenate((previous[:1], previous[:-1])),
-            np.concatenate((following[1:], following[-1:])),
+            np.where(np.concatenate(([False], known)), np.roll(previous, 1), previous),
+            np.where(np.concatenate((known, [False])), np.roll(following, -1), following),
         ),
         axis=1,
     ).astype(np.float32)
+
+
+def known_intervals(peaks: NDArray[np.int64], signal: NDArray[np.float32], fs: float) -> NDArray[np.bool_]:
+    """Which intervals between neighbouring peaks, shape (n - 1,), are RR intervals: no gap in them can hide a beat.
+
+    peaks : shape (n,), ascending sample numbers. signal : NaN in gaps. fs : hertz.
+    """
+    missing = np.concatenate(([0], np.cumsum(np.isnan(signal))))
+    return np.asarray(np.diff(missing[peaks]) <= HIDDEN_SECONDS * fs)
 
 
 def on_time(rr: NDArray[np.float32]) -> NDArray[np.bool_]:

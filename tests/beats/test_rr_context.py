@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ecgfl_cli.beats.rr import LARGEST, RR_FIELDS, on_time, rr_context
+from ecgfl_cli.beats.rr import LARGEST, RR_FIELDS, known_intervals, on_time, rr_context
 
 FS = 250.0
 FIELD = {name: place for place, name in enumerate(RR_FIELDS)}
@@ -59,6 +59,26 @@ def test_a_pause_of_minutes_is_no_more_than_a_long_one() -> None:
     found = rr_context(peaks_of(*[0.8] * 20, 300.0, *[0.8] * 20).astype(np.int64), FS)
     assert np.isfinite(found).all()
     assert np.abs(found[:, [FIELD["previous"], FIELD["next"]]]).max() == LARGEST
+
+
+def test_an_interval_across_a_gap_is_no_rr_interval() -> None:
+    intervals = [0.8] * 20 + [10.3] + [0.8] * 20 + [7.0, 7.0] + [0.8] * 20
+    peaks = peaks_of(*intervals).astype(np.int64)
+    signal = np.zeros(peaks[-1] + 1, dtype=np.float32)
+    for before in (20, 41, 42):
+        signal[peaks[before] + 100 : peaks[before + 1] - 100] = np.nan
+    known = known_intervals(peaks, signal, FS)
+    assert np.flatnonzero(~known).tolist() == [20, 41, 42]
+    found = rr_context(peaks, FS, known)
+    regular = rr_context(peaks_of(*[0.8] * 20).astype(np.int64), FS)
+    assert np.abs(found - regular[0]).max() < 0.01
+
+
+def test_a_gap_too_short_for_a_beat_changes_nothing() -> None:
+    peaks = peaks_of(*[0.8] * 10).astype(np.int64)
+    signal = np.zeros(peaks[-1] + 1, dtype=np.float32)
+    signal[peaks[5] + 100 : peaks[5] + 100 + round(0.09 * FS)] = np.nan
+    assert known_intervals(peaks, signal, FS).all()
 
 
 @pytest.mark.parametrize("beats", [0, 1])

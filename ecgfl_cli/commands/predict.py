@@ -56,7 +56,8 @@ def command(
             results.append({"file": path, "error": str(error)})
             code = ExitCode.INPUT
             continue
-        doubts = [each for each in check(recording, prediction.samples, reading.limits) if each.severity is not Severity.INFO]
+        findings = check(recording, prediction.samples, reading.limits, reading.lead)
+        doubts = [each for each in findings if each.severity is not Severity.INFO]
         checked.append((str(path), doubts))
         if not is_usable(doubts):
             errors = ", ".join(dict.fromkeys(each.code for each in doubts if each.severity is Severity.ERROR))

@@ -4,22 +4,29 @@ import numpy as np
 from ecgfl_adapters.recording import Recording
 from numpy.typing import NDArray
 
+from ecgfl_cli.beats.leads import choose_lead
 from ecgfl_cli.quality.amplitude_checks import amplitude_is_wrong
 from ecgfl_cli.quality.beat_checks import check_beats
 from ecgfl_cli.quality.disturbance_checks import check_disturbances
 from ecgfl_cli.quality.extent_checks import check_extent
-from ecgfl_cli.quality.findings import Finding, Severity
+from ecgfl_cli.quality.findings import Finding, Severity, is_usable
 from ecgfl_cli.quality.label_checks import check_labels
 from ecgfl_cli.quality.label_share_checks import is_paced
-from ecgfl_cli.quality.lead_checks import check_leads, time_lost
+from ecgfl_cli.quality.lead_checks import DEFECTS, check_leads, time_lost
 from ecgfl_cli.quality.lead_measures import measure_lead
 from ecgfl_cli.quality.limits import Limits
 from ecgfl_cli.quality.polarity_checks import check_polarity
+from ecgfl_cli.quality.rhythm_checks import check_rhythm
 
 DEFAULT_LIMITS = Limits()
 
+LEAD_HIDDEN = {*(defect.code for defect in DEFECTS), "lead-off", "noise"}
+"""Findings of a lead that shows no beats for a part of the time."""
 
-def check(recording: Recording, beats: NDArray[np.int64], limits: Limits = DEFAULT_LIMITS) -> list[Finding]:
+
+def check(
+    recording: Recording, beats: NDArray[np.int64], limits: Limits = DEFAULT_LIMITS, lead_name: str | None = None
+) -> list[Finding]:
     """Everything worth saying about a recording, worst first.
 
     Parameters
@@ -27,6 +34,7 @@ def check(recording: Recording, beats: NDArray[np.int64], limits: Limits = DEFAU
     recording : leads in millivolts, NaN where there is no signal.
     beats : shape (n,), samples of the detected R peaks at `recording.fs`, in any order; those outside the recording are ignored.
     limits : what to hold the recording against.
+    lead_name : the lead in which the beats were found; None for the one that `choose_lead` gives.
 
     Never raises on what the signal or the labels contain.
     """
@@ -38,13 +46,23 @@ def check(recording: Recording, beats: NDArray[np.int64], limits: Limits = DEFAU
         measures = [measure_lead(lead, recording.fs, gaps, beats, limits) for lead in recording.leads]
         about_labels = list(check_labels(recording, gaps, beats, limits))
     clear = [lead for lead in measures if not time_lost(lead, limits) and not amplitude_is_wrong(lead, limits)]
+    about_leads = [
+        *check_leads(recording, measures, limits),
+        *(finding for lead in clear for finding in check_disturbances(lead, recording.fs, limits)),
+    ]
+    about_beats = list(check_beats(recording, gaps, beats, limits))
+    if is_usable(about_beats):
+        # What a lead shows where it is off, flat or hidden by noise says nothing about the beats of another one.
+        legible = {lead.name for lead in clear} - {each.lead for each in about_leads if each.code in LEAD_HIDDEN}
+        rhythm_lead = choose_lead(recording, lead_name)
+        others = [lead for lead in recording.leads if lead.name in legible and lead is not rhythm_lead]
+        about_beats.extend(check_rhythm(recording, beats, rhythm_lead, others, limits))
     findings = [
         *(Finding(remark.code, Severity(remark.severity), remark.problem, remark.fix) for remark in recording.remarks),
         *check_extent(recording, gaps, limits),
-        *check_leads(recording, measures, limits),
-        *(finding for lead in clear for finding in check_disturbances(lead, recording.fs, limits)),
+        *about_leads,
         *(() if is_paced(recording, limits) else check_polarity(clear, limits)),
-        *check_beats(recording, gaps, beats, limits),
+        *about_beats,
         *about_labels,
     ]
     return sorted(findings, key=lambda finding: finding.severity.rank)

@@ -48,6 +48,20 @@ class Limits:
     # 853 loses its lead for 10.04 s.
     beatless_s: float = 10.0
 
+    # Every second beat blunter than its neighbours and soon after or before one: a T or P wave that is counted because it is as
+    # sharp as a QRS complex. Measured over whole records: 13 to 64 % of the beats in mitdb 101 V1 and in first leads of
+    # qtdb where that is so (T waves as they are or two to four times as tall, with the detector's rule for T waves or without
+    # it); 0, 0, 8 % (nstdb 118e00) in all other leads of the 120 records, 5 % without added noise (mitdb 233 V1).
+    doubled_s: float = 0.45
+    doubled_sharpness: float = 0.9
+    doubled_warn_share: float = 0.1
+    # Beats found in one of two leads only, of those found in either. Measured: 0, 0, 37 % (mitdb 101: P waves counted in V1);
+    # next are mitdb 208 (25 %, QRS complexes missed in V1), nstdb 118e00 (18 %) and mitdb 200 (16 %).
+    disagreement_warn_share: float = 0.2
+    # Both are judged by ten minutes, spread over the recording: they need a third of the time that half an hour does.
+    rhythm_block_s: float = 150.0
+    rhythm_blocks: int = 4
+
     # Flat: no more than one quantisation step of movement in 2 s, which holds a QRS down to 30 beats a minute. Measured: none.
     flat_block_s: float = 2.0
     flat_warn_share: float = 0.1

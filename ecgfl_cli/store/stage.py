@@ -70,7 +70,7 @@ def stage(path: Path, staging: Staging) -> Staged | Unreadable:
         recording = deidentified(raw, record_name(raw, staging.pseudonyms))
         lead = recording.leads[raw.leads.index(choose_lead(raw, staging.reading.lead))]
         beats = rhythm_beats(recording, lead.name)
-        findings = check(recording, beats, staging.reading.limits)
+        findings = check(recording, beats, staging.reading.limits, lead.name)
         key = patient_key(raw, path, staging.reading.patient)
         row = _row(raw, recording, lead.name, beats, findings, key, staging)
     except (AdapterError, EcgflError) as error:

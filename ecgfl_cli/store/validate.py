@@ -35,7 +35,7 @@ def validate_store(home: Home, catalogue: Catalogue, reading: Reading, jobs: int
 def _file(path: Path, reading: Reading) -> list[Finding] | str:
     try:
         recording = read(path, reading.format, reading.options)
-        return check(recording, rhythm_beats(recording, reading.lead), reading.limits)
+        return check(recording, rhythm_beats(recording, reading.lead), reading.limits, reading.lead)
     except LIBRARY_ERRORS as error:
         return str(error)
 
@@ -43,6 +43,6 @@ def _file(path: Path, reading: Reading) -> list[Finding] | str:
 def _record(row: RecordRow, home: Home, reading: Reading) -> list[Finding] | str:
     try:
         recording = read_signals(home.records, row.record)
-        return check(recording, rhythm_beats(recording, row.lead), reading.limits)
+        return check(recording, rhythm_beats(recording, row.lead), reading.limits, row.lead)
     except LIBRARY_ERRORS as error:
         return f"{error} Then ingest the recording again: that repairs what the store holds of it."

@@ -1,6 +1,5 @@
 """All checks together: silence on a clean recording, calm on a strange one."""
 
-import time
 from collections.abc import Callable
 from dataclasses import fields, replace
 
@@ -82,15 +81,6 @@ def test_every_finding_says_what_to_do(clean: Recording, damaged: Damage) -> Non
     for finding in check(silent, NO_BEATS):
         assert finding.message
         assert finding.fix.endswith(".")
-
-
-def test_half_an_hour_of_two_leads_is_checked_in_a_moment() -> None:
-    recording = synthesise(1, 1800, 360)
-    detected = np.array([label.sample for label in recording.labels or ()])
-    started = time.perf_counter()
-    check(recording, detected)
-    # 0.01 s on the machine it was written on; the bound leaves room for a busy one.
-    assert time.perf_counter() - started < 0.15
 
 
 def test_a_lead_of_its_own_is_enough(clean: Recording, beats: Beats) -> None:

@@ -17,8 +17,9 @@ from ecgfl_cli.quality.rhythm import rhythm_beats
 # What check() says about the 91 records of mitdb, svdb and nstdb, all of it looked at and true: 102, 104, 107 and 217 are paced;
 # 116 and 223 sit at the amplifier's rail for 2 s; the electrodes of 103, 108 and 843 move, those of 118e00 and 118e06 were
 # made to; 203, 804 and 893 have muscle noise; the QRS of 207 points down in MLII; 853 loses its lead,
-# 860 is labelled past its end.
+# 860 is labelled past its end; in V1 of 101 P waves are counted, in V1 of 208 PVCs and normal beats are missed.
 KNOWN = {
+    ("101", "leads-disagree"),
     ("102", "paced-rhythm"),
     ("103", "baseline-wander"),
     ("104", "paced-rhythm"),
@@ -31,6 +32,7 @@ KNOWN = {
     ("118e06", "noise"),
     ("203", "noise"),
     ("207", "inverted-lead"),
+    ("208", "leads-disagree"),
     ("217", "paced-rhythm"),
     ("223", "saturation"),
     ("804", "noise"),
@@ -54,7 +56,7 @@ def findings_of(path: Path) -> list[Finding]:
     return check(recording, rhythm_beats(recording, None))
 
 
-@pytest.mark.parametrize("record", ["mitdb/100", "mitdb/114", "mitdb/208", "svdb/800", "nstdb/118e24"])
+@pytest.mark.parametrize("record", ["mitdb/100", "mitdb/114", "mitdb/119", "svdb/800", "nstdb/118e24"])
 def test_a_genuine_record_has_no_findings(record: str, real_data: Path) -> None:
     assert findings_of(real_data / f"{record}.hea") == []
 
@@ -75,6 +77,22 @@ def test_the_labels_of_another_record_are_refused(real_data: Path) -> None:
     recording = read(real_data / "mitdb" / "100.hea", format="auto", options=options)
     (found,) = check(recording, rhythm_beats(recording, None))
     assert (found.code, found.severity) == ("labels-off-peak", Severity.ERROR)
+
+
+def test_a_heart_rate_that_counts_p_waves_looks_doubled(real_data: Path) -> None:
+    recording = recording_of(real_data / "mitdb" / "101.hea")
+    findings = {each.code: each for each in check(recording, rhythm_beats(recording, "V1"), lead_name="V1")}
+    assert {findings[code].severity for code in ("rate-doubled", "leads-disagree")} == {Severity.WARNING}
+    assert findings["rate-doubled"].lead == "V1"
+    assert "--lead NAME" in findings["leads-disagree"].fix
+
+
+@pytest.mark.parametrize("record", ["106", "119", "223", "233"])
+def test_bigeminy_does_not_look_like_a_doubled_rate(record: str, real_data: Path) -> None:
+    recording = recording_of(real_data / "mitdb" / f"{record}.hea")
+    for lead in ("MLII", "V1"):
+        codes = {each.code for each in check(recording, rhythm_beats(recording, lead), lead_name=lead)}
+        assert not codes & {"rate-doubled", "leads-disagree"}
 
 
 @pytest.mark.slow

@@ -1,12 +1,13 @@
-"""Train the starter model as it ships: MIT-BIH's DS1 at three sites, the supraventricular database at a fourth.
+"""Train the starter model as it ships: a federation of five sites with the records of three public databases.
 
-python examples/starter_model.py MITDB_FOLDER SVDB_FOLDER WORK_FOLDER
+python examples/starter_model.py MITDB_FOLDER SVDB_FOLDER QTDB_FOLDER WORK_FOLDER
 
-At its end WORK_FOLDER/coordinator/coordinator/models holds the model, and MODEL_CARD.md says which one it should be. DS2 takes no
-part. Several svdb headers state no gain: 200 units a millivolt is WFDB's default and fits the rest.
+MIT-BIH's DS1 is at three sites, the supraventricular database at a fourth, the QT database at a fifth; DS2 takes no part. At its end
+WORK_FOLDER/coordinator/coordinator/models holds the model, and MODEL_CARD.md says which one it should be. Several headers of svdb
+state no gain: 200 units a millivolt is WFDB's default and fits the rest.
 """
 
-import sys
+import argparse
 from pathlib import Path
 
 from ds1_to_ds2 import DS1
@@ -15,16 +16,23 @@ from local_federation import federate, found
 ROUNDS = 20
 
 
-def sites_of(mitdb: Path, svdb: list[Path]) -> dict[str, list[Path]]:
+def sites_of(mitdb: Path, svdb: list[Path], qtdb: list[Path]) -> dict[str, list[Path]]:
     ds1 = [mitdb / f"{record}.hea" for record in DS1]
-    return {"north": ds1[::3], "east": ds1[1::3], "south": ds1[2::3], **({"west": svdb} if svdb else {})}
+    sites = {"north": ds1[::3], "east": ds1[1::3], "south": ds1[2::3], "west": svdb, "centre": qtdb}
+    return {site: recordings for site, recordings in sites.items() if recordings}
 
 
-def main(mitdb: Path, svdb: Path, work: Path) -> None:
-    sites = sites_of(mitdb, sorted(svdb.glob("*.hea")))
+def main(mitdb: Path, svdb: Path, qtdb: Path, work: Path) -> None:
+    sites = sites_of(mitdb, sorted(svdb.glob("*.hea")), sorted(qtdb.glob("*.hea")))
     found(work, sites, "--units", "adc:200")
     federate(work, list(sites), "--rounds", ROUNDS, "--from-scratch")
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:4]))
+    parser = argparse.ArgumentParser(description="Train the starter model on DS1, svdb and qtdb, federated over five sites.")
+    parser.add_argument("mitdb", type=Path, help="folder of the MIT-BIH Arrhythmia Database")
+    parser.add_argument("svdb", type=Path, help="folder of the MIT-BIH Supraventricular Arrhythmia Database")
+    parser.add_argument("qtdb", type=Path, help="folder of the QT Database")
+    parser.add_argument("work", type=Path, help="folder for the homes and the model")
+    arguments = parser.parse_args()
+    main(arguments.mitdb, arguments.svdb, arguments.qtdb, arguments.work)

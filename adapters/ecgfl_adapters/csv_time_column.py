@@ -19,6 +19,8 @@ _SECONDS_PER: dict[TimeUnit, float] = {"h": 3600.0, "min": 60.0, "s": 1.0, "ms":
 _HEAD_ROWS = 300
 """Rows that show whether a column goes up."""
 _FEW_ROWS = 3
+_EPOCH = (0.9e9, 2.2e9)
+"""Seconds from 1970 to 1998 and to 2039."""
 _WHOSE = r"(?:lead|channel|sensor|signal|source|variable|kanal|ableitung|canal|voie|derivaci[oó]n)(?:[ _]?(?:id|name|no|nr))?"
 _MOST_LEADS = 40
 _CHANGES = 0.1
@@ -55,7 +57,7 @@ def time_column(path: Path, text: TextFile, columns: Sequence[Column], layout: C
     if layout.time == 0:
         return None
     if layout.time is not None:
-        return _of(_column(path, columns, layout.time), layout, columns, FROM_LAYOUT)
+        return _of(_column(path, columns, layout.time), layout, columns, FROM_LAYOUT, _head(text, rows))
     head = _head(text, rows)
     _refuse_long_form(path, head, columns)
     times = [column for column in columns if column.role == "time"]
@@ -82,10 +84,10 @@ def time_column(path: Path, text: TextFile, columns: Sequence[Column], layout: C
                                  f"Give time = NUMBER or its name there, from the {len(rows.kinds)} columns")  # fmt: skip
         _refuse_unread_times(path, head, columns)
         return None
-    return _of(found, layout, columns, f"column {found.place + 1}")
+    return _of(found, layout, columns, f"column {found.place + 1}", head)
 
 
-def _of(column: Column, layout: CsvLayout, columns: Sequence[Column], why: str) -> TimeColumn:
+def _of(column: Column, layout: CsvLayout, columns: Sequence[Column], why: str, head: list[list[str]]) -> TimeColumn:
     key = column.title or column.place + 1
     shown = repr(column.title) if column.title else f"column {column.place + 1}"
     places: tuple[int, ...] = (column.place,)
@@ -97,6 +99,9 @@ def _of(column: Column, layout: CsvLayout, columns: Sequence[Column], why: str) 
     if unit == "samples" or (unit is None and column.role == "samples"):
         return TimeColumn(places, "samples", 1.0, False, key, "samples", f"{shown}, numbers of samples", why)
     factor = _SECONDS_PER[unit] if unit is not None else _unit_of(column)
+    if factor is None:
+        factor = _since_1970(head, column)
+        why = f"{why}; no unit, but numbers as large as times since 1970" if factor is not None else why
     assumed = factor is None
     factor = factor or 1.0
     unit = unit or next((name for name, each in _SECONDS_PER.items() if each == factor), None)
@@ -108,6 +113,16 @@ def _unit_of(column: Column) -> float | None:
     """Seconds in one unit of the column, as its title or the line of units below says; None where neither does."""
     below = column.unit if column.unit is not None else ""
     return seconds_in(column.title) or seconds_in(below)
+
+
+def _since_1970(head: list[list[str]], column: Column) -> float | None:
+    """Seconds in one unit of numbers that can only be Unix times: 1e-3 for 1728288000000. None for all other numbers."""
+    try:
+        values = [float(cells[column.place]) for cells in head]
+    except ValueError:
+        return None
+    fits = (unit for unit in (1.0, 1e-3, 1e-6, 1e-9) if values and all(_EPOCH[0] < value * unit < _EPOCH[1] for value in values))
+    return next(fits, None)
 
 
 def _head(text: TextFile, rows: Rows) -> list[list[str]]:

@@ -109,6 +109,13 @@ def test_takes_an_unstated_unit_from_the_rate(read: Read, seconds: float) -> Non
     assert (found.fs, found.gaps()) == (FS, ((2000, 3000),))
 
 
+@pytest.mark.parametrize("per_second", [1, 1e3, 1e6, 1e9])
+def test_reads_unix_times_without_a_unit(read: Read, per_second: float) -> None:
+    recording = read("timestamp", lambda row: f"{(1_728_288_000 + row / FS) * per_second:.{3 if per_second == 1 else 0}f}")
+    assert (recording.fs, recording.length) == (FS, ROWS)
+    assert [gap.stop - gap.start for gap in recording.gaps()] == [1000]
+
+
 def test_refuses_rates_that_disagree(read: Read) -> None:
     with pytest.raises(RateUnknown, match=r"the rate is 500 Hz \(--fs\), but the time column shows 250 Hz"):
         read("time_s", lambda row: f"{row / FS:.4f}", fs=500)

@@ -85,5 +85,6 @@ def remove_signals(records: Path, record: str) -> None:
 
 
 def read_signals(records: Path, record: str) -> Recording:
-    """A recording of the store. Raises `AdapterError` when its files are damaged."""
-    return WfdbAdapter().read(records / record / f"{record}.hea", ReadOptions())
+    """A recording of the store, with every channel: leads were chosen when it was ingested, and ECG1 is what one is called whose
+    name says nothing to others. Raises `AdapterError` when its files are damaged."""
+    return WfdbAdapter().read(records / record / f"{record}.hea", ReadOptions(ecg_channels=("*",)))

@@ -12,6 +12,7 @@ from ecgfl_adapters.discovery import read
 from ecgfl_adapters.recording import Recording
 
 from ecgfl_cli.demo.synthesiser import synthesise
+from ecgfl_cli.store.signals import read_signals
 
 Ecgfl = Callable[..., Any]
 
@@ -97,3 +98,17 @@ def test_removing_never_leaves_the_store(site: Path, ecgfl: Ecgfl, export: Any, 
     before = files_of(site)
     assert ecgfl("dataset", "remove", name).code == 2
     assert files_of(site) == before
+
+
+def test_all_leads_of_a_stored_record_are_used(site: Path, ecgfl: Ecgfl, export: Any) -> None:
+    """An unusual name becomes ECG1 in the store, which must not take precedence over the leads beside it."""
+    settings = site / "site.toml"
+    settings.write_text(settings.read_text().replace('# ecg_channels = ["Kanal *"]', 'ecg_channels = ["V4", "Kanal *"]'))
+    path = export(synthesise(1, 60, 250, leads=("V4", "Kanal 7")), "csv")
+    assert ecgfl("ingest", path).code == 0
+    for command in ("segment", "validate"):
+        assert ecgfl(command).code == 0
+    (record,) = ecgfl("dataset", "list", "--json").json["recordings"]
+    assert (record["leads"], record["lead"]) == (["V4", "ECG1"], "V4")
+    (stored,) = (site / "records").iterdir()
+    assert [lead.name for lead in read_signals(site / "records", stored.name).leads] == ["V4", "ECG1"]

@@ -2,9 +2,9 @@
 
 python examples/starter_model.py MITDB_FOLDER SVDB_FOLDER QTDB_FOLDER WORK_FOLDER
 
-MIT-BIH's DS1 is at three sites, the supraventricular database at a fourth, the QT database at a fifth; DS2 takes no part. At its end
-WORK_FOLDER/coordinator/coordinator/models holds the model, and MODEL_CARD.md says which one it should be. Several headers of svdb
-state no gain: 200 units a millivolt is WFDB's default and fits the rest.
+MIT-BIH's DS1 is at three sites, the supraventricular database at a fourth, the QT database at a fifth; DS2 takes no part. At its
+end WORK_FOLDER/coordinator/coordinator/models holds the model, and MODEL_CARD.md says which one it should be. Several headers of
+svdb state no gain: 200 units a millivolt is WFDB's default and fits the rest.
 """
 
 import argparse

@@ -13,7 +13,8 @@ from ecgfl_cli.site.keys import Pseudonyms
 from ecgfl_cli.store.reading import Reading
 
 LEAD_NAME = re.compile(
-    r"^((ECG|EKG|LEAD|MLI{1,3}|ML[1-6]|MV[1-9]|D?I{1,3}|D[123]|A?V[RLF]|V[1-9]R?|CM[1-6]|CC5|CH|CHANNEL|[XYZ])[ _-]?){1,3}(#?\d{1,2})?$",
+    r"^((ECG|EKG|LEAD|CH|CHANNEL|MLI{1,3}|ML[1-6]|MV[1-9]|D?I{1,3}|D[123]|A?V[RLF]|V[1-9]R?|CM[1-6]|CC5|[XYZ])[ _-]?){1,3}"
+    r"(#?\d{1,2})?$",
     re.I,
 )
 """Names that leads have everywhere; another name might be anything, a patient's among them."""

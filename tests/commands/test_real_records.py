@@ -2,14 +2,18 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import wfdb
 from ecgfl_adapters.discovery import read
 from ecgfl_adapters.label_files import read_labels
+from ecgfl_adapters.recording import Recording
 
+from ecgfl_cli.beats.conditioning import condition
 from ecgfl_cli.evaluation.annotations import BeatAnnotations
 from ecgfl_cli.evaluation.ec57 import compare
 from ecgfl_cli.evaluation.report import comparison_dict
@@ -42,3 +46,27 @@ def test_an_uncalibrated_record_is_predicted(ecgfl: Ecgfl, real_data: Path, tmp_
     """svdb 821 states gain 0; the scale of a window cancels out."""
     assert ecgfl("predict", real_data / "svdb" / "821.hea", "--out", tmp_path).code == 0
     assert len(wfdb.rdann(str(tmp_path / "821"), "ecgfl").sample) > 1000
+
+
+def with_tall_t_waves(recording: Recording, times: float) -> Recording:
+    """The first lead alone, with what follows each labelled QRS for 0.4 s made so many times as tall."""
+    lead = recording.leads[0]
+    samples = condition(lead.samples, recording.fs, recording.fs)
+    gain = np.ones_like(samples)
+    shape = 1 + (times - 1) * np.hanning(round(0.4 * recording.fs))
+    for label in recording.labels or ():
+        start = label.sample + round(0.09 * recording.fs)
+        part = gain[start : start + shape.size]
+        part[:] = shape[: part.size]
+    return replace(recording, leads=(replace(lead, samples=samples * gain),), labels=None)
+
+
+@pytest.mark.parametrize(("times", "codes"), [(1.0, []), (3.0, ["rate-doubled"])])
+def test_t_waves_counted_as_beats_are_a_finding(
+    ecgfl: Ecgfl, export: Any, real_data: Path, tmp_path: Path, times: float, codes: list[str]
+) -> None:
+    """Where T waves are as sharp as the QRS complexes no rule tells them apart. sele0111 has 907 beats."""
+    recording = with_tall_t_waves(read(real_data / "qtdb" / "sele0111.hea"), times)
+    (result,) = ecgfl("predict", export(recording, "csv"), "--out", tmp_path, "--json").json["recordings"]
+    assert [each["code"] for each in result["findings"]] == codes
+    assert (result["ectopy"]["beats"] > 1200) == bool(codes)

@@ -16,8 +16,6 @@ from ecgfl_cli.site.home import Home
 
 Item = TypeVar("Item")
 SCHEMA_VERSION = 1
-_READER_GONE = {errno.EPIPE, errno.EINVAL}
-"""What writing to a pipe without a reader gives: EPIPE, on Windows EINVAL."""
 
 
 @dataclass
@@ -109,7 +107,8 @@ def _write(stream: TextIO, write: Callable[[], object]) -> None:
     try:
         write()
     except OSError as error:
-        if error.errno not in _READER_GONE:
+        # Windows reports a pipe without a reader as EINVAL.
+        if not isinstance(error, BrokenPipeError) and not (sys.platform == "win32" and error.errno == errno.EINVAL):
             raise
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())

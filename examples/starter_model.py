@@ -14,6 +14,7 @@ from ds1_to_ds2 import DS1
 from local_federation import federate, found
 
 ROUNDS = 20
+SEED = 0
 
 
 def sites_of(mitdb: Path, svdb: list[Path], qtdb: list[Path]) -> dict[str, list[Path]]:
@@ -22,10 +23,10 @@ def sites_of(mitdb: Path, svdb: list[Path], qtdb: list[Path]) -> dict[str, list[
     return {site: recordings for site, recordings in sites.items() if recordings}
 
 
-def main(mitdb: Path, svdb: Path, qtdb: Path, work: Path) -> None:
+def main(mitdb: Path, svdb: Path, qtdb: Path, work: Path, seed: int) -> None:
     sites = sites_of(mitdb, sorted(svdb.glob("*.hea")), sorted(qtdb.glob("*.hea")))
     found(work, sites, "--units", "adc:200")
-    federate(work, list(sites), "--rounds", ROUNDS, "--from-scratch")
+    federate(work, list(sites), "--rounds", ROUNDS, "--from-scratch", "--seed", seed)
 
 
 if __name__ == "__main__":
@@ -34,5 +35,6 @@ if __name__ == "__main__":
     parser.add_argument("svdb", type=Path, help="folder of the MIT-BIH Supraventricular Arrhythmia Database")
     parser.add_argument("qtdb", type=Path, help="folder of the QT Database")
     parser.add_argument("work", type=Path, help="folder for the homes and the model")
+    parser.add_argument("--seed", type=int, default=SEED, help="of the first weights (default: %(default)s, as it ships)")
     arguments = parser.parse_args()
-    main(arguments.mitdb, arguments.svdb, arguments.qtdb, arguments.work)
+    main(arguments.mitdb, arguments.svdb, arguments.qtdb, arguments.work, arguments.seed)

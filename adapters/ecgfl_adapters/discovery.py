@@ -198,6 +198,16 @@ def find_recordings(paths: Iterable[Path]) -> Found:
     return Found(list(recordings), list(skipped))
 
 
+def subfolder(path: Path, named: Iterable[Path]) -> Path:
+    """Return the folder of a recording, relative to the first of the folders (or RECORDS files) in `named` that holds it.
+
+    It is `Path()` for a recording that was named itself.
+    """
+    folders = (each.parent if each.name == RECORDS and each.is_file() else each for each in named)
+    root = next((folder for folder in folders if folder in path.parents), path.parent)
+    return path.parent.relative_to(root)
+
+
 def why_skipped(path: Path) -> str:
     """Why `find_recordings` leaves a file or folder out, in words."""
     absent = absence(path)

@@ -19,6 +19,9 @@ Origin = Literal["reference", "reviewer", "machine"]
 ANNOTATOR = "ecgfl"
 """The annotator's name of this program."""
 
+UNSAFE = re.compile(r"[/\\:\x00]")
+"""What a file name must not hold on one system or another."""
+
 ORIGIN_SUFFIX = f".{ANNOTATOR}.origin.json"
 SCHEMA = "ecgfl.origin/1"
 _MOST = 100
@@ -55,6 +58,11 @@ class Listed(NamedTuple):
     labels: frozenset[str]
     files: frozenset[str]
     recording: frozenset[str]
+
+
+def file_name(recording: str) -> str:
+    """Return what the files of a prediction are called, without their suffixes."""
+    return UNSAFE.sub("_", recording)
 
 
 def origin_text(

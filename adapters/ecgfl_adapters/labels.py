@@ -9,12 +9,12 @@ from ecgfl_adapters.companions import absence, companion
 from ecgfl_adapters.errors import LabelsUnreadable
 from ecgfl_adapters.label_axis import TableAxis
 from ecgfl_adapters.label_files import contradicting_line, read_labels
-from ecgfl_adapters.label_origin import ANNOTATOR, MACHINE_LABELS, Origin, is_prediction, origin_of
+from ecgfl_adapters.label_origin import ANNOTATOR, MACHINE_LABELS, Origin, file_name, is_prediction, origin_of
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import BeatLabel, Remark
 from ecgfl_adapters.symbols import BEAT_SYMBOLS
 
-__all__ = ["labels_for", "read_labels"]
+__all__ = ["ANNOTATORS", "annotator_files", "label_files", "labels_for", "read_labels", "refuse_different"]
 
 ANNOTATORS = (ANNOTATOR, "atr", "labels")
 """Whose files are looked for in a folder of labels."""
@@ -65,9 +65,7 @@ def labels_for(
     usable = [file for file in files if options.accept_predictions or file[2] != "machine"]
     if files and not usable:
         return Labels(None, "machine", (MACHINE_LABELS,))
-    for (path, labels, _), (other, others, _) in pairwise(usable):
-        if not _agree(labels, others, fs):
-            raise LabelsUnreadable(stem, f"{path} and {other} hold different beats", "Name the right one with --labels FILE")
+    refuse_different(stem, [(path, labels) for path, labels, _ in usable], fs)
     return Labels(*usable[0][1:]) if usable else Labels()
 
 
@@ -80,6 +78,13 @@ def _origin_of(path: Path, labels: Sequence[BeatLabel]) -> Origin:
             "Correct the column 'symbol': the column 'class' is not read",
         )
     return origin
+
+
+def refuse_different(stem: Path, files: Sequence[tuple[Path, Sequence[BeatLabel]]], fs: float) -> None:
+    """Raise `LabelsUnreadable` when two label files of a recording hold different beats."""
+    for (path, labels), (other, others) in pairwise(files):
+        if not _agree(labels, others, fs):
+            raise LabelsUnreadable(stem, f"{path} and {other} hold different beats", "Name the right one with --labels FILE")
 
 
 def _agree(labels: Sequence[BeatLabel], others: Sequence[BeatLabel], fs: float) -> bool:
@@ -100,9 +105,9 @@ def _beside(names: Sequence[Path]) -> list[Path]:
 def _label_files(stem: Path, option: str) -> list[Path]:
     """The files that `option` may mean. None where it is a folder without a file for this recording."""
     given = Path(option)
-    annotator = _of_annotator(stem, option) if "/" not in option and "\\" not in option else []
+    annotator = annotator_files(stem, option)
     if not annotator and given.is_dir():
-        return [found for annotator in ANNOTATORS for found in _of_annotator(given / stem.name, annotator)]
+        return label_files(given / stem.name)
     if annotator:
         return annotator
     if given.is_file():
@@ -114,8 +119,19 @@ def _label_files(stem: Path, option: str) -> list[Path]:
     )
 
 
+def label_files(stem: Path, annotators: Sequence[str] = ANNOTATORS) -> list[Path]:
+    """Return the files STEM.ANNOTATOR, STEM.ANNOTATOR.edf and STEM.ANNOTATOR.csv that exist."""
+    return [found for annotator in annotators for found in _of_annotator(stem, annotator)]
+
+
+def annotator_files(stem: Path, option: str) -> list[Path]:
+    """Return the files beside a recording that `option` names, if it is the suffix of an annotator; none otherwise."""
+    return [] if "/" in option or "\\" in option else _of_annotator(stem, option)
+
+
 def _of_annotator(stem: Path, annotator: str) -> list[Path]:
-    names = (f"{stem.name}.{annotator}{suffix}" for suffix in ("", ".edf", ".csv"))
+    name = file_name(stem.name) if annotator == ANNOTATOR else stem.name
+    names = (f"{name}.{annotator}{suffix}" for suffix in ("", ".edf", ".csv"))
     return [path for path in (companion(stem, name) for name in names) if path.is_file()]
 
 

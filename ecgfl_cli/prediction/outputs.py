@@ -6,12 +6,12 @@ from hashlib import sha256
 from pathlib import Path
 
 from ecgfl_adapters.discovery import record_stem, subfolder
-from ecgfl_adapters.label_origin import ORIGIN_SUFFIX, Listed, listed_in, origin_text
+from ecgfl_adapters.label_origin import ORIGIN_SUFFIX, Listed, file_name, listed_in, origin_text
 from ecgfl_adapters.recording import Recording
 
 from ecgfl_cli.errors import UnusableInput, UsageError
 from ecgfl_cli.files import atomic_write_bytes
-from ecgfl_cli.prediction.prediction import Prediction, file_name
+from ecgfl_cli.prediction.prediction import Prediction
 from ecgfl_cli.prediction.writers.registry import Writer
 
 

@@ -71,7 +71,7 @@ def stage(path: Path, staging: Staging) -> Staged | Unreadable:
     Raises `UnusableInput` when it cannot be written: no other file could be, either.
     """
     try:
-        raw = read(path, staging.reading.format, staging.reading.options)
+        raw = read(path, staging.reading.format, staging.reading.options_for(path))
         recording = deidentified(raw, record_name(raw, staging.pseudonyms))
         lead = recording.leads[raw.leads.index(choose_lead(raw, staging.reading.lead))]
         beats = rhythm_beats(recording, lead.name)
@@ -117,7 +117,7 @@ def _machine_labels(path: Path, raw: Recording, reading: Reading) -> str:
     """Digest of the prediction that was left out; "" without one."""
     if raw.label_origin != "machine":
         return ""
-    options = replace(reading.options, accept_predictions=True)
+    options = replace(reading.options_for(path), accept_predictions=True)
     return _digest(read(path, reading.format, options).labels)
 
 

@@ -30,7 +30,9 @@ class Tested:
 def command(
     context: typer.Context,
     files: Recordings,
-    labels: Annotated[str | None, typer.Option("--labels", help="Reference labels: a file or a WFDB annotator's suffix.")] = None,
+    labels: Annotated[
+        str | None, typer.Option("--labels", help="Reference labels: a file, a folder of them, or an annotator's suffix.")
+    ] = None,
     lead: Lead = None,
     model: Model = None,
     against: Annotated[

@@ -19,6 +19,7 @@ from ecgfl_adapters.errors import (
     LabelsUnreadable,
     changed_meanwhile,
 )
+from ecgfl_adapters.label_origin import is_prediction
 from ecgfl_adapters.protocol import Adapter, ReadOptions
 from ecgfl_adapters.recording import Recording
 
@@ -186,7 +187,7 @@ def find_recordings(paths: Iterable[Path]) -> Found:
             skipped |= dict.fromkeys(special)
             companions = _companions(files)
             for file in files:
-                if file in companions or file.name in _ABOUT:
+                if file in companions or file.name in _ABOUT or is_prediction(file):
                     continue
                 if file.name == RECORDS:
                     recordings |= dict.fromkeys(_listed(file))

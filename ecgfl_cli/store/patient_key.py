@@ -22,7 +22,7 @@ name: files of one name are one patient, in whatever folder."""
 NAME_KIND = "patient-name"
 """Keeps a name apart from an identifier of the same text, which a file states."""
 
-_UP = re.compile(rf"{FOLDER}:(\d)")
+_UP = re.compile(rf"{FOLDER}:([1-9])")
 _GENERIC = frozenset(
     """
     ecg ekg holter lead leads rec record recording export data file day tag jour dia night nacht session visit visite part teil
@@ -67,9 +67,11 @@ def patient_key(recording: Recording, path: Path, rule: str) -> PatientKey:
     folder = Path(os.path.normcase(os.path.normpath(path.absolute()))).parent
     if rule.startswith(FOLDER):
         up = _UP.fullmatch(rule)
-        levels = 1 if up is None else max(1, int(up[1]))
-        place = folder if levels == 1 or not folder.parents else folder.parents[min(levels - 1, len(folder.parents)) - 1]
-        return PatientKey("patient-folder", place.as_posix(), "rule")
+        folders = (folder, *folder.parents)[:-1]  # without the root, which would make one patient of everything
+        levels = 1 if up is None else int(up[1])
+        if levels > len(folders):
+            raise UsageError(f"--patient {rule}: {path} has only {len(folders)} folders above it", "Give a smaller number")
+        return PatientKey("patient-folder", folders[levels - 1].as_posix(), "rule")
     return PatientKey("patient-file", (folder / recording.name).as_posix(), "rule" if rule == FILE else "place")
 
 

@@ -251,3 +251,11 @@ def test_a_prediction_takes_no_reference_away(predicted: Any, ecgfl: Ecgfl, list
     assert before[0]["label_origin"] == "reference"
     assert ecgfl("ingest", path, "--labels", "ecgfl").code == 0
     assert listed() == before
+
+
+def test_results_beside_recordings_are_no_recordings(predicted: Any, ecgfl: Ecgfl, listed: Any) -> None:
+    path = predicted("csv")
+    shutil.copy(table_of(path), path.with_name(f"{path.stem}.ecgfl (1).csv"))
+    ran = ecgfl("ingest", path.parent)
+    assert (ran.code, len(listed())) == (0, 1)
+    assert "left out" not in ran.out + ran.err

@@ -215,10 +215,21 @@ def test_two_folders_up(site: Path, ecgfl: Ecgfl, folders: Any, listed: Any) -> 
     assert patients(listed) == 2
 
 
-def test_a_rule_that_is_not_known_is_refused(site: Path, ecgfl: Ecgfl, folders: Any) -> None:  # noqa: ARG001
-    ran = ecgfl("ingest", folders({"P000/ecg": 1}), "--patient", "mother")
+@pytest.mark.parametrize("rule", ["mother", "folder:0", "folder:-1", "folder:12", "Folder", ""])
+def test_a_rule_that_is_not_known_is_refused(site: Path, ecgfl: Ecgfl, folders: Any, rule: str) -> None:  # noqa: ARG001
+    ran = ecgfl("ingest", folders({"P000/ecg": 1}), "--patient", rule)
     assert ran.code == 2
-    assert "--patient mother" in ran.problems[0]
+    assert f"--patient {rule}" in ran.problems[0]
+
+
+def test_more_folders_up_than_there_are_is_refused(site: Path, ecgfl: Ecgfl, folders: Any) -> None:  # noqa: ARG001
+    root = folders({"P000/ecg": 1})
+    number = len((root / "P000").resolve().parts)
+    if number > 9:
+        pytest.skip("the folder of temporary files is too deep")
+    ran = ecgfl("ingest", root, "--patient", f"folder:{number}")
+    assert ran.code == 3
+    assert f"has only {number - 1} folders above it" in ran.problems[0]
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,12 @@ def site(home: Path, ecgfl: Callable[..., Ran]) -> Path:
 
 
 @pytest.fixture
+def listed(ecgfl: Callable[..., Ran]) -> Callable[[], list[dict[str, Any]]]:
+    """listed(): what `dataset list --json` says."""
+    return lambda: ecgfl("dataset", "list", "--json").json["recordings"]
+
+
+@pytest.fixture
 def export(tmp_path: Path) -> Callable[..., Path]:
     """export(recording or seed, format): a file as a recorder writes it; a seed makes a synthetic minute with PVCs."""
 

@@ -9,12 +9,12 @@ from ecgfl_adapters.csv_sniff import holds_rows
 from ecgfl_adapters.csv_understanding import Understanding, understand
 from ecgfl_adapters.csv_write import FS_COMMENT, LABELS_SUFFIX, STEP_COMMENT, write_csv
 from ecgfl_adapters.errors import AdapterError
+from ecgfl_adapters.label_origin import is_prediction
 from ecgfl_adapters.labels import labels_for
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import Recording, Source
 
 ANNOTATIONS_SUFFIX = "annotations.txt"
-PREDICTIONS_SUFFIX = ".ecgfl.csv"
 _SUFFIXES = {".csv", ".tsv", ".txt"}
 _FEW_BYTES = 1 << 14
 
@@ -83,8 +83,8 @@ def _of_the_whole(found: Understanding, recording: Recording) -> list[Understood
 
 
 def is_label_file(path: Path) -> bool:
-    """Whether the name says that the file holds beat labels, ecgfl's own among them, and no signal."""
-    return path.name.lower().endswith((LABELS_SUFFIX, ANNOTATIONS_SUFFIX, PREDICTIONS_SUFFIX))
+    """Whether the name says that the file holds beat labels or results of ecgfl, and no signal."""
+    return is_prediction(path) or path.name.lower().endswith((LABELS_SUFFIX, ANNOTATIONS_SUFFIX))
 
 
 def _without_gz(path: Path) -> Path:

@@ -19,6 +19,7 @@ from ecgfl_adapters.errors import (
     LabelsUnreadable,
     changed_meanwhile,
 )
+from ecgfl_adapters.label_origin import is_prediction
 from ecgfl_adapters.protocol import Adapter, ReadOptions
 from ecgfl_adapters.recording import Recording
 
@@ -186,7 +187,7 @@ def find_recordings(paths: Iterable[Path]) -> Found:
             skipped |= dict.fromkeys(special)
             companions = _companions(files)
             for file in files:
-                if file in companions or file.name in _ABOUT:
+                if file in companions or file.name in _ABOUT or is_prediction(file):
                     continue
                 if file.name == RECORDS:
                     recordings |= dict.fromkeys(_listed(file))
@@ -196,6 +197,16 @@ def find_recordings(paths: Iterable[Path]) -> Found:
         elif not _belongs_to_a_record(path):
             recordings[_header_of(path)] = None
     return Found(list(recordings), list(skipped))
+
+
+def subfolder(path: Path, named: Iterable[Path]) -> Path:
+    """Return the folder of a recording, relative to the first of the folders (or RECORDS files) in `named` that holds it.
+
+    It is `Path()` for a recording that was named itself.
+    """
+    folders = (each.parent if each.name == RECORDS and each.is_file() else each for each in named)
+    root = next((folder for folder in folders if folder in path.parents), path.parent)
+    return path.parent.relative_to(root)
 
 
 def why_skipped(path: Path) -> str:

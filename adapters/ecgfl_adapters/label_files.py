@@ -78,6 +78,21 @@ def read_labels(
     return labels if axis is None else in_order(_counted(labels, axis))
 
 
+def contradicting_line(path: Path) -> int | None:
+    """Return the number of the first line of a prediction's table whose class is N or V, but not its symbol; None without one."""
+    if path.suffix.lower() not in _TEXT_SUFFIXES:
+        return None
+    lines = _lines(content_of(path).read_bytes())
+    names = [name.lower() for name in _cells(lines[0][1])] if lines else []
+    if "symbol" not in names or "class" not in names:
+        return None
+    for number, line in lines[1:]:
+        row = dict(zip(names, _cells(line), strict=False))
+        if row.get("class") in {"N", "V"} and row["class"] != row.get("symbol"):
+            return number
+    return None
+
+
 def _read_wfdb(path: Path, raw: bytes, fs: float, clock_fs: float) -> list[BeatLabel]:
     import wfdb  # brings pandas along: only when a file is read
 
@@ -118,8 +133,7 @@ def _refuse_remote_name(path: Path) -> None:
 
 
 def _read_table(path: Path, raw: bytes, fs: float, vocabulary: Mapping[str, str], axis: TableAxis | None) -> list[BeatLabel]:
-    text = raw.decode("utf-16" if raw.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig", errors="replace")
-    lines = [(number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip() and line[0] != "#"]
+    lines = _lines(raw)
     if not lines:
         raise LabelsUnreadable(path, "label file holds no lines", "Give a label file with --labels FILE, or --labels none")
     columns = _columns(_cells(lines[0][1]), axis)
@@ -157,6 +171,12 @@ def _read_table(path: Path, raw: bytes, fs: float, vocabulary: Mapping[str, str]
         samples = np.array([_sample(path, number, cell) for number, cell, _ in rows], dtype=np.int64)
         samples = samples if axis is None else samples_at_numbers(samples, symbols, axis)
     return [BeatLabel(sample, symbol) for sample, symbol in zip(samples.tolist(), symbols, strict=True)]
+
+
+def _lines(raw: bytes) -> list[tuple[int, str]]:
+    """The lines with their numbers, without blank ones and comments."""
+    text = raw.decode("utf-16" if raw.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig", errors="replace")
+    return [(number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip() and line[0] != "#"]
 
 
 def _counted(labels: Sequence[BeatLabel], axis: TableAxis) -> list[BeatLabel]:

@@ -1,16 +1,17 @@
 """Who made the labels of a recording: a reference, a reviewer who corrected predictions, or this program itself.
 
-`predict` writes `NAME.ecgfl` and `NAME.ecgfl.csv`, and beside them `NAME.ecgfl.origin.json` with digests of the predicted
-beats. A prediction file whose beats have another digest was corrected. The digest does not depend on how the file is formatted.
+`predict` writes `NAME.ecgfl.origin.json` beside its results. It lists SHA-256 digests of the predicted beats and of the files
+that hold them. A prediction file with other beats was corrected, however it is formatted.
 """
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple, TypedDict
 
-from ecgfl_adapters.companions import companion
+from ecgfl_adapters.companions import companion, content_of
 from ecgfl_adapters.recording import BeatLabel, Remark
 
 Origin = Literal["reference", "reviewer", "machine"]
@@ -18,36 +19,85 @@ Origin = Literal["reference", "reviewer", "machine"]
 ANNOTATOR = "ecgfl"
 """The annotator's name of this program."""
 
+UNSAFE = re.compile(r"[/\\:\x00]")
+"""What a file name must not hold on one system or another."""
+
 ORIGIN_SUFFIX = f".{ANNOTATOR}.origin.json"
 SCHEMA = "ecgfl.origin/1"
 _MOST = 100
 """Predictions that an origin file lists, the latest ones."""
 
-_LARGEST = 1 << 16
-"""Bytes of an origin file, at most; a prediction takes about 120."""
+_LARGEST = 1 << 17
+"""Bytes of an origin file, at most; a prediction takes about 400."""
+
+_OF_PREDICT = re.compile(rf"(.+)\.{ANNOTATOR}(?![^\W_]).*", re.IGNORECASE | re.DOTALL)
+"""NAME.ecgfl, NAME.ecgfl.csv, and what copies of them are called: "NAME.ecgfl (1).csv", "NAME.ecgfl_corrected.csv"."""
 
 MACHINE_LABELS = Remark(
     "labels-by-machine",
     "the labels are this program's own prediction, and nothing shows that a person corrected them; they are left out",
     "Correct NAME.ecgfl or NAME.ecgfl.csv and read it again with --labels ecgfl. A person who has checked every beat and found "
-    "nothing to correct saves them as NAME.labels.csv, which is read without --labels.",
+    "nothing to correct saves them as NAME.labels.csv, which is read with --labels labels.",
 )
 
 
-def origin_text(path: Path, labels: Sequence[BeatLabel], model: str) -> str:
-    """The new content of an origin file: the predictions that it lists, and this one.
+class _Prediction(TypedDict):
+    model: str
+    labels_sha256: str
+    files_sha256: list[str]
+    recording_sha256: list[str]
 
-    Every prediction stays listed, since an older one may still be there in another format.
+
+class Listed(NamedTuple):
+    """What an origin file lists.
+
+    labels, files : SHA-256 digests of predicted beats and of written files.
+    recording : digests of path and signal of the recording that was predicted last.
+    """
+
+    labels: frozenset[str]
+    files: frozenset[str]
+    recording: frozenset[str]
+
+
+def file_name(recording: str) -> str:
+    """Return what the files of a prediction are called, without their suffixes."""
+    return UNSAFE.sub("_", recording)
+
+
+def origin_text(
+    path: Path, labels: Sequence[BeatLabel], files: Iterable[bytes], model: str, recording: Sequence[str] = ()
+) -> str:
+    """Return the new content of an origin file: the predictions that it lists, and this one.
+
+    Every prediction stays listed, because an older one may still be there in another format.
 
     Parameters
     ----------
-    path : `NAME.ecgfl.origin.json`, which need not be there.
+    path : `NAME.ecgfl.origin.json`, which need not exist.
     labels : the predicted beats.
-    model : the version that predicted them.
+    files : the content of each file that is written.
+    model : the version of the model.
+    recording : digests of the recording's path and signal.
     """
-    made = {"model": model, "labels_sha256": digest(labels)}
+    made: _Prediction = {
+        "model": model,
+        "labels_sha256": digest(labels),
+        "files_sha256": sorted(sha256(content).hexdigest() for content in files),
+        "recording_sha256": list(recording),
+    }
     listed = [*(each for each in _predictions(path) if each != made), made][-_MOST:]
     return f"{json.dumps({'schema': SCHEMA, 'predictions': listed})}\n"
+
+
+def listed_in(path: Path) -> Listed:
+    """Return what an origin file lists: nothing where the file is missing or damaged."""
+    predictions = _predictions(path)
+    return Listed(
+        frozenset(each["labels_sha256"] for each in predictions),
+        frozenset(name for each in predictions for name in each["files_sha256"]),
+        frozenset(predictions[-1]["recording_sha256"] if predictions else ()),
+    )
 
 
 def digest(labels: Sequence[BeatLabel]) -> str:
@@ -55,36 +105,44 @@ def digest(labels: Sequence[BeatLabel]) -> str:
     return sha256("".join(f"{label.sample} {label.symbol}\n" for label in labels).encode()).hexdigest()
 
 
-def is_prediction(path: Path, stem: Path) -> bool:
-    """Whether a label file has the name that `predict` gives it; "stem" is the recording's path without its suffix."""
-    name = path.name.casefold()
-    ours = f"{stem.name}.{ANNOTATOR}".casefold()
-    return name in {ours, f"{ours}.csv", f"{ours}.edf"}
+def is_prediction(path: Path) -> bool:
+    """Whether a label file has a name that `predict` gives, or that of a copy of such a file."""
+    return _OF_PREDICT.fullmatch(path.name) is not None
 
 
-def origin_of(path: Path, stem: Path, labels: Sequence[BeatLabel]) -> Origin:
-    """Who made the labels of a file. A prediction without a readable origin file counts as the machine's.
+def origin_of(path: Path, labels: Sequence[BeatLabel]) -> Origin:
+    """Return who made the labels of a file. A prediction without a readable origin file counts as the machine's.
 
     Parameters
     ----------
     path : the label file.
-    stem : the recording's path without its suffix.
-    labels : of the file, as samples of the recording.
+    labels : those of the file, as samples of the recording.
     """
-    if not is_prediction(path, stem):
+    name = _OF_PREDICT.fullmatch(path.name)
+    if name is None:
         return "reference"
-    predicted = {each["labels_sha256"] for each in _predictions(companion(path, f"{stem.name}{ORIGIN_SUFFIX}"))}
-    return "machine" if not predicted or digest(labels) in predicted else "reviewer"
+    listed = listed_in(companion(path, f"{name[1]}{ORIGIN_SUFFIX}"))
+    # An untouched file is recognised by its content, too: read at another rate (--fs), its beats have other samples.
+    is_untouched = digest(labels) in listed.labels or sha256(content_of(path).read_bytes()).hexdigest() in listed.files
+    return "machine" if is_untouched or not listed.labels else "reviewer"
 
 
-def _predictions(path: Path) -> list[dict[str, str]]:
-    """What an origin file lists; nothing where it is missing or damaged, so that nothing shows a correction."""
+def _predictions(path: Path) -> list[_Prediction]:
+    """Return what an origin file lists; nothing where it is missing or damaged, so that nothing shows a correction."""
     try:
         if path.stat().st_size > _LARGEST:
             return []
         content = json.loads(path.read_bytes())
         if content["schema"] != SCHEMA:
             return []
-        return [{name: str(each[name]) for name in ("model", "labels_sha256")} for each in content["predictions"]]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return [
+            {
+                "model": str(each["model"]),
+                "labels_sha256": str(each["labels_sha256"]),
+                "files_sha256": [str(name) for name in each.get("files_sha256", ())],
+                "recording_sha256": [str(name) for name in each.get("recording_sha256", ())],
+            }
+            for each in content["predictions"]
+        ]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return []

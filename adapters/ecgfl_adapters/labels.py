@@ -1,22 +1,27 @@
 """Which label file belongs to a recording."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 from ecgfl_adapters.companions import absence, companion
 from ecgfl_adapters.errors import LabelsUnreadable
 from ecgfl_adapters.label_axis import TableAxis
-from ecgfl_adapters.label_files import read_labels
-from ecgfl_adapters.label_origin import ANNOTATOR, MACHINE_LABELS, Origin, is_prediction, origin_of
+from ecgfl_adapters.label_files import contradicting_line, read_labels
+from ecgfl_adapters.label_origin import ANNOTATOR, MACHINE_LABELS, Origin, file_name, is_prediction, origin_of
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import BeatLabel, Remark
 from ecgfl_adapters.symbols import BEAT_SYMBOLS
 
-__all__ = ["labels_for", "read_labels"]
+__all__ = ["ANNOTATORS", "annotator_files", "label_files", "labels_for", "read_labels", "refuse_different"]
 
 ANNOTATORS = (ANNOTATOR, "atr", "labels")
 """Whose files are looked for in a folder of labels."""
+
+
+ROUNDED_S = 0.01
+"""Seconds between the places of one beat in two label files that hold the same beats: tables often round times to 10 ms."""
 
 
 class Labels(NamedTuple):
@@ -43,7 +48,7 @@ def labels_for(
     ----------
     stem : the recording's path without its suffix.
     options : `labels` is None, "none", the suffix of an annotator ("ecgfl": STEM.ecgfl, STEM.ecgfl.edf or STEM.ecgfl.csv), the
-        path of a label file, or a folder that holds one for some recordings; `vocabulary` for their words.
+        path of a label file, or a folder that holds one for some recordings; `vocabulary` for their words; `accept_predictions`.
     beside : files to take the labels from when `options.labels` is None.
     fs, clock_fs, axis : as for `read_labels`.
 
@@ -54,25 +59,41 @@ def labels_for(
     paths = _label_files(stem, options.labels) if options.labels is not None else _beside(beside)
     files = []
     for path in paths:
-        ours = is_prediction(path, stem)  # counts samples of the recording, whatever its table counts
+        ours = is_prediction(path)  # counts samples of the recording, whatever its table counts
         labels = read_labels(path, fs, clock_fs, options.vocabulary, None if ours else axis)
-        files.append((path, labels, origin_of(path, stem, labels)))
-    if not files:
-        return Labels()
-    made_by_people = [file for file in files if file[2] != "machine"]
-    if not made_by_people and not options.accept_predictions:
+        files.append((path, labels, _origin_of(path, labels)))
+    usable = [file for file in files if options.accept_predictions or file[2] != "machine"]
+    if files and not usable:
         return Labels(None, "machine", (MACHINE_LABELS,))
-    (path, labels, origin), *rest = made_by_people or files
-    for other, others, _ in rest:
-        if _beats(others) != _beats(labels):
-            raise LabelsUnreadable(
-                stem, f"{path.name} and {other.name} hold different beats", "Name the right one with --labels FILE"
-            )
-    return Labels(labels, origin)
+    refuse_different(stem, [(path, labels) for path, labels, _ in usable], fs)
+    return Labels(*usable[0][1:]) if usable else Labels()
 
 
-def _beats(labels: Sequence[BeatLabel]) -> list[BeatLabel]:
-    return [label for label in labels if label.symbol in BEAT_SYMBOLS]
+def _origin_of(path: Path, labels: Sequence[BeatLabel]) -> Origin:
+    origin = origin_of(path, labels)
+    if origin == "machine" and (line := contradicting_line(path)):
+        raise LabelsUnreadable(
+            path,
+            f"line {line} has another class than its symbol, and every symbol is as it was predicted",
+            "Correct the column 'symbol': the column 'class' is not read",
+        )
+    return origin
+
+
+def refuse_different(stem: Path, files: Sequence[tuple[Path, Sequence[BeatLabel]]], fs: float) -> None:
+    """Raise `LabelsUnreadable` when two label files of a recording hold different beats."""
+    for (path, labels), (other, others) in pairwise(files):
+        if not _agree(labels, others, fs):
+            raise LabelsUnreadable(stem, f"{path} and {other} hold different beats", "Name the right one with --labels FILE")
+
+
+def _agree(labels: Sequence[BeatLabel], others: Sequence[BeatLabel], fs: float) -> bool:
+    """Whether two files hold the same beats, but for times that one of them rounds to 10 ms."""
+    ours, theirs = ([label for label in each if label.symbol in BEAT_SYMBOLS] for each in (labels, others))
+    apart = max(1.0, ROUNDED_S * fs)
+    return len(ours) == len(theirs) and all(
+        one.symbol == other.symbol and abs(one.sample - other.sample) <= apart for one, other in zip(ours, theirs, strict=True)
+    )
 
 
 def _beside(names: Sequence[Path]) -> list[Path]:
@@ -84,9 +105,9 @@ def _beside(names: Sequence[Path]) -> list[Path]:
 def _label_files(stem: Path, option: str) -> list[Path]:
     """The files that `option` may mean. None where it is a folder without a file for this recording."""
     given = Path(option)
-    annotator = _of_annotator(stem, option) if "/" not in option and "\\" not in option else []
+    annotator = annotator_files(stem, option)
     if not annotator and given.is_dir():
-        return [found for annotator in ANNOTATORS for found in _of_annotator(given / stem.name, annotator)]
+        return label_files(given / stem.name)
     if annotator:
         return annotator
     if given.is_file():
@@ -98,8 +119,19 @@ def _label_files(stem: Path, option: str) -> list[Path]:
     )
 
 
+def label_files(stem: Path, annotators: Sequence[str] = ANNOTATORS) -> list[Path]:
+    """Return the files STEM.ANNOTATOR, STEM.ANNOTATOR.edf and STEM.ANNOTATOR.csv that exist."""
+    return [found for annotator in annotators for found in _of_annotator(stem, annotator)]
+
+
+def annotator_files(stem: Path, option: str) -> list[Path]:
+    """Return the files beside a recording that `option` names, if it is the suffix of an annotator; none otherwise."""
+    return [] if "/" in option or "\\" in option else _of_annotator(stem, option)
+
+
 def _of_annotator(stem: Path, annotator: str) -> list[Path]:
-    names = (f"{stem.name}.{annotator}{suffix}" for suffix in ("", ".edf", ".csv"))
+    name = file_name(stem.name) if annotator == ANNOTATOR else stem.name
+    names = (f"{name}.{annotator}{suffix}" for suffix in ("", ".edf", ".csv"))
     return [path for path in (companion(stem, name) for name in names) if path.is_file()]
 
 

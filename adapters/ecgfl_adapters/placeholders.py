@@ -29,6 +29,8 @@ _OTHER_SCRIPTS = frozenset(
 )
 _SEX = frozenset({"m", "f", "male", "female", "man", "woman", "mann", "frau", "homme", "femme"})
 _DATE = re.compile(r"\d{1,4}([-./])(?:\d{1,2}|[a-z]{3,9})\1\d{1,4}")
+_NO_NAME = re.compile(r"\bn\W{1,2}[na]\b")
+"""N.N., n/a."""
 _OLDEST = 120
 """Years: a number up to this beside a sex is an age."""
 
@@ -43,9 +45,7 @@ def is_placeholder(text: str) -> bool:
     if folded.strip() in _OTHER_SCRIPTS or text.strip() in _OTHER_SCRIPTS:
         return True
     plain = "".join(character for character in folded if not unicodedata.combining(character))
-    plain = _DATE.sub(" ", plain)
-    if re.fullmatch(r"\W*n\W{0,2}[na]\W*", plain):  # N.N., n/a
-        return True
+    plain = _NO_NAME.sub(" ", _DATE.sub(" ", plain))
     words = re.findall(r"[^\W_]+", plain)
     if " ".join(words) in _PHRASES:
         return True

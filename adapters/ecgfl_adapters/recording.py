@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 
-from ecgfl_adapters.samples import Samples, stretches
+from ecgfl_adapters.samples import Samples, blocks, stretches
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class Recording:
     fs : sampling rate in hertz, the same for every lead.
     leads : at least one; all of the same length.
     labels : in order of their samples; None when the source has no labels (which is not the same as an empty list).
-    label_origin : who made the labels; "machine" where a prediction of this program was left out.
+    label_origin : who made the labels; "machine" where those that were asked for are a prediction of this program.
     remarks : what the reader put up with.
     """
 
@@ -107,6 +108,14 @@ class Recording:
     @property
     def seconds(self) -> float:
         return self.length / self.fs
+
+    def signal_digest(self) -> bytes:
+        """SHA-256 of the sampling rate and the samples: the same signal has the same digest wherever it lies."""
+        digest = sha256(f"{self.fs!r}".encode())
+        for lead in self.leads:
+            for _, part in blocks(lead.samples):
+                digest.update(np.ascontiguousarray(part).data)
+        return digest.digest()
 
     def gaps(self) -> tuple[Gap, ...]:
         """The stretches in which every lead is NaN."""

@@ -30,7 +30,9 @@ class Tested:
 def command(
     context: typer.Context,
     files: Recordings,
-    labels: Annotated[str | None, typer.Option("--labels", help="Reference labels: a file or a WFDB annotator's suffix.")] = None,
+    labels: Annotated[
+        str | None, typer.Option("--labels", help="Reference labels: a file, a folder of them, or an annotator's suffix.")
+    ] = None,
     lead: Lead = None,
     model: Model = None,
     against: Annotated[
@@ -55,7 +57,7 @@ def command(
     from ecgfl_adapters.discovery import read
     from ecgfl_adapters.errors import AdapterError
 
-    from ecgfl_cli.commands.reading import reading_of
+    from ecgfl_cli.commands.reading import reading_of, with_label_folder
     from ecgfl_cli.commands.recordings import named_recordings
     from ecgfl_cli.errors import EcgflError, ExitCode
     from ecgfl_cli.evaluation.assess import assess, evaluated_spans, reference_of
@@ -67,8 +69,9 @@ def command(
     console = console_of(context, "evaluate")
     recordings = named_recordings(console, files)
     reading = reading_of(console, file_format, lead, fs=fs, units=units, labels=labels, force=force, assume_wfdb_gain=True)
+    reading = with_label_folder(console, reading, recordings, files)
     tested = [
-        _model(console, model, reading.lead) if test is None else _annotations(test, model, recordings, reading.options),
+        _model(console, model, reading.lead) if test is None else _annotations(test, model, recordings, files, reading.options),
         *([] if against is None else [_model(console, against, lead)]),
     ]
     _refuse_the_same_twice(tested)
@@ -77,7 +80,7 @@ def command(
     partly: dict[str, list[list[float]]] = {}
     for path in console.track(recordings, len(recordings), "evaluate"):
         try:
-            recording = read(path, reading.format, reading.options)
+            recording = read(path, reading.format, reading.options_for(path))
             reference = reference_of(recording)
             spans = evaluated_spans(recording, rhythm_beats(recording, reading.lead), as_it_stands=test is not None)
             comparisons = [assess(recording, reference, each.annotate(path, recording), spans) for each in tested]
@@ -123,11 +126,12 @@ def _model(console: Console, version: str | None, lead: str | None) -> Tested:
     return Tested(classifier.manifest.version, lambda _, recording: classifier.predict(recording, lead).labels())
 
 
-def _annotations(test: str, model: str | None, recordings: list[Path], options: "ReadOptions") -> Tested:
+def _annotations(test: str, model: str | None, recordings: list[Path], named: list[Path], options: "ReadOptions") -> Tested:
+    from ecgfl_adapters.label_folder import label_folder
+    from ecgfl_adapters.label_origin import ANNOTATOR
+
     from ecgfl_cli.errors import UsageError
     from ecgfl_cli.evaluation.label_source import existing_labels
-    from ecgfl_cli.prediction.prediction import file_name
-    from ecgfl_cli.prediction.writers.wfdb_annotation import ANNOTATOR
 
     if model is not None:
         raise UsageError(
@@ -140,8 +144,10 @@ def _annotations(test: str, model: str | None, recordings: list[Path], options: 
             "Give a suffix or a folder, or evaluate that file's recording alone",
         )
 
+    folder = label_folder(Path(test), recordings, named, (ANNOTATOR,)) if Path(test).is_dir() else None
+
     def annotate(path: Path, recording: "Recording") -> "Sequence[BeatLabel]":
-        return existing_labels(path, options, test, f"{file_name(recording.name)}.{ANNOTATOR}")
+        return existing_labels(path, recording, options, test, folder)
 
     return Tested(test, annotate)
 

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -37,9 +36,9 @@ def command(
     begin_loading()
     from ecgfl_cli.commands.explain import show_explanations
     from ecgfl_cli.commands.findings import show_findings
-    from ecgfl_cli.commands.reading import reading_of
+    from ecgfl_cli.commands.reading import reading_of, with_label_folder
     from ecgfl_cli.commands.recordings import named_recordings
-    from ecgfl_cli.errors import ExitCode, UsageError
+    from ecgfl_cli.errors import ExitCode
     from ecgfl_cli.site.lock import exclusive
     from ecgfl_cli.store.catalogue import open_catalogue
     from ecgfl_cli.store.ingest import ingest
@@ -51,9 +50,8 @@ def command(
     home = console.home
     home.require_site()
     recordings = named_recordings(console, paths)
-    if labels is not None and len(recordings) > 1 and Path(labels).is_file():
-        raise UsageError(f"--labels {labels}: one file for {len(recordings)} recordings", "Ingest that recording alone")
     reading = reading_of(console, file_format, lead, check_rule(patient), fs=fs, units=units, labels=labels, force=force)
+    reading = with_label_folder(console, reading, recordings, paths)
     with exclusive(home.lock), open_catalogue(home.catalogue) as catalogue:
         work = ingest(recordings, reading, home, catalogue, jobs)
         results: list[Ingested] = []

@@ -67,11 +67,13 @@ Units = Annotated[
         "--units", help="mV, uV, V or nV, instead of what the files say; or adc:GAIN[:BASELINE] where they say nothing."
     ),
 ]
-Labels = Annotated[str | None, typer.Option("--labels", help="A label file, a WFDB annotator's suffix (atr), or none.")]
+Labels = Annotated[
+    str | None, typer.Option("--labels", help="A label file, a folder of them, a WFDB annotator's suffix (atr), or none.")
+]
 Jobs = Annotated[int, typer.Option("--jobs", min=1, help="Processes to work with.")]
 Force = Annotated[bool, typer.Option("--force", help="Read recordings whose checksum is wrong, too.")]
 ForceOver = Annotated[
-    bool, typer.Option("--force", help="Read recordings whose checksum is wrong, too, and overwrite corrected predictions.")
+    bool, typer.Option("--force", help="Read recordings whose checksum is wrong, too, and overwrite results that were changed.")
 ]
 Explain = Annotated[bool, typer.Option("--explain", help="Only show what is understood of CSV files, and why; nothing is kept.")]
 Patient = Annotated[

@@ -30,7 +30,7 @@ def command(
     from ecgfl_cli.commands.recordings import named_recordings
     from ecgfl_cli.errors import EcgflError, ExitCode
     from ecgfl_cli.federation.site.setup import registry_of
-    from ecgfl_cli.prediction.outputs import list_prediction, output_folders, refuse_corrected
+    from ecgfl_cli.prediction.outputs import output_folders, write_results
     from ecgfl_cli.prediction.pipeline import Classifier
     from ecgfl_cli.prediction.writers.registry import writers_of
     from ecgfl_cli.quality.checks import check
@@ -49,8 +49,7 @@ def command(
         try:
             recording = read(path, reading.format, reading.options)
             prediction = classifier.predict(recording, reading.lead)
-            if not force:
-                refuse_corrected(prediction, folders[path])
+            written = write_results(recording, prediction, folders[path], writers, force=force)
         except (AdapterError, EcgflError) as error:
             console.problem(str(error))
             results.append({"file": path, "error": str(error)})
@@ -63,9 +62,6 @@ def command(
             errors = ", ".join(dict.fromkeys(each.code for each in doubts if each.severity is Severity.ERROR))
             console.problem(f"{path}: {errors}: do not rely on its result. The findings say why and what to do")
             code = ExitCode.INPUT
-        folders[path].mkdir(parents=True, exist_ok=True)
-        list_prediction(prediction, folders[path])
-        written = [writer(prediction, folders[path]) for writer in writers]
         ectopy = prediction.ectopy
         rows.append(
             (

@@ -1,11 +1,54 @@
 """How a command reads recordings: the command line's options over those of site.toml."""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ecgfl_cli.console import Console
 
 if TYPE_CHECKING:
+    from ecgfl_adapters.label_folder import LabelFolder
+
     from ecgfl_cli.store.reading import Reading
+
+
+def with_label_folder(console: Console, reading: "Reading", recordings: "list[Path]", named: "list[Path]") -> "Reading":
+    """Return the reading for these recordings, which were found in `named`: where --labels names a folder, it holds theirs.
+
+    Raises `UsageError` when --labels names one file for several recordings.
+    """
+    from ecgfl_adapters.discovery import record_stem
+    from ecgfl_adapters.label_folder import label_folder
+    from ecgfl_adapters.labels import annotator_files
+
+    from ecgfl_cli.errors import UsageError
+
+    labels = reading.options.labels
+    if labels is None or labels == "none" or any(annotator_files(record_stem(path), labels) for path in recordings):
+        return reading  # also where a folder or file of this name is in the working folder: the annotator goes first
+    if len(recordings) > 1 and Path(labels).is_file():
+        raise UsageError(
+            f"--labels {labels}: one file for {len(recordings)} recordings",
+            "Name that file's recording alone, or give a folder of labels",
+        )
+    if not Path(labels).is_dir():
+        return reading
+    folder = label_folder(Path(labels), recordings, named)
+    if not any(_has_labels(folder, path) for path in recordings):
+        console.problem(
+            f"--labels {labels}: the folder holds no labels of these recordings. Put NAME.ecgfl, NAME.ecgfl.csv, NAME.atr or "
+            "NAME.labels.csv there, in subfolders like those of the named folder of recordings"
+        )
+    return replace(reading, labels_in=folder)
+
+
+def _has_labels(folder: "LabelFolder", recording: Path) -> bool:
+    from ecgfl_adapters.errors import LabelsUnreadable
+
+    try:
+        return bool(folder.files_of(recording))
+    except LabelsUnreadable:
+        return True  # reading the recording says what is wrong
 
 
 def reading_of(console: Console, file_format: str, lead: str | None, patient: str = "auto", **options: Any) -> "Reading":
@@ -32,8 +75,8 @@ def reading_of(console: Console, file_format: str, lead: str | None, patient: st
             **options,
         ),
         lead or recordings.lead,
-        patient,
-        limits_of(path, settings.limits if settings else {}),
-        recordings.keep_age_band,
-        recordings.keep_sex,
+        patient=patient,
+        limits=limits_of(path, settings.limits if settings else {}),
+        keep_age_band=recordings.keep_age_band,
+        keep_sex=recordings.keep_sex,
     )

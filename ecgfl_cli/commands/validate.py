@@ -30,7 +30,7 @@ def command(
 
     begin_loading()
     from ecgfl_cli.commands.findings import show_findings
-    from ecgfl_cli.commands.reading import reading_of
+    from ecgfl_cli.commands.reading import reading_of, with_label_folder
     from ecgfl_cli.commands.recordings import named_recordings
     from ecgfl_cli.errors import ExitCode
     from ecgfl_cli.quality.findings import Verdict, verdict
@@ -44,6 +44,7 @@ def command(
     checked: list[tuple[str, list[Finding] | str]]
     if paths:
         recordings = named_recordings(console, paths)
+        reading = with_label_folder(console, reading, recordings, paths)
         work = validate_files(recordings, reading, jobs)
         checked = list(console.track(work, len(recordings), "validate"))
     else:

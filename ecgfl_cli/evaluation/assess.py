@@ -17,6 +17,11 @@ from ecgfl_cli.evaluation.ec57 import compare, evaluated_samples
 def reference_of(recording: Recording) -> BeatAnnotations:
     """The recording's labels. Raises `UnusableInput` when it has none, none that is a beat, or is too short to evaluate."""
     place = recording.source.path
+    if recording.label_origin == "machine":
+        raise UnusableInput(
+            f"{place}: the labels are this program's own prediction, and nothing shows that a person corrected them",
+            "Correct them, or name a reference with --labels; --test compares a prediction with a reference",
+        )
     if recording.labels is None:
         raise UnusableInput(
             f"{place}: no reference labels to compare with", "Put the .atr file beside it, or name it with --labels"

@@ -1,38 +1,38 @@
 """Where the results of each recording go, and what must not be overwritten there."""
 
+import tempfile
 from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 
-from ecgfl_adapters.discovery import record_stem
-from ecgfl_adapters.errors import AdapterError
-from ecgfl_adapters.label_origin import ANNOTATOR, ORIGIN_SUFFIX, origin_of, origin_text
-from ecgfl_adapters.labels import read_labels
+from ecgfl_adapters.discovery import record_stem, subfolder
+from ecgfl_adapters.label_origin import ORIGIN_SUFFIX, Listed, file_name, listed_in, origin_text
+from ecgfl_adapters.recording import Recording
 
 from ecgfl_cli.errors import UnusableInput, UsageError
 from ecgfl_cli.files import atomic_write_bytes
-from ecgfl_cli.prediction.prediction import Prediction, file_name
+from ecgfl_cli.prediction.prediction import Prediction
+from ecgfl_cli.prediction.writers.registry import Writer
 
 
 def output_folders(recordings: Sequence[Path], named: Sequence[Path], out: Path) -> dict[Path, Path]:
-    """The folder for the results of each recording: `out`, with the subfolders of a folder that was named.
+    """Return the folder for the results of each recording: `out`, with the subfolders of a folder that was named.
 
     Parameters
     ----------
     recordings : one path for each recording, as `find_recordings` found them in `named`.
     named : the files and folders of the command line.
+    out : the folder for all results.
 
     Raises
     ------
     UsageError
         When two recordings would write the same files. Upper and lower case are the same, as on Windows and macOS.
     """
-    folders = {}
+    folders = {path: out / subfolder(path, named) for path in recordings}
     targets: dict[str, list[Path]] = {}
-    for path in recordings:
-        root = next((each for each in named if each in path.parents), None)
-        folders[path] = out if root is None else out / path.parent.relative_to(root)
-        target = folders[path] / file_name(record_stem(path).name)
-        targets.setdefault(str(target).casefold(), []).append(path)
+    for path, folder in folders.items():
+        targets.setdefault(str(folder / file_name(record_stem(path).name)).casefold(), []).append(path)
     clashes = [paths for paths in targets.values() if len(paths) > 1]
     if clashes:
         names = " and ".join(str(path) for path in clashes[0])
@@ -43,27 +43,57 @@ def output_folders(recordings: Sequence[Path], named: Sequence[Path], out: Path)
     return folders
 
 
-def refuse_corrected(prediction: Prediction, folder: Path) -> None:
-    """Raises `UnusableInput` when a file that the prediction would replace holds beats that this program did not write."""
-    stem = folder / prediction.record
-    for path in (stem.with_name(f"{stem.name}.{ANNOTATOR}"), stem.with_name(f"{stem.name}.{ANNOTATOR}.csv")):
-        if not path.is_file():
-            continue
-        try:
-            labels = read_labels(path, prediction.fs)
-        except AdapterError as error:
-            raise UnusableInput(f"{path}: cannot be read, so it is not overwritten: {error.problem}", _FIX) from error
-        listed = stem.with_name(f"{stem.name}{ORIGIN_SUFFIX}").is_file()
-        if labels == tuple(prediction.labels()) or (listed and origin_of(path, stem, labels) == "machine"):
-            continue
-        why = "was corrected after it was predicted" if listed else "holds other beats, and nothing shows who wrote them"
+def write_results(
+    recording: Recording, prediction: Prediction, folder: Path, writers: Sequence[Writer], *, force: bool = False
+) -> list[Path]:
+    """Write the files of a prediction, and note beside them what is predicted, in `NAME.ecgfl.origin.json`.
+
+    Parameters
+    ----------
+    recording : what the prediction was made from.
+    prediction : its beats.
+    folder : where the files go; made when it is missing.
+    writers : one for each format.
+    force : replace also what `predict` did not write.
+
+    Returns
+    -------
+    list of Path
+        The files, in the order of `writers`, without the note.
+
+    Raises
+    ------
+    UnusableInput
+        When a file that would be replaced was changed, was not written by `predict`, or belongs to another recording.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        contents = {written.name: written.read_bytes() for written in (writer(prediction, Path(scratch)) for writer in writers)}
+    origin = folder / f"{prediction.record}{ORIGIN_SUFFIX}"
+    place = sha256(str(recording.source.path.absolute()).encode()).hexdigest()
+    of_recording = (place, recording.signal_digest().hex())
+    if not force:
+        listed = listed_in(origin)
+        for name, content in contents.items():
+            _refuse_to_replace(folder / name, content, listed, of_recording)
+    folder.mkdir(parents=True, exist_ok=True)
+    # The note comes first: after a kill it may list files that are not there, but no file is there that it does not list.
+    note = origin_text(origin, prediction.labels(), contents.values(), prediction.model_version, of_recording)
+    atomic_write_bytes(origin, note.encode())
+    for name, content in contents.items():
+        atomic_write_bytes(folder / name, content)
+    return [folder / name for name in contents]
+
+
+def _refuse_to_replace(path: Path, content: bytes, listed: Listed, of_recording: Sequence[str]) -> None:
+    if not path.is_file():
+        return
+    before = path.read_bytes()
+    if before != content and sha256(before).hexdigest() not in listed.files:
+        why = "was changed after it was predicted" if listed.files else "holds something else, and nothing shows who wrote it"
         raise UnusableInput(f"{path}: {why}, so it is not overwritten", _FIX)
-
-
-def list_prediction(prediction: Prediction, folder: Path) -> None:
-    """Note what is predicted in `NAME.ecgfl.origin.json`, before the files of the prediction are written."""
-    path = folder / f"{prediction.record}{ORIGIN_SUFFIX}"
-    atomic_write_bytes(path, origin_text(path, prediction.labels(), prediction.model_version).encode())
+    if listed.recording and listed.recording.isdisjoint(of_recording):
+        raise UnusableInput(f"{path}: holds the result of another recording of this name, so it is not overwritten", _OTHER)
 
 
 _FIX = "Give another folder with --out, or overwrite it with --force; `ecgfl ingest --labels ecgfl` takes corrections in"
+_OTHER = "Give each recording its own folder with --out, or overwrite it with --force"

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+from ecgfl_adapters.label_origin import file_name
 from ecgfl_adapters.recording import Recording
 from numpy.typing import NDArray
 
@@ -15,7 +16,7 @@ from ecgfl_cli.models.inference import beat_logits
 from ecgfl_cli.models.manifest import Manifest
 from ecgfl_cli.models.registry import Registry
 from ecgfl_cli.prediction.ectopy import summarise
-from ecgfl_cli.prediction.prediction import Prediction, file_name
+from ecgfl_cli.prediction.prediction import Prediction
 
 SEVERAL = 0.6
 """A PVC shows in some leads more than in others, so the mean logit of several leads is lower than that of one which shows it. F1

@@ -1,21 +1,13 @@
 """What a model says about one recording: the one thing that every output format is written from."""
 
-import re
 from dataclasses import dataclass
 
 import numpy as np
+from ecgfl_adapters.label_origin import UNSAFE
 from ecgfl_adapters.recording import BeatLabel, Gap
 from numpy.typing import NDArray
 
 from ecgfl_cli.prediction.ectopy import Ectopy
-
-UNSAFE = re.compile(r"[/\\:\x00]")
-"""What a file name must not hold on one system or another."""
-
-
-def file_name(recording: str) -> str:
-    """What the files about a recording of this name are called, without their suffixes."""
-    return UNSAFE.sub("_", recording)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ FIRST_VERSION = 2
 """The oldest schema that this program can bring up to date."""
 
 MIGRATIONS = ("ALTER TABLE records ADD COLUMN label_origin TEXT NOT NULL DEFAULT ''",)
-"""Statements that lead from one version to the next, beginning with `FIRST_VERSION`; a new one goes at the end."""
+"""One statement for each step from one version to the next, from `FIRST_VERSION` on. A new one goes at the end."""
 
 VERSION = FIRST_VERSION + len(MIGRATIONS)
 
@@ -181,10 +181,17 @@ class Catalogue:
                 transaction.execute("INSERT INTO patients VALUES (?, ?)", (patient, split))
 
     def follow_split(self, patient: str, other: str) -> None:
-        """Give a patient without a split that of another one, under whose pseudonym its recordings were before."""
+        """Give a patient the split of another one, whose recording comes to it. Whoever was trained on stays so."""
         with self._connection as transaction:
-            query = "INSERT OR IGNORE INTO patients SELECT ?, split FROM patients WHERE patient = ?"
-            transaction.execute(query, (patient, other))
+            query = "SELECT max(split) FROM patients WHERE patient IN (?, ?)"  # "train" comes after "held-out"
+            (split,) = transaction.execute(query, (patient, other)).fetchone()
+            if split is not None:
+                transaction.execute("INSERT OR REPLACE INTO patients VALUES (?, ?)", (patient, split))
+
+    def has_source_of_another(self, source: str, patient: str) -> bool:
+        """Whether a file of the same name brought a recording of another patient."""
+        query = "SELECT 1 FROM records WHERE source = ? AND patient != ? LIMIT 1"
+        return self._connection.execute(query, (source, patient)).fetchone() is not None
 
     def splits(self) -> dict[str, Split]:
         """Patient -> split, for the patients that have one."""
@@ -198,26 +205,44 @@ class Catalogue:
 
 @contextmanager
 def open_catalogue(path: Path) -> Iterator[Catalogue]:
-    """Open the catalogue, made when it is not there. Raises `UnusableInput` when the file is no catalogue of this version."""
+    """Open the catalogue; make it when it is missing, and bring an older one up to date.
+
+    Raises `UnusableInput` when the file is no catalogue, or one of a newer ecgfl.
+    """
     try:
         with closing(sqlite3.connect(path)) as connection:
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("PRAGMA secure_delete = ON")  # what is removed is overwritten
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            if version == 0:
-                _refuse_to_start_over(path)
-                connection.executescript(f"BEGIN; {FIRST_SCHEMA} PRAGMA user_version = {FIRST_VERSION}; COMMIT;")
-                version = FIRST_VERSION
-            if not FIRST_VERSION <= version <= VERSION:
-                raise UnusableInput(
-                    f"{path}: catalogue of version {version}; this ecgfl reads versions {FIRST_VERSION} to {VERSION}",
-                    "Use the ecgfl that made it" if version < FIRST_VERSION else "Install the newer ecgfl that wrote it last",
-                )
-            for number, statement in enumerate(MIGRATIONS[version - FIRST_VERSION :], start=version + 1):
-                connection.executescript(f"BEGIN; {statement}; PRAGMA user_version = {number}; COMMIT;")
+            if _version(connection) != VERSION:
+                _bring_up_to_date(connection, path)
             yield Catalogue(connection)
     except sqlite3.DatabaseError as error:
         raise UnusableInput(f"{path}: {error}", _FIXES.get(error.sqlite_errorname, _FIX)) from error
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(version)
+
+
+def _bring_up_to_date(connection: sqlite3.Connection, path: Path) -> None:
+    """Make or migrate the tables, in one transaction: a kill leaves the catalogue as it was."""
+    with connection:
+        connection.execute("BEGIN IMMEDIATE")  # another ecgfl may be doing the same
+        version = _version(connection)
+        if version == 0:
+            _refuse_to_start_over(path)
+            for statement in FIRST_SCHEMA.split(";"):
+                connection.execute(statement)
+            version = FIRST_VERSION
+        if not FIRST_VERSION <= version <= VERSION:
+            raise UnusableInput(
+                f"{path}: catalogue of version {version}; this ecgfl reads versions {FIRST_VERSION} to {VERSION}",
+                "Use the ecgfl that made it" if version < FIRST_VERSION else "Install the newer ecgfl that wrote it last",
+            )
+        for statement in MIGRATIONS[version - FIRST_VERSION :]:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {VERSION}")
 
 
 def _refuse_to_start_over(path: Path) -> None:

@@ -1,13 +1,10 @@
 """What of a recording may enter the store: an allow-list, everything else stays outside."""
 
-import hashlib
 import itertools
 import re
 from pathlib import Path
 
-import numpy as np
 from ecgfl_adapters.recording import Lead, Recording, Source
-from ecgfl_adapters.samples import blocks
 
 from ecgfl_cli.site.keys import Pseudonyms
 from ecgfl_cli.store.reading import Reading
@@ -34,11 +31,7 @@ begin (113107); no date or time of day does."""
 
 def record_name(recording: Recording, pseudonyms: Pseudonyms) -> str:
     """The pseudonym of a recording, made from its signal alone: the same signal has the same name wherever it lies."""
-    digest = hashlib.sha256(f"{recording.fs!r}".encode())
-    for lead in recording.leads:
-        for _, part in blocks(lead.samples):
-            digest.update(np.ascontiguousarray(part).data)
-    return pseudonyms.name("record", digest.digest())
+    return pseudonyms.name("record", recording.signal_digest())
 
 
 def deidentified(recording: Recording, name: str) -> Recording:

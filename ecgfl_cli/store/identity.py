@@ -17,14 +17,18 @@ def identified(
 
     before : the row that it had there. is_unclear : whether its place may not tell the patient, should the file state none.
 
-    Whoever is one person becomes one patient, whatever came first, so that a split never divides them. Findings: those of
-    `IDENTITY_CODES`.
+    Whoever is one person becomes one patient, whatever came first, so that a split never divides them. What earlier versions took
+    for one patient because of a placeholder or a file name is parted, and stays in its split.
+
+    Findings: those of `IDENTITY_CODES`.
     """
     found: list[Finding] = []
     by_place = staged.patient_by == "place"
     row = replace(staged.row, patient=catalogue.patient_behind(staged.row.patient))
+    if staged.namesake:
+        catalogue.follow_split(row.patient, staged.namesake)
     if before is not None:
-        moves = by_place and before.patient == staged.by_name
+        moves = before.patient != row.patient and before.patient in staged.earlier
         if before.source != row.source or (by_place and before.patient != row.patient and not moves):
             found.append(_duplicate(row, before))
         elif moves:
@@ -56,7 +60,7 @@ def identified(
                 limit=1.0,
             )
         )
-    if is_unclear and by_place:
+    if by_place and (is_unclear or catalogue.has_source_of_another(row.source, row.patient)):
         found.append(_unclear())
     return row, sorted([*staged.findings, *found], key=lambda finding: finding.severity.rank)
 

@@ -60,8 +60,11 @@ def _commit(path: Path, staged: Staged | Unreadable | Lost, home: Home, catalogu
     if isinstance(staged, Unreadable):
         return Ingested(path, "unreadable", None, None, [], staged.reason)
     before = catalogue.row(staged.row.record)
+    # Earlier versions took predictions that nobody corrected for labels.
+    is_by_machine = before is not None and before.labels != "" and before.labels == staged.machine_labels
     row, findings = identified(staged, before, catalogue, is_unclear)
-    if before is not None and _is_known(before, row) and _is_whole(home.records, before, row, staged.folder):
+    is_known = before is not None and not is_by_machine and _is_known(before, row)
+    if before is not None and is_known and _is_whole(home.records, before, row, staged.folder):
         remove_signals(staged.folder.parent, staged.folder.name)
         if not before.labels or row.labels:
             judged, known = replace(row, added=before.added), catalogue.findings(row.record)

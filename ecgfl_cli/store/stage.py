@@ -3,14 +3,15 @@
 import hashlib
 import json
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 from ecgfl_adapters.discovery import read
 from ecgfl_adapters.errors import LIBRARY_ERRORS, AdapterError
-from ecgfl_adapters.recording import Recording
+from ecgfl_adapters.recording import BeatLabel, Recording
 from numpy.typing import NDArray
 
 from ecgfl_cli.beats.aami import classify
@@ -23,7 +24,7 @@ from ecgfl_cli.quality.rhythm import rhythm_beats
 from ecgfl_cli.site.keys import Pseudonyms
 from ecgfl_cli.store.catalogue import RecordRow, Status
 from ecgfl_cli.store.deidentify import characteristics, deidentified, methods, record_name
-from ecgfl_cli.store.patient_key import Evidence, PatientKey, patient_key
+from ecgfl_cli.store.patient_key import NAME_KIND, Evidence, PatientKey, patient_key
 from ecgfl_cli.store.reading import Reading
 from ecgfl_cli.store.signals import stage_signals
 
@@ -42,14 +43,18 @@ class Staged:
     """A file that waits to be committed.
 
     row : as the catalogue would hold it. patient_by : who says that it is this patient's.
-    by_name : the patient's pseudonym that earlier versions made of the file's name where the file stated none.
+    earlier : pseudonyms that earlier versions gave the patient where the file states no identifier: of its name or a placeholder.
+    namesake : under the rule "name", the pseudonym that earlier versions made of this name; else "".
+    machine_labels : digest of the labels that were left out because they are a prediction of this program; else "".
     folder : its files.
     """
 
     path: Path
     row: RecordRow
     patient_by: Evidence
-    by_name: str
+    earlier: frozenset[str]
+    namesake: str
+    machine_labels: str
     findings: list[Finding]
     folder: Path
 
@@ -66,21 +71,30 @@ def stage(path: Path, staging: Staging) -> Staged | Unreadable:
     Raises `UnusableInput` when it cannot be written: no other file could be, either.
     """
     try:
-        raw = read(path, staging.reading.format, staging.reading.options)
+        raw = read(path, staging.reading.format, staging.reading.options_for(path))
         recording = deidentified(raw, record_name(raw, staging.pseudonyms))
         lead = recording.leads[raw.leads.index(choose_lead(raw, staging.reading.lead))]
         beats = rhythm_beats(recording, lead.name)
         findings = check(recording, beats, staging.reading.limits, lead.name)
         key = patient_key(raw, path, staging.reading.patient)
         row = _row(raw, recording, lead.name, beats, findings, key, staging)
+        machine_labels = _machine_labels(path, raw, staging.reading)
     except (AdapterError, EcgflError) as error:
         return Unreadable(path, str(error))
     except LIBRARY_ERRORS as error:
         reason = f"{path}: cannot be examined: {type(error).__name__}: {' '.join(str(error).split())}"
         return Unreadable(path, f"{reason}. Export the file again; if that does not help, report this line to us")
     try:
-        by_name = staging.pseudonyms.name("patient", raw.name)
-        return Staged(path, row, key.by, by_name, findings, stage_signals(staging.folder, recording))
+        return Staged(
+            path,
+            row,
+            key.by,
+            _earlier_patients(raw, staging.pseudonyms),
+            staging.pseudonyms.name("patient", raw.name) if key.kind == NAME_KIND else "",
+            machine_labels,
+            findings,
+            stage_signals(staging.folder, recording),
+        )
     except OSError as error:
         raise UnusableInput(
             f"{staging.folder.parent}: cannot be written: {error.strerror or error}",
@@ -89,6 +103,26 @@ def stage(path: Path, staging: Staging) -> Staged | Unreadable:
     except LIBRARY_ERRORS as error:
         reason = f"{path}: cannot be written as WFDB: {type(error).__name__}: {' '.join(str(error).split())}"
         return Unreadable(path, f"{reason}. Report this line to us")
+
+
+def _earlier_patients(raw: Recording, pseudonyms: Pseudonyms) -> frozenset[str]:
+    """Pseudonyms of what was taken for the patient's identifier before placeholders were known, and where there was none."""
+    if raw.source.patient:
+        return frozenset()
+    stated = [text for text in raw.source.identifiers.values() if text.strip()]
+    return frozenset(pseudonyms.name("patient", text) for text in (raw.name, *stated, *(text.split()[0] for text in stated)))
+
+
+def _machine_labels(path: Path, raw: Recording, reading: Reading) -> str:
+    """Digest of the prediction that was left out; "" without one."""
+    if raw.label_origin != "machine":
+        return ""
+    options = replace(reading.options_for(path), accept_predictions=True)
+    return _digest(read(path, reading.format, options).labels)
+
+
+def _digest(labels: Sequence[BeatLabel] | None) -> str:
+    return "" if labels is None else hashlib.sha256(json.dumps(labels).encode()).hexdigest()
 
 
 def _row(
@@ -114,7 +148,7 @@ def _row(
         leads=tuple(lead.name for lead in recording.leads),
         lead=lead,
         format=raw.source.format,
-        labels="" if recording.labels is None else hashlib.sha256(json.dumps(recording.labels).encode()).hexdigest(),
+        labels=_digest(recording.labels),
         counts=dict(counts),
         characteristics=characteristics(raw.source, staging.reading),
         deidentification=tuple(methods(staging.reading)),

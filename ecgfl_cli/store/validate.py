@@ -34,7 +34,7 @@ def validate_store(home: Home, catalogue: Catalogue, reading: Reading, jobs: int
 
 def _file(path: Path, reading: Reading) -> list[Finding] | str:
     try:
-        recording = read(path, reading.format, reading.options)
+        recording = read(path, reading.format, reading.options_for(path))
         return check(recording, rhythm_beats(recording, reading.lead), reading.limits, reading.lead)
     except LIBRARY_ERRORS as error:
         return str(error)

@@ -4,7 +4,6 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -23,9 +22,3 @@ def rows_of() -> Callable[[Path], dict[str, list[tuple]]]:
             }
 
     return rows_of
-
-
-@pytest.fixture
-def listed(ecgfl: Callable[..., Any]) -> Callable[[], list[dict[str, Any]]]:
-    """listed(): what `dataset list --json` says."""
-    return lambda: ecgfl("dataset", "list", "--json").json["recordings"]

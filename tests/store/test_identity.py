@@ -1,10 +1,15 @@
 """The same recording twice, one person under two identifiers, two persons under one."""
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from ecgfl_cli.site.home import Home
+from ecgfl_cli.site.keys import Pseudonyms
 
 Ecgfl = Callable[..., Any]
 
@@ -210,14 +215,29 @@ def test_two_folders_up(site: Path, ecgfl: Ecgfl, folders: Any, listed: Any) -> 
     assert patients(listed) == 2
 
 
-def test_a_rule_that_is_not_known_is_refused(site: Path, ecgfl: Ecgfl, folders: Any) -> None:  # noqa: ARG001
-    ran = ecgfl("ingest", folders({"P000/ecg": 1}), "--patient", "mother")
+@pytest.mark.parametrize("rule", ["mother", "folder:0", "folder:-1", "folder:12", "Folder", ""])
+def test_a_rule_that_is_not_known_is_refused(site: Path, ecgfl: Ecgfl, folders: Any, rule: str) -> None:  # noqa: ARG001
+    ran = ecgfl("ingest", folders({"P000/ecg": 1}), "--patient", rule)
     assert ran.code == 2
-    assert "--patient mother" in ran.problems[0]
+    assert f"--patient {rule}" in ran.problems[0]
+
+
+def test_more_folders_up_than_there_are_is_refused(site: Path, ecgfl: Ecgfl, folders: Any) -> None:  # noqa: ARG001
+    root = folders({"P000/ecg": 1})
+    number = len((root / "P000").resolve().parts)
+    if number > 9:
+        pytest.skip("the folder of temporary files is too deep")
+    ran = ecgfl("ingest", root, "--patient", f"folder:{number}")
+    assert ran.code == 3
+    assert f"has only {number - 1} folders above it" in ran.problems[0]
 
 
 @pytest.mark.parametrize(
-    "field", ["X X X Anonymous", "X X X X", "", "X M X X", "anonymous", "Unknown", "0000 X X NN", "TEST F X Test"]
+    "field",
+    [
+        *("X X X Anonymous", "X X X X", "X X X", "", "X M X X", "anonymous", "Anonymous", "Unknown", "0000 X X NN"),
+        *("TEST F X Test", "N/A", "n/a F X N/A", "Test Patient", "ANON F 01-JAN-1900 Anonymous", "Patient"),
+    ],
 )
 def test_a_placeholder_is_no_patient(site: Path, ecgfl: Ecgfl, of_patient: Any, listed: Any, field: str) -> None:  # noqa: ARG001
     for seed in (1, 2):
@@ -225,22 +245,91 @@ def test_a_placeholder_is_no_patient(site: Path, ecgfl: Ecgfl, of_patient: Any, 
     assert patients(listed) == 2
 
 
+def pseudonym(home: Path, text: str) -> str:
+    """The pseudonym that earlier versions gave a patient of this identifier."""
+    return Pseudonyms(Home(home)).name("patient", text)
+
+
+def merge(home: Path, patient: str, split: str = "train") -> None:
+    """Make the store that of an earlier version, which took all recordings for those of one patient."""
+    with closing(sqlite3.connect(home / "catalogue.sqlite")) as connection, connection:
+        connection.execute("UPDATE records SET patient = ?", (patient,))
+        connection.execute("DELETE FROM patients")
+        connection.execute("INSERT INTO patients VALUES (?, ?)", (patient, split))
+
+
+@pytest.mark.parametrize(("rule", "number"), [("auto", 2), ("file", 2), ("folder", 2), ("folder:2", 1), ("name", 1)])
+@pytest.mark.parametrize("split", ["train", "held-out"])
 def test_patients_that_an_earlier_version_merged_by_file_name_are_parted(
-    site: Path, ecgfl: Ecgfl, folders: Any, listed: Any
+    site: Path, ecgfl: Ecgfl, folders: Any, listed: Any, rule: str, number: int, split: str
 ) -> None:
     """Whoever was trained on stays so."""
-    import sqlite3
-
-    from ecgfl_cli.site.home import Home
-    from ecgfl_cli.site.keys import Pseudonyms
-
     root = folders({"P000/ecg": 1, "P001/ecg": 2})
     assert ecgfl("ingest", root).code == 0
-    merged = Pseudonyms(Home(site)).name("patient", "ecg")
-    with sqlite3.connect(site / "catalogue.sqlite") as connection:
-        connection.execute("UPDATE records SET patient = ?", (merged,))
-        connection.execute("INSERT INTO patients VALUES (?, 'train')", (merged,))
-    connection.close()
-    assert ecgfl("ingest", root, "--json").json["outcomes"] == {"updated": 2}
+    merge(site, pseudonym(site, "ecg"), split)
+    assert ecgfl("ingest", root, "--patient", rule, "--json").json["outcomes"] == {"updated": 2}
+    assert patients(listed) == number
+    assert pseudonym(site, "ecg") not in {row["patient"] for row in listed()}
+    assert {row["split"] for row in listed()} == {split}
+    assert ecgfl("ingest", root, "--patient", rule, "--json").json["outcomes"] == {"unchanged": 2}
+
+
+@pytest.mark.parametrize(
+    ("field", "taken"), [("X X X Anonymous", "X X X Anonymous"), ("Anonymous", "Anonymous"), ("ANON F X Test", "ANON")]
+)
+def test_patients_that_an_earlier_version_merged_by_a_placeholder_are_parted(
+    site: Path, ecgfl: Ecgfl, of_patient: Any, listed: Any, field: str, taken: str
+) -> None:
+    files = [of_patient(1, field), of_patient(2, field)]
+    assert ecgfl("ingest", *files).code == 0
+    merge(site, pseudonym(site, taken))
+    ran = ecgfl("ingest", *files, "--json")
+    assert ran.json["outcomes"] == {"updated": 2}
+    assert codes(ran) == [[], []]
     assert patients(listed) == 2
     assert {row["split"] for row in listed()} == {"train"}
+
+
+def test_a_name_is_no_stated_identifier(site: Path, ecgfl: Ecgfl, of_patient: Any, folders: Any, listed: Any) -> None:  # noqa: ARG001
+    """A file called 4711.csv is not of the patient 4711 of another file."""
+    assert ecgfl("ingest", of_patient(1, "4711 F X X")).code == 0
+    assert ecgfl("ingest", folders({"a/4711": 2, "b/4711": 3}), "--patient", "name").code == 0
+    assert patients(listed) == 2
+
+
+def test_a_new_recording_follows_the_split_of_its_name(site: Path, ecgfl: Ecgfl, folders: Any, listed: Any) -> None:
+    """An earlier version knew P000 by the name of its file."""
+    assert ecgfl("ingest", folders({"day1/P000": 1})).code == 0
+    merge(site, pseudonym(site, "P000"), "held-out")
+    assert ecgfl("ingest", folders({"day2/P000": 2}) / "day2", "--patient", "name").code == 0
+    assert [row["split"] for row in listed()] == ["held-out", "held-out"]
+
+
+def test_equal_names_in_two_calls_are_told(site: Path, ecgfl: Ecgfl, folders: Any, listed: Any) -> None:  # noqa: ARG001
+    root = folders({"P000/holter7": 1, "P001/holter7": 2, "P002/other": 3})
+    assert unclear(ecgfl("ingest", root / "P000", "--json")) == 0
+    assert unclear(ecgfl("ingest", root / "P001", "--json")) == 1
+    assert unclear(ecgfl("ingest", root / "P002", "--json")) == 0
+    assert patients(listed) == 3
+    for folder in ("P000", "P001"):
+        assert unclear(ecgfl("ingest", root / folder, "--patient", "folder", "--json")) == 0
+    assert patients(listed) == 3
+
+
+def test_days_of_one_folder_in_two_calls_are_told(site: Path, ecgfl: Ecgfl, folders: Any) -> None:  # noqa: ARG001
+    root = folders({"P000/day1": 1})
+    assert unclear(ecgfl("ingest", root / "P000/day1.csv", "--json")) == 0
+    (root / "P000/notes.txt").write_text("nothing about a signal")
+    assert unclear(ecgfl("ingest", root / "P000/day1.csv", "--json")) == 0
+    folders({"P000/day2": 2})
+    assert unclear(ecgfl("ingest", root / "P000/day2.csv", "--json")) == 1
+
+
+def test_numbers_may_say_who(site: Path, ecgfl: Ecgfl, folders: Any, listed: Any) -> None:  # noqa: ARG001
+    ran = ecgfl("ingest", folders({"all/1": 1, "all/2": 2, "all/03": 3}), "--json")
+    assert (patients(listed), unclear(ran)) == (3, 0)
+
+
+@pytest.mark.parametrize("name", ["day1", "ecg_2", "20240131", "2024-01-31_0800", "Holter"])
+def test_what_or_when_does_not_say_who(site: Path, ecgfl: Ecgfl, folders: Any, name: str) -> None:  # noqa: ARG001
+    assert unclear(ecgfl("ingest", folders({f"all/{name}": 1, "all/rest": 2}), "--json")) == 2

@@ -13,16 +13,18 @@ from ecgfl_adapters.csv_arrays import Growing, Levels
 from ecgfl_adapters.csv_clock import USUAL_HZ, Clock, clock_of_index, clock_of_rows, clock_of_time
 from ecgfl_adapters.csv_coarse import MAX_RATE_DIFFERENCE
 from ecgfl_adapters.csv_counter import Counter
+from ecgfl_adapters.csv_leads import LeadColumn
 from ecgfl_adapters.csv_rows import read_rows
 from ecgfl_adapters.csv_sniff import LAYOUT_FIX
 from ecgfl_adapters.csv_stamps import Stamps
 from ecgfl_adapters.csv_time_column import TimeColumn
 from ecgfl_adapters.csv_time_units import SECONDS_PER
 from ecgfl_adapters.csv_understanding import Understanding
-from ecgfl_adapters.csv_values import Thousands, missing_samples
+from ecgfl_adapters.csv_values import Thousands
 from ecgfl_adapters.csv_write import STEP_COMMENT
 from ecgfl_adapters.errors import FileUnreadable, RateUnknown
 from ecgfl_adapters.label_axis import TableAxis
+from ecgfl_adapters.missing_codes import MissingCodes, missing_remark
 from ecgfl_adapters.recording import Lead, Remark
 from ecgfl_adapters.units import check_step
 
@@ -56,6 +58,7 @@ def read_signal(found: Understanding) -> Signal:
     samples: list[Growing[np.float32]] = [Growing(np.float32) for _ in found.leads]
     levels = [Levels() for _ in found.leads]
     thousands = [Thousands() for _ in found.leads]
+    codes = [MissingCodes() for _ in found.leads]
     times: Growing[np.float64] = Growing(np.float64)
     stamps = Stamps(path)
     counters = {column.place: Counter(path) for column in found.columns if column.role == "counter" and found.layout.time != 0}
@@ -64,9 +67,10 @@ def read_signal(found: Understanding) -> Signal:
     texts = set(time.places) if time is not None and time.kind == "stamps" else set()
     rows = 0
     for block in read_rows(found.text, found.rows.dialect, found.rows.start, found.columns, numbers, texts):
-        for lead, growing, level, marks in zip(found.leads, samples, levels, thousands, strict=True):
+        for lead, growing, level, marks, missing in zip(found.leads, samples, levels, thousands, codes, strict=True):
             marks.add(block.numbers[lead.column.place])
-            values = (block.numbers[lead.column.place] - (lead.scale.baseline or 0.0)) * lead.scale.factor
+            missing.add(block.numbers[lead.column.place])
+            values = _millivolts(lead, block.numbers[lead.column.place])
             if (np.abs(values) > _LARGEST_MV).any():
                 raise FileUnreadable(
                     path,
@@ -101,24 +105,21 @@ def read_signal(found: Understanding) -> Signal:
     steps = _stated_steps(found) or [level.step() for level in levels]
     leads = []
     remarks: list[Remark] = []
-    for lead, step in zip(found.leads, steps, strict=True):
+    for lead, step, missing in zip(found.leads, steps, codes, strict=True):
         check_step(path, f"column {lead.name!r}", step)
         held = samples.pop(0).values
         held = held[~blank] if clock.rows < rows else held
         _refuse_interleaved(found, lead.name, held)
-        for missing in missing_samples(held, lead.scale.baseline or 0.0, lead.scale.factor):
-            held = np.where(missing.places, np.float32(np.nan), held)
-            remarks.append(
-                Remark(
-                    "missing-samples",
-                    f"column {lead.column.place + 1} holds {missing.value:.10g} {int(missing.places.sum())} times, "
-                    "far from its other values: read as missing samples",
-                    "Nothing to do if the recorder writes this number where there is no signal; else export the file again.",
-                )
-            )
+        for code in missing.found():
+            held[held == _millivolts(lead, code.value).astype(np.float32)] = np.nan
+            remarks.append(missing_remark(f"column {lead.column.place + 1}", code))
         leads.append(Lead(lead.name, clock.spread(held), step))
     start = float(seconds[np.argmin(blank) if clock.rows < rows else 0]) if seconds.size else 0.0
     return Signal(clock.fs, tuple(leads), _axis(found, clock, start, factor, tuple(leads)), (*_remarks(found, clock), *remarks))
+
+
+def _millivolts(lead: LeadColumn, numbers: NDArray[np.float64] | float) -> NDArray[np.float64]:
+    return np.asarray((numbers - (lead.scale.baseline or 0.0)) * lead.scale.factor)
 
 
 def _seconds(found: Understanding, times: Growing[np.float64], stamps: Stamps) -> tuple[NDArray[np.float64], float]:

@@ -1,50 +1,7 @@
-"""What the values of a column give away: thousands separators, and numbers that stand for missing samples."""
-
-from typing import NamedTuple
+"""What the values of a column give away: whether its decimal mark separates thousands."""
 
 import numpy as np
 from numpy.typing import NDArray
-
-_RAILS = (-32768.0, 32767.0, 65535.0, -2147483648.0, 2147483647.0)
-_CODES = (-999.0, 999.0, -9999.0, 9999.0, -99999.0, 99999.0, -1000000.0, -200000000.0)
-"""What programs write for a missing sample: the ends of a converter's range, and round numbers."""
-_RUN = 10
-"""Equal samples after each other, from which one of `_CODES` is a gap even within the signal's range."""
-
-
-class Missing(NamedTuple):
-    """value : as the file has it. places : True where it stands."""
-
-    value: float
-    places: NDArray[np.bool_]
-
-
-def missing_samples(values: NDArray[np.float32], baseline: float, factor: float) -> list[Missing]:
-    """The values that stand for missing samples: farther from the signal than it reaches, or a code in long runs.
-
-    values : millivolts, shape (n,), `(value - baseline) * factor` of what the file has.
-    """
-    found = []
-    finite = values[np.isfinite(values)]
-    for number in (*_RAILS, *_CODES):
-        scaled = np.float32((number - baseline) * factor)
-        if scaled not in (finite.min(initial=np.inf), finite.max(initial=-np.inf)):
-            continue
-        rest = finite[finite != scaled]
-        if rest.size < 2:
-            continue
-        low, high = float(rest.min()), float(rest.max())
-        beyond = max(low - float(scaled), float(scaled) - high)
-        places = values == scaled
-        if beyond > high - low > 0 or (number in _CODES and beyond > 0 and _longest_run(places) >= _RUN):
-            found.append(Missing(number, places))
-            finite = rest
-    return found
-
-
-def _longest_run(places: NDArray[np.bool_]) -> int:
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], places, [False])).astype(np.int8)))
-    return int((edges[1::2] - edges[::2]).max(initial=0))
 
 
 class Thousands:

@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from ecgfl_adapters.channel_kinds import is_ecg
-from ecgfl_adapters.csv_cells import cells_of, is_comment
+from ecgfl_adapters.csv_cells import cells_of, is_comment, number_of
 from ecgfl_adapters.csv_columns import Column, split_unit
 from ecgfl_adapters.csv_layout import CsvLayout
 from ecgfl_adapters.csv_notes import FROM_LAYOUT, Understood
@@ -75,10 +75,8 @@ def refuse_unnamed_time(path: Path, text: TextFile, rows: Rows, columns: Sequenc
 
 
 def _number(cell: str, rows: Rows) -> float:
-    try:
-        return float(cell.replace(rows.dialect.decimal, "."))
-    except ValueError:
-        return float("nan")
+    number = number_of(cell, rows.dialect.decimal)
+    return float("nan") if number is None else number
 
 
 def _cells_of_head(text: TextFile, rows: Rows) -> list[list[str]]:

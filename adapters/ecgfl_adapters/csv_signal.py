@@ -57,7 +57,8 @@ def read_signal(found: Understanding) -> Signal:
     path, time = found.path, found.time
     samples: list[Growing[np.float32]] = [Growing(np.float32) for _ in found.leads]
     levels = [Levels() for _ in found.leads]
-    thousands = [Thousands() for _ in found.leads]
+    dialect = found.rows.dialect
+    thousands = [Thousands(is_quoted=dialect.separator == dialect.decimal) for _ in found.leads]
     codes = [MissingCodes() for _ in found.leads]
     times: Growing[np.float64] = Growing(np.float64)
     stamps = Stamps(path)
@@ -66,10 +67,10 @@ def read_signal(found: Understanding) -> Signal:
     numbers |= set(time.places) if time is not None and time.kind != "stamps" else set()
     texts = set(time.places) if time is not None and time.kind == "stamps" else set()
     rows = 0
-    for block in read_rows(found.text, found.rows.dialect, found.rows.start, found.columns, numbers, texts):
-        for lead, growing, level, marks, missing in zip(found.leads, samples, levels, thousands, codes, strict=True):
+    for block in read_rows(found.text, dialect, found.rows.start, found.columns, numbers, texts):
+        for lead, growing, level, marks, numbers_seen in zip(found.leads, samples, levels, thousands, codes, strict=True):
             marks.add(block.numbers[lead.column.place])
-            missing.add(block.numbers[lead.column.place])
+            numbers_seen.add(block.numbers[lead.column.place])
             values = _millivolts(lead, block.numbers[lead.column.place])
             if (np.abs(values) > _LARGEST_MV).any():
                 raise FileUnreadable(
@@ -91,10 +92,10 @@ def read_signal(found: Understanding) -> Signal:
             times.add(block.numbers[time.places[0]])
     for lead, marks in zip(found.leads, thousands, strict=True):
         if found.layout.decimal is None and marks.are_likely():
-            mark = "points" if found.rows.dialect.decimal == "." else "commas"
+            mark = "points" if dialect.decimal == "." else "commas"
             raise FileUnreadable(
                 path,
-                f"column {lead.name!r} has whole numbers below 1000 beside numbers such as 1{found.rows.dialect.decimal}024: "
+                f"column {lead.name!r} has only whole numbers below 1000 and numbers such as 1{dialect.decimal}024: "
                 f"its {mark} seem to separate thousands",
                 f"Export the signal without thousands separators; if they are decimal {mark}, say so with decimal in [[csv]] "
                 "in site.toml",
@@ -102,15 +103,19 @@ def read_signal(found: Understanding) -> Signal:
     seconds, factor = _seconds(found, times, stamps)
     blank = _interleaved([growing.values for growing in samples])
     clock = _clock_of_some(found, seconds, ~blank) if blank.any() else _clock(found, rows, seconds)
-    steps = _stated_steps(found) or [level.step() for level in levels]
+    missing = [each.found() for each in codes]
+    steps = _stated_steps(found) or [
+        level.step([float(_millivolts(lead, code.value)) for code in found_codes])
+        for lead, level, found_codes in zip(found.leads, levels, missing, strict=True)
+    ]
     leads = []
     remarks: list[Remark] = []
-    for lead, step, missing in zip(found.leads, steps, codes, strict=True):
+    for lead, step, found_codes in zip(found.leads, steps, missing, strict=True):
         check_step(path, f"column {lead.name!r}", step)
         held = samples.pop(0).values
         held = held[~blank] if clock.rows < rows else held
         _refuse_interleaved(found, lead.name, held)
-        for code in missing.found():
+        for code in found_codes:
             held[held == _millivolts(lead, code.value).astype(np.float32)] = np.nan
             remarks.append(missing_remark(f"column {lead.column.place + 1}", code))
         leads.append(Lead(lead.name, clock.spread(held), step))

@@ -13,7 +13,7 @@ from ecgfl_adapters.recording import Recording
 from ecgfl_adapters.wfdb_record import WfdbAdapter
 from numpy.typing import NDArray
 
-WAVE = np.round(700 * np.sin(np.arange(1000) / 9) + 300 * np.sin(np.arange(1000) / 2)).astype(np.int64)
+WAVE: NDArray[np.int64] = np.round(700 * np.sin(np.arange(1000) / 9) + 300 * np.sin(np.arange(1000) / 2)).astype(np.int64)
 GAP = slice(400, 600)
 
 

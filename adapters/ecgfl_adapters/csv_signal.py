@@ -35,8 +35,10 @@ _INTERLEAVED_SHARE = 0.02
 """Blank stretches for each row that is not blank, from which rows belong to other sensors: an electrode comes off less often."""
 _FEW_WRAPS = 3
 """Falls of a column of sample numbers from which it starts again rather than being out of order."""
-_BLANK_SHARE = 0.2
-"""Share of blank cells from which a lead beside others has its own rate."""
+_REGULAR_SHARE = 0.9
+"""Share of the blank stretches that follow each other at one distance, from which a lead beside others has its own rate."""
+_FEW_STRETCHES = 20
+"""Blank stretches from which their distance tells a rate from samples that are missing at random."""
 _LARGEST_MV = float(np.finfo(np.float32).max)
 
 
@@ -208,12 +210,23 @@ def _clock_of_some(found: Understanding, seconds: NDArray[np.float64], held: NDA
 
 
 def _refuse_interleaved(found: Understanding, name: str, values: NDArray[np.float32]) -> None:
-    if len(found.leads) > 1 and _comes_and_goes(np.isnan(values)) and np.isnan(values).mean() > _BLANK_SHARE:
+    blank = np.isnan(values)
+    if len(found.leads) > 1 and _is_regular(blank):
         raise RateUnknown(
             found.path,
-            f"column {name!r} is blank in {np.isnan(values).mean():.0%} of the other leads' rows: its sampling rate is another",
+            f"column {name!r} is blank in {blank.mean():.0%} of the other leads' rows, again and again: it has another rate",
             f"Read it alone with --lead {name!r}, or the others with --lead NAME",
         )
+
+
+def _is_regular(blank: NDArray[np.bool_]) -> bool:
+    """Whether blank stretches follow each other at one distance, as at another rate, not where an electrode was off."""
+    starts = np.flatnonzero(blank[1:] & ~blank[:-1])
+    if starts.size <= max(_FEW_STRETCHES, _INTERLEAVED_SHARE * (~blank).sum()):
+        return False
+    distances = np.diff(starts)
+    usual = np.median(distances)
+    return any(((distances >= low) & (distances <= low + 1)).mean() >= _REGULAR_SHARE for low in (usual - 1, usual - 0.5, usual))
 
 
 def _axis(found: Understanding, clock: Clock, start: float, factor: float, leads: tuple[Lead, ...]) -> TableAxis:

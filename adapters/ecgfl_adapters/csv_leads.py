@@ -93,7 +93,8 @@ def _choose(
     layout: CsvLayout,
     options: ReadOptions,
 ) -> Choice:
-    """Places among `signals`. A column of at most two values that is not named as an ECG is a mark."""
+    """Places among `signals`. A column of at most two values that is not named as an ECG is a mark, and so is one of 0 and 1
+    beside others."""
     channels = [Channel(name, column.unit or "") for name, column in zip(names, signals, strict=True)]
     if options.leads:
         return choose_leads(path, channels, options)
@@ -103,7 +104,9 @@ def _choose(
     kept = []
     for place, column in enumerate(signals):
         values = {cells[column.place] for cells in table} - {""}
-        is_mark = len(table) >= _STEADY_ROWS and (len(values) <= 2 and not is_ecg(names[place], options.ecg_channels))
+        is_mark = len(values) <= 2 and not is_ecg(names[place], options.ecg_channels)
+        is_mark |= len(signals) > 1 and {_number(value, rows) for value in values} == {0.0, 1.0}  # "ECG found"
+        is_mark &= len(table) >= _STEADY_ROWS
         if column.role != "other" and not is_mark:
             kept.append(place)
     if not kept:

@@ -191,7 +191,8 @@ def _clock_of_some(found: Understanding, seconds: NDArray[np.float64], held: NDA
     """
     name = found.leads[0].name
     if found.time is None or found.time.kind == "samples":
-        if np.median(np.diff(np.flatnonzero(held))) == 1:  # missing at random
+        isolated = np.median(np.diff(np.flatnonzero(held))) > 1 and int((held[:-1] & ~held[1:]).sum()) > _FEW_STRETCHES
+        if not isolated and not _is_regular(~held):  # missing at random
             return _clock(found, held.size, seconds)
         raise RateUnknown(
             found.path,

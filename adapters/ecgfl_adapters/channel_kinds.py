@@ -35,11 +35,13 @@ _ECG = re.compile(
     r"|心电|心電|심전|تخطيط القلب"
 )
 _ROMAN = r"(?:iii|ii|i)"
-_STRONG = rf"d?{_ROMAN}|-?av[rlf]|m(?:l|cl)(?:{_ROMAN}|[1-6])|v[xyz]|[ae]-[is]"
+_STRONG = rf"d?\s?{_ROMAN}|-?av[rlf]|m(?:l|cl)(?:{_ROMAN}|[1-6])|v[xyz]|[ae]-[is]"
 _WEAK = r"d[1-3]|m?v[1-9]?r?|mv[1-9]r?|c[cms][1-6]2?"
-_PREFIX = r"(?:lead|ableitung|mod\.?|derivation|derivacion|derivazione|derivacao|afleiding)[\s_-]*"
-_LEAD = re.compile(rf"(?:{_STRONG})(?:\s?[-/]\s?(?:{_STRONG}))?")
-_PREFIXED_LEAD = re.compile(rf"{_PREFIX}(?:{_STRONG}|{_WEAK}|\d{{1,2}})")
+_PREFIX = r"(?:modified|mod\.?)?[\s_-]*(?:lead|ableitung|mod\.?|derivation|derivacion|derivazione|derivacao|afleiding)[\s_-]*"
+_LIMBS = r"(?:[rl]a|[rl]l)\s?[-/_:]\s?(?:[rl]a|[rl]l)"
+"""Electrodes of the arms and legs in a pair."""
+_LEAD = re.compile(rf"(?:{_STRONG})(?:\s?[-/]\s?(?:{_STRONG}))?|{_LIMBS}|frank\s?[xyz]")
+_PREFIXED_LEAD = re.compile(rf"{_PREFIX}(?:{_STRONG}|{_WEAK}|\d{{1,2}})|(?:{_STRONG}|{_WEAK})[\s_-]?(?:lead|ableitung)")
 _MAYBE = re.compile(rf"(?:{_WEAK})(?:\s?[-/]\s?(?:{_WEAK}))?")
 
 _POSITION = r"(?:fp[12z]|fpz|[afctpo]z|f\d{1,2}|c[1-6]|[tp]\d{1,2}|o[12]|(?:af|fc|ft|cp|tp|po)(?:\d{1,2}|z))"
@@ -53,22 +55,22 @@ _ELECTRIC_WORDS = (
     r"|submental|deltoid|bein|kinn|pol"
 )
 _OTHER_WORDS = (
-    r"res?p\w*|rsp|atmung|atem|breath\w*|ab|abd|abdo|abdom\w*|chest|brust|bauch|tho|thx|thor\w*|torax|vth|vab|rip|ripsum|x?sum|x?flow"
+    r"res?p\w*|rsp|atmung|atem|breath\w*|ab|abd|abdo|abdom\w*|chest|brust|brustkorb|bauch|tho|thx|thor\w*|torax|vth|vab|rip|ripsum|x?sum|x?flow"
     r"|belt|effort|effo\w*|\w*flow|fluss|nasal\w*|naf\w*|oral|oronasal|therm\w*|cannula|canula|[bc]?pap|snor\w*|schnarch\w*|mic|sound"
     r"|audio|pneumo\w*|co2|etco2|capno\w*|pressure|druck|press"
-    r"|abp|art|ibp|p\d|bp|nbp|nibp|cvp|icp|pleth\w*|ppg|spo2|sao2|osat|sat|oxi\w*|pulse\w*|puls|ir|red|green|infrared|bvp|icg|bcg|scg"
-    r"|pcg|eda|gsr|scr|scl"
+    r"|abp|art|ibp|p\d|bp|nbp|nibp|cvp|icp|pleth\w*|ppg|spo2|sao2|sauerstoff\w*|osat|sat|oxi\w*|pulse\w*|puls|ir|red|green|infrared|bvp|icg|bcg|scg"
+    r"|pcg|phono\w*|dz|z0|eda|gsr|scr|scl"
     r"|acc|accel\w*|beschl\w*|[ag][xyz]|gyr|gyro\w*|mag|magn\w*|temp|temper\w*|skt|humid\w*|pos|position|lage|body|light|lux|gps|lon"
-    r"|speed|activity|actig\w*|steps|batt\w*|akku|voltage.?battery|toco|fhr"
+    r"|speed|activity|actig\w*|motion|movement|tremor|vt|tidal\w*|vbat|steps|batt\w*|akku|voltage.?battery|toco|fhr"
 )
 _DERIVED_WORDS = (
     r"h?rate|heartrate|hr|hrv|bpm|hf|herzfreq\w*|pulsfreq\w*|freq\w*|rr|rri|nn|ibi|prs?|qtc?|st|qrs|pvc|pvcs|ves"
     r"|peaks?|r?peaks?|[pqrst]?peaks?|onsets?|offsets?|phase\w*|quality|qual|sqi|snr|imp|impe\w*|impedanz|amplitudes?|template"
     r"|marks?|marker\w*|beats?|trig|trigger\w*|events?|labels?|annotations?|annot\w*|ann|class|classes|symbols?|detect\w*|status|state|flags?|valid"
-    r"|mask|artefact\w*|artifact\w*|lead.?offs?|loff|lod|lo|electrode|elektrode|contact|pace|pacer|pacing|pacemaker|trend|edr"
+    r"|mask|artefact\w*|artifact\w*|lead.?offs?|off|loff\w*|lod|lo|electrode|elektrode|contact|pace|pacer|pacing|pacemaker|trend|edr"
     r"|counter|count|zaehler|zahler|packet\w*|paket\w*|seq|sequence|nseq|frame|index|idx|samples?|checksum|crc"
-    r"|timestamp|unix\w*|integrat\w*|squared|envelope|deriv|derivative|diff|mwi|energy|power|threshold|gain"
-    r"|entropy|mean|average|avg|var|std|baseline|wander|completion"
+    r"|time|zeit|timestamp|unix\w*|integrat\w*|squared|envelope|deriv|derivative|diff|mwi|energy|power|threshold|gain"
+    r"|ptt\w*|pat|pwv|sti|sync|rssi|sigstr|entropy|mean|average|avg|var|std|baseline|wander|completion"
 )
 _PROCESSED_WORDS = (
     r"clean\w*|filt|filter\w*|gefiltert|filtr\w*|denois\w*|detrend\w*|smooth\w*|geglattet|bandpass\w*|highpass\w*|lowpass\w*|notch\w*"

@@ -1,6 +1,6 @@
 """Columns whose length shows only at the end."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -50,8 +50,9 @@ class Levels:
         if self._found.size < _ENOUGH:
             self._found = np.union1d(self._found, np.unique(part[np.isfinite(part)]))
 
-    def step(self) -> float:
-        """In the values' unit; 0.001 where only one value occurs."""
-        steps = np.diff(self._found)
-        steps = steps[steps > 1e-9 * max(1.0, float(np.abs(self._found).max(initial=0.0)))]
+    def step(self, without: Sequence[float] = ()) -> float:
+        """In the values' unit; 0.001 where only one value occurs. without : values that are no samples."""
+        levels = self._found[~np.isin(self._found, without)]
+        steps = np.diff(levels)
+        steps = steps[steps > 1e-9 * max(1.0, float(np.abs(levels).max(initial=0.0)))]
         return float(f"{steps.min():.6g}") if steps.size else 1e-3

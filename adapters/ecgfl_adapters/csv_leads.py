@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from ecgfl_adapters.channel_kinds import is_ecg
-from ecgfl_adapters.csv_cells import cells_of, is_comment
+from ecgfl_adapters.csv_cells import cells_of, is_comment, number_of
 from ecgfl_adapters.csv_columns import Column, split_unit
 from ecgfl_adapters.csv_layout import CsvLayout
 from ecgfl_adapters.csv_notes import FROM_LAYOUT, Understood
@@ -75,10 +75,8 @@ def refuse_unnamed_time(path: Path, text: TextFile, rows: Rows, columns: Sequenc
 
 
 def _number(cell: str, rows: Rows) -> float:
-    try:
-        return float(cell.replace(rows.dialect.decimal, "."))
-    except ValueError:
-        return float("nan")
+    number = number_of(cell, rows.dialect.decimal)
+    return float("nan") if number is None else number
 
 
 def _cells_of_head(text: TextFile, rows: Rows) -> list[list[str]]:
@@ -95,7 +93,8 @@ def _choose(
     layout: CsvLayout,
     options: ReadOptions,
 ) -> Choice:
-    """Places among `signals`. A column of at most two values that is not named as an ECG is a mark."""
+    """Places among `signals`. A column of at most two values that is not named as an ECG is a mark, and so is one of 0 and 1
+    beside others."""
     channels = [Channel(name, column.unit or "") for name, column in zip(names, signals, strict=True)]
     if options.leads:
         return choose_leads(path, channels, options)
@@ -105,7 +104,9 @@ def _choose(
     kept = []
     for place, column in enumerate(signals):
         values = {cells[column.place] for cells in table} - {""}
-        is_mark = len(table) >= _STEADY_ROWS and (len(values) <= 2 and not is_ecg(names[place], options.ecg_channels))
+        is_mark = len(values) <= 2 and not is_ecg(names[place], options.ecg_channels)
+        is_mark |= len(signals) > 1 and {_number(value, rows) for value in values} == {0.0, 1.0}  # "ECG found"
+        is_mark &= len(table) >= _STEADY_ROWS
         if column.role != "other" and not is_mark:
             kept.append(place)
     if not kept:

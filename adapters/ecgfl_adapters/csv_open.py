@@ -25,6 +25,10 @@ digits shrink to a third, a flat line to a hundredth."""
 MAX_LINE = 1 << 20
 
 _MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+_MINUS_SIGNS = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2212\ufe63\uff0d"), "-")
+"""Hyphens, dashes and minus signs."""
+_OF_CODE_PAGE_1252 = {0x92: "\u2019", 0x96: "-", 0x97: "-", 0xA0: "\u00a0"}
+"""Signs in tables of numbers that the code page has and Latin-1 has elsewhere, and the blank that does not break."""
 _GZIP = b"\x1f\x8b"
 
 
@@ -78,8 +82,7 @@ def open_text(path: Path, head: int = HEAD) -> TextFile:
     if encoding != "latin-1" and not encoding.startswith("utf-16") and b"\0" in raw:
         raise FileUnreadable(path, f"byte {raw.index(0)} is 0: not a text file", "Give the right format with --input-format")
     text = raw[mark:].decode(encoding, "ignore" if encoding.startswith("utf-16") else "replace")
-    for sign in "\u2212\u2013" + ("\x96" if encoding == "latin-1" else ""):
-        text = text.replace(sign, "-")
+    text = text.translate(_OF_CODE_PAGE_1252 | _MINUS_SIGNS if encoding == "latin-1" else _MINUS_SIGNS)
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     if complete and lines[-1] == "":
         lines.pop()
@@ -133,10 +136,14 @@ def _chunks(path: Path, compressed: bool, skip: int, size: int = BLOCK) -> Itera
 
 
 def _with_minus_signs(text: bytes, encoding: str) -> bytes:
-    """MINUS SIGN and EN DASH, which spreadsheets write, become hyphens; in Latin-1 the dash of code page 1252."""
+    """What spreadsheets write for a minus becomes "-"; what separates thousands in code page 1252 becomes UTF-8."""
     if encoding == "latin-1":
-        return text.replace(b"\x96", b"-")
-    return text.replace(b"\xe2\x88\x92", b"-").replace(b"\xe2\x80\x93", b"-")
+        for code, sign in _OF_CODE_PAGE_1252.items():
+            text = text.replace(bytes((code,)), sign.encode())
+    elif not text.isascii():
+        for code, sign in _MINUS_SIGNS.items():
+            text = text.replace(chr(code).encode(), sign.encode())
+    return text
 
 
 def _with_newlines(text: bytes) -> bytes:

@@ -8,13 +8,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgfl_adapters.csv_cells import COMMENT_MARKS, NOT_A_NUMBER, Dialect, cells_of, is_comment, is_number
+from ecgfl_adapters.csv_cells import COMMENT, NOT_A_NUMBER, Dialect, cells_of, is_comment, number_of
 from ecgfl_adapters.csv_columns import Column
 from ecgfl_adapters.csv_open import TextFile
 from ecgfl_adapters.csv_sniff import LAYOUT_FIX
 from ecgfl_adapters.errors import FileUnreadable
 
-_MARKS = tuple(mark.encode() for mark in COMMENT_MARKS)
+_COMMENT = re.compile(COMMENT.pattern.encode(), re.IGNORECASE)
+_COMMENT_MARKS = (b"#", b"%", b"//")
 _EMPTY = sorted({form for word in NOT_A_NUMBER for form in (word, word.upper(), word.capitalize(), "NaN", "N/A", "n/a")})
 _AROUND = "'\" "
 _BLANK = re.compile(rb"\n[ \t]*\n")
@@ -74,8 +75,8 @@ class _Reader:
     def read(self, block: bytes, line: int) -> Iterator[RowBlock]:
         if self._width == 1:
             self._refuse_blank_line(block, line)
-        if any(mark in block for mark in _MARKS):
-            block = b"\n".join(b"" if each.lstrip().startswith(_MARKS) else each for each in block.split(b"\n"))
+        if any(mark in block for mark in _COMMENT_MARKS):
+            block = b"\n".join(b"" if _COMMENT.match(each) else each for each in block.split(b"\n"))
         if block.strip():
             yield self._fast(block, line) or self._slowly(block, line)
 
@@ -141,7 +142,7 @@ class _Reader:
             if not row.strip() or is_comment(row):
                 continue
             cells = cells_of(row, self._dialect.separator)
-            if len(cells) != self._width:
+            if len(cells) != self._width and (len(cells) < self._width or any(cells[self._width :])):
                 raise FileUnreadable(
                     self._text.path,
                     f"line {at} {row.strip()[:60]!r} has {len(cells)} values, the lines before it {self._width}",
@@ -154,13 +155,12 @@ class _Reader:
         return RowBlock(line, {place: np.array(values, np.float64) for place, values in numbers.items()}, stamps)
 
     def _number(self, cell: str, line: int, place: int) -> float:
-        if is_number(cell, self._dialect.decimal):
-            value = float(cell.replace(",", "."))
-            if np.isfinite(value):
-                return value
-        elif cell.lower() in NOT_A_NUMBER:
+        value = number_of(cell, self._dialect.decimal)
+        if value is not None and np.isfinite(value):
+            return value
+        if cell.lower() in NOT_A_NUMBER:
             return float("nan")
-        if cell.lower().lstrip("+-") in ("inf", "infinity") or is_number(cell, self._dialect.decimal):
+        if cell.lower().lstrip("+-") in ("inf", "infinity") or value is not None:
             raise FileUnreadable(self._text.path, f"line {line} holds an infinite value", "Correct the line")
         mark = "a point" if self._dialect.decimal == "." else "a comma"
         fix = (

@@ -13,16 +13,18 @@ from ecgfl_adapters.csv_arrays import Growing, Levels
 from ecgfl_adapters.csv_clock import USUAL_HZ, Clock, clock_of_index, clock_of_rows, clock_of_time
 from ecgfl_adapters.csv_coarse import MAX_RATE_DIFFERENCE
 from ecgfl_adapters.csv_counter import Counter
+from ecgfl_adapters.csv_leads import LeadColumn
 from ecgfl_adapters.csv_rows import read_rows
 from ecgfl_adapters.csv_sniff import LAYOUT_FIX
 from ecgfl_adapters.csv_stamps import Stamps
 from ecgfl_adapters.csv_time_column import TimeColumn
 from ecgfl_adapters.csv_time_units import SECONDS_PER
 from ecgfl_adapters.csv_understanding import Understanding
-from ecgfl_adapters.csv_values import Thousands, missing_samples
+from ecgfl_adapters.csv_values import Thousands
 from ecgfl_adapters.csv_write import STEP_COMMENT
 from ecgfl_adapters.errors import FileUnreadable, RateUnknown
 from ecgfl_adapters.label_axis import TableAxis
+from ecgfl_adapters.missing_codes import MissingCodes, missing_remark
 from ecgfl_adapters.recording import Lead, Remark
 from ecgfl_adapters.units import check_step
 
@@ -33,8 +35,10 @@ _INTERLEAVED_SHARE = 0.02
 """Blank stretches for each row that is not blank, from which rows belong to other sensors: an electrode comes off less often."""
 _FEW_WRAPS = 3
 """Falls of a column of sample numbers from which it starts again rather than being out of order."""
-_BLANK_SHARE = 0.2
-"""Share of blank cells from which a lead beside others has its own rate."""
+_REGULAR_SHARE = 0.9
+"""Share of the blank stretches that follow each other at one distance, from which a lead beside others has its own rate."""
+_FEW_STRETCHES = 20
+"""Blank stretches from which their distance tells a rate from samples that are missing at random."""
 _LARGEST_MV = float(np.finfo(np.float32).max)
 
 
@@ -55,7 +59,9 @@ def read_signal(found: Understanding) -> Signal:
     path, time = found.path, found.time
     samples: list[Growing[np.float32]] = [Growing(np.float32) for _ in found.leads]
     levels = [Levels() for _ in found.leads]
-    thousands = [Thousands() for _ in found.leads]
+    dialect = found.rows.dialect
+    thousands = [Thousands(is_quoted=dialect.separator == dialect.decimal) for _ in found.leads]
+    codes = [MissingCodes() for _ in found.leads]
     times: Growing[np.float64] = Growing(np.float64)
     stamps = Stamps(path)
     counters = {column.place: Counter(path) for column in found.columns if column.role == "counter" and found.layout.time != 0}
@@ -63,10 +69,11 @@ def read_signal(found: Understanding) -> Signal:
     numbers |= set(time.places) if time is not None and time.kind != "stamps" else set()
     texts = set(time.places) if time is not None and time.kind == "stamps" else set()
     rows = 0
-    for block in read_rows(found.text, found.rows.dialect, found.rows.start, found.columns, numbers, texts):
-        for lead, growing, level, marks in zip(found.leads, samples, levels, thousands, strict=True):
+    for block in read_rows(found.text, dialect, found.rows.start, found.columns, numbers, texts):
+        for lead, growing, level, marks, numbers_seen in zip(found.leads, samples, levels, thousands, codes, strict=True):
             marks.add(block.numbers[lead.column.place])
-            values = (block.numbers[lead.column.place] - (lead.scale.baseline or 0.0)) * lead.scale.factor
+            numbers_seen.add(block.numbers[lead.column.place])
+            values = _millivolts(lead, block.numbers[lead.column.place])
             if (np.abs(values) > _LARGEST_MV).any():
                 raise FileUnreadable(
                     path,
@@ -87,10 +94,10 @@ def read_signal(found: Understanding) -> Signal:
             times.add(block.numbers[time.places[0]])
     for lead, marks in zip(found.leads, thousands, strict=True):
         if found.layout.decimal is None and marks.are_likely():
-            mark = "points" if found.rows.dialect.decimal == "." else "commas"
+            mark = "points" if dialect.decimal == "." else "commas"
             raise FileUnreadable(
                 path,
-                f"column {lead.name!r} has whole numbers below 1000 beside numbers such as 1{found.rows.dialect.decimal}024: "
+                f"column {lead.name!r} has only whole numbers below 1000 and numbers such as 1{dialect.decimal}024: "
                 f"its {mark} seem to separate thousands",
                 f"Export the signal without thousands separators; if they are decimal {mark}, say so with decimal in [[csv]] "
                 "in site.toml",
@@ -98,27 +105,28 @@ def read_signal(found: Understanding) -> Signal:
     seconds, factor = _seconds(found, times, stamps)
     blank = _interleaved([growing.values for growing in samples])
     clock = _clock_of_some(found, seconds, ~blank) if blank.any() else _clock(found, rows, seconds)
-    steps = _stated_steps(found) or [level.step() for level in levels]
+    missing = [each.found() for each in codes]
+    steps = _stated_steps(found) or [
+        level.step([float(_millivolts(lead, code.value)) for code in found_codes])
+        for lead, level, found_codes in zip(found.leads, levels, missing, strict=True)
+    ]
     leads = []
     remarks: list[Remark] = []
-    for lead, step in zip(found.leads, steps, strict=True):
+    for lead, step, found_codes in zip(found.leads, steps, missing, strict=True):
         check_step(path, f"column {lead.name!r}", step)
         held = samples.pop(0).values
         held = held[~blank] if clock.rows < rows else held
         _refuse_interleaved(found, lead.name, held)
-        for missing in missing_samples(held, lead.scale.baseline or 0.0, lead.scale.factor):
-            held = np.where(missing.places, np.float32(np.nan), held)
-            remarks.append(
-                Remark(
-                    "missing-samples",
-                    f"column {lead.column.place + 1} holds {missing.value:.10g} {int(missing.places.sum())} times, "
-                    "far from its other values: read as missing samples",
-                    "Nothing to do if the recorder writes this number where there is no signal; else export the file again.",
-                )
-            )
+        for code in found_codes:
+            held[held == _millivolts(lead, code.value).astype(np.float32)] = np.nan
+            remarks.append(missing_remark(f"column {lead.column.place + 1}", code))
         leads.append(Lead(lead.name, clock.spread(held), step))
     start = float(seconds[np.argmin(blank) if clock.rows < rows else 0]) if seconds.size else 0.0
     return Signal(clock.fs, tuple(leads), _axis(found, clock, start, factor, tuple(leads)), (*_remarks(found, clock), *remarks))
+
+
+def _millivolts(lead: LeadColumn, numbers: NDArray[np.float64] | float) -> NDArray[np.float64]:
+    return np.asarray((numbers - (lead.scale.baseline or 0.0)) * lead.scale.factor)
 
 
 def _seconds(found: Understanding, times: Growing[np.float64], stamps: Stamps) -> tuple[NDArray[np.float64], float]:
@@ -183,7 +191,8 @@ def _clock_of_some(found: Understanding, seconds: NDArray[np.float64], held: NDA
     """
     name = found.leads[0].name
     if found.time is None or found.time.kind == "samples":
-        if np.median(np.diff(np.flatnonzero(held))) == 1:  # missing at random
+        isolated = np.median(np.diff(np.flatnonzero(held))) > 1 and int((held[:-1] & ~held[1:]).sum()) > _FEW_STRETCHES
+        if not isolated and not _is_regular(~held):  # missing at random
             return _clock(found, held.size, seconds)
         raise RateUnknown(
             found.path,
@@ -202,12 +211,23 @@ def _clock_of_some(found: Understanding, seconds: NDArray[np.float64], held: NDA
 
 
 def _refuse_interleaved(found: Understanding, name: str, values: NDArray[np.float32]) -> None:
-    if len(found.leads) > 1 and _comes_and_goes(np.isnan(values)) and np.isnan(values).mean() > _BLANK_SHARE:
+    blank = np.isnan(values)
+    if len(found.leads) > 1 and _is_regular(blank):
         raise RateUnknown(
             found.path,
-            f"column {name!r} is blank in {np.isnan(values).mean():.0%} of the other leads' rows: its sampling rate is another",
+            f"column {name!r} is blank in {blank.mean():.0%} of the other leads' rows, again and again: it has another rate",
             f"Read it alone with --lead {name!r}, or the others with --lead NAME",
         )
+
+
+def _is_regular(blank: NDArray[np.bool_]) -> bool:
+    """Whether blank stretches follow each other at one distance, as at another rate, not where an electrode was off."""
+    starts = np.flatnonzero(blank[1:] & ~blank[:-1])
+    if starts.size <= max(_FEW_STRETCHES, _INTERLEAVED_SHARE * (~blank).sum()):
+        return False
+    distances = np.diff(starts)
+    usual = np.median(distances)
+    return any(((distances >= low) & (distances <= low + 1)).mean() >= _REGULAR_SHARE for low in (usual - 1, usual - 0.5, usual))
 
 
 def _axis(found: Understanding, clock: Clock, start: float, factor: float, leads: tuple[Lead, ...]) -> TableAxis:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ecgfl_adapters.channel_kinds import is_ecg
-from ecgfl_adapters.csv_cells import Dialect, Kind, cells_of, is_comment, kind_of
+from ecgfl_adapters.csv_cells import Dialect, Kind, cells_of, is_comment, kind_of, number_of
 from ecgfl_adapters.csv_columns import split_unit
 from ecgfl_adapters.csv_layout import CsvLayout
 from ecgfl_adapters.csv_statements import statements_of
@@ -18,6 +18,8 @@ _ROWS = 200
 _CONSISTENT = 0.5
 """Share of the rows after the first that must look like it."""
 
+_QUOTED_DECIMAL = re.compile(r'"\s*[+-]?\d*,\d', re.ASCII)
+"""A comma that is a decimal mark beside others that separate columns."""
 _LIKE_A_TIME = re.compile(r"\d[:/\-\s]\d")
 MAX_COLUMNS = 128
 _SEPARATORS = (";", "\t", "|", ",", " ", "")
@@ -92,15 +94,21 @@ def sniff(path: Path, lines: Sequence[str], layout: CsvLayout, one_lead_stated: 
 def _dialects(layout: CsvLayout) -> list[Dialect]:
     separators = _SEPARATORS if layout.separator is None else (layout.separator, "")
     decimals = ".," if layout.decimal is None else layout.decimal
-    return [Dialect(separator, decimal) for separator in separators for decimal in decimals if separator != decimal]
+    return [Dialect(separator, decimal) for separator in separators for decimal in decimals]
 
 
 def _fit(lines: Sequence[str], dialect: Dialect, begin: int | None) -> _Fit | None:
+    if dialect.separator == dialect.decimal and not any(_QUOTED_DECIMAL.search(line) for line in lines):
+        return None
     rows: list[tuple[int, tuple[Kind, ...]]] = []
     for number, line in enumerate(lines):
         if number < (begin or 0) or not line.strip() or is_comment(line):
             continue
-        rows.append((number, tuple(kind_of(cell, dialect.decimal) for cell in cells_of(line, dialect.separator))))
+        cells = cells_of(line, dialect.separator)
+        kinds = tuple(kind_of(cell, dialect.decimal) for cell in cells)
+        if kinds == ("number",) and " " in cells[0]:
+            kinds = ("odd",)  # "1 024" may be two columns
+        rows.append((number, kinds))
         if len(rows) > 2 * _ROWS:
             break
     for place, (number, kinds) in enumerate(rows[:_ROWS]):
@@ -190,6 +198,13 @@ def _no_rows(path: Path, lines: Sequence[str]) -> FileUnreadable:
                 f"Correct the line, or {LAYOUT_FIX}",
             )
     number, line = content[:2][-1]
+    mixed = _mixed_marks(line)
+    if mixed is not None:
+        return FileUnreadable(
+            path,
+            f"line {number + 1} holds both {mixed[0][:40]!r} and {mixed[1][:40]!r}: points and commas are not both decimal marks",
+            "Export the table with one decimal mark, and without thousands separators",
+        )
     odd = _odd_cell(line)
     if odd is not None:
         return FileUnreadable(
@@ -210,6 +225,17 @@ def _odd_cell(line: str) -> tuple[int, str] | None:
         if len(cells) > 1 and kinds.count("odd") == 1 and kinds.count("number") == len(cells) - 1:
             place = kinds.index("odd")
             return (place, cells[place]) if _LIKE_A_TIME.search(cells[place]) else None
+    return None
+
+
+def _mixed_marks(line: str) -> tuple[str, str] | None:
+    """A cell with a decimal point and one with a decimal comma in a line of numbers."""
+    for separator in _SEPARATORS[:4]:
+        cells = [cell for cell in cells_of(line, separator) if kind_of(cell, ".") != "empty"]
+        points = [cell for cell in cells if "." in cell and number_of(cell, ".") is not None]
+        commas = [cell for cell in cells if "," in cell and number_of(cell, ",") is not None]
+        if points and commas and all(number_of(cell, mark) is not None for cell in cells for mark in (".,"[cell in commas])):
+            return points[0], commas[0]
     return None
 
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from ecgfl_adapters.csv_cells import cells_of, is_comment
+from ecgfl_adapters.csv_cells import cells_of, is_comment, number_of
 from ecgfl_adapters.csv_columns import Column
 from ecgfl_adapters.csv_layout import CsvLayout, TimeUnit
 from ecgfl_adapters.csv_notes import FROM_LAYOUT
@@ -132,11 +132,8 @@ def _head(text: TextFile, rows: Rows) -> list[list[str]]:
 
 def _goes_up(head: list[list[str]], column: Column, rows: Rows) -> bool:
     """Whether the numbers of the first rows never fall, as times do."""
-    try:
-        values = [float(cells[column.place].replace(rows.dialect.decimal, ".")) for cells in head]
-    except ValueError:
-        return False
-    return len(values) >= _FEW_ROWS and values == sorted(values) and values[0] < values[-1]
+    values = [number for cells in head if (number := number_of(cells[column.place], rows.dialect.decimal)) is not None]
+    return len(values) == len(head) >= _FEW_ROWS and values == sorted(values) and values[0] < values[-1]
 
 
 def _is_sure(column: Column) -> bool:

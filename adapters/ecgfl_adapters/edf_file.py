@@ -6,7 +6,7 @@ from ecgfl_adapters.companions import content_of
 from ecgfl_adapters.edf_annotations import read_annotations
 from ecgfl_adapters.edf_header import BDF_MAGIC, EDF_MAGIC, Channel, check_scale, read_header
 from ecgfl_adapters.edf_labels import beat_labels
-from ecgfl_adapters.edf_lead import EdfSamples
+from ecgfl_adapters.edf_lead import EdfSamples, missing_in
 from ecgfl_adapters.edf_patient import source_of
 from ecgfl_adapters.edf_samples import data_records
 from ecgfl_adapters.edf_timeline import axis_of, drift_of
@@ -15,6 +15,7 @@ from ecgfl_adapters.errors import LeadMissing, UnitUnknown
 from ecgfl_adapters.labels import Labels, labels_for
 from ecgfl_adapters.leads import Channel as NamedChannel
 from ecgfl_adapters.leads import choose_leads, unique_names
+from ecgfl_adapters.missing_codes import missing_remark
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import Lead, Recording
 from ecgfl_adapters.units import ACCEPTED, Scale, check_step, factor_to_mv, is_adc, parse_units
@@ -63,14 +64,20 @@ class EdfAdapter:
         per_record = channels[chosen[0]].samples
         fs = per_record / header.duration
         axis = axis_of(path, header, notes, records.count, per_record)
+        missing = [missing_in(records, channels[index]) for index in chosen]
         leads = tuple(
             Lead(
                 names[index],
-                EdfSamples(records, channels[index], axis, scale.baseline or 0.0, scale.factor),
+                EdfSamples(
+                    records, channels[index], axis, scale.baseline or 0.0, scale.factor, tuple(code.value for code in codes)
+                ),
                 abs(scale.factor),
             )
-            for index, scale in zip(chosen, scales, strict=True)
+            for index, scale, codes in zip(chosen, scales, missing, strict=True)
         )
+        absent = [
+            missing_remark(f"channel {index + 1}", code) for index, codes in zip(chosen, missing, strict=True) for code in codes
+        ]
         labels = (
             Labels(
                 beat_labels(
@@ -90,7 +97,7 @@ class EdfAdapter:
             leads,
             source_of(path, header),
             labels.labels,
-            (*records.remarks, *left_out, *labels.remarks),
+            (*records.remarks, *left_out, *absent, *labels.remarks),
             labels.origin,
         )
 

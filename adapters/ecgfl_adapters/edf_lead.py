@@ -9,17 +9,22 @@ from numpy.typing import NDArray
 from ecgfl_adapters.edf_header import Channel
 from ecgfl_adapters.edf_samples import DataRecords, integers
 from ecgfl_adapters.edf_timeline import Axis
+from ecgfl_adapters.missing_codes import LONG_RUN, Code, MissingCodes
 
 
 @dataclass(frozen=True)
 class EdfSamples:
-    """`(digital - baseline) * factor` in millivolts on the axis, NaN in its gaps; see `samples.Samples`."""
+    """`(digital - baseline) * factor` in millivolts on the axis, NaN in its gaps; see `samples.Samples`.
+
+    missing : digital values that stand for missing samples; they are NaN.
+    """
 
     records: DataRecords
     channel: Channel
     axis: Axis
     baseline: float
     factor: float
+    missing: tuple[float, ...] = ()
 
     @property
     def size(self) -> int:
@@ -66,4 +71,21 @@ class EdfSamples:
 
     def _millivolts(self, raw: NDArray[np.uint8]) -> NDArray[np.float32]:
         digital = integers(raw, self.records.header.sample_bytes)
-        return ((digital - self.baseline) * self.factor).astype(np.float32).ravel()
+        found = ((digital - self.baseline) * self.factor).astype(np.float32)
+        for value in self.missing:
+            found[digital == value] = np.nan
+        return found.ravel()
+
+
+def missing_in(records: DataRecords, channel: Channel) -> tuple[Code, ...]:
+    """The codes for missing samples of a channel; reads all its samples."""
+    has_scale = channel.digital_max > channel.digital_min and channel.gain != 0
+    codes = MissingCodes(
+        {channel.digital_min, -(1 << (8 * records.header.sample_bytes - 1))},
+        shortest=LONG_RUN,
+        step=channel.gain if has_scale else 1.0,
+        baseline=channel.digital_max - channel.physical_max / channel.gain if has_scale else 0.0,
+    )
+    for _, raw in records.of(channel):
+        codes.add(integers(raw, records.header.sample_bytes).ravel())
+    return codes.found()

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from ecgfl_adapters.errors import UnitUnknown
 from ecgfl_adapters.leads import Channel, Choice, choose_leads, unique_names
+from ecgfl_adapters.missing_codes import missing_remark
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import Lead, Remark
 from ecgfl_adapters.timeline import check_rate
@@ -33,11 +34,14 @@ def read_leads(header: Header, fs: float, options: ReadOptions) -> Leads:
     scales = {index: _scale(header, signals[index], options) for index in chosen}
     samples, remarks = read_samples(header, force=options.force)
     leads = []
+    absent = []
     for index in chosen:
         scale = scales[index]
         baseline = signals[index].baseline if scale.baseline is None else scale.baseline
-        leads.append(Lead(names[index], to_float(signals[index], samples[index], baseline, scale.factor), abs(scale.factor)))
-    return Leads(rate, tuple(leads), (*remarks, *left_out))
+        values, codes = to_float(signals[index], samples[index], baseline, scale.factor)
+        leads.append(Lead(names[index], values, abs(scale.factor)))
+        absent += [missing_remark(f"signal {index + 1}", code) for code in codes]
+    return Leads(rate, tuple(leads), (*remarks, *left_out, *absent))
 
 
 def choose_signals(header: Header, fs: float, options: ReadOptions) -> Choice:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ecgfl_adapters.companions import absence, companion, content_of
 from ecgfl_adapters.errors import LIBRARY_ERRORS, FileMissing, FileUnreadable
+from ecgfl_adapters.missing_codes import LONG_RUN, Code, MissingCodes
 from ecgfl_adapters.recording import Remark
 from ecgfl_adapters.wfdb_header import NULL, Header, SignalSpec
 
@@ -88,15 +89,26 @@ def _not_computed(checksum: int) -> tuple[str, str]:
     )
 
 
-def to_float(signal: SignalSpec, values: NDArray[np.int32], baseline: float, step: float) -> NDArray[np.float32]:
-    """`(values - baseline) * step`, with NaN for the format's invalid code, and throughout a signal without samples."""
+def to_float(
+    signal: SignalSpec, values: NDArray[np.int32], baseline: float, step: float
+) -> tuple[NDArray[np.float32], tuple[Code, ...]]:
+    """`(values - baseline) * step`, with NaN for missing samples, and the codes that stand for them beside the format's own.
+
+    A signal without samples is NaN throughout.
+    """
     if signal.fmt == NULL:
-        return np.full(values.shape, math.nan, dtype=np.float32)
+        return np.full(values.shape, math.nan, dtype=np.float32), ()
     physical = ((values.astype(np.float64) - baseline) * step).astype(np.float32)
     invalid = _INVALID.get(signal.fmt)
     if invalid is not None:
         physical[values == invalid] = math.nan
-    return physical
+    ends = set(_INVALID.values())  # a converter may have taken over the code of the format that it read
+    codes = MissingCodes(ends, shortest=LONG_RUN, step=1 / signal.gain if signal.gain else 1.0, baseline=signal.baseline)
+    codes.add(values if invalid is None else values[values != invalid])
+    found = codes.found()
+    for code in found:
+        physical[values == code.value] = math.nan
+    return physical, found
 
 
 def _read_signals(header: Header, frames: int) -> list[NDArray[np.int32]]:

@@ -9,7 +9,7 @@ from ecgfl_adapters.channel_kinds import is_ecg
 from ecgfl_adapters.csv_explain import explain
 from ecgfl_adapters.csv_file import CsvAdapter
 from ecgfl_adapters.edf_file import EdfAdapter
-from ecgfl_adapters.errors import FileUnreadable, UnitUnknown
+from ecgfl_adapters.errors import FileUnreadable, LeadMissing, UnitUnknown
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import Recording
 
@@ -39,9 +39,77 @@ def test_other_channels_are_no_leads(name: str) -> None:
     assert not is_ecg(name)
 
 
-@pytest.mark.parametrize("name", ["ECG", "EKG II", "aVR", "Lead V", "MLII", "V5", "ECG LA-RA"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ECG",
+        "EKG II",
+        "aVR",
+        "Lead V",
+        "Lead aVF",
+        "V lead",
+        "aVF lead",
+        "D II",
+        "Modified Lead II",
+        "RA-LL",
+        "LA-RA",
+        "Frank X",
+        "MLII",
+        "V5",
+        "ECG LA-RA",
+        "EKG1-EKG2",
+        "ECG I-Ref",
+        "ECGL-ECGR",
+    ],
+)
 def test_knows_leads(name: str) -> None:
     assert is_ecg(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Fp1", "EEG C3-A2", "SEEG D1", "LOC", "EMG1", "LEG/R", "Pleth", "Resp effort", "Thorax", "Abdo", "Flow", "Snore",
+     "Body position",
+     "ACC_X", "Acc Y", "GSR", "EDA", "Temp", "Marker", "Event", "Battery", "VBat", "Steps", "HR", "RR", "PTT",
+     "ECG Rate", "ECG_Quality",
+     "lead_off", "ecg_lead_off", "lo+", "LO-", "ECG LO+", "LEAD_OFF_P", "loff_statp", "electrode_off",
+     "ECG time", "ecg_timestamp",
+     "Brustkorb", "Sauerstoff", "dZ/dt", "Motion", "STI 014"],
+)  # fmt: skip
+@pytest.mark.parametrize("ecg", ["ECG", "EKG1-EKG2", "ECG I-Ref", "ECGL-ECGR", "MLII", "aVF lead"])
+def test_other_channels_are_left_out_and_refused_alone(tmp_path: Path, name: str, ecg: str) -> None:
+    rows = [f"{row / 250:.3f},{value % 13 / 10},{value}" for row, value in enumerate(WAVE)]
+    assert _names(_read(tmp_path, f"time_s,{name} (uV),{ecg} (uV)", rows, ReadOptions())) == [ecg]
+    assert _names(_read(tmp_path, f"time_s,{name},{ecg}", rows)) == [ecg]
+    with pytest.raises(LeadMissing, match=r"no channel is known as an ECG lead .*--lead NAME"):
+        _read(tmp_path, f"time_s,{name} (uV)", [row.rpartition(",")[0] for row in rows], ReadOptions())
+
+
+@pytest.mark.parametrize("beside", ["EEG C3", "EMG"])
+@pytest.mark.parametrize("name", ["V1", "CH1"])
+def test_refuses_a_channel_in_doubt(tmp_path: Path, name: str, beside: str) -> None:
+    rows = [f"{row / 250:.3f},{value % 13 / 10},{value}" for row, value in enumerate(WAVE)]
+    with pytest.raises(LeadMissing, match=r"no channel is known as an ECG lead .*--lead NAME"):
+        _read(tmp_path, f"time_s,{beside} (uV),{name} (uV)", rows, ReadOptions())
+    found = _read(tmp_path, f"time_s,{beside} (uV),{name} (uV)", rows, ReadOptions(leads=(name,)))
+    assert _names(found) == [name]
+
+
+def test_a_pattern_of_the_site_names_the_ecg(tmp_path: Path) -> None:
+    rows = [f"{value % 13},{value},{value % 7}" for value in WAVE]
+    found = _read(tmp_path, "EEG C3,Kanal 1,V1", rows, ReadOptions(fs=250, units="uV", ecg_channels=("Kanal *",)))
+    assert _names(found) == ["Kanal 1"]
+
+
+def test_a_column_of_zeros_and_ones_is_no_lead(tmp_path: Path) -> None:
+    assert _names(_read(tmp_path, "ECG,ECG found", [f"{value},{int(value % 9 == 0)}" for value in WAVE])) == ["ECG"]
+
+
+def test_lead_v_takes_the_unit_of_the_line_above(tmp_path: Path) -> None:
+    rows = [f"{row / 250},{value},{value}" for row, value in enumerate(WAVE)]
+    found = _read(tmp_path, "Unit,uV\nTime (s),Lead II,Lead V", rows, ReadOptions())
+    assert _names(found) == ["Lead II", "Lead V"]
+    np.testing.assert_allclose(np.asarray(found.leads[1].samples), np.array(WAVE) / 1000, rtol=1e-6)
 
 
 def test_prefers_the_raw_signal_of_a_table(tmp_path: Path) -> None:

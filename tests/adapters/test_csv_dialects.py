@@ -29,11 +29,12 @@ def read_bytes(raw: bytes, options: ReadOptions | None = None, name: str = "x.cs
         return ADAPTER.read(path, options or ReadOptions())
 
 
-# Few of a lead's cells are empty: a lead with as many empty cells as others is one of another rate, which is refused.
+# Some of a lead's cells are empty, at random or one after the other.
 LEADS = st.builds(
     lambda counts, missing: [None if place in missing else count for place, count in enumerate(counts)],
     st.lists(st.integers(-30_000, 30_000), min_size=40, max_size=40),
-    st.sets(st.integers(1, 38), max_size=8),
+    st.sets(st.integers(1, 38))
+    | st.builds(lambda start, length: set(range(start, min(start + length, 39))), st.integers(1, 38), st.integers(1, 38)),
 )
 
 

@@ -274,6 +274,34 @@ def test_refuses_leads_of_two_rates(tmp_path: Path) -> None:
     assert CsvAdapter().read(path, ReadOptions(leads=("I",))).fs == 500
 
 
+@pytest.mark.parametrize(("held", "of"), [(1, 2), (1, 4), (4, 5), (2, 3), (2, 5), (128, 250)])
+def test_refuses_a_lead_of_another_rate_beside_an_off_lead(tmp_path: Path, held: int, of: int) -> None:
+    has_sample = [(row * held) % of < held and not 800 <= row < 1500 for row in range(ROWS)]
+    rows = [f"{row / 500:.3f},{row % 7},{row % 5 if has_sample[row] else ''}" for row in range(ROWS)]
+    path = tmp_path / "x.csv"
+    path.write_text("\n".join(["time_s,I (mV),II (mV)", *rows]))
+    with pytest.raises(RateUnknown, match=r"column 'II' is blank in .*--lead 'II'"):
+        CsvAdapter().read(path, ReadOptions())
+
+
+@pytest.mark.parametrize("pattern", ["off for long", "loose", "at random"])
+def test_a_lead_that_was_off_is_a_gap(tmp_path: Path, pattern: str) -> None:
+    row = np.arange(ROWS)
+    random = np.random.default_rng(2).random(ROWS)
+    missing = {
+        "off for long": (row >= 500) & (row < 2500),
+        "loose": np.isin(row // 10, np.flatnonzero(random[: ROWS // 10] < 0.5)),
+        "at random": random < 0.5,
+    }[pattern]
+    missing[0] = False
+    path = tmp_path / "x.csv"
+    rows = [f"{at / FS:.3f},{at % 7},{'' if missing[at] else at % 5}" for at in row.tolist()]
+    path.write_text("\n".join(["time_s,I (mV),II (mV)", *rows]))
+    first, second = CsvAdapter().read(path, ReadOptions()).leads
+    assert not np.isnan(np.asarray(first.samples)).any()
+    np.testing.assert_array_equal(np.isnan(np.asarray(second.samples)), missing)
+
+
 def test_keeps_samples_that_are_missing_at_random(tmp_path: Path) -> None:
     missing = np.random.default_rng(1).random(ROWS) < 0.05
     rows = [f"{row / FS:.3f},{'' if missing[row] else row % 7}" for row in range(ROWS)]

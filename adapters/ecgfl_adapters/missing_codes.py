@@ -1,0 +1,95 @@
+"""Numbers that stand for missing samples, such as -32768 and -9999: one rule for every format."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgfl_adapters.recording import Remark
+
+ENDS = (-32768.0, 32767.0, 65535.0, -2147483648.0, 2147483647.0)
+"""The ends of a converter's range, as tables hold them."""
+LONG_RUN = 10
+"""Equal samples after each other, from which a number stays where no signal does: a pacing spike is shorter."""
+
+_ROUND = (-999.0, 999.0, -9999.0, 9999.0, -99999.0, 99999.0, -1000000.0, -200000000.0)
+"""Round numbers that programs write for a missing sample."""
+_NEAR = 0.05
+"""Share of the signal's range that a round number in a long run is beyond it at least: a clipped signal comes closer."""
+
+
+class Code(NamedTuple):
+    """value : of the samples that are missing. shown : the number that the program meant."""
+
+    value: float
+    shown: float
+
+
+class MissingCodes:
+    """Finds the numbers that stand for missing samples of one channel, from its samples, some at a time.
+
+    A clipped or saturated signal passes through the values beside its limit on its way there; a code stands alone. So a number
+    is a code only where it is farther from all other samples than these are from each other. A round number is one also where it
+    stays for `LONG_RUN` samples and is beyond the others by 5 % of their range.
+
+    Parameters
+    ----------
+    ends : ends of the converter's range, in the unit of the samples.
+    shortest : samples in a row that are at an end at least; 1 for tables, `LONG_RUN` where a spike may reach the end.
+    step, baseline : where the samples are digital, `(sample - baseline) * step` is the physical value, for which a round number
+        may stand as well.
+    """
+
+    def __init__(self, ends: Iterable[float] = ENDS, *, shortest: int = 1, step: float = 1.0, baseline: float = 0.0) -> None:
+        self._shortest = shortest
+        self._round = {float(round(number / step + baseline)): number for number in _ROUND} | {each: each for each in _ROUND}
+        self._ends = frozenset(float(end) for end in ends)
+        self._low, self._high = np.inf, -np.inf
+        self._runs: dict[float, int] = {}
+
+    def add(self, samples: NDArray[np.floating] | NDArray[np.signedinteger]) -> None:
+        """Take further samples, shape (n,), NaN where there is none."""
+        rest = samples[np.isfinite(samples)]
+        while rest.size:
+            low, high = float(rest.min()), float(rest.max())
+            number = next((each for each in (low, high) if each in self._ends or each in self._round), None)
+            if number is None:
+                self._low, self._high = min(self._low, low), max(self._high, high)
+                return
+            self._runs[number] = max(self._runs.get(number, 0), _longest_run(samples == number))
+            rest = rest[rest != number]
+
+    def found(self) -> tuple[Code, ...]:
+        """The codes, from those near the signal to those far away. A number that is none belongs to the signal."""
+        low, high = self._low, self._high
+        codes = []
+        for number in sorted(self._runs, key=lambda number: max(low - number, number - high)):
+            if self._is_code(number, low, high):
+                codes.append(Code(number, number if number in self._ends else self._round[number]))
+            else:
+                low, high = min(low, number), max(high, number)
+        return tuple(codes)
+
+    def _is_code(self, number: float, low: float, high: float) -> bool:
+        run, is_round = self._runs[number], number not in self._ends
+        if low > high:  # no other sample
+            return is_round and run >= LONG_RUN
+        beyond, reach = max(low - number, number - high), high - low
+        if is_round and run >= LONG_RUN and beyond > max(0.0, _NEAR * reach):
+            return True
+        return beyond > reach > 0 and run >= (1 if is_round else self._shortest)
+
+
+def missing_remark(channel: str, code: Code) -> Remark:
+    """What to tell about a code. channel : its number, for its name may be the patient's."""
+    return Remark(
+        "missing-samples",
+        f"{channel} holds {code.shown:.10g}, far from its other values: read as missing samples",
+        "Nothing to do if the recorder writes this number where there is no signal; else export the file again.",
+    )
+
+
+def _longest_run(places: NDArray[np.bool_]) -> int:
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], places, [False])).astype(np.int8)))
+    return int((edges[1::2] - edges[::2]).max(initial=0))

@@ -121,8 +121,8 @@ def _check_part(recording: Recording, beats: NDArray[np.int64], marked: NDArray[
         yield Finding(
             "labels-partial",
             Severity.WARNING,
-            f"the {marked.size} beat labels are scattered among {beats.size} detected beats, fewer than {FEWEST_LABELS} in a row; "
-            "they are not used",
+            f"the {marked.size} beat labels are scattered among {beats.size} detected beats, fewer than {FEWEST_LABELS} in a "
+            "row; they are not used",
             "If they are notes, do nothing. To train on this recording, give labels of all its beats with --labels FILE.",
             value=0.0,
             limit=recording.seconds,

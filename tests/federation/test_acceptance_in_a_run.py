@@ -164,7 +164,7 @@ def test_a_current_model_that_is_damaged_stands_in_nobodys_way(server: Server) -
     (alice.models / VERSION / WEIGHTS).write_bytes(b"")
     final(server, 1, sequence=6, version="ecgnet-0006-abcdef01")
     assert server.homes.registry("alice").current() == "ecgnet-0006-abcdef01"
-    assert "cannot be compared" in str(audited(server.homes, "model-promoted")[-1]["acceptance"])
+    assert "cannot be loaded" in str(audited(server.homes, "model-promoted")[-1]["acceptance"])
 
 
 def exported(server: Server, folder: Path, **changes: object) -> Path:

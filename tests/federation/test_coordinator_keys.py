@@ -110,7 +110,7 @@ def test_without_the_cas_key_there_is_a_new_ca(root: Path, home: CoordinatorHome
     assert federation.ca_certificate.encode() == home.ca_certificate.read_bytes()
     assert is_trusted(home)
     again = told(tmp_path / "s", "init", "--site", "s", "--federation", str(home.federation))
-    assert again.result["changed"] == ["federation.json: the coordinator's CA certificate is a new one"]
+    assert again.result["changed"] == ["federation.json: the coordinator has a new CA certificate"]
     assert told(root, *RENEW).code == 0, "the new CA's key is there"
 
 

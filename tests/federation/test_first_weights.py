@@ -71,7 +71,7 @@ def test_from_scratch_goes_on_after_a_kill(homes: Homes) -> None:
 @pytest.mark.parametrize(
     ("options", "code", "said"),
     [
-        (("--init-from", STARTER, "--from-scratch"), 2, "exclude each other"),
+        (("--init-from", STARTER, "--from-scratch"), 2, "cannot be used together"),
         (("--init-from", "beatnet-0099-00000000"), 2, "coordinator model list"),
         (("--init-from", STARTER, "--arch", "ecgnet"), 2, "--arch beatnet"),
         (("--init-from", "../../x"), 2, "no such model"),

@@ -176,7 +176,7 @@ class CheckedRounds:
         if standing.is_rejected:
             start = self._checkpoints.next_start()
             self._report(
-                f"most sites rejected model {latest.version}: no run continues from it;"
+                f"most sites rejected model {latest.version}: no run starts from it;"
                 f" the next starts from {start or 'random weights'}"
             )
 

@@ -1,4 +1,4 @@
-"""What the values of a column give away: thousands separators, and numbers that stand for missing samples."""
+"""Detects thousands separators, and numbers that mark missing samples, from the values of a column."""
 
 from typing import NamedTuple
 
@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 _RAILS = (-32768.0, 32767.0, 65535.0, -2147483648.0, 2147483647.0)
 _CODES = (-999.0, 999.0, -9999.0, 9999.0, -99999.0, 99999.0, -1000000.0, -200000000.0)
-"""What programs write for a missing sample: the ends of a converter's range, and round numbers."""
+"""Numbers that programs write for a missing sample: the limits of a converter's range, and round numbers."""
 _RUN = 10
-"""Equal samples after each other, from which one of `_CODES` is a gap even within the signal's range."""
+"""Minimum run of equal samples for one of `_CODES` to be a gap even within the signal's range."""
 
 
 class Missing(NamedTuple):

@@ -1,4 +1,4 @@
-"""Where labels stand on the axis of a table: its times may not begin at 0, and rows may be missing from it."""
+"""Places labels on the axis of a table, whose times may not begin at 0 and whose rows may be incomplete."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,15 +13,15 @@ from ecgfl_adapters.symbols import BEAT_SYMBOLS
 
 _DAY = 86400.0
 _AROUND_SECONDS = 0.04
-"""Half of the stretch around a label in which a QRS must move: a narrow one lasts 80 ms."""
+"""Half width in seconds of the window around a label in which a QRS complex must appear; a narrow one lasts 80 ms."""
 _CLEAR = 1.5
-"""How many times as much the signal must move at the labels in one reading as in the other to decide for it."""
+"""One interpretation is chosen if the signal moves this many times more at its labels than at those of the other."""
 _FEW_LABELS = 5
-"""Beats from which the signal can decide."""
+"""Minimum number of beats for a decision from the signal."""
 _MANY_LABELS = 2000
-"""Beats that are looked at at most."""
+"""Maximum number of beats that are compared."""
 _HARMLESS_SECONDS = 0.02
-"""Shift of a label within its QRS: no reading is wrong."""
+"""Shift of a label that stays within its QRS complex, so that both interpretations are acceptable."""
 _FIX_TIMES = "Give the labels in a column 'time_s' on the time axis of the table, or as 'sample' with --labels FILE"
 
 

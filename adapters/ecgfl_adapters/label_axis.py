@@ -49,12 +49,12 @@ class TableAxis:
 
     @property
     def length(self) -> int:
-        """Samples, those that are missing among them."""
+        """Number of samples, including missing ones."""
         return self.rows + int(self.missing.sum())
 
 
 def samples_at_times(seconds: NDArray[np.float64], symbols: Sequence[str], axis: TableAxis) -> NDArray[np.int64]:
-    """The samples nearest to label times that count either since the start of the recording or on the table's own axis.
+    """Convert label times, counted from the start of the recording or on the table's axis, to the nearest samples.
 
     The signal decides, then which labels lie within the recording. Where neither does, the labels are taken to be on the table's
     axis, and a remark says so.
@@ -67,7 +67,7 @@ def samples_at_times(seconds: NDArray[np.float64], symbols: Sequence[str], axis:
 def _from_origin(
     on_axis: NDArray[np.int64], since_start: NDArray[np.int64], symbols: Sequence[str], axis: TableAxis, origin: str
 ) -> NDArray[np.int64]:
-    """The better of two readings. origin : where the table's axis begins, for the remark where neither is better."""
+    """Return the better of two interpretations. origin : start of the table's axis, for the remark if neither is better."""
     if not on_axis.size or np.abs(on_axis - since_start).max() <= 1:
         return since_start
     better = _better(on_axis, since_start, symbols, axis)
@@ -152,7 +152,7 @@ def _outside(samples: NDArray[np.int64], axis: TableAxis) -> int:
 
 
 def _better(one: NDArray[np.int64], other: NDArray[np.int64], symbols: Sequence[str], axis: TableAxis) -> bool | None:
-    """Whether the signal moves more at `one` than at `other`, as it does at beats; None where it does not tell."""
+    """Whether the signal moves more at `one` than at `other`, as it does at beats; None if that is unclear."""
     beats = np.flatnonzero([symbol in BEAT_SYMBOLS for symbol in symbols])
     if beats.size < _FEW_LABELS:
         return None

@@ -1,4 +1,4 @@
-"""Who made the labels of a recording: a reference, a reviewer who corrected predictions, or this program itself.
+"""Determines who made the labels of a recording: a reference, a reviewer who corrected predictions, or this program itself.
 
 `predict` writes `NAME.ecgfl` and `NAME.ecgfl.csv`, and beside them `NAME.ecgfl.origin.json` with digests of the predicted
 beats. A prediction file whose beats have another digest was corrected. The digest does not depend on how the file is formatted.
@@ -16,15 +16,15 @@ from ecgfl_adapters.recording import BeatLabel, Remark
 Origin = Literal["reference", "reviewer", "machine"]
 
 ANNOTATOR = "ecgfl"
-"""The annotator's name of this program."""
+"""Annotator name that this program uses."""
 
 ORIGIN_SUFFIX = f".{ANNOTATOR}.origin.json"
 SCHEMA = "ecgfl.origin/1"
 _MOST = 100
-"""Predictions that an origin file lists, the latest ones."""
+"""Maximum number of predictions in an origin file; the latest ones are kept."""
 
 _LARGEST = 1 << 16
-"""Bytes of an origin file, at most; a prediction takes about 120."""
+"""Maximum size of an origin file in bytes; a prediction takes about 120."""
 
 MACHINE_LABELS = Remark(
     "labels-by-machine",
@@ -35,7 +35,7 @@ MACHINE_LABELS = Remark(
 
 
 def origin_text(path: Path, labels: Sequence[BeatLabel], model: str) -> str:
-    """The new content of an origin file: the predictions that it lists, and this one.
+    """Return the new content of an origin file: its earlier predictions and this one.
 
     Every prediction stays listed, since an older one may still be there in another format.
 
@@ -78,7 +78,7 @@ def origin_of(path: Path, stem: Path, labels: Sequence[BeatLabel]) -> Origin:
 
 
 def _predictions(path: Path) -> list[dict[str, str]]:
-    """What an origin file lists; nothing where it is missing or damaged, so that nothing shows a correction."""
+    """Return the predictions in an origin file; none if it is missing or damaged, so that no correction is assumed."""
     try:
         if path.stat().st_size > _LARGEST:
             return []

@@ -1,4 +1,4 @@
-"""Which part of a recording is annotated, and that training and evaluation keep to it."""
+"""Tests which part of a recording is annotated, and that training and evaluation use only that part."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -95,7 +95,7 @@ def test_the_next_candidate_is_measured_against_the_one_in_use(server: Server) -
 
 @pytest.fixture
 def figures(monkeypatch: pytest.MonkeyPatch) -> dict[str, ByPatient]:
-    """What each version does on this site's held-out patients, the starter model first: 180 of 200 PVCs found."""
+    """Figures of each version on this site's held-out patients. The starter model is first: 180 of 200 PVCs found."""
     found = {STARTER or "": patients(90, 90)}
     monkeypatch.setattr(promotion, "by_patient", lambda _network, manifest, _held_out: found[manifest.version])
     monkeypatch.setattr(local_work, "by_patient", lambda _network, manifest, _held_out: found[manifest.version])

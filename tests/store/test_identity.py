@@ -228,7 +228,7 @@ def test_a_placeholder_is_no_patient(site: Path, ecgfl: Ecgfl, of_patient: Any, 
 def test_patients_that_an_earlier_version_merged_by_file_name_are_parted(
     site: Path, ecgfl: Ecgfl, folders: Any, listed: Any
 ) -> None:
-    """Whoever was trained on stays so."""
+    """A patient used for training stays in training."""
     import sqlite3
 
     from ecgfl_cli.site.home import Home

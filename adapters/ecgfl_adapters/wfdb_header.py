@@ -28,7 +28,7 @@ _GAIN = re.compile(r"(?P<gain>[-+]?\d*\.?\d+(?:[eE][+-]?\d+)?|[-+]?\d+\.)(?:\((?
 _OTHER_FOLDER = re.compile(r"[/\\:\x00-\x1f]|^\.*$|.{201}")
 """Matches text that cannot be a file name in the header's folder; 200 characters leave room for a suffix."""
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
-"""Bytes that no text holds; 0x1b is left to those who show a text."""
+"""Bytes that do not occur in text; 0x1b is allowed and handled where the text is shown."""
 _ABSENT = {"-", "?", "na", "n/a", "nan", "none", "null"}
 """Text that converters write in place of an unknown number."""
 

@@ -96,7 +96,7 @@ def main() -> NoReturn:
 
 
 def command_tree() -> click.Command:
-    """All commands, their help texts escaped: square brackets in them are text, not rich's markup."""
+    """Return the root command. Square brackets in its help texts are escaped, because rich would read them as markup."""
     root = typer.main.get_command(app)
     _escape_help(root)
     return root
@@ -106,7 +106,7 @@ def _escape_help(command: click.Command) -> None:
     for each in (command, *command.params):
         text = getattr(each, "help", None)
         if text:
-            setattr(each, "help", re.sub(r"\[(?=[a-z#/@])", r"\\[", text))  # noqa: B010 - not every parameter has a help
+            setattr(each, "help", re.sub(r"\[(?=[a-z#/@])", r"\\[", text))  # noqa: B010 - some parameters have no `help`
     for sub in getattr(command, "commands", {}).values():
         _escape_help(sub)
 
@@ -126,7 +126,7 @@ def run(arguments: list[str]) -> int:
     except SystemExit as error:
         if not isinstance(error.__context__, BrokenPipeError):
             raise
-        return ExitCode.DONE  # how click and rich end a help text whose reader went away
+        return ExitCode.DONE  # click and rich raise this when the reader of a help text closes the pipe
     except (KeyboardInterrupt, click.exceptions.Abort):
         print("ecgfl: interrupted", file=sys.stderr)
         return ExitCode.INTERRUPTED
@@ -163,7 +163,7 @@ def explained(error: Exception) -> EcgflError:
 
 
 def _said_once(message: str) -> str:
-    """Without a suggestion that click repeats after typer."""
+    """Remove the second "Did you mean": typer and click both add one."""
     return re.sub(r"( Did you mean [^?]*\?)\1", r"\1", message)
 
 

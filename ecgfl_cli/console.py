@@ -45,7 +45,7 @@ class Console:
         footer: Sequence[object] | None = None,
         empty: str | None = None,
     ) -> None:
-        """Print a table on stdout; nothing with --json. See `print_table`. empty : printed where there are no rows."""
+        """Print a table on stdout, unless --json is set; see `print_table`. empty : text to print when there are no rows."""
         shown = [[_cell(value) for value in row] for row in rows]
         if not shown and empty is not None:
             self.text(empty)
@@ -97,13 +97,13 @@ def console_of(context: typer.Context, verb: str) -> Console:
 
 
 def flush_streams() -> None:
-    """Write what is still buffered, so that a reader that went away (`ecgfl ... | head`) is no error at the end either."""
+    """Flush stdout and stderr. A reader that has closed the pipe (`ecgfl ... | head`) is not an error."""
     for stream in (sys.stdout, sys.stderr):
         _write(stream, stream.flush)
 
 
 def _write(stream: TextIO, write: Callable[[], object]) -> None:
-    """Write to a stream. Once its reader has gone away, everything for it is dropped and the work goes on."""
+    """Call `write`, which writes to `stream`. If the reader has closed the pipe, discard this and all later output."""
     try:
         write()
     except OSError as error:
@@ -116,7 +116,7 @@ def _write(stream: TextIO, write: Callable[[], object]) -> None:
 
 
 def in_words(value: object) -> object:
-    """A value of a record as people read it: lists and mappings become text, an empty one None."""
+    """Format a field's value for people: lists and mappings become text, empty values become None."""
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {in_words(each)}" for name, each in value.items()) or None
     if isinstance(value, list | tuple):
@@ -127,7 +127,7 @@ def in_words(value: object) -> object:
 
 
 def fields_of(record: Mapping[str, Any], prefix: str = "") -> list[tuple[str, object]]:
-    """The fields of a nested record, one a row: {"a": {"b": 1}} becomes [("a.b", 1)]."""
+    """Flatten a nested record into rows of name and value: {"a": {"b": 1}} becomes [("a.b", 1)]."""
     rows: list[tuple[str, object]] = []
     for name, value in record.items():
         if isinstance(value, Mapping) and value:

@@ -63,7 +63,7 @@ class ServerError(EcgflError):
 
 
 class ServerUnreachable(ServerError):
-    """reason : why, without how long it was tried."""
+    """reason : the cause, without the time spent on retries."""
 
     reason = ""
 

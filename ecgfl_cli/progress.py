@@ -28,7 +28,7 @@ class Rate(ProgressColumn):
 
 
 def progress_bar(what: str, total: int) -> Progress:
-    """A bar on stderr that is gone when the work is done; for a single item, a moving sign and the time so far."""
+    """Return a progress bar on stderr that disappears at the end; for a single item, a spinner and the elapsed time."""
     columns: tuple[ProgressColumn, ...] = (TextColumn(what), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
     if total == 1:
         columns = (SpinnerColumn("line"), TextColumn(what), TimeElapsedColumn())

@@ -1,4 +1,4 @@
-"""Tables for people: a number, an identifier and a word appear whole at every width."""
+"""Prints tables for people. At every width, numbers, identifiers and words are printed in full."""
 
 import errno
 import textwrap
@@ -12,31 +12,33 @@ from rich.table import Table
 from rich.text import Text
 
 UNLIMITED_WIDTH = 10_000
-"""Columns of a stream that is no terminal: a script or a log takes in the whole table."""
+"""Width in characters when the stream is not a terminal, so that scripts and logs get the whole table."""
 
 SEVERITY_STYLES = {"error": "red", "warning": "yellow", "rejected": "red", "unreadable": "red", "failed": "red"}
-"""Colours of the words that tell how bad something is; all other cells have none."""
+"""Colours of cells that hold a severity or a failed state; other cells have no colour."""
 
 _SMALLEST_VALUE = 24
-"""Columns for a value beside its name in a block, at least."""
+"""Minimum width in characters of the value beside its name in a block."""
 
 
 class _Console(Console):
     def on_broken_pipe(self) -> None:
-        """Leave it to the caller what follows from a reader that went away; rich would end the program."""
-        raise BrokenPipeError(errno.EPIPE, "the reader of the table went away")
+        """Raise `BrokenPipeError` for the caller to handle; rich would end the program."""
+        raise BrokenPipeError(errno.EPIPE, "the reader of the table closed the pipe")
 
 
 def print_table(
     stream: TextIO, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], footer: Sequence[str] | None = None
 ) -> None:
-    """Print a table as wide as `stream`: with borders, without them, or as one block a row, whichever fits first.
+    """Print a table that fits the width of `stream`.
+
+    Tries a table with borders, then one without borders, then prints each row as a block of "name  value" lines.
 
     Parameters
     ----------
-    columns : titles; one that ends in a space holds text, which may be wrapped between words. The others hold numbers.
-    rows : cells, one for each column.
-    footer : cells of a last row, for sums.
+    columns : titles. A title that ends in a space marks a text column, which is wrapped between words. The others hold numbers.
+    rows : one cell for each column.
+    footer : cells of the last row, such as totals.
     """
     console = _Console(file=stream, highlight=False, width=None if stream.isatty() else UNLIMITED_WIDTH, markup=False)
     everything = [*rows, footer] if footer is not None else list(rows)
@@ -49,12 +51,12 @@ def print_table(
 
 
 def _frame(columns: int, has_borders: bool) -> int:
-    """Characters of a line that hold no cell: "│ a │ b │", or two blanks between cells."""
+    """Number of characters in a line outside the cells: "│ a │ b │" with borders, else two spaces between cells."""
     return 3 * columns + 1 if has_borders else 2 * (columns - 1)
 
 
 def _widths(columns: Sequence[str], rows: Sequence[Sequence[str]], space: int) -> list[int] | None:
-    """The width of each column; None where they do not fit into `space` without cutting a number or a word."""
+    """The width of each column, or None if `space` is too narrow to print every number and word in full."""
     smallest, largest = [], []
     for place, title in enumerate(columns):
         cells = [row[place] for row in rows]
@@ -112,7 +114,7 @@ def _styled(cell: str) -> Text:
 
 
 def _print_blocks(console: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """One line for each cell, "name  value", and an empty line between rows; long texts are wrapped between words."""
+    """Print each cell as a line "name  value", with an empty line between rows. Long text is wrapped between words."""
     names = [column.strip() for column in columns]
     indent = min(max(map(cell_len, names)) + 2, max(2, console.width - _SMALLEST_VALUE))
     console.print(Text(title, style="italic"), soft_wrap=True)

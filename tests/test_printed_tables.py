@@ -1,4 +1,4 @@
-"""No table cuts a number, an identifier or a word, however narrow the terminal is."""
+"""Tests that no table truncates a number, an identifier or a word, at any terminal width."""
 
 import io
 import re

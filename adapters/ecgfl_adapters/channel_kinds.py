@@ -1,4 +1,4 @@
-"""What a channel is, from its name and its unit: an ECG, a channel that may be one, or something else."""
+"""Classifies a channel by its name and unit: an ECG, possibly an ECG, or something else."""
 
 import re
 import unicodedata
@@ -79,7 +79,7 @@ _PROCESSED_WORDS = (
 
 
 _ELECTRIC, _OTHER, _DERIVED, _PROCESSED = map(re.compile, (_ELECTRIC_WORDS, _OTHER_WORDS, _DERIVED_WORDS, _PROCESSED_WORDS))
-"""Each for whole words."""
+"""Each pattern matches whole words."""
 _OTHER_UNITS = {
     "bpm", "b/min", "beats/min", "/min", "1/min", "rpm", "brpm", "hz", "%", "mmhg", "cmh2o", "cmh20", "hpa", "kpa", "pa", "mbar",
     "bar", "ohm", "ohms", "kohm", "mohm", "ω", "kω", "mω", "g", "mg", "m/s2", "m/s^2", "m/s²", "dps", "°/s", "deg/s", "rad/s",

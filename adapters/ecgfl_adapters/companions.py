@@ -69,7 +69,7 @@ def content_of(path: Path) -> Path:
 
 
 def _target_as_text(path: Path) -> Path | None:
-    """Where the text in a link's place leads; None for any other file."""
+    """Return the target of a text file that stands in for a link; None for any other file."""
     try:
         if not stat.S_ISREG(path.stat().st_mode) or path.stat().st_size > _LONGEST_TARGET:
             return None
@@ -82,7 +82,7 @@ def _target_as_text(path: Path) -> Path | None:
 
 
 def link_target(path: Path) -> Path | None:
-    """What a symbolic link holds; None for what is no link, or cannot be looked at."""
+    """Return the target of a symbolic link; None if the path is not a link or is not accessible."""
     try:
         return path.readlink()
     except (OSError, ValueError):

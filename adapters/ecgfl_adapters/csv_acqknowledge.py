@@ -16,9 +16,9 @@ from ecgfl_adapters.units import factor_to_mv
 _INTERVAL = re.compile(r"\s*(\d+(?:[.,]\d+)?)\s*([^\W\d_]+)\s*/\s*sample\s*", re.IGNORECASE)
 _CHANNELS = re.compile(r"\s*(\d{1,3})\s+channels?\s*", re.IGNORECASE)
 _COUNT = r"[1-9]\d{2,9}"
-"""Samples of a channel; fewer make no recording."""
+"""Minimum number of samples in a channel of a recording."""
 _HEADER_LINES = 10
-"""Lines among which the interval stands."""
+"""Number of lines in which the interval is searched."""
 
 
 class AcqKnowledge(NamedTuple):

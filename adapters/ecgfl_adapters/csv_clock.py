@@ -18,11 +18,11 @@ _MAX_JITTER = 0.6
 """Largest distance of a time stamp from its place on the regular grid, in sampling intervals; half of one is rounding."""
 _LAST_SECOND = 59.0
 _FEW_TWICE = 0.01
-"""Share of rows with the time of the row before from which the stamps are coarse; with fewer, rows stand twice."""
+"""Minimum share of rows that repeat the time before them for stamps to be coarse; below it, they are duplicate rows."""
 _BURST_SECONDS = 1.0
-"""Regular stretches shorter than this between jumps are packets whose rows got their stamps on arrival."""
+"""Regular stretches between jumps that are shorter than this are packets stamped on arrival."""
 USUAL_HZ = (50.0, 5000.0)
-"""Rates of an ECG, in hertz: a rate beyond them that only the time column shows is more often a wrong unit of time."""
+"""Plausible ECG sampling rates in hertz. A rate outside them, known only from the time column, is probably a wrong time unit."""
 _CRYSTAL = 1e-5
 """A rate this close (relative) to a whole number of hertz is taken to be that number."""
 
@@ -77,7 +77,7 @@ def clock_of_index(path: Path, index: NDArray[np.float64], fs: float) -> Clock:
 
 
 def clock_of_time(path: Path, seconds: NDArray[np.float64], fs: float | None, stated: str) -> Clock:
-    """From a column of times in seconds; a jump in it is a gap.
+    """Compute the clock from a column of times in seconds; a jump in it is a gap.
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ def _regular_clock(path: Path, times: NDArray[np.float64]) -> Clock:
 
 
 def _refuse_clock_digits(path: Path, times: NDArray[np.float64], jumps: list[tuple[int, float]]) -> None:
-    """hhmmss written as one number: 101559.996 is followed by 101600.000, 40 s later in seconds."""
+    """Detect hhmmss written as one number: 101559.996 is followed by 101600.000, which would be 40 s later if it were seconds."""
     if jumps and all(times[row] % 100 > _LAST_SECOND and times[row + 1] % 100 < 1 for row, _ in jumps):
         row = jumps[0][0]
         raise FileUnreadable(
@@ -216,7 +216,7 @@ def _check_finite(path: Path, values: NDArray[np.float64]) -> None:
 
 
 def _check_not_back(path: Path, values: NDArray[np.float64]) -> float:
-    """The share of rows with the time of the row before. Raises `FileUnreadable` where the time goes back."""
+    """Return the share of rows with the same time as the row before. Raises `FileUnreadable` if times decrease."""
     twice = 0
     for start, steps in steps_of(values):
         if (steps < 0).any():

@@ -1,4 +1,4 @@
-"""Gaps from time stamps that are coarser than the samples, or that came in bursts, where the sampling rate is known."""
+"""Finds gaps at a known sampling rate when several samples share a time stamp or time stamps arrive in bursts."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -13,19 +13,19 @@ MAX_RATE_DIFFERENCE = 0.01
 and a wearable's nominal rate by 0.3 %."""
 
 _SLACK = 1.5
-"""Samples by which a stamp that is a tick of a clock may be off: it is rounded, and so is its row."""
+"""Largest error of a clock tick's time stamp, in samples: the stamp and its row are both rounded."""
 _TICK_SHARE = 0.9
-"""Share of the stamps that must be that close to be ticks of a clock rather than times of arrival."""
+"""Minimum share of stamps within this error for them to be clock ticks and not arrival times."""
 _WINDOW_SECONDS = 5.0
-"""Of signal from which the difference between the rate and the stamps is estimated."""
+"""Length of signal used to estimate the difference between the rate and the stamps."""
 _FEW = 0.2
-"""Share of the windows that must agree with the rate where most do not."""
+"""Minimum share of windows that must agree with the rate if most do not."""
 _BLOCK_SECONDS = 1.0
-"""Of signal whose earliest stamp is compared with that of the next: a late packet is no gap."""
+"""Length of the blocks whose earliest stamps are compared, so that a late packet is not taken for a gap."""
 _SPREAD = 6.0
-"""How many times its usual variation the earliest stamp of a block must move to be a gap."""
+"""A gap must move the earliest stamp of a block by more than this many times its usual variation."""
 _MAX_UNSURE_SECONDS = 2.0
-"""Longest gap that stamps may hide: what is worse says nothing about gaps."""
+"""Longest gap that stamps may hide; less precise stamps cannot show gaps."""
 
 
 class CoarseGaps(NamedTuple):
@@ -39,7 +39,7 @@ class CoarseGaps(NamedTuple):
 
 
 def coarse_gaps(path: Path, seconds: NDArray[np.float64], fs: float, stated: str) -> CoarseGaps:
-    """Find what is missing from rows at `fs` hertz whose stamps never go back.
+    """Find the missing samples among rows at `fs` hertz with non-decreasing stamps.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def coarse_gaps(path: Path, seconds: NDArray[np.float64], fs: float, stated: str
 
 
 def _slope(starts: NDArray[np.int64], late: NDArray[np.float64], fs: float) -> float:
-    """Samples that the stamps gain on the rows in each row, as in most parts of the recording: gaps are few."""
+    """Return the drift of the stamps against the rows in samples per row, typical of the recording (gaps are few)."""
     window = int(np.searchsorted(starts, starts[0] + _WINDOW_SECONDS * fs))
     window = max(1, min(window, (starts.size - 1) // 2))
     gains = (late[window:] - late[:-window]) / (starts[window:] - starts[:-window])
@@ -90,7 +90,7 @@ def _slope(starts: NDArray[np.int64], late: NDArray[np.float64], fs: float) -> f
 
 
 def _ticks(late: NDArray[np.float64], starts: NDArray[np.int64], usual: float, slope: float, fs: float) -> CoarseGaps | None:
-    """Stamps of a clock's ticks: each step beyond rounding is a gap. None where they are times of arrival."""
+    """Find gaps when the stamps are clock ticks: each step beyond rounding is a gap. None if they are arrival times."""
     steps = np.diff(late)
     lengths = np.diff(starts)
     near = np.abs(steps) <= _SLACK
@@ -114,7 +114,7 @@ def _ticks(late: NDArray[np.float64], starts: NDArray[np.int64], usual: float, s
 
 
 def _bursts(path: Path, late: NDArray[np.float64], starts: NDArray[np.int64], rows: int, fs: float, stated: str) -> CoarseGaps:
-    """Times of arrival: only the earliest stamp of a stretch says when its rows were sampled."""
+    """Find gaps when the stamps are arrival times: only the earliest stamp of a block shows when its rows were sampled."""
     block = max(1, round(_BLOCK_SECONDS * fs), 4 * round(float(np.median(np.diff(starts)))))
     edges = np.unique(np.searchsorted(starts, np.arange(0, rows, block)))
     edges = edges[edges < starts.size]

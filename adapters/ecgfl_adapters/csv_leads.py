@@ -35,9 +35,9 @@ _UNITS_FIX = (
     "or name the other leads with --lead NAME"
 )
 _STEADY_SHARE = 0.9
-"""Share of the steps that must be about the same: between others rows are missing."""
+"""Minimum share of steps that must be about equal; rows are missing at the other steps."""
 _RISES = 3
-"""Steps up from which a staircase may be a coarse time."""
+"""Minimum number of upward steps for a staircase column to be a coarse time column."""
 _STEADY_ROWS = 100
 """Rows over which a column goes up by about the same, to be taken for a time or a counter whatever its name."""
 
@@ -93,8 +93,8 @@ def _choose(
     layout: CsvLayout,
     options: ReadOptions,
 ) -> Choice:
-    """Places among `signals`. A column of at most two values that is not named as an ECG is a mark, and so is one of 0 and 1
-    beside others."""
+    """Return indices into `signals`. A column with at most two values whose name is not an ECG's is a marker column, and so is a
+    column of 0 and 1 beside others."""
     channels = [Channel(name, column.unit or "") for name, column in zip(names, signals, strict=True)]
     if options.leads:
         return choose_leads(path, channels, options)

@@ -32,13 +32,13 @@ _FEW_ROWS = 10
 """Rows from which a time without a unit can be compared with a known rate, and stretches from which cells are blank again and
 again."""
 _INTERLEAVED_SHARE = 0.02
-"""Blank stretches for each row that is not blank, from which rows belong to other sensors: an electrode comes off less often."""
+"""Minimum ratio of blank stretches to non-blank rows for the blank rows to belong to other sensors, not to a loose electrode."""
 _FEW_WRAPS = 3
-"""Falls of a column of sample numbers from which it starts again rather than being out of order."""
+"""Minimum number of decreases for a column of sample numbers to be a counter that restarts, and not rows out of order."""
 _REGULAR_SHARE = 0.9
-"""Share of the blank stretches that follow each other at one distance, from which a lead beside others has its own rate."""
+"""Minimum share of the blank stretches at one distance for a lead to have a sampling rate of its own."""
 _FEW_STRETCHES = 20
-"""Blank stretches from which their distance tells a rate from samples that are missing at random."""
+"""Minimum number of blank stretches for their distances to tell another sampling rate from randomly missing samples."""
 _LARGEST_MV = float(np.finfo(np.float32).max)
 
 
@@ -164,7 +164,7 @@ def _clock(found: Understanding, rows: int, seconds: NDArray[np.float64]) -> Clo
 
 
 def _starts_again(path: Path, numbers: NDArray[np.float64], line: int) -> bool:
-    """Whether the sample numbers are those of a counter that starts again, without a lost row. Raises `FileUnreadable`."""
+    """Whether the sample numbers come from a counter that restarts, and no row is missing. Raises `FileUnreadable`."""
     wraps = np.flatnonzero(np.diff(numbers) < 0)
     if wraps.size < _FEW_WRAPS or np.ptp(numbers) < wraps.size or not np.isfinite(numbers).all():
         return False
@@ -261,7 +261,7 @@ def _remarks(found: Understanding, clock: Clock) -> Iterator[Remark]:
 
 
 def _factor(time: TimeColumn, values: NDArray[np.float64], fs: float | None) -> float:
-    """Seconds in one of the column's unit. Where nothing states it, `fs` does: units are far apart."""
+    """Return the column's unit of time in seconds. If nothing states the unit, it is inferred from `fs`."""
     if not time.assumed or fs is None or values.size < _FEW_ROWS or not np.isfinite(values).all():
         return time.factor
     span = float(values[-1] - values[0])

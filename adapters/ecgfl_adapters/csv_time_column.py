@@ -17,16 +17,16 @@ from ecgfl_adapters.errors import FileUnreadable
 
 _SECONDS_PER: dict[TimeUnit, float] = {"h": 3600.0, "min": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 _HEAD_ROWS = 300
-"""Rows that show whether a column goes up."""
+"""Number of rows used to check whether a column increases."""
 _FEW_ROWS = 3
 _EPOCH = (0.9e9, 2.2e9)
 """Seconds from 1970 to 1998 and to 2039."""
 _WHOSE = r"(?:lead|channel|sensor|signal|source|variable|kanal|ableitung|canal|voie|derivaci[oó]n)(?:[ _]?(?:id|name|no|nr))?"
 _MOST_LEADS = 40
 _CHANGES = 0.1
-"""Share of rows with another word than the row before, from which a column of words says whose value each row holds."""
+"""Minimum share of rows whose word differs from the row before for the column to name the lead of each row."""
 _DISTINCT = 0.9
-"""Share of different cells from which a column of words may be one of times."""
+"""Minimum share of distinct cells for a column of words to be a time column."""
 
 
 class TimeColumn(NamedTuple):

@@ -24,7 +24,7 @@ _TIME_FORMS = (
 )
 _TIME_WORDS = set(_TIME_FORMS.split())
 _NEVER_ALONE = {"h", "hr", "hrs", "std", "day", "tag", "min", "mins", "ore", "с", "ч"}
-"""Units that as a whole title may be something else: a heart rate, a minimum, a standard deviation."""
+"""Units that, as the whole title, may mean something else: a heart rate, a minimum, a standard deviation."""
 
 _MICRO = str.maketrans({"\u00b5": "u", "\u03bc": "u"})
 _WORD = re.compile(r"[^\W\d_]+")
@@ -34,15 +34,15 @@ _CLOCK_FORM = re.compile(r"\W*(?:h+:)?m+:s+(?:[.,:]\w+)?\W*")
 
 
 class TimeTitle(NamedTuple):
-    """What a title says of a column of times. seconds : in one unit of it; None where the title states no unit. sure : whether it
-    begins with a word for time: "QT time" and "min" may be something else."""
+    """The time unit in a column's title. seconds : length of the unit; None if the title states none. sure : whether the title
+    begins with a word for time; "QT time" and "min" may mean something else."""
 
     seconds: float | None
     sure: bool
 
 
 def time_title(title: str, *, first: bool = True) -> TimeTitle | None:
-    """What the title of a time column says ("time", "t_us_pico", "Time (ms)", "min", "time [s/256]"); None for any other column.
+    """Parse the title of a time column ("time", "t_us_pico", "Time (ms)", "min", "time [s/256]"); None for any other column.
 
     first : whether it is the first column of its table, where a bare unit such as "min" is a time.
     """
@@ -57,7 +57,7 @@ def time_title(title: str, *, first: bool = True) -> TimeTitle | None:
 
 
 def seconds_in(text: str) -> float | None:
-    """Seconds in one of the unit of time that `text` names: 60.0 for "Time (min)", 1 / 256 for "[s/256]"; None without one."""
+    """Return the unit of time in `text` in seconds: 60.0 for "Time (min)", 1 / 256 for "[s/256]"; None if there is none."""
     if _CLOCK_FORM.fullmatch(text.lower()):
         return None
     tick = _TICK.search(text.lower().translate(_MICRO))

@@ -1,4 +1,4 @@
-"""What the values of a column give away: whether its decimal mark separates thousands."""
+"""Detects thousands separators from the values of a column."""
 
 import numpy as np
 from numpy.typing import NDArray

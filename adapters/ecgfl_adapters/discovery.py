@@ -210,7 +210,7 @@ def subfolder(path: Path, named: Iterable[Path]) -> Path:
 
 
 def why_skipped(path: Path) -> str:
-    """Why `find_recordings` leaves a file or folder out, in words."""
+    """Return the reason why `find_recordings` skips a file or folder."""
     absent = absence(path)
     if absent is not None:
         return absent.problem

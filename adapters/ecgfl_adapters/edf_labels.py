@@ -17,7 +17,7 @@ LONGEST_INTERVAL = 2.5
 """Seconds between beats, at 24 a minute. Sleep is staged every 20 or 30 s, and apnoea lasts 10 s at least (AASM manual)."""
 
 LONGEST_BEAT = 2.0
-"""Seconds that an annotation of a beat may last."""
+"""Longest duration of a beat annotation, in seconds."""
 
 
 def beat_labels(

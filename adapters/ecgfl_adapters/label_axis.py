@@ -1,4 +1,4 @@
-"""Where labels stand on the axis of a table: its times may not begin at 0, and rows may be missing from it."""
+"""Places labels on the axis of a table, whose times may not begin at 0 and whose rows may be incomplete."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,15 +13,15 @@ from ecgfl_adapters.symbols import BEAT_SYMBOLS
 
 _DAY = 86400.0
 _AROUND_SECONDS = 0.04
-"""Half of the stretch around a label in which a QRS must move: a narrow one lasts 80 ms."""
+"""Half width in seconds of the window around a label in which a QRS complex must appear; a narrow one lasts 80 ms."""
 _CLEAR = 1.5
-"""How many times as much the signal must move at the labels in one reading as in the other to decide for it."""
+"""One interpretation is chosen if the signal moves this many times more at its labels than at those of the other."""
 _FEW_LABELS = 5
-"""Beats from which the signal can decide."""
+"""Minimum number of beats for a decision from the signal."""
 _MANY_LABELS = 2000
-"""Beats that are looked at at most."""
+"""Maximum number of beats that are compared."""
 _HARMLESS_SECONDS = 0.02
-"""Shift of a label within its QRS: no reading is wrong."""
+"""Shift of a label that stays within its QRS complex, so that both interpretations are acceptable."""
 _FIX_TIMES = "Give the labels in a column 'time_s' on the time axis of the table, or as 'sample' with --labels FILE"
 
 
@@ -49,12 +49,12 @@ class TableAxis:
 
     @property
     def length(self) -> int:
-        """Samples, those that are missing among them."""
+        """Number of samples, including missing ones."""
         return self.rows + int(self.missing.sum())
 
 
 def samples_at_times(seconds: NDArray[np.float64], symbols: Sequence[str], axis: TableAxis) -> NDArray[np.int64]:
-    """The samples nearest to label times that count either since the start of the recording or on the table's own axis.
+    """Convert label times, counted from the start of the recording or on the table's axis, to the nearest samples.
 
     The signal decides, then which labels lie within the recording. Where neither does, the labels are taken to be on the table's
     axis, and a remark says so.
@@ -67,7 +67,7 @@ def samples_at_times(seconds: NDArray[np.float64], symbols: Sequence[str], axis:
 def _from_origin(
     on_axis: NDArray[np.int64], since_start: NDArray[np.int64], symbols: Sequence[str], axis: TableAxis, origin: str
 ) -> NDArray[np.int64]:
-    """The better of two readings. origin : where the table's axis begins, for the remark where neither is better."""
+    """Return the better of two interpretations. origin : start of the table's axis, for the remark if neither is better."""
     if not on_axis.size or np.abs(on_axis - since_start).max() <= 1:
         return since_start
     better = _better(on_axis, since_start, symbols, axis)
@@ -152,7 +152,7 @@ def _outside(samples: NDArray[np.int64], axis: TableAxis) -> int:
 
 
 def _better(one: NDArray[np.int64], other: NDArray[np.int64], symbols: Sequence[str], axis: TableAxis) -> bool | None:
-    """Whether the signal moves more at `one` than at `other`, as it does at beats; None where it does not tell."""
+    """Whether the signal moves more at `one` than at `other`, as it does at beats; None if that is unclear."""
     beats = np.flatnonzero([symbol in BEAT_SYMBOLS for symbol in symbols])
     if beats.size < _FEW_LABELS:
         return None

@@ -213,7 +213,7 @@ def _columns(header: list[str], axis: TableAxis | None) -> _Columns | None:
 
 
 def _row(path: Path, number: int, line: str, columns: _Columns, vocabulary: Mapping[str, str]) -> tuple[str, str]:
-    """Sample or time, as they are written, and symbol."""
+    """Return the sample number or time as text, and the symbol."""
     cells = _cells(line)
     if len(cells) <= max(columns.sample, columns.symbol):
         raise LabelsUnreadable(
@@ -237,7 +237,7 @@ def _sample(path: Path, number: int, cell: str) -> int:
 
 
 def _time(path: Path, number: int, cell: str) -> float:
-    """A time, which may have a decimal comma."""
+    """Parse a time, which may have a decimal comma."""
     if re.fullmatch(r"\d{1,20}([.,]\d+)?", cell, re.ASCII) is None:
         raise LabelsUnreadable(
             path, f"line {number} has the time {cell[:40]!r}", "Give times from 0 on, in the unit that the header names"

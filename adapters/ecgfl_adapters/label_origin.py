@@ -1,4 +1,4 @@
-"""Who made the labels of a recording: a reference, a reviewer who corrected predictions, or this program itself.
+"""Determines who made the labels of a recording: a reference, a reviewer who corrected predictions, or this program itself.
 
 `predict` writes `NAME.ecgfl.origin.json` beside its results. It lists SHA-256 digests of the predicted beats and of the files
 that hold them. A prediction file with other beats was corrected, however it is formatted.
@@ -17,7 +17,7 @@ from ecgfl_adapters.recording import BeatLabel, Remark
 Origin = Literal["reference", "reviewer", "machine"]
 
 ANNOTATOR = "ecgfl"
-"""The annotator's name of this program."""
+"""Annotator name that this program uses."""
 
 UNSAFE = re.compile(r"[/\\:\x00]")
 """What a file name must not hold on one system or another."""
@@ -25,10 +25,10 @@ UNSAFE = re.compile(r"[/\\:\x00]")
 ORIGIN_SUFFIX = f".{ANNOTATOR}.origin.json"
 SCHEMA = "ecgfl.origin/1"
 _MOST = 100
-"""Predictions that an origin file lists, the latest ones."""
+"""Maximum number of predictions in an origin file; the latest ones are kept."""
 
 _LARGEST = 1 << 17
-"""Bytes of an origin file, at most; a prediction takes about 400."""
+"""Maximum size of an origin file in bytes; a prediction takes about 400."""
 
 _OF_PREDICT = re.compile(rf"(.+)\.{ANNOTATOR}(?![^\W_]).*", re.IGNORECASE | re.DOTALL)
 """NAME.ecgfl, NAME.ecgfl.csv, and what copies of them are called: "NAME.ecgfl (1).csv", "NAME.ecgfl_corrected.csv"."""
@@ -128,7 +128,7 @@ def origin_of(path: Path, labels: Sequence[BeatLabel]) -> Origin:
 
 
 def _predictions(path: Path) -> list[_Prediction]:
-    """Return what an origin file lists; nothing where it is missing or damaged, so that nothing shows a correction."""
+    """Return the predictions in an origin file; none if it is missing or damaged, so that no correction is assumed."""
     try:
         if path.stat().st_size > _LARGEST:
             return []

@@ -103,7 +103,7 @@ def _beside(names: Sequence[Path]) -> list[Path]:
 
 
 def _label_files(stem: Path, option: str) -> list[Path]:
-    """The files that `option` may mean. None where it is a folder without a file for this recording."""
+    """Return the files that `option` may refer to; None if it is a folder without a file for this recording."""
     given = Path(option)
     annotator = annotator_files(stem, option)
     if not annotator and given.is_dir():

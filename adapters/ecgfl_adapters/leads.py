@@ -1,4 +1,4 @@
-"""Which channels of a file are read as leads: one choice for every format."""
+"""Chooses the channels of a file that are read as leads, in the same way for every format."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from ecgfl_adapters.recording import Remark
 from ecgfl_adapters.units import factor_to_mv
 
 SLOWEST_HZ = 50.0
-"""Rate of an ECG in hertz, at least: below it a QRS of 0.1 s has fewer than five samples, and a channel is a trend."""
+"""Minimum sampling rate of an ECG in hertz: below it, a QRS of 0.1 s has fewer than five samples."""
 
 
 class Channel(NamedTuple):
@@ -107,7 +107,7 @@ def _is_plausible(channel: Channel) -> bool:
 
 
 def _candidates(channels: Sequence[Channel], kinds: Sequence[Kind]) -> list[int]:
-    """Channels with an ECG's name; those whose rate and unit cannot be an ECG's only where no other has such a name."""
+    """Return channels named as an ECG; those with an implausible rate or unit only if there are no others."""
     plausible = [place for place, channel in enumerate(channels) if _is_plausible(channel)]
     for places in (plausible, range(len(channels))):
         named = [place for place in places if kinds[place] is Kind.ECG]
@@ -134,7 +134,7 @@ def _unknown(channels: Sequence[Channel], kinds: Sequence[Kind]) -> list[int]:
 
 
 def _rate_of_most(channels: Sequence[Channel], places: Sequence[int]) -> float | None:
-    """The rate that most of the channels have; of several, that of the first channel."""
+    """Return the most common rate of the channels; in a tie, that of the first channel."""
     counts = Counter(channels[place].fs for place in places)
     return max(counts, key=lambda fs: counts[fs])
 
@@ -174,7 +174,7 @@ def _remarks(channels: Sequence[Channel], kinds: Sequence[Kind], raw: Sequence[i
 
 
 def _told(channels: Sequence[Channel], places: Sequence[int]) -> str:
-    """Channels by their numbers: a name may be the patient's."""
+    """List channels by number, because a name may be the patient's."""
     rates = {channels[place].fs for place in places} - {None}
     numbers = ", ".join(str(place + 1) for place in places)
     return f"{'channel' if len(places) == 1 else 'channels'} {numbers}" + "".join(

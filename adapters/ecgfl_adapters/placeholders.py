@@ -1,4 +1,4 @@
-"""Texts that stand where a patient's identifier or name should stand, and identify nobody."""
+"""Recognises placeholders in the place of a patient's identifier or name."""
 
 import re
 import unicodedata

@@ -47,7 +47,7 @@ _WORDS = {
 _NOTES = frozenset(
     ("normal", "lbbb", "rbbb", "bbb", "ve", "ventricular", "fusion", "paced", "unclassified", "unclassifiable", "unknown")
 )
-"""Words that stand in remarks about a whole recording or event as well."""
+"""Words that also occur in notes about a whole recording or event."""
 
 
 NO_WORDS: Mapping[str, str] = {}
@@ -69,7 +69,7 @@ def symbol_of(text: str, vocabulary: Mapping[str, str] = NO_WORDS) -> str | None
 
 
 def is_sure(text: str, vocabulary: Mapping[str, str] = NO_WORDS) -> bool:
-    """Whether a text that `symbol_of` knows is said of beats only.
+    """Whether a text that `symbol_of` knows is used for beats only.
 
     Single letters are not: R, L and S are also sleep stages and body positions, A is apnoea. A site's vocabulary is.
     """

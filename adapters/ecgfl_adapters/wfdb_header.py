@@ -26,17 +26,17 @@ _DATE_OR_TIME = re.compile(r"\[?\d+[-:/.]\w.*")
 _FORMAT = re.compile(r"(?P<fmt>\d+)(?:x(?P<per_frame>\d+))?(?::(?P<skew>\d+))?(?:\+(?P<offset>\d+))?")
 _GAIN = re.compile(r"(?P<gain>[-+]?\d*\.?\d+(?:[eE][+-]?\d+)?|[-+]?\d+\.)(?:\((?P<baseline>[-+]?\d+)\))?(?:/(?P<units>\S+))?")
 _OTHER_FOLDER = re.compile(r"[/\\:\x00-\x1f]|^\.*$|.{201}")
-"""What no name of a file in the header's own folder holds; 200 characters leave room for a suffix."""
+"""Matches text that cannot be a file name in the header's folder; 200 characters leave room for a suffix."""
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
-"""Bytes that no text holds; 0x1b is left to those who show a text."""
+"""Bytes that do not occur in text; 0x1b is allowed and handled where the text is shown."""
 _ABSENT = {"-", "?", "na", "n/a", "nan", "none", "null"}
-"""What converters write where they know no number."""
+"""Text that converters write in place of an unknown number."""
 
 GAP = "~"
 """Name of a segment that is a gap."""
 
 NULL = "0"
-"""Format of a signal of which the record holds no sample."""
+"""Format of a signal without samples in the record."""
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,7 @@ def _frame_rate(header: Header, options: ReadOptions) -> float:
 
 
 def _patient(comments: tuple[str, ...]) -> str:
-    """From "Patient ID: 4711" or "<subject_id>: 4711"; "" without such a comment, or where it holds a placeholder."""
+    """From "Patient ID: 4711" or "<subject_id>: 4711"; "" if there is no such comment or it is a placeholder."""
     found = (match[1].strip() for text in comments if (match := _PATIENT.fullmatch(text.strip())))
     return next((identifier for identifier in found if not is_placeholder(identifier)), "")
 

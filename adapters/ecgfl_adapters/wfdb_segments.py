@@ -80,6 +80,6 @@ def _names_of(part: Header) -> list[str]:
 
 
 def _read_segment(part: Header, fs: float, chosen: list[str], options: ReadOptions) -> Leads | None:
-    """The chosen leads of a segment; None where it has none of them."""
+    """Return the chosen leads of a segment, or None if it has none of them."""
     there = tuple(name for name in chosen if name in _names_of(part))
     return read_leads(part, part.fs or fs, replace(options, leads=there)) if there else None

@@ -158,7 +158,7 @@ def _read_signals(header: Header, frames: int) -> list[NDArray[np.int32]]:
 
 
 def _check_files(header: Header) -> int:
-    """Check the signal files, and give the number of frames: what the header states, else what the files hold."""
+    """Check the signal files and return the number of frames, from the header or else from the files."""
     held: dict[str, int] = {}
     for file in dict.fromkeys(signal.file for signal in header.signals if signal.fmt != NULL):
         signals = [signal for signal in header.signals if signal.file == file]
@@ -196,7 +196,7 @@ def _check_files(header: Header) -> int:
 
 
 def _held(header: Header, path: Path, signals: list[SignalSpec]) -> int:
-    """The frames that a signal file holds. Raises `FileUnreadable` when the header states more."""
+    """Return the number of frames in a signal file. Raises `FileUnreadable` when the header states more."""
     per_frame = sum(signal.per_frame for signal in signals)
     actual = path.stat().st_size
     frames = header.length or 1
@@ -213,7 +213,7 @@ def _held(header: Header, path: Path, signals: list[SignalSpec]) -> int:
 
 
 def _held_compressed(header: Header, path: Path, signals: list[SignalSpec]) -> int:
-    """The frames that a compressed signal file holds. Raises `FileUnreadable` when the header states more.
+    """Return the number of frames in a compressed signal file. Raises `FileUnreadable` when the header states more.
 
     A FLAC file says how many samples it holds: https://www.rfc-editor.org/rfc/rfc9639#name-streaminfo.
     """

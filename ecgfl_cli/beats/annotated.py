@@ -1,4 +1,4 @@
-"""Which part of a recording somebody annotated: training, evaluation and the finding about it use this one definition."""
+"""Finds the annotated parts of a recording. Training, evaluation and the finding `labels-partial` use this definition."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -11,32 +11,37 @@ from ecgfl_cli.beats.aami import classify
 from ecgfl_cli.beats.beats import MATCH_SECONDS
 
 UNLABELLED_SECONDS, UNLABELLED_BEATS = 30.0, 20
-"""From both on, a stretch of detected beats without a label was not annotated. Annotators skip single beats in noise: between two
-labels of the 48 mitdb, 40 svdb, 3 nstdb and 29 qtdb records at most 4 detected beats have none, within 1.5 s."""
+"""A stretch without labels that is at least this long and holds at least this many detected beats was not annotated.
+
+Annotators skip single beats in noise: in the 48 mitdb, 40 svdb, 3 nstdb and 29 qtdb records, at most 4 detected beats in a row,
+within 1.5 s, have no label."""
 
 FEWEST_LABELS = 5
-"""Beat labels that make a part annotated; fewer among unlabelled beats are remarks. 5 beats fill 10 s at 30 a minute."""
+"""Minimum number of beat labels in an annotated part; fewer labels among unlabelled beats are notes.
+
+5 beats fill 10 s at 30 beats a minute."""
 
 _OTHER_EVIDENCE = frozenset("![]|~x")
-"""Symbols beside those of beats by which an annotator says what stands there: flutter, artefacts, noise, blocked P waves."""
+"""Non-beat symbols that also show that a place was annotated: flutter, artefacts, noise, blocked P waves."""
 
 _EPISODES = {("[", "]"), ("~", "~")}
-"""Two marks around a stretch in which beats need no label."""
+"""Pairs of symbols that begin and end a stretch in which beats need no label."""
 
 
 def annotated_spans(recording: Recording, beats: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The annotated parts of a recording, in order.
+    """Return the annotated parts of a recording, in order.
 
-    A part begins and ends with its labels, plus EC57's match window, or with the recording where only a few beats lie beyond.
+    A part extends from its first to its last label, plus EC57's match window on both sides. If the signal before the first or
+    after the last label is too short to count as unannotated, the part extends to that end of the recording.
 
     Parameters
     ----------
-    recording : with its labels; those outside the signal do not count.
+    recording : recording with labels; labels outside the signal are ignored.
     beats : shape (n,), detected R peaks in samples of the recording, sorted.
 
     Returns
     -------
-    Shape (m, 2), rows of start and stop in samples, stop not included; the whole recording in one row where all is annotated.
+    Shape (m, 2), start and stop of each part in samples, stop excluded. A fully annotated recording gives one row.
     """
     labels = sorted(label for label in recording.labels or () if _is_evidence(label) and 0 <= label.sample < recording.length)
     places = np.array([0, *(label.sample for label in labels), recording.length], dtype=np.int64)
@@ -57,12 +62,12 @@ def annotated_spans(recording: Recording, beats: NDArray[np.int64]) -> NDArray[n
 
 
 def is_whole(recording: Recording, spans: NDArray[np.int64]) -> bool:
-    """Whether the annotated parts are the whole recording."""
+    """Whether the annotated parts cover the whole recording."""
     return bool(spans.tolist() == [[0, recording.length]])
 
 
 def annotated_part(recording: Recording, beats: NDArray[np.int64]) -> Recording:
-    """The recording with the labels of its annotated parts only; see `annotated_spans`."""
+    """Return the recording without the labels outside its annotated parts; see `annotated_spans`."""
     if recording.labels is None:
         return recording
     spans = annotated_spans(recording, beats)

@@ -145,7 +145,11 @@ def _cut(
     fs: float,
     window: Window,
 ) -> Beats:
-    """peaks : of this lead. times : of the beats, whose RR intervals are rr; both in samples of the conditioned lead."""
+    """Cut a window around each peak of a lead.
+
+    peaks : R peaks in this lead. times : positions of the beats. Both shape (n,), in samples of the conditioned lead.
+    rr : `rr_context` of the beats, shape (n, len(RR_FIELDS)).
+    """
     windows = _windows(conditioned, peaks, window)
     parts = blocks(peaks.size)
     typical = np.empty((len(parts), window.length), dtype=np.float32)

@@ -24,8 +24,8 @@ class Candidates:
     """Humps of the envelope, in order.
 
     samples : shape (n,). height : of the hump. slope : the steepest within it, same unit (millivolts a second).
-    sharpness : the largest third derivative within it (millivolts a second cubed). It weights the upper end of the band, where a
-        T wave has little however tall and steep it is.
+    sharpness : the largest third derivative within it (mV/s³). It emphasises high frequencies, of which a T wave has few even if
+        it is tall and steep.
     """
 
     samples: NDArray[np.int64]
@@ -55,5 +55,5 @@ def candidates(signal: NDArray[np.float32], fs: float) -> Candidates:
 
 
 def _largest(values: NDArray[np.float64], samples: NDArray[np.int64], reach: int) -> NDArray[np.float64]:
-    """The largest value within `reach` samples of each of the samples."""
+    """For each sample number, return the largest value within `reach` samples of it."""
     return np.asarray(maximum_filter1d(values, 2 * reach + 1)[samples])

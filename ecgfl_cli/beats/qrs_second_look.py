@@ -4,7 +4,7 @@ It knows what comes after a beat as well as what came before, which a bedside mo
 things that a reader of the strip would weigh, too: an extra beat is less steep than its neighbours, the rhythm is complete
 without it, it follows or precedes another too soon, and the trace around moves a lot between beats.
 
-T waves go before that (`t_waves`): where most of them are counted, they are themselves what is usual.
+T waves are removed first (`t_waves`): where most T waves were detected, the typical beat would be a T wave.
 
 `tests/benchmarks/refit_second_look.py` fits the weights of both: on mitdb DS1 and svdb as they are, and with the baseline wander
 and muscle noise of nstdb added; those for T waves also on qtdb, and with T waves made taller.
@@ -32,24 +32,27 @@ FURTHEST = 3.0
 """Evidence beyond a factor of e to the 3 is no stronger."""
 
 T_WAVE_SECONDS = 0.5
-"""A T wave peaks no later after its R peak."""
+"""Longest delay of a T wave after its R peak, in seconds."""
 
 T_WAVE_WEIGHTS = (3.7, 9.8)
-"""Of the logarithms of sharpness and delay that `t_waves` weighs, as fitted: 3.67 and 9.83, and 12.56 for all beats alike:
-on mitdb DS1, svdb and qtdb as they are, with the noise of nstdb added, and with T waves two and three times as tall."""
+"""Weights of the logarithms of sharpness and delay in `t_waves`. The fit gave 3.67 and 9.83, and an intercept of 12.56.
+
+Fitted on mitdb DS1, svdb and qtdb: unchanged, with the noise of nstdb added, and with T waves two and three times as tall."""
 
 T_WAVE_FOR_ALL = 12.6 + 2.0
-"""Two more than was fitted: a beat goes only at odds of e squared to 1 against it. With weights from other patients that took 3
-of DS1's beats, 1 of svdb's and 2 of qtdb's, and 413 of the 451 extra ones in qtdb."""
+"""Intercept, 2 above the fitted one: a beat is removed only at odds of e² to 1 against it.
+
+With weights fitted on other patients this removed 3 true beats of DS1, 1 of svdb and 2 of qtdb, and 413 of the 451 false ones in
+qtdb."""
 
 
 def t_waves(beats: Candidates, fs: float) -> NDArray[np.bool_]:
-    """Which of the beats, in order, are T waves of the beat before: shape (n,).
+    """Return a mask, shape (n,), of the detections that are T waves of the beat before them. `beats` are in order.
 
-    A T wave follows its QRS sooner than most premature beats do, and is less sharp than it: Hamilton (Computers in Cardiology
-    29:101, 2002) compares slopes within 0.36 s. Here a logistic regression weighs sharpness against delay: 0.25 s after a beat
-    anything less than 0.78 times as sharp as both neighbours is a T wave, after 0.3 s less than 0.47, after 0.4 s less than 0.22.
-    Neither the rhythm nor the usual beat has a part in it, because both mislead where every T wave is counted.
+    A T wave follows its QRS complex sooner than most premature beats do, and is less sharp: Hamilton (Computers in Cardiology
+    29:101, 2002) compares slopes within 0.36 s. Here a logistic regression combines sharpness and delay. A detection is a T wave
+    if its sharpness is below 0.78 times that of both neighbours 0.25 s after a beat, 0.47 times after 0.3 s, 0.22 after 0.4 s.
+    The rhythm and the typical beat are not used, because both mislead where every T wave was detected.
     """
     if len(beats) < 3:
         return np.zeros(len(beats), dtype=np.bool_)
@@ -67,9 +70,9 @@ def t_wave_evidence(beats: Candidates, fs: float) -> NDArray[np.float64]:
 
 
 def second_look(humps: Candidates, beats: NDArray[np.int64], fs: float) -> NDArray[np.int64]:
-    """Those of the beats that stay; `beats` are indices into the humps, ascending.
+    """Return the beats to keep; `beats` are indices into the humps, ascending.
 
-    T waves go first. Then of two neighbours never both go at once.
+    Removes T waves first. After that, one pass never removes two neighbouring beats.
     """
     beats = beats[~t_waves(humps[beats], fs)]
     for _ in range(ROUNDS):

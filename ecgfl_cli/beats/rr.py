@@ -20,23 +20,23 @@ EARLY = -0.12
 """Logarithm of the ratio to the local interval below which a beat comes early."""
 
 HIDDEN_SECONDS = 0.1
-"""Missing signal that can hide a QRS complex, whose usual width is 0.08 s to 0.1 s."""
+"""Shortest gap that can hide a QRS complex, which is usually 0.08 s to 0.1 s wide."""
 
 IRREGULARITY_SCALE = 3.0
 """Brings the irregularity of atrial fibrillation to about 1."""
 
 
 def rr_context(peaks: NDArray[np.int64], fs: float, known: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
-    """RR intervals of each beat in relation to those around it, shape (n, len(RR_FIELDS)), float32.
+    """Return the RR intervals of each beat relative to those around it, shape (n, len(RR_FIELDS)), float32.
 
-    peaks : shape (n,), ascending sample numbers. fs : hertz. known : shape (n - 1,), which of the intervals between neighbours
-    are RR intervals, as `known_intervals` tells; None if all of them are.
+    peaks : shape (n,), ascending sample numbers. fs : hertz. known : shape (n - 1,), the result of
+    `known_intervals`; None if all intervals between neighbours are RR intervals.
 
     All are natural logarithms of ratios, so that a heart rate means nothing in itself: previous, next and mean of both against
     the local median; contrast, previous against next; rate, the local median against 0.8 s; irregularity, the median of
     |previous| around; one_before and one_after, the previous interval of the beat before and the next one of the beat after.
-    A beat with one known interval takes it for both, a beat with none the usual one of the recording. Without any known interval
-    all are zeros.
+    If one of a beat's two intervals is unknown, it takes the value of the other; if both are, they take the recording's median.
+    Without any known interval all values are 0.
     """
     if known is None:
         known = np.ones(max(peaks.size - 1, 0), dtype=np.bool_)
@@ -66,7 +66,7 @@ def rr_context(peaks: NDArray[np.int64], fs: float, known: NDArray[np.bool_] | N
 
 
 def known_intervals(peaks: NDArray[np.int64], signal: NDArray[np.float32], fs: float) -> NDArray[np.bool_]:
-    """Which intervals between neighbouring peaks, shape (n - 1,), are RR intervals: no gap in them can hide a beat.
+    """Return a mask, shape (n - 1,), of the intervals between peaks that are RR intervals: without a gap that can hide a beat.
 
     peaks : shape (n,), ascending sample numbers. signal : NaN in gaps. fs : hertz.
     """

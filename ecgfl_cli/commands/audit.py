@@ -12,7 +12,7 @@ from ecgfl_cli.console import Console, console_of, fields_of
 from ecgfl_cli.durations import DURATION
 
 app = typer.Typer(help="What this site did and sent.", no_args_is_help=True)
-"""Also `ecgfl coordinator audit`, whose log is the coordinator's."""
+"""Also used as `ecgfl coordinator audit`, for the coordinator's log."""
 
 HASH = re.compile(r"[0-9a-f]{64}")
 CHAIN = ("time", "event", "previous", "hash")
@@ -35,7 +35,7 @@ def _since(text: str | None) -> datetime | None:
 
 
 def _log(context: typer.Context, verb: str) -> tuple[Console, Path]:
-    """The console and the log that the command is about: the site's or the coordinator's."""
+    """Return the console and the path of the audit log, the site's or the coordinator's."""
     if "coordinator" not in context.command_path.split():
         console = console_of(context, verb)
         console.home.require_site()

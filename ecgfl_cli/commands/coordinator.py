@@ -69,20 +69,24 @@ def revoke(context: typer.Context, site: Annotated[str, typer.Argument(help="The
     home = CoordinatorHome(console.home.coordinator)
     home.require()
     revoke_site(home, site)
-    console.text(f"{site} is shut out")
+    console.text(f"{site}: key revoked")
     console.result(site=site)
 
 
 @app.command()
 def renew(
     context: typer.Context,
-    new_key: Annotated[bool, typer.Option("--new-key", help="Make a new server key, too: the old one is lost or known.")] = False,
+    new_key: Annotated[
+        bool, typer.Option("--new-key", help="Also make a new server key, because the old one is lost or no longer secret.")
+    ] = False,
     new_ca: Annotated[
         bool,
-        typer.Option("--new-ca", help="Make a new CA, too: its key is lost or it expires. Each site then needs federation.json."),
+        typer.Option(
+            "--new-ca", help="Also make a new CA, because it expires or its key is lost. Each site then needs federation.json."
+        ),
     ] = False,
 ) -> None:
-    """Replace the server's certificate. Sites notice nothing, but a running `serve` must be started again."""
+    """Replace the server's certificate. Sites need no change; start a running `serve` again."""
     from ecgfl_cli.federation.coordinator.certificates import renew as renew_certificate
     from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 
@@ -93,12 +97,12 @@ def renew(
     made = " with a new key" if done.new_key else ""
     console.text(f"{home.server_certificate}: renewed{made}, valid until {done.until:%Y-%m-%d}.")
     if done.new_ca:
-        console.text(f"The CA is new. Hand {home.federation} to every site; each runs:")
+        console.text(f"The CA is new. Send {home.federation} to every site; each site runs:")
         console.text("  ecgfl init --site NAME --federation federation.json")
-        console.text("Until then a site cannot connect.")
+        console.text("Until then the site cannot connect.")
     else:
-        console.text("The CA is the same: the sites need nothing new.")
-    console.text("A `serve` that runs now shows the old certificate until it is started again.")
+        console.text("The CA has not changed: the sites need no new file.")
+    console.text("A running `serve` uses the old certificate until it is started again.")
     console.result(
         certificate=home.server_certificate,
         until=done.until.isoformat(timespec="seconds"),
@@ -182,7 +186,7 @@ def serve(
         str | None,
         typer.Option(
             "--init-from",
-            help="Start a new run from this model, not from the newest one or the starter model.",
+            help="Start a new run from this model instead of the newest model or the starter model.",
             metavar="VERSION",
         ),
     ] = None,
@@ -195,7 +199,7 @@ def serve(
     from ecgfl_cli.site.lock import exclusive
 
     if init_from is not None and from_scratch:
-        raise UsageError("--init-from and --from-scratch exclude each other", "Give one of them")
+        raise UsageError("--init-from and --from-scratch cannot be used together", "Give only one of them")
     console = console_of(context, "coordinator-serve")
     home = CoordinatorHome(console.home.coordinator)
     home.require()
@@ -234,7 +238,7 @@ def serve(
     console.text(f"Report: {served.report.with_suffix('.html')}")
     if standing.is_rejected:
         console.problem(
-            f"most sites rejected model {served.final.version}: no run continues from it; the next one starts from"
+            f"most sites rejected model {served.final.version}: no run starts from it; the next one starts from"
             f" {served.next_start or 'random weights'}"
         )
     console.result(

@@ -11,15 +11,15 @@ if TYPE_CHECKING:
     from ecgfl_cli.federation.coordinator.home import CoordinatorHome
     from ecgfl_cli.models.registry import Entry
 
-app = typer.Typer(help="The models that this coordinator signed, and what the sites say of them.", no_args_is_help=True)
+app = typer.Typer(help="The models that this coordinator signed, and the sites' verdicts on them.", no_args_is_help=True)
 
 
 @app.command("list")
 def list_models(
     context: typer.Context,
-    every_round: Annotated[bool, typer.Option("--all", help="Also the models of rounds that were not their run's last.")] = False,
+    every_round: Annotated[bool, typer.Option("--all", help="Include the models of all rounds, not only final ones.")] = False,
 ) -> None:
-    """List the runs' last models, oldest first, after the starter model."""
+    """List the starter model and the final model of each run, oldest first."""
     from ecgfl_cli.models.starter import starter_registry
 
     console, _, models = _models(context, "coordinator-model-list")
@@ -47,9 +47,11 @@ def list_models(
 @app.command()
 def show(
     context: typer.Context,
-    version: Annotated[str | None, typer.Argument(help="Without it the current one.", metavar="[VERSION]")] = None,
+    version: Annotated[
+        str | None, typer.Argument(help="A model version; the default is the current one.", metavar="[VERSION]")
+    ] = None,
 ) -> None:
-    """Show what is known of a version, and what each site says of it."""
+    """Show the details of a model version and each site's verdict on it."""
     from ecgfl_cli.errors import UsageError
     from ecgfl_cli.federation.coordinator.global_models import VERDICT_IN_WORDS
     from ecgfl_cli.models.starter import starter_registry
@@ -60,7 +62,7 @@ def show(
         raise UsageError("this coordinator has no final model yet", "Name a version: `ecgfl coordinator model list --all`")
     shipped = version not in models.registry.versions() and version in starter_registry().versions()
     if not shipped and version not in models.registry.versions():
-        raise UsageError(f"this coordinator has no model '{version}'", "`ecgfl coordinator model list --all` shows what is there")
+        raise UsageError(f"this coordinator has no model '{version}'", "`ecgfl coordinator model list --all` shows the models")
     entry = (starter_registry() if shipped else models.registry).entry(version)
     standing = models.standing(entry)
     state = "came with the program" if shipped else _state(models, entry, models.registry.entries())
@@ -86,10 +88,10 @@ def rollback(
     context: typer.Context,
     version: Annotated[
         str | None,
-        typer.Argument(help="The final model to go back to; without it the one before the newest.", metavar="[VERSION]"),
+        typer.Argument(help="The final model to go back to; the default is the one before the newest.", metavar="[VERSION]"),
     ] = None,
 ) -> None:
-    """Publish an older final model under a new number. What came after it is no longer handed out or continued from."""
+    """Publish an older final model under a new number. Later models are no longer sent to sites or used to start a run."""
     from ecgfl_cli.federation.coordinator.rollback import roll_back
     from ecgfl_cli.site.lock import exclusive
 
@@ -97,8 +99,8 @@ def rollback(
     with exclusive(home.lock):
         done = roll_back(home, version)
     console.text(f"The newest model is now {done.version}, with the weights of {done.weights_of}.")
-    console.text(f"Rolled back: {', '.join(done.withdrawn)}. No run continues from these, and no site is handed them.")
-    console.text("Each site gets the model when it next joins, and tests it like any other; the next run starts from it.")
+    console.text(f"Rolled back: {', '.join(done.withdrawn)}. No run starts from these models, and no site receives them.")
+    console.text("Each site receives the model when it next joins, and tests it like any other. The next run starts from it.")
     console.result(version=done.version, weights_of=done.weights_of, withdrawn=done.withdrawn)
 
 

@@ -15,7 +15,7 @@ def command(
     ] = None,
     ca: Annotated[Path | None, typer.Option("--ca", help="CA certificate, instead of the one in federation.json.")] = None,
 ) -> None:
-    """Check what a site needs before the first night, or a coordinator; changes nothing. Exit code 3 when something is wrong."""
+    """Check the home of a site or a coordinator. Changes nothing. Exit code 3 when something is wrong."""
     from ecgfl_cli.doctor.check import Check
     from ecgfl_cli.doctor.coordinator_checks import check_coordinator
     from ecgfl_cli.doctor.data_checks import check_data

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 def show_findings(
     console: Console, by_place: "list[tuple[str, list[Finding]]]", words: "Mapping[Verdict, str] | None" = None
 ) -> None:
-    """Print a summary, a row for each error and warning, and for each code what to do; worst first.
+    """Print a summary, a row for each error and warning, and the fix for each code, worst first.
 
-    Findings of severity info stay in the JSON and in `dataset show`. words : for the verdicts, where they have others.
+    Findings of severity info appear only in the JSON and in `dataset show`. words : text for each verdict; None prints its value.
     """
     from ecgfl_cli.quality.findings import Severity, Verdict, verdict
 

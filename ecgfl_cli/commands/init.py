@@ -29,11 +29,11 @@ def command(
     console.text(f"Public key to send to the coordinator: {home.node_public_key}")
     console.text(f"Its SHA-256, to be compared by telephone: {digest}")
     if was_there:
-        console.text(f"This home was there already. {'Changed' if changed else 'Nothing was changed'}{':' if changed else '.'}")
+        console.text(f"This home already existed. {'Changed:' if changed else 'Nothing was changed.'}")
         for line in changed:
             console.text(f"  {line}")
         if changed:
-            console.text("Everything else stays as it was.")
+            console.text("Nothing else was changed.")
     next_step = _next_step(home, site, was_there, changed)
     console.text(f"Next: {next_step}")
     console.result(
@@ -55,7 +55,7 @@ def _next_step(home: "Home", site: str, was_there: bool, changed: list[str]) -> 
         enrols = "revokes the old key and enrols this one" if was_there else "enrols it"
         send = f"send {home.node_public_key} to the coordinator, who {enrols}; "
     if not home.federation.is_file():
-        return f"{send}when the coordinator has sent federation.json, `ecgfl init --site {site} --federation federation.json`."
+        return f"{send}with the coordinator's federation.json, run `ecgfl init --site {site} --federation federation.json`."
     if not home.catalogue.is_file():
-        return f"{send}bring recordings in with `ecgfl ingest PATH`."
+        return f"{send}import recordings with `ecgfl ingest PATH`."
     return f"{send}check everything with `ecgfl doctor --server HOST:PORT`, then `ecgfl join --server HOST:PORT --once`."

@@ -54,7 +54,7 @@ def known_architecture(value: str | None) -> str | None:
 _INPUT_FORMAT = "auto, wfdb, edf, csv, or an installed adapter's name."
 InputFormat = Annotated[str, typer.Option("--format", "--input-format", help=_INPUT_FORMAT, callback=_choice_of(_formats))]
 OnlyInputFormat = Annotated[str, typer.Option("--input-format", help=_INPUT_FORMAT, callback=_choice_of(_formats))]
-"""For verbs in which --format is the format of the results."""
+"""For commands whose --format is the format of the results."""
 Lead = Annotated[
     str | None, typer.Option("--lead", help="The lead to read; without it lead II where there is one, else the first.")
 ]
@@ -73,15 +73,15 @@ Labels = Annotated[
 Jobs = Annotated[int, typer.Option("--jobs", min=1, help="Processes to work with.")]
 Force = Annotated[bool, typer.Option("--force", help="Read recordings whose checksum is wrong, too.")]
 ForceOver = Annotated[
-    bool, typer.Option("--force", help="Read recordings whose checksum is wrong, too, and overwrite results that were changed.")
+    bool, typer.Option("--force", help="Also read recordings whose checksum is wrong, and overwrite results that were changed.")
 ]
 Explain = Annotated[bool, typer.Option("--explain", help="Only show what is understood of CSV files, and why; nothing is kept.")]
 Patient = Annotated[
     str,
     typer.Option(
         "--patient",
-        help="What stands for the patient: auto (the identifier in the file; without one each file is a patient), file, folder "
-        "(all files of a folder are one patient; folder:2 is the folder above), or name (files of one name, in any folder).",
+        help="What identifies the patient: auto (the identifier in the file; without one, each file is a patient), file, folder "
+        "(all files in a folder; folder:2 is the folder above it), or name (files with the same name, in any folder).",
         metavar="RULE",
     ),
 ]

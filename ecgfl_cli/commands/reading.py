@@ -52,9 +52,9 @@ def _has_labels(folder: "LabelFolder", recording: Path) -> bool:
 
 
 def reading_of(console: Console, file_format: str, lead: str | None, patient: str = "auto", **options: Any) -> "Reading":
-    """What this home's site.toml says where there is one, and what was given by hand. Raises `UsageError`.
+    """Combine this home's site.toml, if there is one, with the command line. Raises `UsageError`.
 
-    file_format, lead, patient : of the command line. options : fields of `ReadOptions` from there.
+    file_format, lead, patient : from the command line. options : fields of `ReadOptions` from the command line.
     """
     from ecgfl_adapters.protocol import ReadOptions
 

@@ -13,7 +13,7 @@ def named_recordings(console: Console, paths: list[Path]) -> list[Path]:
 
     found = find_recordings(paths)
     for skipped in found.skipped:
-        console.say(f"{skipped}: left out, {why_skipped(skipped)}")
+        console.say(f"{skipped}: skipped, {why_skipped(skipped)}")
     stems = {path.with_suffix("") for path in found.recordings}
     for path in paths:
         if path.is_file() and path.with_suffix("") not in stems and path not in found.skipped:

@@ -117,7 +117,7 @@ def windows(
 
 
 def _nightly(console: Console, server: str, at: str, ca: Path | None, max_wait: str, max_time: str, delay: int) -> "Nightly":
-    """delay : minutes by which the scheduler may start it later. Raises `UsageError` where the policy would refuse each night."""
+    """delay : longest random delay of the start, in minutes. Raises `UsageError` when the policy does not allow the time."""
     from ecgfl_cli.federation.connection.address import check_address
     from ecgfl_cli.federation.connection.proxy import proxy_for
     from ecgfl_cli.federation.site.policy_checks import check_hours, check_policy

@@ -54,7 +54,7 @@ def command(
     jobs: Jobs = 1,
     from_scratch: Annotated[
         bool,
-        typer.Option("--from-scratch", help="Start from random weights, not from the starter model, as `coordinator serve`."),
+        typer.Option("--from-scratch", help="Start from random weights instead of the starter model, like `coordinator serve`."),
     ] = False,
 ) -> None:
     """Try strategies on virtual sites here, before hospitals are asked; nothing leaves this machine."""

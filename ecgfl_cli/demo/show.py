@@ -34,7 +34,7 @@ def show(console: Console, data: Path | None, keep: Path | None) -> dict[str, An
     with nullcontext(str(keep)) if keep is not None else tempfile.TemporaryDirectory(prefix="ecgfl-demo-") as folder:
         result = _Demo(console, Path(folder), is_kept=keep is not None).run(data)
     seconds = time.monotonic() - began
-    kept = "nothing is kept; --keep FOLDER keeps the hospitals, the report and the results" if keep is None else f"kept in {keep}"
+    kept = "all files removed; --keep FOLDER keeps homes, report and results" if keep is None else f"files kept in {keep}"
     console.say(f"demo: done in {seconds:.0f} s, {kept}")
     return {**result, "seconds": round(seconds, 1)}
 
@@ -85,7 +85,8 @@ class _Demo:
 
     def _federate(self) -> dict[str, Any]:
         """The coordinator and the three sites as processes of their own; their lines are shown as they come."""
-        plan = ("--min-sites", str(len(HOSPITALS)), "--from-scratch")  # training shows best from random weights
+        # From random weights, because the effect of training is easiest to see.
+        plan = ("--min-sites", str(len(HOSPITALS)), "--from-scratch")
         arguments = ("coordinator", "serve", "--host", "127.0.0.1", "--port", "0", *plan)
         coordinator = self._process(self._coordinator, *arguments)
         processes = [coordinator]
@@ -144,9 +145,9 @@ def _accept_any_model(settings: Path) -> None:
 
 
 class _Process:
-    """One ecgfl command of its own; its stderr is passed on line by line, its stdout is its JSON.
+    """An ecgfl command in its own process. Its stderr is passed on line by line; its stdout is JSON.
 
-    hidden : a folder that is removed at the end; lines that point into it are not passed on.
+    hidden : a folder that is removed at the end; lines that contain its path are not passed on.
     """
 
     def __init__(self, console: Console, home: Path, *arguments: str, hidden: Path | None) -> None:

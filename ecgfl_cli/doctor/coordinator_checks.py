@@ -1,4 +1,4 @@
-"""A coordinator's home: its keys, certificates, plan, audit log, models and sites."""
+"""Checks a coordinator's home: its keys, certificates, plan, audit log, models and sites."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ from ecgfl_cli.site.audit import AuditLog
 
 
 def check_coordinator(home: CoordinatorHome) -> Iterator[Check]:
-    """What `coordinator serve` needs; changes nothing."""
+    """Check what `coordinator serve` needs. Changes nothing."""
     yield from checked("coordinator's signing key", lambda: _signing_key(home))
     yield from checked("coordinator's certificate", lambda: _certificates(home))
     yield from checked("coordinator's plan", lambda: f"{resolve(home.plan, {}).rounds} rounds")
@@ -29,10 +29,10 @@ def _signing_key(home: CoordinatorHome) -> str:
     public = public_key_text(load_signing_key(home).public_key())
     if public != load_federation(home.federation).signing_public_key:
         raise UnusableInput(
-            f"{home.signing_key} is not the key that {home.federation.name} names: no site would take a model",
+            f"{home.signing_key} does not match {home.federation.name}: every site would refuse its models",
             "Restore both files from the same backup",
         )
-    return f"signs as {public}"
+    return f"public key {public}"
 
 
 def _certificates(home: CoordinatorHome) -> str:
@@ -46,4 +46,4 @@ def _models(home: CoordinatorHome) -> str:
     registry = Registry(home.models, load_federation(home.federation).signing_key)
     for version in registry.versions():
         registry.load(version)
-    return f"{len(registry.versions())}, all whole"
+    return f"{len(registry.versions())}, all intact"

@@ -1,4 +1,4 @@
-"""site.toml against reality: what it names must exist, and what it allows must be able to happen."""
+"""Checks site.toml: what it names must exist, and its policy must be possible on this machine and schedule."""
 
 import os
 from collections.abc import Iterator
@@ -22,17 +22,18 @@ def _policy(home: Home) -> str:
     cores = os.cpu_count() or 1
     if policy.cpu_threads > cores:
         raise UnusableInput(
-            f"{home.settings}: policy.cpu_threads = {policy.cpu_threads}, and this machine has {cores}", f"Write at most {cores}"
+            f"{home.settings}: policy.cpu_threads = {policy.cpu_threads}, but this machine has {cores}",
+            f"Set it to at most {cores}",
         )
     return f"{', '.join(policy.architectures) or 'no training'}, {policy.hours or 'at any hour'}"
 
 
 def _schedule(home: Home) -> str:
-    """What this machine's scheduler starts, as far as this user may see it."""
+    """Check the scheduled joins that this user is allowed to see."""
     try:
         settings = load_settings(home.settings)
     except EcgflError:
-        return "not checked"  # "settings" says what is wrong
+        return "not checked"  # the check "settings" reports the problem
     nights = scheduled(home.root, settings.site.name)
     for night in nights:
         check_hours(settings.policy, home.settings, night.hour, night.minute, night.delay_minutes, night.where)

@@ -40,12 +40,12 @@ def reference_of(recording: Recording) -> BeatAnnotations:
 
 
 def evaluated_spans(recording: Recording, beats: NDArray[np.int64], *, as_it_stands: bool = False) -> NDArray[np.int64]:
-    """The annotated parts of a recording after EC57's learning period; see `beats.annotated.annotated_spans`.
+    """Return the annotated parts of a recording after EC57's learning period; see `beats.annotated.annotated_spans`.
 
     beats : shape (n,), detected R peaks in samples of the recording, sorted.
-    as_it_stands : take the reference for a whole one, as `bxb` does; for annotations that somebody named, not for a model.
+    as_it_stands : treat the whole recording as annotated, as `bxb` does; for comparing two annotation files, not for a model.
 
-    Raises `UnusableInput` where nothing is left.
+    Raises `UnusableInput` if no annotated part remains.
     """
     place, start = recording.source.path, recording.length - evaluated_samples(recording.fs, recording.length)
     if as_it_stands:
@@ -53,14 +53,14 @@ def evaluated_spans(recording: Recording, beats: NDArray[np.int64], *, as_it_sta
     spans = annotated_spans(recording, beats)
     if not len(spans):
         raise UnusableInput(
-            f"{place}: its reference labels stand alone among {beats.size} detected beats",
-            "Name a reference that labels every beat with --labels FILE",
+            f"{place}: its reference labels are scattered among {beats.size} detected beats",
+            "Give a reference that labels every beat with --labels FILE",
         )
     after = spans[spans[:, 1] > start]
     if not len(after):
         raise UnusableInput(
             f"{place}: its labels cover only the first {spans[-1, 1] / recording.fs:.0f} s",
-            "EC57 leaves the first 5 minutes out; take labels of a longer part",
+            "EC57 leaves out the first 5 minutes; use labels of a longer part",
         )
     after[0, 0] = max(after[0, 0], start)
     return after
@@ -69,7 +69,10 @@ def evaluated_spans(recording: Recording, beats: NDArray[np.int64], *, as_it_sta
 def assess(
     recording: Recording, reference: BeatAnnotations, test: Iterable[BeatLabel], spans: NDArray[np.int64] | None = None
 ) -> Comparison:
-    """Compare annotations of the recording with its `reference_of`, in its `evaluated_spans`; None: in all of it."""
+    """Compare annotations of the recording with its reference (`reference_of`).
+
+    spans : parts to compare, as `evaluated_spans` returns them; None compares the whole recording.
+    """
     if spans is None or _reaches_all(recording, spans):
         return compare(reference, BeatAnnotations.from_labels(test), recording.fs, recording.length)
     labels = [BeatLabel(int(sample), symbol) for sample, symbol in zip(reference.samples, reference.symbols, strict=True)]

@@ -28,6 +28,4 @@ def require_may_be_handed_out(home: Home, version: str) -> None:
     registry = registry_to_hand_out(home)
     models = GlobalModels(CoordinatorHome(home.coordinator), registry)
     if version in registry.versions() and (problem := models.problem(registry.entry(version))) is not None:
-        raise UsageError(
-            f"model {version} is not handed out: {problem}", "`ecgfl coordinator model list` shows those that may be"
-        )
+        raise UsageError(f"model {version} is not exported: {problem}", "`ecgfl coordinator model list` shows the usable models")

@@ -2,8 +2,8 @@
 
 A request is one config value, REQUEST: the JSON of a `TrainRequest`, `EvaluateRequest` or `CatchUpRequest`; the weights are the
 one array FLAT of the array record ARRAYS. A reply carries the numbers of `TrainReply` or `EvaluateReply` as metrics, and after
-training the weights in the same place. The replies after a run's last round and to a `CatchUpRequest` tell whether the site
-accepts that final model.
+training the weights in the same place. The replies after a run's last round and to a `CatchUpRequest` carry the
+site's verdict on that final model.
 """
 
 from collections.abc import Collection
@@ -34,7 +34,7 @@ REFUSALS = (SCHEMA_BROKEN, POLICY_FORBIDS, MODEL_UNACCEPTABLE)
 LARGEST_REQUEST = 128 * 1024
 
 VERDICTS: dict[int, VerdictCode] = dict(enumerate(get_args(VerdictCode), start=1))
-"""What a site tells of its own test of a final model: a number, since Flower's metrics are numbers. Add, never renumber."""
+"""A site's verdicts on a final model. They are sent as numbers, because Flower's metrics are numbers: add, never renumber."""
 
 REJECTIONS: tuple[VerdictCode, ...] = ("below-margin", "interval-below-zero", "unusable")
 
@@ -99,7 +99,7 @@ class EvaluateReply(Strict):
     defined, each where the site's policy withholds it.
 
     others_by_logit, pvcs_by_logit : beats by the network's logit, from which the coordinator calibrates the next model.
-    verdict : of the site's own test, by its number in `VERDICTS`; only of a run's final model.
+    verdict : the site's verdict, as its number in `VERDICTS`; only for a run's final model.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, populate_by_name=True)
@@ -126,9 +126,9 @@ class EvaluateReply(Strict):
 
 
 class CatchUpReply(Strict):
-    """verdict : of the site's own test of the model, by its number in `VERDICTS`; None where it has not tested it.
+    """verdict : the site's verdict on the model, as its number in `VERDICTS`; None if the site has not tested it.
 
-    nonce : random. Equal parts of several sites are one part in Flower's store: this makes each reply its own.
+    nonce : random number that makes each reply unique, because Flower's store merges equal parts of several sites.
     """
 
     nonce: Annotated[int, Field(ge=0, lt=2**63)]
@@ -140,7 +140,7 @@ Reply = TypeVar("Reply", TrainReply, EvaluateReply, CatchUpReply)
 
 
 def verdict_number(code: VerdictCode) -> int:
-    """The number of `VERDICTS` that stands for a code."""
+    """Return the number of a verdict code in `VERDICTS`."""
     return next(number for number, each in VERDICTS.items() if each == code)
 
 

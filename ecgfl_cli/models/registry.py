@@ -159,9 +159,9 @@ class Registry:
         return signed.open(self._key)
 
     def promote(self, version: str | None, as_best: bool = True) -> None:
-        """Make a version the current one, or none as before the first. The one before it is remembered for `roll_back`.
+        """Make a version the current one; None makes no version current. `roll_back` returns to the previous one.
 
-        as_best : whether it is also the one that new versions are compared with; else that one stays.
+        as_best : whether new versions are compared with this one from now on; otherwise the best version does not change.
         """
         if version is not None:
             self.entry(version)
@@ -178,9 +178,9 @@ class Registry:
         self._set_current(version)
 
     def best(self) -> str | None:
-        """The best version that was accepted so far, or the last one that a person chose; None for none of this registry.
+        """Return the best version accepted so far, or the last one that a person chose; None if it is not in this registry.
 
-        A registry from before this was recorded has its current version.
+        In a registry from before this was recorded, it is the current version.
         """
         path = self._folder / BEST
         if not path.is_file():
@@ -240,7 +240,7 @@ class Registry:
             atomic_write_bytes(self._folder / CURRENT, f"{version}\n".encode())
 
     def prune(self, keep: int) -> list[str]:
-        """Remove all but the last `keep` versions, the current one, the one used before it and the best; returns the removed."""
+        """Remove old versions and return them. The last `keep`, the current, the previously used and the best version stay."""
         kept = {self.current(), self.best(), *self._history()[-1:]}
         gone = [entry.manifest.version for entry in self.entries()[:-keep] if entry.manifest.version not in kept]
         removed = [version for version in gone if self._put_away(version)]

@@ -21,22 +21,22 @@ from ecgfl_cli.quality.rhythm_checks import check_rhythm
 DEFAULT_LIMITS = Limits()
 
 LEAD_HIDDEN = {*(defect.code for defect in DEFECTS), "lead-off", "noise"}
-"""Findings of a lead that shows no beats for a part of the time."""
+"""Codes of findings which mean that beats cannot be seen in a lead for part of the time."""
 
 
 def check(
     recording: Recording, beats: NDArray[np.int64], limits: Limits = DEFAULT_LIMITS, lead_name: str | None = None
 ) -> list[Finding]:
-    """Everything worth saying about a recording, worst first.
+    """Return all findings about a recording, worst first.
 
     Parameters
     ----------
     recording : leads in millivolts, NaN where there is no signal.
     beats : shape (n,), samples of the detected R peaks at `recording.fs`, in any order; those outside the recording are ignored.
-    limits : what to hold the recording against.
-    lead_name : the lead in which the beats were found; None for the one that `choose_lead` gives.
+    limits : bounds that the checks apply.
+    lead_name : the lead in which the beats were found; None for the lead that `choose_lead` returns.
 
-    Never raises on what the signal or the labels contain.
+    Does not raise, whatever the signal or the labels contain.
     """
     beats = np.unique(np.asarray(beats, dtype=np.int64))
     beats = beats[(beats >= 0) & (beats < recording.length)]
@@ -52,7 +52,7 @@ def check(
     ]
     about_beats = list(check_beats(recording, gaps, beats, limits))
     if is_usable(about_beats):
-        # What a lead shows where it is off, flat or hidden by noise says nothing about the beats of another one.
+        # Do not compare with leads that are off, flat or noisy for part of the time: beats cannot be seen there.
         legible = {lead.name for lead in clear} - {each.lead for each in about_leads if each.code in LEAD_HIDDEN}
         rhythm_lead = choose_lead(recording, lead_name)
         others = [lead for lead in recording.leads if lead.name in legible and lead is not rhythm_lead]

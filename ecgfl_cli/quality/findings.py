@@ -47,11 +47,11 @@ class Finding:
 
 
 NO_LABELS = "no-labels"
-"""The finding of a recording without a beat label: it can be predicted, not trained on or evaluated."""
+"""Code of the finding for a recording without beat labels: usable for prediction, not for training or evaluation."""
 
 
 class Verdict(StrEnum):
-    """What a recording is good for: training and evaluation, prediction alone, or nothing."""
+    """What a recording can be used for: training and evaluation, prediction only, or nothing."""
 
     USABLE = "usable"
     UNLABELLED = "unlabelled"
@@ -59,7 +59,7 @@ class Verdict(StrEnum):
 
 
 def verdict(findings: Iterable[Finding]) -> Verdict:
-    """What the findings of a recording allow."""
+    """Return what a recording with these findings can be used for."""
     found = list(findings)
     if not is_usable(found):
         return Verdict.REJECTED

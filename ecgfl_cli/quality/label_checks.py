@@ -15,15 +15,15 @@ from ecgfl_cli.quality.limits import Limits
 from ecgfl_cli.quality.parts import Stretches, total
 
 SHOWN = 3
-"""Annotated parts that a finding names."""
+"""Maximum number of annotated parts that a message lists."""
 
 
 def check_labels(recording: Recording, gaps: Sequence[Gap], beats: NDArray[np.int64], limits: Limits) -> Iterator[Finding]:
-    """Findings `no-labels`, `labels-outside`, `labels-duplicated`, `labels-dense`, `labels-off-peak`, `labels-shifted`,
+    """Yield the findings `no-labels`, `labels-outside`, `labels-duplicated`, `labels-dense`, `labels-off-peak`, `labels-shifted`,
     `labels-partial`, `paced-rhythm` and `implausible-pvc-share`.
 
-    `beats` are sorted samples inside the recording. Labels that are no beats (rhythm, noise) only have to lie inside,
-    and beat labels outside the annotated part are not judged further: they are not used.
+    `beats` are sorted samples inside the recording. Of labels that are not beats (rhythm, noise) only the position is checked.
+    Beat labels outside the annotated part are not checked further, because they are not used.
     """
     labels = recording.labels or ()
     marked = np.sort(np.asarray([label.sample for label in labels if label.symbol in BEAT_SYMBOLS], dtype=np.int64))
@@ -51,7 +51,7 @@ def check_labels(recording: Recording, gaps: Sequence[Gap], beats: NDArray[np.in
             _check_shift(matched, recording.fs, limits) if matched.is_shifted(limits) else _check_off_peak(matched, limits)
         )
         yield from found
-        if is_whole(recording, spans) and not found:  # labels of another place say nothing about the beats without one
+        if is_whole(recording, spans) and not found:  # labels at the wrong places say nothing about unlabelled beats
             yield from _check_unlabelled(recording, beats, marked, limits)
     yield from check_label_shares(annotated_part(recording, beats), limits)
 
@@ -115,14 +115,14 @@ def _check_dense(recording: Recording, marked: NDArray[np.int64], limits: Limits
 
 
 def _check_part(recording: Recording, beats: NDArray[np.int64], marked: NDArray[np.int64], spans: Stretches) -> Iterator[Finding]:
-    """Whether only a part of the recording is annotated, or only some beats of it."""
+    """Yield `labels-partial` if only a part of the recording, or only some beats of it, are annotated."""
     seconds = total(spans) / recording.fs
     if not len(spans):
         yield Finding(
             "labels-partial",
             Severity.WARNING,
-            f"the {marked.size} beat labels stand alone among {beats.size} detected beats, fewer than {FEWEST_LABELS} together; "
-            "they are not used",
+            f"the {marked.size} beat labels are scattered among {beats.size} detected beats, fewer than {FEWEST_LABELS} in a "
+            "row; they are not used",
             "If they are notes, do nothing. To train on this recording, give labels of all its beats with --labels FILE.",
             value=0.0,
             limit=recording.seconds,
@@ -135,7 +135,7 @@ def _check_part(recording: Recording, beats: NDArray[np.int64], marked: NDArray[
             Severity.WARNING,
             f"the labels cover {seconds:.0f} of {recording.seconds:.0f} s ({shown}{more}); only that part is used to train "
             "and evaluate",
-            "Nothing to do if only that part was annotated; else give the complete labels with --labels FILE.",
+            "If only that part was annotated, do nothing; otherwise give the complete labels with --labels FILE.",
             start_s=float(spans[0, 0]) / recording.fs,
             stop_s=float(spans[-1, 1]) / recording.fs,
             value=seconds,
@@ -146,7 +146,7 @@ def _check_part(recording: Recording, beats: NDArray[np.int64], marked: NDArray[
 def _check_unlabelled(
     recording: Recording, beats: NDArray[np.int64], marked: NDArray[np.int64], limits: Limits
 ) -> Iterator[Finding]:
-    """Whether some kinds of beats have labels and the beats between them have none."""
+    """Yield `labels-partial` if only some kinds of beats are labelled, and the beats between them are not."""
     if beats.size < limits.min_beats or any(label.symbol == "[" for label in recording.labels or ()):
         return
     window = round(limits.match_s * recording.fs)
@@ -158,7 +158,7 @@ def _check_unlabelled(
             Severity.WARNING,
             f"{share:.0%} of {beats.size} detected beats have no label within {limits.match_s * 1000:g} ms; expected at most "
             f"{limits.unlabelled_warn_share:.0%}",
-            "Check whether only some kinds of beats were labelled, such as PVCs: `evaluate` needs a label at every beat.",
+            "Check whether only some kinds of beats, such as PVCs, were labelled: `evaluate` needs a label for every beat.",
             value=share,
             limit=limits.unlabelled_warn_share,
         )

@@ -48,17 +48,17 @@ class Limits:
     # 853 loses its lead for 10.04 s.
     beatless_s: float = 10.0
 
-    # Every second beat blunter than its neighbours and soon after or before one: a T or P wave that is counted because it is as
-    # sharp as a QRS complex. Measured over whole records: 13 to 64 % of the beats in mitdb 101 V1 and in first leads of
-    # qtdb where that is so (T waves as they are or two to four times as tall, with the detector's rule for T waves or without
-    # it); 0, 0, 8 % (nstdb 118e00) in all other leads of the 120 records, 5 % without added noise (mitdb 233 V1).
+    # Every second beat is blunter than its neighbours and close to one of them: a T or P wave was detected because it is as
+    # sharp as a QRS complex. Measured over whole records: 13 to 64 % of the beats in the leads where this happens, mitdb 101 V1
+    # and first leads of qtdb (T waves unchanged or two to four times as tall, with and without the detector's T-wave rule);
+    # 0, 0, 8 % (nstdb 118e00) in all other leads of the 120 records, 5 % without added noise (mitdb 233 V1).
     doubled_s: float = 0.45
     doubled_sharpness: float = 0.9
     doubled_warn_share: float = 0.1
-    # Beats found in one of two leads only, of those found in either. Measured: 0, 0, 37 % (mitdb 101: P waves counted in V1);
+    # Share of beats that are found in only one of two leads. Measured: 0, 0, 37 % (mitdb 101: P waves counted in V1);
     # next are mitdb 208 (25 %, QRS complexes missed in V1), nstdb 118e00 (18 %) and mitdb 200 (16 %).
     disagreement_warn_share: float = 0.2
-    # Both are judged by ten minutes, spread over the recording: they need a third of the time that half an hour does.
+    # Both checks use ten minutes spread over the recording, which takes a third of the time of checking half an hour.
     rhythm_block_s: float = 150.0
     rhythm_blocks: int = 4
 
@@ -142,8 +142,8 @@ class Limits:
     # 91 of 91 whose samples count at 250 Hz.
     off_peak_chance_share: float = 0.7
 
-    # Detected beats without a label. Measured: 0, 0, 24 % (nstdb 118e00, detections in noise). It is 50 % in bigeminy where only
-    # PVCs are labelled.
+    # Share of detected beats without a label. Measured: 0, 0, 24 % (nstdb 118e00, detections in noise). In bigeminy with only the
+    # PVCs labelled it is 50 %.
     unlabelled_warn_share: float = 0.4
 
     # A constant shift of labels. Healthy labels stand on some wave of the QRS. Measured: medians of -62 (svdb 857, whose labels

@@ -1,6 +1,6 @@
-"""Whether what was found are the heart's beats: by how they follow each other, and by what the other leads show.
+"""Checks the detected beats: by their alternation (T or P waves detected as beats), and against the other leads.
 
-Both checks look at a few minutes spread over the recording, and so cost the same for a day as for half an hour.
+Both checks use a few minutes spread over the recording, so that a day takes as long as half an hour.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,18 +17,18 @@ from ecgfl_cli.quality.limits import Limits
 from ecgfl_cli.quality.rhythm import CHECKED_FS
 
 EDGE_SECONDS = 2.0
-"""At the ends of a stretch a beat may be found in one lead and be cut off in the other."""
+"""Ignored at both ends of a stretch, in seconds: there, a beat may be found in one lead and cut off in the other."""
 
 MATCH_SECONDS = 0.15
-"""EC57's window for two marks of one beat."""
+"""EC57's match window: marks at most this many seconds apart belong to the same beat."""
 
 
 def check_rhythm(
     recording: Recording, beats: NDArray[np.int64], rhythm_lead: Lead, others: Sequence[Lead], limits: Limits
 ) -> Iterator[Finding]:
-    """Findings `rate-doubled` and `leads-disagree`.
+    """Yield the findings `rate-doubled` and `leads-disagree`.
 
-    beats : shape (n,), ascending samples of the R peaks found in the rhythm lead. others : leads to compare with it.
+    beats : shape (n,), samples of the R peaks found in the rhythm lead, ascending. others : leads to compare with it.
     """
     if recording.fs < LOWEST_FS:
         return
@@ -58,10 +58,10 @@ def _check_doubled(
     yield Finding(
         "rate-doubled",
         Severity.WARNING,
-        f"the heart rate may be counted twice in lead {lead.name}: of {judged} beats looked at, {doubled} are the blunter one of "
-        f"two less than {limits.doubled_s:g} s apart, time after time, as a T wave or a P wave is beside its QRS complex",
-        "Look at the marked beats. If T or P waves are marked, take a lead in which they are smaller (--lead NAME); "
-        "if every second beat is a premature one, the count is right.",
+        f"the heart rate in lead {lead.name} may be twice the true one: of {judged} beats checked, {doubled} look like a T wave "
+        f"or a P wave: blunter than both neighbours and less than {limits.doubled_s:g} s from one of them, at every second beat",
+        "Look at the marked beats. If T or P waves are marked, use a lead in which they are smaller (--lead NAME); "
+        "if every second beat is premature, the beats are right.",
         lead=lead.name,
         value=doubled / judged,
         limit=limits.doubled_warn_share,
@@ -69,9 +69,9 @@ def _check_doubled(
 
 
 def _alternate(times: NDArray[np.float64], sharpness: NDArray[np.float64], limits: Limits) -> NDArray[np.bool_]:
-    """Which beats, shape (n,), are blunter than both neighbours and close to one of them, and so is the next beat but one.
+    """Return a mask, shape (n,), of the beats that are blunter than both neighbours and close to one of them, repeatedly.
 
-    times : seconds, ascending.
+    "Repeatedly" means that the same holds two beats before or two beats after. times : in seconds, ascending.
     """
     blunt = np.zeros(times.size, dtype=np.bool_)
     if times.size < 3:
@@ -99,11 +99,11 @@ def _check_agreement(
     yield Finding(
         "leads-disagree",
         Severity.WARNING,
-        f"leads {lead.name} and {worst} disagree about the beats: of those looked at, {here} are found in {lead.name} and "
+        f"leads {lead.name} and {worst} disagree about the beats: in the checked parts, {here} are found in {lead.name} and "
         f"{there} in {worst}, {both} of them at the same time"
         + (f"; so do {lead.name} and {', '.join(beside)}" if beside else ""),
         "Look at these leads: in one of them beats are missed, or T waves, P waves or noise are counted. "
-        f"The beats are those found in {lead.name}; --lead NAME takes another lead.",
+        f"The beats found in {lead.name} are used; --lead NAME selects another lead.",
         lead=worst,
         value=shares[worst],
         limit=limits.disagreement_warn_share,
@@ -113,7 +113,7 @@ def _check_agreement(
 def _compare(
     recording: Recording, beats: NDArray[np.int64], lead: Lead, other: Lead, stretches: list[slice]
 ) -> tuple[int, int, int]:
-    """Beats of the lead, of the other lead and of both at the same time, in the stretches, where both have a signal."""
+    """Count the beats in `lead`, in `other` and in both at the same time, within the stretches and where both have a signal."""
     fs = min(CHECKED_FS, recording.fs)
     edge = round(EDGE_SECONDS * recording.fs)
     here = there = both = 0
@@ -129,7 +129,7 @@ def _compare(
 
 
 def _stretches(recording: Recording, limits: Limits) -> list[slice]:
-    """Stretches of the recording, evenly spread: all of it where they would cover it."""
+    """Return evenly spaced stretches of the recording; together they cover a short recording completely."""
     length = min(max(1, round(limits.rhythm_block_s * recording.fs)), recording.length)
     number = min(limits.rhythm_blocks, -(-recording.length // length))
     starts = np.linspace(0, recording.length - length, number).astype(np.int64)
@@ -142,14 +142,14 @@ def _within(beats: NDArray[np.int64], part: slice) -> NDArray[np.int64]:
 
 
 def _nearest(places: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.intp]:
-    """Index of the place closest to each of those wanted; places ascend."""
+    """For each value of `wanted`, return the index of the closest value of `places`, which are ascending."""
     right = np.clip(np.searchsorted(places, wanted), 0, places.size - 1)
     left = np.clip(right - 1, 0, None)
     return np.where(wanted - places[left] <= places[right] - wanted, left, right)
 
 
 def _matched(ours: NDArray[np.int64], theirs: NDArray[np.int64], within: float) -> int:
-    """How many of the one have one of the other near."""
+    """Count the values of `theirs` that have a value of `ours` within `within` samples."""
     if not ours.size or not theirs.size:
         return 0
     nearest = _nearest(theirs, ours)

@@ -1,4 +1,4 @@
-"""Which nightly joins of a home this machine's scheduler knows, as far as this user may see."""
+"""Finds the nightly joins that are scheduled on this machine and that this user is allowed to see."""
 
 import re
 import shlex
@@ -17,7 +17,7 @@ TIMER_TIME = re.compile(r"^OnCalendar=\*-\*-\* (\d{2}):(\d{2}):00$", re.MULTILIN
 
 @dataclass(frozen=True)
 class Scheduled:
-    """hour, minute : by this machine's clock. delay_minutes : by which it may start later. where : what starts it."""
+    """hour, minute : start time, local. delay_minutes : longest random delay of the start. where : what starts it."""
 
     hour: int
     minute: int
@@ -26,7 +26,7 @@ class Scheduled:
 
 
 def scheduled(home: Path, site: str) -> list[Scheduled]:
-    """The lines of `ecgfl schedule cron` in this user's crontab, and the timer of `ecgfl schedule systemd`, for this home."""
+    """Return the joins of this home: lines of `ecgfl schedule cron` in the crontab, and the timer of `schedule systemd`."""
     return [*_in_crontab(home), *_in_systemd(home, site)]
 
 
@@ -37,7 +37,7 @@ def _in_crontab(home: Path) -> list[Scheduled]:
     try:
         read = subprocess.run([crontab, "-l"], capture_output=True, text=True, timeout=CRONTAB_SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired, UnicodeDecodeError):
-        return []  # nothing can be said of it
+        return []  # unreadable, so it is not checked
     joins = f" --home {shlex.quote(str(home))} join ".replace("%", r"\%")
     times = [CRON_TIME.match(line) for line in read.stdout.splitlines() if joins in line]
     return [Scheduled(int(time[2]), int(time[1]), 0, "crontab") for time in times if time is not None]

@@ -95,11 +95,11 @@ def units(nightly: Nightly, user: str) -> dict[str, str]:
 
 
 def write(nightly: Nightly, user: str, folder: Path) -> list[Path]:
-    """Write both files and return their paths. Raises `UsageError` for a folder that is not there, and `OSError`."""
+    """Write both files and return their paths. Raises `UsageError` when the folder does not exist, or `OSError`."""
     if not folder.is_dir():
         raise UsageError(
             f"--write {folder}: {'not a folder' if folder.exists() else 'there is no such folder'}",
-            "systemd reads /etc/systemd/system; name that, or make the folder first",
+            "systemd reads /etc/systemd/system; use that folder, or create this one first",
         )
     paths = []
     for name, content in units(nightly, user).items():

@@ -22,9 +22,9 @@ Metric = Literal[
     "verdict",
 ]
 METRICS: tuple[Metric, ...] = get_args(Metric)
-"""Figures of a reply that a site may keep to itself; the number of examples weighs its share and always leaves.
+"""Metrics of a reply that a site may withhold. The number of examples is always sent, because it weights the site's update.
 
-verdict : whether it accepts a run's last model.
+verdict : the site's verdict on a run's final model.
 """
 
 
@@ -41,8 +41,8 @@ class Policy(BaseModel):
 
     hours : of the day, local time, for instance "22:00-06:00", in which is trained; None at any. metrics : that may leave.
     min_training_* : what there must be to train on, held-out patients not counted. max_rounds_a_day : in any 24 hours.
-    acceptance_margin : how much lower than the F1 of the best model accepted so far that of a new one may be, on this site's
-        held-out patients, from 0 to 1; 1 accepts every model.
+    acceptance_margin : a new model is rejected if its F1 on this site's held-out patients is lower by more than this than that of
+        the best model accepted so far; from 0 to 1, where 1 accepts every model.
     cpu_threads : for training; the networks are so small that a second thread costs more than it brings.
     niceness : of `join`, as `nice` takes it; without effect on Windows.
     """

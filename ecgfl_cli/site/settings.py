@@ -133,8 +133,8 @@ min_training_beats = {policy.min_training_beats}
 # hours = "22:00-06:00"
 # Figures that may leave with the number of beats; remove what is to stay.
 metrics = [{metrics}]
-# How much lower a new model's F1 (0 to 1) may be than that of the best one accepted so far, on this site's held-out patients;
-# else it is rejected. One that is worse with 95 % confidence is always rejected, except with 1.0, which accepts every model.
+# A new model is rejected if its F1 (0 to 1) on this site's held-out patients is lower by more than this than that of the best
+# model accepted so far, or if it is worse with 95 % confidence. 1.0 accepts every model.
 acceptance_margin = {policy.acceptance_margin}
 # Processor threads that training may use, and how far it lets other programs go first (0 to 19; not on Windows).
 cpu_threads = {policy.cpu_threads}

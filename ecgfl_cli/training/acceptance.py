@@ -1,4 +1,4 @@
-"""Whether a site takes a new model: on its own held-out patients it must not be worse than the best model accepted so far."""
+"""The acceptance test: on a site's held-out patients, a new model must not be worse than the best model accepted so far."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 N, V = LABELS.index("N"), LABELS.index("V")
 
 ANY_MODEL = 1.0
-"""The acceptance margin that turns the test off."""
+"""The acceptance margin that disables the test."""
 
 ByPatient = dict[str, Measured]
 """How a model does on each held-out patient, by pseudonym."""
 
 
 VerdictCode = Literal["not-worse", "untested", "below-margin", "interval-below-zero", "unusable"]
-"""not-worse : accepted by the test. untested : accepted, there was nothing to compare with or on. The others are rejections.
+"""not-worse : accepted by the test. untested : accepted without a test, for lack of another model or of held-out PVCs.
 
-unusable : refused before the test, for instance because of its loss.
+The others are rejections. unusable : refused before the test, for instance because of its loss.
 """
 
 
@@ -57,7 +57,7 @@ class Verdict:
 
     @property
     def is_best(self) -> bool:
-        """Whether it was compared with the best model accepted so far and is at least as good."""
+        """Whether the model was compared with the best model accepted so far and is at least as good."""
         return self.accepted and self.difference is not None and self.difference >= 0
 
     def as_dict(self) -> dict[str, Any]:
@@ -88,9 +88,9 @@ def unopposed(candidate: ByPatient, margin: float, note: str, against: str | Non
 def judge(candidate: ByPatient, best: ByPatient, against: str, margin: float) -> Verdict:
     """Accept unless the candidate's F1 is lower than the best model's by more than `margin`, or lower with 95 % confidence.
 
-    Compared with the model in use instead, a new model could be worse by the margin night after night. The margin is for sites
-    whose few held-out patients say little: the interval is wide there. Where the whole interval lies below zero, the candidate
-    is worse, whatever the margin; only a margin of `ANY_MODEL`, which no difference exceeds, accepts every model.
+    If new models were compared with the current model, each could be worse by the margin than the one before. The margin is for
+    sites with few held-out patients, where the interval is wide. If the whole interval lies below zero, the candidate is worse,
+    whatever the margin. Only a margin of `ANY_MODEL`, which no difference exceeds, accepts every model.
 
     best : figures of the best model accepted so far, on the same patients. against : its version.
     """

@@ -1,4 +1,4 @@
-"""Which channels are read as leads, and what their numbers mean."""
+"""Tests which channels are read as leads, and with which scaling."""
 
 from pathlib import Path
 

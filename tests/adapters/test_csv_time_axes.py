@@ -215,7 +215,7 @@ def test_refuses_coarse_times_without_a_rate_or_at_another(read: Read, name: str
 
 
 def test_leaves_out_rows_whose_place_is_not_known(read: Read) -> None:
-    """160 ms are missing within a second: its rows are before or after them."""
+    """160 ms are missing within one second; its rows may be before or after the gap."""
     found = read("Time", shown("%H:%M:%S"), [*range(2100), *range(2140, ROWS)], fs=FS)
     assert (found.length, found.gaps()) == (ROWS, ((2000, 2250),))
     assert "0.8 s of signal beside gaps are left out" in found.remarks[0].problem

@@ -1,4 +1,4 @@
-"""Where labels beside a table stand: its times may not begin at 0, and rows may be missing from it."""
+"""Tests the positions of labels of a table whose times do not begin at 0 or whose rows are incomplete."""
 
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
@@ -49,7 +49,7 @@ def dated(row: int) -> str:
 @pytest.mark.parametrize("start", [3600.4, 0.9, 0.3])
 @pytest.mark.parametrize("origin", ["table", "start"])
 def test_labels_share_the_origin_of_the_table(tmp_path: Path, start: float, origin: str) -> None:
-    """Or count from its start, where the signal shows it."""
+    """Label times that count from the start of the recording are read if the signal shows it."""
     offset = start if origin == "table" else 0.0
     found = read(
         tmp_path, "time_s", lambda row: f"{start + row / FS:.3f}", table("time_s", lambda row: f"{offset + row / FS:.3f}")
@@ -98,7 +98,7 @@ def test_labels_share_the_numbers_of_a_sample_column(tmp_path: Path, first: int)
 @pytest.mark.parametrize("lost", [20, 1000])
 @pytest.mark.parametrize("counts", ["rows", "samples"])
 def test_sample_numbers_after_a_gap(tmp_path: Path, lost: int, counts: str) -> None:
-    """They count the samples that are missing, too; where the signal shows that they do not, they are moved."""
+    """Sample numbers include missing samples; if the signal shows that they do not, the labels are moved."""
     rows = [*range(2000), *range(2000 + lost, ROWS)]
     beats = [beat for beat in BEATS if beat in set(rows)]
     number = rows.index if counts == "rows" else int

@@ -1,4 +1,4 @@
-"""WFDB records as converters, Windows shares and content stores leave them."""
+"""Tests WFDB records as converters, Windows shares and content stores produce them."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Which part of a recording is annotated, and that training and evaluation keep to it."""
+"""Tests which part of a recording is annotated, and that training and evaluation use only that part."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -74,7 +74,7 @@ def test_remarks_are_no_part(whole: Recording) -> None:
     assert annotated_part(noted, _beats(whole)).labels == ()
     found = {finding.code: finding for finding in check(noted, _beats(whole))}
     assert found["labels-partial"].severity is Severity.WARNING
-    assert "the 2 beat labels stand alone among" in found["labels-partial"].message
+    assert "the 2 beat labels are scattered among" in found["labels-partial"].message
 
 
 def test_finding_names_the_part(whole: Recording) -> None:

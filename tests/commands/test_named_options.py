@@ -1,4 +1,4 @@
-"""Every option that a message about a recording names exists in the verbs that print it."""
+"""Tests that every option in a message about a recording exists in the commands that print it."""
 
 import ast
 import re
@@ -18,7 +18,7 @@ WITHOUT_LABELS = {"predict": {"--labels"}}
 
 
 def _named_options() -> set[str]:
-    """Options in texts of the code, but not in a whole command line ("ecgfl ingest --explain")."""
+    """Return the options in the code's texts, except those in a full command line ("ecgfl ingest --explain")."""
     files = [file for place in PLACES for file in ([ROOT / place] if place.endswith(".py") else (ROOT / place).rglob("*.py"))]
     texts = [
         node.value

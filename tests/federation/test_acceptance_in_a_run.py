@@ -95,7 +95,7 @@ def test_the_next_candidate_is_measured_against_the_one_in_use(server: Server) -
 
 @pytest.fixture
 def figures(monkeypatch: pytest.MonkeyPatch) -> dict[str, ByPatient]:
-    """What each version does on this site's held-out patients, the starter model first: 180 of 200 PVCs found."""
+    """Figures of each version on this site's held-out patients. The starter model is first: 180 of 200 PVCs found."""
     found = {STARTER or "": patients(90, 90)}
     monkeypatch.setattr(promotion, "by_patient", lambda _network, manifest, _held_out: found[manifest.version])
     monkeypatch.setattr(local_work, "by_patient", lambda _network, manifest, _held_out: found[manifest.version])
@@ -164,7 +164,7 @@ def test_a_current_model_that_is_damaged_stands_in_nobodys_way(server: Server) -
     (alice.models / VERSION / WEIGHTS).write_bytes(b"")
     final(server, 1, sequence=6, version="ecgnet-0006-abcdef01")
     assert server.homes.registry("alice").current() == "ecgnet-0006-abcdef01"
-    assert "cannot be compared" in str(audited(server.homes, "model-promoted")[-1]["acceptance"])
+    assert "cannot be loaded" in str(audited(server.homes, "model-promoted")[-1]["acceptance"])
 
 
 def exported(server: Server, folder: Path, **changes: object) -> Path:

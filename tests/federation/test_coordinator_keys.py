@@ -1,4 +1,4 @@
-"""`coordinator renew`, the warnings before a certificate expires, and what is done when a key was lost: docs/coordinator.md."""
+"""Tests `coordinator renew`, the expiry warnings, and the steps for lost keys in docs/coordinator.md."""
 
 import shutil
 import ssl
@@ -34,7 +34,7 @@ def home(root: Path) -> CoordinatorHome:
 
 
 def is_trusted(home: CoordinatorHome) -> bool:
-    """Whether a site that has federation.json completes a TLS handshake with what the coordinator shows."""
+    """Whether a site with federation.json completes a TLS handshake with the coordinator's certificate."""
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(home.server_certificate, home.server_key)
     client = ssl.create_default_context(cadata=load_federation(home.federation).ca_certificate)
@@ -110,7 +110,7 @@ def test_without_the_cas_key_there_is_a_new_ca(root: Path, home: CoordinatorHome
     assert federation.ca_certificate.encode() == home.ca_certificate.read_bytes()
     assert is_trusted(home)
     again = told(tmp_path / "s", "init", "--site", "s", "--federation", str(home.federation))
-    assert again.result["changed"] == ["federation.json: the coordinator's CA certificate is a new one"]
+    assert again.result["changed"] == ["federation.json: the coordinator has a new CA certificate"]
     assert told(root, *RENEW).code == 0, "the new CA's key is there"
 
 
@@ -168,7 +168,7 @@ def test_a_federation_without_its_signing_key_begins_again(homes: Homes, tmp_pat
 
 
 def test_a_newer_model_comes_back_from_a_site(finished: Finished, tmp_path: Path) -> None:
-    """After an old backup of the coordinator: sites refuse lower numbers than they have seen."""
+    """An old backup of the coordinator is restored: sites refuse lower model numbers than they have seen."""
     root, version = tmp_path / "c", finished.served.result["model"]
     shutil.copytree(finished.homes.coordinator, root)
     models = CoordinatorHome(Home(root).coordinator).models

@@ -1,4 +1,4 @@
-"""Which weights a new run starts from, and that nobody continues from a model that was rejected or rolled back."""
+"""Tests which weights a new run starts from, and that no run starts from a rejected or rolled-back model."""
 
 import json
 import shutil
@@ -33,7 +33,7 @@ STARTER = starter_registry().current() or ""
 
 
 def first(homes: Homes, *options: str) -> Manifest:
-    """The model that a run which nobody joins begins with."""
+    """Return the first model of a run that no site joins."""
     told(homes.coordinator, *SERVE, *options).refused(4)
     return homes.registry("coordinator").entries()[-1].manifest
 
@@ -71,7 +71,7 @@ def test_from_scratch_goes_on_after_a_kill(homes: Homes) -> None:
 @pytest.mark.parametrize(
     ("options", "code", "said"),
     [
-        (("--init-from", STARTER, "--from-scratch"), 2, "exclude each other"),
+        (("--init-from", STARTER, "--from-scratch"), 2, "cannot be used together"),
         (("--init-from", "beatnet-0099-00000000"), 2, "coordinator model list"),
         (("--init-from", STARTER, "--arch", "ecgnet"), 2, "--arch beatnet"),
         (("--init-from", "../../x"), 2, "no such model"),
@@ -85,7 +85,7 @@ def test_unusable_first_weights_are_refused(homes: Homes, options: tuple[str, ..
 
 @pytest.fixture
 def after(finished: Finished, copied: Callable[[str], Homes]) -> Homes:
-    """A federation after its first run: of the coordinator alone, whose sites are enrolled."""
+    """A coordinator with enrolled sites after its first run; no site process is started."""
     homes = copied("after")
     shutil.rmtree(homes.coordinator)
     shutil.copytree(finished.homes.coordinator, homes.coordinator)
@@ -142,10 +142,10 @@ def test_a_changed_audit_log_is_found(after: Homes) -> None:
 
 
 class LastRound(Rounds):
-    """The only round of a run, up to the sites' test of its model."""
+    """A run of one round, up to the sites' test of its model."""
 
     def tested(self, **verdicts: VerdictCode | int | None) -> Manifest:
-        """What the sites say: a verdict, a refusal's number, or None for an answer without either. Returns the final manifest."""
+        """Reply for each site: a verdict, a refusal's number, or None for neither. Returns the final manifest."""
         self.begin()
         size = 0.01 * self.checkpoints.latest.manifest.sequence  # each run's weights are others
         self.aggregate(*(self.good(node, size * node) for node in self.requests))

@@ -52,14 +52,14 @@ def test_init_names_the_next_step(site: Path, ecgfl: Ecgfl, federation: Any) -> 
     again = ("init", "--site", "st-mary", "--json")
     assert "ecgfl init --site st-mary --federation" in ecgfl(*again).json["next"]
     taken = ecgfl(*again, "--federation", federation.root / "federation.json").json
-    assert taken["changed"] == ["federation.json of the coordinator localhost was taken in"]
+    assert taken["changed"] == ["federation.json: installed, coordinator localhost"]
     assert "ecgfl ingest" in taken["next"]
     (site / "keys" / "node").unlink()
     renewed = ecgfl(*again).json
-    assert renewed["changed"] == ["keys/node and keys/node.pub: a new node key was made"]
+    assert renewed["changed"] == ["keys/node and keys/node.pub: a new node key was created"]
     assert str(site / "keys" / "node.pub") in renewed["next"]
     (site / "keys" / "node.pub").unlink()
-    assert ecgfl(*again).json["changed"] == ["keys/node.pub was made again from keys/node"]
+    assert ecgfl(*again).json["changed"] == ["keys/node.pub: created again from keys/node"]
 
 
 def test_init_mends_a_home_whose_public_key_was_lost(site: Path, ecgfl: Ecgfl) -> None:

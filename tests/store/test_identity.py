@@ -263,7 +263,7 @@ def merge(home: Path, patient: str, split: str = "train") -> None:
 def test_patients_that_an_earlier_version_merged_by_file_name_are_parted(
     site: Path, ecgfl: Ecgfl, folders: Any, listed: Any, rule: str, number: int, split: str
 ) -> None:
-    """Whoever was trained on stays so."""
+    """A patient used for training stays in training."""
     root = folders({"P000/ecg": 1, "P001/ecg": 2})
     assert ecgfl("ingest", root).code == 0
     merge(site, pseudonym(site, "ecg"), split)

@@ -1,4 +1,4 @@
-"""A new model is taken unless its F1 on the held-out patients is lower than the best one's by the margin, or certainly lower."""
+"""Tests that a model is rejected if its F1 is lower than the best one's by more than the margin or with 95 % confidence."""
 
 import numpy as np
 import pytest

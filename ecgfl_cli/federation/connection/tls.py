@@ -7,7 +7,7 @@ from datetime import timedelta
 from ecgfl_cli.errors import TlsFailed
 
 RENEW_BEFORE = timedelta(days=60)
-"""How long before a certificate expires both sides warn: a new federation.json may have to reach every site."""
+"""How long before a certificate expires both sides warn: every site may need a new federation.json by then."""
 
 EXPIRED, NOT_YET_VALID = 10, 9
 OTHER_NAME = (62, 64)
@@ -39,7 +39,7 @@ def tls_failed(server: str, error: ssl.SSLError) -> TlsFailed:
     if code == EXPIRED:
         return TlsFailed(
             f"{server}: TLS: the coordinator's certificate has expired",
-            "The coordinator must renew it (`ecgfl coordinator renew` there); if this machine's clock is ahead, set that right",
+            "The coordinator must renew it (`ecgfl coordinator renew`); if this machine's clock is ahead, correct it",
         )
     if code == NOT_YET_VALID:
         return TlsFailed(

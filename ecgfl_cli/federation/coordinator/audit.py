@@ -1,4 +1,4 @@
-"""The coordinator's audit log: enrolments, revocations, runs, rollbacks and renewals, chained as a site's is."""
+"""The coordinator's audit log of enrolments, revocations, runs, rollbacks and renewals, hash-chained like a site's."""
 
 from typing import Any
 
@@ -9,11 +9,11 @@ from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 from ecgfl_cli.site.audit import AuditLog
 
 LONGEST_WAIT_SECONDS = 10.0
-"""For another ecgfl that writes a line: it holds the log for milliseconds."""
+"""Longest wait for the log's lock. Another ecgfl process holds it for milliseconds."""
 
 
 def note(home: CoordinatorHome, event: str, **fields: Any) -> None:
-    """Append one line. A running `serve` and another command may both write: the log has a lock of its own.
+    """Append one line to the audit log. The log has its own lock, because `serve` and another command may both write to it.
 
     Raises `HomeInUse` when the log stays locked, `UnusableInput` when it is broken, `OSError` when it cannot be written.
     """
@@ -23,7 +23,8 @@ def note(home: CoordinatorHome, event: str, **fields: Any) -> None:
     except (ValueError, KeyError, TypeError) as error:
         raise UnusableInput(
             f"{home.audit}: its last line is broken",
-            "`ecgfl coordinator audit verify` names it; compare it with your backup. Where it is moved aside, a new one begins",
+            "`ecgfl coordinator audit verify` shows the broken line; compare the log with your backup. If you move it away,"
+            " a new log begins",
         ) from error
     except Timeout as error:
-        raise HomeInUse(f"{home.audit} is locked by another ecgfl", "Wait until that command has ended, and try again") from error
+        raise HomeInUse(f"{home.audit} is locked by another ecgfl", "Wait until that command ends, then try again") from error

@@ -1,4 +1,4 @@
-"""Hands the last run's final model to the sites of this one: one that was away then has missed it."""
+"""Sends the last run's final model to the sites of this run, because a site that was away has missed it."""
 
 from collections.abc import Callable
 
@@ -10,13 +10,13 @@ from ecgfl_cli.federation.wire import MODEL_UNACCEPTABLE, VERDICTS, CatchUpReply
 from ecgfl_cli.training.acceptance import VerdictCode
 
 Tell = Callable[[str, VerdictCode], None]
-"""Takes a site's name and what came of its own test of the model."""
+"""Called with a site's name and its verdict on the model."""
 
 
 class CatchingUp:
-    """Sends each site that connects the same model, once a connection, before it is asked to train.
+    """Sends the same model to each site that connects, once per connection and before the site is asked to train.
 
-    A site answers whether it accepts the model, also where it had it already. Called from one thread at a time.
+    A site replies with its verdict on the model, also if it already had it. Must be called from one thread at a time.
     """
 
     def __init__(self, grid: RunGrid, model: RecordDict, report: Report, tell: Tell) -> None:
@@ -24,12 +24,12 @@ class CatchingUp:
         self._asked: dict[str, str] = {}
 
     def send(self, node: int, name: str) -> None:
-        """Send it to a site that has just connected."""
+        """Send the model to a site that has just connected."""
         message = Message(self._model, dst_node_id=node, message_type=MessageType.QUERY)
         self._asked |= dict.fromkeys(self._grid.push_messages([message]), name)
 
     def collect(self) -> None:
-        """Take the answers that have come."""
+        """Process the replies that have arrived."""
         waiting = set(self._asked)
         for reply in self._grid.collect(waiting):
             name = self._asked[reply.metadata.reply_to_message_id]
@@ -45,7 +45,7 @@ class CatchingUp:
         try:
             verdict = read_reply(reply, CatchUpReply).verdict
         except ValueError as error:
-            self._report(f"{name}: its answer to the last run's model was dropped: {error}")
+            self._report(f"{name}: its reply about the last run's model was dropped: {error}")
             return
         if verdict is not None:
             self._tell(name, VERDICTS[verdict])

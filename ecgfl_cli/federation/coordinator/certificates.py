@@ -1,4 +1,4 @@
-"""The coordinator's certificates: whether they are right and for how long, and their renewal."""
+"""Checks and renews the coordinator's certificates."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,25 +19,25 @@ from ecgfl_cli.files import atomic_write_bytes
 
 RENEW = "Run `ecgfl coordinator renew`, then start `serve` again"
 RENEW_CA = (
-    "Run `ecgfl coordinator renew --new-ca`, start `serve` again, and hand the new federation.json to every site"
-    " (there: `ecgfl init --site NAME --federation federation.json`)"
+    "Run `ecgfl coordinator renew --new-ca`, start `serve` again, and send the new federation.json to every site"
+    " (each site runs `ecgfl init --site NAME --federation federation.json`)"
 )
 
 
 @dataclass(frozen=True)
 class Certificates:
-    """server : what the coordinator shows its sites; it lies at `certificate`. ca : what they trust, from federation.json."""
+    """server : the TLS certificate of `serve`, stored at `certificate`. ca : the CA that sites trust, from federation.json."""
 
     server: x509.Certificate
     ca: x509.Certificate
     certificate: Path
 
     def warnings(self) -> list[str]:
-        """A line for each certificate that expires within `RENEW_BEFORE`, or has expired."""
+        """Return a line for each certificate that has expired or expires within `RENEW_BEFORE`."""
         return [f"{problem}. {fix}" for problem, fix in self.problems()]
 
     def problems(self) -> list[tuple[str, str]]:
-        """The same as pairs of what is wrong and what to do."""
+        """Return the warnings as pairs of problem and fix."""
         now, found = datetime.now(UTC), []
         for what, until, fix in (
             (f"{self.certificate}: the server's certificate", self.server.not_valid_after_utc, RENEW),
@@ -52,7 +52,7 @@ class Certificates:
 
 @dataclass(frozen=True)
 class Renewed:
-    """until : when the new server certificate expires. new_key, new_ca : whether these were made anew."""
+    """until : when the new server certificate expires. new_key, new_ca : whether a new server key and a new CA were made."""
 
     until: datetime
     new_key: bool
@@ -60,17 +60,17 @@ class Renewed:
 
 
 def load_certificates(home: CoordinatorHome) -> Certificates:
-    """The certificates as they are, expired ones too. Raises `UnusableInput` when one is missing or broken."""
+    """Load the certificates without checking their dates. Raises `UnusableInput` when one is missing or broken."""
     federation = load_federation(home.federation)
     ca = x509.load_pem_x509_certificate(federation.ca_certificate.encode())
     return Certificates(_certificate(home.server_certificate, RENEW), ca, home.server_certificate)
 
 
 def check_certificates(home: CoordinatorHome) -> Certificates:
-    """The certificates of a coordinator that sites can connect to.
+    """Load the certificates and check that sites can connect with them.
 
-    Raises `UnusableInput` when one is missing, broken or expired, when the server's key is not that of its certificate, or when
-    federation.json holds another CA than the one that issued it.
+    Raises `UnusableInput` when one is missing, broken or expired, when the server's key does not match its certificate, or when
+    the CA in federation.json did not issue that certificate.
     """
     found = load_certificates(home)
     now = datetime.now(UTC)
@@ -85,20 +85,20 @@ def check_certificates(home: CoordinatorHome) -> Certificates:
     key = _private_key(home.server_key, RENEW)
     if found.server.public_key() != key.public_key():
         raise UnusableInput(f"{home.server_certificate} does not belong to {home.server_key.name}", RENEW)
-    # One of another issuer's is meant to be there: its sites join with --ca.
+    # A certificate from another issuer is there on purpose: the sites join with --ca.
     if found.server.issuer == found.ca.subject and not _is_issued_by(found.server, found.ca):
         raise UnusableInput(f"{home.server_certificate} was not issued by the CA in {home.federation.name}", RENEW)
     return found
 
 
 def renew(home: CoordinatorHome, new_key: bool = False, new_ca: bool = False) -> Renewed:
-    """Replace the server's certificate. Its key stays where it is usable, unless a new one is asked for.
+    """Replace the server's certificate, and with `new_key` its key. A missing key is replaced, too.
 
-    Sites trust the CA and notice nothing, unless that is made anew: then each needs the new federation.json. Each file is
-    replaced as a whole; after a kill between two of them, running it again puts all of them right.
+    Sites trust the CA, so they need nothing, except with `new_ca`: then each site needs the new federation.json. Each file is
+    replaced atomically. If the process is killed between two files, run it again to replace all of them.
 
-    Raises `UnusableInput` without the CA's key, with one of another CA, when the CA has expired, or when the server's certificate
-    was issued by somebody else.
+    Raises `UnusableInput` when the CA's key is missing or belongs to another CA, when the CA has expired, or when another issuer
+    issued the server's certificate.
     """
     federation = load_federation(home.federation)
     name = federation.server_name
@@ -128,9 +128,9 @@ def renew(home: CoordinatorHome, new_key: bool = False, new_ca: bool = False) ->
 
 
 def _own_ca(home: CoordinatorHome, federation: Federation) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
-    """The CA that the sites trust, and its key."""
-    lost = "Put it back for this command; if it is lost for good: `ecgfl coordinator renew --new-ca`, and each site needs the new"
-    lost += " federation.json"
+    """Return the CA that the sites trust, and its key."""
+    lost = "Put the CA's key back for this command. If it is lost, run `ecgfl coordinator renew --new-ca`; each site then needs"
+    lost += " the new federation.json"
     ca = x509.load_pem_x509_certificate(federation.ca_certificate.encode())
     key = _private_key(home.ca_key, lost)
     if ca.public_key() != key.public_key():
@@ -144,11 +144,11 @@ def _require_own(home: CoordinatorHome, ca: x509.Certificate) -> None:
     try:
         server = x509.load_pem_x509_certificate(home.server_certificate.read_bytes())
     except ValueError:
-        return  # it is replaced
+        return  # a broken certificate is replaced
     if server.issuer != ca.subject:
         raise UnusableInput(
             f"{home.server_certificate}: issued by {server.issuer.rfc4514_string()}, not by this coordinator's CA",
-            "Have it renewed there; or move it away, and run this again: sites then join without --ca",
+            "Have that issuer renew it; or move it away and run this again, then sites join without --ca",
         )
 
 

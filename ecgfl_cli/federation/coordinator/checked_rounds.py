@@ -157,7 +157,7 @@ class CheckedRounds:
         return None
 
     def _take_verdicts(self, result: RoundResult, usable: list[tuple[Message, EvaluateReply]], refused: list[Message]) -> None:
-        """Keep what the sites say of a run's last model, and tell it."""
+        """Store and report the sites' verdicts on the run's final model."""
         latest = self._checkpoints.latest.manifest
         verdicts: dict[str, VerdictCode] = {self._name(message): "unusable" for message in refused}
         verdicts |= {self._name(message): VERDICTS[reply.verdict] for message, reply in usable if reply.verdict is not None}
@@ -165,8 +165,8 @@ class CheckedRounds:
             return
         if verdicts and (silent := sorted({self._name(message) for message, _ in usable} - verdicts.keys())):
             self._report(
-                f"no verdict on model {latest.version} from {', '.join(silent)}: their policy keeps it"
-                ' ("verdict" is not among policy.metrics in site.toml)'
+                f"no verdict on model {latest.version} from {', '.join(silent)}: their policy withholds it"
+                ' ("verdict" is not in policy.metrics of site.toml)'
             )
         if not verdicts:
             return
@@ -176,7 +176,7 @@ class CheckedRounds:
         if standing.is_rejected:
             start = self._checkpoints.next_start()
             self._report(
-                f"most sites rejected model {latest.version}: no run continues from it;"
+                f"most sites rejected model {latest.version}: no run starts from it;"
                 f" the next starts from {start or 'random weights'}"
             )
 

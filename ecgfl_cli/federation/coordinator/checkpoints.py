@@ -1,4 +1,4 @@
-"""The coordinator's global models: each round's is signed and on the disk before anybody is sent it."""
+"""The coordinator's global models. Each round's model is signed and written to disk before it is sent to a site."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -23,14 +23,14 @@ from ecgfl_cli.training.acceptance import VerdictCode
 
 
 class Checkpoints:
-    """A run's models in the coordinator's registry, from where a killed run goes on.
+    """The models of a run in the coordinator's registry. A killed run is resumed from them.
 
-    latest : the last model that is safely stored. moments : the server optimiser's state after it, None before its first round
-    and for a strategy without one. abandoned : the last run where it did not end and is not gone on with, else None.
-    start : where the first weights of a new run come from, in words; None where a run is gone on with.
-    passed_over : version -> why the new run does not start from it, of final models newer than the one it starts from.
+    latest : the last stored model. moments : state of the server optimiser after it; None before the first round and for a
+    strategy without state. abandoned : last model of the previous run if that run is unfinished and is not resumed, else None.
+    start : where the first weights of a new run come from, in words; None for a resumed run.
+    passed_over : version -> reason, for the final models that are newer than the start of the run but may not be used.
 
-    Raises as `first_weights`, and `ModelRejected` for a damaged model.
+    Raises the errors of `first_weights`, and `ModelRejected` for a damaged model.
     """
 
     def __init__(self, home: CoordinatorHome, key: ed25519.Ed25519PrivateKey, plan: RunPlan) -> None:
@@ -81,9 +81,9 @@ class Checkpoints:
         return weights_record(self._vector)
 
     def last_final(self) -> tuple[str, RecordDict] | None:
-        """The newest final model of an earlier run that may be used: its version, and the request that hands it to a site.
+        """Return the version of the newest usable final model, and the request that sends it to a site.
 
-        None before the first. A model that was rolled back, or that most sites rejected, is handed to nobody.
+        None if there is none. A model that was rolled back, or that most sites rejected, is not usable.
         """
         final, _ = self._models.newest(self._architecture.name, finals_only=True)
         if final is None:
@@ -92,7 +92,7 @@ class Checkpoints:
         return final.manifest.version, request_content(CatchUpRequest(model=final.signed), weights_record(vector))
 
     def tell(self, version: str, verdicts: Mapping[str, VerdictCode]) -> Standing:
-        """Write down what sites say of a final model. One that most sites reject is no longer the coordinator's current one."""
+        """Store verdicts of sites on a final model. If most sites reject it, it is no longer the coordinator's current model."""
         standing = self._models.tell(version, verdicts)
         if standing.is_rejected and self._registry.current() == version:
             fallback, _ = self._models.newest(self._architecture.name, finals_only=True)
@@ -100,7 +100,7 @@ class Checkpoints:
         return standing
 
     def next_start(self) -> str | None:
-        """The version that the next run would start from, maybe the starter model; None for random weights."""
+        """Return the version that the next run would start from (it may be the starter model); None for random weights."""
         newest, _ = self._models.newest(self._architecture.name)
         if newest is None:
             newest = starter_of(self._architecture.name)
@@ -168,7 +168,7 @@ class Checkpoints:
         return self._registry.entry(manifest.version)
 
     def _may_go_on(self, last: Entry, same: Sequence[Entry], plan: RunPlan) -> bool:
-        """Whether the unfinished run started from the weights that the plan asks for, and these may still be used."""
+        """Whether the unfinished run started from the weights that the plan specifies, and they may still be used."""
         first = next(entry for entry in same if entry.manifest.run == last.manifest.run)
         if plan.from_scratch and first.manifest.parent is not None:
             return False

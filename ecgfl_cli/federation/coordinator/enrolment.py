@@ -79,6 +79,6 @@ def revoke(home: CoordinatorHome, site: str) -> None:
     try:
         digest = fingerprint_of(load_public_key(path))
     except EcgflError:
-        digest = None  # a broken key file is taken away, too
+        digest = None  # a broken key file is removed, too
     note(home, "revoked", site=site, sha256=digest)
     path.unlink()

@@ -1,4 +1,4 @@
-"""The weights that a new run starts from: the newest usable model, a chosen one, the starter model, or random ones."""
+"""Selects the weights that a new run starts from: the newest usable model, a chosen one, the starter model, or random weights."""
 
 from dataclasses import dataclass
 
@@ -15,12 +15,12 @@ from ecgfl_cli.models.packing import pack
 from ecgfl_cli.models.registry import Entry, Registry
 from ecgfl_cli.models.starter import starter_registry
 
-CHOOSE = "`ecgfl coordinator model list` shows the versions; or serve with --from-scratch"
+CHOOSE = "`ecgfl coordinator model list` shows the versions; or run `serve` with --from-scratch"
 
 
 @dataclass(frozen=True)
 class FirstWeights:
-    """vector : shape (n,). parent : the version that they are of, None for random ones. words : where they come from."""
+    """vector : the weights, shape (n,). parent : the version they are from, None if random. words : their origin as text."""
 
     vector: NDArray[np.float32]
     parent: str | None
@@ -30,10 +30,10 @@ class FirstWeights:
 
 
 def first_weights(plan: RunPlan, models: GlobalModels) -> FirstWeights:
-    """The weights for a new run of this plan.
+    """Return the weights that a new run of this plan starts from.
 
-    Raises `UsageError` for an --init-from that is unknown, of another architecture, rolled back or rejected by most sites;
-    `ModelRejected` for a damaged model.
+    Raises `UsageError` when the --init-from version is unknown, has another architecture, was rolled back or was rejected by most
+    sites; `ModelRejected` for a damaged model.
     """
     if plan.from_scratch:
         return _random(plan, f"random weights (--from-scratch, seed {plan.seed})")
@@ -42,7 +42,7 @@ def first_weights(plan: RunPlan, models: GlobalModels) -> FirstWeights:
     newest, _ = models.newest(plan.architecture)
     if newest is not None:
         version = newest.manifest.version
-        return _of(*load_weights(models.registry, version), f"{version}, the newest model of this coordinator that may be used")
+        return _of(*load_weights(models.registry, version), f"{version}, the newest usable model of this coordinator")
     starter = starter_of(plan.architecture)
     if starter is not None:
         version = starter.manifest.version
@@ -51,7 +51,7 @@ def first_weights(plan: RunPlan, models: GlobalModels) -> FirstWeights:
 
 
 def starter_of(architecture_name: str) -> Entry | None:
-    """The starter model of an architecture, None where there is none."""
+    """Return the starter model of an architecture, or None if there is none."""
     registry = starter_registry()
     entry = registry.entry(registry.current() or "")
     return entry if entry.manifest.architecture == architecture_name else None
@@ -69,7 +69,7 @@ def _chosen(plan: RunPlan, version: str, models: GlobalModels) -> FirstWeights:
     if manifest.architecture != plan.architecture:
         raise UsageError(
             f"--init-from {version}: its architecture is {manifest.architecture}, the run's is {plan.architecture}",
-            f"Choose a version of {plan.architecture}, or serve with --arch {manifest.architecture}",
+            f"Choose a version of {plan.architecture}, or run `serve` with --arch {manifest.architecture}",
         )
     if registry is models.registry and (problem := models.problem(registry.entry(version))) is not None:
         raise UsageError(f"--init-from {version}: {problem}", f"Choose another version: {CHOOSE}")
@@ -77,7 +77,7 @@ def _chosen(plan: RunPlan, version: str, models: GlobalModels) -> FirstWeights:
 
 
 def load_weights(registry: Registry, version: str) -> tuple[Manifest, NDArray[np.float32]]:
-    """A version's manifest and weights, shape (n,). Raises `ModelRejected` with what a coordinator can do about it."""
+    """Load a version's manifest and weights, shape (n,). Raises `ModelRejected` with a fix for the coordinator."""
     try:
         manifest, network = registry.load(version)
     except ModelRejected as error:

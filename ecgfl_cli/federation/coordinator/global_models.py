@@ -1,4 +1,4 @@
-"""The coordinator's models: what the sites say of each, which were rolled back, and which a run may start from."""
+"""Records the sites' verdicts on the coordinator's models and the rollbacks, and decides which models a run may start from."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from ecgfl_cli.models.registry import Entry, Registry
 from ecgfl_cli.training.acceptance import VerdictCode
 
 SITES, ROLLED_BACK = "sites", "rolled_back"
-"""Fields of an entry's acceptance: site -> verdict code, and when the model was rolled back."""
+"""Fields of an entry's acceptance: the verdict code of each site, and when the model was rolled back."""
 
 VERDICT_IN_WORDS: Mapping[VerdictCode, str] = {
     "not-worse": "accepted",
@@ -25,7 +25,7 @@ VERDICT_IN_WORDS: Mapping[VerdictCode, str] = {
 
 @dataclass(frozen=True)
 class Standing:
-    """verdicts : site -> what came of its own test, of the sites that told and are enrolled. rolled_back : when, None if not."""
+    """verdicts : site -> verdict code, for enrolled sites that sent one. rolled_back : time of the rollback, or None."""
 
     verdicts: Mapping[str, VerdictCode]
     rolled_back: str | None = None
@@ -40,12 +40,12 @@ class Standing:
 
     @property
     def is_rejected(self) -> bool:
-        """Whether most of the sites that told rejected it."""
+        """Whether most of the sites that sent a verdict rejected the model."""
         return len(self.rejected) > len(self.accepted)
 
     @property
     def problem(self) -> str | None:
-        """Why no run continues from it and no site is handed it; None where both may be."""
+        """Why no run may start from the model and no site may receive it; None if both are allowed."""
         if self.rolled_back is not None:
             return "it was rolled back"
         if self.is_rejected:
@@ -53,20 +53,20 @@ class Standing:
         return None
 
     def in_words(self) -> str:
-        """What the sites said, in one line."""
+        """Format the verdicts as one line."""
         parts = [f"accepted by {', '.join(self.accepted)}"] if self.accepted else []
         parts += [f"rejected by {', '.join(self.rejected)}"] if self.rejected else []
-        return "; ".join(parts) or "no site has told yet whether it accepts it"
+        return "; ".join(parts) or "no verdict from any site yet"
 
 
 class GlobalModels:
-    """What is known of the models in a coordinator's registry beside their manifests."""
+    """Verdicts and rollbacks of the models in a coordinator's registry."""
 
     def __init__(self, home: CoordinatorHome, registry: Registry) -> None:
         self._home, self.registry = home, registry
 
     def require_whole(self) -> None:
-        """Raises `ModelRejected` for a version whose manifest cannot be read: its number would be given twice."""
+        """Raises `ModelRejected` when a manifest cannot be read: a new model could get the number of that version."""
         for version in self.registry.versions():
             try:
                 self.registry.entry(version)
@@ -74,25 +74,25 @@ class GlobalModels:
                 raise ModelRejected(
                     f"{self._home.models / version}: damaged: {error.problem}",
                     "Restore this folder from your backup. Without one, move it out of the models folder; the next run then"
-                    " starts from the newest model that is left",
+                    " starts from the newest of the other models",
                 ) from error
 
     def standing(self, entry: Entry) -> Standing:
-        """What is known of a version."""
+        """Return the verdicts on a version and whether it was rolled back."""
         known = entry.acceptance or {}
         enrolled = {site.name for site in enrolled_sites(self._home)}
         verdicts = {site: code for site, code in known.get(SITES, {}).items() if site in enrolled}
         return Standing(verdicts, known.get(ROLLED_BACK))
 
     def tell(self, version: str, verdicts: Mapping[str, VerdictCode]) -> Standing:
-        """Write down what sites say of a version."""
+        """Store verdicts of sites on a version."""
         entry = self.registry.entry(version)
         known = entry.acceptance or {}
         self._write(entry, {**known, SITES: {**known.get(SITES, {}), **verdicts}})
         return self.standing(self.registry.entry(version))
 
     def withdraw(self, versions: Iterable[str]) -> None:
-        """Write down that these versions were rolled back."""
+        """Mark these versions as rolled back."""
         moment = datetime.now(UTC).isoformat(timespec="seconds")
         for version in versions:
             entry = self.registry.entry(version)
@@ -105,12 +105,12 @@ class GlobalModels:
         self.registry.judged(version, {**known, "accepted": standing.problem is None})
 
     def problem(self, entry: Entry, entries: Sequence[Entry] | None = None) -> str | None:
-        """Why no run may start from a version: it, or the run that it belongs to, was rolled back or rejected. None if one may.
+        """Return why no run may start from a version, or None if a run may.
 
-        The sites test a run's last model only: what they say of it holds for the models of its other rounds. Where a run did not
-        come to its last model, what counts is the model that it started from.
+        Sites test only the final model of a run, so its verdicts and rollback also apply to the models of the other rounds. For
+        an unfinished run, those of the model that it started from apply.
 
-        entries : of the registry, where the caller has read them already: each is a file and a signature to check.
+        entries : all entries of the registry, if the caller has already read them (reading means checking each signature).
         """
         if (problem := self.standing(entry).problem) is not None:
             return problem
@@ -125,13 +125,13 @@ class GlobalModels:
         return None if problem is None else f"of {first.manifest.parent}, from which its run started: {problem}"
 
     def new_run(self, prefix: str) -> str:
-        """A name for a run that no other has: the time, with a number where two begin in one second."""
+        """Return a unique name for a run: the time, with a number added if the name is taken."""
         name = prefix + datetime.now(UTC).strftime("%Y%m%dt%H%M%Sz")
         taken = {entry.manifest.run for entry in self.registry.entries()}
         return next(each for each in (name, *(f"{name}-{number}" for number in range(2, 1000))) if each not in taken)
 
     def newest(self, architecture: str, finals_only: bool = False) -> tuple[Entry | None, dict[str, str]]:
-        """The newest version that a run may start from, and the newer ones that it may not, with the reason."""
+        """Return the newest version that a run may start from, and a dict of the newer, unusable versions with the reasons."""
         passed_over: dict[str, str] = {}
         entries = self.registry.entries()
         for entry in reversed(entries):

@@ -97,21 +97,21 @@ class CoordinatorHome:
         if not self.signing_key.is_file():
             raise UnusableInput(
                 f"{self.signing_key}: missing",
-                "Restore it from your backup; without one this federation cannot go on (see docs/coordinator.md)",
+                "Restore it from your backup; without a backup this federation cannot continue (see docs/coordinator.md)",
             )
 
 
 def make_coordinator(home: CoordinatorHome, name: str) -> Federation:
     """Make the CA, the server certificate (for `name`, localhost and 127.0.0.1), the signing key and federation.json.
 
-    Keys that are there already stay: where federation.json alone was lost, or an `init` was killed, the same federation comes of
-    it. Raises `UsageError` when there is a coordinator already, `UnusableInput` when a key that matters was lost.
+    Existing keys are kept, so that after an interrupted `init`, or when only federation.json was lost, the result is the same
+    federation. Raises `UsageError` when there already is a coordinator, `UnusableInput` when a necessary key is missing.
     """
     if home.federation.is_file():
         known = load_federation(home.federation).server_name
         raise UsageError(
-            f"{home.root} holds the coordinator {known} already; nothing was changed",
-            "Go on with `ecgfl coordinator enrol PUBKEY --site NAME` and `ecgfl coordinator serve`; `ecgfl coordinator renew`"
+            f"{home.root} already holds the coordinator {known}; nothing was changed",
+            "Continue with `ecgfl coordinator enrol PUBKEY --site NAME` and `ecgfl coordinator serve`; `ecgfl coordinator renew`"
             " makes a new server certificate; for another coordinator choose another --home DIR",
         )
     if address_of(name) is None and not HOST_NAME.fullmatch(name):
@@ -122,7 +122,7 @@ def make_coordinator(home: CoordinatorHome, name: str) -> Federation:
     if not (home.server_certificate.is_file() and home.server_key.is_file()):
         if ca_key is None:
             raise UnusableInput(
-                f"{home.ca_key}: missing, and the server's certificate must be made with it", "Restore it from your backup"
+                f"{home.ca_key}: missing, but needed to issue the server's certificate", "Restore it from your backup"
             )
         server_key = ec.generate_private_key(ec.SECP384R1())
         write_private_key(home.server_key, server_key)
@@ -143,12 +143,12 @@ def make_coordinator(home: CoordinatorHome, name: str) -> Federation:
 
 
 def _kept_signing_key(home: CoordinatorHome) -> ed25519.Ed25519PrivateKey:
-    """The signing key; a new one only where no model was signed yet."""
+    """Return the signing key; make one only if no model has been signed yet."""
     if home.signing_key.is_file():
         return load_signing_key(home)
     if home.models.is_dir() and any(home.models.iterdir()):
         raise UnusableInput(
-            f"{home.signing_key}: missing, and the models in {home.models} were signed with it",
+            f"{home.signing_key}: missing, but the models in {home.models} were signed with it",
             "Restore it from your backup; without one, make a new coordinator in another --home DIR (see docs/coordinator.md)",
         )
     key = ed25519.Ed25519PrivateKey.generate()
@@ -157,7 +157,7 @@ def _kept_signing_key(home: CoordinatorHome) -> ed25519.Ed25519PrivateKey:
 
 
 def _kept_ca(home: CoordinatorHome, name: str) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey | None]:
-    """The CA's certificate and key; the key may be kept elsewhere."""
+    """Return the CA's certificate and key; the key is None if it is kept elsewhere."""
     key: ec.EllipticCurvePrivateKey | None = None
     if home.ca_key.is_file():
         try:
@@ -181,7 +181,7 @@ def _kept_ca(home: CoordinatorHome, name: str) -> tuple[x509.Certificate, ec.Ell
 
 
 def write_private_key(path: Path, key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> None:
-    """Write a private key, PEM, readable by its owner alone."""
+    """Write a private key as PEM. Only its owner may read the file."""
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     atomic_write_bytes(path, pem, mode=PRIVATE)
 

@@ -1,4 +1,4 @@
-"""Makes the certificates of a coordinator: its CA's and its server's."""
+"""Issues the coordinator's CA certificate and server certificate."""
 
 import ipaddress
 from datetime import UTC, datetime, timedelta
@@ -14,7 +14,7 @@ CLOCK_SKEW = timedelta(hours=1)
 
 
 def ca_certificate(key: ec.EllipticCurvePrivateKey, name: str) -> x509.Certificate:
-    """A self-signed CA certificate for the coordinator of that name, valid for `CA_YEARS`."""
+    """Return a self-signed CA certificate for the coordinator `name`, valid for `CA_YEARS`."""
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"ecgfl CA of {name}"[:64])])
     usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
     return (
@@ -29,7 +29,7 @@ def ca_certificate(key: ec.EllipticCurvePrivateKey, name: str) -> x509.Certifica
 def server_certificate(
     key: ec.EllipticCurvePrivateKey, name: str, ca: x509.Certificate, ca_key: ec.EllipticCurvePrivateKey
 ) -> x509.Certificate:
-    """A server certificate for `name`, localhost and 127.0.0.1, valid for `SERVER_YEARS` but not longer than its CA."""
+    """Return a server certificate for `name`, localhost and 127.0.0.1, valid for `SERVER_YEARS` but not longer than its CA."""
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:64])])
     own, loopback = address_of(name), ipaddress.ip_address("127.0.0.1")
     names = dict.fromkeys(("localhost",) if own else (name, "localhost"))
@@ -46,7 +46,7 @@ def server_certificate(
 
 
 def address_of(name: str) -> "ipaddress.IPv4Address | ipaddress.IPv6Address | None":
-    """The IP address that a name is, None for a host name."""
+    """Parse `name` as an IP address; return None for a host name."""
     try:
         return ipaddress.ip_address(name)
     except ValueError:

@@ -35,7 +35,7 @@ class SiteState(BaseModel):
 class LiveState(BaseModel):
     """round : the last finished one. phase : what is being done now. updated : ISO 8601, UTC.
 
-    absent : as in `RunReport`, as far as is known by now.
+    absent : as in `RunReport`, so far.
     """
 
     model_config = ConfigDict(extra="forbid")

@@ -1,7 +1,7 @@
-"""`ecgfl coordinator model rollback`: an older model becomes the newest one again.
+"""`ecgfl coordinator model rollback`: publishes an older model as the newest one.
 
-A site takes no model with a lower number than the newest one it has seen. So the older model's weights are signed anew, under the
-next number, and everything after the older model is marked: no run continues from it and no site is handed it.
+A site refuses a model with a lower number than the newest one it has seen. Therefore the older weights are signed again with the
+next number. All models after the older one are marked as rolled back: no run starts from them and no site receives them.
 """
 
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ from ecgfl_cli.models.manifest import Manifest, SignedManifest, weights_sha256
 from ecgfl_cli.models.registry import Entry, Registry, network_of
 from ecgfl_cli.models.starter import starter_registry
 
-LIST = "`ecgfl coordinator model list` shows what is there"
+LIST = "`ecgfl coordinator model list` shows the models"
 
 
 @dataclass(frozen=True)
 class RolledBack:
-    """version : the new one. weights_of : the older model. withdrawn : the final models that nobody continues from now."""
+    """version : the new version. weights_of : the older model. withdrawn : the final models now marked as rolled back."""
 
     version: str
     weights_of: str
@@ -30,9 +30,9 @@ class RolledBack:
 
 
 def roll_back(home: CoordinatorHome, version: str | None) -> RolledBack:
-    """Publish an older final model as the newest. version : None for the last one before the newest that may be used.
+    """Publish an older final model as the newest. version : None for the last usable final model before the newest.
 
-    Raises `UsageError` when there is nothing to go back to or for a version that will not do, `ModelRejected` for a damaged one.
+    Raises `UsageError` when there is no older model or the version cannot be used, `ModelRejected` for a damaged model.
     """
     key = load_signing_key(home)
     registry = Registry(home.models, key.public_key())
@@ -79,7 +79,7 @@ def roll_back(home: CoordinatorHome, version: str | None) -> RolledBack:
     )
     finals_withdrawn = [each.version for each in withdrawn if each.is_final]
     note(home, "rolled-back", version=manifest.version, weights_of=old.version, withdrawn=finals_withdrawn)
-    # Withdrawn first: after a kill in between, the next run starts from the older model all the same.
+    # Withdraw first: if the process is killed in between, the next run still starts from the older model.
     models.withdraw(each.version for each in withdrawn)
     registry.add(SignedManifest.sign(manifest, key), network_of(manifest, vector), "a rollback")
     registry.promote(manifest.version)
@@ -87,7 +87,7 @@ def roll_back(home: CoordinatorHome, version: str | None) -> RolledBack:
 
 
 def _before(models: GlobalModels, finals: list[Entry], entries: list[Entry]) -> Entry | None:
-    """The last final model before the newest, with other weights, that may be used."""
+    """Return the last usable final model before the newest whose weights differ from the newest, or None."""
     newest = finals[-1].manifest
     for entry in reversed(finals[:-1]):
         manifest = entry.manifest
@@ -98,7 +98,7 @@ def _before(models: GlobalModels, finals: list[Entry], entries: list[Entry]) -> 
 
 
 def _named(models: GlobalModels, version: str, newest: Manifest) -> Entry | None:
-    """The named version; None stands for the starter model."""
+    """Return the entry of a version; None if it is the starter model."""
     if version not in models.registry.versions():
         if version in starter_registry().versions():
             return None
@@ -106,12 +106,14 @@ def _named(models: GlobalModels, version: str, newest: Manifest) -> Entry | None
     entry = models.registry.entry(version)
     if not entry.manifest.is_final:
         raise UsageError(
-            f"model {version} is of round {entry.manifest.round} of {entry.manifest.rounds}, not its run's last one", LIST
+            f"model {version} is from round {entry.manifest.round} of {entry.manifest.rounds}, not its run's final model", LIST
         )
     if version == newest.version:
-        raise UsageError(f"model {version} is the newest one already", LIST)
+        raise UsageError(f"model {version} already is the newest one", LIST)
     if entry.manifest.architecture != newest.architecture:
-        raise UsageError(f"{version} is a {entry.manifest.architecture}, the newest model a {newest.architecture}", LIST)
+        raise UsageError(
+            f"{version} is a {entry.manifest.architecture} model, the newest one a {newest.architecture} model", LIST
+        )
     if (problem := models.problem(entry)) is not None:
         raise UsageError(f"model {version}: {problem}", f"Choose another: {LIST}")
     return entry

@@ -24,7 +24,7 @@ class RunPlan:
     proximal_mu, server_learning_rate, trimmed_share, malicious_sites : None takes the strategy's own, where it has one.
     quorum_timeout : seconds for which `min_sites` are waited for, None for ever. hours : in which rounds begin, None at any.
     max_update_ratio : largest update, as a multiple of the round's median. max_examples : most training beats of a site.
-    init_from, from_scratch : which weights a new run starts from, where it is not the usual ones; see `first_weights`.
+    init_from, from_scratch : override the weights that a new run starts from; see `first_weights`.
     sites : those that may take part, each with its own `max_examples` or None; None for all that are enrolled.
     origins : field -> where its value stands, for messages; an option of `serve` where it is not named.
     """
@@ -80,7 +80,7 @@ class RoundResult:
 
     sites : whose replies made the model. examples : training beats of all of them. examples_by_site : of each.
     metrics : gross over the sites' held-out patients. dropped : replies that were left out, with the reason.
-    absent : enrolled sites that were not there to train. verdicts : site -> what came of its own test of a run's last model.
+    absent : enrolled sites that were not connected for training. verdicts : site -> its verdict on the run's final model.
     began : ISO 8601, UTC. seconds : until the model was measured, or stored where it was not.
     """
 

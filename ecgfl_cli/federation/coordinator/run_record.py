@@ -18,12 +18,12 @@ Outcome = Literal["running", "finished", "failed", "interrupted"]
 
 
 class RunReport(BaseModel):
-    """One run as it is told afterwards.
+    """The report of one run.
 
     plan : of the last `serve`. starts : how often `serve` was started for it. began, ended : ISO 8601, UTC.
-    problem : why it did not finish. left_out : replies that were dropped in rounds that did not come about.
+    problem : why it did not finish. left_out : replies that were dropped in rounds that failed.
     final : version of its newest model. start : where its first weights come from, in words.
-    absent : enrolled sites that may take part and were asked in no round; where there was none, those that were not connected.
+    absent : sites that may take part and were asked in no round. If there was no round: those that were not connected.
     """
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True)

@@ -41,8 +41,8 @@ class Served:
     """final : the run's last model. rounds : those of this process; fewer than the run's when it was resumed.
 
     start : where the run's first weights come from, in words. absent : enrolled sites that were asked in no round.
-    standing : what the sites say of the final model. next_start : the version that the next run would start from, None for none.
-    report : the run's report, JSON; its page lies beside it.
+    standing : the sites' verdicts on the final model. next_start : the version that the next run would start from, None for
+    random weights. report : path of the run's JSON report; its HTML page is beside it.
     """
 
     final: Manifest
@@ -87,11 +87,11 @@ def serve(home: CoordinatorHome, plan: RunPlan, host: str, port: int, report: Re
                 report(f"going on after round {checkpoints.latest.manifest.round} of {plan.rounds}")
             if left := checkpoints.abandoned:
                 report(
-                    f"run {left.run} stopped after round {left.round} of {left.rounds}, and its --rounds, --strategy, optimiser"
-                    " state or first weights are others: a new run starts"
+                    f"run {left.run} stopped after round {left.round} of {left.rounds}, but its --rounds, --strategy, optimiser"
+                    " state or first weights differ from this plan: a new run starts"
                 )
             for version, problem in checkpoints.passed_over.items():
-                report(f"no run continues from model {version}: {problem}")
+                report(f"no run starts from model {version}: {problem}")
             if checkpoints.start is not None:
                 report(f"the run starts from {checkpoints.start}")
             try:
@@ -128,11 +128,11 @@ def _wait_until_left(sites: ConnectedSites, nodes: set[int]) -> None:
 def _catching_up(
     sites: ConnectedSites, grid: RunGrid, checkpoints: Checkpoints, report: Report
 ) -> contextlib.AbstractContextManager[None]:
-    """Meanwhile sites that were away get the last run's final model, where there is one."""
+    """Return a context in which sites that were away receive the last run's final model, if there is one."""
     try:
         final = checkpoints.last_final()
     except ModelRejected as error:  # the run itself may start from other weights
-        report(f"the last final model is handed to nobody: {error.problem}")
+        report(f"the last final model is not sent to any site: {error.problem}")
         final = None
     if final is None:
         return contextlib.nullcontext()
@@ -143,7 +143,7 @@ def _catching_up(
         if verdict in REJECTIONS:
             report(f"{site} does not use the last run's model {version} ({verdict})")
         if standing.is_rejected:
-            report(f"most sites rejected model {version} ({', '.join(standing.rejected)}): no later run continues from it")
+            report(f"most sites rejected model {version} ({', '.join(standing.rejected)}): no later run starts from it")
 
     return sites.told_by(CatchingUp(grid, model, report, tell))
 
@@ -170,7 +170,7 @@ def _close(
     error: BaseException | None,
     report: Report,
 ) -> None:
-    """Write the report of what was done. What ended the run is the news: a report that cannot be written must not hide it."""
+    """Write the run report and the audit line. A failure to write them is only reported, so that it does not hide `error`."""
     try:
         there = set(record.report.sites) or sites.connected()
         record.report.absent = sorted(sites.expected() - there)
@@ -205,13 +205,13 @@ class _Look:
         self._warned = set(certificates.warnings())
         self._sites, self._checkpoints, self._record, self._address = sites, checkpoints, record, address
         self._contacts: dict[str, str | None] = {}
-        with contextlib.suppress(UnusableInput):  # it is written anew now
+        with contextlib.suppress(UnusableInput):  # a broken state file is rewritten now
             before = load_state(home.state)
             self._contacts = {each.site: each.last_contact for each in before.sites} if before else {}
 
     def __call__(self) -> LiveState:
         self._sites.online()
-        for line in self._certificates.warnings():  # a `serve` may wait for months
+        for line in self._certificates.warnings():  # `serve` may wait for months
             if line not in self._warned:
                 self._warned.add(line)
                 self._report(line)

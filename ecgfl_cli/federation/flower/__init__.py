@@ -14,9 +14,9 @@ APPLICATION = "ecgfl/federation"
 HEARTBEAT_SECONDS = 30
 
 PROTOCOL_HEADER, PROTOCOL = "ecgfl-protocol", "1.1"
-"""Of what sites and coordinator say to each other (`federation.wire`). Raise it when an older ecgfl would not understand it.
+"""Protocol version of sites and coordinator (`federation.wire`). Raise it for a change that an older ecgfl does not understand.
 
-1.1: the replies after a run's last round and to a catch-up request tell whether the site accepts the model.
+1.1: the replies after a run's last round and to a catch-up request carry the site's verdict on the model.
 """
 
 OTHER_VERSION = 426

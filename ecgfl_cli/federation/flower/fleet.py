@@ -112,7 +112,7 @@ class FleetConnection:
     patience : seconds for which a call is repeated while the server does not answer.
     connect_patience : the same for the first call, and for the end of this site's last session; None takes `patience`.
     report : is told when a call has to be repeated.
-    waited : seconds that an error of the first call names, where they are not `connect_patience`: a person's whole wait.
+    waited : total waiting time in seconds that an error of the first call states; None states `connect_patience`.
 
     Every call raises `ServerUnreachable` or `ServerRefused`; those about a run also `RunOver`.
     """

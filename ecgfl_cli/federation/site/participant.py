@@ -121,8 +121,8 @@ class Participant:
         return Message(content=measured.content, reply_to=message)
 
     def _catch_up(self, message: Message) -> Message:
-        """Take the final model that this site has missed. The reply tells whether this site accepts it, where the policy
-        lets that leave and it was tested here.
+        """Receive the final model that this site has missed. The reply carries this site's verdict, if the policy allows it and
+        the model was tested here.
         """
         request, vector = read_request(message, CatchUpRequest)
         manifest = request.model.open(self._signing_key)
@@ -144,7 +144,7 @@ class Participant:
         return Message(content=reply_content(reply), reply_to=message)
 
     def _verdict_on(self, manifest: Manifest) -> int | None:
-        """What came of this site's test of a version, as it is told; None for one that was not tested here."""
+        """Return the number of this site's verdict on a version; None if the version was not tested here."""
         if manifest.version not in self._registry.versions():
             return None
         acceptance = self._registry.entry(manifest.version).acceptance

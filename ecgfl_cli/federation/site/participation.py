@@ -170,7 +170,7 @@ def _after(before: Participation, node: SiteNode | None) -> Participation:
 
 
 def _without_time(server: str, error: Exception) -> str:
-    """What went wrong. How long it is waited for is told once, at the end."""
+    """Return the problem without the waiting time, which is stated once, at the end."""
     if isinstance(error, ServerUnreachable) and error.reason:
         return f"{server}: not reached: {error.reason}"
     return error.problem if isinstance(error, EcgflError) else str(error)
@@ -179,7 +179,7 @@ def _without_time(server: str, error: Exception) -> str:
 def _may_pass(error: Exception, was_connected: bool, once: bool, in_time: bool) -> bool:
     """Whether another try can help. in_time : whether it would be made while a run is still waited for."""
     if isinstance(error, ServerUnreachable) and not was_connected:
-        return False  # it was tried for as long as is waited
+        return False  # the connection was retried for the whole waiting time
     if isinstance(error, GONE):
         return in_time
     return not once and (was_connected or not isinstance(error, ServerError))

@@ -1,4 +1,4 @@
-"""[policy] of site.toml against what there is: the architectures of this program, and the time at which `join` is started."""
+"""Checks [policy] of site.toml against the architectures of this program and the time at which `join` is scheduled."""
 
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -9,18 +9,18 @@ from ecgfl_cli.site.policy import Policy
 
 
 def check_policy(policy: Policy, settings: Path) -> None:
-    """Raises `UsageError` for an architecture that this program does not have."""
+    """Raises `UsageError` when the policy names an architecture that this program does not have."""
     if unknown := [name for name in policy.architectures if name not in names()]:
         raise UsageError(
             f"{settings}: policy.architectures names {', '.join(map(repr, unknown))}, which this ecgfl does not have",
-            f"Correct or remove it; those that it has are {', '.join(names())}",
+            f"Correct or remove it; the architectures are {', '.join(names())}",
         )
 
 
 def check_hours(policy: Policy, settings: Path, hour: int, minute: int, delay_minutes: int, where: str) -> None:
     """Raises `UsageError` when `join --once`, started at this time of day, would begin outside policy.hours.
 
-    delay_minutes : by which the scheduler may start it later. where : what starts it, for the message.
+    delay_minutes : longest delay that the scheduler may add, in minutes. where : what starts the join, for the message.
     """
     hours = policy.training_hours
     if hours is None:

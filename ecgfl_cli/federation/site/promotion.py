@@ -62,7 +62,7 @@ def consider(home: Home, policy: Policy, manifest: Manifest, candidate: ByPatien
 
 
 def _verdict(home: Home, policy: Policy, candidate: ByPatient, held_out: HeldOut) -> Verdict:
-    """Compare with the best model accepted so far, measured on today's held-out patients; else with the one in use."""
+    """Compare with the best model accepted so far on today's held-out patients, or with the current model if that is unusable."""
     margin, problem = policy.acceptance_margin, ""
     if not any(each.pvcs for each in candidate.values()):
         return unopposed(candidate, margin, "no PVCs of held-out patients to compare on: accepted untested")
@@ -78,10 +78,10 @@ def _verdict(home: Home, policy: Policy, candidate: ByPatient, held_out: HeldOut
             held_out = load_held_out(home, architecture(best.architecture))
         return judge(candidate, by_patient(network, best, held_out), version, margin)
     if problem:
-        return unopposed(candidate, margin, f"the best model so far cannot be compared with: {problem}")
+        return unopposed(candidate, margin, f"the best model so far cannot be loaded ({problem}): accepted untested")
     return unopposed(candidate, margin, "the first model: nothing to compare it with")
 
 
 def _best(home: Home) -> str | None:
-    """The best model accepted so far; the starter model before the first."""
+    """Return the best model accepted so far; the starter model if there is none."""
     return site_registry(home).best() or starter_registry().current()

@@ -15,9 +15,9 @@ from ecgfl_cli.site.lock import exclusive
 from ecgfl_cli.site.settings import SITE_NAME, load_settings, write_settings
 
 PRIVATE_FOLDER = 0o700
-SECRET_MADE = "keys/secret was made"
-NODE_KEY_MADE = "keys/node and keys/node.pub: a new node key was made"
-PUBLIC_KEY_MADE = "keys/node.pub was made again from keys/node"
+SECRET_MADE = "keys/secret: created"
+NODE_KEY_MADE = "keys/node and keys/node.pub: a new node key was created"
+PUBLIC_KEY_MADE = "keys/node.pub: created again from keys/node"
 
 
 def site_registry(home: Home) -> Registry:
@@ -34,11 +34,11 @@ def registry_of(home: Home, version: str | None) -> Registry:
 
 
 def make_site(home: Home, site: str, federation: Path | None) -> list[str]:
-    """Make what is missing of a site's home, and take in a federation.json. Running it again changes nothing.
+    """Create the missing files of a site's home, and install a federation.json. A second call changes nothing.
 
-    Returns a line for each thing that was made or changed.
+    Returns a line for each file that was created or changed.
 
-    Raises `UsageError` when the name will not do or the home belongs to a site of another name.
+    Raises `UsageError` when the name is not valid or the home belongs to a site with another name.
     """
     if not re.fullmatch(SITE_NAME, site):
         raise UsageError(
@@ -58,7 +58,7 @@ def make_site(home: Home, site: str, federation: Path | None) -> list[str]:
                 )
         else:
             write_settings(home.settings, site)
-            changed.append(f"{home.settings.name} was made")
+            changed.append(f"{home.settings.name}: created")
         lines = {home.secret: SECRET_MADE, home.node_key: NODE_KEY_MADE, home.node_public_key: PUBLIC_KEY_MADE}
         missing = [path for path in lines if not path.is_file()]
         make_keys(home)
@@ -83,10 +83,10 @@ def make_site(home: Home, site: str, federation: Path | None) -> list[str]:
 
 def _federation_changes(before: Federation | None, now: Federation) -> list[str]:
     if before is None:
-        return [f"federation.json of the coordinator {now.server_name} was taken in"]
+        return [f"federation.json: installed, coordinator {now.server_name}"]
     lines = []
     if before.server_name != now.server_name:
-        lines.append(f"federation.json: the coordinator is now {now.server_name}, was {before.server_name}")
+        lines.append(f"federation.json: the coordinator changed from {before.server_name} to {now.server_name}")
     if before.ca_certificate != now.ca_certificate:
-        lines.append("federation.json: the coordinator's CA certificate is a new one")
-    return lines or ["federation.json was written anew"]
+        lines.append("federation.json: the coordinator has a new CA certificate")
+    return lines or ["federation.json: replaced"]

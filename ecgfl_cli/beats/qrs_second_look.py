@@ -46,6 +46,10 @@ With weights fitted on other patients this removed 3 true beats of DS1, 1 of svd
 qtdb."""
 
 
+PAUSE = 1.8
+"""Ratio of an interval to the usual one around, above which the interval is a pause."""
+
+
 def t_waves(beats: Candidates, fs: float) -> NDArray[np.bool_]:
     """Return a mask, shape (n,), of the detections that are T waves of the beat before them. `beats` are in order.
 
@@ -74,7 +78,7 @@ def second_look(humps: Candidates, beats: NDArray[np.int64], fs: float) -> NDArr
 
     Removes T waves first. After that, one pass never removes two neighbouring beats.
     """
-    beats = beats[~t_waves(humps[beats], fs)]
+    beats = _without_t_waves(humps, beats, fs)
     for _ in range(ROUNDS):
         if beats.size <= AROUND:
             break
@@ -85,6 +89,20 @@ def second_look(humps: Candidates, beats: NDArray[np.int64], fs: float) -> NDArr
             break
         beats = beats[~goes]
     return beats
+
+
+def _without_t_waves(humps: Candidates, beats: NDArray[np.int64], fs: float) -> NDArray[np.int64]:
+    """Remove T waves. A detection without which the rhythm has a pause stays: a PVC with a compensatory pause, and not a T wave."""
+    stays = ~t_waves(humps[beats], fs)
+    kept = beats[stays]
+    if stays.all() or kept.size <= AROUND:
+        return kept
+    intervals = np.diff(humps.samples[kept]).astype(np.float64)
+    pauses = intervals > PAUSE * _usual(intervals)
+    into = np.searchsorted(kept, beats)
+    inside = ~stays & (into > 0) & (into < kept.size)
+    stays[inside] = pauses[into[inside] - 1]
+    return beats[stays]
 
 
 def evidence(humps: Candidates, beats: NDArray[np.int64], fs: float) -> NDArray[np.float64]:

@@ -100,3 +100,15 @@ def test_t_waves_after_every_beat_go(delay: float, sharpness: float) -> None:
 def test_bigeminy_stays(delay: float, sharpness: float) -> None:
     """PVCs that are less sharp than the usual beat but come later than a T wave of that sharpness would."""
     assert not t_waves(pairs(delay, sharpness), FS).any()
+
+
+@pytest.mark.parametrize(("pause", "kept"), [(1.7, True), (0.7, False)])
+def test_an_early_blunt_beat_stays_if_a_pause_follows(pause: float, kept: bool) -> None:
+    """A PVC 0.3 s after a beat is as early and as blunt as a T wave, but has a compensatory pause."""
+    seconds = [float(second) for second in range(PLACE)]
+    seconds += [seconds[-1] + 0.3]
+    seconds += [seconds[-1] + pause + second for second in range(40 - PLACE)]
+    made = humps(seconds, [0.45 if place == PLACE else 1.0 for place in range(len(seconds))])
+    beats = 2 * np.arange(len(seconds))
+    assert t_waves(made[beats], FS)[PLACE]
+    assert (2 * PLACE in second_look(made, beats, FS)) == kept

@@ -100,6 +100,8 @@ def _dialects(layout: CsvLayout) -> list[Dialect]:
 def _fit(lines: Sequence[str], dialect: Dialect, begin: int | None) -> _Fit | None:
     if dialect.separator == dialect.decimal and not any(_QUOTED_DECIMAL.search(line) for line in lines):
         return None
+    if dialect.separator not in ("", " ") and not any(dialect.separator in line for line in lines):
+        return None  # each row would be one cell
     rows: list[tuple[int, tuple[Kind, ...]]] = []
     for number, line in enumerate(lines):
         if number < (begin or 0) or not line.strip() or is_comment(line):

@@ -7,10 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgfl_adapters.errors import RateUnknown
-
-MAX_RATE_DIFFERENCE = 0.01
-"""Largest relative difference between a rate and the time stamps: 250 and 256 Hz differ by 2.4 %, a recorder's crystal by 0.01 %,
-and a wearable's nominal rate by 0.3 %."""
+from ecgfl_adapters.timeline import MAX_RATE_DIFFERENCE
 
 _SLACK = 1.5
 """Largest error of a clock tick's time stamp, in samples: the stamp and its row are both rounded."""

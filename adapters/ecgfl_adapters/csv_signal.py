@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from ecgfl_adapters.csv_arrays import Growing, Levels
 from ecgfl_adapters.csv_clock import USUAL_HZ, Clock, clock_of_index, clock_of_rows, clock_of_time
-from ecgfl_adapters.csv_coarse import MAX_RATE_DIFFERENCE
 from ecgfl_adapters.csv_counter import Counter
 from ecgfl_adapters.csv_leads import LeadColumn
 from ecgfl_adapters.csv_rows import read_rows
@@ -26,6 +25,7 @@ from ecgfl_adapters.errors import FileUnreadable, RateUnknown
 from ecgfl_adapters.label_axis import TableAxis
 from ecgfl_adapters.missing_codes import MissingCodes, missing_remark
 from ecgfl_adapters.recording import Lead, Remark
+from ecgfl_adapters.timeline import MAX_RATE_DIFFERENCE
 from ecgfl_adapters.units import check_step
 
 _FEW_ROWS = 10

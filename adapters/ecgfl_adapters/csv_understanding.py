@@ -6,7 +6,6 @@ from pathlib import Path
 
 from ecgfl_adapters.csv_acqknowledge import AcqKnowledge, acqknowledge_of, named_columns, rows_after_counts
 from ecgfl_adapters.csv_clock import GIVEN
-from ecgfl_adapters.csv_coarse import MAX_RATE_DIFFERENCE
 from ecgfl_adapters.csv_columns import Column
 from ecgfl_adapters.csv_header import columns_of_header, header_of, with_stated_lead
 from ecgfl_adapters.csv_layout import CsvLayout
@@ -20,6 +19,7 @@ from ecgfl_adapters.csv_time_column import TimeColumn, time_column
 from ecgfl_adapters.errors import RateUnknown
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import Remark
+from ecgfl_adapters.timeline import MAX_RATE_DIFFERENCE
 
 _SHOWN = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", " ": "blanks", "": "none: one column"}
 _DECIMALS = {".": "point", ",": "comma"}

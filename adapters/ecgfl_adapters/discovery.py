@@ -17,11 +17,13 @@ from ecgfl_adapters.errors import (
     FileUnreadable,
     FormatUnknown,
     LabelsUnreadable,
+    RateUnknown,
     changed_meanwhile,
 )
 from ecgfl_adapters.label_origin import is_prediction
 from ecgfl_adapters.protocol import Adapter, ReadOptions
 from ecgfl_adapters.recording import Recording
+from ecgfl_adapters.timeline import MAX_RATE_DIFFERENCE
 
 GROUP = "ecgfl.adapters"
 _LAST = ("wfdb", "edf", "csv")
@@ -121,6 +123,7 @@ def read(path: Path, format: str = "auto", options: ReadOptions | None = None) -
         recording = adapter.read(path, options or ReadOptions())
         if _state_of(path) != before:
             raise changed_meanwhile(path)
+        _check_rate(path, recording, options)
         _check_labels(path, recording)
         return recording
     except AdapterError as error:
@@ -131,6 +134,17 @@ def read(path: Path, format: str = "auto", options: ReadOptions | None = None) -
             f"the {adapter.name} reader failed with {type(error).__name__}: {error}",
             "Check that the file opens in its own software, and export it again",
         ) from error
+
+
+def _check_rate(path: Path, recording: Recording, options: ReadOptions | None) -> None:
+    """Refuse a rate that was given where the file has another one: one of the two is wrong."""
+    given = options.fs if options is not None else None
+    if given is not None and abs(recording.fs - given) > MAX_RATE_DIFFERENCE * given:
+        raise RateUnknown(
+            path,
+            f"the file states a rate of {recording.fs:g} Hz, but --fs gives {given:g} Hz",
+            "Read it without --fs; if the file is wrong, export it again at the recorder's true rate",
+        )
 
 
 def _check_labels(path: Path, recording: Recording) -> None:

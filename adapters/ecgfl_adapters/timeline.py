@@ -16,6 +16,9 @@ MAX_EMPTY = 1 << 28
 
 RATES = (0.1, 100_000.0)
 """Hertz, slowest and fastest: a broken header must not keep a computer busy. What is too slow for an ECG is judged later."""
+MAX_RATE_DIFFERENCE = 0.01
+"""Largest relative difference between a rate and the time stamps: 250 and 256 Hz differ by 2.4 %, a recorder's crystal by 0.01 %,
+and a wearable's nominal rate by 0.3 %."""
 
 
 def check_rate(path: Path, fs: float) -> None:

@@ -59,7 +59,13 @@ Lead = Annotated[
     str | None, typer.Option("--lead", help="The lead to read; without it lead II where there is one, else the first.")
 ]
 SamplingRate = Annotated[
-    float | None, typer.Option("--fs", min=1, max=100_000, help="Sampling rate in Hz, for files that do not state one.")
+    float | None,
+    typer.Option(
+        "--fs",
+        min=1,
+        max=100_000,
+        help="Sampling rate in Hz, for files that do not state one; a file that states another is refused.",
+    ),
 ]
 Units = Annotated[
     str | None,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from ecgfl_adapters import discovery
 from ecgfl_adapters.discovery import find_recordings, read
-from ecgfl_adapters.errors import FileMissing, FileUnreadable, FormatUnknown, LabelsUnreadable
+from ecgfl_adapters.errors import FileMissing, FileUnreadable, FormatUnknown, LabelsUnreadable, RateUnknown
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import BeatLabel, Recording
 from ecgfl_adapters.wfdb_record import WfdbAdapter
@@ -169,6 +169,14 @@ def test_a_changed_byte_anywhere_in_a_header_gives_a_reason_and_never_a_surprise
                     refused.append(str(error))
     assert len(refused) > 500
     assert [reason for reason in refused if "reader failed with" in reason] == []
+
+
+@pytest.mark.parametrize("name", ["wfdb", "edf", "csv"])
+def test_a_rate_that_is_not_the_files_is_refused(tmp_path: Path, recording: Recording, name: str) -> None:
+    path = discovery.adapters()[name].write(recording, tmp_path)[0]
+    assert discovery.read(path, options=ReadOptions(fs=250.5)).fs == 250
+    with pytest.raises(RateUnknown, match="500 Hz"):
+        discovery.read(path, options=ReadOptions(fs=500))
 
 
 def test_a_database_folder_is_read_by_its_list_and_what_is_missing_is_said(tmp_path: Path, recording: Recording) -> None:

@@ -17,6 +17,8 @@ _ROUND = (-999.0, 999.0, -9999.0, 9999.0, -99999.0, 99999.0, -1000000.0, -200000
 """Round numbers that programs write for a missing sample."""
 _NEAR = 0.05
 """Share of the signal's range that a round number in a long run is beyond it at least: a clipped signal comes closer."""
+_EXACT = 0.5
+"""Largest difference between a round number and the physical value of the sample that stands for it, in the physical unit."""
 
 
 class Code(NamedTuple):
@@ -43,7 +45,10 @@ class MissingCodes:
 
     def __init__(self, ends: Iterable[float] = ENDS, *, shortest: int = 1, step: float = 1.0, baseline: float = 0.0) -> None:
         self._shortest = shortest
-        self._round = {float(round(number / step + baseline)): number for number in _ROUND} | {each: each for each in _ROUND}
+        digital = {float(round(number / step + baseline)): number for number in _ROUND}
+        # Where a step is coarser than the number is exact, another value may have the same sample: 999 and 1000 in steps of 5.
+        exact = {sample: number for sample, number in digital.items() if abs((sample - baseline) * step - number) < _EXACT}
+        self._round = exact | {each: each for each in _ROUND}
         self._ends = frozenset(float(end) for end in ends)
         self._low, self._high = np.inf, -np.inf
         self._runs: dict[float, int] = {}

@@ -29,7 +29,7 @@ def show_findings(
     ]
     found = [(place, each) for place, findings in by_place for each in findings if each.severity is not Severity.INFO]
     found.sort(key=lambda pair: (pair[1].severity.rank, pair[1].code))
-    console.text(f"Checked {len(by_place)}: {', '.join(counted)}, {len(found)} findings")
+    console.text(f"Checked {len(by_place)}: {', '.join(counted)}; findings: {len(found)}")
     counts = Counter((each.severity, each.code) for _, each in found)
     places = {key: len({place for place, each in found if (each.severity, each.code) == key}) for key in counts}
     console.table(

@@ -86,6 +86,6 @@ def command(
         rows,
     )
     if rows:
-        console.say(f"Results of {len(rows)} recordings are in {out.absolute()}")
+        console.say(f"The results are in {out.absolute()}")
     console.result(code, model=classifier.manifest.version, recordings=results)
     raise typer.Exit(code)

@@ -39,7 +39,7 @@ def rows(ran: Any, *words: str) -> list[str]:
 def test_the_summary_counts_recordings_and_findings_and_the_worst_come_first(verb: str, ecgfl: Ecgfl, three: list[Any]) -> None:
     ran = ecgfl(verb, *three)
     lines = ran.out.splitlines()
-    assert lines[0].startswith("Checked 3: 2 usable, 1 rejected, ")
+    assert lines[0].startswith("Checked 3: 2 usable, 1 rejected; ")
     (summary_error,) = rows(ran, "error", "flat-lead", " 1 ")[:1]
     (summary_warning,) = rows(ran, "warning", "flat-lead", " 1 ")[:1]
     assert lines.index(summary_error) < lines.index(summary_warning)
@@ -68,7 +68,7 @@ def test_a_recording_without_labels_is_called_unlabelled(ecgfl: Ecgfl, export: A
     path = export(replace(synthesise(0, 60, 250), labels=None))
     ran = ecgfl("validate", path)
     assert ran.code == 0
-    assert ran.out.startswith("Checked 1: 0 usable, 1 unlabelled, 0 rejected, ")
+    assert ran.out.startswith("Checked 1: 0 usable, 1 unlabelled, 0 rejected; ")
     found = ecgfl("validate", path, "--json").json
     assert (found["usable"], found["unlabelled"], found["rejected"]) == ([], [str(path)], [])
 

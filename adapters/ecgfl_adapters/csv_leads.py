@@ -1,5 +1,6 @@
 """Which columns of a table are leads, and how their numbers become millivolts."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -7,7 +8,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-from ecgfl_adapters.channel_kinds import is_ecg
+from ecgfl_adapters.channel_kinds import Kind, is_ecg, kind_of_name
 from ecgfl_adapters.csv_cells import cells_of, is_comment, number_of
 from ecgfl_adapters.csv_columns import Column, split_unit
 from ecgfl_adapters.csv_layout import CsvLayout
@@ -55,7 +56,7 @@ def refuse_unnamed_time(path: Path, text: TextFile, rows: Rows, columns: Sequenc
     lines = [line for line in text.lines[rows.start : rows.start + 300] if line.strip() and not is_comment(line)]
     table = [cells for line in lines if len(cells := cells_of(line, rows.dialect.separator)) == len(rows.kinds) > 1]
     for column in columns:
-        if column.role != "lead" or column.kind != "number":
+        if column.role != "lead" or column.kind != "number" or _is_derived_from_ecg(column.title):
             continue
         values = [_number(cells[column.place], rows) for cells in table]
         steps = [after - before for before, after in pairwise(values)]
@@ -72,6 +73,11 @@ def refuse_unnamed_time(path: Path, text: TextFile, rows: Rows, columns: Sequenc
                 f"{shown} always goes up, as time does, but has no name that says so",
                 f"Add a header such as 'time_s,ecg_mV', or {LAYOUT_FIX}, with time = {column.place + 1} and its time_unit",
             )
+
+
+def _is_derived_from_ecg(title: str) -> bool:
+    """Return whether a column such as "ECG_Phase_Completion_Atrial" is computed from the ECG: it may rise for a while."""
+    return re.search("e[ck]g", title, re.IGNORECASE) is not None and kind_of_name(title) is Kind.DERIVED
 
 
 def _number(cell: str, rows: Rows) -> float:

@@ -1,5 +1,6 @@
 """Tests which channels are read as leads, and with which scaling."""
 
+import math
 from pathlib import Path
 
 import edfio
@@ -115,6 +116,11 @@ def test_lead_v_takes_the_unit_of_the_line_above(tmp_path: Path) -> None:
 def test_prefers_the_raw_signal_of_a_table(tmp_path: Path) -> None:
     rows = [f"{value},{value + 1},{int(value % 9 == 0)}" for value in WAVE]
     assert _names(_read(tmp_path, "ECG_Raw,ECG_Clean,ECG_R_Peaks", rows)) == ["ECG_Raw"]
+
+
+def test_a_phase_that_rises_is_no_time(tmp_path: Path) -> None:
+    rows = [f"{math.sin(row / 9):.4f},{row / 4000:.5f}" for row in range(1000)]
+    assert _names(_read(tmp_path, "ECG_Raw,ECG_Phase_Completion_Atrial", rows)) == ["ECG_Raw"]
 
 
 def test_depth_electrodes_beside_an_ecg_are_left_out(tmp_path: Path) -> None:

@@ -47,6 +47,6 @@ federate(work, ["nobody", "no one"], "--rounds", 1)
 
 def _example(name: str, *arguments: object) -> str:
     command = [sys.executable, str(EXAMPLES / name), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=500, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=900, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -137,7 +137,7 @@ def read(path: Path, format: str = "auto", options: ReadOptions | None = None) -
 
 
 def _check_rate(path: Path, recording: Recording, options: ReadOptions | None) -> None:
-    """Refuse a rate that was given where the file has another one: one of the two is wrong."""
+    """Raise `RateUnknown` if the rate in the options differs from the one of the file."""
     given = options.fs if options is not None else None
     if given is not None and abs(recording.fs - given) > MAX_RATE_DIFFERENCE * given:
         raise RateUnknown(

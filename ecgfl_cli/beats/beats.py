@@ -12,6 +12,7 @@ from ecgfl_cli.beats.conditioning import condition
 from ecgfl_cli.beats.detection import align, detect, highest_near
 from ecgfl_cli.beats.likeness import LIKENESS_FIELDS, blocks, likeness, typical_beat
 from ecgfl_cli.beats.mixtures import SMALLEST_MV, mixtures, typical_height
+from ecgfl_cli.beats.nearest import nearest
 from ecgfl_cli.beats.recorder_noise import noise_of, worse_recorded
 from ecgfl_cli.beats.rr import RR_FIELDS, known_intervals, rr_context
 from ecgfl_cli.beats.window import Window
@@ -110,7 +111,7 @@ def annotated_beats(recording: Recording, leads: Sequence[Lead], window: Window)
     peaks += [align(signal, named, window.fs) for signal in mixed]
     cut = []
     for signal, places in zip((*conditioned, *mixed), peaks, strict=True):
-        symbols = tuple(labels[index].symbol for index in _nearest(named, places))
+        symbols = tuple(labels[index].symbol for index in nearest(named, places))
         cut.append(_cut(signal, places, places, _rr(places, signal, window.fs), symbols, recording.fs, window))
     for number, (signal, places) in enumerate(zip(conditioned, peaks, strict=False)):
         noisy = worse_recorded(signal, places, window.fs, seed=number)
@@ -185,28 +186,21 @@ def _class_of(symbol: str) -> BeatClass:
     return beat_class
 
 
-def _nearest(positions: NDArray[np.int64], peaks: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Index of the position closest to each peak."""
-    right = np.clip(np.searchsorted(positions, peaks), 0, positions.size - 1)
-    left = np.clip(right - 1, 0, None)
-    return np.where(np.abs(positions[left] - peaks) <= np.abs(positions[right] - peaks), left, right)
-
-
 def _labels_of(found: NDArray[np.int64], named: NDArray[np.int64], fs: float) -> NDArray[np.int64]:
     """Index of each detection's label, shape (n,): NO_BEAT where labels stand close and none is its own, else UNKNOWN."""
     if not named.size or not found.size:
         return np.full(found.size, UNKNOWN)
-    nearest = _nearest(named, found)
-    apart = np.abs(named[nearest] - found)
-    order = np.lexsort((apart, nearest))
-    closest = order[np.concatenate(([True], np.diff(nearest[order]) > 0))]
+    closest_label = nearest(named, found)
+    apart = np.abs(named[closest_label] - found)
+    order = np.lexsort((apart, closest_label))
+    closest = order[np.concatenate(([True], np.diff(closest_label[order]) > 0))]
     matched = closest[apart[closest] <= MATCH_SECONDS * fs]
     behind = np.searchsorted(named, found)
     inside = (behind > 0) & (behind < named.size)
     between = np.zeros(found.size, dtype=np.bool_)
     between[inside] = named[behind[inside]] - named[behind[inside] - 1] <= LABELLED_SECONDS * fs
     labels = np.where(between, NO_BEAT, UNKNOWN)
-    labels[matched] = nearest[matched]
+    labels[matched] = closest_label[matched]
     return labels
 
 

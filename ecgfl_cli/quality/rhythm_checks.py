@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ecgfl_cli.beats.conditioning import condition, pieces
 from ecgfl_cli.beats.detection import LOWEST_FS, detect
+from ecgfl_cli.beats.nearest import nearest
 from ecgfl_cli.beats.qrs_envelope import candidates
 from ecgfl_cli.quality.findings import Finding, Severity
 from ecgfl_cli.quality.limits import Limits
@@ -18,9 +19,6 @@ from ecgfl_cli.quality.rhythm import CHECKED_FS
 
 EDGE_SECONDS = 2.0
 """Ignored at both ends of a stretch, in seconds: there, a beat may be found in one lead and cut off in the other."""
-
-MATCH_SECONDS = 0.15
-"""EC57's match window: marks at most this many seconds apart belong to the same beat."""
 
 
 def check_rhythm(
@@ -50,7 +48,7 @@ def _check_doubled(
             humps = candidates(conditioned[piece], fs) if inside.size else None
             if humps is None or not len(humps):
                 continue
-            sharpness = humps.sharpness[_nearest(humps.samples, inside)]
+            sharpness = humps.sharpness[nearest(humps.samples, inside)]
             doubled += int(_alternate(inside / fs, sharpness, limits).sum())
             judged += inside.size
     if not judged or doubled / judged <= limits.doubled_warn_share:
@@ -88,7 +86,7 @@ def _alternate(times: NDArray[np.float64], sharpness: NDArray[np.float64], limit
 def _check_agreement(
     recording: Recording, beats: NDArray[np.int64], lead: Lead, others: Sequence[Lead], stretches: list[slice], limits: Limits
 ) -> Iterator[Finding]:
-    counts = {other.name: _compare(recording, beats, lead, other, stretches) for other in others}
+    counts = {other.name: _compare(recording, beats, lead, other, stretches, limits) for other in others}
     shares = {name: 1 - both / (here + there - both) for name, (here, there, both) in counts.items() if here + there}
     apart = [name for name in shares if shares[name] > limits.disagreement_warn_share]
     if not apart:
@@ -111,7 +109,7 @@ def _check_agreement(
 
 
 def _compare(
-    recording: Recording, beats: NDArray[np.int64], lead: Lead, other: Lead, stretches: list[slice]
+    recording: Recording, beats: NDArray[np.int64], lead: Lead, other: Lead, stretches: list[slice], limits: Limits
 ) -> tuple[int, int, int]:
     """Count the beats in `lead`, in `other` and in both at the same time, within the stretches and where both have a signal."""
     fs = min(CHECKED_FS, recording.fs)
@@ -124,7 +122,7 @@ def _compare(
         ours = _within(beats, inner)
         ours, theirs = ours[~np.isnan(other.samples[ours])], theirs[~np.isnan(lead.samples[theirs])]
         here, there = here + ours.size, there + theirs.size
-        both += _matched(ours, theirs, MATCH_SECONDS * recording.fs)
+        both += _matched(ours, theirs, limits.match_s * recording.fs)
     return here, there, both
 
 
@@ -141,16 +139,9 @@ def _within(beats: NDArray[np.int64], part: slice) -> NDArray[np.int64]:
     return beats[first:last]
 
 
-def _nearest(places: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.intp]:
-    """For each value of `wanted`, return the index of the closest value of `places`, which are ascending."""
-    right = np.clip(np.searchsorted(places, wanted), 0, places.size - 1)
-    left = np.clip(right - 1, 0, None)
-    return np.where(wanted - places[left] <= places[right] - wanted, left, right)
-
-
 def _matched(ours: NDArray[np.int64], theirs: NDArray[np.int64], within: float) -> int:
-    """Count the values of `theirs` that have a value of `ours` within `within` samples."""
+    """Return how many of `theirs` are the closest one to a value of `ours`, and at most `within` samples from it."""
     if not ours.size or not theirs.size:
         return 0
-    nearest = _nearest(theirs, ours)
-    return int(np.unique(nearest[np.abs(theirs[nearest] - ours) <= within]).size)
+    closest = nearest(theirs, ours)
+    return int(np.unique(closest[np.abs(theirs[closest] - ours) <= within]).size)

@@ -86,7 +86,7 @@ def noisy(signal: NDArray[np.float32], recording: Recording, name: str, decibels
 
 
 def taller(conditioned: NDArray[np.float32], recording: Recording, times: float) -> NDArray[np.float32]:
-    """The signal with what lies between its QRS complexes, for `LONGEST_T_SECONDS` after each, so many times as tall."""
+    """Return the signal with its T waves scaled by `times`: up to `LONGEST_T_SECONDS` after each QRS complex."""
     labels = [label for label in recording.labels or () if classify(label.symbol) is not None]
     near = np.array([round(label.sample * FS / recording.fs) for label in labels])
     peaks = highest_near(conditioned, np.clip(near, 0, conditioned.size - 1), FS).tolist()

@@ -51,7 +51,7 @@ CREATE TABLE aliases (
     patient     TEXT NOT NULL
 );
 """
-"""As ecgfl wrote it before it recorded who made a label."""
+"""The schema that released homes have. A copy on purpose: the program's own may not drift from it without a failure here."""
 
 TABLES = ("records", "findings", "patients", "aliases")
 

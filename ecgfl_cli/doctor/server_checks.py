@@ -41,7 +41,7 @@ def check_server(home: Home, server: str, ca: Path | None) -> Iterator[Check]:
         proxy = proxy_for(server)
         yield Check("proxy", "none on the way" if proxy is None else proxy.shown)
         federation, key = load_federation(home.federation), load_node_key(home)
-        found = knock(server, ca_certificate(federation, ca), key, ANSWER_SECONDS)
+        found = knock(server, ca_certificate(federation, ca), key, federation.signing_public_key, ANSWER_SECONDS)
     except EcgflError as error:  # of the proxy's setting, or of what the other checks name
         yield Check("coordinator", NOT_CHECKED, error.problem, error.fix)
         return

@@ -82,7 +82,6 @@ def wrong_clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
         def wrong() -> datetime:
             return datetime.now(UTC) + timedelta(seconds=seconds)
 
-        monkeypatch.setattr("flwr.supernode.node_auth_http_interceptor.now", wrong)
         monkeypatch.setattr("ecgfl_cli.federation.flower.fleet_client.now", wrong)
 
     return set_ahead

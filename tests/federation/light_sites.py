@@ -176,7 +176,7 @@ def take_part(home: Home, number: int, server: str, federation: Federation) -> E
     problem: str | None = None
     try:
         authority, key = federation.ca_certificate.encode(), load_node_key(home)
-        with FleetConnection(server, authority, key, LONGEST_PATIENCE_SECONDS) as connection:
+        with FleetConnection(server, authority, key, federation.signing_public_key, LONGEST_PATIENCE_SECONDS) as connection:
             traffic.watch(connection._client._client)
             node = SiteNode(connection, participant, _NoAudit(), lambda _: None)  # type: ignore[arg-type]
             deadline = time.monotonic() + LONGEST_SECONDS

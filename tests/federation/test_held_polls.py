@@ -34,7 +34,7 @@ class Asked:
 
     def __init__(self, body: bytes, status: int = 200, hold: bytes = LONGER_THAN_A_TEST, path: str = PULL_MESSAGES) -> None:
         self._body, self._status = body, status
-        self._scope = {"type": "http", "path": path, "headers": [(HOLD_HEADER.encode(), hold)]}
+        self._scope = {"type": "http", "path": path, "headers": [(HOLD_HEADER.encode(), hold)], "state": {"node": NODE}}
         self.polls = HeldPolls(self._flower)
         self.polls.begin()
         self._asked = False
@@ -161,7 +161,8 @@ def test_a_site_hears_that_it_was_held(homes: Homes, processes: Processes) -> No
     _, port = processes.serve(homes.coordinator, "--min-sites", "3")
     site = homes.site("alice")
     ca = ca_certificate(homes.federation, None)
-    with FleetConnection(f"localhost:{port}", ca, load_node_key(site), 10, 10, print) as connection:
+    key, coordinator = load_node_key(site), homes.federation.signing_public_key
+    with FleetConnection(f"localhost:{port}", ca, key, coordinator, 10, 10, print) as connection:
         assert connection.receive(patience=0.5) is None
         assert connection.was_held
         assert connection.receive() is None

@@ -2,13 +2,16 @@
 
 import http.client
 import ssl
+import time
+from base64 import b64encode
 from collections.abc import Iterator
+from itertools import product
 
 import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from flwr.proto import control_pb2, fab_pb2, fleet_pb2, node_pb2, run_pb2, runtime_pb2
-from flwr.supercore.constant import FLEET_HTTP_SIGNATURE_HEADER, FLWR_PACKAGE_VERSION_METADATA_KEY
+from flwr.supercore.constant import FLWR_PACKAGE_VERSION_METADATA_KEY
 from flwr.supercore.primitives.asymmetric import public_key_to_bytes
 from flwr.supercore.protobuf.translation import PROTOBUF_REQUEST_TYPES
 from flwr.supernode.fleet_http_client import FleetHttpClient
@@ -16,13 +19,19 @@ from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 from google.protobuf.message import Message
 from shared_runs import Waiting
 
-from ecgfl_cli.federation.flower import PROTOCOL, PROTOCOL_HEADER, superlink
+from ecgfl_cli.federation.connection import call_signature
+from ecgfl_cli.federation.connection.call_signature import key_bytes, sign_call
+from ecgfl_cli.federation.flower import PROTOCOL, PROTOCOL_HEADER, authenticated_calls
+from ecgfl_cli.federation.flower.fleet_client import FleetClient
 from ecgfl_cli.site.keys import load_node_key
 
 HEADERS = {"content-type": "application/protobuf", "accept": "application/protobuf"}
-SIGNED = {**HEADERS, FLEET_HTTP_SIGNATURE_HEADER: "c2lnbmVk"}
 KEY = ec.generate_private_key(ec.SECP384R1())
-CLOSED = sorted(path for _, path in PROTOBUF_REQUEST_TYPES if path not in superlink.FLEET_CALLS)
+PULL = "/v1/fleet/pull-messages"
+SIGNED = {**HEADERS, **sign_call(KEY, "", "POST", PULL, b"", 0.0)}
+"""By a key that nobody has enrolled."""
+
+CLOSED = sorted(path for _, path in PROTOBUF_REQUEST_TYPES if path not in authenticated_calls.FLEET_CALLS)
 OTHERS = ("/", "/docs", "/redoc", "/openapi.json", "/health", "/v1/health", "/metrics", "/v1/runtime/responses", "/v1/fleet/")
 REAL: dict[str, Message] = {
     "/v1/control/register-node": control_pb2.RegisterNodeRequest(
@@ -49,9 +58,16 @@ def outside(waiting: Waiting) -> Iterator[httpx.Client]:
         yield client
 
 
-def node(waiting: Waiting, key: ec.EllipticCurvePrivateKey | None) -> FleetHttpClient:
-    interceptors = [] if key is None else [NodeAuthHttpInterceptor(key, key.public_key())]
+def node(waiting: Waiting, key: ec.EllipticCurvePrivateKey) -> FleetClient:
+    federation = waiting.homes.federation
+    authority = federation.ca_certificate.encode()
+    return FleetClient(f"localhost:{waiting.port}", authority, key, federation.signing_public_key, None)
+
+
+def stock_node(waiting: Waiting, key: ec.EllipticCurvePrivateKey) -> FleetHttpClient:
+    """Flower's own client, whose signature covers a time alone."""
     authority = waiting.homes.federation.ca_certificate.encode()
+    interceptors = [NodeAuthHttpInterceptor(key, key.public_key())]
     return FleetHttpClient.from_server_address(f"localhost:{waiting.port}", False, authority, interceptors=interceptors)
 
 
@@ -94,11 +110,11 @@ def test_no_spelling_of_a_path_gets_around_it(waiting: Waiting, path: str) -> No
     connection.close()
 
 
-@pytest.mark.parametrize("path", sorted(superlink.FLEET_CALLS))
+@pytest.mark.parametrize("path", sorted(authenticated_calls.FLEET_CALLS))
 def test_a_fleet_call_without_a_key_is_refused(outside: httpx.Client, path: str) -> None:
     empty = PROTOBUF_REQUEST_TYPES["POST", path]().SerializeToString()
     assert outside.post(path, content=empty, headers=HEADERS).status_code == 401
-    assert outside.get(path).status_code == 401
+    assert outside.get(path).status_code == 405
 
 
 def test_an_unknown_key_is_activated_by_nobody(waiting: Waiting) -> None:
@@ -111,17 +127,21 @@ def test_an_unknown_key_is_activated_by_nobody(waiting: Waiting) -> None:
     assert refused.value.response.status_code == 401
 
 
-def test_an_enrolled_key_that_somebody_else_holds_is_of_no_use(waiting: Waiting) -> None:
+def test_public_key_of_an_enrolled_site_is_not_enough(waiting: Waiting, outside: httpx.Client) -> None:
     enrolled = load_node_key(waiting.homes.site("alice")).public_key()
     request = fleet_pb2.ActivateNodeRequest(public_key=public_key_to_bytes(enrolled), heartbeat_interval=30)
-    authority = waiting.homes.federation.ca_certificate.encode()
-    forged = FleetHttpClient.from_server_address(
-        f"localhost:{waiting.port}", False, authority, interceptors=[NodeAuthHttpInterceptor(KEY, enrolled)]
-    )
-    for client in (forged, node(waiting, KEY), node(waiting, None)):
-        with pytest.raises(httpx.HTTPStatusError) as refused:
-            client.ActivateNode(request)
-        assert refused.value.response.status_code == 401
+    body, path = request.SerializeToString(), "/v1/fleet/activate-node"
+    signed = sign_call(KEY, waiting.homes.federation.signing_public_key, "POST", path, body, time.time())
+    forged = {**HEADERS, **signed, call_signature.KEY: b64encode(key_bytes(enrolled)).decode()}
+    assert outside.post(path, content=body, headers=forged).status_code == 401
+
+
+def test_signature_of_a_time_alone_is_not_enough(waiting: Waiting) -> None:
+    key = load_node_key(waiting.homes.site("alice"))
+    request = fleet_pb2.ActivateNodeRequest(public_key=public_key_to_bytes(key.public_key()), heartbeat_interval=30)
+    with pytest.raises(httpx.HTTPStatusError) as refused:
+        stock_node(waiting, key).ActivateNode(request)
+    assert refused.value.response.status_code == 401
 
 
 def test_a_site_cannot_read_the_messages_of_another(waiting: Waiting) -> None:
@@ -148,9 +168,11 @@ def test_a_site_cannot_read_the_messages_of_another(waiting: Waiting) -> None:
 
 
 def test_garbage_is_answered_and_not_fatal(waiting: Waiting, outside: httpx.Client) -> None:
-    for body in (b"\xff" * 1000, b"", b"{}"):
-        assert 400 <= outside.post("/v1/fleet/activate-node", content=body, headers=HEADERS).status_code < 500
-        assert 400 <= outside.post("/v1/fleet/activate-node", content=body).status_code < 500
+    key, coordinator = load_node_key(waiting.homes.site("alice")), waiting.homes.federation.signing_public_key
+    for path, body in product(sorted(authenticated_calls.FLEET_CALLS), (b"\xff" * 1000, b"", b"{}")):
+        signed = sign_call(key, coordinator, "POST", path, body, time.time())
+        for headers in (HEADERS, {**HEADERS, **signed}, signed):
+            assert 400 <= outside.post(path, content=body, headers=headers).status_code < 500
     assert waiting.server.code is None
 
 
@@ -160,17 +182,17 @@ def test_plain_http_is_not_spoken(waiting: Waiting) -> None:
 
 
 def test_more_bytes_than_a_call_has_are_refused_before_they_are_read(outside: httpx.Client) -> None:
-    too_much = b"\0" * (superlink.LARGEST_CALL + 1)
-    assert outside.post("/v1/fleet/pull-messages", content=too_much, headers=SIGNED).status_code == 413
+    too_much = b"\0" * (authenticated_calls.LARGEST_CALL + 1)
+    assert outside.post(PULL, content=too_much, headers=SIGNED).status_code == 413
 
 
 @pytest.mark.parametrize(("version", "status"), [("1.30.0", 426), ("2.41.0", 426), ("1.4", 426), ("", 426), ("1.41.9", 401)])
 def test_another_flower_version_is_refused(outside: httpx.Client, version: str, status: int) -> None:
     signed = {**SIGNED, FLWR_PACKAGE_VERSION_METADATA_KEY: version}
-    assert outside.post("/v1/fleet/pull-messages", content=b"", headers=signed).status_code == status
+    assert outside.post(PULL, content=b"", headers=signed).status_code == status
 
 
 @pytest.mark.parametrize(("protocol", "status"), [("0", 426), ("2", 426), ("", 426), (PROTOCOL, 401)])
 def test_another_protocol_is_refused(outside: httpx.Client, protocol: str, status: int) -> None:
     signed = {**SIGNED, PROTOCOL_HEADER: protocol}
-    assert outside.post("/v1/fleet/pull-messages", content=b"", headers=signed).status_code == status
+    assert outside.post(PULL, content=b"", headers=signed).status_code == status

@@ -184,7 +184,8 @@ def run_with(rogues: dict[str, Garbage], rounds: int, homes: Homes, processes: P
     with contextlib.ExitStack() as connected:
         there = {}
         for name, kind in rogues.items():
-            connection = FleetConnection(f"localhost:{port}", authority, load_node_key(homes.site(name)), 3.0)
+            key, coordinator = load_node_key(homes.site(name)), homes.federation.signing_public_key
+            connection = FleetConnection(f"localhost:{port}", authority, key, coordinator, 3.0)
             there[name] = Rogue(connected.enter_context(connection), kind)
         joins[0].send(signal.SIGCONT)
         play(list(there.values()), server)

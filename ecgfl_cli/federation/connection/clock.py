@@ -5,8 +5,9 @@ from email.utils import parsedate_to_datetime
 
 from ecgfl_cli.errors import ClockWrong
 
-CLOCK_LIMIT_SECONDS = 5.0
-"""Flower refuses a time stamp that is more than this ahead of its own clock."""
+CLOCK_LIMIT_SECONDS = 120.0
+"""A coordinator refuses a call that was signed more than this before or after its own time. For so long it remembers which calls
+came, so that none is taken twice."""
 RESOLUTION_SECONDS = 1.0
 """Of the header."""
 

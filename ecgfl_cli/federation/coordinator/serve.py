@@ -18,16 +18,19 @@ from ecgfl_cli.federation.coordinator.global_models import Standing
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome, load_signing_key
 from ecgfl_cli.federation.coordinator.killed_runs import close_killed_runs
 from ecgfl_cli.federation.coordinator.live_state import LiveState, SiteState, StateFile, load_state
+from ecgfl_cli.federation.coordinator.open_files import allow_connections
 from ecgfl_cli.federation.coordinator.report_page import page_of
 from ecgfl_cli.federation.coordinator.run_plan import Report, RoundResult, RunPlan
 from ecgfl_cli.federation.coordinator.run_record import RunRecord, now
 from ecgfl_cli.federation.coordinator.strategies import run_strategy
 from ecgfl_cli.federation.coordinator.strategy_options import check_strategy
+from ecgfl_cli.federation.flower import require_tested_flower
+from ecgfl_cli.federation.flower.connections import tls_context
 from ecgfl_cli.federation.flower.run_grid import RunGrid
 from ecgfl_cli.federation.flower.superlink import SuperLink
 from ecgfl_cli.federation.wire import REJECTIONS
 from ecgfl_cli.files import atomic_write_bytes
-from ecgfl_cli.models.manifest import Manifest
+from ecgfl_cli.models.manifest import Manifest, public_key_text
 from ecgfl_cli.models.registry import Registry
 from ecgfl_cli.site.audit import AuditLog
 from ecgfl_cli.training.acceptance import VerdictCode
@@ -60,6 +63,7 @@ def serve(home: CoordinatorHome, plan: RunPlan, host: str, port: int, report: Re
     Raises `UsageError` when the plan will not do or the port is taken, `QuorumMissed` when too few sites come, `RoundFailed` when
     too few of them answer.
     """
+    require_tested_flower()
     check_strategy(plan)
     _check_sites(home, plan, report)
     AuditLog(home.audit).verify()
@@ -67,8 +71,12 @@ def serve(home: CoordinatorHome, plan: RunPlan, host: str, port: int, report: Re
     for line in certificates.warnings():
         report(line)
     signing_key = load_signing_key(home)
+    open_files = allow_connections(len(enrolled_sites(home)))
+    if open_files.problem:
+        report(open_files.problem)
+    tls = tls_context(home.server_certificate, home.server_key)
     with contextlib.closing(_bind(host, port)) as listener:
-        superlink = SuperLink(listener, home.server_certificate, home.server_key)
+        superlink = SuperLink(listener, tls, public_key_text(signing_key.public_key()), open_files.connections)
         sites = ConnectedSites(home, superlink, plan, report)
         sites.online()  # a key must be known before its site can knock
         checkpoints = Checkpoints(home, signing_key, plan)
@@ -96,6 +104,7 @@ def serve(home: CoordinatorHome, plan: RunPlan, host: str, port: int, report: Re
                 report(f"the run starts from {checkpoints.start}")
             try:
                 with superlink.run() as grid, _catching_up(sites, grid, checkpoints, report):
+                    grid.enough = plan.min_sites
                     record.phase = "waiting for the hours" if plan.hours else record.phase
                     sites.wait_for_hours()
                     record.phase = "waiting for sites"

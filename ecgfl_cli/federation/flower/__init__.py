@@ -2,11 +2,18 @@
 
 import functools
 import logging
+import sys
 from collections.abc import Mapping
 from importlib.metadata import version
 
 from flwr.common.constant import ErrorCode
 from flwr.supercore.constant import FLWR_PACKAGE_VERSION_METADATA_KEY
+
+from ecgfl_cli.errors import UsageError
+
+TESTED_FLOWER = ("1.41.0",)
+"""Releases of Flower that were read and tested for what ecgfl relies on: parts of it that are called here are not public, and a
+check that another release makes somewhere else would be left out without a word."""
 
 APPLICATION = "ecgfl/federation"
 """What a run of ours is called; a site answers nothing else."""
@@ -40,6 +47,16 @@ def is_compatible(headers: Mapping[bytes, bytes]) -> bool:
 def _own_version() -> list[bytes]:
     """Looked up once: reading and parsing the installed package's description for each call of a site would take milliseconds."""
     return version("flwr").encode().split(b".")[:2]
+
+
+def require_tested_flower() -> None:
+    """Raises `UsageError` where another release of Flower is installed than those that were tested."""
+    installed = version("flwr")
+    if installed not in TESTED_FLOWER:
+        raise UsageError(
+            f"Flower {installed} is installed, and this ecgfl was tested with {' and '.join(TESTED_FLOWER)} only",
+            f"Install it: {sys.executable} -m pip install flwr=={TESTED_FLOWER[-1]}",
+        )
 
 
 def quieten() -> None:

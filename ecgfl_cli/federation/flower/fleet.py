@@ -109,6 +109,7 @@ class FleetConnection:
     server : "HOST:PORT".
     ca : the coordinator's CA certificate, PEM; None speaks plain HTTP (towards a loopback address only, which the caller checks).
     key : the site's node key, ECDSA P-384.
+    coordinator : the coordinator's public signing key, base64, for which the calls are signed.
     patience : seconds for which a call is repeated while the server does not answer.
     connect_patience : the same for the first call, and for the end of this site's last session; None takes `patience`.
     report : is told when a call has to be repeated.
@@ -122,6 +123,7 @@ class FleetConnection:
         server: str,
         ca: bytes | None,
         key: ec.EllipticCurvePrivateKey,
+        coordinator: str,
         patience: float,
         connect_patience: float | None = None,
         report: Report = _unheard,
@@ -134,7 +136,7 @@ class FleetConnection:
         self._public_key = public_key_to_bytes(key.public_key())
         proxy = proxy_for(server)
         self._refusals = Refusals(server, proxy)
-        self._client = FleetClient(server, ca, key, proxy)
+        self._client = FleetClient(server, ca, key, coordinator, proxy)
         self._node = node_pb2.Node()
         self._heartbeat = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         self._left = threading.Event()

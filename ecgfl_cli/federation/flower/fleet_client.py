@@ -12,8 +12,8 @@ from flwr.supercore.interceptors.http.utils import add_headers
 from flwr.supercore.protobuf.client import ProtobufCall, ProtobufRequestContext
 from flwr.supercore.runtime_version_compatibility import RuntimeVersionMetadata
 from flwr.supernode.fleet_http_client import FleetHttpClient
-from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
+from ecgfl_cli.federation.connection.call_signature import sign_call
 from ecgfl_cli.federation.connection.clock import seconds_ahead
 from ecgfl_cli.federation.connection.proxy import Proxy
 from ecgfl_cli.federation.flower import PROTOCOL, PROTOCOL_HEADER
@@ -23,6 +23,10 @@ from ecgfl_cli.federation.flower.held_polls import HELD_HEADER, HOLD_HEADER, PUL
 CALL_SECONDS, CONNECT_SECONDS = 30.0, 10.0
 SHORTEST_HOLD_SECONDS = 0.2
 
+MOST_CONNECTIONS, IDLE_SECONDS = 8, 45.0
+"""Connections are kept for the calls to come: a coordinator under attack answers known connections first. Proxies close idle ones
+after a minute or so."""
+
 
 class FleetClient(FleetHttpClient):
     """Signs each call with the node's key, tells the coordinator our versions, and keeps what its last answer told.
@@ -31,15 +35,18 @@ class FleetClient(FleetHttpClient):
     redirect with a signed call, reads no answer beyond its bounds, and does not end the process where the versions differ.
     """
 
-    def __init__(self, server: str, ca: bytes | None, key: ec.EllipticCurvePrivateKey, proxy: Proxy | None) -> None:
+    def __init__(
+        self, server: str, ca: bytes | None, key: ec.EllipticCurvePrivateKey, coordinator: str, proxy: Proxy | None
+    ) -> None:
         # Not Flower's __init__: its httpx.Client takes proxies from the environment by other rules, and fails over some.
         self.heard = Heard()
         self._base_url = f"{'http' if ca is None else 'https'}://{server}"
         self.patience = Patience()
-        self._interceptors = (_VersionHeaders(), self.heard, self.patience, NodeAuthHttpInterceptor(key, key.public_key()))
+        self._interceptors = (_VersionHeaders(), self.heard, self.patience, _Signature(key, coordinator))
         self._retry_invoker = None
         verify = True if ca is None else _trusting(ca)
-        line = httpx.HTTPTransport(verify=verify, proxy=None if proxy is None else proxy.url, trust_env=False)
+        limits = httpx.Limits(max_connections=MOST_CONNECTIONS, keepalive_expiry=IDLE_SECONDS)
+        line = httpx.HTTPTransport(verify=verify, proxy=None if proxy is None else proxy.url, trust_env=False, limits=limits)
         timeout = httpx.Timeout(CALL_SECONDS, connect=CONNECT_SECONDS)
         self._client = httpx.Client(transport=BoundedTransport(line), timeout=timeout, trust_env=False)
 
@@ -89,6 +96,17 @@ class Patience:
         # Its word alone would let a coordinator have this site ask all the time.
         self.was_held = HELD_HEADER in response.headers and time.monotonic() - began > SHORTEST_HOLD_SECONDS
         return response
+
+
+class _Signature:
+    def __init__(self, key: ec.EllipticCurvePrivateKey, coordinator: str) -> None:
+        self._key, self._coordinator = key, coordinator
+
+    def intercept(self, context: ProtobufRequestContext, call_next: ProtobufCall) -> httpx.Response:
+        request = context.request
+        path, seconds = request.url.path, now().timestamp()
+        add_headers(request, sign_call(self._key, self._coordinator, request.method, path, request.content, seconds))
+        return call_next(context)
 
 
 class _VersionHeaders:

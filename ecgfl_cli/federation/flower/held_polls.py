@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, MutableMapping
 from typing import Any
 
 from flwr.proto import fleet_pb2
-from google.protobuf.message import DecodeError
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 PULL_MESSAGES = "/v1/fleet/pull-messages"
@@ -22,7 +21,7 @@ Event = MutableMapping[str, Any]
 
 
 class HeldPolls:
-    """ASGI filter in front of Flower's Fleet API, which knows who asks."""
+    """ASGI filter in front of Flower's Fleet API and behind `AuthenticatedCalls`, which says who asks."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -60,47 +59,19 @@ class HeldPolls:
         if not seconds or not self._holds:
             await self._app(scope, receive, send)
             return
-        question, answer = _Question(receive, self._begin_to_listen), _Answer()
+        node, news, answer = scope["state"]["node"], asyncio.Event(), _Answer()
+        self._asking.setdefault(node, set()).add(news)  # before Flower looks: what comes after that is news
         try:
-            await self._app(scope, question, answer)
-            if question.node is not None and answer.is_without_message and self._holds:
-                await _first_of(question.news, receive, seconds)
+            await self._app(scope, receive, answer)
+            if answer.is_without_message and self._holds:
+                await _first_of(news, receive, seconds)
                 answer.events[0]["headers"] = [*answer.events[0].get("headers", []), (HELD_HEADER.encode(), b"1")]
         finally:
-            self._listen_no_more(question)
+            self._asking[node].discard(news)
+            if not self._asking[node]:
+                del self._asking[node]
         for event in answer.events:
             await send(event)
-
-    def _begin_to_listen(self, question: "_Question") -> None:
-        """Before Flower looks: what comes after that is news."""
-        if question.node is not None:
-            self._asking.setdefault(question.node, set()).add(question.news)
-
-    def _listen_no_more(self, question: "_Question") -> None:
-        if question.node is not None:
-            self._asking[question.node].discard(question.news)
-            if not self._asking[question.node]:
-                del self._asking[question.node]
-
-
-class _Question:
-    """Hands on what a site sends. node : whom it says it asks for, None until all has come, or where that says nothing."""
-
-    def __init__(self, receive: Receive, complete: Callable[["_Question"], None]) -> None:
-        self._receive, self._complete = receive, complete
-        self._body = b""
-        self.node: int | None = None
-        self.news = asyncio.Event()
-
-    async def __call__(self) -> Event:
-        event = await self._receive()
-        if event["type"] == "http.request":
-            self._body += event.get("body", b"")
-            if not event.get("more_body"):
-                with contextlib.suppress(DecodeError):  # which Flower answers
-                    self.node = fleet_pb2.PullMessagesRequest.FromString(self._body).node.node_id
-                self._complete(self)
-        return event
 
 
 class _Answer:

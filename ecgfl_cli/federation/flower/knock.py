@@ -23,12 +23,12 @@ class Knock:
     certificate_until: datetime | None = None
 
 
-def knock(server: str, ca: bytes | None, key: ec.EllipticCurvePrivateKey, seconds: float) -> Knock:
+def knock(server: str, ca: bytes | None, key: ec.EllipticCurvePrivateKey, coordinator: str, seconds: float) -> Knock:
     """One call, which nobody repeats. Never takes longer than `seconds`, also where the name service hangs.
 
-    Raises `UsageError` for an unusable proxy setting.
+    coordinator : its public signing key, base64. Raises `UsageError` for an unusable proxy setting.
     """
-    connection = FleetConnection(server, ca, key, patience=0)
+    connection = FleetConnection(server, ca, key, coordinator, patience=0)
     answers: list[Knock] = []
     asking = threading.Thread(target=lambda: answers.append(_ask(connection)), name="knock", daemon=True)
     asking.start()

@@ -12,7 +12,7 @@ from flwr.superlink.grid import HttpGrid
 from flwr.superlink.servicer.runtime import runtime_handlers
 
 from ecgfl_cli.federation.flower import quieten
-from ecgfl_cli.federation.flower.replies import put_right, sorted_out, undisturbed
+from ecgfl_cli.federation.flower.site_messages import SiteMessages
 
 quieten()
 
@@ -22,24 +22,21 @@ REPLY_POLL_SECONDS = 0.1
 class Runtime:
     """Flower's Runtime API called in memory; the methods that `HttpGrid` uses, under its names."""
 
-    def __init__(self, state: InMemoryLinkState, task: task_pb2.Task) -> None:
-        self._state, self._task = state, task
+    def __init__(self, state: InMemoryLinkState, task: task_pb2.Task, messages: SiteMessages) -> None:
+        self._state, self._task, self.messages = state, task, messages
 
     def run(self, run_id: int) -> Run:
         return self._state.get_run_info(run_ids=[run_id])[0]
-
-    def sorted_out(self, message_ids: set[str]) -> tuple[set[str], set[str]]:
-        return sorted_out(message_ids, self._state)
 
     def GetNodes(self, request: runtime_pb2.GetNodesRequest) -> runtime_pb2.GetNodesResponse:  # noqa: N802
         return runtime_handlers.get_nodes(request, self._state, self._task)
 
     def PushMessages(self, request: runtime_pb2.PushAppMessagesRequest) -> runtime_pb2.PushAppMessagesResponse:  # noqa: N802
-        with undisturbed(self._state) as store:
+        with self.messages.undisturbed():
             response = runtime_handlers.push_messages(request, self._state, self._task)
-            for tree in request.message_object_trees:
-                if tree.object_id in store.store:  # else Flower did not take the message
-                    put_right(tree, store)
+            for message, tree in zip(request.messages_list, request.message_object_trees, strict=True):
+                if tree.object_id in response.message_ids:  # else Flower did not take the message
+                    self.messages.sent(message.metadata.dst_node_id, tree.object_id, tree)
         return response
 
     def PullMessages(self, request: runtime_pb2.PullAppMessagesRequest) -> runtime_pb2.PullAppMessagesResponse:  # noqa: N802
@@ -69,6 +66,10 @@ class RunGrid(HttpGrid):
         self.run_id = run_id
         self.asked: set[int] = set()
         """The nodes of the latest `send_and_receive`."""
+        self.late: set[int] = set()
+        """The nodes that did not answer in time in some phase of the run."""
+        self.enough = 1
+        """Usable replies with which a phase may end without those of late sites."""
         self.set_run(runtime.run(run_id))
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
@@ -79,17 +80,26 @@ class RunGrid(HttpGrid):
         return ids
 
     def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Message]:
-        """Send, and collect the replies until all are there or `timeout` seconds have passed."""
+        """Send, and collect the replies until all are there or `timeout` seconds have passed.
+
+        A site that let a phase pass is asked again, but not waited for any more, once there are `enough` replies of others.
+        """
         messages = list(messages)
-        self.asked = {message.metadata.dst_node_id for message in messages}
-        waiting = set(self.push_messages(messages))
+        nodes = dict(zip(self.push_messages(messages), (message.metadata.dst_node_id for message in messages), strict=True))
+        self.asked = set(nodes.values())
+        waiting = set(nodes)
         deadline = None if timeout is None else time.monotonic() + timeout
         replies: list[Message] = []
         while waiting and (deadline is None or time.monotonic() < deadline):
             arrived = self.collect(waiting)
             replies += arrived
+            usable = sum(not reply.has_error() for reply in replies)
+            if usable >= self.enough and {nodes[message_id] for message_id in waiting} <= self.late:
+                break
             if waiting and not arrived:
                 time.sleep(REPLY_POLL_SECONDS)
+        self.late |= {nodes[message_id] for message_id in waiting}
+        self._runtime.messages.forget(waiting)
         return replies
 
     def collect(self, waiting: set[str]) -> list[Message]:
@@ -98,7 +108,9 @@ class RunGrid(HttpGrid):
         """
         if not waiting:
             return []
-        ready, lost = self._runtime.sorted_out(waiting)
+        ready, lost = self._runtime.messages.sorted_out(waiting)
         arrived = list(self.pull_messages(ready)) if ready else []
-        waiting -= lost | {message.metadata.reply_to_message_id for message in arrived}
+        settled = lost | {message.metadata.reply_to_message_id for message in arrived}
+        self._runtime.messages.forget(settled)
+        waiting -= settled
         return arrived

@@ -7,95 +7,31 @@ listener at all, no bundle exists, and a round does not wait for the 3 s and 1 s
 
 import contextlib
 import socket
+import ssl
 import threading
 import time
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 
 import uvicorn
 from cryptography.hazmat.primitives.asymmetric import ec
-from fastapi import HTTPException
 from flwr.common.constant import HEARTBEAT_PATIENCE, NOOP_ACCOUNT_NAME, NOOP_FLWR_AID, SubStatus
 from flwr.server.superlink.linkstate import InMemoryLinkState
-from flwr.supercore.constant import (
-    FLEET_HTTP_SIGNATURE_HEADER,
-    NOOP_FEDERATION_ID,
-    TaskType,
-)
+from flwr.supercore.constant import NOOP_FEDERATION_ID, TaskType
 from flwr.supercore.primitives.asymmetric import public_key_to_bytes
 from flwr.supercore.task_identity import TaskIdentity
-from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ecgfl_cli.federation.flower import APPLICATION, HEARTBEAT_SECONDS, OTHER_VERSION, is_compatible, quieten
-from ecgfl_cli.federation.flower.fleet_app import ANSWERS, PUSH_OBJECT, FleetApp
+from ecgfl_cli.federation.flower import APPLICATION, HEARTBEAT_SECONDS, quieten
+from ecgfl_cli.federation.flower.authenticated_calls import AuthenticatedCalls, Members
+from ecgfl_cli.federation.flower.connections import IDLE_SECONDS, LARGEST_HEAD, Connections, connection_class
+from ecgfl_cli.federation.flower.fleet_app import FleetApp
 from ecgfl_cli.federation.flower.held_polls import HeldPolls
 from ecgfl_cli.federation.flower.run_grid import RunGrid, Runtime
 
 quieten()
 
-FLEET_CALLS = frozenset(ANSWERS)
-"""What a site may call."""
-
-LARGEST_OBJECT, LARGEST_CALL = 8 * 2**20, 2**20
-"""Bytes of a request that carries a part of a message, and of any other. The networks have less than one MiB of weights."""
-
-
-class FleetOnly:
-    """ASGI filter in front of Flower, which reads a whole request before it looks at who sends it.
-
-    404 for every path that is not in `FLEET_CALLS`, 401 without a node's signature, 426 from another version of Flower (which
-    it lets pass here by itself) or of ecgfl's protocol, 413 for more bytes than such a call has.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await send({"type": "websocket.close", "code": 1008})
-        elif (refusal := _refusal(scope)) is not None:
-            await _answer(send, refusal)
-        else:
-            await self._app(scope, _bounded(scope, receive), send)
-
-
-def _refusal(scope: Scope) -> int | None:
-    """The HTTP status of a request that is refused by its head alone."""
-    headers = dict(scope["headers"])
-    if scope["path"] not in FLEET_CALLS:
-        return 404
-    if FLEET_HTTP_SIGNATURE_HEADER.lower().encode() not in headers:
-        return 401
-    if not is_compatible(headers):
-        return OTHER_VERSION
-    stated = headers.get(b"content-length", b"0")
-    return 413 if not stated.isdigit() or int(stated) > _largest(scope) else None
-
-
-def _largest(scope: Scope) -> int:
-    return LARGEST_OBJECT if scope["path"] == PUSH_OBJECT else LARGEST_CALL
-
-
-def _bounded(scope: Scope, receive: Receive) -> Receive:
-    """Also where the head states no length. Raises `HTTPException` while it is read."""
-    left = _largest(scope)
-
-    async def bounded() -> MutableMapping[str, Any]:
-        nonlocal left
-        message = await receive()
-        left -= len(message.get("body", b""))
-        if left < 0:
-            raise HTTPException(413)
-        return message
-
-    return bounded
-
-
-async def _answer(send: Send, status: int) -> None:
-    await send({"type": "http.response.start", "status": status, "headers": []})
-    await send({"type": "http.response.body", "body": b""})
+BACKLOG = 256
+"""Connections that the system keeps until they are taken."""
 
 
 class SuperLink:
@@ -104,20 +40,29 @@ class SuperLink:
     Parameters
     ----------
     listener : a bound, not yet listening socket.
-    certificate, key : PEM files of the server certificate and its private key.
+    tls : with the server's certificate and private key.
+    coordinator : the coordinator's public signing key, base64, for which the sites sign their calls.
+    most_connections : that may be open at a time.
     """
 
-    def __init__(self, listener: socket.socket, certificate: Path, key: Path) -> None:
+    def __init__(self, listener: socket.socket, tls: ssl.SSLContext, coordinator: str, most_connections: int) -> None:
         app = FleetApp()
         self._state: InMemoryLinkState = app.state
+        self._messages = app.messages
         self._listener = listener
         self._polls = HeldPolls(app)
+        self._members = Members(coordinator)
+        self._connections = Connections(most_connections)
         self._server = uvicorn.Server(
             uvicorn.Config(
-                FleetOnly(self._polls),
+                AuthenticatedCalls(self._polls, self._members),
+                http=connection_class(self._connections, tls),
+                ws="none",
+                loop="asyncio",
                 lifespan="off",
-                ssl_certfile=str(certificate),
-                ssl_keyfile=str(key),
+                backlog=BACKLOG,
+                h11_max_incomplete_event_size=LARGEST_HEAD,
+                timeout_keep_alive=IDLE_SECONDS,
                 log_level="error",
                 access_log=False,
                 server_header=False,
@@ -142,12 +87,15 @@ class SuperLink:
 
     def register(self, public_key: ec.EllipticCurvePublicKey, name: str) -> int:
         """Let the holder of this key take part; returns its node id."""
-        return self._state.create_node(
+        node = self._state.create_node(
             NOOP_FLWR_AID, NOOP_ACCOUNT_NAME, public_key_to_bytes(public_key), HEARTBEAT_SECONDS, name=name
         )
+        self._members.add(public_key, node)
+        return node
 
     def unregister(self, node_id: int) -> None:
         """Shut a node out at once; its key may be registered again."""
+        self._members.remove(node_id)
         state = self._state
         with state.lock:
             # Flower keeps the key of a deleted node for ever, and stumbles over one that was never online.
@@ -185,7 +133,7 @@ class SuperLink:
         self._polls.begin()
         outcome = SubStatus.FAILED
         try:
-            yield RunGrid(Runtime(self._state, task), run_id, self._polls.news)
+            yield RunGrid(Runtime(self._state, task, self._messages), run_id, self._polls.news)
             outcome = SubStatus.COMPLETED
         finally:
             self._state.finish_task(task.task_id, outcome, "")

@@ -10,6 +10,7 @@ from ecgfl_adapters.errors import LIBRARY_ERRORS
 
 from ecgfl_cli.errors import EcgflError, PolicyRefused, ServerError, ServerUnreachable, SessionLost
 from ecgfl_cli.federation.federation_file import Federation
+from ecgfl_cli.federation.flower import require_tested_flower
 from ecgfl_cli.federation.flower.fleet import FleetConnection
 from ecgfl_cli.federation.site.node import SiteNode
 from ecgfl_cli.federation.site.participant import FinalModel, Participant
@@ -73,6 +74,7 @@ def participate(
     `ModelRejected` after the coordinator was told by a code; without it such a refusal is reported, and the site waits for the
     next run.
     """
+    require_tested_flower()
     require_training_data(home)
     key, audit, policy = load_node_key(home), AuditLog(home.audit), settings.policy
     audit.verify()  # what it says was sent counts against the policy
@@ -105,7 +107,17 @@ def participate(
                 if time.monotonic() >= end:
                     break
                 try:
-                    with FleetConnection(options.server, options.ca, key, patience, wait.left(), report, wait.span) as connection:
+                    line = FleetConnection(
+                        options.server,
+                        options.ca,
+                        key,
+                        federation.signing_public_key,
+                        patience,
+                        wait.left(),
+                        report,
+                        wait.span,
+                    )
+                    with line as connection:
                         report(f"connected to {options.server}, waiting for a run")
                         pause = FIRST_RECONNECT_SECONDS
                         participant = Participant(home, settings, federation, options.server, report)

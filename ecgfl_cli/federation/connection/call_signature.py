@@ -1,0 +1,106 @@
+"""Each call of a site is signed with its node key: for one coordinator, one moment, one path and one body.
+
+The signature covers everything that the coordinator acts on, and it is in the head of the call, so that the coordinator can
+refuse a call before it reads the body. A call that somebody recorded cannot be sent again (the nonce), with another body (its
+hash), as another call (method and path) or to another coordinator (its signing key).
+"""
+
+import hashlib
+import secrets
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+KEY, SIGNATURE, TIME, NONCE, BODY = "ecgfl-key", "ecgfl-signature", "ecgfl-time", "ecgfl-nonce", "ecgfl-body-sha256"
+"""The headers, in lower case."""
+
+VERSION = "ecgfl-call/1"
+NONCE_BYTES = 16
+LONGEST_HEADER = 512
+"""Characters; a P-384 key has 160, its signature at most 140."""
+
+_ALGORITHM = ec.ECDSA(hashes.SHA384())
+
+
+class CallNotSigned(ValueError):
+    """The head of a call does not have the headers of a signed call."""
+
+
+@dataclass(frozen=True)
+class SignedHead:
+    """What the head of a call says of its signature.
+
+    key : public key, DER (SubjectPublicKeyInfo). time : when it was signed, seconds since 1970. nonce : of this call alone.
+    body_sha256 : hash of the body in hexadecimal.
+    """
+
+    key: bytes
+    signature: bytes
+    time: float
+    nonce: str
+    body_sha256: str
+
+    def verify(self, key: ec.EllipticCurvePublicKey, coordinator: str, method: str, path: str) -> bool:
+        """Return whether the holder of `key` signed this call for this coordinator (its public signing key, base64)."""
+        text = _signed_text(coordinator, method, path, f"{self.time:.3f}", self.nonce, self.body_sha256)
+        try:
+            key.verify(self.signature, text, _ALGORITHM)
+        except InvalidSignature:
+            return False
+        return True
+
+
+def sign_call(
+    key: ec.EllipticCurvePrivateKey, coordinator: str, method: str, path: str, body: bytes, now: float
+) -> dict[str, str]:
+    """Return the headers that sign a call.
+
+    Parameters
+    ----------
+    key : the site's node key.
+    coordinator : the coordinator's public signing key, base64, as in federation.json.
+    now : seconds since 1970.
+    """
+    time, nonce = f"{now:.3f}", secrets.token_hex(NONCE_BYTES)
+    digest = hashlib.sha256(body).hexdigest()
+    signature = key.sign(_signed_text(coordinator, method, path, time, nonce, digest), _ALGORITHM)
+    return {
+        KEY: b64encode(key_bytes(key.public_key())).decode(),
+        SIGNATURE: b64encode(signature).decode(),
+        TIME: time,
+        NONCE: nonce,
+        BODY: digest,
+    }
+
+
+def read_head(headers: Mapping[bytes, bytes]) -> SignedHead:
+    """Read the headers of a signed call; names in lower case. Raises `CallNotSigned`."""
+    try:
+        key, signature, time, nonce, digest = (_text(headers, name) for name in (KEY, SIGNATURE, TIME, NONCE, BODY))
+        if len(bytes.fromhex(nonce)) != NONCE_BYTES or len(bytes.fromhex(digest)) != hashlib.sha256().digest_size:
+            raise ValueError("nonce or hash of another length")
+        if not time.replace(".", "", 1).isdecimal():
+            raise ValueError("no time")
+        return SignedHead(b64decode(key, validate=True), b64decode(signature, validate=True), float(time), nonce, digest)
+    except (KeyError, ValueError) as error:
+        raise CallNotSigned(str(error)) from error
+
+
+def key_bytes(key: ec.EllipticCurvePublicKey) -> bytes:
+    """Return a public key as DER (SubjectPublicKeyInfo)."""
+    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def _text(headers: Mapping[bytes, bytes], name: str) -> str:
+    value = headers[name.encode()]
+    if len(value) > LONGEST_HEADER:
+        raise ValueError(f"{name} of {len(value)} characters")
+    return value.decode("ascii")
+
+
+def _signed_text(*parts: str) -> bytes:
+    return "\n".join((VERSION, *parts)).encode()

@@ -1,0 +1,207 @@
+"""Refuses every call that no enrolled site has signed, by its head alone: before its body is read and before Flower sees it."""
+
+import hashlib
+import threading
+import time
+from collections import deque
+from collections.abc import MutableMapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from flwr.supercore.error import ApiErrorCode, FlowerError, http_error_translator
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from ecgfl_cli.federation.connection.call_signature import CallNotSigned, SignedHead, key_bytes, read_head
+from ecgfl_cli.federation.connection.clock import CLOCK_LIMIT_SECONDS
+from ecgfl_cli.federation.flower import OTHER_VERSION, is_compatible
+from ecgfl_cli.federation.flower.connections import Connection
+from ecgfl_cli.federation.flower.fleet_app import ACTIVATE, ANSWERS, PUSH_OBJECT
+
+FLEET_CALLS = frozenset(ANSWERS)
+"""What a site may call."""
+
+LARGEST_OBJECT, LARGEST_CALL = 8 * 2**20, 64 * 2**10
+"""Bytes of a call that carries a part of a message, and of any other. The networks have less than one MiB of weights."""
+
+MOST_CALLS = 20_000
+"""Of one site within the time for which a signature is valid (`2 * CLOCK_LIMIT_SECONDS`). A site in quick
+rounds makes up to eighty a second."""
+
+LONGEST_LENGTH = 12
+"""Digits of a stated length."""
+
+NOT_FOUND, METHOD, NOT_SIGNED, LENGTH, TOO_LARGE, TOO_MANY = 404, 405, 401, 411, 413, 429
+
+
+@dataclass
+class Member:
+    """An enrolled site. node : its node id. nonces : of its latest calls, with the time of each, oldest first."""
+
+    node: int
+    key: ec.EllipticCurvePublicKey
+    nonces: set[str] = field(default_factory=set)
+    order: deque[tuple[float, str]] = field(default_factory=deque)
+
+
+class Members:
+    """The keys whose calls are taken. Its methods may be called from any thread.
+
+    Parameters
+    ----------
+    coordinator : the coordinator's public signing key, base64, for which the calls must be signed.
+    """
+
+    def __init__(self, coordinator: str) -> None:
+        self._coordinator = coordinator
+        self._members: dict[bytes, Member] = {}
+        self._lock = threading.Lock()
+
+    def add(self, key: ec.EllipticCurvePublicKey, node: int) -> None:
+        """Take the calls of this key as those of a node."""
+        with self._lock:
+            self._members[key_bytes(key)] = Member(node, key)
+
+    def remove(self, node: int) -> None:
+        """Take no call of this node any more."""
+        with self._lock:
+            self._members = {key: member for key, member in self._members.items() if member.node != node}
+
+    def knows(self, key: bytes) -> bool:
+        """Return whether a key (DER) is enrolled."""
+        with self._lock:
+            return key in self._members
+
+    def check(self, head: SignedHead, method: str, path: str) -> int:
+        """Return the node id of the site that signed this call.
+
+        Raises `Refused` when no enrolled site did, when it did so too long ago or in the future, or when the call came before.
+        """
+        with self._lock:
+            member, now = self._members.get(head.key), time.time()
+            if member is None or abs(now - head.time) > CLOCK_LIMIT_SECONDS:
+                raise Refused(NOT_SIGNED)
+            while member.order and member.order[0][0] < now - CLOCK_LIMIT_SECONDS:
+                member.nonces.discard(member.order.popleft()[1])
+            if head.nonce in member.nonces:
+                raise Refused(NOT_SIGNED)
+            if len(member.nonces) >= MOST_CALLS:
+                raise Refused(TOO_MANY)
+            if not head.verify(member.key, self._coordinator, method, path):
+                raise Refused(NOT_SIGNED)
+            member.nonces.add(head.nonce)
+            # A call signed ahead of this clock stays valid for longer than others.
+            member.order.append((max(now, head.time), head.nonce))
+            return member.node
+
+
+class Refused(Exception):
+    """status : the HTTP status of the answer."""
+
+    def __init__(self, status: int) -> None:
+        self.status = status
+        super().__init__(f"HTTP {status}")
+
+
+class AuthenticatedCalls:
+    """ASGI filter in front of the Fleet API. `scope["state"]["node"]` is the node that signed the call.
+
+    Answers 404 for any path but the Fleet API's, 405 for a method but POST, 426 from another version of Flower or of ecgfl's
+    protocol, 401 without a valid signature of an enrolled site, 411 without a length, 413 for more bytes than such a call has,
+    429 for more calls than a site makes. The connection is closed after each of these answers.
+    """
+
+    def __init__(self, app: ASGIApp, members: Members) -> None:
+        self._app, self._members = app, members
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        connection: Connection = scope["state"]["connection"]
+        try:
+            head, length = _head(scope)
+            if scope["path"] == ACTIVATE and not self._members.knows(head.key):
+                await _not_enrolled(scope, receive, send)
+                return
+            node = self._members.check(head, scope["method"], scope["path"])
+        except Refused as refused:
+            await _refuse(send, refused.status)
+            return
+        connection.authenticated(node)
+        try:
+            body = await _body(receive, length)
+        except ConnectionError:
+            return
+        connection.body_is_there()
+        if hashlib.sha256(body).hexdigest() != head.body_sha256:
+            await _refuse(send, NOT_SIGNED)
+            return
+        scope["state"]["node"] = node
+        await self._app(scope, _handing_on(body, receive), send)
+
+
+def _head(scope: Scope) -> tuple[SignedHead, int]:
+    """The signature of a call and the length of its body. Raises `Refused` for what its head alone shows."""
+    headers = dict(scope["headers"])
+    if scope["path"] not in FLEET_CALLS:
+        raise Refused(NOT_FOUND)
+    if scope["method"] != "POST":
+        raise Refused(METHOD)
+    if not is_compatible(headers):
+        raise Refused(OTHER_VERSION)
+    try:
+        head = read_head(headers)
+    except CallNotSigned as error:
+        raise Refused(NOT_SIGNED) from error
+    stated = headers.get(b"content-length", b"")
+    if not stated.isdigit() or len(stated) > LONGEST_LENGTH or b"transfer-encoding" in headers:
+        raise Refused(LENGTH)
+    if int(stated) > (LARGEST_OBJECT if scope["path"] == PUSH_OBJECT else LARGEST_CALL):
+        raise Refused(TOO_LARGE)
+    return head, int(stated)
+
+
+async def _body(receive: Receive, length: int) -> bytes:
+    """The whole body. Raises `ConnectionError` when the site goes away in the middle."""
+    parts, more = [], True
+    while more:
+        event = await receive()
+        if event["type"] == "http.disconnect":
+            raise ConnectionError("the site went away")
+        parts.append(event.get("body", b""))
+        more = event.get("more_body", False)
+    body = b"".join(parts)
+    if len(body) != length:
+        raise ConnectionError("a body of another length than stated")
+    return body
+
+
+def _handing_on(body: bytes, receive: Receive) -> Receive:
+    """The body in one piece, then whatever comes."""
+    waiting = [body]
+
+    async def hand_on() -> MutableMapping[str, Any]:
+        if waiting:
+            return {"type": "http.request", "body": waiting.pop(), "more_body": False}
+        return await receive()
+
+    return hand_on
+
+
+async def _refuse(send: Send, status: int) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": [(b"connection", b"close")]})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _not_enrolled(scope: Scope, receive: Receive, send: Send) -> None:
+    """What Flower answers to an unknown key."""
+
+    async def unknown(_: Request) -> Response:
+        raise FlowerError(ApiErrorCode.FLEET_NODE_ACTIVATION_FAILED, "a key that is not enrolled")
+
+    response = await http_error_translator(Request(scope), unknown)
+    response.headers["connection"] = "close"
+    await response(scope, receive, send)

@@ -1,10 +1,13 @@
 """The enrolled sites while the coordinator serves: who is connected, who was shut out, and waiting for enough of them."""
 
 import contextlib
+import errno
 import threading
 import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from ecgfl_cli.errors import ServerError
 from ecgfl_cli.federation.coordinator.catching_up import CatchingUp
@@ -20,6 +23,10 @@ LONGEST_NAP_SECONDS = 5.0
 """Between two looks at the clock: the machine may have slept, or been set to summer time."""
 
 
+NO_HANDLES = (errno.EMFILE, errno.ENFILE)
+"""No file handle is left for this process, or in the whole system."""
+
+
 class QuorumMissed(ServerError):
     """Too few sites came in time: the last checkpoint stands."""
 
@@ -33,6 +40,8 @@ class ConnectedSites:
         self._nodes: dict[tuple[str, str], int] = {}
         self._seen: set[str] = set()
         self._contacts: dict[str, datetime] = {}
+        self._enrolled: dict[tuple[str, str], ec.EllipticCurvePublicKey] = {}
+        self._is_short_of_handles = False
         self._catching_up: CatchingUp | None = None
 
     @contextlib.contextmanager
@@ -51,7 +60,7 @@ class ConnectedSites:
     def online(self) -> dict[int, str]:
         """Node id -> name of the sites of this run that are connected; takes in who was enrolled or revoked meanwhile."""
         with self._lock:
-            enrolled = {(site.fingerprint, site.name): site.key for site in enrolled_sites(self._home)}
+            enrolled = self._look_up()
             for site in self._nodes.keys() - enrolled.keys():
                 self._superlink.unregister(self._nodes.pop(site))
                 self._report(f"{site[1]}: its key was revoked, it is shut out")
@@ -69,6 +78,19 @@ class ConnectedSites:
             if self._catching_up is not None:
                 self._catching_up.collect()
             return {node: name for node, name in online.items() if self._plan.allows(name)}
+
+    def _look_up(self) -> dict[tuple[str, str], ec.EllipticCurvePublicKey]:
+        """Fingerprint and name -> key of the enrolled sites; those of the last look while no file can be opened."""
+        try:
+            self._enrolled = {(site.fingerprint, site.name): site.key for site in enrolled_sites(self._home)}
+            self._is_short_of_handles = False
+        except OSError as error:
+            if error.errno not in NO_HANDLES:
+                raise
+            if not self._is_short_of_handles:
+                self._report(f"no file can be opened ({error.strerror}): enrolments and revocations have to wait")
+            self._is_short_of_handles = True
+        return self._enrolled
 
     def _welcome(self, node: int, name: str) -> None:
         if not self._plan.allows(name):

@@ -6,16 +6,17 @@ instead of the newest: a site that signs at once gets through also while others 
 """
 
 import asyncio
+import socket
 import ssl
 from collections import defaultdict
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
+import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-MOST_STRANGERS, MOST_OF_AN_ADDRESS = 128, 64
+MOST_STRANGERS, MOST_OF_AN_ADDRESS = 200, 100
 """Connections on which no site has signed a call yet: in all, and from one address. A TLS connection takes about 0.4 MiB."""
 
 MOST_OF_A_SITE = 16
@@ -36,6 +37,16 @@ CLOSE_SECONDS = 2.0
 
 LARGEST_HEAD = 16 * 2**10
 """Bytes of a call's head. Those of ecgfl have about 1 KiB."""
+
+
+NEW_A_SECOND, NEW_AT_ONCE = 100.0, 100.0
+"""New connections that are taken: a TLS handshake takes about 2 ms of the processor. The others wait in the system's queue."""
+
+BACKLOG = 128
+"""Connections in that queue."""
+
+NO_HANDLE_SECONDS = 0.2
+"""Until a connection is taken again when there was no file handle."""
 
 
 class Connections:
@@ -84,8 +95,7 @@ class Connections:
 class Connection(H11Protocol):
     """One connection: TLS, then HTTP/1.1, each step within its time.
 
-    Takes the place of uvicorn's own protocol class, with a bare TCP connection: asyncio's own TLS listener would make its buffers
-    for as many connections as come.
+    It begins as a bare TCP connection: asyncio's own TLS listener would make its buffers for as many connections as come.
     """
 
     def __init__(self, *, connections: Connections, tls: ssl.SSLContext, app_state: dict[str, Any], **others: Any) -> None:
@@ -189,6 +199,54 @@ def tls_context(certificate: Path, key: Path, passphrase: Callable[[], bytes] | 
     return context
 
 
-def connection_class(connections: Connections, tls: ssl.SSLContext) -> Any:
-    """What uvicorn makes its connections with."""
-    return partial(Connection, connections=connections, tls=tls)
+class BoundedServer(uvicorn.Server):
+    """uvicorn with a listener that takes so many new connections a second, and whose connections are bounded.
+
+    Parameters
+    ----------
+    listener : a bound, not yet listening socket.
+    """
+
+    def __init__(self, config: uvicorn.Config, listener: socket.socket, tls: ssl.SSLContext, most_connections: int) -> None:
+        super().__init__(config)
+        self._listener, self._tls = listener, tls
+        self._connections = Connections(most_connections)
+        self._accepting: asyncio.Task[None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002
+        """Begin to listen."""
+        await super().startup(sockets=[])
+        self._listener.setblocking(False)
+        self._listener.listen(BACKLOG)
+        self._accepting = asyncio.get_running_loop().create_task(self._accept())
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002
+        """Take no more connections, and end those that there are."""
+        if self._accepting is not None:
+            self._accepting.cancel()
+        await super().shutdown(sockets=[])
+
+    async def _accept(self) -> None:
+        loop = asyncio.get_running_loop()
+        tokens, looked = NEW_AT_ONCE, loop.time()
+        while True:
+            now = loop.time()
+            tokens, looked = min(NEW_AT_ONCE, tokens + (now - looked) * NEW_A_SECOND), now
+            if tokens < 1:
+                await asyncio.sleep(1 / NEW_A_SECOND)
+                continue
+            tokens -= 1
+            try:
+                accepted, _ = await loop.sock_accept(self._listener)
+            except OSError:  # no file handle is left in the whole system, or the connection has gone already
+                await asyncio.sleep(NO_HANDLE_SECONDS)
+                continue
+            try:
+                await loop.connect_accepted_socket(self._made, accepted)
+            except OSError:
+                accepted.close()
+
+    def _made(self) -> "Connection":
+        return Connection(
+            connections=self._connections, tls=self._tls, config=self.config, server_state=self.server_state, app_state={}
+        )

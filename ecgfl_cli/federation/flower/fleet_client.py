@@ -23,9 +23,10 @@ from ecgfl_cli.federation.flower.held_polls import HELD_HEADER, HOLD_HEADER, PUL
 CALL_SECONDS, CONNECT_SECONDS = 30.0, 10.0
 SHORTEST_HOLD_SECONDS = 0.2
 
-MOST_CONNECTIONS, IDLE_SECONDS = 8, 45.0
-"""Connections are kept for the calls to come: a coordinator under attack answers known connections first. Proxies close idle ones
-after a minute or so."""
+MOST_CONNECTIONS, IDLE_SECONDS = 2, 45.0
+"""One connection for the calls and one for the heartbeat, which come often enough for both to last as long as the session: a
+coordinator under attack has time for known connections, while new ones may have to wait. Proxies close idle ones after about a
+minute."""
 
 
 class FleetClient(FleetHttpClient):

@@ -23,15 +23,12 @@ from flwr.supercore.task_identity import TaskIdentity
 
 from ecgfl_cli.federation.flower import APPLICATION, HEARTBEAT_SECONDS, quieten
 from ecgfl_cli.federation.flower.authenticated_calls import AuthenticatedCalls, Members
-from ecgfl_cli.federation.flower.connections import IDLE_SECONDS, LARGEST_HEAD, Connections, connection_class
+from ecgfl_cli.federation.flower.connections import IDLE_SECONDS, LARGEST_HEAD, BoundedServer
 from ecgfl_cli.federation.flower.fleet_app import FleetApp
 from ecgfl_cli.federation.flower.held_polls import HeldPolls
 from ecgfl_cli.federation.flower.run_grid import RunGrid, Runtime
 
 quieten()
-
-BACKLOG = 256
-"""Connections that the system keeps until they are taken."""
 
 
 class SuperLink:
@@ -52,24 +49,21 @@ class SuperLink:
         self._listener = listener
         self._polls = HeldPolls(app)
         self._members = Members(coordinator)
-        self._connections = Connections(most_connections)
-        self._server = uvicorn.Server(
-            uvicorn.Config(
-                AuthenticatedCalls(self._polls, self._members),
-                http=connection_class(self._connections, tls),
-                ws="none",
-                loop="asyncio",
-                lifespan="off",
-                backlog=BACKLOG,
-                h11_max_incomplete_event_size=LARGEST_HEAD,
-                timeout_keep_alive=IDLE_SECONDS,
-                log_level="error",
-                access_log=False,
-                server_header=False,
-                timeout_graceful_shutdown=2,
-            )
+        config = uvicorn.Config(
+            AuthenticatedCalls(self._polls, self._members),
+            http="h11",
+            ws="none",
+            loop="asyncio",
+            lifespan="off",
+            h11_max_incomplete_event_size=LARGEST_HEAD,
+            timeout_keep_alive=IDLE_SECONDS,
+            log_level="error",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=2,
         )
-        self._thread = threading.Thread(target=self._server.run, args=([listener],), name="fleet-api", daemon=True)
+        self._server = BoundedServer(config, listener, tls, most_connections)
+        self._thread = threading.Thread(target=self._server.run, name="fleet-api", daemon=True)
 
     def __enter__(self) -> "SuperLink":
         self._thread.start()

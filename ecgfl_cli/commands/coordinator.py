@@ -179,8 +179,17 @@ def serve(
             "--max-update-ratio", min=1, help="A larger update, in medians of the round's, is left out.", callback=positive
         ),
     ] = None,
+    max_weight_ratio: Annotated[
+        float | None,
+        typer.Option(
+            "--max-weight-ratio",
+            min=1,
+            help="fedavg, fedprox, fedadam and fedyogi: largest weight of a site, in medians of the sites' beats.",
+            callback=positive,
+        ),
+    ] = None,
     max_examples: Annotated[
-        int | None, typer.Option("--max-examples", min=1, help="A reply that speaks of more training beats is left out.")
+        int | None, typer.Option("--max-examples", min=1, help="A reply that speaks of more beats of one site is left out.")
     ] = None,
     init_from: Annotated[
         str | None,
@@ -221,6 +230,7 @@ def serve(
             "trimmed_share": trimmed_share,
             "malicious_sites": malicious_sites,
             "max_update_ratio": max_update_ratio,
+            "max_weight_ratio": max_weight_ratio,
             "max_examples": max_examples,
         },
     )

@@ -145,10 +145,11 @@ class EvaluateReply(Strict):
         if differ or (pvcs is not None and others is not None and pvcs + others != self.examples):
             raise ValueError("the counts by logit are not those of the examples")
         _require_at_most("pvcs", pvcs, "num-examples", self.examples)
-        others = self.examples - (pvcs or 0) if others is None else others
         _require_at_most("the beats of others_by_logit", others, "num-examples", self.examples)
-        _require_at_most("true_positives", self.true_positives, "pvcs", self.examples - others if pvcs is None else pvcs)
-        _require_at_most("false_positives", self.false_positives, "the beats that are no PVC", others)
+        most_pvcs = self.examples - (others or 0) if pvcs is None else pvcs
+        most_others = self.examples - (pvcs or 0) if others is None else others
+        _require_at_most("true_positives", self.true_positives, "pvcs", most_pvcs)
+        _require_at_most("false_positives", self.false_positives, "the beats that are no PVC", most_others)
         if self.true_positives is not None:
             _require_share("sensitivity", self.sensitivity, self.true_positives, pvcs)
             called = None if self.false_positives is None else self.true_positives + self.false_positives

@@ -8,7 +8,7 @@ from flwr.app import Message, MetricRecord
 from numpy.typing import NDArray
 
 from ecgfl_cli.federation.coordinator.combining import Combination, capped
-from ecgfl_cli.federation.coordinator.run_plan import RoundResult, SiteFigures
+from ecgfl_cli.federation.coordinator.run_plan import SiteFigures
 from ecgfl_cli.federation.wire import EXAMPLES, METRICS, EvaluateReply, TrainReply
 from ecgfl_cli.models.calibration import FEWEST_OF_A_SITE, Histogram
 from ecgfl_cli.models.manifest import Metrics
@@ -72,29 +72,6 @@ def combined_metrics(replies: Sequence[EvaluateReply], how: Combination) -> Metr
         loss=loss,
         sensitivity=sensitivity,
         precision=precision,
-    )
-
-
-def gross(result: RoundResult) -> Metrics | None:
-    """Add up the counts of a round's sites, whatever the strategy: for sites that are trusted, as those of a simulation."""
-    counted = [
-        (each.beats, each.pvcs, each.true_positives, each.false_positives)
-        for each in result.by_site.values()
-        if each.beats is not None
-        and each.pvcs is not None
-        and each.true_positives is not None
-        and each.false_positives is not None
-    ]
-    beats, pvcs, found, false = (sum(column) for column in zip((0, 0, 0, 0), *counted, strict=True))
-    losses = [(each.loss, each.beats) for each in result.by_site.values() if each.loss is not None and each.beats]
-    if not beats and not losses:
-        return None
-    return Metrics(
-        beats=beats,
-        pvcs=pvcs,
-        loss=sum(loss * count for loss, count in losses) / sum(count for _, count in losses) if losses else None,
-        sensitivity=found / pvcs if pvcs else None,
-        precision=found / (found + false) if found + false else None,
     )
 
 

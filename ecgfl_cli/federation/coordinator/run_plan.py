@@ -144,6 +144,29 @@ class RoundResult:
     def as_dict(self) -> dict[str, Any]:
         return {**asdict(self), "metrics": None if self.metrics is None else self.metrics.model_dump()}
 
+    @property
+    def gross(self) -> Metrics | None:
+        """The counts of the sites added up, whatever the strategy: for sites that are trusted, as those of a simulation."""
+        counted = [
+            (each.beats, each.pvcs, each.true_positives, each.false_positives)
+            for each in self.by_site.values()
+            if each.beats is not None
+            and each.pvcs is not None
+            and each.true_positives is not None
+            and each.false_positives is not None
+        ]
+        beats, pvcs, found, false = (sum(column) for column in zip((0, 0, 0, 0), *counted, strict=True))
+        losses = [(each.loss, each.beats) for each in self.by_site.values() if each.loss is not None and each.beats]
+        if not beats and not losses:
+            return None
+        return Metrics(
+            beats=beats,
+            pvcs=pvcs,
+            loss=sum(loss * count for loss, count in losses) / sum(count for _, count in losses) if losses else None,
+            sensitivity=found / pvcs if pvcs else None,
+            precision=found / (found + false) if found + false else None,
+        )
+
 
 Report = Callable[[str], None]
 """Takes a line for the person who watches."""

@@ -119,7 +119,8 @@ def fit(others: NDArray[np.number], pvcs: NDArray[np.number]) -> tuple[Calibrati
     scale, offset = (float(weight) for weight in minimize(loss, np.array([1.0, 0.0]), method="Nelder-Mead").x)
     # All beats from an edge on are called V.
     found, false = (column[::-1].cumsum()[::-1][1:] for column in (pvcs, others))
-    threshold = float((found / (found + false + pvcs.sum())).max())  # half of the best F1
+    # Half of the best F1; counts that are no whole numbers can end a rounding error above one half.
+    threshold = min(float((found / (found + false + pvcs.sum())).max()), 0.5)
     if scale > SCALES[1]:
         scale, offset = SCALES[1], offset * SCALES[1] / scale
     if scale < SCALES[0] or abs(offset) > LARGEST or threshold < LEAST_THRESHOLD:

@@ -1,14 +1,14 @@
 """Measure which strategy withstands which attack of one of five sites.
 
-python tests/attacks/poisoned_sites.py [--data FOLDER] [--rounds 4] [--seed 0]
+python tests/attacks/poisoned_sites.py [--data FOLDER] [--rounds 3] [--seed 0]
 
-The 48 records of mitdb are dealt out to five virtual sites, as `ecgfl simulate` does it. Four are honest; one attacks, in all
-rounds. Sites train and measure with the code of `join`; models, calibrations and thresholds are made with that of `serve`, with
-its checks of the replies and its default limits. What honest sites answer to the same model is computed once.
+The 22 records of DS1 (de Chazal 2004) of mitdb are dealt out to five virtual sites, as `ecgfl simulate` does it. Four are honest;
+one attacks, in all rounds. Sites train and measure with the code of `join`; models, calibrations and thresholds are made with
+that of `serve`, with its checks of the replies and its default limits. The answer of an honest site to a model is computed once.
 
 It prints a Markdown table: F1 % of the final model, gross over the held-out patients of the four honest sites, for each attack
 and strategy. A star marks the runs in which the report names the attacker: as a site that deviates, or whose weight is capped,
-or whose reply is left out. It takes about five minutes on two cores.
+or whose reply is left out. It takes a few minutes on two cores.
 """
 
 import argparse
@@ -70,7 +70,9 @@ ATTACKER = SITES
 CLAIMED = 5_000_000
 """Beats of a class: as many as `max_examples` allows for both together."""
 
-STRATEGIES = ("fedavg", "fedadam", "median", "trimmed-mean", "krum")
+DS1 = "101 106 108 109 112 114 115 116 118 119 122 124 201 203 205 207 208 209 215 220 223 230"
+
+STRATEGIES = ("fedavg", "median", "trimmed-mean", "krum")
 DEFAULT_DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 
 
@@ -219,9 +221,7 @@ def is_named(rounds: list[RoundResult], attacker: str) -> bool:
 def cell(sites: list[VirtualSite], attack: Attack, strategy: str, rounds: int, seed: int, known: dict[str, RecordDict]) -> str:
     """One run; returns the F1 % of its final model."""
     options = {"rounds": rounds, "min_sites": SITES, "architecture": ARCHITECTURE, "local_epochs": 1, "seed": seed}
-    plan = replace(
-        trial(strategy, options, {}).plan, min_sites=SITES - 1 if strategy in ("fedavg", "fedadam", "median") else SITES
-    )
+    plan = trial(strategy, options, {}).plan
     key = ed25519.Ed25519PrivateKey.generate()
     with tempfile.TemporaryDirectory(prefix="ecgfl-attack-") as folder:
         checkpoints = Checkpoints(CoordinatorHome(Path(folder)), key, plan)
@@ -237,9 +237,10 @@ def cell(sites: list[VirtualSite], attack: Attack, strategy: str, rounds: int, s
 def prepared(folder: Path, data: Path, seed: int) -> list[VirtualSite]:
     """The virtual sites with mitdb's patients."""
     home = folder / "home"
+    records = [str(data / "mitdb" / f"{name}.hea") for name in DS1.split()]
     commands = (
         ("init", "--site", "st-mary"),
-        ("ingest", str(data / "mitdb"), "--jobs", "2"),
+        ("ingest", *records, "--jobs", "2"),
         ("segment", "--arch", ARCHITECTURE),
     )
     for command in commands:
@@ -253,7 +254,7 @@ def prepared(folder: Path, data: Path, seed: int) -> list[VirtualSite]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("ECGFL_TEST_DATA", DEFAULT_DATA)))
-    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--strategies", nargs="+", default=list(STRATEGIES), choices=STRATEGIES)
     given = parser.parse_args()

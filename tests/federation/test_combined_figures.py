@@ -171,8 +171,24 @@ def test_a_fit_that_harms_most_sites_is_not_taken() -> None:
     assert combined is not None
     assert f1_of_honest(Calibrated(*fit(combined.others, combined.pvcs))) < 0.5
     attacked = calibrated([*HONEST, liar], how("fedavg"), NOW)
+    assert "fitted to the median of the sites" in str(attacked.problem)
+    assert f1_of_honest(attacked) > 0.9
+
+
+def test_of_two_sites_both_must_agree() -> None:
+    liar = lying(2.75, 5.75, 10_000_000, 10_000_000)
+    attacked = calibrated([HONEST[0], liar], how("fedavg"), NOW)
     assert (attacked.calibration, attacked.threshold) == (UNCALIBRATED, USUAL_THRESHOLD)
-    assert "would cost most of them F1" in str(attacked.problem)
+    assert "a new fit would cost most sites F1" in str(attacked.problem)
+
+
+def test_small_steps_do_not_add_up() -> None:
+    """A site that lies a little more in each round of a mean, each time within what is accepted."""
+    honest, current = f1_of_honest(calibrated(HONEST, how("fedavg"), NOW)), NOW
+    for step in range(12):
+        liar = lying(-2.0 + step / 2, 1.0 + step / 2, 10_000_000, 10_000_000)
+        current = replace(calibrated([*HONEST, liar], how("fedavg"), current), problem=None)
+        assert f1_of_honest(current) > honest - 0.04, step
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

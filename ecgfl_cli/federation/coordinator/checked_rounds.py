@@ -168,7 +168,7 @@ class CheckedRounds:
             self._held_out.accept(name, reply.examples)
         result.metrics = combined_metrics(list(measured.values()), self._combination)
         if problem := self._checkpoints.calibrate(histograms(list(measured.values())), self._combination):
-            self._report(f"calibration and threshold stay those of model {result.version}: {problem}")
+            self._report(f"round {result.round}: {problem}")
         add_measurements(result.by_site, measured)
         self._tell_deviations(result)
         refused = [message for message in replies if message.has_error() and message.error.code == MODEL_UNACCEPTABLE]

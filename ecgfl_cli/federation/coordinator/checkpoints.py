@@ -109,7 +109,7 @@ class Checkpoints:
         return None if newest is None else newest.manifest.version
 
     def calibrate(self, sites: Sequence[Histogram], how: Combination) -> str | None:
-        """Fit what the next model will be signed with to the sites' held-out beats by logit; returns why it stays, or None."""
+        """Fit what the next model will be signed with to the sites' held-out beats by logit; returns a problem to report."""
         result = calibrated(sites, how, Calibrated(self._calibration, self._threshold))
         self._calibration, self._threshold = result.calibration, result.threshold
         return result.problem

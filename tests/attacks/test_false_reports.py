@@ -127,9 +127,9 @@ def test_claimed_beats_give_no_more_than_the_declared_weight(attacked: tuple[str
         if strategy == "fedavg":
             assert sites[LIAR]["weight"] == pytest.approx(sites[LIAR]["counted_beats"] / each["examples"], abs=1e-3)
             assert [line for line in run.served.said if f"{LIAR}: 10000000 training beats count as" in line]
-    assert run.final.examples < 10_000
+    assert run.final.examples < 100_000
     assert run.final.parent_metrics is not None
-    assert run.final.parent_metrics.beats < 10_000
+    assert run.final.parent_metrics.beats < 100_000
 
 
 def test_the_report_shows_who_claims_what(attacked: tuple[str, Run]) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ecgfl_cli.federation.coordinator.run_plan import RoundResult, SiteFigures
+from ecgfl_cli.federation.coordinator.run_plan import Figure, RoundResult, SiteFigures
 
 LARGEST_Z = 3.5
 """Iglewicz & Hoaglin, How to detect and handle outliers, ASQC 1993."""
@@ -42,7 +42,7 @@ def _share(part: int | None, total: int | None) -> Scaled | None:
     return Scaled(float(np.log(yes / no)), float(np.sqrt(1 / yes + 1 / no)))
 
 
-FIGURES: dict[str, Callable[[SiteFigures], Scaled | None]] = {
+FIGURES: dict[Figure, Callable[[SiteFigures], Scaled | None]] = {
     "train_beats": lambda site: _amount(site.train_beats),
     "train_pvcs": lambda site: _share(site.train_pvcs, site.train_beats),
     "train_loss": lambda site: _amount(site.train_loss),
@@ -56,7 +56,7 @@ FIGURES: dict[str, Callable[[SiteFigures], Scaled | None]] = {
 """Figure -> its value on a scale on which factors are distances: the logarithm of amounts, the logit of shares."""
 
 
-WORDS = {
+WORDS: dict[Figure, str] = {
     "train_beats": "training beats",
     "train_pvcs": "PVCs among the training beats",
     "train_loss": "training loss",
@@ -67,12 +67,12 @@ WORDS = {
     "precision": "precision",
     "loss": "loss on held-out patients",
 }
-PVC_SHARES = {"train_pvcs": "train_beats", "pvcs": "beats"}
-SHARES = (*PVC_SHARES, "sensitivity", "precision")
+PVC_SHARES: dict[Figure, str] = {"train_pvcs": "train_beats", "pvcs": "beats"}
+SHARES: tuple[Figure, ...] = (*PVC_SHARES, "sensitivity", "precision")
 """Figures that are shown in per cent."""
 
 
-def deviations(sites: Mapping[str, SiteFigures]) -> dict[str, list[str]]:
+def deviations(sites: Mapping[str, SiteFigures]) -> dict[str, list[Figure]]:
     """Return the figures in which each site deviates from the others; only the sites that do.
 
     The rule is the modified z-score: the distance from the median, in standard deviations estimated from the median absolute
@@ -80,7 +80,7 @@ def deviations(sites: Mapping[str, SiteFigures]) -> dict[str, list[str]]:
     (as for funnel plots with overdispersion: Spiegelhalter, Statistics in Medicine 2005), and a site that differs by less
     than `LEAST_DIFFERENCE` is not named, however much the others agree. With fewer than three sites none is named.
     """
-    found: dict[str, list[str]] = {}
+    found: dict[str, list[Figure]] = {}
     for name, scale in FIGURES.items():
         known = {site: scaled for site, figures in sites.items() if (scaled := scale(figures)) is not None}
         if len(known) < FEWEST_SITES:
@@ -102,18 +102,18 @@ def deviation_in_words(result: RoundResult, name: str) -> str:
     )
 
 
-def figure_in_words(figure: str, site: SiteFigures) -> str:
+def figure_in_words(figure: Figure, site: SiteFigures) -> str:
     """Return a figure's name and value, for instance "sensitivity 100.0 %"."""
     return f"{WORDS[figure]} {_value_in_words(figure, _shown(figure, site))}"
 
 
-def _median_in_words(figure: str, sites: Mapping[str, SiteFigures]) -> str:
+def _median_in_words(figure: Figure, sites: Mapping[str, SiteFigures]) -> str:
     return _value_in_words(
         figure, statistics.median(value for each in sites.values() if (value := _shown(figure, each)) is not None)
     )
 
 
-def _shown(figure: str, site: SiteFigures) -> float | None:
+def _shown(figure: Figure, site: SiteFigures) -> float | None:
     if figure in PVC_SHARES:
         pvcs, beats = getattr(site, figure), getattr(site, PVC_SHARES[figure])
         return pvcs / beats if beats and pvcs is not None else None
@@ -121,7 +121,7 @@ def _shown(figure: str, site: SiteFigures) -> float | None:
     return value
 
 
-def _value_in_words(figure: str, value: float | None) -> str:
+def _value_in_words(figure: Figure, value: float | None) -> str:
     if value is None:
         return "-"
     return f"{100 * value:.1f} %" if figure in SHARES else f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from ecgfl_cli.models.manifest import Metrics
 from ecgfl_cli.site.hours import Hours
@@ -76,6 +76,10 @@ class RunPlan:
         return self.strategy if self.strategy in SERVER_OPTIMISERS else None
 
 
+Figure = Literal["train_beats", "train_pvcs", "train_loss", "update_norm", "beats", "pvcs", "sensitivity", "precision", "loss"]
+"""In which a site can deviate from the others; `pvcs` and `train_pvcs` as shares of the beats."""
+
+
 @dataclass
 class SiteFigures:
     """What one site reported in a round, and what it weighs. None: not reported, not defined, or the site did not take part.
@@ -101,7 +105,7 @@ class SiteFigures:
     sensitivity: float | None = None
     precision: float | None = None
     loss: float | None = None
-    deviates: list[str] = field(default_factory=list)
+    deviates: list[Figure] = field(default_factory=list)
 
     @property
     def called(self) -> int | None:

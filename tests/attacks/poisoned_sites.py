@@ -12,7 +12,6 @@ or whose reply is left out. It takes a few minutes on two cores.
 """
 
 import argparse
-import json
 import os
 import sys
 import tempfile
@@ -41,21 +40,18 @@ from ecgfl_cli.federation.coordinator.strategies import run_strategy
 from ecgfl_cli.federation.flower import quieten
 from ecgfl_cli.federation.simulation.simulate import _AllPresent, _free_hand
 from ecgfl_cli.federation.simulation.trial import trial
-from ecgfl_cli.federation.simulation.virtual_participant import evaluate, train
+from ecgfl_cli.federation.simulation.virtual_participant import _work, virtual_app
 from ecgfl_cli.federation.simulation.virtual_sites import VirtualSite, deal
-from ecgfl_cli.federation.site.local_work import LocalWork
 from ecgfl_cli.federation.wire import (
     ARRAYS,
-    CONFIG,
     EXAMPLES,
     METRICS,
-    REQUEST,
     EvaluateReply,
     reply_content,
     weights_of,
     weights_record,
 )
-from ecgfl_cli.models.architecture import PVC, Architecture
+from ecgfl_cli.models.architecture import PVC, architecture
 from ecgfl_cli.models.calibration import COUNTS, counted
 from ecgfl_cli.models.manifest import public_key_text
 from ecgfl_cli.site.home import Home
@@ -88,24 +84,21 @@ class FlippedHeldOut(HeldOut):
         return map(flipped, super().__iter__())
 
 
-class FlippedWork(LocalWork):
-    """A site that trains on and measures with flipped labels."""
-
-    def _dataset(self, wanted: Architecture) -> Dataset:
-        honest = super()._dataset(wanted)
-        held_out = FlippedHeldOut(honest.held_out.records, honest.held_out.architecture)
-        return replace(honest, train=flipped(honest.train), held_out=held_out)
+def flipped_dataset(honest: Dataset) -> Dataset:
+    """The same with flipped labels, to train on and to measure with."""
+    held_out = FlippedHeldOut(honest.held_out.records, honest.held_out.architecture)
+    return replace(honest, train=flipped(honest.train), held_out=held_out)
 
 
 @dataclass(frozen=True)
 class Attack:
-    """words : for the table. work : of the attacker. train, evaluate : what it makes of its replies; the default sends them.
+    """words : for the table. flips_labels : of the attacker's beats. train, evaluate : what it makes of its replies.
 
     train : takes the metrics, the site's weights and the global ones.
     """
 
     words: str
-    work: type[LocalWork] = LocalWork
+    flips_labels: bool = False
     train: Callable[[MetricRecord, NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]] = lambda _, own, __: own
     evaluate: Callable[[RecordDict], RecordDict] = lambda content: content
 
@@ -152,43 +145,56 @@ ATTACKS = (
     Attack("none"),
     Attack("weights: the reversed update, five times as large", train=reversed_update),
     Attack("weights: noise, five times as large", train=noise),
-    Attack("labels: flipped", FlippedWork),
-    Attack("counts: flipped labels, 10 million beats claimed", FlippedWork, many_beats),
+    Attack("labels: flipped", flips_labels=True),
+    Attack("counts: flipped labels, 10 million beats claimed", flips_labels=True, train=many_beats),
     Attack("histograms: 10 million beats, so that fewer are called V", evaluate=invented(2.75, 5.75)),
     Attack("histograms: 10 million beats, so that nearly all are called V", evaluate=invented(-6.25, -5.25)),
 )
 assert COUNTS == 30
 
 
-class AttackedGrid(InProcessGrid):
-    """Answers for the sites, the last of which attacks."""
+class Sites:
+    """The virtual sites, for all runs. key : of the simulated coordinator. known : what they answered already."""
 
-    def __init__(self, sites: list[VirtualSite], attack: Attack, plan: RunPlan, key: str, known: dict[str, RecordDict]) -> None:
-        self._key, self._attack, self._known = key, attack, known
+    def __init__(self, sites: list[VirtualSite], plan: RunPlan) -> None:
+        self.names = {node: site.name for node, site in enumerate(sites, start=1)}
+        self.key = ed25519.Ed25519PrivateKey.generate()
+        self.known: dict[str, RecordDict] = {}
         policy = _free_hand([plan])
-        self._works = {node: LocalWork(site.home, policy, unasked=True) for node, site in enumerate(sites, start=1)}
-        self._works[ATTACKER] = attack.work(sites[ATTACKER - 1].home, policy, unasked=True)
+        self.app = virtual_app(sites, policy, public_key_text(self.key.public_key()))
+        self._attacker = _work(sites[ATTACKER - 1], policy)
+        honest = self._attacker._dataset(architecture(ARCHITECTURE))
+        self._datasets = {False: honest, True: flipped_dataset(honest)}
+
+    def flip_labels(self, flip: bool) -> None:
+        """Set the labels of the attacker's beats."""
+        self._attacker._datasets[ARCHITECTURE] = self._datasets[flip]
+
+
+class AttackedGrid(InProcessGrid):
+    """Answers for the sites, the last of which attacks. checkpoints : with the model that is sent."""
+
+    def __init__(self, sites: Sites, attack: Attack, checkpoints: Checkpoints) -> None:
+        super().__init__(sites.app)
+        self._known, self._attack, self._checkpoints = sites.known, attack, checkpoints
+        sites.flip_labels(attack.flips_labels)
 
     def _answered(self, message: Message) -> Message:
-        node = message.metadata.dst_node_id
-        message.metadata.__dict__["_message_id"] = f"to-{node}"
-        content = self._honest(message)
-        if node == ATTACKER:
-            content = self._attacked(message, content)
-        return Message(content, reply_to=message)
+        is_attacker = message.metadata.dst_node_id == ATTACKER
+        content = self._own(message, is_attacker and self._attack.flips_labels)
+        return Message(self._attacked(message, content) if is_attacker else content, reply_to=message)
 
-    def _honest(self, message: Message) -> RecordDict:
-        """What the site's own code makes of the request; not twice of the same one."""
-        node, kind = message.metadata.dst_node_id, message.metadata.message_type
-        request = json.loads(str(message.content[CONFIG][REQUEST]))  # type: ignore[index]
-        manifest = json.loads(request["model"]["manifest"])
-        decisive = {name: manifest[name] for name in ("weights_sha256", "round", "threshold", "calibration")}
-        if kind == "train":
-            decisive = {"weights_sha256": decisive["weights_sha256"], "seed": request["seed"]}
-        work = self._works[node]
-        place = json.dumps([node, type(work).__name__, kind, decisive, request.get("proximal_mu")])
+    def _own(self, message: Message, flipped: bool) -> RecordDict:
+        """What the site's own code makes of the request; not twice of the same model."""
+        node, kind, manifest = message.metadata.dst_node_id, message.metadata.message_type, self._checkpoints.latest.manifest
+        message.metadata.__dict__["_message_id"] = f"to-{node}"
+        decision = () if kind == "train" else (manifest.threshold, manifest.calibration.scale, manifest.calibration.offset)
+        place = str((node, flipped, kind, manifest.round, manifest.weights_sha256, *decision))
         if place not in self._known:
-            self._known[place] = (train if kind == "train" else evaluate)(message, work, self._key).content
+            answered = super()._answered(message)
+            if answered.has_error():
+                raise SystemExit(answered.error.reason)
+            self._known[place] = answered.content
         known = self._known[place]
         # A strategy takes its replies apart.
         content = RecordDict({METRICS: MetricRecord(dict(known[METRICS]))})  # type: ignore[arg-type]
@@ -218,18 +224,21 @@ def is_named(rounds: list[RoundResult], attacker: str) -> bool:
     return attacker in named | {line.split(": ")[0] for each in rounds for line in each.dropped}
 
 
-def cell(sites: list[VirtualSite], attack: Attack, strategy: str, rounds: int, seed: int, known: dict[str, RecordDict]) -> str:
-    """One run; returns the F1 % of its final model."""
+def plan_of(strategy: str, rounds: int, seed: int) -> RunPlan:
+    """The plan of a run, with the default limits."""
     options = {"rounds": rounds, "min_sites": SITES, "architecture": ARCHITECTURE, "local_epochs": 1, "seed": seed}
-    plan = trial(strategy, options, {}).plan
-    key = ed25519.Ed25519PrivateKey.generate()
+    return trial(strategy, options, {}).plan
+
+
+def cell(sites: Sites, attack: Attack, plan: RunPlan) -> str:
+    """One run; returns the F1 % of its final model."""
     with tempfile.TemporaryDirectory(prefix="ecgfl-attack-") as folder:
-        checkpoints = Checkpoints(CoordinatorHome(Path(folder)), key, plan)
+        checkpoints = Checkpoints(CoordinatorHome(Path(folder)), sites.key, plan)
         record = RunRecord(None, plan, checkpoints.latest.manifest)
-        grid = AttackedGrid(sites, attack, plan, public_key_text(key.public_key()), known)
-        present = _AllPresent({node: site.name for node, site in enumerate(sites, start=1)})
+        grid = AttackedGrid(sites, attack, checkpoints)
+        present = _AllPresent(sites.names)
         run_strategy(plan, grid, checkpoints, present, lambda _: None, record)  # type: ignore[arg-type]
-    attacker = sites[ATTACKER - 1].name
+    attacker = sites.names[ATTACKER]
     f1 = honest_f1(record.report.rounds[-1], attacker)
     return f"{0.0 if f1 is None else 100 * f1:.1f}" + ("*" if is_named(record.report.rounds, attacker) else "")
 
@@ -260,13 +269,13 @@ def main() -> None:
     given = parser.parse_args()
     quieten()
     began = time.monotonic()
-    known: dict[str, RecordDict] = {}
     with tempfile.TemporaryDirectory(prefix="ecgfl-attacks-") as folder:
-        sites = prepared(Path(folder), given.data, given.seed)
+        plans = [plan_of(strategy, given.rounds, given.seed) for strategy in given.strategies]
+        sites = Sites(prepared(Path(folder), given.data, given.seed), plans[0])
         print(f"| attack of one of {SITES} sites | " + " | ".join(f"`{name}`" for name in given.strategies) + " |")
         print("|---" * (1 + len(given.strategies)) + "|", flush=True)
         for attack in ATTACKS:
-            cells = [cell(sites, attack, strategy, given.rounds, given.seed, known) for strategy in given.strategies]
+            cells = [cell(sites, attack, plan) for plan in plans]
             print(f"| {attack.words} | {' | '.join(cells)} |", flush=True)
     print(f"{given.rounds} rounds of one local epoch, seed {given.seed}; {time.monotonic() - began:.0f} s", file=sys.stderr)
 

@@ -108,12 +108,6 @@ def reversed_update(metrics: MetricRecord, own: NDArray[np.float32], before: NDA
     return before - 5 * (own - before)
 
 
-def noise(metrics: MetricRecord, own: NDArray[np.float32], before: NDArray[np.float32]) -> NDArray[np.float32]:  # noqa: ARG001
-    """Random weights, at five times the distance of the update."""
-    random = np.random.default_rng(0).standard_normal(own.size).astype(np.float32)
-    return before + random * np.float32(5 * np.linalg.norm(own - before) / np.linalg.norm(random))
-
-
 def many_beats(metrics: MetricRecord, own: NDArray[np.float32], before: NDArray[np.float32]) -> NDArray[np.float32]:  # noqa: ARG001
     """The largest number of training beats that is let in."""
     metrics[EXAMPLES] = 2 * CLAIMED
@@ -144,7 +138,6 @@ def invented(others: float, pvcs: float) -> Callable[[RecordDict], RecordDict]:
 ATTACKS = (
     Attack("none"),
     Attack("weights: the reversed update, five times as large", train=reversed_update),
-    Attack("weights: noise, five times as large", train=noise),
     Attack("labels: flipped", flips_labels=True),
     Attack("counts: flipped labels, 10 million beats claimed", flips_labels=True, train=many_beats),
     Attack("histograms: 10 million beats, so that fewer are called V", evaluate=invented(2.75, 5.75)),

@@ -231,10 +231,15 @@ def test_a_site_that_claims_all_is_named() -> None:
 
 @pytest.mark.parametrize(
     "found",
-    [(95, 90, 60), (99, 98, 97, 90), (3, 50, 95), (50, 50, 50, 50), (0, 0, 1)],
+    [(95, 90, 60), (99, 98, 97, 90), (3, 50, 95), (60, 80, 95, 99, 90), (50, 50, 50, 50), (0, 0, 1)],
 )
 def test_hospitals_that_differ_as_usual_are_not_named(found: tuple[int, ...]) -> None:
     assert deviations({str(number): figures(100, count) for number, count in enumerate(found)}) == {}
+
+
+def test_ten_of_ten_beside_an_eighth_is_named() -> None:
+    sites = {"a": figures(200, 24), "b": figures(300, 40), "c": figures(150, 16), "mallory": figures(10, 10)}
+    assert "sensitivity" in deviations(sites)["mallory"]
 
 
 def test_a_site_with_three_pvcs_is_not_named_for_finding_them() -> None:

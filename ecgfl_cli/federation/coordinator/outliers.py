@@ -14,9 +14,16 @@ LARGEST_Z = 3.5
 MAD_TO_SIGMA = 1.4826
 """Standard deviation of a normal distribution, in median absolute deviations."""
 
-LEAST_DIFFERENCE = 10.0
-"""Factor between a figure, or its odds, and the median, below which a site is not named. Hospitals differ: four sites of mitdb
-have 1,250 to 8,800 beats and one to nine in a hundred PVCs."""
+LEAST_FACTOR = 10.0
+"""Between an amount and the median, below which a site is not named. Hospitals differ: four sites of mitdb have 1,250 to 8,800
+beats."""
+
+LEAST_FACTOR_OF_A_NORM = 4.0
+"""Of the updates' norms: those sites made updates of 0.7 to 2.2 times the median."""
+
+LEAST_H = 0.8
+"""Between a share and the median: Cohen's h of a large difference (Statistical power analysis, 1988), as 12 % and 46 %, or 75 %
+and 100 %."""
 
 FEWEST_SITES = 3
 """Of two sites that differ nobody can say which one deviates."""
@@ -24,36 +31,39 @@ FEWEST_SITES = 3
 
 @dataclass(frozen=True)
 class Scaled:
-    """value : of a figure on a logarithmic scale. error : its standard error, 0 where it is not a share of few beats."""
+    """value : of a figure on a scale on which distances can be compared. least : smallest distance that is named.
+
+    error : standard error, 0 where the figure is not a share of few beats.
+    """
 
     value: float
+    least: float
     error: float = 0.0
 
 
-def _amount(value: float | None) -> Scaled | None:
-    return None if value is None or value <= 0 else Scaled(float(np.log(value)))
+def _amount(value: float | None, factor: float = LEAST_FACTOR) -> Scaled | None:
+    return None if value is None or value <= 0 else Scaled(float(np.log(value)), float(np.log(factor)))
 
 
 def _share(part: int | None, total: int | None) -> Scaled | None:
-    """Return the empirical logit and its error (Haldane 1956, Anscombe 1956: half a beat is added on both sides)."""
+    """Return the arcsine of the square root, twice, whose error depends on the total alone (Anscombe, Biometrika 1948)."""
     if part is None or not total:
         return None
-    yes, no = part + 0.5, total - part + 0.5
-    return Scaled(float(np.log(yes / no)), float(np.sqrt(1 / yes + 1 / no)))
+    return Scaled(float(2 * np.arcsin(np.sqrt((part + 3 / 8) / (total + 3 / 4)))), LEAST_H, float(1 / np.sqrt(total + 1 / 2)))
 
 
 FIGURES: dict[Figure, Callable[[SiteFigures], Scaled | None]] = {
     "train_beats": lambda site: _amount(site.train_beats),
     "train_pvcs": lambda site: _share(site.train_pvcs, site.train_beats),
     "train_loss": lambda site: _amount(site.train_loss),
-    "update_norm": lambda site: _amount(site.update_norm),
+    "update_norm": lambda site: _amount(site.update_norm, LEAST_FACTOR_OF_A_NORM),
     "beats": lambda site: _amount(site.beats),
     "pvcs": lambda site: _share(site.pvcs, site.beats),
     "sensitivity": lambda site: _share(site.true_positives, site.pvcs),
     "precision": lambda site: _share(site.true_positives, site.called),
     "loss": lambda site: _amount(site.loss),
 }
-"""Figure -> its value on a scale on which factors are distances: the logarithm of amounts, the logit of shares."""
+"""Figure -> its value: the logarithm of an amount, the arcsine of a share."""
 
 
 WORDS: dict[Figure, str] = {
@@ -77,8 +87,8 @@ def deviations(sites: Mapping[str, SiteFigures]) -> dict[str, list[Figure]]:
 
     The rule is the modified z-score: the distance from the median, in standard deviations estimated from the median absolute
     deviation, is above 3.5. A share of few beats is known only to its standard error, which is added to the deviation
-    (as for funnel plots with overdispersion: Spiegelhalter, Statistics in Medicine 2005), and a site that differs by less
-    than `LEAST_DIFFERENCE` is not named, however much the others agree. With fewer than three sites none is named.
+    (as for funnel plots with overdispersion: Spiegelhalter, Statistics in Medicine 2005). A site that differs by less than
+    `LEAST_FACTOR` or `LEAST_H` is not named, however much the others agree. With fewer than three sites none is named.
     """
     found: dict[str, list[Figure]] = {}
     for name, scale in FIGURES.items():
@@ -89,7 +99,7 @@ def deviations(sites: Mapping[str, SiteFigures]) -> dict[str, list[Figure]]:
         spread = MAD_TO_SIGMA * statistics.median(abs(each.value - middle) for each in known.values())
         for site, each in known.items():
             distance = abs(each.value - middle)
-            if distance > LARGEST_Z * float(np.hypot(spread, each.error)) and distance > float(np.log(LEAST_DIFFERENCE)):
+            if distance > LARGEST_Z * float(np.hypot(spread, each.error)) and distance > each.least:
                 found.setdefault(site, []).append(name)
     return found
 

@@ -177,9 +177,9 @@ median or trimmed mean of the sites' figures.</p>
 <h2>Sites</h2>
 {sites}
 <h2>Sites that deviate</h2>
-<p class="note">A figure is listed if it is an outlier among the sites of its round (modified z-score above 3.5, and a factor of
-ten from the median). It is no proof of a fault: ask the site. With fewer than three sites none is listed, and with three or four
-the rule is coarse.</p>
+<p class="note">A figure is listed if it is an outlier among the sites of its round (modified z-score above 3.5, and a large
+distance from the median). It is no proof of a fault: ask the site. With fewer than three sites none is listed, and with three
+or four the rule is coarse.</p>
 {deviating}
 <h2>Figures of each site</h2>
 {figures}

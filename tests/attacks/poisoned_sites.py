@@ -2,8 +2,7 @@
 
 python tests/attacks/poisoned_sites.py [--data FOLDER] [--rounds 3] [--seed 0]
 
-The 22 records of DS1 (de Chazal 2004) of mitdb are dealt out to five virtual sites, as `ecgfl simulate` does it. Four are honest;
-one attacks, in all rounds. Sites train and measure with the code of `join`; models, calibrations and thresholds are made with
+The 48 records of mitdb are dealt out to five virtual sites, as `ecgfl simulate` does it. Four are honest; one attacks, in all rounds. Sites train and measure with the code of `join`; models, calibrations and thresholds are made with
 that of `serve`, with its checks of the replies and its default limits. The answer of an honest site to a model is computed once.
 
 It prints a Markdown table: F1 % of the final model, gross over the held-out patients of the four honest sites, for each attack
@@ -65,8 +64,6 @@ ATTACKER = SITES
 
 CLAIMED = 5_000_000
 """Beats of a class: as many as `max_examples` allows for both together."""
-
-DS1 = "101 106 108 109 112 114 115 116 118 119 122 124 201 203 205 207 208 209 215 220 223 230"
 
 STRATEGIES = ("fedavg", "median", "trimmed-mean", "krum")
 DEFAULT_DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
@@ -239,10 +236,9 @@ def cell(sites: Sites, attack: Attack, plan: RunPlan) -> str:
 def prepared(folder: Path, data: Path, seed: int) -> list[VirtualSite]:
     """The virtual sites with mitdb's patients."""
     home = folder / "home"
-    records = [str(data / "mitdb" / f"{name}.hea") for name in DS1.split()]
     commands = (
         ("init", "--site", "st-mary"),
-        ("ingest", *records, "--jobs", "2"),
+        ("ingest", str(data / "mitdb"), "--jobs", "2"),
         ("segment", "--arch", ARCHITECTURE),
     )
     for command in commands:

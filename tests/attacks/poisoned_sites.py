@@ -3,8 +3,8 @@
 python tests/attacks/poisoned_sites.py [--data FOLDER] [--rounds 3] [--seed 0]
 
 The 48 records of mitdb are dealt out to five virtual sites, as `ecgfl simulate` does it. Four are honest; one attacks, in all
-rounds. Sites train and measure with the code of `join`; models, calibrations and thresholds are made with that of `serve`, with its
-checks of the replies and its default limits. The answer of an honest site to a model is computed once.
+rounds. Sites train and measure with the code of `join`; models, calibrations and thresholds are made with that of `serve`, with
+its checks of the replies and its default limits. The answer of an honest site to a model is computed once.
 
 It prints a Markdown table: F1 % of the final model, gross over the held-out patients of the four honest sites, for each attack
 and strategy. A star marks the runs in which the report names the attacker: as a site that deviates, or whose weight is capped,

@@ -102,7 +102,11 @@ def run_with(liar: type[Liar], strategy: str, homes: Homes, processes: Processes
     return Run(homes, served)
 
 
-@pytest.fixture(scope="module", params=[("median", Liar), ("median", AllIsV), ("fedavg", Liar), ("fedavg", AllIsV)], ids=str)
+@pytest.fixture(
+    scope="module",
+    params=[("median", Liar), ("median", AllIsV), ("fedavg", Liar), ("fedavg", AllIsV)],
+    ids=lambda value: f"{value[0]}-{value[1].__name__}",
+)
 def attacked(request: pytest.FixtureRequest, copied: Callable[[str], Homes], module_processes: Processes) -> tuple[str, Run]:
     strategy, liar = request.param
     return strategy, run_with(liar, strategy, copied("lied-to"), module_processes)

@@ -179,8 +179,17 @@ def serve(
             "--max-update-ratio", min=1, help="A larger update, in medians of the round's, is left out.", callback=positive
         ),
     ] = None,
+    max_weight_ratio: Annotated[
+        float | None,
+        typer.Option(
+            "--max-weight-ratio",
+            min=1,
+            help="fedavg, fedprox, fedadam and fedyogi: largest weight of a site, in medians of the sites' beats.",
+            callback=positive,
+        ),
+    ] = None,
     max_examples: Annotated[
-        int | None, typer.Option("--max-examples", min=1, help="A reply that speaks of more training beats is left out.")
+        int | None, typer.Option("--max-examples", min=1, help="A reply that speaks of more beats of one site is left out.")
     ] = None,
     init_from: Annotated[
         str | None,
@@ -221,6 +230,7 @@ def serve(
             "trimmed_share": trimmed_share,
             "malicious_sites": malicious_sites,
             "max_update_ratio": max_update_ratio,
+            "max_weight_ratio": max_weight_ratio,
             "max_examples": max_examples,
         },
     )
@@ -229,6 +239,7 @@ def serve(
         console.say(f"coordinator: {values_in_words(plan, home.plan)}")
         served = serve_run(home, plan, host, port, lambda line: console.say(f"coordinator: {line}"))
     _rounds_table(console, f"Run {served.final.run}", served.rounds)
+    _figures_table(console, served.rounds)
     standing = served.standing
     if served.start is not None:
         console.text(f"Started from: {served.start}")
@@ -303,6 +314,7 @@ def status(context: typer.Context) -> None:
         if report is not None and report.start is not None:
             console.text(f"Started from: {report.start}")
         _rounds_table(console, "Rounds", rounds)
+        _figures_table(console, rounds)
     if absent:
         console.text(f"Absent (enrolled, took no part): {', '.join(absent)}")
     if final is not None and standing is not None:
@@ -348,3 +360,30 @@ def _rounds_table(console: Console, title: str, rounds: "list[RoundResult]") -> 
             for each in rounds
         ],
     )
+
+
+def _figures_table(console: Console, rounds: "list[RoundResult]") -> None:
+    """Show each site's figures in the last round, and the rounds in which a site deviated from the others."""
+    from ecgfl_cli.federation.coordinator.outliers import deviation_in_words
+
+    if not rounds or not rounds[-1].by_site:
+        return
+    last = rounds[-1]
+    console.table(
+        f"Sites in round {last.round}",
+        (
+            *("site ", "training beats", "weight %", "update norm", "held-out beats", "PVCs", "sensitivity %", "precision %"),
+            *("loss", "deviates "),
+        ),
+        [
+            (
+                *(name, site.train_beats, percent(site.weight), site.update_norm, site.beats, site.pvcs),
+                *(percent(site.sensitivity), percent(site.precision), site.loss, "yes" if site.deviates else "no"),
+            )
+            for name, site in sorted(last.by_site.items())
+        ],
+    )
+    for each in rounds:
+        for name, site in sorted(each.by_site.items()):
+            if site.deviates:
+                console.text(f"{name} deviates from the other sites in round {each.round}: {deviation_in_words(each, name)}")

@@ -126,7 +126,10 @@ def command(
                 "problem": each.report.problem,
                 "page": each.page,
                 "seconds": round(each.seconds, 1),
-                "rounds": [result.as_dict() for result in each.report.rounds],
+                "rounds": [
+                    {**result.as_dict(), "gross": None if result.gross is None else result.gross.model_dump()}
+                    for result in each.report.rounds
+                ],
             }
             for each in done
         ],
@@ -206,17 +209,14 @@ def _show(console: Console, done: "list[Simulated]") -> None:
         "F1 % on the held-out patients, after each round",
         ("round", *(each.name for each in done)),
         [
-            (place + 1, *(_f1(each.report.rounds[place].metrics) if place < len(each.report.rounds) else None for each in done))
+            (place + 1, *(_f1(each.report.rounds[place].gross) if place < len(each.report.rounds) else None for each in done))
             for place in range(longest)
         ],
     )
     console.table(
         "Strategies after their last round, on the held-out patients",
         ("strategy ", "rounds", "beats", "PVCs", "loss", "sensitivity %", "precision %", "F1 %", "seconds"),
-        [
-            (each.name, len(each.report.rounds), *_figures(each.last.metrics if each.last else None), each.seconds)
-            for each in done
-        ],
+        [(each.name, len(each.report.rounds), *_figures(each.last.gross if each.last else None), each.seconds) for each in done],
     )
 
 

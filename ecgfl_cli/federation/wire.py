@@ -6,6 +6,7 @@ training the weights in the same place. The replies after a run's last round and
 site's verdict on that final model.
 """
 
+import math
 from collections.abc import Collection
 from io import BytesIO
 from typing import Annotated, Self, TypeVar, get_args
@@ -42,6 +43,9 @@ Count = Annotated[int, Field(ge=0, le=MOST_EXAMPLES)]
 VerdictNumber = Annotated[int, Field(ge=1, le=len(VERDICTS))]
 ByLogit = Annotated[list[Count], Field(min_length=COUNTS, max_length=COUNTS)]
 Loss = Annotated[float, Field(ge=0, le=LARGEST_LOSS)]
+
+SHARE_TOLERANCE = 1e-6
+"""Between a reported share and that of the reported counts: both are computed in double precision."""
 
 
 WORDS = {
@@ -84,6 +88,19 @@ class CatchUpRequest(Strict):
     model: SignedManifest
 
 
+def _require_at_most(name: str, value: int | None, bound_name: str, bound: int) -> None:
+    if value is not None and value > bound:
+        raise ValueError(f"{name} {value} is more than {bound_name}, {bound}")
+
+
+def _require_share(name: str, share: float | None, part: int, total: int | None) -> None:
+    """Compare a share with the counts that it is computed from, where they are reported."""
+    if share is None or total is None:
+        return
+    if not total or not math.isclose(share, part / total, abs_tol=SHARE_TOLERANCE):
+        raise ValueError(f"{name} {share:.4g} is not that of the counts, {part} of {total}")
+
+
 class TrainReply(Strict):
     """examples : labelled beats that were trained on. loss : of the last local epoch. A site may withhold pvcs and loss."""
 
@@ -92,6 +109,11 @@ class TrainReply(Strict):
     examples: Annotated[Count, Field(alias=EXAMPLES, ge=1)]
     pvcs: Count | None = None
     loss: Loss | None = None
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        _require_at_most("pvcs", self.pvcs, "num-examples", self.examples)
+        return self
 
 
 class EvaluateReply(Strict):
@@ -122,6 +144,16 @@ class EvaluateReply(Strict):
         differ = self.pvcs is not None and self.pvcs != pvcs
         if differ or (pvcs is not None and others is not None and pvcs + others != self.examples):
             raise ValueError("the counts by logit are not those of the examples")
+        _require_at_most("pvcs", pvcs, "num-examples", self.examples)
+        _require_at_most("the beats of others_by_logit", others, "num-examples", self.examples)
+        most_pvcs = self.examples - (others or 0) if pvcs is None else pvcs
+        most_others = self.examples - (pvcs or 0) if others is None else others
+        _require_at_most("true_positives", self.true_positives, "pvcs", most_pvcs)
+        _require_at_most("false_positives", self.false_positives, "the beats that are no PVC", most_others)
+        if self.true_positives is not None:
+            _require_share("sensitivity", self.sensitivity, self.true_positives, pvcs)
+            called = None if self.false_positives is None else self.true_positives + self.false_positives
+            _require_share("precision", self.precision, self.true_positives, called)
         return self
 
 

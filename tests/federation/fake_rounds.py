@@ -1,6 +1,6 @@
 """A coordinator's rounds without a network: whatever the sites answer is put in by hand."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -75,17 +75,27 @@ class Rounds:
 
     def begin(self) -> None:
         self._begun += 1
-        messages = self.strategy.configure_train(self._begun, self.checkpoints.arrays(), ConfigRecord(), None)  # type: ignore[arg-type]
+        self._ask(self.strategy.configure_train(self._begun, self.checkpoints.arrays(), ConfigRecord(), None))  # type: ignore[arg-type]
+
+    def begin_measuring(self) -> None:
+        """Ask the sites to measure the latest model."""
+        self._ask(self.strategy.configure_evaluate(self._begun, self.checkpoints.arrays(), ConfigRecord(), None))  # type: ignore[arg-type]
+
+    def _ask(self, messages: Iterable[Message]) -> None:
         self.requests = {message.metadata.dst_node_id: message for message in messages}
         for node, message in self.requests.items():
             message.metadata.__dict__.update(_run_id=7, _message_id=f"request-{node}", _src_node_id=99)
 
     def good(self, node: int, weights: float | NDArray[np.float32], examples: int = 100) -> Message:
         vector = np.broadcast_to(np.asarray(weights, np.float32), LENGTH).copy()
-        return self.answer(node, reply_content(TrainReply(examples=examples, pvcs=5, loss=0.5), weights_record(vector)))
+        trained = TrainReply(examples=examples, pvcs=min(5, examples), loss=0.5)
+        return self.answer(node, reply_content(trained, weights_record(vector)))
 
     def answer(self, node: int, content: RecordDict | Error) -> Message:
         return reply(self.requests[node], content)
 
     def aggregate(self, *replies: Message) -> None:
         self.strategy.aggregate_train(self._begun, replies)
+
+    def aggregate_measured(self, *replies: Message) -> None:
+        self.strategy.aggregate_evaluate(self._begun, replies)

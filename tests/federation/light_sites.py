@@ -96,7 +96,7 @@ class LightParticipant:
             request, vector = read_request(message, TrainRequest)
             manifest = self._open(request, vector)
             noise = NOISE * self._random.standard_normal(vector.size, dtype=np.float32)
-            content = reply_content(TrainReply(examples=EXAMPLES, pvcs=PVCS, loss=0.1), record_of(vector + noise))
+            content = self.trained(vector + noise)
             self.answers.append(Answer("train", manifest.round + 1, began, time.time()))
             return Message(content=content, reply_to=message)
 
@@ -108,13 +108,21 @@ class LightParticipant:
             self.rounds += 1
             self.final = manifest.version if manifest.is_final else None
             self.answers.append(Answer("evaluate", manifest.round, began, time.time()))
-            return Message(content=reply_content(_measured(manifest.round)), reply_to=message)
+            return Message(content=self.measured(manifest.round), reply_to=message)
 
         @app.query()
         def _catch_up(message: Message, context: Context) -> Message:  # noqa: ARG001
             return Message(content=RecordDict(), reply_to=message)
 
         return app
+
+    def trained(self, vector: Any) -> RecordDict:
+        """What the site answers to a training request, with these weights."""
+        return reply_content(TrainReply(examples=EXAMPLES, pvcs=PVCS, loss=0.1), record_of(vector))
+
+    def measured(self, this_round: int) -> RecordDict:
+        """What the site answers when it is asked to measure the model of a round."""
+        return reply_content(_measured(this_round))
 
     def _open(self, request: TrainRequest | EvaluateRequest, vector: Any) -> Manifest:
         manifest = request.model.open(self._key)
@@ -170,9 +178,11 @@ def homes_for(folder: Path, names: Iterable[str]) -> dict[str, Home]:
     return homes
 
 
-def take_part(home: Home, number: int, server: str, federation: Federation) -> Ended:
+def take_part(
+    home: Home, number: int, server: str, federation: Federation, kind: type[LightParticipant] = LightParticipant
+) -> Ended:
     """One run, from the connection to its end."""
-    participant, traffic = LightParticipant(number, federation), Traffic()
+    participant, traffic = kind(number, federation), Traffic()
     problem: str | None = None
     try:
         authority, key = federation.ca_certificate.encode(), load_node_key(home)

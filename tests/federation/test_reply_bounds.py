@@ -1,12 +1,16 @@
 """A reply that keeps to the schema but cannot be true, too large an update or too many beats, is left out and named."""
 
+from typing import Any
+
 import numpy as np
 import pytest
-from fake_rounds import Rounds
+from fake_rounds import NODES, Rounds
 from federation_homes import Homes
+from flwr.app import MetricRecord, RecordDict
 
 from ecgfl_cli.federation.coordinator.checked_rounds import RoundFailed
 from ecgfl_cli.federation.coordinator.reply_checks import LARGEST_GROWTH
+from ecgfl_cli.models.calibration import COUNTS
 
 RATIO = 10.0
 
@@ -112,3 +116,173 @@ def test_the_reply_of_a_site_that_was_revoked_meanwhile_is_left_out(homes: Homes
     rounds.aggregate(rounds.good(1, 1.0), rounds.good(2, 9.0), rounds.good(3, 1.0))
     assert rounds.last.sites == ["alice", "carol"]
     assert rounds.last.dropped == ["bob: its key was revoked meanwhile"]
+
+
+def test_more_pvcs_than_beats_are_left_out(homes: Homes) -> None:
+    rounds = Rounds(homes)
+    rounds.begin()
+    content = rounds.good(2, rounds.weights).content
+    content["metrics"] = MetricRecord({"num-examples": 100, "pvcs": 101, "loss": 0.5})
+    rounds.aggregate(rounds.good(1, rounds.weights), rounds.answer(2, content), rounds.good(3, rounds.weights))
+    assert rounds.last.sites == ["alice", "carol"]
+    (line,) = rounds.last.dropped
+    assert line.startswith("bob: ")
+    assert "pvcs 101 is more than num-examples, 100" in line
+
+
+MEASURED: dict[str, Any] = {
+    "num-examples": 100,
+    "pvcs": 10,
+    "true_positives": 8,
+    "false_positives": 2,
+    "loss": 0.1,
+    "sensitivity": 0.8,
+    "precision": 0.8,
+    "others_by_logit": [90, *[0] * (COUNTS - 1)],
+    "pvcs_by_logit": [*[0] * (COUNTS - 1), 10],
+}
+
+
+def measured(homes: Homes, *replies: dict[str, Any]) -> Rounds:
+    """A round in which sites 1, 2, ... report so of their held-out patients, in place of `MEASURED` or a part of it."""
+    rounds = Rounds(homes, nodes=dict(list(NODES.items())[: len(replies)]))
+    rounds.begin()
+    rounds.aggregate(*(rounds.good(node, rounds.weights) for node in rounds.requests))
+    measure(rounds, *replies)
+    return rounds
+
+
+def measure(rounds: Rounds, *replies: dict[str, Any]) -> None:
+    rounds.begin_measuring()
+    rounds.aggregate_measured(
+        *(
+            rounds.answer(node, RecordDict({"metrics": MetricRecord({**MEASURED, **each})}))
+            for node, each in enumerate(replies, start=1)
+        )
+    )
+
+
+CANNOT_BE: dict[str, tuple[dict[str, Any], str]] = {
+    "pvcs": ({"pvcs": 101, "others_by_logit": [0] * COUNTS}, "counts by logit are not those"),
+    "pvcs-alone": ({"pvcs": 101, "pvcs_by_logit": None, "others_by_logit": None}, "pvcs 101 is more than num-examples, 100"),
+    "found": ({"true_positives": 11, "sensitivity": None, "precision": None}, "true_positives 11 is more than pvcs, 10"),
+    "found-without-pvcs": (
+        {"pvcs": None, "pvcs_by_logit": None, "true_positives": 11, "sensitivity": None, "precision": None},
+        "true_positives 11 is more than pvcs, 10",
+    ),
+    "false": ({"false_positives": 91, "precision": None}, "false_positives 91 is more than the beats that are no PVC, 90"),
+    "false-without-pvcs": (
+        {"pvcs": None, "pvcs_by_logit": None, "others_by_logit": None, "false_positives": 101, "precision": None},
+        "false_positives 101 is more than",
+    ),
+    "others": ({"pvcs": None, "pvcs_by_logit": None, "others_by_logit": [101, *[0] * (COUNTS - 1)]}, "others_by_logit 101"),
+    "sensitivity": ({"sensitivity": 1.0}, "sensitivity 1 is not that of the counts, 8 of 10"),
+    "precision": ({"precision": 1.0}, "precision 1 is not that of the counts, 8 of 10"),
+    "sensitivity-of-nothing": (
+        {
+            **{"pvcs": 0, "true_positives": 0, "pvcs_by_logit": [0] * COUNTS, "others_by_logit": [100, *[0] * (COUNTS - 1)]},
+            **{"sensitivity": 1.0, "precision": None},
+        },
+        "sensitivity 1 is not that of the counts, 0 of 0",
+    ),
+    "beats": (
+        {"num-examples": 10_000_001, "pvcs_by_logit": None, "others_by_logit": None},
+        "10000001 held-out beats, declared were at most 10000000",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CANNOT_BE)
+def test_figures_that_contradict_each_other_are_left_out(homes: Homes, name: str) -> None:
+    wrong, reason = CANNOT_BE[name]
+    rounds = Rounds(homes)
+    rounds.begin()
+    rounds.aggregate(*(rounds.good(node, rounds.weights) for node in rounds.requests))
+    rounds.begin_measuring()
+    bad = {key: value for key, value in {**MEASURED, **wrong}.items() if value is not None}
+    contents = (MEASURED, bad, MEASURED)
+    rounds.aggregate_measured(
+        *(rounds.answer(node, RecordDict({"metrics": MetricRecord(content)})) for node, content in enumerate(contents, start=1))
+    )
+    (line,) = rounds.last.dropped
+    assert line.startswith("bob: ")
+    assert reason in line
+    assert rounds.last.metrics is not None
+    assert (rounds.last.metrics.beats, rounds.last.metrics.sensitivity) == (200, 0.8)
+    assert rounds.last.by_site["bob"].beats is None
+
+
+def test_held_out_beats_that_jump_within_a_run_are_left_out(homes: Homes) -> None:
+    more = {
+        **{"num-examples": 201, "pvcs": 10, "others_by_logit": [191, *[0] * (COUNTS - 1)]},
+        **{"pvcs_by_logit": [*[0] * (COUNTS - 1), 10]},
+    }
+    rounds = measured(homes, {}, {}, {})
+    for running in (rounds, None):
+        current = running or Rounds(homes)  # goes on after a kill
+        current.begin()
+        current.aggregate(*(current.good(node, current.weights) for node in current.requests))
+        measure(current, {}, more, {})
+        assert current.last.dropped == ["bob: 201 held-out beats, more than 2 times the 100 it began the run with"]
+
+
+def test_a_site_may_get_its_first_held_out_beats_later(homes: Homes) -> None:
+    none = {
+        **{"num-examples": 0, "pvcs": 0, "true_positives": 0, "false_positives": 0},
+        **{"others_by_logit": [0] * COUNTS, "pvcs_by_logit": [0] * COUNTS},
+    }
+    empty = {key: value for key, value in {**MEASURED, **none}.items() if key not in ("sensitivity", "precision")}
+    rounds = Rounds(homes)
+    for reply in (empty, MEASURED):
+        rounds.begin()
+        rounds.aggregate(*(rounds.good(node, rounds.weights) for node in rounds.requests))
+        rounds.begin_measuring()
+        rounds.aggregate_measured(
+            *(
+                rounds.answer(node, RecordDict({"metrics": MetricRecord(each)}))
+                for node, each in ((1, MEASURED), (2, reply), (3, MEASURED))
+            )
+        )
+        assert rounds.last.dropped == []
+
+
+FOUR = {**NODES, 4: "mallory"}
+
+
+@pytest.mark.parametrize(("ratio", "counts_as"), [(3.0, 450), (1.0, 150)])
+def test_a_claimed_count_is_capped(homes: Homes, ratio: float, counts_as: int) -> None:
+    """The honest sites change each weight by 0, the other one by 1."""
+    rounds = Rounds(homes, nodes=FOUR, max_weight_ratio=ratio)
+    before = rounds.weights
+    rounds.begin()
+    counts = (100, 100, 200, 10_000_000)
+    rounds.aggregate(*(rounds.good(node, before + (node == 4), count) for node, count in zip(FOUR, counts, strict=True)))
+    total = sum(min(count, counts_as) for count in counts)
+    np.testing.assert_allclose(rounds.weights - before, counts_as / total, atol=1e-6)
+    assert rounds.last.sites == [*NODES.values(), "mallory"], "a large site is never refused for its size"
+    assert rounds.last.examples_by_site["mallory"] == 10_000_000
+    assert rounds.last.examples == rounds.checkpoints.latest.manifest.examples == total
+    mallory = rounds.last.by_site["mallory"]
+    assert (mallory.train_beats, mallory.counted_beats, mallory.is_capped) == (10_000_000, counts_as, True)
+    assert mallory.weight == pytest.approx(counts_as / total)
+    assert [line for line in rounds.said if line.startswith(f"mallory: 10000000 training beats count as {counts_as}, ")]
+
+
+def test_of_two_sites_the_larger_counts_three_times_the_smaller(homes: Homes) -> None:
+    rounds = Rounds(homes, nodes={1: "alice", 2: "mallory"})
+    before = rounds.weights
+    rounds.begin()
+    rounds.aggregate(rounds.good(1, before, 100), rounds.good(2, before + 1, 10_000_000))
+    np.testing.assert_allclose(rounds.weights - before, 0.75, atol=1e-6)
+
+
+def test_krum_shows_whose_weights_the_model_has(homes: Homes) -> None:
+    rounds = Rounds(homes, "krum", nodes={**FOUR, 5: "erin"}, min_sites=5)
+    before = rounds.weights
+    rounds.begin()
+    changes = {1: 0.0, 2: 0.1, 3: 0.12, 4: 0.5, 5: 9.0}
+    rounds.aggregate(*(rounds.good(node, before + np.float32(change)) for node, change in changes.items()))
+    assert {name: site.weight for name, site in rounds.last.by_site.items()} == {
+        **dict.fromkeys(("alice", "carol", "erin", "mallory"), 0.0),
+        "bob": 1.0,
+    }

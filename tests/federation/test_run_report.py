@@ -16,7 +16,7 @@ from ecgfl_cli.errors import UnusableInput
 from ecgfl_cli.federation.coordinator.checked_rounds import RoundFailed
 from ecgfl_cli.federation.coordinator.curves import curve, ticks_over
 from ecgfl_cli.federation.coordinator.report_page import page_of
-from ecgfl_cli.federation.coordinator.run_plan import RoundResult
+from ecgfl_cli.federation.coordinator.run_plan import RoundResult, SiteFigures
 from ecgfl_cli.federation.coordinator.run_record import RunReport, load_report
 from ecgfl_cli.models.manifest import Metrics
 from ecgfl_cli.models.registry import Registry
@@ -186,6 +186,36 @@ def test_a_broken_report_is_named_before_anything_is_served(homes: Homes) -> Non
         Rounds(homes)
 
 
+def test_a_report_of_an_earlier_version_is_loaded(homes: Homes) -> None:
+    """It has no figures of the sites, and its plan no limit of their weights."""
+    played(Rounds(homes))
+    (path,) = homes.coordinator_home.reports.iterdir()
+    report = json.loads(path.read_text())
+    del report["plan"]["max_weight_ratio"]
+    for each in report["rounds"]:
+        del each["by_site"]
+    path.write_text(json.dumps(report))
+    resumed = Rounds(homes)
+    played(resumed)
+    (gone_on,) = reports(homes)
+    assert [each.by_site.keys() for each in gone_on.rounds] == [set(), {"alice", "carol"}]
+    assert "<h2>Figures of each site</h2>" in page_of(gone_on)
+
+
+def test_each_site_has_its_figures_on_the_page() -> None:
+    sites = {
+        "alice": SiteFigures(train_beats=100, counted_beats=100, update_norm=1.25, weight=0.25, beats=90, pvcs=8),
+        "mallory": SiteFigures(train_beats=900, counted_beats=300, weight=0.75, pvcs=8, true_positives=8, false_positives=0),
+    }
+    sites["mallory"].sensitivity, sites["mallory"].precision, sites["mallory"].deviates = 1.0, 1.0, ["sensitivity"]
+    result = RoundResult(3, "m", ["alice", "mallory"], 400, 0.1, by_site=sites)
+    html = page_of(report_of([result]))
+    assert "<td>3</td><td>alice</td><td>100</td><td>-</td><td>-</td><td>1.250</td><td>25.0</td><td>90</td><td>8</td>" in html
+    assert "<td>900 (counts as 300)</td>" in html
+    assert html.count("<td>100.0 (8 of 8)</td>") == 2
+    assert "<td>3</td><td>mallory</td><td>sensitivity 100.0 % (median 100.0 %)</td>" in html
+
+
 def report_of(rounds: list[RoundResult], **fields: Any) -> RunReport:
     known = {"run": "r", "architecture": "beatnet", "plan": {"rounds": 9}, "began": "2026-11-25T22:00:00+00:00", "final": "m"}
     return RunReport.model_validate({**known, "rounds": rounds, **fields})
@@ -193,6 +223,7 @@ def report_of(rounds: list[RoundResult], **fields: Any) -> RunReport:
 
 def test_nothing_that_came_from_elsewhere_is_markup() -> None:
     rounds = [RoundResult(1, EVIL, [EVIL], 5, 0.1, dropped=[f"{EVIL}: {EVIL}"], examples_by_site={EVIL: 5}, began=EVIL)]
+    rounds[0].by_site = {EVIL: SiteFigures(loss=0.5, deviates=["loss"])}
     evil = report_of(rounds, problem=EVIL, final=EVIL, run=EVIL, architecture=EVIL, left_out=[EVIL], plan={EVIL: EVIL})
     page = Page(html := page_of(evil))
     assert "script" not in page.tags

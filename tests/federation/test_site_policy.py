@@ -11,9 +11,7 @@ from test_site_distrusts_server import Server, no_data, refused, sound_vector  #
 
 from ecgfl_cli.errors import EcgflError, PolicyRefused
 from ecgfl_cli.federation.coordinator.home import load_signing_key
-from ecgfl_cli.federation.coordinator.reported_figures import by_logit, gross, mean_loss
 from ecgfl_cli.federation.wire import EvaluateReply, TrainReply, TrainRequest, reply_content, request_content, weights_record
-from ecgfl_cli.models.calibration import COUNTS
 from ecgfl_cli.site.audit import AuditLog
 from ecgfl_cli.site.policy import METRICS
 from ecgfl_cli.site.priority import give_way
@@ -170,27 +168,6 @@ def test_the_run_goes_on_with_a_site_that_keeps_its_figures_to_itself(homes: Hom
     rounds.aggregate(rounds.good(1, 1.0), rounds.answer(2, quiet), rounds.good(3, 4.0, examples=200))
     result = rounds.record.rounds[-1]
     assert (result.sites, result.dropped, result.examples, result.loss) == (["alice", "bob", "carol"], [], 400, 0.5)
-
-
-def test_sums_are_over_the_sites_that_tell() -> None:
-    zeros = [0] * COUNTS
-    told_all = EvaluateReply(
-        examples=10,
-        pvcs=4,
-        true_positives=3,
-        false_positives=1,
-        loss=0.5,
-        others_by_logit=[6, *zeros[1:]],
-        pvcs_by_logit=[4, *zeros[1:]],
-    )
-    told_loss, told_nothing = EvaluateReply(examples=30, loss=0.1), EvaluateReply(examples=5)
-    found = gross([told_all, told_loss, told_nothing])
-    assert found is not None
-    assert (found.beats, found.pvcs, found.sensitivity, found.precision) == (10, 4, 0.75, 0.75)
-    assert found.loss == pytest.approx((10 * 0.5 + 30 * 0.1) / 40)
-    assert [int(each.sum()) for each in by_logit([told_all, told_loss])] == [6, 4]
-    assert gross([told_nothing]) is None
-    assert mean_loss([told_nothing]) is None
 
 
 def test_niceness_only_rises(monkeypatch: pytest.MonkeyPatch) -> None:

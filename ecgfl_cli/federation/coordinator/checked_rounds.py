@@ -11,9 +11,18 @@ from numpy.typing import NDArray
 
 from ecgfl_cli.errors import ServerError
 from ecgfl_cli.federation.coordinator.checkpoints import Checkpoints
+from ecgfl_cli.federation.coordinator.combining import Combination, capped, usual_count
 from ecgfl_cli.federation.coordinator.optimiser_state import Moments
-from ecgfl_cli.federation.coordinator.reply_checks import DeclaredExamples, wild_updates
-from ecgfl_cli.federation.coordinator.reported_figures import alike, by_logit, gross, mean_loss
+from ecgfl_cli.federation.coordinator.outliers import deviation_in_words, deviations
+from ecgfl_cli.federation.coordinator.reply_checks import DeclaredBeats, update_norms, wild_updates
+from ecgfl_cli.federation.coordinator.reported_figures import (
+    add_measurements,
+    combined_metrics,
+    histograms,
+    mean_loss,
+    training_figures,
+    weighted,
+)
 from ecgfl_cli.federation.coordinator.run_plan import Report, RoundResult, RunPlan
 from ecgfl_cli.federation.coordinator.run_record import RunRecord, now
 from ecgfl_cli.federation.wire import (
@@ -73,7 +82,9 @@ class CheckedRounds:
     def prepare(self, plan: RunPlan, checkpoints: Checkpoints, sites: Sites, report: Report, record: RunRecord) -> None:
         self._plan, self._checkpoints, self._sites, self._report, self._record = plan, checkpoints, sites, report, record
         limits = {site: limit for site, limit in (plan.sites or {}).items() if limit is not None}
-        self._declared = DeclaredExamples(limits, plan.max_examples, record.first_examples)
+        self._trained_on = DeclaredBeats("training", limits, plan.max_examples, record.first_examples)
+        self._held_out = DeclaredBeats("held-out", limits, plan.max_examples, record.first_held_out)
+        self._combination = Combination.of(plan)
         self._names: dict[int, str] = {}
         self._sent: list[Message] = []
         self._refused: set[int] = set()
@@ -106,8 +117,10 @@ class CheckedRounds:
     def aggregate_train(self, server_round: int, replies: Iterable[Message]) -> tuple[ArrayRecord | None, MetricRecord | None]:  # noqa: ARG002
         this_round, length = self._checkpoints.latest.manifest.round + 1, self._checkpoints.length
         usable, dropped = self._sifted(replies, lambda message: self._check_train(message, length))
-        usable, wild = self._without_wild(usable)
-        dropped += wild
+        norms = update_norms({self._name(message): weights_of(message) for message, _ in usable}, self._checkpoints.weights)
+        wild = wild_updates(norms, self._checkpoints.weights, self._plan.max_update_ratio)
+        usable = [each for each in usable if self._name(each[0]) not in wild]
+        dropped += [f"{name}: {why}" for name, why in wild.items()]
         for line in dropped:
             self._report(f"reply dropped: {line}")
         if len(usable) < self._plan.min_sites:
@@ -118,20 +131,24 @@ class CheckedRounds:
                 "See which sites dropped out, then serve again: it goes on after the last finished round",
             )
         usable.sort(key=lambda answered: self._name(answered[0]))  # sums depend on their order: the same run gives the same model
+        trained = {self._name(message): reply for message, reply in usable}
+        counts = {name: reply.examples for name, reply in trained.items()}
+        beats = self._counted(counts)
+        messages = [weighted(message, beats[self._name(message)]) for message, _ in usable]
+        vectors = {self._name(message): weights_of(message) for message in messages}
         # Flower counts from 1 again in a resumed run; FedAdam's bias correction needs the run's own count.
-        arrays, metrics = super().aggregate_train(this_round, [alike(*each) for each in usable])  # type: ignore[misc]
-        examples = sum(reply.examples for _, reply in usable)
-        loss = mean_loss([reply for _, reply in usable])
+        arrays, metrics = super().aggregate_train(this_round, messages)  # type: ignore[misc]
         vector = np.asarray(arrays[FLAT].numpy(), dtype=np.float32)
-        counts = {self._name(message): reply.examples for message, reply in usable}
         for name, count in counts.items():
-            self._declared.accept(name, count)
+            self._trained_on.accept(name, count)
         measured = self._last_metrics()
-        result = RoundResult(this_round, "", list(counts), examples, loss, dropped=dropped)
+        loss = mean_loss(list(trained.values()), self._plan.max_weight_ratio)
+        result = RoundResult(this_round, "", list(counts), round(sum(beats.values())), loss, dropped=dropped)
         result.examples_by_site, result.began, result.seconds = counts, self._began, self._elapsed()
         result.absent = self._absent
+        result.by_site = training_figures(trained, norms, beats, self._weights_in_model(vectors, beats, vector))
         self._record.announce(result)
-        latest = self._checkpoints.add(vector, len(usable), examples, measured, self._moments())
+        latest = self._checkpoints.add(vector, len(usable), result.examples, measured, self._moments())
         self._record.confirm(latest.manifest.version)
         return self._checkpoints.arrays(), metrics
 
@@ -141,14 +158,19 @@ class CheckedRounds:
 
     def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:  # noqa: ARG002
         replies = list(replies)
-        usable, dropped = self._sifted(replies, lambda message: read_reply(message, EvaluateReply))
+        usable, dropped = self._sifted(replies, self._check_evaluate)
         for line in dropped:
             self._report(f"reply dropped: {line}")
         result = self._record.report.rounds[-1]
         result.dropped += dropped
-        measured = [reply for _, reply in usable]
-        result.metrics = gross(measured)
-        self._checkpoints.calibrate(*by_logit(measured))
+        measured = {self._name(message): reply for message, reply in usable}
+        for name, reply in measured.items():
+            self._held_out.accept(name, reply.examples)
+        result.metrics = combined_metrics(list(measured.values()), self._combination)
+        if problem := self._checkpoints.calibrate(histograms(list(measured.values())), self._combination):
+            self._report(f"round {result.round}: {problem}")
+        add_measurements(result.by_site, measured)
+        self._tell_deviations(result)
         refused = [message for message in replies if message.has_error() and message.error.code == MODEL_UNACCEPTABLE]
         self._take_verdicts(result, usable, refused)
         result.seconds = self._elapsed()
@@ -209,11 +231,33 @@ class CheckedRounds:
                 dropped.append(f"{self._name(message)}: {error}")
         return usable, dropped
 
-    def _without_wild(self, usable: list[tuple[Message, TrainReply]]) -> tuple[list[tuple[Message, TrainReply]], list[str]]:
-        """The replies whose update has a plausible norm, and a line for each of the others."""
-        weights = {self._name(message): weights_of(message) for message, _ in usable}
-        wild = wild_updates(weights, self._checkpoints.weights, self._plan.max_update_ratio)
-        return [each for each in usable if self._name(each[0]) not in wild], [f"{name}: {why}" for name, why in wild.items()]
+    def _counted(self, counts: dict[str, int]) -> dict[str, float]:
+        """The beats that each site counts for; those that are capped are reported."""
+        beats = dict(zip(counts, capped(list(counts.values()), self._plan.max_weight_ratio), strict=True))
+        for name, count in counts.items():
+            if beats[name] < count and self._combination.weights_sites:
+                self._report(
+                    f"{name}: {count} training beats count as {beats[name]:.0f}, {self._plan.max_weight_ratio:g} times the"
+                    f" usual number of a site, {usual_count(list(counts.values())):g} (max_weight_ratio)"
+                )
+        return beats
+
+    def _weights_in_model(
+        self, vectors: dict[str, NDArray[np.float32]], beats: dict[str, float], model: NDArray[np.float32]
+    ) -> dict[str, float]:
+        """Each site's share of the model, where the strategy has such shares."""
+        if self._combination.weights_sites:
+            return {name: count / sum(beats.values()) for name, count in beats.items()}
+        if self._plan.strategy == "krum":
+            selected = min(vectors, key=lambda name: float(np.abs(vectors[name].astype(np.float64) - model).max()))
+            return {name: float(name == selected) for name in vectors}
+        return {}
+
+    def _tell_deviations(self, result: RoundResult) -> None:
+        """Store and report the sites whose figures deviate from those of the others."""
+        for name, figures in deviations(result.by_site).items():
+            result.by_site[name].deviates = figures
+            self._report(f"{name} deviates from the other sites in round {result.round}: {deviation_in_words(result, name)}")
 
     def _check_train(self, message: Message, length: int) -> TrainReply:
         reply = read_reply(message, TrainReply)
@@ -222,7 +266,12 @@ class CheckedRounds:
             raise ValueError(f"{vector.size} weights instead of {length}")
         if not np.isfinite(vector).all():
             raise ValueError("weights that are not finite")
-        self._declared.check(self._name(message), reply.examples)
+        self._trained_on.check(self._name(message), reply.examples)
+        return reply
+
+    def _check_evaluate(self, message: Message) -> EvaluateReply:
+        reply = read_reply(message, EvaluateReply)
+        self._held_out.check(self._name(message), reply.examples)
         return reply
 
     def _refuse_errors(self, message: Message) -> None:

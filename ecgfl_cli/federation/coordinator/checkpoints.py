@@ -9,6 +9,8 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from flwr.app import ArrayRecord, RecordDict
 from numpy.typing import NDArray
 
+from ecgfl_cli.federation.coordinator.calibrating import Calibrated, calibrated
+from ecgfl_cli.federation.coordinator.combining import Combination
 from ecgfl_cli.federation.coordinator.first_weights import first_weights, load_weights, starter_of
 from ecgfl_cli.federation.coordinator.global_models import GlobalModels, Standing
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome
@@ -16,7 +18,7 @@ from ecgfl_cli.federation.coordinator.optimiser_state import Moments, OptimiserS
 from ecgfl_cli.federation.coordinator.run_plan import RunPlan
 from ecgfl_cli.federation.wire import CatchUpRequest, request_content, weights_record
 from ecgfl_cli.models.architecture import architecture
-from ecgfl_cli.models.calibration import enough, fit
+from ecgfl_cli.models.calibration import Histogram
 from ecgfl_cli.models.manifest import Manifest, Metrics, SignedManifest, weights_sha256
 from ecgfl_cli.models.registry import Entry, Registry, network_of
 from ecgfl_cli.training.acceptance import VerdictCode
@@ -106,10 +108,11 @@ class Checkpoints:
             newest = starter_of(self._architecture.name)
         return None if newest is None else newest.manifest.version
 
-    def calibrate(self, others: NDArray[np.int64], pvcs: NDArray[np.int64]) -> None:
-        """Fit what the next model will be signed with to the sites' held-out beats by logit; too few of them change nothing."""
-        if enough(others, pvcs):
-            self._calibration, self._threshold = fit(others, pvcs)
+    def calibrate(self, sites: Sequence[Histogram], how: Combination) -> str | None:
+        """Fit what the next model will be signed with to the sites' held-out beats by logit; returns a problem to report."""
+        result = calibrated(sites, how, Calibrated(self._calibration, self._threshold))
+        self._calibration, self._threshold = result.calibration, result.threshold
+        return result.problem
 
     def add(
         self,

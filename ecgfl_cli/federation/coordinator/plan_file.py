@@ -68,12 +68,15 @@ class Run(Section):
     """Four sites of mitdb with 1,250 to 8,800 training beats made updates of 0.7 to 2.2 times the median, over three rounds of
     either network. The norm grows about as the square root of the beats: ten times the median is a hospital a hundred times as
     large."""
+    max_weight_ratio: Annotated[float, Field(ge=1)] = 3.0
+    """Of four equal sites, one that claims any number of beats has at most half of a mean; a hospital of three times the usual
+    size keeps its full weight."""
     max_examples: Examples = 10_000_000
     """A hundred Holter days of 100,000 beats."""
 
 
 class Declared(Section):
-    """What is known of a site. max_examples : most training beats that it may speak of."""
+    """What is known of a site. max_examples : most training beats, and most held-out ones, that it may speak of."""
 
     max_examples: Examples | None = None
 
@@ -133,6 +136,7 @@ def resolve(path: Path | None, options: Mapping[str, Any]) -> RunPlan:
         quorum_timeout=None if run.quorum_timeout is None else seconds_of(run.quorum_timeout),
         hours=None if run.hours is None else Hours.read(run.hours),
         max_update_ratio=run.max_update_ratio,
+        max_weight_ratio=run.max_weight_ratio,
         max_examples=run.max_examples,
         sites=None if file.sites is None else {name: site.max_examples for name, site in file.sites.items()},
         origins={**origins, "sites": f"{path}: sites"},
@@ -194,7 +198,9 @@ strategy = "{run.strategy}"
 
 # A site's update is left out when its norm is more than this many times the median of the round's updates.
 max_update_ratio = {run.max_update_ratio:g}
-# ... and when it speaks of more training beats than this.
+# In a mean (fedavg, fedprox, fedadam, fedyogi) a site counts for at most this many times the median of the sites' beats.
+max_weight_ratio = {run.max_weight_ratio:g}
+# A site's reply is left out when it speaks of more training or held-out beats than this.
 max_examples = {run.max_examples}
 
 # With one such section or more, only the sites that are named take part; the others stay enrolled.

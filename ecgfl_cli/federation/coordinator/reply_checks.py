@@ -1,4 +1,4 @@
-"""What is asked of a training reply beyond its schema: an update of a plausible size, of as many beats as the site declared."""
+"""What is asked of a reply beyond its schema: an update of a plausible size, of as many beats as the site declared."""
 
 import statistics
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ ENOUGH_FOR_A_MEDIAN = 3
 """With two updates nobody can say which of them is out of the way."""
 
 LARGEST_GROWTH = 2.0
-"""Of a site's training beats within a run: a night's recordings may come in between, another hospital may not."""
+"""Of a site's beats within a run: a night's recordings may come in between, another hospital may not."""
 
 
 def update_norms(replies: Mapping[str, NDArray[np.float32]], start: NDArray[np.float32]) -> dict[str, float]:
@@ -18,14 +18,13 @@ def update_norms(replies: Mapping[str, NDArray[np.float32]], start: NDArray[np.f
     return {name: float(np.linalg.norm(weights.astype(np.float64) - start)) for name, weights in replies.items()}
 
 
-def wild_updates(replies: Mapping[str, NDArray[np.float32]], start: NDArray[np.float32], largest_ratio: float) -> dict[str, str]:
-    """Site -> why its update is too large to be an honest one.
+def wild_updates(norms: Mapping[str, float], start: NDArray[np.float32], largest_ratio: float) -> dict[str, str]:
+    """Site -> why its update, of this norm, is too large to be an honest one. start : the global weights, shape (n,).
 
     Measured against the median of the round's updates, which a minority of sites cannot move (Sun et al., Can you really
     backdoor federated learning?, 2019, bound the norm too, by a constant). With fewer than three updates, or where most sites
     changed nothing, against the global weights themselves.
     """
-    norms = update_norms(replies, start)
     usual, of_what = float(np.linalg.norm(start.astype(np.float64))), "the global weights' own norm"
     if len(norms) >= ENOUGH_FOR_A_MEDIAN and (median := statistics.median(norms.values())):
         usual, of_what = median, "the median of the sites'"
@@ -36,24 +35,26 @@ def wild_updates(replies: Mapping[str, NDArray[np.float32]], start: NDArray[np.f
     }
 
 
-class DeclaredExamples:
-    """How many training beats a site may speak of: what the plan says of it, and about as many as it spoke of first in the run.
+class DeclaredBeats:
+    """How many beats a site may speak of: what the plan says of it, and about as many as it spoke of first in the run.
 
-    limits : site -> most beats. default : for the other sites. first : what each said first, of a run that is gone on with.
+    kind : of the beats, for messages. limits : site -> most beats. default : for the other sites. first : what each said first,
+    of a run that is gone on with.
     """
 
-    def __init__(self, limits: Mapping[str, int], default: int, first: Mapping[str, int]) -> None:
-        self._limits, self._default, self._first = limits, default, dict(first)
+    def __init__(self, kind: str, limits: Mapping[str, int], default: int, first: Mapping[str, int]) -> None:
+        self._kind, self._limits, self._default, self._first = kind, limits, default, dict(first)
 
-    def check(self, site: str, examples: int) -> None:
+    def check(self, site: str, beats: int) -> None:
         """Raises `ValueError` saying which bound the count is beyond."""
         limit = self._limits.get(site, self._default)
-        if examples > limit:
-            raise ValueError(f"{examples} training beats, declared were at most {limit}")
-        first = self._first.get(site, examples)
-        if examples > LARGEST_GROWTH * first:
-            raise ValueError(f"{examples} training beats, more than {LARGEST_GROWTH:g} times the {first} it began the run with")
+        if beats > limit:
+            raise ValueError(f"{beats} {self._kind} beats, declared were at most {limit}")
+        first = self._first.get(site, beats)
+        if beats > LARGEST_GROWTH * first:
+            raise ValueError(f"{beats} {self._kind} beats, more than {LARGEST_GROWTH:g} times the {first} it began the run with")
 
-    def accept(self, site: str, examples: int) -> None:
-        """Remember the count of a reply that was taken."""
-        self._first.setdefault(site, examples)
+    def accept(self, site: str, beats: int) -> None:
+        """Remember the count of a reply that was taken; a site without such beats may get its first ones later."""
+        if beats:
+            self._first.setdefault(site, beats)

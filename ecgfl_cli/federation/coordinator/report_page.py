@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from ecgfl_cli.federation.coordinator.curves import curve
 from ecgfl_cli.federation.coordinator.global_models import VERDICT_IN_WORDS
+from ecgfl_cli.federation.coordinator.outliers import deviation_in_words
 from ecgfl_cli.federation.coordinator.page import page, table
 from ecgfl_cli.federation.coordinator.run_plan import RoundResult
 from ecgfl_cli.federation.coordinator.run_record import RunReport
@@ -42,6 +43,14 @@ def page_of(report: RunReport) -> str:
             [_round(each) for each in rounds],
         ),
         sites=table(("site", "rounds", "training beats", "left out", "its test of the final model"), _sites(report)),
+        deviating=table(("round", "site", "figures"), _deviating(report)) if _deviating(report) else "<p>None.</p>",
+        figures=table(
+            (
+                *("round", "site", "training beats", "PVCs", "loss", "update norm", "weight %"),
+                *("held-out beats", "PVCs", "Se %", "+P %", "loss"),
+            ),
+            _figures(report),
+        ),
         dropped=table(("round", "site", "reason"), _dropped(report)) if _dropped(report) else "<p>None.</p>",
         plan=table(("option", "value"), [(name.replace("_", "-"), _plain(value)) for name, value in report.plan.items()]),
     )
@@ -96,6 +105,36 @@ def _sites(report: RunReport) -> list[Sequence[str]]:
     return rows
 
 
+def _figures(report: RunReport) -> list[Sequence[str]]:
+    return [
+        (
+            str(each.round),
+            name,
+            _count(site.train_beats) + (f" (counts as {site.counted_beats})" if site.is_capped else ""),
+            _count(site.train_pvcs),
+            _number(site.train_loss, 4),
+            _number(site.update_norm, 3),
+            _number(None if site.weight is None else 100 * site.weight, 1),
+            _count(site.beats),
+            _count(site.pvcs),
+            _share(site.sensitivity, site.true_positives, site.pvcs),
+            _share(site.precision, site.true_positives, site.called),
+            _number(site.loss, 4),
+        )
+        for each in report.rounds
+        for name, site in sorted(each.by_site.items())
+    ]
+
+
+def _deviating(report: RunReport) -> list[Sequence[str]]:
+    return [
+        (str(each.round), name, deviation_in_words(each, name))
+        for each in report.rounds
+        for name, site in sorted(each.by_site.items())
+        if site.deviates
+    ]
+
+
 def _dropped(report: RunReport) -> list[tuple[str, str, str]]:
     lines = [(str(each.round), line) for each in report.rounds for line in each.dropped]
     lines += [("not finished", line) for line in report.left_out]
@@ -112,6 +151,15 @@ def _number(value: float | None, digits: int) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
+def _count(value: int | None) -> str:
+    return "-" if value is None else str(value)
+
+
+def _share(share: float | None, part: int | None, total: int | None) -> str:
+    """The percentage, with its counts where they are known."""
+    return _number(None if share is None else 100 * share, 1) + (f" ({part} of {total})" if part is not None and total else "")
+
+
 def _plain(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(name if bound is None else f"{name} (at most {bound} beats)" for name, bound in value.items()) or "-"
@@ -122,10 +170,19 @@ _BODY = """\
 {summary}
 <h2>Round by round</h2>
 <div class="charts">{charts}</div>
-<p class="note">Sensitivity and precision are gross over the beats of the sites' own held-out patients, on annotated beats.</p>
+<p class="note">Sensitivity, precision and loss on the sites' own held-out patients, on annotated beats: with fedavg, fedprox,
+fedadam and fedyogi gross over the beats, each site's number capped as its weight is; with median, trimmed-mean and krum the
+median or trimmed mean of the sites' figures.</p>
 {rounds}
 <h2>Sites</h2>
 {sites}
+<h2>Sites that deviate</h2>
+<p class="note">A figure is listed if it is an outlier among the sites of its round (modified z-score above 3.5, and a large
+distance from the median). It is no proof of a fault: ask the site. With fewer than three sites none is listed, and with three
+or four the rule is coarse.</p>
+{deviating}
+<h2>Figures of each site</h2>
+{figures}
 <h2>Replies left out</h2>
 {dropped}
 <h2>Plan</h2>

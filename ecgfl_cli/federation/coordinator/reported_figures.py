@@ -1,55 +1,165 @@
-"""What the sites report of a round, added up. A site may keep any of its figures to itself: each sum is over those who told."""
+"""What the sites report of a round, combined. A site may withhold any figure: each result is over the sites that report it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from flwr.app import Message, MetricRecord
 from numpy.typing import NDArray
 
+from ecgfl_cli.federation.coordinator.combining import Combination, capped
+from ecgfl_cli.federation.coordinator.run_plan import SiteFigures
 from ecgfl_cli.federation.wire import EXAMPLES, METRICS, EvaluateReply, TrainReply
-from ecgfl_cli.models.calibration import COUNTS
+from ecgfl_cli.models.calibration import FEWEST_OF_A_SITE, Histogram
 from ecgfl_cli.models.manifest import Metrics
 
 
-def mean_loss(replies: Sequence[TrainReply | EvaluateReply]) -> float | None:
-    """Over the examples of the sites that report it; None where none does."""
+@dataclass(frozen=True)
+class Counts:
+    """A site's held-out beats: PVCs, other beats, and how many of each the model called V."""
+
+    pvcs: int
+    others: int
+    true_positives: int
+    false_positives: int
+
+    @property
+    def called(self) -> int:
+        """Beats that the model called V."""
+        return self.true_positives + self.false_positives
+
+
+def mean_loss(replies: Sequence[TrainReply | EvaluateReply], max_ratio: float) -> float | None:
+    """Return the mean of the sites' losses, weighted by their beats as `capped` limits them; None where none reports one."""
     told = [(reply.loss, reply.examples) for reply in replies if reply.loss is not None and reply.examples]
-    return sum(loss * examples for loss, examples in told) / sum(examples for _, examples in told) if told else None
+    weights = capped([examples for _, examples in told], max_ratio)
+    return sum(loss * weight for (loss, _), weight in zip(told, weights, strict=True)) / sum(weights) if told else None
 
 
-def gross(replies: Sequence[EvaluateReply]) -> Metrics | None:
-    """The sites' counts added up: a site's own sensitivity says nothing where it has three PVCs.
+def combined_metrics(replies: Sequence[EvaluateReply], how: Combination) -> Metrics | None:
+    """Combine the figures on the sites' held-out patients, as robustly as the weights.
 
-    beats and pvcs are those behind sensitivity and precision: of the sites that report all three counts.
+    In a mean the counts are added up, because a site's own sensitivity says little where it has three PVCs. A site's PVCs, and
+    separately its other beats, count for at most `max_weight_ratio` times the usual number; what the model called V among them
+    is reduced in proportion. In a median or trimmed mean the centre is taken of the sites' sensitivities, precisions and losses,
+    each None where too few sites have it.
+
+    beats and pvcs are those behind sensitivity and precision, capped: of the sites that report all three counts.
     """
-    told = [
-        (reply.examples, reply.pvcs, reply.true_positives, reply.false_positives)
+    counts = [
+        Counts(reply.pvcs, reply.examples - reply.pvcs, reply.true_positives, reply.false_positives)
         for reply in replies
         if reply.pvcs is not None and reply.true_positives is not None and reply.false_positives is not None
     ]
-    beats, pvcs, found, false = (sum(column) for column in zip((0, 0, 0, 0), *told, strict=True))
-    loss = mean_loss(replies)
-    if not beats and loss is None:
+    pvcs, others = (
+        capped(column, how.max_weight_ratio) for column in ([each.pvcs for each in counts], [each.others for each in counts])
+    )
+    if how.weights_sites:
+        loss = mean_loss(replies, how.max_weight_ratio)
+        found = sum(_in_proportion(each.true_positives, each.pvcs, kept) for each, kept in zip(counts, pvcs, strict=True))
+        false = sum(_in_proportion(each.false_positives, each.others, kept) for each, kept in zip(counts, others, strict=True))
+        sensitivity = min(found / total, 1.0) if (total := sum(pvcs)) else None
+        precision = found / (found + false) if found + false else None
+    else:
+        loss = how.figure([reply.loss for reply in replies if reply.loss is not None and reply.examples])
+        sensitivity = how.figure([each.true_positives / each.pvcs for each in counts if each.pvcs])
+        precision = how.figure([each.true_positives / each.called for each in counts if each.called])
+    if not counts and loss is None:
         return None
     return Metrics(
-        beats=beats,
-        pvcs=pvcs,
+        beats=round(sum(pvcs) + sum(others)),
+        pvcs=round(sum(pvcs)),
         loss=loss,
-        sensitivity=min(found / pvcs, 1.0) if pvcs else None,
-        precision=found / (found + false) if found + false else None,
+        sensitivity=sensitivity,
+        precision=precision,
     )
 
 
-def by_logit(replies: Sequence[EvaluateReply]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Other beats and PVCs by logit, each of shape (COUNTS,), of the sites that report both."""
-    others, pvcs = np.zeros(COUNTS, np.int64), np.zeros(COUNTS, np.int64)
-    for reply in replies:
-        if reply.others_by_logit is not None and reply.pvcs_by_logit is not None:
-            others, pvcs = others + reply.others_by_logit, pvcs + reply.pvcs_by_logit
-    return others, pvcs
+def histograms(replies: Sequence[EvaluateReply]) -> list[Histogram]:
+    """Return the sites' beats by logit, of the sites that report both classes."""
+    return [
+        Histogram(np.array(reply.others_by_logit), np.array(reply.pvcs_by_logit))
+        for reply in replies
+        if reply.others_by_logit is not None and reply.pvcs_by_logit is not None
+    ]
 
 
-def alike(message: Message, reply: TrainReply) -> Message:
+def combined_histogram(sites: Sequence[Histogram], how: Combination) -> Histogram | None:
+    """Combine the sites' beats by logit into one histogram, as robustly as the weights; None if too few sites have beats.
+
+    Each site's histogram is normalised, separately for PVCs and other beats. In a mean, the weight of a site's PVCs is their
+    number, capped, and that of its other beats likewise; while nothing is capped this is the sum of the counts.
+
+    In a median or trimmed mean, the centre is taken of the sites' cumulative distributions at each edge between two bins, and
+    of their shares of PVCs. At each edge the result is a value of an honest site, or between two of them, while fewer than half
+    of the sites (no more than are trimmed) lie. A centre of cumulative distributions is again one: it rises from 0 to 1. A
+    median of the bins themselves would not be: where the sites' PVCs lie in different bins it is 0 in all of them. As an edge
+    is a threshold, this is the threshold averaging of ROC curves (Fawcett, An introduction to ROC analysis, 2006) with a robust
+    centre (Yin et al., ICML 2018). Sites with fewer than `FEWEST_OF_A_SITE` beats of a class take no part, because a small
+    site counts as much as a large one.
+    """
+    if how.weights_sites:
+        others, pvcs = (_capped_sum(column, how) for column in ([each.others for each in sites], [each.pvcs for each in sites]))
+        return None if others is None or pvcs is None else Histogram(others, pvcs)
+    sites = [each for each in sites if each.fewest >= FEWEST_OF_A_SITE]
+    if len(sites) < how.least_sites:
+        return None
+    beats = sum(capped([each.beats for each in sites], how.max_weight_ratio))
+    share = float(how.centre(np.array([each.pvcs.sum() / each.beats for each in sites])))
+    others, pvcs = (
+        np.diff(how.centre(np.stack([counts.cumsum() / counts.sum() for counts in column])), prepend=0.0)
+        for column in ([each.others for each in sites], [each.pvcs for each in sites])
+    )
+    return Histogram(others * beats * (1 - share), pvcs * beats * share)
+
+
+def _capped_sum(column: Sequence[NDArray[np.number]], how: Combination) -> NDArray[np.number] | None:
+    """Add up the sites' counts of one class, each site's total capped; None if too few sites have such beats."""
+    column = [counts for counts in column if counts.any()]
+    if len(column) < how.least_sites:
+        return None
+    totals = [int(counts.sum()) for counts in column]
+    weights = capped(totals, how.max_weight_ratio)
+    scaled = [counts * (weight / total) for counts, weight, total in zip(column, weights, totals, strict=True)]
+    return np.asarray(np.sum(scaled, axis=0))
+
+
+def training_figures(
+    replies: Mapping[str, TrainReply], norms: Mapping[str, float], beats: Mapping[str, float], weights: Mapping[str, float]
+) -> dict[str, SiteFigures]:
+    """Return what each site reported of its training. beats : those that it counts for. weights : its share of the model."""
+    return {
+        name: SiteFigures(
+            train_beats=reply.examples,
+            train_pvcs=reply.pvcs,
+            train_loss=reply.loss,
+            update_norm=norms[name],
+            counted_beats=round(beats[name]),
+            weight=weights.get(name),
+        )
+        for name, reply in replies.items()
+    }
+
+
+def add_measurements(by_site: dict[str, SiteFigures], replies: Mapping[str, EvaluateReply]) -> None:
+    """Add what each site reported of its held-out patients; sensitivity and precision follow from known counts."""
+    for name, reply in replies.items():
+        site = by_site.setdefault(name, SiteFigures())
+        site.beats, site.pvcs, site.loss = reply.examples, reply.pvcs, reply.loss
+        site.true_positives, site.false_positives = reply.true_positives, reply.false_positives
+        site.sensitivity, site.precision = reply.sensitivity, reply.precision
+        if reply.true_positives is not None and reply.pvcs:
+            site.sensitivity = reply.true_positives / reply.pvcs
+        if site.called:
+            site.precision = (site.true_positives or 0) / site.called
+
+
+def weighted(message: Message, beats: float) -> Message:
     """The message with its weight alone beside the arrays: Flower ends a run whose sites report different figures."""
-    message.content[METRICS] = MetricRecord({EXAMPLES: reply.examples})
+    message.content[METRICS] = MetricRecord({EXAMPLES: beats})
     return message
+
+
+def _in_proportion(called: int, beats: int, weight: float) -> float:
+    """Return the beats that were called V, reduced as the beats among which they are."""
+    return called if weight == beats else called * weight / beats

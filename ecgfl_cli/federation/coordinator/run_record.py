@@ -93,6 +93,14 @@ class RunRecord:
             first = {**each.examples_by_site, **first}
         return first
 
+    @property
+    def first_held_out(self) -> dict[str, int]:
+        """Held-out beats that each site reported first in the run."""
+        first: dict[str, int] = {}
+        for each in self.report.rounds:
+            first = {**{name: site.beats for name, site in each.by_site.items() if site.beats}, **first}
+        return first
+
     def announce(self, result: RoundResult) -> None:
         """A round's model, as yet without a version, is about to be stored."""
         self.report.rounds.append(result)

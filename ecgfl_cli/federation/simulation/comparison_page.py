@@ -36,7 +36,7 @@ def comparison_page(done: Sequence[Simulated]) -> str:
 
 
 def _metrics(each: Simulated) -> list[Metrics | None]:
-    return [result.metrics for result in each.report.rounds]
+    return [result.gross for result in each.report.rounds]
 
 
 def _figure(figure: Callable[[Metrics], float | None], metrics: Metrics | None) -> float | None:
@@ -44,7 +44,7 @@ def _figure(figure: Callable[[Metrics], float | None], metrics: Metrics | None) 
 
 
 def _row(each: Simulated) -> Sequence[str]:
-    last = each.last.metrics if each.last else None
+    last = each.last.gross if each.last else None
     counts = ("-", "-") if last is None else (str(last.beats), str(last.pvcs))
     shares = (None, None, None) if last is None else (last.sensitivity, last.precision, last.f1)
     return (

@@ -1,0 +1,88 @@
+"""Fit the next model's calibration and threshold to the sites' histograms, and take the fit only if it suits most sites."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from ecgfl_cli.federation.coordinator.combining import LEAST_SITES, Combination
+from ecgfl_cli.federation.coordinator.reported_figures import combined_histogram
+from ecgfl_cli.models.calibration import (
+    FEWEST,
+    UNCALIBRATED,
+    USUAL_THRESHOLD,
+    Calibration,
+    Histogram,
+    decision_logit,
+    enough,
+    fit,
+)
+
+LARGEST_LOSS_OF_F1 = 0.02
+"""That a calibration may cost the sites: bins of half a logit tell no smaller difference."""
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """calibration, threshold : to sign the next model with. problem : why they are not the fit to all sites, None if they are."""
+
+    calibration: Calibration
+    threshold: float
+    problem: str | None = None
+
+    @property
+    def decision(self) -> float:
+        """The logit from which a beat is called V."""
+        return decision_logit(self.calibration, self.threshold)
+
+
+DEFAULT = Calibrated(UNCALIBRATED, USUAL_THRESHOLD)
+
+
+def calibrated(sites: Sequence[Histogram], how: Combination, now: Calibrated) -> Calibrated:
+    """Return the calibration and threshold for the next model.
+
+    Parameters
+    ----------
+    sites
+        The sites' held-out beats by the logit of the model that was measured.
+    how
+        The strategy's combination.
+    now
+        What that model was signed with. It stays if too few sites report enough beats, or if no fit suits most sites.
+
+    Notes
+    -----
+    The fit to the strategy's combined histogram is compared with the fit to the median of the sites (from three sites on),
+    with the current and with the default calibration, by the F1 at each site's own histogram. It is taken if, at the site with
+    the low median difference, it costs at most `LARGEST_LOSS_OF_F1` against each of them; otherwise the fit to the median is
+    tried. So fewer than half of the sites cannot bring in a threshold that harms the others, not even in a mean, where one site
+    may have half of the histogram, and not in small steps from round to round.
+    """
+    first = _fit(sites, how)
+    if isinstance(first, str):
+        return replace(now, problem=f"calibration and threshold stay as they are: {first}")
+    options = [first]
+    if not isinstance(robust := _fit(sites, Combination("median", LEAST_SITES, how.max_weight_ratio)), str):
+        words = "calibration and threshold are fitted to the median of the sites: the fit to all would cost most of them F1"
+        options.append(replace(robust, problem=words))
+    judges = [each for each in sites if each.pvcs.any()]
+    scores = [[site.f1(option.decision) for site in judges] for option in (*options, now, DEFAULT)]
+    for option, own in zip(options, scores, strict=False):
+        if all(_gain(own, other) >= -LARGEST_LOSS_OF_F1 for other in scores):
+            return option
+    return replace(now, problem="calibration and threshold stay as they are: a new fit would cost most sites F1")
+
+
+def _fit(sites: Sequence[Histogram], how: Combination) -> Calibrated | str:
+    """The fit to the combined histogram, or why there is none."""
+    combined = combined_histogram(sites, how)
+    if combined is None:
+        return f"fewer than {how.least_sites} sites reported enough held-out beats by logit"
+    if not enough(combined.others, combined.pvcs):
+        return f"fewer than {FEWEST} held-out PVCs or other beats by logit"
+    return Calibrated(*fit(combined.others, combined.pvcs))
+
+
+def _gain(own: Sequence[float], other: Sequence[float]) -> float:
+    """The low median over the sites: with two sites that of the one that gains less."""
+    return statistics.median_low(mine - theirs for mine, theirs in zip(own, other, strict=True))

@@ -1,0 +1,280 @@
+"""Measure which strategy withstands which attack of one of five sites.
+
+python tests/attacks/poisoned_sites.py [--data FOLDER] [--rounds 3] [--seed 0]
+
+22 records of mitdb, those with the most PVCs and without a pacemaker, are dealt out to five virtual sites, as `ecgfl simulate`
+does it. Four are honest, with one held-out patient each; one attacks, in all rounds. Sites train and measure with the code of
+`join`; models, calibrations and thresholds are made with that of `serve`, with its checks of the replies and its default limits.
+The answer of an honest site to a model is computed once.
+
+It prints a Markdown table: F1 % of the final model, gross over the held-out patients of the four honest sites, for each attack
+and strategy. A star marks the runs in which the report names the attacker: as a site that deviates, or whose weight is capped,
+or whose reply is left out. It takes a few minutes on two cores.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass, replace
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from flwr.app import Message, MetricRecord, RecordDict
+from numpy.typing import NDArray
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "federation"))
+
+from simulations import InProcessGrid
+
+from ecgfl_cli.app import run
+from ecgfl_cli.federation.coordinator.checkpoints import Checkpoints
+from ecgfl_cli.federation.coordinator.home import CoordinatorHome
+from ecgfl_cli.federation.coordinator.run_plan import RoundResult, RunPlan
+from ecgfl_cli.federation.coordinator.run_record import RunRecord
+from ecgfl_cli.federation.coordinator.strategies import run_strategy
+from ecgfl_cli.federation.flower import quieten
+from ecgfl_cli.federation.simulation.simulate import _AllPresent, _free_hand
+from ecgfl_cli.federation.simulation.trial import trial
+from ecgfl_cli.federation.simulation.virtual_participant import _work, virtual_app
+from ecgfl_cli.federation.simulation.virtual_sites import VirtualSite, deal
+from ecgfl_cli.federation.wire import (
+    ARRAYS,
+    EXAMPLES,
+    METRICS,
+    EvaluateReply,
+    reply_content,
+    weights_of,
+    weights_record,
+)
+from ecgfl_cli.models.architecture import PVC, architecture
+from ecgfl_cli.models.calibration import COUNTS, counted
+from ecgfl_cli.models.manifest import public_key_text
+from ecgfl_cli.site.home import Home
+from ecgfl_cli.site.keys import SECRET_BYTES
+from ecgfl_cli.training.dataset import Dataset, HeldOut
+from ecgfl_cli.training.examples import Examples
+
+ARCHITECTURE = "ecgnet"
+SITES = 5
+ATTACKER = SITES
+"""Node of the last site."""
+
+CLAIMED = 5_000_000
+"""Beats of a class: as many as `max_examples` allows for both together."""
+
+RECORDS = "105 106 109 114 116 119 124 200 201 203 205 207 208 210 213 214 215 219 221 223 228 233"
+
+STRATEGIES = ("fedavg", "median", "trimmed-mean", "krum")
+DEFAULT_DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
+
+
+def flipped(examples: Examples) -> Examples:
+    """Call PVCs normal and every other beat a PVC."""
+    return replace(examples, kind=np.where(examples.is_pvc, 0, PVC))
+
+
+class FlippedHeldOut(HeldOut):
+    """Held-out patients with flipped labels."""
+
+    def __iter__(self) -> Iterator[Examples]:
+        return map(flipped, super().__iter__())
+
+
+def flipped_dataset(honest: Dataset) -> Dataset:
+    """The same with flipped labels, to train on and to measure with."""
+    held_out = FlippedHeldOut(honest.held_out.records, honest.held_out.architecture)
+    return replace(honest, train=flipped(honest.train), held_out=held_out)
+
+
+@dataclass(frozen=True)
+class Attack:
+    """words : for the table. flips_labels : of the attacker's beats. train, evaluate : what it makes of its replies.
+
+    train : takes the metrics, the site's weights and the global ones.
+    """
+
+    words: str
+    flips_labels: bool = False
+    train: Callable[[MetricRecord, NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]] = lambda _, own, __: own
+    evaluate: Callable[[RecordDict], RecordDict] = lambda content: content
+
+
+def reversed_update(metrics: MetricRecord, own: NDArray[np.float32], before: NDArray[np.float32]) -> NDArray[np.float32]:  # noqa: ARG001
+    """Five times the update, in the opposite direction; the largest norm that is let in is ten times the median."""
+    return before - 5 * (own - before)
+
+
+def many_beats(metrics: MetricRecord, own: NDArray[np.float32], before: NDArray[np.float32]) -> NDArray[np.float32]:  # noqa: ARG001
+    """The largest number of training beats that is let in."""
+    metrics[EXAMPLES] = 2 * CLAIMED
+    return own
+
+
+def invented(others: float, pvcs: float) -> Callable[[RecordDict], RecordDict]:
+    """Perfect figures of ten million beats: all PVCs at one logit, all other beats at another."""
+
+    def measured(_: RecordDict) -> RecordDict:
+        return reply_content(
+            EvaluateReply(
+                examples=2 * CLAIMED,
+                pvcs=CLAIMED,
+                true_positives=CLAIMED,
+                false_positives=0,
+                loss=0.0,
+                sensitivity=1.0,
+                precision=1.0,
+                others_by_logit=(counted(np.float32([others])) * CLAIMED).tolist(),
+                pvcs_by_logit=(counted(np.float32([pvcs])) * CLAIMED).tolist(),
+            )
+        )
+
+    return measured
+
+
+ATTACKS = (
+    Attack("none"),
+    Attack("weights: the reversed update, five times as large", train=reversed_update),
+    Attack("labels: flipped", flips_labels=True),
+    Attack("counts: flipped labels, 10 million beats claimed", flips_labels=True, train=many_beats),
+    Attack("histograms: 10 million beats, so that fewer are called V", evaluate=invented(2.75, 5.75)),
+    Attack("histograms: 10 million beats, so that nearly all are called V", evaluate=invented(-6.25, -5.25)),
+)
+assert COUNTS == 30
+
+
+class Sites:
+    """The virtual sites, for all runs. key : of the simulated coordinator. known : what they answered already."""
+
+    def __init__(self, sites: list[VirtualSite], plan: RunPlan) -> None:
+        self.names = {node: site.name for node, site in enumerate(sites, start=1)}
+        self.key = ed25519.Ed25519PrivateKey.generate()
+        self.known: dict[str, RecordDict] = {}
+        policy = _free_hand([plan])
+        self.app = virtual_app(sites, policy, public_key_text(self.key.public_key()))
+        self._attacker = _work(sites[ATTACKER - 1], policy)
+        honest = self._attacker._dataset(architecture(ARCHITECTURE))
+        self._datasets = {False: honest, True: flipped_dataset(honest)}
+
+    def flip_labels(self, flip: bool) -> None:
+        """Set the labels of the attacker's beats."""
+        self._attacker._datasets[ARCHITECTURE] = self._datasets[flip]
+
+
+class AttackedGrid(InProcessGrid):
+    """Answers for the sites, the last of which attacks. checkpoints : with the model that is sent."""
+
+    def __init__(self, sites: Sites, attack: Attack, checkpoints: Checkpoints) -> None:
+        super().__init__(sites.app)
+        self._known, self._attack, self._checkpoints = sites.known, attack, checkpoints
+        sites.flip_labels(attack.flips_labels)
+
+    def _answered(self, message: Message) -> Message:
+        is_attacker = message.metadata.dst_node_id == ATTACKER
+        content = self._own(message, is_attacker and self._attack.flips_labels)
+        return Message(self._attacked(message, content) if is_attacker else content, reply_to=message)
+
+    def _own(self, message: Message, flipped: bool) -> RecordDict:
+        """What the site's own code makes of the request; not twice of the same model."""
+        node, kind, manifest = message.metadata.dst_node_id, message.metadata.message_type, self._checkpoints.latest.manifest
+        message.metadata.__dict__["_message_id"] = f"to-{node}"
+        decision = () if kind == "train" else (manifest.threshold, manifest.calibration.scale, manifest.calibration.offset)
+        place = str((node, flipped, kind, manifest.round, manifest.weights_sha256, *decision))
+        if place not in self._known:
+            answered = super()._answered(message)
+            if answered.has_error():
+                raise SystemExit(answered.error.reason)
+            self._known[place] = answered.content
+        known = self._known[place]
+        # A strategy takes its replies apart.
+        content = RecordDict({METRICS: MetricRecord(dict(known[METRICS]))})  # type: ignore[arg-type]
+        if kind == "train":
+            content[ARRAYS] = weights_record(weights_of(Message(known, reply_to=message)))
+        return content
+
+    def _attacked(self, message: Message, content: RecordDict) -> RecordDict:
+        if message.metadata.message_type != "train":
+            return self._attack.evaluate(content)
+        metrics = content.metric_records[METRICS]
+        own, before = weights_of(Message(content, reply_to=message)), weights_of(message)
+        vector = self._attack.train(metrics, own, before)
+        return RecordDict({METRICS: metrics, ARRAYS: weights_record(vector.astype(np.float32))})
+
+
+def honest_f1(result: RoundResult, attacker: str) -> float | None:
+    """Of a round's model at the honest sites, gross."""
+    honest = {name: site for name, site in result.by_site.items() if name != attacker}
+    metrics = replace(result, by_site=honest).gross
+    return None if metrics is None else metrics.f1
+
+
+def is_named(rounds: list[RoundResult], attacker: str) -> bool:
+    """Whether the report names the attacker, and no other site."""
+    named = {name for each in rounds for name, site in each.by_site.items() if site.deviates or site.is_capped}
+    return attacker in named | {line.split(": ")[0] for each in rounds for line in each.dropped}
+
+
+def plan_of(strategy: str, rounds: int, seed: int) -> RunPlan:
+    """The plan of a run, with the default limits."""
+    options = {"rounds": rounds, "min_sites": SITES, "architecture": ARCHITECTURE, "local_epochs": 1, "seed": seed}
+    return trial(strategy, options, {}).plan
+
+
+def cell(sites: Sites, attack: Attack, plan: RunPlan) -> str:
+    """One run; returns the F1 % of its final model."""
+    with tempfile.TemporaryDirectory(prefix="ecgfl-attack-") as folder:
+        checkpoints = Checkpoints(CoordinatorHome(Path(folder)), sites.key, plan)
+        record = RunRecord(None, plan, checkpoints.latest.manifest)
+        grid = AttackedGrid(sites, attack, checkpoints)
+        present = _AllPresent(sites.names)
+        run_strategy(plan, grid, checkpoints, present, lambda _: None, record)  # type: ignore[arg-type]
+    attacker = sites.names[ATTACKER]
+    f1 = honest_f1(record.report.rounds[-1], attacker)
+    return f"{0.0 if f1 is None else 100 * f1:.1f}" + ("*" if is_named(record.report.rounds, attacker) else "")
+
+
+def prepared(folder: Path, data: Path, seed: int) -> list[VirtualSite]:
+    """The virtual sites with mitdb's patients."""
+    home = folder / "home"
+    records = [str(data / "mitdb" / f"{name}.hea") for name in RECORDS.split()]
+    for command in (
+        ("init", "--site", "st-mary"),
+        ("ingest", *records, "--jobs", "2"),
+        ("segment", "--arch", ARCHITECTURE),
+    ):
+        with redirect_stdout(StringIO()), redirect_stderr(StringIO()) as said:
+            code = run(["--home", str(home), *command])
+        if code:
+            raise SystemExit(f"ecgfl {' '.join(command)} ended with {code}: {said.getvalue()}")
+        if command[0] == "init":
+            Home(home).secret.write_bytes(bytes(SECRET_BYTES))  # who is held out depends on the pseudonyms: the same in each run
+    return deal(Home(home), SITES, seed, folder / "sites")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path(os.environ.get("ECGFL_TEST_DATA", DEFAULT_DATA)))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--strategies", nargs="+", default=list(STRATEGIES), choices=STRATEGIES)
+    given = parser.parse_args()
+    quieten()
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="ecgfl-attacks-") as folder:
+        plans = [plan_of(strategy, given.rounds, given.seed) for strategy in given.strategies]
+        sites = Sites(prepared(Path(folder), given.data, given.seed), plans[0])
+        print(f"| attack of one of {SITES} sites | " + " | ".join(f"`{name}`" for name in given.strategies) + " |")
+        print("|---" * (1 + len(given.strategies)) + "|", flush=True)
+        for attack in ATTACKS:
+            cells = [cell(sites, attack, plan) for plan in plans]
+            print(f"| {attack.words} | {' | '.join(cells)} |", flush=True)
+    print(f"{given.rounds} rounds of one local epoch, seed {given.seed}; {time.monotonic() - began:.0f} s", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

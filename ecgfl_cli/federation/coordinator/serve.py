@@ -88,7 +88,7 @@ def serve(home: CoordinatorHome, plan: RunPlan, host: str, port: int, report: Re
             if left := checkpoints.abandoned:
                 report(
                     f"run {left.run} stopped after round {left.round} of {left.rounds}, but its --rounds, --strategy, optimiser"
-                    " state or first weights differ from this plan: a new run starts"
+                    " state or first weights differ from this plan, or its model has expired: a new run starts"
                 )
             for version, problem in checkpoints.passed_over.items():
                 report(f"no run starts from model {version}: {problem}")
@@ -132,11 +132,11 @@ def _catching_up(
     try:
         final = checkpoints.last_final()
     except ModelRejected as error:  # the run itself may start from other weights
-        report(f"the last final model is not sent to any site: {error.problem}")
+        report(f"the last final model is not sent to any site: {error}")
         final = None
     if final is None:
         return contextlib.nullcontext()
-    version, model = final
+    version, request = final
 
     def tell(site: str, verdict: VerdictCode) -> None:
         standing = checkpoints.tell(version, {site: verdict})
@@ -145,7 +145,7 @@ def _catching_up(
         if standing.is_rejected:
             report(f"most sites rejected model {version} ({', '.join(standing.rejected)}): no later run starts from it")
 
-    return sites.told_by(CatchingUp(grid, model, report, tell))
+    return sites.told_by(CatchingUp(grid, request, report, tell))
 
 
 def _check_sites(home: CoordinatorHome, plan: RunPlan, report: Report) -> None:

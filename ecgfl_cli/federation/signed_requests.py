@@ -29,6 +29,7 @@ from ecgfl_cli.federation.wire import (
     weights_of,
 )
 from ecgfl_cli.models.manifest import SHA256, Name, Time
+from ecgfl_cli.schema_faults import fault_in_words
 
 REQUEST, SIGNATURE = "ecgfl-request", "ecgfl-signature"
 """Fields of the configuration record: the JSON of an `Envelope`, and the Ed25519 signature of `DOMAIN` and it, in base64."""
@@ -153,7 +154,7 @@ def read_request(
         return Received(envelope, kind.model_validate(envelope.content), weights_of(message))
     except ValidationError as error:
         first = error.errors()[0]
-        raise _broken(f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from error
+        raise _broken(f"{'.'.join(str(part) for part in first['loc'])}: {fault_in_words(first)}") from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _broken(str(error)) from error
 

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from ecgfl_cli.errors import ModelRejected
 from ecgfl_cli.models.calibration import Calibration
+from ecgfl_cli.schema_faults import fault_in_words
 
 MANIFEST_SCHEMA: Literal["ecgfl.model/1"] = "ecgfl.model/1"
 SHA256 = r"^[0-9a-f]{64}$"
@@ -153,7 +154,10 @@ class SignedManifest(Strict):
         except ValidationError as error:
             first = error.errors()[0]
             field = ".".join(str(part) for part in first["loc"])
-            raise ModelRejected(f"the model's manifest is broken at {field}: {first['msg']}", "Ask the coordinator") from error
+            where = f" at {field}" if field else ""
+            raise ModelRejected(
+                f"the model's manifest is broken{where}: {fault_in_words(first)}", "Ask the coordinator"
+            ) from error
 
 
 def weights_sha256(vector: NDArray[np.float32]) -> str:

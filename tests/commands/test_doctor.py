@@ -72,7 +72,9 @@ def _coordinators(home: Path) -> None:
 
 
 def _architecture(home: Path) -> None:
-    (home / "site.toml").write_text((home / "site.toml").read_text().replace('["beatnet", "ecgnet"]', '["beatnet", "beetnet"]'))
+    (home / "site.toml").write_text(
+        (home / "site.toml").read_text().replace('architectures = ["beatnet"]', 'architectures = ["beatnet", "beetnet"]')
+    )
 
 
 def _threads(home: Path) -> None:

@@ -1,0 +1,15 @@
+"""The federations that are attacked are those of the federation's tests."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+FEDERATION = Path(__file__).resolve().parents[1] / "federation"
+sys.path.insert(0, str(FEDERATION))
+_spec = importlib.util.spec_from_file_location("federation_fixtures", FEDERATION / "conftest.py")
+assert _spec is not None
+assert _spec.loader is not None
+_fixtures = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(_fixtures)
+
+prepared, copied, homes, processes = _fixtures.prepared, _fixtures.copied, _fixtures.homes, _fixtures.processes

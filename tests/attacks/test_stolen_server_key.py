@@ -1,6 +1,7 @@
 """A thief of `server.key`, which is not the signing key, and somebody who sends an honest request again.
 
-The thief serves as the coordinator and has every model that it ever signed. No site trains, measures, or changes its model for that.
+The thief serves as the coordinator and has every model that it ever signed. No site trains, measures or
+changes its model for that.
 """
 
 import base64

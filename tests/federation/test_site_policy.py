@@ -80,6 +80,7 @@ def test_a_settings_file_from_before_these_keys_keeps_its_meaning(homes: Homes) 
     [
         *('hours = "22-06"', 'hours = "22:00-22:00"', 'hours = "25:00-06:00"', "hours = 22", "niceness = 20", "niceness = -1"),
         *('metrics = ["patients"]', "max_rounds_a_day = 0", "acceptance_margin = 1.5", 'coordinators = "key"'),
+        *("min_steps = 0", "max_loss_ratio = 0.5", "from_scratch = 1", "max_measurements = 0", "min_held_out_beats = 0"),
     ],
 )
 def test_a_policy_that_means_nothing_is_named(homes: Homes, policy: str) -> None:
@@ -148,6 +149,74 @@ def test_more_rounds_in_a_run_than_agreed_are_refused_after_a_restart_too(homes:
     server = under(homes, "max_rounds = 3")
     assert "max_rounds" in refused(server, server.content(), PolicyRefused)
     assert server.send(server.content("evaluate"), "evaluate").has_content(), "the last model is still measured and received"
+
+
+def test_a_run_of_200_rounds_is_within_the_defaults(homes: Homes) -> None:
+    """With a measurement after each round, and the last run's model before the first."""
+    audit, log = AuditLog(homes.site("alice").audit), RequestLog(homes.site("alice").audit)
+    expires = "2999-01-01T00:00:00+00:00"
+    log.begin(Asked(f"{0:032x}", "r1", expires), "measure", "ecgnet-0001-00000000", 5)
+    for number in range(1, 200):
+        log.begin(Asked(f"{2 * number:032x}", "r1", expires), "train", "ecgnet-0001-00000000", number)
+        audit.append("send", kind="train", run="r1", bytes=1, sha256="0" * 64, metrics={})
+        log.begin(Asked(f"{2 * number + 1:032x}", "r1", expires), "measure", "ecgnet-0001-00000000", number)
+    server = under(homes, "")
+    parent = server.sign(server.manifest(sound_vector(), round=199, rounds=200))
+    assert server.send(server.content(signed=parent)).has_content()
+    audit.append("send", kind="train", run="r1", bytes=1, sha256="0" * 64, metrics={})
+    final = server.sign(server.manifest(sound_vector(), round=200, rounds=200))
+    assert server.send(server.content("evaluate", signed=final), "evaluate").has_content()
+    with pytest.raises(PolicyRefused, match="max_rounds"):
+        server.send(server.content(signed=parent))
+
+
+@pytest.mark.parametrize(
+    ("policy", "setting"),
+    [
+        ("max_measurements = 2", "max_measurements"),
+        ("max_measurements_a_day = 2", "max_measurements_a_day"),
+        ("max_untrained_measurements = 2", "max_untrained_measurements"),
+    ],
+)
+@pytest.mark.usefixtures("no_data")
+def test_measurements_are_counted_over_restarts(homes: Homes, policy: str, setting: str) -> None:
+    log = RequestLog(homes.site("alice").audit)
+    for number in range(2):
+        log.begin(Asked(f"{number:032x}", "r1", "2999-01-01T00:00:00+00:00"), "measure", "ecgnet-0001-00000000", number)
+    server = under(homes, policy)
+    assert f"policy.{setting} " in refused(server, server.content("evaluate"), PolicyRefused, "evaluate")
+
+
+@pytest.mark.usefixtures("no_data")
+def test_outside_the_hours_nothing_is_measured(homes: Homes) -> None:
+    server = under(homes, HOURS_ELSEWHERE)
+    assert "policy.hours" in refused(server, server.content("evaluate"), PolicyRefused, "evaluate")
+
+
+def test_the_model_of_a_round_in_hand_is_measured_outside_the_hours_once(homes: Homes) -> None:
+    log = RequestLog(homes.site("alice").audit)
+    log.begin(Asked(f"{0:032x}", "r1", "2999-01-01T00:00:00+00:00"), "train", "ecgnet-0001-00000000", 1)
+    server = under(homes, HOURS_ELSEWHERE)
+    assert server.send(server.content("evaluate"), "evaluate").has_content()
+    with pytest.raises(PolicyRefused, match="hours"):
+        server.send(server.content("evaluate"), "evaluate")
+
+
+@pytest.mark.parametrize("few", ["min_held_out_patients = 2", "min_held_out_beats = 99999", "min_held_out_pvcs = 99999"])
+def test_figures_of_too_few_held_out_patients_do_not_leave(homes: Homes, few: str) -> None:
+    """The model comes all the same, and is tested here."""
+    server = under(homes, few)
+    final = server.sign(server.manifest(sound_vector(), round=3))
+    reply = server.send(server.content("evaluate", signed=final), "evaluate")
+    assert dict(reply.content.metric_records["metrics"]) == {"num-examples": 0}
+    (entry,) = server.homes.registry("alice").entries()
+    assert entry.acceptance is not None
+
+
+def test_bounds_that_are_left_out_follow_those_that_are_given(homes: Homes) -> None:
+    policy = settings(homes, "max_rounds = 500\nmax_rounds_a_day = 1\nmax_batch_size = 8\nmax_learning_rate = 1e-6").policy
+    assert (policy.max_measurements, policy.max_measurements_a_day) == (510, 11)
+    assert (policy.min_batch_size, policy.min_learning_rate) == (8, 1e-6)
 
 
 JOIN = ("join", "--server", "localhost:1", "--once", "--max-wait", "1s")

@@ -116,10 +116,10 @@ class Policy(BaseModel):
         derived: dict[str, Any] = {}
         for rounds, measurements in (("max_rounds", "max_measurements"), ("max_rounds_a_day", "max_measurements_a_day")):
             if rounds in given:
-                derived[measurements] = given[rounds] + MORE_MEASUREMENTS
+                derived[measurements] = min(given[rounds] + MORE_MEASUREMENTS, LARGEST_NUMBER)
         for highest, lowest in BETWEEN.items():
-            if highest in given:
-                derived[lowest] = min(given[highest], cls.model_fields[lowest].default)
+            if 0 < given.get(highest, 0) < cls.model_fields[lowest].default:
+                derived[lowest] = given[highest]
         return {**derived, **values}
 
     @model_validator(mode="after")

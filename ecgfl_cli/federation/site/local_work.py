@@ -75,9 +75,7 @@ class LocalWork:
     def measure(
         self, network: "nn.Module", manifest: Manifest, asked: Asked | None = None, is_catch_up: bool = False
     ) -> MeasuredModel:
-        """Measure the network on the held-out patients. is_catch_up : whether the model is of an
-        earlier run than the one in which it is asked for.
-        """
+        """Measure the network on the held-out patients. is_catch_up : whether the model is of an earlier run."""
         if asked is not None:
             self._begin_measurement(asked, manifest, is_catch_up)
         held_out = self._dataset(architecture(manifest.architecture)).held_out

@@ -26,6 +26,7 @@ from ecgfl_cli.site.keys import fingerprint
 from ecgfl_cli.site.settings import load_settings
 
 WEIGHTS = 184_802
+CREATED, EXPIRES = validity(datetime.now(UTC))
 Vector = NDArray[np.float32]
 
 
@@ -42,11 +43,10 @@ class Server:
         self._app = Participant(home, settings, self.homes.federation, "test", lambda _: None).app()
 
     def manifest(self, vector: Vector, **changes: Any) -> dict[str, Any]:
-        created, expires = validity(datetime.now(UTC))
         sound = Manifest(
             **{"version": "ecgnet-0005-abcdef01", "architecture": "ecgnet", "sequence": 5, "run": "r1", "round": 1, "rounds": 3},
             **{"parent": None, "weights_sha256": weights_sha256(vector), "threshold": 0.5, "sites": 2, "examples": 10},
-            **{"parent_metrics": None, "created": created, "expires": expires, "program": "ecgfl 0.1.0"},
+            **{"parent_metrics": None, "created": CREATED, "expires": EXPIRES, "program": "ecgfl 0.1.0"},
         )
         return sound.model_dump(by_alias=True) | changes
 

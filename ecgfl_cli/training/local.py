@@ -52,10 +52,11 @@ def train(network: "nn.Module", architecture: Architecture, examples: Examples, 
     noise = noise_tapes(plan.seed) if architecture.augmented else None
     start = [weights.detach().clone() for weights in network.parameters()]
     network.train()
+    ends = batch_ends(len(examples), plan.batch_size)
     loss_sum = 0.0
     for _ in range(plan.epochs):
         loss_sum = 0.0
-        for batch in torch.tensor_split(torch.randperm(len(examples), generator=order), _ends(len(examples), plan.batch_size)):
+        for batch in torch.tensor_split(torch.randperm(len(examples), generator=order), ends):
             optimiser.zero_grad(set_to_none=True)
             inputs = map(torch.from_numpy, examples.inputs(batch.numpy()))
             beats: dict[BeatInput, Tensor] = dict(zip(architecture.inputs, inputs, strict=True))
@@ -73,10 +74,10 @@ def train(network: "nn.Module", architecture: Architecture, examples: Examples, 
 
 def batches(examples: int, batch_size: int) -> int:
     """Return the number of steps in an epoch."""
-    return len(_ends(examples, batch_size)) + 1
+    return len(batch_ends(examples, batch_size)) + 1
 
 
-def _ends(examples: int, batch_size: int) -> list[int]:
+def batch_ends(examples: int, batch_size: int) -> list[int]:
     """Where a batch ends and the next one begins. A rest of less than `LEAST_IN_A_STEP` belongs to the batch before it."""
     ends = list(range(batch_size, examples, batch_size))
     if ends and examples - ends[-1] < min(LEAST_IN_A_STEP, batch_size):

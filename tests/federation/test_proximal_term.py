@@ -13,7 +13,7 @@ from ecgfl_cli.federation.wire import TrainRequest
 from ecgfl_cli.models.architecture import Architecture, architecture
 from ecgfl_cli.models.packing import pack
 from ecgfl_cli.training.examples import Examples, examples_of
-from ecgfl_cli.training.local import WEIGHT_DECAY, TrainingPlan, train
+from ecgfl_cli.training.local import WEIGHT_DECAY, TrainingPlan, batch_ends, train
 
 ECGNET = architecture("ecgnet")
 EPOCHS, RATE, BATCH, SEED = 2, 1e-3, 32, 3
@@ -45,7 +45,7 @@ def by_its_gradient(examples: Examples, mu: float) -> NDArray[np.float32]:
     inputs = [torch.from_numpy(each) for each in examples.inputs()]
     target, weight = torch.from_numpy(examples.kind), torch.from_numpy(examples.weight)
     for _ in range(EPOCHS):
-        for batch in torch.split(torch.randperm(len(examples), generator=order), BATCH):
+        for batch in torch.tensor_split(torch.randperm(len(examples), generator=order), batch_ends(len(examples), BATCH)):
             optimiser.zero_grad()
             logits = network(*(array[batch] for array in inputs))
             losses = torch.nn.functional.cross_entropy(logits, target[batch], reduction="none")

@@ -94,6 +94,8 @@ def serve(home: CoordinatorHome, plan: RunPlan, host: str, port: int, report: Re
                 report(f"no run starts from model {version}: {problem}")
             if checkpoints.start is not None:
                 report(f"the run starts from {checkpoints.start}")
+                if checkpoints.latest.manifest.parent is None:
+                    report("sites with a model of this architecture take part only if policy.from_scratch = true in site.toml")
             try:
                 with superlink.run() as grid, _catching_up(sites, grid, checkpoints, report):
                     record.phase = "waiting for the hours" if plan.hours else record.phase

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -106,7 +106,7 @@ def _line(text: bytes) -> _Line | None:
 
 
 def _parsed(entry: dict[str, Any]) -> _Line | None:
-    time = datetime.fromisoformat(entry["time"])
+    time = datetime.fromisoformat(entry["time"]).astimezone(UTC)
     if entry["event"] == "send":
         return _Line(time, True, WORK_OF_REPLY.get(entry["kind"]), entry.get("run"), None, None)
     if entry["event"] == EVENT:

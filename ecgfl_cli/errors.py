@@ -13,6 +13,7 @@ EcgflError            1  (never raised itself)
 │       ├── VersionMismatch
 │       ├── ProxyRefused   not the coordinator: the proxy on the way to it
 │       ├── MessageRefused   what it sent is broken, or larger than anything that ecgfl sends
+│       ├── RequestRefused   not signed by this federation's coordinator for this site and this time, or answered already
 │       └── SessionLost    the coordinator forgot this session, mostly because it was started anew
 ├── PolicyRefused     5  this site's own policy forbids it
 ├── HomeInUse         6  another ecgfl holds this home
@@ -97,6 +98,10 @@ class ProxyRefused(ServerRefused):
 
 
 class MessageRefused(ServerRefused):
+    pass
+
+
+class RequestRefused(ServerRefused):
     pass
 
 

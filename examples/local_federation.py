@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 LONGEST_WAIT = "10m"
+POLICY = ("acceptance_margin = 1.0", "from_scratch = true", "min_training_patients = 1", "min_held_out_patients = 1")
 
 
 def command(home: Path, *arguments: object) -> list[str]:
@@ -35,15 +36,20 @@ def found(work: Path, sites: Mapping[str, Sequence[Path]], *reading: object) -> 
         secret.parent.mkdir(parents=True, exist_ok=True)
         secret.write_bytes(site.encode().ljust(32, b"."))
         ecgfl(home, "init", "--site", site, "--federation", work / "coordinator" / "coordinator" / "federation.json")
-        accept_any_model(home / "site.toml")
+        set_policy(home / "site.toml")
         ecgfl(work / "coordinator", "coordinator", "enrol", home / "keys" / "node.pub", "--site", site)
         ecgfl(home, "ingest", *recordings, *reading)
 
 
-def accept_any_model(settings: Path) -> None:
-    """The run's model is what is measured here, also where a site would rather keep the starter model."""
+def set_policy(settings: Path) -> None:
+    """Allow what these runs need and a hospital's site.toml does not: few patients, random weights, and any model.
+
+    The run's model is what is measured here, also where a site would rather keep the starter model.
+    """
     text = settings.read_text(encoding="utf-8")
-    settings.write_text(re.sub(r"(?m)^acceptance_margin = .*$", "acceptance_margin = 1.0", text), encoding="utf-8")
+    for line in POLICY:
+        text = re.sub(rf"(?m)^{line.split(' ')[0]} = .*$", line, text)
+    settings.write_text(text, encoding="utf-8")
 
 
 def federate(work: Path, sites: Sequence[str], *plan: object) -> None:

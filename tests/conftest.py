@@ -4,6 +4,7 @@ import json
 import os
 import signal
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -141,7 +142,7 @@ def federation(tmp_path_factory: pytest.TempPathFactory) -> Federation:
     from ecgfl_cli.beats.beats import annotated_beats
     from ecgfl_cli.federation.coordinator.home import CoordinatorHome, load_signing_key, make_coordinator
     from ecgfl_cli.models.architecture import architecture
-    from ecgfl_cli.models.manifest import Manifest, SignedManifest, weights_sha256
+    from ecgfl_cli.models.manifest import Manifest, SignedManifest, validity, weights_sha256
     from ecgfl_cli.models.packing import pack
     from ecgfl_cli.models.registry import Registry
     from ecgfl_cli.training.examples import examples_of
@@ -156,6 +157,7 @@ def federation(tmp_path_factory: pytest.TempPathFactory) -> Federation:
     network = ecgnet.build()
     train(network, ecgnet, examples, TrainingPlan(epochs=8, learning_rate=1e-3, batch_size=64, seed=0))
     digest = weights_sha256(pack(network))
+    created, expires = validity(datetime.now(UTC))
     manifest = Manifest(
         version=f"ecgnet-0001-{digest[:8]}",
         architecture="ecgnet",
@@ -169,7 +171,8 @@ def federation(tmp_path_factory: pytest.TempPathFactory) -> Federation:
         sites=2,
         examples=len(examples),
         parent_metrics=None,
-        created="2026-01-01T00:00:00.000+00:00",
+        created=created,
+        expires=expires,
         program="ecgfl 0",
     )
     key = load_signing_key(home)

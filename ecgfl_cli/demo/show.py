@@ -19,6 +19,15 @@ from ecgfl_cli.errors import EcgflError, UsageError
 
 LISTENING = re.compile(r"serving on \S+:(\d+)")
 START_SECONDS = 60
+OWN_POLICY = (
+    "acceptance_margin = 1.0",
+    "from_scratch = true",
+    "min_training_patients = 3",
+    "min_held_out_patients = 1",
+)
+"""What the demo's hospitals allow beyond the defaults. Each has four patients, where the defaults demand ten to train on and
+two held out. The model that it trains from random weights is what it shows, and the starter model may know these recordings."""
+
 SYNTHETIC = "The ECGs of this demo are synthetic: made by a formula, for this demo and for tests, not for any conclusion."
 
 
@@ -58,7 +67,8 @@ class _Demo:
             for recording in patients[number * PATIENTS_A_HOSPITAL : (number + 1) * PATIENTS_A_HOSPITAL]:
                 export(hospital, recording, exports)
             self._ecgfl(home, "init", "--site", hospital.name, "--federation", str(federation))
-            _accept_any_model(home / "site.toml")
+            self._console.say(f"demo: {hospital.name}: site.toml, for so few recordings: {', '.join(OWN_POLICY)}")
+            _set_policy(home / "site.toml")
             self._ecgfl(self._coordinator, "coordinator", "enrol", str(home / "keys" / "node.pub"), "--site", hospital.name)
             counts = json.loads(self._ecgfl(home, "ingest", str(exports)))["outcomes"]
             self._console.say(
@@ -138,10 +148,13 @@ def _without(record: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name: value for name, value in record.items() if name not in names}
 
 
-def _accept_any_model(settings: Path) -> None:
-    """The demo's own model is what it shows, and the starter model to which a site compares it may know these recordings."""
+def _set_policy(settings: Path) -> None:
+    """Replace lines of site.toml by those of `OWN_POLICY`."""
     text = settings.read_text(encoding="utf-8")
-    settings.write_text(re.sub(r"(?m)^acceptance_margin = .*$", "acceptance_margin = 1.0", text), encoding="utf-8")
+    for line in OWN_POLICY:
+        text, count = re.subn(rf"(?m)^{line.split(' ')[0]} = .*$", line, text)
+        assert count == 1, line
+    settings.write_text(text, encoding="utf-8")
 
 
 class _Process:

@@ -10,13 +10,14 @@ from ecgfl_cli.quality.limits import limits_of
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.settings import load_settings
 from ecgfl_cli.store.catalogue import open_catalogue
-from ecgfl_cli.training.enough import require_enough
+from ecgfl_cli.training.enough import held_out_amount, require_enough, too_few_held_out, training_amount
 
 
 def check_data(home: Home) -> Iterator[Check]:
     yield from check_adapters()
     yield from checked("limits", lambda: _limits(home))
     yield from checked("recordings", lambda: _recordings(home))
+    yield from checked("held-out patients", lambda: _held_out(home))
 
 
 def check_adapters() -> Iterator[Check]:
@@ -40,12 +41,21 @@ def _recordings(home: Home) -> str:
         with open_catalogue(home.catalogue) as catalogue:
             rows = catalogue.rows()
     usable = [row for row in rows if row.status == "usable"]
-    beats = sum(sum(row.counts.values()) for row in usable)
-    wanted = load_settings(home.settings).policy.min_training_beats
-    if beats < wanted:
+    if not usable:
         raise UnusableInput(
-            f"{len(usable)} usable labelled recordings with {beats} beats, {wanted} are wanted (policy.min_training_beats)",
+            f"none of {len(rows)} recordings is usable and labelled",
             "Run `ecgfl ingest PATH`; `ecgfl dataset list` says what is wrong with those that are there",
         )
     require_enough(home, load_settings(home.settings).policy)
-    return f"{len(usable)} of {len(rows)} usable, {beats} labelled beats"
+    there = training_amount(home)
+    return f"{len(usable)} of {len(rows)} usable; {there.patients} patients, {there.beats} beats, {there.pvcs} PVCs to train on"
+
+
+def _held_out(home: Home) -> str:
+    """Too few are not a problem: the site takes part all the same, and its figures stay here."""
+    if not home.catalogue.exists():
+        return "none"
+    problem = too_few_held_out(home, load_settings(home.settings).policy)
+    there = held_out_amount(home)
+    amount = f"{there.patients} patients, {there.beats} beats, {there.pvcs} PVCs"
+    return amount if problem is None else f"{amount}: too few, so that no figure of them leaves ({problem})"

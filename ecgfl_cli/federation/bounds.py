@@ -3,3 +3,8 @@
 MOST_EXAMPLES = 1_000_000_000
 LARGEST_PROXIMAL_MU = 100.0
 """Li et al. (MLSys 2020) try 0.001 to 1."""
+
+LARGEST_EPOCHS = 10_000
+LARGEST_BATCH = 1_000_000
+LARGEST_LEARNING_RATE = 1e9
+"""Of a request's numbers: what any policy could allow, so that none of them has thousands of digits."""

@@ -1,9 +1,9 @@
 """What coordinator and site say to each other inside Flower's messages, checked on both sides.
 
-A request is one config value, REQUEST: the JSON of a `TrainRequest`, `EvaluateRequest` or `CatchUpRequest`; the weights are the
-one array FLAT of the array record ARRAYS. A reply carries the numbers of `TrainReply` or `EvaluateReply` as metrics, and after
-training the weights in the same place. The replies after a run's last round and to a `CatchUpRequest` carry the
-site's verdict on that final model.
+A request is a `TrainRequest`, `EvaluateRequest` or `CatchUpRequest` in a signed envelope (`signed_requests`) in the config
+record; the weights are the one array FLAT of the array record ARRAYS. A reply carries the numbers of `TrainReply` or
+`EvaluateReply` as metrics, and after training the weights in the same place. The replies after a run's last round and to a
+`CatchUpRequest` carry the site's verdict on that final model.
 """
 
 import math
@@ -12,27 +12,31 @@ from io import BytesIO
 from typing import Annotated, Self, TypeVar, get_args
 
 import numpy as np
-from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+from flwr.app import Array, ArrayRecord, Message, MetricRecord, RecordDict
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from ecgfl_cli.errors import ServerRefused
-from ecgfl_cli.federation.bounds import LARGEST_PROXIMAL_MU, MOST_EXAMPLES
+from ecgfl_cli.federation.bounds import (
+    LARGEST_BATCH,
+    LARGEST_EPOCHS,
+    LARGEST_LEARNING_RATE,
+    LARGEST_PROXIMAL_MU,
+    MOST_EXAMPLES,
+)
 from ecgfl_cli.federation.flower import NODE_GONE
 from ecgfl_cli.models.calibration import COUNTS
 from ecgfl_cli.models.manifest import SignedManifest
 from ecgfl_cli.training.acceptance import VerdictCode
 from ecgfl_cli.training.local import LARGEST_LOSS
 
-ARRAYS, FLAT, CONFIG, METRICS, REQUEST = "arrays", "flat", "config", "metrics", "ecgfl-request"
+ARRAYS, FLAT, CONFIG, METRICS = "arrays", "flat", "config", "metrics"
 EXAMPLES = "num-examples"
 STYPE, NPY_VERSION = "numpy.ndarray", (1, 0)
-SCHEMA_BROKEN, POLICY_FORBIDS, MODEL_UNACCEPTABLE, FAILED = 9004, 9005, 9007, 9001
+SCHEMA_BROKEN, POLICY_FORBIDS, UNTRUSTED, MODEL_UNACCEPTABLE, FAILED = 9004, 9005, 9006, 9007, 9001
 """All that a coordinator is told of a refusal or a failure at a site."""
 
-REFUSALS = (SCHEMA_BROKEN, POLICY_FORBIDS, MODEL_UNACCEPTABLE)
-LARGEST_REQUEST = 128 * 1024
+REFUSALS = (SCHEMA_BROKEN, POLICY_FORBIDS, UNTRUSTED, MODEL_UNACCEPTABLE)
 
 VERDICTS: dict[int, VerdictCode] = dict(enumerate(get_args(VerdictCode), start=1))
 """A site's verdicts on a final model. They are sent as numbers, because Flower's metrics are numbers: add, never renumber."""
@@ -51,6 +55,7 @@ SHARE_TOLERANCE = 1e-6
 WORDS = {
     SCHEMA_BROKEN: "it refused: a request that it does not understand",
     POLICY_FORBIDS: "it refused: its policy forbids it",
+    UNTRUSTED: "it refused: a request whose signature, site, time or id is wrong (compare the clocks)",
     MODEL_UNACCEPTABLE: "it refused: a model that it does not accept",
     NODE_GONE: "gone before it answered",
 }
@@ -69,9 +74,9 @@ class TrainRequest(Strict):
     """Train from this global model. proximal_mu : weight of FedProx's proximal term, 0 for none."""
 
     model: SignedManifest
-    epochs: Annotated[int, Field(ge=1)]
-    learning_rate: Annotated[float, Field(gt=0)]
-    batch_size: Annotated[int, Field(ge=1)]
+    epochs: Annotated[int, Field(ge=1, le=LARGEST_EPOCHS)]
+    learning_rate: Annotated[float, Field(gt=0, le=LARGEST_LEARNING_RATE)]
+    batch_size: Annotated[int, Field(ge=1, le=LARGEST_BATCH)]
     seed: Annotated[int, Field(ge=0, lt=2**31)]
     proximal_mu: Annotated[float, Field(ge=0, le=LARGEST_PROXIMAL_MU)] = 0.0
 
@@ -167,7 +172,6 @@ class CatchUpReply(Strict):
     verdict: VerdictNumber | None = None
 
 
-Request = TypeVar("Request", TrainRequest, EvaluateRequest, CatchUpRequest)
 Reply = TypeVar("Reply", TrainReply, EvaluateReply, CatchUpReply)
 
 
@@ -178,24 +182,6 @@ def verdict_number(code: VerdictCode) -> int:
 
 def weights_record(vector: NDArray[np.float32]) -> ArrayRecord:
     return ArrayRecord({FLAT: Array(vector)})
-
-
-def request_content(request: TrainRequest | EvaluateRequest | CatchUpRequest, weights: ArrayRecord) -> RecordDict:
-    return RecordDict({ARRAYS: weights, CONFIG: ConfigRecord({REQUEST: request.model_dump_json()})})
-
-
-def read_request(message: Message, kind: type[Request]) -> tuple[Request, NDArray[np.float32]]:
-    """A request and its weights, shape (n,). Raises `ServerRefused` when the server does not keep to the schema."""
-    try:
-        text = message.content[CONFIG][REQUEST]
-        if not isinstance(text, str) or len(text) > LARGEST_REQUEST:
-            raise ValueError(f"{REQUEST} is no text of at most {LARGEST_REQUEST} characters")
-        return kind.model_validate_json(text), weights_of(message)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise _broken(f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from error
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _broken(str(error)) from error
 
 
 def reply_content(
@@ -237,10 +223,3 @@ def weights_of(message: Message) -> NDArray[np.float32]:
     if dtype != np.dtype("<f4") or shape != (size // dtype.itemsize,) or size % dtype.itemsize:
         raise ValueError(f"expected a flat float32 vector, got {dtype} of shape {shape} in {size} bytes")
     return np.frombuffer(array.data, dtype=dtype, offset=data.tell()).astype(np.float32)
-
-
-def _broken(detail: str) -> ServerRefused:
-    return ServerRefused(
-        f"the coordinator's message does not follow ecgfl's schema: {detail[:200]}",
-        "Install the same ecgfl version on both sides",
-    )

@@ -1,9 +1,9 @@
 """What is said about a model version, and the Ed25519 signature under it."""
 
 import base64
-import binascii
 import hashlib
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal, Self
 
 import numpy as np
@@ -11,19 +11,47 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ecgfl_cli.errors import ModelRejected
 from ecgfl_cli.models.calibration import Calibration
+from ecgfl_cli.schema_faults import fault_in_words
 
 MANIFEST_SCHEMA: Literal["ecgfl.model/1"] = "ecgfl.model/1"
 SHA256 = r"^[0-9a-f]{64}$"
 VERSION = r"^[a-z0-9][a-z0-9-]{0,62}$"
 LARGEST_MANIFEST_BYTES = 64 * 1024
 
+LARGEST_NUMBER = 1_000_000_000
+"""Of models, rounds and sites: more than any coordinator counts."""
+
+LARGEST_COUNT = 1_000_000_000_000
+"""Of beats of all sites together."""
+
+VALIDITY = timedelta(days=365)
+"""How long a model may be sent out as news. A coordinator that makes a new one each month never comes near it, and who steals
+old models has nothing that a site takes after a year, even if the site has lost its registry."""
+
+
+def time_text(text: str) -> str:
+    """Check that a text is a time in ISO 8601 that states UTC. Raises `ValueError`."""
+    moment = datetime.fromisoformat(text)
+    if moment.utcoffset() != timedelta(0):
+        raise ValueError("not a time in UTC")
+    return text
+
+
+Time = Annotated[str, Field(max_length=40), AfterValidator(time_text)]
 Name = Annotated[str, Field(pattern=VERSION)]
-Count = Annotated[int, Field(ge=0)]
+Number = Annotated[int, Field(ge=0, le=LARGEST_NUMBER)]
+Count = Annotated[int, Field(ge=0, le=LARGEST_COUNT)]
 Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def validity(now: datetime) -> tuple[str, str]:
+    """Return `created` and `expires` of a manifest that is made now."""
+    created, expires = ((now + span).astimezone(UTC).isoformat(timespec="milliseconds") for span in (timedelta(0), VALIDITY))
+    return created, expires
 
 
 class Strict(BaseModel):
@@ -56,24 +84,39 @@ class Manifest(Strict):
     threshold : the probability from which a beat is called V. calibration : of logits to probabilities. Both were fitted to the
         parent's logits on the sites' held-out patients: its own are not known before it is signed.
     parent_metrics : of the parent as the sites measured it, where they did.
+    created, expires : times in ISO 8601, UTC. After `expires` a site does not take the model as news; one that it has stays
+        usable. None in manifests from before this was recorded: such a model is not news anywhere any more.
     """
 
     schema_name: Annotated[Literal["ecgfl.model/1"], Field(alias="schema")] = MANIFEST_SCHEMA
     version: Name
     architecture: Name
-    sequence: Count
+    sequence: Number
     run: Name
-    round: Count
-    rounds: Annotated[int, Field(ge=1)]
+    round: Number
+    rounds: Annotated[int, Field(ge=1, le=LARGEST_NUMBER)]
     parent: Name | None
     weights_sha256: Annotated[str, Field(pattern=SHA256)]
     threshold: Share
     calibration: Calibration = Calibration()
-    sites: Count
+    sites: Number
     examples: Count
     parent_metrics: Metrics | None
-    created: str
-    program: str
+    created: Time
+    expires: Time | None = None
+    program: Annotated[str, Field(max_length=200)]
+
+    @model_validator(mode="after")
+    def _expires_in_time(self) -> Self:
+        if self.expires is not None:
+            span = datetime.fromisoformat(self.expires) - datetime.fromisoformat(self.created)
+            if not timedelta(0) < span <= VALIDITY:
+                raise ValueError(f"expires is {span} after created; more than 0 and at most {VALIDITY.days} days are allowed")
+        return self
+
+    def is_news(self, now: datetime) -> bool:
+        """Whether a site that does not have the model yet may still take it. now : with its time zone."""
+        return self.expires is not None and now <= datetime.fromisoformat(self.expires)
 
     @property
     def is_final(self) -> bool:
@@ -100,7 +143,7 @@ class SignedManifest(Strict):
         """The manifest, once its signature is found to be right. Raises `ModelRejected`."""
         try:
             key.verify(base64.b64decode(self.signature, validate=True), self.manifest.encode())
-        except (InvalidSignature, binascii.Error) as error:
+        except (InvalidSignature, ValueError) as error:  # ValueError: no base64, or no text that can be encoded
             raise ModelRejected(
                 "the model's signature is not this federation's",
                 "Do not use it; ask the coordinator whether its signing key changed"
@@ -111,7 +154,10 @@ class SignedManifest(Strict):
         except ValidationError as error:
             first = error.errors()[0]
             field = ".".join(str(part) for part in first["loc"])
-            raise ModelRejected(f"the model's manifest is broken at {field}: {first['msg']}", "Ask the coordinator") from error
+            where = f" at {field}" if field else ""
+            raise ModelRejected(
+                f"the model's manifest is broken{where}: {fault_in_words(first)}", "Ask the coordinator"
+            ) from error
 
 
 def weights_sha256(vector: NDArray[np.float32]) -> str:

@@ -1,14 +1,16 @@
 """[policy] of site.toml: what a coordinator may ask of this site. Everything else is refused with exit code 5."""
 
 from datetime import datetime
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from ecgfl_cli.errors import PolicyRefused
 from ecgfl_cli.site.hours import Hours
 
 NICEST = 19
+LARGEST_NUMBER = 1_000_000_000
+MOST_THREADS = 4096
 
 Metric = Literal[
     "pvcs",
@@ -33,14 +35,40 @@ def _hours(text: str) -> str:
     return text
 
 
-Number = Annotated[int, Field(ge=1)]
+MORE_MEASUREMENTS = 10
+"""Than rounds: the last run's model before the first round, and those of rounds in which a site joined too late to train."""
+
+BETWEEN = {"max_learning_rate": "min_learning_rate", "max_batch_size": "min_batch_size"}
+
+Number = Annotated[int, Field(ge=1, le=LARGEST_NUMBER)]
+Count = Annotated[int, Field(ge=0, le=LARGEST_NUMBER)]
 
 
 class Policy(BaseModel):
-    """coordinators : public signing keys as in federation.json; without any, that of federation.json, whichever it is.
+    """What a coordinator may ask for. `docs/hospital.md` gives the reason of each default.
 
-    hours : of the day, local time, for instance "22:00-06:00", in which is trained; None at any. metrics : that may leave.
-    min_training_* : what there must be to train on, held-out patients not counted. max_rounds_a_day : in any 24 hours.
+    architectures : networks that may be trained and used. `ecgnet` is not among the defaults: its dense layers can be set so
+        that each unit sees few beats, whose shapes then stand in the weights. `beatnet` normalises each beat and mixes it with
+        others.
+    coordinators : public signing keys as in federation.json; without any, that of federation.json, whichever it is.
+    max_rounds, max_rounds_a_day : trainings in a run, and in any 24 hours.
+    max_measurements, max_measurements_a_day : of models on the held-out patients, in a run and in any 24 hours. A run measures
+        once a round. Left out, they are ten more than the rounds.
+    max_untrained_measurements : by how many measurements may exceed the trainings that were answered, in any 24 hours.
+    min_learning_rate : an update is a multiple of it, and a very small one shows the gradient at one place. The usual plans end
+        at 1e-4.
+    min_steps : of the optimiser in a round; a step's update is a function of its batch. `beatnet` makes 16 with 1,000 beats.
+    min_batch_size : beats of a step. The usual ones are 128 and 256.
+    max_proximal_mu : Li et al. (MLSys 2020) try 0.001 to 1; a large one holds the weights where they are.
+    hours : of the day, local time, for instance "22:00-06:00", in which is trained and measured; None at any. A model of a
+        round in which this site has trained is measured once outside them too.
+    metrics : that may leave.
+    min_training_* : what there must be to train on, held-out patients not counted. With fewer than ten patients, an update
+        says much of each.
+    min_held_out_* : how many held-out patients, beats of theirs and PVCs there must be, or no figure of them leaves.
+    max_loss_ratio : a model is neither trained on nor measured if its loss on the held-out patients is above this multiple of the
+        current model's. See `federation.site.loss_check`.
+    from_scratch : whether a run may start from random weights, whose loss is far above the current model's.
     acceptance_margin : a new model is rejected if its F1 on this site's held-out patients is lower by more than this than that of
         the best model accepted so far; from 0 to 1, where 1 accepts every model.
     cpu_threads : for training; the networks are so small that a second thread costs more than it brings.
@@ -49,22 +77,57 @@ class Policy(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
-    architectures: Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=100)] = ["beatnet", "ecgnet"]
+    architectures: Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=100)] = ["beatnet"]
     coordinators: Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=100)] = []
     max_rounds: Number = 200
     max_rounds_a_day: Number = 200
+    max_measurements: Number = 200 + MORE_MEASUREMENTS
+    max_measurements_a_day: Number = 200 + MORE_MEASUREMENTS
+    max_untrained_measurements: Count = MORE_MEASUREMENTS
     max_local_epochs: Number = 10
+    min_learning_rate: Annotated[float, Field(ge=0)] = 1e-5
     max_learning_rate: Annotated[float, Field(gt=0)] = 0.01
+    min_steps: Number = 8
+    min_batch_size: Number = 16
     max_batch_size: Number = 1024
+    max_proximal_mu: Annotated[float, Field(ge=0)] = 1.0
     min_training_recordings: Number = 1
-    min_training_patients: Number = 1
-    min_training_pvcs: Annotated[int, Field(ge=0)] = 0
-    min_training_beats: Number = 100
+    min_training_patients: Number = 10
+    min_training_pvcs: Count = 0
+    min_training_beats: Number = 1000
+    min_held_out_patients: Number = 2
+    min_held_out_beats: Number = 100
+    min_held_out_pvcs: Count = 10
+    max_loss_ratio: Annotated[float, Field(ge=1)] = 3.0
+    from_scratch: bool = False
     hours: Annotated[str, AfterValidator(_hours)] | None = None
     metrics: Annotated[list[Metric], Field(max_length=len(METRICS))] = list(METRICS)
     acceptance_margin: Annotated[float, Field(ge=0, le=1)] = 0.05
-    cpu_threads: Number = 1
+    cpu_threads: Annotated[int, Field(ge=1, le=MOST_THREADS)] = 1
     niceness: Annotated[int, Field(ge=0, le=NICEST)] = 0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _unset_bounds_follow(cls, values: Any) -> Any:
+        """Set bounds that are left out by those that are given. A `site.toml` from before they existed keeps its meaning."""
+        if not isinstance(values, dict):
+            return values
+        given = {name: value for name, value in values.items() if isinstance(value, int | float)}
+        derived: dict[str, Any] = {}
+        for rounds, measurements in (("max_rounds", "max_measurements"), ("max_rounds_a_day", "max_measurements_a_day")):
+            if rounds in given:
+                derived[measurements] = min(given[rounds] + MORE_MEASUREMENTS, LARGEST_NUMBER)
+        for highest, lowest in BETWEEN.items():
+            if 0 < given.get(highest, 0) < cls.model_fields[lowest].default:
+                derived[lowest] = given[highest]
+        return {**derived, **values}
+
+    @model_validator(mode="after")
+    def _bounds_leave_room(self) -> Self:
+        for highest, lowest in BETWEEN.items():
+            if getattr(self, lowest) > getattr(self, highest):
+                raise ValueError(f"{lowest} is above {highest}: every request would be refused")
+        return self
 
     @property
     def training_hours(self) -> Hours | None:
@@ -87,19 +150,32 @@ class Policy(BaseModel):
                 f"Raise policy.{name} in site.toml if this site agrees",
             )
 
+    def require_asked(self, what: str, asked: float, name: str) -> None:
+        """Raises `PolicyRefused` when less is asked for than the bound of that name."""
+        limit = getattr(self, name)
+        if asked < limit:
+            raise PolicyRefused(
+                f"the coordinator asks for {what} {asked:g}, the policy demands at least {limit:g}",
+                f"Lower policy.{name} in site.toml if this site agrees",
+            )
+
     def require_at_least(self, what: str, there: int, name: str) -> None:
         """Raises `PolicyRefused` when there is less to train on than the bound of that name."""
         limit = getattr(self, name)
         if there < limit:
             raise PolicyRefused(
-                f"{there} {what} to train on, the policy wants {limit}",
+                f"{there} {what} to train on, policy.{name} = {limit}",
                 f"Ingest more labelled recordings, or lower policy.{name} in site.toml",
             )
 
+    def is_within_hours(self, now: datetime) -> bool:
+        """now : local time."""
+        return self.training_hours is None or not self.training_hours.wait_from(now)
+
     def allow_hour(self, now: datetime) -> None:
         """Raises `PolicyRefused` outside the hours. now : local time."""
-        if self.training_hours is not None and self.training_hours.wait_from(now):
+        if not self.is_within_hours(now):
             raise PolicyRefused(
-                f"it is {now:%H:%M}, the policy allows training in the hours {self.hours}",
+                f"it is {now:%H:%M}, the policy allows training and measuring in the hours {self.hours}",
                 "Start `ecgfl join` within them, or change policy.hours in site.toml",
             )

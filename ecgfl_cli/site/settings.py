@@ -15,6 +15,8 @@ from ecgfl_cli.site.policy import METRICS, Policy
 
 SITE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
 
+LONGEST_SHOWN = 200
+"""Characters of a value in a message."""
 
 Settings = TypeVar("Settings", bound=BaseModel)
 
@@ -69,20 +71,38 @@ def load_toml(path: Path, schema: type[Settings]) -> Settings:
     """Read a TOML file and check it. Raises `UsageError` naming the file, the field and the value."""
     try:
         return schema.model_validate(tomllib.loads(path.read_text(encoding="utf-8-sig")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: not valid TOML: {error}", "Correct that line") from error
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
         raise UsageError(
-            f"{path}: {field} = {first['input']!r}: {fault_in_words(first)}", "Correct or remove that line"
+            f"{path}: {field} = {_shown(first['input'])}: {fault_in_words(first)}", "Correct or remove that line"
         ) from error
+    except (ValueError, RecursionError) as error:  # of TOML, of its encoding, or a number or a nesting without measure
+        raise UsageError(f"{path}: not valid TOML: {error}", "Correct that line") from error
+
+
+def _shown(value: object) -> str:
+    """A value of the file for a message; a number may have any length."""
+    try:
+        text = repr(value)
+    except ValueError:  # more digits than Python writes
+        return "a number of thousands of digits"
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
 
 
 def write_settings(path: Path, site: str) -> None:
     """Write a first site.toml for a site whose name matches `SITE_NAME`."""
-    metrics = ", ".join(f'"{name}"' for name in METRICS)
-    atomic_write_bytes(path, _TEMPLATE.format(name=site, policy=Policy(), models=Models(), metrics=metrics).encode())
+    policy = Policy()
+    metrics, architectures = (", ".join(f'"{name}"' for name in names) for names in (METRICS, policy.architectures))
+    text = _TEMPLATE.format(
+        name=site,
+        policy=policy,
+        models=Models(),
+        metrics=metrics,
+        architectures=architectures,
+        from_scratch=str(policy.from_scratch).lower(),
+    )
+    atomic_write_bytes(path, text.encode())
 
 
 _TEMPLATE = """\
@@ -115,21 +135,39 @@ keep_sex = false
 
 [policy]
 # What a coordinator may ask for; anything beyond is refused. docs/hospital.md says more of each.
-architectures = ["beatnet", "ecgnet"]
+architectures = [{architectures}]
 # Public signing keys of the coordinators that are allowed; without this line the one of federation.json.
 # coordinators = ["..."]
 max_rounds = {policy.max_rounds}
 # In any 24 hours.
 max_rounds_a_day = {policy.max_rounds_a_day}
+# Measurements of models on the held-out patients, in a run and in any 24 hours; without these lines ten more than the rounds.
+# max_measurements = {policy.max_measurements}
+# max_measurements_a_day = {policy.max_measurements_a_day}
+# In any 24 hours, beyond the number of rounds in which this site has trained.
+max_untrained_measurements = {policy.max_untrained_measurements}
+# How a round is trained. A step of the optimiser, of which there are few, or on few beats, says much of each beat.
 max_local_epochs = {policy.max_local_epochs}
+min_learning_rate = {policy.min_learning_rate}
 max_learning_rate = {policy.max_learning_rate}
+min_steps = {policy.min_steps}
+min_batch_size = {policy.min_batch_size}
 max_batch_size = {policy.max_batch_size}
+max_proximal_mu = {policy.max_proximal_mu}
 # What there must be to train on, held-out patients not counted.
 min_training_recordings = {policy.min_training_recordings}
 min_training_patients = {policy.min_training_patients}
 min_training_pvcs = {policy.min_training_pvcs}
 min_training_beats = {policy.min_training_beats}
-# Hours of the day in which is trained, local time; without this line at any.
+# What there must be of held-out patients, or no figure of them leaves.
+min_held_out_patients = {policy.min_held_out_patients}
+min_held_out_beats = {policy.min_held_out_beats}
+min_held_out_pvcs = {policy.min_held_out_pvcs}
+# A model is refused if its loss on the held-out patients is above this multiple of the current model's.
+max_loss_ratio = {policy.max_loss_ratio}
+# Whether a run may start from random weights (`ecgfl coordinator serve --from-scratch`).
+from_scratch = {from_scratch}
+# Hours of the day in which is trained and measured, local time; without this line at any.
 # hours = "22:00-06:00"
 # Figures that may leave with the number of beats; remove what is to stay.
 metrics = [{metrics}]

@@ -8,7 +8,7 @@ from ecgfl_cli.errors import UnusableInput
 from ecgfl_cli.models.architecture import Architecture
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.store.beat_files import are_whole, beats_path
-from ecgfl_cli.store.catalogue import RecordRow, open_catalogue
+from ecgfl_cli.store.catalogue import RecordRow, Split, open_catalogue
 from ecgfl_cli.store.segment import Segmented, segment
 from ecgfl_cli.store.splits import new_splits
 from ecgfl_cli.training.examples import Examples, examples_of
@@ -67,12 +67,12 @@ def require_cut_beats(home: Home, architecture: Architecture) -> None:
         )
 
 
-def training_rows(home: Home) -> list[RecordRow]:
-    """What the catalogue says of the recordings that are trained on, those whose patients have no split yet included."""
+def rows_of(home: Home, split: Split) -> list[RecordRow]:
+    """What the catalogue says of the usable recordings of a split, those whose patients have no split yet included."""
     with open_catalogue(home.catalogue) as catalogue:
         rows, splits = catalogue.rows(), catalogue.splits()
     splits |= new_splits(rows, splits)
-    return [row for row in rows if row.status == "usable" and splits[row.patient] == "train"]
+    return [row for row in rows if row.status == "usable" and splits[row.patient] == split]
 
 
 def load_dataset(home: Home, architecture: Architecture) -> Dataset:

@@ -1,13 +1,62 @@
-"""Whether there is enough to train on for this site's policy."""
+"""Whether there is enough to train on, and to measure on, for this site's policy. Only the catalogue is read."""
+
+from dataclasses import dataclass
 
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.policy import Policy
-from ecgfl_cli.training.dataset import training_rows
+from ecgfl_cli.store.catalogue import RecordRow
+from ecgfl_cli.training.dataset import rows_of
+
+TRAINED_ON = ("N", "S", "V")
+"""Classes of beats that a network is trained on and measured on; F and Q are left out."""
+
+
+@dataclass(frozen=True)
+class Amount:
+    """What there is of labelled recordings. A beat that several leads show counts once."""
+
+    recordings: int
+    patients: int
+    beats: int
+    pvcs: int
+
+
+def training_amount(home: Home) -> Amount:
+    """What there is to train on."""
+    return _amount(rows_of(home, "train"))
+
+
+def held_out_amount(home: Home) -> Amount:
+    """What there is to measure on."""
+    return _amount(rows_of(home, "held-out"))
+
+
+def _amount(rows: list[RecordRow]) -> Amount:
+    return Amount(
+        len(rows),
+        len({row.patient for row in rows}),
+        sum(row.counts.get(name, 0) for row in rows for name in TRAINED_ON),
+        sum(row.counts.get("V", 0) for row in rows),
+    )
 
 
 def require_enough(home: Home, policy: Policy) -> None:
-    """By what the catalogue counts; nobody's beats are looked at for that. Raises `PolicyRefused`."""
-    rows = training_rows(home)
-    policy.require_at_least("recordings", len(rows), "min_training_recordings")
-    policy.require_at_least("patients", len({row.patient for row in rows}), "min_training_patients")
-    policy.require_at_least("PVCs", sum(row.counts.get("V", 0) for row in rows), "min_training_pvcs")
+    """Raises `PolicyRefused` when there is less to train on than the policy demands."""
+    there = training_amount(home)
+    policy.require_at_least("recordings", there.recordings, "min_training_recordings")
+    policy.require_at_least("patients", there.patients, "min_training_patients")
+    policy.require_at_least("PVCs", there.pvcs, "min_training_pvcs")
+    policy.require_at_least("labelled beats", there.beats, "min_training_beats")
+
+
+def too_few_held_out(home: Home, policy: Policy) -> str | None:
+    """Return why no figure of the held-out patients may leave this site, or None if it may."""
+    there = held_out_amount(home)
+    for what, count, name in (
+        ("held-out patients", there.patients, "min_held_out_patients"),
+        ("beats of held-out patients", there.beats, "min_held_out_beats"),
+        ("PVCs of held-out patients", there.pvcs, "min_held_out_pvcs"),
+    ):
+        if count < (limit := getattr(policy, name)):
+            return f"{count} {what}, policy.{name} = {limit}"
+    return None

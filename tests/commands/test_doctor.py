@@ -21,7 +21,17 @@ def ready(site: Path, ecgfl: Ecgfl, federation: Any, export: Any) -> Path:
     """A home with nothing to complain of."""
     assert ecgfl("init", "--site", "st-mary", "--federation", federation.root / "federation.json").code == 0
     assert ecgfl("ingest", *(export(seed, seconds=90) for seed in (1, 2))).code == 0
+    enough_for(site, patients=1, beats=100)
     return site
+
+
+def enough_for(home: Path, patients: int, beats: int) -> None:
+    """Let the site train on so few."""
+    text = (home / "site.toml").read_text()
+    for usual, own in (("min_training_patients = 10", f"= {patients}"), ("min_training_beats = 1000", f"= {beats}")):
+        assert usual in text
+        text = text.replace(usual, f"{usual.split(' ')[0]} {own}")
+    (home / "site.toml").write_text(text)
 
 
 def problems(ran: Any) -> dict[str, str]:
@@ -62,7 +72,9 @@ def _coordinators(home: Path) -> None:
 
 
 def _architecture(home: Path) -> None:
-    (home / "site.toml").write_text((home / "site.toml").read_text().replace('["beatnet", "ecgnet"]', '["beatnet", "beetnet"]'))
+    (home / "site.toml").write_text(
+        (home / "site.toml").read_text().replace('architectures = ["beatnet"]', 'architectures = ["beatnet", "beetnet"]')
+    )
 
 
 def _threads(home: Path) -> None:
@@ -153,3 +165,26 @@ def test_a_schedule_outside_the_hours_is_found(
     else:
         assert hours in check["problem"]
         assert str(tmp_path) in check["problem"]
+
+
+@pytest.mark.parametrize(
+    ("patients", "beats", "setting"),
+    [(10, 100, "policy.min_training_patients = 10"), (1, 9999, "policy.min_training_beats = 9999")],
+)
+def test_the_setting_for_which_there_is_too_little_is_named(
+    site: Path,
+    ecgfl: Ecgfl,
+    export: Any,
+    patients: int,
+    beats: int,
+    setting: str,
+) -> None:
+    assert ecgfl("ingest", *(export(seed, seconds=60) for seed in (1, 2))).code == 0
+    enough_for(site, patients, beats)
+    assert setting in problems(ecgfl("doctor", "--json"))["recordings"]
+
+
+def test_too_few_held_out_patients_are_said_and_no_problem(ready: Path, ecgfl: Ecgfl) -> None:  # noqa: ARG001
+    (state,) = (check["state"] for check in ecgfl("doctor", "--json").json["checks"] if check["name"] == "held-out patients")
+    assert "no figure of them leaves" in state
+    assert "policy.min_held_out_patients = 2" in state

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from ecgfl_adapters.discovery import adapters
-from federation_homes import SITES, Homes, ecgfl
+from federation_homes import SITES, SMALL, Homes, change_policy, ecgfl
 from harmed_sites import harmed_run, harmed_sites  # noqa: F401
 from node_processes import Processes
 from shared_runs import finished, waiting  # noqa: F401
@@ -33,9 +33,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Homes:
             adapters()["wfdb"].write(recording, exports)
         ecgfl(home.root, "init", "--site", name, "--federation", str(homes.coordinator_home.federation))
         # What two rounds on six patients come to is no match for the starter model; the acceptance test has tests of its own.
-        text, usual = home.settings.read_text(), "acceptance_margin = 0.05"
-        assert usual in text
-        home.settings.write_text(text.replace(usual, "acceptance_margin = 1.0"))
+        change_policy(home, acceptance_margin="1.0", **SMALL)
         ecgfl(homes.coordinator, "coordinator", "enrol", str(home.node_public_key), "--site", name)
         ecgfl(home.root, "ingest", str(exports))
         ecgfl(home.root, "segment")

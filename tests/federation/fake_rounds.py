@@ -40,6 +40,9 @@ class ConnectedSites:
     def enrolled_nodes(self) -> set[int]:
         return self._nodes.keys() - self.revoked
 
+    def fingerprint(self, node: int) -> str:
+        return f"{node:064x}"
+
     def expected(self) -> set[str]:
         return set(self._nodes.values())
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,31 @@ from ecgfl_cli.models.registry import Registry
 from ecgfl_cli.site.home import Home
 
 SITES = ("alice", "bob", "carol")
+
+SMALL = {
+    "architectures": '["beatnet", "ecgnet"]',
+    "min_steps": "1",
+    "min_training_patients": "1",
+    "min_training_beats": "100",
+    "min_held_out_patients": "1",
+}
+"""The policy of sites with three short recordings each, which the defaults leave out."""
+
+
+def set_policy(home: Home, policy: str) -> None:
+    """Write a site.toml with these lines of [policy], and those of `SMALL` that they do not name."""
+    named = {line.partition("=")[0].strip() for line in policy.splitlines()}
+    small = "".join(f"{name} = {value}\n" for name, value in SMALL.items() if name not in named)
+    home.settings.write_text(f'[site]\nname = "{home.root.name}"\n[policy]\n{policy}\n{small}')
+
+
+def change_policy(home: Home, **values: str) -> None:
+    """Replace lines of a site.toml as `init` wrote it."""
+    text = home.settings.read_text()
+    for name, value in values.items():
+        text, count = re.subn(rf"(?m)^{name} = .*$", f"{name} = {value}", text)
+        assert count == 1, name
+    home.settings.write_text(text)
 
 
 @dataclass(frozen=True)

@@ -20,14 +20,15 @@ from flwr.clientapp import ClientApp
 
 from ecgfl_cli.federation.federation_file import Federation, load_federation
 from ecgfl_cli.federation.flower.fleet import FleetConnection
+from ecgfl_cli.federation.signed_requests import Received, read_request
 from ecgfl_cli.federation.site.node import SiteNode
 from ecgfl_cli.federation.site.participation import LONGEST_PATIENCE_SECONDS
-from ecgfl_cli.federation.wire import EvaluateReply, EvaluateRequest, TrainReply, TrainRequest, read_request, reply_content
+from ecgfl_cli.federation.wire import EvaluateReply, EvaluateRequest, TrainReply, TrainRequest, reply_content
 from ecgfl_cli.federation.wire import weights_record as record_of
 from ecgfl_cli.models.calibration import COUNTS
 from ecgfl_cli.models.manifest import Manifest, check_weights
 from ecgfl_cli.site.home import Home
-from ecgfl_cli.site.keys import load_node_key, make_keys
+from ecgfl_cli.site.keys import fingerprint, load_node_key, make_keys
 
 NOISE = 1e-3
 """Standard deviation of what a light site adds to each weight."""
@@ -76,10 +77,12 @@ def _head(headers: httpx.Headers) -> int:
 class LightParticipant:
     """Takes the place of a `Participant`: signature and weights of each model are checked, then the answer is made up.
 
-    number : other noise for each site. final : the version of the last model, None before it came.
+    number : other noise for each site. site : SHA-256 of its public key. final : the version of the last model, None before it
+        came.
     """
 
-    def __init__(self, number: int, federation: Federation) -> None:
+    def __init__(self, number: int, federation: Federation, site: str) -> None:
+        self._site = site
         self._random = np.random.default_rng(number)
         self._key = federation.signing_key
         self.answers: list[Answer] = []
@@ -93,18 +96,17 @@ class LightParticipant:
         @app.train()
         def _train(message: Message, context: Context) -> Message:  # noqa: ARG001
             began = time.time()
-            request, vector = read_request(message, TrainRequest)
-            manifest = self._open(request, vector)
-            noise = NOISE * self._random.standard_normal(vector.size, dtype=np.float32)
-            content = self.trained(vector + noise)
+            received = read_request(message, TrainRequest, self._key, self._site)
+            manifest = self._open(received)
+            noise = NOISE * self._random.standard_normal(received.vector.size, dtype=np.float32)
+            content = self.trained(received.vector + noise)
             self.answers.append(Answer("train", manifest.round + 1, began, time.time()))
             return Message(content=content, reply_to=message)
 
         @app.evaluate()
         def _evaluate(message: Message, context: Context) -> Message:  # noqa: ARG001
             began = time.time()
-            request, vector = read_request(message, EvaluateRequest)
-            manifest = self._open(request, vector)
+            manifest = self._open(read_request(message, EvaluateRequest, self._key, self._site))
             self.rounds += 1
             self.final = manifest.version if manifest.is_final else None
             self.answers.append(Answer("evaluate", manifest.round, began, time.time()))
@@ -124,9 +126,9 @@ class LightParticipant:
         """What the site answers when it is asked to measure the model of a round."""
         return reply_content(_measured(this_round))
 
-    def _open(self, request: TrainRequest | EvaluateRequest, vector: Any) -> Manifest:
-        manifest = request.model.open(self._key)
-        check_weights(manifest, vector)
+    def _open(self, received: Received[Any]) -> Manifest:
+        manifest: Manifest = received.content.model.open(self._key)
+        check_weights(manifest, received.vector)
         self.run = manifest.run
         return manifest
 
@@ -182,7 +184,7 @@ def take_part(
     home: Home, number: int, server: str, federation: Federation, kind: type[LightParticipant] = LightParticipant
 ) -> Ended:
     """One run, from the connection to its end."""
-    participant, traffic = kind(number, federation), Traffic()
+    participant, traffic = kind(number, federation, fingerprint(home.node_public_key)), Traffic()
     problem: str | None = None
     try:
         authority, key = federation.ca_certificate.encode(), load_node_key(home)

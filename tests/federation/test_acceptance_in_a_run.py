@@ -27,7 +27,7 @@ STARTER = starter_registry().current()
 @pytest.fixture
 def server(homes: Homes) -> Server:
     """With a site that has the usual margin."""
-    return under(homes, "acceptance_margin = 0.05")
+    return under(homes, "acceptance_margin = 0.05\nmax_untrained_measurements = 100")
 
 
 def final(server: Server, seed: int = 0, **changes: object) -> None:

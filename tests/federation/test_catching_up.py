@@ -13,7 +13,7 @@ from flwr.app import ConfigRecord, Message, RecordDict
 from node_processes import Ended, Processes, told
 from test_site_distrusts_server import Server, sound_vector
 
-from ecgfl_cli.errors import EcgflError, ModelRejected, PolicyRefused, ServerRefused
+from ecgfl_cli.errors import EcgflError, ModelRejected, PolicyRefused, RequestRefused, ServerRefused
 from ecgfl_cli.federation.coordinator.home import load_signing_key
 from ecgfl_cli.federation.flower.fleet import FleetConnection, RunOver
 from ecgfl_cli.federation.site.node import SiteNode
@@ -24,8 +24,6 @@ from ecgfl_cli.federation.wire import (
     CatchUpRequest,
     EvaluateRequest,
     read_reply,
-    request_content,
-    weights_record,
 )
 from ecgfl_cli.site.audit import AuditLog
 
@@ -75,7 +73,7 @@ def test_it_comes_without_a_round(without_carol: tuple[Homes, str], next_run: li
     log = events(homes, "carol")
     told_by_log = [entry["event"] for entry in log]
     visit = told_by_log[told_by_log.index("policy") : told_by_log.index("leave")]
-    assert visit == ["policy", "join", "model-received", "model-promoted", "send"]
+    assert visit == ["policy", "join", "request", "model-received", "model-promoted", "send"]
     sent = next(entry for entry in log if entry["event"] == "send")
     assert (sent["kind"], set(sent["metrics"])) == ("query", {"metrics"})
     assert VERDICTS[sent["metrics"]["metrics"]["verdict"]] == "not-worse"
@@ -111,7 +109,7 @@ def hand_on(server: Server, seed: int = 0, **changes: Any) -> RecordDict:
     """The query that brings a model; a final one unless told otherwise."""
     vector = sound_vector(seed)
     signed = server.sign(server.manifest(vector, **{"round": 3, **changes}))
-    return request_content(CatchUpRequest(model=signed), weights_record(vector))
+    return server.seal(CatchUpRequest(model=signed), vector, run="r2")
 
 
 def test_the_reply_tells_whether_the_model_is_accepted(server: Server) -> None:
@@ -159,8 +157,6 @@ REFUSED: dict[str, tuple[Callable[[Server], RecordDict], type[EcgflError]]] = {
 
 def another_request(server: Server) -> RecordDict:
     content = server.content("evaluate")
-    text = json.loads(content["config"]["ecgfl-request"])  # type: ignore[index, arg-type]
-    content["config"]["ecgfl-request"] = json.dumps({**text, "epochs": 1})  # type: ignore[index]
     assert EvaluateRequest.model_fields.keys() == CatchUpRequest.model_fields.keys()
     return content
 
@@ -233,5 +229,5 @@ def test_a_signature_of_another_key_is_refused(server: Server) -> None:
     from cryptography.hazmat.primitives.asymmetric import ed25519
 
     server.key = ed25519.Ed25519PrivateKey.generate()
-    with pytest.raises(ModelRejected, match="signature"):
+    with pytest.raises(RequestRefused, match="signature"):
         server.send(hand_on(server), "query")

@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from federation_homes import Homes
+from federation_homes import Homes, set_policy
 from node_processes import contents, told
 from shared_runs import Finished
 
@@ -85,7 +85,7 @@ def test_the_same_data_and_model_show_the_same_again(homes: Homes) -> None:
 
 def test_what_the_policy_withholds_is_not_in_it(homes: Homes) -> None:
     home = homes.site("alice")
-    home.settings.write_text('[site]\nname = "alice"\n[policy]\narchitectures = ["ecgnet"]\nmetrics = ["loss"]\n')
+    set_policy(home, 'architectures = ["ecgnet"]\nmetrics = ["loss"]')
     assert told(home.root, "segment", "--arch", "ecgnet").code == 0
     result = told(home.root, "join", "--dry-run").result
     assert (result["version"], result["architecture"]) == (None, "ecgnet"), "a fresh network of what the policy allows"
@@ -96,7 +96,7 @@ def test_what_the_policy_withholds_is_not_in_it(homes: Homes) -> None:
 @pytest.mark.parametrize("policy", ["min_training_beats = 100000", "min_training_patients = 100", "architectures = []"])
 def test_what_would_be_refused_is_refused(homes: Homes, policy: str) -> None:
     home = homes.site("alice")
-    home.settings.write_text(f'[site]\nname = "alice"\n[policy]\n{policy}\n')
+    set_policy(home, policy)
     assert "policy." in told(home.root, "join", "--dry-run").refused(5)
 
 
@@ -104,7 +104,7 @@ def test_a_person_may_look_at_any_hour(homes: Homes) -> None:
     from test_site_policy import HOURS_ELSEWHERE
 
     home = homes.site("alice")
-    home.settings.write_text(f'[site]\nname = "alice"\n[policy]\n{HOURS_ELSEWHERE}\n')
+    set_policy(home, HOURS_ELSEWHERE)
     assert load_settings(home.settings).policy.hours is not None
     assert told(home.root, "join", "--dry-run").code == 0
 

@@ -4,7 +4,7 @@ import json
 import signal
 
 import pytest
-from federation_homes import SITES, Homes
+from federation_homes import SITES, Homes, set_policy
 from node_processes import Processes
 
 pytestmark = pytest.mark.slow
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 )
 def test_the_run_goes_on_without_the_site_that_refuses(homes: Homes, processes: Processes, policy: str) -> None:
     carol = homes.site("carol")
-    carol.settings.write_text(f'[site]\nname = "carol"\n[policy]\n{policy}\n')
+    set_policy(carol, policy)
     server, port = processes.serve(homes.coordinator, "--rounds", "3", "--min-sites", "2")
     alice = processes.join(homes.site("alice").root, port)
     server.wait_for("alice connected")
@@ -49,7 +49,7 @@ def test_the_run_goes_on_without_the_site_that_refuses(homes: Homes, processes: 
 
 def test_too_few_sites_that_agree_end_the_run_with_the_last_model_intact(homes: Homes, processes: Processes) -> None:
     for name in ("alice", "bob"):
-        homes.site(name).settings.write_text(f'[site]\nname = "{name}"\n[policy]\nmax_local_epochs = 1\n')
+        set_policy(homes.site(name), "max_local_epochs = 1")
     server, port = processes.serve(homes.coordinator, "--rounds", "2", "--min-sites", "2")
     joins = [processes.join(homes.site(name).root, port) for name in ("alice", "bob")]
     for join in joins:
@@ -62,7 +62,7 @@ def test_too_few_sites_that_agree_end_the_run_with_the_last_model_intact(homes: 
 
 
 def test_the_others_of_a_run_that_fails_learn_that_it_is_over(homes: Homes, processes: Processes) -> None:
-    homes.site("carol").settings.write_text('[site]\nname = "carol"\n[policy]\nmax_local_epochs = 1\n')
+    set_policy(homes.site("carol"), "max_local_epochs = 1")
     server, port = processes.serve(homes.coordinator, "--rounds", "2", "--min-sites", "3")
     joins = {name: processes.join(homes.site(name).root, port) for name in SITES}
     assert "carol: it refused" in server.finish().refused(4)

@@ -9,11 +9,11 @@ from test_site_distrusts_server import Server, server, sound_vector  # noqa: F40
 from ecgfl_cli.beats.beats import annotated_beats
 from ecgfl_cli.demo.synthesiser import synthesise
 from ecgfl_cli.federation.site import local_work
-from ecgfl_cli.federation.wire import TrainRequest, request_content, weights_record
+from ecgfl_cli.federation.wire import TrainRequest
 from ecgfl_cli.models.architecture import Architecture, architecture
 from ecgfl_cli.models.packing import pack
 from ecgfl_cli.training.examples import Examples, examples_of
-from ecgfl_cli.training.local import WEIGHT_DECAY, TrainingPlan, train
+from ecgfl_cli.training.local import WEIGHT_DECAY, TrainingPlan, batch_ends, train
 
 ECGNET = architecture("ecgnet")
 EPOCHS, RATE, BATCH, SEED = 2, 1e-3, 32, 3
@@ -45,7 +45,7 @@ def by_its_gradient(examples: Examples, mu: float) -> NDArray[np.float32]:
     inputs = [torch.from_numpy(each) for each in examples.inputs()]
     target, weight = torch.from_numpy(examples.kind), torch.from_numpy(examples.weight)
     for _ in range(EPOCHS):
-        for batch in torch.split(torch.randperm(len(examples), generator=order), BATCH):
+        for batch in torch.tensor_split(torch.randperm(len(examples), generator=order), batch_ends(len(examples), BATCH)):
             optimiser.zero_grad()
             logits = network(*(array[batch] for array in inputs))
             losses = torch.nn.functional.cross_entropy(logits, target[batch], reduction="none")
@@ -79,5 +79,5 @@ def test_a_site_trains_with_the_term_that_it_is_asked_for(server: Server, monkey
     monkeypatch.setattr(local_work, "train", spy)
     signed = server.sign(server.manifest(sound_vector()))
     request = TrainRequest(model=signed, epochs=1, learning_rate=1e-3, batch_size=256, seed=1, proximal_mu=0.25)
-    assert server.send(request_content(request, weights_record(sound_vector()))).has_content()
+    assert server.send(server.seal(request, sound_vector())).has_content()
     assert [plan.proximal_mu for plan in plans] == [0.25]

@@ -1,8 +1,10 @@
 """Whatever a coordinator sends, a site refuses what is not right before it touches any data, and keeps its models as they are."""
 
+import base64
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -15,13 +17,16 @@ from numpy.typing import NDArray
 
 from ecgfl_cli.errors import EcgflError, ModelRejected, PolicyRefused, ServerRefused
 from ecgfl_cli.federation.coordinator.home import load_signing_key
+from ecgfl_cli.federation.signed_requests import DOMAIN, seal
 from ecgfl_cli.federation.site import local_work
 from ecgfl_cli.federation.site.participant import Participant
-from ecgfl_cli.federation.wire import EvaluateRequest, TrainRequest, request_content, weights_record
-from ecgfl_cli.models.manifest import Manifest, SignedManifest, weights_sha256
+from ecgfl_cli.federation.wire import CatchUpRequest, EvaluateRequest, TrainRequest, weights_record
+from ecgfl_cli.models.manifest import Manifest, SignedManifest, validity, weights_sha256
+from ecgfl_cli.site.keys import fingerprint
 from ecgfl_cli.site.settings import load_settings
 
 WEIGHTS = 184_802
+CREATED, EXPIRES = validity(datetime.now(UTC))
 Vector = NDArray[np.float32]
 
 
@@ -41,23 +46,26 @@ class Server:
         sound = Manifest(
             **{"version": "ecgnet-0005-abcdef01", "architecture": "ecgnet", "sequence": 5, "run": "r1", "round": 1, "rounds": 3},
             **{"parent": None, "weights_sha256": weights_sha256(vector), "threshold": 0.5, "sites": 2, "examples": 10},
-            **{"parent_metrics": None, "created": "2026-01-01T00:00:00.000+00:00", "program": "ecgfl 0.1.0"},
+            **{"parent_metrics": None, "created": CREATED, "expires": EXPIRES, "program": "ecgfl 0.1.0"},
         )
         return sound.model_dump(by_alias=True) | changes
 
     def sign(self, content: dict[str, Any]) -> SignedManifest:
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-        import base64
-
         return SignedManifest(manifest=text, signature=base64.b64encode(self.key.sign(text.encode())).decode())
 
     def content(self, kind: str = "train", vector: Vector | None = None, signed: SignedManifest | None = None) -> RecordDict:
         vector = sound_vector() if vector is None else vector
         signed = signed or self.sign(self.manifest(vector))
         if kind == "evaluate":
-            return request_content(EvaluateRequest(model=signed), weights_record(vector))
-        plan = TrainRequest(model=signed, epochs=1, learning_rate=1e-3, batch_size=256, seed=1)
-        return request_content(plan, weights_record(vector))
+            return self.seal(EvaluateRequest(model=signed), vector)
+        return self.seal(TrainRequest(model=signed, epochs=1, learning_rate=1e-3, batch_size=256, seed=1), vector)
+
+    def seal(self, request: TrainRequest | EvaluateRequest | CatchUpRequest, vector: Vector, **changes: Any) -> RecordDict:
+        """A request as the coordinator sends it to Alice. changes : other arguments of `seal`."""
+        site = fingerprint(self.homes.site("alice").node_public_key)
+        usual: dict[str, Any] = {"site": site, "run": "r1", "key": self.key, "phase_timeout": 60.0}
+        return seal(request, weights_record(vector), **{**usual, **changes})
 
     def send(self, content: RecordDict, kind: str = "train") -> Message:
         context = Context(run_id=7, node_id=1, node_config={}, state=RecordDict(), run_config={})
@@ -101,12 +109,14 @@ def test_a_sound_request_is_answered(server: Server, kind: str) -> None:
 
 @KINDS
 @pytest.mark.usefixtures("no_data")
-def test_a_signature_of_another_key_is_refused(server: Server, kind: str) -> None:
-    server.key = ed25519.Ed25519PrivateKey.generate()
-    assert "signature" in refused(server, server.content(kind), ModelRejected, kind)
+def test_a_model_signed_with_another_key_is_refused(server: Server, kind: str) -> None:
+    server.key, right = ed25519.Ed25519PrivateKey.generate(), server.key
+    signed = server.sign(server.manifest(sound_vector()))
+    server.key = right
+    assert "the model's signature" in refused(server, server.content(kind, signed=signed), ModelRejected, kind)
 
 
-@pytest.mark.parametrize("signature", ["", "AAAA", "*", "A" * 88])
+@pytest.mark.parametrize("signature", ["", "AAAA", "*", "A" * 88, "\u00e9" * 88])
 @pytest.mark.usefixtures("no_data")
 def test_a_signature_that_is_none_is_refused(server: Server, signature: str) -> None:
     signed = SignedManifest(manifest=server.sign(server.manifest(sound_vector())).manifest, signature=signature)
@@ -133,6 +143,13 @@ def test_an_architecture_outside_the_policy_is_refused(server: Server, kind: str
         {"extra": 1},
         {"sequence": -1},
         {"sequence": 1.5},
+        *({"sequence": 10**30}, {"round": 10**30}, {"rounds": 10**30}, {"sites": 10**30}, {"examples": 10**30}),
+        *(
+            {"created": "yesterday"},
+            {"created": "2026-01-01T00:00:00"},
+            {"expires": "never"},
+            {"expires": "2999-01-01T00:00:00+00:00"},
+        ),
         {"rounds": 0},
         {"version": "../evil"},
         {"version": ".hidden"},
@@ -188,6 +205,12 @@ def test_anything_but_one_flat_float32_vector_is_refused(server: Server, name: s
     refused(server, RecordDict({**others, **ARRAYS[name](sound_vector())}), ServerRefused)
 
 
+def changed(text: str, **fields: Any) -> str:
+    """A request with other values in its content."""
+    envelope = json.loads(text)
+    return json.dumps(envelope | {"content": envelope["content"] | fields})
+
+
 TEXTS: dict[str, Callable[[str], Any]] = {
     "no-json": lambda _: "{",
     "empty": lambda _: "",
@@ -196,10 +219,25 @@ TEXTS: dict[str, Callable[[str], Any]] = {
     "a-number": lambda _: 5,
     "too-long": lambda text: text + " " * 200_000,
     "a-field-more": lambda text: json.dumps(json.loads(text) | {"code": "import os"}),
-    "a-field-less": lambda text: json.dumps({"model": json.loads(text)["model"]}),
+    "a-field-less": lambda text: json.dumps({name: value for name, value in json.loads(text).items() if name != "id"}),
+    "a-field-more-inside": lambda text: changed(text, code="import os"),
+    "a-field-less-inside": lambda text: json.dumps(
+        json.loads(text) | {"content": {"model": json.loads(text)["content"]["model"]}}
+    ),
+    "deeply-nested": lambda text: text.replace('"epochs":1', f'"epochs":{"[" * 30_000}{"]" * 30_000}'),
+    "a-number-of-4000-digits": lambda text: text.replace('"seed":1', f'"seed":{"1" * 4_000}'),
+    "a-number-of-9000-digits": lambda text: text.replace('"seed":1', f'"seed":{"1" * 9_000}'),
+    "a-fraction-of-9000-digits": lambda text: text.replace('"learning_rate":0.001', f'"learning_rate":{"1" * 9_000}.0'),
+    "half-a-character": lambda text: text.replace('"seed":1', '"seed":"\\ud800"'),
+    "another-kind": lambda text: json.dumps(json.loads(text) | {"kind": "evaluate"}),
+    "an-expiry-that-is-no-time": lambda text: json.dumps(json.loads(text) | {"expires": "soon"}),
+    "an-expiry-without-a-zone": lambda text: json.dumps(json.loads(text) | {"expires": json.loads(text)["expires"][:19]}),
+    "valid-for-a-year": lambda text: json.dumps(json.loads(text) | {"expires": "2999-01-01T00:00:00+00:00"}),
+    "expired-when-issued": lambda text: json.dumps(json.loads(text) | {"expires": "1999-01-01T00:00:00+00:00"}),
     **{
-        f"{field}={value}": lambda text, field=field, value=value: json.dumps(json.loads(text) | {field: value})
+        f"{field}={value}": lambda text, field=field, value=value: changed(text, **{field: value})
         for field, value in [
+            *(("epochs", 10**30), ("batch_size", 10**30), ("learning_rate", 1e30)),
             *(("epochs", 0), ("epochs", -1), ("epochs", 1.5), ("epochs", "3"), ("epochs", True), ("seed", -1), ("seed", 2**40)),
             *(("learning_rate", 0), ("learning_rate", float("nan")), ("learning_rate", float("inf")), ("batch_size", 0)),
             *(("proximal_mu", -0.1), ("proximal_mu", 100.1), ("proximal_mu", float("nan")), ("proximal_mu", "1")),
@@ -211,8 +249,12 @@ TEXTS: dict[str, Callable[[str], Any]] = {
 @pytest.mark.parametrize("name", TEXTS)
 @pytest.mark.usefixtures("no_data")
 def test_a_request_that_breaks_the_schema_is_refused(server: Server, name: str) -> None:
+    """Though the coordinator has signed it."""
     content = server.content()
-    content["config"]["ecgfl-request"] = TEXTS[name](content["config"]["ecgfl-request"])  # type: ignore[index]
+    text = TEXTS[name](content["config"]["ecgfl-request"])  # type: ignore[index]
+    data = text.encode() if isinstance(text, str) else b""
+    signature = base64.b64encode(server.key.sign(DOMAIN + data)).decode()
+    content["config"] = ConfigRecord({"ecgfl-request": text, "ecgfl-signature": signature})
     refused(server, content, ServerRefused)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import pytest
 from faulty_line import FaultyLine, faulty_line
-from federation_homes import SITES, Homes
+from federation_homes import SITES, Homes, change_policy
 from kept_running import Kept
 from node_processes import Command, Processes
 from soak_checks import SoakChecks
@@ -159,9 +159,8 @@ def test_no_round_and_no_model_is_lost(
 ) -> None:
     minutes, seed = request.config.getoption("--soak-minutes"), request.config.getoption("--soak-seed")
     for name in SITES:
-        settings = homes.site(name).settings
         # One run after another for an hour is more than a site's policy lets pass in a day.
-        settings.write_text(settings.read_text().replace("max_rounds_a_day = 200", "max_rounds_a_day = 100000"))
+        change_policy(homes.site(name), max_rounds_a_day="100000", max_untrained_measurements="100000")
     port = free_port()
     with faulty_line(port) as first, faulty_line(port) as second, faulty_line(port) as third:
         soak = Soak(homes, processes, dict(zip(SITES, (first, second, third), strict=True)), port, seed)

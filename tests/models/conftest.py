@@ -1,6 +1,7 @@
 """A small signed model, made without training."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
@@ -8,6 +9,8 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from ecgfl_cli.models.architecture import architecture
 from ecgfl_cli.models.manifest import Manifest, weights_sha256
 from ecgfl_cli.models.packing import pack
+
+NOW = datetime.now(UTC)
 
 
 @pytest.fixture(scope="session")
@@ -29,6 +32,7 @@ def manifest(network: "object") -> Callable[..., Manifest]:
 
     def manifest(**changes: object) -> Manifest:
         sequence = changes.get("sequence", 1)
+        assert isinstance(sequence, int)
         fields = {
             "version": f"ecgnet-{sequence:04d}-abcdef01",
             "architecture": "ecgnet",
@@ -42,7 +46,8 @@ def manifest(network: "object") -> Callable[..., Manifest]:
             "sites": 2,
             "examples": 100,
             "parent_metrics": None,
-            "created": f"2026-01-01T00:00:{sequence:02d}.000+00:00",
+            "created": (NOW + timedelta(seconds=sequence)).isoformat(timespec="milliseconds"),
+            "expires": (NOW + timedelta(days=30)).isoformat(timespec="milliseconds"),
             "program": "ecgfl 0",
         }
         return Manifest.model_validate({**fields, **changes})

@@ -1,13 +1,17 @@
 """A version travels as one file, and a file that is not exactly that is refused: exit code 7, one line, nothing changed."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ecgfl_cli.federation.coordinator.home import CoordinatorHome, load_signing_key
 from ecgfl_cli.models import model_file
+from ecgfl_cli.models.manifest import SignedManifest
+from ecgfl_cli.models.registry import Registry
 from ecgfl_cli.models.starter import starter_registry
 
 Ecgfl = Callable[..., Any]
@@ -27,6 +31,8 @@ def exported(federation, ecgfl: Ecgfl, tmp_path: Path) -> Path:
 def member(home: Path, ecgfl: Ecgfl, federation) -> Path:
     """The home of a site of that federation, which has received nothing."""
     assert ecgfl("init", "--site", "st-mary", "--federation", federation.root / "federation.json").code == 0
+    text = (home / "site.toml").read_text()
+    (home / "site.toml").write_text(text.replace('architectures = ["beatnet"]', 'architectures = ["beatnet", "ecgnet"]'))
     return home
 
 
@@ -192,6 +198,40 @@ def test_an_architecture_outside_the_policy_is_refused_by_policy(member: Path, e
     ran = ecgfl("model", "import", exported)
     assert ran.code == 5
     assert "ecgnet" in ran.problems[0]
+
+
+def again_signed(federation, tmp_path: Path, **changes: object) -> Path:
+    """The coordinator's model in a file, with another manifest that the coordinator signed."""
+    key = load_signing_key(CoordinatorHome(federation.root))
+    manifest, network = Registry(federation.root / "models", key.public_key()).load(federation.version)
+    registry = Registry(tmp_path / "signed", key.public_key())
+    registry.add(SignedManifest.sign(manifest.model_copy(update=changes), key), network, "a test")
+    path = tmp_path / "signed.ecgfl"
+    path.write_bytes(model_file.model_file(registry, federation.version))
+    return path
+
+
+EXPIRED = {"created": "2020-01-01T00:00:00+00:00", "expires": "2020-12-31T00:00:00+00:00"}
+
+
+@pytest.mark.parametrize(("changes", "said"), [(EXPIRED, "expired on 2020-12-31"), ({"expires": None}, "has no expiry")])
+def test_an_expired_model_is_no_news(
+    member: Path, ecgfl: Ecgfl, federation, tmp_path: Path, changes: dict[str, object], said: str
+) -> None:
+    ran = ecgfl("model", "import", again_signed(federation, tmp_path, **changes))
+    assert ran.code == 7
+    assert said in ran.problems[0]
+    assert "ecgfl coordinator model rollback" in ran.problems[0]
+    assert not (member / "models" / federation.version).exists()
+    assert ecgfl("--json", "audit", "show").json["entries"][-1]["event"] == "refused"
+
+
+def test_an_expired_model_that_is_here_stays_in_use(member: Path, ecgfl: Ecgfl, federation, tmp_path: Path) -> None:
+    path = again_signed(federation, tmp_path, **EXPIRED)
+    shutil.copytree(tmp_path / "signed" / federation.version, member / "models" / federation.version)
+    assert ecgfl("model", "import", path).code == 0
+    assert ecgfl("model", "use", federation.version).code == 0
+    assert ecgfl("--json", "model", "list").json["current"] == federation.version
 
 
 def test_the_same_file_again_changes_nothing(member: Path, exported: Path, ecgfl: Ecgfl, files_of) -> None:

@@ -20,7 +20,7 @@ def test_it_is_written_down_at_first_and_whenever_it_has_changed(tmp_path: Path)
     first, changed, back = noted(log)
     assert first["policy"] == Policy().model_dump(mode="json")
     assert first["changed"] == {}
-    assert changed["changed"] == {"max_rounds": [200, 3], "metrics": [list(METRICS), ["loss"]]}
+    assert changed["changed"] == {"max_rounds": [200, 3], "max_measurements": [210, 13], "metrics": [list(METRICS), ["loss"]]}
     assert back["policy"] == first["policy"]
 
 

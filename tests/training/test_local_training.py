@@ -9,7 +9,7 @@ from ecgfl_cli.demo.synthesiser import synthesise
 from ecgfl_cli.models.architecture import architecture
 from ecgfl_cli.models.packing import pack
 from ecgfl_cli.training.examples import Examples, examples_of
-from ecgfl_cli.training.local import TrainingPlan, measure, train
+from ecgfl_cli.training.local import LEAST_IN_A_STEP, TrainingPlan, batch_ends, batches, measure, train
 
 ECGNET = architecture("ecgnet")
 
@@ -22,6 +22,19 @@ def examples() -> Examples:
 
 def plan(epochs: int = 1, seed: int = 0) -> TrainingPlan:
     return TrainingPlan(epochs=epochs, learning_rate=1e-3, batch_size=32, seed=seed)
+
+
+@pytest.mark.parametrize(
+    ("examples", "batch_size", "ends"),
+    [
+        *((0, 128, []), (1, 128, []), (128, 128, []), (256, 128, [128]), (300, 128, [128, 256])),
+        *((129, 128, []), (128 + LEAST_IN_A_STEP - 1, 128, []), (128 + LEAST_IN_A_STEP, 128, [128])),
+        *((257, 128, [128]), (9, 4, [4]), (11, 4, [4]), (12, 4, [4, 8]), (3, 1, [1, 2])),
+    ],
+)
+def test_no_step_sees_a_few_beats_that_are_left_over(examples: int, batch_size: int, ends: list[int]) -> None:
+    assert batch_ends(examples, batch_size) == ends
+    assert batches(examples, batch_size) == len(ends) + 1
 
 
 def fresh() -> torch.nn.Module:

@@ -16,16 +16,17 @@ Tell = Callable[[str, VerdictCode], None]
 class CatchingUp:
     """Sends the same model to each site that connects, once per connection and before the site is asked to train.
 
-    A site replies with its verdict on the model, also if it already had it. Must be called from one thread at a time.
+    request : makes the request for a site, which is given as SHA-256 of its public node key. A site replies with its verdict
+        on the model, also if it already had it. Must be called from one thread at a time.
     """
 
-    def __init__(self, grid: RunGrid, model: RecordDict, report: Report, tell: Tell) -> None:
-        self._grid, self._model, self._report, self._tell = grid, model, report, tell
+    def __init__(self, grid: RunGrid, request: Callable[[str], RecordDict], report: Report, tell: Tell) -> None:
+        self._grid, self._request, self._report, self._tell = grid, request, report, tell
         self._asked: dict[str, str] = {}
 
-    def send(self, node: int, name: str) -> None:
-        """Send the model to a site that has just connected."""
-        message = Message(self._model, dst_node_id=node, message_type=MessageType.QUERY)
+    def send(self, node: int, name: str, fingerprint: str) -> None:
+        """Send the model to a site that has just connected. fingerprint : SHA-256 of its public node key, in hexadecimal."""
+        message = Message(self._request(fingerprint), dst_node_id=node, message_type=MessageType.QUERY)
         self._asked |= dict.fromkeys(self._grid.push_messages([message]), name)
 
     def collect(self) -> None:

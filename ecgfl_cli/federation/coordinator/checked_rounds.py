@@ -37,7 +37,6 @@ from ecgfl_cli.federation.wire import (
     TrainRequest,
     in_words,
     read_reply,
-    request_content,
     weights_of,
 )
 from ecgfl_cli.models.manifest import Metrics
@@ -57,6 +56,10 @@ class Sites(Protocol):
 
     def enrolled_nodes(self) -> set[int]:
         """The nodes whose key has not been revoked."""
+        ...
+
+    def fingerprint(self, node: int) -> str:
+        """SHA-256 of the public key of a node, in hexadecimal."""
         ...
 
     def expected(self) -> set[str]:
@@ -210,8 +213,14 @@ class CheckedRounds:
         return names
 
     def _messages(self, request: TrainRequest | EvaluateRequest, arrays: ArrayRecord, kind: str) -> list[Message]:
-        content = request_content(request, arrays)
-        self._sent = [Message(content=content, dst_node_id=node, message_type=kind) for node in self._names]
+        self._sent = [
+            Message(
+                content=self._checkpoints.sealed(request, arrays, self._sites.fingerprint(node)),
+                dst_node_id=node,
+                message_type=kind,
+            )
+            for node in self._names
+        ]
         return self._sent
 
     def _sifted(

@@ -1,6 +1,6 @@
 """The coordinator's global models. Each round's model is signed and written to disk before it is sent to a site."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version as program_version
 
@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from flwr.app import ArrayRecord, RecordDict
 from numpy.typing import NDArray
 
+from ecgfl_cli.errors import ModelRejected
 from ecgfl_cli.federation.coordinator.calibrating import Calibrated, calibrated
 from ecgfl_cli.federation.coordinator.combining import Combination
 from ecgfl_cli.federation.coordinator.first_weights import first_weights, load_weights, starter_of
@@ -16,10 +17,11 @@ from ecgfl_cli.federation.coordinator.global_models import GlobalModels, Standin
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 from ecgfl_cli.federation.coordinator.optimiser_state import Moments, OptimiserStates
 from ecgfl_cli.federation.coordinator.run_plan import RunPlan
-from ecgfl_cli.federation.wire import CatchUpRequest, request_content, weights_record
+from ecgfl_cli.federation.signed_requests import seal
+from ecgfl_cli.federation.wire import CatchUpRequest, EvaluateRequest, TrainRequest, weights_record
 from ecgfl_cli.models.architecture import architecture
 from ecgfl_cli.models.calibration import Histogram
-from ecgfl_cli.models.manifest import Manifest, Metrics, SignedManifest, weights_sha256
+from ecgfl_cli.models.manifest import Manifest, Metrics, SignedManifest, validity, weights_sha256
 from ecgfl_cli.models.registry import Entry, Registry, network_of
 from ecgfl_cli.training.acceptance import VerdictCode
 
@@ -37,6 +39,7 @@ class Checkpoints:
 
     def __init__(self, home: CoordinatorHome, key: ed25519.Ed25519PrivateKey, plan: RunPlan) -> None:
         self._registry, self._key = Registry(home.models, key.public_key()), key
+        self._phase_timeout = plan.phase_timeout
         self._models = GlobalModels(home, self._registry)
         self._models.require_whole()
         self._states = OptimiserStates(home.optimiser / plan.architecture)
@@ -82,16 +85,28 @@ class Checkpoints:
         """The latest model as it goes to the sites."""
         return weights_record(self._vector)
 
-    def last_final(self) -> tuple[str, RecordDict] | None:
-        """Return the version of the newest usable final model, and the request that sends it to a site.
+    def sealed(self, request: TrainRequest | EvaluateRequest | CatchUpRequest, weights: ArrayRecord, site: str) -> RecordDict:
+        """Sign a request of this run for one site. site : SHA-256 of its public node key, in hexadecimal."""
+        return seal(request, weights, site, self.latest.manifest.run, self._key, self._phase_timeout)
 
-        None if there is none. A model that was rolled back, or that most sites rejected, is not usable.
+    def last_final(self) -> tuple[str, Callable[[str], RecordDict]] | None:
+        """Return the version of the newest usable final model, and a function that makes the request which sends it to a site.
+
+        None if there is none. A model that was rolled back, or that most sites rejected, is not usable. Raises `ModelRejected`
+        for one that sites do not take, because it has expired.
         """
         final, _ = self._models.newest(self._architecture.name, finals_only=True)
         if final is None:
             return None
         _, vector = load_weights(self._registry, final.manifest.version)
-        return final.manifest.version, request_content(CatchUpRequest(model=final.signed), weights_record(vector))
+        version = final.manifest.version
+        if not final.manifest.is_news(datetime.now(UTC)):
+            raise ModelRejected(
+                f"model {version} {'has no expiry' if final.manifest.expires is None else 'has expired'}",
+                f"`ecgfl coordinator model rollback {version}` publishes it again",
+            )
+        request, weights = CatchUpRequest(model=final.signed), weights_record(vector)
+        return version, lambda site: self.sealed(request, weights, site)
 
     def tell(self, version: str, verdicts: Mapping[str, VerdictCode]) -> Standing:
         """Store verdicts of sites on a final model. If most sites reject it, it is no longer the coordinator's current model."""
@@ -142,6 +157,7 @@ class Checkpoints:
     ) -> Manifest:
         self._sequence += 1
         digest = weights_sha256(self._vector)
+        created, expires = validity(datetime.now(UTC))
         return Manifest(
             version=f"{self._architecture.name}-{self._sequence:04d}-{digest[:8]}",
             architecture=self._architecture.name,
@@ -156,7 +172,8 @@ class Checkpoints:
             sites=sites,
             examples=examples,
             parent_metrics=metrics,
-            created=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            created=created,
+            expires=expires,
             program=f"ecgfl {program_version('ecgfl')}",
         )
 
@@ -181,6 +198,10 @@ class Checkpoints:
 
 
 def _goes_on(last: Manifest, moments: Moments | None, plan: RunPlan) -> bool:
-    """Whether the plan is that of the unfinished run of which this is the last model."""
+    """Whether the plan is that of the unfinished run of which this is the last model, and sites still take the model."""
     begun = last.round > 0
-    return last.rounds == plan.rounds and (not begun or (moments and moments.strategy) == plan.optimiser)
+    return (
+        last.is_news(datetime.now(UTC))
+        and last.rounds == plan.rounds
+        and (not begun or (moments and moments.strategy) == plan.optimiser)
+    )

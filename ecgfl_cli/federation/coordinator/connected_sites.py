@@ -38,6 +38,7 @@ class ConnectedSites:
         self._home, self._superlink, self._plan, self._report = home, superlink, plan, report
         self._lock = threading.RLock()
         self._nodes: dict[tuple[str, str], int] = {}
+        self._fingerprints: dict[int, str] = {}
         self._seen: set[str] = set()
         self._contacts: dict[str, datetime] = {}
         self._enrolled: dict[tuple[str, str], ec.EllipticCurvePublicKey] = {}
@@ -49,7 +50,7 @@ class ConnectedSites:
         """While the block runs, each site of this run that is connected or comes is sent the last run's model."""
         with self._lock:
             for node, name in self.online().items():
-                catching_up.send(node, name)
+                catching_up.send(node, name, self._fingerprints[node])
             self._catching_up = catching_up
         try:
             yield
@@ -66,6 +67,7 @@ class ConnectedSites:
                 self._report(f"{site[1]}: its key was revoked, it is shut out")
             for site in enrolled.keys() - self._nodes.keys():
                 self._nodes[site] = self._superlink.register(enrolled[site], site[1])
+                self._fingerprints[self._nodes[site]] = site[0]
             online = self._superlink.online()
             heard = self._superlink.last_contacts()
             self._contacts |= {name: heard[node] for node, name in online.items() if node in heard}
@@ -98,7 +100,12 @@ class ConnectedSites:
             return
         self._report(f"{name} connected")
         if self._catching_up is not None:
-            self._catching_up.send(node, name)
+            self._catching_up.send(node, name, self._fingerprints[node])
+
+    def fingerprint(self, node: int) -> str:
+        """SHA-256 of the public key of a node that is or was enrolled, in hexadecimal."""
+        with self._lock:
+            return self._fingerprints[node]
 
     def contacts(self) -> dict[str, datetime]:
         """Site -> when it was last heard of, for those that were there since this process began."""

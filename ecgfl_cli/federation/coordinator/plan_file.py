@@ -8,11 +8,12 @@ from pydantic import AfterValidator, Field, ValidationError
 
 from ecgfl_cli.durations import seconds_of
 from ecgfl_cli.errors import UsageError
-from ecgfl_cli.federation.bounds import MOST_EXAMPLES
+from ecgfl_cli.federation.bounds import LARGEST_EPOCHS, LARGEST_LEARNING_RATE, MOST_EXAMPLES
 from ecgfl_cli.federation.coordinator.run_plan import RunPlan, option_of
 from ecgfl_cli.federation.coordinator.strategy_options import OPTIONS, STRATEGY_NAMES
 from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.models.architecture import DEFAULT, architecture, names
+from ecgfl_cli.models.manifest import LARGEST_NUMBER
 from ecgfl_cli.schema_faults import fault_in_words
 from ecgfl_cli.site.hours import Hours
 from ecgfl_cli.site.settings import SITE_NAME, Section, load_toml
@@ -50,12 +51,12 @@ Examples = Annotated[int, Field(ge=1, le=MOST_EXAMPLES)]
 class Run(Section):
     """Named as the options of `serve`; bounds of a strategy's own options are in `strategy_options`."""
 
-    rounds: Annotated[int, Field(ge=1)] = 5
+    rounds: Annotated[int, Field(ge=1, le=LARGEST_NUMBER)] = 5
     min_sites: Annotated[int, Field(ge=2)] = 2
     strategy: Annotated[str, AfterValidator(_is_strategy)] = "fedavg"
     architecture: Annotated[str, AfterValidator(_is_architecture)] = DEFAULT
-    local_epochs: Annotated[int, Field(ge=1)] | None = None
-    learning_rate: Annotated[float, Field(gt=0)] | None = None
+    local_epochs: Annotated[int, Field(ge=1, le=LARGEST_EPOCHS)] | None = None
+    learning_rate: Annotated[float, Field(gt=0, le=LARGEST_LEARNING_RATE)] | None = None
     seed: Annotated[int, Field(ge=0, le=1_000_000_000)] = 0
     quorum_timeout: Duration | None = None
     phase_timeout: Duration = "1h"

@@ -1,7 +1,8 @@
 """`ecgfl coordinator model rollback`: publishes an older model as the newest one.
 
 A site refuses a model with a lower number than the newest one it has seen. Therefore the older weights are signed again with the
-next number. All models after the older one are marked as rolled back: no run starts from them and no site receives them.
+next number. The newest model itself can be published again once it has expired. All models after the older one are marked as
+rolled back: no run starts from them and no site receives them.
 """
 
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from ecgfl_cli.federation.coordinator.audit import note
 from ecgfl_cli.federation.coordinator.first_weights import load_weights, starter_of
 from ecgfl_cli.federation.coordinator.global_models import GlobalModels
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome, load_signing_key
-from ecgfl_cli.models.manifest import Manifest, SignedManifest, weights_sha256
+from ecgfl_cli.models.manifest import Manifest, SignedManifest, validity, weights_sha256
 from ecgfl_cli.models.registry import Entry, Registry, network_of
 from ecgfl_cli.models.starter import starter_registry
 
@@ -58,7 +59,8 @@ def roll_back(home: CoordinatorHome, version: str | None) -> RolledBack:
     since = 0 if source is not registry else old.sequence
     same = [entry.manifest for entry in entries if entry.manifest.architecture == old.architecture]
     withdrawn = [each for each in same if each.sequence > since]
-    sequence, now = entries[-1].manifest.sequence + 1, datetime.now(UTC)
+    sequence = entries[-1].manifest.sequence + 1
+    created, expires = validity(datetime.now(UTC))
     digest = weights_sha256(vector)
     manifest = Manifest(
         version=f"{old.architecture}-{sequence:04d}-{digest[:8]}",
@@ -74,7 +76,8 @@ def roll_back(home: CoordinatorHome, version: str | None) -> RolledBack:
         sites=old.sites,
         examples=old.examples,
         parent_metrics=None,
-        created=now.isoformat(timespec="milliseconds"),
+        created=created,
+        expires=expires,
         program=f"ecgfl {program_version('ecgfl')}",
     )
     finals_withdrawn = [each.version for each in withdrawn if each.is_final]
@@ -108,7 +111,7 @@ def _named(models: GlobalModels, version: str, newest: Manifest) -> Entry | None
         raise UsageError(
             f"model {version} is from round {entry.manifest.round} of {entry.manifest.rounds}, not its run's final model", LIST
         )
-    if version == newest.version:
+    if version == newest.version and newest.is_news(datetime.now(UTC)):
         raise UsageError(f"model {version} already is the newest one", LIST)
     if entry.manifest.architecture != newest.architecture:
         raise UsageError(

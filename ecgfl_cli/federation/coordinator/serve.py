@@ -96,12 +96,14 @@ def serve(home: CoordinatorHome, plan: RunPlan, host: str, port: int, report: Re
             if left := checkpoints.abandoned:
                 report(
                     f"run {left.run} stopped after round {left.round} of {left.rounds}, but its --rounds, --strategy, optimiser"
-                    " state or first weights differ from this plan: a new run starts"
+                    " state or first weights differ from this plan, or its model has expired: a new run starts"
                 )
             for version, problem in checkpoints.passed_over.items():
                 report(f"no run starts from model {version}: {problem}")
             if checkpoints.start is not None:
                 report(f"the run starts from {checkpoints.start}")
+                if checkpoints.latest.manifest.parent is None:
+                    report("sites with a model of this architecture take part only if policy.from_scratch = true in site.toml")
             try:
                 with superlink.run() as grid, _catching_up(sites, grid, checkpoints, report):
                     grid.enough = plan.min_sites
@@ -141,11 +143,11 @@ def _catching_up(
     try:
         final = checkpoints.last_final()
     except ModelRejected as error:  # the run itself may start from other weights
-        report(f"the last final model is not sent to any site: {error.problem}")
+        report(f"the last final model is not sent to any site: {error}")
         final = None
     if final is None:
         return contextlib.nullcontext()
-    version, model = final
+    version, request = final
 
     def tell(site: str, verdict: VerdictCode) -> None:
         standing = checkpoints.tell(version, {site: verdict})
@@ -154,7 +156,7 @@ def _catching_up(
         if standing.is_rejected:
             report(f"most sites rejected model {version} ({', '.join(standing.rejected)}): no later run starts from it")
 
-    return sites.told_by(CatchingUp(grid, model, report, tell))
+    return sites.told_by(CatchingUp(grid, request, report, tell))
 
 
 def _check_sites(home: CoordinatorHome, plan: RunPlan, report: Report) -> None:

@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from flwr.serverapp import Grid
 
 from ecgfl_cli.errors import EcgflError, UnusableInput
+from ecgfl_cli.federation.bounds import LARGEST_PROXIMAL_MU
 from ecgfl_cli.federation.coordinator.checked_rounds import RoundFailed
 from ecgfl_cli.federation.coordinator.checkpoints import Checkpoints
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome
@@ -19,7 +20,7 @@ from ecgfl_cli.federation.coordinator.strategies import run_strategy
 from ecgfl_cli.federation.flower.engine import run_engine
 from ecgfl_cli.federation.simulation.trial import Trial
 from ecgfl_cli.federation.simulation.virtual_participant import virtual_app
-from ecgfl_cli.federation.simulation.virtual_sites import VirtualSite
+from ecgfl_cli.federation.simulation.virtual_sites import VirtualSite, fingerprint_of_virtual_site
 from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.models.manifest import public_key_text
 from ecgfl_cli.site.policy import Policy
@@ -93,9 +94,17 @@ def _free_hand(plans: Sequence[RunPlan]) -> Policy:
         architectures=sorted({plan.architecture for plan in plans}),
         max_rounds=sum(plan.rounds for plan in plans),
         max_local_epochs=max(plan.local_epochs for plan in plans),
+        min_learning_rate=0.0,
         max_learning_rate=max(plan.learning_rate for plan in plans),
+        min_steps=1,
+        min_batch_size=1,
         max_batch_size=max(plan.batch_size for plan in plans),
+        max_proximal_mu=LARGEST_PROXIMAL_MU,
+        min_training_patients=1,
         min_training_beats=1,
+        min_held_out_patients=1,
+        min_held_out_beats=1,
+        min_held_out_pvcs=0,
     )
 
 
@@ -113,6 +122,9 @@ class _AllPresent:
 
     def enrolled_nodes(self) -> set[int]:
         return set(self._names)
+
+    def fingerprint(self, node: int) -> str:
+        return fingerprint_of_virtual_site(self._names[node])
 
     def expected(self) -> set[str]:
         return set(self._names.values())

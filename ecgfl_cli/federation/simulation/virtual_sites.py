@@ -1,5 +1,6 @@
 """The sites of a simulation: this site's own patients dealt out, or one folder of recordings each."""
 
+import hashlib
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -35,6 +36,16 @@ class VirtualSite:
     train_patients: int
     held_out_patients: int
     train_pvcs: int
+
+    @property
+    def fingerprint(self) -> str:
+        """What stands in requests for the key that this site does not have."""
+        return fingerprint_of_virtual_site(self.name)
+
+
+def fingerprint_of_virtual_site(name: str) -> str:
+    """SHA-256 of a virtual site's name, in hexadecimal."""
+    return hashlib.sha256(name.encode()).hexdigest()
 
 
 def deal(store: Home, sites: int, seed: int, folder: Path) -> list[VirtualSite]:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -76,7 +77,7 @@ def dry_run(home: Home, settings: SiteSettings, report: Callable[[str], None]) -
     version, manifest, network = _start(home, policy)
     wanted = architecture(manifest.architecture)
     require_cut_beats(home, wanted)
-    work = LocalWork(home, policy, unasked=True)
+    work = LocalWork(home, policy)
     report(f"training one round from {version or 'a fresh network'}; nothing is sent")
     measured = work.measure(network, manifest).content
     trained = work.train(network, manifest, _plan(wanted, policy)).content
@@ -112,7 +113,7 @@ def _start(home: Home, policy: Policy) -> "tuple[str | None, Manifest, nn.Module
         sites=0,
         examples=0,
         parent_metrics=None,
-        created="",
+        created=datetime.now(UTC).isoformat(timespec="milliseconds"),
         program="",
     )
     return None, manifest, network
@@ -122,8 +123,8 @@ def _plan(wanted: Architecture, policy: Policy) -> TrainingPlan:
     """The usual one, within the policy."""
     return TrainingPlan(
         min(wanted.local_epochs, policy.max_local_epochs),
-        min(wanted.learning_rate, policy.max_learning_rate),
-        min(wanted.batch_size, policy.max_batch_size),
+        max(min(wanted.learning_rate, policy.max_learning_rate), policy.min_learning_rate),
+        max(min(wanted.batch_size, policy.max_batch_size), policy.min_batch_size),
         SEED,
         threads=policy.cpu_threads,
     )

@@ -6,18 +6,19 @@ from typing import TYPE_CHECKING
 
 from flwr.app import RecordDict
 
+from ecgfl_cli.federation.site.loss_check import LossCheck
 from ecgfl_cli.federation.site.promotion import require_sane_loss
 from ecgfl_cli.federation.wire import EvaluateReply, TrainReply, reply_content, weights_record
 from ecgfl_cli.models.architecture import Architecture, architecture
 from ecgfl_cli.models.manifest import Manifest
 from ecgfl_cli.models.packing import pack
 from ecgfl_cli.site.home import Home
-from ecgfl_cli.site.policy import METRICS, Policy
-from ecgfl_cli.site.rounds_sent import rounds_in_a_day, rounds_in_run
+from ecgfl_cli.site.policy import METRICS, Metric, Policy
+from ecgfl_cli.site.requests import Asked, RequestLog
 from ecgfl_cli.training.acceptance import ByPatient, by_patient, total
 from ecgfl_cli.training.dataset import Dataset, HeldOut, load_dataset
-from ecgfl_cli.training.enough import require_enough
-from ecgfl_cli.training.local import TrainingPlan, train
+from ecgfl_cli.training.enough import require_enough, too_few_held_out
+from ecgfl_cli.training.local import Measured, TrainingPlan, batches, train
 
 if TYPE_CHECKING:
     from torch import nn
@@ -44,31 +45,64 @@ class MeasuredModel:
 class LocalWork:
     """One site's work in one run. Raises `PolicyRefused` for what site.toml does not allow, before the data is touched.
 
-    unasked : nobody asked for it: leaves out the policy's hours and numbers of rounds.
+    What a coordinator asked for is logged before the data is touched, and bounded by the policy's hours and numbers. What
+    nobody asked for (`asked` is None: a dry run, a simulation) is not.
     """
 
-    def __init__(self, home: Home, policy: Policy, unasked: bool = False) -> None:
-        self._home, self._policy, self._unasked = home, policy, unasked
-        self._withheld = set(METRICS) - set(policy.metrics)
+    def __init__(self, home: Home, policy: Policy) -> None:
+        self._home, self._policy = home, policy
+        self._log, self._check = RequestLog(home.audit), LossCheck(home, policy)
         self._datasets: dict[str, Dataset] = {}
+        self._checked: set[str] = set()
 
-    def train(self, network: "nn.Module", manifest: Manifest, plan: TrainingPlan) -> Trained:
+    def train(self, network: "nn.Module", manifest: Manifest, plan: TrainingPlan, asked: Asked | None = None) -> Trained:
         """Train the network in place. manifest : of the model that it is before."""
-        self._allow(plan, manifest.run)
+        self._allow_plan(plan)
         require_enough(self._home, self._policy)
+        if asked is not None:
+            self._begin_training(asked, manifest)
         wanted = architecture(manifest.architecture)
-        examples = self._dataset(wanted).train
-        self._policy.require_at_least("labelled beats", len(examples), "min_training_beats")
+        dataset = self._dataset(wanted)
+        examples = dataset.train
+        self._policy.require_asked("steps", plan.epochs * batches(len(examples), plan.batch_size), "min_steps")
+        if asked is not None and not self._is_plausible(manifest):
+            self._require_plausible(total(by_patient(network, manifest, dataset.held_out)), manifest)
         loss = require_sane_loss(train(network, wanted, examples, plan), manifest)
         reply = TrainReply(examples=len(examples), pvcs=int(examples.is_pvc.sum()), loss=loss)
-        return Trained(reply_content(reply, weights_record(pack(network)), self._withheld), len(examples), loss)
+        content = reply_content(reply, weights_record(pack(network)), set(METRICS) - set(self._policy.metrics))
+        return Trained(content, len(examples), loss)
 
-    def measure(self, network: "nn.Module", manifest: Manifest) -> MeasuredModel:
-        """Measure the network on the held-out patients."""
+    def measure(
+        self, network: "nn.Module", manifest: Manifest, asked: Asked | None = None, is_catch_up: bool = False
+    ) -> MeasuredModel:
+        """Measure the network on the held-out patients. is_catch_up : whether the model is of an earlier run."""
+        if asked is not None:
+            self._begin_measurement(asked, manifest, is_catch_up)
         held_out = self._dataset(architecture(manifest.architecture)).held_out
         figures = by_patient(network, manifest, held_out)
         measured = total(figures)
         require_sane_loss(measured.loss, manifest)
+        if asked is not None:
+            self._require_plausible(measured, manifest)
+        return MeasuredModel(self._measured_content(measured), figures, held_out)
+
+    @property
+    def metrics(self) -> frozenset[Metric]:
+        """The figures of held-out patients that may leave: none where there are too few of them."""
+        return frozenset() if too_few_held_out(self._home, self._policy) else frozenset(self._policy.metrics)
+
+    def is_known(self, asked: Asked) -> bool:
+        """Whether this request was answered before."""
+        return self._log.is_known(asked.id)
+
+    def begin_without_data(self, asked: Asked, manifest: Manifest) -> None:
+        """Log a request that is answered without looking at any recording."""
+        self._log.begin(asked, "none", manifest.version, manifest.round)
+
+    def _measured_content(self, measured: Measured) -> RecordDict:
+        metrics = self.metrics
+        if not metrics:
+            return reply_content(EvaluateReply(examples=0 if too_few_held_out(self._home, self._policy) else measured.beats))
         reply = EvaluateReply(
             examples=measured.beats,
             pvcs=measured.pvcs,
@@ -80,17 +114,45 @@ class LocalWork:
             others_by_logit=measured.others_by_logit.tolist(),
             pvcs_by_logit=measured.pvcs_by_logit.tolist(),
         )
-        return MeasuredModel(reply_content(reply, withheld=self._withheld), figures, held_out)
+        return reply_content(reply, withheld=set(METRICS) - metrics)
 
-    def _allow(self, plan: TrainingPlan, run: str) -> None:
-        policy, audit, now = self._policy, self._home.audit, datetime.now().astimezone()
-        if not self._unasked:
+    def _begin_training(self, asked: Asked, manifest: Manifest) -> None:
+        policy, now = self._policy, datetime.now().astimezone()
+        policy.allow_hour(now)
+        policy.allow_at_most("rounds in 24 hours", self._log.in_a_day("train", now) + 1, "max_rounds_a_day")
+        policy.allow_at_most("rounds in a run", self._log.in_run("train", asked.run) + 1, "max_rounds")
+        self._log.begin(asked, "train", manifest.version, manifest.round + 1)
+
+    def _begin_measurement(self, asked: Asked, manifest: Manifest, is_catch_up: bool) -> None:
+        policy, now, log = self._policy, datetime.now().astimezone(), self._log
+        in_round = (asked.run, manifest.round)
+        if is_catch_up or not log.in_round("train", *in_round) or log.in_round("measure", *in_round):
             policy.allow_hour(now)
-            policy.allow_at_most("rounds in 24 hours", rounds_in_a_day(audit, now) + 1, "max_rounds_a_day")
-            policy.allow_at_most("rounds in a run", rounds_in_run(audit, run) + 1, "max_rounds")
+        in_a_day = log.in_a_day("measure", now) + 1
+        policy.allow_at_most("measurements in 24 hours", in_a_day, "max_measurements_a_day")
+        policy.allow_at_most("measurements in a run", log.in_run("measure", asked.run) + 1, "max_measurements")
+        policy.allow_at_most(
+            "measurements without a training in 24 hours", in_a_day - log.trainings_sent(now), "max_untrained_measurements"
+        )
+        log.begin(asked, "measure", manifest.version, manifest.round)
+
+    def _is_plausible(self, manifest: Manifest) -> bool:
+        """Whether these weights are the current model's, or have passed the check already."""
+        return manifest.weights_sha256 in self._checked or self._check.is_current(manifest)
+
+    def _require_plausible(self, measured: Measured, manifest: Manifest) -> None:
+        if measured.beats:
+            self._check.require(measured.loss, manifest)
+        self._checked.add(manifest.weights_sha256)
+
+    def _allow_plan(self, plan: TrainingPlan) -> None:
+        policy = self._policy
         policy.allow_at_most("local epochs", plan.epochs, "max_local_epochs")
         policy.allow_at_most("learning rate", plan.learning_rate, "max_learning_rate")
+        policy.require_asked("learning rate", plan.learning_rate, "min_learning_rate")
         policy.allow_at_most("batch size", plan.batch_size, "max_batch_size")
+        policy.require_asked("batch size", plan.batch_size, "min_batch_size")
+        policy.allow_at_most("proximal mu", plan.proximal_mu, "max_proximal_mu")
 
     def _dataset(self, wanted: Architecture) -> Dataset:
         if wanted.name not in self._datasets:

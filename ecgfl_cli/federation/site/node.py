@@ -11,13 +11,14 @@ from ecgfl_cli.errors import (
     MessageRefused,
     ModelRejected,
     PolicyRefused,
+    RequestRefused,
     ServerRefused,
     ServerUnreachable,
     SessionLost,
 )
 from ecgfl_cli.federation.flower.fleet import FleetConnection, Incoming, RunOver
 from ecgfl_cli.federation.site.participant import Participant
-from ecgfl_cli.federation.wire import FAILED, MODEL_UNACCEPTABLE, POLICY_FORBIDS, SCHEMA_BROKEN
+from ecgfl_cli.federation.wire import FAILED, MODEL_UNACCEPTABLE, POLICY_FORBIDS, SCHEMA_BROKEN, UNTRUSTED
 from ecgfl_cli.site.audit import AuditLog
 
 POLL_SECONDS = 0.2
@@ -36,6 +37,7 @@ LONGEST_REASON = 1000
 CODES: dict[type[EcgflError], int] = {
     PolicyRefused: POLICY_FORBIDS,
     ModelRejected: MODEL_UNACCEPTABLE,
+    RequestRefused: UNTRUSTED,
     ServerRefused: SCHEMA_BROKEN,
 }
 

@@ -6,13 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
-from numpy.typing import NDArray
 
-from ecgfl_cli.errors import ServerRefused
+from ecgfl_cli.errors import RequestRefused, ServerRefused
 from ecgfl_cli.federation.federation_file import Federation
+from ecgfl_cli.federation.signed_requests import Content, Received, read_request
 from ecgfl_cli.federation.site.local_work import LocalWork, MeasuredModel
 from ecgfl_cli.federation.site.promotion import allow_model, consider
 from ecgfl_cli.federation.wire import (
@@ -22,7 +21,6 @@ from ecgfl_cli.federation.wire import (
     CatchUpRequest,
     EvaluateRequest,
     TrainRequest,
-    read_request,
     reply_content,
     verdict_number,
 )
@@ -30,6 +28,8 @@ from ecgfl_cli.models.manifest import Manifest, SignedManifest
 from ecgfl_cli.models.registry import Registry, network_of
 from ecgfl_cli.site.audit import AuditLog
 from ecgfl_cli.site.home import Home
+from ecgfl_cli.site.keys import fingerprint
+from ecgfl_cli.site.requests import Asked
 from ecgfl_cli.site.settings import SiteSettings
 from ecgfl_cli.training.acceptance import Verdict
 from ecgfl_cli.training.local import TrainingPlan
@@ -61,6 +61,7 @@ class Participant:
         self._signing_key, self._server, self._report = federation.signing_key, server, report
         self._registry, self._audit = Registry(home.models, federation.signing_key), AuditLog(home.audit)
         self._work = LocalWork(home, settings.policy)
+        self._site = fingerprint(home.node_public_key)
         self.rounds = 0
         self.run: str | None = None
         self.final: FinalModel | None = None
@@ -85,8 +86,13 @@ class Participant:
         return app
 
     def _train(self, message: Message) -> Message:
-        request, vector = read_request(message, TrainRequest)
-        manifest, network = self._open(request.model, vector)
+        received, asked = self._read(message, TrainRequest)
+        request = received.content
+        manifest, network = self._open(received)
+        if manifest.is_final:
+            raise ServerRefused(
+                f"the coordinator asks to train on from model {manifest.version}, the last one of its run", "Tell the coordinator"
+            )
         self.run = manifest.run
         plan = TrainingPlan(
             request.epochs,
@@ -97,24 +103,24 @@ class Participant:
             proximal_mu=request.proximal_mu,
         )
         began = time.monotonic()
-        trained = self._work.train(network, manifest, plan)
+        trained = self._work.train(network, manifest, plan, asked)
         where = f"round {manifest.round + 1} of {manifest.rounds}"
         self._report(f"{where}: trained on {trained.beats} beats in {time.monotonic() - began:.2f} s, loss {trained.loss:.4f}")
         return Message(content=trained.content, reply_to=message)
 
     def _evaluate(self, message: Message) -> Message:
-        request, vector = read_request(message, EvaluateRequest)
-        manifest, network = self._open(request.model, vector)
+        received, asked = self._read(message, EvaluateRequest)
+        manifest, network = self._open(received)
         self.run = manifest.run
         began = time.monotonic()
-        measured = self._work.measure(network, manifest)
+        measured = self._work.measure(network, manifest, asked)
         seconds = time.monotonic() - began
-        self._keep(request.model, manifest, network)
+        self._keep(received.content.model, manifest, network)
         where = f"round {manifest.round} of {manifest.rounds}"
         self._report(f"{where}: model {manifest.version} received and verified, measured in {seconds:.2f} s")
         if manifest.is_final:
             self.final = self._judge(manifest, measured)
-            if "verdict" in self._policy.metrics:
+            if "verdict" in self._work.metrics:
                 measured.content.metric_records[METRICS]["verdict"] = verdict_number(self.final.verdict.code)
         self._prune()
         self.rounds += 1
@@ -124,24 +130,38 @@ class Participant:
         """Receive the final model that this site has missed. The reply carries this site's verdict, if the policy allows it and
         the model was tested here.
         """
-        request, vector = read_request(message, CatchUpRequest)
-        manifest = request.model.open(self._signing_key)
+        received, asked = self._read(message, CatchUpRequest)
+        manifest = received.content.model.open(self._signing_key)
         if not manifest.is_final:
             raise ServerRefused(
                 f"the coordinator hands on model {manifest.version}, which is of round {manifest.round} of {manifest.rounds}",
                 "A model from the midst of a run comes in its rounds only; tell the coordinator",
             )
-        if not self._is_known(manifest):
+        if self._is_known(manifest):
+            self._work.begin_without_data(asked, manifest)
+        else:
             allow_model(manifest, self._policy, self._registry)  # not its run's length: nobody asks for a round of it
-            network = network_of(manifest, vector)
-            measured = self._work.measure(network, manifest)
-            self._keep(request.model, manifest, network)
+            network = network_of(manifest, received.vector)
+            measured = self._work.measure(network, manifest, asked, is_catch_up=True)
+            self._keep(received.content.model, manifest, network)
             self._report(f"model {manifest.version} of run {manifest.run}, which this site had missed, received and verified")
             self.caught_up = self._judge(manifest, measured)
             self._prune()
-        verdict = self._verdict_on(manifest) if "verdict" in self._policy.metrics else None
+        verdict = self._verdict_on(manifest) if "verdict" in self._work.metrics else None
         reply = CatchUpReply(nonce=secrets.randbits(63), verdict=verdict)
         return Message(content=reply_content(reply), reply_to=message)
+
+    def _read(self, message: Message, kind: type[Content]) -> tuple[Received[Content], Asked]:
+        """A request that is signed for this site, valid now, and was not answered before."""
+        received = read_request(message, kind, self._signing_key, self._site)
+        envelope = received.envelope
+        asked = Asked(envelope.id, envelope.run, envelope.expires)
+        if self._work.is_known(asked):
+            raise RequestRefused(
+                f"the request {envelope.id} of {envelope.issued[:19]} was answered before",
+                "Tell the coordinator: somebody sends an old request again",
+            )
+        return received, asked
 
     def _verdict_on(self, manifest: Manifest) -> int | None:
         """Return the number of this site's verdict on a version; None if the version was not tested here."""
@@ -173,9 +193,14 @@ class Participant:
         for version in self._registry.prune(self._keep_last):
             self._audit.append("model-pruned", version=version)
 
-    def _open(self, signed: SignedManifest, vector: NDArray[np.float32]) -> "tuple[Manifest, nn.Module]":
+    def _open(self, received: Received[Content]) -> "tuple[Manifest, nn.Module]":
         """Everything that must hold before any data is touched: signature, policy, order, hash and shape of the weights."""
-        manifest = signed.open(self._signing_key)
+        manifest = received.content.model.open(self._signing_key)
+        if manifest.run != received.envelope.run:
+            raise ServerRefused(
+                f"the request is of run {received.envelope.run}, its model {manifest.version} of run {manifest.run}",
+                "Tell the coordinator",
+            )
         allow_model(manifest, self._policy, self._registry)
         self._policy.allow_at_most("rounds", manifest.rounds, "max_rounds")
-        return manifest, network_of(manifest, vector)
+        return manifest, network_of(manifest, received.vector)

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from ecgfl_cli.errors import ModelRejected, PolicyRefused, UsageError
 from ecgfl_cli.federation.site.setup import registry_of, site_registry
@@ -18,11 +19,21 @@ from ecgfl_cli.training.local import LARGEST_LOSS
 
 
 def allow_model(manifest: Manifest, policy: Policy, registry: Registry) -> None:
-    """Raises `PolicyRefused` for an architecture that the policy does not name, and for an old model shown as news."""
+    """Refuse a model before anything is done with it.
+
+    Raises `PolicyRefused` for an architecture that the policy does not name, and for a model that is older than what is here;
+    `ModelRejected` for one that is not here and has expired.
+    """
     if manifest.architecture not in policy.architectures:
         raise PolicyRefused(
             f"model {manifest.version} is of architecture '{manifest.architecture}', not in {policy.architectures}",
             "Add it to policy.architectures in site.toml if this site agrees",
+        )
+    if manifest.version not in registry.versions() and not manifest.is_news(datetime.now(UTC)):
+        when = "has no expiry: an older ecgfl made it" if manifest.expires is None else f"expired on {manifest.expires[:10]}"
+        raise ModelRejected(
+            f"model {manifest.version} {when}, and this site does not have it yet",
+            "Ask the coordinator for a newer one; `ecgfl coordinator model rollback VERSION` publishes an old model again",
         )
     newest = max((entry.manifest.sequence for entry in registry.entries()), default=0)
     if manifest.sequence < newest:

@@ -1,0 +1,207 @@
+"""Requests that the coordinator signs for one site and a short time.
+
+TLS proves which server speaks. It does not prove that the request is the coordinator's: whoever steals `server.key` can serve
+as the coordinator, and the models that it once signed are at every site. Therefore each request is signed with the key that
+signs models, for one site, with an expiry and a random id that the site answers only once.
+"""
+
+import base64
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar
+
+import numpy as np
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
+from numpy.typing import NDArray
+from pydantic import Field, ValidationError, model_validator
+
+from ecgfl_cli.errors import RequestRefused, ServerRefused
+from ecgfl_cli.federation.wire import (
+    ARRAYS,
+    CONFIG,
+    CatchUpRequest,
+    EvaluateRequest,
+    Strict,
+    TrainRequest,
+    weights_of,
+)
+from ecgfl_cli.models.manifest import SHA256, Name, Time
+from ecgfl_cli.schema_faults import fault_in_words
+
+REQUEST, SIGNATURE = "ecgfl-request", "ecgfl-signature"
+"""Fields of the configuration record: the JSON of an `Envelope`, and the Ed25519 signature of `DOMAIN` and it, in base64."""
+
+DOMAIN = b"ecgfl.request/1\n"
+"""Signed in front of each request, so that nothing else that the key signs can be taken for a request."""
+
+LARGEST_REQUEST = 128 * 1024
+LARGEST_SIGNATURE = 128
+
+MARGIN = timedelta(minutes=5)
+"""How long a request is valid after its phase has timed out."""
+
+TOLERANCE = timedelta(minutes=5)
+"""How far the clocks of a site and the coordinator may differ, in either direction. `connection.clock` is stricter."""
+
+LONGEST_VALIDITY = timedelta(days=31)
+"""A site takes no request that is valid for longer. The longest phase of a run is a question of hours."""
+
+Kind = Literal["train", "evaluate", "catch-up"]
+KINDS: dict[type[Strict], Kind] = {TrainRequest: "train", EvaluateRequest: "evaluate", CatchUpRequest: "catch-up"}
+
+Content = TypeVar("Content", TrainRequest, EvaluateRequest, CatchUpRequest)
+
+
+class Envelope(Strict):
+    """A request, to whom it goes, and when.
+
+    kind : what is asked for; one of `KINDS`.
+    run : the run in which it is asked for.
+    site : SHA-256 of the site's public node key in hexadecimal (`site.keys.fingerprint_of`). It identifies a site for ever.
+        Flower's node id does not: whoever holds `server.key` can give a site any id.
+    id : random, in hexadecimal. A site answers each id once.
+    issued, expires : times in ISO 8601, UTC.
+    content : the fields of the `TrainRequest`, `EvaluateRequest` or `CatchUpRequest`.
+    """
+
+    kind: Kind
+    run: Name
+    site: Annotated[str, Field(pattern=SHA256)]
+    id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+    issued: Time
+    expires: Time
+    content: dict[str, Any]
+
+    @model_validator(mode="after")
+    def _is_short(self) -> Self:
+        span = datetime.fromisoformat(self.expires) - datetime.fromisoformat(self.issued)
+        if not timedelta(0) < span <= LONGEST_VALIDITY:
+            raise ValueError(f"valid for {span}; more than 0 and at most {LONGEST_VALIDITY.days} days are allowed")
+        return self
+
+
+@dataclass(frozen=True)
+class Received(Generic[Content]):
+    """A request whose signature, site and times are right, and its weights, shape (n,)."""
+
+    envelope: Envelope
+    content: Content
+    vector: NDArray[np.float32]
+
+
+def seal(
+    content: TrainRequest | EvaluateRequest | CatchUpRequest,
+    weights: ArrayRecord,
+    site: str,
+    run: str,
+    key: ed25519.Ed25519PrivateKey,
+    phase_timeout: float,
+    now: datetime | None = None,
+) -> RecordDict:
+    """Sign a request for one site. The record of the weights may be shared with other sites.
+
+    Parameters
+    ----------
+    site : SHA-256 of the site's public node key, in hexadecimal.
+    phase_timeout : seconds for which the coordinator waits for the answer.
+    now : time of issue, with its time zone; None for the present.
+    """
+    issued = (now or datetime.now(UTC)).astimezone(UTC)
+    expires = min(
+        issued + timedelta(seconds=min(phase_timeout, LONGEST_VALIDITY.total_seconds())) + MARGIN, issued + LONGEST_VALIDITY
+    )
+    envelope = Envelope(
+        kind=KINDS[type(content)],
+        run=run,
+        site=site,
+        id=secrets.token_hex(16),
+        issued=issued.isoformat(timespec="milliseconds"),
+        expires=expires.isoformat(timespec="milliseconds"),
+        content=content.model_dump(),
+    )
+    text = envelope.model_dump_json()
+    signature = base64.b64encode(key.sign(DOMAIN + text.encode())).decode()
+    return RecordDict({ARRAYS: weights, CONFIG: ConfigRecord({REQUEST: text, SIGNATURE: signature})})
+
+
+def read_request(
+    message: Message, kind: type[Content], key: ed25519.Ed25519PublicKey, site: str, now: datetime | None = None
+) -> Received[Content]:
+    """Read a request that is meant for this site. The caller checks that its id was not answered before.
+
+    Parameters
+    ----------
+    key : the public key of the coordinator's signing key.
+    site : SHA-256 of this site's public node key, in hexadecimal.
+    now : with its time zone; None for the present.
+
+    Raises
+    ------
+    RequestRefused
+        If the signature, the site or the time is wrong.
+    ServerRefused
+        If the request does not follow the schema.
+    """
+    now = now or datetime.now(UTC)
+    try:
+        envelope = Envelope.model_validate_json(_signed_text(message, key))
+        if envelope.kind != KINDS[kind]:
+            raise ValueError(f"kind: '{envelope.kind}' in a message for '{KINDS[kind]}'")
+        _check_addressee(envelope, site, now)
+        return Received(envelope, kind.model_validate(envelope.content), weights_of(message))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise _broken(f"{'.'.join(str(part) for part in first['loc'])}: {fault_in_words(first)}") from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _broken(str(error)) from error
+
+
+def _signed_text(message: Message, key: ed25519.Ed25519PublicKey) -> str:
+    record = message.content[CONFIG]
+    text = _bounded(record[REQUEST], REQUEST, LARGEST_REQUEST)
+    signature = _bounded(record[SIGNATURE], SIGNATURE, LARGEST_SIGNATURE)
+    try:
+        key.verify(base64.b64decode(signature, validate=True), DOMAIN + text.encode())
+    except (InvalidSignature, ValueError) as error:
+        raise RequestRefused(
+            "the signature of the request is not that of this federation's coordinator: whoever serves at this address does not"
+            " have its signing key",
+            "Before you join again, ask the coordinator by telephone whether its server key was stolen or its signing key changed"
+            " (then remove federation.json, and `ecgfl init --site NAME --federation FILE` takes the new one)",
+        ) from error
+    return text
+
+
+def _bounded(value: object, name: str, largest: int) -> str:
+    if not isinstance(value, str) or len(value) > largest:
+        raise ValueError(f"{name} is not a text of at most {largest} characters")
+    return value
+
+
+def _check_addressee(envelope: Envelope, site: str, now: datetime) -> None:
+    if envelope.site != site:
+        raise RequestRefused(
+            f"the request is for another site (SHA-256 {envelope.site[:16]}..., this site's is {site[:16]}...)",
+            "Tell the coordinator: somebody sends a request again that was meant for another site",
+        )
+    issued, expires = datetime.fromisoformat(envelope.issued), datetime.fromisoformat(envelope.expires)
+    if not issued - TOLERANCE <= now <= expires + TOLERANCE:
+        raise RequestRefused(
+            f"the request is valid from {_shown(issued)} to {_shown(expires)} UTC, and this machine's clock says"
+            f" {_shown(now.astimezone(UTC))} UTC ({TOLERANCE.seconds // 60} minutes of difference are allowed)",
+            "Compare the clocks of both machines. If they are right, somebody sends an old request again: tell the coordinator",
+        )
+
+
+def _shown(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S}"
+
+
+def _broken(detail: str) -> ServerRefused:
+    return ServerRefused(
+        f"the coordinator's message does not follow ecgfl's schema: {detail[:200]}",
+        "Install the same ecgfl version on both sides",
+    )

@@ -1,0 +1,114 @@
+"""What a coordinator asked of this site, by its audit log: so that a restart does not begin to count anew."""
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+from ecgfl_cli.site.audit import AuditLog
+
+DAY = timedelta(hours=24)
+EVENT = "request"
+
+Work = Literal["train", "measure", "none"]
+"""What a request does with this site's data. none : nothing, for a model that the site has tested already."""
+
+WORK_OF_REPLY: dict[str, Work] = {"train": "train", "evaluate": "measure"}
+"""By the kind of a reply, for logs from before requests were logged."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request of a coordinator. id : random, answered once. run : the coordinator's. expires : ISO 8601."""
+
+    id: str
+    run: str
+    expires: str
+
+
+@dataclass(frozen=True)
+class _Line:
+    """is_answer : whether the line says that a reply was sent; otherwise, that a request was begun."""
+
+    time: datetime
+    is_answer: bool
+    work: Work | None
+    run: str | None
+    round: int | None
+    id: str | None
+
+
+class RequestLog:
+    """The requests in a site's audit log. A request is logged before the data is touched, so that one counts that is refused
+    later, or during which ecgfl is killed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._audit = path, AuditLog(path)
+        self._read, self._lines = 0, list[_Line]()
+
+    def begin(self, asked: Asked, work: Work, model: str, this_round: int) -> None:
+        """Log a request that is answered now. model : the version that it brings. this_round : to train or measure."""
+        self._audit.append(
+            EVENT, request=asked.id, run=asked.run, expires=asked.expires, work=work, model=model, round=this_round
+        )
+
+    def is_known(self, request_id: str) -> bool:
+        """Whether a request of this id was begun before."""
+        return any(line.id == request_id for line in self._all())
+
+    def in_a_day(self, work: Work, now: datetime) -> int:
+        """How often this was begun in the 24 hours before `now`, which must know its time zone."""
+        return sum(line.time > now - DAY for line in self._begun(work))
+
+    def in_run(self, work: Work, run: str) -> int:
+        """How often this was begun in a run."""
+        return sum(line.run == run for line in self._begun(work))
+
+    def in_round(self, work: Work, run: str, this_round: int) -> int:
+        """How often this was begun in a round of a run."""
+        return sum((line.run, line.round) == (run, this_round) for line in self._begun(work))
+
+    def trainings_sent(self, now: datetime) -> int:
+        """Trained weights that were sent in the 24 hours before `now`."""
+        return sum(line.is_answer and line.work == "train" and line.time > now - DAY for line in self._all())
+
+    def _begun(self, work: Work) -> list[_Line]:
+        """What was begun; the replies of a log from before requests were logged stand for their requests."""
+        lines = self._all()
+        first = next((place for place, line in enumerate(lines) if not line.is_answer), len(lines))
+        return [line for place, line in enumerate(lines) if line.work == work and (place < first or not line.is_answer)]
+
+    def _all(self) -> list[_Line]:
+        """Every line of the log that tells of a request. Only what was added since the last call is read."""
+        size = self._path.stat().st_size if self._path.is_file() else 0
+        if size < self._read:  # another log
+            self._read, self._lines = 0, []
+        if size > self._read:
+            with self._path.open("rb") as file:
+                file.seek(self._read)
+                text = file.read()
+            text = text[: text.rfind(b"\n") + 1]
+            self._read += len(text)
+            self._lines += [line for line in map(_line, text.splitlines()) if line is not None]
+        return self._lines
+
+
+def _line(text: bytes) -> _Line | None:
+    """What is torn or tampered with is for `audit verify` to find."""
+    if b'"request"' not in text and b'"send"' not in text:
+        return None
+    try:
+        return _parsed(json.loads(text))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def _parsed(entry: dict[str, Any]) -> _Line | None:
+    time = datetime.fromisoformat(entry["time"]).astimezone(UTC)
+    if entry["event"] == "send":
+        return _Line(time, True, WORK_OF_REPLY.get(entry["kind"]), entry.get("run"), None, None)
+    if entry["event"] == EVENT:
+        return _Line(time, False, entry["work"], entry["run"], entry["round"], entry["request"])
+    return None

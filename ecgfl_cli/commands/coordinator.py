@@ -27,13 +27,11 @@ def init(
     name: Annotated[str, typer.Option("--name", help="The host name under which sites reach this machine.")],
 ) -> None:
     """Make a CA, a server certificate, the model-signing key, and federation.json for the sites."""
-    from ecgfl_cli.federation.coordinator.audit import note
     from ecgfl_cli.federation.coordinator.home import CoordinatorHome, make_coordinator
 
     console = console_of(context, "coordinator-init")
     home = CoordinatorHome(console.home.coordinator)
     make_coordinator(home, name)
-    note(home, "coordinator-made", name=name)
     console.text(f"Coordinator {name}: {home.root}")
     console.text(f"Hand this file to every site: {home.federation}")
     console.text(f"What its runs are to be like stands in: {home.plan}")

@@ -80,8 +80,8 @@ def use(context: typer.Context, version: Version) -> None:
     with exclusive(home.lock):
         chosen, received = registry_of(home, version), site_registry(home)
         chosen.load(version)
-        received.promote(version if version in received.versions() else None)
-        AuditLog(home.audit).append("model-promoted", version=version, by="hand")
+        with AuditLog(home.audit).change("model-promoted", version=version, by="hand"):
+            received.promote(version if version in received.versions() else None)
     console.text(f"The current model is now {version}.")
     console.result(version=version)
 
@@ -101,8 +101,8 @@ def rollback(context: typer.Context) -> None:
         left, received = registry_of(home, None).current(), site_registry(home)
         version = received.previous() or starter_registry().current() or ""
         registry_of(home, version).load(version)
-        received.roll_back()
-        AuditLog(home.audit).append("model-rolled-back", version=version, left=left)
+        with AuditLog(home.audit).change("model-rolled-back", version=version, left=left):
+            received.roll_back()
     console.text(f"The current model is now {version}, as before {left}.")
     console.result(version=version, left=left)
 

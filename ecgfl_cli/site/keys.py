@@ -13,14 +13,14 @@ from ecgfl_cli.errors import UnusableInput
 from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.site.home import Home
 
-PRIVATE = 0o600
+PRIVATE, PRIVATE_FOLDER = 0o600, 0o700
 SECRET_BYTES = 32
 PSEUDONYM_CHARACTERS = 16
 
 
 def make_keys(home: Home) -> None:
     """Make the ECDSA P-384 node key (OpenSSH format, as Flower wants it) and the secret; what is there already stays."""
-    home.keys.mkdir(mode=0o700, exist_ok=True)
+    home.keys.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
     if not home.secret.is_file():
         if home.catalogue.is_file():
             raise UnusableInput(

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from ecgfl_cli.errors import UnusableInput
 from ecgfl_cli.federation.connection.tls import RENEW_BEFORE
-from ecgfl_cli.federation.coordinator.audit import note
+from ecgfl_cli.federation.coordinator.audit import change
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome, write_private_key
 from ecgfl_cli.federation.coordinator.issuing import ca_certificate, server_certificate
 from ecgfl_cli.federation.federation_file import Federation, load_federation
@@ -114,16 +114,17 @@ def renew(home: CoordinatorHome, new_key: bool = False, new_ca: bool = False) ->
     server = server_certificate(server_key, name, ca, ca_key)
     digest = server.fingerprint(hashes.SHA256()).hex()
     until = server.not_valid_after_utc
-    note(home, "renewed", sha256=digest, until=until.isoformat(timespec="seconds"), new_key=new_key, new_ca=new_ca)
-    if new_ca:
-        write_private_key(home.ca_key, ca_key)
-        atomic_write_bytes(home.ca_certificate, _pem(ca))
-    if new_key:
-        write_private_key(home.server_key, server_key)
-    atomic_write_bytes(home.server_certificate, _pem(server))
-    if new_ca:
-        changed = federation.model_copy(update={"ca_certificate": _pem(ca).decode()})
-        atomic_write_bytes(home.federation, changed.to_bytes())
+    details = {"sha256": digest, "until": until.isoformat(timespec="seconds"), "new_key": new_key, "new_ca": new_ca}
+    with change(home, "renewed", **details):
+        if new_ca:
+            write_private_key(home.ca_key, ca_key)
+            atomic_write_bytes(home.ca_certificate, _pem(ca))
+        if new_key:
+            write_private_key(home.server_key, server_key)
+        atomic_write_bytes(home.server_certificate, _pem(server))
+        if new_ca:
+            changed = federation.model_copy(update={"ca_certificate": _pem(ca).decode()})
+            atomic_write_bytes(home.federation, changed.to_bytes())
     return Renewed(until, new_key, new_ca)
 
 

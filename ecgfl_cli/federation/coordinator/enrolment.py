@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from ecgfl_cli.errors import EcgflError, UsageError
-from ecgfl_cli.federation.coordinator.audit import note
+from ecgfl_cli.federation.coordinator.audit import change
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.site.keys import fingerprint_of, load_public_key
@@ -65,9 +65,9 @@ def enrol(home: CoordinatorHome, public_key: Path, site: str) -> EnrolledSite:
             )
             raise UsageError(f"{public_key}: {taken}", "Revoke the old entry first: `ecgfl coordinator revoke SITE`")
     if new.fingerprint not in {known.fingerprint for known in enrolled_sites(home)}:
-        note(home, "enrolled", site=site, sha256=new.fingerprint)
-    line = key.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
-    atomic_write_bytes(home.sites / f"{site}{SUFFIX}", line + b"\n")
+        line = key.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+        with change(home, "enrolled", site=site, sha256=new.fingerprint):
+            atomic_write_bytes(home.sites / f"{site}{SUFFIX}", line + b"\n")
     return new
 
 
@@ -80,5 +80,5 @@ def revoke(home: CoordinatorHome, site: str) -> None:
         digest = fingerprint_of(load_public_key(path))
     except EcgflError:
         digest = None  # a broken key file is removed, too
-    note(home, "revoked", site=site, sha256=digest)
-    path.unlink()
+    with change(home, "revoked", site=site, sha256=digest):
+        path.unlink()

@@ -9,12 +9,13 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from ecgfl_cli.errors import UnusableInput, UsageError
+from ecgfl_cli.federation.coordinator.audit import change
 from ecgfl_cli.federation.coordinator.issuing import address_of, ca_certificate, server_certificate
 from ecgfl_cli.federation.coordinator.plan_file import write_plan
 from ecgfl_cli.federation.federation_file import FEDERATION_SCHEMA, Federation, load_federation
 from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.models.manifest import public_key_text
-from ecgfl_cli.site.keys import PRIVATE
+from ecgfl_cli.site.keys import PRIVATE, PRIVATE_FOLDER
 
 HOST_NAME = re.compile(
     r"(?=.{1,253}$)([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)*[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
@@ -116,7 +117,13 @@ def make_coordinator(home: CoordinatorHome, name: str) -> Federation:
         )
     if address_of(name) is None and not HOST_NAME.fullmatch(name):
         raise UsageError(f"--name {name!r} is no host name", "Give the name under which sites reach this machine")
-    home.sites.mkdir(parents=True, exist_ok=True)
+    home.root.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+    with change(home, "coordinator-made", name=name):
+        home.sites.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
+        return _made(home, name)
+
+
+def _made(home: CoordinatorHome, name: str) -> Federation:
     signing_key = _kept_signing_key(home)
     ca, ca_key = _kept_ca(home, name)
     if not (home.server_certificate.is_file() and home.server_key.is_file()):

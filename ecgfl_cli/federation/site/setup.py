@@ -10,11 +10,10 @@ from ecgfl_cli.models.registry import Registry
 from ecgfl_cli.models.starter import starter_registry
 from ecgfl_cli.site.audit import AuditLog
 from ecgfl_cli.site.home import Home
-from ecgfl_cli.site.keys import make_keys
+from ecgfl_cli.site.keys import PRIVATE_FOLDER, make_keys
 from ecgfl_cli.site.lock import exclusive
 from ecgfl_cli.site.settings import SITE_NAME, load_settings, write_settings
 
-PRIVATE_FOLDER = 0o700
 SECRET_MADE = "keys/secret: created"
 NODE_KEY_MADE = "keys/node and keys/node.pub: a new node key was created"
 PUBLIC_KEY_MADE = "keys/node.pub: created again from keys/node"
@@ -76,8 +75,8 @@ def make_site(home: Home, site: str, federation: Path | None) -> list[str]:
             if not home.federation.is_file() or home.federation.read_bytes() != text:
                 before = load_federation(home.federation) if home.federation.is_file() else None
                 changed += _federation_changes(before, particulars)
-                atomic_write_bytes(home.federation, text)
-                AuditLog(home.audit).append("federation-set", signing_key=particulars.signing_public_key)
+                with AuditLog(home.audit).change("federation-set", signing_key=particulars.signing_public_key):
+                    atomic_write_bytes(home.federation, text)
     return changed
 
 

@@ -30,6 +30,7 @@ from ecgfl_cli.commands import (
 )
 from ecgfl_cli.console import Console, flush_streams
 from ecgfl_cli.errors import EcgflError, ExitCode, UnusableInput, UsageError
+from ecgfl_cli.files import keep_private
 from ecgfl_cli.site.home import Home
 
 GLOBAL_FLAGS = ("--json", "--quiet", "--debug")
@@ -86,6 +87,7 @@ def options(
 
 def main() -> NoReturn:
     """The console script: however it ends, there is an exit code and (without --debug) one line that says why."""
+    keep_private()
     signal.signal(signal.SIGTERM, _interrupt)
     code = run(sys.argv[1:])
     flush_streams()

@@ -116,7 +116,7 @@ def export_model(
 ) -> None:
     """Write a version into one file for `model import` at a site without a line out. Also in a coordinator's home."""
     from ecgfl_cli.federation.handing_out import registry_to_hand_out, require_may_be_handed_out
-    from ecgfl_cli.files import atomic_write_bytes
+    from ecgfl_cli.files import atomic_write_bytes, readable_as_usual
     from ecgfl_cli.models.model_file import model_file
 
     console = console_of(context, "model-export")
@@ -128,7 +128,8 @@ def export_model(
         raise UsageError(f"{file} is there already", "Choose another name, or replace it with --force")
     require_may_be_handed_out(console.home, chosen)
     data = model_file(registry, chosen)
-    atomic_write_bytes(file, data)
+    with readable_as_usual():
+        atomic_write_bytes(file, data)
     digest = sha256(data).hexdigest()
     console.text(f"{file}: model {chosen}, {len(data)} bytes, SHA-256 {digest}.")
     console.result(version=chosen, file=file, bytes=len(data), sha256=digest)

@@ -16,6 +16,7 @@ from ecgfl_cli.federation.federation_file import FEDERATION_SCHEMA, Federation, 
 from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.models.manifest import public_key_text
 from ecgfl_cli.site.keys import PRIVATE, PRIVATE_FOLDER
+from ecgfl_cli.site.private import require_private
 
 HOST_NAME = re.compile(
     r"(?=.{1,253}$)([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)*[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
@@ -89,12 +90,15 @@ class CoordinatorHome:
         return self.root / "audit.lock"
 
     def require(self) -> None:
-        """Raises `UsageError` when `ecgfl coordinator init` has not made it, `UnusableInput` when a file of it is gone."""
+        """Raises `UsageError` when `ecgfl coordinator init` has not made it, `UnusableInput` when a file of it is gone or other
+        users could change it.
+        """
         if not self.federation.is_file():
             raise UsageError(
                 f"{self.root} is not the home of a coordinator: {self.federation.name} is missing",
                 "Run `ecgfl coordinator init --name HOSTNAME` first, or name the right folder with --home DIR",
             )
+        require_private(self.root)
         if not self.signing_key.is_file():
             raise UnusableInput(
                 f"{self.signing_key}: missing",
@@ -118,6 +122,7 @@ def make_coordinator(home: CoordinatorHome, name: str) -> Federation:
     if address_of(name) is None and not HOST_NAME.fullmatch(name):
         raise UsageError(f"--name {name!r} is no host name", "Give the name under which sites reach this machine")
     home.root.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+    require_private(home.root)
     with change(home, "coordinator-made", name=name):
         home.sites.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
         return _made(home, name)

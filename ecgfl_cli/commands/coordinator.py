@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ecgfl_cli.commands import audit, coordinator_model
-from ecgfl_cli.commands.options import known_architecture, positive
+from ecgfl_cli.commands.options import Encrypt, known_architecture, positive
 from ecgfl_cli.console import Console, console_of, percent
 from ecgfl_cli.errors import UnusableInput, UsageError
 
@@ -25,13 +25,14 @@ Site = Annotated[str, typer.Option("--site", help="The site's name.")]
 def init(
     context: typer.Context,
     name: Annotated[str, typer.Option("--name", help="The host name under which sites reach this machine.")],
+    encrypt: Encrypt = False,
 ) -> None:
     """Make a CA, a server certificate, the model-signing key, and federation.json for the sites."""
     from ecgfl_cli.federation.coordinator.home import CoordinatorHome, make_coordinator
 
     console = console_of(context, "coordinator-init")
     home = CoordinatorHome(console.home.coordinator)
-    make_coordinator(home, name)
+    make_coordinator(home, name, encrypt)
     console.text(f"Coordinator {name}: {home.root}")
     console.text(f"Hand this file to every site: {home.federation}")
     console.text(f"What its runs are to be like stands in: {home.plan}")

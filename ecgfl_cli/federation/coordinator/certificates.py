@@ -12,10 +12,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from ecgfl_cli.errors import UnusableInput
 from ecgfl_cli.federation.connection.tls import RENEW_BEFORE
 from ecgfl_cli.federation.coordinator.audit import change
-from ecgfl_cli.federation.coordinator.home import CoordinatorHome, write_private_key
+from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 from ecgfl_cli.federation.coordinator.issuing import ca_certificate, server_certificate
 from ecgfl_cli.federation.federation_file import Federation, load_federation
 from ecgfl_cli.files import atomic_write_bytes
+from ecgfl_cli.site.private_keys import is_encrypted, load_private_key, write_private_key
 
 RENEW = "Run `ecgfl coordinator renew`, then start `serve` again"
 RENEW_CA = (
@@ -114,13 +115,14 @@ def renew(home: CoordinatorHome, new_key: bool = False, new_ca: bool = False) ->
     server = server_certificate(server_key, name, ca, ca_key)
     digest = server.fingerprint(hashes.SHA256()).hex()
     until = server.not_valid_after_utc
+    encrypt = is_encrypted(home.signing_key)  # all of a coordinator's keys are, or none
     details = {"sha256": digest, "until": until.isoformat(timespec="seconds"), "new_key": new_key, "new_ca": new_ca}
     with change(home, "renewed", **details):
         if new_ca:
-            write_private_key(home.ca_key, ca_key)
+            write_private_key(home.ca_key, ca_key, encrypt)
             atomic_write_bytes(home.ca_certificate, _pem(ca))
         if new_key:
-            write_private_key(home.server_key, server_key)
+            write_private_key(home.server_key, server_key, encrypt)
         atomic_write_bytes(home.server_certificate, _pem(server))
         if new_ca:
             changed = federation.model_copy(update={"ca_certificate": _pem(ca).decode()})
@@ -163,10 +165,7 @@ def _certificate(path: Path, fix: str) -> x509.Certificate:
 
 
 def _private_key(path: Path, fix: str) -> ec.EllipticCurvePrivateKey:
-    try:
-        key = serialization.load_pem_private_key(path.read_bytes(), None)
-    except (OSError, ValueError, TypeError) as error:
-        raise UnusableInput(f"{path}: not a usable private key: {error}", f"Restore it from your backup. {fix}") from error
+    key = load_private_key(path, f"Restore it from your backup. {fix}")
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise UnusableInput(f"{path}: not an ECDSA key", f"Restore it from your backup. {fix}")
     return key

@@ -32,6 +32,7 @@ from ecgfl_cli.federation.flower import APPLICATION, HEARTBEAT_SECONDS, OTHER_VE
 from ecgfl_cli.federation.flower.fleet_app import ANSWERS, PUSH_OBJECT, FleetApp
 from ecgfl_cli.federation.flower.held_polls import HeldPolls
 from ecgfl_cli.federation.flower.run_grid import RunGrid, Runtime
+from ecgfl_cli.site.private_keys import key_password
 
 quieten()
 
@@ -118,6 +119,7 @@ class SuperLink:
                 lifespan="off",
                 ssl_certfile=str(certificate),
                 ssl_keyfile=str(key),
+                ssl_keyfile_password=key_password(key),
                 log_level="error",
                 access_log=False,
                 server_header=False,

@@ -16,6 +16,7 @@ from ecgfl_cli.site.settings import SITE_NAME, load_settings, write_settings
 
 SECRET_MADE = "keys/secret: created"
 NODE_KEY_MADE = "keys/node and keys/node.pub: a new node key was created"
+NODE_KEY_ENCRYPTED = "keys/node: encrypted with the passphrase"
 PUBLIC_KEY_MADE = "keys/node.pub: created again from keys/node"
 
 
@@ -32,8 +33,10 @@ def registry_of(home: Home, version: str | None) -> Registry:
     return starter if wanted is None or (wanted not in site.versions() and wanted in starter.versions()) else site
 
 
-def make_site(home: Home, site: str, federation: Path | None) -> list[str]:
+def make_site(home: Home, site: str, federation: Path | None, encrypt: bool = False) -> list[str]:
     """Create the missing files of a site's home, and install a federation.json. A second call changes nothing.
+
+    encrypt : whether to encrypt the node key with the given passphrase.
 
     Returns a line for each file that was created or changed.
 
@@ -60,7 +63,8 @@ def make_site(home: Home, site: str, federation: Path | None) -> list[str]:
             changed.append(f"{home.settings.name}: created")
         lines = {home.secret: SECRET_MADE, home.node_key: NODE_KEY_MADE, home.node_public_key: PUBLIC_KEY_MADE}
         missing = [path for path in lines if not path.is_file()]
-        make_keys(home)
+        if make_keys(home, encrypt):
+            changed.append(NODE_KEY_ENCRYPTED)
         changed += [lines[path] for path in missing if path != home.node_public_key or home.node_key not in missing]
         if particulars is not None:
             text = particulars.to_bytes()

@@ -112,17 +112,43 @@ def renew(
 
 @app.command()
 def sites(context: typer.Context) -> None:
-    """List the enrolled sites."""
-    from ecgfl_cli.federation.coordinator.enrolment import enrolled_sites
+    """List the enrolled sites, and the head of each one's audit log."""
+    from ecgfl_cli.federation.coordinator.audit_heads import AuditHeads
+    from ecgfl_cli.federation.coordinator.enrolment import sites_and_problems
     from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 
     console = console_of(context, "coordinator-sites")
     home = CoordinatorHome(console.home.coordinator)
     home.require()
-    enrolled = enrolled_sites(home)
+    enrolled, problems = sites_and_problems(home)
+    for problem in problems:
+        console.problem(problem)
+    heads = AuditHeads(home.audit_heads).sites
     rows = [(site.name, site.fingerprint) for site in enrolled]
     console.table("Sites", ("site ", "key SHA-256 "), rows, empty="No sites yet: `ecgfl coordinator enrol` adds them.")
-    console.result(sites=[{"site": site.name, "sha256": site.fingerprint} for site in enrolled])
+    known = [(site.name, heads[site.name]) for site in enrolled if site.name in heads]
+    console.table(
+        "Audit logs of the sites, by the last reply of each",
+        ("site ", "lines", "head ", "received (UTC) "),
+        [(name, head.newest.lines, head.newest.hash, head.newest.received[:19]) for name, head in known],
+    )
+    for name, head in known:
+        if head.replaced is not None:
+            console.problem(
+                f"{name}: its audit log went back from {head.replaced.lines} lines (head {head.replaced.hash},"
+                f" {head.replaced.received})"
+            )
+    console.result(
+        sites=[
+            {
+                "site": site.name,
+                "sha256": site.fingerprint,
+                "audit": heads[site.name].model_dump() if site.name in heads else None,
+            }
+            for site in enrolled
+        ],
+        problems=problems,
+    )
 
 
 @app.command()

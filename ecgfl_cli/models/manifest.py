@@ -1,7 +1,6 @@
 """What is said about a model version, and the Ed25519 signature under it."""
 
 import base64
-import binascii
 import hashlib
 import json
 from typing import Annotated, Literal, Self
@@ -15,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ecgfl_cli.errors import ModelRejected
 from ecgfl_cli.models.calibration import Calibration
+from ecgfl_cli.schema_faults import LARGEST_INTEGER
 
 MANIFEST_SCHEMA: Literal["ecgfl.model/1"] = "ecgfl.model/1"
 SHA256 = r"^[0-9a-f]{64}$"
@@ -22,7 +22,7 @@ VERSION = r"^[a-z0-9][a-z0-9-]{0,62}$"
 LARGEST_MANIFEST_BYTES = 64 * 1024
 
 Name = Annotated[str, Field(pattern=VERSION)]
-Count = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=0, le=LARGEST_INTEGER)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -64,7 +64,7 @@ class Manifest(Strict):
     sequence: Count
     run: Name
     round: Count
-    rounds: Annotated[int, Field(ge=1)]
+    rounds: Annotated[int, Field(ge=1, le=LARGEST_INTEGER)]
     parent: Name | None
     weights_sha256: Annotated[str, Field(pattern=SHA256)]
     threshold: Share
@@ -100,7 +100,7 @@ class SignedManifest(Strict):
         """The manifest, once its signature is found to be right. Raises `ModelRejected`."""
         try:
             key.verify(base64.b64decode(self.signature, validate=True), self.manifest.encode())
-        except (InvalidSignature, binascii.Error) as error:
+        except (InvalidSignature, ValueError) as error:
             raise ModelRejected(
                 "the model's signature is not this federation's",
                 "Do not use it; ask the coordinator whether its signing key changed"

@@ -17,6 +17,8 @@ from ecgfl_cli.site.private_keys import PRIVATE, is_encrypted, load_private_key,
 PRIVATE_FOLDER = 0o700
 SECRET_BYTES = 32
 PSEUDONYM_CHARACTERS = 16
+LARGEST_PUBLIC_KEY = 16 * 1024
+"""Bytes of the file."""
 
 
 def make_keys(home: Home, encrypt: bool = False) -> bool:
@@ -64,7 +66,8 @@ def load_node_key(home: Home) -> ec.EllipticCurvePrivateKey:
 def load_public_key(path: Path) -> ec.EllipticCurvePublicKey:
     """A site's public key file. Raises `UnusableInput` when it is none or of another kind than ECDSA P-384."""
     try:
-        key = serialization.load_ssh_public_key(path.read_bytes())
+        with path.open("rb") as file:
+            key = serialization.load_ssh_public_key(file.read(LARGEST_PUBLIC_KEY))
     except (OSError, ValueError, UnsupportedAlgorithm) as error:
         raise UnusableInput(f"{path}: not a public key: {error}", "Give the file keys/node.pub of the site's home") from error
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP384R1):

@@ -6,7 +6,8 @@ from flwr.app import Message, MessageType, RecordDict
 
 from ecgfl_cli.federation.coordinator.run_plan import Report
 from ecgfl_cli.federation.flower.run_grid import RunGrid
-from ecgfl_cli.federation.wire import MODEL_UNACCEPTABLE, VERDICTS, CatchUpReply, in_words, read_reply
+from ecgfl_cli.federation.wire import MODEL_UNACCEPTABLE, VERDICTS, CatchUpReply, in_words, read_reply, take_audit_head
+from ecgfl_cli.site.audit import Head
 from ecgfl_cli.training.acceptance import VerdictCode
 
 Tell = Callable[[str, VerdictCode], None]
@@ -17,10 +18,15 @@ class CatchingUp:
     """Sends the same model to each site that connects, once per connection and before the site is asked to train.
 
     A site replies with its verdict on the model, also if it already had it. Must be called from one thread at a time.
+
+    receive_head : takes a site's name and the head of its audit log, if its reply carries one.
     """
 
-    def __init__(self, grid: RunGrid, model: RecordDict, report: Report, tell: Tell) -> None:
+    def __init__(
+        self, grid: RunGrid, model: RecordDict, report: Report, tell: Tell, receive_head: Callable[[str, Head], None]
+    ) -> None:
         self._grid, self._model, self._report, self._tell = grid, model, report, tell
+        self._receive_head = receive_head
         self._asked: dict[str, str] = {}
 
     def send(self, node: int, name: str) -> None:
@@ -43,9 +49,12 @@ class CatchingUp:
 
     def _take(self, name: str, reply: Message) -> None:
         try:
+            head = take_audit_head(reply)
             verdict = read_reply(reply, CatchUpReply).verdict
         except ValueError as error:
             self._report(f"{name}: its reply about the last run's model was dropped: {error}")
             return
+        if head is not None:
+            self._receive_head(name, head)
         if verdict is not None:
             self._tell(name, VERDICTS[verdict])

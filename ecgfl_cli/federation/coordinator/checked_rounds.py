@@ -29,9 +29,11 @@ from ecgfl_cli.federation.wire import (
     in_words,
     read_reply,
     request_content,
+    take_audit_head,
     weights_of,
 )
 from ecgfl_cli.models.manifest import Metrics
+from ecgfl_cli.site.audit import Head
 from ecgfl_cli.training.acceptance import VerdictCode
 
 
@@ -52,6 +54,10 @@ class Sites(Protocol):
 
     def expected(self) -> set[str]:
         """The enrolled sites that may take part in this run, connected or not."""
+        ...
+
+    def receive_audit_head(self, site: str, head: Head) -> None:
+        """Keep the head of a site's audit log that came with a reply."""
         ...
 
 
@@ -204,7 +210,10 @@ class CheckedRounds:
                 self._refuse_errors(message)
                 if self._node(message) not in enrolled:
                     raise ValueError("its key was revoked meanwhile")
+                head = take_audit_head(message)
                 usable.append((message, check(message)))
+                if head is not None:
+                    self._sites.receive_audit_head(self._name(message), head)
             except ValueError as error:
                 dropped.append(f"{self._name(message)}: {error}")
         return usable, dropped

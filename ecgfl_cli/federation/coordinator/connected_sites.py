@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from ecgfl_cli.errors import ServerError
+from ecgfl_cli.federation.coordinator.audit_heads import AuditHeads
 from ecgfl_cli.federation.coordinator.catching_up import CatchingUp
-from ecgfl_cli.federation.coordinator.enrolment import enrolled_sites
+from ecgfl_cli.federation.coordinator.enrolment import sites_and_problems
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 from ecgfl_cli.federation.coordinator.run_plan import Report, RunPlan
 from ecgfl_cli.federation.flower.superlink import SuperLink
+from ecgfl_cli.site.audit import Head
 
 POLL_SECONDS = 0.2
 """Of the connected sites, while enough of them are waited for."""
@@ -32,8 +34,10 @@ class ConnectedSites:
         self._lock = threading.RLock()
         self._nodes: dict[tuple[str, str], int] = {}
         self._seen: set[str] = set()
+        self._reported: set[str] = set()
         self._contacts: dict[str, datetime] = {}
         self._catching_up: CatchingUp | None = None
+        self._audit_heads = AuditHeads(home.audit_heads)
 
     @contextlib.contextmanager
     def told_by(self, catching_up: CatchingUp) -> Iterator[None]:
@@ -51,7 +55,11 @@ class ConnectedSites:
     def online(self) -> dict[int, str]:
         """Node id -> name of the sites of this run that are connected; takes in who was enrolled or revoked meanwhile."""
         with self._lock:
-            enrolled = {(site.fingerprint, site.name): site.key for site in enrolled_sites(self._home)}
+            known, problems = sites_and_problems(self._home)
+            for problem in sorted(set(problems) - self._reported):
+                self._report(problem)
+            self._reported = set(problems)
+            enrolled = {(site.fingerprint, site.name): site.key for site in known}
             for site in self._nodes.keys() - enrolled.keys():
                 self._superlink.unregister(self._nodes.pop(site))
                 self._report(f"{site[1]}: its key was revoked, it is shut out")
@@ -102,6 +110,16 @@ class ConnectedSites:
     def expected(self) -> set[str]:
         """The enrolled sites that may take part in this run, connected or not."""
         return {name for name in self.names() if self._plan.allows(name)}
+
+    def receive_audit_head(self, site: str, head: Head) -> None:
+        """Keep the head of a site's audit log; report one that goes backwards."""
+        with self._lock:
+            try:
+                problem = self._audit_heads.receive(site, head)
+            except OSError as error:  # a full disk ends no run
+                problem = f"the head of its audit log cannot be stored: {error.strerror}"
+        if problem is not None:
+            self._report(f"{site}: {problem}")
 
     def wait_for_hours(self) -> None:
         """Wait for the hours in which a round may begin."""

@@ -90,6 +90,10 @@ class CoordinatorHome:
     def audit_lock(self) -> Path:
         return self.root / "audit.lock"
 
+    @property
+    def audit_heads(self) -> Path:
+        return self.root / "audit-heads.json"
+
     def require(self) -> None:
         """Raises `UsageError` when `ecgfl coordinator init` has not made it, `UnusableInput` when a file of it is gone or other
         users could change it.

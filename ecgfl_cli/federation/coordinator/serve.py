@@ -145,7 +145,7 @@ def _catching_up(
         if standing.is_rejected:
             report(f"most sites rejected model {version} ({', '.join(standing.rejected)}): no later run starts from it")
 
-    return sites.told_by(CatchingUp(grid, model, report, tell))
+    return sites.told_by(CatchingUp(grid, model, report, tell, sites.receive_audit_head))
 
 
 def _check_sites(home: CoordinatorHome, plan: RunPlan, report: Report) -> None:

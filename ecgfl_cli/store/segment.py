@@ -54,6 +54,7 @@ def segment(home: Home, catalogue: Catalogue, window: Window, jobs: int = 1) -> 
 
     Raises `AdapterError` for a record whose signals are damaged, and `UnusableInput` for one that cannot be cut.
     """
+    AuditLog(home.audit).require_whole()
     rows = catalogue.rows()
     if new := new_splits(rows, catalogue.splits()):
         with AuditLog(home.audit).change("split", patients=dict(Counter(new.values()))):

@@ -51,6 +51,7 @@ def make_site(home: Home, site: str, federation: Path | None, encrypt: bool = Fa
     changed: list[str] = []
     home.root.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
     with exclusive(home.lock):
+        AuditLog(home.audit).require_whole()
         if home.settings.is_file():
             known = load_settings(home.settings).site.name
             if known != site:

@@ -63,13 +63,17 @@ def show(
         str | None, typer.Option("--since", help="From this date or time (UTC) on, or 7d for the last week.", metavar="TIME")
     ] = None,
     last: Annotated[int | None, typer.Option("--last", min=1, help="The last N of them.", metavar="N")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Also the lines that announce a change that was then made.")] = False,
 ) -> None:
     """Show the audit log, oldest first. The whole log is checked, whatever is shown."""
-    from ecgfl_cli.site.audit import AuditLog
+    from ecgfl_cli.site.audit import INTENT, AuditLog, without_finished_intents
 
     console, log = _log(context, "audit-show")
     start = _since(since)
-    entries = [entry for entry in AuditLog(log).entries() if _wanted(entry, event, start)]
+    entries = AuditLog(log).entries()
+    if not every and INTENT not in (event or []):
+        entries = without_finished_intents(entries)
+    entries = [entry for entry in entries if _wanted(entry, event, start)]
     entries = entries[-last:] if last else entries
     console.table(
         f"{log}",

@@ -113,6 +113,13 @@ class AuditLog:
 
     def append(self, event: str, **fields: Any) -> None:
         """Check the log, write one line, and wait until it is on the disk. Raises `UnusableInput` where the log is damaged."""
+        try:
+            self._append(event, fields)
+        except OSError as error:
+            error.filename = error.filename or str(self._path)  # a full disk has none
+            raise
+
+    def _append(self, event: str, fields: dict[str, Any]) -> None:
         known = self._whole()
         checked = known.checked
         if not self._head_path.exists():
@@ -354,6 +361,18 @@ class AuditLog:
             return
         with log:
             yield log if os.fstat(log.fileno()).st_size else None
+
+
+def without_finished_intents(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Leave out the lines that announce a change where the line after the change is there."""
+    finished: set[int] = set()
+    waiting: dict[str, list[int]] = {}
+    for place, entry in enumerate(entries):
+        if entry["event"] == INTENT:
+            waiting.setdefault(str(entry.get("change")), []).append(place)
+        else:
+            finished |= set(waiting.pop(entry["event"], []))
+    return [entry for place, entry in enumerate(entries) if place not in finished]
 
 
 def _head(entries: list[dict[str, Any]]) -> Head:

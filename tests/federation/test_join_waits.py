@@ -288,4 +288,4 @@ def test_a_missed_model_that_must_not_be_taken_is_an_error_also_without_a_run(
 def test_nobody_takes_part_with_a_changed_audit_log(waiting: Waiting, homes: Homes) -> None:
     log = homes.site("alice").audit
     log.write_text("".join(log.read_text().splitlines(keepends=True)[1:]))
-    assert "moved aside" in join(homes, waiting.port).refused(3)
+    assert "audit restart" in join(homes, waiting.port).refused(3)

@@ -32,6 +32,7 @@ from ecgfl_cli.console import Console, flush_streams
 from ecgfl_cli.errors import EcgflError, ExitCode, UnusableInput, UsageError
 from ecgfl_cli.files import keep_private
 from ecgfl_cli.site.home import Home
+from ecgfl_cli.site.passphrase import use_descriptor
 
 GLOBAL_FLAGS = ("--json", "--quiet", "--debug")
 GLOBAL_VALUES = ("--home", "--passphrase-fd")
@@ -94,10 +95,7 @@ def options(
     if home is not None:
         console.home = Home(home.expanduser().absolute())
     console.json, console.quiet, console.debug = json, quiet, debug
-    if passphrase_fd is not None:
-        from ecgfl_cli.site.private_keys import use_descriptor
-
-        use_descriptor(passphrase_fd)
+    use_descriptor(passphrase_fd)
 
 
 def main() -> NoReturn:

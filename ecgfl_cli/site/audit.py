@@ -84,7 +84,7 @@ class _Checked:
 
 @dataclass(frozen=True)
 class _Known:
-    """What this process found or wrote last. version : of the file, see `_version`. digest : of its bytes so far."""
+    """What this process found or wrote last. version : of both files. digest : of the log's bytes so far."""
 
     version: tuple[int, ...]
     checked: _Checked
@@ -146,7 +146,7 @@ class AuditLog:
         if is_new:
             sync_folder(self._path.parent)
         self._write_head(checked, digest)
-        _KNOWN[self._path] = _Known(_version(self._path), checked, digest)
+        _KNOWN[self._path] = _Known(self._version(), checked, digest)
 
     @contextlib.contextmanager
     def change(self, event: str, **fields: Any) -> Iterator[None]:
@@ -249,7 +249,8 @@ class AuditLog:
     def _whole(self) -> _Known:
         """The log as far as it is whole. What follows is an incomplete line, which a kill left."""
         known = _KNOWN.get(self._path)
-        if known is not None and known.version == _version(self._path):
+        version = self._version()
+        if known is not None and known.version == version:
             return known
         head = self._read_head()
         with self._reading() as log:
@@ -263,7 +264,6 @@ class AuditLog:
                     self.entries()  # names the first line that is wrong
                     raise self._rewritten(head)
                 begin = _Checked(head.lines, head.hash, head.size, head.latest, has_numbers=True)
-            version = _version_of(os.fstat(log.fileno()))
             checked = deque(itertools.chain([begin], self._walk(log, begin)), maxlen=1).pop()
             if head is None and checked.has_numbers:
                 raise self._without_head()
@@ -346,7 +346,16 @@ class AuditLog:
         head = _HeadFile(
             lines=checked.lines, hash=checked.hash, size=checked.size, sha256=digest.hexdigest(), latest=checked.latest
         )
-        atomic_write_bytes(self._head_path, head.model_dump_json(by_alias=True).encode() + b"\n", mode=0o600)
+        try:
+            atomic_write_bytes(self._head_path, head.model_dump_json(by_alias=True).encode() + b"\n", mode=0o600)
+        except PermissionError:
+            # On Windows a file that another program reads cannot be replaced; the head may lack the last lines.
+            if os.name != "nt" or not self._head_path.exists():
+                raise
+
+    def _version(self) -> tuple[int, ...]:
+        """What changes when one of the two files does."""
+        return (*_version(self._path), *_version(self._head_path))
 
     def _open(self, flags: int) -> BinaryIO:
         return _open(self._path, flags)
@@ -387,18 +396,15 @@ def _open(path: Path, flags: int) -> BinaryIO:
     descriptor = os.open(path, flags, 0o600)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise UnusableInput(f"{path}: not a regular file", f"Remove it: rm '{path}'")
+        raise UnusableInput(f"{path}: not a regular file", f"Move it away: mv '{path}' '{path}.old'")
     return os.fdopen(descriptor, "rb" if not flags & os.O_RDWR else "rb+")
 
 
 def _version(path: Path) -> tuple[int, ...]:
     try:
-        return _version_of(path.lstat())
+        status = path.lstat()
     except FileNotFoundError:
         return ()
-
-
-def _version_of(status: os.stat_result) -> tuple[int, ...]:
     return (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 

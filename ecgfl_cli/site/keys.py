@@ -68,7 +68,7 @@ def load_public_key(path: Path) -> ec.EllipticCurvePublicKey:
     try:
         with path.open("rb") as file:
             key = serialization.load_ssh_public_key(file.read(LARGEST_PUBLIC_KEY))
-    except (OSError, ValueError, UnsupportedAlgorithm) as error:
+    except (OSError, ValueError, NotImplementedError, UnsupportedAlgorithm) as error:
         raise UnusableInput(f"{path}: not a public key: {error}", "Give the file keys/node.pub of the site's home") from error
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP384R1):
         raise UnusableInput(f"{path}: not an ECDSA P-384 key", "Give the file keys/node.pub of the site's home")

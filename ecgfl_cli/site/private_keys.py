@@ -50,7 +50,7 @@ def load_private_key(path: Path, fix: str) -> PrivateKeyTypes:
             return load(data, None)
         except TypeError:  # it is encrypted
             secret = _required(path)
-    except (OSError, ValueError, UnsupportedAlgorithm) as error:
+    except (OSError, ValueError, NotImplementedError, UnsupportedAlgorithm) as error:
         raise UnusableInput(f"{path}: not a usable private key: {error}", fix) from error
     try:
         return load(data, secret)
@@ -59,7 +59,7 @@ def load_private_key(path: Path, fix: str) -> PrivateKeyTypes:
             f"{path}: encrypted in a way that this ecgfl cannot read: {error}",
             f"Convert it: ssh-keygen -p -m PKCS8 -f '{path}'",
         ) from error
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, NotImplementedError) as error:
         raise UnusableInput(f"{path}: the passphrase is not the one that this key is encrypted with", GIVE) from error
 
 

@@ -16,6 +16,9 @@ from ecgfl_cli.site.policy import METRICS, Policy
 SITE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
 
 
+LONGEST_SHOWN = 200
+"""Characters of a value in a message."""
+
 Settings = TypeVar("Settings", bound=BaseModel)
 
 
@@ -69,14 +72,19 @@ def load_toml(path: Path, schema: type[Settings]) -> Settings:
     """Read a TOML file and check it. Raises `UsageError` naming the file, the field and the value."""
     try:
         return schema.model_validate(tomllib.loads(path.read_text(encoding="utf-8-sig")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: not valid TOML: {error}", "Correct that line") from error
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
         raise UsageError(
-            f"{path}: {field} = {first['input']!r}: {fault_in_words(first)}", "Correct or remove that line"
+            f"{path}: {field} = {_shown(first['input'])}: {fault_in_words(first)}", "Correct or remove that line"
         ) from error
+    except (ValueError, RecursionError) as error:  # also an integer of too many digits, and deep nesting
+        raise UsageError(f"{path}: not valid TOML: {error}", "Correct that line") from error
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
 
 
 def write_settings(path: Path, site: str) -> None:

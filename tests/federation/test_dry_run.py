@@ -87,7 +87,7 @@ def test_the_same_data_and_model_show_the_same_again(homes: Homes) -> None:
         for message in each:
             assert [field["name"] for field in message["fields"] if field["name"] in HEAD] == HEAD
             message["fields"] = [field for field in message["fields"] if field["name"] not in HEAD]  # the dry run adds a line
-            del message["sha256"]
+            del message["sha256"], message["bytes"]
     assert first == second
 
 

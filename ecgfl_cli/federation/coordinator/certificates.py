@@ -14,7 +14,7 @@ from ecgfl_cli.federation.connection.tls import RENEW_BEFORE
 from ecgfl_cli.federation.coordinator.audit import change
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 from ecgfl_cli.federation.coordinator.issuing import ca_certificate, server_certificate
-from ecgfl_cli.federation.federation_file import Federation, load_federation
+from ecgfl_cli.federation.federation_file import Federation, load_certificate, load_federation
 from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.site.private_keys import is_encrypted, load_private_key, write_private_key
 
@@ -63,7 +63,7 @@ class Renewed:
 def load_certificates(home: CoordinatorHome) -> Certificates:
     """Load the certificates without checking their dates. Raises `UnusableInput` when one is missing or broken."""
     federation = load_federation(home.federation)
-    ca = x509.load_pem_x509_certificate(federation.ca_certificate.encode())
+    ca = load_certificate(federation.ca_certificate.encode())
     return Certificates(_certificate(home.server_certificate, RENEW), ca, home.server_certificate)
 
 
@@ -104,7 +104,7 @@ def renew(home: CoordinatorHome, new_key: bool = False, new_ca: bool = False) ->
     federation = load_federation(home.federation)
     name = federation.server_name
     if home.server_certificate.is_file():
-        _require_own(home, x509.load_pem_x509_certificate(federation.ca_certificate.encode()))
+        _require_own(home, load_certificate(federation.ca_certificate.encode()))
     new_key = new_key or not home.server_key.is_file()
     server_key = ec.generate_private_key(ec.SECP384R1()) if new_key else _private_key(home.server_key, "Run it with --new-key")
     if new_ca:
@@ -134,7 +134,7 @@ def _own_ca(home: CoordinatorHome, federation: Federation) -> tuple[x509.Certifi
     """Return the CA that the sites trust, and its key."""
     lost = "Put the CA's key back for this command. If it is lost, run `ecgfl coordinator renew --new-ca`; each site then needs"
     lost += " the new federation.json"
-    ca = x509.load_pem_x509_certificate(federation.ca_certificate.encode())
+    ca = load_certificate(federation.ca_certificate.encode())
     key = _private_key(home.ca_key, lost)
     if ca.public_key() != key.public_key():
         raise UnusableInput(f"{home.ca_key}: not the key of the CA in {home.federation.name}", lost)
@@ -145,7 +145,7 @@ def _own_ca(home: CoordinatorHome, federation: Federation) -> tuple[x509.Certifi
 
 def _require_own(home: CoordinatorHome, ca: x509.Certificate) -> None:
     try:
-        server = x509.load_pem_x509_certificate(home.server_certificate.read_bytes())
+        server = load_certificate(home.server_certificate.read_bytes())
     except ValueError:
         return  # a broken certificate is replaced
     if server.issuer != ca.subject:
@@ -157,7 +157,7 @@ def _require_own(home: CoordinatorHome, ca: x509.Certificate) -> None:
 
 def _certificate(path: Path, fix: str) -> x509.Certificate:
     try:
-        return x509.load_pem_x509_certificate(path.read_bytes())
+        return load_certificate(path.read_bytes())
     except (OSError, ValueError) as error:
         raise UnusableInput(
             f"{path}: not a usable certificate: {error}", f"Restore it from your backup. Without one: {fix}"

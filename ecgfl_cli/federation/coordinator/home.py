@@ -12,7 +12,7 @@ from ecgfl_cli.errors import UnusableInput, UsageError
 from ecgfl_cli.federation.coordinator.audit import change
 from ecgfl_cli.federation.coordinator.issuing import address_of, ca_certificate, server_certificate
 from ecgfl_cli.federation.coordinator.plan_file import write_plan
-from ecgfl_cli.federation.federation_file import FEDERATION_SCHEMA, Federation, load_federation
+from ecgfl_cli.federation.federation_file import FEDERATION_SCHEMA, Federation, load_certificate, load_federation
 from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.models.manifest import public_key_text
 from ecgfl_cli.site.keys import PRIVATE_FOLDER
@@ -185,7 +185,7 @@ def _kept_ca(home: CoordinatorHome, name: str, encrypt: bool) -> tuple[x509.Cert
         key = found
     if home.ca_certificate.is_file():
         try:
-            return x509.load_pem_x509_certificate(home.ca_certificate.read_bytes()), key
+            return load_certificate(home.ca_certificate.read_bytes()), key
         except ValueError as error:
             raise UnusableInput(f"{home.ca_certificate}: not a certificate: {error}", "Restore it from your backup") from error
     if key is None:

@@ -137,7 +137,8 @@ def restart(
     with _locked(console, log):
         kept = AuditLog(log).restart(reason)
     console.text(f"{log}: a new log begins. {'The old one was lost' if kept is None else f'The old one is kept as {kept}'}.")
-    console.text("Note its head elsewhere: `ecgfl audit head`. The coordinator will report that this site's log was begun anew.")
+    if log == console.home.audit:
+        console.text("The coordinator will report that this site's log went back: tell it the reason.")
     console.result(kept=kept)
 
 

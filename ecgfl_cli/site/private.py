@@ -97,7 +97,10 @@ def _require_own(path: Path, home: Path) -> None:
 
 def _require_unwritable(path: Path, home: Path) -> None:
     if _mode(path) & GROUP_OR_OTHERS_WRITE:
-        raise UnusableInput(f"{path}: other users can write it", f"Run: chmod -R go-w {_quoted(home)}")
+        raise UnusableInput(
+            f"{path}: other users can write it",
+            f"Run: chmod -R go-w {_quoted(home)} (on a file system that keeps no modes: move the home to one that does)",
+        )
 
 
 def _require_unreadable(path: Path) -> None:

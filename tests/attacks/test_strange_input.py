@@ -1,5 +1,6 @@
 """Reserved names, huge integers, malformed signatures and deeply nested JSON are refused, never a bug."""
 
+import base64
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -62,8 +63,6 @@ def test_a_malformed_signature(tmp_path: Path, signature: str) -> None:
 def test_a_huge_integer_in_a_manifest(field: str, digits: int) -> None:
     manifest = json.loads(signed(architecture("ecgnet").build()).manifest)
     text = json.dumps({**manifest, field: "HUGE"}).replace('"HUGE"', "9" * digits)
-    import base64
-
     forged = SignedManifest(manifest=text, signature=base64.b64encode(KEY.sign(text.encode())).decode())
     with pytest.raises(ModelRejected, match=field):
         forged.open(KEY.public_key())
@@ -131,3 +130,10 @@ def test_an_invalid_key_file_is_left_out(site: Path, ecgfl: Ecgfl, content: byte
     ran = ecgfl(*serve)
     assert (ran.code, "bob.pub" in ran.err) == (4, True)
     assert ecgfl("coordinator", "revoke", "bob").code == 0
+
+
+@pytest.mark.parametrize("value", ["9" * 4000, "9" * 5000, "[" * 5000 + "]" * 5000, "-1", "{a = " * 2000 + "1" + "}" * 2000])
+def test_settings(site: Path, ecgfl: Ecgfl, value: str) -> None:
+    (site / "site.toml").write_text(f'[site]\nname = "st-mary"\n[policy]\nmax_batch_size = {value}\n[models]\nkeep = {value}\n')
+    ran = ecgfl("join", "--dry-run")
+    assert (ran.code, len(ran.err) < 2000) == (2, True)

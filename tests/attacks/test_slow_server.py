@@ -48,7 +48,10 @@ def in_proxy(client: socket.socket, context: ssl.SSLContext) -> None:  # noqa: A
 
 
 def behind_proxy(client: socket.socket, context: ssl.SSLContext) -> None:  # noqa: ARG001
-    drip(client, b"HTTP/1.1 200 OK\r\n\r\n\x16\x03\x03\x40\x00\x02")
+    client.recv(4096)
+    client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+    client.recv(4096)  # the first message of TLS
+    drip(client, b"\x16\x03\x03\x40\x00\x02")
 
 
 @pytest.fixture

@@ -137,12 +137,17 @@ class AuditLog:
             if checked.latest is not None and now < checked.latest - CLOCK_TOLERANCE:
                 behind = round((checked.latest - now).total_seconds())
                 extra.insert(0, (CLOCK_BEHIND, {"latest": checked.latest.isoformat(), "behind_seconds": behind}))
+            begin, lines = checked.size, b""
             for name, details in (*extra, (event, fields)):
                 line, checked = _line(checked, name, now, details)
-                log.write(line)
-                digest.update(line)
-            log.flush()
-            os.fsync(log.fileno())
+                lines += line
+            digest.update(lines)
+            try:
+                _write(log.fileno(), lines)
+            except OSError:  # a full disk
+                with contextlib.suppress(OSError):
+                    os.ftruncate(log.fileno(), begin)
+                raise
         if is_new:
             sync_folder(self._path.parent)
         self._write_head(checked, digest)
@@ -398,6 +403,14 @@ def _open(path: Path, flags: int) -> BinaryIO:
         os.close(descriptor)
         raise UnusableInput(f"{path}: not a regular file", f"Move it away: mv '{path}' '{path}.old'")
     return os.fdopen(descriptor, "rb" if not flags & os.O_RDWR else "rb+")
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    """Write all of it, and wait until it is on the disk."""
+    left = memoryview(data)
+    while left:
+        left = left[os.write(descriptor, left) :]
+    os.fsync(descriptor)
 
 
 def _version(path: Path) -> tuple[int, ...]:

@@ -30,10 +30,13 @@ from ecgfl_cli.commands import (
 )
 from ecgfl_cli.console import Console, flush_streams
 from ecgfl_cli.errors import EcgflError, ExitCode, UnusableInput, UsageError
+from ecgfl_cli.files import keep_private
 from ecgfl_cli.site.home import Home
+from ecgfl_cli.site.passphrase import use_descriptor
 
 GLOBAL_FLAGS = ("--json", "--quiet", "--debug")
-"""Taken anywhere on the command line, as is --home."""
+GLOBAL_VALUES = ("--home", "--passphrase-fd")
+"""Taken anywhere on the command line; the second ones with a value."""
 
 app = typer.Typer(
     name="ecgfl",
@@ -76,16 +79,28 @@ def options(
     json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Tracebacks.")] = False,
+    passphrase_fd: Annotated[
+        int | None,
+        typer.Option(
+            "--passphrase-fd",
+            min=0,
+            envvar="ECGFL_PASSPHRASE_FD",
+            help="File descriptor that gives the passphrase of encrypted private keys, e.g. 3 with `3< FILE`.",
+            metavar="N",
+        ),
+    ] = None,
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,  # noqa: ARG001
 ) -> None:
     console = context.obj
     if home is not None:
         console.home = Home(home.expanduser().absolute())
     console.json, console.quiet, console.debug = json, quiet, debug
+    use_descriptor(passphrase_fd)
 
 
 def main() -> NoReturn:
     """The console script: however it ends, there is an exit code and (without --debug) one line that says why."""
+    keep_private()
     signal.signal(signal.SIGTERM, _interrupt)
     code = run(sys.argv[1:])
     flush_streams()
@@ -174,9 +189,9 @@ def globals_first(arguments: list[str]) -> list[str]:
     rest: list[str] = []
     waiting = iter(arguments[:end])
     for argument in waiting:
-        if argument in GLOBAL_FLAGS or argument.startswith("--home="):
+        if argument in GLOBAL_FLAGS or argument.startswith(tuple(f"{name}=" for name in GLOBAL_VALUES)):
             first.append(argument)
-        elif argument == "--home":
+        elif argument in GLOBAL_VALUES:
             first += [argument, *(value for value in [next(waiting, None)] if value is not None)]
         else:
             rest.append(argument)

@@ -3,7 +3,31 @@
 import contextlib
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
+
+PRIVATE_UMASK = 0o077
+NOBODY_ELSE_WRITES = 0o022
+_USERS = [NOBODY_ELSE_WRITES]
+"""The umask that this program was started with."""
+
+
+def keep_private() -> None:
+    """From now on nobody else may read or write what this process creates, whatever umask it was started with."""
+    _USERS[0] = os.umask(PRIVATE_UMASK)
+
+
+@contextlib.contextmanager
+def readable_as_usual() -> Iterator[None]:
+    """Create files in the block with the umask that this program was started with, but writable for this user only.
+
+    For results that somebody asked for, outside a home.
+    """
+    before = os.umask(_USERS[0] | NOBODY_ELSE_WRITES)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 def atomic_write_bytes(path: Path, data: bytes, mode: int | None = None) -> None:

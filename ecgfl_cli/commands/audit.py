@@ -1,6 +1,7 @@
-"""`ecgfl audit show|head|verify`."""
+"""`ecgfl audit show|head|verify|restart`."""
 
 import re
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +16,7 @@ app = typer.Typer(help="What this site did and sent.", no_args_is_help=True)
 """Also used as `ecgfl coordinator audit`, for the coordinator's log."""
 
 HASH = re.compile(r"[0-9a-f]{64}")
-CHAIN = ("time", "event", "previous", "hash")
+CHAIN = ("time", "line", "event", "previous", "hash")
 """What each line has; the rest are its details."""
 
 
@@ -62,13 +63,17 @@ def show(
         str | None, typer.Option("--since", help="From this date or time (UTC) on, or 7d for the last week.", metavar="TIME")
     ] = None,
     last: Annotated[int | None, typer.Option("--last", min=1, help="The last N of them.", metavar="N")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Also the lines that announce a change that was then made.")] = False,
 ) -> None:
     """Show the audit log, oldest first. The whole log is checked, whatever is shown."""
-    from ecgfl_cli.site.audit import AuditLog
+    from ecgfl_cli.site.audit import INTENT, AuditLog, without_finished_intents
 
     console, log = _log(context, "audit-show")
     start = _since(since)
-    entries = [entry for entry in AuditLog(log).entries() if _wanted(entry, event, start)]
+    entries = AuditLog(log).entries()
+    if not every and INTENT not in (event or []):
+        entries = without_finished_intents(entries)
+    entries = [entry for entry in entries if _wanted(entry, event, start)]
     entries = entries[-last:] if last else entries
     console.table(
         f"{log}",
@@ -107,9 +112,10 @@ def verify(
         typer.Option("--head", help="A head noted earlier, which must still be in the log.", metavar="HASH", callback=_hash),
     ] = None,
 ) -> None:
-    """Check that no line was changed, removed or reordered. Exit code 3 when one was.
+    """Check that no line was changed, removed, reordered or backdated. Exit code 3 when one was.
 
-    That the last lines are missing, or that the whole log was written anew, only shows against a noted --head.
+    The log is also compared with audit.head beside it. Whoever can write both can replace both: this only shows against a noted
+    --head, or against the head that the coordinator received last (`ecgfl coordinator sites`).
     """
     from ecgfl_cli.site.audit import AuditLog
 
@@ -117,3 +123,31 @@ def verify(
     found = AuditLog(log).verify(noted)
     console.text(f"{found.lines} lines, unbroken{'' if noted is None else ', and the noted head is one of them'}.")
     console.result(lines=found.lines, head=found.hash)
+
+
+@app.command()
+def restart(
+    context: typer.Context,
+    reason: Annotated[str, typer.Option("--reason", help="What happened to the log; it is written into the new one.")],
+) -> None:
+    """Keep a damaged or lost audit log aside and begin a new one, whose first line says what was lost."""
+    from ecgfl_cli.site.audit import AuditLog
+
+    console, log = _log(context, "audit-restart")
+    with _locked(console, log):
+        kept = AuditLog(log).restart(reason)
+    console.text(f"{log}: a new log begins. {'The old one was lost' if kept is None else f'The old one is kept as {kept}'}.")
+    if log == console.home.audit:
+        console.text("The coordinator will report that this site's log went back: tell it the reason.")
+    console.result(kept=kept)
+
+
+def _locked(console: Console, log: Path) -> AbstractContextManager[object]:
+    if log == console.home.audit:
+        from ecgfl_cli.site.lock import exclusive
+
+        return exclusive(console.home.lock)
+    from ecgfl_cli.federation.coordinator.audit import locked
+    from ecgfl_cli.federation.coordinator.home import CoordinatorHome
+
+    return locked(CoordinatorHome(log.parent))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ecgfl_cli.commands import audit, coordinator_model
-from ecgfl_cli.commands.options import known_architecture, positive
+from ecgfl_cli.commands.options import Encrypt, known_architecture, positive
 from ecgfl_cli.console import Console, console_of, percent
 from ecgfl_cli.errors import UnusableInput, UsageError
 
@@ -25,15 +25,14 @@ Site = Annotated[str, typer.Option("--site", help="The site's name.")]
 def init(
     context: typer.Context,
     name: Annotated[str, typer.Option("--name", help="The host name under which sites reach this machine.")],
+    encrypt: Encrypt = False,
 ) -> None:
     """Make a CA, a server certificate, the model-signing key, and federation.json for the sites."""
-    from ecgfl_cli.federation.coordinator.audit import note
     from ecgfl_cli.federation.coordinator.home import CoordinatorHome, make_coordinator
 
     console = console_of(context, "coordinator-init")
     home = CoordinatorHome(console.home.coordinator)
-    make_coordinator(home, name)
-    note(home, "coordinator-made", name=name)
+    make_coordinator(home, name, encrypt)
     console.text(f"Coordinator {name}: {home.root}")
     console.text(f"Hand this file to every site: {home.federation}")
     console.text(f"What its runs are to be like stands in: {home.plan}")
@@ -113,17 +112,43 @@ def renew(
 
 @app.command()
 def sites(context: typer.Context) -> None:
-    """List the enrolled sites."""
-    from ecgfl_cli.federation.coordinator.enrolment import enrolled_sites
+    """List the enrolled sites, and the head of each one's audit log."""
+    from ecgfl_cli.federation.coordinator.audit_heads import AuditHeads
+    from ecgfl_cli.federation.coordinator.enrolment import sites_and_problems
     from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 
     console = console_of(context, "coordinator-sites")
     home = CoordinatorHome(console.home.coordinator)
     home.require()
-    enrolled = enrolled_sites(home)
+    enrolled, problems = sites_and_problems(home)
+    for problem in problems:
+        console.problem(problem)
+    heads = AuditHeads(home.audit_heads).sites
     rows = [(site.name, site.fingerprint) for site in enrolled]
     console.table("Sites", ("site ", "key SHA-256 "), rows, empty="No sites yet: `ecgfl coordinator enrol` adds them.")
-    console.result(sites=[{"site": site.name, "sha256": site.fingerprint} for site in enrolled])
+    known = [(site.name, heads[site.name]) for site in enrolled if site.name in heads]
+    console.table(
+        "Audit logs of the sites, by the last reply of each",
+        ("site ", "lines", "head ", "received (UTC) "),
+        [(name, head.newest.lines, head.newest.hash, head.newest.received[:19]) for name, head in known],
+    )
+    for name, head in known:
+        if head.replaced is not None:
+            console.problem(
+                f"{name}: its audit log went back from {head.replaced.lines} lines (head {head.replaced.hash},"
+                f" {head.replaced.received})"
+            )
+    console.result(
+        sites=[
+            {
+                "site": site.name,
+                "sha256": site.fingerprint,
+                "audit": heads[site.name].model_dump() if site.name in heads else None,
+            }
+            for site in enrolled
+        ],
+        problems=problems,
+    )
 
 
 @app.command()

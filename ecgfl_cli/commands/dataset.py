@@ -74,8 +74,8 @@ def remove(context: typer.Context, names: Annotated[list[str], typer.Argument(he
     with exclusive(home.lock), open_catalogue(home.catalogue) as catalogue:
         records = dict.fromkeys(row.record for name in names for row in _named(console, catalogue, name))
         for record in records:
-            remove_record(home, catalogue, record)
-            AuditLog(home.audit).append("record-removed", record=record)
+            with AuditLog(home.audit).change("record-removed", record=record):
+                remove_record(home, catalogue, record)
             console.text(f"{record} removed")
     console.result(records=list(records))
 

@@ -38,7 +38,7 @@ def command(
     from ecgfl_cli.commands.findings import show_findings
     from ecgfl_cli.commands.reading import reading_of, with_label_folder
     from ecgfl_cli.commands.recordings import named_recordings
-    from ecgfl_cli.errors import ExitCode
+    from ecgfl_cli.errors import EcgflError, ExitCode
     from ecgfl_cli.site.lock import exclusive
     from ecgfl_cli.store.catalogue import open_catalogue
     from ecgfl_cli.store.ingest import ingest
@@ -58,7 +58,7 @@ def command(
         try:
             results.extend(console.track(work, len(recordings), "ingest"))
         except BaseException:
-            with suppress(OSError):  # why it was cut short matters more than that the log cannot say so
+            with suppress(OSError, EcgflError):  # why it was cut short matters more than that the log cannot say so
                 _note(home, results)
             raise
         done = _note(home, results)
@@ -93,7 +93,8 @@ def command(
 def _note(home: "Home", results: "list[Ingested]") -> "Counter[str]":
     """Count what became of the files, in the audit log, too."""
     from ecgfl_cli.site.audit import AuditLog
+    from ecgfl_cli.store.ingest import EVENT
 
     done: Counter[str] = Counter(result.outcome for result in results)
-    AuditLog(home.audit).append("ingest", outcomes=dict(done))
+    AuditLog(home.audit).append(EVENT, outcomes=dict(done))
     return done

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ecgfl_cli.commands.options import Encrypt
 from ecgfl_cli.console import console_of
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ def command(
     context: typer.Context,
     site: Annotated[str, typer.Option("--site", help="This site's name in the federation, e.g. st-mary.")],
     federation: Annotated[Path | None, typer.Option("--federation", help="federation.json from the coordinator.")] = None,
+    encrypt: Encrypt = False,
 ) -> None:
     """Make this site's home: settings, node key, and the coordinator's particulars if --federation is given."""
     from ecgfl_cli.federation.site.setup import make_site
@@ -23,7 +25,7 @@ def command(
     console = console_of(context, "init")
     home = console.home
     was_there = home.settings.is_file()
-    changed = make_site(home, site, federation)
+    changed = make_site(home, site, federation, encrypt)
     digest = fingerprint(home.node_public_key)
     console.text(f"Home of site {site}: {home.root}")
     console.text(f"Public key to send to the coordinator: {home.node_public_key}")

@@ -80,8 +80,8 @@ def use(context: typer.Context, version: Version) -> None:
     with exclusive(home.lock):
         chosen, received = registry_of(home, version), site_registry(home)
         chosen.load(version)
-        received.promote(version if version in received.versions() else None)
-        AuditLog(home.audit).append("model-promoted", version=version, by="hand")
+        with AuditLog(home.audit).change("model-promoted", version=version, by="hand"):
+            received.promote(version if version in received.versions() else None)
     console.text(f"The current model is now {version}.")
     console.result(version=version)
 
@@ -101,8 +101,8 @@ def rollback(context: typer.Context) -> None:
         left, received = registry_of(home, None).current(), site_registry(home)
         version = received.previous() or starter_registry().current() or ""
         registry_of(home, version).load(version)
-        received.roll_back()
-        AuditLog(home.audit).append("model-rolled-back", version=version, left=left)
+        with AuditLog(home.audit).change("model-rolled-back", version=version, left=left):
+            received.roll_back()
     console.text(f"The current model is now {version}, as before {left}.")
     console.result(version=version, left=left)
 
@@ -116,7 +116,7 @@ def export_model(
 ) -> None:
     """Write a version into one file for `model import` at a site without a line out. Also in a coordinator's home."""
     from ecgfl_cli.federation.handing_out import registry_to_hand_out, require_may_be_handed_out
-    from ecgfl_cli.files import atomic_write_bytes
+    from ecgfl_cli.files import atomic_write_bytes, readable_as_usual
     from ecgfl_cli.models.model_file import model_file
 
     console = console_of(context, "model-export")
@@ -128,7 +128,8 @@ def export_model(
         raise UsageError(f"{file} is there already", "Choose another name, or replace it with --force")
     require_may_be_handed_out(console.home, chosen)
     data = model_file(registry, chosen)
-    atomic_write_bytes(file, data)
+    with readable_as_usual():
+        atomic_write_bytes(file, data)
     digest = sha256(data).hexdigest()
     console.text(f"{file}: model {chosen}, {len(data)} bytes, SHA-256 {digest}.")
     console.result(version=chosen, file=file, bytes=len(data), sha256=digest)

@@ -94,3 +94,6 @@ Patient = Annotated[
 Recordings = Annotated[list[Path], typer.Argument(help="Recordings, or folders of them.", metavar="PATH...")]
 ArchitectureName = Annotated[str, typer.Option("--arch", help="Network architecture.", callback=_choice_of(_architectures))]
 Model = Annotated[str | None, typer.Option("--model", help="Model version; without it the current one.", metavar="VERSION")]
+Encrypt = Annotated[
+    bool, typer.Option("--encrypt", help="Encrypt the private keys with the passphrase that --passphrase-fd gives.")
+]

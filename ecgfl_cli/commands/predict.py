@@ -30,6 +30,7 @@ def command(
     from ecgfl_cli.commands.recordings import named_recordings
     from ecgfl_cli.errors import EcgflError, ExitCode
     from ecgfl_cli.federation.site.setup import registry_of
+    from ecgfl_cli.files import readable_as_usual
     from ecgfl_cli.prediction.outputs import output_folders, write_results
     from ecgfl_cli.prediction.pipeline import Classifier
     from ecgfl_cli.prediction.writers.registry import writers_of
@@ -42,14 +43,16 @@ def command(
     folders = output_folders(recordings, files, out)
     classifier = Classifier(registry_of(console.home, model), model)
     reading = reading_of(console, file_format, lead, fs=fs, units=units, labels="none", force=force, assume_wfdb_gain=True)
-    out.mkdir(parents=True, exist_ok=True)
+    with readable_as_usual():
+        out.mkdir(parents=True, exist_ok=True)
     rows, results, code = [], [], ExitCode.DONE
     checked: list[tuple[str, list[Finding]]] = []
     for path in console.track(recordings, len(recordings), "predict"):
         try:
             recording = read(path, reading.format, reading.options)
             prediction = classifier.predict(recording, reading.lead)
-            written = write_results(recording, prediction, folders[path], writers, force=force)
+            with readable_as_usual():
+                written = write_results(recording, prediction, folders[path], writers, force=force)
         except (AdapterError, EcgflError) as error:
             console.problem(str(error))
             results.append({"file": path, "error": str(error)})

@@ -66,6 +66,14 @@ def systemd(
     write: Annotated[
         Path | None, typer.Option("--write", help="Write the two files there, mostly /etc/systemd/system.", metavar="FOLDER")
     ] = None,
+    passphrase_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--passphrase-file",
+            help="File with the passphrase of an encrypted node key, which systemd reads (LoadCredential); only root should.",
+            metavar="FILE",
+        ),
+    ] = None,
 ) -> None:
     """Print a service and a timer for systemd."""
     from ecgfl_cli.errors import UsageError
@@ -80,13 +88,14 @@ def systemd(
         raise UsageError(
             f"{console.home.root}: its owner has no name on this machine", "Use `ecgfl schedule windows` or cron"
         ) from error
-    content = units(nightly, user)
+    passphrase = None if passphrase_file is None else passphrase_file.absolute()
+    content = units(nightly, user, passphrase)
     if write is None:
         for name, text in content.items():
             console.text(f"# {name}\n{text}")
         console.say("Run this again with --write /etc/systemd/system to put them there.")
     else:
-        for path in write_units(nightly, user, write):
+        for path in write_units(nightly, user, write, passphrase):
             console.text(f"{path}")
         console.say(f"Then: systemctl daemon-reload && systemctl enable --now ecgfl-{nightly.name}.timer")
     if nightly.hides_password:

@@ -63,7 +63,7 @@ def command(
     from ecgfl_cli.federation.simulation.comparison_page import comparison_page
     from ecgfl_cli.federation.simulation.simulate import simulate
     from ecgfl_cli.federation.simulation.trial import require_different, trial
-    from ecgfl_cli.files import atomic_write_bytes
+    from ecgfl_cli.files import atomic_write_bytes, readable_as_usual
     from ecgfl_cli.processes import begin_loading
 
     console = console_of(context, "simulate")
@@ -75,7 +75,8 @@ def command(
         )
     require_engine()
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
+        with readable_as_usual():
+            out.mkdir(parents=True, exist_ok=True)
     begin_loading()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ecgfl-simulate-")))
@@ -95,11 +96,13 @@ def command(
         else:
             virtual = _dealt(console, stack, sites, seed, folder, arch, jobs)
         _show_sites(console, virtual)
-        done = simulate(virtual, trials, folder / "coordinator", out, jobs, console.say)
+        with readable_as_usual():
+            done = simulate(virtual, trials, folder / "coordinator", out, jobs, console.say)
     _show(console, done)
     comparison = None if out is None else out / "comparison.html"
     if comparison is not None:
-        atomic_write_bytes(comparison, comparison_page(done).encode())
+        with readable_as_usual():
+            atomic_write_bytes(comparison, comparison_page(done).encode())
         console.text(f"All of them in one page: {comparison}")
     problems = [f"{each.name}: {each.report.problem}" for each in done if each.report.problem is not None]
     for line in problems:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from ecgfl_cli.doctor.check import Check, checked
 from ecgfl_cli.errors import UnusableInput
 from ecgfl_cli.federation.coordinator.certificates import check_certificates
-from ecgfl_cli.federation.coordinator.enrolment import enrolled_sites
+from ecgfl_cli.federation.coordinator.enrolment import sites_and_problems
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome, load_signing_key
 from ecgfl_cli.federation.coordinator.plan_file import resolve
 from ecgfl_cli.federation.federation_file import load_federation
@@ -21,7 +21,7 @@ def check_coordinator(home: CoordinatorHome) -> Iterator[Check]:
     yield from checked("coordinator's plan", lambda: f"{resolve(home.plan, {}).rounds} rounds")
     yield from checked("coordinator's audit log", lambda: f"{len(AuditLog(home.audit).entries())} lines, unbroken")
     yield from checked("coordinator's models", lambda: _models(home))
-    yield from checked("enrolled sites", lambda: f"{len(enrolled_sites(home))}")
+    yield from checked("enrolled sites", lambda: _sites(home))
 
 
 def _signing_key(home: CoordinatorHome) -> str:
@@ -47,3 +47,10 @@ def _models(home: CoordinatorHome) -> str:
     for version in registry.versions():
         registry.load(version)
     return f"{len(registry.versions())}, all intact"
+
+
+def _sites(home: CoordinatorHome) -> str:
+    sites, problems = sites_and_problems(home)
+    if problems:
+        raise UnusableInput("; ".join(problems), "Until then these sites cannot connect")
+    return f"{len(sites)}"

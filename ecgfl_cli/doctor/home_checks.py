@@ -12,6 +12,7 @@ from ecgfl_cli.errors import UnusableInput
 from ecgfl_cli.site.audit import AuditLog
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.keys import fingerprint, load_node_key
+from ecgfl_cli.site.private import require_private
 from ecgfl_cli.site.settings import load_settings
 
 LEAST_FREE_GB = 5.0
@@ -38,6 +39,7 @@ def _permissions(home: Home) -> str:
         raise UnusableInput(f"{home.root} cannot be written", "Run ecgfl as the user that `ecgfl init` was run as")
     if os.name == "nt":  # its access lists are not in the mode bits
         return "writable"
+    require_private(home.root)
     shared = [
         path.name
         for path in (home.root, home.keys, home.node_key, home.secret)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -14,6 +15,18 @@ from ecgfl_cli.schema_faults import fault_in_words
 
 FEDERATION_SCHEMA = "ecgfl.federation/1"
 LARGEST_BYTES = 64 * 1024
+
+
+def load_certificate(pem: bytes) -> x509.Certificate:
+    """Load a certificate and read all of it that ecgfl uses. Raises `ValueError` when one of it is broken or unknown."""
+    try:
+        certificate = x509.load_pem_x509_certificate(pem)
+        for name in ("issuer", "subject", "extensions", "not_valid_before_utc", "not_valid_after_utc"):
+            getattr(certificate, name)
+        certificate.public_key()
+    except (x509.InvalidVersion, x509.DuplicateExtension, UnsupportedAlgorithm, NotImplementedError) as error:
+        raise ValueError(str(error)) from error
+    return certificate
 
 
 class Federation(BaseModel):
@@ -29,7 +42,7 @@ class Federation(BaseModel):
     @field_validator("ca_certificate")
     @classmethod
     def _is_certificate(cls, text: str) -> str:
-        x509.load_pem_x509_certificate(text.encode())
+        load_certificate(text.encode())
         return text
 
     @field_validator("signing_public_key")
@@ -70,7 +83,7 @@ def ca_certificate(federation: Federation, file: Path | None) -> bytes:
         return federation.ca_certificate.encode()
     try:
         data = file.read_bytes()
-        x509.load_pem_x509_certificate(data)
+        load_certificate(data)
     except (OSError, ValueError) as error:
         raise UnusableInput(
             f"{file}: not a CA certificate in PEM: {error}", "Give the coordinator's ca.crt, or leave --ca out"

@@ -3,7 +3,8 @@
 A request is a `TrainRequest`, `EvaluateRequest` or `CatchUpRequest` in a signed envelope (`signed_requests`) in the config
 record; the weights are the one array FLAT of the array record ARRAYS. A reply carries the numbers of `TrainReply` or
 `EvaluateReply` as metrics, and after training the weights in the same place. The replies after a run's last round and to a
-`CatchUpRequest` carry the site's verdict on that final model.
+`CatchUpRequest` carry the site's verdict on that final model. Each reply also
+carries the head of the site's audit log, as the numbers of `AuditHead` in a metric record of its own, AUDIT.
 """
 
 import math
@@ -27,10 +28,11 @@ from ecgfl_cli.federation.bounds import (
 from ecgfl_cli.federation.flower import NODE_GONE
 from ecgfl_cli.models.calibration import COUNTS
 from ecgfl_cli.models.manifest import SignedManifest
+from ecgfl_cli.site.audit import MOST_LINES, Head
 from ecgfl_cli.training.acceptance import VerdictCode
 from ecgfl_cli.training.local import LARGEST_LOSS
 
-ARRAYS, FLAT, CONFIG, METRICS = "arrays", "flat", "config", "metrics"
+ARRAYS, FLAT, CONFIG, METRICS, AUDIT = "arrays", "flat", "config", "metrics", "audit"
 EXAMPLES = "num-examples"
 STYPE, NPY_VERSION = "numpy.ndarray", (1, 0)
 SCHEMA_BROKEN, POLICY_FORBIDS, UNTRUSTED, MODEL_UNACCEPTABLE, FAILED = 9004, 9005, 9006, 9007, 9001
@@ -172,6 +174,13 @@ class CatchUpReply(Strict):
     verdict: VerdictNumber | None = None
 
 
+class AuditHead(Strict):
+    """The head of a site's audit log before the line about this reply. hash : the 32 bytes of the last line's SHA-256."""
+
+    lines: Annotated[int, Field(ge=0, le=MOST_LINES)]
+    hash: Annotated[list[Annotated[int, Field(ge=0, le=255)]], Field(min_length=32, max_length=32)]
+
+
 Reply = TypeVar("Reply", TrainReply, EvaluateReply, CatchUpReply)
 
 
@@ -193,6 +202,28 @@ def reply_content(
     if weights is not None:
         content[ARRAYS] = weights
     return content
+
+
+def add_audit_head(content: RecordDict, head: Head) -> None:
+    """Let a reply carry the head of this site's audit log."""
+    content[AUDIT] = MetricRecord(AuditHead(lines=head.lines, hash=list(bytes.fromhex(head.hash))).model_dump())
+
+
+def take_audit_head(message: Message) -> Head | None:
+    """Remove the head of the site's audit log from a reply and return it; None if it carries none.
+
+    Raises `ValueError` saying which field is wrong.
+    """
+    if AUDIT not in message.content.metric_records:
+        return None
+    record = dict(message.content.metric_records[AUDIT])
+    del message.content[AUDIT]
+    try:
+        found = AuditHead.model_validate(record)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ValueError(f"{'.'.join(str(part) for part in (AUDIT, *first['loc']))}: {first['msg']}") from error
+    return Head(found.lines, bytes(found.hash).hex())
 
 
 def read_reply(message: Message, kind: type[Reply]) -> Reply:

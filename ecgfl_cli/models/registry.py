@@ -19,6 +19,7 @@ from ecgfl_cli.files import atomic_write_bytes, sync_folder
 from ecgfl_cli.models.architecture import architecture
 from ecgfl_cli.models.manifest import VERSION, Manifest, SignedManifest, check_weights
 from ecgfl_cli.models.packing import pack, unpack
+from ecgfl_cli.schema_faults import require_bounded
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -30,6 +31,10 @@ NO_VERSION = "-"
 LONGEST_HISTORY = 100
 WEIGHTS = "model.safetensors"
 MANIFEST = "manifest.json"
+RESERVED = frozenset((CURRENT, HISTORY, BEST))
+"""No version has one of these names: they are files of the registry."""
+LARGEST_ENTRY = 2**20
+"""Bytes of a manifest.json."""
 MAKING, REMOVING = ".new-", ".old-"
 """What the folder of a version is called while it is being written, and while it is being removed."""
 
@@ -61,11 +66,14 @@ class Registry:
     def add(self, signed: SignedManifest, network: "nn.Module", source: str) -> None:
         """Keep a version whose weights the caller has checked. The same version again changes nothing.
 
-        Raises `ModelRejected` when its signature is wrong, or when the version is there already with another content.
+        Raises `ModelRejected` when its signature is wrong, its name is reserved, or the version is there already with another
+        content.
         """
         from safetensors.torch import save
 
         manifest = self._opened(signed)
+        if manifest.version in RESERVED:
+            raise ModelRejected(f"a model with the reserved name '{manifest.version}'", "Do not use it; tell the coordinator")
         place = self._folder / manifest.version
         if place.is_dir():
             if self.entry(manifest.version).manifest != manifest:
@@ -109,12 +117,14 @@ class Registry:
         if not re.fullmatch(VERSION, version) or not path.is_file():
             raise UsageError(f"no model version '{version}' in {self._folder}", "`ecgfl model list` shows those that are there")
         try:
-            content = json.loads(path.read_bytes())
+            with path.open("rb") as file:
+                content = json.loads(file.read(LARGEST_ENTRY))
+            require_bounded(content)
             received, acceptance = content.pop("received"), content.pop("acceptance", None)
             if not isinstance(received, dict) or not isinstance(acceptance, dict | None):
                 raise ValueError("received and acceptance are objects")
             signed = SignedManifest.model_validate(content)
-        except (ValueError, KeyError, AttributeError, ValidationError) as error:
+        except (ValueError, KeyError, AttributeError, RecursionError, ValidationError) as error:
             raise ModelRejected(f"{path}: broken: {error}", "Use another version: `ecgfl model use VERSION`") from error
         manifest = self._opened(signed)
         if manifest.version != version:

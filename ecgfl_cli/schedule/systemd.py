@@ -4,7 +4,8 @@ from pathlib import Path
 
 from ecgfl_cli.errors import UsageError
 from ecgfl_cli.files import atomic_write_bytes
-from ecgfl_cli.schedule.nightly import Nightly
+from ecgfl_cli.schedule.nightly import UNPRINTABLE, Nightly
+from ecgfl_cli.site.passphrase import CREDENTIAL
 
 MEMORY_MAX = "4G"
 """A night needs 0.5 to 1 GB; more than this is a fault, and must not take the machine down."""
@@ -23,7 +24,7 @@ After=network-online.target
 Type=oneshot
 User={user}
 ExecStart={command}
-{environment}UMask=0077
+{environment}{credential}UMask=0077
 TimeoutStopSec={stop}
 # Told to end it ends with 130.
 SuccessExitStatus=130
@@ -77,8 +78,15 @@ WantedBy=timers.target
 """
 
 
-def units(nightly: Nightly, user: str) -> dict[str, str]:
-    """File name -> content. A proxy with a password stays out: everybody on the machine can read a unit."""
+def units(nightly: Nightly, user: str, passphrase: Path | None = None) -> dict[str, str]:
+    """File name -> content. A proxy with a password stays out: everybody on the machine can read a unit.
+
+    passphrase : absolute path of the file that holds the passphrase of an encrypted node key; systemd reads it.
+
+    Raises `UsageError` where that path holds a control character.
+    """
+    if passphrase is not None and UNPRINTABLE.search(str(passphrase)):
+        raise UsageError(f"{str(passphrase)!r} holds a control character", "Rename that file or folder")
     name = f"ecgfl-{nightly.name}"
     environment = "" if nightly.open_proxy is None else f"Environment={_word('HTTPS_PROXY=' + nightly.open_proxy)}\n"
     service = SERVICE.format(
@@ -86,6 +94,7 @@ def units(nightly: Nightly, user: str) -> dict[str, str]:
         user=user,
         command=" ".join(_word(word.replace("$", "$$")) for word in nightly.command),
         environment=environment,
+        credential="" if passphrase is None else f"LoadCredential={CREDENTIAL}:{str(passphrase).replace('%', '%%')}\n",
         stop=STOP_SECONDS,
         memory=MEMORY_MAX,
         home=_word(str(nightly.home)),
@@ -94,7 +103,7 @@ def units(nightly: Nightly, user: str) -> dict[str, str]:
     return {f"{name}.service": service, f"{name}.timer": timer}
 
 
-def write(nightly: Nightly, user: str, folder: Path) -> list[Path]:
+def write(nightly: Nightly, user: str, folder: Path, passphrase: Path | None = None) -> list[Path]:
     """Write both files and return their paths. Raises `UsageError` when the folder does not exist, or `OSError`."""
     if not folder.is_dir():
         raise UsageError(
@@ -102,7 +111,7 @@ def write(nightly: Nightly, user: str, folder: Path) -> list[Path]:
             "systemd reads /etc/systemd/system; use that folder, or create this one first",
         )
     paths = []
-    for name, content in units(nightly, user).items():
+    for name, content in units(nightly, user, passphrase).items():
         atomic_write_bytes(folder / name, content.encode(), mode=0o644)
         paths.append(folder / name)
     return paths

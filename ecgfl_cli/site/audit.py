@@ -1,20 +1,53 @@
-"""audit.jsonl: what this site did and sent, each line chained to the one before by its hash."""
+"""audit.jsonl: what this site did and sent. Each line holds its number, the hash of the line before it, and its own hash.
 
+`audit.head` beside it holds the number of lines and the last hash, and is replaced after every line. It may lack the last lines
+(a kill came in between) but never names one that the log does not hold. A log that was deleted, shortened or written anew
+therefore does not match it. Before each new line the whole log is compared with `audit.head`.
+"""
+
+import contextlib
 import hashlib
+import itertools
 import json
 import os
-from dataclasses import dataclass
-from datetime import UTC, datetime
+import stat
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import IO, Any
+from typing import Annotated, Any, BinaryIO, Literal, NoReturn
 
-from ecgfl_cli.errors import UnusableInput
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from ecgfl_cli.errors import EcgflError, UnusableInput, UsageError
+from ecgfl_cli.files import atomic_write_bytes, sync_folder
 
 FIRST = "0" * 64
 TORN = "torn-line"
-"""The event of having taken away what a kill left of a last line."""
+"""The event of having removed an incomplete last line, which a kill left."""
+CLOCK_BEHIND = "clock-behind"
+"""The event that explains why the lines after it have earlier times: the clock was set back by more than `CLOCK_TOLERANCE`."""
+INTENT, UNFINISHED = "intent", "unfinished"
+"""The event before a change, and the one after a change that ended with an error."""
+RESTARTED = "audit-restarted"
+"""The first event of a log that replaces a lost or damaged one."""
+CLOCK_TOLERANCE = timedelta(seconds=60)
+"""How much earlier than the latest line a line may be without an explanation: NTP corrects a running clock by seconds."""
 LONGEST_LINE = 65_536
-"""Bytes; enough of the log's end to hold its last line."""
+"""Bytes."""
+LONGEST_TEXT = 4096
+"""Characters of one detail: an error's reason may quote what somebody else sent."""
+LONGEST_REASON = 500
+"""Characters of the reason for `audit restart`."""
+MOST_LINES = 10**9
+HEAD_SCHEMA: Literal["ecgfl.audit-head/1"] = "ecgfl.audit-head/1"
+SHA256 = "^[0-9a-f]{64}$"
+LARGEST_HEAD_FILE = 4096
+HASHED_AT_ONCE = 2**20
+
+TRACES = ("federation.json", "records/*", "models/*", "sites/*.pub")
+"""What only an ecgfl leaves in a home that also writes the log: where one of these exists, a log has existed."""
 
 
 @dataclass(frozen=True)
@@ -25,92 +58,443 @@ class Head:
     hash: str
 
 
+class _HeadFile(BaseModel):
+    """audit.head. size, sha256 : of the log up to this line. latest : the time of the latest line."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_name: Annotated[Literal["ecgfl.audit-head/1"], Field(alias="schema")] = HEAD_SCHEMA
+    lines: Annotated[int, Field(ge=0, le=MOST_LINES)]
+    hash: Annotated[str, Field(pattern=SHA256)]
+    size: Annotated[int, Field(ge=0, le=MOST_LINES * LONGEST_LINE)]
+    sha256: Annotated[str, Field(pattern=SHA256)]
+    latest: AwareDatetime | None
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """A log that was checked up to `size` bytes. has_numbers : whether the next line must have a number."""
+
+    lines: int = 0
+    hash: str = FIRST
+    size: int = 0
+    latest: datetime | None = None
+    has_numbers: bool = False
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What this process found or wrote last. version : of both files. digest : of the log's bytes so far."""
+
+    version: tuple[int, ...]
+    checked: _Checked
+    digest: "hashlib._Hash"
+
+
+_KNOWN: dict[Path, _Known] = {}
+"""By the log's path. A log that has not changed since this process looked at it is not read again."""
+
+
+class _BrokenLine(ValueError):
+    """Says what is wrong with a line."""
+
+
 class AuditLog:
-    """Append-only JSON lines. `hash` is the SHA-256 of a line's other fields, `previous` the hash of the line before."""
+    """The log at `path`. Who appends holds the lock of the home (a coordinator has a lock for its log alone)."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._head_path = path.with_suffix(".head")
+        coordinator = "coordinator " if path.parent.name == "coordinator" else ""
+        self._restart = (
+            f"Restore {path.name} and {self._head_path.name} from the same backup. Without one, `ecgfl {coordinator}audit restart"
+            " --reason TEXT` keeps the old file aside and begins a new log"
+        )
 
     def append(self, event: str, **fields: Any) -> None:
-        """Write one line and wait until it is on the disk. The caller holds the home's lock.
+        """Check the log, write one line, and wait until it is on the disk. Raises `UnusableInput` where the log is damaged."""
+        try:
+            self._append(event, fields)
+        except OSError as error:
+            error.filename = error.filename or str(self._path)  # a full disk has none
+            raise
 
-        Raises `ValueError` for more than `LONGEST_LINE` bytes, which nothing that ecgfl writes down comes near.
-        """
-        self._path.touch(mode=0o600)
-        with self._path.open("rb+") as log:
-            previous, torn = _seek_end(log)
+    def _append(self, event: str, fields: dict[str, Any]) -> None:
+        known = self._whole()
+        checked = known.checked
+        if not self._head_path.exists():
+            self._write_head(checked, known.digest)  # a log with a numbered line always has a head
+        now = _now()
+        is_new = not self._path.exists()
+        with self._open(os.O_RDWR | os.O_CREAT) as log:
+            torn = log.seek(0, os.SEEK_END) - checked.size
+            log.seek(checked.size)
+            log.truncate()
+            digest = known.digest.copy()
+            extra: list[tuple[str, dict[str, Any]]] = []
             if torn:
-                previous = _write(log, previous, TORN, {"bytes": torn})
-            _write(log, previous, event, fields)
-            log.flush()
-            os.fsync(log.fileno())
+                extra.append((TORN, {"bytes": torn}))
+            if checked.latest is not None and now < checked.latest - CLOCK_TOLERANCE:
+                behind = round((checked.latest - now).total_seconds())
+                extra.insert(0, (CLOCK_BEHIND, {"latest": checked.latest.isoformat(), "behind_seconds": behind}))
+            begin, lines = checked.size, b""
+            for name, details in (*extra, (event, fields)):
+                line, checked = _line(checked, name, now, details)
+                lines += line
+            digest.update(lines)
+            try:
+                _write(log.fileno(), lines)
+            except OSError:  # a full disk
+                with contextlib.suppress(OSError):
+                    os.ftruncate(log.fileno(), begin)
+                raise
+        if is_new:
+            sync_folder(self._path.parent)
+        self._write_head(checked, digest)
+        _KNOWN[self._path] = _Known(self._version(), checked, digest)
+
+    @contextlib.contextmanager
+    def change(self, event: str, **fields: Any) -> Iterator[None]:
+        """Log the intention, let the block make the change, and log the event; or, if it fails, that it was not finished."""
+        self.append(INTENT, change=event, **fields)
+        try:
+            yield
+        except BaseException as error:
+            with contextlib.suppress(OSError, EcgflError):  # why the change failed matters more
+                self.append(UNFINISHED, change=event, reason=type(error).__name__)
+            raise
+        self.append(event, **fields)
+
+    def require_whole(self) -> None:
+        """Raises `UnusableInput` where the log is damaged or lost. Reads each line only if `audit.head` does not cover it."""
+        self._whole()
 
     def entries(self) -> list[dict[str, Any]]:
-        """Every line, checked. Raises `UnusableInput` naming the first line that does not follow from the one before."""
-        previous, entries = FIRST, []
-        text = self._path.read_bytes() if self._path.is_file() else b""
-        lines = text[: text.rfind(b"\n") + 1].splitlines()  # what a kill left of a last line goes with the next append
-        for number, line in enumerate(lines, start=1):
-            try:
-                entry = json.loads(line)
-            except ValueError as error:
-                raise self._broken(number, "is not JSON") from error
-            if not isinstance(entry, dict) or entry.get("previous") != previous:
-                raise self._broken(number, "does not follow from the line before it")
-            previous = entry.get("hash", "")
-            if previous != _hash(entry):
-                raise self._broken(number, "was changed")
-            entries.append(entry)
+        """Every line, each checked. Raises `UnusableInput` naming the first line that does not follow from the one before."""
+        head = self._read_head()  # first: a line may be added meanwhile
+        entries: list[dict[str, Any]] = []
+        with self._reading() as log:
+            if log is None:
+                self._require_new(head)
+                return []
+            sizes = [each.size for each in self._walk(log, _Checked(), entries)]
+        self._require_head(head, entries, sizes)
         return entries
 
     def head(self) -> Head:
         """For a note outside this machine. Raises as `entries` does."""
         return _head(self.entries())
 
+    def last(self) -> Head:
+        """The same without reading each line: for a reply to the coordinator. Raises as `require_whole` does."""
+        checked = self._whole().checked
+        return Head(checked.lines, checked.hash)
+
     def verify(self, noted: str | None = None) -> Head:
-        """Check every line, and that a head noted earlier is still one of them: else the log's end was cut off, or all of it
-        written anew, which its own chain cannot show. Raises `UnusableInput`.
-        """
+        """Check every line, and that a head noted earlier is still one of them. Raises `UnusableInput`."""
         entries = self.entries()
         if noted is not None and noted not in {FIRST, *(entry["hash"] for entry in entries)}:
+            anew = f"The log was begun anew at {entries[0]['time']}" if entries and entries[0]["event"] == RESTARTED else ""
             raise UnusableInput(
                 f"{self._path}: none of its {len(entries)} lines has the noted hash {noted}",
-                "Lines were removed from its end or the log was written anew since that note; compare it with your backup",
+                f"{anew or 'Lines were removed from its end or the log was written anew since that note'}; compare it with your"
+                " backup",
             )
         return _head(entries)
 
-    def _broken(self, number: int, problem: str) -> UnusableInput:
+    def restart(self, reason: str) -> Path | None:
+        """Keep a damaged log aside and begin a new one, whose first line says what was lost. The caller holds the lock.
+
+        Returns where the old log is kept, None if it was lost. Raises `UsageError` where the log is whole.
+        """
+        reason = " ".join(reason.split())[:LONGEST_REASON]
+        if not reason:
+            raise UsageError("--reason is empty", "Say what happened, for instance --reason 'the disk failed on 1 March'")
+        problem = self._problem()
+        if problem is None:
+            raise UsageError(f"{self._path}: the log is whole, nothing was changed", "`ecgfl audit verify` checks it")
+        try:
+            head = self._read_head()
+        except UnusableInput:
+            head = None
+        now, whole = _now(), self._readable()
+        aside = None
+        if os.path.lexists(self._path):
+            aside = self._path.with_name(f"{self._path.stem}-{now:%Y%m%dT%H%M%S%f}Z{self._path.suffix}")
+            self._path.rename(aside)
+        details = {
+            "reason": reason,
+            "problem": problem,
+            "last_known": None if head is None else {"lines": head.lines, "hash": head.hash},
+            "readable": {"lines": whole.lines, "hash": whole.hash},
+            "kept": None if aside is None else aside.name,
+        }
+        line, checked = _line(_Checked(), RESTARTED, now, details)
+        atomic_write_bytes(self._path, line, mode=0o600)
+        self._write_head(checked, hashlib.sha256(line))
+        _KNOWN.pop(self._path, None)
+        return aside
+
+    def _readable(self) -> Head:
+        """The last line up to which each line follows from the one before."""
+        entries: list[dict[str, Any]] = []
+        with contextlib.suppress(UnusableInput), self._reading() as log:
+            if log is not None:
+                deque(self._walk(log, _Checked(), entries), maxlen=0)
+        return _head(entries)
+
+    def _problem(self) -> str | None:
+        try:
+            self.entries()
+            self._whole()
+        except UnusableInput as error:
+            return error.problem
+        return None
+
+    def _whole(self) -> _Known:
+        """The log as far as it is whole. What follows is an incomplete line, which a kill left."""
+        known = _KNOWN.get(self._path)
+        version = self._version()
+        if known is not None and known.version == version:
+            return known
+        head = self._read_head()
+        with self._reading() as log:
+            if log is None:
+                self._require_new(head)
+                return _Known((), _Checked(), hashlib.sha256())
+            begin, digest = _Checked(), hashlib.sha256()
+            if head is not None:
+                digest = _digest(log, head.size)
+                if digest.hexdigest() != head.sha256:
+                    self.entries()  # names the first line that is wrong
+                    raise self._rewritten(head)
+                begin = _Checked(head.lines, head.hash, head.size, head.latest, has_numbers=True)
+            checked = deque(itertools.chain([begin], self._walk(log, begin)), maxlen=1).pop()
+            if head is None and checked.has_numbers:
+                raise self._without_head()
+            log.seek(begin.size)
+            digest.update(log.read(checked.size - begin.size))
+        known = _Known(version, checked, digest)
+        if checked.lines:
+            _KNOWN[self._path] = known
+        return known
+
+    def _walk(self, log: BinaryIO, begin: _Checked, entries: list[dict[str, Any]] | None = None) -> Iterator[_Checked]:
+        """Check each complete line from a place on. Raises `UnusableInput`."""
+        checked = begin
+        log.seek(begin.size)
+        while (line := log.readline(LONGEST_LINE + 1)).endswith(b"\n"):
+            try:
+                entry, checked = _followed(checked, line)
+            except _BrokenLine as error:
+                raise self._broken(checked.lines + 1, str(error)) from error
+            if entries is not None:
+                entries.append(entry)
+            yield checked
+        if len(line) > LONGEST_LINE:
+            raise self._broken(checked.lines + 1, f"is longer than {LONGEST_LINE} bytes")
+
+    def _require_head(self, head: _HeadFile | None, entries: list[dict[str, Any]], sizes: list[int]) -> None:
+        """Raises `UnusableInput` unless the head is one of these lines."""
+        if head is None:
+            if not entries:
+                self._require_new(None)
+            elif "line" in entries[-1]:
+                raise self._without_head()
+        elif head.lines > len(entries):
+            raise UnusableInput(
+                f"{self._path}: {head.lines - len(entries)} lines are missing at its end: it has {len(entries)} lines, and"
+                f" {self._head_path.name} says {head.lines}",
+                self._restart,
+            )
+        elif head.lines and (entries[head.lines - 1]["hash"], sizes[head.lines - 1]) != (head.hash, head.size):
+            raise self._rewritten(head)
+        elif unnumbered := [number for number, entry in enumerate(entries, 1) if number > head.lines and "line" not in entry]:
+            raise self._broken(unnumbered[0], "has no number")
+
+    def _require_new(self, head: _HeadFile | None) -> None:
+        """Raises `UnusableInput` where a log must have existed."""
+        if head is not None and head.lines:
+            raise UnusableInput(
+                f"{self._path}: missing or empty, and {self._head_path.name} says that it had {head.lines} lines", self._restart
+            )
+        home = self._path.parent
+        traces = [found for pattern in TRACES for found in home.glob(pattern) if not found.name.startswith(".")]
+        if head is None and traces:
+            raise UnusableInput(
+                f"{self._path}: missing, but {traces[0].relative_to(home)} is never written without a line in the log",
+                self._restart,
+            )
+
+    def _without_head(self) -> UnusableInput:
+        return UnusableInput(f"{self._head_path}: missing, so that nobody can tell whether the log is whole", self._restart)
+
+    def _rewritten(self, head: _HeadFile) -> UnusableInput:
         return UnusableInput(
-            f"{self._path}: line {number} {problem}",
-            "Somebody changed the audit log; compare it with your backup. Where it is moved aside, a new one begins",
+            f"{self._path}: line {head.lines} is not the one that {self._head_path.name} names: the log was written anew",
+            self._restart,
         )
+
+    def _broken(self, number: int, problem: str) -> UnusableInput:
+        return UnusableInput(f"{self._path}: line {number} {problem}: the log was changed or damaged", self._restart)
+
+    def _read_head(self) -> _HeadFile | None:
+        try:
+            with _open(self._head_path, os.O_RDONLY) as file:
+                return _HeadFile.model_validate_json(file.read(LARGEST_HEAD_FILE + 1))
+        except FileNotFoundError:
+            return None
+        except ValidationError as error:
+            raise UnusableInput(f"{self._head_path}: damaged", self._restart) from error
+
+    def _write_head(self, checked: _Checked, digest: "hashlib._Hash") -> None:
+        head = _HeadFile(
+            lines=checked.lines, hash=checked.hash, size=checked.size, sha256=digest.hexdigest(), latest=checked.latest
+        )
+        try:
+            atomic_write_bytes(self._head_path, head.model_dump_json(by_alias=True).encode() + b"\n", mode=0o600)
+        except PermissionError:
+            # On Windows a file that another program reads cannot be replaced; the head may lack the last lines.
+            if os.name != "nt" or not self._head_path.exists():
+                raise
+
+    def _version(self) -> tuple[int, ...]:
+        """What changes when one of the two files does."""
+        return (*_version(self._path), *_version(self._head_path))
+
+    def _open(self, flags: int) -> BinaryIO:
+        return _open(self._path, flags)
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[BinaryIO | None]:
+        """The log, or None where there is none or it is empty."""
+        try:
+            log = self._open(os.O_RDONLY)
+        except FileNotFoundError:
+            yield None
+            return
+        with log:
+            yield log if os.fstat(log.fileno()).st_size else None
+
+
+def without_finished_intents(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Leave out the lines that announce a change where the line after the change is there."""
+    finished: set[int] = set()
+    waiting: dict[str, list[int]] = {}
+    for place, entry in enumerate(entries):
+        if entry["event"] == INTENT:
+            waiting.setdefault(str(entry.get("change")), []).append(place)
+        else:
+            finished |= set(waiting.pop(entry["event"], []))
+    return [entry for place, entry in enumerate(entries) if place not in finished]
 
 
 def _head(entries: list[dict[str, Any]]) -> Head:
     return Head(len(entries), entries[-1]["hash"] if entries else FIRST)
 
 
-def _write(log: IO[bytes], previous: str, event: str, fields: dict[str, Any]) -> str:
-    """Write a line, and return its hash."""
-    entry = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "event": event, **fields, "previous": previous}
-    digest = _hash(entry)
-    line = _canonical({**entry, "hash": digest}) + b"\n"
-    if len(line) > LONGEST_LINE:
-        raise ValueError(f"an audit line of {len(line)} bytes: the next one would not find its end")
-    log.write(line)
+def _open(path: Path, flags: int) -> BinaryIO:
+    """Open a regular file; a link or a pipe could have been put there by somebody else. Raises `UnusableInput` and `OSError`."""
+    flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    if path.is_symlink():
+        raise UnusableInput(f"{path}: a symbolic link", f"Remove the link and put the file itself there: rm '{path}'")
+    descriptor = os.open(path, flags, 0o600)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise UnusableInput(f"{path}: not a regular file", f"Move it away: mv '{path}' '{path}.old'")
+    return os.fdopen(descriptor, "rb" if not flags & os.O_RDWR else "rb+")
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    """Write all of it, and wait until it is on the disk."""
+    left = memoryview(data)
+    while left:
+        left = left[os.write(descriptor, left) :]
+    os.fsync(descriptor)
+
+
+def _version(path: Path) -> tuple[int, ...]:
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return ()
+    return (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+def _digest(log: BinaryIO, size: int) -> "hashlib._Hash":
+    """SHA-256 of the first bytes of the log; of fewer if it is shorter."""
+    digest, left = hashlib.sha256(), size
+    log.seek(0)
+    while left and (data := log.read(min(left, HASHED_AT_ONCE))):
+        digest.update(data)
+        left -= len(data)
     return digest
 
 
-def _seek_end(log: IO[bytes]) -> tuple[str, int]:
-    """Go to the end, over the torn line that a kill may have left; the last whole line's hash, and the torn one's bytes."""
-    size = log.seek(0, os.SEEK_END)
-    start = log.seek(max(0, size - 2 * LONGEST_LINE))
-    tail = log.read()
-    whole = tail[: tail.rfind(b"\n") + 1]
-    log.seek(start + len(whole))
-    log.truncate()
-    lines = whole.splitlines()
-    return (str(json.loads(lines[-1])["hash"]) if lines else FIRST), len(tail) - len(whole)
+def _line(before: _Checked, event: str, time: datetime, fields: dict[str, Any]) -> tuple[bytes, _Checked]:
+    """A new line, and what is known of the log with it. Raises `ValueError` for details larger than any that ecgfl writes."""
+    moment = time.isoformat(timespec="milliseconds")
+    details = {name: _shortened(value) for name, value in fields.items()}
+    entry = {"time": moment, "line": before.lines + 1, "event": event, **details, "previous": before.hash}
+    digest = _hash(entry)
+    line = _canonical({**entry, "hash": digest}) + b"\n"
+    if len(line) > LONGEST_LINE:
+        raise ValueError(f"an audit line of {len(line)} bytes")
+    latest = time if before.latest is None or event == CLOCK_BEHIND else max(time, before.latest)
+    return line, _Checked(before.lines + 1, digest, before.size + len(line), latest, has_numbers=True)
+
+
+def _shortened(value: Any) -> Any:
+    return f"{value[:LONGEST_TEXT]} ..." if isinstance(value, str) and len(value) > LONGEST_TEXT else value
+
+
+def _followed(before: _Checked, line: bytes) -> tuple[dict[str, Any], _Checked]:
+    """A line, and what is known of the log with it. Raises `_BrokenLine` unless it follows from the line before."""
+    try:
+        entry = json.loads(line)
+    except (ValueError, RecursionError):
+        _fail("is not JSON")
+    if not isinstance(entry, dict) or entry.get("previous") != before.hash:
+        _fail("does not follow from the line before it")
+    try:
+        digest = _hash(entry)
+    except (ValueError, RecursionError):
+        digest = ""
+    if entry.get("hash") != digest:
+        _fail("was changed")
+    numbered = before.has_numbers or "line" in entry
+    if numbered and (type(entry.get("line")) is not int or entry["line"] != before.lines + 1):
+        _fail(f"has the number {str(entry.get('line'))[:20]}")
+    time, event = _time_of(entry.get("time")), entry.get("event")
+    if time is None or not isinstance(event, str):
+        _fail("has no time or no event")
+    latest = before.latest
+    explained = event == CLOCK_BEHIND and latest is not None and _time_of(entry.get("latest")) == latest
+    if latest is not None and time < latest - CLOCK_TOLERANCE and not explained:
+        _fail(f"is of {time.isoformat(timespec='seconds')}, earlier than a line before it, and no line explains why")
+    latest = time if latest is None or explained else max(time, latest)
+    return entry, replace(
+        before, lines=before.lines + 1, hash=digest, size=before.size + len(line), latest=latest, has_numbers=numbered
+    )
+
+
+def _fail(problem: str) -> NoReturn:
+    raise _BrokenLine(problem)
+
+
+def _now() -> datetime:
+    """In UTC, to the millisecond, as a line holds it."""
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
+def _time_of(text: Any) -> datetime | None:
+    """A time with its zone; None for anything else."""
+    try:
+        time = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return None
+    return time if time.tzinfo else None
 
 
 def _hash(entry: dict[str, Any]) -> str:

@@ -12,15 +12,23 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from ecgfl_cli.errors import UnusableInput
 from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.site.home import Home
+from ecgfl_cli.site.private_keys import PRIVATE, is_encrypted, load_private_key, write_private_key
 
-PRIVATE = 0o600
+PRIVATE_FOLDER = 0o700
 SECRET_BYTES = 32
 PSEUDONYM_CHARACTERS = 16
+LARGEST_PUBLIC_KEY = 16 * 1024
+"""Bytes of the file."""
 
 
-def make_keys(home: Home) -> None:
-    """Make the ECDSA P-384 node key (OpenSSH format, as Flower wants it) and the secret; what is there already stays."""
-    home.keys.mkdir(mode=0o700, exist_ok=True)
+def make_keys(home: Home, encrypt: bool = False) -> bool:
+    """Make the ECDSA P-384 node key and the secret; what is there already stays.
+
+    encrypt : encrypt the node key with the given passphrase, also one that is there already.
+
+    Returns whether a node key that was there was encrypted.
+    """
+    home.keys.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
     if not home.secret.is_file():
         if home.catalogue.is_file():
             raise UnusableInput(
@@ -28,27 +36,28 @@ def make_keys(home: Home) -> None:
                 "Restore keys/ from your backup, or start over in a new home",
             )
         atomic_write_bytes(home.secret, secrets.token_bytes(SECRET_BYTES), mode=PRIVATE)
+    newly_encrypted = False
     if not home.node_key.is_file():
         key = ec.generate_private_key(ec.SECP384R1())
-        private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption())
         home.node_public_key.unlink(missing_ok=True)  # of a key that is gone
-        atomic_write_bytes(home.node_key, private, mode=PRIVATE)
+        write_private_key(home.node_key, key, encrypt, openssh=True)
+    elif encrypt and not is_encrypted(home.node_key):
+        write_private_key(home.node_key, load_node_key(home), encrypt)
+        newly_encrypted = True
     if not home.node_public_key.is_file():
         public = load_node_key(home).public_key()
         line = public.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
         atomic_write_bytes(home.node_public_key, line + b"\n")
+    return newly_encrypted
 
 
 def load_node_key(home: Home) -> ec.EllipticCurvePrivateKey:
-    """Raises `UnusableInput` when the key is missing or broken."""
-    try:
-        key = serialization.load_ssh_private_key(home.node_key.read_bytes(), None)
-    except (OSError, ValueError, UnsupportedAlgorithm) as error:
-        raise UnusableInput(
-            f"{home.node_key}: not a usable private key: {error}",
-            f"Restore it from your backup; or remove it (not {home.secret.name}), run `ecgfl init --site NAME` again"
-            " and have the new key enrolled",
-        ) from error
+    """Raises `UnusableInput` when the key is missing or broken, or its passphrase is missing or wrong."""
+    key = load_private_key(
+        home.node_key,
+        f"Restore it from your backup; or remove it (not {home.secret.name}), run `ecgfl init --site NAME` again"
+        " and have the new key enrolled",
+    )
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise UnusableInput(f"{home.node_key}: a {type(key).__name__}, not an ECDSA key", "Restore keys/ from your backup")
     return key
@@ -57,8 +66,9 @@ def load_node_key(home: Home) -> ec.EllipticCurvePrivateKey:
 def load_public_key(path: Path) -> ec.EllipticCurvePublicKey:
     """A site's public key file. Raises `UnusableInput` when it is none or of another kind than ECDSA P-384."""
     try:
-        key = serialization.load_ssh_public_key(path.read_bytes())
-    except (OSError, ValueError, UnsupportedAlgorithm) as error:
+        with path.open("rb") as file:
+            key = serialization.load_ssh_public_key(file.read(LARGEST_PUBLIC_KEY))
+    except (OSError, ValueError, NotImplementedError, UnsupportedAlgorithm) as error:
         raise UnusableInput(f"{path}: not a public key: {error}", "Give the file keys/node.pub of the site's home") from error
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP384R1):
         raise UnusableInput(f"{path}: not an ECDSA P-384 key", "Give the file keys/node.pub of the site's home")

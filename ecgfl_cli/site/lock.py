@@ -1,6 +1,5 @@
 """One ecgfl at a time in a home."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,14 +7,17 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ecgfl_cli.errors import HomeInUse
-
-PRIVATE_UMASK = 0o077
+from ecgfl_cli.site.private import require_private
 
 
 @contextmanager
 def exclusive(lock: Path) -> Iterator[None]:
-    """Hold the lock file for the block; released by the operating system even after a kill. Raises `HomeInUse` at once."""
-    held = FileLock(lock, timeout=0)
+    """Hold the lock file for the block; released by the operating system even after a kill.
+
+    Raises `HomeInUse` at once, and `UnusableInput` where other users could change the home.
+    """
+    require_private(lock.parent)
+    held = FileLock(lock, timeout=0, mode=0o600)
     try:
         held.acquire()
     except Timeout as error:
@@ -23,10 +25,7 @@ def exclusive(lock: Path) -> Iterator[None]:
             f"{lock.parent} is in use by another ecgfl",
             "Wait until it has ended; if none runs, look for one left behind with your process list",
         ) from error
-    # Whatever is written in a home is nobody else's to read, also where an administrator made its folder.
-    before = os.umask(PRIVATE_UMASK)
     try:
         yield
     finally:
-        os.umask(before)
         held.release()

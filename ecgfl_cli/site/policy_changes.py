@@ -11,7 +11,11 @@ EVENT = "policy"
 
 
 def note_policy(log: Path, policy: Policy) -> None:
-    """Write the policy into the audit log where it is not the one that was written there last, with what changed of it."""
+    """Write the policy into the audit log where it is not the one that was written there last, with what changed of it.
+
+    Raises `UnusableInput` where the log is damaged.
+    """
+    AuditLog(log).require_whole()
     values = policy.model_dump(mode="json")
     before = _last(log)
     if before == values:
@@ -21,7 +25,7 @@ def note_policy(log: Path, policy: Policy) -> None:
 
 
 def _last(log: Path) -> dict[str, Any] | None:
-    """The policy that was written last; what is torn or tampered with is for `audit verify` to find."""
+    """The policy that was written last."""
     found = None
     if log.is_file():
         with log.open("rb") as lines:

@@ -46,7 +46,7 @@ def _known_symbol(symbol: str) -> str:
 
 
 class Models(Section):
-    keep: Annotated[int, Field(ge=1)] = 10
+    keep: Annotated[int, Field(ge=1, le=10_000)] = 10
     """How many versions stay in the registry for a rollback."""
 
 

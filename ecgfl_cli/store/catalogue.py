@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,14 +102,24 @@ class RecordRow:
 
 
 class Catalogue:
-    """The SQLite file; each method is one transaction. Make it with `open_catalogue`."""
+    """The SQLite file; each method is one transaction. Make it with `open_catalogue`.
+
+    before_change : called before each transaction that changes something: an audit log names a change before it is made.
+    """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self.before_change: Callable[[], None] = _nothing
+
+    @contextmanager
+    def _changing(self) -> Iterator[sqlite3.Connection]:
+        self.before_change()
+        with self._connection as transaction:
+            yield transaction
 
     def put(self, row: RecordRow, findings: list[dict[str, Any]]) -> None:
         """Add or replace a recording with its findings."""
-        with self._connection as transaction:
+        with self._changing() as transaction:
             transaction.execute("DELETE FROM records WHERE record = ?", (row.record,))
             transaction.execute(
                 f"INSERT INTO records VALUES ({', '.join('?' * 16)})",
@@ -138,7 +148,7 @@ class Catalogue:
             )
 
     def remove(self, record: str) -> None:
-        with self._connection as transaction:
+        with self._changing() as transaction:
             transaction.execute("DELETE FROM records WHERE record = ?", (record,))
             transaction.execute("DELETE FROM patients WHERE patient NOT IN (SELECT patient FROM records)")
             transaction.execute("DELETE FROM aliases WHERE patient NOT IN (SELECT patient FROM records)")
@@ -170,7 +180,7 @@ class Catalogue:
 
     def unite(self, alias: str, patient: str) -> None:
         """Make one patient of two. Whoever was trained on stays so: nothing that a model saw may measure it."""
-        with self._connection as transaction:
+        with self._changing() as transaction:
             transaction.execute("UPDATE records SET patient = ? WHERE patient = ?", (patient, alias))
             transaction.execute("UPDATE aliases SET patient = ? WHERE patient = ?", (patient, alias))
             transaction.execute("INSERT OR REPLACE INTO aliases VALUES (?, ?)", (alias, patient))
@@ -182,7 +192,7 @@ class Catalogue:
 
     def follow_split(self, patient: str, other: str) -> None:
         """Give a patient the split of another one, whose recording comes to it. Whoever was trained on stays so."""
-        with self._connection as transaction:
+        with self._changing() as transaction:
             query = "SELECT max(split) FROM patients WHERE patient IN (?, ?)"  # "train" comes after "held-out"
             (split,) = transaction.execute(query, (patient, other)).fetchone()
             if split is not None:
@@ -199,7 +209,7 @@ class Catalogue:
 
     def assign(self, splits: dict[str, Split]) -> None:
         """Give patients their split, once and for all."""
-        with self._connection as transaction:
+        with self._changing() as transaction:
             transaction.executemany("INSERT INTO patients VALUES (?, ?)", sorted(splits.items()))
 
 
@@ -218,6 +228,10 @@ def open_catalogue(path: Path) -> Iterator[Catalogue]:
             yield Catalogue(connection)
     except sqlite3.DatabaseError as error:
         raise UnusableInput(f"{path}: {error}", _FIXES.get(error.sqlite_errorname, _FIX)) from error
+
+
+def _nothing() -> None:
+    """For a change that the caller has logged already."""
 
 
 def _version(connection: sqlite3.Connection) -> int:

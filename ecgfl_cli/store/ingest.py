@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,6 +10,7 @@ from ecgfl_adapters.errors import AdapterError
 
 from ecgfl_cli.processes import LONGEST_SECONDS, Lost, each_in_a_process
 from ecgfl_cli.quality.findings import Finding, Severity
+from ecgfl_cli.site.audit import INTENT, AuditLog
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.keys import Pseudonyms
 from ecgfl_cli.store.beat_files import remove_beats
@@ -19,6 +20,9 @@ from ecgfl_cli.store.patient_key import ambiguous, check_rule
 from ecgfl_cli.store.reading import Reading
 from ecgfl_cli.store.signals import commit_signals, holds, read_signals, remove_signals, staging_folder
 from ecgfl_cli.store.stage import Staged, Staging, Unreadable, stage
+
+EVENT = "ingest"
+"""In the audit log."""
 
 Outcome = Literal["added", "updated", "unchanged", "unreadable"]
 
@@ -42,9 +46,11 @@ def ingest(
 
     seconds : after which a file is given up.
 
-    A kill at any moment leaves the records committed so far; the next run clears the rest away and goes on.
+    A kill at any moment leaves the records committed so far; the next run clears the rest away and goes on. The audit log names
+    each recording before the store changes.
     """
     check_rule(reading.patient)
+    AuditLog(home.audit).append(INTENT, change=EVENT, files=len(paths))
     unclear = ambiguous(paths)
     with staging_folder(home.records, {row.record for row in catalogue.rows()}) as folder:
         work = partial(stage, staging=Staging(reading, Pseudonyms(home), folder))
@@ -59,6 +65,8 @@ def _commit(path: Path, staged: Staged | Unreadable | Lost, home: Home, catalogu
         )
     if isinstance(staged, Unreadable):
         return Ingested(path, "unreadable", None, None, [], staged.reason)
+    log_intent = cache(partial(AuditLog(home.audit).append, INTENT, change=EVENT, record=staged.row.record))
+    catalogue.before_change = log_intent
     before = catalogue.row(staged.row.record)
     # Earlier versions took predictions that nobody corrected for labels.
     is_by_machine = before is not None and before.labels != "" and before.labels == staged.machine_labels
@@ -75,6 +83,7 @@ def _commit(path: Path, staged: Staged | Unreadable | Lost, home: Home, catalogu
                 catalogue.put(judged, _noted(findings, known))
                 return Ingested(path, "updated", row.record, row.status, findings, None)
         return Ingested(path, "unchanged", row.record, before.status, findings, None)
+    log_intent()
     remove_beats(home.beats, row.record)
     commit_signals(home.records, staged.folder, row.record)
     catalogue.put(row, [finding.as_dict() for finding in findings])

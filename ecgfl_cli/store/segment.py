@@ -54,10 +54,11 @@ def segment(home: Home, catalogue: Catalogue, window: Window, jobs: int = 1) -> 
 
     Raises `AdapterError` for a record whose signals are damaged, and `UnusableInput` for one that cannot be cut.
     """
+    AuditLog(home.audit).require_whole()
     rows = catalogue.rows()
     if new := new_splits(rows, catalogue.splits()):
-        catalogue.assign(new)
-        AuditLog(home.audit).append("split", patients=dict(Counter(new.values())))
+        with AuditLog(home.audit).change("split", patients=dict(Counter(new.values()))):
+            catalogue.assign(new)
     splits = catalogue.splits()
     usable = [row for row in rows if row.status == "usable"]
     missing = [row for row in usable if not are_whole(beats_path(home.beats, window, row.record))]

@@ -8,11 +8,12 @@ import click
 import pytest
 import typer
 
-from ecgfl_cli.app import app, globals_first
+from ecgfl_cli.app import GLOBAL_VALUES, app, globals_first
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"```bash\n(.*?)```", re.S)
+REDIRECTION = re.compile(r" \d?[<>] ?\S+$")
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)\)")
 
 
@@ -24,8 +25,8 @@ def documented() -> list[str]:
 
 @pytest.mark.parametrize("line", documented())
 def test_a_documented_command_is_understood(line: str) -> None:
-    arguments = globals_first(shlex.split(line)[1:])
-    if arguments[0] == "--home":
+    arguments = globals_first(shlex.split(REDIRECTION.sub("", line))[1:])
+    while arguments[0] in GLOBAL_VALUES:
         arguments = arguments[2:]
     command = typer.main.get_command(app)
     while isinstance(command, click.Group):

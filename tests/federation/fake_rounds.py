@@ -17,6 +17,7 @@ from ecgfl_cli.federation.coordinator.run_record import RunRecord
 from ecgfl_cli.federation.coordinator.strategies import build_strategy
 from ecgfl_cli.federation.wire import TrainReply, reply_content, weights_record
 from ecgfl_cli.models.packing import pack
+from ecgfl_cli.site.audit import Head
 
 NODES = {1: "alice", 2: "bob", 3: "carol"}
 LENGTH = 184_802
@@ -45,6 +46,9 @@ class ConnectedSites:
 
     def expected(self) -> set[str]:
         return set(self._nodes.values())
+
+    def receive_audit_head(self, site: str, head: Head) -> None:
+        """Nobody looks at it."""
 
 
 class Rounds:

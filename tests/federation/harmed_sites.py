@@ -18,6 +18,8 @@ from federation_homes import Homes
 from more_sites import with_more_sites
 from node_processes import Command, Ended, Processes, contents
 
+from ecgfl_cli.site.audit import without_finished_intents
+
 ROUNDS = 7
 PLAN = ("--rounds", str(ROUNDS), "--min-sites", "2", "--arch", "ecgnet", "--local-epochs", "5", "--phase-timeout", "40s")
 KILLED = ("carol", "dave", "erin")
@@ -128,4 +130,4 @@ def _events(homes: Homes, name: str) -> list[dict[str, Any]]:
     """What its audit log tells since it sent the figures of round 1."""
     lines = [json.loads(line) for line in homes.site(name).audit.read_text().splitlines()]
     measured = max(number for number, line in enumerate(lines) if line.get("kind") == "evaluate")
-    return lines[measured + 1 :]
+    return without_finished_intents(lines[measured + 1 :])

@@ -218,5 +218,5 @@ def told(home: Path, *arguments: str) -> Ended:
 
 def contents(folder: Path) -> dict[str, bytes]:
     """Every file of a home but the lock and the audit log, which a refusal may write to."""
-    files = (path for path in folder.rglob("*") if path.is_file() and path.name not in ("lock", "audit.jsonl"))
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name not in ("lock", "audit.jsonl", "audit.head"))
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}

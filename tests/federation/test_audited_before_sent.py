@@ -55,7 +55,8 @@ def test_a_reply(homes: Homes) -> None:
     line = answer(homes, app)
     last = line.seen[-1]
     assert (last["event"], last["kind"], last["run"]) == ("send", "train", "r1")
-    assert last["metrics"] == {"metrics": {"loss": 0.5}}
+    head = {"lines": last["line"] - 1, "hash": list(bytes.fromhex(last["previous"]))}
+    assert last["metrics"] == {"metrics": {"loss": 0.5}, "audit": head}
     assert (last["bytes"], last["sha256"]) == (line.sent.size, line.sent.sha256)
     assert last["bytes"] > 0
 

@@ -137,8 +137,8 @@ def test_runs_are_in_the_audit_log(finished: Finished) -> None:
 def test_a_changed_audit_log_is_found(after: Homes) -> None:
     log = after.coordinator_home.audit
     log.write_text(log.read_text().replace('"site":"bob"', '"site":"eve"'))
-    assert "line 3" in told(after.coordinator, "coordinator", "audit", "verify").refused(3)
-    assert "line 3" in told(after.coordinator, *SERVE).refused(3)
+    assert "line 5" in told(after.coordinator, "coordinator", "audit", "verify").refused(3)
+    assert "line 5" in told(after.coordinator, *SERVE).refused(3)
 
 
 class LastRound(Rounds):

@@ -8,6 +8,8 @@ from federation_homes import SITES
 from node_processes import told
 from shared_runs import Finished
 
+from ecgfl_cli.site.audit import without_finished_intents
+
 TRAIN = {"num-examples", "pvcs", "loss"}
 EVALUATE = {"num-examples", "pvcs", "true_positives", "false_positives", "loss", "others_by_logit", "pvcs_by_logit"}
 UNDEFINED_SOMETIMES = {"sensitivity", "precision"}
@@ -50,7 +52,9 @@ def test_the_sizes_are_those_of_one_weight_vector_and_of_a_few_numbers(finished:
 @pytest.mark.parametrize("name", SITES)
 def test_the_metrics_are_the_whitelisted_ones(finished: Finished, name: str) -> None:
     for line in sent(finished, name):
-        assert set(line["metrics"]) == {"metrics"}
+        assert {name: set(record) for name, record in line["metrics"].items() if name != "metrics"} == {
+            "audit": {"lines", "hash"}
+        }
         names = set(line["metrics"]["metrics"])
         if line["kind"] == "train":
             assert names == TRAIN
@@ -63,7 +67,7 @@ def test_the_metrics_are_the_whitelisted_ones(finished: Finished, name: str) -> 
 
 @pytest.mark.parametrize("name", SITES)
 def test_the_log_tells_the_whole_run_in_order(finished: Finished, name: str) -> None:
-    events = [entry["event"] for entry in log(finished, name)]
+    events = [entry["event"] for entry in without_finished_intents(log(finished, name))]
     run = events[events.index("join") :]
     training, measuring = ["request", "send"], ["request", "model-received", "send"]
     last = ["request", "model-received", "model-promoted", "send"]

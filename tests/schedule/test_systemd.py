@@ -125,3 +125,10 @@ def test_an_unknown_architecture_is_refused(site: Path, ecgfl: Ecgfl) -> None:
     assert ran.code == 2
     assert "'ecgnet2'" in ran.problems[0]
     assert "beatnet, ecgnet" in ran.problems[0]
+
+
+def test_the_passphrase_is_a_credential(site: Path, ecgfl: Callable[..., Any]) -> None:
+    ran = ecgfl("schedule", "systemd", "--server", SERVER, "--passphrase-file", "/etc/100% ours/pw")
+    assert "\nLoadCredential=ecgfl-passphrase:/etc/100%% ours/pw\n" in ran.out
+    assert site.is_dir()
+    assert ecgfl("schedule", "systemd", "--server", SERVER, "--passphrase-file", "/etc/a\nExecStart=b").code == 2

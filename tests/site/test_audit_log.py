@@ -1,13 +1,18 @@
 """audit.jsonl: whatever was done to it shows."""
 
+import hashlib
+import json
+import os
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ecgfl_cli.errors import UnusableInput
-from ecgfl_cli.site.audit import AuditLog
+from ecgfl_cli.site import audit
+from ecgfl_cli.site.audit import FIRST, AuditLog
 
 Ecgfl = Callable[..., Any]
 EVENTS = ("ingest", "sent", "removed", "sent-again")
@@ -128,24 +133,193 @@ def test_the_head_is_the_last_lines_hash_and_is_verified(log: Path, ecgfl: Ecgfl
 
 
 @pytest.mark.parametrize("left", range(4))
-def test_lines_cut_off_at_the_end_show_against_a_noted_head(log: Path, ecgfl: Ecgfl, left: int) -> None:
+def test_finds_lines_cut_off_at_the_end(log: Path, ecgfl: Ecgfl, left: int) -> None:
     noted = head(ecgfl)
     log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:left]))
-    assert ecgfl("audit", "verify").code == 0  # its own chain cannot know
-    ran = ecgfl("audit", "verify", "--head", noted)
-    assert ran.code == 3
-    assert noted in ran.problems[0]
-    AuditLog(log).append("goes-on")
+    assert "audit.head" in refused(ecgfl, log)
     assert ecgfl("audit", "verify", "--head", noted).code == 3
+    with pytest.raises(UnusableInput, match=r"audit\.head"):
+        AuditLog(log).append("goes-on")
 
 
-def test_a_log_written_anew_shows_against_a_noted_head(log: Path, ecgfl: Ecgfl) -> None:
-    noted = head(ecgfl)
+def test_finds_a_deleted_log(log: Path, ecgfl: Ecgfl) -> None:
     log.unlink()
+    assert "missing" in refused(ecgfl, log)
+
+
+def test_finds_a_log_written_anew(log: Path, ecgfl: Ecgfl) -> None:
+    head_file = log.with_name("audit.head")
+    kept = head_file.read_bytes()
+    for path in (log, head_file):
+        path.unlink()
+    for event in (*EVENTS, "more"):
+        AuditLog(log).append(event, bytes=len(event))
+    head_file.write_bytes(kept)
+    assert "written anew" in refused(ecgfl, log)
+
+
+def test_a_noted_head_shows_that_both_files_were_replaced(log: Path, ecgfl: Ecgfl) -> None:
+    noted = head(ecgfl)
+    for path in (log, log.with_name("audit.head")):
+        path.unlink()
     for event in EVENTS:
         AuditLog(log).append(event, bytes=len(event))
     assert ecgfl("audit", "verify").code == 0
     assert ecgfl("audit", "verify", "--head", noted).code == 3
+
+
+def test_finds_a_deleted_head(log: Path, ecgfl: Ecgfl) -> None:
+    log.with_name("audit.head").unlink()
+    for verb in ("verify", "show"):
+        ran = ecgfl("audit", verb)
+        assert (ran.code, "audit.head: missing" in ran.err) == (3, True)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[" * 3000, b'{"lines":' + b"9" * 4000 + b"}", b"\xff" * 10_000])
+def test_finds_a_damaged_head(log: Path, ecgfl: Ecgfl, content: bytes) -> None:
+    log.with_name("audit.head").write_bytes(content)
+    assert ecgfl("audit", "verify").code == 3
+    assert ecgfl("audit", "restart", "--reason", "test").code == 0
+    assert ecgfl("audit", "verify").code == 0
+
+
+def test_a_head_that_lags_is_brought_up_to_date(log: Path, ecgfl: Ecgfl) -> None:
+    """As after a kill between the line and the head."""
+    head_file = log.with_name("audit.head")
+    kept = head_file.read_bytes()
+    AuditLog(log).append("later")
+    head_file.write_bytes(kept)
+    assert ecgfl("audit", "verify", "--json").json["lines"] == 5
+    AuditLog(log).append("last")
+    assert json.loads(head_file.read_bytes())["lines"] == 6
+
+
+def line_of(before: str, **fields: object) -> bytes:
+    """A line whose hash is right, as somebody could write it who knows how."""
+    entry = {"previous": before, **fields}
+    text = json.dumps(entry, sort_keys=True, separators=(",", ":"))
+    return json.dumps({**entry, "hash": hashlib.sha256(text.encode()).hexdigest()}, sort_keys=True).encode() + b"\n"
+
+
+def old_log(path: Path, *times: str) -> str:
+    """A log of the first release, without numbers and audit.head. Returns the last hash."""
+    previous = FIRST
+    with path.open("wb") as file:
+        for time in times:
+            line = line_of(previous, event="ingest", time=time)
+            file.write(line)
+            previous = json.loads(line)["hash"]
+    return previous
+
+
+def test_goes_on_with_an_old_log(site: Path, ecgfl: Ecgfl) -> None:
+    log = site / "audit.jsonl"
+    old_log(log, "2026-01-01T00:00:00+00:00", "2026-01-02T00:00:00+00:00", "2026-01-01T23:59:30+00:00")
+    assert ecgfl("audit", "verify", "--json").json["lines"] == 3
+    AuditLog(log).append("next")
+    assert ecgfl("audit", "verify", "--json").json["lines"] == 4
+    assert (site / "audit.head").is_file()
+    log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:3]))
+    assert "1 lines are missing" in refused(ecgfl, log)
+
+
+def test_finds_a_backdated_line(site: Path, ecgfl: Ecgfl) -> None:
+    log = site / "audit.jsonl"
+    old_log(log, "2026-01-01T00:00:00+00:00", "2026-01-02T00:00:00+00:00", "2026-01-01T23:58:00+00:00")
+    assert "line 3" in refused(ecgfl, log)
+
+
+@pytest.mark.parametrize("number", [{}, {"line": 5}, {"line": 6}, {"line": "5"}, {"line": True}])
+def test_finds_a_backdated_line_after_the_head(log: Path, ecgfl: Ecgfl, number: dict[str, object]) -> None:
+    line = line_of(AuditLog(log).head().hash, event="send", time="2020-01-01T00:00:00+00:00", **number)
+    log.write_bytes(log.read_bytes() + line)
+    assert "line 5" in refused(ecgfl, log)
+    with pytest.raises(UnusableInput, match="line 5"):
+        AuditLog(log).append("next")
+
+
+@pytest.mark.parametrize("time", [None, 7, "yesterday", "2999-01-01T00:00:00", [[]]])
+def test_finds_a_line_without_a_time(log: Path, ecgfl: Ecgfl, time: object) -> None:
+    line = line_of(AuditLog(log).head().hash, event="send", time=time, line=5)
+    log.write_bytes(log.read_bytes() + line)
+    assert "line 5" in refused(ecgfl, log)
+
+
+def test_finds_a_line_nested_deeply(log: Path, ecgfl: Ecgfl) -> None:
+    log.write_bytes(log.read_bytes() + b"[" * 30_000 + b"]" * 30_000 + b"\n")
+    assert "line 5" in refused(ecgfl, log)
+
+
+def test_a_clock_set_back_is_explained(log: Path, ecgfl: Ecgfl, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = audit._now()
+    monkeypatch.setattr(audit, "_now", lambda: now - timedelta(hours=2))
+    AuditLog(log).append("next")
+    AuditLog(log).append("after")
+    monkeypatch.setattr(audit, "_now", lambda: now)
+    AuditLog(log).append("last")
+    assert ecgfl("audit", "verify").code == 0
+    explained, *later = AuditLog(log).entries()[4:]
+    assert (explained["event"], explained["behind_seconds"]) == ("clock-behind", pytest.approx(7200, abs=30))
+    assert [entry["event"] for entry in later] == ["next", "after", "last"]
+
+
+@pytest.mark.parametrize("seconds", [0, 59])
+def test_a_small_clock_step_needs_no_explanation(log: Path, ecgfl: Ecgfl, monkeypatch: pytest.MonkeyPatch, seconds: int) -> None:
+    latest = datetime.fromisoformat(AuditLog(log).entries()[-1]["time"])
+    monkeypatch.setattr(audit, "_now", lambda: latest - timedelta(seconds=seconds))
+    AuditLog(log).append("next")
+    assert ecgfl("audit", "verify", "--json").json["lines"] == 5
+
+
+def test_many_small_steps_back_need_one(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    latest = datetime.fromisoformat(AuditLog(log).entries()[-1]["time"])
+    for place in range(1, 4):
+        monkeypatch.setattr(audit, "_now", lambda place=place: latest - timedelta(seconds=50 * place))
+        AuditLog(log).append("next")
+    assert [entry["event"] for entry in AuditLog(log).entries()[4:]] == ["next", "clock-behind", "next", "next"]
+
+
+def test_an_explanation_must_name_the_latest_time(log: Path, ecgfl: Ecgfl) -> None:
+    details = {"event": "clock-behind", "time": "2020-01-01T00:00:00+00:00", "latest": "2020-01-02T00:00:00+00:00", "line": 5}
+    log.write_bytes(log.read_bytes() + line_of(AuditLog(log).head().hash, **details))
+    refused(ecgfl, log)
+
+
+def test_restart_says_what_was_lost(log: Path, ecgfl: Ecgfl) -> None:
+    last = AuditLog(log).head()
+    log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:2]))
+    damaged = log.read_bytes()
+    ran = ecgfl("audit", "restart", "--reason", "the disk\nfailed", "--json")
+    assert ran.code == 0
+    assert Path(ran.json["kept"]).read_bytes() == damaged
+    (entry,) = AuditLog(log).entries()
+    assert (entry["event"], entry["reason"]) == ("audit-restarted", "the disk failed")
+    assert entry["last_known"] == {"lines": 4, "hash": last.hash}
+    assert entry["readable"]["lines"] == 2
+    AuditLog(log).append("next")
+    assert ecgfl("audit", "verify", "--json").json["lines"] == 2
+    assert "begun anew" in ecgfl("audit", "verify", "--head", last.hash).err
+
+
+def test_restart_leaves_a_whole_log_alone(log: Path, ecgfl: Ecgfl) -> None:
+    before = log.read_bytes()
+    assert ecgfl("audit", "restart", "--reason", "test").code == 2
+    assert log.read_bytes() == before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows lets few users make links")
+@pytest.mark.parametrize("name", ["audit.jsonl", "audit.head"])
+def test_refuses_a_link(log: Path, ecgfl: Ecgfl, name: str, tmp_path: Path) -> None:
+    path = log.with_name(name)
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+    ran = ecgfl("audit", "verify")
+    assert (ran.code, "symbolic link" in ran.err) == (3, True)
+
+
+def test_a_long_detail_is_cut(site: Path) -> None:
+    AuditLog(site / "audit.jsonl").append("refused", reason="x" * 10**6)
+    assert len(AuditLog(site / "audit.jsonl").entries()[0]["reason"]) < 5000
 
 
 def test_the_head_of_an_empty_log_is_in_every_later_one(site: Path, ecgfl: Ecgfl) -> None:

@@ -10,7 +10,7 @@ Ecgfl = Callable[..., Any]
 
 
 def content(home: Path, files_of: Callable[[Path], dict[str, bytes]]) -> dict[str, bytes]:
-    return {name: raw for name, raw in files_of(home).items() if name != "audit.jsonl"}
+    return {name: raw for name, raw in files_of(home).items() if name not in ("audit.jsonl", "audit.head")}
 
 
 @pytest.mark.parametrize("file_format", ["wfdb", "edf", "csv"])

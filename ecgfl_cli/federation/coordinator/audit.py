@@ -1,30 +1,48 @@
 """The coordinator's audit log of enrolments, revocations, runs, rollbacks and renewals, hash-chained like a site's."""
 
-from typing import Any
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from ecgfl_cli.errors import HomeInUse, UnusableInput
-from ecgfl_cli.federation.coordinator.home import CoordinatorHome
-from ecgfl_cli.site.audit import AuditLog
+from ecgfl_cli.errors import EcgflError, HomeInUse
+from ecgfl_cli.site.audit import INTENT, UNFINISHED, AuditLog
+
+if TYPE_CHECKING:
+    from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 
 LONGEST_WAIT_SECONDS = 10.0
 """Longest wait for the log's lock. Another ecgfl process holds it for milliseconds."""
 
 
-def note(home: CoordinatorHome, event: str, **fields: Any) -> None:
-    """Append one line to the audit log. The log has its own lock, because `serve` and another command may both write to it.
+def note(home: "CoordinatorHome", event: str, **fields: Any) -> None:
+    """Append one line to the audit log.
 
-    Raises `HomeInUse` when the log stays locked, `UnusableInput` when it is broken, `OSError` when it cannot be written.
+    Raises `HomeInUse` when the log stays locked, `UnusableInput` when it is damaged, `OSError` when it cannot be written.
     """
+    with locked(home):
+        AuditLog(home.audit).append(event, **fields)
+
+
+@contextlib.contextmanager
+def change(home: "CoordinatorHome", event: str, **fields: Any) -> Iterator[None]:
+    """Log the intention, let the block make the change, and log the event, as `AuditLog.change`. Raises as `note` does."""
+    note(home, INTENT, change=event, **fields)
     try:
-        with FileLock(home.audit_lock, timeout=LONGEST_WAIT_SECONDS):
-            AuditLog(home.audit).append(event, **fields)
-    except (ValueError, KeyError, TypeError) as error:
-        raise UnusableInput(
-            f"{home.audit}: its last line is broken",
-            "`ecgfl coordinator audit verify` shows the broken line; compare the log with your backup. If you move it away,"
-            " a new log begins",
-        ) from error
+        yield
+    except BaseException as error:
+        with contextlib.suppress(OSError, EcgflError):  # why the change failed matters more
+            note(home, UNFINISHED, change=event, reason=type(error).__name__)
+        raise
+    note(home, event, **fields)
+
+
+@contextlib.contextmanager
+def locked(home: "CoordinatorHome") -> Iterator[None]:
+    """Hold the lock of the log, which is another than the home's: `serve` and another command may both write to the log."""
+    try:
+        with FileLock(home.audit_lock, timeout=LONGEST_WAIT_SECONDS, mode=0o600):
+            yield
     except Timeout as error:
         raise HomeInUse(f"{home.audit} is locked by another ecgfl", "Wait until that command ends, then try again") from error

@@ -6,7 +6,8 @@ from flwr.app import Message, MessageType, RecordDict
 
 from ecgfl_cli.federation.coordinator.run_plan import Report
 from ecgfl_cli.federation.flower.run_grid import RunGrid
-from ecgfl_cli.federation.wire import MODEL_UNACCEPTABLE, VERDICTS, CatchUpReply, in_words, read_reply
+from ecgfl_cli.federation.wire import MODEL_UNACCEPTABLE, VERDICTS, CatchUpReply, in_words, read_reply, take_audit_head
+from ecgfl_cli.site.audit import Head
 from ecgfl_cli.training.acceptance import VerdictCode
 
 Tell = Callable[[str, VerdictCode], None]
@@ -17,11 +18,20 @@ class CatchingUp:
     """Sends the same model to each site that connects, once per connection and before the site is asked to train.
 
     request : makes the request for a site, which is given as SHA-256 of its public node key. A site replies with its verdict
-        on the model, also if it already had it. Must be called from one thread at a time.
+        on the model, also if it already had it. receive_head : takes a site's name and the head of its audit log, if its reply
+        carries one. Must be called from one thread at a time.
     """
 
-    def __init__(self, grid: RunGrid, request: Callable[[str], RecordDict], report: Report, tell: Tell) -> None:
+    def __init__(
+        self,
+        grid: RunGrid,
+        request: Callable[[str], RecordDict],
+        report: Report,
+        tell: Tell,
+        receive_head: Callable[[str, Head], None],
+    ) -> None:
         self._grid, self._request, self._report, self._tell = grid, request, report, tell
+        self._receive_head = receive_head
         self._asked: dict[str, str] = {}
 
     def send(self, node: int, name: str, fingerprint: str) -> None:
@@ -44,9 +54,12 @@ class CatchingUp:
 
     def _take(self, name: str, reply: Message) -> None:
         try:
+            head = take_audit_head(reply)
             verdict = read_reply(reply, CatchUpReply).verdict
         except ValueError as error:
             self._report(f"{name}: its reply about the last run's model was dropped: {error}")
             return
+        if head is not None:
+            self._receive_head(name, head)
         if verdict is not None:
             self._tell(name, VERDICTS[verdict])

@@ -11,11 +11,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from ecgfl_cli.errors import UnusableInput
 from ecgfl_cli.federation.connection.tls import RENEW_BEFORE
-from ecgfl_cli.federation.coordinator.audit import note
-from ecgfl_cli.federation.coordinator.home import CoordinatorHome, write_private_key
+from ecgfl_cli.federation.coordinator.audit import change
+from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 from ecgfl_cli.federation.coordinator.issuing import ca_certificate, server_certificate
-from ecgfl_cli.federation.federation_file import Federation, load_federation
+from ecgfl_cli.federation.federation_file import Federation, load_certificate, load_federation
 from ecgfl_cli.files import atomic_write_bytes
+from ecgfl_cli.site.private_keys import is_encrypted, load_private_key, write_private_key
 
 RENEW = "Run `ecgfl coordinator renew`, then start `serve` again"
 RENEW_CA = (
@@ -62,7 +63,7 @@ class Renewed:
 def load_certificates(home: CoordinatorHome) -> Certificates:
     """Load the certificates without checking their dates. Raises `UnusableInput` when one is missing or broken."""
     federation = load_federation(home.federation)
-    ca = x509.load_pem_x509_certificate(federation.ca_certificate.encode())
+    ca = load_certificate(federation.ca_certificate.encode())
     return Certificates(_certificate(home.server_certificate, RENEW), ca, home.server_certificate)
 
 
@@ -103,7 +104,7 @@ def renew(home: CoordinatorHome, new_key: bool = False, new_ca: bool = False) ->
     federation = load_federation(home.federation)
     name = federation.server_name
     if home.server_certificate.is_file():
-        _require_own(home, x509.load_pem_x509_certificate(federation.ca_certificate.encode()))
+        _require_own(home, load_certificate(federation.ca_certificate.encode()))
     new_key = new_key or not home.server_key.is_file()
     server_key = ec.generate_private_key(ec.SECP384R1()) if new_key else _private_key(home.server_key, "Run it with --new-key")
     if new_ca:
@@ -114,16 +115,18 @@ def renew(home: CoordinatorHome, new_key: bool = False, new_ca: bool = False) ->
     server = server_certificate(server_key, name, ca, ca_key)
     digest = server.fingerprint(hashes.SHA256()).hex()
     until = server.not_valid_after_utc
-    note(home, "renewed", sha256=digest, until=until.isoformat(timespec="seconds"), new_key=new_key, new_ca=new_ca)
-    if new_ca:
-        write_private_key(home.ca_key, ca_key)
-        atomic_write_bytes(home.ca_certificate, _pem(ca))
-    if new_key:
-        write_private_key(home.server_key, server_key)
-    atomic_write_bytes(home.server_certificate, _pem(server))
-    if new_ca:
-        changed = federation.model_copy(update={"ca_certificate": _pem(ca).decode()})
-        atomic_write_bytes(home.federation, changed.to_bytes())
+    encrypt = is_encrypted(home.signing_key)  # all of a coordinator's keys are, or none
+    details = {"sha256": digest, "until": until.isoformat(timespec="seconds"), "new_key": new_key, "new_ca": new_ca}
+    with change(home, "renewed", **details):
+        if new_ca:
+            write_private_key(home.ca_key, ca_key, encrypt)
+            atomic_write_bytes(home.ca_certificate, _pem(ca))
+        if new_key:
+            write_private_key(home.server_key, server_key, encrypt)
+        atomic_write_bytes(home.server_certificate, _pem(server))
+        if new_ca:
+            changed = federation.model_copy(update={"ca_certificate": _pem(ca).decode()})
+            atomic_write_bytes(home.federation, changed.to_bytes())
     return Renewed(until, new_key, new_ca)
 
 
@@ -131,7 +134,7 @@ def _own_ca(home: CoordinatorHome, federation: Federation) -> tuple[x509.Certifi
     """Return the CA that the sites trust, and its key."""
     lost = "Put the CA's key back for this command. If it is lost, run `ecgfl coordinator renew --new-ca`; each site then needs"
     lost += " the new federation.json"
-    ca = x509.load_pem_x509_certificate(federation.ca_certificate.encode())
+    ca = load_certificate(federation.ca_certificate.encode())
     key = _private_key(home.ca_key, lost)
     if ca.public_key() != key.public_key():
         raise UnusableInput(f"{home.ca_key}: not the key of the CA in {home.federation.name}", lost)
@@ -142,7 +145,7 @@ def _own_ca(home: CoordinatorHome, federation: Federation) -> tuple[x509.Certifi
 
 def _require_own(home: CoordinatorHome, ca: x509.Certificate) -> None:
     try:
-        server = x509.load_pem_x509_certificate(home.server_certificate.read_bytes())
+        server = load_certificate(home.server_certificate.read_bytes())
     except ValueError:
         return  # a broken certificate is replaced
     if server.issuer != ca.subject:
@@ -154,7 +157,7 @@ def _require_own(home: CoordinatorHome, ca: x509.Certificate) -> None:
 
 def _certificate(path: Path, fix: str) -> x509.Certificate:
     try:
-        return x509.load_pem_x509_certificate(path.read_bytes())
+        return load_certificate(path.read_bytes())
     except (OSError, ValueError) as error:
         raise UnusableInput(
             f"{path}: not a usable certificate: {error}", f"Restore it from your backup. Without one: {fix}"
@@ -162,10 +165,7 @@ def _certificate(path: Path, fix: str) -> x509.Certificate:
 
 
 def _private_key(path: Path, fix: str) -> ec.EllipticCurvePrivateKey:
-    try:
-        key = serialization.load_pem_private_key(path.read_bytes(), None)
-    except (OSError, ValueError, TypeError) as error:
-        raise UnusableInput(f"{path}: not a usable private key: {error}", f"Restore it from your backup. {fix}") from error
+    key = load_private_key(path, f"Restore it from your backup. {fix}")
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise UnusableInput(f"{path}: not an ECDSA key", f"Restore it from your backup. {fix}")
     return key

@@ -37,9 +37,11 @@ from ecgfl_cli.federation.wire import (
     TrainRequest,
     in_words,
     read_reply,
+    take_audit_head,
     weights_of,
 )
 from ecgfl_cli.models.manifest import Metrics
+from ecgfl_cli.site.audit import Head
 from ecgfl_cli.training.acceptance import VerdictCode
 
 
@@ -64,6 +66,10 @@ class Sites(Protocol):
 
     def expected(self) -> set[str]:
         """The enrolled sites that may take part in this run, connected or not."""
+        ...
+
+    def receive_audit_head(self, site: str, head: Head) -> None:
+        """Keep the head of a site's audit log that came with a reply."""
         ...
 
 
@@ -235,7 +241,10 @@ class CheckedRounds:
                 self._refuse_errors(message)
                 if self._node(message) not in enrolled:
                     raise ValueError("its key was revoked meanwhile")
+                head = take_audit_head(message)
                 usable.append((message, check(message)))
+                if head is not None:
+                    self._sites.receive_audit_head(self._name(message), head)
             except ValueError as error:
                 dropped.append(f"{self._name(message)}: {error}")
         return usable, dropped

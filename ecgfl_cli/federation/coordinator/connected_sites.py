@@ -10,11 +10,13 @@ from datetime import datetime, timedelta
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from ecgfl_cli.errors import ServerError
+from ecgfl_cli.federation.coordinator.audit_heads import AuditHeads
 from ecgfl_cli.federation.coordinator.catching_up import CatchingUp
-from ecgfl_cli.federation.coordinator.enrolment import enrolled_sites
+from ecgfl_cli.federation.coordinator.enrolment import sites_and_problems
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 from ecgfl_cli.federation.coordinator.run_plan import Report, RunPlan
 from ecgfl_cli.federation.flower.superlink import SuperLink
+from ecgfl_cli.site.audit import Head
 
 POLL_SECONDS = 0.2
 """Of the connected sites, while enough of them are waited for."""
@@ -40,10 +42,12 @@ class ConnectedSites:
         self._nodes: dict[tuple[str, str], int] = {}
         self._fingerprints: dict[int, str] = {}
         self._seen: set[str] = set()
+        self._reported: set[str] = set()
         self._contacts: dict[str, datetime] = {}
         self._enrolled: dict[tuple[str, str], ec.EllipticCurvePublicKey] = {}
         self._is_short_of_handles = False
         self._catching_up: CatchingUp | None = None
+        self._audit_heads = AuditHeads(home.audit_heads)
 
     @contextlib.contextmanager
     def told_by(self, catching_up: CatchingUp) -> Iterator[None]:
@@ -84,7 +88,11 @@ class ConnectedSites:
     def _look_up(self) -> dict[tuple[str, str], ec.EllipticCurvePublicKey]:
         """Fingerprint and name -> key of the enrolled sites; those of the last look while no file can be opened."""
         try:
-            self._enrolled = {(site.fingerprint, site.name): site.key for site in enrolled_sites(self._home)}
+            known, problems = sites_and_problems(self._home)
+            for problem in sorted(set(problems) - self._reported):
+                self._report(problem)
+            self._reported = set(problems)
+            self._enrolled = {(site.fingerprint, site.name): site.key for site in known}
             self._is_short_of_handles = False
         except OSError as error:
             if error.errno not in NO_HANDLES:
@@ -131,6 +139,16 @@ class ConnectedSites:
     def expected(self) -> set[str]:
         """The enrolled sites that may take part in this run, connected or not."""
         return {name for name in self.names() if self._plan.allows(name)}
+
+    def receive_audit_head(self, site: str, head: Head) -> None:
+        """Keep the head of a site's audit log; report one that goes backwards."""
+        with self._lock:
+            try:
+                problem = self._audit_heads.receive(site, head)
+            except OSError as error:  # a full disk ends no run
+                problem = f"the head of its audit log cannot be stored: {error.strerror}"
+        if problem is not None:
+            self._report(f"{site}: {problem}")
 
     def wait_for_hours(self) -> None:
         """Wait for the hours in which a round may begin."""

@@ -2,14 +2,15 @@
 
 import functools
 import re
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from ecgfl_cli.errors import EcgflError, UsageError
-from ecgfl_cli.federation.coordinator.audit import note
+from ecgfl_cli.errors import EcgflError, UnusableInput, UsageError
+from ecgfl_cli.federation.coordinator.audit import change
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.site.keys import fingerprint_of, load_public_key
@@ -30,16 +31,36 @@ class EnrolledSite:
 
 
 def enrolled_sites(home: CoordinatorHome) -> list[EnrolledSite]:
-    """All enrolled sites by name. A `serve` looks several times a second: a file that has not changed is not read again."""
-    found = []
+    """All enrolled sites by name; a key file that cannot be used is left out, see `sites_and_problems`."""
+    return sites_and_problems(home)[0]
+
+
+def sites_and_problems(home: CoordinatorHome) -> tuple[list[EnrolledSite], list[str]]:
+    """All enrolled sites by name, and a line for each key file that cannot be used: its site cannot connect.
+
+    A `serve` looks several times a second: a file that has not changed is not read again.
+    """
+    sites: list[EnrolledSite] = []
+    problems: list[str] = []
     for path in sorted(home.sites.glob(f"*{SUFFIX}")):
         try:
             status = path.stat()
-            found.append(_site(path, (status.st_ino, status.st_mtime_ns, status.st_size)))
-        except (OSError, EcgflError):
+            if not stat.S_ISREG(status.st_mode):
+                raise UnusableInput(f"{path}: not a regular file", "Remove it")
+            if not re.fullmatch(SITE_NAME, path.stem):
+                raise UnusableInput(f"{path}: {path.stem!r} is not a valid site name", "Rename or remove it")
+            site = _site(path, (status.st_ino, status.st_mtime_ns, status.st_size))
+            if (other := next((each for each in sites if each.fingerprint == site.fingerprint), None)) is not None:
+                raise UnusableInput(f"{path}: the same key as {other.name}{SUFFIX}", "Remove one of the two files")
+            sites.append(site)
+        except FileNotFoundError:
+            continue  # revoked just now
+        except OSError as error:
+            problems.append(f"{path}: left out: {error.strerror}. Check the file's permissions")
+        except EcgflError as error:
             if path.exists():  # else revoked just now
-                raise
-    return found
+                problems.append(f"{error.problem}: left out. {error.fix}")
+    return sites, problems
 
 
 @functools.lru_cache(maxsize=REMEMBERED)
@@ -65,9 +86,9 @@ def enrol(home: CoordinatorHome, public_key: Path, site: str) -> EnrolledSite:
             )
             raise UsageError(f"{public_key}: {taken}", "Revoke the old entry first: `ecgfl coordinator revoke SITE`")
     if new.fingerprint not in {known.fingerprint for known in enrolled_sites(home)}:
-        note(home, "enrolled", site=site, sha256=new.fingerprint)
-    line = key.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
-    atomic_write_bytes(home.sites / f"{site}{SUFFIX}", line + b"\n")
+        line = key.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+        with change(home, "enrolled", site=site, sha256=new.fingerprint):
+            atomic_write_bytes(home.sites / f"{site}{SUFFIX}", line + b"\n")
     return new
 
 
@@ -80,5 +101,5 @@ def revoke(home: CoordinatorHome, site: str) -> None:
         digest = fingerprint_of(load_public_key(path))
     except EcgflError:
         digest = None  # a broken key file is removed, too
-    note(home, "revoked", site=site, sha256=digest)
-    path.unlink()
+    with change(home, "revoked", site=site, sha256=digest):
+        path.unlink()

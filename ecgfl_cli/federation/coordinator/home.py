@@ -9,12 +9,15 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from ecgfl_cli.errors import UnusableInput, UsageError
+from ecgfl_cli.federation.coordinator.audit import change
 from ecgfl_cli.federation.coordinator.issuing import address_of, ca_certificate, server_certificate
 from ecgfl_cli.federation.coordinator.plan_file import write_plan
-from ecgfl_cli.federation.federation_file import FEDERATION_SCHEMA, Federation, load_federation
+from ecgfl_cli.federation.federation_file import FEDERATION_SCHEMA, Federation, load_certificate, load_federation
 from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.models.manifest import public_key_text
-from ecgfl_cli.site.keys import PRIVATE
+from ecgfl_cli.site.keys import PRIVATE_FOLDER
+from ecgfl_cli.site.private import require_private
+from ecgfl_cli.site.private_keys import load_private_key, write_private_key
 
 HOST_NAME = re.compile(
     r"(?=.{1,253}$)([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)*[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
@@ -87,13 +90,20 @@ class CoordinatorHome:
     def audit_lock(self) -> Path:
         return self.root / "audit.lock"
 
+    @property
+    def audit_heads(self) -> Path:
+        return self.root / "audit-heads.json"
+
     def require(self) -> None:
-        """Raises `UsageError` when `ecgfl coordinator init` has not made it, `UnusableInput` when a file of it is gone."""
+        """Raises `UsageError` when `ecgfl coordinator init` has not made it, `UnusableInput` when a file of it is gone or other
+        users could change it.
+        """
         if not self.federation.is_file():
             raise UsageError(
                 f"{self.root} is not the home of a coordinator: {self.federation.name} is missing",
                 "Run `ecgfl coordinator init --name HOSTNAME` first, or name the right folder with --home DIR",
             )
+        require_private(self.root)
         if not self.signing_key.is_file():
             raise UnusableInput(
                 f"{self.signing_key}: missing",
@@ -101,11 +111,13 @@ class CoordinatorHome:
             )
 
 
-def make_coordinator(home: CoordinatorHome, name: str) -> Federation:
+def make_coordinator(home: CoordinatorHome, name: str, encrypt: bool = False) -> Federation:
     """Make the CA, the server certificate (for `name`, localhost and 127.0.0.1), the signing key and federation.json.
 
     Existing keys are kept, so that after an interrupted `init`, or when only federation.json was lost, the result is the same
-    federation. Raises `UsageError` when there already is a coordinator, `UnusableInput` when a necessary key is missing.
+    federation. encrypt : whether to encrypt the new private keys with the given passphrase.
+
+    Raises `UsageError` when there already is a coordinator, `UnusableInput` when a necessary key is missing.
     """
     if home.federation.is_file():
         known = load_federation(home.federation).server_name
@@ -116,16 +128,23 @@ def make_coordinator(home: CoordinatorHome, name: str) -> Federation:
         )
     if address_of(name) is None and not HOST_NAME.fullmatch(name):
         raise UsageError(f"--name {name!r} is no host name", "Give the name under which sites reach this machine")
-    home.sites.mkdir(parents=True, exist_ok=True)
-    signing_key = _kept_signing_key(home)
-    ca, ca_key = _kept_ca(home, name)
+    home.root.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+    require_private(home.root)
+    with change(home, "coordinator-made", name=name):
+        home.sites.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
+        return _made(home, name, encrypt)
+
+
+def _made(home: CoordinatorHome, name: str, encrypt: bool) -> Federation:
+    signing_key = _kept_signing_key(home, encrypt)
+    ca, ca_key = _kept_ca(home, name, encrypt)
     if not (home.server_certificate.is_file() and home.server_key.is_file()):
         if ca_key is None:
             raise UnusableInput(
                 f"{home.ca_key}: missing, but needed to issue the server's certificate", "Restore it from your backup"
             )
         server_key = ec.generate_private_key(ec.SECP384R1())
-        write_private_key(home.server_key, server_key)
+        write_private_key(home.server_key, server_key, encrypt)
         server = server_certificate(server_key, name, ca, ca_key)
         atomic_write_bytes(home.server_certificate, server.public_bytes(serialization.Encoding.PEM))
     federation = Federation.model_validate(
@@ -142,7 +161,7 @@ def make_coordinator(home: CoordinatorHome, name: str) -> Federation:
     return federation
 
 
-def _kept_signing_key(home: CoordinatorHome) -> ed25519.Ed25519PrivateKey:
+def _kept_signing_key(home: CoordinatorHome, encrypt: bool) -> ed25519.Ed25519PrivateKey:
     """Return the signing key; make one only if no model has been signed yet."""
     if home.signing_key.is_file():
         return load_signing_key(home)
@@ -152,46 +171,34 @@ def _kept_signing_key(home: CoordinatorHome) -> ed25519.Ed25519PrivateKey:
             "Restore it from your backup; without one, make a new coordinator in another --home DIR (see docs/coordinator.md)",
         )
     key = ed25519.Ed25519PrivateKey.generate()
-    write_private_key(home.signing_key, key)
+    write_private_key(home.signing_key, key, encrypt)
     return key
 
 
-def _kept_ca(home: CoordinatorHome, name: str) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey | None]:
+def _kept_ca(home: CoordinatorHome, name: str, encrypt: bool) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey | None]:
     """Return the CA's certificate and key; the key is None if it is kept elsewhere."""
     key: ec.EllipticCurvePrivateKey | None = None
     if home.ca_key.is_file():
-        try:
-            found = serialization.load_pem_private_key(home.ca_key.read_bytes(), None)
-        except (ValueError, TypeError) as error:
-            raise UnusableInput(f"{home.ca_key}: not a usable private key: {error}", "Restore it from your backup") from error
+        found = load_private_key(home.ca_key, "Restore it from your backup")
         if not isinstance(found, ec.EllipticCurvePrivateKey):
             raise UnusableInput(f"{home.ca_key}: not an ECDSA key", "Restore it from your backup")
         key = found
     if home.ca_certificate.is_file():
         try:
-            return x509.load_pem_x509_certificate(home.ca_certificate.read_bytes()), key
+            return load_certificate(home.ca_certificate.read_bytes()), key
         except ValueError as error:
             raise UnusableInput(f"{home.ca_certificate}: not a certificate: {error}", "Restore it from your backup") from error
     if key is None:
         key = ec.generate_private_key(ec.SECP384R1())
-        write_private_key(home.ca_key, key)
+        write_private_key(home.ca_key, key, encrypt)
     ca = ca_certificate(key, name)
     atomic_write_bytes(home.ca_certificate, ca.public_bytes(serialization.Encoding.PEM))
     return ca, key
 
 
-def write_private_key(path: Path, key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> None:
-    """Write a private key as PEM. Only its owner may read the file."""
-    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    atomic_write_bytes(path, pem, mode=PRIVATE)
-
-
 def load_signing_key(home: CoordinatorHome) -> ed25519.Ed25519PrivateKey:
-    """Raises `UnusableInput` when the key is missing or broken."""
-    try:
-        key = serialization.load_pem_private_key(home.signing_key.read_bytes(), None)
-    except (OSError, ValueError) as error:
-        raise UnusableInput(f"{home.signing_key}: not a usable private key: {error}", "Restore it from your backup") from error
+    """Raises `UnusableInput` when the key is missing or broken, or its passphrase is missing or wrong."""
+    key = load_private_key(home.signing_key, "Restore it from your backup")
     if not isinstance(key, ed25519.Ed25519PrivateKey):
         raise UnusableInput(f"{home.signing_key}: not an Ed25519 key", "Restore it from your backup")
     return key

@@ -6,7 +6,9 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from ecgfl_cli.errors import UnusableInput
-from ecgfl_cli.schema_faults import fault_in_words
+from ecgfl_cli.schema_faults import fault_in_words, require_bounded
+
+LARGEST_BYTES = 16 * 2**20
 
 Content = TypeVar("Content", bound=BaseModel)
 
@@ -14,8 +16,16 @@ Content = TypeVar("Content", bound=BaseModel)
 def load_json(path: Path, schema: type[Content], fix: str) -> Content:
     """Raises `UnusableInput` naming the file and the field, and `FileNotFoundError`. fix : what to do where it is broken."""
     try:
-        return schema.model_validate_json(path.read_bytes())
+        with path.open("rb") as file:
+            data = file.read(LARGEST_BYTES + 1)
+        if len(data) > LARGEST_BYTES:
+            raise ValueError(f"more than {LARGEST_BYTES >> 20} MiB")
+        content = schema.model_validate_json(data)
+        require_bounded(content.model_dump())
+        return content
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "the file"
         raise UnusableInput(f"{path}: {field}: {fault_in_words(first)}", fix) from error
+    except (ValueError, RecursionError) as error:
+        raise UnusableInput(f"{path}: {error}", fix) from error

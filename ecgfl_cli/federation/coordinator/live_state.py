@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from ecgfl_cli.errors import EcgflError
 from ecgfl_cli.federation.coordinator.json_file import load_json
@@ -51,6 +51,13 @@ class LiveState(BaseModel):
     absent: list[str] = []
     updated: str
     sites: list[SiteState] = []
+
+    @field_validator("updated")
+    @classmethod
+    def _is_time(cls, text: str) -> str:
+        if datetime.fromisoformat(text).tzinfo is None:
+            raise ValueError("a time without its zone")
+        return text
 
     @property
     def is_live(self) -> bool:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version as program_version
 
 from ecgfl_cli.errors import UsageError
-from ecgfl_cli.federation.coordinator.audit import note
+from ecgfl_cli.federation.coordinator.audit import change
 from ecgfl_cli.federation.coordinator.first_weights import load_weights, starter_of
 from ecgfl_cli.federation.coordinator.global_models import GlobalModels
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome, load_signing_key
@@ -81,11 +81,11 @@ def roll_back(home: CoordinatorHome, version: str | None) -> RolledBack:
         program=f"ecgfl {program_version('ecgfl')}",
     )
     finals_withdrawn = [each.version for each in withdrawn if each.is_final]
-    note(home, "rolled-back", version=manifest.version, weights_of=old.version, withdrawn=finals_withdrawn)
-    # Withdraw first: if the process is killed in between, the next run still starts from the older model.
-    models.withdraw(each.version for each in withdrawn)
-    registry.add(SignedManifest.sign(manifest, key), network_of(manifest, vector), "a rollback")
-    registry.promote(manifest.version)
+    with change(home, "rolled-back", version=manifest.version, weights_of=old.version, withdrawn=finals_withdrawn):
+        # Withdraw first: if the process is killed in between, the next run still starts from the older model.
+        models.withdraw(each.version for each in withdrawn)
+        registry.add(SignedManifest.sign(manifest, key), network_of(manifest, vector), "a rollback")
+        registry.promote(manifest.version)
     return RolledBack(manifest.version, old.version, finals_withdrawn)
 
 

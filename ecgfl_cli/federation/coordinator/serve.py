@@ -33,6 +33,7 @@ from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.models.manifest import Manifest, public_key_text
 from ecgfl_cli.models.registry import Registry
 from ecgfl_cli.site.audit import AuditLog
+from ecgfl_cli.site.private_keys import key_password
 from ecgfl_cli.training.acceptance import VerdictCode
 
 LEAVE_SECONDS = 15
@@ -66,7 +67,7 @@ def serve(home: CoordinatorHome, plan: RunPlan, host: str, port: int, report: Re
     require_tested_flower()
     check_strategy(plan)
     _check_sites(home, plan, report)
-    AuditLog(home.audit).verify()
+    AuditLog(home.audit).require_whole()
     certificates = check_certificates(home)
     for line in certificates.warnings():
         report(line)
@@ -74,7 +75,7 @@ def serve(home: CoordinatorHome, plan: RunPlan, host: str, port: int, report: Re
     open_files = allow_connections(len(enrolled_sites(home)))
     if open_files.problem:
         report(open_files.problem)
-    tls = tls_context(home.server_certificate, home.server_key)
+    tls = tls_context(home.server_certificate, home.server_key, key_password(home.server_key))
     with contextlib.closing(_bind(host, port)) as listener:
         superlink = SuperLink(listener, tls, public_key_text(signing_key.public_key()), open_files.connections)
         sites = ConnectedSites(home, superlink, plan, report)
@@ -156,7 +157,7 @@ def _catching_up(
         if standing.is_rejected:
             report(f"most sites rejected model {version} ({', '.join(standing.rejected)}): no later run starts from it")
 
-    return sites.told_by(CatchingUp(grid, request, report, tell))
+    return sites.told_by(CatchingUp(grid, request, report, tell, sites.receive_audit_head))
 
 
 def _check_sites(home: CoordinatorHome, plan: RunPlan, report: Report) -> None:

@@ -9,7 +9,6 @@ import asyncio
 import socket
 import ssl
 from collections import defaultdict
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -187,10 +186,10 @@ class Connection(H11Protocol):
             self._timer = None
 
 
-def tls_context(certificate: Path, key: Path, passphrase: Callable[[], bytes] | None = None) -> ssl.SSLContext:
+def tls_context(certificate: Path, key: Path, passphrase: str | None = None) -> ssl.SSLContext:
     """The coordinator's side of TLS 1.2 or 1.3.
 
-    certificate, key : PEM files. passphrase : is asked for that of an encrypted key.
+    certificate, key : PEM files. passphrase : of an encrypted key.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2

@@ -35,6 +35,7 @@ from flwr.supercore.primitives.asymmetric import public_key_to_bytes
 from ecgfl_cli.errors import ConnectedAlready, NotEnrolled, ServerError
 from ecgfl_cli.federation.connection.proxy import proxy_for
 from ecgfl_cli.federation.flower import APPLICATION, HEARTBEAT_SECONDS, quieten
+from ecgfl_cli.federation.flower.call_deadline import patient_until
 from ecgfl_cli.federation.flower.fleet_client import FleetClient, Heard
 from ecgfl_cli.federation.flower.message_bounds import BoundedPull, MessageTooLarge, check_tree
 from ecgfl_cli.federation.flower.refusals import HEARTBEAT_INVALID, Refusals, RunOver
@@ -157,7 +158,8 @@ class FleetConnection:
         try:
             if self._node.node_id:
                 self._client.hurry(LEAVE_SECONDS)
-                self._client.DeactivateNode(fleet_pb2.DeactivateNodeRequest(node_id=self._node.node_id))
+                with patient_until(time.monotonic() + LEAVE_SECONDS):
+                    self._client.DeactivateNode(fleet_pb2.DeactivateNodeRequest(node_id=self._node.node_id))
         except (httpx.HTTPError, RuntimeError, ValueError):
             pass  # the coordinator is gone; it will notice by the missing heartbeat
         finally:
@@ -311,7 +313,8 @@ class FleetConnection:
         pause, told = FIRST_RETRY_SECONDS, False
         while True:
             try:
-                return method(request)
+                with patient_until(deadline):
+                    return method(request)
             except (httpx.HTTPError, ValueError) as error:
                 meaning = self._refusals.of(error, self._client.heard.ahead)
                 if isinstance(meaning, Exception):

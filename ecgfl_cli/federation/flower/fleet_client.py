@@ -18,6 +18,7 @@ from ecgfl_cli.federation.connection.clock import seconds_ahead
 from ecgfl_cli.federation.connection.proxy import Proxy
 from ecgfl_cli.federation.flower import PROTOCOL, PROTOCOL_HEADER
 from ecgfl_cli.federation.flower.answer_bounds import BoundedTransport
+from ecgfl_cli.federation.flower.call_deadline import DeadlineTransport
 from ecgfl_cli.federation.flower.held_polls import HELD_HEADER, HOLD_HEADER, PULL_MESSAGES
 
 CALL_SECONDS, CONNECT_SECONDS = 30.0, 10.0
@@ -47,7 +48,7 @@ class FleetClient(FleetHttpClient):
         self._retry_invoker = None
         verify = True if ca is None else _trusting(ca)
         limits = httpx.Limits(max_connections=MOST_CONNECTIONS, keepalive_expiry=IDLE_SECONDS)
-        line = httpx.HTTPTransport(verify=verify, proxy=None if proxy is None else proxy.url, trust_env=False, limits=limits)
+        line = DeadlineTransport(verify=verify, proxy=None if proxy is None else proxy.url, trust_env=False, limits=limits)
         timeout = httpx.Timeout(CALL_SECONDS, connect=CONNECT_SECONDS)
         self._client = httpx.Client(transport=BoundedTransport(line), timeout=timeout, trust_env=False)
 

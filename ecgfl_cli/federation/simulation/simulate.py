@@ -23,6 +23,7 @@ from ecgfl_cli.federation.simulation.virtual_participant import virtual_app
 from ecgfl_cli.federation.simulation.virtual_sites import VirtualSite, fingerprint_of_virtual_site
 from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.models.manifest import public_key_text
+from ecgfl_cli.site.audit import Head
 from ecgfl_cli.site.policy import Policy
 
 
@@ -128,3 +129,6 @@ class _AllPresent:
 
     def expected(self) -> set[str]:
         return set(self._names.values())
+
+    def receive_audit_head(self, site: str, head: Head) -> None:
+        """Virtual sites have no audit log that anybody relies on."""

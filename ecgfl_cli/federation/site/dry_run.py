@@ -14,7 +14,7 @@ from ecgfl_cli.errors import PolicyRefused
 from ecgfl_cli.federation.flower.fleet import FleetConnection
 from ecgfl_cli.federation.site.local_work import LocalWork
 from ecgfl_cli.federation.site.setup import registry_of
-from ecgfl_cli.federation.wire import ARRAYS, FLAT, METRICS
+from ecgfl_cli.federation.wire import ARRAYS, AUDIT, FLAT, METRICS, add_audit_head
 from ecgfl_cli.models.architecture import DEFAULT, Architecture, architecture
 from ecgfl_cli.models.manifest import Manifest, weights_sha256
 from ecgfl_cli.models.packing import pack
@@ -81,6 +81,8 @@ def dry_run(home: Home, settings: SiteSettings, report: Callable[[str], None]) -
     report(f"training one round from {version or 'a fresh network'}; nothing is sent")
     measured = work.measure(network, manifest).content
     trained = work.train(network, manifest, _plan(wanted, policy)).content
+    for content in (trained, measured):
+        add_audit_head(content, AuditLog(home.audit).last())
     drafts = [_draft(MessageType.TRAIN, trained), _draft(MessageType.EVALUATE, measured)]
     messages = [{"kind": draft.kind, "bytes": draft.bytes, "sha256": draft.sha256} for draft in drafts]
     AuditLog(home.audit).append("dry-run", version=version, messages=messages)
@@ -151,6 +153,8 @@ def _fields(content: RecordDict) -> Iterator[Field]:
         array = np.asarray(values)
         whole = np.issubdtype(array.dtype, np.integer)
         yield _field(name, array.astype("<i8" if whole else "<f8"), values)
+    for name, values in content.metric_records[AUDIT].items():
+        yield _field(f"{AUDIT}/{name}", np.asarray(values).astype("<i8"), values)
     for record in content.array_records.values():
         yield _field(f"{ARRAYS}/{FLAT}", record[FLAT].numpy().astype("<f4"), None)
 

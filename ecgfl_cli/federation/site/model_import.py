@@ -44,11 +44,12 @@ def import_model(home: Home, settings: SiteSettings, path: Path) -> Imported:
         held_out = load_held_out(home, architecture(manifest.architecture))
         candidate = by_patient(network, manifest, held_out)
         require_sane_loss(total(candidate).loss, manifest)
-        registry.add(signed, network, "a file")
+        details = {"version": manifest.version, "sha256": manifest.weights_sha256, "round": manifest.round, "by": "file"}
+        with audit.change("model-received", **details):
+            registry.add(signed, network, "a file")
     except (ModelRejected, PolicyRefused) as error:
         audit.append("refused", by="file", reason=str(error))
         raise
-    audit.append("model-received", version=manifest.version, sha256=manifest.weights_sha256, round=manifest.round, by="file")
     verdict = consider(home, settings.policy, manifest, candidate, held_out)
     for version in registry.prune(settings.models.keep):
         audit.append("model-pruned", version=version)

@@ -18,7 +18,14 @@ from ecgfl_cli.errors import (
 )
 from ecgfl_cli.federation.flower.fleet import FleetConnection, Incoming, RunOver
 from ecgfl_cli.federation.site.participant import Participant
-from ecgfl_cli.federation.wire import FAILED, MODEL_UNACCEPTABLE, POLICY_FORBIDS, SCHEMA_BROKEN, UNTRUSTED
+from ecgfl_cli.federation.wire import (
+    FAILED,
+    MODEL_UNACCEPTABLE,
+    POLICY_FORBIDS,
+    SCHEMA_BROKEN,
+    UNTRUSTED,
+    add_audit_head,
+)
 from ecgfl_cli.site.audit import AuditLog
 
 POLL_SECONDS = 0.2
@@ -141,6 +148,7 @@ class SiteNode:
         try:
             context = Context(run_id=run_id, node_id=self._connection.node_id, node_config={}, state=RecordDict(), run_config={})
             reply = self._app(message=message, context=context)
+            add_audit_head(reply.content, self._audit.last())
         except Exception as error:
             code = next((code for kind, code in CODES.items() if isinstance(error, kind)), FAILED)
             refusal = self._connection.outgoing(Message(Error(code, "refused"), reply_to=message))

@@ -181,8 +181,9 @@ class Participant:
         return newest.manifest.sequence > manifest.sequence or newest.acceptance is not None
 
     def _keep(self, signed: SignedManifest, manifest: Manifest, network: "nn.Module") -> None:
-        self._registry.add(signed, network, self._server)
-        self._audit.append("model-received", version=manifest.version, sha256=manifest.weights_sha256, round=manifest.round)
+        details = {"version": manifest.version, "sha256": manifest.weights_sha256, "round": manifest.round}
+        with self._audit.change("model-received", **details):
+            self._registry.add(signed, network, self._server)
 
     def _judge(self, manifest: Manifest, measured: MeasuredModel) -> FinalModel:
         verdict = consider(self._home, self._policy, manifest, measured.figures, measured.held_out)

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from ecgfl_adapters.errors import LIBRARY_ERRORS
 
-from ecgfl_cli.errors import EcgflError, PolicyRefused, ServerError, ServerUnreachable, SessionLost
+from ecgfl_cli.errors import ClockWrong, EcgflError, ExitCode, PolicyRefused, ServerError, ServerUnreachable, SessionLost
 from ecgfl_cli.federation.federation_file import Federation
 from ecgfl_cli.federation.flower import require_tested_flower
 from ecgfl_cli.federation.flower.fleet import FleetConnection
@@ -68,16 +68,17 @@ def participate(
 ) -> Participation:
     """Take part in one run (`once`) or in run after run until interrupted or out of time.
 
-    A coordinator that is not there, or that lost this session, is tried again until `max_wait` is over. Raises
-    `ServerUnreachable` or `SessionLost` after that, unless the site stays and the run before came to its end; and any other
-    `ServerRefused` at once where waiting would not help (TLS, clock, key, version, proxy). With `once` also `PolicyRefused` and
+    A coordinator that is not there, that lost this session, or whose clock differs too much is tried again until `max_wait` is
+    over. Raises `ServerUnreachable`, `SessionLost` or `ClockWrong` after that, unless the site stays and the run before came to
+    its end; and any other `ServerRefused` at once where waiting would not help (TLS, key, version, proxy). Raises
+    `ServerUnreachable` if there was no session by `max_time`. With `once` also `PolicyRefused` and
     `ModelRejected` after the coordinator was told by a code; without it such a refusal is reported, and the site waits for the
     next run.
     """
     require_tested_flower()
     require_training_data(home)
     key, audit, policy = load_node_key(home), AuditLog(home.audit), settings.policy
-    audit.verify()  # what it says was sent counts against the policy
+    audit.require_whole()  # what it says was sent counts against the policy
     note_policy(home.audit, policy)
     try:
         policy.allow_coordinator(federation.signing_public_key)
@@ -99,6 +100,7 @@ def participate(
     pause = FIRST_RECONNECT_SECONDS
     audit.append("join", server=options.server, once=options.once)
     node: SiteNode | None = None
+    problem, had_session, clock_reported = "", False, False
     try:
         with time_limit(options.max_time) as limit, prompt_end(LONGEST_END_SECONDS, limit):
             while time.monotonic() < end:
@@ -106,6 +108,7 @@ def participate(
                 hours_end = _wait_for_hours(policy, end, wait, report)
                 if time.monotonic() >= end:
                     break
+                limit.code = ExitCode.DONE if had_session else ExitCode.SERVER
                 try:
                     line = FleetConnection(
                         options.server,
@@ -119,7 +122,8 @@ def participate(
                     )
                     with line as connection:
                         report(f"connected to {options.server}, waiting for a run")
-                        pause = FIRST_RECONNECT_SECONDS
+                        had_session, limit.code = True, ExitCode.DONE
+                        pause, clock_reported = FIRST_RECONNECT_SECONDS, False
                         participant = Participant(home, settings, federation, options.server, report)
                         node = SiteNode(connection, participant, audit, report)
                         if node.wait(min(wait.until, hours_end)):
@@ -141,13 +145,20 @@ def participate(
                             raise
                         report(f"no further run: {error.problem}")
                         break
-                    report(f"{_without_time(options.server, error)}; trying again")
+                    problem = _without_time(options.server, error)
+                    if not (clock_reported and isinstance(error, ClockWrong)):
+                        report(f"{problem}; trying again")
+                    clock_reported = isinstance(error, ClockWrong)
                     time.sleep(pause)
                     pause = min(2 * pause, LAST_RECONNECT_SECONDS)
+            if limit.code:
+                raise _no_session(options, problem)
     except KeyboardInterrupt:
         latest = _after(latest, node)
         if not limit.passed:
             raise
+        if limit.code:
+            raise _no_session(options, problem) from None
         report("time is up (--max-time)")
     finally:
         audit.append("leave", participated=latest.participated, rounds=latest.rounds)
@@ -181,6 +192,14 @@ def _after(before: Participation, node: SiteNode | None) -> Participation:
     return Participation(True, ours.run, ours.rounds, ours.final, caught_up)
 
 
+def _no_session(options: JoinOptions, problem: str) -> ServerUnreachable:
+    last = f"; {problem}" if problem else ""
+    return ServerUnreachable(
+        f"{options.server}: no session within {options.max_time:g} s (--max-time){last}",
+        "Check that the coordinator runs and that `ecgfl doctor --server HOST:PORT` finds nothing wrong; or allow more time",
+    )
+
+
 def _without_time(server: str, error: Exception) -> str:
     """Return the problem without the waiting time, which is stated once, at the end."""
     if isinstance(error, ServerUnreachable) and error.reason:
@@ -192,7 +211,7 @@ def _may_pass(error: Exception, was_connected: bool, once: bool, in_time: bool) 
     """Whether another try can help. in_time : whether it would be made while a run is still waited for."""
     if isinstance(error, ServerUnreachable) and not was_connected:
         return False  # the connection was retried for the whole waiting time
-    if isinstance(error, GONE):
+    if isinstance(error, (*GONE, ClockWrong)):
         return in_time
     return not once and (was_connected or not isinstance(error, ServerError))
 

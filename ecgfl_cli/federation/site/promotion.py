@@ -64,11 +64,11 @@ def consider(home: Home, policy: Policy, manifest: Manifest, candidate: ByPatien
         tested = (registry.entry(manifest.version).acceptance or {}).get("code") == "not-worse"
         return replace(verdict, code="not-worse") if tested else verdict
     verdict = _verdict(home, policy, candidate, held_out)
-    if verdict.accepted:
-        registry.promote(manifest.version, as_best=verdict.is_best)
-    registry.judged(manifest.version, verdict.as_dict())  # last: after a kill before it the model is tested again
     event = "model-promoted" if verdict.accepted else "model-rejected"
-    audit.append(event, version=manifest.version, sha256=manifest.weights_sha256, acceptance=verdict.as_dict())
+    with audit.change(event, version=manifest.version, sha256=manifest.weights_sha256, acceptance=verdict.as_dict()):
+        if verdict.accepted:
+            registry.promote(manifest.version, as_best=verdict.is_best)
+        registry.judged(manifest.version, verdict.as_dict())  # last: after a kill before it the model is tested again
     return verdict
 
 

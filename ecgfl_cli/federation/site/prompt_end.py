@@ -46,4 +46,4 @@ def _watch(heard: socket.socket, over: threading.Event, seconds: float, limit: T
     if number and not over.wait(seconds):
         why = "time is up" if limit.passed else "interrupted"
         print(f"ecgfl: {why}; it did not end by itself within {seconds:g} s", file=sys.stderr, flush=True)
-        os._exit(ExitCode.DONE if limit.passed else ExitCode.INTERRUPTED)
+        os._exit(limit.code if limit.passed else ExitCode.INTERRUPTED)

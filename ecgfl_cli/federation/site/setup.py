@@ -10,13 +10,13 @@ from ecgfl_cli.models.registry import Registry
 from ecgfl_cli.models.starter import starter_registry
 from ecgfl_cli.site.audit import AuditLog
 from ecgfl_cli.site.home import Home
-from ecgfl_cli.site.keys import make_keys
+from ecgfl_cli.site.keys import PRIVATE_FOLDER, make_keys
 from ecgfl_cli.site.lock import exclusive
 from ecgfl_cli.site.settings import SITE_NAME, load_settings, write_settings
 
-PRIVATE_FOLDER = 0o700
 SECRET_MADE = "keys/secret: created"
 NODE_KEY_MADE = "keys/node and keys/node.pub: a new node key was created"
+NODE_KEY_ENCRYPTED = "keys/node: encrypted with the passphrase"
 PUBLIC_KEY_MADE = "keys/node.pub: created again from keys/node"
 
 
@@ -33,8 +33,10 @@ def registry_of(home: Home, version: str | None) -> Registry:
     return starter if wanted is None or (wanted not in site.versions() and wanted in starter.versions()) else site
 
 
-def make_site(home: Home, site: str, federation: Path | None) -> list[str]:
+def make_site(home: Home, site: str, federation: Path | None, encrypt: bool = False) -> list[str]:
     """Create the missing files of a site's home, and install a federation.json. A second call changes nothing.
+
+    encrypt : whether to encrypt the node key with the given passphrase.
 
     Returns a line for each file that was created or changed.
 
@@ -49,6 +51,7 @@ def make_site(home: Home, site: str, federation: Path | None) -> list[str]:
     changed: list[str] = []
     home.root.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
     with exclusive(home.lock):
+        AuditLog(home.audit).require_whole()
         if home.settings.is_file():
             known = load_settings(home.settings).site.name
             if known != site:
@@ -61,7 +64,8 @@ def make_site(home: Home, site: str, federation: Path | None) -> list[str]:
             changed.append(f"{home.settings.name}: created")
         lines = {home.secret: SECRET_MADE, home.node_key: NODE_KEY_MADE, home.node_public_key: PUBLIC_KEY_MADE}
         missing = [path for path in lines if not path.is_file()]
-        make_keys(home)
+        if make_keys(home, encrypt):
+            changed.append(NODE_KEY_ENCRYPTED)
         changed += [lines[path] for path in missing if path != home.node_public_key or home.node_key not in missing]
         if particulars is not None:
             text = particulars.to_bytes()
@@ -76,8 +80,8 @@ def make_site(home: Home, site: str, federation: Path | None) -> list[str]:
             if not home.federation.is_file() or home.federation.read_bytes() != text:
                 before = load_federation(home.federation) if home.federation.is_file() else None
                 changed += _federation_changes(before, particulars)
-                atomic_write_bytes(home.federation, text)
-                AuditLog(home.audit).append("federation-set", signing_key=particulars.signing_public_key)
+                with AuditLog(home.audit).change("federation-set", signing_key=particulars.signing_public_key):
+                    atomic_write_bytes(home.federation, text)
     return changed
 
 

@@ -6,12 +6,15 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from ecgfl_cli.errors import ExitCode
+
 
 class TimeLimit:
-    """passed : whether the time is up."""
+    """passed : whether the time is up. code : how the program ends then; the caller may change it."""
 
     def __init__(self) -> None:
         self.passed = False
+        self.code = ExitCode.DONE
 
     def _pass(self) -> None:
         self.passed = True

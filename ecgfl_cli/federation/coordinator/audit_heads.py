@@ -1,0 +1,68 @@
+"""The newest head of each site's audit log, as its replies carried it: a site cannot shorten or rewrite its log unseen."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ecgfl_cli.federation.coordinator.json_file import load_json
+from ecgfl_cli.files import atomic_write_bytes
+from ecgfl_cli.site.audit import MOST_LINES, SHA256, Head
+from ecgfl_cli.site.settings import SITE_NAME
+
+SCHEMA: Literal["ecgfl.audit-heads/1"] = "ecgfl.audit-heads/1"
+
+
+class ReceivedHead(BaseModel):
+    """lines, hash : as in `Head`. received : ISO 8601, UTC."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    lines: Annotated[int, Field(ge=0, le=MOST_LINES)]
+    hash: Annotated[str, Field(pattern=SHA256)]
+    received: Annotated[str, Field(max_length=40)]
+
+
+class SiteHead(BaseModel):
+    """newest : the last head that came. replaced : the last one that the site's log went back from, None if it never did."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    newest: ReceivedHead
+    replaced: ReceivedHead | None = None
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_name: Annotated[Literal["ecgfl.audit-heads/1"], Field(alias="schema")] = SCHEMA
+    sites: dict[Annotated[str, Field(pattern=SITE_NAME)], SiteHead] = {}
+
+
+class AuditHeads:
+    """The file at `path`; only `serve` writes it. Raises `UnusableInput` when it is broken."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self.sites = load_json(path, _File, "Restore it from your backup; or move it away, and the heads are kept anew").sites
+        except FileNotFoundError:
+            self.sites = {}
+
+    def receive(self, site: str, head: Head) -> str | None:
+        """Keep the newest head of a site. Returns what is wrong if its log went back: it was shortened or begun anew."""
+        new = ReceivedHead(lines=head.lines, hash=head.hash, received=datetime.now(UTC).isoformat(timespec="seconds"))
+        known = self.sites.get(site)
+        problem, replaced = None, None if known is None else known.replaced
+        if known is not None:
+            before = known.newest
+            if new.lines < before.lines or (new.lines == before.lines and new.hash != before.hash):
+                replaced = before
+                problem = (
+                    f"its audit log went back: it had {before.lines} lines with the head {before.hash} at {before.received}, and"
+                    f" now has {new.lines} with another; ask the site why (`ecgfl audit verify --head {before.hash}` there)"
+                )
+        self.sites = {**self.sites, site: SiteHead(newest=new, replaced=replaced)}
+        atomic_write_bytes(self._path, _File(sites=self.sites).model_dump_json(by_alias=True, indent=1).encode() + b"\n")
+        return problem

@@ -1,0 +1,99 @@
+"""One deadline for each call: connecting, the proxy, TLS, sending, and the whole answer.
+
+httpx's own timeouts are for each read, so that a server that sends a byte now and then would be listened to for ever.
+"""
+
+import contextlib
+import math
+import ssl
+import time
+from collections.abc import Iterable, Iterator
+from contextvars import ContextVar
+from typing import Any
+
+import httpcore
+import httpx
+
+from ecgfl_cli.federation.flower.held_polls import HOLD_HEADER
+
+LONGEST_CALL_SECONDS, LONGEST_PART_SECONDS = 30.0, 120.0
+"""For a call, and for one that carries a part of a message: 1 MiB in that time needs a line of 70 kbit/s."""
+SHORTEST_CALL_SECONDS = 3.0
+"""For a TLS handshake and a small answer over a slow line, however short the time that is left."""
+CARRIES_A_PART = ("/pull-object", "/push-object")
+WRITTEN_AT_ONCE = 16 * 1024
+
+_PATIENT_UNTIL: ContextVar[float] = ContextVar("patient_until", default=math.inf)
+_ENDS: ContextVar[float] = ContextVar("ends", default=math.inf)
+"""On the monotonic clock; each thread has its own."""
+
+
+@contextlib.contextmanager
+def patient_until(moment: float) -> Iterator[None]:
+    """Let the calls of the block end about then, where they carry no part of a message. On the monotonic clock."""
+    token = _PATIENT_UNTIL.set(moment)
+    try:
+        yield
+    finally:
+        _PATIENT_UNTIL.reset(token)
+
+
+class DeadlineTransport(httpx.HTTPTransport):
+    """httpx's transport, whose calls end with `httpx.TimeoutException` when their time is up. An answer's body is part of it."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._pool._network_backend = _Backend()
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        now = time.monotonic()
+        if request.url.path.endswith(CARRIES_A_PART):
+            _ENDS.set(now + LONGEST_PART_SECONDS)
+        else:
+            held = int(request.headers.get(HOLD_HEADER, "0")) / 1000
+            patience = max(_PATIENT_UNTIL.get() - now, SHORTEST_CALL_SECONDS) + held
+            _ENDS.set(now + min(patience, LONGEST_CALL_SECONDS))
+        return super().handle_request(request)
+
+
+class _Backend(httpcore.SyncBackend):
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        return _Stream(super().connect_tcp(host, port, _left(timeout, httpcore.ConnectTimeout), local_address, socket_options))
+
+
+class _Stream(httpcore.NetworkStream):
+    def __init__(self, stream: httpcore.NetworkStream) -> None:
+        self._stream = stream
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, _left(timeout, httpcore.ReadTimeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        for begin in range(0, len(buffer), WRITTEN_AT_ONCE):
+            self._stream.write(buffer[begin : begin + WRITTEN_AT_ONCE], _left(timeout, httpcore.WriteTimeout))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        return _Stream(self._stream.start_tls(ssl_context, server_hostname, _left(timeout, httpcore.ConnectTimeout)))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+def _left(timeout: float | None, late: type[httpcore.TimeoutException]) -> float | None:
+    """The time for the next step. Raises where the call's time is up."""
+    left = _ENDS.get() - time.monotonic()
+    if left <= 0:
+        raise late("the whole answer did not come in time")
+    return min(left, math.inf if timeout is None else timeout) if left < math.inf or timeout is not None else None

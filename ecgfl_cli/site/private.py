@@ -1,0 +1,155 @@
+"""Whether a home is this user's alone: who else could change it, or read its keys?
+
+Windows keeps access lists instead of owners and mode bits; nothing is checked there.
+"""
+
+import os
+import shlex
+import stat
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from ecgfl_cli.errors import UnusableInput
+
+if sys.platform != "win32":
+    import grp
+    import pwd
+
+GROUP_OR_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+ROOT = 0
+LOCKS = ("lock", "audit.lock")
+LOGS = ("audit.jsonl", "audit.head")
+PRIVATE_KEYS = ("keys/node", "keys/secret", "signing.key", "ca.key")
+SERVER_KEY = "server.key"
+"""May be a link: another issuer's certificate and key are often kept elsewhere."""
+
+
+def require_private(home: Path) -> None:
+    """Check the folder of a site's or a coordinator's home, and let nobody else hold its locks.
+
+    Raises `UnusableInput` with the command to run, where another user owns or may write the home, a folder above it, its keys,
+    locks or audit log, where others may read a private key, or where one of them is a link.
+    """
+    if sys.platform == "win32" or not home.is_dir():
+        return
+    for folder in _above(home.absolute()):
+        _require_parent(folder, home)
+    for folder in (home, home / "keys", home / "sites"):
+        if folder.is_dir():
+            if folder != home:
+                _require_no_link(folder)
+            _require_own(folder, home)
+            _require_unwritable(folder, home)
+    for name in (*PRIVATE_KEYS, *LOCKS, *LOGS):
+        path = home / name
+        if not os.path.lexists(path):
+            continue
+        _require_no_link(path)
+        if not path.is_file():
+            raise UnusableInput(f"{path}: not a regular file", f"Remove it: rm -r {_quoted(path)}")
+        _require_own(path, home)
+        if name in LOCKS:
+            if _mode(path) & 0o077:
+                path.chmod(0o600)  # who can read a lock can hold it
+        elif name in PRIVATE_KEYS:
+            _require_unreadable(path)
+        else:
+            _require_unwritable(path, home)
+    if (home / SERVER_KEY).is_file():
+        _require_unreadable(home / SERVER_KEY)
+
+
+def _above(home: Path) -> Iterator[Path]:
+    """The folders above a home, by its own name and, behind a link, by its real one."""
+    yield from dict.fromkeys((*home.parents, *home.resolve().parents))
+
+
+def _require_parent(folder: Path, home: Path) -> None:
+    """In a folder with the sticky bit, such as /tmp, nobody can replace what is another's."""
+    status = folder.stat()
+    if status.st_uid not in (ROOT, os.geteuid()):
+        raise UnusableInput(
+            f"{folder} belongs to {_user(status.st_uid)}, who could replace the home {home} in it",
+            f"Move the home into a folder of your own, or run: sudo chown {_user(os.geteuid())} {_quoted(folder)}",
+        )
+    writable = status.st_mode & GROUP_OR_OTHERS_WRITE
+    if not writable or status.st_mode & stat.S_ISVTX:
+        return
+    if writable == stat.S_IWGRP and _is_own_group(status.st_gid):
+        return
+    who = "every user" if writable & stat.S_IWOTH else f"the group {_group(status.st_gid)}"
+    bits = "o-w" if writable == stat.S_IWOTH else "go-w"
+    raise UnusableInput(
+        f"{folder}: {who} can write there, and could replace the home {home} in it",
+        f"Move the home into a folder of your own, or run: chmod {bits} {_quoted(folder)}",
+    )
+
+
+def _require_own(path: Path, home: Path) -> None:
+    owner = path.stat().st_uid
+    if owner != os.geteuid():
+        raise UnusableInput(
+            f"{path} belongs to {_user(owner)}, and ecgfl runs as {_user(os.geteuid())}",
+            f"Run ecgfl as the user that `ecgfl init` was run as, or run: sudo chown -R {_user(os.geteuid())} {_quoted(home)}",
+        )
+
+
+def _require_unwritable(path: Path, home: Path) -> None:
+    if _mode(path) & GROUP_OR_OTHERS_WRITE:
+        raise UnusableInput(
+            f"{path}: other users can write it",
+            f"Run: chmod -R go-w {_quoted(home)} (on a file system that keeps no modes: move the home to one that does)",
+        )
+
+
+def _require_unreadable(path: Path) -> None:
+    """A private key."""
+    if path.stat().st_uid not in (ROOT, os.geteuid()):
+        raise UnusableInput(
+            f"{path} belongs to {_user(path.stat().st_uid)}", f"Run: sudo chown {_user(os.geteuid())} {_quoted(path)}"
+        )
+    if _mode(path) & 0o077:
+        raise UnusableInput(f"{path}: other users can read or write this private key", f"Run: chmod 600 {_quoted(path)}")
+
+
+def _require_no_link(path: Path) -> None:
+    if path.is_symlink():
+        raise UnusableInput(
+            f"{path}: a symbolic link, which leads to {_quoted(path.readlink())}",
+            "Put the file or folder itself there instead of the link",
+        )
+
+
+def _mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def _is_own_group(group: int) -> bool:
+    """Whether a group is this user's private one, as many Linux systems give each user."""
+    return _group(group) == _user(os.geteuid()) and not set(_members(group)) - {_user(os.geteuid())}
+
+
+def _members(group: int) -> list[str]:
+    try:
+        return grp.getgrgid(group).gr_mem
+    except KeyError:
+        return ["?"]
+
+
+def _user(number: int) -> str:
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)
+
+
+def _group(number: int) -> str:
+    try:
+        return grp.getgrgid(number).gr_name
+    except KeyError:
+        return str(number)
+
+
+def _quoted(path: Path) -> str:
+    return shlex.quote(str(path))

@@ -1,0 +1,89 @@
+"""Reads and writes private keys, encrypted with a passphrase or not."""
+
+from pathlib import Path
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+
+from ecgfl_cli.errors import UnusableInput
+from ecgfl_cli.files import atomic_write_bytes
+from ecgfl_cli.site.passphrase import GIVE, passphrase
+
+LARGEST_KEY_FILE = 64 * 1024
+OPENSSH = b"-----BEGIN OPENSSH PRIVATE KEY-----"
+ENCRYPTED = (b"-----BEGIN ENCRYPTED PRIVATE KEY-----", b"Proc-Type: 4,ENCRYPTED")
+PRIVATE = 0o600
+
+
+def is_encrypted(path: Path) -> bool:
+    """Whether a PEM file holds an encrypted private key; False for a missing file."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        data = file.read(LARGEST_KEY_FILE)
+    return any(mark in data for mark in ENCRYPTED)
+
+
+def key_password(path: Path) -> str | None:
+    """What `ssl` needs to load a private key: the passphrase if it is encrypted, else None.
+
+    Raises `UnusableInput` if the passphrase is missing.
+    """
+    if not is_encrypted(path):
+        return None
+    return _required(path).decode("utf-8", "surrogateescape")
+
+
+def load_private_key(path: Path, fix: str) -> PrivateKeyTypes:
+    """Load a private key in PEM, PKCS8 or OpenSSH's format.
+
+    Raises `UnusableInput` where it is missing, broken, or encrypted with another passphrase than the given one. fix : what to do
+    about a missing or broken one.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(LARGEST_KEY_FILE)
+        load = serialization.load_ssh_private_key if data.lstrip().startswith(OPENSSH) else serialization.load_pem_private_key
+        try:
+            return load(data, None)
+        except TypeError:  # it is encrypted
+            secret = _required(path)
+    except (OSError, ValueError, NotImplementedError, UnsupportedAlgorithm) as error:
+        raise UnusableInput(f"{path}: not a usable private key: {error}", fix) from error
+    try:
+        return load(data, secret)
+    except UnsupportedAlgorithm as error:
+        raise UnusableInput(
+            f"{path}: encrypted in a way that this ecgfl cannot read: {error}",
+            f"Convert it: ssh-keygen -p -m PKCS8 -f '{path}'",
+        ) from error
+    except (ValueError, TypeError, NotImplementedError) as error:
+        raise UnusableInput(f"{path}: the passphrase is not the one that this key is encrypted with", GIVE) from error
+
+
+def _required(path: Path) -> bytes:
+    secret = passphrase()
+    if secret is None:
+        raise UnusableInput(f"{path}: encrypted with a passphrase, and none was given", GIVE)
+    return secret
+
+
+def write_private_key(
+    path: Path, key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey, encrypt: bool, openssh: bool = False
+) -> None:
+    """Write a private key as PEM, PKCS8. Only its owner may read the file.
+
+    openssh : write one that is not encrypted in OpenSSH's format.
+
+    Raises `UnusableInput` where it is to be encrypted and no passphrase was given.
+    """
+    form = serialization.PrivateFormat.OpenSSH if openssh and not encrypt else serialization.PrivateFormat.PKCS8
+    encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
+    if encrypt:
+        secret = passphrase()
+        if secret is None:
+            raise UnusableInput(f"{path}: to be encrypted, and no passphrase was given", GIVE)
+        encryption = serialization.BestAvailableEncryption(secret)
+    atomic_write_bytes(path, key.private_bytes(serialization.Encoding.PEM, form, encryption), mode=PRIVATE)

@@ -1,0 +1,125 @@
+"""A server that sends a byte now and then cannot keep a site beyond --max-wait: in TLS, in the head, in the body, in a proxy."""
+
+import contextlib
+import os
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ecgfl_cli.federation.coordinator.home import CoordinatorHome, make_coordinator
+
+LONGEST_SECONDS = 240.0
+"""Of a join with --max-wait 3s on a busy machine; the servers here would go on for an hour."""
+PAUSE = 0.5
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\n"
+Serve = Callable[[socket.socket, ssl.SSLContext], None]
+
+
+def drip(client: socket.socket, data: bytes) -> None:
+    with contextlib.suppress(OSError):
+        client.sendall(data)
+        for _ in range(7200):
+            client.sendall(b"x")
+            time.sleep(PAUSE)
+
+
+def in_tls(client: socket.socket, context: ssl.SSLContext) -> None:  # noqa: ARG001
+    drip(client, b"\x16\x03\x03\x40\x00\x02")
+
+
+def answering(data: bytes) -> Serve:
+    def serve(client: socket.socket, context: ssl.SSLContext) -> None:
+        with contextlib.suppress(OSError):
+            drip(context.wrap_socket(client, server_side=True), data)
+
+    return serve
+
+
+def in_proxy(client: socket.socket, context: ssl.SSLContext) -> None:  # noqa: ARG001
+    drip(client, b"HTTP/1.1 200 OK\r\nx-slow: ")
+
+
+def behind_proxy(client: socket.socket, context: ssl.SSLContext) -> None:  # noqa: ARG001
+    client.recv(4096)
+    client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+    client.recv(4096)  # the first message of TLS
+    drip(client, b"\x16\x03\x03\x40\x00\x02")
+
+
+@pytest.fixture
+def listening(tmp_path: Path) -> Iterator[Callable[[Serve], int]]:
+    home = CoordinatorHome(tmp_path / "federation")
+    make_coordinator(home, "localhost")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(home.server_certificate, home.server_key)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def accept(serve: Serve) -> None:
+            while True:
+                try:
+                    client = listener.accept()[0]
+                except OSError:
+                    return
+                threading.Thread(target=serve, args=(client, context), daemon=True).start()
+
+        def start(serve: Serve) -> int:
+            threading.Thread(target=accept, args=(serve,), daemon=True).start()
+            return int(listener.getsockname()[1])
+
+        yield start
+
+
+@pytest.mark.parametrize(
+    ("serve", "proxied"),
+    [
+        (in_tls, False),
+        (answering(b"HTTP/1.1 200 OK\r\nx-slow: "), False),
+        (answering(HEAD + b"content-length: 100000\r\n\r\n"), False),
+        (answering(HEAD + b"transfer-encoding: chunked\r\n\r\n5000\r\n"), False),
+        (in_proxy, True),
+        (behind_proxy, True),
+    ],
+    ids=["tls", "head", "body", "chunked", "proxy", "behind-proxy"],
+)
+def test_max_wait_holds(
+    site: Path, ecgfl: Any, export: Any, tmp_path: Path, listening: Callable[[Serve], int], serve: Serve, proxied: bool
+) -> None:
+    port = listening(serve)
+    assert ecgfl("ingest", export(1)).code == 0
+    assert ecgfl("init", "--site", "st-mary", "--federation", tmp_path / "federation" / "federation.json").code == 0
+    server = "coordinator.example:8443" if proxied else f"localhost:{port}"
+    variables = {**os.environ, "HTTPS_PROXY": f"http://127.0.0.1:{port}" if proxied else "", "NO_PROXY": ""}
+    command = [sys.executable, "-m", "ecgfl_cli", "--home", str(site), "join", "--server", server, "--once", "--max-wait", "3s"]
+    ran = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=LONGEST_SECONDS, check=False)
+    assert ran.returncode == 4, ran.stderr
+    assert "not reached" in ran.stderr
+
+
+def test_no_session_by_max_time_is_exit_code_4(
+    site: Path, ecgfl: Any, export: Any, tmp_path: Path, listening: Callable[[Serve], int]
+) -> None:
+    port = listening(in_tls)
+    assert ecgfl("ingest", export(1)).code == 0
+    assert ecgfl("init", "--site", "st-mary", "--federation", tmp_path / "federation" / "federation.json").code == 0
+    command = [
+        sys.executable,
+        "-m",
+        "ecgfl_cli",
+        "--home",
+        str(site),
+        "join",
+        "--server",
+        f"localhost:{port}",
+        "--max-time",
+        "4s",
+    ]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST_SECONDS, check=False)
+    assert ran.returncode == 4, ran.stderr

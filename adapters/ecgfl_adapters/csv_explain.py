@@ -77,4 +77,5 @@ def _is_open(key: str, fields: dict[str, Any]) -> bool:
 def _toml(value: Any) -> str:
     if isinstance(value, dict):
         return "{ " + ", ".join(f"{_toml(key)} = {_toml(each)}" for key, each in value.items()) + " }"
-    return json.dumps(value, ensure_ascii=False)  # strings, numbers and booleans look the same in TOML
+    text = json.dumps(value, ensure_ascii=False)  # strings, numbers and booleans look the same in TOML
+    return "".join(each if each.isprintable() else f"\\U{ord(each):08x}" for each in text)

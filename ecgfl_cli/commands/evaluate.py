@@ -172,7 +172,7 @@ def _show(console: Console, tested: Tested, evaluation: "Evaluation") -> None:
     records = len(evaluation.records)
     if records > 1:
         console.table(*gross_table(f"Gross, with intervals by bootstrap over {records} records", evaluation))
-    console.text(matrix_text(evaluation.gross))
+    console.block(matrix_text(evaluation.gross))
 
 
 def _show_pair(console: Console, a: Tested, b: Tested, paired: "PairedEvaluation") -> None:
@@ -180,4 +180,4 @@ def _show_pair(console: Console, a: Tested, b: Tested, paired: "PairedEvaluation
 
     console.table(*side_by_side_table(f"VEB, A = {a.name}, B = {b.name}", paired))
     console.table(*difference_table("Gross of both, with intervals by paired bootstrap", paired))
-    console.text(errors_text(paired))
+    console.block(errors_text(paired))

@@ -1,5 +1,6 @@
 """Where the results of each recording go, and what must not be overwritten there."""
 
+import os
 import tempfile
 from collections.abc import Sequence
 from hashlib import sha256
@@ -69,7 +70,7 @@ def write_results(
     with tempfile.TemporaryDirectory() as scratch:
         contents = {written.name: written.read_bytes() for written in (writer(prediction, Path(scratch)) for writer in writers)}
     origin = folder / f"{prediction.record}{ORIGIN_SUFFIX}"
-    place = sha256(str(recording.source.path.absolute()).encode()).hexdigest()
+    place = sha256(os.fsencode(recording.source.path.absolute())).hexdigest()
     of_recording = (place, recording.signal_digest().hex())
     if not force:
         listed = listed_in(origin)

@@ -85,5 +85,5 @@ class Pseudonyms:
 
     def name(self, kind: str, identifier: str | bytes) -> str:
         """The pseudonym of an identifier; `kind` keeps equal identifiers of different things apart."""
-        data = identifier.encode() if isinstance(identifier, str) else identifier
+        data = identifier.encode("utf-8", "surrogatepass") if isinstance(identifier, str) else identifier
         return hmac.new(self._secret, kind.encode() + b"\0" + data, hashlib.sha256).hexdigest()[:PSEUDONYM_CHARACTERS]

@@ -1,0 +1,44 @@
+"""Names and messages of others, made safe where they are shown: in a terminal or log, on an HTML page, in a spreadsheet."""
+
+import html
+import logging
+
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+"""First characters for which spreadsheets run a cell: https://owasp.org/www-community/attacks/CSV_Injection."""
+
+
+def printable(text: str) -> str:
+    r"""Return the text as one line without terminal commands.
+
+    Each character that `str.isprintable` rejects becomes its Python escape: control characters and line breaks ("\x1b", "\n"),
+    directional overrides and zero-width characters ("\u202e"), and the bytes of a file name that are not UTF-8 ("\udcfc" for
+    the byte FC).
+    """
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text)
+
+
+def html_text(text: str) -> str:
+    """Return the text for an HTML page, in an element or an attribute."""
+    return html.escape(printable(text))
+
+
+def csv_cell(value: object) -> object:
+    """Return the value for a cell of a CSV file: an apostrophe goes before text that a spreadsheet would run as a formula.
+
+    Numbers stay as they are, also negative ones.
+    """
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value
+
+
+def escape_log() -> None:
+    """Escape the warnings of libraries and adapters, which `logging` prints on stderr."""
+    logging.captureWarnings(True)
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(_PrintableFormatter())
+
+
+class _PrintableFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))

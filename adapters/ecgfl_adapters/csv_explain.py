@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ecgfl_adapters.companions import link_bounds, links_within
 from ecgfl_adapters.csv_file import read_understood
 from ecgfl_adapters.csv_notes import Understood
 from ecgfl_adapters.errors import LIBRARY_ERRORS, AdapterError, FileUnreadable
@@ -35,7 +36,8 @@ def explain(path: Path, options: ReadOptions) -> Explanation:
     notes: list[Understood] = []
     failure: AdapterError | None = None
     try:
-        read_understood(path, options, notes)
+        with links_within(link_bounds(path, options.named, follow_links=options.follow_links)):
+            read_understood(path, options, notes)
     except AdapterError as error:
         failure = error
     except LIBRARY_ERRORS as error:

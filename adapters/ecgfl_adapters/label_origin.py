@@ -7,11 +7,12 @@ that hold them. A prediction file with other beats was corrected, however it is 
 import json
 import re
 from collections.abc import Iterable, Sequence
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Literal, NamedTuple, TypedDict
 
-from ecgfl_adapters.companions import companion, content_of
+from ecgfl_adapters.bounded import read_bounded
+from ecgfl_adapters.companions import companion, content_of, leads_out
 from ecgfl_adapters.recording import BeatLabel, Remark
 
 Origin = Literal["reference", "reviewer", "machine"]
@@ -123,16 +124,17 @@ def origin_of(path: Path, labels: Sequence[BeatLabel]) -> Origin:
         return "reference"
     listed = listed_in(companion(path, f"{name[1]}{ORIGIN_SUFFIX}"))
     # An untouched file is recognised by its content, too: read at another rate (--fs), its beats have other samples.
-    is_untouched = digest(labels) in listed.labels or sha256(content_of(path).read_bytes()).hexdigest() in listed.files
+    with content_of(path).open("rb") as file:
+        is_untouched = digest(labels) in listed.labels or file_digest(file, "sha256").hexdigest() in listed.files
     return "machine" if is_untouched or not listed.labels else "reviewer"
 
 
 def _predictions(path: Path) -> list[_Prediction]:
     """Return the predictions in an origin file; none if it is missing or damaged, so that no correction is assumed."""
     try:
-        if path.stat().st_size > _LARGEST:
+        if leads_out(path):
             return []
-        content = json.loads(path.read_bytes())
+        content = json.loads(read_bounded(path, _LARGEST))
         if content["schema"] != SCHEMA:
             return []
         return [

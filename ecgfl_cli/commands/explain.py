@@ -21,7 +21,7 @@ def show_explanations(console: Console, paths: list[Path], file_format: str, lea
 
     reading = reading_of(console, file_format, lead, **options)
     found: list[Explanation] = []
-    for path in named_recordings(console, paths):
+    for path in named_recordings(console, paths, follow_links=reading.options.follow_links):
         try:
             name = adapter_for(path, file_format).name
         except FormatUnknown:

@@ -1,0 +1,32 @@
+"""Reading whole files, whatever is at their path: no more than a known number of bytes, and never from a pipe or a device."""
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+
+def read_bounded(path: Path, most: int) -> bytes:
+    """Return the content of a file of at most `most` bytes.
+
+    Raises `OSError`, also for a larger file, of which nothing is read, and for what is not a file: a pipe, a socket, a device.
+    """
+    # A pipe opened for reading would wait for its writer.
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "it is a pipe, a socket or a device, not a file", str(path))
+        if status.st_size > most:
+            raise OSError(errno.EFBIG, f"it has {status.st_size} bytes, and ecgfl reads at most {most} of such a file", str(path))
+        # A file of size 0 holds nothing; in /proc it may still deliver something, or wait for it.
+        return file.read(status.st_size)
+
+
+def first_bytes(path: Path, count: int) -> bytes:
+    """Return the first bytes of a file, b"" for what is not a file or has the size 0. Raises `OSError`."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode) or status.st_size == 0:
+        return b""
+    with path.open("rb") as file:
+        return file.read(count)

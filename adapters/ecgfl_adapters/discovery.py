@@ -395,11 +395,11 @@ def _files_below(folder: Path) -> _Below:
             seen.add(real)
             try:
                 with os.scandir(here) as entries:
-                    held = sorted((each for each in entries if not each.name.startswith(".")), key=lambda each: each.name)
-                    kinds = [(here / each.name, each.is_dir(), each.is_symlink()) for each in held]
+                    held = sorted((each.name, each.is_symlink()) for each in entries if not each.name.startswith("."))
             except OSError:
                 below.closed.append(here)
                 continue
+            kinds = [(here / name, os.path.isdir(here / name), is_link) for name, is_link in held]  # noqa: PTH112
             links += [path for path, is_folder, is_link in kinds if is_folder and is_link]
             waiting += reversed([path for path, is_folder, is_link in kinds if is_folder and not is_link])
             for path, is_folder, _ in kinds:

@@ -72,7 +72,10 @@ def _is_in_a_store(path: Path, folder: Path) -> bool:
 def real_path(path: Path) -> Path:
     """Return where the content of a path is, after every link, also one that is written as a text."""
     target = _target_as_text(path)
-    return Path(os.path.realpath(path if target is None or not os.path.isfile(target) else target))  # noqa: PTH113
+    try:
+        return Path(os.path.realpath(path if target is None or not os.path.isfile(target) else target))  # noqa: PTH113
+    except (OSError, ValueError):  # no file has such a name
+        return path.absolute()
 
 
 def link_bounds(path: Path, named: Iterable[Path], *, follow_links: bool) -> LinkBounds:

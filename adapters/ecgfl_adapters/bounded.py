@@ -5,6 +5,14 @@ import os
 import stat
 from pathlib import Path
 
+from ecgfl_adapters.errors import FileUnreadable
+
+LARGE_FILE = 1 << 26
+"""Bytes from which a file is examined for holes."""
+
+LEAST_STORED = 1 / 64
+"""Smallest share of a large file that is stored. File systems that compress store a third to a half of an ECG."""
+
 
 def read_bounded(path: Path, most: int) -> bytes:
     """Return the content of a file of at most `most` bytes.
@@ -30,3 +38,25 @@ def first_bytes(path: Path, count: int) -> bytes:
         return b""
     with path.open("rb") as file:
         return file.read(count)
+
+
+def check_stored(path: Path) -> None:
+    """Raise `FileUnreadable` for a large file of which hardly anything is stored: the rest are holes, which read as zeros."""
+    if not hasattr(os, "SEEK_DATA") or path.stat().st_size < LARGE_FILE:
+        return
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        stored = end = 0
+        while stored < LEAST_STORED * size:
+            try:
+                start = os.lseek(file.fileno(), end, os.SEEK_DATA)
+                end = os.lseek(file.fileno(), start, os.SEEK_HOLE)
+            except OSError as error:
+                if error.errno != errno.ENXIO:  # a file system that knows no holes
+                    return
+                raise FileUnreadable(
+                    path,
+                    f"{size} bytes, of which only {stored} are stored: the rest of the file are holes",
+                    "It was not copied or written to its end: copy it again",
+                ) from error
+            stored += end - start

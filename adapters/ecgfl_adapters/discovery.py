@@ -9,7 +9,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import NamedTuple
 
-from ecgfl_adapters.bounded import read_bounded
+from ecgfl_adapters.bounded import check_stored, read_bounded
 from ecgfl_adapters.companions import (
     RECORDS,
     absence,
@@ -142,6 +142,8 @@ def _read(path: Path, format: str, options: ReadOptions) -> Recording:
     adapter = adapter_for(path, format)
     before = _state_of(path)
     try:
+        if os.path.isfile(path):  # noqa: PTH113
+            check_stored(path)
         recording = adapter.read(path, options)
         if _state_of(path) != before:
             raise changed_meanwhile(path)

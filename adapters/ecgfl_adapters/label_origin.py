@@ -13,15 +13,13 @@ from typing import Literal, NamedTuple, TypedDict
 
 from ecgfl_adapters.bounded import read_bounded
 from ecgfl_adapters.companions import companion, content_of, leads_out
+from ecgfl_adapters.file_names import safe_name
 from ecgfl_adapters.recording import BeatLabel, Remark
 
 Origin = Literal["reference", "reviewer", "machine"]
 
 ANNOTATOR = "ecgfl"
 """Annotator name that this program uses."""
-
-UNSAFE = re.compile(r"[/\\:\x00]")
-"""What a file name must not hold on one system or another."""
 
 ORIGIN_SUFFIX = f".{ANNOTATOR}.origin.json"
 SCHEMA = "ecgfl.origin/1"
@@ -63,7 +61,7 @@ class Listed(NamedTuple):
 
 def file_name(recording: str) -> str:
     """Return what the files of a prediction are called, without their suffixes."""
-    return UNSAFE.sub("_", recording)
+    return safe_name(recording)
 
 
 def origin_text(

@@ -19,7 +19,10 @@ MAX_BASELINE = 1 << 31
 """ADC units; a sample has no more than 32 bits."""
 
 LARGEST_HEADER = 1 << 22
-"""Bytes: room for more than 100,000 segments."""
+"""Bytes; a signal line has about 60, a segment line about 20."""
+
+MOST_LINES = 10_000
+"""Signals or segments of a record."""
 
 LONGEST_LINE = 2000
 """Characters; the format allows 255."""
@@ -95,6 +98,8 @@ def read_header(path: Path) -> Header:
     if not lines:
         raise _broken(path, "the header holds comments only, no record line 'NAME SIGNALS RATE SAMPLES'")
     record = _record_line(path, lines[0])
+    if record.lines > MOST_LINES:
+        raise _broken(path, f"the record line announces {record.lines} lines, more than the {MOST_LINES} that are read")
     body = lines[1:]
     if len(body) != record.lines:
         raise _broken(path, f"the record line announces {record.lines} lines, but {len(body)} follow")

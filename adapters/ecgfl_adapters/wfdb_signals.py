@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgfl_adapters.bounded import check_stored
 from ecgfl_adapters.companions import absence, companion, content_of
 from ecgfl_adapters.errors import LIBRARY_ERRORS, FileMissing, FileUnreadable
 from ecgfl_adapters.missing_codes import LONG_RUN, Code, MissingCodes
@@ -238,6 +239,7 @@ def _check_files(header: Header) -> int:
         if not path.is_file():
             raise FileMissing(path, f"the signal file that {header.path.name} names is not there", "Copy it beside the header")
         content = content_of(path)
+        check_stored(content)
         held[file] = _held_compressed(header, content, signals) if fmt in _COMPRESSED else _held(header, content, signals)
     if header.length is None and len(set(held.values())) > 1:
         shown = ", ".join(f"{file} {frames}" for file, frames in held.items())

@@ -2,11 +2,13 @@
 
 import os
 import tempfile
+import unicodedata
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 
 from ecgfl_adapters.discovery import record_stem, subfolder
+from ecgfl_adapters.file_names import safe_name
 from ecgfl_adapters.label_origin import ORIGIN_SUFFIX, Listed, file_name, listed_in, origin_text
 from ecgfl_adapters.recording import Recording
 
@@ -28,12 +30,14 @@ def output_folders(recordings: Sequence[Path], named: Sequence[Path], out: Path)
     Raises
     ------
     UsageError
-        When two recordings would write the same files. Upper and lower case are the same, as on Windows and macOS.
+        When two recordings would write the same files. Upper and lower case are the same, as on Windows and macOS, and so are
+        composed and decomposed characters, as on macOS.
     """
-    folders = {path: out / subfolder(path, named) for path in recordings}
+    folders = {path: out.joinpath(*map(safe_name, subfolder(path, named).parts)) for path in recordings}
     targets: dict[str, list[Path]] = {}
     for path, folder in folders.items():
-        targets.setdefault(str(folder / file_name(record_stem(path).name)).casefold(), []).append(path)
+        target = str(folder / file_name(record_stem(path).name))
+        targets.setdefault(unicodedata.normalize("NFC", target).casefold(), []).append(path)
     clashes = [paths for paths in targets.values() if len(paths) > 1]
     if clashes:
         names = " and ".join(str(path) for path in clashes[0])

@@ -8,12 +8,16 @@ from pathlib import Path
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from ecgfl_adapters.bounded import read_bounded
 
 from ecgfl_cli.errors import UnusableInput
 from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.site.home import Home
 
 PRIVATE = 0o600
+LARGEST_PUBLIC_KEY = 1 << 14
+"""Bytes of a file of a public key."""
+
 SECRET_BYTES = 32
 PSEUDONYM_CHARACTERS = 16
 
@@ -57,7 +61,7 @@ def load_node_key(home: Home) -> ec.EllipticCurvePrivateKey:
 def load_public_key(path: Path) -> ec.EllipticCurvePublicKey:
     """A site's public key file. Raises `UnusableInput` when it is none or of another kind than ECDSA P-384."""
     try:
-        key = serialization.load_ssh_public_key(path.read_bytes())
+        key = serialization.load_ssh_public_key(read_bounded(path, LARGEST_PUBLIC_KEY))
     except (OSError, ValueError, UnsupportedAlgorithm) as error:
         raise UnusableInput(f"{path}: not a public key: {error}", "Give the file keys/node.pub of the site's home") from error
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP384R1):

@@ -3,10 +3,14 @@
 from pathlib import Path
 from typing import TypeVar
 
+from ecgfl_adapters.bounded import read_bounded
 from pydantic import BaseModel, ValidationError
 
 from ecgfl_cli.errors import UnusableInput
 from ecgfl_cli.schema_faults import fault_in_words
+
+LARGEST_JSON = 1 << 26
+"""Bytes."""
 
 Content = TypeVar("Content", bound=BaseModel)
 
@@ -14,7 +18,7 @@ Content = TypeVar("Content", bound=BaseModel)
 def load_json(path: Path, schema: type[Content], fix: str) -> Content:
     """Raises `UnusableInput` naming the file and the field, and `FileNotFoundError`. fix : what to do where it is broken."""
     try:
-        return schema.model_validate_json(path.read_bytes())
+        return schema.model_validate_json(read_bounded(path, LARGEST_JSON))
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "the file"

@@ -1,10 +1,7 @@
-"""Names and messages of others, made safe where they are shown: in a terminal or log, on an HTML page, in a spreadsheet."""
+"""Names and messages of others, made safe where they are shown: in a terminal or log, and on an HTML page."""
 
 import html
 import logging
-
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-"""First characters for which spreadsheets run a cell: https://owasp.org/www-community/attacks/CSV_Injection."""
 
 
 def printable(text: str) -> str:
@@ -22,14 +19,6 @@ def printable(text: str) -> str:
 def html_text(text: str) -> str:
     """Return the text for an HTML page, in an element or an attribute."""
     return html.escape(printable(text))
-
-
-def csv_cell(value: object) -> object:
-    """Return the value for a cell of a CSV file: an apostrophe goes before text that a spreadsheet would run as a formula.
-
-    Numbers stay as they are, also negative ones.
-    """
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value
 
 
 def escape_log() -> None:

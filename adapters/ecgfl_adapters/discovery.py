@@ -40,7 +40,7 @@ GROUP = "ecgfl.adapters"
 _LAST = ("wfdb", "edf", "csv")
 """Asked last, in this order: an adapter that a site installed for its own files goes first, plain text comes last."""
 
-LARGEST_RECORDS = 1 << 22
+LARGEST_RECORDS = 1 << 21
 """Bytes of a RECORDS file. That of PTB-XL, with 43,598 records, has 1.2 MB: https://physionet.org/content/ptb-xl/1.0.3/."""
 
 _SUFFIXES = {".hea", ".dat", ".edf", ".bdf", ".csv", ".tsv", ".txt"}
@@ -296,7 +296,7 @@ def _listed(records: Path) -> tuple[list[Path], list[Path]]:
         return [records], []  # reading it says why
     inside = [line for line in lines if ".." not in line and ":" not in line and "\\" not in line and line[0] != "/"]
     files = [_listed_file(records.parent / line) for line in inside]
-    outside = {file for file in files if leads_out(file)}
+    outside = {file for file in files if os.path.lexists(file) and leads_out(file)}
     return [file for file in files if file not in outside], sorted(outside)
 
 

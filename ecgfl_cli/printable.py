@@ -2,6 +2,7 @@
 
 import html
 import logging
+import warnings
 
 
 def printable(text: str) -> str:
@@ -22,10 +23,20 @@ def html_text(text: str) -> str:
 
 
 def escape_log() -> None:
-    """Escape the warnings of libraries and adapters, which `logging` prints on stderr."""
-    logging.captureWarnings(True)
+    """Escape the warnings of libraries and adapters, which `logging` and `warnings` print on stderr."""
+    warnings.formatwarning = _printable_warning
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(_PrintableFormatter())
+
+
+def _printable_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    line: str | None = None,  # noqa: ARG001
+) -> str:
+    return f"{printable(f'{filename}:{lineno}: {category.__name__}: {message}')}\n"
 
 
 class _PrintableFormatter(logging.Formatter):

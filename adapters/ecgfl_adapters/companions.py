@@ -129,6 +129,17 @@ def leads_out(path: Path) -> bool:
     return not bounds.hold(real) and os.path.exists(real) and not any(each.is_relative_to(real) for each in bounds.folders)  # noqa: PTH110
 
 
+def is_text_of_a_link(path: Path) -> bool:
+    """Whether a file looks like the text that stands in for a link."""
+    return _target_as_text(path) is not None
+
+
+def is_elsewhere(path: Path) -> bool:
+    """Whether what is read now was named itself, and is a link that leads out of its own folder."""
+    folders = _BOUNDS.get().folders
+    return folders is not None and not LinkBounds(folders[:1]).hold(real_path(path))
+
+
 class Absence(NamedTuple):
     """Why there is no content at a path, and what can be done about it, in the words of an `AdapterError`."""
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ecgfl_adapters.companions import link_bounds, links_within
+from ecgfl_adapters.companions import is_elsewhere, link_bounds, links_within, real_path
 from ecgfl_adapters.csv_file import read_understood
 from ecgfl_adapters.csv_notes import Understood
 from ecgfl_adapters.errors import LIBRARY_ERRORS, AdapterError, FileUnreadable
@@ -37,6 +37,9 @@ def explain(path: Path, options: ReadOptions) -> Explanation:
     failure: AdapterError | None = None
     try:
         with links_within(link_bounds(path, options.named, follow_links=options.follow_links)):
+            if is_elsewhere(path):
+                problem = "is a link to a file in another folder, of which nothing is shown"
+                raise FileUnreadable(path, problem, f"Name the file itself ({real_path(path)}), or give --follow-links")
             read_understood(path, options, notes)
     except AdapterError as error:
         failure = error

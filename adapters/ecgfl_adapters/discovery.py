@@ -15,6 +15,8 @@ from ecgfl_adapters.companions import (
     absence,
     companion,
     folder_of,
+    is_elsewhere,
+    is_text_of_a_link,
     leads_out,
     link_bounds,
     link_target,
@@ -151,13 +153,23 @@ def _read(path: Path, format: str, options: ReadOptions) -> Recording:
         _check_labels(path, recording)
         return recording
     except AdapterError as error:
+        if not isinstance(error, FileMissing) and is_elsewhere(path):
+            raise _without_content(path, error) from None
         raise error if _state_of(path) == before else changed_meanwhile(path) from error
     except LIBRARY_ERRORS as error:
+        if is_elsewhere(path):
+            raise _without_content(path, FileUnreadable(path, "", "")) from None
         raise FileUnreadable(
             path,
             f"the {adapter.name} reader failed with {type(error).__name__}: {error}",
             "Check that the file opens in its own software, and export it again",
         ) from error
+
+
+def _without_content(path: Path, error: AdapterError) -> AdapterError:
+    """Return an error that quotes nothing of a file: whoever made the link may not have the right to read it."""
+    problem = "cannot be used; the reason is not shown, because this is a link to a file in another folder"
+    return type(error)(path, problem, f"Name the file itself to see the reason ({real_path(path)}), or give --follow-links")
 
 
 def _check_rate(path: Path, recording: Recording, options: ReadOptions) -> None:
@@ -388,10 +400,9 @@ def _files_below(folder: Path) -> _Below:
         if link != folder and (real in seen or root.is_relative_to(real) or leads_out(link)):
             below.special.append(link)
             continue
-        waiting = [link]
+        waiting = [(link, real)]
         while waiting:
-            here = waiting.pop()
-            real = real_path(here)
+            here, real = waiting.pop()
             if real in seen:
                 continue
             seen.add(real)
@@ -401,12 +412,14 @@ def _files_below(folder: Path) -> _Below:
             except OSError:
                 below.closed.append(here)
                 continue
-            kinds = [(here / name, os.path.isdir(here / name), is_link) for name, is_link in held]  # noqa: PTH112
-            links += [path for path, is_folder, is_link in kinds if is_folder and is_link]
-            waiting += reversed([path for path, is_folder, is_link in kinds if is_folder and not is_link])
-            for path, is_folder, _ in kinds:
-                if not is_folder:
-                    (below.special if _is_special(path) or leads_out(path) else below.files).append(path)
+            folders = {name: is_link for name, is_link in held if os.path.isdir(here / name)}  # noqa: PTH112
+            links += [here / name for name, is_link in folders.items() if is_link]
+            waiting += reversed([(here / name, real / name) for name, is_link in folders.items() if not is_link])
+            for name, is_link in held:
+                if name not in folders:
+                    path = here / name
+                    leads = (is_link or is_text_of_a_link(path)) and leads_out(path)
+                    (below.special if leads or _is_special(path) else below.files).append(path)
     return below
 
 

@@ -21,14 +21,17 @@ def read_bounded(path: Path, most: int) -> bytes:
     """
     # A pipe opened for reading would wait for its writer.
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "it is a pipe, a socket or a device, not a file", str(path))
+            raise OSError(errno.EINVAL, "it is a folder, a pipe, a socket or a device, not a file", str(path))
         if status.st_size > most:
             raise OSError(errno.EFBIG, f"it has {status.st_size} bytes, and ecgfl reads at most {most} of such a file", str(path))
         # A file of size 0 holds nothing; in /proc it may still deliver something, or wait for it.
-        return file.read(status.st_size)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return file.read(status.st_size)
+    finally:
+        os.close(descriptor)
 
 
 def first_bytes(path: Path, count: int) -> bytes:

@@ -88,7 +88,7 @@ def adapter_for(path: Path, format: str = "auto") -> Adapter:
     """
     known = _installed()
     _refuse_what_cannot_be_opened(path)
-    if path.name == RECORDS:
+    if path.name == RECORDS and os.path.isfile(path):  # noqa: PTH113
         _records_in(path)
     if format != "auto":
         if format in known.adapters:

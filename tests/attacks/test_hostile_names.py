@@ -215,3 +215,24 @@ def test_names_that_would_be_one_file(modelled: Path, ecgfl: Ecgfl, tmp_path: Pa
     ran = ecgfl("predict", folder / "R.edf", folder / "r.edf", "--out", tmp_path / "case")
     assert ran.code == 2
     assert not (tmp_path / "case").exists()
+
+
+def test_a_half_character_in_a_header(site: Path, ecgfl: Ecgfl, tmp_path: Path) -> None:  # noqa: ARG001
+    header = {"d": {"column": ["nSeq", "A\ud800"], "sensor": ["ECG\ud800"], "sampling rate": 1000, "resolution": [16, 16]}}
+    rows = "".join(f"{number % 16}\t{number % 50 + 100}\t\n" for number in range(40_000))
+    path = tmp_path / "opensignals.txt"
+    path.write_text(f"# OpenSignals Text File Format\n# {json.dumps(header)}\n# EndOfHeader\n{rows}")
+    ran = ecgfl("ingest", path, "--lead", "A?", "--units", "adc:21845:32768")
+    assert ran.code in {0, 3}
+    assert len(ran.problems) <= 1
+
+
+@posix
+def test_a_name_that_is_too_long(site: Path, ecgfl: Ecgfl, export: Any, tmp_path: Path) -> None:  # noqa: ARG001
+    good = export(1)
+    bad = [tmp_path / f"{'x' * 5000}.edf", tmp_path / ("y" * 300), Path("/".join(["z" * 200] * 30)) / "a.hea"]
+    ran = ecgfl("ingest", *bad, good, "--json")
+    assert ran.code == 3
+    assert ran.json["outcomes"] == {"unreadable": len(bad), "added": 1}
+    for verb in ("predict", "evaluate", "validate"):
+        assert len(ecgfl(verb, *bad).problems) == len(bad)

@@ -28,7 +28,7 @@ from ecgfl_cli.commands import (
     simulate,
     validate,
 )
-from ecgfl_cli.console import Console, flush_streams
+from ecgfl_cli.console import Console, flush_streams, prepare_streams
 from ecgfl_cli.errors import EcgflError, ExitCode, UnusableInput, UsageError
 from ecgfl_cli.files import keep_private
 from ecgfl_cli.site.home import Home
@@ -93,17 +93,25 @@ def options(
 ) -> None:
     console = context.obj
     if home is not None:
-        console.home = Home(home.expanduser().absolute())
+        console.home = Home(_absolute(home))
     console.json, console.quiet, console.debug = json, quiet, debug
     use_descriptor(passphrase_fd)
+
+
+def _absolute(home: Path) -> Path:
+    try:
+        return home.expanduser().absolute()
+    except RuntimeError as error:
+        raise UsageError(f"--home {home}: {error}", "Give the folder's path without ~") from error
 
 
 def main() -> NoReturn:
     """The console script: however it ends, there is an exit code and (without --debug) one line that says why."""
     keep_private()
     signal.signal(signal.SIGTERM, _interrupt)
+    prepare_streams()
     code = run(sys.argv[1:])
-    flush_streams()
+    code = flush_streams(code)
     if code == ExitCode.INTERRUPTED:
         # Python would first wait for every thread, also for one that waits for a dead line.
         os._exit(code)
@@ -136,14 +144,14 @@ def run(arguments: list[str]) -> int:
             raise KeyboardInterrupt
         return code
     except click.exceptions.NoArgsIsHelpError as error:
-        print(error.format_message(), file=sys.stderr)
+        sys.stderr.write(f"{error.format_message()}\n")  # our own help text
         return ExitCode.USAGE
     except SystemExit as error:
         if not isinstance(error.__context__, BrokenPipeError):
             raise
         return ExitCode.DONE  # click and rich raise this when the reader of a help text closes the pipe
     except (KeyboardInterrupt, click.exceptions.Abort):
-        print("ecgfl: interrupted", file=sys.stderr)
+        console.problem("interrupted")
         return ExitCode.INTERRUPTED
     except Exception as error:
         if console.debug and not isinstance(error, click.ClickException):

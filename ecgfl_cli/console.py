@@ -1,21 +1,26 @@
 """The two streams: results on stdout (a table, or with --json one object), everything else for people on stderr."""
 
 import errno
+import io
 import json
 import os
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import Any, TextIO, TypeVar
 
 import typer
 
-from ecgfl_cli.errors import EcgflError, ExitCode
+from ecgfl_cli.errors import EcgflError, ExitCode, UnusableInput
+from ecgfl_cli.printable import escape_log, printable
 from ecgfl_cli.site.home import Home
 
 Item = TypeVar("Item")
 SCHEMA_VERSION = 1
+_STDERR = 2
 
 
 @dataclass
@@ -31,11 +36,11 @@ class Console:
     def say(self, line: str) -> None:
         """A line for the person who watches."""
         if not self.quiet:
-            _write(sys.stderr, lambda: print(line, file=sys.stderr, flush=True))
+            _print(sys.stderr, line)
 
     def problem(self, line: str) -> None:
         """What went wrong with a part of the work; --quiet does not hide it."""
-        _write(sys.stderr, lambda: print(f"ecgfl: {line}", file=sys.stderr, flush=True))
+        _print(sys.stderr, f"ecgfl: {line}")
 
     def table(
         self,
@@ -54,12 +59,17 @@ class Console:
         from ecgfl_cli.tables import print_table
 
         bottom = None if footer is None else [_cell(value) for value in footer]
-        _write(sys.stdout, lambda: print_table(sys.stdout, title, columns, shown, bottom))
+        _write(sys.stdout, lambda: print_table(sys.stdout, printable(title), columns, shown, bottom))
 
-    def text(self, text: str) -> None:
-        """A block on stdout; nothing with --json."""
+    def text(self, line: str) -> None:
+        """A line on stdout; nothing with --json."""
         if not self.json:
-            _write(sys.stdout, lambda: print(text))
+            _print(sys.stdout, line)
+
+    def block(self, text: str) -> None:
+        """Several lines on stdout; nothing with --json. What others named in them has no line breaks of its own."""
+        for line in text.split("\n"):
+            self.text(line)
 
     def result(self, code: ExitCode = ExitCode.DONE, **fields: Any) -> None:
         """The JSON object on stdout; nothing without --json. code : of the exit to come, where a part of the work failed."""
@@ -85,7 +95,7 @@ class Console:
 
     def _object(self, status: str, fields: dict[str, Any]) -> None:
         line = json.dumps({"schema": f"ecgfl.{self.verb}/{SCHEMA_VERSION}", "status": status, **fields}, default=_plain)
-        _write(sys.stdout, lambda: print(line))
+        _print(sys.stdout, line)
 
 
 def console_of(context: typer.Context, verb: str) -> Console:
@@ -96,23 +106,60 @@ def console_of(context: typer.Context, verb: str) -> Console:
     return console
 
 
-def flush_streams() -> None:
-    """Flush stdout and stderr. A reader that has closed the pipe (`ecgfl ... | head`) is not an error."""
+def prepare_streams() -> None:
+    """Make every stream one that takes any text: also where it was closed, and where its encoding lacks a character."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
+        continue  # it takes the place of a closed stream, which a file of ours would take otherwise
+    os.close(descriptor)
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - it is open until the end
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
     for stream in (sys.stdout, sys.stderr):
-        _write(stream, stream.flush)
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    escape_log()
+    sys.excepthook = _print_traceback
+
+
+def _print_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    for line in "".join(traceback.format_exception(kind, error, trace)).splitlines():
+        _print(sys.stderr, line)
+
+
+def flush_streams(code: int) -> int:
+    """Flush stdout and stderr, and return the exit code: `code`, unless the result could not be written."""
+    try:
+        _write(sys.stdout, sys.stdout.flush)
+    except UnusableInput as error:
+        _print(sys.stderr, f"ecgfl: {error}")
+        code = code or ExitCode.INPUT
+    _write(sys.stderr, sys.stderr.flush)
+    return code
+
+
+def _print(stream: TextIO, line: str) -> None:
+    _write(stream, lambda: print(printable(line), file=stream, flush=stream is sys.stderr))
 
 
 def _write(stream: TextIO, write: Callable[[], object]) -> None:
-    """Call `write`, which writes to `stream`. If the reader has closed the pipe, discard this and all later output."""
+    """Call `write`, which writes to `stream`. Where that fails, discard this and all later output.
+
+    A reader that has closed the pipe (`ecgfl ... | head`) is not an error, nor is a lost stderr, of which nobody can be told.
+    Raises `UnusableInput` when the result cannot be written to stdout for another reason.
+    """
     try:
         write()
     except OSError as error:
-        # Windows reports a pipe without a reader as EINVAL.
-        if not isinstance(error, BrokenPipeError) and not (sys.platform == "win32" and error.errno == errno.EINVAL):
-            raise
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
         os.close(nowhere)
+        # Windows reports a pipe without a reader as EINVAL.
+        is_closed_pipe = isinstance(error, BrokenPipeError) or (sys.platform == "win32" and error.errno == errno.EINVAL)
+        if stream is sys.stdout and not is_closed_pipe:
+            raise UnusableInput(
+                f"the result cannot be written to stdout: {error.strerror}", "Free some space there, and run it again"
+            ) from error
 
 
 def in_words(value: object) -> object:
@@ -147,7 +194,7 @@ def _cell(value: object) -> str:
         return "-"
     if isinstance(value, float):
         return f"{value:.2f}"
-    return str(value)
+    return printable(str(value))
 
 
 def _plain(value: object) -> object:

@@ -21,6 +21,7 @@ EcgflError            1  (never raised itself)
 """
 
 from enum import IntEnum
+from pathlib import Path
 
 
 class ExitCode(IntEnum):
@@ -57,6 +58,20 @@ class UsageError(EcgflError):
 
 class UnusableInput(EcgflError):
     exit_code = ExitCode.INPUT
+
+
+def of_one_file(path: Path, error: Exception) -> UnusableInput:
+    """Any error that one file of a batch led to, as one that a person can act on."""
+    if isinstance(error, UnusableInput):
+        return error
+    if isinstance(error, OSError):
+        problem = f"{error.filename or path}: {error.strerror or error}"
+        return UnusableInput(problem, "Check that it exists, its permissions and the free space")
+    if isinstance(error, MemoryError):
+        problem = f"{path}: this machine has not enough memory for it {f'({error})' if str(error) else ''}".strip()
+        return UnusableInput(problem, "Export it in parts, or read it on a larger machine")
+    problem = f"{path}: cannot be examined: {type(error).__name__}: {error}"
+    return UnusableInput(problem, "Export the file again; if that does not help, report this line to us")
 
 
 class ServerError(EcgflError):

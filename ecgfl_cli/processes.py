@@ -18,6 +18,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
 from typing import Any, Generic, TypeVar
 
+from ecgfl_cli.printable import escape_log
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -234,6 +236,7 @@ def _prepare() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     os.umask(PRIVATE_UMASK)
+    escape_log()
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
 
 

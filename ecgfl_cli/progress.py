@@ -16,6 +16,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from ecgfl_cli.printable import printable
+
 
 class Rate(ProgressColumn):
     """Items a second, or a minute where they take longer."""
@@ -29,7 +31,8 @@ class Rate(ProgressColumn):
 
 def progress_bar(what: str, total: int) -> Progress:
     """Return a progress bar on stderr that disappears at the end; for a single item, a spinner and the elapsed time."""
-    columns: tuple[ProgressColumn, ...] = (TextColumn(what), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
+    named = TextColumn(printable(what), markup=False)
+    columns: tuple[ProgressColumn, ...] = (named, BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
     if total == 1:
-        columns = (SpinnerColumn("line"), TextColumn(what), TimeElapsedColumn())
+        columns = (SpinnerColumn("line"), named, TimeElapsedColumn())
     return Progress(*columns, console=Console(file=sys.stderr, highlight=False), transient=True)

@@ -8,9 +8,14 @@ import errno
 import os
 import re
 import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
+
+from ecgfl_adapters.bounded import first_bytes, read_bounded
 
 FETCH = "Fetch its content (git-annex: `git annex get`, DataLad: `datalad get`, Git LFS: `git lfs pull`), or correct the link"
 
@@ -25,6 +30,114 @@ _NO_TARGET = re.compile(r"[\s\x00-\x1f,;#]|//")
 
 _LFS = b"version https://git-lfs.github.com/spec/"
 _ANNEX = b"annex/objects/"
+
+
+FOLLOW = "Give --follow-links if it is to be read, or name the folder that holds both"
+
+RECORDS = "RECORDS"
+"""The list of records in the folder of a PhysioNet database."""
+
+_STORES = ((".git", "annex", "objects"), (".dvc", "cache"))
+"""Where git-annex (and DataLad) and DVC keep the content of a repository's files."""
+
+
+class LinkBounds(NamedTuple):
+    """Where links may lead: into these folders, or into the object store of a repository that one of them is a part of.
+
+    folders : real paths; None allows every place.
+    """
+
+    folders: tuple[Path, ...] | None
+
+    def hold(self, path: Path) -> bool:
+        """Whether a real path lies within the bounds."""
+        return self.folders is None or any(path.is_relative_to(each) or _is_in_a_store(path, each) for each in self.folders)
+
+
+_ANYWHERE = LinkBounds(None)
+_BOUNDS: ContextVar[LinkBounds] = ContextVar("_BOUNDS", default=_ANYWHERE)
+"""Of what is read now: they apply to each file that belongs to a recording, however its name was found."""
+
+
+def _is_in_a_store(path: Path, folder: Path) -> bool:
+    """Whether `path` is in the object store of the repository that `folder` is a part of."""
+    parts = path.parts
+    return any(
+        parts[place : place + len(store)] == store and folder.is_relative_to(Path(*parts[:place]))
+        for store in _STORES
+        for place in range(1, len(parts) - len(store))
+    )
+
+
+def real_path(path: Path) -> Path:
+    """Return where the content of a path is, after every link, also one that is written as a text."""
+    target = _target_as_text(path)
+    try:
+        return Path(os.path.realpath(path if target is None or not os.path.isfile(target) else target))  # noqa: PTH113
+    except (OSError, ValueError):  # no file has such a name
+        return path.absolute()
+
+
+def link_bounds(path: Path, named: Iterable[Path], *, follow_links: bool) -> LinkBounds:
+    """Return the bounds for the files of a recording.
+
+    Those are the first of the folders (or folders of RECORDS files) in `named` that holds it. A recording that was named itself
+    may be a link: then they are its own folder and the one that the link leads to.
+    """
+    if follow_links:
+        return _ANYWHERE
+    named = tuple(named)
+    root = next((folder for folder in map(folder_of, named) if folder in path.parents), None)
+    if root is not None and path not in named:
+        return LinkBounds((Path(os.path.realpath(root)),))
+    return LinkBounds((Path(os.path.realpath(path.parent)), real_path(path).parent))
+
+
+def folder_of(named: Path) -> Path:
+    """Return the folder that is searched when `named` is given: that of a RECORDS file, else `named` itself."""
+    return named.parent if named.name == RECORDS and os.path.isfile(named) else named  # noqa: PTH113
+
+
+@contextmanager
+def links_within(bounds: LinkBounds) -> Iterator[None]:
+    """Refuse links that lead out of the bounds, in everything that is read in the block."""
+    token = _BOUNDS.set(bounds)
+    try:
+        yield
+    finally:
+        _BOUNDS.reset(token)
+
+
+@contextmanager
+def links_also_within(named: Path) -> Iterator[None]:
+    """Let links lead also to a file or folder that the user named, in what is read in the block."""
+    folders = _BOUNDS.get().folders
+    own = Path(os.path.realpath(named)) if os.path.isdir(named) else real_path(named).parent  # noqa: PTH112
+    with links_within(_ANYWHERE if folders is None else LinkBounds((*folders, own))):
+        yield
+
+
+def leads_out(path: Path) -> bool:
+    """Whether there is content at a path that lies outside the bounds of what is read now.
+
+    It does not for a link to a folder that holds the bounds: that is a loop.
+    """
+    bounds = _BOUNDS.get()
+    if bounds.folders is None:
+        return False
+    real = real_path(path)
+    return not bounds.hold(real) and os.path.exists(real) and not any(each.is_relative_to(real) for each in bounds.folders)  # noqa: PTH110
+
+
+def is_text_of_a_link(path: Path) -> bool:
+    """Whether a file looks like the text that stands in for a link."""
+    return _target_as_text(path) is not None
+
+
+def is_elsewhere(path: Path) -> bool:
+    """Whether what is read now was named itself, and is a link that leads out of its own folder."""
+    folders = _BOUNDS.get().folders
+    return folders is not None and not LinkBounds(folders[:1]).hold(real_path(path))
 
 
 class Absence(NamedTuple):
@@ -65,7 +178,7 @@ def content_of(path: Path) -> Path:
     programs write a small file in a link's place that holds nothing but the link's target; then it is the target, if it exists.
     """
     target = _target_as_text(path)
-    return path if target is None or not target.is_file() else target
+    return path if target is None or not os.path.isfile(target) or leads_out(path) else target  # noqa: PTH113
 
 
 def _target_as_text(path: Path) -> Path | None:
@@ -73,7 +186,7 @@ def _target_as_text(path: Path) -> Path | None:
     try:
         if not stat.S_ISREG(path.stat().st_mode) or path.stat().st_size > _LONGEST_TARGET:
             return None
-        text = path.read_bytes().decode("utf-8")
+        text = read_bounded(path, _LONGEST_TARGET).decode("utf-8")
     except (OSError, ValueError):
         return None
     if "/" not in text or text.startswith("/") or _NO_TARGET.search(text):
@@ -90,7 +203,10 @@ def link_target(path: Path) -> Path | None:
 
 
 def absence(path: Path) -> Absence | None:
-    """Why a path that is there has no content: a broken link, or a pointer in the content's place. None for any other path."""
+    """Why a path that is there has no content that may be read; None for any other path.
+
+    It is a broken link, a link that leads out of the bounds (see `links_within`), or a pointer in the content's place.
+    """
     try:
         status = path.stat()
     except (OSError, ValueError) as error:
@@ -102,17 +218,18 @@ def absence(path: Path) -> Absence | None:
         if os.path.lexists(path.parent / target):
             return None
         return Absence(f"is a broken symbolic link: it points to {target}, which does not exist", FETCH)
+    if leads_out(path):
+        return Absence(f"is reached by a link that leads out of its folder, to {real_path(path)}", FOLLOW)
     if status.st_size > _LARGEST_POINTER or not stat.S_ISREG(status.st_mode):
         return None
     try:
-        with path.open("rb") as file:
-            start = file.read(1000)
+        start = first_bytes(path, 1000)
     except OSError:
         return None
     if start.startswith(_LFS):
         return Absence("is a Git LFS pointer, not the recording's data", FETCH)
     target_as_text = _target_as_text(path)
-    if target_as_text is not None and target_as_text.is_file():
+    if target_as_text is not None and os.path.isfile(target_as_text):  # noqa: PTH113
         return None
     if target_as_text is not None:
         return Absence(f"is a text in place of a broken symbolic link: it holds {start.decode()}, which does not exist", FETCH)

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ecgfl_adapters.companions import is_elsewhere, link_bounds, links_within, real_path
 from ecgfl_adapters.csv_file import read_understood
 from ecgfl_adapters.csv_notes import Understood
 from ecgfl_adapters.errors import LIBRARY_ERRORS, AdapterError, FileUnreadable
@@ -35,7 +36,11 @@ def explain(path: Path, options: ReadOptions) -> Explanation:
     notes: list[Understood] = []
     failure: AdapterError | None = None
     try:
-        read_understood(path, options, notes)
+        with links_within(link_bounds(path, options.named, follow_links=options.follow_links)):
+            if is_elsewhere(path):
+                problem = "is a link to a file in another folder, of which nothing is shown"
+                raise FileUnreadable(path, problem, f"Name the file itself ({real_path(path)}), or give --follow-links")
+            read_understood(path, options, notes)
     except AdapterError as error:
         failure = error
     except LIBRARY_ERRORS as error:
@@ -77,4 +82,5 @@ def _is_open(key: str, fields: dict[str, Any]) -> bool:
 def _toml(value: Any) -> str:
     if isinstance(value, dict):
         return "{ " + ", ".join(f"{_toml(key)} = {_toml(each)}" for key, each in value.items()) + " }"
-    return json.dumps(value, ensure_ascii=False)  # strings, numbers and booleans look the same in TOML
+    text = json.dumps(value, ensure_ascii=False)  # strings, numbers and booleans look the same in TOML
+    return "".join(each if each.isprintable() else f"\\U{ord(each):08x}" for each in text)

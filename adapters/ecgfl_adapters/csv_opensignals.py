@@ -35,8 +35,8 @@ def opensignals_of(path: Path, lines: Sequence[str]) -> OpenSignals | None:
         rates = set()
         bits = []
         for device in devices.values():
-            columns = [str(name) for name in device["column"]]
-            measured = [str(sensor) for sensor in device["sensor"]]
+            columns = [_text(name) for name in device["column"]]
+            measured = [_text(sensor) for sensor in device["sensor"]]
             names += columns
             sensors += [""] * (len(columns) - len(measured)) + measured
             rates.add(float(device["sampling rate"]))
@@ -52,6 +52,11 @@ def opensignals_of(path: Path, lines: Sequence[str]) -> OpenSignals | None:
             path, f"line {number + 1}: the devices state the sampling rates {sorted(rates)}", "Export one device's recording"
         )
     return OpenSignals(number + 1, tuple(names), tuple(sensors), rates.pop(), max(bits, default=None), identifiers)
+
+
+def _text(value: object) -> str:
+    """Return a name; JSON may hold halves of characters, which no other format can."""
+    return str(value).encode("utf-8", "replace").decode("utf-8")
 
 
 def is_counter(name: str) -> bool:

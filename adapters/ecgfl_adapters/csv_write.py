@@ -13,6 +13,9 @@ FS_COMMENT = "fs_hz"
 STEP_COMMENT = "step_mv"
 LABELS_SUFFIX = ".labels.csv"
 
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+"""First characters for which spreadsheets run a cell: https://owasp.org/www-community/attacks/CSV_Injection."""
+
 
 def write_csv(recording: Recording, folder: Path) -> tuple[Path, ...]:
     """Write `NAME.csv` and `NAME.labels.csv` under `folder`.
@@ -27,7 +30,7 @@ def write_csv(recording: Recording, folder: Path) -> tuple[Path, ...]:
     with path.open("w", newline="", encoding="utf-8") as file:
         file.write(f"# {FS_COMMENT}: {recording.fs!r}\n")
         file.write(f"# {STEP_COMMENT}: {' '.join(repr(float(lead.step_mv)) for lead in recording.leads)}\n")
-        csv.writer(file, lineterminator="\n").writerow(["time_s", *(f"{lead.name} (mV)" for lead in recording.leads)])
+        csv.writer(file, lineterminator="\n").writerow(["time_s", *(csv_cell(f"{lead.name} (mV)") for lead in recording.leads)])
         file.writelines(f"{','.join(row)}\n" for row in zip(*columns, strict=True))
     if recording.labels is None:
         return (path,)
@@ -37,6 +40,14 @@ def write_csv(recording: Recording, folder: Path) -> tuple[Path, ...]:
         writer.writerow(["sample", "symbol"])
         writer.writerows(recording.labels)
     return (path, labels)
+
+
+def csv_cell(text: str) -> str:
+    """Return a text for a cell of a CSV file: an apostrophe goes before what a spreadsheet would run as a formula.
+
+    This is for names and other texts. Numbers are written as they are, also negative ones.
+    """
+    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 
 def _decimals(step: float) -> int:

@@ -9,7 +9,20 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import NamedTuple
 
-from ecgfl_adapters.companions import absence, companion, link_target
+from ecgfl_adapters.bounded import check_stored, read_bounded
+from ecgfl_adapters.companions import (
+    RECORDS,
+    absence,
+    companion,
+    folder_of,
+    is_elsewhere,
+    is_text_of_a_link,
+    leads_out,
+    link_bounds,
+    link_target,
+    links_within,
+    real_path,
+)
 from ecgfl_adapters.errors import (
     LIBRARY_ERRORS,
     AdapterError,
@@ -29,8 +42,8 @@ GROUP = "ecgfl.adapters"
 _LAST = ("wfdb", "edf", "csv")
 """Asked last, in this order: an adapter that a site installed for its own files goes first, plain text comes last."""
 
-RECORDS = "RECORDS"
-"""The list of records in the folder of a PhysioNet database."""
+LARGEST_RECORDS = 1 << 21
+"""Bytes of a RECORDS file. That of PTB-XL, with 43,598 records, has 1.2 MB: https://physionet.org/content/ptb-xl/1.0.3/."""
 
 _SUFFIXES = {".hea", ".dat", ".edf", ".bdf", ".csv", ".tsv", ".txt"}
 """What a recording's file ends in, whether it is there or not. A WFDB record may be named without one, and hold a dot."""
@@ -75,6 +88,8 @@ def adapter_for(path: Path, format: str = "auto") -> Adapter:
     """
     known = _installed()
     _refuse_what_cannot_be_opened(path)
+    if path.name == RECORDS and os.path.isfile(path):  # noqa: PTH113
+        _records_in(path)
     if format != "auto":
         if format in known.adapters:
             return known.adapters[format]
@@ -103,12 +118,15 @@ def _refuse_what_cannot_be_opened(path: Path) -> None:
             os.scandir(path).close()
         elif stat.S_ISREG(mode):
             path.open("rb").close()
+    except (FileNotFoundError, NotADirectoryError):
+        return  # it may be a record that is named without a suffix
     except PermissionError as error:
         raise FileMissing(
             path, f"cannot be opened ({error.strerror})", "Give the user that runs ecgfl the right to read it"
         ) from error
-    except (OSError, ValueError):
-        return
+    except (OSError, ValueError) as error:
+        problem = f"cannot be opened ({getattr(error, 'strerror', None) or error})"
+        raise FileMissing(path, problem, "Copy the file to a local disk, under a short name") from error
     if _is_special(path):
         raise FormatUnknown(
             path, "is a pipe, a socket or a device, not a file", "Copy what it delivers into a file, and give that"
@@ -117,18 +135,30 @@ def _refuse_what_cannot_be_opened(path: Path) -> None:
 
 def read(path: Path, format: str = "auto", options: ReadOptions | None = None) -> Recording:
     """Read one recording in any format. Raises `AdapterError`, whatever the format's library may raise."""
+    options = options or ReadOptions()
+    with links_within(link_bounds(path, options.named, follow_links=options.follow_links)):
+        return _read(path, format, options)
+
+
+def _read(path: Path, format: str, options: ReadOptions) -> Recording:
     adapter = adapter_for(path, format)
     before = _state_of(path)
     try:
-        recording = adapter.read(path, options or ReadOptions())
+        if os.path.isfile(path):  # noqa: PTH113
+            check_stored(path)
+        recording = adapter.read(path, options)
         if _state_of(path) != before:
             raise changed_meanwhile(path)
         _check_rate(path, recording, options)
         _check_labels(path, recording)
         return recording
     except AdapterError as error:
+        if not isinstance(error, FileMissing) and is_elsewhere(path):
+            raise _without_content(path, error) from None
         raise error if _state_of(path) == before else changed_meanwhile(path) from error
     except LIBRARY_ERRORS as error:
+        if is_elsewhere(path):
+            raise _without_content(path, FileUnreadable(path, "", "")) from None
         raise FileUnreadable(
             path,
             f"the {adapter.name} reader failed with {type(error).__name__}: {error}",
@@ -136,9 +166,15 @@ def read(path: Path, format: str = "auto", options: ReadOptions | None = None) -
         ) from error
 
 
-def _check_rate(path: Path, recording: Recording, options: ReadOptions | None) -> None:
+def _without_content(path: Path, error: AdapterError) -> AdapterError:
+    """Return an error that quotes nothing of a file: whoever made the link may not have the right to read it."""
+    problem = "cannot be used; the reason is not shown, because this is a link to a file in another folder"
+    return type(error)(path, problem, f"Name the file itself to see the reason ({real_path(path)}), or give --follow-links")
+
+
+def _check_rate(path: Path, recording: Recording, options: ReadOptions) -> None:
     """Raise `RateUnknown` if the rate in the options differs from the one of the file."""
-    given = options.fs if options is not None else None
+    given = options.fs
     if given is not None and abs(recording.fs - given) > MAX_RATE_DIFFERENCE * given:
         raise RateUnknown(
             path,
@@ -178,38 +214,55 @@ def record_stem(path: Path) -> Path:
     if suffix == ".gz":
         path = path.with_suffix("")
         suffix = path.suffix.lower()
-    return path.with_suffix("") if suffix and (suffix in _SUFFIXES or path.is_file()) else path
+    return path.with_suffix("") if suffix and (suffix in _SUFFIXES or os.path.isfile(path)) else path  # noqa: PTH113
 
 
-def find_recordings(paths: Iterable[Path]) -> Found:
+def find_recordings(paths: Iterable[Path], *, follow_links: bool = False) -> Found:
     """One path for each recording among `paths`, files and folders, in a fixed order and each once.
 
     Folders are searched with all that is below them, without hidden files. What a PhysioNet database's RECORDS file lists belongs
     to them, so that reading says which of it is missing. A file named outright is kept even if it is unknown or
     does not exist, so that reading it says why; signal, segment and label files of a recording are left out.
+
+    follow_links : follow also links in a folder that lead out of it; else these are among the skipped.
     """
+    paths = list(paths)
     recordings: dict[Path, None] = {}
     skipped: dict[Path, None] = {}
     for path in paths:
-        if not _is_open_to_us(path):
-            recordings[path] = None
-        elif path.name == RECORDS and path.is_file():
-            recordings |= dict.fromkeys(_listed(path))
-        elif path.is_dir():
-            files, special, closed = _files_below(path)
-            recordings |= dict.fromkeys(closed)
-            skipped |= dict.fromkeys(special)
-            companions = _companions(files)
-            for file in files:
-                if file in companions or file.name in _ABOUT or is_prediction(file):
-                    continue
-                if file.name == RECORDS:
-                    recordings |= dict.fromkeys(_listed(file))
-                    continue
-                target = recordings if _recognised_by(file) is not None else skipped
-                target[_header_of(file)] = None
-        elif not _belongs_to_a_record(path):
-            recordings[_header_of(path)] = None
+        within = path / RECORDS if os.path.isdir(path) else path  # noqa: PTH112
+        with links_within(link_bounds(within, paths, follow_links=follow_links)):
+            if not _is_open_to_us(path):
+                recordings[path] = None
+            elif path.name == RECORDS and path.is_file():
+                listed, outside = _listed(path)
+                recordings |= dict.fromkeys(listed)
+                skipped |= dict.fromkeys(outside)
+            elif path.is_dir():
+                found = _find_below(path)
+                recordings |= dict.fromkeys(found.recordings)
+                skipped |= dict.fromkeys(found.skipped)
+            elif not _belongs_to_a_record(path):
+                recordings[_header_of(path)] = None
+    return Found(list(recordings), [path for path in skipped if path not in recordings])
+
+
+def _find_below(folder: Path) -> Found:
+    """Return the recordings below a folder."""
+    files, special, closed = _files_below(folder)
+    recordings = dict.fromkeys(closed)
+    skipped = dict.fromkeys(special)
+    companions = _companions(files)
+    for file in files:
+        if file in companions or file.name in _ABOUT or is_prediction(file):
+            continue
+        if file.name == RECORDS:
+            listed, outside = _listed(file)
+            recordings |= dict.fromkeys(listed)
+            skipped |= dict.fromkeys(outside)
+            continue
+        target = recordings if _recognised_by(file) is not None else skipped
+        target[_header_of(file)] = None
     return Found(list(recordings), list(skipped))
 
 
@@ -218,29 +271,55 @@ def subfolder(path: Path, named: Iterable[Path]) -> Path:
 
     It is `Path()` for a recording that was named itself.
     """
-    folders = (each.parent if each.name == RECORDS and each.is_file() else each for each in named)
-    root = next((folder for folder in folders if folder in path.parents), path.parent)
+    root = next((folder for folder in map(folder_of, named) if folder in path.parents), path.parent)
     return path.parent.relative_to(root)
 
 
-def why_skipped(path: Path) -> str:
-    """Return the reason why `find_recordings` skips a file or folder."""
-    absent = absence(path)
+def why_skipped(path: Path, named: Iterable[Path] = (), *, follow_links: bool = False) -> str:
+    """Return the reason why `find_recordings` skips a file or folder, with what to do about it.
+
+    named, follow_links : as for `find_recordings`.
+    """
+    with links_within(link_bounds(path, named, follow_links=follow_links)):
+        absent = absence(path)
+    if absent is not None and leads_out_of(path, named, follow_links=follow_links):
+        return f"{absent.problem}. {absent.fix}"
     if absent is not None:
         return absent.problem
     if path.is_dir():
-        return f"is a symbolic link to the folder {link_target(path)}; links to folders are not followed: name it itself"
+        return f"is a symbolic link to the folder {link_target(path)}, which is read under another name or holds this one"
     return "no adapter reads it"
 
 
-def _listed(records: Path) -> list[Path]:
-    """The recordings that a RECORDS file lists, one a line, relative to its folder; what points elsewhere is none."""
+def leads_out_of(path: Path, named: Iterable[Path], *, follow_links: bool = False) -> bool:
+    """Whether a path that was found below one of the folders in `named` is reached by a link that leads out of that."""
+    with links_within(link_bounds(path, named, follow_links=follow_links)):
+        return leads_out(path)
+
+
+def _listed(records: Path) -> tuple[list[Path], list[Path]]:
+    """The recordings that a RECORDS file lists, one a line, relative to its folder; what points elsewhere is none.
+
+    The second list has those that are reached by links which lead out of the folder.
+    """
     try:
-        lines = records.read_text(encoding="utf-8", errors="replace").split()
-    except OSError:
-        return [records]  # reading it says why
+        lines = dict.fromkeys(_records_in(records))
+    except AdapterError:
+        return [records], []  # reading it says why
     inside = [line for line in lines if ".." not in line and ":" not in line and "\\" not in line and line[0] != "/"]
-    return [_listed_file(records.parent / line) for line in inside]
+    files = [_listed_file(records.parent / line) for line in inside]
+    outside = {file for file in files if os.path.lexists(file) and leads_out(file)}
+    return [file for file in files if file not in outside], sorted(outside)
+
+
+def _records_in(records: Path) -> list[str]:
+    """Return the lines of a RECORDS file. Raises `FileMissing`."""
+    try:
+        return read_bounded(records, LARGEST_RECORDS).decode("utf-8", errors="replace").split()
+    except OSError as error:
+        raise FileMissing(
+            records, f"cannot be read ({error.strerror})", "Name the recordings, or a folder of them without its RECORDS file"
+        ) from error
 
 
 def _listed_file(path: Path) -> Path:
@@ -302,7 +381,7 @@ def _recognised_by(path: Path) -> Adapter | None:
 class _Below(NamedTuple):
     """What is below a folder.
 
-    special : pipes, sockets, devices and links to folders. closed : folders that this user may not look into.
+    special : pipes, sockets, devices, and links that are not followed. closed : folders that this user may not look into.
     """
 
     files: list[Path]
@@ -311,15 +390,37 @@ class _Below(NamedTuple):
 
 
 def _files_below(folder: Path) -> _Below:
-    found: list[Path] = []
-    links: list[Path] = []
-    closed: list[Path] = []
-    for root, folders, files in os.walk(folder, onerror=lambda error: closed.append(Path(error.filename))):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        links += [Path(root) / name for name in folders if (Path(root) / name).is_symlink()]
-        found += [Path(root) / name for name in sorted(files) if not name.startswith(".")]
-    special = [file for file in found if _is_special(file)]
-    return _Below([file for file in found if file not in special], special + links, closed)
+    """List a folder with all that is below it, and then what links in it lead to. Each folder is listed once."""
+    below = _Below([], [], [])
+    root = real_path(folder)
+    seen: set[Path] = set()
+    links = [folder]
+    for link in links:
+        real = real_path(link)
+        if link != folder and (real in seen or root.is_relative_to(real) or leads_out(link)):
+            below.special.append(link)
+            continue
+        waiting = [(link, real)]
+        while waiting:
+            here, real = waiting.pop()
+            if real in seen:
+                continue
+            seen.add(real)
+            try:
+                with os.scandir(here) as entries:
+                    held = sorted((each.name, each.is_symlink()) for each in entries if not each.name.startswith("."))
+            except OSError:
+                below.closed.append(here)
+                continue
+            folders = {name: is_link for name, is_link in held if os.path.isdir(here / name)}  # noqa: PTH112
+            links += [here / name for name, is_link in folders.items() if is_link]
+            waiting += reversed([(here / name, real / name) for name, is_link in folders.items() if not is_link])
+            for name, is_link in held:
+                if name not in folders:
+                    path = here / name
+                    leads = (is_link or is_text_of_a_link(path)) and leads_out(path)
+                    (below.special if leads or _is_special(path) else below.files).append(path)
+    return below
 
 
 def _companions(files: list[Path]) -> set[Path]:

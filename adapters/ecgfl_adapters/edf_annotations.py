@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from ecgfl_adapters.edf_samples import DataRecords
 from ecgfl_adapters.errors import FileUnreadable
 
+MOST_ANNOTATIONS = 1 << 23
+"""31 days of 180 beats a minute."""
+
 _LIST = re.compile(rb"([+-]\d{1,12}(?:\.\d*)?)(?:\x15(\d*(?:\.\d*)?))?\x14(.*)\x14", re.DOTALL)
 
 
@@ -49,6 +52,12 @@ def read_annotations(records: DataRecords) -> Annotations:
                     for text in texts.split(b"\x14")
                     if text
                 ]
+                if len(found) > MOST_ANNOTATIONS:
+                    raise FileUnreadable(
+                        records.path,
+                        f"it holds more than {MOST_ANNOTATIONS} annotations",
+                        "Export the file again, in parts or without annotations",
+                    )
     return Annotations(starts, tuple(found))
 
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from ecgfl_adapters.bounded import first_bytes
 from ecgfl_adapters.companions import content_of
 from ecgfl_adapters.edf_annotations import read_annotations
 from ecgfl_adapters.edf_header import BDF_MAGIC, EDF_MAGIC, Channel, check_scale, read_header
@@ -30,8 +31,7 @@ class EdfAdapter:
         if path.suffix.lower() in {".edf", ".bdf"}:
             return path.is_file()
         try:
-            with path.open("rb") as file:
-                return file.read(8) in {EDF_MAGIC, BDF_MAGIC}
+            return first_bytes(path, 8) in {EDF_MAGIC, BDF_MAGIC}
         except OSError:
             return False
 

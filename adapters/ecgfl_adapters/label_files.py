@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ecgfl_adapters.bounded import read_bounded
 from ecgfl_adapters.companions import absence, content_of
 from ecgfl_adapters.csv_stamps import Stamps
 from ecgfl_adapters.csv_time_units import seconds_in, time_title
@@ -17,6 +18,9 @@ from ecgfl_adapters.label_axis import TableAxis, samples_at_clock, samples_at_nu
 from ecgfl_adapters.recording import BeatLabel
 from ecgfl_adapters.symbols import BEAT_SYMBOLS, NO_WORDS, OTHER_SYMBOLS, in_order, symbol_of
 from ecgfl_adapters.timeline import check_rate
+
+LARGEST_LABELS = 1 << 26
+"""Bytes of a file of labels that is read whole: 30 days of 100 beats a minute take 4.3 million lines of 15 bytes."""
 
 _EDF_SUFFIXES = {".edf", ".bdf"}
 _TEXT_SUFFIXES = {".csv", ".txt", ".tsv"}
@@ -55,21 +59,13 @@ def read_labels(
 
     Raises `LabelsUnreadable` for a file that is missing, cut off or not understood.
     """
-    content = content_of(path)
-    try:
-        raw = content.read_bytes()
-    except OSError as error:
-        absent = absence(path)
-        raise LabelsUnreadable(
-            path,
-            f"label file {absent.problem}" if absent else f"label file cannot be opened ({error.strerror})",
-            f"{absent.fix}; --labels none reads the recording without labels" if absent else "Check the path given with --labels",
-        ) from error
     absent = absence(path)
     if absent is not None:
         raise LabelsUnreadable(
             path, f"label file {absent.problem}", f"{absent.fix}; --labels none reads the recording without labels"
         )
+    content = content_of(path)
+    raw = _content(path) if path.suffix.lower() not in _EDF_SUFFIXES else b""
     if path.suffix.lower() in _EDF_SUFFIXES:
         return read_edf_labels(content, fs, vocabulary)
     if path.suffix.lower() in _TEXT_SUFFIXES:
@@ -78,11 +74,22 @@ def read_labels(
     return labels if axis is None else in_order(_counted(labels, axis))
 
 
+def _content(path: Path) -> bytes:
+    try:
+        return read_bounded(content_of(path), LARGEST_LABELS)
+    except OSError as error:
+        raise LabelsUnreadable(
+            path,
+            f"label file cannot be read ({error.strerror})",
+            "Check the path given with --labels; --labels none reads the recording without labels",
+        ) from error
+
+
 def contradicting_line(path: Path) -> int | None:
     """Return the number of the first line of a prediction's table whose class is N or V, but not its symbol; None without one."""
     if path.suffix.lower() not in _TEXT_SUFFIXES:
         return None
-    lines = _lines(content_of(path).read_bytes())
+    lines = _lines(_content(path))
     names = [name.lower() for name in _cells(lines[0][1])] if lines else []
     if "symbol" not in names or "class" not in names:
         return None

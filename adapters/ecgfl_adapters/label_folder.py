@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ecgfl_adapters.discovery import record_stem, subfolder
 from ecgfl_adapters.errors import LabelsUnreadable
+from ecgfl_adapters.file_names import safe_name
 from ecgfl_adapters.labels import ANNOTATORS, label_files
 
 
@@ -34,6 +35,8 @@ class LabelFolder:
         stem, below = record_stem(recording), subfolder(recording, self.named)
         subfolders = self.shared.get(stem.name.casefold(), (below,))
         files = label_files(self.root / below / stem.name, self.annotators)
+        if not files:  # as `predict --out` names folders
+            files = label_files(self.root.joinpath(*map(safe_name, below.parts), stem.name), self.annotators)
         if not files and (Path() not in subfolders or below == Path()):
             below = Path()
             files = label_files(self.root / stem.name, self.annotators)

@@ -7,20 +7,19 @@ that hold them. A prediction file with other beats was corrected, however it is 
 import json
 import re
 from collections.abc import Iterable, Sequence
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Literal, NamedTuple, TypedDict
 
-from ecgfl_adapters.companions import companion, content_of
+from ecgfl_adapters.bounded import read_bounded
+from ecgfl_adapters.companions import companion, content_of, leads_out
+from ecgfl_adapters.file_names import safe_name
 from ecgfl_adapters.recording import BeatLabel, Remark
 
 Origin = Literal["reference", "reviewer", "machine"]
 
 ANNOTATOR = "ecgfl"
 """Annotator name that this program uses."""
-
-UNSAFE = re.compile(r"[/\\:\x00]")
-"""What a file name must not hold on one system or another."""
 
 ORIGIN_SUFFIX = f".{ANNOTATOR}.origin.json"
 SCHEMA = "ecgfl.origin/1"
@@ -62,7 +61,7 @@ class Listed(NamedTuple):
 
 def file_name(recording: str) -> str:
     """Return what the files of a prediction are called, without their suffixes."""
-    return UNSAFE.sub("_", recording)
+    return safe_name(recording)
 
 
 def origin_text(
@@ -123,16 +122,17 @@ def origin_of(path: Path, labels: Sequence[BeatLabel]) -> Origin:
         return "reference"
     listed = listed_in(companion(path, f"{name[1]}{ORIGIN_SUFFIX}"))
     # An untouched file is recognised by its content, too: read at another rate (--fs), its beats have other samples.
-    is_untouched = digest(labels) in listed.labels or sha256(content_of(path).read_bytes()).hexdigest() in listed.files
+    with content_of(path).open("rb") as file:
+        is_untouched = digest(labels) in listed.labels or file_digest(file, "sha256").hexdigest() in listed.files
     return "machine" if is_untouched or not listed.labels else "reviewer"
 
 
 def _predictions(path: Path) -> list[_Prediction]:
     """Return the predictions in an origin file; none if it is missing or damaged, so that no correction is assumed."""
     try:
-        if path.stat().st_size > _LARGEST:
+        if leads_out(path):
             return []
-        content = json.loads(path.read_bytes())
+        content = json.loads(read_bounded(path, _LARGEST))
         if content["schema"] != SCHEMA:
             return []
         return [

@@ -1,11 +1,12 @@
 """Which label file belongs to a recording."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from ecgfl_adapters.companions import absence, companion
+from ecgfl_adapters.companions import absence, companion, links_also_within
 from ecgfl_adapters.errors import LabelsUnreadable
 from ecgfl_adapters.label_axis import TableAxis
 from ecgfl_adapters.label_files import contradicting_line, read_labels
@@ -56,7 +57,16 @@ def labels_for(
     """
     if options.labels == "none":
         return Labels()
-    paths = _label_files(stem, options.labels) if options.labels is not None else _beside(beside)
+    if options.labels is None:
+        return _labels_in(_beside(beside), stem, options, fs, clock_fs, axis)
+    paths = _label_files(stem, options.labels)
+    with links_also_within(Path(options.labels)) if not annotator_files(stem, options.labels) else nullcontext():
+        return _labels_in(paths, stem, options, fs, clock_fs, axis)
+
+
+def _labels_in(
+    paths: Sequence[Path], stem: Path, options: ReadOptions, fs: float, clock_fs: float | None, axis: TableAxis | None
+) -> Labels:
     files = []
     for path in paths:
         ours = is_prediction(path)  # counts samples of the recording, whatever its table counts

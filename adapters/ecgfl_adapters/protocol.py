@@ -26,6 +26,9 @@ class ReadOptions:
     force : read a file whose checksum is wrong; the fault becomes a remark.
     assume_wfdb_gain : read an uncalibrated WFDB signal (gain 0) with WFDB's default gain instead of refusing it; for uses
         in which the scale cancels out.
+    named : files and folders that the person named. Links in a folder are followed where they stay in it; see
+        `companions.link_bounds`.
+    follow_links : follow links to every place.
     """
 
     leads: tuple[str, ...] = ()
@@ -38,6 +41,8 @@ class ReadOptions:
     accept_predictions: bool = False
     force: bool = False
     assume_wfdb_gain: bool = False
+    named: tuple[Path, ...] = ()
+    follow_links: bool = False
 
 
 @runtime_checkable

@@ -11,11 +11,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from ecgfl_adapters.bounded import read_bounded
 from ecgfl_adapters.companions import absence, companion, content_of
 from ecgfl_adapters.errors import FileMissing, FileUnreadable
 
 MAX_BASELINE = 1 << 31
 """ADC units; a sample has no more than 32 bits."""
+
+LARGEST_HEADER = 1 << 22
+"""Bytes; a signal line has about 60, a segment line about 20."""
+
+MOST_LINES = 10_000
+"""Signals or segments of a record."""
 
 LONGEST_LINE = 2000
 """Characters; the format allows 255."""
@@ -91,6 +98,8 @@ def read_header(path: Path) -> Header:
     if not lines:
         raise _broken(path, "the header holds comments only, no record line 'NAME SIGNALS RATE SAMPLES'")
     record = _record_line(path, lines[0])
+    if record.lines > MOST_LINES:
+        raise _broken(path, f"the record line announces {record.lines} lines, more than the {MOST_LINES} that are read")
     body = lines[1:]
     if len(body) != record.lines:
         raise _broken(path, f"the record line announces {record.lines} lines, but {len(body)} follow")
@@ -170,17 +179,17 @@ def _broken(path: Path, problem: str) -> FileUnreadable:
 
 def _text(path: Path) -> str:
     """A header in UTF-8, or in an 8-bit encoding of which only units and comments can show the difference."""
-    try:
-        raw = content_of(path).read_bytes()
-    except OSError as error:
-        absent = absence(path)
-        problem = absent.problem if absent else f"cannot be opened ({error.strerror})"
-        raise FileMissing(path, problem, absent.fix if absent else "Check the path, and that its .hea file is there") from error
-    if not raw.strip():
-        raise _broken(path, "the header file is empty")
     absent = absence(path)
     if absent is not None:
         raise FileMissing(path, absent.problem, absent.fix)
+    try:
+        raw = read_bounded(content_of(path), LARGEST_HEADER)
+    except OSError as error:
+        raise FileMissing(
+            path, f"cannot be opened ({error.strerror})", "Check the path, and that its .hea file is there and a text"
+        ) from error
+    if not raw.strip():
+        raise _broken(path, "the header file is empty")
     try:
         text = raw.decode("utf-16" if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig")
     except UnicodeDecodeError:

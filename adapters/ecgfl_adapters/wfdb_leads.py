@@ -32,13 +32,13 @@ def read_leads(header: Header, fs: float, options: ReadOptions) -> Leads:
     rate = fs * signals[chosen[0]].per_frame
     check_rate(header.path, rate)
     scales = {index: _scale(header, signals[index], options) for index in chosen}
-    samples, remarks = read_samples(header, force=options.force)
+    samples, remarks = read_samples(header, chosen, fs, force=options.force)
     leads = []
     absent = []
     for index in chosen:
         scale = scales[index]
         baseline = signals[index].baseline if scale.baseline is None else scale.baseline
-        values, codes = to_float(signals[index], samples[index], baseline, scale.factor)
+        values, codes = to_float(signals[index], samples.pop(0), baseline, scale.factor)
         leads.append(Lead(names[index], values, abs(scale.factor)))
         absent += [missing_remark(f"signal {index + 1}", code) for code in codes]
     return Leads(rate, tuple(leads), (*remarks, *left_out, *absent))

@@ -1,6 +1,7 @@
 """The samples that a WFDB header describes, checked against what it says about them."""
 
 import math
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
@@ -8,10 +9,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgfl_adapters.bounded import check_stored
 from ecgfl_adapters.companions import absence, companion, content_of
 from ecgfl_adapters.errors import LIBRARY_ERRORS, FileMissing, FileUnreadable
 from ecgfl_adapters.missing_codes import LONG_RUN, Code, MissingCodes
 from ecgfl_adapters.recording import Remark
+from ecgfl_adapters.samples import AT_A_TIME
+from ecgfl_adapters.timeline import check_span
 from ecgfl_adapters.wfdb_header import NULL, Header, SignalSpec
 
 _BYTES_PER_SAMPLE = {
@@ -49,22 +53,44 @@ _INVALID = {
 }
 
 
+MOST_SAMPLES = 1 << 29
+"""Samples of all leads that are read, which are in memory together: a week of three leads at 250 Hz has 454 million."""
+
+_LARGE = 1 << 24
+"""Samples from which a file is decoded in parts."""
+
+MOST_DECODED = 1 << 27
+"""Samples of a signal file that is decoded as a whole, because its format or a skew needs it."""
+
+_PIECEWISE = {"16", "24", "32", "61", "80", "160", "212"}
+"""Formats in which any part of a file can be decoded alone."""
+
+
 class Samples(NamedTuple):
-    """ADC units of every signal, each of shape (frames * samples per frame,), and what was put up with."""
+    """ADC units of the signals that were asked for, each of shape (frames * samples per frame,), and what was put up with."""
 
     signals: list[NDArray[np.int32]]
     remarks: tuple[Remark, ...]
 
 
-def read_samples(header: Header, *, force: bool) -> Samples:
-    """Every signal that a header describes. force : read signals whose checksum is wrong.
+def read_samples(header: Header, chosen: Sequence[int], fs: float, *, force: bool) -> Samples:
+    """Read some of the signals that a header describes, and check all of them.
+
+    Parameters
+    ----------
+    header : of the record.
+    chosen : numbers of the signals to return, from 0.
+    fs : frames a second.
+    force : read signals whose checksum is wrong.
 
     Raises `FileMissing` for a signal file that is not there and `FileUnreadable` for one that is cut off, not of the stated
-    format, or whose checksum is not the header's.
+    format, or whose checksum is not the header's, and for a record that is too long.
     """
     frames = _check_files(header)
-    samples = _read_signals(header, frames)
-    wrong = [_wrong_sum(header, signal, values) for signal, values in zip(header.signals, samples, strict=True)]
+    check_span(header.path, frames, fs, frames)
+    _check_memory(header, chosen, frames)
+    samples, sums = _read_signals(header, chosen, frames)
+    wrong = [_wrong_sum(header, signal, found) for signal, found in zip(header.signals, sums, strict=True)]
     problems = [problem for problem in wrong if problem is not None]
     if problems and _are_placeholders(header):
         stated = next(signal.checksum for signal in header.signals if signal.checksum is not None)
@@ -98,23 +124,69 @@ def to_float(
     """
     if signal.fmt == NULL:
         return np.full(values.shape, math.nan, dtype=np.float32), ()
-    physical = ((values.astype(np.float64) - baseline) * step).astype(np.float32)
+    physical = np.empty(values.shape, dtype=np.float32)
+    parts = [slice(start, start + AT_A_TIME) for start in range(0, values.size, AT_A_TIME)]
+    for part in parts:
+        physical[part] = (values[part].astype(np.float64) - baseline) * step
     invalid = _INVALID.get(signal.fmt)
     if invalid is not None:
         physical[values == invalid] = math.nan
     ends = set(_INVALID.values())  # a converter may have taken over the code of the format that it read
     codes = MissingCodes(ends, shortest=LONG_RUN, step=1 / signal.gain if signal.gain else 1.0, baseline=signal.baseline)
-    codes.add(values if invalid is None else values[values != invalid])
+    for part in parts if values.size > _LARGE else [slice(None)]:
+        codes.add(values[part] if invalid is None else values[part][values[part] != invalid])
     found = codes.found()
     for code in found:
         physical[values == code.value] = math.nan
     return physical, found
 
 
-def _read_signals(header: Header, frames: int) -> list[NDArray[np.int32]]:
-    """The samples by wfdb's decoder of a segment, which `wfdb.rdrecord` calls, too.
+def _check_memory(header: Header, chosen: Sequence[int], frames: int) -> None:
+    """Raise `FileUnreadable` where the samples would fill the memory."""
+    held = frames * sum(header.signals[index].per_frame for index in chosen)
+    if held > MOST_SAMPLES:
+        raise FileUnreadable(
+            header.path,
+            f"its leads have {held} samples together, more than the {MOST_SAMPLES} that are read of a WFDB record",
+            "Name fewer leads with --lead NAME, convert it to EDF, which is read in parts, or export it in parts",
+        )
+    decoded = frames * sum(signal.per_frame for signal in header.signals if signal.fmt != NULL)
+    if decoded > MOST_DECODED and not _is_piecewise(header):
+        raise FileUnreadable(
+            header.path,
+            f"it has {decoded} samples, more than the {MOST_DECODED} that are read of a skewed or compressed WFDB record",
+            "Convert it to format 16 or to EDF, or export it in parts",
+        )
 
-    `rdrecord` reads the header again: it fails on dates of other forms and on names in another case, and follows links.
+
+def _is_piecewise(header: Header) -> bool:
+    return all(signal.fmt in _PIECEWISE and not signal.skew for signal in header.signals if signal.fmt != NULL)
+
+
+def _read_signals(header: Header, chosen: Sequence[int], frames: int) -> tuple[list[NDArray[np.int32]], list[int]]:
+    """Return the chosen signals, and the sum of the samples of every signal, 0 for one without samples."""
+    per_frame = sum(signal.per_frame for signal in header.signals if signal.fmt != NULL)
+    step = max(1, AT_A_TIME // max(1, per_frame)) * 12 if frames * per_frame > _LARGE and _is_piecewise(header) else frames
+    samples = [np.zeros(frames * header.signals[index].per_frame, dtype=np.int32) for index in chosen]
+    sums = [0] * len(header.signals)
+    for start in range(0, frames, step):
+        found = _decoded(header, frames, start, min(start + step, frames))
+        for number, values in enumerate(found):
+            if values is not None:
+                sums[number] += int(values.sum(dtype=np.int64))
+        for place, index in enumerate(chosen):
+            values = found[index]
+            if values is not None:
+                first = start * header.signals[index].per_frame
+                samples[place][first : first + values.size] = values
+    return samples, sums
+
+
+def _decoded(header: Header, frames: int, start: int, stop: int) -> list[NDArray[np.signedinteger] | None]:
+    """Decode the frames [start, stop) of all signals; None for a signal without samples.
+
+    This is wfdb's decoder of a segment, which `wfdb.rdrecord` calls, too. `rdrecord` reads the header again: it fails on dates of
+    other forms and on names in another case, and follows links.
     """
     from wfdb.io import _signal  # brings pandas along: only when a record is read
 
@@ -134,8 +206,8 @@ def _read_signals(header: Header, frames: int) -> list[NDArray[np.int32]]:
             samps_per_frame=[signal.per_frame for signal in held],
             skew=[signal.skew for signal in held],
             init_value=[signal.initial for signal in held],
-            sampfrom=0,
-            sampto=frames,
+            sampfrom=start,
+            sampto=stop,
             channels=list(range(len(held))),
             ignore_skew=False,
             return_res=32,
@@ -149,12 +221,7 @@ def _read_signals(header: Header, frames: int) -> list[NDArray[np.int32]]:
             "Copy the .hea and .dat files again",
         ) from error
     samples = iter(found)
-    return [
-        np.zeros(frames * signal.per_frame, dtype=np.int32)
-        if signal.fmt == NULL
-        else np.asarray(next(samples)).astype(np.int32, copy=False)
-        for signal in header.signals
-    ]
+    return [None if signal.fmt == NULL else np.asarray(next(samples)) for signal in header.signals]
 
 
 def _check_files(header: Header) -> int:
@@ -172,6 +239,7 @@ def _check_files(header: Header) -> int:
         if not path.is_file():
             raise FileMissing(path, f"the signal file that {header.path.name} names is not there", "Copy it beside the header")
         content = content_of(path)
+        check_stored(content)
         held[file] = _held_compressed(header, content, signals) if fmt in _COMPRESSED else _held(header, content, signals)
     if header.length is None and len(set(held.values())) > 1:
         shown = ", ".join(f"{file} {frames}" for file, frames in held.items())
@@ -238,13 +306,13 @@ def _held_compressed(header: Header, path: Path, signals: list[SignalSpec]) -> i
     return frames
 
 
-def _wrong_sum(header: Header, signal: SignalSpec, values: NDArray[np.int32]) -> str | None:
-    """What is wrong with a signal's checksum, in words."""
+def _wrong_sum(header: Header, signal: SignalSpec, total: int) -> str | None:
+    """What is wrong with a signal's checksum, in words. total : the sum of its samples."""
     if (
         signal.checksum is None or signal.fmt == NULL or signal.skew
     ):  # skewed signals are shifted on reading: their sum is not the file's
         return None
-    actual = int(values.sum(dtype=np.int64)) & 0xFFFF
+    actual = total & 0xFFFF
     if actual == signal.checksum & 0xFFFF:
         return None
     shown = actual - 0x10000 if actual > 0x7FFF else actual

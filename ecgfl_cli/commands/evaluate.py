@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ecgfl_cli.commands.options import Force, Lead, Model, OnlyInputFormat, Recordings, SamplingRate, Units
+from ecgfl_cli.commands.options import FollowLinks, Force, Lead, Model, OnlyInputFormat, Recordings, SamplingRate, Units
 from ecgfl_cli.console import Console, console_of
 
 if TYPE_CHECKING:
@@ -52,14 +52,15 @@ def command(
     units: Units = None,
     file_format: OnlyInputFormat = "auto",
     force: Force = False,
+    follow_links: FollowLinks = False,
 ) -> None:
     """Measure a model by reference labels as ANSI/AAMI EC57 does, on beats that it finds itself, and compare it with another."""
     from ecgfl_adapters.discovery import read
-    from ecgfl_adapters.errors import AdapterError
+    from ecgfl_adapters.errors import LIBRARY_ERRORS, AdapterError
 
     from ecgfl_cli.commands.reading import reading_of, with_label_folder
     from ecgfl_cli.commands.recordings import named_recordings
-    from ecgfl_cli.errors import EcgflError, ExitCode
+    from ecgfl_cli.errors import EcgflError, ExitCode, of_one_file
     from ecgfl_cli.evaluation.assess import assess, evaluated_spans, reference_of
     from ecgfl_cli.evaluation.ec57 import LEARNING_PERIOD_S
     from ecgfl_cli.evaluation.paired import PairedEvaluation
@@ -67,8 +68,19 @@ def command(
     from ecgfl_cli.quality.rhythm import rhythm_beats
 
     console = console_of(context, "evaluate")
-    recordings = named_recordings(console, files)
-    reading = reading_of(console, file_format, lead, fs=fs, units=units, labels=labels, force=force, assume_wfdb_gain=True)
+    recordings = named_recordings(console, files, follow_links=follow_links)
+    reading = reading_of(
+        console,
+        file_format,
+        lead,
+        fs=fs,
+        units=units,
+        labels=labels,
+        force=force,
+        assume_wfdb_gain=True,
+        named=tuple(files),
+        follow_links=follow_links,
+    )
     reading = with_label_folder(console, reading, recordings, files)
     tested = [
         _model(console, model, reading.lead) if test is None else _annotations(test, model, recordings, files, reading.options),
@@ -84,9 +96,10 @@ def command(
             reference = reference_of(recording)
             spans = evaluated_spans(recording, rhythm_beats(recording, reading.lead), as_it_stands=test is not None)
             comparisons = [assess(recording, reference, each.annotate(path, recording), spans) for each in tested]
-        except (AdapterError, EcgflError) as error:
-            console.problem(str(error))
-            failed.append({"file": path, "error": str(error)})
+        except LIBRARY_ERRORS as error:  # whatever it is: the other files are evaluated all the same
+            problem = str(error if isinstance(error, AdapterError | EcgflError) else of_one_file(path, error))
+            console.problem(problem)
+            failed.append({"file": path, "error": problem})
             continue
         name = recording.name if recording.name not in compared[0] else str(path)
         part = sum(stop - start for start, stop in spans.tolist()) / recording.fs
@@ -172,7 +185,7 @@ def _show(console: Console, tested: Tested, evaluation: "Evaluation") -> None:
     records = len(evaluation.records)
     if records > 1:
         console.table(*gross_table(f"Gross, with intervals by bootstrap over {records} records", evaluation))
-    console.text(matrix_text(evaluation.gross))
+    console.block(matrix_text(evaluation.gross))
 
 
 def _show_pair(console: Console, a: Tested, b: Tested, paired: "PairedEvaluation") -> None:
@@ -180,4 +193,4 @@ def _show_pair(console: Console, a: Tested, b: Tested, paired: "PairedEvaluation
 
     console.table(*side_by_side_table(f"VEB, A = {a.name}, B = {b.name}", paired))
     console.table(*difference_table("Gross of both, with intervals by paired bootstrap", paired))
-    console.text(errors_text(paired))
+    console.block(errors_text(paired))

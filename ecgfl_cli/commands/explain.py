@@ -21,7 +21,7 @@ def show_explanations(console: Console, paths: list[Path], file_format: str, lea
 
     reading = reading_of(console, file_format, lead, **options)
     found: list[Explanation] = []
-    for path in named_recordings(console, paths):
+    for path in named_recordings(console, paths, follow_links=reading.options.follow_links):
         try:
             name = adapter_for(path, file_format).name
         except FormatUnknown:
@@ -36,7 +36,7 @@ def show_explanations(console: Console, paths: list[Path], file_format: str, lea
     for each in found:
         rows = [(note.what, note.value, note.why) for note in each.understood]
         console.table(str(each.path), ("what ", "value ", "why "), rows)
-        console.text(f"\nFor site.toml, where other files are to be read like this one:\n\n{each.layout}\n")
+        console.block(f"\nFor site.toml, where other files are to be read like this one:\n\n{each.layout}\n")
         if each.error is not None:
             console.problem(str(each.error))
     code = ExitCode.INPUT if any(each.error is not None for each in found) else ExitCode.DONE

@@ -6,7 +6,19 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from ecgfl_cli.commands.options import Explain, Force, InputFormat, Jobs, Labels, Lead, Patient, Recordings, SamplingRate, Units
+from ecgfl_cli.commands.options import (
+    Explain,
+    FollowLinks,
+    Force,
+    InputFormat,
+    Jobs,
+    Labels,
+    Lead,
+    Patient,
+    Recordings,
+    SamplingRate,
+    Units,
+)
 from ecgfl_cli.console import console_of
 
 if TYPE_CHECKING:
@@ -26,6 +38,7 @@ def command(
     force: Force = False,
     jobs: Jobs = 1,
     explain: Explain = False,
+    follow_links: FollowLinks = False,
 ) -> None:
     """Read recordings, check them, and keep them without anything identifying.
 
@@ -45,12 +58,13 @@ def command(
     from ecgfl_cli.store.patient_key import check_rule
 
     console = console_of(context, "ingest")
+    links = {"named": tuple(paths), "follow_links": follow_links}
     if explain:
-        show_explanations(console, paths, file_format, lead, fs=fs, units=units, labels=labels)
+        show_explanations(console, paths, file_format, lead, fs=fs, units=units, labels=labels, **links)
     home = console.home
     home.require_site()
-    recordings = named_recordings(console, paths)
-    reading = reading_of(console, file_format, lead, check_rule(patient), fs=fs, units=units, labels=labels, force=force)
+    recordings = named_recordings(console, paths, follow_links=follow_links)
+    reading = reading_of(console, file_format, lead, check_rule(patient), fs=fs, units=units, labels=labels, force=force, **links)
     reading = with_label_folder(console, reading, recordings, paths)
     with exclusive(home.lock), open_catalogue(home.catalogue) as catalogue:
         work = ingest(recordings, reading, home, catalogue, jobs)

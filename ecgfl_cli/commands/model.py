@@ -63,7 +63,7 @@ def show(
     console.table(f"Model {entry.manifest.version}", ("field ", "value "), rows)
     shipped = entry.manifest.version in starter_registry().versions()
     if shipped:
-        console.text(MODEL_CARD.read_text(encoding="utf-8"))
+        console.block(MODEL_CARD.read_text(encoding="utf-8"))
     console.result(model=fields, received=entry.received, acceptance=entry.acceptance, card=MODEL_CARD if shipped else None)
 
 

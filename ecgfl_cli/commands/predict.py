@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ecgfl_cli.commands.options import ForceOver, Lead, Model, OnlyInputFormat, Recordings, SamplingRate, Units
+from ecgfl_cli.commands.options import FollowLinks, ForceOver, Lead, Model, OnlyInputFormat, Recordings, SamplingRate, Units
 from ecgfl_cli.console import console_of
 
 
@@ -20,15 +20,16 @@ def command(
     units: Units = None,
     file_format: OnlyInputFormat = "auto",
     force: ForceOver = False,
+    follow_links: FollowLinks = False,
 ) -> None:
     """Find the PVCs in recordings with the current model, here, and write what cardiologists' tools read."""
     from ecgfl_adapters.discovery import read
-    from ecgfl_adapters.errors import AdapterError
+    from ecgfl_adapters.errors import LIBRARY_ERRORS, AdapterError
 
     from ecgfl_cli.commands.findings import show_findings
     from ecgfl_cli.commands.reading import reading_of
     from ecgfl_cli.commands.recordings import named_recordings
-    from ecgfl_cli.errors import EcgflError, ExitCode
+    from ecgfl_cli.errors import EcgflError, ExitCode, of_one_file
     from ecgfl_cli.federation.site.setup import registry_of
     from ecgfl_cli.files import readable_as_usual
     from ecgfl_cli.prediction.outputs import output_folders, write_results
@@ -39,10 +40,21 @@ def command(
 
     console = console_of(context, "predict")
     writers = writers_of(formats)
-    recordings = named_recordings(console, files)
+    recordings = named_recordings(console, files, follow_links=follow_links)
     folders = output_folders(recordings, files, out)
     classifier = Classifier(registry_of(console.home, model), model)
-    reading = reading_of(console, file_format, lead, fs=fs, units=units, labels="none", force=force, assume_wfdb_gain=True)
+    reading = reading_of(
+        console,
+        file_format,
+        lead,
+        fs=fs,
+        units=units,
+        labels="none",
+        force=force,
+        assume_wfdb_gain=True,
+        named=tuple(files),
+        follow_links=follow_links,
+    )
     with readable_as_usual():
         out.mkdir(parents=True, exist_ok=True)
     rows, results, code = [], [], ExitCode.DONE
@@ -51,14 +63,15 @@ def command(
         try:
             recording = read(path, reading.format, reading.options)
             prediction = classifier.predict(recording, reading.lead)
+            findings = check(recording, prediction.samples, reading.limits, reading.lead)
             with readable_as_usual():
                 written = write_results(recording, prediction, folders[path], writers, force=force)
-        except (AdapterError, EcgflError) as error:
-            console.problem(str(error))
-            results.append({"file": path, "error": str(error)})
+        except LIBRARY_ERRORS as error:  # whatever it is: the other files are predicted all the same
+            problem = str(error if isinstance(error, AdapterError | EcgflError) else of_one_file(path, error))
+            console.problem(problem)
+            results.append({"file": path, "error": problem})
             code = ExitCode.INPUT
             continue
-        findings = check(recording, prediction.samples, reading.limits, reading.lead)
         doubts = [each for each in findings if each.severity is not Severity.INFO]
         checked.append((str(path), doubts))
         if not is_usable(doubts):

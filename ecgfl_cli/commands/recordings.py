@@ -1,22 +1,27 @@
 """Which recordings a command line names."""
 
+import os
 from pathlib import Path
 
 from ecgfl_cli.console import Console
 
 
-def named_recordings(console: Console, paths: list[Path]) -> list[Path]:
-    """One path a recording; files that no adapter reads are named. Raises `UnusableInput` when nothing is left."""
-    from ecgfl_adapters.discovery import find_recordings, why_skipped
+def named_recordings(console: Console, paths: list[Path], *, follow_links: bool = False) -> list[Path]:
+    """One path a recording; files that no adapter reads are named. Raises `UnusableInput` when nothing is left.
+
+    follow_links : follow also links in a folder that lead out of it; else they are named.
+    """
+    from ecgfl_adapters.discovery import find_recordings, leads_out_of, why_skipped
 
     from ecgfl_cli.errors import UnusableInput
 
-    found = find_recordings(paths)
+    found = find_recordings(paths, follow_links=follow_links)
     for skipped in found.skipped:
-        console.say(f"{skipped}: skipped, {why_skipped(skipped)}")
+        line = f"{skipped}: skipped, {why_skipped(skipped, paths, follow_links=follow_links)}"
+        (console.problem if leads_out_of(skipped, paths, follow_links=follow_links) else console.say)(line)
     stems = {path.with_suffix("") for path in found.recordings}
     for path in paths:
-        if path.is_file() and path.with_suffix("") not in stems and path not in found.skipped:
+        if os.path.isfile(path) and path.with_suffix("") not in stems and path not in found.skipped:  # noqa: PTH113
             console.problem(f"{path}: not a recording. Name the recording itself; of a WFDB record, its .hea file")
     if not found.recordings:
         raise UnusableInput(

@@ -92,7 +92,7 @@ def systemd(
     content = units(nightly, user, passphrase)
     if write is None:
         for name, text in content.items():
-            console.text(f"# {name}\n{text}")
+            console.block(f"# {name}\n{text}")
         console.say("Run this again with --write /etc/systemd/system to put them there.")
     else:
         for path in write_units(nightly, user, write, passphrase):

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ecgfl_cli.commands.options import ArchitectureName, Jobs, positive
+from ecgfl_cli.commands.options import ArchitectureName, FollowLinks, Jobs, positive
 from ecgfl_cli.console import Console, console_of, percent
 from ecgfl_cli.models.architecture import DEFAULT
+from ecgfl_cli.printable import printable
 
 if TYPE_CHECKING:
     from ecgfl_cli.federation.simulation.simulate import Simulated
@@ -56,6 +57,7 @@ def command(
         bool,
         typer.Option("--from-scratch", help="Start from random weights instead of the starter model, like `coordinator serve`."),
     ] = False,
+    follow_links: FollowLinks = False,
 ) -> None:
     """Try strategies on virtual sites here, before hospitals are asked; nothing leaves this machine."""
     from ecgfl_cli.errors import ExitCode, UsageError
@@ -92,7 +94,10 @@ def command(
         trials = [trial(text, options, origins, from_scratch) for text in dict.fromkeys(strategies or ["fedavg"])]
         require_different(trials)
         if sites is None:
-            virtual = [_of_folder(console, path, folder / f"site-{number}", arch, jobs) for number, path in enumerate(folders, 1)]
+            virtual = [
+                _of_folder(console, path, folder / f"site-{number}", arch, jobs, follow_links=follow_links)
+                for number, path in enumerate(folders, 1)
+            ]
         else:
             virtual = _dealt(console, stack, sites, seed, folder, arch, jobs)
         _show_sites(console, virtual)
@@ -153,7 +158,7 @@ def _dealt(console: Console, stack: ExitStack, sites: int, seed: int, folder: Pa
     return deal(console.home, sites, seed, folder)
 
 
-def _of_folder(console: Console, path: Path, root: Path, arch: str, jobs: int) -> "VirtualSite":
+def _of_folder(console: Console, path: Path, root: Path, arch: str, jobs: int, *, follow_links: bool) -> "VirtualSite":
     """A virtual site of a folder of recordings; its store lies below `root`."""
     from ecgfl_cli.commands.reading import reading_of
     from ecgfl_cli.commands.recordings import named_recordings
@@ -167,15 +172,16 @@ def _of_folder(console: Console, path: Path, root: Path, arch: str, jobs: int) -
     home = Home(root)
     root.mkdir()
     make_keys(home)
-    recordings = named_recordings(console, [path])
+    recordings = named_recordings(console, [path], follow_links=follow_links)
+    reading = reading_of(console, "auto", None, named=(path,), follow_links=follow_links)
     with open_catalogue(home.catalogue) as catalogue:
-        work = ingest(recordings, reading_of(console, "auto", None), home, catalogue, jobs)
+        work = ingest(recordings, reading, home, catalogue, jobs)
         for result in console.track(work, len(recordings), f"ingest {path.name}"):
             if result.error is not None:
                 console.problem(result.error)
     require_training_data(home)
     _cut(console, root, arch, jobs)
-    return virtual_site(f"{root.name} {path.name}", home)
+    return virtual_site(f"{root.name} {printable(path.name)}", home)
 
 
 def _cut(console: Console, root: Path, arch: str, jobs: int) -> None:

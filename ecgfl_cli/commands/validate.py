@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ecgfl_cli.commands.options import Force, InputFormat, Jobs, Labels, Lead, SamplingRate, Units
+from ecgfl_cli.commands.options import FollowLinks, Force, InputFormat, Jobs, Labels, Lead, SamplingRate, Units
 from ecgfl_cli.console import console_of
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ def command(
     labels: Labels = None,
     force: Force = False,
     jobs: Jobs = 1,
+    follow_links: FollowLinks = False,
 ) -> None:
     """Check recordings, or with no PATH everything in the store. Exit code 3 when something is unusable."""
     from ecgfl_cli.processes import begin_loading
@@ -40,10 +41,20 @@ def command(
 
     console = console_of(context, "validate")
     home = console.home
-    reading = reading_of(console, file_format, lead, fs=fs, units=units, labels=labels, force=force)
+    reading = reading_of(
+        console,
+        file_format,
+        lead,
+        fs=fs,
+        units=units,
+        labels=labels,
+        force=force,
+        named=tuple(paths or ()),
+        follow_links=follow_links,
+    )
     checked: list[tuple[str, list[Finding] | str]]
     if paths:
-        recordings = named_recordings(console, paths)
+        recordings = named_recordings(console, paths, follow_links=follow_links)
         reading = with_label_folder(console, reading, recordings, paths)
         work = validate_files(recordings, reading, jobs)
         checked = list(console.track(work, len(recordings), "validate"))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from ecgfl_adapters.companions import link_bounds, links_within
 from ecgfl_adapters.discovery import read, record_stem
 from ecgfl_adapters.errors import LabelsUnreadable
 from ecgfl_adapters.label_folder import LabelFolder
@@ -41,7 +42,8 @@ def existing_labels(
     stem = record_stem(path)
     try:
         if folder is not None and not stem.with_name(f"{stem.name}.{Path(test).name}").is_file():
-            files = [(file, read_labels(file, recording.fs, vocabulary=options.vocabulary)) for file in folder.files_of(path)]
+            with links_within(link_bounds(folder.root / stem.name, [folder.root], follow_links=options.follow_links)):
+                files = [(file, read_labels(file, recording.fs, vocabulary=options.vocabulary)) for file in folder.files_of(path)]
             refuse_different(stem, files, recording.fs)
             if not files:
                 raise UnusableInput(f"{path}: the folder {test} holds no prediction of it", WHAT_TO_GIVE)

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ed25519
+from ecgfl_adapters.bounded import read_bounded
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from ecgfl_cli.errors import UnusableInput, UsageError
@@ -62,8 +63,7 @@ class Federation(BaseModel):
 def load_federation(path: Path) -> Federation:
     """Raises `UsageError` when the file is missing, `UnusableInput` naming the field when it is not a federation.json."""
     try:
-        with path.open("rb") as file:
-            return Federation.model_validate_json(file.read(LARGEST_BYTES))
+        return Federation.model_validate_json(read_bounded(path, LARGEST_BYTES))
     except OSError as error:
         raise UsageError(
             f"{path}: {error.strerror}",
@@ -82,7 +82,7 @@ def ca_certificate(federation: Federation, file: Path | None) -> bytes:
     if file is None:
         return federation.ca_certificate.encode()
     try:
-        data = file.read_bytes()
+        data = read_bounded(file, LARGEST_BYTES)
         load_certificate(data)
     except (OSError, ValueError) as error:
         raise UnusableInput(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives.asymmetric import ed25519
+from ecgfl_adapters.bounded import read_bounded
 from pydantic import ValidationError
 
 from ecgfl_cli.errors import ModelRejected
@@ -45,10 +46,9 @@ def read_model_file(path: Path, key: ed25519.Ed25519PublicKey) -> "tuple[SignedM
     from safetensors import SafetensorError
     from safetensors.torch import load
 
-    with path.open("rb") as file:
-        data = file.read(LARGEST_FILE + 1)
-    if len(data) > LARGEST_FILE:
+    if path.stat().st_size > LARGEST_FILE:
         raise ModelRejected(f"{path}: larger than {LARGEST_FILE >> 20} MiB, which no model is", _FIX)
+    data = read_bounded(path, LARGEST_FILE)
     try:
         signed = SignedManifest.model_validate_json(_metadata(data)[KEY])
     except (ValueError, KeyError, TypeError, RecursionError, ValidationError) as error:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric import ed25519
+from ecgfl_adapters.bounded import read_bounded
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
@@ -29,12 +30,14 @@ HISTORY = "history"
 BEST = "best"
 NO_VERSION = "-"
 LONGEST_HISTORY = 100
+LARGEST_MANIFEST = 1 << 20
+LARGEST_WEIGHTS = 1 << 26
+"""Bytes that are read of a version's manifest and of its weights."""
+
 WEIGHTS = "model.safetensors"
 MANIFEST = "manifest.json"
 RESERVED = frozenset((CURRENT, HISTORY, BEST))
 """No version has one of these names: they are files of the registry."""
-LARGEST_ENTRY = 2**20
-"""Bytes of a manifest.json."""
 MAKING, REMOVING = ".new-", ".old-"
 """What the folder of a version is called while it is being written, and while it is being removed."""
 
@@ -117,14 +120,13 @@ class Registry:
         if not re.fullmatch(VERSION, version) or not path.is_file():
             raise UsageError(f"no model version '{version}' in {self._folder}", "`ecgfl model list` shows those that are there")
         try:
-            with path.open("rb") as file:
-                content = json.loads(file.read(LARGEST_ENTRY))
+            content = json.loads(read_bounded(path, LARGEST_MANIFEST))
             require_bounded(content)
             received, acceptance = content.pop("received"), content.pop("acceptance", None)
             if not isinstance(received, dict) or not isinstance(acceptance, dict | None):
                 raise ValueError("received and acceptance are objects")
             signed = SignedManifest.model_validate(content)
-        except (ValueError, KeyError, AttributeError, RecursionError, ValidationError) as error:
+        except (OSError, ValueError, KeyError, AttributeError, RecursionError, ValidationError) as error:
             raise ModelRejected(f"{path}: broken: {error}", "Use another version: `ecgfl model use VERSION`") from error
         manifest = self._opened(signed)
         if manifest.version != version:
@@ -140,13 +142,13 @@ class Registry:
     def load(self, version: str) -> "tuple[Manifest, nn.Module]":
         """A version's manifest and network, after its hash was checked. Raises `ModelRejected`."""
         from safetensors import SafetensorError
-        from safetensors.torch import load_file
+        from safetensors.torch import load
 
         manifest = self.entry(version).manifest
         path = self._folder / version / WEIGHTS
         try:
-            return manifest, network_with(manifest, load_file(path))
-        except (OSError, SafetensorError, RuntimeError) as error:
+            return manifest, network_with(manifest, load(read_bounded(path, LARGEST_WEIGHTS)))
+        except (OSError, SafetensorError, RuntimeError, ValueError, KeyError) as error:
             raise ModelRejected(
                 f"{path}: not the weights of a {manifest.architecture}: {error}", "Use another version: `ecgfl model use VERSION`"
             ) from error
@@ -156,7 +158,7 @@ class Registry:
         path = self._folder / CURRENT
         if not path.is_file():
             return None
-        version = path.read_text(encoding="utf-8", errors="replace").strip()
+        version = read_bounded(path, LARGEST_MANIFEST).decode("utf-8", "replace").strip()
         if not re.fullmatch(VERSION, version):
             raise ModelRejected(f"{path}: {version[:80]!r} is no version", "Choose one: `ecgfl model use VERSION`")
         return version
@@ -195,7 +197,7 @@ class Registry:
         path = self._folder / BEST
         if not path.is_file():
             return self.current()
-        version = path.read_text(encoding="utf-8", errors="replace").strip()
+        version = read_bounded(path, LARGEST_MANIFEST).decode("utf-8", "replace").strip()
         if version != NO_VERSION and not re.fullmatch(VERSION, version):
             raise ModelRejected(f"{path}: {version[:80]!r} is not a version", "Choose one: `ecgfl model use VERSION`")
         return None if version == NO_VERSION else version
@@ -234,7 +236,7 @@ class Registry:
 
     def _history(self) -> list[str | None]:
         path = self._folder / HISTORY
-        lines = path.read_text(encoding="utf-8", errors="replace").split() if path.is_file() else []
+        lines = read_bounded(path, LARGEST_MANIFEST).decode("utf-8", "replace").split() if path.is_file() else []
         return [None if line == NO_VERSION else line for line in lines]
 
     def _write_history(self, used: list[str | None]) -> None:

@@ -1,11 +1,14 @@
 """Where the results of each recording go, and what must not be overwritten there."""
 
+import os
 import tempfile
+import unicodedata
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 
 from ecgfl_adapters.discovery import record_stem, subfolder
+from ecgfl_adapters.file_names import safe_name
 from ecgfl_adapters.label_origin import ORIGIN_SUFFIX, Listed, file_name, listed_in, origin_text
 from ecgfl_adapters.recording import Recording
 
@@ -27,12 +30,14 @@ def output_folders(recordings: Sequence[Path], named: Sequence[Path], out: Path)
     Raises
     ------
     UsageError
-        When two recordings would write the same files. Upper and lower case are the same, as on Windows and macOS.
+        When two recordings would write the same files. Upper and lower case are the same, as on Windows and macOS, and so are
+        composed and decomposed characters, as on macOS.
     """
-    folders = {path: out / subfolder(path, named) for path in recordings}
+    folders = {path: out.joinpath(*map(safe_name, subfolder(path, named).parts)) for path in recordings}
     targets: dict[str, list[Path]] = {}
     for path, folder in folders.items():
-        targets.setdefault(str(folder / file_name(record_stem(path).name)).casefold(), []).append(path)
+        target = str(folder / file_name(record_stem(path).name))
+        targets.setdefault(unicodedata.normalize("NFC", target).casefold(), []).append(path)
     clashes = [paths for paths in targets.values() if len(paths) > 1]
     if clashes:
         names = " and ".join(str(path) for path in clashes[0])
@@ -69,7 +74,7 @@ def write_results(
     with tempfile.TemporaryDirectory() as scratch:
         contents = {written.name: written.read_bytes() for written in (writer(prediction, Path(scratch)) for writer in writers)}
     origin = folder / f"{prediction.record}{ORIGIN_SUFFIX}"
-    place = sha256(str(recording.source.path.absolute()).encode()).hexdigest()
+    place = sha256(os.fsencode(recording.source.path.absolute())).hexdigest()
     of_recording = (place, recording.signal_digest().hex())
     if not force:
         listed = listed_in(origin)

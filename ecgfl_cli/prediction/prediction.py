@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from ecgfl_adapters.label_origin import UNSAFE
+from ecgfl_adapters.file_names import safe_name
 from ecgfl_adapters.recording import BeatLabel, Gap
 from numpy.typing import NDArray
 
@@ -43,7 +43,7 @@ class Prediction:
                 f"{beats} symbols need as many samples and probabilities, got {self.samples.shape} and {self.probabilities.shape}"
             )
         # The name becomes part of a path: it must not lead out of the output folder on any system.
-        if not self.record.strip(" .") or UNSAFE.search(self.record):
+        if safe_name(self.record) != self.record:
             raise ValueError(f"{self.record!r} cannot be used as the name of a file")
 
     def labels(self) -> list[BeatLabel]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from ecgfl_adapters.bounded import read_bounded
 
 from ecgfl_cli.errors import UnusableInput
 from ecgfl_cli.files import atomic_write_bytes
@@ -66,8 +67,7 @@ def load_node_key(home: Home) -> ec.EllipticCurvePrivateKey:
 def load_public_key(path: Path) -> ec.EllipticCurvePublicKey:
     """A site's public key file. Raises `UnusableInput` when it is none or of another kind than ECDSA P-384."""
     try:
-        with path.open("rb") as file:
-            key = serialization.load_ssh_public_key(file.read(LARGEST_PUBLIC_KEY))
+        key = serialization.load_ssh_public_key(read_bounded(path, LARGEST_PUBLIC_KEY))
     except (OSError, ValueError, NotImplementedError, UnsupportedAlgorithm) as error:
         raise UnusableInput(f"{path}: not a public key: {error}", "Give the file keys/node.pub of the site's home") from error
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP384R1):
@@ -95,5 +95,5 @@ class Pseudonyms:
 
     def name(self, kind: str, identifier: str | bytes) -> str:
         """The pseudonym of an identifier; `kind` keeps equal identifiers of different things apart."""
-        data = identifier.encode() if isinstance(identifier, str) else identifier
+        data = identifier.encode("utf-8", "surrogatepass") if isinstance(identifier, str) else identifier
         return hmac.new(self._secret, kind.encode() + b"\0" + data, hashlib.sha256).hexdigest()[:PSEUDONYM_CHARACTERS]

@@ -4,6 +4,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
+from ecgfl_adapters.bounded import read_bounded
 from ecgfl_adapters.csv_layout import CsvLayout
 from ecgfl_adapters.symbols import BEAT_SYMBOLS, OTHER_SYMBOLS
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -12,6 +13,9 @@ from ecgfl_cli.errors import UsageError
 from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.schema_faults import fault_in_words
 from ecgfl_cli.site.policy import METRICS, Policy
+
+LARGEST_TOML = 1 << 20
+"""Bytes of a file of settings."""
 
 SITE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
 
@@ -70,7 +74,7 @@ def load_settings(path: Path) -> SiteSettings:
 def load_toml(path: Path, schema: type[Settings]) -> Settings:
     """Read a TOML file and check it. Raises `UsageError` naming the file, the field and the value."""
     try:
-        return schema.model_validate(tomllib.loads(path.read_text(encoding="utf-8-sig")))
+        return schema.model_validate(tomllib.loads(read_bounded(path, LARGEST_TOML).decode("utf-8-sig").replace("\r\n", "\n")))
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])

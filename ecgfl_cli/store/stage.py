@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from ecgfl_cli.beats.aami import classify
 from ecgfl_cli.beats.annotated import annotated_part
 from ecgfl_cli.beats.leads import choose_lead
-from ecgfl_cli.errors import EcgflError, UnusableInput
+from ecgfl_cli.errors import EcgflError, UnusableInput, of_one_file
 from ecgfl_cli.quality.checks import check
 from ecgfl_cli.quality.findings import Finding, is_usable
 from ecgfl_cli.quality.rhythm import rhythm_beats
@@ -82,8 +83,7 @@ def stage(path: Path, staging: Staging) -> Staged | Unreadable:
     except (AdapterError, EcgflError) as error:
         return Unreadable(path, str(error))
     except LIBRARY_ERRORS as error:
-        reason = f"{path}: cannot be examined: {type(error).__name__}: {' '.join(str(error).split())}"
-        return Unreadable(path, f"{reason}. Export the file again; if that does not help, report this line to us")
+        return Unreadable(path, str(of_one_file(path, error)))
     try:
         return Staged(
             path,
@@ -139,9 +139,9 @@ def _row(
     name = staging.pseudonyms.name
     return RecordRow(
         record=recording.name,
-        patient=name(patient.kind, patient.text),
+        patient=name(patient.kind, patient.text if patient.by == "file" else os.fsencode(patient.text)),
         person=name("person", raw.source.person) if raw.source.person else "",
-        source=name("source", raw.source.path.name),
+        source=name("source", os.fsencode(raw.source.path.name)),
         status=status,
         fs=recording.fs,
         length=recording.length,

@@ -5,8 +5,9 @@ from functools import partial
 from pathlib import Path
 
 from ecgfl_adapters.discovery import read
-from ecgfl_adapters.errors import LIBRARY_ERRORS
+from ecgfl_adapters.errors import LIBRARY_ERRORS, AdapterError
 
+from ecgfl_cli.errors import of_one_file
 from ecgfl_cli.processes import Lost, each_in_a_process
 from ecgfl_cli.quality.checks import check
 from ecgfl_cli.quality.findings import Finding
@@ -36,8 +37,10 @@ def _file(path: Path, reading: Reading) -> list[Finding] | str:
     try:
         recording = read(path, reading.format, reading.options_for(path))
         return check(recording, rhythm_beats(recording, reading.lead), reading.limits, reading.lead)
-    except LIBRARY_ERRORS as error:
+    except AdapterError as error:
         return str(error)
+    except LIBRARY_ERRORS as error:
+        return str(of_one_file(path, error))
 
 
 def _record(row: RecordRow, home: Home, reading: Reading) -> list[Finding] | str:
@@ -45,4 +48,5 @@ def _record(row: RecordRow, home: Home, reading: Reading) -> list[Finding] | str
         recording = read_signals(home.records, row.record)
         return check(recording, rhythm_beats(recording, row.lead), reading.limits, row.lead)
     except LIBRARY_ERRORS as error:
-        return f"{error} Then ingest the recording again: that repairs what the store holds of it."
+        problem = error if isinstance(error, AdapterError) else of_one_file(home.records / row.record, error)
+        return f"{problem} Then ingest the recording again: that repairs what the store holds of it."

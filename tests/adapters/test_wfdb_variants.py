@@ -165,7 +165,9 @@ def test_reads_links_into_a_content_store(tmp_path: Path, make_link: Callable[[P
         make_link(tmp_path / "data" / name, f"../store/{target}")
     found = _assert_read(tmp_path / "data" / "r.hea")
     assert (found.name, found.labels) == ("r", (BeatLabel(77, "V"),))
-    assert find_recordings([tmp_path / "data"]) == ([tmp_path / "data" / "r.hea"], [])
+    assert find_recordings([tmp_path / "data"], follow_links=True) == ([tmp_path / "data" / "r.hea"], [])
+    assert find_recordings([tmp_path]).recordings == [tmp_path / "data" / "r.hea", tmp_path / "store" / "MD5E-s75--1.hea"]
+    assert find_recordings([tmp_path / "data"]).recordings == []
 
 
 @pytest.mark.parametrize("make_link", [_symbolic, _text])
@@ -184,11 +186,19 @@ def test_says_why_a_link_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "gone.edf").symlink_to("../store/gone")
     (tmp_path / "data" / "more").symlink_to(_record(tmp_path / "other").parent)
+    (tmp_path / "data" / "up").symlink_to(tmp_path)
     found = find_recordings([tmp_path / "data"])
-    assert [(path.name, why_skipped(path)) for path in found.skipped] == [
-        ("more", f"is a symbolic link to the folder {tmp_path / 'other'}; links to folders are not followed: name it itself"),
+    assert [(path.name, why_skipped(path, [tmp_path / "data"])) for path in found.skipped] == [
+        (
+            "more",
+            f"is reached by a link that leads out of its folder, to {tmp_path / 'other'}. Give --follow-links if it is to be "
+            "read, or name the folder that holds both",
+        ),
+        ("up", f"is a symbolic link to the folder {tmp_path}, which is read under another name or holds this one"),
         ("gone.edf", "is a broken symbolic link: it points to ../store/gone, which does not exist"),
     ]
+    found = find_recordings([tmp_path / "data"], follow_links=True)
+    assert found.recordings == [tmp_path / "data" / "more" / "r.hea"]
 
 
 @pytest.mark.parametrize(

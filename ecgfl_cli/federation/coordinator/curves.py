@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from html import escape
 from itertools import cycle
+
+from ecgfl_cli.printable import html_text as escape
 
 WIDTH, HEIGHT = 440, 200
 LEFT, RIGHT, TOP, BOTTOM = 56, 12, 30, 30

@@ -3,12 +3,14 @@
 from pathlib import Path
 from typing import TypeVar
 
+from ecgfl_adapters.bounded import read_bounded
 from pydantic import BaseModel, ValidationError
 
 from ecgfl_cli.errors import UnusableInput
 from ecgfl_cli.schema_faults import fault_in_words, require_bounded
 
-LARGEST_BYTES = 16 * 2**20
+LARGEST_JSON = 16 * 2**20
+"""Bytes."""
 
 Content = TypeVar("Content", bound=BaseModel)
 
@@ -16,11 +18,7 @@ Content = TypeVar("Content", bound=BaseModel)
 def load_json(path: Path, schema: type[Content], fix: str) -> Content:
     """Raises `UnusableInput` naming the file and the field, and `FileNotFoundError`. fix : what to do where it is broken."""
     try:
-        with path.open("rb") as file:
-            data = file.read(LARGEST_BYTES + 1)
-        if len(data) > LARGEST_BYTES:
-            raise ValueError(f"more than {LARGEST_BYTES >> 20} MiB")
-        content = schema.model_validate_json(data)
+        content = schema.model_validate_json(read_bounded(path, LARGEST_JSON))
         require_bounded(content.model_dump())
         return content
     except ValidationError as error:

@@ -1,18 +1,19 @@
 """One HTML page that needs nothing else: no script, no link, no font from elsewhere."""
 
 from collections.abc import Iterable, Sequence
-from html import escape
+
+from ecgfl_cli.printable import html_text
 
 
 def page(title: str, body: str) -> str:
     """The whole page. title : is escaped here; body : HTML, in which the caller has escaped what is not ours."""
-    return _FRAME.format(title=escape(title), body=body)
+    return _FRAME.format(title=html_text(title), body=body)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "rows") -> str:
     """Every cell is escaped. kind : its CSS class."""
-    head = "".join(f"<th>{escape(name)}</th>" for name in columns)
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    head = "".join(f"<th>{html_text(name)}</th>" for name in columns)
+    body = "".join("<tr>" + "".join(f"<td>{html_text(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     return f'<table class="{kind}">{f"<tr>{head}</tr>" if any(columns) else ""}{body}</table>'
 
 

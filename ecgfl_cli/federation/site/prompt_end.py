@@ -6,7 +6,7 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from ecgfl_cli.errors import ExitCode
 from ecgfl_cli.federation.site.time_limit import TimeLimit
@@ -45,5 +45,6 @@ def _watch(heard: socket.socket, over: threading.Event, seconds: float, limit: T
         return
     if number and not over.wait(seconds):
         why = "time is up" if limit.passed else "interrupted"
-        print(f"ecgfl: {why}; it did not end by itself within {seconds:g} s", file=sys.stderr, flush=True)
+        with suppress(OSError):  # nobody reads it; the process ends all the same
+            print(f"ecgfl: {why}; it did not end by itself within {seconds:g} s", file=sys.stderr, flush=True)
         os._exit(limit.code if limit.passed else ExitCode.INTERRUPTED)

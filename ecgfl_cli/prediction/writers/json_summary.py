@@ -31,8 +31,11 @@ def as_dict(prediction: Prediction) -> dict[str, Any]:
 
 
 def write(prediction: Prediction, folder: Path) -> Path:
-    """UTF-8, one object; the same prediction always gives the same bytes."""
+    r"""UTF-8, one object; the same prediction always gives the same bytes.
+
+    A byte of a file name that is not UTF-8 becomes the JSON escape of its surrogate, "\udcfc" for the byte FC.
+    """
     target = folder / f"{prediction.record}.ecgfl.json"
     text = json.dumps(as_dict(prediction), ensure_ascii=False, allow_nan=False)
-    atomic_write_bytes(target, f"{text}\n".encode())
+    atomic_write_bytes(target, f"{text}\n".encode("utf-8", "backslashreplace"))
     return target

@@ -1,0 +1,200 @@
+"""Sparse and huge files: refused in bounded memory and time, with a line that says why, and without harm to the others."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ecgfl_adapters.discovery import LARGEST_RECORDS, adapters
+from ecgfl_adapters.wfdb_header import LARGEST_HEADER
+
+from ecgfl_cli.demo.synthesiser import synthesise
+
+Ecgfl = Callable[..., Any]
+pytestmark = [
+    pytest.mark.skipif(os.name == "nt", reason="files are not sparse there"),
+    pytest.mark.timeout(300),
+]
+HUGE = 3 << 30
+MOST_MEMORY = 600 << 20
+"""Bytes of a process that reads all of them; the libraries alone take 150 MiB."""
+
+SIGNAL = "{name}.dat 16 200 16 0 0 0 0 II\n"
+
+
+def sparse(path: Path, size: int = HUGE) -> Path:
+    with path.open("ab") as file:
+        file.truncate(size)
+    return path
+
+
+def record(folder: Path, name: str, line: str, size: int) -> Path:
+    path = folder / f"{name}.hea"
+    path.write_text(f"{line}\n{SIGNAL.format(name=name)}")
+    sparse(folder / f"{name}.dat", size)
+    return path
+
+
+def edf_of(records: str, samples: str) -> bytes:
+    head = b"0       " + b"X".ljust(160) + b"01.01.2001.00.00" + b"512".ljust(8) + b" " * 44
+    head += records.encode().ljust(8) + b"1".ljust(8) + b"1".ljust(4)
+    fields = (("ECG II", 16), ("", 80), ("uV", 8), ("-3200", 8), ("3200", 8), ("-32768", 8), ("32767", 8), ("", 80), (samples, 8))
+    return head + b"".join(text.encode().ljust(width) for text, width in fields) + b" " * 32
+
+
+@pytest.fixture
+def huge(tmp_path: Path) -> list[Path]:
+    """Files that are refused."""
+    folder = tmp_path / "huge"
+    folder.mkdir()
+    found = [
+        record(folder, "far-too-long", "a 1 250", HUGE),
+        record(folder, "holes", "a 1 250", 800 << 20),
+        record(folder, "billions", "a 1 250 1000000000000", 4000),
+        record(folder, "digits", f"a 1 250 {'9' * 1500}", 4000),
+        sparse(record(folder, "header", "a 1 250 2000", 4000)),
+        sparse(folder / "zeros.hea"),
+        sparse(folder / "zeros.csv"),
+        sparse(folder / "zeros.edf"),
+    ]
+    (folder / "signals.hea").write_text("a 1000000000 250 1000\n")
+    (folder / "segments.hea").write_text(f"a/200000 1 250 200000\n{'far 1' * 1}\n" + "far 1\n" * 199_999)
+    (folder / "million.hea").write_text("a/1000000 1 250 1000000\n" + "far 1\n" * 1_000_000)
+    (folder / "loop.hea").write_text("a/2 1 250 2000\nloop 1000\nloop 1000\n")
+    (folder / "one.hea").write_text("a/1 1 250 2000\ntwo 2000\n")
+    (folder / "two.hea").write_text("a/1 1 250 2000\none 2000\n")
+    (folder / "per-frame.hea").write_text("a 1 250 2000\nfar-too-long.dat 16x1000000000 200 16 0 0 0 0 II\n")
+    rows = "".join(f"{number / 250:.3f},0.1\n" for number in range(40_000))
+    (folder / "rows.csv").write_text(f"time_s,II (mV)\n{rows}")
+    (folder / "claims.edf").write_bytes(edf_of("99999999", "250") + bytes(5000))
+    (folder / "years.edf").write_bytes(edf_of("6000000", "250"))
+    sparse(folder / "years.edf", 512 + 6_000_000 * 500)
+    for name in ("labels", "text"):
+        record(folder, name, "a 1 250 2000", 4000)
+    sparse(folder / "labels.atr")
+    sparse(folder / "text.labels.csv")
+    names = ("signals", "segments", "million", "loop", "one", "per-frame", "labels", "text")
+    return [
+        *found,
+        *(folder / f"{name}.hea" for name in names),
+        sparse(folder / "rows.csv"),
+        folder / "claims.edf",
+        folder / "years.edf",
+    ]
+
+
+def test_memory_stays_bounded(huge: list[Path]) -> None:
+    program = (
+        "import resource, sys, time\n"
+        "from pathlib import Path\n"
+        "from ecgfl_adapters.discovery import find_recordings, read\n"
+        "from ecgfl_adapters.errors import AdapterError\n"
+        "find_recordings([Path(sys.argv[1]).parent])\n"
+        "for path in map(Path, sys.argv[1:]):\n"
+        "    began = time.monotonic()\n"
+        "    try:\n"
+        "        print('READ', path.name, read(path).length)\n"
+        "    except AdapterError as error:\n"
+        "        assert time.monotonic() - began < 20, path\n"
+        "        assert 'reader failed' not in str(error), error\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", program, *map(str, huge)], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran
+    assert "READ" not in ran.stdout
+    unit = 1 if sys.platform == "darwin" else 1024
+    assert int(ran.stdout.split()[-1]) * unit < MOST_MEMORY
+
+
+def test_huge_files_beside_a_good_one(site: Path, ecgfl: Ecgfl, huge: list[Path], export: Any) -> None:  # noqa: ARG001
+    good = export(1)
+    ran = ecgfl("ingest", *huge, good, "--json")
+    assert ran.code == 3
+    assert ran.json["outcomes"] == {"unreadable": len(huge), "added": 1}
+    assert len(ran.problems) == len(huge)
+
+
+def test_a_signal_file_that_is_far_larger_than_stated(site: Path, ecgfl: Ecgfl, export: Any) -> None:  # noqa: ARG001
+    path = export(1)
+    with path.with_suffix(".dat").open("ab") as file:
+        file.write(bytes(5_000_000))
+    assert ecgfl("ingest", path, "--json").json["outcomes"] == {"added": 1}
+
+
+def test_a_huge_list_of_records(site: Path, ecgfl: Ecgfl, export: Any) -> None:  # noqa: ARG001
+    path = export(1)
+    records = path.with_name("RECORDS")
+    records.write_text("".join(f"r{number:06d}\n" for number in range(3_000_000)))
+    for named in (path.parent, records):
+        ran = ecgfl("ingest", named, "--json")
+        assert ran.code == 3
+        assert [line for line in ran.problems if f"{LARGEST_RECORDS} of such a file" in line and "RECORDS" in line]
+    assert len(ecgfl("dataset", "list", "--json").json["recordings"]) == 1
+
+
+def test_huge_settings_and_models(modelled: Path, ecgfl: Ecgfl, federation: Any, tmp_path: Path) -> None:
+    big = sparse(tmp_path / "big")
+    os.mkfifo(tmp_path / "pipe")
+    assert ecgfl("coordinator", "init", "--name", "localhost").code == 0
+    for path in (big, tmp_path / "pipe", Path("/dev/zero")):
+        assert ecgfl("init", "--site", "st-mary", "--federation", path).code in {2, 3}
+        assert ecgfl("model", "import", path).code in {3, 7}
+        assert ecgfl("coordinator", "enrol", path, "--site", "other").code == 3
+    manifest = modelled / "models" / federation.version / "manifest.json"
+    weights = manifest.with_name("model.safetensors")
+    for file in (weights, manifest, modelled / "models" / "current", modelled / "site.toml"):
+        shutil.copy(file, tmp_path / "before") if file.exists() else None
+        file.unlink(missing_ok=True)
+        sparse(file)
+        ran = ecgfl("predict", tmp_path / "nothing.edf")
+        assert ran.code in {2, 3, 7}, file
+        assert len(ran.problems) == 1
+        file.unlink()
+        shutil.copy(tmp_path / "before", file)
+
+
+def test_settings_nested_too_deeply(site: Path, ecgfl: Ecgfl) -> None:
+    (site / "site.toml").write_text(f"x = {'[' * 100_000}\n")
+    ran = ecgfl("join", "--server", "127.0.0.1:1", "--once")
+    assert ran.code == 2
+    assert len(ran.problems) == 1
+    assert "site.toml" in ran.err
+
+
+@pytest.mark.parametrize("error", [RecursionError, MemoryError, OverflowError, UnicodeError, ZeroDivisionError])
+@pytest.mark.parametrize("verb", ["predict", "evaluate"])
+def test_an_error_in_a_library_costs_one_file(
+    modelled: Path,  # noqa: ARG001
+    ecgfl: Ecgfl,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    verb: str,
+    error: type[Exception],
+) -> None:
+    paths = []
+    for seed in (1, 2):
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        paths.append(adapters()["wfdb"].write(synthesise(seed, 330, 250, pvc_share=0.1), folder)[0])
+    from ecgfl_cli.prediction.pipeline import Classifier
+
+    predict = Classifier.predict
+
+    def broken(self: Classifier, recording: Any, lead: str | None = None) -> Any:
+        if recording.source.path == paths[0]:
+            raise error
+        return predict(self, recording, lead)
+
+    monkeypatch.setattr(Classifier, "predict", broken)
+    ran = ecgfl(verb, *paths, "--json", *(("--out", tmp_path / "out") if verb == "predict" else ()))
+    assert ran.code == 3
+    assert len([line for line in ran.problems if str(paths[0]) in line]) == 1
+    assert str(paths[1]) in ran.out or verb == "evaluate"
+
+
+def test_the_largest_header_is_read() -> None:
+    assert LARGEST_HEADER > 10_000 * 200  # lines of a multi-segment record

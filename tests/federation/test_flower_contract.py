@@ -7,8 +7,9 @@ import pytest
 from flwr.app.message import remove_content_from_message
 from flwr.common.serde import message_from_proto, message_to_proto
 from flwr.server.superlink.linkstate import LinkState
+from flwr.server.superlink.utils import check_abort
 from flwr.supercore.error import http_error_translator
-from flwr.supercore.inflatable import inflatable_protobuf_utils, inflatable_utils
+from flwr.supercore.inflatable import inflatable_object, inflatable_protobuf_utils, inflatable_utils
 from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects, get_object_tree, no_object_id_recompute
 from flwr.supercore.primitives.asymmetric import public_key_to_bytes
 from flwr.supercore.protobuf.translation import PROTOBUF_REQUEST_TYPES, ProtobufTranslationMiddleware
@@ -16,13 +17,14 @@ from flwr.supercore.runtime_version_compatibility import RuntimeVersionMetadata
 from flwr.supercore.task_identity import TaskIdentity
 from flwr.superlink.config_loader import get_federation_manager, get_objectstore_linkstate_factories
 from flwr.superlink.grid import HttpGrid
-from flwr.superlink.routers.fleet.node_auth import authenticate_node
 from flwr.superlink.servicer.runtime import runtime_handlers
 from flwr.supernode.fleet_http_client import FleetHttpClient
-from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
-from ecgfl_cli.federation.flower.fleet_app import ANSWERS
-from ecgfl_cli.federation.flower.superlink import FLEET_CALLS
+from ecgfl_cli.errors import UsageError
+from ecgfl_cli.federation import flower
+from ecgfl_cli.federation.flower import TESTED_FLOWER, require_tested_flower
+from ecgfl_cli.federation.flower.authenticated_calls import FLEET_CALLS
+from ecgfl_cli.federation.flower.fleet_app import OF_FLOWER
 
 
 def takes(function: object, *names: str) -> None:
@@ -31,8 +33,12 @@ def takes(function: object, *names: str) -> None:
     assert tuple(found[: len(names)]) == names, found
 
 
-def test_flower_is_of_the_one_version_that_was_read() -> None:
-    assert version("flwr").split(".")[:2] == ["1", "41"]
+def test_flower_is_of_a_tested_release(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert version("flwr") in TESTED_FLOWER
+    require_tested_flower()
+    monkeypatch.setattr(flower, "version", lambda _: "1.41.1")
+    with pytest.raises(UsageError, match=r"pip install flwr==1\.41\.0"):
+        require_tested_flower()
 
 
 @pytest.mark.parametrize(
@@ -48,7 +54,6 @@ def test_the_fleet_client_has_the_call(call: str) -> None:
 
 def test_the_fleet_client_is_made_from_an_address_and_a_ca() -> None:
     takes(FleetHttpClient.from_server_address, "server_address", "insecure", "root_certificates", "interceptors")
-    takes(NodeAuthHttpInterceptor, "private_key", "public_key")
     assert callable(FleetHttpClient("http://localhost").close)
 
 
@@ -79,12 +84,11 @@ def test_messages_are_taken_apart_and_put_together_by_these() -> None:
 
 def test_a_fleet_call_is_answered_by_these() -> None:
     takes(http_error_translator, "request", "call_next")
-    takes(authenticate_node, "request")
     takes(ProtobufTranslationMiddleware._check_request_media_type, "request")
     takes(ProtobufTranslationMiddleware._parse_request, "body", "request_type")
     takes(get_objectstore_linkstate_factories, "database", "federation_manager")
     takes(get_federation_manager)
-    for answer in ANSWERS.values():
+    for answer in OF_FLOWER.values():
         assert list(inspect.signature(answer).parameters) == ["request", "state"]
 
 
@@ -94,6 +98,11 @@ def test_the_state_has_these_calls() -> None:
     assert {"owner_aids", "statuses"} <= set(inspect.signature(LinkState.get_node_info).parameters)
     for call in ("create_run", "get_tasks", "claim_task", "activate_task", "finish_task", "acknowledge_task_heartbeat"):
         assert callable(getattr(LinkState, call))
+    for call in ("start_session", "store_message_and_object_tree", "store_object", "get_object", "delete_messages"):
+        assert callable(getattr(LinkState, call))
+    takes(check_abort, "run_id", "abort_status_list", "state")
+    takes(inflatable_object.get_object_children_ids_from_object_content, "object_content")
+    takes(inflatable_utils.inflate_object_from_contents, "object_id", "object_contents")
     takes(LinkState.get_run_info)
     takes(LinkState.get_node_id)
 

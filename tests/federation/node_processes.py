@@ -177,6 +177,9 @@ def _start(arguments: list[str], output: Connection, errors: Connection) -> None
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     os.dup2(output.fileno(), 1)
     os.dup2(errors.fileno(), 2)
+    # Streams as a new process has them: those of the fork server may have been made for a file.
+    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", encoding="utf-8", closefd=False, buffering=1)  # noqa: SIM115
     sys.argv = ["ecgfl", *arguments]
     main()
 

@@ -27,6 +27,7 @@ from ecgfl_cli.federation.wire import EvaluateReply, EvaluateRequest, TrainReply
 from ecgfl_cli.federation.wire import weights_record as record_of
 from ecgfl_cli.models.calibration import COUNTS
 from ecgfl_cli.models.manifest import Manifest, check_weights
+from ecgfl_cli.site.audit import FIRST, Head
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.keys import fingerprint, load_node_key, make_keys
 
@@ -158,6 +159,10 @@ class _NoAudit:
 
     def append(self, event: str, **details: object) -> None:
         """Forgotten."""
+
+    def last(self) -> Head:
+        """That of an empty log."""
+        return Head(0, FIRST)
 
 
 @dataclass

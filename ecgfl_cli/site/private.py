@@ -68,7 +68,7 @@ def _above(home: Path) -> Iterator[Path]:
 def _require_parent(folder: Path, home: Path) -> None:
     """In a folder with the sticky bit, such as /tmp, nobody can replace what is another's."""
     status = folder.stat()
-    if status.st_uid not in (ROOT, os.geteuid()):
+    if status.st_uid not in (ROOT, os.geteuid()) and os.geteuid() != ROOT:  # a container's root works in volumes of others
         raise UnusableInput(
             f"{folder} belongs to {_user(status.st_uid)}, who could replace the home {home} in it",
             f"Move the home into a folder of your own, or run: sudo chown {_user(os.geteuid())} {_quoted(folder)}",

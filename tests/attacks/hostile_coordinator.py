@@ -136,9 +136,9 @@ def hostile_coordinator(homes: Homes, signing_key: ed25519.Ed25519PrivateKey | N
             yield HostileCoordinator(homes, signing_key or load_signing_key(home), superlink, grid, port, nodes)
 
 
-def joined(attacker: HostileCoordinator, processes: Processes, name: str = "alice") -> Command:
-    """A site that takes part once, connected."""
-    command = processes.join(attacker.homes.site(name).root, attacker.port)
+def joined(attacker: HostileCoordinator, processes: Processes, name: str = "alice", max_wait: str = "90s") -> Command:
+    """A site that takes part once, connected. max_wait : for a round to be offered."""
+    command = processes.join(attacker.homes.site(name).root, attacker.port, max_wait=max_wait)
     command.wait_for("connected to")
     attacker.wait_for(name)
     return command

@@ -140,7 +140,7 @@ def test_an_old_model_is_no_news(homes: Homes, processes: Processes) -> None:
     """Whoever signs requests may not bring a site back to a model that has expired, or that never had an expiry."""
     with hostile_coordinator(homes) as attacker:
         for changes in ({"created": "2020-01-01T00:00:00+00:00", "expires": "2020-12-01T00:00:00+00:00"}, {"expires": None}):
-            site = joined(attacker, processes)
+            site = joined(attacker, processes, max_wait="20s")
             model = attacker.signed(OLD, round=3, **changes)
             assert attacker.ask(CatchUpRequest(model=model), OLD).has_error()
             site.finish().refused(7)

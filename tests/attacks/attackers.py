@@ -50,6 +50,7 @@ async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
     while not (reader.at_eof() or writer.is_closing()):
         writer.write(b"y" * 65536)
         await writer.drain()
+        await asyncio.sleep(0)  # `drain` alone does not let go of the loop while nothing is buffered
 
 
 async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,4 +1,4 @@
-"""The newest head of each site's audit log, as its replies carried it: a site cannot shorten or rewrite its log unseen."""
+"""Store the newest head of each site's audit log from its replies, so that a site cannot shorten or rewrite its log unnoticed."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +25,7 @@ class ReceivedHead(BaseModel):
 
 
 class SiteHead(BaseModel):
-    """newest : the last head that came. replaced : the last one that the site's log went back from, None if it never did."""
+    """newest : the head received last. replaced : the head before the log last went backwards; None if it never did."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -41,7 +41,7 @@ class _File(BaseModel):
 
 
 class AuditHeads:
-    """The file at `path`; only `serve` writes it. Raises `UnusableInput` when it is broken."""
+    """The heads in the file at `path`, which only `serve` writes. Raises `UnusableInput` if the file is broken."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -51,7 +51,7 @@ class AuditHeads:
             self.sites = {}
 
     def receive(self, site: str, head: Head) -> str | None:
-        """Keep the newest head of a site. Returns what is wrong if its log went back: it was shortened or begun anew."""
+        """Store the newest head of a site. Returns a problem if its log went backwards, because it was shortened or replaced."""
         new = ReceivedHead(lines=head.lines, hash=head.hash, received=datetime.now(UTC).isoformat(timespec="seconds"))
         known = self.sites.get(site)
         problem, replaced = None, None if known is None else known.replaced

@@ -36,10 +36,10 @@ def wild_updates(norms: Mapping[str, float], start: NDArray[np.float32], largest
 
 
 class DeclaredBeats:
-    """How many beats a site may speak of: what the plan says of it, and about as many as it spoke of first in the run.
+    """Limits the beats that a site may report: by the plan, and by a multiple of the number that it reported first in the run.
 
-    kind : of the beats, for messages. limits : site -> most beats. default : for the other sites. first : what each said first,
-    of a run that is gone on with.
+    kind : kind of the beats, for messages. limits : site -> most beats. default : limit for the other sites. first : the number
+    that each site reported first, if the run is continued.
     """
 
     def __init__(self, kind: str, limits: Mapping[str, int], default: int, first: Mapping[str, int]) -> None:
@@ -55,6 +55,6 @@ class DeclaredBeats:
             raise ValueError(f"{beats} {self._kind} beats, more than {LARGEST_GROWTH:g} times the {first} it began the run with")
 
     def accept(self, site: str, beats: int) -> None:
-        """Remember the count of a reply that was taken; a site without such beats may get its first ones later."""
+        """Remember the count of an accepted reply. A count of 0 is not remembered: the site may get its first beats later."""
         if beats:
             self._first.setdefault(site, beats)

@@ -152,7 +152,7 @@ class Participant:
         return Message(content=reply_content(reply), reply_to=message)
 
     def _read(self, message: Message, kind: type[Content]) -> tuple[Received[Content], Asked]:
-        """A request that is signed for this site, valid now, and was not answered before."""
+        """Read a request. Refuse it unless it is signed for this site, is valid now, and was not answered before."""
         received = read_request(message, kind, self._signing_key, self._site)
         envelope = received.envelope
         asked = Asked(envelope.id, envelope.run, envelope.expires)

@@ -59,7 +59,7 @@ def check_stored(path: Path) -> None:
                     return
                 raise FileUnreadable(
                     path,
-                    f"{size} bytes, of which only {stored} are stored: the rest of the file are holes",
-                    "It was not copied or written to its end: copy it again",
+                    f"it has {size} bytes, but only {stored} are stored: the rest of the file is holes",
+                    "It was not copied or written completely: copy it again",
                 ) from error
             stored += end - start

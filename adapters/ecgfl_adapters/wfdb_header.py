@@ -186,7 +186,7 @@ def _text(path: Path) -> str:
         raw = read_bounded(content_of(path), LARGEST_HEADER)
     except OSError as error:
         raise FileMissing(
-            path, f"cannot be opened ({error.strerror})", "Check the path, and that its .hea file is there and a text"
+            path, f"cannot be opened ({error.strerror})", "Check the path, and that its .hea file exists and is a text file"
         ) from error
     if not raw.strip():
         raise _broken(path, "the header file is empty")

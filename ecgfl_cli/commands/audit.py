@@ -138,7 +138,7 @@ def restart(
         kept = AuditLog(log).restart(reason)
     console.text(f"{log}: a new log begins. {'The old one was lost' if kept is None else f'The old one is kept as {kept}'}.")
     if log == console.home.audit:
-        console.text("The coordinator will report that this site's log went back: tell it the reason.")
+        console.text("The coordinator will report that this site's log went backwards: tell it the reason.")
     console.result(kept=kept)
 
 

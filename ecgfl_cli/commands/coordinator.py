@@ -135,7 +135,7 @@ def sites(context: typer.Context) -> None:
     for name, head in known:
         if head.replaced is not None:
             console.problem(
-                f"{name}: its audit log went back from {head.replaced.lines} lines (head {head.replaced.hash},"
+                f"{name}: its audit log went backwards from {head.replaced.lines} lines (head {head.replaced.hash},"
                 f" {head.replaced.received})"
             )
     console.result(

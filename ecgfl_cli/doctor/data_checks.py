@@ -58,4 +58,4 @@ def _held_out(home: Home) -> str:
     problem = too_few_held_out(home, load_settings(home.settings).policy)
     there = held_out_amount(home)
     amount = f"{there.patients} patients, {there.beats} beats, {there.pvcs} PVCs"
-    return amount if problem is None else f"{amount}: too few, so that no figure of them leaves ({problem})"
+    return amount if problem is None else f"{amount}: too few, so no figure of them leaves ({problem})"

@@ -167,10 +167,11 @@ def _signed_text(message: Message, key: ed25519.Ed25519PublicKey) -> str:
         key.verify(base64.b64decode(signature, validate=True), DOMAIN + text.encode())
     except (InvalidSignature, ValueError) as error:
         raise RequestRefused(
-            "the signature of the request is not that of this federation's coordinator: whoever serves at this address does not"
-            " have its signing key",
-            "Before you join again, ask the coordinator by telephone whether its server key was stolen or its signing key changed"
-            " (then remove federation.json, and `ecgfl init --site NAME --federation FILE` takes the new one)",
+            "the signature of the request is not that of this federation's coordinator: the server at this address does not have"
+            " its signing key",
+            "Before you join again, ask the coordinator by telephone whether its server key was stolen or its signing key has"
+            " changed. If the signing key has changed, remove federation.json and install the new one with"
+            " `ecgfl init --site NAME --federation FILE`",
         ) from error
     return text
 
@@ -185,14 +186,14 @@ def _check_addressee(envelope: Envelope, site: str, now: datetime) -> None:
     if envelope.site != site:
         raise RequestRefused(
             f"the request is for another site (SHA-256 {envelope.site[:16]}..., this site's is {site[:16]}...)",
-            "Tell the coordinator: somebody sends a request again that was meant for another site",
+            "Tell the coordinator: somebody sent this site a request that was meant for another site",
         )
     issued, expires = datetime.fromisoformat(envelope.issued), datetime.fromisoformat(envelope.expires)
     if not issued - TOLERANCE <= now <= expires + TOLERANCE:
         raise RequestRefused(
             f"the request is valid from {_shown(issued)} to {_shown(expires)} UTC, and this machine's clock says"
             f" {_shown(now.astimezone(UTC))} UTC ({TOLERANCE.seconds // 60} minutes of difference are allowed)",
-            "Compare the clocks of both machines. If they are right, somebody sends an old request again: tell the coordinator",
+            "Compare the clocks of both machines. If they are right, tell the coordinator: somebody sent an old request again",
         )
 
 

@@ -108,7 +108,7 @@ class AuditLog:
         coordinator = "coordinator " if path.parent.name == "coordinator" else ""
         self._restart = (
             f"Restore {path.name} and {self._head_path.name} from the same backup. Without one, `ecgfl {coordinator}audit restart"
-            " --reason TEXT` keeps the old file aside and begins a new log"
+            " --reason TEXT` renames the old file and begins a new log"
         )
 
     def append(self, event: str, **fields: Any) -> None:
@@ -327,7 +327,7 @@ class AuditLog:
             )
 
     def _without_head(self) -> UnusableInput:
-        return UnusableInput(f"{self._head_path}: missing, so that nobody can tell whether the log is whole", self._restart)
+        return UnusableInput(f"{self._head_path}: missing, so it is unknown whether the log is whole", self._restart)
 
     def _rewritten(self, head: _HeadFile) -> UnusableInput:
         return UnusableInput(
@@ -471,7 +471,7 @@ def _followed(before: _Checked, line: bytes) -> tuple[dict[str, Any], _Checked]:
     latest = before.latest
     explained = event == CLOCK_BEHIND and latest is not None and _time_of(entry.get("latest")) == latest
     if latest is not None and time < latest - CLOCK_TOLERANCE and not explained:
-        _fail(f"is of {time.isoformat(timespec='seconds')}, earlier than a line before it, and no line explains why")
+        _fail(f"has the time {time.isoformat(timespec='seconds')}, earlier than a line before it, and no line explains why")
     latest = time if latest is None or explained else max(time, latest)
     return entry, replace(
         before, lines=before.lines + 1, hash=digest, size=before.size + len(line), latest=latest, has_numbers=numbered

@@ -98,8 +98,8 @@ def _require_own(path: Path, home: Path) -> None:
 def _require_unwritable(path: Path, home: Path) -> None:
     if _mode(path) & GROUP_OR_OTHERS_WRITE:
         raise UnusableInput(
-            f"{path}: other users can write it",
-            f"Run: chmod -R go-w {_quoted(home)} (on a file system that keeps no modes: move the home to one that does)",
+            f"{path}: other users can write to it",
+            f"Run: chmod -R go-w {_quoted(home)} (if the file system does not store modes, move the home to one that does)",
         )
 
 

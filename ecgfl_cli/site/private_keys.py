@@ -85,6 +85,6 @@ def write_private_key(
     if encrypt:
         secret = passphrase()
         if secret is None:
-            raise UnusableInput(f"{path}: to be encrypted, and no passphrase was given", GIVE)
+            raise UnusableInput(f"{path}: cannot be encrypted without a passphrase", GIVE)
         encryption = serialization.BestAvailableEncryption(secret)
     atomic_write_bytes(path, key.private_bytes(serialization.Encoding.PEM, form, encryption), mode=PRIVATE)

@@ -46,7 +46,7 @@ class AuditHeads:
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
-            self.sites = load_json(path, _File, "Restore it from your backup; or move it away, and the heads are kept anew").sites
+            self.sites = load_json(path, _File, "Restore it from your backup, or move it away to start with no known heads").sites
         except FileNotFoundError:
             self.sites = {}
 
@@ -60,8 +60,9 @@ class AuditHeads:
             if new.lines < before.lines or (new.lines == before.lines and new.hash != before.hash):
                 replaced = before
                 problem = (
-                    f"its audit log went back: it had {before.lines} lines with the head {before.hash} at {before.received}, and"
-                    f" now has {new.lines} with another; ask the site why (`ecgfl audit verify --head {before.hash}` there)"
+                    f"its audit log went backwards: at {before.received} it had {before.lines} lines and the head {before.hash},"
+                    f" now it has {new.lines} lines and another head; ask the site why (`ecgfl audit verify --head {before.hash}`"
+                    " there)"
                 )
         self.sites = {**self.sites, site: SiteHead(newest=new, replaced=replaced)}
         atomic_write_bytes(self._path, _File(sites=self.sites).model_dump_json(by_alias=True, indent=1).encode() + b"\n")

@@ -98,7 +98,7 @@ class ConnectedSites:
             if error.errno not in NO_HANDLES:
                 raise
             if not self._is_short_of_handles:
-                self._report(f"no file can be opened ({error.strerror}): enrolments and revocations have to wait")
+                self._report(f"no file can be opened ({error.strerror}): enrolments and revocations take effect later")
             self._is_short_of_handles = True
         return self._enrolled
 

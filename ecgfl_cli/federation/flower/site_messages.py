@@ -154,14 +154,14 @@ class SiteMessages:
             check_tree(tree)
             announced = message_from_proto(call.messages_list[0])
         except LIBRARY_ERRORS as error:
-            raise HTTPException(BAD_REQUEST, "a reply that is none") from error
+            raise HTTPException(BAD_REQUEST, "not a valid reply") from error
         metadata = announced.metadata
         self._require_running(metadata.run_id)
         if metadata.src_node_id != node:
             raise HTTPException(FORBIDDEN, "a reply in the name of another site")
         names = [part.object_id for part in iterate_object_tree(tree)]
         if metadata.message_id != tree.object_id or len(set(names)) < len(names):
-            raise HTTPException(BAD_REQUEST, "a reply whose parts are named wrongly")
+            raise HTTPException(BAD_REQUEST, "a reply whose parts have wrong names")
         with self._state.lock:
             request = self._requests.get(metadata.reply_to_message_id)
             if request is not None and request.node != node:

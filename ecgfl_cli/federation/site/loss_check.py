@@ -60,7 +60,7 @@ class LossCheck:
         name, least = (f"the current model {version}", LEAST_REFERENCE)
         if self._policy.from_scratch or other != manifest.architecture:
             least = UNTRAINED
-        return (name, loss) if loss >= least else ("a model that knows nothing" if least == UNTRAINED else "a good model", least)
+        return (name, loss) if loss >= least else ("an untrained model" if least == UNTRAINED else "a good model", least)
 
     def _of_current(self) -> tuple[str, str, float]:
         """Version, architecture and loss of the current model, or of the starter model if that is unusable."""

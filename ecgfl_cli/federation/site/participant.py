@@ -159,7 +159,7 @@ class Participant:
         if self._work.is_known(asked):
             raise RequestRefused(
                 f"the request {envelope.id} of {envelope.issued[:19]} was answered before",
-                "Tell the coordinator: somebody sends an old request again",
+                "Tell the coordinator: somebody sent an old request again",
             )
         return received, asked
 

@@ -194,10 +194,10 @@ class AuditLog:
         """Check every line, and that a head noted earlier is still in the log. Raises `UnusableInput`."""
         entries = self.entries()
         if noted is not None and noted not in {FIRST, *(entry["hash"] for entry in entries)}:
-            anew = f"The log was begun anew at {entries[0]['time']}" if entries and entries[0]["event"] == RESTARTED else ""
+            anew = f"The log was restarted at {entries[0]['time']}" if entries and entries[0]["event"] == RESTARTED else ""
             raise UnusableInput(
                 f"{self._path}: none of its {len(entries)} lines has the noted hash {noted}",
-                f"{anew or 'Lines were removed from its end or the log was written anew since that note'}; compare it with your"
+                f"{anew or 'Lines were removed from its end or the log was rewritten since that note'}; compare it with your"
                 " backup",
             )
         return _head(entries)
@@ -331,7 +331,7 @@ class AuditLog:
 
     def _rewritten(self, head: _HeadFile) -> UnusableInput:
         return UnusableInput(
-            f"{self._path}: line {head.lines} is not the one that {self._head_path.name} names: the log was written anew",
+            f"{self._path}: line {head.lines} is not the one that {self._head_path.name} names: the log was rewritten",
             self._restart,
         )
 

@@ -1,4 +1,4 @@
-"""What is asked of a reply beyond its schema: an update of a plausible size, of as many beats as the site declared."""
+"""Check replies beyond their schema: the size of the update, and the number of beats that the site declared."""
 
 import statistics
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ ENOUGH_FOR_A_MEDIAN = 3
 """With two updates nobody can say which of them is out of the way."""
 
 LARGEST_GROWTH = 2.0
-"""Of a site's beats within a run: a night's recordings may come in between, another hospital may not."""
+"""Largest factor by which a site's beats may grow within a run. A night's recordings may be added, but not another hospital's."""
 
 
 def update_norms(replies: Mapping[str, NDArray[np.float32]], start: NDArray[np.float32]) -> dict[str, float]:

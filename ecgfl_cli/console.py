@@ -62,7 +62,7 @@ class Console:
         _write(sys.stdout, lambda: print_table(sys.stdout, printable(title), columns, shown, bottom))
 
     def text(self, line: str) -> None:
-        """A line on stdout; nothing with --json."""
+        """Print a line on stdout; nothing with --json."""
         if not self.json:
             _print(sys.stdout, line)
 

@@ -52,7 +52,7 @@ def _recordings(home: Home) -> str:
 
 
 def _held_out(home: Home) -> str:
-    """Return the number of held-out patients. Too few are not a problem: the site still takes part, and its figures stay here."""
+    """Describe the held-out data. Too little is not a problem: the site still takes part, and its figures stay here."""
     if not home.catalogue.exists():
         return "none"
     problem = too_few_held_out(home, load_settings(home.settings).policy)

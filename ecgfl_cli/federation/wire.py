@@ -3,8 +3,8 @@
 A request is a `TrainRequest`, `EvaluateRequest` or `CatchUpRequest` in a signed envelope (`signed_requests`) in the config
 record; the weights are the one array FLAT of the array record ARRAYS. A reply carries the numbers of `TrainReply` or
 `EvaluateReply` as metrics, and after training the weights in the same place. The replies after a run's last round and to a
-`CatchUpRequest` carry the site's verdict on that final model. Each reply also
-carries the head of the site's audit log, as the numbers of `AuditHead` in a metric record of its own, AUDIT.
+`CatchUpRequest` carry the site's verdict on that final model. Each reply also carries the head of the site's audit log, as the
+numbers of `AuditHead` in a separate metric record, AUDIT.
 """
 
 import math

@@ -394,7 +394,7 @@ def _head(entries: list[dict[str, Any]]) -> Head:
 
 
 def _open(path: Path, flags: int) -> BinaryIO:
-    """Open a regular file. Raises `UnusableInput` for a link or pipe, which somebody else could have put there; `OSError`."""
+    """Open a regular file. Raises `OSError`, and `UnusableInput` for a link or pipe, which another user could have put there."""
     flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     if path.is_symlink():
         raise UnusableInput(f"{path}: a symbolic link", f"Remove the link and put the file itself there: rm '{path}'")

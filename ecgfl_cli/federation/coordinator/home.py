@@ -201,7 +201,7 @@ def _kept_ca(home: CoordinatorHome, name: str, encrypt: bool) -> tuple[x509.Cert
 
 
 def load_signing_key(home: CoordinatorHome) -> ed25519.Ed25519PrivateKey:
-    """Raises `UnusableInput` when the key is missing or broken, or its passphrase is missing or wrong."""
+    """Load the signing key. Raises `UnusableInput` if it is missing or broken, or if its passphrase is missing or wrong."""
     key = load_private_key(home.signing_key, "Restore it from your backup")
     if not isinstance(key, ed25519.Ed25519PrivateKey):
         raise UnusableInput(f"{home.signing_key}: not an Ed25519 key", "Restore it from your backup")

@@ -91,7 +91,7 @@ class Participant:
         manifest, network = self._open(received)
         if manifest.is_final:
             raise ServerRefused(
-                f"the coordinator asks to train on from model {manifest.version}, the last one of its run", "Tell the coordinator"
+                f"the coordinator asks for training from {manifest.version}, the last model of its run", "Tell the coordinator"
             )
         self.run = manifest.run
         plan = TrainingPlan(

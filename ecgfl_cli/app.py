@@ -36,7 +36,7 @@ from ecgfl_cli.site.passphrase import use_descriptor
 
 GLOBAL_FLAGS = ("--json", "--quiet", "--debug")
 GLOBAL_VALUES = ("--home", "--passphrase-fd")
-"""Taken anywhere on the command line; the second ones with a value."""
+"""Options that are accepted anywhere on the command line. Those in `GLOBAL_VALUES` take a value."""
 
 app = typer.Typer(
     name="ecgfl",
@@ -85,7 +85,7 @@ def options(
             "--passphrase-fd",
             min=0,
             envvar="ECGFL_PASSPHRASE_FD",
-            help="File descriptor that gives the passphrase of encrypted private keys, e.g. 3 with `3< FILE`.",
+            help="Read the passphrase of encrypted private keys from this file descriptor, e.g. 3 with `3< FILE`.",
             metavar="N",
         ),
     ] = None,

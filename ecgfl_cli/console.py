@@ -62,12 +62,12 @@ class Console:
         _write(sys.stdout, lambda: print_table(sys.stdout, printable(title), columns, shown, bottom))
 
     def text(self, line: str) -> None:
-        """A line on stdout; nothing with --json."""
+        """Print a line on stdout; nothing with --json."""
         if not self.json:
             _print(sys.stdout, line)
 
     def block(self, text: str) -> None:
-        """Several lines on stdout; nothing with --json. What others named in them has no line breaks of its own."""
+        """Print several lines on stdout; nothing with --json. Names of others in the text must not contain line breaks."""
         for line in text.split("\n"):
             self.text(line)
 
@@ -107,9 +107,9 @@ def console_of(context: typer.Context, verb: str) -> Console:
 
 
 def prepare_streams() -> None:
-    """Make every stream one that takes any text: also where it was closed, and where its encoding lacks a character."""
+    """Make stdout and stderr accept any text, even if they are closed or their encoding lacks a character."""
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
-        continue  # it takes the place of a closed stream, which a file of ours would take otherwise
+        continue  # occupies the descriptor of a closed stream, so that no file opened later gets it
     os.close(descriptor)
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - it is open until the end
@@ -143,10 +143,10 @@ def _print(stream: TextIO, line: str) -> None:
 
 
 def _write(stream: TextIO, write: Callable[[], object]) -> None:
-    """Call `write`, which writes to `stream`. Where that fails, discard this and all later output.
+    """Call `write`, which writes to `stream`. If that fails, discard this and all later output.
 
-    A reader that has closed the pipe (`ecgfl ... | head`) is not an error, nor is a lost stderr, of which nobody can be told.
-    Raises `UnusableInput` when the result cannot be written to stdout for another reason.
+    A closed pipe (`ecgfl ... | head`) is not an error. A failing stderr is ignored, because it cannot be reported.
+    Raises `UnusableInput` if the result cannot be written to stdout for another reason.
     """
     try:
         write()

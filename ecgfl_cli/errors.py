@@ -61,7 +61,7 @@ class UnusableInput(EcgflError):
 
 
 def of_one_file(path: Path, error: Exception) -> UnusableInput:
-    """Any error that one file of a batch led to, as one that a person can act on."""
+    """Convert any error that a file of a batch caused into one whose message says what to do."""
     if isinstance(error, UnusableInput):
         return error
     if isinstance(error, OSError):

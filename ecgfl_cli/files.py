@@ -13,15 +13,15 @@ _USERS = [NOBODY_ELSE_WRITES]
 
 
 def keep_private() -> None:
-    """From now on nobody else may read or write what this process creates, whatever umask it was started with."""
+    """Set the umask so that no other user can read or write files that this process creates."""
     _USERS[0] = os.umask(PRIVATE_UMASK)
 
 
 @contextlib.contextmanager
 def readable_as_usual() -> Iterator[None]:
-    """Create files in the block with the umask that this program was started with, but writable for this user only.
+    """Create files in the block with the umask that this program was started with, but writable only for this user.
 
-    For results that somebody asked for, outside a home.
+    This is for results outside a home.
     """
     before = os.umask(_USERS[0] | NOBODY_ELSE_WRITES)
     try:

@@ -1,4 +1,4 @@
-"""Names and messages of others, made safe where they are shown: in a terminal or log, and on an HTML page."""
+"""Escape names and messages of others before they are shown in a terminal, a log or an HTML page."""
 
 import html
 import logging
@@ -6,7 +6,7 @@ import warnings
 
 
 def printable(text: str) -> str:
-    r"""Return the text as one line without terminal commands.
+    r"""Return the text as one line without terminal escape sequences.
 
     Each character that `str.isprintable` rejects becomes its Python escape: control characters and line breaks ("\x1b", "\n"),
     directional overrides and zero-width characters ("\u202e"), and the bytes of a file name that are not UTF-8 ("\udcfc" for
@@ -18,7 +18,7 @@ def printable(text: str) -> str:
 
 
 def html_text(text: str) -> str:
-    """Return the text for an HTML page, in an element or an attribute."""
+    """Escape the text for an element or attribute of an HTML page."""
     return html.escape(printable(text))
 
 

@@ -16,11 +16,11 @@ def fault_in_words(fault: Mapping[str, Any]) -> str:
 
 
 LARGEST_INTEGER, DEEPEST = 2**53, 32
-"""The integers that every JSON reader keeps exactly; and levels of nesting."""
+"""Largest integer that every JSON reader keeps exactly, and deepest nesting."""
 
 
 def require_bounded(value: object, depth: int = 0) -> None:
-    """Raises `ValueError` for a larger integer or deeper nesting than any that ecgfl writes."""
+    """Raises `ValueError` for an integer or a nesting beyond these limits, which ecgfl itself never writes."""
     if depth > DEEPEST:
         raise ValueError(f"nested more than {DEEPEST} levels deep")
     if isinstance(value, int) and abs(value) > LARGEST_INTEGER:

@@ -42,9 +42,9 @@ _STORES = ((".git", "annex", "objects"), (".dvc", "cache"))
 
 
 class LinkBounds(NamedTuple):
-    """Where links may lead: into these folders, or into the object store of a repository that one of them is a part of.
+    """Where links may lead: into these folders, or into the object store of a repository that contains one of them.
 
-    folders : real paths; None allows every place.
+    folders : real paths; None allows any target.
     """
 
     folders: tuple[Path, ...] | None
@@ -56,11 +56,11 @@ class LinkBounds(NamedTuple):
 
 _ANYWHERE = LinkBounds(None)
 _BOUNDS: ContextVar[LinkBounds] = ContextVar("_BOUNDS", default=_ANYWHERE)
-"""Of what is read now: they apply to each file that belongs to a recording, however its name was found."""
+"""The bounds for what is being read. They apply to each file of a recording, however its name was found."""
 
 
 def _is_in_a_store(path: Path, folder: Path) -> bool:
-    """Whether `path` is in the object store of the repository that `folder` is a part of."""
+    """Whether `path` is in the object store of the repository that contains `folder`."""
     parts = path.parts
     return any(
         parts[place : place + len(store)] == store and folder.is_relative_to(Path(*parts[:place]))
@@ -70,19 +70,19 @@ def _is_in_a_store(path: Path, folder: Path) -> bool:
 
 
 def real_path(path: Path) -> Path:
-    """Return where the content of a path is, after every link, also one that is written as a text."""
+    """Return the path of the content, after following every link, including a link that is stored as a text file."""
     target = _target_as_text(path)
     try:
         return Path(os.path.realpath(path if target is None or not os.path.isfile(target) else target))  # noqa: PTH113
-    except (OSError, ValueError):  # no file has such a name
+    except (OSError, ValueError):  # not a possible file name
         return path.absolute()
 
 
 def link_bounds(path: Path, named: Iterable[Path], *, follow_links: bool) -> LinkBounds:
     """Return the bounds for the files of a recording.
 
-    Those are the first of the folders (or folders of RECORDS files) in `named` that holds it. A recording that was named itself
-    may be a link: then they are its own folder and the one that the link leads to.
+    The bounds are the first of the folders (or folders of RECORDS files) in `named` that contains the recording. A recording that
+    is itself in `named` may be a link: its bounds are its own folder and the folder of the link's target.
     """
     if follow_links:
         return _ANYWHERE
@@ -100,7 +100,7 @@ def folder_of(named: Path) -> Path:
 
 @contextmanager
 def links_within(bounds: LinkBounds) -> Iterator[None]:
-    """Refuse links that lead out of the bounds, in everything that is read in the block."""
+    """Refuse links that lead out of the bounds while the block runs."""
     token = _BOUNDS.set(bounds)
     try:
         yield
@@ -110,7 +110,7 @@ def links_within(bounds: LinkBounds) -> Iterator[None]:
 
 @contextmanager
 def links_also_within(named: Path) -> Iterator[None]:
-    """Let links lead also to a file or folder that the user named, in what is read in the block."""
+    """Allow links to a file or folder that the user named as well, while the block runs."""
     folders = _BOUNDS.get().folders
     own = Path(os.path.realpath(named)) if os.path.isdir(named) else real_path(named).parent  # noqa: PTH112
     with links_within(_ANYWHERE if folders is None else LinkBounds((*folders, own))):
@@ -118,9 +118,9 @@ def links_also_within(named: Path) -> Iterator[None]:
 
 
 def leads_out(path: Path) -> bool:
-    """Whether there is content at a path that lies outside the bounds of what is read now.
+    """Whether a path exists and its content lies outside the current bounds.
 
-    It does not for a link to a folder that holds the bounds: that is a loop.
+    The result is False for a link to a folder that contains the bounds, because that is a loop.
     """
     bounds = _BOUNDS.get()
     if bounds.folders is None:
@@ -130,12 +130,12 @@ def leads_out(path: Path) -> bool:
 
 
 def is_text_of_a_link(path: Path) -> bool:
-    """Whether a file looks like the text that stands in for a link."""
+    """Whether a file looks like a text file that stands in for a link."""
     return _target_as_text(path) is not None
 
 
 def is_elsewhere(path: Path) -> bool:
-    """Whether what is read now was named itself, and is a link that leads out of its own folder."""
+    """Whether the file that is being read was named itself and is a link that leads out of its own folder."""
     folders = _BOUNDS.get().folders
     return folders is not None and not LinkBounds(folders[:1]).hold(real_path(path))
 
@@ -203,9 +203,9 @@ def link_target(path: Path) -> Path | None:
 
 
 def absence(path: Path) -> Absence | None:
-    """Why a path that is there has no content that may be read; None for any other path.
+    """Return why the content of an existing path may not or cannot be read; None for any other path.
 
-    It is a broken link, a link that leads out of the bounds (see `links_within`), or a pointer in the content's place.
+    The path is a broken link, a link that leads out of the bounds (see `links_within`), or a pointer in place of the content.
     """
     try:
         status = path.stat()

@@ -55,7 +55,7 @@ def opensignals_of(path: Path, lines: Sequence[str]) -> OpenSignals | None:
 
 
 def _text(value: object) -> str:
-    """Return a name; JSON may hold halves of characters, which no other format can."""
+    """Return a name with unpaired surrogates replaced: JSON can contain them, UTF-8 cannot."""
     return str(value).encode("utf-8", "replace").decode("utf-8")
 
 

@@ -14,7 +14,7 @@ STEP_COMMENT = "step_mv"
 LABELS_SUFFIX = ".labels.csv"
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-"""First characters for which spreadsheets run a cell: https://owasp.org/www-community/attacks/CSV_Injection."""
+"""First characters that make a spreadsheet run a cell as a formula: https://owasp.org/www-community/attacks/CSV_Injection."""
 
 
 def write_csv(recording: Recording, folder: Path) -> tuple[Path, ...]:
@@ -43,9 +43,9 @@ def write_csv(recording: Recording, folder: Path) -> tuple[Path, ...]:
 
 
 def csv_cell(text: str) -> str:
-    """Return a text for a cell of a CSV file: an apostrophe goes before what a spreadsheet would run as a formula.
+    """Return a text for a cell of a CSV file, with an apostrophe before anything that a spreadsheet would run as a formula.
 
-    This is for names and other texts. Numbers are written as they are, also negative ones.
+    This is for names and other texts. Numbers, also negative ones, are written unchanged.
     """
     return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 

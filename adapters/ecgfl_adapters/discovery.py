@@ -43,7 +43,7 @@ _LAST = ("wfdb", "edf", "csv")
 """Asked last, in this order: an adapter that a site installed for its own files goes first, plain text comes last."""
 
 LARGEST_RECORDS = 1 << 21
-"""Bytes of a RECORDS file. That of PTB-XL, with 43,598 records, has 1.2 MB: https://physionet.org/content/ptb-xl/1.0.3/."""
+"""Largest size of a RECORDS file in bytes. PTB-XL lists 43,598 records in 1.2 MB: https://physionet.org/content/ptb-xl/1.0.3/."""
 
 _SUFFIXES = {".hea", ".dat", ".edf", ".bdf", ".csv", ".tsv", ".txt"}
 """What a recording's file ends in, whether it is there or not. A WFDB record may be named without one, and hold a dot."""
@@ -167,7 +167,7 @@ def _read(path: Path, format: str, options: ReadOptions) -> Recording:
 
 
 def _without_content(path: Path, error: AdapterError) -> AdapterError:
-    """Return an error that quotes nothing of a file: whoever made the link may not have the right to read it."""
+    """Return an error that quotes nothing from the file, because the person who made the link may not be allowed to read it."""
     problem = "cannot be used; the reason is not shown, because this is a link to a file in another folder"
     return type(error)(path, problem, f"Name the file itself to see the reason ({real_path(path)}), or give --follow-links")
 
@@ -224,7 +224,7 @@ def find_recordings(paths: Iterable[Path], *, follow_links: bool = False) -> Fou
     to them, so that reading says which of it is missing. A file named outright is kept even if it is unknown or
     does not exist, so that reading it says why; signal, segment and label files of a recording are left out.
 
-    follow_links : follow also links in a folder that lead out of it; else these are among the skipped.
+    follow_links : also follow links that lead out of a folder; otherwise they are among the skipped paths.
     """
     paths = list(paths)
     recordings: dict[Path, None] = {}
@@ -276,7 +276,7 @@ def subfolder(path: Path, named: Iterable[Path]) -> Path:
 
 
 def why_skipped(path: Path, named: Iterable[Path] = (), *, follow_links: bool = False) -> str:
-    """Return the reason why `find_recordings` skips a file or folder, with what to do about it.
+    """Return why `find_recordings` skips a file or folder, and how to fix that.
 
     named, follow_links : as for `find_recordings`.
     """
@@ -292,20 +292,20 @@ def why_skipped(path: Path, named: Iterable[Path] = (), *, follow_links: bool = 
 
 
 def leads_out_of(path: Path, named: Iterable[Path], *, follow_links: bool = False) -> bool:
-    """Whether a path that was found below one of the folders in `named` is reached by a link that leads out of that."""
+    """Whether a path below one of the folders in `named` is reached by a link that leads out of that folder."""
     with links_within(link_bounds(path, named, follow_links=follow_links)):
         return leads_out(path)
 
 
 def _listed(records: Path) -> tuple[list[Path], list[Path]]:
-    """The recordings that a RECORDS file lists, one a line, relative to its folder; what points elsewhere is none.
+    """Return the recordings that a RECORDS file lists, one per line, relative to its folder. Other paths are ignored.
 
-    The second list has those that are reached by links which lead out of the folder.
+    The second list holds the recordings that are reached by links that lead out of the folder.
     """
     try:
         lines = dict.fromkeys(_records_in(records))
     except AdapterError:
-        return [records], []  # reading it says why
+        return [records], []  # reading it reports the reason
     inside = [line for line in lines if ".." not in line and ":" not in line and "\\" not in line and line[0] != "/"]
     files = [_listed_file(records.parent / line) for line in inside]
     outside = {file for file in files if os.path.lexists(file) and leads_out(file)}
@@ -381,7 +381,7 @@ def _recognised_by(path: Path) -> Adapter | None:
 class _Below(NamedTuple):
     """What is below a folder.
 
-    special : pipes, sockets, devices, and links that are not followed. closed : folders that this user may not look into.
+    special : pipes, sockets, devices, and links that are not followed. closed : folders that this user may not list.
     """
 
     files: list[Path]
@@ -390,7 +390,7 @@ class _Below(NamedTuple):
 
 
 def _files_below(folder: Path) -> _Below:
-    """List a folder with all that is below it, and then what links in it lead to. Each folder is listed once."""
+    """List everything below a folder, then the targets of links in it. Each folder is listed once."""
     below = _Below([], [], [])
     root = real_path(folder)
     seen: set[Path] = set()

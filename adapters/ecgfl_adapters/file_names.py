@@ -1,27 +1,28 @@
-"""Names of files that are made from names of others."""
+"""Make file names that are valid on every system from the names of recordings."""
 
 import re
 from hashlib import sha256
 
 UNSAFE = re.compile(r'[\x00-\x1f\x7f-\x9f/\\:<>"|?*]')
-"""What a file name must not hold on one system or another:
+"""Characters that are not allowed in file names on some system:
 https://learn.microsoft.com/windows/win32/fileio/naming-a-file#naming-conventions."""
 
 _RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])\s*(\.|$)", re.IGNORECASE)
-"""Devices of Windows, also with a suffix."""
+"""Names of Windows devices, with or without a suffix."""
 
 _LONGEST = 200
-"""Bytes; file systems take 255, and suffixes follow."""
+"""Bytes. File systems allow 255; suffixes are added later."""
 
 _MARK = 8
-"""Digits of the SHA-256 of a name that was changed."""
+"""Number of digits of the original name's SHA-256 that are appended to a changed name."""
 
 
 def safe_name(name: str) -> str:
-    """Return the name of a file or folder that every system takes, for the name of a recording or folder.
+    """Return a file or folder name that is valid on every system, for the name of a recording or folder.
 
-    Most names stay as they are. A changed one ends in digits of the SHA-256 of what it was, so that no two names become one.
-    Characters that are not allowed become "_", a device of Windows gets a "_" in front, and what is too long is cut.
+    Most names stay as they are. A changed name ends in digits of the SHA-256 of the original, so that different names stay
+    different. Characters that are not allowed become "_", the name of a Windows device gets a "_" in front, and a name that is
+    too long is cut.
     """
     safe = UNSAFE.sub("_", name).rstrip(". ")
     raw = safe.encode("utf-8", "surrogatepass")

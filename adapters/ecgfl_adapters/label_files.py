@@ -20,7 +20,7 @@ from ecgfl_adapters.symbols import BEAT_SYMBOLS, NO_WORDS, OTHER_SYMBOLS, in_ord
 from ecgfl_adapters.timeline import check_rate
 
 LARGEST_LABELS = 1 << 26
-"""Bytes of a file of labels that is read whole: 30 days of 100 beats a minute take 4.3 million lines of 15 bytes."""
+"""Largest size of a label file in bytes; it is read whole. 30 days at 100 beats per minute are 4.3 million lines of 15 bytes."""
 
 _EDF_SUFFIXES = {".edf", ".bdf"}
 _TEXT_SUFFIXES = {".csv", ".txt", ".tsv"}

@@ -35,7 +35,7 @@ class LabelFolder:
         stem, below = record_stem(recording), subfolder(recording, self.named)
         subfolders = self.shared.get(stem.name.casefold(), (below,))
         files = label_files(self.root / below / stem.name, self.annotators)
-        if not files:  # as `predict --out` names folders
+        if not files:  # `predict --out` makes folder names safe
             files = label_files(self.root.joinpath(*map(safe_name, below.parts), stem.name), self.annotators)
         if not files and (Path() not in subfolders or below == Path()):
             below = Path()

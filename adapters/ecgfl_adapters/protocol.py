@@ -26,9 +26,9 @@ class ReadOptions:
     force : read a file whose checksum is wrong; the fault becomes a remark.
     assume_wfdb_gain : read an uncalibrated WFDB signal (gain 0) with WFDB's default gain instead of refusing it; for uses
         in which the scale cancels out.
-    named : files and folders that the person named. Links in a folder are followed where they stay in it; see
+    named : files and folders that the user named. A link in a folder is followed only if its target is in that folder; see
         `companions.link_bounds`.
-    follow_links : follow links to every place.
+    follow_links : follow links to any target.
     """
 
     leads: tuple[str, ...] = ()

@@ -19,10 +19,10 @@ MAX_BASELINE = 1 << 31
 """ADC units; a sample has no more than 32 bits."""
 
 LARGEST_HEADER = 1 << 22
-"""Bytes; a signal line has about 60, a segment line about 20."""
+"""Largest size of a header in bytes. A signal line has about 60 bytes, a segment line about 20."""
 
 MOST_LINES = 10_000
-"""Signals or segments of a record."""
+"""Largest number of signals or segments of a record."""
 
 LONGEST_LINE = 2000
 """Characters; the format allows 255."""
@@ -186,7 +186,7 @@ def _text(path: Path) -> str:
         raw = read_bounded(content_of(path), LARGEST_HEADER)
     except OSError as error:
         raise FileMissing(
-            path, f"cannot be opened ({error.strerror})", "Check the path, and that its .hea file is there and a text"
+            path, f"cannot be opened ({error.strerror})", "Check the path, and that its .hea file exists and is a text file"
         ) from error
     if not raw.strip():
         raise _broken(path, "the header file is empty")

@@ -54,20 +54,21 @@ _INVALID = {
 
 
 MOST_SAMPLES = 1 << 29
-"""Samples of all leads that are read, which are in memory together: a week of three leads at 250 Hz has 454 million."""
+"""Largest number of samples in all leads that are read. They are in memory together; a week of three leads at 250 Hz has 454
+million."""
 
 _LARGE = 1 << 24
-"""Samples from which a file is decoded in parts."""
+"""Number of samples from which a file is decoded in parts."""
 
 MOST_DECODED = 1 << 27
-"""Samples of a signal file that is decoded as a whole, because its format or a skew needs it."""
+"""Largest number of samples in a record that must be decoded as a whole because of its format or a skew."""
 
 _PIECEWISE = {"16", "24", "32", "61", "80", "160", "212"}
-"""Formats in which any part of a file can be decoded alone."""
+"""Formats in which any part of a file can be decoded by itself."""
 
 
 class Samples(NamedTuple):
-    """ADC units of the signals that were asked for, each of shape (frames * samples per frame,), and what was put up with."""
+    """The requested signals in ADC units, each of shape (frames * samples per frame,), and remarks on tolerated faults."""
 
     signals: list[NDArray[np.int32]]
     remarks: tuple[Remark, ...]
@@ -78,10 +79,10 @@ def read_samples(header: Header, chosen: Sequence[int], fs: float, *, force: boo
 
     Parameters
     ----------
-    header : of the record.
+    header : the header of the record.
     chosen : numbers of the signals to return, from 0.
-    fs : frames a second.
-    force : read signals whose checksum is wrong.
+    fs : frames per second.
+    force : read signals even if their checksum is wrong.
 
     Raises `FileMissing` for a signal file that is not there and `FileUnreadable` for one that is cut off, not of the stated
     format, or whose checksum is not the header's, and for a record that is too long.
@@ -142,7 +143,7 @@ def to_float(
 
 
 def _check_memory(header: Header, chosen: Sequence[int], frames: int) -> None:
-    """Raise `FileUnreadable` where the samples would fill the memory."""
+    """Raise `FileUnreadable` if the samples would need too much memory."""
     held = frames * sum(header.signals[index].per_frame for index in chosen)
     if held > MOST_SAMPLES:
         raise FileUnreadable(
@@ -164,7 +165,7 @@ def _is_piecewise(header: Header) -> bool:
 
 
 def _read_signals(header: Header, chosen: Sequence[int], frames: int) -> tuple[list[NDArray[np.int32]], list[int]]:
-    """Return the chosen signals, and the sum of the samples of every signal, 0 for one without samples."""
+    """Return the chosen signals, and the sum of the samples of every signal (0 for a signal without samples)."""
     per_frame = sum(signal.per_frame for signal in header.signals if signal.fmt != NULL)
     step = max(1, AT_A_TIME // max(1, per_frame)) * 12 if frames * per_frame > _LARGE and _is_piecewise(header) else frames
     samples = [np.zeros(frames * header.signals[index].per_frame, dtype=np.int32) for index in chosen]
@@ -185,8 +186,8 @@ def _read_signals(header: Header, chosen: Sequence[int], frames: int) -> tuple[l
 def _decoded(header: Header, frames: int, start: int, stop: int) -> list[NDArray[np.signedinteger] | None]:
     """Decode the frames [start, stop) of all signals; None for a signal without samples.
 
-    This is wfdb's decoder of a segment, which `wfdb.rdrecord` calls, too. `rdrecord` reads the header again: it fails on dates of
-    other forms and on names in another case, and follows links.
+    This calls wfdb's segment decoder, which `wfdb.rdrecord` calls too. `rdrecord` itself is not used because it reads the header
+    again, fails on other date formats and on names in another case, and follows links.
     """
     from wfdb.io import _signal  # brings pandas along: only when a record is read
 
@@ -307,7 +308,7 @@ def _held_compressed(header: Header, path: Path, signals: list[SignalSpec]) -> i
 
 
 def _wrong_sum(header: Header, signal: SignalSpec, total: int) -> str | None:
-    """What is wrong with a signal's checksum, in words. total : the sum of its samples."""
+    """Return what is wrong with a signal's checksum, in words, or None. total : the sum of its samples."""
     if (
         signal.checksum is None or signal.fmt == NULL or signal.skew
     ):  # skewed signals are shifted on reading: their sum is not the file's

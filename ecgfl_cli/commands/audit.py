@@ -63,7 +63,7 @@ def show(
         str | None, typer.Option("--since", help="From this date or time (UTC) on, or 7d for the last week.", metavar="TIME")
     ] = None,
     last: Annotated[int | None, typer.Option("--last", min=1, help="The last N of them.", metavar="N")] = None,
-    every: Annotated[bool, typer.Option("--all", help="Also the lines that announce a change that was then made.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Also show `intent` lines whose change was then made.")] = False,
 ) -> None:
     """Show the audit log, oldest first. The whole log is checked, whatever is shown."""
     from ecgfl_cli.site.audit import INTENT, AuditLog, without_finished_intents
@@ -112,10 +112,10 @@ def verify(
         typer.Option("--head", help="A head noted earlier, which must still be in the log.", metavar="HASH", callback=_hash),
     ] = None,
 ) -> None:
-    """Check that no line was changed, removed, reordered or backdated. Exit code 3 when one was.
+    """Check that no line was changed, removed, reordered or backdated. If one was, the exit code is 3.
 
-    The log is also compared with audit.head beside it. Whoever can write both can replace both: this only shows against a noted
-    --head, or against the head that the coordinator received last (`ecgfl coordinator sites`).
+    The log is also compared with audit.head beside it. Anyone who can write both files can replace both. To detect that, compare
+    with a noted --head, or with the head that the coordinator received last (`ecgfl coordinator sites`).
     """
     from ecgfl_cli.site.audit import AuditLog
 
@@ -128,9 +128,9 @@ def verify(
 @app.command()
 def restart(
     context: typer.Context,
-    reason: Annotated[str, typer.Option("--reason", help="What happened to the log; it is written into the new one.")],
+    reason: Annotated[str, typer.Option("--reason", help="What happened to the log. The new log records it.")],
 ) -> None:
-    """Keep a damaged or lost audit log aside and begin a new one, whose first line says what was lost."""
+    """Replace a damaged or lost audit log. The old file is kept, and the first line of the new log states what was lost."""
     from ecgfl_cli.site.audit import AuditLog
 
     console, log = _log(context, "audit-restart")
@@ -138,7 +138,7 @@ def restart(
         kept = AuditLog(log).restart(reason)
     console.text(f"{log}: a new log begins. {'The old one was lost' if kept is None else f'The old one is kept as {kept}'}.")
     if log == console.home.audit:
-        console.text("The coordinator will report that this site's log went back: tell it the reason.")
+        console.text("The coordinator will report that this site's log went backwards: tell it the reason.")
     console.result(kept=kept)
 
 

@@ -112,7 +112,7 @@ def renew(
 
 @app.command()
 def sites(context: typer.Context) -> None:
-    """List the enrolled sites, and the head of each one's audit log."""
+    """List the enrolled sites and the head of each site's audit log."""
     from ecgfl_cli.federation.coordinator.audit_heads import AuditHeads
     from ecgfl_cli.federation.coordinator.enrolment import sites_and_problems
     from ecgfl_cli.federation.coordinator.home import CoordinatorHome
@@ -135,7 +135,7 @@ def sites(context: typer.Context) -> None:
     for name, head in known:
         if head.replaced is not None:
             console.problem(
-                f"{name}: its audit log went back from {head.replaced.lines} lines (head {head.replaced.hash},"
+                f"{name}: its audit log went backwards from {head.replaced.lines} lines (head {head.replaced.hash},"
                 f" {head.replaced.received})"
             )
     console.result(
@@ -209,12 +209,12 @@ def serve(
         typer.Option(
             "--max-weight-ratio",
             min=1,
-            help="fedavg, fedprox, fedadam and fedyogi: largest weight of a site, in medians of the sites' beats.",
+            help="fedavg, fedprox, fedadam, fedyogi: largest weight of a site, as a multiple of the median of the sites' beats.",
             callback=positive,
         ),
     ] = None,
     max_examples: Annotated[
-        int | None, typer.Option("--max-examples", min=1, help="A reply that speaks of more beats of one site is left out.")
+        int | None, typer.Option("--max-examples", min=1, help="Leave out a site's reply that reports more beats than this.")
     ] = None,
     init_from: Annotated[
         str | None,
@@ -388,7 +388,7 @@ def _rounds_table(console: Console, title: str, rounds: "list[RoundResult]") -> 
 
 
 def _figures_table(console: Console, rounds: "list[RoundResult]") -> None:
-    """Show each site's figures in the last round, and the rounds in which a site deviated from the others."""
+    """Print each site's figures in the last round, and each deviation of a site from the others in any round."""
     from ecgfl_cli.federation.coordinator.outliers import deviation_in_words
 
     if not rounds or not rounds[-1].by_site:

@@ -96,7 +96,7 @@ def command(
             reference = reference_of(recording)
             spans = evaluated_spans(recording, rhythm_beats(recording, reading.lead), as_it_stands=test is not None)
             comparisons = [assess(recording, reference, each.annotate(path, recording), spans) for each in tested]
-        except LIBRARY_ERRORS as error:  # whatever it is: the other files are evaluated all the same
+        except LIBRARY_ERRORS as error:  # the other files are evaluated whatever the error is
             problem = str(error if isinstance(error, AdapterError | EcgflError) else of_one_file(path, error))
             console.problem(problem)
             failed.append({"file": path, "error": problem})

@@ -72,7 +72,7 @@ def command(
         try:
             results.extend(console.track(work, len(recordings), "ingest"))
         except BaseException:
-            with suppress(OSError, EcgflError):  # why it was cut short matters more than that the log cannot say so
+            with suppress(OSError, EcgflError):  # the error that stopped the ingest matters more than one in the log
                 _note(home, results)
             raise
         done = _note(home, results)

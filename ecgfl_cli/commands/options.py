@@ -78,7 +78,7 @@ Labels = Annotated[
 ]
 Jobs = Annotated[int, typer.Option("--jobs", min=1, help="Processes to work with.")]
 Force = Annotated[bool, typer.Option("--force", help="Read recordings whose checksum is wrong, too.")]
-FollowLinks = Annotated[bool, typer.Option("--follow-links", help="Follow links in a folder also where they lead out of it.")]
+FollowLinks = Annotated[bool, typer.Option("--follow-links", help="Also follow links that lead out of a folder.")]
 ForceOver = Annotated[
     bool, typer.Option("--force", help="Also read recordings whose checksum is wrong, and overwrite results that were changed.")
 ]

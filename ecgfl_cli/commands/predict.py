@@ -66,7 +66,7 @@ def command(
             findings = check(recording, prediction.samples, reading.limits, reading.lead)
             with readable_as_usual():
                 written = write_results(recording, prediction, folders[path], writers, force=force)
-        except LIBRARY_ERRORS as error:  # whatever it is: the other files are predicted all the same
+        except LIBRARY_ERRORS as error:  # the other files are predicted whatever the error is
             problem = str(error if isinstance(error, AdapterError | EcgflError) else of_one_file(path, error))
             console.problem(problem)
             results.append({"file": path, "error": problem})

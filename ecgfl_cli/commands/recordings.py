@@ -7,9 +7,11 @@ from ecgfl_cli.console import Console
 
 
 def named_recordings(console: Console, paths: list[Path], *, follow_links: bool = False) -> list[Path]:
-    """One path a recording; files that no adapter reads are named. Raises `UnusableInput` when nothing is left.
+    """Return one path for each recording, and print the files that no adapter reads.
 
-    follow_links : follow also links in a folder that lead out of it; else they are named.
+    follow_links : also follow links that lead out of a folder; otherwise they are printed too.
+
+    Raises `UnusableInput` if there is no recording.
     """
     from ecgfl_adapters.discovery import find_recordings, leads_out_of, why_skipped
 

@@ -70,7 +70,7 @@ def systemd(
         Path | None,
         typer.Option(
             "--passphrase-file",
-            help="File with the passphrase of an encrypted node key, which systemd reads (LoadCredential); only root should.",
+            help="File with the passphrase of an encrypted node key. systemd reads it (LoadCredential); only root needs access.",
             metavar="FILE",
         ),
     ] = None,

@@ -25,8 +25,9 @@ OWN_POLICY = (
     "min_training_patients = 3",
     "min_held_out_patients = 1",
 )
-"""What the demo's hospitals allow beyond the defaults. Each has four patients, where the defaults demand ten to train on and
-two held out. The model that it trains from random weights is what it shows, and the starter model may know these recordings."""
+"""Settings of the demo's hospitals that differ from the defaults. Each hospital has four patients, but the defaults require ten
+to train on and two held out. The run starts from random weights, because the demo shows training and because the starter model
+may have seen these recordings."""
 
 SYNTHETIC = "The ECGs of this demo are synthetic: made by a formula, for this demo and for tests, not for any conclusion."
 
@@ -149,7 +150,7 @@ def _without(record: dict[str, Any], *names: str) -> dict[str, Any]:
 
 
 def _set_policy(settings: Path) -> None:
-    """Replace lines of site.toml by those of `OWN_POLICY`."""
+    """Replace lines of site.toml with those of `OWN_POLICY`."""
     text = settings.read_text(encoding="utf-8")
     for line in OWN_POLICY:
         text, count = re.subn(rf"(?m)^{line.split(' ')[0]} = .*$", line, text)

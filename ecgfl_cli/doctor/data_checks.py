@@ -52,10 +52,10 @@ def _recordings(home: Home) -> str:
 
 
 def _held_out(home: Home) -> str:
-    """Too few are not a problem: the site takes part all the same, and its figures stay here."""
+    """Describe the held-out data. Too little is not a problem: the site still takes part, and its figures stay here."""
     if not home.catalogue.exists():
         return "none"
     problem = too_few_held_out(home, load_settings(home.settings).policy)
     there = held_out_amount(home)
     amount = f"{there.patients} patients, {there.beats} beats, {there.pvcs} PVCs"
-    return amount if problem is None else f"{amount}: too few, so that no figure of them leaves ({problem})"
+    return amount if problem is None else f"{amount}: too few, so no figure of them leaves ({problem})"

@@ -7,4 +7,4 @@ LARGEST_PROXIMAL_MU = 100.0
 LARGEST_EPOCHS = 10_000
 LARGEST_BATCH = 1_000_000
 LARGEST_LEARNING_RATE = 1e9
-"""Of a request's numbers: what any policy could allow, so that none of them has thousands of digits."""
+"""Largest numbers in a request. They are above what any policy could allow, and keep out numbers of thousands of digits."""

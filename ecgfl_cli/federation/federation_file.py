@@ -19,7 +19,7 @@ LARGEST_BYTES = 64 * 1024
 
 
 def load_certificate(pem: bytes) -> x509.Certificate:
-    """Load a certificate and read all of it that ecgfl uses. Raises `ValueError` when one of it is broken or unknown."""
+    """Load a certificate and read every field that ecgfl uses. Raises `ValueError` if one of them is broken or unknown."""
     try:
         certificate = x509.load_pem_x509_certificate(pem)
         for name in ("issuer", "subject", "extensions", "not_valid_before_utc", "not_valid_after_utc"):

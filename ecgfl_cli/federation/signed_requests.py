@@ -1,8 +1,8 @@
 """Requests that the coordinator signs for one site and a short time.
 
-TLS proves which server speaks. It does not prove that the request is the coordinator's: whoever steals `server.key` can serve
-as the coordinator, and the models that it once signed are at every site. Therefore each request is signed with the key that
-signs models, for one site, with an expiry and a random id that the site answers only once.
+TLS proves the identity of the server. It does not prove that a request comes from the coordinator: an attacker who has stolen
+`server.key` can impersonate the server, and every site has models that the coordinator once signed. Therefore each request is
+signed with the key that signs models, for one site, with an expiry and a random id that the site answers only once.
 """
 
 import base64
@@ -32,10 +32,10 @@ from ecgfl_cli.models.manifest import SHA256, Name, Time
 from ecgfl_cli.schema_faults import fault_in_words
 
 REQUEST, SIGNATURE = "ecgfl-request", "ecgfl-signature"
-"""Fields of the configuration record: the JSON of an `Envelope`, and the Ed25519 signature of `DOMAIN` and it, in base64."""
+"""Fields of the configuration record: the JSON of an `Envelope`, and the Ed25519 signature of `DOMAIN` plus it, in base64."""
 
 DOMAIN = b"ecgfl.request/1\n"
-"""Signed in front of each request, so that nothing else that the key signs can be taken for a request."""
+"""Prefix of the signed bytes, so that nothing else that the key signs is a valid request (domain separation)."""
 
 LARGEST_REQUEST = 128 * 1024
 LARGEST_SIGNATURE = 128
@@ -47,7 +47,7 @@ TOLERANCE = timedelta(minutes=5)
 """How far the clocks of a site and the coordinator may differ, in either direction. `connection.clock` is stricter."""
 
 LONGEST_VALIDITY = timedelta(days=31)
-"""A site takes no request that is valid for longer. The longest phase of a run is a question of hours."""
+"""A site refuses a request that is valid for longer. The longest phase of a run takes hours."""
 
 Kind = Literal["train", "evaluate", "catch-up"]
 KINDS: dict[type[Strict], Kind] = {TrainRequest: "train", EvaluateRequest: "evaluate", CatchUpRequest: "catch-up"}
@@ -56,12 +56,12 @@ Content = TypeVar("Content", TrainRequest, EvaluateRequest, CatchUpRequest)
 
 
 class Envelope(Strict):
-    """A request, to whom it goes, and when.
+    """A request with its addressee and its period of validity.
 
-    kind : what is asked for; one of `KINDS`.
-    run : the run in which it is asked for.
-    site : SHA-256 of the site's public node key in hexadecimal (`site.keys.fingerprint_of`). It identifies a site for ever.
-        Flower's node id does not: whoever holds `server.key` can give a site any id.
+    kind : kind of the request; one of `KINDS`.
+    run : the run to which the request belongs.
+    site : SHA-256 of the site's public node key in hexadecimal (`site.keys.fingerprint_of`). It identifies a site permanently.
+        Flower's node id does not, because anyone who has `server.key` can give a site any id.
     id : random, in hexadecimal. A site answers each id once.
     issued, expires : times in ISO 8601, UTC.
     content : the fields of the `TrainRequest`, `EvaluateRequest` or `CatchUpRequest`.
@@ -107,7 +107,7 @@ def seal(
     ----------
     site : SHA-256 of the site's public node key, in hexadecimal.
     phase_timeout : seconds for which the coordinator waits for the answer.
-    now : time of issue, with its time zone; None for the present.
+    now : time of issue, with a time zone; None for the current time.
     """
     issued = (now or datetime.now(UTC)).astimezone(UTC)
     expires = min(
@@ -136,7 +136,7 @@ def read_request(
     ----------
     key : the public key of the coordinator's signing key.
     site : SHA-256 of this site's public node key, in hexadecimal.
-    now : with its time zone; None for the present.
+    now : the current time, with a time zone; None to read the clock.
 
     Raises
     ------
@@ -167,10 +167,11 @@ def _signed_text(message: Message, key: ed25519.Ed25519PublicKey) -> str:
         key.verify(base64.b64decode(signature, validate=True), DOMAIN + text.encode())
     except (InvalidSignature, ValueError) as error:
         raise RequestRefused(
-            "the signature of the request is not that of this federation's coordinator: whoever serves at this address does not"
-            " have its signing key",
-            "Before you join again, ask the coordinator by telephone whether its server key was stolen or its signing key changed"
-            " (then remove federation.json, and `ecgfl init --site NAME --federation FILE` takes the new one)",
+            "the signature of the request is not that of this federation's coordinator: the server at this address does not have"
+            " its signing key",
+            "Before you join again, ask the coordinator by telephone whether its server key was stolen or its signing key has"
+            " changed. If the signing key has changed, remove federation.json and install the new one with"
+            " `ecgfl init --site NAME --federation FILE`",
         ) from error
     return text
 
@@ -185,14 +186,14 @@ def _check_addressee(envelope: Envelope, site: str, now: datetime) -> None:
     if envelope.site != site:
         raise RequestRefused(
             f"the request is for another site (SHA-256 {envelope.site[:16]}..., this site's is {site[:16]}...)",
-            "Tell the coordinator: somebody sends a request again that was meant for another site",
+            "Tell the coordinator: somebody sent this site a request that was meant for another site",
         )
     issued, expires = datetime.fromisoformat(envelope.issued), datetime.fromisoformat(envelope.expires)
     if not issued - TOLERANCE <= now <= expires + TOLERANCE:
         raise RequestRefused(
             f"the request is valid from {_shown(issued)} to {_shown(expires)} UTC, and this machine's clock says"
             f" {_shown(now.astimezone(UTC))} UTC ({TOLERANCE.seconds // 60} minutes of difference are allowed)",
-            "Compare the clocks of both machines. If they are right, somebody sends an old request again: tell the coordinator",
+            "Compare the clocks of both machines. If they are right, tell the coordinator: somebody sent an old request again",
         )
 
 

@@ -3,8 +3,8 @@
 A request is a `TrainRequest`, `EvaluateRequest` or `CatchUpRequest` in a signed envelope (`signed_requests`) in the config
 record; the weights are the one array FLAT of the array record ARRAYS. A reply carries the numbers of `TrainReply` or
 `EvaluateReply` as metrics, and after training the weights in the same place. The replies after a run's last round and to a
-`CatchUpRequest` carry the site's verdict on that final model. Each reply also
-carries the head of the site's audit log, as the numbers of `AuditHead` in a metric record of its own, AUDIT.
+`CatchUpRequest` carry the site's verdict on that final model. Each reply also carries the head of the site's audit log, as the
+numbers of `AuditHead` in a separate metric record, AUDIT.
 """
 
 import math
@@ -51,7 +51,7 @@ ByLogit = Annotated[list[Count], Field(min_length=COUNTS, max_length=COUNTS)]
 Loss = Annotated[float, Field(ge=0, le=LARGEST_LOSS)]
 
 SHARE_TOLERANCE = 1e-6
-"""Between a reported share and that of the reported counts: both are computed in double precision."""
+"""Largest difference between a reported share and the share of the reported counts. Both are computed in double precision."""
 
 
 WORDS = {
@@ -101,7 +101,7 @@ def _require_at_most(name: str, value: int | None, bound_name: str, bound: int) 
 
 
 def _require_share(name: str, share: float | None, part: int, total: int | None) -> None:
-    """Compare a share with the counts that it is computed from, where they are reported."""
+    """Compare a share with the counts from which it is computed, if these are reported."""
     if share is None or total is None:
         return
     if not total or not math.isclose(share, part / total, abs_tol=SHARE_TOLERANCE):
@@ -175,7 +175,7 @@ class CatchUpReply(Strict):
 
 
 class AuditHead(Strict):
-    """The head of a site's audit log before the line about this reply. hash : the 32 bytes of the last line's SHA-256."""
+    """The head of a site's audit log, without the line about this reply. hash : the 32 bytes of the last line's SHA-256."""
 
     lines: Annotated[int, Field(ge=0, le=MOST_LINES)]
     hash: Annotated[list[Annotated[int, Field(ge=0, le=255)]], Field(min_length=32, max_length=32)]
@@ -205,7 +205,7 @@ def reply_content(
 
 
 def add_audit_head(content: RecordDict, head: Head) -> None:
-    """Let a reply carry the head of this site's audit log."""
+    """Add the head of this site's audit log to a reply."""
     content[AUDIT] = MetricRecord(AuditHead(lines=head.lines, hash=list(bytes.fromhex(head.hash))).model_dump())
 
 

@@ -21,8 +21,8 @@ FEWEST = 100
 """With fewer held-out PVCs or others nothing is fitted."""
 
 FEWEST_OF_A_SITE = 20
-"""Of each class, where a small site counts as much as a large one: with 20 beats, a share of them has a standard error of at most
-11 %."""
+"""Smallest number of beats of each class if a small site counts as much as a large one. With 20 beats, the standard error of a
+share is at most 11 %."""
 
 USUAL_THRESHOLD = 0.5
 
@@ -33,10 +33,11 @@ LARGEST_DECISION = 5.0
 """Largest distance from 0 of the logit from which beats are called V. The starter model has -0.25."""
 
 LEAST_THRESHOLD = 0.05
-"""Of a model whose best F1 is 10 %."""
+"""Threshold of a model whose best F1 is 10 %."""
 
 LEAST_FOUND, LARGEST_FALSE = 0.1, 0.5
-"""Share of the PVCs that a threshold must call V, and of the other beats that it may: others call nothing or everything V."""
+"""A usable threshold calls at least this share of the PVCs V, and at most this share of the other beats. Any other calls nearly
+nothing or nearly everything V."""
 
 
 class Calibration(BaseModel):
@@ -66,7 +67,7 @@ class Histogram:
 
     @property
     def beats(self) -> float:
-        """All of them."""
+        """The number of all beats."""
         return float(self.others.sum() + self.pvcs.sum())
 
     @property
@@ -75,9 +76,9 @@ class Histogram:
         return float(min(self.others.sum(), self.pvcs.sum()))
 
     def called(self, decision: float) -> tuple[float, float]:
-        """Return the numbers of PVCs and of other beats at or above a logit, taken as spread evenly within each bin.
+        """Return the numbers of PVCs and of other beats at or above a logit. Beats are assumed to be spread evenly within a bin.
 
-        Below the first edge and above the last one the bins have no width: their beats are never split.
+        The bins below the first edge and above the last one have no width, so their beats are never split.
         """
         return _above(self.pvcs, decision), _above(self.others, decision)
 
@@ -101,12 +102,12 @@ def enough(others: NDArray[np.number], pvcs: NDArray[np.number]) -> bool:
 def fit(others: NDArray[np.number], pvcs: NDArray[np.number]) -> tuple[Calibration, float]:
     """Fit the calibration to counts by logit, each of shape (COUNTS,), and the decision threshold.
 
-    For calibrated probabilities the threshold with the best F1 is half that F1 (Lipton, Elkan and Naryanaswamy, ECML PKDD 2014):
-    less at the mercy of single patients than the best threshold on the counts themselves.
+    For calibrated probabilities, the threshold with the best F1 is half of that F1 (Lipton, Elkan and Naryanaswamy, ECML PKDD
+    2014). It depends less on single patients than the best threshold on the counts themselves.
 
-    The counts are not to be trusted: a calibration or threshold that no useful model has, or that calls nothing or everything V,
-    is replaced by the default. Logits that separate the classes without error have no largest scale; it ends at that of `SCALES`,
-    with the same logit for a probability of one half.
+    The counts may be false. Therefore a calibration or threshold that no useful model has, or that calls nearly nothing or nearly
+    everything V, is replaced by the default. If the logits separate the classes without error, the scale would grow without
+    limit; it is limited by `SCALES`, and the logit for a probability of one half stays the same.
     """
     from scipy.optimize import minimize
 
@@ -119,7 +120,7 @@ def fit(others: NDArray[np.number], pvcs: NDArray[np.number]) -> tuple[Calibrati
     scale, offset = (float(weight) for weight in minimize(loss, np.array([1.0, 0.0]), method="Nelder-Mead").x)
     # All beats from an edge on are called V.
     found, false = (column[::-1].cumsum()[::-1][1:] for column in (pvcs, others))
-    # Half of the best F1; counts that are no whole numbers can end a rounding error above one half.
+    # Half of the best F1. If the counts are not whole numbers, a rounding error can make it slightly larger than one half.
     threshold = min(float((found / (found + false + pvcs.sum())).max()), 0.5)
     if scale > SCALES[1]:
         scale, offset = SCALES[1], offset * SCALES[1] / scale

@@ -23,14 +23,14 @@ VERSION = r"^[a-z0-9][a-z0-9-]{0,62}$"
 LARGEST_MANIFEST_BYTES = 64 * 1024
 
 LARGEST_NUMBER = 1_000_000_000
-"""Of models, rounds and sites: more than any coordinator counts."""
+"""Largest number of models, rounds or sites. No coordinator reaches it."""
 
 LARGEST_COUNT = 1_000_000_000_000
-"""Of beats of all sites together."""
+"""Largest number of beats of all sites together."""
 
 VALIDITY = timedelta(days=365)
-"""How long a model may be sent out as news. A coordinator that makes a new one each month never comes near it, and who steals
-old models has nothing that a site takes after a year, even if the site has lost its registry."""
+"""How long a site accepts a model that it does not have yet. A coordinator that makes a new model each month never reaches this
+limit. After a year, stolen old models are useless: no site accepts them, even if it has lost its registry."""
 
 
 def time_text(text: str) -> str:
@@ -49,7 +49,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 def validity(now: datetime) -> tuple[str, str]:
-    """Return `created` and `expires` of a manifest that is made now."""
+    """Return `created` and `expires` for a manifest that is made at `now`."""
     created, expires = ((now + span).astimezone(UTC).isoformat(timespec="milliseconds") for span in (timedelta(0), VALIDITY))
     return created, expires
 
@@ -84,8 +84,8 @@ class Manifest(Strict):
     threshold : the probability from which a beat is called V. calibration : of logits to probabilities. Both were fitted to the
         parent's logits on the sites' held-out patients: its own are not known before it is signed.
     parent_metrics : of the parent as the sites measured it, where they did.
-    created, expires : times in ISO 8601, UTC. After `expires` a site does not take the model as news; one that it has stays
-        usable. None in manifests from before this was recorded: such a model is not news anywhere any more.
+    created, expires : times in ISO 8601, UTC. After `expires`, a site that does not have the model refuses it; one that has it
+        keeps using it. `expires` is None in manifests of earlier versions; such a model is treated as expired.
     """
 
     schema_name: Annotated[Literal["ecgfl.model/1"], Field(alias="schema")] = MANIFEST_SCHEMA
@@ -115,7 +115,7 @@ class Manifest(Strict):
         return self
 
     def is_news(self, now: datetime) -> bool:
-        """Whether a site that does not have the model yet may still take it. now : with its time zone."""
+        """Whether a site that does not have the model yet may still accept it. now : with a time zone."""
         return self.expires is not None and now <= datetime.fromisoformat(self.expires)
 
     @property
@@ -143,7 +143,7 @@ class SignedManifest(Strict):
         """The manifest, once its signature is found to be right. Raises `ModelRejected`."""
         try:
             key.verify(base64.b64decode(self.signature, validate=True), self.manifest.encode())
-        except (InvalidSignature, ValueError) as error:  # ValueError: no base64, or no text that can be encoded
+        except (InvalidSignature, ValueError) as error:  # ValueError: not base64, or a text that cannot be encoded
             raise ModelRejected(
                 "the model's signature is not this federation's",
                 "Do not use it; ask the coordinator whether its signing key changed"

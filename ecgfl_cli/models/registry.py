@@ -32,12 +32,12 @@ NO_VERSION = "-"
 LONGEST_HISTORY = 100
 LARGEST_MANIFEST = 1 << 20
 LARGEST_WEIGHTS = 1 << 26
-"""Bytes that are read of a version's manifest and of its weights."""
+"""Largest sizes in bytes of a version's manifest and of its weights."""
 
 WEIGHTS = "model.safetensors"
 MANIFEST = "manifest.json"
 RESERVED = frozenset((CURRENT, HISTORY, BEST))
-"""No version has one of these names: they are files of the registry."""
+"""Names that a version may not have, because they are files of the registry."""
 MAKING, REMOVING = ".new-", ".old-"
 """What the folder of a version is called while it is being written, and while it is being removed."""
 
@@ -69,8 +69,7 @@ class Registry:
     def add(self, signed: SignedManifest, network: "nn.Module", source: str) -> None:
         """Keep a version whose weights the caller has checked. The same version again changes nothing.
 
-        Raises `ModelRejected` when its signature is wrong, its name is reserved, or the version is there already with another
-        content.
+        Raises `ModelRejected` if its signature is wrong, its name is reserved, or the version already exists with other content.
         """
         from safetensors.torch import save
 

@@ -30,8 +30,8 @@ def output_folders(recordings: Sequence[Path], named: Sequence[Path], out: Path)
     Raises
     ------
     UsageError
-        When two recordings would write the same files. Upper and lower case are the same, as on Windows and macOS, and so are
-        composed and decomposed characters, as on macOS.
+        If two recordings would write the same files. Names that differ only in upper and lower case are the same (as on Windows
+        and macOS), and so are names that differ only in Unicode composition (as on macOS).
     """
     folders = {path: out.joinpath(*map(safe_name, subfolder(path, named).parts)) for path in recordings}
     targets: dict[str, list[Path]] = {}

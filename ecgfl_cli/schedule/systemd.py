@@ -83,7 +83,7 @@ def units(nightly: Nightly, user: str, passphrase: Path | None = None) -> dict[s
 
     passphrase : absolute path of the file that holds the passphrase of an encrypted node key; systemd reads it.
 
-    Raises `UsageError` where that path holds a control character.
+    Raises `UsageError` if that path contains a control character.
     """
     if passphrase is not None and UNPRINTABLE.search(str(passphrase)):
         raise UsageError(f"{str(passphrase)!r} holds a control character", "Rename that file or folder")

@@ -1,8 +1,8 @@
-"""audit.jsonl: what this site did and sent. Each line holds its number, the hash of the line before it, and its own hash.
+"""audit.jsonl: what this site did and sent. Each line holds its number, the hash of the previous line, and its own hash.
 
-`audit.head` beside it holds the number of lines and the last hash, and is replaced after every line. It may lack the last lines
-(a kill came in between) but never names one that the log does not hold. A log that was deleted, shortened or written anew
-therefore does not match it. Before each new line the whole log is compared with `audit.head`.
+`audit.head` beside it holds the number of lines and the last hash, and is replaced after every line. After a kill it may lag
+behind the log, but it never names a line that is not in the log. Therefore it does not match a log that was deleted, shortened or
+rewritten. Before each new line, the whole log is compared with `audit.head`.
 """
 
 import contextlib
@@ -25,19 +25,19 @@ from ecgfl_cli.files import atomic_write_bytes, sync_folder
 
 FIRST = "0" * 64
 TORN = "torn-line"
-"""The event of having removed an incomplete last line, which a kill left."""
+"""Event: an incomplete last line, left by a kill, was removed."""
 CLOCK_BEHIND = "clock-behind"
-"""The event that explains why the lines after it have earlier times: the clock was set back by more than `CLOCK_TOLERANCE`."""
+"""Event: the clock was set back by more than `CLOCK_TOLERANCE`, so the following lines have earlier times."""
 INTENT, UNFINISHED = "intent", "unfinished"
-"""The event before a change, and the one after a change that ended with an error."""
+"""Events before a change, and after a change that ended with an error."""
 RESTARTED = "audit-restarted"
-"""The first event of a log that replaces a lost or damaged one."""
+"""First event of a log that replaces a lost or damaged one."""
 CLOCK_TOLERANCE = timedelta(seconds=60)
-"""How much earlier than the latest line a line may be without an explanation: NTP corrects a running clock by seconds."""
+"""How much earlier than the latest line a line may be without a `clock-behind` line. NTP corrects a running clock by seconds."""
 LONGEST_LINE = 65_536
 """Bytes."""
 LONGEST_TEXT = 4096
-"""Characters of one detail: an error's reason may quote what somebody else sent."""
+"""Characters of one detail. An error's reason may quote what another party sent."""
 LONGEST_REASON = 500
 """Characters of the reason for `audit restart`."""
 MOST_LINES = 10**9
@@ -47,19 +47,19 @@ LARGEST_HEAD_FILE = 4096
 HASHED_AT_ONCE = 2**20
 
 TRACES = ("federation.json", "records/*", "models/*", "sites/*.pub")
-"""What only an ecgfl leaves in a home that also writes the log: where one of these exists, a log has existed."""
+"""Files that ecgfl creates only in a home with a log. If one of them exists, a log must have existed."""
 
 
 @dataclass(frozen=True)
 class Head:
-    """What stands for a whole log: its number of lines and the last one's hash (64 zeros of an empty one)."""
+    """The head of a log: its number of lines and the hash of the last one (64 zeros for an empty log)."""
 
     lines: int
     hash: str
 
 
 class _HeadFile(BaseModel):
-    """audit.head. size, sha256 : of the log up to this line. latest : the time of the latest line."""
+    """Content of audit.head. size, sha256 : those of the log up to the last line. latest : the latest time of a line."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -73,7 +73,7 @@ class _HeadFile(BaseModel):
 
 @dataclass(frozen=True)
 class _Checked:
-    """A log that was checked up to `size` bytes. has_numbers : whether the next line must have a number."""
+    """State of a log that was checked up to `size` bytes. has_numbers : whether the next line must have a number."""
 
     lines: int = 0
     hash: str = FIRST
@@ -84,7 +84,7 @@ class _Checked:
 
 @dataclass(frozen=True)
 class _Known:
-    """What this process found or wrote last. version : of both files. digest : of the log's bytes so far."""
+    """What this process last read or wrote. version : that of both files. digest : that of the log's bytes so far."""
 
     version: tuple[int, ...]
     checked: _Checked
@@ -92,7 +92,7 @@ class _Known:
 
 
 _KNOWN: dict[Path, _Known] = {}
-"""By the log's path. A log that has not changed since this process looked at it is not read again."""
+"""Path of a log -> what is known of it. A log that has not changed since this process last looked is not read again."""
 
 
 class _BrokenLine(ValueError):
@@ -100,7 +100,7 @@ class _BrokenLine(ValueError):
 
 
 class AuditLog:
-    """The log at `path`. Who appends holds the lock of the home (a coordinator has a lock for its log alone)."""
+    """The log at `path`. To append, hold the lock of the home (at a coordinator, the separate lock of the log)."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -108,15 +108,15 @@ class AuditLog:
         coordinator = "coordinator " if path.parent.name == "coordinator" else ""
         self._restart = (
             f"Restore {path.name} and {self._head_path.name} from the same backup. Without one, `ecgfl {coordinator}audit restart"
-            " --reason TEXT` keeps the old file aside and begins a new log"
+            " --reason TEXT` renames the old file and begins a new log"
         )
 
     def append(self, event: str, **fields: Any) -> None:
-        """Check the log, write one line, and wait until it is on the disk. Raises `UnusableInput` where the log is damaged."""
+        """Check the log, write one line, and wait until it is on the disk. Raises `UnusableInput` if the log is damaged."""
         try:
             self._append(event, fields)
         except OSError as error:
-            error.filename = error.filename or str(self._path)  # a full disk has none
+            error.filename = error.filename or str(self._path)  # an error of a full disk names no file
             raise
 
     def _append(self, event: str, fields: dict[str, Any]) -> None:
@@ -155,7 +155,7 @@ class AuditLog:
 
     @contextlib.contextmanager
     def change(self, event: str, **fields: Any) -> Iterator[None]:
-        """Log the intention, let the block make the change, and log the event; or, if it fails, that it was not finished."""
+        """Log an `intent` line, run the block that makes the change, and log the event, or `unfinished` if the block fails."""
         self.append(INTENT, change=event, **fields)
         try:
             yield
@@ -166,11 +166,11 @@ class AuditLog:
         self.append(event, **fields)
 
     def require_whole(self) -> None:
-        """Raises `UnusableInput` where the log is damaged or lost. Reads each line only if `audit.head` does not cover it."""
+        """Raises `UnusableInput` if the log is damaged or lost. Parses only the lines that `audit.head` does not cover."""
         self._whole()
 
     def entries(self) -> list[dict[str, Any]]:
-        """Every line, each checked. Raises `UnusableInput` naming the first line that does not follow from the one before."""
+        """Check and return every line. Raises `UnusableInput` naming the first line that does not follow from the previous."""
         head = self._read_head()  # first: a line may be added meanwhile
         entries: list[dict[str, Any]] = []
         with self._reading() as log:
@@ -182,30 +182,30 @@ class AuditLog:
         return entries
 
     def head(self) -> Head:
-        """For a note outside this machine. Raises as `entries` does."""
+        """Return the head after checking every line, for a note outside this machine. Raises like `entries`."""
         return _head(self.entries())
 
     def last(self) -> Head:
-        """The same without reading each line: for a reply to the coordinator. Raises as `require_whole` does."""
+        """Return the head without parsing each line, for a reply to the coordinator. Raises like `require_whole`."""
         checked = self._whole().checked
         return Head(checked.lines, checked.hash)
 
     def verify(self, noted: str | None = None) -> Head:
-        """Check every line, and that a head noted earlier is still one of them. Raises `UnusableInput`."""
+        """Check every line, and that a head noted earlier is still in the log. Raises `UnusableInput`."""
         entries = self.entries()
         if noted is not None and noted not in {FIRST, *(entry["hash"] for entry in entries)}:
-            anew = f"The log was begun anew at {entries[0]['time']}" if entries and entries[0]["event"] == RESTARTED else ""
+            anew = f"The log was restarted at {entries[0]['time']}" if entries and entries[0]["event"] == RESTARTED else ""
             raise UnusableInput(
                 f"{self._path}: none of its {len(entries)} lines has the noted hash {noted}",
-                f"{anew or 'Lines were removed from its end or the log was written anew since that note'}; compare it with your"
+                f"{anew or 'Lines were removed from its end or the log was rewritten since that note'}; compare it with your"
                 " backup",
             )
         return _head(entries)
 
     def restart(self, reason: str) -> Path | None:
-        """Keep a damaged log aside and begin a new one, whose first line says what was lost. The caller holds the lock.
+        """Rename a damaged log and begin a new one, whose first line states what was lost. The caller must hold the lock.
 
-        Returns where the old log is kept, None if it was lost. Raises `UsageError` where the log is whole.
+        Returns the new path of the old log, or None if it was lost. Raises `UsageError` if the log is intact.
         """
         reason = " ".join(reason.split())[:LONGEST_REASON]
         if not reason:
@@ -236,7 +236,7 @@ class AuditLog:
         return aside
 
     def _readable(self) -> Head:
-        """The last line up to which each line follows from the one before."""
+        """Return the head of the part of the log in which each line follows from the previous one."""
         entries: list[dict[str, Any]] = []
         with contextlib.suppress(UnusableInput), self._reading() as log:
             if log is not None:
@@ -252,7 +252,7 @@ class AuditLog:
         return None
 
     def _whole(self) -> _Known:
-        """The log as far as it is whole. What follows is an incomplete line, which a kill left."""
+        """Check the log and return its state up to the last complete line. An incomplete line may follow, which a kill left."""
         known = _KNOWN.get(self._path)
         version = self._version()
         if known is not None and known.version == version:
@@ -280,7 +280,7 @@ class AuditLog:
         return known
 
     def _walk(self, log: BinaryIO, begin: _Checked, entries: list[dict[str, Any]] | None = None) -> Iterator[_Checked]:
-        """Check each complete line from a place on. Raises `UnusableInput`."""
+        """Check each complete line after `begin`. Raises `UnusableInput`."""
         checked = begin
         log.seek(begin.size)
         while (line := log.readline(LONGEST_LINE + 1)).endswith(b"\n"):
@@ -295,7 +295,7 @@ class AuditLog:
             raise self._broken(checked.lines + 1, f"is longer than {LONGEST_LINE} bytes")
 
     def _require_head(self, head: _HeadFile | None, entries: list[dict[str, Any]], sizes: list[int]) -> None:
-        """Raises `UnusableInput` unless the head is one of these lines."""
+        """Raises `UnusableInput` unless the head matches one of these lines."""
         if head is None:
             if not entries:
                 self._require_new(None)
@@ -313,7 +313,7 @@ class AuditLog:
             raise self._broken(unnumbered[0], "has no number")
 
     def _require_new(self, head: _HeadFile | None) -> None:
-        """Raises `UnusableInput` where a log must have existed."""
+        """Raises `UnusableInput` if a log must have existed."""
         if head is not None and head.lines:
             raise UnusableInput(
                 f"{self._path}: missing or empty, and {self._head_path.name} says that it had {head.lines} lines", self._restart
@@ -327,11 +327,11 @@ class AuditLog:
             )
 
     def _without_head(self) -> UnusableInput:
-        return UnusableInput(f"{self._head_path}: missing, so that nobody can tell whether the log is whole", self._restart)
+        return UnusableInput(f"{self._head_path}: missing, so it is unknown whether the log is whole", self._restart)
 
     def _rewritten(self, head: _HeadFile) -> UnusableInput:
         return UnusableInput(
-            f"{self._path}: line {head.lines} is not the one that {self._head_path.name} names: the log was written anew",
+            f"{self._path}: line {head.lines} is not the one that {self._head_path.name} names: the log was rewritten",
             self._restart,
         )
 
@@ -354,12 +354,12 @@ class AuditLog:
         try:
             atomic_write_bytes(self._head_path, head.model_dump_json(by_alias=True).encode() + b"\n", mode=0o600)
         except PermissionError:
-            # On Windows a file that another program reads cannot be replaced; the head may lack the last lines.
+            # On Windows a file that another program reads cannot be replaced. The head may lag behind the log.
             if os.name != "nt" or not self._head_path.exists():
                 raise
 
     def _version(self) -> tuple[int, ...]:
-        """What changes when one of the two files does."""
+        """Return numbers that change when one of the two files changes."""
         return (*_version(self._path), *_version(self._head_path))
 
     def _open(self, flags: int) -> BinaryIO:
@@ -367,7 +367,7 @@ class AuditLog:
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[BinaryIO | None]:
-        """The log, or None where there is none or it is empty."""
+        """Open the log; None if it does not exist or is empty."""
         try:
             log = self._open(os.O_RDONLY)
         except FileNotFoundError:
@@ -378,7 +378,7 @@ class AuditLog:
 
 
 def without_finished_intents(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Leave out the lines that announce a change where the line after the change is there."""
+    """Leave out each `intent` line whose change is also logged."""
     finished: set[int] = set()
     waiting: dict[str, list[int]] = {}
     for place, entry in enumerate(entries):
@@ -394,7 +394,7 @@ def _head(entries: list[dict[str, Any]]) -> Head:
 
 
 def _open(path: Path, flags: int) -> BinaryIO:
-    """Open a regular file; a link or a pipe could have been put there by somebody else. Raises `UnusableInput` and `OSError`."""
+    """Open a regular file. Raises `OSError`, and `UnusableInput` for a link or pipe, which another user could have put there."""
     flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     if path.is_symlink():
         raise UnusableInput(f"{path}: a symbolic link", f"Remove the link and put the file itself there: rm '{path}'")
@@ -406,7 +406,7 @@ def _open(path: Path, flags: int) -> BinaryIO:
 
 
 def _write(descriptor: int, data: bytes) -> None:
-    """Write all of it, and wait until it is on the disk."""
+    """Write all data, and wait until it is on the disk."""
     left = memoryview(data)
     while left:
         left = left[os.write(descriptor, left) :]
@@ -422,7 +422,7 @@ def _version(path: Path) -> tuple[int, ...]:
 
 
 def _digest(log: BinaryIO, size: int) -> "hashlib._Hash":
-    """SHA-256 of the first bytes of the log; of fewer if it is shorter."""
+    """Return the SHA-256 of the first `size` bytes of the log, or of the whole log if it is shorter."""
     digest, left = hashlib.sha256(), size
     log.seek(0)
     while left and (data := log.read(min(left, HASHED_AT_ONCE))):
@@ -432,7 +432,7 @@ def _digest(log: BinaryIO, size: int) -> "hashlib._Hash":
 
 
 def _line(before: _Checked, event: str, time: datetime, fields: dict[str, Any]) -> tuple[bytes, _Checked]:
-    """A new line, and what is known of the log with it. Raises `ValueError` for details larger than any that ecgfl writes."""
+    """Return a new line and the state of the log after it. Raises `ValueError` if the details are too large."""
     moment = time.isoformat(timespec="milliseconds")
     details = {name: _shortened(value) for name, value in fields.items()}
     entry = {"time": moment, "line": before.lines + 1, "event": event, **details, "previous": before.hash}
@@ -449,7 +449,7 @@ def _shortened(value: Any) -> Any:
 
 
 def _followed(before: _Checked, line: bytes) -> tuple[dict[str, Any], _Checked]:
-    """A line, and what is known of the log with it. Raises `_BrokenLine` unless it follows from the line before."""
+    """Parse a line. Return it and the log's state after it. Raises `_BrokenLine` unless it follows from the previous line."""
     try:
         entry = json.loads(line)
     except (ValueError, RecursionError):
@@ -471,7 +471,7 @@ def _followed(before: _Checked, line: bytes) -> tuple[dict[str, Any], _Checked]:
     latest = before.latest
     explained = event == CLOCK_BEHIND and latest is not None and _time_of(entry.get("latest")) == latest
     if latest is not None and time < latest - CLOCK_TOLERANCE and not explained:
-        _fail(f"is of {time.isoformat(timespec='seconds')}, earlier than a line before it, and no line explains why")
+        _fail(f"has the time {time.isoformat(timespec='seconds')}, earlier than a line before it, and no line explains why")
     latest = time if latest is None or explained else max(time, latest)
     return entry, replace(
         before, lines=before.lines + 1, hash=digest, size=before.size + len(line), latest=latest, has_numbers=numbered
@@ -483,13 +483,13 @@ def _fail(problem: str) -> NoReturn:
 
 
 def _now() -> datetime:
-    """In UTC, to the millisecond, as a line holds it."""
+    """Return the current time in UTC, in whole milliseconds as in a line."""
     now = datetime.now(UTC)
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
 def _time_of(text: Any) -> datetime | None:
-    """A time with its zone; None for anything else."""
+    """Parse a time with a time zone; return None for anything else."""
     try:
         time = datetime.fromisoformat(text)
     except (TypeError, ValueError):

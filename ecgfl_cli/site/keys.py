@@ -19,15 +19,15 @@ PRIVATE_FOLDER = 0o700
 SECRET_BYTES = 32
 PSEUDONYM_CHARACTERS = 16
 LARGEST_PUBLIC_KEY = 16 * 1024
-"""Bytes of the file."""
+"""Largest size of the file in bytes."""
 
 
 def make_keys(home: Home, encrypt: bool = False) -> bool:
-    """Make the ECDSA P-384 node key and the secret; what is there already stays.
+    """Make the ECDSA P-384 node key and the secret, unless they exist.
 
-    encrypt : encrypt the node key with the given passphrase, also one that is there already.
+    encrypt : encrypt the node key with the passphrase of `--passphrase-fd` or the systemd credential, also an existing key.
 
-    Returns whether a node key that was there was encrypted.
+    Returns whether an existing node key was encrypted.
     """
     home.keys.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
     if not home.secret.is_file():
@@ -53,7 +53,7 @@ def make_keys(home: Home, encrypt: bool = False) -> bool:
 
 
 def load_node_key(home: Home) -> ec.EllipticCurvePrivateKey:
-    """Raises `UnusableInput` when the key is missing or broken, or its passphrase is missing or wrong."""
+    """Load the node key. Raises `UnusableInput` if it is missing or broken, or if its passphrase is missing or wrong."""
     key = load_private_key(
         home.node_key,
         f"Restore it from your backup; or remove it (not {home.secret.name}), run `ecgfl init --site NAME` again"

@@ -14,7 +14,7 @@ from ecgfl_cli.site.private import require_private
 def exclusive(lock: Path) -> Iterator[None]:
     """Hold the lock file for the block; released by the operating system even after a kill.
 
-    Raises `HomeInUse` at once, and `UnusableInput` where other users could change the home.
+    Raises `HomeInUse` without waiting, and `UnusableInput` if other users could change the home.
     """
     require_private(lock.parent)
     held = FileLock(lock, timeout=0, mode=0o600)

@@ -1,6 +1,6 @@
-"""The passphrase of encrypted private keys, from a file descriptor or a systemd credential.
+"""Read the passphrase of encrypted private keys from a file descriptor or a systemd credential.
 
-It is never a value on the command line or in the environment, which other programs can read.
+It is never given on the command line or in the environment, because other programs can read these.
 """
 
 import os
@@ -11,25 +11,25 @@ from ecgfl_cli.errors import UnusableInput
 CREDENTIAL = "ecgfl-passphrase"
 """The name of the systemd credential (LoadCredential= or LoadCredentialEncrypted=)."""
 LONGEST_PASSPHRASE = 1024
-"""Bytes."""
+"""Longest passphrase in bytes."""
 GIVE = (
     "Give its passphrase with --passphrase-fd N, for instance `ecgfl --passphrase-fd 3 ... 3< FILE`, or as the systemd credential"
     f" {CREDENTIAL}"
 )
 
 _GIVEN: dict[str, int | bytes] = {}
-"""The file descriptor, and the passphrase once it was read: a pipe can be read only once."""
+"""The file descriptor, and the passphrase after it was read, because a pipe can be read only once."""
 
 
 def use_descriptor(number: int | None) -> None:
-    """Read the passphrase, when it is needed, from this file descriptor; with None from the systemd credential."""
+    """Set the file descriptor from which the passphrase is read when it is needed; None for the systemd credential."""
     _GIVEN.clear()
     if number is not None:
         _GIVEN["descriptor"] = number
 
 
 def passphrase() -> bytes | None:
-    """The passphrase, without the line ending; None if none was given. Raises `UnusableInput` if it cannot be read."""
+    """Return the passphrase without the line ending, or None if none was given. Raises `UnusableInput` if it cannot be read."""
     known = _GIVEN.get("passphrase")
     if isinstance(known, bytes):
         return known
@@ -52,7 +52,7 @@ def passphrase() -> bytes | None:
 
 
 def _first_line(source: int | str) -> bytes:
-    """The first line, without its ending. Reads no further: whoever writes into a pipe may keep it open."""
+    """Return the first line without its ending. Do not wait for the end of the file: the writer of a pipe may keep it open."""
     descriptor = source if isinstance(source, int) else os.open(source, os.O_RDONLY)
     try:
         text = b""

@@ -36,7 +36,8 @@ def _hours(text: str) -> str:
 
 
 MORE_MEASUREMENTS = 10
-"""Than rounds: the last run's model before the first round, and those of rounds in which a site joined too late to train."""
+"""How many more measurements than rounds are allowed by default. A site also measures the previous run's model before the first
+round, and the models of rounds that it joined too late to train in."""
 
 BETWEEN = {"max_learning_rate": "min_learning_rate", "max_batch_size": "min_batch_size"}
 
@@ -45,27 +46,28 @@ Count = Annotated[int, Field(ge=0, le=LARGEST_NUMBER)]
 
 
 class Policy(BaseModel):
-    """What a coordinator may ask for. `docs/hospital.md` gives the reason of each default.
+    """What a coordinator may ask for. `docs/hospital.md` gives the reason for each default.
 
-    architectures : networks that may be trained and used. `ecgnet` is not among the defaults: its dense layers can be set so
-        that each unit sees few beats, whose shapes then stand in the weights. `beatnet` normalises each beat and mixes it with
-        others.
-    coordinators : public signing keys as in federation.json; without any, that of federation.json, whichever it is.
+    architectures : networks that may be trained and used. `ecgnet` is not in the default: a coordinator can set its dense layers
+        so that each unit responds to few beats, whose shapes then appear in the weights. `beatnet` normalises each beat and mixes
+        it with others.
+    coordinators : public signing keys as in federation.json; if empty, the key in federation.json is accepted.
     max_rounds, max_rounds_a_day : trainings in a run, and in any 24 hours.
-    max_measurements, max_measurements_a_day : of models on the held-out patients, in a run and in any 24 hours. A run measures
-        once a round. Left out, they are ten more than the rounds.
-    max_untrained_measurements : by how many measurements may exceed the trainings that were answered, in any 24 hours.
-    min_learning_rate : an update is a multiple of it, and a very small one shows the gradient at one place. The usual plans end
-        at 1e-4.
-    min_steps : of the optimiser in a round; a step's update is a function of its batch. `beatnet` makes 16 with 1,000 beats.
-    min_batch_size : beats of a step. The usual ones are 128 and 256.
-    max_proximal_mu : Li et al. (MLSys 2020) try 0.001 to 1; a large one holds the weights where they are.
-    hours : of the day, local time, for instance "22:00-06:00", in which is trained and measured; None at any. A model of a
-        round in which this site has trained is measured once outside them too.
-    metrics : that may leave.
-    min_training_* : what there must be to train on, held-out patients not counted. With fewer than ten patients, an update
-        says much of each.
-    min_held_out_* : how many held-out patients, beats of theirs and PVCs there must be, or no figure of them leaves.
+    max_measurements, max_measurements_a_day : measurements of models on the held-out patients, in a run and in any 24 hours. A
+        run measures once per round. If left out: ten more than the bounds on rounds.
+    max_untrained_measurements : how many more measurements than answered trainings are allowed in any 24 hours.
+    min_learning_rate : an update is a multiple of the learning rate; with a very small one, it reveals the gradient at a single
+        point. The usual plans end at 1e-4.
+    min_steps : steps of the optimiser in a round. The update of a step is a function of its batch. `beatnet` makes 16 steps with
+        1,000 beats.
+    min_batch_size : beats of a step. The usual plans have 128 and 256.
+    max_proximal_mu : Li et al. (MLSys 2020) try 0.001 to 1. A large value holds the weights where they are.
+    hours : hours of the day in which this site trains and measures, in local time, for instance "22:00-06:00"; None for any. The
+        model of a round in which this site has trained is measured once outside these hours too.
+    metrics : figures that may leave.
+    min_training_* : minimum amounts to train on, without the held-out patients. With fewer than ten patients, an update reveals
+        much about each.
+    min_held_out_* : minimum numbers of held-out patients and of their beats and PVCs. With fewer, no figure about them leaves.
     max_loss_ratio : a model is neither trained on nor measured if its loss on the held-out patients is above this multiple of the
         current model's. See `federation.site.loss_check`.
     from_scratch : whether a run may start from random weights, whose loss is far above the current model's.
@@ -109,7 +111,7 @@ class Policy(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _unset_bounds_follow(cls, values: Any) -> Any:
-        """Set bounds that are left out by those that are given. A `site.toml` from before they existed keeps its meaning."""
+        """Derive bounds that are left out from those that are given, so that an older `site.toml` keeps its meaning."""
         if not isinstance(values, dict):
             return values
         given = {name: value for name, value in values.items() if isinstance(value, int | float)}
@@ -151,7 +153,7 @@ class Policy(BaseModel):
             )
 
     def require_asked(self, what: str, asked: float, name: str) -> None:
-        """Raises `PolicyRefused` when less is asked for than the bound of that name."""
+        """Raises `PolicyRefused` if less is asked for than the bound `name`."""
         limit = getattr(self, name)
         if asked < limit:
             raise PolicyRefused(

@@ -11,9 +11,9 @@ EVENT = "policy"
 
 
 def note_policy(log: Path, policy: Policy) -> None:
-    """Write the policy into the audit log where it is not the one that was written there last, with what changed of it.
+    """Log the policy and its changes, unless it is the one that was logged last.
 
-    Raises `UnusableInput` where the log is damaged.
+    Raises `UnusableInput` if the log is damaged.
     """
     AuditLog(log).require_whole()
     values = policy.model_dump(mode="json")
@@ -25,7 +25,7 @@ def note_policy(log: Path, policy: Policy) -> None:
 
 
 def _last(log: Path) -> dict[str, Any] | None:
-    """The policy that was written last."""
+    """Return the policy that was logged last, or None."""
     found = None
     if log.is_file():
         with log.open("rb") as lines:

@@ -1,6 +1,6 @@
-"""Whether a home is this user's alone: who else could change it, or read its keys?
+"""Check that no other user can change a home or read its keys.
 
-Windows keeps access lists instead of owners and mode bits; nothing is checked there.
+Nothing is checked on Windows, which uses access lists instead of owners and mode bits.
 """
 
 import os
@@ -22,14 +22,14 @@ LOCKS = ("lock", "audit.lock")
 LOGS = ("audit.jsonl", "audit.head")
 PRIVATE_KEYS = ("keys/node", "keys/secret", "signing.key", "ca.key")
 SERVER_KEY = "server.key"
-"""May be a link: another issuer's certificate and key are often kept elsewhere."""
+"""This file may be a link, because the certificate and key of another issuer are often kept elsewhere."""
 
 
 def require_private(home: Path) -> None:
-    """Check the folder of a site's or a coordinator's home, and let nobody else hold its locks.
+    """Check the home of a site or a coordinator, and make its locks inaccessible to other users.
 
-    Raises `UnusableInput` with the command to run, where another user owns or may write the home, a folder above it, its keys,
-    locks or audit log, where others may read a private key, or where one of them is a link.
+    Raises `UnusableInput` with the command to run if another user owns or can write to the home, a folder above it, its keys,
+    locks or audit log, if others can read a private key, or if one of these files is a link.
     """
     if sys.platform == "win32" or not home.is_dir():
         return
@@ -51,7 +51,7 @@ def require_private(home: Path) -> None:
         _require_own(path, home)
         if name in LOCKS:
             if _mode(path) & 0o077:
-                path.chmod(0o600)  # who can read a lock can hold it
+                path.chmod(0o600)  # a user who can read a lock file can hold the lock
         elif name in PRIVATE_KEYS:
             _require_unreadable(path)
         else:
@@ -61,12 +61,12 @@ def require_private(home: Path) -> None:
 
 
 def _above(home: Path) -> Iterator[Path]:
-    """The folders above a home, by its own name and, behind a link, by its real one."""
+    """Return the folders above a home: those of its path, and those of its real path if it is reached by a link."""
     yield from dict.fromkeys((*home.parents, *home.resolve().parents))
 
 
 def _require_parent(folder: Path, home: Path) -> None:
-    """In a folder with the sticky bit, such as /tmp, nobody can replace what is another's."""
+    """Refuse a folder in which other users could replace the home. With the sticky bit, as in /tmp, they cannot."""
     status = folder.stat()
     if status.st_uid not in (ROOT, os.geteuid()) and os.geteuid() != ROOT:  # a container's root works in volumes of others
         raise UnusableInput(
@@ -98,13 +98,13 @@ def _require_own(path: Path, home: Path) -> None:
 def _require_unwritable(path: Path, home: Path) -> None:
     if _mode(path) & GROUP_OR_OTHERS_WRITE:
         raise UnusableInput(
-            f"{path}: other users can write it",
-            f"Run: chmod -R go-w {_quoted(home)} (on a file system that keeps no modes: move the home to one that does)",
+            f"{path}: other users can write to it",
+            f"Run: chmod -R go-w {_quoted(home)} (if the file system does not store modes, move the home to one that does)",
         )
 
 
 def _require_unreadable(path: Path) -> None:
-    """A private key."""
+    """Refuse a private key that other users own or can read."""
     if path.stat().st_uid not in (ROOT, os.geteuid()):
         raise UnusableInput(
             f"{path} belongs to {_user(path.stat().st_uid)}", f"Run: sudo chown {_user(os.geteuid())} {_quoted(path)}"
@@ -126,7 +126,7 @@ def _mode(path: Path) -> int:
 
 
 def _is_own_group(group: int) -> bool:
-    """Whether a group is this user's private one, as many Linux systems give each user."""
+    """Whether a group is this user's private group, which many Linux systems create for each user."""
     return _group(group) == _user(os.geteuid()) and not set(_members(group)) - {_user(os.geteuid())}
 
 

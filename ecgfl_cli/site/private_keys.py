@@ -1,4 +1,4 @@
-"""Reads and writes private keys, encrypted with a passphrase or not."""
+"""Read and write private keys, with or without encryption."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def is_encrypted(path: Path) -> bool:
 
 
 def key_password(path: Path) -> str | None:
-    """What `ssl` needs to load a private key: the passphrase if it is encrypted, else None.
+    """Return the password that `ssl` needs to load a private key; None if the key is not encrypted.
 
     Raises `UnusableInput` if the passphrase is missing.
     """
@@ -37,10 +37,11 @@ def key_password(path: Path) -> str | None:
 
 
 def load_private_key(path: Path, fix: str) -> PrivateKeyTypes:
-    """Load a private key in PEM, PKCS8 or OpenSSH's format.
+    """Load a private key in PEM, PKCS8 or OpenSSH format.
 
-    Raises `UnusableInput` where it is missing, broken, or encrypted with another passphrase than the given one. fix : what to do
-    about a missing or broken one.
+    fix : what to do if the key is missing or broken, for the message.
+
+    Raises `UnusableInput` if the key is missing or broken, or if its passphrase is missing or wrong.
     """
     try:
         with path.open("rb") as file:
@@ -73,17 +74,17 @@ def _required(path: Path) -> bytes:
 def write_private_key(
     path: Path, key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey, encrypt: bool, openssh: bool = False
 ) -> None:
-    """Write a private key as PEM, PKCS8. Only its owner may read the file.
+    """Write a private key as PEM, PKCS8. Only its owner can read the file.
 
-    openssh : write one that is not encrypted in OpenSSH's format.
+    openssh : use the OpenSSH format if the key is not encrypted.
 
-    Raises `UnusableInput` where it is to be encrypted and no passphrase was given.
+    Raises `UnusableInput` if `encrypt` is set and no passphrase was given.
     """
     form = serialization.PrivateFormat.OpenSSH if openssh and not encrypt else serialization.PrivateFormat.PKCS8
     encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
     if encrypt:
         secret = passphrase()
         if secret is None:
-            raise UnusableInput(f"{path}: to be encrypted, and no passphrase was given", GIVE)
+            raise UnusableInput(f"{path}: cannot be encrypted without a passphrase", GIVE)
         encryption = serialization.BestAvailableEncryption(secret)
     atomic_write_bytes(path, key.private_bytes(serialization.Encoding.PEM, form, encryption), mode=PRIVATE)

@@ -1,4 +1,4 @@
-"""What a coordinator asked of this site, by its audit log: so that a restart does not begin to count anew."""
+"""Count a coordinator's requests in this site's audit log, so that the counts survive a restart."""
 
 import json
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ DAY = timedelta(hours=24)
 EVENT = "request"
 
 Work = Literal["train", "measure", "none"]
-"""What a request does with this site's data. none : nothing, for a model that the site has tested already."""
+"""What a request does with this site's data. none : nothing, because the site has already tested the model."""
 
 WORK_OF_REPLY: dict[str, Work] = {"train": "train", "evaluate": "measure"}
-"""By the kind of a reply, for logs from before requests were logged."""
+"""Kind of a reply -> work, for older logs, which contain no requests."""
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A request of a coordinator. id : random, answered once. run : the coordinator's. expires : ISO 8601."""
+    """A request of a coordinator. id : random, answered once. run : the coordinator's run. expires : ISO 8601."""
 
     id: str
     run: str
@@ -29,7 +29,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class _Line:
-    """is_answer : whether the line says that a reply was sent; otherwise, that a request was begun."""
+    """A line about a request. is_answer : True if a reply was sent, False if work on a request began."""
 
     time: datetime
     is_answer: bool
@@ -40,8 +40,9 @@ class _Line:
 
 
 class RequestLog:
-    """The requests in a site's audit log. A request is logged before the data is touched, so that one counts that is refused
-    later, or during which ecgfl is killed.
+    """The requests in a site's audit log.
+
+    A request is logged before the data is touched. Therefore it also counts if it is refused later, or if ecgfl is killed.
     """
 
     def __init__(self, path: Path) -> None:
@@ -49,41 +50,41 @@ class RequestLog:
         self._read, self._lines = 0, list[_Line]()
 
     def begin(self, asked: Asked, work: Work, model: str, this_round: int) -> None:
-        """Log a request that is answered now. model : the version that it brings. this_round : to train or measure."""
+        """Log a request before it is answered. model : version of the model in the request. this_round : the round."""
         self._audit.append(
             EVENT, request=asked.id, run=asked.run, expires=asked.expires, work=work, model=model, round=this_round
         )
 
     def is_known(self, request_id: str) -> bool:
-        """Whether a request of this id was begun before."""
+        """Whether a request with this id was logged before."""
         return any(line.id == request_id for line in self._all())
 
     def in_a_day(self, work: Work, now: datetime) -> int:
-        """How often this was begun in the 24 hours before `now`, which must know its time zone."""
+        """Return how many such requests were logged in the 24 hours before `now`, which must have a time zone."""
         return sum(line.time > now - DAY for line in self._begun(work))
 
     def in_run(self, work: Work, run: str) -> int:
-        """How often this was begun in a run."""
+        """Return how many such requests were logged in a run."""
         return sum(line.run == run for line in self._begun(work))
 
     def in_round(self, work: Work, run: str, this_round: int) -> int:
-        """How often this was begun in a round of a run."""
+        """Return how many such requests were logged in a round of a run."""
         return sum((line.run, line.round) == (run, this_round) for line in self._begun(work))
 
     def trainings_sent(self, now: datetime) -> int:
-        """Trained weights that were sent in the 24 hours before `now`."""
+        """Return how often trained weights were sent in the 24 hours before `now`."""
         return sum(line.is_answer and line.work == "train" and line.time > now - DAY for line in self._all())
 
     def _begun(self, work: Work) -> list[_Line]:
-        """What was begun; the replies of a log from before requests were logged stand for their requests."""
+        """Return the lines of requests. In the older part of a log, which contains no requests, replies count instead."""
         lines = self._all()
         first = next((place for place, line in enumerate(lines) if not line.is_answer), len(lines))
         return [line for place, line in enumerate(lines) if line.work == work and (place < first or not line.is_answer)]
 
     def _all(self) -> list[_Line]:
-        """Every line of the log that tells of a request. Only what was added since the last call is read."""
+        """Return every line of the log about a request. Only what was added since the last call is read."""
         size = self._path.stat().st_size if self._path.is_file() else 0
-        if size < self._read:  # another log
+        if size < self._read:  # the log was replaced
             self._read, self._lines = 0, []
         if size > self._read:
             with self._path.open("rb") as file:
@@ -96,7 +97,7 @@ class RequestLog:
 
 
 def _line(text: bytes) -> _Line | None:
-    """What is torn or tampered with is for `audit verify` to find."""
+    """Parse a line; None if it is not about a request. Damaged lines are ignored, because `audit verify` finds them."""
     if b'"request"' not in text and b'"send"' not in text:
         return None
     try:

@@ -15,12 +15,12 @@ from ecgfl_cli.schema_faults import fault_in_words
 from ecgfl_cli.site.policy import METRICS, Policy
 
 LARGEST_TOML = 1 << 20
-"""Bytes of a file of settings."""
+"""Largest size of a settings file in bytes."""
 
 SITE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
 
 LONGEST_SHOWN = 200
-"""Characters of a value in a message."""
+"""Largest number of characters of a value in a message."""
 
 Settings = TypeVar("Settings", bound=BaseModel)
 
@@ -81,15 +81,15 @@ def load_toml(path: Path, schema: type[Settings]) -> Settings:
         raise UsageError(
             f"{path}: {field} = {_shown(first['input'])}: {fault_in_words(first)}", "Correct or remove that line"
         ) from error
-    except (ValueError, RecursionError) as error:  # of TOML, of its encoding, or a number or a nesting without measure
+    except (ValueError, RecursionError) as error:  # invalid TOML or encoding, a huge number, or very deep nesting
         raise UsageError(f"{path}: not valid TOML: {error}", "Correct that line") from error
 
 
 def _shown(value: object) -> str:
-    """A value of the file for a message; a number may have any length."""
+    """Return a value of the file for a message. A number may have any length."""
     try:
         text = repr(value)
-    except ValueError:  # more digits than Python writes
+    except ValueError:  # more digits than Python converts
         return "a number of thousands of digits"
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
 
@@ -145,12 +145,12 @@ architectures = [{architectures}]
 max_rounds = {policy.max_rounds}
 # In any 24 hours.
 max_rounds_a_day = {policy.max_rounds_a_day}
-# Measurements of models on the held-out patients, in a run and in any 24 hours; without these lines ten more than the rounds.
+# Measurements of models on the held-out patients, in a run and in any 24 hours. Without these lines: ten more than the rounds.
 # max_measurements = {policy.max_measurements}
 # max_measurements_a_day = {policy.max_measurements_a_day}
-# In any 24 hours, beyond the number of rounds in which this site has trained.
+# How many more measurements than trainings this site answers in any 24 hours.
 max_untrained_measurements = {policy.max_untrained_measurements}
-# How a round is trained. A step of the optimiser, of which there are few, or on few beats, says much of each beat.
+# How a round is trained. With few steps of the optimiser, or few beats in a step, the update reveals much about each beat.
 max_local_epochs = {policy.max_local_epochs}
 min_learning_rate = {policy.min_learning_rate}
 max_learning_rate = {policy.max_learning_rate}
@@ -163,7 +163,7 @@ min_training_recordings = {policy.min_training_recordings}
 min_training_patients = {policy.min_training_patients}
 min_training_pvcs = {policy.min_training_pvcs}
 min_training_beats = {policy.min_training_beats}
-# What there must be of held-out patients, or no figure of them leaves.
+# Minimum numbers of held-out patients, of their beats and of their PVCs. With fewer, no figure about them leaves.
 min_held_out_patients = {policy.min_held_out_patients}
 min_held_out_beats = {policy.min_held_out_beats}
 min_held_out_pvcs = {policy.min_held_out_pvcs}
@@ -171,7 +171,7 @@ min_held_out_pvcs = {policy.min_held_out_pvcs}
 max_loss_ratio = {policy.max_loss_ratio}
 # Whether a run may start from random weights (`ecgfl coordinator serve --from-scratch`).
 from_scratch = {from_scratch}
-# Hours of the day in which is trained and measured, local time; without this line at any.
+# Hours of the day in which this site trains and measures, in local time. Without this line: any.
 # hours = "22:00-06:00"
 # Figures that may leave with the number of beats; remove what is to stay.
 metrics = [{metrics}]

@@ -104,7 +104,7 @@ class RecordRow:
 class Catalogue:
     """The SQLite file; each method is one transaction. Make it with `open_catalogue`.
 
-    before_change : called before each transaction that changes something: an audit log names a change before it is made.
+    before_change : called before each transaction that changes something, so that the audit log names a change before it is made.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -231,7 +231,7 @@ def open_catalogue(path: Path) -> Iterator[Catalogue]:
 
 
 def _nothing() -> None:
-    """For a change that the caller has logged already."""
+    """Do nothing: the caller has already logged the change."""
 
 
 def _version(connection: sqlite3.Connection) -> int:

@@ -22,7 +22,7 @@ from ecgfl_cli.store.signals import commit_signals, holds, read_signals, remove_
 from ecgfl_cli.store.stage import Staged, Staging, Unreadable, stage
 
 EVENT = "ingest"
-"""In the audit log."""
+"""Name of the event in the audit log."""
 
 Outcome = Literal["added", "updated", "unchanged", "unreadable"]
 

@@ -68,7 +68,7 @@ def require_cut_beats(home: Home, architecture: Architecture) -> None:
 
 
 def rows_of(home: Home, split: Split) -> list[RecordRow]:
-    """What the catalogue says of the usable recordings of a split, those whose patients have no split yet included."""
+    """Return the catalogue's rows of the usable recordings of a split, including patients whose split is not stored yet."""
     with open_catalogue(home.catalogue) as catalogue:
         rows, splits = catalogue.rows(), catalogue.splits()
     splits |= new_splits(rows, splits)

@@ -1,4 +1,4 @@
-"""Whether there is enough to train on, and to measure on, for this site's policy. Only the catalogue is read."""
+"""Check whether this site has enough data to train and to measure by its policy. Only the catalogue is read."""
 
 from dataclasses import dataclass
 
@@ -8,12 +8,12 @@ from ecgfl_cli.store.catalogue import RecordRow
 from ecgfl_cli.training.dataset import rows_of
 
 TRAINED_ON = ("N", "S", "V")
-"""Classes of beats that a network is trained on and measured on; F and Q are left out."""
+"""Classes of beats on which a network is trained and measured; F and Q are left out."""
 
 
 @dataclass(frozen=True)
 class Amount:
-    """What there is of labelled recordings. A beat that several leads show counts once."""
+    """Amount of labelled data. A beat that several leads show counts once."""
 
     recordings: int
     patients: int
@@ -22,12 +22,12 @@ class Amount:
 
 
 def training_amount(home: Home) -> Amount:
-    """What there is to train on."""
+    """Return the amount of training data."""
     return _amount(rows_of(home, "train"))
 
 
 def held_out_amount(home: Home) -> Amount:
-    """What there is to measure on."""
+    """Return the amount of held-out data."""
     return _amount(rows_of(home, "held-out"))
 
 
@@ -41,7 +41,7 @@ def _amount(rows: list[RecordRow]) -> Amount:
 
 
 def require_enough(home: Home, policy: Policy) -> None:
-    """Raises `PolicyRefused` when there is less to train on than the policy demands."""
+    """Raises `PolicyRefused` if there is less training data than the policy requires."""
     there = training_amount(home)
     policy.require_at_least("recordings", there.recordings, "min_training_recordings")
     policy.require_at_least("patients", there.patients, "min_training_patients")

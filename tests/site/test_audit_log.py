@@ -155,7 +155,7 @@ def test_finds_a_log_written_anew(log: Path, ecgfl: Ecgfl) -> None:
     for event in (*EVENTS, "more"):
         AuditLog(log).append(event, bytes=len(event))
     head_file.write_bytes(kept)
-    assert "written anew" in refused(ecgfl, log)
+    assert "rewritten" in refused(ecgfl, log)
 
 
 def test_a_noted_head_shows_that_both_files_were_replaced(log: Path, ecgfl: Ecgfl) -> None:
@@ -298,7 +298,7 @@ def test_restart_says_what_was_lost(log: Path, ecgfl: Ecgfl) -> None:
     assert entry["readable"]["lines"] == 2
     AuditLog(log).append("next")
     assert ecgfl("audit", "verify", "--json").json["lines"] == 2
-    assert "begun anew" in ecgfl("audit", "verify", "--head", last.hash).err
+    assert "restarted" in ecgfl("audit", "verify", "--head", last.hash).err
 
 
 def test_restart_leaves_a_whole_log_alone(log: Path, ecgfl: Ecgfl) -> None:

@@ -1,8 +1,8 @@
-"""Each call of a site is signed with its node key: for one coordinator, one moment, one path and one body.
+"""Sign each call of a site with its node key, for one coordinator, time, path and body.
 
-The signature covers everything that the coordinator acts on, and it is in the head of the call, so that the coordinator can
-refuse a call before it reads the body. A call that somebody recorded cannot be sent again (the nonce), with another body (its
-hash), as another call (method and path) or to another coordinator (its signing key).
+The signature covers everything that the coordinator acts on. It is in the request headers, so that the coordinator can refuse a
+call before it reads the body. A recorded call cannot be sent again (the nonce), with another body (its hash), as another call
+(method and path) or to another coordinator (its signing key).
 """
 
 import hashlib
@@ -16,25 +16,25 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 KEY, SIGNATURE, TIME, NONCE, BODY = "ecgfl-key", "ecgfl-signature", "ecgfl-time", "ecgfl-nonce", "ecgfl-body-sha256"
-"""The headers, in lower case."""
+"""Names of the headers, in lower case."""
 
 VERSION = "ecgfl-call/1"
 NONCE_BYTES = 16
 LONGEST_HEADER = 512
-"""Characters; a P-384 key has 160, its signature at most 140."""
+"""Characters of a header's value. A P-384 key has 160 characters, a signature at most 140."""
 
 _ALGORITHM = ec.ECDSA(hashes.SHA384())
 
 
 class CallNotSigned(ValueError):
-    """The head of a call does not have the headers of a signed call."""
+    """A call lacks the headers of a signed call, or one of them is malformed."""
 
 
 @dataclass(frozen=True)
 class SignedHead:
-    """What the head of a call says of its signature.
+    """The signature headers of a call.
 
-    key : public key, DER (SubjectPublicKeyInfo). time : when it was signed, seconds since 1970. nonce : of this call alone.
+    key : public key, DER (SubjectPublicKeyInfo). time : when the call was signed, seconds since 1970. nonce : unique to the call.
     body_sha256 : hash of the body in hexadecimal.
     """
 

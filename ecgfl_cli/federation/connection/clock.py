@@ -6,8 +6,8 @@ from email.utils import parsedate_to_datetime
 from ecgfl_cli.errors import ClockWrong
 
 CLOCK_LIMIT_SECONDS = 120.0
-"""A coordinator refuses a call that was signed more than this before or after its own time. For so long it remembers which calls
-came, so that none is taken twice."""
+"""A coordinator refuses a call that was signed more than this before or after its own time. It remembers each call for this long,
+so that it accepts none twice."""
 RESOLUTION_SECONDS = 1.0
 """Of the header."""
 

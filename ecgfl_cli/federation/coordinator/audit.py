@@ -27,7 +27,7 @@ def note(home: "CoordinatorHome", event: str, **fields: Any) -> None:
 
 @contextlib.contextmanager
 def change(home: "CoordinatorHome", event: str, **fields: Any) -> Iterator[None]:
-    """Log the intention, let the block make the change, and log the event, as `AuditLog.change`. Raises as `note` does."""
+    """Log an `intent` line, run the block (the change), and log the event, like `AuditLog.change`. Raises like `note`."""
     note(home, INTENT, change=event, **fields)
     try:
         yield
@@ -40,7 +40,7 @@ def change(home: "CoordinatorHome", event: str, **fields: Any) -> Iterator[None]
 
 @contextlib.contextmanager
 def locked(home: "CoordinatorHome") -> Iterator[None]:
-    """Hold the lock of the log, which is another than the home's: `serve` and another command may both write to the log."""
+    """Hold the log's lock. It is separate from the home's lock, because `serve` and another command may both write to the log."""
     try:
         with FileLock(home.audit_lock, timeout=LONGEST_WAIT_SECONDS, mode=0o600):
             yield

@@ -1,4 +1,4 @@
-"""The newest head of each site's audit log, as its replies carried it: a site cannot shorten or rewrite its log unseen."""
+"""Store the newest head of each site's audit log from its replies, so that a site cannot shorten or rewrite its log unnoticed."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +25,7 @@ class ReceivedHead(BaseModel):
 
 
 class SiteHead(BaseModel):
-    """newest : the last head that came. replaced : the last one that the site's log went back from, None if it never did."""
+    """newest : the head received last. replaced : the head before the log last went backwards; None if it never did."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -41,17 +41,17 @@ class _File(BaseModel):
 
 
 class AuditHeads:
-    """The file at `path`; only `serve` writes it. Raises `UnusableInput` when it is broken."""
+    """The heads in the file at `path`, which only `serve` writes. Raises `UnusableInput` if the file is broken."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
-            self.sites = load_json(path, _File, "Restore it from your backup; or move it away, and the heads are kept anew").sites
+            self.sites = load_json(path, _File, "Restore it from your backup, or move it away to start with no known heads").sites
         except FileNotFoundError:
             self.sites = {}
 
     def receive(self, site: str, head: Head) -> str | None:
-        """Keep the newest head of a site. Returns what is wrong if its log went back: it was shortened or begun anew."""
+        """Store the newest head of a site. Returns a problem if its log went backwards, because it was shortened or replaced."""
         new = ReceivedHead(lines=head.lines, hash=head.hash, received=datetime.now(UTC).isoformat(timespec="seconds"))
         known = self.sites.get(site)
         problem, replaced = None, None if known is None else known.replaced
@@ -60,8 +60,9 @@ class AuditHeads:
             if new.lines < before.lines or (new.lines == before.lines and new.hash != before.hash):
                 replaced = before
                 problem = (
-                    f"its audit log went back: it had {before.lines} lines with the head {before.hash} at {before.received}, and"
-                    f" now has {new.lines} with another; ask the site why (`ecgfl audit verify --head {before.hash}` there)"
+                    f"its audit log went backwards: at {before.received} it had {before.lines} lines and the head {before.hash},"
+                    f" now it has {new.lines} lines and another head; ask the site why (`ecgfl audit verify --head {before.hash}`"
+                    " there)"
                 )
         self.sites = {**self.sites, site: SiteHead(newest=new, replaced=replaced)}
         atomic_write_bytes(self._path, _File(sites=self.sites).model_dump_json(by_alias=True, indent=1).encode() + b"\n")

@@ -1,4 +1,4 @@
-"""Fit the next model's calibration and threshold to the sites' histograms, and take the fit only if it suits most sites."""
+"""Fit the next model's calibration and threshold to the sites' histograms, and use the fit only if it suits most sites."""
 
 import statistics
 from collections.abc import Sequence
@@ -18,12 +18,12 @@ from ecgfl_cli.models.calibration import (
 )
 
 LARGEST_LOSS_OF_F1 = 0.02
-"""That a calibration may cost the sites: bins of half a logit tell no smaller difference."""
+"""Largest F1 that a new calibration may cost the sites. Bins of half a logit do not show smaller differences."""
 
 
 @dataclass(frozen=True)
 class Calibrated:
-    """calibration, threshold : to sign the next model with. problem : why they are not the fit to all sites, None if they are."""
+    """calibration, threshold : those to sign the next model with. problem : why they are not the fit to all sites, or None."""
 
     calibration: Calibration
     threshold: float
@@ -48,15 +48,16 @@ def calibrated(sites: Sequence[Histogram], how: Combination, now: Calibrated) ->
     how
         The strategy's combination.
     now
-        What that model was signed with. It stays if too few sites report enough beats, or if no fit suits most sites.
+        The calibration and threshold that the measured model was signed with. They stay if too few sites report enough beats, or
+        if no fit suits most sites.
 
     Notes
     -----
-    The fit to the strategy's combined histogram is compared with the fit to the median of the sites (from three sites on),
-    with the current and with the default calibration, by the F1 at each site's own histogram. It is taken if, at the site with
-    the low median difference, it costs at most `LARGEST_LOSS_OF_F1` against each of them; otherwise the fit to the median is
-    tried. So fewer than half of the sites cannot bring in a threshold that harms the others, not even in a mean, where one site
-    may have half of the histogram, and not in small steps from round to round.
+    The fit to the strategy's combined histogram is compared with the fit to the median of the sites (if there are at least
+    three), with the current calibration and with the default one. For each, the F1 is computed on each site's own histogram. The
+    fit is used if the low median of the sites' differences shows a loss of at most `LARGEST_LOSS_OF_F1` against each of them.
+    Otherwise the fit to the median is tried in the same way. Therefore fewer than half of the sites cannot introduce a threshold
+    that harms the others: not in a mean, where one site may have half of the histogram, and not in small steps over many rounds.
     """
     first = _fit(sites, how)
     if isinstance(first, str):
@@ -74,7 +75,7 @@ def calibrated(sites: Sequence[Histogram], how: Combination, now: Calibrated) ->
 
 
 def _fit(sites: Sequence[Histogram], how: Combination) -> Calibrated | str:
-    """The fit to the combined histogram, or why there is none."""
+    """Return the fit to the combined histogram, or a text that says why there is none."""
     combined = combined_histogram(sites, how)
     if combined is None:
         return f"fewer than {how.least_sites} sites reported enough held-out beats by logit"
@@ -84,5 +85,5 @@ def _fit(sites: Sequence[Histogram], how: Combination) -> Calibrated | str:
 
 
 def _gain(own: Sequence[float], other: Sequence[float]) -> float:
-    """The low median over the sites: with two sites that of the one that gains less."""
+    """Return the low median of the sites' gains; with two sites, the smaller gain."""
     return statistics.median_low(mine - theirs for mine, theirs in zip(own, other, strict=True))

@@ -17,9 +17,11 @@ Tell = Callable[[str, VerdictCode], None]
 class CatchingUp:
     """Sends the same model to each site that connects, once per connection and before the site is asked to train.
 
-    request : makes the request for a site, which is given as SHA-256 of its public node key. A site replies with its verdict
-        on the model, also if it already had it. receive_head : takes a site's name and the head of its audit log, if its reply
-        carries one. Must be called from one thread at a time.
+    A site replies with its verdict on the model, also if it already had the model. The methods must be called from one thread at
+    a time.
+
+    request : makes the request for a site; takes the SHA-256 of the site's public node key. receive_head : called with a site's
+        name and the head of its audit log, if its reply carries one.
     """
 
     def __init__(

@@ -115,7 +115,7 @@ def renew(home: CoordinatorHome, new_key: bool = False, new_ca: bool = False) ->
     server = server_certificate(server_key, name, ca, ca_key)
     digest = server.fingerprint(hashes.SHA256()).hex()
     until = server.not_valid_after_utc
-    encrypt = is_encrypted(home.signing_key)  # all of a coordinator's keys are, or none
+    encrypt = is_encrypted(home.signing_key)  # a coordinator's keys are all encrypted, or none is
     details = {"sha256": digest, "until": until.isoformat(timespec="seconds"), "new_key": new_key, "new_ca": new_ca}
     with change(home, "renewed", **details):
         if new_ca:

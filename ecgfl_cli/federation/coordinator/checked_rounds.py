@@ -69,7 +69,7 @@ class Sites(Protocol):
         ...
 
     def receive_audit_head(self, site: str, head: Head) -> None:
-        """Keep the head of a site's audit log that came with a reply."""
+        """Store the head of a site's audit log, which came with a reply."""
         ...
 
 
@@ -250,7 +250,7 @@ class CheckedRounds:
         return usable, dropped
 
     def _counted(self, counts: dict[str, int]) -> dict[str, float]:
-        """The beats that each site counts for; those that are capped are reported."""
+        """Return the number of beats that each site counts for, and report the sites whose number is capped."""
         beats = dict(zip(counts, capped(list(counts.values()), self._plan.max_weight_ratio), strict=True))
         for name, count in counts.items():
             if beats[name] < count and self._combination.weights_sites:
@@ -263,7 +263,7 @@ class CheckedRounds:
     def _weights_in_model(
         self, vectors: dict[str, NDArray[np.float32]], beats: dict[str, float], model: NDArray[np.float32]
     ) -> dict[str, float]:
-        """Each site's share of the model, where the strategy has such shares."""
+        """Return each site's share of the model; empty if the strategy has no such shares."""
         if self._combination.weights_sites:
             return {name: count / sum(beats.values()) for name, count in beats.items()}
         if self._plan.strategy == "krum":

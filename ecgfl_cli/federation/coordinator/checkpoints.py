@@ -90,10 +90,10 @@ class Checkpoints:
         return seal(request, weights, site, self.latest.manifest.run, self._key, self._phase_timeout)
 
     def last_final(self) -> tuple[str, Callable[[str], RecordDict]] | None:
-        """Return the version of the newest usable final model, and a function that makes the request which sends it to a site.
+        """Return the version of the newest usable final model, and a function that makes the request to send it to a site.
 
         None if there is none. A model that was rolled back, or that most sites rejected, is not usable. Raises `ModelRejected`
-        for one that sites do not take, because it has expired.
+        if the model has expired, because sites do not accept it.
         """
         final, _ = self._models.newest(self._architecture.name, finals_only=True)
         if final is None:
@@ -124,7 +124,7 @@ class Checkpoints:
         return None if newest is None else newest.manifest.version
 
     def calibrate(self, sites: Sequence[Histogram], how: Combination) -> str | None:
-        """Fit what the next model will be signed with to the sites' held-out beats by logit; returns a problem to report."""
+        """Fit the next model's calibration and threshold to the sites' held-out beats by logit; return a problem to report."""
         result = calibrated(sites, how, Calibrated(self._calibration, self._threshold))
         self._calibration, self._threshold = result.calibration, result.threshold
         return result.problem
@@ -198,7 +198,7 @@ class Checkpoints:
 
 
 def _goes_on(last: Manifest, moments: Moments | None, plan: RunPlan) -> bool:
-    """Whether the plan is that of the unfinished run of which this is the last model, and sites still take the model."""
+    """Whether `last` is the last model of an unfinished run with this plan, and sites still accept it."""
     begun = last.round > 0
     return (
         last.is_news(datetime.now(UTC))

@@ -1,4 +1,4 @@
-"""Combine one figure of each site into one figure for all, as robustly as the run's strategy combines the weights."""
+"""Combine the sites' figures into one, as robustly as the run's strategy combines the weights."""
 
 import statistics
 from collections.abc import Sequence
@@ -14,17 +14,17 @@ from ecgfl_cli.federation.coordinator.strategy_options import MALICIOUS_SITES, T
 Kind = Literal["mean", "trimmed-mean", "median"]
 
 LEAST_SITES_OF_A_MEAN = 2
-"""One site alone would decide."""
+"""With fewer sites, one site alone would determine the result."""
 
 LEAST_SITES = 3
-"""Of a median and of a trimmed mean: with two sites both are the mean."""
+"""Smallest number of sites for a median or a trimmed mean. With two sites both equal the mean."""
 
 
 def usual_count(counts: Sequence[float]) -> float:
-    """Return the median of the sites' counts that are not 0; of two counts the smaller one.
+    """Return the median of the sites' counts that are not 0; with two counts, the smaller one.
 
-    The median of two is their mean, which either of them can raise at will. A median of three or more cannot be raised above
-    the honest counts by fewer than half of the sites.
+    The median of two counts is their mean, which either site can raise without limit. Fewer than half of the sites cannot raise a
+    median of three or more above the honest counts.
     """
     positive = [count for count in counts if count > 0]
     if not positive:
@@ -35,8 +35,8 @@ def usual_count(counts: Sequence[float]) -> float:
 def capped(counts: Sequence[float], max_ratio: float) -> list[float]:
     """Limit each site's count to `max_ratio` times the usual count of the sites.
 
-    With this weight, one of n sites of the same size has at most max_ratio / (max_ratio + n - 1) of a weighted mean, whatever
-    number it claims; without it, the share of a site that claims enough approaches 1.
+    With this limit, one of n sites of equal size has a share of at most max_ratio / (max_ratio + n - 1) in a weighted mean,
+    whatever number it claims. Without it, the share approaches 1 as the claimed number grows.
     """
     largest = max_ratio * usual_count(counts)
     return [min(count, largest) for count in counts]
@@ -44,18 +44,19 @@ def capped(counts: Sequence[float], max_ratio: float) -> list[float]:
 
 @dataclass(frozen=True)
 class Combination:
-    """How the figures of the sites become one.
+    """Combines the figures of the sites.
 
-    The weights of the model go through Flower's strategy. Everything else that the coordinator signs (calibration, threshold,
-    metrics) goes through this class, so that a strategy that withstands a site's false weights withstands its false figures too:
+    Flower's strategy combines the weights of the model. This class combines everything else that the coordinator signs
+    (calibration, threshold, metrics), so that a strategy that withstands a site's false weights also withstands its false
+    figures:
 
-    - fedavg, fedprox, fedadam, fedyogi: mean, each site weighted by its beats; the weight is capped (`capped`);
-    - median: median, and trimmed-mean: trimmed mean, of each value by itself, whatever the sites' sizes (Yin et al., Byzantine-
-      robust distributed learning, ICML 2018). A trimmed mean leaves out at least one site at each end;
-    - krum: median. Krum selects one site's weights, but honest weights say nothing about the truth of that site's figures.
+    - fedavg, fedprox, fedadam, fedyogi: the mean, weighted by each site's beats; the weight is capped (`capped`);
+    - median, trimmed-mean: the median or trimmed mean of each value separately, regardless of the sites' sizes (Yin et al.,
+      Byzantine-robust distributed learning, ICML 2018). The trimmed mean leaves out at least one site at each end;
+    - krum: the median. Krum selects one site's weights, but honest weights do not prove that the site's figures are true.
 
-    kind : of the centre. least_sites : with fewer sites there is no result, because too few of them could decide it.
-    max_weight_ratio : largest weight of a site in a mean, as a multiple of the median.
+    kind : which centre is computed. least_sites : smallest number of sites for a result; with fewer, too few sites could control
+    it. max_weight_ratio : largest weight of a site in a mean, as a multiple of the median.
     """
 
     kind: Kind
@@ -88,7 +89,7 @@ class Combination:
         return np.asarray(np.sort(values, axis=0)[cut : len(values) - cut].mean(axis=0))
 
     def figure(self, values: Sequence[float]) -> float | None:
-        """Return the centre of one number of each site; None if it is known of too few sites."""
+        """Return the centre of one figure over the sites; None if too few sites have it."""
         if len(values) < self.least_sites:
             return None
         return float(self.centre(np.array(values, dtype=np.float64)))

@@ -26,7 +26,7 @@ LONGEST_NAP_SECONDS = 5.0
 
 
 NO_HANDLES = (errno.EMFILE, errno.ENFILE)
-"""No file handle is left for this process, or in the whole system."""
+"""Error numbers if no file handle is left for this process, or in the whole system."""
 
 
 class QuorumMissed(ServerError):
@@ -86,7 +86,7 @@ class ConnectedSites:
             return {node: name for node, name in online.items() if self._plan.allows(name)}
 
     def _look_up(self) -> dict[tuple[str, str], ec.EllipticCurvePublicKey]:
-        """Fingerprint and name -> key of the enrolled sites; those of the last look while no file can be opened."""
+        """Return (fingerprint, name) -> key of the enrolled sites; while no file can be opened, the previous result."""
         try:
             known, problems = sites_and_problems(self._home)
             for problem in sorted(set(problems) - self._reported):
@@ -98,7 +98,7 @@ class ConnectedSites:
             if error.errno not in NO_HANDLES:
                 raise
             if not self._is_short_of_handles:
-                self._report(f"no file can be opened ({error.strerror}): enrolments and revocations have to wait")
+                self._report(f"no file can be opened ({error.strerror}): enrolments and revocations take effect later")
             self._is_short_of_handles = True
         return self._enrolled
 
@@ -141,11 +141,11 @@ class ConnectedSites:
         return {name for name in self.names() if self._plan.allows(name)}
 
     def receive_audit_head(self, site: str, head: Head) -> None:
-        """Keep the head of a site's audit log; report one that goes backwards."""
+        """Store the head of a site's audit log, and report a log that went backwards."""
         with self._lock:
             try:
                 problem = self._audit_heads.receive(site, head)
-            except OSError as error:  # a full disk ends no run
+            except OSError as error:  # a full disk must not end the run
                 problem = f"the head of its audit log cannot be stored: {error.strerror}"
         if problem is not None:
             self._report(f"{site}: {problem}")

@@ -31,14 +31,14 @@ class EnrolledSite:
 
 
 def enrolled_sites(home: CoordinatorHome) -> list[EnrolledSite]:
-    """All enrolled sites by name; a key file that cannot be used is left out, see `sites_and_problems`."""
+    """Return all enrolled sites, sorted by name. A key file that cannot be used is left out; see `sites_and_problems`."""
     return sites_and_problems(home)[0]
 
 
 def sites_and_problems(home: CoordinatorHome) -> tuple[list[EnrolledSite], list[str]]:
-    """All enrolled sites by name, and a line for each key file that cannot be used: its site cannot connect.
+    """Return all enrolled sites, sorted by name, and a line for each key file that cannot be used. Such a site cannot connect.
 
-    A `serve` looks several times a second: a file that has not changed is not read again.
+    `serve` calls this several times a second, so a file that has not changed is not read again.
     """
     sites: list[EnrolledSite] = []
     problems: list[str] = []

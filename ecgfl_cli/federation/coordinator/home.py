@@ -95,8 +95,10 @@ class CoordinatorHome:
         return self.root / "audit-heads.json"
 
     def require(self) -> None:
-        """Raises `UsageError` when `ecgfl coordinator init` has not made it, `UnusableInput` when a file of it is gone or other
-        users could change it.
+        """Check that this is a usable coordinator's home.
+
+        Raises `UsageError` if `ecgfl coordinator init` has not made it, and `UnusableInput` if one of its files is missing or
+        other users could change it.
         """
         if not self.federation.is_file():
             raise UsageError(
@@ -115,7 +117,9 @@ def make_coordinator(home: CoordinatorHome, name: str, encrypt: bool = False) ->
     """Make the CA, the server certificate (for `name`, localhost and 127.0.0.1), the signing key and federation.json.
 
     Existing keys are kept, so that after an interrupted `init`, or when only federation.json was lost, the result is the same
-    federation. encrypt : whether to encrypt the new private keys with the given passphrase.
+    federation.
+
+    encrypt : encrypt the new private keys with the passphrase of `--passphrase-fd` or the systemd credential.
 
     Raises `UsageError` when there already is a coordinator, `UnusableInput` when a necessary key is missing.
     """
@@ -197,7 +201,7 @@ def _kept_ca(home: CoordinatorHome, name: str, encrypt: bool) -> tuple[x509.Cert
 
 
 def load_signing_key(home: CoordinatorHome) -> ed25519.Ed25519PrivateKey:
-    """Raises `UnusableInput` when the key is missing or broken, or its passphrase is missing or wrong."""
+    """Load the signing key. Raises `UnusableInput` if it is missing or broken, or if its passphrase is missing or wrong."""
     key = load_private_key(home.signing_key, "Restore it from your backup")
     if not isinstance(key, ed25519.Ed25519PrivateKey):
         raise UnusableInput(f"{home.signing_key}: not an Ed25519 key", "Restore it from your backup")

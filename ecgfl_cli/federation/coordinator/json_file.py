@@ -10,7 +10,7 @@ from ecgfl_cli.errors import UnusableInput
 from ecgfl_cli.schema_faults import fault_in_words, require_bounded
 
 LARGEST_JSON = 16 * 2**20
-"""Bytes."""
+"""Largest size of a file in bytes."""
 
 Content = TypeVar("Content", bound=BaseModel)
 

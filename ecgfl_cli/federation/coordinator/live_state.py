@@ -56,7 +56,7 @@ class LiveState(BaseModel):
     @classmethod
     def _is_time(cls, text: str) -> str:
         if datetime.fromisoformat(text).tzinfo is None:
-            raise ValueError("a time without its zone")
+            raise ValueError("a time without a time zone")
         return text
 
     @property

@@ -1,4 +1,4 @@
-"""How many connections the coordinator may have open: the operating system limits a process's file handles, often to 1,024."""
+"""Compute how many connections the coordinator may open. The operating system limits a process's file handles, often to 1,024."""
 
 import sys
 from dataclasses import dataclass
@@ -9,19 +9,19 @@ RESERVE = 200
 """File handles for everything else: models, reports, the audit log, libraries."""
 
 USUAL_OF_A_SITE = 4
-"""Connections: one that waits for messages, one for the heartbeat, and two for the parts of a message."""
+"""Usual connections of a site: one that waits for messages, one for the heartbeat, and two for the parts of a message."""
 
 
 @dataclass(frozen=True)
 class OpenFiles:
-    """connections : that may be open at a time. problem : in words, where that is too few for the enrolled sites."""
+    """connections : how many may be open at a time. problem : a message if that is too few for the enrolled sites."""
 
     connections: int
     problem: str | None = None
 
 
 def allow_connections(sites: int) -> OpenFiles:
-    """Raise the process's limit of open files as far as `sites` enrolled sites need it, and return what it allows.
+    """Raise the process's limit on open files as far as `sites` enrolled sites need it, and return what it allows.
 
     Windows has no such limit.
     """

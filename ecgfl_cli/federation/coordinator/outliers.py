@@ -1,4 +1,4 @@
-"""Sites whose figures deviate from those of the others: for a person to look at, no reason to leave a reply out."""
+"""Find sites whose figures deviate from those of the others. A person should look at them; no reply is left out for this."""
 
 import statistics
 from collections.abc import Callable, Mapping
@@ -9,31 +9,31 @@ import numpy as np
 from ecgfl_cli.federation.coordinator.run_plan import Figure, RoundResult, SiteFigures
 
 LARGEST_Z = 3.5
-"""Iglewicz & Hoaglin, How to detect and handle outliers, ASQC 1993."""
+"""Limit of the modified z-score: Iglewicz & Hoaglin, How to detect and handle outliers, ASQC 1993."""
 
 MAD_TO_SIGMA = 1.4826
 """Standard deviation of a normal distribution, in median absolute deviations."""
 
 LEAST_FACTOR = 10.0
-"""Between an amount and the median, below which a site is not named. Hospitals differ: four sites of mitdb have 1,250 to 8,800
-beats."""
+"""Smallest factor between an amount and the median for which a site is listed. Hospitals differ: four sites of mitdb have 1,250
+to 8,800 beats."""
 
 LEAST_FACTOR_OF_A_NORM = 4.0
-"""Of the updates' norms: those sites made updates of 0.7 to 2.2 times the median."""
+"""The same for the norms of updates: those four sites made updates of 0.7 to 2.2 times the median."""
 
 LEAST_H = 0.8
-"""Between a share and the median: Cohen's h of a large difference (Statistical power analysis, 1988), as 12 % and 46 %, or 75 %
-and 100 %."""
+"""Smallest difference between a share and the median for which a site is listed: Cohen's h of a large difference (Statistical
+power analysis, 1988), for instance 12 % and 46 %, or 75 % and 100 %."""
 
 FEWEST_SITES = 3
-"""Of two sites that differ nobody can say which one deviates."""
+"""If two sites differ, it is unknown which one deviates."""
 
 
 @dataclass(frozen=True)
 class Scaled:
-    """value : of a figure on a scale on which distances can be compared. least : smallest distance that is named.
+    """value : the figure on a scale on which distances can be compared. least : smallest distance for which a site is listed.
 
-    error : standard error, 0 where the figure is not a share of few beats.
+    error : standard error of a share; 0 for an amount.
     """
 
     value: float
@@ -46,7 +46,7 @@ def _amount(value: float | None, factor: float = LEAST_FACTOR) -> Scaled | None:
 
 
 def _share(part: int | None, total: int | None) -> Scaled | None:
-    """Return the arcsine of the square root, twice, whose error depends on the total alone (Anscombe, Biometrika 1948)."""
+    """Return twice the arcsine of the square root, whose error depends only on the total (Anscombe, Biometrika 1948)."""
     if part is None or not total:
         return None
     return Scaled(float(2 * np.arcsin(np.sqrt((part + 3 / 8) / (total + 3 / 4)))), LEAST_H, float(1 / np.sqrt(total + 1 / 2)))
@@ -63,7 +63,7 @@ FIGURES: dict[Figure, Callable[[SiteFigures], Scaled | None]] = {
     "precision": lambda site: _share(site.true_positives, site.called),
     "loss": lambda site: _amount(site.loss),
 }
-"""Figure -> its value: the logarithm of an amount, the arcsine of a share."""
+"""Figure -> function that scales it: the logarithm of an amount, the arcsine of a share."""
 
 
 WORDS: dict[Figure, str] = {
@@ -83,12 +83,13 @@ SHARES: tuple[Figure, ...] = (*PVC_SHARES, "sensitivity", "precision")
 
 
 def deviations(sites: Mapping[str, SiteFigures]) -> dict[str, list[Figure]]:
-    """Return the figures in which each site deviates from the others; only the sites that do.
+    """Return the figures in which each site deviates from the others. Sites that do not deviate are not in the result.
 
-    The rule is the modified z-score: the distance from the median, in standard deviations estimated from the median absolute
-    deviation, is above 3.5. A share of few beats is known only to its standard error, which is added to the deviation
-    (as for funnel plots with overdispersion: Spiegelhalter, Statistics in Medicine 2005). A site that differs by less than
-    `LEAST_FACTOR` or `LEAST_H` is not named, however much the others agree. With fewer than three sites none is named.
+    A figure deviates if its modified z-score is above 3.5: the distance from the median, in standard deviations estimated from
+    the median absolute deviation. The standard error of a share is added to that standard deviation (as in funnel plots with
+    overdispersion: Spiegelhalter, Statistics in Medicine 2005). A site that differs by less than `LEAST_FACTOR`,
+    `LEAST_FACTOR_OF_A_NORM` or `LEAST_H` is not listed, even if the others agree closely. With fewer than three sites none is
+    listed.
     """
     found: dict[str, list[Figure]] = {}
     for name, scale in FIGURES.items():

@@ -70,14 +70,14 @@ class Run(Section):
     either network. The norm grows about as the square root of the beats: ten times the median is a hospital a hundred times as
     large."""
     max_weight_ratio: Annotated[float, Field(ge=1)] = 3.0
-    """Of four equal sites, one that claims any number of beats has at most half of a mean; a hospital of three times the usual
-    size keeps its full weight."""
+    """Among four sites of equal size, one that claims any number of beats has at most half of a mean. A hospital of three times
+    the usual size keeps its full weight."""
     max_examples: Examples = 10_000_000
     """A hundred Holter days of 100,000 beats."""
 
 
 class Declared(Section):
-    """What is known of a site. max_examples : most training beats, and most held-out ones, that it may speak of."""
+    """What a site has declared. max_examples : most training beats, and most held-out beats, that it may report."""
 
     max_examples: Examples | None = None
 
@@ -199,9 +199,9 @@ strategy = "{run.strategy}"
 
 # A site's update is left out when its norm is more than this many times the median of the round's updates.
 max_update_ratio = {run.max_update_ratio:g}
-# In a mean (fedavg, fedprox, fedadam, fedyogi) a site counts for at most this many times the median of the sites' beats.
+# In a mean (fedavg, fedprox, fedadam, fedyogi), a site's weight is at most this many times the median of the sites' beats.
 max_weight_ratio = {run.max_weight_ratio:g}
-# A site's reply is left out when it speaks of more training or held-out beats than this.
+# A site's reply is left out when it reports more training or held-out beats than this.
 max_examples = {run.max_examples}
 
 # With one such section or more, only the sites that are named take part; the others stay enrolled.

@@ -1,4 +1,4 @@
-"""What is asked of a reply beyond its schema: an update of a plausible size, of as many beats as the site declared."""
+"""Check replies beyond their schema: the size of the update, and the number of beats that the site declared."""
 
 import statistics
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ ENOUGH_FOR_A_MEDIAN = 3
 """With two updates nobody can say which of them is out of the way."""
 
 LARGEST_GROWTH = 2.0
-"""Of a site's beats within a run: a night's recordings may come in between, another hospital may not."""
+"""Largest factor by which a site's beats may grow within a run. A night's recordings may be added, but not another hospital's."""
 
 
 def update_norms(replies: Mapping[str, NDArray[np.float32]], start: NDArray[np.float32]) -> dict[str, float]:
@@ -36,10 +36,10 @@ def wild_updates(norms: Mapping[str, float], start: NDArray[np.float32], largest
 
 
 class DeclaredBeats:
-    """How many beats a site may speak of: what the plan says of it, and about as many as it spoke of first in the run.
+    """Limits the beats that a site may report: by the plan, and by a multiple of the number that it reported first in the run.
 
-    kind : of the beats, for messages. limits : site -> most beats. default : for the other sites. first : what each said first,
-    of a run that is gone on with.
+    kind : kind of the beats, for messages. limits : site -> most beats. default : limit for the other sites. first : the number
+    that each site reported first, if the run is continued.
     """
 
     def __init__(self, kind: str, limits: Mapping[str, int], default: int, first: Mapping[str, int]) -> None:
@@ -55,6 +55,6 @@ class DeclaredBeats:
             raise ValueError(f"{beats} {self._kind} beats, more than {LARGEST_GROWTH:g} times the {first} it began the run with")
 
     def accept(self, site: str, beats: int) -> None:
-        """Remember the count of a reply that was taken; a site without such beats may get its first ones later."""
+        """Remember the count of an accepted reply. A count of 0 is not remembered: the site may get its first beats later."""
         if beats:
             self._first.setdefault(site, beats)

@@ -156,7 +156,7 @@ def _count(value: int | None) -> str:
 
 
 def _share(share: float | None, part: int | None, total: int | None) -> str:
-    """The percentage, with its counts where they are known."""
+    """Return the percentage, with its counts if they are known."""
     return _number(None if share is None else 100 * share, 1) + (f" ({part} of {total})" if part is not None and total else "")
 
 
@@ -170,15 +170,15 @@ _BODY = """\
 {summary}
 <h2>Round by round</h2>
 <div class="charts">{charts}</div>
-<p class="note">Sensitivity, precision and loss on the sites' own held-out patients, on annotated beats: with fedavg, fedprox,
-fedadam and fedyogi gross over the beats, each site's number capped as its weight is; with median, trimmed-mean and krum the
-median or trimmed mean of the sites' figures.</p>
+<p class="note">Sensitivity, precision and loss are computed on the annotated beats of the sites' own held-out patients. With
+fedavg, fedprox, fedadam and fedyogi they are gross over the beats, and each site's number of beats is capped like its weight.
+With median, trimmed-mean and krum they are the median or trimmed mean of the sites' figures.</p>
 {rounds}
 <h2>Sites</h2>
 {sites}
 <h2>Sites that deviate</h2>
 <p class="note">A figure is listed if it is an outlier among the sites of its round (modified z-score above 3.5, and a large
-distance from the median). It is no proof of a fault: ask the site. With fewer than three sites none is listed, and with three
+distance from the median). This is not proof of a fault: ask the site. With fewer than three sites none is listed, and with three
 or four the rule is coarse.</p>
 {deviating}
 <h2>Figures of each site</h2>

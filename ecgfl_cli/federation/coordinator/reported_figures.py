@@ -1,4 +1,4 @@
-"""What the sites report of a round, combined. A site may withhold any figure: each result is over the sites that report it."""
+"""Combine the figures that the sites report. A site may withhold any figure; a result covers the sites that report it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from ecgfl_cli.models.manifest import Metrics
 
 @dataclass(frozen=True)
 class Counts:
-    """A site's held-out beats: PVCs, other beats, and how many of each the model called V."""
+    """Numbers of a site's held-out beats: PVCs, other beats, and how many of each the model called V."""
 
     pvcs: int
     others: int
@@ -30,7 +30,7 @@ class Counts:
 
 
 def mean_loss(replies: Sequence[TrainReply | EvaluateReply], max_ratio: float) -> float | None:
-    """Return the mean of the sites' losses, weighted by their beats as `capped` limits them; None where none reports one."""
+    """Return the mean of the sites' losses, weighted by their capped numbers of beats; None if no site reports a loss."""
     told = [(reply.loss, reply.examples) for reply in replies if reply.loss is not None and reply.examples]
     weights = capped([examples for _, examples in told], max_ratio)
     return sum(loss * weight for (loss, _), weight in zip(told, weights, strict=True)) / sum(weights) if told else None
@@ -39,12 +39,12 @@ def mean_loss(replies: Sequence[TrainReply | EvaluateReply], max_ratio: float) -
 def combined_metrics(replies: Sequence[EvaluateReply], how: Combination) -> Metrics | None:
     """Combine the figures on the sites' held-out patients, as robustly as the weights.
 
-    In a mean the counts are added up, because a site's own sensitivity says little where it has three PVCs. A site's PVCs, and
-    separately its other beats, count for at most `max_weight_ratio` times the usual number; what the model called V among them
-    is reduced in proportion. In a median or trimmed mean the centre is taken of the sites' sensitivities, precisions and losses,
-    each None where too few sites have it.
+    For a mean, the counts are added up, because the sensitivity of a site with three PVCs says little. A site's PVCs, and
+    separately its other beats, count for at most `max_weight_ratio` times the usual number; the numbers that the model called V
+    are reduced in proportion. For a median or trimmed mean, the result is the centre of the sites' sensitivities, precisions and
+    losses; each is None if too few sites have it.
 
-    beats and pvcs are those behind sensitivity and precision, capped: of the sites that report all three counts.
+    beats and pvcs in the result are capped and cover the sites that report all three counts.
     """
     counts = [
         Counts(reply.pvcs, reply.examples - reply.pvcs, reply.true_positives, reply.false_positives)
@@ -76,7 +76,7 @@ def combined_metrics(replies: Sequence[EvaluateReply], how: Combination) -> Metr
 
 
 def histograms(replies: Sequence[EvaluateReply]) -> list[Histogram]:
-    """Return the sites' beats by logit, of the sites that report both classes."""
+    """Return the histograms of the sites that report the beats of both classes by logit."""
     return [
         Histogram(np.array(reply.others_by_logit), np.array(reply.pvcs_by_logit))
         for reply in replies
@@ -88,15 +88,15 @@ def combined_histogram(sites: Sequence[Histogram], how: Combination) -> Histogra
     """Combine the sites' beats by logit into one histogram, as robustly as the weights; None if too few sites have beats.
 
     Each site's histogram is normalised, separately for PVCs and other beats. In a mean, the weight of a site's PVCs is their
-    number, capped, and that of its other beats likewise; while nothing is capped this is the sum of the counts.
+    capped number, and the same holds for its other beats. If nothing is capped, the result is the sum of the counts.
 
-    In a median or trimmed mean, the centre is taken of the sites' cumulative distributions at each edge between two bins, and
-    of their shares of PVCs. At each edge the result is a value of an honest site, or between two of them, while fewer than half
-    of the sites (no more than are trimmed) lie. A centre of cumulative distributions is again one: it rises from 0 to 1. A
-    median of the bins themselves would not be: where the sites' PVCs lie in different bins it is 0 in all of them. As an edge
-    is a threshold, this is the threshold averaging of ROC curves (Fawcett, An introduction to ROC analysis, 2006) with a robust
-    centre (Yin et al., ICML 2018). Sites with fewer than `FEWEST_OF_A_SITE` beats of a class take no part, because a small
-    site counts as much as a large one.
+    For a median or trimmed mean, the result is the centre of the sites' cumulative distributions at each edge between two bins,
+    and of their shares of PVCs. As long as fewer than half of the sites (for a trimmed mean: no more than are trimmed) lie, the
+    result at each edge is the value of an honest site or between the values of two honest sites. The centre of cumulative
+    distributions is again a cumulative distribution: it rises from 0 to 1. The median of the bins is not a distribution: if the
+    sites' PVCs lie in different bins, it is 0 in all of them. Because an edge is a threshold, this is the threshold averaging of
+    ROC curves (Fawcett, An introduction to ROC analysis, 2006) with a robust centre (Yin et al., ICML 2018). Sites with fewer
+    than `FEWEST_OF_A_SITE` beats of a class are left out, because a small site counts as much as a large one.
     """
     if how.weights_sites:
         others, pvcs = (_capped_sum(column, how) for column in ([each.others for each in sites], [each.pvcs for each in sites]))
@@ -127,7 +127,10 @@ def _capped_sum(column: Sequence[NDArray[np.number]], how: Combination) -> NDArr
 def training_figures(
     replies: Mapping[str, TrainReply], norms: Mapping[str, float], beats: Mapping[str, float], weights: Mapping[str, float]
 ) -> dict[str, SiteFigures]:
-    """Return what each site reported of its training. beats : those that it counts for. weights : its share of the model."""
+    """Return what each site reported about its training.
+
+    beats : number of beats that each site counts for. weights : share of each site in the model.
+    """
     return {
         name: SiteFigures(
             train_beats=reply.examples,
@@ -142,7 +145,7 @@ def training_figures(
 
 
 def add_measurements(by_site: dict[str, SiteFigures], replies: Mapping[str, EvaluateReply]) -> None:
-    """Add what each site reported of its held-out patients; sensitivity and precision follow from known counts."""
+    """Add what each site reported about its held-out patients. Compute sensitivity and precision from the counts if known."""
     for name, reply in replies.items():
         site = by_site.setdefault(name, SiteFigures())
         site.beats, site.pvcs, site.loss = reply.examples, reply.pvcs, reply.loss
@@ -161,5 +164,5 @@ def weighted(message: Message, beats: float) -> Message:
 
 
 def _in_proportion(called: int, beats: int, weight: float) -> float:
-    """Return the beats that were called V, reduced as the beats among which they are."""
+    """Return the number of beats that were called V, reduced in the same proportion as the beats."""
     return called if weight == beats else called * weight / beats

@@ -24,7 +24,7 @@ class RunPlan:
     proximal_mu, server_learning_rate, trimmed_share, malicious_sites : None takes the strategy's own, where it has one.
     quorum_timeout : seconds for which `min_sites` are waited for, None for ever. hours : in which rounds begin, None at any.
     max_update_ratio : largest update, as a multiple of the round's median. max_weight_ratio : largest weight of a site in a
-    mean, as a multiple of the median. max_examples : most training beats of a site, and most held-out ones.
+    mean, as a multiple of the median. max_examples : most training beats, and most held-out beats, of a site.
     init_from, from_scratch : override the weights that a new run starts from; see `first_weights`.
     sites : those that may take part, each with its own `max_examples` or None; None for all that are enrolled.
     origins : field -> where its value stands, for messages; an option of `serve` where it is not named.
@@ -77,17 +77,17 @@ class RunPlan:
 
 
 Figure = Literal["train_beats", "train_pvcs", "train_loss", "update_norm", "beats", "pvcs", "sensitivity", "precision", "loss"]
-"""In which a site can deviate from the others; `pvcs` and `train_pvcs` as shares of the beats."""
+"""Figures in which a site can deviate from the others; `pvcs` and `train_pvcs` are compared as shares of the beats."""
 
 
 @dataclass
 class SiteFigures:
-    """What one site reported in a round, and what it weighs. None: not reported, not defined, or the site did not take part.
+    """What one site reported in a round, and its weight. None: not reported, not defined, or the site did not take part.
 
-    train_beats, train_pvcs, train_loss, update_norm : of the training reply; `update_norm` is the Euclidean distance of the
+    train_beats, train_pvcs, train_loss, update_norm : from the training reply; `update_norm` is the Euclidean distance of the
         site's weights from the global ones.
     counted_beats : `train_beats`, but at most `max_weight_ratio` times the usual number. weight : the site's share of the mean
-        of the weights, 0 to 1; for krum 1 for the selected site; None for a strategy that treats each weight by itself.
+        of the weights, 0 to 1; with krum, 1 for the selected site; None for a strategy that treats each weight by itself.
     beats, pvcs, true_positives, false_positives, sensitivity, precision, loss : on the site's held-out patients.
     deviates : the figures of this class in which the site is an outlier among the sites of the round.
     """
@@ -124,9 +124,10 @@ class SiteFigures:
 class RoundResult:
     """One round.
 
-    sites : whose replies made the model. examples : training beats of all of them, each site's capped as its weight is.
-    examples_by_site : of each, as reported. metrics : of the sites' held-out patients, combined as robustly as the weights (see
-    `Combination`). by_site : the same and more of each site. dropped : replies that were left out, with the reason.
+    sites : those whose replies made the model. examples : training beats of all of them, each site's number capped like its
+    weight. examples_by_site : training beats of each site, as reported. metrics : figures on the sites' held-out patients,
+    combined as robustly as the weights (see `Combination`). by_site : the figures of each site. dropped : replies that were left
+    out, with the reason.
     absent : enrolled sites that were not connected for training. verdicts : site -> its verdict on the run's final model.
     began : ISO 8601, UTC. seconds : until the model was measured, or stored where it was not.
     """
@@ -150,7 +151,7 @@ class RoundResult:
 
     @property
     def gross(self) -> Metrics | None:
-        """The counts of the sites added up, whatever the strategy: for sites that are trusted, as those of a simulation."""
+        """The sum of the sites' counts, whatever the strategy. For trusted sites, such as those of a simulation."""
         counted = [
             (each.beats, each.pvcs, each.true_positives, each.false_positives)
             for each in self.by_site.values()

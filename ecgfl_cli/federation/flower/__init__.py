@@ -12,8 +12,8 @@ from flwr.supercore.constant import FLWR_PACKAGE_VERSION_METADATA_KEY
 from ecgfl_cli.errors import UsageError
 
 TESTED_FLOWER = ("1.41.0",)
-"""Releases of Flower that were read and tested for what ecgfl relies on: parts of it that are called here are not public, and a
-check that another release makes somewhere else would be left out without a word."""
+"""Releases of Flower that were read and tested for everything that ecgfl relies on. ecgfl calls private parts of Flower; if
+another release moved a check elsewhere, ecgfl would skip that check without a warning."""
 
 APPLICATION = "ecgfl/federation"
 """What a run of ours is called; a site answers nothing else."""
@@ -51,7 +51,7 @@ def _own_version() -> list[bytes]:
 
 
 def require_tested_flower() -> None:
-    """Raises `UsageError` where another release of Flower is installed than those that were tested."""
+    """Raises `UsageError` unless a tested release of Flower is installed."""
     installed = version("flwr")
     if installed not in TESTED_FLOWER:
         raise UsageError(

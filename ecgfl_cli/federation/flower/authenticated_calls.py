@@ -1,4 +1,4 @@
-"""Refuses every call that no enrolled site has signed, by its head alone: before its body is read and before Flower sees it."""
+"""Refuse every call that no enrolled site has signed. The request headers decide, before the body is read or Flower sees it."""
 
 import hashlib
 import threading
@@ -21,24 +21,28 @@ from ecgfl_cli.federation.flower.connections import Connection
 from ecgfl_cli.federation.flower.fleet_app import ACTIVATE, ANSWERS, PUSH_OBJECT
 
 FLEET_CALLS = frozenset(ANSWERS)
-"""What a site may call."""
+"""Paths that a site may call."""
 
 LARGEST_OBJECT, LARGEST_CALL = 8 * 2**20, 64 * 2**10
-"""Bytes of a call that carries a part of a message, and of any other. The networks have less than one MiB of weights."""
+"""Largest size in bytes of a call that carries a part of a message, and of any other call. The networks have less than one MiB of
+weights."""
 
 MOST_CALLS = 20_000
-"""Of one site within the time for which a signature is valid (`2 * CLOCK_LIMIT_SECONDS`). A site in quick
-rounds makes up to eighty a second."""
+"""Largest number of calls of a site within the time for which a signature is valid (`2 * CLOCK_LIMIT_SECONDS`). In quick rounds,
+a site makes up to eighty calls a second."""
 
 LONGEST_LENGTH = 12
-"""Digits of a stated length."""
+"""Largest number of digits in Content-Length."""
 
 NOT_FOUND, METHOD, NOT_SIGNED, LENGTH, TOO_LARGE, TOO_MANY = 404, 405, 401, 411, 413, 429
 
 
 @dataclass
 class Member:
-    """An enrolled site. node : its node id. nonces : of its latest calls, with the time of each, oldest first."""
+    """An enrolled site.
+
+    node : its node id. nonces : those of its latest calls. order : the same with the time of each call, oldest first.
+    """
 
     node: int
     key: ec.EllipticCurvePublicKey
@@ -47,11 +51,11 @@ class Member:
 
 
 class Members:
-    """The keys whose calls are taken. Its methods may be called from any thread.
+    """The keys whose calls are accepted. Its methods may be called from any thread.
 
     Parameters
     ----------
-    coordinator : the coordinator's public signing key, base64, for which the calls must be signed.
+    coordinator : the coordinator's public signing key, base64; calls must be signed for this coordinator.
     """
 
     def __init__(self, coordinator: str) -> None:
@@ -60,12 +64,12 @@ class Members:
         self._lock = threading.Lock()
 
     def add(self, key: ec.EllipticCurvePublicKey, node: int) -> None:
-        """Take the calls of this key as those of a node."""
+        """Accept calls signed with this key as calls of a node."""
         with self._lock:
             self._members[key_bytes(key)] = Member(node, key)
 
     def remove(self, node: int) -> None:
-        """Take no call of this node any more."""
+        """Stop accepting calls of this node."""
         with self._lock:
             self._members = {key: member for key, member in self._members.items() if member.node != node}
 
@@ -77,7 +81,8 @@ class Members:
     def check(self, head: SignedHead, method: str, path: str) -> int:
         """Return the node id of the site that signed this call.
 
-        Raises `Refused` when no enrolled site did, when it did so too long ago or in the future, or when the call came before.
+        Raises `Refused` if no enrolled site signed it, if the time of the signature is too far from now, if the same call came
+        before, or if the site makes too many calls.
         """
         with self._lock:
             member, now = self._members.get(head.key), time.time()
@@ -92,7 +97,7 @@ class Members:
             if not head.verify(member.key, self._coordinator, method, path):
                 raise Refused(NOT_SIGNED)
             member.nonces.add(head.nonce)
-            # A call signed ahead of this clock stays valid for longer than others.
+            # A call whose time is in the future stays valid for longer than others.
             member.order.append((max(now, head.time), head.nonce))
             return member.node
 
@@ -108,9 +113,9 @@ class Refused(Exception):
 class AuthenticatedCalls:
     """ASGI filter in front of the Fleet API. `scope["state"]["node"]` is the node that signed the call.
 
-    Answers 404 for any path but the Fleet API's, 405 for a method but POST, 426 from another version of Flower or of ecgfl's
-    protocol, 401 without a valid signature of an enrolled site, 411 without a length, 413 for more bytes than such a call has,
-    429 for more calls than a site makes. The connection is closed after each of these answers.
+    Answers 404 for a path outside the Fleet API, 405 for a method other than POST, 426 for another version of Flower or of
+    ecgfl's protocol, 401 without a valid signature of an enrolled site, 411 without a length, 413 for too large a body, 429 for
+    too many calls of a site. Each of these answers closes the connection.
     """
 
     def __init__(self, app: ASGIApp, members: Members) -> None:
@@ -144,7 +149,7 @@ class AuthenticatedCalls:
 
 
 def _head(scope: Scope) -> tuple[SignedHead, int]:
-    """The signature of a call and the length of its body. Raises `Refused` for what its head alone shows."""
+    """Return the signature of a call and the length of its body. Raises `Refused` if the request headers are not acceptable."""
     headers = dict(scope["headers"])
     if scope["path"] not in FLEET_CALLS:
         raise Refused(NOT_FOUND)
@@ -165,7 +170,7 @@ def _head(scope: Scope) -> tuple[SignedHead, int]:
 
 
 async def _body(receive: Receive, length: int) -> bytes:
-    """The whole body. Raises `ConnectionError` when the site goes away in the middle."""
+    """Return the whole body. Raises `ConnectionError` if the site disconnects or the length is not the stated one."""
     parts, more = [], True
     while more:
         event = await receive()
@@ -180,7 +185,7 @@ async def _body(receive: Receive, length: int) -> bytes:
 
 
 def _handing_on(body: bytes, receive: Receive) -> Receive:
-    """The body in one piece, then whatever comes."""
+    """Return an ASGI `receive` that yields the body in one piece, then whatever `receive` yields."""
     waiting = [body]
 
     async def hand_on() -> MutableMapping[str, Any]:
@@ -197,7 +202,7 @@ async def _refuse(send: Send, status: int) -> None:
 
 
 async def _not_enrolled(scope: Scope, receive: Receive, send: Send) -> None:
-    """What Flower answers to an unknown key."""
+    """Send Flower's answer to an unknown key."""
 
     async def unknown(_: Request) -> Response:
         raise FlowerError(ApiErrorCode.FLEET_NODE_ACTIVATION_FAILED, "a key that is not enrolled")

@@ -1,6 +1,6 @@
-"""One deadline for each call: connecting, the proxy, TLS, sending, and the whole answer.
+"""Set one deadline for each call. It covers connecting, the proxy, TLS, sending, and the whole answer.
 
-httpx's own timeouts are for each read, so that a server that sends a byte now and then would be listened to for ever.
+httpx's own timeouts apply to each read, so a server that keeps sending single bytes could hold a call for ever.
 """
 
 import contextlib
@@ -17,20 +17,20 @@ import httpx
 from ecgfl_cli.federation.flower.held_polls import HOLD_HEADER
 
 LONGEST_CALL_SECONDS, LONGEST_PART_SECONDS = 30.0, 120.0
-"""For a call, and for one that carries a part of a message: 1 MiB in that time needs a line of 70 kbit/s."""
+"""Longest duration of a call, and of one that carries a part of a message: 1 MiB in 120 s needs 70 kbit/s."""
 SHORTEST_CALL_SECONDS = 3.0
-"""For a TLS handshake and a small answer over a slow line, however short the time that is left."""
+"""Time that a call gets in any case: enough for a TLS handshake and a small answer over a slow line."""
 CARRIES_A_PART = ("/pull-object", "/push-object")
 WRITTEN_AT_ONCE = 16 * 1024
 
 _PATIENT_UNTIL: ContextVar[float] = ContextVar("patient_until", default=math.inf)
 _ENDS: ContextVar[float] = ContextVar("ends", default=math.inf)
-"""On the monotonic clock; each thread has its own."""
+"""Times on the monotonic clock; each thread has its own."""
 
 
 @contextlib.contextmanager
 def patient_until(moment: float) -> Iterator[None]:
-    """Let the calls of the block end about then, where they carry no part of a message. On the monotonic clock."""
+    """Make calls in the block end at about `moment` (monotonic clock), unless they carry a part of a message."""
     token = _PATIENT_UNTIL.set(moment)
     try:
         yield
@@ -39,7 +39,7 @@ def patient_until(moment: float) -> Iterator[None]:
 
 
 class DeadlineTransport(httpx.HTTPTransport):
-    """httpx's transport, whose calls end with `httpx.TimeoutException` when their time is up. An answer's body is part of it."""
+    """httpx's transport with a deadline for each call, its answer included. A late call raises `httpx.TimeoutException`."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -92,7 +92,7 @@ class _Stream(httpcore.NetworkStream):
 
 
 def _left(timeout: float | None, late: type[httpcore.TimeoutException]) -> float | None:
-    """The time for the next step. Raises where the call's time is up."""
+    """Return the timeout for the next step in seconds. Raises `late` if the call's time is up."""
     left = _ENDS.get() - time.monotonic()
     if left <= 0:
         raise late("the whole answer did not come in time")

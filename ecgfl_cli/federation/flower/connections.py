@@ -1,8 +1,8 @@
-"""The coordinator's connections: how many there may be, and how long each may take for what a site does at once.
+"""Limit the number of the coordinator's connections and the time that each may take.
 
-A connection belongs to a stranger until a site has signed a call on it. Strangers have few connections, for a short time:
-however many come, they take no file handle and no memory that a site needs. When there are too many, the oldest is dropped
-instead of the newest: a site that signs at once gets through also while others hold all connections that they can.
+A connection belongs to a stranger until a site has signed a call on it. Strangers may have only a few connections for a short
+time, so that they cannot use up the file handles and memory that sites need. When there are too many, the oldest connection is
+dropped instead of the newest. Therefore a site, which signs at once, can connect even during an attack.
 """
 
 import asyncio
@@ -16,36 +16,39 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 MOST_STRANGERS, MOST_OF_AN_ADDRESS = 200, 100
-"""Connections on which no site has signed a call yet: in all, and from one address. A TLS connection takes about 0.4 MiB."""
+"""Largest number of connections on which no site has signed a call yet: in total, and from one address. A TLS connection takes
+about 0.4 MiB."""
 
 MOST_OF_A_SITE = 16
-"""A site fetches the parts of a message on some connections at once, and keeps two or three."""
+"""Largest number of connections of a site. It fetches the parts of a message on several of them, and keeps two or three open."""
 
 STRANGER_SECONDS = 10.0
-"""From the begin of a connection to the head of its first signed call, the TLS handshake included."""
+"""From the beginning of a connection to the headers of its first signed call, including the TLS handshake."""
 
 HEAD_SECONDS, BODY_SECONDS = 10.0, 120.0
-"""From the first byte of a further call to the end of its head, and from there to the end of its body. 8 MiB in 120 s are
+"""From the first byte of a later call to the end of its headers, and from there to the end of its body. 8 MiB in 120 s are
 0.6 Mbit/s; the weights are less than one MiB."""
 
 IDLE_SECONDS = 75
-"""Between two calls on a connection of a site. Sites close theirs sooner, so that no call is sent on a connection that ends."""
+"""Between two calls on a connection of a site. Sites close idle connections sooner, so that they send no call on one that is
+about to close."""
 
 CLOSE_SECONDS = 2.0
-"""For the end of TLS; then the connection is dropped."""
+"""For the TLS shutdown; then the connection is dropped."""
 
 LARGEST_HEAD = 16 * 2**10
-"""Bytes of a call's head. Those of ecgfl have about 1 KiB."""
+"""Largest size of a call's headers in bytes. Those of ecgfl have about 1 KiB."""
 
 
 NEW_A_SECOND, NEW_AT_ONCE = 100.0, 100.0
-"""New connections that are taken: a TLS handshake takes about 2 ms of the processor. The others wait in the system's queue."""
+"""Number of new connections accepted per second, and in a burst. A TLS handshake takes about 2 ms of processor time. Further
+connections wait in the system's queue."""
 
 BACKLOG = 128
-"""Connections in that queue."""
+"""Length of that queue."""
 
 NO_HANDLE_SECONDS = 0.2
-"""Until a connection is taken again when there was no file handle."""
+"""Pause before the next connection is accepted if no file handle was left."""
 
 
 class Connections:
@@ -53,7 +56,7 @@ class Connections:
 
     Parameters
     ----------
-    most : connections that there may be at a time, those of strangers included.
+    most : largest number of connections at a time, including those of strangers.
     """
 
     def __init__(self, most: int) -> None:
@@ -62,7 +65,7 @@ class Connections:
         self._members: defaultdict[int, dict[Connection, None]] = defaultdict(dict)
 
     def add(self, connection: "Connection", address: str) -> None:
-        """Take a new connection, of a stranger until it has signed a call."""
+        """Add a new connection. It belongs to a stranger until a site has signed a call on it."""
         of_address = [each for each, its in self._strangers.items() if its == address]
         if len(of_address) >= MOST_OF_AN_ADDRESS:
             of_address[0].drop()
@@ -71,7 +74,7 @@ class Connections:
         self._strangers[connection] = address
 
     def authenticated(self, connection: "Connection", node: int) -> None:
-        """A site has signed a call on this connection."""
+        """Record that a site has signed a call on this connection."""
         if self._strangers.pop(connection, None) is None:
             return
         ours = self._members[node]
@@ -83,7 +86,7 @@ class Connections:
             next(iter(of_the_busiest_site)).drop()
 
     def remove(self, connection: "Connection") -> None:
-        """A connection has ended."""
+        """Remove a connection that has ended."""
         self._strangers.pop(connection, None)
         for node, ours in list(self._members.items()):
             ours.pop(connection, None)
@@ -92,9 +95,9 @@ class Connections:
 
 
 class Connection(H11Protocol):
-    """One connection: TLS, then HTTP/1.1, each step within its time.
+    """One connection: TLS, then HTTP/1.1, each step with a time limit.
 
-    It begins as a bare TCP connection: asyncio's own TLS listener would make its buffers for as many connections as come.
+    It begins as a bare TCP connection, because asyncio's own TLS listener would allocate buffers for any number of connections.
     """
 
     def __init__(self, *, connections: Connections, tls: ssl.SSLContext, app_state: dict[str, Any], **others: Any) -> None:
@@ -107,7 +110,7 @@ class Connection(H11Protocol):
         self._is_over = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Called with a bare TCP connection."""
+        """Start TLS on a new bare TCP connection."""
         self._bare = transport
         peer = transport.get_extra_info("peername")
         self._all.add(self, str(peer[0]) if peer else "")
@@ -124,7 +127,7 @@ class Connection(H11Protocol):
                 ssl_handshake_timeout=STRANGER_SECONDS,
                 ssl_shutdown_timeout=CLOSE_SECONDS,
             )
-        except (OSError, RuntimeError):  # no TLS, another version of it, or gone
+        except (OSError, RuntimeError):  # not TLS, an unsupported TLS version, or disconnected
             secured = None
         if secured is None or self._is_over:
             bare.abort()
@@ -136,7 +139,7 @@ class Connection(H11Protocol):
             self.data_received(data)
 
     def data_received(self, data: bytes) -> None:
-        if self.transport is None:  # `start_tls` may hand data on before it returns
+        if self.transport is None:  # `start_tls` may pass on data before it returns
             self._early.append(data)
             return
         if self._timer is None and (self.cycle is None or self.cycle.response_complete):
@@ -144,12 +147,12 @@ class Connection(H11Protocol):
         super().data_received(data)
 
     def authenticated(self, node: int) -> None:
-        """A site has signed the call whose body comes now."""
+        """Record that a site has signed the current call, whose body comes next."""
         self._all.authenticated(self, node)
         self._limit(BODY_SECONDS)
 
     def body_is_there(self) -> None:
-        """All of the call has come; the answer may take its time."""
+        """Remove the time limit: the whole call has arrived, and the answer may take longer."""
         self._no_limit()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -158,14 +161,14 @@ class Connection(H11Protocol):
         self._end()
 
     def timeout_keep_alive_handler(self) -> None:
-        """Also where the peer does not read what it was sent: a polite end would wait for that."""
+        """Close an idle connection. Drop it if the peer does not read, because a normal close would wait for that."""
         if self.transport.get_write_buffer_size():
             self.drop()
         else:
             super().timeout_keep_alive_handler()
 
     def drop(self) -> None:
-        """End the connection now."""
+        """Abort the connection at once."""
         self._end()
         for each in (self.transport, self._bare):
             if each is not None:
@@ -187,9 +190,9 @@ class Connection(H11Protocol):
 
 
 def tls_context(certificate: Path, key: Path, passphrase: str | None = None) -> ssl.SSLContext:
-    """The coordinator's side of TLS 1.2 or 1.3.
+    """Return the coordinator's TLS settings (TLS 1.2 or 1.3).
 
-    certificate, key : PEM files. passphrase : of an encrypted key.
+    certificate, key : PEM files. passphrase : the passphrase of an encrypted key.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -199,11 +202,11 @@ def tls_context(certificate: Path, key: Path, passphrase: str | None = None) -> 
 
 
 class BoundedServer(uvicorn.Server):
-    """uvicorn with a listener that takes so many new connections a second, and whose connections are bounded.
+    """uvicorn with limits on the rate of new connections and on the number of connections.
 
     Parameters
     ----------
-    listener : a bound, not yet listening socket.
+    listener : a bound socket that is not listening yet.
     """
 
     def __init__(self, config: uvicorn.Config, listener: socket.socket, tls: ssl.SSLContext, most_connections: int) -> None:
@@ -213,14 +216,14 @@ class BoundedServer(uvicorn.Server):
         self._accepting: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002
-        """Begin to listen."""
+        """Start to listen."""
         await super().startup(sockets=[])
         self._listener.setblocking(False)
         self._listener.listen(BACKLOG)
         self._accepting = asyncio.get_running_loop().create_task(self._accept())
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002
-        """Take no more connections, and end those that there are."""
+        """Accept no more connections, and end the existing ones."""
         if self._accepting is not None:
             self._accepting.cancel()
         await super().shutdown(sockets=[])
@@ -237,7 +240,7 @@ class BoundedServer(uvicorn.Server):
             tokens -= 1
             try:
                 accepted, _ = await loop.sock_accept(self._listener)
-            except OSError:  # no file handle is left in the whole system, or the connection has gone already
+            except OSError:  # no file handle is left in the whole system, or the connection is already closed
                 await asyncio.sleep(NO_HANDLE_SECONDS)
                 continue
             try:

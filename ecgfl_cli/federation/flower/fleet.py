@@ -110,7 +110,7 @@ class FleetConnection:
     server : "HOST:PORT".
     ca : the coordinator's CA certificate, PEM; None speaks plain HTTP (towards a loopback address only, which the caller checks).
     key : the site's node key, ECDSA P-384.
-    coordinator : the coordinator's public signing key, base64, for which the calls are signed.
+    coordinator : the coordinator's public signing key, base64; the calls are signed for this coordinator.
     patience : seconds for which a call is repeated while the server does not answer.
     connect_patience : the same for the first call, and for the end of this site's last session; None takes `patience`.
     report : is told when a call has to be repeated.

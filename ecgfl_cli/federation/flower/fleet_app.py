@@ -2,9 +2,9 @@
 
 Flower's own `create_app` puts these calls behind the routes of its Control and Runtime APIs and behind nine layers of middleware,
 most of which do nothing for a Fleet call, and all of which cost several times what the answer does: with 50 sites they were most
-of a round. Here the same functions of Flower are called one after the other: read the call, see that it is the caller's own,
-answer it, put errors into words. The one middleware of Flower's that checks something, its authentication of nodes, is replaced
-by `authenticated_calls`; `TESTED_FLOWER` names the releases for which that is known to be all.
+of a round. This module calls the same functions of Flower one after the other: read the call, check that it belongs to the
+caller, answer it, convert errors into responses. Only one middleware of Flower checks anything: the authentication of nodes. It
+is replaced by `authenticated_calls`. `TESTED_FLOWER` lists the releases for which this was verified.
 """
 
 from collections.abc import Callable, Mapping
@@ -41,7 +41,7 @@ OF_FLOWER: Mapping[str, OfFlower] = {
     PULL_MESSAGES: router.fleet_pull_messages,
     "/v1/fleet/get-run": router.fleet_get_run,
 }
-"""Calls that Flower answers: who calls is all that they depend on."""
+"""Calls that Flower answers. It is enough to check who calls."""
 
 OF_SITE: Mapping[str, OfSite] = {
     PUSH_MESSAGES: SiteMessages.announce,
@@ -49,7 +49,7 @@ OF_SITE: Mapping[str, OfSite] = {
     "/v1/fleet/pull-object": SiteMessages.read_part,
     "/v1/fleet/confirm-message-received": SiteMessages.confirm,
 }
-"""Calls that name a message or a part of one, which must be the caller's own."""
+"""Calls that name a message or a part of one. The message must belong to the caller."""
 
 ANSWERS = frozenset({*OF_FLOWER, *OF_SITE})
 """What a site may call: the Fleet API without node registration and without the download of bundles."""
@@ -58,9 +58,9 @@ ANOTHERS = "a call in the name of another site"
 
 
 class FleetApp:
-    """ASGI application behind `AuthenticatedCalls`, which says in `scope["state"]["node"]` who calls.
+    """ASGI application behind `AuthenticatedCalls`, which sets `scope["state"]["node"]` to the caller.
 
-    state : what Flower knows of nodes, runs and messages, in memory. messages : those of the open run, by site.
+    state : Flower's in-memory state of nodes, runs and messages. messages : the messages of the open run, by site.
     """
 
     def __init__(self) -> None:
@@ -88,7 +88,7 @@ class FleetApp:
         if path in OF_SITE:
             return OF_SITE[path](self.messages, node, call)
         if isinstance(call, ActivateNodeRequest | SendNodeHeartbeatRequest):
-            # A longer interval would keep a silent site waited for.
+            # With a longer interval, the coordinator would wait too long for a silent site.
             call.heartbeat_interval = min(call.heartbeat_interval, HEARTBEAT_SECONDS)
         return OF_FLOWER[path](call, self.state)
 

@@ -25,9 +25,9 @@ CALL_SECONDS, CONNECT_SECONDS = 30.0, 10.0
 SHORTEST_HOLD_SECONDS = 0.2
 
 MOST_CONNECTIONS, IDLE_SECONDS = 2, 45.0
-"""One connection for the calls and one for the heartbeat, which come often enough for both to last as long as the session: a
-coordinator under attack has time for known connections, while new ones may have to wait. Proxies close idle ones after about a
-minute."""
+"""One connection for the calls and one for the heartbeat. Both are used often enough to stay open for the whole session. This
+matters because a coordinator under attack serves known connections first, while new ones may have to wait. Proxies close idle
+connections after about a minute."""
 
 
 class FleetClient(FleetHttpClient):

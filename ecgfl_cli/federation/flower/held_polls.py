@@ -21,7 +21,7 @@ Event = MutableMapping[str, Any]
 
 
 class HeldPolls:
-    """ASGI filter in front of Flower's Fleet API and behind `AuthenticatedCalls`, which says who asks."""
+    """ASGI filter for long polling, in front of Flower's Fleet API and behind `AuthenticatedCalls`, which names the caller."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -60,7 +60,7 @@ class HeldPolls:
             await self._app(scope, receive, send)
             return
         node, news, answer = scope["state"]["node"], asyncio.Event(), _Answer()
-        self._asking.setdefault(node, set()).add(news)  # before Flower looks: what comes after that is news
+        self._asking.setdefault(node, set()).add(news)  # before Flower looks, so that no later message is missed
         try:
             await self._app(scope, receive, answer)
             if answer.is_without_message and self._holds:

@@ -26,7 +26,9 @@ class Knock:
 def knock(server: str, ca: bytes | None, key: ec.EllipticCurvePrivateKey, coordinator: str, seconds: float) -> Knock:
     """One call, which nobody repeats. Never takes longer than `seconds`, also where the name service hangs.
 
-    coordinator : its public signing key, base64. Raises `UsageError` for an unusable proxy setting.
+    coordinator : the coordinator's public signing key, base64.
+
+    Raises `UsageError` for an unusable proxy setting.
     """
     connection = FleetConnection(server, ca, key, coordinator, patience=0)
     answers: list[Knock] = []

@@ -35,7 +35,7 @@ class Runtime:
         with self.messages.undisturbed():
             response = runtime_handlers.push_messages(request, self._state, self._task)
             for message, tree in zip(request.messages_list, request.message_object_trees, strict=True):
-                if tree.object_id in response.message_ids:  # else Flower did not take the message
+                if tree.object_id in response.message_ids:  # otherwise Flower did not accept the message
                     self.messages.sent(message.metadata.dst_node_id, tree.object_id, tree)
         return response
 
@@ -67,9 +67,9 @@ class RunGrid(HttpGrid):
         self.asked: set[int] = set()
         """The nodes of the latest `send_and_receive`."""
         self.late: set[int] = set()
-        """The nodes that did not answer in time in some phase of the run."""
+        """The nodes that missed a phase of the run."""
         self.enough = 1
-        """Usable replies with which a phase may end without those of late sites."""
+        """Number of usable replies with which a phase may end without the replies of late sites."""
         self.set_run(runtime.run(run_id))
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
@@ -80,9 +80,9 @@ class RunGrid(HttpGrid):
         return ids
 
     def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Message]:
-        """Send, and collect the replies until all are there or `timeout` seconds have passed.
+        """Send messages, and collect the replies until all are there or `timeout` seconds have passed.
 
-        A site that let a phase pass is asked again, but not waited for any more, once there are `enough` replies of others.
+        A site that missed an earlier phase is still asked, but the phase ends without it once there are `enough` usable replies.
         """
         messages = list(messages)
         nodes = dict(zip(self.push_messages(messages), (message.metadata.dst_node_id for message in messages), strict=True))

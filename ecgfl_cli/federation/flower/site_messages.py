@@ -1,9 +1,9 @@
-"""Which messages a site may read and answer, and its answers while they are uploaded.
+"""Controls which messages a site may read and answer, and stores its replies while they are uploaded.
 
-Flower checks that a call comes from the node that it names, not what else it names: a site that knows the identifiers of another
-could read its weights, answer in its name or delete its reply, and announce replies without end. Here a site reads the messages
-that were sent to it and nothing else, and answers each of them once. What it uploads is kept apart, by site, until all of it is
-there and makes the reply that was announced; only then does Flower get it.
+Flower checks only that a call comes from the node that it names. A site that knows the identifiers of another site's messages
+could read its weights, answer in its name, delete its reply, or announce any number of replies. `SiteMessages` lets a site read
+only the messages that were sent to it, and answer each of them once. Each site's upload is stored separately until it is complete
+and matches the announced reply; only then is it passed to Flower.
 """
 
 import contextlib
@@ -48,7 +48,10 @@ NOT_RUNNING = [Status.PENDING, Status.STARTING, Status.FINISHED]
 
 @dataclass
 class Upload:
-    """A reply on its way. announced : its head. parts : those that have come, by name. size : their bytes."""
+    """A reply that is being uploaded.
+
+    announced : the announced message without its content. parts : the parts that have arrived, by name. size : their total bytes.
+    """
 
     node: int
     session: str
@@ -68,9 +71,10 @@ class Upload:
 
 @dataclass
 class Request:
-    """A message that a site was sent. parts : names of all of it. is_read : the site has confirmed that it has it.
+    """A message that was sent to a site.
 
-    upload : the site's reply while it comes. is_void : what came made no reply.
+    parts : names of all its parts. is_read : whether the site has confirmed that it has received the message. upload : the site's
+    reply while it is being uploaded. is_void : whether the uploaded reply was unusable.
     """
 
     node: int
@@ -83,8 +87,8 @@ class Request:
 class SiteMessages:
     """The messages of the open run, by site. Its methods may be called from any thread.
 
-    Methods that answer a site's call take the node that signed it. They raise `HTTPException` for what is not its own, and
-    `FlowerError` when the run is over.
+    Methods that answer a site's call take the node that signed it. They raise `HTTPException` for something that belongs to
+    another site, and `FlowerError` when the run is over.
     """
 
     def __init__(self, state: InMemoryLinkState) -> None:
@@ -99,19 +103,20 @@ class SiteMessages:
 
     @contextlib.contextmanager
     def undisturbed(self) -> Iterator[None]:
-        """While messages are stored: Flower registers their parts one by one, and another site's confirmation may remove one that
-        they share. In the order in which Flower itself takes the locks.
+        """Hold Flower's locks while messages are stored, in the order in which Flower itself takes them.
+
+        Flower registers the parts of a message one by one. Meanwhile another site's confirmation could remove a shared part.
         """
         with self._state.lock, self._state._lock_object_push_sessions, self._store.lock_store:
             yield
 
     def sent(self, node: int, message_id: str, tree: ObjectTree) -> None:
-        """A message was put there for a node."""
+        """Record that a message was sent to a node."""
         with self._state.lock:
             self._requests[message_id] = Request(node, frozenset(part.object_id for part in iterate_object_tree(tree)))
 
     def forget(self, message_ids: Iterable[str]) -> None:
-        """Nobody waits for answers to these messages any more: free them, and whatever has come of their answers."""
+        """Free these messages and whatever has arrived of their replies, because the coordinator no longer waits for them."""
         with self.undisturbed():
             for message_id in message_ids:
                 reply = self._state.message_ins_id_to_message_res_id.get(message_id)
@@ -122,8 +127,10 @@ class SiteMessages:
                         self._store.delete(name)
 
     def sorted_out(self, message_ids: set[str]) -> tuple[set[str], set[str]]:
-        """Of these messages, those whose answer can be taken now (Flower's own, that the site has gone, included), and those to
-        which no usable one will come. To the others one may still come.
+        """Return the messages whose reply can be collected now, and those that will get no usable reply.
+
+        The first set includes messages that Flower answers itself because the site has gone. The other messages may still get a
+        reply.
         """
         ready: set[str] = set()
         lost: set[str] = set()
@@ -139,7 +146,7 @@ class SiteMessages:
         return ready, lost
 
     def announce(self, node: int, call: PushMessagesRequest) -> PushMessagesResponse:
-        """A site announces its reply; the answer names the parts to send, none where nobody waits for it."""
+        """Handle a site's announcement of its reply. The answer lists the parts to send; none if nobody waits for the reply."""
         if len(call.messages_list) != 1 or len(call.message_object_trees) != 1:
             raise HTTPException(BAD_REQUEST, "one reply at a time")
         tree = call.message_object_trees[0]
@@ -147,14 +154,14 @@ class SiteMessages:
             check_tree(tree)
             announced = message_from_proto(call.messages_list[0])
         except LIBRARY_ERRORS as error:
-            raise HTTPException(BAD_REQUEST, "a reply that is none") from error
+            raise HTTPException(BAD_REQUEST, "not a valid reply") from error
         metadata = announced.metadata
         self._require_running(metadata.run_id)
         if metadata.src_node_id != node:
             raise HTTPException(FORBIDDEN, "a reply in the name of another site")
         names = [part.object_id for part in iterate_object_tree(tree)]
         if metadata.message_id != tree.object_id or len(set(names)) < len(names):
-            raise HTTPException(BAD_REQUEST, "a reply whose parts are named wrongly")
+            raise HTTPException(BAD_REQUEST, "a reply whose parts have wrong names")
         with self._state.lock:
             request = self._requests.get(metadata.reply_to_message_id)
             if request is not None and request.node != node:
@@ -169,7 +176,7 @@ class SiteMessages:
             return self._answered(metadata.message_id, request.upload)
 
     def take_part(self, node: int, call: PushObjectRequest) -> PushObjectResponse:
-        """A site sends a part of the reply that it has announced."""
+        """Store a part of a reply that a site has announced."""
         self._require_running(call.run_id)
         content = bytes(call.object_content)
         if get_object_id(content) != call.object_id:
@@ -190,7 +197,7 @@ class SiteMessages:
             return PushObjectResponse(stored=True)
 
     def read_part(self, node: int, call: PullObjectRequest) -> PullObjectResponse:
-        """A part of a message that was sent to this site."""
+        """Return a part of a message that was sent to this site."""
         self._require_running(call.run_id)
         with self._state.lock:
             mine = any(each.node == node and call.object_id in each.parts for each in self._requests.values())
@@ -200,7 +207,7 @@ class SiteMessages:
         return PullObjectResponse(object_found=content is not None, object_available=bool(content), object_content=content or b"")
 
     def confirm(self, node: int, call: ConfirmMessageReceivedRequest) -> ConfirmMessageReceivedResponse:
-        """A site has all of a message that was sent to it. The same again changes nothing."""
+        """Record that a site has received a whole message. A second call changes nothing."""
         self._require_running(call.run_id)
         with self.undisturbed():
             request = self._requests.get(call.message_object_id)
@@ -212,7 +219,7 @@ class SiteMessages:
         return ConfirmMessageReceivedResponse()
 
     def _hand_in(self, upload: Upload) -> bool:
-        """Give a reply that is complete to Flower. False where its parts do not make the reply that was announced."""
+        """Pass a complete reply to Flower. Return False if its parts do not match the announced reply."""
         try:
             for part in iterate_object_tree(upload.tree):
                 content = upload.parts[part.object_id]
@@ -244,7 +251,7 @@ class SiteMessages:
         return message_id in self._state.message_ins_id_to_message_res_id
 
     def _end_other_uploads(self, node: int) -> None:
-        """A site answers one message after the other: what it has left unfinished is freed."""
+        """Free the unfinished uploads of a node. A site answers one message after the other."""
         for request in self._requests.values():
             if request.node == node and request.upload is not None:
                 request.upload, request.is_void = None, True

@@ -37,9 +37,9 @@ class SuperLink:
     Parameters
     ----------
     listener : a bound, not yet listening socket.
-    tls : with the server's certificate and private key.
-    coordinator : the coordinator's public signing key, base64, for which the sites sign their calls.
-    most_connections : that may be open at a time.
+    tls : TLS settings with the server's certificate and private key.
+    coordinator : the coordinator's public signing key, base64; the sites sign their calls for it.
+    most_connections : largest number of connections that may be open at a time.
     """
 
     def __init__(self, listener: socket.socket, tls: ssl.SSLContext, coordinator: str, most_connections: int) -> None:

@@ -39,7 +39,7 @@ class VirtualSite:
 
     @property
     def fingerprint(self) -> str:
-        """What stands in requests for the key that this site does not have."""
+        """Fingerprint for requests; a virtual site has no key."""
         return fingerprint_of_virtual_site(self.name)
 
 

@@ -45,8 +45,8 @@ class MeasuredModel:
 class LocalWork:
     """One site's work in one run. Raises `PolicyRefused` for what site.toml does not allow, before the data is touched.
 
-    What a coordinator asked for is logged before the data is touched, and bounded by the policy's hours and numbers. What
-    nobody asked for (`asked` is None: a dry run, a simulation) is not.
+    A request of a coordinator is logged before the data is touched, and limited by the policy's hours and counts. Work without a
+    request (`asked` is None, for a dry run or a simulation) is neither logged nor limited by these.
     """
 
     def __init__(self, home: Home, policy: Policy) -> None:
@@ -88,7 +88,7 @@ class LocalWork:
 
     @property
     def metrics(self) -> frozenset[Metric]:
-        """The figures of held-out patients that may leave: none where there are too few of them."""
+        """The figures of held-out patients that may leave this site; none if there are too few held-out patients or beats."""
         return frozenset() if too_few_held_out(self._home, self._policy) else frozenset(self._policy.metrics)
 
     def is_known(self, asked: Asked) -> bool:
@@ -137,7 +137,7 @@ class LocalWork:
         log.begin(asked, "measure", manifest.version, manifest.round)
 
     def _is_plausible(self, manifest: Manifest) -> bool:
-        """Whether these weights are the current model's, or have passed the check already."""
+        """Whether these weights are the current model's, or have already passed the check."""
         return manifest.weights_sha256 in self._checked or self._check.is_current(manifest)
 
     def _require_plausible(self, measured: Measured, manifest: Manifest) -> None:

@@ -1,7 +1,7 @@
-"""Refuses models whose loss on this site's held-out patients is far above that of the current model.
+"""Refuse models whose loss on this site's held-out patients is far above that of the current model.
 
-A model that was made to ask something of a site's data, rather than to find PVCs, mostly finds them badly. The check does not
-exclude such a model: one may be hidden in a good one. The policy's bounds on measurements and trainings limit what can be asked.
+A model that was crafted to extract information from a site's data usually finds PVCs badly. The check does not catch all of them,
+because a good model can be crafted too. The policy's limits on measurements and trainings bound how much they can extract.
 """
 
 import math
@@ -18,17 +18,17 @@ from ecgfl_cli.training.acceptance import by_patient, total
 from ecgfl_cli.training.dataset import load_held_out
 
 LEAST_REFERENCE = 0.1
-"""Log loss. Where the current model is nearly perfect, a multiple of its loss means nothing: at four sites of mitdb (42
-records) the starter model has 0.012 to 0.042, and five rounds of `beatnet` with the usual plan 0.014 to 0.055 from the first
-round on, up to four times as much. Random weights have 0.28 to 0.51 there."""
+"""Smallest reference value (log loss). If the current model is nearly perfect, a multiple of its loss is meaningless. At four
+sites of mitdb (42 records) the starter model has a loss of 0.012 to 0.042. In five rounds of `beatnet` with the usual plan, the
+loss is 0.014 to 0.055 from the first round on, which is up to four times as much. Random weights have 0.28 to 0.51 there."""
 
 UNTRAINED = math.log(2)
-"""Log loss of a probability of 1/2 for every beat, near which random weights begin: 0.28 to 0.51 with `beatnet`, 0.6 to 0.8 with
-`ecgnet`."""
+"""Log loss of a probability of 1/2 for every beat. The loss of random weights is near it: 0.28 to 0.51 with `beatnet`, 0.6 to 0.8
+with `ecgnet`."""
 
 
 class LossCheck:
-    """Keeps the loss of the current model, which is measured once."""
+    """Compares a model's loss with that of the current model, which is measured once."""
 
     def __init__(self, home: Home, policy: Policy) -> None:
         self._home, self._policy = home, policy
@@ -43,7 +43,7 @@ class LossCheck:
             return False
 
     def require(self, loss: float, manifest: Manifest) -> None:
-        """Raises `ModelRejected` for a loss on the held-out patients above the policy's multiple of the current model's."""
+        """Raises `ModelRejected` if the loss on the held-out patients is above the policy's multiple of the current model's."""
         name, reference = self._reference(manifest)
         ratio = self._policy.max_loss_ratio
         if loss > ratio * reference:
@@ -55,12 +55,12 @@ class LossCheck:
             )
 
     def _reference(self, manifest: Manifest) -> tuple[str, float]:
-        """What the loss is compared with, in words, and its value."""
+        """Return the name and the value of the loss to compare with."""
         version, other, loss = self._of_current()
         name, least = (f"the current model {version}", LEAST_REFERENCE)
         if self._policy.from_scratch or other != manifest.architecture:
             least = UNTRAINED
-        return (name, loss) if loss >= least else ("a model that knows nothing" if least == UNTRAINED else "a good model", least)
+        return (name, loss) if loss >= least else ("an untrained model" if least == UNTRAINED else "a good model", least)
 
     def _of_current(self) -> tuple[str, str, float]:
         """Version, architecture and loss of the current model, or of the starter model if that is unusable."""

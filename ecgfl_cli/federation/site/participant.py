@@ -91,7 +91,7 @@ class Participant:
         manifest, network = self._open(received)
         if manifest.is_final:
             raise ServerRefused(
-                f"the coordinator asks to train on from model {manifest.version}, the last one of its run", "Tell the coordinator"
+                f"the coordinator asks for training from {manifest.version}, the last model of its run", "Tell the coordinator"
             )
         self.run = manifest.run
         plan = TrainingPlan(
@@ -152,14 +152,14 @@ class Participant:
         return Message(content=reply_content(reply), reply_to=message)
 
     def _read(self, message: Message, kind: type[Content]) -> tuple[Received[Content], Asked]:
-        """A request that is signed for this site, valid now, and was not answered before."""
+        """Read a request. Refuse it unless it is signed for this site, is valid now, and was not answered before."""
         received = read_request(message, kind, self._signing_key, self._site)
         envelope = received.envelope
         asked = Asked(envelope.id, envelope.run, envelope.expires)
         if self._work.is_known(asked):
             raise RequestRefused(
                 f"the request {envelope.id} of {envelope.issued[:19]} was answered before",
-                "Tell the coordinator: somebody sends an old request again",
+                "Tell the coordinator: somebody sent an old request again",
             )
         return received, asked
 

@@ -68,17 +68,18 @@ def participate(
 ) -> Participation:
     """Take part in one run (`once`) or in run after run until interrupted or out of time.
 
-    A coordinator that is not there, that lost this session, or whose clock differs too much is tried again until `max_wait` is
-    over. Raises `ServerUnreachable`, `SessionLost` or `ClockWrong` after that, unless the site stays and the run before came to
-    its end; and any other `ServerRefused` at once where waiting would not help (TLS, key, version, proxy). Raises
-    `ServerUnreachable` if there was no session by `max_time`. With `once` also `PolicyRefused` and
-    `ModelRejected` after the coordinator was told by a code; without it such a refusal is reported, and the site waits for the
-    next run.
+    If the coordinator cannot be reached, has lost this session, or its clock differs too much, the site tries again until
+    `max_wait` is over. After that it raises `ServerUnreachable`, `SessionLost` or `ClockWrong`, unless it takes part in run after
+    run and the previous run was completed. It raises any other `ServerRefused` at once if waiting would not help (TLS, key,
+    version, proxy), and `ServerUnreachable` if there was no session by `max_time`.
+
+    A refusal by the policy or of a model is sent to the coordinator as a code. With `once`, `PolicyRefused` or `ModelRejected` is
+    then raised; otherwise the refusal is reported, and the site waits for the next run.
     """
     require_tested_flower()
     require_training_data(home)
     key, audit, policy = load_node_key(home), AuditLog(home.audit), settings.policy
-    audit.require_whole()  # what it says was sent counts against the policy
+    audit.require_whole()  # the policy's limits count what the log says was sent
     note_policy(home.audit, policy)
     try:
         policy.allow_coordinator(federation.signing_public_key)

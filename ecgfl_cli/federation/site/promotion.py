@@ -19,10 +19,10 @@ from ecgfl_cli.training.local import LARGEST_LOSS
 
 
 def allow_model(manifest: Manifest, policy: Policy, registry: Registry) -> None:
-    """Refuse a model before anything is done with it.
+    """Check a model before it is used.
 
-    Raises `PolicyRefused` for an architecture that the policy does not name, and for a model that is older than what is here;
-    `ModelRejected` for one that is not here and has expired.
+    Raises `PolicyRefused` if the policy does not list its architecture, or if this site has a newer model. Raises `ModelRejected`
+    if the model has expired and this site does not have it.
     """
     if manifest.architecture not in policy.architectures:
         raise PolicyRefused(
@@ -68,7 +68,7 @@ def consider(home: Home, policy: Policy, manifest: Manifest, candidate: ByPatien
     with audit.change(event, version=manifest.version, sha256=manifest.weights_sha256, acceptance=verdict.as_dict()):
         if verdict.accepted:
             registry.promote(manifest.version, as_best=verdict.is_best)
-        registry.judged(manifest.version, verdict.as_dict())  # last: after a kill before it the model is tested again
+        registry.judged(manifest.version, verdict.as_dict())  # last: if a kill prevents it, the model is tested again
     return verdict
 
 

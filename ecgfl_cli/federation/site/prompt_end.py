@@ -45,6 +45,6 @@ def _watch(heard: socket.socket, over: threading.Event, seconds: float, limit: T
         return
     if number and not over.wait(seconds):
         why = "time is up" if limit.passed else "interrupted"
-        with suppress(OSError):  # nobody reads it; the process ends all the same
+        with suppress(OSError):  # nobody reads stderr; the process ends anyway
             print(f"ecgfl: {why}; it did not end by itself within {seconds:g} s", file=sys.stderr, flush=True)
         os._exit(limit.code if limit.passed else ExitCode.INTERRUPTED)

@@ -36,7 +36,7 @@ def registry_of(home: Home, version: str | None) -> Registry:
 def make_site(home: Home, site: str, federation: Path | None, encrypt: bool = False) -> list[str]:
     """Create the missing files of a site's home, and install a federation.json. A second call changes nothing.
 
-    encrypt : whether to encrypt the node key with the given passphrase.
+    encrypt : encrypt the node key with the passphrase of `--passphrase-fd` or the systemd credential.
 
     Returns a line for each file that was created or changed.
 

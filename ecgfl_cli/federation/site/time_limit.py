@@ -10,7 +10,7 @@ from ecgfl_cli.errors import ExitCode
 
 
 class TimeLimit:
-    """passed : whether the time is up. code : how the program ends then; the caller may change it."""
+    """passed : whether the time is up. code : exit code of the program in that case; the caller may change it."""
 
     def __init__(self) -> None:
         self.passed = False

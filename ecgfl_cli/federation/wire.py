@@ -34,7 +34,10 @@ from ecgfl_cli.training.local import LARGEST_LOSS
 
 ARRAYS, FLAT, CONFIG, METRICS, AUDIT = "arrays", "flat", "config", "metrics", "audit"
 EXAMPLES = "num-examples"
-STYPE, NPY_VERSION = "numpy.ndarray", (1, 0)
+STYPE = "numpy.ndarray"
+FLOAT32, HEADER_BYTES = np.dtype("<f4"), 128
+"""Weights as they travel: little-endian, behind the header of numpy's format 1.0."""
+
 SCHEMA_BROKEN, POLICY_FORBIDS, UNTRUSTED, MODEL_UNACCEPTABLE, FAILED = 9004, 9005, 9006, 9007, 9001
 """All that a coordinator is told of a refusal or a failure at a site."""
 
@@ -245,12 +248,15 @@ def weights_of(message: Message) -> NDArray[np.float32]:
     array = records[ARRAYS][FLAT]
     if array.stype != STYPE:
         raise ValueError(f"array of kind {array.stype!r}")
-    # Not numpy.load: a header of a few bytes can ask it for any amount of memory, or for an archive.
-    data = BytesIO(array.data)
-    if npy.read_magic(data) != NPY_VERSION:
-        raise ValueError("array of another version")
-    shape, _, dtype = npy.read_array_header_1_0(data)
-    size = len(array.data) - data.tell()
-    if dtype != np.dtype("<f4") or shape != (size // dtype.itemsize,) or size % dtype.itemsize:
-        raise ValueError(f"expected a flat float32 vector, got {dtype} of shape {shape} in {size} bytes")
-    return np.frombuffer(array.data, dtype=dtype, offset=data.tell()).astype(np.float32)
+    # Compared, not parsed: numpy evaluates a header as Python does, with whatever errors and memory that takes.
+    length, rest = divmod(len(array.data) - HEADER_BYTES, FLOAT32.itemsize)
+    if length < 0 or rest or array.data[:HEADER_BYTES] != _header(length):
+        raise ValueError(f"expected a flat float32 vector in numpy's format, got {len(array.data)} bytes of something else")
+    return np.frombuffer(array.data, dtype=FLOAT32, offset=HEADER_BYTES).astype(np.float32)
+
+
+def _header(length: int) -> bytes:
+    """What `numpy.save` writes before a float32 vector of this length."""
+    header = BytesIO()
+    npy.write_array_header_1_0(header, {"descr": FLOAT32.str, "fortran_order": False, "shape": (length,)})
+    return header.getvalue()

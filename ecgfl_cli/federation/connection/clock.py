@@ -21,7 +21,7 @@ def seconds_ahead(date: str | None, now: datetime) -> float | None:
         return None
     try:
         there = parsedate_to_datetime(date)
-    except ValueError:
+    except (ValueError, TypeError, OverflowError):
         return None
     there = there if there.tzinfo else there.replace(tzinfo=UTC)
     return (now - there).total_seconds() - RESOLUTION_SECONDS / 2

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from ecgfl_adapters.errors import LIBRARY_ERRORS
 from flwr.app import Message, MessageType, RecordDict
 
 from ecgfl_cli.federation.coordinator.run_plan import Report
@@ -58,7 +59,7 @@ class CatchingUp:
         try:
             head = take_audit_head(reply)
             verdict = read_reply(reply, CatchUpReply).verdict
-        except ValueError as error:
+        except LIBRARY_ERRORS as error:  # whatever a site sends
             self._report(f"{name}: its reply about the last run's model was dropped: {error}")
             return
         if head is not None:

@@ -13,7 +13,7 @@ from ecgfl_cli.errors import UnusableInput
 from ecgfl_cli.federation.connection.tls import RENEW_BEFORE
 from ecgfl_cli.federation.coordinator.audit import change
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome
-from ecgfl_cli.federation.coordinator.issuing import ca_certificate, server_certificate
+from ecgfl_cli.federation.coordinator.issuing import SERVER_CURVE, ca_certificate, server_certificate
 from ecgfl_cli.federation.federation_file import Federation, load_certificate, load_federation
 from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.site.private_keys import is_encrypted, load_private_key, write_private_key
@@ -106,7 +106,7 @@ def renew(home: CoordinatorHome, new_key: bool = False, new_ca: bool = False) ->
     if home.server_certificate.is_file():
         _require_own(home, load_certificate(federation.ca_certificate.encode()))
     new_key = new_key or not home.server_key.is_file()
-    server_key = ec.generate_private_key(ec.SECP384R1()) if new_key else _private_key(home.server_key, "Run it with --new-key")
+    server_key = ec.generate_private_key(SERVER_CURVE) if new_key else _private_key(home.server_key, "Run it with --new-key")
     if new_ca:
         ca_key = ec.generate_private_key(ec.SECP384R1())
         ca = ca_certificate(ca_key, name)

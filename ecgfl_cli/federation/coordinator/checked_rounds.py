@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import numpy as np
+from ecgfl_adapters.errors import LIBRARY_ERRORS
 from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord
 from flwr.serverapp import Grid
 from numpy.typing import NDArray
@@ -245,8 +246,8 @@ class CheckedRounds:
                 usable.append((message, check(message)))
                 if head is not None:
                     self._sites.receive_audit_head(self._name(message), head)
-            except ValueError as error:
-                dropped.append(f"{self._name(message)}: {error}")
+            except LIBRARY_ERRORS as error:  # whatever a site sends, it ends nobody's run but its own
+                dropped.append(f"{self._name(message)}: {error or type(error).__name__}")
         return usable, dropped
 
     def _counted(self, counts: dict[str, int]) -> dict[str, float]:

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from ecgfl_cli.errors import UnusableInput, UsageError
 from ecgfl_cli.federation.coordinator.audit import change
-from ecgfl_cli.federation.coordinator.issuing import address_of, ca_certificate, server_certificate
+from ecgfl_cli.federation.coordinator.issuing import SERVER_CURVE, address_of, ca_certificate, server_certificate
 from ecgfl_cli.federation.coordinator.plan_file import write_plan
 from ecgfl_cli.federation.federation_file import FEDERATION_SCHEMA, Federation, load_certificate, load_federation
 from ecgfl_cli.files import atomic_write_bytes
@@ -147,7 +147,7 @@ def _made(home: CoordinatorHome, name: str, encrypt: bool) -> Federation:
             raise UnusableInput(
                 f"{home.ca_key}: missing, but needed to issue the server's certificate", "Restore it from your backup"
             )
-        server_key = ec.generate_private_key(ec.SECP384R1())
+        server_key = ec.generate_private_key(SERVER_CURVE)
         write_private_key(home.server_key, server_key, encrypt)
         server = server_certificate(server_key, name, ca, ca_key)
         atomic_write_bytes(home.server_certificate, server.public_bytes(serialization.Encoding.PEM))

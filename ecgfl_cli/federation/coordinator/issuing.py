@@ -9,6 +9,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 CA_YEARS, SERVER_YEARS = 10, 2
+SERVER_CURVE = ec.SECP256R1()
+"""Of new server keys. OpenSSL signs a TLS handshake four times as fast as with P-384."""
+
 DAYS_A_YEAR = 365
 CLOCK_SKEW = timedelta(hours=1)
 

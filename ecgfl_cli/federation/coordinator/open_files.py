@@ -3,9 +3,9 @@
 import sys
 from dataclasses import dataclass
 
-from ecgfl_cli.federation.flower.connections import MOST_OF_A_SITE, MOST_STRANGERS
+from ecgfl_cli.federation.flower.connections import MOST_OF_A_SITE, MOST_STRANGERS, MOST_WAITING
 
-RESERVE = 200
+RESERVE = 200 + MOST_WAITING
 """File handles for everything else: models, reports, the audit log, libraries."""
 
 USUAL_OF_A_SITE = 4

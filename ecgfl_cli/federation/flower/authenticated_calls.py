@@ -3,13 +3,15 @@
 import hashlib
 import threading
 import time
-from collections import deque
-from collections.abc import MutableMapping
+from collections import defaultdict, deque
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
+from flwr.proto.message_pb2 import PushObjectResponse
 from flwr.supercore.error import ApiErrorCode, FlowerError, http_error_translator
+from flwr.supercore.protobuf.constants import PROTOBUF_MEDIA_TYPE
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -19,6 +21,7 @@ from ecgfl_cli.federation.connection.clock import CLOCK_LIMIT_SECONDS
 from ecgfl_cli.federation.flower import OTHER_VERSION, is_compatible
 from ecgfl_cli.federation.flower.connections import Connection
 from ecgfl_cli.federation.flower.fleet_app import ACTIVATE, ANSWERS, PUSH_OBJECT
+from ecgfl_cli.federation.flower.message_bounds import LARGEST_MESSAGE
 
 FLEET_CALLS = frozenset(ANSWERS)
 """Paths that a site may call."""
@@ -118,8 +121,9 @@ class AuthenticatedCalls:
     too many calls of a site. Each of these answers closes the connection.
     """
 
-    def __init__(self, app: ASGIApp, members: Members) -> None:
-        self._app, self._members = app, members
+    def __init__(self, app: ASGIApp, members: Members, expects_part: Callable[[int], bool]) -> None:
+        self._app, self._members, self._expects_part = app, members, expects_part
+        self._in_flight: defaultdict[int, int] = defaultdict(int)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -136,6 +140,23 @@ class AuthenticatedCalls:
             await _refuse(send, refused.status)
             return
         connection.authenticated(node)
+        if scope["path"] == PUSH_OBJECT and not self._expects_part(node):
+            await _not_stored(scope, receive, send)
+            return
+        if self._in_flight[node] + length > LARGEST_MESSAGE:
+            await _refuse(send, TOO_MANY)
+            return
+        self._in_flight[node] += length
+        try:
+            await self._take(scope, receive, send, node, head, length)
+        finally:
+            self._in_flight[node] -= length
+            if not self._in_flight[node]:
+                del self._in_flight[node]
+
+    async def _take(self, scope: Scope, receive: Receive, send: Send, node: int, head: SignedHead, length: int) -> None:
+        """Read the body and pass the call on."""
+        connection: Connection = scope["state"]["connection"]
         try:
             body = await _body(receive, length)
         except ConnectionError:
@@ -199,6 +220,12 @@ def _handing_on(body: bytes, receive: Receive) -> Receive:
 async def _refuse(send: Send, status: int) -> None:
     await send({"type": "http.response.start", "status": status, "headers": [(b"connection", b"close")]})
     await send({"type": "http.response.body", "body": b""})
+
+
+async def _not_stored(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a site that sends a part of a reply that it has not announced. The body is not read."""
+    answer = PushObjectResponse(stored=False).SerializeToString()
+    await Response(answer, media_type=PROTOBUF_MEDIA_TYPE, headers={"connection": "close"})(scope, receive, send)
 
 
 async def _not_enrolled(scope: Scope, receive: Receive, send: Send) -> None:

@@ -14,7 +14,6 @@ from flwr.app import Message
 from flwr.app.message import remove_content_from_message
 from flwr.common.serde import message_from_proto, message_to_proto
 from flwr.proto import fleet_pb2, heartbeat_pb2, message_pb2, node_pb2, run_pb2
-from flwr.supercore.error import FlowerError
 from flwr.supercore.inflatable.inflatable_object import (
     get_all_nested_objects,
     get_object_tree,
@@ -38,7 +37,7 @@ from ecgfl_cli.federation.flower import APPLICATION, HEARTBEAT_SECONDS, quieten
 from ecgfl_cli.federation.flower.call_deadline import patient_until
 from ecgfl_cli.federation.flower.fleet_client import FleetClient, Heard
 from ecgfl_cli.federation.flower.message_bounds import BoundedPull, MessageTooLarge, check_tree
-from ecgfl_cli.federation.flower.refusals import HEARTBEAT_INVALID, Refusals, RunOver
+from ecgfl_cli.federation.flower.refusals import HEARTBEAT_INVALID, Refusals, RunOver, error_code
 
 quieten()
 
@@ -197,8 +196,7 @@ class FleetConnection:
         try:
             self._client.ActivateNode(fleet_pb2.ActivateNodeRequest(public_key=self._public_key, heartbeat_interval=-1.0))
         except (httpx.HTTPError, ValueError) as error:
-            answer = error.response.text if isinstance(error, httpx.HTTPStatusError) else ""
-            if getattr(FlowerError.from_json(answer), "code", None) == HEARTBEAT_INVALID:
+            if isinstance(error, httpx.HTTPStatusError) and error_code(error.response) == HEARTBEAT_INVALID:
                 return True
             meaning = self._refusals.of(error, self._client.heard.ahead)
             if isinstance(meaning, ConnectedAlready):

@@ -16,6 +16,9 @@ from flwr.supercore.inflatable.inflatable_object import (
 MOST_PARTS, LARGEST_MESSAGE = 32, 16 * 2**20
 """A request of ours has seven parts."""
 
+LARGEST_RECORD, ARRAY_PIECE = 256 * 2**10, "ArrayChunk"
+"""Bytes of a part that holds no numbers of an array. The largest of ours is the signed request."""
+
 
 class MessageTooLarge(ValueError):
     """The message was given up; what came of it was let go."""
@@ -31,7 +34,11 @@ def check_tree(tree: ObjectTree) -> None:
 
 
 def check_part(content: bytes) -> None:
-    """Raises `MessageTooLarge` for an array in several pieces: ours have one, and one piece could be named a million times."""
+    """Raises `MessageTooLarge` for an array in several pieces: ours have one, and one piece could be named a million times; and
+    for a large part that is not a piece of an array: a record with hundreds of thousands of names takes seconds to read.
+    """
+    if len(content) > LARGEST_RECORD and get_object_type_from_object_content(content) != ARRAY_PIECE:
+        raise MessageTooLarge(f"a record of {len(content)} bytes, more than {LARGEST_RECORD}")
     if get_object_type_from_object_content(content) == Array.__qualname__:
         pieces = json.loads(get_object_body(content, Array))["arraychunk_ids"]
         if len(pieces) > 1:

@@ -32,7 +32,18 @@ ACTIVATION_FAILED = 2004
 RUN_NOT_ALLOWED = 2007
 """Flower's codes."""
 
+LARGEST_CODE = 1_000_000
+
 STATUS = re.compile(r"[1-5]\d\d\b")
+
+
+def error_code(response: httpx.Response) -> int | None:
+    """Return Flower's error code in an answer, or None. Whatever the answer is: it may be anybody's."""
+    try:
+        code = getattr(FlowerError.from_json(response.content.decode("utf-8", "replace")), "code", None)
+    except (ValueError, TypeError, RecursionError):
+        return None
+    return code if isinstance(code, int) and abs(code) < LARGEST_CODE else None
 
 
 class RunOver(Exception):
@@ -98,7 +109,7 @@ class Refusals:
         )
 
     def _answered(self, response: httpx.Response, ahead: float | None) -> Exception:
-        code = getattr(FlowerError.from_json(response.text), "code", None)
+        code = error_code(response)
         if response.status_code == httpx.codes.FORBIDDEN and code == RUN_NOT_ALLOWED:
             return RunOver()
         if code == ACTIVATION_FAILED:

@@ -179,6 +179,10 @@ class SiteMessages:
         """Store a part of a reply that a site has announced."""
         self._require_running(call.run_id)
         content = bytes(call.object_content)
+        try:
+            check_part(content)
+        except LIBRARY_ERRORS as error:
+            raise HTTPException(BAD_REQUEST, "a part that no reply has") from error
         if get_object_id(content) != call.object_id:
             raise HTTPException(BAD_REQUEST, "a part whose name is not its hash")
         with self.undisturbed():
@@ -191,10 +195,14 @@ class SiteMessages:
                 found.upload, found.is_void = None, True
                 raise HTTPException(TOO_LARGE, f"a reply of more than {LARGEST_MESSAGE} bytes")
             upload.parts[call.object_id] = content
-            if not upload.missing:
+            if upload.missing:
+                return PushObjectResponse(stored=True)
+        is_reply = _makes_reply(upload)  # without the lock: it can take long
+        with self.undisturbed():
+            if found.upload is upload:
                 found.upload = None
-                found.is_void = not self._hand_in(upload)
-            return PushObjectResponse(stored=True)
+                found.is_void = not (is_reply and self._hand_in(upload))
+        return PushObjectResponse(stored=True)
 
     def read_part(self, node: int, call: PullObjectRequest) -> PullObjectResponse:
         """Return a part of a message that was sent to this site."""
@@ -218,25 +226,14 @@ class SiteMessages:
                 self._store.delete(call.message_object_id)
         return ConfirmMessageReceivedResponse()
 
+    def expects(self, node: int) -> bool:
+        """Return whether this site has announced a reply of which parts are missing."""
+        with self._state.lock:
+            return any(each.upload is not None and each.node == node for each in self._requests.values())
+
     def _hand_in(self, upload: Upload) -> bool:
-        """Pass a complete reply to Flower. Return False if its parts do not match the announced reply."""
-        try:
-            for part in iterate_object_tree(upload.tree):
-                content = upload.parts[part.object_id]
-                check_part(content)
-                below = {child.object_id for child in part.children}
-                if set(get_object_children_ids_from_object_content(content)) != below:
-                    return False
-            found = cast(Message, inflate_object_from_contents(upload.tree.object_id, dict(upload.parts))).metadata
-        except LIBRARY_ERRORS:
-            return False
+        """Pass a complete reply to Flower. Return False if Flower does not take it."""
         of_whom = upload.announced.metadata
-        if (found.reply_to_message_id, found.src_node_id, found.run_id) != (
-            of_whom.reply_to_message_id,
-            of_whom.src_node_id,
-            of_whom.run_id,
-        ):
-            return False
         session = self._state.start_session(of_whom.run_id)
         stored, missing = self._state.store_message_and_object_tree(upload.announced, upload.tree, session)
         if not stored:
@@ -266,6 +263,24 @@ class SiteMessages:
     def _require_running(self, run_id: int) -> None:
         if run_id not in self._state.run_ids or check_abort(run_id, NOT_RUNNING, self._state):
             raise FlowerError(ApiErrorCode.FLEET_RUN_STATUS_NOT_ALLOWED, f"run {run_id} is not running")
+
+
+def _makes_reply(upload: Upload) -> bool:
+    """Return whether the parts of a complete upload make the announced reply."""
+    try:
+        for part in iterate_object_tree(upload.tree):
+            below = {child.object_id for child in part.children}
+            if set(get_object_children_ids_from_object_content(upload.parts[part.object_id])) != below:
+                return False
+        found = cast(Message, inflate_object_from_contents(upload.tree.object_id, dict(upload.parts))).metadata
+    except LIBRARY_ERRORS:
+        return False
+    of_whom = upload.announced.metadata
+    return (found.reply_to_message_id, found.src_node_id, found.run_id) == (
+        of_whom.reply_to_message_id,
+        of_whom.src_node_id,
+        of_whom.run_id,
+    )
 
 
 def _is_of(upload: Upload | None, node: int, session: str) -> bool:

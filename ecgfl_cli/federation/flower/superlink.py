@@ -50,7 +50,7 @@ class SuperLink:
         self._polls = HeldPolls(app)
         self._members = Members(coordinator)
         config = uvicorn.Config(
-            AuthenticatedCalls(self._polls, self._members),
+            AuthenticatedCalls(self._polls, self._members, app.messages.expects),
             http="h11",
             ws="none",
             loop="asyncio",

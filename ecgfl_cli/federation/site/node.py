@@ -41,6 +41,9 @@ LINGER_SECONDS = 1.0
 LONGEST_REASON = 1000
 """Characters of a refusal's reason in the audit log: it may quote what the server sent."""
 
+KINDS = (MessageType.TRAIN, MessageType.EVALUATE, MessageType.QUERY)
+"""The kinds of messages that a coordinator sends."""
+
 CODES: dict[type[EcgflError], int] = {
     PolicyRefused: POLICY_FORBIDS,
     ModelRejected: MODEL_UNACCEPTABLE,
@@ -141,7 +144,17 @@ class SiteNode:
                 )
             self._run_id = run_id
         try:
+            if incoming.kind not in KINDS:
+                raise MessageRefused(
+                    f"the coordinator sent a message of the unknown kind {incoming.kind[:80]!r}",
+                    "Install the same ecgfl version on both sides; else tell the coordinator",
+                )
             message = self._connection.fetch(incoming)
+            if message.metadata.message_type != incoming.kind:
+                raise MessageRefused(
+                    f"the coordinator announced a message of the kind {incoming.kind!r} and sent another",
+                    "Install the same ecgfl version on both sides; else tell the coordinator",
+                )
         except MessageRefused as error:
             self._audit.append("refused", by="message", reason=str(error))
             raise

@@ -61,7 +61,7 @@ class Rogue:
 @pytest.fixture
 def rogue(homes: Homes, processes: Processes) -> Iterator[Rogue]:
     """Carol, asked to train with Alice and Bob in a run of one round."""
-    server, port = processes.serve(homes.coordinator, "--rounds", "1", "--min-sites", "2", "--phase-timeout", "60s")
+    server, port = processes.serve(homes.coordinator, "--rounds", "1", "--min-sites", "2", "--phase-timeout", "180s")
     key, federation = load_node_key(homes.site(MALLORY)), homes.federation
     authority = federation.ca_certificate.encode()
     with FleetConnection(f"localhost:{port}", authority, key, federation.signing_public_key, 10.0) as connection:
@@ -118,6 +118,28 @@ def test_nobody_acts_for_another(rogue: Rogue, homes: Homes) -> None:
         assert rogue.call(name, request) is None
     assert set(rogue.statuses) == {401, 403}
     assert homes.coordinator_home.federation.is_file()
+
+
+def test_parts_that_nobody_announced_take_no_memory(rogue: Rogue) -> None:
+    process = psutil.Process(rogue.server.pid)
+    before = peak = process.memory_info().rss
+    content = np.random.default_rng().bytes(7 * MIB)
+
+    def push() -> None:
+        part = message_pb2.PushObjectRequest(
+            node=rogue.node, run_id=rogue.incoming.run_id, object_id="0" * 64, object_content=content, session_id="x"
+        )
+        with contextlib.suppress(httpx.HTTPError):
+            rogue.connection._client.PushObject(part)
+
+    for _ in range(5):
+        threads = [threading.Thread(target=push) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+            peak = max(peak, process.memory_info().rss)
+    assert peak < before + 60 * MIB
 
 
 def test_calls_without_end_are_bounded(rogue: Rogue) -> None:

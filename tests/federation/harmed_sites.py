@@ -27,7 +27,9 @@ HARMED = (*KILLED, "frank", "grace")
 MODEL, MIDDLE = 4 * 184_802, 300_000
 """Bytes: of the network's weights, and about half of them."""
 
-FRANKS_PATIENCE = "10s"
+FRANKS_PATIENCE = "45s"
+"""Also for the others to come, on a busy machine."""
+
 WITHIN_SECONDS = 180.0
 
 

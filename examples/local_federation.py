@@ -33,8 +33,10 @@ def found(work: Path, sites: Mapping[str, Sequence[Path]], *reading: object) -> 
     for site, recordings in sites.items():
         home = work / site
         secret = home / "keys" / "secret"
-        secret.parent.mkdir(parents=True, exist_ok=True)
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        secret.parent.mkdir(mode=0o700, exist_ok=True)
         secret.write_bytes(site.encode().ljust(32, b"."))
+        secret.chmod(0o600)  # ecgfl uses no key that others may read
         ecgfl(home, "init", "--site", site, "--federation", work / "coordinator" / "coordinator" / "federation.json")
         set_policy(home / "site.toml")
         ecgfl(work / "coordinator", "coordinator", "enrol", home / "keys" / "node.pub", "--site", site)

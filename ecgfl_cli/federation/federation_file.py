@@ -64,11 +64,13 @@ def load_federation(path: Path) -> Federation:
     """Raises `UsageError` when the file is missing, `UnusableInput` naming the field when it is not a federation.json."""
     try:
         return Federation.model_validate_json(read_bounded(path, LARGEST_BYTES))
-    except OSError as error:
+    except FileNotFoundError as error:
         raise UsageError(
             f"{path}: {error.strerror}",
             "Get federation.json from the coordinator and run `ecgfl init --site NAME --federation FILE`",
         ) from error
+    except OSError as error:
+        raise UnusableInput(f"{path}: {error.strerror}", "Get federation.json from the coordinator again") from error
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "the file"

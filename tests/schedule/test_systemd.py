@@ -120,7 +120,7 @@ def test_a_time_outside_the_policys_hours_is_refused(site: Path, ecgfl: Ecgfl, s
 
 def test_an_unknown_architecture_is_refused(site: Path, ecgfl: Ecgfl) -> None:
     settings = site / "site.toml"
-    settings.write_text(settings.read_text().replace('"ecgnet"]', '"ecgnet2"]'))
+    settings.write_text(settings.read_text().replace('"beatnet"]', '"ecgnet2"]'))
     ran = ecgfl("schedule", "cron", "--server", SERVER)
     assert ran.code == 2
     assert "'ecgnet2'" in ran.problems[0]

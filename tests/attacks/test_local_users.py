@@ -4,11 +4,15 @@ import os
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from ecgfl_cli.errors import UnusableInput
+from ecgfl_cli.site.private import _require_parent, _require_unreadable, require_private
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows keeps access lists instead of owners and mode bits")
 Ecgfl = Callable[..., Any]
@@ -72,6 +76,104 @@ def test_a_readable_key(site: Path, ecgfl: Ecgfl, mode: int, name: str) -> None:
 def test_a_writable_home(site: Path, ecgfl: Ecgfl, mode: int) -> None:
     site.chmod(mode)
     refused(ecgfl, f"chmod -R go-w {site}")
+
+
+CONTENT = ["site.toml", "federation.json", "catalogue.sqlite", "models", "records", "beats", "keys/node.pub", "models/current"]
+
+
+@pytest.mark.parametrize("name", CONTENT)
+@pytest.mark.parametrize("bit", [0o002, 0o020])
+def test_writable_content(site: Path, ecgfl: Ecgfl, name: str, bit: int) -> None:
+    site.chmod(0o755)
+    path = site / name
+    if not path.exists():
+        path.mkdir() if "." not in name and "/" not in name else path.parent.mkdir(exist_ok=True)
+        path.touch()
+    path.chmod(path.stat().st_mode | bit)
+    with pytest.raises(UnusableInput) as refusal:
+        require_private(site)
+    assert str(path) in refusal.value.problem
+    assert f"chmod -R go-w {site}" in refusal.value.fix
+    subprocess.run(["chmod", "-R", "go-w", site], check=True)
+    require_private(site)
+    assert ecgfl("segment").code == 0 or name == "catalogue.sqlite"
+
+
+def test_a_link_to_a_writable_file(site: Path, tmp_path: Path) -> None:
+    (site / "site.toml").rename(tmp_path / "own settings.toml")
+    (site / "site.toml").symlink_to(tmp_path / "own settings.toml")
+    (site / "nowhere").symlink_to(tmp_path / "nothing")
+    require_private(site)
+    (tmp_path / "own settings.toml").chmod(0o666)
+    with pytest.raises(UnusableInput) as refusal:
+        require_private(site)
+    assert refusal.value.fix.startswith(f"Run: chmod go-w '{tmp_path / 'own settings.toml'}'")
+
+
+@as_root
+@pytest.mark.parametrize("name", ["site.toml", "models", "keys/node.pub"])
+def test_content_of_another_user(site: Path, name: str) -> None:
+    (site / "models").mkdir(exist_ok=True)
+    os.chown(site / name, NOBODY, NOBODY)
+    with pytest.raises(UnusableInput, match="chown -R root"):
+        require_private(site)
+
+
+def test_a_large_store_is_checked_quickly(site: Path) -> None:
+    (site / "records").mkdir(exist_ok=True)
+    for number in range(20_000):
+        (site / "records" / f"{number}.json").touch(0o600)
+    begin = time.perf_counter()
+    require_private(site)
+    assert time.perf_counter() - begin < 1
+
+
+@as_root
+@pytest.mark.parametrize(
+    ("mode", "group", "fix"), [(0o640, 0, ""), (0o644, 0, "sudo chown nobody "), (0o644, NOBODY, "sudo chmod 640 ")]
+)
+def test_a_server_key_of_root(home: Path, ecgfl: Ecgfl, mode: int, group: int, fix: str) -> None:
+    assert ecgfl("coordinator", "init", "--name", "localhost").code == 0
+    key = home / "coordinator" / "server.key"
+    key.chmod(mode)
+    os.chown(key, 0, group)
+    if not fix:
+        require_private(home / "coordinator")
+    assert fix in as_nobody(lambda: _require_unreadable(key, may_be_roots=True))
+
+
+@as_root
+@pytest.mark.parametrize("mode", [0o755, 0o777])
+def test_never_advises_to_take_a_folder_above(site: Path, mode: int) -> None:
+    site.parent.chmod(mode)
+    os.chown(site.parent, 1, 1)
+    said = as_nobody(lambda: _require_parent(site.parent, site))
+    assert "Move the home" in said
+    assert "chown" not in said
+    assert "chmod" not in said, "it would not be allowed"
+
+
+def as_nobody(check: Callable[[], None]) -> str:
+    """Return the refusal that another user sees, or an empty text."""
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setgroups([])
+            os.setgid(NOBODY)
+            os.setuid(NOBODY)
+            for_all = ""
+            try:
+                check()
+            except UnusableInput as error:
+                for_all = str(error)
+            os.write(write, for_all.encode())
+        finally:
+            os._exit(0)
+    os.close(write)
+    os.waitpid(child, 0)
+    with os.fdopen(read) as said:
+        return said.read()
 
 
 def test_a_folder_above_that_everybody_can_write(site: Path, ecgfl: Ecgfl) -> None:

@@ -27,7 +27,10 @@ def _since(text: str | None) -> datetime | None:
     if text is None:
         return None
     if DURATION.match(text):
-        return datetime.now(UTC) - timedelta(seconds=duration(text))
+        try:
+            return datetime.now(UTC) - timedelta(seconds=duration(text))
+        except OverflowError as error:
+            raise typer.BadParameter(f"{text!r} is before the year 1") from error
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:

@@ -434,3 +434,13 @@ def test_show_makes_a_table(log: Path, ecgfl: Ecgfl) -> None:  # noqa: ARG001
     out = ecgfl("audit", "show").out
     assert "details" in out
     assert "bytes=6" in out
+
+
+@pytest.mark.parametrize("since", ["999999999d", "9" * 30 + "d", "9" * 400])
+def test_show_since_before_the_calendar(log: Path, ecgfl: Ecgfl, since: str) -> None:  # noqa: ARG001
+    assert ecgfl("audit", "show", "--since", since).code == 2
+
+
+@pytest.mark.parametrize(("since", "number"), [("0001-01-01T00:00:00+23:00", 4), ("9999-12-31T23:59:59-23:00", 0)])
+def test_show_since_the_edge_of_the_calendar(log: Path, ecgfl: Ecgfl, since: str, number: int) -> None:  # noqa: ARG001
+    assert len(shown(ecgfl, "--since", since)) == number

@@ -3,14 +3,16 @@
 import re
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ecgfl_cli.commands.options import duration
 from ecgfl_cli.console import Console, console_of, fields_of
 from ecgfl_cli.durations import DURATION
+
+if TYPE_CHECKING:
+    from ecgfl_cli.site.audit import AuditLog
 
 app = typer.Typer(help="What this site did and sent.", no_args_is_help=True)
 """Also used as `ecgfl coordinator audit`, for the coordinator's log."""
@@ -25,7 +27,10 @@ def _since(text: str | None) -> datetime | None:
     if text is None:
         return None
     if DURATION.match(text):
-        return datetime.now(UTC) - timedelta(seconds=duration(text))
+        try:
+            return datetime.now(UTC) - timedelta(seconds=duration(text))
+        except OverflowError as error:
+            raise typer.BadParameter(f"{text!r} is before the year 1") from error
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
@@ -35,18 +40,21 @@ def _since(text: str | None) -> datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _log(context: typer.Context, verb: str) -> tuple[Console, Path]:
-    """Return the console and the path of the audit log, the site's or the coordinator's."""
+def _log(context: typer.Context, verb: str) -> tuple[Console, "AuditLog"]:
+    """Return the console and the audit log, the site's or the coordinator's."""
+    from ecgfl_cli.site.audit import AuditLog
+
     if "coordinator" not in context.command_path.split():
         console = console_of(context, verb)
         console.home.require_site()
-        return console, console.home.audit
+        return console, AuditLog(console.home.audit)
+    from ecgfl_cli.federation.coordinator.audit import audit_log
     from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 
     console = console_of(context, f"coordinator-{verb}")
     home = CoordinatorHome(console.home.coordinator)
     home.require()
-    return console, home.audit
+    return console, audit_log(home)
 
 
 def _hash(text: str | None) -> str | None:
@@ -66,17 +74,17 @@ def show(
     every: Annotated[bool, typer.Option("--all", help="Also show `intent` lines whose change was then made.")] = False,
 ) -> None:
     """Show the audit log, oldest first. The whole log is checked, whatever is shown."""
-    from ecgfl_cli.site.audit import INTENT, AuditLog, without_finished_intents
+    from ecgfl_cli.site.audit import INTENT, without_finished_intents
 
     console, log = _log(context, "audit-show")
     start = _since(since)
-    entries = AuditLog(log).entries()
+    entries = log.entries()
     if not every and INTENT not in (event or []):
         entries = without_finished_intents(entries)
     entries = [entry for entry in entries if _wanted(entry, event, start)]
     entries = entries[-last:] if last else entries
     console.table(
-        f"{log}",
+        f"{log.path}",
         ("time ", "event ", "details "),
         [(f"{entry['time'][:19]}Z", entry["event"], _details(entry)) for entry in entries],
         empty="No such lines.",
@@ -96,10 +104,8 @@ def _details(entry: dict[str, Any]) -> str:
 @app.command()
 def head(context: typer.Context) -> None:
     """Print the number of lines and the last one's hash, to be noted outside this machine for `audit verify --head`."""
-    from ecgfl_cli.site.audit import AuditLog
-
     console, log = _log(context, "audit-head")
-    found = AuditLog(log).head()
+    found = log.head()
     console.text(f"{found.lines} lines, head {found.hash}")
     console.result(lines=found.lines, head=found.hash)
 
@@ -117,10 +123,8 @@ def verify(
     The log is also compared with audit.head beside it. Anyone who can write both files can replace both. To detect that, compare
     with a noted --head, or with the head that the coordinator received last (`ecgfl coordinator sites`).
     """
-    from ecgfl_cli.site.audit import AuditLog
-
     console, log = _log(context, "audit-verify")
-    found = AuditLog(log).verify(noted)
+    found = log.verify(noted)
     console.text(f"{found.lines} lines, unbroken{'' if noted is None else ', and the noted head is one of them'}.")
     console.result(lines=found.lines, head=found.hash)
 
@@ -131,23 +135,21 @@ def restart(
     reason: Annotated[str, typer.Option("--reason", help="What happened to the log. The new log records it.")],
 ) -> None:
     """Replace a damaged or lost audit log. The old file is kept, and the first line of the new log states what was lost."""
-    from ecgfl_cli.site.audit import AuditLog
-
     console, log = _log(context, "audit-restart")
     with _locked(console, log):
-        kept = AuditLog(log).restart(reason)
-    console.text(f"{log}: a new log begins. {'The old one was lost' if kept is None else f'The old one is kept as {kept}'}.")
-    if log == console.home.audit:
+        kept = log.restart(reason)
+    console.text(f"{log.path}: a new log begins. {'The old one was lost' if kept is None else f'The old one is kept as {kept}'}.")
+    if log.path == console.home.audit:
         console.text("The coordinator will report that this site's log went backwards: tell it the reason.")
     console.result(kept=kept)
 
 
-def _locked(console: Console, log: Path) -> AbstractContextManager[object]:
-    if log == console.home.audit:
+def _locked(console: Console, log: "AuditLog") -> AbstractContextManager[object]:
+    if log.path == console.home.audit:
         from ecgfl_cli.site.lock import exclusive
 
         return exclusive(console.home.lock)
     from ecgfl_cli.federation.coordinator.audit import locked
     from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 
-    return locked(CoordinatorHome(log.parent))
+    return locked(CoordinatorHome(log.path.parent))

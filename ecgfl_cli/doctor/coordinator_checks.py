@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from ecgfl_cli.doctor.check import Check, checked
 from ecgfl_cli.errors import UnusableInput
+from ecgfl_cli.federation.coordinator.audit import audit_log
 from ecgfl_cli.federation.coordinator.certificates import check_certificates
 from ecgfl_cli.federation.coordinator.enrolment import sites_and_problems
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome, load_signing_key
@@ -11,7 +12,6 @@ from ecgfl_cli.federation.coordinator.plan_file import resolve
 from ecgfl_cli.federation.federation_file import load_federation
 from ecgfl_cli.models.manifest import public_key_text
 from ecgfl_cli.models.registry import Registry
-from ecgfl_cli.site.audit import AuditLog
 
 
 def check_coordinator(home: CoordinatorHome) -> Iterator[Check]:
@@ -19,7 +19,7 @@ def check_coordinator(home: CoordinatorHome) -> Iterator[Check]:
     yield from checked("coordinator's signing key", lambda: _signing_key(home))
     yield from checked("coordinator's certificate", lambda: _certificates(home))
     yield from checked("coordinator's plan", lambda: f"{resolve(home.plan, {}).rounds} rounds")
-    yield from checked("coordinator's audit log", lambda: f"{len(AuditLog(home.audit).entries())} lines, unbroken")
+    yield from checked("coordinator's audit log", lambda: f"{len(audit_log(home).entries())} lines, unbroken")
     yield from checked("coordinator's models", lambda: _models(home))
     yield from checked("enrolled sites", lambda: _sites(home))
 

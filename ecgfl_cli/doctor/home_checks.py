@@ -1,6 +1,7 @@
 """The home: settings, keys, permissions, disk, and whether another ecgfl holds it."""
 
 import os
+import shlex
 import shutil
 import stat
 from collections.abc import Iterator
@@ -46,7 +47,9 @@ def _permissions(home: Home) -> str:
         if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077
     ]
     if shared:
-        raise UnusableInput(f"others may read {', '.join(shared)} in {home.root}", f"chmod -R go-rwx {home.root}")
+        raise UnusableInput(
+            f"others may read {', '.join(shared)} in {home.root}", f"chmod -R go-rwx {shlex.quote(str(home.root))}"
+        )
     return "private"
 
 

@@ -17,6 +17,7 @@ def check_settings(home: Home) -> Iterator[Check]:
 
 
 def _policy(home: Home) -> str:
+    """Describe the policy. Values that are weaker than the default are no problem: the site may want them."""
     policy = load_settings(home.settings).policy
     check_policy(policy, home.settings)
     cores = os.cpu_count() or 1
@@ -25,7 +26,9 @@ def _policy(home: Home) -> str:
             f"{home.settings}: policy.cpu_threads = {policy.cpu_threads}, but this machine has {cores}",
             f"Set it to at most {cores}",
         )
-    return f"{', '.join(policy.architectures) or 'no training'}, {policy.hours or 'at any hour'}"
+    weaker = policy.weaker_than_default()
+    note = f"; weaker than the default: {', '.join(weaker)}" if weaker else ""
+    return f"{', '.join(policy.architectures) or 'no training'}, {policy.hours or 'at any hour'}{note}"
 
 
 def _schedule(home: Home) -> str:

@@ -30,6 +30,7 @@ from ecgfl_cli.federation.wire import (
 )
 from ecgfl_cli.models.manifest import SHA256, Name, Time
 from ecgfl_cli.schema_faults import fault_in_words
+from ecgfl_cli.times import current_time
 
 REQUEST, SIGNATURE = "ecgfl-request", "ecgfl-signature"
 """Fields of the configuration record: the JSON of an `Envelope`, and the Ed25519 signature of `DOMAIN` plus it, in base64."""
@@ -109,7 +110,7 @@ def seal(
     phase_timeout : seconds for which the coordinator waits for the answer.
     now : time of issue, with a time zone; None for the current time.
     """
-    issued = (now or datetime.now(UTC)).astimezone(UTC)
+    issued = (now or current_time()).astimezone(UTC)
     expires = min(
         issued + timedelta(seconds=min(phase_timeout, LONGEST_VALIDITY.total_seconds())) + MARGIN, issued + LONGEST_VALIDITY
     )

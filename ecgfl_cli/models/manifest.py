@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from ecgfl_cli.errors import ModelRejected
 from ecgfl_cli.models.calibration import Calibration
 from ecgfl_cli.schema_faults import fault_in_words
+from ecgfl_cli.times import time_of
 
 MANIFEST_SCHEMA: Literal["ecgfl.model/1"] = "ecgfl.model/1"
 SHA256 = r"^[0-9a-f]{64}$"
@@ -34,9 +35,8 @@ limit. After a year, stolen old models are useless: no site accepts them, even i
 
 
 def time_text(text: str) -> str:
-    """Check that a text is a time in ISO 8601 that states UTC. Raises `ValueError`."""
-    moment = datetime.fromisoformat(text)
-    if moment.utcoffset() != timedelta(0):
+    """Check that a text is a time in ISO 8601 that states UTC, from 2000 to 9000. Raises `ValueError`."""
+    if time_of(text).utcoffset() != timedelta(0):
         raise ValueError("not a time in UTC")
     return text
 

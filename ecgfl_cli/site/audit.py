@@ -14,14 +14,15 @@ import stat
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Literal, NoReturn
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ecgfl_cli.errors import EcgflError, UnusableInput, UsageError
 from ecgfl_cli.files import atomic_write_bytes, sync_folder
+from ecgfl_cli.times import Moment, current_time, time_of
 
 FIRST = "0" * 64
 TORN = "torn-line"
@@ -36,8 +37,9 @@ CLOCK_TOLERANCE = timedelta(seconds=60)
 """How much earlier than the latest line a line may be without a `clock-behind` line. NTP corrects a running clock by seconds."""
 LONGEST_LINE = 65_536
 """Bytes."""
-LONGEST_TEXT = 4096
-"""Characters of one detail. An error's reason may quote what another party sent."""
+LONGEST_TEXTS = (4096, 1024, 256, 64)
+"""Characters of one text in the details. An error's reason may quote what another party sent. The first bound is used with which
+the line is short enough; a character takes up to 12 bytes."""
 LONGEST_REASON = 500
 """Characters of the reason for `audit restart`."""
 MOST_LINES = 10**9
@@ -68,7 +70,7 @@ class _HeadFile(BaseModel):
     hash: Annotated[str, Field(pattern=SHA256)]
     size: Annotated[int, Field(ge=0, le=MOST_LINES * LONGEST_LINE)]
     sha256: Annotated[str, Field(pattern=SHA256)]
-    latest: AwareDatetime | None
+    latest: Moment | None
 
 
 @dataclass(frozen=True)
@@ -100,16 +102,22 @@ class _BrokenLine(ValueError):
 
 
 class AuditLog:
-    """The log at `path`. To append, hold the lock of the home (at a coordinator, the separate lock of the log)."""
+    """The log at `path`. To append, hold the lock of the home (at a coordinator, the separate lock of the log).
 
-    def __init__(self, path: Path) -> None:
+    restart : the command that restarts this log, for messages.
+    """
+
+    def __init__(self, path: Path, restart: str = "ecgfl audit restart") -> None:
         self._path = path
         self._head_path = path.with_suffix(".head")
-        coordinator = "coordinator " if path.parent.name == "coordinator" else ""
         self._restart = (
-            f"Restore {path.name} and {self._head_path.name} from the same backup. Without one, `ecgfl {coordinator}audit restart"
-            " --reason TEXT` renames the old file and begins a new log"
+            f"Restore {path.name} and {self._head_path.name} from the same backup. Without one, `{restart} --reason TEXT`"
+            " renames the old file and begins a new log"
         )
+
+    @property
+    def path(self) -> Path:
+        return self._path
 
     def append(self, event: str, **fields: Any) -> None:
         """Check the log, write one line, and wait until it is on the disk. Raises `UnusableInput` if the log is damaged."""
@@ -432,20 +440,37 @@ def _digest(log: BinaryIO, size: int) -> "hashlib._Hash":
 
 
 def _line(before: _Checked, event: str, time: datetime, fields: dict[str, Any]) -> tuple[bytes, _Checked]:
-    """Return a new line and the state of the log after it. Raises `ValueError` if the details are too large."""
+    """Return a new line and the state of the log after it. Long details are shortened. Raises `ValueError` for too many."""
     moment = time.isoformat(timespec="milliseconds")
-    details = {name: _shortened(value) for name, value in fields.items()}
-    entry = {"time": moment, "line": before.lines + 1, "event": event, **details, "previous": before.hash}
-    digest = _hash(entry)
-    line = _canonical({**entry, "hash": digest}) + b"\n"
-    if len(line) > LONGEST_LINE:
+    for details in _ever_shorter(fields):
+        entry = {"time": moment, "line": before.lines + 1, "event": event, **details, "previous": before.hash}
+        digest = _hash(entry)
+        line = _canonical({**entry, "hash": digest}) + b"\n"
+        if len(line) <= LONGEST_LINE:
+            break
+    else:
         raise ValueError(f"an audit line of {len(line)} bytes")
     latest = time if before.latest is None or event == CLOCK_BEHIND else max(time, before.latest)
     return line, _Checked(before.lines + 1, digest, before.size + len(line), latest, has_numbers=True)
 
 
-def _shortened(value: Any) -> Any:
-    return f"{value[:LONGEST_TEXT]} ..." if isinstance(value, str) and len(value) > LONGEST_TEXT else value
+def _ever_shorter(fields: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Return the details with shorter and shorter texts, and at last with lists and dictionaries as short texts too."""
+    for longest in LONGEST_TEXTS:
+        yield {name: _shortened(value, longest) for name, value in fields.items()}
+    flat = {name: json.dumps(value) if isinstance(value, dict | list | tuple) else value for name, value in fields.items()}
+    yield {name: _shortened(value, LONGEST_TEXTS[-1]) for name, value in flat.items()}
+
+
+def _shortened(value: Any, longest: int) -> Any:
+    """Shorten a text, and each text in a list or dictionary."""
+    if isinstance(value, str):
+        return f"{value[:longest]} ..." if len(value) > longest else value
+    if isinstance(value, dict):
+        return {name: _shortened(each, longest) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_shortened(each, longest) for each in value]
+    return value
 
 
 def _followed(before: _Checked, line: bytes) -> tuple[dict[str, Any], _Checked]:
@@ -467,7 +492,7 @@ def _followed(before: _Checked, line: bytes) -> tuple[dict[str, Any], _Checked]:
         _fail(f"has the number {str(entry.get('line'))[:20]}")
     time, event = _time_of(entry.get("time")), entry.get("event")
     if time is None or not isinstance(event, str):
-        _fail("has no time or no event")
+        _fail("has no usable time or no event")
     latest = before.latest
     explained = event == CLOCK_BEHIND and latest is not None and _time_of(entry.get("latest")) == latest
     if latest is not None and time < latest - CLOCK_TOLERANCE and not explained:
@@ -483,18 +508,17 @@ def _fail(problem: str) -> NoReturn:
 
 
 def _now() -> datetime:
-    """Return the current time in UTC, in whole milliseconds as in a line."""
-    now = datetime.now(UTC)
+    """Return the current time in UTC, in whole milliseconds as in a line. Raises `UnusableInput` if the clock is wrong."""
+    now = current_time()
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
 def _time_of(text: Any) -> datetime | None:
     """Parse a time with a time zone; return None for anything else."""
     try:
-        time = datetime.fromisoformat(text)
-    except (TypeError, ValueError):
+        return time_of(text)
+    except ValueError:
         return None
-    return time if time.tzinfo else None
 
 
 def _hash(entry: dict[str, Any]) -> str:

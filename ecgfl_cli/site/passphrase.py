@@ -10,8 +10,8 @@ from ecgfl_cli.errors import UnusableInput
 
 CREDENTIAL = "ecgfl-passphrase"
 """The name of the systemd credential (LoadCredential= or LoadCredentialEncrypted=)."""
-LONGEST_PASSPHRASE = 1024
-"""Longest passphrase in bytes."""
+LONGEST_PASSPHRASE = 1023
+"""Longest passphrase in bytes; OpenSSL's limit for writing an encrypted key."""
 GIVE = (
     "Give its passphrase with --passphrase-fd N, for instance `ecgfl --passphrase-fd 3 ... 3< FILE`, or as the systemd credential"
     f" {CREDENTIAL}"

@@ -1,5 +1,6 @@
 """[policy] of site.toml: what a coordinator may ask of this site. Everything else is refused with exit code 5."""
 
+import json
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -130,6 +131,19 @@ class Policy(BaseModel):
             if getattr(self, lowest) > getattr(self, highest):
                 raise ValueError(f"{lowest} is above {highest}: every request would be refused")
         return self
+
+    def weaker_than_default(self) -> list[str]:
+        """Return each value that protects less than the default, for instance "min_training_patients = 1 (default 10)"."""
+        default, weaker = Policy(), []
+        for name in type(self).model_fields:
+            value, usual = getattr(self, name), getattr(default, name)
+            if (
+                (name == "architectures" and not set(value) <= set(usual))
+                or (name.startswith("min_") and value < usual)
+                or ((name.startswith("max_") or name in ("from_scratch", "acceptance_margin")) and value > usual)
+            ):
+                weaker.append(f"{name} = {json.dumps(value)} (default {json.dumps(usual)})")
+        return weaker
 
     @property
     def training_hours(self) -> Hours | None:

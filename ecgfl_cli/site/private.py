@@ -23,13 +23,15 @@ LOGS = ("audit.jsonl", "audit.head")
 PRIVATE_KEYS = ("keys/node", "keys/secret", "signing.key", "ca.key")
 SERVER_KEY = "server.key"
 """This file may be a link, because the certificate and key of another issuer are often kept elsewhere."""
+STORES = ("models", "records", "beats", "reports")
 
 
 def require_private(home: Path) -> None:
     """Check the home of a site or a coordinator, and make its locks inaccessible to other users.
 
-    Raises `UnusableInput` with the command to run if another user owns or can write to the home, a folder above it, its keys,
-    locks or audit log, if others can read a private key, or if one of these files is a link.
+    Raises `UnusableInput` with the command to run if another user owns or can write to the home, a folder above it, or what is
+    directly in the home, in its folders of keys or in its stores, if others can read a private key, or if a key, lock or log is a
+    link.
     """
     if sys.platform == "win32" or not home.is_dir():
         return
@@ -57,7 +59,10 @@ def require_private(home: Path) -> None:
         else:
             _require_unwritable(path, home)
     if (home / SERVER_KEY).is_file():
-        _require_unreadable(home / SERVER_KEY)
+        _require_unreadable(home / SERVER_KEY, may_be_roots=True)
+    for folder in (home, *(home / name for name in ("keys", "sites", *STORES))):
+        if folder.is_dir():
+            _require_content(folder, home)
 
 
 def _above(home: Path) -> Iterator[Path]:
@@ -71,7 +76,7 @@ def _require_parent(folder: Path, home: Path) -> None:
     if status.st_uid not in (ROOT, os.geteuid()) and os.geteuid() != ROOT:  # a container's root works in volumes of others
         raise UnusableInput(
             f"{folder} belongs to {_user(status.st_uid)}, who could replace the home {home} in it",
-            f"Move the home into a folder of your own, or run: sudo chown {_user(os.geteuid())} {_quoted(folder)}",
+            f"Move the home into a folder of {_user(os.geteuid())} or root, and name its new place with --home DIR or ECGFL_HOME",
         )
     writable = status.st_mode & GROUP_OR_OTHERS_WRITE
     if not writable or status.st_mode & stat.S_ISVTX:
@@ -80,37 +85,70 @@ def _require_parent(folder: Path, home: Path) -> None:
         return
     who = "every user" if writable & stat.S_IWOTH else f"the group {_group(status.st_gid)}"
     bits = "o-w" if writable == stat.S_IWOTH else "go-w"
+    me = _user(os.geteuid())
+    or_chmod = f"; or, if nobody else needs to write there, run: chmod {bits} {_quoted(folder)}"
     raise UnusableInput(
         f"{folder}: {who} can write there, and could replace the home {home} in it",
-        f"Move the home into a folder of your own, or run: chmod {bits} {_quoted(folder)}",
+        f"Move the home into a folder that only {me} or root can write to, and name its new place with --home DIR or ECGFL_HOME"
+        + (or_chmod if os.geteuid() in (ROOT, status.st_uid) else ""),
     )
 
 
 def _require_own(path: Path, home: Path) -> None:
     owner = path.stat().st_uid
     if owner != os.geteuid():
-        raise UnusableInput(
-            f"{path} belongs to {_user(owner)}, and ecgfl runs as {_user(os.geteuid())}",
-            f"Run ecgfl as the user that `ecgfl init` was run as, or run: sudo chown -R {_user(os.geteuid())} {_quoted(home)}",
-        )
+        me = _user(os.geteuid())
+        fix = f"Run ecgfl as the user that `ecgfl init` was run as, or run: sudo chown -R {me} {_quoted(home)}"
+        if path.is_symlink():  # which `chown -R` does not follow
+            fix = "Put the file or folder itself there instead of the link"
+        raise UnusableInput(f"{path} belongs to {_user(owner)}, and ecgfl runs as {me}", fix)
 
 
 def _require_unwritable(path: Path, home: Path) -> None:
     if _mode(path) & GROUP_OR_OTHERS_WRITE:
+        # `chmod -R` does not follow links
+        command = f"chmod go-w {_quoted(path.resolve())}" if path.is_symlink() else f"chmod -R go-w {_quoted(home)}"
         raise UnusableInput(
             f"{path}: other users can write to it",
-            f"Run: chmod -R go-w {_quoted(home)} (if the file system does not store modes, move the home to one that does)",
+            f"Run: {command} (if the file system does not store modes, move the home to one that does)",
         )
 
 
-def _require_unreadable(path: Path) -> None:
-    """Refuse a private key that other users own or can read."""
-    if path.stat().st_uid not in (ROOT, os.geteuid()):
-        raise UnusableInput(
-            f"{path} belongs to {_user(path.stat().st_uid)}", f"Run: sudo chown {_user(os.geteuid())} {_quoted(path)}"
-        )
-    if _mode(path) & 0o077:
-        raise UnusableInput(f"{path}: other users can read or write this private key", f"Run: chmod 600 {_quoted(path)}")
+def _require_content(folder: Path, home: Path) -> None:
+    """Refuse a folder if other users own or can write to something directly in it. A large store takes 2 microseconds a file."""
+    with os.scandir(folder) as content:
+        for entry in content:
+            try:
+                status = entry.stat()
+            except FileNotFoundError:  # it was removed meanwhile, or is a link to nothing
+                continue
+            path = Path(entry.path)
+            if status.st_uid not in (ROOT, os.geteuid()):
+                _require_own(path, home)
+            if status.st_mode & GROUP_OR_OTHERS_WRITE:
+                _require_unwritable(path, home)
+
+
+def _require_unreadable(path: Path, may_be_roots: bool = False) -> None:
+    """Refuse a private key that other users own or can read.
+
+    may_be_roots : root may own the key and let a group read it, as with Debian's group `ssl-cert` or a volume of Kubernetes.
+    """
+    status = path.stat()
+    me = _user(os.geteuid())
+    if status.st_uid not in (ROOT, os.geteuid()):
+        command = f"chown {me} {_quoted(path)}"
+        if path.is_symlink():  # the key of another program
+            command = f"install -m 600 -o {me} {_quoted(path.resolve())} {_quoted(path)}"
+        raise UnusableInput(f"{path} belongs to {_user(status.st_uid)}", f"Run: sudo {command}")
+    is_roots = may_be_roots and status.st_uid == ROOT
+    if not status.st_mode & (stat.S_IWGRP | stat.S_IRWXO if is_roots else stat.S_IRWXG | stat.S_IRWXO):
+        return
+    command = f"chmod 600 {_quoted(path)}"
+    if status.st_uid != os.geteuid():  # with mode 600, only root could read it
+        in_group = status.st_gid in (os.getegid(), *os.getgroups())
+        command = f"sudo chmod 640 {_quoted(path)}" if in_group else f"sudo chown {me} {_quoted(path)} && sudo {command}"
+    raise UnusableInput(f"{path}: other users can read or write this private key", f"Run: {command}")
 
 
 def _require_no_link(path: Path) -> None:

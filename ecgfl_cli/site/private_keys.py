@@ -26,14 +26,14 @@ def is_encrypted(path: Path) -> bool:
     return any(mark in data for mark in ENCRYPTED)
 
 
-def key_password(path: Path) -> str | None:
+def key_password(path: Path) -> bytes | None:
     """Return the password that `ssl` needs to load a private key; None if the key is not encrypted.
 
     Raises `UnusableInput` if the passphrase is missing.
     """
     if not is_encrypted(path):
         return None
-    return _required(path).decode("utf-8", "surrogateescape")
+    return _required(path)
 
 
 def load_private_key(path: Path, fix: str) -> PrivateKeyTypes:

@@ -2,11 +2,12 @@
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
 from ecgfl_cli.site.audit import AuditLog
+from ecgfl_cli.times import time_of
 
 DAY = timedelta(hours=24)
 EVENT = "request"
@@ -107,7 +108,7 @@ def _line(text: bytes) -> _Line | None:
 
 
 def _parsed(entry: dict[str, Any]) -> _Line | None:
-    time = datetime.fromisoformat(entry["time"]).astimezone(UTC)
+    time = time_of(entry["time"])
     if entry["event"] == "send":
         return _Line(time, True, WORK_OF_REPLY.get(entry["kind"]), entry.get("run"), None, None)
     if entry["event"] == EVENT:

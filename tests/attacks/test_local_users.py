@@ -4,11 +4,15 @@ import os
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from ecgfl_cli.errors import UnusableInput
+from ecgfl_cli.site.private import _require_parent, _require_unreadable, require_private
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows keeps access lists instead of owners and mode bits")
 Ecgfl = Callable[..., Any]
@@ -72,6 +76,95 @@ def test_a_readable_key(site: Path, ecgfl: Ecgfl, mode: int, name: str) -> None:
 def test_a_writable_home(site: Path, ecgfl: Ecgfl, mode: int) -> None:
     site.chmod(mode)
     refused(ecgfl, f"chmod -R go-w {site}")
+
+
+CONTENT = ["site.toml", "federation.json", "catalogue.sqlite", "models", "records", "beats", "keys/node.pub", "models/current"]
+
+
+@pytest.mark.parametrize("name", CONTENT)
+@pytest.mark.parametrize("bit", [0o002, 0o020])
+def test_writable_content(site: Path, name: str, bit: int) -> None:
+    site.chmod(0o755)
+    path = site / name
+    if not path.exists():
+        path.mkdir() if "." not in name and "/" not in name else path.parent.mkdir(exist_ok=True)
+        path.touch()
+    path.chmod(path.stat().st_mode | bit)
+    with pytest.raises(UnusableInput) as refusal:
+        require_private(site)
+    assert str(path) in refusal.value.problem
+    assert f"chmod -R go-w {site}" in refusal.value.fix
+    subprocess.run(["chmod", "-R", "go-w", site], check=True)
+    require_private(site)
+
+
+def test_a_link_to_a_writable_file(site: Path, tmp_path: Path) -> None:
+    (site / "site.toml").rename(tmp_path / "own settings.toml")
+    (site / "site.toml").symlink_to(tmp_path / "own settings.toml")
+    (site / "nowhere").symlink_to(tmp_path / "nothing")
+    require_private(site)
+    (tmp_path / "own settings.toml").chmod(0o666)
+    with pytest.raises(UnusableInput) as refusal:
+        require_private(site)
+    assert refusal.value.fix.startswith(f"Run: chmod go-w '{tmp_path / 'own settings.toml'}'")
+
+
+@as_root
+@pytest.mark.parametrize("name", ["site.toml", "models", "keys/node.pub"])
+def test_content_of_another_user(site: Path, name: str) -> None:
+    (site / "models").mkdir(exist_ok=True)
+    os.chown(site / name, NOBODY, NOBODY)
+    with pytest.raises(UnusableInput, match="chown -R root"):
+        require_private(site)
+
+
+def test_a_large_store_is_checked_quickly(site: Path) -> None:
+    (site / "records").mkdir(exist_ok=True)
+    for number in range(5000):
+        (site / "records" / f"{number}.json").touch(0o600)
+    begin = time.perf_counter()
+    require_private(site)
+    assert time.perf_counter() - begin < 1
+
+
+def as_nobody(patch: pytest.MonkeyPatch) -> None:
+    """Let ecgfl run as another user."""
+    for name, value in (("geteuid", NOBODY), ("getegid", NOBODY), ("getgroups", [])):
+        patch.setattr(os, name, lambda value=value: value)
+
+
+@as_root
+@pytest.mark.parametrize(
+    ("mode", "group", "fix"), [(0o640, 0, ""), (0o644, 0, "sudo chown nobody "), (0o644, NOBODY, "sudo chmod 640 ")]
+)
+def test_a_server_key_of_root(home: Path, ecgfl: Ecgfl, mode: int, group: int, fix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ecgfl("coordinator", "init", "--name", "localhost").code == 0
+    key = home / "coordinator" / "server.key"
+    key.chmod(mode)
+    os.chown(key, 0, group)
+    if not fix:
+        require_private(home / "coordinator")
+        as_nobody(monkeypatch)
+        _require_unreadable(key, may_be_roots=True)
+        return
+    as_nobody(monkeypatch)
+    with pytest.raises(UnusableInput) as refusal:
+        _require_unreadable(key, may_be_roots=True)
+    assert fix in refusal.value.fix
+
+
+@as_root
+@pytest.mark.parametrize(("mode", "owner"), [(0o755, (1, 1)), (0o777, (1, 1)), (0o777, (0, 0))])
+def test_never_advises_to_take_a_folder_above(
+    site: Path, mode: int, owner: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.parent.chmod(mode)
+    os.chown(site.parent, *owner)
+    as_nobody(monkeypatch)
+    with pytest.raises(UnusableInput, match="Move the home") as refusal:
+        _require_parent(site.parent, site)
+    assert "chown" not in refusal.value.fix
+    assert "chmod" not in refusal.value.fix, "it would not be allowed"
 
 
 def test_a_folder_above_that_everybody_can_write(site: Path, ecgfl: Ecgfl) -> None:

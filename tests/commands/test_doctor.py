@@ -188,3 +188,31 @@ def test_too_few_held_out_patients_are_said_and_no_problem(ready: Path, ecgfl: E
     (state,) = (check["state"] for check in ecgfl("doctor", "--json").json["checks"] if check["name"] == "held-out patients")
     assert "no figure of them leaves" in state
     assert "policy.min_held_out_patients = 2" in state
+
+
+def earlier_release(home: Path) -> None:
+    """Give the policy the values that the template of an earlier release wrote."""
+    text = (home / "site.toml").read_text()
+    (home / "site.toml").write_text(text.replace('architectures = ["beatnet"]', 'architectures = ["beatnet", "ecgnet"]'))
+
+
+WEAKER = (
+    'weaker than the default: architectures = ["beatnet", "ecgnet"] (default ["beatnet"]), '
+    "min_training_patients = 1 (default 10), min_training_beats = 100 (default 1000)"
+)
+
+
+def test_names_policy_values_weaker_than_the_default(ready: Path, ecgfl: Ecgfl) -> None:
+    earlier_release(ready)
+    ran = ecgfl("doctor", "--json")
+    assert ran.code == 0
+    (state,) = (check["state"] for check in ran.json["checks"] if check["name"] == "policy")
+    assert WEAKER in state
+
+
+def test_join_names_policy_values_weaker_than_the_default_once(ready: Path, ecgfl: Ecgfl) -> None:
+    earlier_release(ready)
+    _coordinators(ready)  # join ends before it connects
+    ran = ecgfl("join", "--server", "localhost:9", "--once")
+    assert ran.code == 5
+    assert ran.err.count(WEAKER) == 1

@@ -4,14 +4,15 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ecgfl_cli import times
 from ecgfl_cli.errors import UnusableInput
-from ecgfl_cli.site import audit
+from ecgfl_cli.site import audit, requests
 from ecgfl_cli.site.audit import FIRST, AuditLog
 
 Ecgfl = Callable[..., Any]
@@ -245,6 +246,51 @@ def test_finds_a_line_without_a_time(log: Path, ecgfl: Ecgfl, time: object) -> N
     assert "line 5" in refused(ecgfl, log)
 
 
+EDGES = ["0001-01-01T00:00:00+00:00", "0001-01-01T00:00:01+23:00", "9999-12-31T23:59:59-23:00", "1970-01-01T00:00:00Z"]
+
+
+@pytest.mark.parametrize("time", EDGES)
+def test_a_line_at_the_edge_of_the_calendar(log: Path, ecgfl: Ecgfl, time: str) -> None:
+    log.write_bytes(log.read_bytes() + line_of(AuditLog(log).head().hash, event="send", time=time, line=5))
+    assert "line 5" in refused(ecgfl, log)
+    with pytest.raises(UnusableInput, match="line 5"):
+        AuditLog(log).append("next")
+    assert ecgfl("audit", "restart", "--reason", "test").code == 0
+    assert ecgfl("audit", "verify").code == 0
+
+
+@pytest.mark.parametrize("time", EDGES)
+def test_a_head_at_the_edge_of_the_calendar(log: Path, ecgfl: Ecgfl, time: str) -> None:
+    head = log.with_name("audit.head")
+    head.write_text(json.dumps(json.loads(head.read_text()) | {"latest": time}))
+    for verb in ("verify", "show"):
+        assert ecgfl("audit", verb).code == 3
+    with pytest.raises(UnusableInput, match="damaged"):
+        AuditLog(log).append("next")
+    assert ecgfl("audit", "restart", "--reason", "test").code == 0
+    assert ecgfl("audit", "verify").code == 0
+
+
+@pytest.mark.parametrize("time", EDGES)
+def test_requests_at_the_edge_of_the_calendar_are_ignored(time: str) -> None:
+    entry = {"event": "request", "work": "train", "run": "r", "round": 1, "request": "1"}
+    assert requests._line(json.dumps({**entry, "time": "2026-01-01T00:00:00Z"}).encode()) is not None
+    assert requests._line(json.dumps({**entry, "time": time}).encode()) is None
+
+
+def test_does_not_write_with_a_clock_in_another_century(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Reset(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:
+            return datetime(1970, 1, 1, tzinfo=tz)
+
+    before = log.read_bytes()
+    monkeypatch.setattr(times, "datetime", Reset)
+    with pytest.raises(UnusableInput, match="clock says 1970-01-01"):
+        AuditLog(log).append("next")
+    assert log.read_bytes() == before
+
+
 def test_finds_a_line_nested_deeply(log: Path, ecgfl: Ecgfl) -> None:
     log.write_bytes(log.read_bytes() + b"[" * 30_000 + b"]" * 30_000 + b"\n")
     assert "line 5" in refused(ecgfl, log)
@@ -322,6 +368,36 @@ def test_a_long_detail_is_cut(site: Path) -> None:
     assert len(AuditLog(site / "audit.jsonl").entries()[0]["reason"]) < 5000
 
 
+@pytest.mark.parametrize(
+    "details",
+    [
+        {"reason": "\N{GRINNING FACE}" * 10_000, "problem": "\u00e4" * 10_000},
+        {"policy": {"coordinators": ["\N{GRINNING FACE}" * 64] * 100}, "changed": {"coordinators": [[], ["x" * 64] * 100]}},
+        {"files": ["x" * 60] * 5000},
+        {"counts": {"x" * 60 + str(number): number for number in range(5000)}},
+    ],
+)
+def test_a_line_is_never_too_long(site: Path, ecgfl: Ecgfl, details: dict[str, Any]) -> None:
+    AuditLog(site / "audit.jsonl").append("refused", run="r1", **details)
+    (entry,) = AuditLog(site / "audit.jsonl").entries()
+    assert entry["run"] == "r1"
+    assert set(details) < set(entry)
+    assert ecgfl("audit", "verify").code == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "said"), [((), "`ecgfl audit restart"), (("coordinator",), "`ecgfl coordinator audit restart")]
+)
+def test_names_the_command_that_restarts_this_log(tmp_path: Path, ecgfl: Ecgfl, command: tuple[str, ...], said: str) -> None:
+    home = tmp_path / "coordinator"  # a site's home with this name, too
+    assert ecgfl("--home", home, "init", "--site", "alice").code == 0
+    assert ecgfl("--home", home, "coordinator", "init", "--name", "localhost").code == 0
+    for log in (home / "audit.jsonl", home / "coordinator" / "audit.jsonl"):
+        log.write_bytes(b"[]\n")
+    ran = ecgfl("--home", home, *command, "audit", "verify")
+    assert (ran.code, said in ran.err) == (3, True)
+
+
 def test_the_head_of_an_empty_log_is_in_every_later_one(site: Path, ecgfl: Ecgfl) -> None:
     noted = head(ecgfl)
     AuditLog(site / "audit.jsonl").append("first")
@@ -358,3 +434,13 @@ def test_show_makes_a_table(log: Path, ecgfl: Ecgfl) -> None:  # noqa: ARG001
     out = ecgfl("audit", "show").out
     assert "details" in out
     assert "bytes=6" in out
+
+
+@pytest.mark.parametrize("since", ["999999999d", "9" * 30 + "d", "9" * 400])
+def test_show_since_before_the_calendar(log: Path, ecgfl: Ecgfl, since: str) -> None:  # noqa: ARG001
+    assert ecgfl("audit", "show", "--since", since).code == 2
+
+
+@pytest.mark.parametrize(("since", "number"), [("0001-01-01T00:00:00+23:00", 4), ("9999-12-31T23:59:59-23:00", 0)])
+def test_show_since_the_edge_of_the_calendar(log: Path, ecgfl: Ecgfl, since: str, number: int) -> None:  # noqa: ARG001
+    assert len(shown(ecgfl, "--since", since)) == number

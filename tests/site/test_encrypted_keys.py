@@ -10,6 +10,10 @@ from typing import Any
 
 import pytest
 
+from ecgfl_cli.federation.flower.connections import tls_context
+from ecgfl_cli.site.passphrase import use_descriptor
+from ecgfl_cli.site.private_keys import key_password, load_private_key
+
 Ecgfl = Callable[..., Any]
 PASSPHRASE = b"correct horse"
 MARK = "BEGIN ENCRYPTED PRIVATE KEY"
@@ -99,6 +103,24 @@ def test_a_coordinator(home: Path, given: Ecgfl, ecgfl: Ecgfl) -> None:
     assert given("coordinator", "renew", "--new-key", "--new-ca").code == 0
     assert all(MARK in (folder / f"{name}.key").read_text() for name in ("ca", "server"))
     assert given(*serve).code == 4, "no site came"
+
+
+@pytest.mark.parametrize(
+    "secret", [b"\xff\xfe", b"\xc3\xa4" * 500, b"a\0b", b"x" * 1023], ids=["bytes", "utf8", "nul", "longest"]
+)
+def test_a_passphrase_of_any_bytes(home: Path, ecgfl: Ecgfl, secret: bytes) -> None:
+    assert ecgfl("--passphrase-fd", descriptor(secret), "coordinator", "init", "--name", "localhost", "--encrypt").code == 0
+    folder = home / "coordinator"
+    use_descriptor(descriptor(secret))
+    tls_context(folder / "server.crt", folder / "server.key", key_password(folder / "server.key"))
+    load_private_key(folder / "signing.key", "")
+
+
+@pytest.mark.parametrize("length", [1024, 1025])
+def test_a_passphrase_that_is_too_long(home: Path, ecgfl: Ecgfl, length: int) -> None:
+    ran = ecgfl("--passphrase-fd", descriptor(b"x" * length), "coordinator", "init", "--name", "localhost", "--encrypt")
+    assert (ran.code, "1 to 1023 bytes" in ran.err) == (3, True)
+    assert not list(home.glob("coordinator/*.key"))
 
 
 @pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="there is no ssh-keygen")

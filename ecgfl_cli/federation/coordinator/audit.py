@@ -16,13 +16,18 @@ LONGEST_WAIT_SECONDS = 10.0
 """Longest wait for the log's lock. Another ecgfl process holds it for milliseconds."""
 
 
+def audit_log(home: "CoordinatorHome") -> AuditLog:
+    """Return a coordinator's audit log. To append, hold its lock (`locked`)."""
+    return AuditLog(home.audit, restart="ecgfl coordinator audit restart")
+
+
 def note(home: "CoordinatorHome", event: str, **fields: Any) -> None:
     """Append one line to the audit log.
 
     Raises `HomeInUse` when the log stays locked, `UnusableInput` when it is damaged, `OSError` when it cannot be written.
     """
     with locked(home):
-        AuditLog(home.audit).append(event, **fields)
+        audit_log(home).append(event, **fields)
 
 
 @contextlib.contextmanager

@@ -23,6 +23,7 @@ from ecgfl_cli.models.architecture import architecture
 from ecgfl_cli.models.calibration import Histogram
 from ecgfl_cli.models.manifest import Manifest, Metrics, SignedManifest, validity, weights_sha256
 from ecgfl_cli.models.registry import Entry, Registry, network_of
+from ecgfl_cli.times import current_time
 from ecgfl_cli.training.acceptance import VerdictCode
 
 
@@ -157,7 +158,7 @@ class Checkpoints:
     ) -> Manifest:
         self._sequence += 1
         digest = weights_sha256(self._vector)
-        created, expires = validity(datetime.now(UTC))
+        created, expires = validity(current_time())
         return Manifest(
             version=f"{self._architecture.name}-{self._sequence:04d}-{digest[:8]}",
             architecture=self._architecture.name,

@@ -14,6 +14,7 @@ from ecgfl_cli.errors import EcgflError
 from ecgfl_cli.federation.coordinator.json_file import load_json
 from ecgfl_cli.federation.coordinator.run_plan import Report
 from ecgfl_cli.files import atomic_write_bytes
+from ecgfl_cli.times import time_of
 
 LOOK_SECONDS, WRITE_SECONDS = 1.0, 5.0
 """Between two looks at the sites, and between two writes when nothing has changed."""
@@ -55,8 +56,7 @@ class LiveState(BaseModel):
     @field_validator("updated")
     @classmethod
     def _is_time(cls, text: str) -> str:
-        if datetime.fromisoformat(text).tzinfo is None:
-            raise ValueError("a time without a time zone")
+        time_of(text)
         return text
 
     @property

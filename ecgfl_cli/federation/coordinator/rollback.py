@@ -17,6 +17,7 @@ from ecgfl_cli.federation.coordinator.home import CoordinatorHome, load_signing_
 from ecgfl_cli.models.manifest import Manifest, SignedManifest, validity, weights_sha256
 from ecgfl_cli.models.registry import Entry, Registry, network_of
 from ecgfl_cli.models.starter import starter_registry
+from ecgfl_cli.times import current_time
 
 LIST = "`ecgfl coordinator model list` shows the models"
 
@@ -60,7 +61,7 @@ def roll_back(home: CoordinatorHome, version: str | None) -> RolledBack:
     same = [entry.manifest for entry in entries if entry.manifest.architecture == old.architecture]
     withdrawn = [each for each in same if each.sequence > since]
     sequence = entries[-1].manifest.sequence + 1
-    created, expires = validity(datetime.now(UTC))
+    created, expires = validity(current_time())
     digest = weights_sha256(vector)
     manifest = Manifest(
         version=f"{old.architecture}-{sequence:04d}-{digest[:8]}",

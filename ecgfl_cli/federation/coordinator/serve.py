@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ecgfl_cli.errors import EcgflError, ModelRejected, UnusableInput, UsageError
-from ecgfl_cli.federation.coordinator.audit import note
+from ecgfl_cli.federation.coordinator.audit import audit_log, note
 from ecgfl_cli.federation.coordinator.catching_up import CatchingUp
 from ecgfl_cli.federation.coordinator.certificates import Certificates, check_certificates
 from ecgfl_cli.federation.coordinator.checked_rounds import RoundFailed
@@ -32,7 +32,6 @@ from ecgfl_cli.federation.wire import REJECTIONS
 from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.models.manifest import Manifest, public_key_text
 from ecgfl_cli.models.registry import Registry
-from ecgfl_cli.site.audit import AuditLog
 from ecgfl_cli.site.private_keys import key_password
 from ecgfl_cli.training.acceptance import VerdictCode
 
@@ -67,7 +66,7 @@ def serve(home: CoordinatorHome, plan: RunPlan, host: str, port: int, report: Re
     require_tested_flower()
     check_strategy(plan)
     _check_sites(home, plan, report)
-    AuditLog(home.audit).require_whole()
+    audit_log(home).require_whole()
     certificates = check_certificates(home)
     for line in certificates.warnings():
         report(line)

@@ -232,7 +232,7 @@ class Connection(H11Protocol):
             self._timer = None
 
 
-def tls_context(certificate: Path, key: Path, passphrase: str | None = None) -> ssl.SSLContext:
+def tls_context(certificate: Path, key: Path, passphrase: bytes | None = None) -> ssl.SSLContext:
     """Return the coordinator's TLS settings (TLS 1.2 or 1.3).
 
     certificate, key : PEM files. passphrase : the passphrase of an encrypted key.

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from ecgfl_cli.site.audit import AuditLog
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.policy import Policy
 from ecgfl_cli.site.settings import SiteSettings
+from ecgfl_cli.times import current_time
 from ecgfl_cli.training.dataset import require_cut_beats, require_training_data
 from ecgfl_cli.training.local import TrainingPlan
 
@@ -115,7 +115,7 @@ def _start(home: Home, policy: Policy) -> "tuple[str | None, Manifest, nn.Module
         sites=0,
         examples=0,
         parent_metrics=None,
-        created=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        created=current_time().isoformat(timespec="milliseconds"),
         program="",
     )
     return None, manifest, network

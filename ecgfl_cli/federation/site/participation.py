@@ -81,6 +81,8 @@ def participate(
     key, audit, policy = load_node_key(home), AuditLog(home.audit), settings.policy
     audit.require_whole()  # the policy's limits count what the log says was sent
     note_policy(home.audit, policy)
+    if weaker := policy.weaker_than_default():
+        report(f"{home.settings}: [policy] is weaker than the default: {', '.join(weaker)}")
     try:
         policy.allow_coordinator(federation.signing_public_key)
         if options.once:

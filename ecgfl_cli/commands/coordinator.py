@@ -114,13 +114,14 @@ def renew(
 def sites(context: typer.Context) -> None:
     """List the enrolled sites and the head of each site's audit log."""
     from ecgfl_cli.federation.coordinator.audit_heads import AuditHeads
-    from ecgfl_cli.federation.coordinator.enrolment import sites_and_problems
+    from ecgfl_cli.federation.coordinator.enrolment import key_files
     from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 
     console = console_of(context, "coordinator-sites")
     home = CoordinatorHome(console.home.coordinator)
     home.require()
-    enrolled, problems = sites_and_problems(home)
+    found = key_files(home)
+    enrolled, problems = found.sites, found.problems
     for problem in problems:
         console.problem(problem)
     heads = AuditHeads(home.audit_heads).sites

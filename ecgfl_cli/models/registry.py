@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from ecgfl_adapters.bounded import read_bounded
+from ecgfl_adapters.file_names import is_device_name
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
@@ -69,12 +70,13 @@ class Registry:
     def add(self, signed: SignedManifest, network: "nn.Module", source: str) -> None:
         """Keep a version whose weights the caller has checked. The same version again changes nothing.
 
-        Raises `ModelRejected` if its signature is wrong, its name is reserved, or the version already exists with other content.
+        Raises `ModelRejected` if its signature is wrong, its name is reserved (by the registry or by Windows), or the version
+        already exists with other content.
         """
         from safetensors.torch import save
 
         manifest = self._opened(signed)
-        if manifest.version in RESERVED:
+        if manifest.version in RESERVED or is_device_name(manifest.version):
             raise ModelRejected(f"a model with the reserved name '{manifest.version}'", "Do not use it; tell the coordinator")
         place = self._folder / manifest.version
         if place.is_dir():

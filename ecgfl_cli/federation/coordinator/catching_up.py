@@ -7,6 +7,7 @@ from flwr.app import Message, MessageType, RecordDict
 from ecgfl_cli.federation.coordinator.run_plan import Report
 from ecgfl_cli.federation.flower.run_grid import RunGrid
 from ecgfl_cli.federation.wire import MODEL_UNACCEPTABLE, VERDICTS, CatchUpReply, in_words, read_reply, take_audit_head
+from ecgfl_cli.printable import short_reason
 from ecgfl_cli.site.audit import Head
 from ecgfl_cli.training.acceptance import VerdictCode
 
@@ -59,7 +60,7 @@ class CatchingUp:
             head = take_audit_head(reply)
             verdict = read_reply(reply, CatchUpReply).verdict
         except ValueError as error:
-            self._report(f"{name}: its reply about the last run's model was dropped: {error}")
+            self._report(f"{name}: its reply about the last run's model was dropped: {short_reason(error)}")
             return
         if head is not None:
             self._receive_head(name, head)

@@ -41,6 +41,7 @@ from ecgfl_cli.federation.wire import (
     weights_of,
 )
 from ecgfl_cli.models.manifest import Metrics
+from ecgfl_cli.printable import short_reason
 from ecgfl_cli.site.audit import Head
 from ecgfl_cli.training.acceptance import VerdictCode
 
@@ -246,7 +247,7 @@ class CheckedRounds:
                 if head is not None:
                     self._sites.receive_audit_head(self._name(message), head)
             except ValueError as error:
-                dropped.append(f"{self._name(message)}: {error}")
+                dropped.append(f"{self._name(message)}: {short_reason(error)}")
         return usable, dropped
 
     def _counted(self, counts: dict[str, int]) -> dict[str, float]:

@@ -87,7 +87,7 @@ def serve(home: CoordinatorHome, plan: RunPlan, host: str, port: int, report: Re
         record.save()
         start = record.report.start
         note(home, "run-started", run=run, resumed=checkpoints.resumed, model=checkpoints.latest.manifest.version, start=start)
-        close_killed_runs(home, Registry(home.models, signing_key.public_key()), run)
+        close_killed_runs(home, Registry(home.models, signing_key.public_key()), run, report)
         address = f"{host}:{listener.getsockname()[1]}"
         state = StateFile(home.state, _Look(home, sites, checkpoints, record, address, certificates, report), report)
         with superlink, state:

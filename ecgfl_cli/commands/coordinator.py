@@ -9,7 +9,7 @@ import typer
 from ecgfl_cli.commands import audit, coordinator_model
 from ecgfl_cli.commands.options import Encrypt, known_architecture, positive
 from ecgfl_cli.console import Console, console_of, percent
-from ecgfl_cli.errors import UnusableInput, UsageError
+from ecgfl_cli.errors import ModelRejected, UnusableInput, UsageError
 
 if TYPE_CHECKING:
     from ecgfl_cli.federation.coordinator.run_plan import RoundResult
@@ -320,6 +320,11 @@ def status(context: typer.Context) -> None:
     report = load_report(path) if path is not None and path.is_file() else None
     rounds = [] if report is None else [each for each in report.rounds if each.version]
     models = GlobalModels(home, Registry(home.models, load_federation(home.federation).signing_key))
+    try:
+        models.require_whole()
+    except ModelRejected as error:
+        warnings.append(str(error))
+        console.problem(str(error))
     final = next((entry for entry in reversed(models.registry.entries()) if entry.manifest.is_final), None)
     standing = None if final is None else models.standing(final)
     absent = [] if state is None else state.absent

@@ -41,9 +41,9 @@ from ecgfl_cli.federation.wire import (
     weights_of,
 )
 from ecgfl_cli.models.manifest import Metrics
+from ecgfl_cli.models.verdicts import VerdictCode
 from ecgfl_cli.printable import short_reason
 from ecgfl_cli.site.audit import Head
-from ecgfl_cli.training.acceptance import VerdictCode
 
 
 class Sites(Protocol):

@@ -32,9 +32,9 @@ from ecgfl_cli.federation.wire import REJECTIONS
 from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.models.manifest import Manifest, public_key_text
 from ecgfl_cli.models.registry import Registry
+from ecgfl_cli.models.verdicts import VerdictCode
 from ecgfl_cli.site.audit import AuditLog
 from ecgfl_cli.site.private_keys import key_password
-from ecgfl_cli.training.acceptance import VerdictCode
 
 LEAVE_SECONDS = 15
 """How long the sites may take to leave after the last round."""

@@ -17,6 +17,17 @@ def printable(text: str) -> str:
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text)
 
 
+LONGEST_REASON = 200
+"""Largest number of characters of a reason that quotes what others wrote."""
+
+
+def short_reason(reason: object) -> str:
+    """Return a reason as one printable line of at most `LONGEST_REASON` characters; it may quote what others wrote."""
+    text = str(reason)
+    line = printable(text[: LONGEST_REASON + 1])
+    return line if len(line) <= LONGEST_REASON else f"{line[: LONGEST_REASON - 3]}..."
+
+
 def html_text(text: str) -> str:
     """Escape the text for an element or attribute of an HTML page."""
     return html.escape(printable(text))

@@ -45,6 +45,9 @@ _LAST = ("wfdb", "edf", "csv")
 LARGEST_RECORDS = 1 << 21
 """Largest size of a RECORDS file in bytes. PTB-XL lists 43,598 records in 1.2 MB: https://physionet.org/content/ptb-xl/1.0.3/."""
 
+MOST_MISSING = 1000
+"""Largest number of lines of a RECORDS file that name no file. With more of them, it is the list of another folder."""
+
 _SUFFIXES = {".hea", ".dat", ".edf", ".bdf", ".csv", ".tsv", ".txt"}
 """What a recording's file ends in, whether it is there or not. A WFDB record may be named without one, and hold a dot."""
 
@@ -89,7 +92,7 @@ def adapter_for(path: Path, format: str = "auto") -> Adapter:
     known = _installed()
     _refuse_what_cannot_be_opened(path)
     if path.name == RECORDS and os.path.isfile(path):  # noqa: PTH113
-        _records_in(path)
+        _files_listed(path)
     if format != "auto":
         if format in known.adapters:
             return known.adapters[format]
@@ -303,23 +306,30 @@ def _listed(records: Path) -> tuple[list[Path], list[Path]]:
     The second list holds the recordings that are reached by links that lead out of the folder.
     """
     try:
-        lines = dict.fromkeys(_records_in(records))
+        files = _files_listed(records)
     except AdapterError:
         return [records], []  # reading it reports the reason
-    inside = [line for line in lines if ".." not in line and ":" not in line and "\\" not in line and line[0] != "/"]
-    files = [_listed_file(records.parent / line) for line in inside]
     outside = {file for file in files if os.path.lexists(file) and leads_out(file)}
     return [file for file in files if file not in outside], sorted(outside)
 
 
-def _records_in(records: Path) -> list[str]:
-    """Return the lines of a RECORDS file. Raises `FileMissing`."""
+def _files_listed(records: Path) -> list[Path]:
+    """Return the file of each recording that a RECORDS file lists. Raises `FileMissing`."""
+    fix = "Name the recordings, or a folder of them without its RECORDS file"
     try:
-        return read_bounded(records, LARGEST_RECORDS).decode("utf-8", errors="replace").split()
+        lines = dict.fromkeys(read_bounded(records, LARGEST_RECORDS).decode("utf-8", errors="replace").split())
     except OSError as error:
-        raise FileMissing(
-            records, f"cannot be read ({error.strerror})", "Name the recordings, or a folder of them without its RECORDS file"
-        ) from error
+        raise FileMissing(records, f"cannot be read ({error.strerror})", fix) from error
+    files, missing = list[Path](), 0
+    for line in lines:
+        if ".." in line or ":" in line or "\\" in line or line[0] == "/":
+            continue
+        file = _listed_file(records.parent / line)
+        files.append(file)
+        missing += not os.path.lexists(file)
+        if missing > MOST_MISSING:
+            raise FileMissing(records, f"more than {MOST_MISSING} of its {len(lines)} records are not there", fix)
+    return files
 
 
 def _listed_file(path: Path) -> Path:

@@ -17,6 +17,11 @@ _MARK = 8
 """Number of digits of the original name's SHA-256 that are appended to a changed name."""
 
 
+def is_device_name(name: str) -> bool:
+    """Whether Windows takes a file or folder name for the name of a device, such as "con" or "nul.txt"."""
+    return _RESERVED.match(name) is not None
+
+
 def safe_name(name: str) -> str:
     """Return a file or folder name that is valid on every system, for the name of a recording or folder.
 
@@ -26,7 +31,7 @@ def safe_name(name: str) -> str:
     """
     safe = UNSAFE.sub("_", name).rstrip(". ")
     raw = safe.encode("utf-8", "surrogatepass")
-    is_reserved = _RESERVED.match(safe) is not None or not safe
+    is_reserved = is_device_name(safe) or not safe
     if safe == name and len(raw) <= _LONGEST and not is_reserved:
         return name
     digest = sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:_MARK]

@@ -2,11 +2,15 @@
 
 import csv
 import re
-from collections.abc import Mapping, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from io import BytesIO, TextIOWrapper
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ecgfl_adapters.bounded import read_bounded
 from ecgfl_adapters.companions import absence, content_of
@@ -20,13 +24,21 @@ from ecgfl_adapters.symbols import BEAT_SYMBOLS, NO_WORDS, OTHER_SYMBOLS, in_ord
 from ecgfl_adapters.timeline import check_rate
 
 LARGEST_LABELS = 1 << 26
-"""Largest size of a label file in bytes; it is read whole. 30 days at 100 beats per minute are 4.3 million lines of 15 bytes."""
+"""Largest size of a label file in bytes; it is read whole."""
+
+MOST_LABELS = 4_000_000
+"""Largest number of labels in a file: 14 days at 198 beats per minute. Each takes about 200 bytes of memory."""
+
+LONGEST_LINE = 1 << 16
+"""Largest number of characters of a line."""
 
 _EDF_SUFFIXES = {".edf", ".bdf"}
 _TEXT_SUFFIXES = {".csv", ".txt", ".tsv"}
 _SAMPLE_NAMES = {"sample", "sample#", "sample #", "samples", "sample number", "sample_number", "sample_index", "index"}
 _SYMBOL_NAMES = {"type", "symbol", "label", "annotation", "beat"}
 _MOST_DIGITS = 12
+_FIRST_OF_NO_BEAT = 59
+"""Smallest code of a word in a WFDB annotation file that adds to another: https://physionet.org/physiotools/wag/annot-5.htm."""
 _CLOCK = re.compile(r"\[?(\d+:)+\d+(\.\d+)?\]?")
 _CLOCK_THEN_BLANK = re.compile(rf"{_CLOCK.pattern}\s")
 
@@ -89,11 +101,11 @@ def contradicting_line(path: Path) -> int | None:
     """Return the number of the first line of a prediction's table whose class is N or V, but not its symbol; None without one."""
     if path.suffix.lower() not in _TEXT_SUFFIXES:
         return None
-    lines = _lines(_content(path))
-    names = [name.lower() for name in _cells(lines[0][1])] if lines else []
+    lines = _lines(path, _content(path))
+    names = [name.lower() for name in _cells(next(lines, (1, ""))[1])]
     if "symbol" not in names or "class" not in names:
         return None
-    for number, line in lines[1:]:
+    for number, line in lines:
         row = dict(zip(names, _cells(line), strict=False))
         if row.get("class") in {"N", "V"} and row["class"] != row.get("symbol"):
             return number
@@ -111,6 +123,9 @@ def _read_wfdb(path: Path, raw: bytes, fs: float, clock_fs: float) -> list[BeatL
         )
     if not any(raw):
         return []
+    codes = np.frombuffer(raw, "<u2") >> 10
+    if np.count_nonzero((codes > 0) & (codes < _FIRST_OF_NO_BEAT)) > MOST_LABELS:  # words of texts may count, too
+        raise _too_many(path)
     content = content_of(path)
     _refuse_remote_name(content)
     try:
@@ -140,50 +155,91 @@ def _refuse_remote_name(path: Path) -> None:
 
 
 def _read_table(path: Path, raw: bytes, fs: float, vocabulary: Mapping[str, str], axis: TableAxis | None) -> list[BeatLabel]:
-    lines = _lines(raw)
-    if not lines:
+    lines = _lines(path, raw)
+    header = next(lines, None)
+    if header is None:
         raise LabelsUnreadable(path, "label file holds no lines", "Give a label file with --labels FILE, or --labels none")
-    columns = _columns(_cells(lines[0][1]), axis)
+    columns = _columns(_cells(header[1]), axis)
     if columns is None:
-        if not _CLOCK.fullmatch(_cells(lines[0][1])[0]):
+        if not _CLOCK.fullmatch(_cells(header[1])[0]):
             raise LabelsUnreadable(
                 path,
-                f"line {lines[0][0]} {lines[0][1].strip()[:60]!r} names no columns 'sample' and 'symbol'",
+                f"line {header[0]} {header[1].strip()[:60]!r} names no columns 'sample' and 'symbol'",
                 "Give a file with the header line 'sample,symbol', or 'time_s,symbol' with times as in the table",
             )
-        columns = _Columns(1, 2)
+        columns, lines = _Columns(1, 2), chain((header,), lines)
+    symbols: list[str] = []
+    if columns.is_time:
+        samples = _samples_of_times(path, lines, columns, fs, vocabulary, axis, symbols)
     else:
-        lines = lines[1:]
-    rows = [(number, *_row(path, number, line, columns, vocabulary)) for number, line in lines]
-    symbols = [symbol for _, _, symbol in rows]
-    if columns.is_time and rows and any(":" in cell for _, cell, _ in rows):
-        if axis is None:
-            raise LabelsUnreadable(
-                path, f"line {rows[0][0]} has the time {rows[0][1]!r}", "Give times from 0 on, in the unit that the header names"
-            )
-        stamps = Stamps(path)
-        stamps.add([cell for _, cell, _ in rows], rows[0][0])
-        samples = samples_at_clock(path, stamps.seconds(), symbols, axis)
-    elif columns.is_time:
-        factor = columns.seconds
-        if factor is None:
-            raise LabelsUnreadable(
-                path,
-                f"line {lines[0][0] - 1 if lines else 1} names no unit of time",
-                "Name it in the header: 'time_s,symbol'",
-            )
-        seconds = np.array([_time(path, number, cell) * factor for number, cell, _ in rows])
-        samples = np.rint(seconds * fs).astype(np.int64) if axis is None else samples_at_times(seconds, symbols, axis)
-    else:
-        samples = np.array([_sample(path, number, cell) for number, cell, _ in rows], dtype=np.int64)
+        numbers = array("q")
+        for number, line in lines:
+            cell, symbol = _row(path, number, line, columns, vocabulary)
+            numbers.append(_sample(path, number, cell))
+            symbols.append(symbol)
+        samples = np.array(numbers, dtype=np.int64)
         samples = samples if axis is None else samples_at_numbers(samples, symbols, axis)
     return [BeatLabel(sample, symbol) for sample, symbol in zip(samples.tolist(), symbols, strict=True)]
 
 
-def _lines(raw: bytes) -> list[tuple[int, str]]:
-    """The lines with their numbers, without blank ones and comments."""
-    text = raw.decode("utf-16" if raw.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig", errors="replace")
-    return [(number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip() and line[0] != "#"]
+def _samples_of_times(
+    path: Path,
+    lines: Iterable[tuple[int, str]],
+    columns: _Columns,
+    fs: float,
+    vocabulary: Mapping[str, str],
+    axis: TableAxis | None,
+    symbols: list[str],
+) -> NDArray[np.int64]:
+    """Return the samples of labels that are given by times. symbols : takes the symbols."""
+    numbers, cells = array("q"), list[str]()
+    for number, line in lines:
+        cell, symbol = _row(path, number, line, columns, vocabulary)
+        numbers.append(number)
+        cells.append(cell)
+        symbols.append(symbol)
+    if any(":" in cell for cell in cells):
+        if axis is None:
+            raise LabelsUnreadable(
+                path, f"line {numbers[0]} has the time {cells[0]!r}", "Give times from 0 on, in the unit that the header names"
+            )
+        stamps = Stamps(path)
+        stamps.add(cells, numbers[0])
+        return samples_at_clock(path, stamps.seconds(), symbols, axis)
+    factor = columns.seconds
+    if factor is None:
+        raise LabelsUnreadable(
+            path, f"line {numbers[0] - 1 if numbers else 1} names no unit of time", "Name it in the header: 'time_s,symbol'"
+        )
+    seconds = np.array([_time(path, number, cell) * factor for number, cell in zip(numbers, cells, strict=True)])
+    return np.rint(seconds * fs).astype(np.int64) if axis is None else samples_at_times(seconds, symbols, axis)
+
+
+def _lines(path: Path, raw: bytes) -> Iterator[tuple[int, str]]:
+    """Yield the lines with their numbers, without blank ones and comments, one by one, so that they do not fill the memory."""
+    encoding = "utf-16" if raw.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+    text = TextIOWrapper(BytesIO(raw), encoding, errors="replace", newline="")
+    number = found = 0
+    while piece := text.readline(LONGEST_LINE + 1):
+        if len(piece) > LONGEST_LINE:
+            raise LabelsUnreadable(
+                path, f"line {number + 1} has more than {LONGEST_LINE} characters", "Give one label per line, or --labels none"
+            )
+        for line in piece.splitlines():
+            number += 1
+            if line.strip() and line[0] != "#":
+                found += 1
+                if found > MOST_LABELS + 1:
+                    raise _too_many(path)
+                yield number, line
+
+
+def _too_many(path: Path) -> LabelsUnreadable:
+    return LabelsUnreadable(
+        path,
+        f"label file holds more than {MOST_LABELS} labels",
+        "Export the labels without what is no beat, or the recording in parts; --labels none reads it without labels",
+    )
 
 
 def _counted(labels: Sequence[BeatLabel], axis: TableAxis) -> list[BeatLabel]:
@@ -195,8 +251,9 @@ def _counted(labels: Sequence[BeatLabel], axis: TableAxis) -> list[BeatLabel]:
 
 def _cells(line: str) -> list[str]:
     for separator in (";", ","):
-        if separator in line and not _CLOCK_THEN_BLANK.match(line.strip()):
-            return [cell.strip() for cell in next(csv.reader([line], delimiter=separator))]
+        if separator in line and not (":" in line and _CLOCK_THEN_BLANK.match(line.strip())):
+            cells = next(csv.reader([line], delimiter=separator)) if '"' in line else line.split(separator)
+            return [cell.strip() for cell in cells]
     return line.split()
 
 

@@ -9,7 +9,7 @@ import typer
 from ecgfl_cli.commands import audit, coordinator_model
 from ecgfl_cli.commands.options import Encrypt, known_architecture, positive
 from ecgfl_cli.console import Console, console_of, percent
-from ecgfl_cli.errors import UnusableInput, UsageError
+from ecgfl_cli.errors import ModelRejected, UnusableInput, UsageError
 
 if TYPE_CHECKING:
     from ecgfl_cli.federation.coordinator.run_plan import RoundResult
@@ -114,13 +114,14 @@ def renew(
 def sites(context: typer.Context) -> None:
     """List the enrolled sites and the head of each site's audit log."""
     from ecgfl_cli.federation.coordinator.audit_heads import AuditHeads
-    from ecgfl_cli.federation.coordinator.enrolment import sites_and_problems
+    from ecgfl_cli.federation.coordinator.enrolment import key_files
     from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 
     console = console_of(context, "coordinator-sites")
     home = CoordinatorHome(console.home.coordinator)
     home.require()
-    enrolled, problems = sites_and_problems(home)
+    found = key_files(home)
+    enrolled, problems = found.sites, found.problems
     for problem in problems:
         console.problem(problem)
     heads = AuditHeads(home.audit_heads).sites
@@ -319,6 +320,11 @@ def status(context: typer.Context) -> None:
     report = load_report(path) if path is not None and path.is_file() else None
     rounds = [] if report is None else [each for each in report.rounds if each.version]
     models = GlobalModels(home, Registry(home.models, load_federation(home.federation).signing_key))
+    try:
+        models.require_whole()
+    except ModelRejected as error:
+        warnings.append(str(error))
+        console.problem(str(error))
     final = next((entry for entry in reversed(models.registry.entries()) if entry.manifest.is_final), None)
     standing = None if final is None else models.standing(final)
     absent = [] if state is None else state.absent

@@ -6,7 +6,7 @@ from ecgfl_cli.doctor.check import Check, checked
 from ecgfl_cli.errors import UnusableInput
 from ecgfl_cli.federation.coordinator.audit import audit_log
 from ecgfl_cli.federation.coordinator.certificates import check_certificates
-from ecgfl_cli.federation.coordinator.enrolment import sites_and_problems
+from ecgfl_cli.federation.coordinator.enrolment import key_files
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome, load_signing_key
 from ecgfl_cli.federation.coordinator.plan_file import resolve
 from ecgfl_cli.federation.federation_file import load_federation
@@ -50,7 +50,7 @@ def _models(home: CoordinatorHome) -> str:
 
 
 def _sites(home: CoordinatorHome) -> str:
-    sites, problems = sites_and_problems(home)
-    if problems:
-        raise UnusableInput("; ".join(problems), "Until then these sites cannot connect")
-    return f"{len(sites)}"
+    found = key_files(home)
+    if found.problems:
+        raise UnusableInput("; ".join(found.problems), "Until then these sites cannot connect")
+    return f"{len(found.sites)}"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from ecgfl_adapters.bounded import read_bounded
+from ecgfl_adapters.file_names import is_device_name
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
@@ -20,7 +21,9 @@ from ecgfl_cli.files import atomic_write_bytes, sync_folder
 from ecgfl_cli.models.architecture import architecture
 from ecgfl_cli.models.manifest import VERSION, Manifest, SignedManifest, check_weights
 from ecgfl_cli.models.packing import pack, unpack
-from ecgfl_cli.schema_faults import require_bounded
+from ecgfl_cli.models.verdicts import Acceptance
+from ecgfl_cli.printable import short_reason
+from ecgfl_cli.schema_faults import fault_in_words, require_bounded
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -38,6 +41,7 @@ WEIGHTS = "model.safetensors"
 MANIFEST = "manifest.json"
 RESERVED = frozenset((CURRENT, HISTORY, BEST))
 """Names that a version may not have, because they are files of the registry."""
+BROKEN = "Restore this folder from your backup, or use another version: `ecgfl model use VERSION`"
 MAKING, REMOVING = ".new-", ".old-"
 """What the folder of a version is called while it is being written, and while it is being removed."""
 
@@ -69,12 +73,13 @@ class Registry:
     def add(self, signed: SignedManifest, network: "nn.Module", source: str) -> None:
         """Keep a version whose weights the caller has checked. The same version again changes nothing.
 
-        Raises `ModelRejected` if its signature is wrong, its name is reserved, or the version already exists with other content.
+        Raises `ModelRejected` if its signature is wrong, its name is reserved (by the registry or by Windows), or the version
+        already exists with other content.
         """
         from safetensors.torch import save
 
         manifest = self._opened(signed)
-        if manifest.version in RESERVED:
+        if manifest.version in RESERVED or is_device_name(manifest.version):
             raise ModelRejected(f"a model with the reserved name '{manifest.version}'", "Do not use it; tell the coordinator")
         place = self._folder / manifest.version
         if place.is_dir():
@@ -122,11 +127,19 @@ class Registry:
             content = json.loads(read_bounded(path, LARGEST_MANIFEST))
             require_bounded(content)
             received, acceptance = content.pop("received"), content.pop("acceptance", None)
-            if not isinstance(received, dict) or not isinstance(acceptance, dict | None):
-                raise ValueError("received and acceptance are objects")
+            if not isinstance(received, dict):
+                raise ValueError("received is no object")
+            if acceptance is not None:
+                Acceptance.model_validate(acceptance)
             signed = SignedManifest.model_validate(content)
-        except (OSError, ValueError, KeyError, AttributeError, RecursionError, ValidationError) as error:
-            raise ModelRejected(f"{path}: broken: {error}", "Use another version: `ecgfl model use VERSION`") from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(str(part) for part in first["loc"]) or "it"
+            raise ModelRejected(
+                f"{path}: broken: {error.title}: {short_reason(field)}: {fault_in_words(first)}", BROKEN
+            ) from error
+        except (OSError, ValueError, KeyError, AttributeError, RecursionError) as error:
+            raise ModelRejected(f"{path}: broken: {error}", BROKEN) from error
         manifest = self._opened(signed)
         if manifest.version != version:
             raise ModelRejected(f"{path}: the manifest of {manifest.version}", "Somebody moved it; use another version")

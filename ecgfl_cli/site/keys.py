@@ -20,6 +20,7 @@ SECRET_BYTES = 32
 PSEUDONYM_CHARACTERS = 16
 LARGEST_PUBLIC_KEY = 16 * 1024
 """Largest size of the file in bytes."""
+PUBLIC_KEY_FIX = "Give the file keys/node.pub of the site's home"
 
 
 def make_keys(home: Home, encrypt: bool = False) -> bool:
@@ -67,11 +68,20 @@ def load_node_key(home: Home) -> ec.EllipticCurvePrivateKey:
 def load_public_key(path: Path) -> ec.EllipticCurvePublicKey:
     """A site's public key file. Raises `UnusableInput` when it is none or of another kind than ECDSA P-384."""
     try:
-        key = serialization.load_ssh_public_key(read_bounded(path, LARGEST_PUBLIC_KEY))
-    except (OSError, ValueError, NotImplementedError, UnsupportedAlgorithm) as error:
-        raise UnusableInput(f"{path}: not a public key: {error}", "Give the file keys/node.pub of the site's home") from error
+        content = read_bounded(path, LARGEST_PUBLIC_KEY)
+    except OSError as error:
+        raise UnusableInput(f"{path}: not a public key: {error}", PUBLIC_KEY_FIX) from error
+    return public_key(path, content)
+
+
+def public_key(path: Path, content: bytes) -> ec.EllipticCurvePublicKey:
+    """The same from the content of the file at `path`."""
+    try:
+        key = serialization.load_ssh_public_key(content)
+    except (ValueError, NotImplementedError, UnsupportedAlgorithm) as error:
+        raise UnusableInput(f"{path}: not a public key: {error}", PUBLIC_KEY_FIX) from error
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP384R1):
-        raise UnusableInput(f"{path}: not an ECDSA P-384 key", "Give the file keys/node.pub of the site's home")
+        raise UnusableInput(f"{path}: not an ECDSA P-384 key", PUBLIC_KEY_FIX)
     return key
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import reduce
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from ecgfl_cli.evaluation.comparison import Comparison
 from ecgfl_cli.evaluation.intervals import Interval, paired_bootstrap
 from ecgfl_cli.evaluation.statistics import veb_f1
 from ecgfl_cli.models.manifest import Manifest
+from ecgfl_cli.models.verdicts import VerdictCode
 from ecgfl_cli.training.dataset import HeldOut
 from ecgfl_cli.training.local import NOTHING, Measured, measure
 
@@ -25,13 +26,6 @@ ANY_MODEL = 1.0
 
 ByPatient = dict[str, Measured]
 """How a model does on each held-out patient, by pseudonym."""
-
-
-VerdictCode = Literal["not-worse", "untested", "below-margin", "interval-below-zero", "unusable"]
-"""not-worse : accepted by the test. untested : accepted without a test, for lack of another model or of held-out PVCs.
-
-The others are rejections. unusable : refused before the test, for instance because of its loss.
-"""
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,17 @@ import os
 import shutil
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from ecgfl_adapters.discovery import LARGEST_RECORDS, adapters
+from ecgfl_adapters import label_files
+from ecgfl_adapters.discovery import LARGEST_RECORDS, MOST_MISSING, adapters
+from ecgfl_adapters.errors import LabelsUnreadable
+from ecgfl_adapters.label_files import MOST_LABELS, read_labels
 from ecgfl_adapters.wfdb_header import LARGEST_HEADER
 
 from ecgfl_cli.demo.synthesiser import synthesise
@@ -22,6 +27,9 @@ pytestmark = [
 HUGE = 3 << 30
 MOST_MEMORY = 600 << 20
 """Bytes of a process that reads all of them; the libraries alone take 150 MiB."""
+
+MOST_BYTES_OF_A_LABEL = (1 << 30) / MOST_LABELS
+"""The largest file stays below 1 GiB."""
 
 SIGNAL = "{name}.dat 16 200 16 0 0 0 0 II\n"
 
@@ -136,6 +144,63 @@ def test_a_huge_list_of_records(site: Path, ecgfl: Ecgfl, export: Any) -> None: 
         assert ran.code == 3
         assert [line for line in ran.problems if f"{LARGEST_RECORDS} of such a file" in line and "RECORDS" in line]
     assert len(ecgfl("dataset", "list", "--json").json["recordings"]) == 1
+
+
+def test_a_list_of_records_that_are_not_there(site: Path, ecgfl: Ecgfl, export: Any) -> None:  # noqa: ARG001
+    path = export(1)
+    records = path.with_name("RECORDS")
+    records.write_text("".join(f"r{number}\n" for number in range(100_000)) + f"{path.stem}\n")
+    for named, outcomes in ((records, {"unreadable": 1}), (path.parent, {"unreadable": 1, "added": 1})):
+        ran = ecgfl("ingest", named, "--json")
+        assert ran.code == 3
+        assert ran.json["outcomes"] == outcomes
+        (line,) = ran.problems
+        assert f"more than {MOST_MISSING} of its 100001 records are not there" in line
+        assert str(records) in line
+
+
+def test_a_part_of_a_list_of_records_is_named(site: Path, ecgfl: Ecgfl, export: Any) -> None:  # noqa: ARG001
+    path = export(1)
+    path.with_name("RECORDS").write_text("a\nb\n" + f"{path.stem}\n")
+    assert ecgfl("ingest", path.with_name("RECORDS"), "--json").json["outcomes"] == {"unreadable": 2, "added": 1}
+
+
+MANY_LABELS = {
+    "many.csv": lambda count: b"sample,symbol\n" + b"".join(b"%d,N\n" % number for number in range(count)),
+    "times.csv": lambda count: b"time_s,symbol\n" + b"".join(b"%d,N\n" % number for number in range(count)),
+    "many.atr": lambda count: np.array([*[(1 << 10) | 200] * count, 0], "<u2").tobytes(),
+}
+
+
+@pytest.mark.parametrize("name", MANY_LABELS)
+def test_more_labels_than_any_recording_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(label_files, "MOST_LABELS", 1000)
+    path = tmp_path / name
+    path.write_bytes(MANY_LABELS[name](1000))
+    assert len(read_labels(path, 250.0)) == 1000
+    path.write_bytes(MANY_LABELS[name](1001))
+    with pytest.raises(LabelsUnreadable, match="more than 1000 labels"):
+        read_labels(path, 250.0)
+
+
+def test_a_line_of_labels_without_an_end(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    for content in (b"a" * 100_000, b"sample,symbol\n1,N\n" + b"\x0b" * 100_000):
+        path.write_bytes(content)
+        with pytest.raises(LabelsUnreadable, match="more than 65536 characters"):
+            read_labels(path, 250.0)
+
+
+def test_labels_take_little_memory(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_bytes(MANY_LABELS["many.csv"](300_000))
+    tracemalloc.start()
+    try:
+        labels = read_labels(path, 250.0)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak / len(labels) < MOST_BYTES_OF_A_LABEL
 
 
 def test_huge_settings_and_models(modelled: Path, ecgfl: Ecgfl, federation: Any, tmp_path: Path) -> None:

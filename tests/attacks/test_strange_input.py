@@ -41,7 +41,7 @@ def signed(network: torch.nn.Module, **changes: object) -> SignedManifest:
     return SignedManifest.sign(Manifest.model_validate({**fields, **changes}), KEY)
 
 
-@pytest.mark.parametrize("version", ["current", "history", "best"])
+@pytest.mark.parametrize("version", ["current", "history", "best", "con", "nul", "aux", "prn", "com1", "lpt9"])
 def test_a_reserved_name(tmp_path: Path, version: str) -> None:
     network = architecture("ecgnet").build()
     registry = Registry(tmp_path, KEY.public_key())

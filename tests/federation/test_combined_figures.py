@@ -169,10 +169,37 @@ def test_a_fit_that_harms_most_sites_is_not_taken() -> None:
     liar = lying(2.75, 5.75, 10_000_000, 10_000_000)
     combined = combined_histogram([*HONEST, liar], how("fedavg"))
     assert combined is not None
-    assert f1_of_honest(Calibrated(*fit(combined.others, combined.pvcs))) < 0.5
+    assert f1_of_honest(Calibrated(*fit(combined.others, combined.pvcs))) < 0.6
     attacked = calibrated([*HONEST, liar], how("fedavg"), NOW)
     assert "fitted to the median of the sites" in str(attacked.problem)
     assert f1_of_honest(attacked) > 0.9
+
+
+@pytest.mark.parametrize("small", [(300, 20), (1500, 12), (20_000, 12), (1500, 3)], ids=str)
+def test_a_large_and_a_small_site_are_calibrated(small: tuple[int, int]) -> None:
+    sites = [site(1, 50_000, 5000), site(2, *small)]
+    done = calibrated(sites, how("fedavg"), NOW)
+    combined = combined_histogram(sites, how("fedavg"))
+    assert done.problem is None
+    assert done.calibration != UNCALIBRATED
+    assert combined is not None
+    shares = [each.pvcs.sum() / each.beats for each in sites]
+    assert min(shares) <= combined.pvcs.sum() / combined.beats <= max(shares)
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_large_liar_beside_a_small_site_costs_it_little(lie: str) -> None:
+    small = site(7, 1500, 12)
+    done = calibrated([small, LIES[lie]], how("fedavg"), NOW)
+    assert small.f1(done.decision) >= small.f1(NOW.decision) - 0.02
+
+
+def test_too_few_beats_are_named() -> None:
+    few = [site(1, 3000, 30), site(2, 3000, 40)]
+    assert "70 held-out PVCs and 6000 other beats by logit; at least 100" in str(calibrated(few, how("fedavg"), NOW).problem)
+    small = [site(seed, 500, 20) for seed in (1, 2, 3)]
+    problem = str(calibrated(small, how("median"), NOW).problem)
+    assert "each site counted for at most 3 times the usual number; at least 100" in problem
 
 
 def test_of_two_sites_both_must_agree() -> None:

@@ -6,10 +6,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+from fake_rounds import Rounds
 from federation_homes import SITES, Homes
 from node_processes import Processes, told
 from shared_runs import Finished, Waiting
 
+from ecgfl_cli.errors import ModelRejected
 from ecgfl_cli.federation.coordinator.live_state import SILENT_SECONDS, load_state
 
 SERVE = ("coordinator", "serve", "--host", "127.0.0.1", "--port", "0")
@@ -99,3 +102,34 @@ def test_a_broken_state_is_named_and_serve_writes_a_new_one(homes: Homes) -> Non
 
 def test_without_a_coordinator_there_is_no_status(homes: Homes) -> None:
     assert "coordinator init" in told(homes.site("alice").root, "coordinator", "status").refused(2)
+
+
+@pytest.mark.parametrize(
+    "acceptance",
+    [
+        {"accepted": True, "sites": [1]},
+        {"accepted": True, "sites": {"alice": "x"}},
+        {"accepted": True, "sites": {"alice": ["not-worse"]}},
+        {"accepted": True, "rolled_back": {"a": 1}},
+        {"accepted": "yes"},
+        {"accepted": True, "code": 7},
+        {"accepted": True, "\x01" * 100_000: 1, "sites": {"\x01" * 100_000: "x"}},
+        {"sites": {}},
+        [],
+        7,
+    ],
+    ids=lambda each: str(each)[:40],
+)
+def test_a_broken_acceptance_is_named(homes: Homes, acceptance: object) -> None:
+    Rounds(homes)
+    (path,) = homes.coordinator_home.models.glob("*/manifest.json")
+    path.write_text(json.dumps({**json.loads(path.read_text()), "acceptance": acceptance}))
+    ended = told(homes.coordinator, "coordinator", "status")
+    assert ended.code == 0
+    (warning,) = [line for line in ended.result["warnings"] if str(path) in line]
+    assert "Restore this folder from your backup" in warning
+    assert any("damaged" in line for line in ended.said)
+    assert len(warning) < 2000
+    assert ended.result["model"] is None
+    with pytest.raises(ModelRejected, match="broken"):
+        homes.registry("coordinator").entry(path.parent.name)

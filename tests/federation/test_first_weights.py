@@ -26,7 +26,7 @@ from ecgfl_cli.models.manifest import Manifest
 from ecgfl_cli.models.packing import pack
 from ecgfl_cli.models.registry import WEIGHTS
 from ecgfl_cli.models.starter import starter_registry
-from ecgfl_cli.training.acceptance import VerdictCode
+from ecgfl_cli.models.verdicts import VerdictCode
 
 SERVE = ("coordinator", "serve", "--host", "127.0.0.1", "--port", "0", "--quorum-timeout", "100ms")
 STARTER = starter_registry().current() or ""

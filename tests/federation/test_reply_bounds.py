@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from fake_rounds import NODES, Rounds
 from federation_homes import Homes
-from flwr.app import MetricRecord, RecordDict
+from flwr.app import ArrayRecord, MetricRecord, RecordDict
 
 from ecgfl_cli.federation.coordinator.checked_rounds import RoundFailed
 from ecgfl_cli.federation.coordinator.reply_checks import LARGEST_GROWTH
@@ -32,6 +32,24 @@ def test_an_update_far_beyond_the_median_is_left_out(homes: Homes, factor: float
     assert line.startswith("bob: an update of norm ")
     assert "more than 10 times the median of the sites', 4.3" in line
     assert f"reply dropped: {line}" in rounds.said
+
+
+def test_a_reason_is_short_and_printable(homes: Homes) -> None:
+    rounds = Rounds(homes)
+    rounds.begin()
+    names = ("\x01" * 100_000, "a\n\u202eb" * 50_000)
+    extra = [rounds.good(1, 1.0), rounds.good(2, 1.0), rounds.good(3, 1.0)]
+    extra[0].content["metrics"] = MetricRecord({names[0]: 1})
+    extra[1].content[names[1]] = MetricRecord({"x": 1})
+    extra[2].content["arrays"] = ArrayRecord({names[0]: next(iter(extra[2].content.array_records.values()))["flat"]})
+    with pytest.raises(RoundFailed) as failed:
+        rounds.aggregate(*extra)
+    lines = rounds.record.report.left_out
+    assert [line.split(":")[0] for line in lines] == list(NODES.values())
+    for line in (*lines, *rounds.said, str(failed.value)):
+        assert line.isprintable()
+        assert len(line) < 1000
+    assert len(rounds.record.report.to_bytes()) < 10_000
 
 
 def test_sites_of_unlike_size_are_all_taken(homes: Homes) -> None:

@@ -1,8 +1,10 @@
 """The report of a run: complete, also over a kill and an error; its page needs nothing else and shows only what is escaped."""
 
+import errno
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,11 +15,14 @@ from node_processes import told
 from shared_runs import Finished
 
 from ecgfl_cli.errors import UnusableInput
+from ecgfl_cli.federation.coordinator import json_file
 from ecgfl_cli.federation.coordinator.checked_rounds import RoundFailed
 from ecgfl_cli.federation.coordinator.curves import curve, ticks_over
+from ecgfl_cli.federation.coordinator.json_file import LARGEST_JSON
+from ecgfl_cli.federation.coordinator.killed_runs import close_killed_runs
 from ecgfl_cli.federation.coordinator.report_page import page_of
 from ecgfl_cli.federation.coordinator.run_plan import RoundResult, SiteFigures
-from ecgfl_cli.federation.coordinator.run_record import RunReport, load_report
+from ecgfl_cli.federation.coordinator.run_record import LARGEST_REPORT, RunReport, load_report
 from ecgfl_cli.models.manifest import Metrics
 from ecgfl_cli.models.registry import Registry
 
@@ -260,3 +265,50 @@ def test_a_curve_has_a_gap_where_a_round_was_not_measured() -> None:
     assert shown.count("<circle") == 3
     assert "not measured" in curve("Se", [1, 2], [None, None])
     assert curve("Se", [1], [0.5]).count("<circle") == 1
+
+
+def killed(homes: Homes) -> list[str]:
+    """Bring the reports of killed runs to an end, and return what is said about it."""
+    said: list[str] = []
+    close_killed_runs(homes.coordinator_home, homes.registry("coordinator"), "another", said.append)
+    return said
+
+
+@pytest.mark.parametrize(
+    "content", [None, b"", b"{}", b"{" + b" " * (LARGEST_REPORT + 1)], ids=["folder", "empty", "fields", "huge"]
+)
+def test_a_broken_report_of_an_earlier_run_is_passed_over(homes: Homes, content: bytes | None) -> None:
+    played(Rounds(homes))
+    path = homes.coordinator_home.reports / "0-broken.json"
+    path.mkdir() if content is None else path.write_bytes(content)
+    (line,) = killed(homes)
+    assert line.startswith("a report of an earlier run is passed over: ")
+    assert str(path) in line
+    assert len(line) < 1000
+    (other,) = (each for each in homes.coordinator_home.reports.glob("*.json") if each != path)
+    assert load_report(other).outcome == "interrupted"
+
+
+def test_a_report_that_cannot_be_read_is_an_input_error(homes: Homes, monkeypatch: pytest.MonkeyPatch) -> None:
+    played(Rounds(homes))
+    (path,) = homes.coordinator_home.reports.glob("*.json")
+
+    def failing(*_: object) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(json_file, "read_bounded", failing)
+    with pytest.raises(UnusableInput, match=r"Input/output error.*Restore it from your backup"):
+        load_report(path)
+
+
+def test_the_report_of_many_sites_and_rounds_can_be_read(homes: Homes, tmp_path: Path) -> None:
+    played(Rounds(homes))
+    (report,) = reports(homes)
+    figures = SiteFigures(123_456, 12_345, 0.1234567890123, 0.123456789, 123_456, 0.0049, 12_345, 1234, 1200, 100, 0.9, 0.9, 0.1)
+    sites = {f"hospital-{number:03d}-of-a-long-name": figures for number in range(200)}
+    report.rounds = [
+        RoundResult(number, f"ecgnet-{number:04d}-00000000", list(sites), 4, 0.1, by_site=sites) for number in range(1, 201)
+    ]
+    (tmp_path / "r.json").write_bytes(report.to_bytes())
+    assert (tmp_path / "r.json").stat().st_size > LARGEST_JSON
+    assert load_report(tmp_path / "r.json").rounds == report.rounds

@@ -4,6 +4,8 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from ecgfl_cli.federation.coordinator.combining import LEAST_SITES, Combination
 from ecgfl_cli.federation.coordinator.reported_figures import combined_histogram
 from ecgfl_cli.models.calibration import (
@@ -79,9 +81,20 @@ def _fit(sites: Sequence[Histogram], how: Combination) -> Calibrated | str:
     combined = combined_histogram(sites, how)
     if combined is None:
         return f"fewer than {how.least_sites} sites reported enough held-out beats by logit"
-    if not enough(combined.others, combined.pvcs):
-        return f"fewer than {FEWEST} held-out PVCs or other beats by logit"
+    # In a mean, a site with few beats caps the others, but says nothing against the number of theirs.
+    counted = _total(sites) if how.weights_sites else combined
+    if not enough(counted.others, counted.pvcs):
+        cap = "" if how.weights_sites else f", each site counted for at most {how.max_weight_ratio:g} times the usual number"
+        return (
+            f"{counted.pvcs.sum():.0f} held-out PVCs and {counted.others.sum():.0f} other beats by logit{cap}; at least {FEWEST}"
+            " of each are needed"
+        )
     return Calibrated(*fit(combined.others, combined.pvcs))
+
+
+def _total(sites: Sequence[Histogram]) -> Histogram:
+    """Return the sum of the sites' counts, as reported."""
+    return Histogram(np.sum([site.others for site in sites], axis=0), np.sum([site.pvcs for site in sites], axis=0))
 
 
 def _gain(own: Sequence[float], other: Sequence[float]) -> float:

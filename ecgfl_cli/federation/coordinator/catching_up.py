@@ -8,8 +8,9 @@ from flwr.app import Message, MessageType, RecordDict
 from ecgfl_cli.federation.coordinator.run_plan import Report
 from ecgfl_cli.federation.flower.run_grid import RunGrid
 from ecgfl_cli.federation.wire import MODEL_UNACCEPTABLE, VERDICTS, CatchUpReply, in_words, read_reply, take_audit_head
+from ecgfl_cli.models.verdicts import VerdictCode
+from ecgfl_cli.printable import short_reason
 from ecgfl_cli.site.audit import Head
-from ecgfl_cli.training.acceptance import VerdictCode
 
 Tell = Callable[[str, VerdictCode], None]
 """Called with a site's name and its verdict on the model."""
@@ -60,7 +61,7 @@ class CatchingUp:
             head = take_audit_head(reply)
             verdict = read_reply(reply, CatchUpReply).verdict
         except LIBRARY_ERRORS as error:  # whatever a site sends
-            self._report(f"{name}: its reply about the last run's model was dropped: {error}")
+            self._report(f"{name}: its reply about the last run's model was dropped: {short_reason(error)}")
             return
         if head is not None:
             self._receive_head(name, head)

@@ -42,8 +42,9 @@ from ecgfl_cli.federation.wire import (
     weights_of,
 )
 from ecgfl_cli.models.manifest import Metrics
+from ecgfl_cli.models.verdicts import VerdictCode
+from ecgfl_cli.printable import short_reason
 from ecgfl_cli.site.audit import Head
-from ecgfl_cli.training.acceptance import VerdictCode
 
 
 class Sites(Protocol):
@@ -247,7 +248,7 @@ class CheckedRounds:
                 if head is not None:
                     self._sites.receive_audit_head(self._name(message), head)
             except LIBRARY_ERRORS as error:  # whatever a site sends, it ends nobody's run but its own
-                dropped.append(f"{self._name(message)}: {error or type(error).__name__}")
+                dropped.append(f"{self._name(message)}: {short_reason(error)}")
         return usable, dropped
 
     def _counted(self, counts: dict[str, int]) -> dict[str, float]:

@@ -23,8 +23,8 @@ from ecgfl_cli.models.architecture import architecture
 from ecgfl_cli.models.calibration import Histogram
 from ecgfl_cli.models.manifest import Manifest, Metrics, SignedManifest, validity, weights_sha256
 from ecgfl_cli.models.registry import Entry, Registry, network_of
+from ecgfl_cli.models.verdicts import VerdictCode
 from ecgfl_cli.times import current_time
-from ecgfl_cli.training.acceptance import VerdictCode
 
 
 class Checkpoints:

@@ -1,7 +1,6 @@
 """The enrolled sites while the coordinator serves: who is connected, who was shut out, and waiting for enough of them."""
 
 import contextlib
-import errno
 import threading
 import time
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from ecgfl_cli.errors import ServerError
 from ecgfl_cli.federation.coordinator.audit_heads import AuditHeads
 from ecgfl_cli.federation.coordinator.catching_up import CatchingUp
-from ecgfl_cli.federation.coordinator.enrolment import sites_and_problems
+from ecgfl_cli.federation.coordinator.enrolment import NO_HANDLES, key_files
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 from ecgfl_cli.federation.coordinator.run_plan import Report, RunPlan
 from ecgfl_cli.federation.flower.superlink import SuperLink
@@ -23,10 +22,6 @@ POLL_SECONDS = 0.2
 
 LONGEST_NAP_SECONDS = 5.0
 """Between two looks at the clock: the machine may have slept, or been set to summer time."""
-
-
-NO_HANDLES = (errno.EMFILE, errno.ENFILE)
-"""Error numbers if no file handle is left for this process, or in the whole system."""
 
 
 class QuorumMissed(ServerError):
@@ -45,7 +40,7 @@ class ConnectedSites:
         self._reported: set[str] = set()
         self._contacts: dict[str, datetime] = {}
         self._enrolled: dict[tuple[str, str], ec.EllipticCurvePublicKey] = {}
-        self._is_short_of_handles = False
+        self._is_blind = False
         self._catching_up: CatchingUp | None = None
         self._audit_heads = AuditHeads(home.audit_heads)
 
@@ -86,20 +81,31 @@ class ConnectedSites:
             return {node: name for node, name in online.items() if self._plan.allows(name)}
 
     def _look_up(self) -> dict[tuple[str, str], ec.EllipticCurvePublicKey]:
-        """Return (fingerprint, name) -> key of the enrolled sites; while no file can be opened, the previous result."""
+        """Return (fingerprint, name) -> key of the enrolled sites.
+
+        While their folder cannot be listed, or no file can be opened, this is the previous result. A site whose key file is
+        there, but cannot be read, stays as it was.
+        """
         try:
-            known, problems = sites_and_problems(self._home)
-            for problem in sorted(set(problems) - self._reported):
-                self._report(problem)
-            self._reported = set(problems)
-            self._enrolled = {(site.fingerprint, site.name): site.key for site in known}
-            self._is_short_of_handles = False
+            found = key_files(self._home)
         except OSError as error:
-            if error.errno not in NO_HANDLES:
-                raise
-            if not self._is_short_of_handles:
-                self._report(f"no file can be opened ({error.strerror}): enrolments and revocations take effect later")
-            self._is_short_of_handles = True
+            if not self._is_blind:
+                what = "no file can be opened" if error.errno in NO_HANDLES else f"{self._home.sites} cannot be listed"
+                self._report(f"{what} ({error.strerror or error}): enrolments and revocations take effect later")
+            self._is_blind = True
+            return self._enrolled
+        self._is_blind = False
+        for problem in sorted(set(found.problems) - self._reported):
+            self._report(problem)
+        self._reported = set(found.problems)
+        enrolled = {(site.fingerprint, site.name): site.key for site in found.sites}
+        elsewhere = {site.fingerprint for site in found.sites}
+        kept = {
+            (digest, name): key
+            for (digest, name), key in self._enrolled.items()
+            if name in found.unread and digest not in elsewhere
+        }
+        self._enrolled = kept | enrolled
         return self._enrolled
 
     def _welcome(self, node: int, name: str) -> None:

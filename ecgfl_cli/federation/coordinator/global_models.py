@@ -9,7 +9,7 @@ from ecgfl_cli.federation.coordinator.enrolment import enrolled_sites
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 from ecgfl_cli.federation.wire import REJECTIONS
 from ecgfl_cli.models.registry import Entry, Registry
-from ecgfl_cli.training.acceptance import VerdictCode
+from ecgfl_cli.models.verdicts import VerdictCode
 
 SITES, ROLLED_BACK = "sites", "rolled_back"
 """Fields of an entry's acceptance: the verdict code of each site, and when the model was rolled back."""

@@ -10,20 +10,29 @@ from ecgfl_cli.errors import UnusableInput
 from ecgfl_cli.schema_faults import fault_in_words, require_bounded
 
 LARGEST_JSON = 16 * 2**20
-"""Largest size of a file in bytes."""
+"""Largest size of a file in bytes, unless it says otherwise."""
 
 Content = TypeVar("Content", bound=BaseModel)
 
 
-def load_json(path: Path, schema: type[Content], fix: str) -> Content:
-    """Raises `UnusableInput` naming the file and the field, and `FileNotFoundError`. fix : what to do where it is broken."""
+def load_json(path: Path, schema: type[Content], fix: str, largest: int = LARGEST_JSON) -> Content:
+    """Read a file and check it.
+
+    fix : what to do where the file is broken. largest : its largest size in bytes.
+
+    Raises `UnusableInput` naming the file and the field, also for a file that cannot be read, and `FileNotFoundError`.
+    """
     try:
-        content = schema.model_validate_json(read_bounded(path, LARGEST_JSON))
+        content = schema.model_validate_json(read_bounded(path, largest))
         require_bounded(content.model_dump())
         return content
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "the file"
         raise UnusableInput(f"{path}: {field}: {fault_in_words(first)}", fix) from error
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise UnusableInput(f"{path}: it cannot be read: {error.strerror or error}", fix) from error
     except (ValueError, RecursionError) as error:
         raise UnusableInput(f"{path}: {error}", fix) from error

@@ -88,7 +88,9 @@ def combined_histogram(sites: Sequence[Histogram], how: Combination) -> Histogra
     """Combine the sites' beats by logit into one histogram, as robustly as the weights; None if too few sites have beats.
 
     Each site's histogram is normalised, separately for PVCs and other beats. In a mean, the weight of a site's PVCs is their
-    capped number, and the same holds for its other beats. If nothing is capped, the result is the sum of the counts.
+    capped number, and the same holds for its other beats. The proportion of PVCs to other beats is that of the sites' beats, each
+    site's total capped: a site with few PVCs caps the others' PVCs, but does not make PVCs rarer. If nothing is capped, the
+    result is the sum of the counts.
 
     For a median or trimmed mean, the result is the centre of the sites' cumulative distributions at each edge between two bins,
     and of their shares of PVCs. As long as fewer than half of the sites (for a trimmed mean: no more than are trimmed) lie, the
@@ -99,7 +101,9 @@ def combined_histogram(sites: Sequence[Histogram], how: Combination) -> Histogra
     than `FEWEST_OF_A_SITE` beats of a class are left out, because a small site counts as much as a large one.
     """
     if how.weights_sites:
-        others, pvcs = (_capped_sum(column, how) for column in ([each.others for each in sites], [each.pvcs for each in sites]))
+        limits = capped([each.beats for each in sites], how.max_weight_ratio)
+        shares = [limit / max(each.beats, 1.0) for each, limit in zip(sites, limits, strict=True)]
+        others, pvcs = (_mean(column, shares, how) for column in ([each.others for each in sites], [each.pvcs for each in sites]))
         return None if others is None or pvcs is None else Histogram(others, pvcs)
     sites = [each for each in sites if each.fewest >= FEWEST_OF_A_SITE]
     if len(sites) < how.least_sites:
@@ -113,15 +117,18 @@ def combined_histogram(sites: Sequence[Histogram], how: Combination) -> Histogra
     return Histogram(others * beats * (1 - share), pvcs * beats * share)
 
 
-def _capped_sum(column: Sequence[NDArray[np.number]], how: Combination) -> NDArray[np.number] | None:
-    """Add up the sites' counts of one class, each site's total capped; None if too few sites have such beats."""
-    column = [counts for counts in column if counts.any()]
-    if len(column) < how.least_sites:
-        return None
+def _mean(column: Sequence[NDArray[np.number]], shares: Sequence[float], how: Combination) -> NDArray[np.number] | None:
+    """Add up the sites' counts of one class, each site's total capped; None if too few sites have such beats.
+
+    shares : share of each site's beats that count. The result is scaled to the number of beats of the class among these.
+    """
     totals = [int(counts.sum()) for counts in column]
+    if sum(total > 0 for total in totals) < how.least_sites:
+        return None
+    beats = sum(total * share for total, share in zip(totals, shares, strict=True))
     weights = capped(totals, how.max_weight_ratio)
-    scaled = [counts * (weight / total) for counts, weight, total in zip(column, weights, totals, strict=True)]
-    return np.asarray(np.sum(scaled, axis=0))
+    scaled = [counts * (weight / max(total, 1)) for counts, weight, total in zip(column, weights, totals, strict=True)]
+    return np.asarray(np.sum(scaled, axis=0) * (beats / sum(weights)))
 
 
 def training_figures(

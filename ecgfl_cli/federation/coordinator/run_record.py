@@ -14,6 +14,9 @@ from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.models.manifest import Manifest
 
 REPORT_SCHEMA: Literal["ecgfl.run-report/1"] = "ecgfl.run-report/1"
+LARGEST_REPORT = 256 * 2**20
+"""Largest size of a report in bytes. A site takes about 500 bytes in a round: 200 sites fill it in 2,500 rounds."""
+
 Outcome = Literal["running", "finished", "failed", "interrupted"]
 
 
@@ -133,7 +136,8 @@ class RunRecord:
 
 def load_report(path: Path) -> RunReport:
     """Raises `UnusableInput` naming the file and the field."""
-    return load_json(path, RunReport, "Restore it from your backup; or move it away, and the report begins anew")
+    fix = "Restore it from your backup; or move it away, and the report begins anew"
+    return load_json(path, RunReport, fix, LARGEST_REPORT)
 
 
 def plan_in_words(plan: RunPlan) -> dict[str, Any]:

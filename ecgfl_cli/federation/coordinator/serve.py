@@ -32,8 +32,8 @@ from ecgfl_cli.federation.wire import REJECTIONS
 from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.models.manifest import Manifest, public_key_text
 from ecgfl_cli.models.registry import Registry
+from ecgfl_cli.models.verdicts import VerdictCode
 from ecgfl_cli.site.private_keys import key_password
-from ecgfl_cli.training.acceptance import VerdictCode
 
 LEAVE_SECONDS = 15
 """How long the sites may take to leave after the last round."""
@@ -86,7 +86,7 @@ def serve(home: CoordinatorHome, plan: RunPlan, host: str, port: int, report: Re
         record.save()
         start = record.report.start
         note(home, "run-started", run=run, resumed=checkpoints.resumed, model=checkpoints.latest.manifest.version, start=start)
-        close_killed_runs(home, Registry(home.models, signing_key.public_key()), run)
+        close_killed_runs(home, Registry(home.models, signing_key.public_key()), run, report)
         address = f"{host}:{listener.getsockname()[1]}"
         state = StateFile(home.state, _Look(home, sites, checkpoints, record, address, certificates, report), report)
         with superlink, state:

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from ecgfl_adapters.file_names import is_device_name
+
 from ecgfl_cli.errors import UsageError
 from ecgfl_cli.federation.federation_file import Federation, load_federation
 from ecgfl_cli.files import atomic_write_bytes
@@ -42,10 +44,10 @@ def make_site(home: Home, site: str, federation: Path | None, encrypt: bool = Fa
 
     Raises `UsageError` when the name is not valid or the home belongs to a site with another name.
     """
-    if not re.fullmatch(SITE_NAME, site):
+    if not re.fullmatch(SITE_NAME, site) or is_device_name(site):
         raise UsageError(
             f"--site {site!r} is no usable name",
-            "Use up to 63 letters, digits, dots, dashes and underscores, e.g. --site st-mary",
+            "Use up to 63 letters, digits, dots, dashes and underscores, and no name of a Windows device; e.g. --site st-mary",
         )
     particulars = None if federation is None else load_federation(federation)
     changed: list[str] = []

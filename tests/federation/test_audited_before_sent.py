@@ -8,7 +8,7 @@ from fake_messages import delivered
 from federation_homes import Homes
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 
-from ecgfl_cli.errors import PolicyRefused, ServerUnreachable
+from ecgfl_cli.errors import MessageRefused, PolicyRefused, ServerUnreachable
 from ecgfl_cli.federation.flower.fleet import FleetConnection
 from ecgfl_cli.federation.site.node import SiteNode
 from ecgfl_cli.federation.wire import POLICY_FORBIDS
@@ -44,7 +44,7 @@ def answer(homes: Homes, app: Any) -> CutLine:
     line = CutLine(log)
     node = SiteNode(line, SimpleNamespace(app=lambda: app, run="r1"), log, lambda _: None)  # type: ignore[arg-type]
     with pytest.raises(ServerUnreachable):
-        node._answer(SimpleNamespace(run_id=7))  # type: ignore[arg-type]
+        node._answer(SimpleNamespace(run_id=7, kind="train"))  # type: ignore[arg-type]
     return line
 
 
@@ -71,3 +71,13 @@ def test_a_refusal_with_its_reason_here_and_a_code_there(homes: Homes) -> None:
     assert "max_rounds" in last["reason"]
     assert (last["bytes"], last["sha256"]) == (line.sent.size, line.sent.sha256)
     assert b"max_rounds" not in b"".join(line.sent.objects.values())
+
+
+@pytest.mark.parametrize("kind", ["train.foo", "foo", "system.x", ""])
+def test_a_message_of_another_kind_is_refused_and_written_down(homes: Homes, kind: str) -> None:
+    log = AuditLog(homes.site("alice").audit)
+    line = CutLine(log)
+    node = SiteNode(line, SimpleNamespace(app=lambda: None, run="r1"), log, lambda _: None)  # type: ignore[arg-type]
+    with pytest.raises(MessageRefused, match="unknown kind"):
+        node._answer(SimpleNamespace(run_id=7, kind=kind))  # type: ignore[arg-type]
+    assert "unknown kind" in log.entries()[-1]["reason"]

@@ -96,7 +96,7 @@ def test_only_fedprox_asks_the_sites_for_a_proximal_term(
     rounds = Rounds(homes, strategy, **options)
     rounds.begin()
     for request in rounds.requests.values():
-        assert json.loads(request.content["config"]["ecgfl-request"])["proximal_mu"] == mu  # type: ignore[index, arg-type]
+        assert json.loads(request.content["config"]["ecgfl-request"])["content"]["proximal_mu"] == mu  # type: ignore[index, arg-type]
 
 
 @pytest.mark.parametrize("strategy", ["fedadam", "fedyogi"])

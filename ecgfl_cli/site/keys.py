@@ -91,10 +91,13 @@ def fingerprint(path: Path) -> str:
 
 
 def fingerprint_of(key: ec.EllipticCurvePublicKey) -> str:
-    """The same of a key that is loaded already."""
-    return hashlib.sha256(
-        key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    ).hexdigest()
+    """Return the fingerprint of a key that is already loaded."""
+    return hashlib.sha256(key_bytes(key)).hexdigest()
+
+
+def key_bytes(key: ec.EllipticCurvePublicKey) -> bytes:
+    """Return a public key as DER (SubjectPublicKeyInfo)."""
+    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
 class Pseudonyms:

@@ -12,7 +12,7 @@ from ecgfl_cli.site.private import require_private
 
 @contextmanager
 def exclusive(lock: Path) -> Iterator[None]:
-    """Hold the lock file for the block; released by the operating system even after a kill.
+    """Hold the lock file during the block. The operating system releases it even after a kill.
 
     Raises `HomeInUse` without waiting, and `UnusableInput` if other users could change the home.
     """

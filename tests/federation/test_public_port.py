@@ -20,10 +20,10 @@ from google.protobuf.message import Message
 from shared_runs import Waiting
 
 from ecgfl_cli.federation.connection import call_signature
-from ecgfl_cli.federation.connection.call_signature import key_bytes, sign_call
+from ecgfl_cli.federation.connection.call_signature import sign_call
 from ecgfl_cli.federation.flower import PROTOCOL, PROTOCOL_HEADER, authenticated_calls, fleet_app
 from ecgfl_cli.federation.flower.fleet_client import FleetClient
-from ecgfl_cli.site.keys import load_node_key
+from ecgfl_cli.site.keys import key_bytes, load_node_key
 
 HEADERS = {"content-type": "application/protobuf", "accept": "application/protobuf"}
 KEY = ec.generate_private_key(ec.SECP384R1())

@@ -201,7 +201,7 @@ def test_an_architecture_outside_the_policy_is_refused_by_policy(member: Path, e
 
 
 def again_signed(federation, tmp_path: Path, **changes: object) -> Path:
-    """The coordinator's model in a file, with another manifest that the coordinator signed."""
+    """Write a model file whose manifest the coordinator has signed again with other values."""
     key = load_signing_key(CoordinatorHome(federation.root))
     manifest, network = Registry(federation.root / "models", key.public_key()).load(federation.version)
     registry = Registry(tmp_path / "signed", key.public_key())

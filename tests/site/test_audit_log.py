@@ -353,7 +353,7 @@ def test_restart_leaves_a_whole_log_alone(log: Path, ecgfl: Ecgfl) -> None:
     assert log.read_bytes() == before
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows lets few users make links")
+@pytest.mark.skipif(os.name == "nt", reason="On Windows, few users may create links")
 @pytest.mark.parametrize("name", ["audit.jsonl", "audit.head"])
 def test_refuses_a_link(log: Path, ecgfl: Ecgfl, name: str, tmp_path: Path) -> None:
     path = log.with_name(name)

@@ -12,8 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+
+from ecgfl_cli.site.keys import key_bytes
 
 KEY, SIGNATURE, TIME, NONCE, BODY = "ecgfl-key", "ecgfl-signature", "ecgfl-time", "ecgfl-nonce", "ecgfl-body-sha256"
 """Names of the headers, in lower case."""
@@ -88,11 +90,6 @@ def read_head(headers: Mapping[bytes, bytes]) -> SignedHead:
         return SignedHead(b64decode(key, validate=True), b64decode(signature, validate=True), float(time), nonce, digest)
     except (KeyError, ValueError) as error:
         raise CallNotSigned(str(error)) from error
-
-
-def key_bytes(key: ec.EllipticCurvePublicKey) -> bytes:
-    """Return a public key as DER (SubjectPublicKeyInfo)."""
-    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
 def _text(headers: Mapping[bytes, bytes], name: str) -> str:

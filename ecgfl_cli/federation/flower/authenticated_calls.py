@@ -16,12 +16,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ecgfl_cli.federation.connection.call_signature import CallNotSigned, SignedHead, key_bytes, read_head
+from ecgfl_cli.federation.connection.call_signature import CallNotSigned, SignedHead, read_head
 from ecgfl_cli.federation.connection.clock import CLOCK_LIMIT_SECONDS
 from ecgfl_cli.federation.flower import OTHER_VERSION, is_compatible
 from ecgfl_cli.federation.flower.connections import Connection
 from ecgfl_cli.federation.flower.fleet_app import ACTIVATE, ANSWERS, PUSH_OBJECT
 from ecgfl_cli.federation.flower.message_bounds import LARGEST_MESSAGE
+from ecgfl_cli.site.keys import key_bytes
 
 FLEET_CALLS = frozenset(ANSWERS)
 """Paths that a site may call."""

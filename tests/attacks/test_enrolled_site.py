@@ -72,7 +72,9 @@ def rogue(homes: Homes, processes: Processes) -> Iterator[Rogue]:
         while incoming is None:
             assert time.monotonic() < deadline
             incoming = connection.receive(patience=1.0)
-        yield Rogue(server, connection, incoming, connection.fetch(incoming))
+        message = connection.fetch(incoming)
+        assert message is not None
+        yield Rogue(server, connection, incoming, message)
     ended = server.finish()
     assert ended.code == 0, ended.said
     assert [join.finish().code for join in joins] == [0, 0]

@@ -127,7 +127,8 @@ def test_claimed_beats_give_no_more_than_the_declared_weight(attacked: tuple[str
         sites = each["by_site"]
         usual = float(np.median([sites[name]["train_beats"] for name in sites]))
         assert sites[LIAR]["counted_beats"] == pytest.approx(3 * usual, abs=1)
-        assert each["examples"] == sum(site["counted_beats"] for site in sites.values())
+        counted = sum(site["counted_beats"] for site in sites.values())
+        assert each["examples"] == pytest.approx(counted, abs=len(sites)), "each figure is rounded on its own"
         if strategy == "fedavg":
             assert sites[LIAR]["weight"] == pytest.approx(sites[LIAR]["counted_beats"] / each["examples"], abs=1e-3)
             assert [line for line in run.served.said if f"{LIAR}: 10000000 training beats count as" in line]

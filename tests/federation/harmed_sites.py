@@ -20,7 +20,7 @@ from node_processes import Command, Ended, Processes, contents
 
 from ecgfl_cli.site.audit import without_finished_intents
 
-ROUNDS = 7
+ROUNDS = 12
 PLAN = ("--rounds", str(ROUNDS), "--min-sites", "2", "--arch", "ecgnet", "--local-epochs", "5", "--phase-timeout", "40s")
 KILLED = ("carol", "dave", "erin")
 HARMED = (*KILLED, "frank", "grace")

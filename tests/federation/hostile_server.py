@@ -49,12 +49,13 @@ def named(*contents: bytes) -> dict[str, bytes]:
 class HostileServer:
     """offer : the tree of the next message; None offers none. parts : how each part is answered, by name.
 
-    messages : answers the question for messages in another way.
+    for_ever : offer the same tree again and again. messages : answers the question for messages in another way.
     """
 
     def __init__(self, homes: Homes) -> None:
         self.tree: message_pb2.ObjectTree | None = None
         self.parts: Callable[[str], Answer] = lambda _: proto(message_pb2.PullObjectResponse())
+        self.for_ever = False
         self.messages: Answer | None = None
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(homes.coordinator_home.server_certificate, homes.coordinator_home.server_key)
@@ -89,7 +90,7 @@ class HostileServer:
         self._server.server_close()
 
     def _message(self) -> fleet_pb2.PullMessagesResponse:
-        offered, self.tree = self.tree, None
+        offered, self.tree = self.tree, self.tree if self.for_ever else None
         if offered is None:
             return fleet_pb2.PullMessagesResponse()
         head = message_to_proto(delivered(RecordDict(), "train"))

@@ -36,6 +36,12 @@ def answered(how: Answer) -> Callable[[HostileServer], None]:
     return lambda server: server.offer(tree(A), lambda _: how)
 
 
+def never_there(server: HostileServer) -> None:
+    """A message that is announced for ever, and is never there when it is fetched."""
+    server.for_ever = True
+    answered(lambda handler: handler.answer(b""))(server)
+
+
 def made_of(*contents: bytes, first: str | None = None) -> Callable[[HostileServer], None]:
     """A message of these parts, the last of which holds the others."""
     parts = named(*contents)
@@ -92,7 +98,7 @@ HOSTILE: dict[str, Hostile] = {
     "part-missing": Hostile(
         "a message whose content is broken", lambda server: server.offer(tree(A), {A: content("RecordDict", (B,), b"{}")})
     ),
-    "part-not-sent": Hostile("a message whose content is broken", answered(lambda handler: handler.answer(b""))),
+    "never-there": Hostile("11 messages in a row that could not be fetched", never_there),
 }
 
 

@@ -135,7 +135,10 @@ class Rogue:
                 self._connection.is_ours(self._run_id)
             return
         self._run_id = incoming.run_id
-        outgoing = self._connection.outgoing(Message(self._content(), reply_to=self._connection.fetch(incoming)))
+        request = self._connection.fetch(incoming)
+        if request is None:
+            return
+        outgoing = self._connection.outgoing(Message(self._content(), reply_to=request))
         self._spoil(outgoing)
         self.answers += 1
         self._connection.send(outgoing)

@@ -376,6 +376,12 @@ def phase(run: Run, answering: list[int], seconds: float) -> tuple[int, float]:
         return len(asking.result()), time.monotonic() - began
 
 
+def connect_again(run: Run, node: int) -> None:
+    run.call("/v1/fleet/deactivate-node", fleet_pb2.DeactivateNodeRequest(node_id=node), caller=node)
+    request = fleet_pb2.ActivateNodeRequest(public_key=run.app.state.nodes[node].public_key, heartbeat_interval=HALF_A_MINUTE)
+    run.call(fleet_app.ACTIVATE, request, caller=node)
+
+
 def wait(is_so: Callable[[], bool]) -> None:
     while not is_so():
         time.sleep(0.01)
@@ -384,10 +390,19 @@ def wait(is_so: Callable[[], bool]) -> None:
 def test_a_site_that_missed_a_phase_is_not_waited_for_again(run: Run) -> None:
     alice, bob = run.nodes
     assert phase(run, [bob], 1.0)[0] == 1
-    assert run.grid.late == {alice}
+    assert [run.grid.is_late(node) for node in run.nodes] == [True, False]
     assert not run.app.messages._requests
     replies, seconds = phase(run, [bob], 60.0)
     assert replies == 1
     assert seconds < 30
     run.grid.enough = 2
     assert phase(run, [bob, alice], 60.0)[0] == 2, "it is asked again, and waited for where the others are too few"
+
+
+def test_a_new_session_is_waited_for_again_but_only_once_in_a_run(run: Run) -> None:
+    alice, bob = run.nodes
+    for number, is_late in enumerate((False, True)):
+        assert phase(run, [bob], 1.0)[0] == 1
+        assert run.grid.is_late(alice)
+        connect_again(run, alice)
+        assert run.grid.is_late(alice) is is_late, f"after missing {number + 1} phases"

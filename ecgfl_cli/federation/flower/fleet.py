@@ -25,6 +25,7 @@ from flwr.supercore.inflatable.inflatable_protobuf_utils import (
     make_push_object_fn_protobuf,
 )
 from flwr.supercore.inflatable.inflatable_utils import (
+    ObjectPullError,
     ObjectPushError,
     pull_and_inflate_object_from_tree,
     push_object_contents_from_iterable,
@@ -242,8 +243,11 @@ class FleetConnection:
         run = self._call(self._client.GetRun, run_pb2.GetRunRequest(node=self._node, run_id=run_id)).run
         return bool(run.fab_id == APPLICATION)
 
-    def fetch(self, incoming: "Incoming") -> Message:
-        """Fetch the content of a received message. Raises `MessageRefused` for one that is broken or larger than ours are."""
+    def fetch(self, incoming: "Incoming") -> Message | None:
+        """Fetch the content of a received message, or return None if the coordinator has taken it back.
+
+        It does that when it no longer waits for the answer. Raises `MessageRefused` for a message that is broken or too large.
+        """
         run_id, tree = incoming.run_id, incoming.tree
         try:
             check_tree(tree)
@@ -252,6 +256,8 @@ class FleetConnection:
             raise
         except MessageTooLarge as error:
             raise self._refusals.message(str(error)) from error
+        except ObjectPullError:
+            return None
         except LIBRARY_ERRORS as error:
             raise self._refusals.message(f"a message whose content is broken ({type(error).__name__})") from error
         message.metadata.__dict__["_message_id"] = tree.object_id

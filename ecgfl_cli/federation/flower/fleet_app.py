@@ -90,7 +90,10 @@ class FleetApp:
         if isinstance(call, ActivateNodeRequest | SendNodeHeartbeatRequest):
             # With a longer interval, the coordinator would wait too long for a silent site.
             call.heartbeat_interval = min(call.heartbeat_interval, HEARTBEAT_SECONDS)
-        return OF_FLOWER[path](call, self.state)
+        answered = OF_FLOWER[path](call, self.state)
+        if path == ACTIVATE:
+            self.messages.sessions[node] += 1
+        return answered
 
     def _require_own(self, node: int, call: Any) -> None:
         """Raises `HTTPException` unless a call names the node that signed it."""

@@ -1,6 +1,7 @@
 """Flower's Runtime API in memory, and the grid that Flower's strategies drive a run with."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -66,8 +67,9 @@ class RunGrid(HttpGrid):
         self.run_id = run_id
         self.asked: set[int] = set()
         """The nodes of the latest `send_and_receive`."""
-        self.late: set[int] = set()
-        """The nodes that missed a phase of the run."""
+        self._missed: Counter[int] = Counter()
+        """Number of phases that each node missed."""
+        self._sessions_when_late: dict[int, int] = {}
         self.enough = 1
         """Number of usable replies with which a phase may end without the replies of late sites."""
         self.set_run(runtime.run(run_id))
@@ -82,7 +84,7 @@ class RunGrid(HttpGrid):
     def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Message]:
         """Send messages, and collect the replies until all are there or `timeout` seconds have passed.
 
-        A site that missed an earlier phase is still asked, but the phase ends without it once there are `enough` usable replies.
+        A site that is `late` is still asked, but the phase ends without it once there are `enough` usable replies.
         """
         messages = list(messages)
         nodes = dict(zip(self.push_messages(messages), (message.metadata.dst_node_id for message in messages), strict=True))
@@ -94,13 +96,20 @@ class RunGrid(HttpGrid):
             arrived = self.collect(waiting)
             replies += arrived
             usable = sum(not reply.has_error() for reply in replies)
-            if usable >= self.enough and {nodes[message_id] for message_id in waiting} <= self.late:
+            if usable >= self.enough and all(self.is_late(nodes[message_id]) for message_id in waiting):
                 break
             if waiting and not arrived:
                 time.sleep(REPLY_POLL_SECONDS)
-        self.late |= {nodes[message_id] for message_id in waiting}
+        for message_id in waiting:
+            self._missed[nodes[message_id]] += 1
+            self._sessions_when_late[nodes[message_id]] = self._runtime.messages.sessions[nodes[message_id]]
         self._runtime.messages.forget(waiting)
         return replies
+
+    def is_late(self, node: int) -> bool:
+        """Whether the node missed a phase and is not waited for. A new session makes up for the first missed phase of a run."""
+        started_again = self._runtime.messages.sessions[node] != self._sessions_when_late.get(node)
+        return self._missed[node] > 1 or (self._missed[node] == 1 and not started_again)
 
     def collect(self, waiting: set[str]) -> list[Message]:
         """The replies that are there, to the messages of these ids, which are removed from `waiting` together with those to which

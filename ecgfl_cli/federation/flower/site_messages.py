@@ -9,6 +9,7 @@ and matches the announced reply; only then is it passed to Flower.
 import contextlib
 import secrets
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import cast
@@ -94,6 +95,8 @@ class SiteMessages:
     def __init__(self, state: InMemoryLinkState) -> None:
         self._state = state
         self._requests: dict[str, Request] = {}
+        self.sessions: Counter[int] = Counter()
+        """Number of times that each node has connected."""
 
     @property
     def _store(self) -> InMemoryObjectStore:

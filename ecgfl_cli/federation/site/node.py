@@ -38,6 +38,8 @@ IDLE_AFTER_SECONDS = 60.0
 RUN_CHECK_SECONDS = 1.0
 LINGER_SECONDS = 1.0
 """After a refusal: what a site said that has left is not delivered."""
+MOST_TAKEN_BACK = 10
+"""Number of messages in a row that may be taken back before they are fetched. Each is followed by a pause of `POLL_SECONDS`."""
 LONGEST_REASON = 1000
 """Characters of a refusal's reason in the audit log: it may quote what the server sent."""
 
@@ -68,6 +70,7 @@ class SiteNode:
         self._app = participant.app()
         self._run_id: int | None = None
         self._first: Incoming | None = None
+        self._number_taken_back = 0
         self.not_taken: PolicyRefused | ModelRejected | None = None
         """Why the last run's model was not, where that had to be caught up with."""
 
@@ -134,6 +137,17 @@ class SiteNode:
         if self._run_id is not None:
             self._connection.is_ours(self._run_id)
 
+    def _taken_back(self) -> None:
+        """Count a message that the coordinator took back before it was fetched. Raises `MessageRefused` if none ever arrives."""
+        self._number_taken_back += 1
+        if self._number_taken_back > MOST_TAKEN_BACK:
+            raise MessageRefused(
+                f"the coordinator announced {self._number_taken_back} messages in a row that could not be fetched",
+                "Run ecgfl join again; if it happens again, tell the coordinator",
+            )
+        self._report("the coordinator no longer waits for an answer to its last message; waiting for the next")
+        time.sleep(POLL_SECONDS)
+
     def _answer(self, incoming: Incoming) -> None:
         """Answer one message. A failure here is told to the coordinator as a code only, then raised."""
         run_id = incoming.run_id
@@ -150,6 +164,10 @@ class SiteNode:
                     "Install the same ecgfl version on both sides; else tell the coordinator",
                 )
             message = self._connection.fetch(incoming)
+            if message is None:
+                self._taken_back()
+                return
+            self._number_taken_back = 0
             if message.metadata.message_type != incoming.kind:
                 raise MessageRefused(
                     f"the coordinator announced a message of the kind {incoming.kind!r} and sent another",

@@ -13,14 +13,11 @@ most, the connections that strangers opened, and the ratios.
 
 import argparse
 import json
-import re
 import subprocess
 import sys
 import tempfile
 import time
-from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "federation"))
@@ -29,12 +26,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 import light_sites
 from many_sites import Watched
 
-from ecgfl_cli.app import run
-from ecgfl_cli.federation.coordinator.enrolment import enrol
-from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 from ecgfl_cli.federation.coordinator.run_record import RunReport, load_report
 from ecgfl_cli.federation.federation_file import load_federation
-from ecgfl_cli.site.home import Home
 
 ATTACKERS = Path(__file__).resolve().parent / "attackers.py"
 MIB = 2**20
@@ -71,22 +64,16 @@ class Served:
 def serve(folder: Path, rounds: int, strangers: Strangers) -> Served:
     """Serve one run to three sites, and to strangers."""
     homes = light_sites.homes_for(folder, SITES)
-    root = folder / "coordinator"
-    with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
-        run(["--home", str(root), "coordinator", "init", "--name", "localhost"])
-    coordinator = CoordinatorHome(Home(root).coordinator)
-    for name, home in homes.items():
-        enrol(coordinator, home.node_public_key, name)
-    watched = Watched(root, "--rounds", str(rounds), "--min-sites", "3", "--phase-timeout", "10m")
-    port = re.search(r"serving on \S+:(\d+)", watched.wait_for(r"serving on ")[0])
-    assert port is not None
+    coordinator = light_sites.coordinator_for(folder, homes)
+    watched = Watched(coordinator, "--rounds", str(rounds), "--min-sites", "3", "--phase-timeout", "10m")
+    port = watched.port()
     before = watched.resident()
     counts = [strangers.idle, strangers.slow, strangers.floods]
-    command = [sys.executable, str(ATTACKERS), port[1], *map(str, counts)]
+    command = [sys.executable, str(ATTACKERS), port, *map(str, counts)]
     attackers = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         time.sleep(GATHERING_SECONDS)
-        server, federation = f"localhost:{port[1]}", load_federation(coordinator.federation)
+        server, federation = f"localhost:{port}", load_federation(coordinator.federation)
         with light_sites.light_sites([*homes.values()], server, federation) as ended:
             pass
         code = watched.process.wait()
@@ -95,7 +82,9 @@ def serve(folder: Path, rounds: int, strangers: Strangers) -> Served:
     if code:
         raise SystemExit(f"the coordinator ended with {code}: {watched.lines}")
     report = load_report(next(coordinator.reports.glob("*.json")))
-    return Served(report, before, watched.peak, json.loads(opened), [each.problem for each in ended if each.problem])
+    problems = [each.problem for each in ended if each.problem]
+    problems += [f"round {each.round}: {each.dropped}" for each in report.rounds if set(each.sites) != set(SITES)]
+    return Served(report, before, watched.peak, json.loads(opened), problems)
 
 
 def main() -> None:

@@ -22,9 +22,7 @@ import sys
 import tempfile
 import threading
 import time
-from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 from statistics import median
 
@@ -35,13 +33,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "federation"))
 import light_sites
 from light_sites import Ended, Traffic
 
-from ecgfl_cli.app import run
-from ecgfl_cli.federation.coordinator.enrolment import enrol
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 from ecgfl_cli.federation.coordinator.run_record import RunReport, load_report
 from ecgfl_cli.federation.federation_file import load_federation
 from ecgfl_cli.models.architecture import DEFAULT
-from ecgfl_cli.site.home import Home
 
 MIB, KIB = 2**20, 2**10
 INTERVAL_SECONDS, IDLE_SECONDS = 0.05, 20.0
@@ -50,9 +45,9 @@ INTERVAL_SECONDS, IDLE_SECONDS = 0.05, 20.0
 class Watched:
     """A `coordinator serve` whose lines, processor time and memory are followed while it runs."""
 
-    def __init__(self, home: Path, *options: str) -> None:
+    def __init__(self, coordinator: CoordinatorHome, *options: str) -> None:
         serve = ["coordinator", "serve", "--host", "127.0.0.1", "--port", "0", *options]
-        command = [sys.executable, "-m", "ecgfl_cli", "--home", str(home), *serve]
+        command = [sys.executable, "-m", "ecgfl_cli", "--home", str(coordinator.root.parent), *serve]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         self._watched = psutil.Process(self.process.pid)
         self.lines: list[tuple[str, float]] = []
@@ -78,6 +73,11 @@ class Watched:
             if ended is not None:
                 raise SystemExit(f"the coordinator ended with {ended}: {self.lines}")
             time.sleep(INTERVAL_SECONDS)
+
+    def port(self) -> str:
+        found = re.search(r"serving on \S+:(\d+)", self.wait_for(r"serving on ")[0])
+        assert found is not None
+        return found[1]
 
     def idle(self, seconds: float) -> float:
         """The share of one processor that it takes in this time."""
@@ -136,17 +136,11 @@ def measure(sites: int, rounds: int, arch: str, processes: int, folder: Path) ->
     """Serve one run to so many sites."""
     names = [f"site-{number:04}" for number in range(sites)]
     homes = light_sites.homes_for(folder, names)
-    root = folder / "coordinator"
-    with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
-        run(["--home", str(root), "coordinator", "init", "--name", "localhost"])
-    coordinator = CoordinatorHome(Home(root).coordinator)
-    for name, home in homes.items():
-        enrol(coordinator, home.node_public_key, name)
+    coordinator = light_sites.coordinator_for(folder, homes)
     plan = ("--rounds", str(rounds), "--min-sites", str(sites), "--arch", arch, "--phase-timeout", "10m")
-    watched = Watched(root, *plan)
-    port = re.search(r"serving on \S+:(\d+)", watched.wait_for(r"serving on ")[0])
-    assert port is not None
-    server, federation = f"localhost:{port[1]}", coordinator.federation
+    watched = Watched(coordinator, *plan)
+    port = watched.port()
+    server, federation = f"localhost:{port}", coordinator.federation
     at_start, spent = watched.resident(), watched.processor()
     # All but one: the run begins when the last one comes.
     early, last = [home.root for home in homes.values()][:-1], list(homes.values())[-1]

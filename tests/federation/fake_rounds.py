@@ -47,8 +47,8 @@ class ConnectedSites:
     def expected(self) -> set[str]:
         return set(self._nodes.values())
 
-    def receive_audit_head(self, site: str, head: Head) -> None:
-        """Nobody looks at it."""
+    def receive_audit_heads(self, heads: Mapping[str, Head]) -> None:
+        """Nobody looks at them."""
 
 
 class Rounds:

@@ -7,8 +7,9 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
+from io import StringIO
 from multiprocessing.queues import Queue
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ import numpy as np
 from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
+from ecgfl_cli.app import run
+from ecgfl_cli.federation.coordinator.enrolment import enrol
+from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 from ecgfl_cli.federation.federation_file import Federation, load_federation
 from ecgfl_cli.federation.flower.fleet import FleetConnection
 from ecgfl_cli.federation.signed_requests import Received, read_request
@@ -183,6 +187,17 @@ def homes_for(folder: Path, names: Iterable[str]) -> dict[str, Home]:
         home.root.mkdir(parents=True)
         make_keys(home)
     return homes
+
+
+def coordinator_for(folder: Path, homes: dict[str, Home]) -> CoordinatorHome:
+    """A new coordinator at `localhost`, in `folder`, which has enrolled these sites."""
+    root = folder / "coordinator"
+    with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+        run(["--home", str(root), "coordinator", "init", "--name", "localhost"])
+    coordinator = CoordinatorHome(Home(root).coordinator)
+    for name, home in homes.items():
+        enrol(coordinator, home.node_public_key, name)
+    return coordinator
 
 
 def take_part(

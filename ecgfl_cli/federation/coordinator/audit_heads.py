@@ -1,5 +1,6 @@
 """Store the newest head of each site's audit log from its replies, so that a site cannot shorten or rewrite its log unnoticed."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -50,8 +51,13 @@ class AuditHeads:
         except FileNotFoundError:
             self.sites = {}
 
-    def receive(self, site: str, head: Head) -> str | None:
-        """Store the newest head of a site. Returns a problem if its log went backwards, because it was shortened or replaced."""
+    def receive(self, heads: Mapping[str, Head]) -> dict[str, str]:
+        """Store the newest heads, by site. Returns a problem for each site whose log was shortened or replaced."""
+        problems = {site: problem for site, head in heads.items() if (problem := self._add(site, head)) is not None}
+        atomic_write_bytes(self._path, _File(sites=self.sites).model_dump_json(by_alias=True, indent=1).encode() + b"\n")
+        return problems
+
+    def _add(self, site: str, head: Head) -> str | None:
         new = ReceivedHead(lines=head.lines, hash=head.hash, received=datetime.now(UTC).isoformat(timespec="seconds"))
         known = self.sites.get(site)
         problem, replaced = None, None if known is None else known.replaced
@@ -65,5 +71,4 @@ class AuditHeads:
                     " there)"
                 )
         self.sites = {**self.sites, site: SiteHead(newest=new, replaced=replaced)}
-        atomic_write_bytes(self._path, _File(sites=self.sites).model_dump_json(by_alias=True, indent=1).encode() + b"\n")
         return problem

@@ -1,6 +1,6 @@
 """Sends the last run's final model to the sites of this run, because a site that was away has missed it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from ecgfl_adapters.errors import LIBRARY_ERRORS
 from flwr.app import Message, MessageType, RecordDict
@@ -22,8 +22,8 @@ class CatchingUp:
     A site replies with its verdict on the model, also if it already had the model. The methods must be called from one thread at
     a time.
 
-    request : makes the request for a site; takes the SHA-256 of the site's public node key. receive_head : called with a site's
-        name and the head of its audit log, if its reply carries one.
+    request : makes the request for a site; takes the SHA-256 of the site's public node key. receive_heads : called with the
+        heads of audit logs that came with replies, by site.
     """
 
     def __init__(
@@ -32,10 +32,10 @@ class CatchingUp:
         request: Callable[[str], RecordDict],
         report: Report,
         tell: Tell,
-        receive_head: Callable[[str, Head], None],
+        receive_heads: Callable[[Mapping[str, Head]], None],
     ) -> None:
         self._grid, self._request, self._report, self._tell = grid, request, report, tell
-        self._receive_head = receive_head
+        self._receive_heads = receive_heads
         self._asked: dict[str, str] = {}
 
     def send(self, node: int, name: str, fingerprint: str) -> None:
@@ -64,6 +64,6 @@ class CatchingUp:
             self._report(f"{name}: its reply about the last run's model was dropped: {short_reason(error)}")
             return
         if head is not None:
-            self._receive_head(name, head)
+            self._receive_heads({name: head})
         if verdict is not None:
             self._tell(name, VERDICTS[verdict])

@@ -1,7 +1,7 @@
 """The rounds of a run around any of Flower's strategies: signed models, checked replies and checkpoints."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 import numpy as np
@@ -70,8 +70,8 @@ class Sites(Protocol):
         """The enrolled sites that may take part in this run, connected or not."""
         ...
 
-    def receive_audit_head(self, site: str, head: Head) -> None:
-        """Store the head of a site's audit log, which came with a reply."""
+    def receive_audit_heads(self, heads: Mapping[str, Head]) -> None:
+        """Store the heads of audit logs, by site, which came with replies."""
         ...
 
 
@@ -238,6 +238,7 @@ class CheckedRounds:
         replies = sorted(replies, key=self._name)  # not as they came in: a sum of floats depends on its order
         dropped, enrolled = self._silent(replies), self._sites.enrolled_nodes()
         usable: list[tuple[Message, Reply]] = []
+        heads: dict[str, Head] = {}
         for message in replies:
             try:
                 self._refuse_errors(message)
@@ -246,9 +247,11 @@ class CheckedRounds:
                 head = take_audit_head(message)
                 usable.append((message, check(message)))
                 if head is not None:
-                    self._sites.receive_audit_head(self._name(message), head)
+                    heads[self._name(message)] = head
             except LIBRARY_ERRORS as error:  # whatever a site sends, it ends nobody's run but its own
                 dropped.append(f"{self._name(message)}: {short_reason(error)}")
+        if heads:
+            self._sites.receive_audit_heads(heads)
         return usable, dropped
 
     def _counted(self, counts: dict[str, int]) -> dict[str, float]:

@@ -3,7 +3,7 @@
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -146,14 +146,14 @@ class ConnectedSites:
         """The enrolled sites that may take part in this run, connected or not."""
         return {name for name in self.names() if self._plan.allows(name)}
 
-    def receive_audit_head(self, site: str, head: Head) -> None:
-        """Store the head of a site's audit log, and report a log that went backwards."""
+    def receive_audit_heads(self, heads: Mapping[str, Head]) -> None:
+        """Store the heads of audit logs, by site, and report a log that went backwards."""
         with self._lock:
             try:
-                problem = self._audit_heads.receive(site, head)
+                problems = self._audit_heads.receive(heads)
             except OSError as error:  # a full disk must not end the run
-                problem = f"the head of its audit log cannot be stored: {error.strerror}"
-        if problem is not None:
+                problems = dict.fromkeys(heads, f"the head of its audit log cannot be stored: {error.strerror}")
+        for site, problem in problems.items():
             self._report(f"{site}: {problem}")
 
     def wait_for_hours(self) -> None:

@@ -156,7 +156,7 @@ def _catching_up(
         if standing.is_rejected:
             report(f"most sites rejected model {version} ({', '.join(standing.rejected)}): no later run starts from it")
 
-    return sites.told_by(CatchingUp(grid, request, report, tell, sites.receive_audit_head))
+    return sites.told_by(CatchingUp(grid, request, report, tell, sites.receive_audit_heads))
 
 
 def _check_sites(home: CoordinatorHome, plan: RunPlan, report: Report) -> None:

@@ -130,5 +130,5 @@ class _AllPresent:
     def expected(self) -> set[str]:
         return set(self._names.values())
 
-    def receive_audit_head(self, site: str, head: Head) -> None:
-        """Ignore the head: nobody relies on the audit logs of virtual sites."""
+    def receive_audit_heads(self, heads: Mapping[str, Head]) -> None:
+        """Ignore the heads: nobody relies on the audit logs of virtual sites."""

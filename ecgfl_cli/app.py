@@ -75,7 +75,9 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def options(
     context: typer.Context,
-    home: Annotated[Path | None, typer.Option("--home", envvar="ECGFL_HOME", help="This site's home folder.")] = None,
+    home: Annotated[
+        Path | None, typer.Option("--home", envvar="ECGFL_HOME", help="This site's home folder.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Tracebacks.")] = False,
@@ -89,7 +91,9 @@ def options(
             metavar="N",
         ),
     ] = None,
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,  # noqa: ARG001
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,  # noqa: ARG001
 ) -> None:
     console = context.obj
     if home is not None:
@@ -137,9 +141,14 @@ def _escape_help(command: click.Command) -> None:
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code."""
     arguments = globals_first(arguments)
-    console = Console(Home(default_home()), json="--json" in arguments, debug="--debug" in arguments)
+    console = Console(
+        Home(default_home()), json="--json" in arguments, debug="--debug" in arguments
+    )
     try:
-        code = int(command_tree().main(arguments, prog_name="ecgfl", standalone_mode=False, obj=console) or 0)
+        code = int(
+            command_tree().main(arguments, prog_name="ecgfl", standalone_mode=False, obj=console)
+            or 0
+        )
         if code == ExitCode.INTERRUPTED:  # typer made it of a KeyboardInterrupt
             raise KeyboardInterrupt
         return code
@@ -149,7 +158,9 @@ def run(arguments: list[str]) -> int:
     except SystemExit as error:
         if not isinstance(error.__context__, BrokenPipeError):
             raise
-        return ExitCode.DONE  # click and rich raise this when the reader of a help text closes the pipe
+        return (
+            ExitCode.DONE
+        )  # click and rich raise this when the reader of a help text closes the pipe
     except (KeyboardInterrupt, click.exceptions.Abort):
         console.problem("interrupted")
         return ExitCode.INTERRUPTED
@@ -174,15 +185,23 @@ def explained(error: Exception) -> EcgflError:
     if isinstance(error, click.ClickException):
         context = getattr(error, "ctx", None)
         return UsageError(
-            _said_once(error.format_message()).rstrip("."), f"See `{context.command_path if context else 'ecgfl'} --help`"
+            _said_once(error.format_message()).rstrip("."),
+            f"See `{context.command_path if context else 'ecgfl'} --help`",
         )
     if isinstance(error, OSError) and error.filename is not None:
-        return UnusableInput(f"{error.filename}: {error.strerror}", "Check that it exists, its permissions and the free space")
+        return UnusableInput(
+            f"{error.filename}: {error.strerror}",
+            "Check that it exists, its permissions and the free space",
+        )
     if isinstance(error, OSError) and error.errno is not None:  # of a file that is open already
         return UnusableInput(
-            f"reading or writing failed: {error.strerror}", "Check the disk and its free space, and run it again"
+            f"reading or writing failed: {error.strerror}",
+            "Check the disk and its free space, and run it again",
         )
-    return EcgflError(f"a bug in ecgfl: {type(error).__name__}: {error}", "Run it again with --debug and send us what it prints")
+    return EcgflError(
+        f"a bug in ecgfl: {type(error).__name__}: {error}",
+        "Run it again with --debug and send us what it prints",
+    )
 
 
 def _said_once(message: str) -> str:
@@ -197,7 +216,9 @@ def globals_first(arguments: list[str]) -> list[str]:
     rest: list[str] = []
     waiting = iter(arguments[:end])
     for argument in waiting:
-        if argument in GLOBAL_FLAGS or argument.startswith(tuple(f"{name}=" for name in GLOBAL_VALUES)):
+        if argument in GLOBAL_FLAGS or argument.startswith(
+            tuple(f"{name}=" for name in GLOBAL_VALUES)
+        ):
             first.append(argument)
         elif argument in GLOBAL_VALUES:
             first += [argument, *(value for value in [next(waiting, None)] if value is not None)]

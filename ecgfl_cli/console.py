@@ -59,7 +59,9 @@ class Console:
         from ecgfl_cli.tables import print_table
 
         bottom = None if footer is None else [_cell(value) for value in footer]
-        _write(sys.stdout, lambda: print_table(sys.stdout, printable(title), columns, shown, bottom))
+        _write(
+            sys.stdout, lambda: print_table(sys.stdout, printable(title), columns, shown, bottom)
+        )
 
     def text(self, line: str) -> None:
         """Print a line on stdout; nothing with --json."""
@@ -90,11 +92,19 @@ class Console:
         """One line on stderr; with --json also the object on stdout."""
         self.problem(str(error))
         if self.json:
-            fields = {"code": int(error.exit_code), "error": type(error).__name__, "problem": error.problem, "fix": error.fix}
+            fields = {
+                "code": int(error.exit_code),
+                "error": type(error).__name__,
+                "problem": error.problem,
+                "fix": error.fix,
+            }
             self._object("error", fields)
 
     def _object(self, status: str, fields: dict[str, Any]) -> None:
-        line = json.dumps({"schema": f"ecgfl.{self.verb}/{SCHEMA_VERSION}", "status": status, **fields}, default=_plain)
+        line = json.dumps(
+            {"schema": f"ecgfl.{self.verb}/{SCHEMA_VERSION}", "status": status, **fields},
+            default=_plain,
+        )
         _print(sys.stdout, line)
 
 
@@ -122,7 +132,9 @@ def prepare_streams() -> None:
     sys.excepthook = _print_traceback
 
 
-def _print_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+def _print_traceback(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
     for line in "".join(traceback.format_exception(kind, error, trace)).splitlines():
         _print(sys.stderr, line)
 
@@ -155,10 +167,13 @@ def _write(stream: TextIO, write: Callable[[], object]) -> None:
         os.dup2(nowhere, stream.fileno())
         os.close(nowhere)
         # Windows reports a pipe without a reader as EINVAL.
-        is_closed_pipe = isinstance(error, BrokenPipeError) or (sys.platform == "win32" and error.errno == errno.EINVAL)
+        is_closed_pipe = isinstance(error, BrokenPipeError) or (
+            sys.platform == "win32" and error.errno == errno.EINVAL
+        )
         if stream is sys.stdout and not is_closed_pipe:
             raise UnusableInput(
-                f"the result cannot be written to stdout: {error.strerror}", "Free some space there, and run it again"
+                f"the result cannot be written to stdout: {error.strerror}",
+                "Free some space there, and run it again",
             ) from error
 
 

@@ -71,7 +71,9 @@ def of_one_file(path: Path, error: Exception) -> UnusableInput:
         problem = f"{path}: this machine has not enough memory for it {f'({error})' if str(error) else ''}".strip()
         return UnusableInput(problem, "Export it in parts, or read it on a larger machine")
     problem = f"{path}: cannot be examined: {type(error).__name__}: {error}"
-    return UnusableInput(problem, "Export the file again; if that does not help, report this line to us")
+    return UnusableInput(
+        problem, "Export the file again; if that does not help, report this line to us"
+    )
 
 
 class ServerError(EcgflError):

@@ -52,7 +52,10 @@ class Lost:
 
 
 def each_in_a_process(
-    work: Callable[[Item], Result], items: Sequence[Item], jobs: int, seconds: float = LONGEST_SECONDS
+    work: Callable[[Item], Result],
+    items: Sequence[Item],
+    jobs: int,
+    seconds: float = LONGEST_SECONDS,
 ) -> Iterator[Result | Lost]:
     """What `work` makes of each item, in their order, in at most `jobs` processes. Those end with this one, however it ends.
 
@@ -98,7 +101,9 @@ class _Worker:
 
     def give(self, number: int, item: Any) -> None:
         self.item, self.begun, self.deadline = number, False, time.monotonic() + LONGEST_START
-        with suppress(ConnectionError):  # it ended just now: that shows when its answer is waited for
+        with suppress(
+            ConnectionError
+        ):  # it ended just now: that shows when its answer is waited for
             self.pipe.send(item)
 
     def end(self) -> int | None:
@@ -112,7 +117,9 @@ class _Worker:
 class _Crew(Generic[Item, Result]):
     """The workers, the numbers of the items that wait for one, and the results that were not asked for yet."""
 
-    def __init__(self, work: Callable[[Item], Result], items: Sequence[Item], jobs: int, seconds: float) -> None:
+    def __init__(
+        self, work: Callable[[Item], Result], items: Sequence[Item], jobs: int, seconds: float
+    ) -> None:
         self.results: dict[int, Result | Lost] = {}
         self._work, self._items, self._seconds = work, items, seconds
         self._jobs = min(max(1, jobs), MOST_JOBS)
@@ -134,7 +141,10 @@ class _Crew(Generic[Item, Result]):
         """Wait for something to happen, and see to it."""
         busy = [worker for worker in self._workers if worker.item is not None]
         patience = min(worker.deadline for worker in busy) - time.monotonic()
-        wait([thing for worker in busy for thing in (worker.pipe, worker.process.sentinel)], max(0.0, patience))
+        wait(
+            [thing for worker in busy for thing in (worker.pipe, worker.process.sentinel)],
+            max(0.0, patience),
+        )
         for worker in busy:
             self._see_to(worker)
 
@@ -159,7 +169,11 @@ class _Crew(Generic[Item, Result]):
         if time.monotonic() > worker.deadline:
             self._workers.remove(worker)
             worker.end()
-            late = f"it took more than {self._seconds:g} s" if worker.begun else f"no process began it in {LONGEST_START:g} s"
+            late = (
+                f"it took more than {self._seconds:g} s"
+                if worker.begun
+                else f"no process began it in {LONGEST_START:g} s"
+            )
             self.results[worker.item] = Lost(late)
 
     def _replace(self, worker: _Worker) -> None:
@@ -171,8 +185,12 @@ class _Crew(Generic[Item, Result]):
         if worker.served and not worker.begun:
             self._waiting.appendleft(worker.item)
         else:
-            out_of_memory = "; a system that runs out of memory kills so" if exit_code == KILLED else ""
-            self.results[worker.item] = Lost(f"the process that read it crashed (exit code {exit_code}{out_of_memory})")
+            out_of_memory = (
+                "; a system that runs out of memory kills so" if exit_code == KILLED else ""
+            )
+            self.results[worker.item] = Lost(
+                f"the process that read it crashed (exit code {exit_code}{out_of_memory})"
+            )
 
     def dismiss(self) -> None:
         for worker in self._workers:

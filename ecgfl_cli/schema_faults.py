@@ -25,6 +25,12 @@ def require_bounded(value: object, depth: int = 0) -> None:
         raise ValueError(f"nested more than {DEEPEST} levels deep")
     if isinstance(value, int) and abs(value) > LARGEST_INTEGER:
         raise ValueError(f"an integer beyond {LARGEST_INTEGER}")
-    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    parts = (
+        value.values()
+        if isinstance(value, dict)
+        else value
+        if isinstance(value, list | tuple)
+        else ()
+    )
     for part in parts:
         require_bounded(part, depth + 1)

@@ -14,7 +14,13 @@ from rich.text import Text
 UNLIMITED_WIDTH = 10_000
 """Width in characters when the stream is not a terminal, so that scripts and logs get the whole table."""
 
-SEVERITY_STYLES = {"error": "red", "warning": "yellow", "rejected": "red", "unreadable": "red", "failed": "red"}
+SEVERITY_STYLES = {
+    "error": "red",
+    "warning": "yellow",
+    "rejected": "red",
+    "unreadable": "red",
+    "failed": "red",
+}
 """Colours of cells that hold a severity or a failed state; other cells have no colour."""
 
 _SMALLEST_VALUE = 24
@@ -28,7 +34,11 @@ class _Console(Console):
 
 
 def print_table(
-    stream: TextIO, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], footer: Sequence[str] | None = None
+    stream: TextIO,
+    title: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    footer: Sequence[str] | None = None,
 ) -> None:
     """Print a table that fits the width of `stream`.
 
@@ -40,7 +50,12 @@ def print_table(
     rows : one cell for each column.
     footer : cells of the last row, such as totals.
     """
-    console = _Console(file=stream, highlight=False, width=None if stream.isatty() else UNLIMITED_WIDTH, markup=False)
+    console = _Console(
+        file=stream,
+        highlight=False,
+        width=None if stream.isatty() else UNLIMITED_WIDTH,
+        markup=False,
+    )
     everything = [*rows, footer] if footer is not None else list(rows)
     for has_borders in (True, False):
         widths = _widths(columns, everything, console.width - _frame(len(columns), has_borders))
@@ -61,7 +76,11 @@ def _widths(columns: Sequence[str], rows: Sequence[Sequence[str]], space: int) -
     for place, title in enumerate(columns):
         cells = [row[place] for row in rows]
         widest = max(map(cell_len, cells), default=0)
-        word = max((_longest_word(cell) for cell in cells), default=0) if title.endswith(" ") else widest
+        word = (
+            max((_longest_word(cell) for cell in cells), default=0)
+            if title.endswith(" ")
+            else widest
+        )
         smallest.append(max(word, _longest_word(title)))
         largest.append(max(widest, cell_len(title.strip())))
     spare = space - sum(smallest)
@@ -113,7 +132,9 @@ def _styled(cell: str) -> Text:
     return Text(cell, style=SEVERITY_STYLES.get(cell, ""))
 
 
-def _print_blocks(console: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def _print_blocks(
+    console: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
+) -> None:
     """Print each cell as a line "name  value", with an empty line between rows. Long text is wrapped between words."""
     names = [column.strip() for column in columns]
     indent = min(max(map(cell_len, names)) + 2, max(2, console.width - _SMALLEST_VALUE))
@@ -133,4 +154,6 @@ def _print_blocks(console: Console, title: str, columns: Sequence[str], rows: Se
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    return textwrap.wrap(text, max(width, 1), break_long_words=False, break_on_hyphens=False) or [""]
+    return textwrap.wrap(text, max(width, 1), break_long_words=False, break_on_hyphens=False) or [
+        ""
+    ]

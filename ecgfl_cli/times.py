@@ -27,7 +27,9 @@ def current_time() -> datetime:
     try:
         return _checked(now)
     except ValueError as error:
-        raise UnusableInput(f"this machine's clock says {now.isoformat(timespec='seconds')}", "Set the clock") from error
+        raise UnusableInput(
+            f"this machine's clock says {now.isoformat(timespec='seconds')}", "Set the clock"
+        ) from error
 
 
 def _checked(moment: datetime) -> datetime:

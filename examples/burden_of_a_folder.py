@@ -19,12 +19,20 @@ def main(home: Path, folder: Path) -> None:
     for path in find_recordings([folder]).recordings:
         prediction = classifier.predict(read(path, options=ReadOptions(labels="none")))
         burden = prediction.ectopy.burden_percent
-        print(f"{prediction.record}: {prediction.ectopy.pvcs} PVCs, burden {'-' if burden is None else f'{burden:.1f} %'}")
+        print(
+            f"{prediction.record}: {prediction.ectopy.pvcs} PVCs, burden {'-' if burden is None else f'{burden:.1f} %'}"
+        )
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Print the PVC burden of every recording in a folder.")
-    parser.add_argument("home", type=Path, help="home of a site; the starter model is used where it has no model yet")
+    parser = argparse.ArgumentParser(
+        description="Print the PVC burden of every recording in a folder."
+    )
+    parser.add_argument(
+        "home",
+        type=Path,
+        help="home of a site; the starter model is used where it has no model yet",
+    )
     parser.add_argument("folder", type=Path, help="folder with recordings")
     arguments = parser.parse_args()
     main(arguments.home, arguments.folder)

@@ -10,8 +10,54 @@ from pathlib import Path
 
 from local_federation import ecgfl, federate, found
 
-DS1 = (101, 106, 108, 109, 112, 114, 115, 116, 118, 119, 122, 124, 201, 203, 205, 207, 208, 209, 215, 220, 223, 230)
-DS2 = (100, 103, 105, 111, 113, 117, 121, 123, 200, 202, 210, 212, 213, 214, 219, 221, 222, 228, 231, 232, 233, 234)
+DS1 = (
+    101,
+    106,
+    108,
+    109,
+    112,
+    114,
+    115,
+    116,
+    118,
+    119,
+    122,
+    124,
+    201,
+    203,
+    205,
+    207,
+    208,
+    209,
+    215,
+    220,
+    223,
+    230,
+)
+DS2 = (
+    100,
+    103,
+    105,
+    111,
+    113,
+    117,
+    121,
+    123,
+    200,
+    202,
+    210,
+    212,
+    213,
+    214,
+    219,
+    221,
+    222,
+    228,
+    231,
+    232,
+    233,
+    234,
+)
 
 
 def main(mitdb: Path, work: Path) -> None:
@@ -24,7 +70,9 @@ def main(mitdb: Path, work: Path) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Train on DS1 in two hospitals and measure the model on DS2.")
+    parser = argparse.ArgumentParser(
+        description="Train on DS1 in two hospitals and measure the model on DS2."
+    )
     parser.add_argument("mitdb", type=Path, help="folder of the MIT-BIH Arrhythmia Database")
     parser.add_argument("work", type=Path, help="folder for the homes and results")
     arguments = parser.parse_args()

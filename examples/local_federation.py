@@ -9,7 +9,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 LONGEST_WAIT = "10m"
-POLICY = ("acceptance_margin = 1.0", "from_scratch = true", "min_training_patients = 1", "min_held_out_patients = 1")
+POLICY = (
+    "acceptance_margin = 1.0",
+    "from_scratch = true",
+    "min_training_patients = 1",
+    "min_held_out_patients = 1",
+)
 
 
 def command(home: Path, *arguments: object) -> list[str]:
@@ -20,7 +25,10 @@ def ecgfl(home: Path, *arguments: object) -> None:
     """Run one command to its end and say how long it took."""
     began = time.monotonic()
     subprocess.run(command(home, *arguments), check=True)
-    print(f"-- {time.monotonic() - began:.1f} s: ecgfl {' '.join(map(str, arguments))[:60]}", flush=True)
+    print(
+        f"-- {time.monotonic() - began:.1f} s: ecgfl {' '.join(map(str, arguments))[:60]}",
+        flush=True,
+    )
 
 
 def found(work: Path, sites: Mapping[str, Sequence[Path]], *reading: object) -> None:
@@ -37,9 +45,18 @@ def found(work: Path, sites: Mapping[str, Sequence[Path]], *reading: object) -> 
         secret.parent.mkdir(mode=0o700, exist_ok=True)
         secret.write_bytes(site.encode().ljust(32, b"."))
         secret.chmod(0o600)  # ecgfl uses no key that others may read
-        ecgfl(home, "init", "--site", site, "--federation", work / "coordinator" / "coordinator" / "federation.json")
+        ecgfl(
+            home,
+            "init",
+            "--site",
+            site,
+            "--federation",
+            work / "coordinator" / "coordinator" / "federation.json",
+        )
         set_policy(home / "site.toml")
-        ecgfl(work / "coordinator", "coordinator", "enrol", home / "keys" / "node.pub", "--site", site)
+        ecgfl(
+            work / "coordinator", "coordinator", "enrol", home / "keys" / "node.pub", "--site", site
+        )
         ecgfl(home, "ingest", *recordings, *reading)
 
 
@@ -71,7 +88,15 @@ def federate(work: Path, sites: Sequence[str], *plan: object) -> None:
             sys.exit("coordinator serve ended before it served")
         joins = [
             subprocess.Popen(
-                command(work / site, "join", "--server", f"localhost:{port[1]}", "--once", "--max-wait", LONGEST_WAIT)
+                command(
+                    work / site,
+                    "join",
+                    "--server",
+                    f"localhost:{port[1]}",
+                    "--once",
+                    "--max-wait",
+                    LONGEST_WAIT,
+                )
             )
             for site in sites
         ]
@@ -87,4 +112,7 @@ def federate(work: Path, sites: Sequence[str], *plan: object) -> None:
         printing.join()
     if coordinator.returncode or any(codes):
         sys.exit(f"exit codes: coordinator {coordinator.returncode}, sites {codes}")
-    print(f"-- {time.monotonic() - began:.1f} s: coordinator serve {' '.join(map(str, plan))}", flush=True)
+    print(
+        f"-- {time.monotonic() - began:.1f} s: coordinator serve {' '.join(map(str, plan))}",
+        flush=True,
+    )

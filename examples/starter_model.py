@@ -30,11 +30,20 @@ def main(mitdb: Path, svdb: Path, qtdb: Path, work: Path, seed: int) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Train the starter model on DS1, svdb and qtdb, federated over five sites.")
+    parser = argparse.ArgumentParser(
+        description="Train the starter model on DS1, svdb and qtdb, federated over five sites."
+    )
     parser.add_argument("mitdb", type=Path, help="folder of the MIT-BIH Arrhythmia Database")
-    parser.add_argument("svdb", type=Path, help="folder of the MIT-BIH Supraventricular Arrhythmia Database")
+    parser.add_argument(
+        "svdb", type=Path, help="folder of the MIT-BIH Supraventricular Arrhythmia Database"
+    )
     parser.add_argument("qtdb", type=Path, help="folder of the QT Database")
     parser.add_argument("work", type=Path, help="folder for the homes and the model")
-    parser.add_argument("--seed", type=int, default=SEED, help="of the first weights (default: %(default)s, as it ships)")
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=SEED,
+        help="of the first weights (default: %(default)s, as it ships)",
+    )
     arguments = parser.parse_args()
     main(arguments.mitdb, arguments.svdb, arguments.qtdb, arguments.work, arguments.seed)

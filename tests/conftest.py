@@ -19,10 +19,18 @@ DEFAULT_DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--soak-minutes", type=float, default=0.0, help="For how long the tests marked soak run; without it not at all."
+        "--soak-minutes",
+        type=float,
+        default=0.0,
+        help="For how long the tests marked soak run; without it not at all.",
     )
     parser.addoption("--soak-seed", type=int, default=1, help="Of the faults' kinds and moments.")
-    parser.addoption("--soak-figures", type=Path, default=Path("soak.json"), help="The file that takes what was counted.")
+    parser.addoption(
+        "--soak-figures",
+        type=Path,
+        default=Path("soak.json"),
+        help="The file that takes what was counted.",
+    )
 
 
 def pytest_configure() -> None:
@@ -108,8 +116,18 @@ def listed(ecgfl: Callable[..., Ran]) -> Callable[[], list[dict[str, Any]]]:
 def export(tmp_path: Path) -> Callable[..., Path]:
     """export(recording or seed, format): a file as a recorder writes it; a seed makes a synthetic minute with PVCs."""
 
-    def export(recording: Recording | int, file_format: str = "wfdb", *, seconds: float = 60, fs: float = 250) -> Path:
-        made = synthesise(recording, seconds, fs, pvc_share=0.15) if isinstance(recording, int) else recording
+    def export(
+        recording: Recording | int,
+        file_format: str = "wfdb",
+        *,
+        seconds: float = 60,
+        fs: float = 250,
+    ) -> Path:
+        made = (
+            synthesise(recording, seconds, fs, pvc_share=0.15)
+            if isinstance(recording, int)
+            else recording
+        )
         folder = tmp_path / "exports" / file_format
         folder.mkdir(parents=True, exist_ok=True)
         return adapters()[file_format].write(made, folder)[0]
@@ -122,7 +140,10 @@ def files_of() -> Callable[[Path], dict[str, bytes]]:
     """files_of(folder): every file below it with its content; folders count, too."""
 
     def files_of(folder: Path) -> dict[str, bytes]:
-        return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else b"" for path in sorted(folder.rglob("*"))}
+        return {
+            str(path.relative_to(folder)): path.read_bytes() if path.is_file() else b""
+            for path in sorted(folder.rglob("*"))
+        }
 
     return files_of
 
@@ -140,7 +161,11 @@ def federation(tmp_path_factory: pytest.TempPathFactory) -> Federation:
     import torch
 
     from ecgfl_cli.beats.beats import annotated_beats
-    from ecgfl_cli.federation.coordinator.home import CoordinatorHome, load_signing_key, make_coordinator
+    from ecgfl_cli.federation.coordinator.home import (
+        CoordinatorHome,
+        load_signing_key,
+        make_coordinator,
+    )
     from ecgfl_cli.models.architecture import architecture
     from ecgfl_cli.models.manifest import Manifest, SignedManifest, validity, weights_sha256
     from ecgfl_cli.models.packing import pack
@@ -152,10 +177,14 @@ def federation(tmp_path_factory: pytest.TempPathFactory) -> Federation:
     make_coordinator(home, "localhost")
     ecgnet = architecture("ecgnet")
     records = [synthesise(seed, 120, 360, pvc_share=0.2) for seed in range(60, 66)]
-    examples = examples_of([annotated_beats(record, record.leads[:1], ecgnet.window)[0] for record in records], ecgnet)
+    examples = examples_of(
+        [annotated_beats(record, record.leads[:1], ecgnet.window)[0] for record in records], ecgnet
+    )
     torch.manual_seed(0)
     network = ecgnet.build()
-    train(network, ecgnet, examples, TrainingPlan(epochs=8, learning_rate=1e-3, batch_size=64, seed=0))
+    train(
+        network, ecgnet, examples, TrainingPlan(epochs=8, learning_rate=1e-3, batch_size=64, seed=0)
+    )
     digest = weights_sha256(pack(network))
     created, expires = validity(datetime.now(UTC))
     manifest = Manifest(
@@ -187,6 +216,9 @@ def modelled(home: Path, ecgfl: Callable[..., Ran], federation: Federation) -> P
     """The home of a site that has received the federation's model."""
     import shutil
 
-    assert ecgfl("init", "--site", "st-mary", "--federation", federation.root / "federation.json").code == 0
+    assert (
+        ecgfl("init", "--site", "st-mary", "--federation", federation.root / "federation.json").code
+        == 0
+    )
     shutil.copytree(federation.root / "models", home / "models")
     return home

@@ -48,9 +48,14 @@ def words_of(text: str) -> set[str]:
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_every_cell_appears_whole_at_every_width(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+def test_every_cell_appears_whole_at_every_width(
+    monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
     text = shown(monkeypatch, width, "Recordings", COLUMNS, ROWS, ["", "", "149969", "12.29", ""])
-    assert words_of(text) >= {word for row in ROWS for cell in row for word in cell.split()} | {"149969", "12.29"}
+    assert words_of(text) >= {word for row in ROWS for cell in row for word in cell.split()} | {
+        "149969",
+        "12.29",
+    }
     assert words_of(text) >= {word for title in COLUMNS for word in title.split()}
 
 
@@ -72,7 +77,13 @@ def test_a_narrow_terminal_gets_one_block_for_each_row(monkeypatch: pytest.Monke
 
 
 def test_colour_is_for_severity_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    coloured = shown(monkeypatch, 200, "", ("a ", "severity "), [["error of mine", "error"], ["x", "warning"], ["y", "info"]])
+    coloured = shown(
+        monkeypatch,
+        200,
+        "",
+        ("a ", "severity "),
+        [["error of mine", "error"], ["x", "warning"], ["y", "info"]],
+    )
     assert "\x1b[31merror " in coloured
     assert "\x1b[33mwarning " in coloured
     assert "\x1b[31merror of mine" not in coloured
@@ -80,7 +91,9 @@ def test_colour_is_for_severity_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_square_brackets_are_text(monkeypatch: pytest.MonkeyPatch) -> None:
     for width in (20, 200):
-        assert "[red]x[/red]" in shown(monkeypatch, width, "[b]t[/b]", ("name ", "n"), [["[red]x[/red]", "1"]])
+        assert "[red]x[/red]" in shown(
+            monkeypatch, width, "[b]t[/b]", ("name ", "n"), [["[red]x[/red]", "1"]]
+        )
 
 
 @pytest.mark.usefixtures("modelled")
@@ -107,4 +120,7 @@ def test_every_command_shows_the_same_words_at_every_width(
             with monkeypatch.context() as patch:
                 patch.setattr(tables, "UNLIMITED_WIDTH", width)
                 missing = words_of(wide.out) - words_of(ecgfl(*command).out)
-            assert {word for word in missing if not re.search(r"\d\d:\d\d", word)} == set(), (command, width)
+            assert {word for word in missing if not re.search(r"\d\d:\d\d", word)} == set(), (
+                command,
+                width,
+            )

@@ -80,10 +80,19 @@ CRASHES = ["exit", "exit 0", "abort", "kill", "segfault", "close"]
 @pytest.mark.skipif(os.name == "nt", reason="Windows has neither SIGKILL nor these exit codes")
 @pytest.mark.parametrize("jobs", [1, 2])
 @pytest.mark.parametrize("crash", CRASHES)
-def test_a_crash_loses_one_item_with_its_exit_code(crash: str, jobs: int, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_crash_loses_one_item_with_its_exit_code(
+    crash: str, jobs: int, capfd: pytest.CaptureFixture[str]
+) -> None:
     found = list(each_in_a_process(misbehave, ["a", crash, "b", crash, "c"], jobs))
     assert [found[0], found[2], found[4]] == ["A", "B", "C"]
-    codes = {"exit": "7", "exit 0": "0", "abort": "-6", "kill": "-9", "segfault": "-11", "close": ""}
+    codes = {
+        "exit": "7",
+        "exit 0": "0",
+        "abort": "-6",
+        "kill": "-9",
+        "segfault": "-11",
+        "close": "",
+    }
     for lost in (found[1], found[3]):
         assert isinstance(lost, Lost)
         assert "crashed" in lost.reason

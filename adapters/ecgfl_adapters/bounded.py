@@ -20,13 +20,21 @@ def read_bounded(path: Path, most: int) -> bytes:
     Raises `OSError`, also for a larger file (without reading it) and for a pipe, a socket or a device.
     """
     # A pipe opened for reading would wait for its writer.
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    descriptor = os.open(
+        path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    )
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "it is a folder, a pipe, a socket or a device, not a file", str(path))
+            raise OSError(
+                errno.EINVAL, "it is a folder, a pipe, a socket or a device, not a file", str(path)
+            )
         if status.st_size > most:
-            raise OSError(errno.EFBIG, f"it has {status.st_size} bytes, and ecgfl reads at most {most} of such a file", str(path))
+            raise OSError(
+                errno.EFBIG,
+                f"it has {status.st_size} bytes, and ecgfl reads at most {most} of such a file",
+                str(path),
+            )
         # Files in /proc have size 0, but reading one may return data or block.
         with os.fdopen(descriptor, "rb", closefd=False) as file:
             return file.read(status.st_size)

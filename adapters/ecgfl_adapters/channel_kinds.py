@@ -41,13 +41,17 @@ _PREFIX = r"(?:modified|mod\.?)?[\s_-]*(?:lead|ableitung|mod\.?|derivation|deriv
 _LIMBS = r"(?:[rl]a|[rl]l)\s?[-/_:]\s?(?:[rl]a|[rl]l)"
 """Electrodes of the arms and legs in a pair."""
 _LEAD = re.compile(rf"(?:{_STRONG})(?:\s?[-/]\s?(?:{_STRONG}))?|{_LIMBS}|frank\s?[xyz]")
-_PREFIXED_LEAD = re.compile(rf"{_PREFIX}(?:{_STRONG}|{_WEAK}|\d{{1,2}})|(?:{_STRONG}|{_WEAK})[\s_-]?(?:lead|ableitung)")
+_PREFIXED_LEAD = re.compile(
+    rf"{_PREFIX}(?:{_STRONG}|{_WEAK}|\d{{1,2}})|(?:{_STRONG}|{_WEAK})[\s_-]?(?:lead|ableitung)"
+)
 _MAYBE = re.compile(rf"(?:{_WEAK})(?:\s?[-/]\s?(?:{_WEAK}))?")
 
 _POSITION = r"(?:fp[12z]|fpz|[afctpo]z|f\d{1,2}|c[1-6]|[tp]\d{1,2}|o[12]|(?:af|fc|ft|cp|tp|po)(?:\d{1,2}|z))"
 """Electrodes of the 10-20 and 10-10 systems."""
 _REFERENCE = r"(?:[am][12]|ref|avg|av|le|car|e[12])"
-_EEG = re.compile(rf"{_POSITION}(?:\s?[-:/_]?\s?(?:{_POSITION}|{_REFERENCE}))?|(?:{_REFERENCE})\s?[-:/]\s?{_REFERENCE}|e[12]")
+_EEG = re.compile(
+    rf"{_POSITION}(?:\s?[-:/_]?\s?(?:{_POSITION}|{_REFERENCE}))?|(?:{_REFERENCE})\s?[-:/]\s?{_REFERENCE}|e[12]"
+)
 _DEPTH = re.compile(r"([a-z])'?(\d{1,2})")
 
 _ELECTRIC_WORDS = (
@@ -78,7 +82,9 @@ _PROCESSED_WORDS = (
 )
 
 
-_ELECTRIC, _OTHER, _DERIVED, _PROCESSED = map(re.compile, (_ELECTRIC_WORDS, _OTHER_WORDS, _DERIVED_WORDS, _PROCESSED_WORDS))
+_ELECTRIC, _OTHER, _DERIVED, _PROCESSED = map(
+    re.compile, (_ELECTRIC_WORDS, _OTHER_WORDS, _DERIVED_WORDS, _PROCESSED_WORDS)
+)
 """Each pattern matches whole words."""
 _OTHER_UNITS = {
     "bpm", "b/min", "beats/min", "/min", "1/min", "rpm", "brpm", "hz", "%", "mmhg", "cmh2o", "cmh20", "hpa", "kpa", "pa", "mbar",
@@ -102,11 +108,15 @@ def kinds_of(names: Sequence[str], patterns: Sequence[str] = ()) -> list[Kind]:
     plain = [_plain(name) for name in names]
     if _has_depth_electrodes(plain):
         kinds = [
-            Kind.ELECTRIC if kind is Kind.MAYBE or (kind is Kind.UNKNOWN and _DEPTH.fullmatch(name)) else kind
+            Kind.ELECTRIC
+            if kind is Kind.MAYBE or (kind is Kind.UNKNOWN and _DEPTH.fullmatch(name))
+            else kind
             for kind, name in zip(kinds, plain, strict=True)
         ]
     beside = {tuple(_words(name)) for name in names}
-    for place, name in enumerate(names):  # "ECG Z" is an impedance, but the third of Frank's leads beside X and Y
+    for place, name in enumerate(
+        names
+    ):  # "ECG Z" is an impedance, but the third of Frank's leads beside X and Y
         words = _words(name)
         if kinds[place] is Kind.ECG and words[-1:] == ["z"] and (*words[:-1], "x") not in beside:
             kinds[place] = Kind.DERIVED
@@ -121,7 +131,11 @@ def kind_of_name(name: str, patterns: Sequence[str] = ()) -> Kind:
     words = _words(name)
     if _ECG.search(plain):
         signals = [word for word in words if word not in _BESIDE_ECG]
-        return Kind.DERIVED if any(_DERIVED.fullmatch(word) or _OTHER.fullmatch(word) for word in signals) else Kind.ECG
+        return (
+            Kind.DERIVED
+            if any(_DERIVED.fullmatch(word) or _OTHER.fullmatch(word) for word in signals)
+            else Kind.ECG
+        )
     bare = _without_processing(plain)
     if _LEAD.fullmatch(bare) or _PREFIXED_LEAD.fullmatch(bare):
         return Kind.LEAD
@@ -150,18 +164,24 @@ def is_processed(name: str) -> bool:
 
 def is_other_unit(unit: str) -> bool:
     """Whether a unit is known and no voltage ("bpm", "mmHg", "%", "Ohm", "g"), so that the channel is no ECG."""
-    return re.sub(r"\s", "", unit).lower().strip("()[]") in _OTHER_UNITS and factor_to_mv(unit) is None
+    return (
+        re.sub(r"\s", "", unit).lower().strip("()[]") in _OTHER_UNITS and factor_to_mv(unit) is None
+    )
 
 
 def _plain(name: str) -> str:
     """In lower case, without accents and with single blanks."""
-    bare = "".join(each for each in unicodedata.normalize("NFKD", name) if not unicodedata.combining(each))
+    bare = "".join(
+        each for each in unicodedata.normalize("NFKD", name) if not unicodedata.combining(each)
+    )
     return " ".join(bare.lower().split())
 
 
 def _words(name: str) -> list[str]:
     """Of a name, also those run together ("ECGImped", "EKG_HRate", "rPeaks"), with and without a number at the end."""
-    bare = "".join(each for each in unicodedata.normalize("NFKD", name) if not unicodedata.combining(each))
+    bare = "".join(
+        each for each in unicodedata.normalize("NFKD", name) if not unicodedata.combining(each)
+    )
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", re.sub(r"(?i)(ecg|ekg)", r" \1 ", bare))
     found: dict[str, None] = {}
     for text in (spaced, bare):
@@ -173,7 +193,11 @@ def _words(name: str) -> list[str]:
 
 
 def _without_processing(plain: str) -> str:
-    words = [word for word in re.split(r"[\s_]+", plain) if not _PROCESSED.fullmatch(word) and word not in {"raw", "roh", "brut"}]
+    words = [
+        word
+        for word in re.split(r"[\s_]+", plain)
+        if not _PROCESSED.fullmatch(word) and word not in {"raw", "roh", "brut"}
+    ]
     return " ".join(words)
 
 

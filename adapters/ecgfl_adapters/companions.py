@@ -51,7 +51,9 @@ class LinkBounds(NamedTuple):
 
     def hold(self, path: Path) -> bool:
         """Whether a real path lies within the bounds."""
-        return self.folders is None or any(path.is_relative_to(each) or _is_in_a_store(path, each) for each in self.folders)
+        return self.folders is None or any(
+            path.is_relative_to(each) or _is_in_a_store(path, each) for each in self.folders
+        )
 
 
 _ANYWHERE = LinkBounds(None)
@@ -73,7 +75,9 @@ def real_path(path: Path) -> Path:
     """Return the path of the content, after following every link, including a link that is stored as a text file."""
     target = _target_as_text(path)
     try:
-        return Path(os.path.realpath(path if target is None or not os.path.isfile(target) else target))  # noqa: PTH113
+        return Path(
+            os.path.realpath(path if target is None or not os.path.isfile(target) else target)
+        )  # noqa: PTH113
     except (OSError, ValueError):  # not a possible file name
         return path.absolute()
 
@@ -126,7 +130,11 @@ def leads_out(path: Path) -> bool:
     if bounds.folders is None:
         return False
     real = real_path(path)
-    return not bounds.hold(real) and os.path.exists(real) and not any(each.is_relative_to(real) for each in bounds.folders)  # noqa: PTH110
+    return (
+        not bounds.hold(real)
+        and os.path.exists(real)
+        and not any(each.is_relative_to(real) for each in bounds.folders)
+    )  # noqa: PTH110
 
 
 def is_text_of_a_link(path: Path) -> bool:
@@ -214,12 +222,18 @@ def absence(path: Path) -> Absence | None:
         if target is None:
             return None
         if getattr(error, "errno", None) == errno.ELOOP:
-            return Absence(f"is a symbolic link to {target}, which leads back to itself", "Correct the link")
+            return Absence(
+                f"is a symbolic link to {target}, which leads back to itself", "Correct the link"
+            )
         if os.path.lexists(path.parent / target):
             return None
-        return Absence(f"is a broken symbolic link: it points to {target}, which does not exist", FETCH)
+        return Absence(
+            f"is a broken symbolic link: it points to {target}, which does not exist", FETCH
+        )
     if leads_out(path):
-        return Absence(f"is reached by a link that leads out of its folder, to {real_path(path)}", FOLLOW)
+        return Absence(
+            f"is reached by a link that leads out of its folder, to {real_path(path)}", FOLLOW
+        )
     if status.st_size > _LARGEST_POINTER or not stat.S_ISREG(status.st_mode):
         return None
     try:
@@ -232,7 +246,10 @@ def absence(path: Path) -> Absence | None:
     if target_as_text is not None and os.path.isfile(target_as_text):  # noqa: PTH113
         return None
     if target_as_text is not None:
-        return Absence(f"is a text in place of a broken symbolic link: it holds {start.decode()}, which does not exist", FETCH)
+        return Absence(
+            f"is a text in place of a broken symbolic link: it holds {start.decode()}, which does not exist",
+            FETCH,
+        )
     if _ANNEX in start.split(b"\n", 1)[0].replace(b"\\", b"/") and b"\0" not in start:
         return Absence("is a git-annex pointer, not the recording's data", FETCH)
     return None

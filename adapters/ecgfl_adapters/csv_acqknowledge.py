@@ -34,25 +34,42 @@ def acqknowledge_of(path: Path, lines: Sequence[str]) -> AcqKnowledge | None:
     """None for another program's file. Raises `RateUnknown` for an interval that makes no sense."""
     for at, line in enumerate(lines[:_HEADER_LINES]):
         interval = _INTERVAL.fullmatch(line)
-        channels = _CHANNELS.fullmatch(lines[at + 1]) if interval is not None and at + 1 < len(lines) else None
+        channels = (
+            _CHANNELS.fullmatch(lines[at + 1])
+            if interval is not None and at + 1 < len(lines)
+            else None
+        )
         if interval is None or channels is None:
             continue
         seconds = float(interval[1].replace(",", ".")) * SECONDS_PER.get(interval[2].lower(), 0.0)
         if not seconds or not RATES[0] <= 1 / seconds <= RATES[1]:
             raise RateUnknown(
-                path, f"line {at + 1} states the interval {line.strip()[:40]!r}", "Correct it, for example '4 msec/sample'"
+                path,
+                f"line {at + 1} states the interval {line.strip()[:40]!r}",
+                "Correct it, for example '4 msec/sample'",
             )
         below = [each.strip() for each in lines[at + 2 : at + 2 + 2 * int(channels[1])]]
-        return AcqKnowledge(at + 1, float(f"{1 / seconds:.9g}"), tuple(below[::2]), tuple(below[1::2]))
+        return AcqKnowledge(
+            at + 1, float(f"{1 / seconds:.9g}"), tuple(below[::2]), tuple(below[1::2])
+        )
     return None
 
 
 def rows_after_counts(lines: Sequence[str], rows: Rows) -> Rows:
     """`rows` without the line below the titles that counts the samples of each channel."""
     first = cells_of(lines[rows.start], rows.dialect.separator)
-    below = cells_of(lines[rows.start + 1], rows.dialect.separator) if rows.start + 1 < len(lines) else [""]
+    below = (
+        cells_of(lines[rows.start + 1], rows.dialect.separator)
+        if rows.start + 1 < len(lines)
+        else [""]
+    )
     counts = [cell for cell in first if cell]
-    is_counts = not first[0] and below[0] != "" and bool(counts) and all(re.fullmatch(_COUNT, cell) for cell in counts)
+    is_counts = (
+        not first[0]
+        and below[0] != ""
+        and bool(counts)
+        and all(re.fullmatch(_COUNT, cell) for cell in counts)
+    )
     return rows._replace(start=rows.start + 1) if is_counts else rows
 
 
@@ -61,7 +78,13 @@ def named_columns(columns: tuple[Column, ...], header: AcqKnowledge) -> tuple[Co
     signals = [column for column in columns if column.role in ("lead", "other")]
     if len(signals) != len(header.names) or len(header.units) != len(header.names):
         return columns
-    channels = dict(zip((column.place for column in signals), zip(header.names, header.units, strict=True), strict=True))
+    channels = dict(
+        zip(
+            (column.place for column in signals),
+            zip(header.names, header.units, strict=True),
+            strict=True,
+        )
+    )
     found = []
     for column in columns:
         name, unit = channels.get(column.place, (column.name, ""))

@@ -12,18 +12,56 @@ Kind = Literal["number", "empty", "clock", "date", "datetime", "text", "odd"]
 _ERRORS = ("#n/a", "#na", "#null!", "#div/0!", "#value!", "#num!", "#ref!", "#name?")
 """What a spreadsheet shows in place of a number."""
 NOT_A_NUMBER = frozenset(
-    {"", "nan", "-nan", "+nan", "nan(ind)", "-nan(ind)", "1.#qnan", "-1.#qnan", "1.#ind", "-1.#ind", "na", "n/a", "n.a.", "<na>"}
-    | {"null", "none", "nil", "missing", "\\n", "-", "--", "---", "?", "*", "**", "***", ".", *_ERRORS}
+    {
+        "",
+        "nan",
+        "-nan",
+        "+nan",
+        "nan(ind)",
+        "-nan(ind)",
+        "1.#qnan",
+        "-1.#qnan",
+        "1.#ind",
+        "-1.#ind",
+        "na",
+        "n/a",
+        "n.a.",
+        "<na>",
+    }
+    | {
+        "null",
+        "none",
+        "nil",
+        "missing",
+        "\\n",
+        "-",
+        "--",
+        "---",
+        "?",
+        "*",
+        "**",
+        "***",
+        ".",
+        *_ERRORS,
+    }
 )
 """What stands where a sample is missing, in lower case."""
 
-COMMENT = re.compile(rf"[ \t]*(?:#(?!{'|'.join(re.escape(error[1:]) for error in _ERRORS)})|%|//)", re.IGNORECASE)
+COMMENT = re.compile(
+    rf"[ \t]*(?:#(?!{'|'.join(re.escape(error[1:]) for error in _ERRORS)})|%|//)", re.IGNORECASE
+)
 """The begin of a line that is a comment."""
 
-_NUMBER = {mark: re.compile(rf"[+-]?(?:\d+(?:\{mark}\d*)?|\{mark}\d+)(?:[eE][+-]?\d+)?", re.ASCII) for mark in ".,"}
+_NUMBER = {
+    mark: re.compile(rf"[+-]?(?:\d+(?:\{mark}\d*)?|\{mark}\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+    for mark in ".,"
+}
 _GROUPS = " \u00a0\u2009\u202f'\u2019_"
 """What separates thousands and is no decimal mark: blanks of several widths, apostrophes and "_"."""
-_GROUPED = {mark: re.compile(rf"[+-]?\d{{1,3}}([{_GROUPS}])\d{{3}}(?:\1\d{{3}})*(?:\{mark}\d*)?", re.ASCII) for mark in ".,"}
+_GROUPED = {
+    mark: re.compile(rf"[+-]?\d{{1,3}}([{_GROUPS}])\d{{3}}(?:\1\d{{3}})*(?:\{mark}\d*)?", re.ASCII)
+    for mark in ".,"
+}
 _INFINITE = re.compile(r"[+-]?inf(?:inity)?", re.IGNORECASE)
 _LETTERS = re.compile(r"[^\W\d_]")
 _SHORTEST_COMPACT = 14
@@ -42,13 +80,18 @@ class Dialect(NamedTuple):
 def cells_of(line: str, separator: str) -> list[str]:
     """The cells of a line, without quotes and blanks around them."""
     if separator == "":
-        return [line.strip(" ").strip("'\"").strip(" ")]  # a tab is a separator, and the cell beside it an empty one
+        return [
+            line.strip(" ").strip("'\"").strip(" ")
+        ]  # a tab is a separator, and the cell beside it an empty one
     if separator == " ":
         return [_bare(cell) for cell in _TOKEN.findall(line)]
     if '"' not in line:
         return [_bare(cell) for cell in line.split(separator)]
     try:
-        return [_bare(cell) for cell in next(csv.reader([line], delimiter=separator, skipinitialspace=True))]
+        return [
+            _bare(cell)
+            for cell in next(csv.reader([line], delimiter=separator, skipinitialspace=True))
+        ]
     except (csv.Error, StopIteration):
         return [_bare(cell) for cell in line.split(separator)]
 
@@ -78,5 +121,9 @@ def kind_of(cell: str, decimal: str) -> Kind:
     if cell.lower() in NOT_A_NUMBER:
         return "empty"
     if number_of(cell, decimal) is not None or _INFINITE.fullmatch(cell):
-        return "datetime" if len(cell) >= _SHORTEST_COMPACT and COMPACT.fullmatch(cell) else "number"
-    return stamp_kind(cell) or ("text" if _LETTERS.search(cell) and not _OTHER_SEPARATORS.search(cell) else "odd")
+        return (
+            "datetime" if len(cell) >= _SHORTEST_COMPACT and COMPACT.fullmatch(cell) else "number"
+        )
+    return stamp_kind(cell) or (
+        "text" if _LETTERS.search(cell) and not _OTHER_SEPARATORS.search(cell) else "odd"
+    )

@@ -53,7 +53,9 @@ class Clock(NamedTuple):
         axis = np.full(self.length, np.nan, dtype=np.float32)
         starts = np.concatenate(([0], self.after + 1))
         moved = np.concatenate(([0], np.cumsum(self.missing)))
-        for start, stop, by in zip(starts.tolist(), [*starts[1:].tolist(), self.rows], moved.tolist(), strict=True):
+        for start, stop, by in zip(
+            starts.tolist(), [*starts[1:].tolist(), self.rows], moved.tolist(), strict=True
+        ):
             axis[start + by : stop + by] = samples[start:stop]
         return axis
 
@@ -70,9 +72,15 @@ def clock_of_index(path: Path, index: NDArray[np.float64], fs: float) -> Clock:
     fraction = next((float(value) for value in index[:AT_A_TIME] if value != np.rint(value)), None)
     if fraction is not None:
         raise FileUnreadable(
-            path, f"the column of sample numbers holds {fraction:g}, no whole number", "Name it time_s if it holds seconds"
+            path,
+            f"the column of sample numbers holds {fraction:g}, no whole number",
+            "Name it time_s if it holds seconds",
         )
-    steps = [(row, step) for start, part in steps_of(index) for row, step in _unusual(start, np.rint(part) - 1)]
+    steps = [
+        (row, step)
+        for start, part in steps_of(index)
+        for row, step in _unusual(start, np.rint(part) - 1)
+    ]
     return _clock(path, fs, index.size, steps)
 
 
@@ -120,7 +128,9 @@ GIVEN = "--fs"
 def _coarse_clock(path: Path, seconds: NDArray[np.float64], fs: float, stated: str) -> Clock:
     found = coarse_gaps(path, seconds, fs, stated)
     steps = list(zip(found.after.tolist(), found.missing.tolist(), strict=True))
-    return _clock(path, fs, seconds.size, steps)._replace(unsure=found.unsure, precision=found.precision)
+    return _clock(path, fs, seconds.size, steps)._replace(
+        unsure=found.unsure, precision=found.precision
+    )
 
 
 def _coarse(path: Path, seconds: NDArray[np.float64]) -> RateUnknown:
@@ -146,7 +156,11 @@ def _regular_clock(path: Path, times: NDArray[np.float64]) -> Clock:
         count += int(regular.sum())
         unusual += [(start + int(at), float(part[at])) for at in np.flatnonzero(~regular)]
     if not count:
-        raise RateUnknown(path, "the times are not regular", "Give the rate with --fs HZ, or resample the recording")
+        raise RateUnknown(
+            path,
+            "the times are not regular",
+            "Give the rate with --fs HZ, or resample the recording",
+        )
     interval = total / count
     edges = [-1, *(row for row, _ in unusual), times.size - 1]
     start, stop = max(pairwise(edges), key=lambda run: run[1] - run[0])
@@ -168,12 +182,18 @@ def _regular_clock(path: Path, times: NDArray[np.float64]) -> Clock:
             f"the time column shows a rate of {fs:.4g} Hz, which no recorder has",
             "Give the recorder's sampling rate with --fs HZ, or name the unit of time in the title",
         )
-    return _clock(path, fs, times.size, [(row, max(1.0, round(step / interval)) - 1) for row, step in unusual])
+    return _clock(
+        path, fs, times.size, [(row, max(1.0, round(step / interval)) - 1) for row, step in unusual]
+    )
 
 
-def _refuse_clock_digits(path: Path, times: NDArray[np.float64], jumps: list[tuple[int, float]]) -> None:
+def _refuse_clock_digits(
+    path: Path, times: NDArray[np.float64], jumps: list[tuple[int, float]]
+) -> None:
     """Detect hhmmss written as one number: 101559.996 is followed by 101600.000, which would be 40 s later if it were seconds."""
-    if jumps and all(times[row] % 100 > _LAST_SECOND and times[row + 1] % 100 < 1 for row, _ in jumps):
+    if jumps and all(
+        times[row] % 100 > _LAST_SECOND and times[row + 1] % 100 < 1 for row, _ in jumps
+    ):
         row = jumps[0][0]
         raise FileUnreadable(
             path,
@@ -188,7 +208,10 @@ def _jitter(times: NDArray[np.float64], start: int, stop: int) -> float:
     worst = 0.0
     for begin in range(start, stop + 1, AT_A_TIME):
         part = times[begin : min(begin + AT_A_TIME, stop + 1)] - times[start]
-        worst = max(worst, float(np.abs(part - slope * np.arange(begin - start, begin - start + part.size)).max()))
+        worst = max(
+            worst,
+            float(np.abs(part - slope * np.arange(begin - start, begin - start + part.size)).max()),
+        )
     return worst
 
 
@@ -200,12 +223,19 @@ def _clock(path: Path, fs: float, rows: int, steps: list[tuple[int, float]]) -> 
     """steps : rows, and how many samples more than one each is away from the next."""
     gaps = [(row, missing) for row, missing in steps if missing > 0]
     check_span(path, rows + sum(missing for _, missing in gaps), fs, rows)
-    return Clock(fs, rows, np.array([row for row, _ in gaps], np.int64), np.array([missing for _, missing in gaps], np.int64))
+    return Clock(
+        fs,
+        rows,
+        np.array([row for row, _ in gaps], np.int64),
+        np.array([missing for _, missing in gaps], np.int64),
+    )
 
 
 def _check_finite(path: Path, values: NDArray[np.float64]) -> None:
     if values.size < 2:
-        raise FileUnreadable(path, "the time column has fewer than 2 rows", "Export the signal again")
+        raise FileUnreadable(
+            path, "the time column has fewer than 2 rows", "Export the signal again"
+        )
     empty = np.flatnonzero(~np.isfinite(values))
     if empty.size:
         raise FileUnreadable(

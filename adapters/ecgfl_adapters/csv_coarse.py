@@ -51,15 +51,21 @@ def coarse_gaps(path: Path, seconds: NDArray[np.float64], fs: float, stated: str
         lasting = float(seconds[-1] - seconds[0])
         if rows / fs > _MAX_UNSURE_SECONDS + 2 * lasting and starts.size < 2:
             raise RateUnknown(
-                path, f"all {rows} rows have one time stamp", "Export the recording again with a time stamp for each sample"
+                path,
+                f"all {rows} rows have one time stamp",
+                "Export the recording again with a time stamp for each sample",
             )
         if lasting > rows / fs + _MAX_UNSURE_SECONDS:
             raise _contradiction(path, fs, rows / max(lasting, 1e-9), stated)
         return CoarseGaps(np.zeros(0, np.int64), np.zeros(0, np.int64), (), max(lasting, 1 / fs))
     lengths = np.diff(starts)
     usual = float(np.median(lengths))
-    late = (seconds[starts] - seconds[0]) * fs - starts  # samples that each new stamp is later than its row
-    late[0] = min(late[1], max(0.0, usual - lengths[0]))  # the first stamp's tick may have begun before the recording
+    late = (
+        seconds[starts] - seconds[0]
+    ) * fs - starts  # samples that each new stamp is later than its row
+    late[0] = min(
+        late[1], max(0.0, usual - lengths[0])
+    )  # the first stamp's tick may have begun before the recording
     last = rows - int(starts[-1])
     if last > 2 * max(usual, float(lengths.max())) + _MAX_UNSURE_SECONDS * fs:
         raise RateUnknown(
@@ -82,11 +88,15 @@ def _slope(starts: NDArray[np.int64], late: NDArray[np.float64], fs: float) -> f
     gains = (late[window:] - late[:-window]) / (starts[window:] - starts[:-window])
     slope = float(np.median(gains))
     if abs(slope) > MAX_RATE_DIFFERENCE and (np.abs(gains) <= MAX_RATE_DIFFERENCE).mean() > _FEW:
-        slope = float(gains[np.argmin(np.abs(gains))])  # a short recording with a gap within most of the windows
+        slope = float(
+            gains[np.argmin(np.abs(gains))]
+        )  # a short recording with a gap within most of the windows
     return slope
 
 
-def _ticks(late: NDArray[np.float64], starts: NDArray[np.int64], usual: float, slope: float, fs: float) -> CoarseGaps | None:
+def _ticks(
+    late: NDArray[np.float64], starts: NDArray[np.int64], usual: float, slope: float, fs: float
+) -> CoarseGaps | None:
     """Find gaps when the stamps are clock ticks: each step beyond rounding is a gap. None if they are arrival times."""
     steps = np.diff(late)
     lengths = np.diff(starts)
@@ -110,7 +120,14 @@ def _ticks(late: NDArray[np.float64], starts: NDArray[np.int64], usual: float, s
     return CoarseGaps(starts[gaps + 1] - 1, missing, tuple(unsure), max(usual, 2.0) / fs)
 
 
-def _bursts(path: Path, late: NDArray[np.float64], starts: NDArray[np.int64], rows: int, fs: float, stated: str) -> CoarseGaps:
+def _bursts(
+    path: Path,
+    late: NDArray[np.float64],
+    starts: NDArray[np.int64],
+    rows: int,
+    fs: float,
+    stated: str,
+) -> CoarseGaps:
     """Find gaps when the stamps are arrival times: only the earliest stamp of a block shows when its rows were sampled."""
     block = max(1, round(_BLOCK_SECONDS * fs), 4 * round(float(np.median(np.diff(starts)))))
     edges = np.unique(np.searchsorted(starts, np.arange(0, rows, block)))
@@ -118,7 +135,11 @@ def _bursts(path: Path, late: NDArray[np.float64], starts: NDArray[np.int64], ro
     earliest = np.minimum.reduceat(late, edges)
     moves = np.diff(earliest)
     spread = float(np.median([np.ptp(part) for part in np.split(late, edges[1:])]))
-    limit = max(2 * _SLACK, _SPREAD * float(np.median(np.abs(moves))), spread / 2) if moves.size else float(np.ptp(late))
+    limit = (
+        max(2 * _SLACK, _SPREAD * float(np.median(np.abs(moves))), spread / 2)
+        if moves.size
+        else float(np.ptp(late))
+    )
     if limit > _MAX_UNSURE_SECONDS * fs:
         raise RateUnknown(
             path,
@@ -131,7 +152,10 @@ def _bursts(path: Path, late: NDArray[np.float64], starts: NDArray[np.int64], ro
     for number in range(1, earliest.size):
         ahead = float(earliest[number : number + 2].min()) - level - reference
         if ahead > limit:
-            first, last = int(edges[number - 1]), int(edges[number + 1]) if number + 1 < edges.size else starts.size
+            first, last = (
+                int(edges[number - 1]),
+                int(edges[number + 1]) if number + 1 < edges.size else starts.size,
+            )
             run = first + 1 + int(np.argmax(np.diff(late[first:last])))
             size = max(1, round(ahead))
             after.append(int(starts[run]) - 1)
@@ -147,7 +171,10 @@ def _bursts(path: Path, late: NDArray[np.float64], starts: NDArray[np.int64], ro
         else:
             reference += 0.1 * ahead  # follows a slow drift
     order = np.argsort(np.array(after, np.int64), kind="stable")
-    found_after, found_missing = np.array(after, np.int64)[order], np.array(missing, np.int64)[order]
+    found_after, found_missing = (
+        np.array(after, np.int64)[order],
+        np.array(missing, np.int64)[order],
+    )
     return CoarseGaps(found_after, found_missing, (), limit / fs)
 
 

@@ -25,7 +25,11 @@ class Counter:
             if high == low == 0:
                 continue
             modulus = high - low + 1
-            if low >= high or modulus != (self._modulus or modulus) or int(modulus) & (int(modulus) - 1):
+            if (
+                low >= high
+                or modulus != (self._modulus or modulus)
+                or int(modulus) & (int(modulus) - 1)
+            ):
                 raise FileUnreadable(
                     self._path,
                     f"rows are missing near line {line + at + 1 - before}: the counter goes from {high:g} to {low:g}",

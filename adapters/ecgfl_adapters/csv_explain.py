@@ -39,12 +39,20 @@ def explain(path: Path, options: ReadOptions) -> Explanation:
         with links_within(link_bounds(path, options.named, follow_links=options.follow_links)):
             if is_elsewhere(path):
                 problem = "is a link to a file in another folder, of which nothing is shown"
-                raise FileUnreadable(path, problem, f"Name the file itself ({real_path(path)}), or give --follow-links")
+                raise FileUnreadable(
+                    path,
+                    problem,
+                    f"Name the file itself ({real_path(path)}), or give --follow-links",
+                )
             read_understood(path, options, notes)
     except AdapterError as error:
         failure = error
     except LIBRARY_ERRORS as error:
-        failure = FileUnreadable(path, f"the csv reader failed with {type(error).__name__}: {error}", "Export the file again")
+        failure = FileUnreadable(
+            path,
+            f"the csv reader failed with {type(error).__name__}: {error}",
+            "Export the file again",
+        )
     return Explanation(path, tuple(notes), layout_block(path, notes), failure)
 
 
@@ -62,9 +70,16 @@ def layout_block(path: Path, notes: list[Understood]) -> str:
     if leads:
         fields["leads"] = leads
     pattern = f"*{''.join(path.suffixes[-2:]) if path.suffix == '.gz' else path.suffix}"
-    lines = ["[[csv]]", f"files = {_toml(pattern)}  # a pattern that fits these files and no others"]
+    lines = [
+        "[[csv]]",
+        f"files = {_toml(pattern)}  # a pattern that fits these files and no others",
+    ]
     lines += [f"{key} = {_toml(value)}" for key, value in fields.items()]
-    lines += [f"# {key} = {example}" for key, example in _MISSING.items() if key not in fields and _is_open(key, fields)]
+    lines += [
+        f"# {key} = {example}"
+        for key, example in _MISSING.items()
+        if key not in fields and _is_open(key, fields)
+    ]
     return "\n".join(lines)
 
 
@@ -81,6 +96,10 @@ def _is_open(key: str, fields: dict[str, Any]) -> bool:
 
 def _toml(value: Any) -> str:
     if isinstance(value, dict):
-        return "{ " + ", ".join(f"{_toml(key)} = {_toml(each)}" for key, each in value.items()) + " }"
-    text = json.dumps(value, ensure_ascii=False)  # strings, numbers and booleans look the same in TOML
+        return (
+            "{ " + ", ".join(f"{_toml(key)} = {_toml(each)}" for key, each in value.items()) + " }"
+        )
+    text = json.dumps(
+        value, ensure_ascii=False
+    )  # strings, numbers and booleans look the same in TOML
     return "".join(each if each.isprintable() else f"\\U{ord(each):08x}" for each in text)

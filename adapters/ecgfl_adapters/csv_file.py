@@ -64,7 +64,9 @@ def read_understood(path: Path, options: ReadOptions, notes: list[Understood]) -
     )
     labels = labels_for(plain.with_suffix(""), options, beside, signal.fs, axis=signal.axis)
     remarks = (*found.remarks, *signal.remarks, *signal.axis.remarks, *labels.remarks)
-    recording = Recording(plain.stem, signal.fs, signal.leads, source, labels.labels, remarks, labels.origin)
+    recording = Recording(
+        plain.stem, signal.fs, signal.leads, source, labels.labels, remarks, labels.origin
+    )
     notes += _of_the_whole(found, recording)
     return recording
 
@@ -73,12 +75,24 @@ def _of_the_whole(found: Understanding, recording: Recording) -> list[Understood
     """What only all rows can tell."""
     gaps = recording.gaps()
     absent = sum(gap.stop - gap.start for gap in gaps) / recording.fs
-    rate = [] if found.fs is not None else [Understood("rate", f"{recording.fs:.9g} Hz", "all rows of the time column")]
+    rate = (
+        []
+        if found.fs is not None
+        else [Understood("rate", f"{recording.fs:.9g} Hz", "all rows of the time column")]
+    )
     return [
         *rate,
         Understood("length", f"{recording.length} samples, {recording.seconds:.1f} s", "all rows"),
-        Understood("gaps", f"{len(gaps)}, {absent:.1f} s" if gaps else "none", "jumps in the time column, and empty cells"),
-        Understood("labels", "none" if recording.labels is None else str(len(recording.labels)), "a file beside, or --labels"),
+        Understood(
+            "gaps",
+            f"{len(gaps)}, {absent:.1f} s" if gaps else "none",
+            "jumps in the time column, and empty cells",
+        ),
+        Understood(
+            "labels",
+            "none" if recording.labels is None else str(len(recording.labels)),
+            "a file beside, or --labels",
+        ),
     ]
 
 
@@ -99,5 +113,9 @@ def _starts_with_numbers(path: Path) -> bool:
 
 
 def _identifiers(found: Understanding) -> dict[str, str]:
-    stated = {each.key.lower(): each.value for each in found.statements.all if each.key.lower() not in {FS_COMMENT, STEP_COMMENT}}
+    stated = {
+        each.key.lower(): each.value
+        for each in found.statements.all
+        if each.key.lower() not in {FS_COMMENT, STEP_COMMENT}
+    }
     return stated | (found.opensignals.identifiers if found.opensignals is not None else {})

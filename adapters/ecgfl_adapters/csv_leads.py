@@ -53,8 +53,16 @@ class LeadColumn(NamedTuple):
 
 def refuse_unnamed_time(path: Path, text: TextFile, rows: Rows, columns: Sequence[Column]) -> None:
     """A column that goes up all the time is no lead, whatever it is called. Raises `FileUnreadable`."""
-    lines = [line for line in text.lines[rows.start : rows.start + 300] if line.strip() and not is_comment(line)]
-    table = [cells for line in lines if len(cells := cells_of(line, rows.dialect.separator)) == len(rows.kinds) > 1]
+    lines = [
+        line
+        for line in text.lines[rows.start : rows.start + 300]
+        if line.strip() and not is_comment(line)
+    ]
+    table = [
+        cells
+        for line in lines
+        if len(cells := cells_of(line, rows.dialect.separator)) == len(rows.kinds) > 1
+    ]
     for column in columns:
         if column.role != "lead" or column.kind != "number" or _is_derived_from_ecg(column.title):
             continue
@@ -64,10 +72,18 @@ def refuse_unnamed_time(path: Path, text: TextFile, rows: Rows, columns: Sequenc
         if not rises or min(steps) < 0 or (0 in steps and len(rises) < _RISES):
             continue
         usual = median(rises)
-        steady = sum(0.5 * usual < step < 1.5 * usual or step == 0 for step in steps) >= _STEADY_SHARE * len(steps)
+        steady = sum(
+            0.5 * usual < step < 1.5 * usual or step == 0 for step in steps
+        ) >= _STEADY_SHARE * len(steps)
         first_without_name = column.place == 0 and not column.title and len(steps) > 1
         if first_without_name or (len(steps) >= _STEADY_ROWS and steady):
-            shown = f"column {column.title!r}" if column.title else "the first column" if column.place == 0 else "a column"
+            shown = (
+                f"column {column.title!r}"
+                if column.title
+                else "the first column"
+                if column.place == 0
+                else "a column"
+            )
             raise FileUnreadable(
                 path,
                 f"{shown} always goes up, as time does, but has no name that says so",
@@ -77,7 +93,10 @@ def refuse_unnamed_time(path: Path, text: TextFile, rows: Rows, columns: Sequenc
 
 def _is_derived_from_ecg(title: str) -> bool:
     """Return whether a column such as "ECG_Phase_Completion_Atrial" is computed from the ECG: it may rise for a while."""
-    return re.search("e[ck]g", title, re.IGNORECASE) is not None and kind_of_name(title) is Kind.DERIVED
+    return (
+        re.search("e[ck]g", title, re.IGNORECASE) is not None
+        and kind_of_name(title) is Kind.DERIVED
+    )
 
 
 def _number(cell: str, rows: Rows) -> float:
@@ -87,7 +106,11 @@ def _number(cell: str, rows: Rows) -> float:
 
 def _cells_of_head(text: TextFile, rows: Rows) -> list[list[str]]:
     lines = [line for line in text.lines[rows.start :] if line.strip() and not is_comment(line)]
-    return [cells for line in lines if len(cells := cells_of(line, rows.dialect.separator)) == len(rows.kinds)]
+    return [
+        cells
+        for line in lines
+        if len(cells := cells_of(line, rows.dialect.separator)) == len(rows.kinds)
+    ]
 
 
 def _choose(
@@ -101,7 +124,9 @@ def _choose(
 ) -> Choice:
     """Return indices into `signals`. A column with at most two values whose name is not an ECG's is a marker column, and so is a
     column of 0 and 1 beside others."""
-    channels = [Channel(name, column.unit or "") for name, column in zip(names, signals, strict=True)]
+    channels = [
+        Channel(name, column.unit or "") for name, column in zip(names, signals, strict=True)
+    ]
     if options.leads:
         return choose_leads(path, channels, options)
     if layout.leads:
@@ -111,13 +136,20 @@ def _choose(
     for place, column in enumerate(signals):
         values = {cells[column.place] for cells in table} - {""}
         is_mark = len(values) <= 2 and not is_ecg(names[place], options.ecg_channels)
-        is_mark |= len(signals) > 1 and {_number(value, rows) for value in values} == {0.0, 1.0}  # "ECG found"
+        is_mark |= len(signals) > 1 and {_number(value, rows) for value in values} == {
+            0.0,
+            1.0,
+        }  # "ECG found"
         is_mark &= len(table) >= _STEADY_ROWS
         if column.role != "other" and not is_mark:
             kept.append(place)
     if not kept:
         there = ", ".join(repr(name) for name in names)
-        raise LeadMissing(path, f"no channel is known as an ECG lead (channels: {there})", "Name the ECG with --lead NAME")
+        raise LeadMissing(
+            path,
+            f"no channel is known as an ECG lead (channels: {there})",
+            "Name the ECG with --lead NAME",
+        )
     chosen, remarks = choose_leads(path, [channels[place] for place in kept], options)
     return Choice([kept[place] for place in chosen], remarks)
 
@@ -133,19 +165,30 @@ def leads_of(
     options: ReadOptions,
     notes: list[Understood],
 ) -> tuple[tuple[LeadColumn, ...], tuple[Remark, ...]]:
-    signals = [column for column in columns if column.role in ("lead", "other") and column.kind in ("number", "empty")]
+    signals = [
+        column
+        for column in columns
+        if column.role in ("lead", "other") and column.kind in ("number", "empty")
+    ]
     if layout.leads:
-        signals = [_of_layout(path, columns, key)._replace(name=name, role="lead") for key, name in layout.leads.items()]
+        signals = [
+            _of_layout(path, columns, key)._replace(name=name, role="lead")
+            for key, name in layout.leads.items()
+        ]
     if not signals:
         there = ", ".join(column.title or f"column {column.place + 1}" for column in columns)
-        raise FileUnreadable(path, f"columns {there} hold no signal", "Export the signal again, with its leads")
+        raise FileUnreadable(
+            path, f"columns {there} hold no signal", "Export the signal again, with its leads"
+        )
     names = unique_names([column.name or f"column {column.place + 1}" for column in signals])
     titles = [column.title for column in columns]
     wanted = [split_unit(name).name if name in titles else name for name in options.leads]
 
     if len({column.place for column in signals}) < len(signals):
         raise LeadMissing(path, "[[csv]] leads names one column twice", "Correct site.toml")
-    chosen, remarks = _choose(path, signals, names, text, rows, layout, replace(options, leads=tuple(wanted)))
+    chosen, remarks = _choose(
+        path, signals, names, text, rows, layout, replace(options, leads=tuple(wanted))
+    )
     places = {column.place: index for index, column in enumerate(signals)}
     found: dict[int, LeadColumn] = {}
     for column in columns:
@@ -156,12 +199,20 @@ def leads_of(
             if why is not None:
                 notes.append(Understood(what, f"{column.title or '-'}: not read", why))
             continue
-        key = column.title if titles.count(column.title) == 1 and column.title else str(column.place + 1)
+        key = (
+            column.title
+            if titles.count(column.title) == 1 and column.title
+            else str(column.place + 1)
+        )
         same: dict[str, Any] = {"leads": {key: names[index]}}
         try:
-            scale, unit, why = _scale(path, signals[index], names[index], layout, statements, opensignals, options)
+            scale, unit, why = _scale(
+                path, signals[index], names[index], layout, statements, opensignals, options
+            )
         except UnitUnknown:
-            notes.append(Understood(what, f"lead {names[index]}, in ?", "nothing states a unit", same))
+            notes.append(
+                Understood(what, f"lead {names[index]}, in ?", "nothing states a unit", same)
+            )
             raise
         same["units" if why in ("--units", FROM_LAYOUT) else "stated"] = unit
         notes.append(Understood(what, f"lead {names[index]}, in {unit}", why, same))
@@ -177,7 +228,9 @@ def _of_layout(path: Path, columns: Sequence[Column], key: str) -> Column:
         return columns[int(key) - 1]
     there = ", ".join(repr(column.title or str(column.place + 1)) for column in columns)
     raise LeadMissing(
-        path, f"[[csv]] leads names column {key!r}, which is not in the file (columns: {there})", "Correct site.toml"
+        path,
+        f"[[csv]] leads names column {key!r}, which is not in the file (columns: {there})",
+        "Correct site.toml",
     )
 
 
@@ -191,7 +244,9 @@ def _scale(
     options: ReadOptions,
 ) -> tuple[Scale, str, str]:
     """Of one lead, with its unit and what states it: the column, then the lines above; --units and the layout win over both."""
-    given, source = (options.units, "--units") if options.units is not None else (layout.units, FROM_LAYOUT)
+    given, source = (
+        (options.units, "--units") if options.units is not None else (layout.units, FROM_LAYOUT)
+    )
     stated, why = column.unit, f"the header names the unit {column.unit!r}"
     if stated is None and statements.unit is not None:
         stated, why = statements.unit.value, f"line {statements.unit.line} names the unit"

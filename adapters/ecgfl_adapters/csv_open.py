@@ -24,7 +24,11 @@ digits shrink to a third, a flat line to a hundredth."""
 
 MAX_LINE = 1 << 20
 
-_MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
 _MINUS_SIGNS = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2212\ufe63\uff0d"), "-")
 """Hyphens, dashes and minus signs."""
 _OF_CODE_PAGE_1252 = {0x92: "\u2019", 0x96: "-", 0x97: "-", 0xA0: "\u00a0"}
@@ -52,20 +56,30 @@ class TextFile:
 
         Latin-1 is passed on as it is: what is no ASCII is no number either. Raises `FileUnreadable`.
         """
-        decoder = codecs.getincrementaldecoder(self.encoding)("replace") if self.encoding.startswith("utf-16") else None
+        decoder = (
+            codecs.getincrementaldecoder(self.encoding)("replace")
+            if self.encoding.startswith("utf-16")
+            else None
+        )
         rest = b""
         for raw in _chunks(self.path, self.compressed, self.mark):
             chunk = raw if decoder is None else decoder.decode(raw).encode("utf-8", "replace")
             if b"\0" in chunk:
                 raise FileUnreadable(
-                    self.path, "holds bytes that are 0: not a text file", "Give the right format with --input-format"
+                    self.path,
+                    "holds bytes that are 0: not a text file",
+                    "Give the right format with --input-format",
                 )
             text = rest + chunk
             held = b"\r" if text.endswith(b"\r") else b""  # its "\n" may come with the next chunk
             text = _with_minus_signs(_with_newlines(text[:-1] if held else text), self.encoding)
             cut = text.rfind(b"\n") + 1
             if len(text) - cut > MAX_LINE:
-                raise FileUnreadable(self.path, f"has a line of more than {MAX_LINE} bytes", "Export one sample a line")
+                raise FileUnreadable(
+                    self.path,
+                    f"has a line of more than {MAX_LINE} bytes",
+                    "Export one sample a line",
+                )
             rest = text[cut:] + held
             if cut:
                 yield text[:cut]
@@ -78,15 +92,25 @@ def open_text(path: Path, head: int = HEAD) -> TextFile:
     compressed = _is_gzip(path)
     raw = next(_chunks(path, compressed, 0, head), b"")
     complete = len(raw) < head
-    mark, encoding = next(((len(mark), name) for mark, name in _MARKS if raw.startswith(mark)), (0, _guess(raw)))
+    mark, encoding = next(
+        ((len(mark), name) for mark, name in _MARKS if raw.startswith(mark)), (0, _guess(raw))
+    )
     if encoding != "latin-1" and not encoding.startswith("utf-16") and b"\0" in raw:
-        raise FileUnreadable(path, f"byte {raw.index(0)} is 0: not a text file", "Give the right format with --input-format")
+        raise FileUnreadable(
+            path,
+            f"byte {raw.index(0)} is 0: not a text file",
+            "Give the right format with --input-format",
+        )
     text = raw[mark:].decode(encoding, "ignore" if encoding.startswith("utf-16") else "replace")
-    text = text.translate(_OF_CODE_PAGE_1252 | _MINUS_SIGNS if encoding == "latin-1" else _MINUS_SIGNS)
+    text = text.translate(
+        _OF_CODE_PAGE_1252 | _MINUS_SIGNS if encoding == "latin-1" else _MINUS_SIGNS
+    )
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     if complete and lines[-1] == "":
         lines.pop()
-    return TextFile(path, encoding, mark, compressed, tuple(lines if complete else lines[:-1]), complete)
+    return TextFile(
+        path, encoding, mark, compressed, tuple(lines if complete else lines[:-1]), complete
+    )
 
 
 def _guess(raw: bytes) -> str:
@@ -110,7 +134,9 @@ def _is_gzip(path: Path) -> bool:
         with path.open("rb") as file:
             return file.read(2) == _GZIP
     except OSError as error:
-        raise FileMissing(path, f"cannot be opened ({error.strerror})", "Check the path and its permissions") from error
+        raise FileMissing(
+            path, f"cannot be opened ({error.strerror})", "Check the path and its permissions"
+        ) from error
 
 
 def _chunks(path: Path, compressed: bool, skip: int, size: int = BLOCK) -> Iterator[bytes]:
@@ -130,9 +156,15 @@ def _chunks(path: Path, compressed: bool, skip: int, size: int = BLOCK) -> Itera
                     )
                 yield chunk
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise FileUnreadable(path, f"the gzip data are broken or cut off ({error})", "Copy the file again") from error
+        raise FileUnreadable(
+            path, f"the gzip data are broken or cut off ({error})", "Copy the file again"
+        ) from error
     except OSError as error:
-        raise FileMissing(path, f"cannot be read ({error.strerror or error})", "Check the path and its permissions") from error
+        raise FileMissing(
+            path,
+            f"cannot be read ({error.strerror or error})",
+            "Check the path and its permissions",
+        ) from error
 
 
 def _with_minus_signs(text: bytes, encoding: str) -> bytes:

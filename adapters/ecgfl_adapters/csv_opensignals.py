@@ -27,7 +27,10 @@ def opensignals_of(path: Path, lines: Sequence[str]) -> OpenSignals | None:
     """None for another program's file. Raises `FileUnreadable` and `RateUnknown` for a broken header."""
     if not lines or not lines[0].startswith(MARK):
         return None
-    number, text = next(((at, line) for at, line in enumerate(lines[:10]) if line.lstrip("# ").startswith("{")), (1, ""))
+    number, text = next(
+        ((at, line) for at, line in enumerate(lines[:10]) if line.lstrip("# ").startswith("{")),
+        (1, ""),
+    )
     try:
         devices = json.loads(text.lstrip("# "))
         names: list[str] = []
@@ -49,9 +52,13 @@ def opensignals_of(path: Path, lines: Sequence[str]) -> OpenSignals | None:
         ) from error  # fmt: skip
     if len(rates) != 1 or not all(0 < fs <= 100_000 for fs in rates):
         raise RateUnknown(
-            path, f"line {number + 1}: the devices state the sampling rates {sorted(rates)}", "Export one device's recording"
+            path,
+            f"line {number + 1}: the devices state the sampling rates {sorted(rates)}",
+            "Export one device's recording",
         )
-    return OpenSignals(number + 1, tuple(names), tuple(sensors), rates.pop(), max(bits, default=None), identifiers)
+    return OpenSignals(
+        number + 1, tuple(names), tuple(sensors), rates.pop(), max(bits, default=None), identifiers
+    )
 
 
 def _text(value: object) -> str:

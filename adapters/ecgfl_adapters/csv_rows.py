@@ -16,7 +16,13 @@ from ecgfl_adapters.errors import FileUnreadable
 
 _COMMENT = re.compile(COMMENT.pattern.encode(), re.IGNORECASE)
 _COMMENT_MARKS = (b"#", b"%", b"//")
-_EMPTY = sorted({form for word in NOT_A_NUMBER for form in (word, word.upper(), word.capitalize(), "NaN", "N/A", "n/a")})
+_EMPTY = sorted(
+    {
+        form
+        for word in NOT_A_NUMBER
+        for form in (word, word.upper(), word.capitalize(), "NaN", "N/A", "n/a")
+    }
+)
 _AROUND = "'\" "
 _BLANK = re.compile(rb"\n[ \t]*\n")
 _NEVER = "\x1f"
@@ -32,7 +38,12 @@ class RowBlock(NamedTuple):
 
 
 def read_rows(
-    text: TextFile, dialect: Dialect, start: int, columns: tuple[Column, ...], numbers: set[int], stamps: set[int]
+    text: TextFile,
+    dialect: Dialect,
+    start: int,
+    columns: tuple[Column, ...],
+    numbers: set[int],
+    stamps: set[int],
 ) -> Iterator[RowBlock]:
     """The columns at `numbers` and `stamps` of all rows from line `start`, from 0, on.
 
@@ -60,15 +71,27 @@ def _after(block: bytes, lines: int) -> bytes:
 
 class _Reader:
     def __init__(
-        self, text: TextFile, dialect: Dialect, columns: tuple[Column, ...], numbers: set[int], stamps: set[int]
+        self,
+        text: TextFile,
+        dialect: Dialect,
+        columns: tuple[Column, ...],
+        numbers: set[int],
+        stamps: set[int],
     ) -> None:
         self._text = text
         self._dialect = dialect
         self._width = len(columns)
         self._numbers = sorted(numbers)
         self._stamps = sorted(stamps)
-        plain = {column.place for column in columns if column.kind == "number" and column.place not in stamps}
-        self._types = {column.place: "float64" if column.place in plain | numbers else "str" for column in columns}
+        plain = {
+            column.place
+            for column in columns
+            if column.kind == "number" and column.place not in stamps
+        }
+        self._types = {
+            column.place: "float64" if column.place in plain | numbers else "str"
+            for column in columns
+        }
         self._is_plain = all(column.kind != "text" for column in columns)
         self._blank: int | None = None
 
@@ -85,9 +108,13 @@ class _Reader:
         stripped = block.rstrip(b"\n \t")
         found = _BLANK.search(b"\n" + stripped)
         if stripped and (self._blank is not None or found is not None):
-            at = self._blank or line + stripped[: found.start() if found is not None else 0].count(b"\n")
+            at = self._blank or line + stripped[: found.start() if found is not None else 0].count(
+                b"\n"
+            )
             raise FileUnreadable(
-                self._text.path, f"line {at} is blank, which may be a missing sample", "Write nan there, or remove the line"
+                self._text.path,
+                f"line {at} is blank, which may be a missing sample",
+                "Write nan there, or remove the line",
             )
         if block[len(stripped) :].count(b"\n") > 1 and self._blank is None:
             self._blank = line + stripped.count(b"\n") + 1
@@ -133,7 +160,9 @@ class _Reader:
         if separator == " ":
             return len(block.split()) == self._width * rows
         # A separator in quotes would be counted, but numbers and times hold none.
-        return (self._is_plain or b'"' not in block) and block.count(separator.encode()) == (self._width - 1) * rows
+        return (self._is_plain or b'"' not in block) and block.count(separator.encode()) == (
+            self._width - 1
+        ) * rows
 
     def _slowly(self, block: bytes, line: int) -> RowBlock:
         numbers: dict[int, list[float]] = {place: [] for place in self._numbers}
@@ -142,7 +171,9 @@ class _Reader:
             if not row.strip() or is_comment(row):
                 continue
             cells = cells_of(row, self._dialect.separator)
-            if len(cells) != self._width and (len(cells) < self._width or any(cells[self._width :])):
+            if len(cells) != self._width and (
+                len(cells) < self._width or any(cells[self._width :])
+            ):
                 raise FileUnreadable(
                     self._text.path,
                     f"line {at} {row.strip()[:60]!r} has {len(cells)} values, the lines before it {self._width}",
@@ -152,7 +183,9 @@ class _Reader:
                 numbers[place].append(self._number(cells[place], at, place))
             for place in self._stamps:
                 stamps[place].append(cells[place])
-        return RowBlock(line, {place: np.array(values, np.float64) for place, values in numbers.items()}, stamps)
+        return RowBlock(
+            line, {place: np.array(values, np.float64) for place, values in numbers.items()}, stamps
+        )
 
     def _number(self, cell: str, line: int, place: int) -> float:
         value = number_of(cell, self._dialect.decimal)
@@ -161,11 +194,15 @@ class _Reader:
         if cell.lower() in NOT_A_NUMBER:
             return float("nan")
         if cell.lower().lstrip("+-") in ("inf", "infinity") or value is not None:
-            raise FileUnreadable(self._text.path, f"line {line} holds an infinite value", "Correct the line")
+            raise FileUnreadable(
+                self._text.path, f"line {line} holds an infinite value", "Correct the line"
+            )
         mark = "a point" if self._dialect.decimal == "." else "a comma"
         fix = (
             f"Correct the line; decimals have {mark} here, for other files {LAYOUT_FIX}"
             if set(cell) & set(".,")
             else "Correct the line"
         )
-        raise FileUnreadable(self._text.path, f"line {line} column {place + 1} is {cell[:60]!r}, not a number", fix)
+        raise FileUnreadable(
+            self._text.path, f"line {line} column {place + 1} is {cell[:60]!r}, not a number", fix
+        )

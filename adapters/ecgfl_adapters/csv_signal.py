@@ -64,13 +64,19 @@ def read_signal(found: Understanding) -> Signal:
     codes = [MissingCodes() for _ in found.leads]
     times: Growing[np.float64] = Growing(np.float64)
     stamps = Stamps(path)
-    counters = {column.place: Counter(path) for column in found.columns if column.role == "counter" and found.layout.time != 0}
+    counters = {
+        column.place: Counter(path)
+        for column in found.columns
+        if column.role == "counter" and found.layout.time != 0
+    }
     numbers = {lead.column.place for lead in found.leads} | set(counters)
     numbers |= set(time.places) if time is not None and time.kind != "stamps" else set()
     texts = set(time.places) if time is not None and time.kind == "stamps" else set()
     rows = 0
     for block in read_rows(found.text, dialect, found.rows.start, found.columns, numbers, texts):
-        for lead, growing, level, marks, numbers_seen in zip(found.leads, samples, levels, thousands, codes, strict=True):
+        for lead, growing, level, marks, numbers_seen in zip(
+            found.leads, samples, levels, thousands, codes, strict=True
+        ):
             marks.add(block.numbers[lead.column.place])
             numbers_seen.add(block.numbers[lead.column.place])
             values = _millivolts(lead, block.numbers[lead.column.place])
@@ -88,7 +94,11 @@ def read_signal(found: Understanding) -> Signal:
             counter.add(block.numbers[place], block.line)
         if time is not None and time.kind == "stamps":
             stamps.add(
-                [" ".join(cells) for cells in zip(*(block.stamps[place] for place in time.places), strict=True)], block.line
+                [
+                    " ".join(cells)
+                    for cells in zip(*(block.stamps[place] for place in time.places), strict=True)
+                ],
+                block.line,
             )
         elif time is not None:
             times.add(block.numbers[time.places[0]])
@@ -122,14 +132,21 @@ def read_signal(found: Understanding) -> Signal:
             remarks.append(missing_remark(f"column {lead.column.place + 1}", code))
         leads.append(Lead(lead.name, clock.spread(held), step))
     start = float(seconds[np.argmin(blank) if clock.rows < rows else 0]) if seconds.size else 0.0
-    return Signal(clock.fs, tuple(leads), _axis(found, clock, start, factor, tuple(leads)), (*_remarks(found, clock), *remarks))
+    return Signal(
+        clock.fs,
+        tuple(leads),
+        _axis(found, clock, start, factor, tuple(leads)),
+        (*_remarks(found, clock), *remarks),
+    )
 
 
 def _millivolts(lead: LeadColumn, numbers: NDArray[np.float64] | float) -> NDArray[np.float64]:
     return np.asarray((numbers - (lead.scale.baseline or 0.0)) * lead.scale.factor)
 
 
-def _seconds(found: Understanding, times: Growing[np.float64], stamps: Stamps) -> tuple[NDArray[np.float64], float]:
+def _seconds(
+    found: Understanding, times: Growing[np.float64], stamps: Stamps
+) -> tuple[NDArray[np.float64], float]:
     """The time column in seconds, the numbers of the samples where it counts those, or nothing without such a column; and the
     seconds in one unit of it."""
     if found.time is None:
@@ -146,14 +163,20 @@ def _clock(found: Understanding, rows: int, seconds: NDArray[np.float64]) -> Clo
     path, time = found.path, found.time
     if time is None or time.kind == "samples":
         if found.fs is None:
-            raise RateUnknown(path, "nothing states the sampling rate", "Give the rate with --fs HZ")
+            raise RateUnknown(
+                path, "nothing states the sampling rate", "Give the rate with --fs HZ"
+            )
         if time is None or _starts_again(path, seconds, found.rows.start + 1):
             return clock_of_rows(path, rows, found.fs)
         return clock_of_index(path, seconds, found.fs)
     clock = clock_of_time(path, seconds, found.fs, found.fs_from)
     if found.fs is None and not USUAL_HZ[0] <= clock.fs <= USUAL_HZ[1]:
         title = found.columns[time.places[-1]].title
-        unit = "states no unit, and in seconds it" if time.assumed else f"is read as {time.told.rpartition(' in ')[2]}, and"
+        unit = (
+            "states no unit, and in seconds it"
+            if time.assumed
+            else f"is read as {time.told.rpartition(' in ')[2]}, and"
+        )
         raise RateUnknown(
             path,
             f"column {title!r} {unit} shows a rate of {clock.fs:.6g} Hz; an ECG has {USUAL_HZ[0]:g} to {USUAL_HZ[1]:g} Hz",
@@ -184,14 +207,19 @@ def _comes_and_goes(blank: NDArray[np.bool_]) -> bool:
     return stretches > max(_FEW_ROWS, _INTERLEAVED_SHARE * held)
 
 
-def _clock_of_some(found: Understanding, seconds: NDArray[np.float64], held: NDArray[np.bool_]) -> Clock:
+def _clock_of_some(
+    found: Understanding, seconds: NDArray[np.float64], held: NDArray[np.bool_]
+) -> Clock:
     """The clock of the rows that hold the leads, at their own rate, or that of all rows where cells are missing at random.
 
     Raises `RateUnknown` where nothing tells the two apart.
     """
     name = found.leads[0].name
     if found.time is None or found.time.kind == "samples":
-        isolated = np.median(np.diff(np.flatnonzero(held))) > 1 and int((held[:-1] & ~held[1:]).sum()) > _FEW_STRETCHES
+        isolated = (
+            np.median(np.diff(np.flatnonzero(held))) > 1
+            and int((held[:-1] & ~held[1:]).sum()) > _FEW_STRETCHES
+        )
         if not isolated and not _is_regular(~held):  # missing at random
             return _clock(found, held.size, seconds)
         raise RateUnknown(
@@ -227,10 +255,15 @@ def _is_regular(blank: NDArray[np.bool_]) -> bool:
         return False
     distances = np.diff(starts)
     usual = np.median(distances)
-    return any(((distances >= low) & (distances <= low + 1)).mean() >= _REGULAR_SHARE for low in (usual - 1, usual - 0.5, usual))
+    return any(
+        ((distances >= low) & (distances <= low + 1)).mean() >= _REGULAR_SHARE
+        for low in (usual - 1, usual - 0.5, usual)
+    )
 
 
-def _axis(found: Understanding, clock: Clock, start: float, factor: float, leads: tuple[Lead, ...]) -> TableAxis:
+def _axis(
+    found: Understanding, clock: Clock, start: float, factor: float, leads: tuple[Lead, ...]
+) -> TableAxis:
     time = found.time
     counts = time is not None and time.kind == "samples"
     return TableAxis(
@@ -251,7 +284,11 @@ def _remarks(found: Understanding, clock: Clock) -> Iterator[Remark]:
     if clock.precision is None:
         return
     unsure = sum(stop - start for start, stop in clock.unsure)
-    lost = f"; {unsure / clock.fs:.1f} s of signal beside gaps are left out, for their place is not known" if unsure else ""
+    lost = (
+        f"; {unsure / clock.fs:.1f} s of signal beside gaps are left out, for their place is not known"
+        if unsure
+        else ""
+    )
     yield Remark(
         "coarse-times",
         f"the time stamps are coarser than the samples or came in bursts: the rate is {clock.fs:g} Hz ({found.fs_from}), and a "
@@ -268,7 +305,9 @@ def _factor(time: TimeColumn, values: NDArray[np.float64], fs: float | None) -> 
     if span <= 0:
         return time.factor
     expected = (values.size - 1) / fs / span
-    return min(sorted(set(SECONDS_PER.values())), key=lambda seconds: abs(math.log(seconds / expected)))
+    return min(
+        sorted(set(SECONDS_PER.values())), key=lambda seconds: abs(math.log(seconds / expected))
+    )
 
 
 def _stated_steps(found: Understanding) -> list[float]:

@@ -59,9 +59,15 @@ def sniff(path: Path, lines: Sequence[str], layout: CsvLayout, one_lead_stated: 
     settles that a comma is a decimal mark. Raises `FileUnreadable` where no rows are found, and where a comma may be either.
     """
     if layout.skip_lines is not None and layout.skip_lines >= len(lines):
-        raise FileUnreadable(path, f"has no line after the {layout.skip_lines} of skip_lines", "Correct skip_lines in site.toml")
+        raise FileUnreadable(
+            path,
+            f"has no line after the {layout.skip_lines} of skip_lines",
+            "Correct skip_lines in site.toml",
+        )
     begin = None if layout.skip_lines is None else layout.skip_lines + (layout.header is not False)
-    fits = [fit for dialect in _dialects(layout) if (fit := _fit(lines, dialect, begin)) is not None]
+    fits = [
+        fit for dialect in _dialects(layout) if (fit := _fit(lines, dialect, begin)) is not None
+    ]
     if any(fit.dialect.separator == layout.separator for fit in fits):
         fits = [fit for fit in fits if fit.dialect.separator == layout.separator]
     if any(fit.whole for fit in fits):
@@ -70,7 +76,10 @@ def sniff(path: Path, lines: Sequence[str], layout: CsvLayout, one_lead_stated: 
         fits = [fit for fit in fits if "text" not in fit.kinds]
     # A dialect in which the first rows make no sense, and the later ones only because cells are empty, is the wrong one.
     fits = [
-        fit for fit in fits if fit.start == min(each.start for each in fits if each.dialect.separator == fit.dialect.separator)
+        fit
+        for fit in fits
+        if fit.start
+        == min(each.start for each in fits if each.dialect.separator == fit.dialect.separator)
     ]
     if any(fit.dialect.separator == "\t" for fit in fits):
         fits = [fit for fit in fits if fit.dialect.separator != " "]
@@ -98,7 +107,9 @@ def _dialects(layout: CsvLayout) -> list[Dialect]:
 
 
 def _fit(lines: Sequence[str], dialect: Dialect, begin: int | None) -> _Fit | None:
-    if dialect.separator == dialect.decimal and not any(_QUOTED_DECIMAL.search(line) for line in lines):
+    if dialect.separator == dialect.decimal and not any(
+        _QUOTED_DECIMAL.search(line) for line in lines
+    ):
         return None
     if dialect.separator not in ("", " ") and not any(dialect.separator in line for line in lines):
         return None  # each row would be one cell
@@ -116,7 +127,11 @@ def _fit(lines: Sequence[str], dialect: Dialect, begin: int | None) -> _Fit | No
     for place, (number, kinds) in enumerate(rows[:_ROWS]):
         if (len(kinds) == 1) != (dialect.separator == ""):
             continue
-        if "number" not in kinds or "odd" in kinds or ("text" in kinds and dialect.separator in ("", " ")):
+        if (
+            "number" not in kinds
+            or "odd" in kinds
+            or ("text" in kinds and dialect.separator in ("", " "))
+        ):
             continue
         after = [other for _, other in rows[place + 1 : place + 1 + _ROWS]]
         like = [_alike(kinds, other) for other in after]
@@ -125,7 +140,12 @@ def _fit(lines: Sequence[str], dialect: Dialect, begin: int | None) -> _Fit | No
             continue
         if (after and sum(like) < _CONSISTENT * len(after)) or (not after and place > 1):
             continue
-        return _Fit(dialect, number, _merged([kinds, *(each for each, good in zip(after, like, strict=True) if good)]), whole)
+        return _Fit(
+            dialect,
+            number,
+            _merged([kinds, *(each for each, good in zip(after, like, strict=True) if good)]),
+            whole,
+        )
     return None
 
 
@@ -136,15 +156,23 @@ def _alike(first: tuple[Kind, ...], other: tuple[Kind, ...]) -> bool:
 
 
 def _merged(rows: list[tuple[Kind, ...]]) -> tuple[Kind, ...]:
-    return tuple(next((kind for kind in column if kind != "empty"), "empty") for column in zip(*rows, strict=True))
+    return tuple(
+        next((kind for kind in column if kind != "empty"), "empty")
+        for column in zip(*rows, strict=True)
+    )
 
 
 def _same_with_a_point(fit: _Fit, fits: list[_Fit]) -> bool:
     twin = Dialect(fit.dialect.separator, ".")
-    return any(other.dialect == twin and (other.start, other.kinds) == (fit.start, fit.kinds) for other in fits)
+    return any(
+        other.dialect == twin and (other.start, other.kinds) == (fit.start, fit.kinds)
+        for other in fits
+    )
 
 
-def _decide(path: Path, lines: Sequence[str], fits: list[_Fit], one_lead_stated: bool) -> tuple[_Fit, str]:
+def _decide(
+    path: Path, lines: Sequence[str], fits: list[_Fit], one_lead_stated: bool
+) -> tuple[_Fit, str]:
     """The one fit, or the one of a comma's two meanings that the header settles."""
     row = f"line {fits[0].start + 1} and those after it"
     if len(fits) == 1:
@@ -159,7 +187,10 @@ def _decide(path: Path, lines: Sequence[str], fits: list[_Fit], one_lead_stated:
         if header is not None and len(names) == len(commas.kinds):
             return commas, f"line {header + 1} names {len(names)} columns"
         if len(names) == 1 and (split_unit(names[0]).unit is not None or is_ecg(names[0])):
-            return single, f"line {(header or 0) + 1} names one lead, so the comma is a decimal mark"
+            return (
+                single,
+                f"line {(header or 0) + 1} names one lead, so the comma is a decimal mark",
+            )
     shown = lines[fits[0].start].strip()[:40]
     raise FileUnreadable(
         path,
@@ -170,7 +201,11 @@ def _decide(path: Path, lines: Sequence[str], fits: list[_Fit], one_lead_stated:
 
 def _told(fit: _Fit) -> str:
     many = len(fit.kinds)
-    return "one value with a decimal comma" if many == 1 else f"{many} values between {fit.dialect.separator!r}"
+    return (
+        "one value with a decimal comma"
+        if many == 1
+        else f"{many} values between {fit.dialect.separator!r}"
+    )
 
 
 def _header_line(lines: Sequence[str], start: int, layout: CsvLayout) -> int | None:
@@ -179,19 +214,37 @@ def _header_line(lines: Sequence[str], start: int, layout: CsvLayout) -> int | N
         return None
     first = layout.skip_lines or 0
     return next(
-        (number for number in range(start - 1, first - 1, -1) if lines[number].strip() and not is_comment(lines[number])), None
+        (
+            number
+            for number in range(start - 1, first - 1, -1)
+            if lines[number].strip() and not is_comment(lines[number])
+        ),
+        None,
     )
 
 
 def _no_rows(path: Path, lines: Sequence[str]) -> FileUnreadable:
-    content = [(number, line) for number, line in enumerate(lines) if line.strip() and not is_comment(line)]
+    content = [
+        (number, line) for number, line in enumerate(lines) if line.strip() and not is_comment(line)
+    ]
     if not content:
         return FileUnreadable(path, "holds no line of numbers", "Export the signal again")
     fix = f"Give a file with one header line and rows of numbers, or {LAYOUT_FIX}"
-    numeric = [(number, line, found) for number, line in content if (found := _numbers_in(line)) is not None]
+    numeric = [
+        (number, line, found)
+        for number, line in content
+        if (found := _numbers_in(line)) is not None
+    ]
     if numeric:
         number, line, (separator, width) = numeric[0]
-        other = next(((at, text) for at, text in content if at > number and len(cells_of(text, separator)) != width), None)
+        other = next(
+            (
+                (at, text)
+                for at, text in content
+                if at > number and len(cells_of(text, separator)) != width
+            ),
+            None,
+        )
         if other is not None:
             return FileUnreadable(
                 path,
@@ -214,7 +267,9 @@ def _no_rows(path: Path, lines: Sequence[str]) -> FileUnreadable:
             f"line {number + 1}, column {odd[0] + 1} is {odd[1][:40]!r}, neither a number nor a time in a form that is read",
             f"Export times as seconds since the start or as YYYY-MM-DD hh:mm:ss.mmm, or {LAYOUT_FIX}",
         )
-    shown = "a statement" if statements_of([line], range(0)).all else repr(line.strip()[:60])  # which may name the patient
+    shown = (
+        "a statement" if statements_of([line], range(0)).all else repr(line.strip()[:60])
+    )  # which may name the patient
     return FileUnreadable(path, f"line {number + 1} is {shown}, not a row of numbers", fix)
 
 
@@ -223,7 +278,10 @@ def _odd_cell(line: str) -> tuple[int, str] | None:
     for separator in _SEPARATORS[:4]:
         cells = cells_of(line, separator)
         kinds = [kind_of(cell, "." if separator == "," else ",") for cell in cells]
-        kinds = [kind if kind != "odd" else kind_of(cell, ".") for cell, kind in zip(cells, kinds, strict=True)]
+        kinds = [
+            kind if kind != "odd" else kind_of(cell, ".")
+            for cell, kind in zip(cells, kinds, strict=True)
+        ]
         if len(cells) > 1 and kinds.count("odd") == 1 and kinds.count("number") == len(cells) - 1:
             place = kinds.index("odd")
             return (place, cells[place]) if _LIKE_A_TIME.search(cells[place]) else None
@@ -236,7 +294,15 @@ def _mixed_marks(line: str) -> tuple[str, str] | None:
         cells = [cell for cell in cells_of(line, separator) if kind_of(cell, ".") != "empty"]
         points = [cell for cell in cells if "." in cell and number_of(cell, ".") is not None]
         commas = [cell for cell in cells if "," in cell and number_of(cell, ",") is not None]
-        if points and commas and all(number_of(cell, mark) is not None for cell in cells for mark in (".,"[cell in commas])):
+        if (
+            points
+            and commas
+            and all(
+                number_of(cell, mark) is not None
+                for cell in cells
+                for mark in (".,"[cell in commas])
+            )
+        ):
             return points[0], commas[0]
     return None
 

@@ -56,9 +56,14 @@ _MONTHS = (
     "nov lis",
     "dec dez déc dic gru",
 )
-_MONTH_OF = {name: number for number, names in enumerate(_MONTHS, start=1) for name in names.split()}
+_MONTH_OF = {
+    name: number for number, names in enumerate(_MONTHS, start=1) for name in names.split()
+}
 
 
 def month_of(word: str) -> int | None:
     """1 to 12 for a month's name or its abbreviation in any of several languages; None for another word."""
-    return next((_MONTH_OF[word[:size].lower()] for size in (4, 3) if word[:size].lower() in _MONTH_OF), None)
+    return next(
+        (_MONTH_OF[word[:size].lower()] for size in (4, 3) if word[:size].lower() in _MONTH_OF),
+        None,
+    )

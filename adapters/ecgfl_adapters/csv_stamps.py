@@ -50,7 +50,11 @@ class Stamps:
         parsed = self._parsed(cells, line)
         start = self._clock.size
         self._clock.add(parsed.seconds)
-        changes = np.concatenate(([0], np.flatnonzero(parsed.days[1:] != parsed.days[:-1]) + 1)) if cells else np.zeros(0, int)
+        changes = (
+            np.concatenate(([0], np.flatnonzero(parsed.days[1:] != parsed.days[:-1]) + 1))
+            if cells
+            else np.zeros(0, int)
+        )
         for at in changes.tolist():
             day = str(parsed.days[at])
             if not self._days or self._days[-1][1] != day:
@@ -68,11 +72,17 @@ class Stamps:
             if any(not day for _, day in self._days):
                 raise FileUnreadable(self._path, "some time stamps have a date, others none", _FIX)
             offsets = self._offsets([day for _, day in self._days])
-            for (start, _), (stop, _), offset in zip(self._days, [*self._days[1:], (clock.size, "")], offsets, strict=True):
+            for (start, _), (stop, _), offset in zip(
+                self._days, [*self._days[1:], (clock.size, "")], offsets, strict=True
+            ):
                 clock[start:stop] += offset * _DAY
         if len(self._days) < 2:  # also where the date is that of the start
             period = _HOUR if self._hourly and clock.size and clock.max() < _HOUR else _DAY
-            for at in [at + row for at, steps in steps_of(clock) for row in np.flatnonzero(steps < -_ROLLOVER * period).tolist()]:
+            for at in [
+                at + row
+                for at, steps in steps_of(clock)
+                for row in np.flatnonzero(steps < -_ROLLOVER * period).tolist()
+            ]:
                 clock[at + 1 :] += period
         if not self._zoned:
             self._refuse_changed_clock(clock)
@@ -88,7 +98,9 @@ class Stamps:
         if coarse >= _MINUTE:
             return
         for start, steps in steps_of(clock):
-            found = np.flatnonzero(np.abs(np.abs(steps - usual) - _HOUR) < max(1.5 * usual, 1.5 * coarse, 1e-6))
+            found = np.flatnonzero(
+                np.abs(np.abs(steps - usual) - _HOUR) < max(1.5 * usual, 1.5 * coarse, 1e-6)
+            )
             if found.size:
                 told = "forwards" if steps[found[0]] > 0 else "back"
                 raise FileUnreadable(
@@ -102,14 +114,34 @@ class Stamps:
         """Days since the first, for dates in the order in which they occur."""
         if len(days) == 1 and _has_unknown_month(days[0]):
             return [0]
-        readings = {tuple(offsets) for order in _orders(days[0]) if (offsets := _days_since(days, order)) is not None}
-        rising = {offsets for offsets in readings if all(later > earlier for earlier, later in pairwise(offsets))}
-        daily = {offsets for offsets in rising if all(later == earlier + 1 for earlier, later in pairwise(offsets))}
+        readings = {
+            tuple(offsets)
+            for order in _orders(days[0])
+            if (offsets := _days_since(days, order)) is not None
+        }
+        rising = {
+            offsets
+            for offsets in readings
+            if all(later > earlier for earlier, later in pairwise(offsets))
+        }
+        daily = {
+            offsets
+            for offsets in rising
+            if all(later == earlier + 1 for earlier, later in pairwise(offsets))
+        }
         for found in (rising, daily):
             if len(found) == 1:
                 return list(next(iter(found)))
-        problem = "the dates do not go up" if readings and not rising else "the dates may be read in more than one way"
-        raise FileUnreadable(self._path, problem if readings else "the dates are no dates", f"Export them as YYYY-MM-DD. {_FIX}")
+        problem = (
+            "the dates do not go up"
+            if readings and not rising
+            else "the dates may be read in more than one way"
+        )
+        raise FileUnreadable(
+            self._path,
+            problem if readings else "the dates are no dates",
+            f"Export them as YYYY-MM-DD. {_FIX}",
+        )
 
     def _parsed(self, cells: Sequence[str], line: int) -> _Parsed:
         fast = _fast(cells)
@@ -147,14 +179,24 @@ class Stamps:
         return _Parsed(seconds, np.array(days, dtype=np.str_), zoned, hourly)
 
     def _one(self, found: re.Match[str], line: int) -> tuple[float, str, bool]:
-        hours, minutes, seconds = (int(found[name] or 0) for name in ("hours", "minutes", "seconds"))
+        hours, minutes, seconds = (
+            int(found[name] or 0) for name in ("hours", "minutes", "seconds")
+        )
         if found["hours"] is None and found["fraction"] is None:
             raise FileUnreadable(
-                self._path, f"line {line} has the time {found[0]!r}: minutes and seconds, or hours and minutes", _FIX
+                self._path,
+                f"line {line} has the time {found[0]!r}: minutes and seconds, or hours and minutes",
+                _FIX,
             )
-        if (minutes > 59 and found["hours"] is not None) or seconds > 60 or (found["half"] and not 1 <= hours <= 12):
+        if (
+            (minutes > 59 and found["hours"] is not None)
+            or seconds > 60
+            or (found["half"] and not 1 <= hours <= 12)
+        ):
             raise FileUnreadable(
-                self._path, f"line {line} has the time {found[0]!r}, which is no time of day", "Correct the line"
+                self._path,
+                f"line {line} has the time {found[0]!r}, which is no time of day",
+                "Correct the line",
             )
         zone = found["zone"]
         total = _seconds_of(found, unpadded=bool(self._unpadded)) - _offset(zone)
@@ -163,7 +205,11 @@ class Stamps:
 
 def _is_unpadded(cells: Sequence[str]) -> bool:
     """Whether the digits after the point are whole milliseconds without leading zeros: .0, .4, .8, .12 rather than .012."""
-    found = [match for cell in cells[:1000] if (match := STAMP.fullmatch(cell.strip().strip("'\"").strip())) is not None]
+    found = [
+        match
+        for cell in cells[:1000]
+        if (match := STAMP.fullmatch(cell.strip().strip("'\"").strip())) is not None
+    ]
     sizes = {len(match["fraction"]) for match in found if match["fraction"]}
     if len(sizes) < 2 or max(sizes) > 3:
         return False
@@ -207,10 +253,16 @@ def _fast(cells: Sequence[str]) -> _Parsed | None:
     if found is None:
         return None
     parts = found.groupdict()
-    if parts["hours"] is None or parts.get("later") or (parts.get("mark") == ":" and len(parts["fraction"]) < 3):
+    if (
+        parts["hours"] is None
+        or parts.get("later")
+        or (parts.get("mark") == ":" and len(parts["fraction"]) < 3)
+    ):
         return None
     try:
-        table = np.array(cells, dtype=f"S{len(cells[0]) + 1}").view(np.uint8).reshape(len(cells), -1)
+        table = (
+            np.array(cells, dtype=f"S{len(cells[0]) + 1}").view(np.uint8).reshape(len(cells), -1)
+        )
     except UnicodeEncodeError:
         return None
     first = np.frombuffer(cells[0].encode(), np.uint8)
@@ -250,7 +302,9 @@ def _fast(cells: Sequence[str]) -> _Parsed | None:
     if not parts["date"]:
         return _Parsed(total, np.full(len(cells), "", dtype=np.str_), zoned, hourly=False)
     start, stop = found.span("date")
-    days = np.ascontiguousarray(body[:, start:stop]).view(f"S{stop - start}").ravel().astype(np.str_)
+    days = (
+        np.ascontiguousarray(body[:, start:stop]).view(f"S{stop - start}").ravel().astype(np.str_)
+    )
     return _Parsed(total, days, zoned, hourly=False)
 
 
@@ -287,5 +341,7 @@ def _date_of(day: str, order: str) -> date:
         parts = {"y": int(year), "m": month_of(word[0]) or 0, "d": int(number)}
     else:
         parts = dict(zip(order, map(int, re.findall(r"\d+", day)), strict=True))
-    century = 2000 if parts["y"] < 100 else 0  # which one does not matter: only differences are used
+    century = (
+        2000 if parts["y"] < 100 else 0
+    )  # which one does not matter: only differences are used
     return date(parts["y"] + century, parts["m"], parts["d"])

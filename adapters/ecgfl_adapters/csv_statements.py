@@ -16,7 +16,18 @@ _RATE = re.compile(
     r"(?:ecg |ekg )?(?:(?:sampling|sample)[ _-]?(?:rate|freq)|samples? per second|fs\b|fs_hz|sfreq|abtast|messrate|samplerate"
     r"|fréquence d.échantillonnage|frecuencia de muestreo|frequenza di campionamento|taxa de amostragem|bemonsteringsfrequentie)"
 )
-_UNIT = {"unit", "units", "einheit", "einheiten", "unité", "unidad", "unità", "unidade", "eenheid", "amplitude unit"}
+_UNIT = {
+    "unit",
+    "units",
+    "einheit",
+    "einheiten",
+    "unité",
+    "unidad",
+    "unità",
+    "unidade",
+    "eenheid",
+    "amplitude unit",
+}
 _LEAD = {"lead", "ableitung", "dérivation", "derivación", "derivazione", "derivação", "afleiding"}
 _NAME = {"name", "patient", "patient name", "nom", "nombre", "nome", "naam", "patientenname"}
 _BORN = {
@@ -54,7 +65,9 @@ class Statements(NamedTuple):
     def one(self, keys: Iterable[str]) -> Statement | None:
         """The first whose key is one of `keys`, in lower case, and that has a value."""
         wanted = set(keys)
-        return next((found for found in self.all if found.key.lower() in wanted and found.value), None)
+        return next(
+            (found for found in self.all if found.key.lower() in wanted and found.value), None
+        )
 
     @property
     def is_watch(self) -> bool:
@@ -73,8 +86,12 @@ class Statements(NamedTuple):
     def lead(self) -> Statement | None:
         """The name of the one lead."""
         found = self.one(_LEAD)
-        if found is None and self.is_watch and self.unit is not None:  # it stands just above the unit
-            found = next((each for each in self.all if each.line == self.unit.line - 1 and each.value), None)
+        if (
+            found is None and self.is_watch and self.unit is not None
+        ):  # it stands just above the unit
+            found = next(
+                (each for each in self.all if each.line == self.unit.line - 1 and each.value), None
+            )
         return found
 
     @property
@@ -113,7 +130,10 @@ def statements_of(lines: Sequence[str], rows: range) -> Statements:
 
 def states_rate(line: str) -> bool:
     """Whether a line above the rows is the statement of a rate rather than the names of two columns."""
-    return any(_RATE.match(each.key.lower()) and each.value[:1].isdigit() for each in statements_of([line], range(0)).all)
+    return any(
+        _RATE.match(each.key.lower()) and each.value[:1].isdigit()
+        for each in statements_of([line], range(0)).all
+    )
 
 
 class Rate(NamedTuple):
@@ -152,7 +172,15 @@ def _hertz(path: Path, statement: Statement) -> float:
 
 def _as_date(text: str) -> str:
     """In ISO's form where that is clear, else as it stands."""
-    for form in ("%Y-%m-%d", "%d.%m.%Y", "%b %d, %Y", "%d %b %Y", "%d-%b-%Y", "%B %d, %Y", "%d %B %Y"):
+    for form in (
+        "%Y-%m-%d",
+        "%d.%m.%Y",
+        "%b %d, %Y",
+        "%d %b %Y",
+        "%d-%b-%Y",
+        "%B %d, %Y",
+        "%d %B %Y",
+    ):
         try:
             return date.isoformat(datetime.strptime(text, form))
         except ValueError:

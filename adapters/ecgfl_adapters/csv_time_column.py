@@ -15,7 +15,14 @@ from ecgfl_adapters.csv_sniff import Rows
 from ecgfl_adapters.csv_time_units import seconds_in, time_title
 from ecgfl_adapters.errors import FileUnreadable
 
-_SECONDS_PER: dict[TimeUnit, float] = {"h": 3600.0, "min": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
+_SECONDS_PER: dict[TimeUnit, float] = {
+    "h": 3600.0,
+    "min": 60.0,
+    "s": 1.0,
+    "ms": 1e-3,
+    "us": 1e-6,
+    "ns": 1e-9,
+}
 _HEAD_ROWS = 300
 """Number of rows used to check whether a column increases."""
 _FEW_ROWS = 3
@@ -49,7 +56,9 @@ class TimeColumn(NamedTuple):
         return self.kind != "samples"
 
 
-def time_column(path: Path, text: TextFile, columns: Sequence[Column], layout: CsvLayout, rows: Rows) -> TimeColumn | None:
+def time_column(
+    path: Path, text: TextFile, columns: Sequence[Column], layout: CsvLayout, rows: Rows
+) -> TimeColumn | None:
     """None where rows follow each other without a gap.
 
     Raises `FileUnreadable` where the layout does not fit the file, and for a column of times that cannot be read.
@@ -57,27 +66,46 @@ def time_column(path: Path, text: TextFile, columns: Sequence[Column], layout: C
     if layout.time == 0:
         return None
     if layout.time is not None:
-        return _of(_column(path, columns, layout.time), layout, columns, FROM_LAYOUT, _head(text, rows))
+        return _of(
+            _column(path, columns, layout.time), layout, columns, FROM_LAYOUT, _head(text, rows)
+        )
     head = _head(text, rows)
     _refuse_long_form(path, head, columns)
     times = [column for column in columns if column.role == "time"]
-    numbers = [column for column in times if column.kind == "number" and (_is_sure(column) or _goes_up(head, column, rows))]
+    numbers = [
+        column
+        for column in times
+        if column.kind == "number" and (_is_sure(column) or _goes_up(head, column, rows))
+    ]
     counted = [column for column in columns if column.role == "samples" and column.kind == "number"]
-    stamps = sorted((column for column in times if column.kind in ("clock", "datetime")), key=lambda each: _is_coarse(head, each))
+    stamps = sorted(
+        (column for column in times if column.kind in ("clock", "datetime")),
+        key=lambda each: _is_coarse(head, each),
+    )
     if stamps:  # a column of the milliseconds beside hh:mm:ss starts again each second
         numbers = [column for column in numbers if _goes_up(head, column, rows)]
     numbers = sorted(
         numbers,
-        key=lambda each: (not _goes_up(head, each, rows), _is_coarse(head, each), _unit_of(each) is None),
+        key=lambda each: (
+            not _goes_up(head, each, rows),
+            _is_coarse(head, each),
+            _unit_of(each) is None,
+        ),
     )
     if stamps and numbers and _is_coarse(head, numbers[0]) and not _is_coarse(head, stamps[0]):
         numbers = []
     implied = [
         column
         for column in columns
-        if column.role in ("lead", "other") and column.kind == "number" and _unit_of(column) and _goes_up(head, column, rows)
+        if column.role in ("lead", "other")
+        and column.kind == "number"
+        and _unit_of(column)
+        and _goes_up(head, column, rows)
     ]
-    found = next(iter([*numbers, *([] if numbers or stamps or implied else counted), *stamps, *implied]), None)
+    found = next(
+        iter([*numbers, *([] if numbers or stamps or implied else counted), *stamps, *implied]),
+        None,
+    )
     if found is None:
         if layout.time_unit is not None:
             raise FileUnreadable(path, f"time_unit = {layout.time_unit!r} in site.toml, but no column is a time",
@@ -87,26 +115,45 @@ def time_column(path: Path, text: TextFile, columns: Sequence[Column], layout: C
     return _of(found, layout, columns, f"column {found.place + 1}", head)
 
 
-def _of(column: Column, layout: CsvLayout, columns: Sequence[Column], why: str, head: list[list[str]]) -> TimeColumn:
+def _of(
+    column: Column, layout: CsvLayout, columns: Sequence[Column], why: str, head: list[list[str]]
+) -> TimeColumn:
     key = column.title or column.place + 1
     shown = repr(column.title) if column.title else f"column {column.place + 1}"
     places: tuple[int, ...] = (column.place,)
     unit = layout.time_unit or ("datetime" if column.kind in ("clock", "datetime") else None)
     if unit == "datetime":
         before = next((each for each in columns if each.role == "date"), None)
-        places = (before.place, *places) if column.kind == "clock" and before is not None else places
+        places = (
+            (before.place, *places) if column.kind == "clock" and before is not None else places
+        )
         return TimeColumn(places, "stamps", 1.0, False, key, unit, f"{shown}, times of day", why)
     if unit == "samples" or (unit is None and column.role == "samples"):
-        return TimeColumn(places, "samples", 1.0, False, key, "samples", f"{shown}, numbers of samples", why)
+        return TimeColumn(
+            places, "samples", 1.0, False, key, "samples", f"{shown}, numbers of samples", why
+        )
     factor = _SECONDS_PER[unit] if unit is not None else _unit_of(column)
     if factor is None:
         factor = _since_1970(head, column)
-        why = f"{why}; no unit, but numbers as large as times since 1970" if factor is not None else why
+        why = (
+            f"{why}; no unit, but numbers as large as times since 1970"
+            if factor is not None
+            else why
+        )
     assumed = factor is None
     factor = factor or 1.0
     unit = unit or next((name for name, each in _SECONDS_PER.items() if each == factor), None)
     why = f"{why}; no unit, so seconds if the rate is an ECG's" if assumed else why
-    return TimeColumn(places, "times", factor, assumed, key, unit, f"{shown}, in {unit or f'1/{1 / factor:.9g} s'}", why)
+    return TimeColumn(
+        places,
+        "times",
+        factor,
+        assumed,
+        key,
+        unit,
+        f"{shown}, in {unit or f'1/{1 / factor:.9g} s'}",
+        why,
+    )
 
 
 def _unit_of(column: Column) -> float | None:
@@ -121,19 +168,39 @@ def _since_1970(head: list[list[str]], column: Column) -> float | None:
         values = [float(cells[column.place]) for cells in head]
     except ValueError:
         return None
-    fits = (unit for unit in (1.0, 1e-3, 1e-6, 1e-9) if values and all(_EPOCH[0] < value * unit < _EPOCH[1] for value in values))
+    fits = (
+        unit
+        for unit in (1.0, 1e-3, 1e-6, 1e-9)
+        if values and all(_EPOCH[0] < value * unit < _EPOCH[1] for value in values)
+    )
     return next(fits, None)
 
 
 def _head(text: TextFile, rows: Rows) -> list[list[str]]:
-    lines = [line for line in text.lines[rows.start : rows.start + _HEAD_ROWS] if line.strip() and not is_comment(line)]
-    return [cells for line in lines if len(cells := cells_of(line, rows.dialect.separator)) == len(rows.kinds)]
+    lines = [
+        line
+        for line in text.lines[rows.start : rows.start + _HEAD_ROWS]
+        if line.strip() and not is_comment(line)
+    ]
+    return [
+        cells
+        for line in lines
+        if len(cells := cells_of(line, rows.dialect.separator)) == len(rows.kinds)
+    ]
 
 
 def _goes_up(head: list[list[str]], column: Column, rows: Rows) -> bool:
     """Whether the numbers of the first rows never fall, as times do."""
-    values = [number for cells in head if (number := number_of(cells[column.place], rows.dialect.decimal)) is not None]
-    return len(values) == len(head) >= _FEW_ROWS and values == sorted(values) and values[0] < values[-1]
+    values = [
+        number
+        for cells in head
+        if (number := number_of(cells[column.place], rows.dialect.decimal)) is not None
+    ]
+    return (
+        len(values) == len(head) >= _FEW_ROWS
+        and values == sorted(values)
+        and values[0] < values[-1]
+    )
 
 
 def _is_sure(column: Column) -> bool:
@@ -185,7 +252,13 @@ def _refuse_unread_times(path: Path, head: list[list[str]], columns: Sequence[Co
 
 def _column(path: Path, columns: Sequence[Column], key: str | int) -> Column:
     for column in columns:
-        if key == column.place + 1 or (isinstance(key, str) and key.lower() == column.title.lower() and key):
+        if key == column.place + 1 or (
+            isinstance(key, str) and key.lower() == column.title.lower() and key
+        ):
             return column
     there = ", ".join(repr(column.title or column.place + 1) for column in columns)
-    raise FileUnreadable(path, f"time = {key!r} in site.toml is no column (columns: {there})", "Correct that line of site.toml")
+    raise FileUnreadable(
+        path,
+        f"time = {key!r} in site.toml is no column (columns: {there})",
+        "Correct that line of site.toml",
+    )

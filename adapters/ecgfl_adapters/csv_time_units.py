@@ -29,7 +29,9 @@ _NEVER_ALONE = {"h", "hr", "hrs", "std", "day", "tag", "min", "mins", "ore", "с
 _MICRO = str.maketrans({"\u00b5": "u", "\u03bc": "u"})
 _WORD = re.compile(r"[^\W\d_]+")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
-_TICK = re.compile(r"1\s*/\s*(?P<after>\d{1,9})\s*(?P<unit>[^\W\d_]+)|(?P<first>[^\W\d_]+)\s*/\s*(?P<before>\d{1,9})(?!\d)")
+_TICK = re.compile(
+    r"1\s*/\s*(?P<after>\d{1,9})\s*(?P<unit>[^\W\d_]+)|(?P<first>[^\W\d_]+)\s*/\s*(?P<before>\d{1,9})(?!\d)"
+)
 _CLOCK_FORM = re.compile(r"\W*(?:h+:)?m+:s+(?:[.,:]\w+)?\W*")
 
 
@@ -49,8 +51,14 @@ def time_title(title: str, *, first: bool = True) -> TimeTitle | None:
     words = _words(title)
     if not words or re.match(r"\W*t\d", title.lower()):  # T3 and T7 are electrodes
         return None
-    named = words[0] in _TIME_WORDS or (len(words) > 1 and words[-1] in _TIME_WORDS - {"t"}) or _ends_with_time(words)
-    bare = words[0] in SECONDS_PER and all(word in SECONDS_PER or word in _TIME_WORDS for word in words)
+    named = (
+        words[0] in _TIME_WORDS
+        or (len(words) > 1 and words[-1] in _TIME_WORDS - {"t"})
+        or _ends_with_time(words)
+    )
+    bare = words[0] in SECONDS_PER and all(
+        word in SECONDS_PER or word in _TIME_WORDS for word in words
+    )
     if not named and not (bare and (first or words[0] not in _NEVER_ALONE)):
         return None
     return TimeTitle(seconds_in(title), words[0] in _TIME_WORDS)
@@ -72,7 +80,9 @@ def seconds_in(text: str) -> float | None:
 def is_time_unit(text: str) -> bool:
     """ "seconds", "(ms)", "hh:mm:ss.mmm": what stands under a time column's name in a line of units."""
     words = _words(text)
-    return (bool(words) and all(word in SECONDS_PER for word in words)) or _CLOCK_FORM.fullmatch(text.lower()) is not None
+    return (bool(words) and all(word in SECONDS_PER for word in words)) or _CLOCK_FORM.fullmatch(
+        text.lower()
+    ) is not None
 
 
 def _ends_with_time(words: list[str]) -> bool:

@@ -24,7 +24,9 @@ class Thousands:
         self._whole += np.bincount(whole[whole < 1000].astype(np.int64), minlength=1000)
         thousandths = parts * 1000
         is_exact = np.abs(thousandths - np.round(thousandths)) < 1e-6
-        self._is_possible &= bool((whole < 1000).all() and (is_exact & (parts >= 1) & (parts < 1000)).all())
+        self._is_possible &= bool(
+            (whole < 1000).all() and (is_exact & (parts >= 1) & (parts < 1000)).all()
+        )
         self._parts += parts.size
         self._third += int((np.round(thousandths) % 10 != 0).sum())
         self._largest_part = max(self._largest_part, float(parts.max(initial=0.0)))

@@ -25,12 +25,19 @@ def write_csv(recording: Recording, folder: Path) -> tuple[Path, ...]:
     """
     times = np.arange(recording.length) / recording.fs
     columns = [_texts(times, _decimals(1.0 / recording.fs))]
-    columns += [_texts(np.asarray(lead.samples, dtype=np.float64), _decimals(lead.step_mv)) for lead in recording.leads]
+    columns += [
+        _texts(np.asarray(lead.samples, dtype=np.float64), _decimals(lead.step_mv))
+        for lead in recording.leads
+    ]
     path = folder / f"{recording.name}.csv"
     with path.open("w", newline="", encoding="utf-8") as file:
         file.write(f"# {FS_COMMENT}: {recording.fs!r}\n")
-        file.write(f"# {STEP_COMMENT}: {' '.join(repr(float(lead.step_mv)) for lead in recording.leads)}\n")
-        csv.writer(file, lineterminator="\n").writerow(["time_s", *(csv_cell(f"{lead.name} (mV)") for lead in recording.leads)])
+        file.write(
+            f"# {STEP_COMMENT}: {' '.join(repr(float(lead.step_mv)) for lead in recording.leads)}\n"
+        )
+        csv.writer(file, lineterminator="\n").writerow(
+            ["time_s", *(csv_cell(f"{lead.name} (mV)") for lead in recording.leads)]
+        )
         file.writelines(f"{','.join(row)}\n" for row in zip(*columns, strict=True))
     if recording.labels is None:
         return (path,)

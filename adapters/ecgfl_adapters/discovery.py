@@ -98,16 +98,28 @@ def adapter_for(path: Path, format: str = "auto") -> Adapter:
             return known.adapters[format]
         why = f" ({known.broken[format]})" if format in known.broken else ""
         raise FormatUnknown(
-            path, f"no adapter is named {format!r}{why}", f"Give --input-format auto or one of {', '.join(known.adapters)}"
+            path,
+            f"no adapter is named {format!r}{why}",
+            f"Give --input-format auto or one of {', '.join(known.adapters)}",
         )
     found = _recognised_by(path)
     if found is not None:
         return found
     if not os.path.lexists(path):
-        raise FileMissing(path, "does not exist", "Check the path; a WFDB record is named by its .hea file")
+        raise FileMissing(
+            path, "does not exist", "Check the path; a WFDB record is named by its .hea file"
+        )
     kind = "is a folder" if path.is_dir() else "no adapter recognises the file"
-    kind += f" (there is no {path.with_suffix('.hea').name} beside it)" if path.suffix.lower() == ".dat" else ""
-    raise FormatUnknown(path, kind, f"Give a recording, or its format with --input-format {'|'.join(known.adapters)}")
+    kind += (
+        f" (there is no {path.with_suffix('.hea').name} beside it)"
+        if path.suffix.lower() == ".dat"
+        else ""
+    )
+    raise FormatUnknown(
+        path,
+        kind,
+        f"Give a recording, or its format with --input-format {'|'.join(known.adapters)}",
+    )
 
 
 def _refuse_what_cannot_be_opened(path: Path) -> None:
@@ -125,14 +137,20 @@ def _refuse_what_cannot_be_opened(path: Path) -> None:
         return  # it may be a record that is named without a suffix
     except PermissionError as error:
         raise FileMissing(
-            path, f"cannot be opened ({error.strerror})", "Give the user that runs ecgfl the right to read it"
+            path,
+            f"cannot be opened ({error.strerror})",
+            "Give the user that runs ecgfl the right to read it",
         ) from error
     except (OSError, ValueError) as error:
         problem = f"cannot be opened ({getattr(error, 'strerror', None) or error})"
-        raise FileMissing(path, problem, "Copy the file to a local disk, under a short name") from error
+        raise FileMissing(
+            path, problem, "Copy the file to a local disk, under a short name"
+        ) from error
     if _is_special(path):
         raise FormatUnknown(
-            path, "is a pipe, a socket or a device, not a file", "Copy what it delivers into a file, and give that"
+            path,
+            "is a pipe, a socket or a device, not a file",
+            "Copy what it delivers into a file, and give that",
         )
 
 
@@ -172,7 +190,11 @@ def _read(path: Path, format: str, options: ReadOptions) -> Recording:
 def _without_content(path: Path, error: AdapterError) -> AdapterError:
     """Return an error that quotes nothing from the file, because the person who made the link may not be allowed to read it."""
     problem = "cannot be used; the reason is not shown, because this is a link to a file in another folder"
-    return type(error)(path, problem, f"Name the file itself to see the reason ({real_path(path)}), or give --follow-links")
+    return type(error)(
+        path,
+        problem,
+        f"Name the file itself to see the reason ({real_path(path)}), or give --follow-links",
+    )
 
 
 def _check_rate(path: Path, recording: Recording, options: ReadOptions) -> None:
@@ -200,7 +222,11 @@ def _state_of(path: Path) -> list[tuple[str, int, int]]:
     """Size and time of change of a recording's files, as far as they are known by their names."""
     from ecgfl_adapters.wfdb_header import referenced_files
 
-    beside = [companion(path, name) for name in referenced_files(path)] if path.suffix.lower() == ".hea" else []
+    beside = (
+        [companion(path, name) for name in referenced_files(path)]
+        if path.suffix.lower() == ".hea"
+        else []
+    )
     found = []
     for file in (path, *sorted(beside)):
         try:
@@ -217,7 +243,9 @@ def record_stem(path: Path) -> Path:
     if suffix == ".gz":
         path = path.with_suffix("")
         suffix = path.suffix.lower()
-    return path.with_suffix("") if suffix and (suffix in _SUFFIXES or os.path.isfile(path)) else path  # noqa: PTH113
+    return (
+        path.with_suffix("") if suffix and (suffix in _SUFFIXES or os.path.isfile(path)) else path
+    )  # noqa: PTH113
 
 
 def find_recordings(paths: Iterable[Path], *, follow_links: bool = False) -> Found:
@@ -317,7 +345,9 @@ def _files_listed(records: Path) -> list[Path]:
     """Return the file of each recording that a RECORDS file lists. Raises `FileMissing`."""
     fix = "Name the recordings, or a folder of them without its RECORDS file"
     try:
-        lines = dict.fromkeys(read_bounded(records, LARGEST_RECORDS).decode("utf-8", errors="replace").split())
+        lines = dict.fromkeys(
+            read_bounded(records, LARGEST_RECORDS).decode("utf-8", errors="replace").split()
+        )
     except OSError as error:
         raise FileMissing(records, f"cannot be read ({error.strerror})", fix) from error
     files, missing = list[Path](), 0
@@ -328,7 +358,9 @@ def _files_listed(records: Path) -> list[Path]:
         files.append(file)
         missing += not os.path.lexists(file)
         if missing > MOST_MISSING:
-            raise FileMissing(records, f"more than {MOST_MISSING} of its {len(lines)} records are not there", fix)
+            raise FileMissing(
+                records, f"more than {MOST_MISSING} of its {len(lines)} records are not there", fix
+            )
     return files
 
 
@@ -345,7 +377,8 @@ def _installed() -> Installed:
     working: dict[str, Adapter] = {}
     broken: dict[str, str] = {}
     points = sorted(
-        entry_points(group=GROUP), key=lambda point: (_LAST.index(point.name) if point.name in _LAST else -1, point.name)
+        entry_points(group=GROUP),
+        key=lambda point: (_LAST.index(point.name) if point.name in _LAST else -1, point.name),
     )
     for point in points:
         try:
@@ -356,7 +389,9 @@ def _installed() -> Installed:
             if isinstance(adapter, Adapter):
                 working[point.name] = adapter
             else:
-                broken[point.name] = f"{point.value} is no adapter: it lacks name, recognises, read or write"
+                broken[point.name] = (
+                    f"{point.value} is no adapter: it lacks name, recognises, read or write"
+                )
     for name, problem in broken.items():
         _log.warning("adapter %r is left out: %s", name, problem)
     return Installed(working, broken)
@@ -418,13 +453,19 @@ def _files_below(folder: Path) -> _Below:
             seen.add(real)
             try:
                 with os.scandir(here) as entries:
-                    held = sorted((each.name, each.is_symlink()) for each in entries if not each.name.startswith("."))
+                    held = sorted(
+                        (each.name, each.is_symlink())
+                        for each in entries
+                        if not each.name.startswith(".")
+                    )
             except OSError:
                 below.closed.append(here)
                 continue
             folders = {name: is_link for name, is_link in held if os.path.isdir(here / name)}  # noqa: PTH112
             links += [here / name for name, is_link in folders.items() if is_link]
-            waiting += reversed([(here / name, real / name) for name, is_link in folders.items() if not is_link])
+            waiting += reversed(
+                [(here / name, real / name) for name, is_link in folders.items() if not is_link]
+            )
             for name, is_link in held:
                 if name not in folders:
                     path = here / name
@@ -439,7 +480,9 @@ def _companions(files: list[Path]) -> set[Path]:
     from ecgfl_adapters.wfdb_header import referenced_files
 
     headers = {file for file in files if file.suffix.lower() == ".hea"}
-    companions = {companion(header, name) for header in headers for name in referenced_files(header)}
+    companions = {
+        companion(header, name) for header in headers for name in referenced_files(header)
+    }
     companions |= {file for file in files if is_label_file(file)}
     return companions | {file for file in files if _belongs_to_a_record(file)}
 

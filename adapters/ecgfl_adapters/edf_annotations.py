@@ -61,7 +61,9 @@ def read_annotations(records: DataRecords) -> Annotations:
     return Annotations(starts, tuple(found))
 
 
-def _record_start(path: Path, number: int, entries: list[tuple[bytes, bytes | None, bytes]]) -> float:
+def _record_start(
+    path: Path, number: int, entries: list[tuple[bytes, bytes | None, bytes]]
+) -> float:
     if not entries:
         raise FileUnreadable(
             path,

@@ -69,14 +69,21 @@ class EdfAdapter:
             Lead(
                 names[index],
                 EdfSamples(
-                    records, channels[index], axis, scale.baseline or 0.0, scale.factor, tuple(code.value for code in codes)
+                    records,
+                    channels[index],
+                    axis,
+                    scale.baseline or 0.0,
+                    scale.factor,
+                    tuple(code.value for code in codes),
                 ),
                 abs(scale.factor),
             )
             for index, scale, codes in zip(chosen, scales, missing, strict=True)
         )
         absent = [
-            missing_remark(f"channel {index + 1}", code) for index, codes in zip(chosen, missing, strict=True) for code in codes
+            missing_remark(f"channel {index + 1}", code)
+            for index, codes in zip(chosen, missing, strict=True)
+            for code in codes
         ]
         labels = (
             Labels(
@@ -115,7 +122,11 @@ def _scale(path: Path, channel: Channel, options: ReadOptions, *, is_bdf: bool) 
     if factor is None:
         if given is None:
             stated = repr(channel.dimension) if channel.dimension else "blank"
-            raise UnitUnknown(path, f"physical dimension of channel {channel.label!r} is {stated}", f"Give --units: {ACCEPTED}")
+            raise UnitUnknown(
+                path,
+                f"physical dimension of channel {channel.label!r} is {stated}",
+                f"Give --units: {ACCEPTED}",
+            )
         return Scale(given.factor, given.baseline or 0.0)
     check_scale(path, channel, bits=24 if is_bdf else 16)
     check_step(path, f"channel {channel.label!r}", factor * channel.gain)

@@ -84,7 +84,9 @@ def read_header(path: Path) -> Header:
             raw = file.read(_FIXED)
             raw += file.read(max(0, _announced(raw) - len(raw)))
     except OSError as error:
-        raise FileMissing(path, f"cannot be opened ({error.strerror})", "Check the path and its permissions") from error
+        raise FileMissing(
+            path, f"cannot be opened ({error.strerror})", "Check the path and its permissions"
+        ) from error
     return _parse(path, raw)
 
 
@@ -96,19 +98,27 @@ def _announced(raw: bytes) -> int:
 
 def _parse(path: Path, raw: bytes) -> Header:
     if len(raw) < _FIXED:
-        raise FileUnreadable(path, f"{len(raw)} bytes, less than the {_FIXED} of an EDF header", _EXPORT_AGAIN)
+        raise FileUnreadable(
+            path, f"{len(raw)} bytes, less than the {_FIXED} of an EDF header", _EXPORT_AGAIN
+        )
     if raw[:8] not in {EDF_MAGIC, BDF_MAGIC}:
         raise FileUnreadable(
-            path, f"version field is {raw[:8]!r}: neither EDF nor BDF", "Give the format with --input-format, or convert it"
+            path,
+            f"version field is {raw[:8]!r}: neither EDF nor BDF",
+            "Give the format with --input-format, or convert it",
         )
     count = _whole(path, "number of signals", raw[252:256])
     size = _whole(path, "header size", raw[184:192])
     if count < 1 or size != _FIXED * (count + 1):
         raise FileUnreadable(
-            path, f"header size {size} does not fit {count} signals (expected {_FIXED * (count + 1)})", _EXPORT_AGAIN
+            path,
+            f"header size {size} does not fit {count} signals (expected {_FIXED * (count + 1)})",
+            _EXPORT_AGAIN,
         )
     if len(raw) < size:
-        raise FileUnreadable(path, f"{len(raw)} bytes, but the header alone has {size}", _EXPORT_AGAIN)
+        raise FileUnreadable(
+            path, f"{len(raw)} bytes, but the header alone has {size}", _EXPORT_AGAIN
+        )
     header = Header(
         is_bdf=raw[:8] == BDF_MAGIC,
         patient=_text(raw[8:88]),
@@ -120,10 +130,16 @@ def _parse(path: Path, raw: bytes) -> Header:
         channels=_channels(path, raw, count),
     )
     if not header.duration > 0 and not all(channel.is_annotations for channel in header.channels):
-        raise FileUnreadable(path, f"duration of a data record is {header.duration:g} s", _EXPORT_AGAIN)
+        raise FileUnreadable(
+            path, f"duration of a data record is {header.duration:g} s", _EXPORT_AGAIN
+        )
     for channel in header.channels:
         if channel.samples < 1:
-            raise FileUnreadable(path, f"channel {channel.label!r} has {channel.samples} samples a data record", _EXPORT_AGAIN)
+            raise FileUnreadable(
+                path,
+                f"channel {channel.label!r} has {channel.samples} samples a data record",
+                _EXPORT_AGAIN,
+            )
     return header
 
 
@@ -168,15 +184,21 @@ def _channels(path: Path, raw: bytes, count: int) -> tuple[Channel, ...]:
     columns: dict[str, list[bytes]] = {}
     position = _FIXED
     for field, width in _SIGNAL_FIELDS:
-        columns[field] = [raw[position + width * index : position + width * (index + 1)] for index in range(count)]
+        columns[field] = [
+            raw[position + width * index : position + width * (index + 1)] for index in range(count)
+        ]
         position += width * count
     labels = [_text(raw_label) for raw_label in columns["label"]]
 
     def number(field: str, index: int) -> float:
-        return _number(path, f"{field.replace('_', ' ')} of channel {labels[index]!r}", columns[field][index])
+        return _number(
+            path, f"{field.replace('_', ' ')} of channel {labels[index]!r}", columns[field][index]
+        )
 
     def whole(field: str, index: int) -> int:
-        return _whole(path, f"{field.replace('_', ' ')} of channel {labels[index]!r}", columns[field][index])
+        return _whole(
+            path, f"{field.replace('_', ' ')} of channel {labels[index]!r}", columns[field][index]
+        )
 
     return tuple(
         Channel(

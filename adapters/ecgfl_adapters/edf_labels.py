@@ -42,10 +42,21 @@ def beat_labels(
         for note in notes.annotations
         if (symbol := symbol_of(note.text, vocabulary)) is not None and note.onset >= origin
     ]
-    short = [note.onset for note, symbol in known if symbol in BEAT_SYMBOLS and note.duration <= LONGEST_BEAT]
+    short = [
+        note.onset
+        for note, symbol in known
+        if symbol in BEAT_SYMBOLS and note.duration <= LONGEST_BEAT
+    ]
     longest = math.inf if are_beats else LONGEST_BEAT if _stand_close(short) else -math.inf
-    known = [(note, symbol) for note, symbol in known if note.duration <= longest or is_sure(note.text, vocabulary)]
-    labels = [BeatLabel(round((note.onset - origin) * fs + drift(note.onset)), symbol) for note, symbol in known]
+    known = [
+        (note, symbol)
+        for note, symbol in known
+        if note.duration <= longest or is_sure(note.text, vocabulary)
+    ]
+    labels = [
+        BeatLabel(round((note.onset - origin) * fs + drift(note.onset)), symbol)
+        for note, symbol in known
+    ]
     return in_order(labels) if any(label.symbol in BEAT_SYMBOLS for label in labels) else None
 
 

@@ -37,7 +37,9 @@ class EdfSamples:
     def __getitem__(self, part: Any) -> NDArray[np.float32]:
         if isinstance(part, slice):
             start, stop, step = part.indices(self.size)
-            return self._stretch(start, stop) if step == 1 else self._at(np.arange(start, stop, step))
+            return (
+                self._stretch(start, stop) if step == 1 else self._at(np.arange(start, stop, step))
+            )
         places = np.asarray(part)
         return self._at(np.where(places < 0, places + self.size, places))
 
@@ -48,9 +50,16 @@ class EdfSamples:
         found = np.full(max(0, stop - start), np.nan, dtype=np.float32)
         per_record = self.channel.samples
         for first, last, place in self.axis.runs_in(start, stop):
-            for number, raw in self.records.of(self.channel, first // per_record, -(-last // per_record)):
-                begin, end = max(first, number * per_record), min(last, (number + len(raw)) * per_record)
-                values = self._millivolts(raw)[begin - number * per_record : end - number * per_record]
+            for number, raw in self.records.of(
+                self.channel, first // per_record, -(-last // per_record)
+            ):
+                begin, end = (
+                    max(first, number * per_record),
+                    min(last, (number + len(raw)) * per_record),
+                )
+                values = self._millivolts(raw)[
+                    begin - number * per_record : end - number * per_record
+                ]
                 found[place - start + begin - first : place - start + end - first] = values
         return found
 
@@ -63,10 +72,14 @@ class EdfSamples:
         order = np.argsort(numbers, axis=None, kind="stable")
         for some in adjoining:
             for number, raw in self.records.of(self.channel, int(some[0]), int(some[-1]) + 1):
-                first, last = np.searchsorted(numbers.ravel(), (number, number + len(raw)), sorter=order)
+                first, last = np.searchsorted(
+                    numbers.ravel(), (number, number + len(raw)), sorter=order
+                )
                 here = order[first:last]
                 values = self._millivolts(raw)
-                found.flat[here] = values[(numbers.flat[here] - number) * self.channel.samples + samples.flat[here]]
+                found.flat[here] = values[
+                    (numbers.flat[here] - number) * self.channel.samples + samples.flat[here]
+                ]
         return found
 
     def _millivolts(self, raw: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -31,7 +31,9 @@ def source_of(path: Path, header: Header) -> Source:
         path=path,
         format="edf",
         patient=patient.code or ("" if is_placeholder(header.patient) else header.patient),
-        person=f"{patient.name.casefold()} {patient.born.isoformat()}" if patient.name and patient.born else "",
+        person=f"{patient.name.casefold()} {patient.born.isoformat()}"
+        if patient.name and patient.born
+        else "",
         age=_age(patient.born, header.start),
         sex=patient.sex,
         start=header.start,
@@ -46,7 +48,12 @@ def patient_of(field: str) -> Patient:
         return Patient("", None, None, "")
     code, sex, born, name = match.groups()
     code, name = ("" if is_placeholder(part) else part for part in (code, name))
-    return Patient(code, "F" if sex == "F" else "M" if sex == "M" else None, _date(born), name.replace("_", " "))
+    return Patient(
+        code,
+        "F" if sex == "F" else "M" if sex == "M" else None,
+        _date(born),
+        name.replace("_", " "),
+    )
 
 
 def _date(text: str) -> date | None:

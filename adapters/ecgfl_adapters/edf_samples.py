@@ -36,7 +36,9 @@ class DataRecords:
     state: tuple[int, int]
     remarks: tuple[Remark, ...]
 
-    def of(self, channel: Channel, first: int = 0, last: int | None = None) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    def of(
+        self, channel: Channel, first: int = 0, last: int | None = None
+    ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         """A channel's bytes in the data records [first, last), some records at a time.
 
         Yields the number of a data record and what it and those after it hold, shape (records, bytes of one). Raises
@@ -58,7 +60,9 @@ class DataRecords:
     def _span(self, channel: Channel) -> slice:
         """The bytes of a data record that hold the channel."""
         place = next(place for place, each in enumerate(self.header.channels) if each is channel)
-        start = sum(each.samples for each in self.header.channels[:place]) * self.header.sample_bytes
+        start = (
+            sum(each.samples for each in self.header.channels[:place]) * self.header.sample_bytes
+        )
         return slice(start, start + channel.samples * self.header.sample_bytes)
 
 
@@ -81,7 +85,9 @@ def data_records(path: Path, header: Header, *, force: bool) -> DataRecords:
         return DataRecords(path, header, header.records, state, (_padded(header, state[0]),))
     if held < 1:
         raise FileUnreadable(
-            path, f"{header.size + left} bytes, which hold no whole data record", "Copy the file again, or export it again"
+            path,
+            f"{header.size + left} bytes, which hold no whole data record",
+            "Copy the file again, or export it again",
         )
     return DataRecords(path, header, held, state, _remarks(path, header, held, left, force=force))
 
@@ -105,19 +111,43 @@ def _padded(header: Header, size: int) -> Remark:
     )
 
 
-def _remarks(path: Path, header: Header, held: int, left: int, *, force: bool) -> tuple[Remark, ...]:
+def _remarks(
+    path: Path, header: Header, held: int, left: int, *, force: bool
+) -> tuple[Remark, ...]:
     if header.records == held and left == 0:
         return ()
     there = f"{held} whole data records" + (f" and {left} bytes of another" if left else "")
     if header.records == -1:
         problem = f"the header was not closed (number of data records -1); the file holds {there}"
-        return (Remark("record-count", problem, "Nothing to do if the recorder stopped by itself; else export the file again."),)
+        return (
+            Remark(
+                "record-count",
+                problem,
+                "Nothing to do if the recorder stopped by itself; else export the file again.",
+            ),
+        )
     problem = f"the header states {header.records} data records, but the file holds {there}"
     if header.records == held:
-        return (Remark("record-count", f"{problem}; these bytes are left out", "Compare the file's size with the original."),)
+        return (
+            Remark(
+                "record-count",
+                f"{problem}; these bytes are left out",
+                "Compare the file's size with the original.",
+            ),
+        )
     if header.records == held + 1 or force:
-        return (Remark("record-count", problem, "The file may be cut off: compare its size with the original."),)
-    raise FileUnreadable(path, problem, "Copy the file again, or export it again; --force reads the whole data records there are")
+        return (
+            Remark(
+                "record-count",
+                problem,
+                "The file may be cut off: compare its size with the original.",
+            ),
+        )
+    raise FileUnreadable(
+        path,
+        problem,
+        "Copy the file again, or export it again; --force reads the whole data records there are",
+    )
 
 
 def integers(raw: NDArray[np.uint8], width: int) -> NDArray[np.signedinteger]:

@@ -54,7 +54,11 @@ def axis_of(path: Path, header: Header, notes: Annotations, records: int, per_re
     """
     fs = per_record / header.duration
     check_rate(path, fs)
-    starts = np.arange(records) * header.duration if notes.starts is None else notes.starts - notes.starts[0]
+    starts = (
+        np.arange(records) * header.duration
+        if notes.starts is None
+        else notes.starts - notes.starts[0]
+    )
     absent = np.diff(starts) * fs - per_record  # samples missing between a data record and the next
     if (absent < -_MAX_ROUNDING).any():
         record = int(np.argmax(absent < -_MAX_ROUNDING)) + 1
@@ -70,11 +74,18 @@ def axis_of(path: Path, header: Header, notes: Annotations, records: int, per_re
     check_span(path, length, fs, records * per_record)
     if len(places) == 1:
         length = true_length(header.recording, length, per_record)
-    runs = zip((first * per_record for first in breaks), (last * per_record for last in breaks[1:]), places, strict=False)
+    runs = zip(
+        (first * per_record for first in breaks),
+        (last * per_record for last in breaks[1:]),
+        places,
+        strict=False,
+    )
     return Axis(length, tuple(runs))
 
 
-def _check_rate_of_stamps(path: Path, fs: float, per_record: int, absent: NDArray[np.float64]) -> None:
+def _check_rate_of_stamps(
+    path: Path, fs: float, per_record: int, absent: NDArray[np.float64]
+) -> None:
     """Raises `FileUnreadable` where data records, each only a little late, come too slowly for their samples, or too fast."""
     late = np.where(np.abs(absent) <= _MAX_ROUNDING, absent, 0.0)
     parted, held = float(late.sum()), late.size * per_record
@@ -86,7 +97,9 @@ def _check_rate_of_stamps(path: Path, fs: float, per_record: int, absent: NDArra
         )
 
 
-def drift_of(axis: Axis, notes: Annotations, fs: float, per_record: int) -> Callable[[float], float]:
+def drift_of(
+    axis: Axis, notes: Annotations, fs: float, per_record: int
+) -> Callable[[float], float]:
     """By how many samples what was annotated at an onset, in seconds, stands elsewhere on the axis than the onset says."""
     if notes.starts is None:
         return lambda onset: 0.0  # noqa: ARG005
@@ -96,4 +109,6 @@ def drift_of(axis: Axis, notes: Annotations, fs: float, per_record: int) -> Call
     run = np.searchsorted(first, records, side="right") - 1
     parted = place[run] + records - first[run] - (starts - starts[0]) * fs
     parted[np.abs(parted) <= _MAX_ROUNDING] = 0.0
-    return lambda onset: float(parted[max(0, int(np.searchsorted(starts, onset, side="right")) - 1)])
+    return lambda onset: float(
+        parted[max(0, int(np.searchsorted(starts, onset, side="right")) - 1)]
+    )

@@ -42,12 +42,17 @@ def write_edf(recording: Recording, folder: Path) -> tuple[Path, ...]:
 
     absent = [lead.name for lead in recording.leads if np.isnan(np.asarray(lead.samples)).any()]
     if absent:
-        raise ValueError(f"EDF+C cannot hold gaps, but samples are missing in {', '.join(absent)}: write WFDB or CSV instead")
+        raise ValueError(
+            f"EDF+C cannot hold gaps, but samples are missing in {', '.join(absent)}: write WFDB or CSV instead"
+        )
     grid = _record_grid(recording.fs)
     records = max(1, -(-recording.length // grid.samples))
     fs = grid.samples / grid.seconds
     signals = [_signal(lead, fs, records * grid.samples) for lead in recording.leads]
-    annotations = [edfio.EdfAnnotation(label.sample / fs, None, label.symbol) for label in recording.labels or ()]
+    annotations = [
+        edfio.EdfAnnotation(label.sample / fs, None, label.symbol)
+        for label in recording.labels or ()
+    ]
     edf = edfio.Edf(
         signals,
         recording=edfio.Recording(additional=(f"samples={recording.length}",)),
@@ -76,8 +81,13 @@ def _record_grid(fs: float) -> _Grid:
     exact = Fraction(fs).limit_denominator(10)
     if abs(float(exact) - fs) <= 1e-9 * fs:
         return _Grid(exact.numerator, float(exact.denominator))
-    grids = (_Grid(samples, _eight_characters(samples / fs)) for samples in range(1, math.ceil(10 * fs)))
-    return min((grid for grid in grids if grid.seconds > 0), key=lambda grid: abs(grid.samples / grid.seconds - fs))
+    grids = (
+        _Grid(samples, _eight_characters(samples / fs)) for samples in range(1, math.ceil(10 * fs))
+    )
+    return min(
+        (grid for grid in grids if grid.seconds > 0),
+        key=lambda grid: abs(grid.samples / grid.seconds - fs),
+    )
 
 
 def _eight_characters(value: float) -> float:
@@ -93,11 +103,18 @@ def _signal(lead: Lead, fs: float, length: int) -> "edfio.EdfSignal":
     import edfio
 
     step_mv, baseline = scale_of(lead)
-    limits = [_eight_characters(edge * step_mv * 1000) for edge in (-MAX_COUNT - baseline, MAX_COUNT - baseline)]
+    limits = [
+        _eight_characters(edge * step_mv * 1000)
+        for edge in (-MAX_COUNT - baseline, MAX_COUNT - baseline)
+    ]
     step = (limits[1] - limits[0]) / (2 * MAX_COUNT)
     microvolts = np.asarray(lead.samples, dtype=np.float64) * 1000
     counts = np.rint((microvolts - limits[0]) / step) - MAX_COUNT
-    padded = np.pad(np.clip(counts, -MAX_COUNT, MAX_COUNT).astype(np.int16), (0, length - lead.samples.size), mode="edge")
+    padded = np.pad(
+        np.clip(counts, -MAX_COUNT, MAX_COUNT).astype(np.int16),
+        (0, length - lead.samples.size),
+        mode="edge",
+    )
     return edfio.EdfSignal.from_digital(
         padded,
         fs,

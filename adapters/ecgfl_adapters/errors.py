@@ -67,4 +67,8 @@ class LabelsUnreadable(AdapterError):
 
 def changed_meanwhile(path: Path) -> FileUnreadable:
     """Raised for a file that is not the same at the end of reading as at its begin."""
-    return FileUnreadable(path, "the file changed while it was read", "Wait until it has been written or copied, and try again")
+    return FileUnreadable(
+        path,
+        "the file changed while it was read",
+        "Wait until it has been written or copied, and try again",
+    )

@@ -7,7 +7,9 @@ UNSAFE = re.compile(r'[\x00-\x1f\x7f-\x9f/\\:<>"|?*]')
 """Characters that are not allowed in file names on some system:
 https://learn.microsoft.com/windows/win32/fileio/naming-a-file#naming-conventions."""
 
-_RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])\s*(\.|$)", re.IGNORECASE)
+_RESERVED = re.compile(
+    r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])\s*(\.|$)", re.IGNORECASE
+)
 """Names of Windows devices, with or without a suffix."""
 
 _LONGEST = 200

@@ -53,7 +53,9 @@ class TableAxis:
         return self.rows + int(self.missing.sum())
 
 
-def samples_at_times(seconds: NDArray[np.float64], symbols: Sequence[str], axis: TableAxis) -> NDArray[np.int64]:
+def samples_at_times(
+    seconds: NDArray[np.float64], symbols: Sequence[str], axis: TableAxis
+) -> NDArray[np.int64]:
     """Convert label times, counted from the start of the recording or on the table's axis, to the nearest samples.
 
     The signal decides, then which labels lie within the recording. Where neither does, the labels are taken to be on the table's
@@ -61,11 +63,17 @@ def samples_at_times(seconds: NDArray[np.float64], symbols: Sequence[str], axis:
     """
     since_start = np.rint(seconds * axis.fs).astype(np.int64)
     on_axis = np.rint((seconds - axis.start) * axis.fs).astype(np.int64)
-    return _from_origin(on_axis, since_start, symbols, axis, f"the times of the table begin at {axis.start:g} s")
+    return _from_origin(
+        on_axis, since_start, symbols, axis, f"the times of the table begin at {axis.start:g} s"
+    )
 
 
 def _from_origin(
-    on_axis: NDArray[np.int64], since_start: NDArray[np.int64], symbols: Sequence[str], axis: TableAxis, origin: str
+    on_axis: NDArray[np.int64],
+    since_start: NDArray[np.int64],
+    symbols: Sequence[str],
+    axis: TableAxis,
+    origin: str,
 ) -> NDArray[np.int64]:
     """Return the better of two interpretations. origin : start of the table's axis, for the remark if neither is better."""
     if not on_axis.size or np.abs(on_axis - since_start).max() <= 1:
@@ -86,34 +94,50 @@ def _from_origin(
     return since_start if better is False else on_axis
 
 
-def samples_at_clock(path: Path, seconds: NDArray[np.float64], symbols: Sequence[str], axis: TableAxis) -> NDArray[np.int64]:
+def samples_at_clock(
+    path: Path, seconds: NDArray[np.float64], symbols: Sequence[str], axis: TableAxis
+) -> NDArray[np.int64]:
     """The samples nearest to times of day, in seconds since the midnight before the first label.
 
     Raises `LabelsUnreadable` where the table has no times of day, and where the labels may belong to one day or another.
     """
     if not axis.is_clock:
-        raise LabelsUnreadable(path, "the labels have times of day, but the recording has none", _FIX_TIMES)
+        raise LabelsUnreadable(
+            path, "the labels have times of day, but the recording has none", _FIX_TIMES
+        )
     days = range(-1, int(axis.length / axis.fs / _DAY) + 2)
-    readings = [np.rint((seconds + day * _DAY - axis.start) * axis.fs).astype(np.int64) for day in days]
+    readings = [
+        np.rint((seconds + day * _DAY - axis.start) * axis.fs).astype(np.int64) for day in days
+    ]
     fewest = min(_outside(samples, axis) for samples in readings)
     fitting = [samples for samples in readings if _outside(samples, axis) == fewest]
     best = fitting[0]
     for other in fitting[1:]:
         better = _better(other, best, symbols, axis)
         if better is None:
-            raise LabelsUnreadable(path, "the times of day of the labels fit more than one day of the recording", _FIX_TIMES)
+            raise LabelsUnreadable(
+                path,
+                "the times of day of the labels fit more than one day of the recording",
+                _FIX_TIMES,
+            )
         best = other if better else best
     return best
 
 
-def samples_at_numbers(samples: NDArray[np.int64], symbols: Sequence[str], axis: TableAxis) -> NDArray[np.int64]:
+def samples_at_numbers(
+    samples: NDArray[np.int64], symbols: Sequence[str], axis: TableAxis
+) -> NDArray[np.int64]:
     """Sample numbers on the continuous axis, from numbers that count its samples or the rows of the table.
 
     The two differ after a gap. The signal decides; a remark tells where the numbers count rows, and where nothing shows it.
     """
     if abs(axis.number) > _HARMLESS_SECONDS * axis.fs:  # the table counts its samples itself
         return _from_origin(
-            samples - axis.number, samples, symbols, axis, f"the table's first sample has the number {axis.number}"
+            samples - axis.number,
+            samples,
+            symbols,
+            axis,
+            f"the table's first sample has the number {axis.number}",
         )
     if not axis.after.size or not samples.size or int(samples.max()) >= axis.rows:
         return samples
@@ -151,7 +175,9 @@ def _outside(samples: NDArray[np.int64], axis: TableAxis) -> int:
     return int(((samples < 0) | (samples >= axis.length)).sum())
 
 
-def _better(one: NDArray[np.int64], other: NDArray[np.int64], symbols: Sequence[str], axis: TableAxis) -> bool | None:
+def _better(
+    one: NDArray[np.int64], other: NDArray[np.int64], symbols: Sequence[str], axis: TableAxis
+) -> bool | None:
     """Whether the signal moves more at `one` than at `other`, as it does at beats; None if that is unclear."""
     beats = np.flatnonzero([symbol in BEAT_SYMBOLS for symbol in symbols])
     if beats.size < _FEW_LABELS:

@@ -18,7 +18,12 @@ from ecgfl_adapters.csv_stamps import Stamps
 from ecgfl_adapters.csv_time_units import seconds_in, time_title
 from ecgfl_adapters.edf_labels import read_edf_labels
 from ecgfl_adapters.errors import LIBRARY_ERRORS, AdapterError, LabelsUnreadable
-from ecgfl_adapters.label_axis import TableAxis, samples_at_clock, samples_at_numbers, samples_at_times
+from ecgfl_adapters.label_axis import (
+    TableAxis,
+    samples_at_clock,
+    samples_at_numbers,
+    samples_at_times,
+)
 from ecgfl_adapters.recording import BeatLabel
 from ecgfl_adapters.symbols import BEAT_SYMBOLS, NO_WORDS, OTHER_SYMBOLS, in_order, symbol_of
 from ecgfl_adapters.timeline import check_rate
@@ -34,7 +39,16 @@ LONGEST_LINE = 1 << 16
 
 _EDF_SUFFIXES = {".edf", ".bdf"}
 _TEXT_SUFFIXES = {".csv", ".txt", ".tsv"}
-_SAMPLE_NAMES = {"sample", "sample#", "sample #", "samples", "sample number", "sample_number", "sample_index", "index"}
+_SAMPLE_NAMES = {
+    "sample",
+    "sample#",
+    "sample #",
+    "samples",
+    "sample number",
+    "sample_number",
+    "sample_index",
+    "index",
+}
 _SYMBOL_NAMES = {"type", "symbol", "label", "annotation", "beat"}
 _MOST_DIGITS = 12
 _FIRST_OF_NO_BEAT = 59
@@ -74,7 +88,9 @@ def read_labels(
     absent = absence(path)
     if absent is not None:
         raise LabelsUnreadable(
-            path, f"label file {absent.problem}", f"{absent.fix}; --labels none reads the recording without labels"
+            path,
+            f"label file {absent.problem}",
+            f"{absent.fix}; --labels none reads the recording without labels",
         )
     content = content_of(path)
     raw = _content(path) if path.suffix.lower() not in _EDF_SUFFIXES else b""
@@ -124,12 +140,18 @@ def _read_wfdb(path: Path, raw: bytes, fs: float, clock_fs: float) -> list[BeatL
     if not any(raw):
         return []
     codes = np.frombuffer(raw, "<u2") >> 10
-    if np.count_nonzero((codes > 0) & (codes < _FIRST_OF_NO_BEAT)) > MOST_LABELS:  # words of texts may count, too
+    if (
+        np.count_nonzero((codes > 0) & (codes < _FIRST_OF_NO_BEAT)) > MOST_LABELS
+    ):  # words of texts may count, too
         raise _too_many(path)
     content = content_of(path)
     _refuse_remote_name(content)
     try:
-        found = wfdb.rdann(str(content.absolute().with_suffix("")), content.suffix[1:], return_label_elements=["symbol"])
+        found = wfdb.rdann(
+            str(content.absolute().with_suffix("")),
+            content.suffix[1:],
+            return_label_elements=["symbol"],
+        )
         stated = float(found.fs) if found.fs else clock_fs
         check_rate(path, stated)
         samples = [int(sample) for sample in found.sample]
@@ -138,27 +160,45 @@ def _read_wfdb(path: Path, raw: bytes, fs: float, clock_fs: float) -> list[BeatL
         raise
     except LIBRARY_ERRORS as error:
         raise LabelsUnreadable(
-            path, f"not a WFDB annotation file ({error})", "Copy the file again, or leave labels out with --labels none"
+            path,
+            f"not a WFDB annotation file ({error})",
+            "Copy the file again, or leave labels out with --labels none",
         ) from error
     if samples and min(samples) < 0:
-        raise LabelsUnreadable(path, f"annotation at sample {min(samples)}", "Export the annotations again")
+        raise LabelsUnreadable(
+            path, f"annotation at sample {min(samples)}", "Export the annotations again"
+        )
     if stated != fs:
         samples = [round(sample * fs / stated) for sample in samples]
     # A code without a symbol says nothing about a beat, and could not be written again.
-    return [BeatLabel(sample, symbol) for sample, symbol in zip(samples, symbols, strict=True) if isinstance(symbol, str)]
+    return [
+        BeatLabel(sample, symbol)
+        for sample, symbol in zip(samples, symbols, strict=True)
+        if isinstance(symbol, str)
+    ]
 
 
 def _refuse_remote_name(path: Path) -> None:
     """wfdb opens files through fsspec, which takes "://" and "::" for addresses."""
     if "://" in str(path) or "::" in str(path.absolute()):
-        raise LabelsUnreadable(path, "the path holds '://' or '::'", "Rename the folder or file: only local files are read")
+        raise LabelsUnreadable(
+            path,
+            "the path holds '://' or '::'",
+            "Rename the folder or file: only local files are read",
+        )
 
 
-def _read_table(path: Path, raw: bytes, fs: float, vocabulary: Mapping[str, str], axis: TableAxis | None) -> list[BeatLabel]:
+def _read_table(
+    path: Path, raw: bytes, fs: float, vocabulary: Mapping[str, str], axis: TableAxis | None
+) -> list[BeatLabel]:
     lines = _lines(path, raw)
     header = next(lines, None)
     if header is None:
-        raise LabelsUnreadable(path, "label file holds no lines", "Give a label file with --labels FILE, or --labels none")
+        raise LabelsUnreadable(
+            path,
+            "label file holds no lines",
+            "Give a label file with --labels FILE, or --labels none",
+        )
     columns = _columns(_cells(header[1]), axis)
     if columns is None:
         if not _CLOCK.fullmatch(_cells(header[1])[0]):
@@ -179,7 +219,9 @@ def _read_table(path: Path, raw: bytes, fs: float, vocabulary: Mapping[str, str]
             symbols.append(symbol)
         samples = np.array(numbers, dtype=np.int64)
         samples = samples if axis is None else samples_at_numbers(samples, symbols, axis)
-    return [BeatLabel(sample, symbol) for sample, symbol in zip(samples.tolist(), symbols, strict=True)]
+    return [
+        BeatLabel(sample, symbol) for sample, symbol in zip(samples.tolist(), symbols, strict=True)
+    ]
 
 
 def _samples_of_times(
@@ -201,7 +243,9 @@ def _samples_of_times(
     if any(":" in cell for cell in cells):
         if axis is None:
             raise LabelsUnreadable(
-                path, f"line {numbers[0]} has the time {cells[0]!r}", "Give times from 0 on, in the unit that the header names"
+                path,
+                f"line {numbers[0]} has the time {cells[0]!r}",
+                "Give times from 0 on, in the unit that the header names",
             )
         stamps = Stamps(path)
         stamps.add(cells, numbers[0])
@@ -209,10 +253,18 @@ def _samples_of_times(
     factor = columns.seconds
     if factor is None:
         raise LabelsUnreadable(
-            path, f"line {numbers[0] - 1 if numbers else 1} names no unit of time", "Name it in the header: 'time_s,symbol'"
+            path,
+            f"line {numbers[0] - 1 if numbers else 1} names no unit of time",
+            "Name it in the header: 'time_s,symbol'",
         )
-    seconds = np.array([_time(path, number, cell) * factor for number, cell in zip(numbers, cells, strict=True)])
-    return np.rint(seconds * fs).astype(np.int64) if axis is None else samples_at_times(seconds, symbols, axis)
+    seconds = np.array(
+        [_time(path, number, cell) * factor for number, cell in zip(numbers, cells, strict=True)]
+    )
+    return (
+        np.rint(seconds * fs).astype(np.int64)
+        if axis is None
+        else samples_at_times(seconds, symbols, axis)
+    )
 
 
 def _lines(path: Path, raw: bytes) -> Iterator[tuple[int, str]]:
@@ -223,7 +275,9 @@ def _lines(path: Path, raw: bytes) -> Iterator[tuple[int, str]]:
     while piece := text.readline(LONGEST_LINE + 1):
         if len(piece) > LONGEST_LINE:
             raise LabelsUnreadable(
-                path, f"line {number + 1} has more than {LONGEST_LINE} characters", "Give one label per line, or --labels none"
+                path,
+                f"line {number + 1} has more than {LONGEST_LINE} characters",
+                "Give one label per line, or --labels none",
             )
         for line in piece.splitlines():
             number += 1
@@ -246,28 +300,40 @@ def _counted(labels: Sequence[BeatLabel], axis: TableAxis) -> list[BeatLabel]:
     numbers = np.array([label.sample for label in labels], dtype=np.int64)
     symbols = [label.symbol for label in labels]
     samples = samples_at_numbers(numbers, symbols, axis)
-    return [BeatLabel(sample, symbol) for sample, symbol in zip(samples.tolist(), symbols, strict=True)]
+    return [
+        BeatLabel(sample, symbol) for sample, symbol in zip(samples.tolist(), symbols, strict=True)
+    ]
 
 
 def _cells(line: str) -> list[str]:
     for separator in (";", ","):
         if separator in line and not (":" in line and _CLOCK_THEN_BLANK.match(line.strip())):
-            cells = next(csv.reader([line], delimiter=separator)) if '"' in line else line.split(separator)
+            cells = (
+                next(csv.reader([line], delimiter=separator))
+                if '"' in line
+                else line.split(separator)
+            )
             return [cell.strip() for cell in cells]
     return line.split()
 
 
 def _columns(header: list[str], axis: TableAxis | None) -> _Columns | None:
     names = [cell.strip("'\" ") for cell in header]
-    sample = next((index for index, name in enumerate(names) if name.lower() in _SAMPLE_NAMES), None)
-    symbol = next((index for index, name in enumerate(names) if name.lower() in _SYMBOL_NAMES), None)
+    sample = next(
+        (index for index, name in enumerate(names) if name.lower() in _SAMPLE_NAMES), None
+    )
+    symbol = next(
+        (index for index, name in enumerate(names) if name.lower() in _SYMBOL_NAMES), None
+    )
     if symbol is None:
         return None
     if sample is not None:
         return _Columns(sample, symbol)
     title = axis.title.lower() if axis is not None else ""
     times = [
-        index for index, name in enumerate(names) if index != symbol and (time_title(name) or (title and name.lower() == title))
+        index
+        for index, name in enumerate(names)
+        if index != symbol and (time_title(name) or (title and name.lower() == title))
     ]
     if not times:
         return None
@@ -276,12 +342,16 @@ def _columns(header: list[str], axis: TableAxis | None) -> _Columns | None:
     return _Columns(time, symbol, seconds_in(names[time]) or same, is_time=True)
 
 
-def _row(path: Path, number: int, line: str, columns: _Columns, vocabulary: Mapping[str, str]) -> tuple[str, str]:
+def _row(
+    path: Path, number: int, line: str, columns: _Columns, vocabulary: Mapping[str, str]
+) -> tuple[str, str]:
     """Return the sample number or time as text, and the symbol."""
     cells = _cells(line)
     if len(cells) <= max(columns.sample, columns.symbol):
         raise LabelsUnreadable(
-            path, f"line {number} {line.strip()[:60]!r} lacks a sample or a symbol", "Correct or remove the line"
+            path,
+            f"line {number} {line.strip()[:60]!r} lacks a sample or a symbol",
+            "Correct or remove the line",
         )
     symbol = symbol_of(cells[columns.symbol], vocabulary)
     if symbol is None:
@@ -296,7 +366,11 @@ def _row(path: Path, number: int, line: str, columns: _Columns, vocabulary: Mapp
 
 def _sample(path: Path, number: int, cell: str) -> int:
     if not cell.isascii() or not cell.isdigit() or len(cell) > _MOST_DIGITS:
-        raise LabelsUnreadable(path, f"line {number} has the sample number {cell[:40]!r}", "Give whole sample numbers from 0 on")
+        raise LabelsUnreadable(
+            path,
+            f"line {number} has the sample number {cell[:40]!r}",
+            "Give whole sample numbers from 0 on",
+        )
     return int(cell)
 
 
@@ -304,6 +378,8 @@ def _time(path: Path, number: int, cell: str) -> float:
     """Parse a time, which may have a decimal comma."""
     if re.fullmatch(r"\d{1,20}([.,]\d+)?", cell, re.ASCII) is None:
         raise LabelsUnreadable(
-            path, f"line {number} has the time {cell[:40]!r}", "Give times from 0 on, in the unit that the header names"
+            path,
+            f"line {number} has the time {cell[:40]!r}",
+            "Give times from 0 on, in the unit that the header names",
         )
     return float(cell.replace(",", "."))

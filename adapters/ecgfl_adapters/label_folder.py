@@ -36,7 +36,9 @@ class LabelFolder:
         subfolders = self.shared.get(stem.name.casefold(), (below,))
         files = label_files(self.root / below / stem.name, self.annotators)
         if not files:  # `predict --out` makes folder names safe
-            files = label_files(self.root.joinpath(*map(safe_name, below.parts), stem.name), self.annotators)
+            files = label_files(
+                self.root.joinpath(*map(safe_name, below.parts), stem.name), self.annotators
+            )
         if not files and (Path() not in subfolders or below == Path()):
             below = Path()
             files = label_files(self.root / stem.name, self.annotators)
@@ -56,7 +58,10 @@ class LabelFolder:
 
 
 def label_folder(
-    root: Path, recordings: Sequence[Path], named: Sequence[Path], annotators: tuple[str, ...] = ANNOTATORS
+    root: Path,
+    recordings: Sequence[Path],
+    named: Sequence[Path],
+    annotators: tuple[str, ...] = ANNOTATORS,
 ) -> LabelFolder:
     """Return the folder of labels for recordings that were found in `named`; see `LabelFolder`."""
     subfolders: dict[str, list[Path]] = {}

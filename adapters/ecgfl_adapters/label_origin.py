@@ -65,7 +65,11 @@ def file_name(recording: str) -> str:
 
 
 def origin_text(
-    path: Path, labels: Sequence[BeatLabel], files: Iterable[bytes], model: str, recording: Sequence[str] = ()
+    path: Path,
+    labels: Sequence[BeatLabel],
+    files: Iterable[bytes],
+    model: str,
+    recording: Sequence[str] = (),
 ) -> str:
     """Return the new content of an origin file: the predictions that it lists, and this one.
 
@@ -101,7 +105,9 @@ def listed_in(path: Path) -> Listed:
 
 def digest(labels: Sequence[BeatLabel]) -> str:
     """SHA-256 of the beats as "SAMPLE SYMBOL" lines."""
-    return sha256("".join(f"{label.sample} {label.symbol}\n" for label in labels).encode()).hexdigest()
+    return sha256(
+        "".join(f"{label.sample} {label.symbol}\n" for label in labels).encode()
+    ).hexdigest()
 
 
 def is_prediction(path: Path) -> bool:
@@ -123,7 +129,10 @@ def origin_of(path: Path, labels: Sequence[BeatLabel]) -> Origin:
     listed = listed_in(companion(path, f"{name[1]}{ORIGIN_SUFFIX}"))
     # An untouched file is recognised by its content, too: read at another rate (--fs), its beats have other samples.
     with content_of(path).open("rb") as file:
-        is_untouched = digest(labels) in listed.labels or file_digest(file, "sha256").hexdigest() in listed.files
+        is_untouched = (
+            digest(labels) in listed.labels
+            or file_digest(file, "sha256").hexdigest() in listed.files
+        )
     return "machine" if is_untouched or not listed.labels else "reviewer"
 
 

@@ -10,12 +10,26 @@ from ecgfl_adapters.companions import absence, companion, links_also_within
 from ecgfl_adapters.errors import LabelsUnreadable
 from ecgfl_adapters.label_axis import TableAxis
 from ecgfl_adapters.label_files import contradicting_line, read_labels
-from ecgfl_adapters.label_origin import ANNOTATOR, MACHINE_LABELS, Origin, file_name, is_prediction, origin_of
+from ecgfl_adapters.label_origin import (
+    ANNOTATOR,
+    MACHINE_LABELS,
+    Origin,
+    file_name,
+    is_prediction,
+    origin_of,
+)
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import BeatLabel, Remark
 from ecgfl_adapters.symbols import BEAT_SYMBOLS
 
-__all__ = ["ANNOTATORS", "annotator_files", "label_files", "labels_for", "read_labels", "refuse_different"]
+__all__ = [
+    "ANNOTATORS",
+    "annotator_files",
+    "label_files",
+    "labels_for",
+    "read_labels",
+    "refuse_different",
+]
 
 ANNOTATORS = (ANNOTATOR, "atr", "labels")
 """Whose files are looked for in a folder of labels."""
@@ -60,12 +74,21 @@ def labels_for(
     if options.labels is None:
         return _labels_in(_beside(beside), stem, options, fs, clock_fs, axis)
     paths = _label_files(stem, options.labels)
-    with links_also_within(Path(options.labels)) if not annotator_files(stem, options.labels) else nullcontext():
+    with (
+        links_also_within(Path(options.labels))
+        if not annotator_files(stem, options.labels)
+        else nullcontext()
+    ):
         return _labels_in(paths, stem, options, fs, clock_fs, axis)
 
 
 def _labels_in(
-    paths: Sequence[Path], stem: Path, options: ReadOptions, fs: float, clock_fs: float | None, axis: TableAxis | None
+    paths: Sequence[Path],
+    stem: Path,
+    options: ReadOptions,
+    fs: float,
+    clock_fs: float | None,
+    axis: TableAxis | None,
 ) -> Labels:
     files = []
     for path in paths:
@@ -90,19 +113,28 @@ def _origin_of(path: Path, labels: Sequence[BeatLabel]) -> Origin:
     return origin
 
 
-def refuse_different(stem: Path, files: Sequence[tuple[Path, Sequence[BeatLabel]]], fs: float) -> None:
+def refuse_different(
+    stem: Path, files: Sequence[tuple[Path, Sequence[BeatLabel]]], fs: float
+) -> None:
     """Raise `LabelsUnreadable` when two label files of a recording hold different beats."""
     for (path, labels), (other, others) in pairwise(files):
         if not _agree(labels, others, fs):
-            raise LabelsUnreadable(stem, f"{path} and {other} hold different beats", "Name the right one with --labels FILE")
+            raise LabelsUnreadable(
+                stem,
+                f"{path} and {other} hold different beats",
+                "Name the right one with --labels FILE",
+            )
 
 
 def _agree(labels: Sequence[BeatLabel], others: Sequence[BeatLabel], fs: float) -> bool:
     """Whether two files hold the same beats, but for times that one of them rounds to 10 ms."""
-    ours, theirs = ([label for label in each if label.symbol in BEAT_SYMBOLS] for each in (labels, others))
+    ours, theirs = (
+        [label for label in each if label.symbol in BEAT_SYMBOLS] for each in (labels, others)
+    )
     apart = max(1.0, ROUNDED_S * fs)
     return len(ours) == len(theirs) and all(
-        one.symbol == other.symbol and abs(one.sample - other.sample) <= apart for one, other in zip(ours, theirs, strict=True)
+        one.symbol == other.symbol and abs(one.sample - other.sample) <= apart
+        for one, other in zip(ours, theirs, strict=True)
     )
 
 
@@ -150,4 +182,6 @@ def is_annotator_edf(path: Path) -> bool:
     name, dot, annotator = path.stem.rpartition(".")
     if path.suffix.lower() not in {".edf", ".bdf"} or not dot or annotator not in ANNOTATORS:
         return False
-    return any(path.with_name(f"{name}{suffix}").is_file() for suffix in (".hea", ".edf", ".bdf", ".csv"))
+    return any(
+        path.with_name(f"{name}{suffix}").is_file() for suffix in (".hea", ".edf", ".bdf", ".csv")
+    )

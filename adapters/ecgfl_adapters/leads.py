@@ -41,7 +41,9 @@ def unique_names(labels: Sequence[str]) -> list[str]:
     return names
 
 
-def choose_leads(path: Path, channels: Sequence[Channel], options: ReadOptions, *, accept_unknown: bool = True) -> Choice:
+def choose_leads(
+    path: Path, channels: Sequence[Channel], options: ReadOptions, *, accept_unknown: bool = True
+) -> Choice:
     """Choose the leads among a file's channels.
 
     Leads that `options.leads` names are taken, matched exactly, then without regard to case. Otherwise channels named as an ECG
@@ -64,13 +66,21 @@ def choose_leads(path: Path, channels: Sequence[Channel], options: ReadOptions, 
     if options.leads:
         return Choice(named_leads(path, channels, options.leads))
     kinds = kinds_of(names, options.ecg_channels)
-    candidates = _candidates(channels, kinds) or (_unknown(channels, kinds) if accept_unknown else [])
+    candidates = _candidates(channels, kinds) or (
+        _unknown(channels, kinds) if accept_unknown else []
+    )
     if not candidates:
         raise LeadMissing(
-            path, f"no channel is known as an ECG lead (channels: {_listed(names)})", "Name the ECG with --lead NAME"
+            path,
+            f"no channel is known as an ECG lead (channels: {_listed(names)})",
+            "Name the ECG with --lead NAME",
         )
     raw = [place for place in candidates if not is_processed(names[place])] or candidates
-    in_volts = [place for place in raw if not channels[place].unit or factor_to_mv(channels[place].unit) is not None] or raw
+    in_volts = [
+        place
+        for place in raw
+        if not channels[place].unit or factor_to_mv(channels[place].unit) is not None
+    ] or raw
     fs = _rate_of_most(channels, in_volts)
     chosen = [place for place in in_volts if channels[place].fs == fs]
     return Choice(chosen, _remarks(channels, kinds, raw, chosen))
@@ -92,13 +102,19 @@ def named_leads(path: Path, channels: Sequence[Channel], wanted: Sequence[str]) 
             place = folded.index(name.lower())
         else:
             raise LeadMissing(
-                path, f"lead {name!r} is not in the file (channels: {_listed(names)})", "Give one of these with --lead NAME"
+                path,
+                f"lead {name!r} is not in the file (channels: {_listed(names)})",
+                "Give one of these with --lead NAME",
             )
         if place not in chosen:
             chosen.append(place)
     if len({channels[place].fs for place in chosen}) > 1:
         shown = ", ".join(f"{names[place]} {channels[place].fs:g} Hz" for place in chosen)
-        raise LeadMissing(path, f"the leads asked for differ in rate: {shown}", "Ask for leads of one rate with --lead NAME")
+        raise LeadMissing(
+            path,
+            f"the leads asked for differ in rate: {shown}",
+            "Ask for leads of one rate with --lead NAME",
+        )
     return chosen
 
 
@@ -139,7 +155,9 @@ def _rate_of_most(channels: Sequence[Channel], places: Sequence[int]) -> float |
     return max(counts, key=lambda fs: counts[fs])
 
 
-def _remarks(channels: Sequence[Channel], kinds: Sequence[Kind], raw: Sequence[int], chosen: Sequence[int]) -> tuple[Remark, ...]:
+def _remarks(
+    channels: Sequence[Channel], kinds: Sequence[Kind], raw: Sequence[int], chosen: Sequence[int]
+) -> tuple[Remark, ...]:
     """What is left out although it may be an ECG. A filtered copy is not missed, nor is an unnamed channel in no unit."""
     remarks = []
     left_out = [place for place in raw if place not in chosen]

@@ -43,11 +43,22 @@ class MissingCodes:
         may stand as well.
     """
 
-    def __init__(self, ends: Iterable[float] = ENDS, *, shortest: int = 1, step: float = 1.0, baseline: float = 0.0) -> None:
+    def __init__(
+        self,
+        ends: Iterable[float] = ENDS,
+        *,
+        shortest: int = 1,
+        step: float = 1.0,
+        baseline: float = 0.0,
+    ) -> None:
         self._shortest = shortest
         digital = {float(round(number / step + baseline)): number for number in _ROUND}
         # Where a step is coarser than the number is exact, another value may have the same sample: 999 and 1000 in steps of 5.
-        exact = {sample: number for sample, number in digital.items() if abs((sample - baseline) * step - number) < _EXACT}
+        exact = {
+            sample: number
+            for sample, number in digital.items()
+            if abs((sample - baseline) * step - number) < _EXACT
+        }
         self._round = exact | {each: each for each in _ROUND}
         self._ends = frozenset(float(end) for end in ends)
         self._low, self._high = np.inf, -np.inf
@@ -58,7 +69,9 @@ class MissingCodes:
         rest = samples[np.isfinite(samples)]
         while rest.size:
             low, high = float(rest.min()), float(rest.max())
-            number = next((each for each in (low, high) if each in self._ends or each in self._round), None)
+            number = next(
+                (each for each in (low, high) if each in self._ends or each in self._round), None
+            )
             if number is None:
                 self._low, self._high = min(self._low, low), max(self._high, high)
                 return

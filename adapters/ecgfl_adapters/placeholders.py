@@ -23,9 +23,23 @@ _WORDS = frozenset(
 )
 """Lower case, without accents: anonymous, removed, unknown, empty; defaults of recorders; names of the field itself; sexes."""
 
-_PHRASES = frozenset({"john doe", "doe john", "jane doe", "doe jane", "max mustermann", "erika mustermann"})
+_PHRASES = frozenset(
+    {"john doe", "doe john", "jane doe", "doe jane", "max mustermann", "erika mustermann"}
+)
 _OTHER_SCRIPTS = frozenset(
-    {"匿名", "未知", "不明", "患者", "无名", "無名", "неизвестно", "неизвестный", "аноним", "пациент", "тест"}
+    {
+        "匿名",
+        "未知",
+        "不明",
+        "患者",
+        "无名",
+        "無名",
+        "неизвестно",
+        "неизвестный",
+        "аноним",
+        "пациент",
+        "тест",
+    }
 )
 _SEX = frozenset({"m", "f", "male", "female", "man", "woman", "mann", "frau", "homme", "femme"})
 _DATE = re.compile(r"\d{1,4}([-./])(?:\d{1,2}|[a-z]{3,9})\1\d{1,4}")

@@ -97,8 +97,13 @@ class Recording:
             raise ValueError(f"sampling rate must be more than 0 Hz, got {self.fs}")
         if not self.leads:
             raise ValueError("a recording needs at least one lead")
-        if len({lead.samples.shape for lead in self.leads}) != 1 or len(self.leads[0].samples.shape) != 1:
-            raise ValueError(f"leads must be one-dimensional and equally long, got {[lead.samples.shape for lead in self.leads]}")
+        if (
+            len({lead.samples.shape for lead in self.leads}) != 1
+            or len(self.leads[0].samples.shape) != 1
+        ):
+            raise ValueError(
+                f"leads must be one-dimensional and equally long, got {[lead.samples.shape for lead in self.leads]}"
+            )
 
     @property
     def length(self) -> int:
@@ -120,5 +125,8 @@ class Recording:
     def gaps(self) -> tuple[Gap, ...]:
         """The stretches in which every lead is NaN."""
         leads = [lead.samples for lead in self.leads]
-        absent = stretches(self.length, lambda part: np.logical_and.reduce([np.isnan(samples[part]) for samples in leads]))
+        absent = stretches(
+            self.length,
+            lambda part: np.logical_and.reduce([np.isnan(samples[part]) for samples in leads]),
+        )
         return tuple(Gap(start, stop) for start, stop in absent)

@@ -55,5 +55,9 @@ def stretches(length: int, holds: Callable[[slice], NDArray[np.bool_]]) -> list[
 
 def extremes(samples: Samples) -> tuple[float, float] | None:
     """The smallest and the largest finite value; None where there is none."""
-    found = [(float(part.min()), float(part.max())) for _, each in blocks(samples) if (part := each[np.isfinite(each)]).size]
+    found = [
+        (float(part.min()), float(part.max()))
+        for _, each in blocks(samples)
+        if (part := each[np.isfinite(each)]).size
+    ]
     return (min(low for low, _ in found), max(high for _, high in found)) if found else None

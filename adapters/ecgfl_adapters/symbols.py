@@ -45,7 +45,19 @@ _WORDS = {
 }
 
 _NOTES = frozenset(
-    ("normal", "lbbb", "rbbb", "bbb", "ve", "ventricular", "fusion", "paced", "unclassified", "unclassifiable", "unknown")
+    (
+        "normal",
+        "lbbb",
+        "rbbb",
+        "bbb",
+        "ve",
+        "ventricular",
+        "fusion",
+        "paced",
+        "unclassified",
+        "unclassifiable",
+        "unknown",
+    )
 )
 """Words that also occur in notes about a whole recording or event."""
 
@@ -74,7 +86,9 @@ def is_sure(text: str, vocabulary: Mapping[str, str] = NO_WORDS) -> bool:
     Single letters are not: R, L and S are also sleep stages and body positions, A is apnoea. A site's vocabulary is.
     """
     folded = _folded(text)
-    return any(_folded(word) == folded for word in vocabulary) or (folded in _WORDS and folded not in _NOTES)
+    return any(_folded(word) == folded for word in vocabulary) or (
+        folded in _WORDS and folded not in _NOTES
+    )
 
 
 def _folded(text: str) -> str:

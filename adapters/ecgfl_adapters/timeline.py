@@ -51,7 +51,9 @@ def check_span(path: Path, samples: float, fs: float, held: int) -> None:
         )
 
 
-def spread(values: NDArray[np.float32], positions: NDArray[np.int64], length: int) -> NDArray[np.float32]:
+def spread(
+    values: NDArray[np.float32], positions: NDArray[np.int64], length: int
+) -> NDArray[np.float32]:
     """The first `positions.size` of `values`, shape (n,), at `positions` of an axis of `length` samples that is NaN elsewhere."""
     values = values[: positions.size]
     if values.size == length:

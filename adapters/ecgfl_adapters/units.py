@@ -72,7 +72,9 @@ def parse_units(path: Path, units: str) -> Scale:
         if not 1 / STEPS[1] <= gain <= 1 / STEPS[0] or not abs(baseline or 0.0) <= MAX_BASELINE:
             raise ValueError(units)
     except ValueError as error:
-        raise UnitUnknown(path, f"--units {units!r} is no unit", f"Give one of {ACCEPTED}, for example --units mV") from error
+        raise UnitUnknown(
+            path, f"--units {units!r} is no unit", f"Give one of {ACCEPTED}, for example --units mV"
+        ) from error
     return Scale(1.0 / gain, baseline)
 
 

@@ -30,8 +30,12 @@ LONGEST_LINE = 2000
 _RATE = re.compile(r"(?P<fs>\+?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)(?:[/(]\S*)?")
 _LENGTH = re.compile(r"(\d+)(?:\.0*)?")
 _DATE_OR_TIME = re.compile(r"\[?\d+[-:/.]\w.*")
-_FORMAT = re.compile(r"(?P<fmt>\d+)(?:x(?P<per_frame>\d+))?(?::(?P<skew>\d+))?(?:\+(?P<offset>\d+))?")
-_GAIN = re.compile(r"(?P<gain>[-+]?\d*\.?\d+(?:[eE][+-]?\d+)?|[-+]?\d+\.)(?:\((?P<baseline>[-+]?\d+)\))?(?:/(?P<units>\S+))?")
+_FORMAT = re.compile(
+    r"(?P<fmt>\d+)(?:x(?P<per_frame>\d+))?(?::(?P<skew>\d+))?(?:\+(?P<offset>\d+))?"
+)
+_GAIN = re.compile(
+    r"(?P<gain>[-+]?\d*\.?\d+(?:[eE][+-]?\d+)?|[-+]?\d+\.)(?:\((?P<baseline>[-+]?\d+)\))?(?:/(?P<units>\S+))?"
+)
 _OTHER_FOLDER = re.compile(r"[/\\:\x00-\x1f]|^\.*$|.{201}")
 """Matches text that cannot be a file name in the header's folder; 200 characters leave room for a suffix."""
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
@@ -94,15 +98,25 @@ def read_header(path: Path) -> Header:
     comments = tuple(line[:LONGEST_LINE].strip("# \t") for line in lines if line.startswith("#"))
     lines = [line for line in lines if not line.startswith("#")]
     if lines and len(max(lines, key=len)) > LONGEST_LINE:
-        raise _broken(path, f"a line of the header has {len(max(lines, key=len))} characters, more than {LONGEST_LINE}")
+        raise _broken(
+            path,
+            f"a line of the header has {len(max(lines, key=len))} characters, more than {LONGEST_LINE}",
+        )
     if not lines:
-        raise _broken(path, "the header holds comments only, no record line 'NAME SIGNALS RATE SAMPLES'")
+        raise _broken(
+            path, "the header holds comments only, no record line 'NAME SIGNALS RATE SAMPLES'"
+        )
     record = _record_line(path, lines[0])
     if record.lines > MOST_LINES:
-        raise _broken(path, f"the record line announces {record.lines} lines, more than the {MOST_LINES} that are read")
+        raise _broken(
+            path,
+            f"the record line announces {record.lines} lines, more than the {MOST_LINES} that are read",
+        )
     body = lines[1:]
     if len(body) != record.lines:
-        raise _broken(path, f"the record line announces {record.lines} lines, but {len(body)} follow")
+        raise _broken(
+            path, f"the record line announces {record.lines} lines, but {len(body)} follow"
+        )
     return Header(
         path=path,
         fs=record.fs,
@@ -130,13 +144,22 @@ def _record_line(path: Path, line: str) -> _RecordLine:
     _, slash, segments = fields[0].partition("/")
     counts = [segments, fields[1]] if slash and len(fields) > 1 else fields[1:2]
     if not counts or not all(count.isascii() and count.isdigit() for count in counts):
-        raise _broken(path, f"the record line should be 'NAME SIGNALS RATE SAMPLES', but the header has {line[:60]!r}")
+        raise _broken(
+            path,
+            f"the record line should be 'NAME SIGNALS RATE SAMPLES', but the header has {line[:60]!r}",
+        )
     rate = _RATE.fullmatch(fields[2]) if len(fields) > 2 else None
     if len(fields) > 2 and rate is None:
-        raise _broken(path, f"field 3 of the record line {line[:60]!r} is {fields[2][:20]!r}, not a sampling rate")
+        raise _broken(
+            path,
+            f"field 3 of the record line {line[:60]!r} is {fields[2][:20]!r}, not a sampling rate",
+        )
     length = _LENGTH.fullmatch(fields[3]) if len(fields) > 3 else None
     if len(fields) > 3 and length is None and not _DATE_OR_TIME.fullmatch(fields[3]):
-        raise _broken(path, f"field 4 of the record line {line[:60]!r} is {fields[3][:20]!r}, not a number of samples")
+        raise _broken(
+            path,
+            f"field 4 of the record line {line[:60]!r} is {fields[3][:20]!r}, not a number of samples",
+        )
     return _RecordLine(
         lines=int(counts[0]),
         is_segmented=bool(slash),
@@ -158,7 +181,10 @@ def header_path(path: Path) -> Path:
     parts = path.stem.split(".")
     for count in range(len(parts), 0, -1):
         header = companion(path, f"{'.'.join(parts[:count])}.hea")
-        if header.is_file() and (count == len(parts) or path.name.casefold() in map(str.casefold, referenced_files(header))):
+        if header.is_file() and (
+            count == len(parts)
+            or path.name.casefold() in map(str.casefold, referenced_files(header))
+        ):
             return header
     return path.with_suffix(".hea")
 
@@ -186,12 +212,16 @@ def _text(path: Path) -> str:
         raw = read_bounded(content_of(path), LARGEST_HEADER)
     except OSError as error:
         raise FileMissing(
-            path, f"cannot be opened ({error.strerror})", "Check the path, and that its .hea file exists and is a text file"
+            path,
+            f"cannot be opened ({error.strerror})",
+            "Check the path, and that its .hea file exists and is a text file",
         ) from error
     if not raw.strip():
         raise _broken(path, "the header file is empty")
     try:
-        text = raw.decode("utf-16" if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig")
+        text = raw.decode(
+            "utf-16" if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+        )
     except UnicodeDecodeError:
         text = raw.decode("latin-1")
     control = _CONTROL.search(text.rstrip("\x00\x1a"))  # the end mark of DOS
@@ -208,7 +238,9 @@ def _signal(path: Path, line: str) -> SignalSpec:
     fields = line.split(maxsplit=8)
     form = _FORMAT.fullmatch(fields[1]) if len(fields) > 1 else None
     if form is None:
-        raise _broken(path, f"the signal line {line[:60]!r} does not start with a file name and a format")
+        raise _broken(
+            path, f"the signal line {line[:60]!r} does not start with a file name and a format"
+        )
     if _OTHER_FOLDER.search(fields[0]):
         raise FileUnreadable(
             path,
@@ -222,7 +254,9 @@ def _signal(path: Path, line: str) -> SignalSpec:
     zero = (numbers[1] or 0) if len(numbers) > 1 else 0
     baseline = int(gain["baseline"]) if gain and gain["baseline"] else zero
     if abs(baseline) > MAX_BASELINE:
-        raise _broken(path, f"the signal line {line[:60]!r} has the baseline {baseline}, beyond 32 bits")
+        raise _broken(
+            path, f"the signal line {line[:60]!r} has the baseline {baseline}, beyond 32 bits"
+        )
     return SignalSpec(
         file=fields[0],
         fmt=form["fmt"],

@@ -47,7 +47,10 @@ def read_leads(header: Header, fs: float, options: ReadOptions) -> Leads:
 def choose_signals(header: Header, fs: float, options: ReadOptions) -> Choice:
     """The signals that `options` asks for, or those that may be an ECG. fs : hertz, of the frames. Raises `LeadMissing`."""
     names = unique_names([signal.name for signal in header.signals])
-    channels = [Channel(name, signal.units, fs * signal.per_frame) for name, signal in zip(names, header.signals, strict=True)]
+    channels = [
+        Channel(name, signal.units, fs * signal.per_frame)
+        for name, signal in zip(names, header.signals, strict=True)
+    ]
     return choose_leads(header.path, channels, options)
 
 
@@ -72,6 +75,10 @@ def _scale(header: Header, signal: SignalSpec, options: ReadOptions) -> Scale:
     if given is not None and not is_adc(options.units):
         factor = given.factor
     if factor is None:
-        raise UnitUnknown(header.path, f"signal {signal.name!r} is in {signal.units!r}", f"Give --units: {ACCEPTED}")
+        raise UnitUnknown(
+            header.path,
+            f"signal {signal.name!r} is in {signal.units!r}",
+            f"Give --units: {ACCEPTED}",
+        )
     check_step(header.path, f"signal {signal.name!r}", factor / signal.gain)
     return Scale(factor / signal.gain)

@@ -30,7 +30,9 @@ class WfdbAdapter:
     name = "wfdb"
 
     def recognises(self, path: Path) -> bool:
-        return (path.suffix.lower() in {".hea", ".dat"} or not path.is_file()) and header_path(path).is_file()
+        return (path.suffix.lower() in {".hea", ".dat"} or not path.is_file()) and header_path(
+            path
+        ).is_file()
 
     def read(self, path: Path, options: ReadOptions) -> Recording:
         """Read the record at its own rate; signals in other units than volts are left out unless asked for by name.
@@ -41,8 +43,14 @@ class WfdbAdapter:
         header = read_header(header_path(path))
         frame_fs = _frame_rate(header, options)
         stem = header.path.with_suffix("")
-        fs, leads, remarks = (read_segments if header.segments else read_leads)(header, frame_fs, options)
-        comments = {f"comment {number}": text for number, text in enumerate(header.comments, start=1) if text}
+        fs, leads, remarks = (read_segments if header.segments else read_leads)(
+            header, frame_fs, options
+        )
+        comments = {
+            f"comment {number}": text
+            for number, text in enumerate(header.comments, start=1)
+            if text
+        }
         beside = [stem.with_name(f"{stem.name}.atr"), stem.with_name(f"{stem.name}{LABELS_SUFFIX}")]
         labels = labels_for(stem, options, beside, fs, clock_fs=frame_fs)
         return Recording(
@@ -76,9 +84,15 @@ class WfdbAdapter:
 def _frame_rate(header: Header, options: ReadOptions) -> float:
     fs = header.fs or options.fs
     if not fs:
-        raise RateUnknown(header.path, f"the header states the sampling rate {header.fs}", "Give it with --fs HZ")
+        raise RateUnknown(
+            header.path, f"the header states the sampling rate {header.fs}", "Give it with --fs HZ"
+        )
     if not header.signals and not header.segments:
-        raise LeadMissing(header.path, "the header describes 0 signals", "Give the header of a record that holds an ECG")
+        raise LeadMissing(
+            header.path,
+            "the header describes 0 signals",
+            "Give the header of a record that holds an ECG",
+        )
     check_rate(header.path, fs)
     return float(fs)
 

@@ -16,17 +16,28 @@ from ecgfl_adapters.wfdb_leads import Leads, choose_signals, read_leads
 
 def read_segments(header: Header, fs: float, options: ReadOptions) -> Leads:
     """Every segment's leads at their true times; NaN where a segment is a gap ("~") or lacks a lead. Raises `AdapterError`."""
-    headers = [(segment, _segment_header(header, segment)) for segment in header.segments if segment.length > 0]
+    headers = [
+        (segment, _segment_header(header, segment))
+        for segment in header.segments
+        if segment.length > 0
+    ]
     present = [part for _, part in headers if part is not None]
     chosen, left_out = _names_to_read(header, present, fs, options) if present else ([], ())
-    parts = [(segment, None if part is None else _read_segment(part, fs, chosen, options)) for segment, part in headers]
+    parts = [
+        (segment, None if part is None else _read_segment(part, fs, chosen, options))
+        for segment, part in headers
+    ]
     found = [part for _, part in parts if part is not None]
     if not found:
-        raise FileUnreadable(header.path, "every segment is a gap", "Copy the record again, with its segment files")
+        raise FileUnreadable(
+            header.path, "every segment is a gap", "Copy the record again, with its segment files"
+        )
     rate = found[0].fs
     if any(part.fs != rate for part in found):
         raise FileUnreadable(
-            header.path, f"segments differ in rate: {sorted({part.fs for part in found})} Hz", "Read them singly"
+            header.path,
+            f"segments differ in rate: {sorted({part.fs for part in found})} Hz",
+            "Read them singly",
         )
     per_frame = round(rate / fs)
     total = sum(segment.length for segment, _ in parts) * per_frame
@@ -50,8 +61,14 @@ def read_segments(header: Header, fs: float, options: ReadOptions) -> Leads:
             if lead.name in axes:
                 axes[lead.name][start:stop] = lead.samples
         start = stop
-    remarks = tuple(dict.fromkeys(remark for part in found for remark in (*part.remarks, *left_out)))
-    return Leads(rate, tuple(Lead(name, axes[name], steps[name]) for name in chosen if name in steps), remarks)
+    remarks = tuple(
+        dict.fromkeys(remark for part in found for remark in (*part.remarks, *left_out))
+    )
+    return Leads(
+        rate,
+        tuple(Lead(name, axes[name], steps[name]) for name in chosen if name in steps),
+        remarks,
+    )
 
 
 def _segment_header(header: Header, segment: Segment) -> Header | None:
@@ -60,11 +77,17 @@ def _segment_header(header: Header, segment: Segment) -> Header | None:
         return None
     part = read_header(companion(header.path, f"{segment.name}.hea"))
     if part.segments:
-        raise FileUnreadable(part.path, f"segment of {header.path.name} that has segments itself", "Read it on its own")
+        raise FileUnreadable(
+            part.path,
+            f"segment of {header.path.name} that has segments itself",
+            "Read it on its own",
+        )
     return part if any(signal.fmt != NULL for signal in part.signals) else None
 
 
-def _names_to_read(header: Header, parts: list[Header], fs: float, options: ReadOptions) -> tuple[list[str], tuple[Remark, ...]]:
+def _names_to_read(
+    header: Header, parts: list[Header], fs: float, options: ReadOptions
+) -> tuple[list[str], tuple[Remark, ...]]:
     """The leads to read, chosen among the signals of all segments together: a segment may lack the ECG."""
     signals: dict[str, SignalSpec] = {}
     for part in parts:

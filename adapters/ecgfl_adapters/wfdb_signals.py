@@ -91,16 +91,27 @@ def read_samples(header: Header, chosen: Sequence[int], fs: float, *, force: boo
     check_span(header.path, frames, fs, frames)
     _check_memory(header, chosen, frames)
     samples, sums = _read_signals(header, chosen, frames)
-    wrong = [_wrong_sum(header, signal, found) for signal, found in zip(header.signals, sums, strict=True)]
+    wrong = [
+        _wrong_sum(header, signal, found)
+        for signal, found in zip(header.signals, sums, strict=True)
+    ]
     problems = [problem for problem in wrong if problem is not None]
     if problems and _are_placeholders(header):
         stated = next(signal.checksum for signal in header.signals if signal.checksum is not None)
         return Samples(samples, (Remark("checksum-placeholder", *_not_computed(stated)),))
     if problems and not force:
         raise FileUnreadable(
-            header.path, problems[0], "The signal file was damaged or changed: copy it again. --force reads it all the same"
+            header.path,
+            problems[0],
+            "The signal file was damaged or changed: copy it again. --force reads it all the same",
         )
-    return Samples(samples, tuple(Remark("checksum", problem, "Copy the files again and compare them.") for problem in problems))
+    return Samples(
+        samples,
+        tuple(
+            Remark("checksum", problem, "Copy the files again and compare them.")
+            for problem in problems
+        ),
+    )
 
 
 def _are_placeholders(header: Header) -> bool:
@@ -132,8 +143,15 @@ def to_float(
     invalid = _INVALID.get(signal.fmt)
     if invalid is not None:
         physical[values == invalid] = math.nan
-    ends = set(_INVALID.values())  # a converter may have taken over the code of the format that it read
-    codes = MissingCodes(ends, shortest=LONG_RUN, step=1 / signal.gain if signal.gain else 1.0, baseline=signal.baseline)
+    ends = set(
+        _INVALID.values()
+    )  # a converter may have taken over the code of the format that it read
+    codes = MissingCodes(
+        ends,
+        shortest=LONG_RUN,
+        step=1 / signal.gain if signal.gain else 1.0,
+        baseline=signal.baseline,
+    )
     for part in parts if values.size > _LARGE else [slice(None)]:
         codes.add(values[part] if invalid is None else values[part][values[part] != invalid])
     found = codes.found()
@@ -161,14 +179,26 @@ def _check_memory(header: Header, chosen: Sequence[int], frames: int) -> None:
 
 
 def _is_piecewise(header: Header) -> bool:
-    return all(signal.fmt in _PIECEWISE and not signal.skew for signal in header.signals if signal.fmt != NULL)
+    return all(
+        signal.fmt in _PIECEWISE and not signal.skew
+        for signal in header.signals
+        if signal.fmt != NULL
+    )
 
 
-def _read_signals(header: Header, chosen: Sequence[int], frames: int) -> tuple[list[NDArray[np.int32]], list[int]]:
+def _read_signals(
+    header: Header, chosen: Sequence[int], frames: int
+) -> tuple[list[NDArray[np.int32]], list[int]]:
     """Return the chosen signals, and the sum of the samples of every signal (0 for a signal without samples)."""
     per_frame = sum(signal.per_frame for signal in header.signals if signal.fmt != NULL)
-    step = max(1, AT_A_TIME // max(1, per_frame)) * 12 if frames * per_frame > _LARGE and _is_piecewise(header) else frames
-    samples = [np.zeros(frames * header.signals[index].per_frame, dtype=np.int32) for index in chosen]
+    step = (
+        max(1, AT_A_TIME // max(1, per_frame)) * 12
+        if frames * per_frame > _LARGE and _is_piecewise(header)
+        else frames
+    )
+    samples = [
+        np.zeros(frames * header.signals[index].per_frame, dtype=np.int32) for index in chosen
+    ]
     sums = [0] * len(header.signals)
     for start in range(0, frames, step):
         found = _decoded(header, frames, start, min(start + step, frames))
@@ -183,7 +213,9 @@ def _read_signals(header: Header, chosen: Sequence[int], frames: int) -> tuple[l
     return samples, sums
 
 
-def _decoded(header: Header, frames: int, start: int, stop: int) -> list[NDArray[np.signedinteger] | None]:
+def _decoded(
+    header: Header, frames: int, start: int, stop: int
+) -> list[NDArray[np.signedinteger] | None]:
     """Decode the frames [start, stop) of all signals; None for a signal without samples.
 
     This calls wfdb's segment decoder, which `wfdb.rdrecord` calls too. `rdrecord` itself is not used because it reads the header
@@ -193,11 +225,17 @@ def _decoded(header: Header, frames: int, start: int, stop: int) -> list[NDArray
 
     folder = str(header.path.parent.absolute())
     if "://" in folder or "::" in folder:
-        raise FileUnreadable(header.path, "the path holds '://' or '::'", "Rename the folder: only local files are read")
+        raise FileUnreadable(
+            header.path,
+            "the path holds '://' or '::'",
+            "Rename the folder: only local files are read",
+        )
     held = [signal for signal in header.signals if signal.fmt != NULL]
     try:
         found = _signal._rd_segment(
-            file_name=[str(content_of(companion(header.path, signal.file)).absolute()) for signal in held],
+            file_name=[
+                str(content_of(companion(header.path, signal.file)).absolute()) for signal in held
+            ],
             dir_name=folder,
             pn_dir=None,
             fmt=[signal.fmt for signal in held],
@@ -233,15 +271,29 @@ def _check_files(header: Header) -> int:
         path = companion(header.path, file)
         fmt = signals[0].fmt
         if fmt not in _BYTES_PER_SAMPLE and fmt not in _COMPRESSED:
-            raise FileUnreadable(header.path, f"signal file {file} has unknown format {fmt}", "Convert the record to format 16")
+            raise FileUnreadable(
+                header.path,
+                f"signal file {file} has unknown format {fmt}",
+                "Convert the record to format 16",
+            )
         absent = absence(path)
         if absent is not None:
-            raise FileMissing(path, f"the signal file that {header.path.name} names {absent.problem}", absent.fix)
+            raise FileMissing(
+                path, f"the signal file that {header.path.name} names {absent.problem}", absent.fix
+            )
         if not path.is_file():
-            raise FileMissing(path, f"the signal file that {header.path.name} names is not there", "Copy it beside the header")
+            raise FileMissing(
+                path,
+                f"the signal file that {header.path.name} names is not there",
+                "Copy it beside the header",
+            )
         content = content_of(path)
         check_stored(content)
-        held[file] = _held_compressed(header, content, signals) if fmt in _COMPRESSED else _held(header, content, signals)
+        held[file] = (
+            _held_compressed(header, content, signals)
+            if fmt in _COMPRESSED
+            else _held(header, content, signals)
+        )
     if header.length is None and len(set(held.values())) > 1:
         shown = ", ".join(f"{file} {frames}" for file, frames in held.items())
         raise FileUnreadable(
@@ -252,7 +304,9 @@ def _check_files(header: Header) -> int:
     frames = header.length or next(iter(held.values()), 0)
     if not frames:
         raise FileUnreadable(
-            header.path, "the header states no number of samples, and no signal file", "Copy the .hea and .dat files again"
+            header.path,
+            "the header states no number of samples, and no signal file",
+            "Copy the .hea and .dat files again",
         )
     if any(signal.skew > frames for signal in header.signals):
         skew = max(signal.skew for signal in header.signals)
@@ -288,7 +342,11 @@ def _held_compressed(header: Header, path: Path, signals: list[SignalSpec]) -> i
     """
     with path.open("rb") as file:
         begin = file.read(26)
-    held = int.from_bytes(begin[18:26], "big") % (1 << 36) if begin[:4] == b"fLaC" and len(begin) == 26 else None
+    held = (
+        int.from_bytes(begin[18:26], "big") % (1 << 36)
+        if begin[:4] == b"fLaC" and len(begin) == 26
+        else None
+    )
     if held is None:
         raise FileUnreadable(
             path,

@@ -47,7 +47,9 @@ def write_record(recording: Recording, folder: Path) -> tuple[Path, ...]:
     return tuple(written)
 
 
-def _write_samples(recording: Recording, scales: list[Scale], path: Path) -> tuple[list[int], list[int]]:
+def _write_samples(
+    recording: Recording, scales: list[Scale], path: Path
+) -> tuple[list[int], list[int]]:
     """Write format 16: 16-bit little-endian, the leads' samples in turn. wfdb.wrsamp takes eight times as long for it.
 
     Returns each lead's first count and its checksum: the sum of its counts, its lowest 16 bits.
@@ -78,7 +80,9 @@ def write_annotations(labels: Sequence[BeatLabel], path: Path, fs: float | None 
         return
     samples = np.array([label.sample for label in labels], dtype=np.int64)
     symbols = [label.symbol for label in labels]
-    wfdb.wrann(path.stem, path.suffix[1:], samples, symbol=symbols, fs=fs, write_dir=str(path.parent))
+    wfdb.wrann(
+        path.stem, path.suffix[1:], samples, symbol=symbols, fs=fs, write_dir=str(path.parent)
+    )
 
 
 def _printable(name: str) -> str:

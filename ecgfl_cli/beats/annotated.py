@@ -43,20 +43,32 @@ def annotated_spans(recording: Recording, beats: NDArray[np.int64]) -> NDArray[n
     -------
     Shape (m, 2), start and stop of each part in samples, stop excluded. A fully annotated recording gives one row.
     """
-    labels = sorted(label for label in recording.labels or () if _is_evidence(label) and 0 <= label.sample < recording.length)
+    labels = sorted(
+        label
+        for label in recording.labels or ()
+        if _is_evidence(label) and 0 <= label.sample < recording.length
+    )
     places = np.array([0, *(label.sample for label in labels), recording.length], dtype=np.int64)
     symbols = ["", *(label.symbol for label in labels), ""]
     window = round(MATCH_SECONDS * recording.fs)
-    found = np.searchsorted(beats, places[1:] - window) - np.searchsorted(beats, places[:-1] + window, side="right")
+    found = np.searchsorted(beats, places[1:] - window) - np.searchsorted(
+        beats, places[:-1] + window, side="right"
+    )
     empty = (found >= UNLABELLED_BEATS) & (np.diff(places) >= UNLABELLED_SECONDS * recording.fs)
     empty &= [pair not in _EPISODES for pair in pairwise(symbols)]
     spans = []
     breaks = np.flatnonzero(empty).tolist()
     for before, after in zip([-1, *breaks], [*breaks, empty.size], strict=True):
         inside = symbols[before + 1 : after + 1]
-        if sum(classify(symbol) is not None for symbol in inside) >= (FEWEST_LABELS if breaks else 1):
+        if sum(classify(symbol) is not None for symbol in inside) >= (
+            FEWEST_LABELS if breaks else 1
+        ):
             start = 0 if before < 0 else max(0, places[before + 1] - window)
-            stop = recording.length if after == empty.size else min(recording.length, places[after] + window + 1)
+            stop = (
+                recording.length
+                if after == empty.size
+                else min(recording.length, places[after] + window + 1)
+            )
             spans.append((start, stop))
     return np.array(spans, dtype=np.int64).reshape(-1, 2)
 
@@ -73,7 +85,9 @@ def annotated_part(recording: Recording, beats: NDArray[np.int64]) -> Recording:
     spans = annotated_spans(recording, beats)
     if is_whole(recording, spans):
         return recording
-    return replace(recording, labels=tuple(label for label in recording.labels if inside(label.sample, spans)))
+    return replace(
+        recording, labels=tuple(label for label in recording.labels if inside(label.sample, spans))
+    )
 
 
 def inside(sample: int, spans: NDArray[np.int64]) -> bool:

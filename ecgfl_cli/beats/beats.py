@@ -102,9 +102,13 @@ def annotated_beats(recording: Recording, leads: Sequence[Lead], window: Window)
     A label outside the signal is left out; of two in the refractory time a lead keeps the larger.
     """
     labels = [
-        label for label in recording.labels or () if classify(label.symbol) is not None and 0 <= label.sample < recording.length
+        label
+        for label in recording.labels or ()
+        if classify(label.symbol) is not None and 0 <= label.sample < recording.length
     ]
-    named = np.array([round(label.sample * window.fs / recording.fs) for label in labels], dtype=np.int64)
+    named = np.array(
+        [round(label.sample * window.fs / recording.fs) for label in labels], dtype=np.int64
+    )
     conditioned = [condition(lead.samples, recording.fs, window.fs) for lead in leads]
     peaks = [align(signal, named, window.fs) for signal in conditioned]
     mixed = mixtures(conditioned, peaks)
@@ -112,14 +116,30 @@ def annotated_beats(recording: Recording, leads: Sequence[Lead], window: Window)
     cut = []
     for signal, places in zip((*conditioned, *mixed), peaks, strict=True):
         symbols = tuple(labels[index].symbol for index in nearest(named, places))
-        cut.append(_cut(signal, places, places, _rr(places, signal, window.fs), symbols, recording.fs, window))
+        cut.append(
+            _cut(
+                signal,
+                places,
+                places,
+                _rr(places, signal, window.fs),
+                symbols,
+                recording.fs,
+                window,
+            )
+        )
     for number, (signal, places) in enumerate(zip(conditioned, peaks, strict=False)):
         noisy = worse_recorded(signal, places, window.fs, seed=number)
         found = detect(noisy, window.fs)
         matched = _labels_of(found, named, window.fs)
         symbols = tuple(labels[index].symbol if index >= 0 else "" for index in matched)
-        beats = _cut(noisy, found, found, _rr(found, noisy, window.fs), symbols, recording.fs, window)
-        cut.append(replace(beats, classes=np.where(matched == NO_BEAT, NO_BEAT, beats.classes).astype(np.int8)))
+        beats = _cut(
+            noisy, found, found, _rr(found, noisy, window.fs), symbols, recording.fs, window
+        )
+        cut.append(
+            replace(
+                beats, classes=np.where(matched == NO_BEAT, NO_BEAT, beats.classes).astype(np.int8)
+            )
+        )
     return cut
 
 
@@ -133,7 +153,17 @@ def detected_beats(recording: Recording, leads: Sequence[Lead], window: Window) 
     cut = [_cut(signal, times, times, rr, symbols, recording.fs, window)]
     for lead in others:
         signal = condition(lead.samples, recording.fs, window.fs)
-        cut.append(_cut(signal, highest_near(signal, times, window.fs), times, rr, symbols, recording.fs, window))
+        cut.append(
+            _cut(
+                signal,
+                highest_near(signal, times, window.fs),
+                times,
+                rr,
+                symbols,
+                recording.fs,
+                window,
+            )
+        )
     return cut
 
 
@@ -170,7 +200,9 @@ def _cut(
         block=block,
         noise=noise_of(windows, window.fs),
         context=np.concatenate((rr, alike), axis=1),
-        classes=np.array([UNKNOWN if not symbol else _class_of(symbol) for symbol in symbols], dtype=np.int8),
+        classes=np.array(
+            [UNKNOWN if not symbol else _class_of(symbol) for symbol in symbols], dtype=np.int8
+        ),
         symbols=symbols,
     )
 
@@ -204,14 +236,20 @@ def _labels_of(found: NDArray[np.int64], named: NDArray[np.int64], fs: float) ->
     return labels
 
 
-def _windows(conditioned: NDArray[np.float32], peaks: NDArray[np.int64], window: Window) -> NDArray[np.float32]:
+def _windows(
+    conditioned: NDArray[np.float32], peaks: NDArray[np.int64], window: Window
+) -> NDArray[np.float32]:
     padded = np.pad(conditioned, (window.before, window.after), constant_values=np.nan)
-    return np.asarray(np.lib.stride_tricks.sliding_window_view(padded, window.length)[peaks], dtype=np.float32)
+    return np.asarray(
+        np.lib.stride_tricks.sliding_window_view(padded, window.length)[peaks], dtype=np.float32
+    )
 
 
 def _flat(windows: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Which of a block's windows, shape (n,), show no beat of this lead."""
     swing = np.ptp(windows, axis=1)
     known = swing[~np.isnan(swing)]
-    least = max(FLAT * float(np.quantile(known, SWINGING)), SMALLEST_MV) if known.size else SMALLEST_MV
+    least = (
+        max(FLAT * float(np.quantile(known, SWINGING)), SMALLEST_MV) if known.size else SMALLEST_MV
+    )
     return np.asarray(swing < least)

@@ -50,7 +50,9 @@ that last a whole number of samples at either."""
 
 def pieces(samples: Samples, centre: float = 0.0, largest: float = math.inf) -> list[slice]:
     """The stretches of finite values that are nearer than `largest` to `centre`."""
-    found = stretches(samples.size, lambda part: np.abs(samples[part] - np.float32(centre)) < largest)
+    found = stretches(
+        samples.size, lambda part: np.abs(samples[part] - np.float32(centre)) < largest
+    )
     return [slice(start, stop) for start, stop in found]
 
 
@@ -93,21 +95,36 @@ def _blocks(
 ) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """Output samples [first, last) of a piece of the recording's samples: where, and which."""
     block = _block(fs, target_fs, min(last - first, round(BLOCK_SECONDS * target_fs)))
-    starts = np.arange((first - block.margin) // block.step * block.step, last - block.margin, block.hop)
-    for some in np.array_split(starts, min(starts.size, math.ceil(starts.size * block.taken / AT_A_TIME))):
+    starts = np.arange(
+        (first - block.margin) // block.step * block.step, last - block.margin, block.hop
+    )
+    for some in np.array_split(
+        starts, min(starts.size, math.ceil(starts.size * block.taken / AT_A_TIME))
+    ):
         places = some * (fs / target_fs) - piece.start
         rows = np.stack([_mirrored(samples, piece, round(place), block.taken) for place in places])
         rows -= rows.mean(axis=1, keepdims=True)
-        for start, row in zip(some.tolist(), block.apply(rows, places - np.rint(places)), strict=True):
-            begin, end = max(first, start + block.margin), min(last, start + block.margin + block.hop)
+        for start, row in zip(
+            some.tolist(), block.apply(rows, places - np.rint(places)), strict=True
+        ):
+            begin, end = (
+                max(first, start + block.margin),
+                min(last, start + block.margin + block.hop),
+            )
             yield begin, row[begin - start : end - start]
 
 
 def _mirrored(samples: Samples, piece: slice, start: int, length: int) -> NDArray[np.float32]:
     """`length` samples from `start` of the piece, which may lie before its begin and reach beyond its end."""
-    inside: NDArray[np.float32] = samples[piece.start + max(start, 0) : min(piece.start + start + length, piece.stop)]
+    inside: NDArray[np.float32] = samples[
+        piece.start + max(start, 0) : min(piece.start + start + length, piece.stop)
+    ]
     before = max(-start, 0)
-    return np.pad(inside, (before, length - before - inside.size), mode="symmetric") if inside.size < length else inside
+    return (
+        np.pad(inside, (before, length - before - inside.size), mode="symmetric")
+        if inside.size < length
+        else inside
+    )
 
 
 @dataclass(frozen=True)
@@ -134,14 +151,18 @@ class _Block:
         if self.zoom is None:
             return np.asarray(irfft(spectrum, n=self.given, axis=1))
         turns = shifts[:, None] / self.taken * np.arange(self.gain.size)
-        return np.asarray(self.zoom(np.conj(spectrum * np.exp(2j * np.pi * turns))).real, dtype=np.float32)
+        return np.asarray(
+            self.zoom(np.conj(spectrum * np.exp(2j * np.pi * turns))).real, dtype=np.float32
+        )
 
 
 @lru_cache(maxsize=64)
 def _block(fs: float, target_fs: float, outputs: int) -> _Block:
     """A block for pieces of that many output samples or, if it is a part of one, for so many of them at a time."""
     ratio = Fraction(target_fs / fs).limit_denominator(LARGEST_TERM)
-    in_step = abs(float(ratio) * fs / target_fs - 1) <= LARGEST_DRIFT and _is_fast(ratio.numerator * ratio.denominator)
+    in_step = abs(float(ratio) * fs / target_fs - 1) <= LARGEST_DRIFT and _is_fast(
+        ratio.numerator * ratio.denominator
+    )
     step = ratio.numerator if in_step else 1
     margin = math.ceil(MARGIN_SECONDS * target_fs)
     wanted = outputs + 2 * margin + 2 * step
@@ -174,4 +195,6 @@ def _gain(hertz: NDArray[np.float64], fs: float) -> NDArray[np.float64]:
     """Of a second-order Butterworth band-pass at the rate `fs` (bilinear transform), forwards and backwards."""
     low, high = (math.tan(math.pi * edge / fs) for edge in (BAND_HZ[0], min(BAND_HZ[1], 0.45 * fs)))
     warped = np.tan(np.pi * hertz[1:] / fs)
-    return np.concatenate(([0.0], 1 / (1 + ((warped**2 - low * high) / (warped * (high - low))) ** 4)))
+    return np.concatenate(
+        ([0.0], 1 / (1 + ((warped**2 - low * high) / (warped * (high - low))) ** 4))
+    )

@@ -49,7 +49,9 @@ def detect(conditioned: NDArray[np.float32], fs: float) -> NDArray[np.int64]:
     return align(conditioned, places, fs)
 
 
-def highest_near(conditioned: NDArray[np.float32], candidates: NDArray[np.int64], fs: float) -> NDArray[np.int64]:
+def highest_near(
+    conditioned: NDArray[np.float32], candidates: NDArray[np.int64], fs: float
+) -> NDArray[np.int64]:
     """The largest deflection near each candidate, of either polarity; candidates lie inside the lead."""
     reach = round(PEAK_SEARCH_SECONDS * fs)
     size = np.pad(np.nan_to_num(np.abs(conditioned)), reach)
@@ -57,7 +59,9 @@ def highest_near(conditioned: NDArray[np.float32], candidates: NDArray[np.int64]
     return np.asarray(np.clip(candidates - reach + around.argmax(axis=1), 0, conditioned.size - 1))
 
 
-def align(conditioned: NDArray[np.float32], candidates: NDArray[np.int64], fs: float) -> NDArray[np.int64]:
+def align(
+    conditioned: NDArray[np.float32], candidates: NDArray[np.int64], fs: float
+) -> NDArray[np.int64]:
     """Move each candidate to the largest deflection near it, of either polarity; of two in the refractory time keep the larger.
 
     Detections and reference annotations take this same step, so that training and prediction cut the same windows.

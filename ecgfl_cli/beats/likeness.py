@@ -26,7 +26,14 @@ ALIKE = 0.15
 
 LIKENESS_FIELDS = (
     *("unusual", "departure", "correlation"),
-    *("previous_of_alike", "next_of_alike", "contrast_of_alike", "prematurity_of_alike", "share_of_alike", "distance"),
+    *(
+        "previous_of_alike",
+        "next_of_alike",
+        "contrast_of_alike",
+        "prematurity_of_alike",
+        "share_of_alike",
+        "distance",
+    ),
 )
 SMALLEST = 1e-3
 SHARE_SCALE = 3.0
@@ -54,7 +61,11 @@ def typical_beat(windows: NDArray[np.float32], rr: NDArray[np.float32]) -> NDArr
 
 
 def likeness(
-    windows: NDArray[np.float32], typical: NDArray[np.float32], rr: NDArray[np.float32], fs: float, before: int
+    windows: NDArray[np.float32],
+    typical: NDArray[np.float32],
+    rr: NDArray[np.float32],
+    fs: float,
+    before: int,
 ) -> NDArray[np.float32]:
     """What the shapes of a block's beats say, shape (n, len(LIKENESS_FIELDS)), float32; zeros for an unreadable beat.
 
@@ -92,7 +103,9 @@ def likeness(
     return found
 
 
-def _of_alike(shapes: NDArray[np.float32], values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _of_alike(
+    shapes: NDArray[np.float32], values: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Mean of `values` over each beat itself and the sampled beats that look like it, and the logarithm of their share."""
     sampled = _spread(np.ones(len(shapes), dtype=bool))
     sizes = (shapes**2).sum(axis=1)
@@ -107,4 +120,6 @@ def _of_alike(shapes: NDArray[np.float32], values: NDArray[np.float32]) -> tuple
 def _spread(chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
     """At most SAMPLED of the chosen, evenly spread."""
     places = np.flatnonzero(chosen)
-    return places[np.linspace(0, places.size - 1, min(places.size, SAMPLED)).round().astype(np.int64)]
+    return places[
+        np.linspace(0, places.size - 1, min(places.size, SAMPLED)).round().astype(np.int64)
+    ]

@@ -14,14 +14,19 @@ SMALLEST_MV = 0.01
 """A lead whose typical R peak is lower shows no QRS; it is not blown up to look like one."""
 
 
-def mixtures(leads: Sequence[NDArray[np.float32]], peaks: Sequence[NDArray[np.int64]]) -> list[NDArray[np.float32]]:
+def mixtures(
+    leads: Sequence[NDArray[np.float32]], peaks: Sequence[NDArray[np.int64]]
+) -> list[NDArray[np.float32]]:
     """Sum and difference of the first two leads, each in units of its typical R peak; nothing with fewer than two.
 
     leads : conditioned, each of shape (n,), NaN in gaps. peaks : of each lead, in samples.
     """
     if len(leads) < 2:
         return []
-    one, other = (lead / typical_height(lead[places]) for lead, places in zip(leads[:2], peaks[:2], strict=True))
+    one, other = (
+        lead / typical_height(lead[places])
+        for lead, places in zip(leads[:2], peaks[:2], strict=True)
+    )
     return [one + other, one - other]
 
 

@@ -62,7 +62,11 @@ class _Recent:
 
 def _forward_pass(humps: Candidates, fs: float) -> NDArray[np.int64]:
     """Indices of the humps that pass the moving threshold."""
-    times, heights, slopes = (humps.samples / fs).tolist(), humps.height.tolist(), humps.slope.tolist()
+    times, heights, slopes = (
+        (humps.samples / fs).tolist(),
+        humps.height.tolist(),
+        humps.slope.tolist(),
+    )
     beat_heights = _Recent([_usual_height(humps, 0.0, fs)] * REMEMBERED)
     noise_heights = _Recent([0.0] * REMEMBERED)
     intervals = _Recent([])
@@ -83,7 +87,9 @@ def _forward_pass(humps: Candidates, fs: float) -> NDArray[np.int64]:
         since = times[place] - (times[found[-1]] if found else 0.0)
         usual = intervals.usual if len(intervals.values) >= REMEMBERED // 2 else 1.0
         if found and since > SEARCH_BACK_INTERVALS * usual:
-            missed = [index for index in rejected if times[index] - times[found[-1]] >= T_WAVE_SECONDS]
+            missed = [
+                index for index in rejected if times[index] - times[found[-1]] >= T_WAVE_SECONDS
+            ]
             best = max(missed, key=lambda index: heights[index], default=None)
             if best is not None and heights[best] > SEARCH_BACK_THRESHOLD * threshold:
                 accept(best)
@@ -91,11 +97,17 @@ def _forward_pass(humps: Candidates, fs: float) -> NDArray[np.int64]:
                 continue
         if since > SILENCE_SECONDS and times[place] - learned_at > SILENCE_SECONDS:
             learned_at = times[place]
-            beat_heights = _Recent([_usual_height(humps, learned_at - SILENCE_SECONDS, fs)] * REMEMBERED)
+            beat_heights = _Recent(
+                [_usual_height(humps, learned_at - SILENCE_SECONDS, fs)] * REMEMBERED
+            )
             noise_heights = _Recent([0.0] * REMEMBERED)
             place, rejected = (rejected[0], []) if rejected else (place, rejected)
             continue
-        is_t_wave = bool(found) and since < T_WAVE_SECONDS and slopes[place] < T_WAVE_SLOPE * slopes[found[-1]]
+        is_t_wave = (
+            bool(found)
+            and since < T_WAVE_SECONDS
+            and slopes[place] < T_WAVE_SLOPE * slopes[found[-1]]
+        )
         if heights[place] > threshold and not is_t_wave:
             accept(place)
             rejected = []
@@ -108,21 +120,31 @@ def _forward_pass(humps: Candidates, fs: float) -> NDArray[np.int64]:
 
 def _usual_height(humps: Candidates, start: float, fs: float) -> float:
     """Height of a usual beat: median of the highest humps in the first seconds from `start`."""
-    near = humps.height[(humps.samples >= start * fs) & (humps.samples < (start + START_SECONDS) * fs)]
+    near = humps.height[
+        (humps.samples >= start * fs) & (humps.samples < (start + START_SECONDS) * fs)
+    ]
     return float(np.median(np.sort(near)[-REMEMBERED:])) if near.size else 0.0
 
 
 def _without_close_pairs(beats: Candidates, fs: float) -> NDArray[np.int64]:
     """Indices that stay when of two beats too close for both the smaller goes."""
-    times, heights, slopes = (beats.samples / fs).tolist(), beats.height.tolist(), beats.slope.tolist()
+    times, heights, slopes = (
+        (beats.samples / fs).tolist(),
+        beats.height.tolist(),
+        beats.slope.tolist(),
+    )
     kept: list[int] = []
     for index in range(len(times)):
         stays = True
         while kept and stays:
             before = kept[-1]
             gap = times[index] - times[before]
-            smaller, larger = (before, index) if heights[before] < heights[index] else (index, before)
-            if gap >= TOO_CLOSE_SECONDS and (gap >= CLOSE_SECONDS or slopes[smaller] >= CLOSE_SLOPE * slopes[larger]):
+            smaller, larger = (
+                (before, index) if heights[before] < heights[index] else (index, before)
+            )
+            if gap >= TOO_CLOSE_SECONDS and (
+                gap >= CLOSE_SECONDS or slopes[smaller] >= CLOSE_SLOPE * slopes[larger]
+            ):
                 break
             if smaller == index:
                 stays = False

@@ -34,7 +34,9 @@ class Candidates:
     sharpness: NDArray[np.float64]
 
     def __getitem__(self, chosen: "NDArray[np.bool_] | NDArray[np.int64]") -> "Candidates":
-        return Candidates(self.samples[chosen], self.height[chosen], self.slope[chosen], self.sharpness[chosen])
+        return Candidates(
+            self.samples[chosen], self.height[chosen], self.slope[chosen], self.sharpness[chosen]
+        )
 
     def __len__(self) -> int:
         return int(self.samples.size)
@@ -42,7 +44,9 @@ class Candidates:
 
 def candidates(signal: NDArray[np.float32], fs: float) -> Candidates:
     """The humps in one piece of a conditioned lead without NaN; several times more than there are beats."""
-    band = butter(2, (BAND_HZ[0], min(BAND_HZ[1], 0.45 * fs)), btype="bandpass", fs=fs, output="sos")
+    band = butter(
+        2, (BAND_HZ[0], min(BAND_HZ[1], 0.45 * fs)), btype="bandpass", fs=fs, output="sos"
+    )
     rise = np.gradient(sosfiltfilt(band, signal.astype(np.float64))) * fs
     slope = np.abs(rise)
     envelope = uniform_filter1d(slope, max(1, round(AVERAGE_SECONDS * fs)))
@@ -50,10 +54,15 @@ def candidates(signal: NDArray[np.float32], fs: float) -> Candidates:
     reach = round(SLOPE_REACH_SECONDS * fs)
     bend = np.abs(np.diff(rise, 2, prepend=rise[:1], append=rise[-1:])) * fs**2
     return Candidates(
-        samples.astype(np.int64), envelope[samples], _largest(slope, samples, reach), _largest(bend, samples, reach)
+        samples.astype(np.int64),
+        envelope[samples],
+        _largest(slope, samples, reach),
+        _largest(bend, samples, reach),
     )
 
 
-def _largest(values: NDArray[np.float64], samples: NDArray[np.int64], reach: int) -> NDArray[np.float64]:
+def _largest(
+    values: NDArray[np.float64], samples: NDArray[np.int64], reach: int
+) -> NDArray[np.float64]:
     """For each sample number, return the largest value within `reach` samples of it."""
     return np.asarray(maximum_filter1d(values, 2 * reach + 1)[samples])

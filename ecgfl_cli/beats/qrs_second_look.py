@@ -64,7 +64,10 @@ def t_waves(beats: Candidates, fs: float) -> NDArray[np.bool_]:
     if len(beats) < 3:
         return np.zeros(len(beats), dtype=np.bool_)
     evidence = t_wave_evidence(beats, fs)
-    return np.asarray((evidence[:, 1] < np.log(T_WAVE_SECONDS)) & (evidence @ np.array(T_WAVE_WEIGHTS) + T_WAVE_FOR_ALL < 0))
+    return np.asarray(
+        (evidence[:, 1] < np.log(T_WAVE_SECONDS))
+        & (evidence @ np.array(T_WAVE_WEIGHTS) + T_WAVE_FOR_ALL < 0)
+    )
 
 
 def t_wave_evidence(beats: Candidates, fs: float) -> NDArray[np.float64]:
@@ -128,8 +131,15 @@ def evidence(humps: Candidates, beats: NDArray[np.int64], fs: float) -> NDArray[
         unrest = _usual(others)[nearest] / _usual(height)
     else:
         unrest = np.zeros(beats.size)
-    ratios = (slope / _usual(slope), (before + after) / _usual(after), np.minimum(before, after), unrest)
-    return np.asarray(np.log(np.clip(np.stack(ratios, axis=1), np.exp(-FURTHEST), np.exp(FURTHEST))))
+    ratios = (
+        slope / _usual(slope),
+        (before + after) / _usual(after),
+        np.minimum(before, after),
+        unrest,
+    )
+    return np.asarray(
+        np.log(np.clip(np.stack(ratios, axis=1), np.exp(-FURTHEST), np.exp(FURTHEST)))
+    )
 
 
 def _usual(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -11,7 +11,16 @@ The median of each beat's mean interval, not of its previous one: in bigeminy, w
 of the short and the long interval. (F1 on patients held out of training: 90.8 -> 91.6.)
 """
 
-RR_FIELDS = ("previous", "next", "contrast", "mean", "rate", "irregularity", "one_before", "one_after")
+RR_FIELDS = (
+    "previous",
+    "next",
+    "contrast",
+    "mean",
+    "rate",
+    "irregularity",
+    "one_before",
+    "one_after",
+)
 USUAL_SECONDS = 0.8
 LARGEST = 1.5
 """Logarithm of the largest ratio that is told apart from a larger one: 4.5 times the usual interval."""
@@ -26,7 +35,9 @@ IRREGULARITY_SCALE = 3.0
 """Brings the irregularity of atrial fibrillation to about 1."""
 
 
-def rr_context(peaks: NDArray[np.int64], fs: float, known: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
+def rr_context(
+    peaks: NDArray[np.int64], fs: float, known: NDArray[np.bool_] | None = None
+) -> NDArray[np.float32]:
     """Return the RR intervals of each beat relative to those around it, shape (n, len(RR_FIELDS)), float32.
 
     peaks : shape (n,), ascending sample numbers. fs : hertz. known : shape (n - 1,), the result of
@@ -46,7 +57,9 @@ def rr_context(peaks: NDArray[np.int64], fs: float, known: NDArray[np.bool_] | N
     before, after = np.concatenate(([np.nan], intervals)), np.concatenate((intervals, [np.nan]))
     either = np.where(np.isnan(before), after, before)
     either[np.isnan(either)] = np.nanmedian(intervals)
-    before, after = (np.where(np.isnan(side), either, side).astype(np.float32) for side in (before, after))
+    before, after = (
+        np.where(np.isnan(side), either, side).astype(np.float32) for side in (before, after)
+    )
     mean = np.asarray((before + after) / 2, dtype=np.float32)
     local = median_filter(mean, LOCAL_BEATS, mode="mirror")
     previous, following = _log_ratio(before, local), _log_ratio(after, local)
@@ -65,7 +78,9 @@ def rr_context(peaks: NDArray[np.int64], fs: float, known: NDArray[np.bool_] | N
     ).astype(np.float32)
 
 
-def known_intervals(peaks: NDArray[np.int64], signal: NDArray[np.float32], fs: float) -> NDArray[np.bool_]:
+def known_intervals(
+    peaks: NDArray[np.int64], signal: NDArray[np.float32], fs: float
+) -> NDArray[np.bool_]:
     """Return a mask, shape (n - 1,), of the intervals between peaks that are RR intervals: without a gap that can hide a beat.
 
     peaks : shape (n,), ascending sample numbers. signal : NaN in gaps. fs : hertz.

@@ -29,7 +29,9 @@ def sample(beats: Beats, place: int = 0) -> Beats:
     for beat_class in LEARNED:
         of_class = np.flatnonzero(usable.classes == beat_class)
         step = max(1.0, of_class.size / MOST_OF_A_KIND)
-        places = (np.arange(min(of_class.size, MOST_OF_A_KIND)) * step + place % step).astype(np.int64)
+        places = (np.arange(min(of_class.size, MOST_OF_A_KIND)) * step + place % step).astype(
+            np.int64
+        )
         # Just below step, place % step rounds the last one up to the end: so with 500 beats in the sixth view.
         chosen.append(of_class[np.minimum(places, of_class.size - 1)])
     return usable.take(np.sort(np.concatenate(chosen)))

@@ -59,19 +59,32 @@ def _log(context: typer.Context, verb: str) -> tuple[Console, "AuditLog"]:
 
 def _hash(text: str | None) -> str | None:
     if text is not None and not HASH.fullmatch(text):
-        raise typer.BadParameter(f"{text!r} is no head; `ecgfl audit head` prints one, 64 digits from 0 to f")
+        raise typer.BadParameter(
+            f"{text!r} is no head; `ecgfl audit head` prints one, 64 digits from 0 to f"
+        )
     return text
 
 
 @app.command()
 def show(
     context: typer.Context,
-    event: Annotated[list[str] | None, typer.Option("--event", help="This event only; may be given again.")] = None,
-    since: Annotated[
-        str | None, typer.Option("--since", help="From this date or time (UTC) on, or 7d for the last week.", metavar="TIME")
+    event: Annotated[
+        list[str] | None, typer.Option("--event", help="This event only; may be given again.")
     ] = None,
-    last: Annotated[int | None, typer.Option("--last", min=1, help="The last N of them.", metavar="N")] = None,
-    every: Annotated[bool, typer.Option("--all", help="Also show `intent` lines whose change was then made.")] = False,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since",
+            help="From this date or time (UTC) on, or 7d for the last week.",
+            metavar="TIME",
+        ),
+    ] = None,
+    last: Annotated[
+        int | None, typer.Option("--last", min=1, help="The last N of them.", metavar="N")
+    ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Also show `intent` lines whose change was then made.")
+    ] = False,
 ) -> None:
     """Show the audit log, oldest first. The whole log is checked, whatever is shown."""
     from ecgfl_cli.site.audit import INTENT, without_finished_intents
@@ -93,12 +106,16 @@ def show(
 
 
 def _wanted(entry: dict[str, Any], events: list[str] | None, start: datetime | None) -> bool:
-    return (not events or entry["event"] in events) and (start is None or datetime.fromisoformat(entry["time"]) >= start)
+    return (not events or entry["event"] in events) and (
+        start is None or datetime.fromisoformat(entry["time"]) >= start
+    )
 
 
 def _details(entry: dict[str, Any]) -> str:
     details = {name: value for name, value in entry.items() if name not in CHAIN}
-    return " ".join(f"{name}={'-' if value is None else value}" for name, value in fields_of(details))
+    return " ".join(
+        f"{name}={'-' if value is None else value}" for name, value in fields_of(details)
+    )
 
 
 @app.command()
@@ -115,7 +132,12 @@ def verify(
     context: typer.Context,
     noted: Annotated[
         str | None,
-        typer.Option("--head", help="A head noted earlier, which must still be in the log.", metavar="HASH", callback=_hash),
+        typer.Option(
+            "--head",
+            help="A head noted earlier, which must still be in the log.",
+            metavar="HASH",
+            callback=_hash,
+        ),
     ] = None,
 ) -> None:
     """Check that no line was changed, removed, reordered or backdated. If one was, the exit code is 3.
@@ -125,22 +147,30 @@ def verify(
     """
     console, log = _log(context, "audit-verify")
     found = log.verify(noted)
-    console.text(f"{found.lines} lines, unbroken{'' if noted is None else ', and the noted head is one of them'}.")
+    console.text(
+        f"{found.lines} lines, unbroken{'' if noted is None else ', and the noted head is one of them'}."
+    )
     console.result(lines=found.lines, head=found.hash)
 
 
 @app.command()
 def restart(
     context: typer.Context,
-    reason: Annotated[str, typer.Option("--reason", help="What happened to the log. The new log records it.")],
+    reason: Annotated[
+        str, typer.Option("--reason", help="What happened to the log. The new log records it.")
+    ],
 ) -> None:
     """Replace a damaged or lost audit log. The old file is kept, and the first line of the new log states what was lost."""
     console, log = _log(context, "audit-restart")
     with _locked(console, log):
         kept = log.restart(reason)
-    console.text(f"{log.path}: a new log begins. {'The old one was lost' if kept is None else f'The old one is kept as {kept}'}.")
+    console.text(
+        f"{log.path}: a new log begins. {'The old one was lost' if kept is None else f'The old one is kept as {kept}'}."
+    )
     if log.path == console.home.audit:
-        console.text("The coordinator will report that this site's log went backwards: tell it the reason.")
+        console.text(
+            "The coordinator will report that this site's log went backwards: tell it the reason."
+        )
     console.result(kept=kept)
 
 

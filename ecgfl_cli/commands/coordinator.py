@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="The federation's other side: keys, sites, rounds.", no_args_is_help=True)
 app.add_typer(coordinator_model.app, name="model")
-app.add_typer(audit.app, name="audit", help="What this coordinator did: enrolments, revocations, runs, rollbacks, renewals.")
+app.add_typer(
+    audit.app,
+    name="audit",
+    help="What this coordinator did: enrolments, revocations, runs, rollbacks, renewals.",
+)
 
 Site = Annotated[str, typer.Option("--site", help="The site's name.")]
 
@@ -24,7 +28,9 @@ Site = Annotated[str, typer.Option("--site", help="The site's name.")]
 @app.command()
 def init(
     context: typer.Context,
-    name: Annotated[str, typer.Option("--name", help="The host name under which sites reach this machine.")],
+    name: Annotated[
+        str, typer.Option("--name", help="The host name under which sites reach this machine.")
+    ],
     encrypt: Encrypt = False,
 ) -> None:
     """Make a CA, a server certificate, the model-signing key, and federation.json for the sites."""
@@ -36,7 +42,9 @@ def init(
     console.text(f"Coordinator {name}: {home.root}")
     console.text(f"Hand this file to every site: {home.federation}")
     console.text(f"What its runs are to be like stands in: {home.plan}")
-    console.text("Then enrol each site's key (`ecgfl coordinator enrol`) and start (`ecgfl coordinator serve`).")
+    console.text(
+        "Then enrol each site's key (`ecgfl coordinator enrol`) and start (`ecgfl coordinator serve`)."
+    )
     console.result(home=home.root, name=name, federation=home.federation, plan=home.plan)
 
 
@@ -54,12 +62,16 @@ def enrol(
     home = CoordinatorHome(console.home.coordinator)
     home.require()
     enrolled = enrol_site(home, public_key, site)
-    console.text(f"{site} is enrolled; compare its key's SHA-256 by telephone: {enrolled.fingerprint}")
+    console.text(
+        f"{site} is enrolled; compare its key's SHA-256 by telephone: {enrolled.fingerprint}"
+    )
     console.result(site=site, sha256=enrolled.fingerprint)
 
 
 @app.command()
-def revoke(context: typer.Context, site: Annotated[str, typer.Argument(help="The site's name.")]) -> None:
+def revoke(
+    context: typer.Context, site: Annotated[str, typer.Argument(help="The site's name.")]
+) -> None:
     """Revoke a site's key immediately; it can be enrolled again."""
     from ecgfl_cli.federation.coordinator.enrolment import revoke as revoke_site
     from ecgfl_cli.federation.coordinator.home import CoordinatorHome
@@ -76,12 +88,17 @@ def revoke(context: typer.Context, site: Annotated[str, typer.Argument(help="The
 def renew(
     context: typer.Context,
     new_key: Annotated[
-        bool, typer.Option("--new-key", help="Also make a new server key, because the old one is lost or no longer secret.")
+        bool,
+        typer.Option(
+            "--new-key",
+            help="Also make a new server key, because the old one is lost or no longer secret.",
+        ),
     ] = False,
     new_ca: Annotated[
         bool,
         typer.Option(
-            "--new-ca", help="Also make a new CA, because it expires or its key is lost. Each site then needs federation.json."
+            "--new-ca",
+            help="Also make a new CA, because it expires or its key is lost. Each site then needs federation.json.",
         ),
     ] = False,
 ) -> None:
@@ -126,12 +143,20 @@ def sites(context: typer.Context) -> None:
         console.problem(problem)
     heads = AuditHeads(home.audit_heads).sites
     rows = [(site.name, site.fingerprint) for site in enrolled]
-    console.table("Sites", ("site ", "key SHA-256 "), rows, empty="No sites yet: `ecgfl coordinator enrol` adds them.")
+    console.table(
+        "Sites",
+        ("site ", "key SHA-256 "),
+        rows,
+        empty="No sites yet: `ecgfl coordinator enrol` adds them.",
+    )
     known = [(site.name, heads[site.name]) for site in enrolled if site.name in heads]
     console.table(
         "Audit logs of the sites, by the last reply of each",
         ("site ", "lines", "head ", "received (UTC) "),
-        [(name, head.newest.lines, head.newest.hash, head.newest.received[:19]) for name, head in known],
+        [
+            (name, head.newest.lines, head.newest.hash, head.newest.received[:19])
+            for name, head in known
+        ],
     )
     for name, head in known:
         if head.replaced is not None:
@@ -155,10 +180,17 @@ def sites(context: typer.Context) -> None:
 @app.command()
 def serve(
     context: typer.Context,
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 8443,
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")
+    ] = 8443,
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "0.0.0.0",
-    rounds: Annotated[int | None, typer.Option("--rounds", min=1, help="Rounds of training.")] = None,
-    min_sites: Annotated[int | None, typer.Option("--min-sites", min=2, help="Sites that must take part in every round.")] = None,
+    rounds: Annotated[
+        int | None, typer.Option("--rounds", min=1, help="Rounds of training.")
+    ] = None,
+    min_sites: Annotated[
+        int | None,
+        typer.Option("--min-sites", min=2, help="Sites that must take part in every round."),
+    ] = None,
     strategy: Annotated[
         str | None,
         typer.Option(
@@ -168,41 +200,87 @@ def serve(
     ] = None,
     proximal_mu: Annotated[
         float | None,
-        typer.Option("--proximal-mu", help="fedprox: weight of the term that keeps a site near the global weights."),
+        typer.Option(
+            "--proximal-mu",
+            help="fedprox: weight of the term that keeps a site near the global weights.",
+        ),
     ] = None,
     server_learning_rate: Annotated[
         float | None,
-        typer.Option("--server-learning-rate", help="fedadam and fedyogi: the server optimiser's step.", callback=positive),
+        typer.Option(
+            "--server-learning-rate",
+            help="fedadam and fedyogi: the server optimiser's step.",
+            callback=positive,
+        ),
     ] = None,
     trimmed_share: Annotated[
-        float | None, typer.Option("--trimmed-share", help="trimmed-mean: share of the sites left out at each end, below 0.5.")
+        float | None,
+        typer.Option(
+            "--trimmed-share",
+            help="trimmed-mean: share of the sites left out at each end, below 0.5.",
+        ),
     ] = None,
     malicious_sites: Annotated[
-        int | None, typer.Option("--malicious-sites", min=0, help="krum: how many it withstands; it needs 2 x this + 3 sites.")
+        int | None,
+        typer.Option(
+            "--malicious-sites",
+            min=0,
+            help="krum: how many it withstands; it needs 2 x this + 3 sites.",
+        ),
     ] = None,
-    arch: Annotated[str | None, typer.Option("--arch", help="Network architecture.", callback=known_architecture)] = None,
-    local_epochs: Annotated[int | None, typer.Option("--local-epochs", min=1, help="Without it the architecture's own.")] = None,
+    arch: Annotated[
+        str | None,
+        typer.Option("--arch", help="Network architecture.", callback=known_architecture),
+    ] = None,
+    local_epochs: Annotated[
+        int | None, typer.Option("--local-epochs", min=1, help="Without it the architecture's own.")
+    ] = None,
     learning_rate: Annotated[
-        float | None, typer.Option("--learning-rate", help="In the first round; without it the network's own.", callback=positive)
+        float | None,
+        typer.Option(
+            "--learning-rate",
+            help="In the first round; without it the network's own.",
+            callback=positive,
+        ),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option("--seed", min=0, max=1_000_000_000, help="Of the first weights and of the order of the beats.")
+        int | None,
+        typer.Option(
+            "--seed",
+            min=0,
+            max=1_000_000_000,
+            help="Of the first weights and of the order of the beats.",
+        ),
     ] = None,
     quorum_timeout: Annotated[
         str | None,
-        typer.Option("--quorum-timeout", help="How long enough sites are waited for; without it for ever.", metavar="DURATION"),
+        typer.Option(
+            "--quorum-timeout",
+            help="How long enough sites are waited for; without it for ever.",
+            metavar="DURATION",
+        ),
     ] = None,
     phase_timeout: Annotated[
-        str | None, typer.Option("--phase-timeout", help="For each training or evaluation.", metavar="DURATION")
+        str | None,
+        typer.Option(
+            "--phase-timeout", help="For each training or evaluation.", metavar="DURATION"
+        ),
     ] = None,
     hours: Annotated[
         str | None,
-        typer.Option("--hours", help="When a round may begin, e.g. 22:00-06:00; without it at any hour.", metavar="FROM-TO"),
+        typer.Option(
+            "--hours",
+            help="When a round may begin, e.g. 22:00-06:00; without it at any hour.",
+            metavar="FROM-TO",
+        ),
     ] = None,
     max_update_ratio: Annotated[
         float | None,
         typer.Option(
-            "--max-update-ratio", min=1, help="A larger update, in medians of the round's, is left out.", callback=positive
+            "--max-update-ratio",
+            min=1,
+            help="A larger update, in medians of the round's, is left out.",
+            callback=positive,
         ),
     ] = None,
     max_weight_ratio: Annotated[
@@ -215,7 +293,12 @@ def serve(
         ),
     ] = None,
     max_examples: Annotated[
-        int | None, typer.Option("--max-examples", min=1, help="Leave out a site's reply that reports more beats than this.")
+        int | None,
+        typer.Option(
+            "--max-examples",
+            min=1,
+            help="Leave out a site's reply that reports more beats than this.",
+        ),
     ] = None,
     init_from: Annotated[
         str | None,
@@ -225,7 +308,9 @@ def serve(
             metavar="VERSION",
         ),
     ] = None,
-    from_scratch: Annotated[bool, typer.Option("--from-scratch", help="Start a new run from random weights.")] = False,
+    from_scratch: Annotated[
+        bool, typer.Option("--from-scratch", help="Start a new run from random weights.")
+    ] = False,
 ) -> None:
     """Serve one run as federation.toml and these options want it, sign every model, report. After a kill it goes on."""
     from ecgfl_cli.federation.coordinator.home import CoordinatorHome
@@ -234,7 +319,9 @@ def serve(
     from ecgfl_cli.site.lock import exclusive
 
     if init_from is not None and from_scratch:
-        raise UsageError("--init-from and --from-scratch cannot be used together", "Give only one of them")
+        raise UsageError(
+            "--init-from and --from-scratch cannot be used together", "Give only one of them"
+        )
     console = console_of(context, "coordinator-serve")
     home = CoordinatorHome(console.home.coordinator)
     home.require()
@@ -325,7 +412,9 @@ def status(context: typer.Context) -> None:
     except ModelRejected as error:
         warnings.append(str(error))
         console.problem(str(error))
-    final = next((entry for entry in reversed(models.registry.entries()) if entry.manifest.is_final), None)
+    final = next(
+        (entry for entry in reversed(models.registry.entries()) if entry.manifest.is_final), None
+    )
     standing = None if final is None else models.standing(final)
     absent = [] if state is None else state.absent
     rows = [
@@ -349,12 +438,20 @@ def status(context: typer.Context) -> None:
     if absent:
         console.text(f"Absent (enrolled, took no part): {', '.join(absent)}")
     if final is not None and standing is not None:
-        console.text(f"Newest final model: {final.manifest.version}, {standing.problem or standing.in_words()}")
+        console.text(
+            f"Newest final model: {final.manifest.version}, {standing.problem or standing.in_words()}"
+        )
     console.table(
         "Sites",
         ("site ", "connected ", "last contact (UTC) ", "rounds", "newest final model "),
         [
-            (name, "yes" if connected else "no", heard, took_part, None if verdict is None else VERDICT_IN_WORDS[verdict])
+            (
+                name,
+                "yes" if connected else "no",
+                heard,
+                took_part,
+                None if verdict is None else VERDICT_IN_WORDS[verdict],
+            )
             for name, connected, heard, took_part, verdict in rows
         ],
         empty="No sites yet: `ecgfl coordinator enrol` adds them.",
@@ -373,20 +470,36 @@ def status(context: typer.Context) -> None:
             "rolled_back": standing.rolled_back,
         },
         warnings=warnings,
-        sites=[{"site": name, "connected": connected, "last_contact": heard} for name, connected, heard, *_ in rows],
+        sites=[
+            {"site": name, "connected": connected, "last_contact": heard}
+            for name, connected, heard, *_ in rows
+        ],
     )
 
 
 def _rounds_table(console: Console, title: str, rounds: "list[RoundResult]") -> None:
     console.table(
         title,
-        ("round", "model ", "sites", "beats", "loss", "held-out beats", "sensitivity %", "precision %"),
+        (
+            "round",
+            "model ",
+            "sites",
+            "beats",
+            "loss",
+            "held-out beats",
+            "sensitivity %",
+            "precision %",
+        ),
         [
             (each.round, each.version, len(each.sites), each.examples, each.loss)
             + (
                 (None, None, None)
                 if each.metrics is None
-                else (each.metrics.beats, percent(each.metrics.sensitivity), percent(each.metrics.precision))
+                else (
+                    each.metrics.beats,
+                    percent(each.metrics.sensitivity),
+                    percent(each.metrics.precision),
+                )
             )
             for each in rounds
         ],
@@ -403,13 +516,34 @@ def _figures_table(console: Console, rounds: "list[RoundResult]") -> None:
     console.table(
         f"Sites in round {last.round}",
         (
-            *("site ", "training beats", "weight %", "update norm", "held-out beats", "PVCs", "sensitivity %", "precision %"),
+            *(
+                "site ",
+                "training beats",
+                "weight %",
+                "update norm",
+                "held-out beats",
+                "PVCs",
+                "sensitivity %",
+                "precision %",
+            ),
             *("loss", "deviates "),
         ),
         [
             (
-                *(name, site.train_beats, percent(site.weight), site.update_norm, site.beats, site.pvcs),
-                *(percent(site.sensitivity), percent(site.precision), site.loss, "yes" if site.deviates else "no"),
+                *(
+                    name,
+                    site.train_beats,
+                    percent(site.weight),
+                    site.update_norm,
+                    site.beats,
+                    site.pvcs,
+                ),
+                *(
+                    percent(site.sensitivity),
+                    percent(site.precision),
+                    site.loss,
+                    "yes" if site.deviates else "no",
+                ),
             )
             for name, site in sorted(last.by_site.items())
         ],
@@ -417,4 +551,6 @@ def _figures_table(console: Console, rounds: "list[RoundResult]") -> None:
     for each in rounds:
         for name, site in sorted(each.by_site.items()):
             if site.deviates:
-                console.text(f"{name} deviates from the other sites in round {each.round}: {deviation_in_words(each, name)}")
+                console.text(
+                    f"{name} deviates from the other sites in round {each.round}: {deviation_in_words(each, name)}"
+                )

@@ -11,13 +11,18 @@ if TYPE_CHECKING:
     from ecgfl_cli.federation.coordinator.home import CoordinatorHome
     from ecgfl_cli.models.registry import Entry
 
-app = typer.Typer(help="The models that this coordinator signed, and the sites' verdicts on them.", no_args_is_help=True)
+app = typer.Typer(
+    help="The models that this coordinator signed, and the sites' verdicts on them.",
+    no_args_is_help=True,
+)
 
 
 @app.command("list")
 def list_models(
     context: typer.Context,
-    every_round: Annotated[bool, typer.Option("--all", help="Include the models of all rounds, not only final ones.")] = False,
+    every_round: Annotated[
+        bool, typer.Option("--all", help="Include the models of all rounds, not only final ones.")
+    ] = False,
 ) -> None:
     """List the starter model and the final model of each run, oldest first."""
     from ecgfl_cli.models.starter import starter_registry
@@ -26,13 +31,33 @@ def list_models(
     current = models.registry.current()
     starter = [(entry, "came with the program") for entry in starter_registry().entries()]
     known = models.registry.entries()
-    entries = [(entry, _state(models, entry, known)) for entry in known if every_round or entry.manifest.is_final]
+    entries = [
+        (entry, _state(models, entry, known))
+        for entry in known
+        if every_round or entry.manifest.is_final
+    ]
     console.table(
         "Models",
-        ("version ", "current ", "state ", "run ", "round", "sites", "beats", "parent ", "created "),
+        (
+            "version ",
+            "current ",
+            "state ",
+            "run ",
+            "round",
+            "sites",
+            "beats",
+            "parent ",
+            "created ",
+        ),
         [
             (
-                *(each.version, "yes" if each.version == current else "", state, each.run, f"{each.round}/{each.rounds}"),
+                *(
+                    each.version,
+                    "yes" if each.version == current else "",
+                    state,
+                    each.run,
+                    f"{each.round}/{each.rounds}",
+                ),
                 *(each.sites, each.examples, each.parent, each.created[:19]),
             )
             for each, state in ((entry.manifest, state) for entry, state in [*starter, *entries])
@@ -40,7 +65,10 @@ def list_models(
     )
     console.result(
         current=current,
-        models=[{**entry.manifest.model_dump(by_alias=True), "state": state} for entry, state in [*starter, *entries]],
+        models=[
+            {**entry.manifest.model_dump(by_alias=True), "state": state}
+            for entry, state in [*starter, *entries]
+        ],
     )
 
 
@@ -48,7 +76,10 @@ def list_models(
 def show(
     context: typer.Context,
     version: Annotated[
-        str | None, typer.Argument(help="A model version; the default is the current one.", metavar="[VERSION]")
+        str | None,
+        typer.Argument(
+            help="A model version; the default is the current one.", metavar="[VERSION]"
+        ),
     ] = None,
 ) -> None:
     """Show the details of a model version and each site's verdict on it."""
@@ -59,28 +90,56 @@ def show(
     console, _, models = _models(context, "coordinator-model-show")
     version = version or models.registry.current()
     if version is None:
-        raise UsageError("this coordinator has no final model yet", "Name a version: `ecgfl coordinator model list --all`")
+        raise UsageError(
+            "this coordinator has no final model yet",
+            "Name a version: `ecgfl coordinator model list --all`",
+        )
     shipped = version not in models.registry.versions() and version in starter_registry().versions()
     if not shipped and version not in models.registry.versions():
-        raise UsageError(f"this coordinator has no model '{version}'", "`ecgfl coordinator model list --all` shows the models")
+        raise UsageError(
+            f"this coordinator has no model '{version}'",
+            "`ecgfl coordinator model list --all` shows the models",
+        )
     entry = (starter_registry() if shipped else models.registry).entry(version)
     standing = models.standing(entry)
     state = "came with the program" if shipped else _state(models, entry, models.registry.entries())
     fields = entry.manifest.model_dump(by_alias=True, mode="json")
     figures = entry.manifest.parent_metrics
-    shown = {**fields, "calibration": f"scale {entry.manifest.calibration.scale:g}, offset {entry.manifest.calibration.offset:g}"}
+    shown = {
+        **fields,
+        "calibration": f"scale {entry.manifest.calibration.scale:g}, offset {entry.manifest.calibration.offset:g}",
+    }
     if figures is not None:
-        shares = [f"{name} {value:.4f}" for name, value in figures.model_dump().items() if isinstance(value, float)]
-        shown["parent_metrics"] = ", ".join([f"{figures.beats} beats", f"{figures.pvcs} PVCs", *shares])
+        shares = [
+            f"{name} {value:.4f}"
+            for name, value in figures.model_dump().items()
+            if isinstance(value, float)
+        ]
+        shown["parent_metrics"] = ", ".join(
+            [f"{figures.beats} beats", f"{figures.pvcs} PVCs", *shares]
+        )
     console.table(
         f"Model {version}",
         ("field ", "value "),
-        [("state", state), *((name.replace("_", " "), None if value is None else str(value)) for name, value in shown.items())],
+        [
+            ("state", state),
+            *(
+                (name.replace("_", " "), None if value is None else str(value))
+                for name, value in shown.items()
+            ),
+        ],
     )
     console.table(
-        "Sites", ("site ", "its own test "), [(site, VERDICT_IN_WORDS[code]) for site, code in standing.verdicts.items()]
+        "Sites",
+        ("site ", "its own test "),
+        [(site, VERDICT_IN_WORDS[code]) for site, code in standing.verdicts.items()],
     )
-    console.result(model=fields, state=state, verdicts=dict(standing.verdicts), rolled_back=standing.rolled_back)
+    console.result(
+        model=fields,
+        state=state,
+        verdicts=dict(standing.verdicts),
+        rolled_back=standing.rolled_back,
+    )
 
 
 @app.command()
@@ -88,7 +147,10 @@ def rollback(
     context: typer.Context,
     version: Annotated[
         str | None,
-        typer.Argument(help="The final model to go back to; the default is the one before the newest.", metavar="[VERSION]"),
+        typer.Argument(
+            help="The final model to go back to; the default is the one before the newest.",
+            metavar="[VERSION]",
+        ),
     ] = None,
 ) -> None:
     """Publish an older final model under a new number. Later models are no longer sent to sites or used to start a run."""
@@ -99,8 +161,12 @@ def rollback(
     with exclusive(home.lock):
         done = roll_back(home, version)
     console.text(f"The newest model is now {done.version}, with the weights of {done.weights_of}.")
-    console.text(f"Rolled back: {', '.join(done.withdrawn)}. No run starts from these models, and no site receives them.")
-    console.text("Each site receives the model when it next joins, and tests it like any other. The next run starts from it.")
+    console.text(
+        f"Rolled back: {', '.join(done.withdrawn)}. No run starts from these models, and no site receives them."
+    )
+    console.text(
+        "Each site receives the model when it next joins, and tests it like any other. The next run starts from it."
+    )
     console.result(version=done.version, weights_of=done.weights_of, withdrawn=done.withdrawn)
 
 
@@ -113,7 +179,11 @@ def _models(context: typer.Context, verb: str) -> "tuple[Console, CoordinatorHom
     console = console_of(context, verb)
     home = CoordinatorHome(console.home.coordinator)
     home.require()
-    return console, home, GlobalModels(home, Registry(home.models, load_federation(home.federation).signing_key))
+    return (
+        console,
+        home,
+        GlobalModels(home, Registry(home.models, load_federation(home.federation).signing_key)),
+    )
 
 
 def _state(models: "GlobalModels", entry: "Entry", entries: "list[Entry]") -> str:

@@ -13,7 +13,9 @@ app = typer.Typer(help="What is in this site's store.", no_args_is_help=True)
 
 NAMES = "Names of records or patients as `dataset list` and `dataset show` give them."
 
-Record = Annotated[str, typer.Argument(help="A record's name as `dataset list` shows it.", metavar="RECORD")]
+Record = Annotated[
+    str, typer.Argument(help="A record's name as `dataset list` shows it.", metavar="RECORD")
+]
 
 
 @app.command("list")
@@ -31,7 +33,14 @@ def list_records(context: typer.Context) -> None:
         ("record ", "status ", "split ", "hours", "Hz", "lead ", "N", "S", "V", "F", "Q"),
         [
             (
-                *(row.record, row.status, splits.get(row.patient), row.seconds / 3600, f"{row.fs:g}", row.lead),
+                *(
+                    row.record,
+                    row.status,
+                    splits.get(row.patient),
+                    row.seconds / 3600,
+                    f"{row.fs:g}",
+                    row.lead,
+                ),
                 *(row.counts.get(name, 0) for name in "NSVFQ"),
             )
             for row in rows
@@ -41,7 +50,12 @@ def list_records(context: typer.Context) -> None:
     for record, reason in reasons.items():
         if reason:
             console.text(f"{record}: {reason}")
-    console.result(recordings=[{**vars(row), "split": splits.get(row.patient), "reason": reasons[row.record]} for row in rows])
+    console.result(
+        recordings=[
+            {**vars(row), "split": splits.get(row.patient), "reason": reasons[row.record]}
+            for row in rows
+        ]
+    )
 
 
 @app.command()
@@ -61,7 +75,10 @@ def show(context: typer.Context, record: Record) -> None:
 
 
 @app.command()
-def remove(context: typer.Context, names: Annotated[list[str], typer.Argument(help=NAMES, metavar="NAME...")]) -> None:
+def remove(
+    context: typer.Context,
+    names: Annotated[list[str], typer.Argument(help=NAMES, metavar="NAME...")],
+) -> None:
     """Remove recordings, or all of a patient, and every byte that was derived from them."""
     from ecgfl_cli.site.audit import AuditLog
     from ecgfl_cli.site.lock import exclusive
@@ -72,7 +89,9 @@ def remove(context: typer.Context, names: Annotated[list[str], typer.Argument(he
     home = console.home
     home.require_site()
     with exclusive(home.lock), open_catalogue(home.catalogue) as catalogue:
-        records = dict.fromkeys(row.record for name in names for row in _named(console, catalogue, name))
+        records = dict.fromkeys(
+            row.record for name in names for row in _named(console, catalogue, name)
+        )
         for record in records:
             with AuditLog(home.audit).change("record-removed", record=record):
                 remove_record(home, catalogue, record)
@@ -83,7 +102,11 @@ def remove(context: typer.Context, names: Annotated[list[str], typer.Argument(he
 def _named(console: Console, catalogue: "Catalogue", name: str) -> "list[RecordRow]":
     """The record of that name, or those of the patient of that name."""
     row = catalogue.row(name)
-    return [row] if row is not None else catalogue.rows_of(name) or [_existing(console, catalogue, name)]
+    return (
+        [row]
+        if row is not None
+        else catalogue.rows_of(name) or [_existing(console, catalogue, name)]
+    )
 
 
 def _existing(console: Console, catalogue: "Catalogue", record: str) -> "RecordRow":
@@ -92,7 +115,8 @@ def _existing(console: Console, catalogue: "Catalogue", record: str) -> "RecordR
     row = catalogue.row(record)
     if row is None:
         raise UsageError(
-            f"no record or patient '{record}' in {console.home.catalogue}", "`ecgfl dataset list` shows those that are there"
+            f"no record or patient '{record}' in {console.home.catalogue}",
+            "`ecgfl dataset list` shows those that are there",
         )
     return row
 
@@ -101,4 +125,6 @@ def _reasons(catalogue: "Catalogue", row: "RecordRow") -> str:
     if row.status == "unlabelled":
         return "no beat labels: ingest it again with --labels FILE to train on it"
     found = catalogue.findings(row.record) if row.status == "rejected" else []
-    return "; ".join(f"{each['message']} {each['fix']}" for each in found if each["severity"] == "error")
+    return "; ".join(
+        f"{each['message']} {each['fix']}" for each in found if each["severity"] == "error"
+    )

@@ -11,9 +11,15 @@ from ecgfl_cli.console import console_of
 def command(
     context: typer.Context,
     server: Annotated[
-        str | None, typer.Option("--server", help="The coordinator, to check the way to it, too.", metavar="HOST:PORT")
+        str | None,
+        typer.Option(
+            "--server", help="The coordinator, to check the way to it, too.", metavar="HOST:PORT"
+        ),
     ] = None,
-    ca: Annotated[Path | None, typer.Option("--ca", help="CA certificate, instead of the one in federation.json.")] = None,
+    ca: Annotated[
+        Path | None,
+        typer.Option("--ca", help="CA certificate, instead of the one in federation.json."),
+    ] = None,
 ) -> None:
     """Check the home of a site or a coordinator. Changes nothing. Exit code 3 when something is wrong."""
     from ecgfl_cli.doctor.check import Check

@@ -23,11 +23,18 @@ def show_dry_run(console: Console) -> None:
         console.table(
             f"{TITLES[draft.kind]} this site would send",
             ("field ", "type ", "bytes", "value ", "SHA-256 "),
-            [(field.name, field.kind, field.bytes, _short(field.value), field.sha256) for field in draft.fields],
+            [
+                (field.name, field.kind, field.bytes, _short(field.value), field.sha256)
+                for field in draft.fields
+            ],
             footer=("whole message", "", draft.bytes, "", draft.sha256),
         )
     console.text("Nothing was sent. On a refusal only a code would be.")
-    console.result(version=found.version, architecture=found.architecture, messages=[asdict(draft) for draft in found.drafts])
+    console.result(
+        version=found.version,
+        architecture=found.architecture,
+        messages=[asdict(draft) for draft in found.drafts],
+    )
 
 
 def _short(value: object) -> str | None:

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ecgfl_cli.commands.options import FollowLinks, Force, Lead, Model, OnlyInputFormat, Recordings, SamplingRate, Units
+from ecgfl_cli.commands.options import (
+    FollowLinks,
+    Force,
+    Lead,
+    Model,
+    OnlyInputFormat,
+    Recordings,
+    SamplingRate,
+    Units,
+)
 from ecgfl_cli.console import Console, console_of
 
 if TYPE_CHECKING:
@@ -31,13 +40,20 @@ def command(
     context: typer.Context,
     files: Recordings,
     labels: Annotated[
-        str | None, typer.Option("--labels", help="Reference labels: a file, a folder of them, or an annotator's suffix.")
+        str | None,
+        typer.Option(
+            "--labels", help="Reference labels: a file, a folder of them, or an annotator's suffix."
+        ),
     ] = None,
     lead: Lead = None,
     model: Model = None,
     against: Annotated[
         str | None,
-        typer.Option("--against", help="Another model version, to compare with record by record.", metavar="VERSION"),
+        typer.Option(
+            "--against",
+            help="Another model version, to compare with record by record.",
+            metavar="VERSION",
+        ),
     ] = None,
     test: Annotated[
         str | None,
@@ -83,7 +99,9 @@ def command(
     )
     reading = with_label_folder(console, reading, recordings, files)
     tested = [
-        _model(console, model, reading.lead) if test is None else _annotations(test, model, recordings, files, reading.options),
+        _model(console, model, reading.lead)
+        if test is None
+        else _annotations(test, model, recordings, files, reading.options),
         *([] if against is None else [_model(console, against, lead)]),
     ]
     _refuse_the_same_twice(tested)
@@ -94,17 +112,26 @@ def command(
         try:
             recording = read(path, reading.format, reading.options_for(path))
             reference = reference_of(recording)
-            spans = evaluated_spans(recording, rhythm_beats(recording, reading.lead), as_it_stands=test is not None)
-            comparisons = [assess(recording, reference, each.annotate(path, recording), spans) for each in tested]
+            spans = evaluated_spans(
+                recording, rhythm_beats(recording, reading.lead), as_it_stands=test is not None
+            )
+            comparisons = [
+                assess(recording, reference, each.annotate(path, recording), spans)
+                for each in tested
+            ]
         except LIBRARY_ERRORS as error:  # the other files are evaluated whatever the error is
-            problem = str(error if isinstance(error, AdapterError | EcgflError) else of_one_file(path, error))
+            problem = str(
+                error if isinstance(error, AdapterError | EcgflError) else of_one_file(path, error)
+            )
             console.problem(problem)
             failed.append({"file": path, "error": problem})
             continue
         name = recording.name if recording.name not in compared[0] else str(path)
         part = sum(stop - start for start, stop in spans.tolist()) / recording.fs
         if recording.seconds - part > LEARNING_PERIOD_S + 1:
-            partly[name] = [[start / recording.fs, stop / recording.fs] for start, stop in spans.tolist()]
+            partly[name] = [
+                [start / recording.fs, stop / recording.fs] for start, stop in spans.tolist()
+            ]
             console.problem(
                 f"{path}: its labels cover {part:.0f} of the {recording.seconds - LEARNING_PERIOD_S:.0f} s after the learning "
                 "period; only that part is evaluated"
@@ -117,7 +144,14 @@ def command(
         _show(console, tested[0], evaluations[0])
     if compared[0] and paired is not None:
         _show_pair(console, tested[0], tested[1], paired)
-    rival = {} if paired is None else {"against": {"model": against, **evaluations[1].as_dict()}, "comparison": paired.as_dict()}
+    rival = (
+        {}
+        if paired is None
+        else {
+            "against": {"model": against, **evaluations[1].as_dict()},
+            "comparison": paired.as_dict(),
+        }
+    )
     code = ExitCode.INPUT if failed else ExitCode.DONE
     console.result(
         code,
@@ -136,10 +170,15 @@ def _model(console: Console, version: str | None, lead: str | None) -> Tested:
     from ecgfl_cli.prediction.pipeline import Classifier
 
     classifier = Classifier(registry_of(console.home, version), version)
-    return Tested(classifier.manifest.version, lambda _, recording: classifier.predict(recording, lead).labels())
+    return Tested(
+        classifier.manifest.version,
+        lambda _, recording: classifier.predict(recording, lead).labels(),
+    )
 
 
-def _annotations(test: str, model: str | None, recordings: list[Path], named: list[Path], options: "ReadOptions") -> Tested:
+def _annotations(
+    test: str, model: str | None, recordings: list[Path], named: list[Path], options: "ReadOptions"
+) -> Tested:
     from ecgfl_adapters.label_folder import label_folder
     from ecgfl_adapters.label_origin import ANNOTATOR
 
@@ -157,7 +196,9 @@ def _annotations(test: str, model: str | None, recordings: list[Path], named: li
             "Give a suffix or a folder, or evaluate that file's recording alone",
         )
 
-    folder = label_folder(Path(test), recordings, named, (ANNOTATOR,)) if Path(test).is_dir() else None
+    folder = (
+        label_folder(Path(test), recordings, named, (ANNOTATOR,)) if Path(test).is_dir() else None
+    )
 
     def annotate(path: Path, recording: "Recording") -> "Sequence[BeatLabel]":
         return existing_labels(path, recording, options, test, folder)
@@ -179,12 +220,16 @@ def _show(console: Console, tested: Tested, evaluation: "Evaluation") -> None:
     from ecgfl_cli.evaluation.report import matrix_text
     from ecgfl_cli.evaluation.tables import gross_table, qrs_table, veb_table
 
-    console.text("EC57: beats are matched within 150 ms, the first 5 minutes of a record do not count")
+    console.text(
+        "EC57: beats are matched within 150 ms, the first 5 minutes of a record do not count"
+    )
     console.table(*qrs_table(f"QRS found by {tested.name}", evaluation))
     console.table(*veb_table(f"VEB found by {tested.name}", evaluation))
     records = len(evaluation.records)
     if records > 1:
-        console.table(*gross_table(f"Gross, with intervals by bootstrap over {records} records", evaluation))
+        console.table(
+            *gross_table(f"Gross, with intervals by bootstrap over {records} records", evaluation)
+        )
     console.block(matrix_text(evaluation.gross))
 
 

@@ -8,7 +8,9 @@ import typer
 from ecgfl_cli.console import Console
 
 
-def show_explanations(console: Console, paths: list[Path], file_format: str, lead: str | None, **options: Any) -> None:
+def show_explanations(
+    console: Console, paths: list[Path], file_format: str, lead: str | None, **options: Any
+) -> None:
     """Show each table's explanation. Raises `UsageError` where a file is no table; exits with 3 where one cannot be read."""
     from ecgfl_adapters.csv_explain import Explanation, explain
     from ecgfl_adapters.csv_file import CsvAdapter
@@ -30,13 +32,16 @@ def show_explanations(console: Console, paths: list[Path], file_format: str, lea
             name = CsvAdapter.name  # to show why it is not taken for a table
         if name != CsvAdapter.name:
             raise UsageError(
-                f"{path} is read as {name}: --explain shows how tables of numbers are read", "Give CSV files with it"
+                f"{path} is read as {name}: --explain shows how tables of numbers are read",
+                "Give CSV files with it",
             )
         found.append(explain(path, reading.options))
     for each in found:
         rows = [(note.what, note.value, note.why) for note in each.understood]
         console.table(str(each.path), ("what ", "value ", "why "), rows)
-        console.block(f"\nFor site.toml, where other files are to be read like this one:\n\n{each.layout}\n")
+        console.block(
+            f"\nFor site.toml, where other files are to be read like this one:\n\n{each.layout}\n"
+        )
         if each.error is not None:
             console.problem(str(each.error))
     code = ExitCode.INPUT if any(each.error is not None for each in found) else ExitCode.DONE
@@ -45,9 +50,14 @@ def show_explanations(console: Console, paths: list[Path], file_format: str, lea
         explanations=[
             {
                 "file": each.path,
-                "understood": [{"what": note.what, "value": note.value, "why": note.why} for note in each.understood],
+                "understood": [
+                    {"what": note.what, "value": note.value, "why": note.why}
+                    for note in each.understood
+                ],
                 "layout": each.layout,
-                "error": None if each.error is None else {"problem": each.error.problem, "fix": each.error.fix},
+                "error": None
+                if each.error is None
+                else {"problem": each.error.problem, "fix": each.error.fix},
             }
             for each in found
         ],

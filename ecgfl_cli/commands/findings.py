@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 
 def show_findings(
-    console: Console, by_place: "list[tuple[str, list[Finding]]]", words: "Mapping[Verdict, str] | None" = None
+    console: Console,
+    by_place: "list[tuple[str, list[Finding]]]",
+    words: "Mapping[Verdict, str] | None" = None,
 ) -> None:
     """Print a summary, a row for each error and warning, and the fix for each code, worst first.
 
@@ -27,15 +29,26 @@ def show_findings(
         for each in Verdict
         if verdicts[each] or each is not Verdict.UNLABELLED
     ]
-    found = [(place, each) for place, findings in by_place for each in findings if each.severity is not Severity.INFO]
+    found = [
+        (place, each)
+        for place, findings in by_place
+        for each in findings
+        if each.severity is not Severity.INFO
+    ]
     found.sort(key=lambda pair: (pair[1].severity.rank, pair[1].code))
     console.text(f"Checked {len(by_place)}: {', '.join(counted)}; findings: {len(found)}")
     counts = Counter((each.severity, each.code) for _, each in found)
-    places = {key: len({place for place, each in found if (each.severity, each.code) == key}) for key in counts}
+    places = {
+        key: len({place for place, each in found if (each.severity, each.code) == key})
+        for key in counts
+    }
     console.table(
         "Findings by code",
         ("severity ", "code ", "recordings", "findings"),
-        [(severity, code, places[severity, code], count) for (severity, code), count in counts.items()],
+        [
+            (severity, code, places[severity, code], count)
+            for (severity, code), count in counts.items()
+        ],
     )
     console.table(
         "Findings",
@@ -57,7 +70,9 @@ def _what_to_do(found: "list[tuple[str, Finding]]") -> list[str]:
     fixes: dict[tuple[str, str], tuple[str, Finding]] = {}
     for place, each in found:
         fixes.setdefault((each.code, each.fix), (place, each))
-    return [f"{code}: {place}: {each.message}. {fix}" for (code, fix), (place, each) in fixes.items()]
+    return [
+        f"{code}: {place}: {each.message}. {fix}" for (code, fix), (place, each) in fixes.items()
+    ]
 
 
 def _amount(value: float | str | None) -> str | None:

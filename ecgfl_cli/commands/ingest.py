@@ -60,11 +60,23 @@ def command(
     console = console_of(context, "ingest")
     links = {"named": tuple(paths), "follow_links": follow_links}
     if explain:
-        show_explanations(console, paths, file_format, lead, fs=fs, units=units, labels=labels, **links)
+        show_explanations(
+            console, paths, file_format, lead, fs=fs, units=units, labels=labels, **links
+        )
     home = console.home
     home.require_site()
     recordings = named_recordings(console, paths, follow_links=follow_links)
-    reading = reading_of(console, file_format, lead, check_rule(patient), fs=fs, units=units, labels=labels, force=force, **links)
+    reading = reading_of(
+        console,
+        file_format,
+        lead,
+        check_rule(patient),
+        fs=fs,
+        units=units,
+        labels=labels,
+        force=force,
+        **links,
+    )
     reading = with_label_folder(console, reading, recordings, paths)
     with exclusive(home.lock), open_catalogue(home.catalogue) as catalogue:
         work = ingest(recordings, reading, home, catalogue, jobs)
@@ -72,18 +84,31 @@ def command(
         try:
             results.extend(console.track(work, len(recordings), "ingest"))
         except BaseException:
-            with suppress(OSError, EcgflError):  # the error that stopped the ingest matters more than one in the log
+            with suppress(
+                OSError, EcgflError
+            ):  # the error that stopped the ingest matters more than one in the log
                 _note(home, results)
             raise
         done = _note(home, results)
     for result in results:
         if result.error is not None:
             console.problem(result.error)
-    show_findings(console, [(str(result.path), result.findings) for result in results if result.outcome != "unreadable"])
+    show_findings(
+        console,
+        [
+            (str(result.path), result.findings)
+            for result in results
+            if result.outcome != "unreadable"
+        ],
+    )
     console.table(
         "Ingested",
         ("file ", "outcome ", "record ", "status "),
-        [(result.path, result.outcome, result.record, result.status) for result in results if result.record is not None],
+        [
+            (result.path, result.outcome, result.record, result.status)
+            for result in results
+            if result.record is not None
+        ],
     )
     code = ExitCode.INPUT if done["unreadable"] else ExitCode.DONE
     console.result(

@@ -14,8 +14,12 @@ if TYPE_CHECKING:
 
 def command(
     context: typer.Context,
-    site: Annotated[str, typer.Option("--site", help="This site's name in the federation, e.g. st-mary.")],
-    federation: Annotated[Path | None, typer.Option("--federation", help="federation.json from the coordinator.")] = None,
+    site: Annotated[
+        str, typer.Option("--site", help="This site's name in the federation, e.g. st-mary.")
+    ],
+    federation: Annotated[
+        Path | None, typer.Option("--federation", help="federation.json from the coordinator.")
+    ] = None,
     encrypt: Encrypt = False,
 ) -> None:
     """Make this site's home: settings, node key, and the coordinator's particulars if --federation is given."""
@@ -31,7 +35,9 @@ def command(
     console.text(f"Public key to send to the coordinator: {home.node_public_key}")
     console.text(f"Its SHA-256, to be compared by telephone: {digest}")
     if was_there:
-        console.text(f"This home already existed. {'Changed:' if changed else 'Nothing was changed.'}")
+        console.text(
+            f"This home already existed. {'Changed:' if changed else 'Nothing was changed.'}"
+        )
         for line in changed:
             console.text(f"  {line}")
         if changed:

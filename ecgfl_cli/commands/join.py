@@ -16,8 +16,13 @@ USUAL_WAIT = "15m"
 
 def command(
     context: typer.Context,
-    server: Annotated[str | None, typer.Option("--server", help="The coordinator.", metavar="HOST:PORT")] = None,
-    ca: Annotated[Path | None, typer.Option("--ca", help="CA certificate, instead of the one in federation.json.")] = None,
+    server: Annotated[
+        str | None, typer.Option("--server", help="The coordinator.", metavar="HOST:PORT")
+    ] = None,
+    ca: Annotated[
+        Path | None,
+        typer.Option("--ca", help="CA certificate, instead of the one in federation.json."),
+    ] = None,
     once: Annotated[bool, typer.Option("--once", help="Take part in one run, then leave.")] = False,
     max_wait: Annotated[
         str | None,
@@ -27,11 +32,18 @@ def command(
             metavar="DURATION",
         ),
     ] = None,
-    max_time: Annotated[str, typer.Option("--max-time", help="Leave after this time in any case.", metavar="DURATION")] = "12h",
-    insecure: Annotated[bool, typer.Option("--insecure", help="No TLS; towards a loopback address only.")] = False,
+    max_time: Annotated[
+        str,
+        typer.Option("--max-time", help="Leave after this time in any case.", metavar="DURATION"),
+    ] = "12h",
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="No TLS; towards a loopback address only.")
+    ] = False,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Train one round here and show what would be sent; nothing is sent."),
+        typer.Option(
+            "--dry-run", help="Train one round here and show what would be sent; nothing is sent."
+        ),
     ] = False,
 ) -> None:
     """Take part in the federation: train here, send weights only, receive signed models."""
@@ -46,7 +58,10 @@ def command(
         show_dry_run(console_of(context, "join-dry-run"))
         return
     if server is None:
-        raise UsageError("Missing option '--server'", "Name the coordinator, for instance --server ecg.example.org:8443")
+        raise UsageError(
+            "Missing option '--server'",
+            "Name the coordinator, for instance --server ecg.example.org:8443",
+        )
     if max_wait is None and once:
         max_wait = USUAL_WAIT
     console = console_of(context, "join")
@@ -63,7 +78,13 @@ def command(
         max_time=duration(max_time),
     )
     with exclusive(home.lock):
-        outcome = participate(home, settings, federation, options, lambda line: console.say(f"{settings.site.name}: {line}"))
+        outcome = participate(
+            home,
+            settings,
+            federation,
+            options,
+            lambda line: console.say(f"{settings.site.name}: {line}"),
+        )
     if not outcome.participated:
         console.text("No round was offered.")
     else:
@@ -79,6 +100,10 @@ def command(
         rounds=outcome.rounds,
         version=outcome.final and outcome.final.version,
         acceptance=outcome.final and outcome.final.verdict.as_dict(),
-        caught_up=outcome.caught_up and {"version": outcome.caught_up.version, "acceptance": outcome.caught_up.verdict.as_dict()},
+        caught_up=outcome.caught_up
+        and {
+            "version": outcome.caught_up.version,
+            "acceptance": outcome.caught_up.verdict.as_dict(),
+        },
     )
     raise typer.Exit(code)

@@ -14,9 +14,14 @@ from ecgfl_cli.errors import UsageError
 if TYPE_CHECKING:
     from ecgfl_cli.models.registry import Entry
 
-app = typer.Typer(help="The global models that this site received, and the one that came with the program.", no_args_is_help=True)
+app = typer.Typer(
+    help="The global models that this site received, and the one that came with the program.",
+    no_args_is_help=True,
+)
 
-Version = Annotated[str, typer.Argument(help="A version as `model list` shows it.", metavar="VERSION")]
+Version = Annotated[
+    str, typer.Argument(help="A version as `model list` shows it.", metavar="VERSION")
+]
 
 
 @app.command("list")
@@ -28,26 +33,50 @@ def list_models(context: typer.Context) -> None:
     console = console_of(context, "model-list")
     console.home.require_site()
     registry = site_registry(console.home)
-    entries, current = [*starter_registry().entries(), *registry.entries()], registry.current() or starter_registry().current()
+    entries, current = (
+        [*starter_registry().entries(), *registry.entries()],
+        registry.current() or starter_registry().current(),
+    )
     console.table(
         "Models",
-        ("version ", "current ", "test ", "run ", "round", "sites", "beats", "created ", "SHA-256 "),
+        (
+            "version ",
+            "current ",
+            "test ",
+            "run ",
+            "round",
+            "sites",
+            "beats",
+            "created ",
+            "SHA-256 ",
+        ),
         [
             (
-                *(each.version, "yes" if each.version == current else "", outcome, each.run, f"{each.round}/{each.rounds}"),
+                *(
+                    each.version,
+                    "yes" if each.version == current else "",
+                    outcome,
+                    each.run,
+                    f"{each.round}/{each.rounds}",
+                ),
                 *(each.sites, each.examples, each.created, each.weights_sha256[:12]),
             )
             for each, outcome in ((entry.manifest, _outcome(entry)) for entry in entries)
         ],
     )
-    models = [{**entry.manifest.model_dump(by_alias=True), "acceptance": entry.acceptance} for entry in entries]
+    models = [
+        {**entry.manifest.model_dump(by_alias=True), "acceptance": entry.acceptance}
+        for entry in entries
+    ]
     console.result(current=current, models=models)
 
 
 @app.command()
 def show(
     context: typer.Context,
-    version: Annotated[str | None, typer.Argument(help="Without it the current one.", metavar="[VERSION]")] = None,
+    version: Annotated[
+        str | None, typer.Argument(help="Without it the current one.", metavar="[VERSION]")
+    ] = None,
 ) -> None:
     """Show what is known of a version; of the one that came with the program, its model card."""
     from ecgfl_cli.federation.site.setup import registry_of
@@ -64,7 +93,12 @@ def show(
     shipped = entry.manifest.version in starter_registry().versions()
     if shipped:
         console.block(MODEL_CARD.read_text(encoding="utf-8"))
-    console.result(model=fields, received=entry.received, acceptance=entry.acceptance, card=MODEL_CARD if shipped else None)
+    console.result(
+        model=fields,
+        received=entry.received,
+        acceptance=entry.acceptance,
+        card=MODEL_CARD if shipped else None,
+    )
 
 
 @app.command()
@@ -123,9 +157,14 @@ def export_model(
     registry = registry_to_hand_out(console.home)
     chosen = version or registry.current()
     if chosen is None:
-        raise UsageError("no model of a federation is here", "Take part in a run (`ecgfl join`), or name one: --model VERSION")
+        raise UsageError(
+            "no model of a federation is here",
+            "Take part in a run (`ecgfl join`), or name one: --model VERSION",
+        )
     if file.exists() and not force:
-        raise UsageError(f"{file} is there already", "Choose another name, or replace it with --force")
+        raise UsageError(
+            f"{file} is there already", "Choose another name, or replace it with --force"
+        )
     require_may_be_handed_out(console.home, chosen)
     data = model_file(registry, chosen)
     with readable_as_usual():

@@ -52,11 +52,19 @@ def known_architecture(value: str | None) -> str | None:
 
 
 _INPUT_FORMAT = "auto, wfdb, edf, csv, or an installed adapter's name."
-InputFormat = Annotated[str, typer.Option("--format", "--input-format", help=_INPUT_FORMAT, callback=_choice_of(_formats))]
-OnlyInputFormat = Annotated[str, typer.Option("--input-format", help=_INPUT_FORMAT, callback=_choice_of(_formats))]
+InputFormat = Annotated[
+    str,
+    typer.Option("--format", "--input-format", help=_INPUT_FORMAT, callback=_choice_of(_formats)),
+]
+OnlyInputFormat = Annotated[
+    str, typer.Option("--input-format", help=_INPUT_FORMAT, callback=_choice_of(_formats))
+]
 """For commands whose --format is the format of the results."""
 Lead = Annotated[
-    str | None, typer.Option("--lead", help="The lead to read; without it lead II where there is one, else the first.")
+    str | None,
+    typer.Option(
+        "--lead", help="The lead to read; without it lead II where there is one, else the first."
+    ),
 ]
 SamplingRate = Annotated[
     float | None,
@@ -70,19 +78,36 @@ SamplingRate = Annotated[
 Units = Annotated[
     str | None,
     typer.Option(
-        "--units", help="mV, uV, V or nV, instead of what the files say; or adc:GAIN[:BASELINE] where they say nothing."
+        "--units",
+        help="mV, uV, V or nV, instead of what the files say; or adc:GAIN[:BASELINE] where they say nothing.",
     ),
 ]
 Labels = Annotated[
-    str | None, typer.Option("--labels", help="A label file, a folder of them, a WFDB annotator's suffix (atr), or none.")
+    str | None,
+    typer.Option(
+        "--labels", help="A label file, a folder of them, a WFDB annotator's suffix (atr), or none."
+    ),
 ]
 Jobs = Annotated[int, typer.Option("--jobs", min=1, help="Processes to work with.")]
-Force = Annotated[bool, typer.Option("--force", help="Read recordings whose checksum is wrong, too.")]
-FollowLinks = Annotated[bool, typer.Option("--follow-links", help="Also follow links that lead out of a folder.")]
-ForceOver = Annotated[
-    bool, typer.Option("--force", help="Also read recordings whose checksum is wrong, and overwrite results that were changed.")
+Force = Annotated[
+    bool, typer.Option("--force", help="Read recordings whose checksum is wrong, too.")
 ]
-Explain = Annotated[bool, typer.Option("--explain", help="Only show what is understood of CSV files, and why; nothing is kept.")]
+FollowLinks = Annotated[
+    bool, typer.Option("--follow-links", help="Also follow links that lead out of a folder.")
+]
+ForceOver = Annotated[
+    bool,
+    typer.Option(
+        "--force",
+        help="Also read recordings whose checksum is wrong, and overwrite results that were changed.",
+    ),
+]
+Explain = Annotated[
+    bool,
+    typer.Option(
+        "--explain", help="Only show what is understood of CSV files, and why; nothing is kept."
+    ),
+]
 Patient = Annotated[
     str,
     typer.Option(
@@ -92,9 +117,19 @@ Patient = Annotated[
         metavar="RULE",
     ),
 ]
-Recordings = Annotated[list[Path], typer.Argument(help="Recordings, or folders of them.", metavar="PATH...")]
-ArchitectureName = Annotated[str, typer.Option("--arch", help="Network architecture.", callback=_choice_of(_architectures))]
-Model = Annotated[str | None, typer.Option("--model", help="Model version; without it the current one.", metavar="VERSION")]
+Recordings = Annotated[
+    list[Path], typer.Argument(help="Recordings, or folders of them.", metavar="PATH...")
+]
+ArchitectureName = Annotated[
+    str, typer.Option("--arch", help="Network architecture.", callback=_choice_of(_architectures))
+]
+Model = Annotated[
+    str | None,
+    typer.Option("--model", help="Model version; without it the current one.", metavar="VERSION"),
+]
 Encrypt = Annotated[
-    bool, typer.Option("--encrypt", help="Encrypt the private keys with the passphrase that --passphrase-fd gives.")
+    bool,
+    typer.Option(
+        "--encrypt", help="Encrypt the private keys with the passphrase that --passphrase-fd gives."
+    ),
 ]

@@ -5,15 +5,28 @@ from typing import Annotated
 
 import typer
 
-from ecgfl_cli.commands.options import FollowLinks, ForceOver, Lead, Model, OnlyInputFormat, Recordings, SamplingRate, Units
+from ecgfl_cli.commands.options import (
+    FollowLinks,
+    ForceOver,
+    Lead,
+    Model,
+    OnlyInputFormat,
+    Recordings,
+    SamplingRate,
+    Units,
+)
 from ecgfl_cli.console import console_of
 
 
 def command(
     context: typer.Context,
     files: Recordings,
-    out: Annotated[Path, typer.Option("--out", help="Folder for the results; made when it is not there.")] = Path(),
-    formats: Annotated[str, typer.Option("--format", help="Any of wfdb, csv, json, separated by commas.")] = "wfdb,csv,json",
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder for the results; made when it is not there.")
+    ] = Path(),
+    formats: Annotated[
+        str, typer.Option("--format", help="Any of wfdb, csv, json, separated by commas.")
+    ] = "wfdb,csv,json",
     lead: Lead = None,
     model: Model = None,
     fs: SamplingRate = None,
@@ -67,7 +80,9 @@ def command(
             with readable_as_usual():
                 written = write_results(recording, prediction, folders[path], writers, force=force)
         except LIBRARY_ERRORS as error:  # the other files are predicted whatever the error is
-            problem = str(error if isinstance(error, AdapterError | EcgflError) else of_one_file(path, error))
+            problem = str(
+                error if isinstance(error, AdapterError | EcgflError) else of_one_file(path, error)
+            )
             console.problem(problem)
             results.append({"file": path, "error": problem})
             code = ExitCode.INPUT
@@ -75,13 +90,23 @@ def command(
         doubts = [each for each in findings if each.severity is not Severity.INFO]
         checked.append((str(path), doubts))
         if not is_usable(doubts):
-            errors = ", ".join(dict.fromkeys(each.code for each in doubts if each.severity is Severity.ERROR))
-            console.problem(f"{path}: {errors}: do not rely on its result. The findings say why and what to do")
+            errors = ", ".join(
+                dict.fromkeys(each.code for each in doubts if each.severity is Severity.ERROR)
+            )
+            console.problem(
+                f"{path}: {errors}: do not rely on its result. The findings say why and what to do"
+            )
             code = ExitCode.INPUT
         ectopy = prediction.ectopy
         rows.append(
             (
-                *(prediction.record, " ".join(prediction.leads), ectopy.beats, ectopy.pvcs, ectopy.burden_percent),
+                *(
+                    prediction.record,
+                    " ".join(prediction.leads),
+                    ectopy.beats,
+                    ectopy.pvcs,
+                    ectopy.burden_percent,
+                ),
                 *(ectopy.pvcs_per_hour, ectopy.couplets, ectopy.runs, ectopy.unclassified),
             )
         )
@@ -95,10 +120,22 @@ def command(
             }
         )
         results[-1]["findings"] = [finding.as_dict() for finding in doubts]
-    show_findings(console, checked, {Verdict.USABLE: "without an error", Verdict.REJECTED: "with an error"})
+    show_findings(
+        console, checked, {Verdict.USABLE: "without an error", Verdict.REJECTED: "with an error"}
+    )
     console.table(
         f"PVCs found by {classifier.manifest.version} (not for diagnosis)",
-        ("record ", "leads ", "beats", "PVCs", "burden %", "PVCs/h", "couplets", "runs", "not classified"),
+        (
+            "record ",
+            "leads ",
+            "beats",
+            "PVCs",
+            "burden %",
+            "PVCs/h",
+            "couplets",
+            "runs",
+            "not classified",
+        ),
         rows,
     )
     if rows:

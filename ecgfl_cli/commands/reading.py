@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from ecgfl_cli.store.reading import Reading
 
 
-def with_label_folder(console: Console, reading: "Reading", recordings: "list[Path]", named: "list[Path]") -> "Reading":
+def with_label_folder(
+    console: Console, reading: "Reading", recordings: "list[Path]", named: "list[Path]"
+) -> "Reading":
     """Return the reading for these recordings, which were found in `named`: where --labels names a folder, it holds theirs.
 
     Raises `UsageError` when --labels names one file for several recordings.
@@ -24,7 +26,11 @@ def with_label_folder(console: Console, reading: "Reading", recordings: "list[Pa
     from ecgfl_cli.errors import UsageError
 
     labels = reading.options.labels
-    if labels is None or labels == "none" or any(annotator_files(record_stem(path), labels) for path in recordings):
+    if (
+        labels is None
+        or labels == "none"
+        or any(annotator_files(record_stem(path), labels) for path in recordings)
+    ):
         return reading  # also where a folder or file of this name is in the working folder: the annotator goes first
     if len(recordings) > 1 and Path(labels).is_file():
         raise UsageError(
@@ -51,7 +57,9 @@ def _has_labels(folder: "LabelFolder", recording: Path) -> bool:
         return True  # reading the recording says what is wrong
 
 
-def reading_of(console: Console, file_format: str, lead: str | None, patient: str = "auto", **options: Any) -> "Reading":
+def reading_of(
+    console: Console, file_format: str, lead: str | None, patient: str = "auto", **options: Any
+) -> "Reading":
     """Combine this home's site.toml, if there is one, with the command line. Raises `UsageError`.
 
     file_format, lead, patient : from the command line. options : fields of `ReadOptions` from the command line.

@@ -15,11 +15,18 @@ app = typer.Typer(help="Have this machine join the federation every night.", no_
 
 Server = Annotated[str, typer.Option("--server", help="The coordinator.", metavar="HOST:PORT")]
 At = Annotated[str, typer.Option("--at", help="When, by this machine's clock.", metavar="HH:MM")]
-Authority = Annotated[Path | None, typer.Option("--ca", help="CA certificate, instead of the one in federation.json.")]
-MaxWait = Annotated[
-    str, typer.Option("--max-wait", help="How long to wait for the coordinator and for a run.", metavar="DURATION")
+Authority = Annotated[
+    Path | None, typer.Option("--ca", help="CA certificate, instead of the one in federation.json.")
 ]
-MaxTime = Annotated[str, typer.Option("--max-time", help="Leave after this time in any case.", metavar="DURATION")]
+MaxWait = Annotated[
+    str,
+    typer.Option(
+        "--max-wait", help="How long to wait for the coordinator and for a run.", metavar="DURATION"
+    ),
+]
+MaxTime = Annotated[
+    str, typer.Option("--max-time", help="Leave after this time in any case.", metavar="DURATION")
+]
 
 
 @app.command()
@@ -31,7 +38,10 @@ def cron(
     max_wait: MaxWait = "2h",
     max_time: MaxTime = "8h",
     install: Annotated[
-        bool, typer.Option("--install", help="Put it into this user's crontab, in place of an earlier one.")
+        bool,
+        typer.Option(
+            "--install", help="Put it into this user's crontab, in place of an earlier one."
+        ),
     ] = False,
 ) -> None:
     """Print a line for crontab."""
@@ -44,9 +54,13 @@ def cron(
     changed = install_line(nightly) if install else False
     console.text(line)
     if install:
-        console.say("It is in this user's crontab." if changed else "It was in this user's crontab already.")
+        console.say(
+            "It is in this user's crontab." if changed else "It was in this user's crontab already."
+        )
     else:
-        console.say("Add it with `crontab -e` as the user whose home this is, or run this again with --install.")
+        console.say(
+            "Add it with `crontab -e` as the user whose home this is, or run this again with --install."
+        )
     if nightly.hides_password:
         console.problem(
             "The proxy's address holds a password, which cron would write into the system's log: it was left out."
@@ -64,7 +78,12 @@ def systemd(
     max_wait: MaxWait = "2h",
     max_time: MaxTime = "8h",
     write: Annotated[
-        Path | None, typer.Option("--write", help="Write the two files there, mostly /etc/systemd/system.", metavar="FOLDER")
+        Path | None,
+        typer.Option(
+            "--write",
+            help="Write the two files there, mostly /etc/systemd/system.",
+            metavar="FOLDER",
+        ),
     ] = None,
     passphrase_file: Annotated[
         Path | None,
@@ -86,7 +105,8 @@ def systemd(
         user = console.home.root.owner()
     except (NotImplementedError, KeyError) as error:
         raise UsageError(
-            f"{console.home.root}: its owner has no name on this machine", "Use `ecgfl schedule windows` or cron"
+            f"{console.home.root}: its owner has no name on this machine",
+            "Use `ecgfl schedule windows` or cron",
         ) from error
     passphrase = None if passphrase_file is None else passphrase_file.absolute()
     content = units(nightly, user, passphrase)
@@ -97,7 +117,9 @@ def systemd(
     else:
         for path in write_units(nightly, user, write, passphrase):
             console.text(f"{path}")
-        console.say(f"Then: systemctl daemon-reload && systemctl enable --now ecgfl-{nightly.name}.timer")
+        console.say(
+            f"Then: systemctl daemon-reload && systemctl enable --now ecgfl-{nightly.name}.timer"
+        )
     if nightly.hides_password:
         console.problem(
             "The proxy's address holds a password, which everybody could read in a unit: it was left out."
@@ -125,7 +147,15 @@ def windows(
     console.result(line=line)
 
 
-def _nightly(console: Console, server: str, at: str, ca: Path | None, max_wait: str, max_time: str, delay: int) -> "Nightly":
+def _nightly(
+    console: Console,
+    server: str,
+    at: str,
+    ca: Path | None,
+    max_wait: str,
+    max_time: str,
+    delay: int,
+) -> "Nightly":
     """delay : longest random delay of the start, in minutes. Raises `UsageError` when the policy does not allow the time."""
     from ecgfl_cli.federation.connection.address import check_address
     from ecgfl_cli.federation.connection.proxy import proxy_for

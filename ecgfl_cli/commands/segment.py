@@ -38,7 +38,15 @@ def command(context: typer.Context, arch: ArchitectureName = DEFAULT, jobs: Jobs
             for item, count, without in zip(done, counts, unreadable, strict=True)
         ],
         empty="No usable labelled recording: `ecgfl dataset list` says why.",
-        footer=("", "", f"{len(done)} records", *(sum(column) for column in zip(*counts, strict=True)), "") if done else None,
+        footer=(
+            "",
+            "",
+            f"{len(done)} records",
+            *(sum(column) for column in zip(*counts, strict=True)),
+            "",
+        )
+        if done
+        else None,
     )
     console.result(
         architecture=arch,

@@ -23,11 +23,17 @@ FEWEST_SITES = 2
 def command(
     context: typer.Context,
     sites: Annotated[
-        int | None, typer.Option("--sites", min=FEWEST_SITES, help="Deal this site's patients to so many virtual sites.")
+        int | None,
+        typer.Option(
+            "--sites", min=FEWEST_SITES, help="Deal this site's patients to so many virtual sites."
+        ),
     ] = None,
     folders: Annotated[
         list[Path] | None,
-        typer.Option("--folder", help="A folder of recordings that is one virtual site; give two or more, instead of --sites."),
+        typer.Option(
+            "--folder",
+            help="A folder of recordings that is one virtual site; give two or more, instead of --sites.",
+        ),
     ] = None,
     strategies: Annotated[
         list[str] | None,
@@ -39,23 +45,39 @@ def command(
     ] = None,
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="Rounds of training.")] = 5,
     arch: ArchitectureName = DEFAULT,
-    local_epochs: Annotated[int | None, typer.Option("--local-epochs", min=1, help="Without it the architecture's own.")] = None,
+    local_epochs: Annotated[
+        int | None, typer.Option("--local-epochs", min=1, help="Without it the architecture's own.")
+    ] = None,
     learning_rate: Annotated[
-        float | None, typer.Option("--learning-rate", help="In the first round; without it the network's own.", callback=positive)
+        float | None,
+        typer.Option(
+            "--learning-rate",
+            help="In the first round; without it the network's own.",
+            callback=positive,
+        ),
     ] = None,
     seed: Annotated[
         int,
         typer.Option(
-            "--seed", min=0, max=1_000_000_000, help="Of the first weights, the order of the beats, and who goes where."
+            "--seed",
+            min=0,
+            max=1_000_000_000,
+            help="Of the first weights, the order of the beats, and who goes where.",
         ),
     ] = 0,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Write each strategy's report with its curves into this folder.")
+        Path | None,
+        typer.Option(
+            "--out", help="Write each strategy's report with its curves into this folder."
+        ),
     ] = None,
     jobs: Jobs = 1,
     from_scratch: Annotated[
         bool,
-        typer.Option("--from-scratch", help="Start from random weights instead of the starter model, like `coordinator serve`."),
+        typer.Option(
+            "--from-scratch",
+            help="Start from random weights instead of the starter model, like `coordinator serve`.",
+        ),
     ] = False,
     follow_links: FollowLinks = False,
 ) -> None:
@@ -91,11 +113,16 @@ def command(
             "seed": seed,
         }
         origins = {"min_sites": "--folder" if folders else "--sites"}
-        trials = [trial(text, options, origins, from_scratch) for text in dict.fromkeys(strategies or ["fedavg"])]
+        trials = [
+            trial(text, options, origins, from_scratch)
+            for text in dict.fromkeys(strategies or ["fedavg"])
+        ]
         require_different(trials)
         if sites is None:
             virtual = [
-                _of_folder(console, path, folder / f"site-{number}", arch, jobs, follow_links=follow_links)
+                _of_folder(
+                    console, path, folder / f"site-{number}", arch, jobs, follow_links=follow_links
+                )
                 for number, path in enumerate(folders, 1)
             ]
         else:
@@ -109,7 +136,9 @@ def command(
         with readable_as_usual():
             atomic_write_bytes(comparison, comparison_page(done).encode())
         console.text(f"All of them in one page: {comparison}")
-    problems = [f"{each.name}: {each.report.problem}" for each in done if each.report.problem is not None]
+    problems = [
+        f"{each.name}: {each.report.problem}" for each in done if each.report.problem is not None
+    ]
     for line in problems:
         console.problem(line)
     code = ExitCode.INPUT if problems else ExitCode.DONE
@@ -135,7 +164,10 @@ def command(
                 "page": each.page,
                 "seconds": round(each.seconds, 1),
                 "rounds": [
-                    {**result.as_dict(), "gross": None if result.gross is None else result.gross.model_dump()}
+                    {
+                        **result.as_dict(),
+                        "gross": None if result.gross is None else result.gross.model_dump(),
+                    }
                     for result in each.report.rounds
                 ],
             }
@@ -145,7 +177,9 @@ def command(
     raise typer.Exit(code)
 
 
-def _dealt(console: Console, stack: ExitStack, sites: int, seed: int, folder: Path, arch: str, jobs: int) -> "list[VirtualSite]":
+def _dealt(
+    console: Console, stack: ExitStack, sites: int, seed: int, folder: Path, arch: str, jobs: int
+) -> "list[VirtualSite]":
     """Virtual sites of this home's patients; the home is held until the stack ends."""
     from ecgfl_cli.federation.simulation.virtual_sites import deal
     from ecgfl_cli.site.lock import exclusive
@@ -158,7 +192,9 @@ def _dealt(console: Console, stack: ExitStack, sites: int, seed: int, folder: Pa
     return deal(console.home, sites, seed, folder)
 
 
-def _of_folder(console: Console, path: Path, root: Path, arch: str, jobs: int, *, follow_links: bool) -> "VirtualSite":
+def _of_folder(
+    console: Console, path: Path, root: Path, arch: str, jobs: int, *, follow_links: bool
+) -> "VirtualSite":
     """A virtual site of a folder of recordings; its store lies below `root`."""
     from ecgfl_cli.commands.reading import reading_of
     from ecgfl_cli.commands.recordings import named_recordings
@@ -195,17 +231,31 @@ def _cut(console: Console, root: Path, arch: str, jobs: int) -> None:
     with open_catalogue(home.catalogue) as catalogue:
         usable = sum(row.status == "usable" for row in catalogue.rows())
         cut = sum(
-            item.cut for item in console.track(segment(home, catalogue, architecture(arch).window, jobs), usable, "segment")
+            item.cut
+            for item in console.track(
+                segment(home, catalogue, architecture(arch).window, jobs), usable, "segment"
+            )
         )
     if cut and root == console.home.root:
-        console.say(f"cut the beats of {cut} recordings into {home.beats}; nothing else in this home changes")
+        console.say(
+            f"cut the beats of {cut} recordings into {home.beats}; nothing else in this home changes"
+        )
 
 
 def _show_sites(console: Console, sites: "list[VirtualSite]") -> None:
     console.table(
         "Virtual sites",
         ("site ", "recordings", "patients to train on", "PVCs among them", "patients held out"),
-        [(site.name, site.recordings, site.train_patients, site.train_pvcs, site.held_out_patients) for site in sites],
+        [
+            (
+                site.name,
+                site.recordings,
+                site.train_patients,
+                site.train_pvcs,
+                site.held_out_patients,
+            )
+            for site in sites
+        ],
     )
 
 
@@ -218,14 +268,40 @@ def _show(console: Console, done: "list[Simulated]") -> None:
         "F1 % on the held-out patients, after each round",
         ("round", *(each.name for each in done)),
         [
-            (place + 1, *(_f1(each.report.rounds[place].gross) if place < len(each.report.rounds) else None for each in done))
+            (
+                place + 1,
+                *(
+                    _f1(each.report.rounds[place].gross)
+                    if place < len(each.report.rounds)
+                    else None
+                    for each in done
+                ),
+            )
             for place in range(longest)
         ],
     )
     console.table(
         "Strategies after their last round, on the held-out patients",
-        ("strategy ", "rounds", "beats", "PVCs", "loss", "sensitivity %", "precision %", "F1 %", "seconds"),
-        [(each.name, len(each.report.rounds), *_figures(each.last.gross if each.last else None), each.seconds) for each in done],
+        (
+            "strategy ",
+            "rounds",
+            "beats",
+            "PVCs",
+            "loss",
+            "sensitivity %",
+            "precision %",
+            "F1 %",
+            "seconds",
+        ),
+        [
+            (
+                each.name,
+                len(each.report.rounds),
+                *_figures(each.last.gross if each.last else None),
+                each.seconds,
+            )
+            for each in done
+        ],
     )
 
 
@@ -233,7 +309,12 @@ def _figures(metrics: "Metrics | None") -> tuple[object, ...]:
     if metrics is None:
         return (None,) * 6
     shares = percent(metrics.sensitivity), percent(metrics.precision), _f1(metrics)
-    return metrics.beats, metrics.pvcs, None if metrics.loss is None else f"{metrics.loss:.4f}", *shares
+    return (
+        metrics.beats,
+        metrics.pvcs,
+        None if metrics.loss is None else f"{metrics.loss:.4f}",
+        *shares,
+    )
 
 
 def _f1(metrics: "Metrics | None") -> float | None:

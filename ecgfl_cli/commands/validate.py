@@ -5,7 +5,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ecgfl_cli.commands.options import FollowLinks, Force, InputFormat, Jobs, Labels, Lead, SamplingRate, Units
+from ecgfl_cli.commands.options import (
+    FollowLinks,
+    Force,
+    InputFormat,
+    Jobs,
+    Labels,
+    Lead,
+    SamplingRate,
+    Units,
+)
 from ecgfl_cli.console import console_of
 
 if TYPE_CHECKING:
@@ -15,7 +24,10 @@ if TYPE_CHECKING:
 def command(
     context: typer.Context,
     paths: Annotated[
-        list[Path] | None, typer.Argument(help="Recordings to check without keeping them; none: the store.", metavar="[PATH...]")
+        list[Path] | None,
+        typer.Argument(
+            help="Recordings to check without keeping them; none: the store.", metavar="[PATH...]"
+        ),
     ] = None,
     file_format: InputFormat = "auto",
     lead: Lead = None,
@@ -61,7 +73,13 @@ def command(
     else:
         home.require_site()
         with exclusive(home.lock), open_catalogue(home.catalogue) as catalogue:
-            checked = list(console.track(validate_store(home, catalogue, reading, jobs), len(catalogue.rows()), "validate"))
+            checked = list(
+                console.track(
+                    validate_store(home, catalogue, reading, jobs),
+                    len(catalogue.rows()),
+                    "validate",
+                )
+            )
     read = [(place, result) for place, result in checked if not isinstance(result, str)]
     unreadable = {place: result for place, result in checked if isinstance(result, str)}
     for reason in unreadable.values():
@@ -77,7 +95,9 @@ def command(
     code = ExitCode.INPUT if unreadable or Verdict.REJECTED in verdicts.values() else ExitCode.DONE
     console.result(
         code,
-        **{each.value: [place for place in verdicts if verdicts[place] is each] for each in Verdict},
+        **{
+            each.value: [place for place in verdicts if verdicts[place] is each] for each in Verdict
+        },
         unreadable=unreadable,
         findings={place: [finding.as_dict() for finding in findings] for place, findings in read},
     )

@@ -47,13 +47,18 @@ def recordings(data: Path | None) -> list[Recording]:
             synthesise(seed, SYNTHETIC_SECONDS, SYNTHETIC_FS, pvc_share=0.06 + 0.01 * (seed % 5))
             for seed in range(20, 20 + needed)
         ]
-    suitable = [path for path in find_recordings([data]).recordings if _pvcs(_read(path)) >= FEWEST_PVCS]
+    suitable = [
+        path for path in find_recordings([data]).recordings if _pvcs(_read(path)) >= FEWEST_PVCS
+    ]
     if len(suitable) < needed:
         raise UnusableInput(
             f"{data}: {len(suitable)} labelled recordings with at least {FEWEST_PVCS} PVCs, the demo needs {needed}",
             "Give a larger folder, e.g. mitdb",
         )
-    return [_read(suitable[place]) for place in np.linspace(0, len(suitable) - 1, needed).round().astype(int)]
+    return [
+        _read(suitable[place])
+        for place in np.linspace(0, len(suitable) - 1, needed).round().astype(int)
+    ]
 
 
 def export(hospital: Hospital, recording: Recording, folder: Path) -> Path:
@@ -61,14 +66,22 @@ def export(hospital: Hospital, recording: Recording, folder: Path) -> Path:
     ratio = hospital.fs / recording.fs
     leads = tuple(
         Lead(name, _resampled(np.asarray(lead.samples), recording.fs, hospital.fs), lead.step_mv)
-        for name, lead in zip(hospital.lead_names or [lead.name for lead in recording.leads], recording.leads, strict=False)
+        for name, lead in zip(
+            hospital.lead_names or [lead.name for lead in recording.leads],
+            recording.leads,
+            strict=False,
+        )
     )
     length = leads[0].samples.size
     labels = tuple(
-        BeatLabel(sample, label.symbol) for label in recording.labels or () if (sample := round(label.sample * ratio)) < length
+        BeatLabel(sample, label.symbol)
+        for label in recording.labels or ()
+        if (sample := round(label.sample * ratio)) < length
     )
     folder.mkdir(parents=True, exist_ok=True)
-    written = adapters()[hospital.format].write(replace(recording, fs=float(hospital.fs), leads=leads, labels=labels), folder)
+    written = adapters()[hospital.format].write(
+        replace(recording, fs=float(hospital.fs), leads=leads, labels=labels), folder
+    )
     return written[0]
 
 

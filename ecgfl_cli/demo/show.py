@@ -39,12 +39,22 @@ class DemoFailed(EcgflError):
 def show(console: Console, data: Path | None, keep: Path | None) -> dict[str, Any]:
     """Run the demo in `keep` or a temporary folder; returns what came of it."""
     if keep is not None and keep.is_dir() and any(keep.iterdir()):
-        raise UsageError(f"--keep {keep}: not empty", "Give a folder that is empty or not there yet")
+        raise UsageError(
+            f"--keep {keep}: not empty", "Give a folder that is empty or not there yet"
+        )
     began = time.monotonic()
-    with nullcontext(str(keep)) if keep is not None else tempfile.TemporaryDirectory(prefix="ecgfl-demo-") as folder:
+    with (
+        nullcontext(str(keep))
+        if keep is not None
+        else tempfile.TemporaryDirectory(prefix="ecgfl-demo-") as folder
+    ):
         result = _Demo(console, Path(folder), is_kept=keep is not None).run(data)
     seconds = time.monotonic() - began
-    kept = "all files removed; --keep FOLDER keeps homes, report and results" if keep is None else f"files kept in {keep}"
+    kept = (
+        "all files removed; --keep FOLDER keeps homes, report and results"
+        if keep is None
+        else f"files kept in {keep}"
+    )
     console.say(f"demo: done in {seconds:.0f} s, {kept}")
     return {**result, "seconds": round(seconds, 1)}
 
@@ -65,12 +75,23 @@ class _Demo:
         federation = self._coordinator / "coordinator" / "federation.json"
         for number, hospital in enumerate(HOSPITALS):
             home, exports = self._folder / hospital.name, self._folder / "exports" / hospital.name
-            for recording in patients[number * PATIENTS_A_HOSPITAL : (number + 1) * PATIENTS_A_HOSPITAL]:
+            for recording in patients[
+                number * PATIENTS_A_HOSPITAL : (number + 1) * PATIENTS_A_HOSPITAL
+            ]:
                 export(hospital, recording, exports)
             self._ecgfl(home, "init", "--site", hospital.name, "--federation", str(federation))
-            self._console.say(f"demo: {hospital.name}: site.toml, for so few recordings: {', '.join(OWN_POLICY)}")
+            self._console.say(
+                f"demo: {hospital.name}: site.toml, for so few recordings: {', '.join(OWN_POLICY)}"
+            )
             _set_policy(home / "site.toml")
-            self._ecgfl(self._coordinator, "coordinator", "enrol", str(home / "keys" / "node.pub"), "--site", hospital.name)
+            self._ecgfl(
+                self._coordinator,
+                "coordinator",
+                "enrol",
+                str(home / "keys" / "node.pub"),
+                "--site",
+                hospital.name,
+            )
             counts = json.loads(self._ecgfl(home, "ingest", str(exports)))["outcomes"]
             self._console.say(
                 f"demo: {hospital.name} ingested {counts.get('added', 0)} recordings ({hospital.format}, {hospital.fs} Hz)"
@@ -79,8 +100,14 @@ class _Demo:
         first = self._folder / HOSPITALS[0].name
         (self._folder / "unseen").mkdir()
         unseen_files = adapters()["wfdb"].write(unseen, self._folder / "unseen")
-        self._console.say(f"demo: {HOSPITALS[0].name} predicts {unseen.name}, which no hospital trained on")
-        predicted = json.loads(self._ecgfl(first, "predict", str(unseen_files[0]), "--out", str(self._folder / "unseen")))
+        self._console.say(
+            f"demo: {HOSPITALS[0].name} predicts {unseen.name}, which no hospital trained on"
+        )
+        predicted = json.loads(
+            self._ecgfl(
+                first, "predict", str(unseen_files[0]), "--out", str(self._folder / "unseen")
+            )
+        )
         evaluated = json.loads(self._ecgfl(first, "evaluate", str(unseen_files[0])))
         self._tell(served, predicted, evaluated)
         prediction = predicted["recordings"][0]
@@ -121,15 +148,36 @@ class _Demo:
         return self._process(home, "--quiet", *arguments).finish()
 
     def _process(self, home: Path, *arguments: str) -> "_Process":
-        return _Process(self._console, home, *arguments, hidden=None if self._is_kept else self._folder)
+        return _Process(
+            self._console, home, *arguments, hidden=None if self._is_kept else self._folder
+        )
 
-    def _tell(self, served: dict[str, Any], predicted: dict[str, Any], evaluated: dict[str, Any]) -> None:
+    def _tell(
+        self, served: dict[str, Any], predicted: dict[str, Any], evaluated: dict[str, Any]
+    ) -> None:
         rows = []
         for each in served["rounds"]:
             metrics = each["metrics"] or {}
             shares = [percent(metrics.get(name)) for name in ("sensitivity", "precision")]
-            rows.append((each["round"], len(each["sites"]), each["examples"], each["loss"], metrics.get("beats"), *shares))
-        columns = ("round", "sites", "beats", "loss", "held-out beats", "sensitivity %", "precision %")
+            rows.append(
+                (
+                    each["round"],
+                    len(each["sites"]),
+                    each["examples"],
+                    each["loss"],
+                    metrics.get("beats"),
+                    *shares,
+                )
+            )
+        columns = (
+            "round",
+            "sites",
+            "beats",
+            "loss",
+            "held-out beats",
+            "sensitivity %",
+            "precision %",
+        )
         self._console.table(f"Federated training of {served['model']}", columns, rows)
         ectopy = predicted["recordings"][0]["ectopy"]
         gross = evaluated["gross"]
@@ -138,7 +186,17 @@ class _Demo:
             ("beats", "PVCs", "burden %", "PVCs/h", "couplets", "runs", "VEB Se %", "VEB +P %"),
             [
                 (
-                    *(ectopy[name] for name in ("beats", "pvcs", "burden_percent", "pvcs_per_hour", "couplets", "runs")),
+                    *(
+                        ectopy[name]
+                        for name in (
+                            "beats",
+                            "pvcs",
+                            "burden_percent",
+                            "pvcs_per_hour",
+                            "couplets",
+                            "runs",
+                        )
+                    ),
                     *(percent(gross[name]) for name in ("veb_sensitivity", "veb_ppv")),
                 )
             ],
@@ -169,7 +227,9 @@ class _Process:
         self._console = console
         self._name = " ".join(arguments[:2])
         self._hidden = hidden
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8")
+        self._process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8"
+        )
         self._lines: list[str] = []
         self._reader = threading.Thread(target=self._pass_on, daemon=True)
         self._reader.start()
@@ -191,7 +251,9 @@ class _Process:
         code = self._process.wait()
         self._reader.join()
         if code:
-            raise DemoFailed(f"`ecgfl {self._name}` ended with exit code {code}", "Its own message is above")
+            raise DemoFailed(
+                f"`ecgfl {self._name}` ended with exit code {code}", "Its own message is above"
+            )
         return output
 
     def runs(self) -> bool:

@@ -23,7 +23,9 @@ QRS_REACH_S = 0.08
 """The R peak is the largest deflection this close to the middle of the QRS."""
 
 # One row a wave, P Q R S T: seconds from the middle of the QRS, standard deviation in seconds. The QRS lasts about 90 ms.
-NORMAL_WAVES = np.array([[-0.17, 0.022], [-0.030, 0.008], [0.0, 0.011], [0.028, 0.009], [0.27, 0.045]])
+NORMAL_WAVES = np.array(
+    [[-0.17, 0.022], [-0.030, 0.008], [0.0, 0.011], [0.028, 0.009], [0.27, 0.045]]
+)
 # Amplitudes in millivolts by lead. A right precordial lead sees the same heart from the front: small r, deep S.
 LIMB_MV = np.array([0.11, -0.12, 1.30, -0.25, 0.30])
 RIGHT_PRECORDIAL_MV = np.array([0.06, 0.0, 0.30, -1.10, 0.15])
@@ -72,7 +74,9 @@ def synthesise(
     5 microvolts. Raises `ValueError` for an argument outside its bounds.
     """
     _check_arguments(seconds, fs, leads, heart_rate, pvc_share, noise_mv)
-    patient_rng, rhythm_rng, noise_rng = (np.random.default_rng(part) for part in np.random.SeedSequence(seed).spawn(3))
+    patient_rng, rhythm_rng, noise_rng = (
+        np.random.default_rng(part) for part in np.random.SeedSequence(seed).spawn(3)
+    )
     patient = _draw_patient(patient_rng, fs, leads, heart_rate)
     length = round(seconds * fs)
     signals = _noise(noise_rng, len(leads), length, fs, noise_mv)
@@ -85,7 +89,11 @@ def synthesise(
         shape = patient.normal if morphology is None else patient.ectopic[morphology]
         start, stop = max(peak - before, 0), min(peak - before + shape.shape[1], length)
         # Breathing turns the heart's axis; the rest of the beat-to-beat change is chance.
-        gain = 1.0 + 0.05 * np.sin(2 * np.pi * patient.respiration_hz * peak_s) + rhythm_rng.normal(0.0, 0.02)
+        gain = (
+            1.0
+            + 0.05 * np.sin(2 * np.pi * patient.respiration_hz * peak_s)
+            + rhythm_rng.normal(0.0, 0.02)
+        )
         signals[:, start:stop] += gain * shape[:, start - peak + before : stop - peak + before]
         labels.append(BeatLabel(peak, "N" if morphology is None else "V"))
     stepped = (np.round(signals / STEP_MV) * STEP_MV).astype(np.float32)
@@ -93,14 +101,21 @@ def synthesise(
     return Recording(
         name=title,
         fs=float(fs),
-        leads=tuple(Lead(lead, samples, STEP_MV) for lead, samples in zip(leads, stepped, strict=True)),
+        leads=tuple(
+            Lead(lead, samples, STEP_MV) for lead, samples in zip(leads, stepped, strict=True)
+        ),
         source=Source(path=Path(title), format="synthetic", patient=f"synthetic-{seed}"),
         labels=tuple(labels),
     )
 
 
 def _check_arguments(
-    seconds: float, fs: float, leads: Sequence[str], heart_rate: float, pvc_share: float, noise_mv: float
+    seconds: float,
+    fs: float,
+    leads: Sequence[str],
+    heart_rate: float,
+    pvc_share: float,
+    noise_mv: float,
 ) -> None:
     if not leads:
         raise ValueError("leads must name at least one lead")
@@ -121,12 +136,16 @@ def _draw_patient(rng: Generator, fs: float, leads: Sequence[str], heart_rate: f
     pace = min(1.1, np.sqrt(rr_s))
     times = NORMAL_WAVES[:, 0] * np.array([pace, 1.0, 1.0, 1.0, pace])
     widths = NORMAL_WAVES[:, 1] * rng.uniform(0.85, 1.25, 5)
-    waves_mv = np.stack([_typical_mv(lead) for lead in leads]) * rng.uniform(0.7, 1.3, (len(leads), 5))
+    waves_mv = np.stack([_typical_mv(lead) for lead in leads]) * rng.uniform(
+        0.7, 1.3, (len(leads), 5)
+    )
     normal = _shape(times, widths, waves_mv, fs)
     size = float(np.abs(waves_mv).max())
     ectopic = tuple(_draw_ectopic(rng, len(leads), size, fs) for _ in range(rng.integers(1, 4)))
     coupling = tuple(float(share) for share in rng.uniform(0.58, 0.77, len(ectopic)))
-    return _Patient(rr_s, rng.uniform(0.18, 0.32), rng.uniform(0.01, 0.05), normal, ectopic, coupling)
+    return _Patient(
+        rr_s, rng.uniform(0.18, 0.32), rng.uniform(0.01, 0.05), normal, ectopic, coupling
+    )
 
 
 def _typical_mv(lead: str) -> NDArray[np.float64]:
@@ -136,8 +155,12 @@ def _typical_mv(lead: str) -> NDArray[np.float64]:
 def _draw_ectopic(rng: Generator, leads: int, size: float, fs: float) -> NDArray[np.float64]:
     """One PVC morphology: no P, a QRS of 120 ms or more in two or three parts, and a T wave against its main direction."""
     width = rng.uniform(0.020, 0.027)
-    times = np.array([0.0, rng.uniform(0.055, 0.075), -rng.uniform(0.03, 0.05), rng.uniform(0.30, 0.36)])
-    widths = np.array([width, width * rng.uniform(0.7, 1.0), width * 0.6, rng.uniform(0.055, 0.075)])
+    times = np.array(
+        [0.0, rng.uniform(0.055, 0.075), -rng.uniform(0.03, 0.05), rng.uniform(0.30, 0.36)]
+    )
+    widths = np.array(
+        [width, width * rng.uniform(0.7, 1.0), width * 0.6, rng.uniform(0.055, 0.075)]
+    )
     direction = rng.choice([-1.0, 1.0], (leads, 1))
     parts = np.column_stack(
         [
@@ -151,7 +174,10 @@ def _draw_ectopic(rng: Generator, leads: int, size: float, fs: float) -> NDArray
 
 
 def _shape(
-    times: NDArray[np.float64], widths: NDArray[np.float64], waves_mv: NDArray[np.float64], fs: float
+    times: NDArray[np.float64],
+    widths: NDArray[np.float64],
+    waves_mv: NDArray[np.float64],
+    fs: float,
 ) -> NDArray[np.float64]:
     """Sum the waves and move the beat so that the first lead's largest QRS deflection stands exactly at BEFORE_S.
 
@@ -161,13 +187,17 @@ def _shape(
     reach = np.arange(-round(QRS_REACH_S * fs), round(QRS_REACH_S * fs) + 1) / fs
 
     def at(moments: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray(waves_mv @ np.exp(-0.5 * ((moments[None, :] - times[:, None]) / widths[:, None]) ** 2))
+        return np.asarray(
+            waves_mv @ np.exp(-0.5 * ((moments[None, :] - times[:, None]) / widths[:, None]) ** 2)
+        )
 
     shift = reach[np.abs(at(reach)[0]).argmax()]
     return at(axis + shift)
 
 
-def _rhythm(rng: Generator, patient: _Patient, seconds: float, pvc_share: float) -> Iterator[tuple[float, int | None]]:
+def _rhythm(
+    rng: Generator, patient: _Patient, seconds: float, pvc_share: float
+) -> Iterator[tuple[float, int | None]]:
     """The time of each R peak in seconds, with the number of its PVC morphology (None for a normal beat)."""
     episode = pvc_share / (MEAN_EPISODE * (1.0 - pvc_share))
     slow = _slow_variation(rng, int(seconds / patient.rr_s * 1.5) + 16)
@@ -175,7 +205,9 @@ def _rhythm(rng: Generator, patient: _Patient, seconds: float, pvc_share: float)
     while now < seconds:
         yield now, None
         breath = np.sin(2 * np.pi * patient.respiration_hz * now)
-        rr = patient.rr_s * (1.0 + patient.respiration_share * breath + 0.03 * slow[beat % slow.size])
+        rr = patient.rr_s * (
+            1.0 + patient.respiration_share * breath + 0.03 * slow[beat % slow.size]
+        )
         beat += 1
         if rng.random() >= episode:
             now += rr
@@ -183,7 +215,9 @@ def _rhythm(rng: Generator, patient: _Patient, seconds: float, pvc_share: float)
         extra = int(rng.choice(3, p=EPISODE_SHARES))
         beats = extra + 1 if extra < 2 else int(rng.integers(3, 7))
         morphology = int(rng.integers(len(patient.ectopic)))
-        early = rr * float(np.clip(patient.coupling[morphology] + rng.normal(0.0, 0.015), 0.55, 0.8))
+        early = rr * float(
+            np.clip(patient.coupling[morphology] + rng.normal(0.0, 0.015), 0.55, 0.8)
+        )
         sinus = now
         now += early
         yield now, morphology
@@ -206,7 +240,9 @@ def _slow_variation(rng: Generator, beats: int) -> NDArray[np.float64]:
     return np.asarray(np.clip(series / series.std(), -3.0, 3.0))
 
 
-def _noise(rng: Generator, leads: int, length: int, fs: float, noise_mv: float) -> NDArray[np.float64]:
+def _noise(
+    rng: Generator, leads: int, length: int, fs: float, noise_mv: float
+) -> NDArray[np.float64]:
     """Baseline wander, muscle noise that comes and goes, and mains hum: shape (leads, length), millivolts."""
     axis = np.arange(length) / fs
     # Wander below 0.5 Hz is smooth: a few points a second, joined by lines, stand for it.
@@ -215,8 +251,12 @@ def _noise(rng: Generator, leads: int, length: int, fs: float, noise_mv: float) 
     for lead in range(leads):
         slow = np.zeros_like(coarse)
         for frequency in rng.uniform(0.05, 0.4, 3):
-            slow += rng.uniform(0.02, 0.07) * np.sin(2 * np.pi * (frequency * coarse + rng.random()))
-        bursts = 0.6 + 0.8 * np.abs(np.sin(2 * np.pi * (rng.uniform(0.005, 0.02) * coarse + rng.random())))
+            slow += rng.uniform(0.02, 0.07) * np.sin(
+                2 * np.pi * (frequency * coarse + rng.random())
+            )
+        bursts = 0.6 + 0.8 * np.abs(
+            np.sin(2 * np.pi * (rng.uniform(0.005, 0.02) * coarse + rng.random()))
+        )
         muscle = rng.standard_normal(length) * np.interp(axis, coarse, bursts)
         signals[lead] = np.interp(axis, coarse, slow) + noise_mv / muscle.std() * muscle
         if noise_mv:

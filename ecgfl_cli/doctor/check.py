@@ -23,4 +23,9 @@ def checked(name: str, look: Callable[[], str]) -> Iterator[Check]:
     except EcgflError as error:
         yield Check(name, "-", error.problem, error.fix)
     except OSError as error:
-        yield Check(name, "-", f"{error.filename}: {error.strerror}", "Check that it exists and its permissions")
+        yield Check(
+            name,
+            "-",
+            f"{error.filename}: {error.strerror}",
+            "Check that it exists and its permissions",
+        )

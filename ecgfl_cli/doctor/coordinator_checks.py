@@ -19,7 +19,9 @@ def check_coordinator(home: CoordinatorHome) -> Iterator[Check]:
     yield from checked("coordinator's signing key", lambda: _signing_key(home))
     yield from checked("coordinator's certificate", lambda: _certificates(home))
     yield from checked("coordinator's plan", lambda: f"{resolve(home.plan, {}).rounds} rounds")
-    yield from checked("coordinator's audit log", lambda: f"{len(audit_log(home).entries())} lines, unbroken")
+    yield from checked(
+        "coordinator's audit log", lambda: f"{len(audit_log(home).entries())} lines, unbroken"
+    )
     yield from checked("coordinator's models", lambda: _models(home))
     yield from checked("enrolled sites", lambda: _sites(home))
 

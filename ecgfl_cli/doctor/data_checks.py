@@ -10,7 +10,12 @@ from ecgfl_cli.quality.limits import limits_of
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.settings import load_settings
 from ecgfl_cli.store.catalogue import open_catalogue
-from ecgfl_cli.training.enough import held_out_amount, require_enough, too_few_held_out, training_amount
+from ecgfl_cli.training.enough import (
+    held_out_amount,
+    require_enough,
+    too_few_held_out,
+    training_amount,
+)
 
 
 def check_data(home: Home) -> Iterator[Check]:
@@ -26,7 +31,12 @@ def check_adapters() -> Iterator[Check]:
     for name, adapter in found.adapters.items():
         yield Check(f"format {name}", f"{type(adapter).__module__}.{type(adapter).__qualname__}")
     for name, problem in found.broken.items():
-        yield Check(f"format {name}", "-", problem, f"Install the package of the adapter {name!r} again, or remove it")
+        yield Check(
+            f"format {name}",
+            "-",
+            problem,
+            f"Install the package of the adapter {name!r} again, or remove it",
+        )
 
 
 def _limits(home: Home) -> str:
@@ -58,4 +68,6 @@ def _held_out(home: Home) -> str:
     problem = too_few_held_out(home, load_settings(home.settings).policy)
     there = held_out_amount(home)
     amount = f"{there.patients} patients, {there.beats} beats, {there.pvcs} PVCs"
-    return amount if problem is None else f"{amount}: too few, so no figure of them leaves ({problem})"
+    return (
+        amount if problem is None else f"{amount}: too few, so no figure of them leaves ({problem})"
+    )

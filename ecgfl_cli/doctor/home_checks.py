@@ -26,7 +26,9 @@ def check_home(home: Home) -> Iterator[Check]:
     yield from checked("permissions", lambda: _permissions(home))
     yield from checked("disk", lambda: _disk(home))
     yield from checked("lock", lambda: _lock(home))
-    yield from checked("audit log", lambda: f"{len(AuditLog(home.audit).entries())} lines, unbroken")
+    yield from checked(
+        "audit log", lambda: f"{len(AuditLog(home.audit).entries())} lines, unbroken"
+    )
 
 
 def _key(home: Home) -> str:
@@ -37,7 +39,9 @@ def _key(home: Home) -> str:
 
 def _permissions(home: Home) -> str:
     if not os.access(home.root, os.W_OK | os.X_OK):
-        raise UnusableInput(f"{home.root} cannot be written", "Run ecgfl as the user that `ecgfl init` was run as")
+        raise UnusableInput(
+            f"{home.root} cannot be written", "Run ecgfl as the user that `ecgfl init` was run as"
+        )
     if os.name == "nt":  # its access lists are not in the mode bits
         return "writable"
     require_private(home.root)
@@ -48,7 +52,8 @@ def _permissions(home: Home) -> str:
     ]
     if shared:
         raise UnusableInput(
-            f"others may read {', '.join(shared)} in {home.root}", f"chmod -R go-rwx {shlex.quote(str(home.root))}"
+            f"others may read {', '.join(shared)} in {home.root}",
+            f"chmod -R go-rwx {shlex.quote(str(home.root))}",
         )
     return "private"
 
@@ -56,7 +61,10 @@ def _permissions(home: Home) -> str:
 def _disk(home: Home) -> str:
     free = shutil.disk_usage(home.root).free / 1e9
     if free < LEAST_FREE_GB:
-        raise UnusableInput(f"{free:.1f} GB free at {home.root}, at least {LEAST_FREE_GB:g} should be", "Free or add disk space")
+        raise UnusableInput(
+            f"{free:.1f} GB free at {home.root}, at least {LEAST_FREE_GB:g} should be",
+            "Free or add disk space",
+        )
     return f"{free:.0f} GB free"
 
 
@@ -68,4 +76,6 @@ def _lock(home: Home) -> str:
             return "free"
     except Timeout as error:
         problem = f"another ecgfl works in {home.root}"
-        raise UnusableInput(problem, "Nothing if it is meant to; otherwise end that process") from error
+        raise UnusableInput(
+            problem, "Nothing if it is meant to; otherwise end that process"
+        ) from error

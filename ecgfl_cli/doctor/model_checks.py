@@ -22,7 +22,8 @@ def check_models(home: Home) -> Iterator[Check]:
 def _federation(home: Home) -> str:
     if not home.federation.is_file():
         raise UsageError(
-            f"{home.federation} is missing", "Get it from the coordinator: `ecgfl init --site NAME --federation federation.json`"
+            f"{home.federation} is missing",
+            "Get it from the coordinator: `ecgfl init --site NAME --federation federation.json`",
         )
     federation = load_federation(home.federation)
     load_settings(home.settings).policy.allow_coordinator(federation.signing_public_key)
@@ -41,7 +42,9 @@ def _model(home: Home) -> str:
     registry = registry_of(home, None)
     current = registry.current()
     if current is None:
-        raise UsageError("no model, not even the one that comes with the program", "Install ecgfl again")
+        raise UsageError(
+            "no model, not even the one that comes with the program", "Install ecgfl again"
+        )
     manifest, _ = registry.load(current)
     received = site_registry(home)
     for version in received.versions():

@@ -41,7 +41,13 @@ def check_server(home: Home, server: str, ca: Path | None) -> Iterator[Check]:
         proxy = proxy_for(server)
         yield Check("proxy", "none on the way" if proxy is None else proxy.shown)
         federation, key = load_federation(home.federation), load_node_key(home)
-        found = knock(server, ca_certificate(federation, ca), key, federation.signing_public_key, ANSWER_SECONDS)
+        found = knock(
+            server,
+            ca_certificate(federation, ca),
+            key,
+            federation.signing_public_key,
+            ANSWER_SECONDS,
+        )
     except EcgflError as error:  # of the proxy's setting, or of what the other checks name
         yield Check("coordinator", NOT_CHECKED, error.problem, error.fix)
         return
@@ -82,7 +88,9 @@ def _state(name: str, server: str, found: Knock) -> str:
         until = found.certificate_until
         return "trusted" if until is None else f"trusted, until {until:%Y-%m-%d}"
     if name == "clock":
-        return NOT_CHECKED if found.ahead is None else f"right to {max(1.0, abs(found.ahead)):.0f} s"
+        return (
+            NOT_CHECKED if found.ahead is None else f"right to {max(1.0, abs(found.ahead)):.0f} s"
+        )
     if name == "versions":
         return f"ecgfl {version('ecgfl')}, Flower {version('flwr')}"
     return "this site's key is known"

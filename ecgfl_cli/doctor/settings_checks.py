@@ -28,7 +28,9 @@ def _policy(home: Home) -> str:
         )
     weaker = policy.weaker_than_default()
     note = f"; weaker than the default: {', '.join(weaker)}" if weaker else ""
-    return f"{', '.join(policy.architectures) or 'no training'}, {policy.hours or 'at any hour'}{note}"
+    return (
+        f"{', '.join(policy.architectures) or 'no training'}, {policy.hours or 'at any hour'}{note}"
+    )
 
 
 def _schedule(home: Home) -> str:
@@ -39,5 +41,15 @@ def _schedule(home: Home) -> str:
         return "not checked"  # the check "settings" reports the problem
     nights = scheduled(home.root, settings.site.name)
     for night in nights:
-        check_hours(settings.policy, home.settings, night.hour, night.minute, night.delay_minutes, night.where)
-    return "; ".join(f"{night.hour:02}:{night.minute:02} ({night.where})" for night in nights) or "none found"
+        check_hours(
+            settings.policy,
+            home.settings,
+            night.hour,
+            night.minute,
+            night.delay_minutes,
+            night.where,
+        )
+    return (
+        "; ".join(f"{night.hour:02}:{night.minute:02} ({night.where})" for night in nights)
+        or "none found"
+    )

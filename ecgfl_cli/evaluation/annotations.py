@@ -16,7 +16,9 @@ LABELS = "NSVFQOX"
 NO_BEAT = LABELS.index("O")
 SHUT_DOWN = LABELS.index("X")
 
-_CODE_OF = {symbol: int(beat_class) for beat_class, symbols in SYMBOLS.items() for symbol in symbols}
+_CODE_OF = {
+    symbol: int(beat_class) for beat_class, symbols in SYMBOLS.items() for symbol in symbols
+}
 # bxb and the AAMI classes differ here. It moves beats between rows N and S only; no QRS or VEB figure depends on it.
 _CODE_OF.update(dict.fromkeys("ejn", int(BeatClass.S)))
 # WFDB's table of beats holds the flutter wave, which bxb then counts as "no beat": it can use up a detection near it.
@@ -44,9 +46,13 @@ class BeatAnnotations:
 
     def __post_init__(self) -> None:
         if self.samples.shape != (len(self.symbols),):
-            raise ValueError(f"{len(self.symbols)} symbols need as many samples, got an array of shape {self.samples.shape}")
+            raise ValueError(
+                f"{len(self.symbols)} symbols need as many samples, got an array of shape {self.samples.shape}"
+            )
         if self.subtypes is not None and self.subtypes.shape != self.samples.shape:
-            raise ValueError(f"{len(self.symbols)} symbols need as many subtypes, got an array of shape {self.subtypes.shape}")
+            raise ValueError(
+                f"{len(self.symbols)} symbols need as many subtypes, got an array of shape {self.subtypes.shape}"
+            )
         if np.any(np.diff(self.samples) < 0):
             place = int(np.argmax(np.diff(self.samples) < 0))
             raise ValueError(
@@ -60,4 +66,7 @@ class BeatAnnotations:
         They carry no subtypes: what bxb counts as X, O stands for here. Every figure adds the two up, so none differs.
         """
         ordered = sorted(labels, key=lambda label: label.sample)
-        return cls(np.asarray([label.sample for label in ordered], dtype=np.int64), tuple(label.symbol for label in ordered))
+        return cls(
+            np.asarray([label.sample for label in ordered], dtype=np.int64),
+            tuple(label.symbol for label in ordered),
+        )

@@ -24,7 +24,8 @@ def reference_of(recording: Recording) -> BeatAnnotations:
         )
     if recording.labels is None:
         raise UnusableInput(
-            f"{place}: no reference labels to compare with", "Put the .atr file beside it, or name it with --labels"
+            f"{place}: no reference labels to compare with",
+            "Put the .atr file beside it, or name it with --labels",
         )
     reference = BeatAnnotations.from_labels(recording.labels)
     if not any(_is_beat(symbol) for symbol in reference.symbols):
@@ -35,11 +36,15 @@ def reference_of(recording: Recording) -> BeatAnnotations:
     try:
         evaluated_samples(recording.fs, recording.length)
     except ValueError as error:
-        raise UnusableInput(f"{place}: {error}", "EC57 leaves the first 5 minutes out; take a longer recording") from error
+        raise UnusableInput(
+            f"{place}: {error}", "EC57 leaves the first 5 minutes out; take a longer recording"
+        ) from error
     return reference
 
 
-def evaluated_spans(recording: Recording, beats: NDArray[np.int64], *, as_it_stands: bool = False) -> NDArray[np.int64]:
+def evaluated_spans(
+    recording: Recording, beats: NDArray[np.int64], *, as_it_stands: bool = False
+) -> NDArray[np.int64]:
     """Return the annotated parts of a recording after EC57's learning period; see `beats.annotated.annotated_spans`.
 
     beats : shape (n,), detected R peaks in samples of the recording, sorted.
@@ -47,7 +52,10 @@ def evaluated_spans(recording: Recording, beats: NDArray[np.int64], *, as_it_sta
 
     Raises `UnusableInput` if no annotated part remains.
     """
-    place, start = recording.source.path, recording.length - evaluated_samples(recording.fs, recording.length)
+    place, start = (
+        recording.source.path,
+        recording.length - evaluated_samples(recording.fs, recording.length),
+    )
     if as_it_stands:
         return np.array([[start, recording.length]])
     spans = annotated_spans(recording, beats)
@@ -67,7 +75,10 @@ def evaluated_spans(recording: Recording, beats: NDArray[np.int64], *, as_it_sta
 
 
 def assess(
-    recording: Recording, reference: BeatAnnotations, test: Iterable[BeatLabel], spans: NDArray[np.int64] | None = None
+    recording: Recording,
+    reference: BeatAnnotations,
+    test: Iterable[BeatLabel],
+    spans: NDArray[np.int64] | None = None,
 ) -> Comparison:
     """Compare annotations of the recording with its reference (`reference_of`).
 
@@ -75,9 +86,13 @@ def assess(
     """
     if spans is None or _reaches_all(recording, spans):
         return compare(reference, BeatAnnotations.from_labels(test), recording.fs, recording.length)
-    labels = [BeatLabel(int(sample), symbol) for sample, symbol in zip(reference.samples, reference.symbols, strict=True)]
+    labels = [
+        BeatLabel(int(sample), symbol)
+        for sample, symbol in zip(reference.samples, reference.symbols, strict=True)
+    ]
     ours, theirs = (
-        BeatAnnotations.from_labels(label for label in each if inside(label.sample, spans)) for each in (labels, test)
+        BeatAnnotations.from_labels(label for label in each if inside(label.sample, spans))
+        for each in (labels, test)
     )
     compared = compare(ours, theirs, recording.fs, recording.length)
     return replace(compared, seconds=float((spans[:, 1] - spans[:, 0]).sum()) / recording.fs)

@@ -25,7 +25,9 @@ class Comparison:
 
     def __post_init__(self) -> None:
         if self.matrix.shape != (len(LABELS), len(LABELS)) or self.matrix.dtype != np.int64:
-            raise ValueError(f"a comparison has 7 x 7 counts of int64, got {self.matrix.shape} of {self.matrix.dtype}")
+            raise ValueError(
+                f"a comparison has 7 x 7 counts of int64, got {self.matrix.shape} of {self.matrix.dtype}"
+            )
         self.matrix.flags.writeable = False
 
     @classmethod
@@ -37,7 +39,11 @@ class Comparison:
         return Comparison(self.matrix + other.matrix, self.seconds + other.seconds)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Comparison) and self.seconds == other.seconds and np.array_equal(self.matrix, other.matrix)
+        return (
+            isinstance(other, Comparison)
+            and self.seconds == other.seconds
+            and np.array_equal(self.matrix, other.matrix)
+        )
 
     def __hash__(self) -> int:
         return hash((self.matrix.tobytes(), self.seconds))

@@ -54,7 +54,10 @@ def compare(
     evaluated = evaluated_samples(fs, length, start_s)
     start, window = length - evaluated, _samples(window_s, fs)
     tally = _Tally()
-    ours, theirs = Reader(reference, window, is_reference=True), Reader(test, window, is_reference=False)
+    ours, theirs = (
+        Reader(reference, window, is_reference=True),
+        Reader(test, window, is_reference=False),
+    )
     _pass_learning_period(ours, theirs, start, window, tally)
     while ours.time <= length or theirs.time <= length:
         if theirs.time < ours.time:
@@ -68,7 +71,9 @@ def evaluated_samples(fs: float, length: int, start_s: float = LEARNING_PERIOD_S
     """How many of `length` samples come after the learning period; raises `ValueError` when there are none."""
     start = _samples(start_s, fs)
     if length <= start:
-        raise ValueError(f"a record of {length / fs:.1f} s is not longer than the learning period of {start_s:g} s")
+        raise ValueError(
+            f"a record of {length / fs:.1f} s is not longer than the learning period of {start_s:g} s"
+        )
     return length - start
 
 
@@ -76,7 +81,9 @@ def _samples(seconds: float, fs: float) -> int:
     return math.floor(seconds * fs + 0.5)
 
 
-def _pass_learning_period(ours: Reader, theirs: Reader, start: int, window: int, tally: _Tally) -> None:
+def _pass_learning_period(
+    ours: Reader, theirs: Reader, start: int, window: int, tally: _Tally
+) -> None:
     while ours.time < start:
         ours.advance()
     while theirs.next_time < start:
@@ -90,7 +97,9 @@ def _pass_learning_period(ours: Reader, theirs: Reader, start: int, window: int,
         return
     theirs.advance()
     # The partner of a detection right after the start may lie in the learning period: it is not held against the detector.
-    if theirs.time - start <= window and abs(ours.time - theirs.next_time) < abs(ours.time - theirs.time):
+    if theirs.time - start <= window and abs(ours.time - theirs.next_time) < abs(
+        ours.time - theirs.time
+    ):
         theirs.advance()
 
 
@@ -115,4 +124,6 @@ def _take_reference_beat(ours: Reader, theirs: Reader, window: int, tally: _Tall
 def _belong_together(earlier: Reader, later: Reader, window: int) -> bool:
     distance = later.time - earlier.time
     rival = abs(later.time - earlier.next_time)
-    return distance <= window and (distance < rival or abs(later.next_time - earlier.next_time) < rival)
+    return distance <= window and (
+        distance < rival or abs(later.next_time - earlier.next_time) < rival
+    )

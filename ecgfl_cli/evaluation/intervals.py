@@ -47,7 +47,9 @@ def paired_bootstrap(
     Otherwise as `bootstrap`; a resample counts where it defines both figures.
     """
     if len(first) != len(second):
-        raise ValueError(f"pairs need as many records on either side, got {len(first)} and {len(second)}")
+        raise ValueError(
+            f"pairs need as many records on either side, got {len(first)} and {len(second)}"
+        )
     drawn = _resamples(len(first), repeats, level, seed)
     return _percentiles(_gross(first, drawn, statistic) - _gross(second, drawn, statistic), level)
 
@@ -55,17 +57,25 @@ def paired_bootstrap(
 def _resamples(records: int, repeats: int, level: float, seed: int) -> NDArray[np.int64]:
     """How often each record was drawn, shape (repeats, records): all there is to know about a resample."""
     if repeats < 1 or not 0.0 < level < 1.0:
-        raise ValueError(f"an interval needs at least 1 repeat and a level between 0 and 1, got {repeats} and {level}")
+        raise ValueError(
+            f"an interval needs at least 1 repeat and a level between 0 and 1, got {repeats} and {level}"
+        )
     if records < 2:
         return np.empty((0, records), dtype=np.int64)
-    return np.random.default_rng(seed).multinomial(records, np.full(records, 1.0 / records), size=repeats)
+    return np.random.default_rng(seed).multinomial(
+        records, np.full(records, 1.0 / records), size=repeats
+    )
 
 
-def _gross(comparisons: Sequence[Comparison], drawn: NDArray[np.int64], statistic: Statistic) -> NDArray[np.float64]:
+def _gross(
+    comparisons: Sequence[Comparison], drawn: NDArray[np.int64], statistic: Statistic
+) -> NDArray[np.float64]:
     """The statistic in each resample, shape (repeats,); NaN where it is undefined."""
     if not drawn.size:
         return np.empty(0)
-    counts = np.tensordot(drawn, np.stack([comparison.matrix for comparison in comparisons]), axes=1)
+    counts = np.tensordot(
+        drawn, np.stack([comparison.matrix for comparison in comparisons]), axes=1
+    )
     return statistic(counts, drawn @ np.asarray([comparison.seconds for comparison in comparisons]))
 
 

@@ -42,11 +42,20 @@ def existing_labels(
     stem = record_stem(path)
     try:
         if folder is not None and not stem.with_name(f"{stem.name}.{Path(test).name}").is_file():
-            with links_within(link_bounds(folder.root / stem.name, [folder.root], follow_links=options.follow_links)):
-                files = [(file, read_labels(file, recording.fs, vocabulary=options.vocabulary)) for file in folder.files_of(path)]
+            with links_within(
+                link_bounds(
+                    folder.root / stem.name, [folder.root], follow_links=options.follow_links
+                )
+            ):
+                files = [
+                    (file, read_labels(file, recording.fs, vocabulary=options.vocabulary))
+                    for file in folder.files_of(path)
+                ]
             refuse_different(stem, files, recording.fs)
             if not files:
-                raise UnusableInput(f"{path}: the folder {test} holds no prediction of it", WHAT_TO_GIVE)
+                raise UnusableInput(
+                    f"{path}: the folder {test} holds no prediction of it", WHAT_TO_GIVE
+                )
             return files[0][1]
         labels = read(path, "auto", replace(options, labels=test, accept_predictions=True)).labels
     except LabelsUnreadable as error:

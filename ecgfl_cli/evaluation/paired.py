@@ -30,13 +30,23 @@ class PairedEvaluation:
 
     @classmethod
     def of(
-        cls, first: Evaluation, second: Evaluation, *, repeats: int = 2000, level: float = 0.95, seed: int = 0
+        cls,
+        first: Evaluation,
+        second: Evaluation,
+        *,
+        repeats: int = 2000,
+        level: float = 0.95,
+        seed: int = 0,
     ) -> "PairedEvaluation":
         """Raises `ValueError` when the two do not hold the same records in the same order."""
         if list(first.records) != list(second.records):
-            raise ValueError(f"pairs need the same records on either side, got {list(first.records)} and {list(second.records)}")
+            raise ValueError(
+                f"pairs need the same records on either side, got {list(first.records)} and {list(second.records)}"
+            )
         ours, theirs = list(first.records.values()), list(second.records.values())
-        changes = [mine.veb_errors - other.veb_errors for mine, other in zip(ours, theirs, strict=True)]
+        changes = [
+            mine.veb_errors - other.veb_errors for mine, other in zip(ours, theirs, strict=True)
+        ]
         fewer, more = sum(change < 0 for change in changes), sum(change > 0 for change in changes)
         return cls(
             first,
@@ -46,7 +56,9 @@ class PairedEvaluation:
                 for name, statistic in STATISTICS.items()
             },
             {
-                name: paired_bootstrap(ours, theirs, statistic, repeats=repeats, level=level, seed=seed)
+                name: paired_bootstrap(
+                    ours, theirs, statistic, repeats=repeats, level=level, seed=seed
+                )
                 for name, statistic in STATISTICS.items()
             },
             fewer,
@@ -59,8 +71,15 @@ class PairedEvaluation:
         """Plain values for JSON, without the two evaluations themselves."""
         return {
             "differences": dict(self.differences),
-            "intervals": {name: None if pair is None else list(pair) for name, pair in self.intervals.items()},
-            "veb_errors": {"fewer": self.fewer, "more": self.more, "equal": self.equal, "sign_test": self.sign_test},
+            "intervals": {
+                name: None if pair is None else list(pair) for name, pair in self.intervals.items()
+            },
+            "veb_errors": {
+                "fewer": self.fewer,
+                "more": self.more,
+                "equal": self.equal,
+                "sign_test": self.sign_test,
+            },
         }
 
 

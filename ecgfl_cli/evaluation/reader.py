@@ -25,8 +25,14 @@ class Reader:
     """
 
     def __init__(self, annotations: BeatAnnotations, window: int, *, is_reference: bool) -> None:
-        subtypes = [0] * len(annotations.symbols) if annotations.subtypes is None else annotations.subtypes.tolist()
-        self._items = list(zip(annotations.samples.tolist(), annotations.symbols, subtypes, strict=True))
+        subtypes = (
+            [0] * len(annotations.symbols)
+            if annotations.subtypes is None
+            else annotations.subtypes.tolist()
+        )
+        self._items = list(
+            zip(annotations.samples.tolist(), annotations.symbols, subtypes, strict=True)
+        )
         self._place = 0
         self._window = window
         self._is_reference = is_reference
@@ -49,7 +55,9 @@ class Reader:
 
     def absent_at(self, time: int) -> int:
         """The code of a beat that is missing here: X while shut down, O otherwise."""
-        return SHUT_DOWN if any(start <= time <= stop for start, stop in self._shut_down) else NO_BEAT
+        return (
+            SHUT_DOWN if any(start <= time <= stop for start, stop in self._shut_down) else NO_BEAT
+        )
 
     def _read(self) -> tuple[int, int]:
         while self._place < len(self._items):
@@ -73,7 +81,9 @@ class Reader:
                 self._fibrillation.append((start, time))
                 return
         # Without a "]" bxb still holds the end of the episode before: only a first episode lasts to the end of the record.
-        self._fibrillation.append((start, self._fibrillation[-1][1] if self._fibrillation else NEVER))
+        self._fibrillation.append(
+            (start, self._fibrillation[-1][1] if self._fibrillation else NEVER)
+        )
 
     def _pass_shut_down(self, start: int) -> None:
         if self._place == len(self._items):

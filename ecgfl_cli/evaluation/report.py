@@ -37,7 +37,14 @@ class Evaluation:
     intervals: Mapping[str, tuple[float, float] | None]
 
     @classmethod
-    def of(cls, records: Mapping[str, Comparison], *, repeats: int = 2000, level: float = 0.95, seed: int = 0) -> "Evaluation":
+    def of(
+        cls,
+        records: Mapping[str, Comparison],
+        *,
+        repeats: int = 2000,
+        level: float = 0.95,
+        seed: int = 0,
+    ) -> "Evaluation":
         comparisons = list(records.values())
         return cls(
             dict(records),
@@ -52,10 +59,14 @@ class Evaluation:
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON: no numpy, no NaN."""
         return {
-            "records": {name: comparison_dict(comparison) for name, comparison in self.records.items()},
+            "records": {
+                name: comparison_dict(comparison) for name, comparison in self.records.items()
+            },
             "gross": comparison_dict(self.gross),
             "average": dict(self.average),
-            "intervals": {name: None if pair is None else list(pair) for name, pair in self.intervals.items()},
+            "intervals": {
+                name: None if pair is None else list(pair) for name, pair in self.intervals.items()
+            },
         }
 
 
@@ -80,7 +91,10 @@ def matrix_text(comparison: Comparison) -> str:
     The four cells in which neither side has a beat are left blank.
     """
     width = max(4, len(str(comparison.matrix.max())))
-    lines = [" " * 15 + "Algorithm", "    " + "".join(f" {label.lower():>{width}}" for label in LABELS)]
+    lines = [
+        " " * 15 + "Algorithm",
+        "    " + "".join(f" {label.lower():>{width}}" for label in LABELS),
+    ]
     lines.append("   " + "_" * ((width + 1) * len(LABELS) + 1))
     for label, row in zip(LABELS, comparison.matrix.tolist(), strict=True):
         counted = row if label not in "OX" else row[: LABELS.index("O")]
@@ -89,5 +103,7 @@ def matrix_text(comparison: Comparison) -> str:
 
 
 def _average(comparisons: list[Comparison], statistic: Statistic) -> float | None:
-    figures = [figure for comparison in comparisons if (figure := comparison.value(statistic)) is not None]
+    figures = [
+        figure for comparison in comparisons if (figure := comparison.value(statistic)) is not None
+    ]
     return sum(figures) / len(figures) if figures else None

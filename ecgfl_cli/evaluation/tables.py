@@ -38,14 +38,20 @@ def qrs_table(title: str, evaluation: Evaluation) -> Table:
 
 def veb_table(title: str, evaluation: Evaluation) -> Table:
     """Which VEB were found, by record and gross."""
-    return _by_record(title, ("TP", "FN", "FP", "Se %", "+P %", "F1 %", "FP/h"), evaluation, _veb_cells)
+    return _by_record(
+        title, ("TP", "FN", "FP", "Se %", "+P %", "F1 %", "FP/h"), evaluation, _veb_cells
+    )
 
 
 def gross_table(title: str, evaluation: Evaluation) -> Table:
     """Gross figures with their intervals, and the mean over the records that define them."""
     rows: list[Row] = []
     for name, shown in SHOWN.items():
-        values = (evaluation.gross.value(STATISTICS[name]), *_bounds(evaluation.intervals[name]), evaluation.average[name])
+        values = (
+            evaluation.gross.value(STATISTICS[name]),
+            *_bounds(evaluation.intervals[name]),
+            evaluation.average[name],
+        )
         rows.append((shown, *(_readable(name, value) for value in values)))
     return Table(title, ("figure ", "gross", "95 % from", "to", "mean of records"), rows)
 
@@ -68,7 +74,11 @@ def difference_table(title: str, paired: PairedEvaluation) -> Table:
         figures = (each.gross.value(STATISTICS[name]) for each in (paired.first, paired.second))
         changes = (paired.differences[name], *_bounds(paired.intervals[name]))
         rows.append(
-            (shown, *(_readable(name, figure) for figure in figures), *(_signed(_readable(name, change)) for change in changes))
+            (
+                shown,
+                *(_readable(name, figure) for figure in figures),
+                *(_signed(_readable(name, change)) for change in changes),
+            )
         )
     return Table(title, ("figure ", "A", "B", "A - B", "95 % from", "to"), rows)
 
@@ -80,7 +90,9 @@ def errors_text(paired: PairedEvaluation) -> str:
     return f"A makes fewer VEB errors (FN + FP) than B {counts}{chance}"
 
 
-def _by_record(title: str, columns: tuple[str, ...], evaluation: Evaluation, cells: Callable[[Comparison], Row]) -> Table:
+def _by_record(
+    title: str, columns: tuple[str, ...], evaluation: Evaluation, cells: Callable[[Comparison], Row]
+) -> Table:
     rows = [(name, *cells(comparison)) for name, comparison in evaluation.records.items()]
     return Table(title, ("record ", *columns), rows, ("gross", *cells(evaluation.gross)))
 

@@ -22,10 +22,21 @@ def load_certificate(pem: bytes) -> x509.Certificate:
     """Load a certificate and read every field that ecgfl uses. Raises `ValueError` if one of them is broken or unknown."""
     try:
         certificate = x509.load_pem_x509_certificate(pem)
-        for name in ("issuer", "subject", "extensions", "not_valid_before_utc", "not_valid_after_utc"):
+        for name in (
+            "issuer",
+            "subject",
+            "extensions",
+            "not_valid_before_utc",
+            "not_valid_after_utc",
+        ):
             getattr(certificate, name)
         certificate.public_key()
-    except (x509.InvalidVersion, x509.DuplicateExtension, UnsupportedAlgorithm, NotImplementedError) as error:
+    except (
+        x509.InvalidVersion,
+        x509.DuplicateExtension,
+        UnsupportedAlgorithm,
+        NotImplementedError,
+    ) as error:
         raise ValueError(str(error)) from error
     return certificate
 
@@ -70,12 +81,15 @@ def load_federation(path: Path) -> Federation:
             "Get federation.json from the coordinator and run `ecgfl init --site NAME --federation FILE`",
         ) from error
     except OSError as error:
-        raise UnusableInput(f"{path}: {error.strerror}", "Get federation.json from the coordinator again") from error
+        raise UnusableInput(
+            f"{path}: {error.strerror}", "Get federation.json from the coordinator again"
+        ) from error
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "the file"
         raise UnusableInput(
-            f"{path}: {field}: {fault_in_words(first)}", "Get federation.json from the coordinator again"
+            f"{path}: {field}: {fault_in_words(first)}",
+            "Get federation.json from the coordinator again",
         ) from error
 
 
@@ -88,6 +102,7 @@ def ca_certificate(federation: Federation, file: Path | None) -> bytes:
         load_certificate(data)
     except (OSError, ValueError) as error:
         raise UnusableInput(
-            f"{file}: not a CA certificate in PEM: {error}", "Give the coordinator's ca.crt, or leave --ca out"
+            f"{file}: not a CA certificate in PEM: {error}",
+            "Give the coordinator's ca.crt, or leave --ca out",
         ) from error
     return data

@@ -16,7 +16,8 @@ def registry_to_hand_out(home: Home) -> Registry:
         return site_registry(home)
     if not coordinator.federation.is_file():
         raise UsageError(
-            f"{home.root} is the home of neither a site nor a coordinator", "Name the right folder with --home DIR or ECGFL_HOME"
+            f"{home.root} is the home of neither a site nor a coordinator",
+            "Name the right folder with --home DIR or ECGFL_HOME",
         )
     return Registry(coordinator.models, load_federation(coordinator.federation).signing_key)
 
@@ -27,5 +28,11 @@ def require_may_be_handed_out(home: Home, version: str) -> None:
         return
     registry = registry_to_hand_out(home)
     models = GlobalModels(CoordinatorHome(home.coordinator), registry)
-    if version in registry.versions() and (problem := models.problem(registry.entry(version))) is not None:
-        raise UsageError(f"model {version} is not exported: {problem}", "`ecgfl coordinator model list` shows the usable models")
+    if (
+        version in registry.versions()
+        and (problem := models.problem(registry.entry(version))) is not None
+    ):
+        raise UsageError(
+            f"model {version} is not exported: {problem}",
+            "`ecgfl coordinator model list` shows the usable models",
+        )

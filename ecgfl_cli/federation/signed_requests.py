@@ -51,7 +51,11 @@ LONGEST_VALIDITY = timedelta(days=31)
 """A site refuses a request that is valid for longer. The longest phase of a run takes hours."""
 
 Kind = Literal["train", "evaluate", "catch-up"]
-KINDS: dict[type[Strict], Kind] = {TrainRequest: "train", EvaluateRequest: "evaluate", CatchUpRequest: "catch-up"}
+KINDS: dict[type[Strict], Kind] = {
+    TrainRequest: "train",
+    EvaluateRequest: "evaluate",
+    CatchUpRequest: "catch-up",
+}
 
 Content = TypeVar("Content", TrainRequest, EvaluateRequest, CatchUpRequest)
 
@@ -80,7 +84,9 @@ class Envelope(Strict):
     def _is_short(self) -> Self:
         span = datetime.fromisoformat(self.expires) - datetime.fromisoformat(self.issued)
         if not timedelta(0) < span <= LONGEST_VALIDITY:
-            raise ValueError(f"valid for {span}; more than 0 and at most {LONGEST_VALIDITY.days} days are allowed")
+            raise ValueError(
+                f"valid for {span}; more than 0 and at most {LONGEST_VALIDITY.days} days are allowed"
+            )
         return self
 
 
@@ -112,7 +118,8 @@ def seal(
     """
     issued = (now or current_time()).astimezone(UTC)
     expires = min(
-        issued + timedelta(seconds=min(phase_timeout, LONGEST_VALIDITY.total_seconds())) + MARGIN, issued + LONGEST_VALIDITY
+        issued + timedelta(seconds=min(phase_timeout, LONGEST_VALIDITY.total_seconds())) + MARGIN,
+        issued + LONGEST_VALIDITY,
     )
     envelope = Envelope(
         kind=KINDS[type(content)],
@@ -125,11 +132,17 @@ def seal(
     )
     text = envelope.model_dump_json()
     signature = base64.b64encode(key.sign(DOMAIN + text.encode())).decode()
-    return RecordDict({ARRAYS: weights, CONFIG: ConfigRecord({REQUEST: text, SIGNATURE: signature})})
+    return RecordDict(
+        {ARRAYS: weights, CONFIG: ConfigRecord({REQUEST: text, SIGNATURE: signature})}
+    )
 
 
 def read_request(
-    message: Message, kind: type[Content], key: ed25519.Ed25519PublicKey, site: str, now: datetime | None = None
+    message: Message,
+    kind: type[Content],
+    key: ed25519.Ed25519PublicKey,
+    site: str,
+    now: datetime | None = None,
 ) -> Received[Content]:
     """Read a request that is meant for this site. The caller checks that its id was not answered before.
 
@@ -155,7 +168,9 @@ def read_request(
         return Received(envelope, kind.model_validate(envelope.content), weights_of(message))
     except ValidationError as error:
         first = error.errors()[0]
-        raise _broken(f"{'.'.join(str(part) for part in first['loc'])}: {fault_in_words(first)}") from error
+        raise _broken(
+            f"{'.'.join(str(part) for part in first['loc'])}: {fault_in_words(first)}"
+        ) from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _broken(str(error)) from error
 
@@ -189,7 +204,10 @@ def _check_addressee(envelope: Envelope, site: str, now: datetime) -> None:
             f"the request is for another site (SHA-256 {envelope.site[:16]}..., this site's is {site[:16]}...)",
             "Tell the coordinator: somebody sent this site a request that was meant for another site",
         )
-    issued, expires = datetime.fromisoformat(envelope.issued), datetime.fromisoformat(envelope.expires)
+    issued, expires = (
+        datetime.fromisoformat(envelope.issued),
+        datetime.fromisoformat(envelope.expires),
+    )
     if not issued - TOLERANCE <= now <= expires + TOLERANCE:
         raise RequestRefused(
             f"the request is valid from {_shown(issued)} to {_shown(expires)} UTC, and this machine's clock says"

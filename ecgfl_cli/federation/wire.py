@@ -68,7 +68,9 @@ WORDS = {
 
 def in_words(code: int) -> str:
     """What the code of an error says of the site."""
-    return WORDS[code] if code == NODE_GONE else f"{WORDS.get(code, 'it failed there')} (code {code})"
+    return (
+        WORDS[code] if code == NODE_GONE else f"{WORDS.get(code, 'it failed there')} (code {code})"
+    )
 
 
 class Strict(BaseModel):
@@ -114,7 +116,9 @@ def _require_share(name: str, share: float | None, part: int, total: int | None)
 class TrainReply(Strict):
     """examples : labelled beats that were trained on. loss : of the last local epoch. A site may withhold pvcs and loss."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, populate_by_name=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, populate_by_name=True
+    )
 
     examples: Annotated[Count, Field(alias=EXAMPLES, ge=1)]
     pvcs: Count | None = None
@@ -134,7 +138,9 @@ class EvaluateReply(Strict):
     verdict : the site's verdict, as its number in `VERDICTS`; only for a run's final model.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, populate_by_name=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, populate_by_name=True
+    )
 
     examples: Annotated[Count, Field(alias=EXAMPLES)]
     pvcs: Count | None = None
@@ -159,10 +165,14 @@ class EvaluateReply(Strict):
         most_pvcs = self.examples - (others or 0) if pvcs is None else pvcs
         most_others = self.examples - (pvcs or 0) if others is None else others
         _require_at_most("true_positives", self.true_positives, "pvcs", most_pvcs)
-        _require_at_most("false_positives", self.false_positives, "the beats that are no PVC", most_others)
+        _require_at_most(
+            "false_positives", self.false_positives, "the beats that are no PVC", most_others
+        )
         if self.true_positives is not None:
             _require_share("sensitivity", self.sensitivity, self.true_positives, pvcs)
-            called = None if self.false_positives is None else self.true_positives + self.false_positives
+            called = (
+                None if self.false_positives is None else self.true_positives + self.false_positives
+            )
             _require_share("precision", self.precision, self.true_positives, called)
         return self
 
@@ -197,7 +207,9 @@ def weights_record(vector: NDArray[np.float32]) -> ArrayRecord:
 
 
 def reply_content(
-    reply: TrainReply | EvaluateReply | CatchUpReply, weights: ArrayRecord | None = None, withheld: Collection[str] = ()
+    reply: TrainReply | EvaluateReply | CatchUpReply,
+    weights: ArrayRecord | None = None,
+    withheld: Collection[str] = (),
 ) -> RecordDict:
     """Only what the schema names leaves the site, and of that not what is withheld."""
     figures = reply.model_dump(by_alias=True, exclude_none=True, exclude=set(withheld))
@@ -209,7 +221,9 @@ def reply_content(
 
 def add_audit_head(content: RecordDict, head: Head) -> None:
     """Add the head of this site's audit log to a reply."""
-    content[AUDIT] = MetricRecord(AuditHead(lines=head.lines, hash=list(bytes.fromhex(head.hash))).model_dump())
+    content[AUDIT] = MetricRecord(
+        AuditHead(lines=head.lines, hash=list(bytes.fromhex(head.hash))).model_dump()
+    )
 
 
 def take_audit_head(message: Message) -> Head | None:
@@ -225,7 +239,9 @@ def take_audit_head(message: Message) -> Head | None:
         found = AuditHead.model_validate(record)
     except ValidationError as error:
         first = error.errors()[0]
-        raise ValueError(f"{'.'.join(str(part) for part in (AUDIT, *first['loc']))}: {first['msg']}") from error
+        raise ValueError(
+            f"{'.'.join(str(part) for part in (AUDIT, *first['loc']))}: {first['msg']}"
+        ) from error
     return Head(found.lines, bytes(found.hash).hex())
 
 
@@ -237,26 +253,34 @@ def read_reply(message: Message, kind: type[Reply]) -> Reply:
         return kind.model_validate(dict(message.content.metric_records[METRICS]))
     except ValidationError as error:
         first = error.errors()[0]
-        raise ValueError(f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from error
+        raise ValueError(
+            f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+        ) from error
 
 
 def weights_of(message: Message) -> NDArray[np.float32]:
     """The one flat float32 vector of a message. Raises `ValueError` when there is anything else."""
     records = message.content.array_records
     if set(records) != {ARRAYS} or set(records[ARRAYS]) != {FLAT}:
-        raise ValueError(f"expected one array {ARRAYS}/{FLAT}, got {[(name, list(record)) for name, record in records.items()]}")
+        raise ValueError(
+            f"expected one array {ARRAYS}/{FLAT}, got {[(name, list(record)) for name, record in records.items()]}"
+        )
     array = records[ARRAYS][FLAT]
     if array.stype != STYPE:
         raise ValueError(f"array of kind {array.stype!r}")
     # Compared, not parsed: numpy evaluates a header as Python does, with whatever errors and memory that takes.
     length, rest = divmod(len(array.data) - HEADER_BYTES, FLOAT32.itemsize)
     if length < 0 or rest or array.data[:HEADER_BYTES] != _header(length):
-        raise ValueError(f"expected a flat float32 vector in numpy's format, got {len(array.data)} bytes of something else")
+        raise ValueError(
+            f"expected a flat float32 vector in numpy's format, got {len(array.data)} bytes of something else"
+        )
     return np.frombuffer(array.data, dtype=FLOAT32, offset=HEADER_BYTES).astype(np.float32)
 
 
 def _header(length: int) -> bytes:
     """What `numpy.save` writes before a float32 vector of this length."""
     header = BytesIO()
-    npy.write_array_header_1_0(header, {"descr": FLOAT32.str, "fortran_order": False, "shape": (length,)})
+    npy.write_array_header_1_0(
+        header, {"descr": FLOAT32.str, "fortran_order": False, "shape": (length,)}
+    )
     return header.getvalue()

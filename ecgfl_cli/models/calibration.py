@@ -90,7 +90,11 @@ class Histogram:
 
 def decision_logit(calibration: Calibration, threshold: float) -> float:
     """Return the logit from which a beat is called V."""
-    odds = float(np.log(threshold) - np.log1p(-threshold)) if 0 < threshold < 1 else float(np.sign(threshold - 0.5) * np.inf)
+    odds = (
+        float(np.log(threshold) - np.log1p(-threshold))
+        if 0 < threshold < 1
+        else float(np.sign(threshold - 0.5) * np.inf)
+    )
     return (odds - calibration.offset) / calibration.scale
 
 
@@ -117,7 +121,9 @@ def fit(others: NDArray[np.number], pvcs: NDArray[np.number]) -> tuple[Calibrati
         values = weights[0] * middles + weights[1]
         return float(pvcs @ np.logaddexp(0, -values) + others @ np.logaddexp(0, values))
 
-    scale, offset = (float(weight) for weight in minimize(loss, np.array([1.0, 0.0]), method="Nelder-Mead").x)
+    scale, offset = (
+        float(weight) for weight in minimize(loss, np.array([1.0, 0.0]), method="Nelder-Mead").x
+    )
     # All beats from an edge on are called V.
     found, false = (column[::-1].cumsum()[::-1][1:] for column in (pvcs, others))
     # Half of the best F1. If the counts are not whole numbers, a rounding error can make it slightly larger than one half.
@@ -140,7 +146,9 @@ def fit(others: NDArray[np.number], pvcs: NDArray[np.number]) -> tuple[Calibrati
 
 def counted(logits: NDArray[np.float32]) -> NDArray[np.int64]:
     """How many logits lie between the EDGES, shape (COUNTS,)."""
-    return np.bincount(np.searchsorted(EDGES, logits, side="right"), minlength=COUNTS).astype(np.int64)
+    return np.bincount(np.searchsorted(EDGES, logits, side="right"), minlength=COUNTS).astype(
+        np.int64
+    )
 
 
 def _above(counts: NDArray[np.number], decision: float) -> float:

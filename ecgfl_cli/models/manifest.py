@@ -50,7 +50,10 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 def validity(now: datetime) -> tuple[str, str]:
     """Return `created` and `expires` for a manifest that is made at `now`."""
-    created, expires = ((now + span).astimezone(UTC).isoformat(timespec="milliseconds") for span in (timedelta(0), VALIDITY))
+    created, expires = (
+        (now + span).astimezone(UTC).isoformat(timespec="milliseconds")
+        for span in (timedelta(0), VALIDITY)
+    )
     return created, expires
 
 
@@ -111,7 +114,9 @@ class Manifest(Strict):
         if self.expires is not None:
             span = datetime.fromisoformat(self.expires) - datetime.fromisoformat(self.created)
             if not timedelta(0) < span <= VALIDITY:
-                raise ValueError(f"expires is {span} after created; more than 0 and at most {VALIDITY.days} days are allowed")
+                raise ValueError(
+                    f"expires is {span} after created; more than 0 and at most {VALIDITY.days} days are allowed"
+                )
         return self
 
     def is_news(self, now: datetime) -> bool:
@@ -125,7 +130,9 @@ class Manifest(Strict):
 
     def to_bytes(self) -> bytes:
         """The bytes that are signed: JSON with sorted keys and no spaces."""
-        return json.dumps(self.model_dump(by_alias=True), sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+        return json.dumps(
+            self.model_dump(by_alias=True), sort_keys=True, separators=(",", ":"), allow_nan=False
+        ).encode()
 
 
 class SignedManifest(Strict):
@@ -143,7 +150,10 @@ class SignedManifest(Strict):
         """The manifest, once its signature is found to be right. Raises `ModelRejected`."""
         try:
             key.verify(base64.b64decode(self.signature, validate=True), self.manifest.encode())
-        except (InvalidSignature, ValueError) as error:  # ValueError: not base64, or a text that cannot be encoded
+        except (
+            InvalidSignature,
+            ValueError,
+        ) as error:  # ValueError: not base64, or a text that cannot be encoded
             raise ModelRejected(
                 "the model's signature is not this federation's",
                 "Do not use it; ask the coordinator whether its signing key changed"
@@ -156,7 +166,8 @@ class SignedManifest(Strict):
             field = ".".join(str(part) for part in first["loc"])
             where = f" at {field}" if field else ""
             raise ModelRejected(
-                f"the model's manifest is broken{where}: {fault_in_words(first)}", "Ask the coordinator"
+                f"the model's manifest is broken{where}: {fault_in_words(first)}",
+                "Ask the coordinator",
             ) from error
 
 
@@ -174,11 +185,16 @@ def check_weights(manifest: Manifest, vector: NDArray[np.float32]) -> None:
             "The model was damaged or changed; take it from the coordinator again",
         )
     if not np.isfinite(vector).all():
-        raise ModelRejected(f"model {manifest.version}: weights that are not finite", "The run diverged; tell the coordinator")
+        raise ModelRejected(
+            f"model {manifest.version}: weights that are not finite",
+            "The run diverged; tell the coordinator",
+        )
 
 
 def public_key_text(key: ed25519.Ed25519PublicKey) -> str:
-    return base64.b64encode(key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)).decode()
+    return base64.b64encode(
+        key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+    ).decode()
 
 
 def public_key_from_text(text: str) -> ed25519.Ed25519PublicKey:

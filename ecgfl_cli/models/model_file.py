@@ -38,7 +38,9 @@ def model_file(registry: Registry, version: str) -> bytes:
     return bytes(save(tensors, metadata={KEY: json.dumps(signed.model_dump(), sort_keys=True)}))
 
 
-def read_model_file(path: Path, key: ed25519.Ed25519PublicKey) -> "tuple[SignedManifest, Manifest, nn.Module]":
+def read_model_file(
+    path: Path, key: ed25519.Ed25519PublicKey
+) -> "tuple[SignedManifest, Manifest, nn.Module]":
     """A file's model, once its signature, hash, architecture and weights are found to be right.
 
     Raises `ModelRejected` when one of them is not or the file is none of ecgfl's, and `OSError` when it cannot be read.
@@ -47,17 +49,23 @@ def read_model_file(path: Path, key: ed25519.Ed25519PublicKey) -> "tuple[SignedM
     from safetensors.torch import load
 
     if path.stat().st_size > LARGEST_FILE:
-        raise ModelRejected(f"{path}: larger than {LARGEST_FILE >> 20} MiB, which no model is", _FIX)
+        raise ModelRejected(
+            f"{path}: larger than {LARGEST_FILE >> 20} MiB, which no model is", _FIX
+        )
     data = read_bounded(path, LARGEST_FILE)
     try:
         signed = SignedManifest.model_validate_json(_metadata(data)[KEY])
     except (ValueError, KeyError, TypeError, RecursionError, ValidationError) as error:
-        raise ModelRejected(f"{path}: not a model file of ecgfl ({type(error).__name__})", _FIX) from error
+        raise ModelRejected(
+            f"{path}: not a model file of ecgfl ({type(error).__name__})", _FIX
+        ) from error
     manifest = signed.open(key)
     try:
         return signed, manifest, network_with(manifest, load(data))
     except (SafetensorError, RuntimeError, ValueError, KeyError) as error:
-        raise ModelRejected(f"{path}: not the weights of a {manifest.architecture}: {error}", _FIX) from error
+        raise ModelRejected(
+            f"{path}: not the weights of a {manifest.architecture}: {error}", _FIX
+        ) from error
 
 
 def _metadata(data: bytes) -> dict[str, Any]:

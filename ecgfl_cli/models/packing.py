@@ -13,7 +13,12 @@ if TYPE_CHECKING:
 
 def pack(network: "nn.Module") -> NDArray[np.float32]:
     """All weights in the order of the state dict, shape (n,), float32."""
-    return np.concatenate([value.detach().cpu().numpy().astype(np.float32).ravel() for value in network.state_dict().values()])
+    return np.concatenate(
+        [
+            value.detach().cpu().numpy().astype(np.float32).ravel()
+            for value in network.state_dict().values()
+        ]
+    )
 
 
 def unpack(network: "nn.Module", vector: NDArray[np.float32]) -> None:
@@ -28,7 +33,10 @@ def unpack(network: "nn.Module", vector: NDArray[np.float32]) -> None:
             "Both sides must run the same ecgfl version",
         )
     if not np.isfinite(vector).all():
-        raise ModelRejected("weight vector with values that are not finite", "The model is broken; keep the one you have")
+        raise ModelRejected(
+            "weight vector with values that are not finite",
+            "The model is broken; keep the one you have",
+        )
     start = 0
     filled = {}
     for name, value in state.items():

@@ -80,7 +80,10 @@ class Registry:
 
         manifest = self._opened(signed)
         if manifest.version in RESERVED or is_device_name(manifest.version):
-            raise ModelRejected(f"a model with the reserved name '{manifest.version}'", "Do not use it; tell the coordinator")
+            raise ModelRejected(
+                f"a model with the reserved name '{manifest.version}'",
+                "Do not use it; tell the coordinator",
+            )
         place = self._folder / manifest.version
         if place.is_dir():
             if self.entry(manifest.version).manifest != manifest:
@@ -95,7 +98,9 @@ class Registry:
         text = json.dumps({**signed.model_dump(), "received": received}, indent=1)
         making = Path(tempfile.mkdtemp(prefix=MAKING, dir=self._folder))
         try:
-            weights = save({name: value.contiguous() for name, value in network.state_dict().items()})
+            weights = save(
+                {name: value.contiguous() for name, value in network.state_dict().items()}
+            )
             atomic_write_bytes(making / WEIGHTS, weights)
             atomic_write_bytes(making / MANIFEST, text.encode())
             making.replace(place)
@@ -106,7 +111,11 @@ class Registry:
 
     def versions(self) -> list[str]:
         """The names of all versions, those whose signature does not hold included."""
-        return sorted(folder.name for folder in self._folder.glob("*") if folder.is_dir() and folder.name[0] != ".")
+        return sorted(
+            folder.name
+            for folder in self._folder.glob("*")
+            if folder.is_dir() and folder.name[0] != "."
+        )
 
     def entries(self) -> list[Entry]:
         """The versions whose signature holds, oldest first."""
@@ -122,7 +131,10 @@ class Registry:
         """Raises `UsageError` when there is no such version, `ModelRejected` when its manifest or signature is wrong."""
         path = self._folder / version / MANIFEST
         if not re.fullmatch(VERSION, version) or not path.is_file():
-            raise UsageError(f"no model version '{version}' in {self._folder}", "`ecgfl model list` shows those that are there")
+            raise UsageError(
+                f"no model version '{version}' in {self._folder}",
+                "`ecgfl model list` shows those that are there",
+            )
         try:
             content = json.loads(read_bounded(path, LARGEST_MANIFEST))
             require_bounded(content)
@@ -136,20 +148,30 @@ class Registry:
             first = error.errors()[0]
             field = ".".join(str(part) for part in first["loc"]) or "it"
             raise ModelRejected(
-                f"{path}: broken: {error.title}: {short_reason(field)}: {fault_in_words(first)}", BROKEN
+                f"{path}: broken: {error.title}: {short_reason(field)}: {fault_in_words(first)}",
+                BROKEN,
             ) from error
         except (OSError, ValueError, KeyError, AttributeError, RecursionError) as error:
             raise ModelRejected(f"{path}: broken: {error}", BROKEN) from error
         manifest = self._opened(signed)
         if manifest.version != version:
-            raise ModelRejected(f"{path}: the manifest of {manifest.version}", "Somebody moved it; use another version")
+            raise ModelRejected(
+                f"{path}: the manifest of {manifest.version}",
+                "Somebody moved it; use another version",
+            )
         return Entry(signed, manifest, received, acceptance)
 
     def judged(self, version: str, acceptance: dict[str, Any]) -> None:
         """Write down what came of the site's own test of a version."""
         entry = self.entry(version)
-        content = {**entry.signed.model_dump(), "received": entry.received, "acceptance": acceptance}
-        atomic_write_bytes(self._folder / version / MANIFEST, json.dumps(content, indent=1).encode())
+        content = {
+            **entry.signed.model_dump(),
+            "received": entry.received,
+            "acceptance": acceptance,
+        }
+        atomic_write_bytes(
+            self._folder / version / MANIFEST, json.dumps(content, indent=1).encode()
+        )
 
     def load(self, version: str) -> "tuple[Manifest, nn.Module]":
         """A version's manifest and network, after its hash was checked. Raises `ModelRejected`."""
@@ -162,7 +184,8 @@ class Registry:
             return manifest, network_with(manifest, load(read_bounded(path, LARGEST_WEIGHTS)))
         except (OSError, SafetensorError, RuntimeError, ValueError, KeyError) as error:
             raise ModelRejected(
-                f"{path}: not the weights of a {manifest.architecture}: {error}", "Use another version: `ecgfl model use VERSION`"
+                f"{path}: not the weights of a {manifest.architecture}: {error}",
+                "Use another version: `ecgfl model use VERSION`",
             ) from error
 
     def current(self) -> str | None:
@@ -172,13 +195,16 @@ class Registry:
             return None
         version = read_bounded(path, LARGEST_MANIFEST).decode("utf-8", "replace").strip()
         if not re.fullmatch(VERSION, version):
-            raise ModelRejected(f"{path}: {version[:80]!r} is no version", "Choose one: `ecgfl model use VERSION`")
+            raise ModelRejected(
+                f"{path}: {version[:80]!r} is no version", "Choose one: `ecgfl model use VERSION`"
+            )
         return version
 
     def _opened(self, signed: SignedManifest) -> Manifest:
         if self._key is None:
             raise ModelRejected(
-                f"{self._folder}: nothing to check signatures with", "Run `ecgfl init --site NAME --federation federation.json`"
+                f"{self._folder}: nothing to check signatures with",
+                "Run `ecgfl init --site NAME --federation federation.json`",
             )
         return signed.open(self._key)
 
@@ -211,7 +237,10 @@ class Registry:
             return self.current()
         version = read_bounded(path, LARGEST_MANIFEST).decode("utf-8", "replace").strip()
         if version != NO_VERSION and not re.fullmatch(VERSION, version):
-            raise ModelRejected(f"{path}: {version[:80]!r} is not a version", "Choose one: `ecgfl model use VERSION`")
+            raise ModelRejected(
+                f"{path}: {version[:80]!r} is not a version",
+                "Choose one: `ecgfl model use VERSION`",
+            )
         return None if version == NO_VERSION else version
 
     def _set_best(self, version: str | None) -> None:
@@ -248,7 +277,11 @@ class Registry:
 
     def _history(self) -> list[str | None]:
         path = self._folder / HISTORY
-        lines = read_bounded(path, LARGEST_MANIFEST).decode("utf-8", "replace").split() if path.is_file() else []
+        lines = (
+            read_bounded(path, LARGEST_MANIFEST).decode("utf-8", "replace").split()
+            if path.is_file()
+            else []
+        )
         return [None if line == NO_VERSION else line for line in lines]
 
     def _write_history(self, used: list[str | None]) -> None:
@@ -266,7 +299,11 @@ class Registry:
     def prune(self, keep: int) -> list[str]:
         """Remove old versions and return them. The last `keep`, the current, the previously used and the best version stay."""
         kept = {self.current(), self.best(), *self._history()[-1:]}
-        gone = [entry.manifest.version for entry in self.entries()[:-keep] if entry.manifest.version not in kept]
+        gone = [
+            entry.manifest.version
+            for entry in self.entries()[:-keep]
+            if entry.manifest.version not in kept
+        ]
         removed = [version for version in gone if self._put_away(version)]
         self._tidy()
         return removed
@@ -283,7 +320,9 @@ class Registry:
         """Remove what is to be removed, and what an ecgfl that was killed left: this one holds the home's lock."""
         for prefix in (MAKING, REMOVING):
             for left_over in self._folder.glob(f"{prefix}*"):
-                shutil.rmtree(left_over, ignore_errors=True)  # what cannot be removed now is at the next change
+                shutil.rmtree(
+                    left_over, ignore_errors=True
+                )  # what cannot be removed now is at the next change
 
 
 def network_of(manifest: Manifest, vector: NDArray[np.float32]) -> "nn.Module":

@@ -83,7 +83,11 @@ def summarise(
     classified = samples.size - unclassified
     letters = np.where(codes == BeatClass.V, "V", np.where(codes == BeatClass.Q, "Q", "N"))
     stretches = list(_stretches(letters, broken))
-    runs = [samples[first + found.start() : first + found.end()] for first, text in stretches for found in _RUN.finditer(text)]
+    runs = [
+        samples[first + found.start() : first + found.end()]
+        for first, text in stretches
+        for found in _RUN.finditer(text)
+    ]
     rates = [60.0 * fs * (run.size - 1) / float(run[-1] - run[0]) for run in runs]
     longest = max(range(len(runs)), key=lambda place: runs[place].size, default=None)
     intervals = np.diff(samples)[~broken]
@@ -105,12 +109,20 @@ def summarise(
     )
 
 
-def _codes(classes: Sequence[str] | NDArray[np.str_] | NDArray[np.integer[Any]]) -> NDArray[np.int8]:
+def _codes(
+    classes: Sequence[str] | NDArray[np.str_] | NDArray[np.integer[Any]],
+) -> NDArray[np.int8]:
     values = np.asarray(classes)
-    codes = values.astype(np.int8) if values.dtype.kind in "iu" else classify_all(values.astype(np.str_))
+    codes = (
+        values.astype(np.int8)
+        if values.dtype.kind in "iu"
+        else classify_all(values.astype(np.str_))
+    )
     unknown = (codes < min(BeatClass)) | (codes > max(BeatClass))
     if unknown.any():
-        raise ValueError(f"{values[unknown][0]!s} is no class of beats, expected one of {[member.name for member in BeatClass]}")
+        raise ValueError(
+            f"{values[unknown][0]!s} is no class of beats, expected one of {[member.name for member in BeatClass]}"
+        )
     return codes
 
 

@@ -18,7 +18,9 @@ from ecgfl_cli.prediction.prediction import Prediction
 from ecgfl_cli.prediction.writers.registry import Writer
 
 
-def output_folders(recordings: Sequence[Path], named: Sequence[Path], out: Path) -> dict[Path, Path]:
+def output_folders(
+    recordings: Sequence[Path], named: Sequence[Path], out: Path
+) -> dict[Path, Path]:
     """Return the folder for the results of each recording: `out`, with the subfolders of a folder that was named.
 
     Parameters
@@ -33,7 +35,9 @@ def output_folders(recordings: Sequence[Path], named: Sequence[Path], out: Path)
         If two recordings would write the same files. Names that differ only in upper and lower case are the same (as on Windows
         and macOS), and so are names that differ only in Unicode composition (as on macOS).
     """
-    folders = {path: out.joinpath(*map(safe_name, subfolder(path, named).parts)) for path in recordings}
+    folders = {
+        path: out.joinpath(*map(safe_name, subfolder(path, named).parts)) for path in recordings
+    }
     targets: dict[str, list[Path]] = {}
     for path, folder in folders.items():
         target = str(folder / file_name(record_stem(path).name))
@@ -49,7 +53,12 @@ def output_folders(recordings: Sequence[Path], named: Sequence[Path], out: Path)
 
 
 def write_results(
-    recording: Recording, prediction: Prediction, folder: Path, writers: Sequence[Writer], *, force: bool = False
+    recording: Recording,
+    prediction: Prediction,
+    folder: Path,
+    writers: Sequence[Writer],
+    *,
+    force: bool = False,
 ) -> list[Path]:
     """Write the files of a prediction, and note beside them what is predicted, in `NAME.ecgfl.origin.json`.
 
@@ -72,7 +81,10 @@ def write_results(
         When a file that would be replaced was changed, was not written by `predict`, or belongs to another recording.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        contents = {written.name: written.read_bytes() for written in (writer(prediction, Path(scratch)) for writer in writers)}
+        contents = {
+            written.name: written.read_bytes()
+            for written in (writer(prediction, Path(scratch)) for writer in writers)
+        }
     origin = folder / f"{prediction.record}{ORIGIN_SUFFIX}"
     place = sha256(os.fsencode(recording.source.path.absolute())).hexdigest()
     of_recording = (place, recording.signal_digest().hex())
@@ -82,22 +94,33 @@ def write_results(
             _refuse_to_replace(folder / name, content, listed, of_recording)
     folder.mkdir(parents=True, exist_ok=True)
     # The note comes first: after a kill it may list files that are not there, but no file is there that it does not list.
-    note = origin_text(origin, prediction.labels(), contents.values(), prediction.model_version, of_recording)
+    note = origin_text(
+        origin, prediction.labels(), contents.values(), prediction.model_version, of_recording
+    )
     atomic_write_bytes(origin, note.encode())
     for name, content in contents.items():
         atomic_write_bytes(folder / name, content)
     return [folder / name for name in contents]
 
 
-def _refuse_to_replace(path: Path, content: bytes, listed: Listed, of_recording: Sequence[str]) -> None:
+def _refuse_to_replace(
+    path: Path, content: bytes, listed: Listed, of_recording: Sequence[str]
+) -> None:
     if not path.is_file():
         return
     before = path.read_bytes()
     if before != content and sha256(before).hexdigest() not in listed.files:
-        why = "was changed after it was predicted" if listed.files else "holds something else, and nothing shows who wrote it"
+        why = (
+            "was changed after it was predicted"
+            if listed.files
+            else "holds something else, and nothing shows who wrote it"
+        )
         raise UnusableInput(f"{path}: {why}, so it is not overwritten", _FIX)
     if listed.recording and listed.recording.isdisjoint(of_recording):
-        raise UnusableInput(f"{path}: holds the result of another recording of this name, so it is not overwritten", _OTHER)
+        raise UnusableInput(
+            f"{path}: holds the result of another recording of this name, so it is not overwritten",
+            _OTHER,
+        )
 
 
 _FIX = "Give another folder with --out, or overwrite it with --force; `ecgfl ingest --labels ecgfl` takes corrections in"

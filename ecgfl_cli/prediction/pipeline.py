@@ -49,8 +49,13 @@ class Classifier:
             )
         leads = usable_leads(recording, lead_name)
         beats = detected_beats(recording, leads, self._architecture.window)
-        probabilities = self.manifest.calibration.probabilities(fused([self._logits(each) for each in beats]))
-        symbols = tuple("Q" if np.isnan(p) else "V" if p >= self.manifest.threshold else "N" for p in probabilities.tolist())
+        probabilities = self.manifest.calibration.probabilities(
+            fused([self._logits(each) for each in beats])
+        )
+        symbols = tuple(
+            "Q" if np.isnan(p) else "V" if p >= self.manifest.threshold else "N"
+            for p in probabilities.tolist()
+        )
         gaps = replace(recording, leads=(leads[0],)).gaps()
         analysed = (recording.length - sum(gap.stop - gap.start for gap in gaps)) / recording.fs
         return Prediction(

@@ -48,4 +48,7 @@ class Prediction:
 
     def labels(self) -> list[BeatLabel]:
         """The beats as annotations."""
-        return [BeatLabel(int(sample), symbol) for sample, symbol in zip(self.samples, self.symbols, strict=True)]
+        return [
+            BeatLabel(int(sample), symbol)
+            for sample, symbol in zip(self.samples, self.symbols, strict=True)
+        ]

@@ -44,7 +44,10 @@ def check_amplitude(measures: Sequence[LeadMeasures], limits: Limits) -> Iterato
 
 
 def _judgeable(lead: LeadMeasures, limits: Limits) -> bool:
-    return lead.qrs_mv is not None and max(lead.absent.whole.share, lead.flat.whole.share) <= limits.lead_lost_share
+    return (
+        lead.qrs_mv is not None
+        and max(lead.absent.whole.share, lead.flat.whole.share) <= limits.lead_lost_share
+    )
 
 
 def _qrs(lead: LeadMeasures) -> float:
@@ -57,5 +60,9 @@ def _unit_hint(qrs_mv: float, limits: Limits) -> str:
         return "The samples look like volts: read the file with --units V."
     if qrs_mv < lowest:
         return "The unit is probably wrong: give the true one with --units (V, mV, uV, nV or adc:GAIN)."
-    microvolts = " or, if they are microvolts, with --units uV" if lowest <= qrs_mv / 1000.0 <= highest else ""
+    microvolts = (
+        " or, if they are microvolts, with --units uV"
+        if lowest <= qrs_mv / 1000.0 <= highest
+        else ""
+    )
     return f"The samples look like raw converter counts: read the file with --units adc:GAIN (counts per mV){microvolts}."

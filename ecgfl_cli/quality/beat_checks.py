@@ -10,7 +10,9 @@ from ecgfl_cli.quality.findings import Finding, Severity
 from ecgfl_cli.quality.limits import Limits
 
 
-def check_beats(recording: Recording, gaps: Sequence[Gap], beats: NDArray[np.int64], limits: Limits) -> Iterator[Finding]:
+def check_beats(
+    recording: Recording, gaps: Sequence[Gap], beats: NDArray[np.int64], limits: Limits
+) -> Iterator[Finding]:
     """Findings `too-few-beats`, `implausible-rate` and `beatless-stretch`. `beats` are sorted samples inside the recording."""
     if beats.size < limits.min_beats:
         yield Finding(
@@ -26,11 +28,16 @@ def check_beats(recording: Recording, gaps: Sequence[Gap], beats: NDArray[np.int
     yield from _check_stretches(recording, gaps, beats, limits)
 
 
-def _check_rate(recording: Recording, beats: NDArray[np.int64], limits: Limits) -> Iterator[Finding]:
+def _check_rate(
+    recording: Recording, beats: NDArray[np.int64], limits: Limits
+) -> Iterator[Finding]:
     rate = 60.0 * recording.fs / float(np.median(np.diff(beats)))
     outside = [
         (severity, bounds)
-        for severity, bounds in ((Severity.ERROR, limits.rate_error_bpm), (Severity.WARNING, limits.rate_warn_bpm))
+        for severity, bounds in (
+            (Severity.ERROR, limits.rate_error_bpm),
+            (Severity.WARNING, limits.rate_warn_bpm),
+        )
         if not bounds[0] <= rate <= bounds[1]
     ]
     if not outside:
@@ -47,10 +54,14 @@ def _check_rate(recording: Recording, beats: NDArray[np.int64], limits: Limits) 
     )
 
 
-def _check_stretches(recording: Recording, gaps: Sequence[Gap], beats: NDArray[np.int64], limits: Limits) -> Iterator[Finding]:
+def _check_stretches(
+    recording: Recording, gaps: Sequence[Gap], beats: NDArray[np.int64], limits: Limits
+) -> Iterator[Finding]:
     # A gap's ends count as beats, so that only time with signal is held against the limit.
     edges = [edge for gap in gaps for edge in gap]
-    marks = np.unique(np.concatenate((beats, np.asarray([0, recording.length, *edges], dtype=np.int64))))
+    marks = np.unique(
+        np.concatenate((beats, np.asarray([0, recording.length, *edges], dtype=np.int64)))
+    )
     silent = np.diff(marks) / recording.fs
     silent[np.isin(marks[:-1], [gap.start for gap in gaps])] = 0.0
     long = np.flatnonzero(silent > limits.beatless_s)

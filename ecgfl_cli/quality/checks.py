@@ -25,7 +25,10 @@ LEAD_HIDDEN = {*(defect.code for defect in DEFECTS), "lead-off", "noise"}
 
 
 def check(
-    recording: Recording, beats: NDArray[np.int64], limits: Limits = DEFAULT_LIMITS, lead_name: str | None = None
+    recording: Recording,
+    beats: NDArray[np.int64],
+    limits: Limits = DEFAULT_LIMITS,
+    lead_name: str | None = None,
 ) -> list[Finding]:
     """Return all findings about a recording, worst first.
 
@@ -43,9 +46,15 @@ def check(
     # Values near the end of float32's range overflow on subtraction; the comparison with a limit still comes out right.
     gaps = recording.gaps()
     with np.errstate(over="ignore", invalid="ignore"):
-        measures = [measure_lead(lead, recording.fs, gaps, beats, limits) for lead in recording.leads]
+        measures = [
+            measure_lead(lead, recording.fs, gaps, beats, limits) for lead in recording.leads
+        ]
         about_labels = list(check_labels(recording, gaps, beats, limits))
-    clear = [lead for lead in measures if not time_lost(lead, limits) and not amplitude_is_wrong(lead, limits)]
+    clear = [
+        lead
+        for lead in measures
+        if not time_lost(lead, limits) and not amplitude_is_wrong(lead, limits)
+    ]
     about_leads = [
         *check_leads(recording, measures, limits),
         *(finding for lead in clear for finding in check_disturbances(lead, recording.fs, limits)),
@@ -53,12 +62,19 @@ def check(
     about_beats = list(check_beats(recording, gaps, beats, limits))
     if is_usable(about_beats):
         # Do not compare with leads that are off, flat or noisy for part of the time: beats cannot be seen there.
-        legible = {lead.name for lead in clear} - {each.lead for each in about_leads if each.code in LEAD_HIDDEN}
+        legible = {lead.name for lead in clear} - {
+            each.lead for each in about_leads if each.code in LEAD_HIDDEN
+        }
         rhythm_lead = choose_lead(recording, lead_name)
-        others = [lead for lead in recording.leads if lead.name in legible and lead is not rhythm_lead]
+        others = [
+            lead for lead in recording.leads if lead.name in legible and lead is not rhythm_lead
+        ]
         about_beats.extend(check_rhythm(recording, beats, rhythm_lead, others, limits))
     findings = [
-        *(Finding(remark.code, Severity(remark.severity), remark.problem, remark.fix) for remark in recording.remarks),
+        *(
+            Finding(remark.code, Severity(remark.severity), remark.problem, remark.fix)
+            for remark in recording.remarks
+        ),
         *check_extent(recording, gaps, limits),
         *about_leads,
         *(() if is_paced(recording, limits) else check_polarity(clear, limits)),

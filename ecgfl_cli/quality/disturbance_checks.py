@@ -20,7 +20,9 @@ def check_disturbances(lead: LeadMeasures, fs: float, limits: Limits) -> Iterato
     yield from _check_noise(lead, found, fs, limits)
 
 
-def _check_wander(lead: LeadMeasures, qrs_mv: float, found: Disturbances, fs: float, limits: Limits) -> Iterator[Finding]:
+def _check_wander(
+    lead: LeadMeasures, qrs_mv: float, found: Disturbances, fs: float, limits: Limits
+) -> Iterator[Finding]:
     wander = found.wander
     limit = max(limits.wander_warn_mv, limits.wander_warn_qrs * qrs_mv)
     if wander is None or wander.mv <= limit:
@@ -72,7 +74,9 @@ def _check_spikes(lead: LeadMeasures, found: Disturbances, limits: Limits) -> It
     )
 
 
-def _check_noise(lead: LeadMeasures, found: Disturbances, fs: float, limits: Limits) -> Iterator[Finding]:
+def _check_noise(
+    lead: LeadMeasures, found: Disturbances, fs: float, limits: Limits
+) -> Iterator[Finding]:
     noise = found.noise
     longest = None if noise is None else longest_of(noise.stretches)
     if noise is None or longest is None or noise.share <= limits.noise_warn_share:

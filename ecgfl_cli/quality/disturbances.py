@@ -25,7 +25,12 @@ class Disturbances:
 
 
 def measure_disturbances(
-    samples: Samples, fs: float, lost: Stretches, beats: NDArray[np.int64], qrs_mv: float, limits: Limits
+    samples: Samples,
+    fs: float,
+    lost: Stretches,
+    beats: NDArray[np.int64],
+    qrs_mv: float,
+    limits: Limits,
 ) -> Disturbances:
     """Each is judged in the time that another finding has not: noise not where the lead is lost, spikes not in noise.
 
@@ -36,5 +41,8 @@ def measure_disturbances(
     noisy = noise(samples, fs, lost, qrs_mv, mains.amplitude_mv if mains else 0.0, limits)
     unjudged = merged([lost, noisy.stretches]) if noisy else lost
     return Disturbances(
-        wander(samples, fs, lost, limits), mains, spikes_per_minute(samples, fs, unjudged, beats, qrs_mv, limits), noisy
+        wander(samples, fs, lost, limits),
+        mains,
+        spikes_per_minute(samples, fs, unjudged, beats, qrs_mv, limits),
+        noisy,
     )

@@ -44,7 +44,9 @@ def _check_gaps(recording: Recording, gaps: Sequence[Gap], limits: Limits) -> It
         Severity.WARNING if many else Severity.INFO,
         f"{times} without signal in any lead, {seconds:.1f} s together ({share:.1%} of the recording); "
         f"the longest from {longest.start / recording.fs:.1f} to {longest.stop / recording.fs:.1f} s",
-        "Look for a disconnected recorder or an incomplete export." if many else "Nothing to do: no beat is cut across a gap.",
+        "Look for a disconnected recorder or an incomplete export."
+        if many
+        else "Nothing to do: no beat is cut across a gap.",
         start_s=longest.start / recording.fs,
         stop_s=longest.stop / recording.fs,
         value=share,

@@ -63,12 +63,18 @@ def verdict(findings: Iterable[Finding]) -> Verdict:
     found = list(findings)
     if not is_usable(found):
         return Verdict.REJECTED
-    return Verdict.UNLABELLED if any(finding.code == NO_LABELS for finding in found) else Verdict.USABLE
+    return (
+        Verdict.UNLABELLED
+        if any(finding.code == NO_LABELS for finding in found)
+        else Verdict.USABLE
+    )
 
 
 def worst(findings: Iterable[Finding]) -> Severity | None:
     """The worst severity among the findings; None when there are none."""
-    return min((finding.severity for finding in findings), key=lambda severity: severity.rank, default=None)
+    return min(
+        (finding.severity for finding in findings), key=lambda severity: severity.rank, default=None
+    )
 
 
 def is_usable(findings: Iterable[Finding]) -> bool:

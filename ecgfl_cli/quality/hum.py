@@ -34,7 +34,9 @@ def hum(samples: Samples, fs: float, limits: Limits) -> Hum | None:
     lines = [line for line in MAINS_HZ if line + BESIDE_HZ[0] < fs / 2]
     if samples.size < block or not lines:
         return None
-    starts = np.linspace(0, samples.size - block, max(1, min(limits.hum_blocks, samples.size // block))).astype(np.int64)
+    starts = np.linspace(
+        0, samples.size - block, max(1, min(limits.hum_blocks, samples.size // block))
+    ).astype(np.int64)
     rows = samples[starts[:, None] + np.arange(block)]
     rows = rows[np.isfinite(rows).all(axis=1)]
     if not len(rows):

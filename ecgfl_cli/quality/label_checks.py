@@ -7,7 +7,13 @@ from ecgfl_adapters.recording import Gap, Recording
 from ecgfl_adapters.symbols import BEAT_SYMBOLS
 from numpy.typing import NDArray
 
-from ecgfl_cli.beats.annotated import FEWEST_LABELS, annotated_part, annotated_spans, inside, is_whole
+from ecgfl_cli.beats.annotated import (
+    FEWEST_LABELS,
+    annotated_part,
+    annotated_spans,
+    inside,
+    is_whole,
+)
 from ecgfl_cli.quality.findings import Finding, Severity
 from ecgfl_cli.quality.label_match import Match, match
 from ecgfl_cli.quality.label_share_checks import check_label_shares
@@ -18,7 +24,9 @@ SHOWN = 3
 """Maximum number of annotated parts that a message lists."""
 
 
-def check_labels(recording: Recording, gaps: Sequence[Gap], beats: NDArray[np.int64], limits: Limits) -> Iterator[Finding]:
+def check_labels(
+    recording: Recording, gaps: Sequence[Gap], beats: NDArray[np.int64], limits: Limits
+) -> Iterator[Finding]:
     """Yield the findings `no-labels`, `labels-outside`, `labels-duplicated`, `labels-dense`, `labels-off-peak`, `labels-shifted`,
     `labels-partial`, `paced-rhythm` and `implausible-pvc-share`.
 
@@ -26,14 +34,22 @@ def check_labels(recording: Recording, gaps: Sequence[Gap], beats: NDArray[np.in
     Beat labels outside the annotated part are not checked further, because they are not used.
     """
     labels = recording.labels or ()
-    marked = np.sort(np.asarray([label.sample for label in labels if label.symbol in BEAT_SYMBOLS], dtype=np.int64))
-    yield from _check_outside(recording, np.asarray([label.sample for label in labels], dtype=np.int64))
+    marked = np.sort(
+        np.asarray(
+            [label.sample for label in labels if label.symbol in BEAT_SYMBOLS], dtype=np.int64
+        )
+    )
+    yield from _check_outside(
+        recording, np.asarray([label.sample for label in labels], dtype=np.int64)
+    )
     marked = marked[(marked >= 0) & (marked < recording.length)]
     if not marked.size:
         yield Finding(
             "no-labels",
             Severity.INFO,
-            "there are no beat labels" if recording.labels is None else f"none of the {len(labels)} labels marks a beat",
+            "there are no beat labels"
+            if recording.labels is None
+            else f"none of the {len(labels)} labels marks a beat",
             "Nothing to do for predict. To train on this recording, give its labels with --labels FILE.",
         )
         return
@@ -41,17 +57,25 @@ def check_labels(recording: Recording, gaps: Sequence[Gap], beats: NDArray[np.in
     marked = np.unique(marked)
     spans = annotated_spans(recording, beats)
     yield from _check_part(recording, beats, marked, spans)
-    marked = marked[[inside(sample, spans) for sample in marked.tolist()]] if not is_whole(recording, spans) else marked
+    marked = (
+        marked[[inside(sample, spans) for sample in marked.tolist()]]
+        if not is_whole(recording, spans)
+        else marked
+    )
     if not marked.size:
         return
     yield from _check_dense(recording, marked, limits)
     matched = match(recording, gaps, marked, beats, limits)
     if matched is not None:
         found = list(
-            _check_shift(matched, recording.fs, limits) if matched.is_shifted(limits) else _check_off_peak(matched, limits)
+            _check_shift(matched, recording.fs, limits)
+            if matched.is_shifted(limits)
+            else _check_off_peak(matched, limits)
         )
         yield from found
-        if is_whole(recording, spans) and not found:  # labels at the wrong places say nothing about unlabelled beats
+        if (
+            is_whole(recording, spans) and not found
+        ):  # labels at the wrong places say nothing about unlabelled beats
             yield from _check_unlabelled(recording, beats, marked, limits)
     yield from check_label_shares(annotated_part(recording, beats), limits)
 
@@ -86,7 +110,9 @@ def _check_duplicated(recording: Recording, marked: NDArray[np.int64]) -> Iterat
         )
 
 
-def _check_dense(recording: Recording, marked: NDArray[np.int64], limits: Limits) -> Iterator[Finding]:
+def _check_dense(
+    recording: Recording, marked: NDArray[np.int64], limits: Limits
+) -> Iterator[Finding]:
     if marked.size < 3:
         return
     intervals = np.diff(marked) / recording.fs
@@ -114,7 +140,9 @@ def _check_dense(recording: Recording, marked: NDArray[np.int64], limits: Limits
         )
 
 
-def _check_part(recording: Recording, beats: NDArray[np.int64], marked: NDArray[np.int64], spans: Stretches) -> Iterator[Finding]:
+def _check_part(
+    recording: Recording, beats: NDArray[np.int64], marked: NDArray[np.int64], spans: Stretches
+) -> Iterator[Finding]:
     """Yield `labels-partial` if only a part of the recording, or only some beats of it, are annotated."""
     seconds = total(spans) / recording.fs
     if not len(spans):
@@ -128,7 +156,10 @@ def _check_part(recording: Recording, beats: NDArray[np.int64], marked: NDArray[
             limit=recording.seconds,
         )
     elif not is_whole(recording, spans):
-        shown = ", ".join(f"{start / recording.fs:.0f} to {stop / recording.fs:.0f} s" for start, stop in spans[:SHOWN].tolist())
+        shown = ", ".join(
+            f"{start / recording.fs:.0f} to {stop / recording.fs:.0f} s"
+            for start, stop in spans[:SHOWN].tolist()
+        )
         more = f" and {len(spans) - SHOWN} more" if len(spans) > SHOWN else ""
         yield Finding(
             "labels-partial",
@@ -147,10 +178,14 @@ def _check_unlabelled(
     recording: Recording, beats: NDArray[np.int64], marked: NDArray[np.int64], limits: Limits
 ) -> Iterator[Finding]:
     """Yield `labels-partial` if only some kinds of beats are labelled, and the beats between them are not."""
-    if beats.size < limits.min_beats or any(label.symbol == "[" for label in recording.labels or ()):
+    if beats.size < limits.min_beats or any(
+        label.symbol == "[" for label in recording.labels or ()
+    ):
         return
     window = round(limits.match_s * recording.fs)
-    near = np.searchsorted(marked, beats + window, side="right") > np.searchsorted(marked, beats - window)
+    near = np.searchsorted(marked, beats + window, side="right") > np.searchsorted(
+        marked, beats - window
+    )
     share = float(1.0 - near.mean())
     if share > limits.unlabelled_warn_share:
         yield Finding(

@@ -43,7 +43,11 @@ AROUND_SECONDS = 0.02
 
 
 def match(
-    recording: Recording, gaps: Sequence[Gap], marked: NDArray[np.int64], beats: NDArray[np.int64], limits: Limits
+    recording: Recording,
+    gaps: Sequence[Gap],
+    marked: NDArray[np.int64],
+    beats: NDArray[np.int64],
+    limits: Limits,
 ) -> Match | None:
     """Compare labelled beats with detected ones; None where there is nothing to compare.
 
@@ -75,14 +79,21 @@ def match(
     )
 
 
-def _deflection(recording: Recording, marked: NDArray[np.int64], distance: NDArray[np.int64], limits: Limits) -> float:
+def _deflection(
+    recording: Recording, marked: NDArray[np.int64], distance: NDArray[np.int64], limits: Limits
+) -> float:
     """See `Match`; 1 where no lead can tell."""
     half = max(1, round(AROUND_SECONDS * recording.fs))
-    lowest, highest = np.minimum(marked, marked - distance) - half, np.maximum(marked, marked - distance) + half
+    lowest, highest = (
+        np.minimum(marked, marked - distance) - half,
+        np.maximum(marked, marked - distance) + half,
+    )
     inside = np.flatnonzero((lowest >= 0) & (highest < recording.length))
     if not inside.size:
         return 1.0
-    chosen = inside[np.linspace(0, inside.size - 1, min(limits.qrs_sample, inside.size)).astype(np.int64)]
+    chosen = inside[
+        np.linspace(0, inside.size - 1, min(limits.qrs_sample, inside.size)).astype(np.int64)
+    ]
     at_label = marked[chosen, None] + np.arange(-half, half + 1)
     at_beat = at_label - distance[chosen, None]
     found = []

@@ -52,7 +52,9 @@ def check_label_shares(recording: Recording, limits: Limits) -> Iterator[Finding
 
 
 def _beat_symbols(recording: Recording) -> Counter[str]:
-    return Counter(label.symbol for label in recording.labels or () if classify(label.symbol) is not None)
+    return Counter(
+        label.symbol for label in recording.labels or () if classify(label.symbol) is not None
+    )
 
 
 def _paced_share(symbols: Counter[str]) -> float:

@@ -70,7 +70,9 @@ DEFECTS = (
 )
 
 
-def check_leads(recording: Recording, measures: Sequence[LeadMeasures], limits: Limits) -> Iterator[Finding]:
+def check_leads(
+    recording: Recording, measures: Sequence[LeadMeasures], limits: Limits
+) -> Iterator[Finding]:
     """Findings `non-finite`, `no-signal`, `flat-lead`, `clipping`, `saturation`, `lead-off`, `implausible-swings`,
     `implausible-amplitude`, `no-usable-lead` and `identical-leads`."""
     yield from _check_finite(measures)
@@ -79,7 +81,9 @@ def check_leads(recording: Recording, measures: Sequence[LeadMeasures], limits: 
     explained = {"implausible-swings"} if not is_usable(findings) else set()
     for defect in DEFECTS:
         if defect.code not in explained:
-            findings += _check_defect(defect, recording, measures, defect.warn_share(limits), limits.lead_lost_share)
+            findings += _check_defect(
+                defect, recording, measures, defect.warn_share(limits), limits.lead_lost_share
+            )
     yield from findings
     for lead in measures:
         if not time_lost(lead, limits):
@@ -88,7 +92,8 @@ def check_leads(recording: Recording, measures: Sequence[LeadMeasures], limits: 
         yield Finding(
             "no-usable-lead",
             Severity.ERROR,
-            "no lead is usable: " + "; ".join(f"{lead.name}: {_lost(lead, limits)}" for lead in measures),
+            "no lead is usable: "
+            + "; ".join(f"{lead.name}: {_lost(lead, limits)}" for lead in measures),
             "Look at the recorder and its electrodes, or export other leads and name them with --lead NAME.",
         )
     yield from _check_identical(recording.leads)
@@ -96,7 +101,9 @@ def check_leads(recording: Recording, measures: Sequence[LeadMeasures], limits: 
 
 def time_lost(lead: LeadMeasures, limits: Limits) -> list[str]:
     """The codes of what takes more of this lead's time than a usable lead may lose."""
-    return [defect.code for defect in DEFECTS if defect.loss(lead).whole.share > limits.lead_lost_share]
+    return [
+        defect.code for defect in DEFECTS if defect.loss(lead).whole.share > limits.lead_lost_share
+    ]
 
 
 def _lost(lead: LeadMeasures, limits: Limits) -> str:
@@ -122,7 +129,11 @@ def _check_finite(measures: Sequence[LeadMeasures]) -> Iterator[Finding]:
 
 
 def _check_defect(
-    defect: Defect, recording: Recording, measures: Sequence[LeadMeasures], warn_share: float, lost_share: float
+    defect: Defect,
+    recording: Recording,
+    measures: Sequence[LeadMeasures],
+    warn_share: float,
+    lost_share: float,
 ) -> Iterator[Finding]:
     least = min(defect.loss(lead).whole.share for lead in measures)
     if least > lost_share:
@@ -138,12 +149,16 @@ def _check_defect(
         return
     for lead in measures:
         loss = defect.loss(lead)
-        part, limit = (loss.whole, lost_share) if loss.whole.share > lost_share else (loss.brief, warn_share)
+        part, limit = (
+            (loss.whole, lost_share) if loss.whole.share > lost_share else (loss.brief, warn_share)
+        )
         share, longest = part.share, part.longest
         if share <= limit:
             continue
         start, stop = (edge / recording.fs for edge in longest) if longest else (None, None)
-        where = f", the longest stretch from {start:.1f} to {stop:.1f} s" if start is not None else ""
+        where = (
+            f", the longest stretch from {start:.1f} to {stop:.1f} s" if start is not None else ""
+        )
         yield Finding(
             defect.code,
             Severity.WARNING,
@@ -162,9 +177,14 @@ def _check_identical(leads: Sequence[Lead]) -> Iterator[Finding]:
     for first, second in combinations(leads, 2):
         # A thousandth of the samples settles nearly every pair without a pass over a whole day.
         sparse = slice(None, None, first.samples.size // 1000 + 1)
-        if not _moves(first.samples[sparse]) or not np.array_equal(first.samples[sparse], second.samples[sparse], equal_nan=True):
+        if not _moves(first.samples[sparse]) or not np.array_equal(
+            first.samples[sparse], second.samples[sparse], equal_nan=True
+        ):
             continue
-        if all(np.array_equal(part, second.samples[at : at + part.size], equal_nan=True) for at, part in blocks(first.samples)):
+        if all(
+            np.array_equal(part, second.samples[at : at + part.size], equal_nan=True)
+            for at, part in blocks(first.samples)
+        ):
             yield Finding(
                 "identical-leads",
                 Severity.WARNING,

@@ -10,7 +10,18 @@ from numpy.typing import NDArray
 
 from ecgfl_cli.quality.disturbances import Disturbances, measure_disturbances
 from ecgfl_cli.quality.limits import Limits
-from ecgfl_cli.quality.parts import NO_PART, NOWHERE, Part, Stretches, lasting, merged, part_of, runs, runs_in, without
+from ecgfl_cli.quality.parts import (
+    NO_PART,
+    NOWHERE,
+    Part,
+    Stretches,
+    lasting,
+    merged,
+    part_of,
+    runs,
+    runs_in,
+    without,
+)
 from ecgfl_cli.quality.typical_qrs import TypicalQrs, typical_qrs
 
 MOST_AT_HAND = 1 << 22
@@ -54,7 +65,9 @@ class LeadMeasures:
     disturbances: Disturbances | None = None
 
 
-def measure_lead(lead: Lead, fs: float, gaps: Sequence[Gap], beats: NDArray[np.int64], limits: Limits) -> LeadMeasures:
+def measure_lead(
+    lead: Lead, fs: float, gaps: Sequence[Gap], beats: NDArray[np.int64], limits: Limits
+) -> LeadMeasures:
     """Measure one lead. `gaps` are the recording's, `beats` sorted samples inside the lead."""
     samples, infinite = _without_infinities(_at_hand(lead.samples))
     long = limits.lead_off_s * fs
@@ -85,8 +98,16 @@ def measure_lead(lead: Lead, fs: float, gaps: Sequence[Gap], beats: NDArray[np.i
     if flat.whole.share <= limits.lead_lost_share:
         # A line along a rail is saturation.
         flat = _loss(runs(still & (highs < high) & (lows > low)) * block, known, long)
-        rails = np.concatenate((runs_in(samples, lambda part: part >= high), runs_in(samples, lambda part: part <= low)))
-        shortest, longest = max(limits.clip_min_samples, round(limits.clip_run_s * fs)), round(limits.rail_run_s * fs)
+        rails = np.concatenate(
+            (
+                runs_in(samples, lambda part: part >= high),
+                runs_in(samples, lambda part: part <= low),
+            )
+        )
+        shortest, longest = (
+            max(limits.clip_min_samples, round(limits.clip_run_s * fs)),
+            round(limits.rail_run_s * fs),
+        )
         clipped = _loss(lasting(rails, shortest, longest), samples.size)
         at_rail = lasting(rails, max(shortest, longest))
         saturated = _loss(at_rail, samples.size, long)
@@ -94,7 +115,9 @@ def measure_lead(lead: Lead, fs: float, gaps: Sequence[Gap], beats: NDArray[np.i
     qrs = typical_qrs(samples, fs, beats, limits)
     qrs_mv = (qrs.size_mv if qrs else None) or _median(movement)
     off_time = merged(off)
-    too_much = max(everywhere.share, flat.whole.share, saturated.whole.share) > limits.lead_lost_share
+    too_much = (
+        max(everywhere.share, flat.whole.share, saturated.whole.share) > limits.lead_lost_share
+    )
     return LeadMeasures(
         lead.name,
         absent,
@@ -108,7 +131,9 @@ def measure_lead(lead: Lead, fs: float, gaps: Sequence[Gap], beats: NDArray[np.i
         qrs,
         None
         if too_much or qrs_mv is None
-        else measure_disturbances(samples, fs, merged([off_time, at_rail, swings]), beats, qrs_mv, limits),
+        else measure_disturbances(
+            samples, fs, merged([off_time, at_rail, swings]), beats, qrs_mv, limits
+        ),
     )
 
 

@@ -175,17 +175,23 @@ class Limits:
 
 def limits_of(settings: Path, given: dict[str, Any]) -> Limits:
     """The limits with those that a site set itself, by name. Raises `UsageError` naming the file, the bound and the value."""
-    pairs = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+    pairs = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in given.items()
+    }
     try:
         limits = TypeAdapter(Limits).validate_python(pairs)
     except ValidationError as error:
         first = error.errors()[0]
         bound = ".".join(str(part) for part in first["loc"])
         raise UsageError(
-            f"{settings}: limits.{bound} = {first['input']!r}: {fault_in_words(first)}", "Correct or remove that line"
+            f"{settings}: limits.{bound} = {first['input']!r}: {fault_in_words(first)}",
+            "Correct or remove that line",
         ) from error
     for name in given:
         value = getattr(limits, name)
         if min(value if isinstance(value, tuple) else (value,)) < 0:
-            raise UsageError(f"{settings}: limits.{name} = {value!r}: no bound is less than 0", "Correct or remove that line")
+            raise UsageError(
+                f"{settings}: limits.{name} = {value!r}: no bound is less than 0",
+                "Correct or remove that line",
+            )
     return limits

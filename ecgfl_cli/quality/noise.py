@@ -28,7 +28,9 @@ class Noise:
     stretches: Stretches
 
 
-def noise(samples: Samples, fs: float, lost: Stretches, qrs_mv: float, hum_mv: float, limits: Limits) -> Noise | None:
+def noise(
+    samples: Samples, fs: float, lost: Stretches, qrs_mv: float, hum_mv: float, limits: Limits
+) -> Noise | None:
     """In blocks of `noise_block_s`: the median size of the second difference, relative to the QRS.
 
     Steep waves of the heart fill less than half of a block, noise all of it (as in `beats.recorder_noise`). A lead whose own
@@ -59,7 +61,9 @@ def _bend(samples: Samples, fs: float, block: int) -> NDArray[np.float32]:
     for start in range(0, found.size, BLOCKS_AT_A_TIME):
         rows = samples[start * block : (start + BLOCKS_AT_A_TIME) * block]
         rows = rows[: rows.size // block * block].reshape(-1, block)[:, : points * width]
-        coarse = sum((rows[:, place::width] for place in range(1, width)), rows[:, ::width]) / np.float32(width)
+        coarse = sum(
+            (rows[:, place::width] for place in range(1, width)), rows[:, ::width]
+        ) / np.float32(width)
         size = np.abs(coarse[:, 2 * lag :] - 2 * coarse[:, lag:-lag] + coarse[:, : -2 * lag])
         middle = size.shape[1] // 2
         medians = np.partition(size, middle, axis=1)[:, middle]

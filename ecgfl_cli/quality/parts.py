@@ -30,7 +30,9 @@ def runs(mask: NDArray[np.bool_]) -> Stretches:
     return np.flatnonzero(padded[1:] != padded[:-1]).reshape(-1, 2)
 
 
-def runs_in(samples: Samples, holds: Callable[[NDArray[np.float32]], NDArray[np.bool_]]) -> Stretches:
+def runs_in(
+    samples: Samples, holds: Callable[[NDArray[np.float32]], NDArray[np.bool_]]
+) -> Stretches:
     """Where `holds` says so of a lead's samples, in order."""
     found = stretches(samples.size, lambda part: holds(samples[part]))
     return np.array(found, dtype=np.int64).reshape(-1, 2)
@@ -38,11 +40,19 @@ def runs_in(samples: Samples, holds: Callable[[NDArray[np.float32]], NDArray[np.
 
 def without(stretches: Stretches, others: Stretches) -> Stretches:
     """The stretches less others, each of which lies in one of them; all of them in order, without overlap."""
-    places, index = np.unique(np.concatenate((stretches.ravel(), others.ravel())), return_inverse=True)
+    places, index = np.unique(
+        np.concatenate((stretches.ravel(), others.ravel())), return_inverse=True
+    )
     level = np.zeros(places.size, dtype=np.int64)
-    np.add.at(level, index, np.concatenate((np.tile((1, -1), len(stretches)), np.tile((-1, 1), len(others)))))
+    np.add.at(
+        level,
+        index,
+        np.concatenate((np.tile((1, -1), len(stretches)), np.tile((-1, 1), len(others)))),
+    )
     inside = runs(np.cumsum(level) > 0)
-    return np.stack((places[inside[:, 0]], places[inside[:, 1]]), axis=1) if len(inside) else NOWHERE
+    return (
+        np.stack((places[inside[:, 0]], places[inside[:, 1]]), axis=1) if len(inside) else NOWHERE
+    )
 
 
 def lasting(stretches: Stretches, least: float, most: float = np.inf) -> Stretches:
@@ -56,8 +66,16 @@ def merged(several: Sequence[Stretches]) -> Stretches:
     every = np.concatenate([NOWHERE, *several])
     every = every[np.argsort(every[:, 0], kind="stable")]
     reached = np.maximum.accumulate(every[:, 1]) if len(every) else every[:, 1]
-    fresh = np.concatenate(([True], every[1:, 0] > reached[:-1])) if len(every) else np.empty(0, dtype=np.bool_)
-    last = np.concatenate((np.flatnonzero(fresh)[1:] - 1, [len(every) - 1])) if len(every) else np.empty(0, dtype=np.int64)
+    fresh = (
+        np.concatenate(([True], every[1:, 0] > reached[:-1]))
+        if len(every)
+        else np.empty(0, dtype=np.bool_)
+    )
+    last = (
+        np.concatenate((np.flatnonzero(fresh)[1:] - 1, [len(every) - 1]))
+        if len(every)
+        else np.empty(0, dtype=np.int64)
+    )
     return np.stack((every[fresh, 0], reached[last]), axis=1)
 
 
@@ -68,7 +86,9 @@ def total(stretches: Stretches) -> int:
 
 def part_of(stretches: Stretches, whole: float) -> Part:
     """The stretches as a part of so many samples."""
-    return Part(float(total(stretches) / whole), longest_of(stretches)) if len(stretches) else NO_PART
+    return (
+        Part(float(total(stretches) / whole), longest_of(stretches)) if len(stretches) else NO_PART
+    )
 
 
 def longest_of(stretches: Stretches) -> tuple[int, int] | None:

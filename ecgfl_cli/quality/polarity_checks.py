@@ -69,7 +69,9 @@ def _plain(name: str) -> str:
 
 def _points(lead: LeadMeasures, limits: Limits) -> int:
     """1 up, -1 down, 0 neither clearly."""
-    return int(_polarity(lead) >= limits.polarity_clear) - int(_polarity(lead) <= -limits.polarity_clear)
+    return int(_polarity(lead) >= limits.polarity_clear) - int(
+        _polarity(lead) <= -limits.polarity_clear
+    )
 
 
 def _polarity(lead: LeadMeasures) -> float:

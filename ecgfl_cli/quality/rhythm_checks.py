@@ -22,7 +22,11 @@ EDGE_SECONDS = 2.0
 
 
 def check_rhythm(
-    recording: Recording, beats: NDArray[np.int64], rhythm_lead: Lead, others: Sequence[Lead], limits: Limits
+    recording: Recording,
+    beats: NDArray[np.int64],
+    rhythm_lead: Lead,
+    others: Sequence[Lead],
+    limits: Limits,
 ) -> Iterator[Finding]:
     """Yield the findings `rate-doubled` and `leads-disagree`.
 
@@ -36,13 +40,19 @@ def check_rhythm(
 
 
 def _check_doubled(
-    recording: Recording, beats: NDArray[np.int64], lead: Lead, stretches: list[slice], limits: Limits
+    recording: Recording,
+    beats: NDArray[np.int64],
+    lead: Lead,
+    stretches: list[slice],
+    limits: Limits,
 ) -> Iterator[Finding]:
     doubled, judged = 0, 0
     fs = min(CHECKED_FS, recording.fs)
     for stretch in stretches:
         conditioned = condition(lead.samples[stretch], recording.fs, fs)
-        places = np.rint((_within(beats, stretch) - stretch.start) * (fs / recording.fs)).astype(np.int64)
+        places = np.rint((_within(beats, stretch) - stretch.start) * (fs / recording.fs)).astype(
+            np.int64
+        )
         for piece in pieces(conditioned):
             inside = places[(places >= piece.start) & (places < piece.stop)] - piece.start
             humps = candidates(conditioned[piece], fs) if inside.size else None
@@ -66,7 +76,9 @@ def _check_doubled(
     )
 
 
-def _alternate(times: NDArray[np.float64], sharpness: NDArray[np.float64], limits: Limits) -> NDArray[np.bool_]:
+def _alternate(
+    times: NDArray[np.float64], sharpness: NDArray[np.float64], limits: Limits
+) -> NDArray[np.bool_]:
     """Return a mask, shape (n,), of the beats that are blunter than both neighbours and close to one of them, repeatedly.
 
     "Repeatedly" means that the same holds two beats before or two beats after. times : in seconds, ascending.
@@ -76,7 +88,9 @@ def _alternate(times: NDArray[np.float64], sharpness: NDArray[np.float64], limit
         return blunt
     intervals = np.diff(times)
     near = np.minimum(intervals[:-1], intervals[1:]) < limits.doubled_s
-    blunt[1:-1] = near & (sharpness[1:-1] < limits.doubled_sharpness * np.minimum(sharpness[:-2], sharpness[2:]))
+    blunt[1:-1] = near & (
+        sharpness[1:-1] < limits.doubled_sharpness * np.minimum(sharpness[:-2], sharpness[2:])
+    )
     again = np.zeros_like(blunt)
     again[2:] |= blunt[:-2]
     again[:-2] |= blunt[2:]
@@ -84,10 +98,21 @@ def _alternate(times: NDArray[np.float64], sharpness: NDArray[np.float64], limit
 
 
 def _check_agreement(
-    recording: Recording, beats: NDArray[np.int64], lead: Lead, others: Sequence[Lead], stretches: list[slice], limits: Limits
+    recording: Recording,
+    beats: NDArray[np.int64],
+    lead: Lead,
+    others: Sequence[Lead],
+    stretches: list[slice],
+    limits: Limits,
 ) -> Iterator[Finding]:
-    counts = {other.name: _compare(recording, beats, lead, other, stretches, limits) for other in others}
-    shares = {name: 1 - both / (here + there - both) for name, (here, there, both) in counts.items() if here + there}
+    counts = {
+        other.name: _compare(recording, beats, lead, other, stretches, limits) for other in others
+    }
+    shares = {
+        name: 1 - both / (here + there - both)
+        for name, (here, there, both) in counts.items()
+        if here + there
+    }
     apart = [name for name in shares if shares[name] > limits.disagreement_warn_share]
     if not apart:
         return
@@ -109,7 +134,12 @@ def _check_agreement(
 
 
 def _compare(
-    recording: Recording, beats: NDArray[np.int64], lead: Lead, other: Lead, stretches: list[slice], limits: Limits
+    recording: Recording,
+    beats: NDArray[np.int64],
+    lead: Lead,
+    other: Lead,
+    stretches: list[slice],
+    limits: Limits,
 ) -> tuple[int, int, int]:
     """Count the beats in `lead`, in `other` and in both at the same time, within the stretches and where both have a signal."""
     fs = min(CHECKED_FS, recording.fs)
@@ -118,7 +148,9 @@ def _compare(
     for stretch in stretches:
         inner = slice(stretch.start + edge, stretch.stop - edge)
         found = detect(condition(other.samples[stretch], recording.fs, fs), fs)
-        theirs = _within(stretch.start + np.rint(found * (recording.fs / fs)).astype(np.int64), inner)
+        theirs = _within(
+            stretch.start + np.rint(found * (recording.fs / fs)).astype(np.int64), inner
+        )
         ours = _within(beats, inner)
         ours, theirs = ours[~np.isnan(other.samples[ours])], theirs[~np.isnan(lead.samples[theirs])]
         here, there = here + ours.size, there + theirs.size

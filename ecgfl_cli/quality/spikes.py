@@ -15,7 +15,12 @@ AT_A_TIME = 1 << 19
 
 
 def spikes_per_minute(
-    samples: Samples, fs: float, unjudged: Stretches, beats: NDArray[np.int64], qrs_mv: float, limits: Limits
+    samples: Samples,
+    fs: float,
+    unjudged: Stretches,
+    beats: NDArray[np.int64],
+    qrs_mv: float,
+    limits: Limits,
 ) -> float:
     """How many there are in a minute of the signal that was judged.
 
@@ -56,7 +61,9 @@ def _present(samples: Samples, unjudged: Stretches) -> int:
     return count
 
 
-def _spikes(part: NDArray[np.float32], height: float, widest: int, beside: float) -> NDArray[np.int64]:
+def _spikes(
+    part: NDArray[np.float32], height: float, widest: int, beside: float
+) -> NDArray[np.int64]:
     """First sample of each spike in `part`."""
     steep = np.flatnonzero(np.abs(part[1:] - part[:-1]) > height) + 1
     found = [np.empty(0, dtype=np.int64)]
@@ -67,7 +74,9 @@ def _spikes(part: NDArray[np.float32], height: float, widest: int, beside: float
         over = inside.min(axis=1) - np.maximum(before, after)
         under = np.minimum(before, after) - inside.max(axis=1)
         size = np.maximum(over, under)
-        quiet = np.maximum(np.abs(before - part[first - 2]), np.abs(after - part[first + width + 1]))
+        quiet = np.maximum(
+            np.abs(before - part[first - 2]), np.abs(after - part[first + width + 1])
+        )
         quiet = np.maximum(quiet, np.abs(before - after))
         found.append(first[(size > height) & (quiet < beside * size)])
     return np.concatenate(found)

@@ -18,13 +18,17 @@ class TypicalQrs:
     polarity: float
 
 
-def typical_qrs(samples: Samples, fs: float, beats: NDArray[np.int64], limits: Limits) -> TypicalQrs | None:
+def typical_qrs(
+    samples: Samples, fs: float, beats: NDArray[np.int64], limits: Limits
+) -> TypicalQrs | None:
     """From at most `limits.qrs_sample` beats spread evenly over the record; None where no whole beat lies in the signal."""
     half = round(limits.qrs_half_window_s * fs)
     inside = beats[(beats >= half) & (beats < samples.size - half)]
     if not inside.size:
         return None
-    chosen = inside[np.linspace(0, inside.size - 1, min(limits.qrs_sample, inside.size)).astype(np.int64)]
+    chosen = inside[
+        np.linspace(0, inside.size - 1, min(limits.qrs_sample, inside.size)).astype(np.int64)
+    ]
     windows = samples[chosen[:, None] + np.arange(-half, half + 1)].astype(np.float64)
     windows = windows[~np.isnan(windows).any(axis=1)]
     if not len(windows):
@@ -33,4 +37,7 @@ def typical_qrs(samples: Samples, fs: float, beats: NDArray[np.int64], limits: L
     # The first tenth of a second's window ends 80 ms before the R peak: the PQ segment, where the ECG is at its zero.
     typical -= np.median(typical[: max(1, half * 2 // 10)])
     above, below = max(float(typical.max()), 0.0), max(float(-typical.min()), 0.0)
-    return TypicalQrs(float(np.median(np.ptp(windows, axis=1))), (above - below) / (above + below) if above + below > 0 else 0.0)
+    return TypicalQrs(
+        float(np.median(np.ptp(windows, axis=1))),
+        (above - below) / (above + below) if above + below > 0 else 0.0,
+    )

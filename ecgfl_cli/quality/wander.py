@@ -32,7 +32,9 @@ def wander(samples: Samples, fs: float, lost: Stretches, limits: Limits) -> Wand
     A block with a NaN or with a part of the time that is `lost` tells nothing.
     """
     width = max(1, round(fs / COARSE_FS))
-    coarse = np.concatenate([rows.mean(axis=1, dtype=np.float32) for rows in in_rows(samples, width)])
+    coarse = np.concatenate(
+        [rows.mean(axis=1, dtype=np.float32) for rows in in_rows(samples, width)]
+    )
     known = np.isfinite(coarse) & ~touches(lost, width, coarse.size)
     length = max(1, round(limits.wander_block_s * fs / width))
     if coarse.size < max(length, 10) or not known.any():
@@ -45,10 +47,15 @@ def wander(samples: Samples, fs: float, lost: Stretches, limits: Limits) -> Wand
     if not judged.size:
         return None
     worst = int(np.nanargmax(swing)) * length * width
-    return Wander(float(np.quantile(judged, 1.0 - min(limits.wander_share, 1.0))), (worst, worst + length * width))
+    return Wander(
+        float(np.quantile(judged, 1.0 - min(limits.wander_share, 1.0))),
+        (worst, worst + length * width),
+    )
 
 
-def _swings(coarse: NDArray[np.float32], low_pass: NDArray[np.float64], length: int) -> NDArray[np.float32]:
+def _swings(
+    coarse: NDArray[np.float32], low_pass: NDArray[np.float64], length: int
+) -> NDArray[np.float32]:
     """Peak to peak of each whole block of `length` after the filter, shape (n // length,); NaN where it holds a NaN."""
     swing = np.full(coarse.size // length, np.nan, dtype=np.float32)
     for start in range(0, swing.size, BLOCKS_AT_A_TIME):

@@ -35,7 +35,9 @@ def install(nightly: Nightly) -> bool:
     """
     crontab = shutil.which("crontab")
     if crontab is None:
-        raise UsageError("there is no crontab on this machine", "Use `ecgfl schedule systemd`, or install cron")
+        raise UsageError(
+            "there is no crontab on this machine", "Use `ecgfl schedule systemd`, or install cron"
+        )
     before = _current(crontab)
     lines = before.splitlines()
     if marker(nightly) in lines:
@@ -62,7 +64,12 @@ def _current(crontab: str) -> str:
 def _run(crontab: str, argument: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(
-            [crontab, argument], input=given, capture_output=True, text=True, timeout=CRONTAB_SECONDS, check=False
+            [crontab, argument],
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=CRONTAB_SECONDS,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired, UnicodeDecodeError) as error:
         raise _failed("read", str(error)) from error

@@ -47,11 +47,23 @@ class Nightly:
         Raises `UsageError` where a path holds a line break or the like, which no scheduler's file can carry.
         """
         authority = [] if self.ca is None else ["--ca", str(self.ca)]
-        words = [*program(), "--home", str(self.home), "join", "--server", self.server, *authority, "--once"]
+        words = [
+            *program(),
+            "--home",
+            str(self.home),
+            "join",
+            "--server",
+            self.server,
+            *authority,
+            "--once",
+        ]
         words += ["--max-wait", self.max_wait, "--max-time", self.max_time]
         for word in (*words, self.proxy or ""):
             if UNPRINTABLE.search(word):
-                raise UsageError(f"{word!r} holds a control character", "Rename that folder; no scheduler can start ecgfl there")
+                raise UsageError(
+                    f"{word!r} holds a control character",
+                    "Rename that folder; no scheduler can start ecgfl there",
+                )
         return words
 
 
@@ -67,5 +79,7 @@ def time_of_day(text: str) -> tuple[int, int]:
     """Hour and minute of "22:30". Raises `UsageError`."""
     found = TIME_OF_DAY.fullmatch(text)
     if not found:
-        raise UsageError(f"--at {text!r} is no time of day", "Write hours and minutes, for instance --at 22:30")
+        raise UsageError(
+            f"--at {text!r} is no time of day", "Write hours and minutes, for instance --at 22:30"
+        )
     return int(found[1]), int(found[2])

@@ -35,12 +35,16 @@ def _in_crontab(home: Path) -> list[Scheduled]:
     if crontab is None:
         return []
     try:
-        read = subprocess.run([crontab, "-l"], capture_output=True, text=True, timeout=CRONTAB_SECONDS, check=False)
+        read = subprocess.run(
+            [crontab, "-l"], capture_output=True, text=True, timeout=CRONTAB_SECONDS, check=False
+        )
     except (OSError, subprocess.TimeoutExpired, UnicodeDecodeError):
         return []  # unreadable, so it is not checked
     joins = f" --home {shlex.quote(str(home))} join ".replace("%", r"\%")
     times = [CRON_TIME.match(line) for line in read.stdout.splitlines() if joins in line]
-    return [Scheduled(int(time[2]), int(time[1]), 0, "crontab") for time in times if time is not None]
+    return [
+        Scheduled(int(time[2]), int(time[1]), 0, "crontab") for time in times if time is not None
+    ]
 
 
 def _in_systemd(home: Path, site: str) -> list[Scheduled]:

@@ -86,20 +86,30 @@ def units(nightly: Nightly, user: str, passphrase: Path | None = None) -> dict[s
     Raises `UsageError` if that path contains a control character.
     """
     if passphrase is not None and UNPRINTABLE.search(str(passphrase)):
-        raise UsageError(f"{str(passphrase)!r} holds a control character", "Rename that file or folder")
+        raise UsageError(
+            f"{str(passphrase)!r} holds a control character", "Rename that file or folder"
+        )
     name = f"ecgfl-{nightly.name}"
-    environment = "" if nightly.open_proxy is None else f"Environment={_word('HTTPS_PROXY=' + nightly.open_proxy)}\n"
+    environment = (
+        ""
+        if nightly.open_proxy is None
+        else f"Environment={_word('HTTPS_PROXY=' + nightly.open_proxy)}\n"
+    )
     service = SERVICE.format(
         name=nightly.name,
         user=user,
         command=" ".join(_word(word.replace("$", "$$")) for word in nightly.command),
         environment=environment,
-        credential="" if passphrase is None else f"LoadCredential={CREDENTIAL}:{str(passphrase).replace('%', '%%')}\n",
+        credential=""
+        if passphrase is None
+        else f"LoadCredential={CREDENTIAL}:{str(passphrase).replace('%', '%%')}\n",
         stop=STOP_SECONDS,
         memory=MEMORY_MAX,
         home=_word(str(nightly.home)),
     )
-    timer = TIMER.format(name=nightly.name, hour=nightly.hour, minute=nightly.minute, delay=RANDOM_DELAY_MINUTES)
+    timer = TIMER.format(
+        name=nightly.name, hour=nightly.hour, minute=nightly.minute, delay=RANDOM_DELAY_MINUTES
+    )
     return {f"{name}.service": service, f"{name}.timer": timer}
 
 

@@ -124,7 +124,9 @@ class AuditLog:
         try:
             self._append(event, fields)
         except OSError as error:
-            error.filename = error.filename or str(self._path)  # an error of a full disk names no file
+            error.filename = error.filename or str(
+                self._path
+            )  # an error of a full disk names no file
             raise
 
     def _append(self, event: str, fields: dict[str, Any]) -> None:
@@ -144,7 +146,13 @@ class AuditLog:
                 extra.append((TORN, {"bytes": torn}))
             if checked.latest is not None and now < checked.latest - CLOCK_TOLERANCE:
                 behind = round((checked.latest - now).total_seconds())
-                extra.insert(0, (CLOCK_BEHIND, {"latest": checked.latest.isoformat(), "behind_seconds": behind}))
+                extra.insert(
+                    0,
+                    (
+                        CLOCK_BEHIND,
+                        {"latest": checked.latest.isoformat(), "behind_seconds": behind},
+                    ),
+                )
             begin, lines = checked.size, b""
             for name, details in (*extra, (event, fields)):
                 line, checked = _line(checked, name, now, details)
@@ -202,7 +210,11 @@ class AuditLog:
         """Check every line, and that a head noted earlier is still in the log. Raises `UnusableInput`."""
         entries = self.entries()
         if noted is not None and noted not in {FIRST, *(entry["hash"] for entry in entries)}:
-            anew = f"The log was restarted at {entries[0]['time']}" if entries and entries[0]["event"] == RESTARTED else ""
+            anew = (
+                f"The log was restarted at {entries[0]['time']}"
+                if entries and entries[0]["event"] == RESTARTED
+                else ""
+            )
             raise UnusableInput(
                 f"{self._path}: none of its {len(entries)} lines has the noted hash {noted}",
                 f"{anew or 'Lines were removed from its end or the log was rewritten since that note'}; compare it with your"
@@ -217,10 +229,16 @@ class AuditLog:
         """
         reason = " ".join(reason.split())[:LONGEST_REASON]
         if not reason:
-            raise UsageError("--reason is empty", "Say what happened, for instance --reason 'the disk failed on 1 March'")
+            raise UsageError(
+                "--reason is empty",
+                "Say what happened, for instance --reason 'the disk failed on 1 March'",
+            )
         problem = self._problem()
         if problem is None:
-            raise UsageError(f"{self._path}: the log is whole, nothing was changed", "`ecgfl audit verify` checks it")
+            raise UsageError(
+                f"{self._path}: the log is whole, nothing was changed",
+                "`ecgfl audit verify` checks it",
+            )
         try:
             head = self._read_head()
         except UnusableInput:
@@ -228,7 +246,9 @@ class AuditLog:
         now, whole = _now(), self._readable()
         aside = None
         if os.path.lexists(self._path):
-            aside = self._path.with_name(f"{self._path.stem}-{now:%Y%m%dT%H%M%S%f}Z{self._path.suffix}")
+            aside = self._path.with_name(
+                f"{self._path.stem}-{now:%Y%m%dT%H%M%S%f}Z{self._path.suffix}"
+            )
             self._path.rename(aside)
         details = {
             "reason": reason,
@@ -287,7 +307,9 @@ class AuditLog:
             _KNOWN[self._path] = known
         return known
 
-    def _walk(self, log: BinaryIO, begin: _Checked, entries: list[dict[str, Any]] | None = None) -> Iterator[_Checked]:
+    def _walk(
+        self, log: BinaryIO, begin: _Checked, entries: list[dict[str, Any]] | None = None
+    ) -> Iterator[_Checked]:
         """Check each complete line after `begin`. Raises `UnusableInput`."""
         checked = begin
         log.seek(begin.size)
@@ -302,7 +324,9 @@ class AuditLog:
         if len(line) > LONGEST_LINE:
             raise self._broken(checked.lines + 1, f"is longer than {LONGEST_LINE} bytes")
 
-    def _require_head(self, head: _HeadFile | None, entries: list[dict[str, Any]], sizes: list[int]) -> None:
+    def _require_head(
+        self, head: _HeadFile | None, entries: list[dict[str, Any]], sizes: list[int]
+    ) -> None:
         """Raises `UnusableInput` unless the head matches one of these lines."""
         if head is None:
             if not entries:
@@ -315,19 +339,32 @@ class AuditLog:
                 f" {self._head_path.name} says {head.lines}",
                 self._restart,
             )
-        elif head.lines and (entries[head.lines - 1]["hash"], sizes[head.lines - 1]) != (head.hash, head.size):
+        elif head.lines and (entries[head.lines - 1]["hash"], sizes[head.lines - 1]) != (
+            head.hash,
+            head.size,
+        ):
             raise self._rewritten(head)
-        elif unnumbered := [number for number, entry in enumerate(entries, 1) if number > head.lines and "line" not in entry]:
+        elif unnumbered := [
+            number
+            for number, entry in enumerate(entries, 1)
+            if number > head.lines and "line" not in entry
+        ]:
             raise self._broken(unnumbered[0], "has no number")
 
     def _require_new(self, head: _HeadFile | None) -> None:
         """Raises `UnusableInput` if a log must have existed."""
         if head is not None and head.lines:
             raise UnusableInput(
-                f"{self._path}: missing or empty, and {self._head_path.name} says that it had {head.lines} lines", self._restart
+                f"{self._path}: missing or empty, and {self._head_path.name} says that it had {head.lines} lines",
+                self._restart,
             )
         home = self._path.parent
-        traces = [found for pattern in TRACES for found in home.glob(pattern) if not found.name.startswith(".")]
+        traces = [
+            found
+            for pattern in TRACES
+            for found in home.glob(pattern)
+            if not found.name.startswith(".")
+        ]
         if head is None and traces:
             raise UnusableInput(
                 f"{self._path}: missing, but {traces[0].relative_to(home)} is never written without a line in the log",
@@ -335,7 +372,9 @@ class AuditLog:
             )
 
     def _without_head(self) -> UnusableInput:
-        return UnusableInput(f"{self._head_path}: missing, so it is unknown whether the log is whole", self._restart)
+        return UnusableInput(
+            f"{self._head_path}: missing, so it is unknown whether the log is whole", self._restart
+        )
 
     def _rewritten(self, head: _HeadFile) -> UnusableInput:
         return UnusableInput(
@@ -344,7 +383,9 @@ class AuditLog:
         )
 
     def _broken(self, number: int, problem: str) -> UnusableInput:
-        return UnusableInput(f"{self._path}: line {number} {problem}: the log was changed or damaged", self._restart)
+        return UnusableInput(
+            f"{self._path}: line {number} {problem}: the log was changed or damaged", self._restart
+        )
 
     def _read_head(self) -> _HeadFile | None:
         try:
@@ -357,10 +398,16 @@ class AuditLog:
 
     def _write_head(self, checked: _Checked, digest: "hashlib._Hash") -> None:
         head = _HeadFile(
-            lines=checked.lines, hash=checked.hash, size=checked.size, sha256=digest.hexdigest(), latest=checked.latest
+            lines=checked.lines,
+            hash=checked.hash,
+            size=checked.size,
+            sha256=digest.hexdigest(),
+            latest=checked.latest,
         )
         try:
-            atomic_write_bytes(self._head_path, head.model_dump_json(by_alias=True).encode() + b"\n", mode=0o600)
+            atomic_write_bytes(
+                self._head_path, head.model_dump_json(by_alias=True).encode() + b"\n", mode=0o600
+            )
         except PermissionError:
             # On Windows a file that another program reads cannot be replaced. The head may lag behind the log.
             if os.name != "nt" or not self._head_path.exists():
@@ -403,13 +450,20 @@ def _head(entries: list[dict[str, Any]]) -> Head:
 
 def _open(path: Path, flags: int) -> BinaryIO:
     """Open a regular file. Raises `OSError`, and `UnusableInput` for a link or pipe, which another user could have put there."""
-    flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    flags |= (
+        getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    )
     if path.is_symlink():
-        raise UnusableInput(f"{path}: a symbolic link", f"Remove the link and put the file itself there: rm '{path}'")
+        raise UnusableInput(
+            f"{path}: a symbolic link",
+            f"Remove the link and put the file itself there: rm '{path}'",
+        )
     descriptor = os.open(path, flags, 0o600)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise UnusableInput(f"{path}: not a regular file", f"Move it away: mv '{path}' '{path}.old'")
+        raise UnusableInput(
+            f"{path}: not a regular file", f"Move it away: mv '{path}' '{path}.old'"
+        )
     return os.fdopen(descriptor, "rb" if not flags & os.O_RDWR else "rb+")
 
 
@@ -439,11 +493,19 @@ def _digest(log: BinaryIO, size: int) -> "hashlib._Hash":
     return digest
 
 
-def _line(before: _Checked, event: str, time: datetime, fields: dict[str, Any]) -> tuple[bytes, _Checked]:
+def _line(
+    before: _Checked, event: str, time: datetime, fields: dict[str, Any]
+) -> tuple[bytes, _Checked]:
     """Return a new line and the state of the log after it. Long details are shortened. Raises `ValueError` for too many."""
     moment = time.isoformat(timespec="milliseconds")
     for details in _ever_shorter(fields):
-        entry = {"time": moment, "line": before.lines + 1, "event": event, **details, "previous": before.hash}
+        entry = {
+            "time": moment,
+            "line": before.lines + 1,
+            "event": event,
+            **details,
+            "previous": before.hash,
+        }
         digest = _hash(entry)
         line = _canonical({**entry, "hash": digest}) + b"\n"
         if len(line) <= LONGEST_LINE:
@@ -451,14 +513,19 @@ def _line(before: _Checked, event: str, time: datetime, fields: dict[str, Any]) 
     else:
         raise ValueError(f"an audit line of {len(line)} bytes")
     latest = time if before.latest is None or event == CLOCK_BEHIND else max(time, before.latest)
-    return line, _Checked(before.lines + 1, digest, before.size + len(line), latest, has_numbers=True)
+    return line, _Checked(
+        before.lines + 1, digest, before.size + len(line), latest, has_numbers=True
+    )
 
 
 def _ever_shorter(fields: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Return the details with shorter and shorter texts, and at last with lists and dictionaries as short texts too."""
     for longest in LONGEST_TEXTS:
         yield {name: _shortened(value, longest) for name, value in fields.items()}
-    flat = {name: json.dumps(value) if isinstance(value, dict | list | tuple) else value for name, value in fields.items()}
+    flat = {
+        name: json.dumps(value) if isinstance(value, dict | list | tuple) else value
+        for name, value in fields.items()
+    }
     yield {name: _shortened(value, LONGEST_TEXTS[-1]) for name, value in flat.items()}
 
 
@@ -494,12 +561,21 @@ def _followed(before: _Checked, line: bytes) -> tuple[dict[str, Any], _Checked]:
     if time is None or not isinstance(event, str):
         _fail("has no usable time or no event")
     latest = before.latest
-    explained = event == CLOCK_BEHIND and latest is not None and _time_of(entry.get("latest")) == latest
+    explained = (
+        event == CLOCK_BEHIND and latest is not None and _time_of(entry.get("latest")) == latest
+    )
     if latest is not None and time < latest - CLOCK_TOLERANCE and not explained:
-        _fail(f"has the time {time.isoformat(timespec='seconds')}, earlier than a line before it, and no line explains why")
+        _fail(
+            f"has the time {time.isoformat(timespec='seconds')}, earlier than a line before it, and no line explains why"
+        )
     latest = time if latest is None or explained else max(time, latest)
     return entry, replace(
-        before, lines=before.lines + 1, hash=digest, size=before.size + len(line), latest=latest, has_numbers=numbered
+        before,
+        lines=before.lines + 1,
+        hash=digest,
+        size=before.size + len(line),
+        latest=latest,
+        has_numbers=numbered,
     )
 
 
@@ -522,7 +598,9 @@ def _time_of(text: Any) -> datetime | None:
 
 
 def _hash(entry: dict[str, Any]) -> str:
-    return hashlib.sha256(_canonical({name: value for name, value in entry.items() if name != "hash"})).hexdigest()
+    return hashlib.sha256(
+        _canonical({name: value for name, value in entry.items() if name != "hash"})
+    ).hexdigest()
 
 
 def _canonical(entry: dict[str, Any]) -> bytes:

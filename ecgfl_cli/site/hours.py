@@ -32,7 +32,11 @@ class Hours:
         return _until(self.end, now) if self._holds(now.time()) else timedelta()
 
     def _holds(self, clock: time) -> bool:
-        return self.start <= clock < self.end if self.start < self.end else clock >= self.start or clock < self.end
+        return (
+            self.start <= clock < self.end
+            if self.start < self.end
+            else clock >= self.start or clock < self.end
+        )
 
     def __str__(self) -> str:
         return f"{self.start:%H:%M}-{self.end:%H:%M}"

@@ -48,7 +48,9 @@ def make_keys(home: Home, encrypt: bool = False) -> bool:
         newly_encrypted = True
     if not home.node_public_key.is_file():
         public = load_node_key(home).public_key()
-        line = public.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+        line = public.public_bytes(
+            serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
+        )
         atomic_write_bytes(home.node_public_key, line + b"\n")
     return newly_encrypted
 
@@ -61,7 +63,10 @@ def load_node_key(home: Home) -> ec.EllipticCurvePrivateKey:
         " and have the new key enrolled",
     )
     if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise UnusableInput(f"{home.node_key}: a {type(key).__name__}, not an ECDSA key", "Restore keys/ from your backup")
+        raise UnusableInput(
+            f"{home.node_key}: a {type(key).__name__}, not an ECDSA key",
+            "Restore keys/ from your backup",
+        )
     return key
 
 
@@ -97,7 +102,9 @@ def fingerprint_of(key: ec.EllipticCurvePublicKey) -> str:
 
 def key_bytes(key: ec.EllipticCurvePublicKey) -> bytes:
     """Return a public key as DER (SubjectPublicKeyInfo)."""
-    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return key.public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
 
 
 class Pseudonyms:
@@ -108,5 +115,11 @@ class Pseudonyms:
 
     def name(self, kind: str, identifier: str | bytes) -> str:
         """The pseudonym of an identifier; `kind` keeps equal identifiers of different things apart."""
-        data = identifier.encode("utf-8", "surrogatepass") if isinstance(identifier, str) else identifier
-        return hmac.new(self._secret, kind.encode() + b"\0" + data, hashlib.sha256).hexdigest()[:PSEUDONYM_CHARACTERS]
+        data = (
+            identifier.encode("utf-8", "surrogatepass")
+            if isinstance(identifier, str)
+            else identifier
+        )
+        return hmac.new(self._secret, kind.encode() + b"\0" + data, hashlib.sha256).hexdigest()[
+            :PSEUDONYM_CHARACTERS
+        ]

@@ -46,7 +46,9 @@ def passphrase() -> bytes | None:
     except OSError as error:
         raise UnusableInput(f"{source}: {error.strerror}", GIVE) from error
     if not text or len(text) > LONGEST_PASSPHRASE:
-        raise UnusableInput(f"{source}: no passphrase of 1 to {LONGEST_PASSPHRASE} bytes in its first line", GIVE)
+        raise UnusableInput(
+            f"{source}: no passphrase of 1 to {LONGEST_PASSPHRASE} bytes in its first line", GIVE
+        )
     _GIVEN["passphrase"] = text
     return text
 
@@ -56,7 +58,11 @@ def _first_line(source: int | str) -> bytes:
     descriptor = source if isinstance(source, int) else os.open(source, os.O_RDONLY)
     try:
         text = b""
-        while b"\n" not in text and len(text) <= LONGEST_PASSPHRASE and (data := os.read(descriptor, LONGEST_PASSPHRASE + 2)):
+        while (
+            b"\n" not in text
+            and len(text) <= LONGEST_PASSPHRASE
+            and (data := os.read(descriptor, LONGEST_PASSPHRASE + 2))
+        ):
             text += data
     finally:
         if not isinstance(source, int):

@@ -80,7 +80,9 @@ class Policy(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
-    architectures: Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=100)] = ["beatnet"]
+    architectures: Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=100)] = [
+        "beatnet"
+    ]
     coordinators: Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=100)] = []
     max_rounds: Number = 200
     max_rounds_a_day: Number = 200
@@ -117,7 +119,10 @@ class Policy(BaseModel):
             return values
         given = {name: value for name, value in values.items() if isinstance(value, int | float)}
         derived: dict[str, Any] = {}
-        for rounds, measurements in (("max_rounds", "max_measurements"), ("max_rounds_a_day", "max_measurements_a_day")):
+        for rounds, measurements in (
+            ("max_rounds", "max_measurements"),
+            ("max_rounds_a_day", "max_measurements_a_day"),
+        ):
             if rounds in given:
                 derived[measurements] = min(given[rounds] + MORE_MEASUREMENTS, LARGEST_NUMBER)
         for highest, lowest in BETWEEN.items():
@@ -140,7 +145,10 @@ class Policy(BaseModel):
             if (
                 (name == "architectures" and not set(value) <= set(usual))
                 or (name.startswith("min_") and value < usual)
-                or ((name.startswith("max_") or name in ("from_scratch", "acceptance_margin")) and value > usual)
+                or (
+                    (name.startswith("max_") or name in ("from_scratch", "acceptance_margin"))
+                    and value > usual
+                )
             ):
                 weaker.append(f"{name} = {json.dumps(value)} (default {json.dumps(usual)})")
         return weaker

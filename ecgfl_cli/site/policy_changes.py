@@ -20,7 +20,15 @@ def note_policy(log: Path, policy: Policy) -> None:
     before = _last(log)
     if before == values:
         return
-    changed = {name: [before.get(name), value] for name, value in values.items() if before.get(name) != value} if before else {}
+    changed = (
+        {
+            name: [before.get(name), value]
+            for name, value in values.items()
+            if before.get(name) != value
+        }
+        if before
+        else {}
+    )
     AuditLog(log).append(EVENT, policy=values, changed=changed)
 
 

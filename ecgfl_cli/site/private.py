@@ -73,7 +73,9 @@ def _above(home: Path) -> Iterator[Path]:
 def _require_parent(folder: Path, home: Path) -> None:
     """Refuse a folder in which other users could replace the home. With the sticky bit, as in /tmp, they cannot."""
     status = folder.stat()
-    if status.st_uid not in (ROOT, os.geteuid()) and os.geteuid() != ROOT:  # a container's root works in volumes of others
+    if (
+        status.st_uid not in (ROOT, os.geteuid()) and os.geteuid() != ROOT
+    ):  # a container's root works in volumes of others
         raise UnusableInput(
             f"{folder} belongs to {_user(status.st_uid)}, who could replace the home {home} in it",
             f"Move the home into a folder of {_user(os.geteuid())} or root, and name its new place with --home DIR or ECGFL_HOME",
@@ -107,7 +109,11 @@ def _require_own(path: Path, home: Path) -> None:
 def _require_unwritable(path: Path, home: Path) -> None:
     if _mode(path) & GROUP_OR_OTHERS_WRITE:
         # `chmod -R` does not follow links
-        command = f"chmod go-w {_quoted(path.resolve())}" if path.is_symlink() else f"chmod -R go-w {_quoted(home)}"
+        command = (
+            f"chmod go-w {_quoted(path.resolve())}"
+            if path.is_symlink()
+            else f"chmod -R go-w {_quoted(home)}"
+        )
         raise UnusableInput(
             f"{path}: other users can write to it",
             f"Run: {command} (if the file system does not store modes, move the home to one that does)",
@@ -142,13 +148,21 @@ def _require_unreadable(path: Path, may_be_roots: bool = False) -> None:
             command = f"install -m 600 -o {me} {_quoted(path.resolve())} {_quoted(path)}"
         raise UnusableInput(f"{path} belongs to {_user(status.st_uid)}", f"Run: sudo {command}")
     is_roots = may_be_roots and status.st_uid == ROOT
-    if not status.st_mode & (stat.S_IWGRP | stat.S_IRWXO if is_roots else stat.S_IRWXG | stat.S_IRWXO):
+    if not status.st_mode & (
+        stat.S_IWGRP | stat.S_IRWXO if is_roots else stat.S_IRWXG | stat.S_IRWXO
+    ):
         return
     command = f"chmod 600 {_quoted(path)}"
     if status.st_uid != os.geteuid():  # with mode 600, only root could read it
         in_group = status.st_gid in (os.getegid(), *os.getgroups())
-        command = f"sudo chmod 640 {_quoted(path)}" if in_group else f"sudo chown {me} {_quoted(path)} && sudo {command}"
-    raise UnusableInput(f"{path}: other users can read or write this private key", f"Run: {command}")
+        command = (
+            f"sudo chmod 640 {_quoted(path)}"
+            if in_group
+            else f"sudo chown {me} {_quoted(path)} && sudo {command}"
+        )
+    raise UnusableInput(
+        f"{path}: other users can read or write this private key", f"Run: {command}"
+    )
 
 
 def _require_no_link(path: Path) -> None:

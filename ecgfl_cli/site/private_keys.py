@@ -46,7 +46,11 @@ def load_private_key(path: Path, fix: str) -> PrivateKeyTypes:
     try:
         with path.open("rb") as file:
             data = file.read(LARGEST_KEY_FILE)
-        load = serialization.load_ssh_private_key if data.lstrip().startswith(OPENSSH) else serialization.load_pem_private_key
+        load = (
+            serialization.load_ssh_private_key
+            if data.lstrip().startswith(OPENSSH)
+            else serialization.load_pem_private_key
+        )
         try:
             return load(data, None)
         except TypeError:  # it is encrypted
@@ -61,7 +65,9 @@ def load_private_key(path: Path, fix: str) -> PrivateKeyTypes:
             f"Convert it: ssh-keygen -p -m PKCS8 -f '{path}'",
         ) from error
     except (ValueError, TypeError, NotImplementedError) as error:
-        raise UnusableInput(f"{path}: the passphrase is not the one that this key is encrypted with", GIVE) from error
+        raise UnusableInput(
+            f"{path}: the passphrase is not the one that this key is encrypted with", GIVE
+        ) from error
 
 
 def _required(path: Path) -> bytes:
@@ -72,7 +78,10 @@ def _required(path: Path) -> bytes:
 
 
 def write_private_key(
-    path: Path, key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey, encrypt: bool, openssh: bool = False
+    path: Path,
+    key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey,
+    encrypt: bool,
+    openssh: bool = False,
 ) -> None:
     """Write a private key as PEM, PKCS8. Only its owner can read the file.
 
@@ -80,11 +89,17 @@ def write_private_key(
 
     Raises `UnusableInput` if `encrypt` is set and no passphrase was given.
     """
-    form = serialization.PrivateFormat.OpenSSH if openssh and not encrypt else serialization.PrivateFormat.PKCS8
+    form = (
+        serialization.PrivateFormat.OpenSSH
+        if openssh and not encrypt
+        else serialization.PrivateFormat.PKCS8
+    )
     encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
     if encrypt:
         secret = passphrase()
         if secret is None:
             raise UnusableInput(f"{path}: cannot be encrypted without a passphrase", GIVE)
         encryption = serialization.BestAvailableEncryption(secret)
-    atomic_write_bytes(path, key.private_bytes(serialization.Encoding.PEM, form, encryption), mode=PRIVATE)
+    atomic_write_bytes(
+        path, key.private_bytes(serialization.Encoding.PEM, form, encryption), mode=PRIVATE
+    )

@@ -53,7 +53,13 @@ class RequestLog:
     def begin(self, asked: Asked, work: Work, model: str, this_round: int) -> None:
         """Log a request before it is answered. model : version of the model in the request. this_round : the round."""
         self._audit.append(
-            EVENT, request=asked.id, run=asked.run, expires=asked.expires, work=work, model=model, round=this_round
+            EVENT,
+            request=asked.id,
+            run=asked.run,
+            expires=asked.expires,
+            work=work,
+            model=model,
+            round=this_round,
         )
 
     def is_known(self, request_id: str) -> bool:
@@ -74,13 +80,20 @@ class RequestLog:
 
     def trainings_sent(self, now: datetime) -> int:
         """Return how often trained weights were sent in the 24 hours before `now`."""
-        return sum(line.is_answer and line.work == "train" and line.time > now - DAY for line in self._all())
+        return sum(
+            line.is_answer and line.work == "train" and line.time > now - DAY
+            for line in self._all()
+        )
 
     def _begun(self, work: Work) -> list[_Line]:
         """Return the lines of requests. In the older part of a log, which contains no requests, replies count instead."""
         lines = self._all()
         first = next((place for place, line in enumerate(lines) if not line.is_answer), len(lines))
-        return [line for place, line in enumerate(lines) if line.work == work and (place < first or not line.is_answer)]
+        return [
+            line
+            for place, line in enumerate(lines)
+            if line.work == work and (place < first or not line.is_answer)
+        ]
 
     def _all(self) -> list[_Line]:
         """Return every line of the log about a request. Only what was added since the last call is read."""

@@ -45,7 +45,9 @@ class Recordings(Section):
 
 def _known_symbol(symbol: str) -> str:
     if symbol not in BEAT_SYMBOLS | OTHER_SYMBOLS:
-        raise ValueError(f"no WFDB annotation symbol; those of beats are {' '.join(sorted(BEAT_SYMBOLS))}")
+        raise ValueError(
+            f"no WFDB annotation symbol; those of beats are {' '.join(sorted(BEAT_SYMBOLS))}"
+        )
     return symbol
 
 
@@ -74,14 +76,22 @@ def load_settings(path: Path) -> SiteSettings:
 def load_toml(path: Path, schema: type[Settings]) -> Settings:
     """Read a TOML file and check it. Raises `UsageError` naming the file, the field and the value."""
     try:
-        return schema.model_validate(tomllib.loads(read_bounded(path, LARGEST_TOML).decode("utf-8-sig").replace("\r\n", "\n")))
+        return schema.model_validate(
+            tomllib.loads(
+                read_bounded(path, LARGEST_TOML).decode("utf-8-sig").replace("\r\n", "\n")
+            )
+        )
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
         raise UsageError(
-            f"{path}: {field} = {_shown(first['input'])}: {fault_in_words(first)}", "Correct or remove that line"
+            f"{path}: {field} = {_shown(first['input'])}: {fault_in_words(first)}",
+            "Correct or remove that line",
         ) from error
-    except (ValueError, RecursionError) as error:  # invalid TOML or encoding, a huge number, or very deep nesting
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # invalid TOML or encoding, a huge number, or very deep nesting
         raise UsageError(f"{path}: not valid TOML: {error}", "Correct that line") from error
 
 
@@ -97,7 +107,9 @@ def _shown(value: object) -> str:
 def write_settings(path: Path, site: str) -> None:
     """Write a first site.toml for a site whose name matches `SITE_NAME`."""
     policy = Policy()
-    metrics, architectures = (", ".join(f'"{name}"' for name in names) for names in (METRICS, policy.architectures))
+    metrics, architectures = (
+        ", ".join(f'"{name}"' for name in names) for names in (METRICS, policy.architectures)
+    )
     text = _TEMPLATE.format(
         name=site,
         policy=policy,

@@ -25,9 +25,16 @@ def save_beats(path: Path, whole: Beats, learned: Sequence[Beats]) -> None:
     """Keep a record's beats. whole : those of the lead that it is read in. learned : what is learned from its leads."""
     path.parent.mkdir(parents=True, exist_ok=True)
     arrays: dict[str, NDArray[np.generic]] = {}
-    for prefix, beats in ((WHOLE, whole), *((f"{LEARNED}{place}", beats) for place, beats in enumerate(learned))):
-        arrays |= {f"{prefix}.{name}": np.ascontiguousarray(getattr(beats, name)) for name in ARRAYS}
-        arrays[f"{prefix}.{SYMBOLS}"] = np.array([ord(symbol) if symbol else 0 for symbol in beats.symbols], dtype=np.uint8)
+    for prefix, beats in (
+        (WHOLE, whole),
+        *((f"{LEARNED}{place}", beats) for place, beats in enumerate(learned)),
+    ):
+        arrays |= {
+            f"{prefix}.{name}": np.ascontiguousarray(getattr(beats, name)) for name in ARRAYS
+        }
+        arrays[f"{prefix}.{SYMBOLS}"] = np.array(
+            [ord(symbol) if symbol else 0 for symbol in beats.symbols], dtype=np.uint8
+        )
     atomic_write_bytes(path, save(arrays))
 
 
@@ -54,11 +61,17 @@ def load_learned(path: Path) -> list[Beats] | None:
 def _load(path: Path, wanted: str) -> list[Beats] | None:
     try:
         with safe_open(path, "numpy") as arrays:
-            prefixes = sorted({name.split(".")[0] for name in arrays.keys() if name.startswith(wanted)}, key=_place)  # noqa: SIM118
+            prefixes = sorted(
+                {name.split(".")[0] for name in arrays.keys() if name.startswith(wanted)},
+                key=_place,
+            )  # noqa: SIM118
             return [
                 Beats(
                     **{name: arrays.get_tensor(f"{prefix}.{name}") for name in ARRAYS},
-                    symbols=tuple(chr(code) if code else "" for code in arrays.get_tensor(f"{prefix}.{SYMBOLS}")),
+                    symbols=tuple(
+                        chr(code) if code else ""
+                        for code in arrays.get_tensor(f"{prefix}.{SYMBOLS}")
+                    ),
                 )
                 for prefix in prefixes
             ] or None

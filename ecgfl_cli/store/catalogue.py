@@ -144,21 +144,33 @@ class Catalogue:
             )
             transaction.executemany(
                 "INSERT INTO findings VALUES (?, ?, ?)",
-                [(row.record, place, json.dumps(finding, sort_keys=True)) for place, finding in enumerate(findings)],
+                [
+                    (row.record, place, json.dumps(finding, sort_keys=True))
+                    for place, finding in enumerate(findings)
+                ],
             )
 
     def remove(self, record: str) -> None:
         with self._changing() as transaction:
             transaction.execute("DELETE FROM records WHERE record = ?", (record,))
-            transaction.execute("DELETE FROM patients WHERE patient NOT IN (SELECT patient FROM records)")
-            transaction.execute("DELETE FROM aliases WHERE patient NOT IN (SELECT patient FROM records)")
+            transaction.execute(
+                "DELETE FROM patients WHERE patient NOT IN (SELECT patient FROM records)"
+            )
+            transaction.execute(
+                "DELETE FROM aliases WHERE patient NOT IN (SELECT patient FROM records)"
+            )
 
     def rows(self) -> list[RecordRow]:
         """All recordings, ordered by their pseudonyms."""
-        return [_row(values) for values in self._connection.execute("SELECT * FROM records ORDER BY record")]
+        return [
+            _row(values)
+            for values in self._connection.execute("SELECT * FROM records ORDER BY record")
+        ]
 
     def row(self, record: str) -> RecordRow | None:
-        values = self._connection.execute("SELECT * FROM records WHERE record = ?", (record,)).fetchone()
+        values = self._connection.execute(
+            "SELECT * FROM records WHERE record = ?", (record,)
+        ).fetchone()
         return None if values is None else _row(values)
 
     def rows_of(self, patient: str) -> list[RecordRow]:
@@ -175,14 +187,20 @@ class Catalogue:
 
     def patient_behind(self, pseudonym: str) -> str:
         """The patient that an identifier's pseudonym stands for; itself unless it was united with another."""
-        found = self._connection.execute("SELECT patient FROM aliases WHERE alias = ?", (pseudonym,)).fetchone()
+        found = self._connection.execute(
+            "SELECT patient FROM aliases WHERE alias = ?", (pseudonym,)
+        ).fetchone()
         return pseudonym if found is None else str(found[0])
 
     def unite(self, alias: str, patient: str) -> None:
         """Make one patient of two. Whoever was trained on stays so: nothing that a model saw may measure it."""
         with self._changing() as transaction:
-            transaction.execute("UPDATE records SET patient = ? WHERE patient = ?", (patient, alias))
-            transaction.execute("UPDATE aliases SET patient = ? WHERE patient = ?", (patient, alias))
+            transaction.execute(
+                "UPDATE records SET patient = ? WHERE patient = ?", (patient, alias)
+            )
+            transaction.execute(
+                "UPDATE aliases SET patient = ? WHERE patient = ?", (patient, alias)
+            )
             transaction.execute("INSERT OR REPLACE INTO aliases VALUES (?, ?)", (alias, patient))
             query = "SELECT max(split) FROM patients WHERE patient IN (?, ?)"  # "train" comes after "held-out"
             (split,) = transaction.execute(query, (alias, patient)).fetchone()
@@ -196,7 +214,9 @@ class Catalogue:
             query = "SELECT max(split) FROM patients WHERE patient IN (?, ?)"  # "train" comes after "held-out"
             (split,) = transaction.execute(query, (patient, other)).fetchone()
             if split is not None:
-                transaction.execute("INSERT OR REPLACE INTO patients VALUES (?, ?)", (patient, split))
+                transaction.execute(
+                    "INSERT OR REPLACE INTO patients VALUES (?, ?)", (patient, split)
+                )
 
     def has_source_of_another(self, source: str, patient: str) -> bool:
         """Whether a file of the same name brought a recording of another patient."""
@@ -252,7 +272,9 @@ def _bring_up_to_date(connection: sqlite3.Connection, path: Path) -> None:
         if not FIRST_VERSION <= version <= VERSION:
             raise UnusableInput(
                 f"{path}: catalogue of version {version}; this ecgfl reads versions {FIRST_VERSION} to {VERSION}",
-                "Use the ecgfl that made it" if version < FIRST_VERSION else "Install the newer ecgfl that wrote it last",
+                "Use the ecgfl that made it"
+                if version < FIRST_VERSION
+                else "Install the newer ecgfl that wrote it last",
             )
         for statement in MIGRATIONS[version - FIRST_VERSION :]:
             connection.execute(statement)
@@ -262,7 +284,11 @@ def _bring_up_to_date(connection: sqlite3.Connection, path: Path) -> None:
 def _refuse_to_start_over(path: Path) -> None:
     """A new catalogue beside recordings means that the old one was lost; ingest would take them all for leftovers."""
     records = path.parent / "records"
-    kept = [folder for folder in records.iterdir() if not folder.name.startswith(".")] if records.is_dir() else []
+    kept = (
+        [folder for folder in records.iterdir() if not folder.name.startswith(".")]
+        if records.is_dir()
+        else []
+    )
     if kept:
         raise UnusableInput(
             f"{path}: missing or empty, but {records} holds {len(kept)} recordings",
@@ -271,9 +297,36 @@ def _refuse_to_start_over(path: Path) -> None:
 
 
 def _row(values: tuple[Any, ...]) -> RecordRow:
-    record, patient, person, source, status, fs, length, leads, lead, file_format, labels, counts, kept, *rest = values
+    (
+        record,
+        patient,
+        person,
+        source,
+        status,
+        fs,
+        length,
+        leads,
+        lead,
+        file_format,
+        labels,
+        counts,
+        kept,
+        *rest,
+    ) = values
     methods, added, label_origin = rest
     return RecordRow(
-        *(record, patient, person, source, status, fs, length, tuple(json.loads(leads)), lead, file_format, labels),
+        *(
+            record,
+            patient,
+            person,
+            source,
+            status,
+            fs,
+            length,
+            tuple(json.loads(leads)),
+            lead,
+            file_format,
+            labels,
+        ),
         *(json.loads(counts), json.loads(kept), tuple(json.loads(methods)), added, label_origin),
     )

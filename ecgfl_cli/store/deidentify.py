@@ -39,10 +39,19 @@ def deidentified(recording: Recording, name: str) -> Recording:
     common = {lead.name for lead in recording.leads if LEAD_NAME.match(lead.name)}
     numbered = (other for other in map("ECG{}".format, itertools.count(1)) if other not in common)
     leads = tuple(
-        Lead(lead.name if lead.name in common else next(numbered), lead.samples, lead.step_mv) for lead in recording.leads
+        Lead(lead.name if lead.name in common else next(numbered), lead.samples, lead.step_mv)
+        for lead in recording.leads
     )
     source = Source(Path(name), recording.source.format, "")
-    return Recording(name, recording.fs, leads, source, recording.labels, recording.remarks, recording.label_origin)
+    return Recording(
+        name,
+        recording.fs,
+        leads,
+        source,
+        recording.labels,
+        recording.remarks,
+        recording.label_origin,
+    )
 
 
 def characteristics(source: Source, reading: Reading) -> dict[str, str]:

@@ -29,7 +29,9 @@ def identified(
         catalogue.follow_split(row.patient, staged.namesake)
     if before is not None:
         moves = before.patient != row.patient and before.patient in staged.earlier
-        if before.source != row.source or (by_place and before.patient != row.patient and not moves):
+        if before.source != row.source or (
+            by_place and before.patient != row.patient and not moves
+        ):
             found.append(_duplicate(row, before))
         elif moves:
             catalogue.follow_split(row.patient, before.patient)
@@ -39,15 +41,27 @@ def identified(
                 found.append(_two_identifiers(row, before.patient, "the same signal"))
             catalogue.unite(row.patient, before.patient)
         row = replace(row, patient=before.patient, source=before.source)
-    others = [other for other in catalogue.rows_like(row.patient, row.person) if other.record != row.record]
+    others = [
+        other
+        for other in catalogue.rows_like(row.patient, row.person)
+        if other.record != row.record
+    ]
     namesake = next((other for other in others if row.person and other.person == row.person), None)
     if namesake is not None and namesake.patient != row.patient:
         if staged.patient_by == "file":
             found.append(_two_identifiers(row, namesake.patient, "the same name and birth date"))
         catalogue.unite(row.patient, namesake.patient)
         row = replace(row, patient=namesake.patient)
-        others = [other for other in catalogue.rows_like(row.patient, row.person) if other.record != row.record]
-    strangers = {other.person for other in others if other.patient == row.patient and other.person and row.person} - {row.person}
+        others = [
+            other
+            for other in catalogue.rows_like(row.patient, row.person)
+            if other.record != row.record
+        ]
+    strangers = {
+        other.person
+        for other in others
+        if other.patient == row.patient and other.person and row.person
+    } - {row.person}
     if strangers:
         found.append(
             Finding(

@@ -18,7 +18,13 @@ from ecgfl_cli.store.catalogue import Catalogue, RecordRow, Status
 from ecgfl_cli.store.identity import IDENTITY_CODES, UNCLEAR, identified
 from ecgfl_cli.store.patient_key import ambiguous, check_rule
 from ecgfl_cli.store.reading import Reading
-from ecgfl_cli.store.signals import commit_signals, holds, read_signals, remove_signals, staging_folder
+from ecgfl_cli.store.signals import (
+    commit_signals,
+    holds,
+    read_signals,
+    remove_signals,
+    staging_folder,
+)
 from ecgfl_cli.store.stage import Staged, Staging, Unreadable, stage
 
 EVENT = "ingest"
@@ -40,7 +46,12 @@ class Ingested:
 
 
 def ingest(
-    paths: list[Path], reading: Reading, home: Home, catalogue: Catalogue, jobs: int, seconds: float = LONGEST_SECONDS
+    paths: list[Path],
+    reading: Reading,
+    home: Home,
+    catalogue: Catalogue,
+    jobs: int,
+    seconds: float = LONGEST_SECONDS,
 ) -> Iterator[Ingested]:
     """Bring files into the store; yields what became of each, in order. An unreadable file stops nothing.
 
@@ -58,18 +69,29 @@ def ingest(
             yield _commit(path, staged, home, catalogue, path in unclear)
 
 
-def _commit(path: Path, staged: Staged | Unreadable | Lost, home: Home, catalogue: Catalogue, is_unclear: bool) -> Ingested:
+def _commit(
+    path: Path,
+    staged: Staged | Unreadable | Lost,
+    home: Home,
+    catalogue: Catalogue,
+    is_unclear: bool,
+) -> Ingested:
     if isinstance(staged, Lost):
         staged = Unreadable(
-            path, f"{path}: {staged.reason}. Export the file again; if that does not help, report this line to us"
+            path,
+            f"{path}: {staged.reason}. Export the file again; if that does not help, report this line to us",
         )
     if isinstance(staged, Unreadable):
         return Ingested(path, "unreadable", None, None, [], staged.reason)
-    log_intent = cache(partial(AuditLog(home.audit).append, INTENT, change=EVENT, record=staged.row.record))
+    log_intent = cache(
+        partial(AuditLog(home.audit).append, INTENT, change=EVENT, record=staged.row.record)
+    )
     catalogue.before_change = log_intent
     before = catalogue.row(staged.row.record)
     # Earlier versions took predictions that nobody corrected for labels.
-    is_by_machine = before is not None and before.labels != "" and before.labels == staged.machine_labels
+    is_by_machine = (
+        before is not None and before.labels != "" and before.labels == staged.machine_labels
+    )
     row, findings = identified(staged, before, catalogue, is_unclear)
     is_known = before is not None and not is_by_machine and _is_known(before, row)
     if before is not None and is_known and _is_whole(home.records, before, row, staged.folder):
@@ -79,7 +101,10 @@ def _commit(path: Path, staged: Staged | Unreadable | Lost, home: Home, catalogu
             if staged.patient_by != "place" and any(each["code"] == UNCLEAR for each in known):
                 known = [each for each in known if each["code"] != UNCLEAR]
                 catalogue.put(before, known)
-            if (judged, _of_the_signal([each.as_dict() for each in findings])) != (before, _of_the_signal(known)):
+            if (judged, _of_the_signal([each.as_dict() for each in findings])) != (
+                before,
+                _of_the_signal(known),
+            ):
                 catalogue.put(judged, _noted(findings, known))
                 return Ingested(path, "updated", row.record, row.status, findings, None)
         return Ingested(path, "unchanged", row.record, before.status, findings, None)
@@ -87,12 +112,16 @@ def _commit(path: Path, staged: Staged | Unreadable | Lost, home: Home, catalogu
     remove_beats(home.beats, row.record)
     commit_signals(home.records, staged.folder, row.record)
     catalogue.put(row, [finding.as_dict() for finding in findings])
-    return Ingested(path, "added" if before is None else "updated", row.record, row.status, findings, None)
+    return Ingested(
+        path, "added" if before is None else "updated", row.record, row.status, findings, None
+    )
 
 
 def _is_known(before: RecordRow, row: RecordRow) -> bool:
     """Whether a recording brings no other labels. A copy without labels takes none away."""
-    return (before.labels, before.lead) == (row.labels, row.lead) or bool(before.labels and not row.labels)
+    return (before.labels, before.lead) == (row.labels, row.lead) or bool(
+        before.labels and not row.labels
+    )
 
 
 def _is_whole(records: Path, before: RecordRow, row: RecordRow, staged: Path) -> bool:

@@ -49,7 +49,8 @@ def check_rule(rule: str) -> str:
     """Raises `UsageError` when `rule` is none of those above."""
     if rule not in {AUTO, FILE, FOLDER, NAME} and not _UP.fullmatch(rule):
         raise UsageError(
-            f"--patient {rule}: not known", f"Give {AUTO}, {FILE}, {FOLDER}, {FOLDER}:2 (two folders up, and so on) or {NAME}"
+            f"--patient {rule}: not known",
+            f"Give {AUTO}, {FILE}, {FOLDER}, {FOLDER}:2 (two folders up, and so on) or {NAME}",
         )
     return rule
 
@@ -67,12 +68,19 @@ def patient_key(recording: Recording, path: Path, rule: str) -> PatientKey:
     folder = Path(os.path.normcase(os.path.normpath(path.absolute()))).parent
     if rule.startswith(FOLDER):
         up = _UP.fullmatch(rule)
-        folders = (folder, *folder.parents)[:-1]  # without the root, which would make one patient of everything
+        folders = (folder, *folder.parents)[
+            :-1
+        ]  # without the root, which would make one patient of everything
         levels = 1 if up is None else int(up[1])
         if levels > len(folders):
-            raise UsageError(f"--patient {rule}: {path} has only {len(folders)} folders above it", "Give a smaller number")
+            raise UsageError(
+                f"--patient {rule}: {path} has only {len(folders)} folders above it",
+                "Give a smaller number",
+            )
         return PatientKey("patient-folder", folders[levels - 1].as_posix(), "rule")
-    return PatientKey("patient-file", (folder / recording.name).as_posix(), "rule" if rule == FILE else "place")
+    return PatientKey(
+        "patient-file", (folder / recording.name).as_posix(), "rule" if rule == FILE else "place"
+    )
 
 
 def is_generic(name: str) -> bool:
@@ -96,11 +104,16 @@ def ambiguous(paths: Sequence[Path]) -> set[Path]:
         stem = record_stem(path)
         folders.setdefault(stem.name.casefold(), set()).add(stem.parent)
         names.setdefault(stem.parent, set()).add(stem.name.casefold())
-    beside = {folder: names[folder] | _generic_names(folder) for folder in names if any(map(is_generic, names[folder]))}
+    beside = {
+        folder: names[folder] | _generic_names(folder)
+        for folder in names
+        if any(map(is_generic, names[folder]))
+    }
     return {
         path
         for path, stem in ((path, record_stem(path)) for path in paths)
-        if len(folders[stem.name.casefold()]) > 1 or (is_generic(stem.name) and len(beside[stem.parent]) > 1)
+        if len(folders[stem.name.casefold()]) > 1
+        or (is_generic(stem.name) and len(beside[stem.parent]) > 1)
     }
 
 

@@ -45,7 +45,9 @@ class Segmented:
 
     def _whole(self, found: Found | None) -> Found:
         if found is None:
-            raise UnusableInput(f"{self.path}: damaged", "Remove the file and run it again: the beats are cut anew")
+            raise UnusableInput(
+                f"{self.path}: damaged", "Remove the file and run it again: the beats are cut anew"
+            )
         return found
 
 
@@ -82,5 +84,7 @@ def _cut(row: RecordRow, home: Home, window: Window) -> None:
     recording = annotated_part(recording, rhythm_beats(recording, row.lead))
     main, *others = annotated_beats(recording, usable_leads(recording, row.lead), window)
     save_beats(
-        beats_path(home.beats, window, row.record), main, [sample(beats, place) for place, beats in enumerate((main, *others))]
+        beats_path(home.beats, window, row.record),
+        main,
+        [sample(beats, place) for place, beats in enumerate((main, *others))],
     )

@@ -30,7 +30,9 @@ def staging_folder(records: Path, known: set[str]) -> Iterator[Path]:
     """
     records.mkdir(parents=True, exist_ok=True)
     for folder in records.iterdir():
-        ours = folder.name.startswith(STAGING) or (RECORD.fullmatch(folder.name) and folder.name not in known)
+        ours = folder.name.startswith(STAGING) or (
+            RECORD.fullmatch(folder.name) and folder.name not in known
+        )
         if ours and folder.is_dir() and not folder.is_symlink():
             _clear_away(folder)
     folder = Path(tempfile.mkdtemp(prefix=STAGING, dir=records))

@@ -110,7 +110,10 @@ def _earlier_patients(raw: Recording, pseudonyms: Pseudonyms) -> frozenset[str]:
     if raw.source.patient:
         return frozenset()
     stated = [text for text in raw.source.identifiers.values() if text.strip()]
-    return frozenset(pseudonyms.name("patient", text) for text in (raw.name, *stated, *(text.split()[0] for text in stated)))
+    return frozenset(
+        pseudonyms.name("patient", text)
+        for text in (raw.name, *stated, *(text.split()[0] for text in stated))
+    )
 
 
 def _machine_labels(path: Path, raw: Recording, reading: Reading) -> str:
@@ -139,7 +142,9 @@ def _row(
     name = staging.pseudonyms.name
     return RecordRow(
         record=recording.name,
-        patient=name(patient.kind, patient.text if patient.by == "file" else os.fsencode(patient.text)),
+        patient=name(
+            patient.kind, patient.text if patient.by == "file" else os.fsencode(patient.text)
+        ),
         person=name("person", raw.source.person) if raw.source.person else "",
         source=name("source", os.fsencode(raw.source.path.name)),
         status=status,
@@ -153,11 +158,19 @@ def _row(
         characteristics=characteristics(raw.source, staging.reading),
         deidentification=tuple(methods(staging.reading)),
         added=datetime.now(UTC).isoformat(timespec="seconds"),
-        label_origin="" if raw.labels is None and raw.label_origin == "reference" else raw.label_origin,
+        label_origin=""
+        if raw.labels is None and raw.label_origin == "reference"
+        else raw.label_origin,
     )
 
 
 def _usable_labels(recording: Recording, beats: NDArray[np.int64]) -> Counter[str]:
     """How many beats of each class are labelled inside the signal, in the annotated part."""
-    labels = [label for label in annotated_part(recording, beats).labels or () if 0 <= label.sample < recording.length]
-    return Counter(beat_class.name for label in labels if (beat_class := classify(label.symbol)) is not None)
+    labels = [
+        label
+        for label in annotated_part(recording, beats).labels or ()
+        if 0 <= label.sample < recording.length
+    ]
+    return Counter(
+        beat_class.name for label in labels if (beat_class := classify(label.symbol)) is not None
+    )

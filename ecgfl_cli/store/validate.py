@@ -22,15 +22,31 @@ Checked = tuple[str, list[Finding] | str]
 
 
 def validate_files(paths: list[Path], reading: Reading, jobs: int) -> Iterator[Checked]:
-    for path, found in zip(paths, each_in_a_process(partial(_file, reading=reading), paths, jobs), strict=True):
-        yield str(path), f"{path}: {found.reason}. Export the file again" if isinstance(found, Lost) else found
+    for path, found in zip(
+        paths, each_in_a_process(partial(_file, reading=reading), paths, jobs), strict=True
+    ):
+        yield (
+            str(path),
+            f"{path}: {found.reason}. Export the file again" if isinstance(found, Lost) else found,
+        )
 
 
-def validate_store(home: Home, catalogue: Catalogue, reading: Reading, jobs: int) -> Iterator[Checked]:
+def validate_store(
+    home: Home, catalogue: Catalogue, reading: Reading, jobs: int
+) -> Iterator[Checked]:
     """Read every record again, checksums included, and check it anew."""
     rows = catalogue.rows()
-    for row, found in zip(rows, each_in_a_process(partial(_record, home=home, reading=reading), rows, jobs), strict=True):
-        yield row.record, f"{home.records / row.record}: {found.reason}. Ingest it again" if isinstance(found, Lost) else found
+    for row, found in zip(
+        rows,
+        each_in_a_process(partial(_record, home=home, reading=reading), rows, jobs),
+        strict=True,
+    ):
+        yield (
+            row.record,
+            f"{home.records / row.record}: {found.reason}. Ingest it again"
+            if isinstance(found, Lost)
+            else found,
+        )
 
 
 def _file(path: Path, reading: Reading) -> list[Finding] | str:
@@ -48,5 +64,11 @@ def _record(row: RecordRow, home: Home, reading: Reading) -> list[Finding] | str
         recording = read_signals(home.records, row.record)
         return check(recording, rhythm_beats(recording, row.lead), reading.limits, row.lead)
     except LIBRARY_ERRORS as error:
-        problem = error if isinstance(error, AdapterError) else of_one_file(home.records / row.record, error)
-        return f"{problem} Then ingest the recording again: that repairs what the store holds of it."
+        problem = (
+            error
+            if isinstance(error, AdapterError)
+            else of_one_file(home.records / row.record, error)
+        )
+        return (
+            f"{problem} Then ingest the recording again: that repairs what the store holds of it."
+        )

@@ -74,7 +74,9 @@ def total(measured: ByPatient) -> Measured:
     return reduce(Measured.with_more, measured.values(), NOTHING)
 
 
-def unopposed(candidate: ByPatient, margin: float, note: str, against: str | None = None) -> Verdict:
+def unopposed(
+    candidate: ByPatient, margin: float, note: str, against: str | None = None
+) -> Verdict:
     """The verdict where there is nothing to compare with."""
     return Verdict(True, note, against, margin, len(candidate), _pvcs(candidate))
 
@@ -91,8 +93,15 @@ def judge(candidate: ByPatient, best: ByPatient, against: str, margin: float) ->
     patients = sorted(candidate.keys() & best.keys())
     pvcs = sum(candidate[patient].pvcs for patient in patients)
     if not pvcs:
-        return unopposed(candidate, margin, "no PVCs of held-out patients to compare on: accepted untested", against)
-    ours, theirs = ([_comparison(measures[patient]) for patient in patients] for measures in (candidate, best))
+        return unopposed(
+            candidate,
+            margin,
+            "no PVCs of held-out patients to compare on: accepted untested",
+            against,
+        )
+    ours, theirs = (
+        [_comparison(measures[patient]) for patient in patients] for measures in (candidate, best)
+    )
     f1, against_f1 = (_f1(comparisons) for comparisons in (ours, theirs))
     difference, interval = f1 - against_f1, paired_bootstrap(ours, theirs, veb_f1)
     code: VerdictCode = "not-worse"
@@ -105,13 +114,29 @@ def judge(candidate: ByPatient, best: ByPatient, against: str, margin: float) ->
         "below-margin": f"worse by more than policy.acceptance_margin = {margin:g}",
         "interval-below-zero": "worse: the whole interval lies below zero",
     }
-    shown = "no interval from one patient" if interval is None else f"95 % interval {interval[0]:+.3f} to {interval[1]:+.3f}"
+    shown = (
+        "no interval from one patient"
+        if interval is None
+        else f"95 % interval {interval[0]:+.3f} to {interval[1]:+.3f}"
+    )
     reason = (
         f"F1 {f1:.3f} against {against_f1:.3f} of {against} on {pvcs} PVCs of held-out patients ({len(patients)}):"
         f" {difference:+.3f} ({shown}), {outcomes[code]}"
     )
     accepted = code == "not-worse"
-    return Verdict(accepted, reason, against, margin, len(patients), pvcs, f1, against_f1, difference, interval, code)
+    return Verdict(
+        accepted,
+        reason,
+        against,
+        margin,
+        len(patients),
+        pvcs,
+        f1,
+        against_f1,
+        difference,
+        interval,
+        code,
+    )
 
 
 def _pvcs(measured: ByPatient) -> int:

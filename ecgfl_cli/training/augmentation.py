@@ -41,10 +41,14 @@ def noise_tapes(seed: int) -> "Tensor":
     import torch
 
     random = np.random.default_rng(seed)
-    return torch.from_numpy(np.stack([recorder_noise(kind, NOISE_SAMPLES, random) for kind in MODELS]))
+    return torch.from_numpy(
+        np.stack([recorder_noise(kind, NOISE_SAMPLES, random) for kind in MODELS])
+    )
 
 
-def augmented(inputs: "dict[BeatInput, Tensor]", r_peak: int, noise: "Tensor", random: "Generator") -> "dict[BeatInput, Tensor]":
+def augmented(
+    inputs: "dict[BeatInput, Tensor]", r_peak: int, noise: "Tensor", random: "Generator"
+) -> "dict[BeatInput, Tensor]":
     """The same beats, each changed in its own way.
 
     inputs : windows and departures, shape (n, window length), and context, shape (n, fields). r_peak : its place in a window.
@@ -63,7 +67,9 @@ def augmented(inputs: "dict[BeatInput, Tensor]", r_peak: int, noise: "Tensor", r
     gain = polarity * torch.exp(GAIN * torch.randn(beats, 1, generator=random))
     start = torch.randint(0, noise.shape[1] - length, (beats, 1), generator=random)
     kind = torch.randint(0, len(noise), (beats, 1), generator=random)
-    heard = noise[kind, start + torch.arange(length)] * (NOISE * torch.rand(beats, 1, generator=random))
+    heard = noise[kind, start + torch.arange(length)] * (
+        NOISE * torch.rand(beats, 1, generator=random)
+    )
     share = SMOOTHING * torch.rand(beats, 1, generator=random)
     windows, typical = _smoothed(windows * gain + heard, share), _smoothed(typical * gain, share)
     context = context + RR_JITTER * torch.randn(context.shape, generator=random)
@@ -82,14 +88,18 @@ def mixed(
     from torch.nn.functional import one_hot
 
     # torch draws from a Beta distribution without a generator of one's own.
-    drawn = np.random.default_rng(int(torch.randint(0, 1 << 31, (1,), generator=random))).beta(MIXING, MIXING, len(target))
+    drawn = np.random.default_rng(int(torch.randint(0, 1 << 31, (1,), generator=random))).beta(
+        MIXING, MIXING, len(target)
+    )
     share = torch.from_numpy(drawn.astype(np.float32))[:, None]
     other = torch.randperm(len(target), generator=random)
 
     def mix(values: "Tensor") -> "Tensor":
         return share * values + (1 - share) * values[other]
 
-    return {name: mix(values) for name, values in inputs.items()}, mix(one_hot(target, kinds).float())
+    return {name: mix(values) for name, values in inputs.items()}, mix(
+        one_hot(target, kinds).float()
+    )
 
 
 def _stretched(signal: "Tensor", r_peak: int, scale: "Tensor") -> "Tensor":

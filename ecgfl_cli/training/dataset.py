@@ -58,7 +58,8 @@ def require_cut_beats(home: Home, architecture: Architecture) -> None:
     missing = [
         row
         for row in usable
-        if row.patient not in splits or not are_whole(beats_path(home.beats, architecture.window, row.record))
+        if row.patient not in splits
+        or not are_whole(beats_path(home.beats, architecture.window, row.record))
     ]
     if missing:
         raise UnusableInput(

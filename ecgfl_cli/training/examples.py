@@ -37,10 +37,15 @@ class Examples:
     def inputs(self, places: NDArray[np.int64] | None = None) -> tuple[NDArray[np.float32], ...]:
         """The architecture's inputs of the examples at `places`, shape (k,), or of all: each of shape (k, width)."""
         rows = self.rows[np.arange(len(self)) if places is None else places]
-        return tuple(np.ascontiguousarray(part) for part in np.split(rows, np.cumsum(self.widths)[:-1], axis=1))
+        return tuple(
+            np.ascontiguousarray(part)
+            for part in np.split(rows, np.cumsum(self.widths)[:-1], axis=1)
+        )
 
 
-def examples_of(leads: Iterable[Beats], architecture: Architecture, folder: Path | None = None) -> Examples:
+def examples_of(
+    leads: Iterable[Beats], architecture: Architecture, folder: Path | None = None
+) -> Examples:
     """The learnable beats of all these leads, one lead behind the other.
 
     folder : where a file without a name holds the inputs; None leaves them in memory.
@@ -57,12 +62,17 @@ def examples_of(leads: Iterable[Beats], architecture: Architecture, folder: Path
         classes.append(usable.classes)
         weights.append(weights_of(usable))
     if file is None:
-        rows: NDArray[np.float32] | FileRows = np.concatenate(parts) if parts else np.empty((0, 0), np.float32)
+        rows: NDArray[np.float32] | FileRows = (
+            np.concatenate(parts) if parts else np.empty((0, 0), np.float32)
+        )
     else:
         rows = file
     weight = np.concatenate(weights)
     return Examples(
-        rows, widths, _kinds(np.concatenate(classes), architecture), weight / weight.mean() if weight.size else weight
+        rows,
+        widths,
+        _kinds(np.concatenate(classes), architecture),
+        weight / weight.mean() if weight.size else weight,
     )
 
 

@@ -37,5 +37,7 @@ class FileRows:
         for row, place in zip(found, places.tolist(), strict=True):
             self._file.seek(place * self._columns * BYTES)
             if self._file.readinto(row.data) != row.nbytes:
-                raise OSError(f"row {place} of {self._count} cannot be read from the file of training examples")
+                raise OSError(
+                    f"row {place} of {self._count} cannot be read from the file of training examples"
+                )
         return found

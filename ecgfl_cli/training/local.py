@@ -39,14 +39,18 @@ class TrainingPlan:
     proximal_mu: float = 0.0
 
 
-def train(network: "nn.Module", architecture: Architecture, examples: Examples, plan: TrainingPlan) -> float:
+def train(
+    network: "nn.Module", architecture: Architecture, examples: Examples, plan: TrainingPlan
+) -> float:
     """Train in place with weighted cross-entropy; returns its mean in the last epoch, the proximal term not counted."""
     import torch
     from torch.nn.functional import cross_entropy
 
     torch.set_num_threads(plan.threads)
     target, weight = torch.from_numpy(examples.kind), torch.from_numpy(examples.weight)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=plan.learning_rate, weight_decay=WEIGHT_DECAY)
+    optimiser = torch.optim.AdamW(
+        network.parameters(), lr=plan.learning_rate, weight_decay=WEIGHT_DECAY
+    )
     order = torch.Generator().manual_seed(plan.seed)
     torch.manual_seed(plan.seed)  # of the dropout
     noise = noise_tapes(plan.seed) if architecture.augmented else None
@@ -63,10 +67,19 @@ def train(network: "nn.Module", architecture: Architecture, examples: Examples, 
             wanted = target[batch]
             if noise is not None:
                 beats, wanted = mixed(
-                    augmented(beats, architecture.window.before, noise, order), wanted, architecture.kinds, order
+                    augmented(beats, architecture.window.before, noise, order),
+                    wanted,
+                    architecture.kinds,
+                    order,
                 )
-            loss = (weight[batch] * cross_entropy(network(*beats.values()), wanted, reduction="none")).mean()
-            torch.autograd.backward(loss + _proximal_term(network, start, plan.proximal_mu) if plan.proximal_mu else loss)
+            loss = (
+                weight[batch] * cross_entropy(network(*beats.values()), wanted, reduction="none")
+            ).mean()
+            torch.autograd.backward(
+                loss + _proximal_term(network, start, plan.proximal_mu)
+                if plan.proximal_mu
+                else loss
+            )
             optimiser.step()
             loss_sum += loss.item() * len(batch)
     return loss_sum / max(len(examples), 1)
@@ -89,7 +102,10 @@ def _proximal_term(network: "nn.Module", start: "list[Tensor]", mu: float) -> "T
     """mu/2 times the squared distance from the weights that the round began with (FedProx: Li et al., MLSys 2020)."""
     import torch
 
-    moved = [torch.sum((now - before) ** 2) for now, before in zip(network.parameters(), start, strict=True)]
+    moved = [
+        torch.sum((now - before) ** 2)
+        for now, before in zip(network.parameters(), start, strict=True)
+    ]
     return mu / 2 * torch.stack(moved).sum()
 
 
@@ -154,7 +170,9 @@ def measure(
     return total
 
 
-def _measured(network: "nn.Module", examples: Examples, calibration: Calibration, threshold: float) -> Measured:
+def _measured(
+    network: "nn.Module", examples: Examples, calibration: Calibration, threshold: float
+) -> Measured:
     import torch
     from torch.nn.functional import binary_cross_entropy_with_logits
 

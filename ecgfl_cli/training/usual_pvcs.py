@@ -24,7 +24,10 @@ def pvcs_as_the_usual_beat(beats: Beats, window: Window) -> Beats | None:
 
     beats : learnable ones of one lead.
     """
-    pvcs, others = np.flatnonzero(beats.classes == BeatClass.V), np.flatnonzero(beats.classes == BeatClass.N)
+    pvcs, others = (
+        np.flatnonzero(beats.classes == BeatClass.V),
+        np.flatnonzero(beats.classes == BeatClass.N),
+    )
     if min(pvcs.size, others.size) < FEWEST:
         return None
     windows = beats.windows[pvcs] / typical_height(beats.windows[pvcs, window.before])

@@ -19,7 +19,8 @@ def recording() -> Recording:
     """10.3 s of two leads at 250 Hz, in steps of 5 µV, with three labels."""
     counts = np.random.default_rng(1).integers(-900, 900, size=(2, 2575))
     leads = tuple(
-        Lead(name, (row * STEP_MV).astype(np.float32), STEP_MV) for name, row in zip(("MLII", "V5"), counts, strict=True)
+        Lead(name, (row * STEP_MV).astype(np.float32), STEP_MV)
+        for name, row in zip(("MLII", "V5"), counts, strict=True)
     )
     labels = (BeatLabel(18, "+"), BeatLabel(77, "N"), BeatLabel(2570, "V"))
     return Recording("small", FS, leads, Source(Path("small"), "memory", "small"), labels)

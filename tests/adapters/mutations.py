@@ -26,13 +26,64 @@ OPTIONS = {"csv": ReadOptions(units="mV")}
 Mutation = Callable[[bytes, Random], bytes]
 
 NUMBERS = (
-    *(b"0", b"-0", b"-1", b"1", b"2", b"3", b"32767", b"-32768", b"99999999", b"-9999999", b"1000000000000", b"9" * 30),
-    *(b"1e12", b"1e300", b"-1e300", b"1e-300", b"1e400", b"1e-9", b"0.001", b"nan", b"inf", b"-inf", b"0x10", b"1_000", b"1,5"),
-    *(b"", b" ", "٣".encode(), "²".encode(), "µV".encode(), b"\xb5V", b"\xff\xfe", b"\0\0\0\0", b"~", b"../../x", b"a" * 300),
+    *(
+        b"0",
+        b"-0",
+        b"-1",
+        b"1",
+        b"2",
+        b"3",
+        b"32767",
+        b"-32768",
+        b"99999999",
+        b"-9999999",
+        b"1000000000000",
+        b"9" * 30,
+    ),
+    *(
+        b"1e12",
+        b"1e300",
+        b"-1e300",
+        b"1e-300",
+        b"1e400",
+        b"1e-9",
+        b"0.001",
+        b"nan",
+        b"inf",
+        b"-inf",
+        b"0x10",
+        b"1_000",
+        b"1,5",
+    ),
+    *(
+        b"",
+        b" ",
+        "٣".encode(),
+        "²".encode(),
+        "µV".encode(),
+        b"\xb5V",
+        b"\xff\xfe",
+        b"\0\0\0\0",
+        b"~",
+        b"../../x",
+        b"a" * 300,
+    ),
 )
 """What a field may hold instead of its number, name or unit."""
 
-SUFFIXES = (".hea", ".dat", ".atr", ".edf", ".bdf", ".csv", ".txt", ".tsv", ".labels.csv", "", ".xml")
+SUFFIXES = (
+    ".hea",
+    ".dat",
+    ".atr",
+    ".edf",
+    ".bdf",
+    ".csv",
+    ".txt",
+    ".tsv",
+    ".labels.csv",
+    "",
+    ".xml",
+)
 
 
 def seeds(data: Path | None) -> dict[str, list[Files]]:
@@ -41,17 +92,25 @@ def seeds(data: Path | None) -> dict[str, list[Files]]:
     if data is not None:
         made += [cut_out(read(data / "mitdb" / f"{record}.hea")) for record in (100, 208)]
     made = [replace(recording, name=STEM) for recording in made]
-    found = {name: [_written(recording, name) for recording in made] for name in ("wfdb", "edf", "csv")}
-    found["wfdb"] += [_reformatted(found["wfdb"][0], fmt) for fmt in ("80", "24", "32", "508", "516")]
+    found = {
+        name: [_written(recording, name) for recording in made] for name in ("wfdb", "edf", "csv")
+    }
+    found["wfdb"] += [
+        _reformatted(found["wfdb"][0], fmt) for fmt in ("80", "24", "32", "508", "516")
+    ]
     if data is not None:
         found["wfdb"].append(_head_of_212(data / "mitdb" / "119.hea"))
         for file in sorted((data / "edf").glob("*.edf")):
             found["edf"].append({".edf": _head_of_edf(file.read_bytes())})
         for file in sorted((data / "csv").glob("*ecg*")):
-            found["csv"].append({file.suffix: b"".join(file.read_bytes().splitlines(keepends=True)[:3000])})
+            found["csv"].append(
+                {file.suffix: b"".join(file.read_bytes().splitlines(keepends=True)[:3000])}
+            )
         rows = (f"{number},{1000 + number % 50},{990 + number % 40}" for number in range(3000))
         table = "\n".join(["# fs_hz: 360", "'sample #','MLII','V5'", *rows])
-        labels = b"".join((data / "csv" / "100annotations.txt").read_bytes().splitlines(keepends=True)[:12])
+        labels = b"".join(
+            (data / "csv" / "100annotations.txt").read_bytes().splitlines(keepends=True)[:12]
+        )
         found["csv"].append({".csv": table.encode(), "annotations.txt": labels})
     return found
 
@@ -60,7 +119,11 @@ def cut_out(recording: Recording) -> Recording:
     """Its first seconds, with their labels."""
     length = round(SECONDS * recording.fs)
     leads = tuple(replace(lead, samples=lead.samples[:length].copy()) for lead in recording.leads)
-    return replace(recording, leads=leads, labels=tuple(label for label in recording.labels or () if label.sample < length))
+    return replace(
+        recording,
+        leads=leads,
+        labels=tuple(label for label in recording.labels or () if label.sample < length),
+    )
 
 
 def mutated(files: Files, random: Random) -> Files:
@@ -82,7 +145,9 @@ def write(files: Files, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for suffix, content in files.items():
         (folder / f"{STEM}{suffix}").write_bytes(content)
-    first = min(files, key=lambda suffix: (suffix not in {".hea", ".edf", ".bdf"}, len(suffix) > 4, suffix))
+    first = min(
+        files, key=lambda suffix: (suffix not in {".hea", ".edf", ".bdf"}, len(suffix) > 4, suffix)
+    )
     return folder / f"{STEM}{first}"
 
 
@@ -142,8 +207,14 @@ def edf_timestamp(raw: bytes, random: Random) -> bytes:
         return raw
     stop = random.choice(marks)
     start = raw.rfind(b"+", max(0, stop - 12), stop)
-    stamp = random.choice((b"+9999999999", b"-1", b"+0", b"+1e9", b"", b"+2678399", b"+" + b"9" * 25))
-    return raw[:start] + stamp.ljust(stop - start, b"\0")[: stop - start] + raw[stop:] if start >= 0 else raw
+    stamp = random.choice(
+        (b"+9999999999", b"-1", b"+0", b"+1e9", b"", b"+2678399", b"+" + b"9" * 25)
+    )
+    return (
+        raw[:start] + stamp.ljust(stop - start, b"\0")[: stop - start] + raw[stop:]
+        if start >= 0
+        else raw
+    )
 
 
 def word_replaced(raw: bytes, random: Random) -> bytes:
@@ -182,7 +253,9 @@ def words_of_an_annotation(raw: bytes, random: Random) -> bytes:
 def _renamed(files: Files, random: Random) -> Files:
     """One of the files with another's suffix."""
     old = random.choice(sorted(files))
-    return {suffix: content for suffix, content in files.items() if suffix != old} | {random.choice(SUFFIXES): files[old]}
+    return {suffix: content for suffix, content in files.items() if suffix != old} | {
+        random.choice(SUFFIXES): files[old]
+    }
 
 
 def _stretch(raw: bytes, random: Random) -> tuple[int, int]:
@@ -223,7 +296,9 @@ def _reformatted(files: Files, fmt: str) -> Files:
 def _head_of_212(path: Path) -> Files:
     """The first seconds of a mitdb record as it is, in format 212; its checksums are those of the whole."""
     length = SECONDS * 360
-    text = f"{STEM} 2 360 {length}\n{STEM}.dat 212 200(1024)/mV\n{STEM}.dat 212 200(1024)/mV\n# 51 F\n"
+    text = (
+        f"{STEM} 2 360 {length}\n{STEM}.dat 212 200(1024)/mV\n{STEM}.dat 212 200(1024)/mV\n# 51 F\n"
+    )
     return {".hea": text.encode(), ".dat": path.with_suffix(".dat").read_bytes()[: 3 * length]}
 
 

@@ -30,7 +30,8 @@ def is_cut_off_and_fails(path: Path) -> None:
 
 @pytest.mark.parametrize("change", [grows, is_replaced, is_cut_off_and_fails])
 @pytest.mark.parametrize(
-    ("adapter", "suffix"), [(WfdbAdapter, ".dat"), (WfdbAdapter, ".hea"), (EdfAdapter, ".edf"), (CsvAdapter, ".csv")]
+    ("adapter", "suffix"),
+    [(WfdbAdapter, ".dat"), (WfdbAdapter, ".hea"), (EdfAdapter, ".edf"), (CsvAdapter, ".csv")],
 )
 def test_a_file_that_changes_while_it_is_read_is_refused_for_that(
     tmp_path: Path,

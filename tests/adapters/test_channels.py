@@ -34,7 +34,18 @@ def _names(found: Recording) -> list[str]:
 
 @pytest.mark.parametrize(
     "name",
-    ["F3-M2", "E1-M2", "Chin1-Chin2", "ABD", "SpO2", "ECG Imped", "ECG_R_Peaks", "ECG_Phase_Atrial", "ECG HR", "Sample Index"],
+    [
+        "F3-M2",
+        "E1-M2",
+        "Chin1-Chin2",
+        "ABD",
+        "SpO2",
+        "ECG Imped",
+        "ECG_R_Peaks",
+        "ECG_Phase_Atrial",
+        "ECG HR",
+        "Sample Index",
+    ],
 )
 def test_other_channels_are_no_leads(name: str) -> None:
     assert not is_ecg(name)
@@ -83,7 +94,9 @@ def test_other_channels_are_left_out_and_refused_alone(tmp_path: Path, name: str
     assert _names(_read(tmp_path, f"time_s,{name} (uV),{ecg} (uV)", rows, ReadOptions())) == [ecg]
     assert _names(_read(tmp_path, f"time_s,{name},{ecg}", rows)) == [ecg]
     with pytest.raises(LeadMissing, match=r"no channel is known as an ECG lead .*--lead NAME"):
-        _read(tmp_path, f"time_s,{name} (uV)", [row.rpartition(",")[0] for row in rows], ReadOptions())
+        _read(
+            tmp_path, f"time_s,{name} (uV)", [row.rpartition(",")[0] for row in rows], ReadOptions()
+        )
 
 
 @pytest.mark.parametrize("beside", ["EEG C3", "EMG"])
@@ -98,12 +111,19 @@ def test_refuses_a_channel_in_doubt(tmp_path: Path, name: str, beside: str) -> N
 
 def test_a_pattern_of_the_site_names_the_ecg(tmp_path: Path) -> None:
     rows = [f"{value % 13},{value},{value % 7}" for value in WAVE]
-    found = _read(tmp_path, "EEG C3,Kanal 1,V1", rows, ReadOptions(fs=250, units="uV", ecg_channels=("Kanal *",)))
+    found = _read(
+        tmp_path,
+        "EEG C3,Kanal 1,V1",
+        rows,
+        ReadOptions(fs=250, units="uV", ecg_channels=("Kanal *",)),
+    )
     assert _names(found) == ["Kanal 1"]
 
 
 def test_a_column_of_zeros_and_ones_is_no_lead(tmp_path: Path) -> None:
-    assert _names(_read(tmp_path, "ECG,ECG found", [f"{value},{int(value % 9 == 0)}" for value in WAVE])) == ["ECG"]
+    assert _names(
+        _read(tmp_path, "ECG,ECG found", [f"{value},{int(value % 9 == 0)}" for value in WAVE])
+    ) == ["ECG"]
 
 
 def test_lead_v_takes_the_unit_of_the_line_above(tmp_path: Path) -> None:
@@ -125,7 +145,13 @@ def test_a_phase_that_rises_is_no_time(tmp_path: Path) -> None:
 
 def test_depth_electrodes_beside_an_ecg_are_left_out(tmp_path: Path) -> None:
     signals = [
-        edfio.EdfSignal(np.sin(np.arange(1000) / 9), 100, label=name, physical_dimension="mV", physical_range=(-2, 2))
+        edfio.EdfSignal(
+            np.sin(np.arange(1000) / 9),
+            100,
+            label=name,
+            physical_dimension="mV",
+            physical_range=(-2, 2),
+        )
         for name in ("D1", "D2", "D3", "D4", "V1", "ECG")
     ]
     edfio.Edf(signals).write(tmp_path / "x.edf")
@@ -151,7 +177,9 @@ def test_reads_missing_samples_as_gaps(tmp_path: Path, value: str) -> None:
     rows = [value if 100 <= row < 150 else str(each) for row, each in enumerate(WAVE)]
     found = _read(tmp_path, "II", rows, ReadOptions(fs=250, units="uV"))
     assert [tuple(gap) for gap in found.gaps()] == [(100, 150)]
-    assert [remark.code for remark in found.remarks] == (["missing-samples"] if value[1:].isdigit() else [])
+    assert [remark.code for remark in found.remarks] == (
+        ["missing-samples"] if value[1:].isdigit() else []
+    )
 
 
 @pytest.mark.parametrize("mark", [",", "."])
@@ -164,7 +192,9 @@ def test_refuses_thousands_separators(tmp_path: Path, mark: str) -> None:
 @pytest.mark.parametrize("sign", ["\u2212", "\u2013"])
 def test_reads_minus_signs(tmp_path: Path, sign: str) -> None:
     rows = [str(value - 800).replace("-", sign) for value in WAVE]
-    samples = np.asarray(_read(tmp_path, "II", rows, ReadOptions(fs=250, units="uV")).leads[0].samples)
+    samples = np.asarray(
+        _read(tmp_path, "II", rows, ReadOptions(fs=250, units="uV")).leads[0].samples
+    )
     np.testing.assert_allclose(samples, (np.array(WAVE) - 800) / 1000, atol=1e-6)
 
 
@@ -174,7 +204,13 @@ def test_an_unknown_unit_stays_a_unit(tmp_path: Path) -> None:
 
 
 def test_refuses_unsigned_digital_ranges(tmp_path: Path) -> None:
-    signal = edfio.EdfSignal(np.sin(np.arange(1000) / 9), 100, label="ECG", physical_dimension="mV", physical_range=(-2, 2))
+    signal = edfio.EdfSignal(
+        np.sin(np.arange(1000) / 9),
+        100,
+        label="ECG",
+        physical_dimension="mV",
+        physical_range=(-2, 2),
+    )
     edfio.Edf([signal]).write(tmp_path / "x.edf")
     raw = (tmp_path / "x.edf").read_bytes()
     raw = raw.replace(b"-32768  ", b"0       ", 1).replace(b"32767   ", b"65535   ", 1)

@@ -79,7 +79,9 @@ def test_a_watchs_thousands_are_not_taken_for_decimals(tmp_path: Path) -> None:
         ADAPTER.read(path, ReadOptions())
 
 
-def opensignals(path: Path, sensors: list[str], *, lost: int | None = None, modulus: int = 16) -> Path:
+def opensignals(
+    path: Path, sensors: list[str], *, lost: int | None = None, modulus: int = 16
+) -> Path:
     device = {
         "sensor": sensors,
         "device name": "00:07:80:D8:AB:58",
@@ -91,11 +93,25 @@ def opensignals(path: Path, sensors: list[str], *, lost: int | None = None, modu
         "label": [f"CH{number + 1}" for number in range(len(sensors))],
         "resolution": [16] * len(sensors),
     }
-    lines = ["# OpenSignals Text File Format", f"# {json.dumps({'00:07:80:D8:AB:58': device})}", "# EndOfHeader"]
+    lines = [
+        "# OpenSignals Text File Format",
+        f"# {json.dumps({'00:07:80:D8:AB:58': device})}",
+        "# EndOfHeader",
+    ]
     for row in range(500):
         if row != lost:
             lines.append(
-                "\t".join(map(str, [row % modulus, 0, *(32768 + row % 7 + each for each in range(len(sensors)))])) + "\t"
+                "\t".join(
+                    map(
+                        str,
+                        [
+                            row % modulus,
+                            0,
+                            *(32768 + row % 7 + each for each in range(len(sensors))),
+                        ],
+                    )
+                )
+                + "\t"
             )
     path.write_text("\n".join(lines) + "\n")
     return path
@@ -120,7 +136,9 @@ def test_opensignals_without_an_ecg_asks_for_the_lead(tmp_path: Path) -> None:
 
 def test_rows_that_opensignals_lost_are_not_glued_over(tmp_path: Path) -> None:
     path = opensignals(tmp_path / "x.txt", ["ECG"], lost=100)
-    with pytest.raises(FileUnreadable, match=r"rows are missing near line 104: the counter goes from 3 to 5"):
+    with pytest.raises(
+        FileUnreadable, match=r"rows are missing near line 104: the counter goes from 3 to 5"
+    ):
         ADAPTER.read(path, ReadOptions(units="mV"))
     path = opensignals(tmp_path / "y.txt", ["ECG"], modulus=1)
     assert ADAPTER.read(path, ReadOptions(units="mV")).length == 500
@@ -132,26 +150,49 @@ def test_rows_that_opensignals_lost_are_not_glued_over(tmp_path: Path) -> None:
         ("{}", RateUnknown, "sampling rates"),
         ('{"a": 1}', FileUnreadable, "line 2: the OpenSignals header cannot be understood"),
         ("{", FileUnreadable, "line 2: the OpenSignals header cannot be understood"),
-        ('{"a": {"column": ["nSeq"], "sensor": [], "sampling rate": 0}}', RateUnknown, "sampling rates"),
-        ('{"a": {"column": ["nSeq"], "sensor": [], "sampling rate": 100}}', FileUnreadable, "names 1 columns, but line 4 has 2"),
+        (
+            '{"a": {"column": ["nSeq"], "sensor": [], "sampling rate": 0}}',
+            RateUnknown,
+            "sampling rates",
+        ),
+        (
+            '{"a": {"column": ["nSeq"], "sensor": [], "sampling rate": 100}}',
+            FileUnreadable,
+            "names 1 columns, but line 4 has 2",
+        ),
     ],
 )
-def test_a_broken_opensignals_header_is_refused(tmp_path: Path, json_text: str, error: type, said: str) -> None:
+def test_a_broken_opensignals_header_is_refused(
+    tmp_path: Path, json_text: str, error: type, said: str
+) -> None:
     path = tmp_path / "x.txt"
-    path.write_text(f"# OpenSignals Text File Format\n# {json_text}\n# EndOfHeader\n" + "0\t1\n1\t2\n2\t3\n")
+    path.write_text(
+        f"# OpenSignals Text File Format\n# {json_text}\n# EndOfHeader\n" + "0\t1\n1\t2\n2\t3\n"
+    )
     with pytest.raises(error, match=said):
         ADAPTER.read(path, ReadOptions(units="mV"))
 
 
 def test_biosppys_text_states_rate_and_lead_but_no_unit(real_data: Path) -> None:
     found = ADAPTER.read(real_data / "csv" / "biosppy_ecg.txt", ReadOptions(units="adc:1000:2048"))
-    assert (found.fs, found.length, [lead.name for lead in found.leads]) == (1000.0, 15_000, ["ECG"])
+    assert (found.fs, found.length, [lead.name for lead in found.leads]) == (
+        1000.0,
+        15_000,
+        ["ECG"],
+    )
 
 
 def test_physionets_csv_has_its_units_in_a_line_of_their_own(tmp_path: Path) -> None:
-    rows = "".join(f"'{row // 15000}:{row % 15000 / 250:06.3f}',{row % 7 / 200},{row % 5 * 5}\n" for row in range(16_000))
+    rows = "".join(
+        f"'{row // 15000}:{row % 15000 / 250:06.3f}',{row % 7 / 200},{row % 5 * 5}\n"
+        for row in range(16_000)
+    )
     path = tmp_path / "x.csv"
     path.write_text(f"'Elapsed time','MLII','V5'\n'hh:mm:ss.mmm','mV','uV'\n{rows}")
     found = ADAPTER.read(path, ReadOptions())
-    assert (found.fs, found.length, [lead.name for lead in found.leads]) == (250.0, 16_000, ["MLII", "V5"])
+    assert (found.fs, found.length, [lead.name for lead in found.leads]) == (
+        250.0,
+        16_000,
+        ["MLII", "V5"],
+    )
     assert [lead.step_mv for lead in found.leads] == [0.005, 0.005]

@@ -17,7 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 ADAPTER = CsvAdapter()
-DIALECTS = [(separator, decimal) for separator in ",;\t| " for decimal in ".," if separator != decimal]
+DIALECTS = [
+    (separator, decimal) for separator in ",;\t| " for decimal in ".," if separator != decimal
+]
 FACTORS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "latin-1"]
 
@@ -31,10 +33,16 @@ def read_bytes(raw: bytes, options: ReadOptions | None = None, name: str = "x.cs
 
 # Some of a lead's cells are empty, at random or one after the other.
 LEADS = st.builds(
-    lambda counts, missing: [None if place in missing else count for place, count in enumerate(counts)],
+    lambda counts, missing: [
+        None if place in missing else count for place, count in enumerate(counts)
+    ],
     st.lists(st.integers(-30_000, 30_000), min_size=40, max_size=40),
     st.sets(st.integers(1, 38))
-    | st.builds(lambda start, length: set(range(start, min(start + length, 39))), st.integers(1, 38), st.integers(1, 38)),
+    | st.builds(
+        lambda start, length: set(range(start, min(start + length, 39))),
+        st.integers(1, 38),
+        st.integers(1, 38),
+    ),
 )
 
 
@@ -63,8 +71,12 @@ def test_the_signal_is_the_same_in_every_dialect(
 ) -> None:
     separator, decimal = dialect
     missing = "nan" if separator == " " else ""
-    columns = [[missing if count is None else f"{count / 1000:.3f}" for count in lead] for lead in leads]
-    times = [str(row) if unit == "samples" else f"{row / fs * FACTORS[unit]:.6f}" for row in range(40)]
+    columns = [
+        [missing if count is None else f"{count / 1000:.3f}" for count in lead] for lead in leads
+    ]
+    times = [
+        str(row) if unit == "samples" else f"{row / fs * FACTORS[unit]:.6f}" for row in range(40)
+    ]
     ends = separator if trailing and separator != " " else ""
     time = "sample" if unit == "samples" else f"time_{unit}"
     names = [time, *(f"V{number + 1}_mV" for number in range(len(leads)))]
@@ -80,9 +92,14 @@ def test_the_signal_is_the_same_in_every_dialect(
     }[header]
     if header == "units" and unit == "samples":
         lines = [separator.join(names) + ends]
-    lines += [separator.join(cells).replace(".", decimal) + ends for cells in zip(times, *columns, strict=True)]
+    lines += [
+        separator.join(cells).replace(".", decimal) + ends
+        for cells in zip(times, *columns, strict=True)
+    ]
     raw = newline.join([*lines, ""]).encode(encoding)
-    found = read_bytes(gzip.compress(raw) if packed else raw, ReadOptions(fs=fs) if unit == "samples" else None)
+    found = read_bytes(
+        gzip.compress(raw) if packed else raw, ReadOptions(fs=fs) if unit == "samples" else None
+    )
     assert found.fs == pytest.approx(fs, rel=1e-5)
     assert [lead.name for lead in found.leads] == [f"V{number + 1}" for number in range(len(leads))]
     for lead, counts in zip(found.leads, leads, strict=True):
@@ -103,9 +120,17 @@ def test_arbitrary_bytes_are_refused_in_our_words(raw: bytes, name: str) -> None
 
 @settings(max_examples=500, deadline=None)
 @given(
-    text=st.text(alphabet="0123456789.,;:\t \n\r\"'-+eE#%/[]{}nanifTZ_µ|\u0000\ufeff", max_size=300),
+    text=st.text(
+        alphabet="0123456789.,;:\t \n\r\"'-+eE#%/[]{}nanifTZ_µ|\u0000\ufeff", max_size=300
+    ),
     start=st.sampled_from(
-        ["", "time_s,ecg_mV\n0,1\n", "Zeit;EKG (mV)\n", "# fs_hz: 250\n", "# OpenSignals Text File Format\n# {"]
+        [
+            "",
+            "time_s,ecg_mV\n0,1\n",
+            "Zeit;EKG (mV)\n",
+            "# fs_hz: 250\n",
+            "# OpenSignals Text File Format\n# {",
+        ]
     ),
 )
 def test_text_that_is_nearly_a_table_is_refused_in_our_words(text: str, start: str) -> None:
@@ -115,7 +140,9 @@ def test_text_that_is_nearly_a_table_is_refused_in_our_words(text: str, start: s
 @settings(max_examples=100, deadline=None)
 @given(data=st.data())
 def test_a_damaged_file_is_refused_in_our_words(data: st.DataObject) -> None:
-    rows = "".join(f"10:11:{row / 250:06.3f};{row % 7 / 10:.1f}\n".replace(".", ",") for row in range(60))
+    rows = "".join(
+        f"10:11:{row / 250:06.3f};{row % 7 / 10:.1f}\n".replace(".", ",") for row in range(60)
+    )
     raw = bytearray(f"# Sampling rate: 250\nZeit;EKG (mV)\n{rows}".encode())
     for _ in range(data.draw(st.integers(1, 4))):
         raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
@@ -127,7 +154,10 @@ def test_a_damaged_file_is_refused_in_our_words(data: st.DataObject) -> None:
 
 def test_a_comma_that_may_be_either_is_refused() -> None:
     rows = "".join(f"{row % 9},{row % 7}23\n" for row in range(50))
-    with pytest.raises(FileUnreadable, match=r"line 1 is '0,023', which may be 2 values .* decimal comma\. .*\[\[csv\]\]"):
+    with pytest.raises(
+        FileUnreadable,
+        match=r"line 1 is '0,023', which may be 2 values .* decimal comma\. .*\[\[csv\]\]",
+    ):
         read_bytes(rows.encode(), ReadOptions(fs=250, units="mV"))
     assert len(read_bytes(f"I,II\n{rows}".encode(), ReadOptions(fs=250, units="mV")).leads) == 2
     (lead,) = read_bytes(f"ecg_mV\n{rows}".encode(), ReadOptions(fs=250)).leads
@@ -142,7 +172,12 @@ def test_separators_of_thousands_are_refused() -> None:
 
 def test_a_table_packed_with_gzip_is_one_recording_with_its_labels(tmp_path: Path) -> None:
     path = tmp_path / "x.csv.gz"
-    path.write_bytes(gzip.compress(b"time_s,ecg_mV\n" + b"".join(b"%.3f,0.%d\n" % (row / 250, row % 7) for row in range(50))))
+    path.write_bytes(
+        gzip.compress(
+            b"time_s,ecg_mV\n"
+            + b"".join(b"%.3f,0.%d\n" % (row / 250, row % 7) for row in range(50))
+        )
+    )
     (tmp_path / "x.labels.csv").write_text("time_ms,symbol\n40,N\n80.1,V\n")
     assert find_recordings([tmp_path]).recordings == [path]
     found = ADAPTER.read(path, ReadOptions())
@@ -155,7 +190,9 @@ def test_a_decompression_bomb_is_refused_before_it_fills_the_memory() -> None:
 
 
 def test_a_gzip_file_that_is_cut_off_is_refused() -> None:
-    raw = gzip.compress(b"time_s,ecg_mV\n" + b"".join(b"%.3f,0.%d\n" % (row / 250, row % 7) for row in range(5000)))
+    raw = gzip.compress(
+        b"time_s,ecg_mV\n" + b"".join(b"%.3f,0.%d\n" % (row / 250, row % 7) for row in range(5000))
+    )
     with pytest.raises(FileUnreadable, match=r"gzip data are broken or cut off"):
         read_bytes(raw[: len(raw) // 2], name="x.csv.gz")
 
@@ -176,7 +213,9 @@ def test_a_fault_far_down_is_named_by_its_line() -> None:
 
 def test_columns_of_words_are_left_out_and_a_header_of_too_few_names_is_refused() -> None:
     rows = "".join(f"{row / 250:.3f},{row % 7},ok\n" for row in range(50))
-    assert [lead.name for lead in read_bytes(f"time_s,ecg_mV,electrode\n{rows}".encode()).leads] == ["ecg"]
+    assert [
+        lead.name for lead in read_bytes(f"time_s,ecg_mV,electrode\n{rows}".encode()).leads
+    ] == ["ecg"]
     with pytest.raises(FileUnreadable, match=r"line 1 names 4 columns, but line 2 has 3 values"):
         read_bytes(f"time_s,ecg_mV,resp,electrode\n{rows}".encode())
 
@@ -206,7 +245,10 @@ def test_a_recording_in_a_line_is_refused() -> None:
         read_bytes(lines.encode(), ReadOptions(fs=125, units="mV"))
 
 
-@pytest.mark.parametrize("line", [" " * 200_000, "a" * 200_000, "1," * 100_000, "((((" * 50_000, '"' * 200_001, "1:" * 100_000])
+@pytest.mark.parametrize(
+    "line",
+    [" " * 200_000, "a" * 200_000, "1," * 100_000, "((((" * 50_000, '"' * 200_001, "1:" * 100_000],
+)
 def test_a_long_line_does_not_keep_the_reader_busy(line: str) -> None:
     start = perf_counter()
     with suppress(AdapterError):
@@ -221,7 +263,9 @@ def test_a_channel_named_as_an_ecg_takes_precedence() -> None:
 
 
 def test_quoted_numbers_are_read_as_fast_as_others() -> None:
-    rows = "".join(f'"{row / 250:.3f}","{row % 7},5"\n' for row in range(200_000)).replace('"0.', '"0.')
+    rows = "".join(f'"{row / 250:.3f}","{row % 7},5"\n' for row in range(200_000)).replace(
+        '"0.', '"0.'
+    )
     text = '"time_s";"ecg_mV"\n' + rows.replace('","', '";"').replace(".", ",")
     start = perf_counter()
     assert read_bytes(text.encode()).length == 200_000

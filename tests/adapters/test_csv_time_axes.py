@@ -35,7 +35,9 @@ def read(tmp_path: Path) -> Read:
     ) -> Recording:
         lines = [f"{time_of(row)}{separator}{row % 7 / 10:.1f}" for row in rows]
         path = tmp_path / "x.csv"
-        path.write_text("\n".join([f"{above}{title}{separator}ECG (mV)", *lines]) + "\n", encoding="utf-8")
+        path.write_text(
+            "\n".join([f"{above}{title}{separator}ECG (mV)", *lines]) + "\n", encoding="utf-8"
+        )
         return CsvAdapter().read(path, ReadOptions(fs=fs))
 
     return read
@@ -54,9 +56,28 @@ def shown(form: str) -> Callable[[int], str]:
 @pytest.mark.parametrize(
     ("title", "seconds"),
     [
-        *(("Time (min)", 60), ("min", 60), ('"Time, min"', 60), ("Zeit [Minuten]", 60), ("elapsed_minutes", 60)),
-        *(("Tiempo (minutos)", 60), ("时间(分钟)", 60), ("time_h", 3600), ("Hours", 3600), ("Stunden", 3600), ("t(hr)", 3600)),
-        *(("Czas [s]", 1), ("Laufzeit [s]", 1), ("TimeStamp (ms)", 1e-3), ("milliSec", 1e-3), ("Время (мкс)", 1e-6)),
+        *(
+            ("Time (min)", 60),
+            ("min", 60),
+            ('"Time, min"', 60),
+            ("Zeit [Minuten]", 60),
+            ("elapsed_minutes", 60),
+        ),
+        *(
+            ("Tiempo (minutos)", 60),
+            ("时间(分钟)", 60),
+            ("time_h", 3600),
+            ("Hours", 3600),
+            ("Stunden", 3600),
+            ("t(hr)", 3600),
+        ),
+        *(
+            ("Czas [s]", 1),
+            ("Laufzeit [s]", 1),
+            ("TimeStamp (ms)", 1e-3),
+            ("milliSec", 1e-3),
+            ("Время (мкс)", 1e-6),
+        ),
     ],
 )
 def test_reads_units_of_time(read: Read, title: str, seconds: float) -> None:
@@ -66,7 +87,8 @@ def test_reads_units_of_time(read: Read, title: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("title", "step", "fs"), [("time [s/256]", 1, 256), ("time (1/256 s)", 2, 128), ("Ticks time [ms/4]", 16, 250)]
+    ("title", "step", "fs"),
+    [("time [s/256]", 1, 256), ("time (1/256 s)", 2, 128), ("Ticks time [ms/4]", 16, 250)],
 )
 def test_reads_ticks(read: Read, title: str, step: int, fs: float) -> None:
     assert read(title, lambda row: row * step).fs == fs
@@ -74,20 +96,35 @@ def test_reads_ticks(read: Read, title: str, step: int, fs: float) -> None:
 
 def test_reads_a_line_of_units_with_minutes(tmp_path: Path) -> None:
     path = tmp_path / "x.txt"
-    path.write_text("min\tECG\n\tmV\n" + "".join(f"{row / FS / 60:.8f}\t{row % 7 / 10}\n" for row in range(ROWS)))
+    path.write_text(
+        "min\tECG\n\tmV\n"
+        + "".join(f"{row / FS / 60:.8f}\t{row % 7 / 10}\n" for row in range(ROWS))
+    )
     found = CsvAdapter().read(path, ReadOptions())
     assert (found.fs, found.length, [lead.name for lead in found.leads]) == (FS, ROWS, ["ECG"])
 
 
 @pytest.mark.parametrize(
     ("interval", "title", "unit", "separator"),
-    [("4 msec", "min", 60.0, "\t"), ("4 msec", "milliSec", 1e-3, ","), ("0.004 sec", "sec", 1.0, "\t")],
+    [
+        ("4 msec", "min", 60.0, "\t"),
+        ("4 msec", "milliSec", 1e-3, ","),
+        ("0.004 sec", "sec", 1.0, "\t"),
+    ],
 )
-def test_reads_acqknowledge_text(tmp_path: Path, interval: str, title: str, unit: float, separator: str) -> None:
+def test_reads_acqknowledge_text(
+    tmp_path: Path, interval: str, title: str, unit: float, separator: str
+) -> None:
     """The row of counts under the titles holds no samples; names and units stand above."""
     head = [f"rest.acq\n{interval}/sample\n2 channels\nEDA100C\nmicrosiemens\nECG100C\nmV"]
-    head += [separator.join([title, "CH1", "CH2", ""]), separator.join(["", str(ROWS), str(ROWS), ""])]
-    rows = [separator.join([f"{row / FS / unit:.8f}", "1.5", f"{row % 7 / 10}", ""]) for row in range(ROWS)]
+    head += [
+        separator.join([title, "CH1", "CH2", ""]),
+        separator.join(["", str(ROWS), str(ROWS), ""]),
+    ]
+    rows = [
+        separator.join([f"{row / FS / unit:.8f}", "1.5", f"{row % 7 / 10}", ""])
+        for row in range(ROWS)
+    ]
     path = tmp_path / "x.txt"
     path.write_text("\n".join([*head, *rows]) + "\n")
     found = CsvAdapter().read(path, ReadOptions(leads=("ECG100C",)))
@@ -96,7 +133,10 @@ def test_reads_acqknowledge_text(tmp_path: Path, interval: str, title: str, unit
 
 
 def test_asks_to_confirm_an_unusual_rate(read: Read) -> None:
-    with pytest.raises(RateUnknown, match=r"column 'Time' states no unit.* 15000 Hz; an ECG has 50 to 5000 Hz.*--fs 15000"):
+    with pytest.raises(
+        RateUnknown,
+        match=r"column 'Time' states no unit.* 15000 Hz; an ECG has 50 to 5000 Hz.*--fs 15000",
+    ):
         read("Time", lambda row: f"{row / FS / 60:.9f}", WHOLE)
     with pytest.raises(RateUnknown, match=r"is read as s, and shows a rate of 10 Hz.*--fs 10 "):
         read("time_s", lambda row: row / 10, WHOLE)
@@ -111,28 +151,56 @@ def test_takes_an_unstated_unit_from_the_rate(read: Read, seconds: float) -> Non
 
 @pytest.mark.parametrize("per_second", [1, 1e3, 1e6, 1e9])
 def test_reads_unix_times_without_a_unit(read: Read, per_second: float) -> None:
-    recording = read("timestamp", lambda row: f"{(1_728_288_000 + row / FS) * per_second:.{3 if per_second == 1 else 0}f}")
+    recording = read(
+        "timestamp",
+        lambda row: f"{(1_728_288_000 + row / FS) * per_second:.{3 if per_second == 1 else 0}f}",
+    )
     assert (recording.fs, recording.length) == (FS, ROWS)
     assert [gap.stop - gap.start for gap in recording.gaps()] == [1000]
 
 
 def test_refuses_rates_that_disagree(read: Read) -> None:
-    with pytest.raises(RateUnknown, match=r"the rate is 500 Hz \(--fs\), but the time column shows 250 Hz"):
+    with pytest.raises(
+        RateUnknown, match=r"the rate is 500 Hz \(--fs\), but the time column shows 250 Hz"
+    ):
         read("time_s", lambda row: f"{row / FS:.4f}", fs=500)
-    with pytest.raises(RateUnknown, match=r"the rate is 256 Hz \(line 1\), but the time column shows 250 Hz"):
+    with pytest.raises(
+        RateUnknown, match=r"the rate is 256 Hz \(line 1\), but the time column shows 250 Hz"
+    ):
         read("time_s", lambda row: f"{row / FS:.4f}", above="# fs: 256\n")
     with pytest.raises(RateUnknown, match=r"--fs says 500 Hz, but line 1 says 250 Hz"):
         read("time_s", lambda row: f"{row / FS:.4f}", above="# fs: 250\n", fs=500)
-    assert read("time_s", lambda row: f"{row / 249.9:.5f}", above="# fs: 250\n").fs == pytest.approx(249.9, rel=1e-6)
+    assert read(
+        "time_s", lambda row: f"{row / 249.9:.5f}", above="# fs: 250\n"
+    ).fs == pytest.approx(249.9, rel=1e-6)
 
 
 @pytest.mark.parametrize(
     "form",
     [
-        *("%H:%M:%S:MILLI", "%d.%m.%y %H:%M:%S.MILLI", "%m/%d/%y %H:%M:%S.MILLI", "%Y/%m/%d %H:%M:%S:MILLI"),
-        *("%d-%b-%Y %H:%M:%S.MILLI", "%d%b%Y %H:%M:%S.MILLI", "%B %d, %Y %I:%M:%S.MILLI %p", "%a, %d %b %Y %H:%M:%S.MILLI"),
-        *("%Y-%m-%d %H:%M:%S.MILLI UTC", "%Y-%m-%dT%H:%M:%S.MILLI+0200", "%Y-%m-%d %H:%M:%S.MILLI CEST"),
-        *("%Y%m%d%H%M%SMILLI", "%Y%m%d_%H%M%S.MILLI", "%d/%b/%Y:%H:%M:%S.MILLI", "%Y年%m月%d日 %H:%M:%S.MILLI"),
+        *(
+            "%H:%M:%S:MILLI",
+            "%d.%m.%y %H:%M:%S.MILLI",
+            "%m/%d/%y %H:%M:%S.MILLI",
+            "%Y/%m/%d %H:%M:%S:MILLI",
+        ),
+        *(
+            "%d-%b-%Y %H:%M:%S.MILLI",
+            "%d%b%Y %H:%M:%S.MILLI",
+            "%B %d, %Y %I:%M:%S.MILLI %p",
+            "%a, %d %b %Y %H:%M:%S.MILLI",
+        ),
+        *(
+            "%Y-%m-%d %H:%M:%S.MILLI UTC",
+            "%Y-%m-%dT%H:%M:%S.MILLI+0200",
+            "%Y-%m-%d %H:%M:%S.MILLI CEST",
+        ),
+        *(
+            "%Y%m%d%H%M%SMILLI",
+            "%Y%m%d_%H%M%S.MILLI",
+            "%d/%b/%Y:%H:%M:%S.MILLI",
+            "%Y年%m月%d日 %H:%M:%S.MILLI",
+        ),
     ],
 )
 @pytest.mark.parametrize("fs", [None, FS])
@@ -153,8 +221,14 @@ def test_reads_milliseconds_without_leading_zeros(read: Read) -> None:
 @pytest.mark.parametrize(
     ("form", "said"),
     [
-        ("%Y-%m-%d %H-%M-%S.MILLI", r"line 2, column 1 is '2024-10-07 23-59-50\.000', neither a number nor a time"),
-        ("%Hh%Mm%S.MILLIs", r"column 'Zeitpunkte' holds times such as '23h59m50\.000s', in a form that is not read"),
+        (
+            "%Y-%m-%d %H-%M-%S.MILLI",
+            r"line 2, column 1 is '2024-10-07 23-59-50\.000', neither a number nor a time",
+        ),
+        (
+            "%Hh%Mm%S.MILLIs",
+            r"column 'Zeitpunkte' holds times such as '23h59m50\.000s', in a form that is not read",
+        ),
     ],
 )
 def test_refuses_times_in_unknown_forms(read: Read, form: str, said: str) -> None:
@@ -167,7 +241,10 @@ def test_refuses_hhmmss_as_a_number(read: Read) -> None:
         seconds = 50 + row / FS
         return f"{101500 + (100 + seconds - 60 if seconds >= 60 else seconds):.3f}"
 
-    with pytest.raises(FileUnreadable, match=r"counts like hhmmss: row 2501 of the data has 101600 after 101559\.996"):
+    with pytest.raises(
+        FileUnreadable,
+        match=r"counts like hhmmss: row 2501 of the data has 101600 after 101559\.996",
+    ):
         read("time", time_of, WHOLE)
 
 
@@ -185,8 +262,14 @@ COARSE = {
     "an epoch second": ("timestamp", lambda row: 1709547330 + row // FS),
     "10 ms": ("time_s", lambda row: f"{row / FS:.2f}"),
     "a packet": ("timestamp_ms", lambda row: 1709547330000 + row // 25 * 100),
-    "a packet on arrival": ("timestamp_ms", lambda row: 1709547330000 + row // 25 * 100 + JITTER[row // 25]),
-    "bursts": ("timestamp_ms", lambda row: f"{1709547330000 + row // 25 * 100 + JITTER[row // 25] + row % 25 * 0.4:.1f}"),
+    "a packet on arrival": (
+        "timestamp_ms",
+        lambda row: 1709547330000 + row // 25 * 100 + JITTER[row // 25],
+    ),
+    "bursts": (
+        "timestamp_ms",
+        lambda row: f"{1709547330000 + row // 25 * 100 + JITTER[row // 25] + row % 25 * 0.4:.1f}",
+    ),
 }
 
 
@@ -210,7 +293,10 @@ def test_refuses_coarse_times_without_a_rate_or_at_another(read: Read, name: str
     with pytest.raises(RateUnknown, match="--fs HZ") as error:
         read(title, time_of, WHOLE)
     assert "remove" not in str(error.value)
-    with pytest.raises(RateUnknown, match=r"the rate is 500 Hz \(--fs\), but the time stamps show (?:250|249\.9|250\.0)"):
+    with pytest.raises(
+        RateUnknown,
+        match=r"the rate is 500 Hz \(--fs\), but the time stamps show (?:250|249\.9|250\.0)",
+    ):
         read(title, time_of, WHOLE, fs=500)
 
 
@@ -228,27 +314,38 @@ def test_begins_within_a_second(read: Read) -> None:
 
 def test_a_clock_that_stands_still_is_refused(read: Read) -> None:
     with pytest.raises(RateUnknown, match="have one time stamp"):
-        read("Time", lambda row: "10:00:00" if row > 1000 else f"09:59:{56 + row // FS}", WHOLE, fs=FS)
+        read(
+            "Time",
+            lambda row: "10:00:00" if row > 1000 else f"09:59:{56 + row // FS}",
+            WHOLE,
+            fs=FS,
+        )
 
 
 def test_reads_a_sample_number_that_starts_again(read: Read) -> None:
     assert read("Sample Index", lambda row: row % 256, WHOLE, fs=FS).length == ROWS
-    with pytest.raises(FileUnreadable, match=r"rows are missing near line 2002: the counter goes from 207 to 184"):
+    with pytest.raises(
+        FileUnreadable, match=r"rows are missing near line 2002: the counter goes from 207 to 184"
+    ):
         read("Sample Index", lambda row: row % 256, fs=FS)
 
 
 def _every(step: int, above: str = "") -> str:
     """An ECG at 250 Hz in a table of `step` times that rate, blank between its samples."""
     rows = [
-        f"{row / FS / step:.5f},{row % 90},{f'{row // step % 7 / 10}' if row % step == 0 else ''}" for row in range(ROWS * step)
+        f"{row / FS / step:.5f},{row % 90},{f'{row // step % 7 / 10}' if row % step == 0 else ''}"
+        for row in range(ROWS * step)
     ]
     return f"{above}Time (s),Pressure (mmHg),ECG (mV)\n" + "\n".join(rows) + "\n"
 
 
 @pytest.mark.parametrize(
-    ("step", "above", "fs"), [(4, "", None), (2, "", None), (4, "", 250), (4, "", 1000), (4, "# fs: 1000\n", None)]
+    ("step", "above", "fs"),
+    [(4, "", None), (2, "", None), (4, "", 250), (4, "", 1000), (4, "# fs: 1000\n", None)],
 )
-def test_reads_an_ecg_at_its_own_rate(tmp_path: Path, step: int, above: str, fs: float | None) -> None:
+def test_reads_an_ecg_at_its_own_rate(
+    tmp_path: Path, step: int, above: str, fs: float | None
+) -> None:
     path = tmp_path / "x.csv"
     path.write_text(_every(step, above))
     found = CsvAdapter().read(path, ReadOptions(fs=fs))
@@ -275,9 +372,13 @@ def test_refuses_leads_of_two_rates(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("held", "of"), [(1, 2), (1, 4), (4, 5), (2, 3), (2, 5), (128, 250)])
-def test_refuses_a_lead_of_another_rate_beside_an_off_lead(tmp_path: Path, held: int, of: int) -> None:
+def test_refuses_a_lead_of_another_rate_beside_an_off_lead(
+    tmp_path: Path, held: int, of: int
+) -> None:
     has_sample = [(row * held) % of < held and not 800 <= row < 1500 for row in range(ROWS)]
-    rows = [f"{row / 500:.3f},{row % 7},{row % 5 if has_sample[row] else ''}" for row in range(ROWS)]
+    rows = [
+        f"{row / 500:.3f},{row % 7},{row % 5 if has_sample[row] else ''}" for row in range(ROWS)
+    ]
     path = tmp_path / "x.csv"
     path.write_text("\n".join(["time_s,I (mV),II (mV)", *rows]))
     with pytest.raises(RateUnknown, match=r"column 'II' is blank in .*--lead 'II'"):
@@ -316,5 +417,8 @@ def test_refuses_one_row_for_each_lead(tmp_path: Path) -> None:
     rows = [f"{row // 2 / FS:.3f},{'I' if row % 2 else 'II'},{row % 7}" for row in range(ROWS)]
     path = tmp_path / "x.csv"
     path.write_text("\n".join(["time_s,lead,value_mV", *rows]))
-    with pytest.raises(FileUnreadable, match=r"column 'lead' says whose value each row holds.*a column for each lead"):
+    with pytest.raises(
+        FileUnreadable,
+        match=r"column 'lead' says whose value each row holds.*a column for each lead",
+    ):
         CsvAdapter().read(path, ReadOptions(fs=500))

@@ -17,7 +17,9 @@ BEFORE_MIDNIGHT = datetime(2021, 4, 3, 23, 59, 59, 498_000)
 def read_times(tmp_path: Path) -> Callable[..., Recording]:
     """read_times(form, start, jumps): 500 rows at 250 Hz; jumps : seconds that the clock is moved by from a row on."""
 
-    def read_times(form: str, start: datetime = BEFORE_MIDNIGHT, jumps: dict[int, float] | None = None) -> Recording:
+    def read_times(
+        form: str, start: datetime = BEFORE_MIDNIGHT, jumps: dict[int, float] | None = None
+    ) -> Recording:
         now, lines = start, ["Zeit;EKG (mV)"]
         for row in range(500):
             now += timedelta(seconds=(jumps or {}).get(row, 0))
@@ -45,7 +47,9 @@ def read_times(tmp_path: Path) -> Callable[..., Recording]:
         "[%H:%M:%S.MILLI %d/%m/%Y]",
     ],
 )
-def test_midnight_is_a_moment_like_any_other(read_times: Callable[..., Recording], form: str) -> None:
+def test_midnight_is_a_moment_like_any_other(
+    read_times: Callable[..., Recording], form: str
+) -> None:
     found = read_times(form)
     assert (found.fs, found.length, found.gaps()) == (250.0, 500, ())
 
@@ -71,7 +75,10 @@ def test_a_pause_is_a_gap_also_over_midnight(read_times: Callable[..., Recording
 def test_an_hour_to_the_sample_may_be_daylight_saving(
     read_times: Callable[..., Recording], form: str, jump: int, told: str
 ) -> None:
-    with pytest.raises(FileUnreadable, match=rf"after row 200 .* goes {told} by just an hour: daylight saving.*seconds since"):
+    with pytest.raises(
+        FileUnreadable,
+        match=rf"after row 200 .* goes {told} by just an hour: daylight saving.*seconds since",
+    ):
         read_times(form, datetime(2021, 3, 28, 2, 30), {200: jump})
 
 
@@ -88,18 +95,28 @@ def test_offsets_from_utc_are_counted(tmp_path: Path) -> None:
     assert CsvAdapter().read(path, ReadOptions()).length == 500
 
 
-def test_dates_that_may_be_read_in_two_ways_are_refused(read_times: Callable[..., Recording]) -> None:
+def test_dates_that_may_be_read_in_two_ways_are_refused(
+    read_times: Callable[..., Recording],
+) -> None:
     """4 March and 6 March, or 3 April and 3 June: two days of pause, or two months."""
     with pytest.raises(FileUnreadable, match=r"more than one way.*YYYY-MM-DD"):
         read_times("%d/%m/%Y %H:%M:%S.MILLI", datetime(2021, 4, 3, 12), {250: 2 * 86400})
-    assert len(read_times("%d.%m.%Y %H:%M:%S.MILLI", datetime(2021, 4, 3, 12), {250: 2 * 86400}).gaps()) == 1
+    assert (
+        len(
+            read_times("%d.%m.%Y %H:%M:%S.MILLI", datetime(2021, 4, 3, 12), {250: 2 * 86400}).gaps()
+        )
+        == 1
+    )
 
 
 @pytest.mark.parametrize(
     ("cells", "said"),
     [
         (["00:01", "00:02", "00:03"], "minutes and seconds, or hours and minutes"),
-        (["10:11:12.000", "10:11:72.004", "10:11:12.008"], "line 3 has the time '10:11:72.004', which is no time of day"),
+        (
+            ["10:11:12.000", "10:11:72.004", "10:11:12.008"],
+            "line 3 has the time '10:11:72.004', which is no time of day",
+        ),
         (["31.02.2021 10:00:00.000", "31.02.2021 10:00:00.004"], "the dates are no dates"),
         (["02.03.2021 10:00:00.000", "01.03.2021 10:00:00.004"], "the dates do not go up"),
         (["10:00:00.000", "10:00:00.004", "09:59:59.000"], "does not go up"),

@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 from ecgfl_adapters import discovery
 from ecgfl_adapters.discovery import find_recordings, read
-from ecgfl_adapters.errors import FileMissing, FileUnreadable, FormatUnknown, LabelsUnreadable, RateUnknown
+from ecgfl_adapters.errors import (
+    FileMissing,
+    FileUnreadable,
+    FormatUnknown,
+    LabelsUnreadable,
+    RateUnknown,
+)
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import BeatLabel, Recording
 from ecgfl_adapters.wfdb_record import WfdbAdapter
@@ -42,7 +48,11 @@ def vendor(monkeypatch: pytest.MonkeyPatch) -> None:
         EntryPoint("gone", "no_such_module:Adapter", discovery.GROUP),
         EntryPoint("wrong", "pathlib:Path", discovery.GROUP),
     ]
-    monkeypatch.setattr(discovery, "entry_points", lambda group: [*builtin, *more] if group == discovery.GROUP else [])
+    monkeypatch.setattr(
+        discovery,
+        "entry_points",
+        lambda group: [*builtin, *more] if group == discovery.GROUP else [],
+    )
     discovery._installed.cache_clear()
     yield
     discovery._installed.cache_clear()
@@ -73,17 +83,31 @@ def test_no_format_library_is_loaded_before_a_file_is_read() -> None:
         "import sys, ecgfl_adapters.discovery as d; d.adapters(); "
         "print([m for m in ('wfdb', 'edfio', 'pyedflib', 'pandas', 'scipy') if m in sys.modules])"
     )
-    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        == "[]"
+    )
 
 
 def test_each_file_goes_to_its_adapter(folder: Path) -> None:
-    names = {"small.hea": "wfdb", "small.dat": "wfdb", "small": "wfdb", "sub/small.edf": "edf", "sub/small.csv": "csv"}
+    names = {
+        "small.hea": "wfdb",
+        "small.dat": "wfdb",
+        "small": "wfdb",
+        "sub/small.edf": "edf",
+        "sub/small.csv": "csv",
+    }
     assert {name: discovery.adapter_for(folder / name).name for name in names} == names
     assert discovery.adapter_for(folder / "readme.md", "csv").name == "csv"
 
 
 def test_an_unknown_file_folder_or_format_is_refused(folder: Path) -> None:
-    with pytest.raises(FormatUnknown, match=r"readme\.md: no adapter recognises the file.*--input-format wfdb\|edf\|csv"):
+    with pytest.raises(
+        FormatUnknown,
+        match=r"readme\.md: no adapter recognises the file.*--input-format wfdb\|edf\|csv",
+    ):
         discovery.adapter_for(folder / "readme.md")
     with pytest.raises(FormatUnknown, match="is a folder"):
         discovery.adapter_for(folder)
@@ -97,7 +121,9 @@ def test_an_unknown_file_folder_or_format_is_refused(folder: Path) -> None:
 
 
 @pytest.mark.usefixtures("vendor")
-def test_a_broken_adapter_does_not_harm_the_others(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_broken_adapter_does_not_harm_the_others(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     discovery._installed.cache_clear()
     assert list(discovery.adapters()) == ["vendor", "wfdb", "edf", "csv"]
     assert set(discovery.installed().broken) == {"gone", "wrong"}
@@ -110,27 +136,42 @@ def test_a_broken_adapter_does_not_harm_the_others(folder: Path, caplog: pytest.
 @pytest.mark.usefixtures("vendor")
 def test_whatever_an_adapter_raises_comes_out_as_an_unreadable_file(tmp_path: Path) -> None:
     (tmp_path / "x.ven").write_text("x")
-    with pytest.raises(FileUnreadable, match=r"x\.ven: the vendor reader failed with IndexError: x\.ven 5"):
+    with pytest.raises(
+        FileUnreadable, match=r"x\.ven: the vendor reader failed with IndexError: x\.ven 5"
+    ):
         discovery.read(tmp_path / "x.ven", options=ReadOptions(fs=5))
     (tmp_path / "x.bad").write_text("x")
     with pytest.raises(FormatUnknown):
         discovery.read(tmp_path / "x.bad")
 
 
-def test_read_gives_the_same_recording_from_every_format(folder: Path, recording: Recording) -> None:
+def test_read_gives_the_same_recording_from_every_format(
+    folder: Path, recording: Recording
+) -> None:
     for name in ("small.hea", "sub/small.edf", "sub/small.csv"):
         found = discovery.read(folder / name)
-        assert (found.fs, found.length, found.labels) == (recording.fs, recording.length, recording.labels)
+        assert (found.fs, found.length, found.labels) == (
+            recording.fs,
+            recording.length,
+            recording.labels,
+        )
 
 
 def test_a_folder_gives_one_path_a_recording(folder: Path) -> None:
     found = discovery.find_recordings([folder])
-    assert found.recordings == [folder / "small.hea", folder / "sub" / "small.csv", folder / "sub" / "small.edf"]
+    assert found.recordings == [
+        folder / "small.hea",
+        folder / "sub" / "small.csv",
+        folder / "sub" / "small.edf",
+    ]
     assert found.skipped == [folder / "letter.txt", folder / "readme.md"]
 
 
 def test_a_shell_pattern_gives_one_path_a_recording(folder: Path) -> None:
-    paths = [folder / name for name in ("small.atr", "small.dat", "small.hea", "small", "sub/small.labels.csv")]
+    paths = [
+        folder / name
+        for name in ("small.atr", "small.dat", "small.hea", "small", "sub/small.labels.csv")
+    ]
     assert discovery.find_recordings(paths) == ([folder / "small.hea"], [])
 
 
@@ -139,13 +180,18 @@ def test_a_path_that_was_named_is_kept_so_that_reading_says_what_is_wrong(folder
     assert discovery.find_recordings(paths) == (paths, [])
 
 
-def test_segments_and_signal_files_are_no_recordings_of_their_own(tmp_path: Path, recording: Recording) -> None:
+def test_segments_and_signal_files_are_no_recordings_of_their_own(
+    tmp_path: Path, recording: Recording
+) -> None:
     WfdbAdapter().write(recording, tmp_path)
     (tmp_path / "all.hea").write_text("all/2 2 250 5150\nsmall 2575\nsmall 2575\n")
     assert discovery.find_recordings([tmp_path]).recordings == [tmp_path / "all.hea"]
 
 
-@pytest.mark.parametrize(("folder", "count"), [("mitdb", 48), ("svdb", 40), ("qtdb", 29), ("nstdb", 5), ("csv", 3), ("edf", 2)])
+@pytest.mark.parametrize(
+    ("folder", "count"),
+    [("mitdb", 48), ("svdb", 40), ("qtdb", 29), ("nstdb", 5), ("csv", 3), ("edf", 2)],
+)
 def test_finds_every_recording_of_a_folder(real_data: Path, folder: str, count: int) -> None:
     if not (real_data / folder).is_dir():
         pytest.skip(f"{real_data / folder} is not there")
@@ -154,10 +200,16 @@ def test_finds_every_recording_of_a_folder(real_data: Path, folder: str, count: 
     assert found.skipped == []
 
 
-def test_a_changed_byte_anywhere_in_a_header_gives_a_reason_and_never_a_surprise(tmp_path: Path, recording: Recording) -> None:
+def test_a_changed_byte_anywhere_in_a_header_gives_a_reason_and_never_a_surprise(
+    tmp_path: Path, recording: Recording
+) -> None:
     adapters = discovery.adapters()
     refused = []
-    for name, step in (("wfdb", 3), ("edf", 3), ("csv", 17)):  # to look through a table takes fifty times as long
+    for name, step in (
+        ("wfdb", 3),
+        ("edf", 3),
+        ("csv", 17),
+    ):  # to look through a table takes fifty times as long
         path = adapters[name].write(recording, tmp_path)[0]
         good = path.read_bytes()
         for position in range(0, min(len(good), 1024), step):
@@ -172,38 +224,58 @@ def test_a_changed_byte_anywhere_in_a_header_gives_a_reason_and_never_a_surprise
 
 
 @pytest.mark.parametrize("name", ["wfdb", "edf", "csv"])
-def test_a_rate_that_is_not_the_files_is_refused(tmp_path: Path, recording: Recording, name: str) -> None:
+def test_a_rate_that_is_not_the_files_is_refused(
+    tmp_path: Path, recording: Recording, name: str
+) -> None:
     path = discovery.adapters()[name].write(recording, tmp_path)[0]
     assert discovery.read(path, options=ReadOptions(fs=250.5)).fs == 250
     with pytest.raises(RateUnknown, match="500 Hz"):
         discovery.read(path, options=ReadOptions(fs=500))
 
 
-def test_a_database_folder_is_read_by_its_list_and_what_is_missing_is_said(tmp_path: Path, recording: Recording) -> None:
+def test_a_database_folder_is_read_by_its_list_and_what_is_missing_is_said(
+    tmp_path: Path, recording: Recording
+) -> None:
     WfdbAdapter().write(recording, tmp_path)
     (tmp_path / "RECORDS").write_text("small\nlost\n../outside\nsub/deep\ns3://bucket/x\n")
     (tmp_path / "ANNOTATORS").write_text("atr\treference beats\n")
     for named in (tmp_path, tmp_path / "RECORDS"):
         found = find_recordings([named])
-        assert found.recordings == [tmp_path / "small.hea", tmp_path / "lost.hea", tmp_path / "sub" / "deep.hea"]
+        assert found.recordings == [
+            tmp_path / "small.hea",
+            tmp_path / "lost.hea",
+            tmp_path / "sub" / "deep.hea",
+        ]
         assert found.skipped == []
     with pytest.raises(FileMissing, match=r"lost\.hea: (does not exist|cannot be opened)"):
         read(tmp_path / "lost.hea")
 
 
-def test_labels_come_from_an_annotator_or_a_folder_in_any_format(tmp_path: Path, recording: Recording) -> None:
+def test_labels_come_from_an_annotator_or_a_folder_in_any_format(
+    tmp_path: Path, recording: Recording
+) -> None:
     path = WfdbAdapter().write(recording, tmp_path)[0]
     corrected = tmp_path / "corrected"
     corrected.mkdir()
     wanted = (BeatLabel(100, "N"), BeatLabel(200, "V"))
     write_annotations(wanted, corrected / "small.ecgfl", fs=recording.fs)
-    assert read(path, options=ReadOptions(accept_predictions=True, labels=str(corrected))).labels == wanted
+    assert (
+        read(path, options=ReadOptions(accept_predictions=True, labels=str(corrected))).labels
+        == wanted
+    )
     (corrected / "small.ecgfl").unlink()
-    assert read(path, options=ReadOptions(accept_predictions=True, labels=str(corrected))).labels is None
-    (tmp_path / "small.ecgfl.csv").write_text("sample,time_s,symbol,class,probability\n100,0.4,N,N,0.1\n200,0.8,V,V,0.9\n")
+    assert (
+        read(path, options=ReadOptions(accept_predictions=True, labels=str(corrected))).labels
+        is None
+    )
+    (tmp_path / "small.ecgfl.csv").write_text(
+        "sample,time_s,symbol,class,probability\n100,0.4,N,N,0.1\n200,0.8,V,V,0.9\n"
+    )
     assert read(path, options=ReadOptions(accept_predictions=True, labels="ecgfl")).labels == wanted
     machine = read(path, options=ReadOptions(labels="ecgfl"))
     assert (machine.labels, machine.label_origin) == (None, "machine")
-    write_annotations((BeatLabel(100, "V"), BeatLabel(200, "V")), tmp_path / "small.ecgfl", fs=recording.fs)
+    write_annotations(
+        (BeatLabel(100, "V"), BeatLabel(200, "V")), tmp_path / "small.ecgfl", fs=recording.fs
+    )
     with pytest.raises(LabelsUnreadable, match="hold different beats"):
         read(path, options=ReadOptions(accept_predictions=True, labels="ecgfl"))

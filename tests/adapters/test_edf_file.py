@@ -11,7 +11,13 @@ import pyedflib
 import pytest
 from ecgfl_adapters.edf_file import EdfAdapter
 from ecgfl_adapters.edf_header import read_header
-from ecgfl_adapters.errors import FileMissing, FileUnreadable, LabelsUnreadable, LeadMissing, UnitUnknown
+from ecgfl_adapters.errors import (
+    FileMissing,
+    FileUnreadable,
+    LabelsUnreadable,
+    LeadMissing,
+    UnitUnknown,
+)
 from ecgfl_adapters.protocol import Adapter, ReadOptions
 from ecgfl_adapters.recording import BeatLabel, Recording
 
@@ -20,7 +26,13 @@ DEFAULT = ReadOptions()
 MakeFile = Callable[[int, bytes], Path]
 # Offsets in a header of three signals (two leads and the annotations).
 VERSION, PATIENT, HEADER_SIZE, RESERVED, RECORDS, DURATION, SIGNALS = 0, 8, 184, 192, 236, 244, 252
-LABEL, DIMENSION, PHYSICAL_MIN, PHYSICAL_MAX, DIGITAL_MIN = 256, 256 + 96 * 3, 256 + 104 * 3, 256 + 112 * 3, 256 + 120 * 3
+LABEL, DIMENSION, PHYSICAL_MIN, PHYSICAL_MAX, DIGITAL_MIN = (
+    256,
+    256 + 96 * 3,
+    256 + 104 * 3,
+    256 + 112 * 3,
+    256 + 120 * 3,
+)
 
 
 def _signal(label: str, unit: str = "mV", fs: float = 100.0, seconds: int = 10) -> edfio.EdfSignal:
@@ -28,7 +40,11 @@ def _signal(label: str, unit: str = "mV", fs: float = 100.0, seconds: int = 10) 
     return edfio.EdfSignal(wave, fs, label=label, physical_dimension=unit, physical_range=(-2, 2))
 
 
-def _write(path: Path, signals: Sequence[edfio.EdfSignal], annotations: Sequence[edfio.EdfAnnotation] | None = None) -> Path:
+def _write(
+    path: Path,
+    signals: Sequence[edfio.EdfSignal],
+    annotations: Sequence[edfio.EdfAnnotation] | None = None,
+) -> Path:
     edfio.Edf(signals, annotations=annotations).write(path)
     return path
 
@@ -38,7 +54,9 @@ def _without_continuity(path: Path, starts: Sequence[int]) -> Path:
     raw = path.read_bytes().replace(b"EDF+C", b"EDF+D", 1)
     for number, start in reversed(list(enumerate(starts))):
         longer = len(str(start)) - len(str(number))
-        raw = raw.replace(f"+{number}\x14\x14".encode() + bytes(longer), f"+{start}\x14\x14".encode())
+        raw = raw.replace(
+            f"+{number}\x14\x14".encode() + bytes(longer), f"+{start}\x14\x14".encode()
+        )
     path.write_bytes(raw)
     return path
 
@@ -46,26 +64,43 @@ def _without_continuity(path: Path, starts: Sequence[int]) -> Path:
 def test_the_wearables_file_is_read_as_pyedflib_reads_it(real_data: Path) -> None:
     path = real_data / "edf" / "vital_sqi_example.edf"
     found = ADAPTER.read(path, DEFAULT)
-    assert (found.fs, found.length, [lead.name for lead in found.leads]) == (256.0, 265_536, ["ECG Channel 1", "ECG Channel 2"])
+    assert (found.fs, found.length, [lead.name for lead in found.leads]) == (
+        256.0,
+        265_536,
+        ["ECG Channel 1", "ECG Channel 2"],
+    )
     assert (found.labels, found.source.patient) == (None, "")
     assert found.source.start == datetime(2019, 1, 22, 1, 4, 13)
     with pyedflib.EdfReader(str(path)) as reader:
         for index, lead in enumerate(found.leads):
-            np.testing.assert_allclose(lead.samples, reader.readSignal(index) / 1000, rtol=1e-6, atol=1e-6)
+            np.testing.assert_allclose(
+                lead.samples, reader.readSignal(index) / 1000, rtol=1e-6, atol=1e-6
+            )
 
 
 def test_a_file_that_pyedflib_refuses_for_its_degree_sign_is_read(real_data: Path) -> None:
     path = real_data / "edf" / "wfdbpy_test_generator_2.edf"
     found = ADAPTER.read(path, DEFAULT)
-    assert (found.fs, found.length, [lead.name for lead in found.leads]) == (200.0, 120_000, ["ECG"])
+    assert (found.fs, found.length, [lead.name for lead in found.leads]) == (
+        200.0,
+        120_000,
+        ["ECG"],
+    )
     assert found.leads[0].step_mv == pytest.approx(2000.0002 / 65535 / 1000, rel=1e-4)
     assert 0.05 < np.asarray(found.leads[0].samples).max() < 0.1
 
 
 def test_channels_of_the_same_label_are_told_apart(tmp_path: Path) -> None:
-    path = _write(tmp_path / "x.edf", [_signal("ECG Channel"), _signal("ECG Channel"), _signal("Resp")])
-    assert [lead.name for lead in ADAPTER.read(path, DEFAULT).leads] == ["ECG Channel", "ECG Channel#2"]
-    assert ADAPTER.read(path, ReadOptions(leads=("ecg channel#2",))).leads[0].name == "ECG Channel#2"
+    path = _write(
+        tmp_path / "x.edf", [_signal("ECG Channel"), _signal("ECG Channel"), _signal("Resp")]
+    )
+    assert [lead.name for lead in ADAPTER.read(path, DEFAULT).leads] == [
+        "ECG Channel",
+        "ECG Channel#2",
+    ]
+    assert (
+        ADAPTER.read(path, ReadOptions(leads=("ecg channel#2",))).leads[0].name == "ECG Channel#2"
+    )
 
 
 @pytest.mark.parametrize(
@@ -74,7 +109,12 @@ def test_channels_of_the_same_label_are_told_apart(tmp_path: Path) -> None:
      "ECG Channel", "Lead II", "CM5", "DII", "D1", "EEG EKG1"],
 )  # fmt: skip
 def test_usual_labels_are_known_as_ecg(tmp_path: Path, label: str) -> None:
-    assert ADAPTER.read(_write(tmp_path / "x.edf", [_signal("SpO2"), _signal(label)]), DEFAULT).leads[0].name == label
+    assert (
+        ADAPTER.read(_write(tmp_path / "x.edf", [_signal("SpO2"), _signal(label)]), DEFAULT)
+        .leads[0]
+        .name
+        == label
+    )
 
 
 def test_a_file_without_a_known_lead_lists_its_channels(tmp_path: Path) -> None:
@@ -89,7 +129,9 @@ def test_a_file_without_a_known_lead_lists_its_channels(tmp_path: Path) -> None:
     [(b"uV", 1e-3), (b"UV", 1e-3), (b"mV", 1.0), (b"MV", 1.0), (b"V", 1000.0), (b"nV", 1e-6), (b"\xb5V", 1e-3),
      (b"\xc2\xb5V", 1e-3), (b"\xce\xbcV", 1e-3), (b"microV", 1e-3)],
 )  # fmt: skip
-def test_every_spelling_of_a_voltage_is_understood(edf_field: MakeFile, recording: Recording, unit: bytes, factor: float) -> None:
+def test_every_spelling_of_a_voltage_is_understood(
+    edf_field: MakeFile, recording: Recording, unit: bytes, factor: float
+) -> None:
     found = ADAPTER.read(edf_field(DIMENSION, unit.ljust(8) * 2), DEFAULT)
     expected = recording.leads[0].samples * 1000 * factor
     np.testing.assert_allclose(found.leads[0].samples, expected, rtol=1e-4, atol=1e-6 * factor)
@@ -110,35 +152,52 @@ def test_a_units_option_that_makes_no_sense_is_refused(edf_field: MakeFile) -> N
 
 
 def test_gaps_of_edf_plus_d_are_missing_samples_at_true_times(tmp_path: Path) -> None:
-    annotations = [edfio.EdfAnnotation(1.5, None, "Normal beat"), edfio.EdfAnnotation(9.5, None, "PVC")]
-    path = _without_continuity(_write(tmp_path / "x.edf", [_signal("ECG", seconds=4)], annotations), [0, 1, 8, 9])
+    annotations = [
+        edfio.EdfAnnotation(1.5, None, "Normal beat"),
+        edfio.EdfAnnotation(9.5, None, "PVC"),
+    ]
+    path = _without_continuity(
+        _write(tmp_path / "x.edf", [_signal("ECG", seconds=4)], annotations), [0, 1, 8, 9]
+    )
     found = ADAPTER.read(path, DEFAULT)
     assert (found.length, found.gaps()) == (1000, ((200, 800),))
-    np.testing.assert_allclose(found.leads[0].samples[800:], np.sin(np.arange(200, 400) / 9), atol=1e-4)
+    np.testing.assert_allclose(
+        found.leads[0].samples[800:], np.sin(np.arange(200, 400) / 9), atol=1e-4
+    )
     assert found.labels == (BeatLabel(150, "N"), BeatLabel(950, "V"))
 
 
 def test_a_gap_in_a_file_that_calls_itself_continuous_is_a_gap_all_the_same(tmp_path: Path) -> None:
-    path = _without_continuity(_write(tmp_path / "x.edf", [_signal("ECG", seconds=4)], []), [0, 1, 8, 9])
+    path = _without_continuity(
+        _write(tmp_path / "x.edf", [_signal("ECG", seconds=4)], []), [0, 1, 8, 9]
+    )
     path.write_bytes(path.read_bytes().replace(b"EDF+D", b"EDF+C"))
     assert ADAPTER.read(path, DEFAULT).gaps() == ((200, 800),)
 
 
 def test_data_records_that_overlap_are_refused(tmp_path: Path) -> None:
-    path = _without_continuity(_write(tmp_path / "x.edf", [_signal("ECG", seconds=3)], []), [0, 5, 5])
-    with pytest.raises(FileUnreadable, match=r"data record 2 starts at 5 s, before the end of the one before it"):
+    path = _without_continuity(
+        _write(tmp_path / "x.edf", [_signal("ECG", seconds=3)], []), [0, 5, 5]
+    )
+    with pytest.raises(
+        FileUnreadable, match=r"data record 2 starts at 5 s, before the end of the one before it"
+    ):
         ADAPTER.read(path, DEFAULT)
 
 
 def test_a_time_stamp_far_in_the_future_does_not_fill_the_memory(tmp_path: Path) -> None:
     note = edfio.EdfAnnotation(0.5, None, "makes room for a long time stamp")
-    path = _without_continuity(_write(tmp_path / "x.edf", [_signal("ECG", seconds=3)], [note]), [0, 1, 999_999_999])
+    path = _without_continuity(
+        _write(tmp_path / "x.edf", [_signal("ECG", seconds=3)], [note]), [0, 1, 999_999_999]
+    )
     with pytest.raises(FileUnreadable, match=r"span 11574.1 days"):
         ADAPTER.read(path, DEFAULT)
 
 
 def test_channels_of_another_rate_are_left_out_and_refused_when_asked_for(tmp_path: Path) -> None:
-    path = _write(tmp_path / "x.edf", [_signal("ECG II"), _signal("ECG V5", fs=50.0), _signal("ECG V6")])
+    path = _write(
+        tmp_path / "x.edf", [_signal("ECG II"), _signal("ECG V5", fs=50.0), _signal("ECG V6")]
+    )
     found = ADAPTER.read(path, DEFAULT)
     assert [lead.name for lead in found.leads] == ["ECG II", "ECG V6"]
     assert [remark.code for remark in found.remarks] == ["leads-left-out"]
@@ -147,7 +206,10 @@ def test_channels_of_another_rate_are_left_out_and_refused_when_asked_for(tmp_pa
 
 
 def test_annotations_that_name_no_beat_are_no_labels(tmp_path: Path) -> None:
-    notes = [edfio.EdfAnnotation(1.0, None, "Electrode removed"), edfio.EdfAnnotation(2.0, None, "+")]
+    notes = [
+        edfio.EdfAnnotation(1.0, None, "Electrode removed"),
+        edfio.EdfAnnotation(2.0, None, "+"),
+    ]
     assert ADAPTER.read(_write(tmp_path / "x.edf", [_signal("ECG")], notes), DEFAULT).labels is None
 
 
@@ -161,7 +223,10 @@ def test_an_annotation_in_latin_1_does_not_hinder_reading(tmp_path: Path) -> Non
 def test_labels_may_come_from_a_file(edf_field: MakeFile, tmp_path: Path) -> None:
     (tmp_path / "beats.csv").write_text("sample,symbol\n9,V\n5,N\n")
     path = edf_field(PATIENT, b"X")
-    assert ADAPTER.read(path, ReadOptions(labels=str(tmp_path / "beats.csv"))).labels == (BeatLabel(5, "N"), BeatLabel(9, "V"))
+    assert ADAPTER.read(path, ReadOptions(labels=str(tmp_path / "beats.csv"))).labels == (
+        BeatLabel(5, "N"),
+        BeatLabel(9, "V"),
+    )
     assert ADAPTER.read(path, ReadOptions(labels="none")).labels is None
     with pytest.raises(LabelsUnreadable, match=r"'atr' were asked for"):
         ADAPTER.read(path, ReadOptions(labels="atr"))
@@ -169,11 +234,17 @@ def test_labels_may_come_from_a_file(edf_field: MakeFile, tmp_path: Path) -> Non
 
 def test_the_patient_is_the_one_in_the_header_unless_that_is_anonymous(tmp_path: Path) -> None:
     path = tmp_path / "x.edf"
-    person = edfio.Patient(code="MCH-0234567", sex="F", birthdate=date(1951, 5, 2), name="Haagse_Harry")
+    person = edfio.Patient(
+        code="MCH-0234567", sex="F", birthdate=date(1951, 5, 2), name="Haagse_Harry"
+    )
     edfio.Edf([_signal("ECG")], patient=person).write(path)
     source = ADAPTER.read(path, DEFAULT).source
     assert source.identifiers["patient"] == "MCH-0234567 F 02-MAY-1951 Haagse_Harry"
-    assert (source.patient, source.person, source.sex) == ("MCH-0234567", "haagse harry 1951-05-02", "F")
+    assert (source.patient, source.person, source.sex) == (
+        "MCH-0234567",
+        "haagse harry 1951-05-02",
+        "F",
+    )
     assert ADAPTER.read(_write(tmp_path / "y.edf", [_signal("ECG")]), DEFAULT).source.patient == ""
 
 
@@ -187,26 +258,35 @@ def test_bdf_is_read_in_its_24_bits(tmp_path: Path) -> None:
     assert found.labels == (BeatLabel(125, "V"),)
 
 
-def test_what_is_written_is_anonymous_and_pyedflib_reads_the_same(tmp_path: Path, recording: Recording) -> None:
+def test_what_is_written_is_anonymous_and_pyedflib_reads_the_same(
+    tmp_path: Path, recording: Recording
+) -> None:
     path = ADAPTER.write(recording, tmp_path)[0]
     with pyedflib.EdfReader(str(path)) as reader:
-        assert {reader.getPatientName(), reader.getPatientCode(), reader.getBirthdate()} <= {"", "X"}
+        assert {reader.getPatientName(), reader.getPatientCode(), reader.getBirthdate()} <= {
+            "",
+            "X",
+        }
         assert reader.getSignalLabels() == ["MLII", "V5"]
         for index, lead in enumerate(recording.leads):
             written = reader.readSignal(index)[: recording.length] / 1000
             np.testing.assert_allclose(written, lead.samples, atol=lead.step_mv / 10)
         onsets, _, texts = reader.readAnnotations()
-    assert [BeatLabel(round(onset * 250), text) for onset, text in zip(onsets, texts, strict=True)] == list(
-        recording.labels or ()
-    )
+    assert [
+        BeatLabel(round(onset * 250), text) for onset, text in zip(onsets, texts, strict=True)
+    ] == list(recording.labels or ())
 
 
 @pytest.mark.parametrize("fs", [1.0, 62.4725, 128.0, 250.5, 257.123456789, 360.0, 1000.0])
 @pytest.mark.parametrize("length", [1, 999, 2575])
-def test_length_labels_and_rate_are_read_back_at_any_rate(tmp_path: Path, recording: Recording, fs: float, length: int) -> None:
+def test_length_labels_and_rate_are_read_back_at_any_rate(
+    tmp_path: Path, recording: Recording, fs: float, length: int
+) -> None:
     cut = tuple(replace(lead, samples=lead.samples[:length]) for lead in recording.leads)
     labels = tuple(BeatLabel(sample, "N") for sample in (*range(0, length, 37), length + 5))
-    found = ADAPTER.read(ADAPTER.write(replace(recording, fs=fs, leads=cut, labels=labels), tmp_path)[0], DEFAULT)
+    found = ADAPTER.read(
+        ADAPTER.write(replace(recording, fs=fs, leads=cut, labels=labels), tmp_path)[0], DEFAULT
+    )
     assert (found.length, found.labels, found.fs) == (length, labels, pytest.approx(fs, rel=1e-7))
     for read, written in zip(found.leads, cut, strict=True):
         np.testing.assert_allclose(read.samples, written.samples, atol=written.step_mv / 10)
@@ -216,10 +296,14 @@ def test_a_recording_with_gaps_is_not_written(tmp_path: Path, recording: Recordi
     samples = recording.leads[0].samples.copy()
     samples[5] = np.nan
     with pytest.raises(ValueError, match=r"cannot hold gaps, but samples are missing in MLII"):
-        ADAPTER.write(replace(recording, leads=(replace(recording.leads[0], samples=samples),)), tmp_path)
+        ADAPTER.write(
+            replace(recording, leads=(replace(recording.leads[0], samples=samples),)), tmp_path
+        )
 
 
-def test_a_lead_of_any_name_is_known_as_ecg_when_read_back(tmp_path: Path, recording: Recording) -> None:
+def test_a_lead_of_any_name_is_known_as_ecg_when_read_back(
+    tmp_path: Path, recording: Recording
+) -> None:
     named = replace(recording, leads=(replace(recording.leads[0], name="noise1"),))
     assert ADAPTER.read(ADAPTER.write(named, tmp_path)[0], DEFAULT).leads[0].name == "ECG noise1"
 
@@ -230,22 +314,37 @@ def test_a_lead_of_any_name_is_known_as_ecg_when_read_back(tmp_path: Path, recor
         (VERSION, b"GIF89a  ", "version field is b'GIF89a  '"),
         (SIGNALS, b"9   ", "header size 1024 does not fit 9 signals"),
         (SIGNALS, b"two ", "number of signals is 'two'"),
-        (RECORDS, b"13      ", r"the header states 13 data records, but the file holds 11 whole data records.*--force"),
-        (RECORDS, b"9       ", r"the header states 9 data records, but the file holds 11 whole data records.*--force"),
+        (
+            RECORDS,
+            b"13      ",
+            r"the header states 13 data records, but the file holds 11 whole data records.*--force",
+        ),
+        (
+            RECORDS,
+            b"9       ",
+            r"the header states 9 data records, but the file holds 11 whole data records.*--force",
+        ),
         (DURATION, b"0       ", "duration of a data record is 0 s"),
         (DURATION, b"nan     ", "duration of a data record is 'nan'"),
         (PHYSICAL_MIN, b"163835  ", "channel 'MLII' has physical minimum and maximum 163835"),
         (DIGITAL_MIN, b"32767   ", "channel 'MLII' has digital minimum 32767 and maximum 32767"),
     ],
 )
-def test_a_broken_header_field_is_refused_by_name(edf_field: MakeFile, offset: int, value: bytes, said: str) -> None:
+def test_a_broken_header_field_is_refused_by_name(
+    edf_field: MakeFile, offset: int, value: bytes, said: str
+) -> None:
     with pytest.raises(FileUnreadable, match=said):
         ADAPTER.read(edf_field(offset, value), DEFAULT)
 
 
 @pytest.mark.parametrize(
     ("count", "bytes_missing", "said"),
-    [(b"-1      ", 0, "not closed"), (b"-1      ", 100, "another"), (b"11      ", 1, "10 whole"), (b"12      ", 0, "11 whole")],
+    [
+        (b"-1      ", 0, "not closed"),
+        (b"-1      ", 100, "another"),
+        (b"11      ", 1, "10 whole"),
+        (b"12      ", 0, "11 whole"),
+    ],
 )
 def test_a_header_never_closed_or_a_cut_last_record_is_put_up_with_and_said(
     edf_field: MakeFile, recording: Recording, count: bytes, bytes_missing: int, said: str
@@ -257,7 +356,9 @@ def test_a_header_never_closed_or_a_cut_last_record_is_put_up_with_and_said(
     assert [remark.code for remark in found.remarks] == ["record-count"]
     assert said in found.remarks[0].problem
     assert recording.length - 250 <= found.length <= recording.length
-    np.testing.assert_allclose(found.leads[0].samples, recording.leads[0].samples[: found.length], atol=1e-3)
+    np.testing.assert_allclose(
+        found.leads[0].samples, recording.leads[0].samples[: found.length], atol=1e-3
+    )
 
 
 def test_force_reads_the_whole_records_of_a_file_that_is_cut_off(edf_field: MakeFile) -> None:
@@ -272,7 +373,11 @@ def test_a_dead_channel_does_not_cost_the_others(edf_field: MakeFile) -> None:
 
 
 def test_a_file_of_annotations_alone_is_for_labels(tmp_path: Path) -> None:
-    notes = [edfio.EdfAnnotation(1.5, None, "N"), edfio.EdfAnnotation(2.5, None, "PVC"), edfio.EdfAnnotation(3, None, "PVC?")]
+    notes = [
+        edfio.EdfAnnotation(1.5, None, "N"),
+        edfio.EdfAnnotation(2.5, None, "PVC"),
+        edfio.EdfAnnotation(3, None, "PVC?"),
+    ]
     marks = _write(tmp_path / "marks.edf", [], notes)
     with pytest.raises(LeadMissing, match=r"annotations and no signal.*--labels FILE"):
         ADAPTER.read(marks, DEFAULT)
@@ -285,14 +390,18 @@ def test_a_file_of_annotations_alone_is_for_labels(tmp_path: Path) -> None:
 
 def test_a_channel_that_the_site_names_is_ecg(tmp_path: Path) -> None:
     path = _write(tmp_path / "x.edf", [_signal("Kanal 1"), _signal("Kanal 2"), _signal("Atmung")])
-    assert [lead.name for lead in ADAPTER.read(path, ReadOptions(ecg_channels=("kanal *",))).leads] == ["Kanal 1", "Kanal 2"]
+    assert [
+        lead.name for lead in ADAPTER.read(path, ReadOptions(ecg_channels=("kanal *",))).leads
+    ] == ["Kanal 1", "Kanal 2"]
 
 
 def test_age_is_that_at_the_recording(tmp_path: Path) -> None:
     person = edfio.Patient(code="X1", sex="M", birthdate=date(1951, 5, 2), name="Harry")
     for day, age in ((date(2020, 5, 1), 68), (date(2020, 5, 2), 69)):
         path = tmp_path / f"{day}.edf"
-        edfio.Edf([_signal("ECG")], patient=person, recording=edfio.Recording(startdate=day)).write(path)
+        edfio.Edf([_signal("ECG")], patient=person, recording=edfio.Recording(startdate=day)).write(
+            path
+        )
         assert ADAPTER.read(path, DEFAULT).source.age == age
 
 
@@ -300,7 +409,10 @@ def test_age_is_that_at_the_recording(tmp_path: Path) -> None:
 def test_a_file_that_is_cut_off_is_refused_with_the_numbers(edf_field: MakeFile, size: int) -> None:
     path = edf_field(PATIENT, b"X")
     path.write_bytes(path.read_bytes()[:size])
-    with pytest.raises(FileUnreadable, match=r"small\.edf: .*\d+ (bytes|whole data records).*(Copy the file|export)"):
+    with pytest.raises(
+        FileUnreadable,
+        match=r"small\.edf: .*\d+ (bytes|whole data records).*(Copy the file|export)",
+    ):
         ADAPTER.read(path, DEFAULT)
 
 
@@ -311,20 +423,26 @@ def test_a_missing_file_is_reported(tmp_path: Path) -> None:
 
 
 def test_any_part_of_a_lead_is_what_the_whole_lead_holds_there(tmp_path: Path) -> None:
-    path = _without_continuity(_write(tmp_path / "x.edf", [_signal("ECG", seconds=4)], []), [0, 1, 8, 9])
+    path = _without_continuity(
+        _write(tmp_path / "x.edf", [_signal("ECG", seconds=4)], []), [0, 1, 8, 9]
+    )
     samples = ADAPTER.read(path, DEFAULT).leads[0].samples
     whole = np.asarray(samples)
     assert np.isnan(whole).any()
     rng = np.random.default_rng(3)
     for start, stop in rng.integers(0, whole.size, (50, 2)).tolist():
         np.testing.assert_array_equal(samples[start:stop], whole[start:stop])
-        np.testing.assert_array_equal(samples[start :: 1 + stop // 9], whole[start :: 1 + stop // 9])
+        np.testing.assert_array_equal(
+            samples[start :: 1 + stop // 9], whole[start :: 1 + stop // 9]
+        )
     places = rng.integers(-whole.size, whole.size, (20, 30))
     np.testing.assert_array_equal(samples[places], whole[places])
 
 
 def test_a_file_that_changes_after_it_was_opened_is_refused(tmp_path: Path) -> None:
-    path = _without_continuity(_write(tmp_path / "x.edf", [_signal("ECG", seconds=4)], []), [0, 1, 8, 9])
+    path = _without_continuity(
+        _write(tmp_path / "x.edf", [_signal("ECG", seconds=4)], []), [0, 1, 8, 9]
+    )
     samples = ADAPTER.read(path, DEFAULT).leads[0].samples
     path.write_bytes(path.read_bytes() + bytes(path.stat().st_size))
     with pytest.raises(FileUnreadable, match="changed while it was read"):
@@ -333,7 +451,11 @@ def test_a_file_that_changes_after_it_was_opened_is_refused(tmp_path: Path) -> N
 
 def _with_stamps(tmp_path: Path, every: float, records: int, notes: Mapping[int, str]) -> Path:
     """1 s data records that say that they start `every` seconds. notes : by the record in whose middle they stand."""
-    path = _write(tmp_path / "x.edf", [_signal("ECG", seconds=records)], [edfio.EdfAnnotation(0, None, "x" * 40)])
+    path = _write(
+        tmp_path / "x.edf",
+        [_signal("ECG", seconds=records)],
+        [edfio.EdfAnnotation(0, None, "x" * 40)],
+    )
     header, raw = read_header(path), bytearray(path.read_bytes())
     width = header.channels[-1].samples * header.sample_bytes
     for number in range(records):
@@ -347,12 +469,16 @@ def _with_stamps(tmp_path: Path, every: float, records: int, notes: Mapping[int,
 
 def test_labels_stay_on_their_beats_where_two_clocks_part(tmp_path: Path) -> None:
     """100 data records of 100 samples, each half a millisecond late: at the end 5 samples by the stamps, none by the samples."""
-    found = ADAPTER.read(_with_stamps(tmp_path, 1.0005, 100, {0: "normal beat", 99: "PVC"}), DEFAULT)
+    found = ADAPTER.read(
+        _with_stamps(tmp_path, 1.0005, 100, {0: "normal beat", 99: "PVC"}), DEFAULT
+    )
     assert found.gaps() == ()
     assert found.labels == (BeatLabel(50, "N"), BeatLabel(9950, "V"))
 
 
 @pytest.mark.parametrize("every", [1.004, 0.996])
-def test_data_records_that_come_at_another_rate_than_they_state_are_refused(tmp_path: Path, every: float) -> None:
+def test_data_records_that_come_at_another_rate_than_they_state_are_refused(
+    tmp_path: Path, every: float
+) -> None:
     with pytest.raises(FileUnreadable, match=f"come every {every} s"):
         ADAPTER.read(_with_stamps(tmp_path, every, 100, {}), DEFAULT)

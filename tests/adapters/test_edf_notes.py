@@ -15,7 +15,9 @@ SECONDS = 120
 
 def _edf(path: Path, notes: Sequence[tuple[float, float | None, str]]) -> Path:
     wave = np.sin(np.arange(100 * SECONDS) / 9)
-    signal = edfio.EdfSignal(wave, 100, label="ECG", physical_dimension="mV", physical_range=(-2, 2))
+    signal = edfio.EdfSignal(
+        wave, 100, label="ECG", physical_dimension="mV", physical_range=(-2, 2)
+    )
     edfio.Edf([signal], annotations=[edfio.EdfAnnotation(*note) for note in notes]).write(path)
     return path
 
@@ -51,7 +53,9 @@ def test_letters_as_close_as_beats_are_beats(tmp_path: Path) -> None:
 
 
 def test_a_word_for_a_beat_counts_alone(tmp_path: Path) -> None:
-    assert read(_edf(tmp_path / "x.edf", [(10, None, "PVC"), (50, None, "A"), (90, None, "Normal")])).labels == ((1000, "V"),)
+    assert read(
+        _edf(tmp_path / "x.edf", [(10, None, "PVC"), (50, None, "A"), (90, None, "Normal")])
+    ).labels == ((1000, "V"),)
 
 
 @pytest.mark.parametrize("extra", [b"\x1a", b"\n\r", b"\x01" * 199, bytes(5000)])

@@ -24,7 +24,11 @@ from ecgfl_cli.store.stage import Staged, Staging, stage
 SURPRISE = re.compile(r"cannot be examined|cannot be written|reader failed with")
 """What is said of an exception that nobody had thought of."""
 
-DATA = Path(os.environ.get("ECGFL_TEST_DATA", Path(__file__).resolve().parents[2].parent / "shared" / "data"))
+DATA = Path(
+    os.environ.get(
+        "ECGFL_TEST_DATA", Path(__file__).resolve().parents[2].parent / "shared" / "data"
+    )
+)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +44,9 @@ def pseudonyms(tmp_path_factory: pytest.TempPathFactory) -> Pseudonyms:
 
 
 @pytest.mark.parametrize("file_format", ["wfdb", "edf", "csv"])
-def test_a_good_recording_is_taken(good: dict[str, list[mutations.Files]], pseudonyms: Pseudonyms, file_format: str) -> None:
+def test_a_good_recording_is_taken(
+    good: dict[str, list[mutations.Files]], pseudonyms: Pseudonyms, file_format: str
+) -> None:
     """Else nothing would be shown by the faults below."""
     reading = Reading(options=mutations.OPTIONS.get(file_format, ReadOptions()))
     for files in good[file_format]:
@@ -57,7 +63,13 @@ def test_a_mutated_recording_is_taken_or_refused_in_one_line(
 ) -> None:
     reading = Reading(options=mutations.OPTIONS.get(file_format, ReadOptions()))
 
-    @settings(max_examples=number, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=number,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
     @given(st.randoms(use_true_random=True))
     def check(random: Random) -> None:
         files = mutations.mutated(random.choice(good[file_format]), random)
@@ -65,7 +77,9 @@ def test_a_mutated_recording_is_taken_or_refused_in_one_line(
             path = mutations.write(files, Path(folder) / "in")
             staged = stage(path, Staging(reading, pseudonyms, Path(folder)))
             if isinstance(staged, Staged):
-                found = WfdbAdapter().read(staged.folder / f"{staged.row.record}.hea", ReadOptions())
+                found = WfdbAdapter().read(
+                    staged.folder / f"{staged.row.record}.hea", ReadOptions()
+                )
                 assert (found.length, found.fs) == (staged.row.length, staged.row.fs)
             else:
                 assert len(staged.reason.splitlines()) == 1, staged.reason
@@ -75,13 +89,17 @@ def test_a_mutated_recording_is_taken_or_refused_in_one_line(
     check()
 
 
-def test_mutated_recordings_go_through_the_command_line(good: dict[str, list[mutations.Files]], tmp_path: Path) -> None:
+def test_mutated_recordings_go_through_the_command_line(
+    good: dict[str, list[mutations.Files]], tmp_path: Path
+) -> None:
     """In worker processes, whose own streams are looked at, too."""
     home = tmp_path / "home"
     for number in range(120):
         name = ("wfdb", "edf")[number % 2]
         random = Random(number)
-        mutations.write(mutations.mutated(random.choice(good[name]), random), tmp_path / "share" / f"{number}")
+        mutations.write(
+            mutations.mutated(random.choice(good[name]), random), tmp_path / "share" / f"{number}"
+        )
     assert run(home, "init", "--site", "st-mary").returncode == 0
     ended = run(home, "ingest", tmp_path / "share", "--jobs", 2, "--json")
     outcomes = json.loads(ended.stdout)["outcomes"]
@@ -89,7 +107,9 @@ def test_mutated_recordings_go_through_the_command_line(good: dict[str, list[mut
     assert outcomes["added"] > 0
     own = [line for line in ended.stderr.splitlines() if not line.endswith("no adapter reads it")]
     assert len(own) == outcomes["unreadable"]
-    assert [line for line in own if not line.startswith(f"ecgfl: {tmp_path}") or SURPRISE.search(line)] == []
+    assert [
+        line for line in own if not line.startswith(f"ecgfl: {tmp_path}") or SURPRISE.search(line)
+    ] == []
     assert json.loads(run(home, "validate", "--jobs", 2, "--json").stdout)["unreadable"] == {}
 
 

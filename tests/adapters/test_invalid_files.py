@@ -21,9 +21,11 @@ def test_every_file_is_a_recording_or_belongs_to_one() -> None:
     assert len(RECORDINGS) >= 31
     assert find_recordings([INVALID]).skipped == []
     others = {path.name for path in INVALID.iterdir()} - {path.name for path in RECORDINGS}
-    assert {Path(name).stem.removesuffix(".labels") for name in others if not name.endswith((".dat", ".hea"))} <= {
-        path.stem for path in RECORDINGS
-    }
+    assert {
+        Path(name).stem.removesuffix(".labels")
+        for name in others
+        if not name.endswith((".dat", ".hea"))
+    } <= {path.stem for path in RECORDINGS}
 
 
 @pytest.mark.parametrize("path", RECORDINGS, ids=lambda path: path.name)
@@ -43,8 +45,20 @@ def test_it_is_refused_by_name_without_taking_memory(path: Path) -> None:
     assert str(INVALID) in str(refused.value)
 
 
-def test_ingest_says_one_line_for_each_and_stores_nothing(site: Path, ecgfl: Callable[..., Any]) -> None:
-    command = [sys.executable, "-m", "ecgfl_cli", "ingest", str(INVALID), "--jobs", "2", "--home", str(site)]
+def test_ingest_says_one_line_for_each_and_stores_nothing(
+    site: Path, ecgfl: Callable[..., Any]
+) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "ecgfl_cli",
+        "ingest",
+        str(INVALID),
+        "--jobs",
+        "2",
+        "--home",
+        str(site),
+    ]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert ran.returncode == 3
     problems = ran.stderr.splitlines()  # what the workers write would stand here, too

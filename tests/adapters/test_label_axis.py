@@ -17,14 +17,25 @@ BEATS = (100 + np.cumsum(np.random.default_rng(5).integers(160, 240, 35))).tolis
 """Samples of R peaks; no shift moves all of them onto others."""
 ECG = np.zeros(ROWS)
 for beat in BEATS:
-    ECG += np.exp(-(((np.arange(ROWS) - beat) / 3) ** 2)) + 0.2 * np.exp(-(((np.arange(ROWS) - beat - 60) / 12) ** 2))
+    ECG += np.exp(-(((np.arange(ROWS) - beat) / 3) ** 2)) + 0.2 * np.exp(
+        -(((np.arange(ROWS) - beat - 60) / 12) ** 2)
+    )
 WHOLE = range(ROWS)
 Time = Callable[[int], object]
 
 
-def read(folder: Path, title: str, time: Time, labels: str, rows: Iterable[int] = WHOLE, fs: float | None = None) -> Recording:
+def read(
+    folder: Path,
+    title: str,
+    time: Time,
+    labels: str,
+    rows: Iterable[int] = WHOLE,
+    fs: float | None = None,
+) -> Recording:
     path = folder / "x.csv"
-    path.write_text("\n".join([f"{title},ECG (mV)", *(f"{time(row)},{ECG[row]:.3f}" for row in rows)]) + "\n")
+    path.write_text(
+        "\n".join([f"{title},ECG (mV)", *(f"{time(row)},{ECG[row]:.3f}" for row in rows)]) + "\n"
+    )
     path.with_name("x.labels.csv").write_text(labels)
     return CsvAdapter().read(path, ReadOptions(fs=fs))
 
@@ -52,7 +63,10 @@ def test_labels_share_the_origin_of_the_table(tmp_path: Path, start: float, orig
     """Label times that count from the start of the recording are read if the signal shows it."""
     offset = start if origin == "table" else 0.0
     found = read(
-        tmp_path, "time_s", lambda row: f"{start + row / FS:.3f}", table("time_s", lambda row: f"{offset + row / FS:.3f}")
+        tmp_path,
+        "time_s",
+        lambda row: f"{start + row / FS:.3f}",
+        table("time_s", lambda row: f"{offset + row / FS:.3f}"),
     )
     assert samples(found) == BEATS
     assert found.remarks == ()
@@ -68,16 +82,23 @@ def test_labels_share_the_origin_of_the_table(tmp_path: Path, start: float, orig
         ("Time", dated, "timestamp"),
     ],
 )
-def test_labels_count_in_the_units_of_the_table(tmp_path: Path, title: str, time: Time, label: str) -> None:
+def test_labels_count_in_the_units_of_the_table(
+    tmp_path: Path, title: str, time: Time, label: str
+) -> None:
     assert samples(read(tmp_path, title, time, table(label, time), fs=FS)) == BEATS
 
 
 def test_labels_in_seconds_fit_a_table_with_times_of_day(tmp_path: Path) -> None:
-    assert samples(read(tmp_path, "Time", clock, table("time_s", lambda row: f"{row / FS:.3f}"))) == BEATS
+    assert (
+        samples(read(tmp_path, "Time", clock, table("time_s", lambda row: f"{row / FS:.3f}")))
+        == BEATS
+    )
 
 
 def test_times_of_day_need_a_table_with_times_of_day(tmp_path: Path) -> None:
-    with pytest.raises(LabelsUnreadable, match=r"labels have times of day, but the recording has none.*'time_s'"):
+    with pytest.raises(
+        LabelsUnreadable, match=r"labels have times of day, but the recording has none.*'time_s'"
+    ):
         read(tmp_path, "time_s", lambda row: f"{row / FS:.3f}", table("time", clock))
 
 
@@ -91,7 +112,13 @@ def test_an_origin_that_nothing_shows_is_remarked(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("first", [0, 90_000])
 def test_labels_share_the_numbers_of_a_sample_column(tmp_path: Path, first: int) -> None:
-    found = read(tmp_path, "sample", lambda row: 90_000 + row, table("sample", lambda row: first + row), fs=FS)
+    found = read(
+        tmp_path,
+        "sample",
+        lambda row: 90_000 + row,
+        table("sample", lambda row: first + row),
+        fs=FS,
+    )
     assert (samples(found), found.remarks) == (BEATS, ())
 
 
@@ -102,15 +129,25 @@ def test_sample_numbers_after_a_gap(tmp_path: Path, lost: int, counts: str) -> N
     rows = [*range(2000), *range(2000 + lost, ROWS)]
     beats = [beat for beat in BEATS if beat in set(rows)]
     number = rows.index if counts == "rows" else int
-    found = read(tmp_path, "time_s", lambda row: f"{row / FS:.3f}", table("sample", number, beats), rows)
+    found = read(
+        tmp_path, "time_s", lambda row: f"{row / FS:.3f}", table("sample", number, beats), rows
+    )
     assert samples(found) == beats
-    assert [remark.code for remark in found.remarks] == (["labels-row-numbers"] if counts == "rows" else [])
+    assert [remark.code for remark in found.remarks] == (
+        ["labels-row-numbers"] if counts == "rows" else []
+    )
 
 
 def test_sample_numbers_that_nothing_places_are_remarked(tmp_path: Path) -> None:
     rows = [*range(2000), *range(3000, ROWS)]
     beats = [beat for beat in BEATS if beat in set(rows)]
-    found = read(tmp_path, "time_s", lambda row: f"{row / FS:.3f}", table("sample", int, [*beats[:3], 2500]), rows)
+    found = read(
+        tmp_path,
+        "time_s",
+        lambda row: f"{row / FS:.3f}",
+        table("sample", int, [*beats[:3], 2500]),
+        rows,
+    )
     assert samples(found) == [*beats[:3], 2500]
     assert [remark.code for remark in found.remarks] == ["labels-row-numbers"]
     assert "nothing shows whether the sample numbers of 1 labels" in found.remarks[0].problem

@@ -13,7 +13,9 @@ from ecgfl_adapters.recording import Recording
 from ecgfl_adapters.wfdb_record import WfdbAdapter
 from numpy.typing import NDArray
 
-WAVE: NDArray[np.int64] = np.round(700 * np.sin(np.arange(1000) / 9) + 300 * np.sin(np.arange(1000) / 2)).astype(np.int64)
+WAVE: NDArray[np.int64] = np.round(
+    700 * np.sin(np.arange(1000) / 9) + 300 * np.sin(np.arange(1000) / 2)
+).astype(np.int64)
 GAP = slice(400, 600)
 
 
@@ -23,7 +25,9 @@ def _with(value: int, part: slice = GAP) -> NDArray[np.int64]:
     return counts
 
 
-def read_edf(folder: Path, counts: NDArray[np.int64], digital_min: int = -32768, physical_min: float = -32768) -> Recording:
+def read_edf(
+    folder: Path, counts: NDArray[np.int64], digital_min: int = -32768, physical_min: float = -32768
+) -> Recording:
     signal = edfio.EdfSignal.from_digital(
         counts.astype(np.int16),
         100,
@@ -36,9 +40,19 @@ def read_edf(folder: Path, counts: NDArray[np.int64], digital_min: int = -32768,
     return EdfAdapter().read(folder / "x.edf", ReadOptions())
 
 
-def read_wfdb(folder: Path, counts: NDArray[np.int64], fmt: str = "16", gain: float = 1000.0) -> Recording:
+def read_wfdb(
+    folder: Path, counts: NDArray[np.int64], fmt: str = "16", gain: float = 1000.0
+) -> Recording:
     wfdb.wrsamp(
-        "x", 100, ["mV"], ["II"], d_signal=counts[:, None], fmt=[fmt], adc_gain=[gain], baseline=[0], write_dir=str(folder)
+        "x",
+        100,
+        ["mV"],
+        ["II"],
+        d_signal=counts[:, None],
+        fmt=[fmt],
+        adc_gain=[gain],
+        baseline=[0],
+        write_dir=str(folder),
     )
     return WfdbAdapter().read(folder / "x.hea", ReadOptions())
 
@@ -52,7 +66,9 @@ def _check_gap(found: Recording) -> None:
     assert [tuple(gap) for gap in found.gaps()] == [(GAP.start, GAP.stop)]
     expected = np.where(np.isin(np.arange(1000), np.arange(1000)[GAP]), np.nan, WAVE / 1000)
     np.testing.assert_allclose(np.asarray(found.leads[0].samples), expected, atol=1e-3)
-    np.testing.assert_allclose(found.leads[0].samples[np.arange(300, 500)], expected[300:500], atol=1e-3)
+    np.testing.assert_allclose(
+        found.leads[0].samples[np.arange(300, 500)], expected[300:500], atol=1e-3
+    )
 
 
 @pytest.mark.parametrize("value", [-32768, -9999, 9999])
@@ -86,7 +102,10 @@ def test_reads_a_physical_code_in_edf(tmp_path: Path) -> None:
     assert "holds -9999," in found.remarks[0].problem
 
 
-@pytest.mark.parametrize(("fmt", "value"), [("16", -9999), ("16", -32768), ("24", -32768), ("212", -2048), ("32", -99999)])
+@pytest.mark.parametrize(
+    ("fmt", "value"),
+    [("16", -9999), ("16", -32768), ("24", -32768), ("212", -2048), ("32", -99999)],
+)
 def test_reads_gaps_in_wfdb(tmp_path: Path, fmt: str, value: int) -> None:
     found = read_wfdb(tmp_path, _with(value), fmt)
     _check_gap(found)
@@ -98,7 +117,15 @@ def test_segments_report_a_code_once(tmp_path: Path) -> None:
     for name in ("x1", "x2"):
         counts = _with(-9999)[:, None]
         wfdb.wrsamp(
-            name, 100, ["mV"], ["II"], d_signal=counts, fmt=["16"], adc_gain=[1000.0], baseline=[0], write_dir=str(tmp_path)
+            name,
+            100,
+            ["mV"],
+            ["II"],
+            d_signal=counts,
+            fmt=["16"],
+            adc_gain=[1000.0],
+            baseline=[0],
+            write_dir=str(tmp_path),
         )
     (tmp_path / "x.hea").write_text("x/2 1 100 2000\nx1 1000\nx2 1000\n")
     found = WfdbAdapter().read(tmp_path / "x.hea", ReadOptions())
@@ -136,4 +163,6 @@ def test_a_pacing_spike_at_the_digital_minimum_is_no_gap(tmp_path: Path) -> None
 
 
 def test_a_lead_of_nothing_but_a_code_is_missing(tmp_path: Path) -> None:
-    assert np.isnan(np.asarray(read_csv(tmp_path, _with(-9999, slice(None))).leads[0].samples)).all()
+    assert np.isnan(
+        np.asarray(read_csv(tmp_path, _with(-9999, slice(None))).leads[0].samples)
+    ).all()

@@ -27,11 +27,17 @@ def test_wfdb_edf_csv_and_wfdb_again_hold_the_same(mitdb_minute: Recording, tmp_
         _same(found, mitdb_minute)
 
 
-def test_an_independent_reader_finds_the_same_in_the_edf(mitdb_minute: Recording, tmp_path: Path) -> None:
+def test_an_independent_reader_finds_the_same_in_the_edf(
+    mitdb_minute: Recording, tmp_path: Path
+) -> None:
     path = discovery.adapters()["edf"].write(mitdb_minute, tmp_path)[0]
     with pyedflib.EdfReader(str(path)) as reader:
         assert (reader.getSampleFrequency(0), reader.getPhysicalDimension(0)) == (360.0, "uV")
         for index, lead in enumerate(mitdb_minute.leads):
-            np.testing.assert_allclose(reader.readSignal(index) / 1000, lead.samples, atol=lead.step_mv / 100)
+            np.testing.assert_allclose(
+                reader.readSignal(index) / 1000, lead.samples, atol=lead.step_mv / 100
+            )
         onsets, _, texts = reader.readAnnotations()
-    assert [(round(onset * 360), text) for onset, text in zip(onsets, texts, strict=True)] == list(mitdb_minute.labels or ())
+    assert [(round(onset * 360), text) for onset, text in zip(onsets, texts, strict=True)] == list(
+        mitdb_minute.labels or ()
+    )

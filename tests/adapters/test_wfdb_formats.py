@@ -28,7 +28,11 @@ def _counts(bits: int, frames: int = 600) -> Counts:
 
 def _pairs_212(counts: Counts) -> bytes:
     first, second = (counts.ravel()[place::2] & 0xFFF for place in (0, 1))
-    return np.stack([first & 0xFF, (first >> 8) | ((second >> 8) << 4), second & 0xFF], axis=1).astype(np.uint8).tobytes()
+    return (
+        np.stack([first & 0xFF, (first >> 8) | ((second >> 8) << 4), second & 0xFF], axis=1)
+        .astype(np.uint8)
+        .tobytes()
+    )
 
 
 def _triples_310(counts: Counts) -> bytes:
@@ -82,7 +86,9 @@ def test_every_format_is_read_with_its_checksum(tmp_path: Path, fmt: str) -> Non
 
 def _write_flac(folder: Path, fmt: str, counts: Counts) -> None:
     both = {"fmt": [fmt] * 2, "adc_gain": [200.0] * 2, "baseline": [0, 0]}
-    wfdb.wrsamp("r", 250, ["mV", "mV"], ["MLII", "V5"], d_signal=counts, write_dir=str(folder), **both)
+    wfdb.wrsamp(
+        "r", 250, ["mV", "mV"], ["MLII", "V5"], d_signal=counts, write_dir=str(folder), **both
+    )
 
 
 @pytest.mark.parametrize(("fmt", "bits"), [("508", 8), ("516", 16), ("524", 24)])
@@ -97,7 +103,14 @@ def test_flac_that_is_damaged_is_refused(tmp_path: Path) -> None:
     counts = _counts(16)
     names = {"sig_name": ["MLII", "V5"], "units": ["mV", "mV"]}
     wfdb.wrsamp(
-        "r", 250, d_signal=counts, fmt=["516"] * 2, adc_gain=[200.0] * 2, baseline=[0, 0], write_dir=str(tmp_path), **names
+        "r",
+        250,
+        d_signal=counts,
+        fmt=["516"] * 2,
+        adc_gain=[200.0] * 2,
+        baseline=[0, 0],
+        write_dir=str(tmp_path),
+        **names,
     )
     signal = tmp_path / "r.dat"
     signal.write_bytes(signal.read_bytes()[:200])
@@ -110,7 +123,10 @@ def test_a_record_in_two_signal_files_is_one_recording(tmp_path: Path) -> None:
     for place, name in enumerate(("a", "b")):
         (tmp_path / f"{name}.dat").write_bytes(counts[:, place].astype("<i2").tobytes())
     sums = [int(counts[:, place].sum()) & 0xFFFF for place in range(2)]
-    lines = [f"{file}.dat 16 200/mV 12 0 0 {sums[at]} 0 {name}" for at, (file, name) in enumerate((("a", "MLII"), ("b", "V5")))]
+    lines = [
+        f"{file}.dat 16 200/mV 12 0 0 {sums[at]} 0 {name}"
+        for at, (file, name) in enumerate((("a", "MLII"), ("b", "V5")))
+    ]
     (tmp_path / "r.hea").write_text("\n".join(["r 2 250 600", *lines]) + "\n")
     found = ADAPTER.read(tmp_path / "r.hea", DEFAULT)
     assert [lead.name for lead in found.leads] == ["MLII", "V5"]
@@ -122,7 +138,9 @@ def test_signals_of_several_rates_keep_the_ecgs_rate(tmp_path: Path) -> None:
     ecg, resp = np.arange(400), np.arange(100)
     frames = np.concatenate([ecg.reshape(100, 4), resp[:, None]], axis=1)
     (tmp_path / "r.dat").write_bytes(frames.astype("<i2").tobytes())
-    (tmp_path / "r.hea").write_text("r 2 62.5 100\nr.dat 16x4 200/mV 12 0 0 14264 0 II\nr.dat 16 100/mV 12 0 0 4950 0 Resp\n")
+    (tmp_path / "r.hea").write_text(
+        "r 2 62.5 100\nr.dat 16x4 200/mV 12 0 0 14264 0 II\nr.dat 16 100/mV 12 0 0 4950 0 Resp\n"
+    )
     found = ADAPTER.read(tmp_path / "r.hea", DEFAULT)
     assert (found.fs, found.length, [lead.name for lead in found.leads]) == (250.0, 400, ["II"])
     np.testing.assert_array_equal(found.leads[0].samples, (ecg / 200).astype(np.float32))
@@ -141,7 +159,10 @@ def test_a_wrong_checksum_is_read_by_force_and_said(tmp_path: Path) -> None:
     assert "states 77" in found.remarks[0].problem
 
 
-@pytest.mark.parametrize("name", ["s3://bucket/r.dat", "http://example.org/r.dat", "../r.dat", "/etc/passwd", "..\\r.dat"])
+@pytest.mark.parametrize(
+    "name",
+    ["s3://bucket/r.dat", "http://example.org/r.dat", "../r.dat", "/etc/passwd", "..\\r.dat"],
+)
 def test_a_header_that_points_elsewhere_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "r.hea").write_text(f"r 1 250 600\n{name} 16 200/mV 12 0 0 0 0 MLII\n")
     with pytest.raises(FileUnreadable, match="Only files in the header's own folder are read"):
@@ -159,7 +180,9 @@ def test_a_header_that_points_elsewhere_is_refused(tmp_path: Path, name: str) ->
         ("# The PVCs are uniform", None, None),
     ],
 )
-def test_age_and_sex_are_taken_from_the_comments(tmp_path: Path, comment: str, age: int | None, sex: str | None) -> None:
+def test_age_and_sex_are_taken_from_the_comments(
+    tmp_path: Path, comment: str, age: int | None, sex: str | None
+) -> None:
     counts = _counts(16)
     path = _write(tmp_path, "16", counts, counts.astype("<i2").tobytes())
     path.write_text(f"{path.read_text()}{comment}\n")

@@ -8,7 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import wfdb
-from ecgfl_adapters.errors import FileMissing, FileUnreadable, LabelsUnreadable, LeadMissing, RateUnknown, UnitUnknown
+from ecgfl_adapters.errors import (
+    FileMissing,
+    FileUnreadable,
+    LabelsUnreadable,
+    LeadMissing,
+    RateUnknown,
+    UnitUnknown,
+)
 from ecgfl_adapters.protocol import Adapter, ReadOptions
 from ecgfl_adapters.recording import BeatLabel, Lead, Recording
 from ecgfl_adapters.wfdb_record import WfdbAdapter
@@ -39,7 +46,9 @@ def test_every_record_of_mitdb_is_read_with_the_published_beat_counts(real_data:
         assert (found.fs, found.length, len(found.leads)) == (360.0, 650_000, 2)
         counts.update(label.symbol for label in found.labels or ())
     assert len(headers) == 48
-    assert {group: sum(counts[symbol] for symbol in symbols) for group, symbols in AAMI.items()} == {
+    assert {
+        group: sum(counts[symbol] for symbol in symbols) for group, symbols in AAMI.items()
+    } == {
         "N": 90_631,
         "S": 2_781,
         "V": 7_236,
@@ -50,12 +59,16 @@ def test_every_record_of_mitdb_is_read_with_the_published_beat_counts(real_data:
 
 @pytest.mark.slow
 def test_every_shared_signal_matches_the_checksum_of_its_header(real_data: Path) -> None:
-    headers = sorted((real_data / "svdb").glob("*.hea")) + sorted((real_data / "nstdb").glob("*.hea"))
+    headers = sorted((real_data / "svdb").glob("*.hea")) + sorted(
+        (real_data / "nstdb").glob("*.hea")
+    )
     for header in headers:  # half of svdb is uncalibrated: a gain is given for those
         assert len(ADAPTER.read(header, ReadOptions(units="adc:200")).leads) == 2
 
 
-def test_a_record_is_named_by_its_header_its_signal_file_or_without_a_suffix(real_data: Path) -> None:
+def test_a_record_is_named_by_its_header_its_signal_file_or_without_a_suffix(
+    real_data: Path,
+) -> None:
     for name in ("100.hea", "100.dat", "100"):
         path = real_data / "mitdb" / name
         assert ADAPTER.recognises(path)
@@ -76,7 +89,9 @@ def test_millivolts_agree_with_wfdb(real_data: Path) -> None:
 
 def test_format_16_with_a_baseline_is_read(real_data: Path) -> None:
     found = ADAPTER.read(real_data / "nstdb" / "118e06.hea", DEFAULT)
-    expected = wfdb.rdrecord(str(real_data / "nstdb" / "118e06"), channels=[0], sampto=2000).p_signal[:, 0]
+    expected = wfdb.rdrecord(
+        str(real_data / "nstdb" / "118e06"), channels=[0], sampto=2000
+    ).p_signal[:, 0]
     np.testing.assert_allclose(found.leads[0].samples[:2000], expected, atol=1e-6)
 
 
@@ -100,7 +115,9 @@ def test_a_label_beyond_the_end_of_the_signal_is_kept(real_data: Path) -> None:
     assert found.labels[-1].sample >= found.length
 
 
-def test_labels_are_chosen_by_annotator_by_path_or_not_at_all(real_data: Path, record: Path, tmp_path: Path) -> None:
+def test_labels_are_chosen_by_annotator_by_path_or_not_at_all(
+    real_data: Path, record: Path, tmp_path: Path
+) -> None:
     atr = real_data / "mitdb" / "100.atr"
     shutil.copy(atr, tmp_path / "small.qrs")
     whole = ADAPTER.read(real_data / "mitdb" / "100.hea", DEFAULT).labels
@@ -110,14 +127,27 @@ def test_labels_are_chosen_by_annotator_by_path_or_not_at_all(real_data: Path, r
     assert ADAPTER.read(record, ReadOptions(labels="none")).labels is None
 
 
-def test_a_label_file_that_states_its_own_rate_is_brought_to_that_of_the_record(record: Path, tmp_path: Path) -> None:
-    wfdb.wrann("small", "fast", np.array([500, 1000]), symbol=["N", "V"], fs=500, write_dir=str(tmp_path))
-    assert ADAPTER.read(record, ReadOptions(labels="fast")).labels == (BeatLabel(250, "N"), BeatLabel(500, "V"))
+def test_a_label_file_that_states_its_own_rate_is_brought_to_that_of_the_record(
+    record: Path, tmp_path: Path
+) -> None:
+    wfdb.wrann(
+        "small", "fast", np.array([500, 1000]), symbol=["N", "V"], fs=500, write_dir=str(tmp_path)
+    )
+    assert ADAPTER.read(record, ReadOptions(labels="fast")).labels == (
+        BeatLabel(250, "N"),
+        BeatLabel(500, "V"),
+    )
 
 
 def test_no_label_file_is_not_the_same_as_no_labels(tmp_path: Path, recording: Recording) -> None:
-    assert ADAPTER.read(ADAPTER.write(replace(recording, labels=None), tmp_path)[0], DEFAULT).labels is None
-    assert ADAPTER.read(ADAPTER.write(replace(recording, labels=()), tmp_path)[0], DEFAULT).labels == ()
+    assert (
+        ADAPTER.read(ADAPTER.write(replace(recording, labels=None), tmp_path)[0], DEFAULT).labels
+        is None
+    )
+    assert (
+        ADAPTER.read(ADAPTER.write(replace(recording, labels=()), tmp_path)[0], DEFAULT).labels
+        == ()
+    )
 
 
 def test_what_is_written_is_read_back_and_opens_in_wfdb(record: Path, recording: Recording) -> None:
@@ -132,7 +162,9 @@ def test_what_is_written_is_read_back_and_opens_in_wfdb(record: Path, recording:
 def test_missing_samples_survive_writing(tmp_path: Path, recording: Recording) -> None:
     samples = recording.leads[0].samples.copy()
     samples[100:200] = np.nan
-    gappy = replace(recording, leads=(replace(recording.leads[0], samples=samples), recording.leads[1]))
+    gappy = replace(
+        recording, leads=(replace(recording.leads[0], samples=samples), recording.leads[1])
+    )
     found = ADAPTER.read(ADAPTER.write(gappy, tmp_path)[0], DEFAULT)
     np.testing.assert_array_equal(found.leads[0].samples, samples)
 
@@ -148,7 +180,9 @@ def test_a_range_that_does_not_fit_16_bits_is_written_in_the_finest_step_that_do
     assert np.abs(lead.samples - samples).max() <= lead.step_mv
 
 
-def test_a_name_that_wfdb_does_not_allow_is_written_with_underscores(tmp_path: Path, recording: Recording) -> None:
+def test_a_name_that_wfdb_does_not_allow_is_written_with_underscores(
+    tmp_path: Path, recording: Recording
+) -> None:
     assert ADAPTER.write(replace(recording, name="ward 3.b"), tmp_path)[0].name == "ward_3_b.hea"
 
 
@@ -192,7 +226,9 @@ def test_a_missing_header_is_reported(tmp_path: Path) -> None:
         (b"r 1 250 1000\nr.dat 999 200\n", "unknown format 999"),
     ],
 )
-def test_a_broken_header_is_refused_with_what_it_holds(tmp_path: Path, content: bytes, said: str) -> None:
+def test_a_broken_header_is_refused_with_what_it_holds(
+    tmp_path: Path, content: bytes, said: str
+) -> None:
     (tmp_path / "r.hea").write_bytes(content)
     (tmp_path / "r.dat").write_bytes(bytes(2000))
     with pytest.raises(FileUnreadable, match=said):
@@ -202,11 +238,16 @@ def test_a_broken_header_is_refused_with_what_it_holds(tmp_path: Path, content: 
 def test_a_signal_file_that_is_cut_off_is_refused_with_the_numbers(record: Path) -> None:
     dat = record.with_suffix(".dat")
     dat.write_bytes(dat.read_bytes()[:5000])
-    with pytest.raises(FileUnreadable, match=r"small\.dat: 5000 bytes.*2575 samples x 2 signals.*10300 bytes.*copy it again"):
+    with pytest.raises(
+        FileUnreadable,
+        match=r"small\.dat: 5000 bytes.*2575 samples x 2 signals.*10300 bytes.*copy it again",
+    ):
         ADAPTER.read(record, DEFAULT)
 
 
-def test_a_real_record_in_format_212_that_is_cut_off_is_refused(real_data: Path, tmp_path: Path) -> None:
+def test_a_real_record_in_format_212_that_is_cut_off_is_refused(
+    real_data: Path, tmp_path: Path
+) -> None:
     shutil.copy(real_data / "mitdb" / "100.hea", tmp_path / "100.hea")
     (tmp_path / "100.dat").write_bytes((real_data / "mitdb" / "100.dat").read_bytes()[:-3])
     with pytest.raises(FileUnreadable, match=r"1949997 bytes.*1950000 bytes"):
@@ -214,18 +255,25 @@ def test_a_real_record_in_format_212_that_is_cut_off_is_refused(real_data: Path,
 
 
 @pytest.mark.parametrize("position", [0, 10_299])
-def test_a_changed_sample_of_either_lead_does_not_pass_the_checksum(record: Path, position: int) -> None:
+def test_a_changed_sample_of_either_lead_does_not_pass_the_checksum(
+    record: Path, position: int
+) -> None:
     dat = record.with_suffix(".dat")
     raw = bytearray(dat.read_bytes())
     raw[position] ^= 1
     dat.write_bytes(bytes(raw))
-    with pytest.raises(FileUnreadable, match=r"small\.hea: the checksum of signal [12] is -?\d+, but the header states.*--force"):
+    with pytest.raises(
+        FileUnreadable,
+        match=r"small\.hea: the checksum of signal [12] is -?\d+, but the header states.*--force",
+    ):
         ADAPTER.read(record, DEFAULT)
 
 
 def test_a_missing_signal_file_is_named(record: Path) -> None:
     record.with_suffix(".dat").unlink()
-    with pytest.raises(FileMissing, match=r"small\.dat: the signal file that small\.hea names is not there"):
+    with pytest.raises(
+        FileMissing, match=r"small\.dat: the signal file that small\.hea names is not there"
+    ):
         ADAPTER.read(record, DEFAULT)
 
 
@@ -256,17 +304,27 @@ def test_a_header_without_a_rate_needs_one_from_the_command_line(tmp_path: Path)
 
 def test_a_lead_that_is_not_there_is_refused_with_those_that_are(record: Path) -> None:
     assert [lead.name for lead in ADAPTER.read(record, ReadOptions(leads=("v5",))).leads] == ["V5"]
-    with pytest.raises(LeadMissing, match=r"lead 'V1' is not in the file \(channels: 'MLII', 'V5'\).*--lead NAME"):
+    with pytest.raises(
+        LeadMissing, match=r"lead 'V1' is not in the file \(channels: 'MLII', 'V5'\).*--lead NAME"
+    ):
         ADAPTER.read(record, ReadOptions(leads=("V1",)))
 
 
 def test_labels_that_were_asked_for_must_be_there(record: Path) -> None:
-    with pytest.raises(LabelsUnreadable, match=r"'qrs' were asked for, but neither small\.qrs beside it nor .*--labels FILE"):
+    with pytest.raises(
+        LabelsUnreadable,
+        match=r"'qrs' were asked for, but neither small\.qrs beside it nor .*--labels FILE",
+    ):
         ADAPTER.read(record, ReadOptions(labels="qrs"))
 
 
 @pytest.mark.parametrize("content", [b"", b"\x12\x04\x00", b"hello world!"])
-def test_an_annotation_file_that_is_cut_off_or_something_else_is_refused(record: Path, content: bytes) -> None:
+def test_an_annotation_file_that_is_cut_off_or_something_else_is_refused(
+    record: Path, content: bytes
+) -> None:
     record.with_suffix(".atr").write_bytes(content)
-    with pytest.raises(LabelsUnreadable, match=r"small\.atr: WFDB annotation file of \d+ bytes has no end-of-file mark.*none"):
+    with pytest.raises(
+        LabelsUnreadable,
+        match=r"small\.atr: WFDB annotation file of \d+ bytes has no end-of-file mark.*none",
+    ):
         ADAPTER.read(record, DEFAULT)

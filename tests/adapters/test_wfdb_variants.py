@@ -17,7 +17,13 @@ CHECKSUM = int(WAVE.sum(dtype=np.int64)) & 0xFFFF
 SIGNAL = f"r.dat 16 200(0)/mV 16 0 0 {CHECKSUM} 0 II"
 
 
-def _record(folder: Path, header: str | bytes = f"r 1 250 1000\n{SIGNAL}\n", *, name: str = "r.hea", data: str = "r.dat") -> Path:
+def _record(
+    folder: Path,
+    header: str | bytes = f"r 1 250 1000\n{SIGNAL}\n",
+    *,
+    name: str = "r.hea",
+    data: str = "r.dat",
+) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / data).write_bytes(WAVE.tobytes())
     (folder / name).write_bytes(header if isinstance(header, bytes) else header.encode())
@@ -92,11 +98,16 @@ def test_wrong_checksum_is_no_placeholder(tmp_path: Path) -> None:
     path = _record(tmp_path, f"r 1 250 1000\n{SIGNAL.replace(str(CHECKSUM), '7')}\n")
     with pytest.raises(FileUnreadable, match=r"the header states 7.*--force"):
         read(path)
-    assert [remark.code for remark in read(path, options=ReadOptions(force=True)).remarks] == ["checksum"]
+    assert [remark.code for remark in read(path, options=ReadOptions(force=True)).remarks] == [
+        "checksum"
+    ]
 
 
 def test_wrong_checksum_beside_a_right_one_is_refused(tmp_path: Path) -> None:
-    lines = [f"{name}.dat 16 200/mV 16 0 0 {checksum} 0 {name}" for name, checksum in (("I", 0), ("II", CHECKSUM))]
+    lines = [
+        f"{name}.dat 16 200/mV 16 0 0 {checksum} 0 {name}"
+        for name, checksum in (("I", 0), ("II", CHECKSUM))
+    ]
     path = _record(tmp_path, "\n".join(["r 2 250 1000", *lines]), data="I.dat")
     (tmp_path / "II.dat").write_bytes(WAVE.tobytes())
     with pytest.raises(FileUnreadable, match="checksum of signal 1"):
@@ -114,7 +125,9 @@ def test_length_is_that_of_the_files(tmp_path: Path) -> None:
 
 
 def test_reads_a_latin_1_header(tmp_path: Path) -> None:
-    found = _assert_read(_record(tmp_path, f"r 1 250 1000\n{SIGNAL}\n# Müller… Zürich\n".encode("cp1252")))
+    found = _assert_read(
+        _record(tmp_path, f"r 1 250 1000\n{SIGNAL}\n# Müller… Zürich\n".encode("cp1252"))
+    )
     assert found.source.identifiers == {"comment 1": "Müller\x85 Zürich"}
     micro = f"r 1 250 1000\n{SIGNAL.replace('200(0)/mV', '0.2(0)/µV')}\n".encode("latin-1")
     _assert_read(_record(tmp_path, micro))
@@ -131,8 +144,12 @@ def test_reads_a_latin_1_header(tmp_path: Path) -> None:
         ("r.hea", "r.v1.dat", "r.v1.dat"),
     ],
 )
-def test_reads_names_in_any_case_and_with_dots(tmp_path: Path, header: str, data: str, named: str) -> None:
-    path = _record(tmp_path, f"r 1 250 1000\n{SIGNAL.replace('r.dat', named)}\n", name=header, data=data)
+def test_reads_names_in_any_case_and_with_dots(
+    tmp_path: Path, header: str, data: str, named: str
+) -> None:
+    path = _record(
+        tmp_path, f"r 1 250 1000\n{SIGNAL.replace('r.dat', named)}\n", name=header, data=data
+    )
     write_annotations([BeatLabel(77, "V")], tmp_path / f"{path.stem}.atr")
     (tmp_path / f"{path.stem}.atr").rename(tmp_path / f"{path.stem}.ATR")
     assert _assert_read(path).labels == (BeatLabel(77, "V"),)
@@ -157,28 +174,44 @@ def _text(link: Path, target: str) -> None:
 
 
 @pytest.mark.parametrize("make_link", [_symbolic, _text])
-def test_reads_links_into_a_content_store(tmp_path: Path, make_link: Callable[[Path, str], None]) -> None:
+def test_reads_links_into_a_content_store(
+    tmp_path: Path, make_link: Callable[[Path, str], None]
+) -> None:
     _record(tmp_path / "store", name="MD5E-s75--1.hea", data="MD5E-s2000--2.dat")
     write_annotations([BeatLabel(77, "V")], tmp_path / "store" / "MD5E-s9--3.atr")
     (tmp_path / "data").mkdir()
-    for name, target in (("r.hea", "MD5E-s75--1.hea"), ("r.dat", "MD5E-s2000--2.dat"), ("r.atr", "MD5E-s9--3.atr")):
+    for name, target in (
+        ("r.hea", "MD5E-s75--1.hea"),
+        ("r.dat", "MD5E-s2000--2.dat"),
+        ("r.atr", "MD5E-s9--3.atr"),
+    ):
         make_link(tmp_path / "data" / name, f"../store/{target}")
     found = _assert_read(tmp_path / "data" / "r.hea")
     assert (found.name, found.labels) == ("r", (BeatLabel(77, "V"),))
-    assert find_recordings([tmp_path / "data"], follow_links=True) == ([tmp_path / "data" / "r.hea"], [])
-    assert find_recordings([tmp_path]).recordings == [tmp_path / "data" / "r.hea", tmp_path / "store" / "MD5E-s75--1.hea"]
+    assert find_recordings([tmp_path / "data"], follow_links=True) == (
+        [tmp_path / "data" / "r.hea"],
+        [],
+    )
+    assert find_recordings([tmp_path]).recordings == [
+        tmp_path / "data" / "r.hea",
+        tmp_path / "store" / "MD5E-s75--1.hea",
+    ]
     assert find_recordings([tmp_path / "data"]).recordings == []
 
 
 @pytest.mark.parametrize("make_link", [_symbolic, _text])
-@pytest.mark.parametrize(("name", "error"), [("r.hea", FileMissing), ("r.dat", FileMissing), ("r.atr", LabelsUnreadable)])
+@pytest.mark.parametrize(
+    ("name", "error"), [("r.hea", FileMissing), ("r.dat", FileMissing), ("r.atr", LabelsUnreadable)]
+)
 def test_says_where_a_broken_link_points(
     tmp_path: Path, make_link: Callable[[Path, str], None], name: str, error: type[AdapterError]
 ) -> None:
     path = _record(tmp_path)
     (tmp_path / name).unlink(missing_ok=True)
     make_link(tmp_path / name, "../.git/annex/objects/gone")
-    with pytest.raises(error, match=r"broken symbolic link.* \.\./\.git/annex/objects/gone.*datalad get"):
+    with pytest.raises(
+        error, match=r"broken symbolic link.* \.\./\.git/annex/objects/gone.*datalad get"
+    ):
         read(path)
 
 
@@ -194,7 +227,10 @@ def test_says_why_a_link_is_left_out(tmp_path: Path) -> None:
             f"is reached by a link that leads out of its folder, to {tmp_path / 'other'}. Give --follow-links if it is to be "
             "read, or name the folder that holds both",
         ),
-        ("up", f"is a symbolic link to the folder {tmp_path}, which is read under another name or holds this one"),
+        (
+            "up",
+            f"is a symbolic link to the folder {tmp_path}, which is read under another name or holds this one",
+        ),
         ("gone.edf", "is a broken symbolic link: it points to ../store/gone, which does not exist"),
     ]
     found = find_recordings([tmp_path / "data"], follow_links=True)
@@ -202,7 +238,11 @@ def test_says_why_a_link_is_left_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "pointer", ["/annex/objects/MD5E-s75--1.hea\n", "version https://git-lfs.github.com/spec/v1\noid sha256:0\n"]
+    "pointer",
+    [
+        "/annex/objects/MD5E-s75--1.hea\n",
+        "version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
+    ],
 )
 def test_names_a_pointer_as_what_it_is(tmp_path: Path, pointer: str) -> None:
     with pytest.raises(FileMissing, match="pointer, not the recording's data"):
@@ -227,11 +267,18 @@ def test_segments_differ_in_their_signals(tmp_path: Path) -> None:
     _segment(tmp_path, "s3", ("PLETH", "NU", 100), ("II", "mV", 2000))
     (tmp_path / "s4.hea").write_text("s4 0 250 1000\n")
     (tmp_path / "s5.hea").write_text("s5 1 250 1000\n~ 0 200/mV 16 0 0 0 0 II\n")
-    (tmp_path / "r_layout.hea").write_text("r_layout 2 250 0\n~ 0 200/mV 16 0 0 0 0 II\n~ 0 100/NU 16 0 0 0 0 PLETH\n")
+    (tmp_path / "r_layout.hea").write_text(
+        "r_layout 2 250 0\n~ 0 200/mV 16 0 0 0 0 II\n~ 0 100/NU 16 0 0 0 0 PLETH\n"
+    )
     segments = ["r_layout 0", "s1 1000", "s2 1000", "~ 1000", "s3 1000", "s4 1000", "s5 1000"]
     (tmp_path / "r.hea").write_text("\n".join([f"r/{len(segments)} 2 250 6000", *segments, ""]))
     found = WfdbAdapter().read(tmp_path / "r.hea", ReadOptions())
-    assert ([lead.name for lead in found.leads], found.gaps()) == (["II"], ((1000, 3000), (4000, 6000)))
+    assert ([lead.name for lead in found.leads], found.gaps()) == (
+        ["II"],
+        ((1000, 3000), (4000, 6000)),
+    )
     for start in (0, 3000):
-        np.testing.assert_allclose(found.leads[0].samples[start : start + 1000], WAVE / 200, atol=3e-3)
+        np.testing.assert_allclose(
+            found.leads[0].samples[start : start + 1000], WAVE / 200, atol=3e-3
+        )
     assert find_recordings([tmp_path]).recordings == [tmp_path / "r.hea"]

@@ -50,7 +50,9 @@ async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
     while not (reader.at_eof() or writer.is_closing()):
         writer.write(b"y" * 65536)
         await writer.drain()
-        await asyncio.sleep(0)  # `drain` alone does not let go of the loop while nothing is buffered
+        await asyncio.sleep(
+            0
+        )  # `drain` alone does not let go of the loop while nothing is buffered
 
 
 async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -77,7 +79,11 @@ class Attack:
             await asyncio.sleep(PAUSE_SECONDS)
 
     async def _once(self, name: str, deed: Deed, tls: bool) -> None:
-        secured = {"ssl": self._tls, "ssl_handshake_timeout": 30, "ssl_shutdown_timeout": 1} if tls else {}
+        secured = (
+            {"ssl": self._tls, "ssl_handshake_timeout": 30, "ssl_shutdown_timeout": 1}
+            if tls
+            else {}
+        )
         reader, writer = await asyncio.open_connection("127.0.0.1", self._port, **secured)
         self.opened[name] += 1
         try:

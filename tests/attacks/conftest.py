@@ -12,5 +12,10 @@ assert _spec.loader is not None
 _fixtures = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_fixtures)
 
-prepared, copied, homes, processes = _fixtures.prepared, _fixtures.copied, _fixtures.homes, _fixtures.processes
+prepared, copied, homes, processes = (
+    _fixtures.prepared,
+    _fixtures.copied,
+    _fixtures.homes,
+    _fixtures.processes,
+)
 module_processes = _fixtures.module_processes

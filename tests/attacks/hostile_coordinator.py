@@ -97,17 +97,29 @@ class HostileCoordinator:
         return Manifest.model_validate({**fields, **changes})
 
     def signed(self, vector: Vector, **changes: Any) -> SignedManifest:
-        return SignedManifest.sign(self.manifest(vector, **changes), self.model_key or self.signing_key)
+        return SignedManifest.sign(
+            self.manifest(vector, **changes), self.model_key or self.signing_key
+        )
 
     def training(self, model: SignedManifest, **changes: Any) -> TrainRequest:
         """A request as a coordinator makes it. changes : other values of the plan."""
         usual = {"epochs": 2, "learning_rate": 1e-3, "batch_size": 128, "seed": 1}
         return TrainRequest.model_validate({"model": model, **usual, **changes})
 
-    def sealed(self, request: Request, vector: Vector, name: str = "alice", age: timedelta = timedelta(0)) -> RecordDict:
+    def sealed(
+        self, request: Request, vector: Vector, name: str = "alice", age: timedelta = timedelta(0)
+    ) -> RecordDict:
         """A request for a site. age : how long ago it was issued."""
         site = fingerprint(self.homes.site(name).node_public_key)
-        return seal(request, weights_record(vector), site, RUN, self.signing_key, 60.0, datetime.now(UTC) - age)
+        return seal(
+            request,
+            weights_record(vector),
+            site,
+            RUN,
+            self.signing_key,
+            60.0,
+            datetime.now(UTC) - age,
+        )
 
     def ask(self, request: Request, vector: Vector, name: str = "alice") -> Message:
         """Send a request to a site and return its answer."""
@@ -123,7 +135,9 @@ class HostileCoordinator:
 
 
 @contextlib.contextmanager
-def hostile_coordinator(homes: Homes, signing_key: ed25519.Ed25519PrivateKey | None = None) -> Iterator[HostileCoordinator]:
+def hostile_coordinator(
+    homes: Homes, signing_key: ed25519.Ed25519PrivateKey | None = None
+) -> Iterator[HostileCoordinator]:
     """signing_key : None for the coordinator's own."""
     home = homes.coordinator_home
     with contextlib.closing(socket.socket()) as listener:
@@ -131,12 +145,19 @@ def hostile_coordinator(homes: Homes, signing_key: ed25519.Ed25519PrivateKey | N
         port = int(listener.getsockname()[1])
         tls = tls_context(home.server_certificate, home.server_key)
         superlink = SuperLink(listener, tls, homes.federation.signing_public_key, 1000)
-        nodes = {name: superlink.register(load_public_key(homes.site(name).node_public_key), name) for name in ("alice", "bob")}
+        nodes = {
+            name: superlink.register(load_public_key(homes.site(name).node_public_key), name)
+            for name in ("alice", "bob")
+        }
         with superlink, superlink.run() as grid:
-            yield HostileCoordinator(homes, signing_key or load_signing_key(home), superlink, grid, port, nodes)
+            yield HostileCoordinator(
+                homes, signing_key or load_signing_key(home), superlink, grid, port, nodes
+            )
 
 
-def joined(attacker: HostileCoordinator, processes: Processes, name: str = "alice", max_wait: str = "90s") -> Command:
+def joined(
+    attacker: HostileCoordinator, processes: Processes, name: str = "alice", max_wait: str = "90s"
+) -> Command:
     """A site that takes part once, connected. max_wait : for a round to be offered."""
     command = processes.join(attacker.homes.site(name).root, attacker.port, max_wait=max_wait)
     command.wait_for("connected to")

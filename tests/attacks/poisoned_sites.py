@@ -101,16 +101,22 @@ class Attack:
 
     words: str
     flips_labels: bool = False
-    train: Callable[[MetricRecord, NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]] = lambda _, own, __: own
+    train: Callable[
+        [MetricRecord, NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]
+    ] = lambda _, own, __: own
     evaluate: Callable[[RecordDict], RecordDict] = lambda content: content
 
 
-def reversed_update(metrics: MetricRecord, own: NDArray[np.float32], before: NDArray[np.float32]) -> NDArray[np.float32]:  # noqa: ARG001
+def reversed_update(
+    metrics: MetricRecord, own: NDArray[np.float32], before: NDArray[np.float32]
+) -> NDArray[np.float32]:  # noqa: ARG001
     """Five times the update, in the opposite direction; the largest norm that is let in is ten times the median."""
     return before - 5 * (own - before)
 
 
-def many_beats(metrics: MetricRecord, own: NDArray[np.float32], before: NDArray[np.float32]) -> NDArray[np.float32]:  # noqa: ARG001
+def many_beats(
+    metrics: MetricRecord, own: NDArray[np.float32], before: NDArray[np.float32]
+) -> NDArray[np.float32]:  # noqa: ARG001
     """The largest number of training beats that is let in."""
     metrics[EXAMPLES] = 2 * CLAIMED
     return own
@@ -142,8 +148,13 @@ ATTACKS = (
     Attack("weights: the reversed update, five times as large", train=reversed_update),
     Attack("labels: flipped", flips_labels=True),
     Attack("counts: flipped labels, 10 million beats claimed", flips_labels=True, train=many_beats),
-    Attack("histograms: 10 million beats, so that fewer are called V", evaluate=invented(2.75, 5.75)),
-    Attack("histograms: 10 million beats, so that nearly all are called V", evaluate=invented(-6.25, -5.25)),
+    Attack(
+        "histograms: 10 million beats, so that fewer are called V", evaluate=invented(2.75, 5.75)
+    ),
+    Attack(
+        "histograms: 10 million beats, so that nearly all are called V",
+        evaluate=invented(-6.25, -5.25),
+    ),
 )
 assert COUNTS == 30
 
@@ -177,13 +188,23 @@ class AttackedGrid(InProcessGrid):
     def _answered(self, message: Message) -> Message:
         is_attacker = message.metadata.dst_node_id == ATTACKER
         content = self._own(message, is_attacker and self._attack.flips_labels)
-        return Message(self._attacked(message, content) if is_attacker else content, reply_to=message)
+        return Message(
+            self._attacked(message, content) if is_attacker else content, reply_to=message
+        )
 
     def _own(self, message: Message, flipped: bool) -> RecordDict:
         """What the site's own code makes of the request; not twice of the same model."""
-        node, kind, manifest = message.metadata.dst_node_id, message.metadata.message_type, self._checkpoints.latest.manifest
+        node, kind, manifest = (
+            message.metadata.dst_node_id,
+            message.metadata.message_type,
+            self._checkpoints.latest.manifest,
+        )
         message.metadata.__dict__["_message_id"] = f"to-{node}"
-        decision = () if kind == "train" else (manifest.threshold, manifest.calibration.scale, manifest.calibration.offset)
+        decision = (
+            ()
+            if kind == "train"
+            else (manifest.threshold, manifest.calibration.scale, manifest.calibration.offset)
+        )
         place = str((node, flipped, kind, manifest.round, manifest.weights_sha256, *decision))
         if place not in self._known:
             answered = super()._answered(message)
@@ -215,13 +236,24 @@ def honest_f1(result: RoundResult, attacker: str) -> float | None:
 
 def is_named(rounds: list[RoundResult], attacker: str) -> bool:
     """Whether the report names the attacker, and no other site."""
-    named = {name for each in rounds for name, site in each.by_site.items() if site.deviates or site.is_capped}
+    named = {
+        name
+        for each in rounds
+        for name, site in each.by_site.items()
+        if site.deviates or site.is_capped
+    }
     return attacker in named | {line.split(": ")[0] for each in rounds for line in each.dropped}
 
 
 def plan_of(strategy: str, rounds: int, seed: int) -> RunPlan:
     """The plan of a run, with the default limits."""
-    options = {"rounds": rounds, "min_sites": SITES, "architecture": ARCHITECTURE, "local_epochs": 1, "seed": seed}
+    options = {
+        "rounds": rounds,
+        "min_sites": SITES,
+        "architecture": ARCHITECTURE,
+        "local_epochs": 1,
+        "seed": seed,
+    }
     return trial(strategy, options, {}).plan
 
 
@@ -235,7 +267,9 @@ def cell(sites: Sites, attack: Attack, plan: RunPlan) -> str:
         run_strategy(plan, grid, checkpoints, present, lambda _: None, record)  # type: ignore[arg-type]
     attacker = sites.names[ATTACKER]
     f1 = honest_f1(record.report.rounds[-1], attacker)
-    return f"{0.0 if f1 is None else 100 * f1:.1f}" + ("*" if is_named(record.report.rounds, attacker) else "")
+    return f"{0.0 if f1 is None else 100 * f1:.1f}" + (
+        "*" if is_named(record.report.rounds, attacker) else ""
+    )
 
 
 def prepared(folder: Path, data: Path, seed: int) -> list[VirtualSite]:
@@ -252,13 +286,19 @@ def prepared(folder: Path, data: Path, seed: int) -> list[VirtualSite]:
         if code:
             raise SystemExit(f"ecgfl {' '.join(command)} ended with {code}: {said.getvalue()}")
         if command[0] == "init":
-            Home(home).secret.write_bytes(bytes(SECRET_BYTES))  # who is held out depends on the pseudonyms: the same in each run
+            Home(home).secret.write_bytes(
+                bytes(SECRET_BYTES)
+            )  # who is held out depends on the pseudonyms: the same in each run
     return deal(Home(home), SITES, seed, folder / "sites")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path(os.environ.get("ECGFL_TEST_DATA", DEFAULT_DATA)))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--data", type=Path, default=Path(os.environ.get("ECGFL_TEST_DATA", DEFAULT_DATA))
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--strategies", nargs="+", default=list(STRATEGIES), choices=STRATEGIES)
@@ -268,12 +308,19 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="ecgfl-attacks-") as folder:
         plans = [plan_of(strategy, given.rounds, given.seed) for strategy in given.strategies]
         sites = Sites(prepared(Path(folder), given.data, given.seed), plans[0])
-        print(f"| attack of one of {SITES} sites | " + " | ".join(f"`{name}`" for name in given.strategies) + " |")
+        print(
+            f"| attack of one of {SITES} sites | "
+            + " | ".join(f"`{name}`" for name in given.strategies)
+            + " |"
+        )
         print("|---" * (1 + len(given.strategies)) + "|", flush=True)
         for attack in ATTACKS:
             cells = [cell(sites, attack, plan) for plan in plans]
             print(f"| {attack.words} | {' | '.join(cells)} |", flush=True)
-    print(f"{given.rounds} rounds of one local epoch, seed {given.seed}; {time.monotonic() - began:.0f} s", file=sys.stderr)
+    print(
+        f"{given.rounds} rounds of one local epoch, seed {given.seed}; {time.monotonic() - began:.0f} s",
+        file=sys.stderr,
+    )
 
 
 if __name__ == "__main__":

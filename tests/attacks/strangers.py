@@ -65,7 +65,9 @@ def serve(folder: Path, rounds: int, strangers: Strangers) -> Served:
     """Serve one run to three sites, and to strangers."""
     homes = light_sites.homes_for(folder, SITES)
     coordinator = light_sites.coordinator_for(folder, homes)
-    watched = Watched(coordinator, "--rounds", str(rounds), "--min-sites", "3", "--phase-timeout", "10m")
+    watched = Watched(
+        coordinator, "--rounds", str(rounds), "--min-sites", "3", "--phase-timeout", "10m"
+    )
     port = watched.port()
     before = watched.resident()
     counts = [strangers.idle, strangers.slow, strangers.floods]
@@ -83,30 +85,46 @@ def serve(folder: Path, rounds: int, strangers: Strangers) -> Served:
         raise SystemExit(f"the coordinator ended with {code}: {watched.lines}")
     report = load_report(next(coordinator.reports.glob("*.json")))
     problems = [each.problem for each in ended if each.problem]
-    problems += [f"round {each.round}: {each.dropped}" for each in report.rounds if set(each.sites) != set(SITES)]
+    problems += [
+        f"round {each.round}: {each.dropped}"
+        for each in report.rounds
+        if set(each.sites) != set(SITES)
+    ]
     return Served(report, before, watched.peak, json.loads(opened), problems)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--idle", type=int, default=2000)
     parser.add_argument("--slow", type=int, default=1000)
     parser.add_argument("--floods", type=int, default=120)
     asked = parser.parse_args()
-    print("| | rounds | seconds | MiB before | MiB at most | connections of strangers |\n|" + "---|" * 6)
+    print(
+        "| | rounds | seconds | MiB before | MiB at most | connections of strangers |\n|"
+        + "---|" * 6
+    )
     runs = []
-    for name, strangers in (("in peace", Strangers()), ("attacked", Strangers(asked.idle, asked.slow, asked.floods))):
+    for name, strangers in (
+        ("in peace", Strangers()),
+        ("attacked", Strangers(asked.idle, asked.slow, asked.floods)),
+    ):
         with tempfile.TemporaryDirectory() as folder:
             served = serve(Path(folder), asked.rounds, strangers)
         if served.problems:
             raise SystemExit(f"{name}: {served.problems}")
         opened = ", ".join(f"{number} {kind}" for kind, number in served.opened.items()) or "-"
-        figures = f"{served.seconds:.1f} | {served.before / MIB:.0f} | {served.peak / MIB:.0f} | {opened}"
+        figures = (
+            f"{served.seconds:.1f} | {served.before / MIB:.0f} | {served.peak / MIB:.0f} | {opened}"
+        )
         print(f"| {name} | {asked.rounds} | {figures} |", flush=True)
         runs.append(served)
     peace, attacked = runs
-    print(f"\ntime: {attacked.seconds / peace.seconds:.2f} times; memory: {(attacked.peak - peace.peak) / MIB:+.0f} MiB")
+    print(
+        f"\ntime: {attacked.seconds / peace.seconds:.2f} times; memory: {(attacked.peak - peace.peak) / MIB:+.0f} MiB"
+    )
 
 
 if __name__ == "__main__":

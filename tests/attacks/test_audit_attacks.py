@@ -80,7 +80,11 @@ def edit_and_chain(home: Path) -> None:
     elsewhere = home.parent / "elsewhere" / "audit.jsonl"
     elsewhere.parent.mkdir()
     for entry in lines[1:]:
-        fields = {name: value for name, value in entry.items() if name not in ("time", "line", "event", "previous", "hash")}
+        fields = {
+            name: value
+            for name, value in entry.items()
+            if name not in ("time", "line", "event", "previous", "hash")
+        }
         AuditLog(elsewhere).append(entry["event"], **fields)
     shutil.copy(elsewhere, log)
 
@@ -96,7 +100,9 @@ def append_backdated(home: Path) -> None:
     from ecgfl_cli.site import audit
 
     checked = AuditLog(log)._whole().checked
-    line, _ = audit._line(checked, "send", datetime.now(UTC) - timedelta(days=30), {"kind": "train"})
+    line, _ = audit._line(
+        checked, "send", datetime.now(UTC) - timedelta(days=30), {"kind": "train"}
+    )
     with log.open("ab") as file:
         file.write(line)
     (home / "audit.head").write_bytes(head)
@@ -107,13 +113,25 @@ def no_head(home: Path) -> None:
 
 
 ATTACKS = [
-    *(delete, delete_both, empty, empty_both, cut_a_line, cut_a_byte, damage_the_last_line, edit, edit_and_chain),
+    *(
+        delete,
+        delete_both,
+        empty,
+        empty_both,
+        cut_a_line,
+        cut_a_byte,
+        damage_the_last_line,
+        edit,
+        edit_and_chain,
+    ),
     *(append_garbage, append_backdated, no_head),
 ]
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_nothing_is_changed_after(filled: Path, ecgfl: Ecgfl, export: Any, files_of: Any, attack: Attack) -> None:
+def test_nothing_is_changed_after(
+    filled: Path, ecgfl: Ecgfl, export: Any, files_of: Any, attack: Attack
+) -> None:
     attack(filled)
     before = files_of(filled)
     record = ecgfl("dataset", "list", "--json").json["recordings"][0]["record"]
@@ -144,11 +162,15 @@ def test_in_a_process_of_its_own(filled: Path, export: Any) -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 @pytest.mark.parametrize("stored", [0, 1, 3])
-def test_every_recording_has_a_line_after_a_kill(site: Path, ecgfl: Ecgfl, export: Any, stored: int) -> None:
+def test_every_recording_has_a_line_after_a_kill(
+    site: Path, ecgfl: Ecgfl, export: Any, stored: int
+) -> None:
     for seed in range(1, 7):
         path = export(seed, "wfdb", seconds=20)
     command = [sys.executable, "-m", "ecgfl_cli", "--home", str(site), "ingest", str(path.parent)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
     deadline = time.monotonic() + 60
     while process.poll() is None and _folders(site) < stored and time.monotonic() < deadline:
         time.sleep(0.002)
@@ -166,7 +188,11 @@ def test_every_recording_has_a_line_after_a_kill(site: Path, ecgfl: Ecgfl, expor
 
 def _folders(site: Path) -> int:
     records = site / "records"
-    return sum(not folder.name.startswith(".") for folder in records.iterdir()) if records.is_dir() else 0
+    return (
+        sum(not folder.name.startswith(".") for folder in records.iterdir())
+        if records.is_dir()
+        else 0
+    )
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
@@ -188,7 +214,9 @@ while True:
 
 
 @pytest.mark.parametrize("attack", [delete, delete_both, cut_a_line, damage_the_last_line, no_head])
-def test_a_coordinator_refuses_too(home: Path, ecgfl: Ecgfl, site: Path, tmp_path: Path, attack: Attack) -> None:  # noqa: ARG001
+def test_a_coordinator_refuses_too(
+    home: Path, ecgfl: Ecgfl, site: Path, tmp_path: Path, attack: Attack
+) -> None:  # noqa: ARG001
     assert ecgfl("coordinator", "init", "--name", "localhost").code == 0
     key = tmp_path / "node.pub"
     shutil.copy(home / "keys" / "node.pub", key)

@@ -48,12 +48,17 @@ class Rogue:
 
     def reply(self, mebibytes: int) -> Outgoing:
         array = Array(np.random.default_rng().random(mebibytes * MIB // 4, np.float32))
-        content = RecordDict({"metrics": MetricRecord({"num-examples": 100}), "arrays": ArrayRecord({"flat": array})})
+        content = RecordDict(
+            {"metrics": MetricRecord({"num-examples": 100}), "arrays": ArrayRecord({"flat": array})}
+        )
         return self.connection.outgoing(Message(content, reply_to=self.request))
 
     def announce(self, reply: Outgoing) -> fleet_pb2.PushMessagesResponse | None:
         request = fleet_pb2.PushMessagesRequest(
-            node=self.node, messages_list=[reply.head], message_object_trees=[reply.tree], clientapp_runtime_list=[0.0]
+            node=self.node,
+            messages_list=[reply.head],
+            message_object_trees=[reply.tree],
+            clientapp_runtime_list=[0.0],
         )
         return self.call("PushMessages", request)  # type: ignore[return-value]
 
@@ -61,10 +66,14 @@ class Rogue:
 @pytest.fixture
 def rogue(homes: Homes, processes: Processes) -> Iterator[Rogue]:
     """Carol, asked to train with Alice and Bob in a run of one round."""
-    server, port = processes.serve(homes.coordinator, "--rounds", "1", "--min-sites", "2", "--phase-timeout", "180s")
+    server, port = processes.serve(
+        homes.coordinator, "--rounds", "1", "--min-sites", "2", "--phase-timeout", "180s"
+    )
     key, federation = load_node_key(homes.site(MALLORY)), homes.federation
     authority = federation.ca_certificate.encode()
-    with FleetConnection(f"localhost:{port}", authority, key, federation.signing_public_key, 10.0) as connection:
+    with FleetConnection(
+        f"localhost:{port}", authority, key, federation.signing_public_key, 10.0
+    ) as connection:
         server.wait_for(f"{MALLORY} connected")
         joins = [processes.join(homes.site(name).root, port) for name in ("alice", "bob")]
         deadline = time.monotonic() + WAIT_SECONDS
@@ -90,7 +99,11 @@ def test_replies_without_end_take_no_memory(rogue: Rogue) -> None:
         for name, content in reply.objects.items():
             session = "" if announced is None else announced.session_id
             part = message_pb2.PushObjectRequest(
-                node=rogue.node, run_id=rogue.incoming.run_id, object_id=name, object_content=content, session_id=session
+                node=rogue.node,
+                run_id=rogue.incoming.run_id,
+                object_id=name,
+                object_content=content,
+                session_id=session,
             )
             rogue.call("PushObject", part)
         peak = max(peak, process.memory_info().rss)
@@ -114,7 +127,12 @@ def test_nobody_acts_for_another(rogue: Rogue, homes: Homes) -> None:
     assert not found.object_found
     for name, request in (
         ("PullMessages", fleet_pb2.PullMessagesRequest(node=node_pb2.Node(node_id=other))),
-        ("PullObject", message_pb2.PullObjectRequest(node=node_pb2.Node(node_id=other), run_id=run_id, object_id="0" * 64)),
+        (
+            "PullObject",
+            message_pb2.PullObjectRequest(
+                node=node_pb2.Node(node_id=other), run_id=run_id, object_id="0" * 64
+            ),
+        ),
         ("DeactivateNode", fleet_pb2.DeactivateNodeRequest(node_id=other)),
     ):
         assert rogue.call(name, request) is None
@@ -129,7 +147,11 @@ def test_parts_that_nobody_announced_take_no_memory(rogue: Rogue) -> None:
 
     def push() -> None:
         part = message_pb2.PushObjectRequest(
-            node=rogue.node, run_id=rogue.incoming.run_id, object_id="0" * 64, object_content=content, session_id="x"
+            node=rogue.node,
+            run_id=rogue.incoming.run_id,
+            object_id="0" * 64,
+            object_content=content,
+            session_id="x",
         )
         with contextlib.suppress(httpx.HTTPError):
             rogue.connection._client.PushObject(part)

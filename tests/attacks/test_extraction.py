@@ -4,10 +4,23 @@ from typing import Any
 
 import pytest
 from federation_homes import Homes, change_policy
-from hostile_coordinator import HostileCoordinator, Vector, hostile_coordinator, joined, logged, perturbed, starter_weights
+from hostile_coordinator import (
+    HostileCoordinator,
+    Vector,
+    hostile_coordinator,
+    joined,
+    logged,
+    perturbed,
+    starter_weights,
+)
 from node_processes import Processes, told
 
-from ecgfl_cli.federation.wire import MODEL_UNACCEPTABLE, POLICY_FORBIDS, CatchUpRequest, EvaluateRequest
+from ecgfl_cli.federation.wire import (
+    MODEL_UNACCEPTABLE,
+    POLICY_FORBIDS,
+    CatchUpRequest,
+    EvaluateRequest,
+)
 from ecgfl_cli.models.architecture import architecture
 from ecgfl_cli.models.packing import pack, unpack
 from ecgfl_cli.site.policy import MORE_MEASUREMENTS
@@ -41,7 +54,10 @@ def test_invented_models_are_measured_a_few_times_a_day(homes: Homes, processes:
             assert "policy.max_untrained_measurements" in site.finish().refused(5)
         assert answered(attacker) == MORE_MEASUREMENTS
     assert [entry["code"] for entry in logged(homes, "refused")] == [POLICY_FORBIDS] * 2
-    assert len([entry for entry in logged(homes, "request") if entry["work"] == "measure"]) == MORE_MEASUREMENTS
+    assert (
+        len([entry for entry in logged(homes, "request") if entry["work"] == "measure"])
+        == MORE_MEASUREMENTS
+    )
     assert told(homes.site("alice").root, "audit", "verify").code == 0
 
 
@@ -62,14 +78,18 @@ def test_a_model_that_finds_no_pvcs_is_not_measured(homes: Homes, processes: Pro
     """And what is refused counts, so that a refusal is no oracle either."""
     change_policy(homes.site("alice"), max_untrained_measurements="2")
     with hostile_coordinator(homes) as attacker:
-        for seed, (code, status) in enumerate([(MODEL_UNACCEPTABLE, 7), (MODEL_UNACCEPTABLE, 7), (POLICY_FORBIDS, 5)]):
+        for seed, (code, status) in enumerate(
+            [(MODEL_UNACCEPTABLE, 7), (MODEL_UNACCEPTABLE, 7), (POLICY_FORBIDS, 5)]
+        ):
             site = joined(attacker, processes)
             vector = random_weights(seed)
             answer = attacker.ask(EvaluateRequest(model=attacker.signed(vector)), vector)
-            assert (answer.error.code, answer.error.reason) == (code, "refused"), "a code is all that it hears"
-            assert ("policy.max_loss_ratio" if status == 7 else "policy.max_untrained_measurements") in site.finish().refused(
-                status
+            assert (answer.error.code, answer.error.reason) == (code, "refused"), (
+                "a code is all that it hears"
             )
+            assert (
+                "policy.max_loss_ratio" if status == 7 else "policy.max_untrained_measurements"
+            ) in site.finish().refused(status)
     assert homes.registry("alice").entries() == []
 
 

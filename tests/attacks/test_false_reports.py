@@ -12,7 +12,13 @@ from flwr.app import MetricRecord, RecordDict
 from light_sites import LightParticipant, take_part
 from node_processes import Ended, Processes, told
 
-from ecgfl_cli.federation.wire import METRICS, EvaluateReply, TrainReply, reply_content, weights_record
+from ecgfl_cli.federation.wire import (
+    METRICS,
+    EvaluateReply,
+    TrainReply,
+    reply_content,
+    weights_record,
+)
 from ecgfl_cli.models.calibration import counted
 from ecgfl_cli.models.manifest import Manifest
 
@@ -82,7 +88,10 @@ class Run:
     def honest_f1(self, number: int) -> float:
         """Of the model of a round at the honest sites, gross."""
         sites = [self.rounds[number - 1]["by_site"][name] for name in SITES]
-        found, false, pvcs = (sum(site[name] for site in sites) for name in ("true_positives", "false_positives", "pvcs"))
+        found, false, pvcs = (
+            sum(site[name] for site in sites)
+            for name in ("true_positives", "false_positives", "pvcs")
+        )
         assert pvcs > 0
         return float(2 * found / (found + false + pvcs))
 
@@ -91,9 +100,13 @@ def run_with(liar: type[Liar], strategy: str, homes: Homes, processes: Processes
     home = homes.site(LIAR)
     ecgfl(home.root, "init", "--site", LIAR, "--federation", str(homes.coordinator_home.federation))
     ecgfl(homes.coordinator, "coordinator", "enrol", str(home.node_public_key), "--site", LIAR)
-    server, port = processes.serve(homes.coordinator, "--rounds", "2", "--min-sites", "4", "--strategy", strategy)
+    server, port = processes.serve(
+        homes.coordinator, "--rounds", "2", "--min-sites", "4", "--strategy", strategy
+    )
     joins = [processes.join(homes.site(name).root, port) for name in SITES]
-    lying = threading.Thread(target=take_part, args=(home, 0, f"localhost:{port}", homes.federation, liar), daemon=True)
+    lying = threading.Thread(
+        target=take_part, args=(home, 0, f"localhost:{port}", homes.federation, liar), daemon=True
+    )
     lying.start()
     served = server.finish()
     assert served.code == 0, served.said
@@ -107,7 +120,9 @@ def run_with(liar: type[Liar], strategy: str, homes: Homes, processes: Processes
     params=[("median", Liar), ("median", AllIsV), ("fedavg", Liar), ("fedavg", AllIsV)],
     ids=lambda value: f"{value[0]}-{value[1].__name__}",
 )
-def attacked(request: pytest.FixtureRequest, copied: Callable[[str], Homes], module_processes: Processes) -> tuple[str, Run]:
+def attacked(
+    request: pytest.FixtureRequest, copied: Callable[[str], Homes], module_processes: Processes
+) -> tuple[str, Run]:
     strategy, liar = request.param
     return strategy, run_with(liar, strategy, copied("lied-to"), module_processes)
 
@@ -128,10 +143,18 @@ def test_claimed_beats_give_no_more_than_the_declared_weight(attacked: tuple[str
         usual = float(np.median([sites[name]["train_beats"] for name in sites]))
         assert sites[LIAR]["counted_beats"] == pytest.approx(3 * usual, abs=1)
         counted = sum(site["counted_beats"] for site in sites.values())
-        assert each["examples"] == pytest.approx(counted, abs=len(sites)), "each figure is rounded on its own"
+        assert each["examples"] == pytest.approx(counted, abs=len(sites)), (
+            "each figure is rounded on its own"
+        )
         if strategy == "fedavg":
-            assert sites[LIAR]["weight"] == pytest.approx(sites[LIAR]["counted_beats"] / each["examples"], abs=1e-3)
-            assert [line for line in run.served.said if f"{LIAR}: 10000000 training beats count as" in line]
+            assert sites[LIAR]["weight"] == pytest.approx(
+                sites[LIAR]["counted_beats"] / each["examples"], abs=1e-3
+            )
+            assert [
+                line
+                for line in run.served.said
+                if f"{LIAR}: 10000000 training beats count as" in line
+            ]
     assert run.final.examples < 100_000
     assert run.final.parent_metrics is not None
     assert run.final.parent_metrics.beats < 100_000
@@ -145,15 +168,23 @@ def test_the_report_shows_who_claims_what(attacked: tuple[str, Run]) -> None:
     assert not any(last["by_site"][name]["deviates"] for name in SITES)
     if strategy == "median":
         honest = [last["by_site"][name]["sensitivity"] for name in SITES]
-        assert min(honest) <= last["metrics"]["sensitivity"] <= max(1.0 * max(honest), float(np.median([*honest, 1.0])))
-    page = (run.homes.coordinator_home.reports / f"{run.served.result['run']}.html").read_text(encoding="utf-8")
+        assert (
+            min(honest)
+            <= last["metrics"]["sensitivity"]
+            <= max(1.0 * max(honest), float(np.median([*honest, 1.0])))
+        )
+    page = (run.homes.coordinator_home.reports / f"{run.served.result['run']}.html").read_text(
+        encoding="utf-8"
+    )
     assert f"<td>{LIAR}</td><td>training beats 10000000 (median " in page
     assert f"100.0 ({CLAIMED} of {CLAIMED})" in page
     shown = told(run.homes.coordinator, "coordinator", "status")
     assert shown.result["rounds"][-1]["by_site"][LIAR]["deviates"]
 
 
-def test_figures_that_contradict_each_other_are_left_out(homes: Homes, processes: Processes) -> None:
+def test_figures_that_contradict_each_other_are_left_out(
+    homes: Homes, processes: Processes
+) -> None:
     run = run_with(Contradiction, "fedavg", homes, processes)
     for each in run.rounds:
         (line,) = each["dropped"]

@@ -14,7 +14,12 @@ from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects
 from numpy.lib import format as npy
 
 from ecgfl_cli.federation.connection.clock import seconds_ahead
-from ecgfl_cli.federation.flower.connections import MOST_WAITING, MOST_WAITING_OF_AN_ADDRESS, STRANGER_SECONDS, Queue
+from ecgfl_cli.federation.flower.connections import (
+    MOST_WAITING,
+    MOST_WAITING_OF_AN_ADDRESS,
+    STRANGER_SECONDS,
+    Queue,
+)
 from ecgfl_cli.federation.flower.message_bounds import MessageTooLarge, check_part
 from ecgfl_cli.federation.flower.refusals import Refusals, error_code
 from ecgfl_cli.federation.wire import weights_of, weights_record
@@ -33,7 +38,9 @@ HEADERS = [
 
 
 def with_weights(array: Array) -> Message:
-    return Message(RecordDict({"arrays": ArrayRecord({"flat": array})}), dst_node_id=1, message_type="train")
+    return Message(
+        RecordDict({"arrays": ArrayRecord({"flat": array})}), dst_node_id=1, message_type="train"
+    )
 
 
 @pytest.mark.parametrize("header", HEADERS, ids=lambda text: text[:20])
@@ -62,19 +69,27 @@ def test_damaged_headers_are_refused() -> None:
 @pytest.mark.parametrize("length", [0, 1, 9, 10, 185_000])
 def test_weights_are_read_as_they_were_written(length: int) -> None:
     vector = np.arange(length, dtype=np.float32)
-    message = Message(RecordDict({"arrays": weights_record(vector)}), dst_node_id=1, message_type="train")
+    message = Message(
+        RecordDict({"arrays": weights_record(vector)}), dst_node_id=1, message_type="train"
+    )
     assert np.array_equal(weights_of(message), vector)
 
 
 def test_record_with_very_many_names_is_refused() -> None:
-    content = RecordDict({"metrics": MetricRecord({f"name-{number}": number for number in range(20_000)})})
+    content = RecordDict(
+        {"metrics": MetricRecord({f"name-{number}": number for number in range(20_000)})}
+    )
     parts = get_all_nested_objects(Message(content, dst_node_id=1, message_type="train")).values()
     with pytest.raises(MessageTooLarge, match="a record of"):
         [check_part(part.deflate()) for part in parts]
 
 
 def test_parts_of_ordinary_messages_are_accepted() -> None:
-    message = Message(RecordDict({"arrays": weights_record(np.zeros(300_000, np.float32))}), dst_node_id=1, message_type="train")
+    message = Message(
+        RecordDict({"arrays": weights_record(np.zeros(300_000, np.float32))}),
+        dst_node_id=1,
+        message_type="train",
+    )
     for part in get_all_nested_objects(message).values():
         check_part(part.deflate())
 
@@ -93,16 +108,30 @@ def test_parts_of_ordinary_messages_are_accepted() -> None:
 @pytest.mark.parametrize("status", [400, 401, 403, 500])
 def test_any_answer_of_a_server_is_understood(content: bytes, kind: str, status: int) -> None:
     response = httpx.Response(
-        status, content=content, headers={"content-type": kind}, request=httpx.Request("POST", "https://x/")
+        status,
+        content=content,
+        headers={"content-type": kind},
+        request=httpx.Request("POST", "https://x/"),
     )
     assert error_code(response) is None
     refusals = Refusals("x:1", None)
-    meaning = refusals.of(httpx.HTTPStatusError("x", request=response.request, response=response), None)
+    meaning = refusals.of(
+        httpx.HTTPStatusError("x", request=response.request, response=response), None
+    )
     assert isinstance(meaning, Exception | str)
 
 
 @pytest.mark.parametrize(
-    "date", ["Thu, 01 Jan 2020 1:1:" + "9" * 30 + " GMT", "x", "", "Thu, 99 Jan 0000 00:00:00 GMT", "1", "9" * 5000, "\u0661"]
+    "date",
+    [
+        "Thu, 01 Jan 2020 1:1:" + "9" * 30 + " GMT",
+        "x",
+        "",
+        "Thu, 99 Jan 0000 00:00:00 GMT",
+        "1",
+        "9" * 5000,
+        "\u0661",
+    ],
 )
 def test_any_date_of_a_server_is_understood(date: str) -> None:
     ahead = seconds_ahead(date, datetime.now(UTC))

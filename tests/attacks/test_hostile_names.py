@@ -78,7 +78,11 @@ def test_hostile_file_names(site: Path, ecgfl: Ecgfl, share: Path, tmp_path: Pat
     assert_plain(ran.out, ran.err)
     results = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
     assert len(results) == 4 * len(NAMES)
-    assert all(safe_name(each) == each for path in results for each in path.relative_to(tmp_path / "out").parts)
+    assert all(
+        safe_name(each) == each
+        for path in results
+        for each in path.relative_to(tmp_path / "out").parts
+    )
     for path in results:
         if path.suffix == ".json":
             json.loads(path.read_bytes().decode("utf-8"))
@@ -86,7 +90,9 @@ def test_hostile_file_names(site: Path, ecgfl: Ecgfl, share: Path, tmp_path: Pat
 
 @posix
 @pytest.mark.parametrize("name", NAMES)
-def test_a_hostile_name_of_a_missing_file(site: Path, ecgfl: Ecgfl, tmp_path: Path, name: str) -> None:  # noqa: ARG001
+def test_a_hostile_name_of_a_missing_file(
+    site: Path, ecgfl: Ecgfl, tmp_path: Path, name: str
+) -> None:  # noqa: ARG001
     for verb in ("ingest", "predict", "evaluate", "validate"):
         ran = ecgfl(verb, tmp_path / f"{name}.edf")
         assert ran.code == 3
@@ -107,13 +113,29 @@ def test_hostile_texts_in_files(site: Path, ecgfl: Ecgfl, export: Any, tmp_path:
     header = export(1)
     shutil.copy(header.with_suffix(".dat"), folder / "a.dat")
     length = header.with_suffix(".dat").stat().st_size // 2
-    (folder / "a.hea").write_text(f"a 1 250 {length}\na.dat 16 200/{HOSTILE} 16 0 0 0 0 II{HOSTILE}\n")
-    (folder / "b.hea").write_text(f"b 1 250 {length}\na.dat 16 200/mV 16 0 0 0 0 II{HOSTILE}\n# Patient ID: {HOSTILE}\n")
+    (folder / "a.hea").write_text(
+        f"a 1 250 {length}\na.dat 16 200/{HOSTILE} 16 0 0 0 0 II{HOSTILE}\n"
+    )
+    (folder / "b.hea").write_text(
+        f"b 1 250 {length}\na.dat 16 200/mV 16 0 0 0 0 II{HOSTILE}\n# Patient ID: {HOSTILE}\n"
+    )
     (folder / "b.labels.csv").write_text(f"sample,symbol\n5,{HOSTILE}\n")
-    (folder / "c.csv").write_text(f"time_s,II{HOSTILE} (mV),V1{HOSTILE} ({HOSTILE})\n" + "0,x\n" * 9)
+    (folder / "c.csv").write_text(
+        f"time_s,II{HOSTILE} (mV),V1{HOSTILE} ({HOSTILE})\n" + "0,x\n" * 9
+    )
     edf = export(2, "edf").read_bytes()
-    (folder / "d.edf").write_bytes(edf[:8] + HOSTILE.encode().ljust(80) + edf[88:256] + b"ECG \x1b[31m\xff".ljust(16) + edf[272:])
-    for command in (("ingest", folder), ("validate", folder), ("ingest", folder / "c.csv", "--explain")):
+    (folder / "d.edf").write_bytes(
+        edf[:8]
+        + HOSTILE.encode().ljust(80)
+        + edf[88:256]
+        + b"ECG \x1b[31m\xff".ljust(16)
+        + edf[272:]
+    )
+    for command in (
+        ("ingest", folder),
+        ("validate", folder),
+        ("ingest", folder / "c.csv", "--explain"),
+    ):
         ran = ecgfl(*command)
         assert ran.code == 3
         assert_plain(ran.out, ran.err)
@@ -167,14 +189,32 @@ def test_a_cell_that_a_spreadsheet_would_run(tmp_path: Path, start: str) -> None
 
 @posix
 @pytest.mark.parametrize(
-    "arguments", [["predict", os.fsdecode(b"M\xfcller\xe9.edf")], ["m\u00fcller"], ["--help"], ["model", "list"]]
+    "arguments",
+    [
+        ["predict", os.fsdecode(b"M\xfcller\xe9.edf")],
+        ["m\u00fcller"],
+        ["--help"],
+        ["model", "list"],
+    ],
 )
 @pytest.mark.parametrize("stdout", ["ascii", "/dev/full", "closed", "small"])
-def test_streams_that_do_not_take_the_text(site: Path, arguments: list[str], stdout: str, tmp_path: Path) -> None:
+def test_streams_that_do_not_take_the_text(
+    site: Path, arguments: list[str], stdout: str, tmp_path: Path
+) -> None:
     command = " ".join(f"'{argument}'" for argument in arguments)
-    redirect = {"closed": ">&-", "ascii": "", "/dev/full": ">/dev/full", "small": f">{tmp_path / 'out'}"}[stdout]
+    redirect = {
+        "closed": ">&-",
+        "ascii": "",
+        "/dev/full": ">/dev/full",
+        "small": f">{tmp_path / 'out'}",
+    }[stdout]
     limit = "ulimit -f 0; " if stdout == "small" else ""
-    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "LC_ALL": "C", "ECGFL_HOME": str(site)}
+    environment = {
+        **os.environ,
+        "PYTHONIOENCODING": "ascii",
+        "LC_ALL": "C",
+        "ECGFL_HOME": str(site),
+    }
     ran = subprocess.run(
         ["bash", "-c", f"{limit}{sys.executable} -m ecgfl_cli {command} {redirect}"],
         env=environment,
@@ -192,7 +232,12 @@ def test_a_log_warning_is_escaped(tmp_path: Path) -> None:
         "import logging, warnings, sys; from ecgfl_cli.console import prepare_streams; prepare_streams();"
         "logging.getLogger('x').warning('a\\x1b[31m%s', sys.argv[1]); warnings.warn('b\\x1b[31m'); raise ValueError('c\\x1b[31m')"
     )
-    ran = subprocess.run([sys.executable, "-c", program, os.fsdecode(b"\xfc")], capture_output=True, check=False, cwd=tmp_path)
+    ran = subprocess.run(
+        [sys.executable, "-c", program, os.fsdecode(b"\xfc")],
+        capture_output=True,
+        check=False,
+        cwd=tmp_path,
+    )
     assert b"\x1b" not in ran.stderr
     assert rb"a\x1b[31m\udcfc" in ran.stderr
     assert rb"b\x1b[31m" in ran.stderr
@@ -218,10 +263,19 @@ def test_names_that_would_be_one_file(modelled: Path, ecgfl: Ecgfl, tmp_path: Pa
 
 
 def test_a_half_character_in_a_header(site: Path, ecgfl: Ecgfl, tmp_path: Path) -> None:  # noqa: ARG001
-    header = {"d": {"column": ["nSeq", "A\ud800"], "sensor": ["ECG\ud800"], "sampling rate": 1000, "resolution": [16, 16]}}
+    header = {
+        "d": {
+            "column": ["nSeq", "A\ud800"],
+            "sensor": ["ECG\ud800"],
+            "sampling rate": 1000,
+            "resolution": [16, 16],
+        }
+    }
     rows = "".join(f"{number % 16}\t{number % 50 + 100}\t\n" for number in range(40_000))
     path = tmp_path / "opensignals.txt"
-    path.write_text(f"# OpenSignals Text File Format\n# {json.dumps(header)}\n# EndOfHeader\n{rows}")
+    path.write_text(
+        f"# OpenSignals Text File Format\n# {json.dumps(header)}\n# EndOfHeader\n{rows}"
+    )
     ran = ecgfl("ingest", path, "--lead", "A?", "--units", "adc:21845:32768")
     assert ran.code in {0, 3}
     assert len(ran.problems) <= 1
@@ -230,7 +284,11 @@ def test_a_half_character_in_a_header(site: Path, ecgfl: Ecgfl, tmp_path: Path) 
 @posix
 def test_a_name_that_is_too_long(site: Path, ecgfl: Ecgfl, export: Any, tmp_path: Path) -> None:  # noqa: ARG001
     good = export(1)
-    bad = [tmp_path / f"{'x' * 5000}.edf", tmp_path / ("y" * 300), Path("/".join(["z" * 200] * 30)) / "a.hea"]
+    bad = [
+        tmp_path / f"{'x' * 5000}.edf",
+        tmp_path / ("y" * 300),
+        Path("/".join(["z" * 200] * 30)) / "a.hea",
+    ]
     ran = ecgfl("ingest", *bad, good, "--json")
     assert ran.code == 3
     assert ran.json["outcomes"] == {"unreadable": len(bad), "added": 1}

@@ -50,7 +50,17 @@ def record(folder: Path, name: str, line: str, size: int) -> Path:
 def edf_of(records: str, samples: str) -> bytes:
     head = b"0       " + b"X".ljust(160) + b"01.01.2001.00.00" + b"512".ljust(8) + b" " * 44
     head += records.encode().ljust(8) + b"1".ljust(8) + b"1".ljust(4)
-    fields = (("ECG II", 16), ("", 80), ("uV", 8), ("-3200", 8), ("3200", 8), ("-32768", 8), ("32767", 8), ("", 80), (samples, 8))
+    fields = (
+        ("ECG II", 16),
+        ("", 80),
+        ("uV", 8),
+        ("-3200", 8),
+        ("3200", 8),
+        ("-32768", 8),
+        ("32767", 8),
+        ("", 80),
+        (samples, 8),
+    )
     return head + b"".join(text.encode().ljust(width) for text, width in fields) + b" " * 32
 
 
@@ -70,12 +80,16 @@ def huge(tmp_path: Path) -> list[Path]:
         sparse(folder / "zeros.edf"),
     ]
     (folder / "signals.hea").write_text("a 1000000000 250 1000\n")
-    (folder / "segments.hea").write_text(f"a/200000 1 250 200000\n{'far 1' * 1}\n" + "far 1\n" * 199_999)
+    (folder / "segments.hea").write_text(
+        f"a/200000 1 250 200000\n{'far 1' * 1}\n" + "far 1\n" * 199_999
+    )
     (folder / "million.hea").write_text("a/1000000 1 250 1000000\n" + "far 1\n" * 1_000_000)
     (folder / "loop.hea").write_text("a/2 1 250 2000\nloop 1000\nloop 1000\n")
     (folder / "one.hea").write_text("a/1 1 250 2000\ntwo 2000\n")
     (folder / "two.hea").write_text("a/1 1 250 2000\none 2000\n")
-    (folder / "per-frame.hea").write_text("a 1 250 2000\nfar-too-long.dat 16x1000000000 200 16 0 0 0 0 II\n")
+    (folder / "per-frame.hea").write_text(
+        "a 1 250 2000\nfar-too-long.dat 16x1000000000 200 16 0 0 0 0 II\n"
+    )
     rows = "".join(f"{number / 250:.3f},0.1\n" for number in range(40_000))
     (folder / "rows.csv").write_text(f"time_s,II (mV)\n{rows}")
     (folder / "claims.edf").write_bytes(edf_of("99999999", "250") + bytes(5000))
@@ -114,13 +128,20 @@ def test_memory_stays_bounded(huge: list[Path]) -> None:
         "peak = next((int(line.split()[1]) * 1024 for line in lines if line.startswith('VmHWM')), 0)\n"
         "print(peak or getattr(own, 'peak_wset', own.rss))\n"
     )
-    ran = subprocess.run([sys.executable, "-c", program, *map(str, huge)], capture_output=True, text=True, check=False)
+    ran = subprocess.run(
+        [sys.executable, "-c", program, *map(str, huge)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert ran.returncode == 0, ran
     assert "READ" not in ran.stdout
     assert int(ran.stdout.split()[-1]) < MOST_MEMORY
 
 
-def test_huge_files_beside_a_good_one(site: Path, ecgfl: Ecgfl, huge: list[Path], export: Any) -> None:  # noqa: ARG001
+def test_huge_files_beside_a_good_one(
+    site: Path, ecgfl: Ecgfl, huge: list[Path], export: Any
+) -> None:  # noqa: ARG001
     good = export(1)
     ran = ecgfl("ingest", *huge, good, "--json")
     assert ran.code == 3
@@ -128,7 +149,9 @@ def test_huge_files_beside_a_good_one(site: Path, ecgfl: Ecgfl, huge: list[Path]
     assert len(ran.problems) == len(huge)
 
 
-def test_a_signal_file_that_is_far_larger_than_stated(site: Path, ecgfl: Ecgfl, export: Any) -> None:  # noqa: ARG001
+def test_a_signal_file_that_is_far_larger_than_stated(
+    site: Path, ecgfl: Ecgfl, export: Any
+) -> None:  # noqa: ARG001
     path = export(1)
     with path.with_suffix(".dat").open("ab") as file:
         file.write(bytes(5_000_000))
@@ -142,7 +165,11 @@ def test_a_huge_list_of_records(site: Path, ecgfl: Ecgfl, export: Any) -> None: 
     for named in (path.parent, records):
         ran = ecgfl("ingest", named, "--json")
         assert ran.code == 3
-        assert [line for line in ran.problems if f"{LARGEST_RECORDS} of such a file" in line and "RECORDS" in line]
+        assert [
+            line
+            for line in ran.problems
+            if f"{LARGEST_RECORDS} of such a file" in line and "RECORDS" in line
+        ]
     assert len(ecgfl("dataset", "list", "--json").json["recordings"]) == 1
 
 
@@ -150,7 +177,10 @@ def test_a_list_of_records_that_are_not_there(site: Path, ecgfl: Ecgfl, export: 
     path = export(1)
     records = path.with_name("RECORDS")
     records.write_text("".join(f"r{number}\n" for number in range(100_000)) + f"{path.stem}\n")
-    for named, outcomes in ((records, {"unreadable": 1}), (path.parent, {"unreadable": 1, "added": 1})):
+    for named, outcomes in (
+        (records, {"unreadable": 1}),
+        (path.parent, {"unreadable": 1, "added": 1}),
+    ):
         ran = ecgfl("ingest", named, "--json")
         assert ran.code == 3
         assert ran.json["outcomes"] == outcomes
@@ -162,18 +192,27 @@ def test_a_list_of_records_that_are_not_there(site: Path, ecgfl: Ecgfl, export: 
 def test_a_part_of_a_list_of_records_is_named(site: Path, ecgfl: Ecgfl, export: Any) -> None:  # noqa: ARG001
     path = export(1)
     path.with_name("RECORDS").write_text("a\nb\n" + f"{path.stem}\n")
-    assert ecgfl("ingest", path.with_name("RECORDS"), "--json").json["outcomes"] == {"unreadable": 2, "added": 1}
+    assert ecgfl("ingest", path.with_name("RECORDS"), "--json").json["outcomes"] == {
+        "unreadable": 2,
+        "added": 1,
+    }
 
 
 MANY_LABELS = {
-    "many.csv": lambda count: b"sample,symbol\n" + b"".join(b"%d,N\n" % number for number in range(count)),
-    "times.csv": lambda count: b"time_s,symbol\n" + b"".join(b"%d,N\n" % number for number in range(count)),
+    "many.csv": lambda count: (
+        b"sample,symbol\n" + b"".join(b"%d,N\n" % number for number in range(count))
+    ),
+    "times.csv": lambda count: (
+        b"time_s,symbol\n" + b"".join(b"%d,N\n" % number for number in range(count))
+    ),
     "many.atr": lambda count: np.array([*[(1 << 10) | 200] * count, 0], "<u2").tobytes(),
 }
 
 
 @pytest.mark.parametrize("name", MANY_LABELS)
-def test_more_labels_than_any_recording_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_more_labels_than_any_recording_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     monkeypatch.setattr(label_files, "MOST_LABELS", 1000)
     path = tmp_path / name
     path.write_bytes(MANY_LABELS[name](1000))
@@ -203,7 +242,9 @@ def test_labels_take_little_memory(tmp_path: Path) -> None:
     assert peak / len(labels) < MOST_BYTES_OF_A_LABEL
 
 
-def test_huge_settings_and_models(modelled: Path, ecgfl: Ecgfl, federation: Any, tmp_path: Path) -> None:
+def test_huge_settings_and_models(
+    modelled: Path, ecgfl: Ecgfl, federation: Any, tmp_path: Path
+) -> None:
     big = sparse(tmp_path / "big")
     os.mkfifo(tmp_path / "pipe")
     assert ecgfl("coordinator", "init", "--name", "localhost").code == 0
@@ -232,7 +273,9 @@ def test_settings_nested_too_deeply(site: Path, ecgfl: Ecgfl) -> None:
     assert "site.toml" in ran.err
 
 
-@pytest.mark.parametrize("error", [RecursionError, MemoryError, OverflowError, UnicodeError, ZeroDivisionError])
+@pytest.mark.parametrize(
+    "error", [RecursionError, MemoryError, OverflowError, UnicodeError, ZeroDivisionError]
+)
 @pytest.mark.parametrize("verb", ["predict", "evaluate"])
 def test_an_error_in_a_library_costs_one_file(
     modelled: Path,  # noqa: ARG001

@@ -52,7 +52,9 @@ def text_of(path: Path, target: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [link_of, text_of])
-@pytest.mark.parametrize("name", ["synthetic-1.dat", "synthetic-1.atr", "synthetic-1.labels.csv", "synthetic-1.hea"])
+@pytest.mark.parametrize(
+    "name", ["synthetic-1.dat", "synthetic-1.atr", "synthetic-1.labels.csv", "synthetic-1.hea"]
+)
 def test_a_companion_that_leads_out(
     site: Path,  # noqa: ARG001
     ecgfl: Ecgfl,
@@ -73,7 +75,9 @@ def test_a_companion_that_leads_out(
 
 
 @pytest.mark.parametrize("suffix", [".edf", ".csv", ".hea", ".txt"])
-def test_a_link_in_a_folder_that_leads_out(site: Path, ecgfl: Ecgfl, record: Path, secret: Path, suffix: str) -> None:  # noqa: ARG001
+def test_a_link_in_a_folder_that_leads_out(
+    site: Path, ecgfl: Ecgfl, record: Path, secret: Path, suffix: str
+) -> None:  # noqa: ARG001
     link = record.with_name(f"other{suffix}")
     link.symlink_to(secret)
     ran = ecgfl("ingest", record.parent)
@@ -83,7 +87,9 @@ def test_a_link_in_a_folder_that_leads_out(site: Path, ecgfl: Ecgfl, record: Pat
     assert str(link) in ecgfl("ingest", record.parent, "--follow-links").err
 
 
-def test_links_are_followed_where_it_is_asked_for(modelled: Path, ecgfl: Ecgfl, record: Path, tmp_path: Path) -> None:  # noqa: ARG001
+def test_links_are_followed_where_it_is_asked_for(
+    modelled: Path, ecgfl: Ecgfl, record: Path, tmp_path: Path
+) -> None:  # noqa: ARG001
     links = tmp_path / "links"
     links.mkdir()
     for file in record.parent.iterdir():
@@ -97,7 +103,12 @@ def test_links_are_followed_where_it_is_asked_for(modelled: Path, ecgfl: Ecgfl, 
             assert ran.code == 3
             assert "no recording in there" in ran.err
             assert "--follow-links" in ran.err
-            assert "no recording" not in ecgfl(verb, folder, "--follow-links", *out, "--force" if out else "--quiet").err
+            assert (
+                "no recording"
+                not in ecgfl(
+                    verb, folder, "--follow-links", *out, "--force" if out else "--quiet"
+                ).err
+            )
 
 
 def test_links_inside_the_folder_are_followed(site: Path, ecgfl: Ecgfl, record: Path) -> None:  # noqa: ARG001
@@ -127,7 +138,16 @@ def test_a_named_link_is_followed(site: Path, ecgfl: Ecgfl, record: Path, tmp_pa
 
 @pytest.mark.parametrize(
     "name",
-    ["../outside/passwd", "/etc/passwd", "..\\outside\\passwd", "C:passwd", "C:\\x", "\\\\host\\share\\x", "//host/x", ".."],
+    [
+        "../outside/passwd",
+        "/etc/passwd",
+        "..\\outside\\passwd",
+        "C:passwd",
+        "C:\\x",
+        "\\\\host\\share\\x",
+        "//host/x",
+        "..",
+    ],
 )
 def test_a_header_that_names_a_file_outside(record: Path, secret: Path, name: str) -> None:
     text = record.read_text()
@@ -146,7 +166,9 @@ def test_a_header_that_names_a_file_outside(record: Path, secret: Path, name: st
     assert record in found.recordings
 
 
-def test_a_list_of_records_through_a_link(site: Path, ecgfl: Ecgfl, record: Path, secret: Path) -> None:  # noqa: ARG001
+def test_a_list_of_records_through_a_link(
+    site: Path, ecgfl: Ecgfl, record: Path, secret: Path
+) -> None:  # noqa: ARG001
     (record.parent / "sub").symlink_to(secret.parent)
     secret.rename(secret.with_name("x.edf"))
     (record.parent / "RECORDS").write_text("synthetic-1\nsub/x.edf\n")
@@ -157,7 +179,9 @@ def test_a_list_of_records_through_a_link(site: Path, ecgfl: Ecgfl, record: Path
         assert "--follow-links" in ran.err
 
 
-def test_labels_in_a_folder_that_lead_out(site: Path, ecgfl: Ecgfl, record: Path, secret: Path, tmp_path: Path) -> None:  # noqa: ARG001
+def test_labels_in_a_folder_that_lead_out(
+    site: Path, ecgfl: Ecgfl, record: Path, secret: Path, tmp_path: Path
+) -> None:  # noqa: ARG001
     labels = tmp_path / "labels"
     labels.mkdir()
     (labels / "synthetic-1.labels.csv").symlink_to(secret)
@@ -170,23 +194,40 @@ def test_labels_in_a_folder_that_lead_out(site: Path, ecgfl: Ecgfl, record: Path
     assert ecgfl("ingest", record, "--labels", named).code == 0
 
 
-def test_nothing_of_a_named_link_is_quoted(site: Path, ecgfl: Ecgfl, record: Path, secret: Path) -> None:  # noqa: ARG001
+def test_nothing_of_a_named_link_is_quoted(
+    site: Path, ecgfl: Ecgfl, record: Path, secret: Path
+) -> None:  # noqa: ARG001
     for name in ("a.csv", "a.edf", "a.hea", "a.txt"):
         link = record.with_name(name)
         link.symlink_to(secret)
-        for command in (("ingest", link), ("predict", link), ("ingest", link, "--format", "csv"), ("ingest", link, "--explain")):
+        for command in (
+            ("ingest", link),
+            ("predict", link),
+            ("ingest", link, "--format", "csv"),
+            ("ingest", link, "--explain"),
+        ):
             ran = ecgfl(*command)
             assert ran.code in {2, 3}
             assert SECRET not in ran.out + ran.err
 
 
 @pytest.mark.parametrize("verb", ["ingest", "validate", "predict", "evaluate"])
-def test_devices_and_pipes_do_not_hang(modelled: Path, ecgfl: Ecgfl, record: Path, verb: str) -> None:  # noqa: ARG001
+def test_devices_and_pipes_do_not_hang(
+    modelled: Path, ecgfl: Ecgfl, record: Path, verb: str
+) -> None:  # noqa: ARG001
     os.mkfifo(record.parent / "pipe.atr")
     for name in ("other.edf", "other.csv", "other.txt", "x.hea"):
-        (record.parent / name).symlink_to("/dev/zero" if name != "x.hea" else record.parent / "pipe.atr")
+        (record.parent / name).symlink_to(
+            "/dev/zero" if name != "x.hea" else record.parent / "pipe.atr"
+        )
     out = ("--out", record.parent.parent / "out") if verb == "predict" else ()
-    for path in ("/dev/zero", "/proc/kmsg", "/proc/self/mem", record.parent / "other.csv", record.parent / "x.hea"):
+    for path in (
+        "/dev/zero",
+        "/proc/kmsg",
+        "/proc/self/mem",
+        record.parent / "other.csv",
+        record.parent / "x.hea",
+    ):
         ran = ecgfl(verb, path, *out)
         assert ran.code == 3
         assert len(ran.problems) == 1

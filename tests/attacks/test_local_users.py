@@ -14,20 +14,30 @@ import pytest
 from ecgfl_cli.errors import UnusableInput
 from ecgfl_cli.site.private import _require_parent, _require_unreadable, require_private
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows keeps access lists instead of owners and mode bits")
+pytestmark = pytest.mark.skipif(
+    os.name == "nt", reason="Windows keeps access lists instead of owners and mode bits"
+)
 Ecgfl = Callable[..., Any]
 NOBODY = 65534
-as_root = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give a file away")
+as_root = pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give a file away"
+)
 
 
 def program(umask: int, *arguments: object) -> subprocess.CompletedProcess[str]:
     """Run the program in a process of its own that was started with a umask."""
     command = [sys.executable, "-m", "ecgfl_cli", *map(str, arguments)]
-    return subprocess.run(command, umask=umask, capture_output=True, text=True, timeout=120, check=True)
+    return subprocess.run(
+        command, umask=umask, capture_output=True, text=True, timeout=120, check=True
+    )
 
 
 def open_to_others(folder: Path) -> list[str]:
-    return [str(path) for path in (folder, *folder.rglob("*")) if stat.S_IMODE(path.lstat().st_mode) & 0o077]
+    return [
+        str(path)
+        for path in (folder, *folder.rglob("*"))
+        if stat.S_IMODE(path.lstat().st_mode) & 0o077
+    ]
 
 
 def test_under_umask_0_a_home_is_private(tmp_path: Path, export: Any) -> None:
@@ -35,7 +45,9 @@ def test_under_umask_0_a_home_is_private(tmp_path: Path, export: Any) -> None:
     program(0, "--home", home, "coordinator", "init", "--name", "localhost")
     federation = home / "coordinator" / "federation.json"
     program(0, "--home", home, "init", "--site", "alice", "--federation", federation)
-    program(0, "--home", home, "coordinator", "enrol", home / "keys" / "node.pub", "--site", "alice")
+    program(
+        0, "--home", home, "coordinator", "enrol", home / "keys" / "node.pub", "--site", "alice"
+    )
     program(0, "--home", home, "ingest", export(1))
     program(0, "--home", home, "segment")
     program(0, "--home", home, "coordinator", "renew", "--new-key")
@@ -43,10 +55,14 @@ def test_under_umask_0_a_home_is_private(tmp_path: Path, export: Any) -> None:
 
 
 @pytest.mark.parametrize(("umask", "expected"), [(0, 0o644), (0o027, 0o640)])
-def test_results_have_the_users_own_mode(tmp_path: Path, export: Any, umask: int, expected: int) -> None:
+def test_results_have_the_users_own_mode(
+    tmp_path: Path, export: Any, umask: int, expected: int
+) -> None:
     out = tmp_path / "results"
     program(umask, "--home", tmp_path / "home", "predict", export(1), "--out", out)
-    assert {stat.S_IMODE(path.stat().st_mode) for path in out.rglob("*") if path.is_file()} == {expected}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in out.rglob("*") if path.is_file()} == {
+        expected
+    }
 
 
 def refused(ecgfl: Ecgfl, *said: str) -> None:
@@ -78,7 +94,16 @@ def test_a_writable_home(site: Path, ecgfl: Ecgfl, mode: int) -> None:
     refused(ecgfl, f"chmod -R go-w {site}")
 
 
-CONTENT = ["site.toml", "federation.json", "catalogue.sqlite", "models", "records", "beats", "keys/node.pub", "models/current"]
+CONTENT = [
+    "site.toml",
+    "federation.json",
+    "catalogue.sqlite",
+    "models",
+    "records",
+    "beats",
+    "keys/node.pub",
+    "models/current",
+]
 
 
 @pytest.mark.parametrize("name", CONTENT)
@@ -135,9 +160,12 @@ def as_nobody(patch: pytest.MonkeyPatch) -> None:
 
 @as_root
 @pytest.mark.parametrize(
-    ("mode", "group", "fix"), [(0o640, 0, ""), (0o644, 0, "sudo chown nobody "), (0o644, NOBODY, "sudo chmod 640 ")]
+    ("mode", "group", "fix"),
+    [(0o640, 0, ""), (0o644, 0, "sudo chown nobody "), (0o644, NOBODY, "sudo chmod 640 ")],
 )
-def test_a_server_key_of_root(home: Path, ecgfl: Ecgfl, mode: int, group: int, fix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_key_of_root(
+    home: Path, ecgfl: Ecgfl, mode: int, group: int, fix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert ecgfl("coordinator", "init", "--name", "localhost").code == 0
     key = home / "coordinator" / "server.key"
     key.chmod(mode)
@@ -182,7 +210,9 @@ def test_what_belongs_to_somebody_else(site: Path, ecgfl: Ecgfl, export: Any, na
     refused(ecgfl, "chown")
 
 
-@pytest.mark.parametrize("name", ["lock", "audit.jsonl", "audit.head", "keys", "keys/node", "keys/secret"])
+@pytest.mark.parametrize(
+    "name", ["lock", "audit.jsonl", "audit.head", "keys", "keys/node", "keys/secret"]
+)
 def test_a_link(site: Path, ecgfl: Ecgfl, export: Any, tmp_path: Path, name: str) -> None:
     assert ecgfl("ingest", export(1)).code == 0
     (site / name).rename(tmp_path / "elsewhere")

@@ -27,8 +27,17 @@ def ordinary(tmp_path_factory: pytest.TempPathFactory) -> Homes:
         home, exports = homes.site(name), homes.folder / "exports" / name
         exports.mkdir(parents=True)
         for patient in range(PATIENTS):
-            adapters()["wfdb"].write(synthesise(100 * number + patient, SECONDS, 250, pvc_share=0.15), exports)
-        ecgfl(home.root, "init", "--site", name, "--federation", str(homes.coordinator_home.federation))
+            adapters()["wfdb"].write(
+                synthesise(100 * number + patient, SECONDS, 250, pvc_share=0.15), exports
+            )
+        ecgfl(
+            home.root,
+            "init",
+            "--site",
+            name,
+            "--federation",
+            str(homes.coordinator_home.federation),
+        )
         ecgfl(homes.coordinator, "coordinator", "enrol", str(home.node_public_key), "--site", name)
         ecgfl(home.root, "ingest", str(exports))
         shutil.rmtree(exports)
@@ -38,7 +47,9 @@ def ordinary(tmp_path_factory: pytest.TempPathFactory) -> Homes:
 def test_a_run_passes_with_the_defaults(ordinary: Homes, processes: Processes) -> None:
     """And the next one begins with the model of the first, which one of the sites has missed."""
     assert told(ordinary.site("alice").root, "doctor").code == 0
-    server, port = processes.serve(ordinary.coordinator, "--rounds", str(ROUNDS), "--min-sites", "2")
+    server, port = processes.serve(
+        ordinary.coordinator, "--rounds", str(ROUNDS), "--min-sites", "2"
+    )
     joins = [processes.join(ordinary.site(name).root, port) for name in ("alice", "bob")]
     for join in joins:
         ended = join.finish(300)
@@ -55,18 +66,26 @@ def test_a_run_passes_with_the_defaults(ordinary: Homes, processes: Processes) -
         assert told(ordinary.site(name).root, "audit", "verify").code == 0
 
 
-def test_from_random_weights_only_where_the_sites_agree(ordinary: Homes, processes: Processes, tmp_path: Path) -> None:
+def test_from_random_weights_only_where_the_sites_agree(
+    ordinary: Homes, processes: Processes, tmp_path: Path
+) -> None:
     homes = Homes(tmp_path / "scratch")
     shutil.copytree(ordinary.folder, homes.folder)
-    server, port = processes.serve(homes.coordinator, "--rounds", "1", "--min-sites", "2", "--from-scratch")
+    server, port = processes.serve(
+        homes.coordinator, "--rounds", "1", "--min-sites", "2", "--from-scratch"
+    )
     joins = [processes.join(homes.site(name).root, port) for name in ("alice", "bob")]
     for join in joins:
         assert "policy.from_scratch = true" in join.finish(300).refused(7)
     assert server.finish().code == 4
     for name in ("alice", "bob"):
         settings = homes.site(name).settings
-        settings.write_text(settings.read_text().replace("from_scratch = false", "from_scratch = true"))
-    server, port = processes.serve(homes.coordinator, "--rounds", "1", "--min-sites", "2", "--from-scratch")
+        settings.write_text(
+            settings.read_text().replace("from_scratch = false", "from_scratch = true")
+        )
+    server, port = processes.serve(
+        homes.coordinator, "--rounds", "1", "--min-sites", "2", "--from-scratch"
+    )
     joins = [processes.join(homes.site(name).root, port) for name in ("alice", "bob")]
     for join in joins:
         assert join.finish(300).code in (0, 7)

@@ -90,15 +90,44 @@ def listening(tmp_path: Path) -> Iterator[Callable[[Serve], int]]:
     ids=["tls", "head", "body", "chunked", "proxy", "behind-proxy"],
 )
 def test_max_wait_holds(
-    site: Path, ecgfl: Any, export: Any, tmp_path: Path, listening: Callable[[Serve], int], serve: Serve, proxied: bool
+    site: Path,
+    ecgfl: Any,
+    export: Any,
+    tmp_path: Path,
+    listening: Callable[[Serve], int],
+    serve: Serve,
+    proxied: bool,
 ) -> None:
     port = listening(serve)
     assert ecgfl("ingest", export(1)).code == 0
-    assert ecgfl("init", "--site", "st-mary", "--federation", tmp_path / "federation" / "federation.json").code == 0
+    assert (
+        ecgfl(
+            "init", "--site", "st-mary", "--federation", tmp_path / "federation" / "federation.json"
+        ).code
+        == 0
+    )
     server = "coordinator.example:8443" if proxied else f"localhost:{port}"
-    variables = {**os.environ, "HTTPS_PROXY": f"http://127.0.0.1:{port}" if proxied else "", "NO_PROXY": ""}
-    command = [sys.executable, "-m", "ecgfl_cli", "--home", str(site), "join", "--server", server, "--once", "--max-wait", "3s"]
-    ran = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=LONGEST_SECONDS, check=False)
+    variables = {
+        **os.environ,
+        "HTTPS_PROXY": f"http://127.0.0.1:{port}" if proxied else "",
+        "NO_PROXY": "",
+    }
+    command = [
+        sys.executable,
+        "-m",
+        "ecgfl_cli",
+        "--home",
+        str(site),
+        "join",
+        "--server",
+        server,
+        "--once",
+        "--max-wait",
+        "3s",
+    ]
+    ran = subprocess.run(
+        command, env=variables, capture_output=True, text=True, timeout=LONGEST_SECONDS, check=False
+    )
     assert ran.returncode == 4, ran.stderr
     assert "not reached" in ran.stderr
 
@@ -108,7 +137,12 @@ def test_no_session_by_max_time_is_exit_code_4(
 ) -> None:
     port = listening(in_tls)
     assert ecgfl("ingest", export(1)).code == 0
-    assert ecgfl("init", "--site", "st-mary", "--federation", tmp_path / "federation" / "federation.json").code == 0
+    assert (
+        ecgfl(
+            "init", "--site", "st-mary", "--federation", tmp_path / "federation" / "federation.json"
+        ).code
+        == 0
+    )
     command = [
         sys.executable,
         "-m",
@@ -121,5 +155,7 @@ def test_no_session_by_max_time_is_exit_code_4(
         "--max-time",
         "4s",
     ]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST_SECONDS, check=False)
+    ran = subprocess.run(
+        command, capture_output=True, text=True, timeout=LONGEST_SECONDS, check=False
+    )
     assert ran.returncode == 4, ran.stderr

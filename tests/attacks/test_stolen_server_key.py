@@ -37,7 +37,11 @@ OLD = perturbed(1)
 def requests(attacker: HostileCoordinator) -> dict[str, Request]:
     """Of each kind, around a model that the coordinator once signed."""
     model, final = attacker.signed(OLD), attacker.signed(OLD, round=3)
-    return {"train": attacker.training(model), "evaluate": EvaluateRequest(model=model), "catch-up": CatchUpRequest(model=final)}
+    return {
+        "train": attacker.training(model),
+        "evaluate": EvaluateRequest(model=model),
+        "catch-up": CatchUpRequest(model=final),
+    }
 
 
 def of_their_own_key(attacker: HostileCoordinator, content: RecordDict) -> RecordDict:  # noqa: ARG001
@@ -65,7 +69,9 @@ def as_a_manifest(attacker: HostileCoordinator, content: RecordDict) -> RecordDi
     text = str(content["config"][REQUEST])  # type: ignore[index]
     key = attacker.model_key
     assert key is not None
-    config = ConfigRecord({REQUEST: text, SIGNATURE: base64.b64encode(key.sign(text.encode())).decode()})
+    config = ConfigRecord(
+        {REQUEST: text, SIGNATURE: base64.b64encode(key.sign(text.encode())).decode()}
+    )
     return RecordDict({**content, "config": config})  # type: ignore[dict-item]
 
 
@@ -79,14 +85,18 @@ FORGERIES: dict[str, tuple[Callable[[HostileCoordinator, RecordDict], RecordDict
 
 
 @pytest.mark.parametrize("name", FORGERIES)
-def test_a_thief_of_the_server_key_gets_no_answer(homes: Homes, processes: Processes, name: str) -> None:
+def test_a_thief_of_the_server_key_gets_no_answer(
+    homes: Homes, processes: Processes, name: str
+) -> None:
     forge, code = FORGERIES[name]
     before = contents(homes.site("alice").root)
     with hostile_coordinator(homes, ed25519.Ed25519PrivateKey.generate()) as thief:
         thief.model_key = load_signing_key(homes.coordinator_home)
         for kind, request in requests(thief).items():
             site = joined(thief, processes)
-            answer = thief.send(forge(thief, thief.sealed(request, OLD)), MESSAGE_KINDS[type(request)])
+            answer = thief.send(
+                forge(thief, thief.sealed(request, OLD)), MESSAGE_KINDS[type(request)]
+            )
             assert answer.error.code == code, kind
             site.finish().refused(4)
     assert contents(homes.site("alice").root) == before
@@ -115,8 +125,12 @@ def test_a_request_is_answered_once(homes: Homes, processes: Processes) -> None:
     assert len(logged(homes, "refused")) == 2
 
 
-@pytest.mark.parametrize("age", [timedelta(minutes=12), timedelta(days=1), -timedelta(minutes=6)], ids=str)
-def test_a_request_of_another_time_is_not_answered(homes: Homes, processes: Processes, age: timedelta) -> None:
+@pytest.mark.parametrize(
+    "age", [timedelta(minutes=12), timedelta(days=1), -timedelta(minutes=6)], ids=str
+)
+def test_a_request_of_another_time_is_not_answered(
+    homes: Homes, processes: Processes, age: timedelta
+) -> None:
     vector = starter_weights()
     with hostile_coordinator(homes) as attacker:
         site = joined(attacker, processes)
@@ -127,7 +141,9 @@ def test_a_request_of_another_time_is_not_answered(homes: Homes, processes: Proc
 
 
 @pytest.mark.parametrize("age", [timedelta(minutes=10), -timedelta(minutes=4)], ids=str)
-def test_clocks_may_differ_by_five_minutes(homes: Homes, processes: Processes, age: timedelta) -> None:
+def test_clocks_may_differ_by_five_minutes(
+    homes: Homes, processes: Processes, age: timedelta
+) -> None:
     vector = starter_weights()
     with hostile_coordinator(homes) as attacker:
         site = joined(attacker, processes)
@@ -139,7 +155,10 @@ def test_clocks_may_differ_by_five_minutes(homes: Homes, processes: Processes, a
 def test_an_old_model_is_no_news(homes: Homes, processes: Processes) -> None:
     """Whoever signs requests may not bring a site back to a model that has expired, or that never had an expiry."""
     with hostile_coordinator(homes) as attacker:
-        for changes in ({"created": "2020-01-01T00:00:00+00:00", "expires": "2020-12-01T00:00:00+00:00"}, {"expires": None}):
+        for changes in (
+            {"created": "2020-01-01T00:00:00+00:00", "expires": "2020-12-01T00:00:00+00:00"},
+            {"expires": None},
+        ):
             site = joined(attacker, processes, max_wait="20s")
             model = attacker.signed(OLD, round=3, **changes)
             assert attacker.ask(CatchUpRequest(model=model), OLD).has_error()

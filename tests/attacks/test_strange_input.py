@@ -41,7 +41,9 @@ def signed(network: torch.nn.Module, **changes: object) -> SignedManifest:
     return SignedManifest.sign(Manifest.model_validate({**fields, **changes}), KEY)
 
 
-@pytest.mark.parametrize("version", ["current", "history", "best", "con", "nul", "aux", "prn", "com1", "lpt9"])
+@pytest.mark.parametrize(
+    "version", ["current", "history", "best", "con", "nul", "aux", "prn", "com1", "lpt9"]
+)
 def test_a_reserved_name(tmp_path: Path, version: str) -> None:
     network = architecture("ecgnet").build()
     registry = Registry(tmp_path, KEY.public_key())
@@ -63,13 +65,16 @@ def test_a_malformed_signature(tmp_path: Path, signature: str) -> None:
 def test_a_huge_integer_in_a_manifest(field: str, digits: int) -> None:
     manifest = json.loads(signed(architecture("ecgnet").build()).manifest)
     text = json.dumps({**manifest, field: "HUGE"}).replace('"HUGE"', "9" * digits)
-    forged = SignedManifest(manifest=text, signature=base64.b64encode(KEY.sign(text.encode())).decode())
+    forged = SignedManifest(
+        manifest=text, signature=base64.b64encode(KEY.sign(text.encode())).decode()
+    )
     with pytest.raises(ModelRejected, match=field):
         forged.open(KEY.public_key())
 
 
 @pytest.mark.parametrize(
-    "content", [DEEP, b'{"received": {}, "acceptance": ' + DEEP + b"}", b'{"received": ' + b"9" * 5000 + b"}"]
+    "content",
+    [DEEP, b'{"received": {}, "acceptance": ' + DEEP + b"}", b'{"received": ' + b"9" * 5000 + b"}"],
 )
 def test_a_registry_entry_of_a_site(site: Path, ecgfl: Ecgfl, content: bytes) -> None:
     folder = site / "models" / "ecgnet-0001-00000000"
@@ -82,7 +87,14 @@ def test_a_registry_entry_of_a_site(site: Path, ecgfl: Ecgfl, content: bytes) ->
 
 @pytest.mark.parametrize(
     "content",
-    [DEEP, b"", b"\xff", b'{"run": ' + DEEP + b"}", b'{"round": ' + b"9" * 4000 + b"}", b'{"round": ' + b"9" * 5000 + b"}"],
+    [
+        DEEP,
+        b"",
+        b"\xff",
+        b'{"run": ' + DEEP + b"}",
+        b'{"round": ' + b"9" * 4000 + b"}",
+        b'{"round": ' + b"9" * 5000 + b"}",
+    ],
 )
 @pytest.mark.parametrize("name", ["state.json", "audit-heads.json"])
 def test_a_coordinators_own_file(home: Path, ecgfl: Ecgfl, name: str, content: bytes) -> None:
@@ -93,7 +105,10 @@ def test_a_coordinators_own_file(home: Path, ecgfl: Ecgfl, name: str, content: b
     assert (ran.code, name in ran.err) == (3, True)
 
 
-@pytest.mark.parametrize(("field", "value"), [("round", 10**400), ("updated", "yesterday"), ("updated", "2026-01-01T00:00:00")])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("round", 10**400), ("updated", "yesterday"), ("updated", "2026-01-01T00:00:00")],
+)
 def test_a_field_of_the_state(home: Path, ecgfl: Ecgfl, field: str, value: object) -> None:
     assert ecgfl("coordinator", "init", "--name", "localhost").code == 0
     state = {
@@ -113,7 +128,9 @@ def test_a_field_of_the_state(home: Path, ecgfl: Ecgfl, field: str, value: objec
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"ecdsa-sha2-nistp384 AAAA", b"\xff" * 1000, b"ssh-ed25519 " + b"A" * 10**6, DEEP], ids=str
+    "content",
+    [b"", b"ecdsa-sha2-nistp384 AAAA", b"\xff" * 1000, b"ssh-ed25519 " + b"A" * 10**6, DEEP],
+    ids=str,
 )
 def test_an_invalid_key_file_is_left_out(site: Path, ecgfl: Ecgfl, content: bytes) -> None:
     assert ecgfl("coordinator", "init", "--name", "localhost").code == 0
@@ -126,14 +143,28 @@ def test_an_invalid_key_file_is_left_out(site: Path, ecgfl: Ecgfl, content: byte
     assert ran.code == 0
     assert [each["site"] for each in ran.json["sites"]] == ["alice"]
     assert len(ran.json["problems"]) == len(ran.problems) == 3
-    serve = ("coordinator", "serve", "--host", "127.0.0.1", "--port", "0", "--quorum-timeout", "100ms")
+    serve = (
+        "coordinator",
+        "serve",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        "0",
+        "--quorum-timeout",
+        "100ms",
+    )
     ran = ecgfl(*serve)
     assert (ran.code, "bob.pub" in ran.err) == (4, True)
     assert ecgfl("coordinator", "revoke", "bob").code == 0
 
 
-@pytest.mark.parametrize("value", ["9" * 4000, "9" * 5000, "[" * 5000 + "]" * 5000, "-1", "{a = " * 2000 + "1" + "}" * 2000])
+@pytest.mark.parametrize(
+    "value",
+    ["9" * 4000, "9" * 5000, "[" * 5000 + "]" * 5000, "-1", "{a = " * 2000 + "1" + "}" * 2000],
+)
 def test_settings(site: Path, ecgfl: Ecgfl, value: str) -> None:
-    (site / "site.toml").write_text(f'[site]\nname = "st-mary"\n[policy]\nmax_batch_size = {value}\n[models]\nkeep = {value}\n')
+    (site / "site.toml").write_text(
+        f'[site]\nname = "st-mary"\n[policy]\nmax_batch_size = {value}\n[models]\nkeep = {value}\n'
+    )
     ran = ecgfl("join", "--dry-run")
     assert (ran.code, len(ran.err) < 2000) == (2, True)

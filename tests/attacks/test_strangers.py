@@ -18,7 +18,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "federation"))
 from node_processes import Command, Processes
 
 from ecgfl_cli.app import run
-from ecgfl_cli.federation.flower.connections import MOST_OF_AN_ADDRESS, MOST_WAITING_OF_AN_ADDRESS, STRANGER_SECONDS
+from ecgfl_cli.federation.flower.connections import (
+    MOST_OF_AN_ADDRESS,
+    MOST_WAITING_OF_AN_ADDRESS,
+    STRANGER_SECONDS,
+)
 
 pytestmark = pytest.mark.slow
 SLACK_SECONDS = 50.0
@@ -104,7 +108,11 @@ def test_strangers_have_few_connections(coordinator: tuple[Command, int]) -> Non
         for _ in range(8 * MOST_OF_AN_ADDRESS):
             with contextlib.suppress(OSError):
                 opened.enter_context(connect(port, tls=False))
-        there = [each for each in psutil.Process(server.pid).net_connections("tcp") if each.status == psutil.CONN_ESTABLISHED]
+        there = [
+            each
+            for each in psutil.Process(server.pid).net_connections("tcp")
+            if each.status == psutil.CONN_ESTABLISHED
+        ]
         assert len(there) <= MOST_OF_AN_ADDRESS + MOST_WAITING_OF_AN_ADDRESS
     assert server.code is None
 

@@ -5,7 +5,9 @@ import pytest
 from ecgfl_cli.beats.aami import NOT_A_BEAT, SYMBOLS, BeatClass, classify, classify_all
 
 
-@pytest.mark.parametrize(("symbols", "name"), [("NLRBejn", "N"), ("AaJS", "S"), ("VEr", "V"), ("F", "F"), ("/fQ?", "Q")])
+@pytest.mark.parametrize(
+    ("symbols", "name"), [("NLRBejn", "N"), ("AaJS", "S"), ("VEr", "V"), ("F", "F"), ("/fQ?", "Q")]
+)
 def test_every_beat_symbol_has_the_class_of_ec57(symbols: str, name: str) -> None:
     assert {classify(symbol) for symbol in symbols} == {BeatClass[name]}
 

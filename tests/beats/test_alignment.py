@@ -17,7 +17,9 @@ def signal(**peaks: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("up", "down", "expected"), [(1.0, -2.0, 210), (2.0, -1.0, 200)])
-def test_the_larger_deflection_wins_whatever_its_polarity(up: float, down: float, expected: int) -> None:
+def test_the_larger_deflection_wins_whatever_its_polarity(
+    up: float, down: float, expected: int
+) -> None:
     assert align(signal(s200=up, s210=down), np.array([205]), FS).tolist() == [expected]
 
 

@@ -29,7 +29,9 @@ def _beats(recording: Recording) -> Any:
 
 
 def _only(recording: Recording, keep: Callable[[BeatLabel], bool]) -> Recording:
-    return replace(recording, labels=tuple(label for label in recording.labels or () if keep(label)))
+    return replace(
+        recording, labels=tuple(label for label in recording.labels or () if keep(label))
+    )
 
 
 def test_all_of_a_recording(whole: Recording) -> None:
@@ -41,17 +43,26 @@ def test_begin_and_end(whole: Recording) -> None:
     part = _only(whole, lambda label: not 2 * MINUTE < label.sample < 7 * MINUTE)
     (start, stop), (again, end) = annotated_spans(part, _beats(whole)).tolist()
     assert (start, end) == (0, whole.length)
-    assert (stop, again) == (pytest.approx(2 * MINUTE, abs=2 * FS), pytest.approx(7 * MINUTE, abs=2 * FS))
+    assert (stop, again) == (
+        pytest.approx(2 * MINUTE, abs=2 * FS),
+        pytest.approx(7 * MINUTE, abs=2 * FS),
+    )
 
 
 def test_middle(whole: Recording) -> None:
     part = _only(whole, lambda label: 4 * MINUTE < label.sample < 6 * MINUTE)
     ((start, stop),) = annotated_spans(part, _beats(whole)).tolist()
-    assert (start, stop) == (pytest.approx(4 * MINUTE, abs=2 * FS), pytest.approx(6 * MINUTE, abs=2 * FS))
+    assert (start, stop) == (
+        pytest.approx(4 * MINUTE, abs=2 * FS),
+        pytest.approx(6 * MINUTE, abs=2 * FS),
+    )
 
 
 def test_skipped_beats_do_not_split(whole: Recording) -> None:
-    noisy = _only(whole, lambda label: not 5 * MINUTE < label.sample < 5 * MINUTE + 20 * FS and label.sample % 5 > 0)
+    noisy = _only(
+        whole,
+        lambda label: not 5 * MINUTE < label.sample < 5 * MINUTE + 20 * FS and label.sample % 5 > 0,
+    )
     assert annotated_spans(noisy, _beats(whole)).tolist() == [[0, whole.length]]
 
 
@@ -64,11 +75,17 @@ def test_a_gap_without_beats_does_not_split(whole: Recording) -> None:
 def test_marked_episodes_do_not_split(whole: Recording, marks: str) -> None:
     part = _only(whole, lambda label: not 2 * MINUTE < label.sample < 7 * MINUTE)
     ends = (BeatLabel(2 * MINUTE + 1, marks[0]), BeatLabel(7 * MINUTE - 1, marks[1]))
-    assert annotated_spans(replace(part, labels=(*(part.labels or ()), *ends)), _beats(whole)).tolist() == [[0, whole.length]]
+    assert annotated_spans(
+        replace(part, labels=(*(part.labels or ()), *ends)), _beats(whole)
+    ).tolist() == [[0, whole.length]]
 
 
 def test_remarks_are_no_part(whole: Recording) -> None:
-    notes = (BeatLabel(5 * MINUTE, "N"), BeatLabel(8 * MINUTE, "V"), BeatLabel(whole.length + 5, "N"))
+    notes = (
+        BeatLabel(5 * MINUTE, "N"),
+        BeatLabel(8 * MINUTE, "V"),
+        BeatLabel(whole.length + 5, "N"),
+    )
     noted = replace(whole, labels=notes)
     assert annotated_spans(noted, _beats(whole)).size == 0
     assert annotated_part(noted, _beats(whole)).labels == ()
@@ -79,7 +96,9 @@ def test_remarks_are_no_part(whole: Recording) -> None:
 
 def test_finding_names_the_part(whole: Recording) -> None:
     part = _only(whole, lambda label: label.sample < 2 * MINUTE)
-    (found,) = [finding for finding in check(part, _beats(whole)) if finding.code == "labels-partial"]
+    (found,) = [
+        finding for finding in check(part, _beats(whole)) if finding.code == "labels-partial"
+    ]
     assert "of 600 s (0 to 1" in found.message
     assert (found.start_s, found.stop_s) == (0, pytest.approx(120, abs=2))
 
@@ -90,14 +109,20 @@ def test_finding_where_only_pvcs_are_labelled(whole: Recording) -> None:
     assert "labels-partial" not in [finding.code for finding in check(whole, _beats(whole))]
 
 
-def test_ingest_and_segment_keep_to_the_part(site: Path, ecgfl: Any, export: Any, whole: Recording) -> None:  # noqa: ARG001
+def test_ingest_and_segment_keep_to_the_part(
+    site: Path, ecgfl: Any, export: Any, whole: Recording
+) -> None:  # noqa: ARG001
     part = _only(whole, lambda label: label.sample < 3 * MINUTE)
     noted = replace(part, labels=(*(part.labels or ()), BeatLabel(8 * MINUTE, "N")))
     alone = replace(synthesise(6, 120, FS), labels=(BeatLabel(60 * FS, "N"), BeatLabel(10**6, "V")))
     outside = replace(synthesise(7, 120, FS), labels=(BeatLabel(10**6, "V"),))
     ran = ecgfl("ingest", *map(export, (noted, alone, outside)), "--json")
     assert ran.code == 0
-    assert [each["status"] for each in ran.json["recordings"]] == ["usable", "unlabelled", "unlabelled"]
+    assert [each["status"] for each in ran.json["recordings"]] == [
+        "usable",
+        "unlabelled",
+        "unlabelled",
+    ]
     listed = ecgfl("dataset", "show", ran.json["recordings"][0]["record"], "--json").json["record"]
     assert sum(listed["counts"].values()) == len(part.labels or ())
     cut = ecgfl("segment", "--json")

@@ -20,7 +20,9 @@ def clean() -> Recording:
 
 
 def changed(recording: Recording, samples: np.ndarray) -> Recording:
-    return replace(recording, leads=(replace(recording.leads[0], samples=samples.astype(np.float32)),))
+    return replace(
+        recording, leads=(replace(recording.leads[0], samples=samples.astype(np.float32)),)
+    )
 
 
 @pytest.mark.parametrize("fs", [128, 250, 360])
@@ -31,16 +33,22 @@ def test_annotated_and_detected_beats_are_cut_at_the_same_samples(fs: int) -> No
     common, ours, theirs = np.intersect1d(annotated.samples, detected.samples, return_indices=True)
     assert common.size >= 0.98 * max(annotated.samples.size, detected.samples.size)
     differences = np.abs(annotated.windows[ours] - detected.windows[theirs])
-    assert np.nanmax(differences) < 0.02  # the unit is a median, over beats of which one may be missed
+    assert (
+        np.nanmax(differences) < 0.02
+    )  # the unit is a median, over beats of which one may be missed
 
 
 def test_labels_become_classes_and_keep_their_symbols(clean: Recording) -> None:
-    labels = [label._replace(symbol="L") if label.symbol == "N" else label for label in clean.labels or ()]
+    labels = [
+        label._replace(symbol="L") if label.symbol == "N" else label for label in clean.labels or ()
+    ]
     labels.insert(3, BeatLabel(labels[2].sample + 20, "+"))
     beats = annotated_beats(replace(clean, labels=tuple(labels)), clean.leads[:1], WINDOW)[0]
     assert set(beats.symbols) == {"L", "V"}
     assert beats.samples.size == len(clean.labels or ())
-    assert [BeatClass(code).name for code in beats.classes] == ["V" if symbol == "V" else "N" for symbol in beats.symbols]
+    assert [BeatClass(code).name for code in beats.classes] == [
+        "V" if symbol == "V" else "N" for symbol in beats.symbols
+    ]
 
 
 def test_detected_beats_have_no_class(clean: Recording) -> None:
@@ -50,7 +58,12 @@ def test_detected_beats_have_no_class(clean: Recording) -> None:
 
 
 def test_labels_outside_the_signal_are_left_out(clean: Recording) -> None:
-    labels = (BeatLabel(-4, "N"), *(clean.labels or ()), BeatLabel(clean.length, "V"), BeatLabel(clean.length + 900, "N"))
+    labels = (
+        BeatLabel(-4, "N"),
+        *(clean.labels or ()),
+        BeatLabel(clean.length, "V"),
+        BeatLabel(clean.length + 900, "N"),
+    )
     beats = annotated_beats(replace(clean, labels=labels), clean.leads[:1], WINDOW)[0]
     assert beats.samples.size == len(clean.labels or ())
 
@@ -64,9 +77,13 @@ def test_the_r_peak_stands_at_its_place_in_the_window(clean: Recording) -> None:
 
 
 @pytest.mark.parametrize("factor", [0.1, 10.0])
-def test_the_same_recording_at_another_gain_gives_the_same_windows(clean: Recording, factor: float) -> None:
+def test_the_same_recording_at_another_gain_gives_the_same_windows(
+    clean: Recording, factor: float
+) -> None:
     louder = changed(clean, clean.leads[0].samples * factor)
-    one, other = (detected_beats(recording, recording.leads[:1], WINDOW)[0] for recording in (clean, louder))
+    one, other = (
+        detected_beats(recording, recording.leads[:1], WINDOW)[0] for recording in (clean, louder)
+    )
     np.testing.assert_array_equal(one.samples, other.samples)
     np.testing.assert_allclose(one.windows, other.windows, atol=1e-4)
 
@@ -77,7 +94,9 @@ def test_a_lead_without_qrs_is_not_blown_up_to_look_like_one(clean: Recording) -
 
 
 @pytest.mark.parametrize("left", [0.0, 0.01], ids=["flat", "hiss"])
-def test_a_lead_that_is_off_for_a_part_is_unreadable_there_and_as_before_elsewhere(clean: Recording, left: float) -> None:
+def test_a_lead_that_is_off_for_a_part_is_unreadable_there_and_as_before_elsewhere(
+    clean: Recording, left: float
+) -> None:
     """Half of the recording: the rest alone says how high an R peak is. The beats are those of the other lead."""
     off = np.arange(clean.length) < clean.length // 2
     hiss = np.random.default_rng(1).normal(0, left, clean.length)
@@ -85,11 +104,18 @@ def test_a_lead_that_is_off_for_a_part_is_unreadable_there_and_as_before_elsewhe
     partly = replace(lead, name="V5", samples=np.where(off, hiss, lead.samples).astype(np.float32))
     whole, beats = detected_beats(replace(clean, leads=(lead, partly)), (lead, partly), WINDOW)
     margin = round(1.5 * clean.fs)
-    early, late = beats.samples < clean.length // 2 - margin, beats.samples > clean.length // 2 + margin
+    early, late = (
+        beats.samples < clean.length // 2 - margin,
+        beats.samples > clean.length // 2 + margin,
+    )
     assert early.sum() > 10
     assert not beats.readable[early].any()
     np.testing.assert_array_equal(beats.readable[late], whole.readable[late])
-    np.testing.assert_allclose(beats.windows[late][beats.readable[late]], whole.windows[late][beats.readable[late]], atol=0.05)
+    np.testing.assert_allclose(
+        beats.windows[late][beats.readable[late]],
+        whole.windows[late][beats.readable[late]],
+        atol=0.05,
+    )
 
 
 def test_a_window_that_touches_a_gap_is_unreadable_and_no_other(clean: Recording) -> None:
@@ -104,7 +130,9 @@ def test_a_window_that_touches_a_gap_is_unreadable_and_no_other(clean: Recording
 def test_a_window_over_the_recordings_end_is_unreadable(clean: Recording) -> None:
     peak = int(annotated_beats(clean, clean.leads[:1], WINDOW)[0].samples[10])
     cut = changed(clean, clean.leads[0].samples[: peak + 60])
-    cut = replace(cut, labels=tuple(label for label in clean.labels or () if label.sample < cut.length))
+    cut = replace(
+        cut, labels=tuple(label for label in clean.labels or () if label.sample < cut.length)
+    )
     beats = annotated_beats(cut, cut.leads[:1], WINDOW)[0]
     assert beats.samples[-1] == pytest.approx(peak, abs=1)
     assert beats.readable[1:-1].all()
@@ -133,17 +161,28 @@ def test_no_beats_make_empty_arrays() -> None:
 def test_departures_cancel_what_every_beat_has(clean: Recording) -> None:
     beats = annotated_beats(clean, clean.leads[:1], WINDOW)[0]
     size = np.nanmean(np.abs(beats.departures), axis=1)
-    assert np.nanmedian(size[beats.classes == BeatClass.N]) < 0.1 < np.nanmedian(size[beats.classes == BeatClass.V])
+    assert (
+        np.nanmedian(size[beats.classes == BeatClass.N])
+        < 0.1
+        < np.nanmedian(size[beats.classes == BeatClass.V])
+    )
 
 
 def test_a_window_is_named_after_everything_that_decides_the_cut() -> None:
-    keys = {Window(fs, before, after).key for fs in (250, 360) for before in (90, 91) for after in (95, 96)}
+    keys = {
+        Window(fs, before, after).key
+        for fs in (250, 360)
+        for before in (90, 91)
+        for after in (95, 96)
+    }
     assert len(keys) == 8
 
 
 def test_an_inverted_lead_gives_inverted_windows_of_the_annotated_beats(clean: Recording) -> None:
     turned = changed(clean, -clean.leads[0].samples)
-    one, other = (annotated_beats(recording, recording.leads[:1], WINDOW)[0] for recording in (clean, turned))
+    one, other = (
+        annotated_beats(recording, recording.leads[:1], WINDOW)[0] for recording in (clean, turned)
+    )
     np.testing.assert_array_equal(one.samples, other.samples)
     np.testing.assert_allclose(one.windows, -other.windows, atol=1e-4)
 

@@ -24,7 +24,9 @@ def beats_of(*classes: int) -> Beats:
 
 def test_n_s_v_and_what_is_no_beat_are_learned_and_nothing_else() -> None:
     learned = [BeatClass.N, BeatClass.S, BeatClass.V, NO_BEAT]
-    assert learnable(beats_of(UNKNOWN, *learned, BeatClass.F, BeatClass.Q)).classes.tolist() == learned
+    assert (
+        learnable(beats_of(UNKNOWN, *learned, BeatClass.F, BeatClass.Q)).classes.tolist() == learned
+    )
 
 
 @pytest.mark.parametrize("unreadable", [np.nan, 2 * MOST_NOISE], ids=["gap", "noise"])
@@ -43,7 +45,9 @@ def test_a_long_record_gives_no_more_of_a_kind_than_its_share_and_all_of_a_rare_
 
 
 @pytest.mark.parametrize("place", [0, 1, 7])
-@pytest.mark.parametrize("beats", [MOST_OF_A_KIND - 1, MOST_OF_A_KIND, MOST_OF_A_KIND + 1, 1000, 100_003])
+@pytest.mark.parametrize(
+    "beats", [MOST_OF_A_KIND - 1, MOST_OF_A_KIND, MOST_OF_A_KIND + 1, 1000, 100_003]
+)
 def test_a_sample_is_evenly_spread_in_order_and_takes_no_beat_twice(beats: int, place: int) -> None:
     found = sample(beats_of(*[BeatClass.N] * beats), place).samples / 100
     assert len(found) == min(beats, MOST_OF_A_KIND)

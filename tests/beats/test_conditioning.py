@@ -27,7 +27,9 @@ def test_pieces_are_the_stretches_without_nan() -> None:
     assert pieces(np.empty(0, dtype=np.float32)) == []
 
 
-def test_pieces_are_the_same_however_many_samples_are_searched_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pieces_are_the_same_however_many_samples_are_searched_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     random = np.random.default_rng(0)
     for absent in (0.0, 0.1, 0.5, 1.0):
         samples = np.where(random.random(1000) < absent, np.nan, 1).astype(np.float32)
@@ -57,7 +59,9 @@ def test_what_lies_behind_a_gap_has_no_influence_on_what_lies_before(lead: np.nd
     one, other = lead.copy(), lead.copy()
     one[2500:2510] = other[2500:2510] = np.nan
     other[2510:] = 100 * lead[2510:] + 7
-    np.testing.assert_array_equal(condition(one, FS, 360)[: round(9.9 * 360)], condition(other, FS, 360)[: round(9.9 * 360)])
+    np.testing.assert_array_equal(
+        condition(one, FS, 360)[: round(9.9 * 360)], condition(other, FS, 360)[: round(9.9 * 360)]
+    )
 
 
 def test_a_piece_too_short_for_a_beat_is_a_gap(lead: np.ndarray) -> None:
@@ -113,7 +117,9 @@ def drifting() -> np.ndarray:
     return (np.cumsum(noise) * 0.01 + noise * 0.1).astype(np.float32)
 
 
-def in_blocks_of(seconds: float, monkeypatch: pytest.MonkeyPatch, samples: np.ndarray, fs: float, target: float) -> np.ndarray:
+def in_blocks_of(
+    seconds: float, monkeypatch: pytest.MonkeyPatch, samples: np.ndarray, fs: float, target: float
+) -> np.ndarray:
     monkeypatch.setattr(conditioning, "BLOCK_SECONDS", seconds)
     return condition(samples, fs, target)
 
@@ -155,7 +161,9 @@ def test_it_is_a_butterworth_filter_run_forwards_and_backwards_after_an_ideal_ch
     edge = round(15 * target)
     given = round(count * target / fs)
     if target > fs:
-        filtered = sosfiltfilt(butter(2, (0.5, 40), "bandpass", fs=fs, output="sos"), periodic.astype(np.float64))
+        filtered = sosfiltfilt(
+            butter(2, (0.5, 40), "bandpass", fs=fs, output="sos"), periodic.astype(np.float64)
+        )
         expected = resample(filtered, given)
     else:
         resampled = resample(periodic.astype(np.float64), given)
@@ -186,7 +194,9 @@ def test_hours_stay_in_step(fs: float) -> None:
 
 
 @pytest.mark.parametrize("broken", [np.inf, -np.inf, 1e6, -3e38])
-def test_a_value_that_no_recorder_can_give_is_a_gap_and_spoils_nothing(lead: np.ndarray, broken: float) -> None:
+def test_a_value_that_no_recorder_can_give_is_a_gap_and_spoils_nothing(
+    lead: np.ndarray, broken: float
+) -> None:
     samples, missing = lead.copy(), lead.copy()
     samples[2500:2503] = broken
     missing[2500:2503] = np.nan
@@ -197,11 +207,17 @@ def test_a_value_that_no_recorder_can_give_is_a_gap_and_spoils_nothing(lead: np.
 def test_a_lead_in_another_unit_is_conditioned_just_as_well(lead: np.ndarray, scale: float) -> None:
     """Whether that unit is acceptable is for the quality checks to say."""
     counts = (lead + 5) * np.float32(scale)
-    np.testing.assert_allclose(condition(counts, FS, 128) / scale, condition(lead, FS, 128), rtol=0, atol=1e-4)
+    np.testing.assert_allclose(
+        condition(counts, FS, 128) / scale, condition(lead, FS, 128), rtol=0, atol=1e-4
+    )
 
 
-def test_a_large_offset_of_the_electrodes_costs_no_more_than_its_own_rounding(lead: np.ndarray) -> None:
-    np.testing.assert_allclose(condition(lead + np.float32(300), FS, 128), condition(lead, FS, 128), rtol=0, atol=1e-4)
+def test_a_large_offset_of_the_electrodes_costs_no_more_than_its_own_rounding(
+    lead: np.ndarray,
+) -> None:
+    np.testing.assert_allclose(
+        condition(lead + np.float32(300), FS, 128), condition(lead, FS, 128), rtol=0, atol=1e-4
+    )
 
 
 def test_what_lies_beside_a_gap_is_hardly_disturbed(real_data: Path) -> None:

@@ -16,11 +16,17 @@ from ecgfl_cli.beats.window import Window
 
 
 @pytest.mark.parametrize(("record", "beats"), [("100", 2273), ("119", 1987)])
-def test_more_than_99_percent_of_the_beats_are_found_within_150_ms(real_data: Path, record: str, beats: int) -> None:
+def test_more_than_99_percent_of_the_beats_are_found_within_150_ms(
+    real_data: Path, record: str, beats: int
+) -> None:
     recording = read(real_data / "mitdb" / f"{record}.hea")
-    reference = np.array([label.sample for label in recording.labels or () if classify(label.symbol) is not None])
+    reference = np.array(
+        [label.sample for label in recording.labels or () if classify(label.symbol) is not None]
+    )
     assert reference.size == beats
-    found = detected_beats(recording, [choose_lead(recording)], Window(fs=360, before=90, after=95))[0].samples
+    found = detected_beats(
+        recording, [choose_lead(recording)], Window(fs=360, before=90, after=95)
+    )[0].samples
     distance = np.abs(found[:, None] - reference[None, :])
     assert (distance.min(axis=0) <= 54).mean() > 0.99
     assert (distance.min(axis=1) <= 54).mean() > 0.97
@@ -37,8 +43,16 @@ def test_a_rate_too_low_for_the_detector_is_no_crash(fs: float, seconds: float) 
 def minutes_of_100(real_data: Path) -> tuple[NDArray[np.float32], NDArray[np.float64], float]:
     """Five minutes of the rhythm lead, when its beats are in seconds, and its rate."""
     recording = read(real_data / "mitdb" / "100.hea")
-    beats = [label.sample / recording.fs for label in recording.labels or () if classify(label.symbol) is not None]
-    return choose_lead(recording).samples[: round(300 * recording.fs)].copy(), np.array(beats), recording.fs
+    beats = [
+        label.sample / recording.fs
+        for label in recording.labels or ()
+        if classify(label.symbol) is not None
+    ]
+    return (
+        choose_lead(recording).samples[: round(300 * recording.fs)].copy(),
+        np.array(beats),
+        recording.fs,
+    )
 
 
 def times_found(samples: NDArray[np.float32], fs: float) -> NDArray[np.float64]:
@@ -46,7 +60,9 @@ def times_found(samples: NDArray[np.float32], fs: float) -> NDArray[np.float64]:
 
 
 @pytest.mark.parametrize("share", [0.04, 0.08, 0.12, 0.2])
-def test_artefacts_far_larger_than_the_beats_take_no_beat_away(real_data: Path, share: float) -> None:
+def test_artefacts_far_larger_than_the_beats_take_no_beat_away(
+    real_data: Path, share: float
+) -> None:
     """Square waves of 30 mV, as a rail gives them, from the begin on."""
     samples, beats, fs = minutes_of_100(real_data)
     stop = round(share * samples.size)
@@ -57,7 +73,9 @@ def test_artefacts_far_larger_than_the_beats_take_no_beat_away(real_data: Path, 
 
 
 @pytest.mark.parametrize("share", [0.2, 0.4, 0.7])
-def test_nothing_is_found_in_a_lead_that_is_off_for_most_of_the_time(real_data: Path, share: float) -> None:
+def test_nothing_is_found_in_a_lead_that_is_off_for_most_of_the_time(
+    real_data: Path, share: float
+) -> None:
     samples, beats, fs = minutes_of_100(real_data)
     stop = round(share * samples.size)
     samples[:stop] = np.random.default_rng(0).normal(0, 0.003, stop)

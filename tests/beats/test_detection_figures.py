@@ -22,8 +22,54 @@ from ecgfl_cli.evaluation.comparison import Comparison
 from ecgfl_cli.evaluation.ec57 import compare
 
 PACED = (102, 104, 107, 217)
-DS1 = (101, 106, 108, 109, 112, 114, 115, 116, 118, 119, 122, 124, 201, 203, 205, 207, 208, 209, 215, 220, 223, 230)
-DS2 = (100, 103, 105, 111, 113, 117, 121, 123, 200, 202, 210, 212, 213, 214, 219, 221, 222, 228, 231, 232, 233, 234)
+DS1 = (
+    101,
+    106,
+    108,
+    109,
+    112,
+    114,
+    115,
+    116,
+    118,
+    119,
+    122,
+    124,
+    201,
+    203,
+    205,
+    207,
+    208,
+    209,
+    215,
+    220,
+    223,
+    230,
+)
+DS2 = (
+    100,
+    103,
+    105,
+    111,
+    113,
+    117,
+    121,
+    123,
+    200,
+    202,
+    210,
+    212,
+    213,
+    214,
+    219,
+    221,
+    222,
+    228,
+    231,
+    232,
+    233,
+    234,
+)
 FS = 128.0
 """Hertz, at which the default model reads a lead."""
 
@@ -36,12 +82,16 @@ def found_in(recording: Recording, signal: Signal, fs: float = FS) -> NDArray[np
     return np.rint(found * recording.fs / fs).astype(np.int64)
 
 
-def compared(recordings: Iterable[Recording], change: Callable[[Recording, Signal], Signal] | None = None) -> Comparison:
+def compared(
+    recordings: Iterable[Recording], change: Callable[[Recording, Signal], Signal] | None = None
+) -> Comparison:
     """The detector against the labels, all recordings together. change : of the signal, before anything is done with it."""
     total = Comparison.empty()
     for recording in recordings:
         signal = choose_lead(recording).samples
-        found = found_in(recording, signal if change is None else change(recording, signal).astype(np.float32))
+        found = found_in(
+            recording, signal if change is None else change(recording, signal).astype(np.float32)
+        )
         test = BeatAnnotations(found, ("N",) * found.size)
         total += compare(reference_of(recording), test, recording.fs, recording.length)
     return total
@@ -86,7 +136,11 @@ def test_first_leads_of_qtdb(real_data: Path) -> None:
     """Measured: Se 99.98, +P 99.95. Before T waves had a rule of their own, +P was 98.10."""
     paths = sorted((real_data / "qtdb").glob("*.hea"))
     assert len(paths) == 29
-    check(compared(read(path, "auto", ReadOptions(assume_wfdb_gain=True)) for path in paths), 99.95, 99.95)
+    check(
+        compared(read(path, "auto", ReadOptions(assume_wfdb_gain=True)) for path in paths),
+        99.95,
+        99.95,
+    )
 
 
 def test_t_waves_of_sele0111(real_data: Path) -> None:
@@ -159,24 +213,37 @@ def noisy(noise: Signal, ratio: float) -> Callable[[Recording, Signal], Signal]:
     return change
 
 
-@pytest.mark.parametrize(("times", "sensitivity", "predictivity"), [(0.5, 99.83, 99.88), (2.0, 99.80, 99.76)])
-def test_baseline_wander(real_data: Path, ds1: list[Recording], times: float, sensitivity: float, predictivity: float) -> None:
+@pytest.mark.parametrize(
+    ("times", "sensitivity", "predictivity"), [(0.5, 99.83, 99.88), (2.0, 99.80, 99.76)]
+)
+def test_baseline_wander(
+    real_data: Path, ds1: list[Recording], times: float, sensitivity: float, predictivity: float
+) -> None:
     """nstdb bw, half as large as the ECG and twice as large. Measured: Se 99.85, +P 99.92 and Se 99.83, +P 99.80."""
-    noise = read(real_data / "nstdb" / "bw.hea", "auto", ReadOptions(assume_wfdb_gain=True)).leads[0].samples
+    noise = (
+        read(real_data / "nstdb" / "bw.hea", "auto", ReadOptions(assume_wfdb_gain=True))
+        .leads[0]
+        .samples
+    )
     check(compared(ds1, noisy(noise, times)), sensitivity, predictivity)
 
 
 @pytest.mark.parametrize(
-    ("record", "sensitivity", "predictivity"), [("118e24", 99.9, 99.9), ("118e06", 97.2, 83.0), ("118e00", 91.0, 71.5)]
+    ("record", "sensitivity", "predictivity"),
+    [("118e24", 99.9, 99.9), ("118e06", 97.2, 83.0), ("118e00", 91.0, 71.5)],
 )
-def test_electrode_movement(real_data: Path, record: str, sensitivity: float, predictivity: float) -> None:
+def test_electrode_movement(
+    real_data: Path, record: str, sensitivity: float, predictivity: float
+) -> None:
     """Measured, at 24 dB, 6 dB and 0 dB: Se and +P 100; Se 97.39, +P 83.79; Se 91.70, +P 72.63."""
     check(compared([read(real_data / "nstdb" / f"{record}.hea")]), sensitivity, predictivity)
 
 
 @pytest.mark.parametrize("off", ["gap", "zero", "at the rail", "one bit", "mains", "amplifier"])
 @pytest.mark.parametrize("fs", [128.0, 360.0])
-def test_nothing_is_found_while_a_lead_is_off_and_all_afterwards(ds1: list[Recording], off: str, fs: float) -> None:
+def test_nothing_is_found_while_a_lead_is_off_and_all_afterwards(
+    ds1: list[Recording], off: str, fs: float
+) -> None:
     recording = ds1[0]
     start, stop = round(300 * recording.fs), round(400 * recording.fs)
     random, count = np.random.default_rng(0), stop - start

@@ -16,7 +16,12 @@ def humps(seconds: list[float], sizes: list[float]) -> Candidates:
     times = np.array([*seconds, *(np.array(seconds[:-1]) + np.diff(seconds) / 2)])
     heights = np.array([*sizes, *np.full(max(0, len(seconds) - 1), 0.1)])
     order = np.argsort(times)
-    return Candidates(np.rint(times[order] * FS).astype(np.int64), heights[order], 2 * heights[order], heights[order])
+    return Candidates(
+        np.rint(times[order] * FS).astype(np.int64),
+        heights[order],
+        2 * heights[order],
+        heights[order],
+    )
 
 
 def stays(seconds: list[float], sizes: list[float], place: int = PLACE) -> bool:
@@ -27,7 +32,9 @@ def stays(seconds: list[float], sizes: list[float], place: int = PLACE) -> bool:
     return 2 * place in kept
 
 
-def rhythm(extra: float | None = None, early: float = 0.0, size: float = 1.0) -> tuple[list[float], list[float]]:
+def rhythm(
+    extra: float | None = None, early: float = 0.0, size: float = 1.0
+) -> tuple[list[float], list[float]]:
     """40 beats of size 1, one a second. extra : of one more, after the one before. early : how much sooner one of them is."""
     seconds, sizes = [float(second) for second in range(40)], [1.0] * 40
     if extra is None:
@@ -60,7 +67,10 @@ def test_of_a_run_of_weak_humps_none_goes_with_its_neighbour_at_once() -> None:
     seconds.insert(PLACE + 1, PLACE - 1 + 0.75)
     sizes.insert(PLACE + 1, 0.3)
     beats = 2 * np.arange(len(seconds))
-    assert set(beats) - set(second_look(humps(seconds, sizes), beats, FS)) == {2 * PLACE, 2 * PLACE + 2}
+    assert set(beats) - set(second_look(humps(seconds, sizes), beats, FS)) == {
+        2 * PLACE,
+        2 * PLACE + 2,
+    }
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, AROUND, AROUND + 1])
@@ -88,7 +98,12 @@ def test_the_unit_of_the_lead_makes_no_difference() -> None:
 def pairs(delay: float, sharpness: float) -> Candidates:
     """40 beats, one a second, each followed by a wave as tall and steep, `delay` seconds later and so many times as sharp."""
     times = np.sort(np.concatenate([np.arange(40.0), np.arange(40.0) + delay]))
-    return Candidates(np.rint(times * FS).astype(np.int64), np.ones(80), np.ones(80), np.tile([1.0, sharpness], 40))
+    return Candidates(
+        np.rint(times * FS).astype(np.int64),
+        np.ones(80),
+        np.ones(80),
+        np.tile([1.0, sharpness], 40),
+    )
 
 
 @pytest.mark.parametrize(("delay", "sharpness"), [(0.25, 0.6), (0.3, 0.4), (0.4, 0.2)])
@@ -96,7 +111,9 @@ def test_t_waves_after_every_beat_go(delay: float, sharpness: float) -> None:
     assert second_look(pairs(delay, sharpness), np.arange(80), FS).tolist() == list(range(0, 80, 2))
 
 
-@pytest.mark.parametrize(("delay", "sharpness"), [(0.3, 0.6), (0.4, 0.3), (0.45, 0.25), (0.5, 0.1), (0.6, 0.1)])
+@pytest.mark.parametrize(
+    ("delay", "sharpness"), [(0.3, 0.6), (0.4, 0.3), (0.45, 0.25), (0.5, 0.1), (0.6, 0.1)]
+)
 def test_bigeminy_stays(delay: float, sharpness: float) -> None:
     """PVCs that are less sharp than the usual beat but come later than a T wave of that sharpness would."""
     assert not t_waves(pairs(delay, sharpness), FS).any()

@@ -26,7 +26,9 @@ def test_without_lead_two_it_is_the_first() -> None:
 
 def test_without_lead_two_a_lead_without_signal_is_passed_over() -> None:
     recording = of("V5", "V1")
-    silent = replace(recording.leads[0], samples=np.full(recording.length, np.nan, dtype=np.float32))
+    silent = replace(
+        recording.leads[0], samples=np.full(recording.length, np.nan, dtype=np.float32)
+    )
     assert choose_lead(replace(recording, leads=(silent, recording.leads[1]))).name == "V1"
 
 

@@ -13,7 +13,9 @@ NARROW = np.exp(-(((np.arange(LENGTH) - BEFORE) / 3) ** 2)).astype(np.float32)
 WIDE = (-1.5 * np.exp(-(((np.arange(LENGTH) - BEFORE) / 12) ** 2))).astype(np.float32)
 
 
-def with_pvcs(every: int, count: int = 120) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
+def with_pvcs(
+    every: int, count: int = 120
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
     """Windows, rhythm and which are PVCs: wide, early and followed by a pause."""
     is_pvc = np.arange(count) % every == every - 1
     noise = np.random.default_rng(0).normal(0, 0.01, (count, LENGTH))
@@ -23,10 +25,14 @@ def with_pvcs(every: int, count: int = 120) -> tuple[NDArray[np.float32], NDArra
     return windows.astype(np.float32), rr, is_pvc
 
 
-@pytest.mark.parametrize("beats", [0, 1, 7, BLOCK_BEATS, BLOCK_BEATS + 1, 5 * BLOCK_BEATS + 900, 100_000])
+@pytest.mark.parametrize(
+    "beats", [0, 1, 7, BLOCK_BEATS, BLOCK_BEATS + 1, 5 * BLOCK_BEATS + 900, 100_000]
+)
 def test_blocks_cover_every_beat_once_and_are_nearly_equal(beats: int) -> None:
     found = blocks(beats)
-    assert np.concatenate([np.arange(beats)[block] for block in found]).tolist() == list(range(beats))
+    assert np.concatenate([np.arange(beats)[block] for block in found]).tolist() == list(
+        range(beats)
+    )
     sizes = [block.stop - block.start for block in found]
     assert max(sizes) - min(sizes) <= 1
     assert max(sizes) <= 1.5 * BLOCK_BEATS

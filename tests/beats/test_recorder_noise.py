@@ -63,7 +63,15 @@ def test_stretches_are_quiet_or_noisy_as_the_r_peaks_are_high(fs: float, height:
     noise = worse_recorded(lead, peaks, fs, seed=3) - lead
     assert noise.shape == lead.shape
     margin = round(fs / 10)
-    levels = np.array([noise[place * stretch + margin : (place + 1) * stretch - margin].std() for place in range(40)]) / height
+    levels = (
+        np.array(
+            [
+                noise[place * stretch + margin : (place + 1) * stretch - margin].std()
+                for place in range(40)
+            ]
+        )
+        / height
+    )
     quiet = levels < 1e-6
     assert 10 <= quiet.sum() <= 30
     assert levels[~quiet].min() > 0.5 * LEVELS[0]
@@ -86,7 +94,9 @@ def recording() -> Recording:
 
 
 def noisy(recording: Recording, labels: list[BeatLabel]) -> Beats:
-    return annotated_beats(replace(recording, labels=tuple(labels)), recording.leads[:1], WINDOW)[-1]
+    return annotated_beats(replace(recording, labels=tuple(labels)), recording.leads[:1], WINDOW)[
+        -1
+    ]
 
 
 def test_one_lead_is_cut_as_it_is_and_noisy_and_two_also_mixed(recording: Recording) -> None:
@@ -98,7 +108,9 @@ def test_one_lead_is_cut_as_it_is_and_noisy_and_two_also_mixed(recording: Record
     assert len({view.windows.tobytes() for view in views}) == 6
 
 
-def test_each_beat_found_in_noise_has_the_class_of_its_label_and_no_label_two_beats(recording: Recording) -> None:
+def test_each_beat_found_in_noise_has_the_class_of_its_label_and_no_label_two_beats(
+    recording: Recording,
+) -> None:
     labels = list(recording.labels or ())
     beats = noisy(recording, labels)
     places = np.array([label.sample for label in labels])
@@ -113,11 +125,16 @@ def test_each_beat_found_in_noise_has_the_class_of_its_label_and_no_label_two_be
     assert {"N", "V"} == {beats.symbols[place] for place in matched}
 
 
-def test_a_detection_between_close_labels_that_is_none_of_them_is_no_beat(recording: Recording) -> None:
+def test_a_detection_between_close_labels_that_is_none_of_them_is_no_beat(
+    recording: Recording,
+) -> None:
     labels = list(recording.labels or ())
     left_out = labels[10:-10:6]
     beats = noisy(recording, [label for label in labels if label not in left_out])
-    found = [beats.classes[np.abs(beats.samples - label.sample) <= MATCH_SECONDS * FS] for label in left_out]
+    found = [
+        beats.classes[np.abs(beats.samples - label.sample) <= MATCH_SECONDS * FS]
+        for label in left_out
+    ]
     assert sum(classes.size for classes in found) > 0.8 * len(left_out)
     assert set(np.concatenate(found).tolist()) == {NO_BEAT}
 

@@ -31,7 +31,9 @@ def test_in_bigeminy_every_early_beat_is_told_from_the_other() -> None:
     found = rr_context(peaks_of(*[0.5, 1.1] * 30).astype(np.int64), FS)
     inner = slice(12, -12)
     assert np.allclose(found[inner, FIELD["rate"]], 0.0, atol=1e-5)
-    assert on_time(found)[inner].tolist() == [True, False] * ((len(found) - 24) // 2) + [True] * ((len(found) - 24) % 2)
+    assert on_time(found)[inner].tolist() == [True, False] * ((len(found) - 24) // 2) + [True] * (
+        (len(found) - 24) % 2
+    )
 
 
 def test_the_local_rhythm_follows_a_change_of_rate() -> None:
@@ -42,7 +44,10 @@ def test_the_local_rhythm_follows_a_change_of_rate() -> None:
 
 def test_only_the_rate_itself_depends_on_the_rate() -> None:
     intervals = np.random.default_rng(0).uniform(0.6, 1.0, 60)
-    slow, fast = (rr_context(peaks_of(*(factor * intervals)).astype(np.int64), 10_000.0) for factor in (2.0, 1.0))
+    slow, fast = (
+        rr_context(peaks_of(*(factor * intervals)).astype(np.int64), 10_000.0)
+        for factor in (2.0, 1.0)
+    )
     others = [place for name, place in FIELD.items() if name != "rate"]
     np.testing.assert_allclose(slow[:, others], fast[:, others], atol=2e-2)
     assert np.allclose(slow[:, FIELD["rate"]] - fast[:, FIELD["rate"]], np.log(2), atol=2e-2)
@@ -50,7 +55,9 @@ def test_only_the_rate_itself_depends_on_the_rate() -> None:
 
 def test_an_irregular_rhythm_is_called_so() -> None:
     regular = rr_context(peaks_of(*[0.8] * 60).astype(np.int64), FS)
-    fibrillating = rr_context(peaks_of(*np.random.default_rng(0).uniform(0.4, 1.2, 60)).astype(np.int64), FS)
+    fibrillating = rr_context(
+        peaks_of(*np.random.default_rng(0).uniform(0.4, 1.2, 60)).astype(np.int64), FS
+    )
     assert regular[:, FIELD["irregularity"]].max() == 0.0
     assert fibrillating[:, FIELD["irregularity"]].min() > 0.3
 

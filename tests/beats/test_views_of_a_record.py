@@ -26,7 +26,9 @@ def views(recording: Recording) -> list[Beats]:
     return annotated_beats(recording, recording.leads, WINDOW)
 
 
-def test_two_leads_have_four_clean_views_of_the_same_labels(views: list[Beats], recording: Recording) -> None:
+def test_two_leads_have_four_clean_views_of_the_same_labels(
+    views: list[Beats], recording: Recording
+) -> None:
     labels = [label.symbol for label in recording.labels or () if label.symbol in "NVFQ"]
     for view in views[:4]:
         assert (view.classes != NO_BEAT).all()
@@ -56,7 +58,9 @@ def test_a_sample_is_bounded_per_class_spread_and_in_order(views: list[Beats]) -
     view = views[0]
     chosen = sample(view)
     for beat_class in LEARNED:
-        assert (chosen.classes == beat_class).sum() == min(MOST_OF_A_KIND, (learnable(view).classes == beat_class).sum())
+        assert (chosen.classes == beat_class).sum() == min(
+            MOST_OF_A_KIND, (learnable(view).classes == beat_class).sum()
+        )
     assert not np.isin(chosen.classes, (BeatClass.F, BeatClass.Q)).any()
     assert (np.diff(chosen.samples) > 0).all()
     assert chosen.samples[0] < 0.05 * view.samples[-1]

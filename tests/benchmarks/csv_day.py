@@ -31,12 +31,16 @@ def of_the_day(rows: np.ndarray, fs: float) -> list[str]:
     minutes, rest = np.divmod(rest, 60)
     return [
         f"{int(hour):02d}:{int(minute):02d}:{second:09.6f}"
-        for hour, minute, second in zip(hours.tolist(), minutes.tolist(), np.floor(rest * 1e6).tolist(), strict=True)
+        for hour, minute, second in zip(
+            hours.tolist(), minutes.tolist(), np.floor(rest * 1e6).tolist(), strict=True
+        )
         for second in (second / 1e6,)
     ]
 
 
-def write_day(path: Path, hours: float, fs: float, leads: int, times: Callable[[np.ndarray, float], list[str]]) -> int:
+def write_day(
+    path: Path, hours: float, fs: float, leads: int, times: Callable[[np.ndarray, float], list[str]]
+) -> int:
     """Write the file; returns its rows."""
     names = [f"lead {number + 1} (uV)" for number in range(leads)]
     length = round(hours * 3600 * fs)
@@ -45,13 +49,18 @@ def write_day(path: Path, hours: float, fs: float, leads: int, times: Callable[[
         file.write(",".join(["time_s" if times is of_seconds else "time", *names]) + "\n")
         for start in range(0, length, BLOCK):
             rows = np.arange(start, min(start + BLOCK, length))
-            columns = [times(rows, fs), *(map(str, random.integers(-3000, 3000, rows.size).tolist()) for _ in range(leads))]
+            columns = [
+                times(rows, fs),
+                *(map(str, random.integers(-3000, 3000, rows.size).tolist()) for _ in range(leads)),
+            ]
             file.writelines(",".join(cells) + "\n" for cells in zip(*columns, strict=True))
     return length
 
 
 def peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform != "darwin" else 1 << 20)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
+        1024 if sys.platform != "darwin" else 1 << 20
+    )
 
 
 def main() -> None:
@@ -63,7 +72,9 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "day.csv"
-        rows = write_day(path, given.hours, given.fs, given.leads, of_the_day if given.clock else of_seconds)
+        rows = write_day(
+            path, given.hours, given.fs, given.leads, of_the_day if given.clock else of_seconds
+        )
         before = peak_mb()
         start = time.perf_counter()
         recording = CsvAdapter().read(path, ReadOptions())

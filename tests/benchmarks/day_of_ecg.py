@@ -25,8 +25,33 @@ from ecgfl_cli.beats import beats as cutting
 from ecgfl_cli.models.architecture import DEFAULT, architecture, names
 from ecgfl_cli.models.inference import beat_logits
 
-DATA = Path(os.environ.get("ECGFL_TEST_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
-RECORDS = (101, 106, 108, 109, 112, 114, 115, 116, 118, 119, 122, 124, 201, 203, 205, 207, 208, 209, 215, 220, 223, 230)
+DATA = Path(
+    os.environ.get("ECGFL_TEST_DATA", Path(__file__).resolve().parents[3] / "shared" / "data")
+)
+RECORDS = (
+    101,
+    106,
+    108,
+    109,
+    112,
+    114,
+    115,
+    116,
+    118,
+    119,
+    122,
+    124,
+    201,
+    203,
+    205,
+    207,
+    208,
+    209,
+    215,
+    220,
+    223,
+    230,
+)
 PROCESS = Path("/proc/self")
 XQRS_SECONDS = 1800
 """`wfdb.processing.xqrs_detect` is so slow that it gets half an hour, and its time is multiplied."""
@@ -47,11 +72,18 @@ def a_day(hours: float, fs: float, leads: int) -> Recording:
     while start < length:
         record = read(DATA / "mitdb" / f"{RECORDS[place % len(RECORDS)]}.hea")
         ratio = Fraction(fs / record.fs).limit_denominator(1000)
-        part = np.stack([resample_poly(lead.samples, ratio.numerator, ratio.denominator) for lead in record.leads[:leads]])
+        part = np.stack(
+            [
+                resample_poly(lead.samples, ratio.numerator, ratio.denominator)
+                for lead in record.leads[:leads]
+            ]
+        )
         stop = min(length, start + part.shape[1])
         signals[:, start:stop] = part[:, : stop - start]
         start, place = stop, place + 1
-    named = tuple(Lead(f"lead {number + 1}", signal, 0.005) for number, signal in enumerate(signals))
+    named = tuple(
+        Lead(f"lead {number + 1}", signal, 0.005) for number, signal in enumerate(signals)
+    )
     return Recording("day", fs, named, Source(Path("day"), "benchmark", "several"))
 
 
@@ -86,7 +118,11 @@ class Clock:
         own = spent - self._inner.pop()
         self._inner[-1] += spent
         peak, before = memory_mib("VmHWM"), self.steps.get(name, Step(0.0, None))
-        beyond = None if peak is None or self._before is None else max(peak - self._before, before.peak_mib or 0.0)
+        beyond = (
+            None
+            if peak is None or self._before is None
+            else max(peak - self._before, before.peak_mib or 0.0)
+        )
         self.steps[name] = Step(before.seconds + own, beyond)
         forget_peak()
 
@@ -113,7 +149,9 @@ def others(signal: NDArray[np.float32], fs: float, with_xqrs: bool) -> dict[str,
         part = signal[: round(XQRS_SECONDS * fs)].astype(np.float64)
         start = time.process_time()
         xqrs_detect(part, fs=fs, verbose=False)
-        seconds["wfdb.processing.xqrs_detect"] = (time.process_time() - start) * signal.size / part.size
+        seconds["wfdb.processing.xqrs_detect"] = (
+            (time.process_time() - start) * signal.size / part.size
+        )
     return seconds
 
 
@@ -123,7 +161,9 @@ def main() -> None:
     options.add_argument("--fs", type=float, default=200.0)
     options.add_argument("--leads", type=int, choices=(1, 2), default=1)
     options.add_argument("--arch", choices=names(), default=DEFAULT)
-    options.add_argument("--no-xqrs", action="store_true", help="leave out wfdb's detector, which takes minutes")
+    options.add_argument(
+        "--no-xqrs", action="store_true", help="leave out wfdb's detector, which takes minutes"
+    )
     chosen = options.parse_args()
     recording = a_day(chosen.hours, chosen.fs, chosen.leads)
     wanted = architecture(chosen.arch)
@@ -134,7 +174,9 @@ def main() -> None:
         beat_logits(network, wanted, beats)
     clock = Clock()
     names_of_steps = {"condition": "conditioning", "detect": "detection"}
-    timed = {name: clock.timed(step, getattr(cutting, name)) for name, step in names_of_steps.items()}
+    timed = {
+        name: clock.timed(step, getattr(cutting, name)) for name, step in names_of_steps.items()
+    }
     with patch.multiple(cutting, **timed), clock.step("cutting"):
         leads = cutting.detected_beats(recording, recording.leads, wanted.window)
     with clock.step("classification"):
@@ -153,9 +195,13 @@ def main() -> None:
         peak = "-" if step.peak_mib is None else f"{step.peak_mib:.0f}"
         print(f"{name:30}{step.seconds:10.2f}{step.seconds / total:8.0%}{peak:>24}")
     print(f"{'all':30}{total:10.2f}\n")
-    print(f"{'other detectors, first lead':30}{'CPU s':>10}{'we / they, detection':>24}{'we / they, all steps':>24}")
+    print(
+        f"{'other detectors, first lead':30}{'CPU s':>10}{'we / they, detection':>24}{'we / they, all steps':>24}"
+    )
     ours = clock.steps["conditioning"].seconds / chosen.leads + clock.steps["detection"].seconds
-    for name, seconds in others(recording.leads[0].samples, recording.fs, not chosen.no_xqrs).items():
+    for name, seconds in others(
+        recording.leads[0].samples, recording.fs, not chosen.no_xqrs
+    ).items():
         print(f"{name:30}{seconds:10.2f}{ours / seconds:24.2f}{total / seconds:24.2f}")
 
 

@@ -19,7 +19,9 @@ from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 from ecgfl_cli.site.home import Home
 
 TRAINED = re.compile(r"round (\d+) of \d+: trained on \d+ beats in ([\d.]+) s")
-MEASURED = re.compile(r"round (\d+) of \d+: model \S+ received and verified, measured in ([\d.]+) s")
+MEASURED = re.compile(
+    r"round (\d+) of \d+: model \S+ received and verified, measured in ([\d.]+) s"
+)
 SERVING = re.compile(r"serving on \S+:(\d+)")
 START_SECONDS, END_SECONDS = 60.0, 400.0
 
@@ -45,7 +47,9 @@ def _rounds(coordinator: Home, said: list[str]) -> Iterator[RoundTime]:
     """A round lasts until the next one begins: what lies between them counts. The last has none after it and is left out."""
     (path,) = CoordinatorHome(coordinator.coordinator).reports.glob("*.json")
     reported = json.loads(path.read_bytes())["rounds"]
-    training, measuring = ([_seconds(pattern, each) for each in said] for pattern in (TRAINED, MEASURED))
+    training, measuring = (
+        [_seconds(pattern, each) for each in said] for pattern in (TRAINED, MEASURED)
+    )
     for this, following in pairwise(reported):
         number = this["round"]
         wall = datetime.fromisoformat(following["began"]) - datetime.fromisoformat(this["began"])
@@ -57,10 +61,23 @@ def _seconds(pattern: re.Pattern[str], said: str) -> dict[int, float]:
     return {int(number): float(seconds) for number, seconds in pattern.findall(said)}
 
 
-def serve(log: Path, coordinator: Home, rounds: int, sites: int) -> "tuple[subprocess.Popen[bytes], int]":
+def serve(
+    log: Path, coordinator: Home, rounds: int, sites: int
+) -> "tuple[subprocess.Popen[bytes], int]":
     """A coordinator that waits for so many sites, once it listens, and its port."""
-    options = {"--host": "127.0.0.1", "--port": "0", "--rounds": str(rounds), "--min-sites": str(sites)}
-    process = start(log, coordinator, "coordinator", "serve", *(word for pair in options.items() for word in pair))
+    options = {
+        "--host": "127.0.0.1",
+        "--port": "0",
+        "--rounds": str(rounds),
+        "--min-sites": str(sites),
+    }
+    process = start(
+        log,
+        coordinator,
+        "coordinator",
+        "serve",
+        *(word for pair in options.items() for word in pair),
+    )
     return process, _port(log, process)
 
 
@@ -90,7 +107,9 @@ def ended(processes: "list[subprocess.Popen[bytes]]") -> "Iterator[list[subproce
     try:
         yield processes
     finally:
-        trees = [each for process in processes if process.poll() is None for each in _tree(process.pid)]
+        trees = [
+            each for process in processes if process.poll() is None for each in _tree(process.pid)
+        ]
         for process in processes:
             process.terminate()
         _, alive = psutil.wait_procs(trees, timeout=10)

@@ -30,7 +30,9 @@ from ecgfl_cli.training.local import TrainingPlan, measure, train
 def pooled(parts: list[Examples]) -> Examples:
     kept = [part for part in parts if len(part)]
     rows = np.concatenate([part.rows[np.arange(len(part))] for part in kept])
-    kinds, weights = (np.concatenate([getattr(part, field) for part in kept]) for field in ("kind", "weight"))
+    kinds, weights = (
+        np.concatenate([getattr(part, field) for part in kept]) for field in ("kind", "weight")
+    )
     return Examples(rows, kept[0].widths, kinds, weights)
 
 
@@ -40,14 +42,21 @@ def main(coordinator: Path, rounds: int, homes: list[Path]) -> None:
     key = load_signing_key(CoordinatorHome(coordinator))
     wanted = architecture(DEFAULT)
     rates = (wanted.learning_rate, wanted.last_learning_rate)
-    plan = RunPlan(wanted.name, "fedavg", rounds, 2, wanted.local_epochs, *rates, wanted.batch_size, 0, 3600.0)
+    plan = RunPlan(
+        wanted.name, "fedavg", rounds, 2, wanted.local_epochs, *rates, wanted.batch_size, 0, 3600.0
+    )
     datasets = [load_dataset(Home(home), wanted) for home in homes]
     learned = pooled([each.train for each in datasets])
     torch.manual_seed(plan.seed)
     network = wanted.build()
     for this_round in range(1, rounds + 1):
         rate = plan.learning_rate_in(this_round)
-        loss = train(network, wanted, learned, TrainingPlan(plan.local_epochs, rate, plan.batch_size, plan.seed + this_round, 2))
+        loss = train(
+            network,
+            wanted,
+            learned,
+            TrainingPlan(plan.local_epochs, rate, plan.batch_size, plan.seed + this_round, 2),
+        )
         print(f"round {this_round} of {rounds}: {len(learned)} beats, loss {loss:.4f}", flush=True)
     measured = measure(network, chain.from_iterable(each.held_out for each in datasets))
     calibration, threshold = fit(measured.others_by_logit, measured.pvcs_by_logit)

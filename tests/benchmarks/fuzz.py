@@ -29,7 +29,9 @@ from ecgfl_cli.store.ingest import ingest
 from ecgfl_cli.store.reading import Reading
 from ecgfl_cli.store.validate import validate_store
 
-DATA = Path(os.environ.get("ECGFL_TEST_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
+DATA = Path(
+    os.environ.get("ECGFL_TEST_DATA", Path(__file__).resolve().parents[3] / "shared" / "data")
+)
 BATCH = 400
 SECONDS = 10.0
 MEMORY = 8 << 30
@@ -63,16 +65,26 @@ def stderr_in(path: Path) -> Iterator[None]:
         os.close(before)
 
 
-def one_batch(folder: Path, good: list[mutations.Files], options: ReadOptions, numbers: range, counts: Counter[str]) -> None:
+def one_batch(
+    folder: Path,
+    good: list[mutations.Files],
+    options: ReadOptions,
+    numbers: range,
+    counts: Counter[str],
+) -> None:
     home, reading = Home(folder / "home"), Reading(options=options)
     home.root.mkdir()
     make_keys(home)
     paths = []
     for number in numbers:
         random = Random(number)
-        paths.append(mutations.write(mutations.mutated(random.choice(good), random), folder / f"{number}"))
+        paths.append(
+            mutations.write(mutations.mutated(random.choice(good), random), folder / f"{number}")
+        )
     with open_catalogue(home.catalogue) as catalogue:
-        for number, result in zip(numbers, ingest(paths, reading, home, catalogue, 2, SECONDS), strict=True):
+        for number, result in zip(
+            numbers, ingest(paths, reading, home, catalogue, 2, SECONDS), strict=True
+        ):
             counts[result.status or "refused"] += 1
             for fault, pattern in FAULTS.items():
                 if pattern.search(result.error or ""):
@@ -103,11 +115,20 @@ def main() -> int:
         with TemporaryDirectory() as folder:
             said = Path(folder) / "stderr"
             with stderr_in(said):
-                one_batch(Path(folder), good[name], mutations.OPTIONS.get(name, ReadOptions()), numbers, counts)
+                one_batch(
+                    Path(folder),
+                    good[name],
+                    mutations.OPTIONS.get(name, ReadOptions()),
+                    numbers,
+                    counts,
+                )
             for line in said.read_text(errors="replace").splitlines():
                 counts["line of a worker's own"] += 1
                 print(f"{name} {start}: {line}", flush=True)
-        print(f"{numbers.stop - first} inputs, {time.monotonic() - started:.0f} s: {dict(counts)}", flush=True)
+        print(
+            f"{numbers.stop - first} inputs, {time.monotonic() - started:.0f} s: {dict(counts)}",
+            flush=True,
+        )
     return 1 if any(number for what, number in counts.items() if what not in OUTCOMES) else 0
 
 

@@ -15,7 +15,10 @@ from pathlib import Path
 import wfdb
 from watched import ecgfl
 
-MITDB = Path(os.environ.get("ECGFL_TEST_DATA", Path(__file__).resolve().parents[3] / "shared" / "data")) / "mitdb"
+MITDB = (
+    Path(os.environ.get("ECGFL_TEST_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
+    / "mitdb"
+)
 
 
 def read_alone() -> float:
@@ -45,7 +48,9 @@ def main() -> None:
     best = {name: min(found) for name, found in times.items()}
     print(", ".join(f"{name} {seconds:.2f} s" for name, seconds in best.items()))
     together = best["ingest"] + best["segment"]
-    print(f"ingest {best['ingest'] / best['reading alone']:.1f}, both {together / best['reading alone']:.1f} times reading alone")
+    print(
+        f"ingest {best['ingest'] / best['reading alone']:.1f}, both {together / best['reading alone']:.1f} times reading alone"
+    )
 
 
 if __name__ == "__main__":

@@ -18,7 +18,9 @@ from watched import ecgfl, watch
 
 def main() -> None:
     options = argparse.ArgumentParser()
-    options.add_argument("--minutes", type=float, default=60.0, help="of ECG of each of the site's patients")
+    options.add_argument(
+        "--minutes", type=float, default=60.0, help="of ECG of each of the site's patients"
+    )
     options.add_argument("--rounds", type=int, default=2)
     given = options.parse_args()
     with tempfile.TemporaryDirectory() as place:
@@ -29,9 +31,13 @@ def main() -> None:
             server, port = serve(folder / "serve.log", coordinator, given.rounds, 2)
             processes += [server, start(folder / "other.log", other, *join(port))]
             joined = ecgfl("--home", str(watched.root), *join(port))
-        alone = watch([sys.executable, str(Path(__file__).with_name("train_alone.py")), str(watched.root)])
+        alone = watch(
+            [sys.executable, str(Path(__file__).with_name("train_alone.py")), str(watched.root)]
+        )
     print(f"training alone: {alone.largest_mib:.0f} MiB ({alone.out.strip()})")
-    print(f"join: {joined.largest_mib:.0f} MiB, {joined.largest_mib - alone.largest_mib:.0f} MiB more")
+    print(
+        f"join: {joined.largest_mib:.0f} MiB, {joined.largest_mib - alone.largest_mib:.0f} MiB more"
+    )
 
 
 if __name__ == "__main__":

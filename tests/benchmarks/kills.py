@@ -25,7 +25,9 @@ import kills
 
 from ecgfl_cli.app import run
 
-DATA = Path(os.environ.get("ECGFL_TEST_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
+DATA = Path(
+    os.environ.get("ECGFL_TEST_DATA", Path(__file__).resolve().parents[3] / "shared" / "data")
+)
 
 
 def ecgfl(*arguments: object) -> tuple[int, Any]:
@@ -46,7 +48,9 @@ class Left(NamedTuple):
     wrong: list[str]
 
 
-def one_kill(site: Path, folder: Path, home: Path, verb: str, moment: float, whole_group: bool) -> Left:
+def one_kill(
+    site: Path, folder: Path, home: Path, verb: str, moment: float, whole_group: bool
+) -> Left:
     kills.twin_of(site, home)
     wrong = []
     if verb == "segment":
@@ -61,7 +65,9 @@ def one_kill(site: Path, folder: Path, home: Path, verb: str, moment: float, who
         wrong.append("lock left behind")
     if said.get("unreadable"):
         wrong.append("damaged record")
-    for again in [("ingest", folder, "--jobs", 2)] + [("segment", "--jobs", 2)] * (verb == "segment"):
+    for again in [("ingest", folder, "--jobs", 2)] + [("segment", "--jobs", 2)] * (
+        verb == "segment"
+    ):
         if ecgfl(*again, "--home", home)[0] != 0:
             wrong.append(f"{again[0]} failed after the kill")
     if ecgfl("audit", "verify", "--home", home)[0] != 0:
@@ -80,22 +86,43 @@ def main() -> int:
     given = options.parse_args()
     faults: Counter[str] = Counter()
     with TemporaryDirectory() as place:
-        site, folder = Path(place) / "site", kills.real_records(DATA, Path(place) / "recordings", given.seconds)
+        site, folder = (
+            Path(place) / "site",
+            kills.real_records(DATA, Path(place) / "recordings", given.seconds),
+        )
         ecgfl("init", "--site", "st-mary", "--home", site)
-        for verb, arguments, number in (("ingest", [folder], given.kills), ("segment", [], given.segment_kills)):
+        for verb, arguments, number in (
+            ("ingest", [folder], given.kills),
+            ("segment", [], given.segment_kills),
+        ):
             started = time.monotonic()
-            command = [sys.executable, "-m", "ecgfl_cli", verb, *map(str, arguments), "--jobs", "2", "--home", str(site)]
+            command = [
+                sys.executable,
+                "-m",
+                "ecgfl_cli",
+                verb,
+                *map(str, arguments),
+                "--jobs",
+                "2",
+                "--home",
+                str(site),
+            ]
             subprocess.run(command, check=True, capture_output=True)
             longest = time.monotonic() - started
             expected = kills.content_of(site)
             print(f"undisturbed {verb}: {longest:.1f} s, {len(expected.files)} files", flush=True)
             for done, moment in enumerate(kills.moments(number, longest, given.seed)):
                 with TemporaryDirectory() as short:
-                    found, wrong = one_kill(site, folder, Path(short) / "twin", verb, moment, done % 2 == 0)
+                    found, wrong = one_kill(
+                        site, folder, Path(short) / "twin", verb, moment, done % 2 == 0
+                    )
                 if found != expected:
                     wrong.append("another store than the undisturbed one")
                 faults.update(wrong)
-                print(f"{verb} {done + 1}/{number} at {moment:.3f} s: {', '.join(wrong) or 'as undisturbed'}", flush=True)
+                print(
+                    f"{verb} {done + 1}/{number} at {moment:.3f} s: {', '.join(wrong) or 'as undisturbed'}",
+                    flush=True,
+                )
         print(f"{given.kills} + {given.segment_kills} kills, faults: {dict(faults)}", flush=True)
     faults.pop(EARLY, None)
     return 1 if faults else 0

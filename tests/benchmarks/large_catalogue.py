@@ -19,7 +19,12 @@ from ecgfl_cli.store.splits import new_splits
 
 FS, DAY = 256.0, 24 * 3600
 STATES = ("usable",) * 8 + ("unlabelled", "rejected")
-FINDING = {"severity": "warning", "code": "clipping", "message": "lead II has its peaks cut off", "fix": "Check the range."}
+FINDING = {
+    "severity": "warning",
+    "code": "clipping",
+    "message": "lead II has its peaks cut off",
+    "fix": "Check the range.",
+}
 
 
 def fill(catalogue: Catalogue, records: int) -> None:
@@ -34,7 +39,13 @@ def fill(catalogue: Catalogue, records: int) -> None:
         counts = {"N": 100_000, "S": chance.randrange(50), **({"V": pvcs} if pvcs else {})}
         catalogue.put(
             replace(
-                row, record=record, patient=patient, person=person, source=source, status=chance.choice(STATES), counts=counts
+                row,
+                record=record,
+                patient=patient,
+                person=person,
+                source=source,
+                status=chance.choice(STATES),
+                counts=counts,
             ),
             [FINDING] * chance.randrange(6),
         )
@@ -54,10 +65,14 @@ def main() -> None:
             catalogue.assign(new_splits(rows, catalogue.splits()))
             held_out = sum(split == "held-out" for split in catalogue.splits().values())
             seconds = time.perf_counter() - started
-            print(f"{len(rows)} records: states read and {held_out} patients held out in {seconds:.3f} s")
+            print(
+                f"{len(rows)} records: states read and {held_out} patients held out in {seconds:.3f} s"
+            )
         for options in ((), ("--json",)):
             run = ecgfl("--home", str(home.root), *options, "dataset", "list")
-            print(f"ecgfl {' '.join((*options, 'dataset list'))}: {run.seconds:.2f} s, {run.largest_mib:.0f} MiB")
+            print(
+                f"ecgfl {' '.join((*options, 'dataset list'))}: {run.seconds:.2f} s, {run.largest_mib:.0f} MiB"
+            )
 
 
 if __name__ == "__main__":

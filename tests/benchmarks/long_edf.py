@@ -29,7 +29,11 @@ def long_edf(path: Path, hours: int) -> None:
             if hour == 0:
                 header = raw[: int(raw[HEADER_AT])]
                 header[RECORDS_AT] = f"{int(raw[RECORDS_AT]) * hours:<8}".encode()
-                file.write(header.replace(b"EDF+C", b"     ").replace(b"EDF Annotations", b"spare          "))
+                file.write(
+                    header.replace(b"EDF+C", b"     ").replace(
+                        b"EDF Annotations", b"spare          "
+                    )
+                )
             file.write(raw[int(raw[HEADER_AT]) :])
 
 

@@ -47,8 +47,17 @@ class Watched:
 
     def __init__(self, coordinator: CoordinatorHome, *options: str) -> None:
         serve = ["coordinator", "serve", "--host", "127.0.0.1", "--port", "0", *options]
-        command = [sys.executable, "-m", "ecgfl_cli", "--home", str(coordinator.root.parent), *serve]
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        command = [
+            sys.executable,
+            "-m",
+            "ecgfl_cli",
+            "--home",
+            str(coordinator.root.parent),
+            *serve,
+        ]
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
         self._watched = psutil.Process(self.process.pid)
         self.lines: list[tuple[str, float]] = []
         self.peak = self.sockets = 0
@@ -137,7 +146,16 @@ def measure(sites: int, rounds: int, arch: str, processes: int, folder: Path) ->
     names = [f"site-{number:04}" for number in range(sites)]
     homes = light_sites.homes_for(folder, names)
     coordinator = light_sites.coordinator_for(folder, homes)
-    plan = ("--rounds", str(rounds), "--min-sites", str(sites), "--arch", arch, "--phase-timeout", "10m")
+    plan = (
+        "--rounds",
+        str(rounds),
+        "--min-sites",
+        str(sites),
+        "--arch",
+        arch,
+        "--phase-timeout",
+        "10m",
+    )
     watched = Watched(coordinator, *plan)
     port = watched.port()
     server, federation = f"localhost:{port}", coordinator.federation
@@ -148,7 +166,11 @@ def measure(sites: int, rounds: int, arch: str, processes: int, folder: Path) ->
     results: multiprocessing.queues.Queue[list[Ended]] = context.Queue()
     groups = [group for place in range(processes) if (group := early[place::processes])]
     workers = [
-        context.Process(target=light_sites.in_a_process, args=(group, server, federation, 1000 * place, results), daemon=True)
+        context.Process(
+            target=light_sites.in_a_process,
+            args=(group, server, federation, 1000 * place, results),
+            daemon=True,
+        )
         for place, group in enumerate(groups)
     ]
     for worker in workers:
@@ -162,7 +184,10 @@ def measure(sites: int, rounds: int, arch: str, processes: int, folder: Path) ->
         ended.extend(results.get())
     for worker in workers:
         worker.join()
-    first, after = watched.wait_for("round 1 of .*training at")[1], watched.wait_for(f"round {rounds} of .*: model ")[1]
+    first, after = (
+        watched.wait_for("round 1 of .*training at")[1],
+        watched.wait_for(f"round {rounds} of .*: model ")[1],
+    )
     if code := watched.process.wait():
         raise SystemExit(f"the coordinator ended with {code}: {watched.lines}")
     report = load_report(next(coordinator.reports.glob("*.json")))
@@ -171,7 +196,11 @@ def measure(sites: int, rounds: int, arch: str, processes: int, folder: Path) ->
     for each in ended:
         traffic.add(each.traffic)
     # Idling is not a round's; nor are the calls that open and close a session.
-    named = [call for call in traffic.calls if call not in ("activate-node", "deactivate-node", "send-node-heartbeat")]
+    named = [
+        call
+        for call in traffic.calls
+        if call not in ("activate-node", "deactivate-node", "send-node-heartbeat")
+    ]
     last_site = next(each for each in ended if each.site == last.root.name).traffic
     return Row(
         sites,
@@ -199,12 +228,19 @@ def check(report: RunReport, ended: list[Ended], sites: int, rounds: int) -> Non
 
 def span(ended: list[Ended], kind: str, this_round: int) -> float:
     """Seconds from the first request of a phase that arrived to the last answer that was made."""
-    answers = [each for site in ended for each in site.answers if (each.kind, each.round) == (kind, this_round)]
+    answers = [
+        each
+        for site in ended
+        for each in site.answers
+        if (each.kind, each.round) == (kind, this_round)
+    ]
     return max(each.ended for each in answers) - min(each.began for each in answers)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--sites", type=int, nargs="+", default=[5, 10, 20, 50])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--arch", default=DEFAULT)
@@ -213,7 +249,9 @@ def main() -> None:
     print(Row.HEAD, flush=True)
     for sites in given.sites:
         with tempfile.TemporaryDirectory() as folder:
-            print(measure(sites, given.rounds, given.arch, given.processes, Path(folder)), flush=True)
+            print(
+                measure(sites, given.rounds, given.arch, given.processes, Path(folder)), flush=True
+            )
 
 
 if __name__ == "__main__":

@@ -37,7 +37,9 @@ def prepare(folder: Path, seconds: float) -> tuple[Home, dict[str, Home]]:
         exports = folder / "exports" / name
         exports.mkdir(parents=True)
         for patient in range(PATIENTS):
-            adapters()["wfdb"].write(synthesise(10 * number + patient, seconds, 250, pvc_share=0.15), exports)
+            adapters()["wfdb"].write(
+                synthesise(10 * number + patient, seconds, 250, pvc_share=0.15), exports
+            )
         _ecgfl(home, "init", "--site", name, "--federation", str(federation))
         # A few rounds on synthetic hearts are no match for the starter model, and whether one is taken is not what is measured.
         text = home.settings.read_text()
@@ -54,7 +56,10 @@ def prepare(folder: Path, seconds: float) -> tuple[Home, dict[str, Home]]:
 
 def _ecgfl(home: Home, *arguments: str) -> None:
     """A command in this process."""
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()) as said:
+    with (
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()) as said,
+    ):
         code = run(["--home", str(home.root), *arguments])
     if code != 0:
         raise RuntimeError(f"ecgfl {' '.join(arguments)}: exit code {code}: {said.getvalue()}")

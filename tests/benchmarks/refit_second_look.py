@@ -38,8 +38,33 @@ from ecgfl_cli.beats.qrs_second_look import (
     t_wave_evidence,
 )
 
-DATA = Path(os.environ.get("ECGFL_TEST_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
-DS1 = (101, 106, 108, 109, 112, 114, 115, 116, 118, 119, 122, 124, 201, 203, 205, 207, 208, 209, 215, 220, 223, 230)
+DATA = Path(
+    os.environ.get("ECGFL_TEST_DATA", Path(__file__).resolve().parents[3] / "shared" / "data")
+)
+DS1 = (
+    101,
+    106,
+    108,
+    109,
+    112,
+    114,
+    115,
+    116,
+    118,
+    119,
+    122,
+    124,
+    201,
+    203,
+    205,
+    207,
+    208,
+    209,
+    215,
+    220,
+    223,
+    230,
+)
 FS = 128.0
 LEARNING_SECONDS, ON_SECONDS, MATCH_SECONDS = 300, 120, 0.15
 NOISES = (("bw", 12), ("bw", 6), ("bw", 0), ("ma", 18), ("ma", 12))
@@ -67,10 +92,16 @@ class Examples(NamedTuple):
     fold: int
 
 
-def noisy(signal: NDArray[np.float32], recording: Recording, name: str, decibels: float, seed: int) -> NDArray[np.float32]:
+def noisy(
+    signal: NDArray[np.float32], recording: Recording, name: str, decibels: float, seed: int
+) -> NDArray[np.float32]:
     """The signal with noise; the ratio is that of nstdb: an eighth of the usual QRS's height squared to the noise's power."""
     fs = recording.fs
-    source = read(DATA / "nstdb" / f"{name}.hea", "auto", ReadOptions(assume_wfdb_gain=True)).leads[seed % 2].samples
+    source = (
+        read(DATA / "nstdb" / f"{name}.hea", "auto", ReadOptions(assume_wfdb_gain=True))
+        .leads[seed % 2]
+        .samples
+    )
     ratio = Fraction(fs / 360).limit_denominator(1000)
     noise = resample_poly(source.astype(np.float64), ratio.numerator, ratio.denominator)
     noise = np.resize(np.roll(noise, int(seed * 7919 * fs) % noise.size), signal.size)
@@ -78,14 +109,20 @@ def noisy(signal: NDArray[np.float32], recording: Recording, name: str, decibels
     power = np.mean((seconds - seconds.mean(axis=1, keepdims=True)) ** 2)
     reach = int(0.05 * fs)
     beats = [label.sample for label in recording.labels or () if classify(label.symbol) is not None]
-    heights = [np.ptp(signal[at - reach : at + reach + 1]) for at in beats if reach < at < signal.size - reach]
+    heights = [
+        np.ptp(signal[at - reach : at + reach + 1])
+        for at in beats
+        if reach < at < signal.size - reach
+    ]
     gain = np.median(heights) / np.sqrt(8 * power) / 10 ** (decibels / 20)
     times = np.arange(signal.size) / fs - LEARNING_SECONDS
     on = (times >= 0) & (times // ON_SECONDS % 2 == 0)
     return (signal + gain * noise * on).astype(np.float32)
 
 
-def taller(conditioned: NDArray[np.float32], recording: Recording, times: float) -> NDArray[np.float32]:
+def taller(
+    conditioned: NDArray[np.float32], recording: Recording, times: float
+) -> NDArray[np.float32]:
     """Return the signal with its T waves scaled by `times`: up to `LONGEST_T_SECONDS` after each QRS complex."""
     labels = [label for label in recording.labels or () if classify(label.symbol) is not None]
     near = np.array([round(label.sample * FS / recording.fs) for label in labels])
@@ -95,7 +132,11 @@ def taller(conditioned: NDArray[np.float32], recording: Recording, times: float)
     for place, peak in enumerate(peaks):
         start = peak + round((AFTER_QRS_SECONDS + longer[place]) * FS)
         last = place + 1 == len(peaks)
-        stop = conditioned.size if last else peaks[place + 1] - round((BEFORE_QRS_SECONDS + longer[place + 1]) * FS)
+        stop = (
+            conditioned.size
+            if last
+            else peaks[place + 1] - round((BEFORE_QRS_SECONDS + longer[place + 1]) * FS)
+        )
         stop = min(stop, start + round(LONGEST_T_SECONDS * FS))
         ramp = round(RAMP_SECONDS * FS)
         if stop - start >= 3 * ramp:
@@ -105,13 +146,18 @@ def taller(conditioned: NDArray[np.float32], recording: Recording, times: float)
     return conditioned * gain
 
 
-def examples(recording: Recording, conditioned: NDArray[np.float32], counts: float) -> tuple[Examples, Examples]:
+def examples(
+    recording: Recording, conditioned: NDArray[np.float32], counts: float
+) -> tuple[Examples, Examples]:
     """All beats of the first look; and those soon enough after another to be its T wave."""
     humps = candidates(conditioned, FS)
     beats = first_look(humps, FS)
     times = highest_near(conditioned, humps.samples[beats], FS) / FS
     labels = recording.labels or ()
-    named = np.array(sorted(label.sample for label in labels if classify(label.symbol) is not None)) / recording.fs
+    named = (
+        np.array(sorted(label.sample for label in labels if classify(label.symbol) is not None))
+        / recording.fs
+    )
     right = np.clip(np.searchsorted(named, times), 1, named.size - 1)
     nearest = np.where(times - named[right - 1] < named[right] - times, right - 1, right)
     apart = np.abs(times - named[nearest])
@@ -120,7 +166,9 @@ def examples(recording: Recording, conditioned: NDArray[np.float32], counts: flo
     true = np.zeros(times.size)
     true[closest[apart[closest] <= MATCH_SECONDS]] = 1
     judged = times >= LEARNING_SECONDS
-    flutter = [[label.sample / recording.fs for label in labels if label.symbol == edge] for edge in "[]"]
+    flutter = [
+        [label.sample / recording.fs for label in labels if label.symbol == edge] for edge in "[]"
+    ]
     for start, stop in zip(*flutter, strict=True):
         judged &= (times < start) | (times > stop)
     fold = crc32(recording.name.encode()) % FOLDS
@@ -137,7 +185,11 @@ def all_examples() -> tuple[list[Examples], list[Examples]]:
     every_beat, maybe_t = [], []
     sets = {"mitdb": DS1, "svdb": None, "qtdb": None}
     for folder, numbers in sets.items():
-        paths = [DATA / folder / f"{number}.hea" for number in numbers] if numbers else sorted((DATA / folder).glob("*.hea"))
+        paths = (
+            [DATA / folder / f"{number}.hea" for number in numbers]
+            if numbers
+            else sorted((DATA / folder).glob("*.hea"))
+        )
         for place, path in enumerate(paths):
             recording = read(path, "auto", ReadOptions(assume_wfdb_gain=True))
             signal = choose_lead(recording).samples
@@ -146,11 +198,18 @@ def all_examples() -> tuple[list[Examples], list[Examples]]:
             pairs = [examples(recording, conditioned, 1.0)]
             if some and folder != "qtdb":
                 for number, (name, decibels) in enumerate(NOISES):
-                    changed = condition(noisy(signal, recording, name, decibels, place * 6 + number), recording.fs, FS)
+                    changed = condition(
+                        noisy(signal, recording, name, decibels, place * 6 + number),
+                        recording.fs,
+                        FS,
+                    )
                     pairs.append(examples(recording, changed, NOISY_COUNTS))
             maybe_t += [about_t for _, about_t in pairs]
             if some:
-                maybe_t += [examples(recording, taller(conditioned, recording, times), TALL_COUNTS)[1] for times in TALL]
+                maybe_t += [
+                    examples(recording, taller(conditioned, recording, times), TALL_COUNTS)[1]
+                    for times in TALL
+                ]
             if folder != "qtdb":
                 every_beat += [all_of_it for all_of_it, _ in pairs]
     return every_beat, maybe_t
@@ -158,7 +217,9 @@ def all_examples() -> tuple[list[Examples], list[Examples]]:
 
 def fit(parts: list[Examples]) -> NDArray[np.float64]:
     """The weights, and the constant behind them: the greatest likelihood."""
-    columns = np.concatenate([np.pad(part.evidence, ((0, 0), (0, 1)), constant_values=1.0) for part in parts])
+    columns = np.concatenate(
+        [np.pad(part.evidence, ((0, 0), (0, 1)), constant_values=1.0) for part in parts]
+    )
     true = np.concatenate([part.true for part in parts])
     counts = np.concatenate([np.full(part.true.size, part.counts) for part in parts])
     counts /= counts.sum()
@@ -168,7 +229,11 @@ def fit(parts: list[Examples]) -> NDArray[np.float64]:
         slope = columns.T @ (counts * (1 / (1 + np.exp(-score)) - true))
         return counts @ (np.logaddexp(0, score) - true * score), slope
 
-    return np.asarray(minimize(loss, np.zeros(columns.shape[1]), jac=True, method="L-BFGS-B", options={"ftol": 1e-13}).x)
+    return np.asarray(
+        minimize(
+            loss, np.zeros(columns.shape[1]), jac=True, method="L-BFGS-B", options={"ftol": 1e-13}
+        ).x
+    )
 
 
 def report(what: str, parts: list[Examples], in_use: tuple[float, ...]) -> None:
@@ -181,8 +246,13 @@ def report(what: str, parts: list[Examples], in_use: tuple[float, ...]) -> None:
             if part.fold == fold:
                 goes = part.evidence @ weights[:-1] + weights[-1] + in_use[-1] - fitted[-1] < 0
                 for true in (0, 1):
-                    gone[true] += [np.count_nonzero(goes[part.true == true]), np.count_nonzero(part.true == true)]
-    print(f"would go, at one look: {gone[0, 0]} of {gone[0, 1]} extra beats, {gone[1, 0]} of {gone[1, 1]} true ones")
+                    gone[true] += [
+                        np.count_nonzero(goes[part.true == true]),
+                        np.count_nonzero(part.true == true),
+                    ]
+    print(
+        f"would go, at one look: {gone[0, 0]} of {gone[0, 1]} extra beats, {gone[1, 0]} of {gone[1, 1]} true ones"
+    )
 
 
 def main() -> None:

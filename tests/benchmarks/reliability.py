@@ -25,17 +25,25 @@ from ecgfl_cli.site.home import Home
 EDGES = np.array([0.0, 0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99, 1.0])
 
 
-def outcomes(recording: Recording, prediction: Prediction) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+def outcomes(
+    recording: Recording, prediction: Prediction
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Probability of each detection that counts, and whether it is V."""
     labels = recording.labels or ()
     classes = classify_all([label.symbol for label in labels])
     samples = np.array([label.sample for label in labels])[classes >= 0]
     classes = classes[classes >= 0]
     right = np.clip(np.searchsorted(samples, prediction.samples), 1, samples.size - 1)
-    nearest = np.where(prediction.samples - samples[right - 1] <= samples[right] - prediction.samples, right - 1, right)
+    nearest = np.where(
+        prediction.samples - samples[right - 1] <= samples[right] - prediction.samples,
+        right - 1,
+        right,
+    )
     own = np.abs(samples[nearest] - prediction.samples) <= MATCH_WINDOW_S * recording.fs
     found = np.where(own, classes[nearest], BeatClass.N)
-    counts = np.isin(found, (BeatClass.N, BeatClass.S, BeatClass.V)) & (prediction.samples >= LEARNING_PERIOD_S * recording.fs)
+    counts = np.isin(found, (BeatClass.N, BeatClass.S, BeatClass.V)) & (
+        prediction.samples >= LEARNING_PERIOD_S * recording.fs
+    )
     counts &= ~np.isnan(prediction.probabilities)
     return prediction.probabilities[counts], found[counts] == BeatClass.V
 
@@ -56,8 +64,12 @@ def main(home: Path, lead: str, records: list[Path]) -> None:
         if chosen.any():
             said, true = float(probability[chosen].mean()), float(is_pvc[chosen].mean())
             error += abs(said - true) * float(chosen.mean())
-            print(f"| {EDGES[index]:g} to {EDGES[index + 1]:g} | {chosen.sum()} | {100 * said:.1f} % | {100 * true:.1f} % |")
-    print(f"Expected calibration error {100 * error:.2f} %, Brier score {np.mean((probability - is_pvc) ** 2):.4f}")
+            print(
+                f"| {EDGES[index]:g} to {EDGES[index + 1]:g} | {chosen.sum()} | {100 * said:.1f} % | {100 * true:.1f} % |"
+            )
+    print(
+        f"Expected calibration error {100 * error:.2f} %, Brier score {np.mean((probability - is_pvc) ** 2):.4f}"
+    )
 
 
 if __name__ == "__main__":

@@ -30,8 +30,15 @@ USUAL_TRAINING_SECONDS = 1.3
 def main() -> None:
     options = argparse.ArgumentParser()
     options.add_argument("--rounds", type=int, default=8)
-    options.add_argument("--minutes", type=float, default=10.0, help="of ECG of each of a site's patients")
-    options.add_argument("--parts", nargs="+", choices=("ecgfl", "flat", "tensors"), default=["ecgfl", "flat", "tensors"])
+    options.add_argument(
+        "--minutes", type=float, default=10.0, help="of ECG of each of a site's patients"
+    )
+    options.add_argument(
+        "--parts",
+        nargs="+",
+        choices=("ecgfl", "flat", "tensors"),
+        default=["ecgfl", "flat", "tensors"],
+    )
     given = options.parse_args()
     sizes = [weights.numel() for weights in architecture(DEFAULT).build().state_dict().values()]
     training = USUAL_TRAINING_SECONDS

@@ -19,7 +19,9 @@ def fastest(*arguments: str) -> float:
 
 def main() -> None:
     nothing, shown = fastest("-c", ""), fastest("-m", "ecgfl_cli", "--help")
-    print(f"ecgfl --help {1000 * shown:.0f} ms, python alone {1000 * nothing:.0f} ms: {shown / nothing:.1f} times as long")
+    print(
+        f"ecgfl --help {1000 * shown:.0f} ms, python alone {1000 * nothing:.0f} ms: {shown / nothing:.1f} times as long"
+    )
 
 
 if __name__ == "__main__":

@@ -21,7 +21,9 @@ CONNECTION = "benchmark"
 START_SECONDS, END_SECONDS = 60.0, 450.0
 
 
-def run_stock(coordinator: Home, sites: dict[str, Home], rounds: int, sizes: list[int], train_seconds: float) -> TimedRun:
+def run_stock(
+    coordinator: Home, sites: dict[str, Home], rounds: int, sizes: list[int], train_seconds: float
+) -> TimedRun:
     """sizes : of the arrays that make up the weights. train_seconds : for which a site naps. The homes lend their keys and
     certificates. The time begins with `flwr run`, when the nodes are there.
     """
@@ -37,13 +39,32 @@ def run_stock(coordinator: Home, sites: dict[str, Home], rounds: int, sizes: lis
             "--enable-supernode-auth",
             "--disable-runtime-dependency-installation",
         ]
-        for option, file in (("cert", keys.server_certificate), ("key", keys.server_key), ("ca-cert", keys.ca_certificate)):
+        for option, file in (
+            ("cert", keys.server_certificate),
+            ("key", keys.server_key),
+            ("ca-cert", keys.ca_certificate),
+        ):
             link += [f"--ssl-{option}file", str(file)]
         processes.append(_start(folder / "superlink", environment, "flower-superlink", *link))
         _wait_for_listener(port, processes[0], folder / "superlink")
         for name, home in sites.items():
-            _flwr(environment, "supernode", "register", str(home.node_public_key), CONNECTION, "--name", name)
-            node = ["--superlink", f"localhost:{port}", "--root-certificates", str(keys.ca_certificate), "--host", "127.0.0.1"]
+            _flwr(
+                environment,
+                "supernode",
+                "register",
+                str(home.node_public_key),
+                CONNECTION,
+                "--name",
+                name,
+            )
+            node = [
+                "--superlink",
+                f"localhost:{port}",
+                "--root-certificates",
+                str(keys.ca_certificate),
+                "--host",
+                "127.0.0.1",
+            ]
             node += ["--port", str(free_port()), "--auth-supernode-private-key", str(home.node_key)]
             processes.append(_start(folder / name, environment, "flower-supernode", *node))
         for name in sites:
@@ -56,10 +77,19 @@ def run_stock(coordinator: Home, sites: dict[str, Home], rounds: int, sizes: lis
         try:
             _wait_for_words(times, "end", END_SECONDS)
         except TimeoutError as error:
-            raise RuntimeError({name: (folder / name).read_text()[-3000:] for name in ("superlink", *sites)}) from error
+            raise RuntimeError(
+                {name: (folder / name).read_text()[-3000:] for name in ("superlink", *sites)}
+            ) from error
         seconds = time.monotonic() - began
-        starts = [float(line.split()[1]) for line in times.read_text().splitlines() if line.startswith("round")]
-    return TimedRun(seconds, [RoundTime(after - before, train_seconds, 0.0) for before, after in pairwise(starts)])
+        starts = [
+            float(line.split()[1])
+            for line in times.read_text().splitlines()
+            if line.startswith("round")
+        ]
+    return TimedRun(
+        seconds,
+        [RoundTime(after - before, train_seconds, 0.0) for before, after in pairwise(starts)],
+    )
 
 
 def free_port() -> int:
@@ -72,7 +102,9 @@ def _environment(folder: Path, address: str, ca: Path) -> dict[str, str]:
     """Flower's state in this folder, nothing sent to Flower's makers, and its programs, which it starts by their names."""
     home = folder / "flwr"
     home.mkdir()
-    lines = [f'[superlink.{CONNECTION}]\naddress = "{address}"\nroot-certificates = "{ca}"\ninsecure = false\n']
+    lines = [
+        f'[superlink.{CONNECTION}]\naddress = "{address}"\nroot-certificates = "{ca}"\ninsecure = false\n'
+    ]
     (home / "config.toml").write_text("".join(lines))
     return os.environ | {
         "FLWR_HOME": str(home),
@@ -83,16 +115,28 @@ def _environment(folder: Path, address: str, ca: Path) -> dict[str, str]:
     }
 
 
-def _start(log: Path, environment: dict[str, str], program: str, *arguments: str) -> "subprocess.Popen[bytes]":
+def _start(
+    log: Path, environment: dict[str, str], program: str, *arguments: str
+) -> "subprocess.Popen[bytes]":
     with log.open("wb") as stream:
         command = [str(PROGRAMS / program), *arguments]
-        return subprocess.Popen(command, env=environment, cwd=log.parent, stdout=stream, stderr=subprocess.STDOUT)
+        return subprocess.Popen(
+            command, env=environment, cwd=log.parent, stdout=stream, stderr=subprocess.STDOUT
+        )
 
 
 def _flwr(environment: dict[str, str], *arguments: str) -> None:
-    done = subprocess.run([PROGRAMS / "flwr", *arguments], env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [PROGRAMS / "flwr", *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode:
-        raise RuntimeError(f"flwr {' '.join(arguments)}: exit code {done.returncode}: {done.stdout}{done.stderr}")
+        raise RuntimeError(
+            f"flwr {' '.join(arguments)}: exit code {done.returncode}: {done.stdout}{done.stderr}"
+        )
 
 
 def _wait_for_listener(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:

@@ -4,7 +4,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import median
 
-COLUMNS = ("set-up", "round", "slowest training", "beyond it", "beyond training and measuring", "first round", "submit to end")
+COLUMNS = (
+    "set-up",
+    "round",
+    "slowest training",
+    "beyond it",
+    "beyond training and measuring",
+    "first round",
+    "submit to end",
+)
 
 
 @dataclass(frozen=True)

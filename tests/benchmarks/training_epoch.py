@@ -41,7 +41,9 @@ def examples(wanted: Architecture, rows: np.ndarray | FileRows) -> Examples:
 
 def read_all(found: Examples, batch: int) -> None:
     """What a training epoch reads, and nothing else of it."""
-    for some in torch.split(torch.randperm(len(found), generator=torch.Generator().manual_seed(0)), batch):
+    for some in torch.split(
+        torch.randperm(len(found), generator=torch.Generator().manual_seed(0)), batch
+    ):
         found.inputs(some.numpy())
 
 
@@ -64,20 +66,33 @@ def main() -> None:
             rows.append(chunk)
         filed = examples(wanted, rows)
         _, before = timed(lambda: None)
-        print(f"{beats} beats, {beats * sum(filed.widths) * 4 / 2**20:.0f} MiB; {before:.0f} MiB resident before", flush=True)
+        print(
+            f"{beats} beats, {beats * sum(filed.widths) * 4 / 2**20:.0f} MiB; {before:.0f} MiB resident before",
+            flush=True,
+        )
         for number in range(REPEATS):
             seconds, resident = timed(lambda: read_all(filed, plan.batch_size))
-            print(f"pass {number + 1}: {seconds:.1f} s to read all from the file, {resident:.0f} MiB resident", flush=True)
+            print(
+                f"pass {number + 1}: {seconds:.1f} s to read all from the file, {resident:.0f} MiB resident",
+                flush=True,
+            )
         part = FileRows(Path(folder))
         part.append(rows[np.arange(TRAINED_BEATS)])
         network = wanted.build()
         times: dict[str, list[float]] = {"file": [], "memory": []}
         for _ in range(REPEATS):
             for name, found in (("file", part), ("memory", part[np.arange(TRAINED_BEATS)])):
-                seconds, resident = timed(lambda found=found: train(network, wanted, examples(wanted, found), plan))
+                seconds, resident = timed(
+                    lambda found=found: train(network, wanted, examples(wanted, found), plan)
+                )
                 times[name].append(seconds)
-                print(f"an epoch of {TRAINED_BEATS} beats, from {name}: {seconds:.2f} s, {resident:.0f} MiB resident", flush=True)
-        print(f"from the file at {min(times['memory']) / min(times['file']):.0%} of the speed in memory, best of {REPEATS} each")
+                print(
+                    f"an epoch of {TRAINED_BEATS} beats, from {name}: {seconds:.2f} s, {resident:.0f} MiB resident",
+                    flush=True,
+                )
+        print(
+            f"from the file at {min(times['memory']) / min(times['file']):.0%} of the speed in memory, best of {REPEATS} each"
+        )
 
 
 if __name__ == "__main__":

@@ -61,7 +61,9 @@ def errors_of(recording: Recording, prediction: Prediction) -> Errors:
 
 
 def draw(axes: plt.Axes, errors: Errors) -> None:
-    kind, samples = max((("missed", errors.missed), ("invented", errors.invented)), key=lambda each: len(each[1]))
+    kind, samples = max(
+        (("missed", errors.missed), ("invented", errors.invented)), key=lambda each: len(each[1])
+    )
     fs = errors.recording.fs
     middle = samples[len(samples) // 2]
     start, stop = int(middle - SECONDS / 2 * fs), int(middle + SECONDS / 2 * fs)
@@ -71,12 +73,25 @@ def draw(axes: plt.Axes, errors: Errors) -> None:
     axes.set_ylim(low - 0.25 * (high - low), high + 0.25 * (high - low))
     for label in errors.recording.labels or ():
         if start < label.sample < stop:
-            axes.text((label.sample - start) / fs, high + 0.08 * (high - low), label.symbol, ha="center", fontsize=8)
-    for sample, symbol in zip(errors.prediction.samples.tolist(), errors.prediction.symbols, strict=True):
+            axes.text(
+                (label.sample - start) / fs,
+                high + 0.08 * (high - low),
+                label.symbol,
+                ha="center",
+                fontsize=8,
+            )
+    for sample, symbol in zip(
+        errors.prediction.samples.tolist(), errors.prediction.symbols, strict=True
+    ):
         if start < sample < stop:
             wrong = abs(sample - middle) <= MATCH_WINDOW_S * fs
             axes.text(
-                (sample - start) / fs, low - 0.2 * (high - low), symbol, ha="center", fontsize=8, color="red" if wrong else "grey"
+                (sample - start) / fs,
+                low - 0.2 * (high - low),
+                symbol,
+                ha="center",
+                fontsize=8,
+                color="red" if wrong else "grey",
             )
     counts = f"{len(errors.missed)} missed, {len(errors.invented)} invented"
     axes.set_title(f"{errors.recording.name}: {counts}; here: {kind}", fontsize=8, loc="left")
@@ -91,11 +106,15 @@ def main(home: Path, lead: str, picture: Path, records: list[Path]) -> None:
         recording = read(path, "auto", ReadOptions(leads=(lead,), assume_wfdb_gain=True))
         found.append(errors_of(recording, classifier.predict(recording)))
     worst = sorted(found, key=lambda errors: -errors.number)[:STRIPS]
-    figure, rows = plt.subplots(len(worst), 1, figsize=(9, 1.5 * len(worst)), layout="constrained", squeeze=False)
+    figure, rows = plt.subplots(
+        len(worst), 1, figsize=(9, 1.5 * len(worst)), layout="constrained", squeeze=False
+    )
     for axes, errors in zip(rows[:, 0], worst, strict=True):
         draw(axes, errors)
     figure.savefig(picture, dpi=90)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), [Path(record) for record in sys.argv[4:]])
+    main(
+        Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), [Path(record) for record in sys.argv[4:]]
+    )

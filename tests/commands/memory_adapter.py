@@ -20,7 +20,11 @@ class MemoryAdapter:
 
     def read(self, path: Path, options: ReadOptions) -> Recording:
         if path not in self.recordings:
-            raise FileMissing(path, "is not in memory", f"Write it first; asked for were {options.leads or 'all leads'}")
+            raise FileMissing(
+                path,
+                "is not in memory",
+                f"Write it first; asked for were {options.leads or 'all leads'}",
+            )
         return self.recordings[path]
 
     def write(self, recording: Recording, folder: Path) -> tuple[Path, ...]:

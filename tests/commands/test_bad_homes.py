@@ -27,7 +27,9 @@ Ecgfl = Callable[..., Any]
         ("coordinator", "serve"),
     ],
 )
-def test_a_home_that_is_none_is_a_usage_error(home: Path, ecgfl: Ecgfl, command: tuple[str, ...]) -> None:
+def test_a_home_that_is_none_is_a_usage_error(
+    home: Path, ecgfl: Ecgfl, command: tuple[str, ...]
+) -> None:
     ran = ecgfl(*command)
     assert ran.code == 2
     assert len(ran.err.splitlines()) == len(ran.problems) == 1
@@ -38,11 +40,19 @@ def test_a_home_that_is_none_is_a_usage_error(home: Path, ecgfl: Ecgfl, command:
 
 @pytest.mark.parametrize("verb", ["predict", "evaluate"])
 def test_a_lost_starter_model_is_named(
-    site: Path, ecgfl: Ecgfl, export: Any, tmp_path: Path, files_of: Any, verb: str, monkeypatch: pytest.MonkeyPatch
+    site: Path,
+    ecgfl: Ecgfl,
+    export: Any,
+    tmp_path: Path,
+    files_of: Any,
+    verb: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("ecgfl_cli.models.starter.FOLDER", tmp_path / "lost")
     before = files_of(site)
-    ran = ecgfl(verb, export(1, seconds=20), *(("--out", tmp_path / "out") if verb == "predict" else ()))
+    ran = ecgfl(
+        verb, export(1, seconds=20), *(("--out", tmp_path / "out") if verb == "predict" else ())
+    )
     assert ran.code == 3
     assert len(ran.err.splitlines()) == len(ran.problems) == 1
     assert "ecgfl join" in ran.problems[0]
@@ -81,8 +91,12 @@ def test_a_command_line_that_means_nothing_is_a_usage_error(
     assert files_of(modelled) == before
 
 
-@pytest.mark.parametrize("content", [b"no database at all" * 99, b"SQLite format 3\0" + b"\xff" * 4080])
-@pytest.mark.parametrize("command", [("ingest", "RECORDING"), ("segment",), ("dataset", "list"), ("validate",)])
+@pytest.mark.parametrize(
+    "content", [b"no database at all" * 99, b"SQLite format 3\0" + b"\xff" * 4080]
+)
+@pytest.mark.parametrize(
+    "command", [("ingest", "RECORDING"), ("segment",), ("dataset", "list"), ("validate",)]
+)
 def test_a_corrupt_catalogue_is_named_and_left_alone(
     site: Path, ecgfl: Ecgfl, export: Any, content: bytes, command: tuple[str, ...], files_of: Any
 ) -> None:
@@ -146,7 +160,9 @@ def test_an_output_folder_that_cannot_be_made_is_named(
     assert (tmp_path / "file").read_text() == "in the way"
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root writes everywhere")
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root writes everywhere"
+)
 def test_a_home_that_cannot_be_written_is_named(site: Path, ecgfl: Ecgfl, export: Any) -> None:
     recording = export(1)
     site.chmod(0o500)

@@ -56,7 +56,9 @@ def truncated_labels(export: Any, folder: Path) -> Path:  # noqa: ARG001
 
 
 def prose(export: Any, folder: Path) -> Path:  # noqa: ARG001
-    (folder / "letter.csv").write_text("Dear colleague,\nthank you for sending Mr. Doe.\nHe has no complaints.\n" * 20)
+    (folder / "letter.csv").write_text(
+        "Dear colleague,\nthank you for sending Mr. Doe.\nHe has no complaints.\n" * 20
+    )
     return folder / "letter.csv"
 
 
@@ -99,12 +101,21 @@ HINTS = {"no_unit": "--units", "unknown_rate": "--fs", "truncated_labels": "--la
 
 
 def settled(home: Path, files_of: Any) -> set[str]:
-    return {name for name in files_of(home) if name not in ("audit.jsonl", "audit.head", "catalogue.sqlite", "records")}
+    return {
+        name
+        for name in files_of(home)
+        if name not in ("audit.jsonl", "audit.head", "catalogue.sqlite", "records")
+    }
 
 
 @pytest.mark.parametrize("make", BAD)
 def test_ingest_refuses_it_in_one_line(
-    site: Path, ecgfl: Ecgfl, export: Any, tmp_path: Path, files_of: Any, make: Callable[[Any, Path], Path]
+    site: Path,
+    ecgfl: Ecgfl,
+    export: Any,
+    tmp_path: Path,
+    files_of: Any,
+    make: Callable[[Any, Path], Path],
 ) -> None:
     path, before = make(export, tmp_path), settled(site, files_of)
     ran = ecgfl("ingest", path)
@@ -128,7 +139,12 @@ def test_validate_refuses_it_in_one_line_and_needs_no_home(
 
 @pytest.mark.parametrize("make", [make for make in BAD if make is not truncated_labels])
 def test_predict_refuses_it_in_one_line(
-    modelled: Path, ecgfl: Ecgfl, export: Any, tmp_path: Path, files_of: Any, make: Callable[[Any, Path], Path]
+    modelled: Path,
+    ecgfl: Ecgfl,
+    export: Any,
+    tmp_path: Path,
+    files_of: Any,
+    make: Callable[[Any, Path], Path],
 ) -> None:
     path, before = make(export, tmp_path), files_of(modelled)
     ran = ecgfl("predict", path, "--out", tmp_path / "out")
@@ -138,8 +154,17 @@ def test_predict_refuses_it_in_one_line(
     assert files_of(modelled) == before
 
 
-def test_a_bad_file_among_good_ones_stops_nothing(site: Path, ecgfl: Ecgfl, export: Any, tmp_path: Path) -> None:  # noqa: ARG001
-    ran = ecgfl("ingest", export(1), missing(export, tmp_path), empty_edf(export, tmp_path), export(2), "--json")
+def test_a_bad_file_among_good_ones_stops_nothing(
+    site: Path, ecgfl: Ecgfl, export: Any, tmp_path: Path
+) -> None:  # noqa: ARG001
+    ran = ecgfl(
+        "ingest",
+        export(1),
+        missing(export, tmp_path),
+        empty_edf(export, tmp_path),
+        export(2),
+        "--json",
+    )
     assert ran.code == 3
     assert len(ran.problems) == 2
     assert ran.json["outcomes"] == {"added": 2, "unreadable": 2}
@@ -163,7 +188,9 @@ def test_a_lead_that_is_not_there_is_refused_with_those_that_are(
 
 
 @pytest.mark.parametrize("verb", ["ingest", "validate", "predict", "evaluate"])
-def test_a_folder_without_recordings_is_unusable(modelled: Path, ecgfl: Ecgfl, tmp_path: Path, verb: str) -> None:  # noqa: ARG001
+def test_a_folder_without_recordings_is_unusable(
+    modelled: Path, ecgfl: Ecgfl, tmp_path: Path, verb: str
+) -> None:  # noqa: ARG001
     (tmp_path / "nothing").mkdir()
     ran = ecgfl(verb, tmp_path / "nothing")
     assert ran.code == 3
@@ -171,17 +198,24 @@ def test_a_folder_without_recordings_is_unusable(modelled: Path, ecgfl: Ecgfl, t
 
 
 @pytest.mark.parametrize(
-    "options", [("--fs", "nan"), ("--fs", "inf"), ("--fs", "0"), ("--units", "furlong"), ("--units", "adc:0")]
+    "options",
+    [("--fs", "nan"), ("--fs", "inf"), ("--fs", "0"), ("--units", "furlong"), ("--units", "adc:0")],
 )
-def test_an_option_that_makes_no_sense_is_refused(site: Path, ecgfl: Ecgfl, tmp_path: Path, options: tuple[str, str]) -> None:  # noqa: ARG001
+def test_an_option_that_makes_no_sense_is_refused(
+    site: Path, ecgfl: Ecgfl, tmp_path: Path, options: tuple[str, str]
+) -> None:  # noqa: ARG001
     (tmp_path / "plain.csv").write_text("II\n" + "0.1\n0.2\n0.3\n" * 900)
     given = {"--fs": "250", "--units": "mV"} | {options[0]: options[1]}
-    ran = ecgfl("ingest", tmp_path / "plain.csv", *(part for pair in given.items() for part in pair))
+    ran = ecgfl(
+        "ingest", tmp_path / "plain.csv", *(part for pair in given.items() for part in pair)
+    )
     assert ran.code in (2, 3)
     assert len(ran.problems) == 1
 
 
-def test_an_uncalibrated_record_is_refused_by_ingest_with_the_unit_option(site: Path, ecgfl: Ecgfl, real_data: Path) -> None:  # noqa: ARG001
+def test_an_uncalibrated_record_is_refused_by_ingest_with_the_unit_option(
+    site: Path, ecgfl: Ecgfl, real_data: Path
+) -> None:  # noqa: ARG001
     ran = ecgfl("ingest", real_data / "svdb" / "821.hea")
     assert ran.code == 3
     assert len(ran.problems) == 1

@@ -49,7 +49,9 @@ def codes(ran: Any) -> set[str]:
 
 
 @pytest.mark.parametrize("file_format", ["wfdb", "edf", "csv"])
-def test_a_corrected_prediction_is_learned_from(predicted: Any, ecgfl: Ecgfl, listed: Any, file_format: str) -> None:
+def test_a_corrected_prediction_is_learned_from(
+    predicted: Any, ecgfl: Ecgfl, listed: Any, file_format: str
+) -> None:
     path = predicted(file_format)
     found = wfdb.rdann(str(path.with_suffix("")), "ecgfl")
     symbols = list(found.symbol)
@@ -57,12 +59,21 @@ def test_a_corrected_prediction_is_learned_from(predicted: Any, ecgfl: Ecgfl, li
     assert len(corrected) == 20
     for place in corrected:
         symbols[place] = "V"
-    wfdb.wrann(path.stem, "ecgfl", np.asarray(found.sample), symbol=symbols, fs=found.fs, write_dir=str(path.parent))
+    wfdb.wrann(
+        path.stem,
+        "ecgfl",
+        np.asarray(found.sample),
+        symbol=symbols,
+        fs=found.fs,
+        write_dir=str(path.parent),
+    )
 
     assert ecgfl("ingest", path, "--labels", "ecgfl").code == 0
     (record,) = listed()
     assert (record["status"], record["label_origin"]) == ("usable", "reviewer")
-    assert record["counts"] == {name: count for name in ("N", "V", "Q") if (count := symbols.count(name))}
+    assert record["counts"] == {
+        name: count for name in ("N", "V", "Q") if (count := symbols.count(name))
+    }
 
 
 @pytest.mark.parametrize("suffix", ["ecgfl", "ecgfl.csv"])
@@ -95,7 +106,9 @@ def test_only_what_would_be_replaced_is_refused(predicted: Any, ecgfl: Ecgfl) ->
 def test_a_file_of_unknown_origin_is_not_overwritten(predicted: Any, ecgfl: Ecgfl) -> None:
     path = predicted()
     path.with_name(f"{path.stem}.ecgfl.origin.json").unlink()
-    assert ecgfl("predict", path, "--out", path.parent).code == 0  # what it would write is there already
+    assert (
+        ecgfl("predict", path, "--out", path.parent).code == 0
+    )  # what it would write is there already
     path.with_name(f"{path.stem}.ecgfl.origin.json").unlink()
     correct(table_of(path))
     ran = ecgfl("predict", path, "--out", path.parent)
@@ -103,25 +116,35 @@ def test_a_file_of_unknown_origin_is_not_overwritten(predicted: Any, ecgfl: Ecgf
     assert "nothing shows who wrote it" in ran.problems[0]
 
 
-def test_an_untouched_prediction_is_replaced_by_that_of_another_lead(predicted: Any, ecgfl: Ecgfl) -> None:
+def test_an_untouched_prediction_is_replaced_by_that_of_another_lead(
+    predicted: Any, ecgfl: Ecgfl
+) -> None:
     path = predicted()
     assert ecgfl("predict", path, "--out", path.parent, "--lead", "V1").code == 0
     assert json.loads(path.with_name(f"{path.stem}.ecgfl.json").read_text())["leads"] == ["V1"]
 
 
 @pytest.mark.parametrize("file_format", ["wfdb", "edf", "csv"])
-def test_an_untouched_prediction_is_no_label(predicted: Any, ecgfl: Ecgfl, listed: Any, file_format: str) -> None:
+def test_an_untouched_prediction_is_no_label(
+    predicted: Any, ecgfl: Ecgfl, listed: Any, file_format: str
+) -> None:
     path = predicted(file_format)
     for labels in ("ecgfl", path.with_suffix(".ecgfl"), table_of(path), path.parent):
         ran = ecgfl("ingest", path, "--labels", labels, "--json")
         assert (ran.code, "labels-by-machine" in codes(ran)) == (0, True)
     (record,) = listed()
-    assert (record["status"], record["label_origin"], record["counts"]) == ("unlabelled", "machine", {})
+    assert (record["status"], record["label_origin"], record["counts"]) == (
+        "unlabelled",
+        "machine",
+        {},
+    )
     assert ecgfl("segment", "--json").json["records"] == []
 
 
 @pytest.mark.parametrize("fs", [128.7, 200 / 3 * 2, 999.9])
-def test_an_untouched_prediction_at_an_odd_rate_is_no_label(predicted: Any, ecgfl: Ecgfl, listed: Any, fs: float) -> None:
+def test_an_untouched_prediction_at_an_odd_rate_is_no_label(
+    predicted: Any, ecgfl: Ecgfl, listed: Any, fs: float
+) -> None:
     path = predicted(fs=fs)
     assert ecgfl("ingest", path, "--labels", "ecgfl").code == 0
     assert listed()[0]["label_origin"] == "machine"
@@ -133,7 +156,10 @@ def test_a_copy_of_a_prediction_is_no_label(predicted: Any, ecgfl: Ecgfl, listed
     elsewhere = path.parent / "elsewhere"
     elsewhere.mkdir()
     for copy in (
-        *(table.with_name(f"{path.stem}.ecgfl{rest}") for rest in (" (1).csv", "_corrected.csv", ".CSV")),
+        *(
+            table.with_name(f"{path.stem}.ecgfl{rest}")
+            for rest in (" (1).csv", "_corrected.csv", ".CSV")
+        ),
         *(elsewhere / name for name in (table.name, "another.ecgfl.csv")),
     ):
         shutil.copy(table, copy)
@@ -141,7 +167,9 @@ def test_a_copy_of_a_prediction_is_no_label(predicted: Any, ecgfl: Ecgfl, listed
         assert listed()[0]["label_origin"] == "machine"
 
 
-def test_a_prediction_that_a_spreadsheet_saved_again_is_no_label(predicted: Any, ecgfl: Ecgfl, listed: Any) -> None:
+def test_a_prediction_that_a_spreadsheet_saved_again_is_no_label(
+    predicted: Any, ecgfl: Ecgfl, listed: Any
+) -> None:
     """A German spreadsheet writes semicolons and decimal commas."""
     path = predicted()
     table = table_of(path)
@@ -174,7 +202,9 @@ def test_an_untouched_prediction_is_no_reference(predicted: Any, ecgfl: Ecgfl) -
 
 
 @pytest.mark.parametrize("with_wfdb", [True, False])
-def test_corrections_in_the_table_win_over_the_untouched_file(predicted: Any, ecgfl: Ecgfl, listed: Any, with_wfdb: bool) -> None:
+def test_corrections_in_the_table_win_over_the_untouched_file(
+    predicted: Any, ecgfl: Ecgfl, listed: Any, with_wfdb: bool
+) -> None:
     path = predicted()
     correct(table_of(path))
     if not with_wfdb:
@@ -185,24 +215,31 @@ def test_corrections_in_the_table_win_over_the_untouched_file(predicted: Any, ec
     assert (record["label_origin"], record["counts"]["V"]) == ("reviewer", symbols.count("V"))
 
 
-def test_two_corrections_that_disagree_are_refused(predicted: Any, ecgfl: Ecgfl, listed: Any) -> None:
+def test_two_corrections_that_disagree_are_refused(
+    predicted: Any, ecgfl: Ecgfl, listed: Any
+) -> None:
     path = predicted()
     correct(table_of(path))
     write_annotations([BeatLabel(100, "V"), BeatLabel(300, "N")], path.with_suffix(".ecgfl"), 250)
     ran = ecgfl("ingest", path, "--labels", "ecgfl")
     assert ran.code == 3
-    assert f"{path.with_suffix('.ecgfl')} and {table_of(path)} hold different beats" in ran.problems[0]
+    assert (
+        f"{path.with_suffix('.ecgfl')} and {table_of(path)} hold different beats" in ran.problems[0]
+    )
     assert ecgfl("ingest", path, "--labels", table_of(path)).code == 0
     assert listed()[0]["label_origin"] == "reviewer"
 
 
 @pytest.mark.parametrize("shift", [0.0, 0.004, 0.1])
-def test_two_references_agree_or_are_refused(site: Path, ecgfl: Ecgfl, export: Any, listed: Any, shift: float) -> None:  # noqa: ARG001
+def test_two_references_agree_or_are_refused(
+    site: Path, ecgfl: Ecgfl, export: Any, listed: Any, shift: float
+) -> None:  # noqa: ARG001
     """Tables often round times to 10 ms."""
     path = export(synthesise(71, 60, 360, pvc_share=0.1))
     labels = wfdb.rdann(str(path.with_suffix("")), "atr")
     rows = [
-        f"{sample / 360 + shift:.2f},{symbol}\n" for sample, symbol in zip(labels.sample.tolist(), labels.symbol, strict=True)
+        f"{sample / 360 + shift:.2f},{symbol}\n"
+        for sample, symbol in zip(labels.sample.tolist(), labels.symbol, strict=True)
     ]
     table = path.with_name(f"{path.stem}.labels.csv")
     table.write_text("time_s,symbol\n" + "".join(rows))
@@ -217,7 +254,9 @@ def test_two_references_agree_or_are_refused(site: Path, ecgfl: Ecgfl, export: A
     assert ecgfl("ingest", path, "--labels", table).code == 0
 
 
-def test_checked_predictions_count_under_another_name(predicted: Any, ecgfl: Ecgfl, listed: Any) -> None:
+def test_checked_predictions_count_under_another_name(
+    predicted: Any, ecgfl: Ecgfl, listed: Any
+) -> None:
     """What the finding `labels-by-machine` advises."""
     path = predicted("edf")
     shutil.copy(table_of(path), path.with_name(f"{path.stem}.labels.csv"))
@@ -225,11 +264,17 @@ def test_checked_predictions_count_under_another_name(predicted: Any, ecgfl: Ecg
     assert listed()[0]["label_origin"] == "reference"
 
 
-def test_labels_that_an_earlier_version_took_from_predictions_go(site: Path, predicted: Any, ecgfl: Ecgfl, listed: Any) -> None:
+def test_labels_that_an_earlier_version_took_from_predictions_go(
+    site: Path, predicted: Any, ecgfl: Ecgfl, listed: Any
+) -> None:
     path = predicted()
     origin = path.with_name(f"{path.stem}.ecgfl.origin.json")
     kept = origin.read_bytes()
-    origin.write_text(json.dumps({"schema": "ecgfl.origin/1", "predictions": [{"model": "m", "labels_sha256": "0"}]}))
+    origin.write_text(
+        json.dumps(
+            {"schema": "ecgfl.origin/1", "predictions": [{"model": "m", "labels_sha256": "0"}]}
+        )
+    )
     assert ecgfl("ingest", path, "--labels", "ecgfl").code == 0
     assert ecgfl("segment").code == 0
     (record,) = listed()
@@ -238,14 +283,20 @@ def test_labels_that_an_earlier_version_took_from_predictions_go(site: Path, pre
     ran = ecgfl("ingest", path, "--labels", "ecgfl", "--json")
     assert ran.json["outcomes"] == {"updated": 1}
     (record,) = listed()
-    assert (record["status"], record["label_origin"], record["counts"]) == ("unlabelled", "machine", {})
+    assert (record["status"], record["label_origin"], record["counts"]) == (
+        "unlabelled",
+        "machine",
+        {},
+    )
     assert not list((site / "records").rglob("*.atr"))
     assert not list((site / "beats").rglob("*.safetensors"))
 
 
 def test_a_prediction_takes_no_reference_away(predicted: Any, ecgfl: Ecgfl, listed: Any) -> None:
     path = predicted()
-    write_annotations(synthesise(71, 60, 250, pvc_share=0.15).labels or (), path.with_suffix(".atr"), 250)
+    write_annotations(
+        synthesise(71, 60, 250, pvc_share=0.15).labels or (), path.with_suffix(".atr"), 250
+    )
     assert ecgfl("ingest", path).code == 0
     before = listed()
     assert before[0]["label_origin"] == "reference"
@@ -253,7 +304,9 @@ def test_a_prediction_takes_no_reference_away(predicted: Any, ecgfl: Ecgfl, list
     assert listed() == before
 
 
-def test_results_beside_recordings_are_no_recordings(predicted: Any, ecgfl: Ecgfl, listed: Any) -> None:
+def test_results_beside_recordings_are_no_recordings(
+    predicted: Any, ecgfl: Ecgfl, listed: Any
+) -> None:
     path = predicted("csv")
     shutil.copy(table_of(path), path.with_name(f"{path.stem}.ecgfl (1).csv"))
     ran = ecgfl("ingest", path.parent)

@@ -19,7 +19,10 @@ Ecgfl = Callable[..., Any]
 @pytest.fixture
 def ready(site: Path, ecgfl: Ecgfl, federation: Any, export: Any) -> Path:
     """A home with nothing to complain of."""
-    assert ecgfl("init", "--site", "st-mary", "--federation", federation.root / "federation.json").code == 0
+    assert (
+        ecgfl("init", "--site", "st-mary", "--federation", federation.root / "federation.json").code
+        == 0
+    )
     assert ecgfl("ingest", *(export(seed, seconds=90) for seed in (1, 2))).code == 0
     enough_for(site, patients=1, beats=100)
     return site
@@ -28,14 +31,21 @@ def ready(site: Path, ecgfl: Ecgfl, federation: Any, export: Any) -> Path:
 def enough_for(home: Path, patients: int, beats: int) -> None:
     """Let the site train on so few."""
     text = (home / "site.toml").read_text()
-    for usual, own in (("min_training_patients = 10", f"= {patients}"), ("min_training_beats = 1000", f"= {beats}")):
+    for usual, own in (
+        ("min_training_patients = 10", f"= {patients}"),
+        ("min_training_beats = 1000", f"= {beats}"),
+    ):
         assert usual in text
         text = text.replace(usual, f"{usual.split(' ')[0]} {own}")
     (home / "site.toml").write_text(text)
 
 
 def problems(ran: Any) -> dict[str, str]:
-    return {check["name"]: f"{check['problem']} {check['fix']}" for check in ran.json["checks"] if check["problem"]}
+    return {
+        check["name"]: f"{check['problem']} {check['fix']}"
+        for check in ran.json["checks"]
+        if check["problem"]
+    }
 
 
 def test_a_good_home_passes_and_stays_as_it_is(ready: Path, ecgfl: Ecgfl, files_of: Any) -> None:
@@ -47,7 +57,9 @@ def test_a_good_home_passes_and_stays_as_it_is(ready: Path, ecgfl: Ecgfl, files_
     assert "private" in ecgfl("doctor").out
 
 
-def test_a_damaged_model_is_found_also_where_another_is_in_use(modelled: Path, ecgfl: Ecgfl, federation: Any) -> None:
+def test_a_damaged_model_is_found_also_where_another_is_in_use(
+    modelled: Path, ecgfl: Ecgfl, federation: Any
+) -> None:
     models = modelled / "models"
     weights = models / federation.version / "model.safetensors"
     weights.write_bytes(weights.read_bytes() + b"x")
@@ -56,38 +68,60 @@ def test_a_damaged_model_is_found_also_where_another_is_in_use(modelled: Path, e
 
 
 def _settings(home: Path) -> None:
-    (home / "site.toml").write_text((home / "site.toml").read_text().replace("keep = 10", "keep = -1"))
+    (home / "site.toml").write_text(
+        (home / "site.toml").read_text().replace("keep = 10", "keep = -1")
+    )
 
 
 def _limits(home: Path) -> None:
-    (home / "site.toml").write_text((home / "site.toml").read_text().replace("[limits]", "[limits]\nmax_joy = 3"))
+    (home / "site.toml").write_text(
+        (home / "site.toml").read_text().replace("[limits]", "[limits]\nmax_joy = 3")
+    )
 
 
 def _pvcs(home: Path) -> None:
-    (home / "site.toml").write_text((home / "site.toml").read_text().replace("min_training_pvcs = 0", "min_training_pvcs = 9999"))
+    (home / "site.toml").write_text(
+        (home / "site.toml")
+        .read_text()
+        .replace("min_training_pvcs = 0", "min_training_pvcs = 9999")
+    )
 
 
 def _coordinators(home: Path) -> None:
-    (home / "site.toml").write_text((home / "site.toml").read_text().replace("[policy]", '[policy]\ncoordinators = ["abc"]'))
+    (home / "site.toml").write_text(
+        (home / "site.toml").read_text().replace("[policy]", '[policy]\ncoordinators = ["abc"]')
+    )
 
 
 def _architecture(home: Path) -> None:
     (home / "site.toml").write_text(
-        (home / "site.toml").read_text().replace('architectures = ["beatnet"]', 'architectures = ["beatnet", "beetnet"]')
+        (home / "site.toml")
+        .read_text()
+        .replace('architectures = ["beatnet"]', 'architectures = ["beatnet", "beetnet"]')
     )
 
 
 def _threads(home: Path) -> None:
-    (home / "site.toml").write_text((home / "site.toml").read_text().replace("cpu_threads = 1", "cpu_threads = 9999"))
+    (home / "site.toml").write_text(
+        (home / "site.toml").read_text().replace("cpu_threads = 1", "cpu_threads = 9999")
+    )
 
 
 def _ca(home: Path) -> None:
     federation = json.loads((home / "federation.json").read_text())
     key = ec.generate_private_key(ec.SECP384R1())
     name, now = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "CA")]), datetime.now(UTC)
-    soon = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
+    soon = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+    )
     soon = soon.not_valid_before(now - timedelta(days=9)).not_valid_after(now + timedelta(days=59))
-    federation["ca_certificate"] = soon.sign(key, hashes.SHA384()).public_bytes(serialization.Encoding.PEM).decode()
+    federation["ca_certificate"] = (
+        soon.sign(key, hashes.SHA384()).public_bytes(serialization.Encoding.PEM).decode()
+    )
     (home / "federation.json").write_text(json.dumps(federation))
 
 
@@ -119,11 +153,20 @@ def _federation(home: Path) -> None:
         (_limits, "limits", "max_joy"),
         (_pvcs, "recordings", "min_training_pvcs"),
         (_coordinators, "federation", "policy.coordinators"),
-        (_architecture, "policy", "names 'beetnet', which this ecgfl does not have Correct or remove it"),
+        (
+            _architecture,
+            "policy",
+            "names 'beetnet', which this ecgfl does not have Correct or remove it",
+        ),
         (_threads, "policy", "cpu_threads = 9999"),
         (_ca, "federation", "renew --new-ca"),
         (_key, "node key", "not a usable private key"),
-        pytest.param(_readable, "permissions", "chmod", marks=pytest.mark.skipif(os.name == "nt", reason="mode bits")),
+        pytest.param(
+            _readable,
+            "permissions",
+            "chmod",
+            marks=pytest.mark.skipif(os.name == "nt", reason="mode bits"),
+        ),
         (_audit, "audit log", "line"),
         (_catalogue, "recordings", "not a database"),
         (_federation, "federation", "--federation federation.json"),
@@ -150,13 +193,34 @@ def test_a_lock_that_is_held_is_told(ready: Path, ecgfl: Ecgfl) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="systemd")
-@pytest.mark.parametrize(("hours", "is_right"), [("08:00-10:00", False), ("21:00-22:04", False), ("22:00-06:00", True)])
+@pytest.mark.parametrize(
+    ("hours", "is_right"), [("08:00-10:00", False), ("21:00-22:04", False), ("22:00-06:00", True)]
+)
 def test_a_schedule_outside_the_hours_is_found(
-    ready: Path, ecgfl: Ecgfl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hours: str, is_right: bool
+    ready: Path,
+    ecgfl: Ecgfl,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    hours: str,
+    is_right: bool,
 ) -> None:
     monkeypatch.setattr("ecgfl_cli.schedule.scheduled.UNITS", tmp_path)
-    assert ecgfl("schedule", "systemd", "--server", "ecg.example.org:8443", "--at", "22:00", "--write", tmp_path).code == 0
-    (ready / "site.toml").write_text((ready / "site.toml").read_text().replace("[policy]", f'[policy]\nhours = "{hours}"'))
+    assert (
+        ecgfl(
+            "schedule",
+            "systemd",
+            "--server",
+            "ecg.example.org:8443",
+            "--at",
+            "22:00",
+            "--write",
+            tmp_path,
+        ).code
+        == 0
+    )
+    (ready / "site.toml").write_text(
+        (ready / "site.toml").read_text().replace("[policy]", f'[policy]\nhours = "{hours}"')
+    )
     ran = ecgfl("doctor", "--json")
     (check,) = [check for check in ran.json["checks"] if check["name"] == "schedule"]
     assert (check["problem"] is None) is is_right
@@ -185,7 +249,11 @@ def test_the_setting_for_which_there_is_too_little_is_named(
 
 
 def test_too_few_held_out_patients_are_said_and_no_problem(ready: Path, ecgfl: Ecgfl) -> None:  # noqa: ARG001
-    (state,) = (check["state"] for check in ecgfl("doctor", "--json").json["checks"] if check["name"] == "held-out patients")
+    (state,) = (
+        check["state"]
+        for check in ecgfl("doctor", "--json").json["checks"]
+        if check["name"] == "held-out patients"
+    )
     assert "no figure of them leaves" in state
     assert "policy.min_held_out_patients = 2" in state
 
@@ -193,7 +261,9 @@ def test_too_few_held_out_patients_are_said_and_no_problem(ready: Path, ecgfl: E
 def earlier_release(home: Path) -> None:
     """Give the policy the values that the template of an earlier release wrote."""
     text = (home / "site.toml").read_text()
-    (home / "site.toml").write_text(text.replace('architectures = ["beatnet"]', 'architectures = ["beatnet", "ecgnet"]'))
+    (home / "site.toml").write_text(
+        text.replace('architectures = ["beatnet"]', 'architectures = ["beatnet", "ecgnet"]')
+    )
 
 
 WEAKER = (

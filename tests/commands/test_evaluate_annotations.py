@@ -35,13 +35,19 @@ class Case(NamedTuple):
 
 CASES = {
     "the learning period does not count": Case(
-        [(50_000, "V"), (107_999, "V"), (108_000, "V"), (T, "N")], [(50_000, "N"), (70_000, "V"), (T, "N")], {"Vo": 1, "Nn": 1}
+        [(50_000, "V"), (107_999, "V"), (108_000, "V"), (T, "N")],
+        [(50_000, "N"), (70_000, "V"), (T, "N")],
+        {"Vo": 1, "Nn": 1},
     ),
     "a detection before the start counts when it is the first beat's": Case(
         [(108_010, "V"), (T, "N")], [(107_990, "V"), (T, "N")], {"Vv": 1, "Nn": 1}
     ),
-    "a pair 54 samples apart matches": Case([(T, "V"), (T + 500, "V")], [(T - 54, "V"), (T + 554, "V")], {"Vv": 2}),
-    "a pair 55 samples apart does not": Case([(T, "V"), (T + 500, "V")], [(T - 55, "V"), (T + 555, "V")], {"Vo": 2, "Ov": 2}),
+    "a pair 54 samples apart matches": Case(
+        [(T, "V"), (T + 500, "V")], [(T - 54, "V"), (T + 554, "V")], {"Vv": 2}
+    ),
+    "a pair 55 samples apart does not": Case(
+        [(T, "V"), (T + 500, "V")], [(T - 55, "V"), (T + 555, "V")], {"Vo": 2, "Ov": 2}
+    ),
     "of a double detection the nearer one counts": Case(
         [(T, "N"), (T + 500, "V")],
         [(T - 5, "N"), (T + 40, "V"), (T + 460, "N"), (T + 505, "V")],
@@ -52,7 +58,9 @@ CASES = {
         [(T, "V"), (T + 500, "V"), (T + 1000, "N"), (T + 1500, "V")],
         {"Fv": 1, "Qv": 1, "Qn": 1, "Vv": 1},
     ),
-    "a V called F or Q is missed": Case([(T, "V"), (T + 500, "V")], [(T, "F"), (T + 500, "Q")], {"Vf": 1, "Vq": 1}),
+    "a V called F or Q is missed": Case(
+        [(T, "V"), (T + 500, "V")], [(T, "F"), (T + 500, "Q")], {"Vf": 1, "Vq": 1}
+    ),
     "missed and extra beats": Case(
         [(T, "N"), (T + 300, "V"), (T + 600, "A")],
         [(T + 600, "N"), (T + 900, "V"), (T + 1200, "N")],
@@ -109,11 +117,17 @@ def test_figures_and_matrix_as_they_are_printed(ecgfl: Ecgfl, tmp_path: Path) ->
     """3 of 4 V found and one N called V: Se 75, +P 75, F1 75; 1 false one in 100 s is 36 an hour. Of 8 beats 1 was missed and 1
     detection is an extra one: 87.5."""
     reference = [(T + 500 * place, "VVVVNNNN"[place]) for place in range(8)]
-    found = [(T + 500 * place, "VVV.VNNN"[place]) for place in range(8) if place != 3] + [(T + 5000, "N")]
+    found = [(T + 500 * place, "VVV.VNNN"[place]) for place in range(8) if place != 3] + [
+        (T + 5000, "N")
+    ]
     path = record(tmp_path, reference)
     write_annotations(labels(found), tmp_path / "0001.tst")
     shown = ecgfl("evaluate", path, "--test", "tst").out
-    rows = [[cell.strip() for cell in line.strip("│ ").split("│")] for line in shown.splitlines() if "0001" in line]
+    rows = [
+        [cell.strip() for cell in line.strip("│ ").split("│")]
+        for line in shown.splitlines()
+        if "0001" in line
+    ]
     assert rows == [
         ["0001", "7", "1", "1", "87.50", "87.50", "87.50"],
         ["0001", "3", "1", "1", "75.00", "75.00", "75.00", "36.00"],
@@ -139,21 +153,35 @@ def test_annotations_are_found_beside_the_recording_by_name_or_in_a_folder(
 ) -> None:
     path = record(tmp_path / "in", [(T, "N"), (T + 300, "V")], file_format=file_format)
     (tmp_path / "out").mkdir()
-    where = {"beside": path.with_suffix(".tst"), "file": tmp_path / "any.qrs", "folder": tmp_path / "out" / "0001.ecgfl"}[place]
+    where = {
+        "beside": path.with_suffix(".tst"),
+        "file": tmp_path / "any.qrs",
+        "folder": tmp_path / "out" / "0001.ecgfl",
+    }[place]
     write_annotations(labels([(T, "N"), (T + 310, "V"), (T + 600, "V")]), where, FS)
-    ran = ecgfl("evaluate", path, "--test", {"beside": "tst", "file": where, "folder": where.parent}[place], "--json")
+    ran = ecgfl(
+        "evaluate",
+        path,
+        "--test",
+        {"beside": "tst", "file": where, "folder": where.parent}[place],
+        "--json",
+    )
     assert ran.code == 0, ran.err
     assert ran.json["gross"]["matrix"]["counts"] == matrix({"Nn": 1, "Vv": 1, "Ov": 1})
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such file names")
-def test_predictions_of_a_recording_with_a_colon_in_its_name_are_found(ecgfl: Ecgfl, tmp_path: Path) -> None:
+def test_predictions_of_a_recording_with_a_colon_in_its_name_are_found(
+    ecgfl: Ecgfl, tmp_path: Path
+) -> None:
     path = record(tmp_path / "in", [(T, "N"), (T + 300, "V")], "0001:2", file_format="edf")
     assert ecgfl("predict", path, "--out", tmp_path / "out", "--format", "wfdb").code == 3
     assert ecgfl("evaluate", path, "--test", tmp_path / "out").code == 0
 
 
-def test_annotations_counted_at_another_rate_are_brought_to_the_recordings(ecgfl: Ecgfl, tmp_path: Path) -> None:
+def test_annotations_counted_at_another_rate_are_brought_to_the_recordings(
+    ecgfl: Ecgfl, tmp_path: Path
+) -> None:
     path = record(tmp_path, [(T, "V")])
     write_annotations(labels([(round(T * 250 / 360), "V")]), tmp_path / "0001.tst", 250)
     assert ecgfl("evaluate", path, "--test", "tst", "--json").json["gross"]["veb_tp"] == 1
@@ -162,10 +190,17 @@ def test_annotations_counted_at_another_rate_are_brought_to_the_recordings(ecgfl
 def test_another_reference_can_be_named(ecgfl: Ecgfl, tmp_path: Path) -> None:
     path = record(tmp_path, [(T, "N")])
     write_annotations(labels([(T, "V")]), tmp_path / "0001.two")
-    assert ecgfl("evaluate", path, "--labels", "two", "--test", "atr", "--json").json["gross"]["veb_fn"] == 1
+    assert (
+        ecgfl("evaluate", path, "--labels", "two", "--test", "atr", "--json").json["gross"][
+            "veb_fn"
+        ]
+        == 1
+    )
 
 
-def test_one_recording_without_its_file_does_not_stop_the_others(ecgfl: Ecgfl, tmp_path: Path) -> None:
+def test_one_recording_without_its_file_does_not_stop_the_others(
+    ecgfl: Ecgfl, tmp_path: Path
+) -> None:
     for name in ("0001", "0002"):
         record(tmp_path, [(T, "V")], name)
     write_annotations(labels([(T, "V")]), tmp_path / "0002.tst")
@@ -210,7 +245,9 @@ def test_a_broken_annotation_file_is_named(ecgfl: Ecgfl, tmp_path: Path) -> None
     assert "0001.tst" in ran.problems[0]
 
 
-def test_a_reference_without_a_beat_is_refused_and_not_taken_for_silence(ecgfl: Ecgfl, tmp_path: Path) -> None:
+def test_a_reference_without_a_beat_is_refused_and_not_taken_for_silence(
+    ecgfl: Ecgfl, tmp_path: Path
+) -> None:
     """Many databases keep rhythms in .atr and beats in another file."""
     path = record(tmp_path, [(T, "+"), (T + 900, "~"), (T + 2000, "!")])
     ran = ecgfl("evaluate", path, "--test", "atr")
@@ -227,5 +264,6 @@ def test_a_real_reference_agrees_with_itself(ecgfl: Ecgfl, real_data: Path) -> N
     assert np.array_equal(counts, np.diag(np.diag(counts)))
     in_119 = wfdb.rdann(str(paths[0].with_suffix("")), "atr")
     assert ran.json["records"]["119"]["veb_tp"] == sum(
-        symbol == "V" and sample >= 108_000 for symbol, sample in zip(in_119.symbol, in_119.sample, strict=True)
+        symbol == "V" and sample >= 108_000
+        for symbol, sample in zip(in_119.symbol, in_119.sample, strict=True)
     )

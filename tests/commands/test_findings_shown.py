@@ -26,17 +26,26 @@ def flat(recording: Recording, *leads: int) -> Recording:
 @pytest.fixture
 def three(export: Any) -> list[Any]:
     """A clean recording, one with a warning, one with errors."""
-    made = [synthesise(seed, 60, 250, name=name) for seed, name in enumerate(("clean", "onelead", "nolead"))]
+    made = [
+        synthesise(seed, 60, 250, name=name)
+        for seed, name in enumerate(("clean", "onelead", "nolead"))
+    ]
     return [export(each) for each in (made[0], flat(made[1], 1), flat(made[2], 0, 1))]
 
 
 def rows(ran: Any, *words: str) -> list[str]:
-    return [line for line in ran.out.splitlines() if line.startswith("\u2502") and all(word in line for word in words)]
+    return [
+        line
+        for line in ran.out.splitlines()
+        if line.startswith("\u2502") and all(word in line for word in words)
+    ]
 
 
 @pytest.mark.parametrize("verb", ["validate", "ingest"])
 @pytest.mark.usefixtures("site")
-def test_the_summary_counts_recordings_and_findings_and_the_worst_come_first(verb: str, ecgfl: Ecgfl, three: list[Any]) -> None:
+def test_the_summary_counts_recordings_and_findings_and_the_worst_come_first(
+    verb: str, ecgfl: Ecgfl, three: list[Any]
+) -> None:
     ran = ecgfl(verb, *three)
     lines = ran.out.splitlines()
     assert lines[0].startswith("Checked 3: 2 usable, 1 rejected; ")
@@ -47,7 +56,9 @@ def test_the_summary_counts_recordings_and_findings_and_the_worst_come_first(ver
     (row_warning,) = rows(ran, "warning", "flat-lead", "onelead", "V1")
     assert lines.index(row_error) < lines.index(row_warning)
     assert "0.5" in row_error
-    assert lines.index(row_warning) < next(place for place, line in enumerate(lines) if line.startswith("flat-lead: "))
+    assert lines.index(row_warning) < next(
+        place for place, line in enumerate(lines) if line.startswith("flat-lead: ")
+    )
 
 
 def test_a_fix_is_said_once_however_many_recordings_need_it(ecgfl: Ecgfl, export: Any) -> None:
@@ -75,5 +86,7 @@ def test_a_recording_without_labels_is_called_unlabelled(ecgfl: Ecgfl, export: A
 
 @pytest.mark.usefixtures("site")
 def test_dataset_show_has_also_what_is_only_worth_knowing(ecgfl: Ecgfl, export: Any) -> None:
-    (record,) = ecgfl("ingest", export(replace(synthesise(0, 60, 250), labels=None)), "--json").json["recordings"]
+    (record,) = ecgfl(
+        "ingest", export(replace(synthesise(0, 60, 250), labels=None)), "--json"
+    ).json["recordings"]
     assert "no-labels" in ecgfl("dataset", "show", record["record"]).out

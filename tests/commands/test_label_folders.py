@@ -35,7 +35,9 @@ def tree(site: Path, tmp_path: Path) -> Tree:  # noqa: ARG001
 def label(folder: Path, name: str, seed: int, *, seconds: float = 30) -> None:
     """Write the right labels of the recording of a seed."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_annotations(synthesise(seed, seconds, 250, pvc_share=0.2).labels or (), folder / f"{name}.atr", 250)
+    write_annotations(
+        synthesise(seed, seconds, 250, pvc_share=0.2).labels or (), folder / f"{name}.atr", 250
+    )
 
 
 def results(folder: Path) -> list[str]:
@@ -52,7 +54,9 @@ def test_predict_mirrors_subfolders(tree: Tree, ecgfl: Ecgfl, tmp_path: Path) ->
     assert len(set(written)) == 12
 
 
-def test_files_named_one_by_one_do_not_share_a_result(tree: Tree, ecgfl: Ecgfl, tmp_path: Path) -> None:
+def test_files_named_one_by_one_do_not_share_a_result(
+    tree: Tree, ecgfl: Ecgfl, tmp_path: Path
+) -> None:
     root, out = tree("a/ECG", "b/ECG"), tmp_path / "out"
     ran = ecgfl("predict", root / "a/ECG.EDF", root / "b/ECG.EDF", "--out", out)
     assert ran.code == 2
@@ -61,7 +65,9 @@ def test_files_named_one_by_one_do_not_share_a_result(tree: Tree, ecgfl: Ecgfl, 
     assert not out.exists()
 
 
-def test_a_later_call_does_not_replace_anothers_result(tree: Tree, ecgfl: Ecgfl, tmp_path: Path) -> None:
+def test_a_later_call_does_not_replace_anothers_result(
+    tree: Tree, ecgfl: Ecgfl, tmp_path: Path
+) -> None:
     root, out = tree("a/ECG", "b/ECG"), tmp_path / "out"
     assert ecgfl("predict", root / "a", "--out", out).code == 0
     before = (out / "ECG.ecgfl").read_bytes()
@@ -75,7 +81,9 @@ def test_a_later_call_does_not_replace_anothers_result(tree: Tree, ecgfl: Ecgfl,
     assert ecgfl("predict", root / "moved", "--out", out).code == 3
 
 
-@pytest.mark.parametrize("names", [("rec.csv.gz", "rec.EDF"), ("rec.csv", "rec.EDF"), ("rec.EDF", "REC.edf")])
+@pytest.mark.parametrize(
+    "names", [("rec.csv.gz", "rec.EDF"), ("rec.csv", "rec.EDF"), ("rec.EDF", "REC.edf")]
+)
 def test_names_that_differ_by_suffix_or_case_are_refused(
     tree: Tree, ecgfl: Ecgfl, export: Any, tmp_path: Path, names: tuple[str, str]
 ) -> None:
@@ -103,11 +111,15 @@ def test_labels_follow_subfolders(tree: Tree, ecgfl: Ecgfl, listed: Any, tmp_pat
     ran = ecgfl("ingest", root, "--labels", labels, "--json")
     assert ran.code == 0
     assert {row["status"] for row in listed()} == {"usable"}
-    assert "labels-off-peak" not in {each["code"] for result in ran.json["recordings"] for each in result["findings"]}
+    assert "labels-off-peak" not in {
+        each["code"] for result in ran.json["recordings"] for each in result["findings"]
+    }
     assert ecgfl("validate", root, "--labels", labels, "--json").json["unreadable"] == {}
 
 
-def test_a_recording_without_labels_takes_none_of_another(tree: Tree, ecgfl: Ecgfl, listed: Any, tmp_path: Path) -> None:
+def test_a_recording_without_labels_takes_none_of_another(
+    tree: Tree, ecgfl: Ecgfl, listed: Any, tmp_path: Path
+) -> None:
     root, labels = tree("ECG", "b/ECG"), tmp_path / "labels"
     label(labels, "ECG", 80)
     assert ecgfl("ingest", root, "--labels", labels).code == 0
@@ -123,7 +135,9 @@ def test_labels_in_one_folder(tree: Tree, ecgfl: Ecgfl, listed: Any, tmp_path: P
     assert [row["status"] for row in listed()] == ["usable", "usable"]
 
 
-def test_one_label_file_for_two_recordings_is_refused(tree: Tree, ecgfl: Ecgfl, tmp_path: Path) -> None:
+def test_one_label_file_for_two_recordings_is_refused(
+    tree: Tree, ecgfl: Ecgfl, tmp_path: Path
+) -> None:
     root, labels = tree("a/ECG", "b/ECG", seconds=400), tmp_path / "labels"
     label(labels, "ECG", 80, seconds=400)
     files = (root / "a/ECG.EDF", root / "b/ECG.EDF")
@@ -159,7 +173,9 @@ def test_an_annotator_goes_before_a_folder_of_its_name(
 
 
 @pytest.mark.parametrize("file_format", ["wfdb", "csv", "wfdb,csv"])
-def test_predictions_are_evaluated_from_subfolders(tree: Tree, ecgfl: Ecgfl, tmp_path: Path, file_format: str) -> None:
+def test_predictions_are_evaluated_from_subfolders(
+    tree: Tree, ecgfl: Ecgfl, tmp_path: Path, file_format: str
+) -> None:
     root, out = tree("a/ECG", "b/ECG", seconds=400), tmp_path / "out"
     for folder, seed in (("a", 80), ("b", 81)):
         label(root / folder, "ECG", seed, seconds=400)
@@ -186,7 +202,9 @@ def test_a_folder_of_predictions_is_not_mixed_with_references(tree: Tree, ecgfl:
     assert ran.json["gross"]["qrs_fn"] > 50
 
 
-def test_corrections_come_back_from_the_results(tree: Tree, ecgfl: Ecgfl, listed: Any, tmp_path: Path) -> None:
+def test_corrections_come_back_from_the_results(
+    tree: Tree, ecgfl: Ecgfl, listed: Any, tmp_path: Path
+) -> None:
     root, out = tree("a/ECG", "b/ECG"), tmp_path / "out"
     assert ecgfl("predict", root, "--out", out).code == 0
     table = out / "b" / "ECG.ecgfl.csv"

@@ -19,8 +19,13 @@ Ecgfl = Callable[..., Any]
 def memory(monkeypatch: pytest.MonkeyPatch) -> MemoryAdapter:
     """Installed beside the built-in adapters, and the only one of its kind."""
     adapter = MemoryAdapter()
-    points = [*discovery.entry_points(group=discovery.GROUP), EntryPoint("memory", "memory_adapter:made", discovery.GROUP)]
-    monkeypatch.setattr(discovery, "entry_points", lambda group: points if group == discovery.GROUP else [])
+    points = [
+        *discovery.entry_points(group=discovery.GROUP),
+        EntryPoint("memory", "memory_adapter:made", discovery.GROUP),
+    ]
+    monkeypatch.setattr(
+        discovery, "entry_points", lambda group: points if group == discovery.GROUP else []
+    )
     monkeypatch.setattr("memory_adapter.made", lambda: adapter, raising=False)
     discovery._installed.cache_clear()
     yield adapter

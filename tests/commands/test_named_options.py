@@ -11,7 +11,12 @@ import typer
 from ecgfl_cli.app import app
 
 ROOT = Path(__file__).parents[2]
-PLACES = ("adapters/ecgfl_adapters", "ecgfl_cli/quality", "ecgfl_cli/beats", "ecgfl_cli/store/validate.py")
+PLACES = (
+    "adapters/ecgfl_adapters",
+    "ecgfl_cli/quality",
+    "ecgfl_cli/beats",
+    "ecgfl_cli/store/validate.py",
+)
 VERBS = ("ingest", "validate", "predict", "evaluate")
 WITHOUT_LABELS = {"predict": {"--labels"}}
 """`predict` reads no labels, so no message about them is printed."""
@@ -19,14 +24,22 @@ WITHOUT_LABELS = {"predict": {"--labels"}}
 
 def _named_options() -> set[str]:
     """Return the options in the code's texts, except those in a full command line ("ecgfl ingest --explain")."""
-    files = [file for place in PLACES for file in ([ROOT / place] if place.endswith(".py") else (ROOT / place).rglob("*.py"))]
+    files = [
+        file
+        for place in PLACES
+        for file in ([ROOT / place] if place.endswith(".py") else (ROOT / place).rglob("*.py"))
+    ]
     texts = [
         node.value
         for file in files
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     ]
-    return {option for text in texts for option in re.findall(r"(?<![\w-])(?<!ecgfl ingest )--[a-z][-a-z]*", text)}
+    return {
+        option
+        for text in texts
+        for option in re.findall(r"(?<![\w-])(?<!ecgfl ingest )--[a-z][-a-z]*", text)
+    }
 
 
 def _options_of(verb: str) -> set[str]:

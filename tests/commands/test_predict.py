@@ -54,13 +54,18 @@ def test_the_outputs_agree_with_each_other_and_with_the_table(
     (result,) = ran.json["recordings"]
     assert result["ectopy"] == summary["ectopy"]
     symbols = [symbol for _, symbol in beats]
-    assert (summary["ectopy"]["beats"], summary["ectopy"]["pvcs"]) == (len(beats), symbols.count("V"))
+    assert (summary["ectopy"]["beats"], summary["ectopy"]["pvcs"]) == (
+        len(beats),
+        symbols.count("V"),
+    )
     assert summary["ectopy"]["unclassified"] == symbols.count("Q")
     shown = ecgfl("predict", path, "--out", out).out
     (line,) = (line for line in shown.splitlines() if "synthetic-70" in line)
     cells = [cell.strip() for cell in line.strip("│ ").split("│")]
     assert cells[2:4] == [str(len(beats)), str(symbols.count("V"))]
-    assert float(cells[4]) == pytest.approx(100 * symbols.count("V") / (len(beats) - symbols.count("Q")), abs=0.005)
+    assert float(cells[4]) == pytest.approx(
+        100 * symbols.count("V") / (len(beats) - symbols.count("Q")), abs=0.005
+    )
 
 
 def test_annotations_stand_at_the_inputs_own_rate(
@@ -69,8 +74,16 @@ def test_annotations_stand_at_the_inputs_own_rate(
     tmp_path: Path,
     recording: Recording,
 ) -> None:
-    assert ecgfl("predict", export(recording, "edf"), "--out", tmp_path / "out", "--format", "wfdb").code == 0
-    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["synthetic-70.ecgfl", "synthetic-70.ecgfl.origin.json"]
+    assert (
+        ecgfl(
+            "predict", export(recording, "edf"), "--out", tmp_path / "out", "--format", "wfdb"
+        ).code
+        == 0
+    )
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == [
+        "synthetic-70.ecgfl",
+        "synthetic-70.ecgfl.origin.json",
+    ]
     assert wfdb.rdann(str(tmp_path / "out" / "synthetic-70"), "ecgfl").fs == 250
     found = np.array([sample for sample, _ in annotated(tmp_path / "out")])
     named = np.array([label.sample for label in recording.labels or ()])
@@ -87,7 +100,11 @@ def test_the_model_finds_the_pvcs_of_a_patient_it_has_not_seen(
 ) -> None:
     ecgfl("predict", export(recording), "--out", tmp_path / "out")
     found = dict(annotated(tmp_path / "out"))
-    near = {label.sample + shift: label.symbol for label in recording.labels or () for shift in range(-3, 4)}
+    near = {
+        label.sample + shift: label.symbol
+        for label in recording.labels or ()
+        for shift in range(-3, 4)
+    }
     agreed = [near.get(sample) == symbol for sample, symbol in found.items() if symbol != "Q"]
     assert np.mean(agreed) > 0.9
     assert "V" in found.values()
@@ -100,7 +117,10 @@ def test_no_beat_is_inside_a_gap_and_those_that_touch_it_are_not_classified(
     recording: Recording,
 ) -> None:
     labels = recording.labels or ()
-    start, stop = labels[20].sample + 40, labels[26].sample - 30  # 0.16 s behind an R peak, 0.12 s in front of another
+    start, stop = (
+        labels[20].sample + 40,
+        labels[26].sample - 30,
+    )  # 0.16 s behind an R peak, 0.12 s in front of another
     leads = []
     for lead in recording.leads:
         samples = lead.samples.copy()
@@ -111,7 +131,11 @@ def test_no_beat_is_inside_a_gap_and_those_that_touch_it_are_not_classified(
     beats = annotated(tmp_path / "out")
     assert not [sample for sample, _ in beats if start <= sample < stop]
     before, after = round(90 / 360 * 250), round(95 / 360 * 250)
-    touching = {sample: symbol for sample, symbol in beats if sample + after > start and sample - before < stop}
+    touching = {
+        sample: symbol
+        for sample, symbol in beats
+        if sample + after > start and sample - before < stop
+    }
     assert set(touching.values()) == {"Q"}
     assert len(touching) >= 2
     summary = json.loads((tmp_path / "out" / "synthetic-70.ecgfl.json").read_text())
@@ -149,8 +173,17 @@ def test_a_recording_without_beats_has_an_empty_annotation_file_and_ends_with_3(
     tmp_path: Path,
     recording: Recording,
 ) -> None:
-    silent = tuple(replace(lead, samples=np.full(recording.length, 0.25, dtype=np.float32)) for lead in recording.leads)
-    ran = ecgfl("predict", export(replace(recording, leads=silent, labels=None)), "--out", tmp_path / "out", "--json")
+    silent = tuple(
+        replace(lead, samples=np.full(recording.length, 0.25, dtype=np.float32))
+        for lead in recording.leads
+    )
+    ran = ecgfl(
+        "predict",
+        export(replace(recording, leads=silent, labels=None)),
+        "--out",
+        tmp_path / "out",
+        "--json",
+    )
     assert (ran.code, ran.json["status"]) == (3, "error")
     assert ran.json["recordings"][0]["ectopy"]["beats"] == 0
     (problem,) = ran.problems

@@ -23,7 +23,9 @@ def changed(change: Change, leads: tuple[int, ...] = (0, 1), seconds: float = 40
     """A synthetic recording with `change` applied to the samples of some of its leads."""
     recording = synthesise(70, seconds, FS, pvc_share=0.15)
     made = [
-        replace(lead, samples=np.asarray(change(lead.samples.copy()), dtype=np.float32)) if place in leads else lead
+        replace(lead, samples=np.asarray(change(lead.samples.copy()), dtype=np.float32))
+        if place in leads
+        else lead
         for place, lead in enumerate(recording.leads)
     ]
     return replace(recording, leads=tuple(made), labels=None)
@@ -103,7 +105,9 @@ def test_what_can_be_read_is_predicted_and_what_is_wrong_with_it_is_said(
     (result,) = strict_json(ran.out)["recordings"]
     has_error = any(each["severity"] == "error" for each in result["findings"])
     assert (ran.code, len(ran.problems)) == ((3, 1) if has_error else (0, 0))
-    assert finding in {each["code"] for each in result["findings"]} or (not finding and not result["findings"])
+    assert finding in {each["code"] for each in result["findings"]} or (
+        not finding and not result["findings"]
+    )
     assert (result["ectopy"]["beats"] > 0) == has_beats
     with (out / "synthetic-70.ecgfl.csv").open(newline="") as file:
         table = [(int(row["sample"]), row["symbol"]) for row in csv.DictReader(file)]
@@ -126,7 +130,9 @@ def test_a_recording_without_a_single_value_is_predicted_to_have_no_beats(
     tmp_path: Path,
     file_format: str,
 ) -> None:
-    ran = ecgfl("predict", export(changed(put(np.nan)), file_format), "--out", tmp_path / "out", "--json")
+    ran = ecgfl(
+        "predict", export(changed(put(np.nan)), file_format), "--out", tmp_path / "out", "--json"
+    )
     assert ran.code == 3
     (result,) = strict_json(ran.out)["recordings"]
     assert result["ectopy"]["beats"] == 0
@@ -157,7 +163,9 @@ def written(folder: Path, samples: np.ndarray, fs: float = FS) -> Path:
 
 
 @pytest.mark.parametrize("value", ["inf", "-inf", "Infinity"])
-def test_an_infinite_value_is_refused_with_its_line(ecgfl: Ecgfl, tmp_path: Path, value: str) -> None:
+def test_an_infinite_value_is_refused_with_its_line(
+    ecgfl: Ecgfl, tmp_path: Path, value: str
+) -> None:
     path = written(tmp_path / "in", changed(lambda samples: samples).leads[0].samples)
     lines = path.read_text().splitlines()
     lines[4000] = value
@@ -181,22 +189,34 @@ def test_spikes_beyond_all_amplifiers_cost_the_beats_beside_them_only(
     spiked[600::2500] = spike
     found = []
     for samples in (clean, spiked):
-        ran = ecgfl("predict", written(tmp_path / "in", samples), "--out", tmp_path / "out", "--json")
+        ran = ecgfl(
+            "predict", written(tmp_path / "in", samples), "--out", tmp_path / "out", "--json"
+        )
         (result,) = strict_json(ran.out)["recordings"]
-        assert ran.code == (3 if "error" in {each["severity"] for each in result["findings"]} else 0)
+        assert ran.code == (
+            3 if "error" in {each["severity"] for each in result["findings"]} else 0
+        )
         beats = strict_json((tmp_path / "out" / "plain.ecgfl.json").read_text())["beats"]
         found.append({beat["sample"]: beat["symbol"] for beat in beats})
     whole, kept = found
-    far = [sample for sample in whole if min(abs(sample - place) for place in range(600, 10_000, 2500)) > FS]
+    far = [
+        sample
+        for sample in whole
+        if min(abs(sample - place) for place in range(600, 10_000, 2500)) > FS
+    ]
     assert len(far) > 30
     assert {sample: kept.get(sample) for sample in far} == {sample: whole[sample] for sample in far}
     assert set(kept.values()) <= {"N", "V", "Q"}
     codes = {each["code"] for each in ran.json["recordings"][0]["findings"]}
-    assert ("missing-samples" if spike == -1e6 else "implausible-swings") in codes, "-1000000 is a code for a missing sample"
+    assert ("missing-samples" if spike == -1e6 else "implausible-swings") in codes, (
+        "-1000000 is a code for a missing sample"
+    )
 
 
 @pytest.mark.parametrize("fs", [1, 10, 29.9])
-def test_a_rate_at_which_there_is_no_qrs_is_refused(ecgfl: Ecgfl, tmp_path: Path, fs: float) -> None:
+def test_a_rate_at_which_there_is_no_qrs_is_refused(
+    ecgfl: Ecgfl, tmp_path: Path, fs: float
+) -> None:
     path = written(tmp_path / "in", np.sin(np.arange(400)), fs)
     ran = ecgfl("predict", path, "--out", tmp_path / "out")
     assert ran.code == 3
@@ -205,7 +225,9 @@ def test_a_rate_at_which_there_is_no_qrs_is_refused(ecgfl: Ecgfl, tmp_path: Path
     assert not list((tmp_path / "out").glob("*"))
 
 
-def test_bad_recordings_among_good_ones_stop_nothing(ecgfl: Ecgfl, export: Any, tmp_path: Path) -> None:
+def test_bad_recordings_among_good_ones_stop_nothing(
+    ecgfl: Ecgfl, export: Any, tmp_path: Path
+) -> None:
     good = export(synthesise(3, 40, FS))
     infinite = written(tmp_path / "in", np.sin(np.arange(5000)))
     infinite.write_text(infinite.read_text() + "inf\n")

@@ -28,15 +28,24 @@ def test_mitdb_100_has_about_2273_beats(ecgfl: Ecgfl, real_data: Path, tmp_path:
     found = wfdb.rdann(str(tmp_path / "100"), "ecgfl")
     assert found.fs == 360
     assert abs(len(found.sample) - 2273) <= 23
-    assert json.loads((tmp_path / "100.ecgfl.json").read_text())["ectopy"]["beats"] == len(found.sample)
+    assert json.loads((tmp_path / "100.ecgfl.json").read_text())["ectopy"]["beats"] == len(
+        found.sample
+    )
 
 
-def test_evaluate_equals_the_comparison_of_the_written_file(ecgfl: Ecgfl, real_data: Path, tmp_path: Path) -> None:
+def test_evaluate_equals_the_comparison_of_the_written_file(
+    ecgfl: Ecgfl, real_data: Path, tmp_path: Path
+) -> None:
     path = real_data / "mitdb" / "119.hea"
     assert ecgfl("predict", path, "--out", tmp_path, "--format", "wfdb").code == 0
     recording = read(path)
     predicted = BeatAnnotations.from_labels(read_labels(tmp_path / "119.ecgfl", recording.fs))
-    expected = compare(BeatAnnotations.from_labels(recording.labels or ()), predicted, recording.fs, recording.length)
+    expected = compare(
+        BeatAnnotations.from_labels(recording.labels or ()),
+        predicted,
+        recording.fs,
+        recording.length,
+    )
     gross = ecgfl("evaluate", path, "--json").json["gross"]
     assert gross == comparison_dict(expected)
     assert gross["qrs_sensitivity"] > 0.99
@@ -67,6 +76,8 @@ def test_t_waves_counted_as_beats_are_a_finding(
 ) -> None:
     """Where T waves are as sharp as the QRS complexes no rule tells them apart. sele0111 has 907 beats."""
     recording = with_tall_t_waves(read(real_data / "qtdb" / "sele0111.hea"), times)
-    (result,) = ecgfl("predict", export(recording, "csv"), "--out", tmp_path, "--json").json["recordings"]
+    (result,) = ecgfl("predict", export(recording, "csv"), "--out", tmp_path, "--json").json[
+        "recordings"
+    ]
     assert [each["code"] for each in result["findings"]] == codes
     assert (result["ectopy"]["beats"] > 1200) == bool(codes)

@@ -30,13 +30,22 @@ def imported(forbidden: set[str], *command_lines: tuple[object, ...]) -> list[st
 
 @pytest.mark.parametrize(
     "command",
-    [("--help",), ("init", "--help"), ("ingest", "--help"), ("predict", "--help"), ("join", "--help"), ("simulate", "--help")],
+    [
+        ("--help",),
+        ("init", "--help"),
+        ("ingest", "--help"),
+        ("predict", "--help"),
+        ("join", "--help"),
+        ("simulate", "--help"),
+    ],
 )
 def test_help_imports_nothing_heavy(command: tuple[str, ...]) -> None:
     assert imported(HEAVY | {"numpy"}, command) == [f"{command[0]} imported:  code: 0"]
 
 
-def test_verbs_that_neither_train_nor_predict_import_neither_torch_nor_flwr(home: Path, export: Any) -> None:  # noqa: ARG001
+def test_verbs_that_neither_train_nor_predict_import_neither_torch_nor_flwr(
+    home: Path, export: Any
+) -> None:  # noqa: ARG001
     path = export(1)
     lines = (
         ("init", "--site", "st-mary"),
@@ -54,4 +63,6 @@ def test_verbs_that_neither_train_nor_predict_import_neither_torch_nor_flwr(home
 
 
 def test_predict_imports_no_flwr(modelled: Path, export: Any, tmp_path: Path) -> None:  # noqa: ARG001
-    assert imported({"flwr"}, ("predict", export(1), "--out", tmp_path)) == ["predict imported:  code: 0"]
+    assert imported({"flwr"}, ("predict", export(1), "--out", tmp_path)) == [
+        "predict imported:  code: 0"
+    ]

@@ -15,7 +15,9 @@ def models_used(out: Path) -> set[str]:
     return {json.loads(path.read_text())["model"]["version"] for path in out.glob("*.ecgfl.json")}
 
 
-def test_without_any_home_the_starter_model_predicts(home: Path, ecgfl: Ecgfl, export: Any, tmp_path: Path) -> None:
+def test_without_any_home_the_starter_model_predicts(
+    home: Path, ecgfl: Ecgfl, export: Any, tmp_path: Path
+) -> None:
     ran = ecgfl("predict", export(1, seconds=20), "--out", tmp_path / "out")
     assert ran.code == 0, ran.err
     assert models_used(tmp_path / "out") == {STARTER.version}
@@ -32,7 +34,9 @@ def test_a_site_of_a_federation_without_models_predicts_with_the_starter(
     assert models_used(tmp_path / "out") == {STARTER.version}
 
 
-def test_the_federations_model_takes_its_place(modelled: Path, ecgfl: Ecgfl, export: Any, tmp_path: Path) -> None:
+def test_the_federations_model_takes_its_place(
+    modelled: Path, ecgfl: Ecgfl, export: Any, tmp_path: Path
+) -> None:
     assert ecgfl("predict", export(1, seconds=20), "--out", tmp_path / "out").code == 0
     used = models_used(tmp_path / "out")
     assert used == {(modelled / "models" / "current").read_text().strip()}
@@ -46,7 +50,9 @@ def test_model_show_tells_what_the_starter_is(site: Path, ecgfl: Ecgfl) -> None:
     assert MODEL_CARD.read_text(encoding="utf-8").strip() in ecgfl("model", "show").out
 
 
-def test_one_may_go_back_to_the_starter_and_to_the_federations_again(modelled: Path, ecgfl: Ecgfl) -> None:
+def test_one_may_go_back_to_the_starter_and_to_the_federations_again(
+    modelled: Path, ecgfl: Ecgfl
+) -> None:
     received = (modelled / "models" / "current").read_text().strip()
     for version in (STARTER.version, received):
         assert ecgfl("model", "use", version).code == 0

@@ -13,7 +13,10 @@ from ecgfl_adapters.discovery import find_recordings, read
 from ecgfl_adapters.errors import AdapterError
 
 Ecgfl = Callable[..., Any]
-posix = pytest.mark.skipif(os.name == "nt", reason="Windows has no pipes and devices among its files, and other permissions")
+posix = pytest.mark.skipif(
+    os.name == "nt",
+    reason="Windows has no pipes and devices among its files, and other permissions",
+)
 NOBODY = 65534
 
 
@@ -24,7 +27,9 @@ def share(export: Any) -> Path:
     return folder
 
 
-pytestmark = pytest.mark.timeout(60)  # a pipe that is opened for reading waits for somebody to write
+pytestmark = pytest.mark.timeout(
+    60
+)  # a pipe that is opened for reading waits for somebody to write
 
 
 def assert_the_good_one_is_taken(ran: Any, problems: int) -> None:
@@ -34,7 +39,9 @@ def assert_the_good_one_is_taken(ran: Any, problems: int) -> None:
 
 
 @posix
-@pytest.mark.parametrize("name", ["pipe", "pipe.edf", "pipe.hea", "pipe.csv", "pipe.txt", "RECORDS"])
+@pytest.mark.parametrize(
+    "name", ["pipe", "pipe.edf", "pipe.hea", "pipe.csv", "pipe.txt", "RECORDS"]
+)
 def test_a_pipe_in_a_folder_is_passed_by(site: Path, ecgfl: Ecgfl, share: Path, name: str) -> None:  # noqa: ARG001
     os.mkfifo(share / name)
     ran = ecgfl("ingest", share, "--json")
@@ -45,7 +52,9 @@ def test_a_pipe_in_a_folder_is_passed_by(site: Path, ecgfl: Ecgfl, share: Path, 
 @posix
 @pytest.mark.parametrize("file_format", ["auto", "edf", "wfdb", "csv"])
 @pytest.mark.parametrize("name", ["pipe", "pipe.edf", "pipe.hea"])
-def test_a_pipe_that_is_named_is_refused(site: Path, ecgfl: Ecgfl, share: Path, name: str, file_format: str) -> None:  # noqa: ARG001
+def test_a_pipe_that_is_named_is_refused(
+    site: Path, ecgfl: Ecgfl, share: Path, name: str, file_format: str
+) -> None:  # noqa: ARG001
     os.mkfifo(share / name)
     ran = ecgfl("ingest", share / name, "--format", file_format)
     assert ran.code == 3
@@ -55,7 +64,9 @@ def test_a_pipe_that_is_named_is_refused(site: Path, ecgfl: Ecgfl, share: Path, 
 
 @posix
 @pytest.mark.parametrize("suffix", [".dat", ".atr"])
-def test_a_pipe_in_place_of_a_records_file_is_no_file_of_it(site: Path, ecgfl: Ecgfl, share: Path, suffix: str) -> None:  # noqa: ARG001
+def test_a_pipe_in_place_of_a_records_file_is_no_file_of_it(
+    site: Path, ecgfl: Ecgfl, share: Path, suffix: str
+) -> None:  # noqa: ARG001
     path = share / f"synthetic-1{suffix}"
     path.unlink()
     os.mkfifo(path)
@@ -65,7 +76,9 @@ def test_a_pipe_in_place_of_a_records_file_is_no_file_of_it(site: Path, ecgfl: E
 
 
 @posix
-def test_a_socket_and_a_device_are_refused(site: Path, ecgfl: Ecgfl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
+def test_a_socket_and_a_device_are_refused(
+    site: Path, ecgfl: Ecgfl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # noqa: ARG001
     monkeypatch.chdir(tmp_path)  # a socket's path must be short
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind("socket.edf")
@@ -77,7 +90,9 @@ def test_a_socket_and_a_device_are_refused(site: Path, ecgfl: Ecgfl, tmp_path: P
 
 
 @posix
-def test_links_that_lead_nowhere_or_in_circles_are_passed_by(site: Path, ecgfl: Ecgfl, share: Path) -> None:  # noqa: ARG001
+def test_links_that_lead_nowhere_or_in_circles_are_passed_by(
+    site: Path, ecgfl: Ecgfl, share: Path
+) -> None:  # noqa: ARG001
     (share / "to-itself.edf").symlink_to(share / "to-itself.edf")
     (share / "nowhere.hea").symlink_to(share / "gone.hea")
     (share / "up").symlink_to(share)
@@ -96,7 +111,9 @@ def test_a_link_to_itself_that_is_named_is_refused(site: Path, ecgfl: Ecgfl, sha
 
 
 @pytest.mark.parametrize("name", ["x.edf", "x.hea", "x.csv", "x.dat"])
-def test_a_folder_that_is_called_like_a_file_is_a_folder(site: Path, ecgfl: Ecgfl, share: Path, name: str) -> None:  # noqa: ARG001
+def test_a_folder_that_is_called_like_a_file_is_a_folder(
+    site: Path, ecgfl: Ecgfl, share: Path, name: str
+) -> None:  # noqa: ARG001
     (share / name).mkdir()
     assert_the_good_one_is_taken(ecgfl("ingest", share, "--json"), 0)
     ran = ecgfl("ingest", share / name)
@@ -113,7 +130,9 @@ def test_a_folder_in_place_of_a_signal_file_is_named(site: Path, ecgfl: Ecgfl, s
     assert "synthetic-1.dat" in ran.problems[0]
 
 
-def test_empty_files_are_named_and_the_good_one_is_taken(site: Path, ecgfl: Ecgfl, share: Path) -> None:  # noqa: ARG001
+def test_empty_files_are_named_and_the_good_one_is_taken(
+    site: Path, ecgfl: Ecgfl, share: Path
+) -> None:  # noqa: ARG001
     for name in ("empty.edf", "empty.hea", "empty.csv", "empty.bdf"):
         (share / name).touch()
     assert_the_good_one_is_taken(ecgfl("ingest", share, "--json"), 4)
@@ -129,13 +148,19 @@ def test_a_list_of_records_that_means_nothing_costs_no_more_than_its_line(
     (share / "RECORDS").write_text(f"synthetic-1\n{line}\n")
     ran = ecgfl("ingest", share, "--json")
     assert ran.json["outcomes"]["added"] == 1
-    assert len(ran.err.splitlines()) == len(ran.problems) == ran.json["outcomes"].get("unreadable", 0)
+    assert (
+        len(ran.err.splitlines()) == len(ran.problems) == ran.json["outcomes"].get("unreadable", 0)
+    )
 
 
 @posix
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can act as another user")
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can act as another user"
+)
 @pytest.mark.parametrize("closed", ["folder", "folder/other.hea"])
-def test_what_this_user_may_not_open_is_named_and_the_good_one_is_found(share: Path, closed: str) -> None:
+def test_what_this_user_may_not_open_is_named_and_the_good_one_is_found(
+    share: Path, closed: str
+) -> None:
     with TemporaryDirectory() as place:
         root = Path(place)
         root.chmod(0o755)
@@ -144,10 +169,15 @@ def test_what_this_user_may_not_open_is_named_and_the_good_one_is_found(share: P
         shutil.copy(root / "share" / "synthetic-1.hea", root / "share" / "folder" / "other.hea")
         hidden = root / "share" / closed
         hidden.chmod(0o700)
-        good = read(root / "share" / "synthetic-1.hea")  # what is imported on the way may be closed to nobody, too
+        good = read(
+            root / "share" / "synthetic-1.hea"
+        )  # what is imported on the way may be closed to nobody, too
         os.seteuid(NOBODY)
         try:
-            assert set(find_recordings([root / "share"]).recordings) == {root / "share" / "synthetic-1.hea", hidden}
+            assert set(find_recordings([root / "share"]).recordings) == {
+                root / "share" / "synthetic-1.hea",
+                hidden,
+            }
             assert read(root / "share" / "synthetic-1.hea").length == good.length
             for path in {hidden, root / "share" / "folder" / "other.hea"}:
                 assert find_recordings([path]).recordings == [path]

@@ -15,7 +15,9 @@ def refuse(constant: str) -> None:
     raise ValueError(constant)
 
 
-def test_every_verb_gives_one_json_object(modelled: Path, ecgfl: Ecgfl, export: Any, tmp_path: Path, federation: Any) -> None:
+def test_every_verb_gives_one_json_object(
+    modelled: Path, ecgfl: Ecgfl, export: Any, tmp_path: Path, federation: Any
+) -> None:
     recording, long = export(1), export(2, seconds=330)
     commands = {
         "init": ("init", "--site", "st-mary"),
@@ -31,7 +33,13 @@ def test_every_verb_gives_one_json_object(modelled: Path, ecgfl: Ecgfl, export: 
         "audit-show": ("audit", "show"),
         "audit-verify": ("audit", "verify"),
         "coordinator-init": ("coordinator", "init", "--name", "localhost"),
-        "coordinator-enrol": ("coordinator", "enrol", modelled / "keys" / "node.pub", "--site", "st-mary"),
+        "coordinator-enrol": (
+            "coordinator",
+            "enrol",
+            modelled / "keys" / "node.pub",
+            "--site",
+            "st-mary",
+        ),
         "coordinator-sites": ("coordinator", "sites"),
         "coordinator-revoke": ("coordinator", "revoke", "st-mary"),
     }
@@ -43,7 +51,10 @@ def test_every_verb_gives_one_json_object(modelled: Path, ecgfl: Ecgfl, export: 
         assert (found["schema"], found["status"]) == (f"ecgfl.{verb}/1", "ok")
     (record,) = ecgfl("dataset", "list", "--json").json["recordings"]
     for verb in ("show", "remove"):
-        assert ecgfl("dataset", verb, record["record"], "--json").json["schema"] == f"ecgfl.dataset-{verb}/1"
+        assert (
+            ecgfl("dataset", verb, record["record"], "--json").json["schema"]
+            == f"ecgfl.dataset-{verb}/1"
+        )
 
 
 @pytest.mark.parametrize(
@@ -60,14 +71,18 @@ def test_every_verb_gives_one_json_object(modelled: Path, ecgfl: Ecgfl, export: 
         ("dataset-list", ("dataset", "list", "--surprise"), 2),
     ],
 )
-def test_an_error_is_one_json_object_too(site: Path, ecgfl: Ecgfl, verb: str, command: tuple[str, ...], code: int) -> None:  # noqa: ARG001
+def test_an_error_is_one_json_object_too(
+    site: Path, ecgfl: Ecgfl, verb: str, command: tuple[str, ...], code: int
+) -> None:  # noqa: ARG001
     ran = ecgfl(*command, "--json")
     assert ran.code == code
     assert len(ran.problems) == 1
     assert (ran.json["schema"], ran.json["status"]) == (f"ecgfl.{verb}/1", "error")
 
 
-def test_tables_are_on_stdout_and_messages_on_stderr(site: Path, ecgfl: Ecgfl, export: Any, tmp_path: Path) -> None:  # noqa: ARG001
+def test_tables_are_on_stdout_and_messages_on_stderr(
+    site: Path, ecgfl: Ecgfl, export: Any, tmp_path: Path
+) -> None:  # noqa: ARG001
     export(1)
     (tmp_path / "exports" / "wfdb" / "broken.edf").write_bytes(b"0")
     (tmp_path / "exports" / "wfdb" / "notes.pdf").write_bytes(b"%PDF")
@@ -80,7 +95,9 @@ def test_tables_are_on_stdout_and_messages_on_stderr(site: Path, ecgfl: Ecgfl, e
     assert "─" not in ran.err
 
 
-def test_output_that_no_terminal_shows_has_no_colours(site: Path, ecgfl: Ecgfl, export: Any) -> None:  # noqa: ARG001
+def test_output_that_no_terminal_shows_has_no_colours(
+    site: Path, ecgfl: Ecgfl, export: Any
+) -> None:  # noqa: ARG001
     ran = ecgfl("ingest", export(1))
     assert "\x1b" not in ran.out + ran.err
 
@@ -91,7 +108,9 @@ def test_a_table_for_a_script_is_not_cut(site: Path, ecgfl: Ecgfl, export: Any) 
 
 
 @pytest.mark.parametrize("place", ["before", "after"])
-def test_global_options_stand_before_or_after_the_verb(site: Path, ecgfl: Ecgfl, tmp_path: Path, place: str) -> None:
+def test_global_options_stand_before_or_after_the_verb(
+    site: Path, ecgfl: Ecgfl, tmp_path: Path, place: str
+) -> None:
     import shutil
 
     other = tmp_path / "other"
@@ -119,7 +138,9 @@ def test_debug_shows_where_it_happened(home: Path, ecgfl: Ecgfl) -> None:  # noq
         ecgfl("segment", "--debug")
 
 
-@pytest.mark.parametrize("arguments", [("dataset", "list"), ("model", "list"), ("audit", "show", "--json"), ("--help",)])
+@pytest.mark.parametrize(
+    "arguments", [("dataset", "list"), ("model", "list"), ("audit", "show", "--json"), ("--help",)]
+)
 def test_a_reader_that_goes_away_is_no_error(site: Path, arguments: tuple[str, ...]) -> None:
     import subprocess
     import sys

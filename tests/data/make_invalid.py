@@ -15,17 +15,39 @@ SIGNAL = b"\0\1" * 100
 ROWS = "".join(f"{number / 250:.3f},0.{number % 9}\n" for number in range(40))
 
 
-def edf(payload: bytes = SIGNAL, *, records: str = "2", duration: str = "1", stamped: bool = False, **channel: str) -> bytes:
+def edf(
+    payload: bytes = SIGNAL,
+    *,
+    records: str = "2",
+    duration: str = "1",
+    stamped: bool = False,
+    **channel: str,
+) -> bytes:
     """An EDF file with one channel; if it is stamped, an EDF+D file with one of annotations, too."""
-    usual = {"label": "ECG II", "dim": "mV", "pmin": "-5", "pmax": "5", "dmin": "-32768", "dmax": "32767", "samples": "50"}
+    usual = {
+        "label": "ECG II",
+        "dim": "mV",
+        "pmin": "-5",
+        "pmax": "5",
+        "dmin": "-32768",
+        "dmax": "32767",
+        "samples": "50",
+    }
     channels = [usual | channel, *([usual | ANNOTATIONS] if stamped else [])]
-    widths = {"label": 16, "transducer": 80, **dict.fromkeys(("dim", "pmin", "pmax", "dmin", "dmax"), 8), "filter": 80}
+    widths = {
+        "label": 16,
+        "transducer": 80,
+        **dict.fromkeys(("dim", "pmin", "pmax", "dmin", "dmax"), 8),
+        "filter": 80,
+    }
     widths |= {"samples": 8, "reserved": 32}
     size = 256 * (len(channels) + 1)
     kind = "EDF+D" if stamped else ""
     header = f"{0:<8}{'X X X X':<80}{'Startdate X X X X':<80}01.01.8500.00.00{size:<8}{kind:<44}"
     header += f"{records:<8}{duration:<8}{len(channels):<4}"
-    header += "".join(each.get(field, "").ljust(width) for field, width in widths.items() for each in channels)
+    header += "".join(
+        each.get(field, "").ljust(width) for field, width in widths.items() for each in channels
+    )
     return header.encode() + payload
 
 
@@ -36,7 +58,12 @@ def starting_at(seconds: str) -> bytes:
 
 def flac(samples: int) -> bytes:
     """The begin of a FLAC file that claims so many samples."""
-    return b"fLaC\x80\0\0\x22" + bytes(10) + (250 << 44 | 15 << 36 | samples).to_bytes(8, "big") + bytes(16)
+    return (
+        b"fLaC\x80\0\0\x22"
+        + bytes(10)
+        + (250 << 44 | 15 << 36 | samples).to_bytes(8, "big")
+        + bytes(16)
+    )
 
 
 def far_away() -> bytes:
@@ -50,7 +77,9 @@ EDF = {
     "rate-of-picohertz": edf(duration="1e12"),
     "scale-beyond-float": edf(pmin="-1e300", pmax="1e300"),
     "scale-below-float": edf(pmin="-1e-300", pmax="1e-300"),
-    "limits-next-to-each-other": edf(dim="nV", pmin="99999998", pmax="99999999", dmin="0", dmax="8388607"),
+    "limits-next-to-each-other": edf(
+        dim="nV", pmin="99999998", pmax="99999999", dmin="0", dmax="8388607"
+    ),
     "digital-range-of-300-digits": edf(dmax="1e300"),
     "samples-of-a-trillion": edf(samples="99999999"),
     "data-records-of-a-billion": edf(records="99999999"),
@@ -60,7 +89,9 @@ EDF = {
         samples="20",
         duration="0.0002",
     ),
-    "time-stamp-of-25-digits": edf((SIGNAL[:100] + starting_at("0")) + (SIGNAL[:100] + starting_at("9" * 25)), stamped=True),
+    "time-stamp-of-25-digits": edf(
+        (SIGNAL[:100] + starting_at("0")) + (SIGNAL[:100] + starting_at("9" * 25)), stamped=True
+    ),
 }
 WFDB = {
     "rate-of-terahertz": "1 1e12 100\nsignal.dat 16 200/mV",
@@ -88,7 +119,9 @@ CSV = {
     "value-beyond-float": f"# fs_hz: 250\ntime_s,II (mV)\n{ROWS}0.160,1e300\n",
     "value-of-a-star": f"# fs_hz: 250\ntime_s,II (mV)\n{ROWS}0.160,1e25\n",
     "gap-of-a-month": f"# fs_hz: 1000\nsample,II (mV)\n0,0.1\n1,0.2\n{1000 * MONTH},0.3\n",
-    "column-name-of-blanks": f"# fs_hz: 250\ntime_s,II{' ' * 5000}-,\n{ROWS}".replace("\n0", ",\n0"),
+    "column-name-of-blanks": f"# fs_hz: 250\ntime_s,II{' ' * 5000}-,\n{ROWS}".replace(
+        "\n0", ",\n0"
+    ),
     "label-of-30-digits": f"# fs_hz: 250\ntime_s,II (mV)\n{ROWS}",
 }
 

@@ -14,13 +14,17 @@ LONGEST_SECONDS = 900.0
 
 def demo(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "ecgfl_cli", "demo", *arguments]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST_SECONDS, check=False)
+    ended = subprocess.run(
+        command, capture_output=True, text=True, timeout=LONGEST_SECONDS, check=False
+    )
     assert ended.returncode == 0, ended.stderr
     assert "Traceback" not in ended.stderr
     return ended
 
 
-def test_the_demo_shows_the_rounds_and_the_result_and_says_that_it_is_synthetic(tmp_path: Path) -> None:
+def test_the_demo_shows_the_rounds_and_the_result_and_says_that_it_is_synthetic(
+    tmp_path: Path,
+) -> None:
     ended = demo("--keep", str(tmp_path / "demo"))
     assert "synthetic" in ended.stderr
     for name in ("north-clinic", "city-hospital", "st-mary"):
@@ -29,12 +33,24 @@ def test_the_demo_shows_the_rounds_and_the_result_and_says_that_it_is_synthetic(
         assert (tmp_path / "demo" / name / "models" / "current").is_file()
     for number in range(1, 6):
         assert f"coordinator: round {number} of 5: model" in ended.stderr
-    for column in ("round", "sensitivity %", "burden %", "PVCs/h", "couplets", "VEB Se %", "VEB +P %"):
+    for column in (
+        "round",
+        "sensitivity %",
+        "burden %",
+        "PVCs/h",
+        "couplets",
+        "VEB Se %",
+        "VEB +P %",
+    ):
         assert column in ended.stdout
 
 
 def check_result(result: dict[str, Any], synthetic: bool) -> None:
-    assert (result["schema"], result["status"], result["synthetic"]) == ("ecgfl.demo/1", "ok", synthetic)
+    assert (result["schema"], result["status"], result["synthetic"]) == (
+        "ecgfl.demo/1",
+        "ok",
+        synthetic,
+    )
     assert [each["round"] for each in result["run"]["rounds"]] == [1, 2, 3, 4, 5]
     assert all(len(each["sites"]) == 3 for each in result["run"]["rounds"])
     assert result["prediction"]["ectopy"]["beats"] > 100
@@ -52,4 +68,6 @@ def test_a_folder_without_recordings_is_refused(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "ecgfl_cli", "demo", "--data", str(tmp_path)]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 3
-    assert [line for line in ended.stderr.splitlines() if line.startswith("ecgfl: ")] == ended.stderr.splitlines()[-1:]
+    assert [
+        line for line in ended.stderr.splitlines() if line.startswith("ecgfl: ")
+    ] == ended.stderr.splitlines()[-1:]

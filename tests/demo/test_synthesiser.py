@@ -14,7 +14,9 @@ SEEDS = range(8)
 
 
 def samples_of(recording: Recording, symbol: str) -> NDArray[np.int64]:
-    return np.array([label.sample for label in recording.labels or () if label.symbol == symbol], dtype=np.int64)
+    return np.array(
+        [label.sample for label in recording.labels or () if label.symbol == symbol], dtype=np.int64
+    )
 
 
 def symbols_of(recording: Recording) -> str:
@@ -26,7 +28,9 @@ def typical_beat(recording: Recording, symbol: str, reach_s: float = 0.3) -> NDA
     reach = round(reach_s * recording.fs)
     peaks = samples_of(recording, symbol)
     peaks = peaks[(peaks >= reach) & (peaks < recording.length - reach)]
-    windows = recording.leads[0].samples[peaks[:, None] + np.arange(-reach, reach + 1)].astype(np.float64)
+    windows = (
+        recording.leads[0].samples[peaks[:, None] + np.arange(-reach, reach + 1)].astype(np.float64)
+    )
     return np.asarray(np.median(windows - np.median(windows, axis=1, keepdims=True), axis=0))
 
 
@@ -55,7 +59,9 @@ def test_samples_are_millivolts_in_whole_steps() -> None:
 
 @pytest.mark.parametrize("leads", [("MLII", "V1"), ("V1", "MLII")])
 @pytest.mark.parametrize("seed", SEEDS)
-def test_labels_stand_on_the_largest_deflection_of_the_qrs(seed: int, leads: tuple[str, ...]) -> None:
+def test_labels_stand_on_the_largest_deflection_of_the_qrs(
+    seed: int, leads: tuple[str, ...]
+) -> None:
     recording = synthesise(seed, 300, 360, leads=leads, noise_mv=0.0)
     reach, margin = round(0.05 * 360), round(0.3 * 360)
     for label in recording.labels or ():

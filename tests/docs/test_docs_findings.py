@@ -21,7 +21,10 @@ def table(number: int = 0) -> list[list[str]]:
     text = (ROOT / "docs" / "hospital.md").read_text()
     section = text.split("## What the checks find", 1)[1].split("\n## ", 1)[0]
     tables = [part for part in section.split("\n\n") if part.startswith("|")]
-    return [[cell.strip() for cell in row.strip("|").split("|")] for row in tables[number].splitlines()[2:]]
+    return [
+        [cell.strip() for cell in row.strip("|").split("|")]
+        for row in tables[number].splitlines()[2:]
+    ]
 
 
 def test_the_docs_name_each_code_that_a_check_can_give_once() -> None:
@@ -32,8 +35,15 @@ def test_the_docs_name_each_code_that_a_check_can_give_once() -> None:
 
 def test_the_docs_name_each_code_that_a_reader_or_the_store_can_give_once() -> None:
     documented = [row[0].strip("`") for row in table(1)]
-    sources = [*Path(ecgfl_adapters.__path__[0]).glob("*.py"), *Path(ecgfl_cli.store.__path__[0]).glob("*.py")]
-    given = {code for source in sources for code in re.findall(r'(?:Finding|Remark)\(\s*"([a-z0-9-]+)"', source.read_text())}
+    sources = [
+        *Path(ecgfl_adapters.__path__[0]).glob("*.py"),
+        *Path(ecgfl_cli.store.__path__[0]).glob("*.py"),
+    ]
+    given = {
+        code
+        for source in sources
+        for code in re.findall(r'(?:Finding|Remark)\(\s*"([a-z0-9-]+)"', source.read_text())
+    }
     assert sorted(documented) == sorted(given)
     assert {row[1] for row in table(1)} <= {"warning", "info"}
 
@@ -42,9 +52,9 @@ def test_no_check_gives_a_code_that_is_not_written_out() -> None:
     for source in SOURCES:
         text = source.read_text()
         # `Defect` hands its own code on.
-        assert len(re.findall(r"\bFinding\(", text)) == len(CODE.findall(text)) - text.count("    Defect(\n") + text.count(
-            "defect.code,\n"
-        ), source.name
+        assert len(re.findall(r"\bFinding\(", text)) == len(CODE.findall(text)) - text.count(
+            "    Defect(\n"
+        ) + text.count("defect.code,\n"), source.name
 
 
 def test_the_docs_name_every_limit_and_no_other() -> None:

@@ -15,11 +15,19 @@ IN_WORDS = {"coordinators": "any", "hours": "any", "metrics": "all"}
 def documented() -> dict[str, str]:
     """Setting -> its default as the table shows it."""
     text = HOSPITAL.read_text(encoding="utf-8")
-    rows = re.findall(r"^\| (`[^|]+`) \| ([^|]+) \|", text[text.index("| key | without it") :].split("\n\n")[0], re.M)
+    rows = re.findall(
+        r"^\| (`[^|]+`) \| ([^|]+) \|",
+        text[text.index("| key | without it") :].split("\n\n")[0],
+        re.M,
+    )
     found: dict[str, str] = {}
     for names, defaults in rows:
         keys = re.findall(r"`([a-z_]+)`", names)
-        values = [defaults.strip().strip("`")] if len(keys) == 1 else [each.strip().strip("`") for each in defaults.split(",")]
+        values = (
+            [defaults.strip().strip("`")]
+            if len(keys) == 1
+            else [each.strip().strip("`") for each in defaults.split(",")]
+        )
         found |= dict(zip(keys, values, strict=True))
     return found
 

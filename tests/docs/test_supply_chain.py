@@ -7,9 +7,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-DEPENDENCIES = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+DEPENDENCIES = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
+    "dependencies"
+]
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
-PINNED = re.findall(r"^([a-z0-9-]+)==([^ ;]+)[^\\\n]*\\\n((?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)", LOCK, re.M)
+PINNED = re.findall(
+    r"^([a-z0-9-]+)==([^ ;]+)[^\\\n]*\\\n((?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)",
+    LOCK,
+    re.M,
+)
 
 
 def name_of(requirement: str) -> str:
@@ -32,7 +38,9 @@ def test_each_dependency_is_pinned(dependency: str) -> None:
 @pytest.mark.parametrize("dependency", DEPENDENCIES)
 def test_each_dependency_has_its_licence_listed(dependency: str) -> None:
     table = (ROOT / "docs" / "licences.md").read_text(encoding="utf-8")
-    listed = {row.split("|")[1].strip().lower() for row in table.splitlines() if row.startswith("| ")}
+    listed = {
+        row.split("|")[1].strip().lower() for row in table.splitlines() if row.startswith("| ")
+    }
     assert name_of(dependency) in listed
 
 

@@ -8,12 +8,20 @@ import wfdb
 from ecgfl_cli.beats.aami import NOT_A_BEAT, SYMBOLS, BeatClass, classify, classify_all
 
 
-def test_the_48_records_of_mitdb_hold_the_published_number_of_beats_of_each_class(real_data: Path) -> None:
+def test_the_48_records_of_mitdb_hold_the_published_number_of_beats_of_each_class(
+    real_data: Path,
+) -> None:
     totals: Counter[int] = Counter()
     for header in sorted((real_data / "mitdb").glob("*.hea")):
         totals.update(classify_all(wfdb.rdann(str(header.with_suffix("")), "atr").symbol).tolist())
     del totals[NOT_A_BEAT]
-    assert totals == {BeatClass.N: 90_631, BeatClass.S: 2_781, BeatClass.V: 7_236, BeatClass.F: 803, BeatClass.Q: 8_043}
+    assert totals == {
+        BeatClass.N: 90_631,
+        BeatClass.S: 2_781,
+        BeatClass.V: 7_236,
+        BeatClass.F: 803,
+        BeatClass.Q: 8_043,
+    }
 
 
 @pytest.mark.parametrize("symbol", ["[", "]", "!", "x", "~", "+", "|", '"', "", "NN", "v"])

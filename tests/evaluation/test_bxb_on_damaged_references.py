@@ -39,12 +39,18 @@ def damaged(reference: list[Annotation], fs: float, *, detector: bool) -> list[A
 
 def read(path: Path) -> tuple[list[Annotation], float, int]:
     found, header = wfdb.rdann(str(path), "atr"), wfdb.rdheader(str(path))
-    return list(zip(found.sample.tolist(), found.symbol, found.subtype.tolist(), strict=True)), header.fs, header.sig_len
+    return (
+        list(zip(found.sample.tolist(), found.symbol, found.subtype.tolist(), strict=True)),
+        header.fs,
+        header.sig_len,
+    )
 
 
 def annotations(items: list[Annotation]) -> BeatAnnotations:
     samples, symbols, subtypes = zip(*items, strict=True)
-    return BeatAnnotations(np.asarray(samples, dtype=np.int64), symbols, np.asarray(subtypes, dtype=np.int64))
+    return BeatAnnotations(
+        np.asarray(samples, dtype=np.int64), symbols, np.asarray(subtypes, dtype=np.int64)
+    )
 
 
 # Record, whether the copy is a detector's, and the rows N, S, V, F, Q, O and X that bxb counts.
@@ -94,7 +100,14 @@ COUNTS = {
 
 
 @pytest.mark.parametrize(("record", "detector"), list(COUNTS))
-def test_a_damaged_reference_gives_the_counts_of_bxb(real_data: Path, record: str, detector: bool) -> None:
+def test_a_damaged_reference_gives_the_counts_of_bxb(
+    real_data: Path, record: str, detector: bool
+) -> None:
     reference, fs, length = read(real_data / record)
-    found = compare(annotations(reference), annotations(damaged(reference, fs, detector=detector)), fs, length)
-    assert "|".join(" ".join(map(str, row)) for row in found.matrix.tolist()) == COUNTS[record, detector]
+    found = compare(
+        annotations(reference), annotations(damaged(reference, fs, detector=detector)), fs, length
+    )
+    assert (
+        "|".join(" ".join(map(str, row)) for row in found.matrix.tolist())
+        == COUNTS[record, detector]
+    )

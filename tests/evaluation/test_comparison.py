@@ -12,7 +12,9 @@ def comparison(seconds: float = 3600.0, **cells: int) -> Comparison:
 
 
 def test_figures_follow_the_cells_that_ec57_names() -> None:
-    beats = comparison(Nn=1000, Nv=3, Nq=2, No=4, Nx=1, Sn=20, Sv=2, Fv=7, Ff=3, Qv=6, Qq=4, On=8, Ov=2, Xv=1)
+    beats = comparison(
+        Nn=1000, Nv=3, Nq=2, No=4, Nx=1, Sn=20, Sv=2, Fv=7, Ff=3, Qv=6, Qq=4, On=8, Ov=2, Xv=1
+    )
     figures = beats + comparison(Vn=5, Vs=1, Vv=90, Vf=1, Vq=1, Vo=1, Vx=1)
     assert (figures.veb_tp, figures.veb_fn, figures.veb_fp) == (90, 10, 3 + 2 + 2 + 1)
     assert figures.veb_sensitivity == pytest.approx(0.9)

@@ -13,7 +13,9 @@ T = 200_000
 """A sample well inside the evaluated time. The match window is 54 samples at 360 Hz, the learning period 108,000."""
 
 
-def annotations(*beats: tuple[int, str], subtypes: tuple[int, ...] | None = None) -> BeatAnnotations:
+def annotations(
+    *beats: tuple[int, str], subtypes: tuple[int, ...] | None = None
+) -> BeatAnnotations:
     return BeatAnnotations(
         np.asarray([sample for sample, _ in beats], dtype=np.int64),
         tuple(symbol for _, symbol in beats),
@@ -44,7 +46,9 @@ def test_the_matrix_of_each_pair_of_classes() -> None:
 
 @pytest.mark.parametrize(("fs", "window"), [(360.0, 54), (128.0, 19), (250.0, 38), (1000.0, 150)])
 @pytest.mark.parametrize("side", [-1, 1])
-def test_a_pair_at_the_very_edge_of_the_window_matches_and_one_sample_further_does_not(fs: float, window: int, side: int) -> None:
+def test_a_pair_at_the_very_edge_of_the_window_matches_and_one_sample_further_does_not(
+    fs: float, window: int, side: int
+) -> None:
     at, length = int(400 * fs), int(800 * fs)
     near = compare(annotations((at, "V")), annotations((at + side * window, "V")), fs, length)
     far = compare(annotations((at, "V")), annotations((at + side * (window + 1), "V")), fs, length)
@@ -53,7 +57,13 @@ def test_a_pair_at_the_very_edge_of_the_window_matches_and_one_sample_further_do
 
 
 def test_a_missed_beat_and_an_extra_one() -> None:
-    comparison = check(annotations((T, "N"), (T + 300, "V")), annotations((T, "N"), (T + 600, "V")), Nn=1, Vo=1, Ov=1)
+    comparison = check(
+        annotations((T, "N"), (T + 300, "V")),
+        annotations((T, "N"), (T + 600, "V")),
+        Nn=1,
+        Vo=1,
+        Ov=1,
+    )
     assert (comparison.qrs_tp, comparison.qrs_fn, comparison.qrs_fp) == (1, 1, 1)
     assert (comparison.veb_tp, comparison.veb_fn, comparison.veb_fp) == (0, 1, 1)
 
@@ -95,7 +105,14 @@ def test_a_fusion_or_unclassifiable_beat_called_v_is_neither_right_nor_wrong() -
 def test_two_detections_of_each_of_two_close_beats_leave_one_extra_each() -> None:
     """108 samples apart, twice the match window."""
     reference = annotations((T, "N"), (T + 108, "V"))
-    check(reference, annotations((T - 10, "N"), (T + 20, "N"), (T + 90, "V"), (T + 120, "V")), Nn=1, Vv=1, On=1, Ov=1)
+    check(
+        reference,
+        annotations((T - 10, "N"), (T + 20, "N"), (T + 90, "V"), (T + 120, "V")),
+        Nn=1,
+        Vv=1,
+        On=1,
+        Ov=1,
+    )
 
 
 def test_every_other_name_for_a_v_is_a_miss() -> None:
@@ -110,7 +127,11 @@ def test_escape_beats_stand_in_the_row_in_which_bxb_puts_them() -> None:
 
 
 def test_the_first_five_minutes_do_not_count() -> None:
-    check(annotations((107_999, "V"), (108_000, "V")), annotations((50_000, "V"), (108_000, "N")), Vn=1)
+    check(
+        annotations((107_999, "V"), (108_000, "V")),
+        annotations((50_000, "V"), (108_000, "N")),
+        Vn=1,
+    )
 
 
 def test_a_detection_before_the_start_counts_when_it_belongs_to_the_first_beat() -> None:
@@ -118,15 +139,26 @@ def test_a_detection_before_the_start_counts_when_it_belongs_to_the_first_beat()
 
 
 def test_a_detection_after_the_start_that_belongs_to_a_beat_before_it_is_passed_over() -> None:
-    check(annotations((107_990, "V"), (108_300, "N")), annotations((108_010, "V"), (108_300, "N")), Nn=1)
+    check(
+        annotations((107_990, "V"), (108_300, "N")),
+        annotations((108_010, "V"), (108_300, "N")),
+        Nn=1,
+    )
 
 
 def test_an_extra_detection_a_window_after_the_start_counts() -> None:
-    check(annotations((107_990, "V"), (108_300, "N")), annotations((108_055, "V"), (108_300, "N")), Ov=1, Nn=1)
+    check(
+        annotations((107_990, "V"), (108_300, "N")),
+        annotations((108_055, "V"), (108_300, "N")),
+        Ov=1,
+        Nn=1,
+    )
 
 
 def test_annotations_past_the_end_do_not_count_once_both_lists_are_there() -> None:
-    check(annotations((T, "N"), (LENGTH + 1, "V")), annotations((T, "N"), (LENGTH + 200, "V")), Nn=1)
+    check(
+        annotations((T, "N"), (LENGTH + 1, "V")), annotations((T, "N"), (LENGTH + 200, "V")), Nn=1
+    )
 
 
 def test_a_beat_at_the_end_is_found_by_a_detection_past_it() -> None:
@@ -137,23 +169,42 @@ def test_an_empty_test_list_misses_everything_and_an_empty_reference_makes_all_e
     beats = annotations((T, "N"), (T + 300, "V"))
     missed = check(beats, annotations(), No=1, Vo=1)
     extra = check(annotations(), beats, On=1, Ov=1)
-    assert (missed.qrs_sensitivity, missed.qrs_positive_predictivity, missed.veb_ppv) == (0.0, None, None)
-    assert (extra.qrs_sensitivity, extra.qrs_positive_predictivity, extra.veb_sensitivity) == (None, 0.0, None)
+    assert (missed.qrs_sensitivity, missed.qrs_positive_predictivity, missed.veb_ppv) == (
+        0.0,
+        None,
+        None,
+    )
+    assert (extra.qrs_sensitivity, extra.qrs_positive_predictivity, extra.veb_sensitivity) == (
+        None,
+        0.0,
+        None,
+    )
 
 
 def test_beats_and_detections_during_fibrillation_are_left_out() -> None:
-    reference = annotations((T, "N"), (T + 300, "["), (T + 600, "V"), (T + 900, "!"), (T + 1200, "]"), (T + 1500, "V"))
-    test = annotations((T, "N"), (T + 300, "V"), (T + 620, "V"), (T + 1200, "N"), (T + 1500, "V"), (T + 1800, "V"))
+    reference = annotations(
+        (T, "N"), (T + 300, "["), (T + 600, "V"), (T + 900, "!"), (T + 1200, "]"), (T + 1500, "V")
+    )
+    test = annotations(
+        (T, "N"), (T + 300, "V"), (T + 620, "V"), (T + 1200, "N"), (T + 1500, "V"), (T + 1800, "V")
+    )
     check(reference, test, Nn=1, Vv=1, Ov=1)
 
 
 def test_detections_after_the_onset_of_fibrillation_that_never_ends_are_left_out() -> None:
-    check(annotations((T, "N"), (T + 300, "[")), annotations((T, "N"), (T + 900, "V"), (T + 90_000, "V")), Nn=1)
+    check(
+        annotations((T, "N"), (T + 300, "[")),
+        annotations((T, "N"), (T + 900, "V"), (T + 90_000, "V")),
+        Nn=1,
+    )
 
 
 def test_beats_that_the_test_hides_in_its_own_fibrillation_are_missed() -> None:
     check(
-        annotations((T, "V"), (T + 300, "V")), annotations((T - 100, "["), (T, "V"), (T + 100, "]"), (T + 300, "V")), Vo=1, Vv=1
+        annotations((T, "V"), (T + 300, "V")),
+        annotations((T - 100, "["), (T, "V"), (T + 100, "]"), (T + 300, "V")),
+        Vo=1,
+        Vv=1,
     )
 
 
@@ -162,15 +213,25 @@ def test_a_flutter_wave_outside_an_episode_is_no_beat_but_uses_up_a_detection() 
 
 
 def test_detections_where_the_reference_is_unreadable_stand_in_row_x() -> None:
-    reference = annotations((T, "N"), (T + 200, "~"), (T + 900, "~"), (T + 1200, "N"), subtypes=(0, 0x30, 0, 0))
+    reference = annotations(
+        (T, "N"), (T + 200, "~"), (T + 900, "~"), (T + 1200, "N"), subtypes=(0, 0x30, 0, 0)
+    )
     test = annotations((T, "N"), (T + 500, "V"), (T + 1200, "N"), (T + 1500, "V"))
     comparison = check(reference, test, Nn=2, Xv=1, Ov=1)
     assert comparison.veb_fp == 2
 
 
 def test_beats_missed_while_the_test_was_shut_down_stand_in_column_x() -> None:
-    test = annotations((T, "N"), (T + 200, "~"), (T + 900, "~"), (T + 1500, "N"), subtypes=(0, -1, 1, 0))
-    comparison = check(annotations((T, "N"), (T + 500, "V"), (T + 1200, "V"), (T + 1500, "N")), test, Nn=2, Vx=1, Vo=1)
+    test = annotations(
+        (T, "N"), (T + 200, "~"), (T + 900, "~"), (T + 1500, "N"), subtypes=(0, -1, 1, 0)
+    )
+    comparison = check(
+        annotations((T, "N"), (T + 500, "V"), (T + 1200, "V"), (T + 1500, "N")),
+        test,
+        Nn=2,
+        Vx=1,
+        Vo=1,
+    )
     assert comparison.veb_fn == 2
 
 
@@ -188,7 +249,12 @@ def test_a_shutdown_that_never_ends_lasts_to_the_end_of_the_record() -> None:
 
 def test_a_single_shutdown_mark_after_fibrillation_fills_the_time_from_its_end() -> None:
     reference = annotations(
-        (T, "N"), (T + 300, "["), (T + 600, "]"), (T + 900, "~"), (T + 1200, "N"), subtypes=(0, 0, 0, 0x30, 0)
+        (T, "N"),
+        (T + 300, "["),
+        (T + 600, "]"),
+        (T + 900, "~"),
+        (T + 1200, "N"),
+        subtypes=(0, 0, 0, 0x30, 0),
     )
     # From 54 samples after the end of the fibrillation to 54 before the next annotation, both included.
     test = annotations(*((T + after, "V") for after in (653, 654, 1146)), (T + 1200, "N"))
@@ -199,7 +265,9 @@ def test_a_last_shutdown_of_the_test_is_forgotten_after_another_one_as_in_bxb() 
     """bxb notes for the reference alone that the last shutdown lasts to the end. A miss it is in either column."""
     shutdowns = ((T, "~"), (T + 300, "~"), (T + 600, "N"), (T + 900, "~"))
     beats = ((T + 100, "V"), (T + 600, "N"), (T + 1000, "V"))
-    check(annotations(*beats), annotations(*shutdowns, subtypes=(0x30, 0, 0, 0x30)), Vx=1, Nn=1, Vo=1)
+    check(
+        annotations(*beats), annotations(*shutdowns, subtypes=(0x30, 0, 0, 0x30)), Vx=1, Nn=1, Vo=1
+    )
     check(annotations(*shutdowns, subtypes=(0x30, 0, 0, 0x30)), annotations(*beats), Xv=2, Nn=1)
 
 
@@ -211,7 +279,10 @@ def test_of_three_episodes_between_two_beats_the_first_is_forgotten_as_in_bxb() 
 
 def test_no_figure_depends_on_whether_shutdowns_are_known() -> None:
     """The labels of a `Recording` hold no subtypes."""
-    reference, subtypes = ((T, "V"), (T + 200, "~"), (T + 900, "~"), (T + 1200, "V")), (0, 0x30, 0, 0)
+    reference, subtypes = (
+        ((T, "V"), (T + 200, "~"), (T + 900, "~"), (T + 1200, "V")),
+        (0, 0x30, 0, 0),
+    )
     test = annotations((T, "V"), (T + 500, "V"), (T + 1500, "N"))
     known = compare(annotations(*reference, subtypes=subtypes), test, FS, LENGTH)
     unknown = compare(annotations(*reference), test, FS, LENGTH)
@@ -225,7 +296,9 @@ def test_noise_with_one_readable_signal_is_no_shutdown() -> None:
 
 
 def test_a_record_no_longer_than_the_learning_period_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"300\.0 s is not longer than the learning period of 300 s"):
+    with pytest.raises(
+        ValueError, match=r"300\.0 s is not longer than the learning period of 300 s"
+    ):
         compare(annotations(), annotations(), FS, 108_000)
 
 

@@ -15,7 +15,9 @@ FS, LENGTH, START = 360.0, 650_000, 108_000
 
 def reference(folder: Path, record: str) -> BeatAnnotations:
     found = wfdb.rdann(str(folder / "mitdb" / record), "atr")
-    return BeatAnnotations(found.sample.astype(np.int64), tuple(found.symbol), found.subtype.astype(np.int64))
+    return BeatAnnotations(
+        found.sample.astype(np.int64), tuple(found.symbol), found.subtype.astype(np.int64)
+    )
 
 
 def moved(beats: BeatAnnotations, seconds: float) -> BeatAnnotations:
@@ -40,7 +42,9 @@ def test_a_reference_agrees_with_itself(real_data: Path, record: str) -> None:
 
 @pytest.mark.parametrize("record", ["100", "119"])
 @pytest.mark.parametrize("sign", [-1, 1])
-def test_beats_100_ms_off_are_found_and_beats_200_ms_off_are_not(real_data: Path, record: str, sign: int) -> None:
+def test_beats_100_ms_off_are_found_and_beats_200_ms_off_are_not(
+    real_data: Path, record: str, sign: int
+) -> None:
     beats = reference(real_data, record)
     near = compare(beats, moved(beats, sign * 0.1), FS, LENGTH)
     far = compare(beats, moved(beats, sign * 0.2), FS, LENGTH)
@@ -51,7 +55,9 @@ def test_beats_100_ms_off_are_found_and_beats_200_ms_off_are_not(real_data: Path
     assert far.qrs_tp == 0
 
 
-def test_the_first_minute_of_record_100_gives_the_output_that_the_wfdb_package_expects(real_data: Path) -> None:
+def test_the_first_minute_of_record_100_gives_the_output_that_the_wfdb_package_expects(
+    real_data: Path,
+) -> None:
     """`checkpkg/expected/bxb.out` of the WFDB package: `bxb -r 100s -a atr ann -f 0` (100s: the first minute of 100) prints
     74 in cell Nn and 0 in all others, QRS Se and +P 74/74, VEB -/0, false positive rate 0/74. bxb's default table has S in N."""
     beats = reference(real_data, "100")
@@ -62,7 +68,11 @@ def test_the_first_minute_of_record_100_gives_the_output_that_the_wfdb_package_e
     comparison = compare(minute, found, FS, 21_600, start_s=0.0)
     assert comparison.count("Nn") + comparison.count("Sn") == comparison.matrix.sum() == 74
     assert (comparison.qrs_tp, comparison.qrs_fn, comparison.qrs_fp) == (74, 0, 0)
-    assert (comparison.veb_sensitivity, comparison.veb_ppv, comparison.veb_false_positive_rate) == (None, None, 0.0)
+    assert (comparison.veb_sensitivity, comparison.veb_ppv, comparison.veb_false_positive_rate) == (
+        None,
+        None,
+        0.0,
+    )
 
 
 def test_pairs_agree_with_an_exhaustive_search_where_beats_are_far_apart(real_data: Path) -> None:
@@ -79,7 +89,10 @@ def test_pairs_agree_with_an_exhaustive_search_where_beats_are_far_apart(real_da
     found = true[kept] + draw.integers(-75, 76, kept.sum())
     called = np.where(draw.random(found.size) > 0.2, symbols[kept], "V")
     comparison = compare(
-        BeatAnnotations(true.astype(np.int64), tuple(symbols)), BeatAnnotations(found, tuple(called)), FS, LENGTH
+        BeatAnnotations(true.astype(np.int64), tuple(symbols)),
+        BeatAnnotations(found, tuple(called)),
+        FS,
+        LENGTH,
     )
     near = np.abs(true[:, None] - found[None, :]) <= 54
     assert near.sum(axis=1).max() == near.sum(axis=0).max() == 1

@@ -44,12 +44,18 @@ def test_the_interval_is_that_of_a_resampling_written_out() -> None:
 
 
 def test_the_same_seed_gives_the_same_interval() -> None:
-    assert bootstrap(RECORDS, statistics.veb_f1, seed=4) == bootstrap(RECORDS, statistics.veb_f1, seed=4)
-    assert bootstrap(RECORDS, statistics.veb_f1, seed=4) != bootstrap(RECORDS, statistics.veb_f1, seed=5)
+    assert bootstrap(RECORDS, statistics.veb_f1, seed=4) == bootstrap(
+        RECORDS, statistics.veb_f1, seed=4
+    )
+    assert bootstrap(RECORDS, statistics.veb_f1, seed=4) != bootstrap(
+        RECORDS, statistics.veb_f1, seed=5
+    )
 
 
 def test_resamples_without_any_v_are_passed_over() -> None:
-    assert bootstrap([record(9, 1), record(0, 0)], statistics.veb_sensitivity) == pytest.approx((0.9, 0.9))
+    assert bootstrap([record(9, 1), record(0, 0)], statistics.veb_sensitivity) == pytest.approx(
+        (0.9, 0.9)
+    )
 
 
 def test_there_is_no_interval_for_one_record_or_an_undefined_figure() -> None:
@@ -63,7 +69,9 @@ def test_senseless_settings_are_refused(options: dict[str, float]) -> None:
         bootstrap(RECORDS, statistics.veb_f1, **options)  # type: ignore[arg-type]
 
 
-def test_an_evaluation_is_plain_json_with_every_record_the_gross_the_average_and_the_intervals() -> None:
+def test_an_evaluation_is_plain_json_with_every_record_the_gross_the_average_and_the_intervals() -> (
+    None
+):
     evaluation = Evaluation.of({"100": record(0, 0), "119": record(9, 1), "208": record(5, 5)})
     content = json.loads(json.dumps(evaluation.as_dict(), allow_nan=False))
     assert list(content["records"]) == ["100", "119", "208"]

@@ -29,12 +29,16 @@ def gross(comparisons: list[Comparison]) -> Comparison:
     return sum(comparisons, start=Comparison.empty())
 
 
-@pytest.mark.parametrize("name", ["veb_f1", "veb_sensitivity", "veb_ppv", "veb_false_positives_per_hour"])
+@pytest.mark.parametrize(
+    "name", ["veb_f1", "veb_sensitivity", "veb_ppv", "veb_false_positives_per_hour"]
+)
 def test_the_interval_is_that_of_resampling_both_sides_alike_written_out(name: str) -> None:
     draw, differences = np.random.default_rng(1), []
     for _ in range(4000):
         places = draw.integers(0, 5, 5)
-        figures = [gross([side[place] for place in places]).value(STATISTICS[name]) for side in (A, B)]
+        figures = [
+            gross([side[place] for place in places]).value(STATISTICS[name]) for side in (A, B)
+        ]
         assert figures[0] is not None
         assert figures[1] is not None
         differences.append(figures[0] - figures[1])
@@ -62,7 +66,10 @@ def test_equal_models_differ_by_nothing() -> None:
 
 
 def test_exchanging_the_two_turns_every_sign() -> None:
-    ahead, behind = PairedEvaluation.of(evaluation(A), evaluation(B)), PairedEvaluation.of(evaluation(B), evaluation(A))
+    ahead, behind = (
+        PairedEvaluation.of(evaluation(A), evaluation(B)),
+        PairedEvaluation.of(evaluation(B), evaluation(A)),
+    )
     assert (ahead.fewer, ahead.more, ahead.equal) == (behind.more, behind.fewer, behind.equal)
     assert ahead.sign_test == behind.sign_test
     for name in STATISTICS:
@@ -83,7 +90,9 @@ def test_records_are_told_apart_by_their_veb_errors() -> None:
 
 
 def test_a_record_without_v_counts_for_whom_makes_fewer_false_ones() -> None:
-    paired = PairedEvaluation.of(evaluation([record(0, 0), record(9, 1)]), evaluation([record(0, 0, 3), record(9, 1)]))
+    paired = PairedEvaluation.of(
+        evaluation([record(0, 0), record(9, 1)]), evaluation([record(0, 0, 3), record(9, 1)])
+    )
     assert (paired.fewer, paired.more, paired.equal) == (1, 0, 1)
 
 
@@ -101,11 +110,18 @@ def test_one_record_gives_differences_and_no_interval() -> None:
 
 
 def test_a_pair_is_plain_json() -> None:
-    content = json.loads(json.dumps(PairedEvaluation.of(evaluation(A), evaluation(B)).as_dict(), allow_nan=False))
+    content = json.loads(
+        json.dumps(PairedEvaluation.of(evaluation(A), evaluation(B)).as_dict(), allow_nan=False)
+    )
     assert set(content["differences"]) == set(content["intervals"]) == set(STATISTICS)
     low, high = content["intervals"]["veb_f1"]
     assert low <= content["differences"]["veb_f1"] <= high
-    assert content["veb_errors"] == {"fewer": 3, "more": 1, "equal": 1, "sign_test": pytest.approx(0.625)}
+    assert content["veb_errors"] == {
+        "fewer": 3,
+        "more": 1,
+        "equal": 1,
+        "sign_test": pytest.approx(0.625),
+    }
 
 
 def test_other_records_on_either_side_are_refused() -> None:

@@ -3,7 +3,14 @@ import numpy as np
 from ecgfl_cli.evaluation.comparison import Comparison
 from ecgfl_cli.evaluation.paired import PairedEvaluation
 from ecgfl_cli.evaluation.report import Evaluation
-from ecgfl_cli.evaluation.tables import difference_table, errors_text, gross_table, qrs_table, side_by_side_table, veb_table
+from ecgfl_cli.evaluation.tables import (
+    difference_table,
+    errors_text,
+    gross_table,
+    qrs_table,
+    side_by_side_table,
+    veb_table,
+)
 
 
 def record(**cells: int) -> Comparison:
@@ -19,7 +26,10 @@ SECOND = Evaluation.of({"1": record(Nn=92, Vv=10), "2": record(Nn=100, Ov=25)})
 
 def test_records_stand_above_the_gross_and_an_undefined_figure_is_left_empty() -> None:
     title, columns, rows, footer = veb_table("VEB", FIRST)
-    assert (title, columns) == ("VEB", ("record ", "TP", "FN", "FP", "Se %", "+P %", "F1 %", "FP/h"))
+    assert (title, columns) == (
+        "VEB",
+        ("record ", "TP", "FN", "FP", "Se %", "+P %", "F1 %", "FP/h"),
+    )
     assert rows == [("1", 8, 2, 2, 80.0, 80.0, 80.0, 4.0), ("2", 0, 0, 0, None, None, None, 0.0)]
     assert footer == ("gross", 8, 2, 2, 80.0, 80.0, 80.0, 2.0)
     assert qrs_table("QRS", FIRST).rows[1] == ("2", 100, 0, 25, 100.0, 80.0, 100 * 200 / 225)

@@ -19,8 +19,22 @@ PACKAGE = Path(__file__).resolve().parents[2] / "examples" / "acme_holter"
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where pip put the package."""
     folder = tmp_path_factory.mktemp("packages")
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
-    done = subprocess.run([*command, "--target", str(folder), str(PACKAGE)], capture_output=True, text=True, check=False)
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "--no-index",
+    ]
+    done = subprocess.run(
+        [*command, "--target", str(folder), str(PACKAGE)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -28,9 +42,24 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def ecgfl_with_it(installed: Path, home: Path) -> Callable[..., Any]:
     def run(*arguments: object) -> Any:
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(installed), os.environ.get("PYTHONPATH")]))}
-        command = [sys.executable, "-m", "ecgfl_cli", "--home", str(home), "--json", *map(str, arguments)]
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=120)
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(
+                filter(None, [str(installed), os.environ.get("PYTHONPATH")])
+            ),
+        }
+        command = [
+            sys.executable,
+            "-m",
+            "ecgfl_cli",
+            "--home",
+            str(home),
+            "--json",
+            *map(str, arguments),
+        ]
+        done = subprocess.run(
+            command, capture_output=True, text=True, env=environment, check=False, timeout=120
+        )
         assert done.returncode in (0, 3), done.stderr
         return json.loads(done.stdout)
 
@@ -38,7 +67,10 @@ def ecgfl_with_it(installed: Path, home: Path) -> Callable[..., Any]:
 
 
 def test_its_files_are_found_and_ingested(
-    installed: Path, ecgfl_with_it: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    installed: Path,
+    ecgfl_with_it: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.syspath_prepend(str(installed))
     from acme_holter.adapter import AcmeAdapter
@@ -58,4 +90,9 @@ def test_its_files_are_found_and_ingested(
 def test_doctor_lists_it(ecgfl_with_it: Callable[..., Any]) -> None:
     ecgfl_with_it("init", "--site", "st-mary")
     names = [check["name"] for check in ecgfl_with_it("doctor")["checks"]]
-    assert [name for name in names if name.startswith("format")] == ["format acme", "format wfdb", "format edf", "format csv"]
+    assert [name for name in names if name.startswith("format")] == [
+        "format acme",
+        "format wfdb",
+        "format edf",
+        "format csv",
+    ]

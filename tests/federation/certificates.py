@@ -12,7 +12,12 @@ from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 DAY = timedelta(days=1)
 
 
-def certify(home: CoordinatorHome, name: str = "localhost", begins: timedelta = -DAY, ends: timedelta = 365 * DAY) -> None:
+def certify(
+    home: CoordinatorHome,
+    name: str = "localhost",
+    begins: timedelta = -DAY,
+    ends: timedelta = 365 * DAY,
+) -> None:
     """Give the coordinator a new key and a certificate for `name`, valid between two times from now."""
     ca = x509.load_pem_x509_certificate(home.ca_certificate.read_bytes())
     ca_key = serialization.load_pem_private_key(home.ca_key.read_bytes(), None)
@@ -30,5 +35,7 @@ def certify(home: CoordinatorHome, name: str = "localhost", begins: timedelta = 
         .sign(ca_key, hashes.SHA384())
     )
     home.server_certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
     home.server_key.write_bytes(pem)

@@ -29,9 +29,18 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Homes:
         exports.mkdir(parents=True)
         for patient in range(PATIENTS_A_SITE):
             # Unequal sites, so that weighting by examples shows.
-            recording = synthesise(10 * number + patient, SECONDS + 60 * number, 250, pvc_share=0.15)
+            recording = synthesise(
+                10 * number + patient, SECONDS + 60 * number, 250, pvc_share=0.15
+            )
             adapters()["wfdb"].write(recording, exports)
-        ecgfl(home.root, "init", "--site", name, "--federation", str(homes.coordinator_home.federation))
+        ecgfl(
+            home.root,
+            "init",
+            "--site",
+            name,
+            "--federation",
+            str(homes.coordinator_home.federation),
+        )
         # What two rounds on six patients come to is no match for the starter model; the acceptance test has tests of its own.
         change_policy(home, acceptance_margin="1.0", **SMALL)
         ecgfl(homes.coordinator, "coordinator", "enrol", str(home.node_public_key), "--site", name)
@@ -46,7 +55,9 @@ def copied(prepared: Homes, tmp_path_factory: pytest.TempPathFactory) -> Callabl
 
     def copy(name: str) -> Homes:
         folder = tmp_path_factory.mktemp(name)
-        shutil.copytree(prepared.folder, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("exports"))
+        shutil.copytree(
+            prepared.folder, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("exports")
+        )
         return Homes(folder)
 
     return copy

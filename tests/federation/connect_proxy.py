@@ -54,7 +54,9 @@ def _serve(client: socket.socket, proxy: ConnectProxy) -> None:
             head += part
         proxy.asked.append(head.decode("ascii"))
         if proxy.status is not None:
-            client.sendall(f"HTTP/1.1 {proxy.status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".encode())
+            client.sendall(
+                f"HTTP/1.1 {proxy.status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".encode()
+            )
             return
         with socket.create_connection(("127.0.0.1", proxy.leads_to), 10) as server:
             client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")

@@ -55,7 +55,11 @@ class Rounds:
     """A coordinator, just started, with three sites of which two must answer; `begin` asks them to train."""
 
     def __init__(
-        self, homes: Homes, strategy: str = "fedavg", nodes: Mapping[int, str] = MappingProxyType(NODES), **options: object
+        self,
+        homes: Homes,
+        strategy: str = "fedavg",
+        nodes: Mapping[int, str] = MappingProxyType(NODES),
+        **options: object,
     ) -> None:
         plan = replace(PLAN, strategy=strategy, **options)  # type: ignore[arg-type]
         home = homes.coordinator_home
@@ -82,16 +86,26 @@ class Rounds:
 
     def begin(self) -> None:
         self._begun += 1
-        self._ask(self.strategy.configure_train(self._begun, self.checkpoints.arrays(), ConfigRecord(), None))  # type: ignore[arg-type]
+        self._ask(
+            self.strategy.configure_train(
+                self._begun, self.checkpoints.arrays(), ConfigRecord(), None
+            )
+        )  # type: ignore[arg-type]
 
     def begin_measuring(self) -> None:
         """Ask the sites to measure the latest model."""
-        self._ask(self.strategy.configure_evaluate(self._begun, self.checkpoints.arrays(), ConfigRecord(), None))  # type: ignore[arg-type]
+        self._ask(
+            self.strategy.configure_evaluate(
+                self._begun, self.checkpoints.arrays(), ConfigRecord(), None
+            )
+        )  # type: ignore[arg-type]
 
     def _ask(self, messages: Iterable[Message]) -> None:
         self.requests = {message.metadata.dst_node_id: message for message in messages}
         for node, message in self.requests.items():
-            message.metadata.__dict__.update(_run_id=7, _message_id=f"request-{node}", _src_node_id=99)
+            message.metadata.__dict__.update(
+                _run_id=7, _message_id=f"request-{node}", _src_node_id=99
+            )
 
     def good(self, node: int, weights: float | NDArray[np.float32], examples: int = 100) -> Message:
         vector = np.broadcast_to(np.asarray(weights, np.float32), LENGTH).copy()

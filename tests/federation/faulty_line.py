@@ -106,7 +106,9 @@ class FaultyLine:
     def wait_until_broken(self, times: int = 1, seconds: float = 60.0) -> None:
         """Until so many messages broke off or were held within."""
         with self._changed:
-            assert self._changed.wait_for(lambda: self.broken >= times, seconds), f"{self.broken} messages broke in {seconds} s"
+            assert self._changed.wait_for(lambda: self.broken >= times, seconds), (
+                f"{self.broken} messages broke in {seconds} s"
+            )
 
     def wait_until_passed(self, direction: Direction, length: int, seconds: float = 60.0) -> None:
         """Until so many bytes have passed since the line is there."""
@@ -138,7 +140,9 @@ class FaultyLine:
                     continue
                 self._links = [each for each in self._links if not each.closed] + [link]
             for direction in OTHER:
-                threading.Thread(target=self._pass_on, args=(link, direction), name="line", daemon=True).start()
+                threading.Thread(
+                    target=self._pass_on, args=(link, direction), name="line", daemon=True
+                ).start()
 
     def _pass_on(self, link: _Link, direction: Direction) -> None:
         source, target = link.ends[direction]
@@ -168,7 +172,14 @@ class FaultyLine:
             before = link.message[direction]
             link.message[direction] += len(chunk)
             now = link.message[direction]
-            found = next((each for each in self._breaks if each.direction == direction and before <= each.after < now), None)
+            found = next(
+                (
+                    each
+                    for each in self._breaks
+                    if each.direction == direction and before <= each.after < now
+                ),
+                None,
+            )
             if found is not None and found.spares:
                 found.spares -= 1
                 found = None

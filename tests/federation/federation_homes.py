@@ -68,6 +68,9 @@ class Homes:
 
 def ecgfl(home: Path, *arguments: str) -> None:
     """A command in this process, for what the tests need beforehand."""
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()) as said:
+    with (
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()) as said,
+    ):
         code = run(["--home", str(home), *arguments])
     assert code == 0, said.getvalue()

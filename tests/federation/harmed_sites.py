@@ -21,7 +21,18 @@ from node_processes import Command, Ended, Processes, contents
 from ecgfl_cli.site.audit import without_finished_intents
 
 ROUNDS = 12
-PLAN = ("--rounds", str(ROUNDS), "--min-sites", "2", "--arch", "ecgnet", "--local-epochs", "5", "--phase-timeout", "40s")
+PLAN = (
+    "--rounds",
+    str(ROUNDS),
+    "--min-sites",
+    "2",
+    "--arch",
+    "ecgnet",
+    "--local-epochs",
+    "5",
+    "--phase-timeout",
+    "40s",
+)
 KILLED = ("carol", "dave", "erin")
 HARMED = (*KILLED, "frank", "grace")
 MODEL, MIDDLE = 4 * 184_802, 300_000
@@ -48,7 +59,9 @@ class HarmedSites:
 
     def end(self) -> "HarmedRun":
         joined = {name: site.finish(WITHIN_SECONDS) for name, site in self.sites.items()}
-        return HarmedRun(self.homes, self.server.finish(WITHIN_SECONDS), joined, self.left, self.events)
+        return HarmedRun(
+            self.homes, self.server.finish(WITHIN_SECONDS), joined, self.left, self.events
+        )
 
 
 @dataclass(frozen=True)
@@ -70,17 +83,24 @@ class HarmedRun:
 def harmed_sites(copied: Callable[[str], Homes]) -> Iterator[HarmedSites]:
     if sys.platform == "win32":
         pytest.skip("no process can be held there")
-    homes, running = with_more_sites(copied("harmed"), "dave", "erin", "frank", "grace"), Processes()
+    homes, running = (
+        with_more_sites(copied("harmed"), "dave", "erin", "frank", "grace"),
+        Processes(),
+    )
     with ExitStack() as stack:
         stack.callback(running.end_all)
         server, port = running.serve(homes.coordinator, *PLAN)
         sites = {name: running.join(homes.site(name).root, port) for name in ("alice", "bob")}
         server.wait_for("round 1 of")
         sites["alice"].send(signal.SIGSTOP)  # until all are there
-        lines: dict[str, FaultyLine] = {name: stack.enter_context(faulty_line(port)) for name in HARMED}
+        lines: dict[str, FaultyLine] = {
+            name: stack.enter_context(faulty_line(port)) for name in HARMED
+        }
         patience = {"frank": FRANKS_PATIENCE}
         for name, line in lines.items():
-            sites[name] = running.join(homes.site(name).root, line.port, max_wait=patience.get(name, "120s"))
+            sites[name] = running.join(
+                homes.site(name).root, line.port, max_wait=patience.get(name, "120s")
+            )
         for name in HARMED:
             server.wait_for(f"{name} connected")
         _arm(lines)
@@ -90,7 +110,12 @@ def harmed_sites(copied: Callable[[str], Homes]) -> Iterator[HarmedSites]:
         before = {name: contents(homes.site(name).root) for name in KILLED}
         _kill(sites, lines)
         after = {name: contents(homes.site(name).root) for name in KILLED}
-        left = {name: {file: data for file, data in after[name].items() if before[name].get(file) != data} for name in KILLED}
+        left = {
+            name: {
+                file: data for file, data in after[name].items() if before[name].get(file) != data
+            }
+            for name in KILLED
+        }
         events = {name: _events(homes, name) for name in KILLED}
         for name in KILLED:
             lines[name].heal()

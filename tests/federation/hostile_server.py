@@ -22,7 +22,9 @@ Answer = Callable[["Handler"], None]
 
 def part(content: bytes) -> Answer:
     """An answer with a part of a message, as it should be."""
-    whole = message_pb2.PullObjectResponse(object_found=True, object_available=True, object_content=content)
+    whole = message_pb2.PullObjectResponse(
+        object_found=True, object_available=True, object_content=content
+    )
     return proto(whole)
 
 
@@ -33,7 +35,9 @@ def proto(message: Any) -> Answer:
 def tree(*names: str) -> message_pb2.ObjectTree:
     """A first part, with the others below it."""
     first, *others = names
-    return message_pb2.ObjectTree(object_id=first, children=[message_pb2.ObjectTree(object_id=name) for name in others])
+    return message_pb2.ObjectTree(
+        object_id=first, children=[message_pb2.ObjectTree(object_id=name) for name in others]
+    )
 
 
 def content(kind: str, children: tuple[str, ...] = (), body: bytes = b"") -> bytes:
@@ -58,14 +62,20 @@ class HostileServer:
         self.for_ever = False
         self.messages: Answer | None = None
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(homes.coordinator_home.server_certificate, homes.coordinator_home.server_key)
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"hostile": self}))
+        context.load_cert_chain(
+            homes.coordinator_home.server_certificate, homes.coordinator_home.server_key
+        )
+        self._server = ThreadingHTTPServer(
+            ("127.0.0.1", 0), type("Bound", (Handler,), {"hostile": self})
+        )
         self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self._server.daemon_threads = True
         self.port = int(self._server.server_address[1])
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
-    def offer(self, tree: message_pb2.ObjectTree, parts: Callable[[str], Answer] | dict[str, bytes]) -> None:
+    def offer(
+        self, tree: message_pb2.ObjectTree, parts: Callable[[str], Answer] | dict[str, bytes]
+    ) -> None:
         """The next question for messages is answered with one of these parts."""
         self.parts = (lambda name: part(parts[name])) if isinstance(parts, dict) else parts
         self.tree = tree
@@ -77,7 +87,9 @@ class HostileServer:
             case "send-node-heartbeat":
                 proto(heartbeat_pb2.SendNodeHeartbeatResponse(success=True))(handler)
             case "get-run":
-                proto(run_pb2.GetRunResponse(run=run_pb2.Run(run_id=7, fab_id=APPLICATION)))(handler)
+                proto(run_pb2.GetRunResponse(run=run_pb2.Run(run_id=7, fab_id=APPLICATION)))(
+                    handler
+                )
             case "pull-messages":
                 (self.messages or proto(self._message()))(handler)
             case "pull-object":
@@ -109,7 +121,10 @@ class Handler(BaseHTTPRequestHandler):
     def answer(self, body: bytes, stated: int | None = None, **headers: str) -> None:
         """stated : another length than the body's."""
         self.send_response(200)
-        for name, value in {"content-length": str(len(body) if stated is None else stated), **headers}.items():
+        for name, value in {
+            "content-length": str(len(body) if stated is None else stated),
+            **headers,
+        }.items():
             self.send_header(name.replace("_", "-"), value)
         self.end_headers()
         self.wfile.write(body)

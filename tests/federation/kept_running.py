@@ -61,13 +61,21 @@ class Kept:
         return True
 
     def go_on(self) -> None:
-        if self.stopped_until is not None and self.command is not None and self.command.code is None:
+        if (
+            self.stopped_until is not None
+            and self.command is not None
+            and self.command.code is None
+        ):
             self.command.send(signal.SIGCONT)
         self.stopped_until = None
 
     def left_over(self) -> set[psutil.Process]:
         """What still runs of all that was started, once nothing should."""
-        return {each for each in self.seen if each.is_running() and each.status() != psutil.STATUS_ZOMBIE}
+        return {
+            each
+            for each in self.seen
+            if each.is_running() and each.status() != psutil.STATUS_ZOMBIE
+        }
 
     def _end(self, number: signal.Signals, codes: frozenset[int]) -> bool:
         if self.command is None or self.command.code is not None:

@@ -27,7 +27,13 @@ from ecgfl_cli.federation.flower.fleet import FleetConnection
 from ecgfl_cli.federation.signed_requests import Received, read_request
 from ecgfl_cli.federation.site.node import SiteNode
 from ecgfl_cli.federation.site.participation import LONGEST_PATIENCE_SECONDS
-from ecgfl_cli.federation.wire import EvaluateReply, EvaluateRequest, TrainReply, TrainRequest, reply_content
+from ecgfl_cli.federation.wire import (
+    EvaluateReply,
+    EvaluateRequest,
+    TrainReply,
+    TrainRequest,
+    reply_content,
+)
 from ecgfl_cli.federation.wire import weights_record as record_of
 from ecgfl_cli.models.calibration import COUNTS
 from ecgfl_cli.models.manifest import Manifest, check_weights
@@ -71,8 +77,18 @@ class Traffic:
         request = response.request
         call = request.url.path.rsplit("/", 1)[-1]
         self.calls[call] += 1
-        self.bytes[call] += len(request.method) + len(request.url.raw_path) + len("  HTTP/1.1\r\n") + _head(request.headers)
-        self.bytes[call] += len(request.content) + len("HTTP/1.1 200 OK\r\n") + _head(response.headers) + len(response.read())
+        self.bytes[call] += (
+            len(request.method)
+            + len(request.url.raw_path)
+            + len("  HTTP/1.1\r\n")
+            + _head(request.headers)
+        )
+        self.bytes[call] += (
+            len(request.content)
+            + len("HTTP/1.1 200 OK\r\n")
+            + _head(response.headers)
+            + len(response.read())
+        )
 
 
 def _head(headers: httpx.Headers) -> int:
@@ -201,14 +217,20 @@ def coordinator_for(folder: Path, homes: dict[str, Home]) -> CoordinatorHome:
 
 
 def take_part(
-    home: Home, number: int, server: str, federation: Federation, kind: type[LightParticipant] = LightParticipant
+    home: Home,
+    number: int,
+    server: str,
+    federation: Federation,
+    kind: type[LightParticipant] = LightParticipant,
 ) -> Ended:
     """One run, from the connection to its end."""
     participant, traffic = kind(number, federation, fingerprint(home.node_public_key)), Traffic()
     problem: str | None = None
     try:
         authority, key = federation.ca_certificate.encode(), load_node_key(home)
-        with FleetConnection(server, authority, key, federation.signing_public_key, LONGEST_PATIENCE_SECONDS) as connection:
+        with FleetConnection(
+            server, authority, key, federation.signing_public_key, LONGEST_PATIENCE_SECONDS
+        ) as connection:
             traffic.watch(connection._client._client)
             node = SiteNode(connection, participant, _NoAudit(), lambda _: None)  # type: ignore[arg-type]
             deadline = time.monotonic() + LONGEST_SECONDS
@@ -220,14 +242,19 @@ def take_part(
 
 
 @contextmanager
-def light_sites(homes: list[Home], server: str, federation: Federation, first: int = 0) -> Iterator[list[Ended]]:
+def light_sites(
+    homes: list[Home], server: str, federation: Federation, first: int = 0
+) -> Iterator[list[Ended]]:
     """Each site in a thread of its own; the list is filled as they end, and is complete after the block."""
     ended: list[Ended] = []
 
     def one(home: Home, number: int) -> None:
         ended.append(take_part(home, number, server, federation))
 
-    threads = [threading.Thread(target=one, args=(home, first + number), daemon=True) for number, home in enumerate(homes)]
+    threads = [
+        threading.Thread(target=one, args=(home, first + number), daemon=True)
+        for number, home in enumerate(homes)
+    ]
     for thread in threads:
         thread.start()
     yield ended
@@ -235,8 +262,12 @@ def light_sites(homes: list[Home], server: str, federation: Federation, first: i
         thread.join()
 
 
-def in_a_process(folders: list[Path], server: str, federation: Path, first: int, results: "Queue[list[Ended]]") -> None:
+def in_a_process(
+    folders: list[Path], server: str, federation: Path, first: int, results: "Queue[list[Ended]]"
+) -> None:
     """The same as the work of a process of its own."""
-    with light_sites([Home(folder) for folder in folders], server, load_federation(federation), first) as ended:
+    with light_sites(
+        [Home(folder) for folder in folders], server, load_federation(federation), first
+    ) as ended:
         pass
     results.put(ended)

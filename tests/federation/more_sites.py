@@ -13,12 +13,18 @@ def with_more_sites(homes: Homes, *names: str) -> Homes:
     """
     for place, name in enumerate(names):
         home = homes.site(name)
-        shutil.copytree(homes.site("alice").root, home.root, ignore=shutil.ignore_patterns("node", "node.pub"))
-        home.settings.write_text(home.settings.read_text().replace('name = "alice"', f'name = "{name}"'))
+        shutil.copytree(
+            homes.site("alice").root, home.root, ignore=shutil.ignore_patterns("node", "node.pub")
+        )
+        home.settings.write_text(
+            home.settings.read_text().replace('name = "alice"', f'name = "{name}"')
+        )
         ecgfl(home.root, "init", "--site", name)
         with open_catalogue(home.catalogue) as catalogue:
             splits = catalogue.splits()
-            trained = sorted(row.record for row in catalogue.rows() if splits[row.patient] == "train")
+            trained = sorted(
+                row.record for row in catalogue.rows() if splits[row.patient] == "train"
+            )
         ecgfl(home.root, "dataset", "remove", trained[place % len(trained)])
         ecgfl(homes.coordinator, "coordinator", "enrol", str(home.node_public_key), "--site", name)
     return homes

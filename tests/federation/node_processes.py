@@ -68,7 +68,11 @@ class Socket:
 def sockets_of(pid: int) -> set[Socket]:
     """The internet sockets of a process, of its threads and of its children."""
     process = psutil.Process(pid)
-    found = [each for one in [process, *process.children(recursive=True)] for each in one.net_connections(kind="inet")]
+    found = [
+        each
+        for one in [process, *process.children(recursive=True)]
+        for each in one.net_connections(kind="inet")
+    ]
     return {Socket(each.status, tuple(each.laddr), tuple(each.raddr) or None) for each in found}
 
 
@@ -102,13 +106,18 @@ class Command:
     def __init__(self, home: Path, *arguments: str) -> None:
         self._output, output = forks().Pipe(duplex=False)
         self._errors, errors = forks().Pipe(duplex=False)
-        self._process = forks().Process(target=_start, args=(["--home", str(home), "--json", *arguments], output, errors))
+        self._process = forks().Process(
+            target=_start, args=(["--home", str(home), "--json", *arguments], output, errors)
+        )
         self._process.start()
         output.close()
         errors.close()
         self.said: list[str] = []
         self._written = ""
-        self._readers = [threading.Thread(target=work, daemon=True) for work in (self._read_errors, self._read_output)]
+        self._readers = [
+            threading.Thread(target=work, daemon=True)
+            for work in (self._read_errors, self._read_output)
+        ]
         for reader in self._readers:
             reader.start()
 
@@ -131,7 +140,9 @@ class Command:
                 if found := re.search(pattern, line):
                     return found[1] if found.groups() else found[0]
             assert not ended, f"ended with {self.code} before it said {pattern!r}: {self.said}"
-            assert time.monotonic() < deadline, f"did not say {pattern!r} in {seconds} s: {self.said}"
+            assert time.monotonic() < deadline, (
+                f"did not say {pattern!r} in {seconds} s: {self.said}"
+            )
             time.sleep(0.02)
 
     def wait(self, seconds: float = 120.0) -> int:
@@ -145,7 +156,9 @@ class Command:
 
     def finish(self, seconds: float = 120.0) -> Ended:
         code = self.wait(seconds)
-        return Ended(code, json.loads(self._written) if self._written.strip() else {}, list(self.said))
+        return Ended(
+            code, json.loads(self._written) if self._written.strip() else {}, list(self.said)
+        )
 
     def send(self, number: signal.Signals) -> None:
         os.kill(self.pid, number)
@@ -200,11 +213,22 @@ class Processes:
 
     def serve(self, home: Path, *arguments: str) -> tuple[Command, int]:
         """A coordinator on a free port of 127.0.0.1, once it listens."""
-        command = self.start(home, "coordinator", "serve", "--host", "127.0.0.1", "--port", "0", *arguments)
+        command = self.start(
+            home, "coordinator", "serve", "--host", "127.0.0.1", "--port", "0", *arguments
+        )
         return command, int(command.wait_for(SERVING))
 
     def join(self, home: Path, port: int, *arguments: str, max_wait: str = "90s") -> Command:
-        return self.start(home, "join", "--server", f"localhost:{port}", "--once", "--max-wait", max_wait, *arguments)
+        return self.start(
+            home,
+            "join",
+            "--server",
+            f"localhost:{port}",
+            "--once",
+            "--max-wait",
+            max_wait,
+            *arguments,
+        )
 
     def end_all(self) -> None:
         for command in self._running:
@@ -213,13 +237,22 @@ class Processes:
 
 def told(home: Path, *arguments: str) -> Ended:
     """What a command says and how it ends, run in this process: for refusals, where a process each would take minutes."""
-    with contextlib.redirect_stdout(io.StringIO()) as output, contextlib.redirect_stderr(io.StringIO()) as errors:
+    with (
+        contextlib.redirect_stdout(io.StringIO()) as output,
+        contextlib.redirect_stderr(io.StringIO()) as errors,
+    ):
         code = run(["--home", str(home), "--json", *arguments])
     written = output.getvalue()
-    return Ended(int(code), json.loads(written) if written.strip() else {}, errors.getvalue().splitlines())
+    return Ended(
+        int(code), json.loads(written) if written.strip() else {}, errors.getvalue().splitlines()
+    )
 
 
 def contents(folder: Path) -> dict[str, bytes]:
     """Every file of a home but the lock and the audit log, which a refusal may write to."""
-    files = (path for path in folder.rglob("*") if path.is_file() and path.name not in ("lock", "audit.jsonl", "audit.head"))
+    files = (
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and path.name not in ("lock", "audit.jsonl", "audit.head")
+    )
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}

@@ -28,7 +28,10 @@ def finished(copied: Callable[[str], Homes]) -> Iterator[Finished]:
         commands = {name: running.join(homes.site(name).root, port) for name in SITES}
         for command in commands.values():
             command.wait_for("round 1 of 2: trained")
-        sockets = {name: sockets_of(command.pid) for name, command in {"coordinator": server, **commands}.items()}
+        sockets = {
+            name: sockets_of(command.pid)
+            for name, command in {"coordinator": server, **commands}.items()
+        }
         joined = {name: command.finish() for name, command in commands.items()}
         yield Finished(homes, port, server.finish(), joined, sockets)
     finally:

@@ -22,7 +22,8 @@ QUICK = ("--arch", "ecgnet", "--local-epochs", "1", "--rounds", "1")
 TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = 1, 7, 99
 
 needs_ray = pytest.mark.skipif(
-    importlib.util.find_spec("ray") is None, reason="Flower's engine is not installed: pip install 'ecgfl[simulation]'"
+    importlib.util.find_spec("ray") is None,
+    reason="Flower's engine is not installed: pip install 'ecgfl[simulation]'",
 )
 
 
@@ -32,19 +33,25 @@ class InProcessGrid:
     def __init__(self, app: ClientApp) -> None:
         self._app = app
 
-    def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Message]:  # noqa: ARG002
+    def send_and_receive(
+        self, messages: Iterable[Message], *, timeout: float | None = None
+    ) -> list[Message]:  # noqa: ARG002
         return [self._answered(message) for message in messages]
 
     def _answered(self, message: Message) -> Message:
         node = message.metadata.dst_node_id
         message.metadata.__dict__["_message_id"] = f"to-{node}"
-        context = Context(0, node, UserConfig({"partition-id": node - 1}), RecordDict(), UserConfig())
+        context = Context(
+            0, node, UserConfig({"partition-id": node - 1}), RecordDict(), UserConfig()
+        )
         reply = self._app(message, context)
         assert isinstance(reply.metadata, Metadata)
         return reply
 
 
-def run_in_process(app: ClientApp, sites: int, processes: int, drive: Callable[..., None], report: Any) -> None:  # noqa: ARG001
+def run_in_process(
+    app: ClientApp, sites: int, processes: int, drive: Callable[..., None], report: Any
+) -> None:  # noqa: ARG001
     """In place of `run_engine`."""
     quieten()
     drive(InProcessGrid(app), {place + 1: place for place in range(sites)})
@@ -70,7 +77,11 @@ def segmented(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         clinic.mkdir(parents=True, exist_ok=True)
         adapters()["wfdb"].write(synthesise(300 + seed, 40, 250, pvc_share=share), clinic)
     home = folder / "home"
-    for arguments in (("init", "--site", "st-mary"), ("ingest", str(folder / "files")), ("segment", "--arch", "ecgnet")):
+    for arguments in (
+        ("init", "--site", "st-mary"),
+        ("ingest", str(folder / "files")),
+        ("segment", "--arch", "ecgnet"),
+    ):
         assert run(["--home", str(home), "--json", *arguments]) == 0
     yield folder
     shutil.rmtree(folder)

@@ -32,9 +32,13 @@ class SoakChecks:
                 self.checked += 1
         chain = sorted(self.models.values(), key=lambda model: model.sequence)
         assert [model.sequence for model in chain] == list(range(1, len(chain) + 1))
-        assert [model.parent for model in chain] == [None, *(model.version for model in chain)][: len(chain)]
+        assert [model.parent for model in chain] == [None, *(model.version for model in chain)][
+            : len(chain)
+        ]
         for number, model in enumerate(chain):
-            assert model.round == number % (self._rounds + 1), f"a round was lost before {model.version}: {model}"
+            assert model.round == number % (self._rounds + 1), (
+                f"a round was lost before {model.version}: {model}"
+            )
             first = chain[number - model.round]
             assert model.run == first.run, f"{model.version} is of another run than {first.version}"
         runs = [model.run for model in chain if model.round == 0]
@@ -56,9 +60,17 @@ class SoakChecks:
         assert audited.code == 0, (name, audited.said)
         entries = AuditLog(home.audit).entries()
         self.audits, self.audit_lines[name] = self.audits + 1, len(entries)
-        received = [int(entry["version"].split("-")[1]) for entry in entries if entry["event"] == "model-received"]
+        received = [
+            int(entry["version"].split("-")[1])
+            for entry in entries
+            if entry["event"] == "model-received"
+        ]
         assert received == sorted(received), f"{name} received a model after a newer one"
-        promoted = [int(entry["version"].split("-")[1]) for entry in entries if entry["event"] == "model-promoted"]
+        promoted = [
+            int(entry["version"].split("-")[1])
+            for entry in entries
+            if entry["event"] == "model-promoted"
+        ]
         assert promoted == sorted(set(promoted))
 
     def reports(self) -> int:
@@ -66,8 +78,13 @@ class SoakChecks:
         finished = 0
         for path in sorted(self._homes.coordinator_home.reports.glob("*.json")):
             report = load_report(path)
-            made = sorted((model for model in self.models.values() if model.run == report.run), key=lambda model: model.round)
-            assert [each.version for each in report.rounds] == [model.version for model in made[1:]], path
+            made = sorted(
+                (model for model in self.models.values() if model.run == report.run),
+                key=lambda model: model.round,
+            )
+            assert [each.version for each in report.rounds] == [
+                model.version for model in made[1:]
+            ], path
             if made[-1].is_final:
                 finished += 1
         return finished
@@ -75,6 +92,8 @@ class SoakChecks:
     def temporary(self) -> list[Path]:
         """Files and folders that were being made or removed when their program was killed."""
         found = (
-            path for path in self._homes.folder.rglob(".*") if path.name.startswith((MAKING, REMOVING)) or path.suffix == ".tmp"
+            path
+            for path in self._homes.folder.rglob(".*")
+            if path.name.startswith((MAKING, REMOVING)) or path.suffix == ".tmp"
         )
         return sorted(found)

@@ -40,7 +40,10 @@ def final(server: Server, seed: int = 0, **changes: object) -> None:
 def patients(*found: int) -> ByPatient:
     """Patients with 100 PVCs among 1,000 beats each, of which so many are found and nothing else."""
     others, pvcs = (counted(np.zeros(beats, np.float32)) for beats in (900, 100))
-    return {f"p{number}": Measured(1000, 100, each, 0, 0.1, others, pvcs) for number, each in enumerate(found)}
+    return {
+        f"p{number}": Measured(1000, 100, each, 0, 0.1, others, pvcs)
+        for number, each in enumerate(found)
+    }
 
 
 def audited(homes: Homes, event: str) -> list[dict[str, object]]:
@@ -48,7 +51,9 @@ def audited(homes: Homes, event: str) -> list[dict[str, object]]:
     return [line for line in lines if line["event"] == event]
 
 
-def test_a_final_model_that_is_worse_than_the_one_in_use_is_kept_as_rejected(server: Server) -> None:
+def test_a_final_model_that_is_worse_than_the_one_in_use_is_kept_as_rejected(
+    server: Server,
+) -> None:
     final(server)
     alice = server.homes.site("alice").root
     assert server.homes.registry("alice").current() is None, "the starter model stays"
@@ -97,12 +102,18 @@ def test_the_next_candidate_is_measured_against_the_one_in_use(server: Server) -
 def figures(monkeypatch: pytest.MonkeyPatch) -> dict[str, ByPatient]:
     """Figures of each version on this site's held-out patients. The starter model is first: 180 of 200 PVCs found."""
     found = {STARTER or "": patients(90, 90)}
-    monkeypatch.setattr(promotion, "by_patient", lambda _network, manifest, _held_out: found[manifest.version])
-    monkeypatch.setattr(local_work, "by_patient", lambda _network, manifest, _held_out: found[manifest.version])
+    monkeypatch.setattr(
+        promotion, "by_patient", lambda _network, manifest, _held_out: found[manifest.version]
+    )
+    monkeypatch.setattr(
+        local_work, "by_patient", lambda _network, manifest, _held_out: found[manifest.version]
+    )
     return found
 
 
-def offered(server: Server, figures: dict[str, ByPatient], number: int, found: ByPatient) -> dict[str, object]:
+def offered(
+    server: Server, figures: dict[str, ByPatient], number: int, found: ByPatient
+) -> dict[str, object]:
     """The acceptance of the next model, with these figures."""
     version = f"ecgnet-{number:04d}-abcdef01"
     figures[version] = found
@@ -121,7 +132,9 @@ def test_margins_do_not_add_up(server: Server, figures: dict[str, ByPatient]) ->
     assert server.homes.registry("alice").best() == "ecgnet-0005-abcdef01"
 
 
-def test_the_best_model_is_kept_and_measured_again(server: Server, figures: dict[str, ByPatient]) -> None:
+def test_the_best_model_is_kept_and_measured_again(
+    server: Server, figures: dict[str, ByPatient]
+) -> None:
     best = "ecgnet-0005-abcdef01"
     offered(server, figures, 5, patients(95, 95))
     for number in range(6, 20):
@@ -133,7 +146,9 @@ def test_the_best_model_is_kept_and_measured_again(server: Server, figures: dict
     assert server.homes.registry("alice").best() == "ecgnet-0020-abcdef01"
 
 
-def test_a_certainly_worse_model_is_rejected_and_the_coordinator_is_told(server: Server, figures: dict[str, ByPatient]) -> None:
+def test_a_certainly_worse_model_is_rejected_and_the_coordinator_is_told(
+    server: Server, figures: dict[str, ByPatient]
+) -> None:
     figures[VERSION] = patients(88, 88)
     vector = sound_vector()
     content = server.content("evaluate", vector, server.sign(server.manifest(vector, round=3)))
@@ -148,7 +163,10 @@ def test_the_policy_keeps_the_verdict(homes: Homes) -> None:
     server = under(homes, 'acceptance_margin = 0.05\nmetrics = ["loss"]')
     vector = sound_vector()
     content = server.content("evaluate", vector, server.sign(server.manifest(vector, round=3)))
-    assert set(server.send(content, "evaluate").content.metric_records[METRICS]) == {"num-examples", "loss"}
+    assert set(server.send(content, "evaluate").content.metric_records[METRICS]) == {
+        "num-examples",
+        "loss",
+    }
 
 
 def test_a_model_that_is_not_its_runs_last_is_not_tested(server: Server) -> None:
@@ -184,7 +202,9 @@ def exported(server: Server, folder: Path, **changes: object) -> Path:
 
 
 def test_a_file_is_tested_as_the_coordinators_models_are(server: Server, tmp_path: Path) -> None:
-    ended = told(server.homes.site("alice").root, "model", "import", str(exported(server, tmp_path)))
+    ended = told(
+        server.homes.site("alice").root, "model", "import", str(exported(server, tmp_path))
+    )
     assert ended.code == 7
     assert ended.result["acceptance"]["accepted"] is False
     assert ended.result["acceptance"]["against"] == STARTER
@@ -201,16 +221,22 @@ def test_an_old_model_in_a_file_is_refused(server: Server, tmp_path: Path) -> No
 
 def test_an_unfinished_runs_model_in_a_file_is_refused(server: Server, tmp_path: Path) -> None:
     path = exported(server, tmp_path, round=2)
-    assert "round 2 of 3" in told(server.homes.site("alice").root, "model", "import", str(path)).refused(7)
+    assert "round 2 of 3" in told(
+        server.homes.site("alice").root, "model", "import", str(path)
+    ).refused(7)
     assert server.homes.registry("alice").entries() == []
 
 
 def test_signed_weights_of_another_file_are_refused(server: Server, tmp_path: Path) -> None:
     path = exported(server, tmp_path, weights_sha256="0" * 64)
-    assert "SHA-256" in told(server.homes.site("alice").root, "model", "import", str(path)).refused(7)
+    assert "SHA-256" in told(server.homes.site("alice").root, "model", "import", str(path)).refused(
+        7
+    )
 
 
-def test_weights_that_are_not_finite_are_refused_in_a_file_too(server: Server, tmp_path: Path) -> None:
+def test_weights_that_are_not_finite_are_refused_in_a_file_too(
+    server: Server, tmp_path: Path
+) -> None:
     import torch
     from safetensors.torch import load, save
 
@@ -222,21 +248,33 @@ def test_weights_that_are_not_finite_are_refused_in_a_file_too(server: Server, t
     vector = sound_vector()
     vector[0] = np.nan
     name = next(
-        name for name, tensor in tensors.items() if torch.equal(tensor.flatten()[:1], torch.from_numpy(sound_vector()[:1]))
+        name
+        for name, tensor in tensors.items()
+        if torch.equal(tensor.flatten()[:1], torch.from_numpy(sound_vector()[:1]))
     )
     tensors[name].view(-1)[0] = float("nan")
     signed = server.sign(server.manifest(vector, round=3, weights_sha256=weights_sha256(vector)))
     path.write_bytes(save(tensors, metadata={KEY: signed.model_dump_json()}))
-    assert "finite" in told(server.homes.site("alice").root, "model", "import", str(path)).refused(7)
+    assert "finite" in told(server.homes.site("alice").root, "model", "import", str(path)).refused(
+        7
+    )
 
 
-def test_join_ends_with_seven_and_the_reason_when_the_model_was_rejected(homes: Homes, monkeypatch: pytest.MonkeyPatch) -> None:
-    verdict = Verdict(False, "F1 0.500 against 0.900 of old", "old", 0.05, 3, 40, 0.5, 0.9, -0.4, (-0.5, -0.3))
+def test_join_ends_with_seven_and_the_reason_when_the_model_was_rejected(
+    homes: Homes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verdict = Verdict(
+        False, "F1 0.500 against 0.900 of old", "old", 0.05, 3, 40, 0.5, 0.9, -0.4, (-0.5, -0.3)
+    )
     outcome = Participation(True, "r1", 3, FinalModel(VERSION, verdict))
     monkeypatch.setattr(participation, "participate", lambda *_: outcome)
     ended = told(homes.site("alice").root, "join", "--server", "localhost:1", "--once")
     assert (ended.code, ended.result["status"]) == (7, "error")
-    assert (ended.result["participated"], ended.result["rounds"], ended.result["version"]) == (True, 3, VERSION)
+    assert (ended.result["participated"], ended.result["rounds"], ended.result["version"]) == (
+        True,
+        3,
+        VERSION,
+    )
     assert ended.result["acceptance"]["interval"] == [-0.5, -0.3]
     assert "F1 0.500 against 0.900 of old" in ended.errors[0]
     assert f"ecgfl model use {VERSION}" in ended.errors[0]

@@ -22,7 +22,10 @@ def test_a_head_that_grows_is_kept(tmp_path: Path) -> None:
     assert heads.receive({"alice": Head(5, A)}) == {}
     assert heads.receive({"alice": Head(5, A), "bob": Head(1, B)}) == {}
     kept = AuditHeads(tmp_path / "heads.json").sites
-    assert {name: (head.newest.lines, head.newest.hash) for name, head in kept.items()} == {"alice": (5, A), "bob": (1, B)}
+    assert {name: (head.newest.lines, head.newest.hash) for name, head in kept.items()} == {
+        "alice": (5, A),
+        "bob": (1, B),
+    }
 
 
 @pytest.mark.parametrize("head", [Head(4, B), Head(0, FIRST), Head(5, B)])
@@ -48,8 +51,18 @@ def test_a_reply_carries_it() -> None:
 @pytest.mark.parametrize(
     "record",
     [
-        *({}, {"lines": 1}, {"lines": -1, "hash": [0] * 32}, {"lines": 1, "hash": [0] * 31}, {"lines": 1, "hash": [256] * 32}),
-        *({"lines": 2**62, "hash": [0] * 32}, {"lines": 1, "hash": [0] * 32, "more": 1}, {"lines": 1, "hash": [0.5] * 32}),
+        *(
+            {},
+            {"lines": 1},
+            {"lines": -1, "hash": [0] * 32},
+            {"lines": 1, "hash": [0] * 31},
+            {"lines": 1, "hash": [256] * 32},
+        ),
+        *(
+            {"lines": 2**62, "hash": [0] * 32},
+            {"lines": 1, "hash": [0] * 32, "more": 1},
+            {"lines": 1, "hash": [0.5] * 32},
+        ),
     ],
 )
 def test_a_broken_one_is_refused(record: dict[str, object]) -> None:

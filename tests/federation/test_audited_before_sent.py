@@ -50,7 +50,10 @@ def answer(homes: Homes, app: Any) -> CutLine:
 
 def test_a_reply(homes: Homes) -> None:
     def app(message: Message, context: object) -> Message:  # noqa: ARG001
-        return Message(RecordDict({"metrics": MetricRecord({"loss": 0.5}), "arrays": ArrayRecord()}), reply_to=message)
+        return Message(
+            RecordDict({"metrics": MetricRecord({"loss": 0.5}), "arrays": ArrayRecord()}),
+            reply_to=message,
+        )
 
     line = answer(homes, app)
     last = line.seen[-1]

@@ -72,7 +72,9 @@ def test_out_of_time(refused: Callable[..., int], seconds: float) -> None:
 
 
 @pytest.mark.parametrize("seconds", [-CLOCK_LIMIT_SECONDS + 5, CLOCK_LIMIT_SECONDS - 5])
-def test_within_the_time_that_clocks_may_differ(members: Members, refused: Callable[..., int], seconds: float) -> None:
+def test_within_the_time_that_clocks_may_differ(
+    members: Members, refused: Callable[..., int], seconds: float
+) -> None:
     signed = head(time.time() + seconds)
     assert members.check(signed, "POST", PATH) == NODE
     assert refused(signed) == 401
@@ -90,7 +92,9 @@ def test_a_call_is_remembered_for_as_long_as_it_is_valid(
         assert refused(ahead) == 401
 
 
-def test_more_calls_than_a_site_makes(members: Members, refused: Callable[..., int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_calls_than_a_site_makes(
+    members: Members, refused: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(authenticated_calls, "MOST_CALLS", 3)
     for _ in range(3):
         members.check(head(time.time()), "POST", PATH)
@@ -102,7 +106,10 @@ def test_a_site_that_was_removed(members: Members, refused: Callable[..., int]) 
     assert refused(head(time.time())) == 401
 
 
-@pytest.mark.parametrize("name", [call_signature.KEY, call_signature.SIGNATURE, call_signature.TIME, call_signature.NONCE])
+@pytest.mark.parametrize(
+    "name",
+    [call_signature.KEY, call_signature.SIGNATURE, call_signature.TIME, call_signature.NONCE],
+)
 @pytest.mark.parametrize("value", ["", "x", "=" * 100, "9" * 5000, "-1", "nan", "1e9", "\u0661"])
 def test_a_header_that_is_none(members: Members, name: str, value: str) -> None:
     signed = {**sign_call(KEY, OURS, "POST", PATH, BODY, time.time()), name: value}
@@ -117,12 +124,19 @@ def test_a_header_that_is_none(members: Members, name: str, value: str) -> None:
 
 def test_a_recorded_call_is_refused_by_a_real_coordinator(waiting: Waiting) -> None:
     """A call without effect: its heartbeat interval is none."""
-    key, coordinator = load_node_key(waiting.homes.site("alice")), waiting.homes.federation.signing_public_key
+    key, coordinator = (
+        load_node_key(waiting.homes.site("alice")),
+        waiting.homes.federation.signing_public_key,
+    )
     path = "/v1/fleet/activate-node"
-    body = fleet_pb2.ActivateNodeRequest(public_key=public_key_to_bytes(key.public_key()), heartbeat_interval=-1)
+    body = fleet_pb2.ActivateNodeRequest(
+        public_key=public_key_to_bytes(key.public_key()), heartbeat_interval=-1
+    )
     content = body.SerializeToString()
     signed = {**HEADERS, **sign_call(key, coordinator, "POST", path, content, time.time())}
-    with httpx.Client(base_url=f"https://localhost:{waiting.port}", verify=context_of(waiting), trust_env=False) as outside:
+    with httpx.Client(
+        base_url=f"https://localhost:{waiting.port}", verify=context_of(waiting), trust_env=False
+    ) as outside:
         assert outside.post(path, content=content, headers=signed).status_code == 400
         assert outside.post(path, content=content, headers=signed).status_code == 401
         for_another = {**HEADERS, **sign_call(key, OTHERS, "POST", path, content, time.time())}

@@ -55,8 +55,13 @@ def next_run(without_carol: tuple[Homes, str], module_processes: Processes) -> l
     """What became of Carol's visits to a coordinator that waits for a third site: alone, alone again, and in the run."""
     homes, _ = without_carol
     server, port = module_processes.serve(homes.coordinator, "--rounds", "1", "--min-sites", "3")
-    visits = [module_processes.join(homes.site("carol").root, port, max_wait="4s").finish() for _ in range(2)]
-    joins = [module_processes.join(homes.site(name).root, port) for name in ("carol", "alice", "bob")]
+    visits = [
+        module_processes.join(homes.site("carol").root, port, max_wait="4s").finish()
+        for _ in range(2)
+    ]
+    joins = [
+        module_processes.join(homes.site(name).root, port) for name in ("carol", "alice", "bob")
+    ]
     visits += [join.finish() for join in joins]
     assert server.finish().code == 0, server.said
     return visits
@@ -67,7 +72,11 @@ def test_it_comes_without_a_round(without_carol: tuple[Homes, str], next_run: li
     homes, version = without_carol
     alone = next_run[0]
     assert alone.code == 0, alone.said
-    assert (alone.result["participated"], alone.result["rounds"], alone.result["version"]) == (False, 0, None)
+    assert (alone.result["participated"], alone.result["rounds"], alone.result["version"]) == (
+        False,
+        0,
+        None,
+    )
     assert alone.result["caught_up"]["version"] == version
     assert alone.result["caught_up"]["acceptance"]["accepted"] is True
     log = events(homes, "carol")
@@ -88,7 +97,9 @@ def test_it_comes_once(next_run: list[Ended]) -> None:
 
 
 @pytest.mark.slow
-def test_the_run_goes_on_from_it_at_all_sites(without_carol: tuple[Homes, str], next_run: list[Ended]) -> None:
+def test_the_run_goes_on_from_it_at_all_sites(
+    without_carol: tuple[Homes, str], next_run: list[Ended]
+) -> None:
     homes, version = without_carol
     for ended in next_run[2:]:
         assert ended.code == 0, ended.said
@@ -127,7 +138,9 @@ def test_the_reply_tells_whether_the_model_is_accepted(server: Server) -> None:
 def test_an_older_one_than_what_is_here_changes_nothing(server: Server) -> None:
     server.send(hand_on(server), "query")
     server.send(hand_on(server, 1, sequence=4, version="ecgnet-0004-00000000"), "query")
-    assert [entry.manifest.version for entry in server.homes.registry("alice").entries()] == [VERSION]
+    assert [entry.manifest.version for entry in server.homes.registry("alice").entries()] == [
+        VERSION
+    ]
 
 
 def test_one_that_a_person_went_back_from_is_not_pressed_on_them(server: Server) -> None:
@@ -137,9 +150,14 @@ def test_one_that_a_person_went_back_from_is_not_pressed_on_them(server: Server)
     assert server.homes.registry("alice").current() is None
 
 
-def test_one_whose_test_was_cut_short_is_tested_again(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_whose_test_was_cut_short_is_tested_again(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr("ecgfl_cli.federation.site.participant.consider", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patched.setattr(
+            "ecgfl_cli.federation.site.participant.consider",
+            lambda *_: (_ for _ in ()).throw(KeyboardInterrupt),
+        )
         with pytest.raises(KeyboardInterrupt):
             server.send(hand_on(server), "query")
     assert server.homes.registry("alice").current() is None
@@ -149,8 +167,14 @@ def test_one_whose_test_was_cut_short_is_tested_again(server: Server, monkeypatc
 
 REFUSED: dict[str, tuple[Callable[[Server], RecordDict], type[EcgflError]]] = {
     "from the midst of a run": (lambda server: hand_on(server, round=2), ServerRefused),
-    "of an architecture outside the policy": (lambda server: hand_on(server, architecture="transformer"), PolicyRefused),
-    "other weights than the signed": (lambda server: hand_on(server, weights_sha256="0" * 64), ModelRejected),
+    "of an architecture outside the policy": (
+        lambda server: hand_on(server, architecture="transformer"),
+        PolicyRefused,
+    ),
+    "other weights than the signed": (
+        lambda server: hand_on(server, weights_sha256="0" * 64),
+        ModelRejected,
+    ),
     "another request": (lambda server: another_request(server), ServerRefused),
 }
 
@@ -217,7 +241,11 @@ def test_one_whose_run_ends_meanwhile_is_let_go(homes: Homes, call: str) -> None
         call: over,
     }
     connection = SimpleNamespace(
-        node_id=1, was_held=False, receive=lambda _: offered.pop(0), outgoing=FleetConnection.outgoing, **calls
+        node_id=1,
+        was_held=False,
+        receive=lambda _: offered.pop(0),
+        outgoing=FleetConnection.outgoing,
+        **calls,
     )
     participant = SimpleNamespace(app=lambda: answer, run=None)
     node = SiteNode(connection, participant, AuditLog(homes.site("alice").audit), [].append)  # type: ignore[arg-type]

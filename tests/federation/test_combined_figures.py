@@ -10,7 +10,12 @@ from fake_rounds import PLAN
 from ecgfl_cli.federation.coordinator.calibrating import Calibrated, calibrated
 from ecgfl_cli.federation.coordinator.combining import Combination, capped, usual_count
 from ecgfl_cli.federation.coordinator.outliers import deviation_in_words, deviations
-from ecgfl_cli.federation.coordinator.reported_figures import combined_histogram, combined_metrics, histograms, mean_loss
+from ecgfl_cli.federation.coordinator.reported_figures import (
+    combined_histogram,
+    combined_metrics,
+    histograms,
+    mean_loss,
+)
 from ecgfl_cli.federation.coordinator.run_plan import RoundResult, SiteFigures
 from ecgfl_cli.federation.wire import EvaluateReply
 from ecgfl_cli.models.calibration import (
@@ -34,19 +39,25 @@ def how(strategy: str, **options: Any) -> Combination:
 
 
 def reply(pvcs: int, others: int, found: int, false: int, **more: Any) -> EvaluateReply:
-    return EvaluateReply(examples=pvcs + others, pvcs=pvcs, true_positives=found, false_positives=false, **more)
+    return EvaluateReply(
+        examples=pvcs + others, pvcs=pvcs, true_positives=found, false_positives=false, **more
+    )
 
 
 def site(seed: int, beats: int = 3000, pvcs: int = 200) -> Histogram:
     """A good model's logits: PVCs around 3, other beats around -4."""
     random = np.random.default_rng(seed)
     others = random.normal(-4 + random.normal(0, 0.3), 1.5, beats)
-    return Histogram(*(counted(each.astype(np.float32)) for each in (others, random.normal(3, 2, pvcs))))
+    return Histogram(
+        *(counted(each.astype(np.float32)) for each in (others, random.normal(3, 2, pvcs)))
+    )
 
 
 def lying(low: float, high: float, beats: int, pvcs: int) -> Histogram:
     """Other beats at one logit and PVCs at another, both invented."""
-    return Histogram(*(counted(np.float32([value])) * count for value, count in ((low, beats), (high, pvcs))))
+    return Histogram(
+        *(counted(np.float32([value])) * count for value, count in ((low, beats), (high, pvcs)))
+    )
 
 
 HONEST = [site(1), site(2, 5000, 400), site(3, 2000, 100)]
@@ -64,7 +75,9 @@ LIES = {
 def test_usual_count() -> None:
     assert usual_count([100, 300, 200]) == 200
     assert usual_count([100, 200, 300, 10_000_000]) == 250
-    assert usual_count([100, 10_000_000]) == 100, "the median of two is their mean, which one site decides"
+    assert usual_count([100, 10_000_000]) == 100, (
+        "the median of two is their mean, which one site decides"
+    )
     assert usual_count([0, 0, 7]) == 7
     assert usual_count([]) == 0
 
@@ -77,10 +90,19 @@ def test_a_weight_is_capped() -> None:
 
 
 def test_honest_counts_are_added_up_in_a_mean() -> None:
-    replies = [reply(4, 6, 3, 1, loss=0.5), EvaluateReply(examples=30, loss=0.1), EvaluateReply(examples=5)]
+    replies = [
+        reply(4, 6, 3, 1, loss=0.5),
+        EvaluateReply(examples=30, loss=0.1),
+        EvaluateReply(examples=5),
+    ]
     metrics = combined_metrics(replies, how("fedavg"))
     assert metrics is not None
-    assert (metrics.beats, metrics.pvcs, metrics.sensitivity, metrics.precision) == (10, 4, 0.75, 0.75)
+    assert (metrics.beats, metrics.pvcs, metrics.sensitivity, metrics.precision) == (
+        10,
+        4,
+        0.75,
+        0.75,
+    )
     assert metrics.loss == pytest.approx((10 * 0.5 + 30 * 0.1) / 40)
     assert combined_metrics([EvaluateReply(examples=5)], how("fedavg")) is None
     assert mean_loss([EvaluateReply(examples=5)], 3.0) is None
@@ -95,13 +117,28 @@ def test_histograms_are_added_up_in_a_mean() -> None:
 
 def test_only_sites_that_report_both_classes_count() -> None:
     zeros = [0] * COUNTS
-    both = EvaluateReply(examples=10, others_by_logit=[6, *zeros[1:]], pvcs_by_logit=[4, *zeros[1:]])
-    assert len(histograms([both, EvaluateReply(examples=10, pvcs_by_logit=[4, *zeros[1:]]), EvaluateReply(examples=3)])) == 1
+    both = EvaluateReply(
+        examples=10, others_by_logit=[6, *zeros[1:]], pvcs_by_logit=[4, *zeros[1:]]
+    )
+    assert (
+        len(
+            histograms(
+                [
+                    both,
+                    EvaluateReply(examples=10, pvcs_by_logit=[4, *zeros[1:]]),
+                    EvaluateReply(examples=3),
+                ]
+            )
+        )
+        == 1
+    )
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_claimed_counts_do_not_make_the_metrics(strategy: str) -> None:
-    honest = [reply(100, 900, found, 10, loss=loss) for found, loss in ((12, 0.9), (15, 1.0), (10, 0.8))]
+    honest = [
+        reply(100, 900, found, 10, loss=loss) for found, loss in ((12, 0.9), (15, 1.0), (10, 0.8))
+    ]
     liar = reply(10_000_000, 10_000_000, 10_000_000, 0, loss=0.0)
     metrics = combined_metrics([*honest, liar], how(strategy))
     assert metrics is not None
@@ -118,7 +155,9 @@ def test_claimed_counts_do_not_make_the_metrics(strategy: str) -> None:
 
 @pytest.mark.parametrize("strategy", ROBUST)
 def test_too_few_sites_give_no_robust_figure(strategy: str) -> None:
-    metrics = combined_metrics([reply(100, 900, 10, 0), reply(100, 900, 100, 0), EvaluateReply(examples=9)], how(strategy))
+    metrics = combined_metrics(
+        [reply(100, 900, 10, 0), reply(100, 900, 100, 0), EvaluateReply(examples=9)], how(strategy)
+    )
     assert metrics is not None
     assert (metrics.sensitivity, metrics.precision, metrics.loss) == (None, None, None)
     assert combined_histogram(HONEST[:2], how(strategy)) is None
@@ -126,12 +165,16 @@ def test_too_few_sites_give_no_robust_figure(strategy: str) -> None:
 
 @pytest.mark.parametrize("strategy", ROBUST)
 @pytest.mark.parametrize("lie", LIES)
-def test_one_site_of_four_moves_a_robust_histogram_within_the_honest_ones(strategy: str, lie: str) -> None:
+def test_one_site_of_four_moves_a_robust_histogram_within_the_honest_ones(
+    strategy: str, lie: str
+) -> None:
     combined = combined_histogram([*HONEST, LIES[lie]], how(strategy))
     assert combined is not None
     for name in ("others", "pvcs"):
         cumulative = getattr(combined, name).cumsum() / getattr(combined, name).sum()
-        honest = np.stack([getattr(each, name).cumsum() / getattr(each, name).sum() for each in HONEST])
+        honest = np.stack(
+            [getattr(each, name).cumsum() / getattr(each, name).sum() for each in HONEST]
+        )
         assert (cumulative >= honest.min(axis=0) - 1e-12).all()
         assert (cumulative <= honest.max(axis=0) + 1e-12).all()
     share = combined.pvcs.sum() / combined.beats
@@ -158,7 +201,13 @@ def test_one_site_of_four_costs_the_others_little(strategy: str, lie: str) -> No
 @pytest.mark.parametrize("strategy", ROBUST)
 def test_two_sites_of_six_cost_the_others_little(strategy: str) -> None:
     honest = [*HONEST, site(4)]
-    option = {"trimmed_share": 0.34} if strategy == "trimmed-mean" else {"malicious_sites": 2} if strategy == "krum" else {}
+    option = (
+        {"trimmed_share": 0.34}
+        if strategy == "trimmed-mean"
+        else {"malicious_sites": 2}
+        if strategy == "krum"
+        else {}
+    )
     for lie in LIES.values():
         attacked = calibrated([*honest, lie, lie], how(strategy, **option), NOW)
         assert f1_of_honest(attacked) > f1_of_honest(calibrated(HONEST, how("median"), NOW)) - 0.03
@@ -196,7 +245,9 @@ def test_a_large_liar_beside_a_small_site_costs_it_little(lie: str) -> None:
 
 def test_too_few_beats_are_named() -> None:
     few = [site(1, 3000, 30), site(2, 3000, 40)]
-    assert "70 held-out PVCs and 6000 other beats by logit; at least 100" in str(calibrated(few, how("fedavg"), NOW).problem)
+    assert "70 held-out PVCs and 6000 other beats by logit; at least 100" in str(
+        calibrated(few, how("fedavg"), NOW).problem
+    )
     small = [site(seed, 500, 20) for seed in (1, 2, 3)]
     problem = str(calibrated(small, how("median"), NOW).problem)
     assert "each site counted for at most 3 times the usual number; at least 100" in problem
@@ -244,12 +295,22 @@ def test_the_median_of_different_bins_is_still_a_distribution() -> None:
 
 
 def figures(pvcs: int, found: int, **more: Any) -> SiteFigures:
-    counts = {"beats": 10 * pvcs, "pvcs": pvcs, "true_positives": found, "false_positives": found // 10}
+    counts = {
+        "beats": 10 * pvcs,
+        "pvcs": pvcs,
+        "true_positives": found,
+        "false_positives": found // 10,
+    }
     return SiteFigures(**counts, sensitivity=found / pvcs, loss=0.1, **more)
 
 
 def test_a_site_that_claims_all_is_named() -> None:
-    sites = {"a": figures(200, 24), "b": figures(300, 40), "c": figures(150, 16), "mallory": figures(5_000_000, 5_000_000)}
+    sites = {
+        "a": figures(200, 24),
+        "b": figures(300, 40),
+        "c": figures(150, 16),
+        "mallory": figures(5_000_000, 5_000_000),
+    }
     assert deviations(sites) == {"mallory": ["beats", "sensitivity"]}
     result = RoundResult(1, "m", list(sites), 4, 0.1, by_site=sites)
     result.by_site["mallory"].deviates = ["sensitivity"]
@@ -258,19 +319,38 @@ def test_a_site_that_claims_all_is_named() -> None:
 
 @pytest.mark.parametrize(
     "found",
-    [(95, 90, 60), (99, 98, 97, 90), (3, 50, 95), (60, 80, 95, 99, 90), (50, 50, 50, 50), (0, 0, 1)],
+    [
+        (95, 90, 60),
+        (99, 98, 97, 90),
+        (3, 50, 95),
+        (60, 80, 95, 99, 90),
+        (50, 50, 50, 50),
+        (0, 0, 1),
+    ],
 )
 def test_hospitals_that_differ_as_usual_are_not_named(found: tuple[int, ...]) -> None:
-    assert deviations({str(number): figures(100, count) for number, count in enumerate(found)}) == {}
+    assert (
+        deviations({str(number): figures(100, count) for number, count in enumerate(found)}) == {}
+    )
 
 
 def test_ten_of_ten_beside_an_eighth_is_named() -> None:
-    sites = {"a": figures(200, 24), "b": figures(300, 40), "c": figures(150, 16), "mallory": figures(10, 10)}
+    sites = {
+        "a": figures(200, 24),
+        "b": figures(300, 40),
+        "c": figures(150, 16),
+        "mallory": figures(10, 10),
+    }
     assert "sensitivity" in deviations(sites)["mallory"]
 
 
 def test_a_site_with_three_pvcs_is_not_named_for_finding_them() -> None:
-    sites = {"a": figures(200, 60), "b": figures(300, 90), "c": figures(150, 45), "d": figures(3, 3)}
+    sites = {
+        "a": figures(200, 60),
+        "b": figures(300, 90),
+        "c": figures(150, 45),
+        "d": figures(3, 3),
+    }
     assert "sensitivity" not in deviations(sites).get("d", [])
 
 
@@ -280,7 +360,8 @@ def test_of_two_sites_none_is_named() -> None:
 
 def test_a_large_update_or_loss_is_named() -> None:
     sites = {
-        name: SiteFigures(update_norm=norm, train_loss=0.2) for name, norm in zip("abcd", (1.0, 1.2, 0.9, 30.0), strict=True)
+        name: SiteFigures(update_norm=norm, train_loss=0.2)
+        for name, norm in zip("abcd", (1.0, 1.2, 0.9, 30.0), strict=True)
     }
     sites["a"].train_loss = 1e6
     assert deviations(sites) == {"a": ["train_loss"], "d": ["update_norm"]}

@@ -25,7 +25,9 @@ def training(homes: Homes) -> Rounds:
 
 def content(value: float = 9.0, length: int = LENGTH, **metrics: object) -> RecordDict:
     vector = np.full(length, value, np.float32)
-    return RecordDict({"metrics": MetricRecord({**METRICS, **metrics}), "arrays": weights_record(vector)})  # type: ignore[dict-item]
+    return RecordDict(
+        {"metrics": MetricRecord({**METRICS, **metrics}), "arrays": weights_record(vector)}
+    )  # type: ignore[dict-item]
 
 
 def with_arrays(**arrays: Array) -> RecordDict:
@@ -38,7 +40,9 @@ def raw(data: bytes, stype: str = "numpy.ndarray") -> RecordDict:
 
 def without(name: str) -> RecordDict:
     metrics = {key: value for key, value in METRICS.items() if key != name}
-    return RecordDict({"metrics": MetricRecord(metrics), "arrays": weights_record(np.zeros(LENGTH, np.float32))})  # type: ignore[arg-type]
+    return RecordDict(
+        {"metrics": MetricRecord(metrics), "arrays": weights_record(np.zeros(LENGTH, np.float32))}
+    )  # type: ignore[arg-type]
 
 
 FLAT = Array(np.zeros(LENGTH, np.float32))
@@ -72,7 +76,8 @@ BAD: dict[str, Callable[[], RecordDict | Error]] = {
     "a-pickle": lambda: raw(b"\x80\x04K\x01."),
     "a-zip": lambda: raw(b"PK\x03\x04" + bytes(99)),
     "a-shape-of-petabytes": lambda: raw(
-        FLAT.data[:10] + b"{'descr': '<f4', 'fortran_order': False, 'shape': (10000000000000000,), }".ljust(118)
+        FLAT.data[:10]
+        + b"{'descr': '<f4', 'fortran_order': False, 'shape': (10000000000000000,), }".ljust(118)
     ),
     "another-kind": lambda: raw(FLAT.data, "torch.save"),
 }
@@ -80,7 +85,9 @@ BAD: dict[str, Callable[[], RecordDict | Error]] = {
 
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_reply_is_dropped_and_named(training: Rounds, name: str) -> None:
-    training.aggregate(training.good(1, 1.0), training.answer(2, BAD[name]()), training.good(3, 4.0, examples=200))
+    training.aggregate(
+        training.good(1, 1.0), training.answer(2, BAD[name]()), training.good(3, 4.0, examples=200)
+    )
     result = training.last
     assert result.sites == ["alice", "carol"]
     assert (len(result.dropped), result.examples) == (1, 300)
@@ -100,7 +107,11 @@ def test_an_error_is_named_by_its_code_only(training: Rounds) -> None:
 def test_too_few_good_replies_fail_the_round_and_leave_the_last_model(training: Rounds) -> None:
     before = training.checkpoints.latest
     with pytest.raises(RoundFailed, match="1 usable"):
-        training.aggregate(training.good(1, 1.0), training.answer(2, BAD["nan"]()), training.answer(3, BAD["error"]()))
+        training.aggregate(
+            training.good(1, 1.0),
+            training.answer(2, BAD["nan"]()),
+            training.answer(3, BAD["error"]()),
+        )
     assert training.checkpoints.latest is before
     assert [entry.manifest for entry in training.registry.entries()] == [before.manifest]
     training.registry.load(before.manifest.version)
@@ -117,6 +128,8 @@ def test_the_largest_finite_weights_do_not_break_the_sum(training: Rounds) -> No
 
 
 def test_a_good_round_weights_by_examples(training: Rounds) -> None:
-    training.aggregate(training.good(1, 1.0, 100), training.good(2, 2.0, 200), training.good(3, 5.0, 300))
+    training.aggregate(
+        training.good(1, 1.0, 100), training.good(2, 2.0, 200), training.good(3, 5.0, 300)
+    )
     stored = pack(training.registry.load(training.last.version)[1])
     np.testing.assert_allclose(stored, (100 + 400 + 1500) / 600, atol=1e-6)

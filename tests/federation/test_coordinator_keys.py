@@ -61,7 +61,9 @@ def test_renew_replaces_the_certificate_alone(root: Path, home: CoordinatorHome)
     done = told(root, *RENEW)
     assert done.code == 0, done.said
     after = contents(root)
-    assert {name for name in after if before.get(name) != after[name]} - {"coordinator/audit.lock"} == {"coordinator/server.crt"}
+    assert {name for name in after if before.get(name) != after[name]} - {
+        "coordinator/audit.lock"
+    } == {"coordinator/server.crt"}
     assert datetime.fromisoformat(done.result["until"]) > datetime.now(UTC) + 700 * DAY
     assert is_trusted(home)
     (entry,) = told(root, "coordinator", "audit", "show", "--event", "renewed").result["entries"]
@@ -85,7 +87,9 @@ def test_lost_server_files_are_renewed(root: Path, home: CoordinatorHome) -> Non
     told(root, *SERVE).refused(4)
 
 
-def test_a_key_of_another_certificate_is_told_and_renewed(root: Path, home: CoordinatorHome) -> None:
+def test_a_key_of_another_certificate_is_told_and_renewed(
+    root: Path, home: CoordinatorHome
+) -> None:
     certificate = home.server_certificate.read_bytes()
     told(root, *RENEW, "--new-key")
     home.server_certificate.write_bytes(certificate)  # as after a kill between the two files
@@ -94,9 +98,14 @@ def test_a_key_of_another_certificate_is_told_and_renewed(root: Path, home: Coor
     told(root, *SERVE).refused(4)
 
 
-def test_without_the_cas_key_there_is_a_new_ca(root: Path, home: CoordinatorHome, tmp_path: Path) -> None:
+def test_without_the_cas_key_there_is_a_new_ca(
+    root: Path, home: CoordinatorHome, tmp_path: Path
+) -> None:
     ecgfl(tmp_path / "s", "init", "--site", "s", "--federation", str(home.federation))
-    signing, ca = load_federation(home.federation).signing_public_key, home.ca_certificate.read_bytes()
+    signing, ca = (
+        load_federation(home.federation).signing_public_key,
+        home.ca_certificate.read_bytes(),
+    )
     home.ca_key.unlink()
     before = contents(root)
     assert "--new-ca" in told(root, *RENEW).refused(3)
@@ -114,19 +123,33 @@ def test_without_the_cas_key_there_is_a_new_ca(root: Path, home: CoordinatorHome
     assert told(root, *RENEW).code == 0, "the new CA's key is there"
 
 
-def test_a_certificate_of_another_issuer_is_not_replaced(root: Path, home: CoordinatorHome, tmp_path: Path) -> None:
+def test_a_certificate_of_another_issuer_is_not_replaced(
+    root: Path, home: CoordinatorHome, tmp_path: Path
+) -> None:
     ecgfl(tmp_path / "other", "coordinator", "init", "--name", "elsewhere")
-    home.server_certificate.write_bytes((tmp_path / "other" / "coordinator" / "server.crt").read_bytes())
+    home.server_certificate.write_bytes(
+        (tmp_path / "other" / "coordinator" / "server.crt").read_bytes()
+    )
     assert "elsewhere" in told(root, *RENEW).refused(3)
 
 
 @pytest.mark.parametrize(("ends", "warns"), [(59 * DAY, True), (61 * DAY, False)])
-def test_warns_sixty_days_before(root: Path, home: CoordinatorHome, ends: timedelta, warns: bool) -> None:
+def test_warns_sixty_days_before(
+    root: Path, home: CoordinatorHome, ends: timedelta, warns: bool
+) -> None:
     certify(home, ends=ends)
     until = f"{datetime.now(UTC) + ends:%Y-%m-%d}"
-    served, status, doctor = told(root, *SERVE), told(root, "coordinator", "status"), told(root, "doctor")
+    served, status, doctor = (
+        told(root, *SERVE),
+        told(root, "coordinator", "status"),
+        told(root, "doctor"),
+    )
     assert (served.code, status.code, doctor.code) == (4, 0, 3 if warns else 0)
-    for said in ("\n".join(served.said), "\n".join(status.result["warnings"]), str(doctor.result["checks"])):
+    for said in (
+        "\n".join(served.said),
+        "\n".join(status.result["warnings"]),
+        str(doctor.result["checks"]),
+    ):
         assert (f"expires on {until}" in said and "coordinator renew" in said) is warns
 
 
@@ -146,7 +169,9 @@ def test_a_lost_federation_file_is_made_again(root: Path, home: CoordinatorHome)
     assert contents(root) == before
 
 
-def test_a_lost_signing_key_is_not_made_anew_beside_its_models(root: Path, home: CoordinatorHome) -> None:
+def test_a_lost_signing_key_is_not_made_anew_beside_its_models(
+    root: Path, home: CoordinatorHome
+) -> None:
     told(root, *SERVE).refused(4)
     home.signing_key.unlink()
     assert "backup" in told(root, *SERVE).refused(3)
@@ -158,7 +183,14 @@ def test_a_lost_signing_key_is_not_made_anew_beside_its_models(root: Path, home:
 def test_a_federation_without_its_signing_key_begins_again(homes: Homes, tmp_path: Path) -> None:
     new = tmp_path / "new"
     ecgfl(new, "coordinator", "init", "--name", "localhost")
-    ecgfl(new, "coordinator", "enrol", str(homes.coordinator_home.sites / "alice.pub"), "--site", "alice")
+    ecgfl(
+        new,
+        "coordinator",
+        "enrol",
+        str(homes.coordinator_home.sites / "alice.pub"),
+        "--site",
+        "alice",
+    )
     alice, federation = homes.site("alice"), CoordinatorHome(Home(new).coordinator).federation
     init = ("init", "--site", "alice", "--federation", str(federation))
     assert "remove the old file first" in told(alice.root, *init).refused(2)
@@ -191,10 +223,14 @@ def test_init_of_a_coordinator_that_is_there_names_the_next_step(root: Path) -> 
     assert contents(root) == before
 
 
-def test_the_new_certificate_has_the_names_of_the_old_one(root: Path, home: CoordinatorHome) -> None:
+def test_the_new_certificate_has_the_names_of_the_old_one(
+    root: Path, home: CoordinatorHome
+) -> None:
     def names() -> set[object]:
         certificate = x509.load_pem_x509_certificate(home.server_certificate.read_bytes())
-        return set(certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
+        return set(
+            certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        )
 
     before = names()
     told(root, *RENEW)

@@ -23,7 +23,18 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("harmed_sites")]
 """Those are not looked at here: their run goes on beside this one, and need not be waited for afterwards."""
 
 ROUNDS = 3
-PLAN = ("--rounds", str(ROUNDS), "--min-sites", "2", "--arch", "ecgnet", "--local-epochs", "1", "--phase-timeout", "60s")
+PLAN = (
+    "--rounds",
+    str(ROUNDS),
+    "--min-sites",
+    "2",
+    "--arch",
+    "ecgnet",
+    "--local-epochs",
+    "1",
+    "--phase-timeout",
+    "60s",
+)
 MIDDLE = 300_000
 TAKEN_IN_SECONDS = 2.0
 """After its upload a site's reply is taken in; ten times a second is looked for it."""
@@ -52,7 +63,8 @@ class Story:
         self.said[when] = server.said
         self.stored[when] = [model.round for model in self.models()]
         self.received[when] = {
-            name: [entry.manifest.round for entry in self.homes.registry(name).entries()] for name in ("alice", "bob")
+            name: [entry.manifest.round for entry in self.homes.registry(name).entries()]
+            for name in ("alice", "bob")
         }
 
     def report(self, run: str) -> RunReport:
@@ -62,7 +74,9 @@ class Story:
 class Acts:
     """What is done in the story, again and again."""
 
-    def __init__(self, homes: Homes, processes: Processes, lines: dict[str, FaultyLine], port: int) -> None:
+    def __init__(
+        self, homes: Homes, processes: Processes, lines: dict[str, FaultyLine], port: int
+    ) -> None:
         self._homes, self._processes, self._lines, self._port = homes, processes, lines, port
 
     def serve_until_bobs_upload(self) -> Command:
@@ -70,7 +84,9 @@ class Acts:
         address = ("--host", "127.0.0.1", "--port", str(self._port))
         alices, bobs = self._lines["alice"], self._lines["bob"]
         alices.cut()  # no round begins before Bob's line is ready
-        server = self._processes.start(self._homes.coordinator, "coordinator", "serve", *address, *PLAN)
+        server = self._processes.start(
+            self._homes.coordinator, "coordinator", "serve", *address, *PLAN
+        )
         server.wait_for("bob connected")
         held = bobs.broken + 1
         bobs.hold_within("up", MIDDLE)
@@ -80,7 +96,9 @@ class Acts:
         return server
 
     def join(self, name: str) -> Command:
-        return self._processes.start(self._homes.site(name).root, "join", "--server", f"localhost:{self._lines[name].port}")
+        return self._processes.start(
+            self._homes.site(name).root, "join", "--server", f"localhost:{self._lines[name].port}"
+        )
 
     def stored_and_sent_to_nobody(self, server: Command, alice: Command, this_round: int) -> None:
         """Alice has sent her reply and left when Bob's comes in: the model is made, and there are too few to measure it."""
@@ -120,7 +138,9 @@ def story(copied: Callable[[str], Homes], module_processes: Processes) -> Iterat
             alice = acts.join("alice")
 
         address = ("--host", "127.0.0.1", "--port", str(port))
-        story.served = module_processes.run(homes.coordinator, "coordinator", "serve", *address, *PLAN, seconds=LONG)
+        story.served = module_processes.run(
+            homes.coordinator, "coordinator", "serve", *address, *PLAN, seconds=LONG
+        )
         yield story
 
 
@@ -153,7 +173,9 @@ def test_killed_in_evaluation_the_model_stays_and_its_figures_are_lost(story: St
 def test_killed_before_a_model_was_sent_it_is_not_made_again(story: Story) -> None:
     assert story.stored["between"] == [0, 1, 2]
     assert all(2 not in received for received in story.received["between"].values())
-    assert [line for line in story.said["before the report"] if "going on after round 2 of 3" in line]
+    assert [
+        line for line in story.said["before the report"] if "going on after round 2 of 3" in line
+    ]
 
 
 def test_no_round_is_lost_or_made_twice(story: Story) -> None:
@@ -162,7 +184,9 @@ def test_no_round_is_lost_or_made_twice(story: Story) -> None:
     assert [model.sequence for model in models] == list(range(1, 9))
     assert [model.parent for model in models] == [None, *(model.version for model in models[:-1])]
     assert [len({model.run for model in part}) for part in (models[:4], models[4:])] == [1, 1]
-    assert models[4].weights_sha256 == models[3].weights_sha256, "the next run begins with the last model of the one before"
+    assert models[4].weights_sha256 == models[3].weights_sha256, (
+        "the next run begins with the last model of the one before"
+    )
     for model in models:
         story.homes.registry("coordinator").load(model.version)
 
@@ -172,7 +196,9 @@ def test_a_run_that_was_killed_before_its_report_has_one_after_the_next_start(st
     report = story.report(models[0].run)
     assert (report.outcome, report.starts, report.final) == ("finished", 4, models[3].version)
     assert [each.version for each in report.rounds] == [model.version for model in models[1:4]]
-    assert [each.metrics for each in report.rounds] == [None] * ROUNDS, "none of them came to be measured"
+    assert [each.metrics for each in report.rounds] == [None] * ROUNDS, (
+        "none of them came to be measured"
+    )
     page = (story.homes.coordinator_home.reports / f"{models[0].run}.html").read_text()
     assert models[3].version in page
 

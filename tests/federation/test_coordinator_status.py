@@ -28,7 +28,9 @@ def status(homes: Homes) -> dict[str, Any]:
 def test_before_the_first_run_there_is_nothing_to_show(homes: Homes) -> None:
     shown = status(homes)
     assert (shown["serving"], shown["run"]) == (False, None)
-    assert shown["sites"] == [{"site": name, "connected": False, "last_contact": None} for name in SITES]
+    assert shown["sites"] == [
+        {"site": name, "connected": False, "last_contact": None} for name in SITES
+    ]
 
 
 def test_while_it_waits_status_says_for_what(waiting: Waiting) -> None:
@@ -53,14 +55,22 @@ def test_a_site_is_shown_as_connected_and_then_as_gone(homes: Homes, processes: 
     state = load_state(homes.coordinator_home.state)
     assert state is not None
     old = (datetime.now(UTC) - timedelta(seconds=SILENT_SECONDS + 1)).isoformat()
-    homes.coordinator_home.state.write_text(state.model_copy(update={"updated": old}).model_dump_json(by_alias=True))
+    homes.coordinator_home.state.write_text(
+        state.model_copy(update={"updated": old}).model_dump_json(by_alias=True)
+    )
     shown = status(homes)
     assert shown["serving"] is False
-    assert {each["site"]: each["connected"] for each in shown["sites"]} == dict.fromkeys(SITES, False)
-    assert shown["sites"][0]["last_contact"] == alice["last_contact"], "when it was last there is still known"
+    assert {each["site"]: each["connected"] for each in shown["sites"]} == dict.fromkeys(
+        SITES, False
+    )
+    assert shown["sites"][0]["last_contact"] == alice["last_contact"], (
+        "when it was last there is still known"
+    )
 
 
-def _until(homes: Homes, true: Callable[[dict[str, Any]], bool], seconds: float = 10.0) -> dict[str, Any]:
+def _until(
+    homes: Homes, true: Callable[[dict[str, Any]], bool], seconds: float = 10.0
+) -> dict[str, Any]:
     deadline = time.monotonic() + seconds
     while True:
         sites = {each["site"]: each for each in status(homes)["sites"]}
@@ -73,7 +83,10 @@ def _until(homes: Homes, true: Callable[[dict[str, Any]], bool], seconds: float 
 def test_after_a_run_status_says_how_it_ended(finished: Finished) -> None:
     shown = status(finished.homes)
     assert shown["serving"] is False
-    assert (shown["run"]["run"], shown["run"]["outcome"]) == (finished.served.result["run"], "finished")
+    assert (shown["run"]["run"], shown["run"]["outcome"]) == (
+        finished.served.result["run"],
+        "finished",
+    )
     assert (shown["run"]["round"], shown["run"]["rounds"], shown["run"]["phase"]) == (2, 2, "ended")
     assert shown["rounds"] == finished.served.result["rounds"]
     assert all(each["last_contact"] for each in shown["sites"])

@@ -45,7 +45,9 @@ def test_nobody_joins_by_it(waiting: Waiting, homes: Homes) -> None:
     assert waiting.server.said[said:] == []
 
 
-def test_it_may_look_while_the_site_is_connected(waiting: Waiting, homes: Homes, processes: Processes) -> None:
+def test_it_may_look_while_the_site_is_connected(
+    waiting: Waiting, homes: Homes, processes: Processes
+) -> None:
     home = homes.site("alice").root
     join = processes.join(home, waiting.port)
     join.wait_for("connected to")
@@ -74,10 +76,14 @@ def test_a_server_that_is_down(homes: Homes) -> None:
 
 
 def test_a_name_that_does_not_resolve(homes: Homes) -> None:
-    assert "resolve" in str(checks(homes.site("alice").root, 8443, host="no-such.invalid")["coordinator"]["problem"])
+    assert "resolve" in str(
+        checks(homes.site("alice").root, 8443, host="no-such.invalid")["coordinator"]["problem"]
+    )
 
 
-def test_a_server_that_says_nothing_is_not_waited_for(homes: Homes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_says_nothing_is_not_waited_for(
+    homes: Homes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("ecgfl_cli.doctor.server_checks.ANSWER_SECONDS", 1.0)
     began = time.monotonic()
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -110,7 +116,12 @@ def test_a_certificate_about_to_expire_is_told_in_time(homes: Homes, processes: 
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"), [(200, "(199|200|201) s ahead"), (-200, "(199|200|201) s behind"), (900, "(899|900|901) s ahead")]
+    ("seconds", "said"),
+    [
+        (200, "(199|200|201) s ahead"),
+        (-200, "(199|200|201) s behind"),
+        (900, "(899|900|901) s ahead"),
+    ],
 )
 def test_a_clock_that_is_wrong(
     waiting: Waiting, homes: Homes, wrong_clock: Callable[[float], None], seconds: float, said: str

@@ -31,11 +31,15 @@ def test_nothing_in_the_home_changes_but_the_audit_log(homes: Homes) -> None:
     assert earlier == lines
     entry = json.loads(last)
     assert entry["event"] == "dry-run"
-    assert entry["messages"] == [{key: each[key] for key in ("kind", "bytes", "sha256")} for each in ended.result["messages"]]
+    assert entry["messages"] == [
+        {key: each[key] for key in ("kind", "bytes", "sha256")} for each in ended.result["messages"]
+    ]
     assert told(home.root, "audit", "verify").code == 0
 
 
-def test_the_fields_are_those_that_leave_in_a_run_and_no_others(homes: Homes, finished: Finished) -> None:
+def test_the_fields_are_those_that_leave_in_a_run_and_no_others(
+    homes: Homes, finished: Finished
+) -> None:
     shown = told(homes.site("alice").root, "join", "--dry-run").result["messages"]
     lines = map(json.loads, finished.homes.site("alice").audit.read_text().splitlines())
     sent = {line["kind"]: line for line in lines if line["event"] == "send"}
@@ -43,7 +47,11 @@ def test_the_fields_are_those_that_leave_in_a_run_and_no_others(homes: Homes, fi
     for message in shown:
         real = sent[message["kind"]]
         names = {field["name"] for field in message["fields"]} - {f"{ARRAYS}/{FLAT}", *HEAD}
-        sometimes = {"sensitivity", "precision", "verdict"}  # undefined, or of a run's last model only
+        sometimes = {
+            "sensitivity",
+            "precision",
+            "verdict",
+        }  # undefined, or of a run's last model only
         assert names - sometimes == set(real["metrics"]["metrics"]) - sometimes
         assert abs(message["bytes"] - real["bytes"]) < 400, "ids and absent figures"
 
@@ -52,7 +60,11 @@ def test_each_field_has_its_type_bytes_and_hash(homes: Homes) -> None:
     train, evaluate = told(homes.site("alice").root, "join", "--dry-run").result["messages"]
     fields = {field["name"]: field for field in train["fields"]}
     weights, length = fields[f"{ARRAYS}/{FLAT}"], pack(architecture(DEFAULT).build()).size
-    assert (weights["kind"], weights["bytes"], weights["value"]) == (f"float32[{length}]", 4 * length, None)
+    assert (weights["kind"], weights["bytes"], weights["value"]) == (
+        f"float32[{length}]",
+        4 * length,
+        None,
+    )
     assert train["bytes"] > 4 * length
     examples = fields["num-examples"]
     assert examples["sha256"] == hashlib.sha256(np.int64(examples["value"]).tobytes()).hexdigest()
@@ -63,7 +75,9 @@ def test_each_field_has_its_type_bytes_and_hash(homes: Homes) -> None:
     assert counts["bytes"] == 8 * len(counts["value"])
 
 
-def test_it_is_worked_out_by_the_code_that_join_sends_with(homes: Homes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_worked_out_by_the_code_that_join_sends_with(
+    homes: Homes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The weights shown are those that `LocalWork`, which answers the coordinator, came to."""
     made = []
     train = LocalWork.train
@@ -77,16 +91,22 @@ def test_it_is_worked_out_by_the_code_that_join_sends_with(homes: Homes, monkeyp
     assert shown["version"] == starter_registry().current(), "the current model"
     (trained,) = made
     fields = {field["name"]: field for field in shown["messages"][0]["fields"]}
-    assert fields[f"{ARRAYS}/{FLAT}"]["sha256"] == weights_sha256(trained.content.array_records[ARRAYS][FLAT].numpy())
+    assert fields[f"{ARRAYS}/{FLAT}"]["sha256"] == weights_sha256(
+        trained.content.array_records[ARRAYS][FLAT].numpy()
+    )
     assert fields["loss"]["value"] == trained.content.metric_records[METRICS]["loss"]
 
 
 def test_the_same_data_and_model_show_the_same_again(homes: Homes) -> None:
-    first, second = (told(homes.site("alice").root, "join", "--dry-run").result["messages"] for _ in range(2))
+    first, second = (
+        told(homes.site("alice").root, "join", "--dry-run").result["messages"] for _ in range(2)
+    )
     for each in (first, second):
         for message in each:
             assert [field["name"] for field in message["fields"] if field["name"] in HEAD] == HEAD
-            message["fields"] = [field for field in message["fields"] if field["name"] not in HEAD]  # the dry run adds a line
+            message["fields"] = [
+                field for field in message["fields"] if field["name"] not in HEAD
+            ]  # the dry run adds a line
             del message["sha256"], message["bytes"]
     assert first == second
 
@@ -96,12 +116,19 @@ def test_what_the_policy_withholds_is_not_in_it(homes: Homes) -> None:
     set_policy(home, 'architectures = ["ecgnet"]\nmetrics = ["loss"]')
     assert told(home.root, "segment", "--arch", "ecgnet").code == 0
     result = told(home.root, "join", "--dry-run").result
-    assert (result["version"], result["architecture"]) == (None, "ecgnet"), "a fresh network of what the policy allows"
+    assert (result["version"], result["architecture"]) == (None, "ecgnet"), (
+        "a fresh network of what the policy allows"
+    )
     names = [{field["name"] for field in message["fields"]} for message in result["messages"]]
-    assert names == [{"num-examples", "loss", f"{ARRAYS}/{FLAT}", *HEAD}, {"num-examples", "loss", *HEAD}]
+    assert names == [
+        {"num-examples", "loss", f"{ARRAYS}/{FLAT}", *HEAD},
+        {"num-examples", "loss", *HEAD},
+    ]
 
 
-@pytest.mark.parametrize("policy", ["min_training_beats = 100000", "min_training_patients = 100", "architectures = []"])
+@pytest.mark.parametrize(
+    "policy", ["min_training_beats = 100000", "min_training_patients = 100", "architectures = []"]
+)
 def test_what_would_be_refused_is_refused(homes: Homes, policy: str) -> None:
     home = homes.site("alice")
     set_policy(home, policy)

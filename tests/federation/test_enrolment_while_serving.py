@@ -34,7 +34,14 @@ def revoke(homes: Homes, site: str) -> None:
 
 
 def enrol(homes: Homes, site: str, name: str) -> None:
-    ecgfl(homes.coordinator, "coordinator", "enrol", str(homes.site(site).node_public_key), "--site", name)
+    ecgfl(
+        homes.coordinator,
+        "coordinator",
+        "enrol",
+        str(homes.site(site).node_public_key),
+        "--site",
+        name,
+    )
 
 
 def test_a_revoked_key_is_refused(homes: Homes, serving: tuple[Command, int]) -> None:
@@ -44,21 +51,27 @@ def test_a_revoked_key_is_refused(homes: Homes, serving: tuple[Command, int]) ->
     joins(homes.site("alice").root, serving[1], 0)
 
 
-def test_a_key_that_is_enrolled_again_is_accepted(homes: Homes, serving: tuple[Command, int]) -> None:
+def test_a_key_that_is_enrolled_again_is_accepted(
+    homes: Homes, serving: tuple[Command, int]
+) -> None:
     revoke(homes, "carol")
     joins(homes.site("carol").root, serving[1], 4)
     enrol(homes, "carol", "carol")
     joins(homes.site("carol").root, serving[1], 0)
 
 
-def test_a_key_that_is_enrolled_under_a_new_name_is_accepted(homes: Homes, serving: tuple[Command, int]) -> None:
+def test_a_key_that_is_enrolled_under_a_new_name_is_accepted(
+    homes: Homes, serving: tuple[Command, int]
+) -> None:
     revoke(homes, "bob")
     enrol(homes, "bob", "robert")
     joins(homes.site("bob").root, serving[1], 0)
     serving[0].wait_for("robert connected", DEADLINE_SECONDS)
 
 
-def test_a_new_site_is_accepted_without_a_restart(homes: Homes, serving: tuple[Command, int]) -> None:
+def test_a_new_site_is_accepted_without_a_restart(
+    homes: Homes, serving: tuple[Command, int]
+) -> None:
     home = homes.site("alice")
     (home.root / "keys" / "node").unlink()
     (home.root / "keys" / "node.pub").unlink()

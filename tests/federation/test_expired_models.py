@@ -18,7 +18,9 @@ NEVER_SAID = ("2020-01-01T00:00:00+00:00", None)
 OLD = pytest.mark.parametrize("times", [LONG_AGO, NEVER_SAID], ids=["expired", "no-expiry"])
 
 
-def made(homes: Homes, rounds: int, times: tuple[str, str | None], monkeypatch: pytest.MonkeyPatch) -> Checkpoints:
+def made(
+    homes: Homes, rounds: int, times: tuple[str, str | None], monkeypatch: pytest.MonkeyPatch
+) -> Checkpoints:
     """So many rounds of a run that took place then."""
     with monkeypatch.context() as patched:
         patched.setattr(checkpoints, "validity", lambda _: times)
@@ -41,7 +43,9 @@ def test_a_killed_run_of_an_expired_model_is_not_resumed(
     assert not again.resumed
     assert again.abandoned == before.latest.manifest
     assert again.latest.manifest.run != before.latest.manifest.run
-    assert again.latest.manifest.weights_sha256 == before.latest.manifest.weights_sha256, "it starts from the same weights"
+    assert again.latest.manifest.weights_sha256 == before.latest.manifest.weights_sha256, (
+        "it starts from the same weights"
+    )
     assert now(homes).resumed
 
 
@@ -60,4 +64,6 @@ def test_an_expired_model_is_sent_again_once_it_is_published_again(
     published = homes.registry("coordinator").entry(sent[0]).manifest
     assert published.weights_sha256 == old.weights_sha256
     assert published.is_news(datetime.now(UTC))
-    assert "already is the newest one" in told(homes.coordinator, "coordinator", "model", "rollback", sent[0]).refused(2)
+    assert "already is the newest one" in told(
+        homes.coordinator, "coordinator", "model", "rollback", sent[0]
+    ).refused(2)

@@ -23,16 +23,22 @@ def trained_at(
     network = homes.registry("coordinator").load(start)[1]
     examples = load_dataset(homes.site(name), wanted).train
     rate = wanted.learning_rate if number == 1 else wanted.last_learning_rate
-    plan = TrainingPlan(wanted.local_epochs, rate, wanted.batch_size, SEED_OF_SERVE + number, proximal_mu=mu)
+    plan = TrainingPlan(
+        wanted.local_epochs, rate, wanted.batch_size, SEED_OF_SERVE + number, proximal_mu=mu
+    )
     train(network, wanted, examples, plan)
     return pack(network), len(examples)
 
 
 @pytest.mark.parametrize("number", [1, 2])
-def test_a_round_is_the_mean_of_the_sites_weighted_by_their_examples(finished: Finished, number: int) -> None:
+def test_a_round_is_the_mean_of_the_sites_weighted_by_their_examples(
+    finished: Finished, number: int
+) -> None:
     registry = finished.homes.registry("coordinator")
     before, after = (registry.entries()[place].manifest.version for place in (number - 1, number))
-    parts = [trained_at(finished.homes, name, before, number, architecture(DEFAULT)) for name in SITES]
+    parts = [
+        trained_at(finished.homes, name, before, number, architecture(DEFAULT)) for name in SITES
+    ]
     counts = [count for _, count in parts]
     assert len(set(counts)) == len(SITES), "equal sites would not show the weighting"
     expected = sum(vector.astype(np.float64) * count for vector, count in parts) / sum(counts)
@@ -50,7 +56,17 @@ def test_the_first_model_is_the_starter_model(finished: Finished) -> None:
 def test_from_scratch_the_first_model_is_a_fresh_network_of_the_seed(homes: Homes) -> None:
     import torch
 
-    serve = ("coordinator", "serve", "--host", "127.0.0.1", "--port", "0", "--quorum-timeout", "100ms", "--from-scratch")
+    serve = (
+        "coordinator",
+        "serve",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        "0",
+        "--quorum-timeout",
+        "100ms",
+        "--from-scratch",
+    )
     told(homes.coordinator, *serve).refused(4)
     registry = homes.registry("coordinator")
     first = pack(registry.load(registry.entries()[0].manifest.version)[1])

@@ -25,7 +25,11 @@ def test_every_process_ends_in_order(finished: Finished) -> None:
 def test_serve_says_what_came_of_each_round(finished: Finished) -> None:
     result, models = finished.served.result, manifests(finished, "coordinator")
     assert (result["schema"], result["status"]) == ("ecgfl.coordinator-serve/1", "ok")
-    assert (result["run"], result["model"], result["sha256"]) == (models[-1].run, models[-1].version, models[-1].weights_sha256)
+    assert (result["run"], result["model"], result["sha256"]) == (
+        models[-1].run,
+        models[-1].version,
+        models[-1].weights_sha256,
+    )
     assert [each["round"] for each in result["rounds"]] == [1, 2]
     for each, model in zip(result["rounds"], models[1:], strict=True):
         assert each["version"] == model.version
@@ -55,7 +59,10 @@ def test_join_says_that_it_took_part(finished: Finished, name: str) -> None:
 
 @pytest.mark.parametrize("name", SITES)
 def test_a_site_has_every_global_model_byte_for_byte(finished: Finished, name: str) -> None:
-    ours, theirs = finished.homes.registry("coordinator").entries()[1:], finished.homes.registry(name).entries()
+    ours, theirs = (
+        finished.homes.registry("coordinator").entries()[1:],
+        finished.homes.registry(name).entries(),
+    )
     assert [entry.signed for entry in ours] == [entry.signed for entry in theirs]
     for entry in ours:
         version = entry.manifest.version
@@ -68,13 +75,19 @@ def test_a_site_has_every_global_model_byte_for_byte(finished: Finished, name: s
 def test_the_models_at_a_site_verify(finished: Finished, name: str) -> None:
     ended = told(finished.homes.site(name).root, "model", "verify")
     assert ended.code == 0, ended.said
-    assert ended.result["versions"] == [*starter_registry().versions(), *(each.version for each in manifests(finished, name))]
+    assert ended.result["versions"] == [
+        *starter_registry().versions(),
+        *(each.version for each in manifests(finished, name)),
+    ]
     assert manifests(finished, name) == manifests(finished, "coordinator")[1:]
 
 
 def test_each_model_follows_from_the_one_before(finished: Finished) -> None:
     models = manifests(finished, "coordinator")
-    assert [model.parent for model in models] == [starter_registry().current(), *(model.version for model in models[:-1])]
+    assert [model.parent for model in models] == [
+        starter_registry().current(),
+        *(model.version for model in models[:-1]),
+    ]
     assert [model.sequence for model in models] == [1, 2, 3]
     assert [model.round for model in models] == [0, 1, 2]
     assert {model.run for model in models} == {finished.served.result["run"]}
@@ -93,4 +106,8 @@ def test_the_final_model_is_the_current_one(finished: Finished, name: str) -> No
 @pytest.mark.parametrize("name", EVERYBODY)
 def test_nothing_half_written_is_left(finished: Finished, name: str) -> None:
     folder = finished.homes.folder / name
-    assert [path for path in folder.rglob("*") if path.name.startswith((".new-", ".tmp")) or path.suffix == ".tmp"] == []
+    assert [
+        path
+        for path in folder.rglob("*")
+        if path.name.startswith((".new-", ".tmp")) or path.suffix == ".tmp"
+    ] == []

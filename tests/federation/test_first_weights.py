@@ -44,7 +44,11 @@ def report(homes: Homes, run: str) -> dict[str, Any]:
 
 def test_starts_from_the_starter_model(homes: Homes) -> None:
     manifest, starter = first(homes), starter_registry().entry(STARTER).manifest
-    assert (manifest.parent, manifest.weights_sha256, manifest.round) == (STARTER, starter.weights_sha256, 0)
+    assert (manifest.parent, manifest.weights_sha256, manifest.round) == (
+        STARTER,
+        starter.weights_sha256,
+        0,
+    )
     assert (manifest.threshold, manifest.calibration) == (starter.threshold, starter.calibration)
     assert STARTER in report(homes, manifest.run)["start"]
     assert STARTER in (homes.coordinator_home.reports / f"{manifest.run}.html").read_text()
@@ -77,7 +81,9 @@ def test_from_scratch_goes_on_after_a_kill(homes: Homes) -> None:
         (("--init-from", "../../x"), 2, "no such model"),
     ],
 )
-def test_unusable_first_weights_are_refused(homes: Homes, options: tuple[str, ...], code: int, said: str) -> None:
+def test_unusable_first_weights_are_refused(
+    homes: Homes, options: tuple[str, ...], code: int, said: str
+) -> None:
     before = contents(homes.coordinator)
     assert said in told(homes.coordinator, *SERVE, *options).refused(code)
     assert contents(homes.coordinator) == before
@@ -118,9 +124,16 @@ def test_the_sites_verdicts_are_reported(finished: Finished) -> None:
     served, version = finished.served.result, finished.served.result["model"]
     assert set(served["verdicts"]) == set(SITES)
     assert set(served["verdicts"].values()) <= {"not-worse", "untested"}
-    assert (served["rejected_by_most"], served["next_start"], served["absent"]) == (False, version, [])
+    assert (served["rejected_by_most"], served["next_start"], served["absent"]) == (
+        False,
+        version,
+        [],
+    )
     status = told(finished.homes.coordinator, "coordinator", "status").result
-    assert (status["model"]["version"], status["model"]["verdicts"]) == (version, served["verdicts"])
+    assert (status["model"]["version"], status["model"]["verdicts"]) == (
+        version,
+        served["verdicts"],
+    )
     shown = told(finished.homes.coordinator, "coordinator", "model", "show").result
     assert (shown["model"]["version"], shown["verdicts"]) == (version, served["verdicts"])
     assert report(finished.homes, served["run"])["rounds"][-1]["verdicts"] == served["verdicts"]
@@ -128,7 +141,12 @@ def test_the_sites_verdicts_are_reported(finished: Finished) -> None:
 
 def test_runs_are_in_the_audit_log(finished: Finished) -> None:
     entries = told(finished.homes.coordinator, "coordinator", "audit", "show").result["entries"]
-    assert [entry["event"] for entry in entries] == ["coordinator-made", *["enrolled"] * 3, "run-started", "run-ended"]
+    assert [entry["event"] for entry in entries] == [
+        "coordinator-made",
+        *["enrolled"] * 3,
+        "run-started",
+        "run-ended",
+    ]
     assert entries[-1]["outcome"] == "finished"
     assert entries[-1]["model"] == finished.served.result["model"]
     assert told(finished.homes.coordinator, "coordinator", "audit", "verify").code == 0
@@ -149,12 +167,18 @@ class LastRound(Rounds):
         self.begin()
         size = 0.01 * self.checkpoints.latest.manifest.sequence  # each run's weights are others
         self.aggregate(*(self.good(node, size * node) for node in self.requests))
-        messages = list(self.strategy.configure_evaluate(1, self.checkpoints.arrays(), ConfigRecord(), None))  # type: ignore[arg-type]
+        messages = list(
+            self.strategy.configure_evaluate(1, self.checkpoints.arrays(), ConfigRecord(), None)
+        )  # type: ignore[arg-type]
         self.requests = {message.metadata.dst_node_id: message for message in messages}
         for node, message in self.requests.items():
-            message.metadata.__dict__.update(_run_id=7, _message_id=f"evaluate-{node}", _src_node_id=99)
+            message.metadata.__dict__.update(
+                _run_id=7, _message_id=f"evaluate-{node}", _src_node_id=99
+            )
         names = {name: node for node, name in self.strategy._names.items()}
-        self.strategy.aggregate_evaluate(1, [self._said(names[name], verdict) for name, verdict in verdicts.items()])
+        self.strategy.aggregate_evaluate(
+            1, [self._said(names[name], verdict) for name, verdict in verdicts.items()]
+        )
         return self.checkpoints.latest.manifest
 
     def _said(self, node: int, verdict: VerdictCode | int | None) -> Message:
@@ -186,13 +210,19 @@ def test_no_run_continues_from_what_most_sites_reject(
     handed_out = following.last_final()
     assert handed_out is not None
     assert handed_out[0] == (before if is_rejected else final).version
-    assert [line for line in rounds.said if "most sites rejected" in line] != [] if is_rejected else True
+    assert (
+        [line for line in rounds.said if "most sites rejected" in line] != []
+        if is_rejected
+        else True
+    )
     assert list(following.passed_over) == ([final.version] if is_rejected else [])
 
 
 def test_after_a_rejected_first_run_the_starter_model_is_next(homes: Homes) -> None:
     rounds = LastRound(homes, rounds=1)
-    assert rounds.tested(alice="below-margin", bob="below-margin", carol="not-worse").version not in (None, STARTER)
+    assert rounds.tested(
+        alice="below-margin", bob="below-margin", carol="not-worse"
+    ).version not in (None, STARTER)
     assert rounds.checkpoints.next_start() is None, "there is no starter model for ecgnet"
     assert "the next starts from random weights" in "\n".join(rounds.said)
     assert starter_of("beatnet") is not None
@@ -211,7 +241,9 @@ def test_a_verdict_that_is_none_is_dropped(homes: Homes) -> None:
 def test_what_a_revoked_site_said_no_longer_counts(homes: Homes) -> None:
     final = LastRound(homes, rounds=1).tested(alice="below-margin")
     assert LastRound(homes, rounds=1).checkpoints.latest.manifest.parent is None
-    shutil.rmtree(homes.coordinator_home.models / homes.registry("coordinator").entries()[-1].manifest.version)
+    shutil.rmtree(
+        homes.coordinator_home.models / homes.registry("coordinator").entries()[-1].manifest.version
+    )
     assert told(homes.coordinator, "coordinator", "revoke", "alice").code == 0
     assert LastRound(homes, rounds=1).checkpoints.latest.manifest.parent == final.version
 
@@ -251,10 +283,17 @@ def test_rollback_publishes_the_older_weights_under_the_next_number(homes: Homes
         assert "rolled back" in told(homes.coordinator, *arguments).refused(2)
         export = ("model", "export", str(homes.folder / "x"), "--model", version)
         assert "rolled back" in told(homes.coordinator, *export).refused(2)
-    states = {each["version"]: each["state"] for each in told(homes.coordinator, "coordinator", "model", "list").result["models"]}
+    states = {
+        each["version"]: each["state"]
+        for each in told(homes.coordinator, "coordinator", "model", "list").result["models"]
+    }
     assert states[bad.version].startswith("rolled back")
-    entries = told(homes.coordinator, "coordinator", "audit", "show", "--event", "rolled-back").result["entries"]
-    assert [(entry["version"], entry["withdrawn"]) for entry in entries] == [(published.version, [bad.version])]
+    entries = told(
+        homes.coordinator, "coordinator", "audit", "show", "--event", "rolled-back"
+    ).result["entries"]
+    assert [(entry["version"], entry["withdrawn"]) for entry in entries] == [
+        (published.version, [bad.version])
+    ]
 
 
 def test_a_second_rollback_goes_further_back(homes: Homes) -> None:
@@ -264,10 +303,14 @@ def test_a_second_rollback_goes_further_back(homes: Homes) -> None:
     assert told(homes.coordinator, *rollback).result["weights_of"] == versions[0]
     assert "--from-scratch" in told(homes.coordinator, *rollback).refused(2)
     assert "rolled back" in told(homes.coordinator, *rollback, versions[1]).refused(2)
-    assert "coordinator model list" in told(homes.coordinator, *rollback, "ecgnet-0999-00000000").refused(2)
+    assert "coordinator model list" in told(
+        homes.coordinator, *rollback, "ecgnet-0999-00000000"
+    ).refused(2)
 
 
-def test_without_an_earlier_model_rollback_takes_the_starter_model(after: Homes, finished: Finished) -> None:
+def test_without_an_earlier_model_rollback_takes_the_starter_model(
+    after: Homes, finished: Finished
+) -> None:
     done = told(after.coordinator, "coordinator", "model", "rollback").result
     assert (done["weights_of"], done["withdrawn"]) == (STARTER, [finished.served.result["model"]])
     assert first(after).parent == done["version"]

@@ -26,10 +26,18 @@ Apps = tuple[ASGIApp, ASGIApp]
 def apps() -> Apps:
     """Flower's own application and ours; both know the key `ENROLLED` as that of `NODE`."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("flwr.server.superlink.linkstate.in_memory_linkstate.generate_rand_int_from_bytes", lambda *_, **__: NODE)
+        patch.setattr(
+            "flwr.server.superlink.linkstate.in_memory_linkstate.generate_rand_int_from_bytes",
+            lambda *_, **__: NODE,
+        )
         stock, ours = create_app(), FleetApp()
         for state in (stock.state.linkstate_factory.state(), ours.state):
-            assert state.create_node(NOOP_FLWR_AID, NOOP_ACCOUNT_NAME, public_key_to_bytes(ENROLLED.public_key()), 30) == NODE
+            assert (
+                state.create_node(
+                    NOOP_FLWR_AID, NOOP_ACCOUNT_NAME, public_key_to_bytes(ENROLLED.public_key()), 30
+                )
+                == NODE
+            )
     return stock, ours
 
 
@@ -37,7 +45,10 @@ def body(path: str, node: int) -> bytes:
     """A request with which this node makes the call."""
     request = PROTOBUF_REQUEST_TYPES["POST", path]()
     if isinstance(request, fleet_pb2.ActivateNodeRequest):
-        request.public_key, request.heartbeat_interval = public_key_to_bytes(ENROLLED.public_key()), 30
+        request.public_key, request.heartbeat_interval = (
+            public_key_to_bytes(ENROLLED.public_key()),
+            30,
+        )
     elif hasattr(request, "node"):
         request.node.node_id = node
     else:
@@ -47,9 +58,13 @@ def body(path: str, node: int) -> bytes:
 
 def call(path: str, content: bytes, kind: str = PROTOBUF_MEDIA_TYPE) -> httpx.Request:
     """Signed as Flower signs it."""
-    request = httpx.Request("POST", f"https://localhost{path}", content=content, headers={"Content-Type": kind})
+    request = httpx.Request(
+        "POST", f"https://localhost{path}", content=content, headers={"Content-Type": kind}
+    )
     context = ProtobufRequestContext("", fleet_pb2.ActivateNodeRequest(), request)
-    NodeAuthHttpInterceptor(ENROLLED, ENROLLED.public_key()).intercept(context, lambda _: httpx.Response(200))
+    NodeAuthHttpInterceptor(ENROLLED, ENROLLED.public_key()).intercept(
+        context, lambda _: httpx.Response(200)
+    )
     return request
 
 
@@ -65,7 +80,10 @@ def answers(apps: Apps, request: httpx.Request) -> list[tuple[int, bytes, str]]:
             return await client.send(request)
 
     responses = [asyncio.run(ask(app)) for app in (apps[0], ours)]
-    return [(each.status_code, each.content, each.headers["content-type"].partition(";")[0]) for each in responses]
+    return [
+        (each.status_code, each.content, each.headers["content-type"].partition(";")[0])
+        for each in responses
+    ]
 
 
 @pytest.mark.parametrize("path", OF_FLOWER)
@@ -80,13 +98,16 @@ def test_call_in_the_name_of_another_node(apps: Apps, path: str) -> None:
     content = body(path, NODE + 1)
     if path.endswith("/activate-node"):
         other = ec.generate_private_key(ec.SECP384R1()).public_key()
-        request = fleet_pb2.ActivateNodeRequest(public_key=public_key_to_bytes(other), heartbeat_interval=30)
+        request = fleet_pb2.ActivateNodeRequest(
+            public_key=public_key_to_bytes(other), heartbeat_interval=30
+        )
         content = request.SerializeToString()
     assert [answer[0] for answer in answers(apps, call(path, content))] == [401, 401]
 
 
 @pytest.mark.parametrize(
-    ("content", "kind"), [(b"\xff" * 50, PROTOBUF_MEDIA_TYPE), (b"", PROTOBUF_MEDIA_TYPE), (b"{}", "application/json")]
+    ("content", "kind"),
+    [(b"\xff" * 50, PROTOBUF_MEDIA_TYPE), (b"", PROTOBUF_MEDIA_TYPE), (b"{}", "application/json")],
 )
 @pytest.mark.parametrize("path", sorted(ANSWERS))
 def test_what_is_no_call(apps: Apps, path: str, content: bytes, kind: str) -> None:
@@ -97,7 +118,9 @@ def test_what_is_no_call(apps: Apps, path: str, content: bytes, kind: str) -> No
 
 def test_heartbeat_interval_is_bounded(apps: Apps) -> None:
     """With an interval of half an hour a silent site would be taken for a connected one as long."""
-    request = heartbeat_pb2.SendNodeHeartbeatRequest(node=node_pb2.Node(node_id=NODE), heartbeat_interval=1800)
+    request = heartbeat_pb2.SendNodeHeartbeatRequest(
+        node=node_pb2.Node(node_id=NODE), heartbeat_interval=1800
+    )
     ours = apps[1]
     assert isinstance(ours, FleetApp)
     ours.state.activate_node(NODE, 30)

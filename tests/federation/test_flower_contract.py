@@ -10,9 +10,16 @@ from flwr.server.superlink.linkstate import LinkState
 from flwr.server.superlink.utils import check_abort
 from flwr.supercore.error import http_error_translator
 from flwr.supercore.inflatable import inflatable_object, inflatable_protobuf_utils, inflatable_utils
-from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects, get_object_tree, no_object_id_recompute
+from flwr.supercore.inflatable.inflatable_object import (
+    get_all_nested_objects,
+    get_object_tree,
+    no_object_id_recompute,
+)
 from flwr.supercore.primitives.asymmetric import public_key_to_bytes
-from flwr.supercore.protobuf.translation import PROTOBUF_REQUEST_TYPES, ProtobufTranslationMiddleware
+from flwr.supercore.protobuf.translation import (
+    PROTOBUF_REQUEST_TYPES,
+    ProtobufTranslationMiddleware,
+)
 from flwr.supercore.runtime_version_compatibility import RuntimeVersionMetadata
 from flwr.supercore.task_identity import TaskIdentity
 from flwr.superlink.config_loader import get_federation_manager, get_objectstore_linkstate_factories
@@ -44,7 +51,14 @@ def test_flower_is_of_a_tested_release(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "call",
     [
-        *("ActivateNode", "DeactivateNode", "SendNodeHeartbeat", "PullMessages", "PushMessages", "GetRun"),
+        *(
+            "ActivateNode",
+            "DeactivateNode",
+            "SendNodeHeartbeat",
+            "PullMessages",
+            "PushMessages",
+            "GetRun",
+        ),
         *("PushObject", "PullObject", "ConfirmMessageReceived"),
     ],
 )
@@ -53,7 +67,13 @@ def test_the_fleet_client_has_the_call(call: str) -> None:
 
 
 def test_the_fleet_client_is_made_from_an_address_and_a_ca() -> None:
-    takes(FleetHttpClient.from_server_address, "server_address", "insecure", "root_certificates", "interceptors")
+    takes(
+        FleetHttpClient.from_server_address,
+        "server_address",
+        "insecure",
+        "root_certificates",
+        "interceptors",
+    )
     assert callable(FleetHttpClient("http://localhost").close)
 
 
@@ -72,13 +92,35 @@ def test_messages_are_taken_apart_and_put_together_by_these() -> None:
     takes(get_all_nested_objects, "obj")
     takes(get_object_tree, "obj")
     takes(no_object_id_recompute)
-    takes(inflatable_utils.pull_and_inflate_object_from_tree, "object_tree", "pull_object_fn", "confirm_object_received_fn")
-    assert "return_type" in inspect.signature(inflatable_utils.pull_and_inflate_object_from_tree).parameters
-    takes(inflatable_utils.push_object_contents_from_iterable, "object_contents", "push_object_fn")
-    takes(inflatable_protobuf_utils.make_pull_object_fn_protobuf, "pull_object_protobuf", "node", "run_id")
-    takes(inflatable_protobuf_utils.make_push_object_fn_protobuf, "push_object_protobuf", "node", "run_id", "session_id")
     takes(
-        inflatable_protobuf_utils.make_confirm_message_received_fn_protobuf, "confirm_message_received_protobuf", "node", "run_id"
+        inflatable_utils.pull_and_inflate_object_from_tree,
+        "object_tree",
+        "pull_object_fn",
+        "confirm_object_received_fn",
+    )
+    assert (
+        "return_type"
+        in inspect.signature(inflatable_utils.pull_and_inflate_object_from_tree).parameters
+    )
+    takes(inflatable_utils.push_object_contents_from_iterable, "object_contents", "push_object_fn")
+    takes(
+        inflatable_protobuf_utils.make_pull_object_fn_protobuf,
+        "pull_object_protobuf",
+        "node",
+        "run_id",
+    )
+    takes(
+        inflatable_protobuf_utils.make_push_object_fn_protobuf,
+        "push_object_protobuf",
+        "node",
+        "run_id",
+        "session_id",
+    )
+    takes(
+        inflatable_protobuf_utils.make_confirm_message_received_fn_protobuf,
+        "confirm_message_received_protobuf",
+        "node",
+        "run_id",
     )
 
 
@@ -96,9 +138,22 @@ def test_the_state_has_these_calls() -> None:
     takes(LinkState.create_node, "owner_aid", "owner_name", "public_key", "heartbeat_interval")
     takes(LinkState.delete_node, "owner_aid", "node_id")
     assert {"owner_aids", "statuses"} <= set(inspect.signature(LinkState.get_node_info).parameters)
-    for call in ("create_run", "get_tasks", "claim_task", "activate_task", "finish_task", "acknowledge_task_heartbeat"):
+    for call in (
+        "create_run",
+        "get_tasks",
+        "claim_task",
+        "activate_task",
+        "finish_task",
+        "acknowledge_task_heartbeat",
+    ):
         assert callable(getattr(LinkState, call))
-    for call in ("start_session", "store_message_and_object_tree", "store_object", "get_object", "delete_messages"):
+    for call in (
+        "start_session",
+        "store_message_and_object_tree",
+        "store_object",
+        "get_object",
+        "delete_messages",
+    ):
         assert callable(getattr(LinkState, call))
     takes(check_abort, "run_id", "abort_status_list", "state")
     takes(inflatable_object.get_object_children_ids_from_object_content, "object_content")
@@ -108,7 +163,14 @@ def test_the_state_has_these_calls() -> None:
 
 
 def test_the_runtime_api_can_be_called_in_memory() -> None:
-    for call in ("get_nodes", "push_messages", "pull_messages", "push_object", "pull_object", "confirm_message_received"):
+    for call in (
+        "get_nodes",
+        "push_messages",
+        "pull_messages",
+        "push_object",
+        "pull_object",
+        "confirm_message_received",
+    ):
         takes(getattr(runtime_handlers, call), "request")
         assert len(inspect.signature(getattr(runtime_handlers, call)).parameters) == 3
 

@@ -38,12 +38,17 @@ def models_of(home: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("room", [MIDDLE, 0], ids=["room-for-the-log", "no-room"])
-def test_the_disk_is_full_when_the_model_arrives(homes: Homes, processes: Processes, small: Disk, room: int) -> None:
+def test_the_disk_is_full_when_the_model_arrives(
+    homes: Homes, processes: Processes, small: Disk, room: int
+) -> None:
     alice = homes.site("alice")
     server, port = processes.serve(homes.coordinator, *PLAN)
     with faulty_line(port) as bobs:
         bobs.hold_within("up", MIDDLE)  # no model is made before the disk is full
-        joins = [processes.join(alice.root, port), processes.join(homes.site("bob").root, bobs.port)]
+        joins = [
+            processes.join(alice.root, port),
+            processes.join(homes.site("bob").root, bobs.port),
+        ]
         joins[0].wait_for("round 1 of 1: trained")
         bobs.wait_until_broken()
         small.fill(all_but=room)

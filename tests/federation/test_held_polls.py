@@ -12,11 +12,18 @@ from node_processes import Processes
 from ecgfl_cli.federation.federation_file import ca_certificate
 from ecgfl_cli.federation.flower import held_polls
 from ecgfl_cli.federation.flower.fleet import FleetConnection
-from ecgfl_cli.federation.flower.held_polls import HELD_HEADER, HOLD_HEADER, PULL_MESSAGES, HeldPolls
+from ecgfl_cli.federation.flower.held_polls import (
+    HELD_HEADER,
+    HOLD_HEADER,
+    PULL_MESSAGES,
+    HeldPolls,
+)
 from ecgfl_cli.site.keys import load_node_key
 
 NOTHING = fleet_pb2.PullMessagesResponse().SerializeToString()
-A_MESSAGE = fleet_pb2.PullMessagesResponse(messages_list=[message_pb2.Message()]).SerializeToString()
+A_MESSAGE = fleet_pb2.PullMessagesResponse(
+    messages_list=[message_pb2.Message()]
+).SerializeToString()
 NODE = 7
 QUESTION = fleet_pb2.PullMessagesRequest(node=node_pb2.Node(node_id=NODE)).SerializeToString()
 LONGER_THAN_A_TEST = b"9999999"
@@ -32,9 +39,20 @@ def held_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
 class Asked:
     """One question to a coordinator that answers it with `body`."""
 
-    def __init__(self, body: bytes, status: int = 200, hold: bytes = LONGER_THAN_A_TEST, path: str = PULL_MESSAGES) -> None:
+    def __init__(
+        self,
+        body: bytes,
+        status: int = 200,
+        hold: bytes = LONGER_THAN_A_TEST,
+        path: str = PULL_MESSAGES,
+    ) -> None:
         self._body, self._status = body, status
-        self._scope = {"type": "http", "path": path, "headers": [(HOLD_HEADER.encode(), hold)], "state": {"node": NODE}}
+        self._scope = {
+            "type": "http",
+            "path": path,
+            "headers": [(HOLD_HEADER.encode(), hold)],
+            "state": {"node": NODE},
+        }
         self.polls = HeldPolls(self._flower)
         self.polls.begin()
         self._asked = False
@@ -44,7 +62,13 @@ class Asked:
 
     async def _flower(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG002
         await receive()
-        await send({"type": "http.response.start", "status": self._status, "headers": [(b"content-length", b"1")]})
+        await send(
+            {
+                "type": "http.response.start",
+                "status": self._status,
+                "headers": [(b"content-length", b"1")],
+            }
+        )
         await send({"type": "http.response.body", "body": self._body})
         if self.meanwhile is not None:
             self.meanwhile()
@@ -77,8 +101,12 @@ class Asked:
         return not self.sent and not question.done()
 
 
-@pytest.mark.parametrize("what", [lambda polls: polls.news([3, NODE]), lambda polls: polls.end()], ids=["news", "end"])
-def test_an_answer_without_a_message_waits_for_news_or_for_the_end_of_the_run(what: Callable[[HeldPolls], None]) -> None:
+@pytest.mark.parametrize(
+    "what", [lambda polls: polls.news([3, NODE]), lambda polls: polls.end()], ids=["news", "end"]
+)
+def test_an_answer_without_a_message_waits_for_news_or_for_the_end_of_the_run(
+    what: Callable[[HeldPolls], None],
+) -> None:
     async def play() -> None:
         asked = Asked(NOTHING)
         question = asked.ask()
@@ -114,7 +142,14 @@ def test_news_for_others_is_none() -> None:
         lambda: Asked(NOTHING, hold=b"soon"),
         lambda: Asked(NOTHING, path="/v1/fleet/get-run"),
     ],
-    ids=["a message", "a refusal", "no hold", "a negative hold", "a hold that is no number", "another call"],
+    ids=[
+        "a message",
+        "a refusal",
+        "no hold",
+        "a negative hold",
+        "a hold that is no number",
+        "another call",
+    ],
 )
 def test_every_other_answer_goes_out_at_once(asked: Callable[[], Asked]) -> None:
     async def play() -> None:

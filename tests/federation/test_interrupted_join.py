@@ -29,7 +29,9 @@ def test_a_waiting_join_leaves_at_once_and_comes_back_at_once(
     assert ended.code == 130, ended.said
     assert "Traceback" not in "\n".join(ended.said)
     assert contents(home.root) == before
-    again = told(home.root, "join", "--server", f"localhost:{waiting.port}", "--once", "--max-wait", "1s")
+    again = told(
+        home.root, "join", "--server", f"localhost:{waiting.port}", "--once", "--max-wait", "1s"
+    )
     assert again.code == 0, again.said
     events = [json.loads(line)["event"] for line in home.audit.read_text().splitlines()]
     assert events[-4:] == ["join", "leave", "join", "leave"]
@@ -45,7 +47,16 @@ main()
 
 def test_a_join_ends_also_while_the_name_service_hangs(homes: Homes) -> None:
     home = homes.site("alice")
-    arguments = ["--home", str(home.root), "join", "--server", "ecg.example.org:8443", "--once", "--max-wait", "1h"]
+    arguments = [
+        "--home",
+        str(home.root),
+        "join",
+        "--server",
+        "ecg.example.org:8443",
+        "--once",
+        "--max-wait",
+        "1h",
+    ]
     command = [sys.executable, "-c", HANGING_NAME_SERVICE, *arguments]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         while "join" not in [entry["event"] for entry in AuditLog(home.audit).entries()]:

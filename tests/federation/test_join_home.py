@@ -38,7 +38,9 @@ BROKEN: dict[str, Change] = {
 
 
 @pytest.mark.parametrize("change", BROKEN.values(), ids=BROKEN)
-def test_a_field_of_the_federation_file_that_is_wrong_is_named(homes: Homes, change: Change) -> None:
+def test_a_field_of_the_federation_file_that_is_wrong_is_named(
+    homes: Homes, change: Change
+) -> None:
     home = homes.site("alice")
     content = json.loads(home.federation.read_bytes())
     change(content)
@@ -46,15 +48,26 @@ def test_a_field_of_the_federation_file_that_is_wrong_is_named(homes: Homes, cha
     assert str(home.federation) in told(home.root, *JOIN).refused(3)
 
 
-@pytest.mark.parametrize("words", [b"", b"{", b"\xff\xfe\x00", b"[]", b'{"schema":' + b" " * 200_000])
+@pytest.mark.parametrize(
+    "words", [b"", b"{", b"\xff\xfe\x00", b"[]", b'{"schema":' + b" " * 200_000]
+)
 def test_a_federation_file_of_anything_else_is_unusable(homes: Homes, words: bytes) -> None:
     home = homes.site("alice")
     home.federation.write_bytes(words)
     assert str(home.federation) in told(home.root, *JOIN).refused(3)
 
 
-def test_without_usable_recordings_there_is_nothing_to_join_for(homes: Homes, tmp_path: Path) -> None:
-    ecgfl(tmp_path / "empty", "init", "--site", "empty", "--federation", str(homes.coordinator_home.federation))
+def test_without_usable_recordings_there_is_nothing_to_join_for(
+    homes: Homes, tmp_path: Path
+) -> None:
+    ecgfl(
+        tmp_path / "empty",
+        "init",
+        "--site",
+        "empty",
+        "--federation",
+        str(homes.coordinator_home.federation),
+    )
     assert "ecgfl ingest" in told(tmp_path / "empty", *JOIN).refused(3)
 
 
@@ -75,7 +88,9 @@ def test_a_settings_file_that_is_broken_is_a_usage_error(homes: Homes) -> None:
     assert "0" in line
 
 
-def test_a_second_join_in_the_same_home_is_refused_at_once(waiting: Waiting, homes: Homes, processes: Processes) -> None:
+def test_a_second_join_in_the_same_home_is_refused_at_once(
+    waiting: Waiting, homes: Homes, processes: Processes
+) -> None:
     home = homes.site("bob").root
     first = processes.join(home, waiting.port)
     first.wait_for("connected to")

@@ -79,7 +79,9 @@ def test_an_unregistered_key_is_refused(waiting: Waiting, stranger: Path) -> Non
 
 def test_another_ca_is_refused(waiting: Waiting, homes: Homes, tmp_path: Path) -> None:
     ecgfl(tmp_path / "other", "coordinator", "init", "--name", "localhost")
-    line = join(homes.site("alice").root, waiting.port, "--ca", str(tmp_path / "other/coordinator/ca.crt")).refused(4)
+    line = join(
+        homes.site("alice").root, waiting.port, "--ca", str(tmp_path / "other/coordinator/ca.crt")
+    ).refused(4)
     assert "TLS" in line
 
 
@@ -88,8 +90,13 @@ def test_the_right_ca_given_by_hand_is_taken(waiting: Waiting, homes: Homes) -> 
     assert join(homes.site("alice").root, waiting.port, "--ca", str(authority)).code == 0
 
 
-@pytest.mark.parametrize("words", [None, b"", b"\x00\xff", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
-def test_a_ca_file_that_is_no_certificate_is_unusable(homes: Homes, tmp_path: Path, words: bytes | None) -> None:
+@pytest.mark.parametrize(
+    "words",
+    [None, b"", b"\x00\xff", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"],
+)
+def test_a_ca_file_that_is_no_certificate_is_unusable(
+    homes: Homes, tmp_path: Path, words: bytes | None
+) -> None:
     file = tmp_path / "ca.crt"
     if words is not None:
         file.write_bytes(words)
@@ -112,7 +119,9 @@ def test_a_server_that_is_down_is_unreachable(homes: Homes) -> None:
 
 
 def test_a_name_that_does_not_resolve_is_unreachable(homes: Homes) -> None:
-    assert "no-such-host.invalid" in join(homes.site("alice").root, 8443, host="no-such-host.invalid").refused(4)
+    assert "no-such-host.invalid" in join(
+        homes.site("alice").root, 8443, host="no-such-host.invalid"
+    ).refused(4)
 
 
 @pytest.mark.parametrize(
@@ -150,7 +159,13 @@ def test_plain_http_towards_a_tls_port_is_refused(waiting: Waiting, homes: Homes
             "localhost:http",
             "localhost:²",
         ),
-        *("https://localhost:8443", "localhost/path:8443", "local host:8443", "user@localhost:8443", "[::1:8443"),
+        *(
+            "https://localhost:8443",
+            "localhost/path:8443",
+            "local host:8443",
+            "user@localhost:8443",
+            "[::1:8443",
+        ),
     ],
 )
 def test_a_server_that_is_not_host_and_port_is_a_usage_error(homes: Homes, server: str) -> None:
@@ -160,11 +175,15 @@ def test_a_server_that_is_not_host_and_port_is_a_usage_error(homes: Homes, serve
     assert contents(home) == before
 
 
-@pytest.mark.parametrize("host", ["ecg.example.org", "10.1.2.3", "localhost.example.org", "127.0.0.1.example.org"])
+@pytest.mark.parametrize(
+    "host", ["ecg.example.org", "10.1.2.3", "localhost.example.org", "127.0.0.1.example.org"]
+)
 def test_insecure_is_for_this_machine_only(homes: Homes, host: str) -> None:
     assert "--insecure" in join(homes.site("alice").root, 8443, "--insecure", host=host).refused(2)
 
 
 @pytest.mark.parametrize("text", ["soon", "-1s", "", "1 week"])
 def test_a_duration_that_is_none_is_a_usage_error(homes: Homes, text: str) -> None:
-    told(homes.site("alice").root, "join", "--server", "localhost:8443", "--once", "--max-wait", text).refused(2)
+    told(
+        homes.site("alice").root, "join", "--server", "localhost:8443", "--once", "--max-wait", text
+    ).refused(2)

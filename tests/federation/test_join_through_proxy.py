@@ -47,7 +47,9 @@ def use(monkeypatch: pytest.MonkeyPatch, url: str, without: str = "") -> None:
 
 
 def join(behind: Behind, server: str = SERVER, wait: str = "2s") -> Ended:
-    return told(behind.homes.site("alice").root, "join", "--server", server, "--once", "--max-wait", wait)
+    return told(
+        behind.homes.site("alice").root, "join", "--server", server, "--once", "--max-wait", wait
+    )
 
 
 def test_a_join_goes_through_the_proxy_by_name(behind: Behind, proxy: ConnectProxy) -> None:
@@ -68,7 +70,9 @@ def test_user_and_password_are_given_to_the_proxy_and_shown_to_nobody(
 
 
 @pytest.mark.parametrize("without", [HOST, ".example.org", "other.org, example.org", "*"])
-def test_no_proxy_leads_past_it(behind: Behind, proxy: ConnectProxy, monkeypatch: pytest.MonkeyPatch, without: str) -> None:
+def test_no_proxy_leads_past_it(
+    behind: Behind, proxy: ConnectProxy, monkeypatch: pytest.MonkeyPatch, without: str
+) -> None:
     use(monkeypatch, proxy.url, without)
     line = join(behind, wait="1s").refused(4)
     assert "does not resolve" in line
@@ -83,9 +87,14 @@ def test_this_machine_is_never_behind_a_proxy(behind: Behind, proxy: ConnectProx
 
 @pytest.mark.parametrize(
     ("status", "said"),
-    [("407 Proxy Authentication Required", "password"), ("403 Forbidden", "does not let us through")],
+    [
+        ("407 Proxy Authentication Required", "password"),
+        ("403 Forbidden", "does not let us through"),
+    ],
 )
-def test_a_proxy_that_refuses_is_named_at_once(behind: Behind, proxy: ConnectProxy, status: str, said: str) -> None:
+def test_a_proxy_that_refuses_is_named_at_once(
+    behind: Behind, proxy: ConnectProxy, status: str, said: str
+) -> None:
     proxy.status = status
     line = join(behind, wait="60s").refused(4)
     assert said in line
@@ -94,7 +103,9 @@ def test_a_proxy_that_refuses_is_named_at_once(behind: Behind, proxy: ConnectPro
     assert len(proxy.asked) == 1
 
 
-def test_a_proxy_that_cannot_reach_the_server_is_tried_again(behind: Behind, proxy: ConnectProxy) -> None:
+def test_a_proxy_that_cannot_reach_the_server_is_tried_again(
+    behind: Behind, proxy: ConnectProxy
+) -> None:
     proxy.status = "503 Service Unavailable"
     line = join(behind).refused(4)
     assert "503" in line
@@ -102,7 +113,9 @@ def test_a_proxy_that_cannot_reach_the_server_is_tried_again(behind: Behind, pro
     assert len(proxy.asked) > 1
 
 
-def test_a_proxy_that_is_not_there_is_named(behind: Behind, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_that_is_not_there_is_named(
+    behind: Behind, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     use(monkeypatch, url)
@@ -111,8 +124,13 @@ def test_a_proxy_that_is_not_there_is_named(behind: Behind, monkeypatch: pytest.
     assert "HTTPS_PROXY" in line
 
 
-@pytest.mark.parametrize("url", ["socks5://127.0.0.1:1", "http://", "http://host:port", "http://:3128", "http://host:99999"])
-def test_a_setting_that_is_no_proxy_is_a_usage_error(behind: Behind, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+@pytest.mark.parametrize(
+    "url",
+    ["socks5://127.0.0.1:1", "http://", "http://host:port", "http://:3128", "http://host:99999"],
+)
+def test_a_setting_that_is_no_proxy_is_a_usage_error(
+    behind: Behind, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
     use(monkeypatch, url)
     assert "HTTPS_PROXY" in join(behind).refused(2)
 
@@ -125,13 +143,17 @@ def checks(behind: Behind) -> dict[str, dict[str, str]]:
 def test_doctor_shows_the_proxy_and_looks_through_it(behind: Behind, proxy: ConnectProxy) -> None:
     found = checks(behind)
     assert found["proxy"]["state"] == proxy.url
-    assert [found[name]["problem"] for name in ("coordinator", "TLS", "clock", "versions", "enrolment")] == [None] * 5
+    assert [
+        found[name]["problem"] for name in ("coordinator", "TLS", "clock", "versions", "enrolment")
+    ] == [None] * 5
     proxy.status = "403 Forbidden"
     found = checks(behind)
     assert "403" in found["coordinator"]["problem"]
     assert found["enrolment"]["state"] == "not checked"
 
 
-def test_doctor_names_a_setting_that_is_no_proxy(behind: Behind, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_names_a_setting_that_is_no_proxy(
+    behind: Behind, monkeypatch: pytest.MonkeyPatch
+) -> None:
     use(monkeypatch, "socks5://127.0.0.1:1")
     assert "HTTPS_PROXY" in checks(behind)["coordinator"]["problem"]

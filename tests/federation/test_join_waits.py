@@ -45,7 +45,9 @@ def served(homes: Homes) -> Iterator[Callable[[], int]]:
 
         def start() -> int:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(homes.coordinator_home.server_certificate, homes.coordinator_home.server_key)
+            context.load_cert_chain(
+                homes.coordinator_home.server_certificate, homes.coordinator_home.server_key
+            )
             threading.Thread(target=_shake_hands, args=(listener, context), daemon=True).start()
             return int(listener.getsockname()[1])
 
@@ -66,7 +68,11 @@ def _shake_hands(listener: socket.socket, context: ssl.SSLContext) -> None:
 
 @pytest.mark.parametrize(
     ("begins", "ends", "said"),
-    [(-2 * DAY, -DAY, "has expired"), (DAY, 2 * DAY, "not valid yet"), (-DAY, -timedelta(seconds=5), "has expired")],
+    [
+        (-2 * DAY, -DAY, "has expired"),
+        (DAY, 2 * DAY, "not valid yet"),
+        (-DAY, -timedelta(seconds=5), "has expired"),
+    ],
 )
 def test_a_certificate_out_of_its_time_is_told_at_once(
     homes: Homes, served: Callable[[], int], begins: timedelta, ends: timedelta, said: str
@@ -83,26 +89,49 @@ def test_a_wrong_clock_is_tried_again_until_the_wait_is_over(
 ) -> None:
     wrong_clock(seconds)
     began = time.monotonic()
-    ended = told(homes.site("alice").root, "join", "--server", f"localhost:{waiting.port}", "--once", "--max-wait", "8s")
+    ended = told(
+        homes.site("alice").root,
+        "join",
+        "--server",
+        f"localhost:{waiting.port}",
+        "--once",
+        "--max-wait",
+        "8s",
+    )
     line = ended.refused(4)
     assert time.monotonic() - began > 6
     assert ("ahead" if seconds > 0 else "behind") in line
-    assert [("clock" in each, "trying again" in each) for each in ended.said].count((True, True)) == 1
+    assert [("clock" in each, "trying again" in each) for each in ended.said].count(
+        (True, True)
+    ) == 1
 
 
 def test_a_clock_that_is_corrected_is_no_obstacle(
-    waiting: Waiting, homes: Homes, wrong_clock: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+    waiting: Waiting,
+    homes: Homes,
+    wrong_clock: Callable[[float], None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     wrong_clock(3600)
     restore = threading.Timer(3, monkeypatch.undo)
     restore.start()
-    ended = told(homes.site("alice").root, "join", "--server", f"localhost:{waiting.port}", "--once", "--max-wait", "12s")
+    ended = told(
+        homes.site("alice").root,
+        "join",
+        "--server",
+        f"localhost:{waiting.port}",
+        "--once",
+        "--max-wait",
+        "12s",
+    )
     restore.join()
     assert ended.code == 0, ended.said
     assert any("connected to" in line for line in ended.said)
 
 
-def test_another_version_is_told_at_once(waiting: Waiting, homes: Homes, other_version: None) -> None:  # noqa: ARG001
+def test_another_version_is_told_at_once(
+    waiting: Waiting, homes: Homes, other_version: None
+) -> None:  # noqa: ARG001
     assert "same ecgfl version" in join(homes, waiting.port).refused(4)
 
 
@@ -110,7 +139,17 @@ def test_a_coordinator_that_starts_late_is_waited_for(homes: Homes, processes: P
     port = free_port()
     early = processes.join(homes.site("alice").root, port)
     early.wait_for("not reached, trying again")
-    processes.start(homes.coordinator, "coordinator", "serve", "--host", "127.0.0.1", "--port", str(port), "--min-sites", "3")
+    processes.start(
+        homes.coordinator,
+        "coordinator",
+        "serve",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--min-sites",
+        "3",
+    )
     early.wait_for("connected to")
     early.end()
 
@@ -127,11 +166,17 @@ def test_one_waiting_time_is_named_for_one_outage(homes: Homes, wait: int) -> No
 
 def test_an_unknown_architecture_in_the_policy_is_told(homes: Homes) -> None:
     settings = homes.site("alice").settings
-    settings.write_text(settings.read_text().replace('["beatnet", "ecgnet"]', '["beatnet", "ecgnet2"]'))
-    assert "'ecgnet2'" in told(homes.site("alice").root, "join", "--server", "localhost:1", *PATIENT).refused(2)
+    settings.write_text(
+        settings.read_text().replace('["beatnet", "ecgnet"]', '["beatnet", "ecgnet2"]')
+    )
+    assert "'ecgnet2'" in told(
+        homes.site("alice").root, "join", "--server", "localhost:1", *PATIENT
+    ).refused(2)
 
 
-def test_a_coordinator_that_is_started_again_is_joined_again(homes: Homes, processes: Processes) -> None:
+def test_a_coordinator_that_is_started_again_is_joined_again(
+    homes: Homes, processes: Processes
+) -> None:
     serve = ("coordinator", "serve", "--host", "127.0.0.1", "--min-sites", "3", "--port")
     port = free_port()
     first = processes.start(homes.coordinator, *serve, str(port))
@@ -146,13 +191,28 @@ def test_a_coordinator_that_is_started_again_is_joined_again(homes: Homes, proce
 
 
 @pytest.mark.slow
-def test_one_that_goes_away_within_a_run_is_waited_for_from_then_on(homes: Homes, processes: Processes) -> None:
-    serve = ("coordinator", "serve", "--host", "127.0.0.1", "--min-sites", "2", "--rounds", "200", "--port")
+def test_one_that_goes_away_within_a_run_is_waited_for_from_then_on(
+    homes: Homes, processes: Processes
+) -> None:
+    serve = (
+        "coordinator",
+        "serve",
+        "--host",
+        "127.0.0.1",
+        "--min-sites",
+        "2",
+        "--rounds",
+        "200",
+        "--port",
+    )
     port, wait = free_port(), 10
     first = processes.start(homes.coordinator, *serve, str(port))
     first.wait_for("waiting for sites")
     began = time.monotonic()
-    sites = [processes.join(homes.site(name).root, port, max_wait=f"{wait}s") for name in ("alice", "bob")]
+    sites = [
+        processes.join(homes.site(name).root, port, max_wait=f"{wait}s")
+        for name in ("alice", "bob")
+    ]
     while time.monotonic() < began + wait + 2:
         time.sleep(0.1)
     assert [site.code for site in sites] == [None, None], [site.said for site in sites]
@@ -164,16 +224,29 @@ def test_one_that_goes_away_within_a_run_is_waited_for_from_then_on(homes: Homes
         assert site.end().code == 130
 
 
-def test_without_once_it_waits_for_a_run_as_long_as_it_is_told_to(waiting: Waiting, homes: Homes) -> None:
-    ended = told(homes.site("alice").root, "join", "--server", f"localhost:{waiting.port}", "--max-wait", "1s")
+def test_without_once_it_waits_for_a_run_as_long_as_it_is_told_to(
+    waiting: Waiting, homes: Homes
+) -> None:
+    ended = told(
+        homes.site("alice").root,
+        "join",
+        "--server",
+        f"localhost:{waiting.port}",
+        "--max-wait",
+        "1s",
+    )
     assert ended.code == 0, ended.said
     assert ended.result["participated"] is False
 
 
-def test_told_to_end_in_a_run_it_leaves_within_ten_seconds_and_may_come_back_at_once(homes: Homes, processes: Processes) -> None:
+def test_told_to_end_in_a_run_it_leaves_within_ten_seconds_and_may_come_back_at_once(
+    homes: Homes, processes: Processes
+) -> None:
     server, port = processes.serve(homes.coordinator, "--rounds", "50", "--min-sites", "2")
     alice, *_ = (processes.join(homes.site(name).root, port) for name in SITES)
-    server.wait_for(f"training at {', '.join(SITES)}")  # two of them would not be enough without alice
+    server.wait_for(
+        f"training at {', '.join(SITES)}"
+    )  # two of them would not be enough without alice
     alice.wait_for(r"round \d+ of 50: trained")
     began = time.monotonic()
     ended = alice.end()
@@ -192,7 +265,10 @@ def test_max_time_ends_it_in_the_middle_of_a_run(homes: Homes, processes: Proces
     ended = alice.finish(30)
     assert ended.code == 0, ended.said
     assert ended.result["version"] is None
-    assert told(homes.site("alice").root, "audit", "show", "--last", "1").result["entries"][0]["event"] == "leave"
+    assert (
+        told(homes.site("alice").root, "audit", "show", "--last", "1").result["entries"][0]["event"]
+        == "leave"
+    )
 
 
 def test_the_same_key_in_two_homes_is_told_when_max_wait_is_over(
@@ -202,24 +278,41 @@ def test_the_same_key_in_two_homes_is_told_when_max_wait_is_over(
     shutil.copytree(home, tmp_path / "copy")
     first = processes.join(home, waiting.port)
     first.wait_for("connected to")
-    ended = told(tmp_path / "copy", "join", "--server", f"localhost:{waiting.port}", "--once", "--max-wait", "4s")
+    ended = told(
+        tmp_path / "copy",
+        "join",
+        "--server",
+        f"localhost:{waiting.port}",
+        "--once",
+        "--max-wait",
+        "4s",
+    )
     assert "connected already" in ended.refused(4)
     first.end()
 
 
 @pytest.mark.slow
-def test_without_once_it_stays_for_run_after_run_and_waits_between_them(homes: Homes, processes: Processes) -> None:
+def test_without_once_it_stays_for_run_after_run_and_waits_between_them(
+    homes: Homes, processes: Processes
+) -> None:
     port = free_port()
-    staying = [processes.start(homes.site(name).root, "join", "--server", f"localhost:{port}") for name in ("alice", "bob")]
+    staying = [
+        processes.start(homes.site(name).root, "join", "--server", f"localhost:{port}")
+        for name in ("alice", "bob")
+    ]
     for run in (1, 2):
         server = processes.start(
-            homes.coordinator, *("coordinator", "serve", "--host", "127.0.0.1", "--port", str(port), "--rounds", "1")
+            homes.coordinator,
+            *("coordinator", "serve", "--host", "127.0.0.1", "--port", str(port), "--rounds", "1"),
         )
         served = server.finish()
         assert served.code == 0, served.said
         for site in staying:
             deadline = time.monotonic() + 20
-            while sum("the run is over" in line for line in site.said) < run and time.monotonic() < deadline:
+            while (
+                sum("the run is over" in line for line in site.said) < run
+                and time.monotonic() < deadline
+            ):
                 time.sleep(0.1)
             assert site.code is None, site.said
     for name, site in zip(("alice", "bob"), staying, strict=True):
@@ -228,7 +321,9 @@ def test_without_once_it_stays_for_run_after_run_and_waits_between_them(homes: H
         assert (last["event"], last["participated"]) == ("leave", True)
 
 
-def test_without_once_it_is_no_error_that_no_further_run_comes(homes: Homes, processes: Processes) -> None:
+def test_without_once_it_is_no_error_that_no_further_run_comes(
+    homes: Homes, processes: Processes
+) -> None:
     server, port = processes.serve(homes.coordinator, "--rounds", "1")
     arguments = ("join", "--server", f"localhost:{port}", "--max-wait", "6s")
     sites = [processes.start(homes.site(name).root, *arguments) for name in ("alice", "bob")]
@@ -259,7 +354,9 @@ class LostInARun:
         raise SessionLost("the session is lost", "Start again")
 
 
-def test_once_does_not_wait_for_the_next_night(homes: Homes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_once_does_not_wait_for_the_next_night(
+    homes: Homes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(participation, "FleetConnection", LostInARun)
     monkeypatch.setattr(participation, "SiteNode", LostInARun)
     monkeypatch.setattr(participation, "_wait_for_hours", lambda *_: time.monotonic() + 1)
@@ -270,7 +367,10 @@ def test_once_does_not_wait_for_the_next_night(homes: Homes, monkeypatch: pytest
 class WithoutARun(LostInARun):
     """Stands for one in which no round is offered, but a model of another's, which this site does not take."""
 
-    offered, not_taken = False, ModelRejected("the model's signature is not this federation's", "Do not use it")
+    offered, not_taken = (
+        False,
+        ModelRejected("the model's signature is not this federation's", "Do not use it"),
+    )
 
     def wait(self, deadline: float) -> bool:  # noqa: ARG002
         return False

@@ -39,7 +39,9 @@ class SuperLink:
 class Watched:
     def __init__(self, homes: Homes) -> None:
         self.link, self.said = SuperLink(), list[str]()
-        self.sites = ConnectedSites(homes.coordinator_home, self.link, replace(PLAN), self.said.append)  # type: ignore[arg-type]
+        self.sites = ConnectedSites(
+            homes.coordinator_home, self.link, replace(PLAN), self.said.append
+        )  # type: ignore[arg-type]
 
     def look(self) -> list[str]:
         self.sites.online()
@@ -59,12 +61,22 @@ def refuse(number: int, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
         monkeypatch.setattr(enrolment, "read_bounded", failing)
     else:
         stat = Path.stat
-        monkeypatch.setattr(Path, "stat", lambda self, **more: failing() if self.suffix == ".pub" else stat(self, **more))
+        monkeypatch.setattr(
+            Path,
+            "stat",
+            lambda self, **more: failing() if self.suffix == ".pub" else stat(self, **more),
+        )
 
 
 @pytest.mark.parametrize("what", ["list", "stat", "read"])
-@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.EIO, errno.EACCES], ids=lambda each: errno.errorcode[each])
-def test_a_registered_site_stays(homes: Homes, monkeypatch: pytest.MonkeyPatch, number: int, what: str) -> None:
+@pytest.mark.parametrize(
+    "number",
+    [errno.EMFILE, errno.ENFILE, errno.EIO, errno.EACCES],
+    ids=lambda each: errno.errorcode[each],
+)
+def test_a_registered_site_stays(
+    homes: Homes, monkeypatch: pytest.MonkeyPatch, number: int, what: str
+) -> None:
     watched = Watched(homes)
     assert watched.look() == sorted(SITES)
     with monkeypatch.context() as patched:
@@ -78,7 +90,9 @@ def test_a_registered_site_stays(homes: Homes, monkeypatch: pytest.MonkeyPatch, 
     assert watched.look() == ["alice", "bob"]
 
 
-def test_a_revoked_site_goes_while_another_cannot_be_read(homes: Homes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_revoked_site_goes_while_another_cannot_be_read(
+    homes: Homes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     watched = Watched(homes)
     watched.look()
     (homes.coordinator_home.sites / "carol.pub").unlink()
@@ -104,5 +118,7 @@ def test_without_a_folder_nobody_is_enrolled(homes: Homes) -> None:
 @pytest.mark.parametrize("name", ["con", "NUL", "aux.ward", "com1"])
 def test_a_windows_device_is_no_site(homes: Homes, tmp_path: Path, name: str) -> None:
     key = str(homes.site("alice").node_public_key)
-    assert "no usable name" in told(homes.coordinator, "coordinator", "enrol", key, "--site", name).refused(2)
+    assert "no usable name" in told(
+        homes.coordinator, "coordinator", "enrol", key, "--site", name
+    ).refused(2)
     assert "no usable name" in told(tmp_path / "home", "init", "--site", name).refused(2)

@@ -9,10 +9,14 @@ from node_processes import Processes, told
 pytestmark = pytest.mark.slow
 
 
-def test_a_killed_coordinator_goes_on_after_the_last_finished_round(homes: Homes, processes: Processes) -> None:
+def test_a_killed_coordinator_goes_on_after_the_last_finished_round(
+    homes: Homes, processes: Processes
+) -> None:
     plan = ("--rounds", "4", "--min-sites", "2")
     server, port = processes.serve(homes.coordinator, *plan)
-    joins = [processes.join(homes.site(name).root, port, max_wait="6s") for name in ("alice", "bob")]
+    joins = [
+        processes.join(homes.site(name).root, port, max_wait="6s") for name in ("alice", "bob")
+    ]
     server.wait_for("round 1 of 4: model")
     server.kill()
     for join in joins:
@@ -46,7 +50,9 @@ def test_a_killed_coordinator_goes_on_after_the_last_finished_round(homes: Homes
         assert told(homes.site(name).root, "audit", "verify").code == 0
 
 
-def test_a_coordinator_killed_while_it_waits_begins_no_second_run(homes: Homes, processes: Processes) -> None:
+def test_a_coordinator_killed_while_it_waits_begins_no_second_run(
+    homes: Homes, processes: Processes
+) -> None:
     for _ in range(2):
         server, _ = processes.serve(homes.coordinator, "--rounds", "4")
         server.wait_for("waiting for sites")
@@ -54,7 +60,9 @@ def test_a_coordinator_killed_while_it_waits_begins_no_second_run(homes: Homes, 
     assert [entry.manifest.sequence for entry in homes.registry("coordinator").entries()] == [1]
 
 
-def test_a_finished_run_is_followed_by_a_new_one_from_its_model(homes: Homes, processes: Processes) -> None:
+def test_a_finished_run_is_followed_by_a_new_one_from_its_model(
+    homes: Homes, processes: Processes
+) -> None:
     results = []
     for _ in range(2):
         server, port = processes.serve(homes.coordinator, "--rounds", "1")

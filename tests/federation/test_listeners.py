@@ -11,7 +11,11 @@ from shared_runs import Finished
 @pytest.mark.parametrize("name", SITES)
 def test_a_joined_site_listens_nowhere(finished: Finished, name: str) -> None:
     assert finished.sockets[name], "looked at after the process had its sockets"
-    assert [each for each in finished.sockets[name] if each.status in (psutil.CONN_LISTEN, psutil.CONN_NONE)] == []
+    assert [
+        each
+        for each in finished.sockets[name]
+        if each.status in (psutil.CONN_LISTEN, psutil.CONN_NONE)
+    ] == []
 
 
 @pytest.mark.parametrize("name", SITES)
@@ -23,7 +27,11 @@ def test_a_joined_site_talks_to_its_coordinator_only(finished: Finished, name: s
 
 
 def test_the_coordinator_listens_on_its_public_port_only(finished: Finished) -> None:
-    listening = {each.local for each in finished.sockets["coordinator"] if each.status in (psutil.CONN_LISTEN, psutil.CONN_NONE)}
+    listening = {
+        each.local
+        for each in finished.sockets["coordinator"]
+        if each.status in (psutil.CONN_LISTEN, psutil.CONN_NONE)
+    }
     assert listening == {("127.0.0.1", finished.port)}
 
 

@@ -53,7 +53,12 @@ def in_pieces(length: int, times: int) -> Callable[[HostileServer], None]:
     """An array that names one piece again and again."""
     piece = content("ArrayChunk", body=bytes(length))
     (name,) = named(piece)
-    about = {"dtype": "float32", "shape": [1], "stype": "numpy.ndarray", "arraychunk_ids": [0] * times}
+    about = {
+        "dtype": "float32",
+        "shape": [1],
+        "stype": "numpy.ndarray",
+        "arraychunk_ids": [0] * times,
+    }
     return made_of(piece, content("Array", (name,), json.dumps(about).encode()))
 
 
@@ -73,30 +78,48 @@ def large_in_sum(server: HostileServer) -> None:
 
 
 HOSTILE: dict[str, Hostile] = {
-    "2-gib-stated": Hostile("an answer of 2147483648 bytes", answered(lambda handler: handler.answer(bytes(99), TWO_GIB))),
-    "no-end": Hostile(f"an answer of more than {LARGEST_PART} bytes", answered(lambda handler: handler.endless())),
+    "2-gib-stated": Hostile(
+        "an answer of 2147483648 bytes",
+        answered(lambda handler: handler.answer(bytes(99), TWO_GIB)),
+    ),
+    "no-end": Hostile(
+        f"an answer of more than {LARGEST_PART} bytes", answered(lambda handler: handler.endless())
+    ),
     "packed": Hostile(
         "an answer packed with 'gzip'",
-        answered(lambda handler: handler.answer(gzip.compress(bytes(64 * MIB)), content_encoding="gzip")),
+        answered(
+            lambda handler: handler.answer(gzip.compress(bytes(64 * MIB)), content_encoding="gzip")
+        ),
     ),
     "large-in-sum": Hostile(f"a message of more than {LARGEST_MESSAGE} bytes", large_in_sum),
     "one-piece-for-ever": Hostile("an array in 1000 pieces", in_pieces(4 * MIB, 1000)),
     "a-record-for-ever": Hostile("a record of ", in_pieces(4 * MIB, 100_000)),
     "many-parts": Hostile(
         f"a message of more than {MOST_PARTS} parts",
-        lambda server: server.offer(tree(*(f"{number:064x}" for number in range(MOST_PARTS + 1))), {}),
+        lambda server: server.offer(
+            tree(*(f"{number:064x}" for number in range(MOST_PARTS + 1))), {}
+        ),
     ),
     "deep": Hostile(f"a message of more than {MOST_PARTS} parts", nested(80)),
     "part-of-itself": Hostile(
         "a message whose content is broken",
-        lambda server: server.offer(tree(A), {A: content("Array", (A,), b'{"arraychunk_ids": [0]}')}),
+        lambda server: server.offer(
+            tree(A), {A: content("Array", (A,), b'{"arraychunk_ids": [0]}')}
+        ),
     ),
-    "no-hash": Hostile("a message whose content is broken", lambda server: server.offer(tree("../etc"), {})),
-    "another-kind": Hostile("a message whose content is broken", made_of(content("Pickle", (), b"\x80\x04K\x01."))),
-    "no-message": Hostile("a message whose content is broken", made_of(content("RecordDict", (), b"{}"))),
+    "no-hash": Hostile(
+        "a message whose content is broken", lambda server: server.offer(tree("../etc"), {})
+    ),
+    "another-kind": Hostile(
+        "a message whose content is broken", made_of(content("Pickle", (), b"\x80\x04K\x01."))
+    ),
+    "no-message": Hostile(
+        "a message whose content is broken", made_of(content("RecordDict", (), b"{}"))
+    ),
     "no-form": Hostile("a message whose content is broken", made_of(bytes(1000))),
     "part-missing": Hostile(
-        "a message whose content is broken", lambda server: server.offer(tree(A), {A: content("RecordDict", (B,), b"{}")})
+        "a message whose content is broken",
+        lambda server: server.offer(tree(A), {A: content("RecordDict", (B,), b"{}")}),
     ),
     "never-there": Hostile("11 messages in a row that could not be fetched", never_there),
 }
@@ -112,11 +135,15 @@ def server(homes: Homes) -> Iterator[HostileServer]:
 def test_it_is_refused_and_written_down_before_data_is_touched(
     homes: Homes, server: HostileServer, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr(local_work, "load_dataset", lambda *_: pytest.fail("the site's data was touched"))
+    monkeypatch.setattr(
+        local_work, "load_dataset", lambda *_: pytest.fail("the site's data was touched")
+    )
     alice = homes.site("alice")
     before = contents(alice.root)
     HOSTILE[name].offer(server)
-    line = told(alice.root, "join", "--server", f"localhost:{server.port}", "--once", "--max-wait", "20s").refused(4)
+    line = told(
+        alice.root, "join", "--server", f"localhost:{server.port}", "--once", "--max-wait", "20s"
+    ).refused(4)
     assert HOSTILE[name].said in line
     assert contents(alice.root) == before
     assert told(alice.root, "audit", "verify").code == 0
@@ -125,24 +152,47 @@ def test_it_is_refused_and_written_down_before_data_is_touched(
     assert HOSTILE[name].said in entries[1]["reason"]
 
 
-def test_an_answer_of_2_gib_to_any_other_call_is_refused(homes: Homes, server: HostileServer) -> None:
+def test_an_answer_of_2_gib_to_any_other_call_is_refused(
+    homes: Homes, server: HostileServer
+) -> None:
     server.messages = lambda handler: handler.answer(bytes(99), TWO_GIB)
-    line = told(homes.site("alice").root, "join", "--server", f"localhost:{server.port}", "--once", "--max-wait", "20s").refused(
-        4
-    )
+    line = told(
+        homes.site("alice").root,
+        "join",
+        "--server",
+        f"localhost:{server.port}",
+        "--once",
+        "--max-wait",
+        "20s",
+    ).refused(4)
     assert "an answer of 2147483648 bytes" in line
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the most memory that a process has had is read from /proc")
-def test_none_of_it_takes_much_memory_and_the_site_stays(homes: Homes, server: HostileServer, processes: Processes) -> None:
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="the most memory that a process has had is read from /proc"
+)
+def test_none_of_it_takes_much_memory_and_the_site_stays(
+    homes: Homes, server: HostileServer, processes: Processes
+) -> None:
     """One site that stays meets them all."""
     site = processes.start(homes.site("alice").root, "join", "--server", f"localhost:{server.port}")
     site.wait_for("connected to")
     before = _most_memory(site.pid)
-    for name in ("2-gib-stated", "no-end", "packed", "large-in-sum", "one-piece-for-ever", "many-parts"):
+    for name in (
+        "2-gib-stated",
+        "no-end",
+        "packed",
+        "large-in-sum",
+        "one-piece-for-ever",
+        "many-parts",
+    ):
         heard = len(site.said)
         HOSTILE[name].offer(server)
-        _wait_for(lambda said=HOSTILE[name].said, heard=heard: any(said in line for line in site.said[heard:]))
+        _wait_for(
+            lambda said=HOSTILE[name].said, heard=heard: any(
+                said in line for line in site.said[heard:]
+            )
+        )
     assert _most_memory(site.pid) - before < MOST_MEMORY
     ended = site.end()
     assert ended.code == 130, ended.said

@@ -23,7 +23,17 @@ PRIVATE = (
     "simulation",
     "superexec",
 )
-BUNDLES = ("get_fab", "GetFab", "install_from_fab", "fab_install", "load_app", "pickle", "exec(", "eval(", "allow_pickle=True")
+BUNDLES = (
+    "get_fab",
+    "GetFab",
+    "install_from_fab",
+    "fab_install",
+    "load_app",
+    "pickle",
+    "exec(",
+    "eval(",
+    "allow_pickle=True",
+)
 OFF = {
     "FLWR_TELEMETRY_ENABLED": "0",
     "FLWR_DISABLE_UPDATE_CHECK": "1",
@@ -59,7 +69,11 @@ def test_private_parts_of_flower_are_imported_in_one_folder_only() -> None:
     users = {
         source.relative_to(ROOT).parent.as_posix()
         for source in SOURCES
-        if any(name == part or name.startswith(f"{part}.") for name in imported(source) for part in private)
+        if any(
+            name == part or name.startswith(f"{part}.")
+            for name in imported(source)
+            for part in private
+        )
     }
     assert users == {"federation/flower"}
 

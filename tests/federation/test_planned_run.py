@@ -39,7 +39,9 @@ def test_only_the_sites_that_the_plan_names_take_part(homes: Homes, processes: P
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signal there")
-def test_a_run_that_is_ended_by_hand_is_reported_and_gone_on_with(homes: Homes, processes: Processes) -> None:
+def test_a_run_that_is_ended_by_hand_is_reported_and_gone_on_with(
+    homes: Homes, processes: Processes
+) -> None:
     homes.coordinator_home.plan.write_text(PLAN)
     server, _ = processes.serve(homes.coordinator)
     server.wait_for("waiting for sites")
@@ -47,7 +49,10 @@ def test_a_run_that_is_ended_by_hand_is_reported_and_gone_on_with(homes: Homes, 
     assert server.finish(20).code == 130
     (path,) = homes.coordinator_home.reports.glob("*.json")
     report = json.loads(path.read_text())
-    assert (report["outcome"], report["problem"]) == ("interrupted", "ended by hand; serve again to go on")
+    assert (report["outcome"], report["problem"]) == (
+        "interrupted",
+        "ended by hand; serve again to go on",
+    )
     assert "serve again to go on" in path.with_suffix(".html").read_text()
     server, port = processes.serve(homes.coordinator)
     joins = [processes.join(homes.site(name).root, port) for name in ("alice", "bob")]

@@ -15,7 +15,9 @@ pytestmark = pytest.mark.slow
     ['architectures = ["ecgnet"]', "max_local_epochs = 1", "max_learning_rate = 0.0001"],
     ids=["arch", "epochs", "rate"],
 )
-def test_the_run_goes_on_without_the_site_that_refuses(homes: Homes, processes: Processes, policy: str) -> None:
+def test_the_run_goes_on_without_the_site_that_refuses(
+    homes: Homes, processes: Processes, policy: str
+) -> None:
     carol = homes.site("carol")
     set_policy(carol, policy)
     server, port = processes.serve(homes.coordinator, "--rounds", "3", "--min-sites", "2")
@@ -43,11 +45,15 @@ def test_the_run_goes_on_without_the_site_that_refuses(homes: Homes, processes: 
     assert carol.root.name not in json.dumps([line.replace("carol:", "") for line in dropped])
     entries = [json.loads(line) for line in carol.audit.read_text().splitlines()]
     assert [entry["code"] for entry in entries if entry["event"] == "refused"] == [9005]
-    assert [entry for entry in entries if entry["event"] == "send" and entry["kind"] == "train"] == []
+    assert [
+        entry for entry in entries if entry["event"] == "send" and entry["kind"] == "train"
+    ] == []
     assert homes.registry("carol").current() is None
 
 
-def test_too_few_sites_that_agree_end_the_run_with_the_last_model_intact(homes: Homes, processes: Processes) -> None:
+def test_too_few_sites_that_agree_end_the_run_with_the_last_model_intact(
+    homes: Homes, processes: Processes
+) -> None:
     for name in ("alice", "bob"):
         set_policy(homes.site(name), "max_local_epochs = 1")
     server, port = processes.serve(homes.coordinator, "--rounds", "2", "--min-sites", "2")
@@ -61,7 +67,9 @@ def test_too_few_sites_that_agree_end_the_run_with_the_last_model_intact(homes: 
     assert entry.manifest.round == 0
 
 
-def test_the_others_of_a_run_that_fails_learn_that_it_is_over(homes: Homes, processes: Processes) -> None:
+def test_the_others_of_a_run_that_fails_learn_that_it_is_over(
+    homes: Homes, processes: Processes
+) -> None:
     set_policy(homes.site("carol"), "max_local_epochs = 1")
     server, port = processes.serve(homes.coordinator, "--rounds", "2", "--min-sites", "3")
     joins = {name: processes.join(homes.site(name).root, port) for name in SITES}
@@ -69,5 +77,9 @@ def test_the_others_of_a_run_that_fails_learn_that_it_is_over(homes: Homes, proc
     joins["carol"].finish().refused(5)
     for name in ("alice", "bob"):
         ended = joins[name].finish()
-        assert (ended.code, ended.result["participated"], ended.result["version"]) == (0, True, None), ended.said
+        assert (ended.code, ended.result["participated"], ended.result["version"]) == (
+            0,
+            True,
+            None,
+        ), ended.said
         assert f"{name}: the run is over" in ended.said

@@ -45,7 +45,9 @@ def by_its_gradient(examples: Examples, mu: float) -> NDArray[np.float32]:
     inputs = [torch.from_numpy(each) for each in examples.inputs()]
     target, weight = torch.from_numpy(examples.kind), torch.from_numpy(examples.weight)
     for _ in range(EPOCHS):
-        for batch in torch.tensor_split(torch.randperm(len(examples), generator=order), batch_ends(len(examples), BATCH)):
+        for batch in torch.tensor_split(
+            torch.randperm(len(examples), generator=order), batch_ends(len(examples), BATCH)
+        ):
             optimiser.zero_grad()
             logits = network(*(array[batch] for array in inputs))
             losses = torch.nn.functional.cross_entropy(logits, target[batch], reduction="none")
@@ -58,8 +60,12 @@ def by_its_gradient(examples: Examples, mu: float) -> NDArray[np.float32]:
 
 
 @pytest.mark.parametrize("mu", [0.0, 0.01, 1.0])
-def test_the_gradient_is_that_of_half_mu_times_the_squared_distance(examples: Examples, mu: float) -> None:
-    np.testing.assert_allclose(trained(examples, mu), by_its_gradient(examples, mu), rtol=0, atol=2e-5)
+def test_the_gradient_is_that_of_half_mu_times_the_squared_distance(
+    examples: Examples, mu: float
+) -> None:
+    np.testing.assert_allclose(
+        trained(examples, mu), by_its_gradient(examples, mu), rtol=0, atol=2e-5
+    )
 
 
 def test_the_stronger_the_term_the_nearer_a_site_stays(examples: Examples) -> None:
@@ -69,15 +75,21 @@ def test_the_stronger_the_term_the_nearer_a_site_stays(examples: Examples) -> No
     assert ways[-1] < 0.5 * ways[0]
 
 
-def test_a_site_trains_with_the_term_that_it_is_asked_for(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_a_site_trains_with_the_term_that_it_is_asked_for(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:  # noqa: F811
     plans: list[TrainingPlan] = []
 
-    def spy(network: torch.nn.Module, asked: Architecture, examples: Examples, plan: TrainingPlan) -> float:
+    def spy(
+        network: torch.nn.Module, asked: Architecture, examples: Examples, plan: TrainingPlan
+    ) -> float:
         plans.append(plan)
         return train(network, asked, examples, plan)
 
     monkeypatch.setattr(local_work, "train", spy)
     signed = server.sign(server.manifest(sound_vector()))
-    request = TrainRequest(model=signed, epochs=1, learning_rate=1e-3, batch_size=256, seed=1, proximal_mu=0.25)
+    request = TrainRequest(
+        model=signed, epochs=1, learning_rate=1e-3, batch_size=256, seed=1, proximal_mu=0.25
+    )
     assert server.send(server.seal(request, sound_vector())).has_content()
     assert [plan.proximal_mu for plan in plans] == [0.25]

@@ -31,18 +31,34 @@ PULL = "/v1/fleet/pull-messages"
 SIGNED = {**HEADERS, **sign_call(KEY, "", "POST", PULL, b"", 0.0)}
 """By a key that nobody has enrolled."""
 
-CLOSED = sorted(path for _, path in PROTOBUF_REQUEST_TYPES if path not in authenticated_calls.FLEET_CALLS)
-OTHERS = ("/", "/docs", "/redoc", "/openapi.json", "/health", "/v1/health", "/metrics", "/v1/runtime/responses", "/v1/fleet/")
+CLOSED = sorted(
+    path for _, path in PROTOBUF_REQUEST_TYPES if path not in authenticated_calls.FLEET_CALLS
+)
+OTHERS = (
+    "/",
+    "/docs",
+    "/redoc",
+    "/openapi.json",
+    "/health",
+    "/v1/health",
+    "/metrics",
+    "/v1/runtime/responses",
+    "/v1/fleet/",
+)
 REAL: dict[str, Message] = {
     "/v1/control/register-node": control_pb2.RegisterNodeRequest(
         public_key=public_key_to_bytes(KEY.public_key()), name="mallory"
     ),
-    "/v1/control/start-run": control_pb2.StartRunRequest(fab=fab_pb2.Fab(hash_str="0" * 64, content=b"PK")),
+    "/v1/control/start-run": control_pb2.StartRunRequest(
+        fab=fab_pb2.Fab(hash_str="0" * 64, content=b"PK")
+    ),
     "/v1/control/list-nodes": control_pb2.ListNodesRequest(),
     "/v1/control/list-runs": control_pb2.ListRunsRequest(),
     "/v1/runtime/acquire-task": runtime_pb2.AcquireTaskRequest(),
     "/v1/runtime/get-nodes": runtime_pb2.GetNodesRequest(),
-    "/v1/fleet/register-node": fleet_pb2.RegisterNodeFleetRequest(public_key=public_key_to_bytes(KEY.public_key())),
+    "/v1/fleet/register-node": fleet_pb2.RegisterNodeFleetRequest(
+        public_key=public_key_to_bytes(KEY.public_key())
+    ),
     "/v1/fleet/unregister-node": fleet_pb2.UnregisterNodeFleetRequest(node_id=1),
     "/v1/fleet/get-fab": fab_pb2.GetFabRequest(hash_str="0" * 64, run_id=1),
 }
@@ -54,21 +70,27 @@ def context_of(waiting: Waiting) -> ssl.SSLContext:
 
 @pytest.fixture
 def outside(waiting: Waiting) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=f"https://localhost:{waiting.port}", verify=context_of(waiting), trust_env=False) as client:
+    with httpx.Client(
+        base_url=f"https://localhost:{waiting.port}", verify=context_of(waiting), trust_env=False
+    ) as client:
         yield client
 
 
 def node(waiting: Waiting, key: ec.EllipticCurvePrivateKey) -> FleetClient:
     federation = waiting.homes.federation
     authority = federation.ca_certificate.encode()
-    return FleetClient(f"localhost:{waiting.port}", authority, key, federation.signing_public_key, None)
+    return FleetClient(
+        f"localhost:{waiting.port}", authority, key, federation.signing_public_key, None
+    )
 
 
 def stock_node(waiting: Waiting, key: ec.EllipticCurvePrivateKey) -> FleetHttpClient:
     """Flower's own client, whose signature covers a time alone."""
     authority = waiting.homes.federation.ca_certificate.encode()
     interceptors = [NodeAuthHttpInterceptor(key, key.public_key())]
-    return FleetHttpClient.from_server_address(f"localhost:{waiting.port}", False, authority, interceptors=interceptors)
+    return FleetHttpClient.from_server_address(
+        f"localhost:{waiting.port}", False, authority, interceptors=interceptors
+    )
 
 
 def test_flowers_closed_paths_are_known() -> None:
@@ -85,8 +107,13 @@ def test_everything_but_the_fleet_api_is_not_found(outside: httpx.Client, method
 
 
 @pytest.mark.parametrize("path", REAL)
-def test_a_real_request_for_control_runtime_or_registration_is_not_found(outside: httpx.Client, path: str) -> None:
-    assert outside.post(path, content=REAL[path].SerializeToString(), headers=HEADERS).status_code == 404
+def test_a_real_request_for_control_runtime_or_registration_is_not_found(
+    outside: httpx.Client, path: str
+) -> None:
+    assert (
+        outside.post(path, content=REAL[path].SerializeToString(), headers=HEADERS).status_code
+        == 404
+    )
 
 
 @pytest.mark.parametrize(
@@ -104,8 +131,12 @@ def test_a_real_request_for_control_runtime_or_registration_is_not_found(outside
     ],
 )
 def test_no_spelling_of_a_path_gets_around_it(waiting: Waiting, path: str) -> None:
-    connection = http.client.HTTPSConnection("localhost", waiting.port, context=context_of(waiting), timeout=10)
-    connection.request("POST", path, body=control_pb2.ListNodesRequest().SerializeToString(), headers=HEADERS)
+    connection = http.client.HTTPSConnection(
+        "localhost", waiting.port, context=context_of(waiting), timeout=10
+    )
+    connection.request(
+        "POST", path, body=control_pb2.ListNodesRequest().SerializeToString(), headers=HEADERS
+    )
     assert connection.getresponse().status in (400, 404)
     connection.close()
 
@@ -118,27 +149,39 @@ def test_a_fleet_call_without_a_key_is_refused(outside: httpx.Client, path: str)
 
 
 def test_an_unknown_key_is_activated_by_nobody(waiting: Waiting) -> None:
-    request = fleet_pb2.ActivateNodeRequest(public_key=public_key_to_bytes(KEY.public_key()), heartbeat_interval=30)
+    request = fleet_pb2.ActivateNodeRequest(
+        public_key=public_key_to_bytes(KEY.public_key()), heartbeat_interval=30
+    )
     with pytest.raises(httpx.HTTPStatusError) as refused:
         node(waiting, KEY).ActivateNode(request)
     assert 400 <= refused.value.response.status_code < 500
     with pytest.raises(httpx.HTTPStatusError) as refused:
-        node(waiting, KEY).PullMessages(fleet_pb2.PullMessagesRequest(node=node_pb2.Node(node_id=1)))
+        node(waiting, KEY).PullMessages(
+            fleet_pb2.PullMessagesRequest(node=node_pb2.Node(node_id=1))
+        )
     assert refused.value.response.status_code == 401
 
 
-def test_public_key_of_an_enrolled_site_is_not_enough(waiting: Waiting, outside: httpx.Client) -> None:
+def test_public_key_of_an_enrolled_site_is_not_enough(
+    waiting: Waiting, outside: httpx.Client
+) -> None:
     enrolled = load_node_key(waiting.homes.site("alice")).public_key()
-    request = fleet_pb2.ActivateNodeRequest(public_key=public_key_to_bytes(enrolled), heartbeat_interval=30)
+    request = fleet_pb2.ActivateNodeRequest(
+        public_key=public_key_to_bytes(enrolled), heartbeat_interval=30
+    )
     body, path = request.SerializeToString(), "/v1/fleet/activate-node"
-    signed = sign_call(KEY, waiting.homes.federation.signing_public_key, "POST", path, body, time.time())
+    signed = sign_call(
+        KEY, waiting.homes.federation.signing_public_key, "POST", path, body, time.time()
+    )
     forged = {**HEADERS, **signed, call_signature.KEY: b64encode(key_bytes(enrolled)).decode()}
     assert outside.post(path, content=body, headers=forged).status_code == 401
 
 
 def test_signature_of_a_time_alone_is_not_enough(waiting: Waiting) -> None:
     key = load_node_key(waiting.homes.site("alice"))
-    request = fleet_pb2.ActivateNodeRequest(public_key=public_key_to_bytes(key.public_key()), heartbeat_interval=30)
+    request = fleet_pb2.ActivateNodeRequest(
+        public_key=public_key_to_bytes(key.public_key()), heartbeat_interval=30
+    )
     with pytest.raises(httpx.HTTPStatusError) as refused:
         stock_node(waiting, key).ActivateNode(request)
     assert refused.value.response.status_code == 401
@@ -148,13 +191,18 @@ def test_a_site_cannot_read_the_messages_of_another(waiting: Waiting) -> None:
     ids = {}
     for name in ("alice", "bob"):
         key = load_node_key(waiting.homes.site(name))
-        request = fleet_pb2.ActivateNodeRequest(public_key=public_key_to_bytes(key.public_key()), heartbeat_interval=30)
+        request = fleet_pb2.ActivateNodeRequest(
+            public_key=public_key_to_bytes(key.public_key()), heartbeat_interval=30
+        )
         ids[name] = node(waiting, key).ActivateNode(request).node_id
     alice = node(waiting, load_node_key(waiting.homes.site("alice")))
     try:
         alice.PullMessages(fleet_pb2.PullMessagesRequest(node=node_pb2.Node(node_id=ids["alice"])))
         for call, request in (
-            (alice.PullMessages, fleet_pb2.PullMessagesRequest(node=node_pb2.Node(node_id=ids["bob"]))),
+            (
+                alice.PullMessages,
+                fleet_pb2.PullMessagesRequest(node=node_pb2.Node(node_id=ids["bob"])),
+            ),
             (alice.GetRun, run_pb2.GetRunRequest(node=node_pb2.Node(node_id=ids["bob"]), run_id=1)),
             (alice.DeactivateNode, fleet_pb2.DeactivateNodeRequest(node_id=ids["bob"])),
         ):
@@ -168,8 +216,13 @@ def test_a_site_cannot_read_the_messages_of_another(waiting: Waiting) -> None:
 
 
 def test_garbage_is_answered_and_not_fatal(waiting: Waiting, outside: httpx.Client) -> None:
-    key, coordinator = load_node_key(waiting.homes.site("alice")), waiting.homes.federation.signing_public_key
-    for path, body in product(sorted(authenticated_calls.FLEET_CALLS), (b"\xff" * 1000, b"", b"{}")):
+    key, coordinator = (
+        load_node_key(waiting.homes.site("alice")),
+        waiting.homes.federation.signing_public_key,
+    )
+    for path, body in product(
+        sorted(authenticated_calls.FLEET_CALLS), (b"\xff" * 1000, b"", b"{}")
+    ):
         signed = sign_call(key, coordinator, "POST", path, body, time.time())
         for headers in (HEADERS, {**HEADERS, **signed}, signed):
             status = outside.post(path, content=body, headers=headers).status_code
@@ -188,13 +241,20 @@ def test_more_bytes_than_a_call_has_are_refused_before_they_are_read(outside: ht
     assert outside.post(PULL, content=too_much, headers=SIGNED).status_code == 413
 
 
-@pytest.mark.parametrize(("version", "status"), [("1.30.0", 426), ("2.41.0", 426), ("1.4", 426), ("", 426), ("1.41.9", 401)])
-def test_another_flower_version_is_refused(outside: httpx.Client, version: str, status: int) -> None:
+@pytest.mark.parametrize(
+    ("version", "status"),
+    [("1.30.0", 426), ("2.41.0", 426), ("1.4", 426), ("", 426), ("1.41.9", 401)],
+)
+def test_another_flower_version_is_refused(
+    outside: httpx.Client, version: str, status: int
+) -> None:
     signed = {**SIGNED, FLWR_PACKAGE_VERSION_METADATA_KEY: version}
     assert outside.post(PULL, content=b"", headers=signed).status_code == status
 
 
-@pytest.mark.parametrize(("protocol", "status"), [("0", 426), ("2", 426), ("", 426), (PROTOCOL, 401)])
+@pytest.mark.parametrize(
+    ("protocol", "status"), [("0", 426), ("2", 426), ("", 426), (PROTOCOL, 401)]
+)
 def test_another_protocol_is_refused(outside: httpx.Client, protocol: str, status: int) -> None:
     signed = {**SIGNED, PROTOCOL_HEADER: protocol}
     assert outside.post(PULL, content=b"", headers=signed).status_code == status

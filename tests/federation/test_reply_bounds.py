@@ -20,7 +20,12 @@ def in_a_round(homes: Homes, changes: tuple[float, ...], **options: object) -> R
     rounds = Rounds(homes, **{"max_update_ratio": RATIO, **options})  # type: ignore[arg-type]
     before = rounds.weights
     rounds.begin()
-    rounds.aggregate(*(rounds.good(node, before + np.float32(change)) for node, change in enumerate(changes, start=1)))
+    rounds.aggregate(
+        *(
+            rounds.good(node, before + np.float32(change))
+            for node, change in enumerate(changes, start=1)
+        )
+    )
     return rounds
 
 
@@ -41,7 +46,9 @@ def test_a_reason_is_short_and_printable(homes: Homes) -> None:
     extra = [rounds.good(1, 1.0), rounds.good(2, 1.0), rounds.good(3, 1.0)]
     extra[0].content["metrics"] = MetricRecord({names[0]: 1})
     extra[1].content[names[1]] = MetricRecord({"x": 1})
-    extra[2].content["arrays"] = ArrayRecord({names[0]: next(iter(extra[2].content.array_records.values()))["flat"]})
+    extra[2].content["arrays"] = ArrayRecord(
+        {names[0]: next(iter(extra[2].content.array_records.values()))["flat"]}
+    )
     with pytest.raises(RoundFailed) as failed:
         rounds.aggregate(*extra)
     lines = rounds.record.report.left_out
@@ -85,13 +92,18 @@ def test_sites_that_change_nothing_do_not_shut_out_one_that_does(homes: Homes) -
 
 
 def test_the_bound_can_be_chosen(homes: Homes) -> None:
-    assert in_a_round(homes, (0.01, 0.03, 0.01), max_update_ratio=2.0).last.sites == ["alice", "carol"]
+    assert in_a_round(homes, (0.01, 0.03, 0.01), max_update_ratio=2.0).last.sites == [
+        "alice",
+        "carol",
+    ]
 
 
 def counted(rounds: Rounds, *examples: int) -> list[str]:
     """The sites that are taken in a round in which they speak of so many examples."""
     rounds.begin()
-    rounds.aggregate(*(rounds.good(node, rounds.weights, count) for node, count in enumerate(examples, start=1)))
+    rounds.aggregate(
+        *(rounds.good(node, rounds.weights, count) for node, count in enumerate(examples, start=1))
+    )
     return rounds.last.sites
 
 
@@ -110,9 +122,15 @@ def test_a_site_is_held_to_what_the_plan_says_of_it(homes: Homes) -> None:
 def test_a_count_that_jumps_within_a_run_is_left_out(homes: Homes) -> None:
     rounds = Rounds(homes)
     assert counted(rounds, 100, 100, 100) == ["alice", "bob", "carol"]
-    assert counted(rounds, int(100 * LARGEST_GROWTH), 201, 1) == ["alice", "carol"], "new recordings may come in, or go"
-    assert rounds.last.dropped == ["bob: 201 training beats, more than 2 times the 100 it began the run with"]
-    assert counted(rounds, 100, 150, 100) == ["alice", "bob", "carol"], "it is asked again in the next round"
+    assert counted(rounds, int(100 * LARGEST_GROWTH), 201, 1) == ["alice", "carol"], (
+        "new recordings may come in, or go"
+    )
+    assert rounds.last.dropped == [
+        "bob: 201 training beats, more than 2 times the 100 it began the run with"
+    ]
+    assert counted(rounds, 100, 150, 100) == ["alice", "bob", "carol"], (
+        "it is asked again in the next round"
+    )
 
 
 def test_small_steps_do_not_add_up_to_a_jump(homes: Homes) -> None:
@@ -141,7 +159,9 @@ def test_more_pvcs_than_beats_are_left_out(homes: Homes) -> None:
     rounds.begin()
     content = rounds.good(2, rounds.weights).content
     content["metrics"] = MetricRecord({"num-examples": 100, "pvcs": 101, "loss": 0.5})
-    rounds.aggregate(rounds.good(1, rounds.weights), rounds.answer(2, content), rounds.good(3, rounds.weights))
+    rounds.aggregate(
+        rounds.good(1, rounds.weights), rounds.answer(2, content), rounds.good(3, rounds.weights)
+    )
     assert rounds.last.sites == ["alice", "carol"]
     (line,) = rounds.last.dropped
     assert line.startswith("bob: ")
@@ -182,23 +202,52 @@ def measure(rounds: Rounds, *replies: dict[str, Any]) -> None:
 
 CANNOT_BE: dict[str, tuple[dict[str, Any], str]] = {
     "pvcs": ({"pvcs": 101, "others_by_logit": [0] * COUNTS}, "counts by logit are not those"),
-    "pvcs-alone": ({"pvcs": 101, "pvcs_by_logit": None, "others_by_logit": None}, "pvcs 101 is more than num-examples, 100"),
-    "found": ({"true_positives": 11, "sensitivity": None, "precision": None}, "true_positives 11 is more than pvcs, 10"),
-    "found-without-pvcs": (
-        {"pvcs": None, "pvcs_by_logit": None, "true_positives": 11, "sensitivity": None, "precision": None},
+    "pvcs-alone": (
+        {"pvcs": 101, "pvcs_by_logit": None, "others_by_logit": None},
+        "pvcs 101 is more than num-examples, 100",
+    ),
+    "found": (
+        {"true_positives": 11, "sensitivity": None, "precision": None},
         "true_positives 11 is more than pvcs, 10",
     ),
-    "false": ({"false_positives": 91, "precision": None}, "false_positives 91 is more than the beats that are no PVC, 90"),
+    "found-without-pvcs": (
+        {
+            "pvcs": None,
+            "pvcs_by_logit": None,
+            "true_positives": 11,
+            "sensitivity": None,
+            "precision": None,
+        },
+        "true_positives 11 is more than pvcs, 10",
+    ),
+    "false": (
+        {"false_positives": 91, "precision": None},
+        "false_positives 91 is more than the beats that are no PVC, 90",
+    ),
     "false-without-pvcs": (
-        {"pvcs": None, "pvcs_by_logit": None, "others_by_logit": None, "false_positives": 101, "precision": None},
+        {
+            "pvcs": None,
+            "pvcs_by_logit": None,
+            "others_by_logit": None,
+            "false_positives": 101,
+            "precision": None,
+        },
         "false_positives 101 is more than",
     ),
-    "others": ({"pvcs": None, "pvcs_by_logit": None, "others_by_logit": [101, *[0] * (COUNTS - 1)]}, "others_by_logit 101"),
+    "others": (
+        {"pvcs": None, "pvcs_by_logit": None, "others_by_logit": [101, *[0] * (COUNTS - 1)]},
+        "others_by_logit 101",
+    ),
     "sensitivity": ({"sensitivity": 1.0}, "sensitivity 1 is not that of the counts, 8 of 10"),
     "precision": ({"precision": 1.0}, "precision 1 is not that of the counts, 8 of 10"),
     "sensitivity-of-nothing": (
         {
-            **{"pvcs": 0, "true_positives": 0, "pvcs_by_logit": [0] * COUNTS, "others_by_logit": [100, *[0] * (COUNTS - 1)]},
+            **{
+                "pvcs": 0,
+                "true_positives": 0,
+                "pvcs_by_logit": [0] * COUNTS,
+                "others_by_logit": [100, *[0] * (COUNTS - 1)],
+            },
             **{"sensitivity": 1.0, "precision": None},
         },
         "sensitivity 1 is not that of the counts, 0 of 0",
@@ -220,7 +269,10 @@ def test_figures_that_contradict_each_other_are_left_out(homes: Homes, name: str
     bad = {key: value for key, value in {**MEASURED, **wrong}.items() if value is not None}
     contents = (MEASURED, bad, MEASURED)
     rounds.aggregate_measured(
-        *(rounds.answer(node, RecordDict({"metrics": MetricRecord(content)})) for node, content in enumerate(contents, start=1))
+        *(
+            rounds.answer(node, RecordDict({"metrics": MetricRecord(content)}))
+            for node, content in enumerate(contents, start=1)
+        )
     )
     (line,) = rounds.last.dropped
     assert line.startswith("bob: ")
@@ -241,7 +293,9 @@ def test_held_out_beats_that_jump_within_a_run_are_left_out(homes: Homes) -> Non
         current.begin()
         current.aggregate(*(current.good(node, current.weights) for node in current.requests))
         measure(current, {}, more, {})
-        assert current.last.dropped == ["bob: 201 held-out beats, more than 2 times the 100 it began the run with"]
+        assert current.last.dropped == [
+            "bob: 201 held-out beats, more than 2 times the 100 it began the run with"
+        ]
 
 
 def test_a_site_may_get_its_first_held_out_beats_later(homes: Homes) -> None:
@@ -249,7 +303,11 @@ def test_a_site_may_get_its_first_held_out_beats_later(homes: Homes) -> None:
         **{"num-examples": 0, "pvcs": 0, "true_positives": 0, "false_positives": 0},
         **{"others_by_logit": [0] * COUNTS, "pvcs_by_logit": [0] * COUNTS},
     }
-    empty = {key: value for key, value in {**MEASURED, **none}.items() if key not in ("sensitivity", "precision")}
+    empty = {
+        key: value
+        for key, value in {**MEASURED, **none}.items()
+        if key not in ("sensitivity", "precision")
+    }
     rounds = Rounds(homes)
     for reply in (empty, MEASURED):
         rounds.begin()
@@ -274,16 +332,31 @@ def test_a_claimed_count_is_capped(homes: Homes, ratio: float, counts_as: int) -
     before = rounds.weights
     rounds.begin()
     counts = (100, 100, 200, 10_000_000)
-    rounds.aggregate(*(rounds.good(node, before + (node == 4), count) for node, count in zip(FOUR, counts, strict=True)))
+    rounds.aggregate(
+        *(
+            rounds.good(node, before + (node == 4), count)
+            for node, count in zip(FOUR, counts, strict=True)
+        )
+    )
     total = sum(min(count, counts_as) for count in counts)
     np.testing.assert_allclose(rounds.weights - before, counts_as / total, atol=1e-6)
-    assert rounds.last.sites == [*NODES.values(), "mallory"], "a large site is never refused for its size"
+    assert rounds.last.sites == [*NODES.values(), "mallory"], (
+        "a large site is never refused for its size"
+    )
     assert rounds.last.examples_by_site["mallory"] == 10_000_000
     assert rounds.last.examples == rounds.checkpoints.latest.manifest.examples == total
     mallory = rounds.last.by_site["mallory"]
-    assert (mallory.train_beats, mallory.counted_beats, mallory.is_capped) == (10_000_000, counts_as, True)
+    assert (mallory.train_beats, mallory.counted_beats, mallory.is_capped) == (
+        10_000_000,
+        counts_as,
+        True,
+    )
     assert mallory.weight == pytest.approx(counts_as / total)
-    assert [line for line in rounds.said if line.startswith(f"mallory: 10000000 training beats count as {counts_as}, ")]
+    assert [
+        line
+        for line in rounds.said
+        if line.startswith(f"mallory: 10000000 training beats count as {counts_as}, ")
+    ]
 
 
 def test_of_two_sites_the_larger_counts_three_times_the_smaller(homes: Homes) -> None:
@@ -299,7 +372,9 @@ def test_krum_shows_whose_weights_the_model_has(homes: Homes) -> None:
     before = rounds.weights
     rounds.begin()
     changes = {1: 0.0, 2: 0.1, 3: 0.12, 4: 0.5, 5: 9.0}
-    rounds.aggregate(*(rounds.good(node, before + np.float32(change)) for node, change in changes.items()))
+    rounds.aggregate(
+        *(rounds.good(node, before + np.float32(change)) for node, change in changes.items())
+    )
     assert {name: site.weight for name, site in rounds.last.by_site.items()} == {
         **dict.fromkeys(("alice", "carol", "erin", "mallory"), 0.0),
         "bob": 1.0,

@@ -56,7 +56,9 @@ def other(copied: Callable[[str], Homes]) -> Homes:
 
 @OPTIMISERS
 @pytest.mark.parametrize("killed_after", [0, 1, 2, 3])
-def test_a_resumed_run_ends_with_the_very_same_weights(homes: Homes, other: Homes, strategy: str, killed_after: int) -> None:
+def test_a_resumed_run_ends_with_the_very_same_weights(
+    homes: Homes, other: Homes, strategy: str, killed_after: int
+) -> None:
     play(start(homes, strategy), killed_after)
     resumed = start(homes, strategy)
     assert resumed.checkpoints.resumed
@@ -105,18 +107,27 @@ def test_fedavg_keeps_no_state(homes: Homes) -> None:
     assert states(homes) == []
 
 
-@pytest.mark.parametrize(("begun", "then"), [("fedavg", "fedadam"), ("fedadam", "fedyogi"), ("fedyogi", "fedavg")])
-def test_another_strategy_begins_a_new_run_from_the_model(homes: Homes, begun: str, then: str) -> None:
+@pytest.mark.parametrize(
+    ("begun", "then"), [("fedavg", "fedadam"), ("fedadam", "fedyogi"), ("fedyogi", "fedavg")]
+)
+def test_another_strategy_begins_a_new_run_from_the_model(
+    homes: Homes, begun: str, then: str
+) -> None:
     before = start(homes, begun)
     play(before, 2)
     left = before.checkpoints.latest.manifest
     after = start(homes, then)
     assert (after.checkpoints.resumed, after.checkpoints.abandoned) == (False, left)
-    assert (after.checkpoints.latest.manifest.round, after.checkpoints.latest.manifest.parent) == (0, left.version)
+    assert (after.checkpoints.latest.manifest.round, after.checkpoints.latest.manifest.parent) == (
+        0,
+        left.version,
+    )
     assert after.checkpoints.moments is None
     np.testing.assert_array_equal(after.weights, before.weights)
     play(after, 1)
-    assert [path.stem for path in states(homes)] == ([] if then == "fedavg" else [after.checkpoints.latest.manifest.version])
+    assert [path.stem for path in states(homes)] == (
+        [] if then == "fedavg" else [after.checkpoints.latest.manifest.version]
+    )
 
 
 def test_a_run_whose_state_is_lost_is_not_gone_on_with(homes: Homes) -> None:
@@ -133,10 +144,16 @@ def test_another_step_goes_on_with_the_run(homes: Homes) -> None:
 def test_a_new_run_after_a_finished_one_begins_without_moments(homes: Homes) -> None:
     play(start(homes, "fedadam"), ROUNDS)
     after = start(homes, "fedadam")
-    assert (after.checkpoints.resumed, after.checkpoints.moments, after.checkpoints.abandoned) == (False, None, None)
+    assert (after.checkpoints.resumed, after.checkpoints.moments, after.checkpoints.abandoned) == (
+        False,
+        None,
+        None,
+    )
 
 
-@pytest.mark.parametrize("damage", ["empty", "cut", "text", "shorter", "nan", "float32", "negative"])
+@pytest.mark.parametrize(
+    "damage", ["empty", "cut", "text", "shorter", "nan", "float32", "negative"]
+)
 def test_a_damaged_state_is_named(homes: Homes, damage: str) -> None:
     from safetensors.numpy import load, save
 
@@ -150,7 +167,9 @@ def test_a_damaged_state_is_named(homes: Homes, damage: str) -> None:
         "text": lambda: b"hello",
         "shorter": lambda: save({**tensors, "first": tensors["first"][1:]}, named),
         "nan": lambda: save({**tensors, "first": tensors["first"] * np.nan}, named),
-        "float32": lambda: save({name: array.astype(np.float32) for name, array in tensors.items()}, named),
+        "float32": lambda: save(
+            {name: array.astype(np.float32) for name, array in tensors.items()}, named
+        ),
         "negative": lambda: save({**tensors, "second": tensors["second"] - 1.0}, named),
     }
     path.write_bytes(broken[damage]())

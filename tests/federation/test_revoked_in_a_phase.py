@@ -11,7 +11,10 @@ from node_processes import Processes
 
 from ecgfl_cli.federation.coordinator.live_state import load_state
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="no process can be held there")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="no process can be held there"),
+]
 
 
 def test_a_revoked_site_holds_nobody_up(homes: Homes, processes: Processes) -> None:
@@ -38,6 +41,8 @@ def test_a_revoked_site_holds_nobody_up(homes: Homes, processes: Processes) -> N
 
 def _wait_until_measuring(homes: Homes) -> None:
     deadline = time.monotonic() + 30
-    while not (state := load_state(homes.coordinator_home.state)) or not state.phase.startswith("measuring"):
+    while not (state := load_state(homes.coordinator_home.state)) or not state.phase.startswith(
+        "measuring"
+    ):
         assert time.monotonic() < deadline, state
         time.sleep(0.05)

@@ -24,7 +24,9 @@ def nearest(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
     return chosen
 
 
-STRATEGIES: dict[str, tuple[tuple[str, ...], Callable[[NDArray[np.float64]], NDArray[np.float64]]]] = {
+STRATEGIES: dict[
+    str, tuple[tuple[str, ...], Callable[[NDArray[np.float64]], NDArray[np.float64]]]
+] = {
     "median": ((), lambda vectors: np.median(vectors, axis=0)),
     "trimmed-mean": (("--trimmed-share", "0.34"), lambda vectors: np.sort(vectors, axis=0)[1]),
     "krum": (("--malicious-sites", "0"), nearest),
@@ -32,9 +34,21 @@ STRATEGIES: dict[str, tuple[tuple[str, ...], Callable[[NDArray[np.float64]], NDA
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_each_global_model_is_what_the_strategy_makes_of_the_sites(homes: Homes, processes: Processes, strategy: str) -> None:
+def test_each_global_model_is_what_the_strategy_makes_of_the_sites(
+    homes: Homes, processes: Processes, strategy: str
+) -> None:
     options, made_of = STRATEGIES[strategy]
-    plan = ("--rounds", "2", "--min-sites", "3", "--arch", "ecgnet", "--strategy", strategy, *options)
+    plan = (
+        "--rounds",
+        "2",
+        "--min-sites",
+        "3",
+        "--arch",
+        "ecgnet",
+        "--strategy",
+        strategy,
+        *options,
+    )
     server, port = processes.serve(homes.coordinator, *plan)
     joins = [processes.join(homes.site(name).root, port) for name in SITES]
     assert [join.finish().code for join in joins] == [0, 0, 0]
@@ -43,7 +57,9 @@ def test_each_global_model_is_what_the_strategy_makes_of_the_sites(homes: Homes,
     registry = homes.registry("coordinator")
     versions = [entry.manifest.version for entry in registry.entries()]
     for number, (before, after) in enumerate(pairwise(versions), start=1):
-        parts = [trained_at(homes, name, before, number, architecture("ecgnet"))[0] for name in SITES]
+        parts = [
+            trained_at(homes, name, before, number, architecture("ecgnet"))[0] for name in SITES
+        ]
         expected = made_of(np.stack(parts).astype(np.float64))
         np.testing.assert_allclose(pack(registry.load(after)[1]), expected, rtol=0, atol=1e-6)
     for name in SITES:

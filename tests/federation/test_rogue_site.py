@@ -30,7 +30,10 @@ LENGTH = pack(architecture(ARCHITECTURE).build()).size
 
 
 def weights(
-    data: bytes | None = None, stype: str = "numpy.ndarray", value: float = np.nan, examples: int = METRICS["num-examples"]
+    data: bytes | None = None,
+    stype: str = "numpy.ndarray",
+    value: float = np.nan,
+    examples: int = METRICS["num-examples"],
 ) -> RecordDict:
     array = Array(np.full(LENGTH, value, np.float32))
     if data is not None:
@@ -75,7 +78,11 @@ def rebuild(outgoing: Outgoing, kind: str, change: Callable[[str], str]) -> None
 
 def in_pieces(outgoing: Outgoing) -> None:
     """An array that names its one piece a hundred thousand times."""
-    rebuild(outgoing, "Array", lambda body: json.dumps({**json.loads(body), "arraychunk_ids": [0] * 100_000}))
+    rebuild(
+        outgoing,
+        "Array",
+        lambda body: json.dumps({**json.loads(body), "arraychunk_ids": [0] * 100_000}),
+    )
 
 
 def of_another_form(outgoing: Outgoing) -> None:
@@ -175,9 +182,25 @@ def run_with(rogues: dict[str, Garbage], rounds: int, homes: Homes, processes: P
     """Each rogue site is there from the measurement of round 1 on."""
     for name in rogues:
         home = homes.site(name)
-        ecgfl(home.root, "init", "--site", name, "--federation", str(homes.coordinator_home.federation))
+        ecgfl(
+            home.root,
+            "init",
+            "--site",
+            name,
+            "--federation",
+            str(homes.coordinator_home.federation),
+        )
         ecgfl(homes.coordinator, "coordinator", "enrol", str(home.node_public_key), "--site", name)
-    plan = ("--rounds", str(rounds), "--min-sites", "2", "--arch", ARCHITECTURE, "--phase-timeout", "20s")
+    plan = (
+        "--rounds",
+        str(rounds),
+        "--min-sites",
+        "2",
+        "--arch",
+        ARCHITECTURE,
+        "--phase-timeout",
+        "20s",
+    )
     server, port = processes.serve(homes.coordinator, *plan)
     joins = [processes.join(homes.site(site).root, port) for site in ("alice", "bob")]
     server.wait_for(f"round 1 of {rounds}: training")
@@ -192,7 +215,11 @@ def run_with(rogues: dict[str, Garbage], rounds: int, homes: Homes, processes: P
             there[name] = Rogue(connected.enter_context(connection), kind)
         joins[0].send(signal.SIGCONT)
         play(list(there.values()), server)
-    return Run(server.finish(), [join.finish() for join in joins], {name: rogue.answers for name, rogue in there.items()})
+    return Run(
+        server.finish(),
+        [join.finish() for join in joins],
+        {name: rogue.answers for name, rogue in there.items()},
+    )
 
 
 @pytest.fixture(scope="module")
@@ -206,16 +233,30 @@ def parts(copied: Callable[[str], Homes], module_processes: Processes) -> Run:
 
 
 @pytest.mark.parametrize("name", [*GARBAGE, *PARTS])
-def test_garbage_from_one_site_does_not_end_the_run_of_the_others(request: pytest.FixtureRequest, name: str) -> None:
-    rounds, run = (3, request.getfixturevalue("garbage")) if name in GARBAGE else (1, request.getfixturevalue("parts"))
+def test_garbage_from_one_site_does_not_end_the_run_of_the_others(
+    request: pytest.FixtureRequest, name: str
+) -> None:
+    rounds, run = (
+        (3, request.getfixturevalue("garbage"))
+        if name in GARBAGE
+        else (1, request.getfixturevalue("parts"))
+    )
     assert run.answers[name] >= 1
     assert run.served.code == 0, run.served.said
     assert [joined.code for joined in run.joined] == [0, 0]
-    assert [set(each["sites"]) for each in run.served.result["rounds"]] == [{"alice", "bob"}] * rounds
+    assert [set(each["sites"]) for each in run.served.result["rounds"]] == [
+        {"alice", "bob"}
+    ] * rounds
     assert run.dropped(name)
 
 
 def test_weights_of_the_right_length_are_dropped_for_what_they_are(garbage: Run) -> None:
     assert "weights that are not finite" in garbage.dropped("not-finite")
-    assert [line for line in garbage.dropped("a-huge-update") if "times the median of the sites'" in line]
-    assert "900000000 training beats, declared were at most 10000000" in garbage.dropped("absurd-examples")
+    assert [
+        line
+        for line in garbage.dropped("a-huge-update")
+        if "times the median of the sites'" in line
+    ]
+    assert "900000000 training beats, declared were at most 10000000" in garbage.dropped(
+        "absurd-examples"
+    )

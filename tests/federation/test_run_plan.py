@@ -48,7 +48,12 @@ def test_every_line_of_the_first_plan_that_is_commented_out_is_a_good_one(homes:
 def test_every_line_of_the_plan_is_an_option_of_serve() -> None:
     from ecgfl_cli.commands.coordinator import serve
 
-    options = {{"arch": "architecture"}.get(name, name) for name in serve.__annotations__} - {"context", "port", "host", "return"}
+    options = {{"arch": "architecture"}.get(name, name) for name in serve.__annotations__} - {
+        "context",
+        "port",
+        "host",
+        "return",
+    }
     options -= {"init_from", "from_scratch"}  # of one run: in the file they would hold every night
     assert options == set(Run.model_fields)
 
@@ -110,10 +115,14 @@ def test_what_is_wrong_is_named_by_file_and_field(homes: Homes, text: str, field
 
 def test_an_option_of_another_strategy_is_named_where_it_stands(homes: Homes) -> None:
     path = write(homes, '[run]\nstrategy = "fedavg"\nproximal_mu = 0.1\n')
-    assert f"{path}: run.proximal_mu is no option of" in told(homes.coordinator, *SERVE, *AT_ONCE).refused(2)
+    assert f"{path}: run.proximal_mu is no option of" in told(
+        homes.coordinator, *SERVE, *AT_ONCE
+    ).refused(2)
 
 
-def test_another_strategy_on_the_command_line_leaves_the_options_of_that_in_the_file_behind(homes: Homes) -> None:
+def test_another_strategy_on_the_command_line_leaves_the_options_of_that_in_the_file_behind(
+    homes: Homes,
+) -> None:
     path = write(homes, '[run]\nstrategy = "fedprox"\nproximal_mu = 0.1\n')
     assert resolve(path, {"strategy": "fedavg"}).proximal_mu is None
     assert resolve(path, {"strategy": "fedprox"}).proximal_mu == 0.1
@@ -135,7 +144,9 @@ def test_another_strategy_on_the_command_line_leaves_the_options_of_that_in_the_
 def test_a_strategy_that_needs_more_sites_than_are_asked_for_is_refused(
     homes: Homes, options: tuple[str, ...], least: int
 ) -> None:
-    line = told(homes.coordinator, *SERVE, *AT_ONCE, *options, "--min-sites", str(least - 1)).refused(2)
+    line = told(
+        homes.coordinator, *SERVE, *AT_ONCE, *options, "--min-sites", str(least - 1)
+    ).refused(2)
     assert f"--min-sites {least - 1} is too few" in line
     assert f"Ask for at least {least} sites" in line
     told(homes.coordinator, *SERVE, *AT_ONCE, *options, "--min-sites", str(least)).refused(4)
@@ -149,9 +160,13 @@ def test_a_strategy_that_needs_more_sites_than_are_asked_for_is_refused(
     ],
     ids=" ".join,
 )
-def test_a_number_out_of_a_robust_strategys_bounds_is_refused(homes: Homes, wrong: tuple[str, str]) -> None:
+def test_a_number_out_of_a_robust_strategys_bounds_is_refused(
+    homes: Homes, wrong: tuple[str, str]
+) -> None:
     strategy = "krum" if wrong[0] == "--malicious-sites" else "trimmed-mean"
-    assert wrong[0] in told(homes.coordinator, *SERVE, *AT_ONCE, "--min-sites", "9", "--strategy", strategy, *wrong).refused(2)
+    assert wrong[0] in told(
+        homes.coordinator, *SERVE, *AT_ONCE, "--min-sites", "9", "--strategy", strategy, *wrong
+    ).refused(2)
 
 
 def test_help_and_messages_list_every_strategy(homes: Homes) -> None:

@@ -28,7 +28,10 @@ from ecgfl_cli.models.registry import Registry
 
 SERVE = ("coordinator", "serve", "--host", "127.0.0.1", "--port", "0")
 EVIL = "<script>alert(1)</script>&\"'"
-FOREIGN = re.compile(r"(src|href|action|data|poster)\s*=|url\(|@import|<script|<link|<iframe|<object|<img|https?:", re.IGNORECASE)
+FOREIGN = re.compile(
+    r"(src|href|action|data|poster)\s*=|url\(|@import|<script|<link|<iframe|<object|<img|https?:",
+    re.IGNORECASE,
+)
 
 
 class Page(HTMLParser):
@@ -63,9 +66,16 @@ def reports(homes: Homes) -> list[RunReport]:
 def test_a_run_over_the_network_is_reported(finished: Finished) -> None:
     result, folder = finished.served.result, finished.homes.coordinator_home.reports
     assert result["report"] == str(folder / f"{result['run']}.json")
-    assert sorted(path.name for path in folder.iterdir()) == [f"{result['run']}.html", f"{result['run']}.json"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        f"{result['run']}.html",
+        f"{result['run']}.json",
+    ]
     written = json.loads((folder / f"{result['run']}.json").read_text())
-    assert (written["schema"], written["run"], written["outcome"]) == ("ecgfl.run-report/1", result["run"], "finished")
+    assert (written["schema"], written["run"], written["outcome"]) == (
+        "ecgfl.run-report/1",
+        result["run"],
+        "finished",
+    )
     assert written["rounds"] == result["rounds"]
     assert (written["plan"]["rounds"], written["plan"]["strategy"]) == (2, "fedavg")
     assert (written["starts"], written["problem"], written["final"]) == (1, None, result["model"])
@@ -75,7 +85,12 @@ def test_a_run_over_the_network_is_reported(finished: Finished) -> None:
         assert 0 < each["seconds"] < 120
     page = Page((folder / f"{result['run']}.html").read_text())
     assert page.unclosed == []
-    for words in (*SITES, result["model"], "finished", *(each["version"] for each in written["rounds"])):
+    for words in (
+        *SITES,
+        result["model"],
+        "finished",
+        *(each["version"] for each in written["rounds"]),
+    ):
         assert words in page.text
     assert page.tags.count("svg") == 6
 
@@ -105,7 +120,10 @@ def test_each_round_is_on_the_disk_when_its_model_is(homes: Homes) -> None:
         assert [each.round for each in report.rounds] == list(range(1, number + 1))
         assert report.outcome == "running"
         last = report.rounds[-1]
-        assert (last.examples_by_site, last.dropped) == ({"alice": 100, "carol": 300}, ["bob: weights that are not finite"])
+        assert (last.examples_by_site, last.dropped) == (
+            {"alice": 100, "carol": 300},
+            ["bob: weights that are not finite"],
+        )
 
 
 def test_a_killed_runs_report_goes_on(homes: Homes) -> None:
@@ -147,7 +165,9 @@ def test_a_kill_around_a_models_birth_leaves_each_round_in_the_report_once(
     assert all(each.sites == ["alice", "carol"] for each in report.rounds)
 
 
-def test_a_model_that_could_not_be_stored_is_no_round_of_the_report(homes: Homes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_could_not_be_stored_is_no_round_of_the_report(
+    homes: Homes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rounds = Rounds(homes)
     played(rounds)
 
@@ -209,27 +229,68 @@ def test_a_report_of_an_earlier_version_is_loaded(homes: Homes) -> None:
 
 def test_each_site_has_its_figures_on_the_page() -> None:
     sites = {
-        "alice": SiteFigures(train_beats=100, counted_beats=100, update_norm=1.25, weight=0.25, beats=90, pvcs=8),
-        "mallory": SiteFigures(train_beats=900, counted_beats=300, weight=0.75, pvcs=8, true_positives=8, false_positives=0),
+        "alice": SiteFigures(
+            train_beats=100, counted_beats=100, update_norm=1.25, weight=0.25, beats=90, pvcs=8
+        ),
+        "mallory": SiteFigures(
+            train_beats=900,
+            counted_beats=300,
+            weight=0.75,
+            pvcs=8,
+            true_positives=8,
+            false_positives=0,
+        ),
     }
-    sites["mallory"].sensitivity, sites["mallory"].precision, sites["mallory"].deviates = 1.0, 1.0, ["sensitivity"]
+    sites["mallory"].sensitivity, sites["mallory"].precision, sites["mallory"].deviates = (
+        1.0,
+        1.0,
+        ["sensitivity"],
+    )
     result = RoundResult(3, "m", ["alice", "mallory"], 400, 0.1, by_site=sites)
     html = page_of(report_of([result]))
-    assert "<td>3</td><td>alice</td><td>100</td><td>-</td><td>-</td><td>1.250</td><td>25.0</td><td>90</td><td>8</td>" in html
+    assert (
+        "<td>3</td><td>alice</td><td>100</td><td>-</td><td>-</td><td>1.250</td><td>25.0</td><td>90</td><td>8</td>"
+        in html
+    )
     assert "<td>900 (counts as 300)</td>" in html
     assert html.count("<td>100.0 (8 of 8)</td>") == 2
     assert "<td>3</td><td>mallory</td><td>sensitivity 100.0 % (median 100.0 %)</td>" in html
 
 
 def report_of(rounds: list[RoundResult], **fields: Any) -> RunReport:
-    known = {"run": "r", "architecture": "beatnet", "plan": {"rounds": 9}, "began": "2026-11-25T22:00:00+00:00", "final": "m"}
+    known = {
+        "run": "r",
+        "architecture": "beatnet",
+        "plan": {"rounds": 9},
+        "began": "2026-11-25T22:00:00+00:00",
+        "final": "m",
+    }
     return RunReport.model_validate({**known, "rounds": rounds, **fields})
 
 
 def test_nothing_that_came_from_elsewhere_is_markup() -> None:
-    rounds = [RoundResult(1, EVIL, [EVIL], 5, 0.1, dropped=[f"{EVIL}: {EVIL}"], examples_by_site={EVIL: 5}, began=EVIL)]
+    rounds = [
+        RoundResult(
+            1,
+            EVIL,
+            [EVIL],
+            5,
+            0.1,
+            dropped=[f"{EVIL}: {EVIL}"],
+            examples_by_site={EVIL: 5},
+            began=EVIL,
+        )
+    ]
     rounds[0].by_site = {EVIL: SiteFigures(loss=0.5, deviates=["loss"])}
-    evil = report_of(rounds, problem=EVIL, final=EVIL, run=EVIL, architecture=EVIL, left_out=[EVIL], plan={EVIL: EVIL})
+    evil = report_of(
+        rounds,
+        problem=EVIL,
+        final=EVIL,
+        run=EVIL,
+        architecture=EVIL,
+        left_out=[EVIL],
+        plan={EVIL: EVIL},
+    )
     page = Page(html := page_of(evil))
     assert "script" not in page.tags
     assert page.unclosed == []
@@ -239,7 +300,9 @@ def test_nothing_that_came_from_elsewhere_is_markup() -> None:
 
 def test_the_page_needs_nothing_from_elsewhere() -> None:
     metrics = Metrics(beats=90, pvcs=9, loss=0.2, sensitivity=0.9, precision=None)
-    html = page_of(report_of([RoundResult(n, "m", ["a", "b"], 5, 0.1 / n, metrics) for n in range(1, 200)]))
+    html = page_of(
+        report_of([RoundResult(n, "m", ["a", "b"], 5, 0.1 / n, metrics) for n in range(1, 200)])
+    )
     assert not FOREIGN.search(html)
     assert "default-src 'none'" in html
 
@@ -255,7 +318,9 @@ def test_the_page_needs_nothing_from_elsewhere() -> None:
         (0.0, 1e6, False, [0, 250000, 500000, 750000, 1000000]),
     ],
 )
-def test_an_axis_has_round_numbers(low: float, high: float, whole: bool, ticks: list[float]) -> None:
+def test_an_axis_has_round_numbers(
+    low: float, high: float, whole: bool, ticks: list[float]
+) -> None:
     assert ticks_over(low, high, whole) == pytest.approx(ticks)
 
 
@@ -275,9 +340,13 @@ def killed(homes: Homes) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "content", [None, b"", b"{}", b"{" + b" " * (LARGEST_REPORT + 1)], ids=["folder", "empty", "fields", "huge"]
+    "content",
+    [None, b"", b"{}", b"{" + b" " * (LARGEST_REPORT + 1)],
+    ids=["folder", "empty", "fields", "huge"],
 )
-def test_a_broken_report_of_an_earlier_run_is_passed_over(homes: Homes, content: bytes | None) -> None:
+def test_a_broken_report_of_an_earlier_run_is_passed_over(
+    homes: Homes, content: bytes | None
+) -> None:
     played(Rounds(homes))
     path = homes.coordinator_home.reports / "0-broken.json"
     path.mkdir() if content is None else path.write_bytes(content)
@@ -289,7 +358,9 @@ def test_a_broken_report_of_an_earlier_run_is_passed_over(homes: Homes, content:
     assert load_report(other).outcome == "interrupted"
 
 
-def test_a_report_that_cannot_be_read_is_an_input_error(homes: Homes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_report_that_cannot_be_read_is_an_input_error(
+    homes: Homes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     played(Rounds(homes))
     (path,) = homes.coordinator_home.reports.glob("*.json")
 
@@ -304,10 +375,25 @@ def test_a_report_that_cannot_be_read_is_an_input_error(homes: Homes, monkeypatc
 def test_the_report_of_many_sites_and_rounds_can_be_read(homes: Homes, tmp_path: Path) -> None:
     played(Rounds(homes))
     (report,) = reports(homes)
-    figures = SiteFigures(123_456, 12_345, 0.1234567890123, 0.123456789, 123_456, 0.0049, 12_345, 1234, 1200, 100, 0.9, 0.9, 0.1)
+    figures = SiteFigures(
+        123_456,
+        12_345,
+        0.1234567890123,
+        0.123456789,
+        123_456,
+        0.0049,
+        12_345,
+        1234,
+        1200,
+        100,
+        0.9,
+        0.9,
+        0.1,
+    )
     sites = {f"hospital-{number:03d}-of-a-long-name": figures for number in range(200)}
     report.rounds = [
-        RoundResult(number, f"ecgnet-{number:04d}-00000000", list(sites), 4, 0.1, by_site=sites) for number in range(1, 201)
+        RoundResult(number, f"ecgnet-{number:04d}-00000000", list(sites), 4, 0.1, by_site=sites)
+        for number in range(1, 201)
     ]
     (tmp_path / "r.json").write_bytes(report.to_bytes())
     assert (tmp_path / "r.json").stat().st_size > LARGEST_JSON

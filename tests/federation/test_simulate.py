@@ -32,11 +32,18 @@ def store(segmented: Path, home: Path) -> Home:
 
 
 def test_without_the_engine_it_is_said_how_to_install_it(
-    store: Home, ecgfl: Ecgfl, monkeypatch: pytest.MonkeyPatch, files_of: Callable[[Path], dict[str, bytes]]
+    store: Home,
+    ecgfl: Ecgfl,
+    monkeypatch: pytest.MonkeyPatch,
+    files_of: Callable[[Path], dict[str, bytes]],
 ) -> None:
     before = files_of(store.root)
     find_spec = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "ray" else find_spec(name, *rest))
+    monkeypatch.setattr(
+        importlib.util,
+        "find_spec",
+        lambda name, *rest: None if name == "ray" else find_spec(name, *rest),
+    )
     ran = ecgfl("simulate", "--sites", "3")
     assert ran.code == 2
     assert f"-m pip install 'flwr[simulation]=={version('flwr')}'" in ran.problems[0]
@@ -44,7 +51,9 @@ def test_without_the_engine_it_is_said_how_to_install_it(
     assert files_of(store.root) == before
 
 
-@pytest.mark.parametrize("options", [(), ("--sites", "2", "--folder", "x", "--folder", "y"), ("--folder", "x")])
+@pytest.mark.parametrize(
+    "options", [(), ("--sites", "2", "--folder", "x", "--folder", "y"), ("--folder", "x")]
+)
 def test_the_sites_are_either_dealt_or_given(options: tuple[str, ...], ecgfl: Ecgfl) -> None:
     ran = ecgfl("simulate", *options)
     assert ran.code == 2
@@ -56,14 +65,38 @@ def test_the_sites_are_either_dealt_or_given(options: tuple[str, ...], ecgfl: Ec
 @pytest.mark.parametrize(
     ("options", "code", "words"),
     [
-        (("--sites", "2", "--strategy", "median"), 2, "--sites 2 is too few for the strategy median"),
+        (
+            ("--sites", "2", "--strategy", "median"),
+            2,
+            "--sites 2 is too few for the strategy median",
+        ),
         (("--sites", "3", "--strategy", "magic"), 2, "--strategy magic: no such strategy"),
-        (("--sites", "3", "--strategy", "fedprox:mu=1"), 2, "--strategy fedprox:mu=1: 'mu=1' is no option with a number"),
-        (("--sites", "3", "--strategy", "fedprox:proximal-mu=x"), 2, "'proximal-mu=x' is no option with a number"),
-        (("--sites", "3", "--strategy", "fedavg:proximal-mu=1"), 2, "fedavg:proximal-mu=1: proximal-mu is no option of"),
-        (("--sites", "3", "--strategy", "fedprox:proximal-mu=-1"), 2, "fedprox:proximal-mu=-1: proximal-mu -1 is not between"),
+        (
+            ("--sites", "3", "--strategy", "fedprox:mu=1"),
+            2,
+            "--strategy fedprox:mu=1: 'mu=1' is no option with a number",
+        ),
+        (
+            ("--sites", "3", "--strategy", "fedprox:proximal-mu=x"),
+            2,
+            "'proximal-mu=x' is no option with a number",
+        ),
+        (
+            ("--sites", "3", "--strategy", "fedavg:proximal-mu=1"),
+            2,
+            "fedavg:proximal-mu=1: proximal-mu is no option of",
+        ),
+        (
+            ("--sites", "3", "--strategy", "fedprox:proximal-mu=-1"),
+            2,
+            "fedprox:proximal-mu=-1: proximal-mu -1 is not between",
+        ),
         (("--sites", "3", "--strategy", "krum:malicious-sites=0.5"), 2, "malicious-sites 0.5"),
-        (("--sites", "5", *[f"--strategy=krum:malicious{sign}sites=1" for sign in "-_"]), 2, "written alike"),
+        (
+            ("--sites", "5", *[f"--strategy=krum:malicious{sign}sites=1" for sign in "-_"]),
+            2,
+            "written alike",
+        ),
         (("--sites", str(PATIENTS)), 3, f"cannot be dealt to {PATIENTS} sites"),
     ],
 )
@@ -88,7 +121,9 @@ def test_every_patient_is_dealt_once_and_keeps_its_split(store: Home, tmp_path: 
             assert {row.patient for row in catalogue.rows()} == catalogue.splits().keys()
     assert dealt == splits
     assert dealt.keys() == patients
-    assert max(site.train_patients for site in sites) - min(site.train_patients for site in sites) <= 1
+    assert (
+        max(site.train_patients for site in sites) - min(site.train_patients for site in sites) <= 1
+    )
     assert all(site.train_pvcs for site in sites)
 
 
@@ -101,7 +136,9 @@ def test_the_seed_decides_who_goes_where(store: Home) -> None:
 
 
 @pytest.mark.usefixtures("in_process")
-def test_a_round_is_what_the_sites_train_weighted_by_their_beats(store: Home, ecgfl: Ecgfl, tmp_path: Path) -> None:
+def test_a_round_is_what_the_sites_train_weighted_by_their_beats(
+    store: Home, ecgfl: Ecgfl, tmp_path: Path
+) -> None:
     ran = ecgfl("--json", "simulate", "--sites", SITES, *QUICK)
     assert ran.code == 0, ran.err
     (simulated,) = ran.json["runs"]
@@ -117,7 +154,12 @@ def test_a_round_is_what_the_sites_train_weighted_by_their_beats(store: Home, ec
         network = ecgnet.build()
         unpack(network, start)
         examples = load_dataset(site.home, ecgnet).train
-        train(network, ecgnet, examples, TrainingPlan(1, ecgnet.learning_rate, ecgnet.batch_size, seed=1))
+        train(
+            network,
+            ecgnet,
+            examples,
+            TrainingPlan(1, ecgnet.learning_rate, ecgnet.batch_size, seed=1),
+        )
         trained.append(pack(network).astype(np.float64))
         beats.append(len(examples))
     expected = np.average(trained, axis=0, weights=beats).astype(np.float32)
@@ -125,12 +167,17 @@ def test_a_round_is_what_the_sites_train_weighted_by_their_beats(store: Home, ec
     network = ecgnet.build()
     unpack(network, expected)
     measured = measure(network, load_held_out(store, ecgnet))
-    assert (result["metrics"]["beats"], result["metrics"]["pvcs"]) == (measured.beats, measured.pvcs)
+    assert (result["metrics"]["beats"], result["metrics"]["pvcs"]) == (
+        measured.beats,
+        measured.pvcs,
+    )
     assert result["metrics"]["loss"] == pytest.approx(measured.loss, rel=1e-5)
 
 
 @pytest.mark.usefixtures("in_process")
-def test_nothing_in_the_home_changes(store: Home, ecgfl: Ecgfl, files_of: Callable[[Path], dict[str, bytes]]) -> None:
+def test_nothing_in_the_home_changes(
+    store: Home, ecgfl: Ecgfl, files_of: Callable[[Path], dict[str, bytes]]
+) -> None:
     before = files_of(store.root)
     ran = ecgfl("simulate", "--sites", SITES, *QUICK)
     assert ran.code == 0, ran.err
@@ -138,18 +185,37 @@ def test_nothing_in_the_home_changes(store: Home, ecgfl: Ecgfl, files_of: Callab
 
 
 @pytest.mark.usefixtures("in_process")
-def test_strategies_stand_side_by_side_and_begin_from_the_same_weights(store: Home, ecgfl: Ecgfl, tmp_path: Path) -> None:
+def test_strategies_stand_side_by_side_and_begin_from_the_same_weights(
+    store: Home, ecgfl: Ecgfl, tmp_path: Path
+) -> None:
     assert store.catalogue.is_file()
-    arguments = ("simulate", "--sites", SITES, "--strategy", "fedavg", "--strategy", "median", *QUICK, "--out", tmp_path / "out")
+    arguments = (
+        "simulate",
+        "--sites",
+        SITES,
+        "--strategy",
+        "fedavg",
+        "--strategy",
+        "median",
+        *QUICK,
+        "--out",
+        tmp_path / "out",
+    )
     ran = ecgfl(*arguments)
     assert ran.code == 0, ran.err
-    assert [line.split("│")[1].strip() for line in ran.out.splitlines() if line.startswith(("│ fedavg", "│ median"))] == [
+    assert [
+        line.split("│")[1].strip()
+        for line in ran.out.splitlines()
+        if line.startswith(("│ fedavg", "│ median"))
+    ] == [
         "fedavg",
         "median",
     ]
     again = ecgfl("--json", *arguments).json
     fedavg, median = again["runs"]
-    assert fedavg["rounds"][0]["loss"] == median["rounds"][0]["loss"], "both train on from the same weights"
+    assert fedavg["rounds"][0]["loss"] == median["rounds"][0]["loss"], (
+        "both train on from the same weights"
+    )
     assert fedavg["rounds"][0]["version"] != median["rounds"][0]["version"]
     for each in again["runs"]:
         page = Path(each["page"])
@@ -160,7 +226,9 @@ def test_strategies_stand_side_by_side_and_begin_from_the_same_weights(store: Ho
 
 
 @pytest.mark.usefixtures("in_process")
-def test_one_strategy_with_several_options_is_compared_on_one_page(store: Home, ecgfl: Ecgfl, tmp_path: Path) -> None:
+def test_one_strategy_with_several_options_is_compared_on_one_page(
+    store: Home, ecgfl: Ecgfl, tmp_path: Path
+) -> None:
     assert store.catalogue.is_file()
     tried = ["fedprox:proximal-mu=0", "fedprox:proximal-mu=50", "krum:malicious-sites=0"]
     options = [option for text in tried for option in ("--strategy", text)]
@@ -168,12 +236,16 @@ def test_one_strategy_with_several_options_is_compared_on_one_page(store: Home, 
     assert ran.code == 0, ran.err
     near, far, krum = ran.json["runs"]
     assert [each["strategy"] for each in (near, far, krum)] == tried
-    assert near["rounds"][0]["version"] != far["rounds"][0]["version"], "the proximal term was another"
+    assert near["rounds"][0]["version"] != far["rounds"][0]["version"], (
+        "the proximal term was another"
+    )
     page = Path(ran.json["page"]).read_text(encoding="utf-8")
     assert page.count("<svg") == 4
     for place, (text, each) in enumerate(zip(tried, (near, far, krum), strict=True)):
         points = page.count(f"<title>{text}, round 1")
-        assert points >= 2, "sensitivity and loss are always defined, precision and F1 only where a PVC was called"
+        assert points >= 2, (
+            "sensitivity and loss are always defined, precision and F1 only where a PVC was called"
+        )
         assert page.count(f'fill="{COLOURS[place]}"') == points
         assert f'href="{Path(each["page"]).name}"' in page
         assert Path(each["page"]).is_file()
@@ -193,17 +265,25 @@ def test_a_strategy_that_fails_is_told_and_stops_no_other(store: Home, ecgfl: Ec
 
 @pytest.mark.usefixtures("in_process")
 def test_folders_are_sites_and_need_no_home(segmented: Path, home: Path, ecgfl: Ecgfl) -> None:
-    folders = [option for place in range(SITES) for option in ("--folder", segmented / "files" / f"clinic-{place}")]
+    folders = [
+        option
+        for place in range(SITES)
+        for option in ("--folder", segmented / "files" / f"clinic-{place}")
+    ]
     ran = ecgfl("--json", "simulate", *folders, *QUICK)
     assert ran.code == 0, ran.err
-    assert [site["site"] for site in ran.json["sites"]] == [f"site-{place + 1} clinic-{place}" for place in range(SITES)]
+    assert [site["site"] for site in ran.json["sites"]] == [
+        f"site-{place + 1} clinic-{place}" for place in range(SITES)
+    ]
     assert all(site["held_out_patients"] == 1 for site in ran.json["sites"])
     assert ran.json["runs"][0]["rounds"][0]["dropped"] == []
     assert not home.exists()
 
 
 @pytest.mark.usefixtures("in_process")
-def test_every_held_out_patient_is_measured_whatever_the_number_of_sites(store: Home, ecgfl: Ecgfl) -> None:
+def test_every_held_out_patient_is_measured_whatever_the_number_of_sites(
+    store: Home, ecgfl: Ecgfl
+) -> None:
     assert store.catalogue.is_file()
     few, many = (ecgfl("--json", "simulate", "--sites", sites, *QUICK).json for sites in (2, 6))
     assert any(site["held_out_patients"] == 0 for site in many["sites"])

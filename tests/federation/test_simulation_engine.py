@@ -17,7 +17,17 @@ from node_processes import Socket, sockets_of
 from simulations import QUICK, SITES, needs_ray
 
 pytestmark = needs_ray
-SIMULATE = (sys.executable, "-m", "ecgfl_cli", "--json", "simulate", "--sites", str(SITES), "--jobs", "2")
+SIMULATE = (
+    sys.executable,
+    "-m",
+    "ecgfl_cli",
+    "--json",
+    "simulate",
+    "--sites",
+    str(SITES),
+    "--jobs",
+    "2",
+)
 LONGEST_END = 20.0
 
 
@@ -28,7 +38,11 @@ class Simulation:
         environment = {**os.environ, "ECGFL_HOME": str(home), "TMPDIR": str(temporary)}
         self.temporary = temporary
         self.process = subprocess.Popen(
-            [*SIMULATE, *options], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [*SIMULATE, *options],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         self.said: list[str] = []
         self.beneath: list[psutil.Process] = []
@@ -82,12 +96,16 @@ def test_it_gives_the_same_models_as_one_process_and_stays_on_this_machine(
     sockets: set[Socket] = sockets_of(command.process.pid)
     code, out = command.finish()
     assert code == 0, command.said
-    assert not [line for line in command.said if not line.startswith(("starting", "fedavg: ", "median: "))]
+    assert not [
+        line for line in command.said if not line.startswith(("starting", "fedavg: ", "median: "))
+    ]
 
     assert sockets, "looked at while it ran"
     for each in sockets:
         for end in (each.local, each.remote):
-            assert end is None or ipaddress.ip_address(end[0].removeprefix("::ffff:")).is_loopback, each
+            assert (
+                end is None or ipaddress.ip_address(end[0].removeprefix("::ffff:")).is_loopback
+            ), each
     assert command.left() == []
     assert not list(command.temporary.glob("ecgfl-*"))
 
@@ -98,7 +116,9 @@ def test_it_gives_the_same_models_as_one_process_and_stays_on_this_machine(
     assert len(_models(found)) == 4
 
 
-def test_an_interrupt_ends_it_soon_with_all_its_processes(simulation: Callable[..., Simulation]) -> None:
+def test_an_interrupt_ends_it_soon_with_all_its_processes(
+    simulation: Callable[..., Simulation],
+) -> None:
     command = simulation(*QUICK[:-1], "50")
     command.wait_for("fedavg: round 1 of 50: model")
     began = time.monotonic()
@@ -113,4 +133,8 @@ def test_an_interrupt_ends_it_soon_with_all_its_processes(simulation: Callable[.
 
 
 def _models(runs: list[dict[str, Any]]) -> list[tuple[str, str, dict[str, Any]]]:
-    return [(each["strategy"], result["version"], result["metrics"]) for each in runs for result in each["rounds"]]
+    return [
+        (each["strategy"], result["version"], result["metrics"])
+        for each in runs
+        for result in each["rounds"]
+    ]

@@ -44,24 +44,56 @@ class Server:
 
     def manifest(self, vector: Vector, **changes: Any) -> dict[str, Any]:
         sound = Manifest(
-            **{"version": "ecgnet-0005-abcdef01", "architecture": "ecgnet", "sequence": 5, "run": "r1", "round": 1, "rounds": 3},
-            **{"parent": None, "weights_sha256": weights_sha256(vector), "threshold": 0.5, "sites": 2, "examples": 10},
-            **{"parent_metrics": None, "created": CREATED, "expires": EXPIRES, "program": "ecgfl 0.1.0"},
+            **{
+                "version": "ecgnet-0005-abcdef01",
+                "architecture": "ecgnet",
+                "sequence": 5,
+                "run": "r1",
+                "round": 1,
+                "rounds": 3,
+            },
+            **{
+                "parent": None,
+                "weights_sha256": weights_sha256(vector),
+                "threshold": 0.5,
+                "sites": 2,
+                "examples": 10,
+            },
+            **{
+                "parent_metrics": None,
+                "created": CREATED,
+                "expires": EXPIRES,
+                "program": "ecgfl 0.1.0",
+            },
         )
         return sound.model_dump(by_alias=True) | changes
 
     def sign(self, content: dict[str, Any]) -> SignedManifest:
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-        return SignedManifest(manifest=text, signature=base64.b64encode(self.key.sign(text.encode())).decode())
+        return SignedManifest(
+            manifest=text, signature=base64.b64encode(self.key.sign(text.encode())).decode()
+        )
 
-    def content(self, kind: str = "train", vector: Vector | None = None, signed: SignedManifest | None = None) -> RecordDict:
+    def content(
+        self,
+        kind: str = "train",
+        vector: Vector | None = None,
+        signed: SignedManifest | None = None,
+    ) -> RecordDict:
         vector = sound_vector() if vector is None else vector
         signed = signed or self.sign(self.manifest(vector))
         if kind == "evaluate":
             return self.seal(EvaluateRequest(model=signed), vector)
-        return self.seal(TrainRequest(model=signed, epochs=1, learning_rate=1e-3, batch_size=256, seed=1), vector)
+        return self.seal(
+            TrainRequest(model=signed, epochs=1, learning_rate=1e-3, batch_size=256, seed=1), vector
+        )
 
-    def seal(self, request: TrainRequest | EvaluateRequest | CatchUpRequest, vector: Vector, **changes: Any) -> RecordDict:
+    def seal(
+        self,
+        request: TrainRequest | EvaluateRequest | CatchUpRequest,
+        vector: Vector,
+        **changes: Any,
+    ) -> RecordDict:
         """A request as the coordinator sends it to Alice. changes : other arguments of `seal`."""
         site = fingerprint(self.homes.site("alice").node_public_key)
         usual: dict[str, Any] = {"site": site, "run": "r1", "key": self.key, "phase_timeout": 60.0}
@@ -91,7 +123,9 @@ def no_data(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local_work, "load_dataset", touched)
 
 
-def refused(server: Server, content: RecordDict, error: type[EcgflError], kind: str = "train") -> str:
+def refused(
+    server: Server, content: RecordDict, error: type[EcgflError], kind: str = "train"
+) -> str:
     with pytest.raises(error) as raised:
         server.send(content, kind)
     assert server.homes.registry("alice").entries() == []
@@ -113,13 +147,17 @@ def test_a_model_signed_with_another_key_is_refused(server: Server, kind: str) -
     server.key, right = ed25519.Ed25519PrivateKey.generate(), server.key
     signed = server.sign(server.manifest(sound_vector()))
     server.key = right
-    assert "the model's signature" in refused(server, server.content(kind, signed=signed), ModelRejected, kind)
+    assert "the model's signature" in refused(
+        server, server.content(kind, signed=signed), ModelRejected, kind
+    )
 
 
 @pytest.mark.parametrize("signature", ["", "AAAA", "*", "A" * 88, "\u00e9" * 88])
 @pytest.mark.usefixtures("no_data")
 def test_a_signature_that_is_none_is_refused(server: Server, signature: str) -> None:
-    signed = SignedManifest(manifest=server.sign(server.manifest(sound_vector())).manifest, signature=signature)
+    signed = SignedManifest(
+        manifest=server.sign(server.manifest(sound_vector())).manifest, signature=signature
+    )
     refused(server, server.content(signed=signed), ModelRejected)
 
 
@@ -127,14 +165,18 @@ def test_a_signature_that_is_none_is_refused(server: Server, signature: str) -> 
 @pytest.mark.usefixtures("no_data")
 def test_weights_that_are_not_the_signed_ones_are_refused(server: Server, kind: str) -> None:
     signed = server.sign(server.manifest(sound_vector(1)))
-    assert "SHA-256" in refused(server, server.content(kind, sound_vector(2), signed), ModelRejected, kind)
+    assert "SHA-256" in refused(
+        server, server.content(kind, sound_vector(2), signed), ModelRejected, kind
+    )
 
 
 @KINDS
 @pytest.mark.usefixtures("no_data")
 def test_an_architecture_outside_the_policy_is_refused(server: Server, kind: str) -> None:
     signed = server.sign(server.manifest(sound_vector(), architecture="transformer"))
-    assert "transformer" in refused(server, server.content(kind, signed=signed), PolicyRefused, kind)
+    assert "transformer" in refused(
+        server, server.content(kind, signed=signed), PolicyRefused, kind
+    )
 
 
 @pytest.mark.parametrize(
@@ -143,7 +185,13 @@ def test_an_architecture_outside_the_policy_is_refused(server: Server, kind: str
         {"extra": 1},
         {"sequence": -1},
         {"sequence": 1.5},
-        *({"sequence": 10**30}, {"round": 10**30}, {"rounds": 10**30}, {"sites": 10**30}, {"examples": 10**30}),
+        *(
+            {"sequence": 10**30},
+            {"round": 10**30},
+            {"rounds": 10**30},
+            {"sites": 10**30},
+            {"examples": 10**30},
+        ),
         *(
             {"created": "yesterday"},
             {"created": "2026-01-01T00:00:00"},
@@ -154,19 +202,29 @@ def test_an_architecture_outside_the_policy_is_refused(server: Server, kind: str
         {"version": "../evil"},
         {"version": ".hidden"},
         {"threshold": 2},
-        *({"weights_sha256": "0"}, {"schema": "ecgfl.model/2"}, {"parent": 7}, {"threshold": "0.5"}, {"run": "a b"}),
+        *(
+            {"weights_sha256": "0"},
+            {"schema": "ecgfl.model/2"},
+            {"parent": 7},
+            {"threshold": "0.5"},
+            {"run": "a b"},
+        ),
     ],
     ids=str,
 )
 @pytest.mark.usefixtures("no_data")
-def test_a_manifest_that_breaks_the_schema_is_refused(server: Server, changes: dict[str, Any]) -> None:
+def test_a_manifest_that_breaks_the_schema_is_refused(
+    server: Server, changes: dict[str, Any]
+) -> None:
     signed = server.sign(server.manifest(sound_vector(), **changes))
     refused(server, server.content("evaluate", signed=signed), ModelRejected, "evaluate")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.usefixtures("no_data")
-def test_weights_that_are_not_finite_are_refused_though_signed(server: Server, value: float) -> None:
+def test_weights_that_are_not_finite_are_refused_though_signed(
+    server: Server, value: float
+) -> None:
     vector = sound_vector()
     vector[100] = value
     assert "finite" in refused(server, server.content(vector=vector), ModelRejected)
@@ -189,11 +247,27 @@ ARRAYS: dict[str, Callable[[Vector], dict[str, ArrayRecord]]] = {
     "no-record": lambda _: {},
     "float64": lambda v: {"arrays": ArrayRecord({"flat": Array(v.astype(np.float64))})},
     "matrix": lambda v: {"arrays": ArrayRecord({"flat": Array(v.reshape(2, -1))})},
-    "no-bytes": lambda v: {"arrays": ArrayRecord({"flat": array("float32", v.shape, "numpy.ndarray", b"")})},
-    "cut-off": lambda v: {"arrays": ArrayRecord({"flat": array("float32", v.shape, "numpy.ndarray", Array(v).data[:1000])})},
-    "a-pickle": lambda v: {"arrays": ArrayRecord({"flat": array("float32", v.shape, "numpy.ndarray", b"\x80\x04K\x01.")})},
-    "a-zip": lambda v: {"arrays": ArrayRecord({"flat": array("float32", v.shape, "numpy.ndarray", b"PK\x03\x04" + bytes(99))})},
-    "another-kind": lambda v: {"arrays": ArrayRecord({"flat": array("float32", v.shape, "torch.save", Array(v).data)})},
+    "no-bytes": lambda v: {
+        "arrays": ArrayRecord({"flat": array("float32", v.shape, "numpy.ndarray", b"")})
+    },
+    "cut-off": lambda v: {
+        "arrays": ArrayRecord(
+            {"flat": array("float32", v.shape, "numpy.ndarray", Array(v).data[:1000])}
+        )
+    },
+    "a-pickle": lambda v: {
+        "arrays": ArrayRecord(
+            {"flat": array("float32", v.shape, "numpy.ndarray", b"\x80\x04K\x01.")}
+        )
+    },
+    "a-zip": lambda v: {
+        "arrays": ArrayRecord(
+            {"flat": array("float32", v.shape, "numpy.ndarray", b"PK\x03\x04" + bytes(99))}
+        )
+    },
+    "another-kind": lambda v: {
+        "arrays": ArrayRecord({"flat": array("float32", v.shape, "torch.save", Array(v).data)})
+    },
 }
 
 
@@ -219,28 +293,58 @@ TEXTS: dict[str, Callable[[str], Any]] = {
     "a-number": lambda _: 5,
     "too-long": lambda text: text + " " * 200_000,
     "a-field-more": lambda text: json.dumps(json.loads(text) | {"code": "import os"}),
-    "a-field-less": lambda text: json.dumps({name: value for name, value in json.loads(text).items() if name != "id"}),
+    "a-field-less": lambda text: json.dumps(
+        {name: value for name, value in json.loads(text).items() if name != "id"}
+    ),
     "a-field-more-inside": lambda text: changed(text, code="import os"),
     "a-field-less-inside": lambda text: json.dumps(
         json.loads(text) | {"content": {"model": json.loads(text)["content"]["model"]}}
     ),
-    "deeply-nested": lambda text: text.replace('"epochs":1', f'"epochs":{"[" * 30_000}{"]" * 30_000}'),
+    "deeply-nested": lambda text: text.replace(
+        '"epochs":1', f'"epochs":{"[" * 30_000}{"]" * 30_000}'
+    ),
     "a-number-of-4000-digits": lambda text: text.replace('"seed":1', f'"seed":{"1" * 4_000}'),
     "a-number-of-9000-digits": lambda text: text.replace('"seed":1', f'"seed":{"1" * 9_000}'),
-    "a-fraction-of-9000-digits": lambda text: text.replace('"learning_rate":0.001', f'"learning_rate":{"1" * 9_000}.0'),
+    "a-fraction-of-9000-digits": lambda text: text.replace(
+        '"learning_rate":0.001', f'"learning_rate":{"1" * 9_000}.0'
+    ),
     "half-a-character": lambda text: text.replace('"seed":1', '"seed":"\\ud800"'),
     "another-kind": lambda text: json.dumps(json.loads(text) | {"kind": "evaluate"}),
     "an-expiry-that-is-no-time": lambda text: json.dumps(json.loads(text) | {"expires": "soon"}),
-    "an-expiry-without-a-zone": lambda text: json.dumps(json.loads(text) | {"expires": json.loads(text)["expires"][:19]}),
-    "valid-for-a-year": lambda text: json.dumps(json.loads(text) | {"expires": "2999-01-01T00:00:00+00:00"}),
-    "expired-when-issued": lambda text: json.dumps(json.loads(text) | {"expires": "1999-01-01T00:00:00+00:00"}),
+    "an-expiry-without-a-zone": lambda text: json.dumps(
+        json.loads(text) | {"expires": json.loads(text)["expires"][:19]}
+    ),
+    "valid-for-a-year": lambda text: json.dumps(
+        json.loads(text) | {"expires": "2999-01-01T00:00:00+00:00"}
+    ),
+    "expired-when-issued": lambda text: json.dumps(
+        json.loads(text) | {"expires": "1999-01-01T00:00:00+00:00"}
+    ),
     **{
         f"{field}={value}": lambda text, field=field, value=value: changed(text, **{field: value})
         for field, value in [
             *(("epochs", 10**30), ("batch_size", 10**30), ("learning_rate", 1e30)),
-            *(("epochs", 0), ("epochs", -1), ("epochs", 1.5), ("epochs", "3"), ("epochs", True), ("seed", -1), ("seed", 2**40)),
-            *(("learning_rate", 0), ("learning_rate", float("nan")), ("learning_rate", float("inf")), ("batch_size", 0)),
-            *(("proximal_mu", -0.1), ("proximal_mu", 100.1), ("proximal_mu", float("nan")), ("proximal_mu", "1")),
+            *(
+                ("epochs", 0),
+                ("epochs", -1),
+                ("epochs", 1.5),
+                ("epochs", "3"),
+                ("epochs", True),
+                ("seed", -1),
+                ("seed", 2**40),
+            ),
+            *(
+                ("learning_rate", 0),
+                ("learning_rate", float("nan")),
+                ("learning_rate", float("inf")),
+                ("batch_size", 0),
+            ),
+            *(
+                ("proximal_mu", -0.1),
+                ("proximal_mu", 100.1),
+                ("proximal_mu", float("nan")),
+                ("proximal_mu", "1"),
+            ),
         ]
     },
 }
@@ -261,7 +365,11 @@ def test_a_request_that_breaks_the_schema_is_refused(server: Server, name: str) 
 @pytest.mark.usefixtures("no_data")
 def test_a_message_without_a_request_is_refused(server: Server) -> None:
     refused(server, RecordDict({"arrays": weights_record(sound_vector())}), ServerRefused)
-    refused(server, RecordDict({"arrays": weights_record(sound_vector()), "config": ConfigRecord({})}), ServerRefused)
+    refused(
+        server,
+        RecordDict({"arrays": weights_record(sound_vector()), "config": ConfigRecord({})}),
+        ServerRefused,
+    )
 
 
 def test_an_old_model_again_is_refused(server: Server) -> None:
@@ -280,7 +388,9 @@ def test_a_version_never_changes_its_content(server: Server) -> None:
 
 
 @KINDS
-def test_signed_weights_under_which_the_loss_overflows_are_refused_in_words(server: Server, kind: str) -> None:
+def test_signed_weights_under_which_the_loss_overflows_are_refused_in_words(
+    server: Server, kind: str
+) -> None:
     vector = np.full(WEIGHTS, 1e30, np.float32)
     with pytest.raises(EcgflError):
         server.send(server.content(kind, vector), kind)
@@ -293,12 +403,21 @@ def test_a_new_coordinator_may_count_from_one(server: Server) -> None:
     from ecgfl_cli.models.manifest import public_key_text
 
     home = server.homes.site("alice")
-    content = json.loads(home.federation.read_bytes()) | {"signing_public_key": public_key_text(new.public_key())}
+    content = json.loads(home.federation.read_bytes()) | {
+        "signing_public_key": public_key_text(new.public_key())
+    }
     home.federation.write_text(json.dumps(content))
     from ecgfl_cli.federation.federation_file import load_federation
 
     server.key = new
-    app = Participant(home, load_settings(home.settings), load_federation(home.federation), "test", lambda _: None).app()
-    signed = server.sign(server.manifest(sound_vector(3), sequence=1, version="ecgnet-0001-00000000"))
+    app = Participant(
+        home, load_settings(home.settings), load_federation(home.federation), "test", lambda _: None
+    ).app()
+    signed = server.sign(
+        server.manifest(sound_vector(3), sequence=1, version="ecgnet-0001-00000000")
+    )
     context = Context(run_id=8, node_id=1, node_config={}, state=RecordDict(), run_config={})
-    assert app(message=delivered(server.content("evaluate", sound_vector(3), signed), "evaluate"), context=context).has_content()
+    assert app(
+        message=delivered(server.content("evaluate", sound_vector(3), signed), "evaluate"),
+        context=context,
+    ).has_content()

@@ -11,13 +11,19 @@ pytestmark = pytest.mark.slow
 
 def answers(run: HarmedRun, name: str) -> list[tuple[str, str | None]]:
     """What the log tells besides the requests that had arrived, perhaps just before the kill."""
-    return [(each["event"], each.get("kind")) for each in run.events[name] if each["event"] != "request"]
+    return [
+        (each["event"], each.get("kind")) for each in run.events[name] if each["event"] != "request"
+    ]
 
 
 def test_the_run_of_the_others_goes_on(harmed_run: HarmedRun) -> None:
     assert harmed_run.served.code == 0, harmed_run.served.said
-    assert [each["round"] for each in harmed_run.served.result["rounds"]] == list(range(1, ROUNDS + 1))
-    assert all({"alice", "bob"} <= set(each["sites"]) for each in harmed_run.served.result["rounds"])
+    assert [each["round"] for each in harmed_run.served.result["rounds"]] == list(
+        range(1, ROUNDS + 1)
+    )
+    assert all(
+        {"alice", "bob"} <= set(each["sites"]) for each in harmed_run.served.result["rounds"]
+    )
     assert [harmed_run.joined[name].code for name in ("alice", "bob")] == [0, 0]
 
 

@@ -48,7 +48,14 @@ class Run:
         self.waiting = set(self.grid.push_messages(messages))
         self.asked = {message.metadata.dst_node_id: message for message in messages}
         for node in self.nodes:
-            assert len(self.call(PULL, fleet_pb2.PullMessagesRequest(node=node_pb2.Node(node_id=node))).messages_list) == 1
+            assert (
+                len(
+                    self.call(
+                        PULL, fleet_pb2.PullMessagesRequest(node=node_pb2.Node(node_id=node))
+                    ).messages_list
+                )
+                == 1
+            )
 
     def call(self, path: str, request: Any, caller: int | None = None) -> Any:
         """As a site that has signed its call. caller : the node that signed it, that which the call names if None."""
@@ -57,11 +64,15 @@ class Run:
     def push(self, node: int, reply: Outgoing, tree: message_pb2.ObjectTree | None = None) -> str:
         """Announce a reply; returns the session for its parts."""
         request = fleet_pb2.PushMessagesRequest(
-            node=node_pb2.Node(node_id=node), messages_list=[reply.head], message_object_trees=[tree or reply.tree]
+            node=node_pb2.Node(node_id=node),
+            messages_list=[reply.head],
+            message_object_trees=[tree or reply.tree],
         )
         return str(self.call(PUSH, request).session_id)
 
-    def upload(self, node: int, reply: Outgoing, session: str, names: set[str] | None = None) -> None:
+    def upload(
+        self, node: int, reply: Outgoing, session: str, names: set[str] | None = None
+    ) -> None:
         for name, content in reply.objects.items():
             if names is None or name in names:
                 part = message_pb2.PushObjectRequest(
@@ -74,7 +85,9 @@ class Run:
                 assert self.call(OBJECT, part).stored
 
     def reply(self, node: int) -> Outgoing:
-        message = Message(RecordDict({"said": ConfigRecord({"words": "yes"})}), reply_to=self.asked[node])
+        message = Message(
+            RecordDict({"said": ConfigRecord({"words": "yes"})}), reply_to=self.asked[node]
+        )
         message.metadata.__dict__["_src_node_id"] = node
         return FleetConnection.outgoing(message)
 
@@ -88,8 +101,13 @@ def run() -> Iterator[Run]:
 @contextmanager
 def opened() -> Iterator[Run]:
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
-        superlink = SuperLink(listener, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), "coordinator", 1000)
-        nodes = [superlink.register(ec.generate_private_key(ec.SECP384R1()).public_key(), name) for name in NAMES]
+        superlink = SuperLink(
+            listener, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), "coordinator", 1000
+        )
+        nodes = [
+            superlink.register(ec.generate_private_key(ec.SECP384R1()).public_key(), name)
+            for name in NAMES
+        ]
         state = superlink._state
         for node in nodes:
             state.activate_node(node, HALF_A_MINUTE)
@@ -151,7 +169,11 @@ def test_a_tree_that_unfolds_without_end_is_refused_before_it_is_stored(run: Run
     alice, _ = run.nodes
     reply = run.reply(alice)
     before = len(run.app.state.object_store)
-    for tree in (doubling(14), named(reply.tree.object_id, *(named(f"{part:064x}") for part in range(40))), named("no-hash")):
+    for tree in (
+        doubling(14),
+        named(reply.tree.object_id, *(named(f"{part:064x}") for part in range(40))),
+        named("no-hash"),
+    ):
         with pytest.raises(HTTPException) as raised:
             run.push(alice, reply, tree)
         assert raised.value.status_code == 400
@@ -196,7 +218,9 @@ def test_parts_that_make_no_message_are_never_taken(run: Run) -> None:
     assert words(run.grid.collect(run.waiting)) == ["yes"]
 
 
-def test_a_machine_that_slept_finds_its_run_still_open(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_that_slept_finds_its_run_still_open(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     awake = datetime.now(UTC) + timedelta(days=2)
     for module in ("in_memory_corestate", "corestate"):
         monkeypatch.setattr(f"flwr.supercore.corestate.{module}.now", lambda: awake, raising=False)
@@ -219,14 +243,18 @@ def test_nobody_answers_for_another(run: Run) -> None:
     alice, bob = run.nodes
     of_bob = run.reply(bob)
     request = fleet_pb2.PushMessagesRequest(
-        node=node_pb2.Node(node_id=alice), messages_list=[of_bob.head], message_object_trees=[of_bob.tree]
+        node=node_pb2.Node(node_id=alice),
+        messages_list=[of_bob.head],
+        message_object_trees=[of_bob.tree],
     )
     assert refused(run, PUSH, request, alice) == 403
     assert refused(run, PUSH, request, bob) == 401, "who signs is who is named"
     mine = run.reply(alice)
     mine.head.metadata.reply_to_message_id = run.asked[bob].metadata.message_id
     request = fleet_pb2.PushMessagesRequest(
-        node=node_pb2.Node(node_id=alice), messages_list=[mine.head], message_object_trees=[mine.tree]
+        node=node_pb2.Node(node_id=alice),
+        messages_list=[mine.head],
+        message_object_trees=[mine.tree],
     )
     assert refused(run, PUSH, request, alice) == 403
     run.upload(bob, of_bob, run.push(bob, of_bob))
@@ -240,22 +268,32 @@ def test_nobody_uploads_for_another(run: Run) -> None:
     session = run.push(bob, of_bob)
     name, content = next(iter(of_bob.objects.items()))
     part = message_pb2.PushObjectRequest(
-        node=node_pb2.Node(node_id=alice), run_id=run.grid.run_id, object_id=name, object_content=content, session_id=session
+        node=node_pb2.Node(node_id=alice),
+        run_id=run.grid.run_id,
+        object_id=name,
+        object_content=content,
+        session_id=session,
     )
     assert not run.call(OBJECT, part).stored
 
 
 def test_nobody_reads_or_confirms_what_was_sent_to_another(run: Run) -> None:
     alice, bob = run.nodes
-    secret = Message(RecordDict({"for": ConfigRecord({"bob": "alone"})}), dst_node_id=bob, message_type="query")
+    secret = Message(
+        RecordDict({"for": ConfigRecord({"bob": "alone"})}), dst_node_id=bob, message_type="query"
+    )
     run.waiting = set(run.grid.push_messages([secret]))
     for name in get_all_nested_objects(secret):
-        read = message_pb2.PullObjectRequest(node=node_pb2.Node(node_id=alice), run_id=run.grid.run_id, object_id=name)
+        read = message_pb2.PullObjectRequest(
+            node=node_pb2.Node(node_id=alice), run_id=run.grid.run_id, object_id=name
+        )
         assert not run.call(READ, read).object_found
         read.node.node_id = bob
         assert run.call(READ, read).object_content
     confirm = message_pb2.ConfirmMessageReceivedRequest(
-        node=node_pb2.Node(node_id=alice), run_id=run.grid.run_id, message_object_id=secret.object_id
+        node=node_pb2.Node(node_id=alice),
+        run_id=run.grid.run_id,
+        message_object_id=secret.object_id,
     )
     assert refused(run, CONFIRM, confirm, alice) == 403
     confirm.node.node_id = bob
@@ -270,7 +308,9 @@ def test_a_reply_of_another_is_neither_read_nor_deleted(run: Run) -> None:
     of_bob = run.reply(bob)
     run.upload(bob, of_bob, run.push(bob, of_bob))
     for name in of_bob.objects:
-        read = message_pb2.PullObjectRequest(node=node_pb2.Node(node_id=alice), run_id=run.grid.run_id, object_id=name)
+        read = message_pb2.PullObjectRequest(
+            node=node_pb2.Node(node_id=alice), run_id=run.grid.run_id, object_id=name
+        )
         assert not run.call(READ, read).object_found
         confirm = message_pb2.ConfirmMessageReceivedRequest(
             node=node_pb2.Node(node_id=alice), run_id=run.grid.run_id, message_object_id=name
@@ -286,11 +326,15 @@ def test_one_reply_to_each_message(run: Run) -> None:
     session = run.push(alice, first)
     assert run.push(alice, first) == session, "the answer to the first may have been lost"
     two = fleet_pb2.PushMessagesRequest(
-        node=node_pb2.Node(node_id=alice), messages_list=[second.head], message_object_trees=[second.tree]
+        node=node_pb2.Node(node_id=alice),
+        messages_list=[second.head],
+        message_object_trees=[second.tree],
     )
     assert refused(run, PUSH, two, alice) == 409
     both = fleet_pb2.PushMessagesRequest(
-        node=node_pb2.Node(node_id=alice), messages_list=[first.head] * 2, message_object_trees=[first.tree] * 2
+        node=node_pb2.Node(node_id=alice),
+        messages_list=[first.head] * 2,
+        message_object_trees=[first.tree] * 2,
     )
     assert refused(run, PUSH, both, alice) == 400
     run.upload(alice, first, session)
@@ -315,7 +359,9 @@ def test_a_reply_has_a_largest_size(run: Run, monkeypatch: pytest.MonkeyPatch) -
 
 def held(run: Run) -> int:
     """Bytes of uploads that are kept."""
-    uploads = [each.upload for each in run.app.messages._requests.values() if each.upload is not None]
+    uploads = [
+        each.upload for each in run.app.messages._requests.values() if each.upload is not None
+    ]
     return sum(len(part) for upload in uploads for part in upload.parts.values())
 
 
@@ -377,8 +423,12 @@ def phase(run: Run, answering: list[int], seconds: float) -> tuple[int, float]:
 
 
 def connect_again(run: Run, node: int) -> None:
-    run.call("/v1/fleet/deactivate-node", fleet_pb2.DeactivateNodeRequest(node_id=node), caller=node)
-    request = fleet_pb2.ActivateNodeRequest(public_key=run.app.state.nodes[node].public_key, heartbeat_interval=HALF_A_MINUTE)
+    run.call(
+        "/v1/fleet/deactivate-node", fleet_pb2.DeactivateNodeRequest(node_id=node), caller=node
+    )
+    request = fleet_pb2.ActivateNodeRequest(
+        public_key=run.app.state.nodes[node].public_key, heartbeat_interval=HALF_A_MINUTE
+    )
     run.call(fleet_app.ACTIVATE, request, caller=node)
 
 
@@ -396,7 +446,9 @@ def test_a_site_that_missed_a_phase_is_not_waited_for_again(run: Run) -> None:
     assert replies == 1
     assert seconds < 30
     run.grid.enough = 2
-    assert phase(run, [bob, alice], 60.0)[0] == 2, "it is asked again, and waited for where the others are too few"
+    assert phase(run, [bob, alice], 60.0)[0] == 2, (
+        "it is asked again, and waited for where the others are too few"
+    )
 
 
 def test_a_new_session_is_waited_for_again_but_only_once_in_a_run(run: Run) -> None:

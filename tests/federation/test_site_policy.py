@@ -11,7 +11,13 @@ from test_site_distrusts_server import Server, no_data, refused, sound_vector  #
 
 from ecgfl_cli.errors import EcgflError, PolicyRefused
 from ecgfl_cli.federation.coordinator.home import load_signing_key
-from ecgfl_cli.federation.wire import EvaluateReply, TrainReply, TrainRequest, reply_content, weights_record
+from ecgfl_cli.federation.wire import (
+    EvaluateReply,
+    TrainReply,
+    TrainRequest,
+    reply_content,
+    weights_record,
+)
 from ecgfl_cli.site.audit import AuditLog
 from ecgfl_cli.site.policy import METRICS
 from ecgfl_cli.site.priority import give_way
@@ -36,17 +42,35 @@ def under(homes: Homes, policy: str) -> Server:
 @pytest.mark.parametrize(
     "policy",
     [
-        *('architectures = ["beatnet"]', "architectures = []", "max_rounds = 2", "max_local_epochs = 1"),
+        *(
+            'architectures = ["beatnet"]',
+            "architectures = []",
+            "max_rounds = 2",
+            "max_local_epochs = 1",
+        ),
         *("max_learning_rate = 0.0005", "max_batch_size = 100", HOURS_ELSEWHERE),
-        *("min_learning_rate = 0.005", "min_batch_size = 300", "max_proximal_mu = 0.4", "min_training_beats = 100000"),
-        *("min_training_recordings = 100", "min_training_patients = 3", "min_training_pvcs = 100000"),
+        *(
+            "min_learning_rate = 0.005",
+            "min_batch_size = 300",
+            "max_proximal_mu = 0.4",
+            "min_training_beats = 100000",
+        ),
+        *(
+            "min_training_recordings = 100",
+            "min_training_patients = 3",
+            "min_training_pvcs = 100000",
+        ),
     ],
 )
 @pytest.mark.usefixtures("no_data")
-def test_what_the_policy_forbids_is_refused_before_data_is_touched(homes: Homes, policy: str) -> None:
+def test_what_the_policy_forbids_is_refused_before_data_is_touched(
+    homes: Homes, policy: str
+) -> None:
     server = under(homes, policy)
     signed = server.sign(server.manifest(sound_vector()))
-    plan = TrainRequest(model=signed, epochs=2, learning_rate=1e-3, batch_size=256, seed=1, proximal_mu=0.5)
+    plan = TrainRequest(
+        model=signed, epochs=2, learning_rate=1e-3, batch_size=256, seed=1, proximal_mu=0.5
+    )
     refused(server, server.seal(plan, sound_vector()), PolicyRefused)
 
 
@@ -55,7 +79,9 @@ def test_too_few_beats_are_refused(homes: Homes) -> None:
     assert "min_training_beats" in refused(server, server.content(), PolicyRefused)
 
 
-def test_an_architecture_that_is_allowed_but_not_installed_is_refused_in_words(homes: Homes) -> None:
+def test_an_architecture_that_is_allowed_but_not_installed_is_refused_in_words(
+    homes: Homes,
+) -> None:
     server = under(homes, 'architectures = ["ecgnet", "beatnet9"]')
     signed = server.sign(server.manifest(sound_vector(), architecture="beatnet9"))
     message = refused(server, server.content(signed=signed), EcgflError)
@@ -76,9 +102,27 @@ def test_a_settings_file_from_before_these_keys_keeps_its_meaning(homes: Homes) 
 @pytest.mark.parametrize(
     "policy",
     [
-        *('hours = "22-06"', 'hours = "22:00-22:00"', 'hours = "25:00-06:00"', "hours = 22", "niceness = 20", "niceness = -1"),
-        *('metrics = ["patients"]', "max_rounds_a_day = 0", "acceptance_margin = 1.5", 'coordinators = "key"'),
-        *("min_steps = 0", "max_loss_ratio = 0.5", "from_scratch = 1", "max_measurements = 0", "min_held_out_beats = 0"),
+        *(
+            'hours = "22-06"',
+            'hours = "22:00-22:00"',
+            'hours = "25:00-06:00"',
+            "hours = 22",
+            "niceness = 20",
+            "niceness = -1",
+        ),
+        *(
+            'metrics = ["patients"]',
+            "max_rounds_a_day = 0",
+            "acceptance_margin = 1.5",
+            'coordinators = "key"',
+        ),
+        *(
+            "min_steps = 0",
+            "max_loss_ratio = 0.5",
+            "from_scratch = 1",
+            "max_measurements = 0",
+            "min_held_out_beats = 0",
+        ),
     ],
 )
 def test_a_policy_that_means_nothing_is_named(homes: Homes, policy: str) -> None:
@@ -94,7 +138,9 @@ def test_the_figures_that_may_leave_are_all_there_are() -> None:
 
 @pytest.mark.parametrize("kind", ["train", "evaluate"])
 @pytest.mark.parametrize("allowed", [[], ["loss"], ["pvcs", "precision"]])
-def test_figures_that_may_not_leave_are_left_out(homes: Homes, kind: str, allowed: list[str]) -> None:
+def test_figures_that_may_not_leave_are_left_out(
+    homes: Homes, kind: str, allowed: list[str]
+) -> None:
     server = under(homes, f"metrics = {allowed}")
     metrics = server.send(server.content(kind), kind).content.metric_records["metrics"]
     assert set(metrics) <= {"num-examples", *allowed}
@@ -130,7 +176,12 @@ def test_a_request_counts_and_its_answer_does_not_count_again(homes: Homes) -> N
     for number in range(2):  # from before requests were logged
         audit.append("send", kind="train", run="r1", bytes=number, sha256="0" * 64, metrics={})
     for number in range(3):
-        log.begin(Asked(f"{number:032x}", "r1", "2026-01-01T00:00:00+00:00"), "train", "beatnet-0001-00000000", number + 1)
+        log.begin(
+            Asked(f"{number:032x}", "r1", "2026-01-01T00:00:00+00:00"),
+            "train",
+            "beatnet-0001-00000000",
+            number + 1,
+        )
         audit.append("send", kind="train", run="r1", bytes=number, sha256="0" * 64, metrics={})
     assert log.in_run("train", "r1") == 5
     assert (log.in_round("train", "r1", 3), log.in_round("train", "r1", 4)) == (1, 0)
@@ -146,7 +197,9 @@ def test_more_rounds_in_a_run_than_agreed_are_refused_after_a_restart_too(homes:
     assert RequestLog(homes.site("alice").audit).in_run("train", "r1") == 3
     server = under(homes, "max_rounds = 3")
     assert "max_rounds" in refused(server, server.content(), PolicyRefused)
-    assert server.send(server.content("evaluate"), "evaluate").has_content(), "the last model is still measured and received"
+    assert server.send(server.content("evaluate"), "evaluate").has_content(), (
+        "the last model is still measured and received"
+    )
 
 
 def test_a_run_of_200_rounds_is_within_the_defaults(homes: Homes) -> None:
@@ -155,9 +208,16 @@ def test_a_run_of_200_rounds_is_within_the_defaults(homes: Homes) -> None:
     expires = "2999-01-01T00:00:00+00:00"
     log.begin(Asked(f"{0:032x}", "r1", expires), "measure", "ecgnet-0001-00000000", 5)
     for number in range(1, 200):
-        log.begin(Asked(f"{2 * number:032x}", "r1", expires), "train", "ecgnet-0001-00000000", number)
+        log.begin(
+            Asked(f"{2 * number:032x}", "r1", expires), "train", "ecgnet-0001-00000000", number
+        )
         audit.append("send", kind="train", run="r1", bytes=1, sha256="0" * 64, metrics={})
-        log.begin(Asked(f"{2 * number + 1:032x}", "r1", expires), "measure", "ecgnet-0001-00000000", number)
+        log.begin(
+            Asked(f"{2 * number + 1:032x}", "r1", expires),
+            "measure",
+            "ecgnet-0001-00000000",
+            number,
+        )
     server = under(homes, "")
     parent = server.sign(server.manifest(sound_vector(), round=199, rounds=200))
     assert server.send(server.content(signed=parent)).has_content()
@@ -180,9 +240,16 @@ def test_a_run_of_200_rounds_is_within_the_defaults(homes: Homes) -> None:
 def test_measurements_are_counted_over_restarts(homes: Homes, policy: str, setting: str) -> None:
     log = RequestLog(homes.site("alice").audit)
     for number in range(2):
-        log.begin(Asked(f"{number:032x}", "r1", "2999-01-01T00:00:00+00:00"), "measure", "ecgnet-0001-00000000", number)
+        log.begin(
+            Asked(f"{number:032x}", "r1", "2999-01-01T00:00:00+00:00"),
+            "measure",
+            "ecgnet-0001-00000000",
+            number,
+        )
     server = under(homes, policy)
-    assert f"policy.{setting} " in refused(server, server.content("evaluate"), PolicyRefused, "evaluate")
+    assert f"policy.{setting} " in refused(
+        server, server.content("evaluate"), PolicyRefused, "evaluate"
+    )
 
 
 @pytest.mark.usefixtures("no_data")
@@ -193,14 +260,18 @@ def test_outside_the_hours_nothing_is_measured(homes: Homes) -> None:
 
 def test_the_model_of_a_round_in_hand_is_measured_outside_the_hours_once(homes: Homes) -> None:
     log = RequestLog(homes.site("alice").audit)
-    log.begin(Asked(f"{0:032x}", "r1", "2999-01-01T00:00:00+00:00"), "train", "ecgnet-0001-00000000", 1)
+    log.begin(
+        Asked(f"{0:032x}", "r1", "2999-01-01T00:00:00+00:00"), "train", "ecgnet-0001-00000000", 1
+    )
     server = under(homes, HOURS_ELSEWHERE)
     assert server.send(server.content("evaluate"), "evaluate").has_content()
     with pytest.raises(PolicyRefused, match="hours"):
         server.send(server.content("evaluate"), "evaluate")
 
 
-@pytest.mark.parametrize("few", ["min_held_out_patients = 2", "min_held_out_beats = 99999", "min_held_out_pvcs = 99999"])
+@pytest.mark.parametrize(
+    "few", ["min_held_out_patients = 2", "min_held_out_beats = 99999", "min_held_out_pvcs = 99999"]
+)
 def test_figures_of_too_few_held_out_patients_do_not_leave(homes: Homes, few: str) -> None:
     """The model comes all the same, and is tested here."""
     server = under(homes, few)
@@ -212,7 +283,10 @@ def test_figures_of_too_few_held_out_patients_do_not_leave(homes: Homes, few: st
 
 
 def test_bounds_that_are_left_out_follow_those_that_are_given(homes: Homes) -> None:
-    policy = settings(homes, "max_rounds = 500\nmax_rounds_a_day = 1\nmax_batch_size = 8\nmax_learning_rate = 1e-6").policy
+    policy = settings(
+        homes,
+        "max_rounds = 500\nmax_rounds_a_day = 1\nmax_batch_size = 8\nmax_learning_rate = 1e-6",
+    ).policy
     assert (policy.max_measurements, policy.max_measurements_a_day) == (510, 11)
     assert (policy.min_batch_size, policy.min_learning_rate) == (8, 1e-6)
 
@@ -236,7 +310,9 @@ def test_the_right_coordinators_key_is_no_obstacle(homes: Homes) -> None:
 def test_outside_the_hours_a_site_does_not_even_connect(homes: Homes) -> None:
     under(homes, HOURS_ELSEWHERE)
     assert "policy.hours" in told(homes.site("alice").root, *JOIN).refused(5)
-    assert told(homes.site("alice").root, "audit", "show").result["entries"][-1]["event"] == "refused"
+    assert (
+        told(homes.site("alice").root, "audit", "show").result["entries"][-1]["event"] == "refused"
+    )
 
 
 def test_a_site_that_stays_waits_for_its_hours(homes: Homes) -> None:
@@ -252,9 +328,16 @@ def test_the_run_goes_on_with_a_site_that_keeps_its_figures_to_itself(homes: Hom
     rounds.begin()
     vector = weights_record(np.ones(LENGTH, np.float32))
     quiet = reply_content(TrainReply(examples=100, pvcs=5, loss=0.5), vector, withheld=METRICS)
-    rounds.aggregate(rounds.good(1, 1.0), rounds.answer(2, quiet), rounds.good(3, 4.0, examples=200))
+    rounds.aggregate(
+        rounds.good(1, 1.0), rounds.answer(2, quiet), rounds.good(3, 4.0, examples=200)
+    )
     result = rounds.record.rounds[-1]
-    assert (result.sites, result.dropped, result.examples, result.loss) == (["alice", "bob", "carol"], [], 400, 0.5)
+    assert (result.sites, result.dropped, result.examples, result.loss) == (
+        ["alice", "bob", "carol"],
+        [],
+        400,
+        0.5,
+    )
 
 
 def test_niceness_only_rises(monkeypatch: pytest.MonkeyPatch) -> None:

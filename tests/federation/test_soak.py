@@ -22,7 +22,18 @@ from test_join_waits import free_port
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(0)]
 
 ROUNDS = 8
-PLAN = ("--rounds", str(ROUNDS), "--min-sites", "2", "--arch", "ecgnet", "--local-epochs", "1", "--phase-timeout", "20s")
+PLAN = (
+    "--rounds",
+    str(ROUNDS),
+    "--min-sites",
+    "2",
+    "--arch",
+    "ecgnet",
+    "--local-epochs",
+    "1",
+    "--phase-timeout",
+    "20s",
+)
 DONE, SERVER = 0, 4
 FAULTS = {
     "coordinator killed": 5,
@@ -50,20 +61,34 @@ LEFT_OVER_A_HOME = 5
 class Soak:
     """A federation that is kept running, and what is done to it."""
 
-    def __init__(self, homes: Homes, processes: Processes, lines: dict[str, FaultyLine], port: int, seed: int) -> None:
+    def __init__(
+        self, homes: Homes, processes: Processes, lines: dict[str, FaultyLine], port: int, seed: int
+    ) -> None:
         self.checks = SoakChecks(homes, ROUNDS)
         self.faults: Counter[str] = Counter()
         self.results: list[dict[str, object]] = []
-        self._homes, self._processes, self._lines, self._random = homes, processes, lines, random.Random(seed)
+        self._homes, self._processes, self._lines, self._random = (
+            homes,
+            processes,
+            lines,
+            random.Random(seed),
+        )
         self._healed_at: dict[str, float] = {}
         self._port = port
-        self.coordinator = Kept("coordinator", self._serve, frozenset({DONE, SERVER}), self.checks.coordinator)
-        self.sites = [Kept(name, self._join(name), frozenset({DONE, SERVER}), self._looked_at(name)) for name in SITES]
+        self.coordinator = Kept(
+            "coordinator", self._serve, frozenset({DONE, SERVER}), self.checks.coordinator
+        )
+        self.sites = [
+            Kept(name, self._join(name), frozenset({DONE, SERVER}), self._looked_at(name))
+            for name in SITES
+        ]
         self.kept = [self.coordinator, *self.sites]
 
     def _serve(self) -> Command:
         address = ("--host", "127.0.0.1", "--port", str(self._port))
-        return self._processes.start(self._homes.coordinator, "coordinator", "serve", *address, *PLAN)
+        return self._processes.start(
+            self._homes.coordinator, "coordinator", "serve", *address, *PLAN
+        )
 
     def _join(self, name: str) -> Callable[[], Command]:
         home, port = self._homes.site(name).root, self._lines[name].port
@@ -112,7 +137,9 @@ class Soak:
                 line.cut() if kind == "line cut" else line.hold()
                 happened = True
             case _:
-                line.break_off(self._random.choice(("up", "down")), self._random.randrange(2_000, 700_000))
+                line.break_off(
+                    self._random.choice(("up", "down")), self._random.randrange(2_000, 700_000)
+                )
                 happened = True
         if kind.startswith(("line", "message")):
             self._healed_at[site.name] = time.monotonic() + seconds
@@ -142,7 +169,10 @@ class Soak:
             "minutes": minutes,
             "seed": seed,
             "faults": dict(sorted(self.faults.items())),
-            "exit codes": {kept.name: {str(code): number for code, number in sorted(kept.ends.items())} for kept in self.kept},
+            "exit codes": {
+                kept.name: {str(code): number for code, number in sorted(kept.ends.items())}
+                for kept in self.kept
+            },
             "messages broken within": sum(line.broken for line in self._lines.values()),
             "rounds finished": sum(model.round > 0 for model in checks.models.values()),
             "runs finished": checks.reports(),
@@ -155,15 +185,25 @@ class Soak:
 
 
 def test_no_round_and_no_model_is_lost(
-    homes: Homes, processes: Processes, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
+    homes: Homes,
+    processes: Processes,
+    request: pytest.FixtureRequest,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    minutes, seed = request.config.getoption("--soak-minutes"), request.config.getoption("--soak-seed")
+    minutes, seed = (
+        request.config.getoption("--soak-minutes"),
+        request.config.getoption("--soak-seed"),
+    )
     for name in SITES:
         # One run after another for an hour is more than a site's policy lets pass in a day.
-        change_policy(homes.site(name), max_rounds_a_day="100000", max_untrained_measurements="100000")
+        change_policy(
+            homes.site(name), max_rounds_a_day="100000", max_untrained_measurements="100000"
+        )
     port = free_port()
     with faulty_line(port) as first, faulty_line(port) as second, faulty_line(port) as third:
-        soak = Soak(homes, processes, dict(zip(SITES, (first, second, third), strict=True)), port, seed)
+        soak = Soak(
+            homes, processes, dict(zip(SITES, (first, second, third), strict=True)), port, seed
+        )
         pauses = random.Random(seed)
         end = time.monotonic() + 60 * minutes
         while time.monotonic() < end:

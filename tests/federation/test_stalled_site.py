@@ -16,14 +16,20 @@ def assert_whole(harmed_run: HarmedRun, name: str) -> None:
 def test_a_site_whose_line_carries_nothing_any_more_ends_and_says_so(harmed_run: HarmedRun) -> None:
     frank = harmed_run.joined["frank"]
     assert "not reached within" in frank.refused(4)
-    assert [line for line in frank.said if f"not reached within {FRANKS_PATIENCE.removesuffix('s')} s" in line]
+    assert [
+        line
+        for line in frank.said
+        if f"not reached within {FRANKS_PATIENCE.removesuffix('s')} s" in line
+    ]
     assert "frank: no answer" in harmed_run.round(2)["dropped"]
     assert all("frank" not in harmed_run.round(number)["sites"] for number in range(2, ROUNDS + 1))
     assert [entry.manifest.round for entry in harmed_run.homes.registry("frank").entries()] == [1]
     assert_whole(harmed_run, "frank")
 
 
-def test_a_stopped_site_loses_its_round_goes_on_and_ends_with_the_run(harmed_run: HarmedRun) -> None:
+def test_a_stopped_site_loses_its_round_goes_on_and_ends_with_the_run(
+    harmed_run: HarmedRun,
+) -> None:
     assert "grace: no answer" in harmed_run.round(2)["dropped"]
     assert "grace" not in harmed_run.round(2)["sites"]
     ended = harmed_run.joined["grace"]

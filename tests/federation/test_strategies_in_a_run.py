@@ -59,26 +59,37 @@ def means(homes: Homes, mu: float = 0.0) -> list[NDArray[np.float64]]:
     """For each round the mean of what the sites learn from the model before, weighted by their examples."""
     found = []
     for number, (version, _) in enumerate(models(homes)[:ROUNDS], start=1):
-        parts = [trained_at(homes, name, version, number, architecture("ecgnet"), mu) for name in SITES]
-        found.append(sum(vector.astype(np.float64) * count for vector, count in parts) / sum(count for _, count in parts))
+        parts = [
+            trained_at(homes, name, version, number, architecture("ecgnet"), mu) for name in SITES
+        ]
+        found.append(
+            sum(vector.astype(np.float64) * count for vector, count in parts)
+            / sum(count for _, count in parts)
+        )
     return found
 
 
 def test_fedprox_averages_sites_that_stayed_near(ran: Callable[[str], Ran]) -> None:
     homes, _ = ran("fedprox")
     made = models(homes)
-    for (_, after), expected, free in zip(made[1:], means(homes, mu=1.0), means(homes), strict=True):
+    for (_, after), expected, free in zip(
+        made[1:], means(homes, mu=1.0), means(homes), strict=True
+    ):
         np.testing.assert_allclose(after, expected, rtol=0, atol=1e-6)
         assert np.abs(after - free).max() > 1e-4, "the proximal term changed nothing"
 
 
 @pytest.mark.parametrize("strategy", ["fedadam", "fedyogi"])
-def test_a_server_optimiser_follows_the_mean_change(ran: Callable[[str], Ran], strategy: str) -> None:
+def test_a_server_optimiser_follows_the_mean_change(
+    ran: Callable[[str], Ran], strategy: str
+) -> None:
     homes, _ = ran(strategy)
     made = models(homes)
     first = second = np.zeros(made[0][1].size)
     told = np.ones(first.size, dtype=np.bool_)
-    for number, ((_, before), (_, after), mean) in enumerate(zip(made, made[1:], means(homes), strict=False), start=1):
+    for number, ((_, before), (_, after), mean) in enumerate(
+        zip(made, made[1:], means(homes), strict=False), start=1
+    ):
         change = mean - before
         first = 0.9 * first + 0.1 * change
         rate = 0.02

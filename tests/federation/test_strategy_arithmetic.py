@@ -33,7 +33,10 @@ def test_two_rounds_are_as_computed_by_hand(homes: Homes, strategy: str) -> None
     for (small, large), step in zip(CHANGES, STEPS[strategy], strict=True):
         before = rounds.weights
         rounds.begin()
-        rounds.aggregate(rounds.good(1, before + np.float32(small), 100), rounds.good(2, before + np.float32(large), 300))
+        rounds.aggregate(
+            rounds.good(1, before + np.float32(small), 100),
+            rounds.good(2, before + np.float32(large), 300),
+        )
         np.testing.assert_allclose(rounds.weights - before, step, rtol=0, atol=3e-7)
 
 
@@ -53,9 +56,14 @@ def test_a_robust_strategy_is_not_moved_by_one_site(homes: Homes, strategy: str)
         before = rounds.weights
         rounds.begin()
         rounds.aggregate(
-            *(rounds.good(node, before + np.float32(by), 1000 * node) for node, by in zip(FIVE, FIVE_CHANGES, strict=True))
+            *(
+                rounds.good(node, before + np.float32(by), 1000 * node)
+                for node, by in zip(FIVE, FIVE_CHANGES, strict=True)
+            )
         )
-        np.testing.assert_allclose(rounds.weights - before, ROBUST_STEPS[strategy], rtol=0, atol=3e-7)
+        np.testing.assert_allclose(
+            rounds.weights - before, ROBUST_STEPS[strategy], rtol=0, atol=3e-7
+        )
         assert rounds.last.round == number
         assert rounds.last.sites == list(FIVE.values())
 
@@ -69,7 +77,8 @@ def test_krum_tells_sites_apart_whose_changes_are_small_beside_the_weights(homes
         nearest = before + np.float32(by)
         others = (before + np.float32(by + far) for far in (0.001, -0.001, 0.0025, 0.004))
         rounds.aggregate(
-            rounds.good(3, nearest), *(rounds.good(node, vector) for node, vector in zip((1, 2, 4, 5), others, strict=True))
+            rounds.good(3, nearest),
+            *(rounds.good(node, vector) for node, vector in zip((1, 2, 4, 5), others, strict=True)),
         )
         assert np.abs(rounds.weights - nearest).max() < 3e-4, number
 
@@ -82,13 +91,23 @@ def test_the_share_and_the_number_can_be_chosen(copied: Callable[[str], Homes]) 
         rounds = Rounds(copied(strategy), strategy, nodes=FIVE, min_sites=5, **options)
         before = rounds.weights
         rounds.begin()
-        rounds.aggregate(*(rounds.good(node, before + np.float32(by)) for node, by in zip(FIVE, FIVE_CHANGES, strict=True)))
+        rounds.aggregate(
+            *(
+                rounds.good(node, before + np.float32(by))
+                for node, by in zip(FIVE, FIVE_CHANGES, strict=True)
+            )
+        )
         np.testing.assert_allclose(rounds.weights - before, step, rtol=0, atol=3e-7)
 
 
 @pytest.mark.parametrize(
     ("strategy", "options", "mu"),
-    [("fedavg", {}, 0.0), ("fedprox", {}, 0.01), ("fedprox", {"proximal_mu": 0.5}, 0.5), ("fedyogi", {}, 0.0)],
+    [
+        ("fedavg", {}, 0.0),
+        ("fedprox", {}, 0.01),
+        ("fedprox", {"proximal_mu": 0.5}, 0.5),
+        ("fedyogi", {}, 0.0),
+    ],
 )
 def test_only_fedprox_asks_the_sites_for_a_proximal_term(
     homes: Homes, strategy: str, options: dict[str, float], mu: float
@@ -96,11 +115,15 @@ def test_only_fedprox_asks_the_sites_for_a_proximal_term(
     rounds = Rounds(homes, strategy, **options)
     rounds.begin()
     for request in rounds.requests.values():
-        assert json.loads(request.content["config"]["ecgfl-request"])["content"]["proximal_mu"] == mu  # type: ignore[index, arg-type]
+        assert (
+            json.loads(request.content["config"]["ecgfl-request"])["content"]["proximal_mu"] == mu
+        )  # type: ignore[index, arg-type]
 
 
 @pytest.mark.parametrize("strategy", ["fedadam", "fedyogi"])
-def test_the_wildest_weights_of_a_site_move_the_model_by_a_bounded_step(homes: Homes, strategy: str) -> None:
+def test_the_wildest_weights_of_a_site_move_the_model_by_a_bounded_step(
+    homes: Homes, strategy: str
+) -> None:
     rounds = Rounds(homes, strategy)
     before = rounds.weights
     for value in (3e38, -3e38, 1.0):

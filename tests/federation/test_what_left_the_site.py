@@ -11,7 +11,15 @@ from shared_runs import Finished
 from ecgfl_cli.site.audit import without_finished_intents
 
 TRAIN = {"num-examples", "pvcs", "loss"}
-EVALUATE = {"num-examples", "pvcs", "true_positives", "false_positives", "loss", "others_by_logit", "pvcs_by_logit"}
+EVALUATE = {
+    "num-examples",
+    "pvcs",
+    "true_positives",
+    "false_positives",
+    "loss",
+    "others_by_logit",
+    "pvcs_by_logit",
+}
 UNDEFINED_SOMETIMES = {"sensitivity", "precision"}
 WEIGHTS_BYTES = 4 * 44_850
 
@@ -43,7 +51,9 @@ def test_each_message_that_left_has_its_line(finished: Finished, name: str) -> N
 
 
 @pytest.mark.parametrize("name", SITES)
-def test_the_sizes_are_those_of_one_weight_vector_and_of_a_few_numbers(finished: Finished, name: str) -> None:
+def test_the_sizes_are_those_of_one_weight_vector_and_of_a_few_numbers(
+    finished: Finished, name: str
+) -> None:
     for line in sent(finished, name):
         extra = line["bytes"] - (WEIGHTS_BYTES if line["kind"] == "train" else 0)
         assert 0 < extra < 2048
@@ -52,16 +62,20 @@ def test_the_sizes_are_those_of_one_weight_vector_and_of_a_few_numbers(finished:
 @pytest.mark.parametrize("name", SITES)
 def test_the_metrics_are_the_whitelisted_ones(finished: Finished, name: str) -> None:
     for line in sent(finished, name):
-        assert {name: set(record) for name, record in line["metrics"].items() if name != "metrics"} == {
-            "audit": {"lines", "hash"}
-        }
+        assert {
+            name: set(record) for name, record in line["metrics"].items() if name != "metrics"
+        } == {"audit": {"lines", "hash"}}
         names = set(line["metrics"]["metrics"])
         if line["kind"] == "train":
             assert names == TRAIN
         else:
             assert names >= EVALUATE
             assert names - EVALUATE - {"verdict"} <= UNDEFINED_SOMETIMES
-    told = ["verdict" in line["metrics"]["metrics"] for line in sent(finished, name) if line["kind"] == "evaluate"]
+    told = [
+        "verdict" in line["metrics"]["metrics"]
+        for line in sent(finished, name)
+        if line["kind"] == "evaluate"
+    ]
     assert told == [False, True], "of the run's last model only"
 
 
@@ -75,8 +89,15 @@ def test_the_log_tells_the_whole_run_in_order(finished: Finished, name: str) -> 
 
 
 def test_the_coordinator_learned_no_more_than_the_sites_said(finished: Finished) -> None:
-    trained = [line["metrics"]["metrics"] for name in SITES for line in sent(finished, name) if line["kind"] == "train"]
-    assert sum(each["num-examples"] for each in trained) == sum(each["examples"] for each in finished.served.result["rounds"])
+    trained = [
+        line["metrics"]["metrics"]
+        for name in SITES
+        for line in sent(finished, name)
+        if line["kind"] == "train"
+    ]
+    assert sum(each["num-examples"] for each in trained) == sum(
+        each["examples"] for each in finished.served.result["rounds"]
+    )
 
 
 @pytest.mark.parametrize("name", ["coordinator", *SITES])

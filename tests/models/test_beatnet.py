@@ -15,11 +15,18 @@ MOST_WEIGHTS = 150_000
 
 def inputs(beats: int) -> tuple[Tensor, Tensor, Tensor]:
     torch.manual_seed(1)
-    return torch.randn(beats, WINDOW.length), torch.randn(beats, WINDOW.length), torch.randn(beats, len(CONTEXT_FIELDS))
+    return (
+        torch.randn(beats, WINDOW.length),
+        torch.randn(beats, WINDOW.length),
+        torch.randn(beats, len(CONTEXT_FIELDS)),
+    )
 
 
 def test_it_is_small() -> None:
-    assert sum(weights.numel() for weights in ARCHITECTURE.build().state_dict().values()) <= MOST_WEIGHTS
+    assert (
+        sum(weights.numel() for weights in ARCHITECTURE.build().state_dict().values())
+        <= MOST_WEIGHTS
+    )
 
 
 def test_a_beat_does_not_depend_on_those_beside_it() -> None:
@@ -27,7 +34,9 @@ def test_a_beat_does_not_depend_on_those_beside_it() -> None:
     beats = inputs(64)
     with torch.inference_mode():
         together = network(*beats)
-        alone = torch.cat([network(*(each[place : place + 1] for each in beats)) for place in range(64)])
+        alone = torch.cat(
+            [network(*(each[place : place + 1] for each in beats)) for place in range(64)]
+        )
     torch.testing.assert_close(together, alone)
 
 

@@ -5,7 +5,17 @@ import pytest
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from ecgfl_cli.models.calibration import COUNTS, EDGES, FEWEST, UNCALIBRATED, USUAL_THRESHOLD, Calibration, counted, enough, fit
+from ecgfl_cli.models.calibration import (
+    COUNTS,
+    EDGES,
+    FEWEST,
+    UNCALIBRATED,
+    USUAL_THRESHOLD,
+    Calibration,
+    counted,
+    enough,
+    fit,
+)
 
 
 def simulated(
@@ -29,7 +39,9 @@ def test_the_fit_finds_what_the_logits_are_worth(scale: float, offset: float) ->
 
 
 @pytest.mark.parametrize(("scale", "offset"), [(1.0, 0.0), (0.5, 1.0), (2.0, -1.5)])
-def test_no_threshold_on_calibrated_probabilities_has_a_better_f1(scale: float, offset: float) -> None:
+def test_no_threshold_on_calibrated_probabilities_has_a_better_f1(
+    scale: float, offset: float
+) -> None:
     others, pvcs, probability = simulated(scale, offset)
     _, threshold = fit(others, pvcs)
 
@@ -65,12 +77,21 @@ def test_logits_that_say_the_opposite_are_not_turned_round() -> None:
 
 
 def test_probabilities_of_unreadable_beats_stay_unknown() -> None:
-    found = Calibration(scale=2.0, offset=-1.0).probabilities(np.array([0.5, np.nan, 1e9, -1e9], dtype=np.float32))
+    found = Calibration(scale=2.0, offset=-1.0).probabilities(
+        np.array([0.5, np.nan, 1e9, -1e9], dtype=np.float32)
+    )
     np.testing.assert_allclose(found, [0.5, np.nan, 1.0, 0.0])
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"scale": 0.0}, {"scale": -1.0}, {"scale": float("nan")}, {"offset": 1e9}, {"offset": float("inf")}]
+    "wrong",
+    [
+        {"scale": 0.0},
+        {"scale": -1.0},
+        {"scale": float("nan")},
+        {"offset": 1e9},
+        {"offset": float("inf")},
+    ],
 )
 def test_a_manifest_cannot_carry_a_wild_calibration(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):

@@ -73,7 +73,9 @@ def cut_manifest(folder: Path) -> None:
 
 def unknown_architecture(folder: Path) -> None:
     def edit(content: dict) -> None:
-        content["manifest"] = content["manifest"].replace('"architecture":"ecgnet"', '"architecture":"transformer"')
+        content["manifest"] = content["manifest"].replace(
+            '"architecture":"ecgnet"', '"architecture":"transformer"'
+        )
 
     change(folder / "manifest.json", edit)
 
@@ -99,7 +101,9 @@ def test_an_undamaged_model_is_verified(modelled: Path, ecgfl: Ecgfl, federation
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_verify_finds_every_change(folder: Path, ecgfl: Ecgfl, damage: Callable[[Path], None]) -> None:
+def test_verify_finds_every_change(
+    folder: Path, ecgfl: Ecgfl, damage: Callable[[Path], None]
+) -> None:
     damage(folder)
     ran = ecgfl("model", "verify")
     assert ran.code == 7
@@ -108,7 +112,11 @@ def test_verify_finds_every_change(folder: Path, ecgfl: Ecgfl, damage: Callable[
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_predict_refuses_every_changed_model(
-    folder: Path, ecgfl: Ecgfl, export: Callable[..., Path], tmp_path: Path, damage: Callable[[Path], None]
+    folder: Path,
+    ecgfl: Ecgfl,
+    export: Callable[..., Path],
+    tmp_path: Path,
+    damage: Callable[[Path], None],
 ) -> None:
     damage(folder)
     ran = ecgfl("predict", export(1, seconds=20), "--out", tmp_path / "out")
@@ -129,7 +137,9 @@ def test_a_version_never_leads_out_of_the_registry(
     outside = folder.parent / version
     outside.parent.mkdir(parents=True, exist_ok=True)
     shutil.copytree(folder, outside)
-    assert ecgfl("predict", export(1, seconds=20), "--model", version, "--out", tmp_path / "out").code in (2, 7)
+    assert ecgfl(
+        "predict", export(1, seconds=20), "--model", version, "--out", tmp_path / "out"
+    ).code in (2, 7)
     assert ecgfl("model", "use", version).code in (2, 7)
     (folder.parent / "current").write_text(version)
     assert ecgfl("predict", export(1, seconds=20), "--out", tmp_path / "out").code == 7
@@ -143,7 +153,9 @@ def test_using_a_version_that_is_not_there_is_a_usage_error(modelled: Path, ecgf
     assert (modelled / "models" / "current").read_bytes() == before
 
 
-def test_using_a_damaged_version_leaves_the_current_one(folder: Path, ecgfl: Ecgfl, modelled: Path) -> None:
+def test_using_a_damaged_version_leaves_the_current_one(
+    folder: Path, ecgfl: Ecgfl, modelled: Path
+) -> None:
     (modelled / "models" / "current").unlink()
     flip_last_byte(folder)
     assert ecgfl("model", "use", folder.name).code == 7

@@ -12,16 +12,29 @@ from ecgfl_cli.models.architecture import architecture, names
 def test_ecgnet_has_exactly_its_layers() -> None:
     ecgnet = architecture("ecgnet")
     layers = [layer for layer in ecgnet.build() if not isinstance(layer, nn.Unflatten | nn.Flatten)]
-    assert [type(layer) for layer in layers] == [nn.Conv1d, nn.ReLU, nn.MaxPool1d, nn.Linear, nn.Linear]
+    assert [type(layer) for layer in layers] == [
+        nn.Conv1d,
+        nn.ReLU,
+        nn.MaxPool1d,
+        nn.Linear,
+        nn.Linear,
+    ]
     convolution, _, pool, hidden, last = layers
-    assert (convolution.in_channels, convolution.out_channels, convolution.kernel_size) == (1, 16, (5,))
+    assert (convolution.in_channels, convolution.out_channels, convolution.kernel_size) == (
+        1,
+        16,
+        (5,),
+    )
     assert (convolution.stride, convolution.padding, pool.kernel_size) == ((1,), (0,), 2)
     assert (hidden.in_features, hidden.out_features) == (1440, 128)
     assert (last.in_features, last.out_features) == (128, 2)
 
 
 def test_ecgnet_has_184802_weights() -> None:
-    assert sum(value.numel() for value in architecture("ecgnet").build().state_dict().values()) == 184_802
+    assert (
+        sum(value.numel() for value in architecture("ecgnet").build().state_dict().values())
+        == 184_802
+    )
 
 
 def test_ecgnet_takes_185_samples_and_gives_two_logits() -> None:
@@ -45,7 +58,9 @@ def test_every_architecture_declares_inputs_that_its_network_takes() -> None:
         declared = architecture(name)
         assert declared.name == name
         beats = detected_beats(recording, recording.leads[:1], declared.window)[0]
-        inputs = [torch.from_numpy(np.nan_to_num(getattr(beats, field))) for field in declared.inputs]
+        inputs = [
+            torch.from_numpy(np.nan_to_num(getattr(beats, field))) for field in declared.inputs
+        ]
         assert declared.build()(*inputs).shape == (beats.samples.size, declared.kinds)
 
 

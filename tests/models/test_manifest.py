@@ -23,7 +23,9 @@ from ecgfl_cli.models.registry import network_of
 
 def signed_text(fields: dict, key) -> SignedManifest:
     text = json.dumps(fields)
-    return SignedManifest(manifest=text, signature=base64.b64encode(key.sign(text.encode())).decode())
+    return SignedManifest(
+        manifest=text, signature=base64.b64encode(key.sign(text.encode())).decode()
+    )
 
 
 def test_another_key_is_not_this_federations(key, manifest) -> None:
@@ -41,7 +43,9 @@ def test_a_broken_signature_is_rejected(key, manifest, signature: str) -> None:
 
 def test_one_changed_character_breaks_the_signature(key, manifest) -> None:
     signed = SignedManifest.sign(manifest(), key)
-    changed = signed.model_copy(update={"manifest": signed.manifest.replace('"threshold":0.5', '"threshold":0.6')})
+    changed = signed.model_copy(
+        update={"manifest": signed.manifest.replace('"threshold":0.5', '"threshold":0.6')}
+    )
     assert changed.manifest != signed.manifest
     with pytest.raises(ModelRejected, match="signature"):
         changed.open(key.public_key())
@@ -64,14 +68,28 @@ def test_one_changed_character_breaks_the_signature(key, manifest) -> None:
         ("rounds", 0),
         ("schema", "ecgfl.model/2"),
         ("surprise", 1),
-        *(("sequence", 10**10), ("round", 10**10), ("rounds", 10**10), ("sites", 10**10), ("examples", 10**13)),
+        *(
+            ("sequence", 10**10),
+            ("round", 10**10),
+            ("rounds", 10**10),
+            ("sites", 10**10),
+            ("examples", 10**13),
+        ),
         ("sequence", int("9" * 4000)),
-        *(("created", ""), ("created", "2026-01-01"), ("created", "x" * 41), ("expires", "never"), ("expires", 5)),
+        *(
+            ("created", ""),
+            ("created", "2026-01-01"),
+            ("created", "x" * 41),
+            ("expires", "never"),
+            ("expires", 5),
+        ),
         ("expires", "2026-01-01T00:00:00"),
         ("program", "x" * 201),
     ],
 )
-def test_a_well_signed_manifest_outside_the_schema_is_rejected(key, manifest, field: str, value: object) -> None:
+def test_a_well_signed_manifest_outside_the_schema_is_rejected(
+    key, manifest, field: str, value: object
+) -> None:
     fields = json.loads(manifest().to_bytes())
     with pytest.raises(ModelRejected, match=field):
         signed_text({**fields, field: value}, key).open(key.public_key())
@@ -79,14 +97,23 @@ def test_a_well_signed_manifest_outside_the_schema_is_rejected(key, manifest, fi
 
 def test_a_number_that_python_does_not_read_is_rejected(key, manifest) -> None:
     text = manifest().to_bytes().decode().replace('"sequence":1', f'"sequence":{"9" * 9000}')
-    signed = SignedManifest(manifest=text, signature=base64.b64encode(key.sign(text.encode())).decode())
+    signed = SignedManifest(
+        manifest=text, signature=base64.b64encode(key.sign(text.encode())).decode()
+    )
     with pytest.raises(ModelRejected, match="broken"):
         signed.open(key.public_key())
 
 
 def test_nested_lists_are_rejected(key, manifest) -> None:
-    text = manifest().to_bytes().decode().replace('"sequence":1', f'"sequence":{"[" * 30_000}{"]" * 30_000}')
-    signed = SignedManifest.model_construct(manifest=text, signature=base64.b64encode(key.sign(text.encode())).decode())
+    text = (
+        manifest()
+        .to_bytes()
+        .decode()
+        .replace('"sequence":1', f'"sequence":{"[" * 30_000}{"]" * 30_000}')
+    )
+    signed = SignedManifest.model_construct(
+        manifest=text, signature=base64.b64encode(key.sign(text.encode())).decode()
+    )
     with pytest.raises(ModelRejected):
         signed.open(key.public_key())
 
@@ -95,7 +122,9 @@ def test_nested_lists_are_rejected(key, manifest) -> None:
 def test_a_model_expires_within_a_year(key, manifest, days: int) -> None:
     expires = datetime.fromisoformat(manifest().created) + timedelta(days=days)
     with pytest.raises(ModelRejected, match="expires"):
-        signed_text({**json.loads(manifest().to_bytes()), "expires": expires.isoformat()}, key).open(key.public_key())
+        signed_text(
+            {**json.loads(manifest().to_bytes()), "expires": expires.isoformat()}, key
+        ).open(key.public_key())
 
 
 def test_a_model_is_news_until_it_expires(manifest) -> None:
@@ -128,7 +157,9 @@ def test_weights_must_be_those_of_the_manifest(network, manifest) -> None:
         check_weights(manifest(), vector)
 
 
-def test_weights_that_are_not_finite_are_rejected_though_their_hash_is_right(network, manifest) -> None:
+def test_weights_that_are_not_finite_are_rejected_though_their_hash_is_right(
+    network, manifest
+) -> None:
     vector = pack(network)
     vector[0] = np.nan
     with pytest.raises(ModelRejected, match="not finite"):
@@ -141,7 +172,9 @@ def test_weights_of_another_length_are_rejected_though_their_hash_is_right(manif
         network_of(manifest(weights_sha256=weights_sha256(vector)), vector)
 
 
-def test_an_architecture_that_this_program_does_not_know_is_a_rejected_model(network, manifest) -> None:
+def test_an_architecture_that_this_program_does_not_know_is_a_rejected_model(
+    network, manifest
+) -> None:
     with pytest.raises(ModelRejected, match="transformer"):
         network_of(manifest(architecture="transformer"), pack(network))
 

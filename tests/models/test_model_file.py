@@ -30,9 +30,14 @@ def exported(federation, ecgfl: Ecgfl, tmp_path: Path) -> Path:
 @pytest.fixture
 def member(home: Path, ecgfl: Ecgfl, federation) -> Path:
     """The home of a site of that federation, which has received nothing."""
-    assert ecgfl("init", "--site", "st-mary", "--federation", federation.root / "federation.json").code == 0
+    assert (
+        ecgfl("init", "--site", "st-mary", "--federation", federation.root / "federation.json").code
+        == 0
+    )
     text = (home / "site.toml").read_text()
-    (home / "site.toml").write_text(text.replace('architectures = ["beatnet"]', 'architectures = ["beatnet", "ecgnet"]'))
+    (home / "site.toml").write_text(
+        text.replace('architectures = ["beatnet"]', 'architectures = ["beatnet", "ecgnet"]')
+    )
     return home
 
 
@@ -48,7 +53,10 @@ def test_a_site_without_a_line_out_takes_the_model_from_a_file(
     assert listed["current"] == federation.version
     assert listed["models"][-1]["acceptance"]["accepted"] is True
     assert ecgfl("model", "verify").code == 0
-    ours, theirs = files_of(member / "models" / federation.version), files_of(federation.root / "models" / federation.version)
+    ours, theirs = (
+        files_of(member / "models" / federation.version),
+        files_of(federation.root / "models" / federation.version),
+    )
     assert ours["model.safetensors"] == theirs["model.safetensors"]
     events = [entry["event"] for entry in ecgfl("--json", "audit", "show").json["entries"]]
     assert events[-2:] == ["model-received", "model-promoted"]
@@ -75,14 +83,20 @@ def test_the_file_is_safetensors_that_any_reader_opens(exported: Path) -> None:
         assert len(list(file.keys())) == 6
 
 
-def test_a_file_that_is_there_is_replaced_only_when_told_so(modelled: Path, exported: Path, ecgfl: Ecgfl) -> None:  # noqa: ARG001
+def test_a_file_that_is_there_is_replaced_only_when_told_so(
+    modelled: Path, exported: Path, ecgfl: Ecgfl
+) -> None:  # noqa: ARG001
     assert ecgfl("model", "export", exported).code == 2
     assert ecgfl("model", "export", exported, "--force").code == 0
 
 
-def test_the_starter_model_is_no_federations_to_hand_on(member: Path, ecgfl: Ecgfl, tmp_path: Path) -> None:  # noqa: ARG001
+def test_the_starter_model_is_no_federations_to_hand_on(
+    member: Path, ecgfl: Ecgfl, tmp_path: Path
+) -> None:  # noqa: ARG001
     assert ecgfl("model", "export", tmp_path / "x").code == 2
-    assert ecgfl("model", "export", tmp_path / "x", "--model", starter_registry().current()).code == 2
+    assert (
+        ecgfl("model", "export", tmp_path / "x", "--model", starter_registry().current()).code == 2
+    )
     assert not (tmp_path / "x").exists()
 
 
@@ -150,11 +164,21 @@ HOSTILE: dict[str, Callable[[bytes], bytes]] = {
     "header-no-json": lambda data: with_header(b"{" * 100, header_of(data)[1]),
     "header-deep": lambda data: with_header(b"[" * 500_000 + b"]" * 500_000, header_of(data)[1]),
     "header-a-list": lambda data: with_header([], header_of(data)[1]),
-    "no-metadata": lambda data: with_header({k: v for k, v in header_of(data)[0].items() if k[0] != "_"}, header_of(data)[1]),
-    "metadata-a-list": lambda data: with_header(header_of(data)[0] | {"__metadata__": []}, header_of(data)[1]),
-    "metadata-a-number": lambda data: with_header(header_of(data)[0] | {"__metadata__": {ABOUT: 3}}, header_of(data)[1]),
-    "another-threshold": lambda data: about(data, lambda c: c.update(manifest=c["manifest"].replace("0.5", "0.1"))),
-    "another-name": lambda data: about(data, lambda c: c.update(manifest=c["manifest"].replace("ecgnet-", "../ecgnet-"))),
+    "no-metadata": lambda data: with_header(
+        {k: v for k, v in header_of(data)[0].items() if k[0] != "_"}, header_of(data)[1]
+    ),
+    "metadata-a-list": lambda data: with_header(
+        header_of(data)[0] | {"__metadata__": []}, header_of(data)[1]
+    ),
+    "metadata-a-number": lambda data: with_header(
+        header_of(data)[0] | {"__metadata__": {ABOUT: 3}}, header_of(data)[1]
+    ),
+    "another-threshold": lambda data: about(
+        data, lambda c: c.update(manifest=c["manifest"].replace("0.5", "0.1"))
+    ),
+    "another-name": lambda data: about(
+        data, lambda c: c.update(manifest=c["manifest"].replace("ecgnet-", "../ecgnet-"))
+    ),
     "no-signature": lambda data: about(data, lambda c: c.pop("signature")),
     "empty-signature": lambda data: about(data, lambda c: c.update(signature="")),
     "a-field-more": lambda data: about(data, lambda c: c.update(code="import os")),
@@ -169,32 +193,50 @@ HOSTILE: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_file_that_is_not_a_signed_model_is_refused(member: Path, exported: Path, ecgfl: Ecgfl, files_of, name: str) -> None:
+def test_a_file_that_is_not_a_signed_model_is_refused(
+    member: Path, exported: Path, ecgfl: Ecgfl, files_of, name: str
+) -> None:
     exported.write_bytes(HOSTILE[name](exported.read_bytes()))
-    before = {path: data for path, data in files_of(member).items() if path not in ("audit.jsonl", "audit.head", "lock")}
+    before = {
+        path: data
+        for path, data in files_of(member).items()
+        if path not in ("audit.jsonl", "audit.head", "lock")
+    }
     ran = ecgfl("model", "import", exported)
     assert ran.code == 7, ran.err
     assert len(ran.err.splitlines()) == len(ran.problems) == 1
     assert len(ran.problems[0]) < 1000
-    after = {path: data for path, data in files_of(member).items() if path not in ("audit.jsonl", "audit.head", "lock")}
+    after = {
+        path: data
+        for path, data in files_of(member).items()
+        if path not in ("audit.jsonl", "audit.head", "lock")
+    }
     assert after == before
     assert ecgfl("--json", "audit", "show").json["entries"][-1]["event"] == "refused"
 
 
-def test_a_file_that_is_not_there_is_unusable_input(member: Path, ecgfl: Ecgfl, tmp_path: Path) -> None:  # noqa: ARG001
+def test_a_file_that_is_not_there_is_unusable_input(
+    member: Path, ecgfl: Ecgfl, tmp_path: Path
+) -> None:  # noqa: ARG001
     ran = ecgfl("model", "import", tmp_path / "nothing.ecgfl")
     assert ran.code == 3
     assert "nothing.ecgfl" in ran.problems[0]
 
 
-def test_a_site_without_a_federation_imports_nothing(site: Path, exported: Path, ecgfl: Ecgfl) -> None:  # noqa: ARG001
+def test_a_site_without_a_federation_imports_nothing(
+    site: Path, exported: Path, ecgfl: Ecgfl
+) -> None:  # noqa: ARG001
     ran = ecgfl("model", "import", exported)
     assert ran.code == 2
     assert "federation.json" in ran.problems[0]
 
 
-def test_an_architecture_outside_the_policy_is_refused_by_policy(member: Path, exported: Path, ecgfl: Ecgfl) -> None:
-    (member / "site.toml").write_text('[site]\nname = "st-mary"\n[policy]\narchitectures = ["beatnet"]\n')
+def test_an_architecture_outside_the_policy_is_refused_by_policy(
+    member: Path, exported: Path, ecgfl: Ecgfl
+) -> None:
+    (member / "site.toml").write_text(
+        '[site]\nname = "st-mary"\n[policy]\narchitectures = ["beatnet"]\n'
+    )
     ran = ecgfl("model", "import", exported)
     assert ran.code == 5
     assert "ecgnet" in ran.problems[0]
@@ -203,7 +245,9 @@ def test_an_architecture_outside_the_policy_is_refused_by_policy(member: Path, e
 def again_signed(federation, tmp_path: Path, **changes: object) -> Path:
     """Write a model file whose manifest the coordinator has signed again with other values."""
     key = load_signing_key(CoordinatorHome(federation.root))
-    manifest, network = Registry(federation.root / "models", key.public_key()).load(federation.version)
+    manifest, network = Registry(federation.root / "models", key.public_key()).load(
+        federation.version
+    )
     registry = Registry(tmp_path / "signed", key.public_key())
     registry.add(SignedManifest.sign(manifest.model_copy(update=changes), key), network, "a test")
     path = tmp_path / "signed.ecgfl"
@@ -214,7 +258,9 @@ def again_signed(federation, tmp_path: Path, **changes: object) -> Path:
 EXPIRED = {"created": "2020-01-01T00:00:00+00:00", "expires": "2020-12-31T00:00:00+00:00"}
 
 
-@pytest.mark.parametrize(("changes", "said"), [(EXPIRED, "expired on 2020-12-31"), ({"expires": None}, "has no expiry")])
+@pytest.mark.parametrize(
+    ("changes", "said"), [(EXPIRED, "expired on 2020-12-31"), ({"expires": None}, "has no expiry")]
+)
 def test_an_expired_model_is_no_news(
     member: Path, ecgfl: Ecgfl, federation, tmp_path: Path, changes: dict[str, object], said: str
 ) -> None:
@@ -226,15 +272,21 @@ def test_an_expired_model_is_no_news(
     assert ecgfl("--json", "audit", "show").json["entries"][-1]["event"] == "refused"
 
 
-def test_an_expired_model_that_is_here_stays_in_use(member: Path, ecgfl: Ecgfl, federation, tmp_path: Path) -> None:
+def test_an_expired_model_that_is_here_stays_in_use(
+    member: Path, ecgfl: Ecgfl, federation, tmp_path: Path
+) -> None:
     path = again_signed(federation, tmp_path, **EXPIRED)
-    shutil.copytree(tmp_path / "signed" / federation.version, member / "models" / federation.version)
+    shutil.copytree(
+        tmp_path / "signed" / federation.version, member / "models" / federation.version
+    )
     assert ecgfl("model", "import", path).code == 0
     assert ecgfl("model", "use", federation.version).code == 0
     assert ecgfl("--json", "model", "list").json["current"] == federation.version
 
 
-def test_the_same_file_again_changes_nothing(member: Path, exported: Path, ecgfl: Ecgfl, files_of) -> None:
+def test_the_same_file_again_changes_nothing(
+    member: Path, exported: Path, ecgfl: Ecgfl, files_of
+) -> None:
     assert ecgfl("model", "import", exported).code == 0
     before = files_of(member / "models")
     ran = ecgfl("--json", "model", "import", exported)

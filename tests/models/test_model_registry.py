@@ -51,7 +51,11 @@ def test_an_entry_says_where_it_came_from_and_its_signature_is_whole(fill, key) 
 
 
 def test_versions_are_listed_oldest_first(fill) -> None:
-    assert [entry.manifest.version for entry in fill(3).entries()] == [version(1), version(2), version(3)]
+    assert [entry.manifest.version for entry in fill(3).entries()] == [
+        version(1),
+        version(2),
+        version(3),
+    ]
 
 
 def test_nothing_is_current_before_the_first_promotion(fill) -> None:
@@ -77,11 +81,15 @@ def test_the_same_version_again_changes_nothing(fill, tmp_path: Path, files_of) 
     assert files_of(tmp_path) == before
 
 
-def test_a_version_never_changes_its_content(fill, key, network, manifest, tmp_path: Path, files_of) -> None:
+def test_a_version_never_changes_its_content(
+    fill, key, network, manifest, tmp_path: Path, files_of
+) -> None:
     registry = fill(1)
     before = files_of(tmp_path)
     with pytest.raises(ModelRejected, match="another content"):
-        registry.add(SignedManifest.sign(manifest(sequence=1, threshold=0.4), key), network, "a test")
+        registry.add(
+            SignedManifest.sign(manifest(sequence=1, threshold=0.4), key), network, "a test"
+        )
     assert files_of(tmp_path) == before
 
 
@@ -92,7 +100,9 @@ def test_pruning_keeps_the_last_versions_and_the_current_one(fill, current: int)
     gone = registry.prune(2)
     kept = {4, 5, current}
     assert gone == [version(number) for number in range(1, 6) if number not in kept]
-    assert [entry.manifest.version for entry in registry.entries()] == [version(number) for number in sorted(kept)]
+    assert [entry.manifest.version for entry in registry.entries()] == [
+        version(number) for number in sorted(kept)
+    ]
     registry.load(version(current))
 
 

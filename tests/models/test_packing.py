@@ -12,7 +12,9 @@ def test_a_packed_network_unpacks_to_the_same_weights(network) -> None:
     other = architecture("ecgnet").build()
     assert not np.array_equal(pack(other), pack(network))
     unpack(other, pack(network))
-    for one, another in zip(network.state_dict().values(), other.state_dict().values(), strict=True):
+    for one, another in zip(
+        network.state_dict().values(), other.state_dict().values(), strict=True
+    ):
         assert one.equal(another)
 
 

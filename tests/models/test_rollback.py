@@ -90,9 +90,15 @@ def test_rollback_on_the_command_line(modelled: Path, ecgfl: Ecgfl, federation) 
     assert (ran.code, ran.json["version"], ran.json["left"]) == (0, federation.version, starter)
     assert ecgfl("--json", "model", "list").json["current"] == federation.version
     last = ecgfl("--json", "audit", "show").json["entries"][-1]
-    assert (last["event"], last["version"], last["left"]) == ("model-rolled-back", federation.version, starter)
+    assert (last["event"], last["version"], last["left"]) == (
+        "model-rolled-back",
+        federation.version,
+        starter,
+    )
 
-    assert ecgfl("--json", "model", "rollback").json["version"] == starter, "before the first, the starter model was in use"
+    assert ecgfl("--json", "model", "rollback").json["version"] == starter, (
+        "before the first, the starter model was in use"
+    )
     ran = ecgfl("model", "rollback")
     assert ran.code == 2
     assert "model use VERSION" in ran.problems[0]

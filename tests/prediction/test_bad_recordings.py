@@ -31,7 +31,9 @@ def recording() -> Recording:
 def changed(recording: Recording, change: Change, leads: tuple[int, ...] = (0, 1)) -> Recording:
     """The recording with `change` applied to a copy of the samples of some of its leads."""
     made = [
-        replace(lead, samples=np.asarray(change(lead.samples.copy()), dtype=np.float32)) if place in leads else lead
+        replace(lead, samples=np.asarray(change(lead.samples.copy()), dtype=np.float32))
+        if place in leads
+        else lead
         for place, lead in enumerate(recording.leads)
     ]
     return replace(recording, leads=tuple(made))
@@ -79,7 +81,9 @@ def test_a_few_beats_are_found_and_only_those_at_the_ends_cannot_be_classified(
 
 
 @pytest.mark.parametrize("dead", [0.0, 2.5, np.nan])
-def test_a_dead_lead_beside_a_good_one_does_no_harm(classifier: Classifier, recording: Recording, dead: float) -> None:
+def test_a_dead_lead_beside_a_good_one_does_no_harm(
+    classifier: Classifier, recording: Recording, dead: float
+) -> None:
     for place in (0, 1):
         found = classifier.predict(changed(recording, put(dead, slice(None)), (place,)))
         alone = classifier.predict(replace(recording, leads=(recording.leads[1 - place],)))
@@ -89,9 +93,14 @@ def test_a_dead_lead_beside_a_good_one_does_no_harm(classifier: Classifier, reco
 
 
 @pytest.mark.parametrize("value", [0.0, 1.7, -1e4, 1e6, np.nan, np.inf])
-@pytest.mark.parametrize("keep", [lambda recording: recording, first_lead_only], ids=["two leads", "one lead"])
+@pytest.mark.parametrize(
+    "keep", [lambda recording: recording, first_lead_only], ids=["two leads", "one lead"]
+)
 def test_without_any_signal_there_is_no_beat_and_no_figure(
-    classifier: Classifier, recording: Recording, value: float, keep: Callable[[Recording], Recording]
+    classifier: Classifier,
+    recording: Recording,
+    value: float,
+    keep: Callable[[Recording], Recording],
 ) -> None:
     found = classifier.predict(changed(keep(recording), put(value, slice(None))))
     assert (found.samples.size, found.symbols) == (0, ())
@@ -100,7 +109,9 @@ def test_without_any_signal_there_is_no_beat_and_no_figure(
 
 
 @pytest.mark.parametrize("samples", [1, 2, 3, 10, 125, 249])
-def test_less_than_a_second_has_no_beats(classifier: Classifier, recording: Recording, samples: int) -> None:
+def test_less_than_a_second_has_no_beats(
+    classifier: Classifier, recording: Recording, samples: int
+) -> None:
     found = classifier.predict(part(recording, 5 * FS, 5 * FS + samples))
     assert found.samples.size == 0
     assert found.length == samples
@@ -108,7 +119,9 @@ def test_less_than_a_second_has_no_beats(classifier: Classifier, recording: Reco
 
 @pytest.mark.parametrize("fs", [100, 128, 250, 360, 977])
 @pytest.mark.parametrize("more", [0, 1, 2, 0.2, 0.5, 1.0])
-def test_about_a_second_is_no_crash_and_every_beat_lies_inside(classifier: Classifier, fs: int, more: float) -> None:
+def test_about_a_second_is_no_crash_and_every_beat_lies_inside(
+    classifier: Classifier, fs: int, more: float
+) -> None:
     """more : samples as an integer, seconds as a fraction."""
     whole = synthesise(3, 12, fs)
     length = fs + (more if isinstance(more, int) else round(more * fs))
@@ -119,8 +132,16 @@ def test_about_a_second_is_no_crash_and_every_beat_lies_inside(classifier: Class
         assert len(found.symbols) <= 6
 
 
-def test_beats_away_from_gaps_are_the_same_as_without_them(classifier: Classifier, recording: Recording) -> None:
-    gaps = [slice(0, 60), slice(2000, 2001), slice(7000, 7800), slice(15_000, 15_300), slice(29_800, 30_000)]
+def test_beats_away_from_gaps_are_the_same_as_without_them(
+    classifier: Classifier, recording: Recording
+) -> None:
+    gaps = [
+        slice(0, 60),
+        slice(2000, 2001),
+        slice(7000, 7800),
+        slice(15_000, 15_300),
+        slice(29_800, 30_000),
+    ]
 
     def with_gaps(samples: np.ndarray) -> np.ndarray:
         for gap in gaps:
@@ -134,7 +155,9 @@ def test_beats_away_from_gaps_are_the_same_as_without_them(classifier: Classifie
     edges = [0, *(edge for gap in gaps for edge in (gap.start, gap.stop)), recording.length]
     for start, stop in zip(edges[::2], edges[1::2], strict=True):
         # Two seconds from a gap nothing of it can be seen any more; the threshold has learned the same heights.
-        assert within(found, start + 2 * FS, stop - 2 * FS) == within(whole, start + 2 * FS, stop - 2 * FS)
+        assert within(found, start + 2 * FS, stop - 2 * FS) == within(
+            whole, start + 2 * FS, stop - 2 * FS
+        )
     missing = sum(gap.stop - gap.start for gap in gaps)
     assert found.ectopy.analysed_seconds == pytest.approx((recording.length - missing) / FS)
 
@@ -151,7 +174,9 @@ def test_a_sample_that_no_recorder_can_give_costs_no_more_than_a_missing_one(
     assert missing.ectopy.beats > 100
 
 
-def test_an_ecg_in_the_wrong_unit_has_the_same_beats(classifier: Classifier, recording: Recording) -> None:
+def test_an_ecg_in_the_wrong_unit_has_the_same_beats(
+    classifier: Classifier, recording: Recording
+) -> None:
     """That the unit is wrong is for the quality checks to say."""
     whole = classifier.predict(recording)
     for scale in (50.0, 1000.0):
@@ -161,7 +186,9 @@ def test_an_ecg_in_the_wrong_unit_has_the_same_beats(classifier: Classifier, rec
 
 
 @pytest.mark.parametrize("offset", [-300.0, 5.0, 300.0])
-def test_the_electrodes_offset_changes_nothing(classifier: Classifier, recording: Recording, offset: float) -> None:
+def test_the_electrodes_offset_changes_nothing(
+    classifier: Classifier, recording: Recording, offset: float
+) -> None:
     """IEC 60601-2-47 lets electrodes add 300 mV."""
     whole = classifier.predict(recording)
     found = classifier.predict(changed(recording, lambda samples: samples + np.float32(offset)))

@@ -28,19 +28,28 @@ def minutes_of(real_data: Path, record: str, fs: float) -> Recording:
     whole = read(real_data / "mitdb" / f"{record}.hea")
     taken = round(MINUTES * 60 * whole.fs)
     given = round(MINUTES * 60 * fs)
-    leads = [replace(lead, samples=resample(lead.samples[:taken], given).astype(np.float32)) for lead in whole.leads]
+    leads = [
+        replace(lead, samples=resample(lead.samples[:taken], given).astype(np.float32))
+        for lead in whole.leads
+    ]
     return replace(whole, fs=float(fs), leads=tuple(leads), labels=None)
 
 
 @pytest.fixture(scope="module")
 def at_360_hz(real_data: Path, classifier: Classifier) -> dict[str, Prediction]:
-    return {record: classifier.predict(minutes_of(real_data, record, 360)) for record in ("119", "208")}
+    return {
+        record: classifier.predict(minutes_of(real_data, record, 360)) for record in ("119", "208")
+    }
 
 
 @pytest.mark.parametrize("record", ["119", "208"])
 @pytest.mark.parametrize("fs", RATES)
 def test_the_same_beats_are_found_and_called_the_same_at_every_rate(
-    real_data: Path, classifier: Classifier, at_360_hz: dict[str, Prediction], record: str, fs: float
+    real_data: Path,
+    classifier: Classifier,
+    at_360_hz: dict[str, Prediction],
+    record: str,
+    fs: float,
 ) -> None:
     expected, found = at_360_hz[record], classifier.predict(minutes_of(real_data, record, fs))
     assert expected.ectopy.beats > 600
@@ -70,5 +79,8 @@ def test_a_week_has_the_same_beats_every_ten_minutes(
     assert np.abs(numbers - expected).max() <= 2
     assert found.ectopy.pvcs == pytest.approx(WEEK * at_360_hz["119"].ectopy.pvcs, rel=0.05)
     # The last tile lies where the first one lies in its own ten minutes: nothing has drifted.
-    first, last = (found.samples[found.samples // samples.size == tile] % samples.size for tile in (1, WEEK - 2))
+    first, last = (
+        found.samples[found.samples // samples.size == tile] % samples.size
+        for tile in (1, WEEK - 2)
+    )
     assert np.abs(first[:, None] - last[None, :]).min(axis=1).max() <= 1

@@ -73,7 +73,9 @@ def test_the_rate_of_a_run_is_that_of_its_own_intervals() -> None:
         ("NNVNNVNNVNVNVNV", 1, 1),
     ],
 )
-def test_bigeminy_and_trigeminy_take_three_cycles(letters: str, bigeminy: int, trigeminy: int) -> None:
+def test_bigeminy_and_trigeminy_take_three_cycles(
+    letters: str, bigeminy: int, trigeminy: int
+) -> None:
     found = ectopy(letters)
     assert (found.bigeminy_episodes, found.trigeminy_episodes) == (bigeminy, trigeminy)
 
@@ -88,14 +90,23 @@ def test_what_nothing_defines_is_none() -> None:
 
 def test_classes_may_be_given_as_numbers() -> None:
     classes = np.asarray([BeatClass.N, BeatClass.V, BeatClass.V, BeatClass.Q], dtype=np.int8)
-    assert summarise(250 * np.arange(1, 5), classes, FS, 4.0) == summarise(250 * np.arange(1, 5), list("NVVQ"), FS, 4.0)
+    assert summarise(250 * np.arange(1, 5), classes, FS, 4.0) == summarise(
+        250 * np.arange(1, 5), list("NVVQ"), FS, 4.0
+    )
 
 
 @pytest.mark.parametrize(
     ("samples", "symbols", "message"),
-    [([5, 9], "N", "2 samples need"), ([9, 5], "NN", "in order"), ([5, 5], "NN", "in order"), ([5, 9], "N~", "~ is no class")],
+    [
+        ([5, 9], "N", "2 samples need"),
+        ([9, 5], "NN", "in order"),
+        ([5, 5], "NN", "in order"),
+        ([5, 9], "N~", "~ is no class"),
+    ],
 )
-def test_beats_that_make_no_sense_are_refused(samples: list[int], symbols: str, message: str) -> None:
+def test_beats_that_make_no_sense_are_refused(
+    samples: list[int], symbols: str, message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         summarise(np.asarray(samples), list(symbols), FS, 10.0)
 
@@ -130,4 +141,8 @@ def test_the_runs_of_a_real_record_are_those_a_walk_over_its_beats_finds(real_da
 
 
 def test_as_dict_holds_plain_values_only() -> None:
-    assert {type(value) for value in ectopy("NVVVNVNQ").as_dict().values()} <= {int, float, type(None)}
+    assert {type(value) for value in ectopy("NVVVNVNQ").as_dict().values()} <= {
+        int,
+        float,
+        type(None),
+    }

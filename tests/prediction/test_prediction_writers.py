@@ -13,7 +13,14 @@ from ecgfl_cli.prediction.prediction import Prediction
 from ecgfl_cli.prediction.writers.registry import WRITERS
 
 
-def prediction(record: str = "100", symbols: str = "NVNQ", *, fs: float = 360.0, first: int = 90, step: int = 300) -> Prediction:
+def prediction(
+    record: str = "100",
+    symbols: str = "NVNQ",
+    *,
+    fs: float = 360.0,
+    first: int = 90,
+    step: int = 300,
+) -> Prediction:
     samples = (first + step * np.arange(len(symbols))).astype(np.int64)
     probability = {"N": 0.03125, "V": 0.96875, "Q": np.nan}
     length = 1000 + step * len(symbols)
@@ -36,8 +43,12 @@ def test_the_formats_have_the_names_of_the_command_line() -> None:
     assert {"wfdb", "csv", "json"} <= set(WRITERS)
 
 
-@pytest.mark.parametrize(("name", "suffix"), [("wfdb", ".ecgfl"), ("csv", ".ecgfl.csv"), ("json", ".ecgfl.json")])
-def test_a_file_is_named_after_its_record_and_nothing_else_is_left_in_the_folder(tmp_path: Path, name: str, suffix: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "suffix"), [("wfdb", ".ecgfl"), ("csv", ".ecgfl.csv"), ("json", ".ecgfl.json")]
+)
+def test_a_file_is_named_after_its_record_and_nothing_else_is_left_in_the_folder(
+    tmp_path: Path, name: str, suffix: str
+) -> None:
     for record in ("100", "Müller, Hans 24.12.2025 (2)", "a" * 200, "holter.v2"):
         assert WRITERS[name](prediction(record), tmp_path) == tmp_path / f"{record}{suffix}"
     assert len(list(tmp_path.iterdir())) == 4
@@ -80,13 +91,20 @@ def test_no_beats_give_an_annotation_file_without_annotations(tmp_path: Path) ->
     assert (tmp_path / "100.ecgfl").read_bytes() == b"\0\0"
 
 
-def test_the_beats_of_a_real_record_survive_the_annotation_file(tmp_path: Path, real_data: Path) -> None:
+def test_the_beats_of_a_real_record_survive_the_annotation_file(
+    tmp_path: Path, real_data: Path
+) -> None:
     reference = wfdb.rdann(str(real_data / "mitdb" / "208"), "atr")
     kept = np.isin(reference.symbol, ["N", "V", "Q"])
-    samples, symbols = reference.sample[kept].astype(np.int64), tuple(np.asarray(reference.symbol)[kept].tolist())
+    samples, symbols = (
+        reference.sample[kept].astype(np.int64),
+        tuple(np.asarray(reference.symbol)[kept].tolist()),
+    )
     ectopy = summarise(samples, symbols, 360.0, 1805.6)
     probabilities = np.full(samples.size, 0.5, dtype=np.float32)
-    whole = Prediction("208", 360.0, samples, symbols, probabilities, ("MLII",), "1", "0" * 64, (), 650_000, ectopy)
+    whole = Prediction(
+        "208", 360.0, samples, symbols, probabilities, ("MLII",), "1", "0" * 64, (), 650_000, ectopy
+    )
     WRITERS["wfdb"](whole, tmp_path)
     found = wfdb.rdann(str(tmp_path / "208"), "ecgfl")
     assert np.array_equal(found.sample, samples)
@@ -118,13 +136,17 @@ def test_the_json_says_what_was_found_and_by_which_model(tmp_path: Path) -> None
 
 
 def test_the_json_of_no_beats_is_json(tmp_path: Path) -> None:
-    content = json.loads(WRITERS["json"](prediction(symbols=""), tmp_path).read_text(encoding="utf-8"))
+    content = json.loads(
+        WRITERS["json"](prediction(symbols=""), tmp_path).read_text(encoding="utf-8")
+    )
     assert content["beats"] == []
     assert content["ectopy"]["burden_percent"] is None
 
 
 @pytest.mark.parametrize("name", ["wfdb", "csv", "json"])
-def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_write_leaves_the_old_file_and_no_other(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = WRITERS[name](prediction(symbols="N"), tmp_path)
     before = path.read_bytes()
 

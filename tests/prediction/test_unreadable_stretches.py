@@ -65,6 +65,9 @@ def test_a_lead_that_can_be_read_stands_in_for_one_that_cannot(shares: Shares) -
 
 def test_leads_that_cannot_be_read_have_no_say() -> None:
     nan = np.nan
-    one, other = np.array([1, 2, nan, nan], dtype=np.float32), np.array([3, nan, 4, nan], dtype=np.float32)
+    one, other = (
+        np.array([1, 2, nan, nan], dtype=np.float32),
+        np.array([3, nan, 4, nan], dtype=np.float32),
+    )
     np.testing.assert_allclose(fused([one, other]), [2, 2, 4, nan], rtol=1e-6)
     np.testing.assert_array_equal(fused([one]), one)

@@ -29,9 +29,13 @@ def beats(clean: Recording) -> NDArray[np.int64]:
 def damaged() -> Callable[..., Recording]:
     """damaged(recording, change, leads=(0, 1)): the recording with `change` applied to a copy of those leads' samples."""
 
-    def damage(recording: Recording, change: Callable[[Samples], Samples], leads: tuple[int, ...] = (0, 1)) -> Recording:
+    def damage(
+        recording: Recording, change: Callable[[Samples], Samples], leads: tuple[int, ...] = (0, 1)
+    ) -> Recording:
         changed = tuple(
-            replace(lead, samples=np.asarray(change(lead.samples.copy()), dtype=np.float32)) if index in leads else lead
+            replace(lead, samples=np.asarray(change(lead.samples.copy()), dtype=np.float32))
+            if index in leads
+            else lead
             for index, lead in enumerate(recording.leads)
         )
         return replace(recording, leads=changed)

@@ -30,7 +30,9 @@ def test_no_synthesised_patient_has_findings(seed: int) -> None:
 
 def test_findings_come_worst_first(clean: Recording, beats: Beats, damaged: Damage) -> None:
     recording = replace(damaged(clean, lambda samples: samples * 1000), labels=None)
-    recording = damaged(recording, lambda samples: np.where(np.arange(samples.size) < 5000, np.nan, samples))
+    recording = damaged(
+        recording, lambda samples: np.where(np.arange(samples.size) < 5000, np.nan, samples)
+    )
     ranks = [finding.severity.rank for finding in check(recording, beats)]
     assert len(set(ranks)) == 3
     assert ranks == sorted(ranks)
@@ -42,8 +44,12 @@ def test_findings_come_worst_first(clean: Recording, beats: Beats, damaged: Dama
         "nothing but NaN": lambda samples: np.full_like(samples, np.nan),
         "constant": lambda samples: np.full_like(samples, 1.5),
         "infinite": lambda samples: np.full_like(samples, -np.inf),
-        "as large as float32 goes": lambda samples: np.where(np.arange(samples.size) % 2, 3.4e38, -3.4e38),
-        "two of three samples missing": lambda samples: np.where(np.arange(samples.size) % 3, np.nan, samples),
+        "as large as float32 goes": lambda samples: np.where(
+            np.arange(samples.size) % 2, 3.4e38, -3.4e38
+        ),
+        "two of three samples missing": lambda samples: np.where(
+            np.arange(samples.size) % 3, np.nan, samples
+        ),
         "one sample": lambda samples: samples[:1],
         "empty": lambda samples: samples[:0],
     }.items(),
@@ -62,14 +68,19 @@ def test_strange_signals_are_errors_and_never_exceptions(
 
 
 @pytest.mark.parametrize("step", [0.0, -1.0, float("nan"), float("inf")])
-def test_a_nonsensical_quantisation_step_does_no_harm(step: float, clean: Recording, beats: Beats) -> None:
+def test_a_nonsensical_quantisation_step_does_no_harm(
+    step: float, clean: Recording, beats: Beats
+) -> None:
     recording = replace(clean, leads=tuple(replace(lead, step_mv=step) for lead in clean.leads))
     assert check(recording, beats) == []
 
 
 def test_labels_at_absurd_samples_do_no_harm(clean: Recording, beats: Beats) -> None:
     labels = (BeatLabel(-(2**62), "N"), BeatLabel(2**62, "V"), BeatLabel(5, "not a symbol"))
-    assert {finding.code for finding in check(replace(clean, labels=labels), beats)} == {"labels-outside", "no-labels"}
+    assert {finding.code for finding in check(replace(clean, labels=labels), beats)} == {
+        "labels-outside",
+        "no-labels",
+    }
 
 
 def test_beats_need_neither_be_sorted_nor_inside(clean: Recording, beats: Beats) -> None:
@@ -89,9 +100,13 @@ def test_a_lead_of_its_own_is_enough(clean: Recording, beats: Beats) -> None:
 
 
 @pytest.mark.parametrize("bound", [0.0, 1e-6, 1e6])
-def test_no_bound_that_a_site_sets_makes_a_check_fail(bound: float, clean: Recording, beats: Beats) -> None:
+def test_no_bound_that_a_site_sets_makes_a_check_fail(
+    bound: float, clean: Recording, beats: Beats
+) -> None:
     strange = {
-        field.name: tuple([bound] * 2) if isinstance(field.default, tuple) else type(field.default)(bound)
+        field.name: tuple([bound] * 2)
+        if isinstance(field.default, tuple)
+        else type(field.default)(bound)
         for field in fields(Limits)
     }
     assert isinstance(check(clean, beats, Limits(**strange)), list)

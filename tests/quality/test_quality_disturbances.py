@@ -21,10 +21,14 @@ def time_of(samples: Samples, fs: float = 250) -> NDArray[np.float64]:
     return np.arange(samples.size) / fs
 
 
-def test_a_baseline_that_moves_further_than_the_qrs_is_one_warning(clean: Recording, beats: Beats, damaged: Damage) -> None:
+def test_a_baseline_that_moves_further_than_the_qrs_is_one_warning(
+    clean: Recording, beats: Beats, damaged: Damage
+) -> None:
     def drift(samples: Samples) -> Samples:
         slow = 2 * np.sin(2 * np.pi * 0.3 * time_of(samples))
-        return samples + np.where((time_of(samples) > 40) & (time_of(samples) < 70), slow, 0).astype(np.float32)
+        return samples + np.where(
+            (time_of(samples) > 40) & (time_of(samples) < 70), slow, 0
+        ).astype(np.float32)
 
     (found,) = check(damaged(clean, drift, leads=(1,)), beats)
     assert (found.code, found.severity, found.lead) == ("baseline-wander", Severity.WARNING, "V1")
@@ -33,17 +37,27 @@ def test_a_baseline_that_moves_further_than_the_qrs_is_one_warning(clean: Record
     assert 40 <= found.start_s < 70
 
 
-def test_a_baseline_that_breathes_is_no_finding(clean: Recording, beats: Beats, damaged: Damage) -> None:
-    breathing = damaged(clean, lambda samples: samples + 0.3 * np.sin(2 * np.pi * 0.25 * time_of(samples)))
+def test_a_baseline_that_breathes_is_no_finding(
+    clean: Recording, beats: Beats, damaged: Damage
+) -> None:
+    breathing = damaged(
+        clean, lambda samples: samples + 0.3 * np.sin(2 * np.pi * 0.25 * time_of(samples))
+    )
     assert check(breathing, beats) == []
 
 
 @pytest.mark.parametrize("hertz", [50.0, 59.9, 60.0])
 @pytest.mark.parametrize("fs", [150, 250, 500])
-def test_hum_is_named_with_its_frequency_and_amplitude(hertz: float, fs: int, damaged: Damage) -> None:
+def test_hum_is_named_with_its_frequency_and_amplitude(
+    hertz: float, fs: int, damaged: Damage
+) -> None:
     recording = synthesise(3, 120, fs, noise_mv=0)
     detected = np.array([label.sample for label in recording.labels or ()])
-    humming = damaged(recording, lambda samples: samples + 0.1 * np.sin(2 * np.pi * hertz * time_of(samples, fs)), leads=(0,))
+    humming = damaged(
+        recording,
+        lambda samples: samples + 0.1 * np.sin(2 * np.pi * hertz * time_of(samples, fs)),
+        leads=(0,),
+    )
     (found,) = check(humming, detected)
     assert (found.code, found.severity, found.lead) == ("mains-hum", Severity.WARNING, "MLII")
     assert f"{round(hertz)} Hz" in found.message
@@ -51,7 +65,15 @@ def test_hum_is_named_with_its_frequency_and_amplitude(hertz: float, fs: int, da
 
 
 def test_a_little_hum_is_no_finding(clean: Recording, beats: Beats, damaged: Damage) -> None:
-    assert check(damaged(clean, lambda samples: samples + 0.01 * np.sin(2 * np.pi * 60 * time_of(samples))), beats) == []
+    assert (
+        check(
+            damaged(
+                clean, lambda samples: samples + 0.01 * np.sin(2 * np.pi * 60 * time_of(samples))
+            ),
+            beats,
+        )
+        == []
+    )
 
 
 def spiked(places: NDArray[np.int64], millivolts: float = 2.0) -> Callable[[Samples], Samples]:
@@ -73,7 +95,9 @@ def test_spikes_strewn_over_a_lead_are_counted_by_the_minute(
     assert found.value == pytest.approx(30, rel=0.25)
 
 
-def test_stimuli_of_a_pacemaker_are_no_spikes(clean: Recording, beats: Beats, damaged: Damage) -> None:
+def test_stimuli_of_a_pacemaker_are_no_spikes(
+    clean: Recording, beats: Beats, damaged: Damage
+) -> None:
     stimuli = beats[1:] - round(0.12 * 250)
     assert check(damaged(clean, spiked(stimuli)), beats) == []
 
@@ -84,7 +108,9 @@ def muscle(samples: Samples, size_mv: float, part: slice) -> Samples:
     return samples
 
 
-def test_noise_that_hides_beats_is_a_warning_with_its_share_and_place(clean: Recording, beats: Beats, damaged: Damage) -> None:
+def test_noise_that_hides_beats_is_a_warning_with_its_share_and_place(
+    clean: Recording, beats: Beats, damaged: Damage
+) -> None:
     noisy = damaged(clean, lambda samples: muscle(samples, 1.0, slice(10_000, 17_500)), leads=(1,))
     (found,) = check(noisy, beats)
     assert (found.code, found.severity, found.lead) == ("noise", Severity.WARNING, "V1")
@@ -94,17 +120,23 @@ def test_noise_that_hides_beats_is_a_warning_with_its_share_and_place(clean: Rec
 
 
 def test_noise_all_the_time_is_found_too(clean: Recording, beats: Beats, damaged: Damage) -> None:
-    (found,) = check(damaged(clean, lambda samples: muscle(samples, 1.0, slice(None)), leads=(1,)), beats)
+    (found,) = check(
+        damaged(clean, lambda samples: muscle(samples, 1.0, slice(None)), leads=(1,)), beats
+    )
     assert found.code == "noise"
     assert isinstance(found.value, float)
     assert found.value > 0.8
 
 
-def test_noise_that_leaves_the_beats_alone_is_no_finding(clean: Recording, beats: Beats, damaged: Damage) -> None:
+def test_noise_that_leaves_the_beats_alone_is_no_finding(
+    clean: Recording, beats: Beats, damaged: Damage
+) -> None:
     assert check(damaged(clean, lambda samples: muscle(samples, 0.08, slice(None))), beats) == []
 
 
-def test_a_lead_that_is_lost_has_no_further_findings(clean: Recording, beats: Beats, damaged: Damage) -> None:
+def test_a_lead_that_is_lost_has_no_further_findings(
+    clean: Recording, beats: Beats, damaged: Damage
+) -> None:
     def dead(samples: Samples) -> Samples:
         samples[5000:] = 0.1
         return muscle(samples, 1.0, slice(0, 5000))

@@ -34,7 +34,10 @@ def test_eleven_seconds_are_enough(clean: Recording, beats: Beats, damaged: Dama
 
 def test_a_rate_under_100_hz_is_refused(clean: Recording) -> None:
     slow = replace(
-        clean, fs=83.0, leads=tuple(replace(lead, samples=lead.samples[::3].copy()) for lead in clean.leads), labels=None
+        clean,
+        fs=83.0,
+        leads=tuple(replace(lead, samples=lead.samples[::3].copy()) for lead in clean.leads),
+        labels=None,
     )
     detected = np.array([label.sample // 3 for label in clean.labels or ()])
     found = one(check(slow, detected), "low-sampling-rate")
@@ -50,14 +53,18 @@ def cut(start: int, stop: int) -> Callable[[NDArray[np.float32]], NDArray[np.flo
     return change
 
 
-def test_a_short_gap_is_mentioned_with_its_place(clean: Recording, beats: Beats, damaged: Damage) -> None:
+def test_a_short_gap_is_mentioned_with_its_place(
+    clean: Recording, beats: Beats, damaged: Damage
+) -> None:
     (found,) = check(damaged(clean, cut(2500, 3250)), beats)
     assert (found.code, found.severity) == ("gaps", Severity.INFO)
     assert (found.start_s, found.stop_s) == (10.0, 13.0)
     assert "1 gap" in found.message
 
 
-def test_many_gaps_are_a_warning_with_the_longest_named(clean: Recording, beats: Beats, damaged: Damage) -> None:
+def test_many_gaps_are_a_warning_with_the_longest_named(
+    clean: Recording, beats: Beats, damaged: Damage
+) -> None:
     gappy = damaged(damaged(clean, cut(2500, 5000)), cut(10_000, 15_000))
     found = one(check(gappy, beats), "gaps")
     assert found.severity is Severity.WARNING
@@ -65,6 +72,8 @@ def test_many_gaps_are_a_warning_with_the_longest_named(clean: Recording, beats:
     assert (found.start_s, found.stop_s) == (40.0, 60.0)
 
 
-def test_signal_missing_in_one_lead_is_no_gap(clean: Recording, beats: Beats, damaged: Damage) -> None:
+def test_signal_missing_in_one_lead_is_no_gap(
+    clean: Recording, beats: Beats, damaged: Damage
+) -> None:
     codes = [finding.code for finding in check(damaged(clean, cut(2500, 5000), leads=(1,)), beats)]
     assert codes == ["lead-off"]

@@ -13,7 +13,11 @@ def finding(severity: Severity, **fields: object) -> Finding:
 
 
 def test_a_finding_can_be_written_as_json() -> None:
-    written = json.loads(json.dumps(finding(Severity.WARNING, lead="II", start_s=1.0, value=0.5, limit="1..2").as_dict()))
+    written = json.loads(
+        json.dumps(
+            finding(Severity.WARNING, lead="II", start_s=1.0, value=0.5, limit="1..2").as_dict()
+        )
+    )
     assert written == {
         "code": "code",
         "severity": "warning",
@@ -28,7 +32,9 @@ def test_a_finding_can_be_written_as_json() -> None:
 
 
 def test_numbers_that_json_has_no_word_for_are_written_as_words() -> None:
-    written = json.dumps(finding(Severity.ERROR, value=float("inf"), limit=float("nan")).as_dict(), allow_nan=False)
+    written = json.dumps(
+        finding(Severity.ERROR, value=float("inf"), limit=float("nan")).as_dict(), allow_nan=False
+    )
     assert '"inf"' in written
     assert '"nan"' in written
 
@@ -39,7 +45,10 @@ def test_a_finding_does_not_change() -> None:
 
 
 def test_the_worst_of_several_findings_is_the_most_severe() -> None:
-    assert worst([finding(Severity.INFO), finding(Severity.ERROR), finding(Severity.WARNING)]) is Severity.ERROR
+    assert (
+        worst([finding(Severity.INFO), finding(Severity.ERROR), finding(Severity.WARNING)])
+        is Severity.ERROR
+    )
     assert worst([finding(Severity.INFO), finding(Severity.WARNING)]) is Severity.WARNING
     assert worst([]) is None
 

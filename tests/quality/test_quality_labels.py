@@ -25,22 +25,32 @@ def of(findings: list[Finding], code: str) -> Finding:
     return found
 
 
-@pytest.mark.parametrize("labels", [None, (), (BeatLabel(100, "+"), BeatLabel(200, "~"))], ids=["none", "empty", "rhythm only"])
-def test_without_beat_labels_a_recording_is_kept(labels: tuple[BeatLabel, ...] | None, clean: Recording, beats: Beats) -> None:
+@pytest.mark.parametrize(
+    "labels",
+    [None, (), (BeatLabel(100, "+"), BeatLabel(200, "~"))],
+    ids=["none", "empty", "rhythm only"],
+)
+def test_without_beat_labels_a_recording_is_kept(
+    labels: tuple[BeatLabel, ...] | None, clean: Recording, beats: Beats
+) -> None:
     (found,) = check(replace(clean, labels=labels), beats)
     assert (found.code, found.severity) == ("no-labels", Severity.INFO)
     assert "--labels FILE" in found.fix
 
 
 @pytest.mark.parametrize("sample", [-1, 30_000])
-def test_a_label_before_the_first_or_past_the_last_sample_is_a_warning(sample: int, clean: Recording, beats: Beats) -> None:
+def test_a_label_before_the_first_or_past_the_last_sample_is_a_warning(
+    sample: int, clean: Recording, beats: Beats
+) -> None:
     (found,) = check(replace(clean, labels=(*(clean.labels or ()), BeatLabel(sample, "N"))), beats)
     assert (found.code, found.severity, found.value) == ("labels-outside", Severity.WARNING, 1.0)
     assert f"sample {sample}" in found.message
 
 
 def test_a_label_on_the_last_sample_is_inside(clean: Recording, beats: Beats) -> None:
-    assert check(replace(clean, labels=(*(clean.labels or ()), BeatLabel(29_999, "+"))), beats) == []
+    assert (
+        check(replace(clean, labels=(*(clean.labels or ()), BeatLabel(29_999, "+"))), beats) == []
+    )
 
 
 def test_two_beats_on_one_sample_are_a_warning(clean: Recording, beats: Beats) -> None:
@@ -52,11 +62,16 @@ def test_two_beats_on_one_sample_are_a_warning(clean: Recording, beats: Beats) -
 
 def test_a_rhythm_label_on_a_beat_is_no_duplicate(clean: Recording, beats: Beats) -> None:
     assert clean.labels is not None
-    assert check(replace(clean, labels=(BeatLabel(clean.labels[0].sample, "+"), *clean.labels)), beats) == []
+    assert (
+        check(replace(clean, labels=(BeatLabel(clean.labels[0].sample, "+"), *clean.labels)), beats)
+        == []
+    )
 
 
 def test_labels_of_another_recording_are_an_error(clean: Recording, beats: Beats) -> None:
-    found = of(check(replace(clean, labels=synthesise(4, 120, 250).labels), beats), "labels-off-peak")
+    found = of(
+        check(replace(clean, labels=synthesise(4, 120, 250).labels), beats), "labels-off-peak"
+    )
     assert found.severity is Severity.ERROR
     assert "--labels none" in found.fix
 
@@ -68,7 +83,9 @@ def test_labels_counted_at_another_rate_are_an_error(clean: Recording, beats: Be
     assert "--fs HZ" in found.fix
 
 
-def test_labels_that_all_stand_too_late_are_an_error_that_says_by_how_much(clean: Recording, beats: Beats) -> None:
+def test_labels_that_all_stand_too_late_are_an_error_that_says_by_how_much(
+    clean: Recording, beats: Beats
+) -> None:
     late = labelled(clean, lambda label: label._replace(sample=label.sample + 50))
     found = of(check(late, beats), "labels-off-peak")
     assert found.severity is Severity.ERROR
@@ -87,13 +104,17 @@ def test_a_detector_that_misses_some_beats_is_a_warning(clean: Recording, beats:
     assert found.value == pytest.approx(1 / 6, abs=0.01)
 
 
-def test_labels_inside_a_gap_are_not_held_against_the_detector(clean: Recording, beats: Beats, damaged: Damage) -> None:
+def test_labels_inside_a_gap_are_not_held_against_the_detector(
+    clean: Recording, beats: Beats, damaged: Damage
+) -> None:
     def cut(samples: NDArray[np.float32]) -> NDArray[np.float32]:
         samples[5000:10_000] = np.nan
         return samples
 
     present = beats[(beats < 5000) | (beats >= 10_000)]
-    assert "labels-off-peak" not in {finding.code for finding in check(damaged(clean, cut), present)}
+    assert "labels-off-peak" not in {
+        finding.code for finding in check(damaged(clean, cut), present)
+    }
 
 
 def test_more_labels_than_a_heart_has_beats_are_an_error(clean: Recording, beats: Beats) -> None:
@@ -110,13 +131,18 @@ def test_beats_labelled_twice_a_little_apart_are_a_warning(clean: Recording, bea
     assert (found.code, found.severity) == ("labels-dense", Severity.WARNING)
 
 
-@pytest.mark.parametrize(("milliseconds", "severity"), [(-72, Severity.WARNING), (-120, Severity.ERROR), (120, Severity.ERROR)])
+@pytest.mark.parametrize(
+    ("milliseconds", "severity"),
+    [(-72, Severity.WARNING), (-120, Severity.ERROR), (120, Severity.ERROR)],
+)
 def test_labels_that_stand_off_by_the_same_time_are_one_finding_with_the_correction(
     milliseconds: int, severity: Severity, clean: Recording, beats: Beats
 ) -> None:
     shift = milliseconds * 250 // 1000
     moved = tuple(
-        label._replace(sample=label.sample + shift) for label in clean.labels or () if 0 < label.sample + shift < clean.length
+        label._replace(sample=label.sample + shift)
+        for label in clean.labels or ()
+        if 0 < label.sample + shift < clean.length
     )
     (found,) = check(replace(clean, labels=moved), beats)
     assert (found.code, found.severity) == ("labels-shifted", severity)
@@ -126,11 +152,16 @@ def test_labels_that_stand_off_by_the_same_time_are_one_finding_with_the_correct
 
 def test_labels_that_stand_off_by_chance_are_not_shifted(clean: Recording, beats: Beats) -> None:
     random = np.random.default_rng(0)
-    loose = labelled(clean, lambda label: label._replace(sample=max(0, label.sample + int(random.integers(-35, 0)))))
+    loose = labelled(
+        clean,
+        lambda label: label._replace(sample=max(0, label.sample + int(random.integers(-35, 0)))),
+    )
     assert "labels-shifted" not in {finding.code for finding in check(loose, beats)}
 
 
-def test_paced_beats_among_the_labels_are_a_warning_that_names_ec57(clean: Recording, beats: Beats) -> None:
+def test_paced_beats_among_the_labels_are_a_warning_that_names_ec57(
+    clean: Recording, beats: Beats
+) -> None:
     assert clean.labels is not None
     paced = (*clean.labels[:-6], *(label._replace(symbol="/") for label in clean.labels[-6:]))
     (found,) = check(replace(clean, labels=paced), beats)
@@ -140,7 +171,9 @@ def test_paced_beats_among_the_labels_are_a_warning_that_names_ec57(clean: Recor
 
 
 def test_more_pvcs_than_any_patient_has_are_a_warning(clean: Recording, beats: Beats) -> None:
-    exchanged = labelled(clean, lambda label: label._replace(symbol="N" if label.symbol == "V" else "V"))
+    exchanged = labelled(
+        clean, lambda label: label._replace(symbol="N" if label.symbol == "V" else "V")
+    )
     (found,) = check(exchanged, beats)
     assert (found.code, found.severity) == ("implausible-pvc-share", Severity.WARNING)
     assert "[vocabulary]" in found.fix
@@ -148,5 +181,7 @@ def test_more_pvcs_than_any_patient_has_are_a_warning(clean: Recording, beats: B
 
 def test_bigeminy_is_plausible(clean: Recording, beats: Beats) -> None:
     assert clean.labels is not None
-    bigeminy = tuple(label._replace(symbol="NV"[place % 2]) for place, label in enumerate(clean.labels))
+    bigeminy = tuple(
+        label._replace(symbol="NV"[place % 2]) for place, label in enumerate(clean.labels)
+    )
     assert check(replace(clean, labels=bigeminy), beats) == []

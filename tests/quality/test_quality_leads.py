@@ -35,10 +35,17 @@ def saturated(samples: Samples) -> Samples:
 def swinging(samples: Samples) -> Samples:
     """A loose electrode swings by 40 mV in three seconds of four; the QRS itself keeps its size."""
     time = np.arange(samples.size) / 250
-    return samples + np.where(time % 40 < 30, 20 * np.sin(2 * np.pi * time / 3), 0.0).astype(np.float32)
+    return samples + np.where(time % 40 < 30, 20 * np.sin(2 * np.pi * time / 3), 0.0).astype(
+        np.float32
+    )
 
 
-DEFECTS = {"no-signal": absent, "flat-lead": flat, "saturation": saturated, "implausible-swings": swinging}
+DEFECTS = {
+    "no-signal": absent,
+    "flat-lead": flat,
+    "saturation": saturated,
+    "implausible-swings": swinging,
+}
 
 
 def of(findings: list[Finding], code: str) -> list[Finding]:
@@ -65,7 +72,9 @@ def test_the_same_defect_in_every_lead_is_one_error(
     assert (found.severity, found.lead) == (Severity.ERROR, None)
 
 
-def test_leads_lost_to_different_defects_leave_none_to_use(clean: Recording, beats: Beats, damaged: Damage) -> None:
+def test_leads_lost_to_different_defects_leave_none_to_use(
+    clean: Recording, beats: Beats, damaged: Damage
+) -> None:
     findings = check(damaged(damaged(clean, flat, leads=(0,)), absent, leads=(1,)), beats)
     (found,) = of(findings, "no-usable-lead")
     assert found.severity is Severity.ERROR
@@ -79,17 +88,26 @@ def test_infinite_samples_are_an_error(clean: Recording, beats: Beats, damaged: 
         return samples
 
     (found,) = check(damaged(clean, divide_by_nothing, leads=(1,)), beats)
-    assert (found.code, found.severity, found.lead, found.value) == ("non-finite", Severity.ERROR, "V1", 2.0)
+    assert (found.code, found.severity, found.lead, found.value) == (
+        "non-finite",
+        Severity.ERROR,
+        "V1",
+        2.0,
+    )
 
 
 @pytest.mark.parametrize(
-    ("factor", "hint"), [(1000.0, "--units uV"), (200.0, "--units adc:GAIN"), (0.001, "--units V")], ids=["uV", "counts", "V"]
+    ("factor", "hint"),
+    [(1000.0, "--units uV"), (200.0, "--units adc:GAIN"), (0.001, "--units V")],
+    ids=["uV", "counts", "V"],
 )
 def test_a_wrong_unit_is_one_error_that_proposes_the_right_one(
     factor: float, hint: str, clean: Recording, beats: Beats, damaged: Damage
 ) -> None:
     wrong = damaged(clean, lambda samples: samples * np.float32(factor))
-    wrong = replace(wrong, leads=tuple(replace(lead, step_mv=lead.step_mv * factor) for lead in wrong.leads))
+    wrong = replace(
+        wrong, leads=tuple(replace(lead, step_mv=lead.step_mv * factor) for lead in wrong.leads)
+    )
     (found,) = check(wrong, beats)
     assert (found.code, found.severity) == ("implausible-amplitude", Severity.ERROR)
     assert hint in found.fix
@@ -102,16 +120,26 @@ def test_a_wrong_unit_is_seen_even_without_beats(clean: Recording, damaged: Dama
 
 def test_one_faint_lead_is_a_warning(clean: Recording, beats: Beats, damaged: Damage) -> None:
     (found,) = check(damaged(clean, lambda samples: samples * 0.03, leads=(1,)), beats)
-    assert (found.code, found.severity, found.lead) == ("implausible-amplitude", Severity.WARNING, "V1")
+    assert (found.code, found.severity, found.lead) == (
+        "implausible-amplitude",
+        Severity.WARNING,
+        "V1",
+    )
 
 
-def test_peaks_cut_off_are_clipping_and_not_saturation(clean: Recording, beats: Beats, damaged: Damage) -> None:
-    findings = check(damaged(clean, lambda samples: np.minimum(samples, 0.6 * samples.max()), leads=(0,)), beats)
+def test_peaks_cut_off_are_clipping_and_not_saturation(
+    clean: Recording, beats: Beats, damaged: Damage
+) -> None:
+    findings = check(
+        damaged(clean, lambda samples: np.minimum(samples, 0.6 * samples.max()), leads=(0,)), beats
+    )
     (found,) = findings
     assert (found.code, found.severity, found.lead) == ("clipping", Severity.WARNING, "MLII")
 
 
-def test_a_while_at_the_rail_is_saturation_with_its_longest_stretch(clean: Recording, beats: Beats, damaged: Damage) -> None:
+def test_a_while_at_the_rail_is_saturation_with_its_longest_stretch(
+    clean: Recording, beats: Beats, damaged: Damage
+) -> None:
     def saturate(samples: Samples) -> Samples:
         samples[10_000:10_100] = 5.0
         samples[20_000:20_050] = 5.0
@@ -124,7 +152,9 @@ def test_a_while_at_the_rail_is_saturation_with_its_longest_stretch(clean: Recor
 
 
 @pytest.mark.parametrize("value", [np.nan, 0.0, 5.0], ids=["absent", "flat", "at a rail"])
-def test_an_electrode_that_comes_off_twice_is_one_finding(value: float, clean: Recording, beats: Beats, damaged: Damage) -> None:
+def test_an_electrode_that_comes_off_twice_is_one_finding(
+    value: float, clean: Recording, beats: Beats, damaged: Damage
+) -> None:
     def off(samples: Samples) -> Samples:
         samples[5000:8000] = value
         samples[20_000:24_000] = value
@@ -144,13 +174,23 @@ def test_an_electrode_that_is_off_for_a_small_part_is_only_worth_knowing(damaged
         samples[5000:8000] = np.nan
         return samples
 
-    (found,) = check(damaged(recording, off, leads=(1,)), np.array([label.sample for label in recording.labels or ()]))
+    (found,) = check(
+        damaged(recording, off, leads=(1,)),
+        np.array([label.sample for label in recording.labels or ()]),
+    )
     assert (found.code, found.severity) == ("lead-off", Severity.INFO)
 
 
-def test_a_cable_that_fails_for_seconds_again_and_again_is_no_signal(clean: Recording, beats: Beats, damaged: Damage) -> None:
+def test_a_cable_that_fails_for_seconds_again_and_again_is_no_signal(
+    clean: Recording, beats: Beats, damaged: Damage
+) -> None:
     (found,) = check(
-        damaged(clean, lambda samples: np.where(np.arange(30_000) % 5000 < 1000, np.nan, samples), leads=(1,)), beats
+        damaged(
+            clean,
+            lambda samples: np.where(np.arange(30_000) % 5000 < 1000, np.nan, samples),
+            leads=(1,),
+        ),
+        beats,
     )
     assert (found.code, found.severity) == ("no-signal", Severity.WARNING)
     assert found.value == pytest.approx(0.2)
@@ -159,4 +199,9 @@ def test_a_cable_that_fails_for_seconds_again_and_again_is_no_signal(clean: Reco
 def test_a_lead_written_twice_is_a_warning(clean: Recording, beats: Beats) -> None:
     twice = replace(clean, leads=(clean.leads[0], replace(clean.leads[0], name="II")))
     (found,) = check(twice, beats)
-    assert (found.code, found.severity, found.lead, found.value) == ("identical-leads", Severity.WARNING, "II", "MLII")
+    assert (found.code, found.severity, found.lead, found.value) == (
+        "identical-leads",
+        Severity.WARNING,
+        "II",
+        "MLII",
+    )

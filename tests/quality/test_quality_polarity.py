@@ -27,7 +27,9 @@ def inverted(samples: NDArray[np.float32]) -> NDArray[np.float32]:
 def test_an_upright_lead_that_points_down_is_worth_knowing(name: str, damaged: Damage) -> None:
     recording = synthesise(3, 120, 250, leads=(name, "V1"))
     assert checked(recording) == []
-    assert checked(damaged(recording, inverted, leads=(0,))) == [("inverted-lead", Severity.INFO, name)]
+    assert checked(damaged(recording, inverted, leads=(0,))) == [
+        ("inverted-lead", Severity.INFO, name)
+    ]
 
 
 def test_avr_is_expected_to_point_down(damaged: Damage) -> None:

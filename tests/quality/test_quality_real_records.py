@@ -56,7 +56,9 @@ def findings_of(path: Path) -> list[Finding]:
     return check(recording, rhythm_beats(recording, None))
 
 
-@pytest.mark.parametrize("record", ["mitdb/100", "mitdb/114", "mitdb/119", "svdb/800", "nstdb/118e24"])
+@pytest.mark.parametrize(
+    "record", ["mitdb/100", "mitdb/114", "mitdb/119", "svdb/800", "nstdb/118e24"]
+)
 def test_a_genuine_record_has_no_findings(record: str, real_data: Path) -> None:
     assert findings_of(real_data / f"{record}.hea") == []
 
@@ -81,8 +83,12 @@ def test_the_labels_of_another_record_are_refused(real_data: Path) -> None:
 
 def test_a_heart_rate_that_counts_p_waves_looks_doubled(real_data: Path) -> None:
     recording = recording_of(real_data / "mitdb" / "101.hea")
-    findings = {each.code: each for each in check(recording, rhythm_beats(recording, "V1"), lead_name="V1")}
-    assert {findings[code].severity for code in ("rate-doubled", "leads-disagree")} == {Severity.WARNING}
+    findings = {
+        each.code: each for each in check(recording, rhythm_beats(recording, "V1"), lead_name="V1")
+    }
+    assert {findings[code].severity for code in ("rate-doubled", "leads-disagree")} == {
+        Severity.WARNING
+    }
     assert findings["rate-doubled"].lead == "V1"
     assert "--lead NAME" in findings["leads-disagree"].fix
 
@@ -91,7 +97,9 @@ def test_a_heart_rate_that_counts_p_waves_looks_doubled(real_data: Path) -> None
 def test_bigeminy_does_not_look_like_a_doubled_rate(record: str, real_data: Path) -> None:
     recording = recording_of(real_data / "mitdb" / f"{record}.hea")
     for lead in ("MLII", "V1"):
-        codes = {each.code for each in check(recording, rhythm_beats(recording, lead), lead_name=lead)}
+        codes = {
+            each.code for each in check(recording, rhythm_beats(recording, lead), lead_name=lead)
+        }
         assert not codes & {"rate-doubled", "leads-disagree"}
 
 
@@ -102,18 +110,30 @@ def test_no_record_has_an_error_and_every_warning_is_known(real_data: Path) -> N
         for folder, pattern in (("mitdb", "*.hea"), ("svdb", "*.hea"), ("nstdb", "118e*.hea"))
         for header in sorted((real_data / folder).glob(pattern))
     ]
-    found = {(header.stem, finding.code, finding.severity) for header in headers for finding in findings_of(header)}
+    found = {
+        (header.stem, finding.code, finding.severity)
+        for header in headers
+        for finding in findings_of(header)
+    }
     assert {(record, code) for record, code, _ in found} == KNOWN
-    assert {(record, code) for record, code, severity in found if severity is not Severity.WARNING} == {("207", "inverted-lead")}
+    assert {
+        (record, code) for record, code, severity in found if severity is not Severity.WARNING
+    } == {("207", "inverted-lead")}
 
 
 def test_the_wander_of_nstdb_is_found_in_its_own_record(real_data: Path) -> None:
-    (found,) = [each for each in findings_of(real_data / "nstdb" / "bw.hea") if each.code == "baseline-wander"]
+    (found,) = [
+        each
+        for each in findings_of(real_data / "nstdb" / "bw.hea")
+        if each.code == "baseline-wander"
+    ]
     assert found.lead == "noise1"
 
 
 @pytest.mark.parametrize(("decibels", "is_found"), [(0, True), (12, False)])
-def test_muscle_noise_over_a_clean_record_is_found_when_it_hides_beats(decibels: int, is_found: bool, real_data: Path) -> None:
+def test_muscle_noise_over_a_clean_record_is_found_when_it_hides_beats(
+    decibels: int, is_found: bool, real_data: Path
+) -> None:
     clean = recording_of(real_data / "mitdb" / "103.hea")
     muscle = recording_of(real_data / "nstdb" / "ma.hea").leads[0].samples[: clean.length]
     lead = clean.leads[0]
@@ -121,17 +141,36 @@ def test_muscle_noise_over_a_clean_record_is_found_when_it_hides_beats(decibels:
     # that of the noise.
     gain = np.sqrt(2.4**2 / 8 / np.var(muscle) / 10 ** (decibels / 10))
     gain = gain * (np.arange(clean.length) / clean.fs % 240 > 120)
-    mixed = replace(clean, leads=(replace(lead, samples=(lead.samples + gain * muscle).astype(np.float32)), clean.leads[1]))
+    mixed = replace(
+        clean,
+        leads=(
+            replace(lead, samples=(lead.samples + gain * muscle).astype(np.float32)),
+            clean.leads[1],
+        ),
+    )
     codes = {(each.code, each.lead) for each in check(mixed, rhythm_beats(clean, None))}
     assert (("noise", "MLII") in codes) == is_found
 
 
-@pytest.mark.parametrize(("shift_s", "fix"), [(-0.11, "Add 40 samples"), (0.11, "Subtract 40 samples")])
-def test_labels_of_a_real_record_that_all_stand_off_are_an_error(shift_s: float, fix: str, real_data: Path) -> None:
+@pytest.mark.parametrize(
+    ("shift_s", "fix"), [(-0.11, "Add 40 samples"), (0.11, "Subtract 40 samples")]
+)
+def test_labels_of_a_real_record_that_all_stand_off_are_an_error(
+    shift_s: float, fix: str, real_data: Path
+) -> None:
     recording = recording_of(real_data / "mitdb" / "103.hea")
     shift = round(shift_s * recording.fs)
-    moved = replace(recording, labels=tuple(label._replace(sample=label.sample + shift) for label in recording.labels or ()))
-    findings = [each for each in check(moved, rhythm_beats(recording, None)) if each.code.startswith("labels-")]
+    moved = replace(
+        recording,
+        labels=tuple(
+            label._replace(sample=label.sample + shift) for label in recording.labels or ()
+        ),
+    )
+    findings = [
+        each
+        for each in check(moved, rhythm_beats(recording, None))
+        if each.code.startswith("labels-")
+    ]
     (found,) = [each for each in findings if each.code != "labels-outside"]
     assert (found.code, found.severity) == ("labels-shifted", Severity.ERROR)
     assert found.value == pytest.approx(shift_s * 1000, abs=3)

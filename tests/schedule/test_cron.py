@@ -39,7 +39,15 @@ def run_as_cron(line: str) -> None:
     """What cron does with a line: five fields, the rest up to an unescaped % to sh."""
     command = line.split(" ", 5)[5]
     assert "%" not in command.replace(r"\%", "")
-    environment = ["env", "-i", "PATH=/usr/bin:/bin", "HOME=/", "sh", "-c", command.replace(r"\%", "%")]
+    environment = [
+        "env",
+        "-i",
+        "PATH=/usr/bin:/bin",
+        "HOME=/",
+        "sh",
+        "-c",
+        command.replace(r"\%", "%"),
+    ]
     subprocess.run(environment, cwd=ROOT, check=False, timeout=60, capture_output=True)
 
 
@@ -52,7 +60,18 @@ def test_the_line_starts_a_join_in_that_home(odd: Path, ecgfl: Ecgfl) -> None:
 
 
 def test_the_line_says_when_and_how(odd: Path, ecgfl: Ecgfl, tmp_path: Path) -> None:
-    line = line_of(ecgfl, odd, "--at", "1:05", "--max-wait", "30m", "--max-time", "5h", "--ca", tmp_path / "ca.crt")
+    line = line_of(
+        ecgfl,
+        odd,
+        "--at",
+        "1:05",
+        "--max-wait",
+        "30m",
+        "--max-time",
+        "5h",
+        "--ca",
+        tmp_path / "ca.crt",
+    )
     assert line.startswith("5 1 * * * umask 077; ")
     words = shlex.split(line.split(" ", 5)[5].replace(r"\%", "%"))
     assert Path(words[2]) == Path(sys.executable).absolute()
@@ -73,22 +92,31 @@ def test_the_line_says_when_and_how(odd: Path, ecgfl: Ecgfl, tmp_path: Path) -> 
         (("--server", "nowhere"), "HOST:PORT"),
     ],
 )
-def test_what_cannot_be_meant_is_a_usage_error(site: Path, ecgfl: Ecgfl, arguments: tuple[str, str], said: str) -> None:  # noqa: ARG001
+def test_what_cannot_be_meant_is_a_usage_error(
+    site: Path, ecgfl: Ecgfl, arguments: tuple[str, str], said: str
+) -> None:  # noqa: ARG001
     ran = ecgfl("schedule", "cron", "--server", SERVER, *arguments)
     assert ran.code == 2
     assert said in ran.problems[0]
 
 
-def test_the_proxy_of_this_shell_is_taken_along(odd: Path, ecgfl: Ecgfl, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_proxy_of_this_shell_is_taken_along(
+    odd: Path, ecgfl: Ecgfl, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://us%40er@proxy.example.org:3128")
     monkeypatch.setenv("NO_PROXY", "near.example.org")
     assert "HTTPS_PROXY" not in line_of(ecgfl, odd)  # this machine
     far = ecgfl("--home", odd, "schedule", "cron", "--server", "far.example.org:8443").out
     assert r"HTTPS_PROXY=http://us\%40er@proxy.example.org:3128 " in far
-    assert "HTTPS_PROXY" not in ecgfl("--home", odd, "schedule", "cron", "--server", "near.example.org:8443").out
+    assert (
+        "HTTPS_PROXY"
+        not in ecgfl("--home", odd, "schedule", "cron", "--server", "near.example.org:8443").out
+    )
 
 
-def test_the_proxys_password_is_left_out(odd: Path, ecgfl: Ecgfl, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_proxys_password_is_left_out(
+    odd: Path, ecgfl: Ecgfl, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://user:geheim@proxy.example.org:3128")
     ran = ecgfl("--home", odd, "schedule", "cron", "--server", "far.example.org:8443")
     assert "geheim" not in ran.out + ran.err
@@ -111,13 +139,25 @@ def crontab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return table
 
 
-def test_it_is_installed_beside_what_is_there_and_only_once(odd: Path, ecgfl: Ecgfl, crontab: Path) -> None:
+def test_it_is_installed_beside_what_is_there_and_only_once(
+    odd: Path, ecgfl: Ecgfl, crontab: Path
+) -> None:
     crontab.write_text("MAILTO=root\n0 3 * * * backup\n")
     first = line_of(ecgfl, odd, "--install")
-    assert crontab.read_text().splitlines() == ["MAILTO=root", "0 3 * * * backup", f"# ecgfl join in {odd}", first]
+    assert crontab.read_text().splitlines() == [
+        "MAILTO=root",
+        "0 3 * * * backup",
+        f"# ecgfl join in {odd}",
+        first,
+    ]
     assert line_of(ecgfl, odd, "--install") == first
     second = line_of(ecgfl, odd, "--install", "--at", "3:30")
-    assert crontab.read_text().splitlines() == ["MAILTO=root", "0 3 * * * backup", f"# ecgfl join in {odd}", second]
+    assert crontab.read_text().splitlines() == [
+        "MAILTO=root",
+        "0 3 * * * backup",
+        f"# ecgfl join in {odd}",
+        second,
+    ]
 
 
 def test_the_first_line_of_a_user_without_a_table(odd: Path, ecgfl: Ecgfl, crontab: Path) -> None:
@@ -134,8 +174,12 @@ def test_a_table_that_cannot_be_read_is_left_alone(odd: Path, ecgfl: Ecgfl, cron
 
 
 @pytest.mark.parametrize(("hours", "is_right"), [("08:00-10:00", False), ("22:00-06:00", True)])
-def test_doctor_finds_a_line_outside_the_hours(odd: Path, ecgfl: Ecgfl, crontab: Path, hours: str, is_right: bool) -> None:
-    crontab.write_text(f"MAILTO=root\n{line_of(ecgfl, odd, '--at', '22:30')}\n")  # by hand, without --install
+def test_doctor_finds_a_line_outside_the_hours(
+    odd: Path, ecgfl: Ecgfl, crontab: Path, hours: str, is_right: bool
+) -> None:
+    crontab.write_text(
+        f"MAILTO=root\n{line_of(ecgfl, odd, '--at', '22:30')}\n"
+    )  # by hand, without --install
     settings = odd / "site.toml"
     settings.write_text(settings.read_text().replace("[policy]", f'[policy]\nhours = "{hours}"'))
     checks = ecgfl("--home", odd, "doctor", "--json").json["checks"]

@@ -23,15 +23,35 @@ def written(tmp_path: Path, ecgfl: Ecgfl) -> tuple[Path, Path, Path]:
     home, folder = tmp_path / ODD, tmp_path / "units"
     folder.mkdir()
     assert ecgfl("--home", home, "init", "--site", "st-mary").code == 0
-    assert ecgfl("--home", home, "schedule", "systemd", "--server", SERVER, "--at", "1:05", "--write", folder).code == 0
+    assert (
+        ecgfl(
+            "--home",
+            home,
+            "schedule",
+            "systemd",
+            "--server",
+            SERVER,
+            "--at",
+            "1:05",
+            "--write",
+            folder,
+        ).code
+        == 0
+    )
     return home, folder / "ecgfl-st-mary.service", folder / "ecgfl-st-mary.timer"
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
+@pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed"
+)
 def test_systemd_understands_both(written: tuple[Path, Path, Path]) -> None:
     for unit in written[1:]:
         ran = subprocess.run(
-            ["systemd-analyze", "verify", "--man=no", str(unit)], capture_output=True, text=True, timeout=60, check=False
+            ["systemd-analyze", "verify", "--man=no", str(unit)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
         about = [line for line in ran.stderr.splitlines() if "ecgfl-st-mary" in line]
         assert about == []
@@ -53,7 +73,13 @@ def test_paths_are_quoted_for_systemd(written: tuple[Path, Path, Path]) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        *("ProtectSystem=strict", "NoNewPrivileges=yes", "PrivateTmp=yes", "CapabilityBoundingSet=", "UMask=0077"),
+        *(
+            "ProtectSystem=strict",
+            "NoNewPrivileges=yes",
+            "PrivateTmp=yes",
+            "CapabilityBoundingSet=",
+            "UMask=0077",
+        ),
         *("MemoryMax=4G", "Type=oneshot"),
     ],
 )
@@ -74,11 +100,16 @@ def test_without_write_both_are_printed(site: Path, ecgfl: Ecgfl) -> None:  # no
     assert "[Timer]" in ran.out
 
 
-def test_a_proxy_is_taken_along_but_not_its_password(site: Path, ecgfl: Ecgfl, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
+def test_a_proxy_is_taken_along_but_not_its_password(
+    site: Path, ecgfl: Ecgfl, monkeypatch: pytest.MonkeyPatch
+) -> None:  # noqa: ARG001
     monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example.org:3128")
-    assert "Environment=HTTPS_PROXY=http://proxy.example.org:3128\n" in ecgfl("schedule", "systemd", "--server", SERVER).out
+    assert (
+        "Environment=HTTPS_PROXY=http://proxy.example.org:3128\n"
+        in ecgfl("schedule", "systemd", "--server", SERVER).out
+    )
     monkeypatch.setenv("HTTPS_PROXY", "http://user:secret@proxy.example.org:3128")
     ran = ecgfl("schedule", "systemd", "--server", SERVER)
     assert "secret" not in ran.out + ran.err
@@ -94,7 +125,9 @@ def test_windows_gets_a_task(site: Path, ecgfl: Ecgfl) -> None:
 
 
 @pytest.mark.parametrize("is_file", [False, True])
-def test_a_folder_that_is_not_there_is_refused(site: Path, ecgfl: Ecgfl, tmp_path: Path, is_file: bool) -> None:  # noqa: ARG001
+def test_a_folder_that_is_not_there_is_refused(
+    site: Path, ecgfl: Ecgfl, tmp_path: Path, is_file: bool
+) -> None:  # noqa: ARG001
     folder = tmp_path / "nowhere"
     if is_file:
         folder.write_text("")
@@ -105,7 +138,9 @@ def test_a_folder_that_is_not_there_is_refused(site: Path, ecgfl: Ecgfl, tmp_pat
 
 
 @pytest.mark.parametrize("scheduler", ["cron", "systemd", "windows"])
-def test_a_time_outside_the_policys_hours_is_refused(site: Path, ecgfl: Ecgfl, scheduler: str) -> None:
+def test_a_time_outside_the_policys_hours_is_refused(
+    site: Path, ecgfl: Ecgfl, scheduler: str
+) -> None:
     settings = site / "site.toml"
     settings.write_text(settings.read_text().replace("[policy]", '[policy]\nhours = "08:00-10:00"'))
     for at in ("2:00", "10:00", "7:59"):
@@ -115,7 +150,9 @@ def test_a_time_outside_the_policys_hours_is_refused(site: Path, ecgfl: Ecgfl, s
         assert "--at 08:00" in ran.problems[0]
     assert ecgfl("schedule", scheduler, "--server", SERVER, "--at", "08:00").code == 0
     late = ecgfl("schedule", scheduler, "--server", SERVER, "--at", "09:58").code
-    assert late == (2 if scheduler == "systemd" else 0), "systemd starts it up to five minutes later"
+    assert late == (2 if scheduler == "systemd" else 0), (
+        "systemd starts it up to five minutes later"
+    )
 
 
 def test_an_unknown_architecture_is_refused(site: Path, ecgfl: Ecgfl) -> None:
@@ -131,4 +168,9 @@ def test_the_passphrase_is_a_credential(site: Path, ecgfl: Callable[..., Any]) -
     ran = ecgfl("schedule", "systemd", "--server", SERVER, "--passphrase-file", "/etc/100% ours/pw")
     assert "\nLoadCredential=ecgfl-passphrase:/etc/100%% ours/pw\n" in ran.out
     assert site.is_dir()
-    assert ecgfl("schedule", "systemd", "--server", SERVER, "--passphrase-file", "/etc/a\nExecStart=b").code == 2
+    assert (
+        ecgfl(
+            "schedule", "systemd", "--server", SERVER, "--passphrase-file", "/etc/a\nExecStart=b"
+        ).code
+        == 2
+    )

@@ -35,7 +35,9 @@ def test_an_untouched_log_is_unbroken(log: Path, ecgfl: Ecgfl) -> None:  # noqa:
 
 
 def test_show_shows_every_event_in_order(log: Path, ecgfl: Ecgfl) -> None:  # noqa: ARG001
-    assert [entry["event"] for entry in ecgfl("audit", "show", "--json").json["entries"]] == list(EVENTS)
+    assert [entry["event"] for entry in ecgfl("audit", "show", "--json").json["entries"]] == list(
+        EVENTS
+    )
     shown = ecgfl("audit", "show").out
     assert [event for event in EVENTS if event in shown] == list(EVENTS)
 
@@ -85,7 +87,9 @@ def test_text_that_is_no_json_is_found(log: Path, ecgfl: Ecgfl) -> None:
 
 
 @pytest.mark.parametrize("torn", [b"{", b'{"event":"ingest","previous":"00', b"\xff\xff"])
-def test_a_torn_last_line_is_repaired_by_the_next_append(log: Path, ecgfl: Ecgfl, torn: bytes) -> None:
+def test_a_torn_last_line_is_repaired_by_the_next_append(
+    log: Path, ecgfl: Ecgfl, torn: bytes
+) -> None:
     whole = log.read_bytes()
     log.write_bytes(whole + torn)
     AuditLog(log).append("next")
@@ -176,7 +180,9 @@ def test_finds_a_deleted_head(log: Path, ecgfl: Ecgfl) -> None:
         assert (ran.code, "audit.head: missing" in ran.err) == (3, True)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[" * 3000, b'{"lines":' + b"9" * 4000 + b"}", b"\xff" * 10_000])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[" * 3000, b'{"lines":' + b"9" * 4000 + b"}", b"\xff" * 10_000]
+)
 def test_finds_a_damaged_head(log: Path, ecgfl: Ecgfl, content: bytes) -> None:
     log.with_name("audit.head").write_bytes(content)
     assert ecgfl("audit", "verify").code == 3
@@ -199,7 +205,12 @@ def line_of(before: str, **fields: object) -> bytes:
     """A line whose hash is right, as somebody could write it who knows how."""
     entry = {"previous": before, **fields}
     text = json.dumps(entry, sort_keys=True, separators=(",", ":"))
-    return json.dumps({**entry, "hash": hashlib.sha256(text.encode()).hexdigest()}, sort_keys=True).encode() + b"\n"
+    return (
+        json.dumps(
+            {**entry, "hash": hashlib.sha256(text.encode()).hexdigest()}, sort_keys=True
+        ).encode()
+        + b"\n"
+    )
 
 
 def old_log(path: Path, *times: str) -> str:
@@ -215,7 +226,9 @@ def old_log(path: Path, *times: str) -> str:
 
 def test_goes_on_with_an_old_log(site: Path, ecgfl: Ecgfl) -> None:
     log = site / "audit.jsonl"
-    old_log(log, "2026-01-01T00:00:00+00:00", "2026-01-02T00:00:00+00:00", "2026-01-01T23:59:30+00:00")
+    old_log(
+        log, "2026-01-01T00:00:00+00:00", "2026-01-02T00:00:00+00:00", "2026-01-01T23:59:30+00:00"
+    )
     assert ecgfl("audit", "verify", "--json").json["lines"] == 3
     AuditLog(log).append("next")
     assert ecgfl("audit", "verify", "--json").json["lines"] == 4
@@ -226,13 +239,19 @@ def test_goes_on_with_an_old_log(site: Path, ecgfl: Ecgfl) -> None:
 
 def test_finds_a_backdated_line(site: Path, ecgfl: Ecgfl) -> None:
     log = site / "audit.jsonl"
-    old_log(log, "2026-01-01T00:00:00+00:00", "2026-01-02T00:00:00+00:00", "2026-01-01T23:58:00+00:00")
+    old_log(
+        log, "2026-01-01T00:00:00+00:00", "2026-01-02T00:00:00+00:00", "2026-01-01T23:58:00+00:00"
+    )
     assert "line 3" in refused(ecgfl, log)
 
 
 @pytest.mark.parametrize("number", [{}, {"line": 5}, {"line": 6}, {"line": "5"}, {"line": True}])
-def test_finds_a_backdated_line_after_the_head(log: Path, ecgfl: Ecgfl, number: dict[str, object]) -> None:
-    line = line_of(AuditLog(log).head().hash, event="send", time="2020-01-01T00:00:00+00:00", **number)
+def test_finds_a_backdated_line_after_the_head(
+    log: Path, ecgfl: Ecgfl, number: dict[str, object]
+) -> None:
+    line = line_of(
+        AuditLog(log).head().hash, event="send", time="2020-01-01T00:00:00+00:00", **number
+    )
     log.write_bytes(log.read_bytes() + line)
     assert "line 5" in refused(ecgfl, log)
     with pytest.raises(UnusableInput, match="line 5"):
@@ -246,12 +265,19 @@ def test_finds_a_line_without_a_time(log: Path, ecgfl: Ecgfl, time: object) -> N
     assert "line 5" in refused(ecgfl, log)
 
 
-EDGES = ["0001-01-01T00:00:00+00:00", "0001-01-01T00:00:01+23:00", "9999-12-31T23:59:59-23:00", "1970-01-01T00:00:00Z"]
+EDGES = [
+    "0001-01-01T00:00:00+00:00",
+    "0001-01-01T00:00:01+23:00",
+    "9999-12-31T23:59:59-23:00",
+    "1970-01-01T00:00:00Z",
+]
 
 
 @pytest.mark.parametrize("time", EDGES)
 def test_a_line_at_the_edge_of_the_calendar(log: Path, ecgfl: Ecgfl, time: str) -> None:
-    log.write_bytes(log.read_bytes() + line_of(AuditLog(log).head().hash, event="send", time=time, line=5))
+    log.write_bytes(
+        log.read_bytes() + line_of(AuditLog(log).head().hash, event="send", time=time, line=5)
+    )
     assert "line 5" in refused(ecgfl, log)
     with pytest.raises(UnusableInput, match="line 5"):
         AuditLog(log).append("next")
@@ -274,11 +300,15 @@ def test_a_head_at_the_edge_of_the_calendar(log: Path, ecgfl: Ecgfl, time: str) 
 @pytest.mark.parametrize("time", EDGES)
 def test_requests_at_the_edge_of_the_calendar_are_ignored(time: str) -> None:
     entry = {"event": "request", "work": "train", "run": "r", "round": 1, "request": "1"}
-    assert requests._line(json.dumps({**entry, "time": "2026-01-01T00:00:00Z"}).encode()) is not None
+    assert (
+        requests._line(json.dumps({**entry, "time": "2026-01-01T00:00:00Z"}).encode()) is not None
+    )
     assert requests._line(json.dumps({**entry, "time": time}).encode()) is None
 
 
-def test_does_not_write_with_a_clock_in_another_century(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_does_not_write_with_a_clock_in_another_century(
+    log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Reset(datetime):
         @classmethod
         def now(cls, tz: tzinfo | None = None) -> datetime:
@@ -296,7 +326,9 @@ def test_finds_a_line_nested_deeply(log: Path, ecgfl: Ecgfl) -> None:
     assert "line 5" in refused(ecgfl, log)
 
 
-def test_a_clock_set_back_is_explained(log: Path, ecgfl: Ecgfl, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_clock_set_back_is_explained(
+    log: Path, ecgfl: Ecgfl, monkeypatch: pytest.MonkeyPatch
+) -> None:
     now = audit._now()
     monkeypatch.setattr(audit, "_now", lambda: now - timedelta(hours=2))
     AuditLog(log).append("next")
@@ -305,12 +337,17 @@ def test_a_clock_set_back_is_explained(log: Path, ecgfl: Ecgfl, monkeypatch: pyt
     AuditLog(log).append("last")
     assert ecgfl("audit", "verify").code == 0
     explained, *later = AuditLog(log).entries()[4:]
-    assert (explained["event"], explained["behind_seconds"]) == ("clock-behind", pytest.approx(7200, abs=30))
+    assert (explained["event"], explained["behind_seconds"]) == (
+        "clock-behind",
+        pytest.approx(7200, abs=30),
+    )
     assert [entry["event"] for entry in later] == ["next", "after", "last"]
 
 
 @pytest.mark.parametrize("seconds", [0, 59])
-def test_a_small_clock_step_needs_no_explanation(log: Path, ecgfl: Ecgfl, monkeypatch: pytest.MonkeyPatch, seconds: int) -> None:
+def test_a_small_clock_step_needs_no_explanation(
+    log: Path, ecgfl: Ecgfl, monkeypatch: pytest.MonkeyPatch, seconds: int
+) -> None:
     latest = datetime.fromisoformat(AuditLog(log).entries()[-1]["time"])
     monkeypatch.setattr(audit, "_now", lambda: latest - timedelta(seconds=seconds))
     AuditLog(log).append("next")
@@ -320,13 +357,25 @@ def test_a_small_clock_step_needs_no_explanation(log: Path, ecgfl: Ecgfl, monkey
 def test_many_small_steps_back_need_one(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     latest = datetime.fromisoformat(AuditLog(log).entries()[-1]["time"])
     for place in range(1, 4):
-        monkeypatch.setattr(audit, "_now", lambda place=place: latest - timedelta(seconds=50 * place))
+        monkeypatch.setattr(
+            audit, "_now", lambda place=place: latest - timedelta(seconds=50 * place)
+        )
         AuditLog(log).append("next")
-    assert [entry["event"] for entry in AuditLog(log).entries()[4:]] == ["next", "clock-behind", "next", "next"]
+    assert [entry["event"] for entry in AuditLog(log).entries()[4:]] == [
+        "next",
+        "clock-behind",
+        "next",
+        "next",
+    ]
 
 
 def test_an_explanation_must_name_the_latest_time(log: Path, ecgfl: Ecgfl) -> None:
-    details = {"event": "clock-behind", "time": "2020-01-01T00:00:00+00:00", "latest": "2020-01-02T00:00:00+00:00", "line": 5}
+    details = {
+        "event": "clock-behind",
+        "time": "2020-01-01T00:00:00+00:00",
+        "latest": "2020-01-02T00:00:00+00:00",
+        "line": 5,
+    }
     log.write_bytes(log.read_bytes() + line_of(AuditLog(log).head().hash, **details))
     refused(ecgfl, log)
 
@@ -372,7 +421,10 @@ def test_a_long_detail_is_cut(site: Path) -> None:
     "details",
     [
         {"reason": "\N{GRINNING FACE}" * 10_000, "problem": "\u00e4" * 10_000},
-        {"policy": {"coordinators": ["\N{GRINNING FACE}" * 64] * 100}, "changed": {"coordinators": [[], ["x" * 64] * 100]}},
+        {
+            "policy": {"coordinators": ["\N{GRINNING FACE}" * 64] * 100},
+            "changed": {"coordinators": [[], ["x" * 64] * 100]},
+        },
         {"files": ["x" * 60] * 5000},
         {"counts": {"x" * 60 + str(number): number for number in range(5000)}},
     ],
@@ -386,9 +438,12 @@ def test_a_line_is_never_too_long(site: Path, ecgfl: Ecgfl, details: dict[str, A
 
 
 @pytest.mark.parametrize(
-    ("command", "said"), [((), "`ecgfl audit restart"), (("coordinator",), "`ecgfl coordinator audit restart")]
+    ("command", "said"),
+    [((), "`ecgfl audit restart"), (("coordinator",), "`ecgfl coordinator audit restart")],
 )
-def test_names_the_command_that_restarts_this_log(tmp_path: Path, ecgfl: Ecgfl, command: tuple[str, ...], said: str) -> None:
+def test_names_the_command_that_restarts_this_log(
+    tmp_path: Path, ecgfl: Ecgfl, command: tuple[str, ...], said: str
+) -> None:
     home = tmp_path / "coordinator"  # a site's home with this name, too
     assert ecgfl("--home", home, "init", "--site", "alice").code == 0
     assert ecgfl("--home", home, "coordinator", "init", "--name", "localhost").code == 0
@@ -410,7 +465,9 @@ def test_a_head_that_is_none_is_a_usage_error(log: Path, ecgfl: Ecgfl, noted: st
 
 
 def shown(ecgfl: Ecgfl, *arguments: object) -> list[str]:
-    return [entry["event"] for entry in ecgfl("audit", "show", "--json", *arguments).json["entries"]]
+    return [
+        entry["event"] for entry in ecgfl("audit", "show", "--json", *arguments).json["entries"]
+    ]
 
 
 def test_show_filters_by_event_time_and_number(log: Path, ecgfl: Ecgfl) -> None:
@@ -441,6 +498,10 @@ def test_show_since_before_the_calendar(log: Path, ecgfl: Ecgfl, since: str) -> 
     assert ecgfl("audit", "show", "--since", since).code == 2
 
 
-@pytest.mark.parametrize(("since", "number"), [("0001-01-01T00:00:00+23:00", 4), ("9999-12-31T23:59:59-23:00", 0)])
-def test_show_since_the_edge_of_the_calendar(log: Path, ecgfl: Ecgfl, since: str, number: int) -> None:  # noqa: ARG001
+@pytest.mark.parametrize(
+    ("since", "number"), [("0001-01-01T00:00:00+23:00", 4), ("9999-12-31T23:59:59-23:00", 0)]
+)
+def test_show_since_the_edge_of_the_calendar(
+    log: Path, ecgfl: Ecgfl, since: str, number: int
+) -> None:  # noqa: ARG001
     assert len(shown(ecgfl, "--since", since)) == number

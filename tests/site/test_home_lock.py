@@ -24,7 +24,9 @@ with exclusive(Path(sys.argv[1])):
 @pytest.fixture
 def holder(site: Path) -> Iterator[subprocess.Popen]:
     """Another process that holds the site's home."""
-    process = subprocess.Popen([sys.executable, "-c", HOLD, str(site / "lock")], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(site / "lock")], stdout=subprocess.PIPE, text=True
+    )
     assert process.stdout is not None
     assert process.stdout.readline() == "held\n"
     yield process

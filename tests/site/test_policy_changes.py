@@ -14,13 +14,23 @@ def noted(log: Path) -> list[dict[str, Any]]:
 
 def test_it_is_written_down_at_first_and_whenever_it_has_changed(tmp_path: Path) -> None:
     log = tmp_path / "audit.jsonl"
-    for policy in (Policy(), Policy(), Policy(max_rounds=3, metrics=["loss"]), Policy(max_rounds=3, metrics=["loss"]), Policy()):
+    for policy in (
+        Policy(),
+        Policy(),
+        Policy(max_rounds=3, metrics=["loss"]),
+        Policy(max_rounds=3, metrics=["loss"]),
+        Policy(),
+    ):
         note_policy(log, policy)
         AuditLog(log).append("join")
     first, changed, back = noted(log)
     assert first["policy"] == Policy().model_dump(mode="json")
     assert first["changed"] == {}
-    assert changed["changed"] == {"max_rounds": [200, 3], "max_measurements": [210, 13], "metrics": [list(METRICS), ["loss"]]}
+    assert changed["changed"] == {
+        "max_rounds": [200, 3],
+        "max_measurements": [210, 13],
+        "metrics": [list(METRICS), ["loss"]],
+    }
     assert back["policy"] == first["policy"]
 
 
@@ -43,7 +53,12 @@ def test_a_setting_that_a_newer_ecgfl_brings_is_a_change(tmp_path: Path) -> None
 
 def test_the_longest_policy_fits_into_a_line(tmp_path: Path) -> None:
     log = tmp_path / "audit.jsonl"
-    longest = Policy(architectures=["a" * 64] * 100, coordinators=["k" * 64] * 100, metrics=list(METRICS), hours="22:00-06:00")
+    longest = Policy(
+        architectures=["a" * 64] * 100,
+        coordinators=["k" * 64] * 100,
+        metrics=list(METRICS),
+        hours="22:00-06:00",
+    )
     note_policy(log, Policy())
     note_policy(log, longest)
     assert max(len(line) for line in log.read_bytes().splitlines()) < LONGEST_LINE

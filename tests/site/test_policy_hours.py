@@ -22,14 +22,26 @@ from ecgfl_cli.site.hours import Hours
         ("09:30-17:00", "17:00", 16.5 * 60, 0),
     ],
 )
-def test_how_long_until_they_begin_and_end(hours: str, clock: str, wait: float, left: float) -> None:
+def test_how_long_until_they_begin_and_end(
+    hours: str, clock: str, wait: float, left: float
+) -> None:
     now = datetime.fromisoformat(f"2026-12-31T{clock}")
     assert Hours.read(hours).wait_from(now) == timedelta(minutes=wait)
     assert Hours.read(hours).left_from(now) == timedelta(minutes=left)
 
 
 @pytest.mark.parametrize(
-    "text", ["", "night", "22-06", "24:00-06:00", "22:00-22:00", "22:60-06:00", "22:00-06:00\n", "9:00-17:00"]
+    "text",
+    [
+        "",
+        "night",
+        "22-06",
+        "24:00-06:00",
+        "22:00-22:00",
+        "22:60-06:00",
+        "22:00-06:00\n",
+        "9:00-17:00",
+    ],
 )
 def test_what_are_no_hours_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="22:00-06:00"):

@@ -17,16 +17,31 @@ def home_of_another(tmp_path: Path) -> Home:
 
 
 def test_a_pseudonym_is_stable_within_a_site(site: Path) -> None:
-    assert Pseudonyms(Home(site)).name("patient", "Doe") == Pseudonyms(Home(site)).name("patient", "Doe")
+    assert Pseudonyms(Home(site)).name("patient", "Doe") == Pseudonyms(Home(site)).name(
+        "patient", "Doe"
+    )
 
 
-def test_two_sites_have_different_pseudonyms_for_one_patient(site: Path, home_of_another: Home) -> None:
-    assert Pseudonyms(Home(site)).name("patient", "Doe") != Pseudonyms(home_of_another).name("patient", "Doe")
+def test_two_sites_have_different_pseudonyms_for_one_patient(
+    site: Path, home_of_another: Home
+) -> None:
+    assert Pseudonyms(Home(site)).name("patient", "Doe") != Pseudonyms(home_of_another).name(
+        "patient", "Doe"
+    )
 
 
 def test_different_identifiers_and_kinds_have_different_pseudonyms(site: Path) -> None:
     names = Pseudonyms(Home(site))
-    assert len({names.name(kind, who) for kind in ("patient", "record") for who in ("Doe", "Roe", "doe", "")}) == 8
+    assert (
+        len(
+            {
+                names.name(kind, who)
+                for kind in ("patient", "record")
+                for who in ("Doe", "Roe", "doe", "")
+            }
+        )
+        == 8
+    )
 
 
 def test_a_pseudonym_shows_nothing_of_what_it_stands_for(site: Path) -> None:

@@ -32,7 +32,10 @@ def test_the_node_key_is_p384_in_openssh_format(site: Path) -> None:
     assert isinstance(key.curve, ec.SECP384R1)
     public = (site / "keys" / "node.pub").read_bytes()
     assert public.startswith(b"ecdsa-sha2-nistp384 ")
-    assert serialization.load_ssh_public_key(public).public_numbers() == key.public_key().public_numbers()
+    assert (
+        serialization.load_ssh_public_key(public).public_numbers()
+        == key.public_key().public_numbers()
+    )
 
 
 def test_init_names_the_public_key_to_send(home: Path, ecgfl: Ecgfl) -> None:
@@ -69,7 +72,9 @@ def test_init_mends_a_home_whose_public_key_was_lost(site: Path, ecgfl: Ecgfl) -
     assert (site / "keys" / "node.pub").read_bytes() == public
 
 
-def test_another_sites_name_is_refused(site: Path, ecgfl: Ecgfl, files_of: Callable[..., Any]) -> None:
+def test_another_sites_name_is_refused(
+    site: Path, ecgfl: Ecgfl, files_of: Callable[..., Any]
+) -> None:
     before = files_of(site)
     ran = ecgfl("init", "--site", "st-joseph")
     assert ran.code == 2
@@ -101,17 +106,29 @@ def test_a_federation_file_that_is_none_makes_no_home(
     assert not home.exists()
 
 
-def test_init_takes_in_the_federation_once(modelled: Path, ecgfl: Ecgfl, federation: Any, files_of: Callable[..., Any]) -> None:
-    assert (modelled / "federation.json").read_bytes() == (federation.root / "federation.json").read_bytes()
+def test_init_takes_in_the_federation_once(
+    modelled: Path, ecgfl: Ecgfl, federation: Any, files_of: Callable[..., Any]
+) -> None:
+    assert (modelled / "federation.json").read_bytes() == (
+        federation.root / "federation.json"
+    ).read_bytes()
     before = files_of(modelled)
-    assert ecgfl("init", "--site", "st-mary", "--federation", federation.root / "federation.json").code == 0
+    assert (
+        ecgfl("init", "--site", "st-mary", "--federation", federation.root / "federation.json").code
+        == 0
+    )
     assert files_of(modelled) == before
 
 
-def test_a_node_key_that_is_lost_is_made_anew_with_its_public_part(site: Path, ecgfl: Callable[..., Any]) -> None:
+def test_a_node_key_that_is_lost_is_made_anew_with_its_public_part(
+    site: Path, ecgfl: Callable[..., Any]
+) -> None:
     public = site / "keys" / "node.pub"
     before = public.read_bytes()
     (site / "keys" / "node").unlink()
     assert ecgfl("init", "--site", "st-mary").code == 0
     assert public.read_bytes() != before
-    assert load_node_key(Home(site)).public_key().public_numbers() == load_public_key(public).public_numbers()
+    assert (
+        load_node_key(Home(site)).public_key().public_numbers()
+        == load_public_key(public).public_numbers()
+    )

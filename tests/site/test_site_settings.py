@@ -12,7 +12,9 @@ Ecgfl = Callable[..., Any]
 
 
 def test_a_new_settings_file_holds_the_defaults(site: Path) -> None:
-    assert load_settings(site / "site.toml") == SiteSettings.model_validate({"site": {"name": "st-mary"}})
+    assert load_settings(site / "site.toml") == SiteSettings.model_validate(
+        {"site": {"name": "st-mary"}}
+    )
 
 
 @pytest.mark.parametrize(
@@ -22,23 +24,50 @@ def test_a_new_settings_file_holds_the_defaults(site: Path) -> None:
         ("keep = 10", "keep = 0", "models.keep", "0"),
         ("keep = 10", 'keep = "many"', "models.keep", "many"),
         ("max_rounds = 200", "max_rounds = -1", "policy.max_rounds", "-1"),
-        ("max_learning_rate = 0.01", "max_learning_rate = true", "policy.max_learning_rate", "True"),
+        (
+            "max_learning_rate = 0.01",
+            "max_learning_rate = true",
+            "policy.max_learning_rate",
+            "True",
+        ),
         ("max_learning_rate = 0.01", "max_learning_rate = nan", "policy.max_learning_rate", "nan"),
         ("max_learning_rate = 0.01", "max_learning_rate = inf", "policy.max_learning_rate", "inf"),
-        ("max_learning_rate = 0.01", "max_learning_rate = -1.0", "policy.max_learning_rate", "-1.0"),
+        (
+            "max_learning_rate = 0.01",
+            "max_learning_rate = -1.0",
+            "policy.max_learning_rate",
+            "-1.0",
+        ),
         ("max_batch_size = 1024", "max_batch_size = 0", "policy.max_batch_size", "0"),
-        ("min_batch_size = 16", "min_batch_size = 2000", "policy", "min_batch_size is above max_batch_size"),
+        (
+            "min_batch_size = 16",
+            "min_batch_size = 2000",
+            "policy",
+            "min_batch_size is above max_batch_size",
+        ),
         ("max_rounds = 200", f"max_rounds = {'9' * 4000}", "policy.max_rounds", "999..."),
-        ("max_rounds = 200", f"max_rounds = 0x{'f' * 9000}", "policy.max_rounds", "a number of thousands of digits"),
+        (
+            "max_rounds = 200",
+            f"max_rounds = 0x{'f' * 9000}",
+            "policy.max_rounds",
+            "a number of thousands of digits",
+        ),
         ("max_rounds = 200", f"max_rounds = {'9' * 9000}", "site.toml", "not valid TOML"),
-        ("max_rounds = 200", f"max_rounds = {'[' * 3000}{']' * 3000}", "site.toml", "not valid TOML"),
+        (
+            "max_rounds = 200",
+            f"max_rounds = {'[' * 3000}{']' * 3000}",
+            "site.toml",
+            "not valid TOML",
+        ),
         ("[models]", "[modles]", "modles", "keep"),
         ('name = "st-mary"', "name = 7", "site.name", "7"),
         ('name = "st-mary"', 'name = "../x"', "site.name", "../x"),
         ("[recordings]", "[recordings]\nlead = 2", "recordings.lead", "2"),
     ],
 )
-def test_a_wrong_setting_is_named(site: Path, ecgfl: Ecgfl, export: Any, old: str, new: str, field: str, value: str) -> None:
+def test_a_wrong_setting_is_named(
+    site: Path, ecgfl: Ecgfl, export: Any, old: str, new: str, field: str, value: str
+) -> None:
     path = site / "site.toml"
     text = path.read_text()
     assert old in text
@@ -50,8 +79,12 @@ def test_a_wrong_setting_is_named(site: Path, ecgfl: Ecgfl, export: Any, old: st
         assert part in ran.problems[0]
 
 
-@pytest.mark.parametrize("content", [b'[site\nname = "x"', b"[site]\nname = \xff\xfe", b"[site]\nname = x"])
-def test_broken_toml_is_named_with_its_line(site: Path, ecgfl: Ecgfl, export: Any, content: bytes) -> None:
+@pytest.mark.parametrize(
+    "content", [b'[site\nname = "x"', b"[site]\nname = \xff\xfe", b"[site]\nname = x"]
+)
+def test_broken_toml_is_named_with_its_line(
+    site: Path, ecgfl: Ecgfl, export: Any, content: bytes
+) -> None:
     (site / "site.toml").write_bytes(content)
     ran = ecgfl("ingest", export(1, seconds=12))
     assert ran.code == 2
@@ -59,7 +92,9 @@ def test_broken_toml_is_named_with_its_line(site: Path, ecgfl: Ecgfl, export: An
     assert str(site / "site.toml") in ran.problems[0]
 
 
-def test_a_settings_file_without_the_sites_name_is_refused(site: Path, ecgfl: Ecgfl, export: Any) -> None:
+def test_a_settings_file_without_the_sites_name_is_refused(
+    site: Path, ecgfl: Ecgfl, export: Any
+) -> None:
     (site / "site.toml").write_text("")
     ran = ecgfl("ingest", export(1, seconds=12))
     assert ran.code == 2
@@ -85,7 +120,9 @@ def test_the_settings_lead_is_the_one_that_is_read(site: Path, ecgfl: Ecgfl, exp
         ('[[csv]]\nseparator = ";"', "csv.0.files"),
     ],
 )
-def test_wrong_bounds_words_and_layouts_are_named(site: Path, ecgfl: Ecgfl, export: Any, section: str, named: str) -> None:
+def test_wrong_bounds_words_and_layouts_are_named(
+    site: Path, ecgfl: Ecgfl, export: Any, section: str, named: str
+) -> None:
     path = site / "site.toml"
     text = path.read_text()
     for heading in ("[limits]", "[vocabulary]"):
@@ -103,6 +140,9 @@ def test_a_site_sets_its_own_bounds(site: Path, ecgfl: Ecgfl, export: Any) -> No
     path.write_text(path.read_text().replace("[limits]\n", "[limits]\nmin_seconds = 20\n"))
     ran = ecgfl("--json", "validate", export(1, seconds=12))
     assert ran.code == 3
-    assert [each["code"] for found in ran.json["findings"].values() for each in found if each["severity"] == "error"] == [
-        "too-short"
-    ]
+    assert [
+        each["code"]
+        for found in ran.json["findings"].values()
+        for each in found
+        if each["severity"] == "error"
+    ] == ["too-short"]

@@ -14,7 +14,11 @@ def rows_of() -> Callable[[Path], dict[str, list[tuple]]]:
 
     def rows_of(home: Path) -> dict[str, list[tuple]]:
         with closing(sqlite3.connect(home / "catalogue.sqlite")) as connection:
-            columns = [name for _, name, *_ in connection.execute("PRAGMA table_info(records)") if name != "added"]
+            columns = [
+                name
+                for _, name, *_ in connection.execute("PRAGMA table_info(records)")
+                if name != "added"
+            ]
             tables = {"records": ", ".join(columns), "findings": "*", "patients": "*"}
             return {
                 table: connection.execute(f"SELECT {what} FROM {table} ORDER BY 1, 2").fetchall()

@@ -17,7 +17,28 @@ import psutil
 from ecgfl_adapters.discovery import read
 from ecgfl_adapters.wfdb_record import WfdbAdapter
 
-REAL = (100, 101, 103, 105, 106, 108, 109, 111, 112, 113, 114, 115, 116, 117, 118, 119, 121, 122, 123, 124)
+REAL = (
+    100,
+    101,
+    103,
+    105,
+    106,
+    108,
+    109,
+    111,
+    112,
+    113,
+    114,
+    115,
+    116,
+    117,
+    118,
+    119,
+    121,
+    122,
+    123,
+    124,
+)
 """Records of mitdb."""
 
 LONGEST_END = 10.0
@@ -54,10 +75,14 @@ def twin_of(home: Path, folder: Path) -> Path:
 def start(home: Path, *arguments: object) -> subprocess.Popen[str]:
     """Run the program in a session of its own."""
     command = [sys.executable, "-m", "ecgfl_cli", *map(str, arguments), "--home", str(home)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
 
 
-def strike(process: subprocess.Popen[str], seconds: float, number: signal.Signals, whole_group: bool) -> bool:
+def strike(
+    process: subprocess.Popen[str], seconds: float, number: signal.Signals, whole_group: bool
+) -> bool:
     """Signal a run after so many seconds. Returns whether it still ran."""
     try:
         process.wait(seconds)
@@ -83,8 +108,14 @@ def left_over(session: int) -> list[int]:
 def workers(session: int) -> list[int]:
     """Its processes that read files: what has a parent in the session that has one, too."""
     members = _members(session)
-    parents = {number: psutil.Process(number).ppid() for number in members if psutil.pid_exists(number)}
-    return [number for number, parent in parents.items() if parent in parents and parents[parent] in parents]
+    parents = {
+        number: psutil.Process(number).ppid() for number in members if psutil.pid_exists(number)
+    }
+    return [
+        number
+        for number, parent in parents.items()
+        if parent in parents and parents[parent] in parents
+    ]
 
 
 def content_of(home: Path) -> Content:
@@ -100,10 +131,15 @@ def content_of(home: Path) -> Content:
 def rows_of(home: Path) -> dict[str, list[tuple]]:
     """Every row of the catalogue by table, without the time at which a record was added."""
     with closing(sqlite3.connect(home / "catalogue.sqlite")) as connection:
-        columns = [name for _, name, *_ in connection.execute("PRAGMA table_info(records)") if name != "added"]
+        columns = [
+            name
+            for _, name, *_ in connection.execute("PRAGMA table_info(records)")
+            if name != "added"
+        ]
         tables = {"records": ", ".join(columns), "findings": "*", "patients": "*"}
         return {
-            table: connection.execute(f"SELECT {what} FROM {table} ORDER BY 1, 2").fetchall() for table, what in tables.items()
+            table: connection.execute(f"SELECT {what} FROM {table} ORDER BY 1, 2").fetchall()
+            for table, what in tables.items()
         }
 
 
@@ -119,7 +155,10 @@ def _members(session: int) -> list[int]:
     found = []
     for number in psutil.pids():
         try:
-            if os.getsid(number) == session and psutil.Process(number).status() != psutil.STATUS_ZOMBIE:
+            if (
+                os.getsid(number) == session
+                and psutil.Process(number).status() != psutil.STATUS_ZOMBIE
+            ):
                 found.append(number)
         except (OSError, psutil.Error):
             continue

@@ -9,7 +9,14 @@ import pytest
 from ecgfl_cli.beats.beats import Beats, annotated_beats, detected_beats
 from ecgfl_cli.beats.window import Window
 from ecgfl_cli.demo.synthesiser import synthesise
-from ecgfl_cli.store.beat_files import are_whole, beats_path, load_beats, load_learned, remove_beats, save_beats
+from ecgfl_cli.store.beat_files import (
+    are_whole,
+    beats_path,
+    load_beats,
+    load_learned,
+    remove_beats,
+    save_beats,
+)
 
 WINDOW = Window(fs=128, before=51, after=77)
 
@@ -18,11 +25,16 @@ WINDOW = Window(fs=128, before=51, after=77)
 def leads() -> list[Beats]:
     """Labelled and unlabelled beats, some of them cut off by an end of the signal, and a lead without any."""
     recording = synthesise(7, 30, 250, pvc_share=0.2)
-    found = [*annotated_beats(recording, recording.leads, WINDOW), *detected_beats(recording, recording.leads[:1], WINDOW)]
+    found = [
+        *annotated_beats(recording, recording.leads, WINDOW),
+        *detected_beats(recording, recording.leads[:1], WINDOW),
+    ]
     return [*found, found[0].take(np.empty(0, dtype=np.int64))]
 
 
-def test_the_beats_of_every_lead_are_read_back_as_they_were(tmp_path: Path, leads: list[Beats]) -> None:
+def test_the_beats_of_every_lead_are_read_back_as_they_were(
+    tmp_path: Path, leads: list[Beats]
+) -> None:
     path = beats_path(tmp_path, WINDOW, "r1")
     save_beats(path, leads[0], leads)
     whole, found = load_beats(path), load_learned(path)
@@ -56,9 +68,12 @@ def test_beats_of_another_window_are_another_file(tmp_path: Path) -> None:
     assert len({beats_path(tmp_path, window, "r1") for window in windows}) == len(windows)
 
 
-def test_a_record_is_removed_for_every_window_and_no_other_record(tmp_path: Path, leads: list[Beats]) -> None:
+def test_a_record_is_removed_for_every_window_and_no_other_record(
+    tmp_path: Path, leads: list[Beats]
+) -> None:
     paths = {
-        record: [beats_path(tmp_path, window, record) for window in (WINDOW, Window(360, 90, 95))] for record in ("r1", "r11")
+        record: [beats_path(tmp_path, window, record) for window in (WINDOW, Window(360, 90, 95))]
+        for record in ("r1", "r11")
     }
     for path in (*paths["r1"], *paths["r11"]):
         save_beats(path, leads[0], leads[:1])

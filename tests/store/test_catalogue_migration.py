@@ -69,7 +69,9 @@ def old(site: Path, ecgfl: Ecgfl, export: Any) -> Path:
         for table in TABLES:
             for row in rows[table]:
                 values = row[:15] if table == "records" else row
-                connection.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(values))})", values)
+                connection.execute(
+                    f"INSERT INTO {table} VALUES ({', '.join('?' * len(values))})", values
+                )
         connection.execute("INSERT INTO aliases VALUES ('a' , 'b')")
         connection.execute("PRAGMA user_version = 2")
     return site
@@ -77,7 +79,10 @@ def old(site: Path, ecgfl: Ecgfl, export: Any) -> Path:
 
 def content(path: Path) -> dict[str, list[tuple[Any, ...]]]:
     with closing(sqlite3.connect(path)) as connection:
-        return {table: connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall() for table in TABLES}
+        return {
+            table: connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall()
+            for table in TABLES
+        }
 
 
 def version(path: Path) -> int:
@@ -93,14 +98,20 @@ def test_keeps_every_row(old: Path, ecgfl: Ecgfl, listed: Any) -> None:
     assert version(path) == VERSION
     after = content(path)
     assert [row[:15] for row in after["records"]] == before["records"]
-    assert {table: after[table] for table in TABLES[1:]} == {table: before[table] for table in TABLES[1:]}
+    assert {table: after[table] for table in TABLES[1:]} == {
+        table: before[table] for table in TABLES[1:]
+    }
     assert [row["label_origin"] for row in rows] == ["", ""]
     assert {row["status"] for row in rows} == {"usable"}
-    assert {row["split"] for row in rows} == {"train", "held-out"} or {row["split"] for row in rows} == {"train"}
+    assert {row["split"] for row in rows} == {"train", "held-out"} or {
+        row["split"] for row in rows
+    } == {"train"}
     assert len(ecgfl("segment", "--json").json["records"]) == 2
 
 
-def test_ingesting_again_tells_who_made_the_labels(old: Path, ecgfl: Ecgfl, export: Any, listed: Any) -> None:  # noqa: ARG001
+def test_ingesting_again_tells_who_made_the_labels(
+    old: Path, ecgfl: Ecgfl, export: Any, listed: Any
+) -> None:  # noqa: ARG001
     before = {row["record"]: row["split"] for row in listed()}
     assert ecgfl("ingest", export(1), export(2), "--json").json["outcomes"] == {"updated": 2}
     assert [row["label_origin"] for row in listed()] == ["reference", "reference"]
@@ -115,7 +126,10 @@ def test_another_version_is_refused(old: Path, ecgfl: Ecgfl, number: int) -> Non
     before = path.read_bytes()
     ran = ecgfl("dataset", "list")
     assert (ran.code, len(ran.problems)) == (3, 1)
-    assert f"catalogue of version {number}; this ecgfl reads versions 2 to {VERSION}" in ran.problems[0]
+    assert (
+        f"catalogue of version {number}; this ecgfl reads versions 2 to {VERSION}"
+        in ran.problems[0]
+    )
     assert ("newer ecgfl" in ran.problems[0]) == (number > VERSION)
     assert path.read_bytes() == before
 
@@ -137,7 +151,9 @@ catalogue.MIGRATIONS = ({MIGRATIONS[0]!r}, "SELECT die()")
 with catalogue.open_catalogue(Path({str(path)!r})):
     print("not killed")
 """
-    ended = subprocess.run([sys.executable, "-c", killed], capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        [sys.executable, "-c", killed], capture_output=True, text=True, check=False
+    )
     assert ended.returncode in {-signal.SIGTERM, signal.SIGTERM}, ended.stderr
     assert version(path) == 2
     assert content(path) == before

@@ -56,7 +56,11 @@ def test_a_full_disk_stops_ingest_with_one_line_and_room_lets_it_finish(
     assert checked.json["unreadable"] == {}
     stored = len(checked.json["usable"])
     outcomes = ecgfl("ingest", recordings, "--json").json["outcomes"]
-    assert outcomes == {key: number for key, number in (("unchanged", stored), ("added", RECORDINGS - stored)) if number}
+    assert outcomes == {
+        key: number
+        for key, number in (("unchanged", stored), ("added", RECORDINGS - stored))
+        if number
+    }
     assert ecgfl("segment").code == ecgfl("audit", "verify").code == 0
 
 
@@ -75,9 +79,16 @@ def test_a_full_disk_stops_segment_with_one_line_and_room_lets_it_finish(
     assert not [name for name in whole.files if name.endswith(".tmp")]
 
 
-@pytest.mark.parametrize("command", [("ingest", "RECORDINGS"), ("segment",), ("validate",), ("dataset", "remove", "RECORD")])
+@pytest.mark.parametrize(
+    "command",
+    [("ingest", "RECORDINGS"), ("segment",), ("validate",), ("dataset", "remove", "RECORD")],
+)
 def test_a_home_that_can_only_be_read_is_named(
-    disk: Callable[[int], Disk], home: Path, ecgfl: Ecgfl, recordings: Path, command: tuple[str, ...]
+    disk: Callable[[int], Disk],
+    home: Path,
+    ecgfl: Ecgfl,
+    recordings: Path,
+    command: tuple[str, ...],
 ) -> None:
     read_only = disk(64_000)
     assert ecgfl("init", "--site", "st-mary").code == 0
@@ -85,7 +96,9 @@ def test_a_home_that_can_only_be_read_is_named(
     before = kills.content_of(home)
     record = str(before.rows["records"][0][0])
     read_only.forbid_writing()
-    ran = ecgfl(*({"RECORDINGS": str(recordings), "RECORD": record}.get(part, part) for part in command))
+    ran = ecgfl(
+        *({"RECORDINGS": str(recordings), "RECORD": record}.get(part, part) for part in command)
+    )
     assert ran.code == 3
     assert len(ran.err.splitlines()) == len(ran.problems) == 1, ran.err
     assert str(home) in ran.problems[0]

@@ -30,14 +30,21 @@ def of_patient(export: Any) -> Callable[[int, str], Path]:
 
 def codes(ran: Any) -> list[list[str]]:
     interesting = {"duplicate-recording", "two-identifiers", "two-persons"}
-    return [[each["code"] for each in result["findings"] if each["code"] in interesting] for result in ran.json["recordings"]]
+    return [
+        [each["code"] for each in result["findings"] if each["code"] in interesting]
+        for result in ran.json["recordings"]
+    ]
 
 
-def test_a_copy_under_another_name_is_kept_once_and_said(site: Path, ecgfl: Ecgfl, export: Any, listed: Any) -> None:  # noqa: ARG001
+def test_a_copy_under_another_name_is_kept_once_and_said(
+    site: Path, ecgfl: Ecgfl, export: Any, listed: Any
+) -> None:  # noqa: ARG001
     path = export(1, "csv")
     copy = path.with_name("copy.csv")
     copy.write_bytes(path.read_bytes())
-    copy.with_name("copy.labels.csv").write_bytes(path.with_name("synthetic-1.labels.csv").read_bytes())
+    copy.with_name("copy.labels.csv").write_bytes(
+        path.with_name("synthetic-1.labels.csv").read_bytes()
+    )
     ran = ecgfl("ingest", path.parent, "--json")
     assert ran.json["outcomes"] == {"added": 1, "unchanged": 1}
     assert codes(ran) == [[], ["duplicate-recording"]]
@@ -51,13 +58,17 @@ def test_the_same_file_again_is_no_duplicate(site: Path, ecgfl: Ecgfl, of_patien
     assert codes(ecgfl("ingest", path, "--json")) == [[]]
 
 
-def test_one_signal_under_two_identifiers_is_told(site: Path, ecgfl: Ecgfl, of_patient: Any, listed: Any) -> None:  # noqa: ARG001
+def test_one_signal_under_two_identifiers_is_told(
+    site: Path, ecgfl: Ecgfl, of_patient: Any, listed: Any
+) -> None:  # noqa: ARG001
     assert ecgfl("ingest", of_patient(1, "A1 F X X")).code == 0
     assert codes(ecgfl("ingest", of_patient(1, "B7 F X X"), "--json")) == [["two-identifiers"]]
     assert len(listed()) == 1
 
 
-def test_one_person_under_two_identifiers_is_one_patient(site: Path, ecgfl: Ecgfl, of_patient: Any, listed: Any) -> None:  # noqa: ARG001
+def test_one_person_under_two_identifiers_is_one_patient(
+    site: Path, ecgfl: Ecgfl, of_patient: Any, listed: Any
+) -> None:  # noqa: ARG001
     assert ecgfl("ingest", of_patient(1, "A1 F 02-MAY-1951 Haagse_Harry")).code == 0
     ran = ecgfl("ingest", of_patient(2, "B7 F 02-MAY-1951 HAAGSE_HARRY"), "--json")
     assert codes(ran) == [["two-identifiers"]]
@@ -66,7 +77,9 @@ def test_one_person_under_two_identifiers_is_one_patient(site: Path, ecgfl: Ecgf
     assert "harry" not in ran.out.lower()
 
 
-def test_two_persons_under_one_identifier_are_told(site: Path, ecgfl: Ecgfl, of_patient: Any, listed: Any) -> None:  # noqa: ARG001
+def test_two_persons_under_one_identifier_are_told(
+    site: Path, ecgfl: Ecgfl, of_patient: Any, listed: Any
+) -> None:  # noqa: ARG001
     assert ecgfl("ingest", of_patient(1, "HOLTER7 F 02-MAY-1951 Haagse_Harry")).code == 0
     ran = ecgfl("ingest", of_patient(2, "HOLTER7 M 03-JUN-1960 Jansen_Jan"), "--json")
     assert codes(ran) == [["two-persons"]]
@@ -75,7 +88,9 @@ def test_two_persons_under_one_identifier_are_told(site: Path, ecgfl: Ecgfl, of_
     assert len(listed()) == 2
 
 
-def test_a_name_without_a_birth_date_proves_nothing(site: Path, ecgfl: Ecgfl, of_patient: Any) -> None:  # noqa: ARG001
+def test_a_name_without_a_birth_date_proves_nothing(
+    site: Path, ecgfl: Ecgfl, of_patient: Any
+) -> None:  # noqa: ARG001
     ecgfl("ingest", of_patient(1, "A1 F X Haagse_Harry"))
     assert codes(ecgfl("ingest", of_patient(2, "B7 F X Haagse_Harry"), "--json")) == [[]]
 
@@ -89,7 +104,13 @@ def test_a_name_without_a_birth_date_proves_nothing(site: Path, ecgfl: Ecgfl, of
     ],
 )
 def test_age_band_and_sex_are_kept_only_if_the_site_says_so(
-    site: Path, ecgfl: Ecgfl, of_patient: Any, listed: Any, setting: str, kept: dict[str, str], methods: list[str]
+    site: Path,
+    ecgfl: Ecgfl,
+    of_patient: Any,
+    listed: Any,
+    setting: str,
+    kept: dict[str, str],
+    methods: list[str],
 ) -> None:
     settings = site / "site.toml"
     settings.write_text(settings.read_text().replace(f"{setting} = false", f"{setting} = true"))
@@ -110,12 +131,16 @@ def test_one_person_is_one_patient_in_whatever_order_the_files_come(
     listed: Any,
 ) -> None:
     """The identifiers A1 and B7 are one person's, which only the second file shows; the third knows B7 alone."""
-    for number, patient in enumerate(("A1 F 02-MAY-1951 Haagse_Harry", "B7 F 02-MAY-1951 Haagse_Harry", "B7 F X X"), start=1):
+    for number, patient in enumerate(
+        ("A1 F 02-MAY-1951 Haagse_Harry", "B7 F 02-MAY-1951 Haagse_Harry", "B7 F X X"), start=1
+    ):
         assert ecgfl("ingest", of_patient(number, patient)).code == 0
     assert len({record["patient"] for record in listed()}) == 1
 
 
-def test_two_patients_that_turn_out_to_be_one_are_united(site: Path, ecgfl: Ecgfl, of_patient: Any, listed: Any) -> None:  # noqa: ARG001
+def test_two_patients_that_turn_out_to_be_one_are_united(
+    site: Path, ecgfl: Ecgfl, of_patient: Any, listed: Any
+) -> None:  # noqa: ARG001
     for number, patient in enumerate(("A1 F X X", "B7 F 02-MAY-1951 Haagse_Harry"), start=1):
         assert ecgfl("ingest", of_patient(number, patient)).code == 0
     assert ecgfl("segment").code == 0
@@ -143,17 +168,25 @@ def folders(export: Any, tmp_path: Path) -> Callable[[dict[str, int]], Path]:
             target = root / f"{place}.csv"
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(source.read_bytes())
-            target.with_suffix(".labels.csv").write_bytes(source.with_suffix(".labels.csv").read_bytes())
+            target.with_suffix(".labels.csv").write_bytes(
+                source.with_suffix(".labels.csv").read_bytes()
+            )
         return root
 
     return folders
 
 
 def unclear(ran: Any) -> int:
-    return sum(each["code"] == "patient-unclear" for result in ran.json["recordings"] for each in result["findings"])
+    return sum(
+        each["code"] == "patient-unclear"
+        for result in ran.json["recordings"]
+        for each in result["findings"]
+    )
 
 
-def test_equal_names_in_folders_are_not_one_patient(site: Path, ecgfl: Ecgfl, folders: Any, listed: Any) -> None:  # noqa: ARG001
+def test_equal_names_in_folders_are_not_one_patient(
+    site: Path, ecgfl: Ecgfl, folders: Any, listed: Any
+) -> None:  # noqa: ARG001
     root = folders({"P000/ecg": 1, "P001/ecg": 2, "P002/data/ecg": 3})
     ran = ecgfl("ingest", root, "--json")
     assert ran.json["outcomes"] == {"added": 3}
@@ -161,7 +194,9 @@ def test_equal_names_in_folders_are_not_one_patient(site: Path, ecgfl: Ecgfl, fo
     assert unclear(ran) == 3
 
 
-def test_folders_given_one_by_one_are_not_one_patient(site: Path, ecgfl: Ecgfl, folders: Any, listed: Any) -> None:  # noqa: ARG001
+def test_folders_given_one_by_one_are_not_one_patient(
+    site: Path, ecgfl: Ecgfl, folders: Any, listed: Any
+) -> None:  # noqa: ARG001
     root = folders({"P000/ecg": 1, "P001/ecg": 2})
     for folder in ("P000", "P001"):
         assert ecgfl("ingest", root / folder).code == 0
@@ -189,12 +224,16 @@ def test_the_same_file_by_another_path_is_the_same_patient(
     assert listed() == before
 
 
-def test_names_that_say_who_in_one_folder_raise_no_finding(site: Path, ecgfl: Ecgfl, folders: Any, listed: Any) -> None:  # noqa: ARG001
+def test_names_that_say_who_in_one_folder_raise_no_finding(
+    site: Path, ecgfl: Ecgfl, folders: Any, listed: Any
+) -> None:  # noqa: ARG001
     ran = ecgfl("ingest", folders({"all/100": 1, "all/101": 2, "all/sele0111": 3}), "--json")
     assert (patients(listed), unclear(ran)) == (3, 0)
 
 
-def test_several_files_in_a_patients_folder(site: Path, ecgfl: Ecgfl, folders: Any, listed: Any) -> None:  # noqa: ARG001
+def test_several_files_in_a_patients_folder(
+    site: Path, ecgfl: Ecgfl, folders: Any, listed: Any
+) -> None:  # noqa: ARG001
     root = folders({"P000/day1": 1, "P000/day2": 2, "P001/day1": 3, "P001/day2": 4})
     assert unclear(ecgfl("ingest", root, "--json")) == 4
     ran = ecgfl("ingest", root, "--patient", "folder", "--json")
@@ -203,7 +242,9 @@ def test_several_files_in_a_patients_folder(site: Path, ecgfl: Ecgfl, folders: A
         assert "patient-unclear" not in ecgfl("dataset", "show", row["record"]).out
 
 
-def test_a_name_for_each_patient_in_folders_by_day(site: Path, ecgfl: Ecgfl, folders: Any, listed: Any) -> None:  # noqa: ARG001
+def test_a_name_for_each_patient_in_folders_by_day(
+    site: Path, ecgfl: Ecgfl, folders: Any, listed: Any
+) -> None:  # noqa: ARG001
     root = folders({"day1/P000": 1, "day2/P000": 2, "day1/P001": 3})
     assert ecgfl("ingest", root, "--patient", "name").code == 0
     assert patients(listed) == 2
@@ -216,7 +257,9 @@ def test_two_folders_up(site: Path, ecgfl: Ecgfl, folders: Any, listed: Any) -> 
 
 
 @pytest.mark.parametrize("rule", ["mother", "folder:0", "folder:-1", "folder:12", "Folder", ""])
-def test_a_rule_that_is_not_known_is_refused(site: Path, ecgfl: Ecgfl, folders: Any, rule: str) -> None:  # noqa: ARG001
+def test_a_rule_that_is_not_known_is_refused(
+    site: Path, ecgfl: Ecgfl, folders: Any, rule: str
+) -> None:  # noqa: ARG001
     ran = ecgfl("ingest", folders({"P000/ecg": 1}), "--patient", rule)
     assert ran.code == 2
     assert f"--patient {rule}" in ran.problems[0]
@@ -235,11 +278,30 @@ def test_more_folders_up_than_there_are_is_refused(site: Path, ecgfl: Ecgfl, fol
 @pytest.mark.parametrize(
     "field",
     [
-        *("X X X Anonymous", "X X X X", "X X X", "", "X M X X", "anonymous", "Anonymous", "Unknown", "0000 X X NN"),
-        *("TEST F X Test", "N/A", "n/a F X N/A", "Test Patient", "ANON F 01-JAN-1900 Anonymous", "Patient"),
+        *(
+            "X X X Anonymous",
+            "X X X X",
+            "X X X",
+            "",
+            "X M X X",
+            "anonymous",
+            "Anonymous",
+            "Unknown",
+            "0000 X X NN",
+        ),
+        *(
+            "TEST F X Test",
+            "N/A",
+            "n/a F X N/A",
+            "Test Patient",
+            "ANON F 01-JAN-1900 Anonymous",
+            "Patient",
+        ),
     ],
 )
-def test_a_placeholder_is_no_patient(site: Path, ecgfl: Ecgfl, of_patient: Any, listed: Any, field: str) -> None:  # noqa: ARG001
+def test_a_placeholder_is_no_patient(
+    site: Path, ecgfl: Ecgfl, of_patient: Any, listed: Any, field: str
+) -> None:  # noqa: ARG001
     for seed in (1, 2):
         assert ecgfl("ingest", of_patient(seed, field)).code == 0
     assert patients(listed) == 2
@@ -258,7 +320,9 @@ def merge(home: Path, patient: str, split: str = "train") -> None:
         connection.execute("INSERT INTO patients VALUES (?, ?)", (patient, split))
 
 
-@pytest.mark.parametrize(("rule", "number"), [("auto", 2), ("file", 2), ("folder", 2), ("folder:2", 1), ("name", 1)])
+@pytest.mark.parametrize(
+    ("rule", "number"), [("auto", 2), ("file", 2), ("folder", 2), ("folder:2", 1), ("name", 1)]
+)
 @pytest.mark.parametrize("split", ["train", "held-out"])
 def test_patients_that_an_earlier_version_merged_by_file_name_are_parted(
     site: Path, ecgfl: Ecgfl, folders: Any, listed: Any, rule: str, number: int, split: str
@@ -275,7 +339,8 @@ def test_patients_that_an_earlier_version_merged_by_file_name_are_parted(
 
 
 @pytest.mark.parametrize(
-    ("field", "taken"), [("X X X Anonymous", "X X X Anonymous"), ("Anonymous", "Anonymous"), ("ANON F X Test", "ANON")]
+    ("field", "taken"),
+    [("X X X Anonymous", "X X X Anonymous"), ("Anonymous", "Anonymous"), ("ANON F X Test", "ANON")],
 )
 def test_patients_that_an_earlier_version_merged_by_a_placeholder_are_parted(
     site: Path, ecgfl: Ecgfl, of_patient: Any, listed: Any, field: str, taken: str
@@ -290,14 +355,18 @@ def test_patients_that_an_earlier_version_merged_by_a_placeholder_are_parted(
     assert {row["split"] for row in listed()} == {"train"}
 
 
-def test_a_name_is_no_stated_identifier(site: Path, ecgfl: Ecgfl, of_patient: Any, folders: Any, listed: Any) -> None:  # noqa: ARG001
+def test_a_name_is_no_stated_identifier(
+    site: Path, ecgfl: Ecgfl, of_patient: Any, folders: Any, listed: Any
+) -> None:  # noqa: ARG001
     """A file called 4711.csv is not of the patient 4711 of another file."""
     assert ecgfl("ingest", of_patient(1, "4711 F X X")).code == 0
     assert ecgfl("ingest", folders({"a/4711": 2, "b/4711": 3}), "--patient", "name").code == 0
     assert patients(listed) == 2
 
 
-def test_a_new_recording_follows_the_split_of_its_name(site: Path, ecgfl: Ecgfl, folders: Any, listed: Any) -> None:
+def test_a_new_recording_follows_the_split_of_its_name(
+    site: Path, ecgfl: Ecgfl, folders: Any, listed: Any
+) -> None:
     """An earlier version knew P000 by the name of its file."""
     assert ecgfl("ingest", folders({"day1/P000": 1})).code == 0
     merge(site, pseudonym(site, "P000"), "held-out")
@@ -305,7 +374,9 @@ def test_a_new_recording_follows_the_split_of_its_name(site: Path, ecgfl: Ecgfl,
     assert [row["split"] for row in listed()] == ["held-out", "held-out"]
 
 
-def test_equal_names_in_two_calls_are_told(site: Path, ecgfl: Ecgfl, folders: Any, listed: Any) -> None:  # noqa: ARG001
+def test_equal_names_in_two_calls_are_told(
+    site: Path, ecgfl: Ecgfl, folders: Any, listed: Any
+) -> None:  # noqa: ARG001
     root = folders({"P000/holter7": 1, "P001/holter7": 2, "P002/other": 3})
     assert unclear(ecgfl("ingest", root / "P000", "--json")) == 0
     assert unclear(ecgfl("ingest", root / "P001", "--json")) == 1

@@ -10,11 +10,17 @@ Ecgfl = Callable[..., Any]
 
 
 def content(home: Path, files_of: Callable[[Path], dict[str, bytes]]) -> dict[str, bytes]:
-    return {name: raw for name, raw in files_of(home).items() if name not in ("audit.jsonl", "audit.head")}
+    return {
+        name: raw
+        for name, raw in files_of(home).items()
+        if name not in ("audit.jsonl", "audit.head")
+    }
 
 
 @pytest.mark.parametrize("file_format", ["wfdb", "edf", "csv"])
-def test_the_same_file_twice_changes_nothing(site: Path, ecgfl: Ecgfl, export: Any, files_of: Any, file_format: str) -> None:
+def test_the_same_file_twice_changes_nothing(
+    site: Path, ecgfl: Ecgfl, export: Any, files_of: Any, file_format: str
+) -> None:
     path = export(1, file_format)
     assert ecgfl("ingest", path, "--json").json["outcomes"] == {"added": 1}
     assert ecgfl("segment").code == 0
@@ -23,7 +29,9 @@ def test_the_same_file_twice_changes_nothing(site: Path, ecgfl: Ecgfl, export: A
     assert content(site, files_of) == before
 
 
-def test_a_copy_elsewhere_is_the_same_recording(site: Path, ecgfl: Ecgfl, export: Any, tmp_path: Path, listed: Any) -> None:  # noqa: ARG001
+def test_a_copy_elsewhere_is_the_same_recording(
+    site: Path, ecgfl: Ecgfl, export: Any, tmp_path: Path, listed: Any
+) -> None:  # noqa: ARG001
     path = export(1)
     assert ecgfl("ingest", path).code == 0
     (tmp_path / "copy").mkdir()
@@ -33,7 +41,9 @@ def test_a_copy_elsewhere_is_the_same_recording(site: Path, ecgfl: Ecgfl, export
     assert len(listed()) == 1
 
 
-def test_new_labels_update_the_record_and_cut_its_beats_again(site: Path, ecgfl: Ecgfl, export: Any, listed: Any) -> None:
+def test_new_labels_update_the_record_and_cut_its_beats_again(
+    site: Path, ecgfl: Ecgfl, export: Any, listed: Any
+) -> None:
     path = export(1, "csv")
     assert ecgfl("ingest", path).code == 0
     before = ecgfl("segment", "--json").json["records"][0]
@@ -52,7 +62,9 @@ def test_new_labels_update_the_record_and_cut_its_beats_again(site: Path, ecgfl:
     assert (after["beats"]["V"], after["beats"]["F"]) == (0, before["beats"]["V"])
 
 
-def test_labels_none_makes_it_unlabelled(site: Path, ecgfl: Ecgfl, export: Any, listed: Any) -> None:  # noqa: ARG001
+def test_labels_none_makes_it_unlabelled(
+    site: Path, ecgfl: Ecgfl, export: Any, listed: Any
+) -> None:  # noqa: ARG001
     path = export(1)
     assert ecgfl("ingest", path, "--labels", "none").code == 0
     (record,) = listed()
@@ -61,16 +73,23 @@ def test_labels_none_makes_it_unlabelled(site: Path, ecgfl: Ecgfl, export: Any, 
     assert ecgfl("segment", "--json").json["records"] == []
 
 
-def test_segmenting_again_cuts_nothing_again(site: Path, ecgfl: Ecgfl, export: Any, files_of: Any) -> None:
+def test_segmenting_again_cuts_nothing_again(
+    site: Path, ecgfl: Ecgfl, export: Any, files_of: Any
+) -> None:
     assert ecgfl("ingest", export(1), export(2)).code == 0
     assert [record["cut"] for record in ecgfl("segment", "--json").json["records"]] == [True, True]
     before = content(site, files_of)
-    assert [record["cut"] for record in ecgfl("segment", "--json").json["records"]] == [False, False]
+    assert [record["cut"] for record in ecgfl("segment", "--json").json["records"]] == [
+        False,
+        False,
+    ]
     assert content(site, files_of) == before
 
 
 @pytest.mark.parametrize("damage", [b"", b"\0" * 64, None])
-def test_damaged_or_lost_beats_are_cut_again(site: Path, ecgfl: Ecgfl, export: Any, files_of: Any, damage: bytes | None) -> None:
+def test_damaged_or_lost_beats_are_cut_again(
+    site: Path, ecgfl: Ecgfl, export: Any, files_of: Any, damage: bytes | None
+) -> None:
     assert ecgfl("ingest", export(1)).code == 0
     assert ecgfl("segment").code == 0
     before = content(site, files_of)
@@ -83,7 +102,9 @@ def test_damaged_or_lost_beats_are_cut_again(site: Path, ecgfl: Ecgfl, export: A
     assert content(site, files_of) == before
 
 
-def test_a_record_whose_signal_was_lost_comes_back(site: Path, ecgfl: Ecgfl, export: Any, files_of: Any) -> None:
+def test_a_record_whose_signal_was_lost_comes_back(
+    site: Path, ecgfl: Ecgfl, export: Any, files_of: Any
+) -> None:
     """A kill between removing an old signal and placing the new one, or a restored backup."""
     import shutil
 
@@ -101,10 +122,15 @@ def test_every_ingest_is_in_the_audit_log(site: Path, ecgfl: Ecgfl, export: Any)
     ecgfl("ingest", path)
     ecgfl("ingest", path)
     entries = ecgfl("audit", "show", "--json").json["entries"]
-    assert [entry["outcomes"] for entry in entries if entry["event"] == "ingest"] == [{"added": 1}, {"unchanged": 1}]
+    assert [entry["outcomes"] for entry in entries if entry["event"] == "ingest"] == [
+        {"added": 1},
+        {"unchanged": 1},
+    ]
 
 
-def test_a_copy_without_labels_does_not_stand_in_for_lost_signals(site: Path, ecgfl: Ecgfl, export: Callable[..., Path]) -> None:
+def test_a_copy_without_labels_does_not_stand_in_for_lost_signals(
+    site: Path, ecgfl: Ecgfl, export: Callable[..., Path]
+) -> None:
     """The store must not say that it holds labels which it has not."""
     import shutil
 
@@ -120,7 +146,9 @@ def test_a_copy_without_labels_does_not_stand_in_for_lost_signals(site: Path, ec
     assert whole["status"] == "usable"
 
 
-def test_a_bare_copy_with_another_lead_name_takes_no_labels_away(site: Path, ecgfl: Ecgfl, export: Any, listed: Any) -> None:  # noqa: ARG001
+def test_a_bare_copy_with_another_lead_name_takes_no_labels_away(
+    site: Path, ecgfl: Ecgfl, export: Any, listed: Any
+) -> None:  # noqa: ARG001
     path = export(1)
     assert ecgfl("ingest", path).code == 0
     path.with_suffix(".atr").unlink()
@@ -130,7 +158,9 @@ def test_a_bare_copy_with_another_lead_name_takes_no_labels_away(site: Path, ecg
     assert record["status"] == "usable"
 
 
-def test_new_settings_reach_what_is_in_the_store(site: Path, ecgfl: Ecgfl, export: Any, listed: Any) -> None:
+def test_new_settings_reach_what_is_in_the_store(
+    site: Path, ecgfl: Ecgfl, export: Any, listed: Any
+) -> None:
     path = export(1)
     assert ecgfl("ingest", path).code == 0
     settings = site / "site.toml"

@@ -54,16 +54,40 @@ def test_two_jobs_make_the_same_store(
 
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL is posix")
 @pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("done", [0, 3, pytest.param(5, marks=pytest.mark.slow), pytest.param(7, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "done", [0, 3, pytest.param(5, marks=pytest.mark.slow), pytest.param(7, marks=pytest.mark.slow)]
+)
 def test_a_killed_ingest_is_finished_by_the_next(
-    undisturbed: Path, twin: Path, exports: Path, ecgfl: Ecgfl, files_of: Any, rows_of: Any, done: int, jobs: int
+    undisturbed: Path,
+    twin: Path,
+    exports: Path,
+    ecgfl: Ecgfl,
+    files_of: Any,
+    rows_of: Any,
+    done: int,
+    jobs: int,
 ) -> None:
-    command = [sys.executable, "-m", "ecgfl_cli", "ingest", str(exports), "--home", str(twin), "--jobs", str(jobs)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    command = [
+        sys.executable,
+        "-m",
+        "ecgfl_cli",
+        "ingest",
+        str(exports),
+        "--home",
+        str(twin),
+        "--jobs",
+        str(jobs),
+    ]
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
     deadline = time.monotonic() + 60
     while process.poll() is None and time.monotonic() < deadline:
         folders = list((twin / "records").iterdir()) if (twin / "records").is_dir() else []
-        if len([folder for folder in folders if not folder.name.startswith(".")]) >= done and folders:
+        if (
+            len([folder for folder in folders if not folder.name.startswith(".")]) >= done
+            and folders
+        ):
             break
         time.sleep(0.002)
     os.killpg(process.pid, signal.SIGKILL)

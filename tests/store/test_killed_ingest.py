@@ -16,7 +16,9 @@ MOMENTS = 15
 SECONDS = 60
 """Of each of the 20 real records."""
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no process groups and no SIGKILL")
+pytestmark = pytest.mark.skipif(
+    os.name == "nt", reason="Windows has no process groups and no SIGKILL"
+)
 
 
 class Undisturbed(NamedTuple):
@@ -41,7 +43,9 @@ def undisturbed(site: Path, real_data: Path, tmp_path: Path) -> Undisturbed:
 
 
 @pytest.fixture
-def home_after(undisturbed: Undisturbed, site: Path, tmp_path: Path, ecgfl: Ecgfl) -> Callable[[str, float, bool], Path]:
+def home_after(
+    undisturbed: Undisturbed, site: Path, tmp_path: Path, ecgfl: Ecgfl
+) -> Callable[[str, float, bool], Path]:
     """home_after(verb, moment, whole_group): a new home in which that verb was killed at a moment. It holds no damaged record."""
     number = iter(range(1000))
 
@@ -49,7 +53,9 @@ def home_after(undisturbed: Undisturbed, site: Path, tmp_path: Path, ecgfl: Ecgf
         twin = kills.twin_of(site, tmp_path / f"twin-{next(number)}")
         if verb == "segment":
             assert ecgfl("ingest", undisturbed.folder, "--jobs", 2, "--home", twin).code == 0
-        process = kills.start(twin, verb, *([undisturbed.folder] if verb == "ingest" else []), "--jobs", 2)
+        process = kills.start(
+            twin, verb, *([undisturbed.folder] if verb == "ingest" else []), "--jobs", 2
+        )
         kills.strike(process, moment, signal.SIGKILL, whole_group)
         process.wait()
         found = ecgfl("validate", "--jobs", 2, "--home", twin, "--json")
@@ -83,7 +89,9 @@ def test_a_segment_that_is_killed_at_random_moments_ends_as_the_undisturbed_one(
         assert kills.content_of(home) == undisturbed.content, f"killed after {moment:.3f} s"
 
 
-def test_what_a_kill_left_within_a_write_is_gone_after_the_next_segment(site: Path, ecgfl: Ecgfl, export: Any) -> None:
+def test_what_a_kill_left_within_a_write_is_gone_after_the_next_segment(
+    site: Path, ecgfl: Ecgfl, export: Any
+) -> None:
     assert ecgfl("ingest", export(1)).code == 0
     assert ecgfl("segment").code == 0
     (cut,) = (site / "beats").glob("*/*.safetensors")
@@ -117,13 +125,22 @@ def running(site: Path, export: Any) -> Iterator[Callable[[], Any]]:
 
 def _stored(site: Path) -> list[str]:
     records = site / "records"
-    return [folder.name for folder in records.iterdir() if folder.name[0] != "."] if records.is_dir() else []
+    return (
+        [folder.name for folder in records.iterdir() if folder.name[0] != "."]
+        if records.is_dir()
+        else []
+    )
 
 
 @pytest.mark.parametrize("whole_group", [True, False])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_ingest_ends_cleanly_and_is_gone_on_with(
-    running: Callable[[], Any], site: Path, ecgfl: Ecgfl, export: Any, number: signal.Signals, whole_group: bool
+    running: Callable[[], Any],
+    site: Path,
+    ecgfl: Ecgfl,
+    export: Any,
+    number: signal.Signals,
+    whole_group: bool,
 ) -> None:
     process = running()
     assert kills.strike(process, 0, number, whole_group), "it ended before it could be interrupted"
@@ -140,7 +157,9 @@ def test_an_interrupted_ingest_ends_cleanly_and_is_gone_on_with(
 
 
 @pytest.mark.parametrize("moment", [0.5, 0.8, 1.1, 1.4, 1.7, 2.0])
-def test_an_interrupt_while_it_starts_leaves_no_traceback(site: Path, export: Any, ecgfl: Ecgfl, moment: float) -> None:
+def test_an_interrupt_while_it_starts_leaves_no_traceback(
+    site: Path, export: Any, ecgfl: Ecgfl, moment: float
+) -> None:
     path = export(1, "wfdb", seconds=20)
     process = kills.start(site, "ingest", path, "--jobs", 2)
     struck = kills.strike(process, moment, signal.SIGINT, whole_group=True)
@@ -152,7 +171,9 @@ def test_an_interrupt_while_it_starts_leaves_no_traceback(site: Path, export: An
     assert ecgfl("ingest", path).code == 0
 
 
-def test_a_killed_worker_costs_the_file_in_hand(running: Callable[[], Any], ecgfl: Ecgfl, export: Any) -> None:
+def test_a_killed_worker_costs_the_file_in_hand(
+    running: Callable[[], Any], ecgfl: Ecgfl, export: Any
+) -> None:
     process = running()
     victims = kills.workers(process.pid)
     assert len(victims) == 2
@@ -162,7 +183,9 @@ def test_a_killed_worker_costs_the_file_in_hand(running: Callable[[], Any], ecgf
     lost = outcomes.get("unreadable", 0)
     assert outcomes["added"] == 12 - lost
     assert lost <= 1  # none when it had no file in hand
-    assert [line.startswith("ecgfl: ") and "crashed" in line for line in err.splitlines()] == [True] * lost
+    assert [line.startswith("ecgfl: ") and "crashed" in line for line in err.splitlines()] == [
+        True
+    ] * lost
     assert process.returncode == (3 if lost else 0)
     again = ecgfl("ingest", export(1, "wfdb", seconds=120).parent, "--json").json["outcomes"]
     assert again == {"unchanged": 12 - lost} | ({"added": 1} if lost else {})

@@ -13,16 +13,34 @@ from ecgfl_cli.store.splits import new_splits
 
 def row(patient: str, record: str, pvcs: int, status: str = "usable") -> RecordRow:
     return RecordRow(
-        record, patient, "", "", status, 250.0, 1000, ("II",), "II", "wfdb", "x", {"N": 50, "V": pvcs}, {}, (), "now"
+        record,
+        patient,
+        "",
+        "",
+        status,
+        250.0,
+        1000,
+        ("II",),
+        "II",
+        "wfdb",
+        "x",
+        {"N": 50, "V": pvcs},
+        {},
+        (),
+        "now",
     )
 
 
-PATIENTS = st.dictionaries(st.text("0123456789abcdef", min_size=16, max_size=16), st.integers(0, 3), max_size=60)
+PATIENTS = st.dictionaries(
+    st.text("0123456789abcdef", min_size=16, max_size=16), st.integers(0, 3), max_size=60
+)
 
 
 @given(PATIENTS, st.integers(0, 60))
 def test_splits_never_change_when_patients_come(patients: dict[str, int], first: int) -> None:
-    rows = [row(patient, f"r{number}", pvcs) for number, (patient, pvcs) in enumerate(patients.items())]
+    rows = [
+        row(patient, f"r{number}", pvcs) for number, (patient, pvcs) in enumerate(patients.items())
+    ]
     early = new_splits(rows[:first], {})
     late = new_splits(rows, early)
     assert not set(early) & set(late)
@@ -46,7 +64,9 @@ def test_rejected_and_unlabelled_records_have_no_split() -> None:
     assert new_splits([row("a", "r1", 0, "rejected"), row("b", "r2", 0, "unlabelled")], {}) == {}
 
 
-def test_two_recordings_of_a_patient_are_in_one_split(site: Path, ecgfl: Callable[..., Any], export: Any) -> None:  # noqa: ARG001
+def test_two_recordings_of_a_patient_are_in_one_split(
+    site: Path, ecgfl: Callable[..., Any], export: Any
+) -> None:  # noqa: ARG001
     for seed in range(1, 11):
         path = export(seed, "edf", seconds=20)
         raw = bytearray(path.read_bytes())
@@ -63,6 +83,9 @@ def test_two_recordings_of_a_patient_are_in_one_split(site: Path, ecgfl: Callabl
     for seed in range(20, 26):
         ecgfl("ingest", export(seed, "csv", seconds=20))
     ecgfl("segment")
-    after = {record["record"]: record["split"] for record in ecgfl("dataset", "list", "--json").json["recordings"]}
+    after = {
+        record["record"]: record["split"]
+        for record in ecgfl("dataset", "list", "--json").json["recordings"]
+    }
     assert len(after) == 16
     assert {record: after[record] for record in before} == before

@@ -15,14 +15,20 @@ Ecgfl = Callable[..., Any]
 
 
 def flat(recording: Recording) -> Recording:
-    leads = tuple(replace(lead, samples=np.full(recording.length, 0.25, dtype=np.float32)) for lead in recording.leads)
+    leads = tuple(
+        replace(lead, samples=np.full(recording.length, 0.25, dtype=np.float32))
+        for lead in recording.leads
+    )
     return replace(recording, leads=leads)
 
 
 def microvolts_called_millivolts(recording: Recording) -> Recording:
     return replace(
         recording,
-        leads=tuple(replace(lead, samples=lead.samples * 1000, step_mv=lead.step_mv * 1000) for lead in recording.leads),
+        leads=tuple(
+            replace(lead, samples=lead.samples * 1000, step_mv=lead.step_mv * 1000)
+            for lead in recording.leads
+        ),
     )
 
 
@@ -32,10 +38,19 @@ def labels_of_another(recording: Recording) -> Recording:
 
 @pytest.mark.parametrize(
     ("spoil", "fix"),
-    [(flat, "Check that the recorder"), (microvolts_called_millivolts, "--units uV"), (labels_of_another, "label")],
+    [
+        (flat, "Check that the recorder"),
+        (microvolts_called_millivolts, "--units uV"),
+        (labels_of_another, "label"),
+    ],
 )
 def test_a_rejected_recording_is_kept_out_and_explained(
-    site: Path, ecgfl: Ecgfl, export: Any, listed: Any, spoil: Callable[[Recording], Recording], fix: str
+    site: Path,
+    ecgfl: Ecgfl,
+    export: Any,
+    listed: Any,
+    spoil: Callable[[Recording], Recording],
+    fix: str,
 ) -> None:
     good = export(synthesise(1, 60, 250, pvc_share=0.15))
     bad = export(spoil(synthesise(2, 60, 250, pvc_share=0.15)))
@@ -51,18 +66,27 @@ def test_a_rejected_recording_is_kept_out_and_explained(
     assert len(list((site / "beats").rglob("*.safetensors"))) == 1
 
 
-def test_a_rejected_recording_shows_all_its_findings(site: Path, ecgfl: Ecgfl, export: Any, listed: Any) -> None:  # noqa: ARG001
+def test_a_rejected_recording_shows_all_its_findings(
+    site: Path, ecgfl: Ecgfl, export: Any, listed: Any
+) -> None:  # noqa: ARG001
     ecgfl("ingest", export(flat(synthesise(2, 60, 250))))
     (record,) = listed()
     findings = ecgfl("dataset", "show", record["record"], "--json").json["findings"]
-    assert "flat-lead" in {finding["code"] for finding in findings if finding["severity"] == "error"}
+    assert "flat-lead" in {
+        finding["code"] for finding in findings if finding["severity"] == "error"
+    }
     assert "flat-lead" in ecgfl("dataset", "show", record["record"]).out
 
 
-def test_ingesting_it_with_the_right_unit_makes_it_usable(site: Path, ecgfl: Ecgfl, tmp_path: Path, listed: Any) -> None:  # noqa: ARG001
+def test_ingesting_it_with_the_right_unit_makes_it_usable(
+    site: Path, ecgfl: Ecgfl, tmp_path: Path, listed: Any
+) -> None:  # noqa: ARG001
     recording = synthesise(2, 60, 250, pvc_share=0.15)
     path = tmp_path / "counts.csv"
-    lines = [f"{number / 250:.3f},{value * 1000:.1f}" for number, value in enumerate(recording.leads[0].samples)]
+    lines = [
+        f"{number / 250:.3f},{value * 1000:.1f}"
+        for number, value in enumerate(recording.leads[0].samples)
+    ]
     path.write_text("\n".join(["time_s,MLII", *lines]))
     (tmp_path / "counts.labels.csv").write_text(
         "sample,symbol\n" + "".join(f"{at},{what}\n" for at, what in recording.labels or ())
@@ -91,8 +115,12 @@ def test_a_trend_that_is_no_ecg_stops_nothing(
 
 
 @pytest.mark.parametrize("seconds", [0.02, 0.5, 3])
-def test_a_recording_that_is_too_short_is_rejected(site: Path, ecgfl: Ecgfl, export: Any, listed: Any, seconds: float) -> None:  # noqa: ARG001
+def test_a_recording_that_is_too_short_is_rejected(
+    site: Path, ecgfl: Ecgfl, export: Any, listed: Any, seconds: float
+) -> None:  # noqa: ARG001
     whole = synthesise(1, 20, 250)
-    leads = tuple(replace(lead, samples=lead.samples[: round(seconds * 250)]) for lead in whole.leads)
+    leads = tuple(
+        replace(lead, samples=lead.samples[: round(seconds * 250)]) for lead in whole.leads
+    )
     assert ecgfl("ingest", export(replace(whole, leads=leads, labels=None), "csv")).code == 0
     assert [record["status"] for record in listed()] == ["rejected"]

@@ -41,17 +41,26 @@ def test_nothing_of_a_removed_recording_is_left_but_the_audit_lines(
 def test_a_patient_is_removed_with_all_recordings(
     site: Path, stored: list[dict[str, Any]], ecgfl: Ecgfl, files_of: Any, listed: Any
 ) -> None:
-    counts = {row["patient"]: [other["record"] for other in stored if other["patient"] == row["patient"]] for row in stored}
-    patient, records = next((patient, records) for patient, records in counts.items() if len(records) == 2)
+    counts = {
+        row["patient"]: [other["record"] for other in stored if other["patient"] == row["patient"]]
+        for row in stored
+    }
+    patient, records = next(
+        (patient, records) for patient, records in counts.items() if len(records) == 2
+    )
     ran = ecgfl("dataset", "remove", patient, "--json")
     assert sorted(ran.json["records"]) == sorted(records)
     assert len(listed()) == 1
     for name, raw in files_of(site).items():
         if name not in ("audit.jsonl", "audit.head"):
-            assert not any(word.encode() in raw + name.encode() for word in (patient, *records)), name
+            assert not any(word.encode() in raw + name.encode() for word in (patient, *records)), (
+                name
+            )
 
 
-def test_a_name_that_is_not_there_removes_nothing(stored: list[dict[str, Any]], ecgfl: Ecgfl, listed: Any) -> None:
+def test_a_name_that_is_not_there_removes_nothing(
+    stored: list[dict[str, Any]], ecgfl: Ecgfl, listed: Any
+) -> None:
     ran = ecgfl("dataset", "remove", stored[0]["record"], "0123456789abcdef")
     assert ran.code == 2
     assert "0123456789abcdef" in ran.err

@@ -30,11 +30,15 @@ def assert_same(path: str, source: Recording) -> None:
         np.testing.assert_array_equal(np.isnan(found.p_signal[:, column]), np.isnan(lead.samples))
         assert np.nanmax(np.abs(found.p_signal[:, column] - lead.samples)) <= lead.step_mv
     annotations = wfdb.rdann(path, "atr")
-    assert list(zip(annotations.sample.tolist(), annotations.symbol, strict=True)) == list(source.labels or ())
+    assert list(zip(annotations.sample.tolist(), annotations.symbol, strict=True)) == list(
+        source.labels or ()
+    )
 
 
 @pytest.mark.parametrize("file_format", ["wfdb", "edf", "csv"])
-def test_a_stored_record_equals_its_source(site: Path, ecgfl: Ecgfl, export: Any, file_format: str) -> None:
+def test_a_stored_record_equals_its_source(
+    site: Path, ecgfl: Ecgfl, export: Any, file_format: str
+) -> None:
     path = export(1, file_format)
     assert ecgfl("ingest", path).code == 0
     assert_same(stored_path(site), read(path))
@@ -61,7 +65,9 @@ def test_a_real_record_is_stored_as_it_is(site: Path, ecgfl: Ecgfl, real_data: P
     assert record["counts"] == {"N": 2239, "S": 33, "V": 1}
 
 
-def test_a_damaged_stored_record_is_found_by_validate(site: Path, ecgfl: Ecgfl, export: Any) -> None:
+def test_a_damaged_stored_record_is_found_by_validate(
+    site: Path, ecgfl: Ecgfl, export: Any
+) -> None:
     assert ecgfl("ingest", export(1)).code == 0
     assert ecgfl("validate").code == 0
     path = Path(stored_path(site) + ".dat")
@@ -73,12 +79,18 @@ def test_a_damaged_stored_record_is_found_by_validate(site: Path, ecgfl: Ecgfl, 
     assert len(ran.problems) == 1
 
 
-def test_removing_a_record_removes_every_file_of_it(site: Path, ecgfl: Ecgfl, export: Any, files_of: Any) -> None:
+def test_removing_a_record_removes_every_file_of_it(
+    site: Path, ecgfl: Ecgfl, export: Any, files_of: Any
+) -> None:
     assert ecgfl("ingest", export(1), export(2)).code == 0
     assert ecgfl("segment").code == 0
-    gone, kept = (record["record"] for record in ecgfl("dataset", "list", "--json").json["recordings"])
+    gone, kept = (
+        record["record"] for record in ecgfl("dataset", "list", "--json").json["recordings"]
+    )
     assert ecgfl("dataset", "remove", gone).code == 0
-    assert [record["record"] for record in ecgfl("dataset", "list", "--json").json["recordings"]] == [kept]
+    assert [
+        record["record"] for record in ecgfl("dataset", "list", "--json").json["recordings"]
+    ] == [kept]
     names = "\n".join(files_of(site))
     assert gone not in names
     assert kept in names
@@ -93,7 +105,9 @@ def test_removing_what_is_not_there_is_a_usage_error(site: Path, ecgfl: Ecgfl) -
 
 
 @pytest.mark.parametrize("name", ["../keys", "..", "*", "%"])
-def test_removing_never_leaves_the_store(site: Path, ecgfl: Ecgfl, export: Any, files_of: Any, name: str) -> None:
+def test_removing_never_leaves_the_store(
+    site: Path, ecgfl: Ecgfl, export: Any, files_of: Any, name: str
+) -> None:
     assert ecgfl("ingest", export(1)).code == 0
     before = files_of(site)
     assert ecgfl("dataset", "remove", name).code == 2
@@ -103,7 +117,11 @@ def test_removing_never_leaves_the_store(site: Path, ecgfl: Ecgfl, export: Any, 
 def test_all_leads_of_a_stored_record_are_used(site: Path, ecgfl: Ecgfl, export: Any) -> None:
     """An unusual name becomes ECG1 in the store, which must not take precedence over the leads beside it."""
     settings = site / "site.toml"
-    settings.write_text(settings.read_text().replace('# ecg_channels = ["Kanal *"]', 'ecg_channels = ["V4", "Kanal *"]'))
+    settings.write_text(
+        settings.read_text().replace(
+            '# ecg_channels = ["Kanal *"]', 'ecg_channels = ["V4", "Kanal *"]'
+        )
+    )
     path = export(synthesise(1, 60, 250, leads=("V4", "Kanal 7")), "csv")
     assert ecgfl("ingest", path).code == 0
     for command in ("segment", "validate"):
@@ -111,4 +129,7 @@ def test_all_leads_of_a_stored_record_are_used(site: Path, ecgfl: Ecgfl, export:
     (record,) = ecgfl("dataset", "list", "--json").json["recordings"]
     assert (record["leads"], record["lead"]) == (["V4", "ECG1"], "V4")
     (stored,) = (site / "records").iterdir()
-    assert [lead.name for lead in read_signals(site / "records", stored.name).leads] == ["V4", "ECG1"]
+    assert [lead.name for lead in read_signals(site / "records", stored.name).leads] == [
+        "V4",
+        "ECG1",
+    ]

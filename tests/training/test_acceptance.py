@@ -27,13 +27,17 @@ def test_f1_is_that_of_all_patients_together() -> None:
     assert (verdict.patients, verdict.pvcs, verdict.against) == (2, 200, "old")
 
 
-@pytest.mark.parametrize(("margin", "accepted"), [(0.0, False), (0.02, False), (0.06, True), (1.0, True)])
+@pytest.mark.parametrize(
+    ("margin", "accepted"), [(0.0, False), (0.02, False), (0.06, True), (1.0, True)]
+)
 def test_the_margin_decides(margin: float, accepted: bool) -> None:
     assert judge(patients(70, 100, 100), patients(90, 100, 99), "old", margin).accepted is accepted
 
 
 @pytest.mark.parametrize(("margin", "accepted"), [(0.05, False), (0.99, False), (1.0, True)])
-def test_a_certainly_worse_model_is_rejected_within_the_margin(margin: float, accepted: bool) -> None:
+def test_a_certainly_worse_model_is_rejected_within_the_margin(
+    margin: float, accepted: bool
+) -> None:
     """Difference -0.041, interval -0.047 to -0.036: worse at each patient."""
     verdict = judge(patients(91, 92, 93), patients(100, 100, 100), "old", margin)
     assert verdict.interval is not None

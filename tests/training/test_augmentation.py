@@ -53,7 +53,9 @@ def test_half_the_beats_are_turned_over_with_their_typical_beat() -> None:
 
 def test_the_noise_is_heard_in_the_beat_and_not_in_the_typical_one() -> None:
     quiet, loud = changed(noise=0.0), changed()
-    torch.testing.assert_close(loud["windows"] - loud["departures"], quiet["windows"] - quiet["departures"])
+    torch.testing.assert_close(
+        loud["windows"] - loud["departures"], quiet["windows"] - quiet["departures"]
+    )
     heard = (loud["windows"] - quiet["windows"]).std(dim=1)
     assert 0 < float(heard.mean()) < NOISE
 
@@ -63,7 +65,9 @@ def test_waves_last_longer_or_shorter_about_the_r_peak() -> None:
     typical = (found["windows"] - found["departures"]).abs()
     assert (typical.argmax(dim=1) - R_PEAK).abs().max() <= 1
     widths = (typical > 0.5 * typical.amax(dim=1, keepdim=True)).sum(dim=1)
-    assert 5 <= int(widths.min()) < 7 < int(widths.max()) <= 10, "half as high for 7 samples as it is"
+    assert 5 <= int(widths.min()) < 7 < int(widths.max()) <= 10, (
+        "half as high for 7 samples as it is"
+    )
 
 
 def test_the_rate_is_changed_more_than_what_does_not_depend_on_it() -> None:

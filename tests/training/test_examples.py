@@ -21,8 +21,13 @@ ECGNET = architecture("ecgnet")
 def beats_with(symbols: str):
     """The inner beats of a recording, labelled with these symbols in turn."""
     recording = synthesise(2, 40, 360, pvc_share=0.0)
-    inner = [label for label in recording.labels or () if 360 < label.sample < recording.length - 360]
-    labels = tuple(BeatLabel(label.sample, symbols[place % len(symbols)]) for place, label in enumerate(inner[: len(symbols)]))
+    inner = [
+        label for label in recording.labels or () if 360 < label.sample < recording.length - 360
+    ]
+    labels = tuple(
+        BeatLabel(label.sample, symbols[place % len(symbols)])
+        for place, label in enumerate(inner[: len(symbols)])
+    )
     assert len(labels) == len(symbols)
     return annotated_beats(replace(recording, labels=labels), recording.leads[:1], ECGNET.window)[0]
 
@@ -36,7 +41,10 @@ def test_fusion_and_unclassifiable_beats_are_left_out() -> None:
 
 def test_unlabelled_beats_are_left_out() -> None:
     recording = synthesise(2, 40, 360)
-    assert len(examples_of([detected_beats(recording, recording.leads[:1], ECGNET.window)[0]], ECGNET)) == 0
+    assert (
+        len(examples_of([detected_beats(recording, recording.leads[:1], ECGNET.window)[0]], ECGNET))
+        == 0
+    )
 
 
 def test_unreadable_beats_are_left_out() -> None:
@@ -67,7 +75,10 @@ def test_a_network_that_tells_more_kinds_apart_is_told_them() -> None:
     beats.classes[0] = NO_BEAT
     assert examples_of([beats], ECGNET).kind.tolist() == [0, 0, 1, 0, 1, 0]
     assert examples_of([beats], replace(beatnet, inputs=("windows",))).kind.tolist() == [
-        *(LEARNED.index(each) for each in (NO_BEAT, BeatClass.S, BeatClass.V, BeatClass.N, BeatClass.V, BeatClass.S)),
+        *(
+            LEARNED.index(each)
+            for each in (NO_BEAT, BeatClass.S, BeatClass.V, BeatClass.N, BeatClass.V, BeatClass.S)
+        ),
     ]
     assert LEARNED[PVC] == BeatClass.V
 
@@ -94,7 +105,11 @@ def test_examples_in_a_file_are_those_in_memory_and_leave_nothing_behind(tmp_pat
     leads = annotated_beats(record, record.leads, beatnet.window)
     held, filed = examples_of(leads, beatnet), examples_of(leads, beatnet, tmp_path / "beats")
     places = np.random.default_rng(0).permutation(len(held))[:50]
-    for one, other in zip((*held.inputs(places), *held.inputs()), (*filed.inputs(places), *filed.inputs()), strict=True):
+    for one, other in zip(
+        (*held.inputs(places), *held.inputs()),
+        (*filed.inputs(places), *filed.inputs()),
+        strict=True,
+    ):
         np.testing.assert_array_equal(one, other, strict=True)
     np.testing.assert_array_equal(held.kind, filed.kind)
     del filed

@@ -9,7 +9,14 @@ from ecgfl_cli.demo.synthesiser import synthesise
 from ecgfl_cli.models.architecture import architecture
 from ecgfl_cli.models.packing import pack
 from ecgfl_cli.training.examples import Examples, examples_of
-from ecgfl_cli.training.local import LEAST_IN_A_STEP, TrainingPlan, batch_ends, batches, measure, train
+from ecgfl_cli.training.local import (
+    LEAST_IN_A_STEP,
+    TrainingPlan,
+    batch_ends,
+    batches,
+    measure,
+    train,
+)
 
 ECGNET = architecture("ecgnet")
 
@@ -17,7 +24,9 @@ ECGNET = architecture("ecgnet")
 @pytest.fixture(scope="module")
 def examples() -> Examples:
     records = [synthesise(seed, 60, 360, pvc_share=0.2) for seed in (60, 61)]
-    return examples_of([annotated_beats(record, record.leads[:1], ECGNET.window)[0] for record in records], ECGNET)
+    return examples_of(
+        [annotated_beats(record, record.leads[:1], ECGNET.window)[0] for record in records], ECGNET
+    )
 
 
 def plan(epochs: int = 1, seed: int = 0) -> TrainingPlan:
@@ -28,11 +37,17 @@ def plan(epochs: int = 1, seed: int = 0) -> TrainingPlan:
     ("examples", "batch_size", "ends"),
     [
         *((0, 128, []), (1, 128, []), (128, 128, []), (256, 128, [128]), (300, 128, [128, 256])),
-        *((129, 128, []), (128 + LEAST_IN_A_STEP - 1, 128, []), (128 + LEAST_IN_A_STEP, 128, [128])),
+        *(
+            (129, 128, []),
+            (128 + LEAST_IN_A_STEP - 1, 128, []),
+            (128 + LEAST_IN_A_STEP, 128, [128]),
+        ),
         *((257, 128, [128]), (9, 4, [4]), (11, 4, [4]), (12, 4, [4, 8]), (3, 1, [1, 2])),
     ],
 )
-def test_no_step_sees_a_few_beats_that_are_left_over(examples: int, batch_size: int, ends: list[int]) -> None:
+def test_no_step_sees_a_few_beats_that_are_left_over(
+    examples: int, batch_size: int, ends: list[int]
+) -> None:
     assert batch_ends(examples, batch_size) == ends
     assert batches(examples, batch_size) == len(ends) + 1
 

@@ -36,7 +36,9 @@ def test_they_are_normal_beats_on_time_in_a_record_of_their_own_kind(beats: Beat
     assert set(made.classes.tolist()) == {BeatClass.N}
     assert set(made.samples.tolist()) <= set(pvcs.samples.tolist())
     assert np.median(made.context[:, UNUSUAL]) < 0.5 < np.median(pvcs.context[:, UNUSUAL])
-    assert np.median(made.context[:, PREVIOUS]) == pytest.approx(np.median(normal.context[:, PREVIOUS]), abs=0.05)
+    assert np.median(made.context[:, PREVIOUS]) == pytest.approx(
+        np.median(normal.context[:, PREVIOUS]), abs=0.05
+    )
     assert np.median(pvcs.context[:, PREVIOUS]) < -0.3
     assert np.abs(made.departures).mean() < 0.5 * np.abs(pvcs.departures).mean()
 

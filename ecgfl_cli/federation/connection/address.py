@@ -13,8 +13,11 @@ def check_address(server: str, insecure: bool) -> None:
     host, separator, port = server.rpartition(":")
     valid = separator and HOST.match(host) and port.isascii() and port.isdigit()
     if not valid or not 0 < int(port) < 65536:
-        raise UsageError(f"--server {server!r} is not HOST:PORT", "For instance --server ecg.example.org:8443")
+        raise UsageError(
+            f"--server {server!r} is not HOST:PORT", "For instance --server ecg.example.org:8443"
+        )
     if insecure and not is_loopback(host.strip("[]")):
         raise UsageError(
-            f"--insecure towards {host}, which is not this machine", "Leave --insecure out: TLS is needed on a network"
+            f"--insecure towards {host}, which is not this machine",
+            "Leave --insecure out: TLS is needed on a network",
         )

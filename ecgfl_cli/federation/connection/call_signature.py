@@ -17,7 +17,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from ecgfl_cli.site.keys import key_bytes
 
-KEY, SIGNATURE, TIME, NONCE, BODY = "ecgfl-key", "ecgfl-signature", "ecgfl-time", "ecgfl-nonce", "ecgfl-body-sha256"
+KEY, SIGNATURE, TIME, NONCE, BODY = (
+    "ecgfl-key",
+    "ecgfl-signature",
+    "ecgfl-time",
+    "ecgfl-nonce",
+    "ecgfl-body-sha256",
+)
 """Names of the headers, in lower case."""
 
 VERSION = "ecgfl-call/1"
@@ -46,9 +52,13 @@ class SignedHead:
     nonce: str
     body_sha256: str
 
-    def verify(self, key: ec.EllipticCurvePublicKey, coordinator: str, method: str, path: str) -> bool:
+    def verify(
+        self, key: ec.EllipticCurvePublicKey, coordinator: str, method: str, path: str
+    ) -> bool:
         """Return whether the holder of `key` signed this call for this coordinator (its public signing key, base64)."""
-        text = _signed_text(coordinator, method, path, f"{self.time:.3f}", self.nonce, self.body_sha256)
+        text = _signed_text(
+            coordinator, method, path, f"{self.time:.3f}", self.nonce, self.body_sha256
+        )
         try:
             key.verify(self.signature, text, _ALGORITHM)
         except InvalidSignature:
@@ -57,7 +67,12 @@ class SignedHead:
 
 
 def sign_call(
-    key: ec.EllipticCurvePrivateKey, coordinator: str, method: str, path: str, body: bytes, now: float
+    key: ec.EllipticCurvePrivateKey,
+    coordinator: str,
+    method: str,
+    path: str,
+    body: bytes,
+    now: float,
 ) -> dict[str, str]:
     """Return the headers that sign a call.
 
@@ -82,12 +97,23 @@ def sign_call(
 def read_head(headers: Mapping[bytes, bytes]) -> SignedHead:
     """Read the headers of a signed call; names in lower case. Raises `CallNotSigned`."""
     try:
-        key, signature, time, nonce, digest = (_text(headers, name) for name in (KEY, SIGNATURE, TIME, NONCE, BODY))
-        if len(bytes.fromhex(nonce)) != NONCE_BYTES or len(bytes.fromhex(digest)) != hashlib.sha256().digest_size:
+        key, signature, time, nonce, digest = (
+            _text(headers, name) for name in (KEY, SIGNATURE, TIME, NONCE, BODY)
+        )
+        if (
+            len(bytes.fromhex(nonce)) != NONCE_BYTES
+            or len(bytes.fromhex(digest)) != hashlib.sha256().digest_size
+        ):
             raise ValueError("nonce or hash of another length")
         if not time.replace(".", "", 1).isdecimal():
             raise ValueError("no time")
-        return SignedHead(b64decode(key, validate=True), b64decode(signature, validate=True), float(time), nonce, digest)
+        return SignedHead(
+            b64decode(key, validate=True),
+            b64decode(signature, validate=True),
+            float(time),
+            nonce,
+            digest,
+        )
     except (KeyError, ValueError) as error:
         raise CallNotSigned(str(error)) from error
 

@@ -50,4 +50,7 @@ def locked(home: "CoordinatorHome") -> Iterator[None]:
         with FileLock(home.audit_lock, timeout=LONGEST_WAIT_SECONDS, mode=0o600):
             yield
     except Timeout as error:
-        raise HomeInUse(f"{home.audit} is locked by another ecgfl", "Wait until that command ends, then try again") from error
+        raise HomeInUse(
+            f"{home.audit} is locked by another ecgfl",
+            "Wait until that command ends, then try again",
+        ) from error

@@ -47,18 +47,33 @@ class AuditHeads:
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
-            self.sites = load_json(path, _File, "Restore it from your backup, or move it away to start with no known heads").sites
+            self.sites = load_json(
+                path,
+                _File,
+                "Restore it from your backup, or move it away to start with no known heads",
+            ).sites
         except FileNotFoundError:
             self.sites = {}
 
     def receive(self, heads: Mapping[str, Head]) -> dict[str, str]:
         """Store the newest heads, by site. Returns a problem for each site whose log was shortened or replaced."""
-        problems = {site: problem for site, head in heads.items() if (problem := self._add(site, head)) is not None}
-        atomic_write_bytes(self._path, _File(sites=self.sites).model_dump_json(by_alias=True, indent=1).encode() + b"\n")
+        problems = {
+            site: problem
+            for site, head in heads.items()
+            if (problem := self._add(site, head)) is not None
+        }
+        atomic_write_bytes(
+            self._path,
+            _File(sites=self.sites).model_dump_json(by_alias=True, indent=1).encode() + b"\n",
+        )
         return problems
 
     def _add(self, site: str, head: Head) -> str | None:
-        new = ReceivedHead(lines=head.lines, hash=head.hash, received=datetime.now(UTC).isoformat(timespec="seconds"))
+        new = ReceivedHead(
+            lines=head.lines,
+            hash=head.hash,
+            received=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
         known = self.sites.get(site)
         problem, replaced = None, None if known is None else known.replaced
         if known is not None:

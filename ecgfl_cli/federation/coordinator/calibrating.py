@@ -65,7 +65,9 @@ def calibrated(sites: Sequence[Histogram], how: Combination, now: Calibrated) ->
     if isinstance(first, str):
         return replace(now, problem=f"calibration and threshold stay as they are: {first}")
     options = [first]
-    if not isinstance(robust := _fit(sites, Combination("median", LEAST_SITES, how.max_weight_ratio)), str):
+    if not isinstance(
+        robust := _fit(sites, Combination("median", LEAST_SITES, how.max_weight_ratio)), str
+    ):
         words = "calibration and threshold are fitted to the median of the sites: the fit to all would cost most of them F1"
         options.append(replace(robust, problem=words))
     judges = [each for each in sites if each.pvcs.any()]
@@ -73,7 +75,10 @@ def calibrated(sites: Sequence[Histogram], how: Combination, now: Calibrated) ->
     for option, own in zip(options, scores, strict=False):
         if all(_gain(own, other) >= -LARGEST_LOSS_OF_F1 for other in scores):
             return option
-    return replace(now, problem="calibration and threshold stay as they are: a new fit would cost most sites F1")
+    return replace(
+        now,
+        problem="calibration and threshold stay as they are: a new fit would cost most sites F1",
+    )
 
 
 def _fit(sites: Sequence[Histogram], how: Combination) -> Calibrated | str:
@@ -84,7 +89,11 @@ def _fit(sites: Sequence[Histogram], how: Combination) -> Calibrated | str:
     # In a mean, a site with few beats caps the others, but says nothing against the number of theirs.
     counted = _total(sites) if how.weights_sites else combined
     if not enough(counted.others, counted.pvcs):
-        cap = "" if how.weights_sites else f", each site counted for at most {how.max_weight_ratio:g} times the usual number"
+        cap = (
+            ""
+            if how.weights_sites
+            else f", each site counted for at most {how.max_weight_ratio:g} times the usual number"
+        )
         return (
             f"{counted.pvcs.sum():.0f} held-out PVCs and {counted.others.sum():.0f} other beats by logit{cap}; at least {FEWEST}"
             " of each are needed"
@@ -94,7 +103,10 @@ def _fit(sites: Sequence[Histogram], how: Combination) -> Calibrated | str:
 
 def _total(sites: Sequence[Histogram]) -> Histogram:
     """Return the sum of the sites' counts, as reported."""
-    return Histogram(np.sum([site.others for site in sites], axis=0), np.sum([site.pvcs for site in sites], axis=0))
+    return Histogram(
+        np.sum([site.others for site in sites], axis=0),
+        np.sum([site.pvcs for site in sites], axis=0),
+    )
 
 
 def _gain(own: Sequence[float], other: Sequence[float]) -> float:

@@ -7,7 +7,14 @@ from flwr.app import Message, MessageType, RecordDict
 
 from ecgfl_cli.federation.coordinator.run_plan import Report
 from ecgfl_cli.federation.flower.run_grid import RunGrid
-from ecgfl_cli.federation.wire import MODEL_UNACCEPTABLE, VERDICTS, CatchUpReply, in_words, read_reply, take_audit_head
+from ecgfl_cli.federation.wire import (
+    MODEL_UNACCEPTABLE,
+    VERDICTS,
+    CatchUpReply,
+    in_words,
+    read_reply,
+    take_audit_head,
+)
 from ecgfl_cli.models.verdicts import VerdictCode
 from ecgfl_cli.printable import short_reason
 from ecgfl_cli.site.audit import Head
@@ -40,7 +47,9 @@ class CatchingUp:
 
     def send(self, node: int, name: str, fingerprint: str) -> None:
         """Send the model to a site that has just connected. fingerprint : SHA-256 of its public node key, in hexadecimal."""
-        message = Message(self._request(fingerprint), dst_node_id=node, message_type=MessageType.QUERY)
+        message = Message(
+            self._request(fingerprint), dst_node_id=node, message_type=MessageType.QUERY
+        )
         self._asked |= dict.fromkeys(self._grid.push_messages([message]), name)
 
     def collect(self) -> None:
@@ -53,7 +62,9 @@ class CatchingUp:
             else:
                 if reply.error.code == MODEL_UNACCEPTABLE:
                     self._tell(name, "unusable")
-                self._report(f"{name} did not take the last run's model: {in_words(reply.error.code)}")
+                self._report(
+                    f"{name} did not take the last run's model: {in_words(reply.error.code)}"
+                )
         self._asked = {message_id: self._asked[message_id] for message_id in waiting}
 
     def _take(self, name: str, reply: Message) -> None:
@@ -61,7 +72,9 @@ class CatchingUp:
             head = take_audit_head(reply)
             verdict = read_reply(reply, CatchUpReply).verdict
         except LIBRARY_ERRORS as error:  # whatever a site sends
-            self._report(f"{name}: its reply about the last run's model was dropped: {short_reason(error)}")
+            self._report(
+                f"{name}: its reply about the last run's model was dropped: {short_reason(error)}"
+            )
             return
         if head is not None:
             self._receive_heads({name: head})

@@ -13,7 +13,11 @@ from ecgfl_cli.errors import UnusableInput
 from ecgfl_cli.federation.connection.tls import RENEW_BEFORE
 from ecgfl_cli.federation.coordinator.audit import change
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome
-from ecgfl_cli.federation.coordinator.issuing import SERVER_CURVE, ca_certificate, server_certificate
+from ecgfl_cli.federation.coordinator.issuing import (
+    SERVER_CURVE,
+    ca_certificate,
+    server_certificate,
+)
 from ecgfl_cli.federation.federation_file import Federation, load_certificate, load_federation
 from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.site.private_keys import is_encrypted, load_private_key, write_private_key
@@ -41,13 +45,19 @@ class Certificates:
         """Return the warnings as pairs of problem and fix."""
         now, found = datetime.now(UTC), []
         for what, until, fix in (
-            (f"{self.certificate}: the server's certificate", self.server.not_valid_after_utc, RENEW),
+            (
+                f"{self.certificate}: the server's certificate",
+                self.server.not_valid_after_utc,
+                RENEW,
+            ),
             ("the CA's certificate in federation.json", self.ca.not_valid_after_utc, RENEW_CA),
         ):
             if until < now:
                 found.append((f"{what} expired on {until:%Y-%m-%d}: no site can connect", fix))
             elif until < now + RENEW_BEFORE:
-                found.append((f"{what} expires on {until:%Y-%m-%d}; after that no site can connect", fix))
+                found.append(
+                    (f"{what} expires on {until:%Y-%m-%d}; after that no site can connect", fix)
+                )
         return found
 
 
@@ -78,17 +88,24 @@ def check_certificates(home: CoordinatorHome) -> Certificates:
     if found.ca.not_valid_after_utc < now:
         until = found.ca.not_valid_after_utc
         raise UnusableInput(
-            f"the CA's certificate in {home.federation} expired on {until:%Y-%m-%d}: no site can connect", RENEW_CA
+            f"the CA's certificate in {home.federation} expired on {until:%Y-%m-%d}: no site can connect",
+            RENEW_CA,
         )
     if found.server.not_valid_after_utc < now:
         until = found.server.not_valid_after_utc
-        raise UnusableInput(f"{home.server_certificate}: expired on {until:%Y-%m-%d}: no site can connect", RENEW)
+        raise UnusableInput(
+            f"{home.server_certificate}: expired on {until:%Y-%m-%d}: no site can connect", RENEW
+        )
     key = _private_key(home.server_key, RENEW)
     if found.server.public_key() != key.public_key():
-        raise UnusableInput(f"{home.server_certificate} does not belong to {home.server_key.name}", RENEW)
+        raise UnusableInput(
+            f"{home.server_certificate} does not belong to {home.server_key.name}", RENEW
+        )
     # A certificate from another issuer is there on purpose: the sites join with --ca.
     if found.server.issuer == found.ca.subject and not _is_issued_by(found.server, found.ca):
-        raise UnusableInput(f"{home.server_certificate} was not issued by the CA in {home.federation.name}", RENEW)
+        raise UnusableInput(
+            f"{home.server_certificate} was not issued by the CA in {home.federation.name}", RENEW
+        )
     return found
 
 
@@ -106,7 +123,11 @@ def renew(home: CoordinatorHome, new_key: bool = False, new_ca: bool = False) ->
     if home.server_certificate.is_file():
         _require_own(home, load_certificate(federation.ca_certificate.encode()))
     new_key = new_key or not home.server_key.is_file()
-    server_key = ec.generate_private_key(SERVER_CURVE) if new_key else _private_key(home.server_key, "Run it with --new-key")
+    server_key = (
+        ec.generate_private_key(SERVER_CURVE)
+        if new_key
+        else _private_key(home.server_key, "Run it with --new-key")
+    )
     if new_ca:
         ca_key = ec.generate_private_key(ec.SECP384R1())
         ca = ca_certificate(ca_key, name)
@@ -116,7 +137,12 @@ def renew(home: CoordinatorHome, new_key: bool = False, new_ca: bool = False) ->
     digest = server.fingerprint(hashes.SHA256()).hex()
     until = server.not_valid_after_utc
     encrypt = is_encrypted(home.signing_key)  # a coordinator's keys are all encrypted, or none is
-    details = {"sha256": digest, "until": until.isoformat(timespec="seconds"), "new_key": new_key, "new_ca": new_ca}
+    details = {
+        "sha256": digest,
+        "until": until.isoformat(timespec="seconds"),
+        "new_key": new_key,
+        "new_ca": new_ca,
+    }
     with change(home, "renewed", **details):
         if new_ca:
             write_private_key(home.ca_key, ca_key, encrypt)
@@ -130,7 +156,9 @@ def renew(home: CoordinatorHome, new_key: bool = False, new_ca: bool = False) ->
     return Renewed(until, new_key, new_ca)
 
 
-def _own_ca(home: CoordinatorHome, federation: Federation) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+def _own_ca(
+    home: CoordinatorHome, federation: Federation
+) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
     """Return the CA that the sites trust, and its key."""
     lost = "Put the CA's key back for this command. If it is lost, run `ecgfl coordinator renew --new-ca`; each site then needs"
     lost += " the new federation.json"
@@ -139,7 +167,10 @@ def _own_ca(home: CoordinatorHome, federation: Federation) -> tuple[x509.Certifi
     if ca.public_key() != key.public_key():
         raise UnusableInput(f"{home.ca_key}: not the key of the CA in {home.federation.name}", lost)
     if ca.not_valid_after_utc < datetime.now(UTC):
-        raise UnusableInput(f"the CA's certificate in {home.federation} expired on {ca.not_valid_after_utc:%Y-%m-%d}", RENEW_CA)
+        raise UnusableInput(
+            f"the CA's certificate in {home.federation} expired on {ca.not_valid_after_utc:%Y-%m-%d}",
+            RENEW_CA,
+        )
     return ca, key
 
 
@@ -160,7 +191,8 @@ def _certificate(path: Path, fix: str) -> x509.Certificate:
         return load_certificate(path.read_bytes())
     except (OSError, ValueError) as error:
         raise UnusableInput(
-            f"{path}: not a usable certificate: {error}", f"Restore it from your backup. Without one: {fix}"
+            f"{path}: not a usable certificate: {error}",
+            f"Restore it from your backup. Without one: {fix}",
         ) from error
 
 

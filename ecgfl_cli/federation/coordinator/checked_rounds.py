@@ -90,10 +90,25 @@ class CheckedRounds:
 
     proximal_mu = 0.0
 
-    def prepare(self, plan: RunPlan, checkpoints: Checkpoints, sites: Sites, report: Report, record: RunRecord) -> None:
-        self._plan, self._checkpoints, self._sites, self._report, self._record = plan, checkpoints, sites, report, record
+    def prepare(
+        self,
+        plan: RunPlan,
+        checkpoints: Checkpoints,
+        sites: Sites,
+        report: Report,
+        record: RunRecord,
+    ) -> None:
+        self._plan, self._checkpoints, self._sites, self._report, self._record = (
+            plan,
+            checkpoints,
+            sites,
+            report,
+            record,
+        )
         limits = {site: limit for site, limit in (plan.sites or {}).items() if limit is not None}
-        self._trained_on = DeclaredBeats("training", limits, plan.max_examples, record.first_examples)
+        self._trained_on = DeclaredBeats(
+            "training", limits, plan.max_examples, record.first_examples
+        )
         self._held_out = DeclaredBeats("held-out", limits, plan.max_examples, record.first_held_out)
         self._combination = Combination.of(plan)
         self._names: dict[int, str] = {}
@@ -103,13 +118,17 @@ class CheckedRounds:
         self._absent: list[str] = []
         self._began, self._started = now(), time.monotonic()
 
-    def configure_train(self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> Iterable[Message]:  # noqa: ARG002
+    def configure_train(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:  # noqa: ARG002
         if self._plan.hours is not None:
             self._record.phase = f"waiting for the hours {self._plan.hours}"
             self._sites.wait_for_hours()
         this_round = self._checkpoints.latest.manifest.round + 1
         self._names = self._asked(f"training, round {this_round}")
-        self._absent = sorted(self._sites.expected() - set(self._names.values()) - self._refused_names)
+        self._absent = sorted(
+            self._sites.expected() - set(self._names.values()) - self._refused_names
+        )
         self._report(
             f"round {this_round} of {self._plan.rounds}: training at {', '.join(sorted(self._names.values()))}"
             + (f"; absent: {', '.join(self._absent)}" if self._absent else "")
@@ -125,10 +144,15 @@ class CheckedRounds:
         self._began, self._started = now(), time.monotonic()
         return self._messages(request, arrays, MessageType.TRAIN)
 
-    def aggregate_train(self, server_round: int, replies: Iterable[Message]) -> tuple[ArrayRecord | None, MetricRecord | None]:  # noqa: ARG002
+    def aggregate_train(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:  # noqa: ARG002
         this_round, length = self._checkpoints.latest.manifest.round + 1, self._checkpoints.length
         usable, dropped = self._sifted(replies, lambda message: self._check_train(message, length))
-        norms = update_norms({self._name(message): weights_of(message) for message, _ in usable}, self._checkpoints.weights)
+        norms = update_norms(
+            {self._name(message): weights_of(message) for message, _ in usable},
+            self._checkpoints.weights,
+        )
         wild = wild_updates(norms, self._checkpoints.weights, self._plan.max_update_ratio)
         usable = [each for each in usable if self._name(each[0]) not in wild]
         dropped += [f"{name}: {why}" for name, why in wild.items()]
@@ -141,7 +165,9 @@ class CheckedRounds:
                 f" ({'; '.join(dropped) or 'no site more was asked'})",
                 "See which sites dropped out, then serve again: it goes on after the last finished round",
             )
-        usable.sort(key=lambda answered: self._name(answered[0]))  # sums depend on their order: the same run gives the same model
+        usable.sort(
+            key=lambda answered: self._name(answered[0])
+        )  # sums depend on their order: the same run gives the same model
         trained = {self._name(message): reply for message, reply in usable}
         counts = {name: reply.examples for name, reply in trained.items()}
         beats = self._counted(counts)
@@ -154,20 +180,32 @@ class CheckedRounds:
             self._trained_on.accept(name, count)
         measured = self._last_metrics()
         loss = mean_loss(list(trained.values()), self._plan.max_weight_ratio)
-        result = RoundResult(this_round, "", list(counts), round(sum(beats.values())), loss, dropped=dropped)
+        result = RoundResult(
+            this_round, "", list(counts), round(sum(beats.values())), loss, dropped=dropped
+        )
         result.examples_by_site, result.began, result.seconds = counts, self._began, self._elapsed()
         result.absent = self._absent
-        result.by_site = training_figures(trained, norms, beats, self._weights_in_model(vectors, beats, vector))
+        result.by_site = training_figures(
+            trained, norms, beats, self._weights_in_model(vectors, beats, vector)
+        )
         self._record.announce(result)
-        latest = self._checkpoints.add(vector, len(usable), result.examples, measured, self._moments())
+        latest = self._checkpoints.add(
+            vector, len(usable), result.examples, measured, self._moments()
+        )
         self._record.confirm(latest.manifest.version)
         return self._checkpoints.arrays(), metrics
 
-    def configure_evaluate(self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> Iterable[Message]:  # noqa: ARG002
+    def configure_evaluate(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:  # noqa: ARG002
         self._names = self._asked(f"measuring, round {self._checkpoints.latest.manifest.round}")
-        return self._messages(EvaluateRequest(model=self._checkpoints.latest.signed), arrays, MessageType.EVALUATE)
+        return self._messages(
+            EvaluateRequest(model=self._checkpoints.latest.signed), arrays, MessageType.EVALUATE
+        )
 
-    def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:  # noqa: ARG002
+    def aggregate_evaluate(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> MetricRecord | None:  # noqa: ARG002
         replies = list(replies)
         usable, dropped = self._sifted(replies, self._check_evaluate)
         for line in dropped:
@@ -178,25 +216,44 @@ class CheckedRounds:
         for name, reply in measured.items():
             self._held_out.accept(name, reply.examples)
         result.metrics = combined_metrics(list(measured.values()), self._combination)
-        if problem := self._checkpoints.calibrate(histograms(list(measured.values())), self._combination):
+        if problem := self._checkpoints.calibrate(
+            histograms(list(measured.values())), self._combination
+        ):
             self._report(f"round {result.round}: {problem}")
         add_measurements(result.by_site, measured)
         self._tell_deviations(result)
-        refused = [message for message in replies if message.has_error() and message.error.code == MODEL_UNACCEPTABLE]
+        refused = [
+            message
+            for message in replies
+            if message.has_error() and message.error.code == MODEL_UNACCEPTABLE
+        ]
         self._take_verdicts(result, usable, refused)
         result.seconds = self._elapsed()
         self._record.save()
-        self._report(f"round {result.round} of {self._plan.rounds}: model {result.version}, {_in_words(result)}")
+        self._report(
+            f"round {result.round} of {self._plan.rounds}: model {result.version}, {_in_words(result)}"
+        )
         return None
 
-    def _take_verdicts(self, result: RoundResult, usable: list[tuple[Message, EvaluateReply]], refused: list[Message]) -> None:
+    def _take_verdicts(
+        self,
+        result: RoundResult,
+        usable: list[tuple[Message, EvaluateReply]],
+        refused: list[Message],
+    ) -> None:
         """Store and report the sites' verdicts on the run's final model."""
         latest = self._checkpoints.latest.manifest
         verdicts: dict[str, VerdictCode] = {self._name(message): "unusable" for message in refused}
-        verdicts |= {self._name(message): VERDICTS[reply.verdict] for message, reply in usable if reply.verdict is not None}
+        verdicts |= {
+            self._name(message): VERDICTS[reply.verdict]
+            for message, reply in usable
+            if reply.verdict is not None
+        }
         if not latest.is_final:
             return
-        if verdicts and (silent := sorted({self._name(message) for message, _ in usable} - verdicts.keys())):
+        if verdicts and (
+            silent := sorted({self._name(message) for message, _ in usable} - verdicts.keys())
+        ):
             self._report(
                 f"no verdict on model {latest.version} from {', '.join(silent)}: their policy withholds it"
                 ' ("verdict" is not in policy.metrics of site.toml)'
@@ -220,7 +277,9 @@ class CheckedRounds:
         self._record.phase = phase
         return names
 
-    def _messages(self, request: TrainRequest | EvaluateRequest, arrays: ArrayRecord, kind: str) -> list[Message]:
+    def _messages(
+        self, request: TrainRequest | EvaluateRequest, arrays: ArrayRecord, kind: str
+    ) -> list[Message]:
         self._sent = [
             Message(
                 content=self._checkpoints.sealed(request, arrays, self._sites.fingerprint(node)),
@@ -235,7 +294,9 @@ class CheckedRounds:
         self, replies: Iterable[Message], check: Callable[[Message], Reply]
     ) -> tuple[list[tuple[Message, Reply]], list[str]]:
         """The replies that `check` takes, with what it made of them, and a line for each site whose reply is missing or bad."""
-        replies = sorted(replies, key=self._name)  # not as they came in: a sum of floats depends on its order
+        replies = sorted(
+            replies, key=self._name
+        )  # not as they came in: a sum of floats depends on its order
         dropped, enrolled = self._silent(replies), self._sites.enrolled_nodes()
         usable: list[tuple[Message, Reply]] = []
         heads: dict[str, Head] = {}
@@ -248,7 +309,9 @@ class CheckedRounds:
                 usable.append((message, check(message)))
                 if head is not None:
                     heads[self._name(message)] = head
-            except LIBRARY_ERRORS as error:  # whatever a site sends, it ends nobody's run but its own
+            except (
+                LIBRARY_ERRORS
+            ) as error:  # whatever a site sends, it ends nobody's run but its own
                 dropped.append(f"{self._name(message)}: {short_reason(error)}")
         if heads:
             self._sites.receive_audit_heads(heads)
@@ -256,7 +319,9 @@ class CheckedRounds:
 
     def _counted(self, counts: dict[str, int]) -> dict[str, float]:
         """Return the number of beats that each site counts for, and report the sites whose number is capped."""
-        beats = dict(zip(counts, capped(list(counts.values()), self._plan.max_weight_ratio), strict=True))
+        beats = dict(
+            zip(counts, capped(list(counts.values()), self._plan.max_weight_ratio), strict=True)
+        )
         for name, count in counts.items():
             if beats[name] < count and self._combination.weights_sites:
                 self._report(
@@ -266,13 +331,19 @@ class CheckedRounds:
         return beats
 
     def _weights_in_model(
-        self, vectors: dict[str, NDArray[np.float32]], beats: dict[str, float], model: NDArray[np.float32]
+        self,
+        vectors: dict[str, NDArray[np.float32]],
+        beats: dict[str, float],
+        model: NDArray[np.float32],
     ) -> dict[str, float]:
         """Return each site's share of the model; empty if the strategy has no such shares."""
         if self._combination.weights_sites:
             return {name: count / sum(beats.values()) for name, count in beats.items()}
         if self._plan.strategy == "krum":
-            selected = min(vectors, key=lambda name: float(np.abs(vectors[name].astype(np.float64) - model).max()))
+            selected = min(
+                vectors,
+                key=lambda name: float(np.abs(vectors[name].astype(np.float64) - model).max()),
+            )
             return {name: float(name == selected) for name in vectors}
         return {}
 
@@ -280,7 +351,9 @@ class CheckedRounds:
         """Store and report the sites whose figures deviate from those of the others."""
         for name, figures in deviations(result.by_site).items():
             result.by_site[name].deviates = figures
-            self._report(f"{name} deviates from the other sites in round {result.round}: {deviation_in_words(result, name)}")
+            self._report(
+                f"{name} deviates from the other sites in round {result.round}: {deviation_in_words(result, name)}"
+            )
 
     def _check_train(self, message: Message, length: int) -> TrainReply:
         reply = read_reply(message, TrainReply)
@@ -316,7 +389,10 @@ class CheckedRounds:
 
     def _silent(self, replies: list[Message]) -> list[str]:
         """A line for each site that was asked and did not answer."""
-        return [f"{name}: no answer" for name in sorted(set(self._names.values()) - {self._name(reply) for reply in replies})]
+        return [
+            f"{name}: no answer"
+            for name in sorted(set(self._names.values()) - {self._name(reply) for reply in replies})
+        ]
 
     def _moments(self) -> Moments | None:
         """What the strategy must remember of this round besides the weights."""
@@ -325,7 +401,11 @@ class CheckedRounds:
     def _last_metrics(self) -> Metrics | None:
         """Of the latest model, where it was measured."""
         last = self._record.report.rounds[-1:]
-        return last[0].metrics if last and last[0].version == self._checkpoints.latest.manifest.version else None
+        return (
+            last[0].metrics
+            if last and last[0].version == self._checkpoints.latest.manifest.version
+            else None
+        )
 
     def _elapsed(self) -> float:
         return round(time.monotonic() - self._started, 3)
@@ -337,6 +417,7 @@ def _in_words(result: RoundResult) -> str:
     if result.metrics is None:
         return f"{words}; no held-out patients to measure on"
     sensitivity, precision = (
-        "-" if share is None else f"{100 * share:.1f} %" for share in (result.metrics.sensitivity, result.metrics.precision)
+        "-" if share is None else f"{100 * share:.1f} %"
+        for share in (result.metrics.sensitivity, result.metrics.precision)
     )
     return f"{words}; held out: sensitivity {sensitivity}, precision {precision}"

@@ -38,7 +38,9 @@ class Checkpoints:
     Raises the errors of `first_weights`, and `ModelRejected` for a damaged model.
     """
 
-    def __init__(self, home: CoordinatorHome, key: ed25519.Ed25519PrivateKey, plan: RunPlan) -> None:
+    def __init__(
+        self, home: CoordinatorHome, key: ed25519.Ed25519PrivateKey, plan: RunPlan
+    ) -> None:
         self._registry, self._key = Registry(home.models, key.public_key()), key
         self._phase_timeout = plan.phase_timeout
         self._models = GlobalModels(home, self._registry)
@@ -65,12 +67,18 @@ class Checkpoints:
                     return
             self.abandoned = last.manifest
         first = first_weights(plan, self._models)
-        self._vector, self._threshold, self._calibration = first.vector, first.threshold, first.calibration
+        self._vector, self._threshold, self._calibration = (
+            first.vector,
+            first.threshold,
+            first.calibration,
+        )
         self.start = first.words
         if plan.init_from is None and not plan.from_scratch:
             self.passed_over = self._models.newest(plan.architecture)[1]
         run = self._models.new_run("")
-        self.latest = self._store(self._manifest(run, 0, plan.rounds, first.parent, sites=0, examples=0, metrics=None))
+        self.latest = self._store(
+            self._manifest(run, 0, plan.rounds, first.parent, sites=0, examples=0, metrics=None)
+        )
 
     @property
     def length(self) -> int:
@@ -86,9 +94,16 @@ class Checkpoints:
         """The latest model as it goes to the sites."""
         return weights_record(self._vector)
 
-    def sealed(self, request: TrainRequest | EvaluateRequest | CatchUpRequest, weights: ArrayRecord, site: str) -> RecordDict:
+    def sealed(
+        self,
+        request: TrainRequest | EvaluateRequest | CatchUpRequest,
+        weights: ArrayRecord,
+        site: str,
+    ) -> RecordDict:
         """Sign a request of this run for one site. site : SHA-256 of its public node key, in hexadecimal."""
-        return seal(request, weights, site, self.latest.manifest.run, self._key, self._phase_timeout)
+        return seal(
+            request, weights, site, self.latest.manifest.run, self._key, self._phase_timeout
+        )
 
     def last_final(self) -> tuple[str, Callable[[str], RecordDict]] | None:
         """Return the version of the newest usable final model, and a function that makes the request to send it to a site.
@@ -154,7 +169,14 @@ class Checkpoints:
         return self.latest
 
     def _manifest(
-        self, run: str, round_number: int, rounds: int, parent: str | None, sites: int, examples: int, metrics: Metrics | None
+        self,
+        run: str,
+        round_number: int,
+        rounds: int,
+        parent: str | None,
+        sites: int,
+        examples: int,
+        metrics: Metrics | None,
     ) -> Manifest:
         self._sequence += 1
         digest = weights_sha256(self._vector)

@@ -29,7 +29,9 @@ def usual_count(counts: Sequence[float]) -> float:
     positive = [count for count in counts if count > 0]
     if not positive:
         return 0.0
-    return float(min(positive) if len(positive) == LEAST_SITES_OF_A_MEAN else statistics.median(positive))
+    return float(
+        min(positive) if len(positive) == LEAST_SITES_OF_A_MEAN else statistics.median(positive)
+    )
 
 
 def capped(counts: Sequence[float], max_ratio: float) -> list[float]:

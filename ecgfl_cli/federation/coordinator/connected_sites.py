@@ -31,7 +31,9 @@ class QuorumMissed(ServerError):
 class ConnectedSites:
     """Keeps the SuperLink's nodes in step with the enrolled sites. Its methods may be called from any thread."""
 
-    def __init__(self, home: CoordinatorHome, superlink: SuperLink, plan: RunPlan, report: Report) -> None:
+    def __init__(
+        self, home: CoordinatorHome, superlink: SuperLink, plan: RunPlan, report: Report
+    ) -> None:
         self._home, self._superlink, self._plan, self._report = home, superlink, plan, report
         self._lock = threading.RLock()
         self._nodes: dict[tuple[str, str], int] = {}
@@ -90,8 +92,14 @@ class ConnectedSites:
             found = key_files(self._home)
         except OSError as error:
             if not self._is_blind:
-                what = "no file can be opened" if error.errno in NO_HANDLES else f"{self._home.sites} cannot be listed"
-                self._report(f"{what} ({error.strerror or error}): enrolments and revocations take effect later")
+                what = (
+                    "no file can be opened"
+                    if error.errno in NO_HANDLES
+                    else f"{self._home.sites} cannot be listed"
+                )
+                self._report(
+                    f"{what} ({error.strerror or error}): enrolments and revocations take effect later"
+                )
             self._is_blind = True
             return self._enrolled
         self._is_blind = False
@@ -110,7 +118,9 @@ class ConnectedSites:
 
     def _welcome(self, node: int, name: str) -> None:
         if not self._plan.allows(name):
-            self._report(f"{name} connected, but {self._plan.origin('sites')} leaves it out of this run")
+            self._report(
+                f"{name} connected, but {self._plan.origin('sites')} leaves it out of this run"
+            )
             return
         self._report(f"{name} connected")
         if self._catching_up is not None:
@@ -152,7 +162,9 @@ class ConnectedSites:
             try:
                 problems = self._audit_heads.receive(heads)
             except OSError as error:  # a full disk must not end the run
-                problems = dict.fromkeys(heads, f"the head of its audit log cannot be stored: {error.strerror}")
+                problems = dict.fromkeys(
+                    heads, f"the head of its audit log cannot be stored: {error.strerror}"
+                )
         for site, problem in problems.items():
             self._report(f"{site}: {problem}")
 
@@ -161,7 +173,9 @@ class ConnectedSites:
         hours, said = self._plan.hours, False
         while hours is not None and (left := hours.wait_from(datetime.now())):
             if not said:
-                self._report(f"waiting for the hours {hours}, another {left - timedelta(microseconds=left.microseconds)}")
+                self._report(
+                    f"waiting for the hours {hours}, another {left - timedelta(microseconds=left.microseconds)}"
+                )
                 said = True
             self.online()
             time.sleep(min(left.total_seconds(), LONGEST_NAP_SECONDS))
@@ -174,7 +188,12 @@ class ConnectedSites:
         least, timeout = self._plan.min_sites, self._plan.quorum_timeout
         deadline = None if timeout is None else time.monotonic() + timeout
         said: int | None = None
-        while len(sites := {node: name for node, name in self.online().items() if node not in without}) < least:
+        while (
+            len(
+                sites := {node: name for node, name in self.online().items() if node not in without}
+            )
+            < least
+        ):
             if len(sites) != said:
                 said = len(sites)
                 missing = sorted(self.expected() - set(sites.values()))

@@ -15,12 +15,19 @@ COLOURS = ("#1c6fb0", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#0
 """Okabe & Ito's, which colour-blind people tell apart. Source: jfly.uni-koeln.de/color, 2008."""
 
 
-def curve(title: str, rounds: Sequence[int], values: Sequence[float | None], whole: bool = False) -> str:
+def curve(
+    title: str, rounds: Sequence[int], values: Sequence[float | None], whole: bool = False
+) -> str:
     """An SVG element with one line. rounds : in ascending order. values : as many. whole : they are counts, from 0 on."""
     return curves(title, rounds, {"": values}, whole)
 
 
-def curves(title: str, rounds: Sequence[int], lines: Mapping[str, Sequence[float | None]], whole: bool = False) -> str:
+def curves(
+    title: str,
+    rounds: Sequence[int],
+    lines: Mapping[str, Sequence[float | None]],
+    whole: bool = False,
+) -> str:
     """The same with a line for each name, in the order of `COLOURS`; a line may be shorter than `rounds`."""
     known = [value for values in lines.values() for value in values if value is not None]
     parts = [
@@ -28,7 +35,9 @@ def curves(title: str, rounds: Sequence[int], lines: Mapping[str, Sequence[float
         f'<text x="{LEFT}" y="18" class="title">{escape(title)}</text>',
     ]
     if not known:
-        parts.append(f'<text x="{WIDTH / 2}" y="{HEIGHT / 2}" text-anchor="middle" class="note">not measured</text></svg>')
+        parts.append(
+            f'<text x="{WIDTH / 2}" y="{HEIGHT / 2}" text-anchor="middle" class="note">not measured</text></svg>'
+        )
         return "".join(parts)
     ticks = ticks_over(0.0 if whole else min(known), max(known), whole)
     low, high = ticks[0], ticks[-1]
@@ -42,10 +51,16 @@ def curves(title: str, rounds: Sequence[int], lines: Mapping[str, Sequence[float
         return TOP + (high - value) / (high - low) * (HEIGHT - TOP - BOTTOM)
 
     for tick in ticks:
-        parts.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(tick):.1f}" y2="{y(tick):.1f}" class="grid"/>')
-        parts.append(f'<text x="{LEFT - 6}" y="{y(tick) + 4:.1f}" text-anchor="end">{tick:.6g}</text>')
+        parts.append(
+            f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(tick):.1f}" y2="{y(tick):.1f}" class="grid"/>'
+        )
+        parts.append(
+            f'<text x="{LEFT - 6}" y="{y(tick) + 4:.1f}" text-anchor="end">{tick:.6g}</text>'
+        )
     for number in rounds[:: math.ceil(len(rounds) / MOST_LABELS)]:
-        parts.append(f'<text x="{x(number):.1f}" y="{HEIGHT - 10}" text-anchor="middle">{number}</text>')
+        parts.append(
+            f'<text x="{x(number):.1f}" y="{HEIGHT - 10}" text-anchor="middle">{number}</text>'
+        )
     for (name, values), colour in zip(lines.items(), cycle(COLOURS), strict=False):
         for run in _runs(rounds, values):
             points = " ".join(f"{x(number):.1f},{y(value):.1f}" for number, value in run)
@@ -70,7 +85,11 @@ def ticks_over(low: float, high: float, whole: bool) -> list[float]:
     """Round numbers, about five of them, that span the values; at least two."""
     span = (high - low) or abs(high) * 0.1 or 1.0
     magnitude = 10.0 ** math.floor(math.log10(span / GRID_LINES))
-    step = next(factor * magnitude for factor in STEPS if factor * magnitude * GRID_LINES >= span * (1 - 1e-9))
+    step = next(
+        factor * magnitude
+        for factor in STEPS
+        if factor * magnitude * GRID_LINES >= span * (1 - 1e-9)
+    )
     if whole:
         step = max(1.0, math.ceil(step))
     first = math.floor(low / step + 1e-9)

@@ -17,7 +17,13 @@ from ecgfl_cli.errors import EcgflError, UnusableInput, UsageError
 from ecgfl_cli.federation.coordinator.audit import change
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 from ecgfl_cli.files import atomic_write_bytes
-from ecgfl_cli.site.keys import LARGEST_PUBLIC_KEY, PUBLIC_KEY_FIX, fingerprint_of, load_public_key, public_key
+from ecgfl_cli.site.keys import (
+    LARGEST_PUBLIC_KEY,
+    PUBLIC_KEY_FIX,
+    fingerprint_of,
+    load_public_key,
+    public_key,
+)
 from ecgfl_cli.site.settings import SITE_NAME
 
 SUFFIX = ".pub"
@@ -63,16 +69,26 @@ def key_files(home: CoordinatorHome) -> KeyFiles:
     Raises `OSError` if the folder cannot be listed, or if no file handle is left (`NO_HANDLES`).
     """
     found = KeyFiles([], [], set())
-    for path in _listed(home.sites):  # not `Path.glob`, which takes a folder that it cannot list for an empty one
+    for path in _listed(
+        home.sites
+    ):  # not `Path.glob`, which takes a folder that it cannot list for an empty one
         try:
             status = path.stat()
             if not stat.S_ISREG(status.st_mode):
                 raise UnusableInput(f"{path}: not a regular file", "Remove it")
             if not re.fullmatch(SITE_NAME, path.stem):
-                raise UnusableInput(f"{path}: {path.stem!r} is not a valid site name", "Rename or remove it")
+                raise UnusableInput(
+                    f"{path}: {path.stem!r} is not a valid site name", "Rename or remove it"
+                )
             site = _site(path, (status.st_ino, status.st_mtime_ns, status.st_size))
-            if (other := next((each for each in found.sites if each.fingerprint == site.fingerprint), None)) is not None:
-                raise UnusableInput(f"{path}: the same key as {other.name}{SUFFIX}", "Remove one of the two files")
+            if (
+                other := next(
+                    (each for each in found.sites if each.fingerprint == site.fingerprint), None
+                )
+            ) is not None:
+                raise UnusableInput(
+                    f"{path}: the same key as {other.name}{SUFFIX}", "Remove one of the two files"
+                )
             found.sites.append(site)
         except FileNotFoundError:
             continue  # revoked just now
@@ -124,9 +140,14 @@ def enrol(home: CoordinatorHome, key_file: Path, site: str) -> EnrolledSite:
     for known in enrolled_sites(home):
         if (known.name == site) != (known.fingerprint == new.fingerprint):
             taken = (
-                f"site '{site}' is enrolled with another key" if known.name == site else f"this key is enrolled as '{known.name}'"
+                f"site '{site}' is enrolled with another key"
+                if known.name == site
+                else f"this key is enrolled as '{known.name}'"
             )
-            raise UsageError(f"{key_file}: {taken}", "Revoke the old entry first: `ecgfl coordinator revoke SITE`")
+            raise UsageError(
+                f"{key_file}: {taken}",
+                "Revoke the old entry first: `ecgfl coordinator revoke SITE`",
+            )
     if new.fingerprint not in {known.fingerprint for known in enrolled_sites(home)}:
         line = key.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
         with change(home, "enrolled", site=site, sha256=new.fingerprint):
@@ -138,7 +159,9 @@ def revoke(home: CoordinatorHome, site: str) -> None:
     """Raises `UsageError` when no such site is enrolled."""
     path = home.sites / f"{site}{SUFFIX}"
     if not re.fullmatch(SITE_NAME, site) or not path.is_file():
-        raise UsageError(f"no site '{site}' is enrolled", "`ecgfl coordinator sites` shows those that are")
+        raise UsageError(
+            f"no site '{site}' is enrolled", "`ecgfl coordinator sites` shows those that are"
+        )
     try:
         digest = fingerprint_of(load_public_key(path))
     except EcgflError:

@@ -42,12 +42,21 @@ def first_weights(plan: RunPlan, models: GlobalModels) -> FirstWeights:
     newest, _ = models.newest(plan.architecture)
     if newest is not None:
         version = newest.manifest.version
-        return _of(*load_weights(models.registry, version), f"{version}, the newest usable model of this coordinator")
+        return _of(
+            *load_weights(models.registry, version),
+            f"{version}, the newest usable model of this coordinator",
+        )
     starter = starter_of(plan.architecture)
     if starter is not None:
         version = starter.manifest.version
-        return _of(*load_weights(starter_registry(), version), f"{version}, the starter model that comes with the program")
-    return _random(plan, f"random weights (seed {plan.seed}): there is no starter model for {plan.architecture}")
+        return _of(
+            *load_weights(starter_registry(), version),
+            f"{version}, the starter model that comes with the program",
+        )
+    return _random(
+        plan,
+        f"random weights (seed {plan.seed}): there is no starter model for {plan.architecture}",
+    )
 
 
 def starter_of(architecture_name: str) -> Entry | None:
@@ -71,7 +80,10 @@ def _chosen(plan: RunPlan, version: str, models: GlobalModels) -> FirstWeights:
             f"--init-from {version}: its architecture is {manifest.architecture}, the run's is {plan.architecture}",
             f"Choose a version of {plan.architecture}, or run `serve` with --arch {manifest.architecture}",
         )
-    if registry is models.registry and (problem := models.problem(registry.entry(version))) is not None:
+    if (
+        registry is models.registry
+        and (problem := models.problem(registry.entry(version))) is not None
+    ):
         raise UsageError(f"--init-from {version}: {problem}", f"Choose another version: {CHOOSE}")
     return _of(manifest, vector, f"{version} (--init-from)")
 
@@ -82,7 +94,8 @@ def load_weights(registry: Registry, version: str) -> tuple[Manifest, NDArray[np
         manifest, network = registry.load(version)
     except ModelRejected as error:
         raise ModelRejected(
-            error.problem, f"Restore it from your backup, or name another version with --init-from VERSION: {CHOOSE}"
+            error.problem,
+            f"Restore it from your backup, or name another version with --init-from VERSION: {CHOOSE}",
         ) from error
     return manifest, pack(network)
 
@@ -95,4 +108,6 @@ def _random(plan: RunPlan, words: str) -> FirstWeights:
     import torch
 
     torch.manual_seed(plan.seed)
-    return FirstWeights(pack(architecture(plan.architecture).build()), None, USUAL_THRESHOLD, Calibration(), words)
+    return FirstWeights(
+        pack(architecture(plan.architecture).build()), None, USUAL_THRESHOLD, Calibration(), words
+    )

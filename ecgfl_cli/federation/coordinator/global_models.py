@@ -119,18 +119,34 @@ class GlobalModels:
         last, first = same_run[-1], same_run[0]
         if last.manifest.is_final:
             problem = self.standing(last).problem
-            return None if problem is None else f"of its run's last model {last.manifest.version}: {problem}"
-        parent = next((each for each in entries if each.manifest.version == first.manifest.parent), None)
+            return (
+                None
+                if problem is None
+                else f"of its run's last model {last.manifest.version}: {problem}"
+            )
+        parent = next(
+            (each for each in entries if each.manifest.version == first.manifest.parent), None
+        )
         problem = None if parent is None else self.standing(parent).problem
-        return None if problem is None else f"of {first.manifest.parent}, from which its run started: {problem}"
+        return (
+            None
+            if problem is None
+            else f"of {first.manifest.parent}, from which its run started: {problem}"
+        )
 
     def new_run(self, prefix: str) -> str:
         """Return a unique name for a run: the time, with a number added if the name is taken."""
         name = prefix + datetime.now(UTC).strftime("%Y%m%dt%H%M%Sz")
         taken = {entry.manifest.run for entry in self.registry.entries()}
-        return next(each for each in (name, *(f"{name}-{number}" for number in range(2, 1000))) if each not in taken)
+        return next(
+            each
+            for each in (name, *(f"{name}-{number}" for number in range(2, 1000)))
+            if each not in taken
+        )
 
-    def newest(self, architecture: str, finals_only: bool = False) -> tuple[Entry | None, dict[str, str]]:
+    def newest(
+        self, architecture: str, finals_only: bool = False
+    ) -> tuple[Entry | None, dict[str, str]]:
         """Return the newest version that a run may start from, and a dict of the newer, unusable versions with the reasons."""
         passed_over: dict[str, str] = {}
         entries = self.registry.entries()

@@ -10,9 +10,19 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from ecgfl_cli.errors import UnusableInput, UsageError
 from ecgfl_cli.federation.coordinator.audit import change
-from ecgfl_cli.federation.coordinator.issuing import SERVER_CURVE, address_of, ca_certificate, server_certificate
+from ecgfl_cli.federation.coordinator.issuing import (
+    SERVER_CURVE,
+    address_of,
+    ca_certificate,
+    server_certificate,
+)
 from ecgfl_cli.federation.coordinator.plan_file import write_plan
-from ecgfl_cli.federation.federation_file import FEDERATION_SCHEMA, Federation, load_certificate, load_federation
+from ecgfl_cli.federation.federation_file import (
+    FEDERATION_SCHEMA,
+    Federation,
+    load_certificate,
+    load_federation,
+)
 from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.models.manifest import public_key_text
 from ecgfl_cli.site.keys import PRIVATE_FOLDER
@@ -131,7 +141,9 @@ def make_coordinator(home: CoordinatorHome, name: str, encrypt: bool = False) ->
             " makes a new server certificate; for another coordinator choose another --home DIR",
         )
     if address_of(name) is None and not HOST_NAME.fullmatch(name):
-        raise UsageError(f"--name {name!r} is no host name", "Give the name under which sites reach this machine")
+        raise UsageError(
+            f"--name {name!r} is no host name", "Give the name under which sites reach this machine"
+        )
     home.root.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
     require_private(home.root)
     with change(home, "coordinator-made", name=name):
@@ -145,7 +157,8 @@ def _made(home: CoordinatorHome, name: str, encrypt: bool) -> Federation:
     if not (home.server_certificate.is_file() and home.server_key.is_file()):
         if ca_key is None:
             raise UnusableInput(
-                f"{home.ca_key}: missing, but needed to issue the server's certificate", "Restore it from your backup"
+                f"{home.ca_key}: missing, but needed to issue the server's certificate",
+                "Restore it from your backup",
             )
         server_key = ec.generate_private_key(SERVER_CURVE)
         write_private_key(home.server_key, server_key, encrypt)
@@ -179,7 +192,9 @@ def _kept_signing_key(home: CoordinatorHome, encrypt: bool) -> ed25519.Ed25519Pr
     return key
 
 
-def _kept_ca(home: CoordinatorHome, name: str, encrypt: bool) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey | None]:
+def _kept_ca(
+    home: CoordinatorHome, name: str, encrypt: bool
+) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey | None]:
     """Return the CA's certificate and key; the key is None if it is kept elsewhere."""
     key: ec.EllipticCurvePrivateKey | None = None
     if home.ca_key.is_file():
@@ -191,7 +206,9 @@ def _kept_ca(home: CoordinatorHome, name: str, encrypt: bool) -> tuple[x509.Cert
         try:
             return load_certificate(home.ca_certificate.read_bytes()), key
         except ValueError as error:
-            raise UnusableInput(f"{home.ca_certificate}: not a certificate: {error}", "Restore it from your backup") from error
+            raise UnusableInput(
+                f"{home.ca_certificate}: not a certificate: {error}", "Restore it from your backup"
+            ) from error
     if key is None:
         key = ec.generate_private_key(ec.SECP384R1())
         write_private_key(home.ca_key, key, encrypt)
@@ -204,5 +221,7 @@ def load_signing_key(home: CoordinatorHome) -> ed25519.Ed25519PrivateKey:
     """Load the signing key. Raises `UnusableInput` if it is missing or broken, or if its passphrase is missing or wrong."""
     key = load_private_key(home.signing_key, "Restore it from your backup")
     if not isinstance(key, ed25519.Ed25519PrivateKey):
-        raise UnusableInput(f"{home.signing_key}: not an Ed25519 key", "Restore it from your backup")
+        raise UnusableInput(
+            f"{home.signing_key}: not an Ed25519 key", "Restore it from your backup"
+        )
     return key

@@ -30,20 +30,33 @@ def ca_certificate(key: ec.EllipticCurvePrivateKey, name: str) -> x509.Certifica
 
 
 def server_certificate(
-    key: ec.EllipticCurvePrivateKey, name: str, ca: x509.Certificate, ca_key: ec.EllipticCurvePrivateKey
+    key: ec.EllipticCurvePrivateKey,
+    name: str,
+    ca: x509.Certificate,
+    ca_key: ec.EllipticCurvePrivateKey,
 ) -> x509.Certificate:
     """Return a server certificate for `name`, localhost and 127.0.0.1, valid for `SERVER_YEARS` but not longer than its CA."""
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:64])])
     own, loopback = address_of(name), ipaddress.ip_address("127.0.0.1")
     names = dict.fromkeys(("localhost",) if own else (name, "localhost"))
     addresses = dict.fromkeys((own, loopback) if own else (loopback,))
-    alternatives = [*(x509.DNSName(each) for each in names), *(x509.IPAddress(each) for each in addresses)]
+    alternatives = [
+        *(x509.DNSName(each) for each in names),
+        *(x509.IPAddress(each) for each in addresses),
+    ]
     return (
-        _builder(subject, ca.subject, key.public_key(), min(_in_years(SERVER_YEARS), ca.not_valid_after_utc))
+        _builder(
+            subject,
+            ca.subject,
+            key.public_key(),
+            min(_in_years(SERVER_YEARS), ca.not_valid_after_utc),
+        )
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False
+        )
         .sign(ca_key, hashes.SHA384())
     )
 
@@ -56,7 +69,9 @@ def address_of(name: str) -> "ipaddress.IPv4Address | ipaddress.IPv6Address | No
         return None
 
 
-def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, until: datetime) -> x509.CertificateBuilder:
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, until: datetime
+) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
         .subject_name(subject)

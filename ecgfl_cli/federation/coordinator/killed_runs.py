@@ -12,7 +12,9 @@ from ecgfl_cli.models.registry import Registry
 KILLED = "`serve` was killed or the machine stopped, and another run followed"
 
 
-def close_killed_runs(home: CoordinatorHome, registry: Registry, going_on: str, tell: Report) -> None:
+def close_killed_runs(
+    home: CoordinatorHome, registry: Registry, going_on: str, tell: Report
+) -> None:
     """Write into each report that still says "running" how far its run came. A report that cannot be read or written is passed
     over, and `tell` gets a line about it. going_on : the run that is served now.
     """
@@ -30,9 +32,13 @@ def close_killed_runs(home: CoordinatorHome, registry: Registry, going_on: str, 
         manifest = last[report.run]
         report.end_with(manifest)
         report.ended = now()
-        report.outcome, report.problem = ("finished", None) if manifest.is_final else ("interrupted", KILLED)
+        report.outcome, report.problem = (
+            ("finished", None) if manifest.is_final else ("interrupted", KILLED)
+        )
         try:
             atomic_write_bytes(path.with_suffix(".html"), page_of(report).encode())
             atomic_write_bytes(path, report.to_bytes())
         except OSError as error:
-            tell(f"{path}: the report of a run that was killed cannot be brought to an end: {error.strerror or error}")
+            tell(
+                f"{path}: the report of a run that was killed cannot be brought to an end: {error.strerror or error}"
+            )

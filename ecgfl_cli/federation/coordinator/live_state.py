@@ -41,7 +41,9 @@ class LiveState(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    schema_name: Annotated[Literal["ecgfl.coordinator-state/1"], Field(alias="schema")] = "ecgfl.coordinator-state/1"
+    schema_name: Annotated[Literal["ecgfl.coordinator-state/1"], Field(alias="schema")] = (
+        "ecgfl.coordinator-state/1"
+    )
     run: str
     round: int
     rounds: int
@@ -72,7 +74,9 @@ class LiveState(BaseModel):
             return f"{done}; now {self.phase}; serving on {self.address}"
         if self.outcome == "running":
             return f"{done}; `serve` was killed or the machine stopped ({self.updated}): start it again, and it goes on"
-        return f"{done}; {self.outcome} ({self.updated})" + (f": {self.problem}" if self.problem else "")
+        return f"{done}; {self.outcome} ({self.updated})" + (
+            f": {self.problem}" if self.problem else ""
+        )
 
 
 def load_state(path: Path) -> LiveState | None:
@@ -115,12 +119,20 @@ class StateFile:
                 self._complained = False
             except Exception as error:  # noqa: BLE001 - a full disk, or whatever it is: revocations are seen from this thread
                 if not self._complained:
-                    self._report(f"{self._path.name} cannot be written: {error or type(error).__name__}")
+                    self._report(
+                        f"{self._path.name} cannot be written: {error or type(error).__name__}"
+                    )
                 self._complained = True
 
     def _write(self) -> None:
         state = self._look()
         due = time.monotonic() - self._written_at > WRITE_SECONDS
-        if due or self._written is None or state.model_copy(update={"updated": self._written.updated}) != self._written:
-            atomic_write_bytes(self._path, state.model_dump_json(by_alias=True, indent=1).encode() + b"\n")
+        if (
+            due
+            or self._written is None
+            or state.model_copy(update={"updated": self._written.updated}) != self._written
+        ):
+            atomic_write_bytes(
+                self._path, state.model_dump_json(by_alias=True, indent=1).encode() + b"\n"
+            )
             self._written, self._written_at = state, time.monotonic()

@@ -53,9 +53,15 @@ class OptimiserStates:
             return None
         try:
             with safe_open(path, framework="numpy") as file:
-                moments = Moments(file.metadata()[STRATEGY], file.get_tensor(FIRST), file.get_tensor(SECOND))
+                moments = Moments(
+                    file.metadata()[STRATEGY], file.get_tensor(FIRST), file.get_tensor(SECOND)
+                )
             for name, array in ((FIRST, moments.first), (SECOND, moments.second)):
-                if array.shape != (length,) or array.dtype != np.float64 or not np.isfinite(array).all():
+                if (
+                    array.shape != (length,)
+                    or array.dtype != np.float64
+                    or not np.isfinite(array).all()
+                ):
                     raise ValueError(f"{name}: not {length} finite numbers")
             if (moments.second < 0).any():
                 raise ValueError(f"{SECOND}: a mean of squares below 0")

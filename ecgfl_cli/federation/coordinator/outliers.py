@@ -42,14 +42,20 @@ class Scaled:
 
 
 def _amount(value: float | None, factor: float = LEAST_FACTOR) -> Scaled | None:
-    return None if value is None or value <= 0 else Scaled(float(np.log(value)), float(np.log(factor)))
+    return (
+        None if value is None or value <= 0 else Scaled(float(np.log(value)), float(np.log(factor)))
+    )
 
 
 def _share(part: int | None, total: int | None) -> Scaled | None:
     """Return twice the arcsine of the square root, whose error depends only on the total (Anscombe, Biometrika 1948)."""
     if part is None or not total:
         return None
-    return Scaled(float(2 * np.arcsin(np.sqrt((part + 3 / 8) / (total + 3 / 4)))), LEAST_H, float(1 / np.sqrt(total + 1 / 2)))
+    return Scaled(
+        float(2 * np.arcsin(np.sqrt((part + 3 / 8) / (total + 3 / 4)))),
+        LEAST_H,
+        float(1 / np.sqrt(total + 1 / 2)),
+    )
 
 
 FIGURES: dict[Figure, Callable[[SiteFigures], Scaled | None]] = {
@@ -93,11 +99,17 @@ def deviations(sites: Mapping[str, SiteFigures]) -> dict[str, list[Figure]]:
     """
     found: dict[str, list[Figure]] = {}
     for name, scale in FIGURES.items():
-        known = {site: scaled for site, figures in sites.items() if (scaled := scale(figures)) is not None}
+        known = {
+            site: scaled
+            for site, figures in sites.items()
+            if (scaled := scale(figures)) is not None
+        }
         if len(known) < FEWEST_SITES:
             continue
         middle = statistics.median(each.value for each in known.values())
-        spread = MAD_TO_SIGMA * statistics.median(abs(each.value - middle) for each in known.values())
+        spread = MAD_TO_SIGMA * statistics.median(
+            abs(each.value - middle) for each in known.values()
+        )
         for site, each in known.items():
             distance = abs(each.value - middle)
             if distance > LARGEST_Z * float(np.hypot(spread, each.error)) and distance > each.least:
@@ -120,7 +132,10 @@ def figure_in_words(figure: Figure, site: SiteFigures) -> str:
 
 def _median_in_words(figure: Figure, sites: Mapping[str, SiteFigures]) -> str:
     return _value_in_words(
-        figure, statistics.median(value for each in sites.values() if (value := _shown(figure, each)) is not None)
+        figure,
+        statistics.median(
+            value for each in sites.values() if (value := _shown(figure, each)) is not None
+        ),
     )
 
 
@@ -135,4 +150,10 @@ def _shown(figure: Figure, site: SiteFigures) -> float | None:
 def _value_in_words(figure: Figure, value: float | None) -> str:
     if value is None:
         return "-"
-    return f"{100 * value:.1f} %" if figure in SHARES else f"{value:.4g}" if isinstance(value, float) else str(value)
+    return (
+        f"{100 * value:.1f} %"
+        if figure in SHARES
+        else f"{value:.4g}"
+        if isinstance(value, float)
+        else str(value)
+    )

@@ -13,7 +13,9 @@ def page(title: str, body: str) -> str:
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "rows") -> str:
     """Every cell is escaped. kind : its CSS class."""
     head = "".join(f"<th>{html_text(name)}</th>" for name in columns)
-    body = "".join("<tr>" + "".join(f"<td>{html_text(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{html_text(cell)}</td>" for cell in row) + "</tr>" for row in rows
+    )
     return f'<table class="{kind}">{f"<tr>{head}</tr>" if any(columns) else ""}{body}</table>'
 
 

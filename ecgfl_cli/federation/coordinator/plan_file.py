@@ -107,14 +107,19 @@ def resolve(path: Path | None, options: Mapping[str, Any]) -> RunPlan:
     from_file = {name: getattr(file.run, name) for name in file.run.model_fields_set}
     if given.get("strategy", file.run.strategy) != file.run.strategy:
         # They belong to the strategy that stands beside them.
-        from_file = {name: value for name, value in from_file.items() if name not in {option.field for option in OPTIONS}}
+        from_file = {
+            name: value
+            for name, value in from_file.items()
+            if name not in {option.field for option in OPTIONS}
+        }
     try:
         run = Run.model_validate({**from_file, **given})
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0])
         raise UsageError(
-            f"{_option(name)} {first['input']}: {fault_in_words(first)}", "See `ecgfl coordinator serve --help`"
+            f"{_option(name)} {first['input']}: {fault_in_words(first)}",
+            "See `ecgfl coordinator serve --help`",
         ) from error
     wanted = architecture(run.architecture)
     rate = wanted.learning_rate if run.learning_rate is None else run.learning_rate
@@ -139,14 +144,18 @@ def resolve(path: Path | None, options: Mapping[str, Any]) -> RunPlan:
         max_update_ratio=run.max_update_ratio,
         max_weight_ratio=run.max_weight_ratio,
         max_examples=run.max_examples,
-        sites=None if file.sites is None else {name: site.max_examples for name, site in file.sites.items()},
+        sites=None
+        if file.sites is None
+        else {name: site.max_examples for name, site in file.sites.items()},
         origins={**origins, "sites": f"{path}: sites"},
     )
 
 
 def values_in_words(plan: RunPlan, path: Path) -> str:
     """What a run is done with, for the person who starts it."""
-    quorum = "whenever they come" if plan.quorum_timeout is None else f"within {plan.quorum_timeout:g} s"
+    quorum = (
+        "whenever they come" if plan.quorum_timeout is None else f"within {plan.quorum_timeout:g} s"
+    )
     words = [
         f"{plan.rounds} rounds of {plan.strategy} with {plan.architecture}",
         f"{plan.local_epochs} local epochs",
@@ -163,7 +172,9 @@ def values_in_words(plan: RunPlan, path: Path) -> str:
 def write_plan(path: Path) -> None:
     """Write a first federation.toml, in which everything is as without one."""
     run = Run()
-    atomic_write_bytes(path, _TEMPLATE.format(run=run, strategies=", ".join(STRATEGY_NAMES)).encode())
+    atomic_write_bytes(
+        path, _TEMPLATE.format(run=run, strategies=", ".join(STRATEGY_NAMES)).encode()
+    )
 
 
 def _option(name: str) -> str:

@@ -13,12 +13,19 @@ LARGEST_GROWTH = 2.0
 """Largest factor by which a site's beats may grow within a run. A night's recordings may be added, but not another hospital's."""
 
 
-def update_norms(replies: Mapping[str, NDArray[np.float32]], start: NDArray[np.float32]) -> dict[str, float]:
+def update_norms(
+    replies: Mapping[str, NDArray[np.float32]], start: NDArray[np.float32]
+) -> dict[str, float]:
     """Euclidean distance of each site's weights, shape (n,), from the global ones that it began with."""
-    return {name: float(np.linalg.norm(weights.astype(np.float64) - start)) for name, weights in replies.items()}
+    return {
+        name: float(np.linalg.norm(weights.astype(np.float64) - start))
+        for name, weights in replies.items()
+    }
 
 
-def wild_updates(norms: Mapping[str, float], start: NDArray[np.float32], largest_ratio: float) -> dict[str, str]:
+def wild_updates(
+    norms: Mapping[str, float], start: NDArray[np.float32], largest_ratio: float
+) -> dict[str, str]:
     """Site -> why its update, of this norm, is too large to be an honest one. start : the global weights, shape (n,).
 
     Measured against the median of the round's updates, which a minority of sites cannot move (Sun et al., Can you really
@@ -42,7 +49,9 @@ class DeclaredBeats:
     that each site reported first, if the run is continued.
     """
 
-    def __init__(self, kind: str, limits: Mapping[str, int], default: int, first: Mapping[str, int]) -> None:
+    def __init__(
+        self, kind: str, limits: Mapping[str, int], default: int, first: Mapping[str, int]
+    ) -> None:
         self._kind, self._limits, self._default, self._first = kind, limits, default, dict(first)
 
     def check(self, site: str, beats: int) -> None:
@@ -52,7 +61,9 @@ class DeclaredBeats:
             raise ValueError(f"{beats} {self._kind} beats, declared were at most {limit}")
         first = self._first.get(site, beats)
         if beats > LARGEST_GROWTH * first:
-            raise ValueError(f"{beats} {self._kind} beats, more than {LARGEST_GROWTH:g} times the {first} it began the run with")
+            raise ValueError(
+                f"{beats} {self._kind} beats, more than {LARGEST_GROWTH:g} times the {first} it began the run with"
+            )
 
     def accept(self, site: str, beats: int) -> None:
         """Remember the count of an accepted reply. A count of 0 is not remembered: the site may get its first beats later."""

@@ -26,10 +26,27 @@ def page_of(report: RunReport) -> str:
         charts="".join(
             (
                 curve("Loss, training", numbers, [each.loss for each in rounds]),
-                curve("Loss, held-out patients", numbers, [each.metrics.loss if each.metrics else None for each in rounds]),
-                curve("Se: sensitivity for PVC, %", numbers, [_percent(each, "sensitivity") for each in rounds]),
-                curve("+P: precision for PVC, %", numbers, [_percent(each, "precision") for each in rounds]),
-                curve("Sites in the model", numbers, [float(len(each.sites)) for each in rounds], whole=True),
+                curve(
+                    "Loss, held-out patients",
+                    numbers,
+                    [each.metrics.loss if each.metrics else None for each in rounds],
+                ),
+                curve(
+                    "Se: sensitivity for PVC, %",
+                    numbers,
+                    [_percent(each, "sensitivity") for each in rounds],
+                ),
+                curve(
+                    "+P: precision for PVC, %",
+                    numbers,
+                    [_percent(each, "precision") for each in rounds],
+                ),
+                curve(
+                    "Sites in the model",
+                    numbers,
+                    [float(len(each.sites)) for each in rounds],
+                    whole=True,
+                ),
                 curve("Seconds", numbers, [each.seconds for each in rounds]),
             )
         )
@@ -37,13 +54,29 @@ def page_of(report: RunReport) -> str:
         else '<p class="note">No round was finished.</p>',
         rounds=table(
             (
-                *("round", "began (UTC)", "seconds", "model", "sites", "absent", "beats", "loss", "held-out beats", "PVCs"),
+                *(
+                    "round",
+                    "began (UTC)",
+                    "seconds",
+                    "model",
+                    "sites",
+                    "absent",
+                    "beats",
+                    "loss",
+                    "held-out beats",
+                    "PVCs",
+                ),
                 *("Se %", "+P %"),
             ),
             [_round(each) for each in rounds],
         ),
-        sites=table(("site", "rounds", "training beats", "left out", "its test of the final model"), _sites(report)),
-        deviating=table(("round", "site", "figures"), _deviating(report)) if _deviating(report) else "<p>None.</p>",
+        sites=table(
+            ("site", "rounds", "training beats", "left out", "its test of the final model"),
+            _sites(report),
+        ),
+        deviating=table(("round", "site", "figures"), _deviating(report))
+        if _deviating(report)
+        else "<p>None.</p>",
         figures=table(
             (
                 *("round", "site", "training beats", "PVCs", "loss", "update norm", "weight %"),
@@ -51,8 +84,13 @@ def page_of(report: RunReport) -> str:
             ),
             _figures(report),
         ),
-        dropped=table(("round", "site", "reason"), _dropped(report)) if _dropped(report) else "<p>None.</p>",
-        plan=table(("option", "value"), [(name.replace("_", "-"), _plain(value)) for name, value in report.plan.items()]),
+        dropped=table(("round", "site", "reason"), _dropped(report))
+        if _dropped(report)
+        else "<p>None.</p>",
+        plan=table(
+            ("option", "value"),
+            [(name.replace("_", "-"), _plain(value)) for name, value in report.plan.items()],
+        ),
     )
     return page(f"Run {report.run}", body)
 
@@ -97,10 +135,14 @@ def _sites(report: RunReport) -> list[Sequence[str]]:
     dropped = [site for _, site, _ in _dropped(report)]
     verdicts = {site: code for each in report.rounds for site, code in each.verdicts.items()}
     for name in sorted({*report.sites, *dropped, *report.absent}):
-        counts = [each.examples_by_site[name] for each in report.rounds if name in each.examples_by_site]
+        counts = [
+            each.examples_by_site[name] for each in report.rounds if name in each.examples_by_site
+        ]
         took_part = sum(name in each.sites for each in report.rounds)
         beats = str(counts[-1]) if counts else "absent" if name in report.absent else "-"
-        verdict = next((words for code, words in VERDICT_IN_WORDS.items() if code == verdicts.get(name)), "-")
+        verdict = next(
+            (words for code, words in VERDICT_IN_WORDS.items() if code == verdicts.get(name)), "-"
+        )
         rows.append((name, str(took_part), beats, str(dropped.count(name)), verdict))
     return rows
 
@@ -110,7 +152,8 @@ def _figures(report: RunReport) -> list[Sequence[str]]:
         (
             str(each.round),
             name,
-            _count(site.train_beats) + (f" (counts as {site.counted_beats})" if site.is_capped else ""),
+            _count(site.train_beats)
+            + (f" (counts as {site.counted_beats})" if site.is_capped else ""),
             _count(site.train_pvcs),
             _number(site.train_loss, 4),
             _number(site.update_norm, 3),
@@ -157,12 +200,20 @@ def _count(value: int | None) -> str:
 
 def _share(share: float | None, part: int | None, total: int | None) -> str:
     """Return the percentage, with its counts if they are known."""
-    return _number(None if share is None else 100 * share, 1) + (f" ({part} of {total})" if part is not None and total else "")
+    return _number(None if share is None else 100 * share, 1) + (
+        f" ({part} of {total})" if part is not None and total else ""
+    )
 
 
 def _plain(value: object) -> str:
     if isinstance(value, dict):
-        return ", ".join(name if bound is None else f"{name} (at most {bound} beats)" for name, bound in value.items()) or "-"
+        return (
+            ", ".join(
+                name if bound is None else f"{name} (at most {bound} beats)"
+                for name, bound in value.items()
+            )
+            or "-"
+        )
     return "-" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -31,9 +31,17 @@ class Counts:
 
 def mean_loss(replies: Sequence[TrainReply | EvaluateReply], max_ratio: float) -> float | None:
     """Return the mean of the sites' losses, weighted by their capped numbers of beats; None if no site reports a loss."""
-    told = [(reply.loss, reply.examples) for reply in replies if reply.loss is not None and reply.examples]
+    told = [
+        (reply.loss, reply.examples)
+        for reply in replies
+        if reply.loss is not None and reply.examples
+    ]
     weights = capped([examples for _, examples in told], max_ratio)
-    return sum(loss * weight for (loss, _), weight in zip(told, weights, strict=True)) / sum(weights) if told else None
+    return (
+        sum(loss * weight for (loss, _), weight in zip(told, weights, strict=True)) / sum(weights)
+        if told
+        else None
+    )
 
 
 def combined_metrics(replies: Sequence[EvaluateReply], how: Combination) -> Metrics | None:
@@ -49,21 +57,34 @@ def combined_metrics(replies: Sequence[EvaluateReply], how: Combination) -> Metr
     counts = [
         Counts(reply.pvcs, reply.examples - reply.pvcs, reply.true_positives, reply.false_positives)
         for reply in replies
-        if reply.pvcs is not None and reply.true_positives is not None and reply.false_positives is not None
+        if reply.pvcs is not None
+        and reply.true_positives is not None
+        and reply.false_positives is not None
     ]
     pvcs, others = (
-        capped(column, how.max_weight_ratio) for column in ([each.pvcs for each in counts], [each.others for each in counts])
+        capped(column, how.max_weight_ratio)
+        for column in ([each.pvcs for each in counts], [each.others for each in counts])
     )
     if how.weights_sites:
         loss = mean_loss(replies, how.max_weight_ratio)
-        found = sum(_in_proportion(each.true_positives, each.pvcs, kept) for each, kept in zip(counts, pvcs, strict=True))
-        false = sum(_in_proportion(each.false_positives, each.others, kept) for each, kept in zip(counts, others, strict=True))
+        found = sum(
+            _in_proportion(each.true_positives, each.pvcs, kept)
+            for each, kept in zip(counts, pvcs, strict=True)
+        )
+        false = sum(
+            _in_proportion(each.false_positives, each.others, kept)
+            for each, kept in zip(counts, others, strict=True)
+        )
         sensitivity = min(found / total, 1.0) if (total := sum(pvcs)) else None
         precision = found / (found + false) if found + false else None
     else:
-        loss = how.figure([reply.loss for reply in replies if reply.loss is not None and reply.examples])
+        loss = how.figure(
+            [reply.loss for reply in replies if reply.loss is not None and reply.examples]
+        )
         sensitivity = how.figure([each.true_positives / each.pvcs for each in counts if each.pvcs])
-        precision = how.figure([each.true_positives / each.called for each in counts if each.called])
+        precision = how.figure(
+            [each.true_positives / each.called for each in counts if each.called]
+        )
     if not counts and loss is None:
         return None
     return Metrics(
@@ -103,7 +124,10 @@ def combined_histogram(sites: Sequence[Histogram], how: Combination) -> Histogra
     if how.weights_sites:
         limits = capped([each.beats for each in sites], how.max_weight_ratio)
         shares = [limit / max(each.beats, 1.0) for each, limit in zip(sites, limits, strict=True)]
-        others, pvcs = (_mean(column, shares, how) for column in ([each.others for each in sites], [each.pvcs for each in sites]))
+        others, pvcs = (
+            _mean(column, shares, how)
+            for column in ([each.others for each in sites], [each.pvcs for each in sites])
+        )
         return None if others is None or pvcs is None else Histogram(others, pvcs)
     sites = [each for each in sites if each.fewest >= FEWEST_OF_A_SITE]
     if len(sites) < how.least_sites:
@@ -111,13 +135,17 @@ def combined_histogram(sites: Sequence[Histogram], how: Combination) -> Histogra
     beats = sum(capped([each.beats for each in sites], how.max_weight_ratio))
     share = float(how.centre(np.array([each.pvcs.sum() / each.beats for each in sites])))
     others, pvcs = (
-        np.diff(how.centre(np.stack([counts.cumsum() / counts.sum() for counts in column])), prepend=0.0)
+        np.diff(
+            how.centre(np.stack([counts.cumsum() / counts.sum() for counts in column])), prepend=0.0
+        )
         for column in ([each.others for each in sites], [each.pvcs for each in sites])
     )
     return Histogram(others * beats * (1 - share), pvcs * beats * share)
 
 
-def _mean(column: Sequence[NDArray[np.number]], shares: Sequence[float], how: Combination) -> NDArray[np.number] | None:
+def _mean(
+    column: Sequence[NDArray[np.number]], shares: Sequence[float], how: Combination
+) -> NDArray[np.number] | None:
     """Add up the sites' counts of one class, each site's total capped; None if too few sites have such beats.
 
     shares : share of each site's beats that count. The result is scaled to the number of beats of the class among these.
@@ -127,12 +155,18 @@ def _mean(column: Sequence[NDArray[np.number]], shares: Sequence[float], how: Co
         return None
     beats = sum(total * share for total, share in zip(totals, shares, strict=True))
     weights = capped(totals, how.max_weight_ratio)
-    scaled = [counts * (weight / max(total, 1)) for counts, weight, total in zip(column, weights, totals, strict=True)]
+    scaled = [
+        counts * (weight / max(total, 1))
+        for counts, weight, total in zip(column, weights, totals, strict=True)
+    ]
     return np.asarray(np.sum(scaled, axis=0) * (beats / sum(weights)))
 
 
 def training_figures(
-    replies: Mapping[str, TrainReply], norms: Mapping[str, float], beats: Mapping[str, float], weights: Mapping[str, float]
+    replies: Mapping[str, TrainReply],
+    norms: Mapping[str, float],
+    beats: Mapping[str, float],
+    weights: Mapping[str, float],
 ) -> dict[str, SiteFigures]:
     """Return what each site reported about its training.
 

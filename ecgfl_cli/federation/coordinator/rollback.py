@@ -43,7 +43,9 @@ def roll_back(home: CoordinatorHome, version: str | None) -> RolledBack:
     entries = registry.entries()
     finals = [entry for entry in entries if entry.manifest.is_final]
     if not finals:
-        raise UsageError("this coordinator has no final model yet", "`ecgfl coordinator serve` makes one")
+        raise UsageError(
+            "this coordinator has no final model yet", "`ecgfl coordinator serve` makes one"
+        )
     newest = finals[-1].manifest
     if version is None:
         target, source = _before(models, finals, entries), registry
@@ -82,7 +84,13 @@ def roll_back(home: CoordinatorHome, version: str | None) -> RolledBack:
         program=f"ecgfl {program_version('ecgfl')}",
     )
     finals_withdrawn = [each.version for each in withdrawn if each.is_final]
-    with change(home, "rolled-back", version=manifest.version, weights_of=old.version, withdrawn=finals_withdrawn):
+    with change(
+        home,
+        "rolled-back",
+        version=manifest.version,
+        weights_of=old.version,
+        withdrawn=finals_withdrawn,
+    ):
         # Withdraw first: if the process is killed in between, the next run still starts from the older model.
         models.withdraw(each.version for each in withdrawn)
         registry.add(SignedManifest.sign(manifest, key), network_of(manifest, vector), "a rollback")
@@ -96,7 +104,11 @@ def _before(models: GlobalModels, finals: list[Entry], entries: list[Entry]) -> 
     for entry in reversed(finals[:-1]):
         manifest = entry.manifest
         differs = manifest.weights_sha256 != newest.weights_sha256
-        if manifest.architecture == newest.architecture and differs and models.problem(entry, entries) is None:
+        if (
+            manifest.architecture == newest.architecture
+            and differs
+            and models.problem(entry, entries) is None
+        ):
             return entry
     return None
 
@@ -110,13 +122,15 @@ def _named(models: GlobalModels, version: str, newest: Manifest) -> Entry | None
     entry = models.registry.entry(version)
     if not entry.manifest.is_final:
         raise UsageError(
-            f"model {version} is from round {entry.manifest.round} of {entry.manifest.rounds}, not its run's final model", LIST
+            f"model {version} is from round {entry.manifest.round} of {entry.manifest.rounds}, not its run's final model",
+            LIST,
         )
     if version == newest.version and newest.is_news(datetime.now(UTC)):
         raise UsageError(f"model {version} already is the newest one", LIST)
     if entry.manifest.architecture != newest.architecture:
         raise UsageError(
-            f"{version} is a {entry.manifest.architecture} model, the newest one a {newest.architecture} model", LIST
+            f"{version} is a {entry.manifest.architecture} model, the newest one a {newest.architecture} model",
+            LIST,
         )
     if (problem := models.problem(entry)) is not None:
         raise UsageError(f"model {version}: {problem}", f"Choose another: {LIST}")

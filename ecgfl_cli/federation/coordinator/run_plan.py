@@ -68,7 +68,10 @@ class RunPlan:
         Source: Loshchilov & Hutter, SGDR, ICLR 2017, without restarts.
         """
         done = (this_round - 1) / max(self.rounds - 1, 1)
-        return self.last_learning_rate + (self.learning_rate - self.last_learning_rate) * (1 + math.cos(math.pi * done)) / 2
+        return (
+            self.last_learning_rate
+            + (self.learning_rate - self.last_learning_rate) * (1 + math.cos(math.pi * done)) / 2
+        )
 
     @property
     def optimiser(self) -> str | None:
@@ -76,7 +79,17 @@ class RunPlan:
         return self.strategy if self.strategy in SERVER_OPTIMISERS else None
 
 
-Figure = Literal["train_beats", "train_pvcs", "train_loss", "update_norm", "beats", "pvcs", "sensitivity", "precision", "loss"]
+Figure = Literal[
+    "train_beats",
+    "train_pvcs",
+    "train_loss",
+    "update_norm",
+    "beats",
+    "pvcs",
+    "sensitivity",
+    "precision",
+    "loss",
+]
 """Figures in which a site can deviate from the others; `pvcs` and `train_pvcs` are compared as shares of the beats."""
 
 
@@ -117,7 +130,10 @@ class SiteFigures:
     @property
     def is_capped(self) -> bool:
         """Whether the site counts for fewer beats than it trained on."""
-        return None not in (self.train_beats, self.counted_beats) and self.counted_beats != self.train_beats
+        return (
+            None not in (self.train_beats, self.counted_beats)
+            and self.counted_beats != self.train_beats
+        )
 
 
 @dataclass
@@ -147,7 +163,10 @@ class RoundResult:
     by_site: dict[str, SiteFigures] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "metrics": None if self.metrics is None else self.metrics.model_dump()}
+        return {
+            **asdict(self),
+            "metrics": None if self.metrics is None else self.metrics.model_dump(),
+        }
 
     @property
     def gross(self) -> Metrics | None:
@@ -160,14 +179,22 @@ class RoundResult:
             and each.true_positives is not None
             and each.false_positives is not None
         ]
-        beats, pvcs, found, false = (sum(column) for column in zip((0, 0, 0, 0), *counted, strict=True))
-        losses = [(each.loss, each.beats) for each in self.by_site.values() if each.loss is not None and each.beats]
+        beats, pvcs, found, false = (
+            sum(column) for column in zip((0, 0, 0, 0), *counted, strict=True)
+        )
+        losses = [
+            (each.loss, each.beats)
+            for each in self.by_site.values()
+            if each.loss is not None and each.beats
+        ]
         if not beats and not losses:
             return None
         return Metrics(
             beats=beats,
             pvcs=pvcs,
-            loss=sum(loss * count for loss, count in losses) / sum(count for _, count in losses) if losses else None,
+            loss=sum(loss * count for loss, count in losses) / sum(count for _, count in losses)
+            if losses
+            else None,
             sensitivity=found / pvcs if pvcs else None,
             precision=found / (found + false) if found + false else None,
         )

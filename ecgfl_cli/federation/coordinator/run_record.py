@@ -69,12 +69,18 @@ class RunReport(BaseModel):
 class RunRecord:
     """A run's report while the run goes on. path : its file; None keeps it in memory only. phase : what is being done now."""
 
-    def __init__(self, path: Path | None, plan: RunPlan, latest: Manifest, start: str | None = None) -> None:
+    def __init__(
+        self, path: Path | None, plan: RunPlan, latest: Manifest, start: str | None = None
+    ) -> None:
         self._path = path
         self.phase = "waiting for sites"
         known = None if path is None or not path.is_file() else load_report(path)
         self.report = known or RunReport(
-            run=latest.run, architecture=latest.architecture, plan={}, began=now(), final=latest.version
+            run=latest.run,
+            architecture=latest.architecture,
+            plan={},
+            began=now(),
+            final=latest.version,
         )
         self.report.start = start or self.report.start
         self.report.end_with(latest)
@@ -101,7 +107,10 @@ class RunRecord:
         """Held-out beats that each site reported first in the run."""
         first: dict[str, int] = {}
         for each in self.report.rounds:
-            first = {**{name: site.beats for name, site in each.by_site.items() if site.beats}, **first}
+            first = {
+                **{name: site.beats for name, site in each.by_site.items() if site.beats},
+                **first,
+            }
         return first
 
     def announce(self, result: RoundResult) -> None:
@@ -127,10 +136,17 @@ class RunRecord:
         if error is None:
             self.report.outcome = "finished"
         elif isinstance(error, KeyboardInterrupt):
-            self.report.outcome, self.report.problem = "interrupted", "ended by hand; serve again to go on"
+            self.report.outcome, self.report.problem = (
+                "interrupted",
+                "ended by hand; serve again to go on",
+            )
         else:
             self.report.outcome = "failed"
-            self.report.problem = str(error) if isinstance(error, EcgflError | OSError) else f"a bug: {type(error).__name__}"
+            self.report.problem = (
+                str(error)
+                if isinstance(error, EcgflError | OSError)
+                else f"a bug: {type(error).__name__}"
+            )
         self.save()
 
 
@@ -142,7 +158,9 @@ def load_report(path: Path) -> RunReport:
 
 def plan_in_words(plan: RunPlan) -> dict[str, Any]:
     """The plan's values for JSON, by the names of the options of `serve`."""
-    fields = {name: value for name, value in asdict(plan).items() if name not in ("origins", "hours")}
+    fields = {
+        name: value for name, value in asdict(plan).items() if name not in ("origins", "hours")
+    }
     return {**fields, "hours": None if plan.hours is None else str(plan.hours)}
 
 

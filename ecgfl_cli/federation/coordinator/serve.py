@@ -76,7 +76,9 @@ def serve(home: CoordinatorHome, plan: RunPlan, host: str, port: int, report: Re
         report(open_files.problem)
     tls = tls_context(home.server_certificate, home.server_key, key_password(home.server_key))
     with contextlib.closing(_bind(host, port)) as listener:
-        superlink = SuperLink(listener, tls, public_key_text(signing_key.public_key()), open_files.connections)
+        superlink = SuperLink(
+            listener, tls, public_key_text(signing_key.public_key()), open_files.connections
+        )
         sites = ConnectedSites(home, superlink, plan, report)
         sites.online()  # a key must be known before its site can knock
         checkpoints = Checkpoints(home, signing_key, plan)
@@ -85,10 +87,21 @@ def serve(home: CoordinatorHome, plan: RunPlan, host: str, port: int, report: Re
         record = RunRecord(path, plan, checkpoints.latest.manifest, checkpoints.start)
         record.save()
         start = record.report.start
-        note(home, "run-started", run=run, resumed=checkpoints.resumed, model=checkpoints.latest.manifest.version, start=start)
+        note(
+            home,
+            "run-started",
+            run=run,
+            resumed=checkpoints.resumed,
+            model=checkpoints.latest.manifest.version,
+            start=start,
+        )
         close_killed_runs(home, Registry(home.models, signing_key.public_key()), run, report)
         address = f"{host}:{listener.getsockname()[1]}"
-        state = StateFile(home.state, _Look(home, sites, checkpoints, record, address, certificates, report), report)
+        state = StateFile(
+            home.state,
+            _Look(home, sites, checkpoints, record, address, certificates, report),
+            report,
+        )
         with superlink, state:
             report(f"serving on {address}, run {run}")
             if checkpoints.resumed:
@@ -103,7 +116,9 @@ def serve(home: CoordinatorHome, plan: RunPlan, host: str, port: int, report: Re
             if checkpoints.start is not None:
                 report(f"the run starts from {checkpoints.start}")
                 if checkpoints.latest.manifest.parent is None:
-                    report("sites with a model of this architecture take part only if policy.from_scratch = true in site.toml")
+                    report(
+                        "sites with a model of this architecture take part only if policy.from_scratch = true in site.toml"
+                    )
             try:
                 with superlink.run() as grid, _catching_up(sites, grid, checkpoints, report):
                     grid.enough = plan.min_sites
@@ -124,7 +139,9 @@ def serve(home: CoordinatorHome, plan: RunPlan, host: str, port: int, report: Re
     final = checkpoints.latest
     standing = checkpoints.tell(final.manifest.version, {})
     absent, start = record.report.absent, record.report.start
-    return Served(final.manifest, record.rounds, start, absent, standing, checkpoints.next_start(), path)
+    return Served(
+        final.manifest, record.rounds, start, absent, standing, checkpoints.next_start(), path
+    )
 
 
 def _wait_until_left(sites: ConnectedSites, nodes: set[int]) -> None:
@@ -154,7 +171,9 @@ def _catching_up(
         if verdict in REJECTIONS:
             report(f"{site} does not use the last run's model {version} ({verdict})")
         if standing.is_rejected:
-            report(f"most sites rejected model {version} ({', '.join(standing.rejected)}): no later run starts from it")
+            report(
+                f"most sites rejected model {version} ({', '.join(standing.rejected)}): no later run starts from it"
+            )
 
     return sites.told_by(CatchingUp(grid, request, report, tell, sites.receive_audit_heads))
 
@@ -170,7 +189,9 @@ def _check_sites(home: CoordinatorHome, plan: RunPlan, report: Report) -> None:
             "Name more sites, or ask for fewer",
         )
     for name in sorted(plan.sites.keys() - {site.name for site in enrolled_sites(home)}):
-        report(f"{plan.origin('sites')} names {name}, which is not enrolled: `ecgfl coordinator enrol` takes its key")
+        report(
+            f"{plan.origin('sites')} names {name}, which is not enrolled: `ecgfl coordinator enrol` takes its key"
+        )
 
 
 def _close(
@@ -194,7 +215,14 @@ def _close(
         report(f"the run report cannot be written: {failure}")
     try:
         ended = record.report
-        note(home, "run-ended", run=ended.run, outcome=ended.outcome, model=ended.final, absent=ended.absent)
+        note(
+            home,
+            "run-ended",
+            run=ended.run,
+            outcome=ended.outcome,
+            model=ended.final,
+            absent=ended.absent,
+        )
     except (OSError, EcgflError) as failure:
         report(f"the audit log cannot be written: {failure}")
 
@@ -214,11 +242,18 @@ class _Look:
     ) -> None:
         self._certificates, self._report = certificates, report
         self._warned = set(certificates.warnings())
-        self._sites, self._checkpoints, self._record, self._address = sites, checkpoints, record, address
+        self._sites, self._checkpoints, self._record, self._address = (
+            sites,
+            checkpoints,
+            record,
+            address,
+        )
         self._contacts: dict[str, str | None] = {}
         with contextlib.suppress(UnusableInput):  # a broken state file is rewritten now
             before = load_state(home.state)
-            self._contacts = {each.site: each.last_contact for each in before.sites} if before else {}
+            self._contacts = (
+                {each.site: each.last_contact for each in before.sites} if before else {}
+            )
 
     def __call__(self) -> LiveState:
         self._sites.online()
@@ -226,8 +261,14 @@ class _Look:
             if line not in self._warned:
                 self._warned.add(line)
                 self._report(line)
-        connected, heard, report = self._sites.connected(), self._sites.contacts(), self._record.report
-        self._contacts |= {name: moment.isoformat(timespec="seconds") for name, moment in heard.items()}
+        connected, heard, report = (
+            self._sites.connected(),
+            self._sites.contacts(),
+            self._record.report,
+        )
+        self._contacts |= {
+            name: moment.isoformat(timespec="seconds") for name, moment in heard.items()
+        }
         latest = self._checkpoints.latest.manifest
         absent = report.absent
         if report.outcome == "running":
@@ -243,7 +284,9 @@ class _Look:
             problem=report.problem,
             updated=now(),
             sites=[
-                SiteState(site=name, connected=name in connected, last_contact=self._contacts.get(name))
+                SiteState(
+                    site=name, connected=name in connected, last_contact=self._contacts.get(name)
+                )
                 for name in self._sites.names()
             ],
         )
@@ -253,7 +296,9 @@ def _bind(host: str, port: int) -> socket.socket:
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     try:
         # On Windows SO_REUSEADDR would let a second server take the same port.
-        listener.setsockopt(socket.SOL_SOCKET, getattr(socket, "SO_EXCLUSIVEADDRUSE", socket.SO_REUSEADDR), 1)
+        listener.setsockopt(
+            socket.SOL_SOCKET, getattr(socket, "SO_EXCLUSIVEADDRUSE", socket.SO_REUSEADDR), 1
+        )
         listener.bind((host, port))
     except OSError as error:
         listener.close()

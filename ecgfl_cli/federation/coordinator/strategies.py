@@ -5,7 +5,15 @@ from collections.abc import Iterable
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord
 from flwr.serverapp import Grid
-from flwr.serverapp.strategy import FedAdam, FedAvg, FedMedian, FedProx, FedTrimmedAvg, FedYogi, Krum
+from flwr.serverapp.strategy import (
+    FedAdam,
+    FedAvg,
+    FedMedian,
+    FedProx,
+    FedTrimmedAvg,
+    FedYogi,
+    Krum,
+)
 from flwr.serverapp.strategy.fedopt import FedOpt
 from numpy.typing import NDArray
 
@@ -33,12 +41,21 @@ class OptimisedRounds(CheckedRounds, FedOpt):
     to it in double precision: the square of a wild site's change must not overflow.
     """
 
-    def prepare(self, plan: RunPlan, checkpoints: Checkpoints, sites: Sites, report: Report, record: RunRecord) -> None:
+    def prepare(
+        self,
+        plan: RunPlan,
+        checkpoints: Checkpoints,
+        sites: Sites,
+        report: Report,
+        record: RunRecord,
+    ) -> None:
         super().prepare(plan, checkpoints, sites, report, record)
         if moments := checkpoints.moments:
             self.m_t, self.v_t = {FLAT: moments.first}, {FLAT: moments.second}
 
-    def configure_train(self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> Iterable[Message]:
+    def configure_train(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
         self.current_arrays = {FLAT: arrays[FLAT].numpy().astype(np.float64)}
         return super().configure_train(server_round, arrays, config, grid)
 
@@ -73,10 +90,14 @@ class KrumOfChanges(Krum):
 
     global_weights: NDArray[np.float64]
 
-    def aggregate_train(self, server_round: int, replies: Iterable[Message]) -> tuple[ArrayRecord | None, MetricRecord | None]:
+    def aggregate_train(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
         replies = list(replies)
         for message in replies:
-            message.content[ARRAYS] = ArrayRecord({FLAT: Array(weights_of(message) - self.global_weights)})
+            message.content[ARRAYS] = ArrayRecord(
+                {FLAT: Array(weights_of(message) - self.global_weights)}
+            )
         arrays, metrics = super().aggregate_train(server_round, replies)
         assert arrays is not None
         return ArrayRecord({FLAT: Array(arrays[FLAT].numpy() + self.global_weights)}), metrics
@@ -85,12 +106,22 @@ class KrumOfChanges(Krum):
 class CheckedKrum(CheckedRounds, KrumOfChanges):
     """Krum. Its model is one site's own."""
 
-    def configure_train(self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> Iterable[Message]:
+    def configure_train(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
         self.global_weights = arrays[FLAT].numpy().astype(np.float64)
         return super().configure_train(server_round, arrays, config, grid)
 
 
-Checked = CheckedFedAvg | CheckedFedProx | CheckedFedAdam | CheckedFedYogi | CheckedFedMedian | CheckedFedTrimmedAvg | CheckedKrum
+Checked = (
+    CheckedFedAvg
+    | CheckedFedProx
+    | CheckedFedAdam
+    | CheckedFedYogi
+    | CheckedFedMedian
+    | CheckedFedTrimmedAvg
+    | CheckedKrum
+)
 STRATEGIES: dict[str, type[Checked]] = {
     "fedavg": CheckedFedAvg,
     "fedprox": CheckedFedProx,
@@ -115,7 +146,14 @@ def build_strategy(plan: RunPlan) -> Checked:
     )
 
 
-def run_strategy(plan: RunPlan, grid: Grid, checkpoints: Checkpoints, sites: Sites, report: Report, record: RunRecord) -> None:
+def run_strategy(
+    plan: RunPlan,
+    grid: Grid,
+    checkpoints: Checkpoints,
+    sites: Sites,
+    report: Report,
+    record: RunRecord,
+) -> None:
     """Run the rounds that are still to do, into `record`. Raises `RoundFailed` when one has too few usable replies."""
     strategy = build_strategy(plan)
     strategy.prepare(plan, checkpoints, sites, report, record)

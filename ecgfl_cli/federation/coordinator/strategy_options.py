@@ -42,7 +42,11 @@ OPTIONS = (PROXIMAL_MU, SERVER_LEARNING_RATE, TRIMMED_SHARE, MALICIOUS_SITES)
 
 def arguments_of(plan: RunPlan) -> dict[str, Any]:
     """What Flower's strategy of a checked plan is called with."""
-    return {option.argument: option.value(plan) for option in OPTIONS if plan.strategy in option.defaults}
+    return {
+        option.argument: option.value(plan)
+        for option in OPTIONS
+        if plan.strategy in option.defaults
+    }
 
 
 def check_strategy(plan: RunPlan) -> None:
@@ -50,7 +54,8 @@ def check_strategy(plan: RunPlan) -> None:
     sites are too few for it."""
     if plan.strategy not in STRATEGY_NAMES:
         raise UsageError(
-            f"{plan.origin('strategy')}: no strategy '{plan.strategy}'", f"Choose one of: {', '.join(STRATEGY_NAMES)}"
+            f"{plan.origin('strategy')}: no strategy '{plan.strategy}'",
+            f"Choose one of: {', '.join(STRATEGY_NAMES)}",
         )
     for option in OPTIONS:
         if getattr(plan, option.field) is not None and plan.strategy not in option.defaults:
@@ -83,9 +88,14 @@ def _least_sites(plan: RunPlan) -> tuple[int, str]:
         return least, f"a share of {share:g} trims nobody of fewer than {least}"
     if plan.strategy == "krum":
         malicious = int(MALICIOUS_SITES.value(plan))
-        return 2 * malicious + 3, f"with {malicious} malicious sites it needs 2 x {malicious} + 3 (Blanchard et al., 2017)"
+        return (
+            2 * malicious + 3,
+            f"with {malicious} malicious sites it needs 2 x {malicious} + 3 (Blanchard et al., 2017)",
+        )
     return 0, ""
 
 
 def _out_of_bounds(plan: RunPlan, field: str, bounds: str, example: str) -> UsageError:
-    return UsageError(f"{plan.origin(field)} {getattr(plan, field):g} is not {bounds}", f"For instance {example}")
+    return UsageError(
+        f"{plan.origin(field)} {getattr(plan, field):g} is not {bounds}", f"For instance {example}"
+    )

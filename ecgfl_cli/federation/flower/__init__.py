@@ -41,7 +41,10 @@ def is_compatible(headers: Mapping[bytes, bytes]) -> bool:
     """
     flower = headers.get(FLWR_PACKAGE_VERSION_METADATA_KEY.encode())
     is_same_flower = flower is None or flower.split(b".")[:2] == _own_version()
-    return is_same_flower and headers.get(PROTOCOL_HEADER.encode(), PROTOCOL.encode()) == PROTOCOL.encode()
+    return (
+        is_same_flower
+        and headers.get(PROTOCOL_HEADER.encode(), PROTOCOL.encode()) == PROTOCOL.encode()
+    )
 
 
 @functools.cache

@@ -34,7 +34,12 @@ class BoundedTransport(httpx.BaseTransport):
             response.close()
             raise
         stream = _Bounded(cast(httpx.SyncByteStream, response.stream), largest)
-        return httpx.Response(response.status_code, headers=response.headers, stream=stream, extensions=response.extensions)
+        return httpx.Response(
+            response.status_code,
+            headers=response.headers,
+            stream=stream,
+            extensions=response.extensions,
+        )
 
     def close(self) -> None:
         self._transport.close()
@@ -60,7 +65,9 @@ class _Bounded(httpx.SyncByteStream):
 
 def _check_head(headers: httpx.Headers, largest: int) -> None:
     if headers.get("content-encoding", "identity") != "identity":
-        raise AnswerTooLarge(f"an answer packed with {headers['content-encoding'][:40]!r}, which nobody asked for")
+        raise AnswerTooLarge(
+            f"an answer packed with {headers['content-encoding'][:40]!r}, which nobody asked for"
+        )
     stated = headers.get("content-length", "0")
     if not stated.isdecimal() or int(stated[:20]) > largest:
         raise AnswerTooLarge(f"an answer of {stated[:20]} bytes, more than {largest}")

@@ -75,7 +75,9 @@ class Members:
     def remove(self, node: int) -> None:
         """Stop accepting calls of this node."""
         with self._lock:
-            self._members = {key: member for key, member in self._members.items() if member.node != node}
+            self._members = {
+                key: member for key, member in self._members.items() if member.node != node
+            }
 
     def knows(self, key: bytes) -> bool:
         """Return whether a key (DER) is enrolled."""
@@ -155,7 +157,9 @@ class AuthenticatedCalls:
             if not self._in_flight[node]:
                 del self._in_flight[node]
 
-    async def _take(self, scope: Scope, receive: Receive, send: Send, node: int, head: SignedHead, length: int) -> None:
+    async def _take(
+        self, scope: Scope, receive: Receive, send: Send, node: int, head: SignedHead, length: int
+    ) -> None:
         """Read the body and pass the call on."""
         connection: Connection = scope["state"]["connection"]
         try:
@@ -219,14 +223,18 @@ def _handing_on(body: bytes, receive: Receive) -> Receive:
 
 
 async def _refuse(send: Send, status: int) -> None:
-    await send({"type": "http.response.start", "status": status, "headers": [(b"connection", b"close")]})
+    await send(
+        {"type": "http.response.start", "status": status, "headers": [(b"connection", b"close")]}
+    )
     await send({"type": "http.response.body", "body": b""})
 
 
 async def _not_stored(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer a site that sends a part of a reply that it has not announced. The body is not read."""
     answer = PushObjectResponse(stored=False).SerializeToString()
-    await Response(answer, media_type=PROTOBUF_MEDIA_TYPE, headers={"connection": "close"})(scope, receive, send)
+    await Response(answer, media_type=PROTOBUF_MEDIA_TYPE, headers={"connection": "close"})(
+        scope, receive, send
+    )
 
 
 async def _not_enrolled(scope: Scope, receive: Receive, send: Send) -> None:

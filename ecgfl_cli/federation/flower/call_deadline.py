@@ -65,7 +65,11 @@ class _Backend(httpcore.SyncBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
-        return _Stream(super().connect_tcp(host, port, _left(timeout, httpcore.ConnectTimeout), local_address, socket_options))
+        return _Stream(
+            super().connect_tcp(
+                host, port, _left(timeout, httpcore.ConnectTimeout), local_address, socket_options
+            )
+        )
 
 
 class _Stream(httpcore.NetworkStream):
@@ -77,15 +81,24 @@ class _Stream(httpcore.NetworkStream):
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         for begin in range(0, len(buffer), WRITTEN_AT_ONCE):
-            self._stream.write(buffer[begin : begin + WRITTEN_AT_ONCE], _left(timeout, httpcore.WriteTimeout))
+            self._stream.write(
+                buffer[begin : begin + WRITTEN_AT_ONCE], _left(timeout, httpcore.WriteTimeout)
+            )
 
     def close(self) -> None:
         self._stream.close()
 
     def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
     ) -> httpcore.NetworkStream:
-        return _Stream(self._stream.start_tls(ssl_context, server_hostname, _left(timeout, httpcore.ConnectTimeout)))
+        return _Stream(
+            self._stream.start_tls(
+                ssl_context, server_hostname, _left(timeout, httpcore.ConnectTimeout)
+            )
+        )
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
@@ -96,4 +109,8 @@ def _left(timeout: float | None, late: type[httpcore.TimeoutException]) -> float
     left = _ENDS.get() - time.monotonic()
     if left <= 0:
         raise late("the whole answer did not come in time")
-    return min(left, math.inf if timeout is None else timeout) if left < math.inf or timeout is not None else None
+    return (
+        min(left, math.inf if timeout is None else timeout)
+        if left < math.inf or timeout is not None
+        else None
+    )

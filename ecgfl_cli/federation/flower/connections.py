@@ -143,7 +143,14 @@ class Connection(H11Protocol):
     It begins as a bare TCP connection, because asyncio's own TLS listener would allocate buffers for any number of connections.
     """
 
-    def __init__(self, *, connections: Connections, tls: ssl.SSLContext, app_state: dict[str, Any], **others: Any) -> None:
+    def __init__(
+        self,
+        *,
+        connections: Connections,
+        tls: ssl.SSLContext,
+        app_state: dict[str, Any],
+        **others: Any,
+    ) -> None:
         super().__init__(app_state={**app_state, "connection": self}, **others)
         self._all, self._tls = connections, tls
         self._bare: asyncio.Transport | None = None
@@ -252,7 +259,13 @@ class BoundedServer(uvicorn.Server):
     listener : a bound socket that is not listening yet.
     """
 
-    def __init__(self, config: uvicorn.Config, listener: socket.socket, tls: ssl.SSLContext, most_connections: int) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        listener: socket.socket,
+        tls: ssl.SSLContext,
+        most_connections: int,
+    ) -> None:
         super().__init__(config)
         self._listener, self._tls = listener, tls
         self._connections = Connections(most_connections)
@@ -279,7 +292,9 @@ class BoundedServer(uvicorn.Server):
         while True:
             try:
                 accepted, address = await loop.sock_accept(self._listener)
-            except OSError:  # no file handle is left in the whole system, or the connection has gone already
+            except (
+                OSError
+            ):  # no file handle is left in the whole system, or the connection has gone already
                 await asyncio.sleep(NO_HANDLE_SECONDS)
                 continue
             self._queue.add(accepted, str(address[0]), loop.time())
@@ -308,5 +323,9 @@ class BoundedServer(uvicorn.Server):
 
     def _made(self) -> "Connection":
         return Connection(
-            connections=self._connections, tls=self._tls, config=self.config, server_state=self.server_state, app_state={}
+            connections=self._connections,
+            tls=self._tls,
+            config=self.config,
+            server_state=self.server_state,
+            app_state={},
         )

@@ -73,7 +73,9 @@ def run_engine(app: ClientApp, sites: int, processes: int, drive: Drive, report:
 
     @app.query()
     def _tell_place(message: Message, context: Context) -> Message:
-        return Message(RecordDict({PLACE: MetricRecord({PLACE: place_of(context)})}), reply_to=message)
+        return Message(
+            RecordDict({PLACE: MetricRecord({PLACE: place_of(context)})}), reply_to=message
+        )
 
     @server.main()
     def _main(grid: Grid, context: Context) -> None:  # noqa: ARG001
@@ -89,7 +91,12 @@ def run_engine(app: ClientApp, sites: int, processes: int, drive: Drive, report:
     with _ray(processes), _interrupts_stop(stop):
         quieten()
         try:
-            run_simulation(server, app, sites, backend_config={"client_resources": {"num_cpus": 1, "num_gpus": 0.0}})
+            run_simulation(
+                server,
+                app,
+                sites,
+                backend_config={"client_resources": {"num_cpus": 1, "num_gpus": 0.0}},
+            )
         finally:
             stop.set()
     if ended:
@@ -109,9 +116,14 @@ class SimulatedGrid(InMemoryGrid):
             self._pause()
         asked = [Message(RecordDict(), dst_node_id=node, message_type="query") for node in nodes]
         replies = self.send_and_receive(asked)
-        return {reply.metadata.src_node_id: int(reply.content.metric_records[PLACE][PLACE]) for reply in replies}  # type: ignore[arg-type]
+        return {
+            reply.metadata.src_node_id: int(reply.content.metric_records[PLACE][PLACE])
+            for reply in replies
+        }  # type: ignore[arg-type]
 
-    def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Message]:
+    def send_and_receive(
+        self, messages: Iterable[Message], *, timeout: float | None = None
+    ) -> list[Message]:
         """Send, and collect the replies until all are there or `timeout` seconds have passed. Raises `Stopped`."""
         waiting = set(self.push_messages(messages))
         deadline = None if timeout is None else time.monotonic() + timeout
@@ -175,7 +187,9 @@ def _ray(processes: int) -> Iterator[None]:
     import ray
 
     handler = signal.getsignal(signal.SIGTERM)
-    with tempfile.TemporaryDirectory(prefix="ecgfl-", dir=_short_folder(), ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(
+        prefix="ecgfl-", dir=_short_folder(), ignore_cleanup_errors=True
+    ) as folder:
         try:
             ray.init(
                 address="local",
@@ -197,4 +211,9 @@ def _ray(processes: int) -> Iterator[None]:
 
 def _short_folder() -> Path | None:
     """Where Ray's folder may lie; None stands for the usual place."""
-    return Path("/tmp") if os.name == "posix" and len(tempfile.gettempdir()) > LONGEST_FOLDER - len("/ecgfl-12345678") else None
+    return (
+        Path("/tmp")
+        if os.name == "posix"
+        and len(tempfile.gettempdir()) > LONGEST_FOLDER - len("/ecgfl-12345678")
+        else None
+    )

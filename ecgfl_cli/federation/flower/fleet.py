@@ -159,7 +159,9 @@ class FleetConnection:
             if self._node.node_id:
                 self._client.hurry(LEAVE_SECONDS)
                 with patient_until(time.monotonic() + LEAVE_SECONDS):
-                    self._client.DeactivateNode(fleet_pb2.DeactivateNodeRequest(node_id=self._node.node_id))
+                    self._client.DeactivateNode(
+                        fleet_pb2.DeactivateNodeRequest(node_id=self._node.node_id)
+                    )
         except (httpx.HTTPError, RuntimeError, ValueError):
             pass  # the coordinator is gone; it will notice by the missing heartbeat
         finally:
@@ -174,18 +176,26 @@ class FleetConnection:
     def _activate(self) -> int:
         """The node id. Waits out what is left of this site's last session, if that was killed."""
         deadline = time.monotonic() + min(self._connect_patience, LAST_SESSION_SECONDS)
-        request = fleet_pb2.ActivateNodeRequest(public_key=self._public_key, heartbeat_interval=HEARTBEAT_SECONDS)
+        request = fleet_pb2.ActivateNodeRequest(
+            public_key=self._public_key, heartbeat_interval=HEARTBEAT_SECONDS
+        )
         told = False
         while True:
             try:
-                return int(self._call(self._client.ActivateNode, request, self._connect_patience, self._waited).node_id)
+                return int(
+                    self._call(
+                        self._client.ActivateNode, request, self._connect_patience, self._waited
+                    ).node_id
+                )
             except ConnectedAlready:
                 if not self.is_enrolled():
                     raise self.not_enrolled() from None
                 if time.monotonic() + LAST_SESSION_PAUSE_SECONDS > deadline:
                     raise
             if not told:
-                self._report("the coordinator still waits for this site's last session; trying again until it has given it up")
+                self._report(
+                    "the coordinator still waits for this site's last session; trying again until it has given it up"
+                )
                 told = True
             time.sleep(LAST_SESSION_PAUSE_SECONDS)
 
@@ -195,9 +205,14 @@ class FleetConnection:
         It looks the key up before it looks at the heartbeat interval, and this one is out of bounds.
         """
         try:
-            self._client.ActivateNode(fleet_pb2.ActivateNodeRequest(public_key=self._public_key, heartbeat_interval=-1.0))
+            self._client.ActivateNode(
+                fleet_pb2.ActivateNodeRequest(public_key=self._public_key, heartbeat_interval=-1.0)
+            )
         except (httpx.HTTPError, ValueError) as error:
-            if isinstance(error, httpx.HTTPStatusError) and error_code(error.response) == HEARTBEAT_INVALID:
+            if (
+                isinstance(error, httpx.HTTPStatusError)
+                and error_code(error.response) == HEARTBEAT_INVALID
+            ):
                 return True
             meaning = self._refusals.of(error, self._client.heard.ahead)
             if isinstance(meaning, ConnectedAlready):
@@ -225,13 +240,19 @@ class FleetConnection:
         patience : seconds for which the coordinator may keep us waiting for one.
         """
         self._client.patience.seconds = patience
-        response = self._call(self._client.PullMessages, fleet_pb2.PullMessagesRequest(node=self._node))
+        response = self._call(
+            self._client.PullMessages, fleet_pb2.PullMessagesRequest(node=self._node)
+        )
         if not response.messages_list:
             return None
         try:
-            return Incoming(message_from_proto(response.messages_list[0]), response.message_object_trees[0])
+            return Incoming(
+                message_from_proto(response.messages_list[0]), response.message_object_trees[0]
+            )
         except LIBRARY_ERRORS as error:
-            raise self._refusals.message(f"a message whose head is broken ({type(error).__name__})") from error
+            raise self._refusals.message(
+                f"a message whose head is broken ({type(error).__name__})"
+            ) from error
 
     @property
     def was_held(self) -> bool:
@@ -240,7 +261,9 @@ class FleetConnection:
 
     def is_ours(self, run_id: int) -> bool:
         """Whether the run is one of an ecgfl coordinator. Raises `RunOver` when it has ended."""
-        run = self._call(self._client.GetRun, run_pb2.GetRunRequest(node=self._node, run_id=run_id)).run
+        run = self._call(
+            self._client.GetRun, run_pb2.GetRunRequest(node=self._node, run_id=run_id)
+        ).run
         return bool(run.fab_id == APPLICATION)
 
     def fetch(self, incoming: "Incoming") -> Message | None:
@@ -259,15 +282,23 @@ class FleetConnection:
         except ObjectPullError:
             return None
         except LIBRARY_ERRORS as error:
-            raise self._refusals.message(f"a message whose content is broken ({type(error).__name__})") from error
+            raise self._refusals.message(
+                f"a message whose content is broken ({type(error).__name__})"
+            ) from error
         message.metadata.__dict__["_message_id"] = tree.object_id
         return message
 
     def _inflate(self, run_id: int, tree: message_pb2.ObjectTree) -> Message:
         return pull_and_inflate_object_from_tree(
             tree,
-            BoundedPull(make_pull_object_fn_protobuf(self._retrying(self._client.PullObject), self._node, run_id)),
-            make_confirm_message_received_fn_protobuf(self._retrying(self._client.ConfirmMessageReceived), self._node, run_id),
+            BoundedPull(
+                make_pull_object_fn_protobuf(
+                    self._retrying(self._client.PullObject), self._node, run_id
+                )
+            ),
+            make_confirm_message_received_fn_protobuf(
+                self._retrying(self._client.ConfirmMessageReceived), self._node, run_id
+            ),
             return_type=Message,
             initial_backoff=FIRST_LOOK_SECONDS,
         )
@@ -291,15 +322,21 @@ class FleetConnection:
         )
         response = self._call(self._client.PushMessages, request)
         run_id = outgoing.head.metadata.run_id
-        push = make_push_object_fn_protobuf(self._retrying(self._client.PushObject), self._node, run_id, response.session_id)
+        push = make_push_object_fn_protobuf(
+            self._retrying(self._client.PushObject), self._node, run_id, response.session_id
+        )
         try:
-            push_object_contents_from_iterable(((name, outgoing.objects[name]) for name in response.objects_to_push), push)
+            push_object_contents_from_iterable(
+                ((name, outgoing.objects[name]) for name in response.objects_to_push), push
+            )
         except ObjectPushError:
             return False
         return True
 
     def _beat(self) -> None:
-        request = heartbeat_pb2.SendNodeHeartbeatRequest(node=self._node, heartbeat_interval=HEARTBEAT_SECONDS)
+        request = heartbeat_pb2.SendNodeHeartbeatRequest(
+            node=self._node, heartbeat_interval=HEARTBEAT_SECONDS
+        )
         while not self._left.wait(HEARTBEAT_PERIOD_SECONDS):
             try:
                 self._client.SendNodeHeartbeat(request)
@@ -310,7 +347,11 @@ class FleetConnection:
         return lambda request: self._call(method, request)
 
     def _call(
-        self, method: Callable[[Any], Response], request: Any, patience: float | None = None, waited: float | None = None
+        self,
+        method: Callable[[Any], Response],
+        request: Any,
+        patience: float | None = None,
+        waited: float | None = None,
     ) -> Response:
         patience = self._patience if patience is None else patience
         deadline = time.monotonic() + patience

@@ -17,7 +17,10 @@ from flwr.server.superlink.linkstate import InMemoryLinkState, LinkState
 from flwr.supercore.constant import FLWR_IN_MEMORY_DB_NAME
 from flwr.supercore.error import http_error_translator
 from flwr.supercore.protobuf.constants import PROTOBUF_MEDIA_TYPE
-from flwr.supercore.protobuf.translation import PROTOBUF_REQUEST_TYPES, ProtobufTranslationMiddleware
+from flwr.supercore.protobuf.translation import (
+    PROTOBUF_REQUEST_TYPES,
+    ProtobufTranslationMiddleware,
+)
 from flwr.superlink.config_loader import get_federation_manager, get_objectstore_linkstate_factories
 from flwr.superlink.routers.fleet import router
 from starlette.concurrency import run_in_threadpool
@@ -32,7 +35,11 @@ from ecgfl_cli.federation.flower.site_messages import SiteMessages
 OfFlower = Callable[[Any, LinkState], Any]
 OfSite = Callable[[SiteMessages, int, Any], Any]
 
-ACTIVATE, PUSH_MESSAGES, PUSH_OBJECT = "/v1/fleet/activate-node", "/v1/fleet/push-messages", "/v1/fleet/push-object"
+ACTIVATE, PUSH_MESSAGES, PUSH_OBJECT = (
+    "/v1/fleet/activate-node",
+    "/v1/fleet/push-messages",
+    "/v1/fleet/push-object",
+)
 
 OF_FLOWER: Mapping[str, OfFlower] = {
     ACTIVATE: router.fleet_activate_node,
@@ -64,7 +71,9 @@ class FleetApp:
     """
 
     def __init__(self) -> None:
-        _, factory = get_objectstore_linkstate_factories(FLWR_IN_MEMORY_DB_NAME, get_federation_manager())
+        _, factory = get_objectstore_linkstate_factories(
+            FLWR_IN_MEMORY_DB_NAME, get_federation_manager()
+        )
         state = factory.state()
         assert isinstance(state, InMemoryLinkState)
         self.state = state
@@ -78,7 +87,9 @@ class FleetApp:
     async def _answer(self, request: Request) -> Response:
         path = request.scope["path"]
         ProtobufTranslationMiddleware._check_request_media_type(request)
-        call = ProtobufTranslationMiddleware._parse_request(await request.body(), PROTOBUF_REQUEST_TYPES["POST", path])
+        call = ProtobufTranslationMiddleware._parse_request(
+            await request.body(), PROTOBUF_REQUEST_TYPES["POST", path]
+        )
         answered = await run_in_threadpool(self.answer, path, request.state.node, call)
         return Response(answered.SerializeToString(), media_type=PROTOBUF_MEDIA_TYPE)
 

@@ -38,19 +38,36 @@ class FleetClient(FleetHttpClient):
     """
 
     def __init__(
-        self, server: str, ca: bytes | None, key: ec.EllipticCurvePrivateKey, coordinator: str, proxy: Proxy | None
+        self,
+        server: str,
+        ca: bytes | None,
+        key: ec.EllipticCurvePrivateKey,
+        coordinator: str,
+        proxy: Proxy | None,
     ) -> None:
         # Not Flower's __init__: its httpx.Client takes proxies from the environment by other rules, and fails over some.
         self.heard = Heard()
         self._base_url = f"{'http' if ca is None else 'https'}://{server}"
         self.patience = Patience()
-        self._interceptors = (_VersionHeaders(), self.heard, self.patience, _Signature(key, coordinator))
+        self._interceptors = (
+            _VersionHeaders(),
+            self.heard,
+            self.patience,
+            _Signature(key, coordinator),
+        )
         self._retry_invoker = None
         verify = True if ca is None else _trusting(ca)
         limits = httpx.Limits(max_connections=MOST_CONNECTIONS, keepalive_expiry=IDLE_SECONDS)
-        line = DeadlineTransport(verify=verify, proxy=None if proxy is None else proxy.url, trust_env=False, limits=limits)
+        line = DeadlineTransport(
+            verify=verify,
+            proxy=None if proxy is None else proxy.url,
+            trust_env=False,
+            limits=limits,
+        )
         timeout = httpx.Timeout(CALL_SECONDS, connect=CONNECT_SECONDS)
-        self._client = httpx.Client(transport=BoundedTransport(line), timeout=timeout, trust_env=False)
+        self._client = httpx.Client(
+            transport=BoundedTransport(line), timeout=timeout, trust_env=False
+        )
 
     def hurry(self, seconds: float) -> None:
         """Let the calls to come wait no longer than this."""
@@ -96,7 +113,9 @@ class Patience:
         began = time.monotonic()
         response = call_next(context)
         # Its word alone would let a coordinator have this site ask all the time.
-        self.was_held = HELD_HEADER in response.headers and time.monotonic() - began > SHORTEST_HOLD_SECONDS
+        self.was_held = (
+            HELD_HEADER in response.headers and time.monotonic() - began > SHORTEST_HOLD_SECONDS
+        )
         return response
 
 
@@ -107,7 +126,10 @@ class _Signature:
     def intercept(self, context: ProtobufRequestContext, call_next: ProtobufCall) -> httpx.Response:
         request = context.request
         path, seconds = request.url.path, now().timestamp()
-        add_headers(request, sign_call(self._key, self._coordinator, request.method, path, request.content, seconds))
+        add_headers(
+            request,
+            sign_call(self._key, self._coordinator, request.method, path, request.content, seconds),
+        )
         return call_next(context)
 
 

@@ -60,12 +60,17 @@ class HeldPolls:
             await self._app(scope, receive, send)
             return
         node, news, answer = scope["state"]["node"], asyncio.Event(), _Answer()
-        self._asking.setdefault(node, set()).add(news)  # before Flower looks, so that no later message is missed
+        self._asking.setdefault(node, set()).add(
+            news
+        )  # before Flower looks, so that no later message is missed
         try:
             await self._app(scope, receive, answer)
             if answer.is_without_message and self._holds:
                 await _first_of(news, receive, seconds)
-                answer.events[0]["headers"] = [*answer.events[0].get("headers", []), (HELD_HEADER.encode(), b"1")]
+                answer.events[0]["headers"] = [
+                    *answer.events[0].get("headers", []),
+                    (HELD_HEADER.encode(), b"1"),
+                ]
         finally:
             self._asking[node].discard(news)
             if not self._asking[node]:
@@ -97,7 +102,9 @@ def _asked(scope: Scope) -> float:
     if scope["type"] != "http" or scope["path"] != PULL_MESSAGES:
         return 0.0
     asked = dict(scope["headers"]).get(HOLD_HEADER.encode(), b"")
-    return min(int(asked) / 1000, LONGEST_HOLD_SECONDS) if asked.isdigit() and len(asked) < 8 else 0.0
+    return (
+        min(int(asked) / 1000, LONGEST_HOLD_SECONDS) if asked.isdigit() and len(asked) < 8 else 0.0
+    )
 
 
 async def _first_of(news: asyncio.Event, receive: Receive, seconds: float) -> None:

@@ -23,7 +23,9 @@ class Knock:
     certificate_until: datetime | None = None
 
 
-def knock(server: str, ca: bytes | None, key: ec.EllipticCurvePrivateKey, coordinator: str, seconds: float) -> Knock:
+def knock(
+    server: str, ca: bytes | None, key: ec.EllipticCurvePrivateKey, coordinator: str, seconds: float
+) -> Knock:
     """One call, which nobody repeats. Never takes longer than `seconds`, also where the name service hangs.
 
     coordinator : the coordinator's public signing key, base64.
@@ -32,10 +34,15 @@ def knock(server: str, ca: bytes | None, key: ec.EllipticCurvePrivateKey, coordi
     """
     connection = FleetConnection(server, ca, key, coordinator, patience=0)
     answers: list[Knock] = []
-    asking = threading.Thread(target=lambda: answers.append(_ask(connection)), name="knock", daemon=True)
+    asking = threading.Thread(
+        target=lambda: answers.append(_ask(connection)), name="knock", daemon=True
+    )
     asking.start()
     asking.join(seconds)
-    late = ServerUnreachable(f"{server}: no answer within {seconds:.0f} s", "Check the host name, the port and the firewall")
+    late = ServerUnreachable(
+        f"{server}: no answer within {seconds:.0f} s",
+        "Check the host name, the port and the firewall",
+    )
     return answers[0] if answers else Knock(late)
 
 
@@ -50,5 +57,7 @@ def _ask(connection: FleetConnection) -> Knock:
         connection.close()
     heard = connection.heard
     until = None if heard.certificate is None else heard.certificate.get("notAfter")
-    expires = None if until is None else datetime.fromtimestamp(ssl.cert_time_to_seconds(until), UTC)
+    expires = (
+        None if until is None else datetime.fromtimestamp(ssl.cert_time_to_seconds(until), UTC)
+    )
     return Knock(error, heard.ahead, expires)

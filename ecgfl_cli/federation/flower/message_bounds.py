@@ -37,7 +37,10 @@ def check_part(content: bytes) -> None:
     """Raises `MessageTooLarge` for an array in several pieces: ours have one, and one piece could be named a million times; and
     for a large part that is not a piece of an array: a record with hundreds of thousands of names takes seconds to read.
     """
-    if len(content) > LARGEST_RECORD and get_object_type_from_object_content(content) != ARRAY_PIECE:
+    if (
+        len(content) > LARGEST_RECORD
+        and get_object_type_from_object_content(content) != ARRAY_PIECE
+    ):
         raise MessageTooLarge(f"a record of {len(content)} bytes, more than {LARGEST_RECORD}")
     if get_object_type_from_object_content(content) == Array.__qualname__:
         pieces = json.loads(get_object_body(content, Array))["arraychunk_ids"]

@@ -40,7 +40,9 @@ STATUS = re.compile(r"[1-5]\d\d\b")
 def error_code(response: httpx.Response) -> int | None:
     """Return Flower's error code in an answer, or None. Whatever the answer is: it may be anybody's."""
     try:
-        code = getattr(FlowerError.from_json(response.content.decode("utf-8", "replace")), "code", None)
+        code = getattr(
+            FlowerError.from_json(response.content.decode("utf-8", "replace")), "code", None
+        )
     except (ValueError, TypeError, RecursionError):
         return None
     return code if isinstance(code, int) and abs(code) < LARGEST_CODE else None
@@ -82,18 +84,22 @@ class Refusals:
         if self._proxy is not None:
             fix += "; the proxy comes from HTTPS_PROXY, and NO_PROXY leaves it out"
         tried = f" within {seconds:.0f} s" if seconds >= 1 else ""
-        error = ServerUnreachable(f"{self._server}: not reached{way}{tried}: {reason.rstrip('.')}", fix)
+        error = ServerUnreachable(
+            f"{self._server}: not reached{way}{tried}: {reason.rstrip('.')}", fix
+        )
         error.reason = reason.rstrip(".")
         return error
 
     def no_coordinator(self, problem: str) -> ServerRefused:
         return ServerRefused(
-            f"{self._server}: {problem}", "Check that HOST:PORT is an ecgfl coordinator and not a proxy's or another server's"
+            f"{self._server}: {problem}",
+            "Check that HOST:PORT is an ecgfl coordinator and not a proxy's or another server's",
         )
 
     def message(self, problem: str) -> MessageRefused:
         return MessageRefused(
-            f"{self._server}: it sent {problem}", "Install the same ecgfl version on both sides; else tell the coordinator"
+            f"{self._server}: it sent {problem}",
+            "Install the same ecgfl version on both sides; else tell the coordinator",
         )
 
     def not_enrolled(self) -> NotEnrolled:
@@ -115,7 +121,9 @@ class Refusals:
         if code == ACTIVATION_FAILED:
             return self.connected_already()  # or not enrolled: Flower tells both by one code
         if response.status_code == UNAUTHORISED:
-            return (clock_problem(self._server, ahead) if ahead is not None else None) or SessionLost(
+            return (
+                clock_problem(self._server, ahead) if ahead is not None else None
+            ) or SessionLost(
                 f"{self._server}: it does not know this session (any more)",
                 "Start again; if that does not help, check that the site is still enrolled, and this machine's clock",
             )
@@ -125,7 +133,9 @@ class Refusals:
                 f" ecgfl {version('ecgfl')} with Flower {version('flwr')}",
                 "Install the same ecgfl version on both sides",
             )
-        return self.no_coordinator(f"it answered HTTP {response.status_code}" + (f", code {code}" if code else ""))
+        return self.no_coordinator(
+            f"it answered HTTP {response.status_code}" + (f", code {code}" if code else "")
+        )
 
     def _proxy_said(self, words: str) -> EcgflError | str:
         shown = "the proxy" if self._proxy is None else f"the proxy {self._proxy.shown}"

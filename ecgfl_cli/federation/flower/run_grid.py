@@ -23,7 +23,9 @@ REPLY_POLL_SECONDS = 0.1
 class Runtime:
     """Flower's Runtime API called in memory; the methods that `HttpGrid` uses, under its names."""
 
-    def __init__(self, state: InMemoryLinkState, task: task_pb2.Task, messages: SiteMessages) -> None:
+    def __init__(
+        self, state: InMemoryLinkState, task: task_pb2.Task, messages: SiteMessages
+    ) -> None:
         self._state, self._task, self.messages = state, task, messages
 
     def run(self, run_id: int) -> Run:
@@ -32,15 +34,23 @@ class Runtime:
     def GetNodes(self, request: runtime_pb2.GetNodesRequest) -> runtime_pb2.GetNodesResponse:  # noqa: N802
         return runtime_handlers.get_nodes(request, self._state, self._task)
 
-    def PushMessages(self, request: runtime_pb2.PushAppMessagesRequest) -> runtime_pb2.PushAppMessagesResponse:  # noqa: N802
+    def PushMessages(
+        self, request: runtime_pb2.PushAppMessagesRequest
+    ) -> runtime_pb2.PushAppMessagesResponse:  # noqa: N802
         with self.messages.undisturbed():
             response = runtime_handlers.push_messages(request, self._state, self._task)
-            for message, tree in zip(request.messages_list, request.message_object_trees, strict=True):
-                if tree.object_id in response.message_ids:  # otherwise Flower did not accept the message
+            for message, tree in zip(
+                request.messages_list, request.message_object_trees, strict=True
+            ):
+                if (
+                    tree.object_id in response.message_ids
+                ):  # otherwise Flower did not accept the message
                     self.messages.sent(message.metadata.dst_node_id, tree.object_id, tree)
         return response
 
-    def PullMessages(self, request: runtime_pb2.PullAppMessagesRequest) -> runtime_pb2.PullAppMessagesResponse:  # noqa: N802
+    def PullMessages(
+        self, request: runtime_pb2.PullAppMessagesRequest
+    ) -> runtime_pb2.PullAppMessagesResponse:  # noqa: N802
         return runtime_handlers.pull_messages(request, self._state, self._task)
 
     def PushObject(self, request: message_pb2.PushObjectRequest) -> message_pb2.PushObjectResponse:  # noqa: N802
@@ -58,7 +68,9 @@ class Runtime:
 class RunGrid(HttpGrid):
     """Flower's grid of one run, over memory instead of HTTP, which looks for replies ten times a second."""
 
-    def __init__(self, runtime: Runtime, run_id: int, tell: Callable[[Iterable[int]], None]) -> None:
+    def __init__(
+        self, runtime: Runtime, run_id: int, tell: Callable[[Iterable[int]], None]
+    ) -> None:
         """tell : is called with the nodes for which messages have been put there."""
         super().__init__(token="in-memory")
         self._tell = tell
@@ -81,13 +93,21 @@ class RunGrid(HttpGrid):
         self._tell(message.metadata.dst_node_id for message in messages)
         return ids
 
-    def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Message]:
+    def send_and_receive(
+        self, messages: Iterable[Message], *, timeout: float | None = None
+    ) -> list[Message]:
         """Send messages, and collect the replies until all are there or `timeout` seconds have passed.
 
         A site that is `late` is still asked, but the phase ends without it once there are `enough` usable replies.
         """
         messages = list(messages)
-        nodes = dict(zip(self.push_messages(messages), (message.metadata.dst_node_id for message in messages), strict=True))
+        nodes = dict(
+            zip(
+                self.push_messages(messages),
+                (message.metadata.dst_node_id for message in messages),
+                strict=True,
+            )
+        )
         self.asked = set(nodes.values())
         waiting = set(nodes)
         deadline = None if timeout is None else time.monotonic() + timeout
@@ -96,13 +116,17 @@ class RunGrid(HttpGrid):
             arrived = self.collect(waiting)
             replies += arrived
             usable = sum(not reply.has_error() for reply in replies)
-            if usable >= self.enough and all(self.is_late(nodes[message_id]) for message_id in waiting):
+            if usable >= self.enough and all(
+                self.is_late(nodes[message_id]) for message_id in waiting
+            ):
                 break
             if waiting and not arrived:
                 time.sleep(REPLY_POLL_SECONDS)
         for message_id in waiting:
             self._missed[nodes[message_id]] += 1
-            self._sessions_when_late[nodes[message_id]] = self._runtime.messages.sessions[nodes[message_id]]
+            self._sessions_when_late[nodes[message_id]] = self._runtime.messages.sessions[
+                nodes[message_id]
+            ]
         self._runtime.messages.forget(waiting)
         return replies
 

@@ -116,7 +116,9 @@ class SiteMessages:
     def sent(self, node: int, message_id: str, tree: ObjectTree) -> None:
         """Record that a message was sent to a node."""
         with self._state.lock:
-            self._requests[message_id] = Request(node, frozenset(part.object_id for part in iterate_object_tree(tree)))
+            self._requests[message_id] = Request(
+                node, frozenset(part.object_id for part in iterate_object_tree(tree))
+            )
 
     def forget(self, message_ids: Iterable[str]) -> None:
         """Free these messages and whatever has arrived of their replies, because the coordinator no longer waits for them."""
@@ -169,7 +171,11 @@ class SiteMessages:
             request = self._requests.get(metadata.reply_to_message_id)
             if request is not None and request.node != node:
                 raise HTTPException(FORBIDDEN, "a reply to a message of another site")
-            if request is None or request.is_void or self._is_answered(metadata.reply_to_message_id):
+            if (
+                request is None
+                or request.is_void
+                or self._is_answered(metadata.reply_to_message_id)
+            ):
                 return self._answered(metadata.message_id, None)
             if request.upload is None:
                 self._end_other_uploads(node)
@@ -189,10 +195,19 @@ class SiteMessages:
         if get_object_id(content) != call.object_id:
             raise HTTPException(BAD_REQUEST, "a part whose name is not its hash")
         with self.undisturbed():
-            found = next((each for each in self._requests.values() if _is_of(each.upload, node, call.session_id)), None)
+            found = next(
+                (
+                    each
+                    for each in self._requests.values()
+                    if _is_of(each.upload, node, call.session_id)
+                ),
+                None,
+            )
             upload = None if found is None else found.upload
             if found is None or upload is None or call.object_id not in upload.missing:
-                return PushObjectResponse(stored=upload is not None and call.object_id in upload.parts)
+                return PushObjectResponse(
+                    stored=upload is not None and call.object_id in upload.parts
+                )
             upload.size += len(content)
             if upload.size > LARGEST_MESSAGE:
                 found.upload, found.is_void = None, True
@@ -211,13 +226,22 @@ class SiteMessages:
         """Return a part of a message that was sent to this site."""
         self._require_running(call.run_id)
         with self._state.lock:
-            mine = any(each.node == node and call.object_id in each.parts for each in self._requests.values())
+            mine = any(
+                each.node == node and call.object_id in each.parts
+                for each in self._requests.values()
+            )
         if not mine:
             return PullObjectResponse(object_found=False, object_available=False)
         content = self._state.get_object(call.run_id, call.object_id)
-        return PullObjectResponse(object_found=content is not None, object_available=bool(content), object_content=content or b"")
+        return PullObjectResponse(
+            object_found=content is not None,
+            object_available=bool(content),
+            object_content=content or b"",
+        )
 
-    def confirm(self, node: int, call: ConfirmMessageReceivedRequest) -> ConfirmMessageReceivedResponse:
+    def confirm(
+        self, node: int, call: ConfirmMessageReceivedRequest
+    ) -> ConfirmMessageReceivedResponse:
         """Record that a site has received a whole message. A second call changes nothing."""
         self._require_running(call.run_id)
         with self.undisturbed():
@@ -232,20 +256,31 @@ class SiteMessages:
     def expects(self, node: int) -> bool:
         """Return whether this site has announced a reply of which parts are missing."""
         with self._state.lock:
-            return any(each.upload is not None and each.node == node for each in self._requests.values())
+            return any(
+                each.upload is not None and each.node == node for each in self._requests.values()
+            )
 
     def _hand_in(self, upload: Upload) -> bool:
         """Pass a complete reply to Flower. Return False if Flower does not take it."""
         of_whom = upload.announced.metadata
         session = self._state.start_session(of_whom.run_id)
-        stored, missing = self._state.store_message_and_object_tree(upload.announced, upload.tree, session)
+        stored, missing = self._state.store_message_and_object_tree(
+            upload.announced, upload.tree, session
+        )
         if not stored:
             return False
-        return all(self._state.store_object(of_whom.run_id, session, name, upload.parts[name]) for name in missing)
+        return all(
+            self._state.store_object(of_whom.run_id, session, name, upload.parts[name])
+            for name in missing
+        )
 
     def _is_online(self, node_id: int) -> bool:
         node = self._state.nodes.get(node_id)
-        return node is not None and node.status != NodeStatus.UNREGISTERED and (node.online_until or 0.0) > time.time()
+        return (
+            node is not None
+            and node.status != NodeStatus.UNREGISTERED
+            and (node.online_until or 0.0) > time.time()
+        )
 
     def _is_answered(self, message_id: str) -> bool:
         return message_id in self._state.message_ins_id_to_message_res_id
@@ -265,7 +300,9 @@ class SiteMessages:
 
     def _require_running(self, run_id: int) -> None:
         if run_id not in self._state.run_ids or check_abort(run_id, NOT_RUNNING, self._state):
-            raise FlowerError(ApiErrorCode.FLEET_RUN_STATUS_NOT_ALLOWED, f"run {run_id} is not running")
+            raise FlowerError(
+                ApiErrorCode.FLEET_RUN_STATUS_NOT_ALLOWED, f"run {run_id} is not running"
+            )
 
 
 def _makes_reply(upload: Upload) -> bool:
@@ -273,9 +310,14 @@ def _makes_reply(upload: Upload) -> bool:
     try:
         for part in iterate_object_tree(upload.tree):
             below = {child.object_id for child in part.children}
-            if set(get_object_children_ids_from_object_content(upload.parts[part.object_id])) != below:
+            if (
+                set(get_object_children_ids_from_object_content(upload.parts[part.object_id]))
+                != below
+            ):
                 return False
-        found = cast(Message, inflate_object_from_contents(upload.tree.object_id, dict(upload.parts))).metadata
+        found = cast(
+            Message, inflate_object_from_contents(upload.tree.object_id, dict(upload.parts))
+        ).metadata
     except LIBRARY_ERRORS:
         return False
     of_whom = upload.announced.metadata
@@ -287,4 +329,8 @@ def _makes_reply(upload: Upload) -> bool:
 
 
 def _is_of(upload: Upload | None, node: int, session: str) -> bool:
-    return upload is not None and upload.node == node and secrets.compare_digest(upload.session.encode(), session.encode())
+    return (
+        upload is not None
+        and upload.node == node
+        and secrets.compare_digest(upload.session.encode(), session.encode())
+    )

@@ -42,7 +42,9 @@ class SuperLink:
     most_connections : largest number of connections that may be open at a time.
     """
 
-    def __init__(self, listener: socket.socket, tls: ssl.SSLContext, coordinator: str, most_connections: int) -> None:
+    def __init__(
+        self, listener: socket.socket, tls: ssl.SSLContext, coordinator: str, most_connections: int
+    ) -> None:
         app = FleetApp()
         self._state: InMemoryLinkState = app.state
         self._messages = app.messages
@@ -82,7 +84,11 @@ class SuperLink:
     def register(self, public_key: ec.EllipticCurvePublicKey, name: str) -> int:
         """Let the holder of this key take part; returns its node id."""
         node = self._state.create_node(
-            NOOP_FLWR_AID, NOOP_ACCOUNT_NAME, public_key_to_bytes(public_key), HEARTBEAT_SECONDS, name=name
+            NOOP_FLWR_AID,
+            NOOP_ACCOUNT_NAME,
+            public_key_to_bytes(public_key),
+            HEARTBEAT_SECONDS,
+            name=name,
         )
         self._members.add(public_key, node)
         return node
@@ -109,7 +115,9 @@ class SuperLink:
         state = self._state
         with state.lock:
             return {
-                node_id: datetime.fromtimestamp(node.online_until - HEARTBEAT_PATIENCE * node.heartbeat_interval, UTC)
+                node_id: datetime.fromtimestamp(
+                    node.online_until - HEARTBEAT_PATIENCE * node.heartbeat_interval, UTC
+                )
                 for node_id, node in state.nodes.items()
                 if (node.online_until or 0.0) > time.time()
             }
@@ -117,11 +125,26 @@ class SuperLink:
     @contextlib.contextmanager
     def run(self) -> Iterator["RunGrid"]:
         """Open a run and give its grid; the run is over for every site when the block ends, however it ends."""
-        run_id = self._state.create_run(APPLICATION, None, None, {}, NOOP_FEDERATION_ID, None, NOOP_FLWR_AID, TaskType.SERVER_APP)
+        run_id = self._state.create_run(
+            APPLICATION,
+            None,
+            None,
+            {},
+            NOOP_FEDERATION_ID,
+            None,
+            NOOP_FLWR_AID,
+            TaskType.SERVER_APP,
+        )
         task = self._state.get_tasks(run_ids=[run_id])[0]
-        if self._state.claim_task(task.task_id) is None or not self._state.activate_task(task.task_id):
+        if self._state.claim_task(task.task_id) is None or not self._state.activate_task(
+            task.task_id
+        ):
             raise RuntimeError(f"run {run_id} could not be started in this process's own SuperLink")
-        TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = task.task_id, run_id, self._state.get_node_id()
+        TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = (
+            task.task_id,
+            run_id,
+            self._state.get_node_id(),
+        )
         # Flower ends a run whose process was silent for a minute, also where the machine slept. This process is the SuperLink.
         self._state.task_token_store[task.task_id].active_until = datetime.max.replace(tzinfo=UTC)
         self._polls.begin()

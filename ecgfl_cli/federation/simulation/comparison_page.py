@@ -14,14 +14,29 @@ CHARTS: tuple[tuple[str, Callable[[Metrics], float | None]], ...] = (
     ("F1 for PVC, %", lambda metrics: _percent(metrics.f1)),
     ("Loss, held-out patients", lambda metrics: metrics.loss),
 )
-COLUMNS = ("strategy", "outcome", "rounds", "held-out beats", "PVCs", "Se %", "+P %", "F1 %", "loss", "seconds")
+COLUMNS = (
+    "strategy",
+    "outcome",
+    "rounds",
+    "held-out beats",
+    "PVCs",
+    "Se %",
+    "+P %",
+    "F1 %",
+    "loss",
+    "seconds",
+)
 
 
 def comparison_page(done: Sequence[Simulated]) -> str:
     """The whole page: curves with a line for each trial, and its last round in a table."""
     numbers = range(1, 1 + max((len(each.report.rounds) for each in done), default=0))
     charts = [
-        curves(title, numbers, {each.name: [_figure(figure, value) for value in _metrics(each)] for each in done})
+        curves(
+            title,
+            numbers,
+            {each.name: [_figure(figure, value) for value in _metrics(each)] for each in done},
+        )
         for title, figure in CHARTS
     ]
     reports = [quote(each.page.name) for each in done if each.page is not None]

@@ -44,14 +44,21 @@ class Simulated:
 
 
 def simulate(
-    sites: Sequence[VirtualSite], trials: Sequence[Trial], folder: Path, out: Path | None, jobs: int, report: Report
+    sites: Sequence[VirtualSite],
+    trials: Sequence[Trial],
+    folder: Path,
+    out: Path | None,
+    jobs: int,
+    report: Report,
 ) -> list[Simulated]:
     """Make the trials one after the other on the same sites, in so many processes.
 
     folder : of what the simulated coordinator keeps. out : where each run's report goes. A run that fails stops no other.
     """
     key = ed25519.Ed25519PrivateKey.generate()
-    app = virtual_app(sites, _free_hand([trial.plan for trial in trials]), public_key_text(key.public_key()))
+    app = virtual_app(
+        sites, _free_hand([trial.plan for trial in trials]), public_key_text(key.public_key())
+    )
     done: list[Simulated] = []
 
     def drive(grid: Grid, places: Mapping[int, int]) -> None:
@@ -60,12 +67,21 @@ def simulate(
             checkpoints = Checkpoints(CoordinatorHome(folder / trial.file_name), key, trial.plan)
             done.append(_run(trial, grid, checkpoints, present, out, report))
 
-    report(f"starting Flower's simulation engine: {len(sites)} virtual sites in {jobs} processes; nothing leaves this machine")
+    report(
+        f"starting Flower's simulation engine: {len(sites)} virtual sites in {jobs} processes; nothing leaves this machine"
+    )
     run_engine(app, len(sites), jobs, drive, report)
     return done
 
 
-def _run(trial: Trial, grid: Grid, checkpoints: Checkpoints, sites: "_AllPresent", out: Path | None, report: Report) -> Simulated:
+def _run(
+    trial: Trial,
+    grid: Grid,
+    checkpoints: Checkpoints,
+    sites: "_AllPresent",
+    out: Path | None,
+    report: Report,
+) -> Simulated:
     plan = trial.plan
     path = None if out is None else out / f"{trial.file_name}.json"
     if path is not None:
@@ -73,9 +89,16 @@ def _run(trial: Trial, grid: Grid, checkpoints: Checkpoints, sites: "_AllPresent
     record = RunRecord(path, plan, checkpoints.latest.manifest, checkpoints.start)
     began = time.monotonic()
     try:
-        run_strategy(plan, grid, checkpoints, sites, lambda line: report(f"{trial.name}: {line}"), record)
+        run_strategy(
+            plan, grid, checkpoints, sites, lambda line: report(f"{trial.name}: {line}"), record
+        )
     except RoundFailed as error:
-        record.end(UnusableInput(error.problem, "What each site said stands above; a smaller --learning-rate may help"))
+        record.end(
+            UnusableInput(
+                error.problem,
+                "What each site said stands above; a smaller --learning-rate may help",
+            )
+        )
     except EcgflError as error:
         record.end(error)
     except BaseException as error:

@@ -50,16 +50,26 @@ def virtual_app(sites: Sequence[VirtualSite], policy: Policy, signing_key: str) 
 
 def train(message: Message, site: VirtualSite, work: LocalWork, signing_key: str) -> Message:
     """Answer a `TrainRequest`."""
-    received = read_request(message, TrainRequest, public_key_from_text(signing_key), site.fingerprint)
+    received = read_request(
+        message, TrainRequest, public_key_from_text(signing_key), site.fingerprint
+    )
     request = received.content
     manifest, network = _open(received, signing_key)
-    plan = TrainingPlan(request.epochs, request.learning_rate, request.batch_size, request.seed, proximal_mu=request.proximal_mu)
+    plan = TrainingPlan(
+        request.epochs,
+        request.learning_rate,
+        request.batch_size,
+        request.seed,
+        proximal_mu=request.proximal_mu,
+    )
     return Message(work.train(network, manifest, plan).content, reply_to=message)
 
 
 def evaluate(message: Message, site: VirtualSite, work: LocalWork, signing_key: str) -> Message:
     """Answer an `EvaluateRequest`."""
-    received = read_request(message, EvaluateRequest, public_key_from_text(signing_key), site.fingerprint)
+    received = read_request(
+        message, EvaluateRequest, public_key_from_text(signing_key), site.fingerprint
+    )
     manifest, network = _open(received, signing_key)
     return Message(work.measure(network, manifest).content, reply_to=message)
 

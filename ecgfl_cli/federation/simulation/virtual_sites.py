@@ -54,7 +54,10 @@ def deal(store: Home, sites: int, seed: int, folder: Path) -> list[VirtualSite]:
     Raises `UnusableInput` where there are fewer patients to train on than sites.
     """
     with open_catalogue(store.catalogue) as catalogue:
-        rows, splits = [row for row in catalogue.rows() if row.status == "usable"], catalogue.splits()
+        rows, splits = (
+            [row for row in catalogue.rows() if row.status == "usable"],
+            catalogue.splits(),
+        )
     there = len({row.patient for row in rows if splits[row.patient] == "train"})
     if there < sites:
         raise UnusableInput(
@@ -75,7 +78,9 @@ def deal(store: Home, sites: int, seed: int, folder: Path) -> list[VirtualSite]:
     return made
 
 
-def deal_patients(rows: Iterable[RecordRow], splits: dict[str, Split], sites: int, seed: int) -> dict[str, int]:
+def deal_patients(
+    rows: Iterable[RecordRow], splits: dict[str, Split], sites: int, seed: int
+) -> dict[str, int]:
     """Patient -> place of the site, from 0 on.
 
     Patients to train on and held-out ones are dealt one by one, those with PVCs before those without: the sites have the same
@@ -87,7 +92,9 @@ def deal_patients(rows: Iterable[RecordRow], splits: dict[str, Split], sites: in
     patients.sort(key=lambda patient: patient not in with_pvcs)
     places: dict[str, int] = {}
     for split in ("train", "held-out"):
-        for number, patient in enumerate(patient for patient in patients if splits[patient] == split):
+        for number, patient in enumerate(
+            patient for patient in patients if splits[patient] == split
+        ):
             places[patient] = number % sites
     return places
 
@@ -95,9 +102,17 @@ def deal_patients(rows: Iterable[RecordRow], splits: dict[str, Split], sites: in
 def virtual_site(name: str, home: Home) -> VirtualSite:
     """A site as its catalogue shows it; every patient has a split."""
     with open_catalogue(home.catalogue) as catalogue:
-        rows, splits = [row for row in catalogue.rows() if row.status == "usable"], catalogue.splits()
+        rows, splits = (
+            [row for row in catalogue.rows() if row.status == "usable"],
+            catalogue.splits(),
+        )
     train = [row for row in rows if splits[row.patient] == "train"]
     patients, trained_on = {row.patient for row in rows}, {row.patient for row in train}
     return VirtualSite(
-        name, home, len(rows), len(trained_on), len(patients - trained_on), sum(row.counts.get("V", 0) for row in train)
+        name,
+        home,
+        len(rows),
+        len(trained_on),
+        len(patients - trained_on),
+        sum(row.counts.get("V", 0) for row in train),
     )

@@ -84,7 +84,9 @@ def dry_run(home: Home, settings: SiteSettings, report: Callable[[str], None]) -
     for content in (trained, measured):
         add_audit_head(content, AuditLog(home.audit).last())
     drafts = [_draft(MessageType.TRAIN, trained), _draft(MessageType.EVALUATE, measured)]
-    messages = [{"kind": draft.kind, "bytes": draft.bytes, "sha256": draft.sha256} for draft in drafts]
+    messages = [
+        {"kind": draft.kind, "bytes": draft.bytes, "sha256": draft.sha256} for draft in drafts
+    ]
     AuditLog(home.audit).append("dry-run", version=version, messages=messages)
     return DryRun(version, wanted.name, drafts)
 
@@ -93,10 +95,16 @@ def _start(home: Home, policy: Policy) -> "tuple[str | None, Manifest, nn.Module
     """The current model where the policy allows its architecture, else a fresh network of one that it allows."""
     registry = registry_of(home, None)
     current = registry.current()
-    if current is not None and registry.entry(current).manifest.architecture in policy.architectures:
+    if (
+        current is not None
+        and registry.entry(current).manifest.architecture in policy.architectures
+    ):
         return current, *registry.load(current)
     if not policy.architectures:
-        raise PolicyRefused("policy.architectures in site.toml is empty: nothing is ever trained here", "Name those that may be")
+        raise PolicyRefused(
+            "policy.architectures in site.toml is empty: nothing is ever trained here",
+            "Name those that may be",
+        )
     import torch
 
     torch.manual_seed(SEED)

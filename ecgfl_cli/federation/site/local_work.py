@@ -55,7 +55,13 @@ class LocalWork:
         self._datasets: dict[str, Dataset] = {}
         self._checked: set[str] = set()
 
-    def train(self, network: "nn.Module", manifest: Manifest, plan: TrainingPlan, asked: Asked | None = None) -> Trained:
+    def train(
+        self,
+        network: "nn.Module",
+        manifest: Manifest,
+        plan: TrainingPlan,
+        asked: Asked | None = None,
+    ) -> Trained:
         """Train the network in place. manifest : of the model that it is before."""
         self._allow_plan(plan)
         require_enough(self._home, self._policy)
@@ -64,16 +70,26 @@ class LocalWork:
         wanted = architecture(manifest.architecture)
         dataset = self._dataset(wanted)
         examples = dataset.train
-        self._policy.require_asked("steps", plan.epochs * batches(len(examples), plan.batch_size), "min_steps")
+        self._policy.require_asked(
+            "steps", plan.epochs * batches(len(examples), plan.batch_size), "min_steps"
+        )
         if asked is not None and not self._is_plausible(manifest):
-            self._require_plausible(total(by_patient(network, manifest, dataset.held_out)), manifest)
+            self._require_plausible(
+                total(by_patient(network, manifest, dataset.held_out)), manifest
+            )
         loss = require_sane_loss(train(network, wanted, examples, plan), manifest)
         reply = TrainReply(examples=len(examples), pvcs=int(examples.is_pvc.sum()), loss=loss)
-        content = reply_content(reply, weights_record(pack(network)), set(METRICS) - set(self._policy.metrics))
+        content = reply_content(
+            reply, weights_record(pack(network)), set(METRICS) - set(self._policy.metrics)
+        )
         return Trained(content, len(examples), loss)
 
     def measure(
-        self, network: "nn.Module", manifest: Manifest, asked: Asked | None = None, is_catch_up: bool = False
+        self,
+        network: "nn.Module",
+        manifest: Manifest,
+        asked: Asked | None = None,
+        is_catch_up: bool = False,
     ) -> MeasuredModel:
         """Measure the network on the held-out patients. is_catch_up : whether the model is of an earlier run."""
         if asked is not None:
@@ -89,7 +105,11 @@ class LocalWork:
     @property
     def metrics(self) -> frozenset[Metric]:
         """The figures of held-out patients that may leave this site; none if there are too few held-out patients or beats."""
-        return frozenset() if too_few_held_out(self._home, self._policy) else frozenset(self._policy.metrics)
+        return (
+            frozenset()
+            if too_few_held_out(self._home, self._policy)
+            else frozenset(self._policy.metrics)
+        )
 
     def is_known(self, asked: Asked) -> bool:
         """Whether this request was answered before."""
@@ -102,7 +122,11 @@ class LocalWork:
     def _measured_content(self, measured: Measured) -> RecordDict:
         metrics = self.metrics
         if not metrics:
-            return reply_content(EvaluateReply(examples=0 if too_few_held_out(self._home, self._policy) else measured.beats))
+            return reply_content(
+                EvaluateReply(
+                    examples=0 if too_few_held_out(self._home, self._policy) else measured.beats
+                )
+            )
         reply = EvaluateReply(
             examples=measured.beats,
             pvcs=measured.pvcs,
@@ -119,20 +143,32 @@ class LocalWork:
     def _begin_training(self, asked: Asked, manifest: Manifest) -> None:
         policy, now = self._policy, datetime.now().astimezone()
         policy.allow_hour(now)
-        policy.allow_at_most("rounds in 24 hours", self._log.in_a_day("train", now) + 1, "max_rounds_a_day")
-        policy.allow_at_most("rounds in a run", self._log.in_run("train", asked.run) + 1, "max_rounds")
+        policy.allow_at_most(
+            "rounds in 24 hours", self._log.in_a_day("train", now) + 1, "max_rounds_a_day"
+        )
+        policy.allow_at_most(
+            "rounds in a run", self._log.in_run("train", asked.run) + 1, "max_rounds"
+        )
         self._log.begin(asked, "train", manifest.version, manifest.round + 1)
 
     def _begin_measurement(self, asked: Asked, manifest: Manifest, is_catch_up: bool) -> None:
         policy, now, log = self._policy, datetime.now().astimezone(), self._log
         in_round = (asked.run, manifest.round)
-        if is_catch_up or not log.in_round("train", *in_round) or log.in_round("measure", *in_round):
+        if (
+            is_catch_up
+            or not log.in_round("train", *in_round)
+            or log.in_round("measure", *in_round)
+        ):
             policy.allow_hour(now)
         in_a_day = log.in_a_day("measure", now) + 1
         policy.allow_at_most("measurements in 24 hours", in_a_day, "max_measurements_a_day")
-        policy.allow_at_most("measurements in a run", log.in_run("measure", asked.run) + 1, "max_measurements")
         policy.allow_at_most(
-            "measurements without a training in 24 hours", in_a_day - log.trainings_sent(now), "max_untrained_measurements"
+            "measurements in a run", log.in_run("measure", asked.run) + 1, "max_measurements"
+        )
+        policy.allow_at_most(
+            "measurements without a training in 24 hours",
+            in_a_day - log.trainings_sent(now),
+            "max_untrained_measurements",
         )
         log.begin(asked, "measure", manifest.version, manifest.round)
 

@@ -38,7 +38,10 @@ class LossCheck:
         """Whether a model has the weights of the current one."""
         registry = registry_of(self._home, None)
         try:
-            return registry.entry(registry.current() or "").manifest.weights_sha256 == manifest.weights_sha256
+            return (
+                registry.entry(registry.current() or "").manifest.weights_sha256
+                == manifest.weights_sha256
+            )
         except (ModelRejected, UsageError):
             return False
 
@@ -60,7 +63,11 @@ class LossCheck:
         name, least = (f"the current model {version}", LEAST_REFERENCE)
         if self._policy.from_scratch or other != manifest.architecture:
             least = UNTRAINED
-        return (name, loss) if loss >= least else ("an untrained model" if least == UNTRAINED else "a good model", least)
+        return (
+            (name, loss)
+            if loss >= least
+            else ("an untrained model" if least == UNTRAINED else "a good model", least)
+        )
 
     def _of_current(self) -> tuple[str, str, float]:
         """Version, architecture and loss of the current model, or of the starter model if that is unusable."""
@@ -78,5 +85,8 @@ class LossCheck:
         if version not in self._current:
             manifest, network = registry.load(version)
             held_out = load_held_out(self._home, architecture(manifest.architecture))
-            self._current[version] = manifest.architecture, total(by_patient(network, manifest, held_out)).loss
+            self._current[version] = (
+                manifest.architecture,
+                total(by_patient(network, manifest, held_out)).loss,
+            )
         return version, *self._current[version]

@@ -31,7 +31,11 @@ def import_model(home: Home, settings: SiteSettings, path: Path) -> Imported:
     Raises `ModelRejected` when its signature, hash, architecture or weights are wrong or it is no final model,
     `PolicyRefused` when the policy forbids it or it is older than what is here; each is written into the audit log.
     """
-    federation, registry, audit = load_federation(home.federation), site_registry(home), AuditLog(home.audit)
+    federation, registry, audit = (
+        load_federation(home.federation),
+        site_registry(home),
+        AuditLog(home.audit),
+    )
     note_policy(home.audit, settings.policy)
     try:
         signed, manifest, network = read_model_file(path, federation.signing_key)
@@ -44,7 +48,12 @@ def import_model(home: Home, settings: SiteSettings, path: Path) -> Imported:
         held_out = load_held_out(home, architecture(manifest.architecture))
         candidate = by_patient(network, manifest, held_out)
         require_sane_loss(total(candidate).loss, manifest)
-        details = {"version": manifest.version, "sha256": manifest.weights_sha256, "round": manifest.round, "by": "file"}
+        details = {
+            "version": manifest.version,
+            "sha256": manifest.weights_sha256,
+            "round": manifest.round,
+            "by": "file",
+        }
         with audit.change("model-received", **details):
             registry.add(signed, network, "a file")
     except (ModelRejected, PolicyRefused) as error:

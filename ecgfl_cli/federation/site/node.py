@@ -63,7 +63,11 @@ class SiteNode:
     """One run, from its first message to its end."""
 
     def __init__(
-        self, connection: FleetConnection, participant: Participant, audit: AuditLog, report: Callable[[str], None]
+        self,
+        connection: FleetConnection,
+        participant: Participant,
+        audit: AuditLog,
+        report: Callable[[str], None],
     ) -> None:
         self._connection, self._audit, self._report = connection, audit, report
         self.participant = participant
@@ -85,7 +89,11 @@ class SiteNode:
         while self._first is None and time.monotonic() < deadline:
             received = self._connection.receive(_patience(deadline))
             if received is None:
-                self._pause(POLL_SECONDS if time.monotonic() - began < IDLE_AFTER_SECONDS else IDLE_POLL_SECONDS)
+                self._pause(
+                    POLL_SECONDS
+                    if time.monotonic() - began < IDLE_AFTER_SECONDS
+                    else IDLE_POLL_SECONDS
+                )
             elif received.kind == MessageType.QUERY:
                 with contextlib.suppress(RunOver):  # the next run brings the newest model again
                     self._catch_up(received)
@@ -145,7 +153,9 @@ class SiteNode:
                 f"the coordinator announced {self._number_taken_back} messages in a row that could not be fetched",
                 "Run ecgfl join again; if it happens again, tell the coordinator",
             )
-        self._report("the coordinator no longer waits for an answer to its last message; waiting for the next")
+        self._report(
+            "the coordinator no longer waits for an answer to its last message; waiting for the next"
+        )
         time.sleep(POLL_SECONDS)
 
     def _answer(self, incoming: Incoming) -> None:
@@ -154,7 +164,8 @@ class SiteNode:
         if run_id != self._run_id:
             if not self._connection.is_ours(run_id):
                 raise ServerRefused(
-                    "the coordinator offers a run that is not ecgfl's", "Check --server: it is another Flower federation"
+                    "the coordinator offers a run that is not ecgfl's",
+                    "Check --server: it is another Flower federation",
                 )
             self._run_id = run_id
         try:
@@ -177,14 +188,24 @@ class SiteNode:
             self._audit.append("refused", by="message", reason=str(error))
             raise
         try:
-            context = Context(run_id=run_id, node_id=self._connection.node_id, node_config={}, state=RecordDict(), run_config={})
+            context = Context(
+                run_id=run_id,
+                node_id=self._connection.node_id,
+                node_config={},
+                state=RecordDict(),
+                run_config={},
+            )
             reply = self._app(message=message, context=context)
             add_audit_head(reply.content, self._audit.last())
         except Exception as error:
             code = next((code for kind, code in CODES.items() if isinstance(error, kind)), FAILED)
             refusal = self._connection.outgoing(Message(Error(code, "refused"), reply_to=message))
             self._audit.append(
-                "refused", code=code, reason=str(error)[:LONGEST_REASON], bytes=refusal.size, sha256=refusal.sha256
+                "refused",
+                code=code,
+                reason=str(error)[:LONGEST_REASON],
+                bytes=refusal.size,
+                sha256=refusal.sha256,
             )
             self._connection.send(refusal)
             time.sleep(LINGER_SECONDS)

@@ -55,11 +55,19 @@ class Participant:
     """
 
     def __init__(
-        self, home: Home, settings: SiteSettings, federation: Federation, server: str, report: Callable[[str], None]
+        self,
+        home: Home,
+        settings: SiteSettings,
+        federation: Federation,
+        server: str,
+        report: Callable[[str], None],
     ) -> None:
         self._home, self._policy, self._keep_last = home, settings.policy, settings.models.keep
         self._signing_key, self._server, self._report = federation.signing_key, server, report
-        self._registry, self._audit = Registry(home.models, federation.signing_key), AuditLog(home.audit)
+        self._registry, self._audit = (
+            Registry(home.models, federation.signing_key),
+            AuditLog(home.audit),
+        )
         self._work = LocalWork(home, settings.policy)
         self._site = fingerprint(home.node_public_key)
         self.rounds = 0
@@ -91,7 +99,8 @@ class Participant:
         manifest, network = self._open(received)
         if manifest.is_final:
             raise ServerRefused(
-                f"the coordinator asks for training from {manifest.version}, the last model of its run", "Tell the coordinator"
+                f"the coordinator asks for training from {manifest.version}, the last model of its run",
+                "Tell the coordinator",
             )
         self.run = manifest.run
         plan = TrainingPlan(
@@ -105,7 +114,9 @@ class Participant:
         began = time.monotonic()
         trained = self._work.train(network, manifest, plan, asked)
         where = f"round {manifest.round + 1} of {manifest.rounds}"
-        self._report(f"{where}: trained on {trained.beats} beats in {time.monotonic() - began:.2f} s, loss {trained.loss:.4f}")
+        self._report(
+            f"{where}: trained on {trained.beats} beats in {time.monotonic() - began:.2f} s, loss {trained.loss:.4f}"
+        )
         return Message(content=trained.content, reply_to=message)
 
     def _evaluate(self, message: Message) -> Message:
@@ -117,11 +128,15 @@ class Participant:
         seconds = time.monotonic() - began
         self._keep(received.content.model, manifest, network)
         where = f"round {manifest.round} of {manifest.rounds}"
-        self._report(f"{where}: model {manifest.version} received and verified, measured in {seconds:.2f} s")
+        self._report(
+            f"{where}: model {manifest.version} received and verified, measured in {seconds:.2f} s"
+        )
         if manifest.is_final:
             self.final = self._judge(manifest, measured)
             if "verdict" in self._work.metrics:
-                measured.content.metric_records[METRICS]["verdict"] = verdict_number(self.final.verdict.code)
+                measured.content.metric_records[METRICS]["verdict"] = verdict_number(
+                    self.final.verdict.code
+                )
         self._prune()
         self.rounds += 1
         return Message(content=measured.content, reply_to=message)
@@ -140,11 +155,15 @@ class Participant:
         if self._is_known(manifest):
             self._work.begin_without_data(asked, manifest)
         else:
-            allow_model(manifest, self._policy, self._registry)  # not its run's length: nobody asks for a round of it
+            allow_model(
+                manifest, self._policy, self._registry
+            )  # not its run's length: nobody asks for a round of it
             network = network_of(manifest, received.vector)
             measured = self._work.measure(network, manifest, asked, is_catch_up=True)
             self._keep(received.content.model, manifest, network)
-            self._report(f"model {manifest.version} of run {manifest.run}, which this site had missed, received and verified")
+            self._report(
+                f"model {manifest.version} of run {manifest.run}, which this site had missed, received and verified"
+            )
             self.caught_up = self._judge(manifest, measured)
             self._prune()
         verdict = self._verdict_on(manifest) if "verdict" in self._work.metrics else None
@@ -175,19 +194,27 @@ class Participant:
 
     def _is_known(self, manifest: Manifest) -> bool:
         """Whether it is older than what is here, or was tested here already."""
-        newest = max(self._registry.entries(), key=lambda entry: entry.manifest.sequence, default=None)
+        newest = max(
+            self._registry.entries(), key=lambda entry: entry.manifest.sequence, default=None
+        )
         if newest is None or newest.manifest.sequence < manifest.sequence:
             return False
         return newest.manifest.sequence > manifest.sequence or newest.acceptance is not None
 
     def _keep(self, signed: SignedManifest, manifest: Manifest, network: "nn.Module") -> None:
-        details = {"version": manifest.version, "sha256": manifest.weights_sha256, "round": manifest.round}
+        details = {
+            "version": manifest.version,
+            "sha256": manifest.weights_sha256,
+            "round": manifest.round,
+        }
         with self._audit.change("model-received", **details):
             self._registry.add(signed, network, self._server)
 
     def _judge(self, manifest: Manifest, measured: MeasuredModel) -> FinalModel:
         verdict = consider(self._home, self._policy, manifest, measured.figures, measured.held_out)
-        self._report(f"model {manifest.version} {'accepted' if verdict.accepted else 'rejected'}: {verdict.reason}")
+        self._report(
+            f"model {manifest.version} {'accepted' if verdict.accepted else 'rejected'}: {verdict.reason}"
+        )
         return FinalModel(manifest.version, verdict)
 
     def _prune(self) -> None:

@@ -8,7 +8,15 @@ from datetime import datetime
 
 from ecgfl_adapters.errors import LIBRARY_ERRORS
 
-from ecgfl_cli.errors import ClockWrong, EcgflError, ExitCode, PolicyRefused, ServerError, ServerUnreachable, SessionLost
+from ecgfl_cli.errors import (
+    ClockWrong,
+    EcgflError,
+    ExitCode,
+    PolicyRefused,
+    ServerError,
+    ServerUnreachable,
+    SessionLost,
+)
 from ecgfl_cli.federation.federation_file import Federation
 from ecgfl_cli.federation.flower import require_tested_flower
 from ecgfl_cli.federation.flower.fleet import FleetConnection
@@ -64,7 +72,11 @@ class Participation:
 
 
 def participate(
-    home: Home, settings: SiteSettings, federation: Federation, options: JoinOptions, report: Callable[[str], None]
+    home: Home,
+    settings: SiteSettings,
+    federation: Federation,
+    options: JoinOptions,
+    report: Callable[[str], None],
 ) -> Participation:
     """Take part in one run (`once`) or in run after run until interrupted or out of time.
 
@@ -127,7 +139,9 @@ def participate(
                         report(f"connected to {options.server}, waiting for a run")
                         had_session, limit.code = True, ExitCode.DONE
                         pause, clock_reported = FIRST_RECONNECT_SECONDS, False
-                        participant = Participant(home, settings, federation, options.server, report)
+                        participant = Participant(
+                            home, settings, federation, options.server, report
+                        )
                         node = SiteNode(connection, participant, audit, report)
                         if node.wait(min(wait.until, hours_end)):
                             node.take_part(end)
@@ -137,13 +151,20 @@ def participate(
                         raise node.not_taken
                     if options.once or not (node.offered or time.monotonic() >= hours_end):
                         break
-                    time.sleep(pause)  # the coordinator of that run ends when it has seen all sites leave
+                    time.sleep(
+                        pause
+                    )  # the coordinator of that run ends when it has seen all sites leave
                 except LIBRARY_ERRORS as error:
                     latest = _after(latest, node)
                     if node is not None and node.offered:
                         wait.begin()
                     until = min(wait.until, hours_end) if options.once else wait.until
-                    if not _may_pass(error, node is not None, options.once, in_time=time.monotonic() + pause <= until):
+                    if not _may_pass(
+                        error,
+                        node is not None,
+                        options.once,
+                        in_time=time.monotonic() + pause <= until,
+                    ):
                         if options.once or latest.final is None or not isinstance(error, GONE):
                             raise
                         report(f"no further run: {error.problem}")
@@ -219,7 +240,9 @@ def _may_pass(error: Exception, was_connected: bool, once: bool, in_time: bool) 
     return not once and (was_connected or not isinstance(error, ServerError))
 
 
-def _wait_for_hours(policy: Policy, end: float, wait: _Wait, report: Callable[[str], None]) -> float:
+def _wait_for_hours(
+    policy: Policy, end: float, wait: _Wait, report: Callable[[str], None]
+) -> float:
     """Wait until the policy's hours begin, at most until `end`, and for a run from then on; returns when they end.
 
     Both on the monotonic clock.

@@ -17,7 +17,9 @@ def check_policy(policy: Policy, settings: Path) -> None:
         )
 
 
-def check_hours(policy: Policy, settings: Path, hour: int, minute: int, delay_minutes: int, where: str) -> None:
+def check_hours(
+    policy: Policy, settings: Path, hour: int, minute: int, delay_minutes: int, where: str
+) -> None:
     """Raises `UsageError` when `join --once`, started at this time of day, would begin outside policy.hours.
 
     delay_minutes : longest delay that the scheduler may add, in minutes. where : what starts the join, for the message.

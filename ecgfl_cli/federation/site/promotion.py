@@ -30,7 +30,11 @@ def allow_model(manifest: Manifest, policy: Policy, registry: Registry) -> None:
             "Add it to policy.architectures in site.toml if this site agrees",
         )
     if manifest.version not in registry.versions() and not manifest.is_news(datetime.now(UTC)):
-        when = "has no expiry: an older ecgfl made it" if manifest.expires is None else f"expired on {manifest.expires[:10]}"
+        when = (
+            "has no expiry: an older ecgfl made it"
+            if manifest.expires is None
+            else f"expired on {manifest.expires[:10]}"
+        )
         raise ModelRejected(
             f"model {manifest.version} {when}, and this site does not have it yet",
             "Ask the coordinator for a newer one; `ecgfl coordinator model rollback VERSION` publishes an old model again",
@@ -47,12 +51,15 @@ def require_sane_loss(loss: float, manifest: Manifest) -> float:
     """Raises `ModelRejected` when the weights are numbers but useless ones. loss : on this site's beats."""
     if not math.isfinite(loss) or loss > LARGEST_LOSS:
         raise ModelRejected(
-            f"model {manifest.version}: its loss on this site's beats is {loss}", "The run diverged; tell the coordinator"
+            f"model {manifest.version}: its loss on this site's beats is {loss}",
+            "The run diverged; tell the coordinator",
         )
     return loss
 
 
-def consider(home: Home, policy: Policy, manifest: Manifest, candidate: ByPatient, held_out: HeldOut) -> Verdict:
+def consider(
+    home: Home, policy: Policy, manifest: Manifest, candidate: ByPatient, held_out: HeldOut
+) -> Verdict:
     """Promote a model of the site's registry when it passes the acceptance test; write either outcome down. The current one again
     changes nothing.
 
@@ -60,15 +67,24 @@ def consider(home: Home, policy: Policy, manifest: Manifest, candidate: ByPatien
     """
     registry, audit = site_registry(home), AuditLog(home.audit)
     if registry.current() == manifest.version:
-        verdict = unopposed(candidate, policy.acceptance_margin, "it is the current model already", manifest.version)
+        verdict = unopposed(
+            candidate, policy.acceptance_margin, "it is the current model already", manifest.version
+        )
         tested = (registry.entry(manifest.version).acceptance or {}).get("code") == "not-worse"
         return replace(verdict, code="not-worse") if tested else verdict
     verdict = _verdict(home, policy, candidate, held_out)
     event = "model-promoted" if verdict.accepted else "model-rejected"
-    with audit.change(event, version=manifest.version, sha256=manifest.weights_sha256, acceptance=verdict.as_dict()):
+    with audit.change(
+        event,
+        version=manifest.version,
+        sha256=manifest.weights_sha256,
+        acceptance=verdict.as_dict(),
+    ):
         if verdict.accepted:
             registry.promote(manifest.version, as_best=verdict.is_best)
-        registry.judged(manifest.version, verdict.as_dict())  # last: if a kill prevents it, the model is tested again
+        registry.judged(
+            manifest.version, verdict.as_dict()
+        )  # last: if a kill prevents it, the model is tested again
     return verdict
 
 
@@ -76,7 +92,9 @@ def _verdict(home: Home, policy: Policy, candidate: ByPatient, held_out: HeldOut
     """Compare with the best model accepted so far on today's held-out patients, or with the current model if that is unusable."""
     margin, problem = policy.acceptance_margin, ""
     if not any(each.pvcs for each in candidate.values()):
-        return unopposed(candidate, margin, "no PVCs of held-out patients to compare on: accepted untested")
+        return unopposed(
+            candidate, margin, "no PVCs of held-out patients to compare on: accepted untested"
+        )
     for version in dict.fromkeys((_best(home), registry_of(home, None).current())):
         if version is None:
             continue
@@ -89,7 +107,11 @@ def _verdict(home: Home, policy: Policy, candidate: ByPatient, held_out: HeldOut
             held_out = load_held_out(home, architecture(best.architecture))
         return judge(candidate, by_patient(network, best, held_out), version, margin)
     if problem:
-        return unopposed(candidate, margin, f"the best model so far cannot be loaded ({problem}): accepted untested")
+        return unopposed(
+            candidate,
+            margin,
+            f"the best model so far cannot be loaded ({problem}): accepted untested",
+        )
     return unopposed(candidate, margin, "the first model: nothing to compare it with")
 
 

@@ -29,7 +29,9 @@ def prompt_end(seconds: float, limit: TimeLimit) -> Iterator[None]:
     with heard, told:
         told.setblocking(False)
         before = signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
-        threading.Thread(target=_watch, args=(heard, over, seconds, limit), name="prompt-end", daemon=True).start()
+        threading.Thread(
+            target=_watch, args=(heard, over, seconds, limit), name="prompt-end", daemon=True
+        ).start()
         try:
             yield
         finally:
@@ -46,5 +48,9 @@ def _watch(heard: socket.socket, over: threading.Event, seconds: float, limit: T
     if number and not over.wait(seconds):
         why = "time is up" if limit.passed else "interrupted"
         with suppress(OSError):  # nobody reads stderr; the process ends anyway
-            print(f"ecgfl: {why}; it did not end by itself within {seconds:g} s", file=sys.stderr, flush=True)
+            print(
+                f"ecgfl: {why}; it did not end by itself within {seconds:g} s",
+                file=sys.stderr,
+                flush=True,
+            )
         os._exit(limit.code if limit.passed else ExitCode.INTERRUPTED)

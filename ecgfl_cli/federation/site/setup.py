@@ -24,7 +24,10 @@ PUBLIC_KEY_MADE = "keys/node.pub: created again from keys/node"
 
 def site_registry(home: Home) -> Registry:
     """The models that a site received, checked with its federation's key."""
-    return Registry(home.models, load_federation(home.federation).signing_key if home.federation.is_file() else None)
+    return Registry(
+        home.models,
+        load_federation(home.federation).signing_key if home.federation.is_file() else None,
+    )
 
 
 def registry_of(home: Home, version: str | None) -> Registry:
@@ -32,7 +35,11 @@ def registry_of(home: Home, version: str | None) -> Registry:
     site = site_registry(home)
     wanted = version or site.current()
     starter = starter_registry()
-    return starter if wanted is None or (wanted not in site.versions() and wanted in starter.versions()) else site
+    return (
+        starter
+        if wanted is None or (wanted not in site.versions() and wanted in starter.versions())
+        else site
+    )
 
 
 def make_site(home: Home, site: str, federation: Path | None, encrypt: bool = False) -> list[str]:
@@ -64,16 +71,25 @@ def make_site(home: Home, site: str, federation: Path | None, encrypt: bool = Fa
         else:
             write_settings(home.settings, site)
             changed.append(f"{home.settings.name}: created")
-        lines = {home.secret: SECRET_MADE, home.node_key: NODE_KEY_MADE, home.node_public_key: PUBLIC_KEY_MADE}
+        lines = {
+            home.secret: SECRET_MADE,
+            home.node_key: NODE_KEY_MADE,
+            home.node_public_key: PUBLIC_KEY_MADE,
+        }
         missing = [path for path in lines if not path.is_file()]
         if make_keys(home, encrypt):
             changed.append(NODE_KEY_ENCRYPTED)
-        changed += [lines[path] for path in missing if path != home.node_public_key or home.node_key not in missing]
+        changed += [
+            lines[path]
+            for path in missing
+            if path != home.node_public_key or home.node_key not in missing
+        ]
         if particulars is not None:
             text = particulars.to_bytes()
             if (
                 home.federation.is_file()
-                and load_federation(home.federation).signing_public_key != particulars.signing_public_key
+                and load_federation(home.federation).signing_public_key
+                != particulars.signing_public_key
             ):
                 raise UsageError(
                     f"{federation}: signs models with another key than {home.federation}",
@@ -82,7 +98,9 @@ def make_site(home: Home, site: str, federation: Path | None, encrypt: bool = Fa
             if not home.federation.is_file() or home.federation.read_bytes() != text:
                 before = load_federation(home.federation) if home.federation.is_file() else None
                 changed += _federation_changes(before, particulars)
-                with AuditLog(home.audit).change("federation-set", signing_key=particulars.signing_public_key):
+                with AuditLog(home.audit).change(
+                    "federation-set", signing_key=particulars.signing_public_key
+                ):
                     atomic_write_bytes(home.federation, text)
     return changed
 
@@ -92,7 +110,9 @@ def _federation_changes(before: Federation | None, now: Federation) -> list[str]
         return [f"federation.json: installed, coordinator {now.server_name}"]
     lines = []
     if before.server_name != now.server_name:
-        lines.append(f"federation.json: the coordinator changed from {before.server_name} to {now.server_name}")
+        lines.append(
+            f"federation.json: the coordinator changed from {before.server_name} to {now.server_name}"
+        )
     if before.ca_certificate != now.ca_certificate:
         lines.append("federation.json: the coordinator has a new CA certificate")
     return lines or ["federation.json: replaced"]

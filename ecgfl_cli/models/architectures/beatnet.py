@@ -33,15 +33,25 @@ def build() -> "nn.Module":
             layers: list[nn.Module] = []
             before, length = 2, WINDOW.length
             for channels, kernel in zip(CHANNELS, KERNELS, strict=True):
-                layers += [nn.Conv1d(before, channels, kernel, padding=kernel // 2), nn.GroupNorm(GROUPS, channels)]
+                layers += [
+                    nn.Conv1d(before, channels, kernel, padding=kernel // 2),
+                    nn.GroupNorm(GROUPS, channels),
+                ]
                 layers += [nn.ReLU(), nn.MaxPool1d(2)]
                 before, length = channels, length // 2
-            self.shape = nn.Sequential(*layers, nn.Flatten(), nn.Linear(before * length, SHAPE), nn.ReLU())
+            self.shape = nn.Sequential(
+                *layers, nn.Flatten(), nn.Linear(before * length, SHAPE), nn.ReLU()
+            )
             self.decision = nn.Sequential(
-                nn.Dropout(DROPOUT), nn.Linear(SHAPE + len(CONTEXT_FIELDS), HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, len(LEARNED))
+                nn.Dropout(DROPOUT),
+                nn.Linear(SHAPE + len(CONTEXT_FIELDS), HIDDEN),
+                nn.ReLU(),
+                nn.Linear(HIDDEN, len(LEARNED)),
             )
 
-        def forward(self, windows: torch.Tensor, departures: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
+        def forward(
+            self, windows: torch.Tensor, departures: torch.Tensor, context: torch.Tensor
+        ) -> torch.Tensor:
             shape = self.shape(torch.stack((windows, departures), dim=1))
             logits: torch.Tensor = self.decision(torch.cat((shape, context), dim=1))
             return logits

@@ -18,7 +18,9 @@ def write(prediction: Prediction, folder: Path) -> Path:
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(COLUMNS)
-    for sample, symbol, probability in zip(prediction.samples, prediction.symbols, prediction.probabilities, strict=True):
+    for sample, symbol, probability in zip(
+        prediction.samples, prediction.symbols, prediction.probabilities, strict=True
+    ):
         beat_class = classify(symbol)
         rows.writerow(
             (

@@ -24,8 +24,14 @@ def as_dict(prediction: Prediction) -> dict[str, Any]:
         "ectopy": prediction.ectopy.as_dict(),
         "gaps": [{"start": gap.start, "stop": gap.stop} for gap in prediction.gaps],
         "beats": [
-            {"sample": int(sample), "symbol": symbol, "probability": None if np.isnan(p) else round(float(p), 6)}
-            for sample, symbol, p in zip(prediction.samples, prediction.symbols, prediction.probabilities, strict=True)
+            {
+                "sample": int(sample),
+                "symbol": symbol,
+                "probability": None if np.isnan(p) else round(float(p), 6),
+            }
+            for sample, symbol, p in zip(
+                prediction.samples, prediction.symbols, prediction.probabilities, strict=True
+            )
         ],
     }
 

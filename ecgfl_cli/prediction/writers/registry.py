@@ -22,5 +22,8 @@ def writers_of(formats: str) -> list[Writer]:
     names = [name.strip() for name in formats.split(",")]
     unknown = [name for name in names if name not in WRITERS]
     if unknown:
-        raise UsageError(f"--format: no output format '{unknown[0]}'", f"Choose from {', '.join(WRITERS)}, separated by commas")
+        raise UsageError(
+            f"--format: no output format '{unknown[0]}'",
+            f"Choose from {', '.join(WRITERS)}, separated by commas",
+        )
     return [WRITERS[name] for name in dict.fromkeys(names)]

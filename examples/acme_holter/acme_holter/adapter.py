@@ -31,17 +31,32 @@ class AcmeAdapter:
             said = json.loads(head)
             names, step = [str(name) for name in said["leads"]], float(said["microvolts"]) / 1000
             counts = np.frombuffer(raw, dtype="<i2").reshape(len(names), -1)
-            beats = None if said["beats"] is None else tuple(BeatLabel(int(at), str(symbol)) for at, symbol in said["beats"])
+            beats = (
+                None
+                if said["beats"] is None
+                else tuple(BeatLabel(int(at), str(symbol)) for at, symbol in said["beats"])
+            )
             fs, patient = float(said["hz"]), str(said["patient"])
         except (KeyError, TypeError, ValueError) as error:
-            raise FileUnreadable(path, f"not as ACME writes it: {error}", "Export it again from the ACME viewer") from error
+            raise FileUnreadable(
+                path, f"not as ACME writes it: {error}", "Export it again from the ACME viewer"
+            ) from error
         wanted, left_out = choose_leads(path, [Channel(name) for name in names], options)
-        labels = Labels(beats) if options.labels is None else labels_for(path.with_suffix(""), options, (), fs)
+        labels = (
+            Labels(beats)
+            if options.labels is None
+            else labels_for(path.with_suffix(""), options, (), fs)
+        )
         return Recording(
             name=path.stem,
             fs=fs,
-            leads=tuple(Lead(names[place], (counts[place] * step).astype(np.float32), step) for place in wanted),
-            source=Source(path, self.name, patient, identifiers={"serial": str(said.get("serial", ""))}),
+            leads=tuple(
+                Lead(names[place], (counts[place] * step).astype(np.float32), step)
+                for place in wanted
+            ),
+            source=Source(
+                path, self.name, patient, identifiers={"serial": str(said.get("serial", ""))}
+            ),
             labels=labels.labels,
             remarks=(*left_out, *labels.remarks),
             label_origin=labels.origin,
@@ -51,7 +66,9 @@ class AcmeAdapter:
         samples = np.stack([np.asarray(lead.samples) for lead in recording.leads])
         if np.isnan(samples).any():
             raise ValueError("ACME's format has no way to say that samples are missing")
-        step = max(*(lead.step_mv for lead in recording.leads), float(np.abs(samples).max()) / 32767)
+        step = max(
+            *(lead.step_mv for lead in recording.leads), float(np.abs(samples).max()) / 32767
+        )
         said = {
             "hz": recording.fs,
             "leads": [lead.name for lead in recording.leads],

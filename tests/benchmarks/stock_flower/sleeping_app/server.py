@@ -19,7 +19,9 @@ class NotedFedAvg(FedAvg):
         super().__init__(min_train_nodes=sites, min_evaluate_nodes=sites, min_available_nodes=sites)
         self._times = times
 
-    def configure_train(self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> Iterable[Message]:
+    def configure_train(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
         note(self._times, "round")
         return super().configure_train(server_round, arrays, config, grid)
 
@@ -33,6 +35,13 @@ def note(times: Path, what: str) -> None:
 def main(grid: Grid, context: Context) -> None:
     given = context.run_config
     times, sizes = Path(str(given["times"])), [int(size) for size in str(given["sizes"]).split(",")]
-    arrays = ArrayRecord({f"array-{place}": Array(np.ones(size, dtype=np.float32)) for place, size in enumerate(sizes)})
-    NotedFedAvg(times, int(given["sites"])).start(grid, arrays, num_rounds=int(given["rounds"]), timeout=600)
+    arrays = ArrayRecord(
+        {
+            f"array-{place}": Array(np.ones(size, dtype=np.float32))
+            for place, size in enumerate(sizes)
+        }
+    )
+    NotedFedAvg(times, int(given["sites"])).start(
+        grid, arrays, num_rounds=int(given["rounds"]), timeout=600
+    )
     note(times, "end")

@@ -91,9 +91,9 @@ def options(
             metavar="N",
         ),
     ] = None,
-    version: Annotated[
+    version: Annotated[  # noqa: ARG001
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
-    ] = False,  # noqa: ARG001
+    ] = False,
 ) -> None:
     console = context.obj
     if home is not None:

@@ -76,8 +76,8 @@ def real_path(path: Path) -> Path:
     target = _target_as_text(path)
     try:
         return Path(
-            os.path.realpath(path if target is None or not os.path.isfile(target) else target)
-        )  # noqa: PTH113
+            os.path.realpath(path if target is None or not os.path.isfile(target) else target)  # noqa: PTH113
+        )
     except (OSError, ValueError):  # not a possible file name
         return path.absolute()
 
@@ -132,9 +132,9 @@ def leads_out(path: Path) -> bool:
     real = real_path(path)
     return (
         not bounds.hold(real)
-        and os.path.exists(real)
+        and os.path.exists(real)  # noqa: PTH110
         and not any(each.is_relative_to(real) for each in bounds.folders)
-    )  # noqa: PTH110
+    )
 
 
 def is_text_of_a_link(path: Path) -> bool:

@@ -244,8 +244,8 @@ def record_stem(path: Path) -> Path:
         path = path.with_suffix("")
         suffix = path.suffix.lower()
     return (
-        path.with_suffix("") if suffix and (suffix in _SUFFIXES or os.path.isfile(path)) else path
-    )  # noqa: PTH113
+        path.with_suffix("") if suffix and (suffix in _SUFFIXES or os.path.isfile(path)) else path  # noqa: PTH113
+    )
 
 
 def find_recordings(paths: Iterable[Path], *, follow_links: bool = False) -> Found:

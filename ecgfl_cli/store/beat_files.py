@@ -62,9 +62,9 @@ def _load(path: Path, wanted: str) -> list[Beats] | None:
     try:
         with safe_open(path, "numpy") as arrays:
             prefixes = sorted(
-                {name.split(".")[0] for name in arrays.keys() if name.startswith(wanted)},
+                {name.split(".")[0] for name in arrays.keys() if name.startswith(wanted)},  # noqa: SIM118
                 key=_place,
-            )  # noqa: SIM118
+            )
             return [
                 Beats(
                     **{name: arrays.get_tensor(f"{prefix}.{name}") for name in ARRAYS},

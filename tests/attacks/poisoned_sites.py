@@ -108,15 +108,19 @@ class Attack:
 
 
 def reversed_update(
-    metrics: MetricRecord, own: NDArray[np.float32], before: NDArray[np.float32]
-) -> NDArray[np.float32]:  # noqa: ARG001
+    metrics: MetricRecord,  # noqa: ARG001
+    own: NDArray[np.float32],
+    before: NDArray[np.float32],
+) -> NDArray[np.float32]:
     """Five times the update, in the opposite direction; the largest norm that is let in is ten times the median."""
     return before - 5 * (own - before)
 
 
 def many_beats(
-    metrics: MetricRecord, own: NDArray[np.float32], before: NDArray[np.float32]
-) -> NDArray[np.float32]:  # noqa: ARG001
+    metrics: MetricRecord,
+    own: NDArray[np.float32],
+    before: NDArray[np.float32],  # noqa: ARG001
+) -> NDArray[np.float32]:
     """The largest number of training beats that is let in."""
     metrics[EXAMPLES] = 2 * CLAIMED
     return own

@@ -215,8 +215,12 @@ while True:
 
 @pytest.mark.parametrize("attack", [delete, delete_both, cut_a_line, damage_the_last_line, no_head])
 def test_a_coordinator_refuses_too(
-    home: Path, ecgfl: Ecgfl, site: Path, tmp_path: Path, attack: Attack
-) -> None:  # noqa: ARG001
+    home: Path,
+    ecgfl: Ecgfl,
+    site: Path,  # noqa: ARG001
+    tmp_path: Path,
+    attack: Attack,
+) -> None:
     assert ecgfl("coordinator", "init", "--name", "localhost").code == 0
     key = tmp_path / "node.pub"
     shutil.copy(home / "keys" / "node.pub", key)

@@ -91,8 +91,11 @@ def test_hostile_file_names(site: Path, ecgfl: Ecgfl, share: Path, tmp_path: Pat
 @posix
 @pytest.mark.parametrize("name", NAMES)
 def test_a_hostile_name_of_a_missing_file(
-    site: Path, ecgfl: Ecgfl, tmp_path: Path, name: str
-) -> None:  # noqa: ARG001
+    site: Path,  # noqa: ARG001
+    ecgfl: Ecgfl,
+    tmp_path: Path,
+    name: str,
+) -> None:
     for verb in ("ingest", "predict", "evaluate", "validate"):
         ran = ecgfl(verb, tmp_path / f"{name}.edf")
         assert ran.code == 3

@@ -140,8 +140,11 @@ def test_memory_stays_bounded(huge: list[Path]) -> None:
 
 
 def test_huge_files_beside_a_good_one(
-    site: Path, ecgfl: Ecgfl, huge: list[Path], export: Any
-) -> None:  # noqa: ARG001
+    site: Path,  # noqa: ARG001
+    ecgfl: Ecgfl,
+    huge: list[Path],
+    export: Any,
+) -> None:
     good = export(1)
     ran = ecgfl("ingest", *huge, good, "--json")
     assert ran.code == 3
@@ -150,8 +153,10 @@ def test_huge_files_beside_a_good_one(
 
 
 def test_a_signal_file_that_is_far_larger_than_stated(
-    site: Path, ecgfl: Ecgfl, export: Any
-) -> None:  # noqa: ARG001
+    site: Path,  # noqa: ARG001
+    ecgfl: Ecgfl,
+    export: Any,
+) -> None:
     path = export(1)
     with path.with_suffix(".dat").open("ab") as file:
         file.write(bytes(5_000_000))

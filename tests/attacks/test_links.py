@@ -76,8 +76,12 @@ def test_a_companion_that_leads_out(
 
 @pytest.mark.parametrize("suffix", [".edf", ".csv", ".hea", ".txt"])
 def test_a_link_in_a_folder_that_leads_out(
-    site: Path, ecgfl: Ecgfl, record: Path, secret: Path, suffix: str
-) -> None:  # noqa: ARG001
+    site: Path,  # noqa: ARG001
+    ecgfl: Ecgfl,
+    record: Path,
+    secret: Path,
+    suffix: str,
+) -> None:
     link = record.with_name(f"other{suffix}")
     link.symlink_to(secret)
     ran = ecgfl("ingest", record.parent)
@@ -88,8 +92,11 @@ def test_a_link_in_a_folder_that_leads_out(
 
 
 def test_links_are_followed_where_it_is_asked_for(
-    modelled: Path, ecgfl: Ecgfl, record: Path, tmp_path: Path
-) -> None:  # noqa: ARG001
+    modelled: Path,  # noqa: ARG001
+    ecgfl: Ecgfl,
+    record: Path,
+    tmp_path: Path,
+) -> None:
     links = tmp_path / "links"
     links.mkdir()
     for file in record.parent.iterdir():
@@ -167,8 +174,11 @@ def test_a_header_that_names_a_file_outside(record: Path, secret: Path, name: st
 
 
 def test_a_list_of_records_through_a_link(
-    site: Path, ecgfl: Ecgfl, record: Path, secret: Path
-) -> None:  # noqa: ARG001
+    site: Path,  # noqa: ARG001
+    ecgfl: Ecgfl,
+    record: Path,
+    secret: Path,
+) -> None:
     (record.parent / "sub").symlink_to(secret.parent)
     secret.rename(secret.with_name("x.edf"))
     (record.parent / "RECORDS").write_text("synthetic-1\nsub/x.edf\n")
@@ -180,8 +190,12 @@ def test_a_list_of_records_through_a_link(
 
 
 def test_labels_in_a_folder_that_lead_out(
-    site: Path, ecgfl: Ecgfl, record: Path, secret: Path, tmp_path: Path
-) -> None:  # noqa: ARG001
+    site: Path,  # noqa: ARG001
+    ecgfl: Ecgfl,
+    record: Path,
+    secret: Path,
+    tmp_path: Path,
+) -> None:
     labels = tmp_path / "labels"
     labels.mkdir()
     (labels / "synthetic-1.labels.csv").symlink_to(secret)
@@ -195,8 +209,11 @@ def test_labels_in_a_folder_that_lead_out(
 
 
 def test_nothing_of_a_named_link_is_quoted(
-    site: Path, ecgfl: Ecgfl, record: Path, secret: Path
-) -> None:  # noqa: ARG001
+    site: Path,  # noqa: ARG001
+    ecgfl: Ecgfl,
+    record: Path,
+    secret: Path,
+) -> None:
     for name in ("a.csv", "a.edf", "a.hea", "a.txt"):
         link = record.with_name(name)
         link.symlink_to(secret)
@@ -213,8 +230,11 @@ def test_nothing_of_a_named_link_is_quoted(
 
 @pytest.mark.parametrize("verb", ["ingest", "validate", "predict", "evaluate"])
 def test_devices_and_pipes_do_not_hang(
-    modelled: Path, ecgfl: Ecgfl, record: Path, verb: str
-) -> None:  # noqa: ARG001
+    modelled: Path,  # noqa: ARG001
+    ecgfl: Ecgfl,
+    record: Path,
+    verb: str,
+) -> None:
     os.mkfifo(record.parent / "pipe.atr")
     for name in ("other.edf", "other.csv", "other.txt", "x.hea"):
         (record.parent / name).symlink_to(

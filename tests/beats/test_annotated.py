@@ -110,8 +110,11 @@ def test_finding_where_only_pvcs_are_labelled(whole: Recording) -> None:
 
 
 def test_ingest_and_segment_keep_to_the_part(
-    site: Path, ecgfl: Any, export: Any, whole: Recording
-) -> None:  # noqa: ARG001
+    site: Path,  # noqa: ARG001
+    ecgfl: Any,
+    export: Any,
+    whole: Recording,
+) -> None:
     part = _only(whole, lambda label: label.sample < 3 * MINUTE)
     noted = replace(part, labels=(*(part.labels or ()), BeatLabel(8 * MINUTE, "N")))
     alone = replace(synthesise(6, 120, FS), labels=(BeatLabel(60 * FS, "N"), BeatLabel(10**6, "V")))

@@ -155,8 +155,11 @@ def test_predict_refuses_it_in_one_line(
 
 
 def test_a_bad_file_among_good_ones_stops_nothing(
-    site: Path, ecgfl: Ecgfl, export: Any, tmp_path: Path
-) -> None:  # noqa: ARG001
+    site: Path,  # noqa: ARG001
+    ecgfl: Ecgfl,
+    export: Any,
+    tmp_path: Path,
+) -> None:
     ran = ecgfl(
         "ingest",
         export(1),
@@ -189,8 +192,11 @@ def test_a_lead_that_is_not_there_is_refused_with_those_that_are(
 
 @pytest.mark.parametrize("verb", ["ingest", "validate", "predict", "evaluate"])
 def test_a_folder_without_recordings_is_unusable(
-    modelled: Path, ecgfl: Ecgfl, tmp_path: Path, verb: str
-) -> None:  # noqa: ARG001
+    modelled: Path,  # noqa: ARG001
+    ecgfl: Ecgfl,
+    tmp_path: Path,
+    verb: str,
+) -> None:
     (tmp_path / "nothing").mkdir()
     ran = ecgfl(verb, tmp_path / "nothing")
     assert ran.code == 3
@@ -202,8 +208,11 @@ def test_a_folder_without_recordings_is_unusable(
     [("--fs", "nan"), ("--fs", "inf"), ("--fs", "0"), ("--units", "furlong"), ("--units", "adc:0")],
 )
 def test_an_option_that_makes_no_sense_is_refused(
-    site: Path, ecgfl: Ecgfl, tmp_path: Path, options: tuple[str, str]
-) -> None:  # noqa: ARG001
+    site: Path,  # noqa: ARG001
+    ecgfl: Ecgfl,
+    tmp_path: Path,
+    options: tuple[str, str],
+) -> None:
     (tmp_path / "plain.csv").write_text("II\n" + "0.1\n0.2\n0.3\n" * 900)
     given = {"--fs": "250", "--units": "mV"} | {options[0]: options[1]}
     ran = ecgfl(
@@ -214,8 +223,10 @@ def test_an_option_that_makes_no_sense_is_refused(
 
 
 def test_an_uncalibrated_record_is_refused_by_ingest_with_the_unit_option(
-    site: Path, ecgfl: Ecgfl, real_data: Path
-) -> None:  # noqa: ARG001
+    site: Path,  # noqa: ARG001
+    ecgfl: Ecgfl,
+    real_data: Path,
+) -> None:
     ran = ecgfl("ingest", real_data / "svdb" / "821.hea")
     assert ran.code == 3
     assert len(ran.problems) == 1

@@ -232,8 +232,12 @@ def test_two_corrections_that_disagree_are_refused(
 
 @pytest.mark.parametrize("shift", [0.0, 0.004, 0.1])
 def test_two_references_agree_or_are_refused(
-    site: Path, ecgfl: Ecgfl, export: Any, listed: Any, shift: float
-) -> None:  # noqa: ARG001
+    site: Path,  # noqa: ARG001
+    ecgfl: Ecgfl,
+    export: Any,
+    listed: Any,
+    shift: float,
+) -> None:
     """Tables often round times to 10 ms."""
     path = export(synthesise(71, 60, 360, pvc_share=0.1))
     labels = wfdb.rdann(str(path.with_suffix("")), "atr")

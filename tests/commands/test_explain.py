@@ -94,8 +94,11 @@ def test_a_file_that_is_not_understood_shows_how_far_it_came(
 
 
 def test_a_letter_and_a_record_of_another_format(
-    home: Path, ecgfl: Ecgfl, real_data: Path, tmp_path: Path
-) -> None:  # noqa: ARG001
+    home: Path,  # noqa: ARG001
+    ecgfl: Ecgfl,
+    real_data: Path,
+    tmp_path: Path,
+) -> None:
     letter = tmp_path / "letter.txt"
     letter.write_text("Dear colleague,\nplease find\nthe ECG attached.\n")
     ran = ecgfl("ingest", "--explain", letter)

@@ -44,8 +44,9 @@ def test_help_imports_nothing_heavy(command: tuple[str, ...]) -> None:
 
 
 def test_verbs_that_neither_train_nor_predict_import_neither_torch_nor_flwr(
-    home: Path, export: Any
-) -> None:  # noqa: ARG001
+    home: Path,  # noqa: ARG001
+    export: Any,
+) -> None:
     path = export(1)
     lines = (
         ("init", "--site", "st-mary"),

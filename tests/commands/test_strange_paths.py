@@ -53,8 +53,12 @@ def test_a_pipe_in_a_folder_is_passed_by(site: Path, ecgfl: Ecgfl, share: Path, 
 @pytest.mark.parametrize("file_format", ["auto", "edf", "wfdb", "csv"])
 @pytest.mark.parametrize("name", ["pipe", "pipe.edf", "pipe.hea"])
 def test_a_pipe_that_is_named_is_refused(
-    site: Path, ecgfl: Ecgfl, share: Path, name: str, file_format: str
-) -> None:  # noqa: ARG001
+    site: Path,  # noqa: ARG001
+    ecgfl: Ecgfl,
+    share: Path,
+    name: str,
+    file_format: str,
+) -> None:
     os.mkfifo(share / name)
     ran = ecgfl("ingest", share / name, "--format", file_format)
     assert ran.code == 3
@@ -65,8 +69,11 @@ def test_a_pipe_that_is_named_is_refused(
 @posix
 @pytest.mark.parametrize("suffix", [".dat", ".atr"])
 def test_a_pipe_in_place_of_a_records_file_is_no_file_of_it(
-    site: Path, ecgfl: Ecgfl, share: Path, suffix: str
-) -> None:  # noqa: ARG001
+    site: Path,  # noqa: ARG001
+    ecgfl: Ecgfl,
+    share: Path,
+    suffix: str,
+) -> None:
     path = share / f"synthetic-1{suffix}"
     path.unlink()
     os.mkfifo(path)
@@ -77,8 +84,11 @@ def test_a_pipe_in_place_of_a_records_file_is_no_file_of_it(
 
 @posix
 def test_a_socket_and_a_device_are_refused(
-    site: Path, ecgfl: Ecgfl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:  # noqa: ARG001
+    site: Path,  # noqa: ARG001
+    ecgfl: Ecgfl,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.chdir(tmp_path)  # a socket's path must be short
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind("socket.edf")
@@ -91,8 +101,10 @@ def test_a_socket_and_a_device_are_refused(
 
 @posix
 def test_links_that_lead_nowhere_or_in_circles_are_passed_by(
-    site: Path, ecgfl: Ecgfl, share: Path
-) -> None:  # noqa: ARG001
+    site: Path,  # noqa: ARG001
+    ecgfl: Ecgfl,
+    share: Path,
+) -> None:
     (share / "to-itself.edf").symlink_to(share / "to-itself.edf")
     (share / "nowhere.hea").symlink_to(share / "gone.hea")
     (share / "up").symlink_to(share)
@@ -112,8 +124,11 @@ def test_a_link_to_itself_that_is_named_is_refused(site: Path, ecgfl: Ecgfl, sha
 
 @pytest.mark.parametrize("name", ["x.edf", "x.hea", "x.csv", "x.dat"])
 def test_a_folder_that_is_called_like_a_file_is_a_folder(
-    site: Path, ecgfl: Ecgfl, share: Path, name: str
-) -> None:  # noqa: ARG001
+    site: Path,  # noqa: ARG001
+    ecgfl: Ecgfl,
+    share: Path,
+    name: str,
+) -> None:
     (share / name).mkdir()
     assert_the_good_one_is_taken(ecgfl("ingest", share, "--json"), 0)
     ran = ecgfl("ingest", share / name)
@@ -131,8 +146,10 @@ def test_a_folder_in_place_of_a_signal_file_is_named(site: Path, ecgfl: Ecgfl, s
 
 
 def test_empty_files_are_named_and_the_good_one_is_taken(
-    site: Path, ecgfl: Ecgfl, share: Path
-) -> None:  # noqa: ARG001
+    site: Path,  # noqa: ARG001
+    ecgfl: Ecgfl,
+    share: Path,
+) -> None:
     for name in ("empty.edf", "empty.hea", "empty.csv", "empty.bdf"):
         (share / name).touch()
     assert_the_good_one_is_taken(ecgfl("ingest", share, "--json"), 4)

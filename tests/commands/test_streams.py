@@ -72,8 +72,12 @@ def test_every_verb_gives_one_json_object(
     ],
 )
 def test_an_error_is_one_json_object_too(
-    site: Path, ecgfl: Ecgfl, verb: str, command: tuple[str, ...], code: int
-) -> None:  # noqa: ARG001
+    site: Path,  # noqa: ARG001
+    ecgfl: Ecgfl,
+    verb: str,
+    command: tuple[str, ...],
+    code: int,
+) -> None:
     ran = ecgfl(*command, "--json")
     assert ran.code == code
     assert len(ran.problems) == 1
@@ -81,8 +85,11 @@ def test_an_error_is_one_json_object_too(
 
 
 def test_tables_are_on_stdout_and_messages_on_stderr(
-    site: Path, ecgfl: Ecgfl, export: Any, tmp_path: Path
-) -> None:  # noqa: ARG001
+    site: Path,  # noqa: ARG001
+    ecgfl: Ecgfl,
+    export: Any,
+    tmp_path: Path,
+) -> None:
     export(1)
     (tmp_path / "exports" / "wfdb" / "broken.edf").write_bytes(b"0")
     (tmp_path / "exports" / "wfdb" / "notes.pdf").write_bytes(b"%PDF")
@@ -96,8 +103,10 @@ def test_tables_are_on_stdout_and_messages_on_stderr(
 
 
 def test_output_that_no_terminal_shows_has_no_colours(
-    site: Path, ecgfl: Ecgfl, export: Any
-) -> None:  # noqa: ARG001
+    site: Path,  # noqa: ARG001
+    ecgfl: Ecgfl,
+    export: Any,
+) -> None:
     ran = ecgfl("ingest", export(1))
     assert "\x1b" not in ran.out + ran.err
 

@@ -34,8 +34,11 @@ class InProcessGrid:
         self._app = app
 
     def send_and_receive(
-        self, messages: Iterable[Message], *, timeout: float | None = None
-    ) -> list[Message]:  # noqa: ARG002
+        self,
+        messages: Iterable[Message],
+        *,
+        timeout: float | None = None,  # noqa: ARG002
+    ) -> list[Message]:
         return [self._answered(message) for message in messages]
 
     def _answered(self, message: Message) -> Message:
@@ -50,8 +53,12 @@ class InProcessGrid:
 
 
 def run_in_process(
-    app: ClientApp, sites: int, processes: int, drive: Callable[..., None], report: Any
-) -> None:  # noqa: ARG001
+    app: ClientApp,
+    sites: int,
+    processes: int,  # noqa: ARG001
+    drive: Callable[..., None],
+    report: Any,  # noqa: ARG001
+) -> None:
     """In place of `run_engine`."""
     quieten()
     drive(InProcessGrid(app), {place + 1: place for place in range(sites)})

@@ -130,8 +130,10 @@ def test_a_clock_that_is_corrected_is_no_obstacle(
 
 
 def test_another_version_is_told_at_once(
-    waiting: Waiting, homes: Homes, other_version: None
-) -> None:  # noqa: ARG001
+    waiting: Waiting,
+    homes: Homes,
+    other_version: None,  # noqa: ARG001
+) -> None:
     assert "same ecgfl version" in join(homes, waiting.port).refused(4)
 
 

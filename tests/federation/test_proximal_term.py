@@ -76,8 +76,9 @@ def test_the_stronger_the_term_the_nearer_a_site_stays(examples: Examples) -> No
 
 
 def test_a_site_trains_with_the_term_that_it_is_asked_for(
-    server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:  # noqa: F811
+    server: Server,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     plans: list[TrainingPlan] = []
 
     def spy(

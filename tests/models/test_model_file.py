@@ -84,15 +84,19 @@ def test_the_file_is_safetensors_that_any_reader_opens(exported: Path) -> None:
 
 
 def test_a_file_that_is_there_is_replaced_only_when_told_so(
-    modelled: Path, exported: Path, ecgfl: Ecgfl
-) -> None:  # noqa: ARG001
+    modelled: Path,  # noqa: ARG001
+    exported: Path,
+    ecgfl: Ecgfl,
+) -> None:
     assert ecgfl("model", "export", exported).code == 2
     assert ecgfl("model", "export", exported, "--force").code == 0
 
 
 def test_the_starter_model_is_no_federations_to_hand_on(
-    member: Path, ecgfl: Ecgfl, tmp_path: Path
-) -> None:  # noqa: ARG001
+    member: Path,  # noqa: ARG001
+    ecgfl: Ecgfl,
+    tmp_path: Path,
+) -> None:
     assert ecgfl("model", "export", tmp_path / "x").code == 2
     assert (
         ecgfl("model", "export", tmp_path / "x", "--model", starter_registry().current()).code == 2
@@ -216,16 +220,20 @@ def test_a_file_that_is_not_a_signed_model_is_refused(
 
 
 def test_a_file_that_is_not_there_is_unusable_input(
-    member: Path, ecgfl: Ecgfl, tmp_path: Path
-) -> None:  # noqa: ARG001
+    member: Path,  # noqa: ARG001
+    ecgfl: Ecgfl,
+    tmp_path: Path,
+) -> None:
     ran = ecgfl("model", "import", tmp_path / "nothing.ecgfl")
     assert ran.code == 3
     assert "nothing.ecgfl" in ran.problems[0]
 
 
 def test_a_site_without_a_federation_imports_nothing(
-    site: Path, exported: Path, ecgfl: Ecgfl
-) -> None:  # noqa: ARG001
+    site: Path,  # noqa: ARG001
+    exported: Path,
+    ecgfl: Ecgfl,
+) -> None:
     ran = ecgfl("model", "import", exported)
     assert ran.code == 2
     assert "federation.json" in ran.problems[0]

@@ -93,8 +93,11 @@ def test_the_line_says_when_and_how(odd: Path, ecgfl: Ecgfl, tmp_path: Path) -> 
     ],
 )
 def test_what_cannot_be_meant_is_a_usage_error(
-    site: Path, ecgfl: Ecgfl, arguments: tuple[str, str], said: str
-) -> None:  # noqa: ARG001
+    site: Path,  # noqa: ARG001
+    ecgfl: Ecgfl,
+    arguments: tuple[str, str],
+    said: str,
+) -> None:
     ran = ecgfl("schedule", "cron", "--server", SERVER, *arguments)
     assert ran.code == 2
     assert said in ran.problems[0]

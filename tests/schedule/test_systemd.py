@@ -101,8 +101,10 @@ def test_without_write_both_are_printed(site: Path, ecgfl: Ecgfl) -> None:  # no
 
 
 def test_a_proxy_is_taken_along_but_not_its_password(
-    site: Path, ecgfl: Ecgfl, monkeypatch: pytest.MonkeyPatch
-) -> None:  # noqa: ARG001
+    site: Path,  # noqa: ARG001
+    ecgfl: Ecgfl,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example.org:3128")
@@ -126,8 +128,11 @@ def test_windows_gets_a_task(site: Path, ecgfl: Ecgfl) -> None:
 
 @pytest.mark.parametrize("is_file", [False, True])
 def test_a_folder_that_is_not_there_is_refused(
-    site: Path, ecgfl: Ecgfl, tmp_path: Path, is_file: bool
-) -> None:  # noqa: ARG001
+    site: Path,  # noqa: ARG001
+    ecgfl: Ecgfl,
+    tmp_path: Path,
+    is_file: bool,
+) -> None:
     folder = tmp_path / "nowhere"
     if is_file:
         folder.write_text("")

@@ -502,6 +502,9 @@ def test_show_since_before_the_calendar(log: Path, ecgfl: Ecgfl, since: str) -> 
     ("since", "number"), [("0001-01-01T00:00:00+23:00", 4), ("9999-12-31T23:59:59-23:00", 0)]
 )
 def test_show_since_the_edge_of_the_calendar(
-    log: Path, ecgfl: Ecgfl, since: str, number: int
-) -> None:  # noqa: ARG001
+    log: Path,  # noqa: ARG001
+    ecgfl: Ecgfl,
+    since: str,
+    number: int,
+) -> None:
     assert len(shown(ecgfl, "--since", since)) == number

@@ -110,8 +110,11 @@ def test_keeps_every_row(old: Path, ecgfl: Ecgfl, listed: Any) -> None:
 
 
 def test_ingesting_again_tells_who_made_the_labels(
-    old: Path, ecgfl: Ecgfl, export: Any, listed: Any
-) -> None:  # noqa: ARG001
+    old: Path,  # noqa: ARG001
+    ecgfl: Ecgfl,
+    export: Any,
+    listed: Any,
+) -> None:
     before = {row["record"]: row["split"] for row in listed()}
     assert ecgfl("ingest", export(1), export(2), "--json").json["outcomes"] == {"updated": 2}
     assert [row["label_origin"] for row in listed()] == ["reference", "reference"]

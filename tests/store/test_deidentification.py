@@ -273,8 +273,10 @@ def test_a_renamed_lead_is_not_confused_with_one_of_that_name(
 
 
 def test_the_same_patient_has_one_pseudonym_over_recordings(
-    site: Path, ecgfl: Ecgfl, export: Any
-) -> None:  # noqa: ARG001
+    site: Path,  # noqa: ARG001
+    ecgfl: Ecgfl,
+    export: Any,
+) -> None:
     for seed in (1, 2):
         path = export(seed, "edf")
         raw = bytearray(path.read_bytes())

@@ -37,8 +37,11 @@ def codes(ran: Any) -> list[list[str]]:
 
 
 def test_a_copy_under_another_name_is_kept_once_and_said(
-    site: Path, ecgfl: Ecgfl, export: Any, listed: Any
-) -> None:  # noqa: ARG001
+    site: Path,  # noqa: ARG001
+    ecgfl: Ecgfl,
+    export: Any,
+    listed: Any,
+) -> None:
     path = export(1, "csv")
     copy = path.with_name("copy.csv")
     copy.write_bytes(path.read_bytes())
@@ -59,16 +62,22 @@ def test_the_same_file_again_is_no_duplicate(site: Path, ecgfl: Ecgfl, of_patien
 
 
 def test_one_signal_under_two_identifiers_is_told(
-    site: Path, ecgfl: Ecgfl, of_patient: Any, listed: Any
-) -> None:  # noqa: ARG001
+    site: Path,  # noqa: ARG001
+    ecgfl: Ecgfl,
+    of_patient: Any,
+    listed: Any,
+) -> None:
     assert ecgfl("ingest", of_patient(1, "A1 F X X")).code == 0
     assert codes(ecgfl("ingest", of_patient(1, "B7 F X X"), "--json")) == [["two-identifiers"]]
     assert len(listed()) == 1
 
 
 def test_one_person_under_two_identifiers_is_one_patient(
-    site: Path, ecgfl: Ecgfl, of_patient: Any, listed: Any
-) -> None:  # noqa: ARG001
+    site: Path,  # noqa: ARG001
+    ecgfl: Ecgfl,
+    of_patient: Any,
+    listed: Any,
+) -> None:
     assert ecgfl("ingest", of_patient(1, "A1 F 02-MAY-1951 Haagse_Harry")).code == 0
     ran = ecgfl("ingest", of_patient(2, "B7 F 02-MAY-1951 HAAGSE_HARRY"), "--json")
     assert codes(ran) == [["two-identifiers"]]
@@ -78,8 +87,11 @@ def test_one_person_under_two_identifiers_is_one_patient(
 
 
 def test_two_persons_under_one_identifier_are_told(
-    site: Path, ecgfl: Ecgfl, of_patient: Any, listed: Any
-) -> None:  # noqa: ARG001
+    site: Path,  # noqa: ARG001
+    ecgfl: Ecgfl,
+    of_patient: Any,
+    listed: Any,
+) -> None:
     assert ecgfl("ingest", of_patient(1, "HOLTER7 F 02-MAY-1951 Haagse_Harry")).code == 0
     ran = ecgfl("ingest", of_patient(2, "HOLTER7 M 03-JUN-1960 Jansen_Jan"), "--json")
     assert codes(ran) == [["two-persons"]]
@@ -89,8 +101,10 @@ def test_two_persons_under_one_identifier_are_told(
 
 
 def test_a_name_without_a_birth_date_proves_nothing(
-    site: Path, ecgfl: Ecgfl, of_patient: Any
-) -> None:  # noqa: ARG001
+    site: Path,  # noqa: ARG001
+    ecgfl: Ecgfl,
+    of_patient: Any,
+) -> None:
     ecgfl("ingest", of_patient(1, "A1 F X Haagse_Harry"))
     assert codes(ecgfl("ingest", of_patient(2, "B7 F X Haagse_Harry"), "--json")) == [[]]
 
@@ -139,8 +153,11 @@ def test_one_person_is_one_patient_in_whatever_order_the_files_come(
 
 
 def test_two_patients_that_turn_out_to_be_one_are_united(
-    site: Path, ecgfl: Ecgfl, of_patient: Any, listed: Any
-) -> None:  # noqa: ARG001
+    site: Path,  # noqa: ARG001
+    ecgfl: Ecgfl,
+    of_patient: Any,
+    listed: Any,
+) -> None:
     for number, patient in enumerate(("A1 F X X", "B7 F 02-MAY-1951 Haagse_Harry"), start=1):
         assert ecgfl("ingest", of_patient(number, patient)).code == 0
     assert ecgfl("segment").code == 0
@@ -185,8 +202,11 @@ def unclear(ran: Any) -> int:
 
 
 def test_equal_names_in_folders_are_not_one_patient(
-    site: Path, ecgfl: Ecgfl, folders: Any, listed: Any
-) -> None:  # noqa: ARG001
+    site: Path,  # noqa: ARG001
+    ecgfl: Ecgfl,
+    folders: Any,
+    listed: Any,
+) -> None:
     root = folders({"P000/ecg": 1, "P001/ecg": 2, "P002/data/ecg": 3})
     ran = ecgfl("ingest", root, "--json")
     assert ran.json["outcomes"] == {"added": 3}
@@ -195,8 +215,11 @@ def test_equal_names_in_folders_are_not_one_patient(
 
 
 def test_folders_given_one_by_one_are_not_one_patient(
-    site: Path, ecgfl: Ecgfl, folders: Any, listed: Any
-) -> None:  # noqa: ARG001
+    site: Path,  # noqa: ARG001
+    ecgfl: Ecgfl,
+    folders: Any,
+    listed: Any,
+) -> None:
     root = folders({"P000/ecg": 1, "P001/ecg": 2})
     for folder in ("P000", "P001"):
         assert ecgfl("ingest", root / folder).code == 0
@@ -225,15 +248,21 @@ def test_the_same_file_by_another_path_is_the_same_patient(
 
 
 def test_names_that_say_who_in_one_folder_raise_no_finding(
-    site: Path, ecgfl: Ecgfl, folders: Any, listed: Any
-) -> None:  # noqa: ARG001
+    site: Path,  # noqa: ARG001
+    ecgfl: Ecgfl,
+    folders: Any,
+    listed: Any,
+) -> None:
     ran = ecgfl("ingest", folders({"all/100": 1, "all/101": 2, "all/sele0111": 3}), "--json")
     assert (patients(listed), unclear(ran)) == (3, 0)
 
 
 def test_several_files_in_a_patients_folder(
-    site: Path, ecgfl: Ecgfl, folders: Any, listed: Any
-) -> None:  # noqa: ARG001
+    site: Path,  # noqa: ARG001
+    ecgfl: Ecgfl,
+    folders: Any,
+    listed: Any,
+) -> None:
     root = folders({"P000/day1": 1, "P000/day2": 2, "P001/day1": 3, "P001/day2": 4})
     assert unclear(ecgfl("ingest", root, "--json")) == 4
     ran = ecgfl("ingest", root, "--patient", "folder", "--json")
@@ -243,8 +272,11 @@ def test_several_files_in_a_patients_folder(
 
 
 def test_a_name_for_each_patient_in_folders_by_day(
-    site: Path, ecgfl: Ecgfl, folders: Any, listed: Any
-) -> None:  # noqa: ARG001
+    site: Path,  # noqa: ARG001
+    ecgfl: Ecgfl,
+    folders: Any,
+    listed: Any,
+) -> None:
     root = folders({"day1/P000": 1, "day2/P000": 2, "day1/P001": 3})
     assert ecgfl("ingest", root, "--patient", "name").code == 0
     assert patients(listed) == 2
@@ -258,8 +290,11 @@ def test_two_folders_up(site: Path, ecgfl: Ecgfl, folders: Any, listed: Any) -> 
 
 @pytest.mark.parametrize("rule", ["mother", "folder:0", "folder:-1", "folder:12", "Folder", ""])
 def test_a_rule_that_is_not_known_is_refused(
-    site: Path, ecgfl: Ecgfl, folders: Any, rule: str
-) -> None:  # noqa: ARG001
+    site: Path,  # noqa: ARG001
+    ecgfl: Ecgfl,
+    folders: Any,
+    rule: str,
+) -> None:
     ran = ecgfl("ingest", folders({"P000/ecg": 1}), "--patient", rule)
     assert ran.code == 2
     assert f"--patient {rule}" in ran.problems[0]
@@ -300,8 +335,12 @@ def test_more_folders_up_than_there_are_is_refused(site: Path, ecgfl: Ecgfl, fol
     ],
 )
 def test_a_placeholder_is_no_patient(
-    site: Path, ecgfl: Ecgfl, of_patient: Any, listed: Any, field: str
-) -> None:  # noqa: ARG001
+    site: Path,  # noqa: ARG001
+    ecgfl: Ecgfl,
+    of_patient: Any,
+    listed: Any,
+    field: str,
+) -> None:
     for seed in (1, 2):
         assert ecgfl("ingest", of_patient(seed, field)).code == 0
     assert patients(listed) == 2
@@ -356,8 +395,12 @@ def test_patients_that_an_earlier_version_merged_by_a_placeholder_are_parted(
 
 
 def test_a_name_is_no_stated_identifier(
-    site: Path, ecgfl: Ecgfl, of_patient: Any, folders: Any, listed: Any
-) -> None:  # noqa: ARG001
+    site: Path,  # noqa: ARG001
+    ecgfl: Ecgfl,
+    of_patient: Any,
+    folders: Any,
+    listed: Any,
+) -> None:
     """A file called 4711.csv is not of the patient 4711 of another file."""
     assert ecgfl("ingest", of_patient(1, "4711 F X X")).code == 0
     assert ecgfl("ingest", folders({"a/4711": 2, "b/4711": 3}), "--patient", "name").code == 0
@@ -375,8 +418,11 @@ def test_a_new_recording_follows_the_split_of_its_name(
 
 
 def test_equal_names_in_two_calls_are_told(
-    site: Path, ecgfl: Ecgfl, folders: Any, listed: Any
-) -> None:  # noqa: ARG001
+    site: Path,  # noqa: ARG001
+    ecgfl: Ecgfl,
+    folders: Any,
+    listed: Any,
+) -> None:
     root = folders({"P000/holter7": 1, "P001/holter7": 2, "P002/other": 3})
     assert unclear(ecgfl("ingest", root / "P000", "--json")) == 0
     assert unclear(ecgfl("ingest", root / "P001", "--json")) == 1

@@ -30,8 +30,12 @@ def test_the_same_file_twice_changes_nothing(
 
 
 def test_a_copy_elsewhere_is_the_same_recording(
-    site: Path, ecgfl: Ecgfl, export: Any, tmp_path: Path, listed: Any
-) -> None:  # noqa: ARG001
+    site: Path,  # noqa: ARG001
+    ecgfl: Ecgfl,
+    export: Any,
+    tmp_path: Path,
+    listed: Any,
+) -> None:
     path = export(1)
     assert ecgfl("ingest", path).code == 0
     (tmp_path / "copy").mkdir()
@@ -63,8 +67,11 @@ def test_new_labels_update_the_record_and_cut_its_beats_again(
 
 
 def test_labels_none_makes_it_unlabelled(
-    site: Path, ecgfl: Ecgfl, export: Any, listed: Any
-) -> None:  # noqa: ARG001
+    site: Path,  # noqa: ARG001
+    ecgfl: Ecgfl,
+    export: Any,
+    listed: Any,
+) -> None:
     path = export(1)
     assert ecgfl("ingest", path, "--labels", "none").code == 0
     (record,) = listed()
@@ -147,8 +154,11 @@ def test_a_copy_without_labels_does_not_stand_in_for_lost_signals(
 
 
 def test_a_bare_copy_with_another_lead_name_takes_no_labels_away(
-    site: Path, ecgfl: Ecgfl, export: Any, listed: Any
-) -> None:  # noqa: ARG001
+    site: Path,  # noqa: ARG001
+    ecgfl: Ecgfl,
+    export: Any,
+    listed: Any,
+) -> None:
     path = export(1)
     assert ecgfl("ingest", path).code == 0
     path.with_suffix(".atr").unlink()

@@ -65,8 +65,10 @@ def test_rejected_and_unlabelled_records_have_no_split() -> None:
 
 
 def test_two_recordings_of_a_patient_are_in_one_split(
-    site: Path, ecgfl: Callable[..., Any], export: Any
-) -> None:  # noqa: ARG001
+    site: Path,  # noqa: ARG001
+    ecgfl: Callable[..., Any],
+    export: Any,
+) -> None:
     for seed in range(1, 11):
         path = export(seed, "edf", seconds=20)
         raw = bytearray(path.read_bytes())

@@ -67,8 +67,11 @@ def test_a_rejected_recording_is_kept_out_and_explained(
 
 
 def test_a_rejected_recording_shows_all_its_findings(
-    site: Path, ecgfl: Ecgfl, export: Any, listed: Any
-) -> None:  # noqa: ARG001
+    site: Path,  # noqa: ARG001
+    ecgfl: Ecgfl,
+    export: Any,
+    listed: Any,
+) -> None:
     ecgfl("ingest", export(flat(synthesise(2, 60, 250))))
     (record,) = listed()
     findings = ecgfl("dataset", "show", record["record"], "--json").json["findings"]
@@ -79,8 +82,11 @@ def test_a_rejected_recording_shows_all_its_findings(
 
 
 def test_ingesting_it_with_the_right_unit_makes_it_usable(
-    site: Path, ecgfl: Ecgfl, tmp_path: Path, listed: Any
-) -> None:  # noqa: ARG001
+    site: Path,  # noqa: ARG001
+    ecgfl: Ecgfl,
+    tmp_path: Path,
+    listed: Any,
+) -> None:
     recording = synthesise(2, 60, 250, pvc_share=0.15)
     path = tmp_path / "counts.csv"
     lines = [
@@ -116,8 +122,12 @@ def test_a_trend_that_is_no_ecg_stops_nothing(
 
 @pytest.mark.parametrize("seconds", [0.02, 0.5, 3])
 def test_a_recording_that_is_too_short_is_rejected(
-    site: Path, ecgfl: Ecgfl, export: Any, listed: Any, seconds: float
-) -> None:  # noqa: ARG001
+    site: Path,  # noqa: ARG001
+    ecgfl: Ecgfl,
+    export: Any,
+    listed: Any,
+    seconds: float,
+) -> None:
     whole = synthesise(1, 20, 250)
     leads = tuple(
         replace(lead, samples=lead.samples[: round(seconds * 250)]) for lead in whole.leads

@@ -119,8 +119,12 @@ class CheckedRounds:
         self._began, self._started = now(), time.monotonic()
 
     def configure_train(
-        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
-    ) -> Iterable[Message]:  # noqa: ARG002
+        self,
+        server_round: int,  # noqa: ARG002
+        arrays: ArrayRecord,
+        config: ConfigRecord,  # noqa: ARG002
+        grid: Grid,  # noqa: ARG002
+    ) -> Iterable[Message]:
         if self._plan.hours is not None:
             self._record.phase = f"waiting for the hours {self._plan.hours}"
             self._sites.wait_for_hours()
@@ -145,8 +149,10 @@ class CheckedRounds:
         return self._messages(request, arrays, MessageType.TRAIN)
 
     def aggregate_train(
-        self, server_round: int, replies: Iterable[Message]
-    ) -> tuple[ArrayRecord | None, MetricRecord | None]:  # noqa: ARG002
+        self,
+        server_round: int,  # noqa: ARG002
+        replies: Iterable[Message],
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
         this_round, length = self._checkpoints.latest.manifest.round + 1, self._checkpoints.length
         usable, dropped = self._sifted(replies, lambda message: self._check_train(message, length))
         norms = update_norms(
@@ -196,16 +202,22 @@ class CheckedRounds:
         return self._checkpoints.arrays(), metrics
 
     def configure_evaluate(
-        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
-    ) -> Iterable[Message]:  # noqa: ARG002
+        self,
+        server_round: int,  # noqa: ARG002
+        arrays: ArrayRecord,
+        config: ConfigRecord,  # noqa: ARG002
+        grid: Grid,  # noqa: ARG002
+    ) -> Iterable[Message]:
         self._names = self._asked(f"measuring, round {self._checkpoints.latest.manifest.round}")
         return self._messages(
             EvaluateRequest(model=self._checkpoints.latest.signed), arrays, MessageType.EVALUATE
         )
 
     def aggregate_evaluate(
-        self, server_round: int, replies: Iterable[Message]
-    ) -> MetricRecord | None:  # noqa: ARG002
+        self,
+        server_round: int,  # noqa: ARG002
+        replies: Iterable[Message],
+    ) -> MetricRecord | None:
         replies = list(replies)
         usable, dropped = self._sifted(replies, self._check_evaluate)
         for line in dropped:

@@ -117,9 +117,9 @@ class SimulatedGrid(InMemoryGrid):
         asked = [Message(RecordDict(), dst_node_id=node, message_type="query") for node in nodes]
         replies = self.send_and_receive(asked)
         return {
-            reply.metadata.src_node_id: int(reply.content.metric_records[PLACE][PLACE])
+            reply.metadata.src_node_id: int(reply.content.metric_records[PLACE][PLACE])  # type: ignore[arg-type]
             for reply in replies
-        }  # type: ignore[arg-type]
+        }
 
     def send_and_receive(
         self, messages: Iterable[Message], *, timeout: float | None = None

@@ -34,9 +34,9 @@ class Runtime:
     def GetNodes(self, request: runtime_pb2.GetNodesRequest) -> runtime_pb2.GetNodesResponse:  # noqa: N802
         return runtime_handlers.get_nodes(request, self._state, self._task)
 
-    def PushMessages(
+    def PushMessages(  # noqa: N802
         self, request: runtime_pb2.PushAppMessagesRequest
-    ) -> runtime_pb2.PushAppMessagesResponse:  # noqa: N802
+    ) -> runtime_pb2.PushAppMessagesResponse:
         with self.messages.undisturbed():
             response = runtime_handlers.push_messages(request, self._state, self._task)
             for message, tree in zip(
@@ -48,9 +48,9 @@ class Runtime:
                     self.messages.sent(message.metadata.dst_node_id, tree.object_id, tree)
         return response
 
-    def PullMessages(
+    def PullMessages(  # noqa: N802
         self, request: runtime_pb2.PullAppMessagesRequest
-    ) -> runtime_pb2.PullAppMessagesResponse:  # noqa: N802
+    ) -> runtime_pb2.PullAppMessagesResponse:
         return runtime_handlers.pull_messages(request, self._state, self._task)
 
     def PushObject(self, request: message_pb2.PushObjectRequest) -> message_pb2.PushObjectResponse:  # noqa: N802

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pydantic import Field, ValidationError, model_validator
 
 from ecgfl_cli.errors import RequestRefused, ServerRefused
-from ecgfl_cli.federation.wire import (
+from ecgfl_cli.federation.messages import (
     ARRAYS,
     CONFIG,
     CatchUpRequest,

@@ -24,7 +24,7 @@ from ecgfl_cli.federation.flower.connections import tls_context
 from ecgfl_cli.federation.flower.run_grid import RunGrid
 from ecgfl_cli.federation.flower.superlink import SuperLink
 from ecgfl_cli.federation.signed_requests import seal
-from ecgfl_cli.federation.wire import CatchUpRequest, EvaluateRequest, TrainRequest, weights_record
+from ecgfl_cli.federation.messages import CatchUpRequest, EvaluateRequest, TrainRequest, weights_record
 from ecgfl_cli.models.manifest import Manifest, SignedManifest, validity, weights_sha256
 from ecgfl_cli.models.packing import pack
 from ecgfl_cli.models.starter import starter_registry

@@ -37,13 +37,13 @@ from ecgfl_cli.federation.coordinator.checkpoints import Checkpoints
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 from ecgfl_cli.federation.coordinator.run_plan import RoundResult, RunPlan
 from ecgfl_cli.federation.coordinator.run_record import RunRecord
-from ecgfl_cli.federation.coordinator.strategies import run_strategy
+from ecgfl_cli.federation.flower.strategies import run_strategy
 from ecgfl_cli.federation.flower import quieten
 from ecgfl_cli.federation.simulation.simulate import _AllPresent, _free_hand
 from ecgfl_cli.federation.simulation.trial import trial
 from ecgfl_cli.federation.simulation.virtual_participant import _work, virtual_app
 from ecgfl_cli.federation.simulation.virtual_sites import VirtualSite, deal
-from ecgfl_cli.federation.wire import (
+from ecgfl_cli.federation.messages import (
     ARRAYS,
     EXAMPLES,
     METRICS,

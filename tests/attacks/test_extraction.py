@@ -15,7 +15,7 @@ from hostile_coordinator import (
 )
 from node_processes import Processes, told
 
-from ecgfl_cli.federation.wire import (
+from ecgfl_cli.federation.messages import (
     MODEL_UNACCEPTABLE,
     POLICY_FORBIDS,
     CatchUpRequest,

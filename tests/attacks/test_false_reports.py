@@ -12,7 +12,7 @@ from flwr.app import MetricRecord, RecordDict
 from light_sites import LightParticipant, take_part
 from node_processes import Ended, Processes, told
 
-from ecgfl_cli.federation.wire import (
+from ecgfl_cli.federation.messages import (
     METRICS,
     EvaluateReply,
     TrainReply,

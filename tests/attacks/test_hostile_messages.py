@@ -22,7 +22,7 @@ from ecgfl_cli.federation.flower.connections import (
 )
 from ecgfl_cli.federation.flower.message_bounds import MessageTooLarge, check_part
 from ecgfl_cli.federation.flower.refusals import Refusals, error_code
-from ecgfl_cli.federation.wire import weights_of, weights_record
+from ecgfl_cli.federation.messages import weights_of, weights_record
 
 HEADERS = [
     "(",

@@ -14,8 +14,8 @@ from ecgfl_cli.federation.coordinator.checkpoints import Checkpoints
 from ecgfl_cli.federation.coordinator.home import load_signing_key
 from ecgfl_cli.federation.coordinator.run_plan import RoundResult, RunPlan
 from ecgfl_cli.federation.coordinator.run_record import RunRecord
-from ecgfl_cli.federation.coordinator.strategies import build_strategy
-from ecgfl_cli.federation.wire import TrainReply, reply_content, weights_record
+from ecgfl_cli.federation.flower.strategies import build_strategy
+from ecgfl_cli.federation.messages import TrainReply, reply_content, weights_record
 from ecgfl_cli.models.packing import pack
 from ecgfl_cli.site.audit import Head
 

@@ -27,14 +27,14 @@ from ecgfl_cli.federation.flower.fleet import FleetConnection
 from ecgfl_cli.federation.signed_requests import Received, read_request
 from ecgfl_cli.federation.site.node import SiteNode
 from ecgfl_cli.federation.site.participation import LONGEST_PATIENCE_SECONDS
-from ecgfl_cli.federation.wire import (
+from ecgfl_cli.federation.messages import (
     EvaluateReply,
     EvaluateRequest,
     TrainReply,
     TrainRequest,
     reply_content,
 )
-from ecgfl_cli.federation.wire import weights_record as record_of
+from ecgfl_cli.federation.messages import weights_record as record_of
 from ecgfl_cli.models.calibration import COUNTS
 from ecgfl_cli.models.manifest import Manifest, check_weights
 from ecgfl_cli.site.audit import FIRST, Head

@@ -13,7 +13,7 @@ from test_site_policy import under
 from ecgfl_cli.federation.site import local_work, participation, promotion
 from ecgfl_cli.federation.site.participant import FinalModel
 from ecgfl_cli.federation.site.participation import Participation
-from ecgfl_cli.federation.wire import METRICS, VERDICTS, EvaluateReply, read_reply
+from ecgfl_cli.federation.messages import METRICS, VERDICTS, EvaluateReply, read_reply
 from ecgfl_cli.models.calibration import counted
 from ecgfl_cli.models.registry import WEIGHTS
 from ecgfl_cli.models.starter import starter_registry

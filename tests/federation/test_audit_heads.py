@@ -10,7 +10,7 @@ from node_processes import told
 from shared_runs import Finished
 
 from ecgfl_cli.federation.coordinator.audit_heads import AuditHeads
-from ecgfl_cli.federation.wire import AUDIT, METRICS, add_audit_head, take_audit_head
+from ecgfl_cli.federation.messages import AUDIT, METRICS, add_audit_head, take_audit_head
 from ecgfl_cli.site.audit import FIRST, Head
 
 A, B = "a" * 64, "b" * 64

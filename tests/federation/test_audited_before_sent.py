@@ -11,7 +11,7 @@ from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDic
 from ecgfl_cli.errors import MessageRefused, PolicyRefused, ServerUnreachable
 from ecgfl_cli.federation.flower.fleet import FleetConnection
 from ecgfl_cli.federation.site.node import SiteNode
-from ecgfl_cli.federation.wire import POLICY_FORBIDS
+from ecgfl_cli.federation.messages import POLICY_FORBIDS
 from ecgfl_cli.site.audit import AuditLog
 
 

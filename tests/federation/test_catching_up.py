@@ -17,7 +17,7 @@ from ecgfl_cli.errors import EcgflError, ModelRejected, PolicyRefused, RequestRe
 from ecgfl_cli.federation.coordinator.home import load_signing_key
 from ecgfl_cli.federation.flower.fleet import FleetConnection, RunOver
 from ecgfl_cli.federation.site.node import SiteNode
-from ecgfl_cli.federation.wire import (
+from ecgfl_cli.federation.messages import (
     METRICS,
     VERDICTS,
     CatchUpReply,

@@ -17,7 +17,7 @@ from ecgfl_cli.federation.coordinator.reported_figures import (
     mean_loss,
 )
 from ecgfl_cli.federation.coordinator.run_plan import RoundResult, SiteFigures
-from ecgfl_cli.federation.wire import EvaluateReply
+from ecgfl_cli.federation.messages import EvaluateReply
 from ecgfl_cli.models.calibration import (
     COUNTS,
     EDGES,

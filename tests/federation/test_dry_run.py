@@ -10,7 +10,7 @@ from node_processes import contents, told
 from shared_runs import Finished
 
 from ecgfl_cli.federation.site.local_work import LocalWork
-from ecgfl_cli.federation.wire import ARRAYS, AUDIT, FLAT, METRICS
+from ecgfl_cli.federation.messages import ARRAYS, AUDIT, FLAT, METRICS
 from ecgfl_cli.models.architecture import DEFAULT, architecture
 from ecgfl_cli.models.manifest import weights_sha256
 from ecgfl_cli.models.packing import pack

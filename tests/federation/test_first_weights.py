@@ -14,7 +14,7 @@ from node_processes import contents, told
 from shared_runs import Finished
 
 from ecgfl_cli.federation.coordinator.first_weights import starter_of
-from ecgfl_cli.federation.wire import (
+from ecgfl_cli.federation.messages import (
     MODEL_UNACCEPTABLE,
     POLICY_FORBIDS,
     VERDICTS,

@@ -16,7 +16,7 @@ from shared_runs import Finished
 
 from ecgfl_cli.errors import UnusableInput
 from ecgfl_cli.federation.coordinator import json_file
-from ecgfl_cli.federation.coordinator.checked_rounds import RoundFailed
+from ecgfl_cli.federation.coordinator.rounds import RoundFailed
 from ecgfl_cli.federation.coordinator.curves import curve, ticks_over
 from ecgfl_cli.federation.coordinator.json_file import LARGEST_JSON
 from ecgfl_cli.federation.coordinator.killed_runs import close_killed_runs

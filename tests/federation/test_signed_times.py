@@ -11,7 +11,7 @@ from flwr.app import ConfigRecord, RecordDict
 
 from ecgfl_cli.errors import ServerRefused
 from ecgfl_cli.federation.signed_requests import DOMAIN, REQUEST, SIGNATURE, read_request
-from ecgfl_cli.federation.wire import CONFIG, TrainRequest
+from ecgfl_cli.federation.messages import CONFIG, TrainRequest
 from ecgfl_cli.models.manifest import time_text
 
 EDGES = [

@@ -20,7 +20,7 @@ from ecgfl_cli.federation.coordinator.home import load_signing_key
 from ecgfl_cli.federation.signed_requests import DOMAIN, seal
 from ecgfl_cli.federation.site import local_work
 from ecgfl_cli.federation.site.participant import Participant
-from ecgfl_cli.federation.wire import CatchUpRequest, EvaluateRequest, TrainRequest, weights_record
+from ecgfl_cli.federation.messages import CatchUpRequest, EvaluateRequest, TrainRequest, weights_record
 from ecgfl_cli.models.manifest import Manifest, SignedManifest, validity, weights_sha256
 from ecgfl_cli.site.keys import fingerprint
 from ecgfl_cli.site.settings import load_settings

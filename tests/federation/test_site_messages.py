@@ -23,7 +23,7 @@ from ecgfl_cli.federation.flower import fleet_app, site_messages
 from ecgfl_cli.federation.flower.fleet import FleetConnection, Outgoing
 from ecgfl_cli.federation.flower.run_grid import RunGrid
 from ecgfl_cli.federation.flower.superlink import SuperLink
-from ecgfl_cli.federation.wire import weights_record
+from ecgfl_cli.federation.messages import weights_record
 
 NAMES = ("alice", "bob")
 HALF_A_MINUTE = 30.0

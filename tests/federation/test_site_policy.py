@@ -11,7 +11,7 @@ from test_site_distrusts_server import Server, no_data, refused, sound_vector  #
 
 from ecgfl_cli.errors import EcgflError, PolicyRefused
 from ecgfl_cli.federation.coordinator.home import load_signing_key
-from ecgfl_cli.federation.wire import (
+from ecgfl_cli.federation.messages import (
     EvaluateReply,
     TrainReply,
     TrainRequest,

@@ -7,7 +7,7 @@ from flwr.app import Message, MessageType, RecordDict
 
 from ecgfl_cli.federation.coordinator.run_plan import Report
 from ecgfl_cli.federation.flower.run_grid import RunGrid
-from ecgfl_cli.federation.wire import (
+from ecgfl_cli.federation.messages import (
     MODEL_UNACCEPTABLE,
     VERDICTS,
     CatchUpReply,

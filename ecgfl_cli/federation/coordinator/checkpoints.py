@@ -18,7 +18,7 @@ from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 from ecgfl_cli.federation.coordinator.optimiser_state import Moments, OptimiserStates
 from ecgfl_cli.federation.coordinator.run_plan import RunPlan
 from ecgfl_cli.federation.signed_requests import seal
-from ecgfl_cli.federation.wire import CatchUpRequest, EvaluateRequest, TrainRequest, weights_record
+from ecgfl_cli.federation.messages import CatchUpRequest, EvaluateRequest, TrainRequest, weights_record
 from ecgfl_cli.models.architecture import architecture
 from ecgfl_cli.models.calibration import Histogram
 from ecgfl_cli.models.manifest import Manifest, Metrics, SignedManifest, validity, weights_sha256

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ecgfl_cli.federation.coordinator.combining import Combination, capped
 from ecgfl_cli.federation.coordinator.run_plan import SiteFigures
-from ecgfl_cli.federation.wire import EXAMPLES, METRICS, EvaluateReply, TrainReply
+from ecgfl_cli.federation.messages import EXAMPLES, METRICS, EvaluateReply, TrainReply
 from ecgfl_cli.models.calibration import FEWEST_OF_A_SITE, Histogram
 from ecgfl_cli.models.manifest import Metrics
 

@@ -10,7 +10,7 @@ from ecgfl_cli.errors import EcgflError, ModelRejected, UnusableInput, UsageErro
 from ecgfl_cli.federation.coordinator.audit import audit_log, note
 from ecgfl_cli.federation.coordinator.catching_up import CatchingUp
 from ecgfl_cli.federation.coordinator.certificates import Certificates, check_certificates
-from ecgfl_cli.federation.coordinator.checked_rounds import RoundFailed
+from ecgfl_cli.federation.coordinator.rounds import RoundFailed
 from ecgfl_cli.federation.coordinator.checkpoints import Checkpoints
 from ecgfl_cli.federation.coordinator.connected_sites import ConnectedSites, QuorumMissed
 from ecgfl_cli.federation.coordinator.enrolment import enrolled_sites
@@ -22,13 +22,13 @@ from ecgfl_cli.federation.coordinator.open_files import allow_connections
 from ecgfl_cli.federation.coordinator.report_page import page_of
 from ecgfl_cli.federation.coordinator.run_plan import Report, RoundResult, RunPlan
 from ecgfl_cli.federation.coordinator.run_record import RunRecord, now
-from ecgfl_cli.federation.coordinator.strategies import run_strategy
+from ecgfl_cli.federation.flower.strategies import run_strategy
 from ecgfl_cli.federation.coordinator.strategy_options import check_strategy
 from ecgfl_cli.federation.flower import require_tested_flower
 from ecgfl_cli.federation.flower.connections import tls_context
 from ecgfl_cli.federation.flower.run_grid import RunGrid
 from ecgfl_cli.federation.flower.superlink import SuperLink
-from ecgfl_cli.federation.wire import REJECTIONS
+from ecgfl_cli.federation.messages import REJECTIONS
 from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.models.manifest import Manifest, public_key_text
 from ecgfl_cli.models.registry import Registry

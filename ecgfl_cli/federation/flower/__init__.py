@@ -21,7 +21,7 @@ APPLICATION = "ecgfl/federation"
 HEARTBEAT_SECONDS = 30
 
 PROTOCOL_HEADER, PROTOCOL = "ecgfl-protocol", "1.2"
-"""Protocol version of sites and coordinator (`federation.wire`). Raise it for a change that an older ecgfl does not understand.
+"""Protocol version of sites and coordinator (`federation.messages`). Raise it for a change that an older ecgfl does not understand.
 
 1.1: the replies after a run's last round and to a catch-up request carry the site's verdict on the model.
 1.2: each request is signed for one site (`federation.signed_requests`), and models expire.

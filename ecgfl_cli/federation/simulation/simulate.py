@@ -10,14 +10,14 @@ from flwr.serverapp import Grid
 
 from ecgfl_cli.errors import EcgflError, UnusableInput
 from ecgfl_cli.federation.bounds import LARGEST_PROXIMAL_MU
-from ecgfl_cli.federation.coordinator.checked_rounds import RoundFailed
+from ecgfl_cli.federation.coordinator.rounds import RoundFailed
 from ecgfl_cli.federation.coordinator.checkpoints import Checkpoints
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 from ecgfl_cli.federation.coordinator.report_page import page_of
 from ecgfl_cli.federation.coordinator.run_plan import Report, RoundResult, RunPlan
 from ecgfl_cli.federation.coordinator.run_record import RunRecord, RunReport
-from ecgfl_cli.federation.coordinator.strategies import run_strategy
-from ecgfl_cli.federation.flower.engine import run_engine
+from ecgfl_cli.federation.flower.strategies import run_strategy
+from ecgfl_cli.federation.simulation.ray_engine import run_engine
 from ecgfl_cli.federation.simulation.trial import Trial
 from ecgfl_cli.federation.simulation.virtual_participant import virtual_app
 from ecgfl_cli.federation.simulation.virtual_sites import VirtualSite, fingerprint_of_virtual_site

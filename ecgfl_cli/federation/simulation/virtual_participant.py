@@ -8,11 +8,11 @@ from flwr.app import Context, Error, Message
 from flwr.clientapp import ClientApp
 
 from ecgfl_cli.errors import EcgflError
-from ecgfl_cli.federation.flower.engine import place_of
+from ecgfl_cli.federation.simulation.ray_engine import place_of
 from ecgfl_cli.federation.signed_requests import Content, Received, read_request
 from ecgfl_cli.federation.simulation.virtual_sites import VirtualSite
 from ecgfl_cli.federation.site.local_work import LocalWork
-from ecgfl_cli.federation.wire import FAILED, EvaluateRequest, TrainRequest
+from ecgfl_cli.federation.messages import FAILED, EvaluateRequest, TrainRequest
 from ecgfl_cli.models.manifest import Manifest, public_key_from_text
 from ecgfl_cli.models.registry import network_of
 from ecgfl_cli.site.policy import Policy

@@ -8,7 +8,7 @@ from flwr.app import RecordDict
 
 from ecgfl_cli.federation.site.loss_check import LossCheck
 from ecgfl_cli.federation.site.promotion import require_sane_loss
-from ecgfl_cli.federation.wire import EvaluateReply, TrainReply, reply_content, weights_record
+from ecgfl_cli.federation.messages import EvaluateReply, TrainReply, reply_content, weights_record
 from ecgfl_cli.models.architecture import Architecture, architecture
 from ecgfl_cli.models.manifest import Manifest
 from ecgfl_cli.models.packing import pack

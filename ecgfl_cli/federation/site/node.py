@@ -18,7 +18,7 @@ from ecgfl_cli.errors import (
 )
 from ecgfl_cli.federation.flower.fleet import FleetConnection, Incoming, RunOver
 from ecgfl_cli.federation.site.participant import Participant
-from ecgfl_cli.federation.wire import (
+from ecgfl_cli.federation.messages import (
     FAILED,
     MODEL_UNACCEPTABLE,
     POLICY_FORBIDS,

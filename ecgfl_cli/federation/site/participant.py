@@ -14,7 +14,7 @@ from ecgfl_cli.federation.federation_file import Federation
 from ecgfl_cli.federation.signed_requests import Content, Received, read_request
 from ecgfl_cli.federation.site.local_work import LocalWork, MeasuredModel
 from ecgfl_cli.federation.site.promotion import allow_model, consider
-from ecgfl_cli.federation.wire import (
+from ecgfl_cli.federation.messages import (
     METRICS,
     VERDICTS,
     CatchUpReply,

@@ -26,7 +26,7 @@ from ecgfl_cli.federation.coordinator.reported_figures import (
 )
 from ecgfl_cli.federation.coordinator.run_plan import Report, RoundResult, RunPlan
 from ecgfl_cli.federation.coordinator.run_record import RunRecord, now
-from ecgfl_cli.federation.wire import (
+from ecgfl_cli.federation.messages import (
     FLAT,
     MODEL_UNACCEPTABLE,
     REFUSALS,

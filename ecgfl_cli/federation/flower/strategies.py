@@ -17,13 +17,13 @@ from flwr.serverapp.strategy import (
 from flwr.serverapp.strategy.fedopt import FedOpt
 from numpy.typing import NDArray
 
-from ecgfl_cli.federation.coordinator.checked_rounds import CheckedRounds, Sites
+from ecgfl_cli.federation.coordinator.rounds import CheckedRounds, Sites
 from ecgfl_cli.federation.coordinator.checkpoints import Checkpoints
 from ecgfl_cli.federation.coordinator.optimiser_state import Moments
 from ecgfl_cli.federation.coordinator.run_plan import Report, RunPlan
 from ecgfl_cli.federation.coordinator.run_record import RunRecord
 from ecgfl_cli.federation.coordinator.strategy_options import arguments_of
-from ecgfl_cli.federation.wire import ARRAYS, FLAT, weights_of
+from ecgfl_cli.federation.messages import ARRAYS, FLAT, weights_of
 
 
 class CheckedFedAvg(CheckedRounds, FedAvg):

@@ -83,8 +83,8 @@ def command(
 ) -> None:
     """Try strategies on virtual sites here, before hospitals are asked; nothing leaves this machine."""
     from ecgfl_cli.errors import ExitCode, UsageError
-    from ecgfl_cli.federation.simulation.ray_engine import require_engine
     from ecgfl_cli.federation.simulation.comparison_page import comparison_page
+    from ecgfl_cli.federation.simulation.ray_engine import require_engine
     from ecgfl_cli.federation.simulation.simulate import simulate
     from ecgfl_cli.federation.simulation.trial import require_different, trial
     from ecgfl_cli.files import atomic_write_bytes, readable_as_usual

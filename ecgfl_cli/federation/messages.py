@@ -1,20 +1,19 @@
-"""What coordinator and site say to each other inside Flower's messages, checked on both sides.
+"""Define the messages between the coordinator and the sites; both sides check them.
 
-A request is a `TrainRequest`, `EvaluateRequest` or `CatchUpRequest` in a signed envelope (`signed_requests`) in the config
-record; the weights are the one array FLAT of the array record ARRAYS. A reply carries the numbers of `TrainReply` or
-`EvaluateReply` as metrics, and after training the weights in the same place. The replies after a run's last round and to a
-`CatchUpRequest` carry the site's verdict on that final model. Each reply also carries the head of the site's audit log, as the
-numbers of `AuditHead` in a separate metric record, AUDIT.
+A request is a `TrainRequest`, `EvaluateRequest` or `CatchUpRequest` in a signed envelope
+(`signed_requests`), with the weights of the model. A reply carries the figures of `TrainReply`,
+`EvaluateReply` or `CatchUpReply`, and after training the weights. The replies after a run's last
+round and to a `CatchUpRequest` carry the site's verdict on that final model. Each reply also
+carries the head of the site's audit log.
 """
 
 import math
-from collections.abc import Collection
-from io import BytesIO
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import Annotated, Self, TypeVar, get_args
 
 import numpy as np
-from flwr.app import Array, ArrayRecord, Message, MetricRecord, RecordDict
-from numpy.lib import format as npy
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -25,21 +24,61 @@ from ecgfl_cli.federation.bounds import (
     LARGEST_PROXIMAL_MU,
     MOST_EXAMPLES,
 )
-from ecgfl_cli.federation.flower import NODE_GONE
 from ecgfl_cli.models.calibration import COUNTS
 from ecgfl_cli.models.manifest import SignedManifest
 from ecgfl_cli.models.verdicts import VerdictCode
 from ecgfl_cli.site.audit import MOST_LINES, Head
+from ecgfl_cli.site.outbox import head_fields
 from ecgfl_cli.training.local import LARGEST_LOSS
 
-ARRAYS, FLAT, CONFIG, METRICS, AUDIT = "arrays", "flat", "config", "metrics", "audit"
 EXAMPLES = "num-examples"
-STYPE = "numpy.ndarray"
-FLOAT32, HEADER_BYTES = np.dtype("<f4"), 128
-"""Weights as they travel: little-endian, behind the header of numpy's format 1.0."""
+"""Name of the number of examples among the figures of a reply."""
+
+AUDIT = "audit"
+"""Name of the head of a site's audit log in messages about it."""
+
+Figure = int | float | list[int] | list[float]
+"""A figure of a reply."""
+
+
+class Kind(StrEnum):
+    """The kinds of messages."""
+
+    TRAIN = "train"
+    EVALUATE = "evaluate"
+    CATCH_UP = "query"
+
+
+@dataclass(frozen=True)
+class Content:
+    """Content of a message.
+
+    Attributes
+    ----------
+    texts
+        Named texts: the envelope of a request and its signature.
+    figures
+        Figures of a reply.
+    weights
+        Weights of a model, shape (n,), float32; None if the message has none.
+    audit
+        Fields of the `AuditHead` of a reply; None if it has none.
+    problem
+        Why the figures or the weights cannot be read; None if they can.
+    """
+
+    texts: Mapping[str, str] = field(default_factory=dict)
+    figures: Mapping[str, Figure] = field(default_factory=dict)
+    weights: NDArray[np.float32] | None = None
+    audit: Mapping[str, Figure] | None = None
+    problem: str | None = None
+
 
 SCHEMA_BROKEN, POLICY_FORBIDS, UNTRUSTED, MODEL_UNACCEPTABLE, FAILED = 9004, 9005, 9006, 9007, 9001
-"""All that a coordinator is told of a refusal or a failure at a site."""
+"""The codes with which a site tells the coordinator that it refuses a request or has failed."""
+
+SITE_GONE = 5
+"""The code that takes the place of a reply if the session of the site has ended: Flower's NODE_UNAVAILABLE."""
 
 REFUSALS = (SCHEMA_BROKEN, POLICY_FORBIDS, UNTRUSTED, MODEL_UNACCEPTABLE)
 
@@ -62,14 +101,14 @@ WORDS = {
     POLICY_FORBIDS: "it refused: its policy forbids it",
     UNTRUSTED: "it refused: a request whose signature, site, time or id is wrong (compare the clocks)",
     MODEL_UNACCEPTABLE: "it refused: a model that it does not accept",
-    NODE_GONE: "gone before it answered",
+    SITE_GONE: "gone before it answered",
 }
 
 
 def in_words(code: int) -> str:
     """What the code of an error says of the site."""
     return (
-        WORDS[code] if code == NODE_GONE else f"{WORDS.get(code, 'it failed there')} (code {code})"
+        WORDS[code] if code == SITE_GONE else f"{WORDS.get(code, 'it failed there')} (code {code})"
     )
 
 
@@ -202,85 +241,64 @@ def verdict_number(code: VerdictCode) -> int:
     return next(number for number, each in VERDICTS.items() if each == code)
 
 
-def weights_record(vector: NDArray[np.float32]) -> ArrayRecord:
-    return ArrayRecord({FLAT: Array(vector)})
+def figures_of(reply: TrainReply | EvaluateReply | CatchUpReply) -> dict[str, Figure]:
+    """Return the figures of a reply by the names that they have in messages."""
+    return reply.model_dump(by_alias=True, exclude_none=True)
 
 
-def reply_content(
-    reply: TrainReply | EvaluateReply | CatchUpReply,
-    weights: ArrayRecord | None = None,
-    withheld: Collection[str] = (),
-) -> RecordDict:
-    """Only what the schema names leaves the site, and of that not what is withheld."""
-    figures = reply.model_dump(by_alias=True, exclude_none=True, exclude=set(withheld))
-    content = RecordDict({METRICS: MetricRecord(figures)})
-    if weights is not None:
-        content[ARRAYS] = weights
-    return content
-
-
-def add_audit_head(content: RecordDict, head: Head) -> None:
+def with_audit_head(content: Content, head: Head) -> Content:
     """Add the head of this site's audit log to a reply."""
-    content[AUDIT] = MetricRecord(
-        AuditHead(lines=head.lines, hash=list(bytes.fromhex(head.hash))).model_dump()
-    )
+    return replace(content, audit=head_fields(head))
 
 
-def take_audit_head(message: Message) -> Head | None:
-    """Remove the head of the site's audit log from a reply and return it; None if it carries none.
+def audit_head_of(content: Content) -> Head | None:
+    """Return the head of the site's audit log in a reply; None if the reply has none.
 
-    Raises `ValueError` saying which field is wrong.
+    Raises
+    ------
+    ValueError
+        If a field is wrong; the error names it.
     """
-    if AUDIT not in message.content.metric_records:
+    if content.audit is None:
         return None
-    record = dict(message.content.metric_records[AUDIT])
-    del message.content[AUDIT]
     try:
-        found = AuditHead.model_validate(record)
+        received = AuditHead.model_validate(dict(content.audit))
     except ValidationError as error:
-        first = error.errors()[0]
-        raise ValueError(
-            f"{'.'.join(str(part) for part in (AUDIT, *first['loc']))}: {first['msg']}"
-        ) from error
-    return Head(found.lines, bytes(found.hash).hex())
+        raise ValueError(f"{AUDIT}.{_first_fault(error)}") from error
+    return Head(received.lines, bytes(received.hash).hex())
 
 
-def read_reply(message: Message, kind: type[Reply]) -> Reply:
-    """Raises `ValueError` saying which field is wrong."""
+def read_reply(content: Content, schema: type[Reply]) -> Reply:
+    """Check the figures of a reply.
+
+    Raises
+    ------
+    ValueError
+        If a field is wrong; the error names it.
+    """
+    if content.problem is not None:
+        raise ValueError(content.problem)
     try:
-        if set(message.content.metric_records) != {METRICS}:
-            raise ValueError(f"metric records {sorted(message.content.metric_records)}")
-        return kind.model_validate(dict(message.content.metric_records[METRICS]))
+        return schema.model_validate(dict(content.figures))
     except ValidationError as error:
-        first = error.errors()[0]
-        raise ValueError(
-            f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
-        ) from error
+        raise ValueError(_first_fault(error)) from error
 
 
-def weights_of(message: Message) -> NDArray[np.float32]:
-    """The one flat float32 vector of a message. Raises `ValueError` when there is anything else."""
-    records = message.content.array_records
-    if set(records) != {ARRAYS} or set(records[ARRAYS]) != {FLAT}:
-        raise ValueError(
-            f"expected one array {ARRAYS}/{FLAT}, got {[(name, list(record)) for name, record in records.items()]}"
-        )
-    array = records[ARRAYS][FLAT]
-    if array.stype != STYPE:
-        raise ValueError(f"array of kind {array.stype!r}")
-    # Compared, not parsed: numpy evaluates a header as Python does, with whatever errors and memory that takes.
-    length, rest = divmod(len(array.data) - HEADER_BYTES, FLOAT32.itemsize)
-    if length < 0 or rest or array.data[:HEADER_BYTES] != _header(length):
-        raise ValueError(
-            f"expected a flat float32 vector in numpy's format, got {len(array.data)} bytes of something else"
-        )
-    return np.frombuffer(array.data, dtype=FLOAT32, offset=HEADER_BYTES).astype(np.float32)
+def weights_of(content: Content) -> NDArray[np.float32]:
+    """Return the weights of a message, shape (n,).
+
+    Raises
+    ------
+    ValueError
+        If the message has no weights, or they cannot be read.
+    """
+    if content.problem is not None:
+        raise ValueError(content.problem)
+    if content.weights is None:
+        raise ValueError("a message without weights")
+    return content.weights
 
 
-def _header(length: int) -> bytes:
-    """What `numpy.save` writes before a float32 vector of this length."""
-    header = BytesIO()
-    npy.write_array_header_1_0(
-        header, {"descr": FLOAT32.str, "fortran_order": False, "shape": (length,)}
-    )
-    return header.getvalue()
+def _first_fault(error: ValidationError) -> str:
+    first = error.errors()[0]
+    return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"

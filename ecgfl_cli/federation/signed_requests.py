@@ -14,15 +14,13 @@ from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 import numpy as np
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ed25519
-from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError, model_validator
 
 from ecgfl_cli.errors import RequestRefused, ServerRefused
 from ecgfl_cli.federation.messages import (
-    ARRAYS,
-    CONFIG,
     CatchUpRequest,
+    Content,
     EvaluateRequest,
     Strict,
     TrainRequest,
@@ -33,7 +31,7 @@ from ecgfl_cli.schema_faults import fault_in_words
 from ecgfl_cli.times import current_time
 
 REQUEST, SIGNATURE = "ecgfl-request", "ecgfl-signature"
-"""Fields of the configuration record: the JSON of an `Envelope`, and the Ed25519 signature of `DOMAIN` plus it, in base64."""
+"""Texts of a request: the JSON of an `Envelope`, and the Ed25519 signature of `DOMAIN` plus it, in base64."""
 
 DOMAIN = b"ecgfl.request/1\n"
 """Prefix of the signed bytes, so that nothing else that the key signs is a valid request (domain separation)."""
@@ -57,7 +55,7 @@ KINDS: dict[type[Strict], Kind] = {
     CatchUpRequest: "catch-up",
 }
 
-Content = TypeVar("Content", TrainRequest, EvaluateRequest, CatchUpRequest)
+Schema = TypeVar("Schema", TrainRequest, EvaluateRequest, CatchUpRequest)
 
 
 class Envelope(Strict):
@@ -91,27 +89,28 @@ class Envelope(Strict):
 
 
 @dataclass(frozen=True)
-class Received(Generic[Content]):
+class Received(Generic[Schema]):
     """A request whose signature, site and times are right, and its weights, shape (n,)."""
 
     envelope: Envelope
-    content: Content
+    content: Schema
     vector: NDArray[np.float32]
 
 
 def seal(
     content: TrainRequest | EvaluateRequest | CatchUpRequest,
-    weights: ArrayRecord,
+    weights: NDArray[np.float32],
     site: str,
     run: str,
     key: ed25519.Ed25519PrivateKey,
     phase_timeout: float,
     now: datetime | None = None,
-) -> RecordDict:
-    """Sign a request for one site. The record of the weights may be shared with other sites.
+) -> Content:
+    """Sign a request for one site.
 
     Parameters
     ----------
+    weights : the weights of the model, shape (n,).
     site : SHA-256 of the site's public node key, in hexadecimal.
     phase_timeout : seconds for which the coordinator waits for the answer.
     now : time of issue, with a time zone; None for the current time.
@@ -132,18 +131,16 @@ def seal(
     )
     text = envelope.model_dump_json()
     signature = base64.b64encode(key.sign(DOMAIN + text.encode())).decode()
-    return RecordDict(
-        {ARRAYS: weights, CONFIG: ConfigRecord({REQUEST: text, SIGNATURE: signature})}
-    )
+    return Content(texts={REQUEST: text, SIGNATURE: signature}, weights=weights)
 
 
 def read_request(
-    message: Message,
-    kind: type[Content],
+    message: Content,
+    kind: type[Schema],
     key: ed25519.Ed25519PublicKey,
     site: str,
     now: datetime | None = None,
-) -> Received[Content]:
+) -> Received[Schema]:
     """Read a request that is meant for this site. The caller checks that its id was not answered before.
 
     Parameters
@@ -175,10 +172,9 @@ def read_request(
         raise _broken(str(error)) from error
 
 
-def _signed_text(message: Message, key: ed25519.Ed25519PublicKey) -> str:
-    record = message.content[CONFIG]
-    text = _bounded(record[REQUEST], REQUEST, LARGEST_REQUEST)
-    signature = _bounded(record[SIGNATURE], SIGNATURE, LARGEST_SIGNATURE)
+def _signed_text(message: Content, key: ed25519.Ed25519PublicKey) -> str:
+    text = _bounded(message.texts[REQUEST], REQUEST, LARGEST_REQUEST)
+    signature = _bounded(message.texts[SIGNATURE], SIGNATURE, LARGEST_SIGNATURE)
     try:
         key.verify(base64.b64decode(signature, validate=True), DOMAIN + text.encode())
     except (InvalidSignature, ValueError) as error:
@@ -192,8 +188,8 @@ def _signed_text(message: Message, key: ed25519.Ed25519PublicKey) -> str:
     return text
 
 
-def _bounded(value: object, name: str, largest: int) -> str:
-    if not isinstance(value, str) or len(value) > largest:
+def _bounded(value: str, name: str, largest: int) -> str:
+    if len(value) > largest:
         raise ValueError(f"{name} is not a text of at most {largest} characters")
     return value
 

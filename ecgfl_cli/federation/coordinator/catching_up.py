@@ -1,77 +1,97 @@
-"""Sends the last run's final model to the sites of this run, because a site that was away has missed it."""
+"""Send the last run's final model to the sites of this run, because an absent site missed it."""
 
 from collections.abc import Callable, Mapping
 
 from ecgfl_adapters.errors import LIBRARY_ERRORS
-from flwr.app import Message, MessageType, RecordDict
 
 from ecgfl_cli.federation.coordinator.run_plan import Report
-from ecgfl_cli.federation.flower.run_grid import RunGrid
 from ecgfl_cli.federation.messages import (
     MODEL_UNACCEPTABLE,
     VERDICTS,
     CatchUpReply,
+    Content,
+    Kind,
+    audit_head_of,
     in_words,
     read_reply,
-    take_audit_head,
 )
+from ecgfl_cli.federation.transport import CoordinatorTransport, Reply, Request
 from ecgfl_cli.models.verdicts import VerdictCode
 from ecgfl_cli.printable import short_reason
 from ecgfl_cli.site.audit import Head
 
 Tell = Callable[[str, VerdictCode], None]
-"""Called with a site's name and its verdict on the model."""
+"""Is called with a site's name and its verdict on the model."""
 
 
 class CatchingUp:
-    """Sends the same model to each site that connects, once per connection and before the site is asked to train.
+    """Sends the same model to each site that connects, once per connection and before a round.
 
-    A site replies with its verdict on the model, also if it already had the model. The methods must be called from one thread at
-    a time.
+    A site replies with its verdict on the model, also if it already had the model. The methods must
+    be called from one thread at a time.
 
-    request : makes the request for a site; takes the SHA-256 of the site's public node key. receive_heads : called with the
-        heads of audit logs that came with replies, by site.
+    Parameters
+    ----------
+    transport
+        Carries the messages of the run.
+    request
+        Makes the request for a site, from the SHA-256 of the site's public node key.
+    report
+        Is called with a line for the person who watches.
+    tell
+        Is called with each verdict.
+    receive_heads
+        Is called with the heads of audit logs that came with replies, by site.
     """
 
     def __init__(
         self,
-        grid: RunGrid,
-        request: Callable[[str], RecordDict],
+        transport: CoordinatorTransport,
+        request: Callable[[str], Content],
         report: Report,
         tell: Tell,
         receive_heads: Callable[[Mapping[str, Head]], None],
     ) -> None:
-        self._grid, self._request, self._report, self._tell = grid, request, report, tell
+        self._transport = transport
+        self._request = request
+        self._report = report
+        self._tell = tell
         self._receive_heads = receive_heads
         self._asked: dict[str, str] = {}
 
     def send(self, node: int, name: str, fingerprint: str) -> None:
-        """Send the model to a site that has just connected. fingerprint : SHA-256 of its public node key, in hexadecimal."""
-        message = Message(
-            self._request(fingerprint), dst_node_id=node, message_type=MessageType.QUERY
-        )
-        self._asked |= dict.fromkeys(self._grid.push_messages([message]), name)
+        """Send the model to a site that has just connected.
+
+        Parameters
+        ----------
+        node
+            Number of the site's session.
+        name
+            Name of the site.
+        fingerprint
+            SHA-256 of its public node key, in hexadecimal.
+        """
+        request = Request(node, Kind.CATCH_UP, self._request(fingerprint))
+        self._asked[self._transport.send(request)] = name
 
     def collect(self) -> None:
         """Process the replies that have arrived."""
         waiting = set(self._asked)
-        for reply in self._grid.collect(waiting):
-            name = self._asked[reply.metadata.reply_to_message_id]
-            if not reply.has_error():
+        for request_id, reply in self._transport.collect(waiting).items():
+            name = self._asked[request_id]
+            if reply.error is None:
                 self._take(name, reply)
-            else:
-                if reply.error.code == MODEL_UNACCEPTABLE:
-                    self._tell(name, "unusable")
-                self._report(
-                    f"{name} did not take the last run's model: {in_words(reply.error.code)}"
-                )
-        self._asked = {message_id: self._asked[message_id] for message_id in waiting}
+                continue
+            if reply.error == MODEL_UNACCEPTABLE:
+                self._tell(name, "unusable")
+            self._report(f"{name} did not accept the last run's model: {in_words(reply.error)}")
+        self._asked = {request_id: self._asked[request_id] for request_id in waiting}
 
-    def _take(self, name: str, reply: Message) -> None:
+    def _take(self, name: str, reply: Reply) -> None:
         try:
-            head = take_audit_head(reply)
-            verdict = read_reply(reply, CatchUpReply).verdict
-        except LIBRARY_ERRORS as error:  # whatever a site sends
+            head = audit_head_of(reply.content)
+            verdict = read_reply(reply.content, CatchUpReply).verdict
+        except LIBRARY_ERRORS as error:  # no reply may end the run
             self._report(
                 f"{name}: its reply about the last run's model was dropped: {short_reason(error)}"
             )

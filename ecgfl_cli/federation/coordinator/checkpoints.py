@@ -6,19 +6,19 @@ from importlib.metadata import version as program_version
 
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric import ed25519
-from flwr.app import ArrayRecord, RecordDict
 from numpy.typing import NDArray
 
 from ecgfl_cli.errors import ModelRejected
+from ecgfl_cli.federation.aggregation import Moments
 from ecgfl_cli.federation.coordinator.calibrating import Calibrated, calibrated
 from ecgfl_cli.federation.coordinator.combining import Combination
 from ecgfl_cli.federation.coordinator.first_weights import first_weights, load_weights, starter_of
 from ecgfl_cli.federation.coordinator.global_models import GlobalModels, Standing
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome
-from ecgfl_cli.federation.coordinator.optimiser_state import Moments, OptimiserStates
+from ecgfl_cli.federation.coordinator.optimiser_state import OptimiserStates
 from ecgfl_cli.federation.coordinator.run_plan import RunPlan
+from ecgfl_cli.federation.messages import CatchUpRequest, Content, EvaluateRequest, TrainRequest
 from ecgfl_cli.federation.signed_requests import seal
-from ecgfl_cli.federation.messages import CatchUpRequest, EvaluateRequest, TrainRequest, weights_record
 from ecgfl_cli.models.architecture import architecture
 from ecgfl_cli.models.calibration import Histogram
 from ecgfl_cli.models.manifest import Manifest, Metrics, SignedManifest, validity, weights_sha256
@@ -90,22 +90,18 @@ class Checkpoints:
         """The latest model's, shape (n,)."""
         return self._vector
 
-    def arrays(self) -> ArrayRecord:
-        """The latest model as it goes to the sites."""
-        return weights_record(self._vector)
-
     def sealed(
         self,
         request: TrainRequest | EvaluateRequest | CatchUpRequest,
-        weights: ArrayRecord,
+        weights: NDArray[np.float32],
         site: str,
-    ) -> RecordDict:
+    ) -> Content:
         """Sign a request of this run for one site. site : SHA-256 of its public node key, in hexadecimal."""
         return seal(
             request, weights, site, self.latest.manifest.run, self._key, self._phase_timeout
         )
 
-    def last_final(self) -> tuple[str, Callable[[str], RecordDict]] | None:
+    def last_final(self) -> tuple[str, Callable[[str], Content]] | None:
         """Return the version of the newest usable final model, and a function that makes the request to send it to a site.
 
         None if there is none. A model that was rolled back, or that most sites rejected, is not usable. Raises `ModelRejected`
@@ -121,8 +117,8 @@ class Checkpoints:
                 f"model {version} {'has no expiry' if final.manifest.expires is None else 'has expired'}",
                 f"`ecgfl coordinator model rollback {version}` publishes it again",
             )
-        request, weights = CatchUpRequest(model=final.signed), weights_record(vector)
-        return version, lambda site: self.sealed(request, weights, site)
+        request = CatchUpRequest(model=final.signed)
+        return version, lambda site: self.sealed(request, vector, site)
 
     def tell(self, version: str, verdicts: Mapping[str, VerdictCode]) -> Standing:
         """Store verdicts of sites on a final model. If most sites reject it, it is no longer the coordinator's current model."""

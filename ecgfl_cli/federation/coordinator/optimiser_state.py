@@ -1,27 +1,14 @@
 """What a server optimiser remembers from round to round, kept for a run that is resumed."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ecgfl_cli.errors import UnusableInput
+from ecgfl_cli.federation.aggregation import Moments
 from ecgfl_cli.files import atomic_write_bytes
 
 FIRST, SECOND, STRATEGY = "first", "second", "strategy"
-
-
-@dataclass(frozen=True)
-class Moments:
-    """m and v of Reddi et al., ICLR 2021: running means of a round's change of the weights and of its square.
-
-    strategy : whose they are. first, second : shape (n,), float64.
-    """
-
-    strategy: str
-    first: NDArray[np.float64]
-    second: NDArray[np.float64]
 
 
 class OptimiserStates:

@@ -4,12 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from flwr.app import Message, MetricRecord
 from numpy.typing import NDArray
 
 from ecgfl_cli.federation.coordinator.combining import Combination, capped
 from ecgfl_cli.federation.coordinator.run_plan import SiteFigures
-from ecgfl_cli.federation.messages import EXAMPLES, METRICS, EvaluateReply, TrainReply
+from ecgfl_cli.federation.messages import EvaluateReply, TrainReply
 from ecgfl_cli.models.calibration import FEWEST_OF_A_SITE, Histogram
 from ecgfl_cli.models.manifest import Metrics
 
@@ -196,12 +195,6 @@ def add_measurements(by_site: dict[str, SiteFigures], replies: Mapping[str, Eval
             site.sensitivity = reply.true_positives / reply.pvcs
         if site.called:
             site.precision = (site.true_positives or 0) / site.called
-
-
-def weighted(message: Message, beats: float) -> Message:
-    """The message with its weight alone beside the arrays: Flower ends a run whose sites report different figures."""
-    message.content[METRICS] = MetricRecord({EXAMPLES: beats})
-    return message
 
 
 def _in_proportion(called: int, beats: int, weight: float) -> float:

@@ -1,19 +1,17 @@
-"""The rounds of a run around any of Flower's strategies: signed models, checked replies and checkpoints."""
+"""Run the rounds: ask the sites, check their replies, combine them and sign the result."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
 from ecgfl_adapters.errors import LIBRARY_ERRORS
-from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord
-from flwr.serverapp import Grid
 from numpy.typing import NDArray
 
 from ecgfl_cli.errors import ServerError
+from ecgfl_cli.federation.aggregation import Aggregator, Update
 from ecgfl_cli.federation.coordinator.checkpoints import Checkpoints
 from ecgfl_cli.federation.coordinator.combining import Combination, capped, usual_count
-from ecgfl_cli.federation.coordinator.optimiser_state import Moments
 from ecgfl_cli.federation.coordinator.outliers import deviation_in_words, deviations
 from ecgfl_cli.federation.coordinator.reply_checks import DeclaredBeats, update_norms, wild_updates
 from ecgfl_cli.federation.coordinator.reported_figures import (
@@ -22,25 +20,25 @@ from ecgfl_cli.federation.coordinator.reported_figures import (
     histograms,
     mean_loss,
     training_figures,
-    weighted,
 )
 from ecgfl_cli.federation.coordinator.run_plan import Report, RoundResult, RunPlan
 from ecgfl_cli.federation.coordinator.run_record import RunRecord, now
 from ecgfl_cli.federation.messages import (
-    FLAT,
     MODEL_UNACCEPTABLE,
     REFUSALS,
     VERDICTS,
     EvaluateReply,
     EvaluateRequest,
-    Reply,
+    Kind,
     TrainReply,
     TrainRequest,
+    audit_head_of,
     in_words,
     read_reply,
-    take_audit_head,
     weights_of,
 )
+from ecgfl_cli.federation.messages import Reply as Figures
+from ecgfl_cli.federation.transport import CoordinatorTransport, Reply, Request
 from ecgfl_cli.models.manifest import Metrics
 from ecgfl_cli.models.verdicts import VerdictCode
 from ecgfl_cli.printable import short_reason
@@ -79,32 +77,40 @@ class RoundFailed(ServerError):
     """Too few usable replies: the last checkpoint stands."""
 
 
-class CheckedRounds:
-    """Mixin in front of a Flower strategy: it aggregates, this decides what is sent, what is let in and what is kept.
+class Rounds:
+    """The rounds of one run.
 
-    Flower's own `configure_*` would sample every online node without a deadline, and its `aggregate_*` ends the run over one
-    reply with odd keys, takes NaN, and forgets the round.
-
-    proximal_mu : as Flower's `FedProx` calls it; the other strategies ask for no proximal term.
+    Parameters
+    ----------
+    plan
+        Plan of the run.
+    aggregator
+        Combines the weights of the sites.
+    checkpoints
+        The models of the run. Each round adds one.
+    sites
+        The sites that take part.
+    report
+        Is called with a line for the person who watches.
+    record
+        The report of the run, which is written to disk.
     """
 
-    proximal_mu = 0.0
-
-    def prepare(
+    def __init__(
         self,
         plan: RunPlan,
+        aggregator: Aggregator,
         checkpoints: Checkpoints,
         sites: Sites,
         report: Report,
         record: RunRecord,
     ) -> None:
-        self._plan, self._checkpoints, self._sites, self._report, self._record = (
-            plan,
-            checkpoints,
-            sites,
-            report,
-            record,
-        )
+        self._plan = plan
+        self._aggregator = aggregator
+        self._checkpoints = checkpoints
+        self._sites = sites
+        self._report = report
+        self._record = record
         limits = {site: limit for site, limit in (plan.sites or {}).items() if limit is not None}
         self._trained_on = DeclaredBeats(
             "training", limits, plan.max_examples, record.first_examples
@@ -112,19 +118,25 @@ class CheckedRounds:
         self._held_out = DeclaredBeats("held-out", limits, plan.max_examples, record.first_held_out)
         self._combination = Combination.of(plan)
         self._names: dict[int, str] = {}
-        self._sent: list[Message] = []
         self._refused: set[int] = set()
         self._refused_names: set[str] = set()
         self._absent: list[str] = []
         self._began, self._started = now(), time.monotonic()
 
-    def configure_train(
-        self,
-        server_round: int,  # noqa: ARG002
-        arrays: ArrayRecord,
-        config: ConfigRecord,  # noqa: ARG002
-        grid: Grid,  # noqa: ARG002
-    ) -> Iterable[Message]:
+    def run(self, transport: CoordinatorTransport) -> None:
+        """Run the rounds that are left.
+
+        Raises
+        ------
+        RoundFailed
+            If a round has too few usable replies.
+        """
+        for _ in range(self._plan.rounds - self._checkpoints.latest.manifest.round):
+            self.take_trained(transport.ask(self.training_requests(), self._plan.phase_timeout))
+            self.take_measured(transport.ask(self.evaluation_requests(), self._plan.phase_timeout))
+
+    def training_requests(self) -> list[Request]:
+        """Wait for the sites, and return the requests with which a round begins."""
         if self._plan.hours is not None:
             self._record.phase = f"waiting for the hours {self._plan.hours}"
             self._sites.wait_for_hours()
@@ -143,23 +155,26 @@ class CheckedRounds:
             learning_rate=self._plan.learning_rate_in(this_round),
             batch_size=self._plan.batch_size,
             seed=self._plan.seed + this_round,
-            proximal_mu=self.proximal_mu,
+            proximal_mu=self._aggregator.proximal_mu,
         )
         self._began, self._started = now(), time.monotonic()
-        return self._messages(request, arrays, MessageType.TRAIN)
+        return self._requests(request, Kind.TRAIN)
 
-    def aggregate_train(
-        self,
-        server_round: int,  # noqa: ARG002
-        replies: Iterable[Message],
-    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+    def take_trained(self, replies: Sequence[Reply]) -> None:
+        """Combine the sites' weights into the next model, and sign and store it.
+
+        Raises
+        ------
+        RoundFailed
+            If too few replies are usable.
+        """
         this_round, length = self._checkpoints.latest.manifest.round + 1, self._checkpoints.length
-        usable, dropped = self._sifted(replies, lambda message: self._check_train(message, length))
+        start = self._checkpoints.weights
+        usable, dropped = self._sifted(replies, lambda reply: self._check_train(reply, length))
         norms = update_norms(
-            {self._name(message): weights_of(message) for message, _ in usable},
-            self._checkpoints.weights,
+            {self._name(reply): weights_of(reply.content) for reply, _ in usable}, start
         )
-        wild = wild_updates(norms, self._checkpoints.weights, self._plan.max_update_ratio)
+        wild = wild_updates(norms, start, self._plan.max_update_ratio)
         usable = [each for each in usable if self._name(each[0]) not in wild]
         dropped += [f"{name}: {why}" for name, why in wild.items()]
         for line in dropped:
@@ -171,17 +186,14 @@ class CheckedRounds:
                 f" ({'; '.join(dropped) or 'no site more was asked'})",
                 "See which sites dropped out, then serve again: it goes on after the last finished round",
             )
-        usable.sort(
-            key=lambda answered: self._name(answered[0])
-        )  # sums depend on their order: the same run gives the same model
-        trained = {self._name(message): reply for message, reply in usable}
-        counts = {name: reply.examples for name, reply in trained.items()}
+        # Sums depend on their order: with the order of the names, the same run gives the same model.
+        usable.sort(key=lambda answered: self._name(answered[0]))
+        trained = {self._name(reply): figures for reply, figures in usable}
+        counts = {name: figures.examples for name, figures in trained.items()}
         beats = self._counted(counts)
-        messages = [weighted(message, beats[self._name(message)]) for message, _ in usable]
-        vectors = {self._name(message): weights_of(message) for message in messages}
-        # Flower counts from 1 again in a resumed run; FedAdam's bias correction needs the run's own count.
-        arrays, metrics = super().aggregate_train(this_round, messages)  # type: ignore[misc]
-        vector = np.asarray(arrays[FLAT].numpy(), dtype=np.float32)
+        vectors = {self._name(reply): weights_of(reply.content) for reply, _ in usable}
+        updates = [Update(weights, beats[name]) for name, weights in vectors.items()]
+        vector = self._aggregator.aggregate(this_round, start, updates)
         for name, count in counts.items():
             self._trained_on.accept(name, count)
         measured = self._last_metrics()
@@ -196,37 +208,26 @@ class CheckedRounds:
         )
         self._record.announce(result)
         latest = self._checkpoints.add(
-            vector, len(usable), result.examples, measured, self._moments()
+            vector, len(usable), result.examples, measured, self._aggregator.moments
         )
         self._record.confirm(latest.manifest.version)
-        return self._checkpoints.arrays(), metrics
 
-    def configure_evaluate(
-        self,
-        server_round: int,  # noqa: ARG002
-        arrays: ArrayRecord,
-        config: ConfigRecord,  # noqa: ARG002
-        grid: Grid,  # noqa: ARG002
-    ) -> Iterable[Message]:
+    def evaluation_requests(self) -> list[Request]:
+        """Wait for the sites, and return the requests to measure the latest model."""
         self._names = self._asked(f"measuring, round {self._checkpoints.latest.manifest.round}")
-        return self._messages(
-            EvaluateRequest(model=self._checkpoints.latest.signed), arrays, MessageType.EVALUATE
-        )
+        request = EvaluateRequest(model=self._checkpoints.latest.signed)
+        return self._requests(request, Kind.EVALUATE)
 
-    def aggregate_evaluate(
-        self,
-        server_round: int,  # noqa: ARG002
-        replies: Iterable[Message],
-    ) -> MetricRecord | None:
-        replies = list(replies)
+    def take_measured(self, replies: Sequence[Reply]) -> None:
+        """Combine the figures on the sites' held-out patients, and store them in the report."""
         usable, dropped = self._sifted(replies, self._check_evaluate)
         for line in dropped:
             self._report(f"reply dropped: {line}")
         result = self._record.report.rounds[-1]
         result.dropped += dropped
-        measured = {self._name(message): reply for message, reply in usable}
-        for name, reply in measured.items():
-            self._held_out.accept(name, reply.examples)
+        measured = {self._name(reply): figures for reply, figures in usable}
+        for name, figures in measured.items():
+            self._held_out.accept(name, figures.examples)
         result.metrics = combined_metrics(list(measured.values()), self._combination)
         if problem := self._checkpoints.calibrate(
             histograms(list(measured.values())), self._combination
@@ -234,37 +235,32 @@ class CheckedRounds:
             self._report(f"round {result.round}: {problem}")
         add_measurements(result.by_site, measured)
         self._tell_deviations(result)
-        refused = [
-            message
-            for message in replies
-            if message.has_error() and message.error.code == MODEL_UNACCEPTABLE
-        ]
+        refused = [reply for reply in replies if reply.error == MODEL_UNACCEPTABLE]
         self._take_verdicts(result, usable, refused)
         result.seconds = self._elapsed()
         self._record.save()
         self._report(
             f"round {result.round} of {self._plan.rounds}: model {result.version}, {_in_words(result)}"
         )
-        return None
 
     def _take_verdicts(
         self,
         result: RoundResult,
-        usable: list[tuple[Message, EvaluateReply]],
-        refused: list[Message],
+        usable: list[tuple[Reply, EvaluateReply]],
+        refused: list[Reply],
     ) -> None:
         """Store and report the sites' verdicts on the run's final model."""
         latest = self._checkpoints.latest.manifest
-        verdicts: dict[str, VerdictCode] = {self._name(message): "unusable" for message in refused}
+        verdicts: dict[str, VerdictCode] = {self._name(reply): "unusable" for reply in refused}
         verdicts |= {
-            self._name(message): VERDICTS[reply.verdict]
-            for message, reply in usable
-            if reply.verdict is not None
+            self._name(reply): VERDICTS[figures.verdict]
+            for reply, figures in usable
+            if figures.verdict is not None
         }
         if not latest.is_final:
             return
         if verdicts and (
-            silent := sorted({self._name(message) for message, _ in usable} - verdicts.keys())
+            silent := sorted({self._name(reply) for reply, _ in usable} - verdicts.keys())
         ):
             self._report(
                 f"no verdict on model {latest.version} from {', '.join(silent)}: their policy withholds it"
@@ -289,42 +285,37 @@ class CheckedRounds:
         self._record.phase = phase
         return names
 
-    def _messages(
-        self, request: TrainRequest | EvaluateRequest, arrays: ArrayRecord, kind: str
-    ) -> list[Message]:
-        self._sent = [
-            Message(
-                content=self._checkpoints.sealed(request, arrays, self._sites.fingerprint(node)),
-                dst_node_id=node,
-                message_type=kind,
+    def _requests(self, request: TrainRequest | EvaluateRequest, kind: Kind) -> list[Request]:
+        weights = self._checkpoints.weights
+        return [
+            Request(
+                node,
+                kind,
+                self._checkpoints.sealed(request, weights, self._sites.fingerprint(node)),
             )
             for node in self._names
         ]
-        return self._sent
 
     def _sifted(
-        self, replies: Iterable[Message], check: Callable[[Message], Reply]
-    ) -> tuple[list[tuple[Message, Reply]], list[str]]:
-        """The replies that `check` takes, with what it made of them, and a line for each site whose reply is missing or bad."""
-        replies = sorted(
-            replies, key=self._name
-        )  # not as they came in: a sum of floats depends on its order
+        self, replies: Sequence[Reply], check: Callable[[Reply], Figures]
+    ) -> tuple[list[tuple[Reply, Figures]], list[str]]:
+        """Return the usable replies with their figures, and a line for each site without one."""
+        # In the order of the names, because the sum of floats depends on their order.
+        replies = sorted(replies, key=self._name)
         dropped, enrolled = self._silent(replies), self._sites.enrolled_nodes()
-        usable: list[tuple[Message, Reply]] = []
+        usable: list[tuple[Reply, Figures]] = []
         heads: dict[str, Head] = {}
-        for message in replies:
+        for reply in replies:
             try:
-                self._refuse_errors(message)
-                if self._node(message) not in enrolled:
+                self._refuse_errors(reply)
+                if reply.node not in enrolled:
                     raise ValueError("its key was revoked meanwhile")
-                head = take_audit_head(message)
-                usable.append((message, check(message)))
+                head = audit_head_of(reply.content)
+                usable.append((reply, check(reply)))
                 if head is not None:
-                    heads[self._name(message)] = head
-            except (
-                LIBRARY_ERRORS
-            ) as error:  # whatever a site sends, it ends nobody's run but its own
-                dropped.append(f"{self._name(message)}: {short_reason(error)}")
+                    heads[self._name(reply)] = head
+            except LIBRARY_ERRORS as error:  # no reply may end the run
+                dropped.append(f"{self._name(reply)}: {short_reason(error)}")
         if heads:
             self._sites.receive_audit_heads(heads)
         return usable, dropped
@@ -367,48 +358,42 @@ class CheckedRounds:
                 f"{name} deviates from the other sites in round {result.round}: {deviation_in_words(result, name)}"
             )
 
-    def _check_train(self, message: Message, length: int) -> TrainReply:
-        reply = read_reply(message, TrainReply)
-        vector: NDArray[np.float32] = weights_of(message)
+    def _check_train(self, reply: Reply, length: int) -> TrainReply:
+        figures = read_reply(reply.content, TrainReply)
+        vector = weights_of(reply.content)
         if vector.size != length:
             raise ValueError(f"{vector.size} weights instead of {length}")
         if not np.isfinite(vector).all():
             raise ValueError("weights that are not finite")
-        self._trained_on.check(self._name(message), reply.examples)
-        return reply
+        self._trained_on.check(self._name(reply), figures.examples)
+        return figures
 
-    def _check_evaluate(self, message: Message) -> EvaluateReply:
-        reply = read_reply(message, EvaluateReply)
-        self._held_out.check(self._name(message), reply.examples)
-        return reply
+    def _check_evaluate(self, reply: Reply) -> EvaluateReply:
+        figures = read_reply(reply.content, EvaluateReply)
+        self._held_out.check(self._name(reply), figures.examples)
+        return figures
 
-    def _refuse_errors(self, message: Message) -> None:
-        """A site that refused is not asked again in this run: nothing it refuses will change."""
-        if message.has_error():
-            code = message.error.code
-            if code in REFUSALS:
-                self._refused.add(self._node(message))
-                self._refused_names.add(self._name(message))
-            raise ValueError(in_words(code))
+    def _refuse_errors(self, reply: Reply) -> None:
+        """Raise `ValueError` for a refusal or failure.
 
-    def _node(self, message: Message) -> int:
-        """The node that a reply is from; Flower itself answers for one that has gone."""
-        asked = {sent.metadata.message_id: sent.metadata.dst_node_id for sent in self._sent}
-        return asked.get(message.metadata.reply_to_message_id, message.metadata.src_node_id)
+        A site that refused is not asked again in this run, because it would refuse again.
+        """
+        if reply.error is None:
+            return
+        if reply.error in REFUSALS:
+            self._refused.add(reply.node)
+            self._refused_names.add(self._name(reply))
+        raise ValueError(in_words(reply.error))
 
-    def _name(self, message: Message) -> str:
-        return self._names.get(self._node(message), "an unknown node")
+    def _name(self, reply: Reply) -> str:
+        return self._names.get(reply.node, "an unknown node")
 
-    def _silent(self, replies: list[Message]) -> list[str]:
+    def _silent(self, replies: Sequence[Reply]) -> list[str]:
         """A line for each site that was asked and did not answer."""
         return [
             f"{name}: no answer"
             for name in sorted(set(self._names.values()) - {self._name(reply) for reply in replies})
         ]
-
-    def _moments(self) -> Moments | None:
-        """What the strategy must remember of this round besides the weights."""
-        return None
 
     def _last_metrics(self) -> Metrics | None:
         """Of the latest model, where it was measured."""

@@ -10,7 +10,6 @@ from ecgfl_cli.errors import EcgflError, ModelRejected, UnusableInput, UsageErro
 from ecgfl_cli.federation.coordinator.audit import audit_log, note
 from ecgfl_cli.federation.coordinator.catching_up import CatchingUp
 from ecgfl_cli.federation.coordinator.certificates import Certificates, check_certificates
-from ecgfl_cli.federation.coordinator.rounds import RoundFailed
 from ecgfl_cli.federation.coordinator.checkpoints import Checkpoints
 from ecgfl_cli.federation.coordinator.connected_sites import ConnectedSites, QuorumMissed
 from ecgfl_cli.federation.coordinator.enrolment import enrolled_sites
@@ -20,13 +19,14 @@ from ecgfl_cli.federation.coordinator.killed_runs import close_killed_runs
 from ecgfl_cli.federation.coordinator.live_state import LiveState, SiteState, StateFile, load_state
 from ecgfl_cli.federation.coordinator.open_files import allow_connections
 from ecgfl_cli.federation.coordinator.report_page import page_of
+from ecgfl_cli.federation.coordinator.rounds import RoundFailed, Rounds
 from ecgfl_cli.federation.coordinator.run_plan import Report, RoundResult, RunPlan
 from ecgfl_cli.federation.coordinator.run_record import RunRecord, now
-from ecgfl_cli.federation.flower.strategies import run_strategy
-from ecgfl_cli.federation.coordinator.strategy_options import check_strategy
+from ecgfl_cli.federation.coordinator.strategy_options import arguments_of, check_strategy
 from ecgfl_cli.federation.flower import require_tested_flower
 from ecgfl_cli.federation.flower.connections import tls_context
-from ecgfl_cli.federation.flower.run_grid import RunGrid
+from ecgfl_cli.federation.flower.grid_transport import GridTransport
+from ecgfl_cli.federation.flower.strategies import build_aggregator
 from ecgfl_cli.federation.flower.superlink import SuperLink
 from ecgfl_cli.federation.messages import REJECTIONS
 from ecgfl_cli.files import atomic_write_bytes
@@ -120,13 +120,18 @@ def serve(home: CoordinatorHome, plan: RunPlan, host: str, port: int, report: Re
                         "sites with a model of this architecture take part only if policy.from_scratch = true in site.toml"
                     )
             try:
-                with superlink.run() as grid, _catching_up(sites, grid, checkpoints, report):
+                with (
+                    superlink.run() as grid,
+                    _catching_up(sites, transport := GridTransport(grid), checkpoints, report),
+                ):
                     grid.enough = plan.min_sites
                     record.phase = "waiting for the hours" if plan.hours else record.phase
                     sites.wait_for_hours()
                     record.phase = "waiting for sites"
                     sites.quorum(set())
-                    run_strategy(plan, grid, checkpoints, sites, report, record)
+                    arguments, moments = arguments_of(plan), checkpoints.moments
+                    aggregator = build_aggregator(plan.strategy, plan.min_sites, arguments, moments)
+                    Rounds(plan, aggregator, checkpoints, sites, report, record).run(transport)
             except (RoundFailed, QuorumMissed) as error:
                 _close(home, record, path, sites, error, report)
                 _wait_until_left(sites, grid.asked)
@@ -154,7 +159,7 @@ def _wait_until_left(sites: ConnectedSites, nodes: set[int]) -> None:
 
 
 def _catching_up(
-    sites: ConnectedSites, grid: RunGrid, checkpoints: Checkpoints, report: Report
+    sites: ConnectedSites, transport: GridTransport, checkpoints: Checkpoints, report: Report
 ) -> contextlib.AbstractContextManager[None]:
     """Return a context in which sites that were away receive the last run's final model, if there is one."""
     try:
@@ -175,7 +180,7 @@ def _catching_up(
                 f"most sites rejected model {version} ({', '.join(standing.rejected)}): no later run starts from it"
             )
 
-    return sites.told_by(CatchingUp(grid, request, report, tell, sites.receive_audit_heads))
+    return sites.told_by(CatchingUp(transport, request, report, tell, sites.receive_audit_heads))
 
 
 def _check_sites(home: CoordinatorHome, plan: RunPlan, report: Report) -> None:

@@ -41,7 +41,7 @@ OPTIONS = (PROXIMAL_MU, SERVER_LEARNING_RATE, TRIMMED_SHARE, MALICIOUS_SITES)
 
 
 def arguments_of(plan: RunPlan) -> dict[str, Any]:
-    """What Flower's strategy of a checked plan is called with."""
+    """Return the arguments of the strategy of a checked plan: its options or their defaults."""
     return {
         option.argument: option.value(plan)
         for option in OPTIONS

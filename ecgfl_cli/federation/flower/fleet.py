@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import httpx
 from cryptography.hazmat.primitives.asymmetric import ec
 from ecgfl_adapters.errors import LIBRARY_ERRORS
-from flwr.app import Message
+from flwr.app import Error, Message
 from flwr.app.message import remove_content_from_message
 from flwr.common.serde import message_from_proto, message_to_proto
 from flwr.proto import fleet_pb2, heartbeat_pb2, message_pb2, node_pb2, run_pb2
@@ -36,9 +36,18 @@ from ecgfl_cli.errors import ConnectedAlready, NotEnrolled, ServerError
 from ecgfl_cli.federation.connection.proxy import proxy_for
 from ecgfl_cli.federation.flower import APPLICATION, HEARTBEAT_SECONDS, quieten
 from ecgfl_cli.federation.flower.call_deadline import patient_until
+from ecgfl_cli.federation.flower.codec import (
+    content_of,
+    content_of_release,
+    message_from,
+    record_of,
+)
 from ecgfl_cli.federation.flower.fleet_client import FleetClient, Heard
 from ecgfl_cli.federation.flower.message_bounds import BoundedPull, MessageTooLarge, check_tree
-from ecgfl_cli.federation.flower.refusals import HEARTBEAT_INVALID, Refusals, RunOver, error_code
+from ecgfl_cli.federation.flower.refusals import HEARTBEAT_INVALID, Refusals, error_code
+from ecgfl_cli.federation.messages import Content
+from ecgfl_cli.federation.transport import Delivered, RunOver
+from ecgfl_cli.site.outbox import Release
 
 quieten()
 
@@ -266,11 +275,20 @@ class FleetConnection:
         ).run
         return bool(run.fab_id == APPLICATION)
 
-    def fetch(self, incoming: "Incoming") -> Message | None:
-        """Fetch the content of a received message, or return None if the coordinator has taken it back.
+    def fetch(self, offer: "Incoming") -> Delivered | None:
+        """Fetch the content of an announced message; None if the coordinator has withdrawn it.
 
-        It does that when it no longer waits for the answer. Raises `MessageRefused` for a message that is broken or too large.
+        It withdraws a message when it no longer waits for the answer. Raises `MessageRefused` if
+        the message is broken or too large.
         """
+        message = self.fetch_message(offer)
+        if message is None:
+            return None
+        content = content_of(message.content) if message.has_content() else Content()
+        return Delivered(message.metadata.message_type, content, message)
+
+    def fetch_message(self, incoming: "Incoming") -> Message | None:
+        """Fetch a message as Flower's; see `fetch`."""
         run_id, tree = incoming.run_id, incoming.tree
         try:
             check_tree(tree)
@@ -303,6 +321,18 @@ class FleetConnection:
             initial_backoff=FIRST_LOOK_SECONDS,
         )
 
+    def pack(self, release: Release, to: Delivered) -> "Outgoing":
+        """Return a reply in the bytes in which it is sent."""
+        if release.code is not None:
+            return self.outgoing(Message(Error(release.code, "refused"), reply_to=to.origin))
+        record = record_of(content_of_release(release))
+        return self.outgoing(Message(record, reply_to=to.origin))
+
+    @classmethod
+    def sample(cls, release: Release) -> "Outgoing":
+        """Return a reply to no request in bytes. The id of a request adds a few bytes."""
+        return cls.outgoing(message_from(record_of(content_of_release(release)), release.kind))
+
     @staticmethod
     def outgoing(reply: Message) -> "Outgoing":
         """A reply in the bytes in which it will leave."""
@@ -312,22 +342,22 @@ class FleetConnection:
             head = remove_content_from_message(reply) if reply.has_content() else reply
             return Outgoing(message_to_proto(head), get_object_tree(reply), objects)
 
-    def send(self, outgoing: "Outgoing") -> bool:
+    def send(self, packed: "Outgoing") -> bool:
         """Send a reply. False when the coordinator no longer waits for it."""
         request = fleet_pb2.PushMessagesRequest(
             node=self._node,
-            messages_list=[outgoing.head],
-            message_object_trees=[outgoing.tree],
+            messages_list=[packed.head],
+            message_object_trees=[packed.tree],
             clientapp_runtime_list=[0.0],  # how long it took is nobody's business
         )
         response = self._call(self._client.PushMessages, request)
-        run_id = outgoing.head.metadata.run_id
+        run_id = packed.head.metadata.run_id
         push = make_push_object_fn_protobuf(
             self._retrying(self._client.PushObject), self._node, run_id, response.session_id
         )
         try:
             push_object_contents_from_iterable(
-                ((name, outgoing.objects[name]) for name in response.objects_to_push), push
+                ((name, packed.objects[name]) for name in response.objects_to_push), push
             )
         except ObjectPushError:
             return False

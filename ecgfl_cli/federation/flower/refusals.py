@@ -23,6 +23,7 @@ from ecgfl_cli.federation.connection.proxy import Proxy
 from ecgfl_cli.federation.connection.tls import causes, tls_failed, tls_failure
 from ecgfl_cli.federation.flower import OTHER_VERSION
 from ecgfl_cli.federation.flower.answer_bounds import AnswerTooLarge
+from ecgfl_cli.federation.transport import RunOver
 
 RETRIED_STATUS = (502, 503, 504)
 UNAUTHORISED, PROXY_WANTS_PASSWORD, SERVER_ERROR = 401, 407, 500
@@ -46,10 +47,6 @@ def error_code(response: httpx.Response) -> int | None:
     except (ValueError, TypeError, RecursionError):
         return None
     return code if isinstance(code, int) and abs(code) < LARGEST_CODE else None
-
-
-class RunOver(Exception):
-    """The coordinator says that the run is not running (any more)."""
 
 
 class Refusals:

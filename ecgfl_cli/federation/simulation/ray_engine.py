@@ -20,16 +20,21 @@ from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
 
-from flwr.app import Context, Message, MetricRecord, RecordDict
+from flwr.app import Context, Error, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.common.constant import PARTITION_ID_KEY
 from flwr.serverapp import Grid, ServerApp
 from flwr.simulation import run_simulation
 from flwr.superlink.grid import InMemoryGrid
 
-from ecgfl_cli.errors import UsageError
+from ecgfl_cli.errors import EcgflError, UsageError
 from ecgfl_cli.federation.coordinator.run_plan import Report
 from ecgfl_cli.federation.flower import quieten
+from ecgfl_cli.federation.flower.codec import content_of, content_of_release, record_of
+from ecgfl_cli.federation.flower.grid_transport import GridTransport
+from ecgfl_cli.federation.messages import FAILED, Kind
+from ecgfl_cli.federation.simulation.virtual_participant import VirtualParticipants
+from ecgfl_cli.federation.transport import CoordinatorTransport
 
 PLACE = "place"
 POLL_SECONDS = 0.1
@@ -39,8 +44,8 @@ OBJECT_STORE_BYTES = 200 * 2**20
 LONGEST_FOLDER = 45
 """Characters of the path of Ray's folder: it makes Unix sockets in there, whose paths may have about 100."""
 
-Drive = Callable[[Grid, dict[int, int]], None]
-"""Takes the grid, and for each node the place of the virtual site that it is."""
+Drive = Callable[[CoordinatorTransport, dict[int, int]], None]
+"""Takes the transport, and for each node the index of its virtual site."""
 
 
 class Stopped(KeyboardInterrupt):
@@ -61,12 +66,30 @@ def place_of(context: Context) -> int:
     return int(context.node_config[PARTITION_ID_KEY])
 
 
-def run_engine(app: ClientApp, sites: int, processes: int, drive: Drive, report: Report) -> None:
-    """Answer with `app` for so many sites, in so many processes, until `drive` returns. Raises what `drive` raises, and
-    `KeyboardInterrupt`.
+def run_engine(
+    participants: VirtualParticipants, sites: int, processes: int, drive: Drive, report: Report
+) -> None:
+    """Answer for virtual sites in other processes until `drive` returns.
 
-    app : is sent to Ray's processes.
+    Parameters
+    ----------
+    participants
+        Answers for the sites. Is sent to Ray's processes.
+    sites
+        Number of sites.
+    processes
+        Number of processes.
+    drive
+        Runs the rounds.
+    report
+        Is called with a line for the person who watches.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If the simulation is interrupted. What `drive` raises is raised again.
     """
+    app = client_app(participants)
     stop = threading.Event()
     ended: list[BaseException] = []
     server = ServerApp()
@@ -82,7 +105,7 @@ def run_engine(app: ClientApp, sites: int, processes: int, drive: Drive, report:
         assert isinstance(grid, InMemoryGrid)
         watched = SimulatedGrid(grid, stop, report)
         try:
-            drive(watched, watched.wait_for_nodes(sites))
+            drive(GridTransport(watched), watched.wait_for_nodes(sites))
         except BaseException as error:  # noqa: BLE001 - raised again below, in the main thread
             ended.append(error)
             if stop.is_set():
@@ -101,6 +124,33 @@ def run_engine(app: ClientApp, sites: int, processes: int, drive: Drive, report:
             stop.set()
     if ended:
         raise ended[0]
+
+
+def client_app(participants: VirtualParticipants) -> ClientApp:
+    """Return the Flower app that answers for all virtual sites."""
+    app = ClientApp()
+
+    @app.train()
+    def _train(message: Message, context: Context) -> Message:
+        return _answer(participants, Kind.TRAIN, message, context)
+
+    @app.evaluate()
+    def _evaluate(message: Message, context: Context) -> Message:
+        return _answer(participants, Kind.EVALUATE, message, context)
+
+    return app
+
+
+def _answer(
+    participants: VirtualParticipants, kind: Kind, message: Message, context: Context
+) -> Message:
+    place = place_of(context)
+    try:
+        release = participants.answer(place, kind, content_of(message.content))
+    except EcgflError as error:  # the reason in words may be sent: it does not leave this machine
+        words = f"{participants.sites[place].name}: {error}"
+        return Message(Error(FAILED, words), reply_to=message)
+    return Message(record_of(content_of_release(release)), reply_to=message)
 
 
 class SimulatedGrid(InMemoryGrid):
@@ -138,6 +188,12 @@ class SimulatedGrid(InMemoryGrid):
             if waiting and not arrived:
                 self._pause()
         return replies
+
+    def collect(self, waiting: set[str]) -> list[Message]:
+        """Return the replies that have arrived, and remove the ids that are settled."""
+        arrived = list(self.pull_messages(waiting))
+        waiting -= {message.metadata.reply_to_message_id for message in arrived}
+        return arrived
 
     def _pause(self) -> None:
         if self._stop.wait(POLL_SECONDS):

@@ -6,21 +6,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ed25519
-from flwr.serverapp import Grid
 
 from ecgfl_cli.errors import EcgflError, UnusableInput
 from ecgfl_cli.federation.bounds import LARGEST_PROXIMAL_MU
-from ecgfl_cli.federation.coordinator.rounds import RoundFailed
 from ecgfl_cli.federation.coordinator.checkpoints import Checkpoints
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 from ecgfl_cli.federation.coordinator.report_page import page_of
+from ecgfl_cli.federation.coordinator.rounds import RoundFailed, Rounds
 from ecgfl_cli.federation.coordinator.run_plan import Report, RoundResult, RunPlan
 from ecgfl_cli.federation.coordinator.run_record import RunRecord, RunReport
-from ecgfl_cli.federation.flower.strategies import run_strategy
+from ecgfl_cli.federation.coordinator.strategy_options import arguments_of
+from ecgfl_cli.federation.flower.strategies import build_aggregator
 from ecgfl_cli.federation.simulation.ray_engine import run_engine
 from ecgfl_cli.federation.simulation.trial import Trial
-from ecgfl_cli.federation.simulation.virtual_participant import virtual_app
+from ecgfl_cli.federation.simulation.virtual_participant import VirtualParticipants
 from ecgfl_cli.federation.simulation.virtual_sites import VirtualSite, fingerprint_of_virtual_site
+from ecgfl_cli.federation.transport import CoordinatorTransport
 from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.models.manifest import public_key_text
 from ecgfl_cli.site.audit import Head
@@ -56,27 +57,27 @@ def simulate(
     folder : of what the simulated coordinator keeps. out : where each run's report goes. A run that fails stops no other.
     """
     key = ed25519.Ed25519PrivateKey.generate()
-    app = virtual_app(
+    participants = VirtualParticipants(
         sites, _free_hand([trial.plan for trial in trials]), public_key_text(key.public_key())
     )
     done: list[Simulated] = []
 
-    def drive(grid: Grid, places: Mapping[int, int]) -> None:
+    def drive(transport: CoordinatorTransport, places: Mapping[int, int]) -> None:
         present = _AllPresent({node: sites[place].name for node, place in places.items()})
         for trial in trials:
             checkpoints = Checkpoints(CoordinatorHome(folder / trial.file_name), key, trial.plan)
-            done.append(_run(trial, grid, checkpoints, present, out, report))
+            done.append(_run(trial, transport, checkpoints, present, out, report))
 
     report(
         f"starting Flower's simulation engine: {len(sites)} virtual sites in {jobs} processes; nothing leaves this machine"
     )
-    run_engine(app, len(sites), jobs, drive, report)
+    run_engine(participants, len(sites), jobs, drive, report)
     return done
 
 
 def _run(
     trial: Trial,
-    grid: Grid,
+    transport: CoordinatorTransport,
     checkpoints: Checkpoints,
     sites: "_AllPresent",
     out: Path | None,
@@ -89,9 +90,16 @@ def _run(
     record = RunRecord(path, plan, checkpoints.latest.manifest, checkpoints.start)
     began = time.monotonic()
     try:
-        run_strategy(
-            plan, grid, checkpoints, sites, lambda line: report(f"{trial.name}: {line}"), record
+        aggregator = build_aggregator(plan.strategy, plan.min_sites, arguments_of(plan))
+        rounds = Rounds(
+            plan,
+            aggregator,
+            checkpoints,
+            sites,
+            lambda line: report(f"{trial.name}: {line}"),
+            record,
         )
+        rounds.run(transport)
     except RoundFailed as error:
         record.end(
             UnusableInput(
@@ -133,7 +141,7 @@ def _free_hand(plans: Sequence[RunPlan]) -> Policy:
 
 
 class _AllPresent:
-    """The sites as `CheckedRounds` wants to see them: virtual ones are always there."""
+    """The virtual sites as `Rounds` sees them: they are always present."""
 
     def __init__(self, names: dict[int, str]) -> None:
         self._names = names

@@ -1,20 +1,19 @@
-"""What a virtual site does with the simulated coordinator's requests: `join`'s own work, without a registry and an audit log."""
+"""Answer the simulated coordinator's requests for virtual sites.
+
+They do the same work as `ecgfl join`, without a registry and without an audit log.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flwr.app import Context, Error, Message
-from flwr.clientapp import ClientApp
-
-from ecgfl_cli.errors import EcgflError
-from ecgfl_cli.federation.simulation.ray_engine import place_of
-from ecgfl_cli.federation.signed_requests import Content, Received, read_request
+from ecgfl_cli.federation.messages import Content, EvaluateRequest, Kind, TrainRequest
+from ecgfl_cli.federation.signed_requests import Received, Schema, read_request
 from ecgfl_cli.federation.simulation.virtual_sites import VirtualSite
 from ecgfl_cli.federation.site.local_work import LocalWork
-from ecgfl_cli.federation.messages import FAILED, EvaluateRequest, TrainRequest
 from ecgfl_cli.models.manifest import Manifest, public_key_from_text
 from ecgfl_cli.models.registry import network_of
+from ecgfl_cli.site.outbox import Release, prepared
 from ecgfl_cli.site.policy import Policy
 from ecgfl_cli.training.local import TrainingPlan
 
@@ -22,36 +21,58 @@ if TYPE_CHECKING:
     from torch import nn
 
 _WORK: dict[Path, LocalWork] = {}
-"""By home, in each of the engine's processes: the beats are read once."""
+"""By home, in each of the engine's processes, so that the beats are read only once."""
 
 
-def virtual_app(sites: Sequence[VirtualSite], policy: Policy, signing_key: str) -> ClientApp:
-    """The Flower app that answers for all of these sites. signing_key : in base64, of the simulated coordinator."""
-    app = ClientApp()
+class VirtualParticipants:
+    """Answers for all virtual sites.
 
-    @app.train()
-    def _train(message: Message, context: Context) -> Message:
-        site = sites[place_of(context)]
-        try:
-            return train(message, site, _work(site, policy), signing_key)
-        except EcgflError as error:
-            return failed(message, site, error)
+    Parameters
+    ----------
+    sites
+        The virtual sites.
+    policy
+        Policy of all of them.
+    signing_key
+        Public signing key of the simulated coordinator, base64.
+    """
 
-    @app.evaluate()
-    def _evaluate(message: Message, context: Context) -> Message:
-        site = sites[place_of(context)]
-        try:
-            return evaluate(message, site, _work(site, policy), signing_key)
-        except EcgflError as error:
-            return failed(message, site, error)
+    def __init__(self, sites: Sequence[VirtualSite], policy: Policy, signing_key: str) -> None:
+        self.sites = sites
+        self._policy = policy
+        self._signing_key = signing_key
 
-    return app
+    def answer(self, place: int, kind: Kind, content: Content) -> Release:
+        """Answer a request for one site.
+
+        Parameters
+        ----------
+        place
+            Index of the site.
+        kind
+            Kind of the request.
+        content
+            Content of the request.
+
+        Raises
+        ------
+        EcgflError
+            If the request is refused or fails.
+        """
+        site = self.sites[place]
+        work = _work(site, self._policy)
+        release = (
+            train(content, site, work, self._signing_key)
+            if kind is Kind.TRAIN
+            else evaluate(content, site, work, self._signing_key)
+        )
+        return prepared(release, None)
 
 
-def train(message: Message, site: VirtualSite, work: LocalWork, signing_key: str) -> Message:
+def train(content: Content, site: VirtualSite, work: LocalWork, signing_key: str) -> Release:
     """Answer a `TrainRequest`."""
     received = read_request(
-        message, TrainRequest, public_key_from_text(signing_key), site.fingerprint
+        content, TrainRequest, public_key_from_text(signing_key), site.fingerprint
     )
     request = received.content
     manifest, network = _open(received, signing_key)
@@ -62,24 +83,19 @@ def train(message: Message, site: VirtualSite, work: LocalWork, signing_key: str
         request.seed,
         proximal_mu=request.proximal_mu,
     )
-    return Message(work.train(network, manifest, plan).content, reply_to=message)
+    return work.train(network, manifest, plan).release
 
 
-def evaluate(message: Message, site: VirtualSite, work: LocalWork, signing_key: str) -> Message:
+def evaluate(content: Content, site: VirtualSite, work: LocalWork, signing_key: str) -> Release:
     """Answer an `EvaluateRequest`."""
     received = read_request(
-        message, EvaluateRequest, public_key_from_text(signing_key), site.fingerprint
+        content, EvaluateRequest, public_key_from_text(signing_key), site.fingerprint
     )
     manifest, network = _open(received, signing_key)
-    return Message(work.measure(network, manifest).content, reply_to=message)
+    return work.measure(network, manifest).release
 
 
-def failed(message: Message, site: VirtualSite, error: EcgflError) -> Message:
-    """The reason in words: it does not leave this machine."""
-    return Message(Error(FAILED, f"{site.name}: {error}"), reply_to=message)
-
-
-def _open(received: Received[Content], signing_key: str) -> "tuple[Manifest, nn.Module]":
+def _open(received: Received[Schema], signing_key: str) -> "tuple[Manifest, nn.Module]":
     manifest = received.content.model.open(public_key_from_text(signing_key))
     return manifest, network_of(manifest, received.vector)
 

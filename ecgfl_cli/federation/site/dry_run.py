@@ -6,19 +6,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from flwr.app import DEFAULT_TTL, Message, MessageType, Metadata, RecordDict
 from numpy.typing import NDArray
 
 from ecgfl_cli.errors import PolicyRefused
 from ecgfl_cli.federation.flower.fleet import FleetConnection
+from ecgfl_cli.federation.messages import AUDIT
 from ecgfl_cli.federation.site.local_work import LocalWork
 from ecgfl_cli.federation.site.setup import registry_of
-from ecgfl_cli.federation.messages import ARRAYS, AUDIT, FLAT, METRICS, add_audit_head
 from ecgfl_cli.models.architecture import DEFAULT, Architecture, architecture
 from ecgfl_cli.models.manifest import Manifest, weights_sha256
 from ecgfl_cli.models.packing import pack
 from ecgfl_cli.site.audit import AuditLog
 from ecgfl_cli.site.home import Home
+from ecgfl_cli.site.outbox import Release, head_fields, prepared
 from ecgfl_cli.site.policy import Policy
 from ecgfl_cli.site.settings import SiteSettings
 from ecgfl_cli.times import current_time
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 SEED = 0
+WEIGHTS = "arrays/flat"
+"""Name of the weights in the output."""
 Values = int | float | list[int] | list[float]
 
 
@@ -79,11 +81,10 @@ def dry_run(home: Home, settings: SiteSettings, report: Callable[[str], None]) -
     require_cut_beats(home, wanted)
     work = LocalWork(home, policy)
     report(f"training one round from {version or 'a fresh network'}; nothing is sent")
-    measured = work.measure(network, manifest).content
-    trained = work.train(network, manifest, _plan(wanted, policy)).content
-    for content in (trained, measured):
-        add_audit_head(content, AuditLog(home.audit).last())
-    drafts = [_draft(MessageType.TRAIN, trained), _draft(MessageType.EVALUATE, measured)]
+    measured = work.measure(network, manifest).release
+    trained = work.train(network, manifest, _plan(wanted, policy)).release
+    head = AuditLog(home.audit).last()
+    drafts = [_draft(prepared(release, head)) for release in (trained, measured)]
     messages = [
         {"kind": draft.kind, "bytes": draft.bytes, "sha256": draft.sha256} for draft in drafts
     ]
@@ -140,31 +141,21 @@ def _plan(wanted: Architecture, policy: Policy) -> TrainingPlan:
     )
 
 
-def _draft(kind: str, content: RecordDict) -> Draft:
-    metadata = Metadata(
-        run_id=0,
-        message_id="",
-        src_node_id=0,
-        dst_node_id=0,
-        reply_to_message_id="",
-        group_id="",
-        created_at=0.0,
-        ttl=DEFAULT_TTL,
-        message_type=kind,
-    )
-    outgoing = FleetConnection.outgoing(Message(content=content, metadata=metadata))  # type: ignore[call-overload]
-    return Draft(kind, list(_fields(content)), outgoing.size, outgoing.sha256)
+def _draft(release: Release) -> Draft:
+    packed = FleetConnection.sample(release)
+    return Draft(release.kind, list(_fields(release)), packed.size, packed.sha256)
 
 
-def _fields(content: RecordDict) -> Iterator[Field]:
-    for name, values in content.metric_records[METRICS].items():
+def _fields(release: Release) -> Iterator[Field]:
+    for name, values in release.figures.items():
         array = np.asarray(values)
         whole = np.issubdtype(array.dtype, np.integer)
         yield _field(name, array.astype("<i8" if whole else "<f8"), values)
-    for name, values in content.metric_records[AUDIT].items():
-        yield _field(f"{AUDIT}/{name}", np.asarray(values).astype("<i8"), values)
-    for record in content.array_records.values():
-        yield _field(f"{ARRAYS}/{FLAT}", record[FLAT].numpy().astype("<f4"), None)
+    if release.head is not None:
+        for name, values in head_fields(release.head).items():
+            yield _field(f"{AUDIT}/{name}", np.asarray(values).astype("<i8"), values)
+    if release.weights is not None:
+        yield _field(WEIGHTS, release.weights.astype("<f4"), None)
 
 
 def _field(name: str, array: NDArray[Any], value: Values | None) -> Field:

@@ -4,15 +4,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from flwr.app import RecordDict
-
+from ecgfl_cli.federation.messages import EvaluateReply, Kind, TrainReply, figures_of
 from ecgfl_cli.federation.site.loss_check import LossCheck
 from ecgfl_cli.federation.site.promotion import require_sane_loss
-from ecgfl_cli.federation.messages import EvaluateReply, TrainReply, reply_content, weights_record
 from ecgfl_cli.models.architecture import Architecture, architecture
 from ecgfl_cli.models.manifest import Manifest
 from ecgfl_cli.models.packing import pack
 from ecgfl_cli.site.home import Home
+from ecgfl_cli.site.outbox import Release
 from ecgfl_cli.site.policy import METRICS, Metric, Policy
 from ecgfl_cli.site.requests import Asked, RequestLog
 from ecgfl_cli.training.acceptance import ByPatient, by_patient, total
@@ -26,18 +25,38 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Trained:
-    """content : of the reply. beats : that were trained on. loss : of the last local epoch."""
+    """Result of a local training.
 
-    content: RecordDict
+    Attributes
+    ----------
+    release
+        The trained weights and the figures that may leave the site.
+    beats
+        Number of beats that were trained on.
+    loss
+        Loss of the last local epoch.
+    """
+
+    release: Release
     beats: int
     loss: float
 
 
 @dataclass(frozen=True)
 class MeasuredModel:
-    """content : of the reply. figures : of each of the patients held out, for the acceptance test."""
+    """Result of a measurement on the held-out patients.
 
-    content: RecordDict
+    Attributes
+    ----------
+    release
+        The figures that may leave the site.
+    figures
+        Figures of each held-out patient, for the acceptance test.
+    held_out
+        The held-out patients.
+    """
+
+    release: Release
     figures: ByPatient
     held_out: HeldOut
 
@@ -79,10 +98,13 @@ class LocalWork:
             )
         loss = require_sane_loss(train(network, wanted, examples, plan), manifest)
         reply = TrainReply(examples=len(examples), pvcs=int(examples.is_pvc.sum()), loss=loss)
-        content = reply_content(
-            reply, weights_record(pack(network)), set(METRICS) - set(self._policy.metrics)
+        release = Release(
+            Kind.TRAIN,
+            figures_of(reply),
+            weights=pack(network),
+            withheld=set(METRICS) - set(self._policy.metrics),
         )
-        return Trained(content, len(examples), loss)
+        return Trained(release, len(examples), loss)
 
     def measure(
         self,
@@ -100,7 +122,7 @@ class LocalWork:
         require_sane_loss(measured.loss, manifest)
         if asked is not None:
             self._require_plausible(measured, manifest)
-        return MeasuredModel(self._measured_content(measured), figures, held_out)
+        return MeasuredModel(self._measured_release(measured), figures, held_out)
 
     @property
     def metrics(self) -> frozenset[Metric]:
@@ -119,14 +141,12 @@ class LocalWork:
         """Log a request that is answered without looking at any recording."""
         self._log.begin(asked, "none", manifest.version, manifest.round)
 
-    def _measured_content(self, measured: Measured) -> RecordDict:
+    def _measured_release(self, measured: Measured) -> Release:
         metrics = self.metrics
         if not metrics:
-            return reply_content(
-                EvaluateReply(
-                    examples=0 if too_few_held_out(self._home, self._policy) else measured.beats
-                )
-            )
+            too_few = too_few_held_out(self._home, self._policy)
+            number_alone = EvaluateReply(examples=0 if too_few else measured.beats)
+            return Release(Kind.EVALUATE, figures_of(number_alone))
         reply = EvaluateReply(
             examples=measured.beats,
             pvcs=measured.pvcs,
@@ -138,7 +158,7 @@ class LocalWork:
             others_by_logit=measured.others_by_logit.tolist(),
             pvcs_by_logit=measured.pvcs_by_logit.tolist(),
         )
-        return reply_content(reply, withheld=set(METRICS) - metrics)
+        return Release(Kind.EVALUATE, figures_of(reply), withheld=set(METRICS) - metrics)
 
     def _begin_training(self, asked: Asked, manifest: Manifest) -> None:
         policy, now = self._policy, datetime.now().astimezone()

@@ -1,34 +1,33 @@
-"""The installed client code: what a site does with the coordinator's requests. Nothing else ever touches its data."""
+"""Handle the coordinator's requests at a site. Nothing else touches the site's data for a run."""
 
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
-
-from flwr.app import Context, Message
-from flwr.clientapp import ClientApp
 
 from ecgfl_cli.errors import RequestRefused, ServerRefused
 from ecgfl_cli.federation.federation_file import Federation
-from ecgfl_cli.federation.signed_requests import Content, Received, read_request
-from ecgfl_cli.federation.site.local_work import LocalWork, MeasuredModel
-from ecgfl_cli.federation.site.promotion import allow_model, consider
 from ecgfl_cli.federation.messages import (
-    METRICS,
     VERDICTS,
     CatchUpReply,
     CatchUpRequest,
+    Content,
     EvaluateRequest,
+    Kind,
     TrainRequest,
-    reply_content,
+    figures_of,
     verdict_number,
 )
+from ecgfl_cli.federation.signed_requests import Received, Schema, read_request
+from ecgfl_cli.federation.site.local_work import LocalWork, MeasuredModel
+from ecgfl_cli.federation.site.promotion import allow_model, consider
 from ecgfl_cli.models.manifest import Manifest, SignedManifest
 from ecgfl_cli.models.registry import Registry, network_of
 from ecgfl_cli.site.audit import AuditLog
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.keys import fingerprint
+from ecgfl_cli.site.outbox import Release
 from ecgfl_cli.site.requests import Asked
 from ecgfl_cli.site.settings import SiteSettings
 from ecgfl_cli.training.acceptance import Verdict
@@ -75,26 +74,22 @@ class Participant:
         self.final: FinalModel | None = None
         self.caught_up: FinalModel | None = None
 
-    def app(self) -> ClientApp:
-        """The Flower app that answers for this site."""
-        app = ClientApp()
+    def answer(self, kind: Kind, content: Content) -> Release:
+        """Do what a request asks for, and return what leaves the site for it.
 
-        @app.train()
-        def _train(message: Message, context: Context) -> Message:  # noqa: ARG001
-            return self._train(message)
+        Raises
+        ------
+        EcgflError
+            If the request is refused or fails.
+        """
+        if kind is Kind.TRAIN:
+            return self._train(content)
+        if kind is Kind.EVALUATE:
+            return self._evaluate(content)
+        return self._catch_up(content)
 
-        @app.evaluate()
-        def _evaluate(message: Message, context: Context) -> Message:  # noqa: ARG001
-            return self._evaluate(message)
-
-        @app.query()
-        def _catch_up(message: Message, context: Context) -> Message:  # noqa: ARG001
-            return self._catch_up(message)
-
-        return app
-
-    def _train(self, message: Message) -> Message:
-        received, asked = self._read(message, TrainRequest)
+    def _train(self, content: Content) -> Release:
+        received, asked = self._read(content, TrainRequest)
         request = received.content
         manifest, network = self._open(received)
         if manifest.is_final:
@@ -117,10 +112,10 @@ class Participant:
         self._report(
             f"{where}: trained on {trained.beats} beats in {time.monotonic() - began:.2f} s, loss {trained.loss:.4f}"
         )
-        return Message(content=trained.content, reply_to=message)
+        return trained.release
 
-    def _evaluate(self, message: Message) -> Message:
-        received, asked = self._read(message, EvaluateRequest)
+    def _evaluate(self, content: Content) -> Release:
+        received, asked = self._read(content, EvaluateRequest)
         manifest, network = self._open(received)
         self.run = manifest.run
         began = time.monotonic()
@@ -134,18 +129,18 @@ class Participant:
         if manifest.is_final:
             self.final = self._judge(manifest, measured)
             if "verdict" in self._work.metrics:
-                measured.content.metric_records[METRICS]["verdict"] = verdict_number(
-                    self.final.verdict.code
-                )
+                verdict = verdict_number(self.final.verdict.code)
+                figures = {**measured.release.figures, "verdict": verdict}
+                measured = replace(measured, release=replace(measured.release, figures=figures))
         self._prune()
         self.rounds += 1
-        return Message(content=measured.content, reply_to=message)
+        return measured.release
 
-    def _catch_up(self, message: Message) -> Message:
+    def _catch_up(self, content: Content) -> Release:
         """Receive the final model that this site has missed. The reply carries this site's verdict, if the policy allows it and
         the model was tested here.
         """
-        received, asked = self._read(message, CatchUpRequest)
+        received, asked = self._read(content, CatchUpRequest)
         manifest = received.content.model.open(self._signing_key)
         if not manifest.is_final:
             raise ServerRefused(
@@ -168,11 +163,11 @@ class Participant:
             self._prune()
         verdict = self._verdict_on(manifest) if "verdict" in self._work.metrics else None
         reply = CatchUpReply(nonce=secrets.randbits(63), verdict=verdict)
-        return Message(content=reply_content(reply), reply_to=message)
+        return Release(Kind.CATCH_UP, figures_of(reply))
 
-    def _read(self, message: Message, kind: type[Content]) -> tuple[Received[Content], Asked]:
+    def _read(self, content: Content, schema: type[Schema]) -> tuple[Received[Schema], Asked]:
         """Read a request. Refuse it unless it is signed for this site, is valid now, and was not answered before."""
-        received = read_request(message, kind, self._signing_key, self._site)
+        received = read_request(content, schema, self._signing_key, self._site)
         envelope = received.envelope
         asked = Asked(envelope.id, envelope.run, envelope.expires)
         if self._work.is_known(asked):
@@ -221,7 +216,7 @@ class Participant:
         for version in self._registry.prune(self._keep_last):
             self._audit.append("model-pruned", version=version)
 
-    def _open(self, received: Received[Content]) -> "tuple[Manifest, nn.Module]":
+    def _open(self, received: Received[Schema]) -> "tuple[Manifest, nn.Module]":
         """Everything that must hold before any data is touched: signature, policy, order, hash and shape of the weights."""
         manifest = received.content.model.open(self._signing_key)
         if manifest.run != received.envelope.run:

@@ -20,9 +20,9 @@ from ecgfl_cli.errors import (
 from ecgfl_cli.federation.federation_file import Federation
 from ecgfl_cli.federation.flower import require_tested_flower
 from ecgfl_cli.federation.flower.fleet import FleetConnection
-from ecgfl_cli.federation.site.node import SiteNode
 from ecgfl_cli.federation.site.participant import FinalModel, Participant
 from ecgfl_cli.federation.site.prompt_end import prompt_end
+from ecgfl_cli.federation.site.session import Session
 from ecgfl_cli.federation.site.time_limit import time_limit
 from ecgfl_cli.site.audit import AuditLog
 from ecgfl_cli.site.home import Home
@@ -114,12 +114,12 @@ def participate(
     latest = Participation()
     pause = FIRST_RECONNECT_SECONDS
     audit.append("join", server=options.server, once=options.once)
-    node: SiteNode | None = None
+    session: Session | None = None
     problem, had_session, clock_reported = "", False, False
     try:
         with time_limit(options.max_time) as limit, prompt_end(LONGEST_END_SECONDS, limit):
             while time.monotonic() < end:
-                node = None
+                session = None
                 hours_end = _wait_for_hours(policy, end, wait, report)
                 if time.monotonic() >= end:
                     break
@@ -142,26 +142,26 @@ def participate(
                         participant = Participant(
                             home, settings, federation, options.server, report
                         )
-                        node = SiteNode(connection, participant, audit, report)
-                        if node.wait(min(wait.until, hours_end)):
-                            node.take_part(end)
+                        session = Session(connection, participant, audit, report)
+                        if session.wait(min(wait.until, hours_end)):
+                            session.take_part(end)
                             wait.begin()
-                    latest = _after(latest, node)
-                    if options.once and not node.offered and node.not_taken is not None:
-                        raise node.not_taken
-                    if options.once or not (node.offered or time.monotonic() >= hours_end):
+                    latest = _after(latest, session)
+                    if options.once and not session.offered and session.not_taken is not None:
+                        raise session.not_taken
+                    if options.once or not (session.offered or time.monotonic() >= hours_end):
                         break
                     time.sleep(
                         pause
                     )  # the coordinator of that run ends when it has seen all sites leave
                 except LIBRARY_ERRORS as error:
-                    latest = _after(latest, node)
-                    if node is not None and node.offered:
+                    latest = _after(latest, session)
+                    if session is not None and session.offered:
                         wait.begin()
                     until = min(wait.until, hours_end) if options.once else wait.until
                     if not _may_pass(
                         error,
-                        node is not None,
+                        session is not None,
                         options.once,
                         in_time=time.monotonic() + pause <= until,
                     ):
@@ -178,7 +178,7 @@ def participate(
             if limit.code:
                 raise _no_session(options, problem)
     except KeyboardInterrupt:
-        latest = _after(latest, node)
+        latest = _after(latest, session)
         if not limit.passed:
             raise
         if limit.code:
@@ -205,13 +205,13 @@ class _Wait:
         return max(0.0, self.until - time.monotonic())
 
 
-def _after(before: Participation, node: SiteNode | None) -> Participation:
+def _after(before: Participation, session: Session | None) -> Participation:
     """What has come of it so far, with what this connection's messages came to."""
-    if node is None:
+    if session is None:
         return before
-    ours = node.participant
+    ours = session.participant
     caught_up = ours.caught_up or before.caught_up
-    if not node.offered:
+    if not session.offered:
         return replace(before, caught_up=caught_up)
     return Participation(True, ours.run, ours.rounds, ours.final, caught_up)
 

@@ -1,0 +1,141 @@
+"""Convert between ecgfl's messages and Flower's.
+
+In a Flower message, the texts are strings of the config record CONFIG, the figures are the metric
+record METRICS, the weights are the array FLAT of the array record ARRAYS, and the head of the audit
+log is the metric record AUDIT.
+"""
+
+from collections.abc import Mapping
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from flwr.app import (
+    DEFAULT_TTL,
+    Array,
+    ArrayRecord,
+    ConfigRecord,
+    Message,
+    Metadata,
+    MetricRecord,
+    RecordDict,
+)
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from ecgfl_cli.federation.messages import AUDIT, Content, with_audit_head
+from ecgfl_cli.site.outbox import Release
+
+ARRAYS, FLAT, CONFIG, METRICS = "arrays", "flat", "config", "metrics"
+STYPE = "numpy.ndarray"
+FLOAT32, HEADER_BYTES = np.dtype("<f4"), 128
+"""Weights in a message are little-endian, after the header of numpy's format 1.0."""
+
+
+def arrays_of(weights: NDArray[np.floating[Any]]) -> ArrayRecord:
+    """Return weights, shape (n,), as the array record of a message."""
+    return ArrayRecord({FLAT: Array(weights)})
+
+
+def record_of(content: Content, arrays: ArrayRecord | None = None) -> RecordDict:
+    """Return the content of a message as Flower's records.
+
+    Parameters
+    ----------
+    content
+        Content of the message.
+    arrays
+        The weights as a record, if they were converted before: messages may share them.
+    """
+    record = RecordDict()
+    if content.figures:
+        record[METRICS] = MetricRecord(dict(content.figures))
+    if arrays is None and content.weights is not None:
+        arrays = arrays_of(content.weights)
+    if arrays is not None:
+        record[ARRAYS] = arrays
+    if content.texts:
+        record[CONFIG] = ConfigRecord(dict(content.texts))
+    if content.audit is not None:
+        record[AUDIT] = MetricRecord(dict(content.audit))
+    return record
+
+
+def content_of_release(release: Release) -> Content:
+    """Return the content of the message with which a site sends a release."""
+    content = Content(figures=release.figures, weights=release.weights)
+    return content if release.head is None else with_audit_head(content, release.head)
+
+
+def content_of(record: RecordDict) -> Content:
+    """Return the content of a received message.
+
+    Nothing in it is trusted. Text, figures and weights are converted, not checked further. If
+    figures or weights have another form than ecgfl's, `Content.problem` says so.
+    """
+    texts = {name: value for name, value in _texts(record).items() if isinstance(value, str)}
+    audit = record.metric_records.get(AUDIT)
+    try:
+        figures, weights = _figures(record), _weights(record)
+    except ValueError as error:
+        return Content(texts, audit=None if audit is None else dict(audit), problem=str(error))
+    return Content(texts, figures, weights, None if audit is None else dict(audit))
+
+
+def message_from(record: RecordDict, kind: str) -> Message:
+    """Return a message that is not sent: for Flower's strategies, or to measure its size."""
+    metadata = Metadata(
+        run_id=0,
+        message_id="",
+        src_node_id=0,
+        dst_node_id=0,
+        reply_to_message_id="",
+        group_id="",
+        created_at=0.0,
+        ttl=DEFAULT_TTL,
+        message_type=kind,
+    )
+    return Message(content=record, metadata=metadata)  # type: ignore[call-overload,no-any-return]
+
+
+def _texts(record: RecordDict) -> Mapping[str, object]:
+    return record.config_records.get(CONFIG, {})
+
+
+def _figures(record: RecordDict) -> dict[str, Any]:
+    names = set(record.metric_records) - {AUDIT}
+    if not names <= {METRICS}:
+        raise ValueError(f"metric records {sorted(names)}")
+    return dict(record.metric_records.get(METRICS, {}))
+
+
+def _weights(record: RecordDict) -> NDArray[np.float32] | None:
+    """Return the one flat float32 vector of a message; None if it has no array record."""
+    records = record.array_records
+    if not records:
+        return None
+    if set(records) != {ARRAYS} or set(records[ARRAYS]) != {FLAT}:
+        raise ValueError(
+            f"expected one array {ARRAYS}/{FLAT}, got "
+            f"{[(name, list(arrays)) for name, arrays in records.items()]}"
+        )
+    array = records[ARRAYS][FLAT]
+    if array.stype != STYPE:
+        raise ValueError(f"array of kind {array.stype!r}")
+    # The header is compared, not parsed: numpy evaluates it as a Python expression.
+    length, rest = divmod(len(array.data) - HEADER_BYTES, FLOAT32.itemsize)
+    if length < 0 or rest or array.data[:HEADER_BYTES] != _header(length):
+        raise ValueError(
+            "expected a flat float32 vector in numpy's format, got "
+            f"{len(array.data)} bytes of something else"
+        )
+    return np.frombuffer(array.data, dtype=FLOAT32, offset=HEADER_BYTES).astype(np.float32)
+
+
+def _header(length: int) -> bytes:
+    """Return what `numpy.save` writes before a float32 vector of this length."""
+    header = BytesIO()
+    npy.write_array_header_1_0(
+        header, {"descr": FLOAT32.str, "fortran_order": False, "shape": (length,)}
+    )
+    return header.getvalue()

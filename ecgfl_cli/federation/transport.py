@@ -1,0 +1,182 @@
+"""Define how messages travel between the coordinator and the sites.
+
+`flower.superlink` and `flower.fleet` implement the two protocols over Flower's Fleet API, and
+`simulation.ray_engine` implements the coordinator's over Flower's simulation engine.
+`InMemoryTransport` implements the coordinator's side for tests, with sites that are functions.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ecgfl_cli.federation.messages import SITE_GONE, Content, Kind
+from ecgfl_cli.site.outbox import Packed, Release
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request to a site.
+
+    Attributes
+    ----------
+    node
+        Number of the site's session in this run.
+    kind
+        Kind of the request.
+    content
+        Content of the request.
+    """
+
+    node: int
+    kind: Kind
+    content: Content
+
+
+@dataclass(frozen=True)
+class Reply:
+    """The reply of a site to a request.
+
+    Attributes
+    ----------
+    node
+        Number of the site's session in this run.
+    content
+        Content of the reply; empty if the site refused or failed.
+    error
+        Code of the refusal or failure; None if there is none.
+    """
+
+    node: int
+    content: Content
+    error: int | None = None
+
+
+class CoordinatorTransport(Protocol):
+    """Carries the messages of one run on the side of the coordinator."""
+
+    def ask(self, requests: Sequence[Request], timeout: float | None) -> list[Reply]:
+        """Send requests and return the replies that arrive within `timeout` seconds.
+
+        Each node gets at most one of the requests. A site without a reply is missing from the
+        result.
+        """
+        ...
+
+    def send(self, request: Request) -> str:
+        """Send one request without waiting. Return its id for `collect`."""
+        ...
+
+    def collect(self, ids: set[str]) -> dict[str, Reply]:
+        """Return the replies that have arrived, by the ids of their requests.
+
+        Removes these ids from `ids`, and those to which no reply will arrive any more.
+        """
+        ...
+
+
+class Offer(Protocol):
+    """A request that the coordinator has announced to this site."""
+
+    @property
+    def run_id(self) -> int:
+        """Number of the run."""
+        ...
+
+    @property
+    def kind(self) -> str:
+        """Kind of the request; not yet checked."""
+        ...
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """A request that has arrived at a site.
+
+    Attributes
+    ----------
+    kind
+        Kind of the request; not yet checked.
+    content
+        Content of the request.
+    origin
+        What the transport needs to address the reply.
+    """
+
+    kind: str
+    content: Content
+    origin: Any
+
+
+class SiteTransport(Protocol):
+    """Carries the messages of one session on the side of a site."""
+
+    @property
+    def was_held(self) -> bool:
+        """Whether the coordinator delayed its last answer until there was a message."""
+        ...
+
+    def receive(self, patience: float) -> Offer | None:
+        """Return the next request; None if there is none within `patience` seconds."""
+        ...
+
+    def fetch(self, offer: Any) -> Delivered | None:
+        """Fetch an announced request; None if the coordinator has withdrawn it."""
+        ...
+
+    def is_ours(self, run_id: int) -> bool:
+        """Return whether a run belongs to an ecgfl coordinator. Raises `RunOver` after its end."""
+        ...
+
+    def pack(self, release: Release, to: Delivered) -> Packed:
+        """Encode a reply to a request."""
+        ...
+
+    def send(self, packed: Any) -> bool:
+        """Send a reply. Return False if the coordinator does not wait for it any more."""
+        ...
+
+
+class RunOver(Exception):
+    """The coordinator has closed the run."""
+
+
+class InMemoryTransport:
+    """Carries messages to sites that are functions in the same process.
+
+    Parameters
+    ----------
+    sites
+        A function for each node. It returns the content of the reply, or the code with which it
+        refuses, or None if it does not reply.
+    """
+
+    def __init__(self, sites: Mapping[int, Callable[[Request], Content | int | None]]) -> None:
+        self._sites = sites
+        self._sent: dict[str, Request] = {}
+
+    def ask(self, requests: Sequence[Request], timeout: float | None) -> list[Reply]:  # noqa: ARG002
+        """Call the sites one after the other."""
+        return self._answers(requests)
+
+    def send(self, request: Request) -> str:
+        """Keep the request until `collect`."""
+        name = str(len(self._sent))
+        self._sent[name] = request
+        return name
+
+    def collect(self, ids: set[str]) -> dict[str, Reply]:
+        """Call the sites of these requests."""
+        arrived = {name: reply for name in ids for reply in self._answers([self._sent[name]])}
+        ids.clear()
+        return arrived
+
+    def _answers(self, requests: Iterable[Request]) -> list[Reply]:
+        replies = []
+        for request in requests:
+            site = self._sites.get(request.node)
+            answer = SITE_GONE if site is None else site(request)
+            if isinstance(answer, Content):
+                replies.append(Reply(request.node, answer))
+            elif answer is not None:
+                replies.append(Reply(request.node, Content(), answer))
+        return replies

@@ -28,7 +28,7 @@ from ecgfl_cli.models.calibration import COUNTS
 from ecgfl_cli.models.manifest import SignedManifest
 from ecgfl_cli.models.verdicts import VerdictCode
 from ecgfl_cli.site.audit import MOST_LINES, Head
-from ecgfl_cli.site.outbox import head_fields
+from ecgfl_cli.site.outbox import Release, head_fields
 from ecgfl_cli.training.local import LARGEST_LOSS
 
 EXAMPLES = "num-examples"
@@ -249,6 +249,12 @@ def figures_of(reply: TrainReply | EvaluateReply | CatchUpReply) -> dict[str, Fi
 def with_audit_head(content: Content, head: Head) -> Content:
     """Add the head of this site's audit log to a reply."""
     return replace(content, audit=head_fields(head))
+
+
+def content_of_release(release: Release) -> Content:
+    """Return the content of the message with which a site sends a release."""
+    content = Content(figures=release.figures, weights=release.weights)
+    return content if release.head is None else with_audit_head(content, release.head)
 
 
 def audit_head_of(content: Content) -> Head | None:

@@ -20,11 +20,12 @@ from node_processes import Command, Processes
 from numpy.typing import NDArray
 
 from ecgfl_cli.federation.coordinator.home import load_signing_key
+from ecgfl_cli.federation.flower.codec import record_of
 from ecgfl_cli.federation.flower.connections import tls_context
 from ecgfl_cli.federation.flower.run_grid import RunGrid
 from ecgfl_cli.federation.flower.superlink import SuperLink
+from ecgfl_cli.federation.messages import CatchUpRequest, EvaluateRequest, TrainRequest
 from ecgfl_cli.federation.signed_requests import seal
-from ecgfl_cli.federation.messages import CatchUpRequest, EvaluateRequest, TrainRequest, weights_record
 from ecgfl_cli.models.manifest import Manifest, SignedManifest, validity, weights_sha256
 from ecgfl_cli.models.packing import pack
 from ecgfl_cli.models.starter import starter_registry
@@ -111,15 +112,8 @@ class HostileCoordinator:
     ) -> RecordDict:
         """A request for a site. age : how long ago it was issued."""
         site = fingerprint(self.homes.site(name).node_public_key)
-        return seal(
-            request,
-            weights_record(vector),
-            site,
-            RUN,
-            self.signing_key,
-            60.0,
-            datetime.now(UTC) - age,
-        )
+        issued = datetime.now(UTC) - age
+        return record_of(seal(request, vector, site, RUN, self.signing_key, 60.0, issued))
 
     def ask(self, request: Request, vector: Vector, name: str = "alice") -> Message:
         """Send a request to a site and return its answer."""

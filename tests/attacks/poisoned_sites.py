@@ -25,35 +25,36 @@ from pathlib import Path
 
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric import ed25519
-from flwr.app import Message, MetricRecord, RecordDict
 from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "federation"))
 
-from simulations import InProcessGrid
+from invented_figures import CLAIMED, perfect
 
 from ecgfl_cli.app import run
 from ecgfl_cli.federation.coordinator.checkpoints import Checkpoints
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome
+from ecgfl_cli.federation.coordinator.rounds import Rounds
 from ecgfl_cli.federation.coordinator.run_plan import RoundResult, RunPlan
 from ecgfl_cli.federation.coordinator.run_record import RunRecord
-from ecgfl_cli.federation.flower.strategies import run_strategy
+from ecgfl_cli.federation.coordinator.strategy_options import arguments_of
 from ecgfl_cli.federation.flower import quieten
+from ecgfl_cli.federation.flower.strategies import build_aggregator
+from ecgfl_cli.federation.messages import (
+    EXAMPLES,
+    Content,
+    Figure,
+    Kind,
+    content_of_release,
+    weights_of,
+)
 from ecgfl_cli.federation.simulation.simulate import _AllPresent, _free_hand
 from ecgfl_cli.federation.simulation.trial import trial
-from ecgfl_cli.federation.simulation.virtual_participant import _work, virtual_app
+from ecgfl_cli.federation.simulation.virtual_participant import VirtualParticipants, _work
 from ecgfl_cli.federation.simulation.virtual_sites import VirtualSite, deal
-from ecgfl_cli.federation.messages import (
-    ARRAYS,
-    EXAMPLES,
-    METRICS,
-    EvaluateReply,
-    reply_content,
-    weights_of,
-    weights_record,
-)
+from ecgfl_cli.federation.transport import InMemoryTransport, Request
 from ecgfl_cli.models.architecture import PVC, architecture
-from ecgfl_cli.models.calibration import COUNTS, counted
+from ecgfl_cli.models.calibration import COUNTS
 from ecgfl_cli.models.manifest import public_key_text
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.keys import SECRET_BYTES
@@ -65,8 +66,8 @@ SITES = 5
 ATTACKER = SITES
 """Node of the last site."""
 
-CLAIMED = 5_000_000
-"""Beats of a class: as many as `max_examples` allows for both together."""
+Figures = dict[str, Figure]
+Weights = NDArray[np.float32]
 
 RECORDS = "105 106 109 114 116 119 124 200 201 203 205 207 208 210 213 214 215 219 221 223 228 233"
 
@@ -94,57 +95,25 @@ def flipped_dataset(honest: Dataset) -> Dataset:
 
 @dataclass(frozen=True)
 class Attack:
-    """words : for the table. flips_labels : of the attacker's beats. train, evaluate : what it makes of its replies.
-
-    train : takes the metrics, the site's weights and the global ones.
+    """words : for the table. flips_labels : of the attacker's beats. train : what it makes of its weights, from its figures, its
+    weights and the global ones. evaluate : the figures that it claims; None for its own.
     """
 
     words: str
     flips_labels: bool = False
-    train: Callable[
-        [MetricRecord, NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]
-    ] = lambda _, own, __: own
-    evaluate: Callable[[RecordDict], RecordDict] = lambda content: content
+    train: Callable[[Figures, Weights, Weights], Weights] = lambda _, own, __: own
+    evaluate: Figures | None = None
 
 
-def reversed_update(
-    metrics: MetricRecord,  # noqa: ARG001
-    own: NDArray[np.float32],
-    before: NDArray[np.float32],
-) -> NDArray[np.float32]:
+def reversed_update(figures: Figures, own: Weights, before: Weights) -> Weights:  # noqa: ARG001
     """Five times the update, in the opposite direction; the largest norm that is let in is ten times the median."""
     return before - 5 * (own - before)
 
 
-def many_beats(
-    metrics: MetricRecord,
-    own: NDArray[np.float32],
-    before: NDArray[np.float32],  # noqa: ARG001
-) -> NDArray[np.float32]:
+def many_beats(figures: Figures, own: Weights, before: Weights) -> Weights:  # noqa: ARG001
     """The largest number of training beats that is let in."""
-    metrics[EXAMPLES] = 2 * CLAIMED
+    figures[EXAMPLES] = 2 * CLAIMED
     return own
-
-
-def invented(others: float, pvcs: float) -> Callable[[RecordDict], RecordDict]:
-    """Perfect figures of ten million beats: all PVCs at one logit, all other beats at another."""
-
-    def measured(_: RecordDict) -> RecordDict:
-        return reply_content(
-            EvaluateReply(
-                examples=2 * CLAIMED,
-                pvcs=CLAIMED,
-                true_positives=CLAIMED,
-                false_positives=0,
-                loss=0.0,
-                sensitivity=1.0,
-                precision=1.0,
-                others_by_logit=(counted(np.float32([others])) * CLAIMED).tolist(),
-                pvcs_by_logit=(counted(np.float32([pvcs])) * CLAIMED).tolist(),
-            )
-        )
-
-    return measured
 
 
 ATTACKS = (
@@ -153,11 +122,11 @@ ATTACKS = (
     Attack("labels: flipped", flips_labels=True),
     Attack("counts: flipped labels, 10 million beats claimed", flips_labels=True, train=many_beats),
     Attack(
-        "histograms: 10 million beats, so that fewer are called V", evaluate=invented(2.75, 5.75)
+        "histograms: 10 million beats, so that fewer are called V", evaluate=perfect(2.75, 5.75)
     ),
     Attack(
         "histograms: 10 million beats, so that nearly all are called V",
-        evaluate=invented(-6.25, -5.25),
+        evaluate=perfect(-6.25, -5.25),
     ),
 )
 assert COUNTS == 30
@@ -169,9 +138,10 @@ class Sites:
     def __init__(self, sites: list[VirtualSite], plan: RunPlan) -> None:
         self.names = {node: site.name for node, site in enumerate(sites, start=1)}
         self.key = ed25519.Ed25519PrivateKey.generate()
-        self.known: dict[str, RecordDict] = {}
+        self.known: dict[str, Content] = {}
         policy = _free_hand([plan])
-        self.app = virtual_app(sites, policy, public_key_text(self.key.public_key()))
+        signing_key = public_key_text(self.key.public_key())
+        self.participants = VirtualParticipants(sites, policy, signing_key)
         self._attacker = _work(sites[ATTACKER - 1], policy)
         honest = self._attacker._dataset(architecture(ARCHITECTURE))
         self._datasets = {False: honest, True: flipped_dataset(honest)}
@@ -181,54 +151,45 @@ class Sites:
         self._attacker._datasets[ARCHITECTURE] = self._datasets[flip]
 
 
-class AttackedGrid(InProcessGrid):
+class Attacked:
     """Answers for the sites, the last of which attacks. checkpoints : with the model that is sent."""
 
     def __init__(self, sites: Sites, attack: Attack, checkpoints: Checkpoints) -> None:
-        super().__init__(sites.app)
-        self._known, self._attack, self._checkpoints = sites.known, attack, checkpoints
+        self._sites, self._attack, self._checkpoints = sites, attack, checkpoints
         sites.flip_labels(attack.flips_labels)
 
-    def _answered(self, message: Message) -> Message:
-        is_attacker = message.metadata.dst_node_id == ATTACKER
-        content = self._own(message, is_attacker and self._attack.flips_labels)
-        return Message(
-            self._attacked(message, content) if is_attacker else content, reply_to=message
-        )
+    @property
+    def transport(self) -> InMemoryTransport:
+        return InMemoryTransport(dict.fromkeys(self._sites.names, self._answer))
 
-    def _own(self, message: Message, flipped: bool) -> RecordDict:
+    def _answer(self, request: Request) -> Content:
+        is_attacker = request.node == ATTACKER
+        content = self._own(request, is_attacker and self._attack.flips_labels)
+        return self._attacked(request, content) if is_attacker else content
+
+    def _own(self, request: Request, flipped: bool) -> Content:
         """What the site's own code makes of the request; not twice of the same model."""
-        node, kind, manifest = (
-            message.metadata.dst_node_id,
-            message.metadata.message_type,
-            self._checkpoints.latest.manifest,
-        )
-        message.metadata.__dict__["_message_id"] = f"to-{node}"
+        node, kind, manifest = request.node, request.kind, self._checkpoints.latest.manifest
         decision = (
             ()
-            if kind == "train"
+            if kind is Kind.TRAIN
             else (manifest.threshold, manifest.calibration.scale, manifest.calibration.offset)
         )
         place = str((node, flipped, kind, manifest.round, manifest.weights_sha256, *decision))
-        if place not in self._known:
-            answered = super()._answered(message)
-            if answered.has_error():
-                raise SystemExit(answered.error.reason)
-            self._known[place] = answered.content
-        known = self._known[place]
-        # A strategy takes its replies apart.
-        content = RecordDict({METRICS: MetricRecord(dict(known[METRICS]))})  # type: ignore[arg-type]
-        if kind == "train":
-            content[ARRAYS] = weights_record(weights_of(Message(known, reply_to=message)))
-        return content
+        known = self._sites.known
+        if place not in known:
+            release = self._sites.participants.answer(node - 1, kind, request.content)
+            known[place] = content_of_release(release)
+        return known[place]
 
-    def _attacked(self, message: Message, content: RecordDict) -> RecordDict:
-        if message.metadata.message_type != "train":
-            return self._attack.evaluate(content)
-        metrics = content.metric_records[METRICS]
-        own, before = weights_of(Message(content, reply_to=message)), weights_of(message)
-        vector = self._attack.train(metrics, own, before)
-        return RecordDict({METRICS: metrics, ARRAYS: weights_record(vector.astype(np.float32))})
+    def _attacked(self, request: Request, content: Content) -> Content:
+        if request.kind is not Kind.TRAIN:
+            claimed = self._attack.evaluate
+            return content if claimed is None else Content(figures=claimed)
+        figures = dict(content.figures)
+        own, before = weights_of(content), weights_of(request.content)
+        vector = self._attack.train(figures, own, before)
+        return Content(figures=figures, weights=vector.astype(np.float32))
 
 
 def honest_f1(result: RoundResult, attacker: str) -> float | None:
@@ -266,9 +227,11 @@ def cell(sites: Sites, attack: Attack, plan: RunPlan) -> str:
     with tempfile.TemporaryDirectory(prefix="ecgfl-attack-") as folder:
         checkpoints = Checkpoints(CoordinatorHome(Path(folder)), sites.key, plan)
         record = RunRecord(None, plan, checkpoints.latest.manifest)
-        grid = AttackedGrid(sites, attack, checkpoints)
+        attacked = Attacked(sites, attack, checkpoints)
         present = _AllPresent(sites.names)
-        run_strategy(plan, grid, checkpoints, present, lambda _: None, record)  # type: ignore[arg-type]
+        aggregator = build_aggregator(plan.strategy, plan.min_sites, arguments_of(plan))
+        rounds = Rounds(plan, aggregator, checkpoints, present, lambda _: None, record)
+        rounds.run(attacked.transport)
     attacker = sites.names[ATTACKER]
     f1 = honest_f1(record.report.rounds[-1], attacker)
     return f"{0.0 if f1 is None else 100 * f1:.1f}" + (

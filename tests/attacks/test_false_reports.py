@@ -8,43 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 from federation_homes import SITES, Homes, ecgfl
-from flwr.app import MetricRecord, RecordDict
+from invented_figures import CLAIMED, perfect
 from light_sites import LightParticipant, take_part
 from node_processes import Ended, Processes, told
 
-from ecgfl_cli.federation.messages import (
-    METRICS,
-    EvaluateReply,
-    TrainReply,
-    reply_content,
-    weights_record,
-)
-from ecgfl_cli.models.calibration import counted
+from ecgfl_cli.federation.messages import Kind, TrainReply, figures_of
 from ecgfl_cli.models.manifest import Manifest
+from ecgfl_cli.site.outbox import Release
 
 pytestmark = pytest.mark.slow
 
-CLAIMED = 5_000_000
-"""Of a class: as many as the coordinator takes of both together."""
-
 LIAR = "mallory"
 BEATS = TrainReply(examples=2 * CLAIMED, pvcs=CLAIMED, loss=0.0)
-
-
-def perfect(others: float, pvcs: float) -> dict[str, Any]:
-    """Ten million beats, all classified without error, at two invented logits."""
-    reply = EvaluateReply(
-        examples=2 * CLAIMED,
-        pvcs=CLAIMED,
-        true_positives=CLAIMED,
-        false_positives=0,
-        loss=0.0,
-        sensitivity=1.0,
-        precision=1.0,
-        others_by_logit=(counted(np.float32([others])) * CLAIMED).tolist(),
-        pvcs_by_logit=(counted(np.float32([pvcs])) * CLAIMED).tolist(),
-    )
-    return reply.model_dump(by_alias=True, exclude_none=True)
 
 
 class Liar(LightParticipant):
@@ -52,11 +27,11 @@ class Liar(LightParticipant):
 
     lies = perfect(2.75, 5.75)
 
-    def trained(self, vector: Any) -> RecordDict:
-        return reply_content(BEATS, weights_record(vector))
+    def trained(self, vector: Any) -> Release:
+        return Release(Kind.TRAIN, figures_of(BEATS), vector)
 
-    def measured(self, this_round: int) -> RecordDict:  # noqa: ARG002
-        return RecordDict({METRICS: MetricRecord(self.lies)})
+    def measured(self, this_round: int) -> Release:  # noqa: ARG002
+        return Release(Kind.EVALUATE, self.lies)
 
 
 class AllIsV(Liar):

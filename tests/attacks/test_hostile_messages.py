@@ -12,8 +12,10 @@ import pytest
 from flwr.app import Array, ArrayRecord, Message, MetricRecord, RecordDict
 from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects
 from numpy.lib import format as npy
+from numpy.typing import NDArray
 
 from ecgfl_cli.federation.connection.clock import seconds_ahead
+from ecgfl_cli.federation.flower.codec import arrays_of, content_of
 from ecgfl_cli.federation.flower.connections import (
     MOST_WAITING,
     MOST_WAITING_OF_AN_ADDRESS,
@@ -22,7 +24,7 @@ from ecgfl_cli.federation.flower.connections import (
 )
 from ecgfl_cli.federation.flower.message_bounds import MessageTooLarge, check_part
 from ecgfl_cli.federation.flower.refusals import Refusals, error_code
-from ecgfl_cli.federation.messages import weights_of, weights_record
+from ecgfl_cli.federation.messages import weights_of
 
 HEADERS = [
     "(",
@@ -37,6 +39,10 @@ HEADERS = [
 ]
 
 
+def received_weights(message: Message) -> NDArray[np.float32]:
+    return weights_of(content_of(message.content))
+
+
 def with_weights(array: Array) -> Message:
     return Message(
         RecordDict({"arrays": ArrayRecord({"flat": array})}), dst_node_id=1, message_type="train"
@@ -48,7 +54,7 @@ def test_array_header_is_not_evaluated(header: str) -> None:
     text = header.encode()[:60_000]
     data = npy.magic(1, 0) + len(text).to_bytes(2, "little") + text + b"\0" * 16
     with pytest.raises(ValueError, match="expected a flat float32 vector"):
-        weights_of(with_weights(Array("float32", (4,), "numpy.ndarray", data)))
+        received_weights(with_weights(Array("float32", (4,), "numpy.ndarray", data)))
 
 
 def test_damaged_headers_are_refused() -> None:
@@ -60,19 +66,19 @@ def test_damaged_headers_are_refused() -> None:
         data = bytearray(right)
         data[place] ^= chance.randrange(1, 256)
         with pytest.raises(ValueError, match="expected"):
-            weights_of(with_weights(Array("float32", (4,), "numpy.ndarray", bytes(data))))
+            received_weights(with_weights(Array("float32", (4,), "numpy.ndarray", bytes(data))))
     for length in (0, 5, 127, 129, 130, 143):
         with pytest.raises(ValueError, match="expected"):
-            weights_of(with_weights(Array("float32", (4,), "numpy.ndarray", right[:length])))
+            received_weights(with_weights(Array("float32", (4,), "numpy.ndarray", right[:length])))
 
 
 @pytest.mark.parametrize("length", [0, 1, 9, 10, 185_000])
 def test_weights_are_read_as_they_were_written(length: int) -> None:
     vector = np.arange(length, dtype=np.float32)
     message = Message(
-        RecordDict({"arrays": weights_record(vector)}), dst_node_id=1, message_type="train"
+        RecordDict({"arrays": arrays_of(vector)}), dst_node_id=1, message_type="train"
     )
-    assert np.array_equal(weights_of(message), vector)
+    assert np.array_equal(received_weights(message), vector)
 
 
 def test_record_with_very_many_names_is_refused() -> None:
@@ -86,7 +92,7 @@ def test_record_with_very_many_names_is_refused() -> None:
 
 def test_parts_of_ordinary_messages_are_accepted() -> None:
     message = Message(
-        RecordDict({"arrays": weights_record(np.zeros(300_000, np.float32))}),
+        RecordDict({"arrays": arrays_of(np.zeros(300_000, np.float32))}),
         dst_node_id=1,
         message_type="train",
     )

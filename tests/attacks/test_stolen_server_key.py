@@ -25,8 +25,8 @@ from hostile_coordinator import (
 from node_processes import Processes, contents, told
 
 from ecgfl_cli.federation.coordinator.home import load_signing_key
-from ecgfl_cli.federation.signed_requests import REQUEST, SIGNATURE
 from ecgfl_cli.federation.messages import SCHEMA_BROKEN, UNTRUSTED, CatchUpRequest, EvaluateRequest
+from ecgfl_cli.federation.signed_requests import REQUEST, SIGNATURE
 from ecgfl_cli.models.manifest import SignedManifest
 
 pytestmark = pytest.mark.slow

@@ -1,21 +1,24 @@
 """A coordinator's rounds without a network: whatever the sites answer is put in by hand."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
-from fake_messages import reply
 from federation_homes import Homes
-from flwr.app import ConfigRecord, Error, Message, RecordDict
+from flwr.app import Error, RecordDict
 from numpy.typing import NDArray
 
 from ecgfl_cli.federation.coordinator.checkpoints import Checkpoints
 from ecgfl_cli.federation.coordinator.home import load_signing_key
+from ecgfl_cli.federation.coordinator.rounds import Rounds as CoordinatorRounds
 from ecgfl_cli.federation.coordinator.run_plan import RoundResult, RunPlan
 from ecgfl_cli.federation.coordinator.run_record import RunRecord
-from ecgfl_cli.federation.flower.strategies import build_strategy
-from ecgfl_cli.federation.messages import TrainReply, reply_content, weights_record
+from ecgfl_cli.federation.coordinator.strategy_options import arguments_of
+from ecgfl_cli.federation.flower.codec import content_of
+from ecgfl_cli.federation.flower.strategies import build_aggregator
+from ecgfl_cli.federation.messages import Content, TrainReply, figures_of
+from ecgfl_cli.federation.transport import Reply, Request
 from ecgfl_cli.models.packing import pack
 from ecgfl_cli.site.audit import Head
 
@@ -66,13 +69,16 @@ class Rounds:
         self.said: list[str] = []
         self.registry = homes.registry("coordinator")
         self.checkpoints = Checkpoints(home, load_signing_key(home), plan)
-        self.strategy = build_strategy(plan)
+        self.aggregator = build_aggregator(
+            plan.strategy, plan.min_sites, arguments_of(plan), self.checkpoints.moments
+        )
         self.sites = ConnectedSites(nodes)
         latest = self.checkpoints.latest.manifest
         self.record = RunRecord(home.reports / f"{latest.run}.json", plan, latest)
-        self.strategy.prepare(plan, self.checkpoints, self.sites, self.said.append, self.record)
-        self.requests: dict[int, Message] = {}
-        self._begun = 0
+        self.rounds = CoordinatorRounds(
+            plan, self.aggregator, self.checkpoints, self.sites, self.said.append, self.record
+        )
+        self.requests: dict[int, Request] = {}
 
     @property
     def weights(self) -> NDArray[np.float32]:
@@ -85,38 +91,27 @@ class Rounds:
         return self.record.rounds[-1]
 
     def begin(self) -> None:
-        self._begun += 1
-        self._ask(
-            self.strategy.configure_train(
-                self._begun, self.checkpoints.arrays(), ConfigRecord(), None
-            )
-        )  # type: ignore[arg-type]
+        """Ask the sites to train."""
+        self.requests = {each.node: each for each in self.rounds.training_requests()}
 
     def begin_measuring(self) -> None:
         """Ask the sites to measure the latest model."""
-        self._ask(
-            self.strategy.configure_evaluate(
-                self._begun, self.checkpoints.arrays(), ConfigRecord(), None
-            )
-        )  # type: ignore[arg-type]
+        self.requests = {each.node: each for each in self.rounds.evaluation_requests()}
 
-    def _ask(self, messages: Iterable[Message]) -> None:
-        self.requests = {message.metadata.dst_node_id: message for message in messages}
-        for node, message in self.requests.items():
-            message.metadata.__dict__.update(
-                _run_id=7, _message_id=f"request-{node}", _src_node_id=99
-            )
-
-    def good(self, node: int, weights: float | NDArray[np.float32], examples: int = 100) -> Message:
+    def good(self, node: int, weights: float | NDArray[np.float32], examples: int = 100) -> Reply:
         vector = np.broadcast_to(np.asarray(weights, np.float32), LENGTH).copy()
         trained = TrainReply(examples=examples, pvcs=min(5, examples), loss=0.5)
-        return self.answer(node, reply_content(trained, weights_record(vector)))
+        return self.answer(node, Content(figures=figures_of(trained), weights=vector))
 
-    def answer(self, node: int, content: RecordDict | Error) -> Message:
-        return reply(self.requests[node], content)
+    def answer(self, node: int, content: RecordDict | Content | Error) -> Reply:
+        """The reply of a site, also as Flower's records or error."""
+        assert node in self.requests
+        if isinstance(content, Error):
+            return Reply(node, Content(), content.code)
+        return Reply(node, content if isinstance(content, Content) else content_of(content))
 
-    def aggregate(self, *replies: Message) -> None:
-        self.strategy.aggregate_train(self._begun, replies)
+    def aggregate(self, *replies: Reply) -> None:
+        self.rounds.take_trained(replies)
 
-    def aggregate_measured(self, *replies: Message) -> None:
-        self.strategy.aggregate_evaluate(self._begun, replies)
+    def aggregate_measured(self, *replies: Reply) -> None:
+        self.rounds.take_measured(replies)

@@ -16,30 +16,30 @@ from typing import Any
 
 import httpx
 import numpy as np
-from flwr.app import Context, Message, RecordDict
-from flwr.clientapp import ClientApp
 
 from ecgfl_cli.app import run
 from ecgfl_cli.federation.coordinator.enrolment import enrol
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 from ecgfl_cli.federation.federation_file import Federation, load_federation
 from ecgfl_cli.federation.flower.fleet import FleetConnection
-from ecgfl_cli.federation.signed_requests import Received, read_request
-from ecgfl_cli.federation.site.node import SiteNode
-from ecgfl_cli.federation.site.participation import LONGEST_PATIENCE_SECONDS
 from ecgfl_cli.federation.messages import (
+    Content,
     EvaluateReply,
     EvaluateRequest,
+    Kind,
     TrainReply,
     TrainRequest,
-    reply_content,
+    figures_of,
 )
-from ecgfl_cli.federation.messages import weights_record as record_of
+from ecgfl_cli.federation.signed_requests import Received, read_request
+from ecgfl_cli.federation.site.participation import LONGEST_PATIENCE_SECONDS
+from ecgfl_cli.federation.site.session import Session
 from ecgfl_cli.models.calibration import COUNTS
 from ecgfl_cli.models.manifest import Manifest, check_weights
 from ecgfl_cli.site.audit import FIRST, Head
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.keys import fingerprint, load_node_key, make_keys
+from ecgfl_cli.site.outbox import Release
 
 NOISE = 1e-3
 """Standard deviation of what a light site adds to each weight."""
@@ -111,41 +111,32 @@ class LightParticipant:
         self.rounds = 0
         self.final: str | None = None
 
-    def app(self) -> ClientApp:
-        app = ClientApp()
-
-        @app.train()
-        def _train(message: Message, context: Context) -> Message:  # noqa: ARG001
-            began = time.time()
-            received = read_request(message, TrainRequest, self._key, self._site)
+    def answer(self, kind: Kind, content: Content) -> Release:
+        """The release that the coordinator gets for a request."""
+        began = time.time()
+        if kind is Kind.TRAIN:
+            received = read_request(content, TrainRequest, self._key, self._site)
             manifest = self._open(received)
             noise = NOISE * self._random.standard_normal(received.vector.size, dtype=np.float32)
-            content = self.trained(received.vector + noise)
+            release = self.trained(received.vector + noise)
             self.answers.append(Answer("train", manifest.round + 1, began, time.time()))
-            return Message(content=content, reply_to=message)
+            return release
+        if kind is Kind.CATCH_UP:
+            return Release(kind)
+        manifest = self._open(read_request(content, EvaluateRequest, self._key, self._site))
+        self.rounds += 1
+        self.final = manifest.version if manifest.is_final else None
+        self.answers.append(Answer("evaluate", manifest.round, began, time.time()))
+        return self.measured(manifest.round)
 
-        @app.evaluate()
-        def _evaluate(message: Message, context: Context) -> Message:  # noqa: ARG001
-            began = time.time()
-            manifest = self._open(read_request(message, EvaluateRequest, self._key, self._site))
-            self.rounds += 1
-            self.final = manifest.version if manifest.is_final else None
-            self.answers.append(Answer("evaluate", manifest.round, began, time.time()))
-            return Message(content=self.measured(manifest.round), reply_to=message)
-
-        @app.query()
-        def _catch_up(message: Message, context: Context) -> Message:  # noqa: ARG001
-            return Message(content=RecordDict(), reply_to=message)
-
-        return app
-
-    def trained(self, vector: Any) -> RecordDict:
+    def trained(self, vector: Any) -> Release:
         """What the site answers to a training request, with these weights."""
-        return reply_content(TrainReply(examples=EXAMPLES, pvcs=PVCS, loss=0.1), record_of(vector))
+        reply = TrainReply(examples=EXAMPLES, pvcs=PVCS, loss=0.1)
+        return Release(Kind.TRAIN, figures_of(reply), vector)
 
-    def measured(self, this_round: int) -> RecordDict:
+    def measured(self, this_round: int) -> Release:
         """What the site answers when it is asked to measure the model of a round."""
-        return reply_content(_measured(this_round))
+        return Release(Kind.EVALUATE, figures_of(_measured(this_round)))
 
     def _open(self, received: Received[Any]) -> Manifest:
         manifest: Manifest = received.content.model.open(self._key)
@@ -232,10 +223,10 @@ def take_part(
             server, authority, key, federation.signing_public_key, LONGEST_PATIENCE_SECONDS
         ) as connection:
             traffic.watch(connection._client._client)
-            node = SiteNode(connection, participant, _NoAudit(), lambda _: None)  # type: ignore[arg-type]
+            session = Session(connection, participant, _NoAudit(), lambda _: None)  # type: ignore[arg-type]
             deadline = time.monotonic() + LONGEST_SECONDS
-            if node.wait(deadline):
-                node.take_part(deadline)
+            if session.wait(deadline):
+                session.take_part(deadline)
     except Exception as error:  # noqa: BLE001 - told by whoever reads the result
         problem = f"{type(error).__name__}: {error}"
     return Ended(home.root.name, participant.answers, participant.final, problem, traffic)

@@ -1,25 +1,25 @@
-"""Homes to simulate with, and the engine's place taken by this process: the same app answers, one virtual site after another."""
+"""Homes to simulate with, and a transport in this process instead of the engine: the same code answers for one virtual site after another."""
 
 import importlib.util
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ecgfl_adapters.discovery import adapters
-from flwr.app import Context, Message, Metadata, RecordDict, UserConfig
-from flwr.clientapp import ClientApp
-from flwr.supercore.task_identity import TaskIdentity
 
 from ecgfl_cli.app import run
 from ecgfl_cli.demo.synthesiser import synthesise
+from ecgfl_cli.errors import EcgflError
 from ecgfl_cli.federation.flower import quieten
+from ecgfl_cli.federation.messages import FAILED, Content, content_of_release
+from ecgfl_cli.federation.simulation.virtual_participant import VirtualParticipants
+from ecgfl_cli.federation.transport import InMemoryTransport, Request
 
 PATIENTS, SITES = 12, 3
 QUICK = ("--arch", "ecgnet", "--local-epochs", "1", "--rounds", "1")
-
-TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = 1, 7, 99
 
 needs_ray = pytest.mark.skipif(
     importlib.util.find_spec("ray") is None,
@@ -27,33 +27,20 @@ needs_ray = pytest.mark.skipif(
 )
 
 
-class InProcessGrid:
+def in_process_transport(participants: VirtualParticipants, sites: int) -> InMemoryTransport:
     """Nodes 1, 2, ...: node n stands for the virtual site at place n - 1."""
 
-    def __init__(self, app: ClientApp) -> None:
-        self._app = app
+    def answer(place: int, request: Request) -> Content | int:
+        try:
+            return content_of_release(participants.answer(place, request.kind, request.content))
+        except EcgflError:
+            return FAILED
 
-    def send_and_receive(
-        self,
-        messages: Iterable[Message],
-        *,
-        timeout: float | None = None,  # noqa: ARG002
-    ) -> list[Message]:
-        return [self._answered(message) for message in messages]
-
-    def _answered(self, message: Message) -> Message:
-        node = message.metadata.dst_node_id
-        message.metadata.__dict__["_message_id"] = f"to-{node}"
-        context = Context(
-            0, node, UserConfig({"partition-id": node - 1}), RecordDict(), UserConfig()
-        )
-        reply = self._app(message, context)
-        assert isinstance(reply.metadata, Metadata)
-        return reply
+    return InMemoryTransport({place + 1: partial(answer, place) for place in range(sites)})
 
 
 def run_in_process(
-    app: ClientApp,
+    participants: VirtualParticipants,
     sites: int,
     processes: int,  # noqa: ARG001
     drive: Callable[..., None],
@@ -61,16 +48,17 @@ def run_in_process(
 ) -> None:
     """In place of `run_engine`."""
     quieten()
-    drive(InProcessGrid(app), {place + 1: place for place in range(sites)})
+    transport = in_process_transport(participants, sites)
+    drive(transport, {place + 1: place for place in range(sites)})
 
 
 @pytest.fixture
 def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """`ecgfl simulate` without Ray."""
-    from ecgfl_cli.federation.flower import engine
+    from ecgfl_cli.federation.simulation import ray_engine
     from ecgfl_cli.federation.simulation import simulate as simulation
 
-    monkeypatch.setattr(engine, "require_engine", lambda: None)
+    monkeypatch.setattr(ray_engine, "require_engine", lambda: None)
     monkeypatch.setattr(simulation, "run_engine", run_in_process)
 
 

@@ -10,13 +10,14 @@ from node_processes import told
 from test_site_distrusts_server import Server, sound_vector
 from test_site_policy import under
 
+from ecgfl_cli.federation.messages import VERDICTS, Content, EvaluateReply, read_reply
 from ecgfl_cli.federation.site import local_work, participation, promotion
 from ecgfl_cli.federation.site.participant import FinalModel
 from ecgfl_cli.federation.site.participation import Participation
-from ecgfl_cli.federation.messages import METRICS, VERDICTS, EvaluateReply, read_reply
 from ecgfl_cli.models.calibration import counted
 from ecgfl_cli.models.registry import WEIGHTS
 from ecgfl_cli.models.starter import starter_registry
+from ecgfl_cli.site.outbox import prepared
 from ecgfl_cli.training.acceptance import ByPatient, Verdict
 from ecgfl_cli.training.local import Measured
 
@@ -152,7 +153,8 @@ def test_a_certainly_worse_model_is_rejected_and_the_coordinator_is_told(
     figures[VERSION] = patients(88, 88)
     vector = sound_vector()
     content = server.content("evaluate", vector, server.sign(server.manifest(vector, round=3)))
-    answer = read_reply(server.send(content, "evaluate"), EvaluateReply)
+    release = server.send(content, "evaluate")
+    answer = read_reply(Content(figures=release.figures), EvaluateReply)
     assert VERDICTS[answer.verdict or 0] == "interval-below-zero"
     (line,) = audited(server.homes, "model-rejected")
     assert -0.05 < line["acceptance"]["difference"] < 0  # type: ignore[index]
@@ -163,10 +165,8 @@ def test_the_policy_keeps_the_verdict(homes: Homes) -> None:
     server = under(homes, 'acceptance_margin = 0.05\nmetrics = ["loss"]')
     vector = sound_vector()
     content = server.content("evaluate", vector, server.sign(server.manifest(vector, round=3)))
-    assert set(server.send(content, "evaluate").content.metric_records[METRICS]) == {
-        "num-examples",
-        "loss",
-    }
+    release = prepared(server.send(content, "evaluate"), None)
+    assert set(release.figures) == {"num-examples", "loss"}
 
 
 def test_a_model_that_is_not_its_runs_last_is_not_tested(server: Server) -> None:

@@ -3,14 +3,14 @@
 from pathlib import Path
 
 import pytest
-from fake_messages import delivered
 from federation_homes import SITES
 from flwr.app import MetricRecord, RecordDict
 from node_processes import told
 from shared_runs import Finished
 
 from ecgfl_cli.federation.coordinator.audit_heads import AuditHeads
-from ecgfl_cli.federation.messages import AUDIT, METRICS, add_audit_head, take_audit_head
+from ecgfl_cli.federation.flower.codec import content_of, record_of
+from ecgfl_cli.federation.messages import AUDIT, Content, audit_head_of, with_audit_head
 from ecgfl_cli.site.audit import FIRST, Head
 
 A, B = "a" * 64, "b" * 64
@@ -40,12 +40,11 @@ def test_a_head_that_goes_back_is_told(tmp_path: Path, head: Head) -> None:
 
 
 def test_a_reply_carries_it() -> None:
-    content = RecordDict({METRICS: MetricRecord({"loss": 0.5})})
-    add_audit_head(content, Head(7, "0123456789abcdef" * 4))
-    message = delivered(content, "train")
-    assert take_audit_head(message) == Head(7, "0123456789abcdef" * 4)
-    assert set(message.content.metric_records) == {METRICS}
-    assert take_audit_head(message) is None
+    head = Head(7, "0123456789abcdef" * 4)
+    received = content_of(record_of(with_audit_head(Content(figures={"loss": 0.5}), head)))
+    assert audit_head_of(received) == head
+    assert received.figures == {"loss": 0.5}
+    assert audit_head_of(content_of(record_of(Content(figures={"loss": 0.5})))) is None
 
 
 @pytest.mark.parametrize(
@@ -68,7 +67,7 @@ def test_a_reply_carries_it() -> None:
 def test_a_broken_one_is_refused(record: dict[str, object]) -> None:
     content = RecordDict({AUDIT: MetricRecord(record)})  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=AUDIT):
-        take_audit_head(delivered(content, "train"))
+        audit_head_of(content_of(content))
 
 
 @pytest.mark.parametrize("name", SITES)

@@ -9,25 +9,30 @@ from typing import Any
 import pytest
 from fake_messages import delivered
 from federation_homes import Homes
-from flwr.app import ConfigRecord, Message, RecordDict
+from flwr.app import RecordDict
 from node_processes import Ended, Processes, told
 from test_site_distrusts_server import Server, sound_vector
 
 from ecgfl_cli.errors import EcgflError, ModelRejected, PolicyRefused, RequestRefused, ServerRefused
 from ecgfl_cli.federation.coordinator.home import load_signing_key
-from ecgfl_cli.federation.flower.fleet import FleetConnection, RunOver
-from ecgfl_cli.federation.site.node import SiteNode
+from ecgfl_cli.federation.flower.fleet import FleetConnection
 from ecgfl_cli.federation.messages import (
-    METRICS,
     VERDICTS,
     CatchUpReply,
     CatchUpRequest,
+    Content,
     EvaluateRequest,
+    Kind,
     read_reply,
 )
+from ecgfl_cli.federation.site.session import Session
+from ecgfl_cli.federation.transport import Delivered, RunOver
 from ecgfl_cli.site.audit import AuditLog, without_finished_intents
+from ecgfl_cli.site.outbox import Release
 
 VERSION = "ecgnet-0005-abcdef01"
+QUERY = Delivered("query", Content(), delivered(RecordDict(), "query"))
+LINE = SimpleNamespace(outgoing=FleetConnection.outgoing)
 
 
 def events(homes: Homes, name: str) -> list[dict[str, Any]]:
@@ -128,10 +133,11 @@ def test_the_reply_tells_whether_the_model_is_accepted(server: Server) -> None:
     assert server.homes.registry("alice").current() == VERSION
     again = server.send(hand_on(server), "query")
     for answer in (taken, again):
-        assert set(answer.content) == {METRICS}
-        assert set(answer.content[METRICS]) == {"nonce", "verdict"}
-        assert VERDICTS[read_reply(answer, CatchUpReply).verdict or 0] == "not-worse"
-    assert taken.content != again.content, "no two answers are one part in Flower's store"
+        assert answer.weights is None
+        assert set(answer.figures) == {"nonce", "verdict"}
+        received = read_reply(Content(figures=answer.figures), CatchUpReply)
+        assert VERDICTS[received.verdict or 0] == "not-worse"
+    assert taken.figures != again.figures, "no two answers are one part in Flower's store"
     assert [entry["event"] for entry in events(server.homes, "alice")].count("model-received") == 1
 
 
@@ -201,9 +207,9 @@ def test_the_length_of_a_run_that_is_over_is_no_matter_of_the_policys(server: Se
 def test_a_model_that_is_not_taken_keeps_nobody_from_the_next_round(homes: Homes) -> None:
     log = AuditLog(homes.site("alice").audit)
     offered = [SimpleNamespace(kind="query", run_id=7), SimpleNamespace(kind="train", run_id=8)]
-    sent: list[Message] = []
+    sent: list[object] = []
 
-    def app(message: Message, context: object) -> Message:  # noqa: ARG001
+    def answer(kind: Kind, content: Content) -> Release:  # noqa: ARG001
         raise PolicyRefused("this site does not want it", "-")
 
     connection = SimpleNamespace(
@@ -211,12 +217,12 @@ def test_a_model_that_is_not_taken_keeps_nobody_from_the_next_round(homes: Homes
         was_held=False,
         receive=lambda _: offered.pop(0),
         is_ours=lambda _: True,
-        fetch=lambda _: delivered(RecordDict({"config": ConfigRecord({})}), "query"),
-        outgoing=FleetConnection.outgoing,
+        fetch=lambda _: QUERY,
+        pack=lambda release, to: FleetConnection.pack(LINE, release, to),  # type: ignore[arg-type]
         send=sent.append,
     )
     said: list[str] = []
-    node = SiteNode(connection, SimpleNamespace(app=lambda: app, run=None), log, said.append)  # type: ignore[arg-type]
+    node = Session(connection, SimpleNamespace(answer=answer, run=None), log, said.append)  # type: ignore[arg-type]
     assert node.wait(time.monotonic() + 60)
     assert offered == [], "it went on to the round"
     assert len(sent) == 1
@@ -231,12 +237,9 @@ def test_one_whose_run_ends_meanwhile_is_let_go(homes: Homes, call: str) -> None
     def over(*_: object) -> None:
         raise RunOver
 
-    def answer(message: Message, context: object) -> Message:  # noqa: ARG001
-        return Message(RecordDict(), reply_to=message)
-
     calls = {
         "is_ours": lambda _: True,
-        "fetch": lambda _: delivered(RecordDict({"config": ConfigRecord({})}), "query"),
+        "fetch": lambda _: QUERY,
         "send": lambda _: True,
         call: over,
     }
@@ -244,11 +247,11 @@ def test_one_whose_run_ends_meanwhile_is_let_go(homes: Homes, call: str) -> None
         node_id=1,
         was_held=False,
         receive=lambda _: offered.pop(0),
-        outgoing=FleetConnection.outgoing,
+        pack=lambda release, to: FleetConnection.pack(LINE, release, to),  # type: ignore[arg-type]
         **calls,
     )
-    participant = SimpleNamespace(app=lambda: answer, run=None)
-    node = SiteNode(connection, participant, AuditLog(homes.site("alice").audit), [].append)  # type: ignore[arg-type]
+    participant = SimpleNamespace(answer=lambda *_: Release("query"), run=None)
+    node = Session(connection, participant, AuditLog(homes.site("alice").audit), [].append)  # type: ignore[arg-type]
     assert node.wait(time.monotonic() + 60)
     assert offered == []
 

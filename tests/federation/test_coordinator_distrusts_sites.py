@@ -9,7 +9,7 @@ from federation_homes import Homes
 from flwr.app import Array, ArrayRecord, Error, MetricRecord, RecordDict
 
 from ecgfl_cli.federation.coordinator.rounds import RoundFailed
-from ecgfl_cli.federation.messages import weights_record
+from ecgfl_cli.federation.flower.codec import arrays_of as weights_record
 from ecgfl_cli.models.packing import pack
 
 METRICS = {"num-examples": 100, "pvcs": 5, "loss": 0.5}

@@ -9,8 +9,9 @@ from federation_homes import Homes, set_policy
 from node_processes import contents, told
 from shared_runs import Finished
 
+from ecgfl_cli.federation.messages import AUDIT
+from ecgfl_cli.federation.site.dry_run import WEIGHTS
 from ecgfl_cli.federation.site.local_work import LocalWork
-from ecgfl_cli.federation.messages import ARRAYS, AUDIT, FLAT, METRICS
 from ecgfl_cli.models.architecture import DEFAULT, architecture
 from ecgfl_cli.models.manifest import weights_sha256
 from ecgfl_cli.models.packing import pack
@@ -46,7 +47,7 @@ def test_the_fields_are_those_that_leave_in_a_run_and_no_others(
     assert [each["kind"] for each in shown] == ["train", "evaluate"]
     for message in shown:
         real = sent[message["kind"]]
-        names = {field["name"] for field in message["fields"]} - {f"{ARRAYS}/{FLAT}", *HEAD}
+        names = {field["name"] for field in message["fields"]} - {WEIGHTS, *HEAD}
         sometimes = {
             "sensitivity",
             "precision",
@@ -59,7 +60,7 @@ def test_the_fields_are_those_that_leave_in_a_run_and_no_others(
 def test_each_field_has_its_type_bytes_and_hash(homes: Homes) -> None:
     train, evaluate = told(homes.site("alice").root, "join", "--dry-run").result["messages"]
     fields = {field["name"]: field for field in train["fields"]}
-    weights, length = fields[f"{ARRAYS}/{FLAT}"], pack(architecture(DEFAULT).build()).size
+    weights, length = fields[WEIGHTS], pack(architecture(DEFAULT).build()).size
     assert (weights["kind"], weights["bytes"], weights["value"]) == (
         f"float32[{length}]",
         4 * length,
@@ -91,10 +92,8 @@ def test_it_is_worked_out_by_the_code_that_join_sends_with(
     assert shown["version"] == starter_registry().current(), "the current model"
     (trained,) = made
     fields = {field["name"]: field for field in shown["messages"][0]["fields"]}
-    assert fields[f"{ARRAYS}/{FLAT}"]["sha256"] == weights_sha256(
-        trained.content.array_records[ARRAYS][FLAT].numpy()
-    )
-    assert fields["loss"]["value"] == trained.content.metric_records[METRICS]["loss"]
+    assert fields[WEIGHTS]["sha256"] == weights_sha256(trained.release.weights)
+    assert fields["loss"]["value"] == trained.release.figures["loss"]
 
 
 def test_the_same_data_and_model_show_the_same_again(homes: Homes) -> None:
@@ -121,7 +120,7 @@ def test_what_the_policy_withholds_is_not_in_it(homes: Homes) -> None:
     )
     names = [{field["name"] for field in message["fields"]} for message in result["messages"]]
     assert names == [
-        {"num-examples", "loss", f"{ARRAYS}/{FLAT}", *HEAD},
+        {"num-examples", "loss", WEIGHTS, *HEAD},
         {"num-examples", "loss", *HEAD},
     ]
 

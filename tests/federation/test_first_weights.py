@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fake_rounds import PLAN, Rounds
+from fake_rounds import NODES, PLAN, Rounds
 from federation_homes import SITES, Homes
-from flwr.app import ConfigRecord, Error, Message
+from flwr.app import Error
 from node_processes import contents, told
 from shared_runs import Finished
 
@@ -18,10 +18,12 @@ from ecgfl_cli.federation.messages import (
     MODEL_UNACCEPTABLE,
     POLICY_FORBIDS,
     VERDICTS,
+    Content,
     EvaluateReply,
-    reply_content,
+    figures_of,
     verdict_number,
 )
+from ecgfl_cli.federation.transport import Reply
 from ecgfl_cli.models.manifest import Manifest
 from ecgfl_cli.models.packing import pack
 from ecgfl_cli.models.registry import WEIGHTS
@@ -167,25 +169,19 @@ class LastRound(Rounds):
         self.begin()
         size = 0.01 * self.checkpoints.latest.manifest.sequence  # each run's weights are others
         self.aggregate(*(self.good(node, size * node) for node in self.requests))
-        messages = list(
-            self.strategy.configure_evaluate(1, self.checkpoints.arrays(), ConfigRecord(), None)
-        )  # type: ignore[arg-type]
-        self.requests = {message.metadata.dst_node_id: message for message in messages}
-        for node, message in self.requests.items():
-            message.metadata.__dict__.update(
-                _run_id=7, _message_id=f"evaluate-{node}", _src_node_id=99
-            )
-        names = {name: node for node, name in self.strategy._names.items()}
-        self.strategy.aggregate_evaluate(
-            1, [self._said(names[name], verdict) for name, verdict in verdicts.items()]
+        self.begin_measuring()
+        names = {name: node for node, name in NODES.items()}
+        self.aggregate_measured(
+            *(self._said(names[name], verdict) for name, verdict in verdicts.items())
         )
         return self.checkpoints.latest.manifest
 
-    def _said(self, node: int, verdict: VerdictCode | int | None) -> Message:
+    def _said(self, node: int, verdict: VerdictCode | int | None) -> Reply:
         if isinstance(verdict, int):
             return self.answer(node, Error(verdict, "refused"))
         number = None if verdict is None else verdict_number(verdict)
-        return self.answer(node, reply_content(EvaluateReply(examples=10, verdict=number)))
+        figures = figures_of(EvaluateReply(examples=10, verdict=number))
+        return self.answer(node, Content(figures=figures))
 
 
 @pytest.mark.parametrize(
@@ -231,9 +227,9 @@ def test_after_a_rejected_first_run_the_starter_model_is_next(homes: Homes) -> N
 def test_a_verdict_that_is_none_is_dropped(homes: Homes) -> None:
     rounds = LastRound(homes, rounds=1)
     rounds.tested()
-    content = reply_content(EvaluateReply(examples=10, verdict=1))
-    content.metric_records["metrics"]["verdict"] = len(VERDICTS) + 1
-    rounds.strategy.aggregate_evaluate(1, [rounds.answer(1, content)])
+    figures = figures_of(EvaluateReply(examples=10, verdict=1))
+    figures["verdict"] = len(VERDICTS) + 1
+    rounds.aggregate_measured(rounds.answer(1, Content(figures=figures)))
     assert rounds.last.verdicts == {}
     assert [line for line in rounds.last.dropped if "verdict" in line]
 

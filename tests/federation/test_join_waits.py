@@ -360,7 +360,7 @@ def test_once_does_not_wait_for_the_next_night(
     homes: Homes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(participation, "FleetConnection", LostInARun)
-    monkeypatch.setattr(participation, "SiteNode", LostInARun)
+    monkeypatch.setattr(participation, "Session", LostInARun)
     monkeypatch.setattr(participation, "_wait_for_hours", lambda *_: time.monotonic() + 1)
     ended = told(homes.site("alice").root, "join", "--server", "localhost:1", *PATIENT)
     assert "the session is lost" in ended.refused(4)
@@ -382,7 +382,7 @@ def test_a_missed_model_that_must_not_be_taken_is_an_error_also_without_a_run(
     homes: Homes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(participation, "FleetConnection", WithoutARun)
-    monkeypatch.setattr(participation, "SiteNode", WithoutARun)
+    monkeypatch.setattr(participation, "Session", WithoutARun)
     ended = told(homes.site("alice").root, "join", "--server", "localhost:1", *PATIENT)
     assert "signature" in ended.refused(7)
 

@@ -8,8 +8,8 @@ from test_site_distrusts_server import Server, server, sound_vector  # noqa: F40
 
 from ecgfl_cli.beats.beats import annotated_beats
 from ecgfl_cli.demo.synthesiser import synthesise
-from ecgfl_cli.federation.site import local_work
 from ecgfl_cli.federation.messages import TrainRequest
+from ecgfl_cli.federation.site import local_work
 from ecgfl_cli.models.architecture import Architecture, architecture
 from ecgfl_cli.models.packing import pack
 from ecgfl_cli.training.examples import Examples, examples_of

@@ -71,7 +71,8 @@ def test_without_its_state_it_would_not(homes: Homes, other: Homes, strategy: st
     """That the test above can fail."""
     play(start(homes, strategy), 2)
     resumed = start(homes, strategy)
-    resumed.strategy.m_t = resumed.strategy.v_t = None  # type: ignore[union-attr]
+    optimiser = resumed.aggregator._optimiser  # type: ignore[attr-defined]
+    optimiser.m_t = optimiser.v_t = None
     play(resumed, ROUNDS)
     assert np.abs(resumed.weights - uninterrupted(other, strategy)[-1]).max() > 1e-3
 

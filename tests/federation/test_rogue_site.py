@@ -142,7 +142,7 @@ class Rogue:
                 self._connection.is_ours(self._run_id)
             return
         self._run_id = incoming.run_id
-        request = self._connection.fetch(incoming)
+        request = self._connection.fetch_message(incoming)
         if request is None:
             return
         outgoing = self._connection.outgoing(Message(self._content(), reply_to=request))

@@ -16,11 +16,11 @@ from shared_runs import Finished
 
 from ecgfl_cli.errors import UnusableInput
 from ecgfl_cli.federation.coordinator import json_file
-from ecgfl_cli.federation.coordinator.rounds import RoundFailed
 from ecgfl_cli.federation.coordinator.curves import curve, ticks_over
 from ecgfl_cli.federation.coordinator.json_file import LARGEST_JSON
 from ecgfl_cli.federation.coordinator.killed_runs import close_killed_runs
 from ecgfl_cli.federation.coordinator.report_page import page_of
+from ecgfl_cli.federation.coordinator.rounds import RoundFailed
 from ecgfl_cli.federation.coordinator.run_plan import RoundResult, SiteFigures
 from ecgfl_cli.federation.coordinator.run_record import LARGEST_REPORT, RunReport, load_report
 from ecgfl_cli.models.manifest import Metrics

@@ -2,16 +2,14 @@
 
 import base64
 import json
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
-from flwr.app import ConfigRecord, RecordDict
 
 from ecgfl_cli.errors import ServerRefused
+from ecgfl_cli.federation.messages import Content, TrainRequest
 from ecgfl_cli.federation.signed_requests import DOMAIN, REQUEST, SIGNATURE, read_request
-from ecgfl_cli.federation.messages import CONFIG, TrainRequest
 from ecgfl_cli.models.manifest import time_text
 
 EDGES = [
@@ -40,8 +38,6 @@ def test_a_request_at_the_edge_of_the_calendar(time: str) -> None:
     }
     text = json.dumps({**usual, "issued": time, "expires": time})
     signature = base64.b64encode(key.sign(DOMAIN + text.encode())).decode()
-    message: Any = SimpleNamespace(
-        content=RecordDict({CONFIG: ConfigRecord({REQUEST: text, SIGNATURE: signature})})
-    )
+    message = Content(texts={REQUEST: text, SIGNATURE: signature})
     with pytest.raises(ServerRefused, match="issued"):
         read_request(message, TrainRequest, key.public_key(), "0" * 64)

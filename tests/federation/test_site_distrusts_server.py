@@ -10,19 +10,21 @@ from typing import Any
 import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
-from fake_messages import delivered
 from federation_homes import Homes
-from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
+from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
 from numpy.typing import NDArray
 
 from ecgfl_cli.errors import EcgflError, ModelRejected, PolicyRefused, ServerRefused
 from ecgfl_cli.federation.coordinator.home import load_signing_key
+from ecgfl_cli.federation.flower.codec import arrays_of as weights_record
+from ecgfl_cli.federation.flower.codec import content_of, record_of
+from ecgfl_cli.federation.messages import CatchUpRequest, EvaluateRequest, Kind, TrainRequest
 from ecgfl_cli.federation.signed_requests import DOMAIN, seal
 from ecgfl_cli.federation.site import local_work
 from ecgfl_cli.federation.site.participant import Participant
-from ecgfl_cli.federation.messages import CatchUpRequest, EvaluateRequest, TrainRequest, weights_record
 from ecgfl_cli.models.manifest import Manifest, SignedManifest, validity, weights_sha256
 from ecgfl_cli.site.keys import fingerprint
+from ecgfl_cli.site.outbox import Release
 from ecgfl_cli.site.settings import load_settings
 
 WEIGHTS = 184_802
@@ -40,7 +42,9 @@ class Server:
     def __post_init__(self) -> None:
         home = self.homes.site("alice")
         settings = load_settings(home.settings)
-        self._app = Participant(home, settings, self.homes.federation, "test", lambda _: None).app()
+        self._participant = Participant(
+            home, settings, self.homes.federation, "test", lambda _: None
+        )
 
     def manifest(self, vector: Vector, **changes: Any) -> dict[str, Any]:
         sound = Manifest(
@@ -97,11 +101,10 @@ class Server:
         """A request as the coordinator sends it to Alice. changes : other arguments of `seal`."""
         site = fingerprint(self.homes.site("alice").node_public_key)
         usual: dict[str, Any] = {"site": site, "run": "r1", "key": self.key, "phase_timeout": 60.0}
-        return seal(request, weights_record(vector), **{**usual, **changes})
+        return record_of(seal(request, vector, **{**usual, **changes}))
 
-    def send(self, content: RecordDict, kind: str = "train") -> Message:
-        context = Context(run_id=7, node_id=1, node_config={}, state=RecordDict(), run_config={})
-        return self._app(message=delivered(content, kind), context=context)
+    def send(self, content: RecordDict, kind: str = "train") -> Release:
+        return self._participant.answer(Kind(kind), content_of(content))
 
 
 def sound_vector(seed: int = 0) -> Vector:
@@ -138,7 +141,7 @@ KINDS = pytest.mark.parametrize("kind", ["train", "evaluate"])
 
 @KINDS
 def test_a_sound_request_is_answered(server: Server, kind: str) -> None:
-    assert server.send(server.content(kind), kind).has_content()
+    assert server.send(server.content(kind), kind).figures
 
 
 @KINDS
@@ -410,14 +413,11 @@ def test_a_new_coordinator_may_count_from_one(server: Server) -> None:
     from ecgfl_cli.federation.federation_file import load_federation
 
     server.key = new
-    app = Participant(
+    participant = Participant(
         home, load_settings(home.settings), load_federation(home.federation), "test", lambda _: None
-    ).app()
+    )
     signed = server.sign(
         server.manifest(sound_vector(3), sequence=1, version="ecgnet-0001-00000000")
     )
-    context = Context(run_id=8, node_id=1, node_config={}, state=RecordDict(), run_config={})
-    assert app(
-        message=delivered(server.content("evaluate", sound_vector(3), signed), "evaluate"),
-        context=context,
-    ).has_content()
+    content = content_of(server.content("evaluate", sound_vector(3), signed))
+    assert participant.answer(Kind.EVALUATE, content).figures

@@ -20,10 +20,10 @@ from flwr.supercore.error import FlowerError
 from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects, get_object_tree
 
 from ecgfl_cli.federation.flower import fleet_app, site_messages
+from ecgfl_cli.federation.flower.codec import arrays_of as weights_record
 from ecgfl_cli.federation.flower.fleet import FleetConnection, Outgoing
 from ecgfl_cli.federation.flower.run_grid import RunGrid
 from ecgfl_cli.federation.flower.superlink import SuperLink
-from ecgfl_cli.federation.messages import weights_record
 
 NAMES = ("alice", "bob")
 HALF_A_MINUTE = 30.0

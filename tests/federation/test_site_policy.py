@@ -15,10 +15,11 @@ from ecgfl_cli.federation.messages import (
     EvaluateReply,
     TrainReply,
     TrainRequest,
-    reply_content,
-    weights_record,
+    content_of_release,
+    figures_of,
 )
 from ecgfl_cli.site.audit import AuditLog
+from ecgfl_cli.site.outbox import Release, prepared
 from ecgfl_cli.site.policy import METRICS
 from ecgfl_cli.site.priority import give_way
 from ecgfl_cli.site.requests import Asked, RequestLog
@@ -326,8 +327,9 @@ def test_the_run_goes_on_with_a_site_that_keeps_its_figures_to_itself(homes: Hom
     """Flower itself would end the run over replies with different figures."""
     rounds = Rounds(homes)
     rounds.begin()
-    vector = weights_record(np.ones(LENGTH, np.float32))
-    quiet = reply_content(TrainReply(examples=100, pvcs=5, loss=0.5), vector, withheld=METRICS)
+    trained = TrainReply(examples=100, pvcs=5, loss=0.5)
+    release = Release("train", figures_of(trained), np.ones(LENGTH, np.float32), withheld=METRICS)
+    quiet = content_of_release(prepared(release, None))
     rounds.aggregate(
         rounds.good(1, 1.0), rounds.answer(2, quiet), rounds.good(3, 4.0, examples=200)
     )

@@ -8,6 +8,8 @@ import pytest
 from fake_rounds import Rounds
 from federation_homes import Homes
 
+from ecgfl_cli.federation.signed_requests import REQUEST
+
 CHANGES = ((0.4, 0.0), (-0.2, 0.0))
 """Of every weight at a site with 100 examples and at one with 300, in rounds 1 and 2: means 0.1 and -0.05."""
 
@@ -115,9 +117,7 @@ def test_only_fedprox_asks_the_sites_for_a_proximal_term(
     rounds = Rounds(homes, strategy, **options)
     rounds.begin()
     for request in rounds.requests.values():
-        assert (
-            json.loads(request.content["config"]["ecgfl-request"])["content"]["proximal_mu"] == mu
-        )  # type: ignore[index, arg-type]
+        assert json.loads(request.content.texts[REQUEST])["content"]["proximal_mu"] == mu
 
 
 @pytest.mark.parametrize("strategy", ["fedadam", "fedyogi"])

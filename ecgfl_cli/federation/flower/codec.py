@@ -23,8 +23,7 @@ from flwr.app import (
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from ecgfl_cli.federation.messages import AUDIT, Content, with_audit_head
-from ecgfl_cli.site.outbox import Release
+from ecgfl_cli.federation.messages import AUDIT, Content
 
 ARRAYS, FLAT, CONFIG, METRICS = "arrays", "flat", "config", "metrics"
 STYPE = "numpy.ndarray"
@@ -59,12 +58,6 @@ def record_of(content: Content, arrays: ArrayRecord | None = None) -> RecordDict
     if content.audit is not None:
         record[AUDIT] = MetricRecord(dict(content.audit))
     return record
-
-
-def content_of_release(release: Release) -> Content:
-    """Return the content of the message with which a site sends a release."""
-    content = Content(figures=release.figures, weights=release.weights)
-    return content if release.head is None else with_audit_head(content, release.head)
 
 
 def content_of(record: RecordDict) -> Content:

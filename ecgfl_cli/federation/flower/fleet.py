@@ -38,14 +38,13 @@ from ecgfl_cli.federation.flower import APPLICATION, HEARTBEAT_SECONDS, quieten
 from ecgfl_cli.federation.flower.call_deadline import patient_until
 from ecgfl_cli.federation.flower.codec import (
     content_of,
-    content_of_release,
     message_from,
     record_of,
 )
 from ecgfl_cli.federation.flower.fleet_client import FleetClient, Heard
 from ecgfl_cli.federation.flower.message_bounds import BoundedPull, MessageTooLarge, check_tree
 from ecgfl_cli.federation.flower.refusals import HEARTBEAT_INVALID, Refusals, error_code
-from ecgfl_cli.federation.messages import Content
+from ecgfl_cli.federation.messages import Content, content_of_release
 from ecgfl_cli.federation.transport import Delivered, RunOver
 from ecgfl_cli.site.outbox import Release
 

@@ -30,9 +30,9 @@ from flwr.superlink.grid import InMemoryGrid
 from ecgfl_cli.errors import EcgflError, UsageError
 from ecgfl_cli.federation.coordinator.run_plan import Report
 from ecgfl_cli.federation.flower import quieten
-from ecgfl_cli.federation.flower.codec import content_of, content_of_release, record_of
+from ecgfl_cli.federation.flower.codec import content_of, record_of
 from ecgfl_cli.federation.flower.grid_transport import GridTransport
-from ecgfl_cli.federation.messages import FAILED, Kind
+from ecgfl_cli.federation.messages import FAILED, Kind, content_of_release
 from ecgfl_cli.federation.simulation.virtual_participant import VirtualParticipants
 from ecgfl_cli.federation.transport import CoordinatorTransport
 

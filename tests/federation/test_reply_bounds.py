@@ -1,5 +1,6 @@
 """A reply that keeps to the schema but cannot be true, too large an update or too many beats, is left out and named."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from flwr.app import ArrayRecord, MetricRecord, RecordDict
 
 from ecgfl_cli.federation.coordinator.reply_checks import LARGEST_GROWTH
 from ecgfl_cli.federation.coordinator.rounds import RoundFailed
+from ecgfl_cli.federation.flower.codec import record_of
 from ecgfl_cli.models.calibration import COUNTS
 
 RATIO = 10.0
@@ -43,14 +45,13 @@ def test_a_reason_is_short_and_printable(homes: Homes) -> None:
     rounds = Rounds(homes)
     rounds.begin()
     names = ("\x01" * 100_000, "a\n\u202eb" * 50_000)
-    extra = [rounds.good(1, 1.0), rounds.good(2, 1.0), rounds.good(3, 1.0)]
-    extra[0].content["metrics"] = MetricRecord({names[0]: 1})
-    extra[1].content[names[1]] = MetricRecord({"x": 1})
-    extra[2].content["arrays"] = ArrayRecord(
-        {names[0]: next(iter(extra[2].content.array_records.values()))["flat"]}
-    )
+    records = [record_of(rounds.good(node, 1.0).content) for node in NODES]
+    records[0]["metrics"] = MetricRecord({names[0]: 1})
+    records[1][names[1]] = MetricRecord({"x": 1})
+    records[2]["arrays"] = ArrayRecord({names[0]: records[2].array_records["arrays"]["flat"]})
+    replies = [rounds.answer(node, record) for node, record in zip(NODES, records, strict=True)]
     with pytest.raises(RoundFailed) as failed:
-        rounds.aggregate(*extra)
+        rounds.aggregate(*replies)
     lines = rounds.record.report.left_out
     assert [line.split(":")[0] for line in lines] == list(NODES.values())
     for line in (*lines, *rounds.said, str(failed.value)):
@@ -157,8 +158,8 @@ def test_the_reply_of_a_site_that_was_revoked_meanwhile_is_left_out(homes: Homes
 def test_more_pvcs_than_beats_are_left_out(homes: Homes) -> None:
     rounds = Rounds(homes)
     rounds.begin()
-    content = rounds.good(2, rounds.weights).content
-    content["metrics"] = MetricRecord({"num-examples": 100, "pvcs": 101, "loss": 0.5})
+    figures = {"num-examples": 100, "pvcs": 101, "loss": 0.5}
+    content = replace(rounds.good(2, rounds.weights).content, figures=figures)
     rounds.aggregate(
         rounds.good(1, rounds.weights), rounds.answer(2, content), rounds.good(3, rounds.weights)
     )

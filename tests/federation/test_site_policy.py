@@ -143,7 +143,7 @@ def test_figures_that_may_not_leave_are_left_out(
     homes: Homes, kind: str, allowed: list[str]
 ) -> None:
     server = under(homes, f"metrics = {allowed}")
-    metrics = server.send(server.content(kind), kind).content.metric_records["metrics"]
+    metrics = prepared(server.send(server.content(kind), kind), None).figures
     assert set(metrics) <= {"num-examples", *allowed}
     assert set(metrics) >= {"num-examples", *({"loss", "pvcs"} & set(allowed))}
 
@@ -198,7 +198,7 @@ def test_more_rounds_in_a_run_than_agreed_are_refused_after_a_restart_too(homes:
     assert RequestLog(homes.site("alice").audit).in_run("train", "r1") == 3
     server = under(homes, "max_rounds = 3")
     assert "max_rounds" in refused(server, server.content(), PolicyRefused)
-    assert server.send(server.content("evaluate"), "evaluate").has_content(), (
+    assert server.send(server.content("evaluate"), "evaluate").figures, (
         "the last model is still measured and received"
     )
 
@@ -221,10 +221,10 @@ def test_a_run_of_200_rounds_is_within_the_defaults(homes: Homes) -> None:
         )
     server = under(homes, "")
     parent = server.sign(server.manifest(sound_vector(), round=199, rounds=200))
-    assert server.send(server.content(signed=parent)).has_content()
+    assert server.send(server.content(signed=parent)).figures
     audit.append("send", kind="train", run="r1", bytes=1, sha256="0" * 64, metrics={})
     final = server.sign(server.manifest(sound_vector(), round=200, rounds=200))
-    assert server.send(server.content("evaluate", signed=final), "evaluate").has_content()
+    assert server.send(server.content("evaluate", signed=final), "evaluate").figures
     with pytest.raises(PolicyRefused, match="max_rounds"):
         server.send(server.content(signed=parent))
 
@@ -265,7 +265,7 @@ def test_the_model_of_a_round_in_hand_is_measured_outside_the_hours_once(homes: 
         Asked(f"{0:032x}", "r1", "2999-01-01T00:00:00+00:00"), "train", "ecgnet-0001-00000000", 1
     )
     server = under(homes, HOURS_ELSEWHERE)
-    assert server.send(server.content("evaluate"), "evaluate").has_content()
+    assert server.send(server.content("evaluate"), "evaluate").figures
     with pytest.raises(PolicyRefused, match="hours"):
         server.send(server.content("evaluate"), "evaluate")
 
@@ -278,7 +278,7 @@ def test_figures_of_too_few_held_out_patients_do_not_leave(homes: Homes, few: st
     server = under(homes, few)
     final = server.sign(server.manifest(sound_vector(), round=3))
     reply = server.send(server.content("evaluate", signed=final), "evaluate")
-    assert dict(reply.content.metric_records["metrics"]) == {"num-examples": 0}
+    assert dict(reply.figures) == {"num-examples": 0}
     (entry,) = server.homes.registry("alice").entries()
     assert entry.acceptance is not None
 

@@ -161,11 +161,8 @@ def federation(tmp_path_factory: pytest.TempPathFactory) -> Federation:
     import torch
 
     from ecgfl_cli.beats.beats import annotated_beats
-    from ecgfl_cli.federation.coordinator.home import (
-        CoordinatorHome,
-        load_signing_key,
-        make_coordinator,
-    )
+    from ecgfl_cli.federation.coordinator.home import CoordinatorHome, load_signing_key
+    from ecgfl_cli.federation.coordinator.initialise import make_coordinator
     from ecgfl_cli.models.architecture import architecture
     from ecgfl_cli.models.manifest import Manifest, SignedManifest, validity, weights_sha256
     from ecgfl_cli.models.packing import pack

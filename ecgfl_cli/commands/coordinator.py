@@ -12,7 +12,7 @@ from ecgfl_cli.console import Console, console_of, percent
 from ecgfl_cli.errors import ModelRejected, UnusableInput, UsageError
 
 if TYPE_CHECKING:
-    from ecgfl_cli.federation.coordinator.run_plan import RoundResult
+    from ecgfl_cli.federation.coordinator.runs.run_plan import RoundResult
 
 app = typer.Typer(help="The federation's other side: keys, sites, rounds.", no_args_is_help=True)
 app.add_typer(coordinator_model.app, name="model")
@@ -34,7 +34,8 @@ def init(
     encrypt: Encrypt = False,
 ) -> None:
     """Make a CA, a server certificate, the model-signing key, and federation.json for the sites."""
-    from ecgfl_cli.federation.coordinator.home import CoordinatorHome, make_coordinator
+    from ecgfl_cli.federation.coordinator.home import CoordinatorHome
+    from ecgfl_cli.federation.coordinator.initialise import make_coordinator
 
     console = console_of(context, "coordinator-init")
     home = CoordinatorHome(console.home.coordinator)
@@ -55,8 +56,8 @@ def enrol(
     site: Site,
 ) -> None:
     """Let a site take part."""
-    from ecgfl_cli.federation.coordinator.enrolment import enrol as enrol_site
     from ecgfl_cli.federation.coordinator.home import CoordinatorHome
+    from ecgfl_cli.federation.coordinator.identity.enrolment import enrol as enrol_site
 
     console = console_of(context, "coordinator-enrol")
     home = CoordinatorHome(console.home.coordinator)
@@ -73,8 +74,8 @@ def revoke(
     context: typer.Context, site: Annotated[str, typer.Argument(help="The site's name.")]
 ) -> None:
     """Revoke a site's key immediately; it can be enrolled again."""
-    from ecgfl_cli.federation.coordinator.enrolment import revoke as revoke_site
     from ecgfl_cli.federation.coordinator.home import CoordinatorHome
+    from ecgfl_cli.federation.coordinator.identity.enrolment import revoke as revoke_site
 
     console = console_of(context, "coordinator-revoke")
     home = CoordinatorHome(console.home.coordinator)
@@ -103,8 +104,8 @@ def renew(
     ] = False,
 ) -> None:
     """Replace the server's certificate. Sites need no change; start a running `serve` again."""
-    from ecgfl_cli.federation.coordinator.certificates import renew as renew_certificate
     from ecgfl_cli.federation.coordinator.home import CoordinatorHome
+    from ecgfl_cli.federation.coordinator.identity.certificates import renew as renew_certificate
 
     console = console_of(context, "coordinator-renew")
     home = CoordinatorHome(console.home.coordinator)
@@ -130,9 +131,9 @@ def renew(
 @app.command()
 def sites(context: typer.Context) -> None:
     """List the enrolled sites and the head of each site's audit log."""
-    from ecgfl_cli.federation.coordinator.audit_heads import AuditHeads
-    from ecgfl_cli.federation.coordinator.enrolment import key_files
     from ecgfl_cli.federation.coordinator.home import CoordinatorHome
+    from ecgfl_cli.federation.coordinator.identity.audit_heads import AuditHeads
+    from ecgfl_cli.federation.coordinator.identity.enrolment import key_files
 
     console = console_of(context, "coordinator-sites")
     home = CoordinatorHome(console.home.coordinator)
@@ -314,7 +315,7 @@ def serve(
 ) -> None:
     """Serve one run as federation.toml and these options want it, sign every model, report. After a kill it goes on."""
     from ecgfl_cli.federation.coordinator.home import CoordinatorHome
-    from ecgfl_cli.federation.coordinator.plan_file import resolve, values_in_words
+    from ecgfl_cli.federation.coordinator.runs.plan_file import resolve, values_in_words
     from ecgfl_cli.federation.coordinator.serve import serve as serve_run
     from ecgfl_cli.site.lock import exclusive
 
@@ -382,12 +383,12 @@ def serve(
 @app.command()
 def status(context: typer.Context) -> None:
     """Show the run that is served, or the last one: its rounds, and when each site was last heard of."""
-    from ecgfl_cli.federation.coordinator.certificates import load_certificates
-    from ecgfl_cli.federation.coordinator.enrolment import enrolled_sites
-    from ecgfl_cli.federation.coordinator.global_models import VERDICT_IN_WORDS, GlobalModels
     from ecgfl_cli.federation.coordinator.home import CoordinatorHome
-    from ecgfl_cli.federation.coordinator.live_state import load_state
-    from ecgfl_cli.federation.coordinator.run_record import load_report
+    from ecgfl_cli.federation.coordinator.identity.certificates import load_certificates
+    from ecgfl_cli.federation.coordinator.identity.enrolment import enrolled_sites
+    from ecgfl_cli.federation.coordinator.runs.global_models import VERDICT_IN_WORDS, GlobalModels
+    from ecgfl_cli.federation.coordinator.runs.live_state import load_state
+    from ecgfl_cli.federation.coordinator.runs.run_record import load_report
     from ecgfl_cli.federation.federation_file import load_federation
     from ecgfl_cli.models.registry import Registry
 
@@ -508,7 +509,7 @@ def _rounds_table(console: Console, title: str, rounds: "list[RoundResult]") -> 
 
 def _figures_table(console: Console, rounds: "list[RoundResult]") -> None:
     """Print each site's figures in the last round, and each deviation of a site from the others in any round."""
-    from ecgfl_cli.federation.coordinator.outliers import deviation_in_words
+    from ecgfl_cli.federation.coordinator.rounds.outliers import deviation_in_words
 
     if not rounds or not rounds[-1].by_site:
         return

@@ -7,8 +7,8 @@ import typer
 from ecgfl_cli.console import Console, console_of
 
 if TYPE_CHECKING:
-    from ecgfl_cli.federation.coordinator.global_models import GlobalModels
     from ecgfl_cli.federation.coordinator.home import CoordinatorHome
+    from ecgfl_cli.federation.coordinator.runs.global_models import GlobalModels
     from ecgfl_cli.models.registry import Entry
 
 app = typer.Typer(
@@ -84,7 +84,7 @@ def show(
 ) -> None:
     """Show the details of a model version and each site's verdict on it."""
     from ecgfl_cli.errors import UsageError
-    from ecgfl_cli.federation.coordinator.global_models import VERDICT_IN_WORDS
+    from ecgfl_cli.federation.coordinator.runs.global_models import VERDICT_IN_WORDS
     from ecgfl_cli.models.starter import starter_registry
 
     console, _, models = _models(context, "coordinator-model-show")
@@ -154,7 +154,7 @@ def rollback(
     ] = None,
 ) -> None:
     """Publish an older final model under a new number. Later models are no longer sent to sites or used to start a run."""
-    from ecgfl_cli.federation.coordinator.rollback import roll_back
+    from ecgfl_cli.federation.coordinator.runs.rollback import roll_back
     from ecgfl_cli.site.lock import exclusive
 
     console, home, _ = _models(context, "coordinator-model-rollback")
@@ -171,8 +171,8 @@ def rollback(
 
 
 def _models(context: typer.Context, verb: str) -> "tuple[Console, CoordinatorHome, GlobalModels]":
-    from ecgfl_cli.federation.coordinator.global_models import GlobalModels
     from ecgfl_cli.federation.coordinator.home import CoordinatorHome
+    from ecgfl_cli.federation.coordinator.runs.global_models import GlobalModels
     from ecgfl_cli.federation.federation_file import load_federation
     from ecgfl_cli.models.registry import Registry
 

@@ -149,7 +149,7 @@ def export_model(
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
 ) -> None:
     """Write a version into one file for `model import` at a site without a line out. Also in a coordinator's home."""
-    from ecgfl_cli.federation.handing_out import registry_to_hand_out, require_may_be_handed_out
+    from ecgfl_cli.federation.model_export import registry_to_hand_out, require_may_be_handed_out
     from ecgfl_cli.files import atomic_write_bytes, readable_as_usual
     from ecgfl_cli.models.model_file import model_file
 

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from ecgfl_cli.doctor.check import Check, checked
 from ecgfl_cli.errors import UnusableInput
 from ecgfl_cli.federation.coordinator.audit import audit_log
-from ecgfl_cli.federation.coordinator.certificates import check_certificates
-from ecgfl_cli.federation.coordinator.enrolment import key_files
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome, load_signing_key
-from ecgfl_cli.federation.coordinator.plan_file import resolve
+from ecgfl_cli.federation.coordinator.identity.certificates import check_certificates
+from ecgfl_cli.federation.coordinator.identity.enrolment import key_files
+from ecgfl_cli.federation.coordinator.runs.plan_file import resolve
 from ecgfl_cli.federation.federation_file import load_federation
 from ecgfl_cli.models.manifest import public_key_text
 from ecgfl_cli.models.registry import Registry

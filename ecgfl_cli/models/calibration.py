@@ -153,3 +153,27 @@ def counted(logits: NDArray[np.float32]) -> NDArray[np.int64]:
 
 def _above(counts: NDArray[np.number], decision: float) -> float:
     return float(np.interp(decision, EDGES, counts[::-1].cumsum()[::-1][1:]))
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """How the outputs of a model are turned into decisions.
+
+    Attributes
+    ----------
+    calibration
+        Turns logits into probabilities.
+    threshold
+        Probability from which a beat is called V.
+    problem
+        Why these are not the fit to all sites; None if they are.
+    """
+
+    calibration: Calibration
+    threshold: float
+    problem: str | None = None
+
+    @property
+    def decision(self) -> float:
+        """Logit from which a beat is called V."""
+        return decision_logit(self.calibration, self.threshold)

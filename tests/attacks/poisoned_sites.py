@@ -32,12 +32,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "federation"))
 from invented_figures import CLAIMED, perfect
 
 from ecgfl_cli.app import run
-from ecgfl_cli.federation.coordinator.checkpoints import Checkpoints
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome
-from ecgfl_cli.federation.coordinator.rounds import Rounds
-from ecgfl_cli.federation.coordinator.run_plan import RoundResult, RunPlan
-from ecgfl_cli.federation.coordinator.run_record import RunRecord
-from ecgfl_cli.federation.coordinator.strategy_options import arguments_of
+from ecgfl_cli.federation.coordinator.rounds.rounds import Rounds
+from ecgfl_cli.federation.coordinator.runs.checkpoints import Checkpoints
+from ecgfl_cli.federation.coordinator.runs.run_plan import RoundResult, RunPlan
+from ecgfl_cli.federation.coordinator.runs.run_record import RunRecord
+from ecgfl_cli.federation.coordinator.runs.strategy_options import arguments_of
 from ecgfl_cli.federation.flower import quieten
 from ecgfl_cli.federation.flower.strategies import build_aggregator
 from ecgfl_cli.federation.messages import (

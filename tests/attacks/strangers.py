@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 import light_sites
 from many_sites import Watched
 
-from ecgfl_cli.federation.coordinator.run_record import RunReport, load_report
+from ecgfl_cli.federation.coordinator.runs.run_record import RunReport, load_report
 from ecgfl_cli.federation.federation_file import load_federation
 
 ATTACKERS = Path(__file__).resolve().parent / "attackers.py"

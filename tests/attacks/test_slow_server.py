@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from ecgfl_cli.federation.coordinator.home import CoordinatorHome, make_coordinator
+from ecgfl_cli.federation.coordinator.home import CoordinatorHome
+from ecgfl_cli.federation.coordinator.initialise import make_coordinator
 
 LONGEST_SECONDS = 240.0
 """Of a join with --max-wait 3s on a busy machine; the servers here would go on for an hour."""

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome, load_signing_key
-from ecgfl_cli.federation.coordinator.run_plan import RunPlan
+from ecgfl_cli.federation.coordinator.runs.run_plan import RunPlan
 from ecgfl_cli.federation.site.setup import site_registry
 from ecgfl_cli.models.architecture import DEFAULT, architecture
 from ecgfl_cli.models.calibration import fit

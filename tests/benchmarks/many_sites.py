@@ -34,7 +34,7 @@ import light_sites
 from light_sites import Ended, Traffic
 
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome
-from ecgfl_cli.federation.coordinator.run_record import RunReport, load_report
+from ecgfl_cli.federation.coordinator.runs.run_record import RunReport, load_report
 from ecgfl_cli.federation.federation_file import load_federation
 from ecgfl_cli.models.architecture import DEFAULT
 

@@ -9,12 +9,12 @@ from federation_homes import Homes
 from flwr.app import Error, RecordDict
 from numpy.typing import NDArray
 
-from ecgfl_cli.federation.coordinator.checkpoints import Checkpoints
 from ecgfl_cli.federation.coordinator.home import load_signing_key
-from ecgfl_cli.federation.coordinator.rounds import Rounds as CoordinatorRounds
-from ecgfl_cli.federation.coordinator.run_plan import RoundResult, RunPlan
-from ecgfl_cli.federation.coordinator.run_record import RunRecord
-from ecgfl_cli.federation.coordinator.strategy_options import arguments_of
+from ecgfl_cli.federation.coordinator.rounds.rounds import Rounds as CoordinatorRounds
+from ecgfl_cli.federation.coordinator.runs.checkpoints import Checkpoints
+from ecgfl_cli.federation.coordinator.runs.run_plan import RoundResult, RunPlan
+from ecgfl_cli.federation.coordinator.runs.run_record import RunRecord
+from ecgfl_cli.federation.coordinator.runs.strategy_options import arguments_of
 from ecgfl_cli.federation.flower.codec import content_of
 from ecgfl_cli.federation.flower.strategies import build_aggregator
 from ecgfl_cli.federation.messages import Content, TrainReply, figures_of

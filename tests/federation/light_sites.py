@@ -18,8 +18,8 @@ import httpx
 import numpy as np
 
 from ecgfl_cli.app import run
-from ecgfl_cli.federation.coordinator.enrolment import enrol
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome
+from ecgfl_cli.federation.coordinator.identity.enrolment import enrol
 from ecgfl_cli.federation.federation_file import Federation, load_federation
 from ecgfl_cli.federation.flower.fleet import FleetConnection
 from ecgfl_cli.federation.messages import (

@@ -8,7 +8,7 @@ from flwr.app import MetricRecord, RecordDict
 from node_processes import told
 from shared_runs import Finished
 
-from ecgfl_cli.federation.coordinator.audit_heads import AuditHeads
+from ecgfl_cli.federation.coordinator.identity.audit_heads import AuditHeads
 from ecgfl_cli.federation.flower.codec import content_of, record_of
 from ecgfl_cli.federation.messages import AUDIT, Content, audit_head_of, with_audit_head
 from ecgfl_cli.site.audit import FIRST, Head

@@ -7,22 +7,23 @@ import numpy as np
 import pytest
 from fake_rounds import PLAN
 
-from ecgfl_cli.federation.coordinator.calibrating import Calibrated, calibrated
-from ecgfl_cli.federation.coordinator.combining import Combination, capped, usual_count
-from ecgfl_cli.federation.coordinator.outliers import deviation_in_words, deviations
-from ecgfl_cli.federation.coordinator.reported_figures import (
+from ecgfl_cli.federation.coordinator.rounds.calibrating import calibrated
+from ecgfl_cli.federation.coordinator.rounds.combining import Combination, capped, usual_count
+from ecgfl_cli.federation.coordinator.rounds.outliers import deviation_in_words, deviations
+from ecgfl_cli.federation.coordinator.rounds.reported_figures import (
     combined_histogram,
     combined_metrics,
     histograms,
     mean_loss,
 )
-from ecgfl_cli.federation.coordinator.run_plan import RoundResult, SiteFigures
+from ecgfl_cli.federation.coordinator.runs.run_plan import RoundResult, SiteFigures
 from ecgfl_cli.federation.messages import EvaluateReply
 from ecgfl_cli.models.calibration import (
     COUNTS,
     EDGES,
     UNCALIBRATED,
     USUAL_THRESHOLD,
+    Calibrated,
     Histogram,
     counted,
     decision_logit,

@@ -15,8 +15,8 @@ from federation_homes import Homes
 from node_processes import Command, Ended, Processes, told
 from test_join_waits import free_port
 
-from ecgfl_cli.federation.coordinator.live_state import load_state
-from ecgfl_cli.federation.coordinator.run_record import RunReport, load_report
+from ecgfl_cli.federation.coordinator.runs.live_state import load_state
+from ecgfl_cli.federation.coordinator.runs.run_record import RunReport, load_report
 from ecgfl_cli.models.manifest import Manifest
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("harmed_sites")]

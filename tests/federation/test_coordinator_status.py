@@ -13,7 +13,7 @@ from node_processes import Processes, told
 from shared_runs import Finished, Waiting
 
 from ecgfl_cli.errors import ModelRejected
-from ecgfl_cli.federation.coordinator.live_state import SILENT_SECONDS, load_state
+from ecgfl_cli.federation.coordinator.runs.live_state import SILENT_SECONDS, load_state
 
 SERVE = ("coordinator", "serve", "--host", "127.0.0.1", "--port", "0")
 

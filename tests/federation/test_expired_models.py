@@ -9,9 +9,9 @@ from federation_homes import Homes
 from node_processes import told
 
 from ecgfl_cli.errors import ModelRejected
-from ecgfl_cli.federation.coordinator import checkpoints
-from ecgfl_cli.federation.coordinator.checkpoints import Checkpoints
 from ecgfl_cli.federation.coordinator.home import load_signing_key
+from ecgfl_cli.federation.coordinator.runs import checkpoints
+from ecgfl_cli.federation.coordinator.runs.checkpoints import Checkpoints
 
 LONG_AGO = ("2020-01-01T00:00:00+00:00", "2020-12-31T00:00:00+00:00")
 NEVER_SAID = ("2020-01-01T00:00:00+00:00", None)

@@ -13,7 +13,7 @@ from flwr.app import Error
 from node_processes import contents, told
 from shared_runs import Finished
 
-from ecgfl_cli.federation.coordinator.first_weights import starter_of
+from ecgfl_cli.federation.coordinator.runs.first_weights import starter_of
 from ecgfl_cli.federation.messages import (
     MODEL_UNACCEPTABLE,
     POLICY_FORBIDS,

@@ -10,9 +10,9 @@ from fake_rounds import PLAN
 from federation_homes import SITES, Homes, ecgfl
 from node_processes import told
 
-from ecgfl_cli.federation.coordinator import enrolment
-from ecgfl_cli.federation.coordinator.connected_sites import ConnectedSites
-from ecgfl_cli.federation.coordinator.enrolment import enrolled_sites
+from ecgfl_cli.federation.coordinator.identity import enrolment
+from ecgfl_cli.federation.coordinator.identity.enrolment import enrolled_sites
+from ecgfl_cli.federation.coordinator.rounds.connected_sites import ConnectedSites
 
 
 class SuperLink:

@@ -7,8 +7,8 @@ from federation_homes import Homes
 from light_sites import homes_for, light_sites
 from node_processes import Processes
 
-from ecgfl_cli.federation.coordinator.enrolment import enrol
-from ecgfl_cli.federation.coordinator.run_record import load_report
+from ecgfl_cli.federation.coordinator.identity.enrolment import enrol
+from ecgfl_cli.federation.coordinator.runs.run_record import load_report
 
 SITES = [f"site-{number:02}" for number in range(12)]
 ROUNDS = 2

@@ -9,7 +9,7 @@ import pytest
 from federation_homes import Homes, ecgfl
 from node_processes import Processes
 
-from ecgfl_cli.federation.coordinator.live_state import load_state
+from ecgfl_cli.federation.coordinator.runs.live_state import load_state
 
 pytestmark = [
     pytest.mark.slow,

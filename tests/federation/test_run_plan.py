@@ -7,8 +7,8 @@ import pytest
 from federation_homes import Homes
 from node_processes import Ended, contents, told
 
-from ecgfl_cli.federation.coordinator.plan_file import PlanFile, Run, load_plan, resolve
-from ecgfl_cli.federation.coordinator.strategy_options import STRATEGY_NAMES
+from ecgfl_cli.federation.coordinator.runs.plan_file import PlanFile, Run, load_plan, resolve
+from ecgfl_cli.federation.coordinator.runs.strategy_options import STRATEGY_NAMES
 from ecgfl_cli.federation.flower.strategies import STRATEGIES
 
 SERVE = ("coordinator", "serve", "--host", "127.0.0.1", "--port", "0")

@@ -20,9 +20,9 @@ from ecgfl_cli.federation.coordinator.curves import curve, ticks_over
 from ecgfl_cli.federation.coordinator.json_file import LARGEST_JSON
 from ecgfl_cli.federation.coordinator.killed_runs import close_killed_runs
 from ecgfl_cli.federation.coordinator.report_page import page_of
-from ecgfl_cli.federation.coordinator.rounds import RoundFailed
-from ecgfl_cli.federation.coordinator.run_plan import RoundResult, SiteFigures
-from ecgfl_cli.federation.coordinator.run_record import LARGEST_REPORT, RunReport, load_report
+from ecgfl_cli.federation.coordinator.rounds.rounds import RoundFailed
+from ecgfl_cli.federation.coordinator.runs.run_plan import RoundResult, SiteFigures
+from ecgfl_cli.federation.coordinator.runs.run_record import LARGEST_REPORT, RunReport, load_report
 from ecgfl_cli.models.manifest import Metrics
 from ecgfl_cli.models.registry import Registry
 

@@ -2,26 +2,24 @@
 
 import contextlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from filelock import FileLock, Timeout
 
 from ecgfl_cli.errors import EcgflError, HomeInUse
+from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 from ecgfl_cli.site.audit import INTENT, UNFINISHED, AuditLog
-
-if TYPE_CHECKING:
-    from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 
 LONGEST_WAIT_SECONDS = 10.0
 """Longest wait for the log's lock. Another ecgfl process holds it for milliseconds."""
 
 
-def audit_log(home: "CoordinatorHome") -> AuditLog:
+def audit_log(home: CoordinatorHome) -> AuditLog:
     """Return a coordinator's audit log. To append, hold its lock (`locked`)."""
     return AuditLog(home.audit, restart="ecgfl coordinator audit restart")
 
 
-def note(home: "CoordinatorHome", event: str, **fields: Any) -> None:
+def note(home: CoordinatorHome, event: str, **fields: Any) -> None:
     """Append one line to the audit log.
 
     Raises `HomeInUse` when the log stays locked, `UnusableInput` when it is damaged, `OSError` when it cannot be written.
@@ -31,7 +29,7 @@ def note(home: "CoordinatorHome", event: str, **fields: Any) -> None:
 
 
 @contextlib.contextmanager
-def change(home: "CoordinatorHome", event: str, **fields: Any) -> Iterator[None]:
+def change(home: CoordinatorHome, event: str, **fields: Any) -> Iterator[None]:
     """Log an `intent` line, run the block (the change), and log the event, like `AuditLog.change`. Raises like `note`."""
     note(home, INTENT, change=event, **fields)
     try:
@@ -44,7 +42,7 @@ def change(home: "CoordinatorHome", event: str, **fields: Any) -> Iterator[None]
 
 
 @contextlib.contextmanager
-def locked(home: "CoordinatorHome") -> Iterator[None]:
+def locked(home: CoordinatorHome) -> Iterator[None]:
     """Hold the log's lock. It is separate from the home's lock, because `serve` and another command may both write to the log."""
     try:
         with FileLock(home.audit_lock, timeout=LONGEST_WAIT_SECONDS, mode=0o600):

@@ -3,8 +3,8 @@
 from ecgfl_cli.errors import UnusableInput
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 from ecgfl_cli.federation.coordinator.report_page import page_of
-from ecgfl_cli.federation.coordinator.run_plan import Report
-from ecgfl_cli.federation.coordinator.run_record import load_report, now
+from ecgfl_cli.federation.coordinator.runs.run_plan import Report
+from ecgfl_cli.federation.coordinator.runs.run_record import load_report, now
 from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.models.manifest import Manifest
 from ecgfl_cli.models.registry import Registry

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from ecgfl_cli.federation.coordinator.curves import curve
-from ecgfl_cli.federation.coordinator.global_models import VERDICT_IN_WORDS
-from ecgfl_cli.federation.coordinator.outliers import deviation_in_words
 from ecgfl_cli.federation.coordinator.page import page, table
-from ecgfl_cli.federation.coordinator.run_plan import RoundResult
-from ecgfl_cli.federation.coordinator.run_record import RunReport
+from ecgfl_cli.federation.coordinator.rounds.outliers import deviation_in_words
+from ecgfl_cli.federation.coordinator.runs.global_models import VERDICT_IN_WORDS
+from ecgfl_cli.federation.coordinator.runs.run_plan import RoundResult
+from ecgfl_cli.federation.coordinator.runs.run_record import RunReport
 
 OUTCOMES = {
     "running": "still running, or killed: serve again to go on",

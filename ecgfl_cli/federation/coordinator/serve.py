@@ -8,21 +8,26 @@ from pathlib import Path
 
 from ecgfl_cli.errors import EcgflError, ModelRejected, UnusableInput, UsageError
 from ecgfl_cli.federation.coordinator.audit import audit_log, note
-from ecgfl_cli.federation.coordinator.catching_up import CatchingUp
-from ecgfl_cli.federation.coordinator.certificates import Certificates, check_certificates
-from ecgfl_cli.federation.coordinator.checkpoints import Checkpoints
-from ecgfl_cli.federation.coordinator.connected_sites import ConnectedSites, QuorumMissed
-from ecgfl_cli.federation.coordinator.enrolment import enrolled_sites
-from ecgfl_cli.federation.coordinator.global_models import Standing
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome, load_signing_key
+from ecgfl_cli.federation.coordinator.identity.certificates import Certificates, check_certificates
+from ecgfl_cli.federation.coordinator.identity.enrolment import enrolled_sites
 from ecgfl_cli.federation.coordinator.killed_runs import close_killed_runs
-from ecgfl_cli.federation.coordinator.live_state import LiveState, SiteState, StateFile, load_state
 from ecgfl_cli.federation.coordinator.open_files import allow_connections
 from ecgfl_cli.federation.coordinator.report_page import page_of
-from ecgfl_cli.federation.coordinator.rounds import RoundFailed, Rounds
-from ecgfl_cli.federation.coordinator.run_plan import Report, RoundResult, RunPlan
-from ecgfl_cli.federation.coordinator.run_record import RunRecord, now
-from ecgfl_cli.federation.coordinator.strategy_options import arguments_of, check_strategy
+from ecgfl_cli.federation.coordinator.rounds.catching_up import CatchingUp
+from ecgfl_cli.federation.coordinator.rounds.connected_sites import ConnectedSites, QuorumMissed
+from ecgfl_cli.federation.coordinator.rounds.rounds import RoundFailed, Rounds
+from ecgfl_cli.federation.coordinator.runs.checkpoints import Checkpoints
+from ecgfl_cli.federation.coordinator.runs.global_models import Standing
+from ecgfl_cli.federation.coordinator.runs.live_state import (
+    LiveState,
+    SiteState,
+    StateFile,
+    load_state,
+)
+from ecgfl_cli.federation.coordinator.runs.run_plan import Report, RoundResult, RunPlan
+from ecgfl_cli.federation.coordinator.runs.run_record import RunRecord, now
+from ecgfl_cli.federation.coordinator.runs.strategy_options import arguments_of, check_strategy
 from ecgfl_cli.federation.flower import require_tested_flower
 from ecgfl_cli.federation.flower.connections import tls_context
 from ecgfl_cli.federation.flower.grid_transport import GridTransport

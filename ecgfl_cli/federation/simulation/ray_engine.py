@@ -28,7 +28,7 @@ from flwr.simulation import run_simulation
 from flwr.superlink.grid import InMemoryGrid
 
 from ecgfl_cli.errors import EcgflError, UsageError
-from ecgfl_cli.federation.coordinator.run_plan import Report
+from ecgfl_cli.federation.coordinator.runs.run_plan import Report
 from ecgfl_cli.federation.flower import quieten
 from ecgfl_cli.federation.flower.codec import content_of, record_of
 from ecgfl_cli.federation.flower.grid_transport import GridTransport

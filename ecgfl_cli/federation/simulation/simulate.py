@@ -9,13 +9,13 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from ecgfl_cli.errors import EcgflError, UnusableInput
 from ecgfl_cli.federation.bounds import LARGEST_PROXIMAL_MU
-from ecgfl_cli.federation.coordinator.checkpoints import Checkpoints
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 from ecgfl_cli.federation.coordinator.report_page import page_of
-from ecgfl_cli.federation.coordinator.rounds import RoundFailed, Rounds
-from ecgfl_cli.federation.coordinator.run_plan import Report, RoundResult, RunPlan
-from ecgfl_cli.federation.coordinator.run_record import RunRecord, RunReport
-from ecgfl_cli.federation.coordinator.strategy_options import arguments_of
+from ecgfl_cli.federation.coordinator.rounds.rounds import RoundFailed, Rounds
+from ecgfl_cli.federation.coordinator.runs.checkpoints import Checkpoints
+from ecgfl_cli.federation.coordinator.runs.run_plan import Report, RoundResult, RunPlan
+from ecgfl_cli.federation.coordinator.runs.run_record import RunRecord, RunReport
+from ecgfl_cli.federation.coordinator.runs.strategy_options import arguments_of
 from ecgfl_cli.federation.flower.strategies import build_aggregator
 from ecgfl_cli.federation.simulation.ray_engine import run_engine
 from ecgfl_cli.federation.simulation.trial import Trial

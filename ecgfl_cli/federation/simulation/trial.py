@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ecgfl_cli.errors import UsageError
-from ecgfl_cli.federation.coordinator.plan_file import resolve
-from ecgfl_cli.federation.coordinator.run_plan import RunPlan
-from ecgfl_cli.federation.coordinator.strategy_options import (
+from ecgfl_cli.federation.coordinator.runs.plan_file import resolve
+from ecgfl_cli.federation.coordinator.runs.run_plan import RunPlan
+from ecgfl_cli.federation.coordinator.runs.strategy_options import (
     OPTIONS,
     STRATEGY_NAMES,
     check_strategy,

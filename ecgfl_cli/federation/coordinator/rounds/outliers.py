@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ecgfl_cli.federation.coordinator.run_plan import Figure, RoundResult, SiteFigures
+from ecgfl_cli.federation.coordinator.runs.run_plan import Figure, RoundResult, SiteFigures
 
 LARGEST_Z = 3.5
 """Limit of the modified z-score: Iglewicz & Hoaglin, How to detect and handle outliers, ASQC 1993."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from ecgfl_adapters.errors import LIBRARY_ERRORS
 
-from ecgfl_cli.federation.coordinator.run_plan import Report
+from ecgfl_cli.federation.coordinator.runs.run_plan import Report
 from ecgfl_cli.federation.messages import (
     MODEL_UNACCEPTABLE,
     VERDICTS,

@@ -1,8 +1,8 @@
 """Whose models a home may hand on: a site's received ones or a coordinator's own."""
 
 from ecgfl_cli.errors import UsageError
-from ecgfl_cli.federation.coordinator.global_models import GlobalModels
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome
+from ecgfl_cli.federation.coordinator.runs.global_models import GlobalModels
 from ecgfl_cli.federation.federation_file import load_federation
 from ecgfl_cli.federation.site.setup import site_registry
 from ecgfl_cli.models.registry import Registry

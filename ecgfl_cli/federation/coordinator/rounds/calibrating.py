@@ -2,39 +2,24 @@
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from ecgfl_cli.federation.coordinator.combining import LEAST_SITES, Combination
-from ecgfl_cli.federation.coordinator.reported_figures import combined_histogram
+from ecgfl_cli.federation.coordinator.rounds.combining import LEAST_SITES, Combination
+from ecgfl_cli.federation.coordinator.rounds.reported_figures import combined_histogram
 from ecgfl_cli.models.calibration import (
     FEWEST,
     UNCALIBRATED,
     USUAL_THRESHOLD,
-    Calibration,
+    Calibrated,
     Histogram,
-    decision_logit,
     enough,
     fit,
 )
 
 LARGEST_LOSS_OF_F1 = 0.02
 """Largest F1 that a new calibration may cost the sites. Bins of half a logit do not show smaller differences."""
-
-
-@dataclass(frozen=True)
-class Calibrated:
-    """calibration, threshold : those to sign the next model with. problem : why they are not the fit to all sites, or None."""
-
-    calibration: Calibration
-    threshold: float
-    problem: str | None = None
-
-    @property
-    def decision(self) -> float:
-        """The logit from which a beat is called V."""
-        return decision_logit(self.calibration, self.threshold)
 
 
 DEFAULT = Calibrated(UNCALIBRATED, USUAL_THRESHOLD)

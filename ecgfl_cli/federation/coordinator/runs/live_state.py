@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from ecgfl_cli.errors import EcgflError
 from ecgfl_cli.federation.coordinator.json_file import load_json
-from ecgfl_cli.federation.coordinator.run_plan import Report
+from ecgfl_cli.federation.coordinator.runs.run_plan import Report
 from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.times import time_of
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from ecgfl_cli.errors import UsageError
 from ecgfl_cli.federation.bounds import LARGEST_PROXIMAL_MU
-from ecgfl_cli.federation.coordinator.run_plan import RunPlan
+from ecgfl_cli.federation.coordinator.runs.run_plan import RunPlan
 
 STRATEGY_NAMES = ("fedavg", "fedprox", "fedadam", "fedyogi", "median", "trimmed-mean", "krum")
 LEAST_SITES_OF_A_MEDIAN = 3

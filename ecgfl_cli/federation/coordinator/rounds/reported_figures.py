@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgfl_cli.federation.coordinator.combining import Combination, capped
-from ecgfl_cli.federation.coordinator.run_plan import SiteFigures
+from ecgfl_cli.federation.coordinator.rounds.combining import Combination, capped
+from ecgfl_cli.federation.coordinator.runs.run_plan import SiteFigures
 from ecgfl_cli.federation.messages import EvaluateReply, TrainReply
 from ecgfl_cli.models.calibration import FEWEST_OF_A_SITE, Histogram
 from ecgfl_cli.models.manifest import Metrics

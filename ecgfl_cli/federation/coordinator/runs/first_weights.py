@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgfl_cli.errors import ModelRejected, UsageError
-from ecgfl_cli.federation.coordinator.global_models import GlobalModels
-from ecgfl_cli.federation.coordinator.run_plan import RunPlan
+from ecgfl_cli.federation.coordinator.runs.global_models import GlobalModels
+from ecgfl_cli.federation.coordinator.runs.run_plan import RunPlan
 from ecgfl_cli.models.architecture import architecture
 from ecgfl_cli.models.calibration import USUAL_THRESHOLD, Calibration
 from ecgfl_cli.models.manifest import Manifest

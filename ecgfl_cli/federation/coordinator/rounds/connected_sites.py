@@ -9,11 +9,11 @@ from datetime import datetime, timedelta
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from ecgfl_cli.errors import ServerError
-from ecgfl_cli.federation.coordinator.audit_heads import AuditHeads
-from ecgfl_cli.federation.coordinator.catching_up import CatchingUp
-from ecgfl_cli.federation.coordinator.enrolment import NO_HANDLES, key_files
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome
-from ecgfl_cli.federation.coordinator.run_plan import Report, RunPlan
+from ecgfl_cli.federation.coordinator.identity.audit_heads import AuditHeads
+from ecgfl_cli.federation.coordinator.identity.enrolment import NO_HANDLES, key_files
+from ecgfl_cli.federation.coordinator.rounds.catching_up import CatchingUp
+from ecgfl_cli.federation.coordinator.runs.run_plan import Report, RunPlan
 from ecgfl_cli.federation.flower.superlink import SuperLink
 from ecgfl_cli.site.audit import Head
 

@@ -11,9 +11,9 @@ from importlib.metadata import version as program_version
 
 from ecgfl_cli.errors import UsageError
 from ecgfl_cli.federation.coordinator.audit import change
-from ecgfl_cli.federation.coordinator.first_weights import load_weights, starter_of
-from ecgfl_cli.federation.coordinator.global_models import GlobalModels
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome, load_signing_key
+from ecgfl_cli.federation.coordinator.runs.first_weights import load_weights, starter_of
+from ecgfl_cli.federation.coordinator.runs.global_models import GlobalModels
 from ecgfl_cli.models.manifest import Manifest, SignedManifest, validity, weights_sha256
 from ecgfl_cli.models.registry import Entry, Registry, network_of
 from ecgfl_cli.models.starter import starter_registry

@@ -13,7 +13,7 @@ from ecgfl_cli.errors import UnusableInput
 from ecgfl_cli.federation.connection.tls import RENEW_BEFORE
 from ecgfl_cli.federation.coordinator.audit import change
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome
-from ecgfl_cli.federation.coordinator.issuing import (
+from ecgfl_cli.federation.coordinator.identity.issuing import (
     SERVER_CURVE,
     ca_certificate,
     server_certificate,

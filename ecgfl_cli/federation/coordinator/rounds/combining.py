@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgfl_cli.federation.coordinator.run_plan import RunPlan
-from ecgfl_cli.federation.coordinator.strategy_options import MALICIOUS_SITES, TRIMMED_SHARE
+from ecgfl_cli.federation.coordinator.runs.run_plan import RunPlan
+from ecgfl_cli.federation.coordinator.runs.strategy_options import MALICIOUS_SITES, TRIMMED_SHARE
 
 Kind = Literal["mean", "trimmed-mean", "median"]
 

@@ -10,19 +10,24 @@ from numpy.typing import NDArray
 
 from ecgfl_cli.errors import ServerError
 from ecgfl_cli.federation.aggregation import Aggregator, Update
-from ecgfl_cli.federation.coordinator.checkpoints import Checkpoints
-from ecgfl_cli.federation.coordinator.combining import Combination, capped, usual_count
-from ecgfl_cli.federation.coordinator.outliers import deviation_in_words, deviations
-from ecgfl_cli.federation.coordinator.reply_checks import DeclaredBeats, update_norms, wild_updates
-from ecgfl_cli.federation.coordinator.reported_figures import (
+from ecgfl_cli.federation.coordinator.rounds.calibrating import calibrated
+from ecgfl_cli.federation.coordinator.rounds.combining import Combination, capped, usual_count
+from ecgfl_cli.federation.coordinator.rounds.outliers import deviation_in_words, deviations
+from ecgfl_cli.federation.coordinator.rounds.reply_checks import (
+    DeclaredBeats,
+    update_norms,
+    wild_updates,
+)
+from ecgfl_cli.federation.coordinator.rounds.reported_figures import (
     add_measurements,
     combined_metrics,
     histograms,
     mean_loss,
     training_figures,
 )
-from ecgfl_cli.federation.coordinator.run_plan import Report, RoundResult, RunPlan
-from ecgfl_cli.federation.coordinator.run_record import RunRecord, now
+from ecgfl_cli.federation.coordinator.runs.checkpoints import Checkpoints
+from ecgfl_cli.federation.coordinator.runs.run_plan import Report, RoundResult, RunPlan
+from ecgfl_cli.federation.coordinator.runs.run_record import RunRecord, now
 from ecgfl_cli.federation.messages import (
     MODEL_UNACCEPTABLE,
     REFUSALS,
@@ -229,10 +234,12 @@ class Rounds:
         for name, figures in measured.items():
             self._held_out.accept(name, figures.examples)
         result.metrics = combined_metrics(list(measured.values()), self._combination)
-        if problem := self._checkpoints.calibrate(
-            histograms(list(measured.values())), self._combination
-        ):
-            self._report(f"round {result.round}: {problem}")
+        next_calibration = calibrated(
+            histograms(list(measured.values())), self._combination, self._checkpoints.calibrated
+        )
+        self._checkpoints.use(next_calibration)
+        if next_calibration.problem:
+            self._report(f"round {result.round}: {next_calibration.problem}")
         add_measurements(result.by_site, measured)
         self._tell_deviations(result)
         refused = [reply for reply in replies if reply.error == MODEL_UNACCEPTABLE]

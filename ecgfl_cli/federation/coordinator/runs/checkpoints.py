@@ -10,17 +10,19 @@ from numpy.typing import NDArray
 
 from ecgfl_cli.errors import ModelRejected
 from ecgfl_cli.federation.aggregation import Moments
-from ecgfl_cli.federation.coordinator.calibrating import Calibrated, calibrated
-from ecgfl_cli.federation.coordinator.combining import Combination
-from ecgfl_cli.federation.coordinator.first_weights import first_weights, load_weights, starter_of
-from ecgfl_cli.federation.coordinator.global_models import GlobalModels, Standing
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome
-from ecgfl_cli.federation.coordinator.optimiser_state import OptimiserStates
-from ecgfl_cli.federation.coordinator.run_plan import RunPlan
+from ecgfl_cli.federation.coordinator.runs.first_weights import (
+    first_weights,
+    load_weights,
+    starter_of,
+)
+from ecgfl_cli.federation.coordinator.runs.global_models import GlobalModels, Standing
+from ecgfl_cli.federation.coordinator.runs.optimiser_state import OptimiserStates
+from ecgfl_cli.federation.coordinator.runs.run_plan import RunPlan
 from ecgfl_cli.federation.messages import CatchUpRequest, Content, EvaluateRequest, TrainRequest
 from ecgfl_cli.federation.signed_requests import seal
 from ecgfl_cli.models.architecture import architecture
-from ecgfl_cli.models.calibration import Histogram
+from ecgfl_cli.models.calibration import Calibrated
 from ecgfl_cli.models.manifest import Manifest, Metrics, SignedManifest, validity, weights_sha256
 from ecgfl_cli.models.registry import Entry, Registry, network_of
 from ecgfl_cli.models.verdicts import VerdictCode
@@ -135,11 +137,14 @@ class Checkpoints:
             newest = starter_of(self._architecture.name)
         return None if newest is None else newest.manifest.version
 
-    def calibrate(self, sites: Sequence[Histogram], how: Combination) -> str | None:
-        """Fit the next model's calibration and threshold to the sites' held-out beats by logit; return a problem to report."""
-        result = calibrated(sites, how, Calibrated(self._calibration, self._threshold))
-        self._calibration, self._threshold = result.calibration, result.threshold
-        return result.problem
+    @property
+    def calibrated(self) -> Calibrated:
+        """Calibration and threshold with which the next model is signed."""
+        return Calibrated(self._calibration, self._threshold)
+
+    def use(self, calibrated: Calibrated) -> None:
+        """Sign the next model with this calibration and threshold."""
+        self._calibration, self._threshold = calibrated.calibration, calibrated.threshold
 
     def add(
         self,

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from ecgfl_cli.errors import ModelRejected, UsageError
-from ecgfl_cli.federation.coordinator.enrolment import enrolled_sites
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome
+from ecgfl_cli.federation.coordinator.identity.enrolment import enrolled_sites
 from ecgfl_cli.federation.messages import REJECTIONS
 from ecgfl_cli.models.registry import Entry, Registry
 from ecgfl_cli.models.verdicts import VerdictCode

@@ -9,8 +9,8 @@ from pydantic import AfterValidator, Field, ValidationError
 from ecgfl_cli.durations import seconds_of
 from ecgfl_cli.errors import UsageError
 from ecgfl_cli.federation.bounds import LARGEST_EPOCHS, LARGEST_LEARNING_RATE, MOST_EXAMPLES
-from ecgfl_cli.federation.coordinator.run_plan import RunPlan, option_of
-from ecgfl_cli.federation.coordinator.strategy_options import OPTIONS, STRATEGY_NAMES
+from ecgfl_cli.federation.coordinator.runs.run_plan import RunPlan, option_of
+from ecgfl_cli.federation.coordinator.runs.strategy_options import OPTIONS, STRATEGY_NAMES
 from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.models.architecture import DEFAULT, architecture, names
 from ecgfl_cli.models.manifest import LARGEST_NUMBER

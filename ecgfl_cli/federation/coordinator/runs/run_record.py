@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ecgfl_cli.errors import EcgflError
 from ecgfl_cli.federation.coordinator.json_file import load_json
-from ecgfl_cli.federation.coordinator.run_plan import RoundResult, RunPlan
+from ecgfl_cli.federation.coordinator.runs.run_plan import RoundResult, RunPlan
 from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.models.manifest import Manifest
 

@@ -1,0 +1,1 @@
+"""Certificates, keys and the sites that they belong to."""

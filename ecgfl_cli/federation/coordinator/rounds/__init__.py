@@ -1,0 +1,1 @@
+"""One round: the sites, their replies, and how they are combined."""

@@ -1,0 +1,1 @@
+"""The plan, the record and the models of a run."""

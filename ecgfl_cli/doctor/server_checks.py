@@ -18,7 +18,7 @@ from ecgfl_cli.federation.connection.clock import clock_problem
 from ecgfl_cli.federation.connection.proxy import proxy_for
 from ecgfl_cli.federation.connection.tls import RENEW_BEFORE
 from ecgfl_cli.federation.federation_file import ca_certificate, load_federation
-from ecgfl_cli.federation.flower.knock import Knock, knock
+from ecgfl_cli.federation.flower.preflight import Preflight, check_admission
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.keys import load_node_key
 
@@ -41,7 +41,7 @@ def check_server(home: Home, server: str, ca: Path | None) -> Iterator[Check]:
         proxy = proxy_for(server)
         yield Check("proxy", "none on the way" if proxy is None else proxy.shown)
         federation, key = load_federation(home.federation), load_node_key(home)
-        found = knock(
+        found = check_admission(
             server,
             ca_certificate(federation, ca),
             key,
@@ -54,7 +54,7 @@ def check_server(home: Home, server: str, ca: Path | None) -> Iterator[Check]:
     yield from _steps(server, found)
 
 
-def _steps(server: str, found: Knock) -> Iterator[Check]:
+def _steps(server: str, found: Preflight) -> Iterator[Check]:
     stopped_at = None
     if found.error is not None:
         stopped_at = [name for name, kind in STEPS if isinstance(found.error, kind)][-1]
@@ -68,7 +68,7 @@ def _steps(server: str, found: Knock) -> Iterator[Check]:
         is_behind = is_behind or name == stopped_at
 
 
-def _about_to_fail(name: str, server: str, found: Knock) -> ServerError | None:
+def _about_to_fail(name: str, server: str, found: Preflight) -> ServerError | None:
     """What passes still, but not for long."""
     if name == "clock" and found.ahead is not None:
         return clock_problem(server, found.ahead)
@@ -81,7 +81,7 @@ def _about_to_fail(name: str, server: str, found: Knock) -> ServerError | None:
     return None
 
 
-def _state(name: str, server: str, found: Knock) -> str:
+def _state(name: str, server: str, found: Preflight) -> str:
     if name == "coordinator":
         return f"{server} answers"
     if name == "TLS":

@@ -85,7 +85,7 @@ def serve(home: CoordinatorHome, plan: RunPlan, host: str, port: int, report: Re
             listener, tls, public_key_text(signing_key.public_key()), open_files.connections
         )
         sites = ConnectedSites(home, superlink, plan, report)
-        sites.online()  # a key must be known before its site can knock
+        sites.online()  # a key must be known before its site can connect
         checkpoints = Checkpoints(home, signing_key, plan)
         run = checkpoints.latest.manifest.run
         path = home.reports / f"{run}.json"

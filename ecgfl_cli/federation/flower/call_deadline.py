@@ -14,7 +14,7 @@ from typing import Any
 import httpcore
 import httpx
 
-from ecgfl_cli.federation.flower.held_polls import HOLD_HEADER
+from ecgfl_cli.federation.flower.long_polling import HOLD_HEADER
 
 LONGEST_CALL_SECONDS, LONGEST_PART_SECONDS = 30.0, 120.0
 """Longest duration of a call, and of one that carries a part of a message: 1 MiB in 120 s needs 70 kbit/s."""

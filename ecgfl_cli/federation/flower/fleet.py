@@ -147,7 +147,9 @@ class FleetConnection:
         self._refusals = Refusals(server, proxy)
         self._client = FleetClient(server, ca, key, coordinator, proxy)
         self._node = node_pb2.Node()
-        self._heartbeat = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        self._heartbeat = threading.Thread(
+            target=self._send_heartbeats, name="heartbeat", daemon=True
+        )
         self._left = threading.Event()
 
     def __enter__(self) -> "FleetConnection":
@@ -362,7 +364,7 @@ class FleetConnection:
             return False
         return True
 
-    def _beat(self) -> None:
+    def _send_heartbeats(self) -> None:
         request = heartbeat_pb2.SendNodeHeartbeatRequest(
             node=self._node, heartbeat_interval=HEARTBEAT_SECONDS
         )

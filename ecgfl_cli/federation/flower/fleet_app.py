@@ -29,7 +29,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from ecgfl_cli.federation.flower import HEARTBEAT_SECONDS
-from ecgfl_cli.federation.flower.held_polls import PULL_MESSAGES
+from ecgfl_cli.federation.flower.long_polling import PULL_MESSAGES
 from ecgfl_cli.federation.flower.site_messages import SiteMessages
 
 OfFlower = Callable[[Any, LinkState], Any]

@@ -19,7 +19,7 @@ from ecgfl_cli.federation.connection.proxy import Proxy
 from ecgfl_cli.federation.flower import PROTOCOL, PROTOCOL_HEADER
 from ecgfl_cli.federation.flower.answer_bounds import BoundedTransport
 from ecgfl_cli.federation.flower.call_deadline import DeadlineTransport
-from ecgfl_cli.federation.flower.held_polls import HELD_HEADER, HOLD_HEADER, PULL_MESSAGES
+from ecgfl_cli.federation.flower.long_polling import HELD_HEADER, HOLD_HEADER, PULL_MESSAGES
 
 CALL_SECONDS, CONNECT_SECONDS = 30.0, 10.0
 SHORTEST_HOLD_SECONDS = 0.2

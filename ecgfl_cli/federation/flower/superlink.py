@@ -25,7 +25,7 @@ from ecgfl_cli.federation.flower import APPLICATION, HEARTBEAT_SECONDS, quieten
 from ecgfl_cli.federation.flower.authenticated_calls import AuthenticatedCalls, Members
 from ecgfl_cli.federation.flower.connections import IDLE_SECONDS, LARGEST_HEAD, BoundedServer
 from ecgfl_cli.federation.flower.fleet_app import FleetApp
-from ecgfl_cli.federation.flower.held_polls import HeldPolls
+from ecgfl_cli.federation.flower.long_polling import LongPolling
 from ecgfl_cli.federation.flower.run_grid import RunGrid, Runtime
 
 quieten()
@@ -49,7 +49,7 @@ class SuperLink:
         self._state: InMemoryLinkState = app.state
         self._messages = app.messages
         self._listener = listener
-        self._polls = HeldPolls(app)
+        self._polls = LongPolling(app)
         self._members = Members(coordinator)
         config = uvicorn.Config(
             AuthenticatedCalls(self._polls, self._members, app.messages.expects),

@@ -23,7 +23,7 @@ def update_norms(
     }
 
 
-def wild_updates(
+def outlier_updates(
     norms: Mapping[str, float], start: NDArray[np.float32], largest_ratio: float
 ) -> dict[str, str]:
     """Site -> why its update, of this norm, is too large to be an honest one. start : the global weights, shape (n,).

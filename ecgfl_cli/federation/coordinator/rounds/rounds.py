@@ -15,8 +15,8 @@ from ecgfl_cli.federation.coordinator.rounds.combining import Combination, cappe
 from ecgfl_cli.federation.coordinator.rounds.outliers import deviation_in_words, deviations
 from ecgfl_cli.federation.coordinator.rounds.reply_checks import (
     DeclaredBeats,
+    outlier_updates,
     update_norms,
-    wild_updates,
 )
 from ecgfl_cli.federation.coordinator.rounds.reported_figures import (
     add_measurements,
@@ -179,7 +179,7 @@ class Rounds:
         norms = update_norms(
             {self._name(reply): weights_of(reply.content) for reply, _ in usable}, start
         )
-        wild = wild_updates(norms, start, self._plan.max_update_ratio)
+        wild = outlier_updates(norms, start, self._plan.max_update_ratio)
         usable = [each for each in usable if self._name(each[0]) not in wild]
         dropped += [f"{name}: {why}" for name, why in wild.items()]
         for line in dropped:

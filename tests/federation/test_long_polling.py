@@ -10,13 +10,13 @@ from flwr.proto import fleet_pb2, message_pb2, node_pb2
 from node_processes import Processes
 
 from ecgfl_cli.federation.federation_file import ca_certificate
-from ecgfl_cli.federation.flower import held_polls
+from ecgfl_cli.federation.flower import long_polling
 from ecgfl_cli.federation.flower.fleet import FleetConnection
-from ecgfl_cli.federation.flower.held_polls import (
+from ecgfl_cli.federation.flower.long_polling import (
     HELD_HEADER,
     HOLD_HEADER,
     PULL_MESSAGES,
-    HeldPolls,
+    LongPolling,
 )
 from ecgfl_cli.site.keys import load_node_key
 
@@ -33,7 +33,7 @@ GIVEN_UP_SECONDS = 30.0
 @pytest.fixture(autouse=True)
 def held_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     """What ends a hold in these tests is never that the time is up."""
-    monkeypatch.setattr(held_polls, "LONGEST_HOLD_SECONDS", 1e6)
+    monkeypatch.setattr(long_polling, "LONGEST_HOLD_SECONDS", 1e6)
 
 
 class Asked:
@@ -53,7 +53,7 @@ class Asked:
             "headers": [(HOLD_HEADER.encode(), hold)],
             "state": {"node": NODE},
         }
-        self.polls = HeldPolls(self._flower)
+        self.polls = LongPolling(self._flower)
         self.polls.begin()
         self._asked = False
         self.looked, self.left = asyncio.Event(), asyncio.Event()
@@ -105,7 +105,7 @@ class Asked:
     "what", [lambda polls: polls.news([3, NODE]), lambda polls: polls.end()], ids=["news", "end"]
 )
 def test_an_answer_without_a_message_waits_for_news_or_for_the_end_of_the_run(
-    what: Callable[[HeldPolls], None],
+    what: Callable[[LongPolling], None],
 ) -> None:
     async def play() -> None:
         asked = Asked(NOTHING)

@@ -1,4 +1,4 @@
-"""Asks the coordinator whether this site may join, without joining: what `doctor` knows of the other side."""
+"""Ask the coordinator whether this site may join, without joining."""
 
 import ssl
 import threading
@@ -12,10 +12,17 @@ from ecgfl_cli.federation.flower.fleet import FleetConnection
 
 
 @dataclass(frozen=True)
-class Knock:
-    """error : why the site may not join, None when it may. ahead : seconds by which this machine's clock is ahead.
+class Preflight:
+    """What the coordinator answered.
 
-    certificate_until : when the coordinator's certificate expires. Both None where it did not come to that.
+    Attributes
+    ----------
+    error
+        Why the site may not join; None if it may.
+    ahead
+        Seconds by which this machine's clock is ahead; None if the coordinator did not answer.
+    certificate_until
+        When the coordinator's certificate expires; None if it is not known.
     """
 
     error: ServerError | None
@@ -23,19 +30,33 @@ class Knock:
     certificate_until: datetime | None = None
 
 
-def knock(
+def check_admission(
     server: str, ca: bytes | None, key: ec.EllipticCurvePrivateKey, coordinator: str, seconds: float
-) -> Knock:
-    """One call, which nobody repeats. Never takes longer than `seconds`, also where the name service hangs.
+) -> Preflight:
+    """Ask once, without retries.
 
-    coordinator : the coordinator's public signing key, base64.
+    Parameters
+    ----------
+    server
+        Address of the coordinator, "HOST:PORT".
+    ca
+        CA certificate of the coordinator, PEM; None for plain HTTP.
+    key
+        Node key of the site.
+    coordinator
+        Public signing key of the coordinator, base64.
+    seconds
+        Time limit, which also holds if the name service does not answer.
 
-    Raises `UsageError` for an unusable proxy setting.
+    Raises
+    ------
+    UsageError
+        If a proxy setting is unusable.
     """
     connection = FleetConnection(server, ca, key, coordinator, patience=0)
-    answers: list[Knock] = []
+    answers: list[Preflight] = []
     asking = threading.Thread(
-        target=lambda: answers.append(_ask(connection)), name="knock", daemon=True
+        target=lambda: answers.append(_ask(connection)), name="preflight", daemon=True
     )
     asking.start()
     asking.join(seconds)
@@ -43,10 +64,10 @@ def knock(
         f"{server}: no answer within {seconds:.0f} s",
         "Check the host name, the port and the firewall",
     )
-    return answers[0] if answers else Knock(late)
+    return answers[0] if answers else Preflight(late)
 
 
-def _ask(connection: FleetConnection) -> Knock:
+def _ask(connection: FleetConnection) -> Preflight:
     error: ServerError | None = None
     try:
         if not connection.is_enrolled():
@@ -60,4 +81,4 @@ def _ask(connection: FleetConnection) -> Knock:
     expires = (
         None if until is None else datetime.fromtimestamp(ssl.cert_time_to_seconds(until), UTC)
     )
-    return Knock(error, heard.ahead, expires)
+    return Preflight(error, heard.ahead, expires)

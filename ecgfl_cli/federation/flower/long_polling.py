@@ -20,7 +20,7 @@ LONGEST_HOLD_SECONDS = 10.0
 Event = MutableMapping[str, Any]
 
 
-class HeldPolls:
+class LongPolling:
     """ASGI filter for long polling, in front of Flower's Fleet API and behind `AuthenticatedCalls`, which names the caller."""
 
     def __init__(self, app: ASGIApp) -> None:

@@ -220,7 +220,7 @@ def _check_labels(path: Path, recording: Recording) -> None:
 
 def _state_of(path: Path) -> list[tuple[str, int, int]]:
     """Size and time of change of a recording's files, as far as they are known by their names."""
-    from ecgfl_adapters.wfdb_header import referenced_files
+    from ecgfl_adapters.wfdb.header import referenced_files
 
     beside = (
         [companion(path, name) for name in referenced_files(path)]
@@ -365,7 +365,7 @@ def _files_listed(records: Path) -> list[Path]:
 
 
 def _listed_file(path: Path) -> Path:
-    from ecgfl_adapters.wfdb_header import header_path
+    from ecgfl_adapters.wfdb.header import header_path
 
     if path.suffix.lower() in {".edf", ".bdf"}:
         return companion(path, path.name)
@@ -476,8 +476,8 @@ def _files_below(folder: Path) -> _Below:
 
 def _companions(files: list[Path]) -> set[Path]:
     """Signal files, segment headers and label files of the recordings among `files`."""
-    from ecgfl_adapters.csv_file import is_label_file
-    from ecgfl_adapters.wfdb_header import referenced_files
+    from ecgfl_adapters.tables.adapter import is_label_file
+    from ecgfl_adapters.wfdb.header import referenced_files
 
     headers = {file for file in files if file.suffix.lower() == ".hea"}
     companions = {
@@ -489,8 +489,8 @@ def _companions(files: list[Path]) -> set[Path]:
 
 def _belongs_to_a_record(path: Path) -> bool:
     """Whether `path` is an annotation file beside its WFDB header, or a label file."""
-    from ecgfl_adapters.csv_file import CsvAdapter, is_label_file
     from ecgfl_adapters.labels import is_annotator_edf
+    from ecgfl_adapters.tables.adapter import CsvAdapter, is_label_file
 
     if is_label_file(path) or is_annotator_edf(path):
         return path.is_file()
@@ -502,7 +502,7 @@ def _belongs_to_a_record(path: Path) -> bool:
 
 def _header_of(path: Path) -> Path:
     """The .hea file where `path` names a WFDB record in another way."""
-    from ecgfl_adapters.wfdb_header import header_path
+    from ecgfl_adapters.wfdb.header import header_path
 
     header = header_path(path)
     names_a_record = path.suffix.lower() == ".dat" or not os.path.lexists(path)

@@ -14,9 +14,7 @@ from numpy.typing import NDArray
 
 from ecgfl_adapters.bounded import read_bounded
 from ecgfl_adapters.companions import absence, content_of
-from ecgfl_adapters.csv_stamps import Stamps
-from ecgfl_adapters.csv_time_units import seconds_in, time_title
-from ecgfl_adapters.edf_labels import read_edf_labels
+from ecgfl_adapters.edf.labels import read_edf_labels
 from ecgfl_adapters.errors import LIBRARY_ERRORS, AdapterError, LabelsUnreadable
 from ecgfl_adapters.label_axis import (
     TableAxis,
@@ -26,6 +24,8 @@ from ecgfl_adapters.label_axis import (
 )
 from ecgfl_adapters.recording import BeatLabel
 from ecgfl_adapters.symbols import BEAT_SYMBOLS, NO_WORDS, OTHER_SYMBOLS, in_order, symbol_of
+from ecgfl_adapters.tables.stamps import Stamps
+from ecgfl_adapters.tables.time_units import seconds_in, time_title
 from ecgfl_adapters.timeline import check_rate
 
 LARGEST_LABELS = 1 << 26

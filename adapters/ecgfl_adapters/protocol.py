@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from ecgfl_adapters.csv_layout import CsvLayout
 from ecgfl_adapters.recording import Recording
+from ecgfl_adapters.tables.layout import CsvLayout
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from ecgfl_adapters.errors import (
 )
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import BeatLabel, Recording
-from ecgfl_adapters.wfdb_record import WfdbAdapter
-from ecgfl_adapters.wfdb_write import write_annotations
+from ecgfl_adapters.wfdb.adapter import WfdbAdapter
+from ecgfl_adapters.wfdb.writer import write_annotations
 
 
 class VendorAdapter:

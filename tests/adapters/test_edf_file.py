@@ -9,8 +9,8 @@ import edfio
 import numpy as np
 import pyedflib
 import pytest
-from ecgfl_adapters.edf_file import EdfAdapter
-from ecgfl_adapters.edf_header import read_header
+from ecgfl_adapters.edf.adapter import EdfAdapter
+from ecgfl_adapters.edf.header import read_header
 from ecgfl_adapters.errors import (
     FileMissing,
     FileUnreadable,

@@ -9,8 +9,8 @@ from ecgfl_adapters.discovery import find_recordings, read, why_skipped
 from ecgfl_adapters.errors import AdapterError, FileMissing, FileUnreadable, LabelsUnreadable
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import BeatLabel, Recording
-from ecgfl_adapters.wfdb_record import WfdbAdapter
-from ecgfl_adapters.wfdb_write import write_annotations
+from ecgfl_adapters.wfdb.adapter import WfdbAdapter
+from ecgfl_adapters.wfdb.writer import write_annotations
 
 WAVE = (np.sin(np.arange(1000) / 9) * 400).astype("<i2")
 CHECKSUM = int(WAVE.sum(dtype=np.int64)) & 0xFFFF

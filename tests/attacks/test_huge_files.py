@@ -15,7 +15,7 @@ from ecgfl_adapters import label_files
 from ecgfl_adapters.discovery import LARGEST_RECORDS, MOST_MISSING, adapters
 from ecgfl_adapters.errors import LabelsUnreadable
 from ecgfl_adapters.label_files import MOST_LABELS, read_labels
-from ecgfl_adapters.wfdb_header import LARGEST_HEADER
+from ecgfl_adapters.wfdb.header import LARGEST_HEADER
 
 from ecgfl_cli.demo.synthesiser import synthesise
 

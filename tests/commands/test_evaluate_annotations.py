@@ -14,7 +14,7 @@ import pytest
 import wfdb
 from ecgfl_adapters.discovery import adapters
 from ecgfl_adapters.recording import BeatLabel, Lead, Recording, Source
-from ecgfl_adapters.wfdb_write import write_annotations
+from ecgfl_adapters.wfdb.writer import write_annotations
 
 pytestmark = pytest.mark.usefixtures("home")
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ecgfl_adapters.csv_explain import explain
-from ecgfl_adapters.csv_file import CsvAdapter
 from ecgfl_adapters.protocol import ReadOptions
+from ecgfl_adapters.tables.adapter import CsvAdapter
+from ecgfl_adapters.tables.explain import explain
 
 from ecgfl_cli.site.settings import load_settings
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgfl_adapters.edf_annotations import Annotations
-from ecgfl_adapters.edf_header import Header
-from ecgfl_adapters.edf_write import true_length
+from ecgfl_adapters.edf.annotations import Annotations
+from ecgfl_adapters.edf.header import Header
+from ecgfl_adapters.edf.writer import true_length
 from ecgfl_adapters.errors import FileUnreadable
 from ecgfl_adapters.timeline import check_rate, check_span
 

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ecgfl_adapters.companions import is_elsewhere, link_bounds, links_within, real_path
-from ecgfl_adapters.csv_file import read_understood
-from ecgfl_adapters.csv_notes import Understood
 from ecgfl_adapters.errors import LIBRARY_ERRORS, AdapterError, FileUnreadable
 from ecgfl_adapters.protocol import ReadOptions
+from ecgfl_adapters.tables.adapter import read_understood
+from ecgfl_adapters.tables.notes import Understood
 
 _MISSING = {
     "separator": '";"            # or ",", "|", " ", "\\t"',

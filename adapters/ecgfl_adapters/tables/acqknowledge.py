@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ecgfl_adapters.csv_cells import cells_of
-from ecgfl_adapters.csv_columns import Column
-from ecgfl_adapters.csv_sniff import Rows
-from ecgfl_adapters.csv_time_units import SECONDS_PER
 from ecgfl_adapters.errors import RateUnknown
+from ecgfl_adapters.tables.cells import cells_of
+from ecgfl_adapters.tables.columns import Column
+from ecgfl_adapters.tables.sniff import Rows
+from ecgfl_adapters.tables.time_units import SECONDS_PER
 from ecgfl_adapters.timeline import RATES
 from ecgfl_adapters.units import factor_to_mv
 

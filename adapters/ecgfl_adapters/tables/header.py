@@ -5,16 +5,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ecgfl_adapters.channel_kinds import is_ecg
-from ecgfl_adapters.csv_cells import cells_of, is_comment, kind_of
-from ecgfl_adapters.csv_columns import Column, column_of, is_index, split_unit, titles_of
-from ecgfl_adapters.csv_layout import CsvLayout
-from ecgfl_adapters.csv_notes import FROM_LAYOUT, NOTHING, Understood
-from ecgfl_adapters.csv_open import TextFile
-from ecgfl_adapters.csv_opensignals import OpenSignals, is_counter, is_digital
-from ecgfl_adapters.csv_sniff import LAYOUT_FIX, Rows
-from ecgfl_adapters.csv_statements import Statements, statements_of, states_rate
-from ecgfl_adapters.csv_time_units import time_title
 from ecgfl_adapters.errors import FileUnreadable
+from ecgfl_adapters.tables.cells import cells_of, is_comment, kind_of
+from ecgfl_adapters.tables.columns import Column, column_of, is_index, split_unit, titles_of
+from ecgfl_adapters.tables.layout import CsvLayout
+from ecgfl_adapters.tables.notes import FROM_LAYOUT, NOTHING, Understood
+from ecgfl_adapters.tables.opensignals import OpenSignals, is_counter, is_digital
+from ecgfl_adapters.tables.sniff import LAYOUT_FIX, Rows
+from ecgfl_adapters.tables.statements import Statements, statements_of, states_rate
+from ecgfl_adapters.tables.text_file import TextFile
+from ecgfl_adapters.tables.time_units import time_title
 
 _HEAD_ROWS = 200
 """Rows that are looked at."""

@@ -4,7 +4,7 @@ import csv
 import re
 from typing import Literal, NamedTuple
 
-from ecgfl_adapters.csv_stamp_forms import COMPACT, stamp_kind
+from ecgfl_adapters.tables.stamp_forms import COMPACT, stamp_kind
 
 Kind = Literal["number", "empty", "clock", "date", "datetime", "text", "odd"]
 """odd : made of what numbers are made of, but none in this dialect ("1.234,5", "0;1")."""

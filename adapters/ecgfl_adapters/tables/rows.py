@@ -8,11 +8,18 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgfl_adapters.csv_cells import COMMENT, NOT_A_NUMBER, Dialect, cells_of, is_comment, number_of
-from ecgfl_adapters.csv_columns import Column
-from ecgfl_adapters.csv_open import TextFile
-from ecgfl_adapters.csv_sniff import LAYOUT_FIX
 from ecgfl_adapters.errors import FileUnreadable
+from ecgfl_adapters.tables.cells import (
+    COMMENT,
+    NOT_A_NUMBER,
+    Dialect,
+    cells_of,
+    is_comment,
+    number_of,
+)
+from ecgfl_adapters.tables.columns import Column
+from ecgfl_adapters.tables.sniff import LAYOUT_FIX
+from ecgfl_adapters.tables.text_file import TextFile
 
 _COMMENT = re.compile(COMMENT.pattern.encode(), re.IGNORECASE)
 _COMMENT_MARKS = (b"#", b"%", b"//")

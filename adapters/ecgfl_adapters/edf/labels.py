@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ecgfl_adapters.edf_annotations import Annotations, read_annotations
-from ecgfl_adapters.edf_header import read_header
-from ecgfl_adapters.edf_samples import data_records
-from ecgfl_adapters.edf_write import is_written_here
+from ecgfl_adapters.edf.annotations import Annotations, read_annotations
+from ecgfl_adapters.edf.data_records import data_records
+from ecgfl_adapters.edf.header import read_header
+from ecgfl_adapters.edf.writer import is_written_here
 from ecgfl_adapters.recording import BeatLabel
 from ecgfl_adapters.symbols import BEAT_SYMBOLS, in_order, is_sure, symbol_of
 
@@ -33,7 +33,7 @@ def beat_labels(
     Single letters, and words that are remarks as well, count only where they stand as close as beats do: sleep stages, body
     positions, apnoea events and notes are not beats. What lasts longer than a beat is not one, either.
 
-    fs : hertz of the samples that they count in, from the begin of the first data record. drift : see `edf_timeline.drift_of`.
+    fs : hertz of the samples that they count in, from the begin of the first data record. drift : see `edf.timeline.drift_of`.
     are_beats : whether the annotations are known to be beat labels, however far apart.
     """
     origin = 0.0 if notes.starts is None else float(notes.starts[0])

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgfl_adapters.csv_arrays import steps_of
-from ecgfl_adapters.csv_coarse import coarse_gaps
 from ecgfl_adapters.errors import FileUnreadable, RateUnknown
 from ecgfl_adapters.samples import AT_A_TIME
+from ecgfl_adapters.tables.arrays import steps_of
+from ecgfl_adapters.tables.coarse_clock import coarse_gaps
 from ecgfl_adapters.timeline import MAX_RATE_DIFFERENCE, RATES, check_rate, check_span
 
 _MAX_GAP_SHARE = 0.02

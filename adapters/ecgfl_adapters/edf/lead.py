@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgfl_adapters.edf_header import Channel
-from ecgfl_adapters.edf_samples import DataRecords, integers
-from ecgfl_adapters.edf_timeline import Axis
+from ecgfl_adapters.edf.data_records import DataRecords, integers
+from ecgfl_adapters.edf.header import Channel
+from ecgfl_adapters.edf.timeline import Axis
 from ecgfl_adapters.missing_codes import LONG_RUN, Code, MissingCodes
 
 

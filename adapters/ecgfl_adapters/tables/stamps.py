@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgfl_adapters.csv_arrays import Growing, steps_of
-from ecgfl_adapters.csv_stamp_forms import COMPACT, STAMP, month_of
 from ecgfl_adapters.errors import FileUnreadable
+from ecgfl_adapters.tables.arrays import Growing, steps_of
+from ecgfl_adapters.tables.stamp_forms import COMPACT, STAMP, month_of
 
 _DAY = 86400.0
 _HOUR = 3600.0

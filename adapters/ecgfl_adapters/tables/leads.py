@@ -9,18 +9,18 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from ecgfl_adapters.channel_kinds import Kind, is_ecg, kind_of_name
-from ecgfl_adapters.csv_cells import cells_of, is_comment, number_of
-from ecgfl_adapters.csv_columns import Column, split_unit
-from ecgfl_adapters.csv_layout import CsvLayout
-from ecgfl_adapters.csv_notes import FROM_LAYOUT, Understood
-from ecgfl_adapters.csv_open import TextFile
-from ecgfl_adapters.csv_opensignals import OpenSignals, units_fix
-from ecgfl_adapters.csv_sniff import LAYOUT_FIX, Rows
-from ecgfl_adapters.csv_statements import Statements
 from ecgfl_adapters.errors import FileUnreadable, LeadMissing, UnitUnknown
 from ecgfl_adapters.leads import Channel, Choice, choose_leads, unique_names
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import Remark
+from ecgfl_adapters.tables.cells import cells_of, is_comment, number_of
+from ecgfl_adapters.tables.columns import Column, split_unit
+from ecgfl_adapters.tables.layout import CsvLayout
+from ecgfl_adapters.tables.notes import FROM_LAYOUT, Understood
+from ecgfl_adapters.tables.opensignals import OpenSignals, units_fix
+from ecgfl_adapters.tables.sniff import LAYOUT_FIX, Rows
+from ecgfl_adapters.tables.statements import Statements
+from ecgfl_adapters.tables.text_file import TextFile
 from ecgfl_adapters.units import Scale, factor_to_mv, is_adc, parse_units
 
 _NOT_READ = {

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgfl_adapters.edf_samples import DataRecords
+from ecgfl_adapters.edf.data_records import DataRecords
 from ecgfl_adapters.errors import FileUnreadable
 
 MOST_ANNOTATIONS = 1 << 23

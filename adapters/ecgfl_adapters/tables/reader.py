@@ -9,22 +9,28 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgfl_adapters.csv_arrays import Growing, Levels
-from ecgfl_adapters.csv_clock import USUAL_HZ, Clock, clock_of_index, clock_of_rows, clock_of_time
-from ecgfl_adapters.csv_counter import Counter
-from ecgfl_adapters.csv_leads import LeadColumn
-from ecgfl_adapters.csv_rows import read_rows
-from ecgfl_adapters.csv_sniff import LAYOUT_FIX
-from ecgfl_adapters.csv_stamps import Stamps
-from ecgfl_adapters.csv_time_column import TimeColumn
-from ecgfl_adapters.csv_time_units import SECONDS_PER
-from ecgfl_adapters.csv_understanding import Understanding
-from ecgfl_adapters.csv_values import Thousands
-from ecgfl_adapters.csv_write import STEP_COMMENT
 from ecgfl_adapters.errors import FileUnreadable, RateUnknown
 from ecgfl_adapters.label_axis import TableAxis
 from ecgfl_adapters.missing_codes import MissingCodes, missing_remark
 from ecgfl_adapters.recording import Lead, Remark
+from ecgfl_adapters.tables.arrays import Growing, Levels
+from ecgfl_adapters.tables.clock import (
+    USUAL_HZ,
+    Clock,
+    clock_of_index,
+    clock_of_rows,
+    clock_of_time,
+)
+from ecgfl_adapters.tables.counter import Counter
+from ecgfl_adapters.tables.leads import LeadColumn
+from ecgfl_adapters.tables.rows import read_rows
+from ecgfl_adapters.tables.sniff import LAYOUT_FIX
+from ecgfl_adapters.tables.stamps import Stamps
+from ecgfl_adapters.tables.thousands import Thousands
+from ecgfl_adapters.tables.time_column import TimeColumn
+from ecgfl_adapters.tables.time_units import SECONDS_PER
+from ecgfl_adapters.tables.understanding import Understanding
+from ecgfl_adapters.tables.writer import STEP_COMMENT
 from ecgfl_adapters.timeline import MAX_RATE_DIFFERENCE
 from ecgfl_adapters.units import check_step
 

@@ -2,17 +2,17 @@
 
 from pathlib import Path
 
-from ecgfl_adapters.csv_notes import Understood
-from ecgfl_adapters.csv_open import open_text
-from ecgfl_adapters.csv_signal import read_signal
-from ecgfl_adapters.csv_sniff import holds_rows
-from ecgfl_adapters.csv_understanding import Understanding, understand
-from ecgfl_adapters.csv_write import FS_COMMENT, LABELS_SUFFIX, STEP_COMMENT, write_csv
 from ecgfl_adapters.errors import AdapterError
 from ecgfl_adapters.label_origin import is_prediction
 from ecgfl_adapters.labels import labels_for
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import Recording, Source
+from ecgfl_adapters.tables.notes import Understood
+from ecgfl_adapters.tables.reader import read_signal
+from ecgfl_adapters.tables.sniff import holds_rows
+from ecgfl_adapters.tables.text_file import open_text
+from ecgfl_adapters.tables.understanding import Understanding, understand
+from ecgfl_adapters.tables.writer import FS_COMMENT, LABELS_SUFFIX, STEP_COMMENT, write_csv
 
 ANNOTATIONS_SUFFIX = "annotations.txt"
 _SUFFIXES = {".csv", ".tsv", ".txt"}

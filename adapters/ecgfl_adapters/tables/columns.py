@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from ecgfl_adapters.channel_kinds import is_ecg, is_other_unit
-from ecgfl_adapters.csv_cells import Kind
-from ecgfl_adapters.csv_time_units import is_time_unit, time_title
+from ecgfl_adapters.tables.cells import Kind
+from ecgfl_adapters.tables.time_units import is_time_unit, time_title
 from ecgfl_adapters.units import factor_to_mv
 
 Role = Literal["lead", "other", "time", "samples", "date", "counter", "text", "empty"]

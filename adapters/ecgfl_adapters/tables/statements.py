@@ -6,9 +6,9 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from ecgfl_adapters.csv_cells import is_comment
 from ecgfl_adapters.errors import RateUnknown
 from ecgfl_adapters.placeholders import is_placeholder
+from ecgfl_adapters.tables.cells import is_comment
 from ecgfl_adapters.units import factor_to_mv
 
 _PAIR = re.compile(r"\s*(?P<key>[^:=,;\t]+?)\s*(?::?[:=]|[,;\t])\s*(?P<value>.*?)\s*")

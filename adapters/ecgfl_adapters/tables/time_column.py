@@ -6,14 +6,14 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from ecgfl_adapters.csv_cells import cells_of, is_comment, number_of
-from ecgfl_adapters.csv_columns import Column
-from ecgfl_adapters.csv_layout import CsvLayout, TimeUnit
-from ecgfl_adapters.csv_notes import FROM_LAYOUT
-from ecgfl_adapters.csv_open import TextFile
-from ecgfl_adapters.csv_sniff import Rows
-from ecgfl_adapters.csv_time_units import seconds_in, time_title
 from ecgfl_adapters.errors import FileUnreadable
+from ecgfl_adapters.tables.cells import cells_of, is_comment, number_of
+from ecgfl_adapters.tables.columns import Column
+from ecgfl_adapters.tables.layout import CsvLayout, TimeUnit
+from ecgfl_adapters.tables.notes import FROM_LAYOUT
+from ecgfl_adapters.tables.sniff import Rows
+from ecgfl_adapters.tables.text_file import TextFile
+from ecgfl_adapters.tables.time_units import seconds_in, time_title
 
 _SECONDS_PER: dict[TimeUnit, float] = {
     "h": 3600.0,

@@ -4,14 +4,14 @@ from pathlib import Path
 
 from ecgfl_adapters.bounded import first_bytes
 from ecgfl_adapters.companions import content_of
-from ecgfl_adapters.edf_annotations import read_annotations
-from ecgfl_adapters.edf_header import BDF_MAGIC, EDF_MAGIC, Channel, check_scale, read_header
-from ecgfl_adapters.edf_labels import beat_labels
-from ecgfl_adapters.edf_lead import EdfSamples, missing_in
-from ecgfl_adapters.edf_patient import source_of
-from ecgfl_adapters.edf_samples import data_records
-from ecgfl_adapters.edf_timeline import axis_of, drift_of
-from ecgfl_adapters.edf_write import is_written_here, write_edf
+from ecgfl_adapters.edf.annotations import read_annotations
+from ecgfl_adapters.edf.data_records import data_records
+from ecgfl_adapters.edf.header import BDF_MAGIC, EDF_MAGIC, Channel, check_scale, read_header
+from ecgfl_adapters.edf.labels import beat_labels
+from ecgfl_adapters.edf.lead import EdfSamples, missing_in
+from ecgfl_adapters.edf.patient import source_of
+from ecgfl_adapters.edf.timeline import axis_of, drift_of
+from ecgfl_adapters.edf.writer import is_written_here, write_edf
 from ecgfl_adapters.errors import LeadMissing, UnitUnknown
 from ecgfl_adapters.labels import Labels, labels_for
 from ecgfl_adapters.leads import Channel as NamedChannel
@@ -39,7 +39,7 @@ class EdfAdapter:
         """Read the channels labelled as ECG, or those that `options.leads` names.
 
         Channels of another rate than most of them have are left out. Labels are the annotations whose text is a WFDB symbol or a
-        known word for a beat, see `edf_labels.beat_labels`; None when there is no such beat. Samples stay in the file until they
+        known word for a beat, see `edf.labels.beat_labels`; None when there is no such beat. Samples stay in the file until they
         are asked for. Raises `AdapterError`.
         """
         content = content_of(path)
@@ -109,7 +109,7 @@ class EdfAdapter:
         )
 
     def write(self, recording: Recording, folder: Path) -> tuple[Path, ...]:
-        """Write `NAME.edf`, an EDF+C file with the labels as annotations; see `edf_write.write_edf` for what it cannot hold."""
+        """Write `NAME.edf`, an EDF+C file with the labels as annotations; see `edf.writer.write_edf` for what it cannot hold."""
         return write_edf(recording, folder)
 
 

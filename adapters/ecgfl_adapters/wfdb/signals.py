@@ -16,7 +16,7 @@ from ecgfl_adapters.missing_codes import LONG_RUN, Code, MissingCodes
 from ecgfl_adapters.recording import Remark
 from ecgfl_adapters.samples import AT_A_TIME
 from ecgfl_adapters.timeline import check_span
-from ecgfl_adapters.wfdb_header import NULL, Header, SignalSpec
+from ecgfl_adapters.wfdb.header import NULL, Header, SignalSpec
 
 _BYTES_PER_SAMPLE = {
     "8": Fraction(1),

@@ -10,8 +10,8 @@ from ecgfl_adapters.leads import unique_names
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import Lead, Remark
 from ecgfl_adapters.timeline import check_span
-from ecgfl_adapters.wfdb_header import GAP, NULL, Header, Segment, SignalSpec, read_header
-from ecgfl_adapters.wfdb_leads import Leads, choose_signals, read_leads
+from ecgfl_adapters.wfdb.header import GAP, NULL, Header, Segment, SignalSpec, read_header
+from ecgfl_adapters.wfdb.leads import Leads, choose_signals, read_leads
 
 
 def read_segments(header: Header, fs: float, options: ReadOptions) -> Leads:

@@ -5,7 +5,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from ecgfl_adapters.edf_header import Header
+from ecgfl_adapters.edf.header import Header
 from ecgfl_adapters.placeholders import is_placeholder
 from ecgfl_adapters.recording import Source
 

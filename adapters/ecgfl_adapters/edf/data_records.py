@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgfl_adapters.edf_header import Channel, Header
+from ecgfl_adapters.edf.header import Channel, Header
 from ecgfl_adapters.errors import FileUnreadable, changed_meanwhile
 from ecgfl_adapters.recording import Remark
 

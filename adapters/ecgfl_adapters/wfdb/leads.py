@@ -9,8 +9,8 @@ from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import Lead, Remark
 from ecgfl_adapters.timeline import check_rate
 from ecgfl_adapters.units import ACCEPTED, Scale, check_step, factor_to_mv, is_adc, parse_units
-from ecgfl_adapters.wfdb_header import Header, SignalSpec
-from ecgfl_adapters.wfdb_signals import read_samples, to_float
+from ecgfl_adapters.wfdb.header import Header, SignalSpec
+from ecgfl_adapters.wfdb.signals import read_samples, to_float
 
 
 class Leads(NamedTuple):

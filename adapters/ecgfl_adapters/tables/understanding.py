@@ -4,26 +4,26 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from ecgfl_adapters.csv_acqknowledge import (
+from ecgfl_adapters.errors import RateUnknown
+from ecgfl_adapters.protocol import ReadOptions
+from ecgfl_adapters.recording import Remark
+from ecgfl_adapters.tables.acqknowledge import (
     AcqKnowledge,
     acqknowledge_of,
     named_columns,
     rows_after_counts,
 )
-from ecgfl_adapters.csv_clock import GIVEN
-from ecgfl_adapters.csv_columns import Column
-from ecgfl_adapters.csv_header import columns_of_header, header_of, with_stated_lead
-from ecgfl_adapters.csv_layout import CsvLayout
-from ecgfl_adapters.csv_leads import LeadColumn, leads_of, refuse_unnamed_time
-from ecgfl_adapters.csv_notes import FROM_LAYOUT, NOTHING, Understood
-from ecgfl_adapters.csv_open import TextFile, open_text
-from ecgfl_adapters.csv_opensignals import OpenSignals, opensignals_of
-from ecgfl_adapters.csv_sniff import LAYOUT_FIX, Rows, sniff
-from ecgfl_adapters.csv_statements import Statements, stated_rate, statements_of
-from ecgfl_adapters.csv_time_column import TimeColumn, time_column
-from ecgfl_adapters.errors import RateUnknown
-from ecgfl_adapters.protocol import ReadOptions
-from ecgfl_adapters.recording import Remark
+from ecgfl_adapters.tables.clock import GIVEN
+from ecgfl_adapters.tables.columns import Column
+from ecgfl_adapters.tables.header import columns_of_header, header_of, with_stated_lead
+from ecgfl_adapters.tables.layout import CsvLayout
+from ecgfl_adapters.tables.leads import LeadColumn, leads_of, refuse_unnamed_time
+from ecgfl_adapters.tables.notes import FROM_LAYOUT, NOTHING, Understood
+from ecgfl_adapters.tables.opensignals import OpenSignals, opensignals_of
+from ecgfl_adapters.tables.sniff import LAYOUT_FIX, Rows, sniff
+from ecgfl_adapters.tables.statements import Statements, stated_rate, statements_of
+from ecgfl_adapters.tables.text_file import TextFile, open_text
+from ecgfl_adapters.tables.time_column import TimeColumn, time_column
 from ecgfl_adapters.timeline import MAX_RATE_DIFFERENCE
 
 _SHOWN = {

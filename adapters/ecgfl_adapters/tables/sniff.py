@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ecgfl_adapters.channel_kinds import is_ecg
-from ecgfl_adapters.csv_cells import Dialect, Kind, cells_of, is_comment, kind_of, number_of
-from ecgfl_adapters.csv_columns import split_unit
-from ecgfl_adapters.csv_layout import CsvLayout
-from ecgfl_adapters.csv_statements import statements_of
 from ecgfl_adapters.errors import FileUnreadable
+from ecgfl_adapters.tables.cells import Dialect, Kind, cells_of, is_comment, kind_of, number_of
+from ecgfl_adapters.tables.columns import split_unit
+from ecgfl_adapters.tables.layout import CsvLayout
+from ecgfl_adapters.tables.statements import statements_of
 
 _ROWS = 200
 """Rows that are looked at."""

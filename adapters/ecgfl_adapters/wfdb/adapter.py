@@ -4,17 +4,17 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from ecgfl_adapters.csv_write import LABELS_SUFFIX
 from ecgfl_adapters.errors import LeadMissing, RateUnknown
 from ecgfl_adapters.labels import labels_for
 from ecgfl_adapters.placeholders import is_placeholder
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import Recording, Source
+from ecgfl_adapters.tables.writer import LABELS_SUFFIX
 from ecgfl_adapters.timeline import check_rate
-from ecgfl_adapters.wfdb_header import Header, header_path, read_header
-from ecgfl_adapters.wfdb_leads import read_leads
-from ecgfl_adapters.wfdb_segments import read_segments
-from ecgfl_adapters.wfdb_write import write_record
+from ecgfl_adapters.wfdb.header import Header, header_path, read_header
+from ecgfl_adapters.wfdb.leads import read_leads
+from ecgfl_adapters.wfdb.segments import read_segments
+from ecgfl_adapters.wfdb.writer import write_record
 
 _AGE = re.compile(r"(?:<?age>?:?\s*)?(\d{1,3})(?=\s+(?:[FM]\b|<|sex)|\s*$)", re.IGNORECASE)
 _PATIENT = re.compile(

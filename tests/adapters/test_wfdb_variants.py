@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ecgfl_adapters.discovery import find_recordings, read, why_skipped
+from ecgfl_adapters import find_recordings
+from ecgfl_adapters.discovery import read
 from ecgfl_adapters.errors import AdapterError, FileMissing, FileUnreadable, LabelsUnreadable
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import BeatLabel, Recording
+from ecgfl_adapters.search import why_skipped
 from ecgfl_adapters.wfdb.adapter import WfdbAdapter
 from ecgfl_adapters.wfdb.writer import write_annotations
 

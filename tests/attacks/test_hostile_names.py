@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ecgfl_adapters.discovery import adapters, read
+from ecgfl_adapters import adapters
+from ecgfl_adapters.discovery import read
 from ecgfl_adapters.file_names import safe_name
 from ecgfl_adapters.tables.writer import csv_cell
 

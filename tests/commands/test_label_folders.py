@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ecgfl_adapters.discovery import adapters
+from ecgfl_adapters import adapters
 from ecgfl_adapters.recording import BeatLabel
 from ecgfl_adapters.wfdb.writer import write_annotations
 

@@ -3,32 +3,37 @@
 from pathlib import Path
 
 from ecgfl_adapters.bounded import first_bytes
-from ecgfl_adapters.companions import content_of
+from ecgfl_adapters.companions import companion, content_of
 from ecgfl_adapters.edf.annotations import read_annotations
 from ecgfl_adapters.edf.data_records import data_records
 from ecgfl_adapters.edf.header import BDF_MAGIC, EDF_MAGIC, Channel, check_scale, read_header
-from ecgfl_adapters.edf.labels import beat_labels
+from ecgfl_adapters.edf.labels import beat_labels, read_edf_labels
 from ecgfl_adapters.edf.lead import EdfSamples, missing_in
+from ecgfl_adapters.edf.padding import is_written_here
 from ecgfl_adapters.edf.patient import source_of
 from ecgfl_adapters.edf.timeline import axis_of, drift_of
-from ecgfl_adapters.edf.writer import is_written_here, write_edf
+from ecgfl_adapters.edf.writer import write_edf
 from ecgfl_adapters.errors import LeadMissing, UnitUnknown
-from ecgfl_adapters.labels import Labels, labels_for
+from ecgfl_adapters.labels import ANNOTATORS, Labels, labels_for
 from ecgfl_adapters.leads import Channel as NamedChannel
 from ecgfl_adapters.leads import choose_leads, unique_names
 from ecgfl_adapters.missing_codes import missing_remark
-from ecgfl_adapters.protocol import ReadOptions
-from ecgfl_adapters.recording import Lead, Recording
+from ecgfl_adapters.protocol import AdapterBase, LabelRequest, ReadOptions
+from ecgfl_adapters.recording import BeatLabel, Lead, Recording
+from ecgfl_adapters.registry import recording_suffixes
 from ecgfl_adapters.units import ACCEPTED, Scale, check_step, factor_to_mv, is_adc, parse_units
 
 
-class EdfAdapter:
+class EdfAdapter(AdapterBase):
     """EDF and BDF with their "+" variants; gaps of EDF+D become NaN at their true times."""
 
     name = "edf"
+    suffixes = frozenset({".edf", ".bdf"})
+    label_suffixes = suffixes
+    annotator_suffixes = (".edf",)
 
     def recognises(self, path: Path) -> bool:
-        if path.suffix.lower() in {".edf", ".bdf"}:
+        if path.suffix.lower() in self.suffixes:
             return path.is_file()
         try:
             return first_bytes(path, 8) in {EDF_MAGIC, BDF_MAGIC}
@@ -111,6 +116,22 @@ class EdfAdapter:
     def write(self, recording: Recording, folder: Path) -> tuple[Path, ...]:
         """Write `NAME.edf`, an EDF+C file with the labels as annotations; see `edf.writer.write_edf` for what it cannot hold."""
         return write_edf(recording, folder)
+
+    def listed_file(self, path: Path) -> Path | None:
+        """Return the file itself: a RECORDS file lists EDF files with their suffix."""
+        return companion(path, path.name) if path.suffix.lower() in self.suffixes else None
+
+    def is_label_file(self, path: Path) -> bool:
+        """Return whether it is NAME.ANNOTATOR.edf beside a recording NAME, as an EDF viewer saves labels."""
+        name, dot, annotator = path.stem.rpartition(".")
+        if path.suffix.lower() not in self.suffixes or not dot or annotator not in ANNOTATORS:
+            return False
+        recordings = (path.with_name(f"{name}{suffix}") for suffix in recording_suffixes())
+        return path.is_file() and any(recording.is_file() for recording in recordings)
+
+    def read_labels(self, path: Path, request: LabelRequest) -> tuple[BeatLabel, ...]:
+        """Read the annotations of an EDF+ file; see `labels.read_edf_labels`."""
+        return read_edf_labels(content_of(path), request.fs, request.vocabulary)
 
 
 def _scale(path: Path, channel: Channel, options: ReadOptions, *, is_bdf: bool) -> Scale:

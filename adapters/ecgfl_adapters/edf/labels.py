@@ -9,7 +9,7 @@ import numpy as np
 from ecgfl_adapters.edf.annotations import Annotations, read_annotations
 from ecgfl_adapters.edf.data_records import data_records
 from ecgfl_adapters.edf.header import read_header
-from ecgfl_adapters.edf.writer import is_written_here
+from ecgfl_adapters.edf.padding import is_written_here
 from ecgfl_adapters.recording import BeatLabel
 from ecgfl_adapters.symbols import BEAT_SYMBOLS, in_order, is_sure, symbol_of
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ecgfl_adapters.edf.annotations import Annotations
 from ecgfl_adapters.edf.header import Header
-from ecgfl_adapters.edf.writer import true_length
+from ecgfl_adapters.edf.padding import true_length
 from ecgfl_adapters.errors import FileUnreadable
 from ecgfl_adapters.timeline import check_rate, check_span
 

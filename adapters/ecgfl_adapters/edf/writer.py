@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ecgfl_adapters.channel_kinds import is_ecg
+from ecgfl_adapters.edf.padding import length_note
 from ecgfl_adapters.quantise import MAX_COUNT, scale_of
 from ecgfl_adapters.recording import Lead, Recording
 
 if TYPE_CHECKING:
     import edfio
-
-_LENGTH = re.compile(r"(?:^|\s)samples=(\d+)(?:\s|$)")
 
 
 class _Grid(NamedTuple):
@@ -55,25 +54,13 @@ def write_edf(recording: Recording, folder: Path) -> tuple[Path, ...]:
     ]
     edf = edfio.Edf(
         signals,
-        recording=edfio.Recording(additional=(f"samples={recording.length}",)),
+        recording=edfio.Recording(additional=(length_note(recording.length),)),
         data_record_duration=grid.seconds,
         annotations=annotations,
     )
     path = folder / f"{recording.name}.edf"
     edf.write(path)
     return (path,)
-
-
-def true_length(recording_field: str, total: int, per_record: int) -> int:
-    """Samples of a file that holds `total` with its padding, from its recording field; `total` where it does not say."""
-    match = _LENGTH.search(recording_field)
-    stated = int(match[1]) if match else total
-    return stated if total - per_record < stated <= total else total
-
-
-def is_written_here(recording_field: str) -> bool:
-    """Whether `write_edf` wrote the file: its annotations are beat labels."""
-    return _LENGTH.search(recording_field) is not None
 
 
 def _record_grid(fs: float) -> _Grid:

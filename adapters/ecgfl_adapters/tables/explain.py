@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ecgfl_adapters.companions import is_elsewhere, link_bounds, links_within, real_path
-from ecgfl_adapters.errors import LIBRARY_ERRORS, AdapterError, FileUnreadable
+from ecgfl_adapters.errors import AdapterError, FileUnreadable
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.tables.adapter import read_understood
-from ecgfl_adapters.tables.notes import Understood
+from ecgfl_adapters.tables.layout import Understood
 
 _MISSING = {
     "separator": '";"            # or ",", "|", " ", "\\t"',
@@ -47,7 +47,7 @@ def explain(path: Path, options: ReadOptions) -> Explanation:
             read_understood(path, options, notes)
     except AdapterError as error:
         failure = error
-    except LIBRARY_ERRORS as error:
+    except Exception as error:  # noqa: BLE001 - shown to the user as a fault of the file, as `read` does
         failure = FileUnreadable(
             path,
             f"the csv reader failed with {type(error).__name__}: {error}",

@@ -8,8 +8,7 @@ from ecgfl_adapters.channel_kinds import is_ecg
 from ecgfl_adapters.errors import FileUnreadable
 from ecgfl_adapters.tables.cells import cells_of, is_comment, kind_of
 from ecgfl_adapters.tables.columns import Column, column_of, is_index, split_unit, titles_of
-from ecgfl_adapters.tables.layout import CsvLayout
-from ecgfl_adapters.tables.notes import FROM_LAYOUT, NOTHING, Understood
+from ecgfl_adapters.tables.layout import FROM_LAYOUT, NOTHING, CsvLayout, Understood
 from ecgfl_adapters.tables.opensignals import OpenSignals, is_counter, is_digital
 from ecgfl_adapters.tables.sniff import LAYOUT_FIX, Rows
 from ecgfl_adapters.tables.statements import Statements, statements_of, states_rate

@@ -1,7 +1,8 @@
 """A vendor's own table of numbers, described by hand in site.toml as `[[csv]]`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 Separator = Literal[",", ";", "\t", "|", " "]
 TimeUnit = Literal["h", "min", "s", "ms", "us", "ns", "datetime", "samples"]
@@ -33,3 +34,39 @@ class CsvLayout:
     leads: dict[str, str] = field(default_factory=dict)
 
     __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "allow_inf_nan": False}
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """Options of tables in `ReadOptions.format_options`.
+
+    Parameters
+    ----------
+    layouts : tuple of CsvLayout
+        Tables that a site described by hand; the first whose file pattern fits is used.
+    """
+
+    layouts: tuple[CsvLayout, ...] = ()
+
+
+NOTHING: Mapping[str, Any] = {}
+FROM_LAYOUT = "the [[csv]] layout in site.toml"
+
+
+class Understood(NamedTuple):
+    """One thing that was found out about a table.
+
+    Parameters
+    ----------
+    what, value : str
+        The property, and what it is.
+    why : str
+        The line, the option or the layout that says so.
+    layout : mapping
+        The fields of a `CsvLayout` that would say the same, and `stated`, the unit that the file states.
+    """
+
+    what: str
+    value: str
+    why: str
+    layout: Mapping[str, Any] = NOTHING

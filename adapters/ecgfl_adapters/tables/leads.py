@@ -15,8 +15,7 @@ from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import Remark
 from ecgfl_adapters.tables.cells import cells_of, is_comment, number_of
 from ecgfl_adapters.tables.columns import Column, split_unit
-from ecgfl_adapters.tables.layout import CsvLayout
-from ecgfl_adapters.tables.notes import FROM_LAYOUT, Understood
+from ecgfl_adapters.tables.layout import FROM_LAYOUT, CsvLayout, Understood
 from ecgfl_adapters.tables.opensignals import OpenSignals, units_fix
 from ecgfl_adapters.tables.sniff import LAYOUT_FIX, Rows
 from ecgfl_adapters.tables.statements import Statements

@@ -9,8 +9,7 @@ from typing import Literal, NamedTuple
 from ecgfl_adapters.errors import FileUnreadable
 from ecgfl_adapters.tables.cells import cells_of, is_comment, number_of
 from ecgfl_adapters.tables.columns import Column
-from ecgfl_adapters.tables.layout import CsvLayout, TimeUnit
-from ecgfl_adapters.tables.notes import FROM_LAYOUT
+from ecgfl_adapters.tables.layout import FROM_LAYOUT, CsvLayout, TimeUnit
 from ecgfl_adapters.tables.sniff import Rows
 from ecgfl_adapters.tables.text_file import TextFile
 from ecgfl_adapters.tables.time_units import seconds_in, time_title

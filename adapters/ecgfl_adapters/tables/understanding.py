@@ -16,9 +16,8 @@ from ecgfl_adapters.tables.acqknowledge import (
 from ecgfl_adapters.tables.clock import GIVEN
 from ecgfl_adapters.tables.columns import Column
 from ecgfl_adapters.tables.header import columns_of_header, header_of, with_stated_lead
-from ecgfl_adapters.tables.layout import CsvLayout
+from ecgfl_adapters.tables.layout import FROM_LAYOUT, NOTHING, CsvLayout, TableOptions, Understood
 from ecgfl_adapters.tables.leads import LeadColumn, leads_of, refuse_unnamed_time
-from ecgfl_adapters.tables.notes import FROM_LAYOUT, NOTHING, Understood
 from ecgfl_adapters.tables.opensignals import OpenSignals, opensignals_of
 from ecgfl_adapters.tables.sniff import LAYOUT_FIX, Rows, sniff
 from ecgfl_adapters.tables.statements import Statements, stated_rate, statements_of
@@ -140,7 +139,7 @@ def understand(path: Path, options: ReadOptions, notes: list[Understood]) -> Und
 
 def _layout_for(path: Path, options: ReadOptions, notes: list[Understood]) -> CsvLayout:
     name = path.name.lower()
-    for layout in options.layouts:
+    for layout in options.for_format(TableOptions).layouts:
         if any(
             fnmatchcase(each, layout.files.lower()) for each in (name, name.removesuffix(".gz"))
         ):

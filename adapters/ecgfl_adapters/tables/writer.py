@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgfl_adapters.labels import LABELS_SUFFIX
 from ecgfl_adapters.recording import Recording
 
 FS_COMMENT = "fs_hz"
 STEP_COMMENT = "step_mv"
-LABELS_SUFFIX = ".labels.csv"
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 """First characters that make a spreadsheet run a cell as a formula: https://owasp.org/www-community/attacks/CSV_Injection."""

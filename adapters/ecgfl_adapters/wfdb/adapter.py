@@ -1,17 +1,20 @@
 """WFDB records: `x.hea` with its signal files and annotations."""
 
+import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
+from ecgfl_adapters.companions import companion
 from ecgfl_adapters.errors import LeadMissing, RateUnknown
-from ecgfl_adapters.labels import labels_for
+from ecgfl_adapters.labels import LABELS_SUFFIX, labels_for
 from ecgfl_adapters.placeholders import is_placeholder
-from ecgfl_adapters.protocol import ReadOptions
-from ecgfl_adapters.recording import Recording, Source
-from ecgfl_adapters.tables.writer import LABELS_SUFFIX
+from ecgfl_adapters.protocol import ANY_SUFFIX, AdapterBase, LabelRequest, ReadOptions
+from ecgfl_adapters.recording import BeatLabel, Recording, Source
 from ecgfl_adapters.timeline import check_rate
-from ecgfl_adapters.wfdb.header import Header, header_path, read_header
+from ecgfl_adapters.wfdb.annotations import read_annotations
+from ecgfl_adapters.wfdb.header import Header, header_path, read_header, referenced_files
 from ecgfl_adapters.wfdb.leads import read_leads
 from ecgfl_adapters.wfdb.segments import read_segments
 from ecgfl_adapters.wfdb.writer import write_record
@@ -24,10 +27,13 @@ _PATIENT = re.compile(
 _SEX = re.compile(r"(?:^-?\d{1,3}\s+|\bsex\b>?:?\s*)([FM])(?:\b|e?male\b)", re.IGNORECASE)
 
 
-class WfdbAdapter:
+class WfdbAdapter(AdapterBase):
     """PhysioNet's format. A record is named by its .hea file, its .dat file or without a suffix."""
 
     name = "wfdb"
+    suffixes = frozenset({".hea", ".dat"})
+    label_suffixes = frozenset({ANY_SUFFIX})
+    annotator_suffixes = ("",)
 
     def recognises(self, path: Path) -> bool:
         return (path.suffix.lower() in {".hea", ".dat"} or not path.is_file()) and header_path(
@@ -79,6 +85,32 @@ class WfdbAdapter:
         Raises `ValueError` for a symbol that WFDB does not know.
         """
         return write_record(recording, folder)
+
+    def main_file(self, path: Path) -> Path:
+        """Return the header of a record that is named by its .dat file or without a suffix."""
+        if path.suffix.lower() == ".dat" or not os.path.lexists(path):
+            return header_path(path)
+        return path
+
+    def companions(self, path: Path) -> Iterable[Path]:
+        """Return the signal files and the segments' headers that a header names."""
+        if path.suffix.lower() != ".hea":
+            return ()
+        return {companion(path, name) for name in referenced_files(path)}
+
+    def listed_file(self, path: Path) -> Path:
+        """Return the header of a record: RECORDS files list records without a suffix."""
+        return header_path(path.with_name(f"{path.name}.hea"))
+
+    def belongs_to_recording(self, path: Path) -> bool:
+        """Return whether there is a header beside the file: an annotation file may have any suffix."""
+        if path.suffix.lower() in self.suffixes | {""}:
+            return False
+        return companion(path, f"{path.stem}.hea").is_file()
+
+    def read_labels(self, path: Path, request: LabelRequest) -> tuple[BeatLabel, ...]:
+        """Read an annotation file; see `annotations.read_annotations`."""
+        return read_annotations(path, request)
 
 
 def _frame_rate(header: Header, options: ReadOptions) -> float:

@@ -1,5 +1,6 @@
 """The leads of one WFDB header, in millivolts."""
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from ecgfl_adapters.errors import UnitUnknown
@@ -54,6 +55,20 @@ def choose_signals(header: Header, fs: float, options: ReadOptions) -> Choice:
     return choose_leads(header.path, channels, options)
 
 
+@dataclass(frozen=True)
+class WfdbOptions:
+    """Options of the WFDB format in `ReadOptions.format_options`.
+
+    Parameters
+    ----------
+    assume_gain : bool
+        Read an uncalibrated signal (gain 0) with `WFDB_DEFAULT_GAIN` instead of refusing it; for uses in which
+        the scale cancels out.
+    """
+
+    assume_gain: bool = False
+
+
 WFDB_DEFAULT_GAIN = 200
 """ADC units per millivolt that WFDB's header(5) lets a reader assume for an uncalibrated signal."""
 
@@ -62,7 +77,7 @@ def _scale(header: Header, signal: SignalSpec, options: ReadOptions) -> Scale:
     """Millivolts per ADC unit. A gain that is 0 or missing is WFDB's way to say that the signal is not calibrated."""
     given = None if options.units is None else parse_units(header.path, options.units)
     if signal.gain == 0:
-        if given is None and options.assume_wfdb_gain:
+        if given is None and options.for_format(WfdbOptions).assume_gain:
             return Scale(1 / WFDB_DEFAULT_GAIN)
         if given is None or not is_adc(options.units):
             raise UnitUnknown(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ecgfl_adapters.bounded import check_stored
 from ecgfl_adapters.companions import absence, companion, content_of
-from ecgfl_adapters.errors import LIBRARY_ERRORS, FileMissing, FileUnreadable
+from ecgfl_adapters.errors import FileMissing, FileUnreadable
 from ecgfl_adapters.missing_codes import LONG_RUN, Code, MissingCodes
 from ecgfl_adapters.recording import Remark
 from ecgfl_adapters.samples import AT_A_TIME
@@ -251,7 +251,7 @@ def _decoded(
             ignore_skew=False,
             return_res=32,
         )
-    except LIBRARY_ERRORS as error:
+    except Exception as error:  # wfdb raises anything on a broken file
         files = ", ".join(sorted({signal.file for signal in held}))
         fmts = ", ".join(sorted({signal.fmt for signal in held}))
         raise FileUnreadable(

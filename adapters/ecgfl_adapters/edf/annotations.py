@@ -1,6 +1,6 @@
 """EDF+ time-stamped annotation lists: when each data record starts, and what was annotated.
 
-edfio keeps the data records' onsets to itself and refuses annotation texts that are not UTF-8; both are needed here.
+They are parsed here, because pyedflib refuses texts and times that real files hold.
 """
 
 import re

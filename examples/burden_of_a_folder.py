@@ -6,7 +6,8 @@ python examples/burden_of_a_folder.py HOME FOLDER
 import argparse
 from pathlib import Path
 
-from ecgfl_adapters.discovery import find_recordings, read
+from ecgfl_adapters import find_recordings
+from ecgfl_adapters.discovery import read
 from ecgfl_adapters.protocol import ReadOptions
 
 from ecgfl_cli.federation.site.setup import registry_of

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from ecgfl_adapters.discovery import adapters
+from ecgfl_adapters import adapters
 from ecgfl_adapters.recording import Recording
 
 from ecgfl_cli.demo.synthesiser import synthesise

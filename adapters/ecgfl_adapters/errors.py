@@ -1,4 +1,4 @@
-"""What an adapter says when it cannot read a file.
+"""Errors of the adapters.
 
 AdapterError
 ├── FileMissing         the path does not exist or cannot be opened
@@ -21,9 +21,12 @@ class AdapterError(ValueError):
 
     Parameters
     ----------
-    path : the file in question.
-    problem : what is wrong, with the offending field and value.
-    fix : what a person can do about it.
+    path : str or Path
+        The file.
+    problem : str
+        What is wrong, with the field and its value.
+    fix : str
+        What the user can do about it.
     """
 
     def __init__(self, path: str | Path, problem: str, fix: str) -> None:
@@ -33,40 +36,40 @@ class AdapterError(ValueError):
         self.fix = fix
 
     def __reduce__(self) -> tuple[type, tuple[object, ...]]:
-        """For the way from one process to another, where an error is made anew."""
+        """Allow pickling, which passes an error from a worker process."""
         return type(self), (self.path, self.problem, self.fix)
 
 
 class FileMissing(AdapterError):
-    pass
+    """The path does not exist or cannot be opened."""
 
 
 class FormatUnknown(AdapterError):
-    pass
+    """No adapter recognises the file, or no adapter has the given name."""
 
 
 class FileUnreadable(AdapterError):
-    pass
+    """The file is empty, truncated, corrupt or not what its name says."""
 
 
 class UnitUnknown(AdapterError):
-    pass
+    """The unit is not a voltage, or none is stated and none was given."""
 
 
 class RateUnknown(AdapterError):
-    pass
+    """No sampling rate is stated and none was given, or two rates differ."""
 
 
 class LeadMissing(AdapterError):
-    pass
+    """The requested lead is not in the file, or the file holds no ECG."""
 
 
 class LabelsUnreadable(AdapterError):
-    pass
+    """The requested beat labels are missing or broken."""
 
 
 def changed_meanwhile(path: Path) -> FileUnreadable:
-    """Raised for a file that is not the same at the end of reading as at its begin."""
+    """Return the error for a file that changed while it was read."""
     return FileUnreadable(
         path,
         "the file changed while it was read",

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ecgfl_adapters.companions import absence, companion, links_also_within
 from ecgfl_adapters.errors import LabelsUnreadable
 from ecgfl_adapters.label_axis import TableAxis
-from ecgfl_adapters.label_files import contradicting_line, read_labels
+from ecgfl_adapters.label_files import read_labels
 from ecgfl_adapters.label_origin import (
     ANNOTATOR,
     MACHINE_LABELS,
@@ -20,6 +20,7 @@ from ecgfl_adapters.label_origin import (
 )
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import BeatLabel, Remark
+from ecgfl_adapters.registry import annotator_suffixes, label_reader
 from ecgfl_adapters.symbols import BEAT_SYMBOLS
 
 __all__ = [
@@ -30,6 +31,9 @@ __all__ = [
     "read_labels",
     "refuse_different",
 ]
+
+LABELS_SUFFIX = ".labels.csv"
+"""Of a table of labels that may lie beside a recording in any format."""
 
 ANNOTATORS = (ANNOTATOR, "atr", "labels")
 """Whose files are looked for in a folder of labels."""
@@ -104,12 +108,8 @@ def _labels_in(
 
 def _origin_of(path: Path, labels: Sequence[BeatLabel]) -> Origin:
     origin = origin_of(path, labels)
-    if origin == "machine" and (line := contradicting_line(path)):
-        raise LabelsUnreadable(
-            path,
-            f"line {line} has another class than its symbol, and every symbol is as it was predicted",
-            "Correct the column 'symbol': the column 'class' is not read",
-        )
+    if origin == "machine":
+        label_reader(path).check_uncorrected(path)
     return origin
 
 
@@ -162,7 +162,7 @@ def _label_files(stem: Path, option: str) -> list[Path]:
 
 
 def label_files(stem: Path, annotators: Sequence[str] = ANNOTATORS) -> list[Path]:
-    """Return the files STEM.ANNOTATOR, STEM.ANNOTATOR.edf and STEM.ANNOTATOR.csv that exist."""
+    """Return the files STEM.ANNOTATOR, STEM.ANNOTATOR.csv and the like that exist."""
     return [found for annotator in annotators for found in _of_annotator(stem, annotator)]
 
 
@@ -173,15 +173,5 @@ def annotator_files(stem: Path, option: str) -> list[Path]:
 
 def _of_annotator(stem: Path, annotator: str) -> list[Path]:
     name = file_name(stem.name) if annotator == ANNOTATOR else stem.name
-    names = (f"{name}.{annotator}{suffix}" for suffix in ("", ".edf", ".csv"))
+    names = (f"{name}.{annotator}{suffix}" for suffix in annotator_suffixes())
     return [path for path in (companion(stem, name) for name in names) if path.is_file()]
-
-
-def is_annotator_edf(path: Path) -> bool:
-    """Whether it is NAME.ANNOTATOR.edf beside a recording of that name: its labels, as an EDF viewer saves them."""
-    name, dot, annotator = path.stem.rpartition(".")
-    if path.suffix.lower() not in {".edf", ".bdf"} or not dot or annotator not in ANNOTATORS:
-        return False
-    return any(
-        path.with_name(f"{name}{suffix}").is_file() for suffix in (".hea", ".edf", ".bdf", ".csv")
-    )

@@ -1,34 +1,51 @@
-"""What a file format must offer to take part: see `Adapter`."""
+"""What a file format must offer to take part, and what it may offer: see `Adapter` and `AdapterBase`."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
-from ecgfl_adapters.csv_layout import CsvLayout
-from ecgfl_adapters.recording import Recording
+from ecgfl_adapters.label_axis import TableAxis
+from ecgfl_adapters.recording import BeatLabel, Recording
+
+FormatOptions = TypeVar("FormatOptions")
+
+ANY_SUFFIX = "*"
+"""In `AdapterBase.label_suffixes`: label files of every suffix that no other format reads."""
 
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """What the person at the command line knows better than the file.
+    """How to read a recording: what the user knows better than the file.
 
-    leads : names of the leads to keep, in this order; empty keeps every ECG lead of the file.
-    fs : sampling rate in hertz, for files that do not state one.
-    units : unit of the samples: "mV", "uV", "V" or "nV", which wins over what the file states; or "adc:GAIN[:BASELINE]" with
-        GAIN in ADC units per millivolt, for files that state none.
-    labels : None takes the labels found with the file if there are any; "none" takes no labels; otherwise the path of a
-        label file or the suffix of a WFDB annotator ("atr"), whose absence is then an error.
-    vocabulary : words for beats beyond the built-in ones, as {"extrasystole": "V"}; the case does not matter.
-    ecg_channels : shell patterns ("Kanal *") of channel names that are ECG beyond the known ones; the case does not matter.
-    layouts : tables of numbers that a site described by hand; the first whose file pattern fits is believed.
-    accept_predictions : take predictions of this program that nobody corrected as labels, to measure them; never to train on.
-    force : read a file whose checksum is wrong; the fault becomes a remark.
-    assume_wfdb_gain : read an uncalibrated WFDB signal (gain 0) with WFDB's default gain instead of refusing it; for uses
-        in which the scale cancels out.
-    named : files and folders that the user named. A link in a folder is followed only if its target is in that folder; see
-        `companions.link_bounds`.
-    follow_links : follow links to any target.
+    Parameters
+    ----------
+    leads : tuple of str
+        Names of the leads to keep, in this order; empty keeps every ECG lead of the file.
+    fs : float, optional
+        Sampling rate in hertz, for files that do not state one.
+    units : str, optional
+        Unit of the samples: "mV", "uV", "V" or "nV", which replaces what the file states; or
+        "adc:GAIN[:BASELINE]" with GAIN in ADC units per millivolt, for files that state none.
+    labels : str, optional
+        None takes the labels found with the file, if there are any; "none" takes no labels; otherwise the
+        path of a label file or the suffix of a WFDB annotator ("atr"), whose absence is then an error.
+    vocabulary : mapping of str to str
+        Words for beats beyond the built-in ones, such as {"extrasystole": "V"}; case does not matter.
+    ecg_channels : tuple of str
+        Shell patterns ("Kanal *") of channel names that are ECG beyond the known ones; case does not matter.
+    accept_predictions : bool
+        Accept uncorrected predictions of this program as labels, to measure them; never to train on them.
+    force : bool
+        Read a file whose checksum is wrong; the fault becomes a remark.
+    named : tuple of Path
+        Files and folders that the user named. A link in a folder is followed only if its target is in that
+        folder; see `companions.link_bounds`.
+    follow_links : bool
+        Follow links to any target.
+    format_options : tuple
+        Options of single formats, at most one object of each class, such as `tables.layout.TableOptions`;
+        an adapter takes its own with `for_format`.
     """
 
     leads: tuple[str, ...] = ()
@@ -37,22 +54,51 @@ class ReadOptions:
     labels: str | None = None
     vocabulary: Mapping[str, str] = field(default_factory=dict)
     ecg_channels: tuple[str, ...] = ()
-    layouts: tuple[CsvLayout, ...] = ()
     accept_predictions: bool = False
     force: bool = False
-    assume_wfdb_gain: bool = False
     named: tuple[Path, ...] = ()
     follow_links: bool = False
+    format_options: tuple[object, ...] = ()
+
+    def for_format(self, kind: type[FormatOptions]) -> FormatOptions:
+        """Return the options of one format: those given of class `kind`, or its defaults."""
+        given = (each for each in self.format_options if isinstance(each, kind))
+        return next(given, None) or kind()
+
+
+@dataclass(frozen=True)
+class LabelRequest:
+    """What a label reader must know of the recording that the labels belong to.
+
+    Parameters
+    ----------
+    fs : float
+        Sampling rate of the leads in hertz; labels are returned in its samples.
+    clock_fs : float, optional
+        Rate in hertz at which a file that does not state a rate counts its samples; None means `fs`.
+    vocabulary : mapping of str to str
+        A site's own words for beats, to WFDB symbols.
+    axis : TableAxis, optional
+        Axis of the recording, if its times do not begin at 0 or rows are missing.
+    """
+
+    fs: float
+    clock_fs: float | None = None
+    vocabulary: Mapping[str, str] = field(default_factory=dict)
+    axis: TableAxis | None = None
 
 
 @runtime_checkable
 class Adapter(Protocol):
-    """One file format. Registered under the entry-point group `ecgfl.adapters`."""
+    """One file format, registered under the entry-point group `ecgfl.adapters`."""
 
     name: str
 
     def recognises(self, path: Path) -> bool:
-        """Whether `path` names a recording of this format, by its name and its first bytes. Cheap; never raises on content."""
+        """Return whether `path` names a recording of this format, by its name and its first bytes.
+
+        This must be cheap and must not raise on any content.
+        """
         ...
 
     def read(self, path: Path, options: ReadOptions) -> Recording:
@@ -60,8 +106,75 @@ class Adapter(Protocol):
         ...
 
     def write(self, recording: Recording, folder: Path) -> tuple[Path, ...]:
-        """Write signals and labels under `folder`, named after the recording; returns the files, the one to read first.
+        """Write signals and labels under `folder`, named after the recording.
 
-        Source identifiers are not written. Raises `ValueError` when the format cannot hold the recording.
+        Source identifiers are not written. Returns the files; the first one is the file to read. Raises
+        `ValueError` when the format cannot hold the recording.
         """
         ...
+
+
+class AdapterBase:
+    """What an adapter may offer beyond `Adapter`. Derive from it and override what the format needs.
+
+    A format whose recordings have several files overrides `companions` and `main_file`, so that each recording
+    is found once. A format with its own label files sets `label_suffixes` and overrides `read_labels` and
+    `is_label_file`, so that these files serve as labels of recordings in any format.
+
+    Attributes
+    ----------
+    suffixes : frozenset of str
+        Suffixes of the files of a recording, in lower case.
+    label_suffixes : frozenset of str
+        Suffixes of the label files that `read_labels` reads, in lower case; see `ANY_SUFFIX`.
+    annotator_suffixes : tuple of str
+        What follows RECORD.ANNOTATOR in the names of label files, for example ".csv" in "100.ecgfl.csv".
+    """
+
+    suffixes: frozenset[str] = frozenset()
+    label_suffixes: frozenset[str] = frozenset()
+    annotator_suffixes: tuple[str, ...] = ()
+
+    def main_file(self, path: Path) -> Path:
+        """Return the file by which a recording is read, if `path` names it by another file; else `path`.
+
+        The file need not exist.
+        """
+        return path
+
+    def companions(self, path: Path) -> Iterable[Path]:
+        """Return the other files of the recording at `path`; none for a file of another format."""
+        del path
+        return ()
+
+    def listed_file(self, path: Path) -> Path | None:
+        """Return the file of the recording that a RECORDS file lists as `path`, or None."""
+        del path
+        return None
+
+    def is_label_file(self, path: Path) -> bool:
+        """Return whether `path` holds labels and no recording, by its name."""
+        del path
+        return False
+
+    def belongs_to_recording(self, path: Path) -> bool:
+        """Return whether `path` lies beside a recording of its name that may own it.
+
+        It applies only to files that no adapter recognises.
+        """
+        del path
+        return False
+
+    def read_labels(self, path: Path, request: LabelRequest) -> tuple[BeatLabel, ...]:
+        """Read a label file whose suffix is in `label_suffixes`.
+
+        Returns the labels in order of their samples. Raises `LabelsUnreadable`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} reads no label files: {path} {request}")
+
+    def check_uncorrected(self, path: Path) -> None:
+        """Check a file that holds this program's own prediction for changes that would be ignored.
+
+        Raises `LabelsUnreadable`.
+        """
+        del path

@@ -73,6 +73,7 @@ def command(
     """Measure a model by reference labels as ANSI/AAMI EC57 does, on beats that it finds itself, and compare it with another."""
     from ecgfl_adapters.discovery import read
     from ecgfl_adapters.errors import LIBRARY_ERRORS, AdapterError
+    from ecgfl_adapters.wfdb.leads import WfdbOptions
 
     from ecgfl_cli.commands.reading import reading_of, with_label_folder
     from ecgfl_cli.commands.recordings import named_recordings
@@ -93,7 +94,7 @@ def command(
         units=units,
         labels=labels,
         force=force,
-        assume_wfdb_gain=True,
+        format_options=(WfdbOptions(assume_gain=True),),
         named=tuple(files),
         follow_links=follow_links,
     )

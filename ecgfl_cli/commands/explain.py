@@ -12,10 +12,10 @@ def show_explanations(
     console: Console, paths: list[Path], file_format: str, lead: str | None, **options: Any
 ) -> None:
     """Show each table's explanation. Raises `UsageError` where a file is no table; exits with 3 where one cannot be read."""
-    from ecgfl_adapters.csv_explain import Explanation, explain
-    from ecgfl_adapters.csv_file import CsvAdapter
     from ecgfl_adapters.discovery import adapter_for
     from ecgfl_adapters.errors import FormatUnknown
+    from ecgfl_adapters.tables.adapter import CsvAdapter
+    from ecgfl_adapters.tables.explain import Explanation, explain
 
     from ecgfl_cli.commands.reading import reading_of
     from ecgfl_cli.commands.recordings import named_recordings

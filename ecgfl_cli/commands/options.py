@@ -35,7 +35,7 @@ def _choice_of(known: Callable[[], tuple[str, ...]]) -> Callable[[str], str]:
 
 
 def _formats() -> tuple[str, ...]:
-    from ecgfl_adapters.discovery import adapters
+    from ecgfl_adapters import adapters
 
     return ("auto", *adapters())
 

@@ -38,6 +38,7 @@ def command(
     """Find the PVCs in recordings with the current model, here, and write what cardiologists' tools read."""
     from ecgfl_adapters.discovery import read
     from ecgfl_adapters.errors import LIBRARY_ERRORS, AdapterError
+    from ecgfl_adapters.wfdb.leads import WfdbOptions
 
     from ecgfl_cli.commands.findings import show_findings
     from ecgfl_cli.commands.reading import reading_of
@@ -64,7 +65,7 @@ def command(
         units=units,
         labels="none",
         force=force,
-        assume_wfdb_gain=True,
+        format_options=(WfdbOptions(assume_gain=True),),
         named=tuple(files),
         follow_links=follow_links,
     )

@@ -65,6 +65,7 @@ def reading_of(
     file_format, lead, patient : from the command line. options : fields of `ReadOptions` from the command line.
     """
     from ecgfl_adapters.protocol import ReadOptions
+    from ecgfl_adapters.tables.layout import TableOptions
 
     from ecgfl_cli.quality.limits import limits_of
     from ecgfl_cli.site.settings import Recordings, load_settings
@@ -79,7 +80,10 @@ def reading_of(
             leads=(lead,) if lead else (),
             ecg_channels=tuple(recordings.ecg_channels),
             vocabulary=settings.vocabulary if settings else {},
-            layouts=tuple(settings.csv) if settings else (),
+            format_options=(
+                *options.pop("format_options", ()),
+                TableOptions(tuple(settings.csv) if settings else ()),
+            ),
             **options,
         ),
         lead or recordings.lead,

@@ -15,7 +15,8 @@ def named_recordings(
 
     Raises `UnusableInput` if there is no recording.
     """
-    from ecgfl_adapters.discovery import find_recordings, leads_out_of, why_skipped
+    from ecgfl_adapters import find_recordings
+    from ecgfl_adapters.search import leads_out_of, why_skipped
 
     from ecgfl_cli.errors import UnusableInput
 

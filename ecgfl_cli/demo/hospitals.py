@@ -4,9 +4,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from ecgfl_adapters.discovery import adapters, find_recordings, read
+from ecgfl_adapters import adapters, find_recordings
+from ecgfl_adapters.discovery import read
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import BeatLabel, Lead, Recording
+from ecgfl_adapters.wfdb.leads import WfdbOptions
 from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
@@ -86,7 +88,7 @@ def export(hospital: Hospital, recording: Recording, folder: Path) -> Path:
 
 
 def _read(path: Path) -> Recording:
-    return read(path, "auto", ReadOptions(assume_wfdb_gain=True))
+    return read(path, "auto", ReadOptions(format_options=(WfdbOptions(assume_gain=True),)))
 
 
 def _pvcs(recording: Recording) -> int:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from ecgfl_adapters.discovery import installed
+from ecgfl_adapters.registry import installed
 
 from ecgfl_cli.doctor.check import Check, checked
 from ecgfl_cli.errors import UnusableInput

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from ecgfl_adapters.bounded import read_bounded
-from ecgfl_adapters.csv_layout import CsvLayout
 from ecgfl_adapters.symbols import BEAT_SYMBOLS, OTHER_SYMBOLS
+from ecgfl_adapters.tables.layout import CsvLayout
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from ecgfl_cli.errors import UsageError

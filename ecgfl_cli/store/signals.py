@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import Recording
-from ecgfl_adapters.wfdb_record import WfdbAdapter
+from ecgfl_adapters.wfdb.adapter import WfdbAdapter
 
 from ecgfl_cli.files import sync_file, sync_folder
 

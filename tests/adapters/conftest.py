@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import BeatLabel, Lead, Recording, Source
-from ecgfl_adapters.wfdb_record import WfdbAdapter
+from ecgfl_adapters.wfdb.adapter import WfdbAdapter
 
 FS = 250.0
 STEP_MV = 0.005
@@ -40,7 +40,7 @@ def mitdb_minute(real_data: Path) -> Recording:
 @pytest.fixture
 def edf_field(tmp_path: Path, recording: Recording) -> Callable[[int, bytes], Path]:
     """Writes a good EDF file, then overwrites header bytes at an offset."""
-    from ecgfl_adapters.edf_file import EdfAdapter
+    from ecgfl_adapters.edf.adapter import EdfAdapter
 
     def make(offset: int, value: bytes) -> Path:
         path = EdfAdapter().write(recording, tmp_path)[0]

@@ -7,7 +7,8 @@ from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 
-from ecgfl_adapters.discovery import adapters, read
+from ecgfl_adapters import adapters
+from ecgfl_adapters.discovery import read
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import Recording
 

@@ -5,13 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from ecgfl_adapters.csv_file import CsvAdapter
 from ecgfl_adapters.discovery import read
-from ecgfl_adapters.edf_file import EdfAdapter
+from ecgfl_adapters.edf.adapter import EdfAdapter
 from ecgfl_adapters.errors import FileUnreadable
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import Recording
-from ecgfl_adapters.wfdb_record import WfdbAdapter
+from ecgfl_adapters.tables.adapter import CsvAdapter
+from ecgfl_adapters.wfdb.adapter import WfdbAdapter
 
 
 def grows(path: Path) -> None:

@@ -7,12 +7,12 @@ import edfio
 import numpy as np
 import pytest
 from ecgfl_adapters.channel_kinds import is_ecg
-from ecgfl_adapters.csv_explain import explain
-from ecgfl_adapters.csv_file import CsvAdapter
-from ecgfl_adapters.edf_file import EdfAdapter
+from ecgfl_adapters.edf.adapter import EdfAdapter
 from ecgfl_adapters.errors import FileUnreadable, LeadMissing, UnitUnknown
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import Recording
+from ecgfl_adapters.tables.adapter import CsvAdapter
+from ecgfl_adapters.tables.explain import explain
 
 IN_MV = ReadOptions(fs=250, units="mV")
 WAVE = [round(800 + 500 * np.sin(row / 9) + row % 7) for row in range(500)]

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ecgfl_adapters.csv_file import CsvAdapter
 from ecgfl_adapters.errors import FileUnreadable, LeadMissing, RateUnknown, UnitUnknown
 from ecgfl_adapters.protocol import ReadOptions
+from ecgfl_adapters.tables.adapter import CsvAdapter
 
 ADAPTER = CsvAdapter()
 MICROVOLTS = [-28.535, 12, 0.5, *(row % 300 - 150.25 for row in range(600))]

@@ -8,11 +8,11 @@ from time import perf_counter
 
 import numpy as np
 import pytest
-from ecgfl_adapters.csv_file import CsvAdapter
-from ecgfl_adapters.discovery import find_recordings
+from ecgfl_adapters import find_recordings
 from ecgfl_adapters.errors import AdapterError, FileUnreadable, RateUnknown
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import Recording
+from ecgfl_adapters.tables.adapter import CsvAdapter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import wfdb
-from ecgfl_adapters.csv_file import CsvAdapter
 from ecgfl_adapters.errors import (
     FileMissing,
     FileUnreadable,
@@ -18,7 +17,8 @@ from ecgfl_adapters.errors import (
 )
 from ecgfl_adapters.protocol import Adapter, ReadOptions
 from ecgfl_adapters.recording import BeatLabel, Recording
-from ecgfl_adapters.wfdb_record import WfdbAdapter
+from ecgfl_adapters.tables.adapter import CsvAdapter
+from ecgfl_adapters.wfdb.adapter import WfdbAdapter
 
 ADAPTER = CsvAdapter()
 DEFAULT = ReadOptions()

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ecgfl_adapters.csv_file import CsvAdapter
 from ecgfl_adapters.errors import FileUnreadable
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import Recording
+from ecgfl_adapters.tables.adapter import CsvAdapter
 
 COUNTS = [round(500 + 700 * np.sin(row / 9) + row % 7) for row in range(600)]
 MICROVOLTS = np.array(COUNTS) / 1000

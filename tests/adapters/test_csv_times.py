@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from ecgfl_adapters.csv_file import CsvAdapter
 from ecgfl_adapters.errors import FileUnreadable
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import Recording
+from ecgfl_adapters.tables.adapter import CsvAdapter
 
 BEFORE_MIDNIGHT = datetime(2021, 4, 3, 23, 59, 59, 498_000)
 

@@ -6,9 +6,10 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
-from ecgfl_adapters import discovery
-from ecgfl_adapters.discovery import find_recordings, read
+from ecgfl_adapters import discovery, find_recordings, registry
+from ecgfl_adapters.discovery import read
 from ecgfl_adapters.errors import (
+    AdapterError,
     FileMissing,
     FileUnreadable,
     FormatUnknown,
@@ -17,8 +18,8 @@ from ecgfl_adapters.errors import (
 )
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import BeatLabel, Recording
-from ecgfl_adapters.wfdb_record import WfdbAdapter
-from ecgfl_adapters.wfdb_write import write_annotations
+from ecgfl_adapters.wfdb.adapter import WfdbAdapter
+from ecgfl_adapters.wfdb.writer import write_annotations
 
 
 class VendorAdapter:
@@ -41,28 +42,28 @@ class VendorAdapter:
 @pytest.fixture
 def vendor(monkeypatch: pytest.MonkeyPatch) -> None:
     """Besides the built-in adapters: one more, one that cannot be imported and one that is none."""
-    builtin = list(discovery.entry_points(group=discovery.GROUP))
+    builtin = list(registry.entry_points(group=registry.GROUP))
     here = f"{__name__}:VendorAdapter"
     more = [
-        EntryPoint("vendor", here, discovery.GROUP),
-        EntryPoint("gone", "no_such_module:Adapter", discovery.GROUP),
-        EntryPoint("wrong", "pathlib:Path", discovery.GROUP),
+        EntryPoint("vendor", here, registry.GROUP),
+        EntryPoint("gone", "no_such_module:Adapter", registry.GROUP),
+        EntryPoint("wrong", "pathlib:Path", registry.GROUP),
     ]
     monkeypatch.setattr(
-        discovery,
+        registry,
         "entry_points",
-        lambda group: [*builtin, *more] if group == discovery.GROUP else [],
+        lambda group: [*builtin, *more] if group == registry.GROUP else [],
     )
-    discovery._installed.cache_clear()
+    registry.installed.cache_clear()
     yield
-    discovery._installed.cache_clear()
+    registry.installed.cache_clear()
 
 
 @pytest.fixture
 def folder(tmp_path: Path, recording: Recording) -> Path:
     """Three recordings of three formats, with what usually lies beside them."""
     (tmp_path / "sub").mkdir()
-    adapters = discovery.adapters()
+    adapters = registry.adapters()
     adapters["wfdb"].write(recording, tmp_path)
     adapters["edf"].write(recording, tmp_path / "sub")
     adapters["csv"].write(recording, tmp_path / "sub")
@@ -74,13 +75,13 @@ def folder(tmp_path: Path, recording: Recording) -> Path:
 
 
 def test_the_three_formats_are_found_through_their_entry_points() -> None:
-    assert list(discovery.adapters()) == ["wfdb", "edf", "csv"]
-    assert discovery.installed().broken == {}
+    assert list(registry.adapters()) == ["wfdb", "edf", "csv"]
+    assert registry.installed().broken == {}
 
 
 def test_no_format_library_is_loaded_before_a_file_is_read() -> None:
     script = (
-        "import sys, ecgfl_adapters.discovery as d; d.adapters(); "
+        "import sys, ecgfl_adapters; ecgfl_adapters.adapters(); "
         "print([m for m in ('wfdb', 'edfio', 'pyedflib', 'pandas', 'scipy') if m in sys.modules])"
     )
     assert (
@@ -124,10 +125,10 @@ def test_an_unknown_file_folder_or_format_is_refused(folder: Path) -> None:
 def test_a_broken_adapter_does_not_harm_the_others(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    discovery._installed.cache_clear()
-    assert list(discovery.adapters()) == ["vendor", "wfdb", "edf", "csv"]
-    assert set(discovery.installed().broken) == {"gone", "wrong"}
-    assert "no_such_module" in discovery.installed().broken["gone"]
+    registry.installed.cache_clear()
+    assert list(registry.adapters()) == ["vendor", "wfdb", "edf", "csv"]
+    assert set(registry.installed().broken) == {"gone", "wrong"}
+    assert "no_such_module" in registry.installed().broken["gone"]
     assert "adapter 'gone' is left out" in caplog.text
     with pytest.raises(FormatUnknown, match="no_such_module"):
         discovery.adapter_for(folder / "small.hea", "gone")
@@ -158,7 +159,7 @@ def test_read_gives_the_same_recording_from_every_format(
 
 
 def test_a_folder_gives_one_path_a_recording(folder: Path) -> None:
-    found = discovery.find_recordings([folder])
+    found = find_recordings([folder])
     assert found.recordings == [
         folder / "small.hea",
         folder / "sub" / "small.csv",
@@ -172,12 +173,12 @@ def test_a_shell_pattern_gives_one_path_a_recording(folder: Path) -> None:
         folder / name
         for name in ("small.atr", "small.dat", "small.hea", "small", "sub/small.labels.csv")
     ]
-    assert discovery.find_recordings(paths) == ([folder / "small.hea"], [])
+    assert find_recordings(paths) == ([folder / "small.hea"], [])
 
 
 def test_a_path_that_was_named_is_kept_so_that_reading_says_what_is_wrong(folder: Path) -> None:
     paths = [folder / "nix.edf", folder / "readme.md"]
-    assert discovery.find_recordings(paths) == (paths, [])
+    assert find_recordings(paths) == (paths, [])
 
 
 def test_segments_and_signal_files_are_no_recordings_of_their_own(
@@ -185,7 +186,7 @@ def test_segments_and_signal_files_are_no_recordings_of_their_own(
 ) -> None:
     WfdbAdapter().write(recording, tmp_path)
     (tmp_path / "all.hea").write_text("all/2 2 250 5150\nsmall 2575\nsmall 2575\n")
-    assert discovery.find_recordings([tmp_path]).recordings == [tmp_path / "all.hea"]
+    assert find_recordings([tmp_path]).recordings == [tmp_path / "all.hea"]
 
 
 @pytest.mark.parametrize(
@@ -195,7 +196,7 @@ def test_segments_and_signal_files_are_no_recordings_of_their_own(
 def test_finds_every_recording_of_a_folder(real_data: Path, folder: str, count: int) -> None:
     if not (real_data / folder).is_dir():
         pytest.skip(f"{real_data / folder} is not there")
-    found = discovery.find_recordings([real_data / folder])
+    found = find_recordings([real_data / folder])
     assert len(found.recordings) == count
     assert found.skipped == []
 
@@ -203,7 +204,7 @@ def test_finds_every_recording_of_a_folder(real_data: Path, folder: str, count: 
 def test_a_changed_byte_anywhere_in_a_header_gives_a_reason_and_never_a_surprise(
     tmp_path: Path, recording: Recording
 ) -> None:
-    adapters = discovery.adapters()
+    adapters = registry.adapters()
     refused = []
     for name, step in (
         ("wfdb", 3),
@@ -217,7 +218,7 @@ def test_a_changed_byte_anywhere_in_a_header_gives_a_reason_and_never_a_surprise
                 path.write_bytes(good[:position] + bytes([value]) + good[position + 1 :])
                 try:
                     discovery.read(path, name)
-                except discovery.AdapterError as error:
+                except AdapterError as error:
                     refused.append(str(error))
     assert len(refused) > 300
     assert [reason for reason in refused if "reader failed with" in reason] == []
@@ -227,7 +228,7 @@ def test_a_changed_byte_anywhere_in_a_header_gives_a_reason_and_never_a_surprise
 def test_a_rate_that_is_not_the_files_is_refused(
     tmp_path: Path, recording: Recording, name: str
 ) -> None:
-    path = discovery.adapters()[name].write(recording, tmp_path)[0]
+    path = registry.adapters()[name].write(recording, tmp_path)[0]
     assert discovery.read(path, options=ReadOptions(fs=250.5)).fs == 250
     with pytest.raises(RateUnknown, match="500 Hz"):
         discovery.read(path, options=ReadOptions(fs=500))

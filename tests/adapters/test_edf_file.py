@@ -9,8 +9,8 @@ import edfio
 import numpy as np
 import pyedflib
 import pytest
-from ecgfl_adapters.edf_file import EdfAdapter
-from ecgfl_adapters.edf_header import read_header
+from ecgfl_adapters.edf.adapter import EdfAdapter
+from ecgfl_adapters.edf.header import read_header
 from ecgfl_adapters.errors import (
     FileMissing,
     FileUnreadable,
@@ -290,6 +290,37 @@ def test_length_labels_and_rate_are_read_back_at_any_rate(
     assert (found.length, found.labels, found.fs) == (length, labels, pytest.approx(fs, rel=1e-7))
     for read, written in zip(found.leads, cut, strict=True):
         np.testing.assert_allclose(read.samples, written.samples, atol=written.step_mv / 10)
+
+
+@pytest.mark.parametrize("fs", [62.4725, 257.123456789, 360.0])
+def test_written_file_is_read_alike_by_edfio_and_edflib(
+    tmp_path: Path, recording: Recording, fs: float
+) -> None:
+    labels = tuple(BeatLabel(sample, "V") for sample in range(0, recording.length, 40))
+    path = ADAPTER.write(replace(recording, fs=fs, labels=labels), tmp_path)[0]
+    independent = edfio.read_edf(path)
+    assert [round(note.onset * fs) for note in independent.annotations] == [
+        label.sample for label in labels
+    ]
+    with pyedflib.EdfReader(str(path)) as reader:
+        assert len(reader.readAnnotations()[0]) == len(labels)
+        for index, lead in enumerate(recording.leads):
+            values = independent.signals[index].data
+            np.testing.assert_allclose(values, reader.readSignal(index), rtol=1e-6, atol=1e-6)
+            np.testing.assert_allclose(
+                values[: lead.samples.size] / 1000, lead.samples, atol=lead.step_mv / 10
+            )
+
+
+def test_labels_that_edflib_would_drop_or_move_are_refused(
+    tmp_path: Path, recording: Recording
+) -> None:
+    crowded = tuple(BeatLabel(sample, "N") for sample in range(11 * 64 + 1))
+    with pytest.raises(ValueError, match=r"705 labels in 11 data records"):
+        ADAPTER.write(replace(recording, labels=crowded), tmp_path)
+    with pytest.raises(ValueError, match=r"20000 Hz"):
+        ADAPTER.write(replace(recording, fs=20_000.0, labels=(BeatLabel(7, "N"),)), tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_recording_with_gaps_is_not_written(tmp_path: Path, recording: Recording) -> None:

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 import mutations
 import pytest
 from ecgfl_adapters.protocol import ReadOptions
-from ecgfl_adapters.wfdb_record import WfdbAdapter
+from ecgfl_adapters.wfdb.adapter import WfdbAdapter
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

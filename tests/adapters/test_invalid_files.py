@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ecgfl_adapters.discovery import find_recordings, read
+from ecgfl_adapters import find_recordings
+from ecgfl_adapters.discovery import read
 from ecgfl_adapters.errors import AdapterError
 
 INVALID = Path(__file__).resolve().parents[1] / "data" / "invalid"

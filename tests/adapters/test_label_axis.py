@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ecgfl_adapters.csv_file import CsvAdapter
 from ecgfl_adapters.errors import LabelsUnreadable
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import Recording
+from ecgfl_adapters.tables.adapter import CsvAdapter
 
 FS = 250
 ROWS = 7500

@@ -6,11 +6,11 @@ import edfio
 import numpy as np
 import pytest
 import wfdb
-from ecgfl_adapters.csv_file import CsvAdapter
-from ecgfl_adapters.edf_file import EdfAdapter
+from ecgfl_adapters.edf.adapter import EdfAdapter
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import Recording
-from ecgfl_adapters.wfdb_record import WfdbAdapter
+from ecgfl_adapters.tables.adapter import CsvAdapter
+from ecgfl_adapters.wfdb.adapter import WfdbAdapter
 from numpy.typing import NDArray
 
 WAVE: NDArray[np.int64] = np.round(

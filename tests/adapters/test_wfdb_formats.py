@@ -11,7 +11,7 @@ import pytest
 import wfdb
 from ecgfl_adapters.errors import FileUnreadable, LeadMissing
 from ecgfl_adapters.protocol import ReadOptions
-from ecgfl_adapters.wfdb_record import WfdbAdapter
+from ecgfl_adapters.wfdb.adapter import WfdbAdapter
 from numpy.typing import NDArray
 
 ADAPTER = WfdbAdapter()

@@ -18,7 +18,7 @@ from ecgfl_adapters.errors import (
 )
 from ecgfl_adapters.protocol import Adapter, ReadOptions
 from ecgfl_adapters.recording import BeatLabel, Lead, Recording
-from ecgfl_adapters.wfdb_record import WfdbAdapter
+from ecgfl_adapters.wfdb.adapter import WfdbAdapter
 
 ADAPTER = WfdbAdapter()
 DEFAULT = ReadOptions()

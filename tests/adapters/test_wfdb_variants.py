@@ -5,12 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ecgfl_adapters.discovery import find_recordings, read, why_skipped
+from ecgfl_adapters import find_recordings
+from ecgfl_adapters.discovery import read
 from ecgfl_adapters.errors import AdapterError, FileMissing, FileUnreadable, LabelsUnreadable
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import BeatLabel, Recording
-from ecgfl_adapters.wfdb_record import WfdbAdapter
-from ecgfl_adapters.wfdb_write import write_annotations
+from ecgfl_adapters.search import why_skipped
+from ecgfl_adapters.wfdb.adapter import WfdbAdapter
+from ecgfl_adapters.wfdb.writer import write_annotations
 
 WAVE = (np.sin(np.arange(1000) / 9) * 400).astype("<i2")
 CHECKSUM = int(WAVE.sum(dtype=np.int64)) & 0xFFFF

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ecgfl_adapters import label_files
-from ecgfl_adapters.discovery import LARGEST_RECORDS, MOST_MISSING, adapters
+from ecgfl_adapters import adapters, label_files
 from ecgfl_adapters.errors import LabelsUnreadable
 from ecgfl_adapters.label_files import MOST_LABELS, read_labels
-from ecgfl_adapters.wfdb_header import LARGEST_HEADER
+from ecgfl_adapters.search import LARGEST_RECORDS, MOST_MISSING
+from ecgfl_adapters.wfdb.header import LARGEST_HEADER
 
 from ecgfl_cli.demo.synthesiser import synthesise
 
@@ -114,7 +114,7 @@ def test_memory_stays_bounded(huge: list[Path]) -> None:
         "import sys\n"
         "import psutil\n"
         "from pathlib import Path\n"
-        "from ecgfl_adapters.discovery import find_recordings, read\n"
+        "from ecgfl_adapters import find_recordings, read\n"
         "from ecgfl_adapters.errors import AdapterError\n"
         "find_recordings([Path(sys.argv[1]).parent])\n"
         "for path in map(Path, sys.argv[1:]):\n"

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ecgfl_adapters.discovery import adapters, find_recordings, read
+from ecgfl_adapters import adapters, find_recordings
+from ecgfl_adapters.discovery import read
 from ecgfl_adapters.errors import AdapterError
 
 from ecgfl_cli.demo.synthesiser import synthesise

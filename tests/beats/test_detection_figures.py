@@ -11,6 +11,7 @@ import pytest
 from ecgfl_adapters.discovery import read
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import Recording
+from ecgfl_adapters.wfdb.leads import WfdbOptions
 from numpy.typing import NDArray
 
 from ecgfl_cli.beats.conditioning import condition
@@ -127,7 +128,10 @@ def test_the_40_records_of_svdb(real_data: Path) -> None:
     """Measured: Se 99.94, +P 99.92; V 99.59."""
     paths = sorted((real_data / "svdb").glob("*.hea"))
     assert len(paths) == 40
-    measured = compared(read(path, "auto", ReadOptions(assume_wfdb_gain=True)) for path in paths)
+    measured = compared(
+        read(path, "auto", ReadOptions(format_options=(WfdbOptions(assume_gain=True),)))
+        for path in paths
+    )
     check(measured, 99.90, 99.88)
     assert v_sensitivity(measured) >= 99.5
 
@@ -137,7 +141,10 @@ def test_first_leads_of_qtdb(real_data: Path) -> None:
     paths = sorted((real_data / "qtdb").glob("*.hea"))
     assert len(paths) == 29
     check(
-        compared(read(path, "auto", ReadOptions(assume_wfdb_gain=True)) for path in paths),
+        compared(
+            read(path, "auto", ReadOptions(format_options=(WfdbOptions(assume_gain=True),)))
+            for path in paths
+        ),
         99.95,
         99.95,
     )
@@ -221,7 +228,11 @@ def test_baseline_wander(
 ) -> None:
     """nstdb bw, half as large as the ECG and twice as large. Measured: Se 99.85, +P 99.92 and Se 99.83, +P 99.80."""
     noise = (
-        read(real_data / "nstdb" / "bw.hea", "auto", ReadOptions(assume_wfdb_gain=True))
+        read(
+            real_data / "nstdb" / "bw.hea",
+            "auto",
+            ReadOptions(format_options=(WfdbOptions(assume_gain=True),)),
+        )
         .leads[0]
         .samples
     )

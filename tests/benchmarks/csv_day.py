@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas  # noqa: F401  what it holds is no matter of the file
-from ecgfl_adapters.csv_file import CsvAdapter
 from ecgfl_adapters.protocol import ReadOptions
+from ecgfl_adapters.tables.adapter import CsvAdapter
 
 BLOCK = 1 << 17
 

@@ -9,7 +9,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from ecgfl_adapters.edf_write import write_edf
+from ecgfl_adapters.edf.writer import write_edf
 from watched import ecgfl
 
 from ecgfl_cli.demo.synthesiser import synthesise

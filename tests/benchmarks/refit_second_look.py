@@ -18,6 +18,7 @@ import numpy as np
 from ecgfl_adapters.discovery import read
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import Recording
+from ecgfl_adapters.wfdb.leads import WfdbOptions
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.signal import resample_poly
@@ -98,7 +99,11 @@ def noisy(
     """The signal with noise; the ratio is that of nstdb: an eighth of the usual QRS's height squared to the noise's power."""
     fs = recording.fs
     source = (
-        read(DATA / "nstdb" / f"{name}.hea", "auto", ReadOptions(assume_wfdb_gain=True))
+        read(
+            DATA / "nstdb" / f"{name}.hea",
+            "auto",
+            ReadOptions(format_options=(WfdbOptions(assume_gain=True),)),
+        )
         .leads[seed % 2]
         .samples
     )
@@ -191,7 +196,9 @@ def all_examples() -> tuple[list[Examples], list[Examples]]:
             else sorted((DATA / folder).glob("*.hea"))
         )
         for place, path in enumerate(paths):
-            recording = read(path, "auto", ReadOptions(assume_wfdb_gain=True))
+            recording = read(
+                path, "auto", ReadOptions(format_options=(WfdbOptions(assume_gain=True),))
+            )
             signal = choose_lead(recording).samples
             conditioned = condition(signal, recording.fs, FS)
             some = folder != "svdb" or place % 2 == 0

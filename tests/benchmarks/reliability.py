@@ -13,6 +13,7 @@ import numpy as np
 from ecgfl_adapters.discovery import read
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import Recording
+from ecgfl_adapters.wfdb.leads import WfdbOptions
 from numpy.typing import NDArray
 
 from ecgfl_cli.beats.aami import BeatClass, classify_all
@@ -50,7 +51,9 @@ def outcomes(
 
 def main(home: Path, lead: str, records: list[Path]) -> None:
     classifier = Classifier(registry_of(Home(home), None), None)
-    options = ReadOptions(leads=() if lead == "-" else (lead,), assume_wfdb_gain=True)
+    options = ReadOptions(
+        leads=() if lead == "-" else (lead,), format_options=(WfdbOptions(assume_gain=True),)
+    )
     pairs = []
     for path in records:
         recording = read(path, "auto", options)

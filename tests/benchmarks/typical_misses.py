@@ -15,6 +15,7 @@ import numpy as np
 from ecgfl_adapters.discovery import read
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import Recording
+from ecgfl_adapters.wfdb.leads import WfdbOptions
 
 from ecgfl_cli.beats.aami import BeatClass, classify_all
 from ecgfl_cli.evaluation.ec57 import LEARNING_PERIOD_S, MATCH_WINDOW_S
@@ -103,7 +104,11 @@ def main(home: Path, lead: str, picture: Path, records: list[Path]) -> None:
     classifier = Classifier(registry_of(Home(home), None), None)
     found = []
     for path in records:
-        recording = read(path, "auto", ReadOptions(leads=(lead,), assume_wfdb_gain=True))
+        recording = read(
+            path,
+            "auto",
+            ReadOptions(leads=(lead,), format_options=(WfdbOptions(assume_gain=True),)),
+        )
         found.append(errors_of(recording, classifier.predict(recording)))
     worst = sorted(found, key=lambda errors: -errors.number)[:STRIPS]
     figure, rows = plt.subplots(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import wfdb
 from ecgfl_adapters.recording import BeatLabel
-from ecgfl_adapters.wfdb_write import write_annotations
+from ecgfl_adapters.wfdb.writer import write_annotations
 
 from ecgfl_cli.demo.synthesiser import synthesise
 

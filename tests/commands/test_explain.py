@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ecgfl_adapters.csv_explain import explain
-from ecgfl_adapters.csv_file import CsvAdapter
 from ecgfl_adapters.protocol import ReadOptions
+from ecgfl_adapters.tables.adapter import CsvAdapter
+from ecgfl_adapters.tables.explain import explain
+from ecgfl_adapters.tables.layout import TableOptions
 
 from ecgfl_cli.site.settings import load_settings
 
@@ -183,7 +184,8 @@ def test_the_block_that_is_shown_reads_the_same(site: Path, tmp_path: Path, name
     expected = CsvAdapter().read(path, options)
     with_layout(site, shown.layout)
     found = CsvAdapter().read(
-        path, ReadOptions(layouts=tuple(load_settings(site / "site.toml").csv))
+        path,
+        ReadOptions(format_options=(TableOptions(tuple(load_settings(site / "site.toml").csv)),)),
     )
     assert found.fs == expected.fs
     for lead, reference in zip(found.leads, expected.leads, strict=True):
@@ -203,6 +205,6 @@ def test_the_blocks_of_real_files_read_the_same(
     expected = CsvAdapter().read(path, options)
     with_layout(site, explain(path, options).layout)
     layouts = tuple(load_settings(site / "site.toml").csv)
-    found = CsvAdapter().read(path, ReadOptions(layouts=layouts))
+    found = CsvAdapter().read(path, ReadOptions(format_options=(TableOptions(layouts),)))
     assert [lead.name for lead in found.leads] == [lead.name for lead in expected.leads]
     assert found.fs == expected.fs

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ecgfl_adapters import discovery
+from ecgfl_adapters import registry
 from ecgfl_adapters.protocol import Adapter
 from memory_adapter import MemoryAdapter
 
@@ -20,16 +20,16 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> MemoryAdapter:
     """Installed beside the built-in adapters, and the only one of its kind."""
     adapter = MemoryAdapter()
     points = [
-        *discovery.entry_points(group=discovery.GROUP),
-        EntryPoint("memory", "memory_adapter:made", discovery.GROUP),
+        *registry.entry_points(group=registry.GROUP),
+        EntryPoint("memory", "memory_adapter:made", registry.GROUP),
     ]
     monkeypatch.setattr(
-        discovery, "entry_points", lambda group: points if group == discovery.GROUP else []
+        registry, "entry_points", lambda group: points if group == registry.GROUP else []
     )
     monkeypatch.setattr("memory_adapter.made", lambda: adapter, raising=False)
-    discovery._installed.cache_clear()
+    registry.installed.cache_clear()
     yield adapter
-    discovery._installed.cache_clear()
+    registry.installed.cache_clear()
 
 
 def test_a_recording_in_memory_is_predicted_as_its_file_is(

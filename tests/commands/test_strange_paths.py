@@ -9,7 +9,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from ecgfl_adapters.discovery import find_recordings, read
+from ecgfl_adapters import find_recordings
+from ecgfl_adapters.discovery import read
 from ecgfl_adapters.errors import AdapterError
 
 Ecgfl = Callable[..., Any]

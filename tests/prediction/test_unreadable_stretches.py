@@ -9,6 +9,7 @@ import pytest
 from ecgfl_adapters.discovery import read
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import Recording
+from ecgfl_adapters.wfdb.leads import WfdbOptions
 
 from ecgfl_cli.models.starter import starter_registry
 from ecgfl_cli.prediction.pipeline import Classifier, fused
@@ -23,7 +24,7 @@ Shares = Callable[..., tuple[float, float]]
 def shares(real_data: Path) -> Shares:
     """shares(noise in millivolts, leads): which part of mitdb 100's beats is Q, inside nstdb's muscle noise and outside."""
     classifier = Classifier(starter_registry(), None)
-    options = ReadOptions(labels="none", assume_wfdb_gain=True)
+    options = ReadOptions(labels="none", format_options=(WfdbOptions(assume_gain=True),))
     clean = read(real_data / "mitdb" / "100.hea", "wfdb", options)
     noise = read(real_data / "nstdb" / "ma.hea", "wfdb", options)
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import psutil
 from ecgfl_adapters.discovery import read
-from ecgfl_adapters.wfdb_record import WfdbAdapter
+from ecgfl_adapters.wfdb.adapter import WfdbAdapter
 
 REAL = (
     100,

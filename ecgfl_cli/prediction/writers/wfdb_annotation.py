@@ -3,7 +3,7 @@
 import tempfile
 from pathlib import Path
 
-from ecgfl_adapters.wfdb_write import write_annotations
+from ecgfl_adapters.wfdb.writer import write_annotations
 
 from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.prediction.prediction import Prediction

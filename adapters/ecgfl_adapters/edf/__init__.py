@@ -1,0 +1,1 @@
+"""European Data Format files: EDF, EDF+C, EDF+D, BDF and BDF+."""

@@ -1,0 +1,159 @@
+"""The data records of an EDF or BDF file.
+
+They are plain little-endian integers, so numpy takes them as they lie: no C library sees a file that nobody has checked, and of a
+week of many channels no more comes into memory than is worked on. pyedflib refuses or aborts on some files that are read here,
+and edfio wants a right record count.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgfl_adapters.edf.header import Channel, Header
+from ecgfl_adapters.errors import FileUnreadable, changed_meanwhile
+from ecgfl_adapters.recording import Remark
+
+AT_A_TIME = 1 << 23
+"""Bytes of a file that are read together, if no data record is longer."""
+
+LARGEST_BLOCK = 1 << 16
+"""Bytes of the largest block that disks and tapes are written in."""
+
+
+@dataclass(frozen=True)
+class DataRecords:
+    """The `count` whole data records of a file. state : its size and time of change when they were counted.
+
+    remarks : what is wrong with their number.
+    """
+
+    path: Path
+    header: Header
+    count: int
+    state: tuple[int, int]
+    remarks: tuple[Remark, ...]
+
+    def of(
+        self, channel: Channel, first: int = 0, last: int | None = None
+    ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        """A channel's bytes in the data records [first, last), some records at a time.
+
+        Yields the number of a data record and what it and those after it hold, shape (records, bytes of one). Raises
+        `FileUnreadable` when the file is not the one that was counted any more.
+        """
+        last = self.count if last is None else last
+        size = self.header.record_bytes
+        together = max(1, AT_A_TIME // size)
+        span = self._span(channel)
+        with self.path.open("rb") as file:
+            for number in range(first, last, together):
+                some = min(together, last - number)
+                file.seek(self.header.size + number * size)
+                raw = file.read(some * size)
+                if len(raw) < some * size or state_of(self.path) != self.state:
+                    raise changed_meanwhile(self.path)
+                yield number, np.frombuffer(raw, dtype=np.uint8).reshape(some, size)[:, span]
+
+    def _span(self, channel: Channel) -> slice:
+        """The bytes of a data record that hold the channel."""
+        place = next(place for place, each in enumerate(self.header.channels) if each is channel)
+        start = (
+            sum(each.samples for each in self.header.channels[:place]) * self.header.sample_bytes
+        )
+        return slice(start, start + channel.samples * self.header.sample_bytes)
+
+
+def state_of(path: Path) -> tuple[int, int]:
+    """Size and time of change."""
+    stat = path.stat()
+    return stat.st_size, stat.st_mtime_ns
+
+
+def data_records(path: Path, header: Header, *, force: bool) -> DataRecords:
+    """The whole data records that the file holds. Raises `FileUnreadable` where that is not what the header states.
+
+    A header that was never closed (-1), a last data record that is cut off, and bytes after it that are no whole data record or
+    the zeros with which a disk or a tape fills its last block leave no doubt about the rest, so they are put up with; any other
+    difference only by `force`.
+    """
+    state = state_of(path)
+    held, left = divmod(state[0] - header.size, header.record_bytes)
+    if 0 < header.records < held and _is_padding(path, header):
+        return DataRecords(path, header, header.records, state, (_padded(header, state[0]),))
+    if held < 1:
+        raise FileUnreadable(
+            path,
+            f"{header.size + left} bytes, which hold no whole data record",
+            "Copy the file again, or export it again",
+        )
+    return DataRecords(path, header, held, state, _remarks(path, header, held, left, force=force))
+
+
+def _is_padding(path: Path, header: Header) -> bool:
+    """Whether what follows the stated data records is zeros of less than one block."""
+    end = header.size + header.records * header.record_bytes
+    if path.stat().st_size - end >= LARGEST_BLOCK:
+        return False
+    with path.open("rb") as file:
+        file.seek(end)
+        return not any(file.read(LARGEST_BLOCK))
+
+
+def _padded(header: Header, size: int) -> Remark:
+    zeros = size - header.size - header.records * header.record_bytes
+    return Remark(
+        "record-count",
+        f"after the {header.records} data records that the header states, the file holds {zeros} zeros; they are left out",
+        "Nothing to do if a disk or tape filled its last block; else compare the file with the original.",
+    )
+
+
+def _remarks(
+    path: Path, header: Header, held: int, left: int, *, force: bool
+) -> tuple[Remark, ...]:
+    if header.records == held and left == 0:
+        return ()
+    there = f"{held} whole data records" + (f" and {left} bytes of another" if left else "")
+    if header.records == -1:
+        problem = f"the header was not closed (number of data records -1); the file holds {there}"
+        return (
+            Remark(
+                "record-count",
+                problem,
+                "Nothing to do if the recorder stopped by itself; else export the file again.",
+            ),
+        )
+    problem = f"the header states {header.records} data records, but the file holds {there}"
+    if header.records == held:
+        return (
+            Remark(
+                "record-count",
+                f"{problem}; these bytes are left out",
+                "Compare the file's size with the original.",
+            ),
+        )
+    if header.records == held + 1 or force:
+        return (
+            Remark(
+                "record-count",
+                problem,
+                "The file may be cut off: compare its size with the original.",
+            ),
+        )
+    raise FileUnreadable(
+        path,
+        problem,
+        "Copy the file again, or export it again; --force reads the whole data records there are",
+    )
+
+
+def integers(raw: NDArray[np.uint8], width: int) -> NDArray[np.signedinteger]:
+    """Little-endian integers of 2 or 3 bytes, shape (rows, bytes / width)."""
+    if width == 2:
+        return np.ascontiguousarray(raw).view("<i2")
+    wide = np.zeros((raw.shape[0], raw.shape[1] // 3, 4), dtype=np.uint8)
+    wide[..., 1:] = raw.reshape(raw.shape[0], -1, 3)
+    return wide.view("<i4")[..., 0] >> 8

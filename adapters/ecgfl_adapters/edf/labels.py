@@ -1,0 +1,72 @@
+"""Beat labels that stand in the annotations of an EDF+ or BDF+ file."""
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from ecgfl_adapters.edf.annotations import Annotations, read_annotations
+from ecgfl_adapters.edf.data_records import data_records
+from ecgfl_adapters.edf.header import read_header
+from ecgfl_adapters.edf.padding import is_written_here
+from ecgfl_adapters.recording import BeatLabel
+from ecgfl_adapters.symbols import BEAT_SYMBOLS, in_order, is_sure, symbol_of
+
+LONGEST_INTERVAL = 2.5
+"""Seconds between beats, at 24 a minute. Sleep is staged every 20 or 30 s, and apnoea lasts 10 s at least (AASM manual)."""
+
+LONGEST_BEAT = 2.0
+"""Longest duration of a beat annotation, in seconds."""
+
+
+def beat_labels(
+    notes: Annotations,
+    fs: float,
+    vocabulary: Mapping[str, str],
+    drift: Callable[[float], float] = lambda onset: 0.0,  # noqa: ARG005
+    *,
+    are_beats: bool = False,
+) -> tuple[BeatLabel, ...] | None:
+    """The annotations whose text is a WFDB symbol or a known word for a beat; None when there is no beat among them.
+
+    Single letters, and words that are remarks as well, count only where they stand as close as beats do: sleep stages, body
+    positions, apnoea events and notes are not beats. What lasts longer than a beat is not one, either.
+
+    fs : hertz of the samples that they count in, from the begin of the first data record. drift : see `edf.timeline.drift_of`.
+    are_beats : whether the annotations are known to be beat labels, however far apart.
+    """
+    origin = 0.0 if notes.starts is None else float(notes.starts[0])
+    known = [
+        (note, symbol)
+        for note in notes.annotations
+        if (symbol := symbol_of(note.text, vocabulary)) is not None and note.onset >= origin
+    ]
+    short = [
+        note.onset
+        for note, symbol in known
+        if symbol in BEAT_SYMBOLS and note.duration <= LONGEST_BEAT
+    ]
+    longest = math.inf if are_beats else LONGEST_BEAT if _stand_close(short) else -math.inf
+    known = [
+        (note, symbol)
+        for note, symbol in known
+        if note.duration <= longest or is_sure(note.text, vocabulary)
+    ]
+    labels = [
+        BeatLabel(round((note.onset - origin) * fs + drift(note.onset)), symbol)
+        for note, symbol in known
+    ]
+    return in_order(labels) if any(label.symbol in BEAT_SYMBOLS for label in labels) else None
+
+
+def _stand_close(onsets: list[float]) -> bool:
+    """Whether most of the annotations follow the one before within the longest time between beats."""
+    return len(onsets) > 1 and float(np.median(np.diff(np.sort(onsets)))) <= LONGEST_INTERVAL
+
+
+def read_edf_labels(path: Path, fs: float, vocabulary: Mapping[str, str]) -> tuple[BeatLabel, ...]:
+    """The beat labels of an EDF+ file that lies beside a recording; it may hold a signal, too. Raises `AdapterError`."""
+    header = read_header(path)
+    notes = read_annotations(data_records(path, header, force=False))
+    return beat_labels(notes, fs, vocabulary, are_beats=is_written_here(header.recording)) or ()

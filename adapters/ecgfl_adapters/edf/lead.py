@@ -1,0 +1,104 @@
+"""A channel of an EDF file as a lead, read as it is needed."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgfl_adapters.edf.data_records import DataRecords, integers
+from ecgfl_adapters.edf.header import Channel
+from ecgfl_adapters.edf.timeline import Axis
+from ecgfl_adapters.missing_codes import LONG_RUN, Code, MissingCodes
+
+
+@dataclass(frozen=True)
+class EdfSamples:
+    """`(digital - baseline) * factor` in millivolts on the axis, NaN in its gaps; see `samples.Samples`.
+
+    missing : digital values that stand for missing samples; they are NaN.
+    """
+
+    records: DataRecords
+    channel: Channel
+    axis: Axis
+    baseline: float
+    factor: float
+    missing: tuple[float, ...] = ()
+
+    @property
+    def size(self) -> int:
+        return self.axis.length
+
+    @property
+    def shape(self) -> tuple[int]:
+        return (self.axis.length,)
+
+    def __getitem__(self, part: Any) -> NDArray[np.float32]:
+        if isinstance(part, slice):
+            start, stop, step = part.indices(self.size)
+            return (
+                self._stretch(start, stop) if step == 1 else self._at(np.arange(start, stop, step))
+            )
+        places = np.asarray(part)
+        return self._at(np.where(places < 0, places + self.size, places))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.asarray(self._stretch(0, self.size), dtype=dtype)
+
+    def _stretch(self, start: int, stop: int) -> NDArray[np.float32]:
+        found = np.full(max(0, stop - start), np.nan, dtype=np.float32)
+        per_record = self.channel.samples
+        for first, last, place in self.axis.runs_in(start, stop):
+            for number, raw in self.records.of(
+                self.channel, first // per_record, -(-last // per_record)
+            ):
+                begin, end = (
+                    max(first, number * per_record),
+                    min(last, (number + len(raw)) * per_record),
+                )
+                values = self._millivolts(raw)[
+                    begin - number * per_record : end - number * per_record
+                ]
+                found[place - start + begin - first : place - start + end - first] = values
+        return found
+
+    def _at(self, places: NDArray[np.int64]) -> NDArray[np.float32]:
+        found = np.full(places.shape, np.nan, dtype=np.float32)
+        in_file = self.axis.in_file(places)
+        numbers, samples = np.divmod(in_file, self.channel.samples)
+        wanted = np.unique(numbers[in_file >= 0])
+        adjoining = np.split(wanted, np.flatnonzero(np.diff(wanted) > 1) + 1) if wanted.size else []
+        order = np.argsort(numbers, axis=None, kind="stable")
+        for some in adjoining:
+            for number, raw in self.records.of(self.channel, int(some[0]), int(some[-1]) + 1):
+                first, last = np.searchsorted(
+                    numbers.ravel(), (number, number + len(raw)), sorter=order
+                )
+                here = order[first:last]
+                values = self._millivolts(raw)
+                found.flat[here] = values[
+                    (numbers.flat[here] - number) * self.channel.samples + samples.flat[here]
+                ]
+        return found
+
+    def _millivolts(self, raw: NDArray[np.uint8]) -> NDArray[np.float32]:
+        digital = integers(raw, self.records.header.sample_bytes)
+        found = ((digital - self.baseline) * self.factor).astype(np.float32)
+        for value in self.missing:
+            found[digital == value] = np.nan
+        return found.ravel()
+
+
+def missing_in(records: DataRecords, channel: Channel) -> tuple[Code, ...]:
+    """The codes for missing samples of a channel; reads all its samples."""
+    has_scale = channel.digital_max > channel.digital_min and channel.gain != 0
+    codes = MissingCodes(
+        {channel.digital_min, -(1 << (8 * records.header.sample_bytes - 1))},
+        shortest=LONG_RUN,
+        step=channel.gain if has_scale else 1.0,
+        baseline=channel.digital_max - channel.physical_max / channel.gain if has_scale else 0.0,
+    )
+    for _, raw in records.of(channel):
+        codes.add(integers(raw, records.header.sample_bytes).ravel())
+    return codes.found()

@@ -1,0 +1,114 @@
+"""Where the data records of an EDF file stand in time."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgfl_adapters.edf.annotations import Annotations
+from ecgfl_adapters.edf.header import Header
+from ecgfl_adapters.edf.padding import true_length
+from ecgfl_adapters.errors import FileUnreadable
+from ecgfl_adapters.timeline import check_rate, check_span
+
+_MAX_ROUNDING = 1.5
+"""Samples by which time stamps of adjoining data records may be off; recorders round them."""
+
+_MAX_DRIFT = 1e-3
+"""The share by which a recorder's clock may differ from its converter's; quartz keeps to a tenth of it."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A continuous axis of `length` samples.
+
+    runs : stretches of samples without a gap as [start, stop) in the file, and where on the axis each begins.
+    """
+
+    length: int
+    runs: tuple[tuple[int, int, int], ...]
+
+    def runs_in(self, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
+        """The parts of the runs that lie in [start, stop) of the axis, in the same form."""
+        for first, last, place in self.runs:
+            begin, end = max(place, start), min(place + last - first, stop, self.length)
+            if begin < end:
+                yield first + begin - place, first + end - place, begin
+
+    def in_file(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Where in the file samples of the axis stand, -1 in a gap; shape as `places`."""
+        first, last, begin = np.array(self.runs, dtype=np.int64).T
+        run = np.searchsorted(begin, places, side="right") - 1
+        found = first[run] + places - begin[run]
+        return np.where((run >= 0) & (found < last[run]), found, -1)
+
+
+def axis_of(path: Path, header: Header, notes: Annotations, records: int, per_record: int) -> Axis:
+    """The axis of channels with `per_record` samples in each of the file's `records` data records.
+
+    A file may call itself continuous (EDF+C) and still have data records that start late: its time stamps are believed. Two
+    clocks, of the stamps and of the samples, may part by a thousandth. Raises `FileUnreadable` where they part by more, and where
+    data records overlap.
+    """
+    fs = per_record / header.duration
+    check_rate(path, fs)
+    starts = (
+        np.arange(records) * header.duration
+        if notes.starts is None
+        else notes.starts - notes.starts[0]
+    )
+    absent = np.diff(starts) * fs - per_record  # samples missing between a data record and the next
+    if (absent < -_MAX_ROUNDING).any():
+        record = int(np.argmax(absent < -_MAX_ROUNDING)) + 1
+        raise FileUnreadable(
+            path,
+            f"data record {record} starts at {starts[record]:g} s, before the end of the one before it",
+            "Export the file again from the recorder's software",
+        )
+    _check_rate_of_stamps(path, fs, per_record, absent)
+    breaks = [0, *(np.flatnonzero(absent > _MAX_ROUNDING) + 1).tolist(), records]
+    places = [round(float(starts[first]) * fs) for first in breaks[:-1]]
+    length = places[-1] + (records - breaks[-2]) * per_record
+    check_span(path, length, fs, records * per_record)
+    if len(places) == 1:
+        length = true_length(header.recording, length, per_record)
+    runs = zip(
+        (first * per_record for first in breaks),
+        (last * per_record for last in breaks[1:]),
+        places,
+        strict=False,
+    )
+    return Axis(length, tuple(runs))
+
+
+def _check_rate_of_stamps(
+    path: Path, fs: float, per_record: int, absent: NDArray[np.float64]
+) -> None:
+    """Raises `FileUnreadable` where data records, each only a little late, come too slowly for their samples, or too fast."""
+    late = np.where(np.abs(absent) <= _MAX_ROUNDING, absent, 0.0)
+    parted, held = float(late.sum()), late.size * per_record
+    if abs(parted) > max(_MAX_ROUNDING, _MAX_DRIFT * held):
+        raise FileUnreadable(
+            path,
+            f"data records of {per_record / fs:g} s come every {(held + parted) / late.size / fs:.6g} s",
+            f"The file states a wrong rate; export it again at its true one, about {fs * held / (held + parted):.6g} Hz",
+        )
+
+
+def drift_of(
+    axis: Axis, notes: Annotations, fs: float, per_record: int
+) -> Callable[[float], float]:
+    """By how many samples what was annotated at an onset, in seconds, stands elsewhere on the axis than the onset says."""
+    if notes.starts is None:
+        return lambda onset: 0.0  # noqa: ARG005
+    starts = notes.starts
+    records = np.arange(starts.size) * per_record
+    first, _, place = np.array(axis.runs, dtype=np.int64).T
+    run = np.searchsorted(first, records, side="right") - 1
+    parted = place[run] + records - first[run] - (starts - starts[0]) * fs
+    parted[np.abs(parted) <= _MAX_ROUNDING] = 0.0
+    return lambda onset: float(
+        parted[max(0, int(np.searchsorted(starts, onset, side="right")) - 1)]
+    )

@@ -1,0 +1,1 @@
+"""Tables of numbers in text: CSV and what programs of devices export."""

@@ -1,0 +1,135 @@
+"""What the columns of a table are, from their names and their cells."""
+
+import re
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from ecgfl_adapters.channel_kinds import is_ecg, is_other_unit
+from ecgfl_adapters.tables.cells import Kind
+from ecgfl_adapters.tables.time_units import is_time_unit, time_title
+from ecgfl_adapters.units import factor_to_mv
+
+Role = Literal["lead", "other", "time", "samples", "date", "counter", "text", "empty"]
+"""other : a signal that is no ECG. counter : numbers rows and starts again from time to time."""
+
+_INDEX_NAMES = {
+    "sample",
+    "samples",
+    "sample number",
+    "sample no",
+    "sample nr",
+    "sample index",
+    "sampleindex",
+    "index",
+}
+_VOLTAGES = {"voltage", "spannung", "tension", "potential", "signal", "amplitude", "value"}
+"""Names beside which a "V" stands for volts."""
+_LONGEST = 200
+"""Characters of a title that may state a unit."""
+
+
+class LeadName(NamedTuple):
+    """A lead's name and, where the column states one, its unit."""
+
+    name: str
+    unit: str | None
+
+
+class Column(NamedTuple):
+    """place : from 0. title : as the file names it, "" without a name. name : of the lead, without the unit."""
+
+    place: int
+    title: str
+    name: str
+    unit: str | None
+    kind: Kind
+    role: Role
+
+
+def is_index(name: str) -> bool:
+    """Whether a column counts the samples."""
+    return " ".join(re.split(r"[\s_#'\"]+", name.lower())).strip() in _INDEX_NAMES
+
+
+def split_unit(column: str) -> LeadName:
+    """ "MLII (mV)", "MLII_mV", "ecg [uV]", "MLII/mV" or "volt" -> the lead's name and its unit."""
+    column = " ".join(column[:_LONGEST].split())  # what follows takes the square of the length
+    match = re.fullmatch(r"(.+?)\s*[\[(]\s*([^\])]+?)\s*[\])]", column) or re.fullmatch(
+        r"(.+?)\s*[_/\s]\s*([^\W\d_]+)", column
+    )
+    if match is not None and factor_to_mv(match[2]) is not None:
+        in_brackets = column.endswith((")", "]"))
+        if (
+            match[2] in ("V", "v")
+            and not in_brackets
+            and "/" not in column
+            and match[1].lower() not in _VOLTAGES
+        ):
+            return LeadName(column, None)  # "Lead V" and "ECG V" are a chest lead
+        return LeadName(match[1], match[2])
+    if len(column) > 1 and factor_to_mv(column) is not None:
+        return LeadName(column, column)
+    return LeadName(column, None)
+
+
+def column_of(place: int, title: str, kind: Kind, unit: str | None) -> Column:
+    """A column by its title and its cells. unit : what a line of units says below the title, or None."""
+    title = " ".join(title[:_LONGEST].split())
+    lead = split_unit(title)
+    role: Role = "lead"
+    if kind == "empty" and not title:
+        role = "empty"
+    elif kind == "text":
+        role = "text"
+    elif kind == "date":
+        role = "date"
+    elif kind in ("clock", "datetime") or (
+        lead.unit is None and time_title(title, first=place == 0) is not None
+    ):
+        role = "time"
+    elif is_index(title):
+        role = "samples"
+    bare = unit.strip("()[] '\"") if unit is not None else None
+    stated = (
+        bare
+        if bare and (factor_to_mv(bare) is not None or is_time_unit(bare) or is_other_unit(bare))
+        else lead.unit
+    )
+    return Column(place, title, lead.name, stated, kind, role)
+
+
+def titles_of(
+    above: list[list[str]], width: int
+) -> tuple[tuple[str, ...], tuple[str, ...] | None] | None:
+    """Titles and, where there is a line of them, units, from the cells of the last two lines above the rows; None without any."""
+    if not above or len(above[-1]) != width:
+        return None
+    last = tuple(above[-1])
+    if (
+        len(above) > 1
+        and len(above[-2]) == width
+        and _are_units(last)
+        and not _are_units(above[-2])
+    ):
+        return tuple(above[-2]), last
+    return last, None
+
+
+def _are_units(cells: Sequence[str]) -> bool:
+    """Whether a line is one of units, some of which may be unknown; a lead may be called V."""
+    known = [_is_unit(cell) or is_other_unit(cell) for cell in cells if cell]
+    strange = [cell for cell in cells if cell and not (_is_unit(cell) or is_other_unit(cell))]
+    stated = [
+        cell
+        for cell in cells
+        if cell and _is_unit(cell) and (not strange or cell not in ("V", "v"))
+    ]
+    return (
+        any(known)
+        and bool(stated)
+        and not any(is_ecg(cell) or time_title(cell) is not None for cell in strange)
+    )
+
+
+def _is_unit(text: str) -> bool:
+    return not text or factor_to_mv(text.strip("()[] ")) is not None or is_time_unit(text)

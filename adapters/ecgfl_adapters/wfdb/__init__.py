@@ -1,0 +1,1 @@
+"""PhysioNet WFDB records: `x.hea` with its signal files and annotations."""

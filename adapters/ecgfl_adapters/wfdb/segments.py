@@ -1,0 +1,108 @@
+"""WFDB records made of several segments, put on one time axis."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from ecgfl_adapters.companions import companion
+from ecgfl_adapters.errors import FileUnreadable
+from ecgfl_adapters.leads import unique_names
+from ecgfl_adapters.protocol import ReadOptions
+from ecgfl_adapters.recording import Lead, Remark
+from ecgfl_adapters.timeline import check_span
+from ecgfl_adapters.wfdb.header import GAP, NULL, Header, Segment, SignalSpec, read_header
+from ecgfl_adapters.wfdb.leads import Leads, choose_signals, read_leads
+
+
+def read_segments(header: Header, fs: float, options: ReadOptions) -> Leads:
+    """Every segment's leads at their true times; NaN where a segment is a gap ("~") or lacks a lead. Raises `AdapterError`."""
+    headers = [
+        (segment, _segment_header(header, segment))
+        for segment in header.segments
+        if segment.length > 0
+    ]
+    present = [part for _, part in headers if part is not None]
+    chosen, left_out = _names_to_read(header, present, fs, options) if present else ([], ())
+    parts = [
+        (segment, None if part is None else _read_segment(part, fs, chosen, options))
+        for segment, part in headers
+    ]
+    found = [part for _, part in parts if part is not None]
+    if not found:
+        raise FileUnreadable(
+            header.path, "every segment is a gap", "Copy the record again, with its segment files"
+        )
+    rate = found[0].fs
+    if any(part.fs != rate for part in found):
+        raise FileUnreadable(
+            header.path,
+            f"segments differ in rate: {sorted({part.fs for part in found})} Hz",
+            "Read them singly",
+        )
+    per_frame = round(rate / fs)
+    total = sum(segment.length for segment, _ in parts) * per_frame
+    check_span(header.path, total, rate, sum(part.leads[0].samples.size for part in found))
+
+    steps: dict[str, float] = {}
+    for part in found:
+        for lead in part.leads:
+            steps.setdefault(lead.name, lead.step_mv)
+    axes = {name: np.full(total, np.nan, dtype=np.float32) for name in chosen}
+    start = 0
+    for segment, read in parts:
+        stop = start + segment.length * per_frame
+        for lead in read.leads if read is not None else ():
+            if lead.samples.size != stop - start:
+                raise FileUnreadable(
+                    header.path,
+                    f"segment {segment.name!r} holds {lead.samples.size} samples, but the header states {stop - start}",
+                    "Copy the record again, with its segment files",
+                )
+            if lead.name in axes:
+                axes[lead.name][start:stop] = lead.samples
+        start = stop
+    remarks = tuple(
+        dict.fromkeys(remark for part in found for remark in (*part.remarks, *left_out))
+    )
+    return Leads(
+        rate,
+        tuple(Lead(name, axes[name], steps[name]) for name in chosen if name in steps),
+        remarks,
+    )
+
+
+def _segment_header(header: Header, segment: Segment) -> Header | None:
+    """None for a gap, and for a segment without any signal."""
+    if segment.name == GAP:
+        return None
+    part = read_header(companion(header.path, f"{segment.name}.hea"))
+    if part.segments:
+        raise FileUnreadable(
+            part.path,
+            f"segment of {header.path.name} that has segments itself",
+            "Read it on its own",
+        )
+    return part if any(signal.fmt != NULL for signal in part.signals) else None
+
+
+def _names_to_read(
+    header: Header, parts: list[Header], fs: float, options: ReadOptions
+) -> tuple[list[str], tuple[Remark, ...]]:
+    """The leads to read, chosen among the signals of all segments together: a segment may lack the ECG."""
+    signals: dict[str, SignalSpec] = {}
+    for part in parts:
+        for name, signal in zip(_names_of(part), part.signals, strict=True):
+            signals.setdefault(name, replace(signal, name=name))
+    together = replace(header, signals=tuple(signals.values()))
+    chosen, left_out = choose_signals(together, fs, options)
+    return [list(signals)[index] for index in chosen], left_out
+
+
+def _names_of(part: Header) -> list[str]:
+    return unique_names([signal.name for signal in part.signals])
+
+
+def _read_segment(part: Header, fs: float, chosen: list[str], options: ReadOptions) -> Leads | None:
+    """Return the chosen leads of a segment, or None if it has none of them."""
+    there = tuple(name for name in chosen if name in _names_of(part))
+    return read_leads(part, part.fs or fs, replace(options, leads=there)) if there else None

@@ -1,0 +1,379 @@
+"""The samples that a WFDB header describes, checked against what it says about them."""
+
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgfl_adapters.bounded import check_stored
+from ecgfl_adapters.companions import absence, companion, content_of
+from ecgfl_adapters.errors import FileMissing, FileUnreadable
+from ecgfl_adapters.missing_codes import LONG_RUN, Code, MissingCodes
+from ecgfl_adapters.recording import Remark
+from ecgfl_adapters.samples import AT_A_TIME
+from ecgfl_adapters.timeline import check_span
+from ecgfl_adapters.wfdb.header import NULL, Header, SignalSpec
+
+_BYTES_PER_SAMPLE = {
+    "8": Fraction(1),
+    "16": Fraction(2),
+    "24": Fraction(3),
+    "32": Fraction(4),
+    "61": Fraction(2),
+    "80": Fraction(1),
+    "160": Fraction(2),
+    "212": Fraction(3, 2),
+    "310": Fraction(4, 3),
+    "311": Fraction(4, 3),
+}
+_COMPRESSED = {"508", "516", "524"}
+ENOUGH_SIGNALS = 3
+"""Two leads may be equal, and with them their checksums."""
+
+MAX_COMPRESSION = 1 << 14
+"""Samples a byte: a FLAC block of at most 65,535 equal samples takes a dozen bytes."""
+# "No sample": the lowest code of each format. Format 8 stores differences and has none.
+_INVALID = {
+    "16": -(2**15),
+    "24": -(2**23),
+    "32": -(2**31),
+    "61": -(2**15),
+    "80": -(2**7),
+    "160": -(2**15),
+    "212": -(2**11),
+    "310": -(2**9),
+    "311": -(2**9),
+    "508": -(2**7),
+    "516": -(2**15),
+    "524": -(2**23),
+}
+
+
+MOST_SAMPLES = 1 << 29
+"""Largest number of samples in all leads that are read. They are in memory together; a week of three leads at 250 Hz has 454
+million."""
+
+_LARGE = 1 << 24
+"""Number of samples from which a file is decoded in parts."""
+
+MOST_DECODED = 1 << 27
+"""Largest number of samples in a record that must be decoded as a whole because of its format or a skew."""
+
+_PIECEWISE = {"16", "24", "32", "61", "80", "160", "212"}
+"""Formats in which any part of a file can be decoded by itself."""
+
+
+class Samples(NamedTuple):
+    """The requested signals in ADC units, each of shape (frames * samples per frame,), and remarks on tolerated faults."""
+
+    signals: list[NDArray[np.int32]]
+    remarks: tuple[Remark, ...]
+
+
+def read_samples(header: Header, chosen: Sequence[int], fs: float, *, force: bool) -> Samples:
+    """Read some of the signals that a header describes, and check all of them.
+
+    Parameters
+    ----------
+    header : the header of the record.
+    chosen : numbers of the signals to return, from 0.
+    fs : frames per second.
+    force : read signals even if their checksum is wrong.
+
+    Raises `FileMissing` for a signal file that is not there and `FileUnreadable` for one that is cut off, not of the stated
+    format, or whose checksum is not the header's, and for a record that is too long.
+    """
+    frames = _check_files(header)
+    check_span(header.path, frames, fs, frames)
+    _check_memory(header, chosen, frames)
+    samples, sums = _read_signals(header, chosen, frames)
+    wrong = [
+        _wrong_sum(header, signal, found)
+        for signal, found in zip(header.signals, sums, strict=True)
+    ]
+    problems = [problem for problem in wrong if problem is not None]
+    if problems and _are_placeholders(header):
+        stated = next(signal.checksum for signal in header.signals if signal.checksum is not None)
+        return Samples(samples, (Remark("checksum-placeholder", *_not_computed(stated)),))
+    if problems and not force:
+        raise FileUnreadable(
+            header.path,
+            problems[0],
+            "The signal file was damaged or changed: copy it again. --force reads it all the same",
+        )
+    return Samples(
+        samples,
+        tuple(
+            Remark("checksum", problem, "Copy the files again and compare them.")
+            for problem in problems
+        ),
+    )
+
+
+def _are_placeholders(header: Header) -> bool:
+    """Whether a converter wrote the same number in place of every checksum: 0, -1, or any number of three signals or more."""
+    stated = [signal.checksum & 0xFFFF for signal in header.signals if signal.checksum is not None]
+    return len(set(stated)) == 1 and (stated[0] in {0, 0xFFFF} or len(stated) >= ENOUGH_SIGNALS)
+
+
+def _not_computed(checksum: int) -> tuple[str, str]:
+    return (
+        f"the header states the checksum {checksum} for every signal, which is a placeholder: damage would not be noticed",
+        "Compare the signal files with the original if it has checksums.",
+    )
+
+
+def to_float(
+    signal: SignalSpec, values: NDArray[np.int32], baseline: float, step: float
+) -> tuple[NDArray[np.float32], tuple[Code, ...]]:
+    """`(values - baseline) * step`, with NaN for missing samples, and the codes that stand for them beside the format's own.
+
+    A signal without samples is NaN throughout.
+    """
+    if signal.fmt == NULL:
+        return np.full(values.shape, math.nan, dtype=np.float32), ()
+    physical = np.empty(values.shape, dtype=np.float32)
+    parts = [slice(start, start + AT_A_TIME) for start in range(0, values.size, AT_A_TIME)]
+    for part in parts:
+        physical[part] = (values[part].astype(np.float64) - baseline) * step
+    invalid = _INVALID.get(signal.fmt)
+    if invalid is not None:
+        physical[values == invalid] = math.nan
+    ends = set(
+        _INVALID.values()
+    )  # a converter may have taken over the code of the format that it read
+    codes = MissingCodes(
+        ends,
+        shortest=LONG_RUN,
+        step=1 / signal.gain if signal.gain else 1.0,
+        baseline=signal.baseline,
+    )
+    for part in parts if values.size > _LARGE else [slice(None)]:
+        codes.add(values[part] if invalid is None else values[part][values[part] != invalid])
+    found = codes.found()
+    for code in found:
+        physical[values == code.value] = math.nan
+    return physical, found
+
+
+def _check_memory(header: Header, chosen: Sequence[int], frames: int) -> None:
+    """Raise `FileUnreadable` if the samples would need too much memory."""
+    held = frames * sum(header.signals[index].per_frame for index in chosen)
+    if held > MOST_SAMPLES:
+        raise FileUnreadable(
+            header.path,
+            f"its leads have {held} samples together, more than the {MOST_SAMPLES} that are read of a WFDB record",
+            "Name fewer leads with --lead NAME, convert it to EDF, which is read in parts, or export it in parts",
+        )
+    decoded = frames * sum(signal.per_frame for signal in header.signals if signal.fmt != NULL)
+    if decoded > MOST_DECODED and not _is_piecewise(header):
+        raise FileUnreadable(
+            header.path,
+            f"it has {decoded} samples, more than the {MOST_DECODED} that are read of a skewed or compressed WFDB record",
+            "Convert it to format 16 or to EDF, or export it in parts",
+        )
+
+
+def _is_piecewise(header: Header) -> bool:
+    return all(
+        signal.fmt in _PIECEWISE and not signal.skew
+        for signal in header.signals
+        if signal.fmt != NULL
+    )
+
+
+def _read_signals(
+    header: Header, chosen: Sequence[int], frames: int
+) -> tuple[list[NDArray[np.int32]], list[int]]:
+    """Return the chosen signals, and the sum of the samples of every signal (0 for a signal without samples)."""
+    per_frame = sum(signal.per_frame for signal in header.signals if signal.fmt != NULL)
+    step = (
+        max(1, AT_A_TIME // max(1, per_frame)) * 12
+        if frames * per_frame > _LARGE and _is_piecewise(header)
+        else frames
+    )
+    samples = [
+        np.zeros(frames * header.signals[index].per_frame, dtype=np.int32) for index in chosen
+    ]
+    sums = [0] * len(header.signals)
+    for start in range(0, frames, step):
+        found = _decoded(header, frames, start, min(start + step, frames))
+        for number, values in enumerate(found):
+            if values is not None:
+                sums[number] += int(values.sum(dtype=np.int64))
+        for place, index in enumerate(chosen):
+            values = found[index]
+            if values is not None:
+                first = start * header.signals[index].per_frame
+                samples[place][first : first + values.size] = values
+    return samples, sums
+
+
+def _decoded(
+    header: Header, frames: int, start: int, stop: int
+) -> list[NDArray[np.signedinteger] | None]:
+    """Decode the frames [start, stop) of all signals; None for a signal without samples.
+
+    This calls wfdb's segment decoder, which `wfdb.rdrecord` calls too. `rdrecord` itself is not used because it reads the header
+    again, fails on other date formats and on names in another case, and follows links.
+    """
+    from wfdb.io import _signal  # brings pandas along: only when a record is read
+
+    folder = str(header.path.parent.absolute())
+    if "://" in folder or "::" in folder:
+        raise FileUnreadable(
+            header.path,
+            "the path holds '://' or '::'",
+            "Rename the folder: only local files are read",
+        )
+    held = [signal for signal in header.signals if signal.fmt != NULL]
+    try:
+        found = _signal._rd_segment(
+            file_name=[
+                str(content_of(companion(header.path, signal.file)).absolute()) for signal in held
+            ],
+            dir_name=folder,
+            pn_dir=None,
+            fmt=[signal.fmt for signal in held],
+            n_sig=len(held),
+            sig_len=frames,
+            byte_offset=[signal.offset for signal in held],
+            samps_per_frame=[signal.per_frame for signal in held],
+            skew=[signal.skew for signal in held],
+            init_value=[signal.initial for signal in held],
+            sampfrom=start,
+            sampto=stop,
+            channels=list(range(len(held))),
+            ignore_skew=False,
+            return_res=32,
+        )
+    except Exception as error:  # wfdb raises anything on a broken file
+        files = ", ".join(sorted({signal.file for signal in held}))
+        fmts = ", ".join(sorted({signal.fmt for signal in held}))
+        raise FileUnreadable(
+            header.path,
+            f"the samples in {files} cannot be read as the header states them: {frames} samples a signal in format {fmts}",
+            "Copy the .hea and .dat files again",
+        ) from error
+    samples = iter(found)
+    return [None if signal.fmt == NULL else np.asarray(next(samples)) for signal in header.signals]
+
+
+def _check_files(header: Header) -> int:
+    """Check the signal files and return the number of frames, from the header or else from the files."""
+    held: dict[str, int] = {}
+    for file in dict.fromkeys(signal.file for signal in header.signals if signal.fmt != NULL):
+        signals = [signal for signal in header.signals if signal.file == file]
+        path = companion(header.path, file)
+        fmt = signals[0].fmt
+        if fmt not in _BYTES_PER_SAMPLE and fmt not in _COMPRESSED:
+            raise FileUnreadable(
+                header.path,
+                f"signal file {file} has unknown format {fmt}",
+                "Convert the record to format 16",
+            )
+        absent = absence(path)
+        if absent is not None:
+            raise FileMissing(
+                path, f"the signal file that {header.path.name} names {absent.problem}", absent.fix
+            )
+        if not path.is_file():
+            raise FileMissing(
+                path,
+                f"the signal file that {header.path.name} names is not there",
+                "Copy it beside the header",
+            )
+        content = content_of(path)
+        check_stored(content)
+        held[file] = (
+            _held_compressed(header, content, signals)
+            if fmt in _COMPRESSED
+            else _held(header, content, signals)
+        )
+    if header.length is None and len(set(held.values())) > 1:
+        shown = ", ".join(f"{file} {frames}" for file, frames in held.items())
+        raise FileUnreadable(
+            header.path,
+            f"the header states no number of samples, and its files hold different ones: {shown}",
+            "Write the number as the fourth field of the header's first line",
+        )
+    frames = header.length or next(iter(held.values()), 0)
+    if not frames:
+        raise FileUnreadable(
+            header.path,
+            "the header states no number of samples, and no signal file",
+            "Copy the .hea and .dat files again",
+        )
+    if any(signal.skew > frames for signal in header.signals):
+        skew = max(signal.skew for signal in header.signals)
+        raise FileUnreadable(
+            header.path,
+            f"a signal has the skew {skew}, more than the record's {frames} samples",
+            "Copy the .hea file again from where the record was made",
+        )
+    return frames
+
+
+def _held(header: Header, path: Path, signals: list[SignalSpec]) -> int:
+    """Return the number of frames in a signal file. Raises `FileUnreadable` when the header states more."""
+    per_frame = sum(signal.per_frame for signal in signals)
+    actual = path.stat().st_size
+    frames = header.length or 1
+    expected = signals[0].offset + math.ceil(frames * per_frame * _BYTES_PER_SAMPLE[signals[0].fmt])
+    if actual < expected:
+        stated = "no number of" if header.length is None else str(frames)
+        raise FileUnreadable(
+            path,
+            f"{actual} bytes, but {header.path.name} states {stated} samples x {per_frame} signals in format {signals[0].fmt}, "
+            f"which is {'at least ' if header.length is None else ''}{expected} bytes",
+            "The file is cut off or empty: copy it again",
+        )
+    return math.floor((actual - signals[0].offset) / _BYTES_PER_SAMPLE[signals[0].fmt]) // per_frame
+
+
+def _held_compressed(header: Header, path: Path, signals: list[SignalSpec]) -> int:
+    """Return the number of frames in a compressed signal file. Raises `FileUnreadable` when the header states more.
+
+    A FLAC file says how many samples it holds: https://www.rfc-editor.org/rfc/rfc9639#name-streaminfo.
+    """
+    with path.open("rb") as file:
+        begin = file.read(26)
+    held = (
+        int.from_bytes(begin[18:26], "big") % (1 << 36)
+        if begin[:4] == b"fLaC" and len(begin) == 26
+        else None
+    )
+    if held is None:
+        raise FileUnreadable(
+            path,
+            f"not a FLAC file, as format {signals[0].fmt} has them",
+            "The file is damaged: copy the .hea and .dat files again",
+        )
+    frames = header.length or max(1, (held - signals[0].offset) // signals[0].per_frame)
+    expected = signals[0].offset + frames * signals[0].per_frame
+    if held < expected or expected > MAX_COMPRESSION * path.stat().st_size:
+        raise FileUnreadable(
+            path,
+            f"{path.stat().st_size} bytes that hold {held} samples a signal by their own account, but {header.path.name} states "
+            f"{expected}",
+            "The file is cut off or damaged: copy the .hea and .dat files again",
+        )
+    return frames
+
+
+def _wrong_sum(header: Header, signal: SignalSpec, total: int) -> str | None:
+    """Return what is wrong with a signal's checksum, in words, or None. total : the sum of its samples."""
+    if (
+        signal.checksum is None or signal.fmt == NULL or signal.skew
+    ):  # skewed signals are shifted on reading: their sum is not the file's
+        return None
+    actual = total & 0xFFFF
+    if actual == signal.checksum & 0xFFFF:
+        return None
+    shown = actual - 0x10000 if actual > 0x7FFF else actual
+    number = header.signals.index(signal) + 1
+    return f"the checksum of signal {number} is {shown}, but the header states {signal.checksum}"

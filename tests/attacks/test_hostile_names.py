@@ -17,8 +17,8 @@ from ecgfl_adapters.file_names import safe_name
 
 from ecgfl_cli.console import Console
 from ecgfl_cli.demo.synthesiser import synthesise
-from ecgfl_cli.federation.coordinator.page import page, table
 from ecgfl_cli.printable import printable
+from ecgfl_cli.reports.render import page, table
 from ecgfl_cli.site.home import Home
 
 Ecgfl = Callable[..., Any]

@@ -17,7 +17,6 @@ from shared_runs import Finished
 from ecgfl_cli.errors import UnusableInput
 from ecgfl_cli.federation.coordinator import json_file
 from ecgfl_cli.federation.coordinator.checked_rounds import RoundFailed
-from ecgfl_cli.federation.coordinator.curves import curve, ticks_over
 from ecgfl_cli.federation.coordinator.json_file import LARGEST_JSON
 from ecgfl_cli.federation.coordinator.killed_runs import close_killed_runs
 from ecgfl_cli.federation.coordinator.report_page import page_of
@@ -25,6 +24,7 @@ from ecgfl_cli.federation.coordinator.run_plan import RoundResult, SiteFigures
 from ecgfl_cli.federation.coordinator.run_record import LARGEST_REPORT, RunReport, load_report
 from ecgfl_cli.models.manifest import Metrics
 from ecgfl_cli.models.registry import Registry
+from ecgfl_cli.reports.charts import curve, ticks_over
 
 SERVE = ("coordinator", "serve", "--host", "127.0.0.1", "--port", "0")
 EVIL = "<script>alert(1)</script>&\"'"

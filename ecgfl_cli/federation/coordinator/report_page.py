@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from ecgfl_cli.federation.coordinator.curves import curve
 from ecgfl_cli.federation.coordinator.global_models import VERDICT_IN_WORDS
 from ecgfl_cli.federation.coordinator.outliers import deviation_in_words
-from ecgfl_cli.federation.coordinator.page import page, table
 from ecgfl_cli.federation.coordinator.run_plan import RoundResult
 from ecgfl_cli.federation.coordinator.run_record import RunReport
+from ecgfl_cli.reports.charts import curve
+from ecgfl_cli.reports.render import page, table
 
 OUTCOMES = {
     "running": "still running, or killed: serve again to go on",

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 from urllib.parse import quote
 
-from ecgfl_cli.federation.coordinator.curves import curves, legend
-from ecgfl_cli.federation.coordinator.page import page, table
 from ecgfl_cli.federation.simulation.simulate import Simulated
 from ecgfl_cli.models.manifest import Metrics
+from ecgfl_cli.reports.charts import curves, legend
+from ecgfl_cli.reports.render import page, table
 
 CHARTS: tuple[tuple[str, Callable[[Metrics], float | None]], ...] = (
     ("Se: sensitivity for PVC, %", lambda metrics: _percent(metrics.sensitivity)),

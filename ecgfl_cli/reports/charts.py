@@ -1,88 +1,140 @@
-"""A small line chart as inline SVG: one value a round, a gap where a round has none."""
+"""Small line charts: one value per round, and a gap where a round has none. `templates/chart.svg` draws them."""
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import cycle
+from typing import ClassVar
 
-from ecgfl_cli.printable import html_text as escape
-
-WIDTH, HEIGHT = 440, 200
-LEFT, RIGHT, TOP, BOTTOM = 56, 12, 30, 30
 GRID_LINES = 4
 MOST_LABELS, MOST_POINTS = 10, 60
 STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 COLOURS = ("#1c6fb0", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-"""Okabe & Ito's, which colour-blind people tell apart. Source: jfly.uni-koeln.de/color, 2008."""
+"""Colours that colour-blind people can distinguish. Source: Okabe & Ito, jfly.uni-koeln.de/color, 2008."""
 
 
-def curve(
-    title: str, rounds: Sequence[int], values: Sequence[float | None], whole: bool = False
-) -> str:
-    """An SVG element with one line. rounds : in ascending order. values : as many. whole : they are counts, from 0 on."""
-    return curves(title, rounds, {"": values}, whole)
+@dataclass(frozen=True)
+class Tick:
+    """A label at a position of an axis, in units of the drawing."""
+
+    position: float
+    label: str
 
 
-def curves(
+@dataclass(frozen=True)
+class Point:
+    """A point of a line, in units of the drawing, and the text that explains it."""
+
+    x: float
+    y: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A part of a line without a gap. has_markers : whether each point is marked."""
+
+    colour: str
+    points: tuple[Point, ...]
+    has_markers: bool
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart, ready to be drawn. Without a segment it says "not measured".
+
+    title : what is shown. value_ticks : of the vertical axis. round_ticks : of the horizontal axis.
+    """
+
+    width: ClassVar[int] = 440
+    height: ClassVar[int] = 200
+    left: ClassVar[int] = 56
+    right: ClassVar[int] = 428
+    top: ClassVar[int] = 30
+    bottom: ClassVar[int] = 170
+
+    title: str
+    value_ticks: tuple[Tick, ...] = ()
+    round_ticks: tuple[Tick, ...] = ()
+    segments: tuple[Segment, ...] = ()
+
+
+def line_chart(
+    title: str,
+    rounds: Sequence[int],
+    values: Sequence[float | None],
+    *,
+    are_counts: bool = False,
+) -> Chart:
+    """Return a chart with one line; see `multi_line_chart`."""
+    return multi_line_chart(title, rounds, {"": values}, are_counts=are_counts)
+
+
+def multi_line_chart(
     title: str,
     rounds: Sequence[int],
     lines: Mapping[str, Sequence[float | None]],
-    whole: bool = False,
-) -> str:
-    """The same with a line for each name, in the order of `COLOURS`; a line may be shorter than `rounds`."""
+    *,
+    are_counts: bool = False,
+) -> Chart:
+    """Return a chart with a line for each name.
+
+    Parameters
+    ----------
+    title
+        What is shown, with its unit.
+    rounds
+        Numbers of the rounds, in ascending order.
+    lines
+        Name -> one value per round; None where a round has none. A line may be shorter than `rounds`. The lines have
+        `COLOURS` in this order.
+    are_counts
+        Whether the values are whole numbers; their axis then begins at 0.
+    """
     known = [value for values in lines.values() for value in values if value is not None]
-    parts = [
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)} per round">',
-        f'<text x="{LEFT}" y="18" class="title">{escape(title)}</text>',
-    ]
     if not known:
-        parts.append(
-            f'<text x="{WIDTH / 2}" y="{HEIGHT / 2}" text-anchor="middle" class="note">not measured</text></svg>'
-        )
-        return "".join(parts)
-    ticks = ticks_over(0.0 if whole else min(known), max(known), whole)
+        return Chart(title)
+    ticks = ticks_over(0.0 if are_counts else min(known), max(known), are_counts)
     low, high = ticks[0], ticks[-1]
 
     def x(number: int) -> float:
         span = rounds[-1] - rounds[0]
         share = (number - rounds[0]) / span if span else 0.5
-        return LEFT + share * (WIDTH - LEFT - RIGHT)
+        return Chart.left + share * (Chart.right - Chart.left)
 
     def y(value: float) -> float:
-        return TOP + (high - value) / (high - low) * (HEIGHT - TOP - BOTTOM)
+        return Chart.top + (high - value) / (high - low) * (Chart.bottom - Chart.top)
 
-    for tick in ticks:
-        parts.append(
-            f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(tick):.1f}" y2="{y(tick):.1f}" class="grid"/>'
-        )
-        parts.append(
-            f'<text x="{LEFT - 6}" y="{y(tick) + 4:.1f}" text-anchor="end">{tick:.6g}</text>'
-        )
-    for number in rounds[:: math.ceil(len(rounds) / MOST_LABELS)]:
-        parts.append(
-            f'<text x="{x(number):.1f}" y="{HEIGHT - 10}" text-anchor="middle">{number}</text>'
-        )
-    for (name, values), colour in zip(lines.items(), cycle(COLOURS), strict=False):
-        for run in _runs(rounds, values):
-            points = " ".join(f"{x(number):.1f},{y(value):.1f}" for number, value in run)
-            parts.append(f'<polyline points="{points}" stroke="{colour}"/>')
-            if len(rounds) <= MOST_POINTS or len(run) == 1:
-                parts += [
-                    f'<circle cx="{x(number):.1f}" cy="{y(value):.1f}" r="3" fill="{colour}">'
-                    f"<title>{f'{escape(name)}, ' if name else ''}round {number}: {value:.6g}</title></circle>"
-                    for number, value in run
-                ]
-    return "".join([*parts, "</svg>"])
+    def point(name: str, number: int, value: float) -> Point:
+        text = f"{f'{name}, ' if name else ''}round {number}: {value:.6g}"
+        return Point(x(number), y(value), text)
+
+    return Chart(
+        title,
+        tuple(Tick(y(tick), f"{tick:.6g}") for tick in ticks),
+        tuple(
+            Tick(x(number), str(number))
+            for number in rounds[:: math.ceil(len(rounds) / MOST_LABELS)]
+        ),
+        tuple(
+            Segment(
+                colour,
+                tuple(point(name, number, value) for number, value in run),
+                has_markers=len(rounds) <= MOST_POINTS or len(run) == 1,
+            )
+            for (name, values), colour in zip(lines.items(), cycle(COLOURS), strict=False)
+            for run in _runs(rounds, values)
+        ),
+    )
 
 
-def legend(names: Sequence[str]) -> str:
-    """A paragraph that says which colour is whose."""
-    coloured = zip(names, cycle(COLOURS), strict=False)
-    marks = [f'<b style="color: {colour}">&#9679;</b> {escape(name)}' for name, colour in coloured]
-    return f"<p>{' &nbsp; '.join(marks)}</p>"
+def legend(names: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the colour of each line with its name, for the macro `legend`."""
+    return list(zip(cycle(COLOURS), names, strict=False))
 
 
 def ticks_over(low: float, high: float, whole: bool) -> list[float]:
-    """Round numbers, about five of them, that span the values; at least two."""
+    """Return about five round numbers, at least two, that span the values. whole : whole numbers only."""
     span = (high - low) or abs(high) * 0.1 or 1.0
     magnitude = 10.0 ** math.floor(math.log10(span / GRID_LINES))
     step = next(
@@ -98,7 +150,7 @@ def ticks_over(low: float, high: float, whole: bool) -> list[float]:
 
 
 def _runs(rounds: Sequence[int], values: Sequence[float | None]) -> list[list[tuple[int, float]]]:
-    """The values without the gaps, in unbroken runs."""
+    """Return the (round, value) pairs, divided at the gaps."""
     runs: list[list[tuple[int, float]]] = [[]]
     for number, value in zip(rounds, values, strict=False):
         if value is not None:

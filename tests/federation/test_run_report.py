@@ -24,7 +24,6 @@ from ecgfl_cli.federation.coordinator.run_plan import RoundResult, SiteFigures
 from ecgfl_cli.federation.coordinator.run_record import LARGEST_REPORT, RunReport, load_report
 from ecgfl_cli.models.manifest import Metrics
 from ecgfl_cli.models.registry import Registry
-from ecgfl_cli.reports.charts import curve, ticks_over
 
 SERVE = ("coordinator", "serve", "--host", "127.0.0.1", "--port", "0")
 EVIL = "<script>alert(1)</script>&\"'"
@@ -305,31 +304,6 @@ def test_the_page_needs_nothing_from_elsewhere() -> None:
     )
     assert not FOREIGN.search(html)
     assert "default-src 'none'" in html
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "whole", "ticks"),
-    [
-        (0.0, 4.0, True, [0, 1, 2, 3, 4]),
-        (0.0, 50.0, True, [0, 20, 40, 60]),
-        (0.0, 0.0, True, [0, 1]),
-        (57.1, 95.7, False, [50, 60, 70, 80, 90, 100]),
-        (0.5, 0.5, False, [0.5, 0.52]),
-        (0.0, 1e6, False, [0, 250000, 500000, 750000, 1000000]),
-    ],
-)
-def test_an_axis_has_round_numbers(
-    low: float, high: float, whole: bool, ticks: list[float]
-) -> None:
-    assert ticks_over(low, high, whole) == pytest.approx(ticks)
-
-
-def test_a_curve_has_a_gap_where_a_round_was_not_measured() -> None:
-    shown = curve("Se", [1, 2, 3, 4], [0.5, 0.6, None, 0.7])
-    assert shown.count("<polyline") == 2
-    assert shown.count("<circle") == 3
-    assert "not measured" in curve("Se", [1, 2], [None, None])
-    assert curve("Se", [1], [0.5]).count("<circle") == 1
 
 
 def killed(homes: Homes) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from ecgfl_adapters.discovery import find_recordings, read
 from ecgfl_adapters.protocol import ReadOptions
 
-from ecgfl_cli.federation.site.setup import registry_of
+from ecgfl_cli.models.site_models import registry_of
 from ecgfl_cli.prediction.pipeline import Classifier
 from ecgfl_cli.site.home import Home
 

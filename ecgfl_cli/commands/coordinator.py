@@ -388,7 +388,7 @@ def status(context: typer.Context) -> None:
     from ecgfl_cli.federation.coordinator.home import CoordinatorHome
     from ecgfl_cli.federation.coordinator.live_state import load_state
     from ecgfl_cli.federation.coordinator.run_record import load_report
-    from ecgfl_cli.federation.federation_file import load_federation
+    from ecgfl_cli.models.federation_file import load_federation
     from ecgfl_cli.models.registry import Registry
 
     console = console_of(context, "coordinator-status")

@@ -173,7 +173,7 @@ def rollback(
 def _models(context: typer.Context, verb: str) -> "tuple[Console, CoordinatorHome, GlobalModels]":
     from ecgfl_cli.federation.coordinator.global_models import GlobalModels
     from ecgfl_cli.federation.coordinator.home import CoordinatorHome
-    from ecgfl_cli.federation.federation_file import load_federation
+    from ecgfl_cli.models.federation_file import load_federation
     from ecgfl_cli.models.registry import Registry
 
     console = console_of(context, verb)

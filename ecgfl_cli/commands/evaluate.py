@@ -166,7 +166,7 @@ def command(
 
 
 def _model(console: Console, version: str | None, lead: str | None) -> Tested:
-    from ecgfl_cli.federation.site.setup import registry_of
+    from ecgfl_cli.models.site_models import registry_of
     from ecgfl_cli.prediction.pipeline import Classifier
 
     classifier = Classifier(registry_of(console.home, version), version)

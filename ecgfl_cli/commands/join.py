@@ -48,9 +48,9 @@ def command(
 ) -> None:
     """Take part in the federation: train here, send weights only, receive signed models."""
     from ecgfl_cli.federation.connection.address import check_address
-    from ecgfl_cli.federation.federation_file import ca_certificate, load_federation
     from ecgfl_cli.federation.site.participation import JoinOptions, participate
     from ecgfl_cli.federation.site.policy_checks import check_policy
+    from ecgfl_cli.models.federation_file import ca_certificate, load_federation
     from ecgfl_cli.site.lock import exclusive
     from ecgfl_cli.site.settings import load_settings
 

@@ -27,7 +27,7 @@ Version = Annotated[
 @app.command("list")
 def list_models(context: typer.Context) -> None:
     """List the versions, oldest first."""
-    from ecgfl_cli.federation.site.setup import site_registry
+    from ecgfl_cli.models.site_models import site_registry
     from ecgfl_cli.models.starter import starter_registry
 
     console = console_of(context, "model-list")
@@ -79,7 +79,7 @@ def show(
     ] = None,
 ) -> None:
     """Show what is known of a version; of the one that came with the program, its model card."""
-    from ecgfl_cli.federation.site.setup import registry_of
+    from ecgfl_cli.models.site_models import registry_of
     from ecgfl_cli.models.starter import MODEL_CARD, starter_registry
 
     console = console_of(context, "model-show")
@@ -104,7 +104,7 @@ def show(
 @app.command()
 def use(context: typer.Context, version: Version) -> None:
     """Make a version the one that `predict` uses: the one that came with the program too, until the next arrives."""
-    from ecgfl_cli.federation.site.setup import registry_of, site_registry
+    from ecgfl_cli.models.site_models import registry_of, site_registry
     from ecgfl_cli.site.audit import AuditLog
     from ecgfl_cli.site.lock import exclusive
 
@@ -123,7 +123,7 @@ def use(context: typer.Context, version: Version) -> None:
 @app.command()
 def rollback(context: typer.Context) -> None:
     """Go back to the version that `predict` used before the current one; again, to the one before that."""
-    from ecgfl_cli.federation.site.setup import registry_of, site_registry
+    from ecgfl_cli.models.site_models import registry_of, site_registry
     from ecgfl_cli.models.starter import starter_registry
     from ecgfl_cli.site.audit import AuditLog
     from ecgfl_cli.site.lock import exclusive
@@ -197,7 +197,7 @@ def import_file(
 @app.command()
 def verify(context: typer.Context) -> None:
     """Check every version's signature and hash: those received against federation.json. Exit code 7 when one fails."""
-    from ecgfl_cli.federation.site.setup import site_registry
+    from ecgfl_cli.models.site_models import site_registry
     from ecgfl_cli.models.starter import starter_registry
 
     console = console_of(context, "model-verify")

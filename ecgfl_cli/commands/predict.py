@@ -43,8 +43,8 @@ def command(
     from ecgfl_cli.commands.reading import reading_of
     from ecgfl_cli.commands.recordings import named_recordings
     from ecgfl_cli.errors import EcgflError, ExitCode, of_one_file
-    from ecgfl_cli.federation.site.setup import registry_of
     from ecgfl_cli.files import readable_as_usual
+    from ecgfl_cli.models.site_models import registry_of
     from ecgfl_cli.prediction.outputs import output_folders, write_results
     from ecgfl_cli.prediction.pipeline import Classifier
     from ecgfl_cli.prediction.writers.registry import writers_of

@@ -9,7 +9,7 @@ from ecgfl_cli.federation.coordinator.certificates import check_certificates
 from ecgfl_cli.federation.coordinator.enrolment import key_files
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome, load_signing_key
 from ecgfl_cli.federation.coordinator.plan_file import resolve
-from ecgfl_cli.federation.federation_file import load_federation
+from ecgfl_cli.models.federation_file import load_federation
 from ecgfl_cli.models.manifest import public_key_text
 from ecgfl_cli.models.registry import Registry
 

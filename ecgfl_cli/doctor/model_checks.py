@@ -8,8 +8,8 @@ from cryptography import x509
 from ecgfl_cli.doctor.check import Check, checked
 from ecgfl_cli.errors import UnusableInput, UsageError
 from ecgfl_cli.federation.connection.tls import RENEW_BEFORE
-from ecgfl_cli.federation.federation_file import load_federation
-from ecgfl_cli.federation.site.setup import registry_of, site_registry
+from ecgfl_cli.models.federation_file import load_federation
+from ecgfl_cli.models.site_models import registry_of, site_registry
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.settings import load_settings
 

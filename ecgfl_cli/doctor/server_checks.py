@@ -17,8 +17,8 @@ from ecgfl_cli.errors import (
 from ecgfl_cli.federation.connection.clock import clock_problem
 from ecgfl_cli.federation.connection.proxy import proxy_for
 from ecgfl_cli.federation.connection.tls import RENEW_BEFORE
-from ecgfl_cli.federation.federation_file import ca_certificate, load_federation
 from ecgfl_cli.federation.flower.knock import Knock, knock
+from ecgfl_cli.models.federation_file import ca_certificate, load_federation
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.keys import load_node_key
 

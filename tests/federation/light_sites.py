@@ -22,7 +22,6 @@ from flwr.clientapp import ClientApp
 from ecgfl_cli.app import run
 from ecgfl_cli.federation.coordinator.enrolment import enrol
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome
-from ecgfl_cli.federation.federation_file import Federation, load_federation
 from ecgfl_cli.federation.flower.fleet import FleetConnection
 from ecgfl_cli.federation.signed_requests import Received, read_request
 from ecgfl_cli.federation.site.node import SiteNode
@@ -36,6 +35,7 @@ from ecgfl_cli.federation.wire import (
 )
 from ecgfl_cli.federation.wire import weights_record as record_of
 from ecgfl_cli.models.calibration import COUNTS
+from ecgfl_cli.models.federation_file import Federation, load_federation
 from ecgfl_cli.models.manifest import Manifest, check_weights
 from ecgfl_cli.site.audit import FIRST, Head
 from ecgfl_cli.site.home import Home

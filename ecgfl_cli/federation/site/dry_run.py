@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from ecgfl_cli.errors import PolicyRefused
 from ecgfl_cli.federation.flower.fleet import FleetConnection
 from ecgfl_cli.federation.site.local_work import LocalWork
-from ecgfl_cli.federation.site.setup import registry_of
 from ecgfl_cli.federation.wire import ARRAYS, AUDIT, FLAT, METRICS, add_audit_head
 from ecgfl_cli.models.architecture import DEFAULT, Architecture, architecture
 from ecgfl_cli.models.manifest import Manifest, weights_sha256
 from ecgfl_cli.models.packing import pack
+from ecgfl_cli.models.site_models import registry_of
 from ecgfl_cli.site.audit import AuditLog
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.policy import Policy

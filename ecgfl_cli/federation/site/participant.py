@@ -10,7 +10,6 @@ from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
 from ecgfl_cli.errors import RequestRefused, ServerRefused
-from ecgfl_cli.federation.federation_file import Federation
 from ecgfl_cli.federation.signed_requests import Content, Received, read_request
 from ecgfl_cli.federation.site.local_work import LocalWork, MeasuredModel
 from ecgfl_cli.federation.site.promotion import allow_model, consider
@@ -24,6 +23,7 @@ from ecgfl_cli.federation.wire import (
     reply_content,
     verdict_number,
 )
+from ecgfl_cli.models.federation_file import Federation
 from ecgfl_cli.models.manifest import Manifest, SignedManifest
 from ecgfl_cli.models.registry import Registry, network_of
 from ecgfl_cli.site.audit import AuditLog

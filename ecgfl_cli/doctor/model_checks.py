@@ -32,7 +32,8 @@ def _federation(home: Home) -> str:
         expires = "expires" if until > datetime.now(UTC) else "expired"
         raise UnusableInput(
             f"{home.federation}: the coordinator's CA certificate {expires} on {until:%Y-%m-%d}",
-            "Ask the coordinator for a new federation.json (it runs `ecgfl coordinator renew --new-ca`), then"
+            "Ask the coordinator for a new federation.json (it runs `ecgfl coordinator renew "
+            "--new-ca`), then"
             " `ecgfl init --site NAME --federation federation.json`",
         )
     return f"coordinator {federation.server_name}, its CA valid until {until:%Y-%m-%d}"

@@ -1,4 +1,4 @@
-"""What a model says about one recording: the one thing that every output format is written from."""
+"""The prediction of a model for one recording. Every output format is written from it."""
 
 from dataclasses import dataclass
 
@@ -14,10 +14,12 @@ from ecgfl_cli.prediction.ectopy import Ectopy
 class Prediction:
     """The classified beats of one recording.
 
-    record : the recording's name; no folder. fs : hertz, the input's own rate. length : samples in the recording.
+    record : the recording's name; no folder. fs : hertz, the input's own rate. length : samples in
+    the recording.
     samples : shape (n,), int64, R peaks at the input's rate, increasing.
     symbols : n of N, V and Q (could not be classified).
-    probabilities : shape (n,), float32, probability of V; NaN for a beat that could not be classified.
+    probabilities : shape (n,), float32, probability of V; NaN for a beat that could not be
+    classified.
     leads : names of the leads that were used.
     gaps : stretches without signal.
 
@@ -40,7 +42,8 @@ class Prediction:
         beats = len(self.symbols)
         if self.samples.shape != (beats,) or self.probabilities.shape != (beats,):
             raise ValueError(
-                f"{beats} symbols need as many samples and probabilities, got {self.samples.shape} and {self.probabilities.shape}"
+                f"{beats} symbols need as many samples and probabilities, got {self.samples.shape} "
+                f"and {self.probabilities.shape}"
             )
         # The name becomes part of a path: it must not lead out of the output folder on any system.
         if safe_name(self.record) != self.record:

@@ -1,4 +1,7 @@
-"""Small line charts: one value per round, and a gap where a round has none. `templates/chart.svg` draws them."""
+"""Small line charts: one value per round, and a gap where a round has none.
+
+`templates/chart.svg` draws them.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,7 +13,10 @@ GRID_LINES = 4
 MOST_LABELS, MOST_POINTS = 10, 60
 STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 COLOURS = ("#1c6fb0", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-"""Colours that colour-blind people can distinguish. Source: Okabe & Ito, jfly.uni-koeln.de/color, 2008."""
+"""Colours that colour-blind people can distinguish.
+
+Source: Okabe & Ito, jfly.uni-koeln.de/color, 2008.
+"""
 
 
 @dataclass(frozen=True)
@@ -86,8 +92,8 @@ def multi_line_chart(
     rounds
         Numbers of the rounds, in ascending order.
     lines
-        Name -> one value per round; None where a round has none. A line may be shorter than `rounds`. The lines have
-        `COLOURS` in this order.
+        Name -> one value per round; None where a round has none. A line may be shorter than
+        `rounds`. The lines have `COLOURS` in this order.
     are_counts
         Whether the values are whole numbers; their axis then begins at 0.
     """
@@ -134,7 +140,10 @@ def legend(names: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def ticks_over(low: float, high: float, whole: bool) -> list[float]:
-    """Return about five round numbers, at least two, that span the values. whole : whole numbers only."""
+    """Return about five round numbers, at least two, that span the values.
+
+    whole : whole numbers only.
+    """
     span = (high - low) or abs(high) * 0.1 or 1.0
     magnitude = 10.0 ** math.floor(math.log10(span / GRID_LINES))
     step = next(

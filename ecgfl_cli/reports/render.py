@@ -1,7 +1,8 @@
 """Render the HTML pages from the Jinja2 templates in `templates/`.
 
-A page is one template that extends `page.html`. `parts.html` holds the macros that pages share, and `chart.svg` draws a
-`charts.Chart`. A page needs nothing else: no script, no link to another site, no font from elsewhere.
+A page is one template that extends `page.html`. `parts.html` holds the macros that pages share, and
+`chart.svg` draws a `charts.Chart`. A page needs nothing else: no script, no link to another site,
+no font from elsewhere.
 """
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -12,7 +13,8 @@ from ecgfl_cli.printable import printable
 def render(template: str, /, **values: object) -> str:
     """Render one template of this package.
 
-    Every value is escaped: names of sites, reasons and errors come from others. No value can carry markup.
+    Every value is escaped: names of sites, reasons and errors come from others. No value can carry
+    markup.
 
     Parameters
     ----------

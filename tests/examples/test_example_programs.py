@@ -54,9 +54,9 @@ def test_a_site_that_fails_ends_the_federation(tmp_path: Path) -> None:
     """And does not leave the others waiting for it."""
     job = f"""
 from pathlib import Path
-from local_federation import federate, found
+from local_federation import federate, make_homes
 work = Path({str(tmp_path)!r})
-found(work, {{}})
+make_homes(work, {{}})
 federate(work, ["nobody", "no one"], "--rounds", 1)
 """
     done = subprocess.run(

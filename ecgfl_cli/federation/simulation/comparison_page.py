@@ -1,4 +1,4 @@
-"""The data of the page that compares simulated runs; the template is `reports/templates/comparison.html`."""
+"""The data of the page that compares simulated runs: `reports/templates/comparison.html`."""
 
 from collections.abc import Callable, Sequence
 from urllib.parse import quote
@@ -17,7 +17,7 @@ CHARTS: tuple[tuple[str, Callable[[Metrics], float | None]], ...] = (
 
 
 def comparison_page(done: Sequence[Simulated]) -> str:
-    """Return an HTML page with a line for each trial in its charts, and each trial's last round in a table."""
+    """Return an HTML page with charts of all trials and a table of their last rounds."""
     numbers = range(1, 1 + max((len(trial.report.rounds) for trial in done), default=0))
     return render(
         "comparison.html",

@@ -6,20 +6,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ecgfl_cli.commands import audit, coordinator_model
+from ecgfl_cli.commands import audit, coordinator_model, library
 from ecgfl_cli.commands.options import Encrypt, known_architecture, positive
 from ecgfl_cli.console import Console, console_of, percent
 from ecgfl_cli.errors import ModelRejected, UnusableInput, UsageError
+from ecgfl_cli.site.lock import exclusive
 
 if TYPE_CHECKING:
     from ecgfl_cli.federation.coordinator.run_plan import RoundResult
 
-app = typer.Typer(help="The federation's other side: keys, sites, rounds.", no_args_is_help=True)
+app = typer.Typer(
+    help="Run the coordinator of a federation: keys, sites, rounds and models.",
+    no_args_is_help=True,
+)
 app.add_typer(coordinator_model.app, name="model")
 app.add_typer(
     audit.app,
     name="audit",
-    help="What this coordinator did: enrolments, revocations, runs, rollbacks, renewals.",
+    help="Show and verify the log of enrolments, revocations, runs, rollbacks and renewals.",
 )
 
 Site = Annotated[str, typer.Option("--site", help="The site's name.")]
@@ -29,21 +33,21 @@ Site = Annotated[str, typer.Option("--site", help="The site's name.")]
 def init(
     context: typer.Context,
     name: Annotated[
-        str, typer.Option("--name", help="The host name under which sites reach this machine.")
+        str, typer.Option("--name", help="Host name under which sites reach this machine.")
     ],
     encrypt: Encrypt = False,
 ) -> None:
-    """Make a CA, a server certificate, the model-signing key, and federation.json for the sites."""
-    from ecgfl_cli.federation.coordinator.home import CoordinatorHome, make_coordinator
+    """Create a coordinator: CA, server certificate, model-signing key, and federation.json."""
 
     console = console_of(context, "coordinator-init")
-    home = CoordinatorHome(console.home.coordinator)
-    make_coordinator(home, name, encrypt)
+    home = library.CoordinatorHome(console.home.coordinator)
+    library.make_coordinator(home, name, encrypt)
     console.text(f"Coordinator {name}: {home.root}")
     console.text(f"Hand this file to every site: {home.federation}")
-    console.text(f"What its runs are to be like stands in: {home.plan}")
+    console.text(f"The plan of its runs: {home.plan}")
     console.text(
-        "Then enrol each site's key (`ecgfl coordinator enrol`) and start (`ecgfl coordinator serve`)."
+        "Then enrol each site's key (`ecgfl coordinator enrol`) and start (`ecgfl coordinator "
+        "serve`)."
     )
     console.result(home=home.root, name=name, federation=home.federation, plan=home.plan)
 
@@ -54,14 +58,12 @@ def enrol(
     public_key: Annotated[Path, typer.Argument(help="The site's keys/node.pub.", metavar="PUBKEY")],
     site: Site,
 ) -> None:
-    """Let a site take part."""
-    from ecgfl_cli.federation.coordinator.enrolment import enrol as enrol_site
-    from ecgfl_cli.federation.coordinator.home import CoordinatorHome
+    """Enrol a site, so that it can take part."""
 
     console = console_of(context, "coordinator-enrol")
-    home = CoordinatorHome(console.home.coordinator)
+    home = library.CoordinatorHome(console.home.coordinator)
     home.require()
-    enrolled = enrol_site(home, public_key, site)
+    enrolled = library.enrol(home, public_key, site)
     console.text(
         f"{site} is enrolled; compare its key's SHA-256 by telephone: {enrolled.fingerprint}"
     )
@@ -72,14 +74,12 @@ def enrol(
 def revoke(
     context: typer.Context, site: Annotated[str, typer.Argument(help="The site's name.")]
 ) -> None:
-    """Revoke a site's key immediately; it can be enrolled again."""
-    from ecgfl_cli.federation.coordinator.enrolment import revoke as revoke_site
-    from ecgfl_cli.federation.coordinator.home import CoordinatorHome
+    """Revoke a site's key immediately. The site can be enrolled again."""
 
     console = console_of(context, "coordinator-revoke")
-    home = CoordinatorHome(console.home.coordinator)
+    home = library.CoordinatorHome(console.home.coordinator)
     home.require()
-    revoke_site(home, site)
+    library.revoke(home, site)
     console.text(f"{site}: key revoked")
     console.result(site=site)
 
@@ -98,18 +98,22 @@ def renew(
         bool,
         typer.Option(
             "--new-ca",
-            help="Also make a new CA, because it expires or its key is lost. Each site then needs federation.json.",
+            help=(
+                "Also make a new CA, because it expires or its key is lost. Each site then needs "
+                "federation.json."
+            ),
         ),
     ] = False,
 ) -> None:
-    """Replace the server's certificate. Sites need no change; start a running `serve` again."""
-    from ecgfl_cli.federation.coordinator.certificates import renew as renew_certificate
-    from ecgfl_cli.federation.coordinator.home import CoordinatorHome
+    """Replace the server's certificate.
+
+    Sites need no change. Restart a running `serve` afterwards.
+    """
 
     console = console_of(context, "coordinator-renew")
-    home = CoordinatorHome(console.home.coordinator)
+    home = library.CoordinatorHome(console.home.coordinator)
     home.require()
-    done = renew_certificate(home, new_key, new_ca)
+    done = library.renew(home, new_key, new_ca)
     made = " with a new key" if done.new_key else ""
     console.text(f"{home.server_certificate}: renewed{made}, valid until {done.until:%Y-%m-%d}.")
     if done.new_ca:
@@ -130,18 +134,15 @@ def renew(
 @app.command()
 def sites(context: typer.Context) -> None:
     """List the enrolled sites and the head of each site's audit log."""
-    from ecgfl_cli.federation.coordinator.audit_heads import AuditHeads
-    from ecgfl_cli.federation.coordinator.enrolment import key_files
-    from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 
     console = console_of(context, "coordinator-sites")
-    home = CoordinatorHome(console.home.coordinator)
+    home = library.CoordinatorHome(console.home.coordinator)
     home.require()
-    found = key_files(home)
+    found = library.key_files(home)
     enrolled, problems = found.sites, found.problems
     for problem in problems:
         console.problem(problem)
-    heads = AuditHeads(home.audit_heads).sites
+    heads = library.AuditHeads(home.audit_heads).sites
     rows = [(site.name, site.fingerprint) for site in enrolled]
     console.table(
         "Sites",
@@ -161,7 +162,8 @@ def sites(context: typer.Context) -> None:
     for name, head in known:
         if head.replaced is not None:
             console.problem(
-                f"{name}: its audit log went backwards from {head.replaced.lines} lines (head {head.replaced.hash},"
+                f"{name}: its audit log went backwards from {head.replaced.lines} lines (head "
+                f"{head.replaced.hash},"
                 f" {head.replaced.received})"
             )
     console.result(
@@ -181,7 +183,8 @@ def sites(context: typer.Context) -> None:
 def serve(
     context: typer.Context,
     port: Annotated[
-        int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")
+        int,
+        typer.Option("--port", min=0, max=65535, help="Port to listen on; 0 selects a free one."),
     ] = 8443,
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "0.0.0.0",
     rounds: Annotated[
@@ -195,21 +198,24 @@ def serve(
         str | None,
         typer.Option(
             "--strategy",
-            help="How the sites' weights become one model: fedavg, fedprox, fedadam, fedyogi, median, trimmed-mean or krum.",
+            help=(
+                "How the sites' weights become one model: fedavg, fedprox, fedadam, fedyogi, "
+                "median, trimmed-mean or krum."
+            ),
         ),
     ] = None,
     proximal_mu: Annotated[
         float | None,
         typer.Option(
             "--proximal-mu",
-            help="fedprox: weight of the term that keeps a site near the global weights.",
+            help="fedprox: weight of the term that keeps a site's weights near the global ones.",
         ),
     ] = None,
     server_learning_rate: Annotated[
         float | None,
         typer.Option(
             "--server-learning-rate",
-            help="fedadam and fedyogi: the server optimiser's step.",
+            help="fedadam and fedyogi: learning rate of the server optimiser.",
             callback=positive,
         ),
     ] = None,
@@ -217,7 +223,7 @@ def serve(
         float | None,
         typer.Option(
             "--trimmed-share",
-            help="trimmed-mean: share of the sites left out at each end, below 0.5.",
+            help="trimmed-mean: share of the sites to leave out at each end, below 0.5.",
         ),
     ] = None,
     malicious_sites: Annotated[
@@ -225,7 +231,7 @@ def serve(
         typer.Option(
             "--malicious-sites",
             min=0,
-            help="krum: how many it withstands; it needs 2 x this + 3 sites.",
+            help="krum: number of malicious sites to tolerate, n; it needs 2n + 3 sites.",
         ),
     ] = None,
     arch: Annotated[
@@ -233,13 +239,18 @@ def serve(
         typer.Option("--arch", help="Network architecture.", callback=known_architecture),
     ] = None,
     local_epochs: Annotated[
-        int | None, typer.Option("--local-epochs", min=1, help="Without it the architecture's own.")
+        int | None,
+        typer.Option(
+            "--local-epochs",
+            min=1,
+            help="Epochs of each local round. Default: that of the architecture.",
+        ),
     ] = None,
     learning_rate: Annotated[
         float | None,
         typer.Option(
             "--learning-rate",
-            help="In the first round; without it the network's own.",
+            help="Learning rate of the first round. Default: that of the architecture.",
             callback=positive,
         ),
     ] = None,
@@ -249,28 +260,30 @@ def serve(
             "--seed",
             min=0,
             max=1_000_000_000,
-            help="Of the first weights and of the order of the beats.",
+            help="Seed for the initial weights and for shuffling.",
         ),
     ] = None,
     quorum_timeout: Annotated[
         str | None,
         typer.Option(
             "--quorum-timeout",
-            help="How long enough sites are waited for; without it for ever.",
+            help="How long to wait for enough sites. Default: no limit.",
             metavar="DURATION",
         ),
     ] = None,
     phase_timeout: Annotated[
         str | None,
         typer.Option(
-            "--phase-timeout", help="For each training or evaluation.", metavar="DURATION"
+            "--phase-timeout",
+            help="Time limit for each training or evaluation phase.",
+            metavar="DURATION",
         ),
     ] = None,
     hours: Annotated[
         str | None,
         typer.Option(
             "--hours",
-            help="When a round may begin, e.g. 22:00-06:00; without it at any hour.",
+            help="When a round may begin, e.g. 22:00-06:00. Default: at any time.",
             metavar="FROM-TO",
         ),
     ] = None,
@@ -279,7 +292,7 @@ def serve(
         typer.Option(
             "--max-update-ratio",
             min=1,
-            help="A larger update, in medians of the round's, is left out.",
+            help="Leave out an update larger than this multiple of the round's median.",
             callback=positive,
         ),
     ] = None,
@@ -288,7 +301,10 @@ def serve(
         typer.Option(
             "--max-weight-ratio",
             min=1,
-            help="fedavg, fedprox, fedadam, fedyogi: largest weight of a site, as a multiple of the median of the sites' beats.",
+            help=(
+                "fedavg, fedprox, fedadam, fedyogi: largest weight of a site, as a multiple of "
+                "the median of the sites' beats."
+            ),
             callback=positive,
         ),
     ] = None,
@@ -304,7 +320,9 @@ def serve(
         str | None,
         typer.Option(
             "--init-from",
-            help="Start a new run from this model instead of the newest model or the starter model.",
+            help=(
+                "Start a new run from this model instead of the newest model or the starter model."
+            ),
             metavar="VERSION",
         ),
     ] = None,
@@ -312,20 +330,19 @@ def serve(
         bool, typer.Option("--from-scratch", help="Start a new run from random weights.")
     ] = False,
 ) -> None:
-    """Serve one run as federation.toml and these options want it, sign every model, report. After a kill it goes on."""
-    from ecgfl_cli.federation.coordinator.home import CoordinatorHome
-    from ecgfl_cli.federation.coordinator.plan_file import resolve, values_in_words
-    from ecgfl_cli.federation.coordinator.serve import serve as serve_run
-    from ecgfl_cli.site.lock import exclusive
+    """Serve one run of the federation, sign every model and write the run's report.
+
+    The plan is federation.toml; these options override it. A run that was killed is resumed.
+    """
 
     if init_from is not None and from_scratch:
         raise UsageError(
             "--init-from and --from-scratch cannot be used together", "Give only one of them"
         )
     console = console_of(context, "coordinator-serve")
-    home = CoordinatorHome(console.home.coordinator)
+    home = library.CoordinatorHome(console.home.coordinator)
     home.require()
-    plan = resolve(
+    plan = library.resolve(
         home.plan,
         {
             "rounds": rounds,
@@ -349,8 +366,10 @@ def serve(
     )
     plan = replace(plan, init_from=init_from, from_scratch=from_scratch)
     with exclusive(home.lock):
-        console.say(f"coordinator: {values_in_words(plan, home.plan)}")
-        served = serve_run(home, plan, host, port, lambda line: console.say(f"coordinator: {line}"))
+        console.say(f"coordinator: {library.values_in_words(plan, home.plan)}")
+        served = library.serve(
+            home, plan, host, port, lambda line: console.say(f"coordinator: {line}")
+        )
     _rounds_table(console, f"Run {served.final.run}", served.rounds)
     _figures_table(console, served.rounds)
     standing = served.standing
@@ -362,7 +381,8 @@ def serve(
     console.text(f"Report: {served.report.with_suffix('.html')}")
     if standing.is_rejected:
         console.problem(
-            f"most sites rejected model {served.final.version}: no run starts from it; the next one starts from"
+            f"most sites rejected model {served.final.version}: no run starts from it; the next "
+            "one starts from"
             f" {served.next_start or 'random weights'}"
         )
     console.result(
@@ -381,32 +401,26 @@ def serve(
 
 @app.command()
 def status(context: typer.Context) -> None:
-    """Show the run that is served, or the last one: its rounds, and when each site was last heard of."""
-    from ecgfl_cli.federation.coordinator.certificates import load_certificates
-    from ecgfl_cli.federation.coordinator.enrolment import enrolled_sites
-    from ecgfl_cli.federation.coordinator.global_models import VERDICT_IN_WORDS, GlobalModels
-    from ecgfl_cli.federation.coordinator.home import CoordinatorHome
-    from ecgfl_cli.federation.coordinator.live_state import load_state
-    from ecgfl_cli.federation.coordinator.run_record import load_report
-    from ecgfl_cli.models.federation_file import load_federation
-    from ecgfl_cli.models.registry import Registry
+    """Show the current or last run: its rounds, and the last contact of each site."""
 
     console = console_of(context, "coordinator-status")
-    home = CoordinatorHome(console.home.coordinator)
+    home = library.CoordinatorHome(console.home.coordinator)
     home.require()
     try:
-        warnings = load_certificates(home).warnings()
+        warnings = library.load_certificates(home).warnings()
     except UnusableInput as error:
         warnings = [str(error)]
     for line in warnings:
         console.problem(line)
-    state = load_state(home.state)
+    state = library.load_state(home.state)
     known = {} if state is None else {each.site: each for each in state.sites}
     live = state is not None and state.is_live
     path = None if state is None else home.reports / f"{state.run}.json"
-    report = load_report(path) if path is not None and path.is_file() else None
+    report = library.load_report(path) if path is not None and path.is_file() else None
     rounds = [] if report is None else [each for each in report.rounds if each.version]
-    models = GlobalModels(home, Registry(home.models, load_federation(home.federation).signing_key))
+    models = library.GlobalModels(
+        home, library.Registry(home.models, library.load_federation(home.federation).signing_key)
+    )
     try:
         models.require_whole()
     except ModelRejected as error:
@@ -425,7 +439,7 @@ def status(context: typer.Context) -> None:
             sum(name in each.sites for each in rounds),
             None if standing is None else standing.verdicts.get(name),
         )
-        for name in (site.name for site in enrolled_sites(home))
+        for name in (site.name for site in library.enrolled_sites(home))
     ]
     if state is None:
         console.text("Nothing has been served yet: `ecgfl coordinator serve` starts a run.")
@@ -439,7 +453,8 @@ def status(context: typer.Context) -> None:
         console.text(f"Absent (enrolled, took no part): {', '.join(absent)}")
     if final is not None and standing is not None:
         console.text(
-            f"Newest final model: {final.manifest.version}, {standing.problem or standing.in_words()}"
+            f"Newest final model: {final.manifest.version}, "
+            f"{standing.problem or standing.in_words()}"
         )
     console.table(
         "Sites",
@@ -450,7 +465,7 @@ def status(context: typer.Context) -> None:
                 "yes" if connected else "no",
                 heard,
                 took_part,
-                None if verdict is None else VERDICT_IN_WORDS[verdict],
+                None if verdict is None else library.VERDICT_IN_WORDS[verdict],
             )
             for name, connected, heard, took_part, verdict in rows
         ],
@@ -507,8 +522,7 @@ def _rounds_table(console: Console, title: str, rounds: "list[RoundResult]") -> 
 
 
 def _figures_table(console: Console, rounds: "list[RoundResult]") -> None:
-    """Print each site's figures in the last round, and each deviation of a site from the others in any round."""
-    from ecgfl_cli.federation.coordinator.outliers import deviation_in_words
+    """Print each site's figures in the last round, and the deviations of all rounds."""
 
     if not rounds or not rounds[-1].by_site:
         return
@@ -552,5 +566,6 @@ def _figures_table(console: Console, rounds: "list[RoundResult]") -> None:
         for name, site in sorted(each.by_site.items()):
             if site.deviates:
                 console.text(
-                    f"{name} deviates from the other sites in round {each.round}: {deviation_in_words(each, name)}"
+                    f"{name} deviates from the other sites in round {each.round}: "
+                    f"{library.deviation_in_words(each, name)}"
                 )

@@ -3,7 +3,9 @@
 import os
 from pathlib import Path
 
+from ecgfl_cli.commands import library
 from ecgfl_cli.console import Console
+from ecgfl_cli.errors import UnusableInput
 
 
 def named_recordings(
@@ -15,23 +17,23 @@ def named_recordings(
 
     Raises `UnusableInput` if there is no recording.
     """
-    from ecgfl_adapters.discovery import find_recordings, leads_out_of, why_skipped
 
-    from ecgfl_cli.errors import UnusableInput
-
-    found = find_recordings(paths, follow_links=follow_links)
+    found = library.find_recordings(paths, follow_links=follow_links)
     for skipped in found.skipped:
-        line = f"{skipped}: skipped, {why_skipped(skipped, paths, follow_links=follow_links)}"
+        line = (
+            f"{skipped}: skipped, {library.why_skipped(skipped, paths, follow_links=follow_links)}"
+        )
         (
             console.problem
-            if leads_out_of(skipped, paths, follow_links=follow_links)
+            if library.leads_out_of(skipped, paths, follow_links=follow_links)
             else console.say
         )(line)
     stems = {path.with_suffix("") for path in found.recordings}
     for path in paths:
         if os.path.isfile(path) and path.with_suffix("") not in stems and path not in found.skipped:  # noqa: PTH113
             console.problem(
-                f"{path}: not a recording. Name the recording itself; of a WFDB record, its .hea file"
+                f"{path}: not a recording. Name the recording itself; of a WFDB record, its .hea "
+                "file"
             )
     if not found.recordings:
         raise UnusableInput(

@@ -44,7 +44,7 @@ def command(
         list[Path] | None,
         typer.Option(
             "--folder",
-            help="Folder of recordings for one virtual site, instead of --sites. Repeat the option.",
+            help="Folder with the recordings of one virtual site; repeat it, instead of --sites.",
         ),
     ] = None,
     strategies: Annotated[

@@ -29,7 +29,10 @@ _STDERR = 2
 class Console:
     """What was asked for globally, and where output goes.
 
-    verb : the command that runs, for the JSON schema's name.
+    Attributes
+    ----------
+    verb
+        The command that runs, for the JSON schema's name.
     """
 
     home: Home
@@ -57,7 +60,10 @@ class Console:
     ) -> None:
         """Print a table on stdout, unless --json is set; see `print_table`.
 
-        empty : text to print when there are no rows.
+        Parameters
+        ----------
+        empty
+            Text to print when there are no rows.
         """
         shown = [[_cell(value) for value in row] for row in rows]
         if not shown and empty is not None:
@@ -85,7 +91,10 @@ class Console:
     def result(self, code: ExitCode = ExitCode.DONE, **fields: Any) -> None:
         """The JSON object on stdout; nothing without --json.
 
-        code : of the exit to come, where a part of the work failed.
+        Parameters
+        ----------
+        code
+            Exit code of the program; not 0 if a part of the work failed.
         """
         if self.json:
             self._object("error" if code else "ok", {"code": int(code), **fields})
@@ -119,7 +128,13 @@ class Console:
 
 
 def console_of(context: typer.Context, verb: str) -> Console:
-    """Return the console of the command line. verb : the command that runs."""
+    """Return the console of the command line.
+
+    Parameters
+    ----------
+    verb
+        The command that runs.
+    """
     console = context.obj
     assert isinstance(console, Console)
     console.verb = verb

@@ -18,9 +18,14 @@ if TYPE_CHECKING:
 def show_explanations(
     console: Console, paths: list[Path], file_format: str, lead: str | None, **options: Any
 ) -> None:
-    """Show each table's explanation.
+    """Show each table's explanation and exit.
 
-    Raises `UsageError` where a file is no table; exits with 3 where one cannot be read.
+    Raises
+    ------
+    UsageError
+        A file is not a table.
+    typer.Exit
+        Always, with exit code 3 if a table cannot be read.
     """
 
     reading = reading_of(console, file_format, lead, **options)

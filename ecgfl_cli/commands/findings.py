@@ -18,8 +18,12 @@ def show_findings(
 ) -> None:
     """Print a summary, a row for each error and warning, and the fix for each code, worst first.
 
-    Findings of severity info appear only in the JSON and in `dataset show`. words : text for each
-    verdict; None prints its value.
+    Findings of severity info appear only in the JSON and in `dataset show`.
+
+    Parameters
+    ----------
+    words
+        Text for each verdict; None prints its value.
     """
 
     if not by_place:

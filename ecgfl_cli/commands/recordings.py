@@ -13,9 +13,15 @@ def named_recordings(
 ) -> list[Path]:
     """Return one path for each recording, and print the files that no adapter reads.
 
-    follow_links : also follow links that lead out of a folder; otherwise they are printed too.
+    Parameters
+    ----------
+    follow_links
+        Also follow links that lead out of a folder; otherwise they are printed too.
 
-    Raises `UnusableInput` if there is no recording.
+    Raises
+    ------
+    UnusableInput
+        If there is no recording.
     """
 
     found = library.find_recordings(paths, follow_links=follow_links)

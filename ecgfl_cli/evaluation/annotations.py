@@ -36,10 +36,15 @@ def code_of(symbol: str) -> int | None:
 class BeatAnnotations:
     """Annotations of one recording in order of time: beats and the episodes "[", "]" and "~".
 
-    samples : shape (n,), int64, not decreasing. ValueError otherwise.
-    symbols : n symbols in WFDB's notation.
-    subtypes : shape (n,), the WFDB subtype of each. It only matters for "~": bits 4 and 5 both set
-        mean that no signal is readable from there on. None: no annotation has one.
+    Attributes
+    ----------
+    samples
+        Shape (n,), int64, not decreasing; otherwise ValueError.
+    symbols
+        One WFDB symbol per sample.
+    subtypes
+        Shape (n,), the WFDB subtype of each annotation. It only matters for "~": bits 4 and 5 both set mean
+        that no signal is readable from there on. None: no annotation has one.
     """
 
     samples: NDArray[np.int64]

@@ -17,7 +17,10 @@ from ecgfl_cli.evaluation.ec57 import compare, evaluated_samples
 def reference_of(recording: Recording) -> BeatAnnotations:
     """The recording's labels.
 
-    Raises `UnusableInput` when it has none, none that is a beat, or is too short to evaluate.
+    Raises
+    ------
+    UnusableInput
+        If it has none, none that is a beat, or is too short to evaluate.
     """
     place = recording.source.path
     if recording.label_origin == "machine":
@@ -52,11 +55,18 @@ def evaluated_spans(
 ) -> NDArray[np.int64]:
     """Return the annotated parts of a recording after EC57's learning period.
 
-    beats : shape (n,), detected R peaks in samples of the recording, sorted.
-    as_it_stands : treat the whole recording as annotated, as `bxb` does; for comparing two
-    annotation files, not for a model.
+    Parameters
+    ----------
+    beats
+        Shape (n,), detected R peaks in samples of the recording, sorted.
+    as_it_stands
+        Treat the whole recording as annotated, as `bxb` does; for comparing two annotation files,
+        not for a model.
 
-    Raises `UnusableInput` if no annotated part remains.
+    Raises
+    ------
+    UnusableInput
+        If no annotated part remains.
     """
     place, start = (
         recording.source.path,
@@ -88,7 +98,10 @@ def assess(
 ) -> Comparison:
     """Compare annotations of the recording with its reference (`reference_of`).
 
-    spans : parts to compare, as `evaluated_spans` returns them; None compares the whole recording.
+    Parameters
+    ----------
+    spans
+        Parts to compare, as `evaluated_spans` returns them; None compares the whole recording.
     """
     if spans is None or _reaches_all(recording, spans):
         return compare(reference, BeatAnnotations.from_labels(test), recording.fs, recording.length)

@@ -13,11 +13,15 @@ from ecgfl_cli.evaluation.annotations import LABELS
 class Comparison:
     """Counts of beat pairs; two of them add up to the gross comparison.
 
-    matrix : shape (7, 7), int64; rows the reference's N, S, V, F, Q, O, X and columns the test's n,
-        s, v, f, q, o, x. [O, o], [O, x], [X, o] and [X, x] are always 0.
-    seconds : evaluated time.
-
     Ratios are fractions of 1 and None where nothing defines them.
+
+    Attributes
+    ----------
+    matrix
+        Shape (7, 7), int64; rows the reference's N, S, V, F, Q, O, X and columns the test's n, s,
+        v, f, q, o, x. [O, o], [O, x], [X, o] and [X, x] are always 0.
+    seconds
+        Evaluated time.
     """
 
     matrix: NDArray[np.int64]

@@ -51,11 +51,21 @@ def compare(
 ) -> Comparison:
     """Count how the beats of `test` agree with those of `reference`.
 
-    fs : sampling rate in hertz of both lists. length : samples in the record.
-    start_s : learning period in seconds. window_s : farthest distance of a pair in seconds, rounded
-    to whole samples, half up.
+    Parameters
+    ----------
+    fs
+        Sampling rate in hertz of both lists.
+    length
+        Samples in the record.
+    start_s
+        Learning period in seconds.
+    window_s
+        Farthest distance of a pair in seconds, rounded to whole samples, half up.
 
-    Raises `ValueError` when the record is not longer than the learning period.
+    Raises
+    ------
+    ValueError
+        If the record is not longer than the learning period.
     """
     evaluated = evaluated_samples(fs, length, start_s)
     start, window = length - evaluated, _samples(window_s, fs)
@@ -76,7 +86,10 @@ def compare(
 def evaluated_samples(fs: float, length: int, start_s: float = LEARNING_PERIOD_S) -> int:
     """Return how many of `length` samples follow the learning period.
 
-    Raises `ValueError` if there are none.
+    Raises
+    ------
+    ValueError
+        If there are none.
     """
     start = _samples(start_s, fs)
     if length <= start:

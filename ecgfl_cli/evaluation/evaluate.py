@@ -21,9 +21,16 @@ Annotate = Callable[[Path, Recording], Sequence[BeatLabel]]
 class EvaluatedFile:
     """The comparisons of one recording with its reference, one for each set of annotations.
 
-    name : the recording's name. seconds : its length.
-    spans : the evaluated parts, each its start and end in seconds. evaluated_seconds : their length
-    together.
+    Attributes
+    ----------
+    name
+        The recording's name.
+    seconds
+        Length of the recording.
+    spans
+        The evaluated parts, each its start and end in seconds.
+    evaluated_seconds
+        Their length together.
     """
 
     name: str

@@ -23,12 +23,16 @@ def bootstrap(
 
     Source: Efron and Tibshirani 1993, chapter 13.
 
-    statistic : one of `evaluation.statistics`. level : share of the resamples inside the interval,
-    between 0 and 1.
-
     None with fewer than two records, which say nothing about how records differ, and where no
     resample defines the statistic. Resamples that leave it undefined (no V among their records) are
     passed over.
+
+    Parameters
+    ----------
+    statistic
+        One of `evaluation.statistics`.
+    level
+        Share of the resamples inside the interval, between 0 and 1.
     """
     drawn = _resamples(len(comparisons), repeats, level, seed)
     return _percentiles(_gross(comparisons, drawn, statistic), level)
@@ -47,11 +51,14 @@ def paired_bootstrap(
 
     Both are computed over the same resampled records.
 
-    first, second : comparisons of the same records in the same order; `ValueError` when their
-    numbers differ. What a record makes hard for both drops out of the difference, so this interval
-    is narrower than the two of `bootstrap` suggest.
-
     Otherwise as `bootstrap`; a resample counts where it defines both figures.
+
+    Parameters
+    ----------
+    first, second
+        Comparisons of the same records in the same order; `ValueError` when their numbers differ.
+        What a record makes hard for both drops out of the difference, so this interval is narrower
+        than the two of `bootstrap` suggest.
     """
     if len(first) != len(second):
         raise ValueError(

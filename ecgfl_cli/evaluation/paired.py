@@ -14,15 +14,19 @@ from ecgfl_cli.evaluation.report import STATISTICS, Evaluation
 class PairedEvaluation:
     """How `first` differs from `second`, record by record and gross.
 
-    differences : gross figure of first - second by the names of `STATISTICS`; None where either is
-    undefined.
-    intervals : 95 % of each difference by bootstrap over records, both sides in the same resample;
-    None where there is none.
-    fewer, more, equal : records in which first makes fewer, more or as many VEB errors (missed and
-        false ones together). Errors and not F1, which says little of a record with two VEB and
-        nothing of one without.
-    sign_test : p of the exact two-sided sign test on fewer against more; None when no record tells
-    the two apart.
+    Attributes
+    ----------
+    differences
+        Gross figure of first - second by the names of `STATISTICS`; None where either is undefined.
+    intervals
+        95 % of each difference by bootstrap over records, both sides in the same resample; None
+        where there is none.
+    fewer, more, equal
+        Records in which first makes fewer, more or as many VEB errors (missed and false ones
+        together). Errors and not F1, which says little of a record with two VEB and nothing of one
+        without.
+    sign_test
+        P-value of the exact two-sided sign test on fewer against more; None if all records tie.
     """
 
     first: Evaluation

@@ -25,8 +25,12 @@ class Reader:
     Before the first beat stands a beat at sample 0 that is not counted; after the last one stands
     one at NEVER.
 
-    window : match window in samples. is_reference : whether this is the reference, whose last
-    shutdown bxb ends otherwise.
+    Parameters
+    ----------
+    window
+        Match window in samples.
+    is_reference
+        Whether this is the reference; bxb ends its last shutdown differently.
     """
 
     def __init__(self, annotations: BeatAnnotations, window: int, *, is_reference: bool) -> None:

@@ -27,9 +27,14 @@ STATISTICS: dict[str, Statistic] = {
 class Evaluation:
     """Comparisons by record.
 
-    gross : all records' counts added up. average : mean over the records in which the figure is
-    defined; None if there is none.
-    intervals : 95 % of each gross figure by bootstrap over records; None where there is none.
+    Attributes
+    ----------
+    gross
+        All records' counts added up.
+    average
+        Mean over the records in which the figure is defined; None if there is none.
+    intervals
+        95 % of each gross figure by bootstrap over records; None where there is none.
     """
 
     records: Mapping[str, Comparison]

@@ -25,7 +25,10 @@ SHOWN = {
 class Table(NamedTuple):
     """A column whose name ends in a space holds text, the others numbers.
 
-    footer : all records together.
+    Attributes
+    ----------
+    footer
+        All records together.
     """
 
     title: str

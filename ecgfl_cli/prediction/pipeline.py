@@ -22,8 +22,21 @@ from ecgfl_cli.prediction.prediction import Prediction
 class Classifier:
     """A verified model from a registry.
 
-    version : None takes the current one. Raises `UsageError` when it is not there, `UnusableInput`
-    when there is no current one, `ModelRejected` for a damaged one.
+    Parameters
+    ----------
+    registry
+        Where the model is.
+    version
+        Its version; None for the current one.
+
+    Raises
+    ------
+    UsageError
+        There is no such version.
+    UnusableInput
+        There is no current version.
+    ModelRejected
+        The model is damaged.
     """
 
     def __init__(self, registry: Registry, version: str | None) -> None:

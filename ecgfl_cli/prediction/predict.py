@@ -22,8 +22,14 @@ from ecgfl_cli.store.reading import Reading
 class Output:
     """Where the results of a batch are written.
 
-    folders : recording -> folder, see `output_folders`. writers : one for each format.
-    force : overwrite results that `predict` did not write.
+    Attributes
+    ----------
+    folders
+        Recording -> folder, see `output_folders`.
+    writers
+        One for each format.
+    force
+        Overwrite results that `predict` did not write.
     """
 
     folders: Mapping[Path, Path]

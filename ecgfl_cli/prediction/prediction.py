@@ -14,16 +14,26 @@ from ecgfl_cli.prediction.ectopy import Ectopy
 class Prediction:
     """The classified beats of one recording.
 
-    record : the recording's name; no folder. fs : hertz, the input's own rate. length : samples in
-    the recording.
-    samples : shape (n,), int64, R peaks at the input's rate, increasing.
-    symbols : n of N, V and Q (could not be classified).
-    probabilities : shape (n,), float32, probability of V; NaN for a beat that could not be
-    classified.
-    leads : names of the leads that were used.
-    gaps : stretches without signal.
-
     Raises `ValueError` when the lengths differ or the record's name is no file name.
+
+    Attributes
+    ----------
+    record
+        Name of the recording, without a folder.
+    fs
+        Sampling rate of the input in hertz.
+    length
+        Number of samples in the recording.
+    samples
+        Shape (n,), int64, R peaks at the input's rate, increasing.
+    symbols
+        N, V or Q (could not be classified) for each R peak.
+    probabilities
+        Shape (n,), float32, probability of V; NaN for a beat that could not be classified.
+    leads
+        Names of the leads that were used.
+    gaps
+        Stretches without signal.
     """
 
     record: str

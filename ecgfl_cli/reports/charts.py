@@ -38,7 +38,13 @@ class Point:
 
 @dataclass(frozen=True)
 class Segment:
-    """A part of a line without a gap. has_markers : whether each point is marked."""
+    """A part of a line without a gap.
+
+    Attributes
+    ----------
+    has_markers
+        Whether each point is marked.
+    """
 
     colour: str
     points: tuple[Point, ...]
@@ -49,7 +55,14 @@ class Segment:
 class Chart:
     """A chart, ready to be drawn. Without a segment it says "not measured".
 
-    title : what is shown. value_ticks : of the vertical axis. round_ticks : of the horizontal axis.
+    Attributes
+    ----------
+    title
+        What is shown.
+    value_ticks
+        Ticks of the vertical axis.
+    round_ticks
+        Ticks of the horizontal axis.
     """
 
     width: ClassVar[int] = 440
@@ -142,7 +155,10 @@ def legend(names: Sequence[str]) -> list[tuple[str, str]]:
 def ticks_over(low: float, high: float, whole: bool) -> list[float]:
     """Return about five round numbers, at least two, that span the values.
 
-    whole : whole numbers only.
+    Parameters
+    ----------
+    whole
+        Use whole numbers only.
     """
     span = (high - low) or abs(high) * 0.1 or 1.0
     magnitude = 10.0 ** math.floor(math.log10(span / GRID_LINES))

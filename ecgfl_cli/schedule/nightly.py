@@ -16,10 +16,19 @@ UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
 class Nightly:
     """One `ecgfl join --once` a day.
 
-    name : the site's. home, ca : absolute. hour, minute : by this machine's clock. max_wait,
-    max_time : durations as typed.
-    proxy : "http://HOST:PORT" that leads to the server, or None; a scheduler does not inherit
-    HTTPS_PROXY from anybody's shell.
+    Attributes
+    ----------
+    name
+        Name of the site.
+    home, ca
+        Absolute paths.
+    hour, minute
+        Start time, in local time.
+    max_wait, max_time
+        Durations in the form of the command line.
+    proxy
+        "http://HOST:PORT" that leads to the server, or None; a scheduler does not inherit
+        HTTPS_PROXY from anybody's shell.
     """
 
     name: str
@@ -46,8 +55,10 @@ class Nightly:
     def command(self) -> list[str]:
         """The words of the command line. Its paths are absolute, because PATH and HOME may differ.
 
-        Raises `UsageError` where a path holds a line break or the like, which no scheduler's file
-        can carry.
+        Raises
+        ------
+        UsageError
+            If a path holds a line break or the like, which no scheduler's file can carry.
         """
         authority = [] if self.ca is None else ["--ca", str(self.ca)]
         words = [

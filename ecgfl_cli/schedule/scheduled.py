@@ -19,8 +19,14 @@ TIMER_TIME = re.compile(r"^OnCalendar=\*-\*-\* (\d{2}):(\d{2}):00$", re.MULTILIN
 class Scheduled:
     """A scheduled join.
 
-    hour, minute : start time, local. delay_minutes : longest random delay of the start.
-    where : what starts it.
+    Attributes
+    ----------
+    hour, minute
+        Start time, local.
+    delay_minutes
+        Longest random delay of the start.
+    where
+        What starts it.
     """
 
     hour: int

@@ -82,10 +82,16 @@ WantedBy=timers.target
 def units(nightly: Nightly, user: str, passphrase: Path | None = None) -> dict[str, str]:
     """Return file name -> content. A proxy with a password is left out: all users can read units.
 
-    passphrase : absolute path of the file that holds the passphrase of an encrypted node key;
-    systemd reads it.
+    Parameters
+    ----------
+    passphrase
+        Absolute path of the file that holds the passphrase of an encrypted node key; systemd reads
+        it.
 
-    Raises `UsageError` if that path contains a control character.
+    Raises
+    ------
+    UsageError
+        If that path contains a control character.
     """
     if passphrase is not None and UNPRINTABLE.search(str(passphrase)):
         raise UsageError(
@@ -118,7 +124,10 @@ def units(nightly: Nightly, user: str, passphrase: Path | None = None) -> dict[s
 def write(nightly: Nightly, user: str, folder: Path, passphrase: Path | None = None) -> list[Path]:
     """Write both files and return their paths.
 
-    Raises `UsageError` when the folder does not exist, or `OSError`.
+    Raises
+    ------
+    UsageError
+        If the folder does not exist, or `OSError`.
     """
     if not folder.is_dir():
         raise UsageError(

@@ -1,4 +1,4 @@
-"""Assembles the command line. The verbs live in `commands`, one file each."""
+"""The `ecgfl` program: global options, exit codes and error messages."""
 
 import os
 import re
@@ -10,24 +10,10 @@ from typing import Annotated, NoReturn
 
 import click
 import typer
+from platformdirs import user_data_path
 
-from ecgfl_cli.commands import (
-    audit,
-    coordinator,
-    dataset,
-    demo,
-    doctor,
-    evaluate,
-    ingest,
-    init,
-    join,
-    model,
-    predict,
-    schedule,
-    segment,
-    simulate,
-    validate,
-)
+from ecgfl_cli.commands import library
+from ecgfl_cli.commands.lazy_group import LazyGroup, escape_help
 from ecgfl_cli.console import Console, flush_streams, prepare_streams
 from ecgfl_cli.errors import EcgflError, ExitCode, UnusableInput, UsageError
 from ecgfl_cli.files import keep_private
@@ -40,6 +26,7 @@ GLOBAL_VALUES = ("--home", "--passphrase-fd")
 
 app = typer.Typer(
     name="ecgfl",
+    cls=LazyGroup,
     help="Train a shared PVC model on this hospital's ECGs; no recording leaves the building.",
     no_args_is_help=True,
     add_completion=False,
@@ -47,28 +34,11 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("init")(init.command)
-app.command("ingest")(ingest.command)
-app.command("validate")(validate.command)
-app.command("segment")(segment.command)
-app.add_typer(dataset.app, name="dataset")
-app.command("join")(join.command)
-app.command("predict")(predict.command)
-app.command("evaluate")(evaluate.command)
-app.add_typer(model.app, name="model")
-app.add_typer(audit.app, name="audit")
-app.add_typer(schedule.app, name="schedule")
-app.command("doctor")(doctor.command)
-app.command("simulate")(simulate.command)
-app.command("demo")(demo.command)
-app.add_typer(coordinator.app, name="coordinator")
 
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
-
-        print(f"ecgfl {version('ecgfl')}")
+        print(f"ecgfl {library.version('ecgfl')}")
         raise typer.Exit
 
 
@@ -78,16 +48,21 @@ def options(
     home: Annotated[
         Path | None, typer.Option("--home", envvar="ECGFL_HOME", help="This site's home folder.")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Tracebacks.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print the result as one JSON object on stdout.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress on stderr.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     passphrase_fd: Annotated[
         int | None,
         typer.Option(
             "--passphrase-fd",
             min=0,
             envvar="ECGFL_PASSPHRASE_FD",
-            help="Read the passphrase of encrypted private keys from this file descriptor, e.g. 3 with `3< FILE`.",
+            help=(
+                "Read the passphrase of encrypted private keys from this file descriptor, e.g. 3 "
+                "with `3< FILE`."
+            ),
             metavar="N",
         ),
     ] = None,
@@ -110,7 +85,10 @@ def _absolute(home: Path) -> Path:
 
 
 def main() -> NoReturn:
-    """The console script: however it ends, there is an exit code and (without --debug) one line that says why."""
+    """Run the console script and exit.
+
+    An error is one line on stderr and an exit code; --debug adds the traceback.
+    """
     keep_private()
     signal.signal(signal.SIGTERM, _interrupt)
     prepare_streams()
@@ -123,19 +101,13 @@ def main() -> NoReturn:
 
 
 def command_tree() -> click.Command:
-    """Return the root command. Square brackets in its help texts are escaped, because rich would read them as markup."""
+    """Return the root command.
+
+    It imports the module of each other command only when that command is used.
+    """
     root = typer.main.get_command(app)
-    _escape_help(root)
+    escape_help(root)
     return root
-
-
-def _escape_help(command: click.Command) -> None:
-    for each in (command, *command.params):
-        text = getattr(each, "help", None)
-        if text:
-            setattr(each, "help", re.sub(r"\[(?=[a-z#/@])", r"\\[", text))  # noqa: B010 - some parameters have no `help`
-    for sub in getattr(command, "commands", {}).values():
-        _escape_help(sub)
 
 
 def run(arguments: list[str]) -> int:
@@ -149,7 +121,7 @@ def run(arguments: list[str]) -> int:
             command_tree().main(arguments, prog_name="ecgfl", standalone_mode=False, obj=console)
             or 0
         )
-        if code == ExitCode.INTERRUPTED:  # typer made it of a KeyboardInterrupt
+        if code == ExitCode.INTERRUPTED:  # typer converts KeyboardInterrupt into it
             raise KeyboardInterrupt
         return code
     except click.exceptions.NoArgsIsHelpError as error:
@@ -175,12 +147,10 @@ def run(arguments: list[str]) -> int:
 
 
 def explained(error: Exception) -> EcgflError:
-    """Any error as one that a person can act on."""
-    from ecgfl_adapters.errors import AdapterError
-
+    """Convert any error into one whose message says what to do."""
     if isinstance(error, EcgflError):
         return error
-    if isinstance(error, AdapterError):
+    if isinstance(error, library.AdapterError):
         return UnusableInput(f"{error.path}: {error.problem}", error.fix)
     if isinstance(error, click.ClickException):
         context = getattr(error, "ctx", None)
@@ -210,7 +180,7 @@ def _said_once(message: str) -> str:
 
 
 def globals_first(arguments: list[str]) -> list[str]:
-    """Global options may stand anywhere in front of a "--"; click wants them before the verb."""
+    """Move the global options to the front, where click expects them, unless they follow a "--"."""
     end = arguments.index("--") if "--" in arguments else len(arguments)
     first: list[str] = []
     rest: list[str] = []
@@ -228,8 +198,6 @@ def globals_first(arguments: list[str]) -> list[str]:
 
 
 def default_home() -> Path:
-    from platformdirs import user_data_path
-
     return user_data_path("ecgfl", appauthor=False)
 
 

@@ -1,4 +1,4 @@
-"""The two streams: results on stdout (a table, or with --json one object), everything else for people on stderr."""
+"""Write results to stdout (tables, or one JSON object) and messages for people to stderr."""
 
 import errno
 import io
@@ -16,7 +16,9 @@ import typer
 
 from ecgfl_cli.errors import EcgflError, ExitCode, UnusableInput
 from ecgfl_cli.printable import escape_log, printable
+from ecgfl_cli.progress import progress_bar
 from ecgfl_cli.site.home import Home
+from ecgfl_cli.tables import print_table
 
 Item = TypeVar("Item")
 SCHEMA_VERSION = 1
@@ -25,7 +27,13 @@ _STDERR = 2
 
 @dataclass
 class Console:
-    """What was asked for globally, and where output goes. verb : the command that runs, for the JSON schema's name."""
+    """What was asked for globally, and where output goes.
+
+    Attributes
+    ----------
+    verb
+        The command that runs, for the JSON schema's name.
+    """
 
     home: Home
     json: bool = False
@@ -34,12 +42,12 @@ class Console:
     verb: str = "ecgfl"
 
     def say(self, line: str) -> None:
-        """A line for the person who watches."""
+        """Print a line on stderr; nothing with --quiet."""
         if not self.quiet:
             _print(sys.stderr, line)
 
     def problem(self, line: str) -> None:
-        """What went wrong with a part of the work; --quiet does not hide it."""
+        """Print a problem on stderr, also with --quiet."""
         _print(sys.stderr, f"ecgfl: {line}")
 
     def table(
@@ -50,14 +58,18 @@ class Console:
         footer: Sequence[object] | None = None,
         empty: str | None = None,
     ) -> None:
-        """Print a table on stdout, unless --json is set; see `print_table`. empty : text to print when there are no rows."""
+        """Print a table on stdout, unless --json is set; see `print_table`.
+
+        Parameters
+        ----------
+        empty
+            Text to print when there are no rows.
+        """
         shown = [[_cell(value) for value in row] for row in rows]
         if not shown and empty is not None:
             self.text(empty)
         if self.json or not shown:
             return
-        from ecgfl_cli.tables import print_table
-
         bottom = None if footer is None else [_cell(value) for value in footer]
         _write(
             sys.stdout, lambda: print_table(sys.stdout, printable(title), columns, shown, bottom)
@@ -69,27 +81,34 @@ class Console:
             _print(sys.stdout, line)
 
     def block(self, text: str) -> None:
-        """Print several lines on stdout; nothing with --json. Names of others in the text must not contain line breaks."""
+        """Print several lines on stdout; nothing with --json.
+
+        Names of others in the text must not contain line breaks.
+        """
         for line in text.split("\n"):
             self.text(line)
 
     def result(self, code: ExitCode = ExitCode.DONE, **fields: Any) -> None:
-        """The JSON object on stdout; nothing without --json. code : of the exit to come, where a part of the work failed."""
+        """The JSON object on stdout; nothing without --json.
+
+        Parameters
+        ----------
+        code
+            Exit code of the program; not 0 if a part of the work failed.
+        """
         if self.json:
             self._object("error" if code else "ok", {"code": int(code), **fields})
 
     def track(self, items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
-        """Pass items on, one by one, with a progress bar on stderr where that is a terminal."""
+        """Yield the items one by one, with a progress bar if stderr is a terminal."""
         if self.quiet or self.json or not sys.stderr.isatty():
             yield from items
             return
-        from ecgfl_cli.progress import progress_bar
-
         with progress_bar(what, total) as progress:
             yield from progress.track(items, total=total)
 
     def error(self, error: EcgflError) -> None:
-        """One line on stderr; with --json also the object on stdout."""
+        """Print an error on stderr and, with --json, as an object on stdout."""
         self.problem(str(error))
         if self.json:
             fields = {
@@ -109,7 +128,13 @@ class Console:
 
 
 def console_of(context: typer.Context, verb: str) -> Console:
-    """The console that the global options made, now speaking for `verb`."""
+    """Return the console of the command line.
+
+    Parameters
+    ----------
+    verb
+        The command that runs.
+    """
     console = context.obj
     assert isinstance(console, Console)
     console.verb = verb
@@ -117,7 +142,7 @@ def console_of(context: typer.Context, verb: str) -> Console:
 
 
 def prepare_streams() -> None:
-    """Make stdout and stderr accept any text, even if they are closed or their encoding lacks a character."""
+    """Make stdout and stderr accept any text, even if closed or with a narrow encoding."""
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
         continue  # occupies the descriptor of a closed stream, so that no file opened later gets it
     os.close(descriptor)
@@ -140,7 +165,7 @@ def _print_traceback(
 
 
 def flush_streams(code: int) -> int:
-    """Flush stdout and stderr, and return the exit code: `code`, unless the result could not be written."""
+    """Flush stdout and stderr. Return `code`, or another code if the result cannot be written."""
     try:
         _write(sys.stdout, sys.stdout.flush)
     except UnusableInput as error:
@@ -157,8 +182,9 @@ def _print(stream: TextIO, line: str) -> None:
 def _write(stream: TextIO, write: Callable[[], object]) -> None:
     """Call `write`, which writes to `stream`. If that fails, discard this and all later output.
 
-    A closed pipe (`ecgfl ... | head`) is not an error. A failing stderr is ignored, because it cannot be reported.
-    Raises `UnusableInput` if the result cannot be written to stdout for another reason.
+    A closed pipe (`ecgfl ... | head`) is not an error. A failing stderr is ignored, because it
+    cannot be reported. Raises `UnusableInput` if the result cannot be written to stdout for another
+    reason.
     """
     try:
         write()
@@ -178,7 +204,7 @@ def _write(stream: TextIO, write: Callable[[], object]) -> None:
 
 
 def in_words(value: object) -> object:
-    """Format a field's value for people: lists and mappings become text, empty values become None."""
+    """Format a field's value for people: lists and mappings as text, empty values as None."""
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {in_words(each)}" for name, each in value.items()) or None
     if isinstance(value, list | tuple):
@@ -200,7 +226,7 @@ def fields_of(record: Mapping[str, Any], prefix: str = "") -> list[tuple[str, ob
 
 
 def percent(share: float | None) -> float | None:
-    """A share of 1 as people read it; None stays None."""
+    """Convert a fraction into percent; None stays None."""
     return None if share is None else 100 * share
 
 

@@ -1,6 +1,5 @@
-"""Escape names and messages of others before they are shown in a terminal, a log or an HTML page."""
+"""Escape names and messages of others before they are shown in a terminal, a log or a page."""
 
-import html
 import logging
 import warnings
 
@@ -29,11 +28,6 @@ def short_reason(reason: object) -> str:
     text = str(reason)
     line = printable(text[: LONGEST_REASON + 1])
     return line if len(line) <= LONGEST_REASON else f"{line[: LONGEST_REASON - 3]}..."
-
-
-def html_text(text: str) -> str:
-    """Escape the text for an element or attribute of an HTML page."""
-    return html.escape(printable(text))
 
 
 def escape_log() -> None:

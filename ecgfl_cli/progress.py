@@ -1,4 +1,4 @@
-"""The progress bar: how far, how fast, how long yet."""
+"""The progress bar."""
 
 import sys
 
@@ -20,7 +20,7 @@ from ecgfl_cli.printable import printable
 
 
 class Rate(ProgressColumn):
-    """Items a second, or a minute where they take longer."""
+    """Items per second, or per minute if they take longer."""
 
     def render(self, task: Task) -> Text:
         speed = (
@@ -36,7 +36,7 @@ class Rate(ProgressColumn):
 
 
 def progress_bar(what: str, total: int) -> Progress:
-    """Return a progress bar on stderr that disappears at the end; for a single item, a spinner and the elapsed time."""
+    """Return a progress bar on stderr that disappears at the end; a spinner for a single item."""
     named = TextColumn(printable(what), markup=False)
     columns: tuple[ProgressColumn, ...] = (
         named,

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 UNLIMITED_WIDTH = 10_000
-"""Width in characters when the stream is not a terminal, so that scripts and logs get the whole table."""
+"""Width in characters if the stream is not a terminal: scripts and logs get the whole table."""
 
 SEVERITY_STYLES = {
     "error": "red",
@@ -42,11 +42,13 @@ def print_table(
 ) -> None:
     """Print a table that fits the width of `stream`.
 
-    Tries a table with borders, then one without borders, then prints each row as a block of "name  value" lines.
+    Tries a table with borders, then one without borders, then prints each row as a block of "name
+    value" lines.
 
     Parameters
     ----------
-    columns : titles. A title that ends in a space marks a text column, which is wrapped between words. The others hold numbers.
+    columns : titles. A title that ends in a space marks a text column, which is wrapped between
+    words. The others hold numbers.
     rows : one cell for each column.
     footer : cells of the last row, such as totals.
     """
@@ -66,12 +68,12 @@ def print_table(
 
 
 def _frame(columns: int, has_borders: bool) -> int:
-    """Number of characters in a line outside the cells: "│ a │ b │" with borders, else two spaces between cells."""
+    """Return the characters of a line outside the cells: borders, or two spaces between cells."""
     return 3 * columns + 1 if has_borders else 2 * (columns - 1)
 
 
 def _widths(columns: Sequence[str], rows: Sequence[Sequence[str]], space: int) -> list[int] | None:
-    """The width of each column, or None if `space` is too narrow to print every number and word in full."""
+    """Return the width of each column; None if `space` is too narrow for a number or word."""
     smallest, largest = [], []
     for place, title in enumerate(columns):
         cells = [row[place] for row in rows]
@@ -135,7 +137,10 @@ def _styled(cell: str) -> Text:
 def _print_blocks(
     console: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
 ) -> None:
-    """Print each cell as a line "name  value", with an empty line between rows. Long text is wrapped between words."""
+    """Print each cell as a line "name  value", with an empty line between rows.
+
+    Long text is wrapped between words.
+    """
     names = [column.strip() for column in columns]
     indent = min(max(map(cell_len, names)) + 2, max(2, console.width - _SMALLEST_VALUE))
     console.print(Text(title, style="italic"), soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Two hospitals with half of MIT-BIH's DS1 each train together; the model is then measured on DS2, which neither has seen.
+"""Train a model in two hospitals, each with half of MIT-BIH DS1, and measure it on DS2.
 
 python examples/ds1_to_ds2.py MITDB_FOLDER WORK_FOLDER
 
@@ -8,7 +8,7 @@ Split of the records: de Chazal et al., IEEE Trans Biomed Eng 51:1196, 2004.
 import argparse
 from pathlib import Path
 
-from local_federation import ecgfl, federate, found
+from local_federation import ecgfl, federate, make_homes
 
 DS1 = (
     101,
@@ -63,7 +63,7 @@ DS2 = (
 def main(mitdb: Path, work: Path) -> None:
     seen, unseen = ([mitdb / f"{record}.hea" for record in records] for records in (DS1, DS2))
     sites = {"north": seen[::2], "south": seen[1::2]}
-    found(work, sites)
+    make_homes(work, sites)
     federate(work, list(sites), "--rounds", 5, "--from-scratch")
     ecgfl(work / "north", "predict", *unseen, "--out", work / "ds2", "--format", "wfdb")
     ecgfl(work / "north", "evaluate", "--test", work / "ds2", *unseen)

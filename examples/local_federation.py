@@ -1,4 +1,7 @@
-"""A coordinator and its sites on one machine, through the command line alone: what the other examples are made of."""
+"""Run a coordinator and its sites on one machine through the command line.
+
+The other examples use these functions.
+"""
 
 import re
 import subprocess
@@ -22,7 +25,7 @@ def command(home: Path, *arguments: object) -> list[str]:
 
 
 def ecgfl(home: Path, *arguments: object) -> None:
-    """Run one command to its end and say how long it took."""
+    """Run one command, and print how long it took."""
     began = time.monotonic()
     subprocess.run(command(home, *arguments), check=True)
     print(
@@ -31,11 +34,20 @@ def ecgfl(home: Path, *arguments: object) -> None:
     )
 
 
-def found(work: Path, sites: Mapping[str, Sequence[Path]], *reading: object) -> None:
-    """Make the coordinator's home and each site's, enrol the sites and ingest their recordings.
+def make_homes(work: Path, sites: Mapping[str, Sequence[Path]], *options: object) -> None:
+    """Create the homes of coordinator and sites, enrol the sites and ingest their recordings.
 
-    reading : options of `ingest`. Which patients a site holds out depends on its secret: here it is its name, not a secret at
-    all, so that everybody gets the same.
+    A site's secret decides which patients it holds out. Here it is the site's name, so that
+    everybody gets the same result.
+
+    Parameters
+    ----------
+    work
+        Folder for the homes.
+    sites
+        Name of each site -> its recordings.
+    *options
+        Options of `ecgfl ingest`.
     """
     ecgfl(work / "coordinator", "coordinator", "init", "--name", "localhost")
     for site, recordings in sites.items():
@@ -57,13 +69,13 @@ def found(work: Path, sites: Mapping[str, Sequence[Path]], *reading: object) -> 
         ecgfl(
             work / "coordinator", "coordinator", "enrol", home / "keys" / "node.pub", "--site", site
         )
-        ecgfl(home, "ingest", *recordings, *reading)
+        ecgfl(home, "ingest", *recordings, *options)
 
 
 def set_policy(settings: Path) -> None:
-    """Allow what these runs need and a hospital's site.toml does not: few patients, random weights, and any model.
+    """Allow few patients, random weights and any model, which a hospital's site.toml does not.
 
-    The run's model is what is measured here, also where a site would rather keep the starter model.
+    These runs measure the trained model, even if a site would keep the starter model.
     """
     text = settings.read_text(encoding="utf-8")
     for line in POLICY:
@@ -72,20 +84,25 @@ def set_policy(settings: Path) -> None:
 
 
 def federate(work: Path, sites: Sequence[str], *plan: object) -> None:
-    """The coordinator and all sites at the same time, to the end of one run. plan : options of `coordinator serve`."""
+    """Run the coordinator and all sites until one run has ended.
+
+    plan : options of `ecgfl coordinator serve`.
+    """
     began = time.monotonic()
-    wanted = ("--min-sites", len(sites), "--host", "127.0.0.1", "--port", 0)
-    serve = command(work / "coordinator", "coordinator", "serve", *plan, *wanted)
+    address = ("--host", "127.0.0.1", "--port", 0)
+    serve = command(
+        work / "coordinator", "coordinator", "serve", *plan, "--min-sites", len(sites), *address
+    )
     with subprocess.Popen(serve, stderr=subprocess.PIPE, text=True) as coordinator:
         assert coordinator.stderr is not None
         port = None
-        for said in coordinator.stderr:
-            print(said, end="", flush=True)
-            port = re.search(r"serving on \S+:(\d+),", said)
+        for line in coordinator.stderr:
+            print(line, end="", flush=True)
+            port = re.search(r"serving on \S+:(\d+),", line)
             if port is not None:
                 break
         if port is None:
-            sys.exit("coordinator serve ended before it served")
+            sys.exit("coordinator serve ended before it accepted sites")
         joins = [
             subprocess.Popen(
                 command(
@@ -104,7 +121,7 @@ def federate(work: Path, sites: Sequence[str], *plan: object) -> None:
         printing.start()
         while coordinator.poll() is None and not any(join.poll() for join in joins):
             time.sleep(0.2)
-        if coordinator.poll() is None:  # it would wait for the site that failed
+        if coordinator.poll() is None:  # it waits for the site that failed
             for process in (coordinator, *joins):
                 process.terminate()
         codes = [join.wait() for join in joins]

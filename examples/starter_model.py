@@ -1,17 +1,18 @@
-"""Train the starter model as it ships: a federation of five sites with the records of three public databases.
+"""Train the starter model of ecgfl: a federation of five sites and three public databases.
 
 python examples/starter_model.py MITDB_FOLDER SVDB_FOLDER QTDB_FOLDER WORK_FOLDER
 
-MIT-BIH's DS1 is at three sites, the supraventricular database at a fourth, the QT database at a fifth; DS2 takes no part. At its
-end WORK_FOLDER/coordinator/coordinator/models holds the model, and MODEL_CARD.md says which one it should be. Several headers of
-svdb state no gain: 200 units a millivolt is WFDB's default and fits the rest.
+Three sites share MIT-BIH DS1, the fourth has the Supraventricular Arrhythmia Database, the fifth
+the QT Database. DS2 is not used. The model is then in WORK_FOLDER/coordinator/coordinator/models;
+MODEL_CARD.md gives its version. Several headers of svdb state no gain: 200 units per millivolt is
+WFDB's default and agrees with the other headers.
 """
 
 import argparse
 from pathlib import Path
 
 from ds1_to_ds2 import DS1
-from local_federation import federate, found
+from local_federation import federate, make_homes
 
 ROUNDS = 20
 SEED = 0
@@ -25,7 +26,7 @@ def sites_of(mitdb: Path, svdb: list[Path], qtdb: list[Path]) -> dict[str, list[
 
 def main(mitdb: Path, svdb: Path, qtdb: Path, work: Path, seed: int) -> None:
     sites = sites_of(mitdb, sorted(svdb.glob("*.hea")), sorted(qtdb.glob("*.hea")))
-    found(work, sites, "--units", "adc:200")
+    make_homes(work, sites, "--units", "adc:200")
     federate(work, list(sites), "--rounds", ROUNDS, "--from-scratch", "--seed", seed)
 
 
@@ -43,7 +44,7 @@ if __name__ == "__main__":
         "--seed",
         type=int,
         default=SEED,
-        help="of the first weights (default: %(default)s, as it ships)",
+        help="seed for the initial weights (default: %(default)s, that of the starter model)",
     )
     arguments = parser.parse_args()
     main(arguments.mitdb, arguments.svdb, arguments.qtdb, arguments.work, arguments.seed)

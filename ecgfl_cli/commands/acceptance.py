@@ -15,6 +15,7 @@ def show_verdict(console: Console, version: str, verdict: "Verdict") -> ExitCode
         console.text(f"The current model is now {version}. Its acceptance test: {verdict.reason}.")
         return ExitCode.DONE
     console.problem(
-        f"model {version} rejected, the current one stays: {verdict.reason}. To take it all the same: `ecgfl model use {version}`"
+        f"model {version} rejected, the current one stays: {verdict.reason}. To take it all the "
+        f"same: `ecgfl model use {version}`"
     )
     return ExitCode.MODEL

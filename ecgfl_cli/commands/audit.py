@@ -7,23 +7,28 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ecgfl_cli.commands import library
 from ecgfl_cli.commands.options import duration
 from ecgfl_cli.console import Console, console_of, fields_of
 from ecgfl_cli.durations import DURATION
+from ecgfl_cli.site.audit import INTENT, AuditLog, without_finished_intents
+from ecgfl_cli.site.lock import exclusive
 
 if TYPE_CHECKING:
     from ecgfl_cli.site.audit import AuditLog
 
-app = typer.Typer(help="What this site did and sent.", no_args_is_help=True)
+app = typer.Typer(
+    help="Show and verify the log of what this site did and sent.", no_args_is_help=True
+)
 """Also used as `ecgfl coordinator audit`, for the coordinator's log."""
 
 HASH = re.compile(r"[0-9a-f]{64}")
 CHAIN = ("time", "line", "event", "previous", "hash")
-"""What each line has; the rest are its details."""
+"""Fields that each line has; its other fields are its details."""
 
 
 def _since(text: str | None) -> datetime | None:
-    """A date, a time (UTC where it names no zone), or how long ago."""
+    """Parse a date, a time (UTC if it has no zone), or a duration before now."""
     if text is None:
         return None
     if DURATION.match(text):
@@ -35,32 +40,29 @@ def _since(text: str | None) -> datetime | None:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
         raise typer.BadParameter(
-            f"{text!r} is no time; write 2026-11-25, 2026-11-25T22:00 (UTC), or 7d for how long ago"
+            f"{text!r} is not a valid time (examples: 2026-11-25, 2026-11-25T22:00, 7d)"
         ) from error
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _log(context: typer.Context, verb: str) -> tuple[Console, "AuditLog"]:
-    """Return the console and the audit log, the site's or the coordinator's."""
-    from ecgfl_cli.site.audit import AuditLog
+    """Return the console and the audit log of the site or the coordinator."""
 
     if "coordinator" not in context.command_path.split():
         console = console_of(context, verb)
         console.home.require_site()
         return console, AuditLog(console.home.audit)
-    from ecgfl_cli.federation.coordinator.audit import audit_log
-    from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 
     console = console_of(context, f"coordinator-{verb}")
-    home = CoordinatorHome(console.home.coordinator)
+    home = library.CoordinatorHome(console.home.coordinator)
     home.require()
-    return console, audit_log(home)
+    return console, library.audit_log(home)
 
 
 def _hash(text: str | None) -> str | None:
     if text is not None and not HASH.fullmatch(text):
         raise typer.BadParameter(
-            f"{text!r} is no head; `ecgfl audit head` prints one, 64 digits from 0 to f"
+            f"{text!r} is not a head; `ecgfl audit head` prints one, 64 digits from 0 to f"
         )
     return text
 
@@ -69,25 +71,25 @@ def _hash(text: str | None) -> str | None:
 def show(
     context: typer.Context,
     event: Annotated[
-        list[str] | None, typer.Option("--event", help="This event only; may be given again.")
+        list[str] | None,
+        typer.Option("--event", help="Show only this event. The option can be repeated."),
     ] = None,
     since: Annotated[
         str | None,
         typer.Option(
             "--since",
-            help="From this date or time (UTC) on, or 7d for the last week.",
+            help="Show lines since this date or time (UTC), or 7d for the last week.",
             metavar="TIME",
         ),
     ] = None,
     last: Annotated[
-        int | None, typer.Option("--last", min=1, help="The last N of them.", metavar="N")
+        int | None, typer.Option("--last", min=1, help="Show only the last N lines.", metavar="N")
     ] = None,
     every: Annotated[
-        bool, typer.Option("--all", help="Also show `intent` lines whose change was then made.")
+        bool, typer.Option("--all", help="Also show `intent` lines of changes that were completed.")
     ] = False,
 ) -> None:
     """Show the audit log, oldest first. The whole log is checked, whatever is shown."""
-    from ecgfl_cli.site.audit import INTENT, without_finished_intents
 
     console, log = _log(context, "audit-show")
     start = _since(since)
@@ -120,7 +122,10 @@ def _details(entry: dict[str, Any]) -> str:
 
 @app.command()
 def head(context: typer.Context) -> None:
-    """Print the number of lines and the last one's hash, to be noted outside this machine for `audit verify --head`."""
+    """Print the number of lines and the hash of the last line, the head of the log.
+
+    Note it outside this machine for `audit verify --head`.
+    """
     console, log = _log(context, "audit-head")
     found = log.head()
     console.text(f"{found.lines} lines, head {found.hash}")
@@ -140,15 +145,19 @@ def verify(
         ),
     ] = None,
 ) -> None:
-    """Check that no line was changed, removed, reordered or backdated. If one was, the exit code is 3.
+    """Check that no line was changed, removed, reordered or backdated.
 
-    The log is also compared with audit.head beside it. Anyone who can write both files can replace both. To detect that, compare
-    with a noted --head, or with the head that the coordinator received last (`ecgfl coordinator sites`).
+    Exit code 3 if one was.
+
+    The log is also compared with audit.head beside it. Anyone who can write both files can replace
+    both. To detect that, compare with a noted --head, or with the head that the coordinator
+    received last (`ecgfl coordinator sites`).
     """
     console, log = _log(context, "audit-verify")
     found = log.verify(noted)
     console.text(
-        f"{found.lines} lines, unbroken{'' if noted is None else ', and the noted head is one of them'}."
+        f"{found.lines} lines, "
+        f"unbroken{'' if noted is None else ', and the noted head is one of them'}."
     )
     console.result(lines=found.lines, head=found.hash)
 
@@ -160,12 +169,16 @@ def restart(
         str, typer.Option("--reason", help="What happened to the log. The new log records it.")
     ],
 ) -> None:
-    """Replace a damaged or lost audit log. The old file is kept, and the first line of the new log states what was lost."""
+    """Replace a damaged or lost audit log.
+
+    The old file is kept, and the first line of the new log states what was lost.
+    """
     console, log = _log(context, "audit-restart")
     with _locked(console, log):
         kept = log.restart(reason)
     console.text(
-        f"{log.path}: a new log begins. {'The old one was lost' if kept is None else f'The old one is kept as {kept}'}."
+        f"{log.path}: a new log begins. "
+        f"{'The old one was lost' if kept is None else f'The old one is kept as {kept}'}."
     )
     if log.path == console.home.audit:
         console.text(
@@ -176,10 +189,6 @@ def restart(
 
 def _locked(console: Console, log: "AuditLog") -> AbstractContextManager[object]:
     if log.path == console.home.audit:
-        from ecgfl_cli.site.lock import exclusive
-
         return exclusive(console.home.lock)
-    from ecgfl_cli.federation.coordinator.audit import locked
-    from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 
-    return locked(CoordinatorHome(log.path.parent))
+    return library.locked(library.CoordinatorHome(log.path.parent))

@@ -1,25 +1,29 @@
 """`ecgfl coordinator init|enrol|revoke|renew|sites|serve|status|model|audit`."""
 
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from ecgfl_cli.commands import audit, coordinator_model
-from ecgfl_cli.commands.options import Encrypt, known_architecture, positive
-from ecgfl_cli.console import Console, console_of, percent
-from ecgfl_cli.errors import ModelRejected, UnusableInput, UsageError
+from ecgfl_cli.commands import (
+    audit,
+    coordinator_model,
+    coordinator_serve,
+    coordinator_status,
+    library,
+)
+from ecgfl_cli.commands.options import Encrypt
+from ecgfl_cli.console import console_of
 
-if TYPE_CHECKING:
-    from ecgfl_cli.federation.coordinator.runs.run_plan import RoundResult
-
-app = typer.Typer(help="The federation's other side: keys, sites, rounds.", no_args_is_help=True)
+app = typer.Typer(
+    help="Run the coordinator of a federation: keys, sites, rounds and models.",
+    no_args_is_help=True,
+)
 app.add_typer(coordinator_model.app, name="model")
 app.add_typer(
     audit.app,
     name="audit",
-    help="What this coordinator did: enrolments, revocations, runs, rollbacks, renewals.",
+    help="Show and verify the log of enrolments, revocations, runs, rollbacks and renewals.",
 )
 
 Site = Annotated[str, typer.Option("--site", help="The site's name.")]
@@ -29,22 +33,21 @@ Site = Annotated[str, typer.Option("--site", help="The site's name.")]
 def init(
     context: typer.Context,
     name: Annotated[
-        str, typer.Option("--name", help="The host name under which sites reach this machine.")
+        str, typer.Option("--name", help="Host name under which sites reach this machine.")
     ],
     encrypt: Encrypt = False,
 ) -> None:
-    """Make a CA, a server certificate, the model-signing key, and federation.json for the sites."""
-    from ecgfl_cli.federation.coordinator.home import CoordinatorHome
-    from ecgfl_cli.federation.coordinator.initialise import make_coordinator
+    """Create a coordinator: CA, server certificate, model-signing key, and federation.json."""
 
     console = console_of(context, "coordinator-init")
-    home = CoordinatorHome(console.home.coordinator)
-    make_coordinator(home, name, encrypt)
+    home = library.CoordinatorHome(console.home.coordinator)
+    library.make_coordinator(home, name, encrypt)
     console.text(f"Coordinator {name}: {home.root}")
     console.text(f"Hand this file to every site: {home.federation}")
-    console.text(f"What its runs are to be like stands in: {home.plan}")
+    console.text(f"The plan of its runs: {home.plan}")
     console.text(
-        "Then enrol each site's key (`ecgfl coordinator enrol`) and start (`ecgfl coordinator serve`)."
+        "Then enrol each site's key (`ecgfl coordinator enrol`) and start (`ecgfl coordinator "
+        "serve`)."
     )
     console.result(home=home.root, name=name, federation=home.federation, plan=home.plan)
 
@@ -55,14 +58,12 @@ def enrol(
     public_key: Annotated[Path, typer.Argument(help="The site's keys/node.pub.", metavar="PUBKEY")],
     site: Site,
 ) -> None:
-    """Let a site take part."""
-    from ecgfl_cli.federation.coordinator.home import CoordinatorHome
-    from ecgfl_cli.federation.coordinator.identity.enrolment import enrol as enrol_site
+    """Enrol a site, so that it can take part."""
 
     console = console_of(context, "coordinator-enrol")
-    home = CoordinatorHome(console.home.coordinator)
+    home = library.CoordinatorHome(console.home.coordinator)
     home.require()
-    enrolled = enrol_site(home, public_key, site)
+    enrolled = library.enrol(home, public_key, site)
     console.text(
         f"{site} is enrolled; compare its key's SHA-256 by telephone: {enrolled.fingerprint}"
     )
@@ -73,14 +74,12 @@ def enrol(
 def revoke(
     context: typer.Context, site: Annotated[str, typer.Argument(help="The site's name.")]
 ) -> None:
-    """Revoke a site's key immediately; it can be enrolled again."""
-    from ecgfl_cli.federation.coordinator.home import CoordinatorHome
-    from ecgfl_cli.federation.coordinator.identity.enrolment import revoke as revoke_site
+    """Revoke a site's key immediately. The site can be enrolled again."""
 
     console = console_of(context, "coordinator-revoke")
-    home = CoordinatorHome(console.home.coordinator)
+    home = library.CoordinatorHome(console.home.coordinator)
     home.require()
-    revoke_site(home, site)
+    library.revoke(home, site)
     console.text(f"{site}: key revoked")
     console.result(site=site)
 
@@ -99,18 +98,22 @@ def renew(
         bool,
         typer.Option(
             "--new-ca",
-            help="Also make a new CA, because it expires or its key is lost. Each site then needs federation.json.",
+            help=(
+                "Also make a new CA, because it expires or its key is lost. Each site then needs "
+                "federation.json."
+            ),
         ),
     ] = False,
 ) -> None:
-    """Replace the server's certificate. Sites need no change; start a running `serve` again."""
-    from ecgfl_cli.federation.coordinator.home import CoordinatorHome
-    from ecgfl_cli.federation.coordinator.identity.certificates import renew as renew_certificate
+    """Replace the server's certificate.
+
+    Sites need no change. Restart a running `serve` afterwards.
+    """
 
     console = console_of(context, "coordinator-renew")
-    home = CoordinatorHome(console.home.coordinator)
+    home = library.CoordinatorHome(console.home.coordinator)
     home.require()
-    done = renew_certificate(home, new_key, new_ca)
+    done = library.renew(home, new_key, new_ca)
     made = " with a new key" if done.new_key else ""
     console.text(f"{home.server_certificate}: renewed{made}, valid until {done.until:%Y-%m-%d}.")
     if done.new_ca:
@@ -131,18 +134,15 @@ def renew(
 @app.command()
 def sites(context: typer.Context) -> None:
     """List the enrolled sites and the head of each site's audit log."""
-    from ecgfl_cli.federation.coordinator.home import CoordinatorHome
-    from ecgfl_cli.federation.coordinator.identity.audit_heads import AuditHeads
-    from ecgfl_cli.federation.coordinator.identity.enrolment import key_files
 
     console = console_of(context, "coordinator-sites")
-    home = CoordinatorHome(console.home.coordinator)
+    home = library.CoordinatorHome(console.home.coordinator)
     home.require()
-    found = key_files(home)
+    found = library.key_files(home)
     enrolled, problems = found.sites, found.problems
     for problem in problems:
         console.problem(problem)
-    heads = AuditHeads(home.audit_heads).sites
+    heads = library.AuditHeads(home.audit_heads).sites
     rows = [(site.name, site.fingerprint) for site in enrolled]
     console.table(
         "Sites",
@@ -162,7 +162,8 @@ def sites(context: typer.Context) -> None:
     for name, head in known:
         if head.replaced is not None:
             console.problem(
-                f"{name}: its audit log went backwards from {head.replaced.lines} lines (head {head.replaced.hash},"
+                f"{name}: its audit log went backwards from {head.replaced.lines} lines (head "
+                f"{head.replaced.hash},"
                 f" {head.replaced.received})"
             )
     console.result(
@@ -178,380 +179,5 @@ def sites(context: typer.Context) -> None:
     )
 
 
-@app.command()
-def serve(
-    context: typer.Context,
-    port: Annotated[
-        int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")
-    ] = 8443,
-    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "0.0.0.0",
-    rounds: Annotated[
-        int | None, typer.Option("--rounds", min=1, help="Rounds of training.")
-    ] = None,
-    min_sites: Annotated[
-        int | None,
-        typer.Option("--min-sites", min=2, help="Sites that must take part in every round."),
-    ] = None,
-    strategy: Annotated[
-        str | None,
-        typer.Option(
-            "--strategy",
-            help="How the sites' weights become one model: fedavg, fedprox, fedadam, fedyogi, median, trimmed-mean or krum.",
-        ),
-    ] = None,
-    proximal_mu: Annotated[
-        float | None,
-        typer.Option(
-            "--proximal-mu",
-            help="fedprox: weight of the term that keeps a site near the global weights.",
-        ),
-    ] = None,
-    server_learning_rate: Annotated[
-        float | None,
-        typer.Option(
-            "--server-learning-rate",
-            help="fedadam and fedyogi: the server optimiser's step.",
-            callback=positive,
-        ),
-    ] = None,
-    trimmed_share: Annotated[
-        float | None,
-        typer.Option(
-            "--trimmed-share",
-            help="trimmed-mean: share of the sites left out at each end, below 0.5.",
-        ),
-    ] = None,
-    malicious_sites: Annotated[
-        int | None,
-        typer.Option(
-            "--malicious-sites",
-            min=0,
-            help="krum: how many it withstands; it needs 2 x this + 3 sites.",
-        ),
-    ] = None,
-    arch: Annotated[
-        str | None,
-        typer.Option("--arch", help="Network architecture.", callback=known_architecture),
-    ] = None,
-    local_epochs: Annotated[
-        int | None, typer.Option("--local-epochs", min=1, help="Without it the architecture's own.")
-    ] = None,
-    learning_rate: Annotated[
-        float | None,
-        typer.Option(
-            "--learning-rate",
-            help="In the first round; without it the network's own.",
-            callback=positive,
-        ),
-    ] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(
-            "--seed",
-            min=0,
-            max=1_000_000_000,
-            help="Of the first weights and of the order of the beats.",
-        ),
-    ] = None,
-    quorum_timeout: Annotated[
-        str | None,
-        typer.Option(
-            "--quorum-timeout",
-            help="How long enough sites are waited for; without it for ever.",
-            metavar="DURATION",
-        ),
-    ] = None,
-    phase_timeout: Annotated[
-        str | None,
-        typer.Option(
-            "--phase-timeout", help="For each training or evaluation.", metavar="DURATION"
-        ),
-    ] = None,
-    hours: Annotated[
-        str | None,
-        typer.Option(
-            "--hours",
-            help="When a round may begin, e.g. 22:00-06:00; without it at any hour.",
-            metavar="FROM-TO",
-        ),
-    ] = None,
-    max_update_ratio: Annotated[
-        float | None,
-        typer.Option(
-            "--max-update-ratio",
-            min=1,
-            help="A larger update, in medians of the round's, is left out.",
-            callback=positive,
-        ),
-    ] = None,
-    max_weight_ratio: Annotated[
-        float | None,
-        typer.Option(
-            "--max-weight-ratio",
-            min=1,
-            help="fedavg, fedprox, fedadam, fedyogi: largest weight of a site, as a multiple of the median of the sites' beats.",
-            callback=positive,
-        ),
-    ] = None,
-    max_examples: Annotated[
-        int | None,
-        typer.Option(
-            "--max-examples",
-            min=1,
-            help="Leave out a site's reply that reports more beats than this.",
-        ),
-    ] = None,
-    init_from: Annotated[
-        str | None,
-        typer.Option(
-            "--init-from",
-            help="Start a new run from this model instead of the newest model or the starter model.",
-            metavar="VERSION",
-        ),
-    ] = None,
-    from_scratch: Annotated[
-        bool, typer.Option("--from-scratch", help="Start a new run from random weights.")
-    ] = False,
-) -> None:
-    """Serve one run as federation.toml and these options want it, sign every model, report. After a kill it goes on."""
-    from ecgfl_cli.federation.coordinator.home import CoordinatorHome
-    from ecgfl_cli.federation.coordinator.runs.plan_file import resolve, values_in_words
-    from ecgfl_cli.federation.coordinator.serve import serve as serve_run
-    from ecgfl_cli.site.lock import exclusive
-
-    if init_from is not None and from_scratch:
-        raise UsageError(
-            "--init-from and --from-scratch cannot be used together", "Give only one of them"
-        )
-    console = console_of(context, "coordinator-serve")
-    home = CoordinatorHome(console.home.coordinator)
-    home.require()
-    plan = resolve(
-        home.plan,
-        {
-            "rounds": rounds,
-            "min_sites": min_sites,
-            "strategy": strategy,
-            "architecture": arch,
-            "local_epochs": local_epochs,
-            "learning_rate": learning_rate,
-            "seed": seed,
-            "quorum_timeout": quorum_timeout,
-            "phase_timeout": phase_timeout,
-            "hours": hours,
-            "proximal_mu": proximal_mu,
-            "server_learning_rate": server_learning_rate,
-            "trimmed_share": trimmed_share,
-            "malicious_sites": malicious_sites,
-            "max_update_ratio": max_update_ratio,
-            "max_weight_ratio": max_weight_ratio,
-            "max_examples": max_examples,
-        },
-    )
-    plan = replace(plan, init_from=init_from, from_scratch=from_scratch)
-    with exclusive(home.lock):
-        console.say(f"coordinator: {values_in_words(plan, home.plan)}")
-        served = serve_run(home, plan, host, port, lambda line: console.say(f"coordinator: {line}"))
-    _rounds_table(console, f"Run {served.final.run}", served.rounds)
-    _figures_table(console, served.rounds)
-    standing = served.standing
-    if served.start is not None:
-        console.text(f"Started from: {served.start}")
-    console.text(f"Final model: {served.final.version}, {standing.in_words()}")
-    if served.absent:
-        console.text(f"Absent (enrolled, took no part): {', '.join(served.absent)}")
-    console.text(f"Report: {served.report.with_suffix('.html')}")
-    if standing.is_rejected:
-        console.problem(
-            f"most sites rejected model {served.final.version}: no run starts from it; the next one starts from"
-            f" {served.next_start or 'random weights'}"
-        )
-    console.result(
-        run=served.final.run,
-        model=served.final.version,
-        sha256=served.final.weights_sha256,
-        start=served.start,
-        absent=served.absent,
-        verdicts=dict(standing.verdicts),
-        rejected_by_most=standing.is_rejected,
-        next_start=served.next_start,
-        report=served.report,
-        rounds=[each.as_dict() for each in served.rounds],
-    )
-
-
-@app.command()
-def status(context: typer.Context) -> None:
-    """Show the run that is served, or the last one: its rounds, and when each site was last heard of."""
-    from ecgfl_cli.federation.coordinator.home import CoordinatorHome
-    from ecgfl_cli.federation.coordinator.identity.certificates import load_certificates
-    from ecgfl_cli.federation.coordinator.identity.enrolment import enrolled_sites
-    from ecgfl_cli.federation.coordinator.runs.global_models import VERDICT_IN_WORDS, GlobalModels
-    from ecgfl_cli.federation.coordinator.runs.live_state import load_state
-    from ecgfl_cli.federation.coordinator.runs.run_record import load_report
-    from ecgfl_cli.federation.federation_file import load_federation
-    from ecgfl_cli.models.registry import Registry
-
-    console = console_of(context, "coordinator-status")
-    home = CoordinatorHome(console.home.coordinator)
-    home.require()
-    try:
-        warnings = load_certificates(home).warnings()
-    except UnusableInput as error:
-        warnings = [str(error)]
-    for line in warnings:
-        console.problem(line)
-    state = load_state(home.state)
-    known = {} if state is None else {each.site: each for each in state.sites}
-    live = state is not None and state.is_live
-    path = None if state is None else home.reports / f"{state.run}.json"
-    report = load_report(path) if path is not None and path.is_file() else None
-    rounds = [] if report is None else [each for each in report.rounds if each.version]
-    models = GlobalModels(home, Registry(home.models, load_federation(home.federation).signing_key))
-    try:
-        models.require_whole()
-    except ModelRejected as error:
-        warnings.append(str(error))
-        console.problem(str(error))
-    final = next(
-        (entry for entry in reversed(models.registry.entries()) if entry.manifest.is_final), None
-    )
-    standing = None if final is None else models.standing(final)
-    absent = [] if state is None else state.absent
-    rows = [
-        (
-            name,
-            live and name in known and known[name].connected,
-            known[name].last_contact if name in known else None,
-            sum(name in each.sites for each in rounds),
-            None if standing is None else standing.verdicts.get(name),
-        )
-        for name in (site.name for site in enrolled_sites(home))
-    ]
-    if state is None:
-        console.text("Nothing has been served yet: `ecgfl coordinator serve` starts a run.")
-    else:
-        console.text(f"Run {state.run}: {state.in_words()}")
-        if report is not None and report.start is not None:
-            console.text(f"Started from: {report.start}")
-        _rounds_table(console, "Rounds", rounds)
-        _figures_table(console, rounds)
-    if absent:
-        console.text(f"Absent (enrolled, took no part): {', '.join(absent)}")
-    if final is not None and standing is not None:
-        console.text(
-            f"Newest final model: {final.manifest.version}, {standing.problem or standing.in_words()}"
-        )
-    console.table(
-        "Sites",
-        ("site ", "connected ", "last contact (UTC) ", "rounds", "newest final model "),
-        [
-            (
-                name,
-                "yes" if connected else "no",
-                heard,
-                took_part,
-                None if verdict is None else VERDICT_IN_WORDS[verdict],
-            )
-            for name, connected, heard, took_part, verdict in rows
-        ],
-        empty="No sites yet: `ecgfl coordinator enrol` adds them.",
-    )
-    console.result(
-        serving=live,
-        run=None if state is None else state.model_dump(exclude={"schema_name", "sites"}),
-        rounds=[each.as_dict() for each in rounds],
-        absent=absent,
-        model=None
-        if final is None or standing is None
-        else {
-            "version": final.manifest.version,
-            "verdicts": dict(standing.verdicts),
-            "rejected_by_most": standing.is_rejected,
-            "rolled_back": standing.rolled_back,
-        },
-        warnings=warnings,
-        sites=[
-            {"site": name, "connected": connected, "last_contact": heard}
-            for name, connected, heard, *_ in rows
-        ],
-    )
-
-
-def _rounds_table(console: Console, title: str, rounds: "list[RoundResult]") -> None:
-    console.table(
-        title,
-        (
-            "round",
-            "model ",
-            "sites",
-            "beats",
-            "loss",
-            "held-out beats",
-            "sensitivity %",
-            "precision %",
-        ),
-        [
-            (each.round, each.version, len(each.sites), each.examples, each.loss)
-            + (
-                (None, None, None)
-                if each.metrics is None
-                else (
-                    each.metrics.beats,
-                    percent(each.metrics.sensitivity),
-                    percent(each.metrics.precision),
-                )
-            )
-            for each in rounds
-        ],
-    )
-
-
-def _figures_table(console: Console, rounds: "list[RoundResult]") -> None:
-    """Print each site's figures in the last round, and each deviation of a site from the others in any round."""
-    from ecgfl_cli.federation.coordinator.rounds.outliers import deviation_in_words
-
-    if not rounds or not rounds[-1].by_site:
-        return
-    last = rounds[-1]
-    console.table(
-        f"Sites in round {last.round}",
-        (
-            *(
-                "site ",
-                "training beats",
-                "weight %",
-                "update norm",
-                "held-out beats",
-                "PVCs",
-                "sensitivity %",
-                "precision %",
-            ),
-            *("loss", "deviates "),
-        ),
-        [
-            (
-                *(
-                    name,
-                    site.train_beats,
-                    percent(site.weight),
-                    site.update_norm,
-                    site.beats,
-                    site.pvcs,
-                ),
-                *(
-                    percent(site.sensitivity),
-                    percent(site.precision),
-                    site.loss,
-                    "yes" if site.deviates else "no",
-                ),
-            )
-            for name, site in sorted(last.by_site.items())
-        ],
-    )
-    for each in rounds:
-        for name, site in sorted(each.by_site.items()):
-            if site.deviates:
-                console.text(
-                    f"{name} deviates from the other sites in round {each.round}: {deviation_in_words(each, name)}"
-                )
+app.command("serve")(coordinator_serve.serve)
+app.command("status")(coordinator_status.status)

@@ -4,7 +4,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ecgfl_cli.commands import library
 from ecgfl_cli.console import Console, console_of
+from ecgfl_cli.errors import UsageError
+from ecgfl_cli.site.lock import exclusive
 
 if TYPE_CHECKING:
     from ecgfl_cli.federation.coordinator.home import CoordinatorHome
@@ -12,7 +15,7 @@ if TYPE_CHECKING:
     from ecgfl_cli.models.registry import Entry
 
 app = typer.Typer(
-    help="The models that this coordinator signed, and the sites' verdicts on them.",
+    help="Manage the models that this coordinator signed.",
     no_args_is_help=True,
 )
 
@@ -25,11 +28,10 @@ def list_models(
     ] = False,
 ) -> None:
     """List the starter model and the final model of each run, oldest first."""
-    from ecgfl_cli.models.starter import starter_registry
 
     console, _, models = _models(context, "coordinator-model-list")
     current = models.registry.current()
-    starter = [(entry, "came with the program") for entry in starter_registry().entries()]
+    starter = [(entry, "came with the program") for entry in library.starter_registry().entries()]
     known = models.registry.entries()
     entries = [
         (entry, _state(models, entry, known))
@@ -83,9 +85,6 @@ def show(
     ] = None,
 ) -> None:
     """Show the details of a model version and each site's verdict on it."""
-    from ecgfl_cli.errors import UsageError
-    from ecgfl_cli.federation.coordinator.runs.global_models import VERDICT_IN_WORDS
-    from ecgfl_cli.models.starter import starter_registry
 
     console, _, models = _models(context, "coordinator-model-show")
     version = version or models.registry.current()
@@ -94,20 +93,26 @@ def show(
             "this coordinator has no final model yet",
             "Name a version: `ecgfl coordinator model list --all`",
         )
-    shipped = version not in models.registry.versions() and version in starter_registry().versions()
+    shipped = (
+        version not in models.registry.versions()
+        and version in library.starter_registry().versions()
+    )
     if not shipped and version not in models.registry.versions():
         raise UsageError(
             f"this coordinator has no model '{version}'",
             "`ecgfl coordinator model list --all` shows the models",
         )
-    entry = (starter_registry() if shipped else models.registry).entry(version)
+    entry = (library.starter_registry() if shipped else models.registry).entry(version)
     standing = models.standing(entry)
     state = "came with the program" if shipped else _state(models, entry, models.registry.entries())
     fields = entry.manifest.model_dump(by_alias=True, mode="json")
     figures = entry.manifest.parent_metrics
     shown = {
         **fields,
-        "calibration": f"scale {entry.manifest.calibration.scale:g}, offset {entry.manifest.calibration.offset:g}",
+        "calibration": (
+            f"scale {entry.manifest.calibration.scale:g}, offset "
+            f"{entry.manifest.calibration.offset:g}"
+        ),
     }
     if figures is not None:
         shares = [
@@ -132,7 +137,7 @@ def show(
     console.table(
         "Sites",
         ("site ", "its own test "),
-        [(site, VERDICT_IN_WORDS[code]) for site, code in standing.verdicts.items()],
+        [(site, library.VERDICT_IN_WORDS[code]) for site, code in standing.verdicts.items()],
     )
     console.result(
         model=fields,
@@ -153,36 +158,38 @@ def rollback(
         ),
     ] = None,
 ) -> None:
-    """Publish an older final model under a new number. Later models are no longer sent to sites or used to start a run."""
-    from ecgfl_cli.federation.coordinator.runs.rollback import roll_back
-    from ecgfl_cli.site.lock import exclusive
+    """Publish an older final model under a new number.
+
+    Later models are no longer sent to sites or used to start a run.
+    """
 
     console, home, _ = _models(context, "coordinator-model-rollback")
     with exclusive(home.lock):
-        done = roll_back(home, version)
+        done = library.roll_back(home, version)
     console.text(f"The newest model is now {done.version}, with the weights of {done.weights_of}.")
     console.text(
-        f"Rolled back: {', '.join(done.withdrawn)}. No run starts from these models, and no site receives them."
+        f"Rolled back: {', '.join(done.withdrawn)}. No run starts from these models, and no site "
+        "receives them."
     )
     console.text(
-        "Each site receives the model when it next joins, and tests it like any other. The next run starts from it."
+        "Each site receives the model when it next joins, and tests it like any other. The next "
+        "run starts from it."
     )
     console.result(version=done.version, weights_of=done.weights_of, withdrawn=done.withdrawn)
 
 
 def _models(context: typer.Context, verb: str) -> "tuple[Console, CoordinatorHome, GlobalModels]":
-    from ecgfl_cli.federation.coordinator.home import CoordinatorHome
-    from ecgfl_cli.federation.coordinator.runs.global_models import GlobalModels
-    from ecgfl_cli.federation.federation_file import load_federation
-    from ecgfl_cli.models.registry import Registry
 
     console = console_of(context, verb)
-    home = CoordinatorHome(console.home.coordinator)
+    home = library.CoordinatorHome(console.home.coordinator)
     home.require()
     return (
         console,
         home,
-        GlobalModels(home, Registry(home.models, load_federation(home.federation).signing_key)),
+        library.GlobalModels(
+            home,
+            library.Registry(home.models, library.load_federation(home.federation).signing_key),
+        ),
     )
 
 

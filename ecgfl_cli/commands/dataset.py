@@ -4,24 +4,28 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ecgfl_cli.commands import library
 from ecgfl_cli.console import Console, console_of, fields_of
+from ecgfl_cli.errors import UsageError
+from ecgfl_cli.site.audit import AuditLog
+from ecgfl_cli.site.lock import exclusive
+from ecgfl_cli.store.catalogue import open_catalogue
 
 if TYPE_CHECKING:
     from ecgfl_cli.store.catalogue import Catalogue, RecordRow
 
-app = typer.Typer(help="What is in this site's store.", no_args_is_help=True)
+app = typer.Typer(help="Show or remove the recordings in this site's store.", no_args_is_help=True)
 
-NAMES = "Names of records or patients as `dataset list` and `dataset show` give them."
+NAMES = "Names of records or patients, as `dataset list` and `dataset show` print them."
 
 Record = Annotated[
-    str, typer.Argument(help="A record's name as `dataset list` shows it.", metavar="RECORD")
+    str, typer.Argument(help="Name of a record, as `dataset list` prints it.", metavar="RECORD")
 ]
 
 
 @app.command("list")
 def list_records(context: typer.Context) -> None:
     """List the recordings: usable, unlabelled, or rejected with the reason."""
-    from ecgfl_cli.store.catalogue import open_catalogue
 
     console = console_of(context, "dataset-list")
     console.home.require_site()
@@ -61,7 +65,6 @@ def list_records(context: typer.Context) -> None:
 @app.command()
 def show(context: typer.Context, record: Record) -> None:
     """Show one recording with all its findings."""
-    from ecgfl_cli.store.catalogue import open_catalogue
 
     console = console_of(context, "dataset-show")
     console.home.require_site()
@@ -79,11 +82,7 @@ def remove(
     context: typer.Context,
     names: Annotated[list[str], typer.Argument(help=NAMES, metavar="NAME...")],
 ) -> None:
-    """Remove recordings, or all of a patient, and every byte that was derived from them."""
-    from ecgfl_cli.site.audit import AuditLog
-    from ecgfl_cli.site.lock import exclusive
-    from ecgfl_cli.store.catalogue import open_catalogue
-    from ecgfl_cli.store.remove import remove_record
+    """Remove recordings, or all recordings of a patient, and all data derived from them."""
 
     console = console_of(context, "dataset-remove")
     home = console.home
@@ -94,7 +93,7 @@ def remove(
         )
         for record in records:
             with AuditLog(home.audit).change("record-removed", record=record):
-                remove_record(home, catalogue, record)
+                library.remove_record(home, catalogue, record)
             console.text(f"{record} removed")
     console.result(records=list(records))
 
@@ -110,7 +109,6 @@ def _named(console: Console, catalogue: "Catalogue", name: str) -> "list[RecordR
 
 
 def _existing(console: Console, catalogue: "Catalogue", record: str) -> "RecordRow":
-    from ecgfl_cli.errors import UsageError
 
     row = catalogue.row(record)
     if row is None:

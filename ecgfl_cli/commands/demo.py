@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ecgfl_cli.commands import library
 from ecgfl_cli.console import console_of
 
 
@@ -12,16 +13,15 @@ def command(
     context: typer.Context,
     data: Annotated[
         Path | None,
-        typer.Option(
-            "--data", help="A folder of labelled WFDB records; without it synthetic ECGs."
-        ),
+        typer.Option("--data", help="A folder of labelled WFDB records. Default: synthetic ECGs."),
     ] = None,
     keep: Annotated[
-        Path | None, typer.Option("--keep", help="Leave the three hospitals in this empty folder.")
+        Path | None,
+        typer.Option(
+            "--keep", help="Keep the homes and results in this folder, which must be empty or new."
+        ),
     ] = None,
 ) -> None:
-    """Three hospitals, one coordinator, one shared model, on this machine, in a few minutes."""
-    from ecgfl_cli.demo.show import show
-
+    """Run three hospitals and a coordinator on this machine, in a few minutes."""
     console = console_of(context, "demo")
-    console.result(**show(console, data, keep))
+    console.result(**library.run_demo(console, data, keep))

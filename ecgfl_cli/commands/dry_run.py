@@ -2,7 +2,9 @@
 
 from dataclasses import asdict
 
+from ecgfl_cli.commands import library
 from ecgfl_cli.console import Console
+from ecgfl_cli.site.lock import exclusive
 
 TITLES = {"train": "After training", "evaluate": "After measuring"}
 LONGEST_VALUE = 40
@@ -10,15 +12,14 @@ LONGEST_VALUE = 40
 
 def show_dry_run(console: Console) -> None:
     """Show each field of each reply that this site would send."""
-    from ecgfl_cli.federation.site.dry_run import dry_run
-    from ecgfl_cli.site.lock import exclusive
-    from ecgfl_cli.site.settings import load_settings
 
     home = console.home
     home.require_site()
-    settings = load_settings(home.settings)
+    settings = library.load_settings(home.settings)
     with exclusive(home.lock):
-        found = dry_run(home, settings, lambda line: console.say(f"{settings.site.name}: {line}"))
+        found = library.dry_run(
+            home, settings, lambda line: console.say(f"{settings.site.name}: {line}")
+        )
     for draft in found.drafts:
         console.table(
             f"{TITLES[draft.kind]} this site would send",

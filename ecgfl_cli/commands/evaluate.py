@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ecgfl_cli.commands import library
 from ecgfl_cli.commands.options import (
     FollowLinks,
     Force,
@@ -17,7 +18,9 @@ from ecgfl_cli.commands.options import (
     SamplingRate,
     Units,
 )
+from ecgfl_cli.commands.reading import recordings_and_reading
 from ecgfl_cli.console import Console, console_of
+from ecgfl_cli.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from ecgfl_adapters.protocol import ReadOptions
@@ -29,8 +32,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Tested:
-    """Where the annotations to evaluate come from: a model's version, or the name of annotations that are there already."""
+class Source:
+    """A source of annotations to evaluate: a model's version, or existing annotations."""
 
     name: str
     annotate: "Callable[[Path, Recording], Sequence[BeatLabel]]"
@@ -42,7 +45,8 @@ def command(
     labels: Annotated[
         str | None,
         typer.Option(
-            "--labels", help="Reference labels: a file, a folder of them, or an annotator's suffix."
+            "--labels",
+            help="Reference labels: a file, a folder of files, or an annotator's suffix.",
         ),
     ] = None,
     lead: Lead = None,
@@ -51,7 +55,7 @@ def command(
         str | None,
         typer.Option(
             "--against",
-            help="Another model version, to compare with record by record.",
+            help="Another model version to compare with, record by record.",
             metavar="VERSION",
         ),
     ] = None,
@@ -59,8 +63,8 @@ def command(
         str | None,
         typer.Option(
             "--test",
-            help="Annotations to evaluate in a model's place: the suffix of files beside the recordings, a file, "
-            "or a folder that `ecgfl predict --out` wrote.",
+            help="Annotations to evaluate instead of a model: the suffix of files beside the "
+            "recordings, a file, or a folder that `ecgfl predict --out` wrote.",
             metavar="SUFFIX|PATH",
         ),
     ] = None,
@@ -70,35 +74,23 @@ def command(
     force: Force = False,
     follow_links: FollowLinks = False,
 ) -> None:
-    """Measure a model by reference labels as ANSI/AAMI EC57 does, on beats that it finds itself, and compare it with another."""
-    from ecgfl_adapters.discovery import read
-    from ecgfl_adapters.errors import LIBRARY_ERRORS, AdapterError
-    from ecgfl_adapters.wfdb.leads import WfdbOptions
+    """Measure a model against reference labels by ANSI/AAMI EC57.
 
-    from ecgfl_cli.commands.reading import reading_of, with_label_folder
-    from ecgfl_cli.commands.recordings import named_recordings
-    from ecgfl_cli.errors import EcgflError, ExitCode, of_one_file
-    from ecgfl_cli.evaluation.assess import assess, evaluated_spans, reference_of
-    from ecgfl_cli.evaluation.ec57 import LEARNING_PERIOD_S
-    from ecgfl_cli.evaluation.paired import PairedEvaluation
-    from ecgfl_cli.evaluation.report import Evaluation
-    from ecgfl_cli.quality.rhythm import rhythm_beats
-
+    The model is measured on the beats that it detects itself, and can be compared with another.
+    """
     console = console_of(context, "evaluate")
-    recordings = named_recordings(console, files, follow_links=follow_links)
-    reading = reading_of(
+    recordings, reading = recordings_and_reading(
         console,
+        files,
         file_format,
         lead,
+        follow_links=follow_links,
         fs=fs,
         units=units,
         labels=labels,
         force=force,
-        format_options=(WfdbOptions(assume_gain=True),),
-        named=tuple(files),
-        follow_links=follow_links,
+        format_options=(library.WfdbOptions(assume_gain=True),),
     )
-    reading = with_label_folder(console, reading, recordings, files)
     tested = [
         _model(console, model, reading.lead)
         if test is None
@@ -106,41 +98,33 @@ def command(
         *([] if against is None else [_model(console, against, lead)]),
     ]
     _refuse_the_same_twice(tested)
+    work = library.evaluate_files(
+        recordings,
+        lambda path: library.read(path, reading.format, reading.options_for(path)),
+        [source.annotate for source in tested],
+        lead=reading.lead,
+        whole=test is not None,
+    )
     compared: list[dict[str, Comparison]] = [{} for _ in tested]
     failed: list[dict[str, object]] = []
-    partly: dict[str, list[list[float]]] = {}
-    for path in console.track(recordings, len(recordings), "evaluate"):
-        try:
-            recording = read(path, reading.format, reading.options_for(path))
-            reference = reference_of(recording)
-            spans = evaluated_spans(
-                recording, rhythm_beats(recording, reading.lead), as_it_stands=test is not None
-            )
-            comparisons = [
-                assess(recording, reference, each.annotate(path, recording), spans)
-                for each in tested
-            ]
-        except LIBRARY_ERRORS as error:  # the other files are evaluated whatever the error is
-            problem = str(
-                error if isinstance(error, AdapterError | EcgflError) else of_one_file(path, error)
-            )
-            console.problem(problem)
-            failed.append({"file": path, "error": problem})
+    partly: dict[str, list[tuple[float, float]]] = {}
+    for path, result in console.track(work, len(recordings), "evaluate"):
+        if isinstance(result, str):
+            console.problem(result)
+            failed.append({"file": path, "error": result})
             continue
-        name = recording.name if recording.name not in compared[0] else str(path)
-        part = sum(stop - start for start, stop in spans.tolist()) / recording.fs
-        if recording.seconds - part > LEARNING_PERIOD_S + 1:
-            partly[name] = [
-                [start / recording.fs, stop / recording.fs] for start, stop in spans.tolist()
-            ]
+        name = result.name if result.name not in compared[0] else str(path)
+        if result.is_partly_labelled:
+            partly[name] = result.spans
             console.problem(
-                f"{path}: its labels cover {part:.0f} of the {recording.seconds - LEARNING_PERIOD_S:.0f} s after the learning "
-                "period; only that part is evaluated"
+                f"{path}: its labels cover {result.evaluated_seconds:.0f} of the "
+                f"{result.seconds - library.LEARNING_PERIOD_S:.0f} s after the learning period; "
+                "only that part is evaluated"
             )
-        for records, comparison in zip(compared, comparisons, strict=True):
+        for records, comparison in zip(compared, result.comparisons, strict=True):
             records[name] = comparison
-    evaluations = [Evaluation.of(records) for records in compared]
-    paired = PairedEvaluation.of(*evaluations) if against is not None else None
+    evaluations = [library.Evaluation.of(records) for records in compared]
+    paired = library.PairedEvaluation.of(*evaluations) if against is not None else None
     if compared[0]:
         _show(console, tested[0], evaluations[0])
     if compared[0] and paired is not None:
@@ -166,12 +150,10 @@ def command(
     raise typer.Exit(code)
 
 
-def _model(console: Console, version: str | None, lead: str | None) -> Tested:
-    from ecgfl_cli.federation.site.setup import registry_of
-    from ecgfl_cli.prediction.pipeline import Classifier
+def _model(console: Console, version: str | None, lead: str | None) -> Source:
 
-    classifier = Classifier(registry_of(console.home, version), version)
-    return Tested(
+    classifier = library.Classifier(library.registry_of(console.home, version), version)
+    return Source(
         classifier.manifest.version,
         lambda _, recording: classifier.predict(recording, lead).labels(),
     )
@@ -179,12 +161,7 @@ def _model(console: Console, version: str | None, lead: str | None) -> Tested:
 
 def _annotations(
     test: str, model: str | None, recordings: list[Path], named: list[Path], options: "ReadOptions"
-) -> Tested:
-    from ecgfl_adapters.label_folder import label_folder
-    from ecgfl_adapters.label_origin import ANNOTATOR
-
-    from ecgfl_cli.errors import UsageError
-    from ecgfl_cli.evaluation.label_source import existing_labels
+) -> Source:
 
     if model is not None:
         raise UsageError(
@@ -198,17 +175,18 @@ def _annotations(
         )
 
     folder = (
-        label_folder(Path(test), recordings, named, (ANNOTATOR,)) if Path(test).is_dir() else None
+        library.label_folder(Path(test), recordings, named, (library.ANNOTATOR,))
+        if Path(test).is_dir()
+        else None
     )
 
     def annotate(path: Path, recording: "Recording") -> "Sequence[BeatLabel]":
-        return existing_labels(path, recording, options, test, folder)
+        return library.existing_labels(path, recording, options, test, folder)
 
-    return Tested(test, annotate)
+    return Source(test, annotate)
 
 
-def _refuse_the_same_twice(tested: list[Tested]) -> None:
-    from ecgfl_cli.errors import UsageError
+def _refuse_the_same_twice(tested: list[Source]) -> None:
 
     if len({each.name for each in tested}) < len(tested):
         raise UsageError(
@@ -217,26 +195,27 @@ def _refuse_the_same_twice(tested: list[Tested]) -> None:
         )
 
 
-def _show(console: Console, tested: Tested, evaluation: "Evaluation") -> None:
-    from ecgfl_cli.evaluation.report import matrix_text
-    from ecgfl_cli.evaluation.tables import gross_table, qrs_table, veb_table
+def _show(console: Console, tested: Source, evaluation: "Evaluation") -> None:
 
     console.text(
         "EC57: beats are matched within 150 ms, the first 5 minutes of a record do not count"
     )
-    console.table(*qrs_table(f"QRS found by {tested.name}", evaluation))
-    console.table(*veb_table(f"VEB found by {tested.name}", evaluation))
+    console.table(*library.qrs_table(f"QRS found by {tested.name}", evaluation))
+    console.table(*library.veb_table(f"VEB found by {tested.name}", evaluation))
     records = len(evaluation.records)
     if records > 1:
         console.table(
-            *gross_table(f"Gross, with intervals by bootstrap over {records} records", evaluation)
+            *library.gross_table(
+                f"Gross, with intervals by bootstrap over {records} records", evaluation
+            )
         )
-    console.block(matrix_text(evaluation.gross))
+    console.block(library.matrix_text(evaluation.gross))
 
 
-def _show_pair(console: Console, a: Tested, b: Tested, paired: "PairedEvaluation") -> None:
-    from ecgfl_cli.evaluation.tables import difference_table, errors_text, side_by_side_table
+def _show_pair(console: Console, a: Source, b: Source, paired: "PairedEvaluation") -> None:
 
-    console.table(*side_by_side_table(f"VEB, A = {a.name}, B = {b.name}", paired))
-    console.table(*difference_table("Gross of both, with intervals by paired bootstrap", paired))
-    console.block(errors_text(paired))
+    console.table(*library.side_by_side_table(f"VEB, A = {a.name}, B = {b.name}", paired))
+    console.table(
+        *library.difference_table("Gross of both, with intervals by paired bootstrap", paired)
+    )
+    console.block(library.errors_text(paired))

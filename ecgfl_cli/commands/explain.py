@@ -1,41 +1,48 @@
 """`ecgfl ingest --explain`: how tables of numbers are read, without ingesting them."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+from ecgfl_cli.commands import library
+from ecgfl_cli.commands.reading import reading_of
+from ecgfl_cli.commands.recordings import named_recordings
 from ecgfl_cli.console import Console
+from ecgfl_cli.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from ecgfl_adapters.tables.explain import Explanation
 
 
 def show_explanations(
     console: Console, paths: list[Path], file_format: str, lead: str | None, **options: Any
 ) -> None:
-    """Show each table's explanation. Raises `UsageError` where a file is no table; exits with 3 where one cannot be read."""
-    from ecgfl_adapters.discovery import adapter_for
-    from ecgfl_adapters.errors import FormatUnknown
-    from ecgfl_adapters.tables.adapter import CsvAdapter
-    from ecgfl_adapters.tables.explain import Explanation, explain
+    """Show each table's explanation and exit.
 
-    from ecgfl_cli.commands.reading import reading_of
-    from ecgfl_cli.commands.recordings import named_recordings
-    from ecgfl_cli.errors import ExitCode, UsageError
+    Raises
+    ------
+    UsageError
+        A file is not a table.
+    typer.Exit
+        Always, with exit code 3 if a table cannot be read.
+    """
 
     reading = reading_of(console, file_format, lead, **options)
     found: list[Explanation] = []
     for path in named_recordings(console, paths, follow_links=reading.options.follow_links):
         try:
-            name = adapter_for(path, file_format).name
-        except FormatUnknown:
+            name = library.adapter_for(path, file_format).name
+        except library.FormatUnknown:
             if not path.is_file():
                 raise
-            name = CsvAdapter.name  # to show why it is not taken for a table
-        if name != CsvAdapter.name:
+            name = library.CsvAdapter.name  # to show why it is not taken for a table
+        if name != library.CsvAdapter.name:
             raise UsageError(
                 f"{path} is read as {name}: --explain shows how tables of numbers are read",
                 "Give CSV files with it",
             )
-        found.append(explain(path, reading.options))
+        found.append(library.explain(path, reading.options))
     for each in found:
         rows = [(note.what, note.value, note.why) for note in each.understood]
         console.table(str(each.path), ("what ", "value ", "why "), rows)

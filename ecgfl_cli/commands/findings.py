@@ -1,10 +1,11 @@
-"""How findings are shown to people."""
+"""Show findings as tables and text."""
 
 from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ecgfl_cli.console import Console
+from ecgfl_cli.quality.findings import Severity, Verdict, verdict
 
 if TYPE_CHECKING:
     from ecgfl_cli.quality.findings import Finding, Verdict
@@ -17,9 +18,13 @@ def show_findings(
 ) -> None:
     """Print a summary, a row for each error and warning, and the fix for each code, worst first.
 
-    Findings of severity info appear only in the JSON and in `dataset show`. words : text for each verdict; None prints its value.
+    Findings of severity info appear only in the JSON and in `dataset show`.
+
+    Parameters
+    ----------
+    words
+        Text for each verdict; None prints its value.
     """
-    from ecgfl_cli.quality.findings import Severity, Verdict, verdict
 
     if not by_place:
         return
@@ -66,7 +71,7 @@ def show_findings(
 
 
 def _what_to_do(found: "list[tuple[str, Finding]]") -> list[str]:
-    """For each code what its first finding says in words, and the fix; once for each fix, where a code has several."""
+    """Return a line for each code and fix: the message of the first such finding, and the fix."""
     fixes: dict[tuple[str, str], tuple[str, Finding]] = {}
     for place, each in found:
         fixes.setdefault((each.code, each.fix), (place, each))
@@ -76,5 +81,5 @@ def _what_to_do(found: "list[tuple[str, Finding]]") -> list[str]:
 
 
 def _amount(value: float | str | None) -> str | None:
-    """Three digits are enough for a person, also of a share of 0.0008."""
+    """Format with three significant digits, which also suit a share of 0.0008."""
     return f"{value:.3g}" if isinstance(value, float) else value

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ecgfl_cli.commands import library
 from ecgfl_cli.commands.options import Encrypt
 from ecgfl_cli.console import console_of
+from ecgfl_cli.site.keys import fingerprint
 
 if TYPE_CHECKING:
     from ecgfl_cli.site.home import Home
@@ -15,21 +17,22 @@ if TYPE_CHECKING:
 def command(
     context: typer.Context,
     site: Annotated[
-        str, typer.Option("--site", help="This site's name in the federation, e.g. st-mary.")
+        str, typer.Option("--site", help="Name of this site in the federation, e.g. st-mary.")
     ],
     federation: Annotated[
         Path | None, typer.Option("--federation", help="federation.json from the coordinator.")
     ] = None,
     encrypt: Encrypt = False,
 ) -> None:
-    """Make this site's home: settings, node key, and the coordinator's particulars if --federation is given."""
-    from ecgfl_cli.federation.site.setup import make_site
-    from ecgfl_cli.site.keys import fingerprint
+    """Create this site's home: settings and node key.
+
+    With --federation, also install the coordinator's details. An existing home is kept.
+    """
 
     console = console_of(context, "init")
     home = console.home
     was_there = home.settings.is_file()
-    changed = make_site(home, site, federation, encrypt)
+    changed = library.make_site(home, site, federation, encrypt)
     digest = fingerprint(home.node_public_key)
     console.text(f"Home of site {site}: {home.root}")
     console.text(f"Public key to send to the coordinator: {home.node_public_key}")
@@ -56,14 +59,18 @@ def command(
 
 
 def _next_step(home: "Home", site: str, was_there: bool, changed: list[str]) -> str:
-    from ecgfl_cli.federation.site.setup import NODE_KEY_MADE
-
     send = ""
-    if NODE_KEY_MADE in changed:
+    if library.NODE_KEY_MADE in changed:
         enrols = "revokes the old key and enrols this one" if was_there else "enrols it"
         send = f"send {home.node_public_key} to the coordinator, who {enrols}; "
     if not home.federation.is_file():
-        return f"{send}with the coordinator's federation.json, run `ecgfl init --site {site} --federation federation.json`."
+        return (
+            f"{send}with the coordinator's federation.json, run "
+            f"`ecgfl init --site {site} --federation federation.json`."
+        )
     if not home.catalogue.is_file():
         return f"{send}import recordings with `ecgfl ingest PATH`."
-    return f"{send}check everything with `ecgfl doctor --server HOST:PORT`, then `ecgfl join --server HOST:PORT --once`."
+    return (
+        f"{send}check everything with `ecgfl doctor --server HOST:PORT`, "
+        "then `ecgfl join --server HOST:PORT --once`."
+    )

@@ -5,11 +5,13 @@ from typing import Annotated
 
 import typer
 
+from ecgfl_cli.commands import library
 from ecgfl_cli.commands.acceptance import show_verdict
 from ecgfl_cli.commands.dry_run import show_dry_run
 from ecgfl_cli.commands.options import duration
 from ecgfl_cli.console import console_of
 from ecgfl_cli.errors import ExitCode, UsageError
+from ecgfl_cli.site.lock import exclusive
 
 USUAL_WAIT = "15m"
 
@@ -17,42 +19,40 @@ USUAL_WAIT = "15m"
 def command(
     context: typer.Context,
     server: Annotated[
-        str | None, typer.Option("--server", help="The coordinator.", metavar="HOST:PORT")
+        str | None,
+        typer.Option("--server", help="Address of the coordinator.", metavar="HOST:PORT"),
     ] = None,
     ca: Annotated[
         Path | None,
         typer.Option("--ca", help="CA certificate, instead of the one in federation.json."),
     ] = None,
-    once: Annotated[bool, typer.Option("--once", help="Take part in one run, then leave.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Take part in one run, then exit.")] = False,
     max_wait: Annotated[
         str | None,
         typer.Option(
             "--max-wait",
-            help="How long to wait for the coordinator and for a run; without it 15m with --once, else as long as it takes.",
+            help=(
+                "How long to wait for the coordinator and for a run. Default: 15m with --once, "
+                "else no limit."
+            ),
             metavar="DURATION",
         ),
     ] = None,
     max_time: Annotated[
         str,
-        typer.Option("--max-time", help="Leave after this time in any case.", metavar="DURATION"),
+        typer.Option("--max-time", help="Exit after this time in any case.", metavar="DURATION"),
     ] = "12h",
     insecure: Annotated[
-        bool, typer.Option("--insecure", help="No TLS; towards a loopback address only.")
+        bool, typer.Option("--insecure", help="Connect without TLS; only to a loopback address.")
     ] = False,
     dry_run: Annotated[
         bool,
         typer.Option(
-            "--dry-run", help="Train one round here and show what would be sent; nothing is sent."
+            "--dry-run", help="Train one round here and show what would be sent. Nothing is sent."
         ),
     ] = False,
 ) -> None:
-    """Take part in the federation: train here, send weights only, receive signed models."""
-    from ecgfl_cli.federation.connection.address import check_address
-    from ecgfl_cli.federation.federation_file import ca_certificate, load_federation
-    from ecgfl_cli.federation.site.participation import JoinOptions, participate
-    from ecgfl_cli.federation.site.policy_checks import check_policy
-    from ecgfl_cli.site.lock import exclusive
-    from ecgfl_cli.site.settings import load_settings
+    """Take part in the federation: train here, send only weights, receive signed models."""
 
     if dry_run:
         show_dry_run(console_of(context, "join-dry-run"))
@@ -66,19 +66,22 @@ def command(
         max_wait = USUAL_WAIT
     console = console_of(context, "join")
     home = console.home
-    check_address(server, insecure)
+    library.check_address(server, insecure)
     home.require_site()
-    settings, federation = load_settings(home.settings), load_federation(home.federation)
-    check_policy(settings.policy, home.settings)
-    options = JoinOptions(
+    settings, federation = (
+        library.load_settings(home.settings),
+        library.load_federation(home.federation),
+    )
+    library.check_policy(settings.policy, home.settings)
+    options = library.JoinOptions(
         server=server,
-        ca=None if insecure else ca_certificate(federation, ca),
+        ca=None if insecure else library.ca_certificate(federation, ca),
         once=once,
         max_wait=float("inf") if max_wait is None else duration(max_wait),
         max_time=duration(max_time),
     )
     with exclusive(home.lock):
-        outcome = participate(
+        outcome = library.participate(
             home,
             settings,
             federation,

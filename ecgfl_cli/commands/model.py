@@ -6,36 +6,38 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ecgfl_cli.commands import library
 from ecgfl_cli.commands.acceptance import show_verdict
 from ecgfl_cli.commands.options import Model
 from ecgfl_cli.console import console_of, fields_of
 from ecgfl_cli.errors import UsageError
+from ecgfl_cli.files import atomic_write_bytes, readable_as_usual
+from ecgfl_cli.site.audit import AuditLog
+from ecgfl_cli.site.lock import exclusive
 
 if TYPE_CHECKING:
     from ecgfl_cli.models.registry import Entry
 
 app = typer.Typer(
-    help="The global models that this site received, and the one that came with the program.",
+    help="Manage the models that this site received, and the starter model.",
     no_args_is_help=True,
 )
 
 Version = Annotated[
-    str, typer.Argument(help="A version as `model list` shows it.", metavar="VERSION")
+    str, typer.Argument(help="A version, as `model list` prints it.", metavar="VERSION")
 ]
 
 
 @app.command("list")
 def list_models(context: typer.Context) -> None:
     """List the versions, oldest first."""
-    from ecgfl_cli.federation.site.setup import site_registry
-    from ecgfl_cli.models.starter import starter_registry
 
     console = console_of(context, "model-list")
     console.home.require_site()
-    registry = site_registry(console.home)
+    registry = library.site_registry(console.home)
     entries, current = (
-        [*starter_registry().entries(), *registry.entries()],
-        registry.current() or starter_registry().current(),
+        [*library.starter_registry().entries(), *registry.entries()],
+        registry.current() or library.starter_registry().current(),
     )
     console.table(
         "Models",
@@ -75,44 +77,43 @@ def list_models(context: typer.Context) -> None:
 def show(
     context: typer.Context,
     version: Annotated[
-        str | None, typer.Argument(help="Without it the current one.", metavar="[VERSION]")
+        str | None,
+        typer.Argument(help="A model version. Default: the current one.", metavar="[VERSION]"),
     ] = None,
 ) -> None:
-    """Show what is known of a version; of the one that came with the program, its model card."""
-    from ecgfl_cli.federation.site.setup import registry_of
-    from ecgfl_cli.models.starter import MODEL_CARD, starter_registry
+    """Show the details of a version, and the model card of the starter model."""
 
     console = console_of(context, "model-show")
-    registry = registry_of(console.home, version)
+    registry = library.registry_of(console.home, version)
     entry = registry.entry(version or registry.current() or "")
     fields = entry.manifest.model_dump(by_alias=True, mode="json")
     rows = fields_of(fields)
     if entry.acceptance is not None:
         rows.append(("acceptance test", f"{_outcome(entry)}: {entry.acceptance.get('reason')}"))
     console.table(f"Model {entry.manifest.version}", ("field ", "value "), rows)
-    shipped = entry.manifest.version in starter_registry().versions()
+    shipped = entry.manifest.version in library.starter_registry().versions()
     if shipped:
-        console.block(MODEL_CARD.read_text(encoding="utf-8"))
+        console.block(library.MODEL_CARD.read_text(encoding="utf-8"))
     console.result(
         model=fields,
         received=entry.received,
         acceptance=entry.acceptance,
-        card=MODEL_CARD if shipped else None,
+        card=library.MODEL_CARD if shipped else None,
     )
 
 
 @app.command()
 def use(context: typer.Context, version: Version) -> None:
-    """Make a version the one that `predict` uses: the one that came with the program too, until the next arrives."""
-    from ecgfl_cli.federation.site.setup import registry_of, site_registry
-    from ecgfl_cli.site.audit import AuditLog
-    from ecgfl_cli.site.lock import exclusive
+    """Make a version the current model, which `predict` uses until the next one is accepted.
+
+    The starter model can be chosen, too.
+    """
 
     console = console_of(context, "model-use")
     home = console.home
     home.require_site()
     with exclusive(home.lock):
-        chosen, received = registry_of(home, version), site_registry(home)
+        chosen, received = library.registry_of(home, version), library.site_registry(home)
         chosen.load(version)
         with AuditLog(home.audit).change("model-promoted", version=version, by="hand"):
             received.promote(version if version in received.versions() else None)
@@ -122,19 +123,15 @@ def use(context: typer.Context, version: Version) -> None:
 
 @app.command()
 def rollback(context: typer.Context) -> None:
-    """Go back to the version that `predict` used before the current one; again, to the one before that."""
-    from ecgfl_cli.federation.site.setup import registry_of, site_registry
-    from ecgfl_cli.models.starter import starter_registry
-    from ecgfl_cli.site.audit import AuditLog
-    from ecgfl_cli.site.lock import exclusive
+    """Return to the model that was current before; a second call goes back one further."""
 
     console = console_of(context, "model-rollback")
     home = console.home
     home.require_site()
     with exclusive(home.lock):
-        left, received = registry_of(home, None).current(), site_registry(home)
-        version = received.previous() or starter_registry().current() or ""
-        registry_of(home, version).load(version)
+        left, received = library.registry_of(home, None).current(), library.site_registry(home)
+        version = received.previous() or library.starter_registry().current() or ""
+        library.registry_of(home, version).load(version)
         with AuditLog(home.audit).change("model-rolled-back", version=version, left=left):
             received.roll_back()
     console.text(f"The current model is now {version}, as before {left}.")
@@ -146,15 +143,15 @@ def export_model(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(help="The file to write.", metavar="FILE")],
     version: Model = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
 ) -> None:
-    """Write a version into one file for `model import` at a site without a line out. Also in a coordinator's home."""
-    from ecgfl_cli.federation.model_export import registry_to_hand_out, require_may_be_handed_out
-    from ecgfl_cli.files import atomic_write_bytes, readable_as_usual
-    from ecgfl_cli.models.model_file import model_file
+    """Export a version to a file, for `model import` at a site without a network connection.
+
+    This works in the home of a site or of a coordinator.
+    """
 
     console = console_of(context, "model-export")
-    registry = registry_to_hand_out(console.home)
+    registry = library.registry_to_hand_out(console.home)
     chosen = version or registry.current()
     if chosen is None:
         raise UsageError(
@@ -165,8 +162,8 @@ def export_model(
         raise UsageError(
             f"{file} is there already", "Choose another name, or replace it with --force"
         )
-    require_may_be_handed_out(console.home, chosen)
-    data = model_file(registry, chosen)
+    library.require_may_be_handed_out(console.home, chosen)
+    data = library.model_file(registry, chosen)
     with readable_as_usual():
         atomic_write_bytes(file, data)
     digest = sha256(data).hexdigest()
@@ -177,18 +174,20 @@ def export_model(
 @app.command("import")
 def import_file(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="What `ecgfl model export` wrote.", metavar="FILE")],
+    file: Annotated[
+        Path, typer.Argument(help="A file that `ecgfl model export` wrote.", metavar="FILE")
+    ],
 ) -> None:
-    """Take in a version from a file, checked and tested as one from the coordinator. Exit code 7 when it is not taken."""
-    from ecgfl_cli.federation.site.model_import import import_model
-    from ecgfl_cli.site.lock import exclusive
-    from ecgfl_cli.site.settings import load_settings
+    """Import a version from a file. It is verified and tested like one from the coordinator.
+
+    Exit code 7 if it is not accepted.
+    """
 
     console = console_of(context, "model-import")
     home = console.home
     home.require_site()
     with exclusive(home.lock):
-        imported = import_model(home, load_settings(home.settings), file)
+        imported = library.import_model(home, library.load_settings(home.settings), file)
     code = show_verdict(console, imported.version, imported.verdict)
     console.result(code, version=imported.version, acceptance=imported.verdict.as_dict())
     raise typer.Exit(code)
@@ -196,14 +195,15 @@ def import_file(
 
 @app.command()
 def verify(context: typer.Context) -> None:
-    """Check every version's signature and hash: those received against federation.json. Exit code 7 when one fails."""
-    from ecgfl_cli.federation.site.setup import site_registry
-    from ecgfl_cli.models.starter import starter_registry
+    """Verify the signature and hash of every version.
+
+    The key for received versions is in federation.json. Exit code 7 if one fails.
+    """
 
     console = console_of(context, "model-verify")
     console.home.require_site()
     versions = []
-    for registry in (starter_registry(), site_registry(console.home)):
+    for registry in (library.starter_registry(), library.site_registry(console.home)):
         for version in registry.versions():
             registry.load(version)
             versions.append(version)

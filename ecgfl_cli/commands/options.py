@@ -7,11 +7,13 @@ from typing import Annotated
 
 import typer
 
+from ecgfl_cli.commands import library
 from ecgfl_cli.durations import seconds_of
+from ecgfl_cli.models.architecture import names
 
 
 def duration(text: str) -> float:
-    """Seconds from "90", "90s", "15m", "2h" or "1d"."""
+    """Return the seconds of a duration such as "90", "90s", "15m", "2h" or "1d"."""
     try:
         return seconds_of(text)
     except ValueError as error:
@@ -19,7 +21,7 @@ def duration(text: str) -> float:
 
 
 def positive(value: float | None) -> float | None:
-    """A finite number above 0, or nothing."""
+    """Check an optional number: finite and above 0."""
     if value is not None and not (math.isfinite(value) and value > 0):
         raise typer.BadParameter(f"{value} is not a finite number above 0")
     return value
@@ -35,19 +37,17 @@ def _choice_of(known: Callable[[], tuple[str, ...]]) -> Callable[[str], str]:
 
 
 def _formats() -> tuple[str, ...]:
-    from ecgfl_adapters import adapters
 
-    return ("auto", *adapters())
+    return ("auto", *library.adapters())
 
 
 def _architectures() -> tuple[str, ...]:
-    from ecgfl_cli.models.architecture import names
 
     return names()
 
 
 def known_architecture(value: str | None) -> str | None:
-    """The name of an architecture, or nothing."""
+    """Check an optional name of an architecture."""
     return None if value is None else _choice_of(_architectures)(value)
 
 
@@ -63,7 +63,7 @@ OnlyInputFormat = Annotated[
 Lead = Annotated[
     str | None,
     typer.Option(
-        "--lead", help="The lead to read; without it lead II where there is one, else the first."
+        "--lead", help="Lead to use. Default: lead II, or the first lead if there is no lead II."
     ),
 ]
 SamplingRate = Annotated[
@@ -72,25 +72,32 @@ SamplingRate = Annotated[
         "--fs",
         min=1,
         max=100_000,
-        help="Sampling rate in Hz, for files that do not state one; a file that states another is refused.",
+        help=(
+            "Sampling rate in Hz, for files that do not state one; a file that states another is "
+            "refused."
+        ),
     ),
 ]
 Units = Annotated[
     str | None,
     typer.Option(
         "--units",
-        help="mV, uV, V or nV, instead of what the files say; or adc:GAIN[:BASELINE] where they say nothing.",
+        help=(
+            "Unit to use instead of the files' own: mV, uV, V or nV; or adc:GAIN[:BASELINE] for "
+            "files without a unit."
+        ),
     ),
 ]
 Labels = Annotated[
     str | None,
     typer.Option(
-        "--labels", help="A label file, a folder of them, a WFDB annotator's suffix (atr), or none."
+        "--labels",
+        help="A label file, a folder of label files, a WFDB annotator's suffix (atr), or none.",
     ),
 ]
-Jobs = Annotated[int, typer.Option("--jobs", min=1, help="Processes to work with.")]
+Jobs = Annotated[int, typer.Option("--jobs", min=1, help="Number of processes.")]
 Force = Annotated[
-    bool, typer.Option("--force", help="Read recordings whose checksum is wrong, too.")
+    bool, typer.Option("--force", help="Also read recordings whose checksum is wrong.")
 ]
 FollowLinks = Annotated[
     bool, typer.Option("--follow-links", help="Also follow links that lead out of a folder.")
@@ -99,37 +106,38 @@ ForceOver = Annotated[
     bool,
     typer.Option(
         "--force",
-        help="Also read recordings whose checksum is wrong, and overwrite results that were changed.",
+        help=(
+            "Also read recordings whose checksum is wrong, and overwrite results that were changed."
+        ),
     ),
 ]
 Explain = Annotated[
     bool,
-    typer.Option(
-        "--explain", help="Only show what is understood of CSV files, and why; nothing is kept."
-    ),
+    typer.Option("--explain", help="Only show how CSV files are read, and why. Nothing is kept."),
 ]
 Patient = Annotated[
     str,
     typer.Option(
         "--patient",
-        help="What identifies the patient: auto (the identifier in the file; without one, each file is a patient), file, folder "
-        "(all files in a folder; folder:2 is the folder above it), or name (files with the same name, in any folder).",
+        help="What identifies the patient: auto (the identifier in the file; without one, each "
+        "file is a patient), file, folder (all files in a folder; folder:2 is the folder above "
+        "it), or name (files with the same name, in any folder).",
         metavar="RULE",
     ),
 ]
 Recordings = Annotated[
-    list[Path], typer.Argument(help="Recordings, or folders of them.", metavar="PATH...")
+    list[Path], typer.Argument(help="Recordings or folders of recordings.", metavar="PATH...")
 ]
 ArchitectureName = Annotated[
     str, typer.Option("--arch", help="Network architecture.", callback=_choice_of(_architectures))
 ]
 Model = Annotated[
     str | None,
-    typer.Option("--model", help="Model version; without it the current one.", metavar="VERSION"),
+    typer.Option("--model", help="Model version. Default: the current one.", metavar="VERSION"),
 ]
 Encrypt = Annotated[
     bool,
     typer.Option(
-        "--encrypt", help="Encrypt the private keys with the passphrase that --passphrase-fd gives."
+        "--encrypt", help="Encrypt the private keys with the passphrase from --passphrase-fd."
     ),
 ]

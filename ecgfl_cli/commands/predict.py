@@ -1,10 +1,13 @@
 """`ecgfl predict`."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ecgfl_cli.commands import library
+from ecgfl_cli.commands.findings import show_findings
 from ecgfl_cli.commands.options import (
     FollowLinks,
     ForceOver,
@@ -15,17 +18,29 @@ from ecgfl_cli.commands.options import (
     SamplingRate,
     Units,
 )
-from ecgfl_cli.console import console_of
+from ecgfl_cli.commands.reading import recordings_and_reading
+from ecgfl_cli.console import Console, console_of
+from ecgfl_cli.errors import ExitCode
+from ecgfl_cli.files import readable_as_usual
+from ecgfl_cli.quality.findings import Severity, Verdict
+
+if TYPE_CHECKING:
+    from ecgfl_cli.prediction.ectopy import Ectopy
+    from ecgfl_cli.prediction.predict import PredictedFile
+    from ecgfl_cli.quality.findings import Finding
 
 
 def command(
     context: typer.Context,
     files: Recordings,
     out: Annotated[
-        Path, typer.Option("--out", help="Folder for the results; made when it is not there.")
+        Path, typer.Option("--out", help="Folder for the results; created if it does not exist.")
     ] = Path(),
     formats: Annotated[
-        str, typer.Option("--format", help="Any of wfdb, csv, json, separated by commas.")
+        str,
+        typer.Option(
+            "--format", help="Formats of the results: wfdb, csv, json, separated by commas."
+        ),
     ] = "wfdb,csv,json",
     lead: Lead = None,
     model: Model = None,
@@ -35,97 +50,93 @@ def command(
     force: ForceOver = False,
     follow_links: FollowLinks = False,
 ) -> None:
-    """Find the PVCs in recordings with the current model, here, and write what cardiologists' tools read."""
-    from ecgfl_adapters.discovery import read
-    from ecgfl_adapters.errors import LIBRARY_ERRORS, AdapterError
-    from ecgfl_adapters.wfdb.leads import WfdbOptions
+    """Find PVCs in recordings with the current model.
 
-    from ecgfl_cli.commands.findings import show_findings
-    from ecgfl_cli.commands.reading import reading_of
-    from ecgfl_cli.commands.recordings import named_recordings
-    from ecgfl_cli.errors import EcgflError, ExitCode, of_one_file
-    from ecgfl_cli.federation.site.setup import registry_of
-    from ecgfl_cli.files import readable_as_usual
-    from ecgfl_cli.prediction.outputs import output_folders, write_results
-    from ecgfl_cli.prediction.pipeline import Classifier
-    from ecgfl_cli.prediction.writers.registry import writers_of
-    from ecgfl_cli.quality.checks import check
-    from ecgfl_cli.quality.findings import Finding, Severity, Verdict, is_usable
-
+    The results are written in formats that cardiologists' tools read.
+    """
     console = console_of(context, "predict")
-    writers = writers_of(formats)
-    recordings = named_recordings(console, files, follow_links=follow_links)
-    folders = output_folders(recordings, files, out)
-    classifier = Classifier(registry_of(console.home, model), model)
-    reading = reading_of(
+    writers = library.writers_of(formats)
+    recordings, reading = recordings_and_reading(
         console,
+        files,
         file_format,
         lead,
+        follow_links=follow_links,
         fs=fs,
         units=units,
         labels="none",
         force=force,
-        format_options=(WfdbOptions(assume_gain=True),),
-        named=tuple(files),
-        follow_links=follow_links,
+        format_options=(library.WfdbOptions(assume_gain=True),),
     )
+    output = library.Output(library.output_folders(recordings, files, out), writers, force)
+    classifier = library.Classifier(library.registry_of(console.home, model), model)
     with readable_as_usual():
         out.mkdir(parents=True, exist_ok=True)
-    rows, results, code = [], [], ExitCode.DONE
-    checked: list[tuple[str, list[Finding]]] = []
-    for path in console.track(recordings, len(recordings), "predict"):
-        try:
-            recording = read(path, reading.format, reading.options)
-            prediction = classifier.predict(recording, reading.lead)
-            findings = check(recording, prediction.samples, reading.limits, reading.lead)
-            with readable_as_usual():
-                written = write_results(recording, prediction, folders[path], writers, force=force)
-        except LIBRARY_ERRORS as error:  # the other files are predicted whatever the error is
-            problem = str(
-                error if isinstance(error, AdapterError | EcgflError) else of_one_file(path, error)
-            )
-            console.problem(problem)
-            results.append({"file": path, "error": problem})
-            code = ExitCode.INPUT
-            continue
-        doubts = [each for each in findings if each.severity is not Severity.INFO]
-        checked.append((str(path), doubts))
-        if not is_usable(doubts):
-            errors = ", ".join(
-                dict.fromkeys(each.code for each in doubts if each.severity is Severity.ERROR)
-            )
-            console.problem(
-                f"{path}: {errors}: do not rely on its result. The findings say why and what to do"
-            )
-            code = ExitCode.INPUT
-        ectopy = prediction.ectopy
-        rows.append(
-            (
-                *(
-                    prediction.record,
-                    " ".join(prediction.leads),
-                    ectopy.beats,
-                    ectopy.pvcs,
-                    ectopy.burden_percent,
-                ),
-                *(ectopy.pvcs_per_hour, ectopy.couplets, ectopy.runs, ectopy.unclassified),
-            )
+    work = library.predict_files(recordings, classifier, reading, output)
+    summaries, failed = [], []
+    for path, result in console.track(work, len(recordings), "predict"):
+        if isinstance(result, str):
+            console.problem(result)
+            failed.append({"file": path, "error": result})
+        else:
+            summaries.append(_summary(console, path, result))
+    _show(console, summaries, classifier.manifest.version)
+    if summaries:
+        console.say(f"The results are in {out.absolute()}")
+    is_doubtful = any(summary.errors for summary in summaries)
+    code = ExitCode.INPUT if failed or is_doubtful else ExitCode.DONE
+    entries = {entry["file"]: entry for entry in [*failed, *map(_as_dict, summaries)]}
+    console.result(
+        code,
+        model=classifier.manifest.version,
+        recordings=[entries[path] for path in recordings],
+    )
+    raise typer.Exit(code)
+
+
+@dataclass(frozen=True)
+class _Summary:
+    """What is shown of one prediction. doubts : the errors and warnings among its findings."""
+
+    path: Path
+    record: str
+    leads: tuple[str, ...]
+    ectopy: "Ectopy"
+    written: list[Path]
+    doubts: "list[Finding]"
+
+    @property
+    def errors(self) -> list[str]:
+        """Codes of the errors, each once."""
+        codes = [each.code for each in self.doubts if each.severity is Severity.ERROR]
+        return list(dict.fromkeys(codes))
+
+
+def _summary(console: Console, path: Path, result: "PredictedFile") -> _Summary:
+    summary = _Summary(
+        path,
+        result.prediction.record,
+        result.prediction.leads,
+        result.prediction.ectopy,
+        result.written,
+        [finding for finding in result.findings if finding.severity is not Severity.INFO],
+    )
+    if summary.errors:
+        console.problem(
+            f"{path}: {', '.join(summary.errors)}: do not rely on this result. The findings give "
+            "the reason and the fix"
         )
-        results.append(
-            {
-                "file": path,
-                "record": prediction.record,
-                "leads": list(prediction.leads),
-                "ectopy": ectopy.as_dict(),
-                "written": written,
-            }
-        )
-        results[-1]["findings"] = [finding.as_dict() for finding in doubts]
+    return summary
+
+
+def _show(console: Console, summaries: list[_Summary], version: str) -> None:
     show_findings(
-        console, checked, {Verdict.USABLE: "without an error", Verdict.REJECTED: "with an error"}
+        console,
+        [(str(summary.path), summary.doubts) for summary in summaries],
+        {Verdict.USABLE: "without an error", Verdict.REJECTED: "with an error"},
     )
     console.table(
-        f"PVCs found by {classifier.manifest.version} (not for diagnosis)",
+        f"PVCs found by {version} (not for diagnosis)",
         (
             "record ",
             "leads ",
@@ -137,9 +148,29 @@ def command(
             "runs",
             "not classified",
         ),
-        rows,
+        [
+            (
+                summary.record,
+                " ".join(summary.leads),
+                summary.ectopy.beats,
+                summary.ectopy.pvcs,
+                summary.ectopy.burden_percent,
+                summary.ectopy.pvcs_per_hour,
+                summary.ectopy.couplets,
+                summary.ectopy.runs,
+                summary.ectopy.unclassified,
+            )
+            for summary in summaries
+        ],
     )
-    if rows:
-        console.say(f"The results are in {out.absolute()}")
-    console.result(code, model=classifier.manifest.version, recordings=results)
-    raise typer.Exit(code)
+
+
+def _as_dict(summary: _Summary) -> dict[str, Any]:
+    return {
+        "file": summary.path,
+        "record": summary.record,
+        "leads": list(summary.leads),
+        "ectopy": summary.ectopy.as_dict(),
+        "written": summary.written,
+        "findings": [finding.as_dict() for finding in summary.doubts],
+    }

@@ -4,7 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ecgfl_cli.commands import library
+from ecgfl_cli.commands.recordings import named_recordings
 from ecgfl_cli.console import Console
+from ecgfl_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from ecgfl_adapters.label_folder import LabelFolder
@@ -12,26 +15,97 @@ if TYPE_CHECKING:
     from ecgfl_cli.store.reading import Reading
 
 
-def with_label_folder(
-    console: Console, reading: "Reading", recordings: "list[Path]", named: "list[Path]"
-) -> "Reading":
-    """Return the reading for these recordings, which were found in `named`: where --labels names a folder, it holds theirs.
+def recordings_and_reading(
+    console: Console,
+    paths: list[Path],
+    file_format: str,
+    lead: str | None,
+    *,
+    follow_links: bool,
+    **options: Any,
+) -> "tuple[list[Path], Reading]":
+    """Return the recordings that a command line names, and how to read them.
 
-    Raises `UsageError` when --labels names one file for several recordings.
+    Parameters
+    ----------
+    console
+        Shows what is skipped.
+    paths
+        Files and folders of the command line.
+    file_format, lead, follow_links
+        From the command line.
+    **options
+        Further options of the command line, see `reading_of`.
+
+    Raises
+    ------
+    UnusableInput
+        There is no recording.
+    UsageError
+        --labels names one file for several recordings, or a setting of site.toml is not valid.
     """
-    from ecgfl_adapters.discovery import record_stem
-    from ecgfl_adapters.label_folder import label_folder
-    from ecgfl_adapters.labels import annotator_files
+    recordings = named_recordings(console, paths, follow_links=follow_links)
+    reading = reading_of(
+        console, file_format, lead, named=tuple(paths), follow_links=follow_links, **options
+    )
+    return recordings, _with_label_folder(console, reading, recordings, paths)
 
-    from ecgfl_cli.errors import UsageError
 
+def reading_of(
+    console: Console, file_format: str, lead: str | None, patient: str = "auto", **options: Any
+) -> "Reading":
+    """Combine this home's site.toml, if there is one, with the command line.
+
+    Parameters
+    ----------
+    console
+        Knows the home.
+    file_format, lead, patient
+        From the command line.
+    **options
+        Fields of `ReadOptions` from the command line.
+
+    Raises
+    ------
+    UsageError
+        A setting of site.toml is not valid.
+    """
+    path = console.home.settings
+    settings = library.load_settings(path) if path.is_file() else None
+    recordings = settings.recordings if settings else library.Recordings()
+    return library.Reading(
+        file_format,
+        library.ReadOptions(
+            leads=(lead,) if lead else (),
+            ecg_channels=tuple(recordings.ecg_channels),
+            vocabulary=settings.vocabulary if settings else {},
+            format_options=(
+                *options.pop("format_options", ()),
+                library.TableOptions(tuple(settings.csv) if settings else ()),
+            ),
+            **options,
+        ),
+        lead or recordings.lead,
+        patient=patient,
+        limits=library.limits_of(path, settings.limits if settings else {}),
+        keep_age_band=recordings.keep_age_band,
+        keep_sex=recordings.keep_sex,
+    )
+
+
+def _with_label_folder(
+    console: Console, reading: "Reading", recordings: list[Path], named: list[Path]
+) -> "Reading":
+    """Return the reading with the folder of labels, if --labels names one."""
     labels = reading.options.labels
     if (
         labels is None
         or labels == "none"
-        or any(annotator_files(record_stem(path), labels) for path in recordings)
+        or any(library.annotator_files(library.record_stem(path), labels) for path in recordings)
     ):
-        return reading  # also where a folder or file of this name is in the working folder: the annotator goes first
+        # An annotator's suffix has priority over a file or folder of this name in the working
+        # folder.
+        return reading
     if len(recordings) > 1 and Path(labels).is_file():
         raise UsageError(
             f"--labels {labels}: one file for {len(recordings)} recordings",
@@ -39,56 +113,18 @@ def with_label_folder(
         )
     if not Path(labels).is_dir():
         return reading
-    folder = label_folder(Path(labels), recordings, named)
+    folder = library.label_folder(Path(labels), recordings, named)
     if not any(_has_labels(folder, path) for path in recordings):
         console.problem(
-            f"--labels {labels}: the folder holds no labels of these recordings. Put NAME.ecgfl, NAME.ecgfl.csv, NAME.atr or "
+            f"--labels {labels}: the folder holds no labels of these recordings. Put NAME.ecgfl, "
+            "NAME.ecgfl.csv, NAME.atr or "
             "NAME.labels.csv there, in subfolders like those of the named folder of recordings"
         )
     return replace(reading, labels_in=folder)
 
 
 def _has_labels(folder: "LabelFolder", recording: Path) -> bool:
-    from ecgfl_adapters.errors import LabelsUnreadable
-
     try:
         return bool(folder.files_of(recording))
-    except LabelsUnreadable:
-        return True  # reading the recording says what is wrong
-
-
-def reading_of(
-    console: Console, file_format: str, lead: str | None, patient: str = "auto", **options: Any
-) -> "Reading":
-    """Combine this home's site.toml, if there is one, with the command line. Raises `UsageError`.
-
-    file_format, lead, patient : from the command line. options : fields of `ReadOptions` from the command line.
-    """
-    from ecgfl_adapters.protocol import ReadOptions
-    from ecgfl_adapters.tables.layout import TableOptions
-
-    from ecgfl_cli.quality.limits import limits_of
-    from ecgfl_cli.site.settings import Recordings, load_settings
-    from ecgfl_cli.store.reading import Reading
-
-    path = console.home.settings
-    settings = load_settings(path) if path.is_file() else None
-    recordings = settings.recordings if settings else Recordings()
-    return Reading(
-        file_format,
-        ReadOptions(
-            leads=(lead,) if lead else (),
-            ecg_channels=tuple(recordings.ecg_channels),
-            vocabulary=settings.vocabulary if settings else {},
-            format_options=(
-                *options.pop("format_options", ()),
-                TableOptions(tuple(settings.csv) if settings else ()),
-            ),
-            **options,
-        ),
-        lead or recordings.lead,
-        patient=patient,
-        limits=limits_of(path, settings.limits if settings else {}),
-        keep_age_band=recordings.keep_age_band,
-        keep_sex=recordings.keep_sex,
-    )
+    except library.LabelsUnreadable:
+        return True  # reading the recording reports the error

@@ -5,16 +5,26 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ecgfl_cli.commands import library
 from ecgfl_cli.commands.options import duration
 from ecgfl_cli.console import Console, console_of
+from ecgfl_cli.errors import UsageError
+from ecgfl_cli.schedule.crontab import cron_line
+from ecgfl_cli.schedule.crontab import install as install_line
+from ecgfl_cli.schedule.nightly import Nightly, time_of_day
+from ecgfl_cli.schedule.systemd import RANDOM_DELAY_MINUTES, units
+from ecgfl_cli.schedule.systemd import write as write_units
+from ecgfl_cli.schedule.windows import schtasks_line
 
 if TYPE_CHECKING:
     from ecgfl_cli.schedule.nightly import Nightly
 
-app = typer.Typer(help="Have this machine join the federation every night.", no_args_is_help=True)
+app = typer.Typer(help="Let this machine join the federation every night.", no_args_is_help=True)
 
-Server = Annotated[str, typer.Option("--server", help="The coordinator.", metavar="HOST:PORT")]
-At = Annotated[str, typer.Option("--at", help="When, by this machine's clock.", metavar="HH:MM")]
+Server = Annotated[
+    str, typer.Option("--server", help="Address of the coordinator.", metavar="HOST:PORT")
+]
+At = Annotated[str, typer.Option("--at", help="Start time, in local time.", metavar="HH:MM")]
 Authority = Annotated[
     Path | None, typer.Option("--ca", help="CA certificate, instead of the one in federation.json.")
 ]
@@ -25,7 +35,7 @@ MaxWait = Annotated[
     ),
 ]
 MaxTime = Annotated[
-    str, typer.Option("--max-time", help="Leave after this time in any case.", metavar="DURATION")
+    str, typer.Option("--max-time", help="Exit after this time in any case.", metavar="DURATION")
 ]
 
 
@@ -40,13 +50,11 @@ def cron(
     install: Annotated[
         bool,
         typer.Option(
-            "--install", help="Put it into this user's crontab, in place of an earlier one."
+            "--install", help="Install it in this user's crontab; it replaces an earlier one."
         ),
     ] = False,
 ) -> None:
-    """Print a line for crontab."""
-    from ecgfl_cli.schedule.crontab import cron_line
-    from ecgfl_cli.schedule.crontab import install as install_line
+    """Print a crontab line."""
 
     console = console_of(context, "schedule-cron")
     nightly = _nightly(console, server, at, ca, max_wait, max_time, delay=0)
@@ -59,11 +67,13 @@ def cron(
         )
     else:
         console.say(
-            "Add it with `crontab -e` as the user whose home this is, or run this again with --install."
+            "Add it with `crontab -e` as the user whose home this is, or run this again with "
+            "--install."
         )
     if nightly.hides_password:
         console.problem(
-            "The proxy's address holds a password, which cron would write into the system's log: it was left out."
+            "The proxy's address holds a password, which cron would write into the system's log: "
+            "it was left out."
             " Put it in with `crontab -e` as a line of its own above this one: HTTPS_PROXY=..."
         )
     console.result(line=line, installed=install)
@@ -81,7 +91,7 @@ def systemd(
         Path | None,
         typer.Option(
             "--write",
-            help="Write the two files there, mostly /etc/systemd/system.",
+            help="Write the two files to this folder, usually /etc/systemd/system.",
             metavar="FOLDER",
         ),
     ] = None,
@@ -89,15 +99,15 @@ def systemd(
         Path | None,
         typer.Option(
             "--passphrase-file",
-            help="File with the passphrase of an encrypted node key. systemd reads it (LoadCredential); only root needs access.",
+            help=(
+                "File with the passphrase of an encrypted node key. systemd reads it "
+                "(LoadCredential); only root needs access."
+            ),
             metavar="FILE",
         ),
     ] = None,
 ) -> None:
     """Print a service and a timer for systemd."""
-    from ecgfl_cli.errors import UsageError
-    from ecgfl_cli.schedule.systemd import RANDOM_DELAY_MINUTES, units
-    from ecgfl_cli.schedule.systemd import write as write_units
 
     console = console_of(context, "schedule-systemd")
     nightly = _nightly(console, server, at, ca, max_wait, max_time, RANDOM_DELAY_MINUTES)
@@ -122,8 +132,10 @@ def systemd(
         )
     if nightly.hides_password:
         console.problem(
-            "The proxy's address holds a password, which everybody could read in a unit: it was left out."
-            f" Put it in with `systemctl edit ecgfl-{nightly.name}.service` as Environment=HTTPS_PROXY=..., and chmod 600 it"
+            "The proxy's address holds a password, which everybody could read in a unit: it was "
+            "left out."
+            f" Put it in with `systemctl edit ecgfl-{nightly.name}.service` as "
+            "Environment=HTTPS_PROXY=..., and chmod 600 it"
         )
     console.result(units=content, folder=write)
 
@@ -137,8 +149,7 @@ def windows(
     max_wait: MaxWait = "2h",
     max_time: MaxTime = "8h",
 ) -> None:
-    """Print a command that makes a task in Windows' Task Scheduler."""
-    from ecgfl_cli.schedule.windows import schtasks_line
+    """Print a command that creates a task in the Windows Task Scheduler."""
 
     console = console_of(context, "schedule-windows")
     line = schtasks_line(_nightly(console, server, at, ca, max_wait, max_time, delay=0))
@@ -156,22 +167,20 @@ def _nightly(
     max_time: str,
     delay: int,
 ) -> "Nightly":
-    """delay : longest random delay of the start, in minutes. Raises `UsageError` when the policy does not allow the time."""
-    from ecgfl_cli.federation.connection.address import check_address
-    from ecgfl_cli.federation.connection.proxy import proxy_for
-    from ecgfl_cli.federation.site.policy_checks import check_hours, check_policy
-    from ecgfl_cli.schedule.nightly import Nightly, time_of_day
-    from ecgfl_cli.site.settings import load_settings
+    """delay : longest random delay of the start, in minutes.
 
-    check_address(server, insecure=False)
+    Raises `UsageError` when the policy does not allow the time.
+    """
+
+    library.check_address(server, insecure=False)
     home = console.home
     home.require_site()
     hour, minute = time_of_day(at)
     duration(max_wait), duration(max_time)
-    settings = load_settings(home.settings)
-    check_policy(settings.policy, home.settings)
-    check_hours(settings.policy, home.settings, hour, minute, delay, f"--at {at}")
-    proxy = proxy_for(server)
+    settings = library.load_settings(home.settings)
+    library.check_policy(settings.policy, home.settings)
+    library.check_hours(settings.policy, home.settings, hour, minute, delay, f"--at {at}")
+    proxy = library.proxy_for(server)
     return Nightly(
         name=settings.site.name,
         home=home.root,

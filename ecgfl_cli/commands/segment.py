@@ -2,21 +2,22 @@
 
 import typer
 
+from ecgfl_cli.commands import library
 from ecgfl_cli.commands.options import ArchitectureName, Jobs
 from ecgfl_cli.console import console_of
-from ecgfl_cli.models.architecture import DEFAULT
+from ecgfl_cli.models.architecture import DEFAULT, architecture
+from ecgfl_cli.processes import begin_loading
+from ecgfl_cli.site.lock import exclusive
+from ecgfl_cli.store.catalogue import open_catalogue
 
 
 def command(context: typer.Context, arch: ArchitectureName = DEFAULT, jobs: Jobs = 1) -> None:
-    """Cut the labelled beats for an architecture and decide which patients are held out. `join` does it when it is needed."""
-    from ecgfl_cli.processes import begin_loading
+    """Cut the labelled beats for a network and decide which patients are held out.
+
+    `join` does this when needed.
+    """
 
     begin_loading()
-    from ecgfl_cli.beats.aami import BeatClass
-    from ecgfl_cli.models.architecture import architecture
-    from ecgfl_cli.site.lock import exclusive
-    from ecgfl_cli.store.catalogue import open_catalogue
-    from ecgfl_cli.store.segment import segment
 
     console = console_of(context, "segment")
     home = console.home
@@ -25,14 +26,16 @@ def command(context: typer.Context, arch: ArchitectureName = DEFAULT, jobs: Jobs
     with exclusive(home.lock), open_catalogue(home.catalogue) as catalogue:
         usable = sum(row.status == "usable" for row in catalogue.rows())
         done, counts, unreadable = [], [], []
-        for item in console.track(segment(home, catalogue, window, jobs), usable, "segment"):
+        for item in console.track(
+            library.segment(home, catalogue, window, jobs), usable, "segment"
+        ):
             beats = item.beats()
             done.append(item)
-            counts.append([int((beats.classes == each).sum()) for each in BeatClass])
+            counts.append([int((beats.classes == each).sum()) for each in library.BeatClass])
             unreadable.append(int((~beats.readable).sum()))
     console.table(
         f"Beats for {arch}: {window.length} samples at {window.fs:g} Hz",
-        ("record ", "patient ", "split ", *(each.name for each in BeatClass), "unreadable"),
+        ("record ", "patient ", "split ", *(each.name for each in library.BeatClass), "unreadable"),
         [
             (item.row.record, item.row.patient, item.split, *count, without)
             for item, count, without in zip(done, counts, unreadable, strict=True)
@@ -56,7 +59,9 @@ def command(context: typer.Context, arch: ArchitectureName = DEFAULT, jobs: Jobs
                 "patient": item.row.patient,
                 "split": item.split,
                 "cut": item.cut,
-                "beats": {each.name: number for each, number in zip(BeatClass, count, strict=True)},
+                "beats": {
+                    each.name: number for each, number in zip(library.BeatClass, count, strict=True)
+                },
             }
             for item, count in zip(done, counts, strict=True)
         ],

@@ -7,10 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ecgfl_cli.commands import library
 from ecgfl_cli.commands.options import ArchitectureName, FollowLinks, Jobs, positive
+from ecgfl_cli.commands.reading import reading_of
+from ecgfl_cli.commands.recordings import named_recordings
 from ecgfl_cli.console import Console, console_of, percent
-from ecgfl_cli.models.architecture import DEFAULT
+from ecgfl_cli.errors import ExitCode, UsageError
+from ecgfl_cli.files import atomic_write_bytes, readable_as_usual
+from ecgfl_cli.models.architecture import DEFAULT, architecture
 from ecgfl_cli.printable import printable
+from ecgfl_cli.processes import begin_loading
+from ecgfl_cli.site.home import Home
+from ecgfl_cli.site.keys import make_keys
+from ecgfl_cli.site.lock import exclusive
+from ecgfl_cli.store.catalogue import open_catalogue
 
 if TYPE_CHECKING:
     from ecgfl_cli.federation.simulation.simulate import Simulated
@@ -25,34 +35,41 @@ def command(
     sites: Annotated[
         int | None,
         typer.Option(
-            "--sites", min=FEWEST_SITES, help="Deal this site's patients to so many virtual sites."
+            "--sites",
+            min=FEWEST_SITES,
+            help="Distribute this site's patients over this number of virtual sites.",
         ),
     ] = None,
     folders: Annotated[
         list[Path] | None,
         typer.Option(
             "--folder",
-            help="A folder of recordings that is one virtual site; give two or more, instead of --sites.",
+            help="Folder with the recordings of one virtual site; repeat it, instead of --sites.",
         ),
     ] = None,
     strategies: Annotated[
         list[str] | None,
         typer.Option(
             "--strategy",
-            help="As of `coordinator serve`, with an option of its own as in fedprox:proximal-mu=0.1; several are tried one after"
-            " the other.  [default: fedavg]",
+            help="A strategy of `coordinator serve`, with its own options as in "
+            "fedprox:proximal-mu=0.1. Repeat the option to compare several.  [default: fedavg]",
         ),
     ] = None,
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="Rounds of training.")] = 5,
     arch: ArchitectureName = DEFAULT,
     local_epochs: Annotated[
-        int | None, typer.Option("--local-epochs", min=1, help="Without it the architecture's own.")
+        int | None,
+        typer.Option(
+            "--local-epochs",
+            min=1,
+            help="Epochs of each local round. Default: that of the architecture.",
+        ),
     ] = None,
     learning_rate: Annotated[
         float | None,
         typer.Option(
             "--learning-rate",
-            help="In the first round; without it the network's own.",
+            help="Learning rate of the first round. Default: that of the architecture.",
             callback=positive,
         ),
     ] = None,
@@ -62,7 +79,7 @@ def command(
             "--seed",
             min=0,
             max=1_000_000_000,
-            help="Of the first weights, the order of the beats, and who goes where.",
+            help="Seed for the initial weights, shuffling, and the distribution of patients.",
         ),
     ] = 0,
     out: Annotated[
@@ -76,28 +93,27 @@ def command(
         bool,
         typer.Option(
             "--from-scratch",
-            help="Start from random weights instead of the starter model, like `coordinator serve`.",
+            help=(
+                "Start from random weights instead of the starter model, like `coordinator serve`."
+            ),
         ),
     ] = False,
     follow_links: FollowLinks = False,
 ) -> None:
-    """Try strategies on virtual sites here, before hospitals are asked; nothing leaves this machine."""
-    from ecgfl_cli.errors import ExitCode, UsageError
-    from ecgfl_cli.federation.simulation.comparison_page import comparison_page
-    from ecgfl_cli.federation.simulation.ray_engine import require_engine
-    from ecgfl_cli.federation.simulation.simulate import simulate
-    from ecgfl_cli.federation.simulation.trial import require_different, trial
-    from ecgfl_cli.files import atomic_write_bytes, readable_as_usual
-    from ecgfl_cli.processes import begin_loading
+    """Compare strategies on virtual sites on this machine, before hospitals take part.
+
+    Nothing is sent.
+    """
 
     console = console_of(context, "simulate")
     folders = folders or []
     if (sites is None) == (not folders) or len(folders) == 1:
         raise UsageError(
-            "Give either --sites N, to deal out this site's patients, or two or more --folder, one for each virtual site",
+            "Give either --sites N, to deal out this site's patients, or two or more --folder, "
+            "one for each virtual site",
             "For instance `ecgfl simulate --sites 4`",
         )
-    require_engine()
+    library.require_engine()
     if out is not None:
         with readable_as_usual():
             out.mkdir(parents=True, exist_ok=True)
@@ -114,10 +130,10 @@ def command(
         }
         origins = {"min_sites": "--folder" if folders else "--sites"}
         trials = [
-            trial(text, options, origins, from_scratch)
+            library.trial(text, options, origins, from_scratch)
             for text in dict.fromkeys(strategies or ["fedavg"])
         ]
-        require_different(trials)
+        library.require_different(trials)
         if sites is None:
             virtual = [
                 _of_folder(
@@ -129,12 +145,12 @@ def command(
             virtual = _dealt(console, stack, sites, seed, folder, arch, jobs)
         _show_sites(console, virtual)
         with readable_as_usual():
-            done = simulate(virtual, trials, folder / "coordinator", out, jobs, console.say)
+            done = library.simulate(virtual, trials, folder / "coordinator", out, jobs, console.say)
     _show(console, done)
     comparison = None if out is None else out / "comparison.html"
     if comparison is not None:
         with readable_as_usual():
-            atomic_write_bytes(comparison, comparison_page(done).encode())
+            atomic_write_bytes(comparison, library.comparison_page(done).encode())
         console.text(f"All of them in one page: {comparison}")
     problems = [
         f"{each.name}: {each.report.problem}" for each in done if each.report.problem is not None
@@ -181,29 +197,18 @@ def _dealt(
     console: Console, stack: ExitStack, sites: int, seed: int, folder: Path, arch: str, jobs: int
 ) -> "list[VirtualSite]":
     """Virtual sites of this home's patients; the home is held until the stack ends."""
-    from ecgfl_cli.federation.simulation.virtual_sites import deal
-    from ecgfl_cli.site.lock import exclusive
-    from ecgfl_cli.training.dataset import require_training_data
 
     console.home.require_site()
     stack.enter_context(exclusive(console.home.lock))
-    require_training_data(console.home)
+    library.require_training_data(console.home)
     _cut(console, console.home.root, arch, jobs)
-    return deal(console.home, sites, seed, folder)
+    return library.deal(console.home, sites, seed, folder)
 
 
 def _of_folder(
     console: Console, path: Path, root: Path, arch: str, jobs: int, *, follow_links: bool
 ) -> "VirtualSite":
     """A virtual site of a folder of recordings; its store lies below `root`."""
-    from ecgfl_cli.commands.reading import reading_of
-    from ecgfl_cli.commands.recordings import named_recordings
-    from ecgfl_cli.federation.simulation.virtual_sites import virtual_site
-    from ecgfl_cli.site.home import Home
-    from ecgfl_cli.site.keys import make_keys
-    from ecgfl_cli.store.catalogue import open_catalogue
-    from ecgfl_cli.store.ingest import ingest
-    from ecgfl_cli.training.dataset import require_training_data
 
     home = Home(root)
     root.mkdir()
@@ -211,21 +216,17 @@ def _of_folder(
     recordings = named_recordings(console, [path], follow_links=follow_links)
     reading = reading_of(console, "auto", None, named=(path,), follow_links=follow_links)
     with open_catalogue(home.catalogue) as catalogue:
-        work = ingest(recordings, reading, home, catalogue, jobs)
+        work = library.ingest(recordings, reading, home, catalogue, jobs)
         for result in console.track(work, len(recordings), f"ingest {path.name}"):
             if result.error is not None:
                 console.problem(result.error)
-    require_training_data(home)
+    library.require_training_data(home)
     _cut(console, root, arch, jobs)
-    return virtual_site(f"{root.name} {printable(path.name)}", home)
+    return library.virtual_site(f"{root.name} {printable(path.name)}", home)
 
 
 def _cut(console: Console, root: Path, arch: str, jobs: int) -> None:
     """Give the patients their split and the recordings their beats, as `ecgfl segment` does."""
-    from ecgfl_cli.models.architecture import architecture
-    from ecgfl_cli.site.home import Home
-    from ecgfl_cli.store.catalogue import open_catalogue
-    from ecgfl_cli.store.segment import segment
 
     home = Home(root)
     with open_catalogue(home.catalogue) as catalogue:
@@ -233,12 +234,13 @@ def _cut(console: Console, root: Path, arch: str, jobs: int) -> None:
         cut = sum(
             item.cut
             for item in console.track(
-                segment(home, catalogue, architecture(arch).window, jobs), usable, "segment"
+                library.segment(home, catalogue, architecture(arch).window, jobs), usable, "segment"
             )
         )
     if cut and root == console.home.root:
         console.say(
-            f"cut the beats of {cut} recordings into {home.beats}; nothing else in this home changes"
+            f"cut the beats of {cut} recordings into {home.beats}; nothing else in this home "
+            "changes"
         )
 
 

@@ -1,10 +1,12 @@
 """`ecgfl validate`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ecgfl_cli.commands import library
+from ecgfl_cli.commands.findings import show_findings
 from ecgfl_cli.commands.options import (
     FollowLinks,
     Force,
@@ -15,10 +17,16 @@ from ecgfl_cli.commands.options import (
     SamplingRate,
     Units,
 )
+from ecgfl_cli.commands.reading import reading_of, recordings_and_reading
 from ecgfl_cli.console import console_of
+from ecgfl_cli.errors import ExitCode
+from ecgfl_cli.processes import begin_loading
+from ecgfl_cli.quality.findings import Verdict, verdict
+from ecgfl_cli.site.lock import exclusive
+from ecgfl_cli.store.catalogue import open_catalogue
 
 if TYPE_CHECKING:
-    from ecgfl_cli.quality.findings import Finding
+    from ecgfl_cli.store.validate import Checked
 
 
 def command(
@@ -26,7 +34,8 @@ def command(
     paths: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="Recordings to check without keeping them; none: the store.", metavar="[PATH...]"
+            help="Recordings to check without keeping them. Default: the store.",
+            metavar="[PATH...]",
         ),
     ] = None,
     file_format: InputFormat = "auto",
@@ -38,44 +47,30 @@ def command(
     jobs: Jobs = 1,
     follow_links: FollowLinks = False,
 ) -> None:
-    """Check recordings, or with no PATH everything in the store. Exit code 3 when something is unusable."""
-    from ecgfl_cli.processes import begin_loading
+    """Check recordings, or the whole store if no PATH is given.
+
+    Exit code 3 if something is unusable.
+    """
 
     begin_loading()
-    from ecgfl_cli.commands.findings import show_findings
-    from ecgfl_cli.commands.reading import reading_of, with_label_folder
-    from ecgfl_cli.commands.recordings import named_recordings
-    from ecgfl_cli.errors import ExitCode
-    from ecgfl_cli.quality.findings import Verdict, verdict
-    from ecgfl_cli.site.lock import exclusive
-    from ecgfl_cli.store.catalogue import open_catalogue
-    from ecgfl_cli.store.validate import validate_files, validate_store
 
     console = console_of(context, "validate")
     home = console.home
-    reading = reading_of(
-        console,
-        file_format,
-        lead,
-        fs=fs,
-        units=units,
-        labels=labels,
-        force=force,
-        named=tuple(paths or ()),
-        follow_links=follow_links,
-    )
-    checked: list[tuple[str, list[Finding] | str]]
+    options: dict[str, Any] = {"fs": fs, "units": units, "labels": labels, "force": force}
+    checked: list[Checked]
     if paths:
-        recordings = named_recordings(console, paths, follow_links=follow_links)
-        reading = with_label_folder(console, reading, recordings, paths)
-        work = validate_files(recordings, reading, jobs)
+        recordings, reading = recordings_and_reading(
+            console, paths, file_format, lead, follow_links=follow_links, **options
+        )
+        work = library.validate_files(recordings, reading, jobs)
         checked = list(console.track(work, len(recordings), "validate"))
     else:
+        reading = reading_of(console, file_format, lead, follow_links=follow_links, **options)
         home.require_site()
         with exclusive(home.lock), open_catalogue(home.catalogue) as catalogue:
             checked = list(
                 console.track(
-                    validate_store(home, catalogue, reading, jobs),
+                    library.validate_store(home, catalogue, reading, jobs),
                     len(catalogue.rows()),
                     "validate",
                 )

@@ -1,4 +1,4 @@
-"""Three hospitals whose exports differ: WFDB, EDF and CSV, each with its own rate and lead names."""
+"""The three hospitals of the demo. Their exports differ in format, sampling rate and lead names."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +23,10 @@ SYNTHETIC_FS = 360.0
 
 @dataclass(frozen=True)
 class Hospital:
-    """name : as it enrols. fs : rate of its recorders in hertz. lead_names : what it calls its leads, None as they are."""
+    """name : as it enrols.
+
+    fs : rate of its recorders in hertz. lead_names : what it calls its leads, None as they are.
+    """
 
     name: str
     format: str
@@ -39,9 +42,10 @@ HOSPITALS = (
 
 
 def recordings(data: Path | None) -> list[Recording]:
-    """One recording a patient: enough for every hospital, and one more, last, that none of them sees.
+    """Return one recording per patient; the last one is for prediction and no hospital has it.
 
-    Without `data` they are synthetic. Raises `UnusableInput` when the folder holds too few labelled recordings with PVCs.
+    Without `data` they are synthetic. Raises `UnusableInput` when the folder holds too few labelled
+    recordings with PVCs.
     """
     needed = PATIENTS_A_HOSPITAL * len(HOSPITALS) + 1
     if data is None:
@@ -54,7 +58,8 @@ def recordings(data: Path | None) -> list[Recording]:
     ]
     if len(suitable) < needed:
         raise UnusableInput(
-            f"{data}: {len(suitable)} labelled recordings with at least {FEWEST_PVCS} PVCs, the demo needs {needed}",
+            f"{data}: {len(suitable)} labelled recordings with at least {FEWEST_PVCS} PVCs, the "
+            f"demo needs {needed}",
             "Give a larger folder, e.g. mitdb",
         )
     return [

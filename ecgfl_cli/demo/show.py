@@ -1,4 +1,4 @@
-"""The demo itself: real processes, real TLS and keys, on loopback."""
+"""Run the demo with real processes, TLS and keys on loopback."""
 
 import json
 import re
@@ -25,19 +25,25 @@ OWN_POLICY = (
     "min_training_patients = 3",
     "min_held_out_patients = 1",
 )
-"""Settings of the demo's hospitals that differ from the defaults. Each hospital has four patients, but the defaults require ten
-to train on and two held out. The run starts from random weights, because the demo shows training and because the starter model
-may have seen these recordings."""
+"""Settings of the demo's hospitals that differ from the defaults.
 
-SYNTHETIC = "The ECGs of this demo are synthetic: made by a formula, for this demo and for tests, not for any conclusion."
+Each hospital has four patients, but the defaults require ten to train on and two held out. The run
+starts from random weights, because the demo shows training and because the starter model may have
+seen these recordings.
+"""
+
+SYNTHETIC = (
+    "The ECGs of this demo are synthetic: they are computed for the demo and for tests, and allow "
+    "no conclusion about patients."
+)
 
 
 class DemoFailed(EcgflError):
-    """A process of the demo ended with an error; its own line was shown."""
+    """A process of the demo failed; its own message was shown."""
 
 
-def show(console: Console, data: Path | None, keep: Path | None) -> dict[str, Any]:
-    """Run the demo in `keep` or a temporary folder; returns what came of it."""
+def run_demo(console: Console, data: Path | None, keep: Path | None) -> dict[str, Any]:
+    """Run the demo in `keep` or a temporary folder, and return its result for JSON."""
     if keep is not None and keep.is_dir() and any(keep.iterdir()):
         raise UsageError(
             f"--keep {keep}: not empty", "Give a folder that is empty or not there yet"
@@ -94,7 +100,8 @@ class _Demo:
             )
             counts = json.loads(self._ecgfl(home, "ingest", str(exports)))["outcomes"]
             self._console.say(
-                f"demo: {hospital.name} ingested {counts.get('added', 0)} recordings ({hospital.format}, {hospital.fs} Hz)"
+                f"demo: {hospital.name} ingested {counts.get('added', 0)} recordings "
+                f"({hospital.format}, {hospital.fs} Hz)"
             )
         served = self._federate()
         first = self._folder / HOSPITALS[0].name
@@ -122,7 +129,7 @@ class _Demo:
         }
 
     def _federate(self) -> dict[str, Any]:
-        """The coordinator and the three sites as processes of their own; their lines are shown as they come."""
+        """Run the coordinator and the three sites in their own processes, and show their lines."""
         # From random weights, because the effect of training is easiest to see.
         plan = ("--min-sites", str(len(HOSPITALS)), "--from-scratch")
         arguments = ("coordinator", "serve", "--host", "127.0.0.1", "--port", "0", *plan)
@@ -217,7 +224,7 @@ def _set_policy(settings: Path) -> None:
 
 
 class _Process:
-    """An ecgfl command in its own process. Its stderr is passed on line by line; its stdout is JSON.
+    """An ecgfl command in its own process; its stderr is passed on, and its stdout is JSON.
 
     hidden : a folder that is removed at the end; lines that contain its path are not passed on.
     """
@@ -235,7 +242,7 @@ class _Process:
         self._reader.start()
 
     def wait_for(self, pattern: re.Pattern[str], seconds: float) -> str:
-        """The pattern's first group, as soon as a line on stderr matches it."""
+        """Return the pattern's first group as soon as a line on stderr matches it."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and self._process.poll() is None:
             for line in self._lines:

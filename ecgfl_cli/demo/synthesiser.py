@@ -1,7 +1,8 @@
-"""Made-up ECGs with known beats, for the demo and for tests only. They teach a model nothing about people.
+"""Synthetic ECGs with known beats, for the demo and tests only; not for training real models.
 
-The waves are sums of Gaussians, an idea of McSharry, Clifford, Tarassenko & Smith, "A dynamical model for generating synthetic
-electrocardiogram signals", IEEE Trans Biomed Eng 50:289-294 (2003); here they stand on a time axis instead of a limit cycle.
+The waves are sums of Gaussians, an idea of McSharry, Clifford, Tarassenko & Smith, "A dynamical
+model for generating synthetic electrocardiogram signals", IEEE Trans Biomed Eng 50:289-294 (2003);
+here they stand on a time axis instead of a limit cycle.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,22 +23,28 @@ BEFORE_S, AFTER_S = 0.4, 0.6
 QRS_REACH_S = 0.08
 """The R peak is the largest deflection this close to the middle of the QRS."""
 
-# One row a wave, P Q R S T: seconds from the middle of the QRS, standard deviation in seconds. The QRS lasts about 90 ms.
+# One row a wave, P Q R S T: seconds from the middle of the QRS, standard deviation in seconds. The
+# QRS lasts about 90 ms.
 NORMAL_WAVES = np.array(
     [[-0.17, 0.022], [-0.030, 0.008], [0.0, 0.011], [0.028, 0.009], [0.27, 0.045]]
 )
-# Amplitudes in millivolts by lead. A right precordial lead sees the same heart from the front: small r, deep S.
+# Amplitudes in millivolts by lead. A right precordial lead sees the same heart from the front:
+# small r, deep S.
 LIMB_MV = np.array([0.11, -0.12, 1.30, -0.25, 0.30])
 RIGHT_PRECORDIAL_MV = np.array([0.06, 0.0, 0.30, -1.10, 0.15])
 
-# Single, couplet, run of three to six: their shares among ectopic episodes, chosen for a demo that shows all of them.
+# Single, couplet, run of three to six: their shares among ectopic episodes, chosen for a demo that
+# shows all of them.
 EPISODE_SHARES = (0.82, 0.12, 0.06)
 MEAN_EPISODE = 0.82 * 1 + 0.12 * 2 + 0.06 * 4.5
 
 
 @dataclass(frozen=True)
 class _Patient:
-    """What stays the same through a recording. Beat shapes: (leads, samples) in millivolts, R peak at BEFORE_S."""
+    """What stays the same through a recording.
+
+    Beat shapes: (leads, samples) in millivolts, R peak at BEFORE_S.
+    """
 
     rr_s: float
     respiration_hz: float
@@ -58,7 +65,7 @@ def synthesise(
     noise_mv: float = 0.02,
     name: str | None = None,
 ) -> Recording:
-    """Make one recording; every seed is another patient, and the same arguments always give the same recording.
+    """Return a synthetic recording. Each seed is a patient; the result is deterministic.
 
     Parameters
     ----------
@@ -67,11 +74,12 @@ def synthesise(
     leads : names; V1 to V3 see a deep S wave, every other lead an upright R.
     heart_rate : sinus beats a minute, 30 to 180; the patient's own rate lies within a tenth of it.
     pvc_share : expected share of PVCs among the beats, 0 to 0.5; some of them in couplets and runs.
-    noise_mv : root mean square of the muscle noise in millivolts; mains hum of 50 Hz comes with it, baseline wander always.
+    noise_mv : root mean square of the muscle noise in millivolts; mains hum of 50 Hz comes with it,
+    baseline wander always.
     name : record name, "synthetic-<seed>" if left out.
 
-    Returns a recording with labels N and V on the largest deflection of each QRS in the first lead, amplitudes in steps of
-    5 microvolts. Raises `ValueError` for an argument outside its bounds.
+    Returns a recording with labels N and V on the largest deflection of each QRS in the first lead,
+    amplitudes in steps of 5 microvolts. Raises `ValueError` for an argument outside its bounds.
     """
     _check_arguments(seconds, fs, leads, heart_rate, pvc_share, noise_mv)
     patient_rng, rhythm_rng, noise_rng = (
@@ -132,7 +140,8 @@ def _check_arguments(
 
 def _draw_patient(rng: Generator, fs: float, leads: Sequence[str], heart_rate: float) -> _Patient:
     rr_s = 60.0 / (heart_rate * rng.uniform(0.9, 1.1))
-    # The PR and QT intervals follow the rate, as the square root of RR (Bazett), or a fast heart's T would meet the next P.
+    # The PR and QT intervals follow the rate, as the square root of RR (Bazett), or a fast heart's
+    # T would meet the next P.
     pace = min(1.1, np.sqrt(rr_s))
     times = NORMAL_WAVES[:, 0] * np.array([pace, 1.0, 1.0, 1.0, pace])
     widths = NORMAL_WAVES[:, 1] * rng.uniform(0.85, 1.25, 5)
@@ -153,7 +162,10 @@ def _typical_mv(lead: str) -> NDArray[np.float64]:
 
 
 def _draw_ectopic(rng: Generator, leads: int, size: float, fs: float) -> NDArray[np.float64]:
-    """One PVC morphology: no P, a QRS of 120 ms or more in two or three parts, and a T wave against its main direction."""
+    """Return a PVC morphology.
+
+    It has no P wave, a QRS of at least 120 ms in two or three parts, and a discordant T wave.
+    """
     width = rng.uniform(0.020, 0.027)
     times = np.array(
         [0.0, rng.uniform(0.055, 0.075), -rng.uniform(0.03, 0.05), rng.uniform(0.30, 0.36)]
@@ -179,9 +191,10 @@ def _shape(
     waves_mv: NDArray[np.float64],
     fs: float,
 ) -> NDArray[np.float64]:
-    """Sum the waves and move the beat so that the first lead's largest QRS deflection stands exactly at BEFORE_S.
+    """Sum the waves, with the first lead's largest QRS deflection exactly at BEFORE_S.
 
-    times, widths : shape (waves,), seconds. waves_mv : shape (leads, waves). Returns shape (leads, samples), 0 at both ends.
+    times, widths : shape (waves,), seconds. waves_mv : shape (leads, waves). Returns shape (leads,
+    samples), 0 at both ends.
     """
     axis = np.arange(-round(BEFORE_S * fs), round(AFTER_S * fs) + 1) / fs
     reach = np.arange(-round(QRS_REACH_S * fs), round(QRS_REACH_S * fs) + 1) / fs
@@ -198,7 +211,7 @@ def _shape(
 def _rhythm(
     rng: Generator, patient: _Patient, seconds: float, pvc_share: float
 ) -> Iterator[tuple[float, int | None]]:
-    """The time of each R peak in seconds, with the number of its PVC morphology (None for a normal beat)."""
+    """Return the time of each R peak in seconds and its PVC morphology (None: normal beat)."""
     episode = pvc_share / (MEAN_EPISODE * (1.0 - pvc_share))
     slow = _slow_variation(rng, int(seconds / patient.rr_s * 1.5) + 16)
     now, beat = rng.uniform(0.2, 0.2 + patient.rr_s), 0
@@ -224,7 +237,8 @@ def _rhythm(
         for _ in range(beats - 1):
             now += rr * rng.uniform(0.55, 0.65)
             yield now, morphology
-        # The sinus node goes on undisturbed: the next normal beat comes when it is due, once the ventricle can answer again.
+        # The sinus node goes on undisturbed: the next normal beat comes when it is due, once the
+        # ventricle can answer again.
         due = sinus + 2.0 * rr
         while due - now < 0.9 * rr:
             due += rr
@@ -232,7 +246,10 @@ def _rhythm(
 
 
 def _slow_variation(rng: Generator, beats: int) -> NDArray[np.float64]:
-    """Variation of RR with a spectrum falling as 1/f (Kobayashi & Musha 1982), shape (beats,), standard deviation 1."""
+    """Return RR variation with a 1/f spectrum, shape (beats,), standard deviation 1.
+
+    Source: Kobayashi & Musha 1982.
+    """
     spectrum = np.fft.rfft(rng.standard_normal(beats))
     spectrum[0] = 0.0
     spectrum[1:] /= np.sqrt(np.arange(1, spectrum.size))
@@ -243,7 +260,7 @@ def _slow_variation(rng: Generator, beats: int) -> NDArray[np.float64]:
 def _noise(
     rng: Generator, leads: int, length: int, fs: float, noise_mv: float
 ) -> NDArray[np.float64]:
-    """Baseline wander, muscle noise that comes and goes, and mains hum: shape (leads, length), millivolts."""
+    """Return baseline wander, intermittent muscle noise and mains hum in mV, (leads, length)."""
     axis = np.arange(length) / fs
     # Wander below 0.5 Hz is smooth: a few points a second, joined by lines, stand for it.
     coarse = np.arange(0.0, length / fs + 0.2, 0.1)

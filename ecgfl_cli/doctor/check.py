@@ -8,7 +8,10 @@ from ecgfl_cli.errors import EcgflError
 
 @dataclass(frozen=True)
 class Check:
-    """name : what was checked. state : what was found. problem : None where all is well. fix : what to do then."""
+    """name : what was checked.
+
+    state : what was found. problem : None where all is well. fix : what to do then.
+    """
 
     name: str
     state: str

@@ -9,7 +9,7 @@ from ecgfl_cli.federation.coordinator.home import CoordinatorHome, load_signing_
 from ecgfl_cli.federation.coordinator.identity.certificates import check_certificates
 from ecgfl_cli.federation.coordinator.identity.enrolment import key_files
 from ecgfl_cli.federation.coordinator.runs.plan_file import resolve
-from ecgfl_cli.federation.federation_file import load_federation
+from ecgfl_cli.models.federation_file import load_federation
 from ecgfl_cli.models.manifest import public_key_text
 from ecgfl_cli.models.registry import Registry
 
@@ -31,7 +31,8 @@ def _signing_key(home: CoordinatorHome) -> str:
     public = public_key_text(load_signing_key(home).public_key())
     if public != load_federation(home.federation).signing_public_key:
         raise UnusableInput(
-            f"{home.signing_key} does not match {home.federation.name}: every site would refuse its models",
+            f"{home.signing_key} does not match {home.federation.name}: every site would refuse "
+            "its models",
             "Restore both files from the same backup",
         )
     return f"public key {public}"
@@ -41,7 +42,8 @@ def _certificates(home: CoordinatorHome) -> str:
     found = check_certificates(home)
     if problems := found.problems():
         raise UnusableInput(*problems[0])
-    return f"valid until {found.server.not_valid_after_utc:%Y-%m-%d}, its CA until {found.ca.not_valid_after_utc:%Y-%m-%d}"
+    until, ca_until = found.server.not_valid_after_utc, found.ca.not_valid_after_utc
+    return f"valid until {until:%Y-%m-%d}, its CA until {ca_until:%Y-%m-%d}"
 
 
 def _models(home: CoordinatorHome) -> str:

@@ -54,15 +54,22 @@ def _recordings(home: Home) -> str:
     if not usable:
         raise UnusableInput(
             f"none of {len(rows)} recordings is usable and labelled",
-            "Run `ecgfl ingest PATH`; `ecgfl dataset list` says what is wrong with those that are there",
+            "Run `ecgfl ingest PATH`; `ecgfl dataset list` says what is wrong with those that are "
+            "there",
         )
     require_enough(home, load_settings(home.settings).policy)
     there = training_amount(home)
-    return f"{len(usable)} of {len(rows)} usable; {there.patients} patients, {there.beats} beats, {there.pvcs} PVCs to train on"
+    return (
+        f"{len(usable)} of {len(rows)} usable; "
+        f"{there.patients} patients, {there.beats} beats, {there.pvcs} PVCs to train on"
+    )
 
 
 def _held_out(home: Home) -> str:
-    """Describe the held-out data. Too little is not a problem: the site still takes part, and its figures stay here."""
+    """Describe the held-out data.
+
+    Too little is not a problem: the site still takes part, and its figures stay here.
+    """
     if not home.catalogue.exists():
         return "none"
     problem = too_few_held_out(home, load_settings(home.settings).policy)

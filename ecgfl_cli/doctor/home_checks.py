@@ -17,7 +17,7 @@ from ecgfl_cli.site.private import require_private
 from ecgfl_cli.site.settings import load_settings
 
 LEAST_FREE_GB = 5.0
-"""A day of three leads at 256 Hz takes 0.13 GB in the store, and half of that while it is staged."""
+"""A day of three leads at 256 Hz takes 0.13 GB in the store, and half of that while staged."""
 
 
 def check_home(home: Home) -> Iterator[Check]:

@@ -8,8 +8,8 @@ from cryptography import x509
 from ecgfl_cli.doctor.check import Check, checked
 from ecgfl_cli.errors import UnusableInput, UsageError
 from ecgfl_cli.federation.connection.tls import RENEW_BEFORE
-from ecgfl_cli.federation.federation_file import load_federation
-from ecgfl_cli.federation.site.setup import registry_of, site_registry
+from ecgfl_cli.models.federation_file import load_federation
+from ecgfl_cli.models.site_models import registry_of, site_registry
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.settings import load_settings
 
@@ -32,7 +32,8 @@ def _federation(home: Home) -> str:
         expires = "expires" if until > datetime.now(UTC) else "expired"
         raise UnusableInput(
             f"{home.federation}: the coordinator's CA certificate {expires} on {until:%Y-%m-%d}",
-            "Ask the coordinator for a new federation.json (it runs `ecgfl coordinator renew --new-ca`), then"
+            "Ask the coordinator for a new federation.json (it runs `ecgfl coordinator renew "
+            "--new-ca`), then"
             " `ecgfl init --site NAME --federation federation.json`",
         )
     return f"coordinator {federation.server_name}, its CA valid until {until:%Y-%m-%d}"

@@ -1,4 +1,4 @@
-"""The coordinator: the way to it, its certificate, this machine's clock, the versions, and whether it knows this site."""
+"""Check the coordinator: connection, certificate, clock, versions, and this site's enrolment."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -17,8 +17,8 @@ from ecgfl_cli.errors import (
 from ecgfl_cli.federation.connection.clock import clock_problem
 from ecgfl_cli.federation.connection.proxy import proxy_for
 from ecgfl_cli.federation.connection.tls import RENEW_BEFORE
-from ecgfl_cli.federation.federation_file import ca_certificate, load_federation
 from ecgfl_cli.federation.flower.preflight import Preflight, check_admission
+from ecgfl_cli.models.federation_file import ca_certificate, load_federation
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.keys import load_node_key
 
@@ -32,11 +32,14 @@ STEPS: tuple[tuple[str, type[ServerError]], ...] = (
     ("versions", VersionMismatch),
     ("enrolment", NotEnrolled),
 )
-"""In the order in which a connection comes to them. The first is also where an error belongs that is none of the others."""
+"""In the order in which a connection comes to them.
+
+The first is also where an error belongs that is none of the others.
+"""
 
 
 def check_server(home: Home, server: str, ca: Path | None) -> Iterator[Check]:
-    """One call over the line that `join` would take; it changes nothing on either side and cannot hang."""
+    """Make one call by the connection that `join` uses. It changes nothing and has a time limit."""
     try:
         proxy = proxy_for(server)
         yield Check("proxy", "none on the way" if proxy is None else proxy.shown)
@@ -76,7 +79,8 @@ def _about_to_fail(name: str, server: str, found: Preflight) -> ServerError | No
     if name == "TLS" and until is not None and until < datetime.now(UTC) + RENEW_BEFORE:
         return TlsFailed(
             f"{server}: the coordinator's certificate expires on {until:%Y-%m-%d}",
-            "Tell the coordinator to renew it (`ecgfl coordinator renew`); after that day no site can join",
+            "Tell the coordinator to renew it (`ecgfl coordinator renew`); after that day no site "
+            "can join",
         )
     return None
 

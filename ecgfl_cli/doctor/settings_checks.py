@@ -1,4 +1,4 @@
-"""Checks site.toml: what it names must exist, and its policy must be possible on this machine and schedule."""
+"""Check site.toml: what it names exists, and this machine and its schedule suit the policy."""
 
 import os
 from collections.abc import Iterator
@@ -17,13 +17,17 @@ def check_settings(home: Home) -> Iterator[Check]:
 
 
 def _policy(home: Home) -> str:
-    """Describe the policy. Values that are weaker than the default are no problem: the site may want them."""
+    """Describe the policy.
+
+    Values that are weaker than the default are no problem: the site may want them.
+    """
     policy = load_settings(home.settings).policy
     check_policy(policy, home.settings)
     cores = os.cpu_count() or 1
     if policy.cpu_threads > cores:
         raise UnusableInput(
-            f"{home.settings}: policy.cpu_threads = {policy.cpu_threads}, but this machine has {cores}",
+            f"{home.settings}: policy.cpu_threads = {policy.cpu_threads}, but this machine has "
+            f"{cores}",
             f"Set it to at most {cores}",
         )
     weaker = policy.weaker_than_default()

@@ -1,1 +1,1 @@
-"""How well a set of beats agrees with a reference: EC57 comparison, statistics, intervals and reports."""
+"""Compare beats with a reference by EC57: matching, statistics, intervals and reports."""

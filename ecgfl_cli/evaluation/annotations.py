@@ -1,4 +1,4 @@
-"""The annotations that are compared, and the code under which the comparison counts each of them."""
+"""The annotations that are compared, and the class under which each is counted."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ecgfl_cli.beats.aami import SYMBOLS, BeatClass
 
 LABELS = "NSVFQOX"
-"""Rows and columns of the comparison in order: the five classes, O (no beat) and X (no beat, analysis shut down)."""
+"""Rows and columns of the comparison: classes, O (no beat), X (no beat, analysis shut down)."""
 
 NO_BEAT = LABELS.index("O")
 SHUT_DOWN = LABELS.index("X")
@@ -19,25 +19,32 @@ SHUT_DOWN = LABELS.index("X")
 _CODE_OF = {
     symbol: int(beat_class) for beat_class, symbols in SYMBOLS.items() for symbol in symbols
 }
-# bxb and the AAMI classes differ here. It moves beats between rows N and S only; no QRS or VEB figure depends on it.
+# bxb and the AAMI classes differ here. It moves beats between rows N and S only; no QRS or VEB
+# figure depends on it.
 _CODE_OF.update(dict.fromkeys("ejn", int(BeatClass.S)))
-# WFDB's table of beats holds the flutter wave, which bxb then counts as "no beat": it can use up a detection near it.
+# WFDB's table of beats holds the flutter wave, which bxb then counts as "no beat": it can use up a
+# detection near it.
 _CODE_OF["!"] = NO_BEAT
 
 
 def code_of(symbol: str) -> int | None:
-    """Index into `LABELS` under which bxb counts an annotation; None when bxb does not take it for a beat."""
+    """Return the index into `LABELS` under which bxb counts a symbol; None if it is not a beat."""
     return _CODE_OF.get(symbol)
 
 
 @dataclass(frozen=True)
 class BeatAnnotations:
-    """Annotations of one recording in order of time: beats and, where there are any, the episodes "[", "]" and "~".
+    """Annotations of one recording in order of time: beats and the episodes "[", "]" and "~".
 
-    samples : shape (n,), int64, not decreasing. ValueError otherwise.
-    symbols : n symbols in WFDB's notation.
-    subtypes : shape (n,), the WFDB subtype of each. It only matters for "~": bits 4 and 5 both set mean that no signal is
-        readable from there on. None: no annotation has one.
+    Attributes
+    ----------
+    samples
+        Shape (n,), int64, not decreasing; otherwise ValueError.
+    symbols
+        One WFDB symbol per sample.
+    subtypes
+        Shape (n,), the WFDB subtype of each annotation. It only matters for "~": bits 4 and 5 both set mean
+        that no signal is readable from there on. None: no annotation has one.
     """
 
     samples: NDArray[np.int64]
@@ -47,23 +54,27 @@ class BeatAnnotations:
     def __post_init__(self) -> None:
         if self.samples.shape != (len(self.symbols),):
             raise ValueError(
-                f"{len(self.symbols)} symbols need as many samples, got an array of shape {self.samples.shape}"
+                f"{len(self.symbols)} symbols need as many samples, got an array of shape "
+                f"{self.samples.shape}"
             )
         if self.subtypes is not None and self.subtypes.shape != self.samples.shape:
             raise ValueError(
-                f"{len(self.symbols)} symbols need as many subtypes, got an array of shape {self.subtypes.shape}"
+                f"{len(self.symbols)} symbols need as many subtypes, got an array of shape "
+                f"{self.subtypes.shape}"
             )
         if np.any(np.diff(self.samples) < 0):
             place = int(np.argmax(np.diff(self.samples) < 0))
             raise ValueError(
-                f"sample {self.samples[place + 1]} follows {self.samples[place]}: annotations must be in order of time"
+                f"sample {self.samples[place + 1]} follows {self.samples[place]}: annotations must "
+                "be in order of time"
             )
 
     @classmethod
     def from_labels(cls, labels: Iterable[BeatLabel]) -> Self:
         """Take the labels of a `Recording`; they are put in order of time.
 
-        They carry no subtypes: what bxb counts as X, O stands for here. Every figure adds the two up, so none differs.
+        They carry no subtypes: what bxb counts as X, O stands for here. Every figure adds the two
+        up, so none differs.
         """
         ordered = sorted(labels, key=lambda label: label.sample)
         return cls(

@@ -1,4 +1,4 @@
-"""Test annotations held against a recording's own reference labels."""
+"""Compare test annotations with a recording's own reference labels."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -15,12 +15,20 @@ from ecgfl_cli.evaluation.ec57 import compare, evaluated_samples
 
 
 def reference_of(recording: Recording) -> BeatAnnotations:
-    """The recording's labels. Raises `UnusableInput` when it has none, none that is a beat, or is too short to evaluate."""
+    """The recording's labels.
+
+    Raises
+    ------
+    UnusableInput
+        If it has none, none that is a beat, or is too short to evaluate.
+    """
     place = recording.source.path
     if recording.label_origin == "machine":
         raise UnusableInput(
-            f"{place}: the labels are this program's own prediction, and nothing shows that a person corrected them",
-            "Correct them, or name a reference with --labels; --test compares a prediction with a reference",
+            f"{place}: the labels are this program's own prediction, and nothing shows that a "
+            "person corrected them",
+            "Correct them, or name a reference with --labels; --test compares a prediction with a "
+            "reference",
         )
     if recording.labels is None:
         raise UnusableInput(
@@ -45,12 +53,20 @@ def reference_of(recording: Recording) -> BeatAnnotations:
 def evaluated_spans(
     recording: Recording, beats: NDArray[np.int64], *, as_it_stands: bool = False
 ) -> NDArray[np.int64]:
-    """Return the annotated parts of a recording after EC57's learning period; see `beats.annotated.annotated_spans`.
+    """Return the annotated parts of a recording after EC57's learning period.
 
-    beats : shape (n,), detected R peaks in samples of the recording, sorted.
-    as_it_stands : treat the whole recording as annotated, as `bxb` does; for comparing two annotation files, not for a model.
+    Parameters
+    ----------
+    beats
+        Shape (n,), detected R peaks in samples of the recording, sorted.
+    as_it_stands
+        Treat the whole recording as annotated, as `bxb` does; for comparing two annotation files,
+        not for a model.
 
-    Raises `UnusableInput` if no annotated part remains.
+    Raises
+    ------
+    UnusableInput
+        If no annotated part remains.
     """
     place, start = (
         recording.source.path,
@@ -82,7 +98,10 @@ def assess(
 ) -> Comparison:
     """Compare annotations of the recording with its reference (`reference_of`).
 
-    spans : parts to compare, as `evaluated_spans` returns them; None compares the whole recording.
+    Parameters
+    ----------
+    spans
+        Parts to compare, as `evaluated_spans` returns them; None compares the whole recording.
     """
     if spans is None or _reaches_all(recording, spans):
         return compare(reference, BeatAnnotations.from_labels(test), recording.fs, recording.length)

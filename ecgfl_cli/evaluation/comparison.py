@@ -1,4 +1,4 @@
-"""The outcome of comparing beats with a reference."""
+"""The result of comparing beats with a reference."""
 
 from dataclasses import dataclass
 
@@ -13,11 +13,15 @@ from ecgfl_cli.evaluation.annotations import LABELS
 class Comparison:
     """Counts of beat pairs; two of them add up to the gross comparison.
 
-    matrix : shape (7, 7), int64; rows the reference's N, S, V, F, Q, O, X and columns the test's n, s, v, f, q, o, x.
-        [O, o], [O, x], [X, o] and [X, x] are always 0.
-    seconds : evaluated time.
-
     Ratios are fractions of 1 and None where nothing defines them.
+
+    Attributes
+    ----------
+    matrix
+        Shape (7, 7), int64; rows the reference's N, S, V, F, Q, O, X and columns the test's n, s,
+        v, f, q, o, x. [O, o], [O, x], [X, o] and [X, x] are always 0.
+    seconds
+        Evaluated time.
     """
 
     matrix: NDArray[np.int64]
@@ -26,13 +30,14 @@ class Comparison:
     def __post_init__(self) -> None:
         if self.matrix.shape != (len(LABELS), len(LABELS)) or self.matrix.dtype != np.int64:
             raise ValueError(
-                f"a comparison has 7 x 7 counts of int64, got {self.matrix.shape} of {self.matrix.dtype}"
+                f"a comparison has 7 x 7 counts of int64, got {self.matrix.shape} of "
+                f"{self.matrix.dtype}"
             )
         self.matrix.flags.writeable = False
 
     @classmethod
     def empty(cls) -> "Comparison":
-        """The comparison of nothing: the start of a sum."""
+        """Return a comparison without beats, the start of a sum."""
         return cls(np.zeros((len(LABELS), len(LABELS)), dtype=np.int64), 0.0)
 
     def __add__(self, other: "Comparison") -> "Comparison":
@@ -49,7 +54,7 @@ class Comparison:
         return hash((self.matrix.tobytes(), self.seconds))
 
     def count(self, pair: str) -> int:
-        """One cell by its name in EC57: the reference's letter in capitals, then the test's: "Vv", "No", "Xv", ..."""
+        """Return one cell by its EC57 name, such as "Vv", "No" or "Xv": reference, then test."""
         return int(self.matrix[LABELS.index(pair[0]), LABELS.index(pair[1].upper())])
 
     @property
@@ -82,7 +87,7 @@ class Comparison:
 
     @property
     def veb_errors(self) -> int:
-        """Missed VEB and false ones."""
+        """Missed and false VEB."""
         return self.veb_fn + self.veb_fp
 
     @property
@@ -118,6 +123,6 @@ class Comparison:
         return self.value(statistics.veb_false_positives_per_hour)
 
     def value(self, statistic: statistics.Statistic) -> float | None:
-        """A statistic of this comparison; None where it is undefined."""
+        """Return a statistic of this comparison; None if it is undefined."""
         figure = float(statistic(self.matrix, np.asarray(self.seconds)))
         return None if np.isnan(figure) else figure

@@ -1,16 +1,21 @@
 """Beat-by-beat comparison as ANSI/AAMI EC57 asks for it, by the rules of PhysioNet's bxb.
 
-EC57 says what is counted; how near beats are paired is what bxb does, and published figures come from it. The rules here are
-those of `app/bxb.c` of the WFDB software package (G. B. Moody; https://github.com/bemoody/wfdb, as revised 27 April 2020, which
-includes the 2002 change for beats closer together than twice the match window); times are rounded as in its `strtim`. In short:
+EC57 says what is counted; how near beats are paired is what bxb does, and published figures come
+from it. The rules here are those of `app/bxb.c` of the WFDB software package (G. B. Moody;
+https://github.com/bemoody/wfdb, as revised 27 April 2020, which includes the 2002 change for beats
+closer together than twice the match window); times are rounded as in its `strtim`. In short:
 
-- A beat of either list may be paired with one of the other no further than the match window away, the window's edge included.
-- The earlier of the two beats in hand is paired unless the other is nearer to the beat that follows in its own list, and
-  that following beat has no better partner; otherwise it stands alone: a missed beat (column o) or an extra one (row O).
-- The learning period is passed over. A beat at its end still counts if its partner lies just before it.
+- A beat of either list may be paired with one of the other no further than the match window away,
+  the window's edge included.
+- The earlier of the two beats in hand is paired unless the other is nearer to the beat that follows
+  in its own list, and that following beat has no better partner; otherwise it stands alone: a
+  missed beat (column o) or an extra one (row O).
+- The learning period is passed over. A beat at its end still counts if its partner lies just before
+  it.
 - The comparison ends when both lists have passed the end of the record.
-- Between "[" and "]" (fibrillation, flutter) beats of the list that marks them are skipped, and detections during the
-  reference's episodes are not counted at all. Where no signal is readable, O becomes X.
+- Between "[" and "]" (fibrillation, flutter) beats of the list that marks them are skipped, and
+  detections during the reference's episodes are not counted at all. Where no signal is readable, O
+  becomes X.
 """
 
 import math
@@ -46,10 +51,21 @@ def compare(
 ) -> Comparison:
     """Count how the beats of `test` agree with those of `reference`.
 
-    fs : sampling rate in hertz of both lists. length : samples in the record.
-    start_s : learning period in seconds. window_s : farthest distance of a pair in seconds, rounded to whole samples, half up.
+    Parameters
+    ----------
+    fs
+        Sampling rate in hertz of both lists.
+    length
+        Samples in the record.
+    start_s
+        Learning period in seconds.
+    window_s
+        Farthest distance of a pair in seconds, rounded to whole samples, half up.
 
-    Raises `ValueError` when the record is not longer than the learning period.
+    Raises
+    ------
+    ValueError
+        If the record is not longer than the learning period.
     """
     evaluated = evaluated_samples(fs, length, start_s)
     start, window = length - evaluated, _samples(window_s, fs)
@@ -68,11 +84,18 @@ def compare(
 
 
 def evaluated_samples(fs: float, length: int, start_s: float = LEARNING_PERIOD_S) -> int:
-    """How many of `length` samples come after the learning period; raises `ValueError` when there are none."""
+    """Return how many of `length` samples follow the learning period.
+
+    Raises
+    ------
+    ValueError
+        If there are none.
+    """
     start = _samples(start_s, fs)
     if length <= start:
         raise ValueError(
-            f"a record of {length / fs:.1f} s is not longer than the learning period of {start_s:g} s"
+            f"a record of {length / fs:.1f} s is not longer than the learning period of "
+            f"{start_s:g} s"
         )
     return length - start
 
@@ -96,7 +119,8 @@ def _pass_learning_period(
         theirs.advance()
         return
     theirs.advance()
-    # The partner of a detection right after the start may lie in the learning period: it is not held against the detector.
+    # The partner of a detection right after the start may lie in the learning period: it is not
+    # held against the detector.
     if theirs.time - start <= window and abs(ours.time - theirs.next_time) < abs(
         ours.time - theirs.time
     ):

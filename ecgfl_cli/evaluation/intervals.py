@@ -19,12 +19,20 @@ def bootstrap(
     level: float = 0.95,
     seed: int = 0,
 ) -> Interval | None:
-    """Percentile interval of a gross statistic over resampled records (Efron and Tibshirani 1993, chapter 13).
+    """Return the percentile interval of a gross statistic over resampled records.
 
-    statistic : one of `evaluation.statistics`. level : share of the resamples inside the interval, between 0 and 1.
+    Source: Efron and Tibshirani 1993, chapter 13.
 
-    None with fewer than two records, which say nothing about how records differ, and where no resample defines the statistic.
-    Resamples that leave it undefined (no V among their records) are passed over.
+    None with fewer than two records, which say nothing about how records differ, and where no
+    resample defines the statistic. Resamples that leave it undefined (no V among their records) are
+    passed over.
+
+    Parameters
+    ----------
+    statistic
+        One of `evaluation.statistics`.
+    level
+        Share of the resamples inside the interval, between 0 and 1.
     """
     drawn = _resamples(len(comparisons), repeats, level, seed)
     return _percentiles(_gross(comparisons, drawn, statistic), level)
@@ -39,12 +47,18 @@ def paired_bootstrap(
     level: float = 0.95,
     seed: int = 0,
 ) -> Interval | None:
-    """Percentile interval of the difference first - second of a gross statistic, both taken over the same resampled records.
+    """Return the percentile interval of the difference, first - second, of a gross statistic.
 
-    first, second : comparisons of the same records in the same order; `ValueError` when their numbers differ. What a record makes
-    hard for both drops out of the difference, so this interval is narrower than the two of `bootstrap` suggest.
+    Both are computed over the same resampled records.
 
     Otherwise as `bootstrap`; a resample counts where it defines both figures.
+
+    Parameters
+    ----------
+    first, second
+        Comparisons of the same records in the same order; `ValueError` when their numbers differ.
+        What a record makes hard for both drops out of the difference, so this interval is narrower
+        than the two of `bootstrap` suggest.
     """
     if len(first) != len(second):
         raise ValueError(
@@ -55,10 +69,11 @@ def paired_bootstrap(
 
 
 def _resamples(records: int, repeats: int, level: float, seed: int) -> NDArray[np.int64]:
-    """How often each record was drawn, shape (repeats, records): all there is to know about a resample."""
+    """Return how often each record was drawn in each resample, shape (repeats, records)."""
     if repeats < 1 or not 0.0 < level < 1.0:
         raise ValueError(
-            f"an interval needs at least 1 repeat and a level between 0 and 1, got {repeats} and {level}"
+            f"an interval needs at least 1 repeat and a level between 0 and 1, got {repeats} and "
+            f"{level}"
         )
     if records < 2:
         return np.empty((0, records), dtype=np.int64)

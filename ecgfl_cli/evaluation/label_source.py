@@ -1,4 +1,4 @@
-"""Annotations that are there already, for instance those that `predict` wrote or a cardiologist corrected."""
+"""Read existing annotations, for instance those of `predict` or of a cardiologist."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,7 +14,10 @@ from ecgfl_adapters.recording import BeatLabel, Recording
 
 from ecgfl_cli.errors import UnusableInput
 
-WHAT_TO_GIVE = "Give --test the suffix of a file beside the recording, a file, or the folder that `ecgfl predict --out` wrote"
+WHAT_TO_GIVE = (
+    "Give --test the suffix of a file beside the recording, a file, "
+    "or the folder that `ecgfl predict --out` wrote"
+)
 
 
 def existing_labels(

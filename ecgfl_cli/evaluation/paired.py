@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from scipy.stats import binomtest
+
 from ecgfl_cli.evaluation.intervals import Interval, paired_bootstrap
 from ecgfl_cli.evaluation.report import STATISTICS, Evaluation
 
@@ -12,11 +14,19 @@ from ecgfl_cli.evaluation.report import STATISTICS, Evaluation
 class PairedEvaluation:
     """How `first` differs from `second`, record by record and gross.
 
-    differences : gross figure of first - second by the names of `STATISTICS`; None where either is undefined.
-    intervals : 95 % of each difference by bootstrap over records, both sides in the same resample; None where there is none.
-    fewer, more, equal : records in which first makes fewer, more or as many VEB errors (missed and false ones together). Errors
-        and not F1, which says little of a record with two VEB and nothing of one without.
-    sign_test : p of the exact two-sided sign test on fewer against more; None when no record tells the two apart.
+    Attributes
+    ----------
+    differences
+        Gross figure of first - second by the names of `STATISTICS`; None where either is undefined.
+    intervals
+        95 % of each difference by bootstrap over records, both sides in the same resample; None
+        where there is none.
+    fewer, more, equal
+        Records in which first makes fewer, more or as many VEB errors (missed and false ones
+        together). Errors and not F1, which says little of a record with two VEB and nothing of one
+        without.
+    sign_test
+        P-value of the exact two-sided sign test on fewer against more; None if all records tie.
     """
 
     first: Evaluation
@@ -41,7 +51,8 @@ class PairedEvaluation:
         """Raises `ValueError` when the two do not hold the same records in the same order."""
         if list(first.records) != list(second.records):
             raise ValueError(
-                f"pairs need the same records on either side, got {list(first.records)} and {list(second.records)}"
+                f"pairs need the same records on either side, got {list(first.records)} and "
+                f"{list(second.records)}"
             )
         ours, theirs = list(first.records.values()), list(second.records.values())
         changes = [
@@ -88,9 +99,10 @@ def _difference(first: float | None, second: float | None) -> float | None:
 
 
 def _sign_test(fewer: int, more: int) -> float | None:
-    """Conover, Practical Nonparametric Statistics (1999), section 3.4; records that tie say nothing and are left out."""
+    """Return the p-value of the sign test; records that tie are left out.
+
+    Source: Conover, Practical Nonparametric Statistics (1999), section 3.4.
+    """
     if not fewer + more:
         return None
-    from scipy.stats import binomtest  # slow to load, and seldom wanted
-
     return float(binomtest(fewer, fewer + more).pvalue)

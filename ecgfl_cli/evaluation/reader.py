@@ -1,6 +1,9 @@
-"""One annotation list as PhysioNet's bxb walks through it: a beat in hand, one beat read ahead, and the episodes passed so far.
+"""Read an annotation list as PhysioNet's bxb does.
 
-Rules from `app/bxb.c` of the WFDB software package (G. B. Moody; https://github.com/bemoody/wfdb, as revised 27 April 2020).
+It has the current beat, the next beat, and the episodes passed so far.
+
+Rules from `app/bxb.c` of the WFDB software package (G. B. Moody; https://github.com/bemoody/wfdb,
+as revised 27 April 2020).
 """
 
 from collections import deque
@@ -19,9 +22,15 @@ _UNREADABLE = 0x30
 class Reader:
     """`time` and `code` are the beat in hand, `next_time` and `next_code` the one after it.
 
-    Before the first beat stands a beat at sample 0 that is not counted; after the last one stands one at NEVER.
+    Before the first beat stands a beat at sample 0 that is not counted; after the last one stands
+    one at NEVER.
 
-    window : match window in samples. is_reference : whether this is the reference, whose last shutdown bxb ends otherwise.
+    Parameters
+    ----------
+    window
+        Match window in samples.
+    is_reference
+        Whether this is the reference; bxb ends its last shutdown differently.
     """
 
     def __init__(self, annotations: BeatAnnotations, window: int, *, is_reference: bool) -> None:
@@ -36,8 +45,8 @@ class Reader:
         self._place = 0
         self._window = window
         self._is_reference = is_reference
-        # No more than the two most recent episodes are remembered, like in bxb: with three of them between two beats
-        # the first is forgotten.
+        # No more than the two most recent episodes are remembered, like in bxb: with three of them
+        # between two beats the first is forgotten.
         self._fibrillation: deque[tuple[int, int]] = deque(maxlen=2)
         self._shut_down: deque[tuple[int, int]] = deque(maxlen=2)
         self.time, self.code = 0, NOT_COUNTED
@@ -80,14 +89,16 @@ class Reader:
             if symbol == "]":
                 self._fibrillation.append((start, time))
                 return
-        # Without a "]" bxb still holds the end of the episode before: only a first episode lasts to the end of the record.
+        # Without a "]" bxb still holds the end of the episode before: only a first episode lasts to
+        # the end of the record.
         self._fibrillation.append(
             (start, self._fibrillation[-1][1] if self._fibrillation else NEVER)
         )
 
     def _pass_shut_down(self, start: int) -> None:
         if self._place == len(self._items):
-            # It lasts to the end of the record; for the test, bxb still holds the end of the shutdown before, if there was one.
+            # It lasts to the end of the record; for the test, bxb still holds the end of the
+            # shutdown before, if there was one.
             lasts = self._is_reference or not self._shut_down
             self._shut_down.append((start, NEVER if lasts else self._shut_down[-1][1]))
             return
@@ -96,8 +107,9 @@ class Reader:
             self._place += 1
             self._shut_down.append((start, time))
             return
-        # A single mark (as in the AHA database) stands somewhere within: the shutdown fills the time from the last beat or
-        # fibrillation to this annotation, less the match window at either end.
+        # A single mark (as in the AHA database) stands somewhere within: the shutdown fills the
+        # time from the last beat or fibrillation to this annotation, less the match window at
+        # either end.
         fibrillation_end = self._fibrillation[-1][1] if self._fibrillation else -1
         stop = time - self._window
         self._shut_down.append((min(max(self.time, fibrillation_end) + self._window, stop), stop))

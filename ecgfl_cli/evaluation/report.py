@@ -1,4 +1,4 @@
-"""The figures of an evaluation: every record, all of them together, and how far the latter can be trusted."""
+"""The figures of an evaluation: of each record, gross, and the intervals of the gross figures."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,15 +20,21 @@ STATISTICS: dict[str, Statistic] = {
     "veb_false_positive_rate": statistics.veb_false_positive_rate,
     "veb_false_positives_per_hour": statistics.veb_false_positives_per_hour,
 }
-"""What is reported, by the names used in JSON."""
+"""The reported statistics by their names in JSON."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """Comparisons by record.
 
-    gross : all records' counts added up. average : mean over the records in which the figure is defined; None if there is none.
-    intervals : 95 % of each gross figure by bootstrap over records; None where there is none.
+    Attributes
+    ----------
+    gross
+        All records' counts added up.
+    average
+        Mean over the records in which the figure is defined; None if there is none.
+    intervals
+        95 % of each gross figure by bootstrap over records; None where there is none.
     """
 
     records: Mapping[str, Comparison]
@@ -86,7 +92,7 @@ def comparison_dict(comparison: Comparison) -> dict[str, Any]:
 
 
 def matrix_text(comparison: Comparison) -> str:
-    """The counts as `bxb -S` prints them: a row for each reference label, a column for each label of the algorithm.
+    """Format the counts like `bxb -S`: a row per reference label, a column per test label.
 
     The four cells in which neither side has a beat are left blank.
     """

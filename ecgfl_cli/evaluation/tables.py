@@ -1,4 +1,4 @@
-"""An evaluation as tables for people: none wider than 80 columns while records have names of 16 characters at most."""
+"""Tables of an evaluation. They fit 80 columns if record names have at most 16 characters."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -19,11 +19,17 @@ SHOWN = {
     "veb_f1": "VEB F1 %",
     PER_HOUR: "VEB FP/h",
 }
-"""Figures of `STATISTICS` under the names that people know them by; all but the last are shares, shown in percent."""
+"""Usual names of the figures in `STATISTICS`; all but the last are shown in percent."""
 
 
 class Table(NamedTuple):
-    """A column whose name ends in a space holds text, the others numbers. footer : all records together."""
+    """A column whose name ends in a space holds text, the others numbers.
+
+    Attributes
+    ----------
+    footer
+        All records together.
+    """
 
     title: str
     columns: tuple[str, ...]

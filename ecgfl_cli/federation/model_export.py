@@ -3,9 +3,9 @@
 from ecgfl_cli.errors import UsageError
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 from ecgfl_cli.federation.coordinator.runs.global_models import GlobalModels
-from ecgfl_cli.federation.federation_file import load_federation
-from ecgfl_cli.federation.site.setup import site_registry
+from ecgfl_cli.models.federation_file import load_federation
 from ecgfl_cli.models.registry import Registry
+from ecgfl_cli.models.site_models import site_registry
 from ecgfl_cli.site.home import Home
 
 

@@ -1,4 +1,4 @@
-"""What a cardiologist counts in a list of classified beats: burden, couplets, runs, bigeminy and trigeminy."""
+"""Count ectopy in classified beats: burden, couplets, runs, bigeminy and trigeminy."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -23,19 +23,35 @@ _TRIGEMINY = re.compile(r"(?:NNV){3,}(?!V)")
 class Ectopy:
     """Ventricular ectopy of one recording.
 
-    beats : all detected beats, the unclassified ones included.
-    pvcs : beats of class V.
-    unclassified : beats of class Q. A run or pattern is never counted across one.
-    burden_percent : PVCs in the classified beats; None without any.
-    pvcs_per_hour : over the analysed time; None when that is 0.
-    couplets : exactly two consecutive PVCs. runs : three or more, the convention for non-sustained ventricular tachycardia
-        whatever its rate. longest_run_beats : 0 without a run.
-    longest_run_per_minute, fastest_run_per_minute : mean rate within the longest run (the first of equals) and within the
-        fastest; None without a run.
-    bigeminy_episodes, trigeminy_episodes : three or more successive cycles of one (two) other beats followed by a single PVC,
-        as bedside monitors define them (Welch Allyn Acuity and Mindray V Series user manuals, arrhythmia events).
-    analysed_seconds : time with signal.
-    mean_heart_rate : beats a minute from the mean RR interval, gaps left out; None without an interval.
+    Attributes
+    ----------
+    beats
+        All detected beats, the unclassified ones included.
+    pvcs
+        Beats of class V.
+    unclassified
+        Beats of class Q. A run or pattern is never counted across one.
+    burden_percent
+        PVCs in the classified beats; None without any.
+    pvcs_per_hour
+        Over the analysed time; None when that is 0.
+    couplets
+        Exactly two consecutive PVCs.
+    runs
+        Three or more, the convention for non-sustained ventricular tachycardia whatever its rate.
+    longest_run_beats
+        0 without a run.
+    longest_run_per_minute, fastest_run_per_minute
+        Mean rate within the longest run (the first of equals) and within the fastest; None without
+        a run.
+    bigeminy_episodes, trigeminy_episodes
+        Three or more successive cycles of one (two) other beats followed by a single PVC, as
+        bedside monitors define them (Welch Allyn Acuity and Mindray V Series user manuals,
+        arrhythmia events).
+    analysed_seconds
+        Time with signal.
+    mean_heart_rate
+        Beats per minute from the mean RR interval, gaps left out; None without an interval.
     """
 
     beats: int
@@ -67,10 +83,24 @@ def summarise(
 ) -> Ectopy:
     """Count the ectopy in n beats.
 
-    samples : shape (n,), R peaks, increasing. classes : n WFDB symbols or `BeatClass` values. fs : hertz, of the samples.
-    analysed_s : seconds of signal, gaps left out. gaps : stretches without signal, in the same samples.
+    Parameters
+    ----------
+    samples
+        Shape (n,), R peaks, increasing.
+    classes
+        One WFDB symbol or `BeatClass` value per R peak.
+    fs
+        Sampling rate in hertz.
+    analysed_s
+        Seconds of signal, gaps left out.
+    gaps
+        Stretches without signal, in the same samples.
 
-    Raises `ValueError` for beats out of order, for a symbol that is no beat, and when the two lists differ in length.
+    Raises
+    ------
+    ValueError
+        For beats out of order, for a symbol that is no beat, and when the two lists differ in
+        length.
     """
     samples = np.asarray(samples, dtype=np.int64)
     codes = _codes(classes)
@@ -121,7 +151,8 @@ def _codes(
     unknown = (codes < min(BeatClass)) | (codes > max(BeatClass))
     if unknown.any():
         raise ValueError(
-            f"{values[unknown][0]!s} is no class of beats, expected one of {[member.name for member in BeatClass]}"
+            f"{values[unknown][0]!s} is no class of beats, expected one of "
+            f"{[member.name for member in BeatClass]}"
         )
     return codes
 

@@ -1,4 +1,4 @@
-"""Where the results of each recording go, and what must not be overwritten there."""
+"""Choose the folder for each recording's results, and write them without overwriting changes."""
 
 import os
 import tempfile
@@ -21,7 +21,7 @@ from ecgfl_cli.prediction.writers.registry import Writer
 def output_folders(
     recordings: Sequence[Path], named: Sequence[Path], out: Path
 ) -> dict[Path, Path]:
-    """Return the folder for the results of each recording: `out`, with the subfolders of a folder that was named.
+    """Return the folder for the results of each recording: `out` and the recording's subfolders.
 
     Parameters
     ----------
@@ -32,8 +32,9 @@ def output_folders(
     Raises
     ------
     UsageError
-        If two recordings would write the same files. Names that differ only in upper and lower case are the same (as on Windows
-        and macOS), and so are names that differ only in Unicode composition (as on macOS).
+        If two recordings would write the same files. Names that differ only in upper and lower case
+        are the same (as on Windows and macOS), and so are names that differ only in Unicode
+        composition (as on macOS).
     """
     folders = {
         path: out.joinpath(*map(safe_name, subfolder(path, named).parts)) for path in recordings
@@ -47,7 +48,8 @@ def output_folders(
         names = " and ".join(str(path) for path in clashes[0])
         raise UsageError(
             f"{names} would write the same files in {folders[clashes[0][0]]}",
-            "Rename one of them, give each its own --out folder, or name the folder above theirs: its subfolders are kept apart",
+            "Rename one of them, give each its own --out folder, or name the folder above theirs: "
+            "its subfolders are kept apart",
         )
     return folders
 
@@ -60,7 +62,7 @@ def write_results(
     *,
     force: bool = False,
 ) -> list[Path]:
-    """Write the files of a prediction, and note beside them what is predicted, in `NAME.ecgfl.origin.json`.
+    """Write the files of a prediction, and `NAME.ecgfl.origin.json`, which lists them.
 
     Parameters
     ----------
@@ -78,7 +80,8 @@ def write_results(
     Raises
     ------
     UnusableInput
-        When a file that would be replaced was changed, was not written by `predict`, or belongs to another recording.
+        When a file that would be replaced was changed, was not written by `predict`, or belongs to
+        another recording.
     """
     with tempfile.TemporaryDirectory() as scratch:
         contents = {
@@ -93,7 +96,8 @@ def write_results(
         for name, content in contents.items():
             _refuse_to_replace(folder / name, content, listed, of_recording)
     folder.mkdir(parents=True, exist_ok=True)
-    # The note comes first: after a kill it may list files that are not there, but no file is there that it does not list.
+    # The note comes first: after a kill it may list files that are not there, but no file is there
+    # that it does not list.
     note = origin_text(
         origin, prediction.labels(), contents.values(), prediction.model_version, of_recording
     )
@@ -123,5 +127,8 @@ def _refuse_to_replace(
         )
 
 
-_FIX = "Give another folder with --out, or overwrite it with --force; `ecgfl ingest --labels ecgfl` takes corrections in"
+_FIX = (
+    "Give another folder with --out, or overwrite it with --force; "
+    "`ecgfl ingest --labels ecgfl` imports corrections"
+)
 _OTHER = "Give each recording its own folder with --out, or overwrite it with --force"

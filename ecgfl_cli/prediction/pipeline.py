@@ -1,4 +1,4 @@
-"""Recording -> beats -> windows -> model -> classes and ectopy."""
+"""Classify the beats of a recording: recording, beats, windows, model, classes, ectopy."""
 
 from dataclasses import replace
 
@@ -22,8 +22,21 @@ from ecgfl_cli.prediction.prediction import Prediction
 class Classifier:
     """A verified model from a registry.
 
-    version : None takes the current one. Raises `UsageError` when it is not there, `UnusableInput` when there is no current one,
-    `ModelRejected` for a damaged one.
+    Parameters
+    ----------
+    registry
+        Where the model is.
+    version
+        Its version; None for the current one.
+
+    Raises
+    ------
+    UsageError
+        There is no such version.
+    UnusableInput
+        There is no current version.
+    ModelRejected
+        The model is damaged.
     """
 
     def __init__(self, registry: Registry, version: str | None) -> None:
@@ -31,14 +44,15 @@ class Classifier:
         if chosen is None:
             raise UnusableInput(
                 "there is no model, not even the one that comes with the program",
-                "Install ecgfl again, or take part in the federation: `ecgfl join --server HOST:PORT --once`",
+                "Install ecgfl again, or take part in the federation: `ecgfl join --server "
+                "HOST:PORT --once`",
             )
         self.manifest: Manifest
         self.manifest, self._network = registry.load(chosen)
         self._architecture = architecture(self.manifest.architecture)
 
     def predict(self, recording: Recording, lead_name: str | None = None) -> Prediction:
-        """Find the beats in one lead, the one of that name or else the rhythm lead, and classify them in all that hold a signal.
+        """Detect the beats in one lead, and classify them in all leads that hold a signal.
 
         A beat whose window holds a gap, the recording's end or mainly noise, in every lead, is Q.
         """
@@ -77,7 +91,10 @@ class Classifier:
 
 
 def fused(leads: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """One logit for each beat, shape (n,): the mean over the leads in which the beat is readable; NaN if there is none."""
+    """Return the mean logit of each beat over the leads in which it is readable, shape (n,).
+
+    NaN for a beat that is readable in none.
+    """
     stacked = np.stack(leads)
     readable = ~np.isnan(stacked)
     number = readable.sum(axis=0)

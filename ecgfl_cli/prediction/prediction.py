@@ -1,4 +1,4 @@
-"""What a model says about one recording: the one thing that every output format is written from."""
+"""The prediction of a model for one recording. Every output format is written from it."""
 
 from dataclasses import dataclass
 
@@ -14,14 +14,26 @@ from ecgfl_cli.prediction.ectopy import Ectopy
 class Prediction:
     """The classified beats of one recording.
 
-    record : the recording's name; no folder. fs : hertz, the input's own rate. length : samples in the recording.
-    samples : shape (n,), int64, R peaks at the input's rate, increasing.
-    symbols : n of N, V and Q (could not be classified).
-    probabilities : shape (n,), float32, probability of V; NaN for a beat that could not be classified.
-    leads : names of the leads that were used.
-    gaps : stretches without signal.
-
     Raises `ValueError` when the lengths differ or the record's name is no file name.
+
+    Attributes
+    ----------
+    record
+        Name of the recording, without a folder.
+    fs
+        Sampling rate of the input in hertz.
+    length
+        Number of samples in the recording.
+    samples
+        Shape (n,), int64, R peaks at the input's rate, increasing.
+    symbols
+        N, V or Q (could not be classified) for each R peak.
+    probabilities
+        Shape (n,), float32, probability of V; NaN for a beat that could not be classified.
+    leads
+        Names of the leads that were used.
+    gaps
+        Stretches without signal.
     """
 
     record: str
@@ -40,7 +52,8 @@ class Prediction:
         beats = len(self.symbols)
         if self.samples.shape != (beats,) or self.probabilities.shape != (beats,):
             raise ValueError(
-                f"{beats} symbols need as many samples and probabilities, got {self.samples.shape} and {self.probabilities.shape}"
+                f"{beats} symbols need as many samples and probabilities, got {self.samples.shape} "
+                f"and {self.probabilities.shape}"
             )
         # The name becomes part of a path: it must not lead out of the output folder on any system.
         if safe_name(self.record) != self.record:

@@ -1,1 +1,4 @@
-"""The nightly `ecgfl join`, as the machine's own scheduler wants it. Text only; nothing here runs anything but `crontab`."""
+"""The nightly `ecgfl join`, as the machine's own scheduler wants it.
+
+Text only; nothing here runs anything but `crontab`.
+"""

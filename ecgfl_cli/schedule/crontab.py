@@ -8,13 +8,15 @@ from ecgfl_cli.errors import EcgflError, UnusableInput, UsageError
 from ecgfl_cli.schedule.nightly import Nightly
 
 LOG = "join.log"
-"""In the home: cron itself would send the output by mail, which many a server cannot."""
+"""Log file in the home. Cron itself would send the output by mail, which many servers cannot."""
 CRONTAB_SECONDS = 20
 
 
 def cron_line(nightly: Nightly) -> str:
-    """The line, with what a shell and cron each would take for something else quoted. A proxy with a password stays out: cron
-    writes its commands into the system's log, and they stand in the list of processes.
+    """Return the line, quoted for the shell and for cron.
+
+    A proxy with a password is left out: cron writes its commands into the system's log, and they
+    appear in the list of processes.
     """
     proxy = "" if nightly.open_proxy is None else f"HTTPS_PROXY={shlex.quote(nightly.open_proxy)} "
     log = shlex.quote(str(nightly.home / LOG))
@@ -24,14 +26,24 @@ def cron_line(nightly: Nightly) -> str:
 
 
 def marker(nightly: Nightly) -> str:
-    """The comment above the line, by which it is found again."""
+    """Return the comment above the line, which identifies it."""
     return f"# ecgfl join in {nightly.home}"
 
 
 def install(nightly: Nightly) -> bool:
-    """Put the line into this user's crontab, in place of the one for the same home; whether that changed anything.
+    """Put the line into this user's crontab; it replaces the line of the same home.
 
-    Raises `UsageError` without cron, `UnusableInput` when the crontab cannot be read or written; nothing is lost then.
+    Returns
+    -------
+    bool
+        Whether the crontab changed.
+
+    Raises
+    ------
+    UsageError
+        There is no cron.
+    UnusableInput
+        The crontab cannot be read or written. It is unchanged then.
     """
     crontab = shutil.which("crontab")
     if crontab is None:

@@ -16,8 +16,19 @@ UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
 class Nightly:
     """One `ecgfl join --once` a day.
 
-    name : the site's. home, ca : absolute. hour, minute : by this machine's clock. max_wait, max_time : durations as typed.
-    proxy : "http://HOST:PORT" that leads to the server, or None; a scheduler does not inherit HTTPS_PROXY from anybody's shell.
+    Attributes
+    ----------
+    name
+        Name of the site.
+    home, ca
+        Absolute paths.
+    hour, minute
+        Start time, in local time.
+    max_wait, max_time
+        Durations in the form of the command line.
+    proxy
+        "http://HOST:PORT" that leads to the server, or None; a scheduler does not inherit
+        HTTPS_PROXY from anybody's shell.
     """
 
     name: str
@@ -37,14 +48,17 @@ class Nightly:
 
     @property
     def hides_password(self) -> bool:
-        """Whether the proxy's address holds a password, which must get neither into a unit nor into a command line."""
+        """Whether the proxy's address holds a password, which no unit or command line may show."""
         return self.proxy is not None and urlsplit(self.proxy).password is not None
 
     @property
     def command(self) -> list[str]:
-        """The words of the command line. Every path in it is absolute: a scheduler's PATH and HOME are not a shell's.
+        """The words of the command line. Its paths are absolute, because PATH and HOME may differ.
 
-        Raises `UsageError` where a path holds a line break or the like, which no scheduler's file can carry.
+        Raises
+        ------
+        UsageError
+            If a path holds a line break or the like, which no scheduler's file can carry.
         """
         authority = [] if self.ca is None else ["--ca", str(self.ca)]
         words = [
@@ -68,7 +82,7 @@ class Nightly:
 
 
 def program() -> list[str]:
-    """How this very ecgfl is started from anywhere: its script, or its Python and module where it was not started by one."""
+    """Return the command that starts this ecgfl: its script, or its Python and module."""
     started = Path(sys.argv[0]).absolute()
     if started.stem.lower() == "ecgfl" and started.is_file():
         return [str(started)]

@@ -1,4 +1,4 @@
-"""Finds the nightly joins that are scheduled on this machine and that this user is allowed to see."""
+"""Find the nightly joins that are scheduled on this machine and visible to this user."""
 
 import re
 import shlex
@@ -17,7 +17,17 @@ TIMER_TIME = re.compile(r"^OnCalendar=\*-\*-\* (\d{2}):(\d{2}):00$", re.MULTILIN
 
 @dataclass(frozen=True)
 class Scheduled:
-    """hour, minute : start time, local. delay_minutes : longest random delay of the start. where : what starts it."""
+    """A scheduled join.
+
+    Attributes
+    ----------
+    hour, minute
+        Start time, local.
+    delay_minutes
+        Longest random delay of the start.
+    where
+        What starts it.
+    """
 
     hour: int
     minute: int
@@ -26,7 +36,7 @@ class Scheduled:
 
 
 def scheduled(home: Path, site: str) -> list[Scheduled]:
-    """Return the joins of this home: lines of `ecgfl schedule cron` in the crontab, and the timer of `schedule systemd`."""
+    """Return the joins of this home that `schedule cron` or `schedule systemd` installed."""
     return [*_in_crontab(home), *_in_systemd(home, site)]
 
 

@@ -69,7 +69,8 @@ Description=ecgfl: {name} takes part in its federation every night
 
 [Timer]
 OnCalendar=*-*-* {hour:02}:{minute:02}:00
-# Not every hospital at the same second; and a night that was missed because the machine was off is made up for.
+# Not every hospital at the same second; and a night that was missed because the machine was off is
+# made up for.
 RandomizedDelaySec={delay}m
 Persistent=true
 
@@ -79,11 +80,18 @@ WantedBy=timers.target
 
 
 def units(nightly: Nightly, user: str, passphrase: Path | None = None) -> dict[str, str]:
-    """File name -> content. A proxy with a password stays out: everybody on the machine can read a unit.
+    """Return file name -> content. A proxy with a password is left out: all users can read units.
 
-    passphrase : absolute path of the file that holds the passphrase of an encrypted node key; systemd reads it.
+    Parameters
+    ----------
+    passphrase
+        Absolute path of the file that holds the passphrase of an encrypted node key; systemd reads
+        it.
 
-    Raises `UsageError` if that path contains a control character.
+    Raises
+    ------
+    UsageError
+        If that path contains a control character.
     """
     if passphrase is not None and UNPRINTABLE.search(str(passphrase)):
         raise UsageError(
@@ -114,7 +122,13 @@ def units(nightly: Nightly, user: str, passphrase: Path | None = None) -> dict[s
 
 
 def write(nightly: Nightly, user: str, folder: Path, passphrase: Path | None = None) -> list[Path]:
-    """Write both files and return their paths. Raises `UsageError` when the folder does not exist, or `OSError`."""
+    """Write both files and return their paths.
+
+    Raises
+    ------
+    UsageError
+        If the folder does not exist, or `OSError`.
+    """
     if not folder.is_dir():
         raise UsageError(
             f"--write {folder}: {'not a folder' if folder.exists() else 'there is no such folder'}",
@@ -128,7 +142,7 @@ def write(nightly: Nightly, user: str, folder: Path, passphrase: Path | None = N
 
 
 def _word(word: str) -> str:
-    """A word as systemd reads it back: in quotes where it must be, % doubled, since it begins a specifier."""
+    """Quote a word for systemd. A % begins a specifier and is doubled."""
     word = word.replace("%", "%%")
     if word and not set(word) & set(" \t\"'\\;"):
         return word

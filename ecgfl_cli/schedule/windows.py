@@ -10,7 +10,13 @@ LONGEST_TASK = 261
 
 
 def schtasks_line(nightly: Nightly) -> str:
-    """`schtasks` with the task's command line. Raises `UsageError` when that is longer than it takes."""
+    """`schtasks` with the task's command line.
+
+    Raises
+    ------
+    UsageError
+        If that is longer than it takes.
+    """
     task = subprocess.list2cmdline(nightly.command)
     if len(task) > LONGEST_TASK:
         raise UsageError(

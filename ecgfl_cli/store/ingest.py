@@ -1,6 +1,8 @@
 """Files -> store, one recording at a time."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -8,13 +10,15 @@ from typing import Any, Literal
 
 from ecgfl_adapters.errors import AdapterError
 
+from ecgfl_cli.errors import EcgflError
 from ecgfl_cli.processes import LONGEST_SECONDS, Lost, each_in_a_process
 from ecgfl_cli.quality.findings import Finding, Severity
 from ecgfl_cli.site.audit import INTENT, AuditLog
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.keys import Pseudonyms
+from ecgfl_cli.site.lock import exclusive
 from ecgfl_cli.store.beat_files import remove_beats
-from ecgfl_cli.store.catalogue import Catalogue, RecordRow, Status
+from ecgfl_cli.store.catalogue import Catalogue, RecordRow, Status, open_catalogue
 from ecgfl_cli.store.identity import IDENTITY_CODES, UNCLEAR, identified
 from ecgfl_cli.store.patient_key import ambiguous, check_rule
 from ecgfl_cli.store.reading import Reading
@@ -43,6 +47,56 @@ class Ingested:
     status: Status | None
     findings: list[Finding]
     error: str | None
+
+
+def ingest_files(
+    home: Home,
+    recordings: list[Path],
+    reading: Reading,
+    jobs: int = 1,
+    track: Callable[[Iterator[Ingested]], Iterable[Ingested]] = iter,
+) -> list[Ingested]:
+    """Bring recordings into a site's store, and count the outcomes in its audit log.
+
+    Parameters
+    ----------
+    home
+        The site's home; it is locked meanwhile.
+    recordings
+        One path per recording.
+    reading
+        How they are read and checked, and what is kept of them.
+    jobs
+        Number of processes.
+    track
+        Passes the results on one by one, for instance with a progress bar.
+
+    Returns
+    -------
+    list of Ingested
+        What became of each recording, in order. An unreadable one does not stop the others.
+
+    Raises
+    ------
+    HomeInUse
+        Another ecgfl holds the home.
+    """
+    results: list[Ingested] = []
+    with exclusive(home.lock), open_catalogue(home.catalogue) as catalogue:
+        try:
+            results.extend(track(ingest(recordings, reading, home, catalogue, jobs)))
+        except BaseException:
+            # The error that stopped the ingest matters more than one in the log.
+            with suppress(OSError, EcgflError):
+                _log_outcomes(home, results)
+            raise
+        _log_outcomes(home, results)
+    return results
+
+
+def _log_outcomes(home: Home, results: list[Ingested]) -> None:
+    outcomes = Counter(result.outcome for result in results)
+    AuditLog(home.audit).append(EVENT, outcomes=dict(outcomes))
 
 
 def ingest(

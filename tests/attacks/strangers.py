@@ -27,7 +27,7 @@ import light_sites
 from many_sites import Watched
 
 from ecgfl_cli.federation.coordinator.runs.run_record import RunReport, load_report
-from ecgfl_cli.federation.federation_file import load_federation
+from ecgfl_cli.models.federation_file import load_federation
 
 ATTACKERS = Path(__file__).resolve().parent / "attackers.py"
 MIB = 2**20

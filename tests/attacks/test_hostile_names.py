@@ -18,8 +18,8 @@ from ecgfl_adapters.tables.writer import csv_cell
 
 from ecgfl_cli.console import Console
 from ecgfl_cli.demo.synthesiser import synthesise
-from ecgfl_cli.federation.coordinator.page import page, table
 from ecgfl_cli.printable import printable
+from ecgfl_cli.reports.render import render
 from ecgfl_cli.site.home import Home
 
 Ecgfl = Callable[..., Any]
@@ -172,7 +172,14 @@ def test_text_for_a_terminal_is_plain_and_escaped_once(text: str) -> None:
 
 
 def test_a_page_is_valid_utf8() -> None:
-    made = page(NOT_UTF8, table(("a",), [(f"<script>{HOSTILE}{NOT_UTF8}",)]))
+    made = render(
+        "comparison.html",
+        title=NOT_UTF8,
+        strategies=[],
+        charts=[],
+        runs=[(f"<script>{HOSTILE}{NOT_UTF8}",)],
+        reports=[],
+    )
     text = made.encode("utf-8").decode("utf-8")
     assert "<script>" not in text
     assert "&lt;script&gt;" in text

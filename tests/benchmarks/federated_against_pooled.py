@@ -16,11 +16,11 @@ import numpy as np
 
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome, load_signing_key
 from ecgfl_cli.federation.coordinator.runs.run_plan import RunPlan
-from ecgfl_cli.federation.site.setup import site_registry
 from ecgfl_cli.models.architecture import DEFAULT, architecture
 from ecgfl_cli.models.calibration import fit
 from ecgfl_cli.models.manifest import Manifest, SignedManifest, weights_sha256
 from ecgfl_cli.models.packing import pack
+from ecgfl_cli.models.site_models import site_registry
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.training.dataset import load_dataset
 from ecgfl_cli.training.examples import Examples

@@ -35,8 +35,8 @@ from light_sites import Ended, Traffic
 
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 from ecgfl_cli.federation.coordinator.runs.run_record import RunReport, load_report
-from ecgfl_cli.federation.federation_file import load_federation
 from ecgfl_cli.models.architecture import DEFAULT
+from ecgfl_cli.models.federation_file import load_federation
 
 MIB, KIB = 2**20, 2**10
 INTERVAL_SECONDS, IDLE_SECONDS = 0.05, 20.0

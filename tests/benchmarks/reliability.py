@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ecgfl_cli.beats.aami import BeatClass, classify_all
 from ecgfl_cli.evaluation.ec57 import LEARNING_PERIOD_S, MATCH_WINDOW_S
-from ecgfl_cli.federation.site.setup import registry_of
+from ecgfl_cli.models.site_models import registry_of
 from ecgfl_cli.prediction.pipeline import Classifier
 from ecgfl_cli.prediction.prediction import Prediction
 from ecgfl_cli.site.home import Home

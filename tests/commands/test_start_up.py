@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from ecgfl_cli.commands.lazy_group import VERBS
+
 HEAVY = {"torch", "flwr", "wfdb", "scipy", "pandas"}
 LEARNING = {"torch", "flwr"}
 PROGRAM = """
@@ -28,19 +30,17 @@ def imported(forbidden: set[str], *command_lines: tuple[object, ...]) -> list[st
     return [line for line in said.splitlines() if " imported: " in line]
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        ("--help",),
-        ("init", "--help"),
-        ("ingest", "--help"),
-        ("predict", "--help"),
-        ("join", "--help"),
-        ("simulate", "--help"),
-    ],
-)
+@pytest.mark.parametrize("command", [("--help",), *((verb, "--help") for verb in VERBS)])
 def test_help_imports_nothing_heavy(command: tuple[str, ...]) -> None:
     assert imported(HEAVY | {"numpy"}, command) == [f"{command[0]} imported:  code: 0"]
+
+
+def test_help_of_the_program_imports_no_command() -> None:
+    modules = {f"ecgfl_cli.commands.{verb}" for verb in VERBS}
+    assert imported(modules, ("--help",)) == ["--help imported:  code: 0"]
+    assert imported(modules, ("init", "--help")) == [
+        "init imported: ecgfl_cli.commands.init code: 0"
+    ]
 
 
 def test_verbs_that_neither_train_nor_predict_import_neither_torch_nor_flwr(

@@ -30,7 +30,10 @@ def test_a_documented_command_is_understood(line: str) -> None:
         arguments = arguments[2:]
     command = typer.main.get_command(app)
     while isinstance(command, click.Group):
-        command = command.commands[arguments.pop(0)]
+        name = arguments.pop(0)
+        found = command.get_command(click.Context(command), name)
+        assert found is not None, name
+        command = found
     command.make_context(command.name, arguments)
 
 

@@ -17,6 +17,18 @@ def test_every_example_is_listed_in_their_readme() -> None:
     assert [path.name for path in EXAMPLES.glob("*.py") if f"`{path.name}`" not in listed] == []
 
 
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
+def test_importing_an_example_changes_no_environment_variable(path: Path) -> None:
+    program = (
+        "import os, runpy, sys; before = dict(os.environ); sys.path.insert(0, os.path.dirname(sys.argv[1]));"
+        "runpy.run_path(sys.argv[1]); print(dict(os.environ).items() ^ before.items())"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True
+    )
+    assert ran.stdout == "set()\n"
+
+
 @pytest.mark.slow
 def test_the_whole_job_on_real_recordings(
     real_data: Path, tmp_path: Path, ecgfl: Callable[..., Any]
@@ -42,9 +54,9 @@ def test_a_site_that_fails_ends_the_federation(tmp_path: Path) -> None:
     """And does not leave the others waiting for it."""
     job = f"""
 from pathlib import Path
-from local_federation import federate, found
+from local_federation import federate, make_homes
 work = Path({str(tmp_path)!r})
-found(work, {{}})
+make_homes(work, {{}})
 federate(work, ["nobody", "no one"], "--rounds", 1)
 """
     done = subprocess.run(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ecgfl_cli.app import run
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome
-from ecgfl_cli.federation.federation_file import Federation, load_federation
+from ecgfl_cli.models.federation_file import Federation, load_federation
 from ecgfl_cli.models.registry import Registry
 from ecgfl_cli.site.home import Home
 

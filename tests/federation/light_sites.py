@@ -20,7 +20,6 @@ import numpy as np
 from ecgfl_cli.app import run
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 from ecgfl_cli.federation.coordinator.identity.enrolment import enrol
-from ecgfl_cli.federation.federation_file import Federation, load_federation
 from ecgfl_cli.federation.flower.fleet import FleetConnection
 from ecgfl_cli.federation.messages import (
     Content,
@@ -35,6 +34,7 @@ from ecgfl_cli.federation.signed_requests import Received, read_request
 from ecgfl_cli.federation.site.participation import LONGEST_PATIENCE_SECONDS
 from ecgfl_cli.federation.site.session import Session
 from ecgfl_cli.models.calibration import COUNTS
+from ecgfl_cli.models.federation_file import Federation, load_federation
 from ecgfl_cli.models.manifest import Manifest, check_weights
 from ecgfl_cli.site.audit import FIRST, Head
 from ecgfl_cli.site.home import Home

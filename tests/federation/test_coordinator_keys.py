@@ -13,7 +13,7 @@ from node_processes import contents, told
 from shared_runs import Finished
 
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome
-from ecgfl_cli.federation.federation_file import load_federation
+from ecgfl_cli.models.federation_file import load_federation
 from ecgfl_cli.models.registry import Registry
 from ecgfl_cli.site.home import Home
 

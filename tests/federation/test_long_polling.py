@@ -9,7 +9,6 @@ from federation_homes import Homes
 from flwr.proto import fleet_pb2, message_pb2, node_pb2
 from node_processes import Processes
 
-from ecgfl_cli.federation.federation_file import ca_certificate
 from ecgfl_cli.federation.flower import long_polling
 from ecgfl_cli.federation.flower.fleet import FleetConnection
 from ecgfl_cli.federation.flower.long_polling import (
@@ -18,6 +17,7 @@ from ecgfl_cli.federation.flower.long_polling import (
     PULL_MESSAGES,
     LongPolling,
 )
+from ecgfl_cli.models.federation_file import ca_certificate
 from ecgfl_cli.site.keys import load_node_key
 
 NOTHING = fleet_pb2.PullMessagesResponse().SerializeToString()

@@ -16,7 +16,6 @@ from shared_runs import Finished
 
 from ecgfl_cli.errors import UnusableInput
 from ecgfl_cli.federation.coordinator import json_file
-from ecgfl_cli.federation.coordinator.curves import curve, ticks_over
 from ecgfl_cli.federation.coordinator.json_file import LARGEST_JSON
 from ecgfl_cli.federation.coordinator.killed_runs import close_killed_runs
 from ecgfl_cli.federation.coordinator.report_page import page_of
@@ -305,31 +304,6 @@ def test_the_page_needs_nothing_from_elsewhere() -> None:
     )
     assert not FOREIGN.search(html)
     assert "default-src 'none'" in html
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "whole", "ticks"),
-    [
-        (0.0, 4.0, True, [0, 1, 2, 3, 4]),
-        (0.0, 50.0, True, [0, 20, 40, 60]),
-        (0.0, 0.0, True, [0, 1]),
-        (57.1, 95.7, False, [50, 60, 70, 80, 90, 100]),
-        (0.5, 0.5, False, [0.5, 0.52]),
-        (0.0, 1e6, False, [0, 250000, 500000, 750000, 1000000]),
-    ],
-)
-def test_an_axis_has_round_numbers(
-    low: float, high: float, whole: bool, ticks: list[float]
-) -> None:
-    assert ticks_over(low, high, whole) == pytest.approx(ticks)
-
-
-def test_a_curve_has_a_gap_where_a_round_was_not_measured() -> None:
-    shown = curve("Se", [1, 2, 3, 4], [0.5, 0.6, None, 0.7])
-    assert shown.count("<polyline") == 2
-    assert shown.count("<circle") == 3
-    assert "not measured" in curve("Se", [1, 2], [None, None])
-    assert curve("Se", [1], [0.5]).count("<circle") == 1
 
 
 def killed(homes: Homes) -> list[str]:

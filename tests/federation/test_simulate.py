@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from simulations import PATIENTS, QUICK, SITES
 
-from ecgfl_cli.federation.coordinator.curves import COLOURS
 from ecgfl_cli.federation.simulation.virtual_sites import deal, deal_patients
 from ecgfl_cli.models.architecture import architecture
 from ecgfl_cli.models.packing import pack, unpack
+from ecgfl_cli.reports.charts import COLOURS
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.store.catalogue import open_catalogue
 from ecgfl_cli.training.dataset import load_dataset, load_held_out

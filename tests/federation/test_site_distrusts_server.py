@@ -410,7 +410,7 @@ def test_a_new_coordinator_may_count_from_one(server: Server) -> None:
         "signing_public_key": public_key_text(new.public_key())
     }
     home.federation.write_text(json.dumps(content))
-    from ecgfl_cli.federation.federation_file import load_federation
+    from ecgfl_cli.models.federation_file import load_federation
 
     server.key = new
     participant = Participant(

@@ -16,13 +16,13 @@ from ecgfl_cli.federation.coordinator.identity.issuing import (
     server_certificate,
 )
 from ecgfl_cli.federation.coordinator.runs.plan_file import write_plan
-from ecgfl_cli.federation.federation_file import (
+from ecgfl_cli.files import atomic_write_bytes
+from ecgfl_cli.models.federation_file import (
     FEDERATION_SCHEMA,
     Federation,
     load_certificate,
     load_federation,
 )
-from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.models.manifest import public_key_text
 from ecgfl_cli.site.keys import PRIVATE_FOLDER
 from ecgfl_cli.site.private import require_private

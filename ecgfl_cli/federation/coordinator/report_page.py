@@ -1,13 +1,13 @@
-"""A run's report as one HTML page."""
+"""The data of a run's HTML page; the template is `reports/templates/run.html`."""
 
 from collections.abc import Sequence
 
-from ecgfl_cli.federation.coordinator.curves import curve
-from ecgfl_cli.federation.coordinator.page import page, table
 from ecgfl_cli.federation.coordinator.rounds.outliers import deviation_in_words
 from ecgfl_cli.federation.coordinator.runs.global_models import VERDICT_IN_WORDS
 from ecgfl_cli.federation.coordinator.runs.run_plan import RoundResult
 from ecgfl_cli.federation.coordinator.runs.run_record import RunReport
+from ecgfl_cli.reports.charts import Chart, line_chart
+from ecgfl_cli.reports.render import render
 
 OUTCOMES = {
     "running": "still running, or killed: serve again to go on",
@@ -18,81 +18,48 @@ OUTCOMES = {
 
 
 def page_of(report: RunReport) -> str:
-    """The whole page. Everything that is not ours (names of sites, reasons, errors) is escaped."""
-    rounds = report.rounds
-    numbers = [each.round for each in rounds]
-    body = _BODY.format(
-        summary=table(("", ""), _summary(report), "summary"),
-        charts="".join(
-            (
-                curve("Loss, training", numbers, [each.loss for each in rounds]),
-                curve(
-                    "Loss, held-out patients",
-                    numbers,
-                    [each.metrics.loss if each.metrics else None for each in rounds],
-                ),
-                curve(
-                    "Se: sensitivity for PVC, %",
-                    numbers,
-                    [_percent(each, "sensitivity") for each in rounds],
-                ),
-                curve(
-                    "+P: precision for PVC, %",
-                    numbers,
-                    [_percent(each, "precision") for each in rounds],
-                ),
-                curve(
-                    "Sites in the model",
-                    numbers,
-                    [float(len(each.sites)) for each in rounds],
-                    whole=True,
-                ),
-                curve("Seconds", numbers, [each.seconds for each in rounds]),
-            )
-        )
-        if rounds
-        else '<p class="note">No round was finished.</p>',
-        rounds=table(
-            (
-                *(
-                    "round",
-                    "began (UTC)",
-                    "seconds",
-                    "model",
-                    "sites",
-                    "absent",
-                    "beats",
-                    "loss",
-                    "held-out beats",
-                    "PVCs",
-                ),
-                *("Se %", "+P %"),
-            ),
-            [_round(each) for each in rounds],
-        ),
-        sites=table(
-            ("site", "rounds", "training beats", "left out", "its test of the final model"),
-            _sites(report),
-        ),
-        deviating=table(("round", "site", "figures"), _deviating(report))
-        if _deviating(report)
-        else "<p>None.</p>",
-        figures=table(
-            (
-                *("round", "site", "training beats", "PVCs", "loss", "update norm", "weight %"),
-                *("held-out beats", "PVCs", "Se %", "+P %", "loss"),
-            ),
-            _figures(report),
-        ),
-        dropped=table(("round", "site", "reason"), _dropped(report))
-        if _dropped(report)
-        else "<p>None.</p>",
-        plan=table(
-            ("option", "value"),
-            [(name.replace("_", "-"), _plain(value)) for name, value in report.plan.items()],
-        ),
+    """Return the HTML page of a run's report."""
+    return render(
+        "run.html",
+        title=f"Run {report.run}",
+        summary=_summary(report),
+        charts=_charts(report.rounds) if report.rounds else [],
+        rounds=[_round(result) for result in report.rounds],
+        sites=_sites(report),
+        deviating=_deviating(report),
+        figures=_figures(report),
+        dropped=_dropped(report),
+        plan=[(name.replace("_", "-"), _plain(value)) for name, value in report.plan.items()],
     )
-    return page(f"Run {report.run}", body)
+
+
+def _charts(rounds: Sequence[RoundResult]) -> list[Chart]:
+    numbers = [result.round for result in rounds]
+    return [
+        line_chart("Loss, training", numbers, [result.loss for result in rounds]),
+        line_chart(
+            "Loss, held-out patients",
+            numbers,
+            [result.metrics.loss if result.metrics else None for result in rounds],
+        ),
+        line_chart(
+            "Se: sensitivity for PVC, %",
+            numbers,
+            [_percent(result, "sensitivity") for result in rounds],
+        ),
+        line_chart(
+            "+P: precision for PVC, %",
+            numbers,
+            [_percent(result, "precision") for result in rounds],
+        ),
+        line_chart(
+            "Sites in the model",
+            numbers,
+            [float(len(result.sites)) for result in rounds],
+            are_counts=True,
+        ),
+        line_chart("Seconds", numbers, [result.seconds for result in rounds]),
+    ]
 
 
 def _summary(report: RunReport) -> list[Sequence[str]]:
@@ -215,27 +182,3 @@ def _plain(value: object) -> str:
             or "-"
         )
     return "-" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
-
-
-_BODY = """\
-{summary}
-<h2>Round by round</h2>
-<div class="charts">{charts}</div>
-<p class="note">Sensitivity, precision and loss are computed on the annotated beats of the sites' own held-out patients. With
-fedavg, fedprox, fedadam and fedyogi they are gross over the beats, and each site's number of beats is capped like its weight.
-With median, trimmed-mean and krum they are the median or trimmed mean of the sites' figures.</p>
-{rounds}
-<h2>Sites</h2>
-{sites}
-<h2>Sites that deviate</h2>
-<p class="note">A figure is listed if it is an outlier among the sites of its round (modified z-score above 3.5, and a large
-distance from the median). This is not proof of a fault: ask the site. With fewer than three sites none is listed, and with three
-or four the rule is coarse.</p>
-{deviating}
-<h2>Figures of each site</h2>
-{figures}
-<h2>Replies left out</h2>
-{dropped}
-<h2>Plan</h2>
-{plan}
-"""

@@ -1,12 +1,12 @@
-"""What `ecgfl simulate` tried, side by side on one HTML page."""
+"""The data of the page that compares simulated runs: `reports/templates/comparison.html`."""
 
 from collections.abc import Callable, Sequence
 from urllib.parse import quote
 
-from ecgfl_cli.federation.coordinator.curves import curves, legend
-from ecgfl_cli.federation.coordinator.page import page, table
 from ecgfl_cli.federation.simulation.simulate import Simulated
 from ecgfl_cli.models.manifest import Metrics
+from ecgfl_cli.reports.charts import legend, multi_line_chart
+from ecgfl_cli.reports.render import render
 
 CHARTS: tuple[tuple[str, Callable[[Metrics], float | None]], ...] = (
     ("Se: sensitivity for PVC, %", lambda metrics: _percent(metrics.sensitivity)),
@@ -14,40 +14,29 @@ CHARTS: tuple[tuple[str, Callable[[Metrics], float | None]], ...] = (
     ("F1 for PVC, %", lambda metrics: _percent(metrics.f1)),
     ("Loss, held-out patients", lambda metrics: metrics.loss),
 )
-COLUMNS = (
-    "strategy",
-    "outcome",
-    "rounds",
-    "held-out beats",
-    "PVCs",
-    "Se %",
-    "+P %",
-    "F1 %",
-    "loss",
-    "seconds",
-)
 
 
 def comparison_page(done: Sequence[Simulated]) -> str:
-    """The whole page: curves with a line for each trial, and its last round in a table."""
-    numbers = range(1, 1 + max((len(each.report.rounds) for each in done), default=0))
-    charts = [
-        curves(
-            title,
-            numbers,
-            {each.name: [_figure(figure, value) for value in _metrics(each)] for each in done},
-        )
-        for title, figure in CHARTS
-    ]
-    reports = [quote(each.page.name) for each in done if each.page is not None]
-    body = (
-        legend([each.name for each in done]),
-        f'<div class="charts">{"".join(charts)}</div>',
-        '<p class="note">Gross over the beats of all held-out patients, on annotated beats, after each round.</p>',
-        table(COLUMNS, [_row(each) for each in done]),
-        *(f'<p><a href="{name}">{name}</a></p>' for name in reports),
+    """Return an HTML page with charts of all trials and a table of their last rounds."""
+    numbers = range(1, 1 + max((len(trial.report.rounds) for trial in done), default=0))
+    return render(
+        "comparison.html",
+        title="Strategies side by side",
+        strategies=legend([trial.name for trial in done]),
+        charts=[
+            multi_line_chart(
+                title,
+                numbers,
+                {
+                    trial.name: [_figure(figure, value) for value in _metrics(trial)]
+                    for trial in done
+                },
+            )
+            for title, figure in CHARTS
+        ],
+        runs=[_row(trial) for trial in done],
+        reports=[quote(trial.page.name) for trial in done if trial.page is not None],
     )
-    return page("Strategies side by side", "\n".join(body))
 
 
 def _metrics(each: Simulated) -> list[Metrics | None]:

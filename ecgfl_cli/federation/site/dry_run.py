@@ -12,10 +12,10 @@ from ecgfl_cli.errors import PolicyRefused
 from ecgfl_cli.federation.flower.fleet import FleetConnection
 from ecgfl_cli.federation.messages import AUDIT
 from ecgfl_cli.federation.site.local_work import LocalWork
-from ecgfl_cli.federation.site.setup import registry_of
 from ecgfl_cli.models.architecture import DEFAULT, Architecture, architecture
 from ecgfl_cli.models.manifest import Manifest, weights_sha256
 from ecgfl_cli.models.packing import pack
+from ecgfl_cli.models.site_models import registry_of
 from ecgfl_cli.site.audit import AuditLog
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.outbox import Release, head_fields, prepared

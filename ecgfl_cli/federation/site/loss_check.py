@@ -7,10 +7,10 @@ because a good model can be crafted too. The policy's limits on measurements and
 import math
 
 from ecgfl_cli.errors import ModelRejected, UsageError
-from ecgfl_cli.federation.site.setup import registry_of
 from ecgfl_cli.models.architecture import architecture
 from ecgfl_cli.models.manifest import Manifest
 from ecgfl_cli.models.registry import Registry
+from ecgfl_cli.models.site_models import registry_of
 from ecgfl_cli.models.starter import starter_registry
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.policy import Policy

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ecgfl_cli.errors import ModelRejected, PolicyRefused
-from ecgfl_cli.federation.federation_file import load_federation
 from ecgfl_cli.federation.site.promotion import allow_model, consider, require_sane_loss
-from ecgfl_cli.federation.site.setup import site_registry
 from ecgfl_cli.models.architecture import architecture
+from ecgfl_cli.models.federation_file import load_federation
 from ecgfl_cli.models.model_file import read_model_file
+from ecgfl_cli.models.site_models import site_registry
 from ecgfl_cli.site.audit import AuditLog
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.policy_changes import note_policy

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ecgfl_cli.errors import RequestRefused, ServerRefused
-from ecgfl_cli.federation.federation_file import Federation
 from ecgfl_cli.federation.messages import (
     VERDICTS,
     CatchUpReply,
@@ -22,6 +21,7 @@ from ecgfl_cli.federation.messages import (
 from ecgfl_cli.federation.signed_requests import Received, Schema, read_request
 from ecgfl_cli.federation.site.local_work import LocalWork, MeasuredModel
 from ecgfl_cli.federation.site.promotion import allow_model, consider
+from ecgfl_cli.models.federation_file import Federation
 from ecgfl_cli.models.manifest import Manifest, SignedManifest
 from ecgfl_cli.models.registry import Registry, network_of
 from ecgfl_cli.site.audit import AuditLog

@@ -17,13 +17,13 @@ from ecgfl_cli.errors import (
     ServerUnreachable,
     SessionLost,
 )
-from ecgfl_cli.federation.federation_file import Federation
 from ecgfl_cli.federation.flower import require_tested_flower
 from ecgfl_cli.federation.flower.fleet import FleetConnection
 from ecgfl_cli.federation.site.participant import FinalModel, Participant
 from ecgfl_cli.federation.site.prompt_end import prompt_end
 from ecgfl_cli.federation.site.session import Session
 from ecgfl_cli.federation.site.time_limit import time_limit
+from ecgfl_cli.models.federation_file import Federation
 from ecgfl_cli.site.audit import AuditLog
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.keys import load_node_key

@@ -5,10 +5,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from ecgfl_cli.errors import ModelRejected, PolicyRefused, UsageError
-from ecgfl_cli.federation.site.setup import registry_of, site_registry
 from ecgfl_cli.models.architecture import architecture
 from ecgfl_cli.models.manifest import Manifest
 from ecgfl_cli.models.registry import Registry
+from ecgfl_cli.models.site_models import registry_of, site_registry
 from ecgfl_cli.models.starter import starter_registry
 from ecgfl_cli.site.audit import AuditLog
 from ecgfl_cli.site.home import Home

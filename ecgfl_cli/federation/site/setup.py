@@ -6,10 +6,8 @@ from pathlib import Path
 from ecgfl_adapters.file_names import is_device_name
 
 from ecgfl_cli.errors import UsageError
-from ecgfl_cli.federation.federation_file import Federation, load_federation
 from ecgfl_cli.files import atomic_write_bytes
-from ecgfl_cli.models.registry import Registry
-from ecgfl_cli.models.starter import starter_registry
+from ecgfl_cli.models.federation_file import Federation, load_federation
 from ecgfl_cli.site.audit import AuditLog
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.keys import PRIVATE_FOLDER, make_keys
@@ -20,26 +18,6 @@ SECRET_MADE = "keys/secret: created"
 NODE_KEY_MADE = "keys/node and keys/node.pub: a new node key was created"
 NODE_KEY_ENCRYPTED = "keys/node: encrypted with the passphrase"
 PUBLIC_KEY_MADE = "keys/node.pub: created again from keys/node"
-
-
-def site_registry(home: Home) -> Registry:
-    """The models that a site received, checked with its federation's key."""
-    return Registry(
-        home.models,
-        load_federation(home.federation).signing_key if home.federation.is_file() else None,
-    )
-
-
-def registry_of(home: Home, version: str | None) -> Registry:
-    """Where a version is found: among the site's models, else the starter model's registry. None stands for the current one."""
-    site = site_registry(home)
-    wanted = version or site.current()
-    starter = starter_registry()
-    return (
-        starter
-        if wanted is None or (wanted not in site.versions() and wanted in starter.versions())
-        else site
-    )
 
 
 def make_site(home: Home, site: str, federation: Path | None, encrypt: bool = False) -> list[str]:

@@ -14,7 +14,11 @@ COLUMNS = ("sample", "time_s", "symbol", "class", "probability")
 
 
 def write(prediction: Prediction, folder: Path) -> Path:
-    """Sample at the input's rate, seconds from the start, WFDB symbol, AAMI class, probability of V (empty where unknown)."""
+    """Write one row per beat and return the file's path.
+
+    Columns: sample at the input's rate, seconds from the start, WFDB symbol, AAMI class, and
+    probability of V (empty if unknown).
+    """
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(COLUMNS)

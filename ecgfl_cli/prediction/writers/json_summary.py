@@ -39,7 +39,8 @@ def as_dict(prediction: Prediction) -> dict[str, Any]:
 def write(prediction: Prediction, folder: Path) -> Path:
     r"""UTF-8, one object; the same prediction always gives the same bytes.
 
-    A byte of a file name that is not UTF-8 becomes the JSON escape of its surrogate, for instance "\udcfc" for the byte FC.
+    A byte of a file name that is not UTF-8 becomes the JSON escape of its surrogate, for instance
+    "\udcfc" for the byte FC.
     """
     target = folder / f"{prediction.record}.ecgfl.json"
     text = json.dumps(as_dict(prediction), ensure_ascii=False, allow_nan=False)

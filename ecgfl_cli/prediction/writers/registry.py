@@ -1,4 +1,7 @@
-"""The output formats by the names used on the command line. A new one is a file beside this and a line in here."""
+"""The output formats by the names used on the command line.
+
+A new one is a file beside this and a line in here.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +11,10 @@ from ecgfl_cli.prediction.prediction import Prediction
 from ecgfl_cli.prediction.writers import csv_beats, json_summary, wfdb_annotation
 
 Writer = Callable[[Prediction, Path], Path]
-"""Writes a prediction into an existing folder, whole or not at all, and gives the file's path. Raises `OSError`."""
+"""Writes a prediction into an existing folder, whole or not at all, and gives the file's path.
+
+Raises `OSError`.
+"""
 
 WRITERS: dict[str, Writer] = {
     "wfdb": wfdb_annotation.write,

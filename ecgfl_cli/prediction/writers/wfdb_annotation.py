@@ -1,4 +1,4 @@
-"""`<record>.ecgfl`: a WFDB annotation file, for PhysioNet's tools (`bxb -r <record> -a atr ecgfl`, WAVE, LightWAVE)."""
+"""`<record>.ecgfl`: a WFDB annotation file, for PhysioNet's tools (bxb, WAVE, LightWAVE)."""
 
 import tempfile
 from pathlib import Path
@@ -14,7 +14,8 @@ ANNOTATOR = "ecgfl"
 def write(prediction: Prediction, folder: Path) -> Path:
     """One annotation a beat, N, V or Q at its R peak, in samples of the input's own rate."""
     target = folder / f"{prediction.record}.{ANNOTATOR}"
-    # The library allows only plain letters in a record's name and writes in place: it gets a name and a folder of its own.
+    # The library allows only plain letters in a record's name and writes in place: it gets a name
+    # and a folder of its own.
     with tempfile.TemporaryDirectory() as scratch:
         made = Path(scratch) / f"record.{ANNOTATOR}"
         write_annotations(prediction.labels(), made, prediction.fs)

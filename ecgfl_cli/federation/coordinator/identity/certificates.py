@@ -18,8 +18,8 @@ from ecgfl_cli.federation.coordinator.identity.issuing import (
     ca_certificate,
     server_certificate,
 )
-from ecgfl_cli.federation.federation_file import Federation, load_certificate, load_federation
 from ecgfl_cli.files import atomic_write_bytes
+from ecgfl_cli.models.federation_file import Federation, load_certificate, load_federation
 from ecgfl_cli.site.private_keys import is_encrypted, load_private_key, write_private_key
 
 RENEW = "Run `ecgfl coordinator renew`, then start `serve` again"

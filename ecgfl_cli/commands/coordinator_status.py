@@ -1,0 +1,100 @@
+"""`ecgfl coordinator status`."""
+
+import typer
+
+from ecgfl_cli.commands import library
+from ecgfl_cli.commands.coordinator_tables import figures_table, rounds_table
+from ecgfl_cli.console import console_of
+from ecgfl_cli.errors import ModelRejected, UnusableInput
+
+
+def status(context: typer.Context) -> None:
+    """Show the current or last run: its rounds, and the last contact of each site."""
+
+    console = console_of(context, "coordinator-status")
+    home = library.CoordinatorHome(console.home.coordinator)
+    home.require()
+    try:
+        warnings = library.load_certificates(home).warnings()
+    except UnusableInput as error:
+        warnings = [str(error)]
+    for line in warnings:
+        console.problem(line)
+    state = library.load_state(home.state)
+    known = {} if state is None else {each.site: each for each in state.sites}
+    live = state is not None and state.is_live
+    path = None if state is None else home.reports / f"{state.run}.json"
+    report = library.load_report(path) if path is not None and path.is_file() else None
+    rounds = [] if report is None else [each for each in report.rounds if each.version]
+    models = library.GlobalModels(
+        home, library.Registry(home.models, library.load_federation(home.federation).signing_key)
+    )
+    try:
+        models.require_whole()
+    except ModelRejected as error:
+        warnings.append(str(error))
+        console.problem(str(error))
+    final = next(
+        (entry for entry in reversed(models.registry.entries()) if entry.manifest.is_final), None
+    )
+    standing = None if final is None else models.standing(final)
+    absent = [] if state is None else state.absent
+    rows = [
+        (
+            name,
+            live and name in known and known[name].connected,
+            known[name].last_contact if name in known else None,
+            sum(name in each.sites for each in rounds),
+            None if standing is None else standing.verdicts.get(name),
+        )
+        for name in (site.name for site in library.enrolled_sites(home))
+    ]
+    if state is None:
+        console.text("Nothing has been served yet: `ecgfl coordinator serve` starts a run.")
+    else:
+        console.text(f"Run {state.run}: {state.in_words()}")
+        if report is not None and report.start is not None:
+            console.text(f"Started from: {report.start}")
+        rounds_table(console, "Rounds", rounds)
+        figures_table(console, rounds)
+    if absent:
+        console.text(f"Absent (enrolled, took no part): {', '.join(absent)}")
+    if final is not None and standing is not None:
+        console.text(
+            f"Newest final model: {final.manifest.version}, "
+            f"{standing.problem or standing.in_words()}"
+        )
+    console.table(
+        "Sites",
+        ("site ", "connected ", "last contact (UTC) ", "rounds", "newest final model "),
+        [
+            (
+                name,
+                "yes" if connected else "no",
+                heard,
+                took_part,
+                None if verdict is None else library.VERDICT_IN_WORDS[verdict],
+            )
+            for name, connected, heard, took_part, verdict in rows
+        ],
+        empty="No sites yet: `ecgfl coordinator enrol` adds them.",
+    )
+    console.result(
+        serving=live,
+        run=None if state is None else state.model_dump(exclude={"schema_name", "sites"}),
+        rounds=[each.as_dict() for each in rounds],
+        absent=absent,
+        model=None
+        if final is None or standing is None
+        else {
+            "version": final.manifest.version,
+            "verdicts": dict(standing.verdicts),
+            "rejected_by_most": standing.is_rejected,
+            "rolled_back": standing.rolled_back,
+        },
+        warnings=warnings,
+        sites=[
+            {"site": name, "connected": connected, "last_contact": heard}
+            for name, connected, heard, *_ in rows
+        ],
+    )

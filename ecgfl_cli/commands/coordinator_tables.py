@@ -1,0 +1,88 @@
+"""Tables of rounds and of the sites' figures, for `coordinator serve` and `coordinator status`."""
+
+from typing import TYPE_CHECKING
+
+from ecgfl_cli.commands import library
+from ecgfl_cli.console import Console, percent
+
+if TYPE_CHECKING:
+    from ecgfl_cli.federation.coordinator.runs.run_plan import RoundResult
+
+
+def rounds_table(console: Console, title: str, rounds: "list[RoundResult]") -> None:
+    console.table(
+        title,
+        (
+            "round",
+            "model ",
+            "sites",
+            "beats",
+            "loss",
+            "held-out beats",
+            "sensitivity %",
+            "precision %",
+        ),
+        [
+            (each.round, each.version, len(each.sites), each.examples, each.loss)
+            + (
+                (None, None, None)
+                if each.metrics is None
+                else (
+                    each.metrics.beats,
+                    percent(each.metrics.sensitivity),
+                    percent(each.metrics.precision),
+                )
+            )
+            for each in rounds
+        ],
+    )
+
+
+def figures_table(console: Console, rounds: "list[RoundResult]") -> None:
+    """Print each site's figures in the last round, and the deviations of all rounds."""
+
+    if not rounds or not rounds[-1].by_site:
+        return
+    last = rounds[-1]
+    console.table(
+        f"Sites in round {last.round}",
+        (
+            *(
+                "site ",
+                "training beats",
+                "weight %",
+                "update norm",
+                "held-out beats",
+                "PVCs",
+                "sensitivity %",
+                "precision %",
+            ),
+            *("loss", "deviates "),
+        ),
+        [
+            (
+                *(
+                    name,
+                    site.train_beats,
+                    percent(site.weight),
+                    site.update_norm,
+                    site.beats,
+                    site.pvcs,
+                ),
+                *(
+                    percent(site.sensitivity),
+                    percent(site.precision),
+                    site.loss,
+                    "yes" if site.deviates else "no",
+                ),
+            )
+            for name, site in sorted(last.by_site.items())
+        ],
+    )
+    for each in rounds:
+        for name, site in sorted(each.by_site.items()):
+            if site.deviates:
+                console.text(
+                    f"{name} deviates from the other sites in round {each.round}: "
+                    f"{library.deviation_in_words(each, name)}"
+                )

@@ -11,9 +11,6 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-NOT_A_BEAT = -1
-"""What `classify_all` gives for an annotation that is no beat."""
-
 
 class BeatClass(IntEnum):
     """N: normal, bundle branch block or escape; S: supraventricular ectopic; V: ventricular ectopic; F: fusion of V and N;
@@ -24,6 +21,16 @@ class BeatClass(IntEnum):
     V = 2
     F = 3
     Q = 4
+
+
+class NoClass(IntEnum):
+    """Codes used in place of a `BeatClass`. They are stored in the files of beats."""
+
+    UNLABELLED = -1
+    """A beat without a label."""
+
+    NOT_A_BEAT = -2
+    """A detection or an annotation that is not a beat: noise, a T wave, a change of rhythm."""
 
 
 SYMBOLS: dict[BeatClass, str] = {
@@ -44,7 +51,9 @@ def classify(symbol: str) -> BeatClass | None:
 
 
 def classify_all(symbols: Sequence[str] | NDArray[np.str_]) -> NDArray[np.int8]:
-    """`classify` over n symbols: shape (n,), int8, `BeatClass` or NOT_A_BEAT."""
+    """Return the class of each of n symbols, shape (n,), int8: `BeatClass` or NOT_A_BEAT."""
     values, places = np.unique(np.asarray(symbols, dtype=np.str_), return_inverse=True)
-    classes = np.asarray([_CLASS_OF.get(str(value), NOT_A_BEAT) for value in values], dtype=np.int8)
+    classes = np.asarray(
+        [_CLASS_OF.get(str(value), NoClass.NOT_A_BEAT) for value in values], dtype=np.int8
+    )
     return classes[places]

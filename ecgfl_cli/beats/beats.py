@@ -7,23 +7,16 @@ import numpy as np
 from ecgfl_adapters.recording import Lead, Recording
 from numpy.typing import NDArray
 
-from ecgfl_cli.beats.aami import BeatClass, classify
+from ecgfl_cli.beats.aami import BeatClass, NoClass, classify
 from ecgfl_cli.beats.conditioning import condition
-from ecgfl_cli.beats.detection import align, detect, highest_near
+from ecgfl_cli.beats.detection import align, detect, highest_near, nearest
 from ecgfl_cli.beats.likeness import LIKENESS_FIELDS, blocks, likeness, typical_beat
 from ecgfl_cli.beats.mixtures import SMALLEST_MV, mixtures, typical_height
-from ecgfl_cli.beats.nearest import nearest
 from ecgfl_cli.beats.recorder_noise import noise_of, worse_recorded
 from ecgfl_cli.beats.rr import RR_FIELDS, known_intervals, rr_context
 from ecgfl_cli.beats.window import Window
 
 CONTEXT_FIELDS = (*RR_FIELDS, *LIKENESS_FIELDS)
-UNKNOWN = -1
-"""Class of a beat that nobody has labelled."""
-
-NO_BEAT = -2
-"""Class of a detection where there is no beat: noise, a T wave."""
-
 MATCH_SECONDS = 0.15
 """How far a detection may be from the label of its beat: EC57's match window."""
 
@@ -54,7 +47,7 @@ class Beats:
     block : shape (n,), int64, which of them is each beat's.
     noise : shape (n,), float32, same unit: see `noise_of`; NaN where the window is none.
     context : shape (n, len(CONTEXT_FIELDS)), float32: see `rr_context` and `likeness`.
-    classes : shape (n,), int8, `BeatClass` or UNKNOWN.
+    classes : shape (n,), int8, `BeatClass` or `NoClass`.
     symbols : n symbols as annotated, "" for an unlabelled beat.
     """
 
@@ -137,7 +130,10 @@ def annotated_beats(recording: Recording, leads: Sequence[Lead], window: Window)
         )
         cut.append(
             replace(
-                beats, classes=np.where(matched == NO_BEAT, NO_BEAT, beats.classes).astype(np.int8)
+                beats,
+                classes=np.where(
+                    matched == NoClass.NOT_A_BEAT, NoClass.NOT_A_BEAT, beats.classes
+                ).astype(np.int8),
             )
         )
     return cut
@@ -201,7 +197,8 @@ def _cut(
         noise=noise_of(windows, window.fs),
         context=np.concatenate((rr, alike), axis=1),
         classes=np.array(
-            [UNKNOWN if not symbol else _class_of(symbol) for symbol in symbols], dtype=np.int8
+            [NoClass.UNLABELLED if not symbol else _class_of(symbol) for symbol in symbols],
+            dtype=np.int8,
         ),
         symbols=symbols,
     )
@@ -219,9 +216,9 @@ def _class_of(symbol: str) -> BeatClass:
 
 
 def _labels_of(found: NDArray[np.int64], named: NDArray[np.int64], fs: float) -> NDArray[np.int64]:
-    """Index of each detection's label, shape (n,): NO_BEAT where labels stand close and none is its own, else UNKNOWN."""
+    """Index of each detection's label, shape (n,): NoClass.NOT_A_BEAT where labels stand close and none is its own, else NoClass.UNLABELLED."""
     if not named.size or not found.size:
-        return np.full(found.size, UNKNOWN)
+        return np.full(found.size, NoClass.UNLABELLED)
     closest_label = nearest(named, found)
     apart = np.abs(named[closest_label] - found)
     order = np.lexsort((apart, closest_label))
@@ -231,7 +228,7 @@ def _labels_of(found: NDArray[np.int64], named: NDArray[np.int64], fs: float) ->
     inside = (behind > 0) & (behind < named.size)
     between = np.zeros(found.size, dtype=np.bool_)
     between[inside] = named[behind[inside]] - named[behind[inside] - 1] <= LABELLED_SECONDS * fs
-    labels = np.where(between, NO_BEAT, UNKNOWN)
+    labels = np.where(between, NoClass.NOT_A_BEAT, NoClass.UNLABELLED)
     labels[matched] = closest_label[matched]
     return labels
 

@@ -79,3 +79,24 @@ def align(
             continue
         kept.append(index)
     return np.asarray(peaks[kept], dtype=np.int64)
+
+
+def nearest(positions: NDArray[np.int64], targets: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return, for each target, the index of the closest position.
+
+    Parameters
+    ----------
+    positions : array of int64, shape (n,)
+        Ascending sample numbers, at least one.
+    targets : array of int64, shape (m,)
+        Sample numbers in any order.
+
+    Returns
+    -------
+    array of int64, shape (m,)
+        Of two equally close positions, the left one.
+    """
+    right = np.clip(np.searchsorted(positions, targets), 0, positions.size - 1)
+    left = np.clip(right - 1, 0, None)
+    is_left = np.abs(positions[left] - targets) <= np.abs(positions[right] - targets)
+    return np.where(is_left, left, right)

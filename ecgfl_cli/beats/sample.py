@@ -2,15 +2,15 @@
 
 import numpy as np
 
-from ecgfl_cli.beats.aami import BeatClass
-from ecgfl_cli.beats.beats import NO_BEAT, Beats
+from ecgfl_cli.beats.aami import BeatClass, NoClass
+from ecgfl_cli.beats.beats import Beats
 
 MOST_OF_A_KIND = 100
 """Beats of one class that a lead of a record gives. Beats of one class and patient are nearly copies of each other, and a network
 that sees more of one patient's than of another's learns that patient by heart: with 300, F1 on patients held out of training
 was 88.7 (one lead) and 91.5 (both), with 100 it is 91.2 and 93.8."""
 
-LEARNED = (BeatClass.N, BeatClass.V, BeatClass.S, NO_BEAT)
+LEARNED = (BeatClass.N, BeatClass.V, BeatClass.S, NoClass.NOT_A_BEAT)
 """F and Q teach nothing about V against the rest."""
 
 

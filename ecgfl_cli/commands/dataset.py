@@ -83,7 +83,7 @@ def remove(
     from ecgfl_cli.site.audit import AuditLog
     from ecgfl_cli.site.lock import exclusive
     from ecgfl_cli.store.catalogue import open_catalogue
-    from ecgfl_cli.store.remove import remove_record
+    from ecgfl_cli.store.ingest import remove_record
 
     console = console_of(context, "dataset-remove")
     home = console.home

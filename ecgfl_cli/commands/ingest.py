@@ -45,8 +45,9 @@ def command(
     With --explain, show what is understood of tables of numbers (CSV) and why, and a [[csv]] block for site.toml; keep nothing.
     """
     from ecgfl_cli.processes import begin_loading
+    from ecgfl_cli.store import WORKER_MODULES
 
-    begin_loading()
+    begin_loading(WORKER_MODULES)
     from ecgfl_cli.commands.explain import show_explanations
     from ecgfl_cli.commands.findings import show_findings
     from ecgfl_cli.commands.reading import reading_of, with_label_folder

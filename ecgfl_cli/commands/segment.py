@@ -10,8 +10,9 @@ from ecgfl_cli.models.architecture import DEFAULT
 def command(context: typer.Context, arch: ArchitectureName = DEFAULT, jobs: Jobs = 1) -> None:
     """Cut the labelled beats for an architecture and decide which patients are held out. `join` does it when it is needed."""
     from ecgfl_cli.processes import begin_loading
+    from ecgfl_cli.store import WORKER_MODULES
 
-    begin_loading()
+    begin_loading(WORKER_MODULES)
     from ecgfl_cli.beats.aami import BeatClass
     from ecgfl_cli.models.architecture import architecture
     from ecgfl_cli.site.lock import exclusive

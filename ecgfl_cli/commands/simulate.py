@@ -89,6 +89,7 @@ def command(
     from ecgfl_cli.federation.simulation.trial import require_different, trial
     from ecgfl_cli.files import atomic_write_bytes, readable_as_usual
     from ecgfl_cli.processes import begin_loading
+    from ecgfl_cli.store import WORKER_MODULES
 
     console = console_of(context, "simulate")
     folders = folders or []
@@ -101,7 +102,7 @@ def command(
     if out is not None:
         with readable_as_usual():
             out.mkdir(parents=True, exist_ok=True)
-    begin_loading()
+    begin_loading(WORKER_MODULES)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ecgfl-simulate-")))
         options = {

@@ -40,8 +40,9 @@ def command(
 ) -> None:
     """Check recordings, or with no PATH everything in the store. Exit code 3 when something is unusable."""
     from ecgfl_cli.processes import begin_loading
+    from ecgfl_cli.store import WORKER_MODULES
 
-    begin_loading()
+    begin_loading(WORKER_MODULES)
     from ecgfl_cli.commands.findings import show_findings
     from ecgfl_cli.commands.reading import reading_of, with_label_folder
     from ecgfl_cli.commands.recordings import named_recordings

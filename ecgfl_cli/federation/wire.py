@@ -16,7 +16,7 @@ import numpy as np
 from flwr.app import Array, ArrayRecord, Message, MetricRecord, RecordDict
 from numpy.lib import format as npy
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from ecgfl_cli.federation.bounds import (
     LARGEST_BATCH,
@@ -29,6 +29,7 @@ from ecgfl_cli.federation.flower import NODE_GONE
 from ecgfl_cli.models.calibration import COUNTS
 from ecgfl_cli.models.manifest import SignedManifest
 from ecgfl_cli.models.verdicts import VerdictCode
+from ecgfl_cli.schemas import StrictModel, first_fault
 from ecgfl_cli.site.audit import MOST_LINES, Head
 from ecgfl_cli.training.local import LARGEST_LOSS
 
@@ -73,11 +74,7 @@ def in_words(code: int) -> str:
     )
 
 
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-class TrainRequest(Strict):
+class TrainRequest(StrictModel):
     """Train from this global model. proximal_mu : weight of FedProx's proximal term, 0 for none."""
 
     model: SignedManifest
@@ -88,13 +85,13 @@ class TrainRequest(Strict):
     proximal_mu: Annotated[float, Field(ge=0, le=LARGEST_PROXIMAL_MU)] = 0.0
 
 
-class EvaluateRequest(Strict):
+class EvaluateRequest(StrictModel):
     """Measure this global model, and keep it."""
 
     model: SignedManifest
 
 
-class CatchUpRequest(Strict):
+class CatchUpRequest(StrictModel):
     """Keep this final model of an earlier run, where it is news. Comes as a query, before any round."""
 
     model: SignedManifest
@@ -113,12 +110,10 @@ def _require_share(name: str, share: float | None, part: int, total: int | None)
         raise ValueError(f"{name} {share:.4g} is not that of the counts, {part} of {total}")
 
 
-class TrainReply(Strict):
+class TrainReply(StrictModel):
     """examples : labelled beats that were trained on. loss : of the last local epoch. A site may withhold pvcs and loss."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, populate_by_name=True
-    )
+    model_config = ConfigDict(populate_by_name=True)
 
     examples: Annotated[Count, Field(alias=EXAMPLES, ge=1)]
     pvcs: Count | None = None
@@ -130,7 +125,7 @@ class TrainReply(Strict):
         return self
 
 
-class EvaluateReply(Strict):
+class EvaluateReply(StrictModel):
     """Counts on the site's held-out patients. All but examples may be absent: sensitivity and precision where they are not
     defined, each where the site's policy withholds it.
 
@@ -138,9 +133,7 @@ class EvaluateReply(Strict):
     verdict : the site's verdict, as its number in `VERDICTS`; only for a run's final model.
     """
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, populate_by_name=True
-    )
+    model_config = ConfigDict(populate_by_name=True)
 
     examples: Annotated[Count, Field(alias=EXAMPLES)]
     pvcs: Count | None = None
@@ -177,7 +170,7 @@ class EvaluateReply(Strict):
         return self
 
 
-class CatchUpReply(Strict):
+class CatchUpReply(StrictModel):
     """verdict : the site's verdict on the model, as its number in `VERDICTS`; None if the site has not tested it.
 
     nonce : random number that makes each reply unique, because Flower's store merges equal parts of several sites.
@@ -187,7 +180,7 @@ class CatchUpReply(Strict):
     verdict: VerdictNumber | None = None
 
 
-class AuditHead(Strict):
+class AuditHead(StrictModel):
     """The head of a site's audit log, without the line about this reply. hash : the 32 bytes of the last line's SHA-256."""
 
     lines: Annotated[int, Field(ge=0, le=MOST_LINES)]
@@ -238,10 +231,7 @@ def take_audit_head(message: Message) -> Head | None:
     try:
         found = AuditHead.model_validate(record)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise ValueError(
-            f"{'.'.join(str(part) for part in (AUDIT, *first['loc']))}: {first['msg']}"
-        ) from error
+        raise ValueError(f"{AUDIT}.{first_fault(error)}") from error
     return Head(found.lines, bytes(found.hash).hex())
 
 
@@ -252,10 +242,7 @@ def read_reply(message: Message, kind: type[Reply]) -> Reply:
             raise ValueError(f"metric records {sorted(message.content.metric_records)}")
         return kind.model_validate(dict(message.content.metric_records[METRICS]))
     except ValidationError as error:
-        first = error.errors()[0]
-        raise ValueError(
-            f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
-        ) from error
+        raise ValueError(str(first_fault(error))) from error
 
 
 def weights_of(message: Message) -> NDArray[np.float32]:

@@ -9,7 +9,9 @@ from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from ecgfl_cli.schemas import StrictModel
 
 STEP = 0.5
 EDGES = np.arange(-7.0, 7.0 + STEP, STEP)
@@ -40,10 +42,8 @@ LEAST_FOUND, LARGEST_FALSE = 0.1, 0.5
 nothing or nearly everything V."""
 
 
-class Calibration(BaseModel):
+class Calibration(StrictModel):
     """The default takes logits as they come."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     scale: Annotated[float, Field(gt=0, le=LARGEST)] = 1.0
     offset: Annotated[float, Field(ge=-LARGEST, le=LARGEST)] = 0.0

@@ -11,11 +11,11 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from numpy.typing import NDArray
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from ecgfl_cli.errors import ModelRejected
 from ecgfl_cli.models.calibration import Calibration
-from ecgfl_cli.schema_faults import fault_in_words
+from ecgfl_cli.schemas import StrictModel, first_fault
 from ecgfl_cli.times import time_of
 
 MANIFEST_SCHEMA: Literal["ecgfl.model/1"] = "ecgfl.model/1"
@@ -57,11 +57,7 @@ def validity(now: datetime) -> tuple[str, str]:
     return created, expires
 
 
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-class Metrics(Strict):
+class Metrics(StrictModel):
     """Gross figures of a round over the sites' own held-out patients, on annotated beats."""
 
     beats: Count
@@ -79,7 +75,7 @@ class Metrics(Strict):
         return 2 * self.sensitivity * self.precision / total if total else 0.0
 
 
-class Manifest(Strict):
+class Manifest(StrictModel):
     """One global model: which weights they are, and how they came about.
 
     sequence : counts every global model of a coordinator upwards; a site takes no older one for news.
@@ -135,7 +131,7 @@ class Manifest(Strict):
         ).encode()
 
 
-class SignedManifest(Strict):
+class SignedManifest(StrictModel):
     """A manifest's bytes and the signature over exactly these bytes, both as text."""
 
     manifest: Annotated[str, Field(max_length=LARGEST_MANIFEST_BYTES)]
@@ -162,12 +158,8 @@ class SignedManifest(Strict):
         try:
             return Manifest.model_validate_json(self.manifest)
         except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(str(part) for part in first["loc"])
-            where = f" at {field}" if field else ""
             raise ModelRejected(
-                f"the model's manifest is broken{where}: {fault_in_words(first)}",
-                "Ask the coordinator",
+                f"the model's manifest is broken: {first_fault(error)}", "Ask the coordinator"
             ) from error
 
 

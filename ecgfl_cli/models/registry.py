@@ -23,7 +23,7 @@ from ecgfl_cli.models.manifest import VERSION, Manifest, SignedManifest, check_w
 from ecgfl_cli.models.packing import pack, unpack
 from ecgfl_cli.models.verdicts import Acceptance
 from ecgfl_cli.printable import short_reason
-from ecgfl_cli.schema_faults import fault_in_words, require_bounded
+from ecgfl_cli.schemas import first_fault, require_bounded
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -145,11 +145,10 @@ class Registry:
                 Acceptance.model_validate(acceptance)
             signed = SignedManifest.model_validate(content)
         except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(str(part) for part in first["loc"]) or "it"
+            fault = first_fault(error)
+            field = f"{short_reason(fault.field)}: " if fault.field else ""
             raise ModelRejected(
-                f"{path}: broken: {error.title}: {short_reason(field)}: {fault_in_words(first)}",
-                BROKEN,
+                f"{path}: broken: {error.title}: {field}{fault.reason}", BROKEN
             ) from error
         except (OSError, ValueError, KeyError, AttributeError, RecursionError) as error:
             raise ModelRejected(f"{path}: broken: {error}", BROKEN) from error

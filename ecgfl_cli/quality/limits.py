@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from ecgfl_cli.errors import UsageError
-from ecgfl_cli.schema_faults import fault_in_words
+from ecgfl_cli.schemas import Fault, faults
+from ecgfl_cli.site.toml_errors import settings_error
 
 
 @dataclass(frozen=True)
@@ -174,24 +174,38 @@ class Limits:
 
 
 def limits_of(settings: Path, given: dict[str, Any]) -> Limits:
-    """The limits with those that a site set itself, by name. Raises `UsageError` naming the file, the bound and the value."""
+    """Return the limits, with those that a site sets itself.
+
+    Parameters
+    ----------
+    settings : Path
+        The settings file, for messages.
+    given : dict of str to object
+        Name of a limit -> value, from the table `limits` of the settings file.
+
+    Raises
+    ------
+    UsageError
+        Some names or values are wrong. The message names all of them.
+    """
     pairs = {
         name: tuple(value) if isinstance(value, list) else value for name, value in given.items()
     }
     try:
         limits = TypeAdapter(Limits).validate_python(pairs)
+        wrong = [
+            Fault(("limits", name), value, "less than 0")
+            for name, value in given.items()
+            if min(value if isinstance(value, list) else [value]) < 0
+        ]
     except ValidationError as error:
-        first = error.errors()[0]
-        bound = ".".join(str(part) for part in first["loc"])
-        raise UsageError(
-            f"{settings}: limits.{bound} = {first['input']!r}: {fault_in_words(first)}",
-            "Correct or remove that line",
-        ) from error
-    for name in given:
-        value = getattr(limits, name)
-        if min(value if isinstance(value, tuple) else (value,)) < 0:
-            raise UsageError(
-                f"{settings}: limits.{name} = {value!r}: no bound is less than 0",
-                "Correct or remove that line",
-            )
+        raise settings_error(settings, _LimitsTable, faults(error, ["limits"])) from error
+    if wrong:
+        raise settings_error(settings, _LimitsTable, wrong)
     return limits
+
+
+class _LimitsTable(BaseModel):
+    """The part of a settings file that has the limits."""
+
+    limits: Limits

@@ -10,8 +10,7 @@ from ecgfl_adapters.recording import Lead, Recording
 from numpy.typing import NDArray
 
 from ecgfl_cli.beats.conditioning import condition, pieces
-from ecgfl_cli.beats.detection import LOWEST_FS, detect
-from ecgfl_cli.beats.nearest import nearest
+from ecgfl_cli.beats.detection import LOWEST_FS, detect, nearest
 from ecgfl_cli.beats.qrs_envelope import candidates
 from ecgfl_cli.quality.findings import Finding, Severity
 from ecgfl_cli.quality.limits import Limits

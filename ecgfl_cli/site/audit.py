@@ -18,11 +18,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Literal, NoReturn
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AwareDatetime, Field, ValidationError
 
 from ecgfl_cli.errors import EcgflError, UnusableInput, UsageError
 from ecgfl_cli.files import atomic_write_bytes, sync_folder
-from ecgfl_cli.times import Moment, current_time, time_of
+from ecgfl_cli.schemas import StrictModel
+from ecgfl_cli.times import checked_time, current_time, time_of
 
 FIRST = "0" * 64
 TORN = "torn-line"
@@ -60,17 +61,15 @@ class Head:
     hash: str
 
 
-class _HeadFile(BaseModel):
+class _HeadFile(StrictModel):
     """Content of audit.head. size, sha256 : those of the log up to the last line. latest : the latest time of a line."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     schema_name: Annotated[Literal["ecgfl.audit-head/1"], Field(alias="schema")] = HEAD_SCHEMA
     lines: Annotated[int, Field(ge=0, le=MOST_LINES)]
     hash: Annotated[str, Field(pattern=SHA256)]
     size: Annotated[int, Field(ge=0, le=MOST_LINES * LONGEST_LINE)]
     sha256: Annotated[str, Field(pattern=SHA256)]
-    latest: Moment | None
+    latest: Annotated[AwareDatetime, AfterValidator(checked_time)] | None
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,10 @@ import json
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from ecgfl_cli.errors import PolicyRefused
+from ecgfl_cli.schemas import StrictModel
 from ecgfl_cli.site.hours import Hours
 
 NICEST = 19
@@ -42,11 +43,12 @@ round, and the models of rounds that it joined too late to train in."""
 
 BETWEEN = {"max_learning_rate": "min_learning_rate", "max_batch_size": "min_batch_size"}
 
-Number = Annotated[int, Field(ge=1, le=LARGEST_NUMBER)]
-Count = Annotated[int, Field(ge=0, le=LARGEST_NUMBER)]
+PositiveInt = Annotated[int, Field(ge=1, le=LARGEST_NUMBER)]
+NonNegativeInt = Annotated[int, Field(ge=0, le=LARGEST_NUMBER)]
+ShortText = Annotated[str, Field(max_length=64)]
 
 
-class Policy(BaseModel):
+class Policy(StrictModel):
     """What a coordinator may ask for. `docs/hospital.md` gives the reason for each default.
 
     architectures : networks that may be trained and used. `ecgnet` is not in the default: a coordinator can set its dense layers
@@ -78,35 +80,35 @@ class Policy(BaseModel):
     niceness : of `join`, as `nice` takes it; without effect on Windows.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-    architectures: Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=100)] = [
-        "beatnet"
-    ]
-    coordinators: Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=100)] = []
-    max_rounds: Number = 200
-    max_rounds_a_day: Number = 200
-    max_measurements: Number = 200 + MORE_MEASUREMENTS
-    max_measurements_a_day: Number = 200 + MORE_MEASUREMENTS
-    max_untrained_measurements: Count = MORE_MEASUREMENTS
-    max_local_epochs: Number = 10
+    architectures: Annotated[list[ShortText], Field(max_length=100)] = Field(
+        default_factory=lambda: ["beatnet"]
+    )
+    coordinators: Annotated[list[ShortText], Field(max_length=100)] = Field(default_factory=list)
+    max_rounds: PositiveInt = 200
+    max_rounds_a_day: PositiveInt = 200
+    max_measurements: PositiveInt = 200 + MORE_MEASUREMENTS
+    max_measurements_a_day: PositiveInt = 200 + MORE_MEASUREMENTS
+    max_untrained_measurements: NonNegativeInt = MORE_MEASUREMENTS
+    max_local_epochs: PositiveInt = 10
     min_learning_rate: Annotated[float, Field(ge=0)] = 1e-5
     max_learning_rate: Annotated[float, Field(gt=0)] = 0.01
-    min_steps: Number = 8
-    min_batch_size: Number = 16
-    max_batch_size: Number = 1024
+    min_steps: PositiveInt = 8
+    min_batch_size: PositiveInt = 16
+    max_batch_size: PositiveInt = 1024
     max_proximal_mu: Annotated[float, Field(ge=0)] = 1.0
-    min_training_recordings: Number = 1
-    min_training_patients: Number = 10
-    min_training_pvcs: Count = 0
-    min_training_beats: Number = 1000
-    min_held_out_patients: Number = 2
-    min_held_out_beats: Number = 100
-    min_held_out_pvcs: Count = 10
+    min_training_recordings: PositiveInt = 1
+    min_training_patients: PositiveInt = 10
+    min_training_pvcs: NonNegativeInt = 0
+    min_training_beats: PositiveInt = 1000
+    min_held_out_patients: PositiveInt = 2
+    min_held_out_beats: PositiveInt = 100
+    min_held_out_pvcs: NonNegativeInt = 10
     max_loss_ratio: Annotated[float, Field(ge=1)] = 3.0
     from_scratch: bool = False
     hours: Annotated[str, AfterValidator(_hours)] | None = None
-    metrics: Annotated[list[Metric], Field(max_length=len(METRICS))] = list(METRICS)
+    metrics: Annotated[list[Metric], Field(max_length=len(METRICS))] = Field(
+        default_factory=lambda: list(METRICS)
+    )
     acceptance_margin: Annotated[float, Field(ge=0, le=1)] = 0.05
     cpu_threads: Annotated[int, Field(ge=1, le=MOST_THREADS)] = 1
     niceness: Annotated[int, Field(ge=0, le=NICEST)] = 0

@@ -7,26 +7,24 @@ from typing import Annotated, Any, TypeVar
 from ecgfl_adapters.bounded import read_bounded
 from ecgfl_adapters.csv_layout import CsvLayout
 from ecgfl_adapters.symbols import BEAT_SYMBOLS, OTHER_SYMBOLS
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
 from ecgfl_cli.errors import UsageError
 from ecgfl_cli.files import atomic_write_bytes
-from ecgfl_cli.schema_faults import fault_in_words
+from ecgfl_cli.schemas import StrictModel, faults
 from ecgfl_cli.site.policy import METRICS, Policy
+from ecgfl_cli.site.toml_errors import settings_error
 
 LARGEST_TOML = 1 << 20
 """Largest size of a settings file in bytes."""
 
 SITE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
 
-LONGEST_SHOWN = 200
-"""Largest number of characters of a value in a message."""
-
 Settings = TypeVar("Settings", bound=BaseModel)
 
 
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+class Section(StrictModel):
+    """A table of a settings file."""
 
 
 class Site(Section):
@@ -36,7 +34,7 @@ class Site(Section):
 class Recordings(Section):
     lead: str | None = None
     """The lead that is read; None takes lead II where there is one, else the first."""
-    ecg_channels: list[Annotated[str, Field(min_length=1)]] = []
+    ecg_channels: list[Annotated[str, Field(min_length=1)]] = Field(default_factory=list)
     """Shell patterns of channel names that are ECG beside the known ones."""
     keep_age_band: bool = False
     keep_sex: bool = False
@@ -61,9 +59,11 @@ class SiteSettings(Section):
 
     site: Site
     recordings: Recordings = Recordings()
-    vocabulary: dict[str, Annotated[str, AfterValidator(_known_symbol)]] = {}
-    limits: dict[str, Any] = {}
-    csv: list[CsvLayout] = []
+    vocabulary: dict[str, Annotated[str, AfterValidator(_known_symbol)]] = Field(
+        default_factory=dict
+    )
+    limits: dict[str, Any] = Field(default_factory=dict)
+    csv: list[CsvLayout] = Field(default_factory=list)
     policy: Policy = Policy()
     models: Models = Models()
 
@@ -82,26 +82,12 @@ def load_toml(path: Path, schema: type[Settings]) -> Settings:
             )
         )
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise UsageError(
-            f"{path}: {field} = {_shown(first['input'])}: {fault_in_words(first)}",
-            "Correct or remove that line",
-        ) from error
+        raise settings_error(path, schema, faults(error)) from error
     except (
         ValueError,
         RecursionError,
     ) as error:  # invalid TOML or encoding, a huge number, or very deep nesting
         raise UsageError(f"{path}: not valid TOML: {error}", "Correct that line") from error
-
-
-def _shown(value: object) -> str:
-    """Return a value of the file for a message. A number may have any length."""
-    try:
-        text = repr(value)
-    except ValueError:  # more digits than Python converts
-        return "a number of thousands of digits"
-    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
 
 
 def write_settings(path: Path, site: str) -> None:

@@ -1,4 +1,4 @@
-"""Files -> store, one recording at a time."""
+"""Add recordings to the store, one file at a time, and remove them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -144,3 +144,13 @@ def _noted(findings: list[Finding], before: list[dict[str, Any]]) -> list[dict[s
     codes = {finding.code for finding in findings}
     kept = [finding for finding in before if finding["code"] in IDENTITY_CODES - codes]
     return sorted([*now, *kept], key=lambda finding: Severity(finding["severity"]).rank)
+
+
+def remove_record(home: Home, catalogue: Catalogue, record: str) -> None:
+    """Remove a recording and its beats.
+
+    The catalogue's row is removed last, so that a recording can be removed again after a kill.
+    """
+    remove_beats(home.beats, record)
+    remove_signals(home.records, record)
+    catalogue.remove(record)

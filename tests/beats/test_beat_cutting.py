@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from ecgfl_adapters.recording import BeatLabel, Recording
 
-from ecgfl_cli.beats.aami import BeatClass
-from ecgfl_cli.beats.beats import CONTEXT_FIELDS, UNKNOWN, annotated_beats, detected_beats
+from ecgfl_cli.beats.aami import BeatClass, NoClass
+from ecgfl_cli.beats.beats import CONTEXT_FIELDS, annotated_beats, detected_beats
 from ecgfl_cli.beats.window import Window
 from ecgfl_cli.demo.synthesiser import synthesise
 
@@ -53,7 +53,7 @@ def test_labels_become_classes_and_keep_their_symbols(clean: Recording) -> None:
 
 def test_detected_beats_have_no_class(clean: Recording) -> None:
     beats = detected_beats(clean, clean.leads[:1], WINDOW)[0]
-    assert set(beats.classes.tolist()) == {UNKNOWN}
+    assert set(beats.classes.tolist()) == {NoClass.UNLABELLED}
     assert set(beats.symbols) == {""}
 
 

@@ -6,13 +6,11 @@ import numpy as np
 import pytest
 from ecgfl_adapters.recording import BeatLabel, Recording
 
-from ecgfl_cli.beats.aami import classify
+from ecgfl_cli.beats.aami import NoClass, classify
 from ecgfl_cli.beats.beats import (
     LABELLED_SECONDS,
     MATCH_SECONDS,
     MOST_NOISE,
-    NO_BEAT,
-    UNKNOWN,
     Beats,
     annotated_beats,
     detected_beats,
@@ -136,7 +134,7 @@ def test_a_detection_between_close_labels_that_is_none_of_them_is_no_beat(
         for label in left_out
     ]
     assert sum(classes.size for classes in found) > 0.8 * len(left_out)
-    assert set(np.concatenate(found).tolist()) == {NO_BEAT}
+    assert set(np.concatenate(found).tolist()) == {NoClass.NOT_A_BEAT}
 
 
 def test_a_detection_where_nobody_has_labelled_is_unknown(recording: Recording) -> None:
@@ -146,9 +144,9 @@ def test_a_detection_where_nobody_has_labelled_is_unknown(recording: Recording) 
     beats = noisy(recording, [label for label in labels if not start < label.sample < stop])
     inside = (beats.samples > start + FS) & (beats.samples < stop - FS)
     assert inside.sum() > 20
-    assert set(beats.classes[inside].tolist()) == {UNKNOWN}
+    assert set(beats.classes[inside].tolist()) == {NoClass.UNLABELLED}
     unlabelled = noisy(recording, [])
-    assert set(unlabelled.classes.tolist()) == {UNKNOWN}
+    assert set(unlabelled.classes.tolist()) == {NoClass.UNLABELLED}
 
 
 def test_a_steep_qrs_is_no_noise_and_noise_is(recording: Recording) -> None:

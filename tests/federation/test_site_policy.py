@@ -18,9 +18,9 @@ from ecgfl_cli.federation.wire import (
     reply_content,
     weights_record,
 )
+from ecgfl_cli.processes import give_way
 from ecgfl_cli.site.audit import AuditLog
 from ecgfl_cli.site.policy import METRICS
-from ecgfl_cli.site.priority import give_way
 from ecgfl_cli.site.requests import Asked, RequestLog
 from ecgfl_cli.site.settings import SiteSettings, load_settings
 

@@ -21,7 +21,7 @@ RELEASE = "send"
 """Event: something leaves this site."""
 
 Work = Literal["train", "measure", "none"]
-"""What a request does with this site's data. none : nothing, because the model is already tested."""
+"""What a request does with this site's data. none : nothing; the model is already tested."""
 
 WORK_OF_RELEASE: dict[str, Work] = {"train": "train", "evaluate": "measure"}
 """Kind of a release -> the work that it is the result of."""

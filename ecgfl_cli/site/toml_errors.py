@@ -1,4 +1,4 @@
-"""Error messages for settings files: every error at once, with its line and the nearest valid name."""
+"""Error messages for settings files: every error with its line and the nearest valid name."""
 
 import dataclasses
 import difflib
@@ -47,9 +47,10 @@ def settings_error(path: Path, schema: object, faults: Iterable[Fault]) -> Usage
 
 
 def statements(text: str) -> list[tuple[int, Mapping[str, Any]]]:
-    """Return, for each statement of a TOML document, its line number and the document up to its end.
+    """Return the line number of each statement of a TOML document, and the document up to its end.
 
-    A statement is a key with its value or the header of a table. Only the first `MOST_LINES` lines are read.
+    A statement is a key with its value or the header of a table. Only the first `MOST_LINES` lines
+    are read.
     """
     lines = text.split("\n")[:MOST_LINES]
     found: list[tuple[int, Mapping[str, Any]]] = []
@@ -76,7 +77,8 @@ def line_of(
     document : sequence of tuple
         As `statements` returns it.
     location : sequence of str and int
-        Names and list indices that lead to the value. If it does not exist, that of its table is returned.
+        Names and list indices that lead to the value. If it does not exist, that of its table is
+        returned.
 
     Returns
     -------

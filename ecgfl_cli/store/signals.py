@@ -1,4 +1,4 @@
-"""records/<record>/: the de-identified signals and labels as WFDB files, which any WFDB tool opens."""
+"""records/<record>/: the de-identified signals and labels as WFDB files."""
 
 import filecmp
 import logging

@@ -357,7 +357,7 @@ def test_many_small_steps_back_need_one(log: Path, monkeypatch: pytest.MonkeyPat
     latest = datetime.fromisoformat(AuditLog(log).entries()[-1]["time"])
     for place in range(1, 4):
         monkeypatch.setattr(
-            audit, "_now", lambda place=place: latest - timedelta(seconds=50 * place)
+            audit, "log_time", lambda place=place: latest - timedelta(seconds=50 * place)
         )
         AuditLog(log).append("next")
     assert [entry["event"] for entry in AuditLog(log).entries()[4:]] == [

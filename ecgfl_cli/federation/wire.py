@@ -27,11 +27,10 @@ from ecgfl_cli.federation.bounds import (
 )
 from ecgfl_cli.federation.flower import NODE_GONE
 from ecgfl_cli.models.calibration import COUNTS
-from ecgfl_cli.models.manifest import SignedManifest
+from ecgfl_cli.models.manifest import LARGEST_LOSS, SignedManifest
 from ecgfl_cli.models.verdicts import VerdictCode
 from ecgfl_cli.schemas import StrictModel, first_fault
 from ecgfl_cli.site.audit import MOST_LINES, Head
-from ecgfl_cli.training.local import LARGEST_LOSS
 
 ARRAYS, FLAT, CONFIG, METRICS, AUDIT = "arrays", "flat", "config", "metrics", "audit"
 EXAMPLES = "num-examples"

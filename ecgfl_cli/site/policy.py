@@ -146,7 +146,7 @@ class Policy(StrictModel):
     @model_validator(mode="before")
     @classmethod
     def _unset_bounds_follow(cls, values: Any) -> Any:
-        """Derive limits that are left out from those given, so that old files keep their meaning."""
+        """Derive limits that are left out from those given: old files keep their meaning."""
         if not isinstance(values, dict):
             return values
         given = {name: value for name, value in values.items() if isinstance(value, int | float)}

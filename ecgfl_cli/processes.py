@@ -40,7 +40,8 @@ KILLED = -9
 """Exit code of a process killed by SIGKILL."""
 
 MOST_JOBS = 30 if os.name == "nt" else 1000
-"""Largest number of processes. Windows waits for at most 63 handles at once, two for each process."""
+"""Largest number of processes. Windows waits for at most 63 handles at once, two for each
+process."""
 
 PRIVATE_UMASK = 0o077
 
@@ -165,7 +166,7 @@ class _Worker:
 
 
 class _Pool(Generic[Item, Result]):
-    """The workers, the indices of the items without a worker, and results that are not yet taken."""
+    """The workers, the indices of waiting items, and results that are not yet taken."""
 
     def __init__(
         self, work: Callable[[Item], Result], items: Sequence[Item], jobs: int, seconds: float
@@ -284,7 +285,7 @@ def _interrupts_held() -> Iterator[None]:
 
 @contextmanager
 def _one_thread_each() -> Iterator[None]:
-    """Let processes started in the block compute with one thread each, because there are several."""
+    """Let each process started in the block compute with one thread: there are several."""
     before = {name: os.environ.get(name) for name in THREADS}
     os.environ.update(dict.fromkeys(THREADS, "1"))
     try:
@@ -312,7 +313,7 @@ def _work(pipe: "Connection[Any, Any]", work: Callable[[Any], Any]) -> None:
 
 
 def _prepare() -> None:
-    """Prepare a worker: it ignores interrupts, which the parent handles, and ends with the parent."""
+    """Let a worker ignore interrupts, which the parent handles, and end with the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     os.umask(PRIVATE_UMASK)

@@ -1,4 +1,7 @@
-"""Finds the annotated parts of a recording. Training, evaluation and the finding `labels-partial` use this definition."""
+"""Find the annotated parts of a recording.
+
+Training, evaluation and the finding `labels-partial` use this definition.
+"""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -11,18 +14,21 @@ from ecgfl_cli.beats.aami import classify
 from ecgfl_cli.beats.beats import MATCH_SECONDS
 
 UNLABELLED_SECONDS, UNLABELLED_BEATS = 30.0, 20
-"""A stretch without labels that is at least this long and holds at least this many detected beats was not annotated.
+"""A stretch without labels that is at least this long and holds at least this many detected beats
+was not annotated.
 
-Annotators skip single beats in noise: in the 48 mitdb, 40 svdb, 3 nstdb and 29 qtdb records, at most 4 detected beats in a row,
-within 1.5 s, have no label."""
+Annotators skip single beats in noise: in the 48 mitdb, 40 svdb, 3 nstdb and 29 qtdb records, at
+most 4 detected beats in a row, within 1.5 s, have no label."""
 
 FEWEST_LABELS = 5
-"""Minimum number of beat labels in an annotated part; fewer labels among unlabelled beats are notes.
+"""Minimum number of beat labels in an annotated part; fewer labels among unlabelled beats are
+notes.
 
 5 beats fill 10 s at 30 beats a minute."""
 
 _OTHER_EVIDENCE = frozenset("![]|~x")
-"""Non-beat symbols that also show that a place was annotated: flutter, artefacts, noise, blocked P waves."""
+"""Non-beat symbols that also show that a place was annotated: flutter, artefacts, noise, blocked P
+waves."""
 
 _EPISODES = {("[", "]"), ("~", "~")}
 """Pairs of symbols that begin and end a stretch in which beats need no label."""
@@ -31,17 +37,22 @@ _EPISODES = {("[", "]"), ("~", "~")}
 def annotated_spans(recording: Recording, beats: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the annotated parts of a recording, in order.
 
-    A part extends from its first to its last label, plus EC57's match window on both sides. If the signal before the first or
-    after the last label is too short to count as unannotated, the part extends to that end of the recording.
+    A part extends from its first to its last label, plus EC57's match window on both sides. If the
+    signal before the first or after the last label is too short to count as unannotated, the part
+    extends to that end of the recording.
 
     Parameters
     ----------
-    recording : recording with labels; labels outside the signal are ignored.
-    beats : shape (n,), detected R peaks in samples of the recording, sorted.
+    recording : Recording
+        Recording with labels. Labels outside the signal are ignored.
+    beats : array of int64, shape (n,)
+        Detected R peaks in samples of the recording, sorted.
 
     Returns
     -------
-    Shape (m, 2), start and stop of each part in samples, stop excluded. A fully annotated recording gives one row.
+    array of int64, shape (m, 2)
+        Start and stop of each part in samples, stop excluded. A fully annotated recording has one
+        row.
     """
     labels = sorted(
         label
@@ -79,7 +90,7 @@ def is_whole(recording: Recording, spans: NDArray[np.int64]) -> bool:
 
 
 def annotated_part(recording: Recording, beats: NDArray[np.int64]) -> Recording:
-    """Return the recording without the labels outside its annotated parts; see `annotated_spans`."""
+    """Return the recording without labels outside its annotated parts; see `annotated_spans`."""
     if recording.labels is None:
         return recording
     spans = annotated_spans(recording, beats)

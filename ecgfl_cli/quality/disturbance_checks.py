@@ -10,7 +10,7 @@ from ecgfl_cli.quality.parts import longest_of
 
 
 def check_disturbances(lead: LeadMeasures, fs: float, limits: Limits) -> Iterator[Finding]:
-    """Findings `baseline-wander`, `mains-hum`, `spikes` and `noise` of a lead that is not lost and whose unit is right."""
+    """Yield `baseline-wander`, `mains-hum`, `spikes` and `noise` for a usable lead."""
     found = lead.disturbances
     if found is None or lead.qrs_mv is None:
         return
@@ -31,10 +31,13 @@ def _check_wander(
     yield Finding(
         "baseline-wander",
         Severity.WARNING,
-        f"the baseline of lead {lead.name} moves by more than {wander.mv:.2g} mV in {limits.wander_block_s:g} s for "
-        f"{limits.wander_share:.0%} of the time, most from {start:.1f} to {stop:.1f} s; expected at most {limit:.2g} mV "
+        f"the baseline of lead {lead.name} moves by more than {wander.mv:.2g} mV in "
+        f"{limits.wander_block_s:g} s for "
+        f"{limits.wander_share:.0%} of the time, most from {start:.1f} to {stop:.1f} s; expected "
+        f"at most {limit:.2g} mV "
         f"(its QRS has {qrs_mv:.2g} mV)",
-        "Check this lead's electrode: dry, loose or dragged by its cable. Another lead may be steadier (--lead NAME).",
+        "Check this lead's electrode: dry, loose or dragged by its cable. Another lead may be "
+        "steadier (--lead NAME).",
         lead=lead.name,
         start_s=start,
         stop_s=stop,
@@ -50,9 +53,11 @@ def _check_hum(lead: LeadMeasures, found: Disturbances, limits: Limits) -> Itera
     yield Finding(
         "mains-hum",
         Severity.WARNING,
-        f"lead {lead.name} carries {hum.hertz:g} Hz from the mains with an amplitude of {hum.amplitude_mv:.3f} mV, "
+        f"lead {lead.name} carries {hum.hertz:g} Hz from the mains with an amplitude of "
+        f"{hum.amplitude_mv:.3f} mV, "
         f"expected at most {limits.hum_warn_mv:g} mV",
-        "Beats are read below 40 Hz, so the recording is used. Check the ground electrode and chargers or beds near the patient.",
+        "Beats are read below 40 Hz, so the recording is used. Check the ground electrode and "
+        "chargers or beds near the patient.",
         lead=lead.name,
         value=hum.amplitude_mv,
         limit=limits.hum_warn_mv,
@@ -65,9 +70,12 @@ def _check_spikes(lead: LeadMeasures, found: Disturbances, limits: Limits) -> It
     yield Finding(
         "spikes",
         Severity.WARNING,
-        f"lead {lead.name} has {found.spikes_per_minute:.1f} spikes a minute that are narrower than "
-        f"{limits.spike_width_s * 1000:g} ms and not ahead of a beat, expected at most {limits.spike_warn_per_minute:g}",
-        "Check the cable's contact and the recorder's memory or radio link; another lead may have none (--lead NAME).",
+        f"lead {lead.name} has {found.spikes_per_minute:.1f} spikes a minute that are narrower "
+        "than "
+        f"{limits.spike_width_s * 1000:g} ms and not ahead of a beat, expected at most "
+        f"{limits.spike_warn_per_minute:g}",
+        "Check the cable's contact and the recorder's memory or radio link; another lead may "
+        "have none (--lead NAME).",
         lead=lead.name,
         value=found.spikes_per_minute,
         limit=limits.spike_warn_per_minute,
@@ -85,9 +93,11 @@ def _check_noise(
     yield Finding(
         "noise",
         Severity.WARNING,
-        f"noise hides the beats of lead {lead.name} for {noise.share:.1%} of the recording, the longest stretch from "
+        f"noise hides the beats of lead {lead.name} for {noise.share:.1%} of the recording, the "
+        "longest stretch from "
         f"{start:.1f} to {stop:.1f} s; expected at most {limits.noise_warn_share:.1%}",
-        "Look at that stretch: muscles or a moving electrode. Another lead may be quieter (--lead NAME).",
+        "Look at that stretch: muscles or a moving electrode. Another lead may be quieter "
+        "(--lead NAME).",
         lead=lead.name,
         start_s=start,
         stop_s=stop,

@@ -24,9 +24,10 @@ def spikes_per_minute(
 ) -> float:
     """How many there are in a minute of the signal that was judged.
 
-    A spike leaves both its neighbours by more than `spike_qrs` of the QRS, is back within `spike_width_s`, and the signal beside
-    it moves little (at most `spike_beside` of that height): the flanks of a QRS are steep themselves. A stimulus stands ahead of
-    the beat that it paces; the `pacing_s` before each beat are not judged, nor is what is `unjudged`.
+    A spike leaves both its neighbours by more than `spike_qrs` of the QRS, is back within
+    `spike_width_s`, and the signal beside it moves little (at most `spike_beside` of that height):
+    the flanks of a QRS are steep themselves. A stimulus stands ahead of the beat that it paces; the
+    `pacing_s` before each beat are not judged, nor is what is `unjudged`.
     """
     height = max(limits.spike_qrs * qrs_mv, limits.spike_mv)
     widest = max(1, round(min(limits.spike_width_s, WIDEST_SECONDS) * fs))

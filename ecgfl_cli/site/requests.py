@@ -163,7 +163,10 @@ class RequestLog:
         Early logs have no requests. Their releases count instead.
         """
         self._read()
-        records = [*self._early_releases, *self._requests]
+        records: list[RecordedRequest | RecordedRelease] = [
+            *self._early_releases,
+            *self._requests,
+        ]
         return [record for record in records if record.work == work]
 
     def _read(self) -> None:

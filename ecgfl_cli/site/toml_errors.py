@@ -102,11 +102,9 @@ def _text(path: Path) -> str:
 def _depth(document: Any, location: Sequence[str | int]) -> int:
     """Return how many parts of a location exist in a document."""
     for depth, part in enumerate(location):
-        if (isinstance(document, Mapping) and part in document) or (
-            isinstance(document, list) and isinstance(part, int) and part < len(document)
-        ):
+        try:
             document = document[part]
-        else:
+        except (KeyError, IndexError, TypeError):
             return depth
     return len(location)
 

@@ -38,7 +38,7 @@ def test_an_unreadable_beat_is_not_learned(unreadable: float) -> None:
     assert sample(beats).samples.tolist() == [0, 200]
 
 
-def test_a_long_record_gives_no_more_of_a_kind_than_its_share_and_all_of_a_rare_kind() -> None:
+def test_sample_limits_common_classes_and_keeps_rare_ones() -> None:
     beats = beats_of(*([BeatClass.N] * 30 + [BeatClass.V]) * 100)
     classes = sample(beats).classes
     assert (classes == BeatClass.N).sum() == MOST_OF_A_KIND

@@ -106,7 +106,7 @@ def test_one_lead_is_cut_as_it_is_and_noisy_and_two_also_mixed(recording: Record
     assert len({view.windows.tobytes() for view in views}) == 6
 
 
-def test_each_beat_found_in_noise_has_the_class_of_its_label_and_no_label_two_beats(
+def test_detections_in_noise_match_labels_one_to_one(
     recording: Recording,
 ) -> None:
     labels = list(recording.labels or ())
@@ -123,7 +123,7 @@ def test_each_beat_found_in_noise_has_the_class_of_its_label_and_no_label_two_be
     assert {"N", "V"} == {beats.symbols[place] for place in matched}
 
 
-def test_a_detection_between_close_labels_that_is_none_of_them_is_no_beat(
+def test_detection_between_close_labels_is_not_a_beat(
     recording: Recording,
 ) -> None:
     labels = list(recording.labels or ())

@@ -1,4 +1,4 @@
-"""What a network learns from: each lead, what lies between two, and both as a worse recorder would have shown them."""
+"""A network is trained on each lead, on mixed leads and on leads with added noise."""
 
 from pathlib import Path
 

@@ -22,9 +22,9 @@ Ecgfl = Callable[..., Any]
 HOMES = Path(__file__).resolve().parents[1] / "data" / "homes"
 
 SCHEMA_3_HOME = HOMES / "schema-3.zip"
-"""A home made by the ecgfl that introduced schema 3: `init --site st-mary`, `ingest` of the synthetic recordings 1 and 2 (20 s at
-250 Hz, 15 % PVCs) and `segment`. Do not replace it: add another file for another schema.
-"""
+"""A home made by the ecgfl that introduced schema 3: `init --site st-mary`, `ingest` of the
+synthetic recordings 1 and 2 (20 s at 250 Hz, 15 % PVCs) and `segment`. Do not replace it: add
+another file for another schema. """
 
 VERSION_2 = """
 CREATE TABLE records (
@@ -61,7 +61,8 @@ CREATE TABLE aliases (
     patient     TEXT NOT NULL
 );
 """
-"""The schema of the first release. A copy on purpose: the test fails if the program's own is edited."""
+"""The schema of the first release. A copy on purpose: the test fails if the program's own is
+edited."""
 
 SCHEMAS = {
     2: VERSION_2,

@@ -1,4 +1,4 @@
-"""Augmented beats: what another recorder would have shown, and never another shape or size of the input."""
+"""Augmented beats imitate other recorders and keep the shape of the input."""
 
 import numpy as np
 import pytest

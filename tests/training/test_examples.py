@@ -96,7 +96,7 @@ def test_a_network_that_tells_more_kinds_apart_is_told_them() -> None:
     assert LEARNED[PVC] == BeatClass.V
 
 
-def test_the_beats_of_a_class_in_a_lead_count_as_the_root_of_their_number() -> None:
+def test_weight_of_a_class_grows_with_the_root_of_its_beats() -> None:
     examples = examples_of([beats_with("NNNNNNNNNV"), beats_with("VVVV")], ECGNET)
     of_normal, alone, of_four = examples.weight[0], examples.weight[9], examples.weight[10]
     assert examples.weight.mean() == pytest.approx(1.0)
@@ -112,7 +112,7 @@ def test_measuring_on_no_examples_gives_no_figures(records: list) -> None:
     assert measured.precision is None
 
 
-def test_examples_in_a_file_are_those_in_memory_and_leave_nothing_behind(tmp_path: Path) -> None:
+def test_examples_in_a_file_equal_those_in_memory(tmp_path: Path) -> None:
     beatnet = architecture("beatnet")
     record = synthesise(7, 60, 250, pvc_share=0.2)
     leads = annotated_beats(record, record.leads, beatnet.window)

@@ -59,13 +59,15 @@ def annotated_spans(recording: Recording, beats: NDArray[np.int64]) -> NDArray[n
         for label in recording.labels or ()
         if _is_evidence(label) and 0 <= label.sample < recording.length
     )
-    places = np.array([0, *(label.sample for label in labels), recording.length], dtype=np.int64)
+    positions = np.array([0, *(label.sample for label in labels), recording.length], dtype=np.int64)
     symbols = ["", *(label.symbol for label in labels), ""]
     window = round(MATCH_SECONDS * recording.fs)
-    found = np.searchsorted(beats, places[1:] - window) - np.searchsorted(
-        beats, places[:-1] + window, side="right"
+    unlabelled = np.searchsorted(beats, positions[1:] - window) - np.searchsorted(
+        beats, positions[:-1] + window, side="right"
     )
-    empty = (found >= UNLABELLED_BEATS) & (np.diff(places) >= UNLABELLED_SECONDS * recording.fs)
+    empty = (unlabelled >= UNLABELLED_BEATS) & (
+        np.diff(positions) >= UNLABELLED_SECONDS * recording.fs
+    )
     empty &= [pair not in _EPISODES for pair in pairwise(symbols)]
     spans = []
     breaks = np.flatnonzero(empty).tolist()
@@ -74,11 +76,11 @@ def annotated_spans(recording: Recording, beats: NDArray[np.int64]) -> NDArray[n
         if sum(classify(symbol) is not None for symbol in inside) >= (
             FEWEST_LABELS if breaks else 1
         ):
-            start = 0 if before < 0 else max(0, places[before + 1] - window)
+            start = 0 if before < 0 else max(0, positions[before + 1] - window)
             stop = (
                 recording.length
                 if after == empty.size
-                else min(recording.length, places[after] + window + 1)
+                else min(recording.length, positions[after] + window + 1)
             )
             spans.append((start, stop))
     return np.array(spans, dtype=np.int64).reshape(-1, 2)

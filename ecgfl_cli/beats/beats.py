@@ -153,11 +153,17 @@ def annotated_beats(recording: Recording, leads: Sequence[Lead], window: Window)
         )
     for number, (signal, places) in enumerate(zip(conditioned, peaks, strict=False)):
         noisy = worse_recorded(signal, places, window.fs, seed=number)
-        found = detect(noisy, window.fs)
-        matched = _labels_of(found, named, window.fs)
+        detected = detect(noisy, window.fs)
+        matched = _labels_of(detected, named, window.fs)
         symbols = tuple(labels[index].symbol if index >= 0 else "" for index in matched)
         beats = _cut(
-            noisy, found, found, _rr(found, noisy, window.fs), symbols, recording.fs, window
+            noisy,
+            detected,
+            detected,
+            _rr(detected, noisy, window.fs),
+            symbols,
+            recording.fs,
+            window,
         )
         cut.append(
             replace(
@@ -264,21 +270,23 @@ def _class_of(symbol: str) -> BeatClass:
     return beat_class
 
 
-def _labels_of(found: NDArray[np.int64], named: NDArray[np.int64], fs: float) -> NDArray[np.int64]:
+def _labels_of(
+    detected: NDArray[np.int64], named: NDArray[np.int64], fs: float
+) -> NDArray[np.int64]:
     """Return the index of each detection's label, shape (n,).
 
     NOT_A_BEAT if labels are close and none is that of the detection, else UNLABELLED.
     """
-    if not named.size or not found.size:
-        return np.full(found.size, NoClass.UNLABELLED)
-    closest_label = nearest(named, found)
-    apart = np.abs(named[closest_label] - found)
+    if not named.size or not detected.size:
+        return np.full(detected.size, NoClass.UNLABELLED)
+    closest_label = nearest(named, detected)
+    apart = np.abs(named[closest_label] - detected)
     order = np.lexsort((apart, closest_label))
     closest = order[np.concatenate(([True], np.diff(closest_label[order]) > 0))]
     matched = closest[apart[closest] <= MATCH_SECONDS * fs]
-    behind = np.searchsorted(named, found)
+    behind = np.searchsorted(named, detected)
     inside = (behind > 0) & (behind < named.size)
-    between = np.zeros(found.size, dtype=np.bool_)
+    between = np.zeros(detected.size, dtype=np.bool_)
     between[inside] = named[behind[inside]] - named[behind[inside] - 1] <= LABELLED_SECONDS * fs
     labels = np.where(between, NoClass.NOT_A_BEAT, NoClass.UNLABELLED)
     labels[matched] = closest_label[matched]

@@ -55,10 +55,10 @@ samples at both rates."""
 
 def pieces(samples: Samples, centre: float = 0.0, largest: float = math.inf) -> list[slice]:
     """Return the parts of a lead with finite values that are nearer than `largest` to `centre`."""
-    found = stretches(
+    parts = stretches(
         samples.size, lambda part: np.abs(samples[part] - np.float32(centre)) < largest
     )
-    return [slice(start, stop) for start, stop in found]
+    return [slice(start, stop) for start, stop in parts]
 
 
 def condition(samples: Samples, fs: float, target_fs: float) -> NDArray[np.float32]:
@@ -195,12 +195,12 @@ def _block(fs: float, target_fs: float, outputs: int) -> _Block:
     )
     step = ratio.numerator if in_step else 1
     margin = math.ceil(MARGIN_SECONDS * target_fs)
-    wanted = outputs + 2 * margin + 2 * step
+    needed = outputs + 2 * margin + 2 * step
     if in_step:
-        repeats = next_fast_len(math.ceil(wanted / step), real=True)
+        repeats = next_fast_len(math.ceil(needed / step), real=True)
         taken, given = repeats * ratio.denominator, repeats * step
     else:
-        taken = next_fast_len(math.ceil(wanted * fs / target_fs), real=True)
+        taken = next_fast_len(math.ceil(needed * fs / target_fs), real=True)
         given = math.floor(taken * target_fs / fs)
     hertz = np.arange(taken // 2 + 1) * (fs / taken)
     hertz = hertz[hertz < 0.5 * min(fs, target_fs)]

@@ -99,10 +99,10 @@ def likeness(
     of `rr_context`, averaged over similar beats (prematurity is the mean of |previous|), and their
     share of the block; distance : from the typical beat as a share of that beat's size.
     """
-    found = np.zeros((len(windows), len(LIKENESS_FIELDS)), dtype=np.float32)
+    features = np.zeros((len(windows), len(LIKENESS_FIELDS)), dtype=np.float32)
     readable = np.flatnonzero(~np.isnan(windows).any(axis=1))
     if not readable.size:
-        return found
+        return features
     start, stop = (before + round(seconds * fs) for seconds in QRS_SECONDS)
     shapes, usual, own = windows[readable, start:stop], typical[start:stop], rr[readable]
     departure = np.abs(shapes - usual).mean(axis=1)
@@ -112,7 +112,7 @@ def likeness(
     distance = np.sqrt(((shapes - usual) ** 2).sum(axis=1) / ((usual**2).sum() + SMALLEST))
     values = np.concatenate((own[:, :3], np.abs(own[:, :1])), axis=1)
     alike, share = _of_alike(scaled, values)
-    found[readable] = np.column_stack(
+    features[readable] = np.column_stack(
         (
             np.log((departure + SMALLEST) / (np.median(departure) + SMALLEST)),
             np.log(departure + 10 * SMALLEST),
@@ -122,7 +122,7 @@ def likeness(
             np.minimum(distance, FARTHEST),
         )
     )
-    return found
+    return features
 
 
 def _of_alike(

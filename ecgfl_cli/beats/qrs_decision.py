@@ -77,25 +77,25 @@ def _forward_pass(humps: Candidates, fs: float) -> NDArray[np.int64]:
     beat_heights = _Recent([_usual_height(humps, 0.0, fs)] * REMEMBERED)
     noise_heights = _Recent([0.0] * REMEMBERED)
     intervals = _Recent([])
-    found: list[int] = []
+    detected: list[int] = []
     rejected: list[int] = []
     learned_at = 0.0
     place = 0
 
     def accept(index: int) -> None:
-        if found:
-            intervals.add(times[index] - times[found[-1]])
-        found.append(index)
+        if detected:
+            intervals.add(times[index] - times[detected[-1]])
+        detected.append(index)
         beat_heights.add(heights[index])
 
     while place < len(times):
         noise = noise_heights.usual
         threshold = noise + THRESHOLD * (beat_heights.usual - noise)
-        since = times[place] - (times[found[-1]] if found else 0.0)
+        since = times[place] - (times[detected[-1]] if detected else 0.0)
         usual = intervals.usual if len(intervals.values) >= REMEMBERED // 2 else 1.0
-        if found and since > SEARCH_BACK_INTERVALS * usual:
+        if detected and since > SEARCH_BACK_INTERVALS * usual:
             missed = [
-                index for index in rejected if times[index] - times[found[-1]] >= T_WAVE_SECONDS
+                index for index in rejected if times[index] - times[detected[-1]] >= T_WAVE_SECONDS
             ]
             best = max(missed, key=lambda index: heights[index], default=None)
             if best is not None and heights[best] > SEARCH_BACK_THRESHOLD * threshold:
@@ -111,9 +111,9 @@ def _forward_pass(humps: Candidates, fs: float) -> NDArray[np.int64]:
             place, rejected = (rejected[0], []) if rejected else (place, rejected)
             continue
         is_t_wave = (
-            bool(found)
+            bool(detected)
             and since < T_WAVE_SECONDS
-            and slopes[place] < T_WAVE_SLOPE * slopes[found[-1]]
+            and slopes[place] < T_WAVE_SLOPE * slopes[detected[-1]]
         )
         if heights[place] > threshold and not is_t_wave:
             accept(place)
@@ -122,7 +122,7 @@ def _forward_pass(humps: Candidates, fs: float) -> NDArray[np.int64]:
             rejected.append(place)
             noise_heights.add(heights[place])
         place += 1
-    return np.array(found, dtype=np.int64)
+    return np.array(detected, dtype=np.int64)
 
 
 def _usual_height(humps: Candidates, start: float, fs: float) -> float:

@@ -96,8 +96,8 @@ class Histogram:
 
     def f1(self, decision: float) -> float:
         """Return the F1 of V if beats at or above a logit are called V; there must be PVCs."""
-        found, false = self.called(decision)
-        return 2 * found / (found + false + float(self.pvcs.sum()))
+        called_pvcs, called_others = self.called(decision)
+        return 2 * called_pvcs / (called_pvcs + called_others + float(self.pvcs.sum()))
 
 
 def decision_logit(calibration: Calibration, threshold: float) -> float:
@@ -145,10 +145,10 @@ def fit(others: NDArray[np.number], pvcs: NDArray[np.number]) -> tuple[Calibrati
         float(weight) for weight in minimize(loss, np.array([1.0, 0.0]), method="Nelder-Mead").x
     )
     # All beats from an edge on are called V.
-    found, false = (column[::-1].cumsum()[::-1][1:] for column in (pvcs, others))
+    called_pvcs, called_others = (column[::-1].cumsum()[::-1][1:] for column in (pvcs, others))
     # Half of the best F1. If the counts are not whole numbers, a rounding error can make it
     # slightly larger than one half.
-    threshold = min(float((found / (found + false + pvcs.sum())).max()), 0.5)
+    threshold = min(float((called_pvcs / (called_pvcs + called_others + pvcs.sum())).max()), 0.5)
     if scale > SCALES[1]:
         scale, offset = SCALES[1], offset * SCALES[1] / scale
     if scale < SCALES[0] or abs(offset) > LARGEST or threshold < LEAST_THRESHOLD:

@@ -11,19 +11,19 @@ from ecgfl_cli.quality.parts import longest_of
 
 def check_disturbances(lead: LeadMeasures, fs: float, limits: Limits) -> Iterator[Finding]:
     """Yield `baseline-wander`, `mains-hum`, `spikes` and `noise` for a usable lead."""
-    found = lead.disturbances
-    if found is None or lead.qrs_mv is None:
+    disturbances = lead.disturbances
+    if disturbances is None or lead.qrs_mv is None:
         return
-    yield from _check_wander(lead, lead.qrs_mv, found, fs, limits)
-    yield from _check_hum(lead, found, limits)
-    yield from _check_spikes(lead, found, limits)
-    yield from _check_noise(lead, found, fs, limits)
+    yield from _check_wander(lead, lead.qrs_mv, disturbances, fs, limits)
+    yield from _check_hum(lead, disturbances, limits)
+    yield from _check_spikes(lead, disturbances, limits)
+    yield from _check_noise(lead, disturbances, fs, limits)
 
 
 def _check_wander(
-    lead: LeadMeasures, qrs_mv: float, found: Disturbances, fs: float, limits: Limits
+    lead: LeadMeasures, qrs_mv: float, disturbances: Disturbances, fs: float, limits: Limits
 ) -> Iterator[Finding]:
-    wander = found.wander
+    wander = disturbances.wander
     limit = max(limits.wander_warn_mv, limits.wander_warn_qrs * qrs_mv)
     if wander is None or wander.mv <= limit:
         return
@@ -46,8 +46,8 @@ def _check_wander(
     )
 
 
-def _check_hum(lead: LeadMeasures, found: Disturbances, limits: Limits) -> Iterator[Finding]:
-    hum = found.hum
+def _check_hum(lead: LeadMeasures, disturbances: Disturbances, limits: Limits) -> Iterator[Finding]:
+    hum = disturbances.hum
     if hum is None or hum.amplitude_mv <= limits.hum_warn_mv:
         return
     yield Finding(
@@ -64,28 +64,30 @@ def _check_hum(lead: LeadMeasures, found: Disturbances, limits: Limits) -> Itera
     )
 
 
-def _check_spikes(lead: LeadMeasures, found: Disturbances, limits: Limits) -> Iterator[Finding]:
-    if found.spikes_per_minute <= limits.spike_warn_per_minute:
+def _check_spikes(
+    lead: LeadMeasures, disturbances: Disturbances, limits: Limits
+) -> Iterator[Finding]:
+    if disturbances.spikes_per_minute <= limits.spike_warn_per_minute:
         return
     yield Finding(
         "spikes",
         Severity.WARNING,
-        f"lead {lead.name} has {found.spikes_per_minute:.1f} spikes a minute that are narrower "
-        "than "
+        f"lead {lead.name} has {disturbances.spikes_per_minute:.1f} spikes a minute that are "
+        "narrower than "
         f"{limits.spike_width_s * 1000:g} ms and not ahead of a beat, expected at most "
         f"{limits.spike_warn_per_minute:g}",
         "Check the cable's contact and the recorder's memory or radio link; another lead may "
         "have none (--lead NAME).",
         lead=lead.name,
-        value=found.spikes_per_minute,
+        value=disturbances.spikes_per_minute,
         limit=limits.spike_warn_per_minute,
     )
 
 
 def _check_noise(
-    lead: LeadMeasures, found: Disturbances, fs: float, limits: Limits
+    lead: LeadMeasures, disturbances: Disturbances, fs: float, limits: Limits
 ) -> Iterator[Finding]:
-    noise = found.noise
+    noise = disturbances.noise
     longest = None if noise is None else longest_of(noise.stretches)
     if noise is None or longest is None or noise.share <= limits.noise_warn_share:
         return

@@ -215,37 +215,37 @@ def _check_unlabelled(
         )
 
 
-def _check_shift(found: Match, fs: float, limits: Limits) -> Iterator[Finding]:
-    late = found.offset_s > 0
-    milliseconds, samples = abs(found.offset_s) * 1000, round(abs(found.offset_s) * fs)
-    harmful = abs(found.offset_s) > limits.shift_error_s
+def _check_shift(match: Match, fs: float, limits: Limits) -> Iterator[Finding]:
+    late = match.offset_s > 0
+    milliseconds, samples = abs(match.offset_s) * 1000, round(abs(match.offset_s) * fs)
+    harmful = abs(match.offset_s) > limits.shift_error_s
     limit = limits.shift_error_s if harmful else limits.shift_warn_s
     yield Finding(
         "labels-shifted",
         Severity.ERROR if harmful else Severity.WARNING,
-        f"the {found.labels} beat labels stand {milliseconds:.0f} ms "
+        f"the {match.labels} beat labels stand {milliseconds:.0f} ms "
         f"{'after' if late else 'before'} their beats throughout "
-        f"(half of them within {found.spread_s * 1000:.0f} ms of each other); expected at most "
+        f"(half of them within {match.spread_s * 1000:.0f} ms of each other); expected at most "
         f"{limit * 1000:g} ms",
         f"{'Subtract' if late else 'Add'} {samples} samples ({milliseconds:.0f} ms) "
         f"{'from' if late else 'to'} the labels where "
         "they come from and ingest again; --labels none reads the recording without them.",
-        value=found.offset_s * 1000,
+        value=match.offset_s * 1000,
         limit=limit * 1000,
     )
 
 
-def _check_off_peak(found: Match, limits: Limits) -> Iterator[Finding]:
-    foreign = found.share > found.error_share
-    limit = found.error_share if foreign else limits.off_peak_warn_share
-    if found.share <= limit:
+def _check_off_peak(match: Match, limits: Limits) -> Iterator[Finding]:
+    foreign = match.share > match.error_share
+    limit = match.error_share if foreign else limits.off_peak_warn_share
+    if match.share <= limit:
         return
     yield Finding(
         "labels-off-peak",
         Severity.ERROR if foreign else Severity.WARNING,
-        f"{found.share:.0%} of {found.labels} labelled beats have no detected beat within "
+        f"{match.share:.0%} of {match.labels} labelled beats have no detected beat within "
         f"{limits.match_s * 1000:g} ms"
-        f"{_shift(found, limits)}; expected at most {limit:.0%}",
+        f"{_shift(match, limits)}; expected at most {limit:.0%}",
         "The labels do not belong to this signal or count at another rate: check --labels FILE, "
         "--fs HZ, or use --labels none."
         if foreign
@@ -253,14 +253,14 @@ def _check_off_peak(found: Match, limits: Limits) -> Iterator[Finding]:
             "Look at the recording: the signal is poor there or the labels are shifted. --labels "
             "none reads it without them."
         ),
-        value=found.share,
+        value=match.share,
         limit=limit,
     )
 
 
-def _shift(found: Match, limits: Limits) -> str:
+def _shift(match: Match, limits: Limits) -> str:
     """Where most of the labels stand, in words."""
-    if abs(found.offset_s) <= limits.shift_warn_s:
+    if abs(match.offset_s) <= limits.shift_warn_s:
         return ""
-    side = "after" if found.offset_s > 0 else "before"
-    return f" (half of them stand {abs(found.offset_s) * 1000:.0f} ms or more {side} the nearest)"
+    side = "after" if match.offset_s > 0 else "before"
+    return f" (half of them stand {abs(match.offset_s) * 1000:.0f} ms or more {side} the nearest)"

@@ -99,10 +99,10 @@ def _deflection(
     ]
     at_label = marked[chosen, None] + np.arange(-half, half + 1)
     at_beat = at_label - distance[chosen, None]
-    found = []
+    ratios = []
     for lead in recording.leads:
         here, there = (np.ptp(lead.samples[places], axis=1) for places in (at_label, at_beat))
         moving = (there > 0) & np.isfinite(there) & np.isfinite(here)
         if moving.any():
-            found.append(float(np.median(here[moving] / there[moving])))
-    return max(found, default=1.0)
+            ratios.append(float(np.median(here[moving] / there[moving])))
+    return max(ratios, default=1.0)

@@ -167,8 +167,10 @@ def _extremes(samples: Samples, block: int) -> tuple[NDArray[np.float32], NDArra
 
     A block that contains NaN has NaN.
     """
-    found = [(rows.min(axis=1), rows.max(axis=1)) for rows in in_rows(samples, block)]
-    return np.concatenate([low for low, _ in found]), np.concatenate([high for _, high in found])
+    extremes = [(rows.min(axis=1), rows.max(axis=1)) for rows in in_rows(samples, block)]
+    return np.concatenate([low for low, _ in extremes]), np.concatenate(
+        [high for _, high in extremes]
+    )
 
 
 def _loss(stretches: Stretches, whole: float, long: float = np.inf) -> Loss:

@@ -62,8 +62,8 @@ def _bend(samples: Samples, fs: float, block: int) -> NDArray[np.float32]:
     width = max(1, round(fs / COARSE_FS))
     points = block // width
     lag = min(max(1, round(LAG_SECONDS * fs / width)), (points - 1) // 2)
-    found = np.empty(samples.size // block, dtype=np.float32)
-    for start in range(0, found.size, BLOCKS_AT_A_TIME):
+    bends = np.empty(samples.size // block, dtype=np.float32)
+    for start in range(0, bends.size, BLOCKS_AT_A_TIME):
         rows = samples[start * block : (start + BLOCKS_AT_A_TIME) * block]
         rows = rows[: rows.size // block * block].reshape(-1, block)[:, : points * width]
         coarse = sum(
@@ -73,5 +73,5 @@ def _bend(samples: Samples, fs: float, block: int) -> NDArray[np.float32]:
         middle = size.shape[1] // 2
         medians = np.partition(size, middle, axis=1)[:, middle]
         medians[np.isnan(size.sum(axis=1))] = np.nan
-        found[start : start + len(rows)] = medians
-    return found
+        bends[start : start + len(rows)] = medians
+    return bends

@@ -42,8 +42,8 @@ def runs_in(
     samples: Samples, holds: Callable[[NDArray[np.float32]], NDArray[np.bool_]]
 ) -> Stretches:
     """Where `holds` says so of a lead's samples, in order."""
-    found = stretches(samples.size, lambda part: holds(samples[part]))
-    return np.array(found, dtype=np.int64).reshape(-1, 2)
+    spans = stretches(samples.size, lambda part: holds(samples[part]))
+    return np.array(spans, dtype=np.int64).reshape(-1, 2)
 
 
 def without(stretches: Stretches, others: Stretches) -> Stretches:

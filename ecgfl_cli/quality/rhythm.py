@@ -27,7 +27,7 @@ def rhythm_beats(recording: Recording, lead_name: str | None) -> NDArray[np.int6
     beats = []
     for start in range(0, samples.size, step):
         first, stop = max(0, start - margin), start + step
-        found = detect(condition(samples[first : stop + margin], recording.fs, fs), fs)
-        places = first + np.rint(found * (recording.fs / fs)).astype(np.int64)
+        peaks = detect(condition(samples[first : stop + margin], recording.fs, fs), fs)
+        places = first + np.rint(peaks * (recording.fs / fs)).astype(np.int64)
         beats.append(places[(places >= start) & (places < stop)])
     return np.concatenate(beats)

@@ -157,9 +157,9 @@ def _compare(
     here = there = both = 0
     for stretch in stretches:
         inner = slice(stretch.start + edge, stretch.stop - edge)
-        found = detect(condition(other.samples[stretch], recording.fs, fs), fs)
+        peaks = detect(condition(other.samples[stretch], recording.fs, fs), fs)
         theirs = _within(
-            stretch.start + np.rint(found * (recording.fs / fs)).astype(np.int64), inner
+            stretch.start + np.rint(peaks * (recording.fs / fs)).astype(np.int64), inner
         )
         ours = _within(beats, inner)
         ours, theirs = ours[~np.isnan(other.samples[ours])], theirs[~np.isnan(lead.samples[theirs])]

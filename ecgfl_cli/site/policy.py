@@ -221,12 +221,12 @@ class Policy(StrictModel):
                 f"Lower policy.{name} in site.toml if this site agrees",
             )
 
-    def require_at_least(self, what: str, there: int, name: str) -> None:
+    def require_at_least(self, what: str, amount: int, name: str) -> None:
         """Raise `PolicyRefused` if there is less to train on than the setting `name` demands."""
         limit = getattr(self, name)
-        if there < limit:
+        if amount < limit:
             raise PolicyRefused(
-                f"{there} {what} to train on, policy.{name} = {limit}",
+                f"{amount} {what} to train on, policy.{name} = {limit}",
                 f"Ingest more labelled recordings, or lower policy.{name} in site.toml",
             )
 

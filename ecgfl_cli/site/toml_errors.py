@@ -53,18 +53,18 @@ def statements(text: str) -> list[tuple[int, Mapping[str, Any]]]:
     are read.
     """
     lines = text.split("\n")[:MOST_LINES]
-    found: list[tuple[int, Mapping[str, Any]]] = []
+    parsed: list[tuple[int, Mapping[str, Any]]] = []
     begin = None
     for number, line in enumerate(lines, 1):
         if begin is None and (not line.strip() or line.lstrip().startswith("#")):
             continue
         begin = begin or number
         try:
-            found.append((begin, tomllib.loads("\n".join(lines[:number]))))
+            parsed.append((begin, tomllib.loads("\n".join(lines[:number]))))
         except (ValueError, RecursionError):  # the value continues on the next line
             continue
         begin = None
-    return found
+    return parsed
 
 
 def line_of(

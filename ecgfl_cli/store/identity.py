@@ -40,7 +40,7 @@ def identified(
     findings : list of Finding
         Those of the file and those of `IDENTITY_CODES`, most severe first.
     """
-    found: list[Finding] = []
+    findings: list[Finding] = []
     by_place = staged.patient_by == "place"
     row = replace(staged.row, patient=catalogue.patient_behind(staged.row.patient))
     if staged.namesake:
@@ -50,13 +50,13 @@ def identified(
         if before.source != row.source or (
             by_place and before.patient != row.patient and not moves
         ):
-            found.append(_duplicate(row, before))
+            findings.append(_duplicate(row, before))
         elif moves:
             catalogue.follow_split(row.patient, before.patient)
             before = replace(before, patient=row.patient)
         elif before.patient != row.patient:
             if staged.patient_by == "file":
-                found.append(_two_identifiers(row, before.patient, "the same signal"))
+                findings.append(_two_identifiers(row, before.patient, "the same signal"))
             catalogue.unite(row.patient, before.patient)
         row = replace(row, patient=before.patient, source=before.source)
     others = [
@@ -67,7 +67,7 @@ def identified(
     namesake = next((other for other in others if row.person and other.person == row.person), None)
     if namesake is not None and namesake.patient != row.patient:
         if staged.patient_by == "file":
-            found.append(_two_identifiers(row, namesake.patient, "the same name and birth date"))
+            findings.append(_two_identifiers(row, namesake.patient, "the same name and birth date"))
         catalogue.unite(row.patient, namesake.patient)
         row = replace(row, patient=namesake.patient)
         others = [
@@ -81,7 +81,7 @@ def identified(
         if other.patient == row.patient and other.person and row.person
     } - {row.person}
     if other_persons:
-        found.append(
+        findings.append(
             Finding(
                 "two-persons",
                 Severity.WARNING,
@@ -95,8 +95,8 @@ def identified(
             )
         )
     if by_place and (is_unclear or catalogue.has_source_of_another(row.source, row.patient)):
-        found.append(_unclear())
-    return row, sorted([*staged.findings, *found], key=lambda finding: finding.severity.rank)
+        findings.append(_unclear())
+    return row, sorted([*staged.findings, *findings], key=lambda finding: finding.severity.rank)
 
 
 def _duplicate(row: RecordRow, before: RecordRow) -> Finding:

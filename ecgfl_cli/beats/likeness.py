@@ -94,7 +94,9 @@ def likeness(
     before : int
         Samples before the R peak.
 
-    Notes ----- unusual, departure : logarithm of the mean departure from the typical beat, against
+    Notes
+    -----
+    unusual, departure : logarithm of the mean departure from the typical beat, against
     the block's median one and in itself; correlation : with the typical beat; *_of_alike : values
     of `rr_context`, averaged over similar beats (prematurity is the mean of |previous|), and their
     share of the block; distance : from the typical beat as a share of that beat's size.

@@ -49,7 +49,9 @@ def rr_context(
     known : array of bool, shape (n - 1,), or None
         Result of `known_intervals`; None if all intervals between neighbours are RR intervals.
 
-    Notes ----- All are natural logarithms of ratios, so that the heart rate itself has no effect:
+    Notes
+    -----
+    All are natural logarithms of ratios, so that the heart rate itself has no effect:
     previous, next and mean of both against the local median; contrast, previous against next; rate,
     the local median against 0.8 s; irregularity, the median of |previous| around; one_before and
     one_after, the previous interval of the beat before and the next one of the beat after. If one

@@ -1,4 +1,4 @@
-"""Files that are either whole or absent."""
+"""Write files atomically: after a kill, a file is complete or unchanged."""
 
 import contextlib
 import os
@@ -19,9 +19,9 @@ def keep_private() -> None:
 
 @contextlib.contextmanager
 def readable_as_usual() -> Iterator[None]:
-    """Create files in the block with the umask that this program was started with, but writable only for this user.
+    """Create files in the block that other users may read, for results outside a home.
 
-    This is for results outside a home.
+    The umask is the one that this program was started with, but only this user may write.
     """
     before = os.umask(_USERS[0] | NOBODY_ELSE_WRITES)
     try:
@@ -31,20 +31,30 @@ def readable_as_usual() -> Iterator[None]:
 
 
 def atomic_write_bytes(path: Path, data: bytes, mode: int | None = None) -> None:
-    """Put `data` at `path`, replacing what is there; a kill at any moment leaves the old file or the new one.
+    """Write a file. A kill at any moment leaves the old file or the new one.
 
-    mode : permission bits of the file, whatever the umask; None takes the system's default for new files.
+    Parameters
+    ----------
+    path : Path
+        The file, which is replaced if it exists. Its folder must exist.
+    data : bytes
+        Its content.
+    mode : int or None
+        Permission bits, regardless of the umask; None for the system's default.
 
-    The folder must exist. Raises `OSError`; the temporary file beside `path` is removed then.
+    Raises
+    ------
+    OSError
+        It cannot be written. The temporary file beside it is removed.
     """
-    # Named after nothing: the target's own name may already be as long as the file system allows.
+    # The name does not contain the target's, which may already have the largest allowed length.
     temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
-    # The file is born with its permissions, so that a secret is at no moment readable by others.
+    # The file is created with its permissions, so that others can never read a secret.
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     try:
         descriptor = os.open(temporary, flags, 0o666 if mode is None else mode)
     except OSError as error:
-        error.filename = str(path)  # what the caller knows of
+        error.filename = str(path)  # the name that the caller knows
         raise
     try:
         with os.fdopen(descriptor, "wb") as stream:
@@ -62,20 +72,20 @@ def atomic_write_bytes(path: Path, data: bytes, mode: int | None = None) -> None
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Remove what a kill within `atomic_write_bytes` left in a folder in which nobody else writes now."""
+    """Remove temporary files that a kill left. No other process may write in the folder now."""
     for path in folder.glob(".*.tmp"):
-        with contextlib.suppress(OSError):  # not gone yet: the next time
+        with contextlib.suppress(OSError):  # else the next time
             path.unlink()
 
 
 def sync_file(path: Path) -> None:
-    """Wait until a file that somebody else wrote is on the disk."""
+    """Wait until a file that a library wrote is on the disk."""
     with path.open("rb+") as file:
         os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:
-    """Wait until what was renamed into a folder is on the disk: the rename itself must survive a power cut."""
+    """Wait until renames in a folder are on the disk, so that they survive a power cut."""
     # Windows cannot open a folder, and some network drives cannot sync one.
     if os.name == "nt":
         return

@@ -1,8 +1,8 @@
-"""Work in other processes, which may crash, hang or be killed without taking the program along.
+"""Run work in other processes, which may crash, hang or be killed without ending the program.
 
-Format libraries in C read files that nobody has checked. What crashes there costs one file. Every process has a pipe of its own:
-in the pools of the standard library and of pebble processes share locks, and one that is killed at the wrong moment leaves the
-others waiting for ever.
+Format libraries written in C read files that nobody has checked. A crash costs one file. Every
+process has its own pipe: in the pools of the standard library and of pebble, processes share locks,
+and a process killed while it holds one leaves the others waiting for ever.
 """
 
 import os
@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_all_start_methods, get_context, parent_process, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
@@ -24,29 +25,36 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 LONGEST_SECONDS = 1800.0
-"""For one item. The longest recording that is accepted lasts a month; a week takes less than a minute."""
+"""Time limit for one item. The longest accepted recording lasts a month; a week takes less than a
+minute."""
 
 LONGEST_START = 300.0
-"""Seconds until a new process takes up its first item, on a busy computer that has to load every library from a slow disk."""
-
-PRELOADED = ["ecgfl_cli.store.stage", "ecgfl_cli.store.segment", "wfdb"]
-"""What the server imports once, from which the workers are forked."""
+"""Time limit in seconds for a new process to begin its first item, on a busy computer that loads
+every library from a slow disk."""
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-"""Settings of the libraries that numpy computes with. (Cutting the beats of mitdb: 1.6 times as fast with one thread.)"""
+"""Environment variables that set the number of threads of numpy's libraries. Cutting the beats of
+mitdb is 1.6 times as fast with one thread."""
 
 KILLED = -9
-"""Exit code of a process that was given no say in its end."""
+"""Exit code of a process killed by SIGKILL."""
 
 MOST_JOBS = 30 if os.name == "nt" else 1000
-"""Windows waits for no more than 63 things at once, two for each process."""
+"""Largest number of processes. Windows waits for at most 63 handles at once, two for each
+process."""
 
 PRIVATE_UMASK = 0o077
 
 
 @dataclass(frozen=True)
 class Lost:
-    """An item whose process ended without a result. reason : in words."""
+    """An item whose process ended without a result.
+
+    Attributes
+    ----------
+    reason : str
+        Why, for a person.
+    """
 
     reason: str
 
@@ -57,26 +65,62 @@ def each_in_a_process(
     jobs: int,
     seconds: float = LONGEST_SECONDS,
 ) -> Iterator[Result | Lost]:
-    """What `work` makes of each item, in their order, in at most `jobs` processes. Those end with this one, however it ends.
+    """Yield the result of `work` for each item, in the order of the items.
 
-    work : a function of a module; items and results go from process to process. An exception of it is raised here.
-    seconds : after which an item counts as lost.
+    The processes end with this one, however it ends.
+
+    Parameters
+    ----------
+    work : callable
+        A function of a module, or a partial of one. Items and results must be picklable. An
+        exception that it raises is raised here.
+    items : sequence
+        The arguments of `work`, one for each call.
+    jobs : int
+        Largest number of processes.
+    seconds : float
+        Time limit for an item, after which it counts as lost.
     """
-    crew = _Crew(work, items, jobs, seconds)
+    pool = _Pool(work, items, jobs, seconds)
     try:
-        for number in range(len(items)):
-            while number not in crew.results:
-                crew.give_out()
-                crew.take_in()
-            crew.give_out()
-            yield crew.results.pop(number)
+        for index in range(len(items)):
+            while index not in pool.results:
+                pool.assign()
+                pool.receive()
+            pool.assign()
+            yield pool.results.pop(index)
     finally:
-        crew.dismiss()
+        pool.terminate()
 
 
-def begin_loading() -> None:
-    """Have the workers' libraries loaded, in a process beside, while this one still loads its own."""
-    if _context().get_start_method() == "forkserver":
+def give_way(niceness: int) -> bool:
+    """Raise the niceness of this process, unless it is higher already.
+
+    Returns
+    -------
+    bool
+        False if a niceness was asked for and the system has none.
+    """
+    if not hasattr(os, "nice"):
+        return niceness == 0
+    os.nice(max(0, niceness - os.nice(0)))
+    return True
+
+
+_PRELOADED: list[str] = []
+"""Modules that the fork server imports once for all workers, as set by `begin_loading`."""
+
+
+def begin_loading(modules: Sequence[str]) -> None:
+    """Import the workers' modules in the fork server while this process imports its own.
+
+    Parameters
+    ----------
+    modules : sequence of str
+        Names of modules. One that cannot be imported is skipped.
+    """
+    _PRELOADED[:] = modules
+    if _context(modules).get_start_method() == "forkserver":
         from multiprocessing import forkserver  # Windows has none
 
         with _interrupts_held(), _one_thread_each():
@@ -84,9 +128,18 @@ def begin_loading() -> None:
 
 
 class _Worker:
-    """A process, the pipe to it, and the number of the item that it was given.
+    """A process, the pipe to it, and the index of its item.
 
-    deadline : for its next message. begun : whether it has taken the item up. served : whether it has ended one before.
+    Attributes
+    ----------
+    item : int or None
+        Index of the item that it has; None if it is idle.
+    deadline : float
+        Time of `time.monotonic` until which its next message must arrive.
+    begun : bool
+        Whether it has begun the item.
+    served : bool
+        Whether it has finished an earlier item.
     """
 
     def __init__(self, context: Any, work: Callable[[Any], Any]) -> None:
@@ -99,23 +152,21 @@ class _Worker:
         self.deadline = 0.0
         self.begun = self.served = False
 
-    def give(self, number: int, item: Any) -> None:
-        self.item, self.begun, self.deadline = number, False, time.monotonic() + LONGEST_START
-        with suppress(
-            ConnectionError
-        ):  # it ended just now: that shows when its answer is waited for
+    def give(self, index: int, item: Any) -> None:
+        self.item, self.begun, self.deadline = index, False, time.monotonic() + LONGEST_START
+        with suppress(ConnectionError):  # it has just ended, which `_Pool.receive` notices
             self.pipe.send(item)
 
     def end(self) -> int | None:
-        """Kill it, unless it has ended; its exit code."""
+        """Kill the process unless it has ended, and return its exit code."""
         self.process.kill()
         self.process.join()
         self.pipe.close()
         return self.process.exitcode  # type: ignore[no-any-return]
 
 
-class _Crew(Generic[Item, Result]):
-    """The workers, the numbers of the items that wait for one, and the results that were not asked for yet."""
+class _Pool(Generic[Item, Result]):
+    """The workers, the indices of waiting items, and results that are not yet taken."""
 
     def __init__(
         self, work: Callable[[Item], Result], items: Sequence[Item], jobs: int, seconds: float
@@ -125,30 +176,30 @@ class _Crew(Generic[Item, Result]):
         self._jobs = min(max(1, jobs), MOST_JOBS)
         self._waiting = deque(range(len(items)))
         self._workers: list[_Worker] = []
-        self._context = _context()
+        self._context = _context(_PRELOADED or [_function(work).__module__])
 
-    def give_out(self) -> None:
-        """An item for everybody who has none."""
+    def assign(self) -> None:
+        """Give an item to every idle worker, and start more workers if there are items left."""
         idle = [worker for worker in self._workers if worker.item is None]
         while self._waiting and (idle or len(self._workers) < self._jobs):
             if not idle:
                 idle.append(_Worker(self._context, self._work))
                 self._workers.append(idle[0])
-            number = self._waiting.popleft()
-            idle.pop().give(number, self._items[number])
+            index = self._waiting.popleft()
+            idle.pop().give(index, self._items[index])
 
-    def take_in(self) -> None:
-        """Wait for something to happen, and see to it."""
+    def receive(self) -> None:
+        """Wait until a worker sends a message, ends or exceeds its time limit, and handle that."""
         busy = [worker for worker in self._workers if worker.item is not None]
         patience = min(worker.deadline for worker in busy) - time.monotonic()
         wait(
-            [thing for worker in busy for thing in (worker.pipe, worker.process.sentinel)],
+            [handle for worker in busy for handle in (worker.pipe, worker.process.sentinel)],
             max(0.0, patience),
         )
         for worker in busy:
-            self._see_to(worker)
+            self._handle(worker)
 
-    def _see_to(self, worker: _Worker) -> None:
+    def _handle(self, worker: _Worker) -> None:
         assert worker.item is not None
         while True:
             try:
@@ -177,7 +228,7 @@ class _Crew(Generic[Item, Result]):
             self.results[worker.item] = Lost(late)
 
     def _replace(self, worker: _Worker) -> None:
-        """For one that has ended by itself. An item that it never took up is none the worse for that."""
+        """Remove a worker that ended by itself. An item that it had not begun is not lost."""
         assert worker.item is not None
         self._workers.remove(worker)
         worker.process.join(1.0)  # the pipe closes a moment before the exit code is there
@@ -186,33 +237,45 @@ class _Crew(Generic[Item, Result]):
             self._waiting.appendleft(worker.item)
         else:
             out_of_memory = (
-                "; a system that runs out of memory kills so" if exit_code == KILLED else ""
+                "; a system that runs out of memory ends processes this way"
+                if exit_code == KILLED
+                else ""
             )
             self.results[worker.item] = Lost(
                 f"the process that read it crashed (exit code {exit_code}{out_of_memory})"
             )
 
-    def dismiss(self) -> None:
+    def terminate(self) -> None:
+        """End all workers."""
         for worker in self._workers:
             worker.end()
 
 
-def _context() -> BaseContext:
-    """Workers are not forked from this process: it has threads and holds the home's lock, which a child would keep."""
+def _function(work: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the function that a partial calls, which has a module."""
+    return _function(work.func) if isinstance(work, partial) else work
+
+
+def _context(modules: Sequence[str]) -> BaseContext:
+    """Return the way in which workers are started.
+
+    They are not forked from this process: it has threads and holds the home's lock, which a child
+    process would keep.
+    """
     if "forkserver" not in get_all_start_methods():
         return get_context("spawn")
     context = get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
+    context.set_forkserver_preload([*modules])
     return context
 
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Whoever is started meanwhile never sees an interrupt, which is for this process to handle, not even while it imports."""
+    """Block SIGINT for processes started in the block; this process alone handles it."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    resource_tracker.ensure_running()  # it takes the mask off when it is started on the way
+    resource_tracker.ensure_running()  # starting it later would unblock the signal
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -222,7 +285,7 @@ def _interrupts_held() -> Iterator[None]:
 
 @contextmanager
 def _one_thread_each() -> Iterator[None]:
-    """Whoever is started meanwhile computes in one thread: as many workers as processors are enough threads for them."""
+    """Let each process started in the block compute with one thread: there are several."""
     before = {name: os.environ.get(name) for name in THREADS}
     os.environ.update(dict.fromkeys(THREADS, "1"))
     try:
@@ -236,7 +299,7 @@ def _one_thread_each() -> Iterator[None]:
 
 
 def _work(pipe: "Connection[Any, Any]", work: Callable[[Any], Any]) -> None:
-    """In a worker: item after item, until the parent has no more."""
+    """Process item after item in a worker, until the parent closes the pipe."""
     _prepare()
     with suppress(EOFError, ConnectionError):
         while True:
@@ -244,21 +307,21 @@ def _work(pipe: "Connection[Any, Any]", work: Callable[[Any], Any]) -> None:
             pipe.send(("begun", None))
             try:
                 answer = ("result", work(item))
-            except Exception as error:  # noqa: BLE001 - it is raised in the parent
+            except Exception as error:  # noqa: BLE001 - raised again in the parent
                 answer = ("raised", error)
             pipe.send(answer)
 
 
 def _prepare() -> None:
-    """In a worker: an interrupt is for the parent to handle, and the parent's death is the worker's."""
+    """Let a worker ignore interrupts, which the parent handles, and end with the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     os.umask(PRIVATE_UMASK)
     escape_log()
-    threading.Thread(target=_end_with_the_parent, daemon=True).start()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
-def _end_with_the_parent() -> None:
+def _end_with_parent() -> None:
     parent = parent_process()
     if parent is not None:
         wait([parent.sentinel])

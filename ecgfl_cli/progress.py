@@ -1,4 +1,4 @@
-"""The progress bar."""
+"""The progress bar: completed items, rate and remaining time."""
 
 import sys
 
@@ -19,10 +19,11 @@ from rich.text import Text
 from ecgfl_cli.printable import printable
 
 
-class Rate(ProgressColumn):
-    """Items per second, or per minute if they take longer."""
+class RateColumn(ProgressColumn):
+    """Column with the items a second, or a minute if they take longer."""
 
     def render(self, task: Task) -> Text:
+        """Return the text of the column."""
         speed = (
             task.finished_speed
             or task.speed
@@ -36,13 +37,21 @@ class Rate(ProgressColumn):
 
 
 def progress_bar(what: str, total: int) -> Progress:
-    """Return a progress bar on stderr that disappears at the end; a spinner for a single item."""
+    """Return a progress bar on stderr that disappears at the end.
+
+    Parameters
+    ----------
+    what : str
+        What is done, for its label.
+    total : int
+        Number of items. For a single item, a spinner and the elapsed time are shown instead.
+    """
     named = TextColumn(printable(what), markup=False)
     columns: tuple[ProgressColumn, ...] = (
         named,
         BarColumn(),
         MofNCompleteColumn(),
-        Rate(),
+        RateColumn(),
         TimeRemainingColumn(),
     )
     if total == 1:

@@ -1,4 +1,4 @@
-"""From one lead of a recording to the beats a model sees. The only place where a beat is cut."""
+"""Cut the beats that a model sees from the leads of a recording. Beats are cut nowhere else."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -7,55 +7,60 @@ import numpy as np
 from ecgfl_adapters.recording import Lead, Recording
 from numpy.typing import NDArray
 
-from ecgfl_cli.beats.aami import BeatClass, classify
+from ecgfl_cli.beats.aami import BeatClass, NoClass, classify
 from ecgfl_cli.beats.conditioning import condition
-from ecgfl_cli.beats.detection import align, detect, highest_near
+from ecgfl_cli.beats.detection import align, detect, highest_near, nearest
 from ecgfl_cli.beats.likeness import LIKENESS_FIELDS, blocks, likeness, typical_beat
 from ecgfl_cli.beats.mixtures import SMALLEST_MV, mixtures, typical_height
-from ecgfl_cli.beats.nearest import nearest
 from ecgfl_cli.beats.recorder_noise import noise_of, worse_recorded
 from ecgfl_cli.beats.rr import RR_FIELDS, known_intervals, rr_context
 from ecgfl_cli.beats.window import Window
 
 CONTEXT_FIELDS = (*RR_FIELDS, *LIKENESS_FIELDS)
-UNKNOWN = -1
-"""Class of a beat that nobody has labelled."""
-
-NO_BEAT = -2
-"""Class of a detection where there is no beat: noise, a T wave."""
-
 MATCH_SECONDS = 0.15
-"""How far a detection may be from the label of its beat: EC57's match window."""
+"""Largest distance of a detection from the label of its beat: EC57's match window."""
 
 LABELLED_SECONDS = 2.5
-"""Between two labels this close every beat has one. In longer stretches nobody may have looked, or a ventricle flutters."""
+"""Between two labels at most this far apart, every beat has a label. Longer stretches may be
+unannotated, or ventricular flutter."""
 
 MOST_NOISE = 0.15
-"""In typical R peaks. Of the beats of DS1 and svdb one in a thousand has more, and 3 of 5,543 PVCs found; of those with muscle
-noise of nstdb at 0 dB in half of the time one in ten."""
+"""Largest noise of a readable beat, in typical R peaks. One in a thousand beats of DS1 and svdb has
+more, and 3 of 5,543 detected PVCs; with muscle noise of nstdb at 0 dB in half of the time, one in
+ten."""
 
 LARGEST = 8.0
-"""A deflection that is more than so many typical R peaks is an artefact; its size says nothing more."""
+"""Largest deflection in typical R peaks. A larger one is an artefact, whose size means nothing."""
 
 
 FLAT, SWINGING = 0.05, 0.75
-"""A window that swings less than a twentieth of what the upper quarter of its block does shows a lead that is off, while another
-lead had beats there."""
+"""A window whose peak-to-peak amplitude is below FLAT times the SWINGING quantile of its block
+shows a lead that is off, while another lead had beats there."""
 
 
 @dataclass(frozen=True)
 class Beats:
     """The beats of one lead, in order.
 
-    samples : shape (n,), int64, R peaks in samples of the recording.
-    windows : shape (n, window.length), float32, in units of the lead's typical R peak around; NaN where the signal has a gap,
-        ends or lies flat.
-    typical : shape (b, window.length), float32, same unit: the typical beat of each block of the recording.
-    block : shape (n,), int64, which of them is each beat's.
-    noise : shape (n,), float32, same unit: see `noise_of`; NaN where the window is none.
-    context : shape (n, len(CONTEXT_FIELDS)), float32: see `rr_context` and `likeness`.
-    classes : shape (n,), int8, `BeatClass` or UNKNOWN.
-    symbols : n symbols as annotated, "" for an unlabelled beat.
+    Attributes
+    ----------
+    samples : array of int64, shape (n,)
+        R peaks in samples of the recording.
+    windows : array of float32, shape (n, window.length)
+        Signal around each R peak, in units of the lead's typical R peak nearby; NaN where the
+        signal has a gap, ends or is flat.
+    typical : array of float32, shape (b, window.length)
+        Typical beat of each block of the recording, in the same unit.
+    block : array of int64, shape (n,)
+        Index of each beat's block.
+    noise : array of float32, shape (n,)
+        Noise in the same unit, see `noise_of`; NaN for an incomplete window.
+    context : array of float32, shape (n, len(CONTEXT_FIELDS))
+        See `rr_context` and `likeness`.
+    classes : array of int8, shape (n,)
+        `BeatClass` or `NoClass`.
+    symbols : tuple of str
+        n symbols as annotated; "" for an unlabelled beat.
     """
 
     samples: NDArray[np.int64]
@@ -69,20 +74,23 @@ class Beats:
 
     @property
     def departures(self) -> NDArray[np.float32]:
-        """How each beat departs from the typical one around, shape (n, window.length): what a bundle branch block, the
-        electrodes' place or the recorder do to every beat cancels."""
+        """Difference of each beat from the typical beat nearby, shape (n, window.length).
+
+        The effects of a bundle branch block, of the electrodes' positions and of the recorder on
+        every beat cancel.
+        """
         return self.windows - self.typical[self.block]
 
     @property
     def readable(self) -> NDArray[np.bool_]:
-        """Beats whose whole window holds signal, and not mainly noise."""
+        """Which beats have a complete window that is not mainly noise, shape (n,)."""
         return np.asarray(self.noise <= MOST_NOISE)
 
     def __len__(self) -> int:
         return int(self.samples.size)
 
     def take(self, chosen: NDArray[np.int64]) -> "Beats":
-        """These of the beats, in this order."""
+        """Return the beats at some indices, in this order."""
         return replace(
             self,
             samples=self.samples[chosen],
@@ -96,10 +104,26 @@ class Beats:
 
 
 def annotated_beats(recording: Recording, leads: Sequence[Lead], window: Window) -> list[Beats]:
-    """Cut the beats that the recording's labels name in each of the leads, in the mixed ones that `mixtures` gives, and those
-    that are found in the leads when they are `worse_recorded`, where some are missed and some found that are none.
+    """Cut the labelled beats of a recording, and beats detected with added noise.
 
-    A label outside the signal is left out; of two in the refractory time a lead keeps the larger.
+    The labelled beats are cut in each lead and in the mixed leads of `mixtures`. In each lead with
+    the noise of `worse_recorded`, the detected beats are cut; some are missed there, and some
+    detections are not beats.
+
+    Parameters
+    ----------
+    recording : Recording
+        The recording. Labels outside the signal are ignored; of two within the refractory time, a
+        lead keeps the larger.
+    leads : sequence of Lead
+        Its leads.
+    window : Window
+        What a model sees of a beat.
+
+    Returns
+    -------
+    list of Beats
+        Of the leads, the mixed leads and the leads with noise.
     """
     labels = [
         label
@@ -129,22 +153,37 @@ def annotated_beats(recording: Recording, leads: Sequence[Lead], window: Window)
         )
     for number, (signal, places) in enumerate(zip(conditioned, peaks, strict=False)):
         noisy = worse_recorded(signal, places, window.fs, seed=number)
-        found = detect(noisy, window.fs)
-        matched = _labels_of(found, named, window.fs)
+        detected = detect(noisy, window.fs)
+        matched = _labels_of(detected, named, window.fs)
         symbols = tuple(labels[index].symbol if index >= 0 else "" for index in matched)
         beats = _cut(
-            noisy, found, found, _rr(found, noisy, window.fs), symbols, recording.fs, window
+            noisy,
+            detected,
+            detected,
+            _rr(detected, noisy, window.fs),
+            symbols,
+            recording.fs,
+            window,
         )
         cut.append(
             replace(
-                beats, classes=np.where(matched == NO_BEAT, NO_BEAT, beats.classes).astype(np.int8)
+                beats,
+                classes=np.where(
+                    matched == NoClass.NOT_A_BEAT, NoClass.NOT_A_BEAT, beats.classes
+                ).astype(np.int8),
             )
         )
     return cut
 
 
 def detected_beats(recording: Recording, leads: Sequence[Lead], window: Window) -> list[Beats]:
-    """Find the beats in the first lead's signal alone and cut them in every lead: the same beats, in the same order."""
+    """Detect the beats in the first lead, and cut them in every lead.
+
+    Returns
+    -------
+    list of Beats
+        The same beats in the same order, for each lead.
+    """
     first, *others = leads
     signal = condition(first.samples, recording.fs, window.fs)
     times = detect(signal, window.fs)
@@ -178,8 +217,20 @@ def _cut(
 ) -> Beats:
     """Cut a window around each peak of a lead.
 
-    peaks : R peaks in this lead. times : positions of the beats. Both shape (n,), in samples of the conditioned lead.
-    rr : `rr_context` of the beats, shape (n, len(RR_FIELDS)).
+    Parameters
+    ----------
+    conditioned : array of float32
+        The conditioned lead.
+    peaks, times : array of int64, shape (n,)
+        R peaks in this lead, and positions of the beats, in samples of the conditioned lead.
+    rr : array of float32, shape (n, len(RR_FIELDS))
+        `rr_context` of the beats.
+    symbols : tuple of str
+        Label of each beat, or "".
+    fs : float
+        Sampling rate of the recording in hertz.
+    window : Window
+        What a model sees of a beat.
     """
     windows = _windows(conditioned, peaks, window)
     parts = blocks(peaks.size)
@@ -201,7 +252,8 @@ def _cut(
         noise=noise_of(windows, window.fs),
         context=np.concatenate((rr, alike), axis=1),
         classes=np.array(
-            [UNKNOWN if not symbol else _class_of(symbol) for symbol in symbols], dtype=np.int8
+            [NoClass.UNLABELLED if not symbol else _class_of(symbol) for symbol in symbols],
+            dtype=np.int8,
         ),
         symbols=symbols,
     )
@@ -214,24 +266,29 @@ def _rr(times: NDArray[np.int64], signal: NDArray[np.float32], fs: float) -> NDA
 def _class_of(symbol: str) -> BeatClass:
     beat_class = classify(symbol)
     if beat_class is None:
-        raise ValueError(f"'{symbol}' is no beat")
+        raise ValueError(f"'{symbol}' is not the symbol of a beat")
     return beat_class
 
 
-def _labels_of(found: NDArray[np.int64], named: NDArray[np.int64], fs: float) -> NDArray[np.int64]:
-    """Index of each detection's label, shape (n,): NO_BEAT where labels stand close and none is its own, else UNKNOWN."""
-    if not named.size or not found.size:
-        return np.full(found.size, UNKNOWN)
-    closest_label = nearest(named, found)
-    apart = np.abs(named[closest_label] - found)
+def _labels_of(
+    detected: NDArray[np.int64], named: NDArray[np.int64], fs: float
+) -> NDArray[np.int64]:
+    """Return the index of each detection's label, shape (n,).
+
+    NOT_A_BEAT if labels are close and none is that of the detection, else UNLABELLED.
+    """
+    if not named.size or not detected.size:
+        return np.full(detected.size, NoClass.UNLABELLED)
+    closest_label = nearest(named, detected)
+    apart = np.abs(named[closest_label] - detected)
     order = np.lexsort((apart, closest_label))
     closest = order[np.concatenate(([True], np.diff(closest_label[order]) > 0))]
     matched = closest[apart[closest] <= MATCH_SECONDS * fs]
-    behind = np.searchsorted(named, found)
+    behind = np.searchsorted(named, detected)
     inside = (behind > 0) & (behind < named.size)
-    between = np.zeros(found.size, dtype=np.bool_)
+    between = np.zeros(detected.size, dtype=np.bool_)
     between[inside] = named[behind[inside]] - named[behind[inside] - 1] <= LABELLED_SECONDS * fs
-    labels = np.where(between, NO_BEAT, UNKNOWN)
+    labels = np.where(between, NoClass.NOT_A_BEAT, NoClass.UNLABELLED)
     labels[matched] = closest_label[matched]
     return labels
 
@@ -246,7 +303,7 @@ def _windows(
 
 
 def _flat(windows: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Which of a block's windows, shape (n,), show no beat of this lead."""
+    """Return which windows of a block show no beat of this lead, shape (n,)."""
     swing = np.ptp(windows, axis=1)
     known = swing[~np.isnan(swing)]
     least = (

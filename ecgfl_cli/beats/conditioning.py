@@ -1,7 +1,8 @@
-"""A lead made ready for detection and for a model: one rate, no baseline, no noise beyond the ECG's band; gaps stay gaps.
+"""Prepare a lead for detection and for a model: band-pass and resample it, and keep its gaps.
 
-Band-pass and change of rate are one step in the frequency domain, in overlapping blocks ("overlap-save"; Oppenheim & Schafer,
-Discrete-Time Signal Processing, section 8.7): a week needs no more memory beside its input and output than an hour does.
+Band-pass and change of rate are one step in the frequency domain, in overlapping blocks
+("overlap-save"; Oppenheim & Schafer, Discrete-Time Signal Processing, section 8.7): apart from its
+input and output, a week needs no more memory than an hour.
 """
 
 import math
@@ -17,53 +18,67 @@ from scipy.fft import irfft, next_fast_len, rfft
 from scipy.signal import ZoomFFT
 
 BAND_HZ = (0.5, 40.0)
-"""Diagnostic content of a QRS without baseline wander and muscle noise; the ambulatory band of IEC 60601-2-47."""
+"""Pass band in hertz: the QRS without baseline wander and muscle noise, as in IEC 60601-2-47."""
 
 SHORTEST_SECONDS = 1.0
-"""A piece between two gaps that is shorter holds no beat with its neighbours and stays a gap."""
+"""A shorter piece between two gaps cannot contain a beat with its neighbours, and becomes a gap."""
 
 LARGEST_MV = 10_000.0
-"""No recorder's amplifier reaches 10 V: a value further than that from the lead's median is a broken sample, thus a gap."""
+"""Largest distance from the lead's median. No amplifier reaches 10 V, so a value beyond is invalid
+and becomes a gap."""
 
 LARGEST_DEVIATIONS = 10_000.0
-"""The same for a lead in another unit than millivolts, in median absolute deviations from its median."""
+"""The same for a lead in another unit, in median absolute deviations."""
 
 JUDGED_FROM = 10_000
-"""Samples, spread evenly, that median and deviation are taken from."""
+"""Number of samples, evenly spread, from which median and deviation are computed."""
 
 LARGEST_NUMBER = 1e30
-"""Whatever the unit: a transform of many larger ones leaves the range of float32."""
+"""Largest value in any unit. A transform of many larger ones exceeds the range of float32."""
 
 BLOCK_SECONDS = 128.0
-"""What a block adds to the output. At 128 Hz its transforms are as fast as any; longer ones leave the processor's cache."""
+"""Output of a block in seconds. At 128 Hz its transforms are the fastest; longer ones exceed the
+processor's cache."""
 
 MARGIN_SECONDS = 8.0
-"""Overlap at either side of a block: the filter's answer decays like exp(-2.2 t), to 2e-8 in this time."""
+"""Overlap at each side of a block. The filter's response decays like exp(-2.2 t), to 2e-8 in this
+time."""
 
 AT_A_TIME = 1 << 20
 """Samples that are transformed at a time."""
 
 LARGEST_TERM, LARGEST_DRIFT = 20_000, 1e-9
-"""Two rates whose ratio is a fraction of such small terms, and errs by no more (a hundredth of a sample in a day), share blocks
-that last a whole number of samples at either."""
+"""Largest terms of a fraction that approximates the ratio of two rates, and its largest relative
+error (a hundredth of a sample in a day). With such a fraction, a block has a whole number of
+samples at both rates."""
 
 
 def pieces(samples: Samples, centre: float = 0.0, largest: float = math.inf) -> list[slice]:
-    """The stretches of finite values that are nearer than `largest` to `centre`."""
-    found = stretches(
+    """Return the parts of a lead with finite values that are nearer than `largest` to `centre`."""
+    parts = stretches(
         samples.size, lambda part: np.abs(samples[part] - np.float32(centre)) < largest
     )
-    return [slice(start, stop) for start, stop in found]
+    return [slice(start, stop) for start, stop in parts]
 
 
 def condition(samples: Samples, fs: float, target_fs: float) -> NDArray[np.float32]:
     """Band-pass and resample one lead, piece by piece between its gaps.
 
-    The band is that of a second-order Butterworth filter run forwards and backwards; beyond its ends a piece counts as mirrored.
+    The filter is a second-order Butterworth filter run forwards and backwards. A piece is mirrored
+    at its ends.
 
-    samples : shape (n,), millivolts, NaN in gaps. fs, target_fs : hertz.
-    Returns shape (round(n * target_fs / fs),), millivolts: sample k stands at k / target_fs seconds, and is NaN if the input's
-    sample nearest to that time lies in a gap or is none of its own.
+    Parameters
+    ----------
+    samples : Samples, shape (n,)
+        The lead in millivolts; NaN in gaps.
+    fs, target_fs : float
+        Sampling rates of the input and the output in hertz.
+
+    Returns
+    -------
+    array of float32, shape (round(n * target_fs / fs),)
+        The lead in millivolts. Sample k is at k / target_fs seconds. It is NaN if the input's
+        nearest sample is in a gap or outside the recording.
     """
     conditioned = np.full(round(samples.size * target_fs / fs), np.nan, dtype=np.float32)
     if 0.45 * min(fs, target_fs) <= BAND_HZ[0]:
@@ -71,7 +86,8 @@ def condition(samples: Samples, fs: float, target_fs: float) -> NDArray[np.float
     for piece in pieces(samples, *_plausible(samples)):
         if piece.stop - piece.start < SHORTEST_SECONDS * fs:
             continue
-        # Those whose nearest sample belongs to the piece: no beat may come to stand in a gap. A millionth allows for rounding.
+        # Output samples whose nearest input sample is in the piece, so that no beat is moved into a
+        # gap. A millionth allows for rounding.
         first = max(0, math.ceil((piece.start - 0.5) * target_fs / fs + 1e-6))
         last = min(conditioned.size, math.ceil((piece.stop - 0.5) * target_fs / fs - 1e-6))
         for start, part in _blocks(samples, piece, fs, target_fs, first, last):
@@ -80,7 +96,7 @@ def condition(samples: Samples, fs: float, target_fs: float) -> NDArray[np.float
 
 
 def _plausible(samples: Samples) -> tuple[float, float]:
-    """The lead's median, and how far from it a value may be."""
+    """Return the lead's median, and the largest distance from it of a valid value."""
     judged = samples[:: samples.size // JUDGED_FROM + 1]
     judged = judged[np.abs(judged) < LARGEST_NUMBER].astype(np.float64)
     if not judged.size:
@@ -93,7 +109,7 @@ def _plausible(samples: Samples) -> tuple[float, float]:
 def _blocks(
     samples: Samples, piece: slice, fs: float, target_fs: float, first: int, last: int
 ) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Output samples [first, last) of a piece of the recording's samples: where, and which."""
+    """Yield the output samples [first, last) of a piece, block by block, with their positions."""
     block = _block(fs, target_fs, min(last - first, round(BLOCK_SECONDS * target_fs)))
     starts = np.arange(
         (first - block.margin) // block.step * block.step, last - block.margin, block.hop
@@ -115,7 +131,7 @@ def _blocks(
 
 
 def _mirrored(samples: Samples, piece: slice, start: int, length: int) -> NDArray[np.float32]:
-    """`length` samples from `start` of the piece, which may lie before its begin and reach beyond its end."""
+    """Return `length` samples of a piece from `start`, mirrored beyond its ends."""
     inside: NDArray[np.float32] = samples[
         piece.start + max(start, 0) : min(piece.start + start + length, piece.stop)
     ]
@@ -129,12 +145,23 @@ def _mirrored(samples: Samples, piece: slice, start: int, length: int) -> NDArra
 
 @dataclass(frozen=True)
 class _Block:
-    """How a stretch of input becomes one of output.
+    """How a part of the input becomes a part of the output.
 
-    taken, given : samples before and after. step : of the output; a block that begins at a multiple begins at an input sample.
-    margin : output samples at either end that the stretch's ends make wrong. hop : from block to block, a multiple of `step`.
-    gain : shape (bins,), what each bin of the input's spectrum is multiplied with.
-    zoom : makes output of the spectrum; None where both stretches last equally long and the usual transform will do.
+    Attributes
+    ----------
+    taken, given : int
+        Numbers of input and output samples.
+    step : int
+        A block that begins at a multiple of this output sample begins at an input sample.
+    margin : int
+        Output samples at each end that are wrong.
+    hop : int
+        Output samples from block to block, a multiple of `step`.
+    gain : array of float32, shape (bins,)
+        Factor of each bin of the input's spectrum.
+    zoom : ZoomFFT or None
+        Transform of the spectrum to the output; None if both parts have the same duration and the
+        usual transform works.
     """
 
     taken: int
@@ -146,7 +173,10 @@ class _Block:
     zoom: ZoomFFT | None
 
     def apply(self, rows: NDArray[np.float32], shifts: NDArray[np.float64]) -> NDArray[np.float32]:
-        """Rows of shape (m, taken) to rows of shape (m, given) that begin `shifts`, shape (m,), input samples later."""
+        """Transform rows of shape (m, taken) to rows of shape (m, given).
+
+        The output begins `shifts`, shape (m,), input samples later.
+        """
         spectrum = rfft(rows, axis=1)[:, : self.gain.size] * self.gain
         if self.zoom is None:
             return np.asarray(irfft(spectrum, n=self.given, axis=1))
@@ -158,19 +188,19 @@ class _Block:
 
 @lru_cache(maxsize=64)
 def _block(fs: float, target_fs: float, outputs: int) -> _Block:
-    """A block for pieces of that many output samples or, if it is a part of one, for so many of them at a time."""
+    """Return a block for that many output samples at a time."""
     ratio = Fraction(target_fs / fs).limit_denominator(LARGEST_TERM)
     in_step = abs(float(ratio) * fs / target_fs - 1) <= LARGEST_DRIFT and _is_fast(
         ratio.numerator * ratio.denominator
     )
     step = ratio.numerator if in_step else 1
     margin = math.ceil(MARGIN_SECONDS * target_fs)
-    wanted = outputs + 2 * margin + 2 * step
+    needed = outputs + 2 * margin + 2 * step
     if in_step:
-        repeats = next_fast_len(math.ceil(wanted / step), real=True)
+        repeats = next_fast_len(math.ceil(needed / step), real=True)
         taken, given = repeats * ratio.denominator, repeats * step
     else:
-        taken = next_fast_len(math.ceil(wanted * fs / target_fs), real=True)
+        taken = next_fast_len(math.ceil(needed * fs / target_fs), real=True)
         given = math.floor(taken * target_fs / fs)
     hertz = np.arange(taken // 2 + 1) * (fs / taken)
     hertz = hertz[hertz < 0.5 * min(fs, target_fs)]
@@ -187,12 +217,20 @@ def _block(fs: float, target_fs: float, outputs: int) -> _Block:
 
 
 def _is_fast(length: int) -> bool:
-    """Whether it has small prime factors only: a transform of a length with a factor of 977 takes that many times as long."""
+    """Whether a length has only small prime factors; others make the transform slow."""
     return int(next_fast_len(length)) == length
 
 
 def _gain(hertz: NDArray[np.float64], fs: float) -> NDArray[np.float64]:
-    """Of a second-order Butterworth band-pass at the rate `fs` (bilinear transform), forwards and backwards."""
+    """Return the gain of a second-order Butterworth band-pass, forwards and backwards.
+
+    Parameters
+    ----------
+    hertz : array of float64
+        Frequencies.
+    fs : float
+        Sampling rate of the filter (bilinear transform).
+    """
     low, high = (math.tan(math.pi * edge / fs) for edge in (BAND_HZ[0], min(BAND_HZ[1], 0.45 * fs)))
     warped = np.tan(np.pi * hertz[1:] / fs)
     return np.concatenate(

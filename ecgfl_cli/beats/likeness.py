@@ -1,7 +1,8 @@
-"""How a beat's shape relates to the other beats of its lead: to the typical one, and to those that look like it.
+"""Compare the shape of a beat with the typical beat of its lead and with similar beats.
 
-A bundle branch block, a pre-excitation, the electrodes' place or the recorder give every beat an odd shape; what tells a PVC
-is that its shape is another than the record's, and that beats of that shape come early and are followed by a pause.
+A bundle branch block, a pre-excitation, the electrodes' positions or the recorder give every beat
+an unusual shape. The shape of a PVC differs from that of the record, and beats of that shape are
+early and followed by a pause.
 """
 
 from itertools import pairwise
@@ -12,17 +13,18 @@ from numpy.typing import NDArray
 from ecgfl_cli.beats.rr import on_time
 
 BLOCK_BEATS = 2048
-"""Beats that are looked at together, about half an hour's: posture and electrodes change over a day."""
+"""Beats of a block, about half an hour. Posture and electrodes change over a day."""
 
 SAMPLED = 512
-"""Beats of a block, evenly spread, that stand for all of it."""
+"""Number of beats, evenly spread, that represent a block."""
 
 FEWEST_ON_TIME = 10
 QRS_SECONDS = (-0.11, 0.20)
-"""The stretch around the R peak that shapes are compared in."""
+"""Part around the R peak in which shapes are compared, in seconds."""
 
 ALIKE = 0.15
-"""Distance, as a share of the typical beat's size, at which two beats count for each other exp(-1/2)."""
+"""Distance at which two beats have the mutual weight exp(-1/2), as a share of the typical beat's
+size."""
 
 LIKENESS_FIELDS = (
     *("unusual", "departure", "correlation"),
@@ -41,15 +43,25 @@ FARTHEST = 4.0
 
 
 def blocks(beats: int) -> list[slice]:
-    """Consecutive, nearly equal blocks of about BLOCK_BEATS."""
+    """Return consecutive, nearly equal blocks of about BLOCK_BEATS beats."""
     edges = np.linspace(0, beats, max(1, round(beats / BLOCK_BEATS)) + 1).round().astype(np.int64)
     return [slice(int(start), int(stop)) for start, stop in pairwise(edges)]
 
 
 def typical_beat(windows: NDArray[np.float32], rr: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Sample by sample the median of a block's beats that come on time, shape (window length,); zeros where none is readable.
+    """Return the median of the beats of a block that are on time, shape (window length,).
 
-    windows : shape (n, window length), NaN where the signal has a gap. rr : as `rr_context` gives it.
+    Parameters
+    ----------
+    windows : array of float32, shape (n, window length)
+        The beats; NaN where the signal has a gap.
+    rr : array of float32
+        As `rr_context` returns it.
+
+    Returns
+    -------
+    array of float32
+        Zeros if no beat is readable.
     """
     readable = np.asarray(~np.isnan(windows).any(axis=1))
     chosen = np.asarray(readable & on_time(rr))
@@ -67,20 +79,32 @@ def likeness(
     fs: float,
     before: int,
 ) -> NDArray[np.float32]:
-    """What the shapes of a block's beats say, shape (n, len(LIKENESS_FIELDS)), float32; zeros for an unreadable beat.
+    """Return features of the shapes of a block's beats, shape (n, len(LIKENESS_FIELDS)), float32.
 
-    windows : shape (n, window length). typical : shape (window length,). rr : as `rr_context` gives it.
-    fs : hertz, and before : samples before the R peak, of the window.
+    Parameters
+    ----------
+    windows : array of float32, shape (n, window length)
+        The beats. An unreadable beat has zeros in the result.
+    typical : array of float32, shape (window length,)
+        The typical beat.
+    rr : array of float32
+        As `rr_context` returns it.
+    fs : float
+        Sampling rate of the windows in hertz.
+    before : int
+        Samples before the R peak.
 
-    unusual, departure : logarithm of the mean departure from the typical beat, against the block's median one and in itself;
-    correlation : with the typical beat; *_of_alike : what `rr_context` says, averaged over the beats that look like this one
-    (prematurity is the mean of |previous|), and which share of the block they are; distance : from the typical beat as a share
-    of that beat's size.
+    Notes
+    -----
+    unusual, departure : logarithm of the mean departure from the typical beat, against
+    the block's median one and in itself; correlation : with the typical beat; *_of_alike : values
+    of `rr_context`, averaged over similar beats (prematurity is the mean of |previous|), and their
+    share of the block; distance : from the typical beat as a share of that beat's size.
     """
-    found = np.zeros((len(windows), len(LIKENESS_FIELDS)), dtype=np.float32)
+    features = np.zeros((len(windows), len(LIKENESS_FIELDS)), dtype=np.float32)
     readable = np.flatnonzero(~np.isnan(windows).any(axis=1))
     if not readable.size:
-        return found
+        return features
     start, stop = (before + round(seconds * fs) for seconds in QRS_SECONDS)
     shapes, usual, own = windows[readable, start:stop], typical[start:stop], rr[readable]
     departure = np.abs(shapes - usual).mean(axis=1)
@@ -90,7 +114,7 @@ def likeness(
     distance = np.sqrt(((shapes - usual) ** 2).sum(axis=1) / ((usual**2).sum() + SMALLEST))
     values = np.concatenate((own[:, :3], np.abs(own[:, :1])), axis=1)
     alike, share = _of_alike(scaled, values)
-    found[readable] = np.column_stack(
+    features[readable] = np.column_stack(
         (
             np.log((departure + SMALLEST) / (np.median(departure) + SMALLEST)),
             np.log(departure + 10 * SMALLEST),
@@ -100,13 +124,13 @@ def likeness(
             np.minimum(distance, FARTHEST),
         )
     )
-    return found
+    return features
 
 
 def _of_alike(
     shapes: NDArray[np.float32], values: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Mean of `values` over each beat itself and the sampled beats that look like it, and the logarithm of their share."""
+    """Return the mean of `values` over similar beats, and the logarithm of the share of these."""
     sampled = _spread(np.ones(len(shapes), dtype=bool))
     sizes = (shapes**2).sum(axis=1)
     apart = sizes[:, None] + sizes[sampled] - 2 * shapes @ shapes[sampled].T
@@ -118,7 +142,7 @@ def _of_alike(
 
 
 def _spread(chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """At most SAMPLED of the chosen, evenly spread."""
+    """Return the indices of at most SAMPLED of the chosen beats, evenly spread."""
     places = np.flatnonzero(chosen)
     return places[
         np.linspace(0, places.size - 1, min(places.size, SAMPLED)).round().astype(np.int64)

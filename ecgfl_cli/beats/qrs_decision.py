@@ -1,8 +1,9 @@
-"""Which humps are beats.
+"""Decide which humps are beats.
 
-The first pass goes forward in time with thresholds that follow the signal, after the rules of Hamilton (Computers in
-Cardiology 29:101, 2002). What comes after it looks both ways, which a bedside monitor cannot: P and T waves that got through
-give themselves away by standing next to something larger, and `qrs_second_look` weighs each beat against those around.
+The first pass goes forward in time with adaptive thresholds, after the rules of Hamilton (Computers
+in Cardiology 29:101, 2002). Later steps use both directions, which a bedside monitor cannot: P and
+T waves that passed are next to something larger, and `qrs_second_look` compares each beat with
+those around it.
 
 All constants were chosen on mitdb DS1 and every second record of svdb; see docs/accuracy.md.
 """
@@ -18,29 +19,35 @@ from ecgfl_cli.beats.qrs_second_look import second_look
 REMEMBERED = 8
 START_SECONDS = 10
 THRESHOLD = 0.27
-"""Where between the usual noise hump (0) and the usual beat (1) a beat begins."""
+"""Threshold of a beat, between the usual noise hump (0) and the usual beat (1)."""
 
 T_WAVE_SECONDS, T_WAVE_SLOPE = 0.36, 0.3
-"""A hump so soon after a beat and less steep than this share of it is its T wave."""
+"""A hump within this time after a beat, and less steep than this share of it, is its T wave."""
 
 SEARCH_BACK_INTERVALS, SEARCH_BACK_THRESHOLD = 1.35, 0.5
-"""After so many RR intervals without a beat the highest hump since counts if it reaches this share of the threshold."""
+"""After this many RR intervals without a beat, the highest hump since then is a beat if it reaches
+this share of the threshold."""
 
 SILENCE_SECONDS = 8
-"""After so long without a beat the amplitude has changed for good: the thresholds are learned anew."""
+"""After this time without a beat, the amplitude has changed, and the thresholds are learned
+again."""
 
 TOO_CLOSE_SECONDS = 0.25
 CLOSE_SECONDS, CLOSE_SLOPE = 0.32, 0.4
-"""Of two so close the smaller goes, in the second case if it is less steep than this share of the other."""
+"""Of two beats closer than this, the smaller is removed; in the second case only if it is less
+steep than this share of the other."""
 
 
 def beats_among(humps: Candidates, fs: float) -> Candidates:
-    """Those of the humps that are beats."""
+    """Return the humps that are beats."""
     return humps[second_look(humps, first_look(humps, fs), fs)]
 
 
 def first_look(humps: Candidates, fs: float) -> NDArray[np.int64]:
-    """Indices of the humps that are beats by their own size and that of what came before; some are extra."""
+    """Return the indices of humps that are beats by their size and that of earlier humps.
+
+    Some of them are not beats.
+    """
     if not len(humps):
         return np.empty(0, dtype=np.int64)
     accepted = _forward_pass(humps, fs)
@@ -48,7 +55,7 @@ def first_look(humps: Candidates, fs: float) -> NDArray[np.int64]:
 
 
 class _Recent:
-    """The last REMEMBERED values; `usual` is their median, taken only when one is added: it is asked for far more often."""
+    """The last REMEMBERED values, and their median `usual`, updated with each new value."""
 
     def __init__(self, values: list[float]) -> None:
         self.values = values
@@ -61,7 +68,7 @@ class _Recent:
 
 
 def _forward_pass(humps: Candidates, fs: float) -> NDArray[np.int64]:
-    """Indices of the humps that pass the moving threshold."""
+    """Return the indices of the humps that pass the moving threshold."""
     times, heights, slopes = (
         (humps.samples / fs).tolist(),
         humps.height.tolist(),
@@ -70,25 +77,25 @@ def _forward_pass(humps: Candidates, fs: float) -> NDArray[np.int64]:
     beat_heights = _Recent([_usual_height(humps, 0.0, fs)] * REMEMBERED)
     noise_heights = _Recent([0.0] * REMEMBERED)
     intervals = _Recent([])
-    found: list[int] = []
+    detected: list[int] = []
     rejected: list[int] = []
     learned_at = 0.0
     place = 0
 
     def accept(index: int) -> None:
-        if found:
-            intervals.add(times[index] - times[found[-1]])
-        found.append(index)
+        if detected:
+            intervals.add(times[index] - times[detected[-1]])
+        detected.append(index)
         beat_heights.add(heights[index])
 
     while place < len(times):
         noise = noise_heights.usual
         threshold = noise + THRESHOLD * (beat_heights.usual - noise)
-        since = times[place] - (times[found[-1]] if found else 0.0)
+        since = times[place] - (times[detected[-1]] if detected else 0.0)
         usual = intervals.usual if len(intervals.values) >= REMEMBERED // 2 else 1.0
-        if found and since > SEARCH_BACK_INTERVALS * usual:
+        if detected and since > SEARCH_BACK_INTERVALS * usual:
             missed = [
-                index for index in rejected if times[index] - times[found[-1]] >= T_WAVE_SECONDS
+                index for index in rejected if times[index] - times[detected[-1]] >= T_WAVE_SECONDS
             ]
             best = max(missed, key=lambda index: heights[index], default=None)
             if best is not None and heights[best] > SEARCH_BACK_THRESHOLD * threshold:
@@ -104,9 +111,9 @@ def _forward_pass(humps: Candidates, fs: float) -> NDArray[np.int64]:
             place, rejected = (rejected[0], []) if rejected else (place, rejected)
             continue
         is_t_wave = (
-            bool(found)
+            bool(detected)
             and since < T_WAVE_SECONDS
-            and slopes[place] < T_WAVE_SLOPE * slopes[found[-1]]
+            and slopes[place] < T_WAVE_SLOPE * slopes[detected[-1]]
         )
         if heights[place] > threshold and not is_t_wave:
             accept(place)
@@ -115,11 +122,11 @@ def _forward_pass(humps: Candidates, fs: float) -> NDArray[np.int64]:
             rejected.append(place)
             noise_heights.add(heights[place])
         place += 1
-    return np.array(found, dtype=np.int64)
+    return np.array(detected, dtype=np.int64)
 
 
 def _usual_height(humps: Candidates, start: float, fs: float) -> float:
-    """Height of a usual beat: median of the highest humps in the first seconds from `start`."""
+    """Return the height of a usual beat: the median of the highest humps after `start` seconds."""
     near = humps.height[
         (humps.samples >= start * fs) & (humps.samples < (start + START_SECONDS) * fs)
     ]
@@ -127,7 +134,7 @@ def _usual_height(humps: Candidates, start: float, fs: float) -> float:
 
 
 def _without_close_pairs(beats: Candidates, fs: float) -> NDArray[np.int64]:
-    """Indices that stay when of two beats too close for both the smaller goes."""
+    """Return the indices of the beats that stay when the smaller of two close ones is removed."""
     times, heights, slopes = (
         (beats.samples / fs).tolist(),
         beats.height.tolist(),

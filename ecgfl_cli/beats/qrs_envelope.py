@@ -1,4 +1,4 @@
-"""What of a lead looks like a QRS complex: its steepness in the band where the QRS is and P and T waves are not."""
+"""The envelope of a lead: its steepness in the band of the QRS, without P and T waves."""
 
 from dataclasses import dataclass
 
@@ -8,13 +8,15 @@ from scipy.ndimage import maximum_filter1d, uniform_filter1d
 from scipy.signal import butter, find_peaks, sosfiltfilt
 
 BAND_HZ = (5.0, 18.0)
-"""Lower than for narrow QRS alone (Hamilton, Computers in Cardiology 29:101, 2002, takes 8 to 16): wide PVCs count too."""
+"""Band of the QRS in hertz. Hamilton (Computers in Cardiology 29:101, 2002) uses 8 to 16, for
+narrow QRS; this one includes wide PVCs."""
 
 AVERAGE_SECONDS = 0.1
-"""About the width of a QRS, so that its slopes become one hump."""
+"""Length of the moving average: about the width of a QRS, so that its slopes become one hump."""
 
 APART_SECONDS = 0.2
-"""Of two humps nearer than this only the higher is looked at: no ventricle is excited again sooner."""
+"""Smallest distance of two humps; of closer ones only the higher is kept. It is the refractory
+time."""
 
 SLOPE_REACH_SECONDS = 0.08
 
@@ -23,9 +25,17 @@ SLOPE_REACH_SECONDS = 0.08
 class Candidates:
     """Humps of the envelope, in order.
 
-    samples : shape (n,). height : of the hump. slope : the steepest within it, same unit (millivolts a second).
-    sharpness : the largest third derivative within it (mV/s³). It emphasises high frequencies, of which a T wave has few even if
-        it is tall and steep.
+    Attributes
+    ----------
+    samples : array of int64, shape (n,)
+        Positions.
+    height : array of float64, shape (n,)
+        Height in mV/s.
+    slope : array of float64, shape (n,)
+        Steepest slope within the hump in mV/s.
+    sharpness : array of float64, shape (n,)
+        Largest third derivative within the hump in mV/s³. It emphasises high frequencies, of which
+        a T wave has few even if it is tall and steep.
     """
 
     samples: NDArray[np.int64]
@@ -43,7 +53,7 @@ class Candidates:
 
 
 def candidates(signal: NDArray[np.float32], fs: float) -> Candidates:
-    """The humps in one piece of a conditioned lead without NaN; several times more than there are beats."""
+    """Return the humps in a piece of a conditioned lead without gaps: several for each beat."""
     band = butter(
         2, (BAND_HZ[0], min(BAND_HZ[1], 0.45 * fs)), btype="bandpass", fs=fs, output="sos"
     )

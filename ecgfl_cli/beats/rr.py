@@ -1,15 +1,15 @@
-"""How a beat stands in time among its neighbours."""
+"""RR intervals of a beat relative to those of its neighbours."""
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
 LOCAL_BEATS = 21
-"""Beats around one, itself in the middle, that say how long an interval is there.
+"""Number of beats, centred on one, whose intervals give the local interval.
 
-The median of each beat's mean interval, not of its previous one: in bigeminy, where every second beat is early, that is the mean
-of the short and the long interval. (F1 on patients held out of training: 90.8 -> 91.6.)
-"""
+The median of each beat's mean interval, not of its previous one: in bigeminy, where every second
+beat is early, that is the mean of the short and the long interval. (F1 on patients held out of
+training: 90.8 -> 91.6.) """
 
 RR_FIELDS = (
     "previous",
@@ -23,31 +23,40 @@ RR_FIELDS = (
 )
 USUAL_SECONDS = 0.8
 LARGEST = 1.5
-"""Logarithm of the largest ratio that is told apart from a larger one: 4.5 times the usual interval."""
+"""Largest logarithm of a ratio; larger ones are clipped. It is 4.5 times the local interval."""
 
 EARLY = -0.12
-"""Logarithm of the ratio to the local interval below which a beat comes early."""
+"""Logarithm of the ratio to the local interval below which a beat is early."""
 
 HIDDEN_SECONDS = 0.1
 """Shortest gap that can hide a QRS complex, which is usually 0.08 s to 0.1 s wide."""
 
 IRREGULARITY_SCALE = 3.0
-"""Brings the irregularity of atrial fibrillation to about 1."""
+"""Factor that scales the irregularity of atrial fibrillation to about 1."""
 
 
 def rr_context(
     peaks: NDArray[np.int64], fs: float, known: NDArray[np.bool_] | None = None
 ) -> NDArray[np.float32]:
-    """Return the RR intervals of each beat relative to those around it, shape (n, len(RR_FIELDS)), float32.
+    """Return the RR intervals of each beat relative to those around it, as float32.
 
-    peaks : shape (n,), ascending sample numbers. fs : hertz. known : shape (n - 1,), the result of
-    `known_intervals`; None if all intervals between neighbours are RR intervals.
+    Parameters
+    ----------
+    peaks : array of int64, shape (n,)
+        Ascending sample numbers.
+    fs : float
+        Sampling rate in hertz.
+    known : array of bool, shape (n - 1,), or None
+        Result of `known_intervals`; None if all intervals between neighbours are RR intervals.
 
-    All are natural logarithms of ratios, so that a heart rate means nothing in itself: previous, next and mean of both against
-    the local median; contrast, previous against next; rate, the local median against 0.8 s; irregularity, the median of
-    |previous| around; one_before and one_after, the previous interval of the beat before and the next one of the beat after.
-    If one of a beat's two intervals is unknown, it takes the value of the other; if both are, they take the recording's median.
-    Without any known interval all values are 0.
+    Notes
+    -----
+    All are natural logarithms of ratios, so that the heart rate itself has no effect:
+    previous, next and mean of both against the local median; contrast, previous against next; rate,
+    the local median against 0.8 s; irregularity, the median of |previous| around; one_before and
+    one_after, the previous interval of the beat before and the next one of the beat after. If one
+    of a beat's two intervals is unknown, it takes the value of the other; if both are, they take
+    the recording's median. Without any known interval all values are 0.
     """
     if known is None:
         known = np.ones(max(peaks.size - 1, 0), dtype=np.bool_)
@@ -81,18 +90,28 @@ def rr_context(
 def known_intervals(
     peaks: NDArray[np.int64], signal: NDArray[np.float32], fs: float
 ) -> NDArray[np.bool_]:
-    """Return a mask, shape (n - 1,), of the intervals between peaks that are RR intervals: without a gap that can hide a beat.
+    """Return which intervals between peaks have no gap that can hide a beat, shape (n - 1,).
 
-    peaks : shape (n,), ascending sample numbers. signal : NaN in gaps. fs : hertz.
+    Parameters
+    ----------
+    peaks : array of int64, shape (n,)
+        Ascending sample numbers.
+    signal : array of float32
+        The lead; NaN in gaps.
+    fs : float
+        Sampling rate in hertz.
     """
     missing = np.concatenate(([0], np.cumsum(np.isnan(signal))))
     return np.asarray(np.diff(missing[peaks]) <= HIDDEN_SECONDS * fs)
 
 
 def on_time(rr: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Which beats, shape (n,), do not come early: hardly any ectopic one among them, in bigeminy neither.
+    """Return which beats are not early, shape (n,). Few of them are ectopic, even in bigeminy.
 
-    rr : shape (n, len(RR_FIELDS)) as `rr_context` gives it.
+    Parameters
+    ----------
+    rr : array of float32, shape (n, len(RR_FIELDS))
+        As `rr_context` returns it.
     """
     return np.asarray(rr[:, 0] > EARLY)
 

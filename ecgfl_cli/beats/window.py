@@ -1,17 +1,22 @@
-"""What a model wants to see of a beat."""
+"""The window of a beat that a model sees."""
 
 from dataclasses import dataclass
 
 CUT_VERSION = 5
-"""Counts up whenever the same recording and window would give other beats than before."""
+"""Version of the cut. Increase it when the same recording and window give other beats than
+before."""
 
 
 @dataclass(frozen=True)
 class Window:
     """A stretch of signal around an R peak.
 
-    fs : sampling rate in hertz that the model works at.
-    before, after : samples in front of the R peak, and behind it including the peak's own.
+    Attributes
+    ----------
+    fs : float
+        Sampling rate of the model in hertz.
+    before, after : int
+        Samples before the R peak, and from the R peak on.
     """
 
     fs: float
@@ -20,9 +25,10 @@ class Window:
 
     @property
     def length(self) -> int:
+        """Number of samples."""
         return self.before + self.after
 
     @property
     def key(self) -> str:
-        """A name for everything cut with this window; changes whenever the cut changes."""
+        """Name of the folder of beats cut with this window. It changes with the cut."""
         return f"cut{CUT_VERSION}-{self.fs:g}hz-{self.before}-{self.after}"

@@ -10,9 +10,9 @@ import typer
 from ecgfl_cli.commands import library
 from ecgfl_cli.commands.options import duration
 from ecgfl_cli.console import Console, console_of, fields_of
-from ecgfl_cli.durations import DURATION
 from ecgfl_cli.site.audit import INTENT, AuditLog, without_finished_intents
 from ecgfl_cli.site.lock import exclusive
+from ecgfl_cli.times import DURATION
 
 if TYPE_CHECKING:
     from ecgfl_cli.site.audit import AuditLog

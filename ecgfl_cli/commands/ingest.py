@@ -24,6 +24,7 @@ from ecgfl_cli.commands.reading import recordings_and_reading
 from ecgfl_cli.console import console_of
 from ecgfl_cli.errors import ExitCode
 from ecgfl_cli.processes import begin_loading
+from ecgfl_cli.store import WORKER_MODULES
 
 
 def command(
@@ -45,7 +46,7 @@ def command(
     With --explain, only show how CSV files are read and why, and a [[csv]] block for site.toml.
     """
 
-    begin_loading()
+    begin_loading(WORKER_MODULES)
 
     console = console_of(context, "ingest")
     if explain:

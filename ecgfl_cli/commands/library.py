@@ -113,9 +113,9 @@ if TYPE_CHECKING:
     from ecgfl_cli.site.settings import load_settings as load_settings
     from ecgfl_cli.store.ingest import ingest as ingest
     from ecgfl_cli.store.ingest import ingest_files as ingest_files
+    from ecgfl_cli.store.ingest import remove_record as remove_record
     from ecgfl_cli.store.patient_key import check_rule as check_rule
     from ecgfl_cli.store.reading import Reading as Reading
-    from ecgfl_cli.store.remove import remove_record as remove_record
     from ecgfl_cli.store.segment import segment as segment
     from ecgfl_cli.store.validate import validate_files as validate_files
     from ecgfl_cli.store.validate import validate_store as validate_store
@@ -195,7 +195,7 @@ MODULE_OF = {
     "Registry": "ecgfl_cli.models.registry",
     "registry_of": "ecgfl_cli.models.site_models",
     "registry_to_hand_out": "ecgfl_cli.federation.model_export",
-    "remove_record": "ecgfl_cli.store.remove",
+    "remove_record": "ecgfl_cli.store.ingest",
     "renew": "ecgfl_cli.federation.coordinator.identity.certificates",
     "require_different": "ecgfl_cli.federation.simulation.trial",
     "require_engine": "ecgfl_cli.federation.simulation.ray_engine",

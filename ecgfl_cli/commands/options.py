@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from ecgfl_cli.commands import library
-from ecgfl_cli.durations import seconds_of
 from ecgfl_cli.models.architecture import names
+from ecgfl_cli.times import seconds_of
 
 
 def duration(text: str) -> float:

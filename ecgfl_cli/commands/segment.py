@@ -8,6 +8,7 @@ from ecgfl_cli.console import console_of
 from ecgfl_cli.models.architecture import DEFAULT, architecture
 from ecgfl_cli.processes import begin_loading
 from ecgfl_cli.site.lock import exclusive
+from ecgfl_cli.store import WORKER_MODULES
 from ecgfl_cli.store.catalogue import open_catalogue
 
 
@@ -17,7 +18,7 @@ def command(context: typer.Context, arch: ArchitectureName = DEFAULT, jobs: Jobs
     `join` does this when needed.
     """
 
-    begin_loading()
+    begin_loading(WORKER_MODULES)
 
     console = console_of(context, "segment")
     home = console.home

@@ -20,6 +20,7 @@ from ecgfl_cli.processes import begin_loading
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.keys import make_keys
 from ecgfl_cli.site.lock import exclusive
+from ecgfl_cli.store import WORKER_MODULES
 from ecgfl_cli.store.catalogue import open_catalogue
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def command(
     if out is not None:
         with readable_as_usual():
             out.mkdir(parents=True, exist_ok=True)
-    begin_loading()
+    begin_loading(WORKER_MODULES)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ecgfl-simulate-")))
         options = {

@@ -23,6 +23,7 @@ from ecgfl_cli.errors import ExitCode
 from ecgfl_cli.processes import begin_loading
 from ecgfl_cli.quality.findings import Verdict, verdict
 from ecgfl_cli.site.lock import exclusive
+from ecgfl_cli.store import WORKER_MODULES
 from ecgfl_cli.store.catalogue import open_catalogue
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def command(
     Exit code 3 if something is unusable.
     """
 
-    begin_loading()
+    begin_loading(WORKER_MODULES)
 
     console = console_of(context, "validate")
     home = console.home

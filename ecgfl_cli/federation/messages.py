@@ -15,7 +15,7 @@ from typing import Annotated, Self, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from ecgfl_cli.federation.bounds import (
     LARGEST_BATCH,
@@ -25,11 +25,11 @@ from ecgfl_cli.federation.bounds import (
     MOST_EXAMPLES,
 )
 from ecgfl_cli.models.calibration import COUNTS
-from ecgfl_cli.models.manifest import SignedManifest
+from ecgfl_cli.models.manifest import LARGEST_LOSS, SignedManifest
 from ecgfl_cli.models.verdicts import VerdictCode
+from ecgfl_cli.schemas import StrictModel, first_fault
 from ecgfl_cli.site.audit import MOST_LINES, Head
 from ecgfl_cli.site.outbox import Release, head_fields
-from ecgfl_cli.training.local import LARGEST_LOSS
 
 EXAMPLES = "num-examples"
 """Name of the number of examples among the figures of a reply."""
@@ -112,11 +112,7 @@ def in_words(code: int) -> str:
     )
 
 
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-class TrainRequest(Strict):
+class TrainRequest(StrictModel):
     """Train from this global model. proximal_mu : weight of FedProx's proximal term, 0 for none."""
 
     model: SignedManifest
@@ -127,13 +123,13 @@ class TrainRequest(Strict):
     proximal_mu: Annotated[float, Field(ge=0, le=LARGEST_PROXIMAL_MU)] = 0.0
 
 
-class EvaluateRequest(Strict):
+class EvaluateRequest(StrictModel):
     """Measure this global model, and keep it."""
 
     model: SignedManifest
 
 
-class CatchUpRequest(Strict):
+class CatchUpRequest(StrictModel):
     """Keep this final model of an earlier run, where it is news. Comes as a query, before any round."""
 
     model: SignedManifest
@@ -152,12 +148,10 @@ def _require_share(name: str, share: float | None, part: int, total: int | None)
         raise ValueError(f"{name} {share:.4g} is not that of the counts, {part} of {total}")
 
 
-class TrainReply(Strict):
+class TrainReply(StrictModel):
     """examples : labelled beats that were trained on. loss : of the last local epoch. A site may withhold pvcs and loss."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, populate_by_name=True
-    )
+    model_config = ConfigDict(populate_by_name=True)
 
     examples: Annotated[Count, Field(alias=EXAMPLES, ge=1)]
     pvcs: Count | None = None
@@ -169,7 +163,7 @@ class TrainReply(Strict):
         return self
 
 
-class EvaluateReply(Strict):
+class EvaluateReply(StrictModel):
     """Counts on the site's held-out patients. All but examples may be absent: sensitivity and precision where they are not
     defined, each where the site's policy withholds it.
 
@@ -177,9 +171,7 @@ class EvaluateReply(Strict):
     verdict : the site's verdict, as its number in `VERDICTS`; only for a run's final model.
     """
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, populate_by_name=True
-    )
+    model_config = ConfigDict(populate_by_name=True)
 
     examples: Annotated[Count, Field(alias=EXAMPLES)]
     pvcs: Count | None = None
@@ -216,7 +208,7 @@ class EvaluateReply(Strict):
         return self
 
 
-class CatchUpReply(Strict):
+class CatchUpReply(StrictModel):
     """verdict : the site's verdict on the model, as its number in `VERDICTS`; None if the site has not tested it.
 
     nonce : random number that makes each reply unique, because Flower's store merges equal parts of several sites.
@@ -226,7 +218,7 @@ class CatchUpReply(Strict):
     verdict: VerdictNumber | None = None
 
 
-class AuditHead(Strict):
+class AuditHead(StrictModel):
     """The head of a site's audit log, without the line about this reply. hash : the 32 bytes of the last line's SHA-256."""
 
     lines: Annotated[int, Field(ge=0, le=MOST_LINES)]
@@ -270,7 +262,7 @@ def audit_head_of(content: Content) -> Head | None:
     try:
         received = AuditHead.model_validate(dict(content.audit))
     except ValidationError as error:
-        raise ValueError(f"{AUDIT}.{_first_fault(error)}") from error
+        raise ValueError(f"{AUDIT}.{first_fault(error)}") from error
     return Head(received.lines, bytes(received.hash).hex())
 
 
@@ -287,7 +279,7 @@ def read_reply(content: Content, schema: type[Reply]) -> Reply:
     try:
         return schema.model_validate(dict(content.figures))
     except ValidationError as error:
-        raise ValueError(_first_fault(error)) from error
+        raise ValueError(str(first_fault(error))) from error
 
 
 def weights_of(content: Content) -> NDArray[np.float32]:
@@ -303,8 +295,3 @@ def weights_of(content: Content) -> NDArray[np.float32]:
     if content.weights is None:
         raise ValueError("a message without weights")
     return content.weights
-
-
-def _first_fault(error: ValidationError) -> str:
-    first = error.errors()[0]
-    return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"

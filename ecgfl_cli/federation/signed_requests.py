@@ -22,12 +22,11 @@ from ecgfl_cli.federation.messages import (
     CatchUpRequest,
     Content,
     EvaluateRequest,
-    Strict,
     TrainRequest,
     weights_of,
 )
 from ecgfl_cli.models.manifest import SHA256, Name, Time
-from ecgfl_cli.schema_faults import fault_in_words
+from ecgfl_cli.schemas import StrictModel, first_fault
 from ecgfl_cli.times import current_time
 
 REQUEST, SIGNATURE = "ecgfl-request", "ecgfl-signature"
@@ -49,7 +48,7 @@ LONGEST_VALIDITY = timedelta(days=31)
 """A site refuses a request that is valid for longer. The longest phase of a run takes hours."""
 
 Kind = Literal["train", "evaluate", "catch-up"]
-KINDS: dict[type[Strict], Kind] = {
+KINDS: dict[type[StrictModel], Kind] = {
     TrainRequest: "train",
     EvaluateRequest: "evaluate",
     CatchUpRequest: "catch-up",
@@ -58,7 +57,7 @@ KINDS: dict[type[Strict], Kind] = {
 Schema = TypeVar("Schema", TrainRequest, EvaluateRequest, CatchUpRequest)
 
 
-class Envelope(Strict):
+class Envelope(StrictModel):
     """A request with its addressee and its period of validity.
 
     kind : kind of the request; one of `KINDS`.
@@ -164,10 +163,7 @@ def read_request(
         _check_addressee(envelope, site, now)
         return Received(envelope, kind.model_validate(envelope.content), weights_of(message))
     except ValidationError as error:
-        first = error.errors()[0]
-        raise _broken(
-            f"{'.'.join(str(part) for part in first['loc'])}: {fault_in_words(first)}"
-        ) from error
+        raise _broken(str(first_fault(error))) from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _broken(str(error)) from error
 

@@ -1,4 +1,4 @@
-"""What an architecture declares, and where to find the one of a given name."""
+"""Architectures: what each declares, and how to find one by name."""
 
 import importlib
 import pkgutil
@@ -16,23 +16,34 @@ if TYPE_CHECKING:
 DEFAULT = "beatnet"
 
 PVC = 1
-"""The place of V among the kinds."""
+"""Index of V among the kinds."""
 
 BeatInput = Literal["windows", "departures", "context"]
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """A network for one lead and what it needs; nothing else in the program knows its shapes.
+    """A network for one lead. No other part of the program depends on its shapes.
 
-    window : what it sees of a beat, and at which rate.
-    inputs : the fields of `Beats` that its `forward` takes, in this order, each with the beats as first dimension.
-    build : makes a fresh network; `forward` gives logits of shape (n, kinds).
-    kinds : of beats that it tells apart: 2, of which the second, PVC, is V and the first the rest, or as many as there are in
-        `beats.sample.LEARNED`, in their order.
-    augmented : whether it is trained on beats changed as other recorders would have (`training.augmentation`).
-    learning_rate, local_epochs, batch_size : its defaults for training with Adam.
-    last_learning_rate : the one of a run's last round.
+    Attributes
+    ----------
+    name : str
+        Name of the architecture and of its module.
+    window : Window
+        What the network sees of a beat.
+    inputs : tuple of str
+        Fields of `Beats` that its `forward` takes, in this order. The first dimension is the beats.
+    build : callable
+        Returns a new network. `forward` returns logits of shape (n, kinds).
+    kinds : int
+        Number of kinds of beats that it distinguishes: 2 (the rest and V), or those of
+        `beats.sample.LEARNED`.
+    augmented : bool
+        Whether it is trained on augmented beats; see `training.augmentation`.
+    learning_rate, local_epochs, batch_size
+        Defaults for training with Adam.
+    last_learning_rate : float
+        Learning rate in the last round of a run.
     """
 
     name: str
@@ -48,14 +59,14 @@ class Architecture:
 
 
 def names() -> tuple[str, ...]:
-    """Every architecture of this program."""
+    """Return the names of all architectures, sorted."""
     return tuple(sorted(module.name for module in pkgutil.iter_modules(architectures.__path__)))
 
 
 def architecture(name: str) -> Architecture:
-    """The architecture of that name. Raises `UsageError` when there is none."""
+    """Return the architecture of a name. Raise `UsageError` if there is none."""
     if name not in names():
         raise UsageError(f"no architecture '{name}'", f"Choose one of: {', '.join(names())}")
-    found = importlib.import_module(f"{architectures.__name__}.{name}").ARCHITECTURE
-    assert isinstance(found, Architecture)
-    return found
+    declared = importlib.import_module(f"{architectures.__name__}.{name}").ARCHITECTURE
+    assert isinstance(declared, Architecture)
+    return declared

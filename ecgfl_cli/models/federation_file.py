@@ -8,11 +8,11 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from ecgfl_adapters.bounded import read_bounded
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 
 from ecgfl_cli.errors import UnusableInput, UsageError
 from ecgfl_cli.models.manifest import public_key_from_text
-from ecgfl_cli.schema_faults import fault_in_words
+from ecgfl_cli.schemas import StrictModel, first_fault
 
 FEDERATION_SCHEMA = "ecgfl.federation/1"
 LARGEST_BYTES = 64 * 1024
@@ -41,10 +41,8 @@ def load_certificate(pem: bytes) -> x509.Certificate:
     return certificate
 
 
-class Federation(BaseModel):
+class Federation(StrictModel):
     """server_name : the name in the coordinator's certificate. ca_certificate : PEM. signing_public_key : Ed25519, base64."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     schema_name: Annotated[Literal["ecgfl.federation/1"], Field(alias="schema")]
     server_name: Annotated[str, Field(min_length=1, max_length=253)]
@@ -85,10 +83,8 @@ def load_federation(path: Path) -> Federation:
             f"{path}: {error.strerror}", "Get federation.json from the coordinator again"
         ) from error
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "the file"
         raise UnusableInput(
-            f"{path}: {field}: {fault_in_words(first)}",
+            f"{path}: {first_fault(error)}",
             "Get federation.json from the coordinator again",
         ) from error
 

@@ -1,28 +1,30 @@
-"""What a network says about many beats, a batch at a time."""
+"""Run a network on many beats, a batch at a time."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from ecgfl_cli.beats.beats import Beats
 from ecgfl_cli.models.architecture import PVC, Architecture
 
-if TYPE_CHECKING:
-    from torch import nn
-
 BATCH = 256
-"""Small enough for what a layer puts out to stay in the processor's cache: nearly twice as fast as 2048."""
+"""Beats of a batch. The output of a layer then stays in the processor's cache, which is nearly
+twice as fast as with 2048."""
 
 
-def logits(network: "nn.Module", inputs: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """How much more the network takes each beat for V than for another, shape (n,).
+def logits(network: nn.Module, inputs: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Return the logit of V against the rest for each beat, shape (n,).
 
-    inputs : the architecture's, each with the beats as first dimension, all readable.
+    Parameters
+    ----------
+    network : torch.nn.Module
+        The network.
+    inputs : sequence of array of float32
+        The architecture's inputs of readable beats. The first dimension is the beats.
     """
-    import torch
-
     network.eval()
     parts = [np.empty(0, dtype=np.float32)]
     with torch.inference_mode():
@@ -33,12 +35,14 @@ def logits(network: "nn.Module", inputs: Sequence[NDArray[np.float32]]) -> NDArr
     return np.concatenate(parts)
 
 
-def beat_logits(network: "nn.Module", wanted: Architecture, beats: Beats) -> NDArray[np.float32]:
-    """`logits` of each beat of a lead, shape (n,); NaN for an unreadable beat."""
-    found = np.full(len(beats), np.nan, dtype=np.float32)
+def beat_logits(
+    network: nn.Module, architecture: Architecture, beats: Beats
+) -> NDArray[np.float32]:
+    """Return the logit of each beat of a lead, shape (n,); NaN for an unreadable beat."""
+    values = np.full(len(beats), np.nan, dtype=np.float32)
     readable = np.flatnonzero(beats.readable)
     for start in range(0, readable.size, BATCH):
         batch = readable[start : start + BATCH]
         part = beats.take(batch)
-        found[batch] = logits(network, [getattr(part, field) for field in wanted.inputs])
-    return found
+        values[batch] = logits(network, [getattr(part, field) for field in architecture.inputs])
+    return values

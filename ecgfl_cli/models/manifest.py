@@ -1,4 +1,4 @@
-"""What is said about a model version, and the Ed25519 signature under it."""
+"""The manifest of a model version, and its Ed25519 signature."""
 
 import base64
 import hashlib
@@ -11,11 +11,11 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from numpy.typing import NDArray
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from ecgfl_cli.errors import ModelRejected
 from ecgfl_cli.models.calibration import Calibration
-from ecgfl_cli.schema_faults import fault_in_words
+from ecgfl_cli.schemas import StrictModel, first_fault
 from ecgfl_cli.times import time_of
 
 MANIFEST_SCHEMA: Literal["ecgfl.model/1"] = "ecgfl.model/1"
@@ -24,18 +24,28 @@ VERSION = r"^[a-z0-9][a-z0-9-]{0,62}$"
 LARGEST_MANIFEST_BYTES = 64 * 1024
 
 LARGEST_NUMBER = 1_000_000_000
-"""Largest number of models, rounds or sites. No coordinator reaches it."""
+"""Largest number of models, rounds or sites, which no coordinator reaches."""
 
 LARGEST_COUNT = 1_000_000_000_000
 """Largest number of beats of all sites together."""
 
+LARGEST_LOSS = 1e6
+"""Largest loss of a usable network."""
+
 VALIDITY = timedelta(days=365)
-"""How long a site accepts a model that it does not have yet. A coordinator that makes a new model each month never reaches this
-limit. After a year, stolen old models are useless: no site accepts them, even if it has lost its registry."""
+"""How long a site accepts a model that it does not have yet. A coordinator that makes a new model
+each month never reaches this limit. After a year, stolen old models are useless: no site accepts
+them, even if it has lost its registry."""
 
 
 def time_text(text: str) -> str:
-    """Check that a text is a time in ISO 8601 that states UTC, from 2000 to 9000. Raises `ValueError`."""
+    """Check that a text is a time in ISO 8601 and UTC, from 2000 to 9000.
+
+    Raises
+    ------
+    ValueError
+        It is anything else.
+    """
     if time_of(text).utcoffset() != timedelta(0):
         raise ValueError("not a time in UTC")
     return text
@@ -57,11 +67,7 @@ def validity(now: datetime) -> tuple[str, str]:
     return created, expires
 
 
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-class Metrics(Strict):
+class Metrics(StrictModel):
     """Gross figures of a round over the sites' own held-out patients, on annotated beats."""
 
     beats: Count
@@ -79,16 +85,38 @@ class Metrics(Strict):
         return 2 * self.sensitivity * self.precision / total if total else 0.0
 
 
-class Manifest(Strict):
-    """One global model: which weights they are, and how they came about.
+class Manifest(StrictModel):
+    """The description of a global model.
 
-    sequence : counts every global model of a coordinator upwards; a site takes no older one for news.
-    weights_sha256 : of the flat weight vector as little-endian float32.
-    threshold : the probability from which a beat is called V. calibration : of logits to probabilities. Both were fitted to the
-        parent's logits on the sites' held-out patients: its own are not known before it is signed.
-    parent_metrics : of the parent as the sites measured it, where they did.
-    created, expires : times in ISO 8601, UTC. After `expires`, a site that does not have the model refuses it; one that has it
-        keeps using it. `expires` is None in manifests of earlier versions; such a model is treated as expired.
+    Attributes
+    ----------
+    version : str
+        Name of the version.
+    architecture : str
+        Name of the architecture.
+    sequence : int
+        Number of the model among all of its coordinator. A site never goes back to a lower number.
+    run, round, rounds
+        The coordinator's run, the round that made the model, and the number of rounds.
+    parent : str or None
+        Version of the model that the round began with.
+    weights_sha256 : str
+        SHA-256 of the flat weight vector as little-endian float32.
+    threshold : float
+        Probability from which a beat is called V.
+    calibration : Calibration
+        Of logits to probabilities. Both were fitted to the parent's logits on the sites' held-out
+        patients, because those of the model are not known before it is signed.
+    sites, examples : int
+        Numbers of sites and of training beats in the round.
+    parent_metrics : Metrics or None
+        Figures of the parent, if sites measured it.
+    created, expires : str
+        Times in ISO 8601, UTC. After `expires`, a site that does not have the model refuses it; a
+        site that has it keeps using it. `expires` is None in manifests of earlier versions; such a
+        model is treated as expired.
+    program : str
+        Name and version of the program that made it.
     """
 
     schema_name: Annotated[Literal["ecgfl.model/1"], Field(alias="schema")] = MANIFEST_SCHEMA
@@ -115,73 +143,76 @@ class Manifest(Strict):
             span = datetime.fromisoformat(self.expires) - datetime.fromisoformat(self.created)
             if not timedelta(0) < span <= VALIDITY:
                 raise ValueError(
-                    f"expires is {span} after created; more than 0 and at most {VALIDITY.days} days are allowed"
+                    f"expires is {span} after created; more than 0 and at most {VALIDITY.days} "
+                    "days are allowed"
                 )
         return self
 
     def is_news(self, now: datetime) -> bool:
-        """Whether a site that does not have the model yet may still accept it. now : with a time zone."""
+        """Whether a site that does not have the model may accept it at a time."""
         return self.expires is not None and now <= datetime.fromisoformat(self.expires)
 
     @property
     def is_final(self) -> bool:
-        """Whether this is the model that its run was for."""
+        """Whether this is the model of the last round of its run."""
         return self.round == self.rounds
 
     def to_bytes(self) -> bytes:
-        """The bytes that are signed: JSON with sorted keys and no spaces."""
+        """Return the bytes that are signed: JSON with sorted keys and without spaces."""
         return json.dumps(
             self.model_dump(by_alias=True), sort_keys=True, separators=(",", ":"), allow_nan=False
         ).encode()
 
 
-class SignedManifest(Strict):
-    """A manifest's bytes and the signature over exactly these bytes, both as text."""
+class SignedManifest(StrictModel):
+    """The bytes of a manifest and the signature of exactly these bytes, both as text."""
 
     manifest: Annotated[str, Field(max_length=LARGEST_MANIFEST_BYTES)]
     signature: Annotated[str, Field(max_length=128)]
 
     @classmethod
     def sign(cls, manifest: Manifest, key: ed25519.Ed25519PrivateKey) -> Self:
+        """Sign a manifest with the coordinator's signing key."""
         data = manifest.to_bytes()
         return cls(manifest=data.decode(), signature=base64.b64encode(key.sign(data)).decode())
 
     def open(self, key: ed25519.Ed25519PublicKey) -> Manifest:
-        """The manifest, once its signature is found to be right. Raises `ModelRejected`."""
+        """Return the manifest after checking its signature.
+
+        Raises
+        ------
+        ModelRejected
+            The signature or the manifest is wrong.
+        """
         try:
             key.verify(base64.b64decode(self.signature, validate=True), self.manifest.encode())
-        except (
-            InvalidSignature,
-            ValueError,
-        ) as error:  # ValueError: not base64, or a text that cannot be encoded
+        except (InvalidSignature, ValueError) as error:  # ValueError: not base64 or not UTF-8
             raise ModelRejected(
                 "the model's signature is not this federation's",
                 "Do not use it; ask the coordinator whether its signing key changed"
-                " (then remove federation.json, and `ecgfl init --site NAME --federation FILE` takes the new one)",
+                " (then remove federation.json, and `ecgfl init --site NAME --federation FILE` "
+                "takes the new one)",
             ) from error
         try:
             return Manifest.model_validate_json(self.manifest)
         except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(str(part) for part in first["loc"])
-            where = f" at {field}" if field else ""
             raise ModelRejected(
-                f"the model's manifest is broken{where}: {fault_in_words(first)}",
-                "Ask the coordinator",
+                f"the model's manifest is broken: {first_fault(error)}", "Ask the coordinator"
             ) from error
 
 
 def weights_sha256(vector: NDArray[np.float32]) -> str:
-    """SHA-256 of a flat weight vector as little-endian float32."""
+    """Return the SHA-256 of a flat weight vector as little-endian float32."""
     return hashlib.sha256(vector.astype("<f4").tobytes()).hexdigest()
 
 
 def check_weights(manifest: Manifest, vector: NDArray[np.float32]) -> None:
-    """Raises `ModelRejected` unless these are the weights that the manifest speaks of, all finite."""
-    found = weights_sha256(vector)
-    if found != manifest.weights_sha256:
+    """Raise `ModelRejected` unless the weights are finite and those of the manifest."""
+    digest = weights_sha256(vector)
+    if digest != manifest.weights_sha256:
         raise ModelRejected(
-            f"model {manifest.version}: the weights' SHA-256 is {found[:12]}..., not {manifest.weights_sha256[:12]}...",
+            f"model {manifest.version}: the weights' SHA-256 is {digest[:12]}..., not "
+            f"{manifest.weights_sha256[:12]}...",
             "The model was damaged or changed; take it from the coordinator again",
         )
     if not np.isfinite(vector).all():
@@ -192,11 +223,12 @@ def check_weights(manifest: Manifest, vector: NDArray[np.float32]) -> None:
 
 
 def public_key_text(key: ed25519.Ed25519PublicKey) -> str:
+    """Return a public key in base64."""
     return base64.b64encode(
         key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
     ).decode()
 
 
 def public_key_from_text(text: str) -> ed25519.Ed25519PublicKey:
-    """Raises `ValueError` when the text is no Ed25519 public key in base64."""
+    """Parse an Ed25519 public key in base64. Raise `ValueError` for anything else."""
     return ed25519.Ed25519PublicKey.from_public_bytes(base64.b64decode(text, validate=True))

@@ -1,7 +1,10 @@
-"""One version as one file, for sites without a line out: safetensors, with the signed manifest in its metadata.
+"""A version as one file, for sites without a network connection.
 
-The same version gives the same bytes. What is read is not trusted: sizes are bounded before anything is parsed, no name in the
-file becomes a path, and nothing of it is used before its signature and hash were checked.
+The format is safetensors with the signed manifest as metadata.
+
+The same version gives the same bytes. A file that is read is not trusted: sizes are checked before
+anything is parsed, no name in the file becomes a path, and nothing of it is used before its
+signature and hash are checked.
 """
 
 import json
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
 
 KEY = "ecgfl-model"
 LARGEST_FILE = 64 * 1024 * 1024
-"""Bytes; the networks have less than one MiB of weights."""
+"""Largest size in bytes. The networks have less than one MiB of weights."""
 
 LARGEST_HEADER = 1024 * 1024
 LENGTH_BYTES = 8
@@ -29,7 +32,13 @@ _FIX = "Get the file from the coordinator again; `ecgfl model export` writes it"
 
 
 def model_file(registry: Registry, version: str) -> bytes:
-    """A version of the registry as a file's content. Raises as `Registry.load` does: a damaged version is not handed on."""
+    """Return a version of the registry as the content of a file.
+
+    Raises
+    ------
+    ModelRejected
+        The version is damaged; see `Registry.load`.
+    """
     from safetensors.torch import save
 
     _, network = registry.load(version)
@@ -41,16 +50,28 @@ def model_file(registry: Registry, version: str) -> bytes:
 def read_model_file(
     path: Path, key: ed25519.Ed25519PublicKey
 ) -> "tuple[SignedManifest, Manifest, nn.Module]":
-    """A file's model, once its signature, hash, architecture and weights are found to be right.
+    """Read a model and check its signature, hash, architecture and weights.
 
-    Raises `ModelRejected` when one of them is not or the file is none of ecgfl's, and `OSError` when it cannot be read.
+    Parameters
+    ----------
+    path : Path
+        The file.
+    key : Ed25519PublicKey
+        The coordinator's signing key.
+
+    Raises
+    ------
+    ModelRejected
+        One of them is wrong, or the file is not a model file.
+    OSError
+        The file cannot be read.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load
 
     if path.stat().st_size > LARGEST_FILE:
         raise ModelRejected(
-            f"{path}: larger than {LARGEST_FILE >> 20} MiB, which no model is", _FIX
+            f"{path}: larger than {LARGEST_FILE >> 20} MiB, the limit for a model", _FIX
         )
     data = read_bounded(path, LARGEST_FILE)
     try:
@@ -69,11 +90,11 @@ def read_model_file(
 
 
 def _metadata(data: bytes) -> dict[str, Any]:
-    """The metadata of safetensors: after eight bytes of length a JSON object with `__metadata__`."""
+    """Return the metadata: eight bytes of length, then a JSON object with `__metadata__`."""
     length = int.from_bytes(data[:LENGTH_BYTES], "little")
     if not 0 < length <= min(LARGEST_HEADER, len(data) - LENGTH_BYTES):
         raise ValueError("no header")
-    found = json.loads(data[LENGTH_BYTES : LENGTH_BYTES + length])["__metadata__"]
-    if not isinstance(found, dict):
+    metadata = json.loads(data[LENGTH_BYTES : LENGTH_BYTES + length])["__metadata__"]
+    if not isinstance(metadata, dict):
         raise TypeError("no metadata")
-    return found
+    return metadata

@@ -1,4 +1,4 @@
-"""A network's weights as one flat vector, and back."""
+"""Convert the weights of a network to one flat vector, and back."""
 
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def pack(network: "nn.Module") -> NDArray[np.float32]:
-    """All weights in the order of the state dict, shape (n,), float32."""
+    """Return all weights in the order of the state dict, shape (n,), float32."""
     return np.concatenate(
         [
             value.detach().cpu().numpy().astype(np.float32).ravel()
@@ -22,7 +22,13 @@ def pack(network: "nn.Module") -> NDArray[np.float32]:
 
 
 def unpack(network: "nn.Module", vector: NDArray[np.float32]) -> None:
-    """Put a flat vector into the network. Raises `ModelRejected` when its length or a value does not fit."""
+    """Load a flat vector into a network.
+
+    Raises
+    ------
+    ModelRejected
+        Its length is wrong, or a value is not finite.
+    """
     import torch
 
     state = network.state_dict()
@@ -35,7 +41,7 @@ def unpack(network: "nn.Module", vector: NDArray[np.float32]) -> None:
     if not np.isfinite(vector).all():
         raise ModelRejected(
             "weight vector with values that are not finite",
-            "The model is broken; keep the one you have",
+            "The model is broken; keep the present one",
         )
     start = 0
     filled = {}

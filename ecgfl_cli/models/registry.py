@@ -1,4 +1,4 @@
-"""models/<version>/{model.safetensors, manifest.json} and the name of the current one."""
+"""models/: the versions, each with its weights and manifest, and which one is current."""
 
 import json
 import re
@@ -23,7 +23,7 @@ from ecgfl_cli.models.manifest import VERSION, Manifest, SignedManifest, check_w
 from ecgfl_cli.models.packing import pack, unpack
 from ecgfl_cli.models.verdicts import Acceptance
 from ecgfl_cli.printable import short_reason
-from ecgfl_cli.schema_faults import fault_in_words, require_bounded
+from ecgfl_cli.schemas import first_fault, require_bounded
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -43,13 +43,24 @@ RESERVED = frozenset((CURRENT, HISTORY, BEST))
 """Names that a version may not have, because they are files of the registry."""
 BROKEN = "Restore this folder from your backup, or use another version: `ecgfl model use VERSION`"
 MAKING, REMOVING = ".new-", ".old-"
-"""What the folder of a version is called while it is being written, and while it is being removed."""
+"""Prefixes of the folder of a version while it is written, and while it is removed."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One version in the registry. received : where it came from and when. acceptance : what came of the site's own test of it,
-    None for one that was not tested."""
+    """A version in the registry.
+
+    Attributes
+    ----------
+    signed : SignedManifest
+        The manifest as it was received.
+    manifest : Manifest
+        The manifest.
+    received : dict
+        Where the version came from, and when.
+    acceptance : dict or None
+        Result of the site's test of it; None for a version that was not tested.
+    """
 
     signed: SignedManifest
     manifest: Manifest
@@ -58,23 +69,44 @@ class Entry:
 
     @property
     def is_rejected(self) -> bool:
+        """Whether the site's test rejected it."""
         return self.acceptance is not None and not self.acceptance.get("accepted")
 
 
 class Registry:
-    """The model versions of a site or of a coordinator. Every change is one rename; whoever makes one holds the home's lock.
+    """The model versions of a site or of a coordinator.
 
-    key : what each version's signature is checked with, whenever it is looked at; with None no version is accepted.
+    Every change is one rename. To make changes, hold the lock of the home.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of the versions.
+    key : Ed25519PublicKey or None
+        Key with which the signature of a version is checked whenever it is read. With None, no
+        version is accepted.
     """
 
     def __init__(self, folder: Path, key: ed25519.Ed25519PublicKey | None) -> None:
         self._folder, self._key = folder, key
 
     def add(self, signed: SignedManifest, network: "nn.Module", source: str) -> None:
-        """Keep a version whose weights the caller has checked. The same version again changes nothing.
+        """Add a version whose weights the caller has checked. Adding it again changes nothing.
 
-        Raises `ModelRejected` if its signature is wrong, its name is reserved (by the registry or by Windows), or the version
-        already exists with other content.
+        Parameters
+        ----------
+        signed : SignedManifest
+            Its manifest.
+        network : torch.nn.Module
+            Its network.
+        source : str
+            Where it comes from.
+
+        Raises
+        ------
+        ModelRejected
+            The signature is wrong, the name is reserved (by the registry or by Windows), or the
+            version already exists with other content.
         """
         from safetensors.torch import save
 
@@ -88,7 +120,7 @@ class Registry:
         if place.is_dir():
             if self.entry(manifest.version).manifest != manifest:
                 raise ModelRejected(
-                    f"model {manifest.version} is here already with another content",
+                    f"model {manifest.version} already exists with other content",
                     "Tell the coordinator: a version never changes",
                 )
             return
@@ -110,7 +142,7 @@ class Registry:
         sync_folder(self._folder)
 
     def versions(self) -> list[str]:
-        """The names of all versions, those whose signature does not hold included."""
+        """Return the names of all versions, also of those with a wrong signature."""
         return sorted(
             folder.name
             for folder in self._folder.glob("*")
@@ -118,7 +150,7 @@ class Registry:
         )
 
     def entries(self) -> list[Entry]:
-        """The versions whose signature holds, oldest first."""
+        """Return the versions with a valid signature, oldest first."""
         entries = []
         for version in self.versions():
             try:
@@ -128,41 +160,48 @@ class Registry:
         return sorted(entries, key=lambda entry: entry.manifest.sequence)
 
     def entry(self, version: str) -> Entry:
-        """Raises `UsageError` when there is no such version, `ModelRejected` when its manifest or signature is wrong."""
+        """Return a version.
+
+        Raises
+        ------
+        UsageError
+            There is no such version.
+        ModelRejected
+            Its manifest or signature is wrong.
+        """
         path = self._folder / version / MANIFEST
         if not re.fullmatch(VERSION, version) or not path.is_file():
             raise UsageError(
                 f"no model version '{version}' in {self._folder}",
-                "`ecgfl model list` shows those that are there",
+                "`ecgfl model list` shows the versions",
             )
         try:
             content = json.loads(read_bounded(path, LARGEST_MANIFEST))
             require_bounded(content)
             received, acceptance = content.pop("received"), content.pop("acceptance", None)
             if not isinstance(received, dict):
-                raise ValueError("received is no object")
+                raise ValueError("received is not an object")
             if acceptance is not None:
                 Acceptance.model_validate(acceptance)
             signed = SignedManifest.model_validate(content)
         except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(str(part) for part in first["loc"]) or "it"
+            fault = first_fault(error)
+            field = f"{short_reason(fault.field)}: " if fault.field else ""
             raise ModelRejected(
-                f"{path}: broken: {error.title}: {short_reason(field)}: {fault_in_words(first)}",
-                BROKEN,
+                f"{path}: broken: {error.title}: {field}{fault.reason}", BROKEN
             ) from error
         except (OSError, ValueError, KeyError, AttributeError, RecursionError) as error:
             raise ModelRejected(f"{path}: broken: {error}", BROKEN) from error
         manifest = self._opened(signed)
         if manifest.version != version:
             raise ModelRejected(
-                f"{path}: the manifest of {manifest.version}",
-                "Somebody moved it; use another version",
+                f"{path}: this is the manifest of {manifest.version}",
+                "The folder was renamed; use another version",
             )
         return Entry(signed, manifest, received, acceptance)
 
     def judged(self, version: str, acceptance: dict[str, Any]) -> None:
-        """Write down what came of the site's own test of a version."""
+        """Store the result of the site's test of a version."""
         entry = self.entry(version)
         content = {
             **entry.signed.model_dump(),
@@ -174,7 +213,15 @@ class Registry:
         )
 
     def load(self, version: str) -> "tuple[Manifest, nn.Module]":
-        """A version's manifest and network, after its hash was checked. Raises `ModelRejected`."""
+        """Return the manifest and the network of a version after checking its hash.
+
+        Raises
+        ------
+        UsageError
+            There is no such version.
+        ModelRejected
+            The version is damaged.
+        """
         from safetensors import SafetensorError
         from safetensors.torch import load
 
@@ -189,29 +236,36 @@ class Registry:
             ) from error
 
     def current(self) -> str | None:
-        """The version that `predict` uses, None before the first."""
+        """Return the version that `predict` uses; None before there is one."""
         path = self._folder / CURRENT
         if not path.is_file():
             return None
         version = read_bounded(path, LARGEST_MANIFEST).decode("utf-8", "replace").strip()
         if not re.fullmatch(VERSION, version):
             raise ModelRejected(
-                f"{path}: {version[:80]!r} is no version", "Choose one: `ecgfl model use VERSION`"
+                f"{path}: {version[:80]!r} is not a version",
+                "Choose one: `ecgfl model use VERSION`",
             )
         return version
 
     def _opened(self, signed: SignedManifest) -> Manifest:
         if self._key is None:
             raise ModelRejected(
-                f"{self._folder}: nothing to check signatures with",
+                f"{self._folder}: there is no key to check signatures with",
                 "Run `ecgfl init --site NAME --federation federation.json`",
             )
         return signed.open(self._key)
 
     def promote(self, version: str | None, as_best: bool = True) -> None:
-        """Make a version the current one; None makes no version current. `roll_back` returns to the previous one.
+        """Make a version current. `roll_back` returns to the previous one.
 
-        as_best : whether new versions are compared with this one from now on; otherwise the best version does not change.
+        Parameters
+        ----------
+        version : str or None
+            The version; None for no version.
+        as_best : bool
+            Whether new versions are compared with this one from now on. Otherwise the best version
+            does not change.
         """
         if version is not None:
             self.entry(version)
@@ -222,15 +276,19 @@ class Registry:
         try:
             before = self.current()
         except ModelRejected:
-            before = version  # what the file says was never a version
+            before = version  # the file is damaged, so nothing is known of the version before
         if before != version:
             self._write_history([*self._history(), before])
         self._set_current(version)
 
     def best(self) -> str | None:
-        """Return the best version accepted so far, or the last one that a person chose; None if it is not in this registry.
+        """Return the best version accepted so far, or the last one that a person chose.
 
-        In a registry from before this was recorded, it is the current version.
+        Returns
+        -------
+        str or None
+            None if it is not in this registry. The current version in registries of earlier
+            versions of ecgfl, which did not record it.
         """
         path = self._folder / BEST
         if not path.is_file():
@@ -248,14 +306,20 @@ class Registry:
         atomic_write_bytes(self._folder / BEST, f"{version or NO_VERSION}\n".encode())
 
     def previous(self) -> str | None:
-        """The version used before the current one, None where there was none yet.
+        """Return the version used before the current one; None if that was the starter model.
 
-        Raises `UsageError` when nothing was used before, as far as is known.
+        Raises
+        ------
+        UsageError
+            No version is known to have been used before.
         """
         return self._used_before()[-1]
 
     def roll_back(self) -> str | None:
-        """Make the version used before the current one again, and return it. The next time it is the one before that."""
+        """Make the previously used version current, and return it.
+
+        Calling it again goes one version further back.
+        """
         *older, version = self._used_before()
         self._set_best(version)
         self._set_current(version)
@@ -263,15 +327,20 @@ class Registry:
         return version
 
     def _used_before(self) -> list[str | None]:
-        """Oldest first; what a kill between two writes left twice counts once, and what was removed since does not count."""
-        used, current, there = self._history(), self.current(), {*self.versions(), None}
-        used = [version for version in used if version in there]
+        """Return the versions used before the current one, oldest first.
+
+        Versions that were removed do not count, and neither does the current one, which a kill
+        between two writes may have left in the history.
+        """
+        current, present = self.current(), {*self.versions(), None}
+        used = [version for version in self._history() if version in present]
         while used and used[-1] == current:
             used.pop()
         if not used:
             raise UsageError(
-                f"{self._folder / HISTORY}: no version was used before the current one ({current or 'the starter model'})",
-                "`ecgfl model list` shows what is there; choose with `ecgfl model use VERSION`",
+                f"{self._folder / HISTORY}: no version was used before the current one "
+                f"({current or 'the starter model'})",
+                "`ecgfl model list` shows the versions; choose one with `ecgfl model use VERSION`",
             )
         return used
 
@@ -297,19 +366,28 @@ class Registry:
             atomic_write_bytes(self._folder / CURRENT, f"{version}\n".encode())
 
     def prune(self, keep: int) -> list[str]:
-        """Remove old versions and return them. The last `keep`, the current, the previously used and the best version stay."""
+        """Remove old versions and return their names.
+
+        The newest `keep`, the current, the previously used and the best version stay.
+        """
         kept = {self.current(), self.best(), *self._history()[-1:]}
-        gone = [
+        old = [
             entry.manifest.version
             for entry in self.entries()[:-keep]
             if entry.manifest.version not in kept
         ]
-        removed = [version for version in gone if self._put_away(version)]
+        removed = [version for version in old if self._put_away(version)]
         self._tidy()
         return removed
 
     def _put_away(self, version: str) -> bool:
-        """In one step, so that a kill leaves no half version. Not where Windows lets nobody, since another program reads it."""
+        """Rename a version for removal, so that a kill leaves no partial version.
+
+        Returns
+        -------
+        bool
+            False on Windows while another program reads it.
+        """
         try:
             (self._folder / version).replace(self._folder / f"{REMOVING}{version}")
         except OSError:
@@ -317,16 +395,20 @@ class Registry:
         return True
 
     def _tidy(self) -> None:
-        """Remove what is to be removed, and what an ecgfl that was killed left: this one holds the home's lock."""
+        """Remove the folders of renamed versions, and those that a killed ecgfl left."""
         for prefix in (MAKING, REMOVING):
             for left_over in self._folder.glob(f"{prefix}*"):
-                shutil.rmtree(
-                    left_over, ignore_errors=True
-                )  # what cannot be removed now is at the next change
+                shutil.rmtree(left_over, ignore_errors=True)  # else with the next change
 
 
 def network_of(manifest: Manifest, vector: NDArray[np.float32]) -> "nn.Module":
-    """The network that a received vector makes, after its hash and shape were checked. Raises `ModelRejected`."""
+    """Return the network with a received weight vector after checking its hash and shape.
+
+    Raises
+    ------
+    ModelRejected
+        The hash, the shape or the architecture is wrong.
+    """
     check_weights(manifest, vector)
     network = _built(manifest)
     unpack(network, vector)
@@ -334,9 +416,14 @@ def network_of(manifest: Manifest, vector: NDArray[np.float32]) -> "nn.Module":
 
 
 def network_with(manifest: Manifest, tensors: "dict[str, Tensor]") -> "nn.Module":
-    """The network that named tensors make, ready to predict, after their hash was checked.
+    """Return the network with named tensors, ready to predict, after checking their hash.
 
-    Raises `ModelRejected`, and `RuntimeError` when they do not fit its architecture.
+    Raises
+    ------
+    ModelRejected
+        The hash or the architecture is wrong.
+    RuntimeError
+        The tensors do not fit the architecture.
     """
     network = _built(manifest)
     network.load_state_dict(tensors)

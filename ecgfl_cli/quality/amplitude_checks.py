@@ -8,13 +8,13 @@ from ecgfl_cli.quality.limits import Limits
 
 
 def amplitude_is_wrong(lead: LeadMeasures, limits: Limits) -> bool:
-    """Whether the lead's QRS lies outside even the wide limits. False where there is no signal to judge by."""
+    """Whether the QRS of a lead is outside the wide limits; False without a signal."""
     lowest, highest = limits.qrs_error_mv
     return _judgeable(lead, limits) and not lowest <= _qrs(lead) <= highest
 
 
 def check_amplitude(measures: Sequence[LeadMeasures], limits: Limits) -> Iterator[Finding]:
-    """Finding `implausible-amplitude`: an error when every lead that has a signal is off, otherwise a warning per lead."""
+    """Yield `implausible-amplitude`: an error if it applies to every lead, else a warning each."""
     judged = [lead for lead in measures if _judgeable(lead, limits)]
     if judged and all(amplitude_is_wrong(lead, limits) for lead in judged):
         lowest, highest = limits.qrs_error_mv
@@ -35,8 +35,10 @@ def check_amplitude(measures: Sequence[LeadMeasures], limits: Limits) -> Iterato
             yield Finding(
                 "implausible-amplitude",
                 Severity.WARNING,
-                f"the QRS in lead {lead.name} measures {_qrs(lead):.3g} mV, expected {lowest:g} to {highest:g} mV",
-                "Check the electrode and the unit of this channel; --lead NAME restricts the recording to the others.",
+                f"the QRS in lead {lead.name} measures {_qrs(lead):.3g} mV, expected {lowest:g} "
+                f"to {highest:g} mV",
+                "Check the electrode and the unit of this channel; --lead NAME restricts the "
+                "recording to the others.",
                 lead=lead.name,
                 value=_qrs(lead),
                 limit=f"{lowest:g}..{highest:g}",
@@ -59,10 +61,16 @@ def _unit_hint(qrs_mv: float, limits: Limits) -> str:
     if lowest <= qrs_mv * 1000.0 <= highest:
         return "The samples look like volts: read the file with --units V."
     if qrs_mv < lowest:
-        return "The unit is probably wrong: give the true one with --units (V, mV, uV, nV or adc:GAIN)."
+        return (
+            "The unit is probably wrong: give the true one with --units (V, mV, uV, nV or "
+            "adc:GAIN)."
+        )
     microvolts = (
         " or, if they are microvolts, with --units uV"
         if lowest <= qrs_mv / 1000.0 <= highest
         else ""
     )
-    return f"The samples look like raw converter counts: read the file with --units adc:GAIN (counts per mV){microvolts}."
+    return (
+        "The samples look like raw converter counts: read the file with --units adc:GAIN "
+        f"(counts per mV){microvolts}."
+    )

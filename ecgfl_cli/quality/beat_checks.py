@@ -13,13 +13,18 @@ from ecgfl_cli.quality.limits import Limits
 def check_beats(
     recording: Recording, gaps: Sequence[Gap], beats: NDArray[np.int64], limits: Limits
 ) -> Iterator[Finding]:
-    """Findings `too-few-beats`, `implausible-rate` and `beatless-stretch`. `beats` are sorted samples inside the recording."""
+    """Yield `too-few-beats`, `implausible-rate` and `beatless-stretch`.
+
+    `beats` are sorted samples inside the recording.
+    """
     if beats.size < limits.min_beats:
         yield Finding(
             "too-few-beats",
             Severity.ERROR,
-            f"{beats.size} beats were found in {recording.seconds:.1f} s, at least {limits.min_beats} are needed",
-            "Check that the channel is an ECG (--lead NAME picks another), its unit (--units mV), its rate (--fs HZ).",
+            f"{beats.size} beats were found in {recording.seconds:.1f} s, at least "
+            f"{limits.min_beats} are needed",
+            "Check that the channel is an ECG (--lead NAME picks another), its unit (--units "
+            "mV), its rate (--fs HZ).",
             value=float(beats.size),
             limit=float(limits.min_beats),
         )
@@ -46,8 +51,10 @@ def _check_rate(
     yield Finding(
         "implausible-rate",
         severity,
-        f"the median heart rate would be {rate:.0f} a minute at {recording.fs:g} Hz, expected {lowest:g} to {highest:g}",
-        f"The sampling rate is probably {'lower' if rate > highest else 'higher'} than {recording.fs:g} Hz: "
+        f"the median heart rate would be {rate:.0f} a minute at {recording.fs:g} Hz, expected "
+        f"{lowest:g} to {highest:g}",
+        f"The sampling rate is probably {'lower' if rate > highest else 'higher'} than "
+        f"{recording.fs:g} Hz: "
         "export it again at the recorder's true rate; --fs HZ is for files that state none.",
         value=rate,
         limit=f"{lowest:g}..{highest:g}",
@@ -73,8 +80,10 @@ def _check_stretches(
         "beatless-stretch",
         Severity.WARNING,
         f"no beat was found from {start:.1f} to {stop:.1f} s although there is signal"
-        f" ({long.size} such stretches over {limits.beatless_s:g} s, {silent[long].sum():.0f} s together)",
-        "Look at that stretch: a loose electrode, noise, or an arrhythmia without distinct beats; try another --lead NAME.",
+        f" ({long.size} such stretches over {limits.beatless_s:g} s, {silent[long].sum():.0f} s "
+        "together)",
+        "Look at that stretch: a loose electrode, noise, or an arrhythmia without distinct "
+        "beats; try another --lead NAME.",
         start_s=start,
         stop_s=stop,
         value=float(silent[worst]),

@@ -32,18 +32,23 @@ def check(
 ) -> list[Finding]:
     """Return all findings about a recording, worst first.
 
+    It does not raise, whatever the signal or the labels contain.
+
     Parameters
     ----------
-    recording : leads in millivolts, NaN where there is no signal.
-    beats : shape (n,), samples of the detected R peaks at `recording.fs`, in any order; those outside the recording are ignored.
-    limits : bounds that the checks apply.
-    lead_name : the lead in which the beats were found; None for the lead that `choose_lead` returns.
-
-    Does not raise, whatever the signal or the labels contain.
+    recording : Recording
+        Leads in millivolts; NaN where there is no signal.
+    beats : array of int64, shape (n,)
+        Detected R peaks in samples of the recording, in any order. Those outside it are ignored.
+    limits : Limits
+        Limits of the checks.
+    lead_name : str or None
+        Lead in which the beats were detected; None for the lead that `choose_lead` returns.
     """
     beats = np.unique(np.asarray(beats, dtype=np.int64))
     beats = beats[(beats >= 0) & (beats < recording.length)]
-    # Values near the end of float32's range overflow on subtraction; the comparison with a limit still comes out right.
+    # Values near the end of float32's range overflow on subtraction; the comparison with a limit
+    # still comes out right.
     gaps = recording.gaps()
     with np.errstate(over="ignore", invalid="ignore"):
         measures = [
@@ -61,9 +66,10 @@ def check(
     ]
     about_beats = list(check_beats(recording, gaps, beats, limits))
     if is_usable(about_beats):
-        # Do not compare with leads that are off, flat or noisy for part of the time: beats cannot be seen there.
+        # Do not compare with leads that are off, flat or noisy for part of the time: beats cannot
+        # be seen there.
         legible = {lead.name for lead in clear} - {
-            each.lead for each in about_leads if each.code in LEAD_HIDDEN
+            finding.lead for finding in about_leads if finding.code in LEAD_HIDDEN
         }
         rhythm_lead = choose_lead(recording, lead_name)
         others = [

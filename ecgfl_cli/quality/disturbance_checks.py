@@ -10,20 +10,20 @@ from ecgfl_cli.quality.parts import longest_of
 
 
 def check_disturbances(lead: LeadMeasures, fs: float, limits: Limits) -> Iterator[Finding]:
-    """Findings `baseline-wander`, `mains-hum`, `spikes` and `noise` of a lead that is not lost and whose unit is right."""
-    found = lead.disturbances
-    if found is None or lead.qrs_mv is None:
+    """Yield `baseline-wander`, `mains-hum`, `spikes` and `noise` for a usable lead."""
+    disturbances = lead.disturbances
+    if disturbances is None or lead.qrs_mv is None:
         return
-    yield from _check_wander(lead, lead.qrs_mv, found, fs, limits)
-    yield from _check_hum(lead, found, limits)
-    yield from _check_spikes(lead, found, limits)
-    yield from _check_noise(lead, found, fs, limits)
+    yield from _check_wander(lead, lead.qrs_mv, disturbances, fs, limits)
+    yield from _check_hum(lead, disturbances, limits)
+    yield from _check_spikes(lead, disturbances, limits)
+    yield from _check_noise(lead, disturbances, fs, limits)
 
 
 def _check_wander(
-    lead: LeadMeasures, qrs_mv: float, found: Disturbances, fs: float, limits: Limits
+    lead: LeadMeasures, qrs_mv: float, disturbances: Disturbances, fs: float, limits: Limits
 ) -> Iterator[Finding]:
-    wander = found.wander
+    wander = disturbances.wander
     limit = max(limits.wander_warn_mv, limits.wander_warn_qrs * qrs_mv)
     if wander is None or wander.mv <= limit:
         return
@@ -31,10 +31,13 @@ def _check_wander(
     yield Finding(
         "baseline-wander",
         Severity.WARNING,
-        f"the baseline of lead {lead.name} moves by more than {wander.mv:.2g} mV in {limits.wander_block_s:g} s for "
-        f"{limits.wander_share:.0%} of the time, most from {start:.1f} to {stop:.1f} s; expected at most {limit:.2g} mV "
+        f"the baseline of lead {lead.name} moves by more than {wander.mv:.2g} mV in "
+        f"{limits.wander_block_s:g} s for "
+        f"{limits.wander_share:.0%} of the time, most from {start:.1f} to {stop:.1f} s; expected "
+        f"at most {limit:.2g} mV "
         f"(its QRS has {qrs_mv:.2g} mV)",
-        "Check this lead's electrode: dry, loose or dragged by its cable. Another lead may be steadier (--lead NAME).",
+        "Check this lead's electrode: dry, loose or dragged by its cable. Another lead may be "
+        "steadier (--lead NAME).",
         lead=lead.name,
         start_s=start,
         stop_s=stop,
@@ -43,41 +46,48 @@ def _check_wander(
     )
 
 
-def _check_hum(lead: LeadMeasures, found: Disturbances, limits: Limits) -> Iterator[Finding]:
-    hum = found.hum
+def _check_hum(lead: LeadMeasures, disturbances: Disturbances, limits: Limits) -> Iterator[Finding]:
+    hum = disturbances.hum
     if hum is None or hum.amplitude_mv <= limits.hum_warn_mv:
         return
     yield Finding(
         "mains-hum",
         Severity.WARNING,
-        f"lead {lead.name} carries {hum.hertz:g} Hz from the mains with an amplitude of {hum.amplitude_mv:.3f} mV, "
+        f"lead {lead.name} carries {hum.hertz:g} Hz from the mains with an amplitude of "
+        f"{hum.amplitude_mv:.3f} mV, "
         f"expected at most {limits.hum_warn_mv:g} mV",
-        "Beats are read below 40 Hz, so the recording is used. Check the ground electrode and chargers or beds near the patient.",
+        "Beats are read below 40 Hz, so the recording is used. Check the ground electrode and "
+        "chargers or beds near the patient.",
         lead=lead.name,
         value=hum.amplitude_mv,
         limit=limits.hum_warn_mv,
     )
 
 
-def _check_spikes(lead: LeadMeasures, found: Disturbances, limits: Limits) -> Iterator[Finding]:
-    if found.spikes_per_minute <= limits.spike_warn_per_minute:
+def _check_spikes(
+    lead: LeadMeasures, disturbances: Disturbances, limits: Limits
+) -> Iterator[Finding]:
+    if disturbances.spikes_per_minute <= limits.spike_warn_per_minute:
         return
     yield Finding(
         "spikes",
         Severity.WARNING,
-        f"lead {lead.name} has {found.spikes_per_minute:.1f} spikes a minute that are narrower than "
-        f"{limits.spike_width_s * 1000:g} ms and not ahead of a beat, expected at most {limits.spike_warn_per_minute:g}",
-        "Check the cable's contact and the recorder's memory or radio link; another lead may have none (--lead NAME).",
+        f"lead {lead.name} has {disturbances.spikes_per_minute:.1f} spikes a minute that are "
+        "narrower than "
+        f"{limits.spike_width_s * 1000:g} ms and not ahead of a beat, expected at most "
+        f"{limits.spike_warn_per_minute:g}",
+        "Check the cable's contact and the recorder's memory or radio link; another lead may "
+        "have none (--lead NAME).",
         lead=lead.name,
-        value=found.spikes_per_minute,
+        value=disturbances.spikes_per_minute,
         limit=limits.spike_warn_per_minute,
     )
 
 
 def _check_noise(
-    lead: LeadMeasures, found: Disturbances, fs: float, limits: Limits
+    lead: LeadMeasures, disturbances: Disturbances, fs: float, limits: Limits
 ) -> Iterator[Finding]:
-    noise = found.noise
+    noise = disturbances.noise
     longest = None if noise is None else longest_of(noise.stretches)
     if noise is None or longest is None or noise.share <= limits.noise_warn_share:
         return
@@ -85,9 +95,11 @@ def _check_noise(
     yield Finding(
         "noise",
         Severity.WARNING,
-        f"noise hides the beats of lead {lead.name} for {noise.share:.1%} of the recording, the longest stretch from "
+        f"noise hides the beats of lead {lead.name} for {noise.share:.1%} of the recording, the "
+        "longest stretch from "
         f"{start:.1f} to {stop:.1f} s; expected at most {limits.noise_warn_share:.1%}",
-        "Look at that stretch: muscles or a moving electrode. Another lead may be quieter (--lead NAME).",
+        "Look at that stretch: muscles or a moving electrode. Another lead may be quieter "
+        "(--lead NAME).",
         lead=lead.name,
         start_s=start,
         stop_s=stop,

@@ -16,7 +16,11 @@ from ecgfl_cli.quality.wander import Wander, wander
 
 @dataclass(frozen=True)
 class Disturbances:
-    """Each is None where it cannot be judged: too short, no signal, or beyond what the sampling rate holds."""
+    """Disturbances of a lead.
+
+    Each is None if it cannot be measured: the lead is too short, has no signal, or its sampling
+    rate is too low.
+    """
 
     wander: Wander | None
     hum: Hum | None
@@ -32,10 +36,13 @@ def measure_disturbances(
     qrs_mv: float,
     limits: Limits,
 ) -> Disturbances:
-    """Each is judged in the time that another finding has not: noise not where the lead is lost, spikes not in noise.
+    """Measure the disturbances of a lead.
 
-    samples : shape (n,), millivolts, NaN where there is no signal. lost : where the lead is off, at a rail or swings.
-    beats : sorted R peaks. qrs_mv : peak to peak.
+    Each is measured outside the time of other findings: noise not while the lead is off, spikes not
+    in noise.
+
+    samples : shape (n,), millivolts, NaN where there is no signal. lost : where the lead is off, at
+    a rail or swings. beats : sorted R peaks. qrs_mv : peak to peak.
     """
     mains = hum(samples, fs, limits)
     noisy = noise(samples, fs, lost, qrs_mv, mains.amplitude_mv if mains else 0.0, limits)

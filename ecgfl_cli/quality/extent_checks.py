@@ -14,8 +14,10 @@ def check_extent(recording: Recording, gaps: Sequence[Gap], limits: Limits) -> I
         yield Finding(
             "too-short",
             Severity.ERROR,
-            f"the recording lasts {recording.seconds:.1f} s, at least {limits.min_seconds:g} s are needed",
-            "Export a longer stretch; if the file does hold more, its sampling rate is wrong (--fs HZ if it states none).",
+            f"the recording lasts {recording.seconds:.1f} s, at least {limits.min_seconds:g} s "
+            "are needed",
+            "Export a longer stretch; if the file does hold more, its sampling rate is wrong "
+            "(--fs HZ if it states none).",
             value=recording.seconds,
             limit=limits.min_seconds,
         )
@@ -23,7 +25,8 @@ def check_extent(recording: Recording, gaps: Sequence[Gap], limits: Limits) -> I
         yield Finding(
             "low-sampling-rate",
             Severity.ERROR,
-            f"the recording is sampled at {recording.fs:g} Hz, at least {limits.min_fs:g} Hz are needed to tell a wide QRS",
+            f"the recording is sampled at {recording.fs:g} Hz, at least {limits.min_fs:g} Hz are "
+            "needed to tell a wide QRS",
             "Export at the recorder's own rate; --fs HZ is for files that state none.",
             value=recording.fs,
             limit=limits.min_fs,
@@ -42,8 +45,10 @@ def _check_gaps(recording: Recording, gaps: Sequence[Gap], limits: Limits) -> It
     yield Finding(
         "gaps",
         Severity.WARNING if many else Severity.INFO,
-        f"{times} without signal in any lead, {seconds:.1f} s together ({share:.1%} of the recording); "
-        f"the longest from {longest.start / recording.fs:.1f} to {longest.stop / recording.fs:.1f} s",
+        f"{times} without signal in any lead, {seconds:.1f} s together ({share:.1%} of the "
+        "recording); "
+        f"the longest from {longest.start / recording.fs:.1f} to "
+        f"{longest.stop / recording.fs:.1f} s",
         "Look for a disconnected recorder or an incomplete export."
         if many
         else "Nothing to do: no beat is cut across a gap.",

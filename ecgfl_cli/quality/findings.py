@@ -7,7 +7,11 @@ from enum import StrEnum
 
 
 class Severity(StrEnum):
-    """error: the recording is not used. warning: it is used, somebody should look. info: nothing to do."""
+    """How serious a finding is.
+
+    error: the recording is not used. warning: it is used, but should be looked at. info: nothing to
+    do.
+    """
 
     ERROR = "error"
     WARNING = "warning"
@@ -23,12 +27,22 @@ class Severity(StrEnum):
 class Finding:
     """One result of a check.
 
-    code : stable name in kebab-case ("flat-lead"); scripts rely on it.
-    message : what was found, where, how much, and the limit it was held against.
-    fix : what a person can do now.
-    lead : the lead it is about; None when it concerns the whole recording.
-    start_s, stop_s : the stretch in question, in seconds from the start of the recording; None when there is no one stretch.
-    value, limit : what was measured and what was allowed, in the unit the message names.
+    Attributes
+    ----------
+    code : str
+        Stable name in kebab-case, for instance "flat-lead". Scripts rely on it.
+    severity : Severity
+        How serious it is.
+    message : str
+        What was found, where, how much, and the limit.
+    fix : str
+        What a person can do now.
+    lead : str or None
+        Name of the lead; None if it concerns the whole recording.
+    start_s, stop_s : float or None
+        The affected time in seconds from the start; None if it is not one stretch.
+    value, limit : float, str or None
+        What was measured and what is allowed, in the unit that the message names.
     """
 
     code: str
@@ -42,16 +56,17 @@ class Finding:
     limit: float | str | None = None
 
     def as_dict(self) -> dict[str, str | float | None]:
-        """The fields as JSON can carry them: infinities and NaN, which JSON has no way to write, become words."""
+        """Return the fields for JSON, with infinities and NaN as words."""
         return {key: _jsonable(content) for key, content in asdict(self).items()}
 
 
 NO_LABELS = "no-labels"
-"""Code of the finding for a recording without beat labels: usable for prediction, not for training or evaluation."""
+"""Code of the finding for a recording without beat labels: usable for prediction, not for training
+or evaluation."""
 
 
 class Verdict(StrEnum):
-    """What a recording can be used for: training and evaluation, prediction only, or nothing."""
+    """What a recording can be used for."""
 
     USABLE = "usable"
     UNLABELLED = "unlabelled"
@@ -60,18 +75,18 @@ class Verdict(StrEnum):
 
 def verdict(findings: Iterable[Finding]) -> Verdict:
     """Return what a recording with these findings can be used for."""
-    found = list(findings)
-    if not is_usable(found):
+    findings = list(findings)
+    if not is_usable(findings):
         return Verdict.REJECTED
     return (
         Verdict.UNLABELLED
-        if any(finding.code == NO_LABELS for finding in found)
+        if any(finding.code == NO_LABELS for finding in findings)
         else Verdict.USABLE
     )
 
 
 def worst(findings: Iterable[Finding]) -> Severity | None:
-    """The worst severity among the findings; None when there are none."""
+    """Return the worst severity of the findings; None if there are none."""
     return min(
         (finding.severity for finding in findings), key=lambda severity: severity.rank, default=None
     )

@@ -10,25 +10,39 @@ from ecgfl_cli.quality.limits import Limits
 MAINS_HZ = (50.0, 60.0)
 
 BLOCK_SECONDS = 4.0
-"""With a Hann window a block this long tells lines half a hertz apart; a mains grid stays within 0.2 Hz (EN 50160: 0.5 Hz)."""
+"""Length of a block in seconds. With a Hann window it separates lines half a hertz apart; a mains
+grid stays within 0.2 Hz (EN 50160: 0.5 Hz)."""
 
 LINE_HZ, BESIDE_HZ = 0.5, (1.0, 3.0)
-"""How far the line may be off, and where beside it the spectrum shows what the heart and the noise have there."""
+"""Largest deviation of the line in hertz, and the distance from it at which the spectrum of heart
+and noise is measured."""
 
 
 @dataclass(frozen=True)
 class Hum:
-    """amplitude_mv : of the sine wave, half of its peak to peak, that half of the blocks exceed. hertz : 50 or 60."""
+    """A mains line.
+
+    Attributes
+    ----------
+    amplitude_mv : float
+        Amplitude of the sine wave in millivolts (half of peak to peak) that half of the blocks
+        exceed.
+    hertz : float
+        50 or 60.
+    """
 
     amplitude_mv: float
     hertz: float
 
 
 def hum(samples: Samples, fs: float, limits: Limits) -> Hum | None:
-    """The stronger line of 50 and 60 Hz, from at most `limits.hum_blocks` blocks spread evenly over the record.
+    """Return the stronger line of 50 and 60 Hz.
 
-    A QRS has power at these frequencies, too, but over a broad band: a line is what stands out from its neighbours (twice
-    their median, which Rayleigh-distributed noise exceeds in 6 % of the bins).
+    It is measured in at most `limits.hum_blocks` blocks spread evenly over the recording.
+
+    A QRS has power at these frequencies, too, but over a broad band: a line is what stands out from
+    its neighbours (twice their median, which Rayleigh-distributed noise exceeds in 6 % of the
+    bins).
     """
     block = round(BLOCK_SECONDS * fs)
     lines = [line for line in MAINS_HZ if line + BESIDE_HZ[0] < fs / 2]

@@ -27,11 +27,14 @@ SHOWN = 3
 def check_labels(
     recording: Recording, gaps: Sequence[Gap], beats: NDArray[np.int64], limits: Limits
 ) -> Iterator[Finding]:
-    """Yield the findings `no-labels`, `labels-outside`, `labels-duplicated`, `labels-dense`, `labels-off-peak`, `labels-shifted`,
-    `labels-partial`, `paced-rhythm` and `implausible-pvc-share`.
+    """Yield the findings about labels.
 
-    `beats` are sorted samples inside the recording. Of labels that are not beats (rhythm, noise) only the position is checked.
-    Beat labels outside the annotated part are not checked further, because they are not used.
+    These are `no-labels`, `labels-outside`, `labels-duplicated`, `labels-dense`, `labels-off-peak`,
+    `labels-shifted`, `labels-partial`, `paced-rhythm` and `implausible-pvc-share`.
+
+    `beats` are sorted samples inside the recording. Of labels that are not beats (rhythm, noise)
+    only the position is checked. Beat labels outside the annotated part are not checked further,
+    because they are not used.
     """
     labels = recording.labels or ()
     marked = np.sort(
@@ -50,7 +53,8 @@ def check_labels(
             "there are no beat labels"
             if recording.labels is None
             else f"none of the {len(labels)} labels marks a beat",
-            "Nothing to do for predict. To train on this recording, give its labels with --labels FILE.",
+            "Nothing to do for predict. To train on this recording, give its labels with "
+            "--labels FILE.",
         )
         return
     yield from _check_duplicated(recording, marked)
@@ -86,9 +90,11 @@ def _check_outside(recording: Recording, samples: NDArray[np.int64]) -> Iterator
         yield Finding(
             "labels-outside",
             Severity.WARNING,
-            f"{outside.size} of {samples.size} labels lie outside the signal, the first at sample {outside[0]} "
+            f"{outside.size} of {samples.size} labels lie outside the signal, the first at "
+            f"sample {outside[0]} "
             f"({outside[0] / recording.fs:.1f} s) of {recording.length}; they are dropped",
-            "A few at the end are harmless. Many mean that the labels belong to another recording: check --labels FILE.",
+            "A few at the end are harmless. Many mean that the labels belong to another "
+            "recording: check --labels FILE.",
             start_s=float(outside[0]) / recording.fs,
             value=float(outside.size),
             limit=0.0,
@@ -101,7 +107,8 @@ def _check_duplicated(recording: Recording, marked: NDArray[np.int64]) -> Iterat
         yield Finding(
             "labels-duplicated",
             Severity.WARNING,
-            f"{again.size} beat labels share their sample with another, the first at {again[0] / recording.fs:.2f} s; "
+            f"{again.size} beat labels share their sample with another, the first at "
+            f"{again[0] / recording.fs:.2f} s; "
             "one of each is kept",
             "Check whether two annotation files were joined; --labels FILE names the one to use.",
             start_s=float(again[0]) / recording.fs,
@@ -124,7 +131,8 @@ def _check_dense(
             Severity.ERROR,
             f"the beat labels stand {np.median(intervals):.3f} s apart, {rate:.0f} a minute; "
             f"a heart makes at most {limits.label_rate_bpm:g}",
-            "The labels do not count in this signal's samples: check --fs HZ and --labels FILE, or read without (--labels none).",
+            "The labels do not count in this signal's samples: check --fs HZ and --labels FILE, "
+            "or read without (--labels none).",
             value=rate,
             limit=limits.label_rate_bpm,
         )
@@ -132,9 +140,11 @@ def _check_dense(
         yield Finding(
             "labels-dense",
             Severity.WARNING,
-            f"{short:.1%} of the beat labels follow the one before within {limits.label_min_interval_s:g} s, "
+            f"{short:.1%} of the beat labels follow the one before within "
+            f"{limits.label_min_interval_s:g} s, "
             f"expected at most {limits.label_short_warn_share:.1%}",
-            "Beats are probably labelled twice: check whether two annotation files were joined (--labels FILE names one).",
+            "Beats are probably labelled twice: check whether two annotation files were joined "
+            "(--labels FILE names one).",
             value=short,
             limit=limits.label_short_warn_share,
         )
@@ -143,15 +153,17 @@ def _check_dense(
 def _check_part(
     recording: Recording, beats: NDArray[np.int64], marked: NDArray[np.int64], spans: Stretches
 ) -> Iterator[Finding]:
-    """Yield `labels-partial` if only a part of the recording, or only some beats of it, are annotated."""
+    """Yield `labels-partial` if only a part of the recording or of its beats is annotated."""
     seconds = total(spans) / recording.fs
     if not len(spans):
         yield Finding(
             "labels-partial",
             Severity.WARNING,
-            f"the {marked.size} beat labels are scattered among {beats.size} detected beats, fewer than {FEWEST_LABELS} in a "
+            f"the {marked.size} beat labels are scattered among {beats.size} detected beats, "
+            f"fewer than {FEWEST_LABELS} in a "
             "row; they are not used",
-            "If they are notes, do nothing. To train on this recording, give labels of all its beats with --labels FILE.",
+            "If they are notes, do nothing. To train on this recording, give labels of all its "
+            "beats with --labels FILE.",
             value=0.0,
             limit=recording.seconds,
         )
@@ -164,9 +176,11 @@ def _check_part(
         yield Finding(
             "labels-partial",
             Severity.WARNING,
-            f"the labels cover {seconds:.0f} of {recording.seconds:.0f} s ({shown}{more}); only that part is used to train "
+            f"the labels cover {seconds:.0f} of {recording.seconds:.0f} s ({shown}{more}); only "
+            "that part is used to train "
             "and evaluate",
-            "If only that part was annotated, do nothing; otherwise give the complete labels with --labels FILE.",
+            "If only that part was annotated, do nothing; otherwise give the complete labels "
+            "with --labels FILE.",
             start_s=float(spans[0, 0]) / recording.fs,
             stop_s=float(spans[-1, 1]) / recording.fs,
             value=seconds,
@@ -177,7 +191,7 @@ def _check_part(
 def _check_unlabelled(
     recording: Recording, beats: NDArray[np.int64], marked: NDArray[np.int64], limits: Limits
 ) -> Iterator[Finding]:
-    """Yield `labels-partial` if only some kinds of beats are labelled, and the beats between them are not."""
+    """Yield `labels-partial` if only some classes of beats are labelled."""
     if beats.size < limits.min_beats or any(
         label.symbol == "[" for label in recording.labels or ()
     ):
@@ -191,52 +205,62 @@ def _check_unlabelled(
         yield Finding(
             "labels-partial",
             Severity.WARNING,
-            f"{share:.0%} of {beats.size} detected beats have no label within {limits.match_s * 1000:g} ms; expected at most "
+            f"{share:.0%} of {beats.size} detected beats have no label within "
+            f"{limits.match_s * 1000:g} ms; expected at most "
             f"{limits.unlabelled_warn_share:.0%}",
-            "Check whether only some kinds of beats, such as PVCs, were labelled: `evaluate` needs a label for every beat.",
+            "Check whether only some kinds of beats, such as PVCs, were labelled: `evaluate` "
+            "needs a label for every beat.",
             value=share,
             limit=limits.unlabelled_warn_share,
         )
 
 
-def _check_shift(found: Match, fs: float, limits: Limits) -> Iterator[Finding]:
-    late = found.offset_s > 0
-    milliseconds, samples = abs(found.offset_s) * 1000, round(abs(found.offset_s) * fs)
-    harmful = abs(found.offset_s) > limits.shift_error_s
+def _check_shift(match: Match, fs: float, limits: Limits) -> Iterator[Finding]:
+    late = match.offset_s > 0
+    milliseconds, samples = abs(match.offset_s) * 1000, round(abs(match.offset_s) * fs)
+    harmful = abs(match.offset_s) > limits.shift_error_s
     limit = limits.shift_error_s if harmful else limits.shift_warn_s
     yield Finding(
         "labels-shifted",
         Severity.ERROR if harmful else Severity.WARNING,
-        f"the {found.labels} beat labels stand {milliseconds:.0f} ms {'after' if late else 'before'} their beats throughout "
-        f"(half of them within {found.spread_s * 1000:.0f} ms of each other); expected at most {limit * 1000:g} ms",
-        f"{'Subtract' if late else 'Add'} {samples} samples ({milliseconds:.0f} ms) {'from' if late else 'to'} the labels where "
+        f"the {match.labels} beat labels stand {milliseconds:.0f} ms "
+        f"{'after' if late else 'before'} their beats throughout "
+        f"(half of them within {match.spread_s * 1000:.0f} ms of each other); expected at most "
+        f"{limit * 1000:g} ms",
+        f"{'Subtract' if late else 'Add'} {samples} samples ({milliseconds:.0f} ms) "
+        f"{'from' if late else 'to'} the labels where "
         "they come from and ingest again; --labels none reads the recording without them.",
-        value=found.offset_s * 1000,
+        value=match.offset_s * 1000,
         limit=limit * 1000,
     )
 
 
-def _check_off_peak(found: Match, limits: Limits) -> Iterator[Finding]:
-    foreign = found.share > found.error_share
-    limit = found.error_share if foreign else limits.off_peak_warn_share
-    if found.share <= limit:
+def _check_off_peak(match: Match, limits: Limits) -> Iterator[Finding]:
+    foreign = match.share > match.error_share
+    limit = match.error_share if foreign else limits.off_peak_warn_share
+    if match.share <= limit:
         return
     yield Finding(
         "labels-off-peak",
         Severity.ERROR if foreign else Severity.WARNING,
-        f"{found.share:.0%} of {found.labels} labelled beats have no detected beat within {limits.match_s * 1000:g} ms"
-        f"{_shift(found, limits)}; expected at most {limit:.0%}",
-        "The labels do not belong to this signal or count at another rate: check --labels FILE, --fs HZ, or use --labels none."
+        f"{match.share:.0%} of {match.labels} labelled beats have no detected beat within "
+        f"{limits.match_s * 1000:g} ms"
+        f"{_shift(match, limits)}; expected at most {limit:.0%}",
+        "The labels do not belong to this signal or count at another rate: check --labels FILE, "
+        "--fs HZ, or use --labels none."
         if foreign
-        else "Look at the recording: the signal is poor there or the labels are shifted. --labels none reads it without them.",
-        value=found.share,
+        else (
+            "Look at the recording: the signal is poor there or the labels are shifted. --labels "
+            "none reads it without them."
+        ),
+        value=match.share,
         limit=limit,
     )
 
 
-def _shift(found: Match, limits: Limits) -> str:
+def _shift(match: Match, limits: Limits) -> str:
     """Where most of the labels stand, in words."""
-    if abs(found.offset_s) <= limits.shift_warn_s:
+    if abs(match.offset_s) <= limits.shift_warn_s:
         return ""
-    side = "after" if found.offset_s > 0 else "before"
-    return f" (half of them stand {abs(found.offset_s) * 1000:.0f} ms or more {side} the nearest)"
+    side = "after" if match.offset_s > 0 else "before"
+    return f" (half of them stand {abs(match.offset_s) * 1000:.0f} ms or more {side} the nearest)"

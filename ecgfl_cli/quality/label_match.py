@@ -14,11 +14,12 @@ from ecgfl_cli.quality.limits import Limits
 class Match:
     """Labelled beats beside detected ones.
 
-    share : of the labels without a detected beat within the matching window. labels : how many were judged.
-    error_share : the share from which the labels cannot belong to this signal.
-    offset_s : median distance of a label from its nearest detected beat in seconds, positive when the label comes later.
-    spread_s : between the quartiles of that distance, among labels within the window.
-    deflection : median movement around such labels in the lead that moves most there, relative to that around their detections.
+    share : of the labels without a detected beat within the matching window. labels : how many were
+    judged. error_share : the share from which the labels cannot belong to this signal. offset_s :
+    median distance of a label from its nearest detected beat in seconds, positive when the label
+    comes later. spread_s : between the quartiles of that distance, among labels within the window.
+    deflection : median movement around such labels in the lead that moves most there, relative to
+    that around their detections.
     """
 
     share: float
@@ -29,7 +30,7 @@ class Match:
     deflection: float
 
     def is_shifted(self, limits: Limits) -> bool:
-        """Whether the labels, beat for beat, stand the same way off their beats, and on no wave of the QRS themselves."""
+        """Whether all labels have the same offset from their beats and are on no wave of a QRS."""
         return (
             limits.shift_warn_s < abs(self.offset_s) <= limits.match_s
             and self.spread_s <= limits.shift_spread_s
@@ -51,10 +52,12 @@ def match(
 ) -> Match | None:
     """Compare labelled beats with detected ones; None where there is nothing to compare.
 
-    Labels in a gap are left out: nothing can be detected there. `marked` and `beats` are sorted samples inside the recording.
+    Labels in a gap are left out: nothing can be detected there. `marked` and `beats` are sorted
+    samples inside the recording.
 
-    The share that labels strewn at random would miss is the share of the time farther than the window from every beat. Labels
-    of this signal miss far less than that, whatever the heart rate, so the limit for an error follows it.
+    The share that labels strewn at random would miss is the share of the time farther than the
+    window from every beat. Labels of this signal miss far less than that, whatever the heart rate,
+    so the limit for an error follows it.
     """
     edges = np.asarray(gaps, dtype=np.int64).ravel()
     marked = marked[np.searchsorted(edges, marked, side="right") % 2 == 0]
@@ -96,10 +99,10 @@ def _deflection(
     ]
     at_label = marked[chosen, None] + np.arange(-half, half + 1)
     at_beat = at_label - distance[chosen, None]
-    found = []
+    ratios = []
     for lead in recording.leads:
         here, there = (np.ptp(lead.samples[places], axis=1) for places in (at_label, at_beat))
         moving = (there > 0) & np.isfinite(there) & np.isfinite(here)
         if moving.any():
-            found.append(float(np.median(here[moving] / there[moving])))
-    return max(found, default=1.0)
+            ratios.append(float(np.median(here[moving] / there[moving])))
+    return max(ratios, default=1.0)

@@ -1,4 +1,4 @@
-"""What the beat labels say about the patient, and whether a patient can be like that."""
+"""Check whether the shares of the labelled classes are plausible."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -20,8 +20,9 @@ def is_paced(recording: Recording, limits: Limits) -> bool:
 def check_label_shares(recording: Recording, limits: Limits) -> Iterator[Finding]:
     """Findings `paced-rhythm` and `implausible-pvc-share`.
 
-    Pacing is judged by the labels alone: in mitdb's four paced records, at 360 Hz behind a 100 Hz filter, the stimuli are
-    waves like any other (not one is a spike as `quality.spikes` defines it).
+    Pacing is judged by the labels alone: in mitdb's four paced records, at 360 Hz behind a 100 Hz
+    filter, the stimuli are waves like any other (not one is a spike as `quality.spikes` defines
+    it).
     """
     symbols = _beat_symbols(recording)
     beats = symbols.total()
@@ -30,9 +31,11 @@ def check_label_shares(recording: Recording, limits: Limits) -> Iterator[Finding
         yield Finding(
             "paced-rhythm",
             Severity.WARNING,
-            f"{paced:.1%} of the {beats} beat labels are paced beats ('/'), expected at most {limits.paced_warn_share:.1%}; "
+            f"{paced:.1%} of the {beats} beat labels are paced beats ('/'), expected at most "
+            f"{limits.paced_warn_share:.1%}; "
             "ANSI/AAMI EC57 leaves such recordings out of every figure",
-            "Nothing is learned from paced beats. Leave this patient's recordings out of `evaluate`; "
+            "Nothing is learned from paced beats. Leave this patient's recordings out of "
+            "`evaluate`; "
             "`ecgfl dataset remove RECORD` takes one out of the store.",
             value=paced,
             limit=limits.paced_warn_share,
@@ -43,8 +46,10 @@ def check_label_shares(recording: Recording, limits: Limits) -> Iterator[Finding
         yield Finding(
             "implausible-pvc-share",
             Severity.WARNING,
-            f"{share:.1%} of the {beats} beat labels are PVCs, expected at most {limits.pvc_warn_share:.0%}",
-            "Check what the labels' words mean ([vocabulary] in site.toml; are N and V exchanged?). An incessant ventricular "
+            f"{share:.1%} of the {beats} beat labels are PVCs, expected at most "
+            f"{limits.pvc_warn_share:.0%}",
+            "Check what the labels' words mean ([vocabulary] in site.toml; are N and V "
+            "exchanged?). An incessant ventricular "
             "tachycardia is the exception.",
             value=share,
             limit=limits.pvc_warn_share,

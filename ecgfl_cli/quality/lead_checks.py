@@ -1,4 +1,4 @@
-"""Judging each lead, and the recording by its leads: it is refused only when no lead is left to work with."""
+"""Check each lead. The recording is refused only if no usable lead remains."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,9 +20,12 @@ ANOTHER_LEAD = "Use the other leads (--lead NAME) or look at the electrode and c
 
 @dataclass(frozen=True)
 class Defect:
-    """A defect measured as a share of the recording's time: a warning over one limit, a lost lead over another.
+    """A defect measured as a share of the recording's time.
 
-    The warning is about the brief stretches; the long ones of a lead that is not lost are `lead-off`."""
+    Above one limit it is a warning, above another the lead is lost.
+
+    The warning is about the brief stretches; the long ones of a lead that is not lost are
+    `lead-off`."""
 
     code: str
     loss: Callable[[LeadMeasures], Loss]
@@ -44,7 +47,8 @@ DEFECTS = (
         lambda lead: lead.flat,
         lambda limits: limits.flat_warn_share,
         "is a flat line",
-        "Check that the recorder was connected and that the channels are ECG (--lead NAME picks channels).",
+        "Check that the recorder was connected and that the channels are ECG (--lead NAME picks "
+        "channels).",
     ),
     Defect(
         "clipping",
@@ -58,14 +62,16 @@ DEFECTS = (
         lambda lead: lead.saturated,
         lambda limits: limits.rail_warn_share,
         "sits at its largest or smallest value, as an amplifier at its rail",
-        "Check the electrodes: a loose one drives the amplifier to its limit. What is lost cannot be repaired, record again.",
+        "Check the electrodes: a loose one drives the amplifier to its limit. What is lost "
+        "cannot be repaired, record again.",
     ),
     Defect(
         "implausible-swings",
         lambda lead: lead.swinging,
         lambda limits: limits.swing_warn_share,
         "swings further than a heart can drive it",
-        "Check the electrodes; if the whole signal is too large, give its true unit (--units uV, for instance).",
+        "Check the electrodes; if the whole signal is too large, give its true unit (--units uV, "
+        "for instance).",
     ),
 )
 
@@ -73,8 +79,11 @@ DEFECTS = (
 def check_leads(
     recording: Recording, measures: Sequence[LeadMeasures], limits: Limits
 ) -> Iterator[Finding]:
-    """Findings `non-finite`, `no-signal`, `flat-lead`, `clipping`, `saturation`, `lead-off`, `implausible-swings`,
-    `implausible-amplitude`, `no-usable-lead` and `identical-leads`."""
+    """Yield the findings about leads.
+
+    These are `non-finite`, `no-signal`, `flat-lead`, `clipping`, `saturation`, `lead-off`,
+    `implausible-swings`, `implausible-amplitude`, `no-usable-lead` and `identical-leads`.
+    """
     yield from _check_finite(measures)
     findings = list(check_amplitude(measures, limits))
     # A wrong unit makes every swing implausible: one cause, one finding.
@@ -94,7 +103,8 @@ def check_leads(
             Severity.ERROR,
             "no lead is usable: "
             + "; ".join(f"{lead.name}: {_lost(lead, limits)}" for lead in measures),
-            "Look at the recorder and its electrodes, or export other leads and name them with --lead NAME.",
+            "Look at the recorder and its electrodes, or export other leads and name them with "
+            "--lead NAME.",
         )
     yield from _check_identical(recording.leads)
 
@@ -120,8 +130,10 @@ def _check_finite(measures: Sequence[LeadMeasures]) -> Iterator[Finding]:
             yield Finding(
                 "non-finite",
                 Severity.ERROR,
-                f"lead {lead.name} holds {lead.infinite} infinite values, only finite ones (or NaN for no signal) are allowed",
-                "The file's scaling is broken (a gain of 0?): export it again, or give the unit with --units mV.",
+                f"lead {lead.name} holds {lead.infinite} infinite values, only finite ones (or "
+                "NaN for no signal) are allowed",
+                "The file's scaling is broken (a gain of 0?): export it again, or give the unit "
+                "with --units mV.",
                 lead=lead.name,
                 value=float(lead.infinite),
                 limit=0.0,
@@ -140,7 +152,8 @@ def _check_defect(
         yield Finding(
             defect.code,
             Severity.ERROR,
-            f"every lead {defect.words} for at least {least:.0%} of the recording ({', '.join(lead.name for lead in measures)}); "
+            f"every lead {defect.words} for at least {least:.0%} of the recording "
+            f"({', '.join(lead.name for lead in measures)}); "
             f"at most {lost_share:.0%} is allowed",
             defect.fix_all,
             value=least,
@@ -162,7 +175,8 @@ def _check_defect(
         yield Finding(
             defect.code,
             Severity.WARNING,
-            f"lead {lead.name} {defect.words} for {share * recording.seconds:.1f} s ({share:.2%} of the recording){where}; "
+            f"lead {lead.name} {defect.words} for {share * recording.seconds:.1f} s ({share:.2%} "
+            f"of the recording){where}; "
             f"expected at most {limit:.1%}",
             ANOTHER_LEAD,
             lead=lead.name,
@@ -189,12 +203,13 @@ def _check_identical(leads: Sequence[Lead]) -> Iterator[Finding]:
                 "identical-leads",
                 Severity.WARNING,
                 f"leads {first.name} and {second.name} are identical sample by sample",
-                f"Drop one (--lead {first.name}), and check the recorder's export: it wrote one channel twice.",
+                f"Drop one (--lead {first.name}), and check the recorder's export: it wrote one "
+                "channel twice.",
                 lead=second.name,
                 value=first.name,
             )
 
 
 def _moves(samples: NDArray[np.float32]) -> bool:
-    """Whether there is anything to compare: two flat or absent leads are alike without being copies."""
+    """Whether a lead can be compared. Two flat or absent leads are equal but not copies."""
     return bool(np.unique(samples[~np.isnan(samples)]).size > 1)

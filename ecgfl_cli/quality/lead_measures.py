@@ -1,4 +1,4 @@
-"""What the checks need to know of one lead, measured in a few passes over its samples."""
+"""Measure what the checks need to know of a lead, in a few passes over its samples."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -30,7 +30,15 @@ MOST_AT_HAND = 1 << 22
 
 @dataclass(frozen=True)
 class Loss:
-    """Time in which a lead tells nothing. whole : all of it. brief : without the long stretches, which `LeadMeasures.off` has."""
+    """Time in which a lead has no usable signal.
+
+    Attributes
+    ----------
+    whole : Part
+        All of it.
+    brief : Part
+        Without the long stretches, which `LeadMeasures.off` has.
+    """
 
     whole: Part = NO_PART
     brief: Part = NO_PART
@@ -43,12 +51,12 @@ NOTHING_LOST = Loss()
 class LeadMeasures:
     """One lead in numbers.
 
-    absent : NaN; brief only where another lead is there. flat : no movement. swinging : more movement than a heart makes.
-    clipped : peaks cut off at the lead's extremes. saturated : longer than a peak at such an extreme, a rail.
-    off : stretches of `lead_off_s` or more absent (while another lead is there), flat or at a rail.
-    infinite : number of infinite samples; they count as absent.
-    qrs_mv : median peak to peak of the QRS in millivolts, or of the whole signal where no beat is known; None without signal.
-    qrs : the typical beat's QRS; None without beats.
+    absent : NaN; brief only where another lead is there. flat : no movement. swinging : more
+    movement than a heart makes. clipped : peaks cut off at the lead's extremes. saturated : longer
+    than a peak at such an extreme, a rail. off : stretches of `lead_off_s` or more absent (while
+    another lead is there), flat or at a rail. infinite : number of infinite samples; they count as
+    absent. qrs_mv : median peak to peak of the QRS in millivolts, or of the whole signal where no
+    beat is known; None without signal. qrs : the typical beat's QRS; None without beats.
     disturbances : what lies over the ECG; None for a lead without an ECG to judge.
     """
 
@@ -68,7 +76,10 @@ class LeadMeasures:
 def measure_lead(
     lead: Lead, fs: float, gaps: Sequence[Gap], beats: NDArray[np.int64], limits: Limits
 ) -> LeadMeasures:
-    """Measure one lead. `gaps` are the recording's, `beats` sorted samples inside the lead."""
+    """Measure a lead.
+
+    `gaps` are those of the recording, `beats` are sorted samples inside the lead.
+    """
     samples, infinite = _without_infinities(_at_hand(lead.samples))
     long = limits.lead_off_s * fs
     missing = runs_in(samples, np.isnan)
@@ -138,12 +149,12 @@ def measure_lead(
 
 
 def _at_hand(samples: Samples) -> Samples:
-    """In memory, unless there are too many: each of several passes is faster there than from a file."""
+    """Return the samples in memory unless there are too many, because several passes follow."""
     return np.asarray(samples) if samples.size <= MOST_AT_HAND else samples
 
 
 def _without_infinities(samples: Samples) -> tuple[Samples, int]:
-    """The samples with NaN for infinities, and how many there were. Copies only when there are any."""
+    """Return the samples with NaN for infinities, and the number of infinities."""
     count = sum(int(np.count_nonzero(np.isinf(part))) for _, part in blocks(samples))
     if not count:
         return samples, 0
@@ -152,9 +163,14 @@ def _without_infinities(samples: Samples) -> tuple[Samples, int]:
 
 
 def _extremes(samples: Samples, block: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Lowest and highest value of each whole block, shape (n // block,), NaN where the block holds a NaN."""
-    found = [(rows.min(axis=1), rows.max(axis=1)) for rows in in_rows(samples, block)]
-    return np.concatenate([low for low, _ in found]), np.concatenate([high for _, high in found])
+    """Return the lowest and highest value of each whole block, each of shape (n // block,).
+
+    A block that contains NaN has NaN.
+    """
+    extremes = [(rows.min(axis=1), rows.max(axis=1)) for rows in in_rows(samples, block)]
+    return np.concatenate([low for low, _ in extremes]), np.concatenate(
+        [high for _, high in extremes]
+    )
 
 
 def _loss(stretches: Stretches, whole: float, long: float = np.inf) -> Loss:

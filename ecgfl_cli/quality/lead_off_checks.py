@@ -11,7 +11,7 @@ from ecgfl_cli.quality.parts import longest_of, total
 
 
 def check_lead_off(lead: LeadMeasures, recording: Recording, limits: Limits) -> Iterator[Finding]:
-    """Finding `lead-off`: a warning where it takes more than a small share of the time, else worth knowing."""
+    """Yield `lead-off`: a warning above a small share of the time, else information."""
     longest = longest_of(lead.off)
     if longest is None:
         return
@@ -23,8 +23,10 @@ def check_lead_off(lead: LeadMeasures, recording: Recording, limits: Limits) -> 
     yield Finding(
         "lead-off",
         Severity.WARNING if much else Severity.INFO,
-        f"lead {lead.name} gives nothing (absent, flat or at a rail) {times} for {limits.lead_off_s:g} s or more, "
-        f"{seconds:.1f} s together ({share:.1%} of the recording); the longest from {start:.1f} to {stop:.1f} s; "
+        f"lead {lead.name} gives nothing (absent, flat or at a rail) {times} for "
+        f"{limits.lead_off_s:g} s or more, "
+        f"{seconds:.1f} s together ({share:.1%} of the recording); the longest from {start:.1f} "
+        f"to {stop:.1f} s; "
         f"expected at most {limits.lead_off_warn_share:.1%}",
         "Look at this lead's electrode and cable, or use the others (--lead NAME)."
         if much

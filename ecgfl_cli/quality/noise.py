@@ -11,13 +11,14 @@ from ecgfl_cli.quality.parts import Stretches, runs, touches
 
 COARSE_FS = 128.0
 LAG_SECONDS = 0.032
-"""The second difference over this time has its largest gain at 16 Hz, where muscles and electrodes are loud, and a twelfth of
-it at 3 Hz, where T waves are."""
+"""The second difference over this time has its largest gain at 16 Hz, where muscles and electrodes
+are loud, and a twelfth of it at 3 Hz, where T waves are."""
 
 BLOCKS_AT_A_TIME = 256
 
 HUM_BENDS = 3.0
-"""The median size of a sine wave's second difference, at most: 4 times its amplitude by the sine's median, 0.71."""
+"""Largest median size of the second difference of a sine wave: 4 times its amplitude times the
+median of a sine, 0.71."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,13 @@ class Noise:
 def noise(
     samples: Samples, fs: float, lost: Stretches, qrs_mv: float, hum_mv: float, limits: Limits
 ) -> Noise | None:
-    """In blocks of `noise_block_s`: the median size of the second difference, relative to the QRS.
+    """Measure noise: the median size of the second difference of a block, relative to the QRS.
 
-    Steep waves of the heart fill less than half of a block, noise all of it (as in `beats.recorder_noise`). A lead whose own
-    waves bend (flutter, a small QRS between large P and T) does so all the time: a block is noisy beyond `noise_qrs` of the QRS
-    if it also is `noise_rise` times as restless as the quiet quarter of the lead, or anyway beyond `noise_qrs_anyway`. Hum is a
-    finding of its own and raises both; so is what is `lost`.
+    Steep waves of the heart fill less than half of a block, noise all of it (as in
+    `beats.recorder_noise`). A lead whose own waves bend (flutter, a small QRS between large P and
+    T) does so all the time: a block is noisy beyond `noise_qrs` of the QRS if it also is
+    `noise_rise` times as restless as the quiet quarter of the lead, or anyway beyond
+    `noise_qrs_anyway`. Hum is a finding of its own and raises both; so is what is `lost`.
     """
     block = round(limits.noise_block_s * fs)
     if block < 8 or samples.size < block or not qrs_mv > 0:
@@ -53,12 +55,15 @@ def noise(
 
 
 def _bend(samples: Samples, fs: float, block: int) -> NDArray[np.float32]:
-    """Median size of the second difference of each whole block, shape (n // block,); NaN where it holds a NaN."""
+    """Return the median size of the second difference of each whole block, shape (n // block,).
+
+    A block that contains NaN has NaN.
+    """
     width = max(1, round(fs / COARSE_FS))
     points = block // width
     lag = min(max(1, round(LAG_SECONDS * fs / width)), (points - 1) // 2)
-    found = np.empty(samples.size // block, dtype=np.float32)
-    for start in range(0, found.size, BLOCKS_AT_A_TIME):
+    bends = np.empty(samples.size // block, dtype=np.float32)
+    for start in range(0, bends.size, BLOCKS_AT_A_TIME):
         rows = samples[start * block : (start + BLOCKS_AT_A_TIME) * block]
         rows = rows[: rows.size // block * block].reshape(-1, block)[:, : points * width]
         coarse = sum(
@@ -68,5 +73,5 @@ def _bend(samples: Samples, fs: float, block: int) -> NDArray[np.float32]:
         middle = size.shape[1] // 2
         medians = np.partition(size, middle, axis=1)[:, middle]
         medians[np.isnan(size.sum(axis=1))] = np.nan
-        found[start : start + len(rows)] = medians
-    return found
+        bends[start : start + len(rows)] = medians
+    return bends

@@ -13,7 +13,15 @@ Stretches = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a lead. share : of its samples, 0 to 1. longest : the longest stretch as samples [start, stop)."""
+    """A part of a lead.
+
+    Attributes
+    ----------
+    share : float
+        Share of its samples, from 0 to 1.
+    longest : tuple of int or None
+        Longest stretch as samples [start, stop).
+    """
 
     share: float = 0.0
     longest: tuple[int, int] | None = None
@@ -34,12 +42,12 @@ def runs_in(
     samples: Samples, holds: Callable[[NDArray[np.float32]], NDArray[np.bool_]]
 ) -> Stretches:
     """Where `holds` says so of a lead's samples, in order."""
-    found = stretches(samples.size, lambda part: holds(samples[part]))
-    return np.array(found, dtype=np.int64).reshape(-1, 2)
+    spans = stretches(samples.size, lambda part: holds(samples[part]))
+    return np.array(spans, dtype=np.int64).reshape(-1, 2)
 
 
 def without(stretches: Stretches, others: Stretches) -> Stretches:
-    """The stretches less others, each of which lies in one of them; all of them in order, without overlap."""
+    """Return stretches without others that lie inside them. All are in order, without overlap."""
     places, index = np.unique(
         np.concatenate((stretches.ravel(), others.ravel())), return_inverse=True
     )

@@ -17,10 +17,10 @@ TURNED_BY_THE_HEART = frozenset({"V1"})
 
 
 def check_polarity(leads: Sequence[LeadMeasures], limits: Limits) -> Iterator[Finding]:
-    """Findings `reversed-leads` and `inverted-lead`. `leads` have a signal and a rhythm that the heart makes itself.
+    """Yield `reversed-leads` and `inverted-lead`. `leads` have a signal and no paced rhythm.
 
-    Left bundle branch and left anterior block turn the QRS of limb leads, too: a lead alone is only worth knowing. Two that
-    would both be right under the other's name are hardly a heart's doing.
+    Left bundle branch and left anterior block turn the QRS of limb leads, too: a lead alone is only
+    worth knowing. Two that would both be right under the other's name are hardly a heart's doing.
     """
     wrong = [lead for lead in leads if _points(lead, limits) == -_expected(lead.name) != 0]
     upright = [lead for lead in wrong if _expected(lead.name) > 0]
@@ -30,10 +30,12 @@ def check_polarity(leads: Sequence[LeadMeasures], limits: Limits) -> Iterator[Fi
         yield Finding(
             "reversed-leads",
             Severity.WARNING,
-            f"leads {first.name} and {second.name} look exchanged: the QRS of {first.name} points down "
+            f"leads {first.name} and {second.name} look exchanged: the QRS of {first.name} "
+            "points down "
             f"({_polarity(first):.2f}), that of {second.name} up ({_polarity(second):.2f}); "
             f"beyond {limits.polarity_clear:g} of 1 either way is clear",
-            "Compare with another ECG of the patient. If the electrodes or the channel names were exchanged, correct the names "
+            "Compare with another ECG of the patient. If the electrodes or the channel names "
+            "were exchanged, correct the names "
             "and ingest again.",
             lead=first.name,
             value=_polarity(first),
@@ -47,9 +49,12 @@ def check_polarity(leads: Sequence[LeadMeasures], limits: Limits) -> Iterator[Fi
         yield Finding(
             "inverted-lead",
             Severity.INFO,
-            f"the QRS of lead {lead.name} points {'down' if sign > 0 else 'up'} ({_polarity(lead):.2f} on a scale from -1 to 1, "
-            f"{'under' if sign > 0 else 'over'} {-sign * limits.polarity_clear:g} is clear), usual is the other way",
-            "Compare with another ECG of the patient: electrodes exchanged, a channel inverted, or the heart itself (bundle "
+            f"the QRS of lead {lead.name} points {'down' if sign > 0 else 'up'} "
+            f"({_polarity(lead):.2f} on a scale from -1 to 1, "
+            f"{'under' if sign > 0 else 'over'} {-sign * limits.polarity_clear:g} is clear), "
+            "usual is the other way",
+            "Compare with another ECG of the patient: electrodes exchanged, a channel inverted, "
+            "or the heart itself (bundle "
             "branch or fascicular block).",
             lead=lead.name,
             value=_polarity(lead),
@@ -58,7 +63,7 @@ def check_polarity(leads: Sequence[LeadMeasures], limits: Limits) -> Iterator[Fi
 
 
 def _expected(name: str) -> int:
-    """1 for a lead that is upright, -1 for one that points down, 0 where its name promises nothing."""
+    """Return the expected polarity of a lead by its name: 1, -1, or 0 if unknown."""
     plain = _plain(name)
     return 1 if plain in UPRIGHT else -1 if plain in DOWNWARD else 0
 

@@ -1,6 +1,9 @@
-"""Checks the detected beats: by their alternation (T or P waves detected as beats), and against the other leads.
+"""Check the detected beats by their alternation and against the other leads.
 
-Both checks use a few minutes spread over the recording, so that a day takes as long as half an hour.
+Beats alternate in shape if T or P waves were detected as beats.
+
+Both checks use a few minutes spread over the recording, so that a day takes as long as half an
+hour.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,15 +13,15 @@ from ecgfl_adapters.recording import Lead, Recording
 from numpy.typing import NDArray
 
 from ecgfl_cli.beats.conditioning import condition, pieces
-from ecgfl_cli.beats.detection import LOWEST_FS, detect
-from ecgfl_cli.beats.nearest import nearest
+from ecgfl_cli.beats.detection import LOWEST_FS, detect, nearest
 from ecgfl_cli.beats.qrs_envelope import candidates
 from ecgfl_cli.quality.findings import Finding, Severity
 from ecgfl_cli.quality.limits import Limits
 from ecgfl_cli.quality.rhythm import CHECKED_FS
 
 EDGE_SECONDS = 2.0
-"""Ignored at both ends of a stretch, in seconds: there, a beat may be found in one lead and cut off in the other."""
+"""Seconds that are ignored at both ends of a stretch, where a beat may be cut off in one of the
+leads."""
 
 
 def check_rhythm(
@@ -30,7 +33,8 @@ def check_rhythm(
 ) -> Iterator[Finding]:
     """Yield the findings `rate-doubled` and `leads-disagree`.
 
-    beats : shape (n,), samples of the R peaks found in the rhythm lead, ascending. others : leads to compare with it.
+    beats : shape (n,), samples of the R peaks found in the rhythm lead, ascending. others : leads
+    to compare with it.
     """
     if recording.fs < LOWEST_FS:
         return
@@ -66,9 +70,12 @@ def _check_doubled(
     yield Finding(
         "rate-doubled",
         Severity.WARNING,
-        f"the heart rate in lead {lead.name} may be twice the true one: of {judged} beats checked, {doubled} look like a T wave "
-        f"or a P wave: blunter than both neighbours and less than {limits.doubled_s:g} s from one of them, at every second beat",
-        "Look at the marked beats. If T or P waves are marked, use a lead in which they are smaller (--lead NAME); "
+        f"the heart rate in lead {lead.name} may be twice the true one: of {judged} beats "
+        f"checked, {doubled} look like a T wave "
+        f"or a P wave: blunter than both neighbours and less than {limits.doubled_s:g} s from "
+        "one of them, at every second beat",
+        "Look at the marked beats. If T or P waves are marked, use a lead in which they are "
+        "smaller (--lead NAME); "
         "if every second beat is premature, the beats are right.",
         lead=lead.name,
         value=doubled / judged,
@@ -79,9 +86,10 @@ def _check_doubled(
 def _alternate(
     times: NDArray[np.float64], sharpness: NDArray[np.float64], limits: Limits
 ) -> NDArray[np.bool_]:
-    """Return a mask, shape (n,), of the beats that are blunter than both neighbours and close to one of them, repeatedly.
+    """Return which beats are repeatedly blunter than both neighbours and close to one, shape (n,).
 
-    "Repeatedly" means that the same holds two beats before or two beats after. times : in seconds, ascending.
+    "Repeatedly" means that the same holds two beats before or two beats after. times : in seconds,
+    ascending.
     """
     blunt = np.zeros(times.size, dtype=np.bool_)
     if times.size < 3:
@@ -122,10 +130,12 @@ def _check_agreement(
     yield Finding(
         "leads-disagree",
         Severity.WARNING,
-        f"leads {lead.name} and {worst} disagree about the beats: in the checked parts, {here} are found in {lead.name} and "
+        f"leads {lead.name} and {worst} disagree about the beats: in the checked parts, {here} "
+        f"are found in {lead.name} and "
         f"{there} in {worst}, {both} of them at the same time"
         + (f"; so do {lead.name} and {', '.join(beside)}" if beside else ""),
-        "Look at these leads: in one of them beats are missed, or T waves, P waves or noise are counted. "
+        "Look at these leads: in one of them beats are missed, or T waves, P waves or noise are "
+        "counted. "
         f"The beats found in {lead.name} are used; --lead NAME selects another lead.",
         lead=worst,
         value=shares[worst],
@@ -141,15 +151,15 @@ def _compare(
     stretches: list[slice],
     limits: Limits,
 ) -> tuple[int, int, int]:
-    """Count the beats in `lead`, in `other` and in both at the same time, within the stretches and where both have a signal."""
+    """Count the beats in `lead`, in `other` and in both, within the stretches and without gaps."""
     fs = min(CHECKED_FS, recording.fs)
     edge = round(EDGE_SECONDS * recording.fs)
     here = there = both = 0
     for stretch in stretches:
         inner = slice(stretch.start + edge, stretch.stop - edge)
-        found = detect(condition(other.samples[stretch], recording.fs, fs), fs)
+        peaks = detect(condition(other.samples[stretch], recording.fs, fs), fs)
         theirs = _within(
-            stretch.start + np.rint(found * (recording.fs / fs)).astype(np.int64), inner
+            stretch.start + np.rint(peaks * (recording.fs / fs)).astype(np.int64), inner
         )
         ours = _within(beats, inner)
         ours, theirs = ours[~np.isnan(other.samples[ours])], theirs[~np.isnan(lead.samples[theirs])]
@@ -159,7 +169,7 @@ def _compare(
 
 
 def _stretches(recording: Recording, limits: Limits) -> list[slice]:
-    """Return evenly spaced stretches of the recording; together they cover a short recording completely."""
+    """Return evenly spaced stretches of the recording, which cover a short one completely."""
     length = min(max(1, round(limits.rhythm_block_s * recording.fs)), recording.length)
     number = min(limits.rhythm_blocks, -(-recording.length // length))
     starts = np.linspace(0, recording.length - length, number).astype(np.int64)
@@ -172,7 +182,7 @@ def _within(beats: NDArray[np.int64], part: slice) -> NDArray[np.int64]:
 
 
 def _matched(ours: NDArray[np.int64], theirs: NDArray[np.int64], within: float) -> int:
-    """Return how many of `theirs` are the closest one to a value of `ours`, and at most `within` samples from it."""
+    """Count the values of `theirs` that are the closest to a value of `ours`, and near enough."""
     if not ours.size or not theirs.size:
         return 0
     closest = nearest(theirs, ours)

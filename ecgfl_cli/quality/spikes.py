@@ -24,17 +24,18 @@ def spikes_per_minute(
 ) -> float:
     """How many there are in a minute of the signal that was judged.
 
-    A spike leaves both its neighbours by more than `spike_qrs` of the QRS, is back within `spike_width_s`, and the signal beside
-    it moves little (at most `spike_beside` of that height): the flanks of a QRS are steep themselves. A stimulus stands ahead of
-    the beat that it paces; the `pacing_s` before each beat are not judged, nor is what is `unjudged`.
+    A spike leaves both its neighbours by more than `spike_qrs` of the QRS, is back within
+    `spike_width_s`, and the signal beside it moves little (at most `spike_beside` of that height):
+    the flanks of a QRS are steep themselves. A stimulus stands ahead of the beat that it paces; the
+    `pacing_s` before each beat are not judged, nor is what is `unjudged`.
     """
     height = max(limits.spike_qrs * qrs_mv, limits.spike_mv)
     widest = max(1, round(min(limits.spike_width_s, WIDEST_SECONDS) * fs))
-    found = [np.empty(0, dtype=np.int64)]
+    positions = [np.empty(0, dtype=np.int64)]
     for start in range(0, samples.size, AT_A_TIME):
         part = samples[start : start + AT_A_TIME + widest + 3]
-        found.append(start + _spikes(part, height, widest, limits.spike_beside))
-    places = np.unique(np.concatenate(found))
+        positions.append(start + _spikes(part, height, widest, limits.spike_beside))
+    places = np.unique(np.concatenate(positions))
     inside = np.searchsorted(unjudged[:, 0], places, side="right") - 1
     if len(unjudged):
         places = places[(inside < 0) | (places >= unjudged[inside, 1])]
@@ -66,7 +67,7 @@ def _spikes(
 ) -> NDArray[np.int64]:
     """First sample of each spike in `part`."""
     steep = np.flatnonzero(np.abs(part[1:] - part[:-1]) > height) + 1
-    found = [np.empty(0, dtype=np.int64)]
+    positions = [np.empty(0, dtype=np.int64)]
     for width in range(1, widest + 1):
         first = steep[(steep >= 2) & (steep + width + 1 < part.size)]
         before, after = part[first - 1], part[first + width]
@@ -78,5 +79,5 @@ def _spikes(
             np.abs(before - part[first - 2]), np.abs(after - part[first + width + 1])
         )
         quiet = np.maximum(quiet, np.abs(before - after))
-        found.append(first[(size > height) & (quiet < beside * size)])
-    return np.concatenate(found)
+        positions.append(first[(size > height) & (quiet < beside * size)])
+    return np.concatenate(positions)

@@ -11,8 +11,15 @@ from ecgfl_cli.quality.limits import Limits
 
 @dataclass(frozen=True)
 class TypicalQrs:
-    """size_mv : median peak to peak of the beats. polarity : of the median beat, from -1 (all of it below the line before the
-    QRS) to 1 (all of it above)."""
+    """The typical QRS of a lead.
+
+    Attributes
+    ----------
+    size_mv : float
+        Median peak-to-peak amplitude of the beats in millivolts.
+    polarity : float
+        Polarity of the median beat, from -1 (all below the level before the QRS) to 1 (all above).
+    """
 
     size_mv: float
     polarity: float
@@ -21,7 +28,10 @@ class TypicalQrs:
 def typical_qrs(
     samples: Samples, fs: float, beats: NDArray[np.int64], limits: Limits
 ) -> TypicalQrs | None:
-    """From at most `limits.qrs_sample` beats spread evenly over the record; None where no whole beat lies in the signal."""
+    """Measure the typical QRS in at most `limits.qrs_sample` beats spread evenly.
+
+    Returns None if there is no complete beat.
+    """
     half = round(limits.qrs_half_window_s * fs)
     inside = beats[(beats >= half) & (beats < samples.size - half)]
     if not inside.size:
@@ -34,7 +44,8 @@ def typical_qrs(
     if not len(windows):
         return None
     typical = np.median(windows, axis=0)
-    # The first tenth of a second's window ends 80 ms before the R peak: the PQ segment, where the ECG is at its zero.
+    # The first tenth of a second's window ends 80 ms before the R peak: the PQ segment, where the
+    # ECG is at its zero.
     typical -= np.median(typical[: max(1, half * 2 // 10)])
     above, below = max(float(typical.max()), 0.0), max(float(-typical.min()), 0.0)
     return TypicalQrs(

@@ -11,25 +11,36 @@ from ecgfl_cli.quality.limits import Limits
 from ecgfl_cli.quality.parts import Stretches, touches
 
 COARSE_FS = 8.0
-"""Hertz; means over an eighth of a second hold all that is below `wander_hz`, and little of the QRS."""
+"""Sampling rate of the filter in hertz. Means over an eighth of a second contain everything below
+`wander_hz` and little of the QRS."""
 
 BLOCKS_AT_A_TIME, BLOCKS_BESIDE = 1024, 6
-"""A long recording is filtered in parts, each with what lies beside it: a minute, by which the filter has forgotten its begin."""
+"""A long recording is filtered in parts with a minute of overlap, after which the start has no
+effect on the filter."""
 
 
 @dataclass(frozen=True)
 class Wander:
-    """mv : peak to peak within `wander_block_s`, which `wander_share` of the time exceeds. worst : the block in which it is
-    largest, as samples [start, stop)."""
+    """The baseline wander of a lead.
+
+    Attributes
+    ----------
+    mv : float
+        Peak-to-peak amplitude in millivolts within `wander_block_s` that is exceeded for
+        `wander_share` of the time.
+    worst : tuple of int
+        Block with the largest amplitude, as samples [start, stop).
+    """
 
     mv: float
     worst: tuple[int, int]
 
 
 def wander(samples: Samples, fs: float, lost: Stretches, limits: Limits) -> Wander | None:
-    """What is left below `limits.wander_hz` by a Butterworth filter of second order, forwards and backwards.
+    """Measure the signal below `limits.wander_hz`, by a Butterworth filter in both directions.
 
-    A block with a NaN or with a part of the time that is `lost` tells nothing.
+    Blocks with NaN or with a part of the time that is `lost` are ignored. Returns None if no block
+    remains.
     """
     width = max(1, round(fs / COARSE_FS))
     coarse = np.concatenate(
@@ -56,7 +67,10 @@ def wander(samples: Samples, fs: float, lost: Stretches, limits: Limits) -> Wand
 def _swings(
     coarse: NDArray[np.float32], low_pass: NDArray[np.float64], length: int
 ) -> NDArray[np.float32]:
-    """Peak to peak of each whole block of `length` after the filter, shape (n // length,); NaN where it holds a NaN."""
+    """Return the peak-to-peak amplitude of each whole block, shape (n // length,).
+
+    A block that contains NaN has NaN.
+    """
     swing = np.full(coarse.size // length, np.nan, dtype=np.float32)
     for start in range(0, swing.size, BLOCKS_AT_A_TIME):
         stop = min(start + BLOCKS_AT_A_TIME, swing.size)

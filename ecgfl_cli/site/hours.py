@@ -1,4 +1,4 @@
-"""Hours of the day, in which something may be done."""
+"""Hours of the day in which a site trains and measures."""
 
 import re
 from dataclasses import dataclass
@@ -10,25 +10,34 @@ HOURS = re.compile(r"^([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)$")
 
 @dataclass(frozen=True)
 class Hours:
-    """From `start` to before `end`, in this machine's local time; past midnight where `end` is the earlier one."""
+    """A period of the day in local time, from `start` to before `end`.
+
+    It extends past midnight if `end` is earlier than `start`.
+    """
 
     start: time
     end: time
 
     @classmethod
     def read(cls, text: str) -> Self:
-        """Of "22:00-06:00". Raises `ValueError`."""
-        found = HOURS.fullmatch(text)
-        if not found or found.group(1, 2) == found.group(3, 4):
-            raise ValueError(f"{text!r} are no hours of the day; write 22:00-06:00")
-        return cls(time(int(found[1]), int(found[2])), time(int(found[3]), int(found[4])))
+        """Parse hours such as "22:00-06:00".
+
+        Raises
+        ------
+        ValueError
+            The text is not a period of the day, or the period is empty.
+        """
+        match = HOURS.fullmatch(text)
+        if not match or match.group(1, 2) == match.group(3, 4):
+            raise ValueError(f"{text!r} is not a period of the day (example: 22:00-06:00)")
+        return cls(time(int(match[1]), int(match[2])), time(int(match[3]), int(match[4])))
 
     def wait_from(self, now: datetime) -> timedelta:
-        """How long from `now` until the hours begin; nothing within them."""
+        """Return the time from `now` until the hours begin; zero within them."""
         return _until(self.start, now) if not self._holds(now.time()) else timedelta()
 
     def left_from(self, now: datetime) -> timedelta:
-        """How long from `now` until the hours end; nothing outside them."""
+        """Return the time from `now` until the hours end; zero outside them."""
         return _until(self.end, now) if self._holds(now.time()) else timedelta()
 
     def _holds(self, clock: time) -> bool:

@@ -1,4 +1,4 @@
-"""The node key, which proves this site to the coordinator, and the secret that de-identification is keyed with."""
+"""The node key, which authenticates this site, and the secret that keys its pseudonyms."""
 
 import hashlib
 import hmac
@@ -26,22 +26,37 @@ PUBLIC_KEY_FIX = "Give the file keys/node.pub of the site's home"
 def make_keys(home: Home, encrypt: bool = False) -> bool:
     """Make the ECDSA P-384 node key and the secret, unless they exist.
 
-    encrypt : encrypt the node key with the passphrase of `--passphrase-fd` or the systemd credential, also an existing key.
+    Parameters
+    ----------
+    home : Home
+        The site's home.
+    encrypt : bool
+        Encrypt the node key, also an existing one, with the passphrase of `--passphrase-fd` or of
+        the systemd credential.
 
-    Returns whether an existing node key was encrypted.
+    Returns
+    -------
+    bool
+        Whether an existing node key was encrypted.
+
+    Raises
+    ------
+    UnusableInput
+        The secret is missing although there are pseudonyms, or the passphrase is missing.
     """
     home.keys.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
     if not home.secret.is_file():
         if home.catalogue.is_file():
             raise UnusableInput(
-                f"{home.secret}: missing, and every pseudonym in {home.catalogue.name} was made with it",
-                "Restore keys/ from your backup, or start over in a new home",
+                f"{home.secret}: missing, and the pseudonyms in {home.catalogue.name} were made "
+                "with it",
+                "Restore keys/ from your backup, or begin again in a new home",
             )
         atomic_write_bytes(home.secret, secrets.token_bytes(SECRET_BYTES), mode=PRIVATE)
     newly_encrypted = False
     if not home.node_key.is_file():
         key = ec.generate_private_key(ec.SECP384R1())
-        home.node_public_key.unlink(missing_ok=True)  # of a key that is gone
+        home.node_public_key.unlink(missing_ok=True)  # that of a lost key
         write_private_key(home.node_key, key, encrypt, openssh=True)
     elif encrypt and not is_encrypted(home.node_key):
         write_private_key(home.node_key, load_node_key(home), encrypt)
@@ -56,10 +71,17 @@ def make_keys(home: Home, encrypt: bool = False) -> bool:
 
 
 def load_node_key(home: Home) -> ec.EllipticCurvePrivateKey:
-    """Load the node key. Raises `UnusableInput` if it is missing or broken, or if its passphrase is missing or wrong."""
+    """Load the node key.
+
+    Raises
+    ------
+    UnusableInput
+        It is missing or broken, or its passphrase is missing or wrong.
+    """
     key = load_private_key(
         home.node_key,
-        f"Restore it from your backup; or remove it (not {home.secret.name}), run `ecgfl init --site NAME` again"
+        f"Restore it from your backup; or remove it (not {home.secret.name}), run `ecgfl init "
+        "--site NAME` again"
         " and have the new key enrolled",
     )
     if not isinstance(key, ec.EllipticCurvePrivateKey):
@@ -71,7 +93,7 @@ def load_node_key(home: Home) -> ec.EllipticCurvePrivateKey:
 
 
 def load_public_key(path: Path) -> ec.EllipticCurvePublicKey:
-    """A site's public key file. Raises `UnusableInput` when it is none or of another kind than ECDSA P-384."""
+    """Load a site's public key. Raise `UnusableInput` if it is not an ECDSA P-384 key."""
     try:
         content = read_bounded(path, LARGEST_PUBLIC_KEY)
     except OSError as error:
@@ -80,7 +102,15 @@ def load_public_key(path: Path) -> ec.EllipticCurvePublicKey:
 
 
 def public_key(path: Path, content: bytes) -> ec.EllipticCurvePublicKey:
-    """The same from the content of the file at `path`."""
+    """Parse a site's public key.
+
+    Parameters
+    ----------
+    path : Path
+        File of the key, for messages.
+    content : bytes
+        Its content.
+    """
     try:
         key = serialization.load_ssh_public_key(content)
     except (ValueError, NotImplementedError, UnsupportedAlgorithm) as error:
@@ -91,12 +121,12 @@ def public_key(path: Path, content: bytes) -> ec.EllipticCurvePublicKey:
 
 
 def fingerprint(path: Path) -> str:
-    """SHA-256 of the public key's blob, as `ssh-keygen -lf` shows it but in hexadecimal."""
+    """Return the SHA-256 of a public key file's key as DER, in hexadecimal."""
     return fingerprint_of(load_public_key(path))
 
 
 def fingerprint_of(key: ec.EllipticCurvePublicKey) -> str:
-    """Return the fingerprint of a key that is already loaded."""
+    """Return the SHA-256 of a public key as DER, in hexadecimal."""
     return hashlib.sha256(key_bytes(key)).hexdigest()
 
 
@@ -108,13 +138,24 @@ def key_bytes(key: ec.EllipticCurvePublicKey) -> bytes:
 
 
 class Pseudonyms:
-    """Names that only this site can connect with what they stand for: HMAC-SHA-256 keyed with the site's secret."""
+    """Pseudonyms of a site: HMAC-SHA-256 keyed with its secret.
+
+    Without the secret, nobody can compute the pseudonym of an identifier.
+    """
 
     def __init__(self, home: Home) -> None:
         self._secret = home.secret.read_bytes()
 
     def name(self, kind: str, identifier: str | bytes) -> str:
-        """The pseudonym of an identifier; `kind` keeps equal identifiers of different things apart."""
+        """Return the pseudonym of an identifier.
+
+        Parameters
+        ----------
+        kind : str
+            Kind of the identifier. Equal identifiers of different kinds get different pseudonyms.
+        identifier : str or bytes
+            The identifier.
+        """
         data = (
             identifier.encode("utf-8", "surrogatepass")
             if isinstance(identifier, str)

@@ -1,4 +1,4 @@
-"""One ecgfl at a time in a home."""
+"""Let only one ecgfl at a time use a home."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +14,12 @@ from ecgfl_cli.site.private import require_private
 def exclusive(lock: Path) -> Iterator[None]:
     """Hold the lock file during the block. The operating system releases it even after a kill.
 
-    Raises `HomeInUse` without waiting, and `UnusableInput` if other users could change the home.
+    Raises
+    ------
+    HomeInUse
+        Another ecgfl holds it. There is no waiting.
+    UnusableInput
+        Other users could change the home.
     """
     require_private(lock.parent)
     held = FileLock(lock, timeout=0, mode=0o600)
@@ -23,7 +28,7 @@ def exclusive(lock: Path) -> Iterator[None]:
     except Timeout as error:
         raise HomeInUse(
             f"{lock.parent} is in use by another ecgfl",
-            "Wait until it has ended; if none runs, look for one left behind with your process list",
+            "Wait until it has ended; if you know of none, look for it in the list of processes",
         ) from error
     try:
         yield

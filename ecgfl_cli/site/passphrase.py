@@ -9,27 +9,40 @@ from pathlib import Path
 from ecgfl_cli.errors import UnusableInput
 
 CREDENTIAL = "ecgfl-passphrase"
-"""The name of the systemd credential (LoadCredential= or LoadCredentialEncrypted=)."""
+"""Name of the systemd credential (LoadCredential= or LoadCredentialEncrypted=)."""
 LONGEST_PASSPHRASE = 1023
-"""Longest passphrase in bytes; OpenSSL's limit for writing an encrypted key."""
+"""Largest number of bytes; OpenSSL's limit for writing an encrypted key."""
 GIVE = (
-    "Give its passphrase with --passphrase-fd N, for instance `ecgfl --passphrase-fd 3 ... 3< FILE`, or as the systemd credential"
+    "Give its passphrase with --passphrase-fd N, for instance `ecgfl --passphrase-fd 3 ... 3< "
+    "FILE`, or as the systemd credential"
     f" {CREDENTIAL}"
 )
 
 _GIVEN: dict[str, int | bytes] = {}
-"""The file descriptor, and the passphrase after it was read, because a pipe can be read only once."""
+"""The file descriptor, and the passphrase once it was read: a pipe can be read only once."""
 
 
 def use_descriptor(number: int | None) -> None:
-    """Set the file descriptor from which the passphrase is read when it is needed; None for the systemd credential."""
+    """Set the file descriptor of the passphrase, which is read when it is needed.
+
+    Parameters
+    ----------
+    number : int or None
+        The descriptor; None for the systemd credential.
+    """
     _GIVEN.clear()
     if number is not None:
         _GIVEN["descriptor"] = number
 
 
 def passphrase() -> bytes | None:
-    """Return the passphrase without the line ending, or None if none was given. Raises `UnusableInput` if it cannot be read."""
+    """Return the passphrase without the line ending, or None if none was given.
+
+    Raises
+    ------
+    UnusableInput
+        It cannot be read.
+    """
     known = _GIVEN.get("passphrase")
     if isinstance(known, bytes):
         return known
@@ -54,7 +67,10 @@ def passphrase() -> bytes | None:
 
 
 def _first_line(source: int | str) -> bytes:
-    """Return the first line without its ending. Do not wait for the end of the file: the writer of a pipe may keep it open."""
+    """Return the first line without its ending.
+
+    The end of the file is not awaited, because the writer of a pipe may keep it open.
+    """
     descriptor = source if isinstance(source, int) else os.open(source, os.O_RDONLY)
     try:
         text = b""

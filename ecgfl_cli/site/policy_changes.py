@@ -1,10 +1,9 @@
-"""What this site allowed and when, in its audit log."""
+"""Record in the audit log what this site allowed, and when."""
 
-import json
 from pathlib import Path
 from typing import Any
 
-from ecgfl_cli.site.audit import AuditLog
+from ecgfl_cli.site.audit import AuditEntries, AuditLog
 from ecgfl_cli.site.policy import Policy
 
 EVENT = "policy"
@@ -13,39 +12,33 @@ EVENT = "policy"
 def note_policy(log: Path, policy: Policy) -> None:
     """Log the policy and its changes, unless it is the one that was logged last.
 
-    Raises `UnusableInput` if the log is damaged.
+    Parameters
+    ----------
+    log : Path
+        The site's audit log.
+    policy : Policy
+        The present policy.
+
+    Raises
+    ------
+    UnusableInput
+        The log is damaged.
     """
     AuditLog(log).require_whole()
     values = policy.model_dump(mode="json")
-    before = _last(log)
+    before = _last_policy(log)
     if before == values:
         return
-    changed = (
-        {
-            name: [before.get(name), value]
-            for name, value in values.items()
-            if before.get(name) != value
-        }
-        if before
-        else {}
-    )
+    changed = {
+        name: [before.get(name), value]
+        for name, value in values.items()
+        if before and before.get(name) != value
+    }
     AuditLog(log).append(EVENT, policy=values, changed=changed)
 
 
-def _last(log: Path) -> dict[str, Any] | None:
-    """Return the policy that was logged last, or None."""
-    found = None
-    if log.is_file():
-        with log.open("rb") as lines:
-            for line in lines:
-                if b'"event":"policy"' in line:
-                    found = _policy_of(line) or found
-    return found
-
-
-def _policy_of(line: bytes) -> dict[str, Any] | None:
-    try:
-        policy = json.loads(line)["policy"]
-        return policy if isinstance(policy, dict) else None
-    except (ValueError, KeyError, TypeError):
-        return None
+def _last_policy(log: Path) -> dict[str, Any]:
+    """Return the policy that was logged last; empty if there is none."""
+    _, entries = AuditEntries(log).new()
+    policies = [entry.get("policy") for entry in entries if entry.get("event") == EVENT]
+    return next((policy for policy in reversed(policies) if isinstance(policy, dict)), {})

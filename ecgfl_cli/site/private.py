@@ -22,16 +22,19 @@ LOCKS = ("lock", "audit.lock")
 LOGS = ("audit.jsonl", "audit.head")
 PRIVATE_KEYS = ("keys/node", "keys/secret", "signing.key", "ca.key")
 SERVER_KEY = "server.key"
-"""This file may be a link, because the certificate and key of another issuer are often kept elsewhere."""
+"""This file may be a link, because a certificate and key of another issuer are often elsewhere."""
 STORES = ("models", "records", "beats", "reports")
 
 
 def require_private(home: Path) -> None:
     """Check the home of a site or a coordinator, and make its locks inaccessible to other users.
 
-    Raises `UnusableInput` with the command to run if another user owns or can write to the home, a folder above it, or what is
-    directly in the home, in its folders of keys or in its stores, if others can read a private key, or if a key, lock or log is a
-    link.
+    Raises
+    ------
+    UnusableInput
+        Another user owns or can write to the home, a folder above it, or what is directly in the
+        home, in its folders of keys or in its stores; others can read a private key; or a key, lock
+        or log is a link. The message has the command to run.
     """
     if sys.platform == "win32" or not home.is_dir():
         return
@@ -66,19 +69,23 @@ def require_private(home: Path) -> None:
 
 
 def _above(home: Path) -> Iterator[Path]:
-    """Return the folders above a home: those of its path, and those of its real path if it is reached by a link."""
+    """Yield the folders above a home, also those of its real path if it is reached by a link."""
     yield from dict.fromkeys((*home.parents, *home.resolve().parents))
 
 
 def _require_parent(folder: Path, home: Path) -> None:
-    """Refuse a folder in which other users could replace the home. With the sticky bit, as in /tmp, they cannot."""
+    """Refuse a folder in which other users could replace the home.
+
+    With the sticky bit, as in /tmp, they cannot.
+    """
     status = folder.stat()
     if (
         status.st_uid not in (ROOT, os.geteuid()) and os.geteuid() != ROOT
     ):  # a container's root works in volumes of others
         raise UnusableInput(
             f"{folder} belongs to {_user(status.st_uid)}, who could replace the home {home} in it",
-            f"Move the home into a folder of {_user(os.geteuid())} or root, and name its new place with --home DIR or ECGFL_HOME",
+            f"Move the home into a folder of {_user(os.geteuid())} or root, and name its new "
+            "place with --home DIR or ECGFL_HOME",
         )
     writable = status.st_mode & GROUP_OR_OTHERS_WRITE
     if not writable or status.st_mode & stat.S_ISVTX:
@@ -91,7 +98,8 @@ def _require_parent(folder: Path, home: Path) -> None:
     or_chmod = f"; or, if nobody else needs to write there, run: chmod {bits} {_quoted(folder)}"
     raise UnusableInput(
         f"{folder}: {who} can write there, and could replace the home {home} in it",
-        f"Move the home into a folder that only {me} or root can write to, and name its new place with --home DIR or ECGFL_HOME"
+        f"Move the home into a folder that only {me} or root can write to, and name its new "
+        "place with --home DIR or ECGFL_HOME"
         + (or_chmod if os.geteuid() in (ROOT, status.st_uid) else ""),
     )
 
@@ -100,7 +108,10 @@ def _require_own(path: Path, home: Path) -> None:
     owner = path.stat().st_uid
     if owner != os.geteuid():
         me = _user(os.geteuid())
-        fix = f"Run ecgfl as the user that `ecgfl init` was run as, or run: sudo chown -R {me} {_quoted(home)}"
+        fix = (
+            f"Run ecgfl as the user that `ecgfl init` was run as, or run: sudo chown -R {me} "
+            f"{_quoted(home)}"
+        )
         if path.is_symlink():  # which `chown -R` does not follow
             fix = "Put the file or folder itself there instead of the link"
         raise UnusableInput(f"{path} belongs to {_user(owner)}, and ecgfl runs as {me}", fix)
@@ -116,12 +127,16 @@ def _require_unwritable(path: Path, home: Path) -> None:
         )
         raise UnusableInput(
             f"{path}: other users can write to it",
-            f"Run: {command} (if the file system does not store modes, move the home to one that does)",
+            f"Run: {command} (if the file system does not store modes, move the home to one that "
+            "does)",
         )
 
 
 def _require_content(folder: Path, home: Path) -> None:
-    """Refuse a folder if other users own or can write to something directly in it. A large store takes 2 microseconds a file."""
+    """Refuse a folder if other users own or can write to something directly in it.
+
+    The check takes 2 microseconds a file.
+    """
     with os.scandir(folder) as content:
         for entry in content:
             try:
@@ -138,7 +153,13 @@ def _require_content(folder: Path, home: Path) -> None:
 def _require_unreadable(path: Path, may_be_roots: bool = False) -> None:
     """Refuse a private key that other users own or can read.
 
-    may_be_roots : root may own the key and let a group read it, as with Debian's group `ssl-cert` or a volume of Kubernetes.
+    Parameters
+    ----------
+    path : Path
+        The key.
+    may_be_roots : bool
+        Whether root may own the key and let a group read it, as with Debian's group `ssl-cert` or a
+        volume of Kubernetes.
     """
     status = path.stat()
     me = _user(os.geteuid())
@@ -178,7 +199,7 @@ def _mode(path: Path) -> int:
 
 
 def _is_own_group(group: int) -> bool:
-    """Whether a group is this user's private group, which many Linux systems create for each user."""
+    """Whether a group is this user's private group, as many Linux systems create it."""
     return _group(group) == _user(os.geteuid()) and not set(_members(group)) - {_user(os.geteuid())}
 
 

@@ -27,9 +27,12 @@ def is_encrypted(path: Path) -> bool:
 
 
 def key_password(path: Path) -> bytes | None:
-    """Return the password that `ssl` needs to load a private key; None if the key is not encrypted.
+    """Return the password that `ssl` needs to load a private key; None if it is not encrypted.
 
-    Raises `UnusableInput` if the passphrase is missing.
+    Raises
+    ------
+    UnusableInput
+        The passphrase is missing.
     """
     if not is_encrypted(path):
         return None
@@ -39,9 +42,17 @@ def key_password(path: Path) -> bytes | None:
 def load_private_key(path: Path, fix: str) -> PrivateKeyTypes:
     """Load a private key in PEM, PKCS8 or OpenSSH format.
 
-    fix : what to do if the key is missing or broken, for the message.
+    Parameters
+    ----------
+    path : Path
+        The key.
+    fix : str
+        What to do if it is missing or broken, for the message.
 
-    Raises `UnusableInput` if the key is missing or broken, or if its passphrase is missing or wrong.
+    Raises
+    ------
+    UnusableInput
+        The key is missing or broken, or its passphrase is missing or wrong.
     """
     try:
         with path.open("rb") as file:
@@ -85,9 +96,21 @@ def write_private_key(
 ) -> None:
     """Write a private key as PEM, PKCS8. Only its owner can read the file.
 
-    openssh : use the OpenSSH format if the key is not encrypted.
+    Parameters
+    ----------
+    path : Path
+        The file.
+    key : private key
+        The key.
+    encrypt : bool
+        Encrypt it with the passphrase.
+    openssh : bool
+        Use the OpenSSH format if the key is not encrypted.
 
-    Raises `UnusableInput` if `encrypt` is set and no passphrase was given.
+    Raises
+    ------
+    UnusableInput
+        It is to be encrypted, and no passphrase was given.
     """
     form = (
         serialization.PrivateFormat.OpenSSH

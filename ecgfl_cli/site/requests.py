@@ -1,27 +1,45 @@
-"""Count a coordinator's requests in this site's audit log, so that the counts survive a restart."""
+"""The coordinator's requests and this site's releases, as recorded in the audit log.
 
-import json
+The bounds of the policy on rounds and measurements use these records, so that they hold across a
+restart.
+"""
+
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-from ecgfl_cli.site.audit import AuditLog
+from ecgfl_cli.site.audit import AuditEntries, AuditLog
 from ecgfl_cli.times import time_of
 
 DAY = timedelta(hours=24)
+
 EVENT = "request"
+"""Event: work on a request begins."""
+
+RELEASE = "send"
+"""Event: something leaves this site."""
 
 Work = Literal["train", "measure", "none"]
-"""What a request does with this site's data. none : nothing, because the site has already tested the model."""
+"""What a request does with this site's data. none : nothing; the model is already tested."""
 
-WORK_OF_REPLY: dict[str, Work] = {"train": "train", "evaluate": "measure"}
-"""Kind of a reply -> work, for older logs, which contain no requests."""
+WORK_OF_RELEASE: dict[str, Work] = {"train": "train", "evaluate": "measure"}
+"""Kind of a release -> the work that it is the result of."""
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A request of a coordinator. id : random, answered once. run : the coordinator's run. expires : ISO 8601."""
+    """A request of a coordinator.
+
+    Attributes
+    ----------
+    id : str
+        Random identifier; a request is answered once.
+    run : str
+        The coordinator's run.
+    expires : str
+        Until when it is valid, ISO 8601.
+    """
 
     id: str
     run: str
@@ -29,29 +47,78 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class _Line:
-    """A line about a request. is_answer : True if a reply was sent, False if work on a request began."""
+class RecordedRequest:
+    """A request on which work began.
+
+    Attributes
+    ----------
+    time : datetime
+        When the work began.
+    work : {"train", "measure", "none"}
+        What it does with this site's data.
+    run, round, id
+        Of the request.
+    """
 
     time: datetime
-    is_answer: bool
+    work: Work
+    run: str
+    round: int
+    id: str
+
+
+@dataclass(frozen=True)
+class RecordedRelease:
+    """Something that left this site.
+
+    Attributes
+    ----------
+    time : datetime
+        When it was logged, before it was sent.
+    work : {"train", "measure"} or None
+        The work that it is the result of; None for anything else.
+    run : str or None
+        Of the request; None in early logs.
+    """
+
+    time: datetime
     work: Work | None
     run: str | None
-    round: int | None
-    id: str | None
 
 
 class RequestLog:
-    """The requests in a site's audit log.
+    """The recorded requests and releases of a site.
 
-    A request is logged before the data is touched. Therefore it also counts if it is refused later, or if ecgfl is killed.
+    A request is recorded before the data is touched. Therefore it also counts if it is refused
+    later, or if ecgfl is killed.
+
+    Parameters
+    ----------
+    path : Path
+        The site's audit log.
     """
 
     def __init__(self, path: Path) -> None:
-        self._path, self._audit = path, AuditLog(path)
-        self._read, self._lines = 0, list[_Line]()
+        self._audit = AuditLog(path)
+        self._entries = AuditEntries(path)
+        self._requests: list[RecordedRequest] = []
+        self._releases: list[RecordedRelease] = []
+        self._early_releases: list[RecordedRelease] = []
 
     def begin(self, asked: Asked, work: Work, model: str, this_round: int) -> None:
-        """Log a request before it is answered. model : version of the model in the request. this_round : the round."""
+        """Record a request before it is answered.
+
+        Parameters
+        ----------
+        asked : Asked
+            The request.
+        work : {"train", "measure", "none"}
+            What it does with this site's data.
+        model : str
+            Version of the model in the request.
+        this_round : int
+            Round of the run.
+        """
         self._audit.append(
             EVENT,
             request=asked.id,
@@ -63,67 +130,70 @@ class RequestLog:
         )
 
     def is_known(self, request_id: str) -> bool:
-        """Whether a request with this id was logged before."""
-        return any(line.id == request_id for line in self._all())
+        """Whether a request with this identifier was recorded before."""
+        self._read()
+        return any(request.id == request_id for request in self._requests)
 
     def in_a_day(self, work: Work, now: datetime) -> int:
-        """Return how many such requests were logged in the 24 hours before `now`, which must have a time zone."""
-        return sum(line.time > now - DAY for line in self._begun(work))
+        """Return the number of requests for some work in the 24 hours before `now`."""
+        return sum(record.time > now - DAY for record in self._begun(work))
 
     def in_run(self, work: Work, run: str) -> int:
-        """Return how many such requests were logged in a run."""
-        return sum(line.run == run for line in self._begun(work))
+        """Return the number of requests for some work in a run."""
+        return sum(record.run == run for record in self._begun(work))
 
     def in_round(self, work: Work, run: str, this_round: int) -> int:
-        """Return how many such requests were logged in a round of a run."""
-        return sum((line.run, line.round) == (run, this_round) for line in self._begun(work))
-
-    def trainings_sent(self, now: datetime) -> int:
-        """Return how often trained weights were sent in the 24 hours before `now`."""
+        """Return the number of requests for some work in a round of a run."""
+        self._read()
         return sum(
-            line.is_answer and line.work == "train" and line.time > now - DAY
-            for line in self._all()
+            (request.work, request.run, request.round) == (work, run, this_round)
+            for request in self._requests
         )
 
-    def _begun(self, work: Work) -> list[_Line]:
-        """Return the lines of requests. In the older part of a log, which contains no requests, replies count instead."""
-        lines = self._all()
-        first = next((place for place, line in enumerate(lines) if not line.is_answer), len(lines))
-        return [
-            line
-            for place, line in enumerate(lines)
-            if line.work == work and (place < first or not line.is_answer)
+    def trainings_sent(self, now: datetime) -> int:
+        """Return the number of releases of trained weights in the 24 hours before `now`."""
+        self._read()
+        return sum(
+            release.work == "train" and release.time > now - DAY for release in self._releases
+        )
+
+    def _begun(self, work: Work) -> list[RecordedRequest | RecordedRelease]:
+        """Return the records that count as work begun.
+
+        Early logs have no requests. Their releases count instead.
+        """
+        self._read()
+        records: list[RecordedRequest | RecordedRelease] = [
+            *self._early_releases,
+            *self._requests,
         ]
+        return [record for record in records if record.work == work]
 
-    def _all(self) -> list[_Line]:
-        """Return every line of the log about a request. Only what was added since the last call is read."""
-        size = self._path.stat().st_size if self._path.is_file() else 0
-        if size < self._read:  # the log was replaced
-            self._read, self._lines = 0, []
-        if size > self._read:
-            with self._path.open("rb") as file:
-                file.seek(self._read)
-                text = file.read()
-            text = text[: text.rfind(b"\n") + 1]
-            self._read += len(text)
-            self._lines += [line for line in map(_line, text.splitlines()) if line is not None]
-        return self._lines
+    def _read(self) -> None:
+        """Read what was added to the log since the last call."""
+        is_replaced, entries = self._entries.new()
+        if is_replaced:
+            self._requests, self._releases, self._early_releases = [], [], []
+        for entry in entries:
+            record = recorded(entry)
+            if isinstance(record, RecordedRequest):
+                self._requests.append(record)
+            elif record is not None:
+                self._releases.append(record)
+                if not self._requests:
+                    self._early_releases.append(record)
 
 
-def _line(text: bytes) -> _Line | None:
-    """Parse a line; None if it is not about a request. Damaged lines are ignored, because `audit verify` finds them."""
-    if b'"request"' not in text and b'"send"' not in text:
-        return None
+def recorded(entry: dict[str, Any]) -> RecordedRequest | RecordedRelease | None:
+    """Return what a line of the log records; None for another event or a damaged line."""
     try:
-        return _parsed(json.loads(text))
-    except (ValueError, KeyError, TypeError, RecursionError):
+        time = time_of(entry["time"])
+        if entry["event"] == RELEASE:
+            return RecordedRelease(time, WORK_OF_RELEASE.get(entry["kind"]), entry.get("run"))
+        if entry["event"] == EVENT:
+            return RecordedRequest(
+                time, entry["work"], entry["run"], entry["round"], entry["request"]
+            )
+    except (ValueError, KeyError, TypeError):  # damaged, which `audit verify` reports
         return None
-
-
-def _parsed(entry: dict[str, Any]) -> _Line | None:
-    time = time_of(entry["time"])
-    if entry["event"] == "send":
-        return _Line(time, True, WORK_OF_REPLY.get(entry["kind"]), entry.get("run"), None, None)
-    if entry["event"] == EVENT:
-        return _Line(time, False, entry["work"], entry["run"], entry["round"], entry["request"])
     return None

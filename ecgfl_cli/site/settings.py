@@ -1,4 +1,4 @@
-"""site.toml: what this site is called, what it allows and how it reads its files."""
+"""site.toml: the site's name, its policy and how it reads its files."""
 
 import tomllib
 from pathlib import Path
@@ -7,74 +7,105 @@ from typing import Annotated, Any, TypeVar
 from ecgfl_adapters.bounded import read_bounded
 from ecgfl_adapters.symbols import BEAT_SYMBOLS, OTHER_SYMBOLS
 from ecgfl_adapters.tables.layout import CsvLayout
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
 from ecgfl_cli.errors import UsageError
 from ecgfl_cli.files import atomic_write_bytes
-from ecgfl_cli.schema_faults import fault_in_words
+from ecgfl_cli.schemas import StrictModel, faults
 from ecgfl_cli.site.policy import METRICS, Policy
+from ecgfl_cli.site.toml_errors import settings_error
 
 LARGEST_TOML = 1 << 20
 """Largest size of a settings file in bytes."""
 
 SITE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
 
-LONGEST_SHOWN = 200
-"""Largest number of characters of a value in a message."""
-
 Settings = TypeVar("Settings", bound=BaseModel)
 
 
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+class Section(StrictModel):
+    """A table of a settings file."""
 
 
 class Site(Section):
+    """Table `site`."""
+
     name: Annotated[str, Field(pattern=SITE_NAME)]
 
 
 class Recordings(Section):
+    """Table `recordings`: how recordings are read, and what of the patient is stored."""
+
     lead: str | None = None
-    """The lead that is read; None takes lead II where there is one, else the first."""
-    ecg_channels: list[Annotated[str, Field(min_length=1)]] = []
-    """Shell patterns of channel names that are ECG beside the known ones."""
+    """Lead that is read; None for lead II if there is one, else the first."""
+    ecg_channels: list[Annotated[str, Field(min_length=1)]] = Field(default_factory=list)
+    """Shell patterns of further names of ECG channels."""
     keep_age_band: bool = False
     keep_sex: bool = False
-    """What of the patient enters the store; everything else that identifies stays outside in any case."""
+    """Whether age band and sex are stored. Nothing else about the patient is ever stored."""
 
 
 def _known_symbol(symbol: str) -> str:
     if symbol not in BEAT_SYMBOLS | OTHER_SYMBOLS:
         raise ValueError(
-            f"no WFDB annotation symbol; those of beats are {' '.join(sorted(BEAT_SYMBOLS))}"
+            f"not a WFDB annotation symbol; those of beats are {' '.join(sorted(BEAT_SYMBOLS))}"
         )
     return symbol
 
 
 class Models(Section):
+    """Table `models`."""
+
     keep: Annotated[int, Field(ge=1, le=10_000)] = 10
-    """How many versions stay in the registry for a rollback."""
+    """Number of versions that stay in the registry for a rollback."""
 
 
 class SiteSettings(Section):
-    """limits : by the name of a bound in `quality.limits`, which checks them. csv : this site's own tables of numbers."""
+    """The settings of a site.
+
+    Attributes
+    ----------
+    site, recordings, policy, models
+        Tables of these names.
+    vocabulary : dict of str to str
+        Word for a beat in annotations -> WFDB symbol.
+    limits : dict of str to object
+        Name of a limit -> value; `quality.limits` checks them.
+    csv : list of CsvLayout
+        Layouts of tables of numbers.
+    """
 
     site: Site
     recordings: Recordings = Recordings()
-    vocabulary: dict[str, Annotated[str, AfterValidator(_known_symbol)]] = {}
-    limits: dict[str, Any] = {}
-    csv: list[CsvLayout] = []
+    vocabulary: dict[str, Annotated[str, AfterValidator(_known_symbol)]] = Field(
+        default_factory=dict
+    )
+    limits: dict[str, Any] = Field(default_factory=dict)
+    csv: list[CsvLayout] = Field(default_factory=list)
     policy: Policy = Policy()
     models: Models = Models()
 
 
 def load_settings(path: Path) -> SiteSettings:
-    """Read and check site.toml. Raises `UsageError` naming the file, the field and the value."""
+    """Read and check site.toml. Raise `UsageError` with every error; see `load_toml`."""
     return load_toml(path, SiteSettings)
 
 
 def load_toml(path: Path, schema: type[Settings]) -> Settings:
-    """Read a TOML file and check it. Raises `UsageError` naming the file, the field and the value."""
+    """Read and check a settings file in TOML.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    schema : type
+        Pydantic model of the file.
+
+    Raises
+    ------
+    UsageError
+        The file is invalid. The message has the line, field and value of every error.
+    """
     try:
         return schema.model_validate(
             tomllib.loads(
@@ -82,30 +113,21 @@ def load_toml(path: Path, schema: type[Settings]) -> Settings:
             )
         )
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise UsageError(
-            f"{path}: {field} = {_shown(first['input'])}: {fault_in_words(first)}",
-            "Correct or remove that line",
-        ) from error
-    except (
-        ValueError,
-        RecursionError,
-    ) as error:  # invalid TOML or encoding, a huge number, or very deep nesting
+        raise settings_error(path, schema, faults(error)) from error
+    except (ValueError, RecursionError) as error:  # also a huge number or very deep nesting
         raise UsageError(f"{path}: not valid TOML: {error}", "Correct that line") from error
 
 
-def _shown(value: object) -> str:
-    """Return a value of the file for a message. A number may have any length."""
-    try:
-        text = repr(value)
-    except ValueError:  # more digits than Python converts
-        return "a number of thousands of digits"
-    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
-
-
 def write_settings(path: Path, site: str) -> None:
-    """Write a first site.toml for a site whose name matches `SITE_NAME`."""
+    """Write the first site.toml.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    site : str
+        Name of the site, which must match `SITE_NAME`.
+    """
     policy = Policy()
     metrics, architectures = (
         ", ".join(f'"{name}"' for name in names) for names in (METRICS, policy.architectures)
@@ -122,47 +144,51 @@ def write_settings(path: Path, site: str) -> None:
 
 
 _TEMPLATE = """\
-# Settings of this site. Edit by hand; they are checked whenever they are used.
+# Settings of this site. Edit them by hand; every command that uses them checks them.
 
 [site]
 name = "{name}"
 
 [recordings]
-# The lead to read; without this line lead II where there is one, else the first.
+# The lead to read. Default: lead II if there is one, else the first.
 # lead = "MLII"
-# Names of channels that are an ECG, beside the usual ones (ECG, II, MLII, V5 ...); "*" stands for anything.
+# Further names of ECG channels, besides the usual ones (ECG, II, MLII, V5 ...); "*" matches any
+# text.
 # ecg_channels = ["Kanal *"]
-# What may be kept of a patient. Names, identifiers and dates never are.
+# What is stored about a patient. Names, identifiers and dates are never stored.
 keep_age_band = false
 keep_sex = false
 
-# Words for beats in annotations, beside the usual ones (PVC, VES, ventricular ...), and the WFDB symbol each stands for.
+# Further words for beats in annotations, besides the usual ones (PVC, VES, ventricular ...), each
+# with its WFDB symbol.
 [vocabulary]
 # "Extrasystole" = "V"
 
-# A recorder's own tables of numbers; `ecgfl ingest --explain FILE` writes such a block.
+# Layout of a recorder's tables of numbers; `ecgfl ingest --explain FILE` writes such a block.
 # [[csv]]
 # files = "*.holter.csv"
 # units = "uV"
 
-# Bounds of the checks that replace the built-in ones; docs/hospital.md lists them.
+# Limits of the checks that replace the built-in ones; docs/hospital.md lists them.
 [limits]
 # min_seconds = 30
 
 [policy]
-# What a coordinator may ask for; anything beyond is refused. docs/hospital.md says more of each.
+# What a coordinator may ask for; anything else is refused. docs/hospital.md explains each setting.
 architectures = [{architectures}]
-# Public signing keys of the coordinators that are allowed; without this line the one of federation.json.
+# Public signing keys of accepted coordinators. Default: the one in federation.json.
 # coordinators = ["..."]
 max_rounds = {policy.max_rounds}
 # In any 24 hours.
 max_rounds_a_day = {policy.max_rounds_a_day}
-# Measurements of models on the held-out patients, in a run and in any 24 hours. Without these lines: ten more than the rounds.
+# Measurements of models on the held-out patients, in a run and in any 24 hours. Default: ten more
+# than the rounds.
 # max_measurements = {policy.max_measurements}
 # max_measurements_a_day = {policy.max_measurements_a_day}
 # How many more measurements than trainings this site answers in any 24 hours.
 max_untrained_measurements = {policy.max_untrained_measurements}
-# How a round is trained. With few steps of the optimiser, or few beats in a step, the update reveals much about each beat.
+# How a round is trained. With few steps of the optimiser, or few beats in a step, an update reveals
+# much about each beat.
 max_local_epochs = {policy.max_local_epochs}
 min_learning_rate = {policy.min_learning_rate}
 max_learning_rate = {policy.max_learning_rate}
@@ -170,31 +196,34 @@ min_steps = {policy.min_steps}
 min_batch_size = {policy.min_batch_size}
 max_batch_size = {policy.max_batch_size}
 max_proximal_mu = {policy.max_proximal_mu}
-# What there must be to train on, held-out patients not counted.
+# Minimum amounts to train on, without the held-out patients.
 min_training_recordings = {policy.min_training_recordings}
 min_training_patients = {policy.min_training_patients}
 min_training_pvcs = {policy.min_training_pvcs}
 min_training_beats = {policy.min_training_beats}
-# Minimum numbers of held-out patients, of their beats and of their PVCs. With fewer, no figure about them leaves.
+# Minimum numbers of held-out patients, of their beats and of their PVCs. With fewer, no figure
+# about them leaves.
 min_held_out_patients = {policy.min_held_out_patients}
 min_held_out_beats = {policy.min_held_out_beats}
 min_held_out_pvcs = {policy.min_held_out_pvcs}
-# A model is refused if its loss on the held-out patients is above this multiple of the current model's.
+# A model is refused if its loss on the held-out patients is above this multiple of the current
+# model's.
 max_loss_ratio = {policy.max_loss_ratio}
 # Whether a run may start from random weights (`ecgfl coordinator serve --from-scratch`).
 from_scratch = {from_scratch}
-# Hours of the day in which this site trains and measures, in local time. Without this line: any.
+# Hours of the day in which this site trains and measures, in local time. Default: any.
 # hours = "22:00-06:00"
-# Figures that may leave with the number of beats; remove what is to stay.
+# Figures that may leave together with the number of beats; remove those that must stay.
 metrics = [{metrics}]
-# A new model is rejected if its F1 (0 to 1) on this site's held-out patients is lower by more than this than that of the best
-# model accepted so far, or if it is worse with 95 % confidence. 1.0 accepts every model.
+# A new model is rejected if its F1 (0 to 1) on this site's held-out patients is lower by more than
+# this than that of the best model accepted so far, or if it is worse with 95 % confidence. 1.0
+# accepts every model.
 acceptance_margin = {policy.acceptance_margin}
-# Processor threads that training may use, and how far it lets other programs go first (0 to 19; not on Windows).
+# Processor threads for training, and its niceness (0 to 19; not on Windows).
 cpu_threads = {policy.cpu_threads}
 niceness = {policy.niceness}
 
 [models]
-# How many versions stay, for `ecgfl model use`.
+# Number of versions that are kept for `ecgfl model use`.
 keep = {models.keep}
 """

@@ -1,4 +1,7 @@
-"""beats/<window>/<record>.safetensors: beats cut from the store's records. Derived: what is missing is cut again."""
+"""beats/<window>/<record>.safetensors: beats cut from the records of the store.
+
+The files are derived: a missing one is made again.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,16 +21,27 @@ ARRAYS = ("samples", "windows", "typical", "block", "noise", "context", "classes
 
 
 def beats_path(folder: Path, window: Window, record: str) -> Path:
+    """Return the path of a record's beats for a window."""
     return folder / window.key / f"{record}{SUFFIX}"
 
 
 def save_beats(path: Path, whole: Beats, learned: Sequence[Beats]) -> None:
-    """Keep a record's beats. whole : those of the lead that it is read in. learned : what is learned from its leads."""
+    """Write the beats of a record.
+
+    Parameters
+    ----------
+    path : Path
+        The file; its folder is created.
+    whole : Beats
+        All beats of the lead that the record is read in.
+    learned : sequence of Beats
+        The beats to train on, of each lead.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     arrays: dict[str, NDArray[np.generic]] = {}
     for prefix, beats in (
         (WHOLE, whole),
-        *((f"{LEARNED}{place}", beats) for place, beats in enumerate(learned)),
+        *((f"{LEARNED}{index}", beats) for index, beats in enumerate(learned)),
     ):
         arrays |= {
             f"{prefix}.{name}": np.ascontiguousarray(getattr(beats, name)) for name in ARRAYS
@@ -39,7 +53,7 @@ def save_beats(path: Path, whole: Beats, learned: Sequence[Beats]) -> None:
 
 
 def are_whole(path: Path) -> bool:
-    """Whether the file is there with all its arrays. Reads its header only."""
+    """Whether a file of beats exists and is complete. Only its header is read."""
     try:
         with safe_open(path, "numpy") as arrays:
             return f"{WHOLE}.{SYMBOLS}" in arrays.keys()  # noqa: SIM118
@@ -48,22 +62,29 @@ def are_whole(path: Path) -> bool:
 
 
 def load_beats(path: Path) -> Beats | None:
-    """All beats of the lead that the record is read in; None when the file is missing or damaged: cut them again then."""
-    found = _load(path, WHOLE)
-    return found[0] if found else None
+    """Return all beats of the lead that the record is read in.
+
+    Returns
+    -------
+    Beats or None
+        None if the file is missing or damaged; then the beats must be cut again.
+    """
+    beats = _load(path, WHOLE)
+    return beats[0] if beats else None
 
 
 def load_learned(path: Path) -> list[Beats] | None:
-    """What is learned from the record's leads, nothing else of the file is read; None when it is missing or damaged."""
+    """Return the beats to train on, of each lead; None if the file is missing or damaged."""
     return _load(path, LEARNED)
 
 
-def _load(path: Path, wanted: str) -> list[Beats] | None:
+def _load(path: Path, kind: str) -> list[Beats] | None:
+    """Read only the arrays of one kind: `WHOLE` or `LEARNED`."""
     try:
         with safe_open(path, "numpy") as arrays:
             prefixes = sorted(
-                {name.split(".")[0] for name in arrays.keys() if name.startswith(wanted)},  # noqa: SIM118
-                key=_place,
+                {name.split(".")[0] for name in arrays.keys() if name.startswith(kind)},  # noqa: SIM118
+                key=_index,
             )
             return [
                 Beats(
@@ -79,10 +100,11 @@ def _load(path: Path, wanted: str) -> list[Beats] | None:
         return None
 
 
-def _place(prefix: str) -> int:
+def _index(prefix: str) -> int:
     return int(prefix.removeprefix(LEARNED) or 0) if prefix.startswith(LEARNED) else 0
 
 
 def remove_beats(folder: Path, record: str) -> None:
+    """Remove the beats of a record, for every window."""
     for path in folder.glob(f"*/{record}{SUFFIX}"):
         path.unlink()

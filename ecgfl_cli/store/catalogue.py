@@ -1,82 +1,65 @@
-"""catalogue.sqlite: which recordings there are, whose they are, what was found about them."""
+"""catalogue.sqlite: recordings of the store, their findings and their patients' splits."""
 
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
 from ecgfl_cli.errors import UnusableInput
+from ecgfl_cli.store.migrations import LATEST, migrate, schema_version
 
 Status = Literal["usable", "unlabelled", "rejected"]
 Split = Literal["train", "held-out"]
 
-FIRST_VERSION = 2
-"""The oldest schema that this program can bring up to date."""
-
-MIGRATIONS = ("ALTER TABLE records ADD COLUMN label_origin TEXT NOT NULL DEFAULT ''",)
-"""One statement for each step from one version to the next, from `FIRST_VERSION` on. A new one goes at the end."""
-
-VERSION = FIRST_VERSION + len(MIGRATIONS)
-
-FIRST_SCHEMA = """
-CREATE TABLE records (
-    record      TEXT PRIMARY KEY,
-    patient     TEXT NOT NULL,
-    person      TEXT NOT NULL,
-    source      TEXT NOT NULL,
-    status      TEXT NOT NULL,
-    fs          REAL NOT NULL,
-    length      INTEGER NOT NULL,
-    leads       TEXT NOT NULL,
-    lead        TEXT NOT NULL,
-    format      TEXT NOT NULL,
-    labels      TEXT NOT NULL,
-    counts      TEXT NOT NULL,
-    characteristics  TEXT NOT NULL,
-    deidentification TEXT NOT NULL,
-    added       TEXT NOT NULL
-);
-CREATE INDEX records_of_patient ON records (patient);
-CREATE INDEX records_of_person ON records (person);
-CREATE TABLE findings (
-    record      TEXT NOT NULL REFERENCES records ON DELETE CASCADE,
-    place       INTEGER NOT NULL,
-    finding     TEXT NOT NULL,
-    PRIMARY KEY (record, place)
-);
-CREATE TABLE patients (
-    patient     TEXT PRIMARY KEY,
-    split       TEXT NOT NULL
-);
-CREATE TABLE aliases (
-    alias       TEXT PRIMARY KEY,
-    patient     TEXT NOT NULL
-);
-"""
-
-
 _FIX = "Restore it from a backup, or check the disk and the file's permissions"
 _FIXES = {
-    "SQLITE_FULL": "Free some space on the disk and run it again: what is stored already is kept",
-    "SQLITE_READONLY": "Give the user that runs ecgfl the right to write it, or mount the disk for writing",
-    "SQLITE_CANTOPEN": "Check that its folder exists, and that the user that runs ecgfl may write there",
-    "SQLITE_BUSY": "Another program has it open: close that, and run it again",
-    "SQLITE_IOERR": "Check the disk and the connection to it, and run it again: what is stored already is kept",
+    "SQLITE_FULL": "Free some space on the disk and run it again; what is already stored is kept",
+    "SQLITE_READONLY": "Give the user that runs ecgfl write permission, or remount the disk",
+    "SQLITE_CANTOPEN": "Check that its folder exists and that this user may write there",
+    "SQLITE_BUSY": "Close the other program that has it open, and run it again",
+    "SQLITE_IOERR": (
+        "Check the disk and the connection to it, and run it again; what is already stored is kept"
+    ),
 }
+"""What to do about an error of SQLite, by its name."""
 
 
 @dataclass(frozen=True)
 class RecordRow:
-    """One recording of the store.
+    """One recording of the store: a row of the table `records`.
 
-    record, patient, person, source : pseudonyms; person is "" where the file names none, source stands for the file's name.
-    lead : the lead that its beats are cut from. labels : digest of its labels, "" without any. counts : labelled beats by AAMI
-    class name. characteristics : "age_band" and "sex" as far as they are kept. deidentification : codes of what was done, of
-    `deidentify.METHODS`. label_origin : who made the labels ("reference", "reviewer"), "machine" where predictions were left out,
-    "" where nobody knows: the store is older than this field.
+    Attributes
+    ----------
+    record, patient, person, source : str
+        Pseudonyms. person is "" if the file names no person; source is that of the file's name.
+    status : {"usable", "unlabelled", "rejected"}
+        What the recording can be used for.
+    fs : float
+        Sampling rate in hertz.
+    length : int
+        Number of samples of a lead.
+    leads : tuple of str
+        Names of the leads.
+    lead : str
+        Lead that the beats are cut from.
+    format : str
+        Name of the format's adapter.
+    labels : str
+        SHA-256 of the labels; "" without labels.
+    counts : dict of str to int
+        Number of labelled beats by the name of their AAMI class.
+    characteristics : dict of str to str
+        "age_band" and "sex", if the site keeps them and the file states them.
+    deidentification : tuple of str
+        Codes of the methods applied; see `deidentify.METHODS`.
+    added : str
+        When the recording was added, ISO 8601.
+    label_origin : str
+        Who made the labels: "reference", "reviewer", "machine" (predictions, which were left out)
+        or "" (unknown, because the row is older than this column).
     """
 
     record: str
@@ -98,13 +81,33 @@ class RecordRow:
 
     @property
     def seconds(self) -> float:
+        """Duration of the recording."""
         return self.length / self.fs
 
 
-class Catalogue:
-    """The SQLite file; each method is one transaction. Make it with `open_catalogue`.
+COLUMNS = tuple(field.name for field in fields(RecordRow))
+"""Columns of the table `records`, named like the fields of `RecordRow`."""
 
-    before_change : called before each transaction that changes something, so that the audit log names a change before it is made.
+JSON_COLUMNS = {"leads", "counts", "characteristics", "deidentification"}
+"""Columns that hold JSON text."""
+
+_INSERT_RECORD = (
+    f"INSERT INTO records ({', '.join(COLUMNS)}) VALUES "
+    f"({', '.join(f':{name}' for name in COLUMNS)})"
+)
+_SELECT_RECORDS = f"SELECT {', '.join(COLUMNS)} FROM records"
+
+
+class Catalogue:
+    """The tables of catalogue.sqlite. Use `open_catalogue` to open one.
+
+    Each method that changes a table is one transaction.
+
+    Attributes
+    ----------
+    before_change : callable
+        Called before each transaction that changes something, so that the audit log names a change
+        before it is made.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -118,32 +121,12 @@ class Catalogue:
             yield transaction
 
     def put(self, row: RecordRow, findings: list[dict[str, Any]]) -> None:
-        """Add or replace a recording with its findings."""
+        """Add or replace a recording and its findings."""
         with self._changing() as transaction:
             transaction.execute("DELETE FROM records WHERE record = ?", (row.record,))
-            transaction.execute(
-                f"INSERT INTO records VALUES ({', '.join('?' * 16)})",
-                (
-                    row.record,
-                    row.patient,
-                    row.person,
-                    row.source,
-                    row.status,
-                    row.fs,
-                    row.length,
-                    json.dumps(row.leads),
-                    row.lead,
-                    row.format,
-                    row.labels,
-                    json.dumps(row.counts, sort_keys=True),
-                    json.dumps(row.characteristics, sort_keys=True),
-                    json.dumps(row.deidentification),
-                    row.added,
-                    row.label_origin,
-                ),
-            )
+            transaction.execute(_INSERT_RECORD, _values(row))
             transaction.executemany(
-                "INSERT INTO findings VALUES (?, ?, ?)",
+                "INSERT INTO findings (record, place, finding) VALUES (?, ?, ?)",
                 [
                     (row.record, place, json.dumps(finding, sort_keys=True))
                     for place, finding in enumerate(findings)
@@ -151,6 +134,7 @@ class Catalogue:
             )
 
     def remove(self, record: str) -> None:
+        """Remove a recording, and its patient if the patient has no other recording."""
         with self._changing() as transaction:
             transaction.execute("DELETE FROM records WHERE record = ?", (record,))
             transaction.execute(
@@ -161,39 +145,47 @@ class Catalogue:
             )
 
     def rows(self) -> list[RecordRow]:
-        """All recordings, ordered by their pseudonyms."""
-        return [
-            _row(values)
-            for values in self._connection.execute("SELECT * FROM records ORDER BY record")
-        ]
+        """Return all recordings, sorted by pseudonym."""
+        return self._select("ORDER BY record")
 
     def row(self, record: str) -> RecordRow | None:
-        values = self._connection.execute(
-            "SELECT * FROM records WHERE record = ?", (record,)
-        ).fetchone()
-        return None if values is None else _row(values)
+        """Return one recording, or None if it is not in the store."""
+        return next(iter(self._select("WHERE record = :record", record=record)), None)
 
     def rows_of(self, patient: str) -> list[RecordRow]:
-        return self.rows_like(patient, "")
+        """Return the recordings of a patient, sorted by pseudonym."""
+        return self._select("WHERE patient = :patient ORDER BY record", patient=patient)
 
     def rows_like(self, patient: str, person: str) -> list[RecordRow]:
-        """The recordings of a patient, and those of a person unless that is ""."""
-        query = "SELECT * FROM records WHERE patient = ? OR (person = ? AND person != '') ORDER BY record"
-        return [_row(values) for values in self._connection.execute(query, (patient, person))]
+        """Return the recordings of a patient and those of a person; person "" matches none."""
+        return self._select(
+            "WHERE patient = :patient OR (person = :person AND person != '') ORDER BY record",
+            patient=patient,
+            person=person,
+        )
+
+    def _select(self, condition: str, **values: str) -> list[RecordRow]:
+        return [
+            _row(row) for row in self._connection.execute(f"{_SELECT_RECORDS} {condition}", values)
+        ]
 
     def findings(self, record: str) -> list[dict[str, Any]]:
+        """Return the findings of a recording, most severe first."""
         query = "SELECT finding FROM findings WHERE record = ? ORDER BY place"
-        return [json.loads(finding) for (finding,) in self._connection.execute(query, (record,))]
+        return [json.loads(row["finding"]) for row in self._connection.execute(query, (record,))]
 
     def patient_behind(self, pseudonym: str) -> str:
-        """The patient that an identifier's pseudonym stands for; itself unless it was united with another."""
-        found = self._connection.execute(
-            "SELECT patient FROM aliases WHERE alias = ?", (pseudonym,)
-        ).fetchone()
-        return pseudonym if found is None else str(found[0])
+        """Return the patient of an identifier's pseudonym: itself, unless patients were merged."""
+        query = "SELECT patient FROM aliases WHERE alias = ?"
+        row = self._connection.execute(query, (pseudonym,)).fetchone()
+        return pseudonym if row is None else str(row["patient"])
 
     def unite(self, alias: str, patient: str) -> None:
-        """Make one patient of two. Whoever was trained on stays so: nothing that a model saw may measure it."""
+        """Merge two patients into one.
+
+        If one of them was in the training split, the merged patient is too: a model is never
+        measured on what it was trained on.
+        """
         with self._changing() as transaction:
             transaction.execute(
                 "UPDATE records SET patient = ? WHERE patient = ?", (patient, alias)
@@ -201,22 +193,23 @@ class Catalogue:
             transaction.execute(
                 "UPDATE aliases SET patient = ? WHERE patient = ?", (patient, alias)
             )
-            transaction.execute("INSERT OR REPLACE INTO aliases VALUES (?, ?)", (alias, patient))
-            query = "SELECT max(split) FROM patients WHERE patient IN (?, ?)"  # "train" comes after "held-out"
-            (split,) = transaction.execute(query, (alias, patient)).fetchone()
+            transaction.execute(
+                "INSERT OR REPLACE INTO aliases (alias, patient) VALUES (?, ?)", (alias, patient)
+            )
+            split = _common_split(transaction, alias, patient)
             transaction.execute("DELETE FROM patients WHERE patient IN (?, ?)", (alias, patient))
             if split is not None:
-                transaction.execute("INSERT INTO patients VALUES (?, ?)", (patient, split))
+                transaction.execute(_SET_SPLIT, (patient, split))
 
     def follow_split(self, patient: str, other: str) -> None:
-        """Give a patient the split of another one, whose recording comes to it. Whoever was trained on stays so."""
+        """Give a patient the split of another one, whose recording it receives.
+
+        If one of them was in the training split, the patient is too.
+        """
         with self._changing() as transaction:
-            query = "SELECT max(split) FROM patients WHERE patient IN (?, ?)"  # "train" comes after "held-out"
-            (split,) = transaction.execute(query, (patient, other)).fetchone()
+            split = _common_split(transaction, patient, other)
             if split is not None:
-                transaction.execute(
-                    "INSERT OR REPLACE INTO patients VALUES (?, ?)", (patient, split)
-                )
+                transaction.execute(_SET_SPLIT, (patient, split))
 
     def has_source_of_another(self, source: str, patient: str) -> bool:
         """Whether a file of the same name brought a recording of another patient."""
@@ -224,27 +217,37 @@ class Catalogue:
         return self._connection.execute(query, (source, patient)).fetchone() is not None
 
     def splits(self) -> dict[str, Split]:
-        """Patient -> split, for the patients that have one."""
-        return dict(self._connection.execute("SELECT patient, split FROM patients"))
+        """Return patient -> split, for the patients that have one."""
+        rows = self._connection.execute("SELECT patient, split FROM patients")
+        return {row["patient"]: row["split"] for row in rows}
 
     def assign(self, splits: dict[str, Split]) -> None:
-        """Give patients their split, once and for all."""
+        """Store the split of patients that have none yet. A split never changes."""
         with self._changing() as transaction:
-            transaction.executemany("INSERT INTO patients VALUES (?, ?)", sorted(splits.items()))
+            transaction.executemany(
+                "INSERT INTO patients (patient, split) VALUES (?, ?)", sorted(splits.items())
+            )
+
+
+_SET_SPLIT = "INSERT OR REPLACE INTO patients (patient, split) VALUES (?, ?)"
 
 
 @contextmanager
 def open_catalogue(path: Path) -> Iterator[Catalogue]:
-    """Open the catalogue; make it when it is missing, and bring an older one up to date.
+    """Open a catalogue. A missing one is created, and an older one is migrated.
 
-    Raises `UnusableInput` when the file is no catalogue, or one of a newer ecgfl.
+    Raises
+    ------
+    UnusableInput
+        The file is not a catalogue, or was written by a newer ecgfl.
     """
     try:
         with closing(sqlite3.connect(path)) as connection:
+            connection.row_factory = sqlite3.Row
             connection.execute("PRAGMA foreign_keys = ON")
-            connection.execute("PRAGMA secure_delete = ON")  # what is removed is overwritten
-            if _version(connection) != VERSION:
-                _bring_up_to_date(connection, path)
+            connection.execute("PRAGMA secure_delete = ON")  # overwrite what is deleted
+            if schema_version(connection) != LATEST:
+                migrate(connection, path)
             yield Catalogue(connection)
     except sqlite3.DatabaseError as error:
         raise UnusableInput(f"{path}: {error}", _FIXES.get(error.sqlite_errorname, _FIX)) from error
@@ -254,79 +257,22 @@ def _nothing() -> None:
     """Do nothing: the caller has already logged the change."""
 
 
-def _version(connection: sqlite3.Connection) -> int:
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    return int(version)
+def _common_split(transaction: sqlite3.Connection, patient: str, other: str) -> str | None:
+    """Return "train" if one of the patients has it, else "held-out" if one has that, else None."""
+    query = "SELECT max(split) AS split FROM patients WHERE patient IN (?, ?)"  # "train" sorts last
+    row = transaction.execute(query, (patient, other)).fetchone()
+    return None if row["split"] is None else str(row["split"])
 
 
-def _bring_up_to_date(connection: sqlite3.Connection, path: Path) -> None:
-    """Make or migrate the tables, in one transaction: a kill leaves the catalogue as it was."""
-    with connection:
-        connection.execute("BEGIN IMMEDIATE")  # another ecgfl may be doing the same
-        version = _version(connection)
-        if version == 0:
-            _refuse_to_start_over(path)
-            for statement in FIRST_SCHEMA.split(";"):
-                connection.execute(statement)
-            version = FIRST_VERSION
-        if not FIRST_VERSION <= version <= VERSION:
-            raise UnusableInput(
-                f"{path}: catalogue of version {version}; this ecgfl reads versions {FIRST_VERSION} to {VERSION}",
-                "Use the ecgfl that made it"
-                if version < FIRST_VERSION
-                else "Install the newer ecgfl that wrote it last",
-            )
-        for statement in MIGRATIONS[version - FIRST_VERSION :]:
-            connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {VERSION}")
+def _values(row: RecordRow) -> dict[str, Any]:
+    """Return the values of the columns."""
+    values = {name: getattr(row, name) for name in COLUMNS}
+    return values | {name: json.dumps(values[name], sort_keys=True) for name in JSON_COLUMNS}
 
 
-def _refuse_to_start_over(path: Path) -> None:
-    """A new catalogue beside recordings means that the old one was lost; ingest would take them all for leftovers."""
-    records = path.parent / "records"
-    kept = (
-        [folder for folder in records.iterdir() if not folder.name.startswith(".")]
-        if records.is_dir()
-        else []
-    )
-    if kept:
-        raise UnusableInput(
-            f"{path}: missing or empty, but {records} holds {len(kept)} recordings",
-            "Restore catalogue.sqlite from your backup, or move records/ away and ingest the files again",
-        )
-
-
-def _row(values: tuple[Any, ...]) -> RecordRow:
-    (
-        record,
-        patient,
-        person,
-        source,
-        status,
-        fs,
-        length,
-        leads,
-        lead,
-        file_format,
-        labels,
-        counts,
-        kept,
-        *rest,
-    ) = values
-    methods, added, label_origin = rest
-    return RecordRow(
-        *(
-            record,
-            patient,
-            person,
-            source,
-            status,
-            fs,
-            length,
-            tuple(json.loads(leads)),
-            lead,
-            file_format,
-            labels,
-        ),
-        *(json.loads(counts), json.loads(kept), tuple(json.loads(methods)), added, label_origin),
-    )
+def _row(values: sqlite3.Row) -> RecordRow:
+    row = dict(values)
+    row |= {name: json.loads(row[name]) for name in JSON_COLUMNS}
+    row["leads"] = tuple(row["leads"])
+    row["deidentification"] = tuple(row["deidentification"])
+    return RecordRow(**row)

@@ -1,4 +1,4 @@
-"""What of a recording may enter the store: an allow-list, everything else stays outside."""
+"""De-identify a recording: only what is on an allow-list enters the store."""
 
 import itertools
 import re
@@ -10,14 +10,16 @@ from ecgfl_cli.site.keys import Pseudonyms
 from ecgfl_cli.store.reading import Reading
 
 LEAD_NAME = re.compile(
-    r"^((ECG|EKG|LEAD|CH|CHANNEL|MLI{1,3}|ML[1-6]|MV[1-9]|D?I{1,3}|D[123]|A?V[RLF]|V[1-9]R?|CM[1-6]|CC5|[XYZ])[ _-]?){1,3}"
+    r"^((ECG|EKG|LEAD|CH|CHANNEL|MLI{1,3}|ML[1-6]|MV[1-9]|D?I{1,3}|D[123]|A?V[RLF]|V[1-9]R?"
+    r"|CM[1-6]|CC5|[XYZ])[ _-]?){1,3}"
     r"(#?\d{1,2})?$",
     re.I,
 )
-"""Names that leads have everywhere; another name might be anything, a patient's among them."""
+"""Common names of leads. Any other name might be a patient's."""
 
 OLDEST_BAND = 90
-"""Years; HIPAA's safe harbour (45 CFR 164.514) allows no age beyond 89."""
+"""Age in years from which the band is open. HIPAA's safe harbour (45 CFR 164.514) allows no age
+over 89."""
 
 METHODS = {
     "113100": "Basic Application Confidentiality Profile",
@@ -25,19 +27,22 @@ METHODS = {
     "113107": "Retain Longitudinal Temporal Information Modified Dates Option",
     "113108": "Retain Patient Characteristics Option",
 }
-"""Codes of DICOM PS3.16, context group 7050, which PS3.15 annex E describes. Times inside a recording stay, counted from its
-begin (113107); no date or time of day does."""
+"""Codes of DICOM PS3.16, context group 7050, which PS3.15 annex E describes. Times inside a
+recording stay, counted from its start (113107); no date or time of day does."""
 
 
 def record_name(recording: Recording, pseudonyms: Pseudonyms) -> str:
-    """The pseudonym of a recording, made from its signal alone: the same signal has the same name wherever it lies."""
+    """Return the pseudonym of a recording, which depends on its signal alone."""
     return pseudonyms.name("record", recording.signal_digest())
 
 
 def deidentified(recording: Recording, name: str) -> Recording:
-    """Signals, rate, common lead names and beat labels under a pseudonym; no source, date or free text."""
+    """Return the signals, rate, common lead names and beat labels under a pseudonym.
+
+    Source, dates and free text are left out.
+    """
     common = {lead.name for lead in recording.leads if LEAD_NAME.match(lead.name)}
-    numbered = (other for other in map("ECG{}".format, itertools.count(1)) if other not in common)
+    numbered = (name for name in map("ECG{}".format, itertools.count(1)) if name not in common)
     leads = tuple(
         Lead(lead.name if lead.name in common else next(numbered), lead.samples, lead.step_mv)
         for lead in recording.leads
@@ -55,7 +60,7 @@ def deidentified(recording: Recording, name: str) -> Recording:
 
 
 def characteristics(source: Source, reading: Reading) -> dict[str, str]:
-    """Age band ("60-69") and sex of the patient, as far as the site keeps them and the file states them."""
+    """Return the age band ("60-69") and sex, if the site keeps them and the file states them."""
     kept = {}
     if reading.keep_age_band and source.age is not None:
         decade = source.age // 10 * 10
@@ -66,6 +71,6 @@ def characteristics(source: Source, reading: Reading) -> dict[str, str]:
 
 
 def methods(reading: Reading) -> list[str]:
-    """Codes of what was done, of `METHODS`; 113108 where characteristics are kept."""
-    keeps = reading.keep_age_band or reading.keep_sex
-    return [code for code in METHODS if code != "113108" or keeps]
+    """Return the codes of the methods applied, keys of `METHODS`."""
+    keeps_characteristics = reading.keep_age_band or reading.keep_sex
+    return [code for code in METHODS if code != "113108" or keeps_characteristics]

@@ -1,4 +1,7 @@
-"""Whose a recording is: the same one twice, one person under two identifiers, two persons under one."""
+"""Compare the identity of a new recording with the store.
+
+A recording may be a duplicate, a person may have two identifiers, and an identifier two persons.
+"""
 
 from dataclasses import replace
 
@@ -13,16 +16,31 @@ UNCLEAR = "patient-unclear"
 def identified(
     staged: Staged, before: RecordRow | None, catalogue: Catalogue, is_unclear: bool
 ) -> tuple[RecordRow, list[Finding]]:
-    """A recording with its findings, compared with those of the store.
+    """Assign a recording to its patient, and return its findings.
 
-    before : the row that it had there. is_unclear : whether its place may not tell the patient, should the file state none.
+    Recordings of one person become those of one patient, so that a split never divides them.
+    Recordings that earlier versions took for one patient's because of a placeholder or a file name
+    are separated, and stay in their split.
 
-    Whoever is one person becomes one patient, whatever came first, so that a split never divides them. What earlier versions took
-    for one patient because of a placeholder or a file name is parted, and stays in its split.
+    Parameters
+    ----------
+    staged : Staged
+        The recording.
+    before : RecordRow or None
+        Its row in the store.
+    catalogue : Catalogue
+        The store; its patients may be merged.
+    is_unclear : bool
+        Whether the place of the file may not identify the patient, if the file states none.
 
-    Findings: those of `IDENTITY_CODES`.
+    Returns
+    -------
+    row : RecordRow
+        The row, with its patient.
+    findings : list of Finding
+        Those of the file and those of `IDENTITY_CODES`, most severe first.
     """
-    found: list[Finding] = []
+    findings: list[Finding] = []
     by_place = staged.patient_by == "place"
     row = replace(staged.row, patient=catalogue.patient_behind(staged.row.patient))
     if staged.namesake:
@@ -32,13 +50,13 @@ def identified(
         if before.source != row.source or (
             by_place and before.patient != row.patient and not moves
         ):
-            found.append(_duplicate(row, before))
+            findings.append(_duplicate(row, before))
         elif moves:
             catalogue.follow_split(row.patient, before.patient)
             before = replace(before, patient=row.patient)
         elif before.patient != row.patient:
             if staged.patient_by == "file":
-                found.append(_two_identifiers(row, before.patient, "the same signal"))
+                findings.append(_two_identifiers(row, before.patient, "the same signal"))
             catalogue.unite(row.patient, before.patient)
         row = replace(row, patient=before.patient, source=before.source)
     others = [
@@ -49,7 +67,7 @@ def identified(
     namesake = next((other for other in others if row.person and other.person == row.person), None)
     if namesake is not None and namesake.patient != row.patient:
         if staged.patient_by == "file":
-            found.append(_two_identifiers(row, namesake.patient, "the same name and birth date"))
+            findings.append(_two_identifiers(row, namesake.patient, "the same name and birth date"))
         catalogue.unite(row.patient, namesake.patient)
         row = replace(row, patient=namesake.patient)
         others = [
@@ -57,35 +75,39 @@ def identified(
             for other in catalogue.rows_like(row.patient, row.person)
             if other.record != row.record
         ]
-    strangers = {
+    other_persons = {
         other.person
         for other in others
         if other.patient == row.patient and other.person and row.person
     } - {row.person}
-    if strangers:
-        found.append(
+    if other_persons:
+        findings.append(
             Finding(
                 "two-persons",
                 Severity.WARNING,
-                f"patient {row.patient} stands for {len(strangers) + 1} persons: one identifier, different names or birth dates",
-                "Look for a placeholder that the recorder writes for everybody, and correct it at the source. Until then all "
-                "are one patient.",
-                value=float(len(strangers) + 1),
+                f"patient {row.patient} stands for {len(other_persons) + 1} persons: one "
+                "identifier, different names or birth dates",
+                "Look for a placeholder that the recorder writes for every patient, and correct "
+                "it at the source. Until then, all "
+                "count as one patient.",
+                value=float(len(other_persons) + 1),
                 limit=1.0,
             )
         )
     if by_place and (is_unclear or catalogue.has_source_of_another(row.source, row.patient)):
-        found.append(_unclear())
-    return row, sorted([*staged.findings, *found], key=lambda finding: finding.severity.rank)
+        findings.append(_unclear())
+    return row, sorted([*staged.findings, *findings], key=lambda finding: finding.severity.rank)
 
 
 def _duplicate(row: RecordRow, before: RecordRow) -> Finding:
     return Finding(
         "duplicate-recording",
         Severity.WARNING,
-        f"the store holds this very signal as {before.record} of patient {before.patient} already, from a file of another name "
+        f"the store already has this signal as {before.record} of patient {before.patient}, from "
+        "a file of another name "
         "or folder; it is kept once",
-        "Nothing to do if the file was copied, moved or renamed. Otherwise one of the two files holds the wrong signal.",
+        "Nothing to do if the file was copied, moved or renamed. Otherwise one of the two files "
+        "holds the wrong signal.",
         value=row.record,
     )
 
@@ -94,10 +116,12 @@ def _unclear() -> Finding:
     return Finding(
         "patient-unclear",
         Severity.WARNING,
-        "the file states no patient identifier, and its name does not tell one person from another; the file counts as a patient "
-        "of its own",
-        "Ingest again with --patient folder if a folder holds the recordings of one person (folder:2 is the folder above it), "
-        "with --patient name if a name stands for one person in every folder, or --patient file if each file is another person.",
+        "the file states no patient identifier, and its name does not identify a person; it "
+        "counts as a separate patient",
+        "Ingest again with --patient folder if a folder has the recordings of one person "
+        "(folder:2 is the folder above it), "
+        "with --patient name if a name stands for one person in every folder, or --patient file "
+        "if each file is another person.",
     )
 
 
@@ -105,8 +129,10 @@ def _two_identifiers(row: RecordRow, other: str, evidence: str) -> Finding:
     return Finding(
         "two-identifiers",
         Severity.WARNING,
-        f"patient {row.patient} is {other} as well: {evidence} under another identifier; both count as {other}",
-        "Nothing to do if it is one person. Otherwise correct the identifier, remove this record and ingest the file again.",
+        f"patient {row.patient} is also {other}: {evidence} under another identifier; both count "
+        f"as {other}",
+        "Nothing to do if it is one person. Otherwise correct the identifier, remove this record "
+        "and ingest the file again.",
         value=row.patient,
         limit=other,
     )

@@ -1,4 +1,4 @@
-"""Files -> store, one recording at a time."""
+"""Add recordings to the store, one file at a time, and remove them."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -39,7 +39,23 @@ Outcome = Literal["added", "updated", "unchanged", "unreadable"]
 
 @dataclass(frozen=True)
 class Ingested:
-    """What became of one file. record and status are None when it was unreadable, error is then the reason."""
+    """The outcome of one file.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    outcome : {"added", "updated", "unchanged", "unreadable"}
+        What happened to it.
+    record : str or None
+        Pseudonym of the recording; None for an unreadable file.
+    status : str or None
+        What the recording can be used for; None for an unreadable file.
+    findings : list of Finding
+        Results of the checks.
+    error : str or None
+        Why the file is unreadable.
+    """
 
     path: Path
     outcome: Outcome
@@ -107,12 +123,25 @@ def ingest(
     jobs: int,
     seconds: float = LONGEST_SECONDS,
 ) -> Iterator[Ingested]:
-    """Bring files into the store; yields what became of each, in order. An unreadable file stops nothing.
+    """Add files to the store, and yield the outcome of each, in order.
 
-    seconds : after which a file is given up.
+    After a kill at any moment, the store has the records committed so far; the next run removes the
+    rest. The audit log names each recording before the store changes.
 
-    A kill at any moment leaves the records committed so far; the next run clears the rest away and goes on. The audit log names
-    each recording before the store changes.
+    Parameters
+    ----------
+    paths : list of Path
+        The files.
+    reading : Reading
+        How they are read and checked.
+    home : Home
+        The site's home.
+    catalogue : Catalogue
+        Its catalogue.
+    jobs : int
+        Largest number of worker processes.
+    seconds : float
+        Time limit for a file.
     """
     check_rule(reading.patient)
     AuditLog(home.audit).append(INTENT, change=EVENT, files=len(paths))
@@ -133,7 +162,8 @@ def _commit(
     if isinstance(staged, Lost):
         staged = Unreadable(
             path,
-            f"{path}: {staged.reason}. Export the file again; if that does not help, report this line to us",
+            f"{path}: {staged.reason}. Export the file again; if that does not help, report this "
+            "line to us",
         )
     if isinstance(staged, Unreadable):
         return Ingested(path, "unreadable", None, None, [], staged.reason)
@@ -142,7 +172,7 @@ def _commit(
     )
     catalogue.before_change = log_intent
     before = catalogue.row(staged.row.record)
-    # Earlier versions took predictions that nobody corrected for labels.
+    # Earlier versions took predictions that no person had corrected for labels.
     is_by_machine = (
         before is not None and before.labels != "" and before.labels == staged.machine_labels
     )
@@ -151,15 +181,15 @@ def _commit(
     if before is not None and is_known and _is_whole(home.records, before, row, staged.folder):
         remove_signals(staged.folder.parent, staged.folder.name)
         if not before.labels or row.labels:
-            judged, known = replace(row, added=before.added), catalogue.findings(row.record)
-            if staged.patient_by != "place" and any(each["code"] == UNCLEAR for each in known):
-                known = [each for each in known if each["code"] != UNCLEAR]
-                catalogue.put(before, known)
-            if (judged, _of_the_signal([each.as_dict() for each in findings])) != (
-                before,
-                _of_the_signal(known),
+            new, known = replace(row, added=before.added), catalogue.findings(row.record)
+            if staged.patient_by != "place" and any(
+                finding["code"] == UNCLEAR for finding in known
             ):
-                catalogue.put(judged, _noted(findings, known))
+                known = [finding for finding in known if finding["code"] != UNCLEAR]
+                catalogue.put(before, known)
+            signal_findings = _of_the_signal([finding.as_dict() for finding in findings])
+            if (new, signal_findings) != (before, _of_the_signal(known)):
+                catalogue.put(new, _stored_findings(findings, known))
                 return Ingested(path, "updated", row.record, row.status, findings, None)
         return Ingested(path, "unchanged", row.record, before.status, findings, None)
     log_intent()
@@ -172,14 +202,17 @@ def _commit(
 
 
 def _is_known(before: RecordRow, row: RecordRow) -> bool:
-    """Whether a recording brings no other labels. A copy without labels takes none away."""
+    """Whether the labels are the stored ones. A copy without labels does not remove them."""
     return (before.labels, before.lead) == (row.labels, row.lead) or bool(
         before.labels and not row.labels
     )
 
 
 def _is_whole(records: Path, before: RecordRow, row: RecordRow, staged: Path) -> bool:
-    """Whether what the store holds of a recording needs no repair: the same files, or a readable record if the copy is bare."""
+    """Whether the stored files need no repair.
+
+    They are the staged ones or, if the copy has no labels, readable.
+    """
     if before.labels == row.labels:
         return holds(records, row.record, staged)
     try:
@@ -189,12 +222,23 @@ def _is_whole(records: Path, before: RecordRow, row: RecordRow, staged: Path) ->
 
 
 def _of_the_signal(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the findings that do not depend on other recordings."""
     return [finding for finding in findings if finding["code"] not in IDENTITY_CODES]
 
 
-def _noted(findings: list[Finding], before: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What to keep: what was found now, and what was found about its identity when it first came."""
+def _stored_findings(findings: list[Finding], before: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the present findings and the earlier ones about the recording's identity."""
     now = [finding.as_dict() for finding in findings]
     codes = {finding.code for finding in findings}
     kept = [finding for finding in before if finding["code"] in IDENTITY_CODES - codes]
     return sorted([*now, *kept], key=lambda finding: Severity(finding["severity"]).rank)
+
+
+def remove_record(home: Home, catalogue: Catalogue, record: str) -> None:
+    """Remove a recording and its beats.
+
+    The catalogue's row is removed last, so that a recording can be removed again after a kill.
+    """
+    remove_beats(home.beats, record)
+    remove_signals(home.records, record)
+    catalogue.remove(record)

@@ -1,4 +1,4 @@
-"""What stands for a patient where the file states no identifier."""
+"""Choose the identifier of a patient: that of the file, or one made from its place."""
 
 import os
 import re
@@ -13,21 +13,21 @@ from ecgfl_adapters.recording import Recording
 from ecgfl_cli.errors import UsageError
 
 Evidence = Literal["file", "rule", "place"]
-"""The file's own identifier, a rule that the user gave, or the mere place of the file."""
+"""Where the identifier comes from: the file, the user's rule or the place of the file."""
 
 AUTO, FILE, FOLDER, NAME = "auto", "file", "folder", "name"
-"""auto: the file's identifier, else like `file`. file: each file is one patient. folder: all files of a folder are one patient.
-name: files of one name are one patient, in whatever folder."""
+"""Rules. auto : the file's identifier, else as `file`. file : each file is a patient. folder : all
+files of a folder are one patient's. name : all files of a name are one patient's, in any folder."""
 
 NAME_KIND = "patient-name"
-"""Keeps a name apart from an identifier of the same text, which a file states."""
+"""Kind of the pseudonyms of names, so that a name differs from an identifier of the same text."""
 
 _UP = re.compile(rf"{FOLDER}:([1-9])")
 _GENERIC = frozenset(
     """
-    ecg ekg holter lead leads rec record recording export data file day tag jour dia night nacht session visit visite part teil
-    channel signal signals raw monitor patch rest stress baseline follow followup up am pm morning evening before after pre post
-    v d t n h
+    ecg ekg holter lead leads rec record recording export data file day tag jour dia night nacht
+    session visit visite part teil channel signal signals raw monitor patch rest stress baseline
+    follow followup up am pm morning evening before after pre post v d t n h
     """.split()  # noqa: SIM905 - a list of 50 strings is hard to read
 )
 _RECORDING_SUFFIXES = {".hea", ".edf", ".bdf", ".csv", ".tsv", ".txt", ".gz"}
@@ -38,7 +38,17 @@ _SHORT_NUMBER_OR_TIME = re.compile(r"\d{1,2}|\d{4}|\d{6}")
 
 @dataclass(frozen=True)
 class PatientKey:
-    """The identifier that a pseudonym is made from. kind : keeps identifiers of files and paths apart. by : who says so."""
+    """The identifier that a pseudonym is made from.
+
+    Attributes
+    ----------
+    kind : str
+        Kind of the identifier; equal texts of different kinds get different pseudonyms.
+    text : str
+        The identifier.
+    by : {"file", "rule", "place"}
+        Where it comes from.
+    """
 
     kind: str
     text: str
@@ -46,19 +56,34 @@ class PatientKey:
 
 
 def check_rule(rule: str) -> str:
-    """Raises `UsageError` when `rule` is none of those above."""
+    """Return a rule. Raise `UsageError` if it is not one of the rules above."""
     if rule not in {AUTO, FILE, FOLDER, NAME} and not _UP.fullmatch(rule):
         raise UsageError(
-            f"--patient {rule}: not known",
+            f"--patient {rule}: unknown rule",
             f"Give {AUTO}, {FILE}, {FOLDER}, {FOLDER}:2 (two folders up, and so on) or {NAME}",
         )
     return rule
 
 
 def patient_key(recording: Recording, path: Path, rule: str) -> PatientKey:
-    """Return whose a recording is, by what the file states, by the rule or by its place.
+    """Return the identifier of a recording's patient.
 
-    The place is the absolute path without following links: a data store's links have telling names, their targets do not.
+    The place of a file is its absolute path without following links: in a data store, the links
+    have meaningful names and their targets do not.
+
+    Parameters
+    ----------
+    recording : Recording
+        The recording, with what the file states.
+    path : Path
+        The file.
+    rule : str
+        The rule; see `check_rule`.
+
+    Raises
+    ------
+    UsageError
+        There are fewer folders above the file than the rule needs.
     """
     stated = recording.source.patient
     if rule == AUTO and stated:
@@ -84,7 +109,10 @@ def patient_key(recording: Recording, path: Path, rule: str) -> PatientKey:
 
 
 def is_generic(name: str) -> bool:
-    """Whether a recording's name says what or when and not who: "ecg", "day1", "20240131_0800". A mere number may say who."""
+    """Whether a name says what or when but not who: "ecg", "day1", "20240131_0800".
+
+    A name that is only a number may identify a person.
+    """
     words = re.findall(r"[^\W\d_]+|\d+", name.casefold())
     is_dated = any(_DATE.fullmatch(word) for word in words)
     number = _SHORT_NUMBER_OR_TIME if is_dated else _SHORT_NUMBER
@@ -93,10 +121,11 @@ def is_generic(name: str) -> bool:
 
 
 def ambiguous(paths: Sequence[Path]) -> set[Path]:
-    """Return those of `paths` whose place may not tell the patient, if the file states none.
+    """Return the paths whose place may not identify the patient, if the file states none.
 
-    The name lies in several folders, or says what or when ("day1") beside another recording in its folder. That one is in `paths`
-    or only on the disk, as where each day is ingested alone.
+    Files of the same name are in several folders, or the name says what or when ("day1") and there
+    is another such recording in the folder. The other one is in `paths` or only on the disk, for
+    instance if each day is ingested separately.
     """
     folders: dict[str, set[Path]] = {}
     names: dict[Path, set[str]] = {}
@@ -118,7 +147,7 @@ def ambiguous(paths: Sequence[Path]) -> set[Path]:
 
 
 def _generic_names(folder: Path) -> set[str]:
-    """Names of recordings in a folder that do not say who; none where it cannot be listed."""
+    """Return the generic names of recordings in a folder; none if it cannot be listed."""
     try:
         files = [file for file in folder.iterdir() if file.suffix.lower() in _RECORDING_SUFFIXES]
     except OSError:

@@ -1,4 +1,4 @@
-"""How recordings are read and judged, and what of them is kept."""
+"""How recordings are read and checked, and what is kept of them."""
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,11 +11,24 @@ from ecgfl_cli.quality.limits import Limits
 
 @dataclass(frozen=True)
 class Reading:
-    """format : an adapter's name or "auto". options : for the adapter. lead : the lead to work with, None for the usual one.
+    """How recordings are read and checked, and what is kept of them.
 
-    labels_in : the folder of labels, where the recordings' labels are in one; it goes before `options.labels`.
-    patient : what stands for the patient; see `patient_key`. limits : for the checks.
-    keep_age_band, keep_sex : whether these enter the store.
+    Attributes
+    ----------
+    format : str
+        Name of an adapter, or "auto".
+    options : ReadOptions
+        Options of the adapter.
+    lead : str or None
+        Lead that the beats are cut from; None for the usual one.
+    labels_in : LabelFolder or None
+        Folder with the labels of the recordings; it takes precedence over `options.labels`.
+    patient : str
+        Rule for the patient's identifier; see `patient_key`.
+    limits : Limits
+        Limits of the checks.
+    keep_age_band, keep_sex : bool
+        Whether these enter the store.
     """
 
     format: str = "auto"
@@ -28,7 +41,13 @@ class Reading:
     keep_sex: bool = False
 
     def options_for(self, recording: Path) -> ReadOptions:
-        """Return the options to read one recording with. Raises `LabelsUnreadable` when its labels are not clear."""
+        """Return the options for one recording.
+
+        Raises
+        ------
+        LabelsUnreadable
+            It is unclear which labels are those of the recording.
+        """
         if self.labels_in is None:
             return self.options
         return replace(self.options, labels=self.labels_in.option_for(recording))

@@ -1,4 +1,4 @@
-"""Store -> beats: the labelled beats of the usable records, cut for a window, and the patients' splits."""
+"""Cut the labelled beats of the usable records, and assign the patients' splits."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -23,12 +23,24 @@ from ecgfl_cli.store.catalogue import Catalogue, RecordRow, Split
 from ecgfl_cli.store.signals import read_signals
 from ecgfl_cli.store.splits import new_splits
 
-Found = TypeVar("Found")
+Content = TypeVar("Content")
 
 
 @dataclass(frozen=True)
 class Segmented:
-    """A record whose beats are cut. path : where they are; they are read when they are asked for. cut : whether just now."""
+    """A record whose beats are cut.
+
+    Attributes
+    ----------
+    row : RecordRow
+        The record.
+    split : {"train", "held-out"}
+        Split of its patient.
+    path : Path
+        File of the beats, which is read on demand.
+    cut : bool
+        Whether they were cut in this run.
+    """
 
     row: RecordRow
     split: Split
@@ -36,25 +48,41 @@ class Segmented:
     cut: bool
 
     def beats(self) -> Beats:
-        """All of the lead that the record is read in."""
+        """Return all beats of the lead that the record is read in."""
         return self._whole(load_beats(self.path))
 
     def learned(self) -> list[Beats]:
-        """What is learned from it: a sample of the beats of each lead and of their mixtures."""
+        """Return the beats to train on: a sample of each lead and of the mixed leads."""
         return self._whole(load_learned(self.path))
 
-    def _whole(self, found: Found | None) -> Found:
-        if found is None:
+    def _whole(self, content: Content | None) -> Content:
+        if content is None:
             raise UnusableInput(
-                f"{self.path}: damaged", "Remove the file and run it again: the beats are cut anew"
+                f"{self.path}: damaged", "Remove the file and run it again; the beats are cut again"
             )
-        return found
+        return content
 
 
 def segment(home: Home, catalogue: Catalogue, window: Window, jobs: int = 1) -> Iterator[Segmented]:
-    """Give every patient a split and every usable record its beats; what is there already is not cut again.
+    """Assign splits to new patients and cut missing beats; yield every usable record.
 
-    Raises `AdapterError` for a record whose signals are damaged, and `UnusableInput` for one that cannot be cut.
+    Parameters
+    ----------
+    home : Home
+        The site's home.
+    catalogue : Catalogue
+        Its catalogue.
+    window : Window
+        What a model sees of a beat.
+    jobs : int
+        Largest number of worker processes.
+
+    Raises
+    ------
+    AdapterError
+        The signals of a record are damaged.
+    UnusableInput
+        The beats of a record cannot be cut.
     """
     AuditLog(home.audit).require_whole()
     rows = catalogue.rows()
@@ -65,26 +93,27 @@ def segment(home: Home, catalogue: Catalogue, window: Window, jobs: int = 1) -> 
     usable = [row for row in rows if row.status == "usable"]
     missing = [row for row in usable if not are_whole(beats_path(home.beats, window, row.record))]
     remove_unfinished(beats_path(home.beats, window, "").parent)
-    lost = each_in_a_process(partial(_cut, home=home, window=window), missing, jobs)
+    results = each_in_a_process(partial(_cut, home=home, window=window), missing, jobs)
     cut = {row.record for row in missing}
     for row in usable:
         path = beats_path(home.beats, window, row.record)
-        reason = next(lost) if row.record in cut else None
-        if reason is not None:
+        lost = next(results) if row.record in cut else None
+        if lost is not None:
             raise UnusableInput(
-                f"{home.records / row.record}: its beats cannot be cut: {reason.reason}",
-                "Run it again, with fewer --jobs where memory is short; if that does not help, ingest the recording again",
+                f"{home.records / row.record}: its beats cannot be cut: {lost.reason}",
+                "Run it again, with fewer --jobs if memory is short; if that does not help, "
+                "ingest the recording again",
             )
         yield Segmented(row, splits[row.patient], path, row.record in cut)
 
 
 def _cut(row: RecordRow, home: Home, window: Window) -> None:
-    """Read a record and keep the beats of its annotated part."""
+    """Cut and store the beats of the annotated part of a record."""
     recording = read_signals(home.records, row.record)
     recording = annotated_part(recording, rhythm_beats(recording, row.lead))
     main, *others = annotated_beats(recording, usable_leads(recording, row.lead), window)
     save_beats(
         beats_path(home.beats, window, row.record),
         main,
-        [sample(beats, place) for place, beats in enumerate((main, *others))],
+        [sample(beats, index) for index, beats in enumerate((main, *others))],
     )

@@ -1,4 +1,4 @@
-"""File -> Recording -> findings -> staged files, for one file at a time; runs in a process of its own."""
+"""Read, de-identify, check and stage one file. This runs in a worker process."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from ecgfl_adapters.discovery import read
-from ecgfl_adapters.errors import LIBRARY_ERRORS, AdapterError
+from ecgfl_adapters.errors import AdapterError
 from ecgfl_adapters.recording import BeatLabel, Recording
 from numpy.typing import NDArray
 
@@ -32,7 +32,17 @@ from ecgfl_cli.store.signals import stage_signals
 
 @dataclass(frozen=True)
 class Staging:
-    """What a worker needs. folder : where this run stages its files."""
+    """What a worker needs.
+
+    Attributes
+    ----------
+    reading : Reading
+        How files are read and checked.
+    pseudonyms : Pseudonyms
+        Of the site.
+    folder : Path
+        Staging folder of this run.
+    """
 
     reading: Reading
     pseudonyms: Pseudonyms
@@ -41,13 +51,27 @@ class Staging:
 
 @dataclass(frozen=True)
 class Staged:
-    """A file that waits to be committed.
+    """A recording that is ready to be committed.
 
-    row : as the catalogue would hold it. patient_by : who says that it is this patient's.
-    earlier : pseudonyms that earlier versions gave the patient where the file states no identifier: of its name or a placeholder.
-    namesake : under the rule "name", the pseudonym that earlier versions made of this name; else "".
-    machine_labels : digest of the labels that were left out because they are a prediction of this program; else "".
-    folder : its files.
+    Attributes
+    ----------
+    path : Path
+        The file that it was read from.
+    row : RecordRow
+        Its row for the catalogue.
+    patient_by : {"file", "rule", "place"}
+        Where the patient's identifier comes from.
+    earlier : frozenset of str
+        Pseudonyms that earlier versions gave the patient of a file without an identifier: those of
+        its name and of placeholders.
+    namesake : str
+        With the rule "name", the pseudonym that earlier versions made of this name; else "".
+    machine_labels : str
+        Digest of labels that were left out because they are a prediction of this program; else "".
+    findings : list of Finding
+        Results of the checks.
+    folder : Path
+        Folder of the staged files.
     """
 
     path: Path
@@ -62,14 +86,19 @@ class Staged:
 
 @dataclass(frozen=True)
 class Unreadable:
+    """A file that cannot be read, and why."""
+
     path: Path
     reason: str
 
 
 def stage(path: Path, staging: Staging) -> Staged | Unreadable:
-    """Read, de-identify, check and write one file beside its final place.
+    """Read, de-identify and check one file, and write it into the staging folder.
 
-    Raises `UnusableInput` when it cannot be written: no other file could be, either.
+    Raises
+    ------
+    UnusableInput
+        Nothing can be written there, so that other files would fail too.
     """
     try:
         raw = read(path, staging.reading.format, staging.reading.options_for(path))
@@ -82,7 +111,7 @@ def stage(path: Path, staging: Staging) -> Staged | Unreadable:
         machine_labels = _machine_labels(path, raw, staging.reading)
     except (AdapterError, EcgflError) as error:
         return Unreadable(path, str(error))
-    except LIBRARY_ERRORS as error:
+    except Exception as error:  # noqa: BLE001 - format libraries raise anything for a damaged file
         return Unreadable(path, str(of_one_file(path, error)))
     try:
         return Staged(
@@ -98,15 +127,18 @@ def stage(path: Path, staging: Staging) -> Staged | Unreadable:
     except OSError as error:
         raise UnusableInput(
             f"{staging.folder.parent}: cannot be written: {error.strerror or error}",
-            "Free some space or mend the disk, and ingest again: what is stored already is kept",
+            "Free some space or repair the disk, and ingest again; what is already stored is kept",
         ) from error
-    except LIBRARY_ERRORS as error:
-        reason = f"{path}: cannot be written as WFDB: {type(error).__name__}: {' '.join(str(error).split())}"
+    except Exception as error:  # noqa: BLE001 - the WFDB writer raises anything for odd signals
+        reason = (
+            f"{path}: cannot be written as WFDB: {type(error).__name__}: "
+            f"{' '.join(str(error).split())}"
+        )
         return Unreadable(path, f"{reason}. Report this line to us")
 
 
 def _earlier_patients(raw: Recording, pseudonyms: Pseudonyms) -> frozenset[str]:
-    """Pseudonyms of what was taken for the patient's identifier before placeholders were known, and where there was none."""
+    """Return pseudonyms of what earlier versions took for the patient's identifier."""
     if raw.source.patient:
         return frozenset()
     stated = [text for text in raw.source.identifiers.values() if text.strip()]
@@ -117,7 +149,7 @@ def _earlier_patients(raw: Recording, pseudonyms: Pseudonyms) -> frozenset[str]:
 
 
 def _machine_labels(path: Path, raw: Recording, reading: Reading) -> str:
-    """Digest of the prediction that was left out; "" without one."""
+    """Return the digest of a prediction that was left out; "" without one."""
     if raw.label_origin != "machine":
         return ""
     options = replace(reading.options_for(path), accept_predictions=True)
@@ -165,7 +197,7 @@ def _row(
 
 
 def _usable_labels(recording: Recording, beats: NDArray[np.int64]) -> Counter[str]:
-    """How many beats of each class are labelled inside the signal, in the annotated part."""
+    """Count the labelled beats of each class inside the signal, in its annotated part."""
     labels = [
         label
         for label in annotated_part(recording, beats).labels or ()

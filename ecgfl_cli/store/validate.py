@@ -1,11 +1,11 @@
-"""Checks without changes: of files that might be ingested, and of everything that is in the store."""
+"""Check files, or every record of the store, without changing anything."""
 
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 from ecgfl_adapters.discovery import read
-from ecgfl_adapters.errors import LIBRARY_ERRORS, AdapterError
+from ecgfl_adapters.errors import AdapterError
 
 from ecgfl_cli.errors import of_one_file
 from ecgfl_cli.processes import Lost, each_in_a_process
@@ -18,34 +18,37 @@ from ecgfl_cli.store.reading import Reading
 from ecgfl_cli.store.signals import read_signals
 
 Checked = tuple[str, list[Finding] | str]
-"""The place, and its findings or why it cannot be read."""
+"""A file or record, and its findings or the reason why it cannot be read."""
 
 
 def validate_files(paths: list[Path], reading: Reading, jobs: int) -> Iterator[Checked]:
-    for path, found in zip(
+    """Check files that might be ingested, in at most `jobs` worker processes."""
+    for path, result in zip(
         paths, each_in_a_process(partial(_file, reading=reading), paths, jobs), strict=True
     ):
         yield (
             str(path),
-            f"{path}: {found.reason}. Export the file again" if isinstance(found, Lost) else found,
+            f"{path}: {result.reason}. Export the file again"
+            if isinstance(result, Lost)
+            else result,
         )
 
 
 def validate_store(
     home: Home, catalogue: Catalogue, reading: Reading, jobs: int
 ) -> Iterator[Checked]:
-    """Read every record again, checksums included, and check it anew."""
+    """Read every record of the store, including checksums, and check it again."""
     rows = catalogue.rows()
-    for row, found in zip(
+    for row, result in zip(
         rows,
         each_in_a_process(partial(_record, home=home, reading=reading), rows, jobs),
         strict=True,
     ):
         yield (
             row.record,
-            f"{home.records / row.record}: {found.reason}. Ingest it again"
-            if isinstance(found, Lost)
-            else found,
+            f"{home.records / row.record}: {result.reason}. Ingest it again"
+            if isinstance(result, Lost)
+            else result,
         )
 
 
@@ -55,7 +58,7 @@ def _file(path: Path, reading: Reading) -> list[Finding] | str:
         return check(recording, rhythm_beats(recording, reading.lead), reading.limits, reading.lead)
     except AdapterError as error:
         return str(error)
-    except LIBRARY_ERRORS as error:
+    except Exception as error:  # noqa: BLE001 - format libraries raise anything for a damaged file
         return str(of_one_file(path, error))
 
 
@@ -63,12 +66,10 @@ def _record(row: RecordRow, home: Home, reading: Reading) -> list[Finding] | str
     try:
         recording = read_signals(home.records, row.record)
         return check(recording, rhythm_beats(recording, row.lead), reading.limits, row.lead)
-    except LIBRARY_ERRORS as error:
+    except Exception as error:  # noqa: BLE001 - format libraries raise anything for a damaged file
         problem = (
             error
             if isinstance(error, AdapterError)
             else of_one_file(home.records / row.record, error)
         )
-        return (
-            f"{problem} Then ingest the recording again: that repairs what the store holds of it."
-        )
+        return f"{problem} Then ingest the recording again, which repairs its files in the store."

@@ -1,4 +1,7 @@
-"""The acceptance test: on a site's held-out patients, a new model must not be worse than the best model accepted so far."""
+"""The acceptance test of a new model on a site's held-out patients.
+
+The model must not be worse than the best model accepted so far.
+"""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -25,16 +28,33 @@ ANY_MODEL = 1.0
 """The acceptance margin that disables the test."""
 
 ByPatient = dict[str, Measured]
-"""How a model does on each held-out patient, by pseudonym."""
+"""Pseudonym of a held-out patient -> figures of a model."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """accepted : whether the candidate may become the current model. reason : why, for a person.
+    """The result of an acceptance test. What could not be measured is None.
 
-    against : version of the best model accepted so far. margin : the policy's. patients, pvcs : held out.
-    f1, against_f1 : of V on the same held-out patients, from 0 to 1. difference : f1 - against_f1.
-    interval : 95 % of the difference by bootstrap over patients, None with fewer than two. What could not be measured is None.
+    Attributes
+    ----------
+    accepted : bool
+        Whether the candidate may become the current model.
+    reason : str
+        Why, for a person.
+    against : str or None
+        Version of the best model accepted so far.
+    margin : float
+        Acceptance margin of the policy.
+    patients, pvcs : int
+        Numbers of held-out patients and of their PVCs.
+    f1, against_f1 : float or None
+        F1 of V of both models on the same held-out patients, from 0 to 1.
+    difference : float or None
+        f1 - against_f1.
+    interval : tuple of float or None
+        95 % interval of the difference by bootstrap over patients; None with fewer than two.
+    code : str
+        The result, for programs.
     """
 
     accepted: bool
@@ -51,44 +71,58 @@ class Verdict:
 
     @property
     def is_best(self) -> bool:
-        """Whether the model was compared with the best model accepted so far and is at least as good."""
+        """Whether the model was compared with the best one and is at least as good."""
         return self.accepted and self.difference is not None and self.difference >= 0
 
     def as_dict(self) -> dict[str, Any]:
+        """Return all fields."""
         return asdict(self)
 
 
 def by_patient(network: "nn.Module", manifest: Manifest, held_out: HeldOut) -> ByPatient:
-    """Measure a model, with its own calibration and threshold, on one record after the other."""
-    found: ByPatient = {}
+    """Measure a model on each held-out patient, with its own calibration and threshold."""
+    figures: ByPatient = {}
     for record, examples in zip(held_out.records, held_out, strict=True):
         if len(examples):
             measured = measure(network, [examples], manifest.calibration, manifest.threshold)
             patient = record.row.patient
-            found[patient] = found[patient].with_more(measured) if patient in found else measured
-    return found
+            figures[patient] = (
+                figures[patient].with_more(measured) if patient in figures else measured
+            )
+    return figures
 
 
 def total(measured: ByPatient) -> Measured:
-    """All patients together."""
+    """Return the figures of all patients together."""
     return reduce(Measured.with_more, measured.values(), NOTHING)
 
 
 def unopposed(
     candidate: ByPatient, margin: float, note: str, against: str | None = None
 ) -> Verdict:
-    """The verdict where there is nothing to compare with."""
+    """Return the verdict for a candidate without another model to compare with."""
     return Verdict(True, note, against, margin, len(candidate), _pvcs(candidate))
 
 
 def judge(candidate: ByPatient, best: ByPatient, against: str, margin: float) -> Verdict:
-    """Accept unless the candidate's F1 is lower than the best model's by more than `margin`, or lower with 95 % confidence.
+    """Compare a candidate with the best model accepted so far.
 
-    If new models were compared with the current model, each could be worse by the margin than the one before. The margin is for
-    sites with few held-out patients, where the interval is wide. If the whole interval lies below zero, the candidate is worse,
-    whatever the margin. Only a margin of `ANY_MODEL`, which no difference exceeds, accepts every model.
+    The candidate is accepted unless its F1 is lower by more than `margin`, or lower with 95 %
+    confidence.
 
-    best : figures of the best model accepted so far, on the same patients. against : its version.
+    If new models were compared with the current model, each could be worse by the margin than the
+    one before. The margin is for sites with few held-out patients, where the interval is wide. If
+    the whole interval lies below zero, the candidate is worse, whatever the margin. Only a margin
+    of `ANY_MODEL`, which no difference exceeds, accepts every model.
+
+    Parameters
+    ----------
+    candidate, best : dict
+        Figures of both models on the same patients.
+    against : str
+        Version of the best model.
+    margin : float
+        Acceptance margin of the policy.
     """
     patients = sorted(candidate.keys() & best.keys())
     pvcs = sum(candidate[patient].pvcs for patient in patients)
@@ -120,7 +154,8 @@ def judge(candidate: ByPatient, best: ByPatient, against: str, margin: float) ->
         else f"95 % interval {interval[0]:+.3f} to {interval[1]:+.3f}"
     )
     reason = (
-        f"F1 {f1:.3f} against {against_f1:.3f} of {against} on {pvcs} PVCs of held-out patients ({len(patients)}):"
+        f"F1 {f1:.3f} against {against_f1:.3f} of {against} on {pvcs} PVCs of held-out patients "
+        f"({len(patients)}):"
         f" {difference:+.3f} ({shown}), {outcomes[code]}"
     )
     accepted = code == "not-worse"
@@ -140,11 +175,11 @@ def judge(candidate: ByPatient, best: ByPatient, against: str, margin: float) ->
 
 
 def _pvcs(measured: ByPatient) -> int:
-    return sum(each.pvcs for each in measured.values())
+    return sum(figures.pvcs for figures in measured.values())
 
 
 def _comparison(measured: Measured) -> Comparison:
-    """Annotated beats are all found: only N and V, called N and V."""
+    """Return the comparison of annotated beats: all are found, and are N or V."""
     matrix = np.zeros((len(LABELS), len(LABELS)), dtype=np.int64)
     matrix[V, V], matrix[V, N] = measured.true_positives, measured.pvcs - measured.true_positives
     matrix[N, V] = measured.false_positives

@@ -1,7 +1,8 @@
-"""A site's examples: what it trains on, and the held-out patients it measures on."""
+"""A site's examples: those to train on, and the held-out patients to measure on."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from ecgfl_cli.beats.beats import Beats
 from ecgfl_cli.errors import UnusableInput
@@ -11,14 +12,23 @@ from ecgfl_cli.store.beat_files import are_whole, beats_path
 from ecgfl_cli.store.catalogue import RecordRow, Split, open_catalogue
 from ecgfl_cli.store.segment import Segmented, segment
 from ecgfl_cli.store.splits import new_splits
-from ecgfl_cli.training.examples import Examples, examples_of
+from ecgfl_cli.training.examples import Examples, examples_of, examples_of_patients
 from ecgfl_cli.training.usual_pvcs import pvcs_as_the_usual_beat
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """The held-out patients' records, as often as they are asked for: all beats of the lead that each is read in, record by
-    record, so that no more than one is in memory."""
+    """The records of the held-out patients, each in the lead that it is read in.
+
+    Iterating reads one record after another, so that no more than one is in memory.
+
+    Attributes
+    ----------
+    records : tuple of Segmented
+        The records.
+    architecture : Architecture
+        The network that the examples are for.
+    """
 
     records: tuple[Segmented, ...]
     architecture: Architecture
@@ -29,9 +39,16 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class Dataset:
-    """train : a sample of the beats of every lead, kept in a file. held_out : of other patients.
+    """The examples of a site.
 
-    records, patients : how many stand behind both.
+    Attributes
+    ----------
+    train : Examples
+        A sample of the beats of every lead, kept in a file.
+    held_out : HeldOut
+        Records of other patients.
+    records, patients : int
+        Numbers of records and of patients of both.
     """
 
     train: Examples
@@ -41,17 +58,18 @@ class Dataset:
 
 
 def require_training_data(home: Home) -> None:
-    """Raises `UnusableInput` when no recording of the store can be trained on."""
+    """Raise `UnusableInput` if no recording of the store can be used for training."""
     with open_catalogue(home.catalogue) as catalogue:
         if not any(row.status == "usable" for row in catalogue.rows()):
             raise UnusableInput(
                 f"{home.root}: no usable labelled recording in the store",
-                "Run `ecgfl ingest PATH`; `ecgfl dataset list` says what is wrong with those that are there",
+                "Run `ecgfl ingest PATH`; `ecgfl dataset list` says what is wrong with the present "
+                "recordings",
             )
 
 
 def require_cut_beats(home: Home, architecture: Architecture) -> None:
-    """Raises `UnusableInput` when `load_dataset` would have to cut beats or deal out patients first."""
+    """Raise `UnusableInput` if `load_dataset` would have to cut beats or to assign splits."""
     with open_catalogue(home.catalogue) as catalogue:
         rows, splits = catalogue.rows(), catalogue.splits()
     usable = [row for row in rows if row.status == "usable"]
@@ -63,13 +81,17 @@ def require_cut_beats(home: Home, architecture: Architecture) -> None:
     ]
     if missing:
         raise UnusableInput(
-            f"{home.beats}: the beats of {len(missing)} of {len(usable)} recordings are not cut yet",
+            f"{home.beats}: the beats of {len(missing)} of {len(usable)} recordings are not cut "
+            "yet",
             f"Run `ecgfl segment --arch {architecture.name}` first",
         )
 
 
 def rows_of(home: Home, split: Split) -> list[RecordRow]:
-    """Return the catalogue's rows of the usable recordings of a split, including patients whose split is not stored yet."""
+    """Return the rows of the usable recordings of a split.
+
+    Patients whose split is not stored yet are included.
+    """
     with open_catalogue(home.catalogue) as catalogue:
         rows, splits = catalogue.rows(), catalogue.splits()
     splits |= new_splits(rows, splits)
@@ -77,12 +99,12 @@ def rows_of(home: Home, split: Split) -> list[RecordRow]:
 
 
 def load_dataset(home: Home, architecture: Architecture) -> Dataset:
-    """The examples of this site for an architecture; beats that are not cut yet are cut now."""
+    """Return the examples of this site for an architecture. Missing beats are cut first."""
     with open_catalogue(home.catalogue) as catalogue:
         segmented = list(segment(home, catalogue, architecture.window))
     train = [item for item in segmented if item.split == "train"]
     return Dataset(
-        examples_of(_learned(train, architecture), architecture, home.beats),
+        train_examples(train, architecture, home.beats),
         HeldOut(tuple(item for item in segmented if item.split == "held-out"), architecture),
         records=len(segmented),
         patients=len({item.row.patient for item in segmented}),
@@ -90,17 +112,43 @@ def load_dataset(home: Home, architecture: Architecture) -> Dataset:
 
 
 def load_held_out(home: Home, architecture: Architecture) -> HeldOut:
-    """The held-out patients' records alone, for an architecture that this site does not train."""
+    """Return the held-out patients' records, for an architecture that this site does not train."""
     with open_catalogue(home.catalogue) as catalogue:
         segmented = segment(home, catalogue, architecture.window)
         return HeldOut(tuple(item for item in segmented if item.split == "held-out"), architecture)
 
 
-def _learned(train: list[Segmented], architecture: Architecture) -> Iterator[Beats]:
-    for item in train:
-        yield from item.learned()
-    for item in train:
-        for lead in item.learned():
+def train_examples(records: list[Segmented], architecture: Architecture, folder: Path) -> Examples:
+    """Return the training examples of some records.
+
+    Parameters
+    ----------
+    records : list of Segmented
+        The records; their patients are numbered in the order of the records.
+    architecture : Architecture
+        The network that the examples are for.
+    folder : Path
+        Folder for the unnamed file that holds the inputs.
+    """
+    numbers: dict[str, int] = {}
+    for record in records:
+        numbers.setdefault(record.row.patient, len(numbers))
+    return examples_of_patients(
+        ((numbers[record.row.patient], beats) for record, beats in _learned(records, architecture)),
+        architecture,
+        folder,
+    )
+
+
+def _learned(
+    records: list[Segmented], architecture: Architecture
+) -> Iterator[tuple[Segmented, Beats]]:
+    """Yield the beats to learn of each lead, then those made of its PVCs, with their record."""
+    for record in records:
+        for lead in record.learned():
+            yield record, lead
+    for record in records:
+        for lead in record.learned():
             as_usual = pvcs_as_the_usual_beat(lead, architecture.window)
             if as_usual is not None:
-                yield as_usual
+                yield record, as_usual

@@ -1,4 +1,4 @@
-"""Check whether this site has enough data to train and to measure by its policy. Only the catalogue is read."""
+"""Check whether this site has enough data for training and measuring, by the catalogue alone."""
 
 from dataclasses import dataclass
 
@@ -41,21 +41,21 @@ def _amount(rows: list[RecordRow]) -> Amount:
 
 
 def require_enough(home: Home, policy: Policy) -> None:
-    """Raises `PolicyRefused` if there is less training data than the policy requires."""
-    there = training_amount(home)
-    policy.require_at_least("recordings", there.recordings, "min_training_recordings")
-    policy.require_at_least("patients", there.patients, "min_training_patients")
-    policy.require_at_least("PVCs", there.pvcs, "min_training_pvcs")
-    policy.require_at_least("labelled beats", there.beats, "min_training_beats")
+    """Raise `PolicyRefused` if there is less training data than the policy requires."""
+    amount = training_amount(home)
+    policy.require_at_least("recordings", amount.recordings, "min_training_recordings")
+    policy.require_at_least("patients", amount.patients, "min_training_patients")
+    policy.require_at_least("PVCs", amount.pvcs, "min_training_pvcs")
+    policy.require_at_least("labelled beats", amount.beats, "min_training_beats")
 
 
 def too_few_held_out(home: Home, policy: Policy) -> str | None:
-    """Return why no figure of the held-out patients may leave this site, or None if it may."""
-    there = held_out_amount(home)
+    """Return why no figure about the held-out patients may leave this site, or None if it may."""
+    amount = held_out_amount(home)
     for what, count, name in (
-        ("held-out patients", there.patients, "min_held_out_patients"),
-        ("beats of held-out patients", there.beats, "min_held_out_beats"),
-        ("PVCs of held-out patients", there.pvcs, "min_held_out_pvcs"),
+        ("held-out patients", amount.patients, "min_held_out_patients"),
+        ("beats of held-out patients", amount.beats, "min_held_out_beats"),
+        ("PVCs of held-out patients", amount.pvcs, "min_held_out_pvcs"),
     ):
         if count < (limit := getattr(policy, name)):
             return f"{count} {what}, policy.{name} = {limit}"

@@ -1,7 +1,7 @@
-"""Rows of numbers that stay in a file: a site with a thousand Holters trains in the memory of one with ten.
+"""Rows of numbers in a file, so that the memory for training does not grow with the site.
 
-They are read, not mapped: a system that keeps large pages of a file in its cache maps far more than what is asked for, and the
-process then holds the whole file resident.
+Rows are read, not mapped: a system that caches large pages of a file maps far more than what is
+asked for, and the process then holds the whole file in memory.
 """
 
 import tempfile
@@ -14,7 +14,15 @@ BYTES = np.dtype(np.float32).itemsize
 
 
 class FileRows:
-    """Rows of float32, written one after another, then read in any order. The file has no name and ends with this object."""
+    """Rows of float32 that are written one after another and then read in any order.
+
+    The file has no name and disappears with this object.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of the file; created if it is missing.
+    """
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -22,22 +30,23 @@ class FileRows:
         self._columns = self._count = 0
 
     def append(self, rows: NDArray[np.float32]) -> None:
-        """rows : shape (k, columns), of the same columns each time."""
+        """Append rows of shape (k, columns). Every call must have the same number of columns."""
         left = memoryview(np.ascontiguousarray(rows).tobytes())
-        while left:  # a raw file may write less than it was given
+        while left:  # a raw file may write only a part
             left = left[self._file.write(left) :]
         self._count, self._columns = self._count + len(rows), rows.shape[1]
 
     def __len__(self) -> int:
         return self._count
 
-    def __getitem__(self, places: NDArray[np.int64]) -> NDArray[np.float32]:
-        """The rows at `places`, shape (k,), as an array of shape (k, columns)."""
-        found = np.empty((len(places), self._columns), dtype=np.float32)
-        for row, place in zip(found, places.tolist(), strict=True):
-            self._file.seek(place * self._columns * BYTES)
+    def __getitem__(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the rows at some indices, shape (k,), as an array of shape (k, columns)."""
+        rows = np.empty((len(indices), self._columns), dtype=np.float32)
+        for row, index in zip(rows, indices.tolist(), strict=True):
+            self._file.seek(index * self._columns * BYTES)
             if self._file.readinto(row.data) != row.nbytes:
                 raise OSError(
-                    f"row {place} of {self._count} cannot be read from the file of training examples"
+                    f"row {index} of {self._count} cannot be read from the file of training "
+                    "examples"
                 )
-        return found
+        return rows

@@ -1,34 +1,50 @@
-"""One site's share of a round: some epochs of Adam, with decoupled weight decay, from the global weights."""
+"""Train a network on one site's examples, and measure it.
+
+Training is some epochs of Adam with decoupled weight decay, from the global weights.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from ecgfl_cli.models.architecture import Architecture, BeatInput
 from ecgfl_cli.models.calibration import UNCALIBRATED, USUAL_THRESHOLD, Calibration, counted
 from ecgfl_cli.models.inference import logits
-from ecgfl_cli.training.augmentation import augmented, mixed, noise_tapes
+from ecgfl_cli.training.augmentation import augmented, mixed, noise_samples
 from ecgfl_cli.training.examples import Examples
 
-if TYPE_CHECKING:
-    from torch import Tensor, nn
-
 WEIGHT_DECAY = 0.02
-"""Loshchilov & Hutter, ICLR 2019. (Records' mean log loss, patients held out of training: 0.335 to 0.322; a seed: 0.015)"""
+"""Loshchilov & Hutter, ICLR 2019. (Records' mean log loss, patients held out of training: 0.335 to
+0.322; a seed: 0.015)"""
 
 LEAST_IN_A_STEP = 16
-"""Smallest number of beats in a step. The gradient of a single beat reveals its shape, and one beat more than a whole number of
-batches would leave a last batch of one beat."""
+"""Smallest number of beats in a step. The gradient of a single beat reveals its shape, and one beat
+more than a whole number of batches would leave a last batch of one beat."""
 
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """epochs : passes over the examples. learning_rate : Adam's. batch_size : beats. seed : of the order of the beats.
+    """How a site trains in a round.
 
-    threads : processor threads that may be used. proximal_mu : weight of FedProx's proximal term, 0 for none.
+    Attributes
+    ----------
+    epochs : int
+        Passes over the examples.
+    learning_rate : float
+        Of Adam.
+    batch_size : int
+        Beats of a step.
+    seed : int
+        Seed for shuffling, augmentation and dropout.
+    threads : int
+        Number of processor threads.
+    proximal_mu : float
+        Weight of FedProx's proximal term; 0 for none.
     """
 
     epochs: int
@@ -40,20 +56,34 @@ class TrainingPlan:
 
 
 def train(
-    network: "nn.Module", architecture: Architecture, examples: Examples, plan: TrainingPlan
+    network: nn.Module, architecture: Architecture, examples: Examples, plan: TrainingPlan
 ) -> float:
-    """Train in place with weighted cross-entropy; returns its mean in the last epoch, the proximal term not counted."""
-    import torch
-    from torch.nn.functional import cross_entropy
+    """Train a network in place with weighted cross-entropy.
 
+    Parameters
+    ----------
+    network : torch.nn.Module
+        The network, with the global weights.
+    architecture : Architecture
+        Its architecture.
+    examples : Examples
+        The training beats.
+    plan : TrainingPlan
+        How to train.
+
+    Returns
+    -------
+    float
+        Mean loss in the last epoch, without the proximal term.
+    """
     torch.set_num_threads(plan.threads)
     target, weight = torch.from_numpy(examples.kind), torch.from_numpy(examples.weight)
     optimiser = torch.optim.AdamW(
         network.parameters(), lr=plan.learning_rate, weight_decay=WEIGHT_DECAY
     )
     order = torch.Generator().manual_seed(plan.seed)
-    torch.manual_seed(plan.seed)  # of the dropout
-    noise = noise_tapes(plan.seed) if architecture.augmented else None
+    torch.manual_seed(plan.seed)  # for dropout
+    noise = noise_samples(plan.seed) if architecture.augmented else None
     start = [weights.detach().clone() for weights in network.parameters()]
     network.train()
     ends = batch_ends(len(examples), plan.batch_size)
@@ -64,17 +94,16 @@ def train(
             optimiser.zero_grad(set_to_none=True)
             inputs = map(torch.from_numpy, examples.inputs(batch.numpy()))
             beats: dict[BeatInput, Tensor] = dict(zip(architecture.inputs, inputs, strict=True))
-            wanted = target[batch]
+            batch_target = target[batch]
             if noise is not None:
-                beats, wanted = mixed(
+                beats, batch_target = mixed(
                     augmented(beats, architecture.window.before, noise, order),
-                    wanted,
+                    batch_target,
                     architecture.kinds,
                     order,
                 )
-            loss = (
-                weight[batch] * cross_entropy(network(*beats.values()), wanted, reduction="none")
-            ).mean()
+            losses = cross_entropy(network(*beats.values()), batch_target, reduction="none")
+            loss = (weight[batch] * losses).mean()
             torch.autograd.backward(
                 loss + _proximal_term(network, start, plan.proximal_mu)
                 if plan.proximal_mu
@@ -91,17 +120,21 @@ def batches(examples: int, batch_size: int) -> int:
 
 
 def batch_ends(examples: int, batch_size: int) -> list[int]:
-    """Return where each batch but the last ends. A remainder of fewer than `LEAST_IN_A_STEP` beats is added to the last batch."""
+    """Return the end of each batch but the last.
+
+    A remainder of fewer than `LEAST_IN_A_STEP` beats is added to the last batch.
+    """
     ends = list(range(batch_size, examples, batch_size))
     if ends and examples - ends[-1] < min(LEAST_IN_A_STEP, batch_size):
         ends.pop()
     return ends
 
 
-def _proximal_term(network: "nn.Module", start: "list[Tensor]", mu: float) -> "Tensor":
-    """mu/2 times the squared distance from the weights that the round began with (FedProx: Li et al., MLSys 2020)."""
-    import torch
+def _proximal_term(network: nn.Module, start: list[Tensor], mu: float) -> Tensor:
+    """Return mu / 2 times the squared distance from the weights at the start of the round.
 
+    This is FedProx: Li et al., MLSys 2020.
+    """
     moved = [
         torch.sum((now - before) ** 2)
         for now, before in zip(network.parameters(), start, strict=True)
@@ -111,9 +144,18 @@ def _proximal_term(network: "nn.Module", start: "list[Tensor]", mu: float) -> "T
 
 @dataclass(frozen=True)
 class Measured:
-    """How a network does on labelled beats (annotated ones: for EC57 figures see `ecgfl evaluate`).
+    """Figures of a network on annotated beats. For EC57 figures see `ecgfl evaluate`.
 
-    others_by_logit, pvcs_by_logit : counts as `models.calibration` wants them.
+    Attributes
+    ----------
+    beats, pvcs : int
+        Numbers of beats and of PVCs.
+    true_positives, false_positives : int
+        Numbers of PVCs and of other beats that were called V.
+    loss : float
+        Mean binary cross-entropy.
+    others_by_logit, pvcs_by_logit : array of int64
+        Counts by logit; see `models.calibration.counted`.
     """
 
     beats: int
@@ -125,7 +167,7 @@ class Measured:
     pvcs_by_logit: NDArray[np.int64]
 
     def with_more(self, other: "Measured") -> "Measured":
-        """Both together."""
+        """Return the figures of both sets of beats together."""
         beats = self.beats + other.beats
         if not beats:
             return self
@@ -141,28 +183,39 @@ class Measured:
 
     @property
     def sensitivity(self) -> float | None:
+        """Share of the PVCs that were called V; None without PVCs."""
         return self.true_positives / self.pvcs if self.pvcs else None
 
     @property
     def precision(self) -> float | None:
+        """Share of PVCs among the beats called V; None if there are none."""
         called = self.true_positives + self.false_positives
         return self.true_positives / called if called else None
 
 
-LARGEST_LOSS = 1e6
-"""With more than this, weights are numbers but useless ones."""
-
 NOTHING = Measured(0, 0, 0, 0, 0.0, *(counted(np.empty(0, np.float32)) for _ in range(2)))
-"""Measured on no beats."""
+"""Figures without any beat."""
 
 
 def measure(
-    network: "nn.Module",
+    network: nn.Module,
     parts: Iterable[Examples],
     calibration: Calibration = UNCALIBRATED,
     threshold: float = USUAL_THRESHOLD,
 ) -> Measured:
-    """Loss and counts on labelled beats, part by part."""
+    """Measure a network on labelled beats, part by part.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        The network.
+    parts : iterable of Examples
+        The beats.
+    calibration : Calibration
+        Of logits to probabilities.
+    threshold : float
+        Probability from which a beat is called V.
+    """
     total = NOTHING
     for examples in parts:
         if len(examples):
@@ -171,20 +224,17 @@ def measure(
 
 
 def _measured(
-    network: "nn.Module", examples: Examples, calibration: Calibration, threshold: float
+    network: nn.Module, examples: Examples, calibration: Calibration, threshold: float
 ) -> Measured:
-    import torch
-    from torch.nn.functional import binary_cross_entropy_with_logits
-
-    found = logits(network, examples.inputs())
+    values = logits(network, examples.inputs())
     target = torch.from_numpy(examples.is_pvc.astype(np.float32))
-    called = calibration.probabilities(found) >= threshold
+    called = calibration.probabilities(values) >= threshold
     return Measured(
         beats=len(examples),
         pvcs=int(examples.is_pvc.sum()),
         true_positives=int(np.sum(called & examples.is_pvc)),
         false_positives=int(np.sum(called & ~examples.is_pvc)),
-        loss=float(binary_cross_entropy_with_logits(torch.from_numpy(found), target)),
-        others_by_logit=counted(found[~examples.is_pvc]),
-        pvcs_by_logit=counted(found[examples.is_pvc]),
+        loss=float(binary_cross_entropy_with_logits(torch.from_numpy(values), target)),
+        others_by_logit=counted(values[~examples.is_pvc]),
+        pvcs_by_logit=counted(values[examples.is_pvc]),
     )

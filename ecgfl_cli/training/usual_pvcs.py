@@ -1,8 +1,8 @@
-"""Records in which the usual beat looks like a PVC.
+"""Imitate records in which the usual beat looks like a PVC.
 
-Bundle branch blocks, pre-excitation and pacing make every beat of a patient wide and odd, and few sites have such patients. What
-a network must learn of them can be shown with the patients there are: a PVC among PVCs of its own shape, at the times of normal
-beats, is a normal beat of somebody else.
+Bundle branch blocks, pre-excitation and pacing make every beat of a patient wide, and few sites
+have such patients. They are imitated with the beats of other patients: PVCs of one shape, at the
+times of normal beats, are taken for the normal beats of such a patient.
 """
 
 import numpy as np
@@ -16,13 +16,23 @@ from ecgfl_cli.beats.window import Window
 FEWEST = 15
 MOST = 25
 NEAREST = 0.6
-"""The share of the PVCs, those next to their median, that are taken for one shape."""
+"""Share of the PVCs, those nearest to their median, that count as one shape."""
 
 
 def pvcs_as_the_usual_beat(beats: Beats, window: Window) -> Beats | None:
-    """The lead's PVCs as normal beats of a record whose typical beat they are; None with fewer than FEWEST PVCs or others.
+    """Return the PVCs of a lead as normal beats of a record whose typical beat they are.
 
-    beats : learnable ones of one lead.
+    Parameters
+    ----------
+    beats : Beats
+        Learnable beats of one lead.
+    window : Window
+        Their window.
+
+    Returns
+    -------
+    Beats or None
+        None with fewer than `FEWEST` PVCs or normal beats.
     """
     pvcs, others = (
         np.flatnonzero(beats.classes == BeatClass.V),

@@ -97,11 +97,14 @@ def append_garbage(home: Path) -> None:
 def append_backdated(home: Path) -> None:
     """A line that somebody made with this program and a clock set back."""
     log, head = home / "audit.jsonl", (home / "audit.head").read_bytes()
-    from ecgfl_cli.site import audit
+    from ecgfl_cli.site.audit_check import CheckedLog
+    from ecgfl_cli.site.audit_lines import new_line
 
-    checked = AuditLog(log)._whole().checked
-    line, _ = audit._line(
-        checked, "send", datetime.now(UTC) - timedelta(days=30), {"kind": "train"}
+    line, _ = new_line(
+        CheckedLog(log, "").state().state,
+        "send",
+        datetime.now(UTC) - timedelta(days=30),
+        {"kind": "train"},
     )
     with log.open("ab") as file:
         file.write(line)

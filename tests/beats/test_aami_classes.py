@@ -2,7 +2,7 @@
 
 import pytest
 
-from ecgfl_cli.beats.aami import NOT_A_BEAT, SYMBOLS, BeatClass, classify, classify_all
+from ecgfl_cli.beats.aami import SYMBOLS, BeatClass, NoClass, classify, classify_all
 
 
 @pytest.mark.parametrize(
@@ -19,5 +19,7 @@ def test_what_is_no_beat_has_none(symbol: str) -> None:
 
 def test_many_symbols_at_once_are_classified_like_each_alone() -> None:
     text = [*"".join(SYMBOLS.values()), "+", "x"]
-    expected = [NOT_A_BEAT if classify(symbol) is None else classify(symbol) for symbol in text]
+    expected = [
+        NoClass.NOT_A_BEAT if classify(symbol) is None else classify(symbol) for symbol in text
+    ]
     assert classify_all(text).tolist() == expected

@@ -1,4 +1,4 @@
-"""Tests which part of a recording is annotated, and that training and evaluation use only that part."""
+"""Only the annotated part of a recording is used for training and evaluation."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from ecgfl_adapters.recording import BeatLabel, Recording
 
-from ecgfl_cli.beats.aami import BeatClass
-from ecgfl_cli.beats.beats import CONTEXT_FIELDS, UNKNOWN, annotated_beats, detected_beats
+from ecgfl_cli.beats.aami import BeatClass, NoClass
+from ecgfl_cli.beats.beats import CONTEXT_FIELDS, annotated_beats, detected_beats
 from ecgfl_cli.beats.window import Window
 from ecgfl_cli.demo.synthesiser import synthesise
 
@@ -53,7 +53,7 @@ def test_labels_become_classes_and_keep_their_symbols(clean: Recording) -> None:
 
 def test_detected_beats_have_no_class(clean: Recording) -> None:
     beats = detected_beats(clean, clean.leads[:1], WINDOW)[0]
-    assert set(beats.classes.tolist()) == {UNKNOWN}
+    assert set(beats.classes.tolist()) == {NoClass.UNLABELLED}
     assert set(beats.symbols) == {""}
 
 
@@ -94,10 +94,8 @@ def test_a_lead_without_qrs_is_not_blown_up_to_look_like_one(clean: Recording) -
 
 
 @pytest.mark.parametrize("left", [0.0, 0.01], ids=["flat", "hiss"])
-def test_a_lead_that_is_off_for_a_part_is_unreadable_there_and_as_before_elsewhere(
-    clean: Recording, left: float
-) -> None:
-    """Half of the recording: the rest alone says how high an R peak is. The beats are those of the other lead."""
+def test_lead_is_unreadable_only_while_it_is_off(clean: Recording, left: float) -> None:
+    """The lead is off for half of the recording; the rest determines its typical R peak."""
     off = np.arange(clean.length) < clean.length // 2
     hiss = np.random.default_rng(1).normal(0, left, clean.length)
     lead = clean.leads[0]
@@ -178,7 +176,7 @@ def test_a_window_is_named_after_everything_that_decides_the_cut() -> None:
     assert len(keys) == 8
 
 
-def test_an_inverted_lead_gives_inverted_windows_of_the_annotated_beats(clean: Recording) -> None:
+def test_inverted_lead_has_inverted_windows(clean: Recording) -> None:
     turned = changed(clean, -clean.leads[0].samples)
     one, other = (
         annotated_beats(recording, recording.leads[:1], WINDOW)[0] for recording in (clean, turned)

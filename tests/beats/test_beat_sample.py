@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from ecgfl_cli.beats.aami import BeatClass
-from ecgfl_cli.beats.beats import CONTEXT_FIELDS, MOST_NOISE, NO_BEAT, UNKNOWN, Beats
+from ecgfl_cli.beats.aami import BeatClass, NoClass
+from ecgfl_cli.beats.beats import CONTEXT_FIELDS, MOST_NOISE, Beats
 from ecgfl_cli.beats.sample import MOST_OF_A_KIND, learnable, sample
 
 
@@ -23,9 +23,10 @@ def beats_of(*classes: int) -> Beats:
 
 
 def test_n_s_v_and_what_is_no_beat_are_learned_and_nothing_else() -> None:
-    learned = [BeatClass.N, BeatClass.S, BeatClass.V, NO_BEAT]
+    learned = [BeatClass.N, BeatClass.S, BeatClass.V, NoClass.NOT_A_BEAT]
     assert (
-        learnable(beats_of(UNKNOWN, *learned, BeatClass.F, BeatClass.Q)).classes.tolist() == learned
+        learnable(beats_of(NoClass.UNLABELLED, *learned, BeatClass.F, BeatClass.Q)).classes.tolist()
+        == learned
     )
 
 
@@ -37,7 +38,7 @@ def test_an_unreadable_beat_is_not_learned(unreadable: float) -> None:
     assert sample(beats).samples.tolist() == [0, 200]
 
 
-def test_a_long_record_gives_no_more_of_a_kind_than_its_share_and_all_of_a_rare_kind() -> None:
+def test_sample_limits_common_classes_and_keeps_rare_ones() -> None:
     beats = beats_of(*([BeatClass.N] * 30 + [BeatClass.V]) * 100)
     classes = sample(beats).classes
     assert (classes == BeatClass.N).sum() == MOST_OF_A_KIND
@@ -57,7 +58,7 @@ def test_a_sample_is_evenly_spread_in_order_and_takes_no_beat_twice(beats: int, 
 
 
 def test_classes_stay_mixed_in_order_of_time() -> None:
-    beats = beats_of(*[BeatClass.V, BeatClass.N, NO_BEAT, BeatClass.S] * 5)
+    beats = beats_of(*[BeatClass.V, BeatClass.N, NoClass.NOT_A_BEAT, BeatClass.S] * 5)
     np.testing.assert_array_equal(sample(beats).samples, beats.samples)
 
 
@@ -68,4 +69,4 @@ def test_each_lead_of_a_record_gives_other_beats() -> None:
 
 
 def test_a_record_without_a_learnable_beat_gives_none() -> None:
-    assert len(sample(beats_of())) == len(sample(beats_of(UNKNOWN, BeatClass.Q))) == 0
+    assert len(sample(beats_of())) == len(sample(beats_of(NoClass.UNLABELLED, BeatClass.Q))) == 0

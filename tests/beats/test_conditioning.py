@@ -27,7 +27,7 @@ def test_pieces_are_the_stretches_without_nan() -> None:
     assert pieces(np.empty(0, dtype=np.float32)) == []
 
 
-def test_pieces_are_the_same_however_many_samples_are_searched_at_a_time(
+def test_pieces_do_not_depend_on_the_block_size(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     random = np.random.default_rng(0)
@@ -83,7 +83,8 @@ def test_baseline_and_mains_hum_go_and_the_qrs_stays() -> None:
     time = np.arange(2500) / FS
     wander, hum = 2 * np.sin(2 * np.pi * 0.1 * time), 0.5 * np.sin(2 * np.pi * 60 * time)
     middle = slice(3 * 360, 7 * 360)
-    # A second-order Butterworth, forwards and backwards, leaves about 1 / (1 + (60 / 40)^4) of the hum.
+    # A second-order Butterworth, forwards and backwards, leaves about 1 / (1 + (60 / 40)^4) of the
+    # hum.
     assert np.abs(condition(wander.astype(np.float32), FS, 360)[middle]).max() < 0.05
     assert np.abs(condition(hum.astype(np.float32), FS, 360)[middle]).max() < 0.1
     ten = np.sin(2 * np.pi * 10 * time).astype(np.float32)
@@ -150,7 +151,7 @@ def test_a_gap_beside_the_cut_of_a_block_makes_no_difference(
 
 
 @pytest.mark.parametrize(("fs", "target"), RATES[:-1])
-def test_it_is_a_butterworth_filter_run_forwards_and_backwards_after_an_ideal_change_of_rate(
+def test_filter_is_butterworth_in_both_directions(
     drifting: np.ndarray, fs: float, target: float
 ) -> None:
     lowest = min(fs, target)
@@ -194,9 +195,7 @@ def test_hours_stay_in_step(fs: float) -> None:
 
 
 @pytest.mark.parametrize("broken", [np.inf, -np.inf, 1e6, -3e38])
-def test_a_value_that_no_recorder_can_give_is_a_gap_and_spoils_nothing(
-    lead: np.ndarray, broken: float
-) -> None:
+def test_impossible_value_becomes_a_gap(lead: np.ndarray, broken: float) -> None:
     samples, missing = lead.copy(), lead.copy()
     samples[2500:2503] = broken
     missing[2500:2503] = np.nan
@@ -212,7 +211,7 @@ def test_a_lead_in_another_unit_is_conditioned_just_as_well(lead: np.ndarray, sc
     )
 
 
-def test_a_large_offset_of_the_electrodes_costs_no_more_than_its_own_rounding(
+def test_large_offset_changes_only_rounding(
     lead: np.ndarray,
 ) -> None:
     np.testing.assert_allclose(
@@ -233,7 +232,7 @@ def test_what_lies_beside_a_gap_is_hardly_disturbed(real_data: Path) -> None:
         assert np.mean(errors) < 0.02
 
 
-def test_memory_beyond_input_and_output_does_not_grow_with_the_recording() -> None:
+def test_memory_does_not_grow_with_the_recording() -> None:
     peaks = []
     for hours in (3, 24):
         samples = np.zeros(round(hours * 3600 * 200), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""How many beats the detector finds in real recordings, as they are and as they may come; figures by EC57.
+"""The detector finds the beats of real recordings, unchanged and disturbed; figures by EC57.
 
 Each bound lies slightly below what was measured, which stands beside it.
 """
@@ -86,7 +86,7 @@ def found_in(recording: Recording, signal: Signal, fs: float = FS) -> NDArray[np
 def compared(
     recordings: Iterable[Recording], change: Callable[[Recording, Signal], Signal] | None = None
 ) -> Comparison:
-    """The detector against the labels, all recordings together. change : of the signal, before anything is done with it."""
+    """Compare the detector with the labels of all recordings, after a change of the signal."""
     total = Comparison.empty()
     for recording in recordings:
         signal = choose_lead(recording).samples
@@ -165,7 +165,7 @@ def test_ds1(ds1: list[Recording]) -> None:
 
 
 def test_polarity_and_unit_make_no_difference(ds1: list[Recording]) -> None:
-    """Electrodes the wrong way round; a tenth of the amplitude, as through fat or fluid; microvolts taken for millivolts."""
+    """Swapped electrodes; a tenth of the amplitude; microvolts read as millivolts."""
     for recording in ds1[:3]:
         signal = choose_lead(recording).samples
         as_it_is = found_in(recording, signal)
@@ -181,7 +181,7 @@ def test_inverted_leads(ds1: list[Recording]) -> None:
 
 
 def test_low_amplitude(ds1: list[Recording]) -> None:
-    """A tenth, stored in the steps of 5 microvolts that the files have. Measured: Se 99.84, +P 99.92."""
+    """A tenth of the amplitude, in steps of 5 microvolts. Measured: Se 99.84, +P 99.92."""
     check(compared(ds1, lambda _, signal: np.rint(signal * 0.1 / 0.005) * 0.005), 99.82, 99.90)
 
 
@@ -191,7 +191,7 @@ def test_paced_records(real_data: Path) -> None:
 
 
 def test_pacing_spikes(ds1: list[Recording]) -> None:
-    """Of 3 mV and 2 ms, 80 ms before the R peak, as the recorder's filter leaves them: one sample of the same area.
+    """Pacemaker pulses of 3 mV and 2 ms, 80 ms before the R peak, as one sample of the same area.
 
     Measured: Se 99.88, +P 99.86.
     """
@@ -206,7 +206,7 @@ def test_pacing_spikes(ds1: list[Recording]) -> None:
 
 
 def noisy(noise: Signal, ratio: float) -> Callable[[Recording, Signal], Signal]:
-    """Adds noise that deviates from its median by so many times as much as the signal does, from the sixth minute on.
+    """Add noise from the sixth minute on, scaled to a multiple of the signal's deviation.
 
     Compared is what 99 % of the samples stay below: about the height of the R peaks.
     """
@@ -226,7 +226,10 @@ def noisy(noise: Signal, ratio: float) -> Callable[[Recording, Signal], Signal]:
 def test_baseline_wander(
     real_data: Path, ds1: list[Recording], times: float, sensitivity: float, predictivity: float
 ) -> None:
-    """nstdb bw, half as large as the ECG and twice as large. Measured: Se 99.85, +P 99.92 and Se 99.83, +P 99.80."""
+    """Add nstdb bw, half and twice as large as the ECG.
+
+    Measured: Se 99.85, +P 99.92 and Se 99.83, +P 99.80.
+    """
     noise = (
         read(
             real_data / "nstdb" / "bw.hea",

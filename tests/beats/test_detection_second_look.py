@@ -35,7 +35,7 @@ def stays(seconds: list[float], sizes: list[float], place: int = PLACE) -> bool:
 def rhythm(
     extra: float | None = None, early: float = 0.0, size: float = 1.0
 ) -> tuple[list[float], list[float]]:
-    """40 beats of size 1, one a second. extra : of one more, after the one before. early : how much sooner one of them is."""
+    """Return 40 beats of size 1, one a second, with an extra hump and an early beat."""
     seconds, sizes = [float(second) for second in range(40)], [1.0] * 40
     if extra is None:
         seconds[PLACE], sizes[PLACE] = seconds[PLACE] - early, size
@@ -62,7 +62,7 @@ def test_a_weak_beat_that_the_rhythm_needs_stays(early: float) -> None:
 
 
 def test_of_a_run_of_weak_humps_none_goes_with_its_neighbour_at_once() -> None:
-    """Two humps on their own would both go; when the smaller has gone the other one is judged anew, alone."""
+    """Both humps would be removed; the smaller one goes first, then the other is checked again."""
     seconds, sizes = rhythm(extra=0.4, size=0.2)
     seconds.insert(PLACE + 1, PLACE - 1 + 0.75)
     sizes.insert(PLACE + 1, 0.3)
@@ -96,7 +96,7 @@ def test_the_unit_of_the_lead_makes_no_difference() -> None:
 
 
 def pairs(delay: float, sharpness: float) -> Candidates:
-    """40 beats, one a second, each followed by a wave as tall and steep, `delay` seconds later and so many times as sharp."""
+    """Return 40 beats, one a second, each followed by a wave of the same height and slope."""
     times = np.sort(np.concatenate([np.arange(40.0), np.arange(40.0) + delay]))
     return Candidates(
         np.rint(times * FS).astype(np.int64),
@@ -115,13 +115,13 @@ def test_t_waves_after_every_beat_go(delay: float, sharpness: float) -> None:
     ("delay", "sharpness"), [(0.3, 0.6), (0.4, 0.3), (0.45, 0.25), (0.5, 0.1), (0.6, 0.1)]
 )
 def test_bigeminy_stays(delay: float, sharpness: float) -> None:
-    """PVCs that are less sharp than the usual beat but come later than a T wave of that sharpness would."""
+    """PVCs less sharp than the usual beat, but later than a T wave of that sharpness."""
     assert not t_waves(pairs(delay, sharpness), FS).any()
 
 
 @pytest.mark.parametrize(("pause", "kept"), [(1.7, True), (0.7, False)])
 def test_an_early_blunt_beat_stays_if_a_pause_follows(pause: float, kept: bool) -> None:
-    """A PVC 0.3 s after a beat is as early and as blunt as a T wave, but has a compensatory pause."""
+    """A PVC 0.3 s after a beat, as early and blunt as a T wave, has a compensatory pause."""
     seconds = [float(second) for second in range(PLACE)]
     seconds += [seconds[-1] + 0.3]
     seconds += [seconds[-1] + pause + second for second in range(40 - PLACE)]

@@ -39,7 +39,7 @@ def test_a_gap_stays_a_gap() -> None:
         assert np.isfinite(mixed[150:]).all()
 
 
-def test_the_typical_height_does_not_follow_single_beats_and_is_never_nothing() -> None:
+def test_typical_height_is_robust_and_positive() -> None:
     assert typical_height(np.array([1, -1, 1, 1, 50, np.nan], dtype=np.float32)) == 1.0
     assert typical_height(np.zeros(5, dtype=np.float32)) == SMALLEST_MV
     assert typical_height(np.full(3, np.nan, dtype=np.float32)) == 1.0

@@ -6,13 +6,11 @@ import numpy as np
 import pytest
 from ecgfl_adapters.recording import BeatLabel, Recording
 
-from ecgfl_cli.beats.aami import classify
+from ecgfl_cli.beats.aami import NoClass, classify
 from ecgfl_cli.beats.beats import (
     LABELLED_SECONDS,
     MATCH_SECONDS,
     MOST_NOISE,
-    NO_BEAT,
-    UNKNOWN,
     Beats,
     annotated_beats,
     detected_beats,
@@ -108,7 +106,7 @@ def test_one_lead_is_cut_as_it_is_and_noisy_and_two_also_mixed(recording: Record
     assert len({view.windows.tobytes() for view in views}) == 6
 
 
-def test_each_beat_found_in_noise_has_the_class_of_its_label_and_no_label_two_beats(
+def test_detections_in_noise_match_labels_one_to_one(
     recording: Recording,
 ) -> None:
     labels = list(recording.labels or ())
@@ -125,7 +123,7 @@ def test_each_beat_found_in_noise_has_the_class_of_its_label_and_no_label_two_be
     assert {"N", "V"} == {beats.symbols[place] for place in matched}
 
 
-def test_a_detection_between_close_labels_that_is_none_of_them_is_no_beat(
+def test_detection_between_close_labels_is_not_a_beat(
     recording: Recording,
 ) -> None:
     labels = list(recording.labels or ())
@@ -136,7 +134,7 @@ def test_a_detection_between_close_labels_that_is_none_of_them_is_no_beat(
         for label in left_out
     ]
     assert sum(classes.size for classes in found) > 0.8 * len(left_out)
-    assert set(np.concatenate(found).tolist()) == {NO_BEAT}
+    assert set(np.concatenate(found).tolist()) == {NoClass.NOT_A_BEAT}
 
 
 def test_a_detection_where_nobody_has_labelled_is_unknown(recording: Recording) -> None:
@@ -146,9 +144,9 @@ def test_a_detection_where_nobody_has_labelled_is_unknown(recording: Recording) 
     beats = noisy(recording, [label for label in labels if not start < label.sample < stop])
     inside = (beats.samples > start + FS) & (beats.samples < stop - FS)
     assert inside.sum() > 20
-    assert set(beats.classes[inside].tolist()) == {UNKNOWN}
+    assert set(beats.classes[inside].tolist()) == {NoClass.UNLABELLED}
     unlabelled = noisy(recording, [])
-    assert set(unlabelled.classes.tolist()) == {UNKNOWN}
+    assert set(unlabelled.classes.tolist()) == {NoClass.UNLABELLED}
 
 
 def test_a_steep_qrs_is_no_noise_and_noise_is(recording: Recording) -> None:

@@ -1,4 +1,4 @@
-"""What a network learns from: each lead, what lies between two, and both as a worse recorder would have shown them."""
+"""A network is trained on each lead, on mixed leads and on leads with added noise."""
 
 from pathlib import Path
 
@@ -7,8 +7,8 @@ import pytest
 from ecgfl_adapters.discovery import read
 from ecgfl_adapters.recording import Recording
 
-from ecgfl_cli.beats.aami import BeatClass
-from ecgfl_cli.beats.beats import NO_BEAT, Beats, annotated_beats
+from ecgfl_cli.beats.aami import BeatClass, NoClass
+from ecgfl_cli.beats.beats import Beats, annotated_beats
 from ecgfl_cli.beats.recorder_noise import LEVELS, recorder_noise, worse_recorded
 from ecgfl_cli.beats.sample import LEARNED, MOST_OF_A_KIND, learnable, sample
 from ecgfl_cli.models.architecture import DEFAULT, architecture
@@ -31,14 +31,14 @@ def test_two_leads_have_four_clean_views_of_the_same_labels(
 ) -> None:
     labels = [label.symbol for label in recording.labels or () if label.symbol in "NVFQ"]
     for view in views[:4]:
-        assert (view.classes != NO_BEAT).all()
+        assert (view.classes != NoClass.NOT_A_BEAT).all()
         assert len(view) == pytest.approx(len(labels), abs=3)
     assert len(views) > 4
 
 
 def test_in_noise_detections_without_a_label_are_no_beats(views: list[Beats]) -> None:
     noisy = views[4:]
-    assert any((view.classes == NO_BEAT).any() for view in noisy)
+    assert any((view.classes == NoClass.NOT_A_BEAT).any() for view in noisy)
     for view in noisy:
         assert (view.classes == BeatClass.V).sum() > 500
 

@@ -33,7 +33,9 @@ def pooled(parts: list[Examples]) -> Examples:
     kinds, weights = (
         np.concatenate([getattr(part, field) for part in kept]) for field in ("kind", "weight")
     )
-    return Examples(rows, kept[0].widths, kinds, weights)
+    first = np.cumsum([0, *(part.patient.max() + 1 for part in kept[:-1])])
+    patients = [part.patient + index for part, index in zip(kept, first, strict=True)]
+    return Examples(rows, kept[0].widths, kinds, weights, np.concatenate(patients))
 
 
 def main(coordinator: Path, rounds: int, homes: list[Path]) -> None:

@@ -36,7 +36,8 @@ def chunks(wanted: Architecture, beats: int) -> Iterator[np.ndarray]:
 def examples(wanted: Architecture, rows: np.ndarray | FileRows) -> Examples:
     widths = (wanted.window.length, wanted.window.length, len(CONTEXT_FIELDS))
     kind = np.random.default_rng(1).integers(0, wanted.kinds, len(rows))
-    return Examples(rows, widths, kind, np.ones(len(rows), dtype=np.float32))
+    patient = np.zeros(len(rows), dtype=np.int64)
+    return Examples(rows, widths, kind, np.ones(len(rows), dtype=np.float32), patient)
 
 
 def read_all(found: Examples, batch: int) -> None:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import wfdb
 
-from ecgfl_cli.beats.aami import NOT_A_BEAT, SYMBOLS, BeatClass, classify, classify_all
+from ecgfl_cli.beats.aami import SYMBOLS, BeatClass, NoClass, classify, classify_all
 
 
 def test_the_48_records_of_mitdb_hold_the_published_number_of_beats_of_each_class(
@@ -14,7 +14,7 @@ def test_the_48_records_of_mitdb_hold_the_published_number_of_beats_of_each_clas
     totals: Counter[int] = Counter()
     for header in sorted((real_data / "mitdb").glob("*.hea")):
         totals.update(classify_all(wfdb.rdann(str(header.with_suffix("")), "atr").symbol).tolist())
-    del totals[NOT_A_BEAT]
+    del totals[NoClass.NOT_A_BEAT]
     assert totals == {
         BeatClass.N: 90_631,
         BeatClass.S: 2_781,
@@ -35,7 +35,9 @@ def test_every_symbol_belongs_to_one_class() -> None:
 
 def test_an_array_of_symbols_is_classified_like_each_symbol_alone() -> None:
     symbols = ["N", "r", "[", "/", "F", "a", "V"]
-    expected = [NOT_A_BEAT if classify(symbol) is None else classify(symbol) for symbol in symbols]
+    expected = [
+        NoClass.NOT_A_BEAT if classify(symbol) is None else classify(symbol) for symbol in symbols
+    ]
     assert classify_all(symbols).tolist() == expected
     assert classify_all(np.asarray(symbols)).dtype == np.int8
     assert classify_all([]).shape == (0,)

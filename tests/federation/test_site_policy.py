@@ -18,10 +18,10 @@ from ecgfl_cli.federation.messages import (
     content_of_release,
     figures_of,
 )
+from ecgfl_cli.processes import give_way
 from ecgfl_cli.site.audit import AuditLog
 from ecgfl_cli.site.outbox import Release, prepared
 from ecgfl_cli.site.policy import METRICS
-from ecgfl_cli.site.priority import give_way
 from ecgfl_cli.site.requests import Asked, RequestLog
 from ecgfl_cli.site.settings import SiteSettings, load_settings
 

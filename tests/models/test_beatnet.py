@@ -1,4 +1,4 @@
-"""What a federation asks of a network: small, the same from the same seed, and nothing of one beat in another's result."""
+"""The network is small and deterministic, and one beat does not affect another's result."""
 
 import math
 

@@ -21,7 +21,7 @@ from ecgfl_cli.models.calibration import (
 def simulated(
     scale: float, offset: float, beats: int = 200_000
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """Counts of others and of PVCs whose logits are worth what `scale` and `offset` say; and the logits' probabilities."""
+    """Return counts of others and PVCs for a given calibration, and the probabilities."""
     random = np.random.default_rng(0)
     logits = random.normal(-2, 3, beats)
     probability = expit(scale * logits + offset)

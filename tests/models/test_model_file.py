@@ -1,4 +1,4 @@
-"""A version travels as one file, and a file that is not exactly that is refused: exit code 7, one line, nothing changed."""
+"""A version is exported as one file; any other file is refused with exit code 7."""
 
 import json
 import shutil

@@ -33,7 +33,7 @@ def test_a_vector_of_another_shape_is_rejected(shape: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_a_value_that_is_not_finite_is_rejected_and_the_network_stays(value: float) -> None:
+def test_value_that_is_not_finite_is_rejected(value: float) -> None:
     network = architecture("ecgnet").build()
     before = pack(network)
     vector = np.zeros(184_802, dtype=np.float32)

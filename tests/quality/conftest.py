@@ -27,7 +27,7 @@ def beats(clean: Recording) -> NDArray[np.int64]:
 
 @pytest.fixture
 def damaged() -> Callable[..., Recording]:
-    """damaged(recording, change, leads=(0, 1)): the recording with `change` applied to a copy of those leads' samples."""
+    """damaged(recording, change, leads=(0, 1)): a recording with changed copies of leads."""
 
     def damage(
         recording: Recording, change: Callable[[Samples], Samples], leads: tuple[int, ...] = (0, 1)

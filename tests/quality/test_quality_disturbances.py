@@ -108,7 +108,7 @@ def muscle(samples: Samples, size_mv: float, part: slice) -> Samples:
     return samples
 
 
-def test_noise_that_hides_beats_is_a_warning_with_its_share_and_place(
+def test_noise_that_hides_beats_is_a_warning(
     clean: Recording, beats: Beats, damaged: Damage
 ) -> None:
     noisy = damaged(clean, lambda samples: muscle(samples, 1.0, slice(10_000, 17_500)), leads=(1,))

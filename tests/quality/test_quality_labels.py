@@ -39,9 +39,7 @@ def test_without_beat_labels_a_recording_is_kept(
 
 
 @pytest.mark.parametrize("sample", [-1, 30_000])
-def test_a_label_before_the_first_or_past_the_last_sample_is_a_warning(
-    sample: int, clean: Recording, beats: Beats
-) -> None:
+def test_label_outside_the_signal_is_a_warning(sample: int, clean: Recording, beats: Beats) -> None:
     (found,) = check(replace(clean, labels=(*(clean.labels or ()), BeatLabel(sample, "N"))), beats)
     assert (found.code, found.severity, found.value) == ("labels-outside", Severity.WARNING, 1.0)
     assert f"sample {sample}" in found.message
@@ -83,9 +81,7 @@ def test_labels_counted_at_another_rate_are_an_error(clean: Recording, beats: Be
     assert "--fs HZ" in found.fix
 
 
-def test_labels_that_all_stand_too_late_are_an_error_that_says_by_how_much(
-    clean: Recording, beats: Beats
-) -> None:
+def test_late_labels_are_an_error_with_the_shift(clean: Recording, beats: Beats) -> None:
     late = labelled(clean, lambda label: label._replace(sample=label.sample + 50))
     found = of(check(late, beats), "labels-off-peak")
     assert found.severity is Severity.ERROR
@@ -135,7 +131,7 @@ def test_beats_labelled_twice_a_little_apart_are_a_warning(clean: Recording, bea
     ("milliseconds", "severity"),
     [(-72, Severity.WARNING), (-120, Severity.ERROR), (120, Severity.ERROR)],
 )
-def test_labels_that_stand_off_by_the_same_time_are_one_finding_with_the_correction(
+def test_constant_shift_is_one_finding_with_the_correction(
     milliseconds: int, severity: Severity, clean: Recording, beats: Beats
 ) -> None:
     shift = milliseconds * 250 // 1000

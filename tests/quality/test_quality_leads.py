@@ -167,7 +167,7 @@ def test_an_electrode_that_comes_off_twice_is_one_finding(
     assert found.value == pytest.approx(28 / 120)
 
 
-def test_an_electrode_that_is_off_for_a_small_part_is_only_worth_knowing(damaged: Damage) -> None:
+def test_short_lead_off_is_information(damaged: Damage) -> None:
     recording = synthesise(3, 600, 250)
 
     def off(samples: Samples) -> Samples:

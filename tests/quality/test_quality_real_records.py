@@ -14,10 +14,11 @@ from ecgfl_cli.quality.checks import check
 from ecgfl_cli.quality.findings import Finding, Severity
 from ecgfl_cli.quality.rhythm import rhythm_beats
 
-# What check() says about the 91 records of mitdb, svdb and nstdb, all of it looked at and true: 102, 104, 107 and 217 are paced;
-# 116 and 223 sit at the amplifier's rail for 2 s; the electrodes of 103, 108 and 843 move, those of 118e00 and 118e06 were
-# made to; 203, 804 and 893 have muscle noise; the QRS of 207 points down in MLII; 853 loses its lead,
-# 860 is labelled past its end; in V1 of 101 P waves are counted, in V1 of 208 PVCs and normal beats are missed.
+# What check() says about the 91 records of mitdb, svdb and nstdb, all of it looked at and true:
+# 102, 104, 107 and 217 are paced; 116 and 223 sit at the amplifier's rail for 2 s; the electrodes
+# of 103, 108 and 843 move, those of 118e00 and 118e06 were made to; 203, 804 and 893 have muscle
+# noise; the QRS of 207 points down in MLII; 853 loses its lead, 860 is labelled past its end; in V1
+# of 101 P waves are counted, in V1 of 208 PVCs and normal beats are missed.
 KNOWN = {
     ("101", "leads-disagree"),
     ("102", "paced-rhythm"),
@@ -47,7 +48,8 @@ def recording_of(path: Path) -> Recording:
     try:
         return read(path, format="auto", options=ReadOptions())
     except UnitUnknown:
-        # Half of svdb's headers leave the gain at 0; WFDB's own tools take 200 units a millivolt then.
+        # Half of svdb's headers leave the gain at 0; WFDB's own tools take 200 units a millivolt
+        # then.
         return read(path, format="auto", options=ReadOptions(units="adc:200"))
 
 
@@ -131,14 +133,14 @@ def test_the_wander_of_nstdb_is_found_in_its_own_record(real_data: Path) -> None
 
 
 @pytest.mark.parametrize(("decibels", "is_found"), [(0, True), (12, False)])
-def test_muscle_noise_over_a_clean_record_is_found_when_it_hides_beats(
+def test_muscle_noise_that_hides_beats_is_found(
     decibels: int, is_found: bool, real_data: Path
 ) -> None:
     clean = recording_of(real_data / "mitdb" / "103.hea")
     muscle = recording_of(real_data / "nstdb" / "ma.hea").leads[0].samples[: clean.length]
     lead = clean.leads[0]
-    # As nstdb's own script mixes: two minutes in four, the power of a QRS of 2.4 mV peak to peak (an eighth of its square) over
-    # that of the noise.
+    # As nstdb's own script mixes: two minutes in four, the power of a QRS of 2.4 mV peak to peak
+    # (an eighth of its square) over that of the noise.
     gain = np.sqrt(2.4**2 / 8 / np.var(muscle) / 10 ** (decibels / 10))
     gain = gain * (np.arange(clean.length) / clean.fs % 240 > 120)
     mixed = replace(

@@ -12,8 +12,9 @@ import pytest
 
 from ecgfl_cli import times
 from ecgfl_cli.errors import UnusableInput
-from ecgfl_cli.site import audit, requests
+from ecgfl_cli.site import audit
 from ecgfl_cli.site.audit import FIRST, AuditLog
+from ecgfl_cli.site.requests import recorded
 
 Ecgfl = Callable[..., Any]
 EVENTS = ("ingest", "sent", "removed", "sent-again")
@@ -300,10 +301,8 @@ def test_a_head_at_the_edge_of_the_calendar(log: Path, ecgfl: Ecgfl, time: str) 
 @pytest.mark.parametrize("time", EDGES)
 def test_requests_at_the_edge_of_the_calendar_are_ignored(time: str) -> None:
     entry = {"event": "request", "work": "train", "run": "r", "round": 1, "request": "1"}
-    assert (
-        requests._line(json.dumps({**entry, "time": "2026-01-01T00:00:00Z"}).encode()) is not None
-    )
-    assert requests._line(json.dumps({**entry, "time": time}).encode()) is None
+    assert recorded({**entry, "time": "2026-01-01T00:00:00Z"}) is not None
+    assert recorded({**entry, "time": time}) is None
 
 
 def test_does_not_write_with_a_clock_in_another_century(
@@ -329,11 +328,11 @@ def test_finds_a_line_nested_deeply(log: Path, ecgfl: Ecgfl) -> None:
 def test_a_clock_set_back_is_explained(
     log: Path, ecgfl: Ecgfl, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    now = audit._now()
-    monkeypatch.setattr(audit, "_now", lambda: now - timedelta(hours=2))
+    now = audit.log_time()
+    monkeypatch.setattr(audit, "log_time", lambda: now - timedelta(hours=2))
     AuditLog(log).append("next")
     AuditLog(log).append("after")
-    monkeypatch.setattr(audit, "_now", lambda: now)
+    monkeypatch.setattr(audit, "log_time", lambda: now)
     AuditLog(log).append("last")
     assert ecgfl("audit", "verify").code == 0
     explained, *later = AuditLog(log).entries()[4:]
@@ -349,7 +348,7 @@ def test_a_small_clock_step_needs_no_explanation(
     log: Path, ecgfl: Ecgfl, monkeypatch: pytest.MonkeyPatch, seconds: int
 ) -> None:
     latest = datetime.fromisoformat(AuditLog(log).entries()[-1]["time"])
-    monkeypatch.setattr(audit, "_now", lambda: latest - timedelta(seconds=seconds))
+    monkeypatch.setattr(audit, "log_time", lambda: latest - timedelta(seconds=seconds))
     AuditLog(log).append("next")
     assert ecgfl("audit", "verify", "--json").json["lines"] == 5
 
@@ -358,7 +357,7 @@ def test_many_small_steps_back_need_one(log: Path, monkeypatch: pytest.MonkeyPat
     latest = datetime.fromisoformat(AuditLog(log).entries()[-1]["time"])
     for place in range(1, 4):
         monkeypatch.setattr(
-            audit, "_now", lambda place=place: latest - timedelta(seconds=50 * place)
+            audit, "log_time", lambda place=place: latest - timedelta(seconds=50 * place)
         )
         AuditLog(log).append("next")
     assert [entry["event"] for entry in AuditLog(log).entries()[4:]] == [

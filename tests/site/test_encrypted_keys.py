@@ -1,4 +1,4 @@
-"""Private keys may be encrypted; the passphrase comes from a file descriptor or a systemd credential."""
+"""Private keys may be encrypted with a passphrase of a file descriptor or systemd."""
 
 import os
 import shutil

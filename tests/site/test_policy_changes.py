@@ -1,4 +1,4 @@
-"""The audit log says what the policy was whenever this site took part, and what was changed of it since."""
+"""The audit log has the policy of each participation, and its changes."""
 
 from pathlib import Path
 from typing import Any

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from ecgfl_cli.errors import UsageError
 from ecgfl_cli.site.settings import SiteSettings, load_settings
+from ecgfl_cli.site.toml_errors import line_of, statements
 
 Ecgfl = Callable[..., Any]
 
@@ -146,3 +148,72 @@ def test_a_site_sets_its_own_bounds(site: Path, ecgfl: Ecgfl, export: Any) -> No
         for each in found
         if each["severity"] == "error"
     ] == ["too-short"]
+
+
+def test_all_errors_are_reported_with_line_and_suggestion(site: Path) -> None:
+    path = site / "site.toml"
+    text = path.read_text()
+    for old, new in [
+        ("max_rounds = 200", "max_round = 200"),
+        ("min_batch_size = 16", "min_batch_size = 0"),
+        ("keep = 10", "kepe = 10\nkeep = 'many'"),
+    ]:
+        assert old in text
+        text = text.replace(old, new)
+    path.write_text(text)
+    lines = text.splitlines()
+    with pytest.raises(UsageError) as raised:
+        load_settings(path)
+    problems = raised.value.problem.removeprefix(f"{path}: ").split("; ")
+    for field, key, suggestion in [
+        ("policy.max_round = 200", "max_round = 200", "max_rounds"),
+        ("policy.min_batch_size = 0", "min_batch_size = 0", None),
+        ("models.kepe = 10", "kepe = 10", "keep"),
+        ("models.keep = 'many'", "keep = 'many'", None),
+    ]:
+        (index,) = (index for index, each in enumerate(problems) if each.startswith(field))
+        assert f"{field} (line {lines.index(key) + 1}): " in problems[index]
+        if suggestion is not None:
+            assert problems[index + 1].split()[-1] == f"{suggestion}?"
+
+
+@pytest.mark.parametrize(
+    ("location", "line"),
+    [
+        (("site", "name"), 2),
+        (("site", "missing"), 1),
+        (("policy", "metrics", 1), 5),
+        (("csv", 0, "files"), 10),
+        (("csv", 1, "files"), 13),
+        (("csv", 1, "fs"), 12),
+        (("vocabulary", "a b"), 15),
+        (("missing",), None),
+    ],
+)
+def test_line_of_a_setting(location: tuple[str | int, ...], line: int | None) -> None:
+    text = """[site]
+name = "st-mary"
+[policy]
+# metrics = []
+metrics = [
+  "loss",  # name = 1
+]
+
+[[csv]]
+files = "a"
+
+[[csv]]
+files = "b"
+[vocabulary]
+"a b" = "V"
+"""
+    assert line_of(statements(text), location) == line
+
+
+def test_many_errors_are_cut_short(site: Path) -> None:
+    path = site / "site.toml"
+    path.write_text("".join(f"wrong{number} = 1\n" for number in range(30)) + path.read_text())
+    with pytest.raises(UsageError) as raised:
+        load_settings(path)
+    assert "wrong19 = 1 (line 20)" in raised.value.problem
+    assert "wrong20" not in raised.value.problem

@@ -1,4 +1,4 @@
-"""Looking into a store."""
+"""Read the catalogue of a store."""
 
 import sqlite3
 from collections.abc import Callable
@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture
 def rows_of() -> Callable[[Path], dict[str, list[tuple]]]:
-    """rows_of(home): every row of the catalogue by table, without the time at which a record was added."""
+    """rows_of(home): every row of the catalogue by table, without the time of adding."""
 
     def rows_of(home: Path) -> dict[str, list[tuple]]:
         with closing(sqlite3.connect(home / "catalogue.sqlite")) as connection:

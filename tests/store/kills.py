@@ -1,4 +1,7 @@
-"""Runs of the program that are killed at a moment, and what they leave: for the tests and for `tests/benchmarks/kills.py`."""
+"""Run the program, kill it at a given moment, and read the store that it leaves.
+
+The tests and `tests/benchmarks/kills.py` use this.
+"""
 
 import os
 import shutil
@@ -42,11 +45,15 @@ REAL = (
 """Records of mitdb."""
 
 LONGEST_END = 10.0
-"""Seconds after which a process counts as left over. A worker sees its parent's end at once, but must be scheduled."""
+"""Seconds after which a process counts as left over. A worker sees its parent's end at once, but
+must be scheduled."""
 
 
 class Content(NamedTuple):
-    """What a store holds, without times: its files but for the log, the lock and the catalogue; and the catalogue's rows."""
+    """Content of a store without times: its files, and the rows of the catalogue.
+
+    The log, the lock and the file of the catalogue are left out.
+    """
 
     files: dict[str, bytes]
     rows: dict[str, list[tuple]]

@@ -23,7 +23,7 @@ WINDOW = Window(fs=128, before=51, after=77)
 
 @pytest.fixture(scope="module")
 def leads() -> list[Beats]:
-    """Labelled and unlabelled beats, some of them cut off by an end of the signal, and a lead without any."""
+    """Labelled and unlabelled beats, some at an end of the signal, and a lead without beats."""
     recording = synthesise(7, 30, 250, pvc_share=0.2)
     found = [
         *annotated_beats(recording, recording.leads, WINDOW),

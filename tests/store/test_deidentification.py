@@ -90,8 +90,10 @@ def apple_watch(export: Any) -> Path:
     recording = synthesise(1, 60, 512, pvc_share=0.15)
     samples = recording.leads[0].samples * 1000
     above = (
-        "Name,Zebulon Quackenbush\nDate of Birth,17-MAR-1948\nRecorded Date,1948-03-17 12:34:56 +0100\n"
-        'Classification,MRN-5550123\nSymptoms,\nSoftware Version,Holter7731\nDevice,"Watch6,1"\nSample Rate,512 hertz\n\n\n'
+        "Name,Zebulon Quackenbush\nDate of Birth,17-MAR-1948\nRecorded Date,1948-03-17 12:34:56 "
+        "+0100\n"
+        "Classification,MRN-5550123\nSymptoms,\nSoftware "
+        'Version,Holter7731\nDevice,"Watch6,1"\nSample Rate,512 hertz\n\n\n'
         "Lead,Lead I\nUnit,µV\n\n"
     )
     path = export(recording, "csv").with_name("electrocardiogram.csv")
@@ -104,11 +106,12 @@ def apple_watch(export: Any) -> Path:
 
 
 def opensignals(export: Any) -> Path:
-    """The recorder's address, its owner's name and the date in a JSON header; units in site.toml."""
+    """A JSON header has the recorder's address, its owner and the date; site.toml the units."""
     samples = synthesise(1, 60, 250, pvc_share=0.15).leads[0].samples
     header = {
-        "sensor": ["ECG"], "device name": "Holter7731", "column": ["nSeq", "DI", "CH1"], "comments": "Zebulon Quackenbush",
-        "device connection": "BTH00:07:80:D8:AB:58", "date": "17-MAR-1948", "device": "biosignalsplux", "sampling rate": 250,
+        "sensor": ["ECG"], "device name": "Holter7731", "column": ["nSeq", "DI", "CH1"],
+        "comments": "Zebulon Quackenbush", "device connection": "BTH00:07:80:D8:AB:58",
+        "date": "17-MAR-1948", "device": "biosignalsplux", "sampling rate": 250,
         "label": ["MRN-5550123"], "resolution": [16],
     }  # fmt: skip
     lines = [
@@ -142,9 +145,8 @@ def stamps(export: Any) -> Path:
         "Time;ECG (mV);Born 17-MAR-1948",
     ]
     for row, sample in enumerate(samples):
-        lines.append(
-            f"{(begin + timedelta(milliseconds=4 * row)).isoformat(timespec='milliseconds')};{sample:.3f};MRN-5550123"
-        )
+        time = (begin + timedelta(milliseconds=4 * row)).isoformat(timespec="milliseconds")
+        lines.append(f"{time};{sample:.3f};MRN-5550123")
     path = export(1, "csv")
     path.write_text("\n".join(lines) + "\n")
     return path
@@ -249,7 +251,7 @@ def test_common_lead_names_stay_and_others_become_numbers(
 def test_a_renamed_lead_is_not_confused_with_one_of_that_name(
     site: Path, ecgfl: Ecgfl, export: Any
 ) -> None:
-    """ "Doe John" may become ECG1 only if no other lead is called so: beats would be cut from the wrong one."""
+    """ "Doe John" becomes ECG1 only if no other lead has this name."""
     recording = synthesise(1, 60, 250, leads=("Doe John", "ECG1"))
     recording = replace(
         recording,

@@ -1,4 +1,4 @@
-"""A disk that is full, at whatever step, or that cannot be written: one line says so, and the store stays whole."""
+"""If the disk is full at any step, one line says so, and the store is not damaged."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -44,7 +44,7 @@ def assert_one_line(ran: Any, home: Path) -> None:
 
 
 @pytest.mark.parametrize("kilobytes", KILOBYTES)
-def test_a_full_disk_stops_ingest_with_one_line_and_room_lets_it_finish(
+def test_ingest_resumes_after_a_full_disk(
     disk: Callable[[int], Disk], home: Path, ecgfl: Ecgfl, recordings: Path, kilobytes: int
 ) -> None:
     full = disk(kilobytes)
@@ -64,7 +64,7 @@ def test_a_full_disk_stops_ingest_with_one_line_and_room_lets_it_finish(
     assert ecgfl("segment").code == ecgfl("audit", "verify").code == 0
 
 
-def test_a_full_disk_stops_segment_with_one_line_and_room_lets_it_finish(
+def test_segment_resumes_after_a_full_disk(
     disk: Callable[[int], Disk], home: Path, ecgfl: Ecgfl, recordings: Path
 ) -> None:
     full = disk(900)

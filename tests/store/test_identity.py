@@ -144,7 +144,7 @@ def test_one_person_is_one_patient_in_whatever_order_the_files_come(
     of_patient: Any,
     listed: Any,
 ) -> None:
-    """The identifiers A1 and B7 are one person's, which only the second file shows; the third knows B7 alone."""
+    """A1 and B7 are one person's, as only the second file shows; the third has only B7."""
     for number, patient in enumerate(
         ("A1 F 02-MAY-1951 Haagse_Harry", "B7 F 02-MAY-1951 Haagse_Harry", "B7 F X X"), start=1
     ):
@@ -176,7 +176,7 @@ def patients(listed: Any) -> int:
 
 @pytest.fixture
 def folders(export: Any, tmp_path: Path) -> Callable[[dict[str, int]], Path]:
-    """folders({"P000/ecg": 1, ...}): CSV files without an identifier at these places, a seed each."""
+    """folders({"P000/ecg": 1, ...}): CSV files without an identifier, each with a seed."""
 
     def folders(places: dict[str, int]) -> Path:
         root = tmp_path / "tree"
@@ -352,7 +352,7 @@ def pseudonym(home: Path, text: str) -> str:
 
 
 def merge(home: Path, patient: str, split: str = "train") -> None:
-    """Make the store that of an earlier version, which took all recordings for those of one patient."""
+    """Imitate a store of an earlier version, in which all recordings are one patient's."""
     with closing(sqlite3.connect(home / "catalogue.sqlite")) as connection, connection:
         connection.execute("UPDATE records SET patient = ?", (patient,))
         connection.execute("DELETE FROM patients")
@@ -363,7 +363,7 @@ def merge(home: Path, patient: str, split: str = "train") -> None:
     ("rule", "number"), [("auto", 2), ("file", 2), ("folder", 2), ("folder:2", 1), ("name", 1)]
 )
 @pytest.mark.parametrize("split", ["train", "held-out"])
-def test_patients_that_an_earlier_version_merged_by_file_name_are_parted(
+def test_patients_merged_by_file_name_are_separated(
     site: Path, ecgfl: Ecgfl, folders: Any, listed: Any, rule: str, number: int, split: str
 ) -> None:
     """A patient used for training stays in training."""
@@ -381,7 +381,7 @@ def test_patients_that_an_earlier_version_merged_by_file_name_are_parted(
     ("field", "taken"),
     [("X X X Anonymous", "X X X Anonymous"), ("Anonymous", "Anonymous"), ("ANON F X Test", "ANON")],
 )
-def test_patients_that_an_earlier_version_merged_by_a_placeholder_are_parted(
+def test_patients_merged_by_placeholder_are_separated(
     site: Path, ecgfl: Ecgfl, of_patient: Any, listed: Any, field: str, taken: str
 ) -> None:
     files = [of_patient(1, field), of_patient(2, field)]

@@ -1,4 +1,4 @@
-"""A kill at any moment costs the file in hand at most: the store is whole, and the next run finishes the work."""
+"""After a kill at any moment, the store is valid, and the next run finishes the work."""
 
 import json
 import os
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(
 
 
 class Undisturbed(NamedTuple):
-    """folder : the recordings. content : of a store that nothing disturbed. seconds : how long ingest and segment took."""
+    """The recordings, the content of an undisturbed store, and the seconds of each verb."""
 
     folder: Path
     content: kills.Content
@@ -46,7 +46,10 @@ def undisturbed(site: Path, real_data: Path, tmp_path: Path) -> Undisturbed:
 def home_after(
     undisturbed: Undisturbed, site: Path, tmp_path: Path, ecgfl: Ecgfl
 ) -> Callable[[str, float, bool], Path]:
-    """home_after(verb, moment, whole_group): a new home in which that verb was killed at a moment. It holds no damaged record."""
+    """home_after(verb, moment, whole_group): a new home in which a verb was killed.
+
+    It has no damaged record.
+    """
     number = iter(range(1000))
 
     def home_after(verb: str, moment: float, whole_group: bool) -> Path:
@@ -69,7 +72,7 @@ def home_after(
 
 
 @pytest.mark.slow
-def test_an_ingest_that_is_killed_at_random_moments_ends_as_the_undisturbed_one(
+def test_ingest_finishes_after_random_kills(
     undisturbed: Undisturbed, home_after: Callable[[str, float, bool], Path], ecgfl: Ecgfl
 ) -> None:
     for place, moment in enumerate(kills.moments(MOMENTS, undisturbed.seconds["ingest"], seed=1)):
@@ -80,7 +83,7 @@ def test_an_ingest_that_is_killed_at_random_moments_ends_as_the_undisturbed_one(
 
 
 @pytest.mark.slow
-def test_a_segment_that_is_killed_at_random_moments_ends_as_the_undisturbed_one(
+def test_segment_finishes_after_random_kills(
     undisturbed: Undisturbed, home_after: Callable[[str, float, bool], Path], ecgfl: Ecgfl
 ) -> None:
     for place, moment in enumerate(kills.moments(4, undisturbed.seconds["segment"], seed=2)):
@@ -89,9 +92,7 @@ def test_a_segment_that_is_killed_at_random_moments_ends_as_the_undisturbed_one(
         assert kills.content_of(home) == undisturbed.content, f"killed after {moment:.3f} s"
 
 
-def test_what_a_kill_left_within_a_write_is_gone_after_the_next_segment(
-    site: Path, ecgfl: Ecgfl, export: Any
-) -> None:
+def test_segment_removes_temporary_files_of_a_kill(site: Path, ecgfl: Ecgfl, export: Any) -> None:
     assert ecgfl("ingest", export(1)).code == 0
     assert ecgfl("segment").code == 0
     (cut,) = (site / "beats").glob("*/*.safetensors")

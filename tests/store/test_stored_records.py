@@ -115,7 +115,7 @@ def test_removing_never_leaves_the_store(
 
 
 def test_all_leads_of_a_stored_record_are_used(site: Path, ecgfl: Ecgfl, export: Any) -> None:
-    """An unusual name becomes ECG1 in the store, which must not take precedence over the leads beside it."""
+    """An unusual name becomes ECG1, which must not take precedence over other leads."""
     settings = site / "site.toml"
     settings.write_text(
         settings.read_text().replace(

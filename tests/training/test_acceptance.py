@@ -1,4 +1,4 @@
-"""Tests that a model is rejected if its F1 is lower than the best one's by more than the margin or with 95 % confidence."""
+"""A model is rejected if it is worse than the best one by the margin or with confidence."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Augmented beats: what another recorder would have shown, and never another shape or size of the input."""
+"""Augmented beats imitate other recorders and keep the shape of the input."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from torch import Generator, Tensor
 
 from ecgfl_cli.beats.rr import RR_FIELDS
 from ecgfl_cli.models.architecture import DEFAULT, BeatInput, architecture
-from ecgfl_cli.training.augmentation import NOISE, RATE_COLUMN, augmented, mixed, noise_tapes
+from ecgfl_cli.training.augmentation import NOISE, RATE_COLUMN, augmented, mixed, noise_samples
 
 LENGTH = architecture(DEFAULT).window.length
 R_PEAK = architecture(DEFAULT).window.before
@@ -25,7 +25,7 @@ def drawn(seed: int) -> Generator:
 
 
 def changed(noise: float = 1.0, seed: int = 0) -> dict[BeatInput, Tensor]:
-    return augmented(beats(), R_PEAK, noise * noise_tapes(0), drawn(seed))
+    return augmented(beats(), R_PEAK, noise * noise_samples(0), drawn(seed))
 
 
 def test_the_same_seed_changes_the_same_and_another_one_others() -> None:
@@ -38,7 +38,7 @@ def test_the_same_seed_changes_the_same_and_another_one_others() -> None:
 
 def test_the_input_itself_is_left_alone() -> None:
     given = beats()
-    augmented(given, R_PEAK, noise_tapes(0), drawn(0))
+    augmented(given, R_PEAK, noise_samples(0), drawn(0))
     for name, values in beats().items():
         assert torch.equal(given[name], values)
 
@@ -51,13 +51,13 @@ def test_half_the_beats_are_turned_over_with_their_typical_beat() -> None:
     assert torch.equal(torch.sign(typical.sum(dim=1)), torch.sign(peaks))
 
 
-def test_the_noise_is_heard_in_the_beat_and_not_in_the_typical_one() -> None:
+def test_noise_is_added_to_the_beat_but_not_to_the_typical_beat() -> None:
     quiet, loud = changed(noise=0.0), changed()
     torch.testing.assert_close(
         loud["windows"] - loud["departures"], quiet["windows"] - quiet["departures"]
     )
-    heard = (loud["windows"] - quiet["windows"]).std(dim=1)
-    assert 0 < float(heard.mean()) < NOISE
+    added = (loud["windows"] - quiet["windows"]).std(dim=1)
+    assert 0 < float(added.mean()) < NOISE
 
 
 def test_waves_last_longer_or_shorter_about_the_r_peak() -> None:

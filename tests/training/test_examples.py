@@ -1,18 +1,24 @@
 """Which beats a network learns from."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from ecgfl_adapters.recording import BeatLabel
 
-from ecgfl_cli.beats.aami import BeatClass
-from ecgfl_cli.beats.beats import NO_BEAT, annotated_beats, detected_beats
+from ecgfl_cli.beats.aami import BeatClass, NoClass
+from ecgfl_cli.beats.beats import annotated_beats, detected_beats
 from ecgfl_cli.beats.sample import LEARNED
 from ecgfl_cli.demo.synthesiser import synthesise
 from ecgfl_cli.models.architecture import PVC, architecture
-from ecgfl_cli.training.examples import examples_of
+from ecgfl_cli.site.home import Home
+from ecgfl_cli.store.catalogue import open_catalogue
+from ecgfl_cli.store.segment import segment
+from ecgfl_cli.training.dataset import load_dataset
+from ecgfl_cli.training.examples import examples_of, examples_of_patients
 from ecgfl_cli.training.local import measure
 
 ECGNET = architecture("ecgnet")
@@ -72,18 +78,25 @@ def test_an_empty_store_has_no_examples() -> None:
 def test_a_network_that_tells_more_kinds_apart_is_told_them() -> None:
     beatnet = architecture("beatnet")
     beats = beats_with("NSVNVA")
-    beats.classes[0] = NO_BEAT
+    beats.classes[0] = NoClass.NOT_A_BEAT
     assert examples_of([beats], ECGNET).kind.tolist() == [0, 0, 1, 0, 1, 0]
     assert examples_of([beats], replace(beatnet, inputs=("windows",))).kind.tolist() == [
         *(
             LEARNED.index(each)
-            for each in (NO_BEAT, BeatClass.S, BeatClass.V, BeatClass.N, BeatClass.V, BeatClass.S)
+            for each in (
+                NoClass.NOT_A_BEAT,
+                BeatClass.S,
+                BeatClass.V,
+                BeatClass.N,
+                BeatClass.V,
+                BeatClass.S,
+            )
         ),
     ]
     assert LEARNED[PVC] == BeatClass.V
 
 
-def test_the_beats_of_a_class_in_a_lead_count_as_the_root_of_their_number() -> None:
+def test_weight_of_a_class_grows_with_the_root_of_its_beats() -> None:
     examples = examples_of([beats_with("NNNNNNNNNV"), beats_with("VVVV")], ECGNET)
     of_normal, alone, of_four = examples.weight[0], examples.weight[9], examples.weight[10]
     assert examples.weight.mean() == pytest.approx(1.0)
@@ -99,7 +112,7 @@ def test_measuring_on_no_examples_gives_no_figures(records: list) -> None:
     assert measured.precision is None
 
 
-def test_examples_in_a_file_are_those_in_memory_and_leave_nothing_behind(tmp_path: Path) -> None:
+def test_examples_in_a_file_equal_those_in_memory(tmp_path: Path) -> None:
     beatnet = architecture("beatnet")
     record = synthesise(7, 60, 250, pvc_share=0.2)
     leads = annotated_beats(record, record.leads, beatnet.window)
@@ -114,3 +127,39 @@ def test_examples_in_a_file_are_those_in_memory_and_leave_nothing_behind(tmp_pat
     np.testing.assert_array_equal(held.kind, filed.kind)
     del filed
     assert list((tmp_path / "beats").iterdir()) == []
+
+
+def test_each_row_has_the_index_of_its_patient(tmp_path: Path) -> None:
+    leads = [
+        (1, beats_with("NNV")),
+        (0, beats_with("NF")),
+        (1, beats_with("V")),
+        (2, beats_with("N")),
+    ]
+    for folder in (None, tmp_path):
+        examples = examples_of_patients(leads, ECGNET, folder)
+        assert examples.patient.tolist() == [1, 1, 1, 0, 1, 2]
+        assert examples.patient.dtype == np.int64
+    assert examples_of([beats_with("NV"), beats_with("N")], ECGNET).patient.tolist() == [0, 0, 0]
+    assert examples_of([], ECGNET).patient.shape == (0,)
+
+
+def test_patients_of_a_site_are_numbered_in_the_order_of_its_records(
+    site: Path, ecgfl: Callable[..., Any], export: Any
+) -> None:
+    for seed in range(1, 5):
+        assert ecgfl("ingest", export(seed)).code == 0
+    dataset = load_dataset(Home(site), ECGNET)
+    with open_catalogue(site / "catalogue.sqlite") as catalogue:
+        segmented = list(segment(Home(site), catalogue, ECGNET.window))
+    train = [item for item in segmented if item.split == "train"]
+    number = {item.row.patient: place for place, item in enumerate(train)}
+    assert 1 < len(train) == len(number)
+    expected = [
+        number[item.row.patient]
+        for item in train
+        for lead in item.learned()
+        for _ in range(len(lead))
+    ]
+    assert dataset.train.patient[: len(expected)].tolist() == expected
+    assert set(dataset.train.patient.tolist()) == set(number.values())

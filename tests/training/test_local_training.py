@@ -85,7 +85,7 @@ def test_measuring_changes_nothing(examples: Examples) -> None:
     np.testing.assert_array_equal(pack(network), before)
 
 
-def test_the_same_seed_gives_the_same_weights_and_another_seed_others(examples: Examples) -> None:
+def test_seed_determines_the_weights(examples: Examples) -> None:
     trained = []
     for seed in (1, 1, 2):
         network = fresh()

@@ -7,7 +7,7 @@ from ecgfl_adapters.bounded import read_bounded
 from pydantic import BaseModel, ValidationError
 
 from ecgfl_cli.errors import UnusableInput
-from ecgfl_cli.schema_faults import fault_in_words, require_bounded
+from ecgfl_cli.schemas import first_fault, require_bounded
 
 LARGEST_JSON = 16 * 2**20
 """Largest size of a file in bytes, unless it says otherwise."""
@@ -27,9 +27,7 @@ def load_json(path: Path, schema: type[Content], fix: str, largest: int = LARGES
         require_bounded(content.model_dump())
         return content
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise UnusableInput(f"{path}: {field}: {fault_in_words(first)}", fix) from error
+        raise UnusableInput(f"{path}: {first_fault(error)}", fix) from error
     except FileNotFoundError:
         raise
     except OSError as error:

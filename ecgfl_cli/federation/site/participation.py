@@ -24,12 +24,12 @@ from ecgfl_cli.federation.site.prompt_end import prompt_end
 from ecgfl_cli.federation.site.session import Session
 from ecgfl_cli.federation.site.time_limit import time_limit
 from ecgfl_cli.models.federation_file import Federation
+from ecgfl_cli.processes import give_way
 from ecgfl_cli.site.audit import AuditLog
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.keys import load_node_key
 from ecgfl_cli.site.policy import Policy
 from ecgfl_cli.site.policy_changes import note_policy
-from ecgfl_cli.site.priority import give_way
 from ecgfl_cli.site.settings import SiteSettings
 from ecgfl_cli.training.dataset import require_training_data
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from ecgfl_cli.errors import ModelRejected, PolicyRefused, UsageError
 from ecgfl_cli.models.architecture import architecture
-from ecgfl_cli.models.manifest import Manifest
+from ecgfl_cli.models.manifest import LARGEST_LOSS, Manifest
 from ecgfl_cli.models.registry import Registry
 from ecgfl_cli.models.site_models import registry_of, site_registry
 from ecgfl_cli.models.starter import starter_registry
@@ -15,7 +15,6 @@ from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.policy import Policy
 from ecgfl_cli.training.acceptance import ByPatient, Verdict, by_patient, judge, unopposed
 from ecgfl_cli.training.dataset import HeldOut, load_held_out
-from ecgfl_cli.training.local import LARGEST_LOSS
 
 
 def allow_model(manifest: Manifest, policy: Policy, registry: Registry) -> None:

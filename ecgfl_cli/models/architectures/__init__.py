@@ -1,1 +1,1 @@
-"""One file an architecture, named after it; each defines `ARCHITECTURE`."""
+"""Networks. Each module is named after its architecture and defines `ARCHITECTURE`."""

@@ -1,4 +1,4 @@
-"""The default network: a beat's shape, how it departs from its record's typical beat, and its context in time and kind."""
+"""The default network: shape of a beat, departure from the typical beat, and context."""
 
 from typing import TYPE_CHECKING
 
@@ -17,16 +17,18 @@ SHAPE, HIDDEN, DROPOUT = 40, 32, 0.2
 
 
 def build() -> "nn.Module":
-    """Takes windows and departures, each of shape (n, 128), and context, shape (n, 17); gives logits of each class of LEARNED.
+    """Return a new network.
 
-    To tell S and what is no beat from N is not asked of it, but teaches it what a PVC is not: in three pairs of trainings F1 on
-    patients held out rose by 0.6, 0.3 and 1.2 (one lead; both leads 0.4, -0.1 and 0.7).
+    It takes windows and departures, each of shape (n, 128), and context, shape (n, 17), and returns
+    logits of each class of `LEARNED`. S and non-beats are auxiliary classes, which improve PVC
+    precision: in three pairs of trainings, F1 on held-out patients rose by 0.6, 0.3 and 1.2 (one
+    lead; both leads 0.4, -0.1 and 0.7).
     """
     import torch
     from torch import nn
 
     class BeatNet(nn.Module):
-        """GroupNorm looks at one beat at a time: nothing of a site's other beats goes into the weights."""
+        """A small CNN. GroupNorm normalises each beat alone, so it stores no statistics."""
 
         def __init__(self) -> None:
             super().__init__()

@@ -1,4 +1,4 @@
-"""The reference network: the small CNN of the tutorial from which ecgfl began, kept as the baseline."""
+"""The reference network: the small CNN of the tutorial that ecgfl is based on."""
 
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,10 @@ WINDOW = Window(fs=360, before=90, after=95)
 
 
 def build() -> "nn.Module":
-    """Takes departures from the record's typical beat, shape (n, 185); 184,802 weights."""
+    """Return a new network with 184,802 weights.
+
+    It takes departures from the typical beat, shape (n, 185), and returns logits of the rest and V.
+    """
     from torch import nn
 
     return nn.Sequential(
@@ -29,8 +32,9 @@ def build() -> "nn.Module":
 ARCHITECTURE = Architecture(
     name="ecgnet",
     window=WINDOW,
-    # Given the windows themselves it takes every beat of a bundle branch block for a PVC. F1 on DS1 patients that it was not
-    # trained on (three folds, two sites, five rounds, annotated beats, two seeds): windows 54 and 49, departures 79 and 76.
+    # With the windows themselves as input, it calls every beat of a bundle branch block a PVC. F1
+    # on DS1 patients that it was not trained on (three folds, two sites, five rounds, annotated
+    # beats, two seeds): windows 54 and 49, departures 79 and 76.
     inputs=("departures",),
     build=build,
     kinds=2,

@@ -5,40 +5,35 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from ecgfl_cli.federation.coordinator.json_file import load_json
 from ecgfl_cli.files import atomic_write_bytes
+from ecgfl_cli.schemas import StrictModel
 from ecgfl_cli.site.audit import MOST_LINES, SHA256, Head
 from ecgfl_cli.site.settings import SITE_NAME
 
 SCHEMA: Literal["ecgfl.audit-heads/1"] = "ecgfl.audit-heads/1"
 
 
-class ReceivedHead(BaseModel):
+class ReceivedHead(StrictModel):
     """lines, hash : as in `Head`. received : ISO 8601, UTC."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     lines: Annotated[int, Field(ge=0, le=MOST_LINES)]
     hash: Annotated[str, Field(pattern=SHA256)]
     received: Annotated[str, Field(max_length=40)]
 
 
-class SiteHead(BaseModel):
+class SiteHead(StrictModel):
     """newest : the head received last. replaced : the head before the log last went backwards; None if it never did."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     newest: ReceivedHead
     replaced: ReceivedHead | None = None
 
 
-class _File(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+class _File(StrictModel):
     schema_name: Annotated[Literal["ecgfl.audit-heads/1"], Field(alias="schema")] = SCHEMA
-    sites: dict[Annotated[str, Field(pattern=SITE_NAME)], SiteHead] = {}
+    sites: dict[Annotated[str, Field(pattern=SITE_NAME)], SiteHead] = Field(default_factory=dict)
 
 
 class AuditHeads:

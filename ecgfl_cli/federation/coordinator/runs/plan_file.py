@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, ValidationError
 
-from ecgfl_cli.durations import seconds_of
 from ecgfl_cli.errors import UsageError
 from ecgfl_cli.federation.bounds import LARGEST_EPOCHS, LARGEST_LEARNING_RATE, MOST_EXAMPLES
 from ecgfl_cli.federation.coordinator.runs.run_plan import RunPlan, option_of
@@ -14,9 +13,10 @@ from ecgfl_cli.federation.coordinator.runs.strategy_options import OPTIONS, STRA
 from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.models.architecture import DEFAULT, architecture, names
 from ecgfl_cli.models.manifest import LARGEST_NUMBER
-from ecgfl_cli.schema_faults import fault_in_words
+from ecgfl_cli.schemas import first_fault
 from ecgfl_cli.site.hours import Hours
 from ecgfl_cli.site.settings import SITE_NAME, Section, load_toml
+from ecgfl_cli.times import seconds_of
 
 OPTION_OF_ARCHITECTURE = "--arch"
 
@@ -115,10 +115,10 @@ def resolve(path: Path | None, options: Mapping[str, Any]) -> RunPlan:
     try:
         run = Run.model_validate({**from_file, **given})
     except ValidationError as error:
-        first = error.errors()[0]
-        name = str(first["loc"][0])
+        fault = first_fault(error)
+        name = str(fault.location[0])
         raise UsageError(
-            f"{_option(name)} {first['input']}: {fault_in_words(first)}",
+            f"{_option(name)} {fault.value}: {fault.reason}",
             "See `ecgfl coordinator serve --help`",
         ) from error
     wanted = architecture(run.architecture)

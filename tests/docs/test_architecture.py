@@ -18,7 +18,7 @@ Layer = frozenset[str]
 
 
 def layers_of(contract: dict[str, Any]) -> list[list[Layer]]:
-    """Return the layers of a contract, highest first: one list, or one for each of its containers."""
+    """Return a contract's layers, highest first: one list, or one for each container."""
     layers = [re.findall(r"[\w.]+", layer) for layer in contract["layers"]]
     return [
         [

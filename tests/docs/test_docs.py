@@ -39,7 +39,7 @@ def inline_commands() -> list[str]:
 
 
 def resolve(line: str) -> tuple[click.Command, list[str]]:
-    """Return the command of a command line, and its arguments without global options with a value."""
+    """Return the command of a line, and its arguments without global options with a value."""
     arguments = globals_first(shlex.split(REDIRECTION.sub("", line))[1:])
     while arguments and arguments[0] in GLOBAL_VALUES:
         arguments = arguments[2:]

@@ -17,7 +17,7 @@ def documented() -> dict[str, str]:
     text = HOSPITAL.read_text(encoding="utf-8")
     rows = re.findall(
         r"^\| (`[^|]+`) \| ([^|]+) \|",
-        text[text.index("| key | without it") :].split("\n\n")[0],
+        text[text.index("| key | default |") :].split("\n\n")[0],
         re.M,
     )
     found: dict[str, str] = {}

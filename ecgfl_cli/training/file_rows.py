@@ -5,6 +5,7 @@ process then holds the whole file resident.
 """
 
 import tempfile
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ class FileRows:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._file = tempfile.TemporaryFile(dir=folder, prefix=".rows-", buffering=0)  # noqa: SIM115 - as long as this object
+        weakref.finalize(self, self._file.close)
         self._columns = self._count = 0
 
     def append(self, rows: NDArray[np.float32]) -> None:

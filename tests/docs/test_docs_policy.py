@@ -1,4 +1,4 @@
-"""The table of the policy in docs/hospital.md names every setting and its default, and `init` writes the same."""
+"""docs/hospital.md lists every setting of the policy with its default, which `init` writes."""
 
 import json
 import re

@@ -30,6 +30,6 @@ def test_each_attack_has_a_mitigation_a_test_and_what_remains(row: str) -> None:
     assert all(cells)
 
 
-def test_there_are_many() -> None:
+def test_the_rows_and_paths_are_found() -> None:
     assert len(ROWS) > 40
     assert len(FILES) > 40

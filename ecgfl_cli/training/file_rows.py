@@ -5,6 +5,7 @@ asked for, and the process then holds the whole file in memory.
 """
 
 import tempfile
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ class FileRows:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._file = tempfile.TemporaryFile(dir=folder, prefix=".rows-", buffering=0)  # noqa: SIM115 - as long as this object
+        weakref.finalize(self, self._file.close)
         self._columns = self._count = 0
 
     def append(self, rows: NDArray[np.float32]) -> None:

@@ -1,4 +1,4 @@
-"""The table of the policy in docs/hospital.md names every setting and its default, and `init` writes the same."""
+"""docs/hospital.md lists every setting of the policy with its default, which `init` writes."""
 
 import json
 import re
@@ -17,7 +17,7 @@ def documented() -> dict[str, str]:
     text = HOSPITAL.read_text(encoding="utf-8")
     rows = re.findall(
         r"^\| (`[^|]+`) \| ([^|]+) \|",
-        text[text.index("| key | without it") :].split("\n\n")[0],
+        text[text.index("| key | default |") :].split("\n\n")[0],
         re.M,
     )
     found: dict[str, str] = {}

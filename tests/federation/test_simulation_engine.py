@@ -79,8 +79,8 @@ def simulation(segmented: Path, tmp_path: Path) -> Iterator[Callable[..., Simula
 
     yield simulation
     for each in made:
-        each.process.kill()
-        each.process.wait()
+        with each.process:
+            each.process.kill()
 
 
 def test_it_gives_the_same_models_as_one_process_and_stays_on_this_machine(

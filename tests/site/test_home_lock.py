@@ -24,14 +24,12 @@ with exclusive(Path(sys.argv[1])):
 @pytest.fixture
 def holder(site: Path) -> Iterator[subprocess.Popen]:
     """Another process that holds the site's home."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(site / "lock")], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "held\n"
-    yield process
-    process.kill()
-    process.wait()
+    command = [sys.executable, "-c", HOLD, str(site / "lock")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
 
 
 def test_a_home_that_another_process_holds_is_refused_at_once(

@@ -72,7 +72,7 @@ def command(
 ) -> None:
     """Measure a model by reference labels as ANSI/AAMI EC57 does, on beats that it finds itself, and compare it with another."""
     from ecgfl_adapters.discovery import read
-    from ecgfl_adapters.errors import LIBRARY_ERRORS, AdapterError
+    from ecgfl_adapters.errors import AdapterError
     from ecgfl_adapters.wfdb.leads import WfdbOptions
 
     from ecgfl_cli.commands.reading import reading_of, with_label_folder
@@ -120,7 +120,7 @@ def command(
                 assess(recording, reference, each.annotate(path, recording), spans)
                 for each in tested
             ]
-        except LIBRARY_ERRORS as error:  # the other files are evaluated whatever the error is
+        except Exception as error:  # noqa: BLE001 - the other files are evaluated whatever the error is
             problem = str(
                 error if isinstance(error, AdapterError | EcgflError) else of_one_file(path, error)
             )

@@ -37,7 +37,7 @@ def command(
 ) -> None:
     """Find the PVCs in recordings with the current model, here, and write what cardiologists' tools read."""
     from ecgfl_adapters.discovery import read
-    from ecgfl_adapters.errors import LIBRARY_ERRORS, AdapterError
+    from ecgfl_adapters.errors import AdapterError
     from ecgfl_adapters.wfdb.leads import WfdbOptions
 
     from ecgfl_cli.commands.findings import show_findings
@@ -80,7 +80,7 @@ def command(
             findings = check(recording, prediction.samples, reading.limits, reading.lead)
             with readable_as_usual():
                 written = write_results(recording, prediction, folders[path], writers, force=force)
-        except LIBRARY_ERRORS as error:  # the other files are predicted whatever the error is
+        except Exception as error:  # noqa: BLE001 - the other files are predicted whatever the error is
             problem = str(
                 error if isinstance(error, AdapterError | EcgflError) else of_one_file(path, error)
             )

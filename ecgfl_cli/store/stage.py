@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from ecgfl_adapters.discovery import read
-from ecgfl_adapters.errors import LIBRARY_ERRORS, AdapterError
+from ecgfl_adapters.errors import AdapterError
 from ecgfl_adapters.recording import BeatLabel, Recording
 from numpy.typing import NDArray
 
@@ -82,7 +82,7 @@ def stage(path: Path, staging: Staging) -> Staged | Unreadable:
         machine_labels = _machine_labels(path, raw, staging.reading)
     except (AdapterError, EcgflError) as error:
         return Unreadable(path, str(error))
-    except LIBRARY_ERRORS as error:
+    except Exception as error:  # noqa: BLE001 - a fault in one file must not stop the others
         return Unreadable(path, str(of_one_file(path, error)))
     try:
         return Staged(
@@ -100,7 +100,7 @@ def stage(path: Path, staging: Staging) -> Staged | Unreadable:
             f"{staging.folder.parent}: cannot be written: {error.strerror or error}",
             "Free some space or mend the disk, and ingest again: what is stored already is kept",
         ) from error
-    except LIBRARY_ERRORS as error:
+    except Exception as error:  # noqa: BLE001 - a fault in one file must not stop the others
         reason = f"{path}: cannot be written as WFDB: {type(error).__name__}: {' '.join(str(error).split())}"
         return Unreadable(path, f"{reason}. Report this line to us")
 

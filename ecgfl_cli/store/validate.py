@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from ecgfl_adapters.discovery import read
-from ecgfl_adapters.errors import LIBRARY_ERRORS, AdapterError
+from ecgfl_adapters.errors import AdapterError
 
 from ecgfl_cli.errors import of_one_file
 from ecgfl_cli.processes import Lost, each_in_a_process
@@ -55,7 +55,7 @@ def _file(path: Path, reading: Reading) -> list[Finding] | str:
         return check(recording, rhythm_beats(recording, reading.lead), reading.limits, reading.lead)
     except AdapterError as error:
         return str(error)
-    except LIBRARY_ERRORS as error:
+    except Exception as error:  # noqa: BLE001 - a fault in one file must not stop the others
         return str(of_one_file(path, error))
 
 
@@ -63,7 +63,7 @@ def _record(row: RecordRow, home: Home, reading: Reading) -> list[Finding] | str
     try:
         recording = read_signals(home.records, row.record)
         return check(recording, rhythm_beats(recording, row.lead), reading.limits, row.lead)
-    except LIBRARY_ERRORS as error:
+    except Exception as error:  # noqa: BLE001 - a fault in one file must not stop the others
         problem = (
             error
             if isinstance(error, AdapterError)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 
-from ecgfl_adapters.errors import LIBRARY_ERRORS
 from flwr.app import Message, MessageType, RecordDict
 
 from ecgfl_cli.federation.coordinator.run_plan import Report
@@ -71,7 +70,7 @@ class CatchingUp:
         try:
             head = take_audit_head(reply)
             verdict = read_reply(reply, CatchUpReply).verdict
-        except LIBRARY_ERRORS as error:  # whatever a site sends
+        except Exception as error:  # noqa: BLE001 - a reply from a site may break any parser
             self._report(
                 f"{name}: its reply about the last run's model was dropped: {short_reason(error)}"
             )

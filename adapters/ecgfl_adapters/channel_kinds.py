@@ -18,7 +18,8 @@ class Kind(Enum):
     UNKNOWN : a name that says nothing ("Channel 1").
     ELECTRIC : another biopotential, in volts like an ECG (EEG, EMG, EOG, depth electrodes).
     OTHER : another signal (respiration, pressure, PPG, acceleration).
-    DERIVED : computed from an ECG, or no signal (heart rate, R-peak marks, quality, impedance, counters, triggers).
+    DERIVED : computed from an ECG, or no signal (heart rate, R-peak marks, quality, impedance,
+    counters, triggers).
     """
 
     ECG = "ecg"
@@ -97,7 +98,8 @@ _OTHER_UNITS = {
 def kinds_of(names: Sequence[str], patterns: Sequence[str] = ()) -> list[Kind]:
     """What each channel of a file is, by its name and by those beside it.
 
-    Depth electrodes are numbered from 1 and lettered, so "D1" or "V1" beside "D4" or beside other lettered electrodes is one.
+    Depth electrodes are numbered from 1 and lettered, so "D1" or "V1" beside "D4" or beside other
+    lettered electrodes is one.
 
     Parameters
     ----------
@@ -153,17 +155,23 @@ _BESIDE_ECG = {"chest", "brust", "body", "abdomen", "electrode", "elektrode", "s
 
 
 def is_ecg(name: str, patterns: Sequence[str] = ()) -> bool:
-    """Whether a channel name is that of an ECG lead ("ECG", "MLII", "Lead II", "V5", "ECG LA-RA", ...)."""
+    """Whether a channel name is that of an ECG lead ("ECG", "MLII", "Lead II", "V5", "ECG LA-RA",
+    ...).
+    """
     return kind_of_name(name, patterns) in (Kind.ECG, Kind.LEAD, Kind.MAYBE)
 
 
 def is_processed(name: str) -> bool:
-    """Whether a channel is a filtered or cleaned copy of another one ("ECG_Clean", "ECG I filtered")."""
+    """Whether a channel is a filtered or cleaned copy of another one ("ECG_Clean", "ECG I
+    filtered").
+    """
     return any(_PROCESSED.fullmatch(word) for word in _words(name))
 
 
 def is_other_unit(unit: str) -> bool:
-    """Whether a unit is known and no voltage ("bpm", "mmHg", "%", "Ohm", "g"), so that the channel is no ECG."""
+    """Whether a unit is known and no voltage ("bpm", "mmHg", "%", "Ohm", "g"), so that the channel
+    is no ECG.
+    """
     return (
         re.sub(r"\s", "", unit).lower().strip("()[]") in _OTHER_UNITS and factor_to_mv(unit) is None
     )
@@ -178,7 +186,9 @@ def _plain(name: str) -> str:
 
 
 def _words(name: str) -> list[str]:
-    """Of a name, also those run together ("ECGImped", "EKG_HRate", "rPeaks"), with and without a number at the end."""
+    """Of a name, also those run together ("ECGImped", "EKG_HRate", "rPeaks"), with and without a
+    number at the end.
+    """
     bare = "".join(
         each for each in unicodedata.normalize("NFKD", name) if not unicodedata.combining(each)
     )

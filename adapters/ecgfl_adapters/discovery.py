@@ -1,4 +1,7 @@
-"""Reading a recording with the adapter of its format. Format libraries are loaded only when a file is read."""
+"""Reading a recording with the adapter of its format.
+
+Format libraries are loaded only when a file is read.
+"""
 
 import os
 from collections.abc import Iterable
@@ -42,7 +45,8 @@ LAST_SAMPLE = 2**31 - 1
 def adapter_for(path: Path, format: str = "auto") -> Adapter:
     """The adapter named `format`, or with "auto" the first that recognises `path`.
 
-    Raises `FileMissing` when there is no such file and `FormatUnknown` when there is no such adapter.
+    Raises `FileMissing` when there is no such file and `FormatUnknown` when there is no such
+    adapter.
     """
     known = installed()
     check_accessible(path)
@@ -76,7 +80,10 @@ def adapter_for(path: Path, format: str = "auto") -> Adapter:
 
 
 def read(path: Path, format: str = "auto", options: ReadOptions | None = None) -> Recording:
-    """Read one recording in any format. Raises `AdapterError`, whatever the format's library may raise."""
+    """Read one recording in any format.
+
+    Raises `AdapterError`, whatever the format's library may raise.
+    """
     options = options or ReadOptions()
     with links_within(link_bounds(path, options.named, follow_links=options.follow_links)):
         return _read(path, format, options)
@@ -109,7 +116,9 @@ def _read(path: Path, format: str, options: ReadOptions) -> Recording:
 
 
 def _without_content(path: Path, error: AdapterError) -> AdapterError:
-    """Return an error that quotes nothing from the file, because the person who made the link may not be allowed to read it."""
+    """Return an error that quotes nothing from the file, because the person who made the link may
+    not be allowed to read it.
+    """
     problem = "cannot be used; the reason is not shown, because this is a link to a file in another folder"
     return type(error)(
         path,
@@ -125,7 +134,8 @@ def _check_rate(path: Path, recording: Recording, options: ReadOptions) -> None:
         raise RateUnknown(
             path,
             f"the file states a rate of {recording.fs:g} Hz, but --fs gives {given:g} Hz",
-            "Read it without --fs; if the file is wrong, export it again at the recorder's true rate",
+            "Read it without --fs; if the file is wrong, export it again at the recorder's true "
+            "rate",
         )
 
 
@@ -162,7 +172,8 @@ def record_stem(path: Path) -> Path:
 
 
 def subfolder(path: Path, named: Iterable[Path]) -> Path:
-    """Return the folder of a recording, relative to the first of the folders (or RECORDS files) in `named` that holds it.
+    """Return the folder of a recording, relative to the first of the folders (or RECORDS files) in
+    `named` that holds it.
 
     It is `Path()` for a recording that was named itself.
     """

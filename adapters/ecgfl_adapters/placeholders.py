@@ -21,7 +21,9 @@ _WORDS = frozenset(
     m f x u o male female man woman mann frau homme femme hombre mujer maennlich weiblich other
     """.split()  # noqa: SIM905 - a list of 200 strings is hard to read
 )
-"""Lower case, without accents: anonymous, removed, unknown, empty; defaults of recorders; names of the field itself; sexes."""
+"""Lower case, without accents: anonymous, removed, unknown, empty; defaults of recorders; names of
+the field itself; sexes.
+"""
 
 _PHRASES = frozenset(
     {"john doe", "doe john", "jane doe", "doe jane", "max mustermann", "erika mustermann"}
@@ -50,10 +52,12 @@ _OLDEST = 120
 
 
 def is_placeholder(text: str) -> bool:
-    """Whether a text identifies nobody: "", "X X X", "Anonymous", "Unknown", "N.N.", "Test patient", "0000", "-" and the like.
+    """Whether a text identifies nobody: "", "X X X", "Anonymous", "Unknown", "N.N.", "Test
+    patient", "0000", "-" and the like.
 
-    A date, a sex and an age identify nobody, either. Upper and lower case, accents and punctuation make no difference. A number
-    after such a word does ("Patient 12"), unless it may be an age ("anonymous M 65").
+    A date, a sex and an age identify nobody, either. Upper and lower case, accents and punctuation
+    make no difference. A number after such a word does ("Patient 12"), unless it may be an age
+    ("anonymous M 65").
     """
     folded = unicodedata.normalize("NFKD", text).casefold()
     if folded.strip() in _OTHER_SCRIPTS or text.strip() in _OTHER_SCRIPTS:

@@ -12,7 +12,9 @@ MAX_COUNT = 32767
 """Largest count; -32768 is left free, WFDB's code for "no sample"."""
 
 MAX_BASELINE = 1 << 30
-"""Counts by which an offset is taken away; float32, in which samples are, tells fewer apart, and WFDB takes 32 bits."""
+"""Counts by which an offset is taken away; float32, in which samples are, tells fewer apart, and
+WFDB takes 32 bits.
+"""
 
 
 class Scale(NamedTuple):

@@ -16,7 +16,8 @@ class Lead:
     """One ECG lead.
 
     name : as the file calls it ("MLII", "ECG I", ...).
-    samples : shape (n,), float32, millivolts; NaN where there is no signal. An array, or read from the file as needed.
+    samples : shape (n,), float32, millivolts; NaN where there is no signal. An array, or read from
+    the file as needed.
     step_mv : the quantisation step of the source in millivolts, more than 0.
     """
 
@@ -26,7 +27,9 @@ class Lead:
 
 
 class BeatLabel(NamedTuple):
-    """One annotation: the sample at which it stands and its symbol in WFDB's notation ("N", "V", "[", ...)."""
+    """One annotation: the sample at which it stands and its symbol in WFDB's notation ("N", "V",
+    "[", ...).
+    """
 
     sample: int
     symbol: str
@@ -40,10 +43,12 @@ class Gap(NamedTuple):
 
 
 class Remark(NamedTuple):
-    """Something about the file that the reader put up with, for a person to know; it becomes a finding.
+    """Something about the file that the reader put up with, for a person to know; it becomes a
+    finding.
 
-    code : stable name in kebab-case. problem : what is wrong, with the numbers; never a text that stands in the file. fix : what
-    can be done about it. severity : "info" where there is nothing to do for most files.
+    code : stable name in kebab-case. problem : what is wrong, with the numbers; never a text that
+    stands in the file. fix : what can be done about it. severity : "info" where there is nothing to
+    do for most files.
     """
 
     code: str
@@ -56,10 +61,13 @@ class Remark(NamedTuple):
 class Source:
     """Where a recording came from. Nothing of this may enter the store as it stands.
 
-    patient : the identifier of the patient that the file states; "" where it states none, or a placeholder for one.
-    person : name and birth date, where the file states both, to notice one person under two identifiers; else "".
+    patient : the identifier of the patient that the file states; "" where it states none, or a
+    placeholder for one.
+    person : name and birth date, where the file states both, to notice one person under two
+    identifiers; else "".
     age : in years, sex : "F" or "M", where the file states them.
-    identifiers : whatever the file says about the person or device (name, birth date, id, serial, comments ...).
+    identifiers : whatever the file says about the person or device (name, birth date, id, serial,
+    comments ...).
     """
 
     path: Path
@@ -79,8 +87,10 @@ class Recording:
     name : the record's name, without folder or suffix.
     fs : sampling rate in hertz, the same for every lead.
     leads : at least one; all of the same length.
-    labels : in order of their samples; None when the source has no labels (which is not the same as an empty list).
-    label_origin : who made the labels; "machine" where those that were asked for are a prediction of this program.
+    labels : in order of their samples; None when the source has no labels (which is not the same as
+    an empty list).
+    label_origin : who made the labels; "machine" where those that were asked for are a prediction
+    of this program.
     remarks : what the reader put up with.
     """
 
@@ -102,7 +112,8 @@ class Recording:
             or len(self.leads[0].samples.shape) != 1
         ):
             raise ValueError(
-                f"leads must be one-dimensional and equally long, got {[lead.samples.shape for lead in self.leads]}"
+                "leads must be one-dimensional and equally long, got "
+                f"{[lead.samples.shape for lead in self.leads]}"
             )
 
     @property
@@ -115,7 +126,9 @@ class Recording:
         return self.length / self.fs
 
     def signal_digest(self) -> bytes:
-        """SHA-256 of the sampling rate and the samples: the same signal has the same digest wherever it lies."""
+        """SHA-256 of the sampling rate and the samples: the same signal has the same digest
+        wherever it lies.
+        """
         digest = sha256(f"{self.fs!r}".encode())
         for lead in self.leads:
             for _, part in blocks(lead.samples):

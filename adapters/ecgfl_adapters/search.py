@@ -22,17 +22,25 @@ from ecgfl_adapters.label_origin import is_prediction
 from ecgfl_adapters.registry import all_extras, recognised_by, recording_suffixes
 
 LARGEST_RECORDS = 1 << 21
-"""Largest size of a RECORDS file in bytes. PTB-XL lists 43,598 records in 1.2 MB: https://physionet.org/content/ptb-xl/1.0.3/."""
+"""Largest size of a RECORDS file in bytes.
+
+PTB-XL lists 43,598 records in 1.2 MB: https://physionet.org/content/ptb-xl/1.0.3/.
+"""
 
 MOST_MISSING = 1000
-"""Largest number of lines of a RECORDS file that name no file. With more of them, it is the list of another folder."""
+"""Largest number of lines of a RECORDS file that name no file.
+
+With more of them, it is the list of another folder.
+"""
 
 _ABOUT = {"ANNOTATORS", "SHA256SUMS.txt", "MD5SUMS", "LICENSE.txt"}
 """Files about a PhysioNet database."""
 
 
 class Found(NamedTuple):
-    """What `find_recordings` found: one path a recording, and the files in folders that no adapter recognises."""
+    """What `find_recordings` found: one path a recording, and the files in folders that no adapter
+    recognises.
+    """
 
     recordings: list[Path]
     skipped: list[Path]
@@ -41,11 +49,13 @@ class Found(NamedTuple):
 def find_recordings(paths: Iterable[Path], *, follow_links: bool = False) -> Found:
     """One path for each recording among `paths`, files and folders, in a fixed order and each once.
 
-    Folders are searched with all that is below them, without hidden files. What a PhysioNet database's RECORDS file lists belongs
-    to them, so that reading says which of it is missing. A file named outright is kept even if it is unknown or
-    does not exist, so that reading it says why; signal, segment and label files of a recording are left out.
+    Folders are searched with all that is below them, without hidden files. What a PhysioNet
+    database's RECORDS file lists belongs to them, so that reading says which of it is missing. A
+    file named outright is kept even if it is unknown or does not exist, so that reading it says
+    why; signal, segment and label files of a recording are left out.
 
-    follow_links : also follow links that lead out of a folder; otherwise they are among the skipped paths.
+    follow_links : also follow links that lead out of a folder; otherwise they are among the skipped
+    paths.
     """
     paths = list(paths)
     recordings: dict[Path, None] = {}
@@ -104,13 +114,17 @@ def why_skipped(path: Path, named: Iterable[Path] = (), *, follow_links: bool = 
 
 
 def leads_out_of(path: Path, named: Iterable[Path], *, follow_links: bool = False) -> bool:
-    """Whether a path below one of the folders in `named` is reached by a link that leads out of that folder."""
+    """Whether a path below one of the folders in `named` is reached by a link that leads out of
+    that folder.
+    """
     with links_within(link_bounds(path, named, follow_links=follow_links)):
         return leads_out(path)
 
 
 def _listed(records: Path) -> tuple[list[Path], list[Path]]:
-    """Return the recordings that a RECORDS file lists, one per line, relative to its folder. Other paths are ignored.
+    """Return the recordings that a RECORDS file lists, one per line, relative to its folder.
+
+    Other paths are ignored.
 
     The second list holds the recordings that are reached by links that lead out of the folder.
     """
@@ -157,7 +171,8 @@ def _listed_file(path: Path) -> Path:
 class _Below(NamedTuple):
     """What is below a folder.
 
-    special : pipes, sockets, devices, and links that are not followed. closed : folders that this user may not list.
+    special : pipes, sockets, devices, and links that are not followed. closed : folders that this
+    user may not list.
     """
 
     files: list[Path]
@@ -166,7 +181,10 @@ class _Below(NamedTuple):
 
 
 def _files_below(folder: Path) -> _Below:
-    """List everything below a folder, then the targets of links in it. Each folder is listed once."""
+    """List everything below a folder, then the targets of links in it.
+
+    Each folder is listed once.
+    """
     below = _Below([], [], [])
     root = real_path(folder)
     seen: set[Path] = set()
@@ -236,6 +254,8 @@ def _belongs_to_a_recording(path: Path) -> bool:
 
 
 def main_file_of(path: Path) -> Path:
-    """Return the file by which a recording is read, if `path` names it by another one that exists; else `path`."""
+    """Return the file by which a recording is read, if `path` names it by another one that exists;
+    else `path`.
+    """
     mains = (extras.main_file(path) for extras in all_extras())
     return next((main for main in mains if main != path and main.is_file()), path)

@@ -83,7 +83,8 @@ def symbol_of(text: str, vocabulary: Mapping[str, str] = NO_WORDS) -> str | None
 def is_sure(text: str, vocabulary: Mapping[str, str] = NO_WORDS) -> bool:
     """Whether a text that `symbol_of` knows is used for beats only.
 
-    Single letters are not: R, L and S are also sleep stages and body positions, A is apnoea. A site's vocabulary is.
+    Single letters are not: R, L and S are also sleep stages and body positions, A is apnoea. A
+    site's vocabulary is.
     """
     folded = _folded(text)
     return any(_folded(word) == folded for word in vocabulary) or (

@@ -1,4 +1,6 @@
-"""How programs write numbers in tables: each is read as what it is, or refused where it may be something else."""
+"""How programs write numbers in tables: each is read as what it is, or refused where it may be
+something else.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path

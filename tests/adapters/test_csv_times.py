@@ -15,7 +15,9 @@ BEFORE_MIDNIGHT = datetime(2021, 4, 3, 23, 59, 59, 498_000)
 
 @pytest.fixture
 def read_times(tmp_path: Path) -> Callable[..., Recording]:
-    """read_times(form, start, jumps): 500 rows at 250 Hz; jumps : seconds that the clock is moved by from a row on."""
+    """read_times(form, start, jumps): 500 rows at 250 Hz; jumps : seconds that the clock is moved
+    by from a row on.
+    """
 
     def read_times(
         form: str, start: datetime = BEFORE_MIDNIGHT, jumps: dict[int, float] | None = None

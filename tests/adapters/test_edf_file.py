@@ -481,7 +481,9 @@ def test_a_file_that_changes_after_it_was_opened_is_refused(tmp_path: Path) -> N
 
 
 def _with_stamps(tmp_path: Path, every: float, records: int, notes: Mapping[int, str]) -> Path:
-    """1 s data records that say that they start `every` seconds. notes : by the record in whose middle they stand."""
+    """1 s data records that say that they start `every` seconds. notes : by the record in whose
+    middle they stand.
+    """
     path = _write(
         tmp_path / "x.edf",
         [_signal("ECG", seconds=records)],
@@ -499,7 +501,9 @@ def _with_stamps(tmp_path: Path, every: float, records: int, notes: Mapping[int,
 
 
 def test_labels_stay_on_their_beats_where_two_clocks_part(tmp_path: Path) -> None:
-    """100 data records of 100 samples, each half a millisecond late: at the end 5 samples by the stamps, none by the samples."""
+    """100 data records of 100 samples, each half a millisecond late: at the end 5 samples by the
+    stamps, none by the samples.
+    """
     found = ADAPTER.read(
         _with_stamps(tmp_path, 1.0005, 100, {0: "normal beat", 99: "PVC"}), DEFAULT
     )

@@ -14,7 +14,8 @@ from ecgfl_adapters.missing_codes import LONG_RUN, Code, MissingCodes
 
 @dataclass(frozen=True)
 class EdfSamples:
-    """`(digital - baseline) * factor` in millivolts on the axis, NaN in its gaps; see `samples.Samples`.
+    """`(digital - baseline) * factor` in millivolts on the axis, NaN in its gaps; see
+    `samples.Samples`.
 
     missing : digital values that stand for missing samples; they are NaN.
     """

@@ -1,4 +1,6 @@
-"""What an EDF header says about the patient: https://www.edfplus.info/specs/edfplus.html, additional specification 3."""
+"""What an EDF header says about the patient: https://www.edfplus.info/specs/edfplus.html,
+additional specification 3.
+"""
 
 import re
 from datetime import date, datetime
@@ -11,7 +13,9 @@ from ecgfl_adapters.recording import Source
 
 
 class Patient(NamedTuple):
-    """The four subfields of EDF+; "" and None for what is unknown, as everything of a plain EDF file is."""
+    """The four subfields of EDF+; "" and None for what is unknown, as everything of a plain EDF
+    file is.
+    """
 
     code: str
     sex: Literal["F", "M"] | None

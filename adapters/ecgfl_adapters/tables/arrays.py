@@ -41,7 +41,9 @@ class Growing(Generic[Scalar]):
 
 
 class Levels:
-    """The values that occur, to find the quantisation step: the smallest difference of anything that came from an ADC."""
+    """The values that occur, to find the quantisation step: the smallest difference of anything
+    that came from an ADC.
+    """
 
     def __init__(self) -> None:
         self._found: NDArray[np.float64] = np.zeros(0)
@@ -51,7 +53,9 @@ class Levels:
             self._found = np.union1d(self._found, np.unique(part[np.isfinite(part)]))
 
     def step(self, without: Sequence[float] = ()) -> float:
-        """In the values' unit; 0.001 where only one value occurs. without : values that are no samples."""
+        """In the values' unit; 0.001 where only one value occurs. without : values that are no
+        samples.
+        """
         levels = self._found[~np.isin(self._found, without)]
         steps = np.diff(levels)
         steps = steps[steps > 1e-9 * max(1.0, float(np.abs(levels).max(initial=0.0)))]

@@ -71,7 +71,9 @@ _OTHER_SEPARATORS = re.compile(r"[;|\t]")
 
 
 class Dialect(NamedTuple):
-    """separator : ",", ";", tab, "|", " " for any run of blanks, "" for a single column. decimal : "." or ","."""
+    """separator : ",", ";", tab, "|", " " for any run of blanks, "" for a single column. decimal :
+    "." or ",".
+    """
 
     separator: str
     decimal: str
@@ -105,7 +107,8 @@ def is_comment(line: str) -> bool:
 
 
 def number_of(cell: str, decimal: str) -> float | None:
-    """The number that a bare cell is with this decimal mark, None where it is none. 1 024 and 1'024 are 1024.
+    """The number that a bare cell is with this decimal mark, None where it is none. 1 024 and 1'024
+    are 1024.
 
     A comma or a point is never taken for a separator of thousands: it may be a decimal mark.
     """

@@ -36,7 +36,9 @@ class LeadName(NamedTuple):
 
 
 class Column(NamedTuple):
-    """place : from 0. title : as the file names it, "" without a name. name : of the lead, without the unit."""
+    """place : from 0. title : as the file names it, "" without a name. name : of the lead, without
+    the unit.
+    """
 
     place: int
     title: str
@@ -73,7 +75,9 @@ def split_unit(column: str) -> LeadName:
 
 
 def column_of(place: int, title: str, kind: Kind, unit: str | None) -> Column:
-    """A column by its title and its cells. unit : what a line of units says below the title, or None."""
+    """A column by its title and its cells. unit : what a line of units says below the title, or
+    None.
+    """
     title = " ".join(title[:_LONGEST].split())
     lead = split_unit(title)
     role: Role = "lead"
@@ -101,7 +105,9 @@ def column_of(place: int, title: str, kind: Kind, unit: str | None) -> Column:
 def titles_of(
     above: list[list[str]], width: int
 ) -> tuple[tuple[str, ...], tuple[str, ...] | None] | None:
-    """Titles and, where there is a line of them, units, from the cells of the last two lines above the rows; None without any."""
+    """Titles and, where there is a line of them, units, from the cells of the last two lines above
+    the rows; None without any.
+    """
     if not above or len(above[-1]) != width:
         return None
     last = tuple(above[-1])

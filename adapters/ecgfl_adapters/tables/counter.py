@@ -1,4 +1,6 @@
-"""A column that counts the rows and starts again from time to time, as OpenSignals' nSeq does: it shows lost rows."""
+"""A column that counts the rows and starts again from time to time, as OpenSignals' nSeq does: it
+shows lost rows.
+"""
 
 from pathlib import Path
 
@@ -9,7 +11,9 @@ from ecgfl_adapters.errors import FileUnreadable
 
 
 class Counter:
-    """Takes the column chunk by chunk, and refuses a file with lost rows: how many there are, nobody can tell."""
+    """Takes the column chunk by chunk, and refuses a file with lost rows: how many there are,
+    nobody can tell.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -17,7 +21,10 @@ class Counter:
         self._modulus: float | None = None
 
     def add(self, values: NDArray[np.float64], line: int) -> None:
-        """line : of the chunk's first row. A counter that stands still counts nothing. Raises `FileUnreadable`."""
+        """line : of the chunk's first row.
+
+        A counter that stands still counts nothing. Raises `FileUnreadable`.
+        """
         joined = values if self._last is None else np.concatenate(([self._last], values))
         before = 1 if self._last is not None else 0
         for at in np.flatnonzero(np.diff(joined) != 1).tolist():
@@ -32,8 +39,10 @@ class Counter:
             ):
                 raise FileUnreadable(
                     self._path,
-                    f"rows are missing near line {line + at + 1 - before}: the counter goes from {high:g} to {low:g}",
-                    "Export the stretches before and after as two files, or describe such files in site.toml under [[csv]] "
+                    f"rows are missing near line {line + at + 1 - before}: the counter goes from "
+                    f"{high:g} to {low:g}",
+                    "Export the stretches before and after as two files, or describe such files in "
+                    "site.toml under [[csv]] "
                     "with time = 0 and their leads, if the counter is wrong",
                 )
             self._modulus = modulus

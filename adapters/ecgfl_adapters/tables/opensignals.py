@@ -1,4 +1,6 @@
-"""The header of OpenSignals text files (PLUX, BITalino): a JSON object in a comment line, with an entry for each device."""
+"""The header of OpenSignals text files (PLUX, BITalino): a JSON object in a comment line, with an
+entry for each device.
+"""
 
 import json
 from collections.abc import Sequence
@@ -13,7 +15,9 @@ _NO_SIGNAL = {"i", "o", "di", "do"}
 
 
 class OpenSignals(NamedTuple):
-    """names : of each column; sensors : of each column, "" where it is no sensor's. fs : hertz. bits : of the converter."""
+    """names : of each column; sensors : of each column, "" where it is no sensor's. fs : hertz.
+    bits : of the converter.
+    """
 
     line: int
     names: tuple[str, ...]
@@ -24,7 +28,10 @@ class OpenSignals(NamedTuple):
 
 
 def opensignals_of(path: Path, lines: Sequence[str]) -> OpenSignals | None:
-    """None for another program's file. Raises `FileUnreadable` and `RateUnknown` for a broken header."""
+    """None for another program's file.
+
+    Raises `FileUnreadable` and `RateUnknown` for a broken header.
+    """
     if not lines or not lines[0].startswith(MARK):
         return None
     number, text = next(
@@ -47,7 +54,8 @@ def opensignals_of(path: Path, lines: Sequence[str]) -> OpenSignals | None:
         identifiers = {"device": text.lstrip("# ")}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise FileUnreadable(
-            path, f"line {number + 1}: the OpenSignals header cannot be understood ({type(error).__name__}: {error})"[:300],
+            path, f"line {number + 1}: the OpenSignals header cannot be understood "
+                  f"({type(error).__name__}: {error})"[:300],
             "Export the recording again from OpenSignals",
         ) from error  # fmt: skip
     if len(rates) != 1 or not all(0 < fs <= 100_000 for fs in rates):
@@ -75,9 +83,12 @@ def is_digital(name: str) -> bool:
 
 
 def units_fix(bits: int | None) -> str:
-    """How to say what a count means: PLUX's and BITalino's ECG sensors map their range onto that of the converter."""
+    """How to say what a count means: PLUX's and BITalino's ECG sensors map their range onto that of
+    the converter.
+    """
     counts = 2 ** (bits or 16)
     return (
         "Counts of the converter are no millivolts: take the sensor's gain from its data sheet. "
-        f"For {bits or 16} bits and the usual ECG sensor (gain 1000 over 3 V) it is --units adc:{counts / 3:.6g}:{counts // 2}"
+        f"For {bits or 16} bits and the usual ECG sensor (gain 1000 over 3 V) it is --units "
+        f"adc:{counts / 3:.6g}:{counts // 2}"
     )

@@ -29,7 +29,8 @@ LAYOUT_FIX = "describe such files once in site.toml under [[csv]] (ecgfl ingest 
 class Rows(NamedTuple):
     """The rows of a table.
 
-    start : index of the first row among the file's lines. kinds : of each column. why : what speaks for the dialect.
+    start : index of the first row among the file's lines. kinds : of each column. why : what speaks
+    for the dialect.
     header : index of the line that names the columns, if there is one beside the rows.
     """
 
@@ -55,8 +56,9 @@ def holds_rows(lines: Sequence[str]) -> bool:
 def sniff(path: Path, lines: Sequence[str], layout: CsvLayout, one_lead_stated: bool) -> Rows:
     """Find the rows among a file's first `lines`.
 
-    layout : what the site says about such files. one_lead_stated : whether the lines above name the one lead of the file, which
-    settles that a comma is a decimal mark. Raises `FileUnreadable` where no rows are found, and where a comma may be either.
+    layout : what the site says about such files. one_lead_stated : whether the lines above name the
+    one lead of the file, which settles that a comma is a decimal mark. Raises `FileUnreadable`
+    where no rows are found, and where a comma may be either.
     """
     if layout.skip_lines is not None and layout.skip_lines >= len(lines):
         raise FileUnreadable(
@@ -74,7 +76,8 @@ def sniff(path: Path, lines: Sequence[str], layout: CsvLayout, one_lead_stated: 
         fits = [fit for fit in fits if fit.whole]
     if any("text" not in fit.kinds for fit in fits):
         fits = [fit for fit in fits if "text" not in fit.kinds]
-    # A dialect in which the first rows make no sense, and the later ones only because cells are empty, is the wrong one.
+    # A dialect in which the first rows make no sense, and the later ones only because cells are
+    # empty, is the wrong one.
     fits = [
         fit
         for fit in fits
@@ -83,7 +86,8 @@ def sniff(path: Path, lines: Sequence[str], layout: CsvLayout, one_lead_stated: 
     ]
     if any(fit.dialect.separator == "\t" for fit in fits):
         fits = [fit for fit in fits if fit.dialect.separator != " "]
-    # Without a decimal mark in sight, either is right; a point is what nearly every file goes on with.
+    # Without a decimal mark in sight, either is right; a point is what nearly every file goes on
+    # with.
     fits = [fit for fit in fits if fit.dialect.decimal == "." or not _same_with_a_point(fit, fits)]
     if not fits:
         raise _no_rows(path, lines)
@@ -91,8 +95,10 @@ def sniff(path: Path, lines: Sequence[str], layout: CsvLayout, one_lead_stated: 
     if len(widest.kinds) > MAX_COLUMNS:
         raise FileUnreadable(
             path,
-            f"line {widest.start + 1} has {len(widest.kinds)} values, more than the {MAX_COLUMNS} that are expected at most",
-            "Export one sample a line and one lead a column: this file seems to have them the other way round",
+            f"line {widest.start + 1} has {len(widest.kinds)} values, more than the {MAX_COLUMNS} "
+            "that are expected at most",
+            "Export one sample a line and one lead a column: this file seems to have them the "
+            "other way round",
         )
     fit, why = _decide(path, lines, fits, one_lead_stated)
     if layout.separator is not None or layout.decimal is not None:
@@ -194,7 +200,8 @@ def _decide(
     shown = lines[fits[0].start].strip()[:40]
     raise FileUnreadable(
         path,
-        f"line {fits[0].start + 1} is {shown!r}, which may be {' or '.join(sorted({_told(fit) for fit in fits}))}",
+        f"line {fits[0].start + 1} is {shown!r}, which may be "
+        f"{' or '.join(sorted({_told(fit) for fit in fits}))}",
         f"Add a header line such as 'time_s,ecg_mV', or {LAYOUT_FIX}",
     )
 
@@ -248,7 +255,8 @@ def _no_rows(path: Path, lines: Sequence[str]) -> FileUnreadable:
         if other is not None:
             return FileUnreadable(
                 path,
-                f"line {other[0] + 1} {other[1].strip()[:60]!r} has {len(cells_of(other[1], separator))} values, "
+                f"line {other[0] + 1} {other[1].strip()[:60]!r} has "
+                f"{len(cells_of(other[1], separator))} values, "
                 f"the lines before it {width}",
                 f"Correct the line, or {LAYOUT_FIX}",
             )
@@ -257,15 +265,18 @@ def _no_rows(path: Path, lines: Sequence[str]) -> FileUnreadable:
     if mixed is not None:
         return FileUnreadable(
             path,
-            f"line {number + 1} holds both {mixed[0][:40]!r} and {mixed[1][:40]!r}: points and commas are not both decimal marks",
+            f"line {number + 1} holds both {mixed[0][:40]!r} and {mixed[1][:40]!r}: points and "
+            "commas are not both decimal marks",
             "Export the table with one decimal mark, and without thousands separators",
         )
     odd = _odd_cell(line)
     if odd is not None:
         return FileUnreadable(
             path,
-            f"line {number + 1}, column {odd[0] + 1} is {odd[1][:40]!r}, neither a number nor a time in a form that is read",
-            f"Export times as seconds since the start or as YYYY-MM-DD hh:mm:ss.mmm, or {LAYOUT_FIX}",
+            f"line {number + 1}, column {odd[0] + 1} is {odd[1][:40]!r}, neither a number nor a "
+            "time in a form that is read",
+            "Export times as seconds since the start or as YYYY-MM-DD hh:mm:ss.mmm, or "
+            f"{LAYOUT_FIX}",
         )
     shown = (
         "a statement" if statements_of([line], range(0)).all else repr(line.strip()[:60])
@@ -274,7 +285,9 @@ def _no_rows(path: Path, lines: Sequence[str]) -> FileUnreadable:
 
 
 def _odd_cell(line: str) -> tuple[int, str] | None:
-    """Place and text of the one cell that keeps a line from being a row of numbers and looks like a time: it has no letters."""
+    """Place and text of the one cell that keeps a line from being a row of numbers and looks like a
+    time: it has no letters.
+    """
     for separator in _SEPARATORS[:4]:
         cells = cells_of(line, separator)
         kinds = [kind_of(cell, "." if separator == "," else ",") for cell in cells]

@@ -16,7 +16,9 @@ STAMP = re.compile(
     (?: \s+ (?P<later>{_DATE}) )? \]?""",
     re.VERBOSE,
 )
-"""A time of day, with its date before or after it, or alone; the last field may be milliseconds after a colon."""
+"""A time of day, with its date before or after it, or alone; the last field may be milliseconds
+after a colon.
+"""
 
 COMPACT = re.compile(
     r"""(?P<year>(?:19|20)\d\d)(?P<month>0[1-9]|1[0-2])(?P<day>0[1-9]|[12]\d|3[01])[T\s_-]?
@@ -62,7 +64,9 @@ _MONTH_OF = {
 
 
 def month_of(word: str) -> int | None:
-    """1 to 12 for a month's name or its abbreviation in any of several languages; None for another word."""
+    """1 to 12 for a month's name or its abbreviation in any of several languages; None for another
+    word.
+    """
     return next(
         (_MONTH_OF[word[:size].lower()] for size in (4, 3) if word[:size].lower() in _MONTH_OF),
         None,

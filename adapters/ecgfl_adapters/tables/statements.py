@@ -1,4 +1,6 @@
-"""What the lines above the rows of a table state: "# Sampling Rate (Hz):= 1000", "Sample Rate,512 hertz", "Einheit;mV"."""
+"""What the lines above the rows of a table state: "# Sampling Rate (Hz):= 1000", "Sample Rate,512
+hertz", "Einheit;mV".
+"""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -71,7 +73,9 @@ class Statements(NamedTuple):
 
     @property
     def is_watch(self) -> bool:
-        """Whether an Apple Watch wrote them, in whatever language: the device is called "Watch6,1" in each."""
+        """Whether an Apple Watch wrote them, in whatever language: the device is called "Watch6,1"
+        in each.
+        """
         return any(_WATCH.fullmatch(found.value) for found in self.all)
 
     @property
@@ -96,7 +100,9 @@ class Statements(NamedTuple):
 
     @property
     def patient(self) -> str:
-        """The patient's identifier, else name and birth date, else the name; "" where nothing or only a placeholder is stated."""
+        """The patient's identifier, else name and birth date, else the name; "" where nothing or
+        only a placeholder is stated.
+        """
         for keys in (_PATIENT, _PATIENT_NAME):
             found = self.one(keys)
             if found is not None and not is_placeholder(found.value):
@@ -129,7 +135,9 @@ def statements_of(lines: Sequence[str], rows: range) -> Statements:
 
 
 def states_rate(line: str) -> bool:
-    """Whether a line above the rows is the statement of a rate rather than the names of two columns."""
+    """Whether a line above the rows is the statement of a rate rather than the names of two
+    columns.
+    """
     return any(
         _RATE.match(each.key.lower()) and each.value[:1].isdigit()
         for each in statements_of([line], range(0)).all
@@ -151,7 +159,8 @@ def stated_rate(path: Path, statements: Statements) -> Rate | None:
         first, second = rates[0], next(rate for rate in rates if rate.hertz != rates[0].hertz)
         raise RateUnknown(
             path,
-            f"line {first.statement.line} states {first.hertz:g} Hz and line {second.statement.line} {second.hertz:g} Hz",
+            f"line {first.statement.line} states {first.hertz:g} Hz and line "
+            f"{second.statement.line} {second.hertz:g} Hz",
             "Correct the wrong one, or give fs in a [[csv]] layout in site.toml",
         )
     return rates[0] if rates else None

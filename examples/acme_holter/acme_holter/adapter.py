@@ -1,6 +1,7 @@
 """The format of ACME's recorders: three files a recording.
 
-- `NAME.acme`: the line "ACME1", then JSON with `hz`, `leads`, `microvolts` (of one unit), `serial` and `patient`.
+- `NAME.acme`: the line "ACME1", then JSON with `hz`, `leads`, `microvolts` (of one unit), `serial`
+and `patient`.
 - `NAME.acs`: the samples, 16-bit little-endian, lead after lead.
 - `NAME.beats`: beat labels from ACME's viewer, one "SAMPLE SYMBOL" a line; it may be absent.
 """

@@ -19,7 +19,10 @@ from typing import NamedTuple
 
 from ecgfl_adapters.bounded import first_bytes, read_bounded
 
-FETCH = "Fetch its content (git-annex: `git annex get`, DataLad: `datalad get`, Git LFS: `git lfs pull`), or correct the link"
+FETCH = (
+    "Fetch its content (git-annex: `git annex get`, DataLad: `datalad get`, Git LFS: "
+    "`git lfs pull`), or correct the link"
+)
 
 _LARGEST_POINTER = 1 << 15
 """Bytes; git-annex reads no larger file as a pointer:
@@ -55,7 +58,7 @@ class LinkBounds(NamedTuple):
     folders: tuple[Path, ...] | None
 
     def hold(self, path: Path) -> bool:
-        """Whether a real path lies within the bounds."""
+        """Return whether a real path lies within the bounds."""
         return self.folders is None or any(
             path.is_relative_to(each) or _is_in_a_store(path, each) for each in self.folders
         )
@@ -70,7 +73,7 @@ They apply to each file of a recording, however its name was found.
 
 
 def _is_in_a_store(path: Path, folder: Path) -> bool:
-    """Whether `path` is in the object store of the repository that contains `folder`."""
+    """Return whether `path` is in the object store of the repository that contains `folder`."""
     parts = path.parts
     return any(
         parts[place : place + len(store)] == store and folder.is_relative_to(Path(*parts[:place]))
@@ -135,7 +138,7 @@ def links_also_within(named: Path) -> Iterator[None]:
 
 
 def leads_out(path: Path) -> bool:
-    """Whether a path exists and its content lies outside the current bounds.
+    """Return whether a path exists and its content lies outside the current bounds.
 
     The result is False for a link to a folder that contains the bounds, because that is a loop.
     """
@@ -151,13 +154,13 @@ def leads_out(path: Path) -> bool:
 
 
 def is_text_of_a_link(path: Path) -> bool:
-    """Whether a file looks like a text file that stands in for a link."""
+    """Return whether a file looks like a text file that stands in for a link."""
     return _target_as_text(path) is not None
 
 
 def is_elsewhere(path: Path) -> bool:
-    """Whether the file that is being read was named itself and is a link that leads out of its own
-    folder.
+    """Return whether the file that is being read was named itself and is a link that leads out of
+    its own folder.
     """
     folders = _BOUNDS.get().folders
     return folders is not None and not LinkBounds(folders[:1]).hold(real_path(path))
@@ -173,7 +176,7 @@ class Absence(NamedTuple):
 
 
 def companion(path: Path, name: str) -> Path:
-    """The file called `name` in the folder of `path`.
+    """Return the file called `name` in the folder of `path`.
 
     Where there is none, the only one that differs in upper and lower case ("R1.DAT" for "r1.dat"),
     else the path asked for.
@@ -198,7 +201,7 @@ def _names_in(folder: Path, changed: int) -> dict[str, list[str]]:  # noqa: ARG0
 
 
 def content_of(path: Path) -> Path:
-    """The file to open for the content of `path`.
+    """Return the file to open for the content of `path`.
 
     That is `path` itself, also where it is a symbolic link. Where links cannot be made, as on many
     Windows disks, git and copying programs write a small file in a link's place that holds nothing

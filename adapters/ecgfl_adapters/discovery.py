@@ -43,7 +43,7 @@ LAST_SAMPLE = 2**31 - 1
 
 
 def adapter_for(path: Path, format: str = "auto") -> Adapter:
-    """The adapter named `format`, or with "auto" the first that recognises `path`.
+    """Return the adapter named `format`, or with "auto" the first that recognises `path`.
 
     Raises `FileMissing` when there is no such file and `FormatUnknown` when there is no such
     adapter.
@@ -119,7 +119,10 @@ def _without_content(path: Path, error: AdapterError) -> AdapterError:
     """Return an error that quotes nothing from the file, because the person who made the link may
     not be allowed to read it.
     """
-    problem = "cannot be used; the reason is not shown, because this is a link to a file in another folder"
+    problem = (
+        "cannot be used; the reason is not shown, because this is a link to a file in another "
+        "folder"
+    )
     return type(error)(
         path,
         problem,
@@ -150,7 +153,7 @@ def _check_labels(path: Path, recording: Recording) -> None:
 
 
 def _state_of(path: Path, adapter: Adapter) -> list[tuple[str, int, int]]:
-    """Return the sizes and times of change of a recording's files, as far as their names are known."""
+    """Return size and modification time of each file of a recording whose name is known."""
     state = []
     for file in (path, *sorted(extras_of(adapter).companions(path))):
         try:
@@ -162,7 +165,7 @@ def _state_of(path: Path, adapter: Adapter) -> list[tuple[str, int, int]]:
 
 
 def record_stem(path: Path) -> Path:
-    """The path without the suffixes of a recording's file: "a/rec.csv.gz" and "a/rec" are "a/rec"."""
+    """Return the path without a recording's suffixes: "a/rec" for "a/rec.csv.gz" and "a/rec"."""
     suffix = path.suffix.lower()
     if suffix == ".gz":
         path = path.with_suffix("")

@@ -20,7 +20,7 @@ _MARK = 8
 
 
 def is_device_name(name: str) -> bool:
-    """Whether Windows takes a file or folder name for the name of a device, such as "con" or
+    """Return whether Windows takes a file or folder name for the name of a device, such as "con" or
     "nul.txt".
     """
     return _RESERVED.match(name) is not None

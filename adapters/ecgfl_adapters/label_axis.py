@@ -27,8 +27,11 @@ _FEW_LABELS = 5
 _MANY_LABELS = 2000
 """Maximum number of beats that are compared."""
 _HARMLESS_SECONDS = 0.02
-"""Shift of a label that stays within its QRS complex, so that both interpretations are acceptable."""
-_FIX_TIMES = "Give the labels in a column 'time_s' on the time axis of the table, or as 'sample' with --labels FILE"
+"""Shift in seconds that keeps a label within its QRS complex; both readings are acceptable."""
+_FIX_TIMES = (
+    "Give the labels in a column 'time_s' on the time axis of the table, or as 'sample' with "
+    "--labels FILE"
+)
 
 
 @dataclass
@@ -110,7 +113,8 @@ def _from_origin(
 def samples_at_clock(
     path: Path, seconds: NDArray[np.float64], symbols: Sequence[str], axis: TableAxis
 ) -> NDArray[np.int64]:
-    """The samples nearest to times of day, in seconds since the midnight before the first label.
+    """Return the samples nearest to times of day, in seconds since the midnight before the first
+    label.
 
     Raises `LabelsUnreadable` where the table has no times of day, and where the labels may belong
     to one day or another.
@@ -141,8 +145,8 @@ def samples_at_clock(
 def samples_at_numbers(
     samples: NDArray[np.int64], symbols: Sequence[str], axis: TableAxis
 ) -> NDArray[np.int64]:
-    """Sample numbers on the continuous axis, from numbers that count its samples or the rows of the
-    table.
+    """Return sample numbers on the continuous axis, from numbers that count its samples or the rows
+    of the table.
 
     The two differ after a gap. The signal decides; a remark tells where the numbers count rows, and
     where nothing shows it.
@@ -199,8 +203,8 @@ def _outside(samples: NDArray[np.int64], axis: TableAxis) -> int:
 def _better(
     one: NDArray[np.int64], other: NDArray[np.int64], symbols: Sequence[str], axis: TableAxis
 ) -> bool | None:
-    """Whether the signal moves more at `one` than at `other`, as it does at beats; None if that is
-    unclear.
+    """Return whether the signal moves more at `one` than at `other`, as it does at beats; None if
+    that is unclear.
     """
     beats = np.flatnonzero([symbol in BEAT_SYMBOLS for symbol in symbols])
     if beats.size < _FEW_LABELS:
@@ -216,8 +220,8 @@ def _better(
 
 
 def _movement(lead: Lead, samples: NDArray[np.int64], axis: TableAxis) -> float:
-    """Median over the samples of how far the lead moves around them; 0 around one outside or in a
-    gap.
+    """Return the median over the samples of how far the lead moves around them; 0 around one
+    outside or in a gap.
     """
     half = max(1, round(_AROUND_SECONDS * axis.fs))
     inside = (samples >= half) & (samples < axis.length - half)

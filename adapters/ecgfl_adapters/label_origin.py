@@ -110,14 +110,16 @@ def listed_in(path: Path) -> Listed:
 
 
 def digest(labels: Sequence[BeatLabel]) -> str:
-    """SHA-256 of the beats as "SAMPLE SYMBOL" lines."""
+    """Return the SHA-256 of the beats as "SAMPLE SYMBOL" lines."""
     return sha256(
         "".join(f"{label.sample} {label.symbol}\n" for label in labels).encode()
     ).hexdigest()
 
 
 def is_prediction(path: Path) -> bool:
-    """Whether a label file has a name that `predict` gives, or that of a copy of such a file."""
+    """Return whether a label file has a name that `predict` gives, or that of a copy of such a
+    file.
+    """
     return _OF_PREDICT.fullmatch(path.name) is not None
 
 

@@ -63,7 +63,7 @@ def labels_for(
     clock_fs: float | None = None,
     axis: TableAxis | None = None,
 ) -> Labels:
-    """The labels that `ReadOptions.labels` asks for, and who made them.
+    """Return the labels that `ReadOptions.labels` asks for, and who made them.
 
     Predictions of this program that nobody corrected are left out: a model must not be trained on
     its own answers.
@@ -134,7 +134,7 @@ def refuse_different(
 
 
 def _agree(labels: Sequence[BeatLabel], others: Sequence[BeatLabel], fs: float) -> bool:
-    """Whether two files hold the same beats, but for times that one of them rounds to 10 ms."""
+    """Return whether two files hold the same beats; one of them may round times to 10 ms."""
     ours, theirs = (
         [label for label in each if label.symbol in BEAT_SYMBOLS] for each in (labels, others)
     )
@@ -146,8 +146,8 @@ def _agree(labels: Sequence[BeatLabel], others: Sequence[BeatLabel], fs: float) 
 
 
 def _beside(names: Sequence[Path]) -> list[Path]:
-    """Those of these files that are there; a broken link is, too, so that reading it says what is
-    missing.
+    """Return those of these files that are there; a broken link is, too, so that reading it says
+    what is missing.
     """
     files = (companion(path, path.name) for path in names)
     return [path for path in files if path.is_file() or absence(path) is not None]

@@ -12,7 +12,7 @@ from ecgfl_adapters.recording import Remark
 from ecgfl_adapters.units import factor_to_mv
 
 SLOWEST_HZ = 50.0
-"""Minimum sampling rate of an ECG in hertz: below it, a QRS of 0.1 s has fewer than five samples."""
+"""Minimum sampling rate of an ECG in hertz: a QRS of 0.1 s has at least five samples."""
 
 
 class Channel(NamedTuple):
@@ -100,7 +100,8 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def named_leads(path: Path, channels: Sequence[Channel], wanted: Sequence[str]) -> list[int]:
-    """Places of the channels of these names, matched exactly, then without regard to case.
+    """Return the places of the channels of these names, matched exactly, then without regard to
+    case.
 
     Raises `LeadMissing`.
     """
@@ -150,8 +151,8 @@ def _candidates(channels: Sequence[Channel], kinds: Sequence[Kind]) -> list[int]
 
 
 def _unknown(channels: Sequence[Channel], kinds: Sequence[Kind]) -> list[int]:
-    """Channels whose names say nothing; none where other signals beside them leave open which one
-    is the ECG.
+    """Return channels whose names say nothing; none where other signals beside them leave open
+    which one is the ECG.
     """
     found = [
         place

@@ -90,7 +90,7 @@ class MissingCodes:
             rest = rest[rest != number]
 
     def found(self) -> tuple[Code, ...]:
-        """The codes, from those near the signal to those far away.
+        """Return the codes, from those near the signal to those far away.
 
         A number that is none belongs to the signal.
         """

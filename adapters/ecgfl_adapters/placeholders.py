@@ -5,20 +5,21 @@ import unicodedata
 
 _WORDS = frozenset(
     """
-    anon anonym anonymous anonymus anonymised anonymized anonymisiert anonyme anonymise anonymisee anonimo
-    anonima anonimizado anonimizzato anonymizovano anoniem geanonimiseerd anonymiserad anonymiseret
-    deidentified identified deid redacted removed deleted masked hidden private confidential withheld
-    unknown unk unbekannt nichtbekannt inconnu inconnue desconocido desconocida desconhecido desconhecida
-    sconosciuto sconosciuta onbekend ukendt ukjent okand tuntematon neznamy nieznany unnamed noname nameless
-    none null nil na nan nn nomen nescio blank empty unspecified undefined undef unassigned notset available
-    specified recorded given applicable entered keine kein sin sans
-    test tests tester testing testpatient testperson dummy demo default example sample muster mustermann
-    musterfrau temp tmp tbd patient patients patientin paciente paziente pacjent pacient patienten subject
-    subjects proband probandin participant person guest user admin operator emergency notfall urgence urgencia
-    name names vorname nachname firstname lastname surname given family prenom nom nombre apellido nome
-    cognome naam id ids pid mrn identifier nummer number no not nr num data de the a new neu neuer neue
-    nouveau nuevo
-    m f x u o male female man woman mann frau homme femme hombre mujer maennlich weiblich other
+    anon anonym anonymous anonymus anonymised anonymized anonymisiert anonyme anonymise
+    anonymisee anonimo anonima anonimizado anonimizzato anonymizovano anoniem geanonimiseerd
+    anonymiserad anonymiseret deidentified identified deid redacted removed deleted masked
+    hidden private confidential withheld unknown unk unbekannt nichtbekannt inconnu inconnue
+    desconocido desconocida desconhecido desconhecida sconosciuto sconosciuta onbekend ukendt
+    ukjent okand tuntematon neznamy nieznany unnamed noname nameless none null nil na nan nn
+    nomen nescio blank empty unspecified undefined undef unassigned notset available specified
+    recorded given applicable entered keine kein sin sans test tests tester testing testpatient
+    testperson dummy demo default example sample muster mustermann musterfrau temp tmp tbd
+    patient patients patientin paciente paziente pacjent pacient patienten subject subjects
+    proband probandin participant person guest user admin operator emergency notfall urgence
+    urgencia name names vorname nachname firstname lastname surname given family prenom nom
+    nombre apellido nome cognome naam id ids pid mrn identifier nummer number no not nr num data
+    de the a new neu neuer neue nouveau nuevo m f x u o male female man woman mann frau homme
+    femme hombre mujer maennlich weiblich other
     """.split()  # noqa: SIM905 - a list of 200 strings is hard to read
 )
 """Lower case, without accents: anonymous, removed, unknown, empty; defaults of recorders; names of
@@ -52,7 +53,7 @@ _OLDEST = 120
 
 
 def is_placeholder(text: str) -> bool:
-    """Whether a text identifies nobody: "", "X X X", "Anonymous", "Unknown", "N.N.", "Test
+    """Return whether a text identifies nobody: "", "X X X", "Anonymous", "Unknown", "N.N.", "Test
     patient", "0000", "-" and the like.
 
     A date, a sex and an age identify nobody, either. Upper and lower case, accents and punctuation

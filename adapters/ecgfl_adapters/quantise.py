@@ -25,7 +25,7 @@ class Scale(NamedTuple):
 
 
 def scale_of(lead: Lead) -> Scale:
-    """The lead's own quantisation step, or the finest with which its range fits 16 bits."""
+    """Return the lead's own quantisation step, or the finest with which its range fits 16 bits."""
     low, high = extremes(lead.samples) or (0.0, 0.0)
     step = max(
         lead.step_mv, (high - low) / (2 * MAX_COUNT - 1), max(abs(low), abs(high)) / MAX_BASELINE

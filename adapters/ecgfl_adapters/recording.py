@@ -1,4 +1,4 @@
-"""The one shape that every file format is turned into."""
+"""Recordings: what every file format is turned into."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -118,7 +118,7 @@ class Recording:
 
     @property
     def length(self) -> int:
-        """Samples per lead."""
+        """Return the number of samples per lead."""
         return int(self.leads[0].samples.size)
 
     @property
@@ -126,8 +126,8 @@ class Recording:
         return self.length / self.fs
 
     def signal_digest(self) -> bytes:
-        """SHA-256 of the sampling rate and the samples: the same signal has the same digest
-        wherever it lies.
+        """Return the SHA-256 of the sampling rate and the samples: the same signal has the same
+        digest wherever it lies.
         """
         digest = sha256(f"{self.fs!r}".encode())
         for lead in self.leads:
@@ -136,7 +136,7 @@ class Recording:
         return digest.digest()
 
     def gaps(self) -> tuple[Gap, ...]:
-        """The stretches in which every lead is NaN."""
+        """Return the stretches in which every lead is NaN."""
         leads = [lead.samples for lead in self.leads]
         absent = stretches(
             self.length,

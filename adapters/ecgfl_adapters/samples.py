@@ -63,7 +63,7 @@ def stretches(length: int, holds: Callable[[slice], NDArray[np.bool_]]) -> list[
 
 
 def extremes(samples: Samples) -> tuple[float, float] | None:
-    """The smallest and the largest finite value; None where there is none."""
+    """Return the smallest and the largest finite value; None where there is none."""
     found = [
         (float(part.min()), float(part.max()))
         for _, each in blocks(samples)

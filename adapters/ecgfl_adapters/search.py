@@ -109,13 +109,16 @@ def why_skipped(path: Path, named: Iterable[Path] = (), *, follow_links: bool = 
     if absent is not None:
         return absent.problem
     if path.is_dir():
-        return f"is a symbolic link to the folder {link_target(path)}, which is read under another name or holds this one"
+        return (
+            f"is a symbolic link to the folder {link_target(path)}, which is read under another "
+            "name or holds this one"
+        )
     return "no adapter reads it"
 
 
 def leads_out_of(path: Path, named: Iterable[Path], *, follow_links: bool = False) -> bool:
-    """Whether a path below one of the folders in `named` is reached by a link that leads out of
-    that folder.
+    """Return whether a path below one of the folders in `named` is reached by a link that leads out
+    of that folder.
     """
     with links_within(link_bounds(path, named, follow_links=follow_links)):
         return leads_out(path)

@@ -28,7 +28,7 @@ recorder's crystal by 0.01 %, and a wearable's nominal rate by 0.3 %.
 
 
 def check_rate(path: Path, fs: float) -> None:
-    """Raises `FileUnreadable` for a sampling rate that no recorder has."""
+    """Raise `FileUnreadable` for a sampling rate that no recorder has."""
     if not RATES[0] <= fs <= RATES[1]:
         raise FileUnreadable(
             path,
@@ -38,7 +38,7 @@ def check_rate(path: Path, fs: float) -> None:
 
 
 def check_span(path: Path, samples: float, fs: float, held: int) -> None:
-    """Raises `FileUnreadable` when `samples` at `fs` hertz last longer than any recording does, or
+    """Raise `FileUnreadable` when `samples` at `fs` hertz last longer than any recording does, or
     hardly any holds a signal.
 
     held : samples that the file holds; the others are gaps.
@@ -63,8 +63,8 @@ def check_span(path: Path, samples: float, fs: float, held: int) -> None:
 def spread(
     values: NDArray[np.float32], positions: NDArray[np.int64], length: int
 ) -> NDArray[np.float32]:
-    """The first `positions.size` of `values`, shape (n,), at `positions` of an axis of `length`
-    samples that is NaN elsewhere.
+    """Return the first `positions.size` of `values`, shape (n,), at `positions` of an axis of
+    `length` samples that is NaN elsewhere.
     """
     values = values[: positions.size]
     if values.size == length:

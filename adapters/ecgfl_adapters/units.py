@@ -43,7 +43,7 @@ MAX_BASELINE = 2.0**40
 
 
 def factor_to_mv(unit: str) -> float | None:
-    """Millivolts in one `unit` ("mV", "uV", "µV", "Volts", ...); None when it is no unit of
+    """Return millivolts in one `unit` ("mV", "uV", "µV", "Volts", ...); None when it is no unit of
     voltage.
     """
     text = re.sub(r"\s", "", unit).lower().translate(_MICRO)
@@ -51,7 +51,7 @@ def factor_to_mv(unit: str) -> float | None:
 
 
 def check_step(path: Path, what: str, step: float) -> None:
-    """Raises `FileUnreadable` for a scale that no amplifier has, whose samples would be 0 or
+    """Raise `FileUnreadable` for a scale that no amplifier has, whose samples would be 0 or
     overflow.
 
     what : the channel, in words. step : millivolts in one digital unit.
@@ -89,5 +89,5 @@ def parse_units(path: Path, units: str) -> Scale:
 
 
 def is_adc(units: str | None) -> bool:
-    """Whether `units` describes raw ADC counts."""
+    """Return whether `units` describes raw ADC counts."""
     return units is not None and units.strip().startswith("adc:")

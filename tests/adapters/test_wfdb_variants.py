@@ -266,7 +266,7 @@ def _segment(folder: Path, name: str, *signals: tuple[str, str, float]) -> None:
 
 
 def test_segments_differ_in_their_signals(tmp_path: Path) -> None:
-    """Segments: an ECG, none, a gap, another order and gain, no signal, and a lead without samples."""
+    """Segments: an ECG, none, a gap, other order and gain, no signal, a lead without samples."""
     _segment(tmp_path, "s1", ("II", "mV", 200), ("PLETH", "NU", 100))
     _segment(tmp_path, "s2", ("ABP", "mmHg", 10), ("PLETH", "NU", 100))
     _segment(tmp_path, "s3", ("PLETH", "NU", 100), ("II", "mV", 2000))

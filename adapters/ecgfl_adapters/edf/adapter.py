@@ -141,7 +141,7 @@ class EdfAdapter(AdapterBase):
 
 
 def _scale(path: Path, channel: Channel, options: ReadOptions, *, is_bdf: bool) -> Scale:
-    """Millivolts are `(digital - baseline) * factor`."""
+    """Return the scale: millivolts are `(digital - baseline) * factor`."""
     given = None if options.units is None else parse_units(path, options.units)
     factor = factor_to_mv(channel.dimension)
     if given is not None and not is_adc(options.units):

@@ -60,7 +60,7 @@ class DataRecords:
                 yield number, np.frombuffer(raw, dtype=np.uint8).reshape(some, size)[:, span]
 
     def _span(self, channel: Channel) -> slice:
-        """The bytes of a data record that hold the channel."""
+        """Return the bytes of a data record that hold the channel."""
         place = next(place for place, each in enumerate(self.header.channels) if each is channel)
         start = (
             sum(each.samples for each in self.header.channels[:place]) * self.header.sample_bytes
@@ -75,7 +75,7 @@ def state_of(path: Path) -> tuple[int, int]:
 
 
 def data_records(path: Path, header: Header, *, force: bool) -> DataRecords:
-    """The whole data records that the file holds.
+    """Return the whole data records that the file holds.
 
     Raises `FileUnreadable` where that is not what the header states.
 
@@ -97,7 +97,7 @@ def data_records(path: Path, header: Header, *, force: bool) -> DataRecords:
 
 
 def _is_padding(path: Path, header: Header) -> bool:
-    """Whether what follows the stated data records is zeros of less than one block."""
+    """Return whether what follows the stated data records is zeros of less than one block."""
     end = header.size + header.records * header.record_bytes
     if path.stat().st_size - end >= LARGEST_BLOCK:
         return False

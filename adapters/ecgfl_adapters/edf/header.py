@@ -80,7 +80,7 @@ class Header:
 
 
 def read_header(path: Path) -> Header:
-    """The header of a file.
+    """Return the header of a file.
 
     Raises `FileMissing` and `FileUnreadable`, naming the field, its value and what was expected.
     """
@@ -151,7 +151,7 @@ def _parse(path: Path, raw: bytes) -> Header:
 
 
 def check_scale(path: Path, channel: Channel, bits: int) -> None:
-    """Raises `FileUnreadable` for a channel whose limits give no scale."""
+    """Raise `FileUnreadable` for a channel whose limits give no scale."""
     if channel.digital_min >= channel.digital_max:
         raise FileUnreadable(
             path,
@@ -228,7 +228,7 @@ def _channels(path: Path, raw: bytes, count: int) -> tuple[Channel, ...]:
 
 
 def _text(raw: bytes) -> str:
-    """The specification allows ASCII only; recorders write UTF-8 and Latin-1 as well ("µV")."""
+    """Decode a field. EDF allows ASCII; recorders write UTF-8 and Latin-1 as well ("µV")."""
     try:
         return raw.decode("utf-8").strip(" \0")
     except UnicodeDecodeError:

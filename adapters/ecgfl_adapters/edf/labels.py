@@ -31,8 +31,8 @@ def beat_labels(
     *,
     are_beats: bool = False,
 ) -> tuple[BeatLabel, ...] | None:
-    """The annotations whose text is a WFDB symbol or a known word for a beat; None when there is no
-    beat among them.
+    """Return the annotations whose text is a WFDB symbol or a known word for a beat; None when
+    there is no beat among them.
 
     Single letters, and words that are remarks as well, count only where they stand as close as
     beats do: sleep stages, body positions, apnoea events and notes are not beats. What lasts longer
@@ -67,12 +67,13 @@ def beat_labels(
 
 
 def _stand_close(onsets: list[float]) -> bool:
-    """Whether most of the annotations follow the one before within the longest time between beats."""
+    """Return whether most annotations are as close to the one before as beats are."""
     return len(onsets) > 1 and float(np.median(np.diff(np.sort(onsets)))) <= LONGEST_INTERVAL
 
 
 def read_edf_labels(path: Path, fs: float, vocabulary: Mapping[str, str]) -> tuple[BeatLabel, ...]:
-    """The beat labels of an EDF+ file that lies beside a recording; it may hold a signal, too.
+    """Return the beat labels of an EDF+ file that lies beside a recording; it may hold a signal,
+    too.
 
     Raises `AdapterError`.
     """

@@ -92,7 +92,7 @@ class EdfSamples:
 
 
 def missing_in(records: DataRecords, channel: Channel) -> tuple[Code, ...]:
-    """The codes for missing samples of a channel; reads all its samples."""
+    """Return the codes for missing samples of a channel; reads all its samples."""
     has_scale = channel.digital_max > channel.digital_min and channel.gain != 0
     codes = MissingCodes(
         {channel.digital_min, -(1 << (8 * records.header.sample_bytes - 1))},

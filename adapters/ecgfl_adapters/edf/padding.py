@@ -23,5 +23,5 @@ def true_length(recording_field: str, total: int, per_record: int) -> int:
 
 
 def is_written_here(recording_field: str) -> bool:
-    """Whether `write_edf` wrote the file: its annotations are beat labels."""
+    """Return whether `write_edf` wrote the file: its annotations are beat labels."""
     return _LENGTH.search(recording_field) is not None

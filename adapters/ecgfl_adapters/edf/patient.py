@@ -46,7 +46,7 @@ def source_of(path: Path, header: Header) -> Source:
 
 
 def patient_of(field: str) -> Patient:
-    """Parse "MCH-0234567 F 02-MAY-1951 Haagse_Harry"; a field of another form says nothing certain."""
+    """Parse "MCH-0234567 F 02-MAY-1951 Haagse_Harry"; ignore a field of another form."""
     match = re.match(r"(\S+) ([FMX]) (\d\d-[A-Za-z]{3}-\d{4}|X) (\S+)", field)
     if match is None:
         return Patient("", None, None, "")

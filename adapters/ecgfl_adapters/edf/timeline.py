@@ -49,7 +49,8 @@ class Axis:
 
 
 def axis_of(path: Path, header: Header, notes: Annotations, records: int, per_record: int) -> Axis:
-    """The axis of channels with `per_record` samples in each of the file's `records` data records.
+    """Return the axis of channels with `per_record` samples in each of the file's `records` data
+    records.
 
     A file may call itself continuous (EDF+C) and still have data records that start late: its time
     stamps are believed. Two clocks, of the stamps and of the samples, may part by a thousandth.
@@ -90,7 +91,7 @@ def axis_of(path: Path, header: Header, notes: Annotations, records: int, per_re
 def _check_rate_of_stamps(
     path: Path, fs: float, per_record: int, absent: NDArray[np.float64]
 ) -> None:
-    """Raises `FileUnreadable` where data records, each only a little late, come too slowly for
+    """Raise `FileUnreadable` where data records, each only a little late, come too slowly for
     their samples, or too fast.
     """
     late = np.where(np.abs(absent) <= _MAX_ROUNDING, absent, 0.0)

@@ -21,7 +21,7 @@ NO_DATE = datetime(1985, 1, 1)
 """Start of an anonymous recording: https://www.edfplus.info/specs/edfplus.html#additionalspecs."""
 
 MOST_PER_RECORD = 64
-"""Largest number of annotations that EDFlib writes into one data record, on average over the file."""
+"""Largest average number of annotations per data record that EDFlib writes."""
 
 ANNOTATION_STEP = 1e-4
 """Resolution in seconds of the times of annotations that EDFlib writes."""

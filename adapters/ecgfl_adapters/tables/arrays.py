@@ -21,7 +21,7 @@ def steps_of(values: NDArray[np.float64]) -> Iterator[tuple[int, NDArray[np.floa
 
 
 class Growing(Generic[Scalar]):
-    """A one-dimensional array that grows in place: no second copy of a day's samples at any time."""
+    """A one-dimensional array that grows in place, without a second copy of its values."""
 
     def __init__(self, dtype: type[Scalar]) -> None:
         self._values: NDArray[Scalar] = np.zeros(0, dtype=dtype)

@@ -152,7 +152,8 @@ def _coarse(path: Path, seconds: NDArray[np.float64]) -> RateUnknown:
     starts = np.flatnonzero(np.diff(seconds) > 0) + 1
     about = ""
     if starts.size > 1:
-        about = f" (mostly {np.median(np.diff(starts)) / np.median(np.diff(seconds[starts])):.4g} rows a second)"
+        rate = np.median(np.diff(starts)) / np.median(np.diff(seconds[starts]))
+        about = f" (mostly {rate:.4g} rows a second)"
     return RateUnknown(
         path,
         f"the time stamps are coarser than the samples: many rows have the same one{about}",
@@ -223,8 +224,8 @@ def _refuse_clock_digits(
 
 
 def _jitter(times: NDArray[np.float64], start: int, stop: int) -> float:
-    """Largest distance from the straight line through the first and the last of rows `start` to
-    `stop`.
+    """Return the largest distance from the straight line through the first and the last of rows
+    `start` to `stop`.
     """
     slope = float(times[stop] - times[start]) / max(1, stop - start)
     worst = 0.0

@@ -12,7 +12,7 @@ from ecgfl_adapters.errors import RateUnknown
 from ecgfl_adapters.timeline import MAX_RATE_DIFFERENCE
 
 _SLACK = 1.5
-"""Largest error of a clock tick's time stamp, in samples: the stamp and its row are both rounded."""
+"""Largest error of a time stamp, in samples: the stamp and its row are both rounded."""
 _TICK_SHARE = 0.9
 """Minimum share of stamps within this error for them to be clock ticks and not arrival times."""
 _WINDOW_SECONDS = 5.0
@@ -24,7 +24,7 @@ _BLOCK_SECONDS = 1.0
 gap.
 """
 _SPREAD = 6.0
-"""A gap must move the earliest stamp of a block by more than this many times its usual variation."""
+"""A gap moves the earliest stamp of a block by more than this many times its variation."""
 _MAX_UNSURE_SECONDS = 2.0
 """Longest gap that stamps may hide; less precise stamps cannot show gaps."""
 

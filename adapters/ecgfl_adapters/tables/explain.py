@@ -1,4 +1,4 @@
-"""What was understood of a table and why, and the `[[csv]]` block of site.toml that says the same."""
+"""Explains how a table was understood, and writes the equivalent `[[csv]]` block of site.toml."""
 
 import json
 from pathlib import Path
@@ -91,8 +91,8 @@ def layout_block(path: Path, notes: list[Understood]) -> str:
 
 
 def _is_open(key: str, fields: dict[str, Any]) -> bool:
-    """Whether the field would still say something: a time column tells the rate, and a single
-    column needs no separator.
+    """Return whether the field would still say something: a time column tells the rate, and a
+    single column needs no separator.
     """
     if key == "fs":
         return "time" not in fields or fields["time"] == 0 or fields.get("time_unit") == "samples"

@@ -103,8 +103,8 @@ def header_of(path: Path, text: TextFile, rows: Rows, layout: CsvLayout) -> Head
 
 
 def _are_titles(cells: Sequence[str]) -> bool:
-    """Whether a line names columns, rather than saying something about the file: every cell is a
-    name that tables have.
+    """Return whether a line names columns, rather than saying something about the file: every cell
+    is a name that tables have.
     """
     return all(_is_title(cell) for cell in cells if cell)
 
@@ -173,7 +173,7 @@ def _cells(line: str, rows: Rows) -> list[str]:
 
 
 def _is_statement(line: str) -> bool:
-    """A lone line above a single column that is "key: value" rather than a name."""
+    """Return whether a line above a single column is "key: value" rather than a name."""
     found = statements_of([line], range(0)).all
     return bool(found) and split_unit(line.strip().strip("'\"")).unit is None
 

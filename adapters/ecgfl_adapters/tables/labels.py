@@ -1,4 +1,4 @@
-"""Label files in text: tables of samples or times with symbols, and the text that `rdann` prints."""
+"""Reads label files in text: tables of samples or times with symbols, and output of `rdann`."""
 
 import csv
 import re

@@ -54,7 +54,7 @@ class LeadColumn(NamedTuple):
 
 
 def refuse_unnamed_time(path: Path, text: TextFile, rows: Rows, columns: Sequence[Column]) -> None:
-    """A column that goes up all the time is no lead, whatever it is called.
+    """Refuse a column that always increases: it is not a lead, whatever it is called.
 
     Raises `FileUnreadable`.
     """

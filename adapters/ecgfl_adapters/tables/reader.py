@@ -168,8 +168,8 @@ def _millivolts(lead: LeadColumn, numbers: NDArray[np.float64] | float) -> NDArr
 def _seconds(
     found: Understanding, times: Growing[np.float64], stamps: Stamps
 ) -> tuple[NDArray[np.float64], float]:
-    """The time column in seconds, the numbers of the samples where it counts those, or nothing
-    without such a column; and the seconds in one unit of it.
+    """Return the time column in seconds, the numbers of the samples where it counts those, or
+    nothing without such a column; and the seconds in one unit of it.
     """
     if found.time is None:
         return np.zeros(0), 1.0
@@ -211,7 +211,7 @@ def _clock(found: Understanding, rows: int, seconds: NDArray[np.float64]) -> Clo
 
 
 def _starts_again(path: Path, numbers: NDArray[np.float64], line: int) -> bool:
-    """Whether the sample numbers come from a counter that restarts, and no row is missing.
+    """Return whether the sample numbers come from a counter that restarts, and no row is missing.
 
     Raises `FileUnreadable`.
     """
@@ -239,8 +239,8 @@ def _comes_and_goes(blank: NDArray[np.bool_]) -> bool:
 def _clock_of_some(
     found: Understanding, seconds: NDArray[np.float64], held: NDArray[np.bool_]
 ) -> Clock:
-    """The clock of the rows that hold the leads, at their own rate, or that of all rows where cells
-    are missing at random.
+    """Return the clock of the rows that hold the leads, at their own rate, or that of all rows
+    where cells are missing at random.
 
     Raises `RateUnknown` where nothing tells the two apart.
     """
@@ -281,8 +281,8 @@ def _refuse_interleaved(found: Understanding, name: str, values: NDArray[np.floa
 
 
 def _is_regular(blank: NDArray[np.bool_]) -> bool:
-    """Whether blank stretches follow each other at one distance, as at another rate, not where an
-    electrode was off.
+    """Return whether blank stretches follow each other at one distance, as at another rate, not
+    where an electrode was off.
     """
     starts = np.flatnonzero(blank[1:] & ~blank[:-1])
     if starts.size <= max(_FEW_STRETCHES, _INTERLEAVED_SHARE * (~blank).sum()):

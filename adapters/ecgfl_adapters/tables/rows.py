@@ -39,7 +39,7 @@ _NEVER = "\x1f"
 
 
 class RowBlock(NamedTuple):
-    """line : of the first row, from 1. numbers, stamps : by the place of the column, shape (rows,)."""
+    """line : of the first row, from 1. numbers, stamps : by column index, shape (rows,)."""
 
     line: int
     numbers: Mapping[int, NDArray[np.float64]]
@@ -164,7 +164,9 @@ class _Reader:
         return RowBlock(line, numbers, stamps)
 
     def _is_full(self, block: bytes, rows: int) -> bool:
-        """Whether no row was too short: pandas fills it up, but refuses one that is too long."""
+        """Return whether no row was too short: pandas fills it up, but refuses one that is too
+        long.
+        """
         separator = self._dialect.separator
         if self._width == 1:
             return True

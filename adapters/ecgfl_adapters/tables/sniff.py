@@ -23,7 +23,10 @@ _QUOTED_DECIMAL = re.compile(r'"\s*[+-]?\d*,\d', re.ASCII)
 _LIKE_A_TIME = re.compile(r"\d[:/\-\s]\d")
 MAX_COLUMNS = 128
 _SEPARATORS = (";", "\t", "|", ",", " ", "")
-LAYOUT_FIX = "describe such files once in site.toml under [[csv]] (ecgfl ingest --explain FILE writes a block to start from)"
+LAYOUT_FIX = (
+    "describe such files once in site.toml under [[csv]] (ecgfl ingest --explain FILE writes a "
+    "block to start from)"
+)
 
 
 class Rows(NamedTuple):
@@ -49,7 +52,7 @@ class _Fit(NamedTuple):
 
 
 def holds_rows(lines: Sequence[str]) -> bool:
-    """Whether there are rows of numbers in any dialect, be it clear which or not."""
+    """Return whether there are rows of numbers in any dialect, be it clear which or not."""
     return any(_fit(lines, dialect, None) is not None for dialect in _dialects(CsvLayout("*")))
 
 
@@ -179,7 +182,7 @@ def _same_with_a_point(fit: _Fit, fits: list[_Fit]) -> bool:
 def _decide(
     path: Path, lines: Sequence[str], fits: list[_Fit], one_lead_stated: bool
 ) -> tuple[_Fit, str]:
-    """The one fit, or the one of a comma's two meanings that the header settles."""
+    """Return the only fit, or the meaning of the comma that the header decides."""
     row = f"line {fits[0].start + 1} and those after it"
     if len(fits) == 1:
         return fits[0], row
@@ -216,7 +219,7 @@ def _told(fit: _Fit) -> str:
 
 
 def _header_line(lines: Sequence[str], start: int, layout: CsvLayout) -> int | None:
-    """The last line above the rows that is neither blank nor a comment."""
+    """Return the last line above the rows that is neither blank nor a comment."""
     if layout.header is False:
         return None
     first = layout.skip_lines or 0
@@ -302,7 +305,7 @@ def _odd_cell(line: str) -> tuple[int, str] | None:
 
 
 def _mixed_marks(line: str) -> tuple[str, str] | None:
-    """A cell with a decimal point and one with a decimal comma in a line of numbers."""
+    """Find a cell with a decimal point and one with a decimal comma in a line of numbers."""
     for separator in _SEPARATORS[:4]:
         cells = [cell for cell in cells_of(line, separator) if kind_of(cell, ".") != "empty"]
         points = [cell for cell in cells if "." in cell and number_of(cell, ".") is not None]

@@ -47,7 +47,7 @@ class Stamps:
         self._unpadded: bool | None = None
 
     def add(self, cells: Sequence[str], line: int) -> None:
-        """Raises `FileUnreadable` for a cell that is no stamp. line : of the chunk's first row, for
+        """Raise `FileUnreadable` for a cell that is no stamp. line : of the chunk's first row, for
         the message.
         """
         if self._unpadded is None:
@@ -95,7 +95,7 @@ class Stamps:
         return clock
 
     def _refuse_changed_clock(self, clock: NDArray[np.float64]) -> None:
-        """An hour forwards or back, to the sample, is rather daylight saving than a gap."""
+        """Refuse a jump of exactly one hour: it is daylight saving time rather than a gap."""
         if clock.size < 2:
             return
         first = np.diff(clock[:100_000])
@@ -164,7 +164,8 @@ class Stamps:
             if found is None:
                 raise FileUnreadable(
                     self._path,
-                    f"line {line + row} has the time {cell.strip()[:40]!r}, which is no time of day",
+                    f"line {line + row} has the time {cell.strip()[:40]!r}, which is not "
+                    "a time of day",
                     "Correct the line",
                 )
             if found.re is COMPACT:
@@ -203,7 +204,7 @@ class Stamps:
         ):
             raise FileUnreadable(
                 self._path,
-                f"line {line} has the time {found[0]!r}, which is no time of day",
+                f"line {line} has the time {found[0]!r}, which is not a time of day",
                 "Correct the line",
             )
         zone = found["zone"]
@@ -212,8 +213,8 @@ class Stamps:
 
 
 def _is_unpadded(cells: Sequence[str]) -> bool:
-    """Whether the digits after the point are whole milliseconds without leading zeros: .0, .4, .8,
-    .12 rather than .012.
+    """Return whether the digits after the point are whole milliseconds without leading zeros: .0,
+    .4, .8, .12 rather than .012.
     """
     found = [
         match
@@ -345,7 +346,7 @@ def _days_since(days: Sequence[str], order: str) -> list[int] | None:
 
 
 def _date_of(day: str, order: str) -> date:
-    """Raises `ValueError` for a day that there is not."""
+    """Raise `ValueError` for a day that there is not."""
     word = re.search(r"[^\W\d_]+", day)
     if day.isdigit():
         parts = {"y": int(day[:4]), "m": int(day[4:6]), "d": int(day[6:])}

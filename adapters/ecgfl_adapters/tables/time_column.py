@@ -27,7 +27,10 @@ _HEAD_ROWS = 300
 _FEW_ROWS = 3
 _EPOCH = (0.9e9, 2.2e9)
 """Seconds from 1970 to 1998 and to 2039."""
-_WHOSE = r"(?:lead|channel|sensor|signal|source|variable|kanal|ableitung|canal|voie|derivaci[oó]n)(?:[ _]?(?:id|name|no|nr))?"
+_WHOSE = (
+    r"(?:lead|channel|sensor|signal|source|variable|kanal|ableitung|canal|voie|derivaci[oó]n)"
+    r"(?:[ _]?(?:id|name|no|nr))?"
+)
 _MOST_LEADS = 40
 _CHANGES = 0.1
 """Minimum share of rows whose word differs from the row before for the column to name the lead of
@@ -55,7 +58,7 @@ class TimeColumn(NamedTuple):
 
     @property
     def in_seconds(self) -> bool:
-        """Whether the column itself can tell the rate."""
+        """Return whether the column itself can tell the rate."""
         return self.kind != "samples"
 
 
@@ -163,15 +166,15 @@ def _of(
 
 
 def _unit_of(column: Column) -> float | None:
-    """Seconds in one unit of the column, as its title or the line of units below says; None where
-    neither does.
+    """Return seconds in one unit of the column, as its title or the line of units below says; None
+    where neither does.
     """
     below = column.unit if column.unit is not None else ""
     return seconds_in(column.title) or seconds_in(below)
 
 
 def _since_1970(head: list[list[str]], column: Column) -> float | None:
-    """Seconds in one unit of numbers that can only be Unix times: 1e-3 for 1728288000000.
+    """Return seconds in one unit of numbers that can only be Unix times: 1e-3 for 1728288000000.
 
     None for all other numbers.
     """
@@ -201,7 +204,7 @@ def _head(text: TextFile, rows: Rows) -> list[list[str]]:
 
 
 def _goes_up(head: list[list[str]], column: Column, rows: Rows) -> bool:
-    """Whether the numbers of the first rows never fall, as times do."""
+    """Return whether the numbers of the first rows never fall, as times do."""
     values = [
         number
         for cells in head
@@ -220,7 +223,7 @@ def _is_sure(column: Column) -> bool:
 
 
 def _is_coarse(head: list[list[str]], column: Column) -> bool:
-    """Whether rows share their time with others."""
+    """Return whether rows share their time with others."""
     return len({cells[column.place] for cells in head}) < len(head)
 
 
@@ -245,10 +248,10 @@ def _refuse_long_form(path: Path, head: list[list[str]], columns: Sequence[Colum
 
 
 def _refuse_unread_times(path: Path, head: list[list[str]], columns: Sequence[Column]) -> None:
-    """A column of words that are different in each row, or whose title says that they are times,
-    holds times that are not read.
+    """Refuse a column of times in an unknown form, because a gap would go unnoticed without it.
 
-    Without them a gap would not be seen. Raises `FileUnreadable`.
+    It is a column of words that differ in each row, or whose title says that they are times.
+    Raises `FileUnreadable`.
     """
     for column in columns:
         if column.kind != "text":

@@ -27,7 +27,8 @@ SECONDS_PER = {form: seconds for seconds, forms in _FORMS.items() for form in fo
 _TIME_FORMS = (
     "time times t timestamp timestamps elapsed clock datetime zeit uhrzeit zeitstempel zeitpunkt "
     "temps heure horodatage tiempo "
-    "hora tempo ora tijd tijdstip tid aika czas čas vreme idő zaman süre waktu время χρόνος 时间 時間 "
+    "hora tempo ora tijd tijdstip tid aika czas čas vreme idő zaman süre waktu время "
+    "χρόνος 时间 時間 "
     "时刻 시간 زمن"
 )
 _TIME_WORDS = set(_TIME_FORMS.split())
@@ -93,7 +94,7 @@ def seconds_in(text: str) -> float | None:
 
 
 def is_time_unit(text: str) -> bool:
-    """ "seconds", "(ms)", "hh:mm:ss.mmm": what stands under a time column's name in a line of units."""
+    """Return whether `text` is a unit of time, such as "seconds", "(ms)" or "hh:mm:ss.mmm"."""
     words = _words(text)
     return (bool(words) and all(word in SECONDS_PER for word in words)) or _CLOCK_FORM.fullmatch(
         text.lower()

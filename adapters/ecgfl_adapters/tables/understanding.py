@@ -158,7 +158,7 @@ def _layout_for(path: Path, options: ReadOptions, notes: list[Understood]) -> Cs
 def _rate(
     path: Path, stated: tuple[float, str] | None, given: float | None, notes: list[Understood]
 ) -> tuple[float | None, str]:
-    """The rate that is known before the rows are read, and what says it.
+    """Return the rate that is known before the rows are read, and what says it.
 
     Raises `RateUnknown` where two differ.
     """

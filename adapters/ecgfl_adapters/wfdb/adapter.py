@@ -21,7 +21,8 @@ from ecgfl_adapters.wfdb.writer import write_record
 
 _AGE = re.compile(r"(?:<?age>?:?\s*)?(\d{1,3})(?=\s+(?:[FM]\b|<|sex)|\s*$)", re.IGNORECASE)
 _PATIENT = re.compile(
-    r"<?(?:(?:patient|subject|participant)[ _-]?(?:id|no\.?|nr\.?|number|code|name)|mrn|subject|participant)>?\s*[:=]\s*(.+)",
+    r"<?(?:(?:patient|subject|participant)[ _-]?(?:id|no\.?|nr\.?|number|code|name)"
+    r"|mrn|subject|participant)>?\s*[:=]\s*(.+)",
     re.IGNORECASE,
 )
 _SEX = re.compile(r"(?:^-?\d{1,3}\s+|\bsex\b>?:?\s*)([FM])(?:\b|e?male\b)", re.IGNORECASE)
@@ -107,7 +108,7 @@ class WfdbAdapter(AdapterBase):
         return header_path(path.with_name(f"{path.name}.hea"))
 
     def belongs_to_recording(self, path: Path) -> bool:
-        """Return whether there is a header beside the file: an annotation file may have any suffix."""
+        """Return whether a header is beside the file: an annotation file may have any suffix."""
         if path.suffix.lower() in self.suffixes | {""}:
             return False
         return companion(path, f"{path.stem}.hea").is_file()

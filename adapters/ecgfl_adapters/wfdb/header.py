@@ -187,8 +187,8 @@ def _record_line(path: Path, line: str) -> _RecordLine:
 
 
 def header_path(path: Path) -> Path:
-    """The .hea file of the record that `path` names: the file itself, its signal file, or its name
-    without a suffix.
+    """Return the .hea file of the record that `path` names: the file itself, its signal file, or
+    its name without a suffix.
 
     A signal file may have more dots in its name than its header ("r1.v2.dat" of "r1.hea"), if that
     names it.
@@ -209,8 +209,8 @@ def header_path(path: Path) -> Path:
 
 
 def referenced_files(path: Path) -> set[str]:
-    """Names of the signal files and segment headers that a header names; empty when it cannot be
-    read.
+    """Return the names of the signal files and segment headers that a header names; empty when it
+    cannot be read.
     """
     try:
         header = read_header(path)
@@ -225,8 +225,9 @@ def _broken(path: Path, problem: str) -> FileUnreadable:
 
 
 def _text(path: Path) -> str:
-    """A header in UTF-8, or in an 8-bit encoding of which only units and comments can show the
-    difference.
+    """Return the text of a header, in UTF-8 or in an 8-bit encoding.
+
+    Only units and comments can show the difference.
     """
     absent = absence(path)
     if absent is not None:
@@ -298,8 +299,8 @@ def _signal(path: Path, line: str) -> SignalSpec:
 
 
 def _numbers_and_name(line: str) -> tuple[list[int | None], str]:
-    """Up to five whole numbers after the gain, and the rest of the line: a header may leave the
-    last of them out.
+    """Return up to five whole numbers after the gain, and the rest of the line: a header may leave
+    the last of them out.
 
     None stands for a number that is marked as not known.
     """

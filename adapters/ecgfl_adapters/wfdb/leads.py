@@ -23,7 +23,7 @@ class Leads(NamedTuple):
 
 
 def read_leads(header: Header, fs: float, options: ReadOptions) -> Leads:
-    """The signals that `options` asks for, or those that `choose_leads` takes for the ECG.
+    """Return the signals that `options` asks for, or those that `choose_leads` takes for the ECG.
 
     `fs` is the rate of the header's frames; signals with several samples a frame run at a multiple
     of it. Raises `AdapterError`.
@@ -47,7 +47,8 @@ def read_leads(header: Header, fs: float, options: ReadOptions) -> Leads:
 
 
 def choose_signals(header: Header, fs: float, options: ReadOptions) -> Choice:
-    """The signals that `options` asks for, or those that may be an ECG. fs : hertz, of the frames.
+    """Return the signals that `options` asks for, or those that may be an ECG. fs : hertz, of the
+    frames.
 
     Raises `LeadMissing`.
     """
@@ -78,7 +79,7 @@ WFDB_DEFAULT_GAIN = 200
 
 
 def _scale(header: Header, signal: SignalSpec, options: ReadOptions) -> Scale:
-    """Millivolts per ADC unit.
+    """Return millivolts per ADC unit.
 
     A gain that is 0 or missing is WFDB's way to say that the signal is not calibrated.
     """

@@ -15,8 +15,8 @@ from ecgfl_adapters.wfdb.leads import Leads, choose_signals, read_leads
 
 
 def read_segments(header: Header, fs: float, options: ReadOptions) -> Leads:
-    """Every segment's leads at their true times; NaN where a segment is a gap ("~") or lacks a
-    lead. Raises `AdapterError`.
+    """Return every segment's leads at their true times; NaN where a segment is a gap ("~") or lacks
+    a lead. Raises `AdapterError`.
     """
     headers = [
         (segment, _segment_header(header, segment))
@@ -91,8 +91,8 @@ def _segment_header(header: Header, segment: Segment) -> Header | None:
 def _names_to_read(
     header: Header, parts: list[Header], fs: float, options: ReadOptions
 ) -> tuple[list[str], tuple[Remark, ...]]:
-    """The leads to read, chosen among the signals of all segments together: a segment may lack the
-    ECG.
+    """Return the leads to read, chosen among the signals of all segments together: a segment may
+    lack the ECG.
     """
     signals: dict[str, SignalSpec] = {}
     for part in parts:

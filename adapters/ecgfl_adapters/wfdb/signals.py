@@ -122,8 +122,8 @@ def read_samples(header: Header, chosen: Sequence[int], fs: float, *, force: boo
 
 
 def _are_placeholders(header: Header) -> bool:
-    """Whether a converter wrote the same number in place of every checksum: 0, -1, or any number of
-    three signals or more.
+    """Return whether a converter wrote the same number in place of every checksum: 0, -1, or any
+    number of three signals or more.
     """
     stated = [signal.checksum & 0xFFFF for signal in header.signals if signal.checksum is not None]
     return len(set(stated)) == 1 and (stated[0] in {0, 0xFFFF} or len(stated) >= ENOUGH_SIGNALS)

@@ -43,10 +43,21 @@ LAST_SAMPLE = 2**31 - 1
 
 
 def adapter_for(path: Path, format: str = "auto") -> Adapter:
-    """Return the adapter named `format`, or with "auto" the first that recognises `path`.
+    """Return the adapter for a file.
 
-    Raises `FileMissing` when there is no such file and `FormatUnknown` when there is no such
-    adapter.
+    Parameters
+    ----------
+    path : Path
+        The file.
+    format : str
+        Name of an adapter, or "auto" for the first one that recognises the file.
+
+    Raises
+    ------
+    FileMissing
+        If there is no such file, or it cannot be opened.
+    FormatUnknown
+        If there is no such adapter, or none recognises the file.
     """
     known = installed()
     check_accessible(path)
@@ -80,9 +91,26 @@ def adapter_for(path: Path, format: str = "auto") -> Adapter:
 
 
 def read(path: Path, format: str = "auto", options: ReadOptions | None = None) -> Recording:
-    """Read one recording in any format.
+    """Read one recording in any registered format.
 
-    Raises `AdapterError`, whatever the format's library may raise.
+    Parameters
+    ----------
+    path : Path
+        The file by which the recording is known; for WFDB also its name without a suffix.
+    format : str
+        Name of an adapter, or "auto" for the first one that recognises the file.
+    options : ReadOptions, optional
+        What the user knows better than the file.
+
+    Returns
+    -------
+    Recording
+        The leads in millivolts, and the labels.
+
+    Raises
+    ------
+    AdapterError
+        If the recording cannot be used, whatever the format's library raised.
     """
     options = options or ReadOptions()
     with links_within(link_bounds(path, options.named, follow_links=options.follow_links)):

@@ -46,8 +46,16 @@ round times to 10 ms.
 
 
 class Labels(NamedTuple):
-    """labels : None without any. origin : who made them; "machine" where a prediction is left out,
-    which `remarks` tell.
+    """The labels of a recording.
+
+    Parameters
+    ----------
+    labels : tuple of BeatLabel, optional
+        None if there are none.
+    origin : {"reference", "reviewer", "machine"}
+        Who made them; "machine" if a prediction is left out, which `remarks` state.
+    remarks : tuple of Remark
+        What the user should know about them.
     """
 
     labels: tuple[BeatLabel, ...] | None = None
@@ -70,15 +78,23 @@ def labels_for(
 
     Parameters
     ----------
-    stem : the recording's path without its suffix.
-    options : `labels` is None, "none", the suffix of an annotator ("ecgfl": STEM.ecgfl,
-    STEM.ecgfl.edf or STEM.ecgfl.csv), the
-        path of a label file, or a folder that holds one for some recordings; `vocabulary` for their
-        words; `accept_predictions`.
-    beside : files to take the labels from when `options.labels` is None.
-    fs, clock_fs, axis : as for `read_labels`.
+    stem : Path
+        The recording's path without its suffix.
+    options : ReadOptions
+        Its `labels` is None, "none", the suffix of an annotator ("ecgfl": STEM.ecgfl,
+        STEM.ecgfl.edf or STEM.ecgfl.csv), the path of a label file, or a folder that holds one for
+        some recordings. `vocabulary` and `accept_predictions` are used, too.
+    beside : sequence of Path
+        Files to take the labels from if `options.labels` is None.
+    fs : float
+        Sampling rate of the leads in hertz.
+    clock_fs, axis : optional
+        See `read_labels`.
 
-    Raises `LabelsUnreadable`, also where two files hold different beats.
+    Raises
+    ------
+    LabelsUnreadable
+        If a label file is missing or broken, or two files hold different beats.
     """
     if options.labels == "none":
         return Labels()

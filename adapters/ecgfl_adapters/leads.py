@@ -16,8 +16,16 @@ SLOWEST_HZ = 50.0
 
 
 class Channel(NamedTuple):
-    """What a file says about a channel. unit : as stated, "" where none is. fs : hertz, None where
-    all share one rate.
+    """What a file says about a channel.
+
+    Parameters
+    ----------
+    name : str
+        Unique among the file's channels.
+    unit : str
+        As stated; "" if none is.
+    fs : float, optional
+        Sampling rate in hertz; None if all channels share one rate.
     """
 
     name: str
@@ -26,8 +34,14 @@ class Channel(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """places : of the channels to read, all of one rate, in their order. remarks : channels left
-    out that may be an ECG.
+    """The channels to read.
+
+    Parameters
+    ----------
+    places : list of int
+        Their indices, in their order; all have one rate.
+    remarks : tuple of Remark
+        Channels left out that may be an ECG.
     """
 
     places: list[int]
@@ -59,17 +73,25 @@ def choose_leads(
 
     Parameters
     ----------
-    path : of the file, for messages.
-    channels : with unique names.
-    options : `leads` and `ecg_channels` are used.
-    accept_unknown : whether channels whose names say nothing are leads where no name says ECG and
-    nothing speaks against it.
+    path : Path
+        The file, for messages.
+    channels : sequence of Channel
+        All channels of the file.
+    options : ReadOptions
+        `leads` and `ecg_channels` are used.
+    accept_unknown : bool
+        Whether channels whose names say nothing are leads, if no name says ECG and nothing speaks
+        against it.
+
+    Returns
+    -------
+    Choice
+        The channels to read.
 
     Raises
     ------
     LeadMissing
-        Listing what there is: no channel is known as an ECG, or a lead asked for is not there or
-        has another rate.
+        If no channel is known as an ECG, or a requested lead is missing or has another rate.
     """
     names = [channel.name for channel in channels]
     if options.leads:

@@ -38,8 +38,14 @@ _ABOUT = {"ANNOTATORS", "SHA256SUMS.txt", "MD5SUMS", "LICENSE.txt"}
 
 
 class Found(NamedTuple):
-    """What `find_recordings` found: one path a recording, and the files in folders that no adapter
-    recognises.
+    """What `find_recordings` found.
+
+    Parameters
+    ----------
+    recordings : list of Path
+        One path for each recording.
+    skipped : list of Path
+        Files in folders that no adapter recognises.
     """
 
     recordings: list[Path]
@@ -47,15 +53,23 @@ class Found(NamedTuple):
 
 
 def find_recordings(paths: Iterable[Path], *, follow_links: bool = False) -> Found:
-    """One path for each recording among `paths`, files and folders, in a fixed order and each once.
+    """Find the recordings among files and in folders.
 
-    Folders are searched with all that is below them, without hidden files. What a PhysioNet
-    database's RECORDS file lists belongs to them, so that reading says which of it is missing. A
-    file named outright is kept even if it is unknown or does not exist, so that reading it says
-    why; signal, segment and label files of a recording are left out.
+    Folders are searched with everything below them, except hidden files. A recording that a RECORDS
+    file lists is returned even if it is missing, and so is a file that was named itself, so that
+    reading it says why. Signal, segment and label files of a recording are left out.
 
-    follow_links : also follow links that lead out of a folder; otherwise they are among the skipped
-    paths.
+    Parameters
+    ----------
+    paths : iterable of Path
+        Files and folders.
+    follow_links : bool
+        Also follow links that lead out of a folder; otherwise they are skipped.
+
+    Returns
+    -------
+    Found
+        One path for each recording, in a fixed order, and the skipped files.
     """
     paths = list(paths)
     recordings: dict[Path, None] = {}

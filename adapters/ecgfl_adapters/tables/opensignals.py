@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ecgfl_adapters.errors import FileUnreadable, RateUnknown
 
 MARK = "# OpenSignals Text File Format"
@@ -92,3 +95,43 @@ def units_fix(bits: int | None) -> str:
         f"For {bits or 16} bits and the usual ECG sensor (gain 1000 over 3 V) it is --units "
         f"adc:{counts / 3:.6g}:{counts // 2}"
     )
+
+
+class Counter:
+    """Check a column that counts the rows and starts again, such as nSeq, for lost rows.
+
+    The column is taken chunk by chunk. The number of lost rows cannot be known.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._last: float | None = None
+        self._modulus: float | None = None
+
+    def add(self, values: NDArray[np.float64], line: int) -> None:
+        """Take the next chunk, whose first row is at `line`.
+
+        A column of zeros counts nothing. Raises `FileUnreadable` if rows are missing.
+        """
+        joined = values if self._last is None else np.concatenate(([self._last], values))
+        before = 1 if self._last is not None else 0
+        for at in np.flatnonzero(np.diff(joined) != 1).tolist():
+            high, low = float(joined[at]), float(joined[at + 1])
+            if high == low == 0:
+                continue
+            modulus = high - low + 1
+            if (
+                low >= high
+                or modulus != (self._modulus or modulus)
+                or int(modulus) & (int(modulus) - 1)
+            ):
+                raise FileUnreadable(
+                    self._path,
+                    f"rows are missing near line {line + at + 1 - before}: the counter goes from "
+                    f"{high:g} to {low:g}",
+                    "Export the stretches before and after as two files, or describe such files in "
+                    "site.toml under [[csv]] "
+                    "with time = 0 and their leads, if the counter is wrong",
+                )
+            self._modulus = modulus
+        self._last = float(joined[-1])

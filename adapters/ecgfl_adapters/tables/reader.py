@@ -21,8 +21,8 @@ from ecgfl_adapters.tables.clock import (
     clock_of_rows,
     clock_of_time,
 )
-from ecgfl_adapters.tables.counter import Counter
 from ecgfl_adapters.tables.leads import LeadColumn
+from ecgfl_adapters.tables.opensignals import Counter
 from ecgfl_adapters.tables.rows import read_rows
 from ecgfl_adapters.tables.sniff import LAYOUT_FIX
 from ecgfl_adapters.tables.stamps import Stamps

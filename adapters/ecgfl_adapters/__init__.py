@@ -1,13 +1,15 @@
 """Read and write ECG recordings in any registered file format.
 
-`read` turns a file into a `Recording`: leads in millivolts on one time axis, with beat labels where there are
-any. `find_recordings` lists the recordings in folders. A new format is a class with the methods of `Adapter`,
-registered under the entry-point group `ecgfl.adapters`; deriving it from `AdapterBase` lets it offer more.
+`read` turns a file into a `Recording`: leads in millivolts on one time axis, with beat labels where
+there are any. `find_recordings` lists the recordings in folders. A new format is a class with the
+methods of `Adapter`, registered under the entry-point group `ecgfl.adapters`; deriving it from
+`AdapterBase` lets it offer more.
 
-Every error is an `AdapterError`, which names the file, the problem and a fix. The module `errors` draws the tree.
+Every error is an `AdapterError`, which names the file, the problem and a fix. The module `errors`
+draws the tree.
 
-The names below are the public interface. They are loaded when they are first used, so that importing the package
-loads neither numpy nor any format library.
+The names below are the public interface. They are loaded when they are first used, so that
+importing the package loads neither numpy nor any format library.
 """
 
 from importlib import import_module

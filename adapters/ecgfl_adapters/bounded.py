@@ -11,13 +11,17 @@ LARGE_FILE = 1 << 26
 """Smallest size in bytes of a file that is examined for holes."""
 
 LEAST_STORED = 1 / 64
-"""Smallest share of a large file that must be stored. Compressing file systems store a third to a half of an ECG."""
+"""Smallest share of a large file that must be stored.
+
+Compressing file systems store a third to a half of an ECG.
+"""
 
 
 def read_bounded(path: Path, most: int) -> bytes:
     """Return the content of a file of at most `most` bytes.
 
-    Raises `OSError`, also for a larger file (without reading it) and for a pipe, a socket or a device.
+    Raises `OSError`, also for a larger file (without reading it) and for a pipe, a socket or a
+    device.
     """
     # A pipe opened for reading would wait for its writer.
     descriptor = os.open(
@@ -43,7 +47,10 @@ def read_bounded(path: Path, most: int) -> bytes:
 
 
 def first_bytes(path: Path, count: int) -> bytes:
-    """Return the first bytes of a file, or b"" if it is empty or not a regular file. Raises `OSError`."""
+    """Return the first bytes of a file, or b"" if it is empty or not a regular file.
+
+    Raises `OSError`.
+    """
     status = path.stat()
     if not stat.S_ISREG(status.st_mode) or status.st_size == 0:
         return b""
@@ -52,7 +59,9 @@ def first_bytes(path: Path, count: int) -> bytes:
 
 
 def check_stored(path: Path) -> None:
-    """Raise `FileUnreadable` for a large file that consists almost entirely of holes, which read as zeros."""
+    """Raise `FileUnreadable` for a large file that consists almost entirely of holes, which read as
+    zeros.
+    """
     if not hasattr(os, "SEEK_DATA") or path.stat().st_size < LARGE_FILE:
         return
     with path.open("rb") as file:
@@ -67,7 +76,8 @@ def check_stored(path: Path) -> None:
                     return
                 raise FileUnreadable(
                     path,
-                    f"it has {size} bytes, but only {stored} are stored: the rest of the file is holes",
+                    f"it has {size} bytes, but only {stored} are stored: the rest of the file is "
+                    "holes",
                     "It was not copied or written completely: copy it again",
                 ) from error
             stored += end - start

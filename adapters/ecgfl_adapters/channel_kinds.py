@@ -18,7 +18,8 @@ class Kind(Enum):
     UNKNOWN : a name that says nothing ("Channel 1").
     ELECTRIC : another biopotential, in volts like an ECG (EEG, EMG, EOG, depth electrodes).
     OTHER : another signal (respiration, pressure, PPG, acceleration).
-    DERIVED : computed from an ECG, or no signal (heart rate, R-peak marks, quality, impedance, counters, triggers).
+    DERIVED : computed from an ECG, or no signal (heart rate, R-peak marks, quality, impedance,
+    counters, triggers).
     """
 
     ECG = "ecg"
@@ -37,7 +38,10 @@ _ECG = re.compile(
 _ROMAN = r"(?:iii|ii|i)"
 _STRONG = rf"d?\s?{_ROMAN}|-?av[rlf]|m(?:l|cl)(?:{_ROMAN}|[1-6])|v[xyz]|[ae]-[is]"
 _WEAK = r"d[1-3]|m?v[1-9]?r?|mv[1-9]r?|c[cms][1-6]2?"
-_PREFIX = r"(?:modified|mod\.?)?[\s_-]*(?:lead|ableitung|mod\.?|derivation|derivacion|derivazione|derivacao|afleiding)[\s_-]*"
+_PREFIX = (
+    r"(?:modified|mod\.?)?[\s_-]*"
+    r"(?:lead|ableitung|mod\.?|derivation|derivacion|derivazione|derivacao|afleiding)[\s_-]*"
+)
 _LIMBS = r"(?:[rl]a|[rl]l)\s?[-/_:]\s?(?:[rl]a|[rl]l)"
 """Electrodes of the arms and legs in a pair."""
 _LEAD = re.compile(rf"(?:{_STRONG})(?:\s?[-/]\s?(?:{_STRONG}))?|{_LIMBS}|frank\s?[xyz]")
@@ -46,7 +50,10 @@ _PREFIXED_LEAD = re.compile(
 )
 _MAYBE = re.compile(rf"(?:{_WEAK})(?:\s?[-/]\s?(?:{_WEAK}))?")
 
-_POSITION = r"(?:fp[12z]|fpz|[afctpo]z|f\d{1,2}|c[1-6]|[tp]\d{1,2}|o[12]|(?:af|fc|ft|cp|tp|po)(?:\d{1,2}|z))"
+_POSITION = (
+    r"(?:fp[12z]|fpz|[afctpo]z|f\d{1,2}|c[1-6]|[tp]\d{1,2}|o[12]"
+    r"|(?:af|fc|ft|cp|tp|po)(?:\d{1,2}|z))"
+)
 """Electrodes of the 10-20 and 10-10 systems."""
 _REFERENCE = r"(?:[am][12]|ref|avg|av|le|car|e[12])"
 _EEG = re.compile(
@@ -87,9 +94,12 @@ _ELECTRIC, _OTHER, _DERIVED, _PROCESSED = map(
 )
 """Each pattern matches whole words."""
 _OTHER_UNITS = {
-    "bpm", "b/min", "beats/min", "/min", "1/min", "rpm", "brpm", "hz", "%", "mmhg", "cmh2o", "cmh20", "hpa", "kpa", "pa", "mbar",
-    "bar", "ohm", "ohms", "kohm", "mohm", "ω", "kω", "mω", "g", "mg", "m/s2", "m/s^2", "m/s²", "dps", "°/s", "deg/s", "rad/s",
-    "rad", "degc", "°c", "celsius", "degf", "°f", "l/min", "lpm", "l/s", "ml", "ml/s", "s", "sec", "ms", "us", "μs", "µs",
+    "bpm", "b/min", "beats/min", "/min", "1/min", "rpm", "brpm", "hz", "%", "mmhg", "cmh2o",
+    "cmh20", "hpa", "kpa", "pa", "mbar",
+    "bar", "ohm", "ohms", "kohm", "mohm", "ω", "kω", "mω", "g", "mg", "m/s2", "m/s^2", "m/s²",
+    "dps", "°/s", "deg/s", "rad/s",
+    "rad", "degc", "°c", "celsius", "degf", "°f", "l/min", "lpm", "l/s", "ml", "ml/s", "s", "sec",
+    "ms", "us", "μs", "µs",
     "usiemens", "db", "lux", "ut", "gauss", "km/h",
 }  # fmt: skip
 
@@ -97,7 +107,8 @@ _OTHER_UNITS = {
 def kinds_of(names: Sequence[str], patterns: Sequence[str] = ()) -> list[Kind]:
     """What each channel of a file is, by its name and by those beside it.
 
-    Depth electrodes are numbered from 1 and lettered, so "D1" or "V1" beside "D4" or beside other lettered electrodes is one.
+    Depth electrodes are numbered from 1 and lettered, so "D1" or "V1" beside "D4" or beside other
+    lettered electrodes is one.
 
     Parameters
     ----------
@@ -153,17 +164,23 @@ _BESIDE_ECG = {"chest", "brust", "body", "abdomen", "electrode", "elektrode", "s
 
 
 def is_ecg(name: str, patterns: Sequence[str] = ()) -> bool:
-    """Whether a channel name is that of an ECG lead ("ECG", "MLII", "Lead II", "V5", "ECG LA-RA", ...)."""
+    """Return whether a channel name is that of an ECG lead ("ECG", "MLII", "Lead II", "V5", "ECG
+    LA-RA", ...).
+    """
     return kind_of_name(name, patterns) in (Kind.ECG, Kind.LEAD, Kind.MAYBE)
 
 
 def is_processed(name: str) -> bool:
-    """Whether a channel is a filtered or cleaned copy of another one ("ECG_Clean", "ECG I filtered")."""
+    """Return whether a channel is a filtered or cleaned copy of another one ("ECG_Clean", "ECG I
+    filtered").
+    """
     return any(_PROCESSED.fullmatch(word) for word in _words(name))
 
 
 def is_other_unit(unit: str) -> bool:
-    """Whether a unit is known and no voltage ("bpm", "mmHg", "%", "Ohm", "g"), so that the channel is no ECG."""
+    """Return whether a unit is known and no voltage ("bpm", "mmHg", "%", "Ohm", "g"), so that the
+    channel is no ECG.
+    """
     return (
         re.sub(r"\s", "", unit).lower().strip("()[]") in _OTHER_UNITS and factor_to_mv(unit) is None
     )
@@ -178,7 +195,9 @@ def _plain(name: str) -> str:
 
 
 def _words(name: str) -> list[str]:
-    """Of a name, also those run together ("ECGImped", "EKG_HRate", "rPeaks"), with and without a number at the end."""
+    """Of a name, also those run together ("ECGImped", "EKG_HRate", "rPeaks"), with and without a
+    number at the end.
+    """
     bare = "".join(
         each for each in unicodedata.normalize("NFKD", name) if not unicodedata.combining(each)
     )

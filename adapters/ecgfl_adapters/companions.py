@@ -1,7 +1,9 @@
-"""Files that belong together on disk: companions in any case, symbolic links, and stand-ins for content that was not fetched.
+"""Files that belong together on disk: companions in any case, symbolic links, and stand-ins for
+content that was not fetched.
 
-A record's name and folder are those of the path that was given, also where that is a link into a content store (git-annex,
-DataLad, DVC), whose files have names and folders of their own. Every rule about links belongs here.
+A record's name and folder are those of the path that was given, also where that is a link into a
+content store (git-annex, DataLad, DVC), whose files have names and folders of their own. Every rule
+about links belongs here.
 """
 
 import errno
@@ -17,10 +19,15 @@ from typing import NamedTuple
 
 from ecgfl_adapters.bounded import first_bytes, read_bounded
 
-FETCH = "Fetch its content (git-annex: `git annex get`, DataLad: `datalad get`, Git LFS: `git lfs pull`), or correct the link"
+FETCH = (
+    "Fetch its content (git-annex: `git annex get`, DataLad: `datalad get`, Git LFS: "
+    "`git lfs pull`), or correct the link"
+)
 
 _LARGEST_POINTER = 1 << 15
-"""Bytes; git-annex reads no larger file as a pointer: https://git-annex.branchable.com/internals/pointer_file/."""
+"""Bytes; git-annex reads no larger file as a pointer:
+https://git-annex.branchable.com/internals/pointer_file/.
+"""
 
 _LONGEST_TARGET = 1000
 """Bytes."""
@@ -42,7 +49,8 @@ _STORES = ((".git", "annex", "objects"), (".dvc", "cache"))
 
 
 class LinkBounds(NamedTuple):
-    """Where links may lead: into these folders, or into the object store of a repository that contains one of them.
+    """Where links may lead: into these folders, or into the object store of a repository that
+    contains one of them.
 
     folders : real paths; None allows any target.
     """
@@ -50,7 +58,7 @@ class LinkBounds(NamedTuple):
     folders: tuple[Path, ...] | None
 
     def hold(self, path: Path) -> bool:
-        """Whether a real path lies within the bounds."""
+        """Return whether a real path lies within the bounds."""
         return self.folders is None or any(
             path.is_relative_to(each) or _is_in_a_store(path, each) for each in self.folders
         )
@@ -58,11 +66,14 @@ class LinkBounds(NamedTuple):
 
 _ANYWHERE = LinkBounds(None)
 _BOUNDS: ContextVar[LinkBounds] = ContextVar("_BOUNDS", default=_ANYWHERE)
-"""The bounds for what is being read. They apply to each file of a recording, however its name was found."""
+"""The bounds for what is being read.
+
+They apply to each file of a recording, however its name was found.
+"""
 
 
 def _is_in_a_store(path: Path, folder: Path) -> bool:
-    """Whether `path` is in the object store of the repository that contains `folder`."""
+    """Return whether `path` is in the object store of the repository that contains `folder`."""
     parts = path.parts
     return any(
         parts[place : place + len(store)] == store and folder.is_relative_to(Path(*parts[:place]))
@@ -72,7 +83,9 @@ def _is_in_a_store(path: Path, folder: Path) -> bool:
 
 
 def real_path(path: Path) -> Path:
-    """Return the path of the content, after following every link, including a link that is stored as a text file."""
+    """Return the path of the content, after following every link, including a link that is stored
+    as a text file.
+    """
     target = _target_as_text(path)
     try:
         return Path(
@@ -85,8 +98,9 @@ def real_path(path: Path) -> Path:
 def link_bounds(path: Path, named: Iterable[Path], *, follow_links: bool) -> LinkBounds:
     """Return the bounds for the files of a recording.
 
-    The bounds are the first of the folders (or folders of RECORDS files) in `named` that contains the recording. A recording that
-    is itself in `named` may be a link: its bounds are its own folder and the folder of the link's target.
+    The bounds are the first of the folders (or folders of RECORDS files) in `named` that contains
+    the recording. A recording that is itself in `named` may be a link: its bounds are its own
+    folder and the folder of the link's target.
     """
     if follow_links:
         return _ANYWHERE
@@ -98,7 +112,9 @@ def link_bounds(path: Path, named: Iterable[Path], *, follow_links: bool) -> Lin
 
 
 def folder_of(named: Path) -> Path:
-    """Return the folder that is searched when `named` is given: that of a RECORDS file, else `named` itself."""
+    """Return the folder that is searched when `named` is given: that of a RECORDS file, else
+    `named` itself.
+    """
     return named.parent if named.name == RECORDS and os.path.isfile(named) else named  # noqa: PTH113
 
 
@@ -122,7 +138,7 @@ def links_also_within(named: Path) -> Iterator[None]:
 
 
 def leads_out(path: Path) -> bool:
-    """Whether a path exists and its content lies outside the current bounds.
+    """Return whether a path exists and its content lies outside the current bounds.
 
     The result is False for a link to a folder that contains the bounds, because that is a loop.
     """
@@ -138,27 +154,32 @@ def leads_out(path: Path) -> bool:
 
 
 def is_text_of_a_link(path: Path) -> bool:
-    """Whether a file looks like a text file that stands in for a link."""
+    """Return whether a file looks like a text file that stands in for a link."""
     return _target_as_text(path) is not None
 
 
 def is_elsewhere(path: Path) -> bool:
-    """Whether the file that is being read was named itself and is a link that leads out of its own folder."""
+    """Return whether the file that is being read was named itself and is a link that leads out of
+    its own folder.
+    """
     folders = _BOUNDS.get().folders
     return folders is not None and not LinkBounds(folders[:1]).hold(real_path(path))
 
 
 class Absence(NamedTuple):
-    """Why there is no content at a path, and what can be done about it, in the words of an `AdapterError`."""
+    """Why there is no content at a path, and what can be done about it, in the words of an
+    `AdapterError`.
+    """
 
     problem: str
     fix: str
 
 
 def companion(path: Path, name: str) -> Path:
-    """The file called `name` in the folder of `path`.
+    """Return the file called `name` in the folder of `path`.
 
-    Where there is none, the only one that differs in upper and lower case ("R1.DAT" for "r1.dat"), else the path asked for.
+    Where there is none, the only one that differs in upper and lower case ("R1.DAT" for "r1.dat"),
+    else the path asked for.
     """
     exact = path.with_name(name)
     if os.path.lexists(exact):
@@ -180,10 +201,11 @@ def _names_in(folder: Path, changed: int) -> dict[str, list[str]]:  # noqa: ARG0
 
 
 def content_of(path: Path) -> Path:
-    """The file to open for the content of `path`.
+    """Return the file to open for the content of `path`.
 
-    That is `path` itself, also where it is a symbolic link. Where links cannot be made, as on many Windows disks, git and copying
-    programs write a small file in a link's place that holds nothing but the link's target; then it is the target, if it exists.
+    That is `path` itself, also where it is a symbolic link. Where links cannot be made, as on many
+    Windows disks, git and copying programs write a small file in a link's place that holds nothing
+    but the link's target; then it is the target, if it exists.
     """
     target = _target_as_text(path)
     return path if target is None or not os.path.isfile(target) or leads_out(path) else target  # noqa: PTH113
@@ -211,9 +233,11 @@ def link_target(path: Path) -> Path | None:
 
 
 def absence(path: Path) -> Absence | None:
-    """Return why the content of an existing path may not or cannot be read; None for any other path.
+    """Return why the content of an existing path may not or cannot be read; None for any other
+    path.
 
-    The path is a broken link, a link that leads out of the bounds (see `links_within`), or a pointer in place of the content.
+    The path is a broken link, a link that leads out of the bounds (see `links_within`), or a
+    pointer in place of the content.
     """
     try:
         status = path.stat()
@@ -247,7 +271,8 @@ def absence(path: Path) -> Absence | None:
         return None
     if target_as_text is not None:
         return Absence(
-            f"is a text in place of a broken symbolic link: it holds {start.decode()}, which does not exist",
+            f"is a text in place of a broken symbolic link: it holds {start.decode()}, which does "
+            "not exist",
             FETCH,
         )
     if _ANNEX in start.split(b"\n", 1)[0].replace(b"\\", b"/") and b"\0" not in start:

@@ -1,4 +1,7 @@
-"""Reading a recording with the adapter of its format. Format libraries are loaded only when a file is read."""
+"""Reading a recording with the adapter of its format.
+
+Format libraries are loaded only when a file is read.
+"""
 
 import os
 from collections.abc import Iterable
@@ -40,9 +43,21 @@ LAST_SAMPLE = 2**31 - 1
 
 
 def adapter_for(path: Path, format: str = "auto") -> Adapter:
-    """The adapter named `format`, or with "auto" the first that recognises `path`.
+    """Return the adapter for a file.
 
-    Raises `FileMissing` when there is no such file and `FormatUnknown` when there is no such adapter.
+    Parameters
+    ----------
+    path : Path
+        The file.
+    format : str
+        Name of an adapter, or "auto" for the first one that recognises the file.
+
+    Raises
+    ------
+    FileMissing
+        If there is no such file, or it cannot be opened.
+    FormatUnknown
+        If there is no such adapter, or none recognises the file.
     """
     known = installed()
     check_accessible(path)
@@ -76,7 +91,27 @@ def adapter_for(path: Path, format: str = "auto") -> Adapter:
 
 
 def read(path: Path, format: str = "auto", options: ReadOptions | None = None) -> Recording:
-    """Read one recording in any format. Raises `AdapterError`, whatever the format's library may raise."""
+    """Read one recording in any registered format.
+
+    Parameters
+    ----------
+    path : Path
+        The file by which the recording is known; for WFDB also its name without a suffix.
+    format : str
+        Name of an adapter, or "auto" for the first one that recognises the file.
+    options : ReadOptions, optional
+        What the user knows better than the file.
+
+    Returns
+    -------
+    Recording
+        The leads in millivolts, and the labels.
+
+    Raises
+    ------
+    AdapterError
+        If the recording cannot be used, whatever the format's library raised.
+    """
     options = options or ReadOptions()
     with links_within(link_bounds(path, options.named, follow_links=options.follow_links)):
         return _read(path, format, options)
@@ -109,8 +144,13 @@ def _read(path: Path, format: str, options: ReadOptions) -> Recording:
 
 
 def _without_content(path: Path, error: AdapterError) -> AdapterError:
-    """Return an error that quotes nothing from the file, because the person who made the link may not be allowed to read it."""
-    problem = "cannot be used; the reason is not shown, because this is a link to a file in another folder"
+    """Return an error that quotes nothing from the file, because the person who made the link may
+    not be allowed to read it.
+    """
+    problem = (
+        "cannot be used; the reason is not shown, because this is a link to a file in another "
+        "folder"
+    )
     return type(error)(
         path,
         problem,
@@ -125,7 +165,8 @@ def _check_rate(path: Path, recording: Recording, options: ReadOptions) -> None:
         raise RateUnknown(
             path,
             f"the file states a rate of {recording.fs:g} Hz, but --fs gives {given:g} Hz",
-            "Read it without --fs; if the file is wrong, export it again at the recorder's true rate",
+            "Read it without --fs; if the file is wrong, export it again at the recorder's true "
+            "rate",
         )
 
 
@@ -140,7 +181,7 @@ def _check_labels(path: Path, recording: Recording) -> None:
 
 
 def _state_of(path: Path, adapter: Adapter) -> list[tuple[str, int, int]]:
-    """Return the sizes and times of change of a recording's files, as far as their names are known."""
+    """Return size and modification time of each file of a recording whose name is known."""
     state = []
     for file in (path, *sorted(extras_of(adapter).companions(path))):
         try:
@@ -152,7 +193,7 @@ def _state_of(path: Path, adapter: Adapter) -> list[tuple[str, int, int]]:
 
 
 def record_stem(path: Path) -> Path:
-    """The path without the suffixes of a recording's file: "a/rec.csv.gz" and "a/rec" are "a/rec"."""
+    """Return the path without a recording's suffixes: "a/rec" for "a/rec.csv.gz" and "a/rec"."""
     suffix = path.suffix.lower()
     if suffix == ".gz":
         path = path.with_suffix("")
@@ -162,7 +203,8 @@ def record_stem(path: Path) -> Path:
 
 
 def subfolder(path: Path, named: Iterable[Path]) -> Path:
-    """Return the folder of a recording, relative to the first of the folders (or RECORDS files) in `named` that holds it.
+    """Return the folder of a recording, relative to the first of the folders (or RECORDS files) in
+    `named` that holds it.
 
     It is `Path()` for a recording that was named itself.
     """

@@ -12,9 +12,6 @@ AdapterError
 
 from pathlib import Path
 
-LIBRARY_ERRORS: tuple[type[Exception], ...] = (Exception,)
-"""What other people's code raises on broken files: anything. A fault of the file, not of the program: it is `FileUnreadable`."""
-
 
 class AdapterError(ValueError):
     """A file that cannot become a `Recording`.

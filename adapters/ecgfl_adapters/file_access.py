@@ -1,4 +1,6 @@
-"""Whether a path can be opened: not a pipe, a device, a broken link or a file that this user may not read."""
+"""Whether a path can be opened: not a pipe, a device, a broken link or a file that this user may
+not read.
+"""
 
 import os
 import stat
@@ -9,7 +11,9 @@ from ecgfl_adapters.errors import AdapterError, FileMissing, FormatUnknown
 
 
 def check_accessible(path: Path) -> None:
-    """What reading would wait for without an end, what this user may not look into, and a link to nothing."""
+    """What reading would wait for without an end, what this user may not look into, and a link to
+    nothing.
+    """
     absent = absence(path)
     if absent is not None:
         raise FileMissing(path, absent.problem, absent.fix)

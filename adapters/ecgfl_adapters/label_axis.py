@@ -1,4 +1,6 @@
-"""Places labels on the axis of a table, whose times may not begin at 0 and whose rows may be incomplete."""
+"""Places labels on the axis of a table, whose times may not begin at 0 and whose rows may be
+incomplete.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,25 +15,33 @@ from ecgfl_adapters.symbols import BEAT_SYMBOLS
 
 _DAY = 86400.0
 _AROUND_SECONDS = 0.04
-"""Half width in seconds of the window around a label in which a QRS complex must appear; a narrow one lasts 80 ms."""
+"""Half width in seconds of the window around a label in which a QRS complex must appear; a narrow
+one lasts 80 ms.
+"""
 _CLEAR = 1.5
-"""One interpretation is chosen if the signal moves this many times more at its labels than at those of the other."""
+"""One interpretation is chosen if the signal moves this many times more at its labels than at those
+of the other.
+"""
 _FEW_LABELS = 5
 """Minimum number of beats for a decision from the signal."""
 _MANY_LABELS = 2000
 """Maximum number of beats that are compared."""
 _HARMLESS_SECONDS = 0.02
-"""Shift of a label that stays within its QRS complex, so that both interpretations are acceptable."""
-_FIX_TIMES = "Give the labels in a column 'time_s' on the time axis of the table, or as 'sample' with --labels FILE"
+"""Shift in seconds that keeps a label within its QRS complex; both readings are acceptable."""
+_FIX_TIMES = (
+    "Give the labels in a column 'time_s' on the time axis of the table, or as 'sample' with "
+    "--labels FILE"
+)
 
 
 @dataclass
 class TableAxis:
     """The axis of a table that was read.
 
-    start : time of the first sample in seconds as the table counts: since its own zero, or since midnight where `is_clock`; 0
-    without a time column. number : of the first sample in a column that counts samples, else 0. title, factor : of its time
-    column, and seconds in one unit of it. rows : that hold samples; after row `after[i]`, `missing[i]` samples are missing.
+    start : time of the first sample in seconds as the table counts: since its own zero, or since
+    midnight where `is_clock`; 0 without a time column. number : of the first sample in a column
+    that counts samples, else 0. title, factor : of its time column, and seconds in one unit of it.
+    rows : that hold samples; after row `after[i]`, `missing[i]` samples are missing.
     remarks : takes what a person should know of the labels.
     """
 
@@ -56,10 +66,11 @@ class TableAxis:
 def samples_at_times(
     seconds: NDArray[np.float64], symbols: Sequence[str], axis: TableAxis
 ) -> NDArray[np.int64]:
-    """Convert label times, counted from the start of the recording or on the table's axis, to the nearest samples.
+    """Convert label times, counted from the start of the recording or on the table's axis, to the
+    nearest samples.
 
-    The signal decides, then which labels lie within the recording. Where neither does, the labels are taken to be on the table's
-    axis, and a remark says so.
+    The signal decides, then which labels lie within the recording. Where neither does, the labels
+    are taken to be on the table's axis, and a remark says so.
     """
     since_start = np.rint(seconds * axis.fs).astype(np.int64)
     on_axis = np.rint((seconds - axis.start) * axis.fs).astype(np.int64)
@@ -75,7 +86,9 @@ def _from_origin(
     axis: TableAxis,
     origin: str,
 ) -> NDArray[np.int64]:
-    """Return the better of two interpretations. origin : start of the table's axis, for the remark if neither is better."""
+    """Return the better of two interpretations. origin : start of the table's axis, for the remark
+    if neither is better.
+    """
     if not on_axis.size or np.abs(on_axis - since_start).max() <= 1:
         return since_start
     better = _better(on_axis, since_start, symbols, axis)
@@ -86,9 +99,12 @@ def _from_origin(
             axis.remarks.append(
                 Remark(
                     "labels-time-origin",
-                    f"{origin}, and nothing shows whether the {on_axis.size} labels count from there or from the start of the "
-                    f"recording; they are read {'from its start' if better is False else 'as the table counts'}",
-                    "Compare some labels with their beats (ecgfl review FILE); let table and labels begin at 0 to be sure.",
+                    f"{origin}, and nothing shows whether the {on_axis.size} labels count from "
+                    "there or from the start of the "
+                    "recording; they are read "
+                    f"{'from its start' if better is False else 'as the table counts'}",
+                    "Compare some labels with their beats (ecgfl review FILE); let table and "
+                    "labels begin at 0 to be sure.",
                 )
             )
     return since_start if better is False else on_axis
@@ -97,9 +113,11 @@ def _from_origin(
 def samples_at_clock(
     path: Path, seconds: NDArray[np.float64], symbols: Sequence[str], axis: TableAxis
 ) -> NDArray[np.int64]:
-    """The samples nearest to times of day, in seconds since the midnight before the first label.
+    """Return the samples nearest to times of day, in seconds since the midnight before the first
+    label.
 
-    Raises `LabelsUnreadable` where the table has no times of day, and where the labels may belong to one day or another.
+    Raises `LabelsUnreadable` where the table has no times of day, and where the labels may belong
+    to one day or another.
     """
     if not axis.is_clock:
         raise LabelsUnreadable(
@@ -127,9 +145,11 @@ def samples_at_clock(
 def samples_at_numbers(
     samples: NDArray[np.int64], symbols: Sequence[str], axis: TableAxis
 ) -> NDArray[np.int64]:
-    """Sample numbers on the continuous axis, from numbers that count its samples or the rows of the table.
+    """Return sample numbers on the continuous axis, from numbers that count its samples or the rows
+    of the table.
 
-    The two differ after a gap. The signal decides; a remark tells where the numbers count rows, and where nothing shows it.
+    The two differ after a gap. The signal decides; a remark tells where the numbers count rows, and
+    where nothing shows it.
     """
     if abs(axis.number) > _HARMLESS_SECONDS * axis.fs:  # the table counts its samples itself
         return _from_origin(
@@ -153,19 +173,24 @@ def samples_at_numbers(
         return samples
     if better:
         problem = (
-            f"the sample numbers of the labels count the rows of the table, from which {int(axis.missing.sum())} samples are "
-            f"missing; {int(moved.sum())} labels after a gap were moved to their beats, by up to {shift.max() / axis.fs:.3g} s"
+            "the sample numbers of the labels count the rows of the table, from which "
+            f"{int(axis.missing.sum())} samples are "
+            f"missing; {int(moved.sum())} labels after a gap were moved to their beats, by up to "
+            f"{shift.max() / axis.fs:.3g} s"
         )
     else:
         problem = (
-            f"{int(axis.missing.sum())} samples are missing from the table, and nothing shows whether the sample numbers of "
-            f"{int(moved.sum())} labels after a gap count the missing ones; they are read as if they did"
+            f"{int(axis.missing.sum())} samples are missing from the table, and nothing shows "
+            "whether the sample numbers of "
+            f"{int(moved.sum())} labels after a gap count the missing ones; they are read as if "
+            "they did"
         )
     axis.remarks.append(
         Remark(
             "labels-row-numbers",
             problem,
-            "Give labels by time ('time_s'), or count the samples that are missing, too; --labels none reads without labels.",
+            "Give labels by time ('time_s'), or count the samples that are missing, too; --labels "
+            "none reads without labels.",
         )
     )
     return rows if better else samples
@@ -178,7 +203,9 @@ def _outside(samples: NDArray[np.int64], axis: TableAxis) -> int:
 def _better(
     one: NDArray[np.int64], other: NDArray[np.int64], symbols: Sequence[str], axis: TableAxis
 ) -> bool | None:
-    """Whether the signal moves more at `one` than at `other`, as it does at beats; None if that is unclear."""
+    """Return whether the signal moves more at `one` than at `other`, as it does at beats; None if
+    that is unclear.
+    """
     beats = np.flatnonzero([symbol in BEAT_SYMBOLS for symbol in symbols])
     if beats.size < _FEW_LABELS:
         return None
@@ -193,7 +220,9 @@ def _better(
 
 
 def _movement(lead: Lead, samples: NDArray[np.int64], axis: TableAxis) -> float:
-    """Median over the samples of how far the lead moves around them; 0 around one outside or in a gap."""
+    """Return the median over the samples of how far the lead moves around them; 0 around one
+    outside or in a gap.
+    """
     half = max(1, round(_AROUND_SECONDS * axis.fs))
     inside = (samples >= half) & (samples < axis.length - half)
     moves = np.zeros(samples.size)

@@ -16,7 +16,10 @@ LARGEST_LABELS = 1 << 26
 """Largest size of a label file in bytes; it is read whole."""
 
 MOST_LABELS = 4_000_000
-"""Largest number of labels in a file: 14 days at 198 beats per minute. Each takes about 200 bytes of memory."""
+"""Largest number of labels in a file: 14 days at 198 beats per minute.
+
+Each takes about 200 bytes of memory.
+"""
 
 
 def read_labels(
@@ -31,16 +34,18 @@ def read_labels(
     Parameters
     ----------
     path : Path
-        A WFDB annotation file, text with the suffix .csv, .txt or .tsv, an EDF+ file with annotations, or
-        a label file of another registered format.
+        A WFDB annotation file, text with the suffix .csv, .txt or .tsv, an EDF+ file with
+        annotations, or a label file of another registered format.
     fs : float
         Sampling rate of the leads in hertz, to which sample numbers are brought.
     clock_fs : float, optional
-        Rate in hertz at which an annotation file that does not state a rate counts its samples. Default: `fs`.
+        Rate in hertz at which an annotation file that does not state a rate counts its samples.
+        Default: `fs`.
     vocabulary : mapping of str to str, optional
         A site's own words for beats, to WFDB symbols.
     axis : TableAxis, optional
-        Axis of the table that the labels belong to, if its times do not begin at 0 or rows are missing.
+        Axis of the table that the labels belong to, if its times do not begin at 0 or rows are
+        missing.
 
     Returns
     -------
@@ -63,7 +68,10 @@ def read_labels(
 
 
 def label_bytes(path: Path) -> bytes:
-    """Return the content of a label file. Raises `LabelsUnreadable` if it cannot be read or is too large."""
+    """Return the content of a label file.
+
+    Raises `LabelsUnreadable` if it cannot be read or is too large.
+    """
     try:
         return read_bounded(content_of(path), LARGEST_LABELS)
     except OSError as error:
@@ -80,5 +88,6 @@ def check_label_count(path: Path, count: int) -> None:
         raise LabelsUnreadable(
             path,
             f"label file holds more than {MOST_LABELS} labels",
-            "Export only the beat labels, or the recording in parts; --labels none reads it without labels",
+            "Export only the beat labels, or the recording in parts; --labels none reads it "
+            "without labels",
         )

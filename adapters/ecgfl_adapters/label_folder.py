@@ -12,13 +12,15 @@ from ecgfl_adapters.labels import ANNOTATORS, label_files
 
 @dataclass(frozen=True)
 class LabelFolder:
-    """Where the labels of each recording are: in the same subfolder as the recording, else directly in the folder.
+    """Where the labels of each recording are: in the same subfolder as the recording, else directly
+    in the folder.
 
     Make it with `label_folder`.
 
     root : the folder of labels.
     named : the files and folders in which the recordings were found.
-    shared : for each name that several recordings have, in lower case: their subfolders, one for each recording.
+    shared : for each name that several recordings have, in lower case: their subfolders, one for
+    each recording.
     annotators : whose files are looked for.
     """
 
@@ -46,13 +48,18 @@ class LabelFolder:
         if files and subfolders.count(below) > 1:
             raise LabelsUnreadable(
                 recording,
-                f"{len(subfolders)} recordings have this name, and nothing shows whose labels {files[0]} holds",
-                "Name the folder that holds all recordings, and put the labels into subfolders like those of the recordings",
+                f"{len(subfolders)} recordings have this name, and nothing shows whose labels "
+                f"{files[0]} holds",
+                "Name the folder that holds all recordings, and put the labels into subfolders "
+                "like those of the recordings",
             )
         return files
 
     def option_for(self, recording: Path) -> str:
-        """Return `ReadOptions.labels` for a recording: the folder of its label files, or "none". Raises `LabelsUnreadable`."""
+        """Return `ReadOptions.labels` for a recording: the folder of its label files, or "none".
+
+        Raises `LabelsUnreadable`.
+        """
         files = self.files_of(recording)
         return str(files[0].parent.absolute()) if files else "none"
 

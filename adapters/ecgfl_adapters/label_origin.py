@@ -1,7 +1,9 @@
-"""Determines who made the labels of a recording: a reference, a reviewer who corrected predictions, or this program itself.
+"""Determines who made the labels of a recording: a reference, a reviewer who corrected predictions,
+or this program itself.
 
-`predict` writes `NAME.ecgfl.origin.json` beside its results. It lists SHA-256 digests of the predicted beats and of the files
-that hold them. A prediction file with other beats was corrected, however it is formatted.
+`predict` writes `NAME.ecgfl.origin.json` beside its results. It lists SHA-256 digests of the
+predicted beats and of the files that hold them. A prediction file with other beats was corrected,
+however it is formatted.
 """
 
 import json
@@ -30,12 +32,16 @@ _LARGEST = 1 << 17
 """Maximum size of an origin file in bytes; a prediction takes about 400."""
 
 _OF_PREDICT = re.compile(rf"(.+)\.{ANNOTATOR}(?![^\W_]).*", re.IGNORECASE | re.DOTALL)
-"""NAME.ecgfl, NAME.ecgfl.csv, and what copies of them are called: "NAME.ecgfl (1).csv", "NAME.ecgfl_corrected.csv"."""
+"""NAME.ecgfl, NAME.ecgfl.csv, and what copies of them are called: "NAME.ecgfl (1).csv",
+"NAME.ecgfl_corrected.csv".
+"""
 
 MACHINE_LABELS = Remark(
     "labels-by-machine",
-    "the labels are this program's own prediction, and nothing shows that a person corrected them; they are left out",
-    "Correct NAME.ecgfl or NAME.ecgfl.csv and read it again with --labels ecgfl. A person who has checked every beat and found "
+    "the labels are this program's own prediction, and nothing shows that a person corrected them; "
+    "they are left out",
+    "Correct NAME.ecgfl or NAME.ecgfl.csv and read it again with --labels ecgfl. A person who has "
+    "checked every beat and found "
     "nothing to correct saves them as NAME.labels.csv, which is read with --labels labels.",
 )
 
@@ -104,19 +110,23 @@ def listed_in(path: Path) -> Listed:
 
 
 def digest(labels: Sequence[BeatLabel]) -> str:
-    """SHA-256 of the beats as "SAMPLE SYMBOL" lines."""
+    """Return the SHA-256 of the beats as "SAMPLE SYMBOL" lines."""
     return sha256(
         "".join(f"{label.sample} {label.symbol}\n" for label in labels).encode()
     ).hexdigest()
 
 
 def is_prediction(path: Path) -> bool:
-    """Whether a label file has a name that `predict` gives, or that of a copy of such a file."""
+    """Return whether a label file has a name that `predict` gives, or that of a copy of such a
+    file.
+    """
     return _OF_PREDICT.fullmatch(path.name) is not None
 
 
 def origin_of(path: Path, labels: Sequence[BeatLabel]) -> Origin:
-    """Return who made the labels of a file. A prediction without a readable origin file counts as the machine's.
+    """Return who made the labels of a file.
+
+    A prediction without a readable origin file counts as the machine's.
 
     Parameters
     ----------
@@ -127,7 +137,8 @@ def origin_of(path: Path, labels: Sequence[BeatLabel]) -> Origin:
     if name is None:
         return "reference"
     listed = listed_in(companion(path, f"{name[1]}{ORIGIN_SUFFIX}"))
-    # An untouched file is recognised by its content, too: read at another rate (--fs), its beats have other samples.
+    # An untouched file is recognised by its content, too: read at another rate (--fs), its beats
+    # have other samples.
     with content_of(path).open("rb") as file:
         is_untouched = (
             digest(labels) in listed.labels
@@ -137,7 +148,9 @@ def origin_of(path: Path, labels: Sequence[BeatLabel]) -> Origin:
 
 
 def _predictions(path: Path) -> list[_Prediction]:
-    """Return the predictions in an origin file; none if it is missing or damaged, so that no correction is assumed."""
+    """Return the predictions in an origin file; none if it is missing or damaged, so that no
+    correction is assumed.
+    """
     try:
         if leads_out(path):
             return []

@@ -40,11 +40,23 @@ ANNOTATORS = (ANNOTATOR, "atr", "labels")
 
 
 ROUNDED_S = 0.01
-"""Seconds between the places of one beat in two label files that hold the same beats: tables often round times to 10 ms."""
+"""Seconds between the places of one beat in two label files that hold the same beats: tables often
+round times to 10 ms.
+"""
 
 
 class Labels(NamedTuple):
-    """labels : None without any. origin : who made them; "machine" where a prediction is left out, which `remarks` tell."""
+    """The labels of a recording.
+
+    Parameters
+    ----------
+    labels : tuple of BeatLabel, optional
+        None if there are none.
+    origin : {"reference", "reviewer", "machine"}
+        Who made them; "machine" if a prediction is left out, which `remarks` state.
+    remarks : tuple of Remark
+        What the user should know about them.
+    """
 
     labels: tuple[BeatLabel, ...] | None = None
     origin: Origin = "reference"
@@ -59,19 +71,30 @@ def labels_for(
     clock_fs: float | None = None,
     axis: TableAxis | None = None,
 ) -> Labels:
-    """The labels that `ReadOptions.labels` asks for, and who made them.
+    """Return the labels that `ReadOptions.labels` asks for, and who made them.
 
-    Predictions of this program that nobody corrected are left out: a model must not be trained on its own answers.
+    Predictions of this program that nobody corrected are left out: a model must not be trained on
+    its own answers.
 
     Parameters
     ----------
-    stem : the recording's path without its suffix.
-    options : `labels` is None, "none", the suffix of an annotator ("ecgfl": STEM.ecgfl, STEM.ecgfl.edf or STEM.ecgfl.csv), the
-        path of a label file, or a folder that holds one for some recordings; `vocabulary` for their words; `accept_predictions`.
-    beside : files to take the labels from when `options.labels` is None.
-    fs, clock_fs, axis : as for `read_labels`.
+    stem : Path
+        The recording's path without its suffix.
+    options : ReadOptions
+        Its `labels` is None, "none", the suffix of an annotator ("ecgfl": STEM.ecgfl,
+        STEM.ecgfl.edf or STEM.ecgfl.csv), the path of a label file, or a folder that holds one for
+        some recordings. `vocabulary` and `accept_predictions` are used, too.
+    beside : sequence of Path
+        Files to take the labels from if `options.labels` is None.
+    fs : float
+        Sampling rate of the leads in hertz.
+    clock_fs, axis : optional
+        See `read_labels`.
 
-    Raises `LabelsUnreadable`, also where two files hold different beats.
+    Raises
+    ------
+    LabelsUnreadable
+        If a label file is missing or broken, or two files hold different beats.
     """
     if options.labels == "none":
         return Labels()
@@ -127,7 +150,7 @@ def refuse_different(
 
 
 def _agree(labels: Sequence[BeatLabel], others: Sequence[BeatLabel], fs: float) -> bool:
-    """Whether two files hold the same beats, but for times that one of them rounds to 10 ms."""
+    """Return whether two files hold the same beats; one of them may round times to 10 ms."""
     ours, theirs = (
         [label for label in each if label.symbol in BEAT_SYMBOLS] for each in (labels, others)
     )
@@ -139,13 +162,17 @@ def _agree(labels: Sequence[BeatLabel], others: Sequence[BeatLabel], fs: float) 
 
 
 def _beside(names: Sequence[Path]) -> list[Path]:
-    """Those of these files that are there; a broken link is, too, so that reading it says what is missing."""
+    """Return those of these files that are there; a broken link is, too, so that reading it says
+    what is missing.
+    """
     files = (companion(path, path.name) for path in names)
     return [path for path in files if path.is_file() or absence(path) is not None]
 
 
 def _label_files(stem: Path, option: str) -> list[Path]:
-    """Return the files that `option` may refer to; None if it is a folder without a file for this recording."""
+    """Return the files that `option` may refer to; None if it is a folder without a file for this
+    recording.
+    """
     given = Path(option)
     annotator = annotator_files(stem, option)
     if not annotator and given.is_dir():
@@ -156,7 +183,8 @@ def _label_files(stem: Path, option: str) -> list[Path]:
         return [given]
     raise LabelsUnreadable(
         stem,
-        f"labels {option!r} were asked for, but neither {stem.name}.{given.name} beside it nor {given} is a file",
+        f"labels {option!r} were asked for, but neither {stem.name}.{given.name} beside it nor "
+        f"{given} is a file",
         "Give an existing file with --labels FILE, or --labels none",
     )
 
@@ -167,7 +195,9 @@ def label_files(stem: Path, annotators: Sequence[str] = ANNOTATORS) -> list[Path
 
 
 def annotator_files(stem: Path, option: str) -> list[Path]:
-    """Return the files beside a recording that `option` names, if it is the suffix of an annotator; none otherwise."""
+    """Return the files beside a recording that `option` names, if it is the suffix of an annotator;
+    none otherwise.
+    """
     return [] if "/" in option or "\\" in option else _of_annotator(stem, option)
 
 

@@ -12,11 +12,21 @@ from ecgfl_adapters.recording import Remark
 from ecgfl_adapters.units import factor_to_mv
 
 SLOWEST_HZ = 50.0
-"""Minimum sampling rate of an ECG in hertz: below it, a QRS of 0.1 s has fewer than five samples."""
+"""Minimum sampling rate of an ECG in hertz: a QRS of 0.1 s has at least five samples."""
 
 
 class Channel(NamedTuple):
-    """What a file says about a channel. unit : as stated, "" where none is. fs : hertz, None where all share one rate."""
+    """What a file says about a channel.
+
+    Parameters
+    ----------
+    name : str
+        Unique among the file's channels.
+    unit : str
+        As stated; "" if none is.
+    fs : float, optional
+        Sampling rate in hertz; None if all channels share one rate.
+    """
 
     name: str
     unit: str = ""
@@ -24,14 +34,24 @@ class Channel(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """places : of the channels to read, all of one rate, in their order. remarks : channels left out that may be an ECG."""
+    """The channels to read.
+
+    Parameters
+    ----------
+    places : list of int
+        Their indices, in their order; all have one rate.
+    remarks : tuple of Remark
+        Channels left out that may be an ECG.
+    """
 
     places: list[int]
     remarks: tuple[Remark, ...] = ()
 
 
 def unique_names(labels: Sequence[str]) -> list[str]:
-    """`labels` with "#2", "#3" ... appended to the second and later ones of a kind; an empty label becomes "unnamed"."""
+    """`labels` with "#2", "#3" ... appended to the second and later ones of a kind; an empty label
+    becomes "unnamed".
+    """
     seen: Counter[str] = Counter()
     names = []
     for label in labels:
@@ -46,21 +66,32 @@ def choose_leads(
 ) -> Choice:
     """Choose the leads among a file's channels.
 
-    Leads that `options.leads` names are taken, matched exactly, then without regard to case. Otherwise channels named as an ECG
-    and unambiguous lead names take precedence over names that merely could be a lead ("V1" beside "ECG" is a depth electrode),
-    raw channels over their filtered copies, and the rate with the most leads over others.
+    Leads that `options.leads` names are taken, matched exactly, then without regard to case.
+    Otherwise channels named as an ECG and unambiguous lead names take precedence over names that
+    merely could be a lead ("V1" beside "ECG" is a depth electrode), raw channels over their
+    filtered copies, and the rate with the most leads over others.
 
     Parameters
     ----------
-    path : of the file, for messages.
-    channels : with unique names.
-    options : `leads` and `ecg_channels` are used.
-    accept_unknown : whether channels whose names say nothing are leads where no name says ECG and nothing speaks against it.
+    path : Path
+        The file, for messages.
+    channels : sequence of Channel
+        All channels of the file.
+    options : ReadOptions
+        `leads` and `ecg_channels` are used.
+    accept_unknown : bool
+        Whether channels whose names say nothing are leads, if no name says ECG and nothing speaks
+        against it.
+
+    Returns
+    -------
+    Choice
+        The channels to read.
 
     Raises
     ------
     LeadMissing
-        Listing what there is: no channel is known as an ECG, or a lead asked for is not there or has another rate.
+        If no channel is known as an ECG, or a requested lead is missing or has another rate.
     """
     names = [channel.name for channel in channels]
     if options.leads:
@@ -91,7 +122,11 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def named_leads(path: Path, channels: Sequence[Channel], wanted: Sequence[str]) -> list[int]:
-    """Places of the channels of these names, matched exactly, then without regard to case. Raises `LeadMissing`."""
+    """Return the places of the channels of these names, matched exactly, then without regard to
+    case.
+
+    Raises `LeadMissing`.
+    """
     names = [channel.name for channel in channels]
     folded = [name.lower() for name in names]
     chosen = []
@@ -123,7 +158,9 @@ def _is_plausible(channel: Channel) -> bool:
 
 
 def _candidates(channels: Sequence[Channel], kinds: Sequence[Kind]) -> list[int]:
-    """Return channels named as an ECG; those with an implausible rate or unit only if there are no others."""
+    """Return channels named as an ECG; those with an implausible rate or unit only if there are no
+    others.
+    """
     plausible = [place for place, channel in enumerate(channels) if _is_plausible(channel)]
     for places in (plausible, range(len(channels))):
         named = [place for place in places if kinds[place] is Kind.ECG]
@@ -136,7 +173,9 @@ def _candidates(channels: Sequence[Channel], kinds: Sequence[Kind]) -> list[int]
 
 
 def _unknown(channels: Sequence[Channel], kinds: Sequence[Kind]) -> list[int]:
-    """Channels whose names say nothing; none where other signals beside them leave open which one is the ECG."""
+    """Return channels whose names say nothing; none where other signals beside them leave open
+    which one is the ECG.
+    """
     found = [
         place
         for place, channel in enumerate(channels)
@@ -158,14 +197,18 @@ def _rate_of_most(channels: Sequence[Channel], places: Sequence[int]) -> float |
 def _remarks(
     channels: Sequence[Channel], kinds: Sequence[Kind], raw: Sequence[int], chosen: Sequence[int]
 ) -> tuple[Remark, ...]:
-    """What is left out although it may be an ECG. A filtered copy is not missed, nor is an unnamed channel in no unit."""
+    """What is left out although it may be an ECG.
+
+    A filtered copy is not missed, nor is an unnamed channel in no unit.
+    """
     remarks = []
     left_out = [place for place in raw if place not in chosen]
     if left_out:
         remarks.append(
             Remark(
                 "leads-left-out",
-                f"{_told(channels, left_out)} left out, which may be an ECG as well: only channels of one rate and in a unit of "
+                f"{_told(channels, left_out)} left out, which may be an ECG as well: only channels "
+                "of one rate and in a unit of "
                 f"voltage are read together (here {_told(channels, chosen)})",
                 "Read the others by naming them with --lead NAME.",
             )
@@ -183,8 +226,10 @@ def _remarks(
         remarks.append(
             Remark(
                 "channels-not-read",
-                f"{_told(channels, beside)} not read: measured in volts, but other channels are named as the ECG",
-                "If one of them is an ECG lead, name the leads with --lead NAME, or its name in ecg_channels in site.toml.",
+                f"{_told(channels, beside)} not read: measured in volts, but other channels are "
+                "named as the ECG",
+                "If one of them is an ECG lead, name the leads with --lead NAME, or its name in "
+                "ecg_channels in site.toml.",
                 "info",
             )
         )

@@ -11,14 +11,20 @@ from ecgfl_adapters.recording import Remark
 ENDS = (-32768.0, 32767.0, 65535.0, -2147483648.0, 2147483647.0)
 """The ends of a converter's range, as tables hold them."""
 LONG_RUN = 10
-"""Equal samples after each other, from which a number stays where no signal does: a pacing spike is shorter."""
+"""Equal samples after each other, from which a number stays where no signal does: a pacing spike is
+shorter.
+"""
 
 _ROUND = (-999.0, 999.0, -9999.0, 9999.0, -99999.0, 99999.0, -1000000.0, -200000000.0)
 """Round numbers that programs write for a missing sample."""
 _NEAR = 0.05
-"""Share of the signal's range that a round number in a long run is beyond it at least: a clipped signal comes closer."""
+"""Share of the signal's range that a round number in a long run is beyond it at least: a clipped
+signal comes closer.
+"""
 _EXACT = 0.5
-"""Largest difference between a round number and the physical value of the sample that stands for it, in the physical unit."""
+"""Largest difference between a round number and the physical value of the sample that stands for
+it, in the physical unit.
+"""
 
 
 class Code(NamedTuple):
@@ -29,17 +35,21 @@ class Code(NamedTuple):
 
 
 class MissingCodes:
-    """Finds the numbers that stand for missing samples of one channel, from its samples, some at a time.
+    """Finds the numbers that stand for missing samples of one channel, from its samples, some at a
+    time.
 
-    A clipped or saturated signal passes through the values beside its limit on its way there; a code stands alone. So a number
-    is a code only where it is farther from all other samples than these are from each other. A round number is one also where it
-    stays for `LONG_RUN` samples and is beyond the others by 5 % of their range.
+    A clipped or saturated signal passes through the values beside its limit on its way there; a
+    code stands alone. So a number is a code only where it is farther from all other samples than
+    these are from each other. A round number is one also where it stays for `LONG_RUN` samples and
+    is beyond the others by 5 % of their range.
 
     Parameters
     ----------
     ends : ends of the converter's range, in the unit of the samples.
-    shortest : samples in a row that are at an end at least; 1 for tables, `LONG_RUN` where a spike may reach the end.
-    step, baseline : where the samples are digital, `(sample - baseline) * step` is the physical value, for which a round number
+    shortest : samples in a row that are at an end at least; 1 for tables, `LONG_RUN` where a spike
+    may reach the end.
+    step, baseline : where the samples are digital, `(sample - baseline) * step` is the physical
+    value, for which a round number
         may stand as well.
     """
 
@@ -53,7 +63,8 @@ class MissingCodes:
     ) -> None:
         self._shortest = shortest
         digital = {float(round(number / step + baseline)): number for number in _ROUND}
-        # Where a step is coarser than the number is exact, another value may have the same sample: 999 and 1000 in steps of 5.
+        # Where a step is coarser than the number is exact, another value may have the same sample:
+        # 999 and 1000 in steps of 5.
         exact = {
             sample: number
             for sample, number in digital.items()
@@ -79,7 +90,10 @@ class MissingCodes:
             rest = rest[rest != number]
 
     def found(self) -> tuple[Code, ...]:
-        """The codes, from those near the signal to those far away. A number that is none belongs to the signal."""
+        """Return the codes, from those near the signal to those far away.
+
+        A number that is none belongs to the signal.
+        """
         low, high = self._low, self._high
         codes = []
         for number in sorted(self._runs, key=lambda number: max(low - number, number - high)):
@@ -104,7 +118,8 @@ def missing_remark(channel: str, code: Code) -> Remark:
     return Remark(
         "missing-samples",
         f"{channel} holds {code.shown:.10g}, far from its other values: read as missing samples",
-        "Nothing to do if the recorder writes this number where there is no signal; else export the file again.",
+        "Nothing to do if the recorder writes this number where there is no signal; else export "
+        "the file again.",
     )
 
 

@@ -5,23 +5,26 @@ import unicodedata
 
 _WORDS = frozenset(
     """
-    anon anonym anonymous anonymus anonymised anonymized anonymisiert anonyme anonymise anonymisee anonimo
-    anonima anonimizado anonimizzato anonymizovano anoniem geanonimiseerd anonymiserad anonymiseret
-    deidentified identified deid redacted removed deleted masked hidden private confidential withheld
-    unknown unk unbekannt nichtbekannt inconnu inconnue desconocido desconocida desconhecido desconhecida
-    sconosciuto sconosciuta onbekend ukendt ukjent okand tuntematon neznamy nieznany unnamed noname nameless
-    none null nil na nan nn nomen nescio blank empty unspecified undefined undef unassigned notset available
-    specified recorded given applicable entered keine kein sin sans
-    test tests tester testing testpatient testperson dummy demo default example sample muster mustermann
-    musterfrau temp tmp tbd patient patients patientin paciente paziente pacjent pacient patienten subject
-    subjects proband probandin participant person guest user admin operator emergency notfall urgence urgencia
-    name names vorname nachname firstname lastname surname given family prenom nom nombre apellido nome
-    cognome naam id ids pid mrn identifier nummer number no not nr num data de the a new neu neuer neue
-    nouveau nuevo
-    m f x u o male female man woman mann frau homme femme hombre mujer maennlich weiblich other
+    anon anonym anonymous anonymus anonymised anonymized anonymisiert anonyme anonymise
+    anonymisee anonimo anonima anonimizado anonimizzato anonymizovano anoniem geanonimiseerd
+    anonymiserad anonymiseret deidentified identified deid redacted removed deleted masked
+    hidden private confidential withheld unknown unk unbekannt nichtbekannt inconnu inconnue
+    desconocido desconocida desconhecido desconhecida sconosciuto sconosciuta onbekend ukendt
+    ukjent okand tuntematon neznamy nieznany unnamed noname nameless none null nil na nan nn
+    nomen nescio blank empty unspecified undefined undef unassigned notset available specified
+    recorded given applicable entered keine kein sin sans test tests tester testing testpatient
+    testperson dummy demo default example sample muster mustermann musterfrau temp tmp tbd
+    patient patients patientin paciente paziente pacjent pacient patienten subject subjects
+    proband probandin participant person guest user admin operator emergency notfall urgence
+    urgencia name names vorname nachname firstname lastname surname given family prenom nom
+    nombre apellido nome cognome naam id ids pid mrn identifier nummer number no not nr num data
+    de the a new neu neuer neue nouveau nuevo m f x u o male female man woman mann frau homme
+    femme hombre mujer maennlich weiblich other
     """.split()  # noqa: SIM905 - a list of 200 strings is hard to read
 )
-"""Lower case, without accents: anonymous, removed, unknown, empty; defaults of recorders; names of the field itself; sexes."""
+"""Lower case, without accents: anonymous, removed, unknown, empty; defaults of recorders; names of
+the field itself; sexes.
+"""
 
 _PHRASES = frozenset(
     {"john doe", "doe john", "jane doe", "doe jane", "max mustermann", "erika mustermann"}
@@ -50,10 +53,12 @@ _OLDEST = 120
 
 
 def is_placeholder(text: str) -> bool:
-    """Whether a text identifies nobody: "", "X X X", "Anonymous", "Unknown", "N.N.", "Test patient", "0000", "-" and the like.
+    """Return whether a text identifies nobody: "", "X X X", "Anonymous", "Unknown", "N.N.", "Test
+    patient", "0000", "-" and the like.
 
-    A date, a sex and an age identify nobody, either. Upper and lower case, accents and punctuation make no difference. A number
-    after such a word does ("Patient 12"), unless it may be an age ("anonymous M 65").
+    A date, a sex and an age identify nobody, either. Upper and lower case, accents and punctuation
+    make no difference. A number after such a word does ("Patient 12"), unless it may be an age
+    ("anonymous M 65").
     """
     folded = unicodedata.normalize("NFKD", text).casefold()
     if folded.strip() in _OTHER_SCRIPTS or text.strip() in _OTHER_SCRIPTS:

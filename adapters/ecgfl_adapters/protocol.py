@@ -1,4 +1,6 @@
-"""What a file format must offer to take part, and what it may offer: see `Adapter` and `AdapterBase`."""
+"""What a file format must offer to take part, and what it may offer: see `Adapter` and
+`AdapterBase`.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -28,24 +30,28 @@ class ReadOptions:
         Unit of the samples: "mV", "uV", "V" or "nV", which replaces what the file states; or
         "adc:GAIN[:BASELINE]" with GAIN in ADC units per millivolt, for files that state none.
     labels : str, optional
-        None takes the labels found with the file, if there are any; "none" takes no labels; otherwise the
-        path of a label file or the suffix of a WFDB annotator ("atr"), whose absence is then an error.
+        None takes the labels found with the file, if there are any; "none" takes no labels;
+        otherwise the path of a label file or the suffix of a WFDB annotator ("atr"), whose absence
+        is then an error.
     vocabulary : mapping of str to str
-        Words for beats beyond the built-in ones, such as {"extrasystole": "V"}; case does not matter.
+        Words for beats beyond the built-in ones, such as {"extrasystole": "V"}; case does not
+        matter.
     ecg_channels : tuple of str
-        Shell patterns ("Kanal *") of channel names that are ECG beyond the known ones; case does not matter.
+        Shell patterns ("Kanal *") of channel names that are ECG beyond the known ones; case does
+        not matter.
     accept_predictions : bool
-        Accept uncorrected predictions of this program as labels, to measure them; never to train on them.
+        Accept uncorrected predictions of this program as labels, to measure them; never to train on
+        them.
     force : bool
         Read a file whose checksum is wrong; the fault becomes a remark.
     named : tuple of Path
-        Files and folders that the user named. A link in a folder is followed only if its target is in that
-        folder; see `companions.link_bounds`.
+        Files and folders that the user named. A link in a folder is followed only if its target is
+        in that folder; see `companions.link_bounds`.
     follow_links : bool
         Follow links to any target.
     format_options : tuple
-        Options of single formats, at most one object of each class, such as `tables.layout.TableOptions`;
-        an adapter takes its own with `for_format`.
+        Options of single formats, at most one object of each class, such as
+        `tables.layout.TableOptions`; an adapter takes its own with `for_format`.
     """
 
     leads: tuple[str, ...] = ()
@@ -75,7 +81,8 @@ class LabelRequest:
     fs : float
         Sampling rate of the leads in hertz; labels are returned in its samples.
     clock_fs : float, optional
-        Rate in hertz at which a file that does not state a rate counts its samples; None means `fs`.
+        Rate in hertz at which a file that does not state a rate counts its samples; None means
+        `fs`.
     vocabulary : mapping of str to str
         A site's own words for beats, to WFDB symbols.
     axis : TableAxis, optional
@@ -102,24 +109,30 @@ class Adapter(Protocol):
         ...
 
     def read(self, path: Path, options: ReadOptions) -> Recording:
-        """Read one recording. Raises `AdapterError` (and nothing else) when the file cannot be used."""
+        """Read one recording.
+
+        Raises `AdapterError` (and nothing else) when the file cannot be used.
+        """
         ...
 
     def write(self, recording: Recording, folder: Path) -> tuple[Path, ...]:
         """Write signals and labels under `folder`, named after the recording.
 
-        Source identifiers are not written. Returns the files; the first one is the file to read. Raises
-        `ValueError` when the format cannot hold the recording.
+        Source identifiers are not written. Returns the files; the first one is the file to read.
+        Raises `ValueError` when the format cannot hold the recording.
         """
         ...
 
 
 class AdapterBase:
-    """What an adapter may offer beyond `Adapter`. Derive from it and override what the format needs.
+    """What an adapter may offer beyond `Adapter`.
 
-    A format whose recordings have several files overrides `companions` and `main_file`, so that each recording
-    is found once. A format with its own label files sets `label_suffixes` and overrides `read_labels` and
-    `is_label_file`, so that these files serve as labels of recordings in any format.
+    Derive from it and override what the format needs.
+
+    A format whose recordings have several files overrides `companions` and `main_file`, so that
+    each recording is found once. A format with its own label files sets `label_suffixes` and
+    overrides `read_labels` and `is_label_file`, so that these files serve as labels of recordings
+    in any format.
 
     Attributes
     ----------
@@ -128,7 +141,8 @@ class AdapterBase:
     label_suffixes : frozenset of str
         Suffixes of the label files that `read_labels` reads, in lower case; see `ANY_SUFFIX`.
     annotator_suffixes : tuple of str
-        What follows RECORD.ANNOTATOR in the names of label files, for example ".csv" in "100.ecgfl.csv".
+        What follows RECORD.ANNOTATOR in the names of label files, for example ".csv" in
+        "100.ecgfl.csv".
     """
 
     suffixes: frozenset[str] = frozenset()
@@ -136,7 +150,8 @@ class AdapterBase:
     annotator_suffixes: tuple[str, ...] = ()
 
     def main_file(self, path: Path) -> Path:
-        """Return the file by which a recording is read, if `path` names it by another file; else `path`.
+        """Return the file by which a recording is read, if `path` names it by another file; else
+        `path`.
 
         The file need not exist.
         """

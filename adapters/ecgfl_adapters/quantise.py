@@ -12,7 +12,9 @@ MAX_COUNT = 32767
 """Largest count; -32768 is left free, WFDB's code for "no sample"."""
 
 MAX_BASELINE = 1 << 30
-"""Counts by which an offset is taken away; float32, in which samples are, tells fewer apart, and WFDB takes 32 bits."""
+"""Counts by which an offset is taken away; float32, in which samples are, tells fewer apart, and
+WFDB takes 32 bits.
+"""
 
 
 class Scale(NamedTuple):
@@ -23,7 +25,7 @@ class Scale(NamedTuple):
 
 
 def scale_of(lead: Lead) -> Scale:
-    """The lead's own quantisation step, or the finest with which its range fits 16 bits."""
+    """Return the lead's own quantisation step, or the finest with which its range fits 16 bits."""
     low, high = extremes(lead.samples) or (0.0, 0.0)
     step = max(
         lead.step_mv, (high - low) / (2 * MAX_COUNT - 1), max(abs(low), abs(high)) / MAX_BASELINE

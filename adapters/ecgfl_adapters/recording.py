@@ -1,4 +1,4 @@
-"""The one shape that every file format is turned into."""
+"""Recordings: what every file format is turned into."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,9 +15,15 @@ from ecgfl_adapters.samples import Samples, blocks, stretches
 class Lead:
     """One ECG lead.
 
-    name : as the file calls it ("MLII", "ECG I", ...).
-    samples : shape (n,), float32, millivolts; NaN where there is no signal. An array, or read from the file as needed.
-    step_mv : the quantisation step of the source in millivolts, more than 0.
+    Parameters
+    ----------
+    name : str
+        The file's own name ("MLII", "ECG I", ...).
+    samples : array-like
+        Shape (n,), float32, millivolts; NaN where there is no signal. An array, or an object that
+        reads from the file as needed.
+    step_mv : float
+        Quantisation step of the source in millivolts, more than 0.
     """
 
     name: str
@@ -26,7 +32,15 @@ class Lead:
 
 
 class BeatLabel(NamedTuple):
-    """One annotation: the sample at which it stands and its symbol in WFDB's notation ("N", "V", "[", ...)."""
+    """One annotation.
+
+    Parameters
+    ----------
+    sample : int
+        The sample at which it stands, from 0.
+    symbol : str
+        Its symbol in WFDB's notation ("N", "V", "[", ...).
+    """
 
     sample: int
     symbol: str
@@ -40,10 +54,18 @@ class Gap(NamedTuple):
 
 
 class Remark(NamedTuple):
-    """Something about the file that the reader put up with, for a person to know; it becomes a finding.
+    """A fault of the file that the reader tolerated. It becomes a finding.
 
-    code : stable name in kebab-case. problem : what is wrong, with the numbers; never a text that stands in the file. fix : what
-    can be done about it. severity : "info" where there is nothing to do for most files.
+    Parameters
+    ----------
+    code : str
+        Stable name in kebab-case.
+    problem : str
+        What is wrong, with the numbers; never a text from the file.
+    fix : str
+        What the user can do about it.
+    severity : {"info", "warning"}
+        "info" if there is nothing to do for most files.
     """
 
     code: str
@@ -54,12 +76,26 @@ class Remark(NamedTuple):
 
 @dataclass(frozen=True)
 class Source:
-    """Where a recording came from. Nothing of this may enter the store as it stands.
+    """Where a recording came from. The store must not hold any of this unchanged.
 
-    patient : the identifier of the patient that the file states; "" where it states none, or a placeholder for one.
-    person : name and birth date, where the file states both, to notice one person under two identifiers; else "".
-    age : in years, sex : "F" or "M", where the file states them.
-    identifiers : whatever the file says about the person or device (name, birth date, id, serial, comments ...).
+    Parameters
+    ----------
+    path : Path
+        The file.
+    format : str
+        Name of the adapter.
+    patient : str
+        Identifier of the patient; "" if the file states none or a placeholder.
+    person : str
+        Name and birth date, to notice one person under two identifiers; "" unless both are stated.
+    age : int, optional
+        In years.
+    sex : {"F", "M"}, optional
+        As the file states it.
+    start : datetime, optional
+        Time of the first sample.
+    identifiers : dict of str to str
+        Everything else about the person or device (name, birth date, serial number, comments ...).
     """
 
     path: Path
@@ -74,14 +110,29 @@ class Source:
 
 @dataclass(frozen=True)
 class Recording:
-    """A continuous time axis with its leads and, where there are any, its beat labels.
+    """Leads on one continuous time axis, with beat labels where there are any.
 
-    name : the record's name, without folder or suffix.
-    fs : sampling rate in hertz, the same for every lead.
-    leads : at least one; all of the same length.
-    labels : in order of their samples; None when the source has no labels (which is not the same as an empty list).
-    label_origin : who made the labels; "machine" where those that were asked for are a prediction of this program.
-    remarks : what the reader put up with.
+    Parameters
+    ----------
+    name : str
+        The record's name, without folder or suffix.
+    fs : float
+        Sampling rate in hertz, the same for every lead.
+    leads : tuple of Lead
+        At least one; all of the same length.
+    source : Source
+        Where it came from.
+    labels : tuple of BeatLabel, optional
+        In order of their samples; None if the source has no labels, which differs from no beats.
+    remarks : tuple of Remark
+        Faults that the reader tolerated.
+    label_origin : {"reference", "reviewer", "machine"}
+        Who made the labels; "machine" if those asked for are a prediction of this program.
+
+    Raises
+    ------
+    ValueError
+        If there is no lead, leads differ in length, or the rate is not positive.
     """
 
     name: str
@@ -102,12 +153,13 @@ class Recording:
             or len(self.leads[0].samples.shape) != 1
         ):
             raise ValueError(
-                f"leads must be one-dimensional and equally long, got {[lead.samples.shape for lead in self.leads]}"
+                "leads must be one-dimensional and equally long, got "
+                f"{[lead.samples.shape for lead in self.leads]}"
             )
 
     @property
     def length(self) -> int:
-        """Samples per lead."""
+        """Return the number of samples per lead."""
         return int(self.leads[0].samples.size)
 
     @property
@@ -115,7 +167,9 @@ class Recording:
         return self.length / self.fs
 
     def signal_digest(self) -> bytes:
-        """SHA-256 of the sampling rate and the samples: the same signal has the same digest wherever it lies."""
+        """Return the SHA-256 of the sampling rate and the samples: the same signal has the same
+        digest wherever it lies.
+        """
         digest = sha256(f"{self.fs!r}".encode())
         for lead in self.leads:
             for _, part in blocks(lead.samples):
@@ -123,7 +177,7 @@ class Recording:
         return digest.digest()
 
     def gaps(self) -> tuple[Gap, ...]:
-        """The stretches in which every lead is NaN."""
+        """Return the stretches in which every lead is NaN."""
         leads = [lead.samples for lead in self.leads]
         absent = stretches(
             self.length,

@@ -1,7 +1,7 @@
 """The registered file formats: the only place where adapters are loaded.
 
-A package registers an adapter under the entry-point group `ecgfl.adapters`. Nothing that formats share names
-a format; what a format offers is asked of its adapter.
+A package registers an adapter under the entry-point group `ecgfl.adapters`. Nothing that formats
+share names a format; what a format offers is asked of its adapter.
 """
 
 import logging
@@ -16,7 +16,9 @@ from ecgfl_adapters.protocol import ANY_SUFFIX, Adapter, AdapterBase
 
 GROUP = "ecgfl.adapters"
 _LAST = ("wfdb", "edf", "csv")
-"""Asked last, in this order: an adapter that a site installed for its own files goes first, plain text comes last."""
+"""Asked last, in this order: an adapter that a site installed for its own files goes first, plain
+text comes last.
+"""
 
 _NO_EXTRAS = AdapterBase()
 
@@ -65,7 +67,10 @@ def installed() -> Installed:
 
 
 def adapters() -> dict[str, Adapter]:
-    """Return the adapters that work, by name. Broken ones are named in a log warning; see `installed`."""
+    """Return the adapters that work, by name.
+
+    Broken ones are named in a log warning; see `installed`.
+    """
     return installed().adapters
 
 
@@ -81,7 +86,9 @@ def recognised_by(path: Path) -> Adapter | None:
 
 
 def extras_of(adapter: Adapter) -> AdapterBase:
-    """Return what an adapter offers beyond `Adapter`; nothing for one that does not derive from `AdapterBase`."""
+    """Return what an adapter offers beyond `Adapter`; nothing for one that does not derive from
+    `AdapterBase`.
+    """
     return adapter if isinstance(adapter, AdapterBase) else _NO_EXTRAS
 
 
@@ -103,7 +110,10 @@ def annotator_suffixes() -> tuple[str, ...]:
 
 
 def label_reader(path: Path) -> AdapterBase:
-    """Return the adapter that reads a label file of this name. Raises `FormatUnknown` if there is none."""
+    """Return the adapter that reads a label file of this name.
+
+    Raises `FormatUnknown` if there is none.
+    """
     for suffix in (path.suffix.lower(), ANY_SUFFIX):
         for extras in all_extras():
             if suffix in extras.label_suffixes:

@@ -22,30 +22,54 @@ from ecgfl_adapters.label_origin import is_prediction
 from ecgfl_adapters.registry import all_extras, recognised_by, recording_suffixes
 
 LARGEST_RECORDS = 1 << 21
-"""Largest size of a RECORDS file in bytes. PTB-XL lists 43,598 records in 1.2 MB: https://physionet.org/content/ptb-xl/1.0.3/."""
+"""Largest size of a RECORDS file in bytes.
+
+PTB-XL lists 43,598 records in 1.2 MB: https://physionet.org/content/ptb-xl/1.0.3/.
+"""
 
 MOST_MISSING = 1000
-"""Largest number of lines of a RECORDS file that name no file. With more of them, it is the list of another folder."""
+"""Largest number of lines of a RECORDS file that name no file.
+
+With more of them, it is the list of another folder.
+"""
 
 _ABOUT = {"ANNOTATORS", "SHA256SUMS.txt", "MD5SUMS", "LICENSE.txt"}
 """Files about a PhysioNet database."""
 
 
 class Found(NamedTuple):
-    """What `find_recordings` found: one path a recording, and the files in folders that no adapter recognises."""
+    """What `find_recordings` found.
+
+    Parameters
+    ----------
+    recordings : list of Path
+        One path for each recording.
+    skipped : list of Path
+        Files in folders that no adapter recognises.
+    """
 
     recordings: list[Path]
     skipped: list[Path]
 
 
 def find_recordings(paths: Iterable[Path], *, follow_links: bool = False) -> Found:
-    """One path for each recording among `paths`, files and folders, in a fixed order and each once.
+    """Find the recordings among files and in folders.
 
-    Folders are searched with all that is below them, without hidden files. What a PhysioNet database's RECORDS file lists belongs
-    to them, so that reading says which of it is missing. A file named outright is kept even if it is unknown or
-    does not exist, so that reading it says why; signal, segment and label files of a recording are left out.
+    Folders are searched with everything below them, except hidden files. A recording that a RECORDS
+    file lists is returned even if it is missing, and so is a file that was named itself, so that
+    reading it says why. Signal, segment and label files of a recording are left out.
 
-    follow_links : also follow links that lead out of a folder; otherwise they are among the skipped paths.
+    Parameters
+    ----------
+    paths : iterable of Path
+        Files and folders.
+    follow_links : bool
+        Also follow links that lead out of a folder; otherwise they are skipped.
+
+    Returns
+    -------
+    Found
+        One path for each recording, in a fixed order, and the skipped files.
     """
     paths = list(paths)
     recordings: dict[Path, None] = {}
@@ -99,18 +123,25 @@ def why_skipped(path: Path, named: Iterable[Path] = (), *, follow_links: bool = 
     if absent is not None:
         return absent.problem
     if path.is_dir():
-        return f"is a symbolic link to the folder {link_target(path)}, which is read under another name or holds this one"
+        return (
+            f"is a symbolic link to the folder {link_target(path)}, which is read under another "
+            "name or holds this one"
+        )
     return "no adapter reads it"
 
 
 def leads_out_of(path: Path, named: Iterable[Path], *, follow_links: bool = False) -> bool:
-    """Whether a path below one of the folders in `named` is reached by a link that leads out of that folder."""
+    """Return whether a path below one of the folders in `named` is reached by a link that leads out
+    of that folder.
+    """
     with links_within(link_bounds(path, named, follow_links=follow_links)):
         return leads_out(path)
 
 
 def _listed(records: Path) -> tuple[list[Path], list[Path]]:
-    """Return the recordings that a RECORDS file lists, one per line, relative to its folder. Other paths are ignored.
+    """Return the recordings that a RECORDS file lists, one per line, relative to its folder.
+
+    Other paths are ignored.
 
     The second list holds the recordings that are reached by links that lead out of the folder.
     """
@@ -157,7 +188,8 @@ def _listed_file(path: Path) -> Path:
 class _Below(NamedTuple):
     """What is below a folder.
 
-    special : pipes, sockets, devices, and links that are not followed. closed : folders that this user may not list.
+    special : pipes, sockets, devices, and links that are not followed. closed : folders that this
+    user may not list.
     """
 
     files: list[Path]
@@ -166,7 +198,10 @@ class _Below(NamedTuple):
 
 
 def _files_below(folder: Path) -> _Below:
-    """List everything below a folder, then the targets of links in it. Each folder is listed once."""
+    """List everything below a folder, then the targets of links in it.
+
+    Each folder is listed once.
+    """
     below = _Below([], [], [])
     root = real_path(folder)
     seen: set[Path] = set()
@@ -236,6 +271,8 @@ def _belongs_to_a_recording(path: Path) -> bool:
 
 
 def main_file_of(path: Path) -> Path:
-    """Return the file by which a recording is read, if `path` names it by another one that exists; else `path`."""
+    """Return the file by which a recording is read, if `path` names it by another one that exists;
+    else `path`.
+    """
     mains = (extras.main_file(path) for extras in all_extras())
     return next((main for main in mains if main != path and main.is_file()), path)

@@ -66,7 +66,8 @@ NO_WORDS: Mapping[str, str] = {}
 
 
 def symbol_of(text: str, vocabulary: Mapping[str, str] = NO_WORDS) -> str | None:
-    """The WFDB symbol that `text` is or stands for ("V", "PVC", "Normal"); None when it is neither.
+    """Return the WFDB symbol that `text` is or stands for ("V", "PVC", "Normal"); None when it is
+    neither.
 
     vocabulary : a site's own words, which win over the built-in ones; see `ReadOptions`.
     """
@@ -81,9 +82,10 @@ def symbol_of(text: str, vocabulary: Mapping[str, str] = NO_WORDS) -> str | None
 
 
 def is_sure(text: str, vocabulary: Mapping[str, str] = NO_WORDS) -> bool:
-    """Whether a text that `symbol_of` knows is used for beats only.
+    """Return whether a text that `symbol_of` knows is used for beats only.
 
-    Single letters are not: R, L and S are also sleep stages and body positions, A is apnoea. A site's vocabulary is.
+    Single letters are not: R, L and S are also sleep stages and body positions, A is apnoea. A
+    site's vocabulary is.
     """
     folded = _folded(text)
     return any(_folded(word) == folded for word in vocabulary) or (

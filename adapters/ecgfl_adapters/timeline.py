@@ -12,17 +12,23 @@ MAX_SECONDS = 31 * 86400
 """Longest time axis that is accepted: a broken time stamp must not fill the memory."""
 
 MAX_EMPTY = 1 << 28
-"""Samples without a signal that are accepted on any axis (12 days at 250 Hz), and however many where as many hold one."""
+"""Samples without a signal that are accepted on any axis (12 days at 250 Hz), and however many
+where as many hold one.
+"""
 
 RATES = (0.1, 100_000.0)
-"""Hertz, slowest and fastest: a broken header must not keep a computer busy. What is too slow for an ECG is judged later."""
+"""Hertz, slowest and fastest: a broken header must not keep a computer busy.
+
+What is too slow for an ECG is judged later.
+"""
 MAX_RATE_DIFFERENCE = 0.01
-"""Largest relative difference between a rate and the time stamps: 250 and 256 Hz differ by 2.4 %, a recorder's crystal by 0.01 %,
-and a wearable's nominal rate by 0.3 %."""
+"""Largest relative difference between a rate and the time stamps: 250 and 256 Hz differ by 2.4 %, a
+recorder's crystal by 0.01 %, and a wearable's nominal rate by 0.3 %.
+"""
 
 
 def check_rate(path: Path, fs: float) -> None:
-    """Raises `FileUnreadable` for a sampling rate that no recorder has."""
+    """Raise `FileUnreadable` for a sampling rate that no recorder has."""
     if not RATES[0] <= fs <= RATES[1]:
         raise FileUnreadable(
             path,
@@ -32,7 +38,8 @@ def check_rate(path: Path, fs: float) -> None:
 
 
 def check_span(path: Path, samples: float, fs: float, held: int) -> None:
-    """Raises `FileUnreadable` when `samples` at `fs` hertz last longer than any recording does, or hardly any holds a signal.
+    """Raise `FileUnreadable` when `samples` at `fs` hertz last longer than any recording does, or
+    hardly any holds a signal.
 
     held : samples that the file holds; the others are gaps.
     """
@@ -40,13 +47,15 @@ def check_span(path: Path, samples: float, fs: float, held: int) -> None:
     if not samples / fs <= MAX_SECONDS:
         raise FileUnreadable(
             path,
-            f"the time stamps span {samples / fs / 86400:.1f} days, more than {MAX_SECONDS // 86400}",
+            f"the time stamps span {samples / fs / 86400:.1f} days, more than "
+            f"{MAX_SECONDS // 86400}",
             "Look for a broken time stamp, and export the recording again",
         )
     if samples - held > max(MAX_EMPTY, held):
         raise FileUnreadable(
             path,
-            f"the time stamps span {samples / fs / 86400:.1f} days, of which {held / fs:.0f} s hold a signal",
+            f"the time stamps span {samples / fs / 86400:.1f} days, of which {held / fs:.0f} s "
+            "hold a signal",
             "Look for a broken time stamp; if there is none, export the parts one by one",
         )
 
@@ -54,7 +63,9 @@ def check_span(path: Path, samples: float, fs: float, held: int) -> None:
 def spread(
     values: NDArray[np.float32], positions: NDArray[np.int64], length: int
 ) -> NDArray[np.float32]:
-    """The first `positions.size` of `values`, shape (n,), at `positions` of an axis of `length` samples that is NaN elsewhere."""
+    """Return the first `positions.size` of `values`, shape (n,), at `positions` of an axis of
+    `length` samples that is NaN elsewhere.
+    """
     values = values[: positions.size]
     if values.size == length:
         return values

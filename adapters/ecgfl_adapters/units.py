@@ -29,7 +29,10 @@ _MICRO = str.maketrans({"\u00b5": "u", "\u03bc": "u", "\u00e6": "u"})
 
 
 class Scale(NamedTuple):
-    """Millivolts are `(value - baseline) * factor`. `baseline` is None where the unit says nothing about it."""
+    """Millivolts are `(value - baseline) * factor`.
+
+    `baseline` is None where the unit says nothing about it.
+    """
 
     factor: float
     baseline: float | None = None
@@ -40,26 +43,33 @@ MAX_BASELINE = 2.0**40
 
 
 def factor_to_mv(unit: str) -> float | None:
-    """Millivolts in one `unit` ("mV", "uV", "µV", "Volts", ...); None when it is no unit of voltage."""
+    """Return millivolts in one `unit` ("mV", "uV", "µV", "Volts", ...); None when it is no unit of
+    voltage.
+    """
     text = re.sub(r"\s", "", unit).lower().translate(_MICRO)
     return _MILLIVOLTS_PER.get(_SPELLINGS.get(text, text))
 
 
 def check_step(path: Path, what: str, step: float) -> None:
-    """Raises `FileUnreadable` for a scale that no amplifier has, whose samples would be 0 or overflow.
+    """Raise `FileUnreadable` for a scale that no amplifier has, whose samples would be 0 or
+    overflow.
 
     what : the channel, in words. step : millivolts in one digital unit.
     """
     if not STEPS[0] <= abs(step) <= STEPS[1]:
         raise FileUnreadable(
             path,
-            f"{what} has the scale {abs(step):g} mV a digital unit, not between {STEPS[0]:g} and {STEPS[1]:g}",
+            f"{what} has the scale {abs(step):g} mV a digital unit, not between {STEPS[0]:g} and "
+            f"{STEPS[1]:g}",
             "Leave it out by naming the other leads with --lead NAME, or export the file again",
         )
 
 
 def parse_units(path: Path, units: str) -> Scale:
-    """What the person at the command line gave as `--units`. Raises `UnitUnknown` when it makes no sense."""
+    """What the person at the command line gave as `--units`.
+
+    Raises `UnitUnknown` when it makes no sense.
+    """
     factor = factor_to_mv(units)
     if factor is not None:
         return Scale(factor)
@@ -79,5 +89,5 @@ def parse_units(path: Path, units: str) -> Scale:
 
 
 def is_adc(units: str | None) -> bool:
-    """Whether `units` describes raw ADC counts."""
+    """Return whether `units` describes raw ADC counts."""
     return units is not None and units.strip().startswith("adc:")

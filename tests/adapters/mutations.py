@@ -1,4 +1,6 @@
-"""Recordings as a broken disk, a cut connection or a careless export leaves them: good files, and what can go wrong with them."""
+"""Recordings as a broken disk, a cut connection or a careless export leaves them: good files, and
+what can go wrong with them.
+"""
 
 import re
 from collections.abc import Callable
@@ -88,7 +90,9 @@ SUFFIXES = (
 
 
 def seeds(data: Path | None) -> dict[str, list[Files]]:
-    """Good recordings by format: synthetic ones, and cut-outs of the real ones in the folder `data`."""
+    """Good recordings by format: synthetic ones, and cut-outs of the real ones in the folder
+    `data`.
+    """
     made = [synthesise(1, SECONDS, 250, pvc_share=0.2), synthesise(2, SECONDS, 128)]
     if data is not None:
         made += [cut_out(read(data / "mitdb" / f"{record}.hea")) for record in (100, 208)]
@@ -241,7 +245,9 @@ def lines_swapped(raw: bytes, random: Random) -> bytes:
 
 
 def words_of_an_annotation(raw: bytes, random: Random) -> bytes:
-    """Whole 16-bit words of an annotation file: codes, and the marks that change how the next word is read."""
+    """Whole 16-bit words of an annotation file: codes, and the marks that change how the next word
+    is read.
+    """
     changed = bytearray(raw)
     for _ in range(random.randint(1, 4) if len(raw) > 2 else 0):
         place = random.randrange(len(raw) // 2) * 2
@@ -295,7 +301,9 @@ def _reformatted(files: Files, fmt: str) -> Files:
 
 
 def _head_of_212(path: Path) -> Files:
-    """The first seconds of a mitdb record as it is, in format 212; its checksums are those of the whole."""
+    """The first seconds of a mitdb record as it is, in format 212; its checksums are those of the
+    whole.
+    """
     length = SECONDS * 360
     text = (
         f"{STEM} 2 360 {length}\n{STEM}.dat 212 200(1024)/mV\n{STEM}.dat 212 200(1024)/mV\n# 51 F\n"

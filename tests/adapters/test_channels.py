@@ -80,11 +80,14 @@ def test_knows_leads(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["Fp1", "EEG C3-A2", "SEEG D1", "LOC", "EMG1", "LEG/R", "Pleth", "Resp effort", "Thorax", "Abdo", "Flow", "Snore",
+    ["Fp1", "EEG C3-A2", "SEEG D1", "LOC", "EMG1", "LEG/R", "Pleth", "Resp effort", "Thorax",
+     "Abdo", "Flow", "Snore",
      "Body position",
-     "ACC_X", "Acc Y", "GSR", "EDA", "Temp", "Marker", "Event", "Battery", "VBat", "Steps", "HR", "RR", "PTT",
+     "ACC_X", "Acc Y", "GSR", "EDA", "Temp", "Marker", "Event", "Battery", "VBat", "Steps", "HR",
+     "RR", "PTT",
      "ECG Rate", "ECG_Quality",
-     "lead_off", "ecg_lead_off", "lo+", "LO-", "ECG LO+", "LEAD_OFF_P", "loff_statp", "electrode_off",
+     "lead_off", "ecg_lead_off", "lo+", "LO-", "ECG LO+", "LEAD_OFF_P", "loff_statp",
+     "electrode_off",
      "ECG time", "ecg_timestamp",
      "Brustkorb", "Sauerstoff", "dZ/dt", "Motion", "STI 014"],
 )  # fmt: skip

@@ -1,4 +1,6 @@
-"""Whatever program wrote a table, the signal that it holds is the same; and nothing that is no table brings the reader down."""
+"""Whatever program wrote a table, the signal that it holds is the same; and nothing that is no
+table brings the reader down.
+"""
 
 import gzip
 import tempfile

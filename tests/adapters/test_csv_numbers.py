@@ -1,4 +1,6 @@
-"""How programs write numbers in tables: each is read as what it is, or refused where it may be something else."""
+"""How programs write numbers in tables: each is read as what it is, or refused where it may be
+something else.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -155,7 +157,8 @@ def test_refuses_what_is_no_number_with_its_line(tmp_path: Path, sign: str) -> N
 
 @pytest.mark.parametrize(
     "word",
-    ["NaN", "nan", "-nan(ind)", "1.#QNAN", "null", "NULL", "N/A", "n.a.", "<NA>", "None", "\\N", "missing", "-", "--", "\u2014",
+    ["NaN", "nan", "-nan(ind)", "1.#QNAN", "null", "NULL", "N/A", "n.a.", "<NA>", "None", "\\N",
+     "missing", "-", "--", "\u2014",
      "*", "***", ".", "?", "#N/A", "#DIV/0!", ""],
 )  # fmt: skip
 def test_reads_words_for_missing_samples_as_gaps(tmp_path: Path, word: str) -> None:

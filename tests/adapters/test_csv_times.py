@@ -15,7 +15,9 @@ BEFORE_MIDNIGHT = datetime(2021, 4, 3, 23, 59, 59, 498_000)
 
 @pytest.fixture
 def read_times(tmp_path: Path) -> Callable[..., Recording]:
-    """read_times(form, start, jumps): 500 rows at 250 Hz; jumps : seconds that the clock is moved by from a row on."""
+    """read_times(form, start, jumps): 500 rows at 250 Hz; jumps : seconds that the clock is moved
+    by from a row on.
+    """
 
     def read_times(
         form: str, start: datetime = BEFORE_MIDNIGHT, jumps: dict[int, float] | None = None
@@ -115,7 +117,7 @@ def test_dates_that_may_be_read_in_two_ways_are_refused(
         (["00:01", "00:02", "00:03"], "minutes and seconds, or hours and minutes"),
         (
             ["10:11:12.000", "10:11:72.004", "10:11:12.008"],
-            "line 3 has the time '10:11:72.004', which is no time of day",
+            "line 3 has the time '10:11:72.004'",
         ),
         (["31.02.2021 10:00:00.000", "31.02.2021 10:00:00.004"], "the dates are no dates"),
         (["02.03.2021 10:00:00.000", "01.03.2021 10:00:00.004"], "the dates do not go up"),

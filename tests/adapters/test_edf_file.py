@@ -50,7 +50,7 @@ def _write(
 
 
 def _without_continuity(path: Path, starts: Sequence[int]) -> Path:
-    """Turns an EDF+C file with 1 s data records into EDF+D whose records start at `starts` seconds."""
+    """Turn an EDF+C file with 1 s data records into EDF+D; records start at `starts` seconds."""
     raw = path.read_bytes().replace(b"EDF+C", b"EDF+D", 1)
     for number, start in reversed(list(enumerate(starts))):
         longer = len(str(start)) - len(str(number))
@@ -105,7 +105,8 @@ def test_channels_of_the_same_label_are_told_apart(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "label",
-    ["ECG", "EKG", "ekg 1", "MLII", "ML2", "MLIII", "I", "ii", "aVR", "V1", "V9", "MV1", "V3R", "ECG I", "ECG1-ECG2", "ECG LA-RA",
+    ["ECG", "EKG", "ekg 1", "MLII", "ML2", "MLIII", "I", "ii", "aVR", "V1", "V9", "MV1", "V3R",
+     "ECG I", "ECG1-ECG2", "ECG LA-RA",
      "ECG Channel", "Lead II", "CM5", "DII", "D1", "EEG EKG1"],
 )  # fmt: skip
 def test_usual_labels_are_known_as_ecg(tmp_path: Path, label: str) -> None:
@@ -126,7 +127,8 @@ def test_a_file_without_a_known_lead_lists_its_channels(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("unit", "factor"),
-    [(b"uV", 1e-3), (b"UV", 1e-3), (b"mV", 1.0), (b"MV", 1.0), (b"V", 1000.0), (b"nV", 1e-6), (b"\xb5V", 1e-3),
+    [(b"uV", 1e-3), (b"UV", 1e-3), (b"mV", 1.0), (b"MV", 1.0), (b"V", 1000.0), (b"nV", 1e-6),
+     (b"\xb5V", 1e-3),
      (b"\xc2\xb5V", 1e-3), (b"\xce\xbcV", 1e-3), (b"microV", 1e-3)],
 )  # fmt: skip
 def test_every_spelling_of_a_voltage_is_understood(
@@ -250,8 +252,10 @@ def test_the_patient_is_the_one_in_the_header_unless_that_is_anonymous(tmp_path:
 
 def test_bdf_is_read_in_its_24_bits(tmp_path: Path) -> None:
     wave = np.sin(np.arange(1000) / 9)
-    edfio.Bdf([edfio.BdfSignal(wave, 100, label="ECG", physical_dimension="mV", physical_range=(-2, 2))],
-              annotations=[edfio.EdfAnnotation(1.25, None, "PVC")]).write(tmp_path / "x.bdf")  # fmt: skip
+    edfio.Bdf(
+        [edfio.BdfSignal(wave, 100, label="ECG", physical_dimension="mV", physical_range=(-2, 2))],
+        annotations=[edfio.EdfAnnotation(1.25, None, "PVC")],
+    ).write(tmp_path / "x.bdf")
     assert ADAPTER.recognises(tmp_path / "x.bdf")
     found = ADAPTER.read(tmp_path / "x.bdf", DEFAULT)
     np.testing.assert_allclose(found.leads[0].samples, wave, atol=1e-6)
@@ -481,7 +485,9 @@ def test_a_file_that_changes_after_it_was_opened_is_refused(tmp_path: Path) -> N
 
 
 def _with_stamps(tmp_path: Path, every: float, records: int, notes: Mapping[int, str]) -> Path:
-    """1 s data records that say that they start `every` seconds. notes : by the record in whose middle they stand."""
+    """1 s data records that say that they start `every` seconds. notes : by the record in whose
+    middle they stand.
+    """
     path = _write(
         tmp_path / "x.edf",
         [_signal("ECG", seconds=records)],
@@ -499,7 +505,9 @@ def _with_stamps(tmp_path: Path, every: float, records: int, notes: Mapping[int,
 
 
 def test_labels_stay_on_their_beats_where_two_clocks_part(tmp_path: Path) -> None:
-    """100 data records of 100 samples, each half a millisecond late: at the end 5 samples by the stamps, none by the samples."""
+    """100 data records of 100 samples, each half a millisecond late: at the end 5 samples by the
+    stamps, none by the samples.
+    """
     found = ADAPTER.read(
         _with_stamps(tmp_path, 1.0005, 100, {0: "normal beat", 99: "PVC"}), DEFAULT
     )

@@ -1,4 +1,6 @@
-"""Whatever is in a file: it becomes a record of the store that can be read again, or one line that says what is wrong."""
+"""Whatever is in a file: it becomes a record of the store that can be read again, or one line that
+says what is wrong.
+"""
 
 import json
 import os

@@ -1,4 +1,6 @@
-"""Tests the positions of labels of a table whose times do not begin at 0 or whose rows are incomplete."""
+"""Tests the positions of labels of a table whose times do not begin at 0 or whose rows are
+incomplete.
+"""
 
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
@@ -125,7 +127,9 @@ def test_labels_share_the_numbers_of_a_sample_column(tmp_path: Path, first: int)
 @pytest.mark.parametrize("lost", [20, 1000])
 @pytest.mark.parametrize("counts", ["rows", "samples"])
 def test_sample_numbers_after_a_gap(tmp_path: Path, lost: int, counts: str) -> None:
-    """Sample numbers include missing samples; if the signal shows that they do not, the labels are moved."""
+    """Sample numbers include missing samples; if the signal shows that they do not, the labels are
+    moved.
+    """
     rows = [*range(2000), *range(2000 + lost, ROWS)]
     beats = [beat for beat in BEATS if beat in set(rows)]
     number = rows.index if counts == "rows" else int

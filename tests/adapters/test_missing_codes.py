@@ -1,4 +1,6 @@
-"""Numbers that stand for missing samples become gaps in every format; a clipped signal stays a signal."""
+"""Numbers that stand for missing samples become gaps in every format; a clipped signal stays a
+signal.
+"""
 
 from pathlib import Path
 

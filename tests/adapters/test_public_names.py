@@ -8,9 +8,9 @@ import ecgfl_adapters
 import pytest
 
 PUBLIC = """
-Adapter AdapterBase AdapterError BeatLabel Channel FileMissing FileUnreadable FormatUnknown Gap LabelRequest
-LabelsUnreadable Lead LeadMissing RateUnknown ReadOptions Recording Remark Source UnitUnknown adapters choose_leads
-find_recordings labels_for read read_labels
+Adapter AdapterBase AdapterError BeatLabel Channel FileMissing FileUnreadable FormatUnknown Gap
+LabelRequest LabelsUnreadable Lead LeadMissing RateUnknown ReadOptions Recording Remark Source
+UnitUnknown adapters choose_leads find_recordings labels_for read read_labels
 """.split()  # noqa: SIM905 - a list of strings takes a line each
 
 

@@ -20,7 +20,9 @@ Counts = NDArray[np.int64]
 
 
 def _counts(bits: int, frames: int = 600) -> Counts:
-    """Two signals that use the whole range of a format, and change by less than 127 from sample to sample for format 8."""
+    """Two signals that use the whole range of a format, and change by less than 127 from sample to
+    sample for format 8.
+    """
     edge = min(2 ** (bits - 1) - 1, 2000)
     steps = np.random.default_rng(bits).integers(-90, 91, size=(frames, 2))
     return np.clip(np.cumsum(steps, axis=0), -edge, edge)
@@ -66,7 +68,8 @@ def _write(folder: Path, fmt: str, counts: Counts, raw: bytes) -> Path:
         raw = np.frombuffer(raw, np.uint8).reshape(-1, 4)[:, :3].tobytes()
     (folder / "r.dat").write_bytes(raw)
     lines = [
-        f"r.dat {fmt} 200(0)/mV 12 0 {counts[0, place]} {int(counts[:, place].sum()) & 0xFFFF} 0 {name}"
+        f"r.dat {fmt} 200(0)/mV 12 0 {counts[0, place]} {int(counts[:, place].sum()) & 0xFFFF} 0 "
+        f"{name}"
         for place, name in enumerate(("MLII", "V5"))
     ]
     path = folder / "r.hea"

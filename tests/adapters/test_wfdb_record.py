@@ -97,7 +97,8 @@ def test_format_16_with_a_baseline_is_read(real_data: Path) -> None:
 
 def test_flac_is_read(tmp_path: Path) -> None:
     counts = np.random.default_rng(2).integers(-900, 900, size=(3000, 2))
-    wfdb.wrsamp("flac", 250, ["mV", "mV"], ["I", "II"], d_signal=counts, fmt=["516", "516"], adc_gain=[200.0, 200.0],
+    wfdb.wrsamp("flac", 250, ["mV", "mV"], ["I", "II"], d_signal=counts, fmt=["516", "516"],
+                adc_gain=[200.0, 200.0],
                 baseline=[0, 0], write_dir=str(tmp_path))  # fmt: skip
     found = ADAPTER.read(tmp_path / "flac.hea", DEFAULT)
     np.testing.assert_allclose(found.leads[1].samples, counts[:, 1] / 200, atol=1e-6)

@@ -226,12 +226,14 @@ def test_says_why_a_link_is_left_out(tmp_path: Path) -> None:
     assert [(path.name, why_skipped(path, [tmp_path / "data"])) for path in found.skipped] == [
         (
             "more",
-            f"is reached by a link that leads out of its folder, to {tmp_path / 'other'}. Give --follow-links if it is to be "
+            f"is reached by a link that leads out of its folder, to {tmp_path / 'other'}. Give "
+            "--follow-links if it is to be "
             "read, or name the folder that holds both",
         ),
         (
             "up",
-            f"is a symbolic link to the folder {tmp_path}, which is read under another name or holds this one",
+            f"is a symbolic link to the folder {tmp_path}, which is read under another name or "
+            "holds this one",
         ),
         ("gone.edf", "is a broken symbolic link: it points to ../store/gone, which does not exist"),
     ]
@@ -256,14 +258,15 @@ def _segment(folder: Path, name: str, *signals: tuple[str, str, float]) -> None:
     scaled = np.stack([np.rint(WAVE / 200 * gain).astype("<i2") for _, _, gain in signals], axis=1)
     scaled.tofile(folder / f"{name}.dat")
     lines = [
-        f"{name}.dat 16 {gain}(0)/{unit} 16 0 0 {int(scaled[:, index].sum(dtype=np.int64)) & 0xFFFF} 0 {label}"
+        f"{name}.dat 16 {gain}(0)/{unit} 16 0 0 "
+        f"{int(scaled[:, index].sum(dtype=np.int64)) & 0xFFFF} 0 {label}"
         for index, (label, unit, gain) in enumerate(signals)
     ]
     (folder / f"{name}.hea").write_text("\n".join([f"{name} {len(signals)} 250 1000", *lines, ""]))
 
 
 def test_segments_differ_in_their_signals(tmp_path: Path) -> None:
-    """Segments: an ECG, none, a gap, another order and gain, no signal, and a lead without samples."""
+    """Segments: an ECG, none, a gap, other order and gain, no signal, a lead without samples."""
     _segment(tmp_path, "s1", ("II", "mV", 200), ("PLETH", "NU", 100))
     _segment(tmp_path, "s2", ("ABP", "mmHg", 10), ("PLETH", "NU", 100))
     _segment(tmp_path, "s3", ("PLETH", "NU", 100), ("II", "mV", 2000))

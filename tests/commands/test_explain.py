@@ -137,7 +137,7 @@ def test_a_vendors_layout_is_read_as_site_toml_describes_it(
         ("time = 0\nfs = -1", "fs = -1 in site.toml"),
         ("skip_lines = 9000000", "has no line after the 9000000"),
         ('time_unit = "ms"', "no column is a time"),
-        ('time = 1\ntime_unit = "datetime"\nunits = "mV"', "which is no time of day"),
+        ('time = 1\ntime_unit = "datetime"\nunits = "mV"', "which is not a time of day"),
         ('time = 1\ntime_unit = "ms"\nunits = "furlong"', "no unit"),
         ('separator = "|"', "not a row of numbers"),
     ],

@@ -5,10 +5,21 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ecgfl_adapters import (
+    FileUnreadable,
+    LabelsUnreadable,
+    ReadOptions,
+    adapters,
+    find_recordings,
+    read,
+    registry,
+)
 
 from ecgfl_cli.demo.synthesiser import synthesise
 
@@ -85,6 +96,48 @@ def test_its_files_are_found_and_ingested(
     assert ecgfl_with_it("ingest", tmp_path / "in")["outcomes"] == {"unchanged": 1, "unreadable": 1}
     (row,) = ecgfl_with_it("dataset", "list")["recordings"]
     assert (row["format"], row["status"]) == ("acme", "usable")
+
+
+@pytest.fixture
+def acme(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The adapter, registered in this process."""
+    monkeypatch.syspath_prepend(str(PACKAGE))
+    entry = EntryPoint("acme", "acme_holter.adapter:AcmeAdapter", registry.GROUP)
+    points = [*registry.entry_points(group=registry.GROUP), entry]
+    monkeypatch.setattr(registry, "entry_points", lambda group: points if group else [])
+    registry.installed.cache_clear()
+    yield adapters()["acme"]
+    registry.installed.cache_clear()
+
+
+def test_recording_of_several_files_is_found_once(acme: Any, tmp_path: Path) -> None:
+    recording = synthesise(1, 60, 250, pvc_share=0.15)
+    written = acme.write(recording, tmp_path)
+    assert [path.suffix for path in written] == [".acme", ".acs", ".beats"]
+    assert find_recordings([tmp_path]) == ([written[0]], [])
+    assert find_recordings(reversed(written)) == ([written[0]], [])
+    found = read(written[0])
+    assert (found.labels, found.fs, found.length) == (recording.labels, 250, recording.length)
+    written[1].unlink()
+    with pytest.raises(FileUnreadable, match=r"\.acs"):
+        read(written[0])
+
+
+def test_its_label_files_are_read_for_recordings_in_any_format(acme: Any, tmp_path: Path) -> None:
+    recording = synthesise(1, 60, 250, pvc_share=0.15)
+    beats = acme.write(recording, tmp_path)[2]
+    for name in ("wfdb", "edf", "csv"):
+        folder = tmp_path / name
+        folder.mkdir()
+        path = adapters()[name].write(replace(recording, labels=None), folder)[0]
+        assert read(path).labels is None
+        assert read(path, options=ReadOptions(labels=str(beats))).labels == recording.labels
+        beats.rename(folder / beats.name)
+        assert read(path, options=ReadOptions(labels="beats")).labels == recording.labels
+        (folder / beats.name).rename(beats)
+    beats.write_text("12 N 4\n")
+    with pytest.raises(LabelsUnreadable, match="ACME viewer"):
+        read(path, options=ReadOptions(labels=str(beats)))
 
 
 def test_doctor_lists_it(ecgfl_with_it: Callable[..., Any]) -> None:

@@ -43,9 +43,10 @@ class EdfAdapter(AdapterBase):
     def read(self, path: Path, options: ReadOptions) -> Recording:
         """Read the channels labelled as ECG, or those that `options.leads` names.
 
-        Channels of another rate than most of them have are left out. Labels are the annotations whose text is a WFDB symbol or a
-        known word for a beat, see `edf.labels.beat_labels`; None when there is no such beat. Samples stay in the file until they
-        are asked for. Raises `AdapterError`.
+        Channels of another rate than most of them have are left out. Labels are the annotations
+        whose text is a WFDB symbol or a known word for a beat, see `edf.labels.beat_labels`; None
+        when there is no such beat. Samples stay in the file until they are asked for. Raises
+        `AdapterError`.
         """
         content = content_of(path)
         header = read_header(content)
@@ -54,7 +55,8 @@ class EdfAdapter(AdapterBase):
             raise LeadMissing(
                 path,
                 "the file holds annotations and no signal",
-                "Name the recording that they belong to; `ingest`, `validate` and `evaluate` take this file with --labels FILE",
+                "Name the recording that they belong to; `ingest`, `validate` and `evaluate` take "
+                "this file with --labels FILE",
             )
         names = unique_names([channel.label for channel in channels])
         described = [
@@ -114,7 +116,9 @@ class EdfAdapter(AdapterBase):
         )
 
     def write(self, recording: Recording, folder: Path) -> tuple[Path, ...]:
-        """Write `NAME.edf`, an EDF+C file with the labels as annotations; see `edf.writer.write_edf` for what it cannot hold."""
+        """Write `NAME.edf`, an EDF+C file with the labels as annotations; see
+        `edf.writer.write_edf` for what it cannot hold.
+        """
         return write_edf(recording, folder)
 
     def listed_file(self, path: Path) -> Path | None:
@@ -122,7 +126,9 @@ class EdfAdapter(AdapterBase):
         return companion(path, path.name) if path.suffix.lower() in self.suffixes else None
 
     def is_label_file(self, path: Path) -> bool:
-        """Return whether it is NAME.ANNOTATOR.edf beside a recording NAME, as an EDF viewer saves labels."""
+        """Return whether it is NAME.ANNOTATOR.edf beside a recording NAME, as an EDF viewer saves
+        labels.
+        """
         name, dot, annotator = path.stem.rpartition(".")
         if path.suffix.lower() not in self.suffixes or not dot or annotator not in ANNOTATORS:
             return False
@@ -135,7 +141,7 @@ class EdfAdapter(AdapterBase):
 
 
 def _scale(path: Path, channel: Channel, options: ReadOptions, *, is_bdf: bool) -> Scale:
-    """Millivolts are `(digital - baseline) * factor`."""
+    """Return the scale: millivolts are `(digital - baseline) * factor`."""
     given = None if options.units is None else parse_units(path, options.units)
     factor = factor_to_mv(channel.dimension)
     if given is not None and not is_adc(options.units):

@@ -20,7 +20,9 @@ _LIST = re.compile(rb"([+-]\d{1,12}(?:\.\d*)?)(?:\x15(\d*(?:\.\d*)?))?\x14(.*)\x
 
 
 class Annotation(NamedTuple):
-    """`onset` in seconds after the start that the header gives, `duration` in seconds, 0 where none is stated."""
+    """`onset` in seconds after the start that the header gives, `duration` in seconds, 0 where none
+    is stated.
+    """
 
     onset: float
     text: str
@@ -28,7 +30,9 @@ class Annotation(NamedTuple):
 
 
 class Annotations(NamedTuple):
-    """`starts`: onset of each data record in seconds, shape (records,); None for a file without time keeping (plain EDF)."""
+    """`starts`: onset of each data record in seconds, shape (records,); None for a file without
+    time keeping (plain EDF).
+    """
 
     starts: NDArray[np.float64] | None
     annotations: tuple[Annotation, ...]

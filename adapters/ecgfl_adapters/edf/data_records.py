@@ -1,8 +1,8 @@
 """The data records of an EDF or BDF file.
 
-They are plain little-endian integers, so numpy takes them as they lie: no C library sees a file that nobody has checked, and of a
-week of many channels no more comes into memory than is worked on. pyedflib refuses or aborts on some files that are read here,
-and edfio wants a right record count.
+They are plain little-endian integers, so numpy takes them as they lie: no C library sees a file
+that nobody has checked, and of a week of many channels no more comes into memory than is worked on.
+pyedflib refuses or aborts on some files that are read here, and edfio wants a right record count.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,8 @@ LARGEST_BLOCK = 1 << 16
 
 @dataclass(frozen=True)
 class DataRecords:
-    """The `count` whole data records of a file. state : its size and time of change when they were counted.
+    """The `count` whole data records of a file. state : its size and time of change when they were
+    counted.
 
     remarks : what is wrong with their number.
     """
@@ -41,8 +42,9 @@ class DataRecords:
     ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         """A channel's bytes in the data records [first, last), some records at a time.
 
-        Yields the number of a data record and what it and those after it hold, shape (records, bytes of one). Raises
-        `FileUnreadable` when the file is not the one that was counted any more.
+        Yields the number of a data record and what it and those after it hold, shape (records,
+        bytes of one). Raises `FileUnreadable` when the file is not the one that was counted any
+        more.
         """
         last = self.count if last is None else last
         size = self.header.record_bytes
@@ -58,7 +60,7 @@ class DataRecords:
                 yield number, np.frombuffer(raw, dtype=np.uint8).reshape(some, size)[:, span]
 
     def _span(self, channel: Channel) -> slice:
-        """The bytes of a data record that hold the channel."""
+        """Return the bytes of a data record that hold the channel."""
         place = next(place for place, each in enumerate(self.header.channels) if each is channel)
         start = (
             sum(each.samples for each in self.header.channels[:place]) * self.header.sample_bytes
@@ -73,11 +75,13 @@ def state_of(path: Path) -> tuple[int, int]:
 
 
 def data_records(path: Path, header: Header, *, force: bool) -> DataRecords:
-    """The whole data records that the file holds. Raises `FileUnreadable` where that is not what the header states.
+    """Return the whole data records that the file holds.
 
-    A header that was never closed (-1), a last data record that is cut off, and bytes after it that are no whole data record or
-    the zeros with which a disk or a tape fills its last block leave no doubt about the rest, so they are put up with; any other
-    difference only by `force`.
+    Raises `FileUnreadable` where that is not what the header states.
+
+    A header that was never closed (-1), a last data record that is cut off, and bytes after it that
+    are no whole data record or the zeros with which a disk or a tape fills its last block leave no
+    doubt about the rest, so they are put up with; any other difference only by `force`.
     """
     state = state_of(path)
     held, left = divmod(state[0] - header.size, header.record_bytes)
@@ -93,7 +97,7 @@ def data_records(path: Path, header: Header, *, force: bool) -> DataRecords:
 
 
 def _is_padding(path: Path, header: Header) -> bool:
-    """Whether what follows the stated data records is zeros of less than one block."""
+    """Return whether what follows the stated data records is zeros of less than one block."""
     end = header.size + header.records * header.record_bytes
     if path.stat().st_size - end >= LARGEST_BLOCK:
         return False
@@ -106,8 +110,10 @@ def _padded(header: Header, size: int) -> Remark:
     zeros = size - header.size - header.records * header.record_bytes
     return Remark(
         "record-count",
-        f"after the {header.records} data records that the header states, the file holds {zeros} zeros; they are left out",
-        "Nothing to do if a disk or tape filled its last block; else compare the file with the original.",
+        f"after the {header.records} data records that the header states, the file holds {zeros} "
+        "zeros; they are left out",
+        "Nothing to do if a disk or tape filled its last block; else compare the file with the "
+        "original.",
     )
 
 

@@ -1,6 +1,7 @@
 """EDF and BDF headers, checked strictly before the samples are touched.
 
-Specification: https://www.edfplus.info/specs/edf.html and https://www.edfplus.info/specs/edfplus.html
+Specification: https://www.edfplus.info/specs/edf.html and
+https://www.edfplus.info/specs/edfplus.html
 """
 
 from dataclasses import dataclass
@@ -54,7 +55,8 @@ class Channel:
 
 @dataclass(frozen=True)
 class Header:
-    """What an EDF or BDF file says about itself. records : how many data records, as stated; -1 while it is being recorded.
+    """What an EDF or BDF file says about itself. records : how many data records, as stated; -1
+    while it is being recorded.
 
     duration : of a data record in seconds. size : of the header in bytes.
     """
@@ -78,7 +80,10 @@ class Header:
 
 
 def read_header(path: Path) -> Header:
-    """The header of a file. Raises `FileMissing` and `FileUnreadable`, naming the field, its value and what was expected."""
+    """Return the header of a file.
+
+    Raises `FileMissing` and `FileUnreadable`, naming the field, its value and what was expected.
+    """
     try:
         with path.open("rb") as file:
             raw = file.read(_FIXED)
@@ -91,7 +96,9 @@ def read_header(path: Path) -> Header:
 
 
 def _announced(raw: bytes) -> int:
-    """Bytes of the whole header as far as the file's first bytes tell; what they tell wrongly is found later."""
+    """Bytes of the whole header as far as the file's first bytes tell; what they tell wrongly is
+    found later.
+    """
     count = raw[252:256].strip(b" \0")
     return _FIXED * (int(count) + 1) if count.isascii() and count.isdigit() else 0
 
@@ -144,37 +151,43 @@ def _parse(path: Path, raw: bytes) -> Header:
 
 
 def check_scale(path: Path, channel: Channel, bits: int) -> None:
-    """Raises `FileUnreadable` for a channel whose limits give no scale."""
+    """Raise `FileUnreadable` for a channel whose limits give no scale."""
     if channel.digital_min >= channel.digital_max:
         raise FileUnreadable(
             path,
-            f"channel {channel.label!r} has digital minimum {channel.digital_min} and maximum {channel.digital_max}",
+            f"channel {channel.label!r} has digital minimum {channel.digital_min} and maximum "
+            f"{channel.digital_max}",
             f"Leave the channel out: name the others with --lead NAME. {_EXPORT_AGAIN}",
         )
     if max(-channel.digital_min, channel.digital_max) > MAX_DIGITAL:
         raise FileUnreadable(
             path,
-            f"channel {channel.label!r} has digital minimum {channel.digital_min:g} and maximum {channel.digital_max:g}, "
+            f"channel {channel.label!r} has digital minimum {channel.digital_min:g} and maximum "
+            f"{channel.digital_max:g}, "
             f"beyond the {MAX_DIGITAL} of 24 bits",
             f"Leave the channel out: name the others with --lead NAME. {_EXPORT_AGAIN}",
         )
     if max(-channel.digital_min - 1, channel.digital_max) > 1 << (bits - 1):
         raise FileUnreadable(
             path,
-            f"channel {channel.label!r} has digital minimum {channel.digital_min:g} and maximum {channel.digital_max:g}, "
+            f"channel {channel.label!r} has digital minimum {channel.digital_min:g} and maximum "
+            f"{channel.digital_max:g}, "
             f"which {bits} signed bits do not hold: unsigned samples would be misread",
-            "Export the file again with a digital range of -32768 to 32767, or name other leads with --lead NAME",
+            "Export the file again with a digital range of -32768 to 32767, or name other leads "
+            "with --lead NAME",
         )
     if channel.physical_min == channel.physical_max:
         raise FileUnreadable(
             path,
             f"channel {channel.label!r} has physical minimum and maximum {channel.physical_min:g}",
-            f"Name the other channels with --lead NAME, or give this one's scale with --units adc:GAIN. {_EXPORT_AGAIN}",
+            "Name the other channels with --lead NAME, or give this one's scale with --units "
+            f"adc:GAIN. {_EXPORT_AGAIN}",
         )
     if abs(channel.physical_max) > MAX_BASELINE * abs(channel.gain):
         raise FileUnreadable(
             path,
-            f"channel {channel.label!r} has physical minimum {channel.physical_min:g} and maximum {channel.physical_max:g}, "
+            f"channel {channel.label!r} has physical minimum {channel.physical_min:g} and maximum "
+            f"{channel.physical_max:g}, "
             "too close to each other and too far from 0 to tell samples apart",
             f"Leave the channel out: name the others with --lead NAME. {_EXPORT_AGAIN}",
         )
@@ -215,7 +228,7 @@ def _channels(path: Path, raw: bytes, count: int) -> tuple[Channel, ...]:
 
 
 def _text(raw: bytes) -> str:
-    """The specification allows ASCII only; recorders write UTF-8 and Latin-1 as well ("µV")."""
+    """Decode a field. EDF allows ASCII; recorders write UTF-8 and Latin-1 as well ("µV")."""
     try:
         return raw.decode("utf-8").strip(" \0")
     except UnicodeDecodeError:
@@ -241,7 +254,9 @@ def _whole(path: Path, field: str, raw: bytes) -> int:
 
 
 def _start(date: str, time: str) -> datetime | None:
-    """None for a date that cannot be read; 1 January 1985 is what anonymised files carry and is kept."""
+    """None for a date that cannot be read; 1 January 1985 is what anonymised files carry and is
+    kept.
+    """
     try:
         return datetime.strptime(f"{date} {time}", "%d.%m.%y %H.%M.%S")
     except ValueError:

@@ -14,7 +14,10 @@ from ecgfl_adapters.recording import BeatLabel
 from ecgfl_adapters.symbols import BEAT_SYMBOLS, in_order, is_sure, symbol_of
 
 LONGEST_INTERVAL = 2.5
-"""Seconds between beats, at 24 a minute. Sleep is staged every 20 or 30 s, and apnoea lasts 10 s at least (AASM manual)."""
+"""Seconds between beats, at 24 a minute.
+
+Sleep is staged every 20 or 30 s, and apnoea lasts 10 s at least (AASM manual).
+"""
 
 LONGEST_BEAT = 2.0
 """Longest duration of a beat annotation, in seconds."""
@@ -28,12 +31,15 @@ def beat_labels(
     *,
     are_beats: bool = False,
 ) -> tuple[BeatLabel, ...] | None:
-    """The annotations whose text is a WFDB symbol or a known word for a beat; None when there is no beat among them.
+    """Return the annotations whose text is a WFDB symbol or a known word for a beat; None when
+    there is no beat among them.
 
-    Single letters, and words that are remarks as well, count only where they stand as close as beats do: sleep stages, body
-    positions, apnoea events and notes are not beats. What lasts longer than a beat is not one, either.
+    Single letters, and words that are remarks as well, count only where they stand as close as
+    beats do: sleep stages, body positions, apnoea events and notes are not beats. What lasts longer
+    than a beat is not one, either.
 
-    fs : hertz of the samples that they count in, from the begin of the first data record. drift : see `edf.timeline.drift_of`.
+    fs : hertz of the samples that they count in, from the begin of the first data record. drift :
+    see `edf.timeline.drift_of`.
     are_beats : whether the annotations are known to be beat labels, however far apart.
     """
     origin = 0.0 if notes.starts is None else float(notes.starts[0])
@@ -61,12 +67,16 @@ def beat_labels(
 
 
 def _stand_close(onsets: list[float]) -> bool:
-    """Whether most of the annotations follow the one before within the longest time between beats."""
+    """Return whether most annotations are as close to the one before as beats are."""
     return len(onsets) > 1 and float(np.median(np.diff(np.sort(onsets)))) <= LONGEST_INTERVAL
 
 
 def read_edf_labels(path: Path, fs: float, vocabulary: Mapping[str, str]) -> tuple[BeatLabel, ...]:
-    """The beat labels of an EDF+ file that lies beside a recording; it may hold a signal, too. Raises `AdapterError`."""
+    """Return the beat labels of an EDF+ file that lies beside a recording; it may hold a signal,
+    too.
+
+    Raises `AdapterError`.
+    """
     header = read_header(path)
     notes = read_annotations(data_records(path, header, force=False))
     return beat_labels(notes, fs, vocabulary, are_beats=is_written_here(header.recording)) or ()

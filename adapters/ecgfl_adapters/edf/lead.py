@@ -14,7 +14,8 @@ from ecgfl_adapters.missing_codes import LONG_RUN, Code, MissingCodes
 
 @dataclass(frozen=True)
 class EdfSamples:
-    """`(digital - baseline) * factor` in millivolts on the axis, NaN in its gaps; see `samples.Samples`.
+    """`(digital - baseline) * factor` in millivolts on the axis, NaN in its gaps; see
+    `samples.Samples`.
 
     missing : digital values that stand for missing samples; they are NaN.
     """
@@ -91,7 +92,7 @@ class EdfSamples:
 
 
 def missing_in(records: DataRecords, channel: Channel) -> tuple[Code, ...]:
-    """The codes for missing samples of a channel; reads all its samples."""
+    """Return the codes for missing samples of a channel; reads all its samples."""
     has_scale = channel.digital_max > channel.digital_min and channel.gain != 0
     codes = MissingCodes(
         {channel.digital_min, -(1 << (8 * records.header.sample_bytes - 1))},

@@ -14,12 +14,14 @@ def length_note(length: int) -> str:
 
 
 def true_length(recording_field: str, total: int, per_record: int) -> int:
-    """Samples of a file that holds `total` with its padding, from its recording field; `total` where it does not say."""
+    """Samples of a file that holds `total` with its padding, from its recording field; `total`
+    where it does not say.
+    """
     match = _LENGTH.search(recording_field)
     stated = int(match[1]) if match else total
     return stated if total - per_record < stated <= total else total
 
 
 def is_written_here(recording_field: str) -> bool:
-    """Whether `write_edf` wrote the file: its annotations are beat labels."""
+    """Return whether `write_edf` wrote the file: its annotations are beat labels."""
     return _LENGTH.search(recording_field) is not None

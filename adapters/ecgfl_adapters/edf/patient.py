@@ -1,4 +1,6 @@
-"""What an EDF header says about the patient: https://www.edfplus.info/specs/edfplus.html, additional specification 3."""
+"""What an EDF header says about the patient: https://www.edfplus.info/specs/edfplus.html,
+additional specification 3.
+"""
 
 import re
 from datetime import date, datetime
@@ -11,7 +13,9 @@ from ecgfl_adapters.recording import Source
 
 
 class Patient(NamedTuple):
-    """The four subfields of EDF+; "" and None for what is unknown, as everything of a plain EDF file is."""
+    """The four subfields of EDF+; "" and None for what is unknown, as everything of a plain EDF
+    file is.
+    """
 
     code: str
     sex: Literal["F", "M"] | None
@@ -42,7 +46,7 @@ def source_of(path: Path, header: Header) -> Source:
 
 
 def patient_of(field: str) -> Patient:
-    """Parse "MCH-0234567 F 02-MAY-1951 Haagse_Harry"; a field of another form says nothing certain."""
+    """Parse "MCH-0234567 F 02-MAY-1951 Haagse_Harry"; ignore a field of another form."""
     match = re.match(r"(\S+) ([FMX]) (\d\d-[A-Za-z]{3}-\d{4}|X) (\S+)", field)
     if match is None:
         return Patient("", None, None, "")

@@ -17,14 +17,17 @@ _MAX_ROUNDING = 1.5
 """Samples by which time stamps of adjoining data records may be off; recorders round them."""
 
 _MAX_DRIFT = 1e-3
-"""The share by which a recorder's clock may differ from its converter's; quartz keeps to a tenth of it."""
+"""The share by which a recorder's clock may differ from its converter's; quartz keeps to a tenth of
+it.
+"""
 
 
 @dataclass(frozen=True)
 class Axis:
     """A continuous axis of `length` samples.
 
-    runs : stretches of samples without a gap as [start, stop) in the file, and where on the axis each begins.
+    runs : stretches of samples without a gap as [start, stop) in the file, and where on the axis
+    each begins.
     """
 
     length: int
@@ -46,11 +49,12 @@ class Axis:
 
 
 def axis_of(path: Path, header: Header, notes: Annotations, records: int, per_record: int) -> Axis:
-    """The axis of channels with `per_record` samples in each of the file's `records` data records.
+    """Return the axis of channels with `per_record` samples in each of the file's `records` data
+    records.
 
-    A file may call itself continuous (EDF+C) and still have data records that start late: its time stamps are believed. Two
-    clocks, of the stamps and of the samples, may part by a thousandth. Raises `FileUnreadable` where they part by more, and where
-    data records overlap.
+    A file may call itself continuous (EDF+C) and still have data records that start late: its time
+    stamps are believed. Two clocks, of the stamps and of the samples, may part by a thousandth.
+    Raises `FileUnreadable` where they part by more, and where data records overlap.
     """
     fs = per_record / header.duration
     check_rate(path, fs)
@@ -64,7 +68,8 @@ def axis_of(path: Path, header: Header, notes: Annotations, records: int, per_re
         record = int(np.argmax(absent < -_MAX_ROUNDING)) + 1
         raise FileUnreadable(
             path,
-            f"data record {record} starts at {starts[record]:g} s, before the end of the one before it",
+            f"data record {record} starts at {starts[record]:g} s, before the end of the one "
+            "before it",
             "Export the file again from the recorder's software",
         )
     _check_rate_of_stamps(path, fs, per_record, absent)
@@ -86,21 +91,27 @@ def axis_of(path: Path, header: Header, notes: Annotations, records: int, per_re
 def _check_rate_of_stamps(
     path: Path, fs: float, per_record: int, absent: NDArray[np.float64]
 ) -> None:
-    """Raises `FileUnreadable` where data records, each only a little late, come too slowly for their samples, or too fast."""
+    """Raise `FileUnreadable` where data records, each only a little late, come too slowly for
+    their samples, or too fast.
+    """
     late = np.where(np.abs(absent) <= _MAX_ROUNDING, absent, 0.0)
     parted, held = float(late.sum()), late.size * per_record
     if abs(parted) > max(_MAX_ROUNDING, _MAX_DRIFT * held):
         raise FileUnreadable(
             path,
-            f"data records of {per_record / fs:g} s come every {(held + parted) / late.size / fs:.6g} s",
-            f"The file states a wrong rate; export it again at its true one, about {fs * held / (held + parted):.6g} Hz",
+            f"data records of {per_record / fs:g} s come every "
+            f"{(held + parted) / late.size / fs:.6g} s",
+            "The file states a wrong rate; export it again at its true one, about "
+            f"{fs * held / (held + parted):.6g} Hz",
         )
 
 
 def drift_of(
     axis: Axis, notes: Annotations, fs: float, per_record: int
 ) -> Callable[[float], float]:
-    """By how many samples what was annotated at an onset, in seconds, stands elsewhere on the axis than the onset says."""
+    """By how many samples what was annotated at an onset, in seconds, stands elsewhere on the axis
+    than the onset says.
+    """
     if notes.starts is None:
         return lambda onset: 0.0  # noqa: ARG005
     starts = notes.starts

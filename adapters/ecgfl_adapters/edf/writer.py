@@ -21,7 +21,7 @@ NO_DATE = datetime(1985, 1, 1)
 """Start of an anonymous recording: https://www.edfplus.info/specs/edfplus.html#additionalspecs."""
 
 MOST_PER_RECORD = 64
-"""Largest number of annotations that EDFlib writes into one data record, on average over the file."""
+"""Largest average number of annotations per data record that EDFlib writes."""
 
 ANNOTATION_STEP = 1e-4
 """Resolution in seconds of the times of annotations that EDFlib writes."""
@@ -47,14 +47,14 @@ class _Signal(NamedTuple):
 def write_edf(recording: Recording, folder: Path) -> tuple[Path, ...]:
     """Write `NAME.edf` under `folder`.
 
-    Samples keep their quantisation step (to about one part in 10 million, because EDF's numbers have eight
-    characters) where their range fits 16 bits, else the finest step that fits. Labels become annotations with
-    the WFDB symbol as text. The header is anonymous.
+    Samples keep their quantisation step (to about one part in 10 million, because EDF's numbers
+    have eight characters) where their range fits 16 bits, else the finest step that fits. Labels
+    become annotations with the WFDB symbol as text. The header is anonymous.
 
-    EDF holds whole data records, so the last sample is repeated to the end of the last one; the recording field
-    states the true length ("samples=N"), and `EdfAdapter.read` honours it. Lead names are cut to 16 ASCII
-    characters and get the prefix "ECG" where they would not be known as ECG. An empty list of labels reads back
-    as None.
+    EDF holds whole data records, so the last sample is repeated to the end of the last one; the
+    recording field states the true length ("samples=N"), and `EdfAdapter.read` honours it. Lead
+    names are cut to 16 ASCII characters and get the prefix "ECG" where they would not be known as
+    ECG. An empty list of labels reads back as None.
 
     Parameters
     ----------
@@ -71,8 +71,8 @@ def write_edf(recording: Recording, folder: Path) -> tuple[Path, ...]:
     Raises
     ------
     ValueError
-        If samples are missing (gaps need EDF+D, which EDFlib does not write), or if the labels are too many
-        or too close for EDFlib.
+        If samples are missing (gaps need EDF+D, which EDFlib does not write), or if the labels are
+        too many or too close for EDFlib.
     """
     absent = [lead.name for lead in recording.leads if np.isnan(np.asarray(lead.samples)).any()]
     if absent:
@@ -143,7 +143,9 @@ def _check(path: Path, code: int) -> None:
 
 
 def _record_grid(fs: float) -> _Grid:
-    """Return the fewest whole seconds that hold whole samples; else the record of 1 to 10 s with the closest rate."""
+    """Return the fewest whole seconds that hold whole samples; else the record of 1 to 10 s with
+    the closest rate.
+    """
     exact = Fraction(fs).limit_denominator(10)
     if abs(float(exact) - fs) <= 1e-9 * fs:
         return _Grid(exact.numerator, float(exact.denominator))
@@ -157,8 +159,8 @@ def _record_grid(fs: float) -> _Grid:
 def _physical_limit(value: float) -> float:
     """Return `value` as closely as the 8 characters of an EDF header field can state it.
 
-    EDFlib writes at most six decimals. pyedflib counts the characters of Python's text, which is shorter for a
-    whole number without a decimal point.
+    EDFlib writes at most six decimals. pyedflib counts the characters of Python's text, which is
+    shorter for a whole number without a decimal point.
     """
     for digits in range(6, -1, -1):
         text = f"{value:.{digits}f}"

@@ -1,4 +1,6 @@
-"""The header of AcqKnowledge text files (BIOPAC): interval, number of channels, then a name and a unit for each."""
+"""The header of AcqKnowledge text files (BIOPAC): interval, number of channels, then a name and a
+unit for each.
+"""
 
 import re
 from collections.abc import Sequence
@@ -22,7 +24,9 @@ _HEADER_LINES = 10
 
 
 class AcqKnowledge(NamedTuple):
-    """line : of the interval, from 1. fs : hertz. names, units : of the channels, in the order of their columns."""
+    """line : of the interval, from 1. fs : hertz. names, units : of the channels, in the order of
+    their columns.
+    """
 
     line: int
     fs: float

@@ -20,7 +20,9 @@ _FEW_BYTES = 1 << 14
 
 
 class CsvAdapter(AdapterBase):
-    """CSV, TSV and plain columns, also packed with gzip, with or without a header, comments and a time column."""
+    """CSV, TSV and plain columns, also packed with gzip, with or without a header, comments and a
+    time column.
+    """
 
     name = "csv"
     suffixes = frozenset({".csv", ".tsv", ".txt"})
@@ -28,7 +30,10 @@ class CsvAdapter(AdapterBase):
     annotator_suffixes = (".csv",)
 
     def recognises(self, path: Path) -> bool:
-        """By the suffix .csv or .tsv; .txt only if its first lines hold a row of numbers. Label files are not recordings."""
+        """By the suffix .csv or .tsv; .txt only if its first lines hold a row of numbers.
+
+        Label files are not recordings.
+        """
         suffix = _without_gz(path).suffix.lower()
         if suffix not in self.suffixes or self.is_label_file(path) or not path.is_file():
             return False
@@ -37,14 +42,17 @@ class CsvAdapter(AdapterBase):
     def read(self, path: Path, options: ReadOptions) -> Recording:
         """Read the columns that may be an ECG, or those that `options.leads` names.
 
-        The rate is what a layout of `TableOptions` or a line above the rows states, else what the time column shows, else `options.fs`. A
-        jump in the time or sample column is a gap and becomes NaN. Labels are `NAME.labels.csv` or `NAMEannotations.txt` beside
-        the file unless `options.labels` says otherwise. Raises `AdapterError`.
+        The rate is what a layout of `TableOptions` or a line above the rows states, else what the
+        time column shows, else `options.fs`. A jump in the time or sample column is a gap and
+        becomes NaN. Labels are `NAME.labels.csv` or `NAMEannotations.txt` beside the file unless
+        `options.labels` says otherwise. Raises `AdapterError`.
         """
         return read_understood(path, options, [])
 
     def write(self, recording: Recording, folder: Path) -> tuple[Path, ...]:
-        """Write `NAME.csv` (`time_s,<lead> (mV),...`, an empty cell for NaN) and, if there are labels, `NAME.labels.csv`."""
+        """Write `NAME.csv` (`time_s,<lead> (mV),...`, an empty cell for NaN) and, if there are
+        labels, `NAME.labels.csv`.
+        """
         return write_csv(recording, folder)
 
     def is_label_file(self, path: Path) -> bool:

@@ -21,7 +21,7 @@ def steps_of(values: NDArray[np.float64]) -> Iterator[tuple[int, NDArray[np.floa
 
 
 class Growing(Generic[Scalar]):
-    """A one-dimensional array that grows in place: no second copy of a day's samples at any time."""
+    """A one-dimensional array that grows in place, without a second copy of its values."""
 
     def __init__(self, dtype: type[Scalar]) -> None:
         self._values: NDArray[Scalar] = np.zeros(0, dtype=dtype)
@@ -41,7 +41,9 @@ class Growing(Generic[Scalar]):
 
 
 class Levels:
-    """The values that occur, to find the quantisation step: the smallest difference of anything that came from an ADC."""
+    """The values that occur, to find the quantisation step: the smallest difference of anything
+    that came from an ADC.
+    """
 
     def __init__(self) -> None:
         self._found: NDArray[np.float64] = np.zeros(0)
@@ -51,7 +53,9 @@ class Levels:
             self._found = np.union1d(self._found, np.unique(part[np.isfinite(part)]))
 
     def step(self, without: Sequence[float] = ()) -> float:
-        """In the values' unit; 0.001 where only one value occurs. without : values that are no samples."""
+        """In the values' unit; 0.001 where only one value occurs. without : values that are no
+        samples.
+        """
         levels = self._found[~np.isin(self._found, without)]
         steps = np.diff(levels)
         steps = steps[steps > 1e-9 * max(1.0, float(np.abs(levels).max(initial=0.0)))]

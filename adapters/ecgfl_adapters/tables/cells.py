@@ -57,7 +57,7 @@ _NUMBER = {
     for mark in ".,"
 }
 _GROUPS = " \u00a0\u2009\u202f'\u2019_"
-"""What separates thousands and is no decimal mark: blanks of several widths, apostrophes and "_"."""
+"""Separators of thousands that are never a decimal mark: blanks, apostrophes and "_"."""
 _GROUPED = {
     mark: re.compile(rf"[+-]?\d{{1,3}}([{_GROUPS}])\d{{3}}(?:\1\d{{3}})*(?:\{mark}\d*)?", re.ASCII)
     for mark in ".,"
@@ -71,14 +71,16 @@ _OTHER_SEPARATORS = re.compile(r"[;|\t]")
 
 
 class Dialect(NamedTuple):
-    """separator : ",", ";", tab, "|", " " for any run of blanks, "" for a single column. decimal : "." or ","."""
+    """separator : ",", ";", tab, "|", " " for any run of blanks, "" for a single column. decimal :
+    "." or ",".
+    """
 
     separator: str
     decimal: str
 
 
 def cells_of(line: str, separator: str) -> list[str]:
-    """The cells of a line, without quotes and blanks around them."""
+    """Return the cells of a line, without quotes and blanks around them."""
     if separator == "":
         return [
             line.strip(" ").strip("'\"").strip(" ")
@@ -105,7 +107,8 @@ def is_comment(line: str) -> bool:
 
 
 def number_of(cell: str, decimal: str) -> float | None:
-    """The number that a bare cell is with this decimal mark, None where it is none. 1 024 and 1'024 are 1024.
+    """Return the number that a bare cell is with this decimal mark, None where it is none. 1 024
+    and 1'024 are 1024.
 
     A comma or a point is never taken for a separator of thousands: it may be a decimal mark.
     """

@@ -15,22 +15,31 @@ from ecgfl_adapters.timeline import MAX_RATE_DIFFERENCE, RATES, check_rate, chec
 
 _MAX_GAP_SHARE = 0.02
 _MAX_JITTER = 0.6
-"""Largest distance of a time stamp from its place on the regular grid, in sampling intervals; half of one is rounding."""
+"""Largest distance of a time stamp from its place on the regular grid, in sampling intervals; half
+of one is rounding.
+"""
 _LAST_SECOND = 59.0
 _FEW_TWICE = 0.01
-"""Minimum share of rows that repeat the time before them for stamps to be coarse; below it, they are duplicate rows."""
+"""Minimum share of rows that repeat the time before them for stamps to be coarse; below it, they
+are duplicate rows.
+"""
 _BURST_SECONDS = 1.0
 """Regular stretches between jumps that are shorter than this are packets stamped on arrival."""
 USUAL_HZ = (50.0, 5000.0)
-"""Plausible ECG sampling rates in hertz. A rate outside them, known only from the time column, is probably a wrong time unit."""
+"""Plausible ECG sampling rates in hertz.
+
+A rate outside them, known only from the time column, is probably a wrong time unit.
+"""
 _CRYSTAL = 1e-5
 """A rate this close (relative) to a whole number of hertz is taken to be that number."""
 
 
 class Clock(NamedTuple):
-    """fs : hertz. rows : of the table. after, missing : shape (gaps,); after row `after[i]`, `missing[i]` samples are missing.
-    unsure : rows [start, stop) whose place is not known. precision : seconds below which coarse stamps show no gap; None where
-    each sample has its own."""
+    """fs : hertz. rows : of the table. after, missing : shape (gaps,); after row `after[i]`,
+    `missing[i]` samples are missing.
+    unsure : rows [start, stop) whose place is not known. precision : seconds below which coarse
+    stamps show no gap; None where each sample has its own.
+    """
 
     fs: float
     rows: int
@@ -66,7 +75,10 @@ def clock_of_rows(path: Path, rows: int, fs: float) -> Clock:
 
 
 def clock_of_index(path: Path, index: NDArray[np.float64], fs: float) -> Clock:
-    """From a column that counts samples; a jump in it is a gap. Raises `FileUnreadable` where it does not count upwards."""
+    """From a column that counts samples; a jump in it is a gap.
+
+    Raises `FileUnreadable` where it does not count upwards.
+    """
     _check_finite(path, index)
     _check_upwards(path, "sample number", index)
     fraction = next((float(value) for value in index[:AT_A_TIME] if value != np.rint(value)), None)
@@ -89,10 +101,12 @@ def clock_of_time(path: Path, seconds: NDArray[np.float64], fs: float | None, st
 
     Parameters
     ----------
-    fs : the rate in hertz that is known from elsewhere, `stated` says where. Without it, the rate is the mean over the regular
+    fs : the rate in hertz that is known from elsewhere, `stated` says where. Without it, the rate
+    is the mean over the regular
         stretches, which is finer than any single rounded difference.
 
-    Raises `FileUnreadable` for a broken column and `RateUnknown` for irregular times, and where the two rates differ.
+    Raises `FileUnreadable` for a broken column and `RateUnknown` for irregular times, and where the
+    two rates differ.
     """
     _check_finite(path, seconds)
     if fs is not None:
@@ -115,7 +129,8 @@ def clock_of_time(path: Path, seconds: NDArray[np.float64], fs: float | None, st
         raise RateUnknown(
             path,
             f"the rate is {fs:g} Hz ({stated}), but the time column shows {clock.fs:.6g} Hz",
-            "Correct the one that is wrong; without --fs HZ the time column alone is used where the file states no rate"
+            "Correct the one that is wrong; without --fs HZ the time column alone is used where "
+            "the file states no rate"
             if stated == GIVEN
             else "Correct the rate in the file, or the unit in the title of the time column",
         )
@@ -137,7 +152,8 @@ def _coarse(path: Path, seconds: NDArray[np.float64]) -> RateUnknown:
     starts = np.flatnonzero(np.diff(seconds) > 0) + 1
     about = ""
     if starts.size > 1:
-        about = f" (mostly {np.median(np.diff(starts)) / np.median(np.diff(seconds[starts])):.4g} rows a second)"
+        rate = np.median(np.diff(starts)) / np.median(np.diff(seconds[starts]))
+        about = f" (mostly {rate:.4g} rows a second)"
     return RateUnknown(
         path,
         f"the time stamps are coarser than the samples: many rows have the same one{about}",
@@ -169,8 +185,10 @@ def _regular_clock(path: Path, times: NDArray[np.float64]) -> Clock:
     if len(unusual) / (times.size - 1) > _MAX_GAP_SHARE or jitter > _MAX_JITTER or bursts:
         raise RateUnknown(
             path,
-            f"the times are not regular (interval {interval:g} s, {len(unusual)} jumps, {jitter:.1f} intervals off)",
-            "If its stamps are only rounded, or those of packets, give the rate with --fs HZ; otherwise resample the recording",
+            f"the times are not regular (interval {interval:g} s, {len(unusual)} jumps, "
+            f"{jitter:.1f} intervals off)",
+            "If its stamps are only rounded, or those of packets, give the rate with --fs HZ; "
+            "otherwise resample the recording",
         )
     fs = 1.0 / interval
     tolerance = max(_CRYSTAL, jitter / (stop - start))
@@ -190,20 +208,25 @@ def _regular_clock(path: Path, times: NDArray[np.float64]) -> Clock:
 def _refuse_clock_digits(
     path: Path, times: NDArray[np.float64], jumps: list[tuple[int, float]]
 ) -> None:
-    """Detect hhmmss written as one number: 101559.996 is followed by 101600.000, which would be 40 s later if it were seconds."""
+    """Detect hhmmss written as one number: 101559.996 is followed by 101600.000, which would be 40
+    s later if it were seconds.
+    """
     if jumps and all(
         times[row] % 100 > _LAST_SECOND and times[row + 1] % 100 < 1 for row, _ in jumps
     ):
         row = jumps[0][0]
         raise FileUnreadable(
             path,
-            f"the time column counts like hhmmss: row {row + 2} of the data has {times[row + 1]:.12g} after {times[row]:.12g}",
+            f"the time column counts like hhmmss: row {row + 2} of the data has "
+            f"{times[row + 1]:.12g} after {times[row]:.12g}",
             "Export the times as hh:mm:ss.mmm or in seconds",
         )
 
 
 def _jitter(times: NDArray[np.float64], start: int, stop: int) -> float:
-    """Largest distance from the straight line through the first and the last of rows `start` to `stop`."""
+    """Return the largest distance from the straight line through the first and the last of rows
+    `start` to `stop`.
+    """
     slope = float(times[stop] - times[start]) / max(1, stop - start)
     worst = 0.0
     for begin in range(start, stop + 1, AT_A_TIME):
@@ -240,13 +263,17 @@ def _check_finite(path: Path, values: NDArray[np.float64]) -> None:
     if empty.size:
         raise FileUnreadable(
             path,
-            f"the time column has {empty.size} empty cells, the first in row {int(empty[0]) + 1} of the data",
+            f"the time column has {empty.size} empty cells, the first in row {int(empty[0]) + 1} "
+            "of the data",
             "Fill them in, or remove the rows",
         )
 
 
 def _check_not_back(path: Path, values: NDArray[np.float64]) -> float:
-    """Return the share of rows with the same time as the row before. Raises `FileUnreadable` if times decrease."""
+    """Return the share of rows with the same time as the row before.
+
+    Raises `FileUnreadable` if times decrease.
+    """
     twice = 0
     for start, steps in steps_of(values):
         if (steps < 0).any():
@@ -265,7 +292,9 @@ def _check_upwards(path: Path, column: str, values: NDArray[np.float64]) -> None
 def _goes_back(path: Path, column: str, values: NDArray[np.float64], row: int) -> FileUnreadable:
     return FileUnreadable(
         path,
-        f"the {column} column does not go up: row {row + 1} of the data has {values[row]:.12g} after {values[row - 1]:.12g}",
-        "If it starts again each second or minute, export the whole time in one column; otherwise sort the rows, or remove the "
+        f"the {column} column does not go up: row {row + 1} of the data has {values[row]:.12g} "
+        f"after {values[row - 1]:.12g}",
+        "If it starts again each second or minute, export the whole time in one column; otherwise "
+        "sort the rows, or remove the "
         "ones that stand twice",
     )

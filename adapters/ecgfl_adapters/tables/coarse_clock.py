@@ -1,4 +1,6 @@
-"""Finds gaps at a known sampling rate when several samples share a time stamp or time stamps arrive in bursts."""
+"""Finds gaps at a known sampling rate when several samples share a time stamp or time stamps arrive
+in bursts.
+"""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +12,7 @@ from ecgfl_adapters.errors import RateUnknown
 from ecgfl_adapters.timeline import MAX_RATE_DIFFERENCE
 
 _SLACK = 1.5
-"""Largest error of a clock tick's time stamp, in samples: the stamp and its row are both rounded."""
+"""Largest error of a time stamp, in samples: the stamp and its row are both rounded."""
 _TICK_SHARE = 0.9
 """Minimum share of stamps within this error for them to be clock ticks and not arrival times."""
 _WINDOW_SECONDS = 5.0
@@ -18,16 +20,20 @@ _WINDOW_SECONDS = 5.0
 _FEW = 0.2
 """Minimum share of windows that must agree with the rate if most do not."""
 _BLOCK_SECONDS = 1.0
-"""Length of the blocks whose earliest stamps are compared, so that a late packet is not taken for a gap."""
+"""Length of the blocks whose earliest stamps are compared, so that a late packet is not taken for a
+gap.
+"""
 _SPREAD = 6.0
-"""A gap must move the earliest stamp of a block by more than this many times its usual variation."""
+"""A gap moves the earliest stamp of a block by more than this many times its variation."""
 _MAX_UNSURE_SECONDS = 2.0
 """Longest gap that stamps may hide; less precise stamps cannot show gaps."""
 
 
 class CoarseGaps(NamedTuple):
-    """after, missing : shape (gaps,); after row `after[i]`, `missing[i]` samples are missing. unsure : rows [start, stop) within
-    which rows are missing, nobody knows where. precision : seconds that a gap must have to be seen."""
+    """after, missing : shape (gaps,); after row `after[i]`, `missing[i]` samples are missing.
+    unsure : rows [start, stop) within which rows are missing, nobody knows where. precision :
+    seconds that a gap must have to be seen.
+    """
 
     after: NDArray[np.int64]
     missing: NDArray[np.int64]
@@ -82,7 +88,9 @@ def coarse_gaps(path: Path, seconds: NDArray[np.float64], fs: float, stated: str
 
 
 def _slope(starts: NDArray[np.int64], late: NDArray[np.float64], fs: float) -> float:
-    """Return the drift of the stamps against the rows in samples per row, typical of the recording (gaps are few)."""
+    """Return the drift of the stamps against the rows in samples per row, typical of the recording
+    (gaps are few).
+    """
     window = int(np.searchsorted(starts, starts[0] + _WINDOW_SECONDS * fs))
     window = max(1, min(window, (starts.size - 1) // 2))
     gains = (late[window:] - late[:-window]) / (starts[window:] - starts[:-window])
@@ -97,7 +105,10 @@ def _slope(starts: NDArray[np.int64], late: NDArray[np.float64], fs: float) -> f
 def _ticks(
     late: NDArray[np.float64], starts: NDArray[np.int64], usual: float, slope: float, fs: float
 ) -> CoarseGaps | None:
-    """Find gaps when the stamps are clock ticks: each step beyond rounding is a gap. None if they are arrival times."""
+    """Find gaps when the stamps are clock ticks: each step beyond rounding is a gap.
+
+    None if they are arrival times.
+    """
     steps = np.diff(late)
     lengths = np.diff(starts)
     near = np.abs(steps) <= _SLACK
@@ -128,7 +139,9 @@ def _bursts(
     fs: float,
     stated: str,
 ) -> CoarseGaps:
-    """Find gaps when the stamps are arrival times: only the earliest stamp of a block shows when its rows were sampled."""
+    """Find gaps when the stamps are arrival times: only the earliest stamp of a block shows when
+    its rows were sampled.
+    """
     block = max(1, round(_BLOCK_SECONDS * fs), 4 * round(float(np.median(np.diff(starts)))))
     edges = np.unique(np.searchsorted(starts, np.arange(0, rows, block)))
     edges = edges[edges < starts.size]
@@ -143,7 +156,8 @@ def _bursts(
     if limit > _MAX_UNSURE_SECONDS * fs:
         raise RateUnknown(
             path,
-            f"the time stamps vary by {limit / fs:.1f} s beside rows at {fs:g} Hz ({stated}), too much to show a gap",
+            f"the time stamps vary by {limit / fs:.1f} s beside rows at {fs:g} Hz ({stated}), too "
+            "much to show a gap",
             "Export the recording again with a time stamp for each sample",
         )
     after, missing = [], []
@@ -164,9 +178,11 @@ def _bursts(
         elif ahead < -2 * limit:
             raise RateUnknown(
                 path,
-                f"near row {int(starts[edges[number]]) + 1} of the data there are {-ahead / fs:.2f} s more rows at {fs:g} Hz "
+                f"near row {int(starts[edges[number]]) + 1} of the data there are "
+                f"{-ahead / fs:.2f} s more rows at {fs:g} Hz "
                 f"({stated}) than the time stamps allow",
-                "Look for rows that stand twice or for a clock that was set, and export the recording again",
+                "Look for rows that stand twice or for a clock that was set, and export the "
+                "recording again",
             )
         else:
             reference += 0.1 * ahead  # follows a slow drift
@@ -182,5 +198,6 @@ def _contradiction(path: Path, fs: float, shown: float, stated: str) -> RateUnkn
     return RateUnknown(
         path,
         f"the rate is {fs:g} Hz ({stated}), but the time stamps show {shown:.6g} Hz",
-        "Correct the rate, or the unit of the time column; if rows are missing throughout, export the recording again",
+        "Correct the rate, or the unit of the time column; if rows are missing throughout, export "
+        "the recording again",
     )

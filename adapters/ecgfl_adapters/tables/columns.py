@@ -36,7 +36,9 @@ class LeadName(NamedTuple):
 
 
 class Column(NamedTuple):
-    """place : from 0. title : as the file names it, "" without a name. name : of the lead, without the unit."""
+    """place : from 0. title : as the file names it, "" without a name. name : of the lead, without
+    the unit.
+    """
 
     place: int
     title: str
@@ -47,7 +49,7 @@ class Column(NamedTuple):
 
 
 def is_index(name: str) -> bool:
-    """Whether a column counts the samples."""
+    """Return whether a column counts the samples."""
     return " ".join(re.split(r"[\s_#'\"]+", name.lower())).strip() in _INDEX_NAMES
 
 
@@ -73,7 +75,10 @@ def split_unit(column: str) -> LeadName:
 
 
 def column_of(place: int, title: str, kind: Kind, unit: str | None) -> Column:
-    """A column by its title and its cells. unit : what a line of units says below the title, or None."""
+    """Make a column from its title and the kind of its cells.
+
+    unit : the unit in a line of units below the title, or None.
+    """
     title = " ".join(title[:_LONGEST].split())
     lead = split_unit(title)
     role: Role = "lead"
@@ -101,7 +106,10 @@ def column_of(place: int, title: str, kind: Kind, unit: str | None) -> Column:
 def titles_of(
     above: list[list[str]], width: int
 ) -> tuple[tuple[str, ...], tuple[str, ...] | None] | None:
-    """Titles and, where there is a line of them, units, from the cells of the last two lines above the rows; None without any."""
+    """Return titles and units from the cells of the lines above the rows; None without titles.
+
+    Units are None unless a line of them follows the titles.
+    """
     if not above or len(above[-1]) != width:
         return None
     last = tuple(above[-1])
@@ -116,7 +124,7 @@ def titles_of(
 
 
 def _are_units(cells: Sequence[str]) -> bool:
-    """Whether a line is one of units, some of which may be unknown; a lead may be called V."""
+    """Return whether a line holds units; some may be unknown, and a lead may be called V."""
     known = [_is_unit(cell) or is_other_unit(cell) for cell in cells if cell]
     strange = [cell for cell in cells if cell and not (_is_unit(cell) or is_other_unit(cell))]
     stated = [

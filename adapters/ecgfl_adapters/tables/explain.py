@@ -1,4 +1,4 @@
-"""What was understood of a table and why, and the `[[csv]]` block of site.toml that says the same."""
+"""Explains how a table was understood, and writes the equivalent `[[csv]]` block of site.toml."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,9 @@ _MISSING = {
 
 
 class Explanation(NamedTuple):
-    """understood : in the order in which it was found out. layout : TOML. error : what ended the reading, if anything did."""
+    """understood : in the order in which it was found out. layout : TOML. error : what ended the
+    reading, if anything did.
+    """
 
     path: Path
     understood: tuple[Understood, ...]
@@ -32,7 +34,10 @@ class Explanation(NamedTuple):
 
 
 def explain(path: Path, options: ReadOptions) -> Explanation:
-    """Read a whole table as `CsvAdapter.read` does, and tell what was understood. Never raises `AdapterError`."""
+    """Read a whole table as `CsvAdapter.read` does, and tell what was understood.
+
+    Never raises `AdapterError`.
+    """
     notes: list[Understood] = []
     failure: AdapterError | None = None
     try:
@@ -57,7 +62,9 @@ def explain(path: Path, options: ReadOptions) -> Explanation:
 
 
 def layout_block(path: Path, notes: list[Understood]) -> str:
-    """A `[[csv]]` block with what `notes` say; what they leave open stands in comments, as an example."""
+    """A `[[csv]]` block with what `notes` say; what they leave open stands in comments, as an
+    example.
+    """
     fields: dict[str, Any] = {}
     stated = {note.layout.get("stated") for note in notes if "leads" in note.layout}
     leads: dict[str, str] = {}
@@ -84,7 +91,9 @@ def layout_block(path: Path, notes: list[Understood]) -> str:
 
 
 def _is_open(key: str, fields: dict[str, Any]) -> bool:
-    """Whether the field would still say something: a time column tells the rate, and a single column needs no separator."""
+    """Return whether the field would still say something: a time column tells the rate, and a
+    single column needs no separator.
+    """
     if key == "fs":
         return "time" not in fields or fields["time"] == 0 or fields.get("time_unit") == "samples"
     if key == "time_unit":

@@ -20,7 +20,9 @@ _HEAD_ROWS = 200
 
 
 class Header(NamedTuple):
-    """titles : one a column. first : index of the first line that names columns and units; that of the rows without any."""
+    """titles : one a column. first : index of the first line that names columns and units; that of
+    the rows without any.
+    """
 
     titles: tuple[str, ...]
     units: tuple[str, ...] | None
@@ -51,7 +53,9 @@ def columns_of_header(
 
 
 def header_of(path: Path, text: TextFile, rows: Rows, layout: CsvLayout) -> Header:
-    """From the line above the rows, else from a comment with as many cells, else from a "Labels" comment."""
+    """From the line above the rows, else from a comment with as many cells, else from a "Labels"
+    comment.
+    """
     width = len(rows.kinds)
     nameless = ("",) * width
     if layout.header is False:
@@ -77,8 +81,10 @@ def header_of(path: Path, text: TextFile, rows: Rows, layout: CsvLayout) -> Head
             )
             raise FileUnreadable(
                 path,
-                f"line {rows.header + 1} names {names}, but line {rows.start + 1} has {width} values",
-                f"Correct the header line{commas if rows.dialect == (',', '.') else ''}, or {LAYOUT_FIX}",
+                f"line {rows.header + 1} names {names}, but line {rows.start + 1} has {width} "
+                "values",
+                f"Correct the header line{commas if rows.dialect == (',', '.') else ''}, or "
+                f"{LAYOUT_FIX}",
             )
     comments = [at for at, line in enumerate(text.lines[: rows.start]) if is_comment(line)]
     for at in reversed(comments if width > 1 else []):
@@ -97,7 +103,9 @@ def header_of(path: Path, text: TextFile, rows: Rows, layout: CsvLayout) -> Head
 
 
 def _are_titles(cells: Sequence[str]) -> bool:
-    """Whether a line names columns, rather than saying something about the file: every cell is a name that tables have."""
+    """Return whether a line names columns, rather than saying something about the file: every cell
+    is a name that tables have.
+    """
     return all(_is_title(cell) for cell in cells if cell)
 
 
@@ -112,7 +120,8 @@ def _is_title(cell: str) -> bool:
 
 
 def _refuse_split_numbers(path: Path, text: TextFile, rows: Rows) -> None:
-    """Columns without names that are parts of numbers: "0,12,0,34" with decimal commas, "1 024" with a blank between thousands.
+    """Columns without names that are parts of numbers: "0,12,0,34" with decimal commas, "1 024"
+    with a blank between thousands.
 
     Raises `FileUnreadable`.
     """
@@ -164,7 +173,7 @@ def _cells(line: str, rows: Rows) -> list[str]:
 
 
 def _is_statement(line: str) -> bool:
-    """A lone line above a single column that is "key: value" rather than a name."""
+    """Return whether a line above a single column is "key: value" rather than a name."""
     found = statements_of([line], range(0)).all
     return bool(found) and split_unit(line.strip().strip("'\"")).unit is None
 
@@ -176,7 +185,8 @@ def _opensignals_columns(
     if len(header.names) != width:
         raise FileUnreadable(
             path,
-            f"line {header.line} names {len(header.names)} columns, but line {rows.start + 1} has {width} values",
+            f"line {header.line} names {len(header.names)} columns, but line {rows.start + 1} has "
+            f"{width} values",
             "Export the recording again from OpenSignals",
         )
     notes.append(

@@ -1,4 +1,4 @@
-"""Label files in text: tables of samples or times with symbols, and the text that `rdann` prints."""
+"""Reads label files in text: tables of samples or times with symbols, and output of `rdann`."""
 
 import csv
 import re
@@ -46,7 +46,9 @@ _CLOCK_THEN_BLANK = re.compile(rf"{_CLOCK.pattern}\s")
 
 
 class _Columns(NamedTuple):
-    """sample, symbol : places of the columns. seconds : in one unit of the first, where it holds times in numbers."""
+    """sample, symbol : places of the columns. seconds : in one unit of the first, where it holds
+    times in numbers.
+    """
 
     sample: int
     symbol: int
@@ -98,7 +100,8 @@ def check_class_column(path: Path) -> None:
         if row.get("class") in {"N", "V"} and row["class"] != row.get("symbol"):
             raise LabelsUnreadable(
                 path,
-                f"line {number} has another class than its symbol, and every symbol is as it was predicted",
+                f"line {number} has another class than its symbol, and every symbol is as it was "
+                "predicted",
                 "Correct the column 'symbol': the column 'class' is not read",
             )
 
@@ -119,8 +122,10 @@ def _read_table(
         if not _CLOCK.fullmatch(_cells(header[1])[0]):
             raise LabelsUnreadable(
                 path,
-                f"line {header[0]} {header[1].strip()[:60]!r} names no columns 'sample' and 'symbol'",
-                "Give a file with the header line 'sample,symbol', or 'time_s,symbol' with times as in the table",
+                f"line {header[0]} {header[1].strip()[:60]!r} names no columns 'sample' and "
+                "'symbol'",
+                "Give a file with the header line 'sample,symbol', or 'time_s,symbol' with times "
+                "as in the table",
             )
         columns, lines = _Columns(1, 2), chain((header,), lines)
     symbols: list[str] = []
@@ -183,7 +188,9 @@ def _samples_of_times(
 
 
 def _lines(path: Path, raw: bytes) -> Iterator[tuple[int, str]]:
-    """Yield the lines with their numbers, without blank ones and comments, one by one, so that they do not fill the memory."""
+    """Yield the lines with their numbers, without blank ones and comments, one by one, so that they
+    do not fill the memory.
+    """
     encoding = "utf-16" if raw.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
     text = TextIOWrapper(BytesIO(raw), encoding, errors="replace", newline="")
     number = found = 0

@@ -17,7 +17,8 @@ class CsvLayout:
     decimal : the decimal mark.
     skip_lines : lines before the header.
     header : whether the first line after them names the columns.
-    time : name of the time column, or its number from 1; 0 says that there is none. time_unit : what it counts.
+    time : name of the time column, or its number from 1; 0 says that there is none. time_unit :
+    what it counts.
     fs : sampling rate in hertz. units : as for --units.
     leads : column name, or number from 1 as text -> lead name; other columns are not read.
     """
@@ -63,7 +64,8 @@ class Understood(NamedTuple):
     why : str
         The line, the option or the layout that says so.
     layout : mapping
-        The fields of a `CsvLayout` that would say the same, and `stated`, the unit that the file states.
+        The fields of a `CsvLayout` that would say the same, and `stated`, the unit that the file
+        states.
     """
 
     what: str

@@ -31,7 +31,8 @@ _NOT_READ = {
     "lead": "nothing says that it is an ECG",
 }
 _UNITS_FIX = (
-    "Give --units mV, uV or V; for ADC units --units adc:GAIN:BASELINE (GAIN per mV), for mitdb --units adc:200:1024; "
+    "Give --units mV, uV or V; for ADC units --units adc:GAIN:BASELINE (GAIN per mV), for mitdb "
+    "--units adc:200:1024; "
     "or name the other leads with --lead NAME"
 )
 _STEADY_SHARE = 0.9
@@ -39,7 +40,9 @@ _STEADY_SHARE = 0.9
 _RISES = 3
 """Minimum number of upward steps for a staircase column to be a coarse time column."""
 _STEADY_ROWS = 100
-"""Rows over which a column goes up by about the same, to be taken for a time or a counter whatever its name."""
+"""Rows over which a column goes up by about the same, to be taken for a time or a counter whatever
+its name.
+"""
 
 
 class LeadColumn(NamedTuple):
@@ -51,7 +54,10 @@ class LeadColumn(NamedTuple):
 
 
 def refuse_unnamed_time(path: Path, text: TextFile, rows: Rows, columns: Sequence[Column]) -> None:
-    """A column that goes up all the time is no lead, whatever it is called. Raises `FileUnreadable`."""
+    """Refuse a column that always increases: it is not a lead, whatever it is called.
+
+    Raises `FileUnreadable`.
+    """
     lines = [
         line
         for line in text.lines[rows.start : rows.start + 300]
@@ -86,12 +92,15 @@ def refuse_unnamed_time(path: Path, text: TextFile, rows: Rows, columns: Sequenc
             raise FileUnreadable(
                 path,
                 f"{shown} always goes up, as time does, but has no name that says so",
-                f"Add a header such as 'time_s,ecg_mV', or {LAYOUT_FIX}, with time = {column.place + 1} and its time_unit",
+                f"Add a header such as 'time_s,ecg_mV', or {LAYOUT_FIX}, with time = "
+                f"{column.place + 1} and its time_unit",
             )
 
 
 def _is_derived_from_ecg(title: str) -> bool:
-    """Return whether a column such as "ECG_Phase_Completion_Atrial" is computed from the ECG: it may rise for a while."""
+    """Return whether a column such as "ECG_Phase_Completion_Atrial" is computed from the ECG: it
+    may rise for a while.
+    """
     return (
         re.search("e[ck]g", title, re.IGNORECASE) is not None
         and kind_of_name(title) is Kind.DERIVED
@@ -121,8 +130,11 @@ def _choose(
     layout: CsvLayout,
     options: ReadOptions,
 ) -> Choice:
-    """Return indices into `signals`. A column with at most two values whose name is not an ECG's is a marker column, and so is a
-    column of 0 and 1 beside others."""
+    """Return indices into `signals`.
+
+    A column with at most two values whose name is not an ECG's is a marker column, and so is a
+    column of 0 and 1 beside others.
+    """
     channels = [
         Channel(name, column.unit or "") for name, column in zip(names, signals, strict=True)
     ]
@@ -242,7 +254,9 @@ def _scale(
     opensignals: OpenSignals | None,
     options: ReadOptions,
 ) -> tuple[Scale, str, str]:
-    """Of one lead, with its unit and what states it: the column, then the lines above; --units and the layout win over both."""
+    """Of one lead, with its unit and what states it: the column, then the lines above; --units and
+    the layout win over both.
+    """
     given, source = (
         (options.units, "--units") if options.units is not None else (layout.units, FROM_LAYOUT)
     )

@@ -1,9 +1,14 @@
-"""The header of OpenSignals text files (PLUX, BITalino): a JSON object in a comment line, with an entry for each device."""
+"""The header of OpenSignals text files (PLUX, BITalino): a JSON object in a comment line, with an
+entry for each device.
+"""
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ecgfl_adapters.errors import FileUnreadable, RateUnknown
 
@@ -13,7 +18,9 @@ _NO_SIGNAL = {"i", "o", "di", "do"}
 
 
 class OpenSignals(NamedTuple):
-    """names : of each column; sensors : of each column, "" where it is no sensor's. fs : hertz. bits : of the converter."""
+    """names : of each column; sensors : of each column, "" where it is no sensor's. fs : hertz.
+    bits : of the converter.
+    """
 
     line: int
     names: tuple[str, ...]
@@ -24,7 +31,10 @@ class OpenSignals(NamedTuple):
 
 
 def opensignals_of(path: Path, lines: Sequence[str]) -> OpenSignals | None:
-    """None for another program's file. Raises `FileUnreadable` and `RateUnknown` for a broken header."""
+    """None for another program's file.
+
+    Raises `FileUnreadable` and `RateUnknown` for a broken header.
+    """
     if not lines or not lines[0].startswith(MARK):
         return None
     number, text = next(
@@ -47,7 +57,8 @@ def opensignals_of(path: Path, lines: Sequence[str]) -> OpenSignals | None:
         identifiers = {"device": text.lstrip("# ")}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise FileUnreadable(
-            path, f"line {number + 1}: the OpenSignals header cannot be understood ({type(error).__name__}: {error})"[:300],
+            path, f"line {number + 1}: the OpenSignals header cannot be understood "
+                  f"({type(error).__name__}: {error})"[:300],
             "Export the recording again from OpenSignals",
         ) from error  # fmt: skip
     if len(rates) != 1 or not all(0 < fs <= 100_000 for fs in rates):
@@ -75,9 +86,52 @@ def is_digital(name: str) -> bool:
 
 
 def units_fix(bits: int | None) -> str:
-    """How to say what a count means: PLUX's and BITalino's ECG sensors map their range onto that of the converter."""
+    """How to say what a count means: PLUX's and BITalino's ECG sensors map their range onto that of
+    the converter.
+    """
     counts = 2 ** (bits or 16)
     return (
         "Counts of the converter are no millivolts: take the sensor's gain from its data sheet. "
-        f"For {bits or 16} bits and the usual ECG sensor (gain 1000 over 3 V) it is --units adc:{counts / 3:.6g}:{counts // 2}"
+        f"For {bits or 16} bits and the usual ECG sensor (gain 1000 over 3 V) it is --units "
+        f"adc:{counts / 3:.6g}:{counts // 2}"
     )
+
+
+class Counter:
+    """Check a column that counts the rows and starts again, such as nSeq, for lost rows.
+
+    The column is taken chunk by chunk. The number of lost rows cannot be known.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._last: float | None = None
+        self._modulus: float | None = None
+
+    def add(self, values: NDArray[np.float64], line: int) -> None:
+        """Take the next chunk, whose first row is at `line`.
+
+        A column of zeros counts nothing. Raises `FileUnreadable` if rows are missing.
+        """
+        joined = values if self._last is None else np.concatenate(([self._last], values))
+        before = 1 if self._last is not None else 0
+        for at in np.flatnonzero(np.diff(joined) != 1).tolist():
+            high, low = float(joined[at]), float(joined[at + 1])
+            if high == low == 0:
+                continue
+            modulus = high - low + 1
+            if (
+                low >= high
+                or modulus != (self._modulus or modulus)
+                or int(modulus) & (int(modulus) - 1)
+            ):
+                raise FileUnreadable(
+                    self._path,
+                    f"rows are missing near line {line + at + 1 - before}: the counter goes from "
+                    f"{high:g} to {low:g}",
+                    "Export the stretches before and after as two files, or describe such files in "
+                    "site.toml under [[csv]] "
+                    "with time = 0 and their leads, if the counter is wrong",
+                )
+            self._modulus = modulus
+        self._last = float(joined[-1])

@@ -21,8 +21,8 @@ from ecgfl_adapters.tables.clock import (
     clock_of_rows,
     clock_of_time,
 )
-from ecgfl_adapters.tables.counter import Counter
 from ecgfl_adapters.tables.leads import LeadColumn
+from ecgfl_adapters.tables.opensignals import Counter
 from ecgfl_adapters.tables.rows import read_rows
 from ecgfl_adapters.tables.sniff import LAYOUT_FIX
 from ecgfl_adapters.tables.stamps import Stamps
@@ -35,16 +35,25 @@ from ecgfl_adapters.timeline import MAX_RATE_DIFFERENCE
 from ecgfl_adapters.units import check_step
 
 _FEW_ROWS = 10
-"""Rows from which a time without a unit can be compared with a known rate, and stretches from which cells are blank again and
-again."""
+"""Rows from which a time without a unit can be compared with a known rate, and stretches from which
+cells are blank again and again.
+"""
 _INTERLEAVED_SHARE = 0.02
-"""Minimum ratio of blank stretches to non-blank rows for the blank rows to belong to other sensors, not to a loose electrode."""
+"""Minimum ratio of blank stretches to non-blank rows for the blank rows to belong to other sensors,
+not to a loose electrode.
+"""
 _FEW_WRAPS = 3
-"""Minimum number of decreases for a column of sample numbers to be a counter that restarts, and not rows out of order."""
+"""Minimum number of decreases for a column of sample numbers to be a counter that restarts, and not
+rows out of order.
+"""
 _REGULAR_SHARE = 0.9
-"""Minimum share of the blank stretches at one distance for a lead to have a sampling rate of its own."""
+"""Minimum share of the blank stretches at one distance for a lead to have a sampling rate of its
+own.
+"""
 _FEW_STRETCHES = 20
-"""Minimum number of blank stretches for their distances to tell another sampling rate from randomly missing samples."""
+"""Minimum number of blank stretches for their distances to tell another sampling rate from randomly
+missing samples.
+"""
 _LARGEST_MV = float(np.finfo(np.float32).max)
 
 
@@ -58,9 +67,12 @@ class Signal(NamedTuple):
 
 
 def read_signal(found: Understanding) -> Signal:
-    """Read all rows. Memory: four bytes a sample of each lead, eight for its time, and some megabytes.
+    """Read all rows.
 
-    A jump in the time or sample column is a gap and becomes NaN. Raises `FileUnreadable` and `RateUnknown`.
+    Memory: four bytes a sample of each lead, eight for its time, and some megabytes.
+
+    A jump in the time or sample column is a gap and becomes NaN. Raises `FileUnreadable` and
+    `RateUnknown`.
     """
     path, time = found.path, found.time
     samples: list[Growing[np.float32]] = [Growing(np.float32) for _ in found.leads]
@@ -89,7 +101,8 @@ def read_signal(found: Understanding) -> Signal:
             if (np.abs(values) > _LARGEST_MV).any():
                 raise FileUnreadable(
                     path,
-                    f"column {lead.name!r} holds {np.nanmax(np.abs(values)):g} mV after line {block.line}: no sample",
+                    f"column {lead.name!r} holds {np.nanmax(np.abs(values)):g} mV after line "
+                    f"{block.line}: no sample",
                     "Correct the cell, or the unit",
                 )
             level.add(values)
@@ -113,9 +126,11 @@ def read_signal(found: Understanding) -> Signal:
             mark = "points" if dialect.decimal == "." else "commas"
             raise FileUnreadable(
                 path,
-                f"column {lead.name!r} has only whole numbers below 1000 and numbers such as 1{dialect.decimal}024: "
+                f"column {lead.name!r} has only whole numbers below 1000 and numbers such as "
+                f"1{dialect.decimal}024: "
                 f"its {mark} seem to separate thousands",
-                f"Export the signal without thousands separators; if they are decimal {mark}, say so with decimal in [[csv]] "
+                f"Export the signal without thousands separators; if they are decimal {mark}, say "
+                "so with decimal in [[csv]] "
                 "in site.toml",
             )
     seconds, factor = _seconds(found, times, stamps)
@@ -153,8 +168,9 @@ def _millivolts(lead: LeadColumn, numbers: NDArray[np.float64] | float) -> NDArr
 def _seconds(
     found: Understanding, times: Growing[np.float64], stamps: Stamps
 ) -> tuple[NDArray[np.float64], float]:
-    """The time column in seconds, the numbers of the samples where it counts those, or nothing without such a column; and the
-    seconds in one unit of it."""
+    """Return the time column in seconds, the numbers of the samples where it counts those, or
+    nothing without such a column; and the seconds in one unit of it.
+    """
     if found.time is None:
         return np.zeros(0), 1.0
     if found.time.kind == "stamps":
@@ -185,15 +201,20 @@ def _clock(found: Understanding, rows: int, seconds: NDArray[np.float64]) -> Clo
         )
         raise RateUnknown(
             path,
-            f"column {title!r} {unit} shows a rate of {clock.fs:.6g} Hz; an ECG has {USUAL_HZ[0]:g} to {USUAL_HZ[1]:g} Hz",
-            f"Give the recorder's sampling rate with --fs HZ (--fs {clock.fs:.6g} if this one is right), or name the unit in the "
+            f"column {title!r} {unit} shows a rate of {clock.fs:.6g} Hz; an ECG has "
+            f"{USUAL_HZ[0]:g} to {USUAL_HZ[1]:g} Hz",
+            f"Give the recorder's sampling rate with --fs HZ (--fs {clock.fs:.6g} if this one is "
+            "right), or name the unit in the "
             f"title, for example 'time_ms', or {LAYOUT_FIX}, with time_unit",
         )
     return clock
 
 
 def _starts_again(path: Path, numbers: NDArray[np.float64], line: int) -> bool:
-    """Whether the sample numbers come from a counter that restarts, and no row is missing. Raises `FileUnreadable`."""
+    """Return whether the sample numbers come from a counter that restarts, and no row is missing.
+
+    Raises `FileUnreadable`.
+    """
     wraps = np.flatnonzero(np.diff(numbers) < 0)
     if wraps.size < _FEW_WRAPS or np.ptp(numbers) < wraps.size or not np.isfinite(numbers).all():
         return False
@@ -202,7 +223,9 @@ def _starts_again(path: Path, numbers: NDArray[np.float64], line: int) -> bool:
 
 
 def _interleaved(leads: Sequence[NDArray[np.float32]]) -> NDArray[np.bool_]:
-    """Rows of other sensors between those of the leads: every lead is blank there, again and again. shape (rows,)."""
+    """Rows of other sensors between those of the leads: every lead is blank there, again and again.
+    shape (rows,).
+    """
     blank = np.logical_and.reduce([np.isnan(values) for values in leads])
     return blank if _comes_and_goes(blank) else np.zeros_like(blank)
 
@@ -216,7 +239,8 @@ def _comes_and_goes(blank: NDArray[np.bool_]) -> bool:
 def _clock_of_some(
     found: Understanding, seconds: NDArray[np.float64], held: NDArray[np.bool_]
 ) -> Clock:
-    """The clock of the rows that hold the leads, at their own rate, or that of all rows where cells are missing at random.
+    """Return the clock of the rows that hold the leads, at their own rate, or that of all rows
+    where cells are missing at random.
 
     Raises `RateUnknown` where nothing tells the two apart.
     """
@@ -230,7 +254,8 @@ def _clock_of_some(
             return _clock(found, held.size, seconds)
         raise RateUnknown(
             found.path,
-            f"column {name!r} is blank in {1 - held.mean():.0%} of the rows, again and again: it is sampled at "
+            f"column {name!r} is blank in {1 - held.mean():.0%} of the rows, again and again: it "
+            "is sampled at "
             "another rate than the table, or samples are missing",
             "Export this column alone, at its own rate, or with a time column",
         )
@@ -249,13 +274,16 @@ def _refuse_interleaved(found: Understanding, name: str, values: NDArray[np.floa
     if len(found.leads) > 1 and _is_regular(blank):
         raise RateUnknown(
             found.path,
-            f"column {name!r} is blank in {blank.mean():.0%} of the other leads' rows, again and again: it has another rate",
+            f"column {name!r} is blank in {blank.mean():.0%} of the other leads' rows, again and "
+            "again: it has another rate",
             f"Read it alone with --lead {name!r}, or the others with --lead NAME",
         )
 
 
 def _is_regular(blank: NDArray[np.bool_]) -> bool:
-    """Whether blank stretches follow each other at one distance, as at another rate, not where an electrode was off."""
+    """Return whether blank stretches follow each other at one distance, as at another rate, not
+    where an electrode was off.
+    """
     starts = np.flatnonzero(blank[1:] & ~blank[:-1])
     if starts.size <= max(_FEW_STRETCHES, _INTERLEAVED_SHARE * (~blank).sum()):
         return False
@@ -291,20 +319,26 @@ def _remarks(found: Understanding, clock: Clock) -> Iterator[Remark]:
         return
     unsure = sum(stop - start for start, stop in clock.unsure)
     lost = (
-        f"; {unsure / clock.fs:.1f} s of signal beside gaps are left out, for their place is not known"
+        f"; {unsure / clock.fs:.1f} s of signal beside gaps are left out, for their place is not "
+        "known"
         if unsure
         else ""
     )
     yield Remark(
         "coarse-times",
-        f"the time stamps are coarser than the samples or came in bursts: the rate is {clock.fs:g} Hz ({found.fs_from}), and a "
+        f"the time stamps are coarser than the samples or came in bursts: the rate is {clock.fs:g} "
+        f"Hz ({found.fs_from}), and a "
         f"gap shorter than {clock.precision:.3g} s may not show{lost}",
-        "Nothing to do if the recorder loses no samples; otherwise export a time stamp for each sample.",
+        "Nothing to do if the recorder loses no samples; otherwise export a time stamp for each "
+        "sample.",
     )
 
 
 def _factor(time: TimeColumn, values: NDArray[np.float64], fs: float | None) -> float:
-    """Return the column's unit of time in seconds. If nothing states the unit, it is inferred from `fs`."""
+    """Return the column's unit of time in seconds.
+
+    If nothing states the unit, it is inferred from `fs`.
+    """
     if not time.assumed or fs is None or values.size < _FEW_ROWS or not np.isfinite(values).all():
         return time.factor
     span = float(values[-1] - values[0])
@@ -317,7 +351,9 @@ def _factor(time: TimeColumn, values: NDArray[np.float64], fs: float | None) -> 
 
 
 def _stated_steps(found: Understanding) -> list[float]:
-    """Quantisation steps in millivolts from the comment that `CsvAdapter.write` leaves; empty where there is none."""
+    """Quantisation steps in millivolts from the comment that `CsvAdapter.write` leaves; empty where
+    there is none.
+    """
     statement = found.statements.one({STEP_COMMENT})
     if statement is None:
         return []
@@ -329,7 +365,8 @@ def _stated_steps(found: Understanding) -> list[float]:
     except ValueError as error:
         raise FileUnreadable(
             found.path,
-            f"line {statement.line}: {STEP_COMMENT!r} is {statement.value!r}, not one positive number for each lead",
+            f"line {statement.line}: {STEP_COMMENT!r} is {statement.value!r}, not one positive "
+            "number for each lead",
             "Remove the comment line",
         ) from error
     places = [column.place for column in signals]

@@ -1,4 +1,6 @@
-"""The rows of a table, some megabytes at a time: fast where they are as the sniffer saw them, else line by line."""
+"""The rows of a table, some megabytes at a time: fast where they are as the sniffer saw them, else
+line by line.
+"""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -37,7 +39,7 @@ _NEVER = "\x1f"
 
 
 class RowBlock(NamedTuple):
-    """line : of the first row, from 1. numbers, stamps : by the place of the column, shape (rows,)."""
+    """line : of the first row, from 1. numbers, stamps : by column index, shape (rows,)."""
 
     line: int
     numbers: Mapping[int, NDArray[np.float64]]
@@ -111,7 +113,9 @@ class _Reader:
             yield self._fast(block, line) or self._slowly(block, line)
 
     def _refuse_blank_line(self, block: bytes, line: int) -> None:
-        """In a single column a blank line may be a missing sample; at the end of the file it is none."""
+        """In a single column a blank line may be a missing sample; at the end of the file it is
+        none.
+        """
         stripped = block.rstrip(b"\n \t")
         found = _BLANK.search(b"\n" + stripped)
         if stripped and (self._blank is not None or found is not None):
@@ -160,7 +164,9 @@ class _Reader:
         return RowBlock(line, numbers, stamps)
 
     def _is_full(self, block: bytes, rows: int) -> bool:
-        """Whether no row was too short: pandas fills it up, but refuses one that is too long."""
+        """Return whether no row was too short: pandas fills it up, but refuses one that is too
+        long.
+        """
         separator = self._dialect.separator
         if self._width == 1:
             return True
@@ -183,7 +189,8 @@ class _Reader:
             ):
                 raise FileUnreadable(
                     self._text.path,
-                    f"line {at} {row.strip()[:60]!r} has {len(cells)} values, the lines before it {self._width}",
+                    f"line {at} {row.strip()[:60]!r} has {len(cells)} values, the lines before it "
+                    f"{self._width}",
                     "Correct the line, or export the signal again",
                 )
             for place in self._numbers:

@@ -23,13 +23,17 @@ _QUOTED_DECIMAL = re.compile(r'"\s*[+-]?\d*,\d', re.ASCII)
 _LIKE_A_TIME = re.compile(r"\d[:/\-\s]\d")
 MAX_COLUMNS = 128
 _SEPARATORS = (";", "\t", "|", ",", " ", "")
-LAYOUT_FIX = "describe such files once in site.toml under [[csv]] (ecgfl ingest --explain FILE writes a block to start from)"
+LAYOUT_FIX = (
+    "describe such files once in site.toml under [[csv]] (ecgfl ingest --explain FILE writes a "
+    "block to start from)"
+)
 
 
 class Rows(NamedTuple):
     """The rows of a table.
 
-    start : index of the first row among the file's lines. kinds : of each column. why : what speaks for the dialect.
+    start : index of the first row among the file's lines. kinds : of each column. why : what speaks
+    for the dialect.
     header : index of the line that names the columns, if there is one beside the rows.
     """
 
@@ -48,15 +52,16 @@ class _Fit(NamedTuple):
 
 
 def holds_rows(lines: Sequence[str]) -> bool:
-    """Whether there are rows of numbers in any dialect, be it clear which or not."""
+    """Return whether there are rows of numbers in any dialect, be it clear which or not."""
     return any(_fit(lines, dialect, None) is not None for dialect in _dialects(CsvLayout("*")))
 
 
 def sniff(path: Path, lines: Sequence[str], layout: CsvLayout, one_lead_stated: bool) -> Rows:
     """Find the rows among a file's first `lines`.
 
-    layout : what the site says about such files. one_lead_stated : whether the lines above name the one lead of the file, which
-    settles that a comma is a decimal mark. Raises `FileUnreadable` where no rows are found, and where a comma may be either.
+    layout : what the site says about such files. one_lead_stated : whether the lines above name the
+    one lead of the file, which settles that a comma is a decimal mark. Raises `FileUnreadable`
+    where no rows are found, and where a comma may be either.
     """
     if layout.skip_lines is not None and layout.skip_lines >= len(lines):
         raise FileUnreadable(
@@ -74,7 +79,8 @@ def sniff(path: Path, lines: Sequence[str], layout: CsvLayout, one_lead_stated: 
         fits = [fit for fit in fits if fit.whole]
     if any("text" not in fit.kinds for fit in fits):
         fits = [fit for fit in fits if "text" not in fit.kinds]
-    # A dialect in which the first rows make no sense, and the later ones only because cells are empty, is the wrong one.
+    # A dialect in which the first rows make no sense, and the later ones only because cells are
+    # empty, is the wrong one.
     fits = [
         fit
         for fit in fits
@@ -83,7 +89,8 @@ def sniff(path: Path, lines: Sequence[str], layout: CsvLayout, one_lead_stated: 
     ]
     if any(fit.dialect.separator == "\t" for fit in fits):
         fits = [fit for fit in fits if fit.dialect.separator != " "]
-    # Without a decimal mark in sight, either is right; a point is what nearly every file goes on with.
+    # Without a decimal mark in sight, either is right; a point is what nearly every file goes on
+    # with.
     fits = [fit for fit in fits if fit.dialect.decimal == "." or not _same_with_a_point(fit, fits)]
     if not fits:
         raise _no_rows(path, lines)
@@ -91,8 +98,10 @@ def sniff(path: Path, lines: Sequence[str], layout: CsvLayout, one_lead_stated: 
     if len(widest.kinds) > MAX_COLUMNS:
         raise FileUnreadable(
             path,
-            f"line {widest.start + 1} has {len(widest.kinds)} values, more than the {MAX_COLUMNS} that are expected at most",
-            "Export one sample a line and one lead a column: this file seems to have them the other way round",
+            f"line {widest.start + 1} has {len(widest.kinds)} values, more than the {MAX_COLUMNS} "
+            "that are expected at most",
+            "Export one sample a line and one lead a column: this file seems to have them the "
+            "other way round",
         )
     fit, why = _decide(path, lines, fits, one_lead_stated)
     if layout.separator is not None or layout.decimal is not None:
@@ -173,7 +182,7 @@ def _same_with_a_point(fit: _Fit, fits: list[_Fit]) -> bool:
 def _decide(
     path: Path, lines: Sequence[str], fits: list[_Fit], one_lead_stated: bool
 ) -> tuple[_Fit, str]:
-    """The one fit, or the one of a comma's two meanings that the header settles."""
+    """Return the only fit, or the meaning of the comma that the header decides."""
     row = f"line {fits[0].start + 1} and those after it"
     if len(fits) == 1:
         return fits[0], row
@@ -194,7 +203,8 @@ def _decide(
     shown = lines[fits[0].start].strip()[:40]
     raise FileUnreadable(
         path,
-        f"line {fits[0].start + 1} is {shown!r}, which may be {' or '.join(sorted({_told(fit) for fit in fits}))}",
+        f"line {fits[0].start + 1} is {shown!r}, which may be "
+        f"{' or '.join(sorted({_told(fit) for fit in fits}))}",
         f"Add a header line such as 'time_s,ecg_mV', or {LAYOUT_FIX}",
     )
 
@@ -209,7 +219,7 @@ def _told(fit: _Fit) -> str:
 
 
 def _header_line(lines: Sequence[str], start: int, layout: CsvLayout) -> int | None:
-    """The last line above the rows that is neither blank nor a comment."""
+    """Return the last line above the rows that is neither blank nor a comment."""
     if layout.header is False:
         return None
     first = layout.skip_lines or 0
@@ -248,7 +258,8 @@ def _no_rows(path: Path, lines: Sequence[str]) -> FileUnreadable:
         if other is not None:
             return FileUnreadable(
                 path,
-                f"line {other[0] + 1} {other[1].strip()[:60]!r} has {len(cells_of(other[1], separator))} values, "
+                f"line {other[0] + 1} {other[1].strip()[:60]!r} has "
+                f"{len(cells_of(other[1], separator))} values, "
                 f"the lines before it {width}",
                 f"Correct the line, or {LAYOUT_FIX}",
             )
@@ -257,15 +268,18 @@ def _no_rows(path: Path, lines: Sequence[str]) -> FileUnreadable:
     if mixed is not None:
         return FileUnreadable(
             path,
-            f"line {number + 1} holds both {mixed[0][:40]!r} and {mixed[1][:40]!r}: points and commas are not both decimal marks",
+            f"line {number + 1} holds both {mixed[0][:40]!r} and {mixed[1][:40]!r}: points and "
+            "commas are not both decimal marks",
             "Export the table with one decimal mark, and without thousands separators",
         )
     odd = _odd_cell(line)
     if odd is not None:
         return FileUnreadable(
             path,
-            f"line {number + 1}, column {odd[0] + 1} is {odd[1][:40]!r}, neither a number nor a time in a form that is read",
-            f"Export times as seconds since the start or as YYYY-MM-DD hh:mm:ss.mmm, or {LAYOUT_FIX}",
+            f"line {number + 1}, column {odd[0] + 1} is {odd[1][:40]!r}, neither a number nor a "
+            "time in a form that is read",
+            "Export times as seconds since the start or as YYYY-MM-DD hh:mm:ss.mmm, or "
+            f"{LAYOUT_FIX}",
         )
     shown = (
         "a statement" if statements_of([line], range(0)).all else repr(line.strip()[:60])
@@ -274,7 +288,9 @@ def _no_rows(path: Path, lines: Sequence[str]) -> FileUnreadable:
 
 
 def _odd_cell(line: str) -> tuple[int, str] | None:
-    """Place and text of the one cell that keeps a line from being a row of numbers and looks like a time: it has no letters."""
+    """Place and text of the one cell that keeps a line from being a row of numbers and looks like a
+    time: it has no letters.
+    """
     for separator in _SEPARATORS[:4]:
         cells = cells_of(line, separator)
         kinds = [kind_of(cell, "." if separator == "," else ",") for cell in cells]
@@ -289,7 +305,7 @@ def _odd_cell(line: str) -> tuple[int, str] | None:
 
 
 def _mixed_marks(line: str) -> tuple[str, str] | None:
-    """A cell with a decimal point and one with a decimal comma in a line of numbers."""
+    """Find a cell with a decimal point and one with a decimal comma in a line of numbers."""
     for separator in _SEPARATORS[:4]:
         cells = [cell for cell in cells_of(line, separator) if kind_of(cell, ".") != "empty"]
         points = [cell for cell in cells if "." in cell and number_of(cell, ".") is not None]

@@ -4,7 +4,8 @@ import re
 from typing import Literal
 
 _DATE = r"""(?: \d{4}[-/.]\d{1,2}[-/.]\d{1,2} | \d{1,2}[-/.]\d{1,2}[-/.](?:\d{4}|\d{2})
-    | \d{1,2}\.?[-/\s]?\s?[^\W\d_]{3,10}\.?[-/,\s]?\s?(?:\d{4}|\d{2}) | [^\W\d_]{3,10}\.?[-/\s]\d{1,2},?[-/\s]\d{4}
+    | \d{1,2}\.?[-/\s]?\s?[^\W\d_]{3,10}\.?[-/,\s]?\s?(?:\d{4}|\d{2})
+    | [^\W\d_]{3,10}\.?[-/\s]\d{1,2},?[-/\s]\d{4}
     | \d{4}[-/\s]?[^\W\d_]{3,10}[-/\s]?\d{1,2} | \d{4}[年년]\s?\d{1,2}[月월]\s?\d{1,2}[日일] )"""
 _ZONE = r"(?: Z | (?:UTC|GMT)?[+-]\d{1,2}(?::?\d\d)? | UTC | GMT | [A-Z]{3,5} )"
 
@@ -16,11 +17,14 @@ STAMP = re.compile(
     (?: \s+ (?P<later>{_DATE}) )? \]?""",
     re.VERBOSE,
 )
-"""A time of day, with its date before or after it, or alone; the last field may be milliseconds after a colon."""
+"""A time of day, with its date before or after it, or alone; the last field may be milliseconds
+after a colon.
+"""
 
 COMPACT = re.compile(
     r"""(?P<year>(?:19|20)\d\d)(?P<month>0[1-9]|1[0-2])(?P<day>0[1-9]|[12]\d|3[01])[T\s_-]?
-    (?P<hours>[01]\d|2[0-3])(?P<minutes>[0-5]\d)(?P<seconds>[0-5]\d) (?: [.,]?(?P<fraction>\d{3}|\d{6}) )?""",
+    (?P<hours>[01]\d|2[0-3])(?P<minutes>[0-5]\d)(?P<seconds>[0-5]\d)
+    (?: [.,]?(?P<fraction>\d{3}|\d{6}) )?""",
     re.VERBOSE | re.ASCII,
 )
 """YYYYMMDDhhmmss, with milliseconds or microseconds or without."""
@@ -62,7 +66,9 @@ _MONTH_OF = {
 
 
 def month_of(word: str) -> int | None:
-    """1 to 12 for a month's name or its abbreviation in any of several languages; None for another word."""
+    """1 to 12 for a month's name or its abbreviation in any of several languages; None for another
+    word.
+    """
     return next(
         (_MONTH_OF[word[:size].lower()] for size in (4, 3) if word[:size].lower() in _MONTH_OF),
         None,

@@ -18,13 +18,16 @@ _DAY = 86400.0
 _HOUR = 3600.0
 _MINUTE = 60.0
 _ROLLOVER = 0.5
-"""Share of a day by which the clock goes back at midnight at least, and of an hour where stamps have none."""
+"""Share of a day by which the clock goes back at midnight at least, and of an hour where stamps
+have none.
+"""
 _FIX = "Export the times as seconds since the start of the recording"
 
 
 class _Parsed(NamedTuple):
-    """seconds : since midnight, less the offset of the zone. days : the date as it is written, or "". zoned : whether the offset
-    from UTC is known. hourly : whether no stamp has hours."""
+    """seconds : since midnight, less the offset of the zone. days : the date as it is written, or
+    "". zoned : whether the offset from UTC is known. hourly : whether no stamp has hours.
+    """
 
     seconds: NDArray[np.float64]
     days: NDArray[np.str_]
@@ -44,7 +47,9 @@ class Stamps:
         self._unpadded: bool | None = None
 
     def add(self, cells: Sequence[str], line: int) -> None:
-        """Raises `FileUnreadable` for a cell that is no stamp. line : of the chunk's first row, for the message."""
+        """Raise `FileUnreadable` for a cell that is no stamp. line : of the chunk's first row, for
+        the message.
+        """
         if self._unpadded is None:
             self._unpadded = _is_unpadded(cells)
         parsed = self._parsed(cells, line)
@@ -65,7 +70,8 @@ class Stamps:
     def seconds(self) -> NDArray[np.float64]:
         """Since midnight of the first row, shape (rows,).
 
-        Raises `FileUnreadable` where dates or a change of the clock leave open how much time went by.
+        Raises `FileUnreadable` where dates or a change of the clock leave open how much time went
+        by.
         """
         clock = self._clock.values
         if self._days and self._days[0][1]:
@@ -89,7 +95,7 @@ class Stamps:
         return clock
 
     def _refuse_changed_clock(self, clock: NDArray[np.float64]) -> None:
-        """An hour forwards or back, to the sample, is rather daylight saving than a gap."""
+        """Refuse a jump of exactly one hour: it is daylight saving time rather than a gap."""
         if clock.size < 2:
             return
         first = np.diff(clock[:100_000])
@@ -105,7 +111,8 @@ class Stamps:
                 told = "forwards" if steps[found[0]] > 0 else "back"
                 raise FileUnreadable(
                     self._path,
-                    f"after row {start + int(found[0]) + 1} of the data the clock goes {told} by just an hour: "
+                    f"after row {start + int(found[0]) + 1} of the data the clock goes {told} by "
+                    "just an hour: "
                     "daylight saving, or a gap",
                     _FIX,
                 )
@@ -157,7 +164,8 @@ class Stamps:
             if found is None:
                 raise FileUnreadable(
                     self._path,
-                    f"line {line + row} has the time {cell.strip()[:40]!r}, which is no time of day",
+                    f"line {line + row} has the time {cell.strip()[:40]!r}, which is not "
+                    "a time of day",
                     "Correct the line",
                 )
             if found.re is COMPACT:
@@ -169,7 +177,8 @@ class Stamps:
             if ":" in (mark or "", found["mark"] or "") and mark != found["mark"]:
                 raise FileUnreadable(
                     self._path,
-                    f"line {line + row} has the time {bare[:40]!r}, where others have milliseconds after a colon, or have none",
+                    f"line {line + row} has the time {bare[:40]!r}, where others have milliseconds "
+                    "after a colon, or have none",
                     _FIX,
                 )
             seconds[row], day, has_zone = self._one(found, line + row)
@@ -195,7 +204,7 @@ class Stamps:
         ):
             raise FileUnreadable(
                 self._path,
-                f"line {line} has the time {found[0]!r}, which is no time of day",
+                f"line {line} has the time {found[0]!r}, which is not a time of day",
                 "Correct the line",
             )
         zone = found["zone"]
@@ -204,7 +213,9 @@ class Stamps:
 
 
 def _is_unpadded(cells: Sequence[str]) -> bool:
-    """Whether the digits after the point are whole milliseconds without leading zeros: .0, .4, .8, .12 rather than .012."""
+    """Return whether the digits after the point are whole milliseconds without leading zeros: .0,
+    .4, .8, .12 rather than .012.
+    """
     found = [
         match
         for cell in cells[:1000]
@@ -246,7 +257,9 @@ def _is_zoned(zone: str | None) -> bool:
 
 
 def _fast(cells: Sequence[str]) -> _Parsed | None:
-    """All cells at once where each looks like the first: digits in the same places, the same signs between them."""
+    """All cells at once where each looks like the first: digits in the same places, the same signs
+    between them.
+    """
     if len(cells) < 2 or not cells[0].isascii():
         return None
     found = STAMP.fullmatch(cells[0]) or COMPACT.fullmatch(cells[0])
@@ -309,7 +322,9 @@ def _fast(cells: Sequence[str]) -> _Parsed | None:
 
 
 def _orders(day: str) -> list[str]:
-    """Year, month and day as ISO writes them; with points the day comes first; otherwise the month may, too."""
+    """Year, month and day as ISO writes them; with points the day comes first; otherwise the month
+    may, too.
+    """
     if re.search(r"[^\W\d_]", day) or day.isdigit() or re.match(r"\d{4}", day):
         return ["ymd"]
     if "." in day:
@@ -331,7 +346,7 @@ def _days_since(days: Sequence[str], order: str) -> list[int] | None:
 
 
 def _date_of(day: str, order: str) -> date:
-    """Raises `ValueError` for a day that there is not."""
+    """Raise `ValueError` for a day that there is not."""
     word = re.search(r"[^\W\d_]+", day)
     if day.isdigit():
         parts = {"y": int(day[:4]), "m": int(day[4:6]), "d": int(day[6:])}

@@ -1,4 +1,6 @@
-"""What the lines above the rows of a table state: "# Sampling Rate (Hz):= 1000", "Sample Rate,512 hertz", "Einheit;mV"."""
+"""What the lines above the rows of a table state: "# Sampling Rate (Hz):= 1000", "Sample Rate,512
+hertz", "Einheit;mV".
+"""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -13,8 +15,10 @@ from ecgfl_adapters.units import factor_to_mv
 
 _PAIR = re.compile(r"\s*(?P<key>[^:=,;\t]+?)\s*(?::?[:=]|[,;\t])\s*(?P<value>.*?)\s*")
 _RATE = re.compile(
-    r"(?:ecg |ekg )?(?:(?:sampling|sample)[ _-]?(?:rate|freq)|samples? per second|fs\b|fs_hz|sfreq|abtast|messrate|samplerate"
-    r"|fréquence d.échantillonnage|frecuencia de muestreo|frequenza di campionamento|taxa de amostragem|bemonsteringsfrequentie)"
+    r"(?:ecg |ekg )?(?:(?:sampling|sample)[ _-]?(?:rate|freq)|samples? per second|fs\b|fs_hz"
+    r"|sfreq|abtast|messrate|samplerate"
+    r"|fréquence d.échantillonnage|frecuencia de muestreo|frequenza di campionamento"
+    r"|taxa de amostragem|bemonsteringsfrequentie)"
 )
 _UNIT = {
     "unit",
@@ -31,13 +35,17 @@ _UNIT = {
 _LEAD = {"lead", "ableitung", "dérivation", "derivación", "derivazione", "derivação", "afleiding"}
 _NAME = {"name", "patient", "patient name", "nom", "nombre", "nome", "naam", "patientenname"}
 _BORN = {
-    "date of birth", "born", "birth date", "birthdate", "dob", "geburtsdatum", "date de naissance", "fecha de nacimiento",
+    "date of birth", "born", "birth date", "birthdate", "dob", "geburtsdatum", "date de naissance",
+    "fecha de nacimiento",
     "data di nascita", "data de nascimento", "geboortedatum",
 }  # fmt: skip
 _PATIENT = {
-    "patient id", "patient_id", "patientid", "patient-id", "patient number", "patient no", "patient no.", "patient code", "mrn",
-    "patienten-id", "patientennummer", "patienten-nr", "patienten-nr.", "id patient", "id paciente", "id paziente",
-    "subject id", "subject_id", "subjectid", "subject", "subject number", "participant id", "participant_id", "participant",
+    "patient id", "patient_id", "patientid", "patient-id", "patient number", "patient no",
+    "patient no.", "patient code", "mrn",
+    "patienten-id", "patientennummer", "patienten-nr", "patienten-nr.", "id patient",
+    "id paciente", "id paziente",
+    "subject id", "subject_id", "subjectid", "subject", "subject number", "participant id",
+    "participant_id", "participant",
 }  # fmt: skip
 _PATIENT_NAME = {"patient", "patient name", "patientname", "patient_name", "patientenname"}
 _WATCH = re.compile(r"Watch\d+,\d+")
@@ -63,7 +71,7 @@ class Statements(NamedTuple):
     all: tuple[Statement, ...]
 
     def one(self, keys: Iterable[str]) -> Statement | None:
-        """The first whose key is one of `keys`, in lower case, and that has a value."""
+        """Return the first whose key is one of `keys`, in lower case, and that has a value."""
         wanted = set(keys)
         return next(
             (found for found in self.all if found.key.lower() in wanted and found.value), None
@@ -71,12 +79,14 @@ class Statements(NamedTuple):
 
     @property
     def is_watch(self) -> bool:
-        """Whether an Apple Watch wrote them, in whatever language: the device is called "Watch6,1" in each."""
+        """Return whether an Apple Watch wrote them, in whatever language: the device is called
+        "Watch6,1" in each.
+        """
         return any(_WATCH.fullmatch(found.value) for found in self.all)
 
     @property
     def unit(self) -> Statement | None:
-        """The unit of all samples."""
+        """Return the unit of all samples."""
         found = self.one(_UNIT)
         if found is None and self.is_watch:
             found = next((each for each in self.all if factor_to_mv(each.value) is not None), None)
@@ -84,7 +94,7 @@ class Statements(NamedTuple):
 
     @property
     def lead(self) -> Statement | None:
-        """The name of the one lead."""
+        """Return the name of the one lead."""
         found = self.one(_LEAD)
         if (
             found is None and self.is_watch and self.unit is not None
@@ -96,7 +106,9 @@ class Statements(NamedTuple):
 
     @property
     def patient(self) -> str:
-        """The patient's identifier, else name and birth date, else the name; "" where nothing or only a placeholder is stated."""
+        """Return the patient's identifier, else name and birth date, else the name; "" where
+        nothing or only a placeholder is stated.
+        """
         for keys in (_PATIENT, _PATIENT_NAME):
             found = self.one(keys)
             if found is not None and not is_placeholder(found.value):
@@ -105,7 +117,7 @@ class Statements(NamedTuple):
 
     @property
     def person(self) -> str:
-        """Name and birth date where both are stated, else ""; written as `edf_patient` writes them."""
+        """Return name and birth date if both are stated, in the form of EDF's; else ""."""
         name, born = self.one(_NAME), self.one(_BORN)
         if name is None or born is None or is_placeholder(name.value):
             return ""
@@ -113,7 +125,7 @@ class Statements(NamedTuple):
 
 
 def statements_of(lines: Sequence[str], rows: range) -> Statements:
-    """From all comments among `lines`, and from the other lines but `rows` and those of one word."""
+    """Return the statements in comments, and in other lines except `rows` and single words."""
     found = []
     for number, line in enumerate(lines):
         if is_comment(line):
@@ -129,7 +141,9 @@ def statements_of(lines: Sequence[str], rows: range) -> Statements:
 
 
 def states_rate(line: str) -> bool:
-    """Whether a line above the rows is the statement of a rate rather than the names of two columns."""
+    """Return whether a line above the rows is the statement of a rate rather than the names of two
+    columns.
+    """
     return any(
         _RATE.match(each.key.lower()) and each.value[:1].isdigit()
         for each in statements_of([line], range(0)).all
@@ -142,7 +156,10 @@ class Rate(NamedTuple):
 
 
 def stated_rate(path: Path, statements: Statements) -> Rate | None:
-    """The sampling rate. Raises `RateUnknown` for one that makes no sense, and where two differ."""
+    """Return the sampling rate.
+
+    Raises `RateUnknown` for one that makes no sense, and where two differ.
+    """
     found = [each for each in statements.all if _RATE.match(each.key.lower())]
     if not found and statements.is_watch:
         found = [each for each in statements.all if _HERTZ.fullmatch(each.value)]
@@ -151,7 +168,8 @@ def stated_rate(path: Path, statements: Statements) -> Rate | None:
         first, second = rates[0], next(rate for rate in rates if rate.hertz != rates[0].hertz)
         raise RateUnknown(
             path,
-            f"line {first.statement.line} states {first.hertz:g} Hz and line {second.statement.line} {second.hertz:g} Hz",
+            f"line {first.statement.line} states {first.hertz:g} Hz and line "
+            f"{second.statement.line} {second.hertz:g} Hz",
             "Correct the wrong one, or give fs in a [[csv]] layout in site.toml",
         )
     return rates[0] if rates else None

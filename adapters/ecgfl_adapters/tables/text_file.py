@@ -1,4 +1,6 @@
-"""The text of a table of numbers, block by block: plain or gzip, in the encodings that programs write."""
+"""The text of a table of numbers, block by block: plain or gzip, in the encodings that programs
+write.
+"""
 
 import codecs
 import gzip
@@ -19,8 +21,9 @@ HEAD = 1 << 18
 
 MAX_RATIO = 200
 FREE_BYTES = 1 << 26
-"""A gzip file that unpacks to more than both, `FREE_BYTES` and `MAX_RATIO` times its size, is taken for a decompression bomb:
-digits shrink to a third, a flat line to a hundredth."""
+"""A gzip file that unpacks to more than both, `FREE_BYTES` and `MAX_RATIO` times its size, is taken
+for a decompression bomb: digits shrink to a third, a flat line to a hundredth.
+"""
 
 MAX_LINE = 1 << 20
 
@@ -32,7 +35,9 @@ _MARKS = (
 _MINUS_SIGNS = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2212\ufe63\uff0d"), "-")
 """Hyphens, dashes and minus signs."""
 _OF_CODE_PAGE_1252 = {0x92: "\u2019", 0x96: "-", 0x97: "-", 0xA0: "\u00a0"}
-"""Signs in tables of numbers that the code page has and Latin-1 has elsewhere, and the blank that does not break."""
+"""Signs in tables of numbers that the code page has and Latin-1 has elsewhere, and the blank that
+does not break.
+"""
 _GZIP = b"\x1f\x8b"
 
 
@@ -40,7 +45,8 @@ _GZIP = b"\x1f\x8b"
 class TextFile:
     """A file whose encoding is known.
 
-    encoding : "utf-8", "utf-16-le", "utf-16-be" or "latin-1". mark : bytes of its byte order mark. compressed : by gzip.
+    encoding : "utf-8", "utf-16-le", "utf-16-be" or "latin-1". mark : bytes of its byte order mark.
+    compressed : by gzip.
     lines : those of its first `HEAD` bytes. complete : whether these are all.
     """
 
@@ -52,9 +58,11 @@ class TextFile:
     complete: bool
 
     def blocks(self) -> Iterator[bytes]:
-        """The whole text as UTF-8 with "\\n" after each line, some megabytes of whole lines at a time.
+        """The whole text as UTF-8 with "\\n" after each line, some megabytes of whole lines at a
+        time.
 
-        Latin-1 is passed on as it is: what is no ASCII is no number either. Raises `FileUnreadable`.
+        Latin-1 is passed on as it is: what is no ASCII is no number either. Raises
+        `FileUnreadable`.
         """
         decoder = (
             codecs.getincrementaldecoder(self.encoding)("replace")
@@ -88,7 +96,10 @@ class TextFile:
 
 
 def open_text(path: Path, head: int = HEAD) -> TextFile:
-    """Find out the encoding from the first `head` bytes. Raises `FileMissing` and `FileUnreadable`."""
+    """Find out the encoding from the first `head` bytes.
+
+    Raises `FileMissing` and `FileUnreadable`.
+    """
     compressed = _is_gzip(path)
     raw = next(_chunks(path, compressed, 0, head), b"")
     complete = len(raw) < head
@@ -114,7 +125,9 @@ def open_text(path: Path, head: int = HEAD) -> TextFile:
 
 
 def _guess(raw: bytes) -> str:
-    """Without a mark: UTF-16 where every second byte is 0, as it is in a table of digits; else UTF-8 or Latin-1."""
+    """Without a mark: UTF-16 where every second byte is 0, as it is in a table of digits; else
+    UTF-8 or Latin-1.
+    """
     start = raw[:200]
     if len(start) >= 8 and b"\0" in start:
         even, odd = start[: len(start) // 2 * 2 : 2], start[1::2]
@@ -151,7 +164,8 @@ def _chunks(path: Path, compressed: bool, skip: int, size: int = BLOCK) -> Itera
                 if compressed and taken > max(FREE_BYTES, MAX_RATIO * packed):
                     raise FileUnreadable(
                         path,
-                        f"{packed} bytes of gzip unpack to more than {taken}: a decompression bomb, or a signal without content",
+                        f"{packed} bytes of gzip unpack to more than {taken}: a decompression "
+                        "bomb, or a signal without content",
                         "If it is a recording, unpack it with gunzip and ingest what comes out",
                     )
                 yield chunk
@@ -168,7 +182,9 @@ def _chunks(path: Path, compressed: bool, skip: int, size: int = BLOCK) -> Itera
 
 
 def _with_minus_signs(text: bytes, encoding: str) -> bytes:
-    """What spreadsheets write for a minus becomes "-"; what separates thousands in code page 1252 becomes UTF-8."""
+    """What spreadsheets write for a minus becomes "-"; what separates thousands in code page 1252
+    becomes UTF-8.
+    """
     if encoding == "latin-1":
         for code, sign in _OF_CODE_PAGE_1252.items():
             text = text.replace(bytes((code,)), sign.encode())

@@ -5,9 +5,11 @@ from numpy.typing import NDArray
 
 
 class Thousands:
-    """Whether the decimal mark of a column separates thousands: "1,024" beside "980", but never "0,98" nor "1,02".
+    """Whether the decimal mark of a column separates thousands: "1,024" beside "980", but never
+    "0,98" nor "1,02".
 
-    is_quoted : whether the column's numbers are quoted because of the mark; then it is one also where no number is below 1000.
+    is_quoted : whether the column's numbers are quoted because of the mark; then it is one also
+    where no number is below 1000.
     """
 
     def __init__(self, *, is_quoted: bool) -> None:
@@ -32,7 +34,9 @@ class Thousands:
         self._largest_part = max(self._largest_part, float(parts.max(initial=0.0)))
 
     def are_likely(self) -> bool:
-        """Numbers below 1000 are greater than "1,024" read as 1.024; beside real decimals they are not."""
+        """Numbers below 1000 are greater than "1,024" read as 1.024; beside real decimals they are
+        not.
+        """
         if not self._is_possible or self._third <= self._parts // 2:
             return False
         hundreds = self._whole[100:]

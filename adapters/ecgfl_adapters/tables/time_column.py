@@ -27,18 +27,25 @@ _HEAD_ROWS = 300
 _FEW_ROWS = 3
 _EPOCH = (0.9e9, 2.2e9)
 """Seconds from 1970 to 1998 and to 2039."""
-_WHOSE = r"(?:lead|channel|sensor|signal|source|variable|kanal|ableitung|canal|voie|derivaci[oó]n)(?:[ _]?(?:id|name|no|nr))?"
+_WHOSE = (
+    r"(?:lead|channel|sensor|signal|source|variable|kanal|ableitung|canal|voie|derivaci[oó]n)"
+    r"(?:[ _]?(?:id|name|no|nr))?"
+)
 _MOST_LEADS = 40
 _CHANGES = 0.1
-"""Minimum share of rows whose word differs from the row before for the column to name the lead of each row."""
+"""Minimum share of rows whose word differs from the row before for the column to name the lead of
+each row.
+"""
 _DISTINCT = 0.9
 """Minimum share of distinct cells for a column of words to be a time column."""
 
 
 class TimeColumn(NamedTuple):
-    """places : of the column, or of a date's and a clock's side by side. kind : numbers that are times, numbers of samples, or
-    stamps to be parsed. factor : seconds in one unit of the numbers. assumed : whether seconds are a guess that the rate must
-    confirm. key, unit : as in a `CsvLayout`, where no unit there says what the title does."""
+    """places : of the column, or of a date's and a clock's side by side. kind : numbers that are
+    times, numbers of samples, or stamps to be parsed. factor : seconds in one unit of the numbers.
+    assumed : whether seconds are a guess that the rate must confirm. key, unit : as in a
+    `CsvLayout`, where no unit there says what the title does.
+    """
 
     places: tuple[int, ...]
     kind: Literal["times", "samples", "stamps"]
@@ -51,7 +58,7 @@ class TimeColumn(NamedTuple):
 
     @property
     def in_seconds(self) -> bool:
-        """Whether the column itself can tell the rate."""
+        """Return whether the column itself can tell the rate."""
         return self.kind != "samples"
 
 
@@ -60,7 +67,8 @@ def time_column(
 ) -> TimeColumn | None:
     """None where rows follow each other without a gap.
 
-    Raises `FileUnreadable` where the layout does not fit the file, and for a column of times that cannot be read.
+    Raises `FileUnreadable` where the layout does not fit the file, and for a column of times that
+    cannot be read.
     """
     if layout.time == 0:
         return None
@@ -107,8 +115,10 @@ def time_column(
     )
     if found is None:
         if layout.time_unit is not None:
-            raise FileUnreadable(path, f"time_unit = {layout.time_unit!r} in site.toml, but no column is a time",
-                                 f"Give time = NUMBER or its name there, from the {len(rows.kinds)} columns")  # fmt: skip
+            raise FileUnreadable(path, f"time_unit = {layout.time_unit!r} in site.toml, but no "
+                                       "column is a time",
+                                 "Give time = NUMBER or its name there, from the "
+                                 f"{len(rows.kinds)} columns")  # fmt: skip
         _refuse_unread_times(path, head, columns)
         return None
     return _of(found, layout, columns, f"column {found.place + 1}", head)
@@ -156,13 +166,18 @@ def _of(
 
 
 def _unit_of(column: Column) -> float | None:
-    """Seconds in one unit of the column, as its title or the line of units below says; None where neither does."""
+    """Return seconds in one unit of the column, as its title or the line of units below says; None
+    where neither does.
+    """
     below = column.unit if column.unit is not None else ""
     return seconds_in(column.title) or seconds_in(below)
 
 
 def _since_1970(head: list[list[str]], column: Column) -> float | None:
-    """Seconds in one unit of numbers that can only be Unix times: 1e-3 for 1728288000000. None for all other numbers."""
+    """Return seconds in one unit of numbers that can only be Unix times: 1e-3 for 1728288000000.
+
+    None for all other numbers.
+    """
     try:
         values = [float(cells[column.place]) for cells in head]
     except ValueError:
@@ -189,7 +204,7 @@ def _head(text: TextFile, rows: Rows) -> list[list[str]]:
 
 
 def _goes_up(head: list[list[str]], column: Column, rows: Rows) -> bool:
-    """Whether the numbers of the first rows never fall, as times do."""
+    """Return whether the numbers of the first rows never fall, as times do."""
     values = [
         number
         for cells in head
@@ -208,12 +223,15 @@ def _is_sure(column: Column) -> bool:
 
 
 def _is_coarse(head: list[list[str]], column: Column) -> bool:
-    """Whether rows share their time with others."""
+    """Return whether rows share their time with others."""
     return len({cells[column.place] for cells in head}) < len(head)
 
 
 def _refuse_long_form(path: Path, head: list[list[str]], columns: Sequence[Column]) -> None:
-    """One row for each lead and sample: a column of words says whose value each row holds. Raises `FileUnreadable`."""
+    """One row for each lead and sample: a column of words says whose value each row holds.
+
+    Raises `FileUnreadable`.
+    """
     for column in columns:
         named = re.fullmatch(_WHOSE, column.title.lower()) is not None
         if column.kind != "text" and not (named and column.kind == "number"):
@@ -223,15 +241,17 @@ def _refuse_long_form(path: Path, head: list[list[str]], columns: Sequence[Colum
         if 1 < len(set(cells)) <= _MOST_LEADS and changes >= _CHANGES * len(cells):
             raise FileUnreadable(
                 path,
-                f"column {column.title or column.place + 1!r} says whose value each row holds: one row for each lead and sample",
+                f"column {column.title or column.place + 1!r} says whose value each row holds: one "
+                "row for each lead and sample",
                 "Export one row for each time, with a column for each lead",
             )
 
 
 def _refuse_unread_times(path: Path, head: list[list[str]], columns: Sequence[Column]) -> None:
-    """A column of words that are different in each row, or whose title says that they are times, holds times that are not read.
+    """Refuse a column of times in an unknown form, because a gap would go unnoticed without it.
 
-    Without them a gap would not be seen. Raises `FileUnreadable`.
+    It is a column of words that differ in each row, or whose title says that they are times.
+    Raises `FileUnreadable`.
     """
     for column in columns:
         if column.kind != "text":
@@ -242,9 +262,11 @@ def _refuse_unread_times(path: Path, head: list[list[str]], columns: Sequence[Co
         if (named or counts) and all(sum(char.isdigit() for char in cell) > 1 for cell in cells):
             raise FileUnreadable(
                 path,
-                f"column {column.title or column.place + 1!r} holds times such as {cells[0][:40]!r}, in a form that is not read, "
+                f"column {column.title or column.place + 1!r} holds times such as "
+                f"{cells[0][:40]!r}, in a form that is not read, "
                 "so that no gap could be seen",
-                "Export the times as seconds since the start, or as YYYY-MM-DD hh:mm:ss.mmm; if no row is missing, "
+                "Export the times as seconds since the start, or as YYYY-MM-DD hh:mm:ss.mmm; if no "
+                "row is missing, "
                 "remove the column and give --fs HZ",
             )
 

@@ -5,13 +5,19 @@ from typing import NamedTuple
 
 _FORMS: dict[float, str] = {
     86400.0: "day days tag tage jour jours día días giorno giorni dagen",
-    3600.0: "h hr hrs hour hours std stunde stunden heures horas ore uur uren timmar godz godzina godziny ч час часы",
-    60.0: "min mins minute minutes minuten minuto minutos minuti minut minuta minuty minuter minuut мин минуты 分 分钟 分鐘",
-    1.0: "s sec secs second seconds sek sekunde sekunden seconde secondes segundo segundos secondo secondi sekund sekunda "
+    3600.0: "h hr hrs hour hours std stunde stunden heures horas ore uur uren timmar godz godzina "
+    "godziny ч час часы",
+    60.0: "min mins minute minutes minuten minuto minutos minuti minut minuta minuty minuter "
+    "minuut мин минуты 分 分钟 分鐘",
+    1.0: "s sec secs second seconds sek sekunde sekunden seconde secondes segundo segundos secondo "
+    "secondi sekund sekunda "
     "sekundy sekunder seconden с сек секунды 秒",
-    1e-3: "ms msec msecs msek millis millisec millisecs millisecond milliseconds millisekunde millisekunden milliseconde "
-    "millisecondes milisegundo milisegundos millisecondi milisekunda milisekundy milliseconden мс 毫秒",
-    1e-6: "us usec usecs micros microsec microsecond microseconds mikrosekunden microsecondes microsegundos "
+    1e-3: "ms msec msecs msek millis millisec millisecs millisecond milliseconds millisekunde "
+    "millisekunden milliseconde "
+    "millisecondes milisegundo milisegundos millisecondi milisekunda milisekundy milliseconden мс "
+    "毫秒",
+    1e-6: "us usec usecs micros microsec microsecond microseconds mikrosekunden microsecondes "
+    "microsegundos "
     "microsecondi мкс 微秒",
     1e-9: "ns nsec nanos nanosec nanosecond nanoseconds nanosekunden nanosecondes nanosegundos",
 }
@@ -19,12 +25,17 @@ SECONDS_PER = {form: seconds for seconds, forms in _FORMS.items() for form in fo
 """Seconds in one unit, by its spellings in the languages of the files that are met."""
 
 _TIME_FORMS = (
-    "time times t timestamp timestamps elapsed clock datetime zeit uhrzeit zeitstempel zeitpunkt temps heure horodatage tiempo "
-    "hora tempo ora tijd tijdstip tid aika czas čas vreme idő zaman süre waktu время χρόνος 时间 時間 时刻 시간 زمن"
+    "time times t timestamp timestamps elapsed clock datetime zeit uhrzeit zeitstempel zeitpunkt "
+    "temps heure horodatage tiempo "
+    "hora tempo ora tijd tijdstip tid aika czas čas vreme idő zaman süre waktu время "
+    "χρόνος 时间 時間 "
+    "时刻 시간 زمن"
 )
 _TIME_WORDS = set(_TIME_FORMS.split())
 _NEVER_ALONE = {"h", "hr", "hrs", "std", "day", "tag", "min", "mins", "ore", "с", "ч"}
-"""Units that, as the whole title, may mean something else: a heart rate, a minimum, a standard deviation."""
+"""Units that, as the whole title, may mean something else: a heart rate, a minimum, a standard
+deviation.
+"""
 
 _MICRO = str.maketrans({"\u00b5": "u", "\u03bc": "u"})
 _WORD = re.compile(r"[^\W\d_]+")
@@ -36,15 +47,18 @@ _CLOCK_FORM = re.compile(r"\W*(?:h+:)?m+:s+(?:[.,:]\w+)?\W*")
 
 
 class TimeTitle(NamedTuple):
-    """The time unit in a column's title. seconds : length of the unit; None if the title states none. sure : whether the title
-    begins with a word for time; "QT time" and "min" may mean something else."""
+    """The time unit in a column's title. seconds : length of the unit; None if the title states
+    none. sure : whether the title begins with a word for time; "QT time" and "min" may mean
+    something else.
+    """
 
     seconds: float | None
     sure: bool
 
 
 def time_title(title: str, *, first: bool = True) -> TimeTitle | None:
-    """Parse the title of a time column ("time", "t_us_pico", "Time (ms)", "min", "time [s/256]"); None for any other column.
+    """Parse the title of a time column ("time", "t_us_pico", "Time (ms)", "min", "time [s/256]");
+    None for any other column.
 
     first : whether it is the first column of its table, where a bare unit such as "min" is a time.
     """
@@ -65,7 +79,9 @@ def time_title(title: str, *, first: bool = True) -> TimeTitle | None:
 
 
 def seconds_in(text: str) -> float | None:
-    """Return the unit of time in `text` in seconds: 60.0 for "Time (min)", 1 / 256 for "[s/256]"; None if there is none."""
+    """Return the unit of time in `text` in seconds: 60.0 for "Time (min)", 1 / 256 for "[s/256]";
+    None if there is none.
+    """
     if _CLOCK_FORM.fullmatch(text.lower()):
         return None
     tick = _TICK.search(text.lower().translate(_MICRO))
@@ -78,7 +94,7 @@ def seconds_in(text: str) -> float | None:
 
 
 def is_time_unit(text: str) -> bool:
-    """ "seconds", "(ms)", "hh:mm:ss.mmm": what stands under a time column's name in a line of units."""
+    """Return whether `text` is a unit of time, such as "seconds", "(ms)" or "hh:mm:ss.mmm"."""
     words = _words(text)
     return (bool(words) and all(word in SECONDS_PER for word in words)) or _CLOCK_FORM.fullmatch(
         text.lower()

@@ -1,4 +1,6 @@
-"""What the sniffer understood of a table: one object, which reading works from and `ecgfl ingest --explain` shows."""
+"""What the sniffer understood of a table: one object, which reading works from and `ecgfl ingest
+--explain` shows.
+"""
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -38,8 +40,10 @@ _DECIMALS = {".": "point", ",": "comma"}
 
 @dataclass(frozen=True)
 class Understanding:
-    """time : the column that the rate and gaps come from, None where rows follow each other. fs : hertz, where known beforehand;
-    fs_from : what says so."""
+    """time : the column that the rate and gaps come from, None where rows follow each other. fs :
+    hertz, where known beforehand;
+    fs_from : what says so.
+    """
 
     text: TextFile
     layout: CsvLayout
@@ -59,7 +63,10 @@ class Understanding:
 
 
 def understand(path: Path, options: ReadOptions, notes: list[Understood]) -> Understanding:
-    """Find out what the file is. `notes` takes what was understood, also when an `AdapterError` ends it."""
+    """Find out what the file is.
+
+    `notes` takes what was understood, also when an `AdapterError` ends it.
+    """
     layout = _layout_for(path, options, notes)
     text = open_text(path)
     notes.append(
@@ -151,7 +158,10 @@ def _layout_for(path: Path, options: ReadOptions, notes: list[Understood]) -> Cs
 def _rate(
     path: Path, stated: tuple[float, str] | None, given: float | None, notes: list[Understood]
 ) -> tuple[float | None, str]:
-    """The rate that is known before the rows are read, and what says it. Raises `RateUnknown` where two differ."""
+    """Return the rate that is known before the rows are read, and what says it.
+
+    Raises `RateUnknown` where two differ.
+    """
     if (
         stated is not None
         and given is not None

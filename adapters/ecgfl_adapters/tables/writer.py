@@ -14,14 +14,16 @@ FS_COMMENT = "fs_hz"
 STEP_COMMENT = "step_mv"
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-"""First characters that make a spreadsheet run a cell as a formula: https://owasp.org/www-community/attacks/CSV_Injection."""
+"""First characters that make a spreadsheet run a cell as a formula:
+https://owasp.org/www-community/attacks/CSV_Injection.
+"""
 
 
 def write_csv(recording: Recording, folder: Path) -> tuple[Path, ...]:
     """Write `NAME.csv` and `NAME.labels.csv` under `folder`.
 
-    The rate and the quantisation steps stand in comments, so that they are read back exactly. Values have two decimals more than
-    the step needs.
+    The rate and the quantisation steps stand in comments, so that they are read back exactly.
+    Values have two decimals more than the step needs.
     """
     times = np.arange(recording.length) / recording.fs
     columns = [_texts(times, _decimals(1.0 / recording.fs))]
@@ -50,7 +52,8 @@ def write_csv(recording: Recording, folder: Path) -> tuple[Path, ...]:
 
 
 def csv_cell(text: str) -> str:
-    """Return a text for a cell of a CSV file, with an apostrophe before anything that a spreadsheet would run as a formula.
+    """Return a text for a cell of a CSV file, with an apostrophe before anything that a spreadsheet
+    would run as a formula.
 
     This is for names and other texts. Numbers, also negative ones, are written unchanged.
     """

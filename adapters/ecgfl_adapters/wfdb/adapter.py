@@ -21,7 +21,8 @@ from ecgfl_adapters.wfdb.writer import write_record
 
 _AGE = re.compile(r"(?:<?age>?:?\s*)?(\d{1,3})(?=\s+(?:[FM]\b|<|sex)|\s*$)", re.IGNORECASE)
 _PATIENT = re.compile(
-    r"<?(?:(?:patient|subject|participant)[ _-]?(?:id|no\.?|nr\.?|number|code|name)|mrn|subject|participant)>?\s*[:=]\s*(.+)",
+    r"<?(?:(?:patient|subject|participant)[ _-]?(?:id|no\.?|nr\.?|number|code|name)"
+    r"|mrn|subject|participant)>?\s*[:=]\s*(.+)",
     re.IGNORECASE,
 )
 _SEX = re.compile(r"(?:^-?\d{1,3}\s+|\bsex\b>?:?\s*)([FM])(?:\b|e?male\b)", re.IGNORECASE)
@@ -41,10 +42,12 @@ class WfdbAdapter(AdapterBase):
         ).is_file()
 
     def read(self, path: Path, options: ReadOptions) -> Recording:
-        """Read the record at its own rate; signals in other units than volts are left out unless asked for by name.
+        """Read the record at its own rate; signals in other units than volts are left out unless
+        asked for by name.
 
-        Labels come from the `.atr` file beside the header unless `options.labels` says otherwise; those beyond the end of the
-        signal are kept. The signals are checked against the header's lengths and checksums. Raises `AdapterError`.
+        Labels come from the `.atr` file beside the header unless `options.labels` says otherwise;
+        those beyond the end of the signal are kept. The signals are checked against the header's
+        lengths and checksums. Raises `AdapterError`.
         """
         header = read_header(header_path(path))
         frame_fs = _frame_rate(header, options)
@@ -78,10 +81,12 @@ class WfdbAdapter(AdapterBase):
         )
 
     def write(self, recording: Recording, folder: Path) -> tuple[Path, ...]:
-        """Write format 16: `.hea`, `.dat`, and `.atr` if there are labels (an empty list makes an `.atr` without annotations).
+        """Write format 16: `.hea`, `.dat`, and `.atr` if there are labels (an empty list makes an
+        `.atr` without annotations).
 
-        Samples are exact where the lead's quantisation step and range fit 16 bits, else in the finest step that fits.
-        NaN becomes the code -32768. The record's name is the recording's, with "_" for what WFDB does not allow.
+        Samples are exact where the lead's quantisation step and range fit 16 bits, else in the
+        finest step that fits. NaN becomes the code -32768. The record's name is the recording's,
+        with "_" for what WFDB does not allow.
         Raises `ValueError` for a symbol that WFDB does not know.
         """
         return write_record(recording, folder)
@@ -103,7 +108,7 @@ class WfdbAdapter(AdapterBase):
         return header_path(path.with_name(f"{path.name}.hea"))
 
     def belongs_to_recording(self, path: Path) -> bool:
-        """Return whether there is a header beside the file: an annotation file may have any suffix."""
+        """Return whether a header is beside the file: an annotation file may have any suffix."""
         if path.suffix.lower() in self.suffixes | {""}:
             return False
         return companion(path, f"{path.stem}.hea").is_file()
@@ -130,7 +135,9 @@ def _frame_rate(header: Header, options: ReadOptions) -> float:
 
 
 def _patient(comments: tuple[str, ...]) -> str:
-    """From "Patient ID: 4711" or "<subject_id>: 4711"; "" if there is no such comment or it is a placeholder."""
+    """From "Patient ID: 4711" or "<subject_id>: 4711"; "" if there is no such comment or it is a
+    placeholder.
+    """
     found = (match[1].strip() for text in comments if (match := _PATIENT.fullmatch(text.strip())))
     return next((identifier for identifier in found if not is_placeholder(identifier)), "")
 

@@ -15,7 +15,9 @@ from ecgfl_adapters.symbols import in_order
 from ecgfl_adapters.timeline import check_rate
 
 _FIRST_NON_BEAT_CODE = 59
-"""Smallest code of a word in a WFDB annotation file that adds to another: https://physionet.org/physiotools/wag/annot-5.htm."""
+"""Smallest code of a word in a WFDB annotation file that adds to another:
+https://physionet.org/physiotools/wag/annot-5.htm.
+"""
 
 
 def read_annotations(path: Path, request: LabelRequest) -> tuple[BeatLabel, ...]:
@@ -49,7 +51,8 @@ def _read(path: Path, raw: bytes, fs: float, clock_fs: float) -> list[BeatLabel]
     if len(raw) < 2 or len(raw) % 2 or raw[-2:] != b"\0\0":
         raise LabelsUnreadable(
             path,
-            f"WFDB annotation file of {len(raw)} bytes has no end-of-file mark (two zero bytes): cut off, or another format",
+            f"WFDB annotation file of {len(raw)} bytes has no end-of-file mark (two zero bytes): "
+            "cut off, or another format",
             "Copy the file again, or leave labels out with --labels none",
         )
     if not any(raw):

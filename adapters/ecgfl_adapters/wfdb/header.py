@@ -1,7 +1,7 @@
 """The text of a WFDB header, checked before any library opens what it names.
 
-wfdb reads headers as ASCII and drops what is not: a unit "µV" would become "V". Units and names are therefore taken from here.
-Format: https://physionet.org/physiotools/wag/header-5.htm
+wfdb reads headers as ASCII and drops what is not: a unit "µV" would become "V". Units and names are
+therefore taken from here. Format: https://physionet.org/physiotools/wag/header-5.htm
 """
 
 import codecs
@@ -37,7 +37,9 @@ _GAIN = re.compile(
     r"(?P<gain>[-+]?\d*\.?\d+(?:[eE][+-]?\d+)?|[-+]?\d+\.)(?:\((?P<baseline>[-+]?\d+)\))?(?:/(?P<units>\S+))?"
 )
 _OTHER_FOLDER = re.compile(r"[/\\:\x00-\x1f]|^\.*$|.{201}")
-"""Matches text that cannot be a file name in the header's folder; 200 characters leave room for a suffix."""
+"""Matches text that cannot be a file name in the header's folder; 200 characters leave room for a
+suffix.
+"""
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 """Bytes that do not occur in text; 0x1b is allowed and handled where the text is shown."""
 _ABSENT = {"-", "?", "na", "n/a", "nan", "none", "null"}
@@ -52,7 +54,10 @@ NULL = "0"
 
 @dataclass(frozen=True)
 class SignalSpec:
-    """One signal line. `gain` is in ADC units per `units`, 0 where the header does not state one; `units` may be ""."""
+    """One signal line.
+
+    `gain` is in ADC units per `units`, 0 where the header does not state one; `units` may be "".
+    """
 
     file: str
     fmt: str
@@ -69,7 +74,10 @@ class SignalSpec:
 
 @dataclass(frozen=True)
 class Segment:
-    """One line of a multi-segment header. `name` is `GAP` for a gap; `length` in samples at the record's rate."""
+    """One line of a multi-segment header.
+
+    `name` is `GAP` for a gap; `length` in samples at the record's rate.
+    """
 
     name: str
     length: int
@@ -77,7 +85,9 @@ class Segment:
 
 @dataclass(frozen=True)
 class Header:
-    """A header file. `fs` in frames a second and `length` in frames a signal are None where it does not state them.
+    """A header file.
+
+    `fs` in frames a second and `length` in frames a signal are None where it does not state them.
 
     A stated length of 0 stands for one that is not known.
     """
@@ -100,7 +110,8 @@ def read_header(path: Path) -> Header:
     if lines and len(max(lines, key=len)) > LONGEST_LINE:
         raise _broken(
             path,
-            f"a line of the header has {len(max(lines, key=len))} characters, more than {LONGEST_LINE}",
+            f"a line of the header has {len(max(lines, key=len))} characters, more than "
+            f"{LONGEST_LINE}",
         )
     if not lines:
         raise _broken(
@@ -110,7 +121,8 @@ def read_header(path: Path) -> Header:
     if record.lines > MOST_LINES:
         raise _broken(
             path,
-            f"the record line announces {record.lines} lines, more than the {MOST_LINES} that are read",
+            f"the record line announces {record.lines} lines, more than the {MOST_LINES} that are "
+            "read",
         )
     body = lines[1:]
     if len(body) != record.lines:
@@ -139,14 +151,18 @@ class _RecordLine(NamedTuple):
 
 
 def _record_line(path: Path, line: str) -> _RecordLine:
-    """Parse 'NAME[/SEGMENTS] SIGNALS [RATE [SAMPLES [TIME [DATE]]]]'. Time and date may have any form, or follow the rate."""
+    """Parse 'NAME[/SEGMENTS] SIGNALS [RATE [SAMPLES [TIME [DATE]]]]'.
+
+    Time and date may have any form, or follow the rate.
+    """
     fields = line.split()
     _, slash, segments = fields[0].partition("/")
     counts = [segments, fields[1]] if slash and len(fields) > 1 else fields[1:2]
     if not counts or not all(count.isascii() and count.isdigit() for count in counts):
         raise _broken(
             path,
-            f"the record line should be 'NAME SIGNALS RATE SAMPLES', but the header has {line[:60]!r}",
+            "the record line should be 'NAME SIGNALS RATE SAMPLES', but the header has "
+            f"{line[:60]!r}",
         )
     rate = _RATE.fullmatch(fields[2]) if len(fields) > 2 else None
     if len(fields) > 2 and rate is None:
@@ -158,7 +174,8 @@ def _record_line(path: Path, line: str) -> _RecordLine:
     if len(fields) > 3 and length is None and not _DATE_OR_TIME.fullmatch(fields[3]):
         raise _broken(
             path,
-            f"field 4 of the record line {line[:60]!r} is {fields[3][:20]!r}, not a number of samples",
+            f"field 4 of the record line {line[:60]!r} is {fields[3][:20]!r}, not a number of "
+            "samples",
         )
     return _RecordLine(
         lines=int(counts[0]),
@@ -170,9 +187,11 @@ def _record_line(path: Path, line: str) -> _RecordLine:
 
 
 def header_path(path: Path) -> Path:
-    """The .hea file of the record that `path` names: the file itself, its signal file, or its name without a suffix.
+    """Return the .hea file of the record that `path` names: the file itself, its signal file, or
+    its name without a suffix.
 
-    A signal file may have more dots in its name than its header ("r1.v2.dat" of "r1.hea"), if that names it.
+    A signal file may have more dots in its name than its header ("r1.v2.dat" of "r1.hea"), if that
+    names it.
     """
     if path.suffix.lower() == ".hea":
         return companion(path, path.name)
@@ -190,7 +209,9 @@ def header_path(path: Path) -> Path:
 
 
 def referenced_files(path: Path) -> set[str]:
-    """Names of the signal files and segment headers that a header names; empty when it cannot be read."""
+    """Return the names of the signal files and segment headers that a header names; empty when it
+    cannot be read.
+    """
     try:
         header = read_header(path)
     except (FileMissing, FileUnreadable):
@@ -204,7 +225,10 @@ def _broken(path: Path, problem: str) -> FileUnreadable:
 
 
 def _text(path: Path) -> str:
-    """A header in UTF-8, or in an 8-bit encoding of which only units and comments can show the difference."""
+    """Return the text of a header, in UTF-8 or in an 8-bit encoding.
+
+    Only units and comments can show the difference.
+    """
     absent = absence(path)
     if absent is not None:
         raise FileMissing(path, absent.problem, absent.fix)
@@ -229,7 +253,8 @@ def _text(path: Path) -> str:
         raise FileUnreadable(
             path,
             f"character {control.start()} of the header is {control[0]!r}: not a text",
-            "If it is a WFDB header, copy the file again; else give the recording's format with --input-format",
+            "If it is a WFDB header, copy the file again; else give the recording's format with "
+            "--input-format",
         )
     return text.rstrip("\x00\x1a")
 
@@ -245,7 +270,8 @@ def _signal(path: Path, line: str) -> SignalSpec:
         raise FileUnreadable(
             path,
             f"the header names the signal file {fields[0][:60]!r}",
-            "Only files in the header's own folder are read: put the signal file there and name it without a path",
+            "Only files in the header's own folder are read: put the signal file there and name it "
+            "without a path",
         )
     gain = _GAIN.fullmatch(fields[2]) if len(fields) > 2 else None
     if len(fields) > 2 and gain is None:
@@ -273,7 +299,8 @@ def _signal(path: Path, line: str) -> SignalSpec:
 
 
 def _numbers_and_name(line: str) -> tuple[list[int | None], str]:
-    """Up to five whole numbers after the gain, and the rest of the line: a header may leave the last of them out.
+    """Return up to five whole numbers after the gain, and the rest of the line: a header may leave
+    the last of them out.
 
     None stands for a number that is marked as not known.
     """

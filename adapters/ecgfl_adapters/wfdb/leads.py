@@ -23,9 +23,10 @@ class Leads(NamedTuple):
 
 
 def read_leads(header: Header, fs: float, options: ReadOptions) -> Leads:
-    """The signals that `options` asks for, or those that `choose_leads` takes for the ECG.
+    """Return the signals that `options` asks for, or those that `choose_leads` takes for the ECG.
 
-    `fs` is the rate of the header's frames; signals with several samples a frame run at a multiple of it. Raises `AdapterError`.
+    `fs` is the rate of the header's frames; signals with several samples a frame run at a multiple
+    of it. Raises `AdapterError`.
     """
     names = unique_names([signal.name for signal in header.signals])
     signals = header.signals
@@ -46,7 +47,11 @@ def read_leads(header: Header, fs: float, options: ReadOptions) -> Leads:
 
 
 def choose_signals(header: Header, fs: float, options: ReadOptions) -> Choice:
-    """The signals that `options` asks for, or those that may be an ECG. fs : hertz, of the frames. Raises `LeadMissing`."""
+    """Return the signals that `options` asks for, or those that may be an ECG. fs : hertz, of the
+    frames.
+
+    Raises `LeadMissing`.
+    """
     names = unique_names([signal.name for signal in header.signals])
     channels = [
         Channel(name, signal.units, fs * signal.per_frame)
@@ -62,8 +67,8 @@ class WfdbOptions:
     Parameters
     ----------
     assume_gain : bool
-        Read an uncalibrated signal (gain 0) with `WFDB_DEFAULT_GAIN` instead of refusing it; for uses in which
-        the scale cancels out.
+        Read an uncalibrated signal (gain 0) with `WFDB_DEFAULT_GAIN` instead of refusing it; for
+        uses in which the scale cancels out.
     """
 
     assume_gain: bool = False
@@ -74,7 +79,10 @@ WFDB_DEFAULT_GAIN = 200
 
 
 def _scale(header: Header, signal: SignalSpec, options: ReadOptions) -> Scale:
-    """Millivolts per ADC unit. A gain that is 0 or missing is WFDB's way to say that the signal is not calibrated."""
+    """Return millivolts per ADC unit.
+
+    A gain that is 0 or missing is WFDB's way to say that the signal is not calibrated.
+    """
     given = None if options.units is None else parse_units(header.path, options.units)
     if signal.gain == 0:
         if given is None and options.for_format(WfdbOptions).assume_gain:
@@ -82,8 +90,10 @@ def _scale(header: Header, signal: SignalSpec, options: ReadOptions) -> Scale:
         if given is None or not is_adc(options.units):
             raise UnitUnknown(
                 header.path,
-                f"signal {signal.name!r} has the gain 0 (uncalibrated), so its ADC units are not known in millivolts",
-                "Give --units adc:GAIN with GAIN in ADC units per millivolt, for example --units adc:200",
+                f"signal {signal.name!r} has the gain 0 (uncalibrated), so its ADC units are not "
+                "known in millivolts",
+                "Give --units adc:GAIN with GAIN in ADC units per millivolt, for example --units "
+                "adc:200",
             )
         return given
     factor = factor_to_mv(signal.units or "mV")

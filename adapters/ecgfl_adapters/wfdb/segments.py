@@ -15,7 +15,9 @@ from ecgfl_adapters.wfdb.leads import Leads, choose_signals, read_leads
 
 
 def read_segments(header: Header, fs: float, options: ReadOptions) -> Leads:
-    """Every segment's leads at their true times; NaN where a segment is a gap ("~") or lacks a lead. Raises `AdapterError`."""
+    """Return every segment's leads at their true times; NaN where a segment is a gap ("~") or lacks
+    a lead. Raises `AdapterError`.
+    """
     headers = [
         (segment, _segment_header(header, segment))
         for segment in header.segments
@@ -55,7 +57,8 @@ def read_segments(header: Header, fs: float, options: ReadOptions) -> Leads:
             if lead.samples.size != stop - start:
                 raise FileUnreadable(
                     header.path,
-                    f"segment {segment.name!r} holds {lead.samples.size} samples, but the header states {stop - start}",
+                    f"segment {segment.name!r} holds {lead.samples.size} samples, but the header "
+                    f"states {stop - start}",
                     "Copy the record again, with its segment files",
                 )
             if lead.name in axes:
@@ -88,7 +91,9 @@ def _segment_header(header: Header, segment: Segment) -> Header | None:
 def _names_to_read(
     header: Header, parts: list[Header], fs: float, options: ReadOptions
 ) -> tuple[list[str], tuple[Remark, ...]]:
-    """The leads to read, chosen among the signals of all segments together: a segment may lack the ECG."""
+    """Return the leads to read, chosen among the signals of all segments together: a segment may
+    lack the ECG.
+    """
     signals: dict[str, SignalSpec] = {}
     for part in parts:
         for name, signal in zip(_names_of(part), part.signals, strict=True):

@@ -54,21 +54,27 @@ _INVALID = {
 
 
 MOST_SAMPLES = 1 << 29
-"""Largest number of samples in all leads that are read. They are in memory together; a week of three leads at 250 Hz has 454
-million."""
+"""Largest number of samples in all leads that are read.
+
+They are in memory together; a week of three leads at 250 Hz has 454 million.
+"""
 
 _LARGE = 1 << 24
 """Number of samples from which a file is decoded in parts."""
 
 MOST_DECODED = 1 << 27
-"""Largest number of samples in a record that must be decoded as a whole because of its format or a skew."""
+"""Largest number of samples in a record that must be decoded as a whole because of its format or a
+skew.
+"""
 
 _PIECEWISE = {"16", "24", "32", "61", "80", "160", "212"}
 """Formats in which any part of a file can be decoded by itself."""
 
 
 class Samples(NamedTuple):
-    """The requested signals in ADC units, each of shape (frames * samples per frame,), and remarks on tolerated faults."""
+    """The requested signals in ADC units, each of shape (frames * samples per frame,), and remarks
+    on tolerated faults.
+    """
 
     signals: list[NDArray[np.int32]]
     remarks: tuple[Remark, ...]
@@ -84,8 +90,9 @@ def read_samples(header: Header, chosen: Sequence[int], fs: float, *, force: boo
     fs : frames per second.
     force : read signals even if their checksum is wrong.
 
-    Raises `FileMissing` for a signal file that is not there and `FileUnreadable` for one that is cut off, not of the stated
-    format, or whose checksum is not the header's, and for a record that is too long.
+    Raises `FileMissing` for a signal file that is not there and `FileUnreadable` for one that is
+    cut off, not of the stated format, or whose checksum is not the header's, and for a record that
+    is too long.
     """
     frames = _check_files(header)
     check_span(header.path, frames, fs, frames)
@@ -115,14 +122,17 @@ def read_samples(header: Header, chosen: Sequence[int], fs: float, *, force: boo
 
 
 def _are_placeholders(header: Header) -> bool:
-    """Whether a converter wrote the same number in place of every checksum: 0, -1, or any number of three signals or more."""
+    """Return whether a converter wrote the same number in place of every checksum: 0, -1, or any
+    number of three signals or more.
+    """
     stated = [signal.checksum & 0xFFFF for signal in header.signals if signal.checksum is not None]
     return len(set(stated)) == 1 and (stated[0] in {0, 0xFFFF} or len(stated) >= ENOUGH_SIGNALS)
 
 
 def _not_computed(checksum: int) -> tuple[str, str]:
     return (
-        f"the header states the checksum {checksum} for every signal, which is a placeholder: damage would not be noticed",
+        f"the header states the checksum {checksum} for every signal, which is a placeholder: "
+        "damage would not be noticed",
         "Compare the signal files with the original if it has checksums.",
     )
 
@@ -130,7 +140,8 @@ def _not_computed(checksum: int) -> tuple[str, str]:
 def to_float(
     signal: SignalSpec, values: NDArray[np.int32], baseline: float, step: float
 ) -> tuple[NDArray[np.float32], tuple[Code, ...]]:
-    """`(values - baseline) * step`, with NaN for missing samples, and the codes that stand for them beside the format's own.
+    """`(values - baseline) * step`, with NaN for missing samples, and the codes that stand for them
+    beside the format's own.
 
     A signal without samples is NaN throughout.
     """
@@ -166,14 +177,17 @@ def _check_memory(header: Header, chosen: Sequence[int], frames: int) -> None:
     if held > MOST_SAMPLES:
         raise FileUnreadable(
             header.path,
-            f"its leads have {held} samples together, more than the {MOST_SAMPLES} that are read of a WFDB record",
-            "Name fewer leads with --lead NAME, convert it to EDF, which is read in parts, or export it in parts",
+            f"its leads have {held} samples together, more than the {MOST_SAMPLES} that are read "
+            "of a WFDB record",
+            "Name fewer leads with --lead NAME, convert it to EDF, which is read in parts, or "
+            "export it in parts",
         )
     decoded = frames * sum(signal.per_frame for signal in header.signals if signal.fmt != NULL)
     if decoded > MOST_DECODED and not _is_piecewise(header):
         raise FileUnreadable(
             header.path,
-            f"it has {decoded} samples, more than the {MOST_DECODED} that are read of a skewed or compressed WFDB record",
+            f"it has {decoded} samples, more than the {MOST_DECODED} that are read of a skewed or "
+            "compressed WFDB record",
             "Convert it to format 16 or to EDF, or export it in parts",
         )
 
@@ -189,7 +203,9 @@ def _is_piecewise(header: Header) -> bool:
 def _read_signals(
     header: Header, chosen: Sequence[int], frames: int
 ) -> tuple[list[NDArray[np.int32]], list[int]]:
-    """Return the chosen signals, and the sum of the samples of every signal (0 for a signal without samples)."""
+    """Return the chosen signals, and the sum of the samples of every signal (0 for a signal without
+    samples).
+    """
     per_frame = sum(signal.per_frame for signal in header.signals if signal.fmt != NULL)
     step = (
         max(1, AT_A_TIME // max(1, per_frame)) * 12
@@ -218,8 +234,9 @@ def _decoded(
 ) -> list[NDArray[np.signedinteger] | None]:
     """Decode the frames [start, stop) of all signals; None for a signal without samples.
 
-    This calls wfdb's segment decoder, which `wfdb.rdrecord` calls too. `rdrecord` itself is not used because it reads the header
-    again, fails on other date formats and on names in another case, and follows links.
+    This calls wfdb's segment decoder, which `wfdb.rdrecord` calls too. `rdrecord` itself is not
+    used because it reads the header again, fails on other date formats and on names in another
+    case, and follows links.
     """
     from wfdb.io import _signal  # brings pandas along: only when a record is read
 
@@ -256,7 +273,8 @@ def _decoded(
         fmts = ", ".join(sorted({signal.fmt for signal in held}))
         raise FileUnreadable(
             header.path,
-            f"the samples in {files} cannot be read as the header states them: {frames} samples a signal in format {fmts}",
+            f"the samples in {files} cannot be read as the header states them: {frames} samples a "
+            f"signal in format {fmts}",
             "Copy the .hea and .dat files again",
         ) from error
     samples = iter(found)
@@ -264,7 +282,9 @@ def _decoded(
 
 
 def _check_files(header: Header) -> int:
-    """Check the signal files and return the number of frames, from the header or else from the files."""
+    """Check the signal files and return the number of frames, from the header or else from the
+    files.
+    """
     held: dict[str, int] = {}
     for file in dict.fromkeys(signal.file for signal in header.signals if signal.fmt != NULL):
         signals = [signal for signal in header.signals if signal.file == file]
@@ -319,7 +339,10 @@ def _check_files(header: Header) -> int:
 
 
 def _held(header: Header, path: Path, signals: list[SignalSpec]) -> int:
-    """Return the number of frames in a signal file. Raises `FileUnreadable` when the header states more."""
+    """Return the number of frames in a signal file.
+
+    Raises `FileUnreadable` when the header states more.
+    """
     per_frame = sum(signal.per_frame for signal in signals)
     actual = path.stat().st_size
     frames = header.length or 1
@@ -328,7 +351,8 @@ def _held(header: Header, path: Path, signals: list[SignalSpec]) -> int:
         stated = "no number of" if header.length is None else str(frames)
         raise FileUnreadable(
             path,
-            f"{actual} bytes, but {header.path.name} states {stated} samples x {per_frame} signals in format {signals[0].fmt}, "
+            f"{actual} bytes, but {header.path.name} states {stated} samples x {per_frame} signals "
+            f"in format {signals[0].fmt}, "
             f"which is {'at least ' if header.length is None else ''}{expected} bytes",
             "The file is cut off or empty: copy it again",
         )
@@ -336,9 +360,12 @@ def _held(header: Header, path: Path, signals: list[SignalSpec]) -> int:
 
 
 def _held_compressed(header: Header, path: Path, signals: list[SignalSpec]) -> int:
-    """Return the number of frames in a compressed signal file. Raises `FileUnreadable` when the header states more.
+    """Return the number of frames in a compressed signal file.
 
-    A FLAC file says how many samples it holds: https://www.rfc-editor.org/rfc/rfc9639#name-streaminfo.
+    Raises `FileUnreadable` when the header states more.
+
+    A FLAC file says how many samples it holds:
+    https://www.rfc-editor.org/rfc/rfc9639#name-streaminfo.
     """
     with path.open("rb") as file:
         begin = file.read(26)
@@ -358,7 +385,8 @@ def _held_compressed(header: Header, path: Path, signals: list[SignalSpec]) -> i
     if held < expected or expected > MAX_COMPRESSION * path.stat().st_size:
         raise FileUnreadable(
             path,
-            f"{path.stat().st_size} bytes that hold {held} samples a signal by their own account, but {header.path.name} states "
+            f"{path.stat().st_size} bytes that hold {held} samples a signal by their own account, "
+            f"but {header.path.name} states "
             f"{expected}",
             "The file is cut off or damaged: copy the .hea and .dat files again",
         )
@@ -366,7 +394,9 @@ def _held_compressed(header: Header, path: Path, signals: list[SignalSpec]) -> i
 
 
 def _wrong_sum(header: Header, signal: SignalSpec, total: int) -> str | None:
-    """Return what is wrong with a signal's checksum, in words, or None. total : the sum of its samples."""
+    """Return what is wrong with a signal's checksum, in words, or None. total : the sum of its
+    samples.
+    """
     if (
         signal.checksum is None or signal.fmt == NULL or signal.skew
     ):  # skewed signals are shifted on reading: their sum is not the file's

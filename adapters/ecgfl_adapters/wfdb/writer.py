@@ -50,7 +50,8 @@ def write_record(recording: Recording, folder: Path) -> tuple[Path, ...]:
 def _write_samples(
     recording: Recording, scales: list[Scale], path: Path
 ) -> tuple[list[int], list[int]]:
-    """Write format 16: 16-bit little-endian, the leads' samples in turn. wfdb.wrsamp takes eight times as long for it.
+    """Write format 16: 16-bit little-endian, the leads' samples in turn. wfdb.wrsamp takes eight
+    times as long for it.
 
     Returns each lead's first count and its checksum: the sum of its counts, its lowest 16 bits.
     """
@@ -69,9 +70,12 @@ def _write_samples(
 
 
 def write_annotations(labels: Sequence[BeatLabel], path: Path, fs: float | None = None) -> None:
-    """Write a WFDB annotation file, `path` being `RECORD.ANNOTATOR`. No labels make a file of the end mark alone.
+    """Write a WFDB annotation file, `path` being `RECORD.ANNOTATOR`.
 
-    fs : rate that the file states for its samples, in hertz; None leaves that to the record's header.
+    No labels make a file of the end mark alone.
+
+    fs : rate that the file states for its samples, in hertz; None leaves that to the record's
+    header.
     """
     import wfdb
 

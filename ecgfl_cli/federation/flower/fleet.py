@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 
 import httpx
 from cryptography.hazmat.primitives.asymmetric import ec
-from ecgfl_adapters.errors import LIBRARY_ERRORS
 from flwr.app import Error, Message
 from flwr.app.message import remove_content_from_message
 from flwr.common.serde import message_from_proto, message_to_proto
@@ -259,7 +258,7 @@ class FleetConnection:
             return Incoming(
                 message_from_proto(response.messages_list[0]), response.message_object_trees[0]
             )
-        except LIBRARY_ERRORS as error:
+        except Exception as error:  # flwr's parsers raise anything on broken bytes
             raise self._refusals.message(
                 f"a message whose head is broken ({type(error).__name__})"
             ) from error
@@ -300,7 +299,7 @@ class FleetConnection:
             raise self._refusals.message(str(error)) from error
         except ObjectPullError:
             return None
-        except LIBRARY_ERRORS as error:
+        except Exception as error:  # flwr's parsers raise anything on broken bytes
             raise self._refusals.message(
                 f"a message whose content is broken ({type(error).__name__})"
             ) from error

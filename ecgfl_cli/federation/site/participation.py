@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from ecgfl_adapters.errors import LIBRARY_ERRORS
-
 from ecgfl_cli.errors import (
     ClockWrong,
     EcgflError,
@@ -154,7 +152,7 @@ def participate(
                     time.sleep(
                         pause
                     )  # the coordinator of that run ends when it has seen all sites leave
-                except LIBRARY_ERRORS as error:
+                except Exception as error:
                     latest = _after(latest, session)
                     if session is not None and session.offered:
                         wait.begin()

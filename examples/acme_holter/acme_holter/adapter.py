@@ -1,61 +1,70 @@
-"""The recorder's format: the line "ACME1", a line of JSON, then 16-bit little-endian samples, lead after lead.
+"""The format of ACME's recorders: three files a recording.
 
-The JSON has `hz`, `leads`, `microvolts` (of one unit), `serial`, `patient`, and `beats`: pairs of sample and WFDB symbol or null.
+- `NAME.acme`: the line "ACME1", then JSON with `hz`, `leads`, `microvolts` (of one unit), `serial`
+and `patient`.
+- `NAME.acs`: the samples, 16-bit little-endian, lead after lead.
+- `NAME.beats`: beat labels from ACME's viewer, one "SAMPLE SYMBOL" a line; it may be absent.
 """
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-from ecgfl_adapters.errors import FileUnreadable
-from ecgfl_adapters.labels import Labels, labels_for
-from ecgfl_adapters.leads import Channel, choose_leads
-from ecgfl_adapters.protocol import ReadOptions
-from ecgfl_adapters.recording import BeatLabel, Lead, Recording, Source
+from ecgfl_adapters import (
+    AdapterBase,
+    BeatLabel,
+    Channel,
+    FileUnreadable,
+    LabelRequest,
+    LabelsUnreadable,
+    Lead,
+    ReadOptions,
+    Recording,
+    Source,
+    choose_leads,
+    labels_for,
+)
 
 MAGIC = b"ACME1\n"
+FIX = "Export it again from the ACME viewer"
 
 
-class AcmeAdapter:
+class AcmeAdapter(AdapterBase):
+    """Reads and writes ACME's recordings, and reads its label files."""
+
     name = "acme"
+    suffixes = frozenset({".acme", ".acs"})
+    label_suffixes = frozenset({".beats"})
 
     def recognises(self, path: Path) -> bool:
+        """Return whether the file starts like a header of ACME's."""
         if not path.is_file():
             return False
         with path.open("rb") as file:
             return file.read(len(MAGIC)) == MAGIC
 
     def read(self, path: Path, options: ReadOptions) -> Recording:
+        """Read the samples beside a header. Raises `AdapterError`."""
         try:
-            head, _, raw = path.read_bytes().removeprefix(MAGIC).partition(b"\n")
-            said = json.loads(head)
-            names, step = [str(name) for name in said["leads"]], float(said["microvolts"]) / 1000
-            counts = np.frombuffer(raw, dtype="<i2").reshape(len(names), -1)
-            beats = (
-                None
-                if said["beats"] is None
-                else tuple(BeatLabel(int(at), str(symbol)) for at, symbol in said["beats"])
-            )
-            fs, patient = float(said["hz"]), str(said["patient"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise FileUnreadable(
-                path, f"not as ACME writes it: {error}", "Export it again from the ACME viewer"
-            ) from error
-        wanted, left_out = choose_leads(path, [Channel(name) for name in names], options)
-        labels = (
-            Labels(beats)
-            if options.labels is None
-            else labels_for(path.with_suffix(""), options, (), fs)
-        )
+            header = json.loads(path.read_bytes().removeprefix(MAGIC))
+            names = [str(name) for name in header["leads"]]
+            step_mv = float(header["microvolts"]) / 1000
+            fs, patient = float(header["hz"]), str(header["patient"])
+            counts = np.fromfile(_samples_of(path), dtype="<i2").reshape(len(names), -1)
+        except (KeyError, OSError, TypeError, ValueError) as error:
+            raise FileUnreadable(path, f"not as ACME writes it: {error}", FIX) from error
+        chosen, left_out = choose_leads(path, [Channel(name) for name in names], options)
+        labels = labels_for(path.with_suffix(""), options, [path.with_suffix(".beats")], fs)
         return Recording(
             name=path.stem,
             fs=fs,
             leads=tuple(
-                Lead(names[place], (counts[place] * step).astype(np.float32), step)
-                for place in wanted
+                Lead(names[index], (counts[index] * step_mv).astype(np.float32), step_mv)
+                for index in chosen
             ),
             source=Source(
-                path, self.name, patient, identifiers={"serial": str(said.get("serial", ""))}
+                path, self.name, patient, identifiers={"serial": str(header.get("serial", ""))}
             ),
             labels=labels.labels,
             remarks=(*left_out, *labels.remarks),
@@ -63,21 +72,51 @@ class AcmeAdapter:
         )
 
     def write(self, recording: Recording, folder: Path) -> tuple[Path, ...]:
+        """Write a header, samples and, if there are labels, a label file."""
         samples = np.stack([np.asarray(lead.samples) for lead in recording.leads])
         if np.isnan(samples).any():
             raise ValueError("ACME's format has no way to say that samples are missing")
-        step = max(
+        step_mv = max(
             *(lead.step_mv for lead in recording.leads), float(np.abs(samples).max()) / 32767
         )
-        said = {
+        header = {
             "hz": recording.fs,
             "leads": [lead.name for lead in recording.leads],
-            "microvolts": step * 1000,
+            "microvolts": step_mv * 1000,
             "serial": "",
             "patient": recording.name,
-            "beats": recording.labels,
         }
-        counts = np.rint(samples / step).astype("<i2")
         path = folder / f"{recording.name}.acme"
-        path.write_bytes(MAGIC + json.dumps(said).encode() + b"\n" + counts.tobytes())
-        return (path,)
+        path.write_bytes(MAGIC + json.dumps(header).encode())
+        np.rint(samples / step_mv).astype("<i2").tofile(_samples_of(path))
+        if recording.labels is None:
+            return (path, _samples_of(path))
+        beats = path.with_suffix(".beats")
+        beats.write_text("".join(f"{label.sample} {label.symbol}\n" for label in recording.labels))
+        return (path, _samples_of(path), beats)
+
+    def main_file(self, path: Path) -> Path:
+        """Return the header of a recording that is named by its samples."""
+        return path.with_suffix(".acme") if path.suffix.lower() == ".acs" else path
+
+    def companions(self, path: Path) -> Iterable[Path]:
+        """Return the samples beside a header."""
+        return [_samples_of(path)] if path.suffix.lower() == ".acme" else []
+
+    def is_label_file(self, path: Path) -> bool:
+        """Return whether it is a file of beat labels."""
+        return path.suffix.lower() in self.label_suffixes
+
+    def read_labels(self, path: Path, request: LabelRequest) -> tuple[BeatLabel, ...]:
+        """Read a label file. Its samples are those of the recording. Raises `LabelsUnreadable`."""
+        del request
+        try:
+            pairs = [line.split() for line in path.read_text().splitlines()]
+            labels = [BeatLabel(int(sample), symbol) for sample, symbol in pairs]
+        except (OSError, ValueError) as error:
+            raise LabelsUnreadable(path, f"not as ACME writes it: {error}", FIX) from error
+        return tuple(sorted(labels, key=lambda label: label.sample))
+
+
+def _samples_of(path: Path) -> Path:
+    return path.with_suffix(".acs")

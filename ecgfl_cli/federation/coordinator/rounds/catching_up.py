@@ -2,8 +2,6 @@
 
 from collections.abc import Callable, Mapping
 
-from ecgfl_adapters.errors import LIBRARY_ERRORS
-
 from ecgfl_cli.federation.coordinator.runs.run_plan import Report
 from ecgfl_cli.federation.messages import (
     MODEL_UNACCEPTABLE,
@@ -91,7 +89,7 @@ class CatchingUp:
         try:
             head = audit_head_of(reply.content)
             verdict = read_reply(reply.content, CatchUpReply).verdict
-        except LIBRARY_ERRORS as error:  # no reply may end the run
+        except Exception as error:  # noqa: BLE001 - no reply may end the run
             self._report(
                 f"{name}: its reply about the last run's model was dropped: {short_reason(error)}"
             )

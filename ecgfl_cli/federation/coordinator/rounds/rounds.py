@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
-from ecgfl_adapters.errors import LIBRARY_ERRORS
 from numpy.typing import NDArray
 
 from ecgfl_cli.errors import ServerError
@@ -321,7 +320,7 @@ class Rounds:
                 usable.append((reply, check(reply)))
                 if head is not None:
                     heads[self._name(reply)] = head
-            except LIBRARY_ERRORS as error:  # no reply may end the run
+            except Exception as error:  # noqa: BLE001 - no reply may end the run
                 dropped.append(f"{self._name(reply)}: {short_reason(error)}")
         if heads:
             self._sites.receive_audit_heads(heads)

@@ -17,8 +17,6 @@ nox.options.sessions = [
     "lint",
     "types",
     "structure",
-    "docs",
-    "coverage",
     "tests",
     "build",
 ]

@@ -63,16 +63,18 @@ def record_of(content: Content, arrays: ArrayRecord | None = None) -> RecordDict
 def content_of(record: RecordDict) -> Content:
     """Return the content of a received message.
 
-    Nothing in it is trusted. Text, figures and weights are converted, not checked further. If
-    figures or weights have another form than ecgfl's, `Content.problem` says so.
+    Nothing in it is trusted. Texts, figures and weights are converted, not checked further. If they
+    have another form than ecgfl's, `Content.problem` says so.
     """
-    texts = {name: value for name, value in _texts(record).items() if isinstance(value, str)}
-    audit = record.metric_records.get(AUDIT)
+    texts: dict[str, str] = {}
+    audit: dict[str, Any] | None = None
     try:
-        figures, weights = _figures(record), _weights(record)
-    except ValueError as error:
-        return Content(texts, audit=None if audit is None else dict(audit), problem=str(error))
-    return Content(texts, figures, weights, None if audit is None else dict(audit))
+        texts = {name: text for name, text in _texts(record).items() if isinstance(text, str)}
+        if AUDIT in record.metric_records:
+            audit = dict(record.metric_records[AUDIT])
+        return Content(texts, _figures(record), _weights(record), audit)
+    except Exception as error:  # noqa: BLE001 - whatever a peer sends, it must not end the run
+        return Content(texts, audit=audit, problem=str(error) or type(error).__name__)
 
 
 def message_from(record: RecordDict, kind: str) -> Message:

@@ -23,6 +23,7 @@ class Rate(ProgressColumn):
     """Items per second, or per minute if they take longer."""
 
     def render(self, task: Task) -> Text:
+        """Return the rate as text."""
         speed = (
             task.finished_speed
             or task.speed

@@ -47,7 +47,6 @@ def _since(text: str | None) -> datetime | None:
 
 def _log(context: typer.Context, verb: str) -> tuple[Console, "AuditLog"]:
     """Return the console and the audit log of the site or the coordinator."""
-
     if "coordinator" not in context.command_path.split():
         console = console_of(context, verb)
         console.home.require_site()
@@ -90,7 +89,6 @@ def show(
     ] = False,
 ) -> None:
     """Show the audit log, oldest first. The whole log is checked, whatever is shown."""
-
     console, log = _log(context, "audit-show")
     start = _since(since)
     entries = log.entries()

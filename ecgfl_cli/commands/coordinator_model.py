@@ -28,7 +28,6 @@ def list_models(
     ] = False,
 ) -> None:
     """List the starter model and the final model of each run, oldest first."""
-
     console, _, models = _models(context, "coordinator-model-list")
     current = models.registry.current()
     starter = [(entry, "came with the program") for entry in library.starter_registry().entries()]
@@ -85,7 +84,6 @@ def show(
     ] = None,
 ) -> None:
     """Show the details of a model version and each site's verdict on it."""
-
     console, _, models = _models(context, "coordinator-model-show")
     version = version or models.registry.current()
     if version is None:
@@ -162,7 +160,6 @@ def rollback(
 
     Later models are no longer sent to sites or used to start a run.
     """
-
     console, home, _ = _models(context, "coordinator-model-rollback")
     with exclusive(home.lock):
         done = library.roll_back(home, version)

@@ -167,7 +167,6 @@ def serve(
 
     The plan is federation.toml; these options override it. A run that was killed is resumed.
     """
-
     if init_from is not None and from_scratch:
         raise UsageError(
             "--init-from and --from-scratch cannot be used together", "Give only one of them"

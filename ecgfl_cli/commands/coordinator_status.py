@@ -10,7 +10,6 @@ from ecgfl_cli.errors import ModelRejected, UnusableInput
 
 def status(context: typer.Context) -> None:
     """Show the current or last run: its rounds, and the last contact of each site."""
-
     console = console_of(context, "coordinator-status")
     home = library.CoordinatorHome(console.home.coordinator)
     home.require()

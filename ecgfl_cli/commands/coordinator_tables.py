@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 
 def rounds_table(console: Console, title: str, rounds: "list[RoundResult]") -> None:
+    """Print a table of rounds."""
     console.table(
         title,
         (
@@ -40,7 +41,6 @@ def rounds_table(console: Console, title: str, rounds: "list[RoundResult]") -> N
 
 def figures_table(console: Console, rounds: "list[RoundResult]") -> None:
     """Print each site's figures in the last round, and the deviations of all rounds."""
-
     if not rounds or not rounds[-1].by_site:
         return
     last = rounds[-1]

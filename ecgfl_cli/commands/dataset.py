@@ -26,7 +26,6 @@ Record = Annotated[
 @app.command("list")
 def list_records(context: typer.Context) -> None:
     """List the recordings: usable, unlabelled, or rejected with the reason."""
-
     console = console_of(context, "dataset-list")
     console.home.require_site()
     with open_catalogue(console.home.catalogue) as catalogue:
@@ -65,7 +64,6 @@ def list_records(context: typer.Context) -> None:
 @app.command()
 def show(context: typer.Context, record: Record) -> None:
     """Show one recording with all its findings."""
-
     console = console_of(context, "dataset-show")
     console.home.require_site()
     with open_catalogue(console.home.catalogue) as catalogue:
@@ -83,7 +81,6 @@ def remove(
     names: Annotated[list[str], typer.Argument(help=NAMES, metavar="NAME...")],
 ) -> None:
     """Remove recordings, or all recordings of a patient, and all data derived from them."""
-
     console = console_of(context, "dataset-remove")
     home = console.home
     home.require_site()
@@ -99,7 +96,7 @@ def remove(
 
 
 def _named(console: Console, catalogue: "Catalogue", name: str) -> "list[RecordRow]":
-    """The record of that name, or those of the patient of that name."""
+    """Return the record of that name, or the records of the patient of that name."""
     row = catalogue.row(name)
     return (
         [row]

@@ -12,7 +12,6 @@ LONGEST_VALUE = 40
 
 def show_dry_run(console: Console) -> None:
     """Show each field of each reply that this site would send."""
-
     home = console.home
     home.require_site()
     settings = library.load_settings(home.settings)

@@ -27,7 +27,6 @@ def show_explanations(
     typer.Exit
         Always, with exit code 3 if a table cannot be read.
     """
-
     reading = reading_of(console, file_format, lead, **options)
     found: list[Explanation] = []
     for path in named_recordings(console, paths, follow_links=reading.options.follow_links):

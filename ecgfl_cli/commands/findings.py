@@ -25,7 +25,6 @@ def show_findings(
     words
         Text for each verdict; None prints its value.
     """
-
     if not by_place:
         return
     verdicts = Counter(verdict(findings) for _, findings in by_place)

@@ -44,7 +44,6 @@ def command(
 
     With --explain, only show how CSV files are read and why, and a [[csv]] block for site.toml.
     """
-
     begin_loading()
 
     console = console_of(context, "ingest")

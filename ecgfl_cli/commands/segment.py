@@ -16,7 +16,6 @@ def command(context: typer.Context, arch: ArchitectureName = DEFAULT, jobs: Jobs
 
     `join` does this when needed.
     """
-
     begin_loading()
 
     console = console_of(context, "segment")

@@ -104,7 +104,6 @@ def command(
 
     Nothing is sent.
     """
-
     console = console_of(context, "simulate")
     folders = folders or []
     if (sites is None) == (not folders) or len(folders) == 1:
@@ -196,8 +195,7 @@ def command(
 def _dealt(
     console: Console, stack: ExitStack, sites: int, seed: int, folder: Path, arch: str, jobs: int
 ) -> "list[VirtualSite]":
-    """Virtual sites of this home's patients; the home is held until the stack ends."""
-
+    """Return virtual sites of this home's patients; the home is locked until the stack ends."""
     console.home.require_site()
     stack.enter_context(exclusive(console.home.lock))
     library.require_training_data(console.home)
@@ -208,8 +206,7 @@ def _dealt(
 def _of_folder(
     console: Console, path: Path, root: Path, arch: str, jobs: int, *, follow_links: bool
 ) -> "VirtualSite":
-    """A virtual site of a folder of recordings; its store lies below `root`."""
-
+    """Return a virtual site with the recordings of a folder; its store is in `root`."""
     home = Home(root)
     root.mkdir()
     make_keys(home)
@@ -226,8 +223,7 @@ def _of_folder(
 
 
 def _cut(console: Console, root: Path, arch: str, jobs: int) -> None:
-    """Give the patients their split and the recordings their beats, as `ecgfl segment` does."""
-
+    """Split the patients and cut the beats, as `ecgfl segment` does."""
     home = Home(root)
     with open_catalogue(home.catalogue) as catalogue:
         usable = sum(row.status == "usable" for row in catalogue.rows())
@@ -262,7 +258,7 @@ def _show_sites(console: Console, sites: "list[VirtualSite]") -> None:
 
 
 def _show(console: Console, done: "list[Simulated]") -> None:
-    """The curves as one table, and the strategies side by side."""
+    """Print F1 after each round, and a comparison of the strategies."""
     if done:
         console.text(f"Each strategy started from {done[0].report.start}.")
     longest = max((len(each.report.rounds) for each in done), default=0)

@@ -51,7 +51,6 @@ def command(
 
     Exit code 3 if something is unusable.
     """
-
     begin_loading()
 
     console = console_of(context, "validate")

@@ -1,4 +1,4 @@
-"""Checks a coordinator's home: its keys, certificates, plan, audit log, models and sites."""
+"""Check a coordinator's home: keys, certificates, plan, audit log, models and sites."""
 
 from collections.abc import Iterator
 

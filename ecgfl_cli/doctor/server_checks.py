@@ -32,10 +32,7 @@ STEPS: tuple[tuple[str, type[ServerError]], ...] = (
     ("versions", VersionMismatch),
     ("enrolment", NotEnrolled),
 )
-"""In the order in which a connection comes to them.
-
-The first is also where an error belongs that is none of the others.
-"""
+"""The steps of a connection in order. An error of no other class belongs to the first."""
 
 
 def check_server(home: Home, server: str, ca: Path | None) -> Iterator[Check]:
@@ -51,7 +48,7 @@ def check_server(home: Home, server: str, ca: Path | None) -> Iterator[Check]:
             federation.signing_public_key,
             ANSWER_SECONDS,
         )
-    except EcgflError as error:  # of the proxy's setting, or of what the other checks name
+    except EcgflError as error:  # the proxy's setting, or a problem that another check reports
         yield Check("coordinator", NOT_CHECKED, error.problem, error.fix)
         return
     yield from _steps(server, found)
@@ -72,7 +69,7 @@ def _steps(server: str, found: Knock) -> Iterator[Check]:
 
 
 def _about_to_fail(name: str, server: str, found: Knock) -> ServerError | None:
-    """What passes still, but not for long."""
+    """Return a problem that will soon stop the connection."""
     if name == "clock" and found.ahead is not None:
         return clock_problem(server, found.ahead)
     until = found.certificate_until

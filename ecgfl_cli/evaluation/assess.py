@@ -15,7 +15,7 @@ from ecgfl_cli.evaluation.ec57 import compare, evaluated_samples
 
 
 def reference_of(recording: Recording) -> BeatAnnotations:
-    """The recording's labels.
+    """Return the recording's labels.
 
     Raises
     ------

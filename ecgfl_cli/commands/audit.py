@@ -3,7 +3,7 @@
 import re
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -13,9 +13,6 @@ from ecgfl_cli.console import Console, console_of, fields_of
 from ecgfl_cli.durations import DURATION
 from ecgfl_cli.site.audit import INTENT, AuditLog, without_finished_intents
 from ecgfl_cli.site.lock import exclusive
-
-if TYPE_CHECKING:
-    from ecgfl_cli.site.audit import AuditLog
 
 app = typer.Typer(
     help="Show and verify the log of what this site did and sent.", no_args_is_help=True

@@ -53,15 +53,17 @@ def list_models(
         [
             (
                 *(
-                    each.version,
-                    "yes" if each.version == current else "",
+                    manifest.version,
+                    "yes" if manifest.version == current else "",
                     state,
-                    each.run,
-                    f"{each.round}/{each.rounds}",
+                    manifest.run,
+                    f"{manifest.round}/{manifest.rounds}",
                 ),
-                *(each.sites, each.examples, each.parent, each.created[:19]),
+                *(manifest.sites, manifest.examples, manifest.parent, manifest.created[:19]),
             )
-            for each, state in ((entry.manifest, state) for entry, state in [*starter, *entries])
+            for manifest, state in (
+                (entry.manifest, state) for entry, state in [*starter, *entries]
+            )
         ],
     )
     console.result(

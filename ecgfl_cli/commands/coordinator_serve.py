@@ -227,5 +227,5 @@ def serve(
         rejected_by_most=standing.is_rejected,
         next_start=served.next_start,
         report=served.report,
-        rounds=[each.as_dict() for each in served.rounds],
+        rounds=[result.as_dict() for result in served.rounds],
     )

@@ -1,6 +1,6 @@
 """`ecgfl dataset list|show|remove`."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -9,10 +9,7 @@ from ecgfl_cli.console import Console, console_of, fields_of
 from ecgfl_cli.errors import UsageError
 from ecgfl_cli.site.audit import AuditLog
 from ecgfl_cli.site.lock import exclusive
-from ecgfl_cli.store.catalogue import open_catalogue
-
-if TYPE_CHECKING:
-    from ecgfl_cli.store.catalogue import Catalogue, RecordRow
+from ecgfl_cli.store.catalogue import Catalogue, RecordRow, open_catalogue
 
 app = typer.Typer(help="Show or remove the recordings in this site's store.", no_args_is_help=True)
 

@@ -54,15 +54,20 @@ def list_models(context: typer.Context) -> None:
         [
             (
                 *(
-                    each.version,
-                    "yes" if each.version == current else "",
+                    manifest.version,
+                    "yes" if manifest.version == current else "",
                     outcome,
-                    each.run,
-                    f"{each.round}/{each.rounds}",
+                    manifest.run,
+                    f"{manifest.round}/{manifest.rounds}",
                 ),
-                *(each.sites, each.examples, each.created, each.weights_sha256[:12]),
+                *(
+                    manifest.sites,
+                    manifest.examples,
+                    manifest.created,
+                    manifest.weights_sha256[:12],
+                ),
             )
-            for each, outcome in ((entry.manifest, _outcome(entry)) for entry in entries)
+            for manifest, outcome in ((entry.manifest, _outcome(entry)) for entry in entries)
         ],
     )
     models = [

@@ -1,7 +1,7 @@
 """`ecgfl schedule cron|systemd|windows`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -15,9 +15,6 @@ from ecgfl_cli.schedule.nightly import Nightly, time_of_day
 from ecgfl_cli.schedule.systemd import RANDOM_DELAY_MINUTES, units
 from ecgfl_cli.schedule.systemd import write as write_units
 from ecgfl_cli.schedule.windows import schtasks_line
-
-if TYPE_CHECKING:
-    from ecgfl_cli.schedule.nightly import Nightly
 
 app = typer.Typer(help="Let this machine join the federation every night.", no_args_is_help=True)
 

@@ -152,7 +152,7 @@ def command(
             atomic_write_bytes(comparison, library.comparison_page(done).encode())
         console.text(f"All of them in one page: {comparison}")
     problems = [
-        f"{each.name}: {each.report.problem}" for each in done if each.report.problem is not None
+        f"{run.name}: {run.report.problem}" for run in done if run.report.problem is not None
     ]
     for line in problems:
         console.problem(line)
@@ -173,20 +173,20 @@ def command(
         ],
         runs=[
             {
-                "strategy": each.name,
-                "outcome": each.report.outcome,
-                "problem": each.report.problem,
-                "page": each.page,
-                "seconds": round(each.seconds, 1),
+                "strategy": run.name,
+                "outcome": run.report.outcome,
+                "problem": run.report.problem,
+                "page": run.page,
+                "seconds": round(run.seconds, 1),
                 "rounds": [
                     {
                         **result.as_dict(),
                         "gross": None if result.gross is None else result.gross.model_dump(),
                     }
-                    for result in each.report.rounds
+                    for result in run.report.rounds
                 ],
             }
-            for each in done
+            for run in done
         ],
     )
     raise typer.Exit(code)
@@ -261,21 +261,19 @@ def _show(console: Console, done: "list[Simulated]") -> None:
     """Print F1 after each round, and a comparison of the strategies."""
     if done:
         console.text(f"Each strategy started from {done[0].report.start}.")
-    longest = max((len(each.report.rounds) for each in done), default=0)
+    longest = max((len(run.report.rounds) for run in done), default=0)
     console.table(
         "F1 % on the held-out patients, after each round",
-        ("round", *(each.name for each in done)),
+        ("round", *(run.name for run in done)),
         [
             (
-                place + 1,
+                index + 1,
                 *(
-                    _f1(each.report.rounds[place].gross)
-                    if place < len(each.report.rounds)
-                    else None
-                    for each in done
+                    _f1(run.report.rounds[index].gross) if index < len(run.report.rounds) else None
+                    for run in done
                 ),
             )
-            for place in range(longest)
+            for index in range(longest)
         ],
     )
     console.table(
@@ -293,12 +291,12 @@ def _show(console: Console, done: "list[Simulated]") -> None:
         ),
         [
             (
-                each.name,
-                len(each.report.rounds),
-                *_figures(each.last.gross if each.last else None),
-                each.seconds,
+                run.name,
+                len(run.report.rounds),
+                *_figures(run.last.gross if run.last else None),
+                run.seconds,
             )
-            for each in done
+            for run in done
         ],
     )
 

@@ -41,7 +41,7 @@ def check_server(home: Home, server: str, ca: Path | None) -> Iterator[Check]:
         proxy = proxy_for(server)
         yield Check("proxy", "none on the way" if proxy is None else proxy.shown)
         federation, key = load_federation(home.federation), load_node_key(home)
-        found = knock(
+        answer = knock(
             server,
             ca_certificate(federation, ca),
             key,
@@ -51,28 +51,28 @@ def check_server(home: Home, server: str, ca: Path | None) -> Iterator[Check]:
     except EcgflError as error:  # the proxy's setting, or a problem that another check reports
         yield Check("coordinator", NOT_CHECKED, error.problem, error.fix)
         return
-    yield from _steps(server, found)
+    yield from _steps(server, answer)
 
 
-def _steps(server: str, found: Knock) -> Iterator[Check]:
+def _steps(server: str, answer: Knock) -> Iterator[Check]:
     stopped_at = None
-    if found.error is not None:
-        stopped_at = [name for name, kind in STEPS if isinstance(found.error, kind)][-1]
+    if answer.error is not None:
+        stopped_at = [name for name, kind in STEPS if isinstance(answer.error, kind)][-1]
     is_behind = False
     for name, _ in STEPS:
-        problem = found.error if name == stopped_at else _about_to_fail(name, server, found)
+        problem = answer.error if name == stopped_at else _about_to_fail(name, server, answer)
         if problem is not None:
             yield Check(name, "-", problem.problem, problem.fix)
         else:
-            yield Check(name, NOT_CHECKED if is_behind else _state(name, server, found))
+            yield Check(name, NOT_CHECKED if is_behind else _state(name, server, answer))
         is_behind = is_behind or name == stopped_at
 
 
-def _about_to_fail(name: str, server: str, found: Knock) -> ServerError | None:
+def _about_to_fail(name: str, server: str, answer: Knock) -> ServerError | None:
     """Return a problem that will soon stop the connection."""
-    if name == "clock" and found.ahead is not None:
-        return clock_problem(server, found.ahead)
-    until = found.certificate_until
+    if name == "clock" and answer.ahead is not None:
+        return clock_problem(server, answer.ahead)
+    until = answer.certificate_until
     if name == "TLS" and until is not None and until < datetime.now(UTC) + RENEW_BEFORE:
         return TlsFailed(
             f"{server}: the coordinator's certificate expires on {until:%Y-%m-%d}",
@@ -82,15 +82,15 @@ def _about_to_fail(name: str, server: str, found: Knock) -> ServerError | None:
     return None
 
 
-def _state(name: str, server: str, found: Knock) -> str:
+def _state(name: str, server: str, answer: Knock) -> str:
     if name == "coordinator":
         return f"{server} answers"
     if name == "TLS":
-        until = found.certificate_until
+        until = answer.certificate_until
         return "trusted" if until is None else f"trusted, until {until:%Y-%m-%d}"
     if name == "clock":
         return (
-            NOT_CHECKED if found.ahead is None else f"right to {max(1.0, abs(found.ahead)):.0f} s"
+            NOT_CHECKED if answer.ahead is None else f"right to {max(1.0, abs(answer.ahead)):.0f} s"
         )
     if name == "versions":
         return f"ecgfl {version('ecgfl')}, Flower {version('flwr')}"

@@ -1,4 +1,4 @@
-"""Escape names and messages of others before they are shown in a terminal, a log or a page."""
+"""Escape names and messages of others before they are shown in a terminal, a log or an HTML page."""
 
 import logging
 import warnings

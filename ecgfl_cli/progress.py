@@ -1,4 +1,4 @@
-"""The progress bar."""
+"""The progress bar: how far, how fast, how long yet."""
 
 import sys
 
@@ -20,10 +20,9 @@ from ecgfl_cli.printable import printable
 
 
 class Rate(ProgressColumn):
-    """Items per second, or per minute if they take longer."""
+    """Items a second, or a minute where they take longer."""
 
     def render(self, task: Task) -> Text:
-        """Return the rate as text."""
         speed = (
             task.finished_speed
             or task.speed
@@ -37,7 +36,7 @@ class Rate(ProgressColumn):
 
 
 def progress_bar(what: str, total: int) -> Progress:
-    """Return a progress bar on stderr that disappears at the end; a spinner for a single item."""
+    """Return a progress bar on stderr that disappears at the end; for a single item, a spinner and the elapsed time."""
     named = TextColumn(printable(what), markup=False)
     columns: tuple[ProgressColumn, ...] = (
         named,

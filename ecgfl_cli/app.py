@@ -70,6 +70,7 @@ def options(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
+    """Set the global options."""
     console = context.obj
     if home is not None:
         console.home = Home(_absolute(home))
@@ -198,6 +199,7 @@ def globals_first(arguments: list[str]) -> list[str]:
 
 
 def default_home() -> Path:
+    """Return the home that is used without --home."""
     return user_data_path("ecgfl", appauthor=False)
 
 

@@ -89,7 +89,7 @@ class Console:
             self.text(line)
 
     def result(self, code: ExitCode = ExitCode.DONE, **fields: Any) -> None:
-        """The JSON object on stdout; nothing without --json.
+        """Print the JSON object on stdout; nothing without --json.
 
         Parameters
         ----------

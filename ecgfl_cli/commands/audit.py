@@ -3,7 +3,7 @@
 import re
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -13,9 +13,6 @@ from ecgfl_cli.console import Console, console_of, fields_of
 from ecgfl_cli.site.audit import INTENT, AuditLog, without_finished_intents
 from ecgfl_cli.site.lock import exclusive
 from ecgfl_cli.times import DURATION
-
-if TYPE_CHECKING:
-    from ecgfl_cli.site.audit import AuditLog
 
 app = typer.Typer(
     help="Show and verify the log of what this site did and sent.", no_args_is_help=True
@@ -47,7 +44,6 @@ def _since(text: str | None) -> datetime | None:
 
 def _log(context: typer.Context, verb: str) -> tuple[Console, "AuditLog"]:
     """Return the console and the audit log of the site or the coordinator."""
-
     if "coordinator" not in context.command_path.split():
         console = console_of(context, verb)
         console.home.require_site()
@@ -90,7 +86,6 @@ def show(
     ] = False,
 ) -> None:
     """Show the audit log, oldest first. The whole log is checked, whatever is shown."""
-
     console, log = _log(context, "audit-show")
     start = _since(since)
     entries = log.entries()

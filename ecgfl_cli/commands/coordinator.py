@@ -38,7 +38,6 @@ def init(
     encrypt: Encrypt = False,
 ) -> None:
     """Create a coordinator: CA, server certificate, model-signing key, and federation.json."""
-
     console = console_of(context, "coordinator-init")
     home = library.CoordinatorHome(console.home.coordinator)
     library.make_coordinator(home, name, encrypt)
@@ -59,7 +58,6 @@ def enrol(
     site: Site,
 ) -> None:
     """Enrol a site, so that it can take part."""
-
     console = console_of(context, "coordinator-enrol")
     home = library.CoordinatorHome(console.home.coordinator)
     home.require()
@@ -75,7 +73,6 @@ def revoke(
     context: typer.Context, site: Annotated[str, typer.Argument(help="The site's name.")]
 ) -> None:
     """Revoke a site's key immediately. The site can be enrolled again."""
-
     console = console_of(context, "coordinator-revoke")
     home = library.CoordinatorHome(console.home.coordinator)
     home.require()
@@ -109,7 +106,6 @@ def renew(
 
     Sites need no change. Restart a running `serve` afterwards.
     """
-
     console = console_of(context, "coordinator-renew")
     home = library.CoordinatorHome(console.home.coordinator)
     home.require()
@@ -134,7 +130,6 @@ def renew(
 @app.command()
 def sites(context: typer.Context) -> None:
     """List the enrolled sites and the head of each site's audit log."""
-
     console = console_of(context, "coordinator-sites")
     home = library.CoordinatorHome(console.home.coordinator)
     home.require()

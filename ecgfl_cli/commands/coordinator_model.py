@@ -28,7 +28,6 @@ def list_models(
     ] = False,
 ) -> None:
     """List the starter model and the final model of each run, oldest first."""
-
     console, _, models = _models(context, "coordinator-model-list")
     current = models.registry.current()
     starter = [(entry, "came with the program") for entry in library.starter_registry().entries()]
@@ -54,15 +53,17 @@ def list_models(
         [
             (
                 *(
-                    each.version,
-                    "yes" if each.version == current else "",
+                    manifest.version,
+                    "yes" if manifest.version == current else "",
                     state,
-                    each.run,
-                    f"{each.round}/{each.rounds}",
+                    manifest.run,
+                    f"{manifest.round}/{manifest.rounds}",
                 ),
-                *(each.sites, each.examples, each.parent, each.created[:19]),
+                *(manifest.sites, manifest.examples, manifest.parent, manifest.created[:19]),
             )
-            for each, state in ((entry.manifest, state) for entry, state in [*starter, *entries])
+            for manifest, state in (
+                (entry.manifest, state) for entry, state in [*starter, *entries]
+            )
         ],
     )
     console.result(
@@ -85,7 +86,6 @@ def show(
     ] = None,
 ) -> None:
     """Show the details of a model version and each site's verdict on it."""
-
     console, _, models = _models(context, "coordinator-model-show")
     version = version or models.registry.current()
     if version is None:
@@ -162,7 +162,6 @@ def rollback(
 
     Later models are no longer sent to sites or used to start a run.
     """
-
     console, home, _ = _models(context, "coordinator-model-rollback")
     with exclusive(home.lock):
         done = library.roll_back(home, version)

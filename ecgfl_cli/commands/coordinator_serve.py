@@ -167,7 +167,6 @@ def serve(
 
     The plan is federation.toml; these options override it. A run that was killed is resumed.
     """
-
     if init_from is not None and from_scratch:
         raise UsageError(
             "--init-from and --from-scratch cannot be used together", "Give only one of them"
@@ -228,5 +227,5 @@ def serve(
         rejected_by_most=standing.is_rejected,
         next_start=served.next_start,
         report=served.report,
-        rounds=[each.as_dict() for each in served.rounds],
+        rounds=[result.as_dict() for result in served.rounds],
     )

@@ -10,7 +10,6 @@ from ecgfl_cli.errors import ModelRejected, UnusableInput
 
 def status(context: typer.Context) -> None:
     """Show the current or last run: its rounds, and the last contact of each site."""
-
     console = console_of(context, "coordinator-status")
     home = library.CoordinatorHome(console.home.coordinator)
     home.require()
@@ -21,11 +20,11 @@ def status(context: typer.Context) -> None:
     for line in warnings:
         console.problem(line)
     state = library.load_state(home.state)
-    known = {} if state is None else {each.site: each for each in state.sites}
+    known = {} if state is None else {site.site: site for site in state.sites}
     live = state is not None and state.is_live
     path = None if state is None else home.reports / f"{state.run}.json"
     report = library.load_report(path) if path is not None and path.is_file() else None
-    rounds = [] if report is None else [each for each in report.rounds if each.version]
+    rounds = [] if report is None else [result for result in report.rounds if result.version]
     models = library.GlobalModels(
         home, library.Registry(home.models, library.load_federation(home.federation).signing_key)
     )
@@ -44,7 +43,7 @@ def status(context: typer.Context) -> None:
             name,
             live and name in known and known[name].connected,
             known[name].last_contact if name in known else None,
-            sum(name in each.sites for each in rounds),
+            sum(name in result.sites for result in rounds),
             None if standing is None else standing.verdicts.get(name),
         )
         for name in (site.name for site in library.enrolled_sites(home))
@@ -82,7 +81,7 @@ def status(context: typer.Context) -> None:
     console.result(
         serving=live,
         run=None if state is None else state.model_dump(exclude={"schema_name", "sites"}),
-        rounds=[each.as_dict() for each in rounds],
+        rounds=[result.as_dict() for result in rounds],
         absent=absent,
         model=None
         if final is None or standing is None

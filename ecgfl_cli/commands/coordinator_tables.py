@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 
 def rounds_table(console: Console, title: str, rounds: "list[RoundResult]") -> None:
+    """Print a table of rounds."""
     console.table(
         title,
         (
@@ -23,24 +24,23 @@ def rounds_table(console: Console, title: str, rounds: "list[RoundResult]") -> N
             "precision %",
         ),
         [
-            (each.round, each.version, len(each.sites), each.examples, each.loss)
+            (result.round, result.version, len(result.sites), result.examples, result.loss)
             + (
                 (None, None, None)
-                if each.metrics is None
+                if result.metrics is None
                 else (
-                    each.metrics.beats,
-                    percent(each.metrics.sensitivity),
-                    percent(each.metrics.precision),
+                    result.metrics.beats,
+                    percent(result.metrics.sensitivity),
+                    percent(result.metrics.precision),
                 )
             )
-            for each in rounds
+            for result in rounds
         ],
     )
 
 
 def figures_table(console: Console, rounds: "list[RoundResult]") -> None:
     """Print each site's figures in the last round, and the deviations of all rounds."""
-
     if not rounds or not rounds[-1].by_site:
         return
     last = rounds[-1]
@@ -79,10 +79,10 @@ def figures_table(console: Console, rounds: "list[RoundResult]") -> None:
             for name, site in sorted(last.by_site.items())
         ],
     )
-    for each in rounds:
-        for name, site in sorted(each.by_site.items()):
+    for result in rounds:
+        for name, site in sorted(result.by_site.items()):
             if site.deviates:
                 console.text(
-                    f"{name} deviates from the other sites in round {each.round}: "
-                    f"{library.deviation_in_words(each, name)}"
+                    f"{name} deviates from the other sites in round {result.round}: "
+                    f"{library.deviation_in_words(result, name)}"
                 )

@@ -1,6 +1,6 @@
 """`ecgfl dataset list|show|remove`."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -9,10 +9,7 @@ from ecgfl_cli.console import Console, console_of, fields_of
 from ecgfl_cli.errors import UsageError
 from ecgfl_cli.site.audit import AuditLog
 from ecgfl_cli.site.lock import exclusive
-from ecgfl_cli.store.catalogue import open_catalogue
-
-if TYPE_CHECKING:
-    from ecgfl_cli.store.catalogue import Catalogue, RecordRow
+from ecgfl_cli.store.catalogue import Catalogue, RecordRow, open_catalogue
 
 app = typer.Typer(help="Show or remove the recordings in this site's store.", no_args_is_help=True)
 
@@ -26,7 +23,6 @@ Record = Annotated[
 @app.command("list")
 def list_records(context: typer.Context) -> None:
     """List the recordings: usable, unlabelled, or rejected with the reason."""
-
     console = console_of(context, "dataset-list")
     console.home.require_site()
     with open_catalogue(console.home.catalogue) as catalogue:
@@ -65,7 +61,6 @@ def list_records(context: typer.Context) -> None:
 @app.command()
 def show(context: typer.Context, record: Record) -> None:
     """Show one recording with all its findings."""
-
     console = console_of(context, "dataset-show")
     console.home.require_site()
     with open_catalogue(console.home.catalogue) as catalogue:
@@ -83,7 +78,6 @@ def remove(
     names: Annotated[list[str], typer.Argument(help=NAMES, metavar="NAME...")],
 ) -> None:
     """Remove recordings, or all recordings of a patient, and all data derived from them."""
-
     console = console_of(context, "dataset-remove")
     home = console.home
     home.require_site()
@@ -99,7 +93,7 @@ def remove(
 
 
 def _named(console: Console, catalogue: "Catalogue", name: str) -> "list[RecordRow]":
-    """The record of that name, or those of the patient of that name."""
+    """Return the record of that name, or the records of the patient of that name."""
     row = catalogue.row(name)
     return (
         [row]

@@ -27,7 +27,6 @@ def command(
 
     Exit code 3 if something is wrong.
     """
-
     console = console_of(context, "doctor")
     home = console.home
     if server is not None:

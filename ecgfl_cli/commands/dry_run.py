@@ -12,15 +12,14 @@ LONGEST_VALUE = 40
 
 def show_dry_run(console: Console) -> None:
     """Show each field of each reply that this site would send."""
-
     home = console.home
     home.require_site()
     settings = library.load_settings(home.settings)
     with exclusive(home.lock):
-        found = library.dry_run(
+        rehearsal = library.dry_run(
             home, settings, lambda line: console.say(f"{settings.site.name}: {line}")
         )
-    for draft in found.drafts:
+    for draft in rehearsal.drafts:
         console.table(
             f"{TITLES[draft.kind]} this site would send",
             ("field ", "type ", "bytes", "value ", "SHA-256 "),
@@ -32,9 +31,9 @@ def show_dry_run(console: Console) -> None:
         )
     console.text("Nothing was sent. On a refusal only a code would be.")
     console.result(
-        version=found.version,
-        architecture=found.architecture,
-        messages=[asdict(draft) for draft in found.drafts],
+        version=rehearsal.version,
+        architecture=rehearsal.architecture,
+        messages=[asdict(draft) for draft in rehearsal.drafts],
     )
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def show_explanations(
     console: Console, paths: list[Path], file_format: str, lead: str | None, **options: Any
 ) -> None:
-    """Show each table's explanation and exit.
+    """Show the explanation of each table, and exit.
 
     Raises
     ------
@@ -27,9 +27,8 @@ def show_explanations(
     typer.Exit
         Always, with exit code 3 if a table cannot be read.
     """
-
     reading = reading_of(console, file_format, lead, **options)
-    found: list[Explanation] = []
+    explanations: list[Explanation] = []
     for path in named_recordings(console, paths, follow_links=reading.options.follow_links):
         try:
             name = library.adapter_for(path, file_format).name
@@ -42,31 +41,33 @@ def show_explanations(
                 f"{path} is read as {name}: --explain shows how tables of numbers are read",
                 "Give CSV files with it",
             )
-        found.append(library.explain(path, reading.options))
-    for each in found:
-        rows = [(note.what, note.value, note.why) for note in each.understood]
-        console.table(str(each.path), ("what ", "value ", "why "), rows)
+        explanations.append(library.explain(path, reading.options))
+    for explanation in explanations:
+        rows = [(note.what, note.value, note.why) for note in explanation.understood]
+        console.table(str(explanation.path), ("what ", "value ", "why "), rows)
         console.block(
-            f"\nFor site.toml, where other files are to be read like this one:\n\n{each.layout}\n"
+            "\nFor site.toml, if other files are to be read like this one:\n\n"
+            f"{explanation.layout}\n"
         )
-        if each.error is not None:
-            console.problem(str(each.error))
-    code = ExitCode.INPUT if any(each.error is not None for each in found) else ExitCode.DONE
+        if explanation.error is not None:
+            console.problem(str(explanation.error))
+    failed = any(explanation.error is not None for explanation in explanations)
+    code = ExitCode.INPUT if failed else ExitCode.DONE
     console.result(
         code,
         explanations=[
             {
-                "file": each.path,
+                "file": explanation.path,
                 "understood": [
                     {"what": note.what, "value": note.value, "why": note.why}
-                    for note in each.understood
+                    for note in explanation.understood
                 ],
-                "layout": each.layout,
+                "layout": explanation.layout,
                 "error": None
-                if each.error is None
-                else {"problem": each.error.problem, "fix": each.error.fix},
+                if explanation.error is None
+                else {"problem": explanation.error.problem, "fix": explanation.error.fix},
             }
-            for each in found
+            for explanation in explanations
         ],
     )
     raise typer.Exit(code)

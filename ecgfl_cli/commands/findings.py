@@ -2,19 +2,15 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from ecgfl_cli.console import Console
-from ecgfl_cli.quality.findings import Severity, Verdict, verdict
-
-if TYPE_CHECKING:
-    from ecgfl_cli.quality.findings import Finding, Verdict
+from ecgfl_cli.quality.findings import Finding, Severity, Verdict, verdict
 
 
 def show_findings(
     console: Console,
-    by_place: "list[tuple[str, list[Finding]]]",
-    words: "Mapping[Verdict, str] | None" = None,
+    by_place: list[tuple[str, list[Finding]]],
+    words: Mapping[Verdict, str] | None = None,
 ) -> None:
     """Print a summary, a row for each error and warning, and the fix for each code, worst first.
 
@@ -22,29 +18,32 @@ def show_findings(
 
     Parameters
     ----------
+    console
+        Shows them.
+    by_place
+        Each recording with its findings.
     words
         Text for each verdict; None prints its value.
     """
-
     if not by_place:
         return
     verdicts = Counter(verdict(findings) for _, findings in by_place)
     counted = [
-        f"{verdicts[each]} {each if words is None else words[each]}"
-        for each in Verdict
-        if verdicts[each] or each is not Verdict.UNLABELLED
+        f"{verdicts[kind]} {kind if words is None else words[kind]}"
+        for kind in Verdict
+        if verdicts[kind] or kind is not Verdict.UNLABELLED
     ]
-    found = [
-        (place, each)
+    shown = [
+        (place, finding)
         for place, findings in by_place
-        for each in findings
-        if each.severity is not Severity.INFO
+        for finding in findings
+        if finding.severity is not Severity.INFO
     ]
-    found.sort(key=lambda pair: (pair[1].severity.rank, pair[1].code))
-    console.text(f"Checked {len(by_place)}: {', '.join(counted)}; findings: {len(found)}")
-    counts = Counter((each.severity, each.code) for _, each in found)
+    shown.sort(key=lambda pair: (pair[1].severity.rank, pair[1].code))
+    console.text(f"Checked {len(by_place)}: {', '.join(counted)}; findings: {len(shown)}")
+    counts = Counter((finding.severity, finding.code) for _, finding in shown)
     places = {
-        key: len({place for place, each in found if (each.severity, each.code) == key})
+        key: len({place for place, finding in shown if (finding.severity, finding.code) == key})
         for key in counts
     }
     console.table(
@@ -60,23 +59,30 @@ def show_findings(
         ("severity ", "code ", "recording ", "lead ", "from s", "to s", "measured", "limit"),
         [
             (
-                *(each.severity, each.code, place, each.lead, each.start_s, each.stop_s),
-                *(_amount(each.value), _amount(each.limit)),
+                finding.severity,
+                finding.code,
+                place,
+                finding.lead,
+                finding.start_s,
+                finding.stop_s,
+                _amount(finding.value),
+                _amount(finding.limit),
             )
-            for place, each in found
+            for place, finding in shown
         ],
     )
-    for line in _what_to_do(found):
+    for line in _fixes(shown):
         console.text(line)
 
 
-def _what_to_do(found: "list[tuple[str, Finding]]") -> list[str]:
+def _fixes(shown: list[tuple[str, Finding]]) -> list[str]:
     """Return a line for each code and fix: the message of the first such finding, and the fix."""
-    fixes: dict[tuple[str, str], tuple[str, Finding]] = {}
-    for place, each in found:
-        fixes.setdefault((each.code, each.fix), (place, each))
+    first: dict[tuple[str, str], tuple[str, Finding]] = {}
+    for place, finding in shown:
+        first.setdefault((finding.code, finding.fix), (place, finding))
     return [
-        f"{code}: {place}: {each.message}. {fix}" for (code, fix), (place, each) in fixes.items()
+        f"{code}: {place}: {finding.message}. {fix}"
+        for (code, fix), (place, finding) in first.items()
     ]
 
 

@@ -28,7 +28,6 @@ def command(
 
     With --federation, also install the coordinator's details. An existing home is kept.
     """
-
     console = console_of(context, "init")
     home = console.home
     was_there = home.settings.is_file()

@@ -53,7 +53,6 @@ def command(
     ] = False,
 ) -> None:
     """Take part in the federation: train here, send only weights, receive signed models."""
-
     if dry_run:
         show_dry_run(console_of(context, "join-dry-run"))
         return

@@ -31,7 +31,6 @@ Version = Annotated[
 @app.command("list")
 def list_models(context: typer.Context) -> None:
     """List the versions, oldest first."""
-
     console = console_of(context, "model-list")
     console.home.require_site()
     registry = library.site_registry(console.home)
@@ -55,15 +54,20 @@ def list_models(context: typer.Context) -> None:
         [
             (
                 *(
-                    each.version,
-                    "yes" if each.version == current else "",
+                    manifest.version,
+                    "yes" if manifest.version == current else "",
                     outcome,
-                    each.run,
-                    f"{each.round}/{each.rounds}",
+                    manifest.run,
+                    f"{manifest.round}/{manifest.rounds}",
                 ),
-                *(each.sites, each.examples, each.created, each.weights_sha256[:12]),
+                *(
+                    manifest.sites,
+                    manifest.examples,
+                    manifest.created,
+                    manifest.weights_sha256[:12],
+                ),
             )
-            for each, outcome in ((entry.manifest, _outcome(entry)) for entry in entries)
+            for manifest, outcome in ((entry.manifest, _outcome(entry)) for entry in entries)
         ],
     )
     models = [
@@ -82,7 +86,6 @@ def show(
     ] = None,
 ) -> None:
     """Show the details of a version, and the model card of the starter model."""
-
     console = console_of(context, "model-show")
     registry = library.registry_of(console.home, version)
     entry = registry.entry(version or registry.current() or "")
@@ -108,7 +111,6 @@ def use(context: typer.Context, version: Version) -> None:
 
     The starter model can be chosen, too.
     """
-
     console = console_of(context, "model-use")
     home = console.home
     home.require_site()
@@ -124,7 +126,6 @@ def use(context: typer.Context, version: Version) -> None:
 @app.command()
 def rollback(context: typer.Context) -> None:
     """Return to the model that was current before; a second call goes back one further."""
-
     console = console_of(context, "model-rollback")
     home = console.home
     home.require_site()
@@ -149,7 +150,6 @@ def export_model(
 
     This works in the home of a site or of a coordinator.
     """
-
     console = console_of(context, "model-export")
     registry = library.registry_to_hand_out(console.home)
     chosen = version or registry.current()
@@ -182,7 +182,6 @@ def import_file(
 
     Exit code 7 if it is not accepted.
     """
-
     console = console_of(context, "model-import")
     home = console.home
     home.require_site()
@@ -199,7 +198,6 @@ def verify(context: typer.Context) -> None:
 
     The key for received versions is in federation.json. Exit code 7 if one fails.
     """
-
     console = console_of(context, "model-verify")
     console.home.require_site()
     versions = []

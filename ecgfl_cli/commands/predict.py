@@ -22,12 +22,11 @@ from ecgfl_cli.commands.reading import recordings_and_reading
 from ecgfl_cli.console import Console, console_of
 from ecgfl_cli.errors import ExitCode
 from ecgfl_cli.files import readable_as_usual
-from ecgfl_cli.quality.findings import Severity, Verdict
+from ecgfl_cli.quality.findings import Finding, Severity, Verdict
 
 if TYPE_CHECKING:
     from ecgfl_cli.prediction.ectopy import Ectopy
     from ecgfl_cli.prediction.predict import PredictedFile
-    from ecgfl_cli.quality.findings import Finding
 
 
 def command(

@@ -23,7 +23,6 @@ def named_recordings(
     UnusableInput
         If there is no recording.
     """
-
     found = library.find_recordings(paths, follow_links=follow_links)
     for skipped in found.skipped:
         line = (

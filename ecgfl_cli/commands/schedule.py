@@ -1,7 +1,7 @@
 """`ecgfl schedule cron|systemd|windows`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -15,9 +15,6 @@ from ecgfl_cli.schedule.nightly import Nightly, time_of_day
 from ecgfl_cli.schedule.systemd import RANDOM_DELAY_MINUTES, units
 from ecgfl_cli.schedule.systemd import write as write_units
 from ecgfl_cli.schedule.windows import schtasks_line
-
-if TYPE_CHECKING:
-    from ecgfl_cli.schedule.nightly import Nightly
 
 app = typer.Typer(help="Let this machine join the federation every night.", no_args_is_help=True)
 
@@ -55,7 +52,6 @@ def cron(
     ] = False,
 ) -> None:
     """Print a crontab line."""
-
     console = console_of(context, "schedule-cron")
     nightly = _nightly(console, server, at, ca, max_wait, max_time, delay=0)
     line = cron_line(nightly)
@@ -72,9 +68,9 @@ def cron(
         )
     if nightly.hides_password:
         console.problem(
-            "The proxy's address holds a password, which cron would write into the system's log: "
-            "it was left out."
-            " Put it in with `crontab -e` as a line of its own above this one: HTTPS_PROXY=..."
+            "The proxy's address contains a password and was left out, because cron would write it "
+            "to the system's log. Add it with `crontab -e`, on a line above this one: "
+            "HTTPS_PROXY=..."
         )
     console.result(line=line, installed=install)
 
@@ -108,7 +104,6 @@ def systemd(
     ] = None,
 ) -> None:
     """Print a service and a timer for systemd."""
-
     console = console_of(context, "schedule-systemd")
     nightly = _nightly(console, server, at, ca, max_wait, max_time, RANDOM_DELAY_MINUTES)
     try:
@@ -123,7 +118,7 @@ def systemd(
     if write is None:
         for name, text in content.items():
             console.block(f"# {name}\n{text}")
-        console.say("Run this again with --write /etc/systemd/system to put them there.")
+        console.say("Run this again with --write /etc/systemd/system to install them.")
     else:
         for path in write_units(nightly, user, write, passphrase):
             console.text(f"{path}")
@@ -132,10 +127,9 @@ def systemd(
         )
     if nightly.hides_password:
         console.problem(
-            "The proxy's address holds a password, which everybody could read in a unit: it was "
-            "left out."
-            f" Put it in with `systemctl edit ecgfl-{nightly.name}.service` as "
-            "Environment=HTTPS_PROXY=..., and chmod 600 it"
+            "The proxy's address contains a password and was left out, because all users can read "
+            f"units. Add it with `systemctl edit ecgfl-{nightly.name}.service` as "
+            "Environment=HTTPS_PROXY=..., and chmod 600 that file"
         )
     console.result(units=content, folder=write)
 
@@ -150,7 +144,6 @@ def windows(
     max_time: MaxTime = "8h",
 ) -> None:
     """Print a command that creates a task in the Windows Task Scheduler."""
-
     console = console_of(context, "schedule-windows")
     line = schtasks_line(_nightly(console, server, at, ca, max_wait, max_time, delay=0))
     console.text(line)
@@ -167,11 +160,10 @@ def _nightly(
     max_time: str,
     delay: int,
 ) -> "Nightly":
-    """delay : longest random delay of the start, in minutes.
+    """Return the nightly join. delay : longest random delay of the start, in minutes.
 
     Raises `UsageError` when the policy does not allow the time.
     """
-
     library.check_address(server, insecure=False)
     home = console.home
     home.require_site()

@@ -32,11 +32,11 @@ def command(context: typer.Context, arch: ArchitectureName = DEFAULT, jobs: Jobs
         ):
             beats = item.beats()
             done.append(item)
-            counts.append([int((beats.classes == each).sum()) for each in library.BeatClass])
+            counts.append([int((beats.classes == kind).sum()) for kind in library.BeatClass])
             unreadable.append(int((~beats.readable).sum()))
     console.table(
         f"Beats for {arch}: {window.length} samples at {window.fs:g} Hz",
-        ("record ", "patient ", "split ", *(each.name for each in library.BeatClass), "unreadable"),
+        ("record ", "patient ", "split ", *(kind.name for kind in library.BeatClass), "unreadable"),
         [
             (item.row.record, item.row.patient, item.split, *count, without)
             for item, count, without in zip(done, counts, unreadable, strict=True)
@@ -61,7 +61,7 @@ def command(context: typer.Context, arch: ArchitectureName = DEFAULT, jobs: Jobs
                 "split": item.split,
                 "cut": item.cut,
                 "beats": {
-                    each.name: number for each, number in zip(library.BeatClass, count, strict=True)
+                    kind.name: number for kind, number in zip(library.BeatClass, count, strict=True)
                 },
             }
             for item, count in zip(done, counts, strict=True)

@@ -105,7 +105,6 @@ def command(
 
     Nothing is sent.
     """
-
     console = console_of(context, "simulate")
     folders = folders or []
     if (sites is None) == (not folders) or len(folders) == 1:
@@ -154,7 +153,7 @@ def command(
             atomic_write_bytes(comparison, library.comparison_page(done).encode())
         console.text(f"All of them in one page: {comparison}")
     problems = [
-        f"{each.name}: {each.report.problem}" for each in done if each.report.problem is not None
+        f"{run.name}: {run.report.problem}" for run in done if run.report.problem is not None
     ]
     for line in problems:
         console.problem(line)
@@ -175,20 +174,20 @@ def command(
         ],
         runs=[
             {
-                "strategy": each.name,
-                "outcome": each.report.outcome,
-                "problem": each.report.problem,
-                "page": each.page,
-                "seconds": round(each.seconds, 1),
+                "strategy": run.name,
+                "outcome": run.report.outcome,
+                "problem": run.report.problem,
+                "page": run.page,
+                "seconds": round(run.seconds, 1),
                 "rounds": [
                     {
                         **result.as_dict(),
                         "gross": None if result.gross is None else result.gross.model_dump(),
                     }
-                    for result in each.report.rounds
+                    for result in run.report.rounds
                 ],
             }
-            for each in done
+            for run in done
         ],
     )
     raise typer.Exit(code)
@@ -197,8 +196,7 @@ def command(
 def _dealt(
     console: Console, stack: ExitStack, sites: int, seed: int, folder: Path, arch: str, jobs: int
 ) -> "list[VirtualSite]":
-    """Virtual sites of this home's patients; the home is held until the stack ends."""
-
+    """Return virtual sites of this home's patients; the home is locked until the stack ends."""
     console.home.require_site()
     stack.enter_context(exclusive(console.home.lock))
     library.require_training_data(console.home)
@@ -209,8 +207,7 @@ def _dealt(
 def _of_folder(
     console: Console, path: Path, root: Path, arch: str, jobs: int, *, follow_links: bool
 ) -> "VirtualSite":
-    """A virtual site of a folder of recordings; its store lies below `root`."""
-
+    """Return a virtual site with the recordings of a folder; its store is in `root`."""
     home = Home(root)
     root.mkdir()
     make_keys(home)
@@ -227,8 +224,7 @@ def _of_folder(
 
 
 def _cut(console: Console, root: Path, arch: str, jobs: int) -> None:
-    """Give the patients their split and the recordings their beats, as `ecgfl segment` does."""
-
+    """Split the patients and cut the beats, as `ecgfl segment` does."""
     home = Home(root)
     with open_catalogue(home.catalogue) as catalogue:
         usable = sum(row.status == "usable" for row in catalogue.rows())
@@ -263,24 +259,22 @@ def _show_sites(console: Console, sites: "list[VirtualSite]") -> None:
 
 
 def _show(console: Console, done: "list[Simulated]") -> None:
-    """The curves as one table, and the strategies side by side."""
+    """Print F1 after each round, and a comparison of the strategies."""
     if done:
         console.text(f"Each strategy started from {done[0].report.start}.")
-    longest = max((len(each.report.rounds) for each in done), default=0)
+    longest = max((len(run.report.rounds) for run in done), default=0)
     console.table(
         "F1 % on the held-out patients, after each round",
-        ("round", *(each.name for each in done)),
+        ("round", *(run.name for run in done)),
         [
             (
-                place + 1,
+                index + 1,
                 *(
-                    _f1(each.report.rounds[place].gross)
-                    if place < len(each.report.rounds)
-                    else None
-                    for each in done
+                    _f1(run.report.rounds[index].gross) if index < len(run.report.rounds) else None
+                    for run in done
                 ),
             )
-            for place in range(longest)
+            for index in range(longest)
         ],
     )
     console.table(
@@ -298,12 +292,12 @@ def _show(console: Console, done: "list[Simulated]") -> None:
         ),
         [
             (
-                each.name,
-                len(each.report.rounds),
-                *_figures(each.last.gross if each.last else None),
-                each.seconds,
+                run.name,
+                len(run.report.rounds),
+                *_figures(run.last.gross if run.last else None),
+                run.seconds,
             )
-            for each in done
+            for run in done
         ],
     )
 

@@ -92,7 +92,7 @@ def command(
     console.result(
         code,
         **{
-            each.value: [place for place in verdicts if verdicts[place] is each] for each in Verdict
+            kind.value: [place for place in verdicts if verdicts[place] is kind] for kind in Verdict
         },
         unreadable=unreadable,
         findings={place: [finding.as_dict() for finding in findings] for place, findings in read},

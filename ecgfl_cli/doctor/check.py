@@ -1,4 +1,4 @@
-"""One thing that was checked."""
+"""The result of one check."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -8,9 +8,18 @@ from ecgfl_cli.errors import EcgflError
 
 @dataclass(frozen=True)
 class Check:
-    """name : what was checked.
+    """The result of one check.
 
-    state : what was found. problem : None where all is well. fix : what to do then.
+    Attributes
+    ----------
+    name
+        What was checked.
+    state
+        What was found.
+    problem
+        What is wrong; None if nothing is.
+    fix
+        What to do about the problem.
     """
 
     name: str
@@ -20,7 +29,7 @@ class Check:
 
 
 def checked(name: str, look: Callable[[], str]) -> Iterator[Check]:
-    """A check by something that says what it found, or raises `EcgflError` or `OSError`."""
+    """Run a check. look : returns the state, or raises `EcgflError` or `OSError`."""
     try:
         yield Check(name, look())
     except EcgflError as error:

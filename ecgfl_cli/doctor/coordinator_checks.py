@@ -1,4 +1,4 @@
-"""Checks a coordinator's home: its keys, certificates, plan, audit log, models and sites."""
+"""Check a coordinator's home: keys, certificates, plan, audit log, models and sites."""
 
 from collections.abc import Iterator
 
@@ -39,10 +39,10 @@ def _signing_key(home: CoordinatorHome) -> str:
 
 
 def _certificates(home: CoordinatorHome) -> str:
-    found = check_certificates(home)
-    if problems := found.problems():
+    certificates = check_certificates(home)
+    if problems := certificates.problems():
         raise UnusableInput(*problems[0])
-    until, ca_until = found.server.not_valid_after_utc, found.ca.not_valid_after_utc
+    until, ca_until = certificates.server.not_valid_after_utc, certificates.ca.not_valid_after_utc
     return f"valid until {until:%Y-%m-%d}, its CA until {ca_until:%Y-%m-%d}"
 
 
@@ -54,7 +54,7 @@ def _models(home: CoordinatorHome) -> str:
 
 
 def _sites(home: CoordinatorHome) -> str:
-    found = key_files(home)
-    if found.problems:
-        raise UnusableInput("; ".join(found.problems), "Until then these sites cannot connect")
-    return f"{len(found.sites)}"
+    keys = key_files(home)
+    if keys.problems:
+        raise UnusableInput("; ".join(keys.problems), "Until then these sites cannot connect")
+    return f"{len(keys.sites)}"

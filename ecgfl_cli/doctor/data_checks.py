@@ -19,6 +19,7 @@ from ecgfl_cli.training.enough import (
 
 
 def check_data(home: Home) -> Iterator[Check]:
+    """Check the recordings, and whether they suffice for training."""
     yield from check_adapters()
     yield from checked("limits", lambda: _limits(home))
     yield from checked("recordings", lambda: _recordings(home))

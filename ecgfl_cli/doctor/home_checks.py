@@ -1,4 +1,4 @@
-"""The home: settings, keys, permissions, disk, and whether another ecgfl holds it."""
+"""Check the home: settings, keys, permissions, disk space, lock and audit log."""
 
 import os
 import shlex
@@ -21,6 +21,7 @@ LEAST_FREE_GB = 5.0
 
 
 def check_home(home: Home) -> Iterator[Check]:
+    """Check settings, keys, permissions, disk space, lock and audit log."""
     yield from checked("settings", lambda: f"site {load_settings(home.settings).site.name}")
     yield from checked("node key", lambda: _key(home))
     yield from checked("permissions", lambda: _permissions(home))
@@ -42,7 +43,7 @@ def _permissions(home: Home) -> str:
         raise UnusableInput(
             f"{home.root} cannot be written", "Run ecgfl as the user that `ecgfl init` was run as"
         )
-    if os.name == "nt":  # its access lists are not in the mode bits
+    if os.name == "nt":  # access control lists are not in the mode bits
         return "writable"
     require_private(home.root)
     shared = [
@@ -62,20 +63,20 @@ def _disk(home: Home) -> str:
     free = shutil.disk_usage(home.root).free / 1e9
     if free < LEAST_FREE_GB:
         raise UnusableInput(
-            f"{free:.1f} GB free at {home.root}, at least {LEAST_FREE_GB:g} should be",
+            f"{free:.1f} GB free at {home.root}, at least {LEAST_FREE_GB:g} GB are needed",
             "Free or add disk space",
         )
     return f"{free:.0f} GB free"
 
 
 def _lock(home: Home) -> str:
-    if not home.lock.exists():  # to try a lock that is not there would make it
+    if not home.lock.exists():  # trying a missing lock would create it
         return "free"
     try:
         with FileLock(home.lock, timeout=0):
             return "free"
     except Timeout as error:
-        problem = f"another ecgfl works in {home.root}"
+        problem = f"another ecgfl is running in {home.root}"
         raise UnusableInput(
-            problem, "Nothing if it is meant to; otherwise end that process"
+            problem, "Nothing, if that is intended; otherwise end that process"
         ) from error

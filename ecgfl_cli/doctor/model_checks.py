@@ -1,4 +1,4 @@
-"""The federation and its models."""
+"""Check federation.json and the site's models."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -15,6 +15,7 @@ from ecgfl_cli.site.settings import load_settings
 
 
 def check_models(home: Home) -> Iterator[Check]:
+    """Check federation.json and the models of the site."""
     yield from checked("federation", lambda: _federation(home))
     yield from checked("model", lambda: _model(home))
 
@@ -32,9 +33,8 @@ def _federation(home: Home) -> str:
         expires = "expires" if until > datetime.now(UTC) else "expired"
         raise UnusableInput(
             f"{home.federation}: the coordinator's CA certificate {expires} on {until:%Y-%m-%d}",
-            "Ask the coordinator for a new federation.json (it runs `ecgfl coordinator renew "
-            "--new-ca`), then"
-            " `ecgfl init --site NAME --federation federation.json`",
+            "Ask the coordinator for a new federation.json (`ecgfl coordinator renew --new-ca` "
+            "creates it), then run `ecgfl init --site NAME --federation federation.json`",
         )
     return f"coordinator {federation.server_name}, its CA valid until {until:%Y-%m-%d}"
 
@@ -43,13 +43,11 @@ def _model(home: Home) -> str:
     registry = registry_of(home, None)
     current = registry.current()
     if current is None:
-        raise UsageError(
-            "no model, not even the one that comes with the program", "Install ecgfl again"
-        )
+        raise UsageError("there is no model, not even the starter model", "Install ecgfl again")
     manifest, _ = registry.load(current)
     received = site_registry(home)
     for version in received.versions():
         received.load(version)
     if current not in received.versions():
-        return f"{manifest.version}, which came with the program"
-    return f"{manifest.version}, one of {len(received.versions())} that are whole"
+        return f"{manifest.version}, the starter model"
+    return f"{manifest.version}, one of {len(received.versions())} intact models"

@@ -32,10 +32,7 @@ STEPS: tuple[tuple[str, type[ServerError]], ...] = (
     ("versions", VersionMismatch),
     ("enrolment", NotEnrolled),
 )
-"""In the order in which a connection comes to them.
-
-The first is also where an error belongs that is none of the others.
-"""
+"""The steps of a connection in order. An error of no other class belongs to the first."""
 
 
 def check_server(home: Home, server: str, ca: Path | None) -> Iterator[Check]:
@@ -44,38 +41,38 @@ def check_server(home: Home, server: str, ca: Path | None) -> Iterator[Check]:
         proxy = proxy_for(server)
         yield Check("proxy", "none on the way" if proxy is None else proxy.shown)
         federation, key = load_federation(home.federation), load_node_key(home)
-        found = check_admission(
+        answer = check_admission(
             server,
             ca_certificate(federation, ca),
             key,
             federation.signing_public_key,
             ANSWER_SECONDS,
         )
-    except EcgflError as error:  # of the proxy's setting, or of what the other checks name
+    except EcgflError as error:  # the proxy's setting, or a problem that another check reports
         yield Check("coordinator", NOT_CHECKED, error.problem, error.fix)
         return
-    yield from _steps(server, found)
+    yield from _steps(server, answer)
 
 
-def _steps(server: str, found: Preflight) -> Iterator[Check]:
+def _steps(server: str, answer: Preflight) -> Iterator[Check]:
     stopped_at = None
-    if found.error is not None:
-        stopped_at = [name for name, kind in STEPS if isinstance(found.error, kind)][-1]
+    if answer.error is not None:
+        stopped_at = [name for name, kind in STEPS if isinstance(answer.error, kind)][-1]
     is_behind = False
     for name, _ in STEPS:
-        problem = found.error if name == stopped_at else _about_to_fail(name, server, found)
+        problem = answer.error if name == stopped_at else _about_to_fail(name, server, answer)
         if problem is not None:
             yield Check(name, "-", problem.problem, problem.fix)
         else:
-            yield Check(name, NOT_CHECKED if is_behind else _state(name, server, found))
+            yield Check(name, NOT_CHECKED if is_behind else _state(name, server, answer))
         is_behind = is_behind or name == stopped_at
 
 
-def _about_to_fail(name: str, server: str, found: Preflight) -> ServerError | None:
-    """What passes still, but not for long."""
-    if name == "clock" and found.ahead is not None:
-        return clock_problem(server, found.ahead)
-    until = found.certificate_until
+def _about_to_fail(name: str, server: str, answer: Preflight) -> ServerError | None:
+    """Return a problem that will soon stop the connection."""
+    if name == "clock" and answer.ahead is not None:
+        return clock_problem(server, answer.ahead)
+    until = answer.certificate_until
     if name == "TLS" and until is not None and until < datetime.now(UTC) + RENEW_BEFORE:
         return TlsFailed(
             f"{server}: the coordinator's certificate expires on {until:%Y-%m-%d}",
@@ -85,15 +82,15 @@ def _about_to_fail(name: str, server: str, found: Preflight) -> ServerError | No
     return None
 
 
-def _state(name: str, server: str, found: Preflight) -> str:
+def _state(name: str, server: str, answer: Preflight) -> str:
     if name == "coordinator":
         return f"{server} answers"
     if name == "TLS":
-        until = found.certificate_until
+        until = answer.certificate_until
         return "trusted" if until is None else f"trusted, until {until:%Y-%m-%d}"
     if name == "clock":
         return (
-            NOT_CHECKED if found.ahead is None else f"right to {max(1.0, abs(found.ahead)):.0f} s"
+            NOT_CHECKED if answer.ahead is None else f"right to {max(1.0, abs(answer.ahead)):.0f} s"
         )
     if name == "versions":
         return f"ecgfl {version('ecgfl')}, Flower {version('flwr')}"

@@ -12,6 +12,7 @@ from ecgfl_cli.site.settings import load_settings
 
 
 def check_settings(home: Home) -> Iterator[Check]:
+    """Check the policy, and the scheduled joins against it."""
     yield from checked("policy", lambda: _policy(home))
     yield from checked("schedule", lambda: _schedule(home))
 

@@ -43,8 +43,8 @@ class BeatAnnotations:
     symbols
         One WFDB symbol per sample.
     subtypes
-        Shape (n,), the WFDB subtype of each annotation. It only matters for "~": bits 4 and 5 both set mean
-        that no signal is readable from there on. None: no annotation has one.
+        Shape (n,), the WFDB subtype of each annotation; None if no annotation has one. It only
+        matters for "~": if bits 4 and 5 are set, no signal is readable from there on.
     """
 
     samples: NDArray[np.int64]
@@ -52,6 +52,7 @@ class BeatAnnotations:
     subtypes: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
+        """Check the shapes and the order."""
         if self.samples.shape != (len(self.symbols),):
             raise ValueError(
                 f"{len(self.symbols)} symbols need as many samples, got an array of shape "

@@ -15,37 +15,37 @@ from ecgfl_cli.evaluation.ec57 import compare, evaluated_samples
 
 
 def reference_of(recording: Recording) -> BeatAnnotations:
-    """The recording's labels.
+    """Return the recording's labels.
 
     Raises
     ------
     UnusableInput
         If it has none, none that is a beat, or is too short to evaluate.
     """
-    place = recording.source.path
+    path = recording.source.path
     if recording.label_origin == "machine":
         raise UnusableInput(
-            f"{place}: the labels are this program's own prediction, and nothing shows that a "
+            f"{path}: the labels are this program's own prediction, and nothing shows that a "
             "person corrected them",
             "Correct them, or name a reference with --labels; --test compares a prediction with a "
             "reference",
         )
     if recording.labels is None:
         raise UnusableInput(
-            f"{place}: no reference labels to compare with",
+            f"{path}: no reference labels to compare with",
             "Put the .atr file beside it, or name it with --labels",
         )
     reference = BeatAnnotations.from_labels(recording.labels)
     if not any(_is_beat(symbol) for symbol in reference.symbols):
         raise UnusableInput(
-            f"{place}: none of its {len(reference.symbols)} reference labels is a beat",
+            f"{path}: none of its {len(reference.symbols)} reference labels is a beat",
             "Name the annotations that hold the beats, e.g. --labels qrs",
         )
     try:
         evaluated_samples(recording.fs, recording.length)
     except ValueError as error:
         raise UnusableInput(
-            f"{place}: {error}", "EC57 leaves the first 5 minutes out; take a longer recording"
+            f"{path}: {error}", "EC57 leaves the first 5 minutes out; take a longer recording"
         ) from error
     return reference
 
@@ -68,7 +68,7 @@ def evaluated_spans(
     UnusableInput
         If no annotated part remains.
     """
-    place, start = (
+    path, start = (
         recording.source.path,
         recording.length - evaluated_samples(recording.fs, recording.length),
     )
@@ -77,13 +77,13 @@ def evaluated_spans(
     spans = annotated_spans(recording, beats)
     if not len(spans):
         raise UnusableInput(
-            f"{place}: its reference labels are scattered among {beats.size} detected beats",
+            f"{path}: its reference labels are scattered among {beats.size} detected beats",
             "Give a reference that labels every beat with --labels FILE",
         )
     after = spans[spans[:, 1] > start]
     if not len(after):
         raise UnusableInput(
-            f"{place}: its labels cover only the first {spans[-1, 1] / recording.fs:.0f} s",
+            f"{path}: its labels cover only the first {spans[-1, 1] / recording.fs:.0f} s",
             "EC57 leaves out the first 5 minutes; use labels of a longer part",
         )
     after[0, 0] = max(after[0, 0], start)

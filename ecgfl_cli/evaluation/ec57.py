@@ -70,16 +70,16 @@ def compare(
     evaluated = evaluated_samples(fs, length, start_s)
     start, window = length - evaluated, _samples(window_s, fs)
     tally = _Tally()
-    ours, theirs = (
+    reference_reader, test_reader = (
         Reader(reference, window, is_reference=True),
         Reader(test, window, is_reference=False),
     )
-    _pass_learning_period(ours, theirs, start, window, tally)
-    while ours.time <= length or theirs.time <= length:
-        if theirs.time < ours.time:
-            _take_test_beat(ours, theirs, window, tally)
+    _pass_learning_period(reference_reader, test_reader, start, window, tally)
+    while reference_reader.time <= length or test_reader.time <= length:
+        if test_reader.time < reference_reader.time:
+            _take_test_beat(reference_reader, test_reader, window, tally)
         else:
-            _take_reference_beat(ours, theirs, window, tally)
+            _take_reference_beat(reference_reader, test_reader, window, tally)
     return Comparison(tally.matrix, evaluated / fs)
 
 
@@ -105,47 +105,51 @@ def _samples(seconds: float, fs: float) -> int:
 
 
 def _pass_learning_period(
-    ours: Reader, theirs: Reader, start: int, window: int, tally: _Tally
+    reference_reader: Reader, test_reader: Reader, start: int, window: int, tally: _Tally
 ) -> None:
-    while ours.time < start:
-        ours.advance()
-    while theirs.next_time < start:
-        theirs.advance()
-    # In hand are now the first reference beat to count and the last detection before the start.
-    distance = ours.time - theirs.time
-    if distance <= window and distance < abs(ours.time - theirs.next_time):
-        tally.add(ours.code, theirs.code)
-        ours.advance()
-        theirs.advance()
+    while reference_reader.time < start:
+        reference_reader.advance()
+    while test_reader.next_time < start:
+        test_reader.advance()
+    # The readers are now at the first reference beat to count and the last detection before it.
+    distance = reference_reader.time - test_reader.time
+    if distance <= window and distance < abs(reference_reader.time - test_reader.next_time):
+        tally.add(reference_reader.code, test_reader.code)
+        reference_reader.advance()
+        test_reader.advance()
         return
-    theirs.advance()
+    test_reader.advance()
     # The partner of a detection right after the start may lie in the learning period: it is not
     # held against the detector.
-    if theirs.time - start <= window and abs(ours.time - theirs.next_time) < abs(
-        ours.time - theirs.time
-    ):
-        theirs.advance()
+    if test_reader.time - start <= window and abs(
+        reference_reader.time - test_reader.next_time
+    ) < abs(reference_reader.time - test_reader.time):
+        test_reader.advance()
 
 
-def _take_test_beat(ours: Reader, theirs: Reader, window: int, tally: _Tally) -> None:
-    if _belong_together(theirs, ours, window):
-        tally.add(ours.code, theirs.code)
-        ours.advance()
-    elif not ours.in_fibrillation(theirs.time):
-        tally.add(ours.absent_at(theirs.time), theirs.code)
-    theirs.advance()
+def _take_test_beat(
+    reference_reader: Reader, test_reader: Reader, window: int, tally: _Tally
+) -> None:
+    if _are_paired(test_reader, reference_reader, window):
+        tally.add(reference_reader.code, test_reader.code)
+        reference_reader.advance()
+    elif not reference_reader.in_fibrillation(test_reader.time):
+        tally.add(reference_reader.absent_at(test_reader.time), test_reader.code)
+    test_reader.advance()
 
 
-def _take_reference_beat(ours: Reader, theirs: Reader, window: int, tally: _Tally) -> None:
-    if _belong_together(ours, theirs, window):
-        tally.add(ours.code, theirs.code)
-        theirs.advance()
+def _take_reference_beat(
+    reference_reader: Reader, test_reader: Reader, window: int, tally: _Tally
+) -> None:
+    if _are_paired(reference_reader, test_reader, window):
+        tally.add(reference_reader.code, test_reader.code)
+        test_reader.advance()
     else:
-        tally.add(ours.code, theirs.absent_at(ours.time))
-    ours.advance()
+        tally.add(reference_reader.code, test_reader.absent_at(reference_reader.time))
+    reference_reader.advance()
 
 
-def _belong_together(earlier: Reader, later: Reader, window: int) -> bool:
+def _are_paired(earlier: Reader, later: Reader, window: int) -> bool:
     distance = later.time - earlier.time
     rival = abs(later.time - earlier.next_time)
     return distance <= window and (

@@ -85,7 +85,7 @@ def _resamples(records: int, repeats: int, level: float, seed: int) -> NDArray[n
 def _gross(
     comparisons: Sequence[Comparison], drawn: NDArray[np.int64], statistic: Statistic
 ) -> NDArray[np.float64]:
-    """The statistic in each resample, shape (repeats,); NaN where it is undefined."""
+    """Return the statistic in each resample, shape (repeats,); NaN where it is undefined."""
     if not drawn.size:
         return np.empty(0)
     counts = np.tensordot(

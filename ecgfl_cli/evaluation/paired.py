@@ -48,7 +48,13 @@ class PairedEvaluation:
         level: float = 0.95,
         seed: int = 0,
     ) -> "PairedEvaluation":
-        """Raises `ValueError` when the two do not hold the same records in the same order."""
+        """Compare two evaluations of the same records.
+
+        Raises
+        ------
+        ValueError
+            The two do not hold the same records in the same order.
+        """
         if list(first.records) != list(second.records):
             raise ValueError(
                 f"pairs need the same records on either side, got {list(first.records)} and "

@@ -63,7 +63,7 @@ class Reader:
         return any(start <= time <= stop for start, stop in self._fibrillation)
 
     def absent_at(self, time: int) -> int:
-        """The code of a beat that is missing here: X while shut down, O otherwise."""
+        """Return the code of a missing beat: X during a shutdown, else O."""
         return (
             SHUT_DOWN if any(start <= time <= stop for start, stop in self._shut_down) else NO_BEAT
         )

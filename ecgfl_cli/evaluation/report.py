@@ -51,6 +51,19 @@ class Evaluation:
         level: float = 0.95,
         seed: int = 0,
     ) -> "Evaluation":
+        """Evaluate comparisons by record.
+
+        Parameters
+        ----------
+        records
+            Name of each record -> its comparison.
+        repeats
+            Number of bootstrap resamples.
+        level
+            Share of the resamples inside an interval, between 0 and 1.
+        seed
+            Seed of the bootstrap.
+        """
         comparisons = list(records.values())
         return cls(
             dict(records),
@@ -77,7 +90,7 @@ class Evaluation:
 
 
 def comparison_dict(comparison: Comparison) -> dict[str, Any]:
-    """Counts, figures and the matrix of one comparison; figures are fractions of 1."""
+    """Return counts, figures and matrix of a comparison; figures are fractions of 1."""
     return {
         "hours": comparison.hours,
         "qrs_tp": comparison.qrs_tp,

@@ -22,37 +22,37 @@ _WRONGLY_V = [0, 1, 5, 6]
 
 
 def qrs_tp(counts: Counts) -> Counts:
-    """Reference beats that were found, whatever they were called."""
+    """Return the number of detected reference beats, whatever their class."""
     return np.asarray(counts[..., _BEATS, _BEATS].sum((-2, -1)))
 
 
 def qrs_fn(counts: Counts) -> Counts:
-    """Reference beats that were missed."""
+    """Return the number of missed reference beats."""
     return np.asarray(counts[..., _BEATS, _NONE].sum((-2, -1)))
 
 
 def qrs_fp(counts: Counts) -> Counts:
-    """Detections without a reference beat."""
+    """Return the number of detections without a reference beat."""
     return np.asarray(counts[..., _NONE, _BEATS].sum((-2, -1)))
 
 
 def veb_tp(counts: Counts) -> Counts:
-    """Vv."""
+    """Return Vv."""
     return np.asarray(counts[..., _V, _V])
 
 
 def veb_fn(counts: Counts) -> Counts:
-    """Vn + Vs + Vf + Vq + Vo + Vx."""
+    """Return Vn + Vs + Vf + Vq + Vo + Vx."""
     return np.asarray(counts[..., _V, :].sum(-1) - counts[..., _V, _V])
 
 
 def veb_fp(counts: Counts) -> Counts:
-    """Nv + Sv + Ov + Xv; Fv and Qv are left out."""
+    """Return Nv + Sv + Ov + Xv; Fv and Qv are left out."""
     return np.asarray(counts[..., _WRONGLY_V, _V].sum(-1))
 
 
 def veb_tn(counts: Counts) -> Counts:
-    """Everything that is not V in the reference and was found and called something else."""
+    """Return the number of detected beats that are not V in either list."""
     called = counts[..., :, _BEATS].sum((-2, -1)) - counts[..., _V, _BEATS].sum(-1)
     return np.asarray(called - (counts[..., :, _V].sum(-1) - counts[..., _V, _V]))
 
@@ -65,10 +65,12 @@ def _ratio(part: NDArray[np.number], whole: NDArray[np.number]) -> NDArray[np.fl
 
 
 def qrs_sensitivity(counts: Counts, _seconds: Seconds) -> NDArray[np.float64]:
+    """Return the share of the reference beats that were detected."""
     return _ratio(qrs_tp(counts), qrs_tp(counts) + qrs_fn(counts))
 
 
 def qrs_positive_predictivity(counts: Counts, _seconds: Seconds) -> NDArray[np.float64]:
+    """Return the share of the detections that are reference beats."""
     return _ratio(qrs_tp(counts), qrs_tp(counts) + qrs_fp(counts))
 
 
@@ -78,6 +80,7 @@ def qrs_f1(counts: Counts, _seconds: Seconds) -> NDArray[np.float64]:
 
 
 def veb_sensitivity(counts: Counts, _seconds: Seconds) -> NDArray[np.float64]:
+    """Return the share of the VEB that were classified as V."""
     return _ratio(veb_tp(counts), veb_tp(counts) + veb_fn(counts))
 
 
@@ -92,9 +95,10 @@ def veb_f1(counts: Counts, _seconds: Seconds) -> NDArray[np.float64]:
 
 
 def veb_false_positive_rate(counts: Counts, _seconds: Seconds) -> NDArray[np.float64]:
-    """False positives in all that is not V: what bxb prints as VEB false positive rate."""
+    """Return the share of false positives in all that is not V, as bxb prints it."""
     return _ratio(veb_fp(counts), veb_fp(counts) + veb_tn(counts))
 
 
 def veb_false_positives_per_hour(counts: Counts, seconds: Seconds) -> NDArray[np.float64]:
+    """Return the false positives per hour."""
     return _ratio(3600.0 * veb_fp(counts), seconds)

@@ -168,7 +168,7 @@ def _broken(samples: NDArray[np.int64], gaps: Sequence[Gap]) -> NDArray[np.bool_
 
 
 def _stretches(letters: NDArray[np.str_], broken: NDArray[np.bool_]) -> Iterator[tuple[int, str]]:
-    """The beats between gaps: the place of the first one and the letters of all."""
+    """Return the stretches between gaps: index of the first beat, and the letters of all."""
     edges = [0, *(np.flatnonzero(broken) + 1).tolist(), letters.size]
     for first, stop in pairwise(edges):
         yield first, "".join(letters[first:stop])

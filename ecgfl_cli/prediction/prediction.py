@@ -49,6 +49,7 @@ class Prediction:
     ectopy: Ectopy
 
     def __post_init__(self) -> None:
+        """Check the lengths and the record's name."""
         beats = len(self.symbols)
         if self.samples.shape != (beats,) or self.probabilities.shape != (beats,):
             raise ValueError(
@@ -60,7 +61,7 @@ class Prediction:
             raise ValueError(f"{self.record!r} cannot be used as the name of a file")
 
     def labels(self) -> list[BeatLabel]:
-        """The beats as annotations."""
+        """Return the beats as annotations."""
         return [
             BeatLabel(int(sample), symbol)
             for sample, symbol in zip(self.samples, self.symbols, strict=True)

@@ -1,4 +1,4 @@
-"""The nightly `ecgfl join`, as the machine's own scheduler wants it.
+"""The nightly `ecgfl join` for cron, systemd and the Windows Task Scheduler.
 
-Text only; nothing here runs anything but `crontab`.
+It writes text; the only program that it runs is `crontab`.
 """

@@ -1,4 +1,4 @@
-"""A line for crontab."""
+"""The crontab line of the nightly join."""
 
 import shlex
 import shutil
@@ -21,7 +21,7 @@ def cron_line(nightly: Nightly) -> str:
     proxy = "" if nightly.open_proxy is None else f"HTTPS_PROXY={shlex.quote(nightly.open_proxy)} "
     log = shlex.quote(str(nightly.home / LOG))
     shell = f"umask 077; {proxy}{shlex.join(nightly.command)} >> {log} 2>&1"
-    # Cron ends a command at a %, and hands a \% on as %.
+    # Cron ends a command at a %, and passes a \% on as %.
     return f"{nightly.minute} {nightly.hour} * * * " + shell.replace("%", r"\%")
 
 
@@ -90,5 +90,5 @@ def _run(crontab: str, argument: str, given: str | None = None) -> subprocess.Co
 def _failed(done: str, reason: str) -> EcgflError:
     return UnusableInput(
         f"this user's crontab could not be {done}: {reason.strip()}",
-        "Put the line in by hand with `crontab -e`; nothing was changed",
+        "Add the line with `crontab -e`; nothing was changed",
     )

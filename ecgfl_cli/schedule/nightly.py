@@ -1,4 +1,4 @@
-"""What is run every night, independent of who starts it."""
+"""The nightly join, for any scheduler."""
 
 import re
 import sys
@@ -43,7 +43,7 @@ class Nightly:
 
     @property
     def open_proxy(self) -> str | None:
-        """The proxy where its address may be read by everybody: one with a password is left out."""
+        """The proxy, unless its address holds a password."""
         return None if self.hides_password else self.proxy
 
     @property
@@ -58,7 +58,7 @@ class Nightly:
         Raises
         ------
         UsageError
-            If a path holds a line break or the like, which no scheduler's file can carry.
+            A path contains a control character, which no scheduler's file can hold.
         """
         authority = [] if self.ca is None else ["--ca", str(self.ca)]
         words = [
@@ -90,10 +90,16 @@ def program() -> list[str]:
 
 
 def time_of_day(text: str) -> tuple[int, int]:
-    """Hour and minute of "22:30". Raises `UsageError`."""
+    """Return hour and minute of a time such as "22:30".
+
+    Raises
+    ------
+    UsageError
+        The text is not a time of day.
+    """
     found = TIME_OF_DAY.fullmatch(text)
     if not found:
         raise UsageError(
-            f"--at {text!r} is no time of day", "Write hours and minutes, for instance --at 22:30"
+            f"--at {text!r} is not a time of day", "Give hours and minutes, for instance --at 22:30"
         )
     return int(found[1]), int(found[2])

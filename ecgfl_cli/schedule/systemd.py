@@ -1,4 +1,4 @@
-"""A service and a timer for systemd, the service shut into its home."""
+"""A sandboxed service and a timer for systemd."""
 
 from pathlib import Path
 
@@ -8,13 +8,13 @@ from ecgfl_cli.schedule.nightly import UNPRINTABLE, Nightly
 from ecgfl_cli.site.passphrase import CREDENTIAL
 
 MEMORY_MAX = "4G"
-"""A night needs 0.5 to 1 GB; more than this is a fault, and must not take the machine down."""
+"""Memory limit: a night needs 0.5 to 1 GB, and a fault must not exhaust the machine."""
 RANDOM_DELAY_MINUTES = 5
 STOP_SECONDS = 30
-"""A join leaves within 10 s of SIGTERM."""
+"""Seconds until SIGKILL: a join exits within 10 s of SIGTERM."""
 
 SERVICE = """\
-# Made by `ecgfl schedule systemd`; make it again rather than change it here.
+# Created by `ecgfl schedule systemd`; create it again instead of editing it.
 [Unit]
 Description=ecgfl: {name} takes part in its federation
 Wants=network-online.target
@@ -26,16 +26,16 @@ User={user}
 ExecStart={command}
 {environment}{credential}UMask=0077
 TimeoutStopSec={stop}
-# Told to end it ends with 130.
+# The exit code after SIGTERM.
 SuccessExitStatus=130
 
-# A guest at night.
+# Low priority.
 Nice=10
 IOSchedulingClass=idle
 MemoryMax={memory}
 TasksMax=256
 
-# It writes in its home and nowhere else, and speaks to the network.
+# It writes only to its home, and uses the network.
 ProtectSystem=strict
 ProtectHome=read-only
 ReadWritePaths={home}
@@ -63,14 +63,14 @@ SystemCallErrorNumber=EPERM
 """
 
 TIMER = """\
-# Made by `ecgfl schedule systemd`; make it again rather than change it here.
+# Created by `ecgfl schedule systemd`; create it again instead of editing it.
 [Unit]
 Description=ecgfl: {name} takes part in its federation every night
 
 [Timer]
 OnCalendar=*-*-* {hour:02}:{minute:02}:00
-# Not every hospital at the same second; and a night that was missed because the machine was off is
-# made up for.
+# Hospitals start at different times. A night that was missed because the machine was off is made
+# up for.
 RandomizedDelaySec={delay}m
 Persistent=true
 
@@ -127,7 +127,7 @@ def write(nightly: Nightly, user: str, folder: Path, passphrase: Path | None = N
     Raises
     ------
     UsageError
-        If the folder does not exist, or `OSError`.
+        The folder does not exist.
     """
     if not folder.is_dir():
         raise UsageError(

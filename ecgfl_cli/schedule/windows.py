@@ -1,4 +1,4 @@
-"""A command for Windows' Task Scheduler."""
+"""The command for the Windows Task Scheduler."""
 
 import subprocess
 
@@ -6,21 +6,21 @@ from ecgfl_cli.errors import UsageError
 from ecgfl_cli.schedule.nightly import Nightly
 
 LONGEST_TASK = 261
-"""Characters that `schtasks` takes as /TR."""
+"""Largest number of characters that `schtasks` accepts as /TR."""
 
 
 def schtasks_line(nightly: Nightly) -> str:
-    """`schtasks` with the task's command line.
+    """Return the `schtasks` command that creates the task.
 
     Raises
     ------
     UsageError
-        If that is longer than it takes.
+        The task's command is longer than `schtasks` accepts.
     """
     task = subprocess.list2cmdline(nightly.command)
     if len(task) > LONGEST_TASK:
         raise UsageError(
-            f"the task's command has {len(task)} characters and schtasks takes {LONGEST_TASK}",
+            f"the task's command has {len(task)} characters, but schtasks accepts {LONGEST_TASK}",
             "Put this line into a .cmd file and let the Task Scheduler start that: " + task,
         )
     words = ["schtasks", "/Create", "/SC", "DAILY", "/ST", f"{nightly.hour:02}:{nightly.minute:02}"]

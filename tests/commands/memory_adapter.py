@@ -8,7 +8,10 @@ from ecgfl_adapters.recording import Recording
 
 
 class MemoryAdapter:
-    """Holds what was written, by its path. `memory://` is not needed: any path will do that ends in .memory."""
+    """Holds what was written, by its path.
+
+    `memory://` is not needed: any path will do that ends in .memory.
+    """
 
     name = "memory"
 

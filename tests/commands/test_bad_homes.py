@@ -125,7 +125,7 @@ def test_a_catalogue_of_another_version_is_refused(site: Path, ecgfl: Ecgfl) -> 
 def test_a_lost_catalogue_does_not_take_the_records_with_it(
     site: Path, ecgfl: Ecgfl, export: Any, files_of: Any, lost: bytes | None
 ) -> None:
-    """Signals that no catalogue knows may be a killed ingest's; a whole store of them is a lost catalogue."""
+    """Signals without a catalogue entry come from a killed ingest, or from a lost catalogue."""
     for seed in (1, 2, 3):
         assert ecgfl("ingest", export(seed)).code == 0
     records = files_of(site / "records")

@@ -1,4 +1,4 @@
-"""Unusable files: one line that says what, where and how to fix it, the exit code, and nothing half-written."""
+"""Unusable files give one line with problem and fix, the exit code, and no partial result."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What `predict` found and a cardiologist corrected comes back as labels; what nobody corrected does not."""
+"""Corrected predictions become labels; uncorrected ones do not."""
 
 import json
 import shutil

@@ -38,7 +38,7 @@ def cells_of(line: str) -> list[str]:
 
 @pytest.fixture
 def eager(modelled: Path, federation: Any) -> str:
-    """A second version in the home: the same network with a threshold at which nearly everything is V."""
+    """Add a second version: the same network, with a threshold at which nearly all beats are V."""
     home = CoordinatorHome(federation.root)
     key = load_signing_key(home)
     registry = Registry(modelled / "models", key.public_key())

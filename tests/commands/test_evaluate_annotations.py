@@ -1,7 +1,7 @@
-"""bxb's rules through the command line: annotation files that are there already, held against the reference with --test.
+"""`evaluate --test` compares existing annotation files with the reference by bxb's rules.
 
-Each case is worked out by hand from `app/bxb.c` of the WFDB software package. At 360 Hz the match window is 54 samples and the
-learning period 108,000.
+Each case is worked out by hand from `app/bxb.c` of the WFDB software package. At 360 Hz the match
+window is 54 samples and the learning period 108,000.
 """
 
 import os
@@ -114,8 +114,11 @@ def test_the_counts_are_those_of_bxb(ecgfl: Ecgfl, tmp_path: Path, case: Case) -
 
 
 def test_figures_and_matrix_as_they_are_printed(ecgfl: Ecgfl, tmp_path: Path) -> None:
-    """3 of 4 V found and one N called V: Se 75, +P 75, F1 75; 1 false one in 100 s is 36 an hour. Of 8 beats 1 was missed and 1
-    detection is an extra one: 87.5."""
+    """Check each figure by hand.
+
+    3 of 4 V are found and one N is called V: Se, +P and F1 are 75, and one false positive in 100 s
+    is 36 per hour. Of 8 beats one is missed, and one detection is extra: 87.5.
+    """
     reference = [(T + 500 * place, "VVVVNNNN"[place]) for place in range(8)]
     found = [(T + 500 * place, "VVV.VNNN"[place]) for place in range(8) if place != 3] + [
         (T + 5000, "N")

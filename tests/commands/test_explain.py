@@ -1,4 +1,4 @@
-"""`ecgfl ingest --explain` shows what reading understands, and what it shows can be pasted into site.toml."""
+"""`ecgfl ingest --explain` shows how files are read, as settings for site.toml."""
 
 import gzip
 import shutil
@@ -118,7 +118,8 @@ def test_a_vendors_layout_is_read_as_site_toml_describes_it(
     assert "column 'Z' always goes up" in ran.problems[0]
     with_layout(
         site,
-        '[[csv]]\nfiles = "*.Holter.csv"\ntime = "Z"\ntime_unit = "ms"\nunits = "adc:200:0"\nleads = { "Kanal A" = "II" }',
+        '[[csv]]\nfiles = "*.Holter.csv"\ntime = "Z"\ntime_unit = "ms"\nunits = "adc:200:0"\n'
+        'leads = { "Kanal A" = "II" }',
     )
     assert ecgfl("ingest", holter).code == 0
     (record,) = ecgfl("dataset", "list", "--json").json["recordings"]

@@ -1,4 +1,4 @@
-"""A tree of recordings, the tree that `predict --out` writes for it, and labels from such a tree."""
+"""Labels from a folder tree, such as the one that `predict --out` writes."""
 
 import shutil
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The program needs of a recording what an adapter gives, and no file: one in memory is predicted like any other."""
+"""A recording needs an adapter but no file: one in memory is predicted like any other."""
 
 from collections.abc import Callable
 from importlib.metadata import EntryPoint

@@ -23,7 +23,7 @@ WITHOUT_LABELS = {"predict": {"--labels"}}
 
 
 def _named_options() -> set[str]:
-    """Return the options in the code's texts, except those in a full command line ("ecgfl ingest --explain")."""
+    """Return the options in the code's texts, except those of a full command line."""
     files = [
         file
         for place in PLACES

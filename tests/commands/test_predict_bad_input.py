@@ -1,4 +1,4 @@
-"""`ecgfl predict` on recordings that are hardly any: results that agree and say what is wrong, or one line that says why not."""
+"""`ecgfl predict` on bad recordings: a result with findings, or one line with the reason."""
 
 import csv
 import json
@@ -55,7 +55,8 @@ def gaps(samples: np.ndarray) -> np.ndarray:
     return samples
 
 
-# name: the recording, what the finding of the highest severity is about ("" for none), and whether there is any beat.
+# name: the recording, what the finding of the highest severity is about ("" for none), and whether
+# there is any beat.
 RECORDINGS: dict[str, tuple[Callable[[], Recording], str, bool]] = {
     "six seconds": (lambda: lasting(6 * FS), "too-short", True),
     "ten seconds": (lambda: lasting(10 * FS), "", True),

@@ -1,4 +1,7 @@
-"""predict and evaluate on real recordings. The model saw only synthetic beats: the beats found count here, not their classes."""
+"""predict and evaluate on real recordings.
+
+The model saw only synthetic beats: the beats found count here, not their classes.
+"""
 
 import json
 from collections.abc import Callable
@@ -58,7 +61,7 @@ def test_an_uncalibrated_record_is_predicted(ecgfl: Ecgfl, real_data: Path, tmp_
 
 
 def with_tall_t_waves(recording: Recording, times: float) -> Recording:
-    """The first lead alone, with what follows each labelled QRS for 0.4 s made so many times as tall."""
+    """Return the first lead, with the 0.4 s after each labelled QRS scaled by a factor."""
     lead = recording.leads[0]
     samples = condition(lead.samples, recording.fs, recording.fs)
     gain = np.ones_like(samples)
@@ -74,7 +77,7 @@ def with_tall_t_waves(recording: Recording, times: float) -> Recording:
 def test_t_waves_counted_as_beats_are_a_finding(
     ecgfl: Ecgfl, export: Any, real_data: Path, tmp_path: Path, times: float, codes: list[str]
 ) -> None:
-    """Where T waves are as sharp as the QRS complexes no rule tells them apart. sele0111 has 907 beats."""
+    """No rule tells T waves as sharp as QRS complexes apart. sele0111 has 907 beats."""
     recording = with_tall_t_waves(read(real_data / "qtdb" / "sele0111.hea"), times)
     (result,) = ecgfl("predict", export(recording, "csv"), "--out", tmp_path, "--json").json[
         "recordings"

@@ -23,7 +23,7 @@ for arguments in json.loads(sys.argv[2]):
 
 
 def imported(forbidden: set[str], *command_lines: tuple[object, ...]) -> list[str]:
-    """Run command lines one after the other in a new process: the verb of each, what was imported by then, and its exit code."""
+    """Run command lines in a new process: the verb, imported modules and exit code of each."""
     listed = json.dumps([[str(argument) for argument in line] for line in command_lines])
     command = [sys.executable, "-c", PROGRAM, ",".join(sorted(forbidden)), listed]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stderr

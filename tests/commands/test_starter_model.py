@@ -1,4 +1,4 @@
-"""`predict` works on the first day: with the model that comes with the program, until a federation has made another."""
+"""`predict` uses the starter model until the site has received another model."""
 
 import json
 from collections.abc import Callable

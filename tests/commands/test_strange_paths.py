@@ -1,4 +1,4 @@
-"""What lies on a hospital's file share beside recordings: one line for what cannot be read, and the good ones are taken."""
+"""Other files beside recordings: one line for each that cannot be read; the rest are taken."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""`ecgfl demo`: three hospitals, one coordinator and one model on this machine, in under three minutes."""
+"""`ecgfl demo` runs three hospitals and a coordinator in less than three minutes."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Made-up ECGs: what is promised about them holds, so that a demo and the other tests can rely on it."""
+"""Synthetic ECGs have the properties that the demo and other tests rely on."""
 
 import time
 
@@ -118,7 +118,7 @@ def test_a_pvc_is_wide_and_a_normal_beat_is_not(seed: int) -> None:
     recording = synthesise(seed, 1800, 360)
 
     def width_ms(symbol: str) -> float:
-        """How long the first lead's QRS, within 130 ms of its peak, stays above a tenth of its height."""
+        """Return how long the first lead's QRS stays above a tenth of its height, within 130 ms."""
         middle = round(0.3 * 360)
         reach = round(0.13 * 360)
         beat = np.abs(typical_beat(recording, symbol))[middle - reach : middle + reach + 1]

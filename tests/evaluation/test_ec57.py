@@ -10,7 +10,10 @@ from ecgfl_cli.evaluation.report import STATISTICS
 FS = 360.0
 LENGTH = 650_000
 T = 200_000
-"""A sample well inside the evaluated time. The match window is 54 samples at 360 Hz, the learning period 108,000."""
+"""A sample well inside the evaluated time.
+
+The match window is 54 samples at 360 Hz, the learning period 108,000.
+"""
 
 
 def annotations(
@@ -83,7 +86,10 @@ def test_of_two_beats_in_reach_of_one_detection_the_nearer_one_was_found() -> No
 
 
 def test_beats_closer_than_two_windows_are_paired_in_order() -> None:
-    """The example in bxb.c's history (window 37 samples): before 2002 the first beat was missed and its detection an extra."""
+    """The example in bxb.c's history: before 2002 the first beat counted as missed.
+
+    The window is 37 samples.
+    """
     reference = annotations((96, "N"), (160, "N"))
     test = annotations((128, "N"), (185, "N"))
     comparison = compare(reference, test, 1.0, 1000, start_s=50, window_s=37)
@@ -256,13 +262,17 @@ def test_a_single_shutdown_mark_after_fibrillation_fills_the_time_from_its_end()
         (T + 1200, "N"),
         subtypes=(0, 0, 0, 0x30, 0),
     )
-    # From 54 samples after the end of the fibrillation to 54 before the next annotation, both included.
+    # From 54 samples after the end of the fibrillation to 54 before the next annotation, both
+    # included.
     test = annotations(*((T + after, "V") for after in (653, 654, 1146)), (T + 1200, "N"))
     check(reference, test, No=1, Ov=1, Xv=2, Nn=1)
 
 
 def test_a_last_shutdown_of_the_test_is_forgotten_after_another_one_as_in_bxb() -> None:
-    """bxb notes for the reference alone that the last shutdown lasts to the end. A miss it is in either column."""
+    """bxb notes for the reference alone that the last shutdown lasts to the end.
+
+    A miss it is in either column.
+    """
     shutdowns = ((T, "~"), (T + 300, "~"), (T + 600, "N"), (T + 900, "~"))
     beats = ((T + 100, "V"), (T + 600, "N"), (T + 1000, "V"))
     check(

@@ -1,4 +1,4 @@
-"""The comparison on the reference beats of mitdb, against figures that do not come from our own code."""
+"""The comparison on the reference beats of mitdb agrees with figures of other programs."""
 
 from pathlib import Path
 
@@ -58,8 +58,11 @@ def test_beats_100_ms_off_are_found_and_beats_200_ms_off_are_not(
 def test_the_first_minute_of_record_100_gives_the_output_that_the_wfdb_package_expects(
     real_data: Path,
 ) -> None:
-    """`checkpkg/expected/bxb.out` of the WFDB package: `bxb -r 100s -a atr ann -f 0` (100s: the first minute of 100) prints
-    74 in cell Nn and 0 in all others, QRS Se and +P 74/74, VEB -/0, false positive rate 0/74. bxb's default table has S in N."""
+    """`checkpkg/expected/bxb.out` of the WFDB package has 74 in cell Nn and 0 in all others.
+
+    It is the output of `bxb -r 100s -a atr ann -f 0`, where 100s is the first minute of 100: QRS Se
+    and +P 74/74, VEB -/0, false positive rate 0/74. bxb's default table counts S as N.
+    """
     beats = reference(real_data, "100")
     first = (beats.samples < 21_600) & (classify_all(beats.symbols) >= 0)
     minute = BeatAnnotations(beats.samples[first], tuple(np.asarray(beats.symbols)[first]))
@@ -76,7 +79,7 @@ def test_the_first_minute_of_record_100_gives_the_output_that_the_wfdb_package_e
 
 
 def test_pairs_agree_with_an_exhaustive_search_where_beats_are_far_apart(real_data: Path) -> None:
-    """An independent count: with more than two windows between beats, a pair is simply the only detection in reach."""
+    """Count independently: with two windows between beats, a pair is the only one in reach."""
     beats = reference(real_data, "119")
     draw = np.random.default_rng(3)
     spaced = (

@@ -69,9 +69,7 @@ def test_senseless_settings_are_refused(options: dict[str, float]) -> None:
         bootstrap(RECORDS, statistics.veb_f1, **options)  # type: ignore[arg-type]
 
 
-def test_an_evaluation_is_plain_json_with_every_record_the_gross_the_average_and_the_intervals() -> (
-    None
-):
+def test_evaluation_as_plain_json() -> None:
     evaluation = Evaluation.of({"100": record(0, 0), "119": record(9, 1), "208": record(5, 5)})
     content = json.loads(json.dumps(evaluation.as_dict(), allow_nan=False))
     assert list(content["records"]) == ["100", "119", "208"]

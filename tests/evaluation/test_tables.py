@@ -50,7 +50,8 @@ def test_two_models_stand_side_by_side_and_their_difference_below() -> None:
     assert rows["VEB FP/h"] == (2.0, 25.0, "-23.00", "-50.00", "+4.00")
     assert rows["VEB Se %"] == (80.0, 100.0, "-20.00", "-20.00", "-20.00")
     assert errors_text(paired) == (
-        "A makes fewer VEB errors (FN + FP) than B in 1 records, more in 1, as many in 0; exact sign test p = 1"
+        "A makes fewer VEB errors (FN + FP) than B in 1 records, more in 1, as many in 0; exact "
+        "sign test p = 1"
     )
 
 

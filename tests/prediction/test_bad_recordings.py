@@ -1,4 +1,4 @@
-"""Bad recordings through the classifier: each is predicted, and nothing is made up where there is no signal."""
+"""Bad recordings are predicted, without beats where there is no signal."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -154,7 +154,8 @@ def test_beats_away_from_gaps_are_the_same_as_without_them(
         assert not within(found, gap.start, gap.stop)
     edges = [0, *(edge for gap in gaps for edge in (gap.start, gap.stop)), recording.length]
     for start, stop in zip(edges[::2], edges[1::2], strict=True):
-        # Two seconds from a gap nothing of it can be seen any more; the threshold has learned the same heights.
+        # Two seconds from a gap nothing of it can be seen any more; the threshold has learned the
+        # same heights.
         assert within(found, start + 2 * FS, stop - 2 * FS) == within(
             whole, start + 2 * FS, stop - 2 * FS
         )

@@ -24,7 +24,7 @@ def classifier() -> Classifier:
 
 
 def minutes_of(real_data: Path, record: str, fs: float) -> Recording:
-    """The record's first minutes, as a recorder with another sampling rate would have taken them."""
+    """Return the record's first minutes at another sampling rate."""
     whole = read(real_data / "mitdb" / f"{record}.hea")
     taken = round(MINUTES * 60 * whole.fs)
     given = round(MINUTES * 60 * fs)

@@ -112,7 +112,7 @@ def test_beats_that_make_no_sense_are_refused(
 
 
 def test_the_ectopy_of_a_real_record_is_what_counting_gives(real_data: Path) -> None:
-    """Record 119 of mitdb: 444 PVCs in 1,987 beats, all of them single, in many stretches of bigeminy and trigeminy."""
+    """Record 119 of mitdb has 444 single PVCs in 1,987 beats, with bigeminy and trigeminy."""
     found = wfdb.rdann(str(real_data / "mitdb" / "119"), "atr")
     beats = classify_all(found.symbol) >= 0
     record = summarise(found.sample[beats], np.asarray(found.symbol)[beats], 360.0, 650_000 / 360.0)

@@ -68,7 +68,8 @@ def test_a_record_cannot_lead_out_of_the_folder(record: str) -> None:
 
 
 def test_wfdb_reads_back_every_beat_at_its_sample_and_rate(tmp_path: Path) -> None:
-    # Intervals over 1,023 samples need the format's long form; 86 million samples are a day at 1,000 Hz.
+    # Intervals over 1,023 samples need the format's long form; 86 million samples are a day at
+    # 1,000 Hz.
     for step, fs in ((300, 360.0), (1500, 250.0), (21_600_000, 1000.0), (200, 127.5)):
         written = prediction(symbols="NVNQV", step=step, fs=fs)
         WRITERS["wfdb"](written, tmp_path)

@@ -22,7 +22,7 @@ Shares = Callable[..., tuple[float, float]]
 
 @pytest.fixture(scope="module")
 def shares(real_data: Path) -> Shares:
-    """shares(noise in millivolts, leads): which part of mitdb 100's beats is Q, inside nstdb's muscle noise and outside."""
+    """shares(noise in mV, leads): the share of Q in mitdb 100, inside nstdb's noise and outside."""
     classifier = Classifier(starter_registry(), None)
     options = ReadOptions(labels="none", format_options=(WfdbOptions(assume_gain=True),))
     clean = read(real_data / "mitdb" / "100.hea", "wfdb", options)

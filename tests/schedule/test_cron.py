@@ -1,4 +1,4 @@
-"""The printed line runs as cron runs it: a bare PATH, HOME somewhere else, and % with a meaning of its own."""
+"""The printed line runs under cron: with a minimal PATH, another HOME, and % as a line end."""
 
 import json
 import os
@@ -134,7 +134,8 @@ def crontab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     program.parent.mkdir()
     quoted = shlex.quote(str(table))
     program.write_text(
-        f'#!/bin/sh\nif [ "$1" = -l ]; then [ -f {quoted} ] || {{ echo no crontab for me >&2; exit 1; }}; cat {quoted};\n'
+        f'#!/bin/sh\nif [ "$1" = -l ]; then [ -f {quoted} ] || '
+        f"{{ echo no crontab for me >&2; exit 1; }}; cat {quoted};\n"
         f"else cat > {quoted}; fi\n"
     )
     program.chmod(0o755)

@@ -13,7 +13,7 @@ SCHEMA = "ecgfl.prediction/1"
 
 
 def as_dict(prediction: Prediction) -> dict[str, Any]:
-    """The content of the file: plain values, unknown ones None."""
+    """Return the content of the file as plain values; unknown values are None."""
     return {
         "schema": SCHEMA,
         "record": prediction.record,

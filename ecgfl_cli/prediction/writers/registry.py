@@ -24,7 +24,13 @@ WRITERS: dict[str, Writer] = {
 
 
 def writers_of(formats: str) -> list[Writer]:
-    """The writers for names separated by commas. Raises `UsageError` for a name that is none."""
+    """Return the writers for names separated by commas.
+
+    Raises
+    ------
+    UsageError
+        There is no format of one of the names.
+    """
     names = [name.strip() for name in formats.split(",")]
     unknown = [name for name in names if name not in WRITERS]
     if unknown:

@@ -1,6 +1,4 @@
-"""What the sniffer understood of a table: one object, which reading works from and `ecgfl ingest
---explain` shows.
-"""
+"""How a table was understood: reading works from it, and `ecgfl ingest --explain` shows it."""
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase

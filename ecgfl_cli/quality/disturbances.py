@@ -41,8 +41,20 @@ def measure_disturbances(
     Each is measured outside the time of other findings: noise not while the lead is off, spikes not
     in noise.
 
-    samples : shape (n,), millivolts, NaN where there is no signal. lost : where the lead is off, at
-    a rail or swings. beats : sorted R peaks. qrs_mv : peak to peak.
+    Parameters
+    ----------
+    samples : Samples, shape (n,)
+        The lead in millivolts; NaN where there is no signal.
+    fs : float
+        Sampling rate in hertz.
+    lost : Stretches
+        Where the lead is off, saturated or swinging.
+    beats : array of int64
+        Sorted R peaks in samples.
+    qrs_mv : float
+        Peak-to-peak amplitude of the QRS in millivolts.
+    limits : Limits
+        Limits of the checks.
     """
     mains = hum(samples, fs, limits)
     noisy = noise(samples, fs, lost, qrs_mv, mains.amplitude_mv if mains else 0.0, limits)

@@ -36,13 +36,11 @@ class Hum:
 
 
 def hum(samples: Samples, fs: float, limits: Limits) -> Hum | None:
-    """Return the stronger line of 50 and 60 Hz.
+    """Return the stronger line of 50 and 60 Hz; None if it cannot be measured.
 
-    It is measured in at most `limits.hum_blocks` blocks spread evenly over the recording.
-
-    A QRS has power at these frequencies, too, but over a broad band: a line is what stands out from
-    its neighbours (twice their median, which Rayleigh-distributed noise exceeds in 6 % of the
-    bins).
+    It is measured in at most `limits.hum_blocks` blocks spread evenly over the recording. A QRS has
+    power at these frequencies too, but in a broad band. A line exceeds its neighbours: twice their
+    median, which Rayleigh-distributed noise exceeds in 6 % of the bins.
     """
     block = round(BLOCK_SECONDS * fs)
     lines = [line for line in MAINS_HZ if line + BESIDE_HZ[0] < fs / 2]

@@ -12,14 +12,24 @@ from ecgfl_cli.quality.limits import Limits
 
 @dataclass(frozen=True)
 class Match:
-    """Labelled beats beside detected ones.
+    """The comparison of labelled with detected beats.
 
-    share : of the labels without a detected beat within the matching window. labels : how many were
-    judged. error_share : the share from which the labels cannot belong to this signal. offset_s :
-    median distance of a label from its nearest detected beat in seconds, positive when the label
-    comes later. spread_s : between the quartiles of that distance, among labels within the window.
-    deflection : median movement around such labels in the lead that moves most there, relative to
-    that around their detections.
+    Attributes
+    ----------
+    share : float
+        Share of the labels without a detected beat within the match window.
+    labels : int
+        Number of compared labels.
+    error_share : float
+        Share from which the labels cannot belong to this signal.
+    offset_s : float
+        Median distance of a label from its nearest detected beat in seconds, positive if the label
+        is later.
+    spread_s : float
+        Distance between the quartiles of that distance, for labels within the window.
+    deflection : float
+        Median movement around such labels in the lead that moves most there, relative to that
+        around their detections.
     """
 
     share: float

@@ -22,10 +22,9 @@ ANOTHER_LEAD = "Use the other leads (--lead NAME) or look at the electrode and c
 class Defect:
     """A defect measured as a share of the recording's time.
 
-    Above one limit it is a warning, above another the lead is lost.
-
-    The warning is about the brief stretches; the long ones of a lead that is not lost are
-    `lead-off`."""
+    Above one limit it is a warning, above another the lead is lost. The warning is about the brief
+    stretches; the long ones of a lead that is not lost are `lead-off`.
+    """
 
     code: str
     loss: Callable[[LeadMeasures], Loss]

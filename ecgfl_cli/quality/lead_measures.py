@@ -49,15 +49,34 @@ NOTHING_LOST = Loss()
 
 @dataclass(frozen=True)
 class LeadMeasures:
-    """One lead in numbers.
+    """Measurements of a lead.
 
-    absent : NaN; brief only where another lead is there. flat : no movement. swinging : more
-    movement than a heart makes. clipped : peaks cut off at the lead's extremes. saturated : longer
-    than a peak at such an extreme, a rail. off : stretches of `lead_off_s` or more absent (while
-    another lead is there), flat or at a rail. infinite : number of infinite samples; they count as
-    absent. qrs_mv : median peak to peak of the QRS in millivolts, or of the whole signal where no
-    beat is known; None without signal. qrs : the typical beat's QRS; None without beats.
-    disturbances : what lies over the ECG; None for a lead without an ECG to judge.
+    Attributes
+    ----------
+    name : str
+        Name of the lead.
+    absent : Loss
+        Time without a value. Its brief part counts only while another lead has values.
+    flat : Loss
+        Time without movement.
+    swinging : Loss
+        Time with more movement than a heart makes.
+    clipped : Loss
+        Peaks that are cut off at the extremes of the lead.
+    saturated : Loss
+        Time at such an extreme that is longer than a peak.
+    off : Stretches
+        Stretches of `lead_off_s` or more that are absent (while another lead is there), flat or
+        saturated.
+    infinite : int
+        Number of infinite samples, which count as absent.
+    qrs_mv : float or None
+        Median peak-to-peak amplitude of the QRS in millivolts, or that of the whole signal without
+        beats; None without a signal.
+    qrs : TypicalQrs or None
+        The typical QRS; None without beats.
+    disturbances : Disturbances or None
+        Disturbances; None for a lead without an ECG.
     """
 
     name: str

@@ -23,7 +23,15 @@ median of a sine, 0.71."""
 
 @dataclass(frozen=True)
 class Noise:
-    """share : of the judged time, 0 to 1. stretches : where."""
+    """The noise of a lead.
+
+    Attributes
+    ----------
+    share : float
+        Share of the measured time, from 0 to 1.
+    stretches : Stretches
+        Where the noise is.
+    """
 
     share: float
     stretches: Stretches
@@ -35,10 +43,11 @@ def noise(
     """Measure noise: the median size of the second difference of a block, relative to the QRS.
 
     Steep waves of the heart fill less than half of a block, noise all of it (as in
-    `beats.recorder_noise`). A lead whose own waves bend (flutter, a small QRS between large P and
-    T) does so all the time: a block is noisy beyond `noise_qrs` of the QRS if it also is
-    `noise_rise` times as restless as the quiet quarter of the lead, or anyway beyond
-    `noise_qrs_anyway`. Hum is a finding of its own and raises both; so is what is `lost`.
+    `beats.recorder_noise`). In a lead with curved waves (flutter, a small QRS between large P and T
+    waves), all blocks have a large value. Therefore a block is noisy above `noise_qrs` of the QRS
+    only if its value is also `noise_rise` times that of the quiet quarter of the lead, or above
+    `noise_qrs_anyway`. Hum, which is another finding, raises both limits. The time that is `lost`
+    is ignored.
     """
     block = round(limits.noise_block_s * fs)
     if block < 8 or samples.size < block or not qrs_mv > 0:

@@ -33,8 +33,18 @@ def check_rhythm(
 ) -> Iterator[Finding]:
     """Yield the findings `rate-doubled` and `leads-disagree`.
 
-    beats : shape (n,), samples of the R peaks found in the rhythm lead, ascending. others : leads
-    to compare with it.
+    Parameters
+    ----------
+    recording : Recording
+        The recording.
+    beats : array of int64, shape (n,)
+        R peaks in samples that were detected in the rhythm lead, ascending.
+    rhythm_lead : Lead
+        The lead in which they were detected.
+    others : sequence of Lead
+        Leads to compare with it.
+    limits : Limits
+        Limits of the checks.
     """
     if recording.fs < LOWEST_FS:
         return
@@ -88,8 +98,8 @@ def _alternate(
 ) -> NDArray[np.bool_]:
     """Return which beats are repeatedly blunter than both neighbours and close to one, shape (n,).
 
-    "Repeatedly" means that the same holds two beats before or two beats after. times : in seconds,
-    ascending.
+    "Repeatedly" means that the same is true two beats before or two beats after. The times are in
+    seconds, ascending.
     """
     blunt = np.zeros(times.size, dtype=np.bool_)
     if times.size < 3:

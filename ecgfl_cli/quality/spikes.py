@@ -22,12 +22,13 @@ def spikes_per_minute(
     qrs_mv: float,
     limits: Limits,
 ) -> float:
-    """How many there are in a minute of the signal that was judged.
+    """Return the number of spikes a minute of the examined signal.
 
-    A spike leaves both its neighbours by more than `spike_qrs` of the QRS, is back within
-    `spike_width_s`, and the signal beside it moves little (at most `spike_beside` of that height):
-    the flanks of a QRS are steep themselves. A stimulus stands ahead of the beat that it paces; the
-    `pacing_s` before each beat are not judged, nor is what is `unjudged`.
+    A spike differs from both neighbours by more than `spike_qrs` of the QRS, is at most
+    `spike_width_s` wide, and the signal beside it moves at most `spike_beside` of its height,
+    because the slopes of a QRS are steep too. The pulse of a pacemaker precedes the beat that it
+    paces. Therefore the `pacing_s` before each beat are not examined, and neither is the time that
+    is `unjudged`.
     """
     height = max(limits.spike_qrs * qrs_mv, limits.spike_mv)
     widest = max(1, round(min(limits.spike_width_s, WIDEST_SECONDS) * fs))

@@ -86,7 +86,7 @@ def test_a_version_never_changes_its_content(
 ) -> None:
     registry = fill(1)
     before = files_of(tmp_path)
-    with pytest.raises(ModelRejected, match="another content"):
+    with pytest.raises(ModelRejected, match="other content"):
         registry.add(
             SignedManifest.sign(manifest(sequence=1, threshold=0.4), key), network, "a test"
         )

@@ -7,7 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from ecgfl_adapters.discovery import find_recordings
+from ecgfl_adapters import find_recordings
 from ecgfl_adapters.protocol import ReadOptions
 
 from ecgfl_cli.models.site_models import registry_of

@@ -92,5 +92,5 @@ def test_a_site_trains_with_the_term_that_it_is_asked_for(
     request = TrainRequest(
         model=signed, epochs=1, learning_rate=1e-3, batch_size=256, seed=1, proximal_mu=0.25
     )
-    assert server.send(server.seal(request, sound_vector())).has_content()
+    assert server.send(server.seal(request, sound_vector())).figures
     assert [plan.proximal_mu for plan in plans] == [0.25]

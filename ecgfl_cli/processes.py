@@ -252,7 +252,7 @@ class _Pool(Generic[Item, Result]):
 
 
 def _function(work: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the function that a partial calls, which has a module."""
+    """Return the function inside a partial: the partial itself has no module."""
     return _function(work.func) if isinstance(work, partial) else work
 
 

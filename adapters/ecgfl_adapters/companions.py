@@ -233,10 +233,9 @@ def link_target(path: Path) -> Path | None:
 
 
 def absence(path: Path) -> Absence | None:
-    """Return why the content of an existing path may not or cannot be read; None for any other
-    path.
+    """Return why an existing path has no content that may be read; None for every other path.
 
-    The path is a broken link, a link that leads out of the bounds (see `links_within`), or a
+    Such a path is a broken link, a link that leads out of the bounds (see `links_within`), or a
     pointer in place of the content.
     """
     try:

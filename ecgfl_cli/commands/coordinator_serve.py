@@ -7,7 +7,7 @@ import typer
 
 from ecgfl_cli.commands import library
 from ecgfl_cli.commands.coordinator_tables import figures_table, rounds_table
-from ecgfl_cli.commands.options import known_architecture, positive
+from ecgfl_cli.commands.options import LearningRate, LocalEpochs, known_architecture, positive
 from ecgfl_cli.console import console_of
 from ecgfl_cli.errors import UsageError
 from ecgfl_cli.site.lock import exclusive
@@ -71,22 +71,8 @@ def serve(
         str | None,
         typer.Option("--arch", help="Network architecture.", callback=known_architecture),
     ] = None,
-    local_epochs: Annotated[
-        int | None,
-        typer.Option(
-            "--local-epochs",
-            min=1,
-            help="Epochs of each local round. Default: that of the architecture.",
-        ),
-    ] = None,
-    learning_rate: Annotated[
-        float | None,
-        typer.Option(
-            "--learning-rate",
-            help="Learning rate of the first round. Default: that of the architecture.",
-            callback=positive,
-        ),
-    ] = None,
+    local_epochs: LocalEpochs = None,
+    learning_rate: LearningRate = None,
     seed: Annotated[
         int | None,
         typer.Option(

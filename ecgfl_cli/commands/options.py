@@ -131,6 +131,22 @@ Recordings = Annotated[
 ArchitectureName = Annotated[
     str, typer.Option("--arch", help="Network architecture.", callback=_choice_of(_architectures))
 ]
+LocalEpochs = Annotated[
+    int | None,
+    typer.Option(
+        "--local-epochs",
+        min=1,
+        help="Epochs of each local round. Default: that of the architecture.",
+    ),
+]
+LearningRate = Annotated[
+    float | None,
+    typer.Option(
+        "--learning-rate",
+        help="Learning rate of the first round. Default: that of the architecture.",
+        callback=positive,
+    ),
+]
 Model = Annotated[
     str | None,
     typer.Option("--model", help="Model version. Default: the current one.", metavar="VERSION"),

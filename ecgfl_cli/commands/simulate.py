@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ecgfl_cli.commands import library
-from ecgfl_cli.commands.options import ArchitectureName, FollowLinks, Jobs, positive
+from ecgfl_cli.commands.options import (
+    ArchitectureName,
+    FollowLinks,
+    Jobs,
+    LearningRate,
+    LocalEpochs,
+)
 from ecgfl_cli.commands.reading import reading_of
 from ecgfl_cli.commands.recordings import named_recordings
 from ecgfl_cli.console import Console, console_of, percent
@@ -58,22 +64,8 @@ def command(
     ] = None,
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="Rounds of training.")] = 5,
     arch: ArchitectureName = DEFAULT,
-    local_epochs: Annotated[
-        int | None,
-        typer.Option(
-            "--local-epochs",
-            min=1,
-            help="Epochs of each local round. Default: that of the architecture.",
-        ),
-    ] = None,
-    learning_rate: Annotated[
-        float | None,
-        typer.Option(
-            "--learning-rate",
-            help="Learning rate of the first round. Default: that of the architecture.",
-            callback=positive,
-        ),
-    ] = None,
+    local_epochs: LocalEpochs = None,
+    learning_rate: LearningRate = None,
     seed: Annotated[
         int,
         typer.Option(

@@ -46,7 +46,7 @@ def run_demo(console: Console, data: Path | None, keep: Path | None) -> dict[str
     """Run the demo in `keep` or a temporary folder, and return its result for JSON."""
     if keep is not None and keep.is_dir() and any(keep.iterdir()):
         raise UsageError(
-            f"--keep {keep}: not empty", "Give a folder that is empty or not there yet"
+            f"--keep {keep}: not empty", "Give an empty folder, or one that does not exist yet"
         )
     began = time.monotonic()
     with (

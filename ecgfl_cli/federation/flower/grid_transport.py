@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from flwr.app import Message
+from flwr.app import ArrayRecord, Message
 
 from ecgfl_cli.federation.flower.codec import arrays_of, content_of, record_of
 from ecgfl_cli.federation.messages import Content
@@ -62,11 +62,11 @@ class GridTransport:
 
 def _messages(requests: Sequence[Request]) -> list[Message]:
     """Return requests as messages. Requests with the same weights share one array."""
-    arrays = {
-        id(request.content.weights): arrays_of(request.content.weights)
-        for request in {id(request.content.weights): request for request in requests}.values()
-        if request.content.weights is not None
-    }
+    arrays: dict[int, ArrayRecord] = {}
+    for request in requests:
+        weights = request.content.weights
+        if weights is not None and id(weights) not in arrays:
+            arrays[id(weights)] = arrays_of(weights)
     return [
         Message(
             content=record_of(request.content, arrays.get(id(request.content.weights))),

@@ -179,12 +179,11 @@ class SimulatedGrid(InMemoryGrid):
         deadline = None if timeout is None else time.monotonic() + timeout
         replies: list[Message] = []
         while waiting and (deadline is None or time.monotonic() < deadline):
-            arrived = list(self.pull_messages(waiting))
+            arrived = self.collect(waiting)
             for message in arrived:
                 if message.has_error() and not self._stop.is_set():
                     self._report(f"a virtual site failed: {message.error.reason}")
             replies += arrived
-            waiting -= {message.metadata.reply_to_message_id for message in arrived}
             if waiting and not arrived:
                 self._pause()
         return replies

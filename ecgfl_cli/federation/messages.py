@@ -78,22 +78,32 @@ SCHEMA_BROKEN, POLICY_FORBIDS, UNTRUSTED, MODEL_UNACCEPTABLE, FAILED = 9004, 900
 """The codes with which a site tells the coordinator that it refuses a request or has failed."""
 
 SITE_GONE = 5
-"""The code that takes the place of a reply if the session of the site has ended: Flower's NODE_UNAVAILABLE."""
+"""The code that takes the place of a reply if the session of the site has ended: Flower's
+NODE_UNAVAILABLE.
+"""
 
 REFUSALS = (SCHEMA_BROKEN, POLICY_FORBIDS, UNTRUSTED, MODEL_UNACCEPTABLE)
 
 VERDICTS: dict[int, VerdictCode] = dict(enumerate(get_args(VerdictCode), start=1))
-"""A site's verdicts on a final model. They are sent as numbers, because Flower's metrics are numbers: add, never renumber."""
+"""A site's verdicts on a final model. They are sent as numbers, because Flower's metrics are
+numbers: add, never renumber.
+"""
 
 REJECTIONS: tuple[VerdictCode, ...] = ("below-margin", "interval-below-zero", "unusable")
 
+MOST_STEPS = 20
+"""Largest number of release steps in a request."""
+
+StepName = Annotated[str, Field(max_length=64)]
 Count = Annotated[int, Field(ge=0, le=MOST_EXAMPLES)]
 VerdictNumber = Annotated[int, Field(ge=1, le=len(VERDICTS))]
 ByLogit = Annotated[list[Count], Field(min_length=COUNTS, max_length=COUNTS)]
 Loss = Annotated[float, Field(ge=0, le=LARGEST_LOSS)]
 
 SHARE_TOLERANCE = 1e-6
-"""Largest difference between a reported share and the share of the reported counts. Both are computed in double precision."""
+"""Largest difference between a reported share and the share of the reported counts. Both are
+computed in double precision.
+"""
 
 
 WORDS = {
@@ -113,7 +123,25 @@ def in_words(code: int) -> str:
 
 
 class TrainRequest(StrictModel):
-    """Train from this global model. proximal_mu : weight of FedProx's proximal term, 0 for none."""
+    """Request to train from a global model.
+
+    Attributes
+    ----------
+    model
+        The global model.
+    epochs
+        Passes over the training beats.
+    learning_rate
+        Of the optimiser.
+    batch_size
+        Beats of a step of the optimiser.
+    seed
+        Seed for shuffling, augmentation and dropout.
+    proximal_mu
+        Weight of FedProx's proximal term; 0 for none.
+    steps
+        Names of the release steps with two sides that the coordinator expects the site to apply.
+    """
 
     model: SignedManifest
     epochs: Annotated[int, Field(ge=1, le=LARGEST_EPOCHS)]
@@ -121,6 +149,7 @@ class TrainRequest(StrictModel):
     batch_size: Annotated[int, Field(ge=1, le=LARGEST_BATCH)]
     seed: Annotated[int, Field(ge=0, lt=2**31)]
     proximal_mu: Annotated[float, Field(ge=0, le=LARGEST_PROXIMAL_MU)] = 0.0
+    steps: Annotated[list[StepName], Field(max_length=MOST_STEPS)] = Field(default_factory=list)
 
 
 class EvaluateRequest(StrictModel):
@@ -130,7 +159,9 @@ class EvaluateRequest(StrictModel):
 
 
 class CatchUpRequest(StrictModel):
-    """Keep this final model of an earlier run, where it is news. Comes as a query, before any round."""
+    """Keep this final model of an earlier run, where it is news. Comes as a query, before any
+    round.
+    """
 
     model: SignedManifest
 
@@ -149,7 +180,9 @@ def _require_share(name: str, share: float | None, part: int, total: int | None)
 
 
 class TrainReply(StrictModel):
-    """examples : labelled beats that were trained on. loss : of the last local epoch. A site may withhold pvcs and loss."""
+    """examples : labelled beats that were trained on. loss : of the last local epoch. A site may
+    withhold pvcs and loss.
+    """
 
     model_config = ConfigDict(populate_by_name=True)
 
@@ -164,11 +197,12 @@ class TrainReply(StrictModel):
 
 
 class EvaluateReply(StrictModel):
-    """Counts on the site's held-out patients. All but examples may be absent: sensitivity and precision where they are not
-    defined, each where the site's policy withholds it.
+    """Counts on the site's held-out patients. All but examples may be absent: sensitivity and
+    precision where they are not defined, each where the site's policy withholds it.
 
-    others_by_logit, pvcs_by_logit : beats by the network's logit, from which the coordinator calibrates the next model.
-    verdict : the site's verdict, as its number in `VERDICTS`; only for a run's final model.
+    others_by_logit, pvcs_by_logit : beats by the network's logit, from which the coordinator
+    calibrates the next model. verdict : the site's verdict, as its number in `VERDICTS`; only for a
+    run's final model.
     """
 
     model_config = ConfigDict(populate_by_name=True)
@@ -209,9 +243,11 @@ class EvaluateReply(StrictModel):
 
 
 class CatchUpReply(StrictModel):
-    """verdict : the site's verdict on the model, as its number in `VERDICTS`; None if the site has not tested it.
+    """verdict : the site's verdict on the model, as its number in `VERDICTS`; None if the site has
+    not tested it.
 
-    nonce : random number that makes each reply unique, because Flower's store merges equal parts of several sites.
+    nonce : random number that makes each reply unique, because Flower's store merges equal parts of
+    several sites.
     """
 
     nonce: Annotated[int, Field(ge=0, lt=2**63)]
@@ -219,7 +255,9 @@ class CatchUpReply(StrictModel):
 
 
 class AuditHead(StrictModel):
-    """The head of a site's audit log, without the line about this reply. hash : the 32 bytes of the last line's SHA-256."""
+    """The head of a site's audit log, without the line about this reply. hash : the 32 bytes of the
+    last line's SHA-256.
+    """
 
     lines: Annotated[int, Field(ge=0, le=MOST_LINES)]
     hash: Annotated[list[Annotated[int, Field(ge=0, le=255)]], Field(min_length=32, max_length=32)]

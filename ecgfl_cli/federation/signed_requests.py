@@ -126,7 +126,7 @@ def seal(
         id=secrets.token_hex(16),
         issued=issued.isoformat(timespec="milliseconds"),
         expires=expires.isoformat(timespec="milliseconds"),
-        content=content.model_dump(),
+        content=content.model_dump(exclude_defaults=True),
     )
     text = envelope.model_dump_json()
     signature = base64.b64encode(key.sign(DOMAIN + text.encode())).decode()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ecgfl_cli.federation.messages import SITE_GONE, Content, Kind
-from ecgfl_cli.site.outbox import Packed, Release
+from ecgfl_cli.site.outbox import Exit
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class Delivered:
     origin: Any
 
 
-class SiteTransport(Protocol):
+class SiteTransport(Exit, Protocol):
     """Carries the messages of one session on the side of a site."""
 
     @property
@@ -125,14 +125,6 @@ class SiteTransport(Protocol):
 
     def is_ours(self, run_id: int) -> bool:
         """Return whether a run belongs to an ecgfl coordinator. Raises `RunOver` after its end."""
-        ...
-
-    def pack(self, release: Release, to: Delivered) -> Packed:
-        """Encode a reply to a request."""
-        ...
-
-    def send(self, packed: Any) -> bool:
-        """Send a reply. Return False if the coordinator does not wait for it any more."""
         ...
 
 

@@ -1,10 +1,10 @@
 """Send everything that leaves the site: the only exit.
 
-Whatever a site sends to the coordinator is a `Release`. The outbox applies the policy, writes a
-line to the audit log, and only then sends the release.
+Whatever a site sends to the coordinator is a `Release`. The outbox applies the site's release
+steps, writes a line to the audit log, and only then sends the release.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -35,7 +35,10 @@ class Release:
     code
         Code of a refusal or failure; None for a reply.
     withheld
-        Names of the figures that the policy withholds. The outbox removes them.
+        Names of the figures that the policy withholds. A release step removes them.
+    start
+        The global weights from which `weights` were trained, shape (n,), for release steps. They
+        are not sent.
     head
         Head of the audit log that accompanies the release; the outbox adds it.
     """
@@ -45,7 +48,16 @@ class Release:
     weights: NDArray[np.float32] | None = None
     code: int | None = None
     withheld: Collection[str] = ()
+    start: NDArray[np.float32] | None = None
     head: Head | None = None
+
+
+class SiteStep(Protocol):
+    """Site side of a release step."""
+
+    def shape(self, release: Release) -> Release:
+        """Return the release as it may leave the site."""
+        ...
 
 
 class Packed(Protocol):
@@ -83,10 +95,14 @@ class Outbox:
         Audit log of the site.
     exit
         Encodes and sends the releases.
+    steps
+        Shape each release, one after the other.
     """
 
-    def __init__(self, audit: AuditLog, exit: Exit) -> None:
-        self._audit, self._exit = audit, exit
+    def __init__(self, audit: AuditLog, exit: Exit, steps: Sequence[SiteStep]) -> None:
+        self._audit = audit
+        self._exit = exit
+        self._steps = steps
 
     def send(self, release: Release, to: Any, run: str | None) -> bool:
         """Send a reply.
@@ -105,7 +121,7 @@ class Outbox:
         bool
             False if the coordinator does not wait for the reply any more.
         """
-        permitted = prepared(release, self._audit.last())
+        permitted = prepared(release, self._steps, self._audit.last())
         packed = self._exit.pack(permitted, to)
         self._audit.append(
             "send",
@@ -130,12 +146,11 @@ class Outbox:
         self._exit.send(packed)
 
 
-def prepared(release: Release, head: Head | None) -> Release:
-    """Remove the withheld figures from a release, and add the head of the audit log."""
-    figures = {
-        name: value for name, value in release.figures.items() if name not in release.withheld
-    }
-    return replace(release, figures=figures, withheld=(), head=head)
+def prepared(release: Release, steps: Sequence[SiteStep], head: Head | None) -> Release:
+    """Apply the release steps to a release, and add the head of the audit log."""
+    for step in steps:
+        release = step.shape(release)
+    return replace(release, head=head)
 
 
 def _recorded(release: Release) -> dict[str, dict[str, Any]]:

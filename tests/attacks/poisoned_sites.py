@@ -34,12 +34,11 @@ from invented_figures import CLAIMED, perfect
 from ecgfl_cli.app import run
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 from ecgfl_cli.federation.coordinator.rounds.rounds import Rounds
+from ecgfl_cli.federation.coordinator.rounds.strategy import aggregator_of
 from ecgfl_cli.federation.coordinator.runs.checkpoints import Checkpoints
 from ecgfl_cli.federation.coordinator.runs.run_plan import RoundResult, RunPlan
 from ecgfl_cli.federation.coordinator.runs.run_record import RunRecord
-from ecgfl_cli.federation.coordinator.runs.strategy_options import arguments_of
 from ecgfl_cli.federation.flower import quieten
-from ecgfl_cli.federation.flower.strategies import build_aggregator
 from ecgfl_cli.federation.messages import (
     EXAMPLES,
     Content,
@@ -229,7 +228,7 @@ def cell(sites: Sites, attack: Attack, plan: RunPlan) -> str:
         record = RunRecord(None, plan, checkpoints.latest.manifest)
         attacked = Attacked(sites, attack, checkpoints)
         present = _AllPresent(sites.names)
-        aggregator = build_aggregator(plan.strategy, plan.min_sites, arguments_of(plan))
+        aggregator = aggregator_of(plan)
         rounds = Rounds(plan, aggregator, checkpoints, present, lambda _: None, record)
         rounds.run(attacked.transport)
     attacker = sites.names[ATTACKER]

@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 
 from ecgfl_cli.federation.coordinator.home import load_signing_key
 from ecgfl_cli.federation.coordinator.rounds.rounds import Rounds as CoordinatorRounds
+from ecgfl_cli.federation.coordinator.rounds.strategy import aggregator_of
 from ecgfl_cli.federation.coordinator.runs.checkpoints import Checkpoints
 from ecgfl_cli.federation.coordinator.runs.run_plan import RoundResult, RunPlan
 from ecgfl_cli.federation.coordinator.runs.run_record import RunRecord
-from ecgfl_cli.federation.coordinator.runs.strategy_options import arguments_of
 from ecgfl_cli.federation.flower.codec import content_of
-from ecgfl_cli.federation.flower.strategies import build_aggregator
 from ecgfl_cli.federation.messages import Content, TrainReply, figures_of
 from ecgfl_cli.federation.transport import Reply, Request
 from ecgfl_cli.models.packing import pack
@@ -69,9 +68,7 @@ class Rounds:
         self.said: list[str] = []
         self.registry = homes.registry("coordinator")
         self.checkpoints = Checkpoints(home, load_signing_key(home), plan)
-        self.aggregator = build_aggregator(
-            plan.strategy, plan.min_sites, arguments_of(plan), self.checkpoints.moments
-        )
+        self.aggregator = aggregator_of(plan, self.checkpoints.moments)
         self.sites = ConnectedSites(nodes)
         latest = self.checkpoints.latest.manifest
         self.record = RunRecord(home.reports / f"{latest.run}.json", plan, latest)

@@ -30,6 +30,7 @@ from ecgfl_cli.federation.messages import (
     TrainRequest,
     figures_of,
 )
+from ecgfl_cli.federation.release_steps.step import ReleaseStep
 from ecgfl_cli.federation.signed_requests import Received, read_request
 from ecgfl_cli.federation.site.participation import LONGEST_PATIENCE_SECONDS
 from ecgfl_cli.federation.site.session import Session
@@ -107,6 +108,7 @@ class LightParticipant:
         self._random = np.random.default_rng(number)
         self._key = federation.signing_key
         self.answers: list[Answer] = []
+        self.steps: list[ReleaseStep] = []
         self.run: str | None = None
         self.rounds = 0
         self.final: str | None = None

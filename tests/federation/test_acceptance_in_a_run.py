@@ -17,7 +17,6 @@ from ecgfl_cli.federation.site.participation import Participation
 from ecgfl_cli.models.calibration import counted
 from ecgfl_cli.models.registry import WEIGHTS
 from ecgfl_cli.models.starter import starter_registry
-from ecgfl_cli.site.outbox import prepared
 from ecgfl_cli.training.acceptance import ByPatient, Verdict
 from ecgfl_cli.training.local import Measured
 
@@ -165,7 +164,7 @@ def test_the_policy_keeps_the_verdict(homes: Homes) -> None:
     server = under(homes, 'acceptance_margin = 0.05\nmetrics = ["loss"]')
     vector = sound_vector()
     content = server.content("evaluate", vector, server.sign(server.manifest(vector, round=3)))
-    release = prepared(server.send(content, "evaluate"), None)
+    release = server.leaves(content, "evaluate")
     assert set(release.figures) == {"num-examples", "loss"}
 
 

@@ -222,7 +222,7 @@ def test_a_model_that_is_not_taken_keeps_nobody_from_the_next_round(homes: Homes
         send=sent.append,
     )
     said: list[str] = []
-    node = Session(connection, SimpleNamespace(answer=answer, run=None), log, said.append)  # type: ignore[arg-type]
+    node = Session(connection, SimpleNamespace(answer=answer, run=None, steps=[]), log, said.append)  # type: ignore[arg-type]
     assert node.wait(time.monotonic() + 60)
     assert offered == [], "it went on to the round"
     assert len(sent) == 1
@@ -250,7 +250,7 @@ def test_one_whose_run_ends_meanwhile_is_let_go(homes: Homes, call: str) -> None
         pack=lambda release, to: FleetConnection.pack(LINE, release, to),  # type: ignore[arg-type]
         **calls,
     )
-    participant = SimpleNamespace(answer=lambda *_: Release("query"), run=None)
+    participant = SimpleNamespace(answer=lambda *_: Release("query"), run=None, steps=[])
     node = Session(connection, participant, AuditLog(homes.site("alice").audit), [].append)  # type: ignore[arg-type]
     assert node.wait(time.monotonic() + 60)
     assert offered == []

@@ -8,7 +8,7 @@ import pytest
 from fake_rounds import PLAN
 
 from ecgfl_cli.federation.coordinator.rounds.calibrating import calibrated
-from ecgfl_cli.federation.coordinator.rounds.combining import Combination, capped, usual_count
+from ecgfl_cli.federation.coordinator.rounds.combining import Combination
 from ecgfl_cli.federation.coordinator.rounds.outliers import deviation_in_words, deviations
 from ecgfl_cli.federation.coordinator.rounds.reported_figures import (
     combined_histogram,
@@ -18,6 +18,7 @@ from ecgfl_cli.federation.coordinator.rounds.reported_figures import (
 )
 from ecgfl_cli.federation.coordinator.runs.run_plan import RoundResult, SiteFigures
 from ecgfl_cli.federation.messages import EvaluateReply
+from ecgfl_cli.federation.release_steps.cap_beats import capped, usual_count
 from ecgfl_cli.models.calibration import (
     COUNTS,
     EDGES,

@@ -24,7 +24,7 @@ from ecgfl_cli.federation.site import local_work
 from ecgfl_cli.federation.site.participant import Participant
 from ecgfl_cli.models.manifest import Manifest, SignedManifest, validity, weights_sha256
 from ecgfl_cli.site.keys import fingerprint
-from ecgfl_cli.site.outbox import Release
+from ecgfl_cli.site.outbox import Release, prepared
 from ecgfl_cli.site.settings import load_settings
 
 WEIGHTS = 184_802
@@ -105,6 +105,10 @@ class Server:
 
     def send(self, content: RecordDict, kind: str = "train") -> Release:
         return self._participant.answer(Kind(kind), content_of(content))
+
+    def leaves(self, content: RecordDict, kind: str = "train") -> Release:
+        """The reply as it leaves the site."""
+        return prepared(self.send(content, kind), self._participant.steps, None)
 
 
 def sound_vector(seed: int = 0) -> Vector:

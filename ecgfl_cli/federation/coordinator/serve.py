@@ -17,6 +17,7 @@ from ecgfl_cli.federation.coordinator.report_page import page_of
 from ecgfl_cli.federation.coordinator.rounds.catching_up import CatchingUp
 from ecgfl_cli.federation.coordinator.rounds.connected_sites import ConnectedSites, QuorumMissed
 from ecgfl_cli.federation.coordinator.rounds.rounds import RoundFailed, Rounds
+from ecgfl_cli.federation.coordinator.rounds.strategy import aggregator_of
 from ecgfl_cli.federation.coordinator.runs.checkpoints import Checkpoints
 from ecgfl_cli.federation.coordinator.runs.global_models import Standing
 from ecgfl_cli.federation.coordinator.runs.live_state import (
@@ -27,11 +28,10 @@ from ecgfl_cli.federation.coordinator.runs.live_state import (
 )
 from ecgfl_cli.federation.coordinator.runs.run_plan import Report, RoundResult, RunPlan
 from ecgfl_cli.federation.coordinator.runs.run_record import RunRecord, now
-from ecgfl_cli.federation.coordinator.runs.strategy_options import arguments_of, check_strategy
+from ecgfl_cli.federation.coordinator.runs.strategy_options import check_strategy
 from ecgfl_cli.federation.flower import require_tested_flower
 from ecgfl_cli.federation.flower.connections import tls_context
 from ecgfl_cli.federation.flower.grid_transport import GridTransport
-from ecgfl_cli.federation.flower.strategies import build_aggregator
 from ecgfl_cli.federation.flower.superlink import SuperLink
 from ecgfl_cli.federation.messages import REJECTIONS
 from ecgfl_cli.files import atomic_write_bytes
@@ -70,6 +70,7 @@ def serve(home: CoordinatorHome, plan: RunPlan, host: str, port: int, report: Re
     """
     require_tested_flower()
     check_strategy(plan)
+    aggregator_of(plan)  # refuses what does not fit before any site is asked
     _check_sites(home, plan, report)
     audit_log(home).require_whole()
     certificates = check_certificates(home)
@@ -134,8 +135,7 @@ def serve(home: CoordinatorHome, plan: RunPlan, host: str, port: int, report: Re
                     sites.wait_for_hours()
                     record.phase = "waiting for sites"
                     sites.quorum(set())
-                    arguments, moments = arguments_of(plan), checkpoints.moments
-                    aggregator = build_aggregator(plan.strategy, plan.min_sites, arguments, moments)
+                    aggregator = aggregator_of(plan, checkpoints.moments)
                     Rounds(plan, aggregator, checkpoints, sites, report, record).run(transport)
             except (RoundFailed, QuorumMissed) as error:
                 _close(home, record, path, sites, error, report)

@@ -12,11 +12,10 @@ from ecgfl_cli.federation.bounds import LARGEST_PROXIMAL_MU
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 from ecgfl_cli.federation.coordinator.report_page import page_of
 from ecgfl_cli.federation.coordinator.rounds.rounds import RoundFailed, Rounds
+from ecgfl_cli.federation.coordinator.rounds.strategy import aggregator_of
 from ecgfl_cli.federation.coordinator.runs.checkpoints import Checkpoints
 from ecgfl_cli.federation.coordinator.runs.run_plan import Report, RoundResult, RunPlan
 from ecgfl_cli.federation.coordinator.runs.run_record import RunRecord, RunReport
-from ecgfl_cli.federation.coordinator.runs.strategy_options import arguments_of
-from ecgfl_cli.federation.flower.strategies import build_aggregator
 from ecgfl_cli.federation.simulation.ray_engine import run_engine
 from ecgfl_cli.federation.simulation.trial import Trial
 from ecgfl_cli.federation.simulation.virtual_participant import VirtualParticipants
@@ -90,7 +89,7 @@ def _run(
     record = RunRecord(path, plan, checkpoints.latest.manifest, checkpoints.start)
     began = time.monotonic()
     try:
-        aggregator = build_aggregator(plan.strategy, plan.min_sites, arguments_of(plan))
+        aggregator = aggregator_of(plan)
         rounds = Rounds(
             plan,
             aggregator,

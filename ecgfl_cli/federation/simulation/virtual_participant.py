@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ecgfl_cli.federation.messages import Content, EvaluateRequest, Kind, TrainRequest
+from ecgfl_cli.federation.release_steps.chain import require_same_steps
 from ecgfl_cli.federation.signed_requests import Received, Schema, read_request
 from ecgfl_cli.federation.simulation.virtual_sites import VirtualSite
 from ecgfl_cli.federation.site.local_work import LocalWork
@@ -66,7 +67,7 @@ class VirtualParticipants:
             if kind is Kind.TRAIN
             else evaluate(content, site, work, self._signing_key)
         )
-        return prepared(release, None)
+        return prepared(release, work.steps, None)
 
 
 def train(content: Content, site: VirtualSite, work: LocalWork, signing_key: str) -> Release:
@@ -75,6 +76,7 @@ def train(content: Content, site: VirtualSite, work: LocalWork, signing_key: str
         content, TrainRequest, public_key_from_text(signing_key), site.fingerprint
     )
     request = received.content
+    require_same_steps(work.steps, request.steps)
     manifest, network = _open(received, signing_key)
     plan = TrainingPlan(
         request.epochs,

@@ -36,8 +36,9 @@ Values = int | float | list[int] | list[float]
 
 @dataclass(frozen=True)
 class Field:
-    """One value of a reply. kind : its type, with the number of values where there are several. bytes : of the value itself, as
-    int64, float64 or float32 in little endian; sha256 : of these bytes. value : None for the weights, which are too many to show.
+    """One value of a reply. kind : its type, with the number of values where there are several.
+    bytes : of the value itself, as int64, float64 or float32 in little endian; sha256 : of these
+    bytes. value : None for the weights, which are too many to show.
     """
 
     name: str
@@ -49,8 +50,9 @@ class Field:
 
 @dataclass(frozen=True)
 class Draft:
-    """A reply that would be sent. kind : of the request that it answers. bytes, sha256 : of all its parts as they would go over
-    the line; a real reply's differ by the few bytes that name its request.
+    """A reply that would be sent. kind : of the request that it answers. bytes, sha256 : of all its
+    parts as they would go over the line; a real reply's differ by the few bytes that name its
+    request.
     """
 
     kind: str
@@ -69,10 +71,12 @@ class DryRun:
 
 
 def dry_run(home: Home, settings: SiteSettings, report: Callable[[str], None]) -> DryRun:
-    """Train one round here from the current model and measure that model, as `join` does, with the architecture's usual plan.
+    """Train one round here from the current model and measure that model, as `join` does, with the
+    architecture's usual plan.
 
-    Nothing in the home changes but for a line in the audit log. Raises `PolicyRefused` where this site would refuse, and
-    `UnusableInput` when there is nothing to train on or its beats are not cut yet.
+    Nothing in the home changes but for a line in the audit log. Raises `PolicyRefused` where this
+    site would refuse, and `UnusableInput` when there is nothing to train on or its beats are not
+    cut yet.
     """
     policy = settings.policy
     require_training_data(home)
@@ -84,7 +88,7 @@ def dry_run(home: Home, settings: SiteSettings, report: Callable[[str], None]) -
     measured = work.measure(network, manifest).release
     trained = work.train(network, manifest, _plan(wanted, policy)).release
     head = AuditLog(home.audit).last()
-    drafts = [_draft(prepared(release, head)) for release in (trained, measured)]
+    drafts = [_draft(prepared(release, work.steps, head)) for release in (trained, measured)]
     messages = [
         {"kind": draft.kind, "bytes": draft.bytes, "sha256": draft.sha256} for draft in drafts
     ]
@@ -93,7 +97,9 @@ def dry_run(home: Home, settings: SiteSettings, report: Callable[[str], None]) -
 
 
 def _start(home: Home, policy: Policy) -> "tuple[str | None, Manifest, nn.Module]":
-    """The current model where the policy allows its architecture, else a fresh network of one that it allows."""
+    """The current model where the policy allows its architecture, else a fresh network of one that
+    it allows.
+    """
     registry = registry_of(home, None)
     current = registry.current()
     if (

@@ -1,10 +1,13 @@
-"""What a site does for one round: train or measure on its own data, within its policy, and put the answer together."""
+"""What a site does for one round: train or measure on its own data, within its policy, and put the
+answer together.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ecgfl_cli.federation.messages import EvaluateReply, Kind, TrainReply, figures_of
+from ecgfl_cli.federation.release_steps.chain import site_steps
 from ecgfl_cli.federation.site.loss_check import LossCheck
 from ecgfl_cli.federation.site.promotion import require_sane_loss
 from ecgfl_cli.models.architecture import Architecture, architecture
@@ -62,10 +65,12 @@ class MeasuredModel:
 
 
 class LocalWork:
-    """One site's work in one run. Raises `PolicyRefused` for what site.toml does not allow, before the data is touched.
+    """One site's work in one run. Raises `PolicyRefused` for what site.toml does not allow, before
+    the data is touched.
 
-    A request of a coordinator is logged before the data is touched, and limited by the policy's hours and counts. Work without a
-    request (`asked` is None, for a dry run or a simulation) is neither logged nor limited by these.
+    A request of a coordinator is logged before the data is touched, and limited by the policy's
+    hours and counts. Work without a request (`asked` is None, for a dry run or a simulation) is
+    neither logged nor limited by these.
     """
 
     def __init__(self, home: Home, policy: Policy) -> None:
@@ -73,6 +78,8 @@ class LocalWork:
         self._log, self._check = RequestLog(home.audit), LossCheck(home, policy)
         self._datasets: dict[str, Dataset] = {}
         self._checked: set[str] = set()
+        self.steps = site_steps(policy)
+        """Release steps of this site."""
 
     def train(
         self,
@@ -96,6 +103,7 @@ class LocalWork:
             self._require_plausible(
                 total(by_patient(network, manifest, dataset.held_out)), manifest
             )
+        start = pack(network)
         loss = require_sane_loss(train(network, wanted, examples, plan), manifest)
         reply = TrainReply(examples=len(examples), pvcs=int(examples.is_pvc.sum()), loss=loss)
         release = Release(
@@ -103,6 +111,7 @@ class LocalWork:
             figures_of(reply),
             weights=pack(network),
             withheld=set(METRICS) - set(self._policy.metrics),
+            start=start,
         )
         return Trained(release, len(examples), loss)
 
@@ -113,7 +122,9 @@ class LocalWork:
         asked: Asked | None = None,
         is_catch_up: bool = False,
     ) -> MeasuredModel:
-        """Measure the network on the held-out patients. is_catch_up : whether the model is of an earlier run."""
+        """Measure the network on the held-out patients. is_catch_up : whether the model is of an
+        earlier run.
+        """
         if asked is not None:
             self._begin_measurement(asked, manifest, is_catch_up)
         held_out = self._dataset(architecture(manifest.architecture)).held_out
@@ -126,7 +137,9 @@ class LocalWork:
 
     @property
     def metrics(self) -> frozenset[Metric]:
-        """The figures of held-out patients that may leave this site; none if there are too few held-out patients or beats."""
+        """The figures of held-out patients that may leave this site; none if there are too few
+        held-out patients or beats.
+        """
         return (
             frozenset()
             if too_few_held_out(self._home, self._policy)

@@ -1,7 +1,8 @@
 """Refuse models whose loss on this site's held-out patients is far above that of the current model.
 
-A model that was crafted to extract information from a site's data usually finds PVCs badly. The check does not catch all of them,
-because a good model can be crafted too. The policy's limits on measurements and trainings bound how much they can extract.
+A model that was crafted to extract information from a site's data usually finds PVCs badly. The
+check does not catch all of them, because a good model can be crafted too. The policy's limits on
+measurements and trainings bound how much they can extract.
 """
 
 import math
@@ -18,13 +19,14 @@ from ecgfl_cli.training.acceptance import by_patient, total
 from ecgfl_cli.training.dataset import load_held_out
 
 LEAST_REFERENCE = 0.1
-"""Smallest reference value (log loss). If the current model is nearly perfect, a multiple of its loss is meaningless. At four
-sites of mitdb (42 records) the starter model has a loss of 0.012 to 0.042. In five rounds of `beatnet` with the usual plan, the
-loss is 0.014 to 0.055 from the first round on, which is up to four times as much. Random weights have 0.28 to 0.51 there."""
+"""Smallest reference value (log loss). If the current model is nearly perfect, a multiple of its
+loss is meaningless. At four sites of mitdb (42 records) the starter model has a loss of 0.012 to
+0.042. In five rounds of `beatnet` with the usual plan, the loss is 0.014 to 0.055 from the first
+round on, which is up to four times as much. Random weights have 0.28 to 0.51 there."""
 
 UNTRAINED = math.log(2)
-"""Log loss of a probability of 1/2 for every beat. The loss of random weights is near it: 0.28 to 0.51 with `beatnet`, 0.6 to 0.8
-with `ecgnet`."""
+"""Log loss of a probability of 1/2 for every beat. The loss of random weights is near it: 0.28 to
+0.51 with `beatnet`, 0.6 to 0.8 with `ecgnet`."""
 
 
 class LossCheck:
@@ -46,7 +48,9 @@ class LossCheck:
             return False
 
     def require(self, loss: float, manifest: Manifest) -> None:
-        """Raises `ModelRejected` if the loss on the held-out patients is above the policy's multiple of the current model's."""
+        """Raises `ModelRejected` if the loss on the held-out patients is above the policy's
+        multiple of the current model's.
+        """
         name, reference = self._reference(manifest)
         ratio = self._policy.max_loss_ratio
         if loss > ratio * reference:
@@ -70,7 +74,9 @@ class LossCheck:
         )
 
     def _of_current(self) -> tuple[str, str, float]:
-        """Version, architecture and loss of the current model, or of the starter model if that is unusable."""
+        """Version, architecture and loss of the current model, or of the starter model if that is
+        unusable.
+        """
         for registry in (registry_of(self._home, None), starter_registry()):
             try:
                 return self._measured(registry)

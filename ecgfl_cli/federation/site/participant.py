@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from ecgfl_cli.federation.messages import (
     figures_of,
     verdict_number,
 )
+from ecgfl_cli.federation.release_steps.chain import require_same_steps
 from ecgfl_cli.federation.signed_requests import Received, Schema, read_request
 from ecgfl_cli.federation.site.local_work import LocalWork, MeasuredModel
 from ecgfl_cli.federation.site.promotion import allow_model, consider
@@ -27,7 +28,7 @@ from ecgfl_cli.models.registry import Registry, network_of
 from ecgfl_cli.site.audit import AuditLog
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.keys import fingerprint
-from ecgfl_cli.site.outbox import Release
+from ecgfl_cli.site.outbox import Release, SiteStep
 from ecgfl_cli.site.requests import Asked
 from ecgfl_cli.site.settings import SiteSettings
 from ecgfl_cli.training.acceptance import Verdict
@@ -48,8 +49,8 @@ class FinalModel:
 class Participant:
     """One site in one run.
 
-    report : takes a line for the person who watches.
-    rounds : how many models it has measured. final : the model it ended with, None before the last round. caught_up : the final
+    report : takes a line for the person who watches. rounds : how many models it has measured.
+    final : the model it ended with, None before the last round. caught_up : the final
         model of an earlier run that this site had missed, None where it had not.
     """
 
@@ -74,6 +75,11 @@ class Participant:
         self.final: FinalModel | None = None
         self.caught_up: FinalModel | None = None
 
+    @property
+    def steps(self) -> Sequence[SiteStep]:
+        """Release steps of this site."""
+        return self._work.steps
+
     def answer(self, kind: Kind, content: Content) -> Release:
         """Do what a request asks for, and return what leaves the site for it.
 
@@ -91,6 +97,7 @@ class Participant:
     def _train(self, content: Content) -> Release:
         received, asked = self._read(content, TrainRequest)
         request = received.content
+        require_same_steps(self._work.steps, request.steps)
         manifest, network = self._open(received)
         if manifest.is_final:
             raise ServerRefused(
@@ -137,8 +144,8 @@ class Participant:
         return measured.release
 
     def _catch_up(self, content: Content) -> Release:
-        """Receive the final model that this site has missed. The reply carries this site's verdict, if the policy allows it and
-        the model was tested here.
+        """Receive the final model that this site has missed. The reply carries this site's verdict,
+        if the policy allows it and the model was tested here.
         """
         received, asked = self._read(content, CatchUpRequest)
         manifest = received.content.model.open(self._signing_key)
@@ -166,7 +173,9 @@ class Participant:
         return Release(Kind.CATCH_UP, figures_of(reply))
 
     def _read(self, content: Content, schema: type[Schema]) -> tuple[Received[Schema], Asked]:
-        """Read a request. Refuse it unless it is signed for this site, is valid now, and was not answered before."""
+        """Read a request. Refuse it unless it is signed for this site, is valid now, and was not
+        answered before.
+        """
         received = read_request(content, schema, self._signing_key, self._site)
         envelope = received.envelope
         asked = Asked(envelope.id, envelope.run, envelope.expires)
@@ -178,7 +187,9 @@ class Participant:
         return received, asked
 
     def _verdict_on(self, manifest: Manifest) -> int | None:
-        """Return the number of this site's verdict on a version; None if the version was not tested here."""
+        """Return the number of this site's verdict on a version; None if the version was not tested
+        here.
+        """
         if manifest.version not in self._registry.versions():
             return None
         acceptance = self._registry.entry(manifest.version).acceptance
@@ -217,7 +228,9 @@ class Participant:
             self._audit.append("model-pruned", version=version)
 
     def _open(self, received: Received[Schema]) -> "tuple[Manifest, nn.Module]":
-        """Everything that must hold before any data is touched: signature, policy, order, hash and shape of the weights."""
+        """Everything that must hold before any data is touched: signature, policy, order, hash and
+        shape of the weights.
+        """
         manifest = received.content.model.open(self._signing_key)
         if manifest.run != received.envelope.run:
             raise ServerRefused(

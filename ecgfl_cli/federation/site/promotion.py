@@ -1,4 +1,6 @@
-"""How a verified model becomes the one that this site uses, or is kept as rejected: from the coordinator or from a file."""
+"""How a verified model becomes the one that this site uses, or is kept as rejected: from the
+coordinator or from a file.
+"""
 
 import math
 from dataclasses import replace
@@ -20,8 +22,8 @@ from ecgfl_cli.training.dataset import HeldOut, load_held_out
 def allow_model(manifest: Manifest, policy: Policy, registry: Registry) -> None:
     """Check a model before it is used.
 
-    Raises `PolicyRefused` if the policy does not list its architecture, or if this site has a newer model. Raises `ModelRejected`
-    if the model has expired and this site does not have it.
+    Raises `PolicyRefused` if the policy does not list its architecture, or if this site has a newer
+    model. Raises `ModelRejected` if the model has expired and this site does not have it.
     """
     if manifest.architecture not in policy.architectures:
         raise PolicyRefused(
@@ -47,7 +49,9 @@ def allow_model(manifest: Manifest, policy: Policy, registry: Registry) -> None:
 
 
 def require_sane_loss(loss: float, manifest: Manifest) -> float:
-    """Raises `ModelRejected` when the weights are numbers but useless ones. loss : on this site's beats."""
+    """Raises `ModelRejected` when the weights are numbers but useless ones. loss : on this site's
+    beats.
+    """
     if not math.isfinite(loss) or loss > LARGEST_LOSS:
         raise ModelRejected(
             f"model {manifest.version}: its loss on this site's beats is {loss}",
@@ -59,8 +63,8 @@ def require_sane_loss(loss: float, manifest: Manifest) -> float:
 def consider(
     home: Home, policy: Policy, manifest: Manifest, candidate: ByPatient, held_out: HeldOut
 ) -> Verdict:
-    """Promote a model of the site's registry when it passes the acceptance test; write either outcome down. The current one again
-    changes nothing.
+    """Promote a model of the site's registry when it passes the acceptance test; write either
+    outcome down. The current one again changes nothing.
 
     candidate : its figures on the patients of `held_out`.
     """
@@ -88,7 +92,9 @@ def consider(
 
 
 def _verdict(home: Home, policy: Policy, candidate: ByPatient, held_out: HeldOut) -> Verdict:
-    """Compare with the best model accepted so far on today's held-out patients, or with the current model if that is unusable."""
+    """Compare with the best model accepted so far on today's held-out patients, or with the current
+    model if that is unusable.
+    """
     margin, problem = policy.acceptance_margin, ""
     if not any(each.pvcs for each in candidate.values()):
         return unopposed(

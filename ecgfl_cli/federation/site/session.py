@@ -80,7 +80,7 @@ class Session:
         self._connection = connection
         self._audit = audit
         self._report = report
-        self._outbox = Outbox(audit, connection)
+        self._outbox = Outbox(audit, connection, participant.steps)
         self.participant = participant
         self._run_id: int | None = None
         self._first: Offer | None = None

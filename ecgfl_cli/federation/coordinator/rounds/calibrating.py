@@ -1,4 +1,6 @@
-"""Fit the next model's calibration and threshold to the sites' histograms, and use the fit only if it suits most sites."""
+"""Fit the next model's calibration and threshold to the sites' histograms, and use the fit only if
+it suits most sites.
+"""
 
 import statistics
 from collections.abc import Sequence
@@ -19,7 +21,9 @@ from ecgfl_cli.models.calibration import (
 )
 
 LARGEST_LOSS_OF_F1 = 0.02
-"""Largest F1 that a new calibration may cost the sites. Bins of half a logit do not show smaller differences."""
+"""Largest F1 that a new calibration may cost the sites. Bins of half a logit do not show smaller
+differences.
+"""
 
 
 DEFAULT = Calibrated(UNCALIBRATED, USUAL_THRESHOLD)
@@ -34,17 +38,16 @@ def calibrated(sites: Sequence[Histogram], how: Combination, now: Calibrated) ->
         The sites' held-out beats by the logit of the model that was measured.
     how
         The strategy's combination.
-    now
-        The calibration and threshold that the measured model was signed with. They stay if too few sites report enough beats, or
-        if no fit suits most sites.
+    now The calibration and threshold that the measured model was signed with. They stay if too few
+        sites report enough beats, or if no fit suits most sites.
 
-    Notes
-    -----
-    The fit to the strategy's combined histogram is compared with the fit to the median of the sites (if there are at least
-    three), with the current calibration and with the default one. For each, the F1 is computed on each site's own histogram. The
-    fit is used if the low median of the sites' differences shows a loss of at most `LARGEST_LOSS_OF_F1` against each of them.
-    Otherwise the fit to the median is tried in the same way. Therefore fewer than half of the sites cannot introduce a threshold
-    that harms the others: not in a mean, where one site may have half of the histogram, and not in small steps over many rounds.
+    Notes ----- The fit to the strategy's combined histogram is compared with the fit to the median
+    of the sites (if there are at least three), with the current calibration and with the default
+    one. For each, the F1 is computed on each site's own histogram. The fit is used if the low
+    median of the sites' differences shows a loss of at most `LARGEST_LOSS_OF_F1` against each of
+    them. Otherwise the fit to the median is tried in the same way. Therefore fewer than half of the
+    sites cannot introduce a threshold that harms the others: not in a mean, where one site may have
+    half of the histogram, and not in small steps over many rounds.
     """
     first = _fit(sites, how)
     if isinstance(first, str):

@@ -1,6 +1,5 @@
 """Combine the sites' figures into one, as robustly as the run's strategy combines the weights."""
 
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -20,45 +19,25 @@ LEAST_SITES = 3
 """Smallest number of sites for a median or a trimmed mean. With two sites both equal the mean."""
 
 
-def usual_count(counts: Sequence[float]) -> float:
-    """Return the median of the sites' counts that are not 0; with two counts, the smaller one.
-
-    The median of two counts is their mean, which either site can raise without limit. Fewer than half of the sites cannot raise a
-    median of three or more above the honest counts.
-    """
-    positive = [count for count in counts if count > 0]
-    if not positive:
-        return 0.0
-    return float(
-        min(positive) if len(positive) == LEAST_SITES_OF_A_MEAN else statistics.median(positive)
-    )
-
-
-def capped(counts: Sequence[float], max_ratio: float) -> list[float]:
-    """Limit each site's count to `max_ratio` times the usual count of the sites.
-
-    With this limit, one of n sites of equal size has a share of at most max_ratio / (max_ratio + n - 1) in a weighted mean,
-    whatever number it claims. Without it, the share approaches 1 as the claimed number grows.
-    """
-    largest = max_ratio * usual_count(counts)
-    return [min(count, largest) for count in counts]
-
-
 @dataclass(frozen=True)
 class Combination:
     """Combines the figures of the sites.
 
-    Flower's strategy combines the weights of the model. This class combines everything else that the coordinator signs
-    (calibration, threshold, metrics), so that a strategy that withstands a site's false weights also withstands its false
-    figures:
+    Flower's strategy combines the weights of the model. This class combines everything else that
+    the coordinator signs (calibration, threshold, metrics), so that a strategy that withstands a
+    site's false weights also withstands its false figures:
 
-    - fedavg, fedprox, fedadam, fedyogi: the mean, weighted by each site's beats; the weight is capped (`capped`);
-    - median, trimmed-mean: the median or trimmed mean of each value separately, regardless of the sites' sizes (Yin et al.,
-      Byzantine-robust distributed learning, ICML 2018). The trimmed mean leaves out at least one site at each end;
-    - krum: the median. Krum selects one site's weights, but honest weights do not prove that the site's figures are true.
+    - fedavg, fedprox, fedadam, fedyogi: the mean, weighted by each site's beats; the weight is
+    capped (`capped`);
+    - median, trimmed-mean: the median or trimmed mean of each value separately, regardless of the
+      sites' sizes (Yin et al., Byzantine-robust distributed learning, ICML 2018). The trimmed mean
+      leaves out at least one site at each end;
+    - krum: the median. Krum selects one site's weights, but honest weights do not prove that the
+    site's figures are true.
 
-    kind : which centre is computed. least_sites : smallest number of sites for a result; with fewer, too few sites could control
-    it. max_weight_ratio : largest weight of a site in a mean, as a multiple of the median.
+    kind : which centre is computed. least_sites : smallest number of sites for a result; with
+    fewer, too few sites could control it. max_weight_ratio : largest weight of a site in a mean, as
+    a multiple of the median.
     """
 
     kind: Kind
@@ -84,7 +63,9 @@ class Combination:
         return self.kind == "mean"
 
     def centre(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the median or trimmed mean over the sites, shape (...), of values of shape (sites, ...)."""
+        """Return the median or trimmed mean over the sites, shape (...), of values of shape (sites,
+        ...).
+        """
         if self.kind == "median":
             return np.asarray(np.median(values, axis=0))
         cut = max(1, int(self.trimmed_share * len(values)))

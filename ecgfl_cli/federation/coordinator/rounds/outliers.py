@@ -1,4 +1,6 @@
-"""Find sites whose figures deviate from those of the others. A person should look at them; no reply is left out for this."""
+"""Find sites whose figures deviate from those of the others. A person should look at them; no reply
+is left out for this.
+"""
 
 import statistics
 from collections.abc import Callable, Mapping
@@ -9,21 +11,26 @@ import numpy as np
 from ecgfl_cli.federation.coordinator.runs.run_plan import Figure, RoundResult, SiteFigures
 
 LARGEST_Z = 3.5
-"""Limit of the modified z-score: Iglewicz & Hoaglin, How to detect and handle outliers, ASQC 1993."""
+"""Limit of the modified z-score: Iglewicz & Hoaglin, How to detect and handle outliers, ASQC
+1993.
+"""
 
 MAD_TO_SIGMA = 1.4826
 """Standard deviation of a normal distribution, in median absolute deviations."""
 
 LEAST_FACTOR = 10.0
-"""Smallest factor between an amount and the median for which a site is listed. Hospitals differ: four sites of mitdb have 1,250
-to 8,800 beats."""
+"""Smallest factor between an amount and the median for which a site is listed. Hospitals differ:
+four sites of mitdb have 1,250 to 8,800 beats."""
 
 LEAST_FACTOR_OF_A_NORM = 4.0
-"""The same for the norms of updates: those four sites made updates of 0.7 to 2.2 times the median."""
+"""The same for the norms of updates: those four sites made updates of 0.7 to 2.2 times the
+median.
+"""
 
 LEAST_H = 0.8
-"""Smallest difference between a share and the median for which a site is listed: Cohen's h of a large difference (Statistical
-power analysis, 1988), for instance 12 % and 46 %, or 75 % and 100 %."""
+"""Smallest difference between a share and the median for which a site is listed: Cohen's h of a
+large difference (Statistical power analysis, 1988), for instance 12 % and 46 %, or 75 % and 100
+%."""
 
 FEWEST_SITES = 3
 """If two sites differ, it is unknown which one deviates."""
@@ -31,7 +38,8 @@ FEWEST_SITES = 3
 
 @dataclass(frozen=True)
 class Scaled:
-    """value : the figure on a scale on which distances can be compared. least : smallest distance for which a site is listed.
+    """value : the figure on a scale on which distances can be compared. least : smallest distance
+    for which a site is listed.
 
     error : standard error of a share; 0 for an amount.
     """
@@ -48,7 +56,9 @@ def _amount(value: float | None, factor: float = LEAST_FACTOR) -> Scaled | None:
 
 
 def _share(part: int | None, total: int | None) -> Scaled | None:
-    """Return twice the arcsine of the square root, whose error depends only on the total (Anscombe, Biometrika 1948)."""
+    """Return twice the arcsine of the square root, whose error depends only on the total (Anscombe,
+    Biometrika 1948).
+    """
     if part is None or not total:
         return None
     return Scaled(
@@ -89,13 +99,15 @@ SHARES: tuple[Figure, ...] = (*PVC_SHARES, "sensitivity", "precision")
 
 
 def deviations(sites: Mapping[str, SiteFigures]) -> dict[str, list[Figure]]:
-    """Return the figures in which each site deviates from the others. Sites that do not deviate are not in the result.
+    """Return the figures in which each site deviates from the others. Sites that do not deviate are
+    not in the result.
 
-    A figure deviates if its modified z-score is above 3.5: the distance from the median, in standard deviations estimated from
-    the median absolute deviation. The standard error of a share is added to that standard deviation (as in funnel plots with
-    overdispersion: Spiegelhalter, Statistics in Medicine 2005). A site that differs by less than `LEAST_FACTOR`,
-    `LEAST_FACTOR_OF_A_NORM` or `LEAST_H` is not listed, even if the others agree closely. With fewer than three sites none is
-    listed.
+    A figure deviates if its modified z-score is above 3.5: the distance from the median, in
+    standard deviations estimated from the median absolute deviation. The standard error of a share
+    is added to that standard deviation (as in funnel plots with overdispersion: Spiegelhalter,
+    Statistics in Medicine 2005). A site that differs by less than `LEAST_FACTOR`,
+    `LEAST_FACTOR_OF_A_NORM` or `LEAST_H` is not listed, even if the others agree closely. With
+    fewer than three sites none is listed.
     """
     found: dict[str, list[Figure]] = {}
     for name, scale in FIGURES.items():

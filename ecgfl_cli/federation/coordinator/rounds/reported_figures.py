@@ -1,4 +1,6 @@
-"""Combine the figures that the sites report. A site may withhold any figure; a result covers the sites that report it."""
+"""Combine the figures that the sites report. A site may withhold any figure; a result covers the
+sites that report it.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,16 +8,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgfl_cli.federation.coordinator.rounds.combining import Combination, capped
+from ecgfl_cli.federation.coordinator.rounds.combining import Combination
 from ecgfl_cli.federation.coordinator.runs.run_plan import SiteFigures
 from ecgfl_cli.federation.messages import EvaluateReply, TrainReply
+from ecgfl_cli.federation.release_steps.cap_beats import capped
+from ecgfl_cli.federation.release_steps.reject_outliers import update_norm
+from ecgfl_cli.federation.release_steps.step import RoundUpdates
 from ecgfl_cli.models.calibration import FEWEST_OF_A_SITE, Histogram
 from ecgfl_cli.models.manifest import Metrics
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Numbers of a site's held-out beats: PVCs, other beats, and how many of each the model called V."""
+    """Numbers of a site's held-out beats: PVCs, other beats, and how many of each the model called
+    V.
+    """
 
     pvcs: int
     others: int
@@ -29,7 +36,9 @@ class Counts:
 
 
 def mean_loss(replies: Sequence[TrainReply | EvaluateReply], max_ratio: float) -> float | None:
-    """Return the mean of the sites' losses, weighted by their capped numbers of beats; None if no site reports a loss."""
+    """Return the mean of the sites' losses, weighted by their capped numbers of beats; None if no
+    site reports a loss.
+    """
     told = [
         (reply.loss, reply.examples)
         for reply in replies
@@ -46,9 +55,10 @@ def mean_loss(replies: Sequence[TrainReply | EvaluateReply], max_ratio: float) -
 def combined_metrics(replies: Sequence[EvaluateReply], how: Combination) -> Metrics | None:
     """Combine the figures on the sites' held-out patients, as robustly as the weights.
 
-    For a mean, the counts are added up, because the sensitivity of a site with three PVCs says little. A site's PVCs, and
-    separately its other beats, count for at most `max_weight_ratio` times the usual number; the numbers that the model called V
-    are reduced in proportion. For a median or trimmed mean, the result is the centre of the sites' sensitivities, precisions and
+    For a mean, the counts are added up, because the sensitivity of a site with three PVCs says
+    little. A site's PVCs, and separately its other beats, count for at most `max_weight_ratio`
+    times the usual number; the numbers that the model called V are reduced in proportion. For a
+    median or trimmed mean, the result is the centre of the sites' sensitivities, precisions and
     losses; each is None if too few sites have it.
 
     beats and pvcs in the result are capped and cover the sites that report all three counts.
@@ -105,20 +115,25 @@ def histograms(replies: Sequence[EvaluateReply]) -> list[Histogram]:
 
 
 def combined_histogram(sites: Sequence[Histogram], how: Combination) -> Histogram | None:
-    """Combine the sites' beats by logit into one histogram, as robustly as the weights; None if too few sites have beats.
+    """Combine the sites' beats by logit into one histogram, as robustly as the weights; None if too
+    few sites have beats.
 
-    Each site's histogram is normalised, separately for PVCs and other beats. In a mean, the weight of a site's PVCs is their
-    capped number, and the same holds for its other beats. The proportion of PVCs to other beats is that of the sites' beats, each
-    site's total capped: a site with few PVCs caps the others' PVCs, but does not make PVCs rarer. If nothing is capped, the
-    result is the sum of the counts.
+    Each site's histogram is normalised, separately for PVCs and other beats. In a mean, the weight
+    of a site's PVCs is their capped number, and the same holds for its other beats. The proportion
+    of PVCs to other beats is that of the sites' beats, each site's total capped: a site with few
+    PVCs caps the others' PVCs, but does not make PVCs rarer. If nothing is capped, the result is
+    the sum of the counts.
 
-    For a median or trimmed mean, the result is the centre of the sites' cumulative distributions at each edge between two bins,
-    and of their shares of PVCs. As long as fewer than half of the sites (for a trimmed mean: no more than are trimmed) lie, the
-    result at each edge is the value of an honest site or between the values of two honest sites. The centre of cumulative
-    distributions is again a cumulative distribution: it rises from 0 to 1. The median of the bins is not a distribution: if the
-    sites' PVCs lie in different bins, it is 0 in all of them. Because an edge is a threshold, this is the threshold averaging of
-    ROC curves (Fawcett, An introduction to ROC analysis, 2006) with a robust centre (Yin et al., ICML 2018). Sites with fewer
-    than `FEWEST_OF_A_SITE` beats of a class are left out, because a small site counts as much as a large one.
+    For a median or trimmed mean, the result is the centre of the sites' cumulative distributions at
+    each edge between two bins, and of their shares of PVCs. As long as fewer than half of the sites
+    (for a trimmed mean: no more than are trimmed) lie, the result at each edge is the value of an
+    honest site or between the values of two honest sites. The centre of cumulative distributions is
+    again a cumulative distribution: it rises from 0 to 1. The median of the bins is not a
+    distribution: if the sites' PVCs lie in different bins, it is 0 in all of them. Because an edge
+    is a threshold, this is the threshold averaging of ROC curves (Fawcett, An introduction to ROC
+    analysis, 2006) with a robust centre (Yin et al., ICML 2018). Sites with fewer than
+    `FEWEST_OF_A_SITE` beats of a class are left out, because a small site counts as much as a large
+    one.
     """
     if how.weights_sites:
         limits = capped([each.beats for each in sites], how.max_weight_ratio)
@@ -145,9 +160,11 @@ def combined_histogram(sites: Sequence[Histogram], how: Combination) -> Histogra
 def _mean(
     column: Sequence[NDArray[np.number]], shares: Sequence[float], how: Combination
 ) -> NDArray[np.number] | None:
-    """Add up the sites' counts of one class, each site's total capped; None if too few sites have such beats.
+    """Add up the sites' counts of one class, each site's total capped; None if too few sites have
+    such beats.
 
-    shares : share of each site's beats that count. The result is scaled to the number of beats of the class among these.
+    shares : share of each site's beats that count. The result is scaled to the number of beats of
+    the class among these.
     """
     totals = [int(counts.sum()) for counts in column]
     if sum(total > 0 for total in totals) < how.least_sites:
@@ -163,21 +180,34 @@ def _mean(
 
 def training_figures(
     replies: Mapping[str, TrainReply],
-    norms: Mapping[str, float],
-    beats: Mapping[str, float],
+    round_updates: RoundUpdates,
     weights: Mapping[str, float],
 ) -> dict[str, SiteFigures]:
     """Return what each site reported about its training.
 
-    beats : number of beats that each site counts for. weights : share of each site in the model.
+    Parameters
+    ----------
+    replies
+        The replies, by site.
+    round_updates
+        The updates of the round. Norm and counted beats are known of single updates only.
+    weights
+        Share of each site in the model, as far as it is known.
     """
+    singles = {
+        update.sites[0]: update for update in round_updates.updates if len(update.sites) == 1
+    }
+    norms = {
+        name: update_norm(update.weights, round_updates.start) for name, update in singles.items()
+    }
+    beats = {name: round(update.beats) for name, update in singles.items()}
     return {
         name: SiteFigures(
             train_beats=reply.examples,
             train_pvcs=reply.pvcs,
             train_loss=reply.loss,
-            update_norm=norms[name],
-            counted_beats=round(beats[name]),
+            update_norm=norms.get(name),
+            counted_beats=beats.get(name),
             weight=weights.get(name),
         )
         for name, reply in replies.items()
@@ -185,7 +215,9 @@ def training_figures(
 
 
 def add_measurements(by_site: dict[str, SiteFigures], replies: Mapping[str, EvaluateReply]) -> None:
-    """Add what each site reported about its held-out patients. Compute sensitivity and precision from the counts if known."""
+    """Add what each site reported about its held-out patients. Compute sensitivity and precision
+    from the counts if known.
+    """
     for name, reply in replies.items():
         site = by_site.setdefault(name, SiteFigures())
         site.beats, site.pvcs, site.loss = reply.examples, reply.pvcs, reply.loss
@@ -198,5 +230,7 @@ def add_measurements(by_site: dict[str, SiteFigures], replies: Mapping[str, Eval
 
 
 def _in_proportion(called: int, beats: int, weight: float) -> float:
-    """Return the number of beats that were called V, reduced in the same proportion as the beats."""
+    """Return the number of beats that were called V, reduced in the same proportion as the
+    beats.
+    """
     return called if weight == beats else called * weight / beats

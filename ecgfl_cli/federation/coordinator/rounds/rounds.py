@@ -10,13 +10,9 @@ from numpy.typing import NDArray
 from ecgfl_cli.errors import ServerError
 from ecgfl_cli.federation.aggregation import Aggregator, Update
 from ecgfl_cli.federation.coordinator.rounds.calibrating import calibrated
-from ecgfl_cli.federation.coordinator.rounds.combining import Combination, capped, usual_count
+from ecgfl_cli.federation.coordinator.rounds.combining import Combination
+from ecgfl_cli.federation.coordinator.rounds.declared_beats import DeclaredBeats
 from ecgfl_cli.federation.coordinator.rounds.outliers import deviation_in_words, deviations
-from ecgfl_cli.federation.coordinator.rounds.reply_checks import (
-    DeclaredBeats,
-    outlier_updates,
-    update_norms,
-)
 from ecgfl_cli.federation.coordinator.rounds.reported_figures import (
     add_measurements,
     combined_metrics,
@@ -42,6 +38,9 @@ from ecgfl_cli.federation.messages import (
     weights_of,
 )
 from ecgfl_cli.federation.messages import Reply as Figures
+from ecgfl_cli.federation.release_steps.cap_beats import usual_count
+from ecgfl_cli.federation.release_steps.chain import coordinator_steps, names_of, restore
+from ecgfl_cli.federation.release_steps.step import RoundUpdates, SiteUpdate
 from ecgfl_cli.federation.transport import CoordinatorTransport, Reply, Request
 from ecgfl_cli.models.manifest import Metrics
 from ecgfl_cli.models.verdicts import VerdictCode
@@ -121,6 +120,7 @@ class Rounds:
         )
         self._held_out = DeclaredBeats("held-out", limits, plan.max_examples, record.first_held_out)
         self._combination = Combination.of(plan)
+        self._steps = coordinator_steps(plan)
         self._names: dict[int, str] = {}
         self._refused: set[int] = set()
         self._refused_names: set[str] = set()
@@ -160,6 +160,7 @@ class Rounds:
             batch_size=self._plan.batch_size,
             seed=self._plan.seed + this_round,
             proximal_mu=self._aggregator.proximal_mu,
+            steps=names_of(self._steps),
         )
         self._began, self._started = now(), time.monotonic()
         return self._requests(request, Kind.TRAIN)
@@ -175,40 +176,46 @@ class Rounds:
         this_round, length = self._checkpoints.latest.manifest.round + 1, self._checkpoints.length
         start = self._checkpoints.weights
         usable, dropped = self._sifted(replies, lambda reply: self._check_train(reply, length))
-        norms = update_norms(
-            {self._name(reply): weights_of(reply.content) for reply, _ in usable}, start
-        )
-        wild = outlier_updates(norms, start, self._plan.max_update_ratio)
-        usable = [each for each in usable if self._name(each[0]) not in wild]
-        dropped += [f"{name}: {why}" for name, why in wild.items()]
+        # In the order of the names: sums depend on their order, and the same run gives the same model.
+        trained = {self._name(reply): figures for reply, figures in usable}
+        received = [
+            SiteUpdate(
+                (self._name(reply),), weights_of(reply.content), figures.examples, figures.examples
+            )
+            for reply, figures in usable
+        ]
+        restored = restore(self._steps, RoundUpdates(start, received))
+        dropped += [f"{name}: {why}" for name, why in restored.left_out.items()]
         for line in dropped:
             self._report(f"reply dropped: {line}")
-        if len(usable) < self._plan.min_sites:
+        if len(restored.sites) < self._plan.min_sites:
             self._record.report.left_out += dropped
             raise RoundFailed(
-                f"round {this_round}: {len(usable)} usable replies, at least {self._plan.min_sites} are needed"
+                f"round {this_round}: {len(restored.sites)} usable replies, at least {self._plan.min_sites} are needed"
                 f" ({'; '.join(dropped) or 'no site more was asked'})",
                 "See which sites dropped out, then serve again: it goes on after the last finished round",
             )
-        # Sums depend on their order: with the order of the names, the same run gives the same model.
-        usable.sort(key=lambda answered: self._name(answered[0]))
-        trained = {self._name(reply): figures for reply, figures in usable}
+        trained = {name: trained[name] for name in restored.sites}
         counts = {name: figures.examples for name, figures in trained.items()}
-        beats = self._counted(counts)
-        vectors = {self._name(reply): weights_of(reply.content) for reply, _ in usable}
-        updates = [Update(weights, beats[name]) for name, weights in vectors.items()]
+        self._tell_capped(restored.updates)
+        updates = [Update(update.weights, update.beats) for update in restored.updates]
         vector = self._aggregator.aggregate(this_round, start, updates)
         for name, count in counts.items():
             self._trained_on.accept(name, count)
         measured = self._last_metrics()
         loss = mean_loss(list(trained.values()), self._plan.max_weight_ratio)
         result = RoundResult(
-            this_round, "", list(counts), round(sum(beats.values())), loss, dropped=dropped
+            this_round,
+            "",
+            list(counts),
+            round(sum(update.beats for update in updates)),
+            loss,
+            dropped=dropped,
         )
         result.examples_by_site, result.began, result.seconds = counts, self._began, self._elapsed()
         result.absent = self._absent
         result.by_site = training_figures(
-            trained, norms, beats, self._weights_in_model(vectors, beats, vector)
+            trained, restored, self._weights_in_model(restored.updates, vector)
         )
         self._record.announce(result)
         latest = self._checkpoints.add(
@@ -326,34 +333,36 @@ class Rounds:
             self._sites.receive_audit_heads(heads)
         return usable, dropped
 
-    def _counted(self, counts: dict[str, int]) -> dict[str, float]:
-        """Return the number of beats that each site counts for, and report the sites whose number is capped."""
-        beats = dict(
-            zip(counts, capped(list(counts.values()), self._plan.max_weight_ratio), strict=True)
-        )
-        for name, count in counts.items():
-            if beats[name] < count and self._combination.weights_sites:
+    def _tell_capped(self, updates: Sequence[SiteUpdate]) -> None:
+        """Report the sites that count for fewer beats than they trained on."""
+        if not self._combination.weights_sites:
+            return
+        usual = usual_count([update.examples for update in updates])
+        for update in updates:
+            if update.beats < update.examples:
                 self._report(
-                    f"{name}: {count} training beats count as {beats[name]:.0f}, {self._plan.max_weight_ratio:g} times the"
-                    f" usual number of a site, {usual_count(list(counts.values())):g} (max_weight_ratio)"
+                    f"{', '.join(update.sites)}: {update.examples} training beats count as {update.beats:.0f}, "
+                    f"{self._plan.max_weight_ratio:g} times the usual number of a site, {usual:g} (max_weight_ratio)"
                 )
-        return beats
 
     def _weights_in_model(
-        self,
-        vectors: dict[str, NDArray[np.float32]],
-        beats: dict[str, float],
-        model: NDArray[np.float32],
+        self, updates: Sequence[SiteUpdate], model: NDArray[np.float32]
     ) -> dict[str, float]:
-        """Return each site's share of the model; empty if the strategy has no such shares."""
+        """Return each site's share of the model; empty if these shares are not known."""
+        singles = {update.sites[0]: update for update in updates if len(update.sites) == 1}
+        if len(singles) < len(updates):
+            return {}
         if self._combination.weights_sites:
-            return {name: count / sum(beats.values()) for name, count in beats.items()}
+            total = sum(update.beats for update in updates)
+            return {name: update.beats / total for name, update in singles.items()}
         if self._plan.strategy == "krum":
             selected = min(
-                vectors,
-                key=lambda name: float(np.abs(vectors[name].astype(np.float64) - model).max()),
+                singles,
+                key=lambda name: float(
+                    np.abs(singles[name].weights.astype(np.float64) - model).max()
+                ),
             )
-            return {name: float(name == selected) for name in vectors}
+            return {name: float(name == selected) for name in singles}
         return {}
 
     def _tell_deviations(self, result: RoundResult) -> None:

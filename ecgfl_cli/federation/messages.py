@@ -1,10 +1,10 @@
-"""Define the messages between the coordinator and the sites; both sides check them.
+"""Define and check the messages between the coordinator and the sites.
 
-A request is a `TrainRequest`, `EvaluateRequest` or `CatchUpRequest` in a signed envelope
-(`signed_requests`), with the weights of the model. A reply carries the figures of `TrainReply`,
-`EvaluateReply` or `CatchUpReply`, and after training the weights. The replies after a run's last
-round and to a `CatchUpRequest` carry the site's verdict on that final model. Each reply also
-carries the head of the site's audit log.
+A request is a `TrainRequest`, `EvaluateRequest` or `CatchUpRequest` in a signed envelope (see
+`signed_requests`), together with the weights of the model. A reply carries the figures of a
+`TrainReply`, `EvaluateReply` or `CatchUpReply`, the head of the site's audit log and, after
+training, the weights. An `EvaluateReply` about a run's final model and a `CatchUpReply` also carry
+the site's verdict on the model.
 """
 
 import math
@@ -32,10 +32,10 @@ from ecgfl_cli.site.audit import MOST_LINES, Head
 from ecgfl_cli.site.outbox import Release, head_fields
 
 EXAMPLES = "num-examples"
-"""Name of the number of examples among the figures of a reply."""
+"""Name, among the figures of a reply, of the number of examples."""
 
 AUDIT = "audit"
-"""Name of the head of a site's audit log in messages about it."""
+"""Prefix of the names of the audit head's fields in error messages and in the dry run."""
 
 Figure = int | float | list[int] | list[float]
 """A figure of a reply."""
@@ -56,9 +56,9 @@ class Content:
     Attributes
     ----------
     texts
-        Named texts: the envelope of a request and its signature.
+        Texts of a request by name: its envelope and its signature.
     figures
-        Figures of a reply.
+        Figures of a reply by name.
     weights
         Weights of a model, shape (n,), float32; None if the message has none.
     audit
@@ -74,22 +74,34 @@ class Content:
     problem: str | None = None
 
 
-SCHEMA_BROKEN, POLICY_FORBIDS, UNTRUSTED, MODEL_UNACCEPTABLE, FAILED = 9004, 9005, 9006, 9007, 9001
-"""The codes with which a site tells the coordinator that it refuses a request or has failed."""
+FAILED = 9001
+"""Code of a reply: the site failed to do what the request asks for."""
+
+SCHEMA_BROKEN = 9004
+"""Code of a reply: the site does not understand the request."""
+
+POLICY_FORBIDS = 9005
+"""Code of a reply: the site's policy does not allow the request."""
+
+UNTRUSTED = 9006
+"""Code of a reply: the signature, site, time or id of the request is wrong."""
+
+MODEL_UNACCEPTABLE = 9007
+"""Code of a reply: the site does not accept the model."""
 
 SITE_GONE = 5
-"""The code that takes the place of a reply if the session of the site has ended: Flower's
-NODE_UNAVAILABLE.
-"""
+"""Code in place of a reply if the site's session has ended. It is Flower's NODE_UNAVAILABLE."""
 
 REFUSALS = (SCHEMA_BROKEN, POLICY_FORBIDS, UNTRUSTED, MODEL_UNACCEPTABLE)
+"""Codes with which a site refuses a request."""
 
 VERDICTS: dict[int, VerdictCode] = dict(enumerate(get_args(VerdictCode), start=1))
-"""A site's verdicts on a final model. They are sent as numbers, because Flower's metrics are
-numbers: add, never renumber.
+"""Number -> a site's verdict on a final model. Messages carry the number, because Flower's metrics
+are numbers. New verdicts get new numbers; existing numbers never change.
 """
 
 REJECTIONS: tuple[VerdictCode, ...] = ("below-margin", "interval-below-zero", "unusable")
+"""Verdicts with which a site rejects a final model."""
 
 MOST_STEPS = 20
 """Largest number of release steps in a request."""
@@ -105,21 +117,23 @@ SHARE_TOLERANCE = 1e-6
 computed in double precision.
 """
 
-
-WORDS = {
-    SCHEMA_BROKEN: "it refused: a request that it does not understand",
+ERROR_TEXTS = {
+    SCHEMA_BROKEN: "it refused: it does not understand the request",
     POLICY_FORBIDS: "it refused: its policy forbids it",
-    UNTRUSTED: "it refused: a request whose signature, site, time or id is wrong (compare the clocks)",
-    MODEL_UNACCEPTABLE: "it refused: a model that it does not accept",
-    SITE_GONE: "gone before it answered",
+    UNTRUSTED: (
+        "it refused: the signature, site, time or id of the request is wrong (compare the clocks)"
+    ),
+    MODEL_UNACCEPTABLE: "it refused: it does not accept the model",
+    SITE_GONE: "it disconnected before it replied",
 }
+"""Code of an error -> what happened at the site."""
 
 
 def in_words(code: int) -> str:
-    """What the code of an error says of the site."""
-    return (
-        WORDS[code] if code == SITE_GONE else f"{WORDS.get(code, 'it failed there')} (code {code})"
-    )
+    """Return what happened at a site that answered with the code of an error."""
+    if code == SITE_GONE:
+        return ERROR_TEXTS[code]
+    return f"{ERROR_TEXTS.get(code, 'it failed')} (code {code})"
 
 
 class TrainRequest(StrictModel):
@@ -132,15 +146,16 @@ class TrainRequest(StrictModel):
     epochs
         Passes over the training beats.
     learning_rate
-        Of the optimiser.
+        Learning rate of the optimiser.
     batch_size
-        Beats of a step of the optimiser.
+        Beats in each step of the optimiser.
     seed
         Seed for shuffling, augmentation and dropout.
     proximal_mu
         Weight of FedProx's proximal term; 0 for none.
     steps
-        Names of the release steps with two sides that the coordinator expects the site to apply.
+        Names of the release steps with a site side and a coordinator side that the coordinator
+        expects the site to apply.
     """
 
     model: SignedManifest
@@ -153,14 +168,26 @@ class TrainRequest(StrictModel):
 
 
 class EvaluateRequest(StrictModel):
-    """Measure this global model, and keep it."""
+    """Request to measure a global model and to keep it.
+
+    Attributes
+    ----------
+    model
+        The global model.
+    """
 
     model: SignedManifest
 
 
 class CatchUpRequest(StrictModel):
-    """Keep this final model of an earlier run, where it is news. Comes as a query, before any
-    round.
+    """Request to keep the final model of an earlier run if the site does not have it yet.
+
+    The coordinator sends it before the first round, as a query.
+
+    Attributes
+    ----------
+    model
+        The final model.
     """
 
     model: SignedManifest
@@ -172,7 +199,7 @@ def _require_at_most(name: str, value: int | None, bound_name: str, bound: int) 
 
 
 def _require_share(name: str, share: float | None, part: int, total: int | None) -> None:
-    """Compare a share with the counts from which it is computed, if these are reported."""
+    """Check a reported share against the counts from which it is computed, if both are reported."""
     if share is None or total is None:
         return
     if not total or not math.isclose(share, part / total, abs_tol=SHARE_TOLERANCE):
@@ -180,8 +207,16 @@ def _require_share(name: str, share: float | None, part: int, total: int | None)
 
 
 class TrainReply(StrictModel):
-    """examples : labelled beats that were trained on. loss : of the last local epoch. A site may
-    withhold pvcs and loss.
+    """Figures of a site's training.
+
+    Attributes
+    ----------
+    examples
+        Number of labelled beats in the training.
+    pvcs
+        Number of PVCs among them; None if the site withholds it.
+    loss
+        Mean loss in the last local epoch; None if the site withholds it.
     """
 
     model_config = ConfigDict(populate_by_name=True)
@@ -197,12 +232,33 @@ class TrainReply(StrictModel):
 
 
 class EvaluateReply(StrictModel):
-    """Counts on the site's held-out patients. All but examples may be absent: sensitivity and
-    precision where they are not defined, each where the site's policy withholds it.
+    """Figures of a model on a site's held-out patients.
 
-    others_by_logit, pvcs_by_logit : beats by the network's logit, from which the coordinator
-    calibrates the next model. verdict : the site's verdict, as its number in `VERDICTS`; only for a
-    run's final model.
+    Every figure except `examples` is None if the site's policy withholds it.
+
+    Attributes
+    ----------
+    examples
+        Number of labelled beats.
+    pvcs
+        Number of PVCs among them.
+    true_positives
+        Number of PVCs that the model called V.
+    false_positives
+        Number of other beats that the model called V.
+    loss
+        Mean log loss.
+    sensitivity
+        Share of the PVCs that the model called V, from 0 to 1; None if there are no PVCs.
+    precision
+        Share of PVCs among the beats that the model called V, from 0 to 1; None if there are none.
+    others_by_logit
+        Number of beats other than PVCs in each bin of the network's logit. The coordinator
+        calibrates the next model with these counts.
+    pvcs_by_logit
+        Number of PVCs in each bin of the network's logit.
+    verdict
+        Number in `VERDICTS` of the site's verdict on a run's final model; None for other models.
     """
 
     model_config = ConfigDict(populate_by_name=True)
@@ -222,9 +278,16 @@ class EvaluateReply(StrictModel):
     def _adds_up(self) -> Self:
         pvcs = self.pvcs if self.pvcs_by_logit is None else sum(self.pvcs_by_logit)
         others = None if self.others_by_logit is None else sum(self.others_by_logit)
-        differ = self.pvcs is not None and self.pvcs != pvcs
-        if differ or (pvcs is not None and others is not None and pvcs + others != self.examples):
-            raise ValueError("the counts by logit are not those of the examples")
+        if self.pvcs is not None and self.pvcs != pvcs:
+            raise ValueError(
+                "the counts by logit are not those of the examples: pvcs_by_logit adds up to "
+                f"{pvcs}, pvcs is {self.pvcs}"
+            )
+        if pvcs is not None and others is not None and pvcs + others != self.examples:
+            raise ValueError(
+                f"the counts by logit are not those of the examples: {pvcs} PVCs and {others} "
+                f"other beats, num-examples is {self.examples}"
+            )
         _require_at_most("pvcs", pvcs, "num-examples", self.examples)
         _require_at_most("the beats of others_by_logit", others, "num-examples", self.examples)
         most_pvcs = self.examples - (others or 0) if pvcs is None else pvcs
@@ -243,11 +306,16 @@ class EvaluateReply(StrictModel):
 
 
 class CatchUpReply(StrictModel):
-    """verdict : the site's verdict on the model, as its number in `VERDICTS`; None if the site has
-    not tested it.
+    """Reply to a `CatchUpRequest`.
 
-    nonce : random number that makes each reply unique, because Flower's store merges equal parts of
-    several sites.
+    Attributes
+    ----------
+    nonce
+        Random number that makes each reply unique, because Flower's store merges equal parts of
+        the replies of several sites.
+    verdict
+        Number in `VERDICTS` of the site's verdict on the model; None if the site has not tested
+        it.
     """
 
     nonce: Annotated[int, Field(ge=0, lt=2**63)]
@@ -255,8 +323,14 @@ class CatchUpReply(StrictModel):
 
 
 class AuditHead(StrictModel):
-    """The head of a site's audit log, without the line about this reply. hash : the 32 bytes of the
-    last line's SHA-256.
+    """Head of a site's audit log before the line about this reply.
+
+    Attributes
+    ----------
+    lines
+        Number of lines in the log.
+    hash
+        SHA-256 of the last line, as 32 numbers from 0 to 255.
     """
 
     lines: Annotated[int, Field(ge=0, le=MOST_LINES)]
@@ -268,16 +342,16 @@ Reply = TypeVar("Reply", TrainReply, EvaluateReply, CatchUpReply)
 
 def verdict_number(code: VerdictCode) -> int:
     """Return the number of a verdict code in `VERDICTS`."""
-    return next(number for number, each in VERDICTS.items() if each == code)
+    return next(number for number, verdict in VERDICTS.items() if verdict == code)
 
 
 def figures_of(reply: TrainReply | EvaluateReply | CatchUpReply) -> dict[str, Figure]:
-    """Return the figures of a reply by the names that they have in messages."""
+    """Return the figures of a reply, keyed by their names in messages."""
     return reply.model_dump(by_alias=True, exclude_none=True)
 
 
 def with_audit_head(content: Content, head: Head) -> Content:
-    """Add the head of this site's audit log to a reply."""
+    """Return a reply with the head of this site's audit log added."""
     return replace(content, audit=head_fields(head))
 
 
@@ -288,12 +362,12 @@ def content_of_release(release: Release) -> Content:
 
 
 def audit_head_of(content: Content) -> Head | None:
-    """Return the head of the site's audit log in a reply; None if the reply has none.
+    """Return the head of the site's audit log that a reply carries; None if it carries none.
 
     Raises
     ------
     ValueError
-        If a field is wrong; the error names it.
+        If a field is invalid; the error names it.
     """
     if content.audit is None:
         return None
@@ -305,12 +379,19 @@ def audit_head_of(content: Content) -> Head | None:
 
 
 def read_reply(content: Content, schema: type[Reply]) -> Reply:
-    """Check the figures of a reply.
+    """Return the checked figures of a reply.
+
+    Parameters
+    ----------
+    content
+        Content of the reply.
+    schema
+        Class of the reply that belongs to the request.
 
     Raises
     ------
     ValueError
-        If a field is wrong; the error names it.
+        If a field is invalid; the error names it.
     """
     if content.problem is not None:
         raise ValueError(content.problem)
@@ -331,5 +412,5 @@ def weights_of(content: Content) -> NDArray[np.float32]:
     if content.problem is not None:
         raise ValueError(content.problem)
     if content.weights is None:
-        raise ValueError("a message without weights")
+        raise ValueError("the message contains no weights")
     return content.weights

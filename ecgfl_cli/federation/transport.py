@@ -1,8 +1,8 @@
 """Define how messages travel between the coordinator and the sites.
 
-`flower.superlink` and `flower.fleet` implement the two protocols over Flower's Fleet API, and
-`simulation.ray_engine` implements the coordinator's over Flower's simulation engine.
-`InMemoryTransport` implements the coordinator's side for tests, with sites that are functions.
+`flower.superlink` implements `CoordinatorTransport` and `flower.fleet` implements `SiteTransport`,
+both over Flower's Fleet API. `simulation.ray_engine` implements `CoordinatorTransport` over
+Flower's simulation engine. `InMemoryTransport` implements it for tests, with functions as sites.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -52,30 +52,43 @@ class Reply:
 
 
 class CoordinatorTransport(Protocol):
-    """Carries the messages of one run on the side of the coordinator."""
+    """Coordinator's side of the transport: carries the messages of one run."""
 
     def ask(self, requests: Sequence[Request], timeout: float | None) -> list[Reply]:
-        """Send requests and return the replies that arrive within `timeout` seconds.
+        """Send requests and wait for the replies.
 
-        Each node gets at most one of the requests. A site without a reply is missing from the
-        result.
+        Parameters
+        ----------
+        requests
+            The requests; at most one for each node.
+        timeout
+            Longest time to wait, in seconds; None for no limit.
+
+        Returns
+        -------
+        list of Reply
+            The replies that arrived in time. Sites that did not reply are missing.
         """
         ...
 
     def send(self, request: Request) -> str:
-        """Send one request without waiting. Return its id for `collect`."""
+        """Send one request without waiting, and return its id for `collect`."""
         ...
 
     def collect(self, ids: set[str]) -> dict[str, Reply]:
-        """Return the replies that have arrived, by the ids of their requests.
+        """Return the replies that have arrived, keyed by the ids of their requests.
 
-        Removes these ids from `ids`, and those to which no reply will arrive any more.
+        Parameters
+        ----------
+        ids
+            Ids of the requests. The ids of the returned replies are removed from this set, and
+            also the ids of requests to which no reply can arrive any more.
         """
         ...
 
 
 class Offer(Protocol):
-    """A request that the coordinator has announced to this site."""
+    """A request that the coordinator has announced to this site and that can be fetched."""
 
     @property
     def run_id(self) -> int:
@@ -84,7 +97,7 @@ class Offer(Protocol):
 
     @property
     def kind(self) -> str:
-        """Kind of the request; not yet checked."""
+        """Kind of the request, not checked yet."""
         ...
 
 
@@ -95,11 +108,11 @@ class Delivered:
     Attributes
     ----------
     kind
-        Kind of the request; not yet checked.
+        Kind of the request, not checked yet.
     content
         Content of the request.
     origin
-        What the transport needs to address the reply.
+        Data that the transport needs to address the reply.
     """
 
     kind: str
@@ -108,15 +121,15 @@ class Delivered:
 
 
 class SiteTransport(Exit, Protocol):
-    """Carries the messages of one session on the side of a site."""
+    """Site's side of the transport: carries the messages of one session."""
 
     @property
     def was_held(self) -> bool:
-        """Whether the coordinator delayed its last answer until there was a message."""
+        """Whether the coordinator answered the last poll by long polling."""
         ...
 
     def receive(self, patience: float) -> Offer | None:
-        """Return the next request; None if there is none within `patience` seconds."""
+        """Return the next announced request; None if there is none within `patience` seconds."""
         ...
 
     def fetch(self, offer: Any) -> Delivered | None:
@@ -124,22 +137,28 @@ class SiteTransport(Exit, Protocol):
         ...
 
     def is_ours(self, run_id: int) -> bool:
-        """Return whether a run belongs to an ecgfl coordinator. Raises `RunOver` after its end."""
+        """Return whether a run belongs to an ecgfl coordinator.
+
+        Raises
+        ------
+        RunOver
+            If the coordinator has closed the run.
+        """
         ...
 
 
 class RunOver(Exception):
-    """The coordinator has closed the run."""
+    """Raised when the coordinator has closed the run."""
 
 
 class InMemoryTransport:
-    """Carries messages to sites that are functions in the same process.
+    """Coordinator's side of a transport to sites that are functions in the same process.
 
     Parameters
     ----------
     sites
-        A function for each node. It returns the content of the reply, or the code with which it
-        refuses, or None if it does not reply.
+        Node -> its site. The function returns the content of the reply, the code of an error, or
+        None for no reply.
     """
 
     def __init__(self, sites: Mapping[int, Callable[[Request], Content | int | None]]) -> None:
@@ -151,14 +170,18 @@ class InMemoryTransport:
         return self._answers(requests)
 
     def send(self, request: Request) -> str:
-        """Keep the request until `collect`."""
-        name = str(len(self._sent))
-        self._sent[name] = request
-        return name
+        """Store the request until `collect` is called."""
+        request_id = str(len(self._sent))
+        self._sent[request_id] = request
+        return request_id
 
     def collect(self, ids: set[str]) -> dict[str, Reply]:
         """Call the sites of these requests."""
-        arrived = {name: reply for name in ids for reply in self._answers([self._sent[name]])}
+        arrived = {
+            request_id: reply
+            for request_id in ids
+            for reply in self._answers([self._sent[request_id]])
+        }
         ids.clear()
         return arrived
 

@@ -1,7 +1,7 @@
-"""Send everything that leaves the site: the only exit.
+"""Send everything that leaves the site.
 
-Whatever a site sends to the coordinator is a `Release`. The outbox applies the site's release
-steps, writes a line to the audit log, and only then sends the release.
+Everything that a site sends to the coordinator is a `Release` and passes through the `Outbox`. The
+outbox applies the site's release steps, writes a line to the audit log, and then sends the release.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -14,33 +14,34 @@ from numpy.typing import NDArray
 from ecgfl_cli.site.audit import AuditLog, Head
 
 LONGEST_REASON = 1000
-"""Characters of a refusal's reason in the audit log, because it may quote what the server sent."""
+"""Largest number of characters of a refusal's reason in the audit log. The reason may quote text
+from the server, which may be long."""
 
 REFUSED = "refused"
-"""Kind of a release that holds a code only."""
+"""Kind of a release that contains only a code."""
 
 
 @dataclass(frozen=True)
 class Release:
-    """Something that leaves the site.
+    """Data that leaves the site in one message.
 
     Attributes
     ----------
     kind
-        Kind of the request that it answers, or `REFUSED`.
+        Kind of the request that the release answers, or `REFUSED`.
     figures
         Figures by name.
     weights
-        Weights of a model, shape (n,); None if none leave.
+        Weights of a model, shape (n,), float32; None if the release has none.
     code
         Code of a refusal or failure; None for a reply.
     withheld
         Names of the figures that the policy withholds. A release step removes them.
     start
-        The global weights from which `weights` were trained, shape (n,), for release steps. They
-        are not sent.
+        Global weights from which `weights` were trained, shape (n,), float32. Release steps use
+        them; they are not sent.
     head
-        Head of the audit log that accompanies the release; the outbox adds it.
+        Head of the audit log. The outbox adds it; a simulation has none.
     """
 
     kind: str
@@ -56,12 +57,12 @@ class SiteStep(Protocol):
     """Site side of a release step."""
 
     def shape(self, release: Release) -> Release:
-        """Return the release as it may leave the site."""
+        """Return the release in the form in which it may leave the site."""
         ...
 
 
 class Packed(Protocol):
-    """A release as it goes over the network."""
+    """A release in the form in which it is sent over the network."""
 
     @property
     def size(self) -> int:
@@ -75,14 +76,14 @@ class Packed(Protocol):
 
 
 class Exit(Protocol):
-    """Encodes and sends releases."""
+    """Encodes and sends releases; implemented by the transport."""
 
     def pack(self, release: Release, to: Any) -> Packed:
         """Encode a release as the reply to a request."""
         ...
 
     def send(self, packed: Any) -> bool:
-        """Send it. Return False if the receiver does not wait for it any more."""
+        """Send an encoded release. Return False if the receiver no longer waits for it."""
         ...
 
 
@@ -96,7 +97,7 @@ class Outbox:
     exit
         Encodes and sends the releases.
     steps
-        Shape each release, one after the other.
+        Release steps, in the order in which they are applied.
     """
 
     def __init__(self, audit: AuditLog, exit: Exit, steps: Sequence[SiteStep]) -> None:
@@ -110,16 +111,16 @@ class Outbox:
         Parameters
         ----------
         release
-            What leaves the site.
+            The reply, before the release steps.
         to
-            The request that it answers.
+            The request that the release answers.
         run
             Identifier of the run, for the audit log.
 
         Returns
         -------
         bool
-            False if the coordinator does not wait for the reply any more.
+            False if the coordinator no longer waits for the reply.
         """
         permitted = prepared(release, self._steps, self._audit.last())
         packed = self._exit.pack(permitted, to)
@@ -134,7 +135,17 @@ class Outbox:
         return self._exit.send(packed)
 
     def refuse(self, code: int, reason: str, to: Any) -> None:
-        """Send the code of a refusal. The reason stays in the audit log of this site."""
+        """Send the code of a refusal or failure, and log its reason.
+
+        Parameters
+        ----------
+        code
+            The code; see `federation.messages`.
+        reason
+            Why the site refuses or failed. It is written to the audit log and is not sent.
+        to
+            The request that is refused.
+        """
         packed = self._exit.pack(Release(REFUSED, code=code), to)
         self._audit.append(
             "refused",
@@ -147,18 +158,18 @@ class Outbox:
 
 
 def prepared(release: Release, steps: Sequence[SiteStep], head: Head | None) -> Release:
-    """Apply the release steps to a release, and add the head of the audit log."""
+    """Return a release after the release steps, with the head of the audit log added."""
     for step in steps:
         release = step.shape(release)
     return replace(release, head=head)
 
 
 def _recorded(release: Release) -> dict[str, dict[str, Any]]:
-    """Return what the audit log records of a release: every number except the weights."""
+    """Return the numbers of a release that the audit log records: all except the weights."""
     head = {} if release.head is None else {"audit": head_fields(release.head)}
     return {"metrics": dict(release.figures), **head}
 
 
 def head_fields(head: Head) -> dict[str, int | list[int]]:
-    """Return the head of the audit log as numbers: Flower's messages carry no text here."""
+    """Return the head of the audit log as numbers, because Flower's metrics cannot be text."""
     return {"lines": head.lines, "hash": list(bytes.fromhex(head.hash))}

@@ -1,4 +1,4 @@
-"""What this site would send in a round, worked out by the code that sends it, and not sent."""
+"""Compute what this site would send in a round, with the code that sends it, but send nothing."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -29,16 +29,31 @@ if TYPE_CHECKING:
     from torch import nn
 
 SEED = 0
+"""Seed for shuffling, augmentation, dropout and the weights of a fresh network."""
+
 WEIGHTS = "arrays/flat"
 """Name of the weights in the output."""
+
 Values = int | float | list[int] | list[float]
+"""Value of a field: one number or a list of numbers."""
 
 
 @dataclass(frozen=True)
 class Field:
-    """One value of a reply. kind : its type, with the number of values where there are several.
-    bytes : of the value itself, as int64, float64 or float32 in little endian; sha256 : of these
-    bytes. value : None for the weights, which are too many to show.
+    """One field of a reply.
+
+    Attributes
+    ----------
+    name
+        Name of the field.
+    kind
+        Type of the values, with their number if it is a list, for instance "int64[32]".
+    bytes
+        Number of bytes of the values as little-endian int64, float64 or float32.
+    sha256
+        SHA-256 of these bytes, in hexadecimal.
+    value
+        The values; None for the weights, which are too many to show.
     """
 
     name: str
@@ -50,9 +65,19 @@ class Field:
 
 @dataclass(frozen=True)
 class Draft:
-    """A reply that would be sent. kind : of the request that it answers. bytes, sha256 : of all its
-    parts as they would go over the line; a real reply's differ by the few bytes that name its
-    request.
+    """A reply that would be sent.
+
+    Attributes
+    ----------
+    kind
+        Kind of the request that the reply would answer.
+    fields
+        Fields of the reply.
+    bytes
+        Number of bytes of the encoded reply. A real reply differs by the few bytes that name its
+        request.
+    sha256
+        SHA-256 of the encoded reply, in hexadecimal.
     """
 
     kind: str
@@ -63,7 +88,17 @@ class Draft:
 
 @dataclass(frozen=True)
 class DryRun:
-    """version : of the model that was trained on from here, None for a fresh network."""
+    """Result of a dry run.
+
+    Attributes
+    ----------
+    version
+        Version of the model from which the site trained; None for a fresh network.
+    architecture
+        Name of its architecture.
+    drafts
+        The replies that would be sent.
+    """
 
     version: str | None
     architecture: str
@@ -71,34 +106,55 @@ class DryRun:
 
 
 def dry_run(home: Home, settings: SiteSettings, report: Callable[[str], None]) -> DryRun:
-    """Train one round here from the current model and measure that model, as `join` does, with the
-    architecture's usual plan.
+    """Measure the current model and train one round from it, as `join` does.
 
-    Nothing in the home changes but for a line in the audit log. Raises `PolicyRefused` where this
-    site would refuse, and `UnusableInput` when there is nothing to train on or its beats are not
-    cut yet.
+    The training uses the architecture's usual plan. Only a line in the audit log is added to the
+    home.
+
+    Parameters
+    ----------
+    home
+        Home of the site.
+    settings
+        Settings of the site, from site.toml.
+    report
+        Is called with a line for the person who watches.
+
+    Returns
+    -------
+    DryRun
+        The replies that would be sent.
+
+    Raises
+    ------
+    PolicyRefused
+        If the policy would refuse the training or the measurement.
+    UnusableInput
+        If there are no training data, or the beats are not cut yet.
     """
     policy = settings.policy
     require_training_data(home)
     version, manifest, network = _start(home, policy)
-    wanted = architecture(manifest.architecture)
-    require_cut_beats(home, wanted)
+    network_architecture = architecture(manifest.architecture)
+    require_cut_beats(home, network_architecture)
     work = LocalWork(home, policy)
     report(f"training one round from {version or 'a fresh network'}; nothing is sent")
     measured = work.measure(network, manifest).release
-    trained = work.train(network, manifest, _plan(wanted, policy)).release
+    trained = work.train(network, manifest, _plan(network_architecture, policy)).release
     head = AuditLog(home.audit).last()
     drafts = [_draft(prepared(release, work.steps, head)) for release in (trained, measured)]
     messages = [
         {"kind": draft.kind, "bytes": draft.bytes, "sha256": draft.sha256} for draft in drafts
     ]
     AuditLog(home.audit).append("dry-run", version=version, messages=messages)
-    return DryRun(version, wanted.name, drafts)
+    return DryRun(version, network_architecture.name, drafts)
 
 
 def _start(home: Home, policy: Policy) -> "tuple[str | None, Manifest, nn.Module]":
-    """The current model where the policy allows its architecture, else a fresh network of one that
-    it allows.
+    """Return the version, manifest and network from which to train.
+
+    This is the current model if the policy allows its architecture. Otherwise it is a fresh
+    network of an architecture that the policy allows, with None as its version.
     """
     registry = registry_of(home, None)
     current = registry.current()
@@ -109,8 +165,8 @@ def _start(home: Home, policy: Policy) -> "tuple[str | None, Manifest, nn.Module
         return current, *registry.load(current)
     if not policy.architectures:
         raise PolicyRefused(
-            "policy.architectures in site.toml is empty: nothing is ever trained here",
-            "Name those that may be",
+            "policy.architectures in site.toml is empty: this site trains no network",
+            f'Name the networks that this site may train, for instance ["{DEFAULT}"]',
         )
     import torch
 
@@ -136,27 +192,29 @@ def _start(home: Home, policy: Policy) -> "tuple[str | None, Manifest, nn.Module
     return None, manifest, network
 
 
-def _plan(wanted: Architecture, policy: Policy) -> TrainingPlan:
-    """The usual one, within the policy."""
+def _plan(architecture: Architecture, policy: Policy) -> TrainingPlan:
+    """Return the architecture's usual plan, limited by the policy."""
     return TrainingPlan(
-        min(wanted.local_epochs, policy.max_local_epochs),
-        max(min(wanted.learning_rate, policy.max_learning_rate), policy.min_learning_rate),
-        max(min(wanted.batch_size, policy.max_batch_size), policy.min_batch_size),
+        min(architecture.local_epochs, policy.max_local_epochs),
+        max(min(architecture.learning_rate, policy.max_learning_rate), policy.min_learning_rate),
+        max(min(architecture.batch_size, policy.max_batch_size), policy.min_batch_size),
         SEED,
         threads=policy.cpu_threads,
     )
 
 
 def _draft(release: Release) -> Draft:
+    """Return the draft of a reply."""
     packed = FleetConnection.sample(release)
     return Draft(release.kind, list(_fields(release)), packed.size, packed.sha256)
 
 
 def _fields(release: Release) -> Iterator[Field]:
+    """Yield the fields of a reply: figures, head of the audit log, weights."""
     for name, values in release.figures.items():
         array = np.asarray(values)
-        whole = np.issubdtype(array.dtype, np.integer)
-        yield _field(name, array.astype("<i8" if whole else "<f8"), values)
+        is_integer = np.issubdtype(array.dtype, np.integer)
+        yield _field(name, array.astype("<i8" if is_integer else "<f8"), values)
     if release.head is not None:
         for name, values in head_fields(release.head).items():
             yield _field(f"{AUDIT}/{name}", np.asarray(values).astype("<i8"), values)

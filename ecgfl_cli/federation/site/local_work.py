@@ -1,6 +1,4 @@
-"""What a site does for one round: train or measure on its own data, within its policy, and put the
-answer together.
-"""
+"""Train and measure on a site's own data, within its policy, and compose the replies."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -33,11 +31,11 @@ class Trained:
     Attributes
     ----------
     release
-        The trained weights and the figures that may leave the site.
+        The trained weights and the figures for the coordinator, before the release steps.
     beats
-        Number of beats that were trained on.
+        Number of training beats.
     loss
-        Loss of the last local epoch.
+        Mean loss in the last local epoch.
     """
 
     release: Release
@@ -52,7 +50,7 @@ class MeasuredModel:
     Attributes
     ----------
     release
-        The figures that may leave the site.
+        The figures for the coordinator, before the release steps.
     figures
         Figures of each held-out patient, for the acceptance test.
     held_out
@@ -65,17 +63,25 @@ class MeasuredModel:
 
 
 class LocalWork:
-    """One site's work in one run. Raises `PolicyRefused` for what site.toml does not allow, before
-    the data is touched.
+    """Work of one site in one run.
 
-    A request of a coordinator is logged before the data is touched, and limited by the policy's
-    hours and counts. Work without a request (`asked` is None, for a dry run or a simulation) is
-    neither logged nor limited by these.
+    A coordinator's request is logged before the data is used, and the policy's hours and counts
+    limit it. Work without a request (a dry run or a simulation, where `asked` is None) is not
+    logged, and hours and counts do not limit it.
+
+    Parameters
+    ----------
+    home
+        Home of the site.
+    policy
+        Policy of the site, from site.toml.
     """
 
     def __init__(self, home: Home, policy: Policy) -> None:
-        self._home, self._policy = home, policy
-        self._log, self._check = RequestLog(home.audit), LossCheck(home, policy)
+        self._home = home
+        self._policy = policy
+        self._log = RequestLog(home.audit)
+        self._check = LossCheck(home, policy)
         self._datasets: dict[str, Dataset] = {}
         self._checked: set[str] = set()
         self.steps = site_steps(policy)
@@ -88,13 +94,38 @@ class LocalWork:
         plan: TrainingPlan,
         asked: Asked | None = None,
     ) -> Trained:
-        """Train the network in place. manifest : of the model that it is before."""
+        """Train a network in place.
+
+        Parameters
+        ----------
+        network
+            The network with the global weights.
+        manifest
+            Manifest of the global model.
+        plan
+            How to train.
+        asked
+            The coordinator's request; None in a dry run or a simulation.
+
+        Returns
+        -------
+        Trained
+            The reply and the figures of the training.
+
+        Raises
+        ------
+        PolicyRefused
+            If the policy forbids the plan or the request, or the site has too few data.
+        ModelRejected
+            If the global model is implausible on this site's held-out patients, or the training
+            diverged.
+        """
         self._allow_plan(plan)
         require_enough(self._home, self._policy)
         if asked is not None:
             self._begin_training(asked, manifest)
-        wanted = architecture(manifest.architecture)
-        dataset = self._dataset(wanted)
+        network_architecture = architecture(manifest.architecture)
+        dataset = self._dataset(network_architecture)
         examples = dataset.train
         self._policy.require_asked(
             "steps", plan.epochs * batches(len(examples), plan.batch_size), "min_steps"
@@ -104,7 +135,7 @@ class LocalWork:
                 total(by_patient(network, manifest, dataset.held_out)), manifest
             )
         start = pack(network)
-        loss = require_sane_loss(train(network, wanted, examples, plan), manifest)
+        loss = require_sane_loss(train(network, network_architecture, examples, plan), manifest)
         reply = TrainReply(examples=len(examples), pvcs=int(examples.is_pvc.sum()), loss=loss)
         release = Release(
             Kind.TRAIN,
@@ -122,8 +153,30 @@ class LocalWork:
         asked: Asked | None = None,
         is_catch_up: bool = False,
     ) -> MeasuredModel:
-        """Measure the network on the held-out patients. is_catch_up : whether the model is of an
-        earlier run.
+        """Measure a network on the held-out patients.
+
+        Parameters
+        ----------
+        network
+            The network with the weights of the model.
+        manifest
+            Manifest of the model.
+        asked
+            The coordinator's request; None in a dry run or a simulation.
+        is_catch_up
+            Whether the model is the final one of an earlier run.
+
+        Returns
+        -------
+        MeasuredModel
+            The reply, and the figures for the acceptance test.
+
+        Raises
+        ------
+        PolicyRefused
+            If the policy forbids the request.
+        ModelRejected
+            If the model's loss is implausible.
         """
         if asked is not None:
             self._begin_measurement(asked, manifest, is_catch_up)
@@ -137,29 +190,29 @@ class LocalWork:
 
     @property
     def metrics(self) -> frozenset[Metric]:
-        """The figures of held-out patients that may leave this site; none if there are too few
-        held-out patients or beats.
+        """Figures of the held-out patients that may leave this site.
+
+        Empty if there are fewer held-out patients or beats than the policy requires.
         """
-        return (
-            frozenset()
-            if too_few_held_out(self._home, self._policy)
-            else frozenset(self._policy.metrics)
-        )
+        if too_few_held_out(self._home, self._policy):
+            return frozenset()
+        return frozenset(self._policy.metrics)
 
     def is_known(self, asked: Asked) -> bool:
-        """Whether this request was answered before."""
+        """Return whether this request was answered before."""
         return self._log.is_known(asked.id)
 
     def begin_without_data(self, asked: Asked, manifest: Manifest) -> None:
-        """Log a request that is answered without looking at any recording."""
+        """Log a request that is answered without the use of any recording."""
         self._log.begin(asked, "none", manifest.version, manifest.round)
 
     def _measured_release(self, measured: Measured) -> Release:
+        """Return the reply about a measurement: only the number of beats if no metric may leave."""
         metrics = self.metrics
         if not metrics:
             too_few = too_few_held_out(self._home, self._policy)
-            number_alone = EvaluateReply(examples=0 if too_few else measured.beats)
-            return Release(Kind.EVALUATE, figures_of(number_alone))
+            only_examples = EvaluateReply(examples=0 if too_few else measured.beats)
+            return Release(Kind.EVALUATE, figures_of(only_examples))
         reply = EvaluateReply(
             examples=measured.beats,
             pvcs=measured.pvcs,
@@ -174,7 +227,9 @@ class LocalWork:
         return Release(Kind.EVALUATE, figures_of(reply), withheld=set(METRICS) - metrics)
 
     def _begin_training(self, asked: Asked, manifest: Manifest) -> None:
-        policy, now = self._policy, datetime.now().astimezone()
+        """Check the policy's hours and counts for a training, and log the request."""
+        policy = self._policy
+        now = datetime.now().astimezone()
         policy.allow_hour(now)
         policy.allow_at_most(
             "rounds in 24 hours", self._log.in_a_day("train", now) + 1, "max_rounds_a_day"
@@ -185,13 +240,16 @@ class LocalWork:
         self._log.begin(asked, "train", manifest.version, manifest.round + 1)
 
     def _begin_measurement(self, asked: Asked, manifest: Manifest, is_catch_up: bool) -> None:
-        policy, now, log = self._policy, datetime.now().astimezone(), self._log
-        in_round = (asked.run, manifest.round)
-        if (
-            is_catch_up
-            or not log.in_round("train", *in_round)
-            or log.in_round("measure", *in_round)
-        ):
+        """Check the policy's hours and counts for a measurement, and log the request.
+
+        The first measurement in a round in which this site has trained is allowed at any hour.
+        """
+        policy = self._policy
+        log = self._log
+        now = datetime.now().astimezone()
+        has_trained = log.in_round("train", asked.run, manifest.round)
+        has_measured = log.in_round("measure", asked.run, manifest.round)
+        if is_catch_up or not has_trained or has_measured:
             policy.allow_hour(now)
         in_a_day = log.in_a_day("measure", now) + 1
         policy.allow_at_most("measurements in 24 hours", in_a_day, "max_measurements_a_day")
@@ -206,15 +264,17 @@ class LocalWork:
         log.begin(asked, "measure", manifest.version, manifest.round)
 
     def _is_plausible(self, manifest: Manifest) -> bool:
-        """Whether these weights are the current model's, or have already passed the check."""
+        """Return whether the weights are those of the current model or have passed the check."""
         return manifest.weights_sha256 in self._checked or self._check.is_current(manifest)
 
     def _require_plausible(self, measured: Measured, manifest: Manifest) -> None:
+        """Compare a model's loss with that of the current model, if there are held-out beats."""
         if measured.beats:
             self._check.require(measured.loss, manifest)
         self._checked.add(manifest.weights_sha256)
 
     def _allow_plan(self, plan: TrainingPlan) -> None:
+        """Raise `PolicyRefused` unless the policy allows the settings of a training."""
         policy = self._policy
         policy.allow_at_most("local epochs", plan.epochs, "max_local_epochs")
         policy.allow_at_most("learning rate", plan.learning_rate, "max_learning_rate")
@@ -223,7 +283,8 @@ class LocalWork:
         policy.require_asked("batch size", plan.batch_size, "min_batch_size")
         policy.allow_at_most("proximal mu", plan.proximal_mu, "max_proximal_mu")
 
-    def _dataset(self, wanted: Architecture) -> Dataset:
-        if wanted.name not in self._datasets:
-            self._datasets[wanted.name] = load_dataset(self._home, wanted)
-        return self._datasets[wanted.name]
+    def _dataset(self, architecture: Architecture) -> Dataset:
+        """Return the examples for an architecture, which are loaded once."""
+        if architecture.name not in self._datasets:
+            self._datasets[architecture.name] = load_dataset(self._home, architecture)
+        return self._datasets[architecture.name]

@@ -1,4 +1,7 @@
-"""Handle the coordinator's requests at a site. Nothing else touches the site's data for a run."""
+"""Handle the coordinator's requests at a site.
+
+During a run, only this module and `local_work` use the site's data.
+"""
 
 import secrets
 import time
@@ -40,7 +43,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FinalModel:
-    """The last model of a run. verdict : of this site's own test of it."""
+    """The last model of a run.
+
+    Attributes
+    ----------
+    version
+        Version of the model.
+    verdict
+        Result of this site's acceptance test of the model.
+    """
 
     version: str
     verdict: Verdict
@@ -49,9 +60,29 @@ class FinalModel:
 class Participant:
     """One site in one run.
 
-    report : takes a line for the person who watches. rounds : how many models it has measured.
-    final : the model it ended with, None before the last round. caught_up : the final
-        model of an earlier run that this site had missed, None where it had not.
+    Parameters
+    ----------
+    home
+        Home of the site.
+    settings
+        Settings of the site, from site.toml.
+    federation
+        The federation that the site belongs to; its key signs the requests.
+    server
+        Address of the coordinator, recorded with each received model.
+    report
+        Is called with a line for the person who watches.
+
+    Attributes
+    ----------
+    rounds
+        Number of models that the site has measured in rounds of this run.
+    run
+        Identifier of the run; None before the first round.
+    final
+        Last model of the run; None before the last round.
+    caught_up
+        Final model of an earlier run that this site had missed; None if it had missed none.
     """
 
     def __init__(
@@ -81,7 +112,19 @@ class Participant:
         return self._work.steps
 
     def answer(self, kind: Kind, content: Content) -> Release:
-        """Do what a request asks for, and return what leaves the site for it.
+        """Do the work of a request, and return the reply.
+
+        Parameters
+        ----------
+        kind
+            Kind of the request.
+        content
+            Content of the request, not checked yet.
+
+        Returns
+        -------
+        Release
+            The reply, before the release steps.
 
         Raises
         ------
@@ -101,7 +144,8 @@ class Participant:
         manifest, network = self._open(received)
         if manifest.is_final:
             raise ServerRefused(
-                f"the coordinator asks for training from {manifest.version}, the last model of its run",
+                f"the coordinator asks for training from {manifest.version}, the last model of its "
+                "run",
                 "Tell the coordinator",
             )
         self.run = manifest.run
@@ -144,22 +188,23 @@ class Participant:
         return measured.release
 
     def _catch_up(self, content: Content) -> Release:
-        """Receive the final model that this site has missed. The reply carries this site's verdict,
-        if the policy allows it and the model was tested here.
+        """Receive the final model of an earlier run, and test it if this site does not know it yet.
+
+        The reply carries this site's verdict if the policy allows it and the model was tested here.
         """
         received, asked = self._read(content, CatchUpRequest)
         manifest = received.content.model.open(self._signing_key)
         if not manifest.is_final:
             raise ServerRefused(
-                f"the coordinator hands on model {manifest.version}, which is of round {manifest.round} of {manifest.rounds}",
-                "A model from the midst of a run comes in its rounds only; tell the coordinator",
+                f"the coordinator sent model {manifest.version} of round {manifest.round} of "
+                f"{manifest.rounds} outside its run, where only a final model may be sent",
+                "Tell the coordinator",
             )
         if self._is_known(manifest):
             self._work.begin_without_data(asked, manifest)
         else:
-            allow_model(
-                manifest, self._policy, self._registry
-            )  # not its run's length: nobody asks for a round of it
+            # The policy's max_rounds does not apply: the run of this model is over.
+            allow_model(manifest, self._policy, self._registry)
             network = network_of(manifest, received.vector)
             measured = self._work.measure(network, manifest, asked, is_catch_up=True)
             self._keep(received.content.model, manifest, network)
@@ -173,8 +218,14 @@ class Participant:
         return Release(Kind.CATCH_UP, figures_of(reply))
 
     def _read(self, content: Content, schema: type[Schema]) -> tuple[Received[Schema], Asked]:
-        """Read a request. Refuse it unless it is signed for this site, is valid now, and was not
-        answered before.
+        """Return a request after checking that it is authentic and new.
+
+        Raises
+        ------
+        ServerRefused
+            If the content does not match the schema.
+        RequestRefused
+            If the request is not signed for this site, is not valid now, or was answered before.
         """
         received = read_request(content, schema, self._signing_key, self._site)
         envelope = received.envelope
@@ -182,14 +233,12 @@ class Participant:
         if self._work.is_known(asked):
             raise RequestRefused(
                 f"the request {envelope.id} of {envelope.issued[:19]} was answered before",
-                "Tell the coordinator: somebody sent an old request again",
+                "Tell the coordinator: somebody is replaying an old request",
             )
         return received, asked
 
     def _verdict_on(self, manifest: Manifest) -> int | None:
-        """Return the number of this site's verdict on a version; None if the version was not tested
-        here.
-        """
+        """Return the number of this site's verdict on a model; None if it was not tested here."""
         if manifest.version not in self._registry.versions():
             return None
         acceptance = self._registry.entry(manifest.version).acceptance
@@ -199,7 +248,7 @@ class Participant:
         return verdict_number(code) if code in VERDICTS.values() else None
 
     def _is_known(self, manifest: Manifest) -> bool:
-        """Whether it is older than what is here, or was tested here already."""
+        """Return whether this site has a newer model, or has already tested this one."""
         newest = max(
             self._registry.entries(), key=lambda entry: entry.manifest.sequence, default=None
         )
@@ -208,6 +257,7 @@ class Participant:
         return newest.manifest.sequence > manifest.sequence or newest.acceptance is not None
 
     def _keep(self, signed: SignedManifest, manifest: Manifest, network: "nn.Module") -> None:
+        """Add a received model to the registry of this site, and log it."""
         details = {
             "version": manifest.version,
             "sha256": manifest.weights_sha256,
@@ -217,6 +267,7 @@ class Participant:
             self._registry.add(signed, network, self._server)
 
     def _judge(self, manifest: Manifest, measured: MeasuredModel) -> FinalModel:
+        """Test a final model, and use it if the test accepts it."""
         verdict = consider(self._home, self._policy, manifest, measured.figures, measured.held_out)
         self._report(
             f"model {manifest.version} {'accepted' if verdict.accepted else 'rejected'}: {verdict.reason}"
@@ -224,17 +275,26 @@ class Participant:
         return FinalModel(manifest.version, verdict)
 
     def _prune(self) -> None:
+        """Delete old models as the settings say, and log each."""
         for version in self._registry.prune(self._keep_last):
             self._audit.append("model-pruned", version=version)
 
     def _open(self, received: Received[Schema]) -> "tuple[Manifest, nn.Module]":
-        """Everything that must hold before any data is touched: signature, policy, order, hash and
-        shape of the weights.
+        """Return the manifest and the network of a request's model, before any data is used.
+
+        Checks the signature, the run, the policy, the order of models, and the hash and shape of
+        the weights.
+
+        Raises
+        ------
+        EcgflError
+            If one of the checks fails.
         """
         manifest = received.content.model.open(self._signing_key)
         if manifest.run != received.envelope.run:
             raise ServerRefused(
-                f"the request is of run {received.envelope.run}, its model {manifest.version} of run {manifest.run}",
+                f"the request is of run {received.envelope.run}, but its model {manifest.version} "
+                f"is of run {manifest.run}",
                 "Tell the coordinator",
             )
         allow_model(manifest, self._policy, self._registry)

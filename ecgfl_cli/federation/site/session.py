@@ -28,19 +28,30 @@ from ecgfl_cli.site.audit import AuditLog
 from ecgfl_cli.site.outbox import Outbox
 
 POLL_SECONDS = 0.2
+"""Pause between two polls of a coordinator without long polling."""
+
 PATIENCE_SECONDS = 5.0
-"""How long the coordinator may delay the answer that there is no message. A coordinator that does
-not delay it is asked every `POLL_SECONDS`, and less often after `IDLE_AFTER_SECONDS`."""
+"""Longest time that the coordinator may hold a poll (long polling)."""
+
 SHORTEST_PAUSE_SECONDS = 0.01
+"""Pause between two polls of a coordinator with long polling."""
+
 IDLE_POLL_SECONDS = 2.0
+"""Pause between two polls of a coordinator without long polling after `IDLE_AFTER_SECONDS`."""
+
 IDLE_AFTER_SECONDS = 60.0
+"""Time after which a site that waits for a round polls less often."""
+
 RUN_CHECK_SECONDS = 1.0
+"""Time without a message after which the site asks whether the run is over."""
+
 LINGER_SECONDS = 1.0
-"""How long a site stays after a refusal. The coordinator does not receive it from a site that has
-left."""
+"""How long a site stays connected after a refusal. The coordinator does not receive the refusal of
+a site that has disconnected."""
+
 MOST_WITHDRAWN = 10
-"""Number of messages in a row that the coordinator may withdraw before they are fetched. Each is
-followed by a pause of `POLL_SECONDS`."""
+"""Largest number of messages in a row that the coordinator may withdraw before the site fetches
+them. The site pauses for `POLL_SECONDS` after each."""
 
 CODES: dict[type[EcgflError], int] = {
     PolicyRefused: POLICY_FORBIDS,
@@ -48,15 +59,16 @@ CODES: dict[type[EcgflError], int] = {
     RequestRefused: UNTRUSTED,
     ServerRefused: SCHEMA_BROKEN,
 }
+"""Type of an error -> the code that the coordinator receives."""
 
 
 def _patience(deadline: float) -> float:
-    """Return how long the coordinator may delay an answer, so that the session ends in time."""
+    """Return how long the coordinator may hold a poll, in seconds, without passing the deadline."""
     return max(0.0, min(PATIENCE_SECONDS, deadline - time.monotonic()))
 
 
 class Session:
-    """One run of a site, from its first message to its end.
+    """One run at a site, from its first message to its end.
 
     Parameters
     ----------
@@ -68,6 +80,14 @@ class Session:
         Audit log of the site.
     report
         Is called with a line for the person who watches.
+
+    Attributes
+    ----------
+    participant
+        Handles the requests, and has the results of the run.
+    not_taken
+        Why this site did not accept the final model of an earlier run; None if it accepted it or
+        received none.
     """
 
     def __init__(
@@ -86,7 +106,6 @@ class Session:
         self._first: Offer | None = None
         self._withdrawn = 0
         self.not_taken: PolicyRefused | ModelRejected | None = None
-        """Why this site did not accept the last run's model, if it did not."""
 
     @property
     def offered(self) -> bool:
@@ -94,9 +113,19 @@ class Session:
         return self._first is not None
 
     def wait(self, deadline: float) -> bool:
-        """Wait for a round, and return whether there is one before the deadline.
+        """Wait until the coordinator asks this site to take part in a round.
 
-        A model of an earlier run, which the coordinator sends first, is accepted meanwhile.
+        Before that, the coordinator may send the final model of an earlier run.
+
+        Parameters
+        ----------
+        deadline
+            When to stop waiting, in seconds of `time.monotonic`.
+
+        Returns
+        -------
+        bool
+            Whether the coordinator has asked before the deadline.
         """
         began = time.monotonic()
         while self._first is None and time.monotonic() < deadline:
@@ -112,9 +141,9 @@ class Session:
         return self.offered
 
     def _catch_up(self, offer: Offer) -> None:
-        """Answer a request to accept a model of an earlier run.
+        """Answer a `CatchUpRequest`.
 
-        A site that does not accept this model may still take part in rounds.
+        A site that does not accept the model of the earlier run may still take part in rounds.
         """
         try:
             self._answer(offer)
@@ -125,8 +154,20 @@ class Session:
     def take_part(self, deadline: float) -> None:
         """Answer messages until the run is over or the deadline has passed.
 
-        A site stays until the coordinator has closed the run, because the replies of a site that
-        leaves earlier are lost.
+        The site stays connected until the coordinator has closed the run, because the coordinator
+        loses the replies of a site that disconnects earlier.
+
+        Parameters
+        ----------
+        deadline
+            When to stop, in seconds of `time.monotonic`.
+
+        Raises
+        ------
+        ServerUnreachable, SessionLost
+            If the connection is lost before the final model has arrived.
+        EcgflError
+            If the site refuses a request or fails.
         """
         checked = time.monotonic()
         offer = self._first
@@ -150,9 +191,9 @@ class Session:
                 raise
             self._report(f"the coordinator went away after the final model: {error.problem}")
 
-    def _pause(self, usual: float) -> None:
-        """Wait before the next question for messages."""
-        time.sleep(SHORTEST_PAUSE_SECONDS if self._connection.was_held else usual)
+    def _pause(self, seconds: float) -> None:
+        """Pause before the next poll, for `seconds` if the coordinator has no long polling."""
+        time.sleep(SHORTEST_PAUSE_SECONDS if self._connection.was_held else seconds)
 
     def _check_run(self) -> None:
         """Raise `RunOver` if the coordinator has closed the run."""
@@ -162,7 +203,7 @@ class Session:
     def _answer(self, offer: Offer) -> None:
         """Answer one message.
 
-        If the site refuses or fails, the coordinator receives only a code, and the error is raised
+        If the site refuses or fails, it sends only a code to the coordinator and raises the error
         again.
         """
         self._require_run(offer.run_id)
@@ -175,7 +216,7 @@ class Session:
             return
         try:
             release = self.participant.answer(Kind(delivered.kind), delivered.content)
-        except Exception as error:
+        except Exception as error:  # the coordinator must learn of any failure; it is raised again
             code = next((code for kind, code in CODES.items() if isinstance(error, kind)), FAILED)
             self._outbox.refuse(code, str(error), delivered)
             time.sleep(LINGER_SECONDS)
@@ -184,13 +225,13 @@ class Session:
             self._report("the coordinator no longer waits for this reply")
 
     def _require_run(self, run_id: int) -> None:
-        """Raise `ServerRefused` unless the run is one of an ecgfl coordinator."""
+        """Raise `ServerRefused` unless the run belongs to an ecgfl coordinator."""
         if run_id == self._run_id:
             return
         if not self._connection.is_ours(run_id):
             raise ServerRefused(
-                "the coordinator offers a run that is not ecgfl's",
-                "Check --server: it is another Flower federation",
+                f"the coordinator sent a message of run {run_id}, which is not a run of ecgfl",
+                "Check --server: the address belongs to another Flower federation",
             )
         self._run_id = run_id
 
@@ -209,13 +250,14 @@ class Session:
         self._withdrawn = 0
         if delivered.kind != offer.kind:
             raise MessageRefused(
-                f"the coordinator announced a message of the kind {offer.kind!r} and sent another",
+                f"the coordinator announced a message of the kind {offer.kind!r} and sent one of "
+                f"the kind {delivered.kind[:80]!r}",
                 same_version,
             )
         return delivered
 
     def _count_withdrawn(self) -> None:
-        """Count a message that was withdrawn. Raise `MessageRefused` if no message ever arrives."""
+        """Count a withdrawn message; raise `MessageRefused` after too many in a row."""
         self._withdrawn += 1
         if self._withdrawn > MOST_WITHDRAWN:
             raise MessageRefused(

@@ -1,8 +1,8 @@
-"""Refuse models whose loss on this site's held-out patients is far above that of the current model.
+"""Refuse a model whose loss on this site's held-out patients is far above the current model's.
 
-A model that was crafted to extract information from a site's data usually finds PVCs badly. The
-check does not catch all of them, because a good model can be crafted too. The policy's limits on
-measurements and trainings bound how much they can extract.
+A model that was crafted to extract information from a site's data usually detects PVCs poorly. The
+check does not catch every crafted model, because such a model can also detect PVCs well. The
+policy's limits on the numbers of measurements and trainings bound how much it can extract.
 """
 
 import math
@@ -19,25 +19,36 @@ from ecgfl_cli.training.acceptance import by_patient, total
 from ecgfl_cli.training.dataset import load_held_out
 
 LEAST_REFERENCE = 0.1
-"""Smallest reference value (log loss). If the current model is nearly perfect, a multiple of its
-loss is meaningless. At four sites of mitdb (42 records) the starter model has a loss of 0.012 to
-0.042. In five rounds of `beatnet` with the usual plan, the loss is 0.014 to 0.055 from the first
-round on, which is up to four times as much. Random weights have 0.28 to 0.51 there."""
+"""Smallest log loss that models are compared with. If the current model is nearly perfect, a
+multiple of its own loss is too strict.
+
+At four sites of mitdb (42 records), the log loss of the starter model is 0.012 to 0.042. In five
+rounds of `beatnet` with the usual plan, the loss is 0.014 to 0.055 from the first round on, up to
+four times as much. Random weights have 0.28 to 0.51 there."""
 
 UNTRAINED = math.log(2)
-"""Log loss of a probability of 1/2 for every beat. The loss of random weights is near it: 0.28 to
-0.51 with `beatnet`, 0.6 to 0.8 with `ecgnet`."""
+"""Log loss of a probability of 1/2 for every beat. The loss of random weights is of this size: 0.28
+to 0.51 with `beatnet`, 0.6 to 0.8 with `ecgnet`."""
 
 
 class LossCheck:
-    """Compares a model's loss with that of the current model, which is measured once."""
+    """Compares the loss of models with that of the current model, which is measured once.
+
+    Parameters
+    ----------
+    home
+        Home of the site.
+    policy
+        Policy of the site, from site.toml.
+    """
 
     def __init__(self, home: Home, policy: Policy) -> None:
-        self._home, self._policy = home, policy
+        self._home = home
+        self._policy = policy
         self._current: dict[str, tuple[str, float]] = {}
 
     def is_current(self, manifest: Manifest) -> bool:
-        """Whether a model has the weights of the current one."""
+        """Return whether a model has the same weights as the current model."""
         registry = registry_of(self._home, None)
         try:
             return (
@@ -48,34 +59,51 @@ class LossCheck:
             return False
 
     def require(self, loss: float, manifest: Manifest) -> None:
-        """Raises `ModelRejected` if the loss on the held-out patients is above the policy's
-        multiple of the current model's.
+        """Check that a model's loss is at most the policy's multiple of the current model's loss.
+
+        Parameters
+        ----------
+        loss
+            Log loss of the model on this site's held-out patients.
+        manifest
+            Manifest of the model.
+
+        Raises
+        ------
+        ModelRejected
+            If the loss is larger.
         """
         name, reference = self._reference(manifest)
         ratio = self._policy.max_loss_ratio
         if loss > ratio * reference:
             raise ModelRejected(
-                f"model {manifest.version}: its loss on this site's held-out patients is {loss:.3g}, far above {reference:.3g} of"
-                f" {name} (policy.max_loss_ratio = {ratio:g})",
-                "Ask the coordinator what this model is. For a run from random weights that this site agrees to, set"
-                " policy.from_scratch = true in site.toml",
+                f"model {manifest.version}: its loss on this site's held-out patients is "
+                f"{loss:.3g}, more than {ratio:g} times (policy.max_loss_ratio) the loss "
+                f"{reference:.3g} of {name}",
+                "Ask the coordinator what this model is. If this site agrees to a run from random "
+                "weights, set policy.from_scratch = true in site.toml",
             )
 
     def _reference(self, manifest: Manifest) -> tuple[str, float]:
-        """Return the name and the value of the loss to compare with."""
-        version, other, loss = self._of_current()
-        name, least = (f"the current model {version}", LEAST_REFERENCE)
-        if self._policy.from_scratch or other != manifest.architecture:
+        """Return the name and the loss of the model to compare with.
+
+        This is the current model if its loss is at least `LEAST_REFERENCE`, or `UNTRAINED` if the
+        run may start from random weights or the models have different architectures. Otherwise
+        this value is the reference.
+        """
+        version, current_architecture, loss = self._of_current()
+        name = "a good model"
+        least = LEAST_REFERENCE
+        if self._policy.from_scratch or current_architecture != manifest.architecture:
+            name = "an untrained model"
             least = UNTRAINED
-        return (
-            (name, loss)
-            if loss >= least
-            else ("an untrained model" if least == UNTRAINED else "a good model", least)
-        )
+        return (f"the current model {version}", loss) if loss >= least else (name, least)
 
     def _of_current(self) -> tuple[str, str, float]:
-        """Version, architecture and loss of the current model, or of the starter model if that is
-        unusable.
+        """Return version, architecture and loss of the current model.
+
+        If it cannot be used, return those of the starter model, and a loss of 0 if that cannot be
+        used either.
         """
         for registry in (registry_of(self._home, None), starter_registry()):
             try:
@@ -85,6 +113,7 @@ class LossCheck:
         return "none", "none", 0.0
 
     def _measured(self, registry: Registry) -> tuple[str, str, float]:
+        """Return version, architecture and loss of the current model of a registry."""
         version = registry.current()
         if version is None:
             raise UsageError("no current model", "-")

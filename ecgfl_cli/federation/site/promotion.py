@@ -1,5 +1,6 @@
-"""How a verified model becomes the one that this site uses, or is kept as rejected: from the
-coordinator or from a file.
+"""Check a verified model, and promote or reject it.
+
+The model comes from the coordinator or from a file.
 """
 
 import math
@@ -20,42 +21,71 @@ from ecgfl_cli.training.dataset import HeldOut, load_held_out
 
 
 def allow_model(manifest: Manifest, policy: Policy, registry: Registry) -> None:
-    """Check a model before it is used.
+    """Check that this site may use a model.
 
-    Raises `PolicyRefused` if the policy does not list its architecture, or if this site has a newer
-    model. Raises `ModelRejected` if the model has expired and this site does not have it.
+    Parameters
+    ----------
+    manifest
+        Manifest of the model.
+    policy
+        Policy of the site, from site.toml.
+    registry
+        Registry of the models that this site has.
+
+    Raises
+    ------
+    PolicyRefused
+        If the policy does not list the architecture of the model, or this site has a newer model.
+    ModelRejected
+        If the model has expired and this site does not have it.
     """
     if manifest.architecture not in policy.architectures:
         raise PolicyRefused(
-            f"model {manifest.version} is of architecture '{manifest.architecture}', not in {policy.architectures}",
-            "Add it to policy.architectures in site.toml if this site agrees",
+            f"model {manifest.version} has the architecture '{manifest.architecture}', "
+            f"policy.architectures is {policy.architectures}",
+            "Add the architecture to policy.architectures in site.toml if this site agrees",
         )
     if manifest.version not in registry.versions() and not manifest.is_news(datetime.now(UTC)):
-        when = (
-            "has no expiry: an older ecgfl made it"
+        expiry = (
+            "has no expiry date, because an older version of ecgfl made it"
             if manifest.expires is None
             else f"expired on {manifest.expires[:10]}"
         )
         raise ModelRejected(
-            f"model {manifest.version} {when}, and this site does not have it yet",
-            "Ask the coordinator for a newer one; `ecgfl coordinator model rollback VERSION` publishes an old model again",
+            f"model {manifest.version} {expiry}, and this site has not received it before",
+            "Ask the coordinator for a newer model; `ecgfl coordinator model rollback VERSION` "
+            "publishes an old model again",
         )
     newest = max((entry.manifest.sequence for entry in registry.entries()), default=0)
     if manifest.sequence < newest:
         raise PolicyRefused(
-            f"{manifest.version} is model number {manifest.sequence}, this site has number {newest}: an old one again",
-            "Ask the coordinator whether it was restored from a backup; to use an old one again: `ecgfl model use VERSION`",
+            f"model {manifest.version} has number {manifest.sequence} and is older than the newest "
+            f"model of this site, which has number {newest}",
+            "Ask whether the coordinator was restored from a backup. To use an old model of this "
+            "site again, run `ecgfl model use VERSION`",
         )
 
 
 def require_sane_loss(loss: float, manifest: Manifest) -> float:
-    """Raises `ModelRejected` when the weights are numbers but useless ones. loss : on this site's
-    beats.
+    """Return a model's loss after checking that the model is not useless.
+
+    Parameters
+    ----------
+    loss
+        Log loss of the model on beats of this site.
+    manifest
+        Manifest of the model.
+
+    Raises
+    ------
+    ModelRejected
+        If the loss is not finite or larger than `LARGEST_LOSS`.
     """
     if not math.isfinite(loss) or loss > LARGEST_LOSS:
         raise ModelRejected(
-            f"model {manifest.version}: its loss on this site's beats is {loss}",
-            "The run diverged; tell the coordinator",
+            f"model {manifest.version}: its loss on this site's beats is {loss:g}, the largest "
+            f"valid loss is {LARGEST_LOSS:g}",
+            "The training of the run has diverged; tell the coordinator",
         )
     return loss
 
@@ -63,12 +93,31 @@ def require_sane_loss(loss: float, manifest: Manifest) -> float:
 def consider(
     home: Home, policy: Policy, manifest: Manifest, candidate: ByPatient, held_out: HeldOut
 ) -> Verdict:
-    """Promote a model of the site's registry when it passes the acceptance test; write either
-    outcome down. The current one again changes nothing.
+    """Test a model of the site's registry, and promote it if the test accepts it.
 
-    candidate : its figures on the patients of `held_out`.
+    The verdict is recorded in the registry and in the audit log. If the model is already the
+    current one, nothing changes.
+
+    Parameters
+    ----------
+    home
+        Home of the site.
+    policy
+        Policy of the site, from site.toml.
+    manifest
+        Manifest of the model.
+    candidate
+        Figures of the model on the patients of `held_out`.
+    held_out
+        The held-out patients.
+
+    Returns
+    -------
+    Verdict
+        Result of the acceptance test.
     """
-    registry, audit = site_registry(home), AuditLog(home.audit)
+    registry = site_registry(home)
+    audit = AuditLog(home.audit)
     if registry.current() == manifest.version:
         verdict = unopposed(
             candidate, policy.acceptance_margin, "it is the current model already", manifest.version
@@ -85,20 +134,23 @@ def consider(
     ):
         if verdict.accepted:
             registry.promote(manifest.version, as_best=verdict.is_best)
-        registry.judged(
-            manifest.version, verdict.as_dict()
-        )  # last: if a kill prevents it, the model is tested again
+        # The verdict is stored last, so that a site that is killed before tests the model again.
+        registry.judged(manifest.version, verdict.as_dict())
     return verdict
 
 
 def _verdict(home: Home, policy: Policy, candidate: ByPatient, held_out: HeldOut) -> Verdict:
-    """Compare with the best model accepted so far on today's held-out patients, or with the current
-    model if that is unusable.
+    """Compare a candidate with the best model accepted so far, on the present held-out patients.
+
+    If the best model cannot be loaded, compare with the current model.
     """
-    margin, problem = policy.acceptance_margin, ""
-    if not any(each.pvcs for each in candidate.values()):
+    margin = policy.acceptance_margin
+    problem = ""
+    if not any(measured.pvcs for measured in candidate.values()):
         return unopposed(
-            candidate, margin, "no PVCs of held-out patients to compare on: accepted untested"
+            candidate,
+            margin,
+            "accepted untested: the held-out patients have no PVCs",
         )
     for version in dict.fromkeys((_best(home), registry_of(home, None).current())):
         if version is None:
@@ -115,9 +167,9 @@ def _verdict(home: Home, policy: Policy, candidate: ByPatient, held_out: HeldOut
         return unopposed(
             candidate,
             margin,
-            f"the best model so far cannot be loaded ({problem}): accepted untested",
+            f"accepted untested: the best model so far cannot be loaded ({problem})",
         )
-    return unopposed(candidate, margin, "the first model: nothing to compare it with")
+    return unopposed(candidate, margin, "accepted untested: there is no model to compare it with")
 
 
 def _best(home: Home) -> str | None:

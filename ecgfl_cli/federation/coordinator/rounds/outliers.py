@@ -1,5 +1,6 @@
-"""Find sites whose figures deviate from those of the others. A person should look at them; no reply
-is left out for this.
+"""Find sites whose figures deviate from those of the other sites.
+
+The result is for people, who decide what to do. It does not change which replies are used.
 """
 
 import statistics
@@ -11,37 +12,41 @@ import numpy as np
 from ecgfl_cli.federation.coordinator.runs.run_plan import Figure, RoundResult, SiteFigures
 
 LARGEST_Z = 3.5
-"""Limit of the modified z-score: Iglewicz & Hoaglin, How to detect and handle outliers, ASQC
-1993.
-"""
+"""Largest modified z-score of a site that is not listed (Iglewicz & Hoaglin, How to detect and
+handle outliers, ASQC 1993)."""
 
 MAD_TO_SIGMA = 1.4826
-"""Standard deviation of a normal distribution, in median absolute deviations."""
+"""Standard deviation of a normal distribution, as a multiple of its median absolute deviation."""
 
 LEAST_FACTOR = 10.0
-"""Smallest factor between an amount and the median for which a site is listed. Hospitals differ:
-four sites of mitdb have 1,250 to 8,800 beats."""
+"""Smallest factor between an amount and the median for which a site is listed. Honest hospitals
+differ in size: four sites of mitdb have 1,250 to 8,800 beats."""
 
 LEAST_FACTOR_OF_A_NORM = 4.0
-"""The same for the norms of updates: those four sites made updates of 0.7 to 2.2 times the
-median.
-"""
+"""Smallest factor between the norm of an update and the median for which a site is listed. The
+updates of the same four sites have norms of 0.7 to 2.2 times the median."""
 
 LEAST_H = 0.8
-"""Smallest difference between a share and the median for which a site is listed: Cohen's h of a
-large difference (Statistical power analysis, 1988), for instance 12 % and 46 %, or 75 % and 100
-%."""
+"""Smallest difference between a share and the median for which a site is listed, as Cohen's h. A
+value of 0.8 is a large difference (Statistical power analysis, 1988), for instance that of 12 % and
+46 %, or of 75 % and 100 %."""
 
 FEWEST_SITES = 3
-"""If two sites differ, it is unknown which one deviates."""
+"""Smallest number of sites for a comparison. Of two sites that differ, either may deviate."""
 
 
 @dataclass(frozen=True)
 class Scaled:
-    """value : the figure on a scale on which distances can be compared. least : smallest distance
-    for which a site is listed.
+    """A figure on a scale on which its distances from other sites can be compared.
 
-    error : standard error of a share; 0 for an amount.
+    Attributes
+    ----------
+    value
+        The scaled figure.
+    least
+        Smallest distance from the median for which a site is listed.
+    error
+        Standard error of a share; 0 for an amount.
     """
 
     value: float
@@ -50,14 +55,16 @@ class Scaled:
 
 
 def _amount(value: float | None, factor: float = LEAST_FACTOR) -> Scaled | None:
-    return (
-        None if value is None or value <= 0 else Scaled(float(np.log(value)), float(np.log(factor)))
-    )
+    """Return the logarithm of an amount; None if there is no amount or it is not positive."""
+    if value is None or value <= 0:
+        return None
+    return Scaled(float(np.log(value)), float(np.log(factor)))
 
 
 def _share(part: int | None, total: int | None) -> Scaled | None:
-    """Return twice the arcsine of the square root, whose error depends only on the total (Anscombe,
-    Biometrika 1948).
+    """Return the arcsine transform of a share; None if the share is not known.
+
+    Its standard error depends only on the total (Anscombe, Biometrika 1948).
     """
     if part is None or not total:
         return None
@@ -81,8 +88,7 @@ FIGURES: dict[Figure, Callable[[SiteFigures], Scaled | None]] = {
 }
 """Figure -> function that scales it: the logarithm of an amount, the arcsine of a share."""
 
-
-WORDS: dict[Figure, str] = {
+FIGURE_NAMES: dict[Figure, str] = {
     "train_beats": "training beats",
     "train_pvcs": "PVCs among the training beats",
     "train_loss": "training loss",
@@ -93,23 +99,36 @@ WORDS: dict[Figure, str] = {
     "precision": "precision",
     "loss": "loss on held-out patients",
 }
+"""Figure -> its name in texts for people."""
+
 PVC_SHARES: dict[Figure, str] = {"train_pvcs": "train_beats", "pvcs": "beats"}
+"""Number of PVCs that is shown as a share -> the number of beats that it is a share of."""
+
 SHARES: tuple[Figure, ...] = (*PVC_SHARES, "sensitivity", "precision")
 """Figures that are shown in per cent."""
 
 
 def deviations(sites: Mapping[str, SiteFigures]) -> dict[str, list[Figure]]:
-    """Return the figures in which each site deviates from the others. Sites that do not deviate are
-    not in the result.
+    """Return the figures in which each site deviates from the others.
 
-    A figure deviates if its modified z-score is above 3.5: the distance from the median, in
-    standard deviations estimated from the median absolute deviation. The standard error of a share
-    is added to that standard deviation (as in funnel plots with overdispersion: Spiegelhalter,
-    Statistics in Medicine 2005). A site that differs by less than `LEAST_FACTOR`,
-    `LEAST_FACTOR_OF_A_NORM` or `LEAST_H` is not listed, even if the others agree closely. With
-    fewer than three sites none is listed.
+    A figure deviates if its modified z-score is above 3.5. This is the distance from the median,
+    divided by a standard deviation that is estimated from the median absolute deviation. For a
+    share, its standard error is added to the standard deviation, as in funnel plots with
+    overdispersion (Spiegelhalter, Statistics in Medicine 2005). A site that differs by less than
+    `LEAST_FACTOR`, `LEAST_FACTOR_OF_A_NORM` or `LEAST_H` is not listed, even if the other sites
+    agree closely. With fewer than three sites, none is listed.
+
+    Parameters
+    ----------
+    sites
+        Site -> its figures.
+
+    Returns
+    -------
+    dict of str to list of Figure
+        Site -> the figures in which it deviates. Sites that do not deviate are missing.
     """
-    found: dict[str, list[Figure]] = {}
+    deviating: dict[str, list[Figure]] = {}
     for name, scale in FIGURES.items():
         known = {
             site: scaled
@@ -118,40 +137,51 @@ def deviations(sites: Mapping[str, SiteFigures]) -> dict[str, list[Figure]]:
         }
         if len(known) < FEWEST_SITES:
             continue
-        middle = statistics.median(each.value for each in known.values())
+        median = statistics.median(scaled.value for scaled in known.values())
         spread = MAD_TO_SIGMA * statistics.median(
-            abs(each.value - middle) for each in known.values()
+            abs(scaled.value - median) for scaled in known.values()
         )
-        for site, each in known.items():
-            distance = abs(each.value - middle)
-            if distance > LARGEST_Z * float(np.hypot(spread, each.error)) and distance > each.least:
-                found.setdefault(site, []).append(name)
-    return found
+        for site, scaled in known.items():
+            distance = abs(scaled.value - median)
+            sigma = float(np.hypot(spread, scaled.error))
+            if distance > LARGEST_Z * sigma and distance > scaled.least:
+                deviating.setdefault(site, []).append(name)
+    return deviating
 
 
 def deviation_in_words(result: RoundResult, name: str) -> str:
-    """Return the figures in which a site deviates, each with the median of the round's sites."""
+    """Return the figures in which a site deviates as text, each with the median of the sites.
+
+    Parameters
+    ----------
+    result
+        Result of the round.
+    name
+        Name of the site.
+    """
     return "; ".join(
-        f"{figure_in_words(figure, result.by_site[name])} (median {_median_in_words(figure, result.by_site)})"
+        f"{figure_in_words(figure, result.by_site[name])} "
+        f"(median {_median_in_words(figure, result.by_site)})"
         for figure in result.by_site[name].deviates
     )
 
 
 def figure_in_words(figure: Figure, site: SiteFigures) -> str:
     """Return a figure's name and value, for instance "sensitivity 100.0 %"."""
-    return f"{WORDS[figure]} {_value_in_words(figure, _shown(figure, site))}"
+    return f"{FIGURE_NAMES[figure]} {_value_in_words(figure, _shown(figure, site))}"
 
 
 def _median_in_words(figure: Figure, sites: Mapping[str, SiteFigures]) -> str:
     return _value_in_words(
         figure,
         statistics.median(
-            value for each in sites.values() if (value := _shown(figure, each)) is not None
+            value for site in sites.values() if (value := _shown(figure, site)) is not None
         ),
     )
 
 
 def _shown(figure: Figure, site: SiteFigures) -> float | None:
+    """Return a figure as it is shown: a number of PVCs as a share of the beats."""
     if figure in PVC_SHARES:
         pvcs, beats = getattr(site, figure), getattr(site, PVC_SHARES[figure])
         return pvcs / beats if beats and pvcs is not None else None
@@ -162,10 +192,6 @@ def _shown(figure: Figure, site: SiteFigures) -> float | None:
 def _value_in_words(figure: Figure, value: float | None) -> str:
     if value is None:
         return "-"
-    return (
-        f"{100 * value:.1f} %"
-        if figure in SHARES
-        else f"{value:.4g}"
-        if isinstance(value, float)
-        else str(value)
-    )
+    if figure in SHARES:
+        return f"{100 * value:.1f} %"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

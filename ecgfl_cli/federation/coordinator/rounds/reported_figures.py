@@ -1,5 +1,6 @@
-"""Combine the figures that the sites report. A site may withhold any figure; a result covers the
-sites that report it.
+"""Combine the figures that the sites report.
+
+A site may withhold any figure. Each result covers the sites that report the figures for it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,8 +21,18 @@ from ecgfl_cli.models.manifest import Metrics
 
 @dataclass(frozen=True)
 class Counts:
-    """Numbers of a site's held-out beats: PVCs, other beats, and how many of each the model called
-    V.
+    """Numbers of a site's held-out beats.
+
+    Attributes
+    ----------
+    pvcs
+        Number of PVCs.
+    others
+        Number of other beats.
+    true_positives
+        Number of PVCs that the model called V.
+    false_positives
+        Number of other beats that the model called V.
     """
 
     pvcs: int
@@ -31,37 +42,60 @@ class Counts:
 
     @property
     def called(self) -> int:
-        """Beats that the model called V."""
+        """Number of beats that the model called V."""
         return self.true_positives + self.false_positives
 
 
 def mean_loss(replies: Sequence[TrainReply | EvaluateReply], max_ratio: float) -> float | None:
-    """Return the mean of the sites' losses, weighted by their capped numbers of beats; None if no
-    site reports a loss.
+    """Return the mean of the sites' losses, weighted by their capped numbers of beats.
+
+    Parameters
+    ----------
+    replies
+        Replies of the sites.
+    max_ratio
+        Largest weight of a site, as a multiple of the usual number of beats; see `capped`.
+
+    Returns
+    -------
+    float or None
+        The mean; None if no site reports a loss.
     """
-    told = [
+    reported = [
         (reply.loss, reply.examples)
         for reply in replies
         if reply.loss is not None and reply.examples
     ]
-    weights = capped([examples for _, examples in told], max_ratio)
-    return (
-        sum(loss * weight for (loss, _), weight in zip(told, weights, strict=True)) / sum(weights)
-        if told
-        else None
-    )
+    if not reported:
+        return None
+    weights = capped([examples for _, examples in reported], max_ratio)
+    weighted = (loss * weight for (loss, _), weight in zip(reported, weights, strict=True))
+    return sum(weighted) / sum(weights)
 
 
-def combined_metrics(replies: Sequence[EvaluateReply], how: Combination) -> Metrics | None:
-    """Combine the figures on the sites' held-out patients, as robustly as the weights.
+def combined_metrics(replies: Sequence[EvaluateReply], combination: Combination) -> Metrics | None:
+    """Combine the figures on the sites' held-out patients as robustly as the weights.
 
-    For a mean, the counts are added up, because the sensitivity of a site with three PVCs says
-    little. A site's PVCs, and separately its other beats, count for at most `max_weight_ratio`
-    times the usual number; the numbers that the model called V are reduced in proportion. For a
-    median or trimmed mean, the result is the centre of the sites' sensitivities, precisions and
-    losses; each is None if too few sites have it.
+    For a mean, the sites' counts are added up, because the sensitivity at a site with three PVCs
+    is very uncertain. A site's PVCs, and separately its other beats, count for at most
+    `max_weight_ratio` times the usual number. The numbers of beats that the model called V are
+    reduced in proportion.
 
-    beats and pvcs in the result are capped and cover the sites that report all three counts.
+    For a median or trimmed mean, the result is the median or trimmed mean of the sites'
+    sensitivities, precisions and losses. Each of them is None if too few sites report it.
+
+    Parameters
+    ----------
+    replies
+        Replies of the sites.
+    combination
+        How the strategy of the run combines figures.
+
+    Returns
+    -------
+    Metrics or None
+        The combined figures; None if there are none. The numbers of beats and PVCs are capped, and
+        cover the sites that report PVCs, true positives and false positives.
     """
     counts = [
         Counts(reply.pvcs, reply.examples - reply.pvcs, reply.true_positives, reply.false_positives)
@@ -70,29 +104,30 @@ def combined_metrics(replies: Sequence[EvaluateReply], how: Combination) -> Metr
         and reply.true_positives is not None
         and reply.false_positives is not None
     ]
-    pvcs, others = (
-        capped(column, how.max_weight_ratio)
-        for column in ([each.pvcs for each in counts], [each.others for each in counts])
-    )
-    if how.weights_sites:
-        loss = mean_loss(replies, how.max_weight_ratio)
-        found = sum(
-            _in_proportion(each.true_positives, each.pvcs, kept)
-            for each, kept in zip(counts, pvcs, strict=True)
+    pvcs = capped([site.pvcs for site in counts], combination.max_weight_ratio)
+    others = capped([site.others for site in counts], combination.max_weight_ratio)
+    if combination.weights_sites:
+        loss = mean_loss(replies, combination.max_weight_ratio)
+        true_positives = sum(
+            _in_proportion(site.true_positives, site.pvcs, weight)
+            for site, weight in zip(counts, pvcs, strict=True)
         )
-        false = sum(
-            _in_proportion(each.false_positives, each.others, kept)
-            for each, kept in zip(counts, others, strict=True)
+        false_positives = sum(
+            _in_proportion(site.false_positives, site.others, weight)
+            for site, weight in zip(counts, others, strict=True)
         )
-        sensitivity = min(found / total, 1.0) if (total := sum(pvcs)) else None
-        precision = found / (found + false) if found + false else None
+        called = true_positives + false_positives
+        sensitivity = min(true_positives / total, 1.0) if (total := sum(pvcs)) else None
+        precision = true_positives / called if called else None
     else:
-        loss = how.figure(
+        loss = combination.figure(
             [reply.loss for reply in replies if reply.loss is not None and reply.examples]
         )
-        sensitivity = how.figure([each.true_positives / each.pvcs for each in counts if each.pvcs])
-        precision = how.figure(
-            [each.true_positives / each.called for each in counts if each.called]
+        sensitivity = combination.figure(
+            [site.true_positives / site.pvcs for site in counts if site.pvcs]
+        )
+        precision = combination.figure(
+            [site.true_positives / site.called for site in counts if site.called]
         )
     if not counts and loss is None:
         return None
@@ -106,7 +141,7 @@ def combined_metrics(replies: Sequence[EvaluateReply], how: Combination) -> Metr
 
 
 def histograms(replies: Sequence[EvaluateReply]) -> list[Histogram]:
-    """Return the histograms of the sites that report the beats of both classes by logit."""
+    """Return the histograms by logit of the sites that report them for both classes."""
     return [
         Histogram(np.array(reply.others_by_logit), np.array(reply.pvcs_by_logit))
         for reply in replies
@@ -114,66 +149,97 @@ def histograms(replies: Sequence[EvaluateReply]) -> list[Histogram]:
     ]
 
 
-def combined_histogram(sites: Sequence[Histogram], how: Combination) -> Histogram | None:
-    """Combine the sites' beats by logit into one histogram, as robustly as the weights; None if too
-    few sites have beats.
+def combined_histogram(sites: Sequence[Histogram], combination: Combination) -> Histogram | None:
+    """Combine the sites' histograms of beats by logit as robustly as the weights.
 
-    Each site's histogram is normalised, separately for PVCs and other beats. In a mean, the weight
-    of a site's PVCs is their capped number, and the same holds for its other beats. The proportion
-    of PVCs to other beats is that of the sites' beats, each site's total capped: a site with few
-    PVCs caps the others' PVCs, but does not make PVCs rarer. If nothing is capped, the result is
-    the sum of the counts.
+    Parameters
+    ----------
+    sites
+        Histogram of each site.
+    combination
+        How the strategy of the run combines figures.
 
-    For a median or trimmed mean, the result is the centre of the sites' cumulative distributions at
-    each edge between two bins, and of their shares of PVCs. As long as fewer than half of the sites
-    (for a trimmed mean: no more than are trimmed) lie, the result at each edge is the value of an
-    honest site or between the values of two honest sites. The centre of cumulative distributions is
-    again a cumulative distribution: it rises from 0 to 1. The median of the bins is not a
-    distribution: if the sites' PVCs lie in different bins, it is 0 in all of them. Because an edge
-    is a threshold, this is the threshold averaging of ROC curves (Fawcett, An introduction to ROC
-    analysis, 2006) with a robust centre (Yin et al., ICML 2018). Sites with fewer than
-    `FEWEST_OF_A_SITE` beats of a class are left out, because a small site counts as much as a large
-    one.
+    Returns
+    -------
+    Histogram or None
+        The combined histogram; None if too few sites have beats.
+
+    Notes
+    -----
+    Each site's histogram is normalised, separately for PVCs and other beats.
+
+    In a mean, the weight of a site's PVCs is their capped number; the same holds for its other
+    beats. The ratio of PVCs to other beats is that of all sites together, after the total of each
+    site is capped. Therefore a site with few PVCs limits the weight of the other sites' PVCs, but
+    does not make PVCs rarer in the result. If no cap applies, the result is the sum of the counts.
+
+    For a median or trimmed mean, the result is the median or trimmed mean of the sites' cumulative
+    distributions at each edge between two bins, and of their shares of PVCs. It is again a
+    cumulative distribution, which rises from 0 to 1. (The median of each bin would not be a
+    distribution: if the PVCs of the sites are in different bins, it is 0 everywhere.) If fewer than
+    half of the sites are dishonest (for a trimmed mean: no more than are trimmed), the result at
+    each edge is the value of an honest site or between those of two honest sites. An edge is a
+    threshold; this is therefore the threshold averaging of ROC curves (Fawcett, An introduction to
+    ROC analysis, 2006) with a robust mean (Yin et al., ICML 2018). Sites with fewer than
+    `FEWEST_OF_A_SITE` beats of a class are left out, because here a small site counts as much as a
+    large one.
     """
-    if how.weights_sites:
-        limits = capped([each.beats for each in sites], how.max_weight_ratio)
-        shares = [limit / max(each.beats, 1.0) for each, limit in zip(sites, limits, strict=True)]
-        others, pvcs = (
-            _mean(column, shares, how)
-            for column in ([each.others for each in sites], [each.pvcs for each in sites])
-        )
-        return None if others is None or pvcs is None else Histogram(others, pvcs)
-    sites = [each for each in sites if each.fewest >= FEWEST_OF_A_SITE]
-    if len(sites) < how.least_sites:
+    if combination.weights_sites:
+        limits = capped([site.beats for site in sites], combination.max_weight_ratio)
+        shares = [limit / max(site.beats, 1.0) for site, limit in zip(sites, limits, strict=True)]
+        other_sum = _capped_sum([site.others for site in sites], shares, combination)
+        pvc_sum = _capped_sum([site.pvcs for site in sites], shares, combination)
+        return None if other_sum is None or pvc_sum is None else Histogram(other_sum, pvc_sum)
+    sites = [site for site in sites if site.fewest >= FEWEST_OF_A_SITE]
+    if len(sites) < combination.least_sites:
         return None
-    beats = sum(capped([each.beats for each in sites], how.max_weight_ratio))
-    share = float(how.centre(np.array([each.pvcs.sum() / each.beats for each in sites])))
-    others, pvcs = (
-        np.diff(
-            how.centre(np.stack([counts.cumsum() / counts.sum() for counts in column])), prepend=0.0
-        )
-        for column in ([each.others for each in sites], [each.pvcs for each in sites])
-    )
-    return Histogram(others * beats * (1 - share), pvcs * beats * share)
+    beats = sum(capped([site.beats for site in sites], combination.max_weight_ratio))
+    pvc_shares = np.array([site.pvcs.sum() / site.beats for site in sites])
+    pvc_share = float(combination.centre(pvc_shares))
+    others = _distribution([site.others for site in sites], combination)
+    pvcs = _distribution([site.pvcs for site in sites], combination)
+    return Histogram(others * beats * (1 - pvc_share), pvcs * beats * pvc_share)
 
 
-def _mean(
-    column: Sequence[NDArray[np.number]], shares: Sequence[float], how: Combination
-) -> NDArray[np.number] | None:
-    """Add up the sites' counts of one class, each site's total capped; None if too few sites have
-    such beats.
+def _distribution(
+    histograms: Sequence[NDArray[np.number]], combination: Combination
+) -> NDArray[np.float64]:
+    """Return the combined distribution over the bins, shape (COUNTS,), of the beats of one class.
 
-    shares : share of each site's beats that count. The result is scaled to the number of beats of
-    the class among these.
+    It is computed from the cumulative distributions of the sites.
     """
-    totals = [int(counts.sum()) for counts in column]
-    if sum(total > 0 for total in totals) < how.least_sites:
+    cumulative = np.stack([counts.cumsum() / counts.sum() for counts in histograms])
+    return np.diff(combination.centre(cumulative), prepend=0.0)
+
+
+def _capped_sum(
+    histograms: Sequence[NDArray[np.number]], shares: Sequence[float], combination: Combination
+) -> NDArray[np.number] | None:
+    """Add up the sites' counts of one class after the total of each site is capped.
+
+    Parameters
+    ----------
+    histograms
+        Counts of each site by logit, shape (COUNTS,).
+    shares
+        Share of each site's beats that counts, from 0 to 1. The result is scaled to the number of
+        beats of the class among these.
+    combination
+        How the strategy of the run combines figures.
+
+    Returns
+    -------
+    array or None
+        The sum, shape (COUNTS,); None if too few sites have beats of the class.
+    """
+    totals = [int(counts.sum()) for counts in histograms]
+    if sum(total > 0 for total in totals) < combination.least_sites:
         return None
     beats = sum(total * share for total, share in zip(totals, shares, strict=True))
-    weights = capped(totals, how.max_weight_ratio)
+    weights = capped(totals, combination.max_weight_ratio)
     scaled = [
         counts * (weight / max(total, 1))
-        for counts, weight, total in zip(column, weights, totals, strict=True)
+        for counts, weight, total in zip(histograms, weights, totals, strict=True)
     ]
     return np.asarray(np.sum(scaled, axis=0) * (beats / sum(weights)))
 
@@ -183,16 +249,22 @@ def training_figures(
     round_updates: RoundUpdates,
     weights: Mapping[str, float],
 ) -> dict[str, SiteFigures]:
-    """Return what each site reported about its training.
+    """Return the figures of each site's training.
 
     Parameters
     ----------
     replies
-        The replies, by site.
+        Site -> its reply.
     round_updates
-        The updates of the round. Norm and counted beats are known of single updates only.
+        The updates of the round. The norm and the counted beats of a site are known only if its
+        update was not combined with others.
     weights
-        Share of each site in the model, as far as it is known.
+        Site -> its share in the new model, from 0 to 1, as far as it is known.
+
+    Returns
+    -------
+    dict of str to SiteFigures
+        Site -> its figures.
     """
     singles = {
         update.sites[0]: update for update in round_updates.updates if len(update.sites) == 1
@@ -215,14 +287,26 @@ def training_figures(
 
 
 def add_measurements(by_site: dict[str, SiteFigures], replies: Mapping[str, EvaluateReply]) -> None:
-    """Add what each site reported about its held-out patients. Compute sensitivity and precision
-    from the counts if known.
+    """Add the figures on the held-out patients of each site.
+
+    Sensitivity and precision are computed from the counts if the site reports these.
+
+    Parameters
+    ----------
+    by_site
+        Site -> its figures; changed in place.
+    replies
+        Site -> its reply.
     """
     for name, reply in replies.items():
         site = by_site.setdefault(name, SiteFigures())
-        site.beats, site.pvcs, site.loss = reply.examples, reply.pvcs, reply.loss
-        site.true_positives, site.false_positives = reply.true_positives, reply.false_positives
-        site.sensitivity, site.precision = reply.sensitivity, reply.precision
+        site.beats = reply.examples
+        site.pvcs = reply.pvcs
+        site.loss = reply.loss
+        site.true_positives = reply.true_positives
+        site.false_positives = reply.false_positives
+        site.sensitivity = reply.sensitivity
+        site.precision = reply.precision
         if reply.true_positives is not None and reply.pvcs:
             site.sensitivity = reply.true_positives / reply.pvcs
         if site.called:
@@ -230,7 +314,15 @@ def add_measurements(by_site: dict[str, SiteFigures], replies: Mapping[str, Eval
 
 
 def _in_proportion(called: int, beats: int, weight: float) -> float:
-    """Return the number of beats that were called V, reduced in the same proportion as the
-    beats.
+    """Return the number of beats called V, reduced in the same proportion as the beats.
+
+    Parameters
+    ----------
+    called
+        Number of beats that were called V.
+    beats
+        Number of all beats.
+    weight
+        Number of beats after the cap.
     """
     return called if weight == beats else called * weight / beats

@@ -1,1 +1,1 @@
-"""The steps that shape what leaves a site, each with its site side and its coordinator side."""
+"""Steps that shape what leaves a site. Each has a site side, a coordinator side, or both."""

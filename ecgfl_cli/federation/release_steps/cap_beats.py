@@ -1,4 +1,4 @@
-"""Limit how much one site counts for in a mean, whatever number of beats it claims."""
+"""Limit the weight of one site in a mean, whatever number of beats it claims."""
 
 import statistics
 from collections.abc import Sequence
@@ -10,12 +10,12 @@ from ecgfl_cli.site.policy import Policy
 
 
 class CapBeats(ReleaseStep):
-    """Limits the beats of each update to a multiple of the usual number of the round.
+    """Limits the beats that an update counts for to a multiple of the usual number of the round.
 
     Parameters
     ----------
     max_ratio
-        The multiple.
+        The multiple; see `usual_count`.
     """
 
     name = "cap-beats"
@@ -34,7 +34,7 @@ class CapBeats(ReleaseStep):
         return cls(settings.max_weight_ratio)
 
     def restore(self, updates: RoundUpdates) -> RoundUpdates:
-        """Set the number of beats that each update counts for."""
+        """Set the number of beats that each update counts for to its capped number."""
         beats = capped([update.examples for update in updates.updates], self._max_ratio)
         return replace(
             updates,
@@ -46,10 +46,20 @@ class CapBeats(ReleaseStep):
 
 
 def usual_count(counts: Sequence[float]) -> float:
-    """Return the median of the sites' counts that are not 0; with two counts, the smaller one.
+    """Return the median of the sites' positive counts, or the smaller one if there are two.
 
-    The median of two counts is their mean, which either site can raise without limit. Fewer than
-    half of the sites cannot raise a median of three or more above the honest counts.
+    The median of two counts is their mean, which either site can raise without limit. If there are
+    three or more, a minority of the sites cannot raise the median above the largest honest count.
+
+    Parameters
+    ----------
+    counts
+        Count of each site.
+
+    Returns
+    -------
+    float
+        The usual count; 0 if no count is positive.
     """
     positive = [count for count in counts if count > 0]
     if not positive:
@@ -58,11 +68,23 @@ def usual_count(counts: Sequence[float]) -> float:
 
 
 def capped(counts: Sequence[float], max_ratio: float) -> list[float]:
-    """Limit each site's count to `max_ratio` times the usual count of the sites.
+    """Return the sites' counts, each limited to `max_ratio` times the usual count.
 
     With this limit, one of n sites of equal size has a share of at most
     max_ratio / (max_ratio + n - 1) in a weighted mean, whatever number it claims. Without it, the
     share approaches 1 as the claimed number grows.
+
+    Parameters
+    ----------
+    counts
+        Count of each site.
+    max_ratio
+        Largest count, as a multiple of the usual count; see `usual_count`.
+
+    Returns
+    -------
+    list of float
+        Limited count of each site.
     """
     largest = max_ratio * usual_count(counts)
     return [min(count, largest) for count in counts]

@@ -15,15 +15,15 @@ from ecgfl_cli.federation.release_steps.step import (
 from ecgfl_cli.site.policy import Policy
 
 ENOUGH_FOR_A_MEDIAN = 3
-"""With two updates, it is unknown which one deviates."""
+"""Smallest number of updates for a comparison. Of two that differ, either may deviate."""
 
 
 class RejectOutliers(ReleaseStep):
     """Leaves out updates whose norm is far above the median of the round.
 
-    A minority of sites cannot move the median. (Sun et al., Can you really backdoor federated
-    learning?, 2019, bound the norm too, by a constant.) With fewer than three updates, or if most
-    sites changed nothing, the norm of the global weights takes the place of the median.
+    A minority of sites cannot raise the median above the honest norms. (Sun et al., Can you really
+    backdoor federated learning?, 2019, bound the norm by a constant instead.) With fewer than three
+    updates, or if the median is 0, norms are compared with the norm of the global weights instead.
 
     Parameters
     ----------
@@ -47,13 +47,14 @@ class RejectOutliers(ReleaseStep):
         return cls(settings.max_update_ratio)
 
     def restore(self, updates: RoundUpdates) -> RoundUpdates:
-        """Leave out the outliers."""
+        """Leave out the outliers, and add the reasons to `RoundUpdates.left_out`."""
         norms = [update_norm(update.weights, updates.start) for update in updates.updates]
         usual = float(np.linalg.norm(updates.start.astype(np.float64)))
         reference = "the global weights' own norm"
         if len(norms) >= ENOUGH_FOR_A_MEDIAN and (median := statistics.median(norms)):
             usual, reference = median, "the median of the sites'"
-        kept, left_out = [], dict(updates.left_out)
+        kept = []
+        left_out = dict(updates.left_out)
         for update, norm in zip(updates.updates, norms, strict=True):
             if norm <= self._max_ratio * usual:
                 kept.append(update)

@@ -1,7 +1,7 @@
-"""Define a release step.
+"""Define a release step and the data that it processes.
 
-A release passes the site sides of the steps in the order of `chain.RELEASE_STEPS`, and the updates
-of a round pass the coordinator sides in the opposite order.
+The site sides of the steps process a release in the order of `chain.RELEASE_STEPS`. The coordinator
+sides process the updates of a round in the opposite order.
 """
 
 from abc import ABC, abstractmethod
@@ -17,7 +17,7 @@ from ecgfl_cli.site.policy import Policy
 
 
 class RunSettings(Protocol):
-    """Settings of a run that steps use. `RunPlan` has them."""
+    """Settings of a run that release steps use; implemented by `RunPlan`."""
 
     @property
     def max_update_ratio(self) -> float:
@@ -26,13 +26,13 @@ class RunSettings(Protocol):
 
     @property
     def max_weight_ratio(self) -> float:
-        """Largest weight of a site in a mean, as a multiple of the median."""
+        """Largest weight of a site in a mean, as a multiple of the usual weight of the round."""
         ...
 
 
 @dataclass(frozen=True)
 class SiteUpdate:
-    """The trained weights of one site, or of several sites that a step has combined.
+    """The trained weights of one site, or of several sites whose updates a step has combined.
 
     Attributes
     ----------
@@ -41,9 +41,9 @@ class SiteUpdate:
     weights
         Weights, shape (n,), float32.
     examples
-        Number of beats that were trained on, as reported.
+        Number of training beats, as reported.
     beats
-        Number of beats that the update counts for.
+        Number of beats that the update counts for in a mean.
     """
 
     sites: tuple[str, ...]
@@ -54,16 +54,16 @@ class SiteUpdate:
 
 @dataclass(frozen=True)
 class RoundUpdates:
-    """The updates of one round on their way through the coordinator's steps.
+    """The updates of one round, which the coordinator sides of the steps process.
 
     Attributes
     ----------
     start
-        The global weights from which the sites trained, shape (n,).
+        The global weights from which the sites trained, shape (n,), float32.
     updates
         The updates, in the order of the sites' names.
     left_out
-        For each site that a step has left out: why.
+        Site whose update a step has left out -> the reason.
     """
 
     start: NDArray[np.float32]
@@ -72,23 +72,25 @@ class RoundUpdates:
 
     @property
     def sites(self) -> list[str]:
-        """Names of the sites whose training is in the updates."""
+        """Names of the sites whose weights are in the updates."""
         return [name for update in self.updates for name in update.sites]
 
 
 class ReleaseStep(ABC):
-    """A step that shapes what leaves a site. A subclass overrides one side, or both.
+    """A step that shapes what leaves a site.
+
+    A subclass overrides `shape` (the site side), `restore` (the coordinator side), or both.
 
     Attributes
     ----------
     name
         Name of the step in requests and messages.
     has_two_sides
-        Whether the coordinator must know that the sites apply the step. Its requests name such
-        steps, and a site refuses a request with other steps than its own.
+        Whether the coordinator must know that the sites apply the step. Requests name such steps,
+        and a site refuses a request that does not name exactly its own.
     needs_single_updates
         Whether the coordinator side compares the updates of single sites. Such a step is left out
-        of a run in which another step hides them.
+        of a run in which another step hides these updates.
     hides_single_updates
         Whether the coordinator sees only a combination of the updates after this step.
     """
@@ -101,17 +103,17 @@ class ReleaseStep(ABC):
     @classmethod
     @abstractmethod
     def for_site(cls, policy: Policy) -> Self | None:
-        """Return the step as the policy of a site demands it; None if it does not."""
+        """Return the step with the settings of a site's policy; None if the site has none."""
 
     @classmethod
     @abstractmethod
     def for_run(cls, settings: RunSettings) -> Self | None:
-        """Return the step as a run demands it; None if it does not."""
+        """Return the step with the settings of a run; None if the run has none."""
 
     def shape(self, release: Release) -> Release:
-        """Shape a release at the site."""
+        """Return a release in the form in which it may leave the site."""
         return release
 
     def restore(self, updates: RoundUpdates) -> RoundUpdates:
-        """Process the updates of a round at the coordinator."""
+        """Return the updates of a round after the coordinator side of this step."""
         return updates

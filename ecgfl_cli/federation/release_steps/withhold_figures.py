@@ -9,8 +9,9 @@ from ecgfl_cli.site.policy import Policy
 
 
 class WithholdFigures(ReleaseStep):
-    """Removes the figures named in `Release.withheld`. The coordinator needs no side: each figure
-    is optional.
+    """Removes the figures named in `Release.withheld`.
+
+    There is no coordinator side, because these figures are optional in a reply.
     """
 
     name = "withhold-figures"
@@ -25,7 +26,7 @@ class WithholdFigures(ReleaseStep):
         """Return None: there is no coordinator side."""
 
     def shape(self, release: Release) -> Release:
-        """Remove the withheld figures."""
+        """Return a release without the withheld figures."""
         figures = {
             name: value for name, value in release.figures.items() if name not in release.withheld
         }

@@ -1,4 +1,4 @@
-"""A site's examples: those to train on, and the held-out patients to measure on."""
+"""Load a site's examples: training examples, and held-out patients for measurements."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from ecgfl_cli.training.usual_pvcs import pvcs_as_the_usual_beat
 class HeldOut:
     """The records of the held-out patients, each in the lead that it is read in.
 
-    Iterating reads one record after another, so that no more than one is in memory.
+    Iteration reads one record after another, so that only one is in memory.
 
     Attributes
     ----------
@@ -34,6 +34,7 @@ class HeldOut:
     architecture: Architecture
 
     def __iter__(self) -> Iterator[Examples]:
+        """Yield the examples of each record."""
         return (examples_of([record.beats()], self.architecture) for record in self.records)
 
 
@@ -44,11 +45,11 @@ class Dataset:
     Attributes
     ----------
     train : Examples
-        A sample of the beats of every lead, kept in a file.
+        A sample of the beats of every lead of the training patients, stored in a file.
     held_out : HeldOut
-        Records of other patients.
+        Records of the held-out patients.
     records, patients : int
-        Numbers of records and of patients of both.
+        Numbers of records and of patients in both together.
     """
 
     train: Examples
@@ -58,18 +59,18 @@ class Dataset:
 
 
 def require_training_data(home: Home) -> None:
-    """Raise `UnusableInput` if no recording of the store can be used for training."""
+    """Raise `UnusableInput` if the store has no recording that can be used for training."""
     with open_catalogue(home.catalogue) as catalogue:
         if not any(row.status == "usable" for row in catalogue.rows()):
             raise UnusableInput(
-                f"{home.root}: no usable labelled recording in the store",
-                "Run `ecgfl ingest PATH`; `ecgfl dataset list` says what is wrong with the present "
+                f"{home.root}: the store has no labelled recording that can be used",
+                "Run `ecgfl ingest PATH`; `ecgfl dataset list` shows the problems of the stored "
                 "recordings",
             )
 
 
 def require_cut_beats(home: Home, architecture: Architecture) -> None:
-    """Raise `UnusableInput` if `load_dataset` would have to cut beats or to assign splits."""
+    """Raise `UnusableInput` if `load_dataset` would have to cut beats or assign splits."""
     with open_catalogue(home.catalogue) as catalogue:
         rows, splits = catalogue.rows(), catalogue.splits()
     usable = [row for row in rows if row.status == "usable"]
@@ -99,7 +100,15 @@ def rows_of(home: Home, split: Split) -> list[RecordRow]:
 
 
 def load_dataset(home: Home, architecture: Architecture) -> Dataset:
-    """Return the examples of this site for an architecture. Missing beats are cut first."""
+    """Return the examples of this site for an architecture; cut missing beats first.
+
+    Parameters
+    ----------
+    home : Home
+        Home of the site.
+    architecture : Architecture
+        The network that the examples are for.
+    """
     with open_catalogue(home.catalogue) as catalogue:
         segmented = list(segment(home, catalogue, architecture.window))
     train = [item for item in segmented if item.split == "train"]
@@ -112,7 +121,15 @@ def load_dataset(home: Home, architecture: Architecture) -> Dataset:
 
 
 def load_held_out(home: Home, architecture: Architecture) -> HeldOut:
-    """Return the held-out patients' records, for an architecture that this site does not train."""
+    """Return only the held-out patients' records; cut missing beats first.
+
+    Parameters
+    ----------
+    home : Home
+        Home of the site.
+    architecture : Architecture
+        The network that the examples are for.
+    """
     with open_catalogue(home.catalogue) as catalogue:
         segmented = segment(home, catalogue, architecture.window)
         return HeldOut(tuple(item for item in segmented if item.split == "held-out"), architecture)
@@ -124,11 +141,11 @@ def train_examples(records: list[Segmented], architecture: Architecture, folder:
     Parameters
     ----------
     records : list of Segmented
-        The records; their patients are numbered in the order of the records.
+        The records. Their patients are numbered from 0 on in the order of the records.
     architecture : Architecture
         The network that the examples are for.
     folder : Path
-        Folder for the unnamed file that holds the inputs.
+        Folder for the unnamed file that stores the inputs.
     """
     numbers: dict[str, int] = {}
     for record in records:
@@ -143,7 +160,7 @@ def train_examples(records: list[Segmented], architecture: Architecture, folder:
 def _learned(
     records: list[Segmented], architecture: Architecture
 ) -> Iterator[tuple[Segmented, Beats]]:
-    """Yield the beats to learn of each lead, then those made of its PVCs, with their record."""
+    """Yield each record with the training beats of a lead, then with those made from its PVCs."""
     for record in records:
         for lead in record.learned():
             yield record, lead

@@ -1,4 +1,4 @@
-"""Check whether this site has enough data for training and measuring, by the catalogue alone."""
+"""Check from the catalogue whether this site has enough data for training and measuring."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,19 @@ TRAINED_ON = ("N", "S", "V")
 
 @dataclass(frozen=True)
 class Amount:
-    """Amount of labelled data. A beat that several leads show counts once."""
+    """Amount of labelled data.
+
+    Attributes
+    ----------
+    recordings
+        Number of recordings.
+    patients
+        Number of patients.
+    beats
+        Number of beats of the classes `TRAINED_ON`. A beat counts once, not once for each lead.
+    pvcs
+        Number of PVCs among them.
+    """
 
     recordings: int
     patients: int
@@ -32,6 +44,7 @@ def held_out_amount(home: Home) -> Amount:
 
 
 def _amount(rows: list[RecordRow]) -> Amount:
+    """Return the amount of data of some recordings."""
     return Amount(
         len(rows),
         len({row.patient for row in rows}),
@@ -50,13 +63,13 @@ def require_enough(home: Home, policy: Policy) -> None:
 
 
 def too_few_held_out(home: Home, policy: Policy) -> str | None:
-    """Return why no figure about the held-out patients may leave this site, or None if it may."""
+    """Return why no figure of the held-out patients may leave this site; None if they may."""
     amount = held_out_amount(home)
-    for what, count, name in (
+    for unit, count, limit_name in (
         ("held-out patients", amount.patients, "min_held_out_patients"),
         ("beats of held-out patients", amount.beats, "min_held_out_beats"),
         ("PVCs of held-out patients", amount.pvcs, "min_held_out_pvcs"),
     ):
-        if count < (limit := getattr(policy, name)):
-            return f"{count} {what}, policy.{name} = {limit}"
+        if count < (limit := getattr(policy, limit_name)):
+            return f"{count} {unit}, policy.{limit_name} = {limit}"
     return None

@@ -1,4 +1,4 @@
-"""The labelled beats that a network is trained on or measured with."""
+"""Prepare the labelled beats that a network is trained on or measured with."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from ecgfl_cli.training.file_rows import FileRows
 
 @dataclass(frozen=True)
 class Examples:
-    """Labelled beats, one a row.
+    """Labelled beats, one in each row.
 
     Attributes
     ----------
@@ -25,9 +25,9 @@ class Examples:
     widths : tuple of int
         Number of columns of each input.
     kind : array of int64, shape (n,)
-        Kind of each beat, as the architecture numbers them.
+        Kind of each beat, as numbered by the architecture.
     weight : array of float32, shape (n,)
-        How much each beat counts in training, 1 on average; see `weights_of`.
+        Weight of each beat in training, 1 on average; see `weights_of`.
     patient : array of int64, shape (n,)
         Index of each beat's patient in the dataset, from 0 on.
     """
@@ -44,6 +44,7 @@ class Examples:
         return np.asarray(self.kind == PVC)
 
     def __len__(self) -> int:
+        """Return the number of beats."""
         return int(self.kind.size)
 
     def inputs(self, indices: NDArray[np.int64] | None = None) -> tuple[NDArray[np.float32], ...]:
@@ -52,7 +53,7 @@ class Examples:
         Parameters
         ----------
         indices : array of int64, shape (k,), or None
-            Which examples; None for all.
+            Indices of the examples; None for all.
 
         Returns
         -------
@@ -69,7 +70,7 @@ class Examples:
 def examples_of(
     leads: Iterable[Beats], architecture: Architecture, folder: Path | None = None
 ) -> Examples:
-    """Return the learnable beats of leads of one patient; see `examples_of_patients`."""
+    """Return the learnable beats of the leads of one patient; see `examples_of_patients`."""
     return examples_of_patients(((0, beats) for beats in leads), architecture, folder)
 
 
@@ -85,11 +86,17 @@ def examples_of_patients(
     architecture : Architecture
         The network that the examples are for.
     folder : Path or None
-        Folder for an unnamed file that holds the inputs; None keeps them in memory.
+        Folder for an unnamed file that stores the inputs; None keeps them in memory.
+
+    Returns
+    -------
+    `Examples`
+        The beats. Their weights are 1 on average.
     """
     file = FileRows(folder) if folder is not None else None
     parts: list[NDArray[np.float32]] = []
-    classes, weights = [np.empty(0, np.int8)], [np.empty(0, np.float32)]
+    classes = [np.empty(0, np.int8)]
+    weights = [np.empty(0, np.float32)]
     patients = [np.empty(0, np.int64)]
     widths = (0,) * len(architecture.inputs)
     for patient, beats in leads:
@@ -117,7 +124,7 @@ def examples_of_patients(
 
 
 def _kinds(classes: NDArray[np.int8], architecture: Architecture) -> NDArray[np.int64]:
-    """Return the kind of each beat, as the architecture numbers them, shape (n,)."""
+    """Return the kind of each beat as numbered by the architecture, shape (n,)."""
     kinds = LEARNED if architecture.kinds == len(LEARNED) else (None, BeatClass.V)
     numbers = np.zeros(classes.size, dtype=np.int64)
     for number, beat_class in enumerate(kinds):
@@ -128,9 +135,9 @@ def _kinds(classes: NDArray[np.int8], architecture: Architecture) -> NDArray[np.
 def weights_of(beats: Beats) -> NDArray[np.float32]:
     """Return the weight of each beat of a lead, shape (n,): 1 / sqrt(m) for m beats of its class.
 
-    Beats of one class and patient are similar: a hundred of them say more than one does, but not a
-    hundred times as much. (F1 on patients held out of training: one lead 91.2 -> 92.2, both leads
-    93.8 -> 94.6.)
+    Beats of one class and patient are similar, so that a hundred of them carry more information
+    than one, but less than a hundred times as much. (With these weights, the F1 on patients held
+    out of training rose from 91.2 % to 92.2 % with one lead, and from 93.8 % to 94.6 % with two.)
     """
     _, index, count = np.unique(beats.classes, return_inverse=True, return_counts=True)
     return np.asarray(1 / np.sqrt(count[index]), dtype=np.float32)

@@ -1,8 +1,8 @@
-"""Imitate records in which the usual beat looks like a PVC.
+"""Imitate records in which the normal beats look like PVCs.
 
-Bundle branch blocks, pre-excitation and pacing make every beat of a patient wide, and few sites
-have such patients. They are imitated with the beats of other patients: PVCs of one shape, at the
-times of normal beats, are taken for the normal beats of such a patient.
+Bundle branch blocks, pre-excitation and pacing make every beat of a patient wide. Few sites have
+such patients. This module imitates them with the beats of other patients: PVCs of one shape get the
+RR intervals of normal beats and the label of normal beats.
 """
 
 import numpy as np
@@ -14,46 +14,48 @@ from ecgfl_cli.beats.mixtures import typical_height
 from ecgfl_cli.beats.window import Window
 
 FEWEST = 15
+"""Smallest number of PVCs, and of normal beats, of a lead that is imitated."""
+
 MOST = 25
+"""Largest number of beats that are made from a lead."""
+
 NEAREST = 0.6
-"""Share of the PVCs, those nearest to their median, that count as one shape."""
+"""Share of the PVCs that count as beats of one shape: those that are nearest to their median."""
 
 
 def pvcs_as_the_usual_beat(beats: Beats, window: Window) -> Beats | None:
-    """Return the PVCs of a lead as normal beats of a record whose typical beat they are.
+    """Return PVCs of a lead as normal beats of a record whose typical beat has their shape.
 
     Parameters
     ----------
     beats : Beats
         Learnable beats of one lead.
     window : Window
-        Their window.
+        Window of the beats.
 
     Returns
     -------
     Beats or None
-        None with fewer than `FEWEST` PVCs or normal beats.
+        The imitated normal beats; None if there are fewer than `FEWEST` PVCs or normal beats.
     """
-    pvcs, others = (
-        np.flatnonzero(beats.classes == BeatClass.V),
-        np.flatnonzero(beats.classes == BeatClass.N),
-    )
-    if min(pvcs.size, others.size) < FEWEST:
+    pvcs = np.flatnonzero(beats.classes == BeatClass.V)
+    normal = np.flatnonzero(beats.classes == BeatClass.N)
+    if min(pvcs.size, normal.size) < FEWEST:
         return None
     windows = beats.windows[pvcs] / typical_height(beats.windows[pvcs, window.before])
     typical = np.median(windows, axis=0)
-    apart = np.abs(windows - typical).mean(axis=1)
-    chosen = np.argsort(apart)[: min(MOST, int(NEAREST * pvcs.size))]
-    timed_like = others[np.linspace(0, others.size - 1, chosen.size).round().astype(np.int64)]
-    rr = beats.context[timed_like, : -len(LIKENESS_FIELDS)]
-    alike = likeness(windows[chosen], typical, rr, window.fs, window.before)
+    distances = np.abs(windows - typical).mean(axis=1)
+    chosen = np.argsort(distances)[: min(MOST, int(NEAREST * pvcs.size))]
+    evenly_spaced = np.linspace(0, normal.size - 1, chosen.size).round().astype(np.int64)
+    rr = beats.context[normal[evenly_spaced], : -len(LIKENESS_FIELDS)]
+    likenesses = likeness(windows[chosen], typical, rr, window.fs, window.before)
     return Beats(
         samples=beats.samples[pvcs[chosen]],
         windows=windows[chosen],
         typical=typical[None],
         block=np.zeros(chosen.size, dtype=np.int64),
         noise=beats.noise[pvcs[chosen]],
-        context=np.concatenate((rr, alike), axis=1),
+        context=np.concatenate((rr, likenesses), axis=1),
         classes=np.full(chosen.size, BeatClass.N, dtype=np.int8),
         symbols=("N",) * chosen.size,
     )

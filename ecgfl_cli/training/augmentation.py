@@ -111,7 +111,9 @@ def augmented(
 def mixed(
     inputs: dict[BeatInput, Tensor], target: Tensor, kinds: int, random: Generator
 ) -> tuple[dict[BeatInput, Tensor], Tensor]:
-    """Return weighted means of each beat and another one (mixup: Zhang et al., ICLR 2018).
+    """Return the weighted mean of each beat and a random other one (mixup).
+
+    The method is that of Zhang et al., ICLR 2018.
 
     Parameters
     ----------

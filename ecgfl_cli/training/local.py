@@ -1,7 +1,7 @@
 """Train a network on one site's examples, and measure it.
 
-A training is some epochs of Adam with decoupled weight decay (AdamW), starting from the global
-weights.
+A site trains for some epochs with AdamW (Adam with decoupled weight decay), starting from the
+global weights.
 """
 
 from collections.abc import Iterable

@@ -49,19 +49,20 @@ class RejectOutliers(ReleaseStep):
     def restore(self, updates: RoundUpdates) -> RoundUpdates:
         """Leave out the outliers, and add the reasons to `RoundUpdates.left_out`."""
         norms = [update_norm(update.weights, updates.start) for update in updates.updates]
-        usual = float(np.linalg.norm(updates.start.astype(np.float64)))
-        reference = "the global weights' own norm"
+        reference = float(np.linalg.norm(updates.start.astype(np.float64)))
+        reference_name = "the global weights' own norm"
         if len(norms) >= ENOUGH_FOR_A_MEDIAN and (median := statistics.median(norms)):
-            usual, reference = median, "the median of the sites'"
+            reference = median
+            reference_name = "the median of the sites'"
         kept = []
         left_out = dict(updates.left_out)
         for update, norm in zip(updates.updates, norms, strict=True):
-            if norm <= self._max_ratio * usual:
+            if norm <= self._max_ratio * reference:
                 kept.append(update)
                 continue
             problem = (
-                f"an update of norm {norm:.3g}, more than {self._max_ratio:g} times {reference}, "
-                f"{usual:.3g}"
+                f"an update of norm {norm:.3g}, more than {self._max_ratio:g} times "
+                f"{reference_name}, {reference:.3g}"
             )
             left_out |= dict.fromkeys(update.sites, problem)
         return replace(updates, updates=kept, left_out=left_out)

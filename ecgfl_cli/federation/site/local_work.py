@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Trained:
-    """Result of a local training.
+    """Result of training on this site's data.
 
     Attributes
     ----------

@@ -2,7 +2,7 @@
 
 A model that was crafted to extract information from a site's data usually detects PVCs poorly. The
 check does not catch every crafted model, because such a model can also detect PVCs well. The
-policy's limits on the numbers of measurements and trainings bound how much it can extract.
+policy limits how often a site trains and measures, and thereby how much a model can extract.
 """
 
 import math

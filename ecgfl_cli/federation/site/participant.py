@@ -93,12 +93,12 @@ class Participant:
         server: str,
         report: Callable[[str], None],
     ) -> None:
-        self._home, self._policy, self._keep_last = home, settings.policy, settings.models.keep
+        self._home = home
+        self._policy = settings.policy
+        self._keep_last = settings.models.keep
         self._signing_key, self._server, self._report = federation.signing_key, server, report
-        self._registry, self._audit = (
-            Registry(home.models, federation.signing_key),
-            AuditLog(home.audit),
-        )
+        self._registry = Registry(home.models, federation.signing_key)
+        self._audit = AuditLog(home.audit)
         self._work = LocalWork(home, settings.policy)
         self._site = fingerprint(home.node_public_key)
         self.rounds = 0
@@ -138,6 +138,7 @@ class Participant:
         return self._catch_up(content)
 
     def _train(self, content: Content) -> Release:
+        """Train from a global model, and return the trained weights."""
         received, asked = self._read(content, TrainRequest)
         request = received.content
         require_same_steps(self._work.steps, request.steps)
@@ -166,6 +167,7 @@ class Participant:
         return trained.release
 
     def _evaluate(self, content: Content) -> Release:
+        """Measure and keep a global model; test it too if it is the last one of its run."""
         received, asked = self._read(content, EvaluateRequest)
         manifest, network = self._open(received)
         self.run = manifest.run
@@ -275,7 +277,7 @@ class Participant:
         return FinalModel(manifest.version, verdict)
 
     def _prune(self) -> None:
-        """Delete old models as the settings say, and log each."""
+        """Delete the models that the settings do not keep, and log each deletion."""
         for version in self._registry.prune(self._keep_last):
             self._audit.append("model-pruned", version=version)
 

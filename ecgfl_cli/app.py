@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import sys
+from itertools import pairwise
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, NoReturn
@@ -17,11 +18,12 @@ from ecgfl_cli.commands.lazy_group import LazyGroup, escape_help
 from ecgfl_cli.console import Console, flush_streams, prepare_streams
 from ecgfl_cli.errors import EcgflError, ExitCode, UnusableInput, UsageError
 from ecgfl_cli.files import keep_private
+from ecgfl_cli.logs import LogFormat
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.passphrase import use_descriptor
 
 GLOBAL_FLAGS = ("--json", "--quiet", "--debug")
-GLOBAL_VALUES = ("--home", "--passphrase-fd")
+GLOBAL_VALUES = ("--home", "--log-format", "--passphrase-fd")
 """Options that are accepted anywhere on the command line. Those in `GLOBAL_VALUES` take a value."""
 
 app = typer.Typer(
@@ -51,8 +53,16 @@ def options(
     json: Annotated[
         bool, typer.Option("--json", help="Print the result as one JSON object on stdout.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress on stderr.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="Show only warnings and errors on stderr.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show details, and the traceback of an error.")
+    ] = False,
+    log_format: Annotated[
+        LogFormat,
+        typer.Option("--log-format", help="Form of the lines on stderr: text, or JSON lines."),
+    ] = LogFormat.TEXT,
     passphrase_fd: Annotated[
         int | None,
         typer.Option(
@@ -74,7 +84,11 @@ def options(
     console = context.obj
     if home is not None:
         console.home = Home(_absolute(home))
-    console.json, console.quiet, console.debug = json, quiet, debug
+    console.json = json
+    console.quiet = quiet
+    console.debug = debug
+    console.log_format = log_format
+    console.configure_log()
     use_descriptor(passphrase_fd)
 
 
@@ -115,8 +129,13 @@ def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code."""
     arguments = globals_first(arguments)
     console = Console(
-        Home(default_home()), json="--json" in arguments, debug="--debug" in arguments
+        Home(default_home()),
+        json="--json" in arguments,
+        quiet="--quiet" in arguments,
+        debug="--debug" in arguments,
+        log_format=_log_format(arguments),
     )
+    console.configure_log()
     try:
         code = int(
             command_tree().main(arguments, prog_name="ecgfl", standalone_mode=False, obj=console)
@@ -145,6 +164,24 @@ def run(arguments: list[str]) -> int:
         known = explained(error)
         console.error(known)
         return known.exit_code
+
+
+def _log_format(arguments: list[str]) -> LogFormat:
+    """Return the form of the log before the command line is checked; errors in it are logged, too.
+
+    Parameters
+    ----------
+    arguments
+        The command line, with the global options first.
+    """
+    name = "--log-format"
+    values = [after for before, after in pairwise(arguments) if before == name]
+    values += [
+        argument.removeprefix(f"{name}=")
+        for argument in arguments
+        if argument.startswith(f"{name}=")
+    ]
+    return LogFormat.JSON if LogFormat.JSON in values else LogFormat.TEXT
 
 
 def explained(error: Exception) -> EcgflError:

@@ -3,9 +3,10 @@
 import errno
 import io
 import json
+import logging
 import os
 import sys
-import traceback
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,23 +15,38 @@ from typing import Any, TextIO, TypeVar
 
 import typer
 
+from ecgfl_cli import logs
 from ecgfl_cli.errors import EcgflError, ExitCode, UnusableInput
-from ecgfl_cli.printable import escape_log, printable
+from ecgfl_cli.logs import Event, LogFormat, LogSettings, event
+from ecgfl_cli.printable import printable
 from ecgfl_cli.progress import progress_bar
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.tables import print_table
 
 Item = TypeVar("Item")
 SCHEMA_VERSION = 1
+PROGRESS_SECONDS = 10.0
+"""Time between two lines of progress in a log."""
 _STDERR = 2
+_log = logging.getLogger(__name__)
 
 
 @dataclass
 class Console:
-    """What was asked for globally, and where output goes.
+    """The global options, and the output of a command.
 
     Attributes
     ----------
+    home
+        Home of the site or coordinator.
+    json
+        Whether the result is printed as a JSON object.
+    quiet
+        Whether only warnings and errors are logged.
+    debug
+        Whether details are logged, and an error with its traceback.
+    log_format
+        Form of the lines on stderr.
     verb
         The command that runs, for the JSON schema's name.
     """
@@ -39,16 +55,21 @@ class Console:
     json: bool = False
     quiet: bool = False
     debug: bool = False
+    log_format: LogFormat = LogFormat.TEXT
     verb: str = "ecgfl"
 
+    def configure_log(self) -> None:
+        """Let the log follow the global options."""
+        level = logging.WARNING if self.quiet else logging.DEBUG if self.debug else logging.INFO
+        logs.configure(LogSettings(self.log_format, level), _print_on_stderr)
+
     def say(self, line: str) -> None:
-        """Print a line on stderr; nothing with --quiet."""
-        if not self.quiet:
-            _print(sys.stderr, line)
+        """Log a message on stderr; nothing with --quiet."""
+        _log.info(line)
 
     def problem(self, line: str) -> None:
-        """Print a problem on stderr, also with --quiet."""
-        _print(sys.stderr, f"ecgfl: {line}")
+        """Log an error on stderr, also with --quiet."""
+        _log.error(line, extra=event(Event.PROBLEM))
 
     def table(
         self,
@@ -100,23 +121,29 @@ class Console:
             self._object("error" if code else "ok", {"code": int(code), **fields})
 
     def track(self, items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
-        """Yield the items one by one, with a progress bar if stderr is a terminal."""
-        if self.quiet or self.json or not sys.stderr.isatty():
+        """Yield the items one by one, and show the progress.
+
+        A terminal shows a progress bar, unless --quiet or --json is set. A log gets a line every
+        `PROGRESS_SECONDS`.
+        """
+        if self.log_format is LogFormat.JSON or not sys.stderr.isatty():
+            yield from _logged(items, total, what)
+        elif self.quiet or self.json:
             yield from items
-            return
-        with progress_bar(what, total) as progress:
-            yield from progress.track(items, total=total)
+        else:
+            with progress_bar(what, total) as progress:
+                yield from progress.track(items, total=total)
 
     def error(self, error: EcgflError) -> None:
-        """Print an error on stderr and, with --json, as an object on stdout."""
-        self.problem(str(error))
+        """Log the error that ends the program and, with --json, print it as an object on stdout."""
+        fields = {
+            "code": int(error.exit_code),
+            "error": type(error).__name__,
+            "problem": error.problem,
+            "fix": error.fix,
+        }
+        _log.error(str(error), extra=event(Event.ERROR, **fields))
         if self.json:
-            fields = {
-                "code": int(error.exit_code),
-                "error": type(error).__name__,
-                "problem": error.problem,
-                "fix": error.fix,
-            }
             self._object("error", fields)
 
     def _object(self, status: str, fields: dict[str, Any]) -> None:
@@ -153,15 +180,27 @@ def prepare_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    escape_log()
-    sys.excepthook = _print_traceback
+    logs.configure(LogSettings(), _print_on_stderr)
+    logs.capture_warnings()
+    sys.excepthook = _log_traceback
 
 
-def _print_traceback(
+def _log_traceback(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
-    for line in "".join(traceback.format_exception(kind, error, trace)).splitlines():
-        _print(sys.stderr, line)
+    fields = event(Event.ERROR, code=int(ExitCode.BUG), error=kind.__name__)
+    _log.critical(f"{kind.__name__}: {error}", exc_info=(kind, error, trace), extra=fields)
+
+
+def _logged(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
+    """Yield the items one by one, and log how many are done every `PROGRESS_SECONDS`."""
+    logged = time.monotonic()
+    for done, item in enumerate(items, 1):
+        yield item
+        if time.monotonic() - logged >= PROGRESS_SECONDS:
+            logged = time.monotonic()
+            fields = event(Event.PROGRESS, task=what, done=done, total=total)
+            _log.info(f"{what}: {done} of {total}", extra=fields)
 
 
 def flush_streams(code: int) -> int:
@@ -169,10 +208,15 @@ def flush_streams(code: int) -> int:
     try:
         _write(sys.stdout, sys.stdout.flush)
     except UnusableInput as error:
-        _print(sys.stderr, f"ecgfl: {error}")
+        fields = event(Event.ERROR, code=int(error.exit_code), error=type(error).__name__)
+        _log.error(str(error), extra=fields)
         code = code or ExitCode.INPUT
     _write(sys.stderr, sys.stderr.flush)
     return code
+
+
+def _print_on_stderr(line: str) -> None:
+    _print(sys.stderr, line)
 
 
 def _print(stream: TextIO, line: str) -> None:

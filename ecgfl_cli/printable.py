@@ -1,8 +1,5 @@
 """Escape names and messages of others before a terminal, a log or an HTML page shows them."""
 
-import logging
-import warnings
-
 
 def printable(text: str) -> str:
     r"""Return the text as one line without terminal escape sequences.
@@ -28,25 +25,3 @@ def short_reason(reason: object) -> str:
     text = str(reason)
     line = printable(text[: LONGEST_REASON + 1])
     return line if len(line) <= LONGEST_REASON else f"{line[: LONGEST_REASON - 3]}..."
-
-
-def escape_log() -> None:
-    """Escape warnings of libraries that `logging` and `warnings` print on stderr."""
-    warnings.formatwarning = _printable_warning
-    if logging.lastResort is not None:
-        logging.lastResort.setFormatter(_PrintableFormatter())
-
-
-def _printable_warning(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    line: str | None = None,  # noqa: ARG001
-) -> str:
-    return f"{printable(f'{filename}:{lineno}: {category.__name__}: {message}')}\n"
-
-
-class _PrintableFormatter(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        return printable(super().format(record))

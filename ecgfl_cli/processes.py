@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
 from typing import Any, Generic, TypeVar
 
-from ecgfl_cli.printable import escape_log
+from ecgfl_cli.logs import LogSettings, capture_warnings, configure, current_settings
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -144,7 +144,9 @@ class _Worker:
 
     def __init__(self, context: Any, work: Callable[[Any], Any]) -> None:
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_work, args=(theirs, work), daemon=True)
+        self.process = context.Process(
+            target=_work, args=(theirs, work, current_settings()), daemon=True
+        )
         with _interrupts_held(), _one_thread_each():
             self.process.start()
         theirs.close()
@@ -298,9 +300,11 @@ def _one_thread_each() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _work(pipe: "Connection[Any, Any]", work: Callable[[Any], Any]) -> None:
+def _work(pipe: "Connection[Any, Any]", work: Callable[[Any], Any], log: LogSettings) -> None:
     """Process item after item in a worker, until the parent closes the pipe."""
     _prepare()
+    configure(log)
+    capture_warnings()
     with suppress(EOFError, ConnectionError):
         while True:
             item = pipe.recv()
@@ -317,7 +321,6 @@ def _prepare() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     os.umask(PRIVATE_UMASK)
-    escape_log()
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -58,8 +59,14 @@ def real_data() -> Path:
     return folder
 
 
+LOG_PREFIX = re.compile(
+    r"^\d{4}-\d\d-\d\dT\S+ (?:DEBUG|INFO|WARNING|ERROR|CRITICAL) ", re.MULTILINE
+)
+"""What a line on stderr begins with when stderr is no terminal."""
+
+
 class Ran(NamedTuple):
-    """How a command ended and what it wrote."""
+    """How a command ended and what it wrote. err : the lines on stderr as a terminal shows them."""
 
     code: int
     out: str
@@ -94,7 +101,8 @@ def ecgfl(home: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
     def ecgfl(*arguments: object) -> Ran:
         capsys.readouterr()
         code = run([str(argument) for argument in arguments])
-        return Ran(code, *capsys.readouterr())
+        out, err = capsys.readouterr()
+        return Ran(code, out, LOG_PREFIX.sub("", err))
 
     return ecgfl
 

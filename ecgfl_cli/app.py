@@ -154,7 +154,7 @@ def run(arguments: list[str]) -> int:
             ExitCode.DONE
         )  # click and rich raise this when the reader of a help text closes the pipe
     except (KeyboardInterrupt, click.exceptions.Abort):
-        console.problem("interrupted")
+        console.interrupted()
         return ExitCode.INTERRUPTED
     except Exception as error:
         if console.debug and not isinstance(error, click.ClickException):

@@ -71,6 +71,11 @@ class Console:
         """Log an error on stderr, also with --quiet."""
         _log.error(line, extra=event(Event.PROBLEM))
 
+    def interrupted(self) -> None:
+        """Log that the program was interrupted."""
+        fields = event(Event.ERROR, code=int(ExitCode.INTERRUPTED), error="KeyboardInterrupt")
+        _log.error("interrupted", extra=fields)
+
     def table(
         self,
         title: str,

@@ -10,6 +10,7 @@ from ecgfl_cli.commands.coordinator_tables import figures_table, rounds_table
 from ecgfl_cli.commands.options import LearningRate, LocalEpochs, known_architecture, positive
 from ecgfl_cli.console import console_of
 from ecgfl_cli.errors import UsageError
+from ecgfl_cli.logs import log_fields
 from ecgfl_cli.site.lock import exclusive
 
 
@@ -183,11 +184,9 @@ def serve(
         },
     )
     plan = replace(plan, init_from=init_from, from_scratch=from_scratch)
-    with exclusive(home.lock):
-        console.say(f"coordinator: {library.values_in_words(plan, home.plan)}")
-        served = library.serve(
-            home, plan, host, port, lambda line: console.say(f"coordinator: {line}")
-        )
+    with exclusive(home.lock), log_fields(source="coordinator"):
+        console.say(library.values_in_words(plan, home.plan))
+        served = library.serve(home, plan, host, port)
     rounds_table(console, f"Run {served.final.run}", served.rounds)
     figures_table(console, served.rounds)
     standing = served.standing

@@ -4,6 +4,7 @@ from dataclasses import asdict
 
 from ecgfl_cli.commands import library
 from ecgfl_cli.console import Console
+from ecgfl_cli.logs import log_fields
 from ecgfl_cli.site.lock import exclusive
 
 TITLES = {"train": "After training", "evaluate": "After measuring"}
@@ -15,10 +16,8 @@ def show_dry_run(console: Console) -> None:
     home = console.home
     home.require_site()
     settings = library.load_settings(home.settings)
-    with exclusive(home.lock):
-        rehearsal = library.dry_run(
-            home, settings, lambda line: console.say(f"{settings.site.name}: {line}")
-        )
+    with exclusive(home.lock), log_fields(source=settings.site.name):
+        rehearsal = library.dry_run(home, settings)
     for draft in rehearsal.drafts:
         console.table(
             f"{TITLES[draft.kind]} this site would send",

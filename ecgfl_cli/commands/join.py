@@ -11,6 +11,7 @@ from ecgfl_cli.commands.dry_run import show_dry_run
 from ecgfl_cli.commands.options import duration
 from ecgfl_cli.console import console_of
 from ecgfl_cli.errors import ExitCode, UsageError
+from ecgfl_cli.logs import log_fields
 from ecgfl_cli.site.lock import exclusive
 
 USUAL_WAIT = "15m"
@@ -79,14 +80,8 @@ def command(
         max_wait=float("inf") if max_wait is None else duration(max_wait),
         max_time=duration(max_time),
     )
-    with exclusive(home.lock):
-        outcome = library.participate(
-            home,
-            settings,
-            federation,
-            options,
-            lambda line: console.say(f"{settings.site.name}: {line}"),
-        )
+    with exclusive(home.lock), log_fields(source=settings.site.name):
+        outcome = library.participate(home, settings, federation, options)
     if not outcome.participated:
         console.text("No round was offered.")
     else:

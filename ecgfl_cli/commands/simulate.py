@@ -137,7 +137,7 @@ def command(
             virtual = _dealt(console, stack, sites, seed, folder, arch, jobs)
         _show_sites(console, virtual)
         with readable_as_usual():
-            done = library.simulate(virtual, trials, folder / "coordinator", out, jobs, console.say)
+            done = library.simulate(virtual, trials, folder / "coordinator", out, jobs)
     _show(console, done)
     comparison = None if out is None else out / "comparison.html"
     if comparison is not None:

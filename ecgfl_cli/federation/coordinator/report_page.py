@@ -146,10 +146,9 @@ def _deviating(report: RunReport) -> list[Sequence[str]]:
 
 
 def _dropped(report: RunReport) -> list[tuple[str, str, str]]:
-    lines = [(str(each.round), line) for each in report.rounds for line in each.dropped]
-    lines += [("not finished", line) for line in report.left_out]
-    cut = [(number, line.partition(": ")) for number, line in lines]
-    return [(number, site, reason) for number, (site, _, reason) in cut]
+    replies = [(str(each.round), reply) for each in report.rounds for reply in each.dropped]
+    replies += [("not finished", reply) for reply in report.left_out]
+    return [(where, reply.site, reply.reason) for where, reply in replies]
 
 
 def _percent(each: RoundResult, name: str) -> float | None:

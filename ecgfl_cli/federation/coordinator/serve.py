@@ -1,6 +1,7 @@
-"""`ecgfl coordinator serve`: one run, from waiting for the sites to the last signed model."""
+"""Serve one run, from waiting for the sites to the last signed model."""
 
 import contextlib
+import logging
 import socket
 import time
 from dataclasses import dataclass
@@ -25,9 +26,10 @@ from ecgfl_cli.federation.coordinator.runs.live_state import (
     SiteState,
     StateFile,
     load_state,
+    phase_in_words,
 )
-from ecgfl_cli.federation.coordinator.runs.run_plan import Report, RoundResult, RunPlan
-from ecgfl_cli.federation.coordinator.runs.run_record import RunRecord, now
+from ecgfl_cli.federation.coordinator.runs.run_plan import RoundResult, RunPlan
+from ecgfl_cli.federation.coordinator.runs.run_record import Phase, RunRecord, now
 from ecgfl_cli.federation.coordinator.runs.strategy_options import check_strategy
 from ecgfl_cli.federation.flower import require_tested_flower
 from ecgfl_cli.federation.flower.connections import tls_context
@@ -35,22 +37,38 @@ from ecgfl_cli.federation.flower.grid_transport import GridTransport
 from ecgfl_cli.federation.flower.superlink import SuperLink
 from ecgfl_cli.federation.messages import REJECTIONS
 from ecgfl_cli.files import atomic_write_bytes
+from ecgfl_cli.logs import Event, event
 from ecgfl_cli.models.manifest import Manifest, public_key_text
 from ecgfl_cli.models.registry import Registry
 from ecgfl_cli.models.verdicts import VerdictCode
 from ecgfl_cli.site.private_keys import key_password
 
+_log = logging.getLogger(__name__)
+
 LEAVE_SECONDS = 15
-"""How long the sites may take to leave after the last round."""
+"""How long the sites may take to disconnect after the last round."""
 
 
 @dataclass(frozen=True)
 class Served:
-    """final : the run's last model. rounds : those of this process; fewer than the run's when it was resumed.
+    """The result of a run.
 
-    start : where the run's first weights come from, in words. absent : enrolled sites that were asked in no round.
-    standing : the sites' verdicts on the final model. next_start : the version that the next run would start from, None for
-    random weights. report : path of the run's JSON report; its HTML page is beside it.
+    Attributes
+    ----------
+    final
+        The run's last model.
+    rounds
+        Rounds of this process; fewer than the run's if the run was resumed.
+    start
+        Where the run's first weights come from, in words.
+    absent
+        Enrolled sites that were asked in no round.
+    standing
+        The sites' verdicts on the final model.
+    next_start
+        Version that the next run would start from; None for random weights.
+    report
+        Path of the run's JSON report. Its HTML page is beside it.
     """
 
     final: Manifest
@@ -62,183 +80,262 @@ class Served:
     report: Path
 
 
-def serve(home: CoordinatorHome, plan: RunPlan, host: str, port: int, report: Report) -> Served:
-    """Run one federation, and write its report however it ends.
+def serve(home: CoordinatorHome, plan: RunPlan, host: str, port: int) -> Served:
+    """Serve one run. Its report is written however it ends.
 
-    Raises `UsageError` when the plan will not do or the port is taken, `QuorumMissed` when too few sites come, `RoundFailed` when
-    too few of them answer.
+    Parameters
+    ----------
+    home
+        Home of the coordinator.
+    plan
+        Plan of the run.
+    host
+        Address to listen on.
+    port
+        Port to listen on; 0 selects a free one.
+
+    Raises
+    ------
+    UsageError
+        If the plan is invalid or the port is in use.
+    QuorumMissed
+        If too few sites connect.
+    RoundFailed
+        If too few sites answer.
     """
     require_tested_flower()
     check_strategy(plan)
     aggregator_of(plan)  # refuses what does not fit before any site is asked
-    _check_sites(home, plan, report)
+    _check_sites(home, plan)
     audit_log(home).require_whole()
     certificates = check_certificates(home)
     for line in certificates.warnings():
-        report(line)
+        _log.warning(line)
     signing_key = load_signing_key(home)
     open_files = allow_connections(len(enrolled_sites(home)))
     if open_files.problem:
-        report(open_files.problem)
+        _log.warning(open_files.problem)
     tls = tls_context(home.server_certificate, home.server_key, key_password(home.server_key))
     with contextlib.closing(_bind(host, port)) as listener:
         superlink = SuperLink(
             listener, tls, public_key_text(signing_key.public_key()), open_files.connections
         )
-        sites = ConnectedSites(home, superlink, plan, report)
+        sites = ConnectedSites(home, superlink, plan)
         sites.online()  # a key must be known before its site can connect
         checkpoints = Checkpoints(home, signing_key, plan)
-        run = checkpoints.latest.manifest.run
-        path = home.reports / f"{run}.json"
-        record = RunRecord(path, plan, checkpoints.latest.manifest, checkpoints.start)
-        record.save()
-        start = record.report.start
-        note(
-            home,
-            "run-started",
-            run=run,
-            resumed=checkpoints.resumed,
-            model=checkpoints.latest.manifest.version,
-            start=start,
-        )
-        close_killed_runs(home, Registry(home.models, signing_key.public_key()), run, report)
+        record = _begin_record(home, plan, checkpoints)
+        run = record.report.run
+        close_killed_runs(home, Registry(home.models, signing_key.public_key()), run)
         address = f"{host}:{listener.getsockname()[1]}"
-        state = StateFile(
-            home.state,
-            _Look(home, sites, checkpoints, record, address, certificates, report),
-            report,
-        )
-        with superlink, state:
-            report(f"serving on {address}, run {run}")
-            if checkpoints.resumed:
-                report(f"going on after round {checkpoints.latest.manifest.round} of {plan.rounds}")
-            if left := checkpoints.abandoned:
-                report(
-                    f"run {left.run} stopped after round {left.round} of {left.rounds}, but its --rounds, --strategy, optimiser"
-                    " state or first weights differ from this plan, or its model has expired: a new run starts"
-                )
-            for version, problem in checkpoints.passed_over.items():
-                report(f"no run starts from model {version}: {problem}")
-            if checkpoints.start is not None:
-                report(f"the run starts from {checkpoints.start}")
-                if checkpoints.latest.manifest.parent is None:
-                    report(
-                        "sites with a model of this architecture take part only if policy.from_scratch = true in site.toml"
-                    )
-            try:
-                with (
-                    superlink.run() as grid,
-                    _catching_up(sites, transport := GridTransport(grid), checkpoints, report),
-                ):
-                    grid.enough = plan.min_sites
-                    record.phase = "waiting for the hours" if plan.hours else record.phase
-                    sites.wait_for_hours()
-                    record.phase = "waiting for sites"
-                    sites.quorum(set())
-                    aggregator = aggregator_of(plan, checkpoints.moments)
-                    Rounds(plan, aggregator, checkpoints, sites, report, record).run(transport)
-            except (RoundFailed, QuorumMissed) as error:
-                _close(home, record, path, sites, error, report)
-                _wait_until_left(sites, grid.asked)
-                raise
-            except BaseException as error:
-                _close(home, record, path, sites, error, report)
-                raise
-            _close(home, record, path, sites, None, report)
-            _wait_until_left(sites, grid.asked)
-    final = checkpoints.latest
-    standing = checkpoints.tell(final.manifest.version, {})
-    absent, start = record.report.absent, record.report.start
+        look = _Look(home, sites, checkpoints, record, address, certificates)
+        with superlink, StateFile(home.state, look):
+            _log.info(
+                f"serving on {address}, run {run}",
+                extra=event(
+                    Event.READY,
+                    address=address,
+                    host=host,
+                    port=listener.getsockname()[1],
+                    run=run,
+                ),
+            )
+            _log_start(plan, checkpoints)
+            _run(home, plan, superlink, sites, checkpoints, record)
+    final = checkpoints.latest.manifest
     return Served(
-        final.manifest, record.rounds, start, absent, standing, checkpoints.next_start(), path
+        final,
+        record.rounds,
+        record.report.start,
+        record.report.absent,
+        checkpoints.tell(final.version, {}),
+        checkpoints.next_start(),
+        _report_path(home, run),
     )
 
 
-def _wait_until_left(sites: ConnectedSites, nodes: set[int]) -> None:
-    """Until each of these nodes has left once: a site that stays for run after run soon comes back. One that was not asked does
-    not know that the run is over.
+def _report_path(home: CoordinatorHome, run: str) -> Path:
+    return home.reports / f"{run}.json"
+
+
+def _begin_record(home: CoordinatorHome, plan: RunPlan, checkpoints: Checkpoints) -> RunRecord:
+    """Create or continue the run's report, and write the begin of the run to the audit log."""
+    latest = checkpoints.latest.manifest
+    record = RunRecord(_report_path(home, latest.run), plan, latest, checkpoints.start)
+    record.save()
+    note(
+        home,
+        "run-started",
+        run=latest.run,
+        resumed=checkpoints.resumed,
+        model=latest.version,
+        start=record.report.start,
+    )
+    return record
+
+
+def _log_start(plan: RunPlan, checkpoints: Checkpoints) -> None:
+    """Log which weights the run starts from."""
+    latest = checkpoints.latest.manifest
+    if checkpoints.resumed:
+        _log.info(
+            f"resuming after round {latest.round} of {plan.rounds}",
+            extra=event(Event.RUN_RESUMED, run=latest.run, round=latest.round, rounds=plan.rounds),
+        )
+    if left := checkpoints.abandoned:
+        _log.warning(
+            f"run {left.run} stopped after round {left.round} of {left.rounds}, but its --rounds,"
+            " --strategy, optimiser state or first weights differ from this plan, or its model has"
+            " expired: a new run starts"
+        )
+    for version, problem in checkpoints.passed_over.items():
+        _log.warning(f"no run starts from model {version}: {problem}")
+    if checkpoints.start is not None:
+        _log.info(
+            f"the run starts from {checkpoints.start}",
+            extra=event(Event.RUN_STARTED, run=latest.run, start=checkpoints.start),
+        )
+        if latest.parent is None:
+            _log.info(
+                "sites with a model of this architecture take part only if"
+                " policy.from_scratch = true in site.toml"
+            )
+
+
+def _run(
+    home: CoordinatorHome,
+    plan: RunPlan,
+    superlink: SuperLink,
+    sites: ConnectedSites,
+    checkpoints: Checkpoints,
+    record: RunRecord,
+) -> None:
+    """Run the rounds, and close the report. Raises what ended the run too early."""
+    try:
+        with (
+            superlink.run() as grid,
+            _catching_up(sites, transport := GridTransport(grid), checkpoints),
+        ):
+            grid.enough = plan.min_sites
+            if plan.hours is not None:
+                record.enter(Phase.WAITING_FOR_HOURS)
+                sites.wait_for_hours()
+            record.enter(Phase.WAITING_FOR_SITES)
+            sites.quorum(set())
+            aggregator = aggregator_of(plan, checkpoints.moments)
+            Rounds(plan, aggregator, checkpoints, sites, record).run(transport)
+    except (RoundFailed, QuorumMissed) as error:
+        _close(home, record, sites, error)
+        _wait_until_disconnected(sites, grid.asked)
+        raise
+    except BaseException as error:
+        _close(home, record, sites, error)
+        raise
+    _close(home, record, sites, None)
+    _wait_until_disconnected(sites, grid.asked)
+
+
+def _wait_until_disconnected(sites: ConnectedSites, nodes: set[int]) -> None:
+    """Wait until each of these nodes has disconnected once, at most `LEAVE_SECONDS`.
+
+    A site that takes part in run after run soon reconnects. A site that was not asked does not know
+    that the run is over.
     """
-    until = time.monotonic() + LEAVE_SECONDS
-    while (nodes := nodes & sites.online().keys()) and time.monotonic() < until:
+    deadline = time.monotonic() + LEAVE_SECONDS
+    while (nodes := nodes & sites.online().keys()) and time.monotonic() < deadline:
         time.sleep(0.1)
 
 
 def _catching_up(
-    sites: ConnectedSites, transport: GridTransport, checkpoints: Checkpoints, report: Report
+    sites: ConnectedSites, transport: GridTransport, checkpoints: Checkpoints
 ) -> contextlib.AbstractContextManager[None]:
-    """Return a context in which sites that were away receive the last run's final model, if there is one."""
+    """Return a context in which absent sites receive the last run's final model, if any."""
     try:
         final = checkpoints.last_final()
     except ModelRejected as error:  # the run itself may start from other weights
-        report(f"the last final model is not sent to any site: {error}")
+        _log.warning(f"the last final model is not sent to any site: {error}")
         final = None
     if final is None:
         return contextlib.nullcontext()
     version, request = final
 
-    def tell(site: str, verdict: VerdictCode) -> None:
+    def take_verdict(site: str, verdict: VerdictCode) -> None:
         standing = checkpoints.tell(version, {site: verdict})
         if verdict in REJECTIONS:
-            report(f"{site} does not use the last run's model {version} ({verdict})")
+            _log.warning(
+                f"{site} does not use the last run's model {version} ({verdict})",
+                extra=event(Event.VERDICT, model=version, verdicts={site: verdict}),
+            )
         if standing.is_rejected:
-            report(
-                f"most sites rejected model {version} ({', '.join(standing.rejected)}): no later run starts from it"
+            _log.warning(
+                f"most sites rejected model {version} ({', '.join(standing.rejected)}): no later"
+                " run starts from it"
             )
 
-    return sites.told_by(CatchingUp(transport, request, report, tell, sites.receive_audit_heads))
+    return sites.told_by(CatchingUp(transport, request, take_verdict, sites.receive_audit_heads))
 
 
-def _check_sites(home: CoordinatorHome, plan: RunPlan, report: Report) -> None:
-    """Whether a plan that names its sites can come about."""
+def _check_sites(home: CoordinatorHome, plan: RunPlan) -> None:
+    """Raise `UsageError` if the plan names fewer sites than it needs."""
     if plan.sites is None:
         return
     if len(plan.sites) < plan.min_sites:
         raise UsageError(
-            f"{plan.origin('sites')} lets {len(plan.sites)} sites take part ({', '.join(sorted(plan.sites))}), and"
-            f" {plan.origin('min_sites')} asks for {plan.min_sites}",
-            "Name more sites, or ask for fewer",
+            f"{plan.origin('sites')} lets {len(plan.sites)} sites take part"
+            f" ({', '.join(sorted(plan.sites))}), and {plan.origin('min_sites')} requires"
+            f" {plan.min_sites}",
+            "Name more sites, or require fewer",
         )
     for name in sorted(plan.sites.keys() - {site.name for site in enrolled_sites(home)}):
-        report(
-            f"{plan.origin('sites')} names {name}, which is not enrolled: `ecgfl coordinator enrol` takes its key"
+        _log.warning(
+            f"{plan.origin('sites')} names {name}, which is not enrolled: add its key with"
+            " `ecgfl coordinator enrol`"
         )
 
 
 def _close(
-    home: CoordinatorHome,
-    record: RunRecord,
-    path: Path,
-    sites: ConnectedSites,
-    error: BaseException | None,
-    report: Report,
+    home: CoordinatorHome, record: RunRecord, sites: ConnectedSites, error: BaseException | None
 ) -> None:
-    """Write the run report and the audit line. A failure to write them is only reported, so that it does not hide `error`."""
+    """Write the run report and the audit line.
+
+    A failure to write them is only logged, so that it does not hide `error`.
+    """
+    report = record.report
+    page = _report_path(home, report.run).with_suffix(".html")
     try:
-        there = set(record.report.sites) or sites.connected()
-        record.report.absent = sorted(sites.expected() - there)
+        took_part = set(report.sites) or sites.connected()
+        report.absent = sorted(sites.expected() - took_part)
         record.end(error)
-        if record.report.absent:
-            report(f"absent from this run: {', '.join(record.report.absent)}")
-        atomic_write_bytes(path.with_suffix(".html"), page_of(record.report).encode())
-        report(f"run report: {path.with_suffix('.html')}")
+        if report.absent:
+            _log.info(f"absent from this run: {', '.join(report.absent)}")
+        atomic_write_bytes(page, page_of(report).encode())
+        _log.info(
+            f"run report: {page}",
+            extra=event(
+                Event.RUN_ENDED,
+                run=report.run,
+                outcome=report.outcome,
+                model=report.final,
+                absent=report.absent,
+                report=page,
+            ),
+        )
     except OSError as failure:
-        report(f"the run report cannot be written: {failure}")
+        _log.warning(f"the run report cannot be written: {failure}")
     try:
-        ended = record.report
         note(
             home,
             "run-ended",
-            run=ended.run,
-            outcome=ended.outcome,
-            model=ended.final,
-            absent=ended.absent,
+            run=report.run,
+            outcome=report.outcome,
+            model=report.final,
+            absent=report.absent,
         )
     except (OSError, EcgflError) as failure:
-        report(f"the audit log cannot be written: {failure}")
+        _log.warning(f"the audit log cannot be written: {failure}")
 
 
 class _Look:
-    """Takes stock of a running coordinator."""
+    """Returns the current state of a running coordinator."""
 
     def __init__(
         self,
@@ -248,47 +345,43 @@ class _Look:
         record: RunRecord,
         address: str,
         certificates: Certificates,
-        report: Report,
     ) -> None:
-        self._certificates, self._report = certificates, report
-        self._warned = set(certificates.warnings())
-        self._sites, self._checkpoints, self._record, self._address = (
-            sites,
-            checkpoints,
-            record,
-            address,
-        )
+        self._certificates = certificates
+        self._warned_of = set(certificates.warnings())
+        self._sites = sites
+        self._checkpoints = checkpoints
+        self._record = record
+        self._address = address
         self._contacts: dict[str, str | None] = {}
         with contextlib.suppress(UnusableInput):  # a broken state file is rewritten now
             before = load_state(home.state)
-            self._contacts = (
-                {each.site: each.last_contact for each in before.sites} if before else {}
-            )
+            if before is not None:
+                self._contacts = {site.site: site.last_contact for site in before.sites}
 
     def __call__(self) -> LiveState:
         self._sites.online()
-        for line in self._certificates.warnings():  # `serve` may wait for months
-            if line not in self._warned:
-                self._warned.add(line)
-                self._report(line)
-        connected, heard, report = (
-            self._sites.connected(),
-            self._sites.contacts(),
-            self._record.report,
-        )
+        self._warn_of_certificates()
+        connected = self._sites.connected()
         self._contacts |= {
-            name: moment.isoformat(timespec="seconds") for name, moment in heard.items()
+            name: moment.isoformat(timespec="seconds")
+            for name, moment in self._sites.contacts().items()
         }
-        latest = self._checkpoints.latest.manifest
+        report = self._record.report
+        is_running = report.outcome == "running"
         absent = report.absent
-        if report.outcome == "running":
+        if is_running:
             absent = sorted(self._sites.expected() - (set(report.sites) or connected))
+        phase = self._record.phase if is_running else Phase.ENDED
+        phase_round = self._record.phase_round if is_running else None
+        latest = self._checkpoints.latest.manifest
         return LiveState(
             run=latest.run,
             round=latest.round,
             rounds=latest.rounds,
             absent=absent,
-            phase=self._record.phase if report.outcome == "running" else "ended",
+            phase=phase_in_words(phase, phase_round, self._record.hours),
+            phase_code=phase,
+            phase_round=phase_round,
             address=self._address,
             outcome=report.outcome,
             problem=report.problem,
@@ -300,6 +393,13 @@ class _Look:
                 for name in self._sites.names()
             ],
         )
+
+    def _warn_of_certificates(self) -> None:
+        """Log a certificate that expires soon, once: `serve` may wait for months."""
+        for line in self._certificates.warnings():
+            if line not in self._warned_of:
+                self._warned_of.add(line)
+                _log.warning(line)
 
 
 def _bind(host: str, port: int) -> socket.socket:
@@ -314,6 +414,6 @@ def _bind(host: str, port: int) -> socket.socket:
         listener.close()
         raise UsageError(
             f"cannot listen on {host}:{port}: {error.strerror or error}",
-            "Choose another --port or --host, or end the program that has the port",
+            "Choose another --port or --host, or end the program that uses the port",
         ) from error
     return listener

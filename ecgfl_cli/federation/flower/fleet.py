@@ -1,6 +1,10 @@
-"""A site's line to the coordinator: Flower's Fleet API, without the bundle and without the stock node's `sys.exit`."""
+"""Connect a site to the coordinator through Flower's Fleet API.
+
+There is no bundle of code, and no error ends the process, as in Flower's own node.
+"""
 
 import hashlib
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -45,51 +49,70 @@ from ecgfl_cli.federation.flower.message_bounds import BoundedPull, MessageTooLa
 from ecgfl_cli.federation.flower.refusals import HEARTBEAT_INVALID, Refusals, error_code
 from ecgfl_cli.federation.messages import Content, content_of_release
 from ecgfl_cli.federation.transport import Delivered, RunOver
+from ecgfl_cli.logs import Event, event
 from ecgfl_cli.site.outbox import Release
 
 quieten()
 
-FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.5, 10.0
+FIRST_RETRY_SECONDS = 0.5
+LAST_RETRY_SECONDS = 10.0
 HEARTBEAT_PERIOD_SECONDS = HEARTBEAT_SECONDS * 0.6
-LAST_SESSION_SECONDS, LAST_SESSION_PAUSE_SECONDS = 75.0, 3.0
-"""The coordinator misses the heartbeat of a killed site after two of them; until then it refuses the site's next session."""
+LAST_SESSION_SECONDS = 75.0
+"""How long the coordinator may keep the session of a killed site. Until two heartbeats are missing,
+it refuses the site's next session."""
+LAST_SESSION_PAUSE_SECONDS = 3.0
 LEAVE_SECONDS = 5.0
-TOLD_FROM_SECONDS = 4.0
-"""The pause from which on a person is told; what passes sooner is not worth a line."""
+WARNING_PAUSE_SECONDS = 4.0
+"""Shortest pause before a retry of which a warning is logged."""
 FIRST_LOOK_SECONDS = 0.05
-"""Until a message's parts are looked for again; Flower's own second is the longer part of a round."""
+"""Pause before the parts of a message are requested again. Flower's second would be most of a
+round."""
 
 Response = TypeVar("Response")
-Report = Callable[[str], None]
-
-
-def _unheard(line: str) -> None:
-    """For who does not want to be told."""
-
+_log = logging.getLogger(__name__)
 
 __all__ = ["FleetConnection", "Incoming", "Outgoing", "RunOver"]
 
 
 @dataclass(frozen=True)
 class Incoming:
-    """A message as it was offered: its head, and the tree of the objects that make up its content."""
+    """A message that was announced and not yet fetched.
+
+    Attributes
+    ----------
+    head
+        The message without its content.
+    tree
+        The tree of the objects of its content.
+    """
 
     head: Message
     tree: message_pb2.ObjectTree
 
     @property
     def run_id(self) -> int:
+        """The number of the run in Flower."""
         return self.head.metadata.run_id
 
     @property
     def kind(self) -> str:
-        """ "train", "evaluate" or "query"."""
+        """The kind of the message: "train", "evaluate" or "query"."""
         return self.head.metadata.message_type
 
 
 @dataclass(frozen=True)
 class Outgoing:
-    """A reply as it leaves the site: its head, and its content in parts, by their names."""
+    """A reply in the bytes in which it is sent.
+
+    Attributes
+    ----------
+    head
+        The reply without its content.
+    tree
+        The tree of the objects of its content.
+    objects
+        Name -> bytes of each object.
+    """
 
     head: message_pb2.Message
     tree: message_pb2.ObjectTree
@@ -97,12 +120,12 @@ class Outgoing:
 
     @property
     def size(self) -> int:
-        """Bytes of content."""
+        """Number of bytes of the content."""
         return sum(len(part) for part in self.objects.values())
 
     @property
     def sha256(self) -> str:
-        """Of all parts, in the order of their names."""
+        """SHA-256 of all objects in the order of their names, in hexadecimal."""
         digest = hashlib.sha256()
         for name in sorted(self.objects):
             digest.update(self.objects[name])
@@ -110,20 +133,30 @@ class Outgoing:
 
 
 class FleetConnection:
-    """One authenticated session of a site with the coordinator; a context manager that activates and deactivates the node.
+    """One authenticated session of a site with the coordinator.
+
+    It is a context manager, which activates and deactivates the node. Every call raises
+    `ServerUnreachable` or `ServerRefused`; a call about a run also raises `RunOver`.
 
     Parameters
     ----------
-    server : "HOST:PORT".
-    ca : the coordinator's CA certificate, PEM; None speaks plain HTTP (towards a loopback address only, which the caller checks).
-    key : the site's node key, ECDSA P-384.
-    coordinator : the coordinator's public signing key, base64; the calls are signed for this coordinator.
-    patience : seconds for which a call is repeated while the server does not answer.
-    connect_patience : the same for the first call, and for the end of this site's last session; None takes `patience`.
-    report : is told when a call has to be repeated.
-    waited : total waiting time in seconds that an error of the first call states; None states `connect_patience`.
-
-    Every call raises `ServerUnreachable` or `ServerRefused`; those about a run also `RunOver`.
+    server
+        Address of the coordinator, "HOST:PORT".
+    ca
+        CA certificate of the coordinator, PEM; None for plain HTTP, which the caller allows only to
+        a loopback address.
+    key
+        Node key of the site, ECDSA P-384.
+    coordinator
+        Public signing key of the coordinator, base64. The calls are signed for this coordinator.
+    patience
+        Seconds for which a call is repeated while the server does not answer.
+    connect_patience
+        The same for the first call, and for the end of this site's last session; None for
+        `patience`.
+    waited
+        Total waiting time in seconds that an error of the first call states; None for
+        `connect_patience`.
     """
 
     def __init__(
@@ -134,13 +167,11 @@ class FleetConnection:
         coordinator: str,
         patience: float,
         connect_patience: float | None = None,
-        report: Report = _unheard,
         waited: float | None = None,
     ) -> None:
         self._waited = waited
         self._patience = patience
         self._connect_patience = patience if connect_patience is None else connect_patience
-        self._report = report
         self._public_key = public_key_to_bytes(key.public_key())
         proxy = proxy_for(server)
         self._refusals = Refusals(server, proxy)
@@ -152,17 +183,19 @@ class FleetConnection:
         self._left = threading.Event()
 
     def __enter__(self) -> "FleetConnection":
+        """Activate the node, and send heartbeats from now on."""
         try:
             self._node = node_pb2.Node(node_id=self._activate())
             if not self._node.node_id:
                 raise self._refusals.no_coordinator("it gave this site no node id")
             self._heartbeat.start()
-        except BaseException:  # also when told to end just now
+        except BaseException:  # also an interrupt: the coordinator may know the session already
             self.__exit__()
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Deactivate the node, and close the connection."""
         self._left.set()
         try:
             if self._node.node_id:
@@ -172,23 +205,26 @@ class FleetConnection:
                         fleet_pb2.DeactivateNodeRequest(node_id=self._node.node_id)
                     )
         except (httpx.HTTPError, RuntimeError, ValueError):
-            pass  # the coordinator is gone; it will notice by the missing heartbeat
+            pass  # the coordinator cannot be reached; it will notice the missing heartbeat
         finally:
             self.close()
         if self._heartbeat.is_alive():
             self._heartbeat.join(timeout=1)
 
     def close(self) -> None:
-        """For a connection that was never entered."""
+        """Close a connection that was never entered."""
         self._client.close()
 
     def _activate(self) -> int:
-        """The node id. Waits out what is left of this site's last session, if that was killed."""
+        """Activate the node and return its id.
+
+        If this site's last session was killed, wait until the coordinator has closed it.
+        """
         deadline = time.monotonic() + min(self._connect_patience, LAST_SESSION_SECONDS)
         request = fleet_pb2.ActivateNodeRequest(
             public_key=self._public_key, heartbeat_interval=HEARTBEAT_SECONDS
         )
-        told = False
+        has_warned = False
         while True:
             try:
                 return int(
@@ -201,17 +237,19 @@ class FleetConnection:
                     raise self.not_enrolled() from None
                 if time.monotonic() + LAST_SESSION_PAUSE_SECONDS > deadline:
                     raise
-            if not told:
-                self._report(
-                    "the coordinator still waits for this site's last session; trying again until it has given it up"
+            if not has_warned:
+                _log.warning(
+                    "the coordinator has not closed this site's last session yet; trying again",
+                    extra=event(Event.RETRYING, reason="last-session"),
                 )
-                told = True
+                has_warned = True
             time.sleep(LAST_SESSION_PAUSE_SECONDS)
 
     def is_enrolled(self) -> bool:
-        """Whether the coordinator knows the key. Changes nothing there, also while the site is connected.
+        """Return whether the coordinator knows the key.
 
-        It looks the key up before it looks at the heartbeat interval, and this one is out of bounds.
+        It changes nothing at the coordinator, also while the site is connected: the coordinator
+        looks up the key first, and then refuses this heartbeat interval, which is out of bounds.
         """
         try:
             self._client.ActivateNode(
@@ -229,24 +267,29 @@ class FleetConnection:
             if isinstance(meaning, Exception):
                 raise meaning from error
             raise self._refusals.unreachable(meaning, 0) from error
-        raise self._refusals.no_coordinator("it took a heartbeat interval that is none")
+        raise self._refusals.no_coordinator("it accepted an invalid heartbeat interval")
 
     def not_enrolled(self) -> NotEnrolled:
+        """Return the error for a key that the coordinator does not know."""
         return self._refusals.not_enrolled()
 
     @property
     def heard(self) -> Heard:
-        """What the last answer told of the coordinator's clock and certificate."""
+        """The coordinator's clock and certificate, as of its last answer."""
         return self._client.heard
 
     @property
     def node_id(self) -> int:
+        """The number of this session at the coordinator."""
         return self._node.node_id
 
     def receive(self, patience: float = 0.0) -> "Incoming | None":
-        """The next message, not yet fetched, or None while there is none.
+        """Return the next announced message; None if there is none.
 
-        patience : seconds for which the coordinator may keep us waiting for one.
+        Parameters
+        ----------
+        patience
+            Seconds for which the coordinator may delay its answer until there is a message.
         """
         self._client.patience.seconds = patience
         response = self._call(
@@ -265,11 +308,17 @@ class FleetConnection:
 
     @property
     def was_held(self) -> bool:
-        """Whether the coordinator kept the last question for messages waiting, so that the next may follow at once."""
+        """Whether the coordinator delayed its last answer, so that the next call may follow."""
         return self._client.patience.was_held
 
     def is_ours(self, run_id: int) -> bool:
-        """Whether the run is one of an ecgfl coordinator. Raises `RunOver` when it has ended."""
+        """Return whether the run is one of an ecgfl coordinator.
+
+        Raises
+        ------
+        RunOver
+            If the run has ended.
+        """
         run = self._call(
             self._client.GetRun, run_pb2.GetRunRequest(node=self._node, run_id=run_id)
         ).run
@@ -278,8 +327,12 @@ class FleetConnection:
     def fetch(self, offer: "Incoming") -> Delivered | None:
         """Fetch the content of an announced message; None if the coordinator has withdrawn it.
 
-        It withdraws a message when it no longer waits for the answer. Raises `MessageRefused` if
-        the message is broken or too large.
+        It withdraws a message when it no longer waits for the answer.
+
+        Raises
+        ------
+        MessageRefused
+            If the message is broken or too large.
         """
         message = self.fetch_message(offer)
         if message is None:
@@ -335,7 +388,7 @@ class FleetConnection:
 
     @staticmethod
     def outgoing(reply: Message) -> "Outgoing":
-        """A reply in the bytes in which it will leave."""
+        """Return a reply in the bytes in which it is sent."""
         reply.metadata.__dict__["_message_id"] = reply.object_id
         with no_object_id_recompute():
             objects = {name: part.deflate() for name, part in get_all_nested_objects(reply).items()}
@@ -343,12 +396,12 @@ class FleetConnection:
             return Outgoing(message_to_proto(head), get_object_tree(reply), objects)
 
     def send(self, packed: "Outgoing") -> bool:
-        """Send a reply. False when the coordinator no longer waits for it."""
+        """Send a reply. Return False if the coordinator no longer waits for it."""
         request = fleet_pb2.PushMessagesRequest(
             node=self._node,
             messages_list=[packed.head],
             message_object_trees=[packed.tree],
-            clientapp_runtime_list=[0.0],  # how long it took is nobody's business
+            clientapp_runtime_list=[0.0],  # the duration is not sent
         )
         response = self._call(self._client.PushMessages, request)
         run_id = packed.head.metadata.run_id
@@ -371,7 +424,7 @@ class FleetConnection:
             try:
                 self._client.SendNodeHeartbeat(request)
             except (httpx.HTTPError, RuntimeError, ValueError):
-                continue  # the main thread's own calls report an unreachable server; the next heartbeat may pass
+                continue  # the calls of the main thread raise an error if this lasts
 
     def _retrying(self, method: Callable[[Any], Response]) -> Callable[[Any], Response]:
         return lambda request: self._call(method, request)
@@ -383,9 +436,11 @@ class FleetConnection:
         patience: float | None = None,
         waited: float | None = None,
     ) -> Response:
+        """Call a method, and repeat the call while the server does not answer."""
         patience = self._patience if patience is None else patience
         deadline = time.monotonic() + patience
-        pause, told = FIRST_RETRY_SECONDS, False
+        pause = FIRST_RETRY_SECONDS
+        has_warned = False
         while True:
             try:
                 with patient_until(deadline):
@@ -396,8 +451,12 @@ class FleetConnection:
                     raise meaning from error
             if time.monotonic() + pause > deadline:
                 raise self._refusals.unreachable(meaning, patience if waited is None else waited)
-            if pause >= TOLD_FROM_SECONDS and not told:
-                self._report(f"not reached, trying again: {meaning}")
-                told = True
+            is_notable = pause >= WARNING_PAUSE_SECONDS and not has_warned
+            has_warned = has_warned or is_notable
+            _log.log(
+                logging.WARNING if is_notable else logging.DEBUG,
+                f"not reached, trying again: {meaning}",
+                extra=event(Event.RETRYING, reason="not-reached"),
+            )
             time.sleep(pause)
             pause = min(pause * 2, LAST_RETRY_SECONDS)

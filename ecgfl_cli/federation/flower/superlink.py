@@ -59,6 +59,7 @@ class SuperLink:
             lifespan="off",
             h11_max_incomplete_event_size=LARGEST_HEAD,
             timeout_keep_alive=IDLE_SECONDS,
+            log_config=None,
             log_level="error",
             access_log=False,
             server_header=False,

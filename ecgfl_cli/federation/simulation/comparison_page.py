@@ -39,26 +39,26 @@ def comparison_page(done: Sequence[Simulated]) -> str:
     )
 
 
-def _metrics(each: Simulated) -> list[Metrics | None]:
-    return [result.gross for result in each.report.rounds]
+def _metrics(trial: Simulated) -> list[Metrics | None]:
+    return [result.gross for result in trial.report.rounds]
 
 
 def _figure(figure: Callable[[Metrics], float | None], metrics: Metrics | None) -> float | None:
     return None if metrics is None else figure(metrics)
 
 
-def _row(each: Simulated) -> Sequence[str]:
-    last = each.last.gross if each.last else None
+def _row(trial: Simulated) -> Sequence[str]:
+    last = trial.last.gross if trial.last else None
     counts = ("-", "-") if last is None else (str(last.beats), str(last.pvcs))
     shares = (None, None, None) if last is None else (last.sensitivity, last.precision, last.f1)
     return (
-        each.name,
-        each.report.problem or each.report.outcome,
-        str(len(each.report.rounds)),
+        trial.name,
+        trial.report.problem or trial.report.outcome,
+        str(len(trial.report.rounds)),
         *counts,
         *("-" if share is None else f"{100 * share:.2f}" for share in shares),
         "-" if last is None or last.loss is None else f"{last.loss:.4f}",
-        f"{each.seconds:.1f}",
+        f"{trial.seconds:.1f}",
     )
 
 

@@ -1,8 +1,9 @@
-"""Flower's simulation engine on this machine alone: each virtual site is a node that one of Ray's processes answers for.
+"""Run Flower's simulation engine on this machine alone.
 
-`flwr run`, which Flower would rather have used, needs a SuperLink with its Control API and a bundle of code; `run_simulation`
-takes the installed code. Ray serves programs on other machines unless it is told not to: here it listens on the loopback address
-only, with a token that nobody else on this machine knows, and without its dashboard and its usage statistics.
+Each virtual site is a node for which one of Ray's processes answers. `flwr run`, which Flower
+recommends, needs a SuperLink with its Control API and a bundle of code; `run_simulation` uses the
+installed code. By default Ray serves programs on other machines. Here it listens on the loopback
+address only, with a secret token, and without its dashboard and its usage statistics.
 """
 
 import importlib.util
@@ -28,47 +29,48 @@ from flwr.simulation import run_simulation
 from flwr.superlink.grid import InMemoryGrid
 
 from ecgfl_cli.errors import EcgflError, UsageError
-from ecgfl_cli.federation.coordinator.runs.run_plan import Report
 from ecgfl_cli.federation.flower import quieten
 from ecgfl_cli.federation.flower.codec import content_of, record_of
 from ecgfl_cli.federation.flower.grid_transport import GridTransport
 from ecgfl_cli.federation.messages import FAILED, Kind, content_of_release
 from ecgfl_cli.federation.simulation.virtual_participant import VirtualParticipants
 from ecgfl_cli.federation.transport import CoordinatorTransport
+from ecgfl_cli.logs import Event, event
+
+_log = logging.getLogger(__name__)
 
 PLACE = "place"
 POLL_SECONDS = 0.1
 OBJECT_STORE_BYTES = 200 * 2**20
-"""Ray would take a third of the memory. A model is a megabyte."""
+"""Size of Ray's object store. Ray would take a third of the memory; a model is a megabyte."""
 
 LONGEST_FOLDER = 45
-"""Characters of the path of Ray's folder: it makes Unix sockets in there, whose paths may have about 100."""
+"""Largest number of characters of the path of Ray's folder. The paths of the Unix sockets in it may
+have about 100."""
 
 Drive = Callable[[CoordinatorTransport, dict[int, int]], None]
 """Takes the transport, and for each node the index of its virtual site."""
 
 
 class Stopped(KeyboardInterrupt):
-    """The simulation ends before its time."""
+    """The simulation was stopped."""
 
 
 def require_engine() -> None:
-    """Raises `UsageError` where Ray is not installed."""
+    """Raise `UsageError` if Ray is not installed."""
     if importlib.util.find_spec("ray") is None:
         raise UsageError(
             "Flower's simulation engine is not installed",
-            f"Install it beside this ecgfl: {sys.executable} -m pip install 'flwr[simulation]=={version('flwr')}'",
+            f"Run: {sys.executable} -m pip install 'flwr[simulation]=={version('flwr')}'",
         )
 
 
 def place_of(context: Context) -> int:
-    """Which of the virtual sites a message is for."""
+    """Return the index of the virtual site that a message is for."""
     return int(context.node_config[PARTITION_ID_KEY])
 
 
-def run_engine(
-    participants: VirtualParticipants, sites: int, processes: int, drive: Drive, report: Report
-) -> None:
+def run_engine(participants: VirtualParticipants, sites: int, processes: int, drive: Drive) -> None:
     """Answer for virtual sites in other processes until `drive` returns.
 
     Parameters
@@ -81,8 +83,6 @@ def run_engine(
         Number of processes.
     drive
         Runs the rounds.
-    report
-        Is called with a line for the person who watches.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def run_engine(
     @server.main()
     def _main(grid: Grid, context: Context) -> None:  # noqa: ARG001
         assert isinstance(grid, InMemoryGrid)
-        watched = SimulatedGrid(grid, stop, report)
+        watched = SimulatedGrid(grid, stop)
         try:
             drive(GridTransport(watched), watched.wait_for_nodes(sites))
         except BaseException as error:  # noqa: BLE001 - raised again below, in the main thread
@@ -154,14 +154,22 @@ def _answer(
 
 
 class SimulatedGrid(InMemoryGrid):
-    """The engine's grid, which can be stopped, and which tells in words why a virtual site failed."""
+    """The engine's grid, which can be stopped, and which logs why a virtual site failed.
 
-    def __init__(self, grid: InMemoryGrid, stop: threading.Event, report: Report) -> None:
-        vars(self).update(vars(grid))  # the engine makes grids of its own class only
-        self._stop, self._report = stop, report
+    Parameters
+    ----------
+    grid
+        The grid that the engine created.
+    stop
+        Is set to stop the simulation.
+    """
+
+    def __init__(self, grid: InMemoryGrid, stop: threading.Event) -> None:
+        vars(self).update(vars(grid))  # the engine creates grids of its own class only
+        self._stop = stop
 
     def wait_for_nodes(self, sites: int) -> dict[int, int]:
-        """Node id -> place of its site, once the engine has made all of them."""
+        """Wait until the engine has created all nodes, and return node id -> index of its site."""
         while len(nodes := list(self.get_node_ids())) < sites:
             self._pause()
         asked = [Message(RecordDict(), dst_node_id=node, message_type="query") for node in nodes]
@@ -174,7 +182,20 @@ class SimulatedGrid(InMemoryGrid):
     def send_and_receive(
         self, messages: Iterable[Message], *, timeout: float | None = None
     ) -> list[Message]:
-        """Send, and collect the replies until all are there or `timeout` seconds have passed. Raises `Stopped`."""
+        """Send messages, and collect the replies until all have arrived or the time is over.
+
+        Parameters
+        ----------
+        messages
+            The messages.
+        timeout
+            Time limit in seconds.
+
+        Raises
+        ------
+        Stopped
+            If the simulation is stopped.
+        """
         waiting = set(self.push_messages(messages))
         deadline = None if timeout is None else time.monotonic() + timeout
         replies: list[Message] = []
@@ -182,7 +203,10 @@ class SimulatedGrid(InMemoryGrid):
             arrived = self.collect(waiting)
             for message in arrived:
                 if message.has_error() and not self._stop.is_set():
-                    self._report(f"a virtual site failed: {message.error.reason}")
+                    _log.warning(
+                        f"a virtual site failed: {message.error.reason}",
+                        extra=event(Event.REPLY_DROPPED, reason=message.error.reason),
+                    )
             replies += arrived
             if waiting and not arrived:
                 self._pause()
@@ -201,11 +225,11 @@ class SimulatedGrid(InMemoryGrid):
 
 @contextmanager
 def _interrupts_stop(stop: threading.Event) -> Iterator[None]:
-    """An interrupt sets `stop`: the engine's threads never end when it is brought down in the midst of their work."""
+    """Let an interrupt set `stop`: an exception would leave the engine's threads running."""
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-        if stop.is_set():  # it was asked for before, and did not end quickly enough
+        if stop.is_set():  # the second interrupt: the first one did not end it quickly
             raise KeyboardInterrupt
         stop.set()
 
@@ -220,7 +244,7 @@ def _interrupts_stop(stop: threading.Event) -> Iterator[None]:
 
 
 def _end_work() -> None:
-    """Kill the processes that train: the engine's threads wait for their answers."""
+    """Kill the processes that train, because the engine's threads wait for their replies."""
     from ray._private.state import actors
 
     for actor in actors().values():
@@ -231,10 +255,10 @@ def _end_work() -> None:
 
 @contextmanager
 def _ray(processes: int) -> Iterator[None]:
-    """Ray on this machine, with so many processes to work in."""
+    """Run Ray on this machine with this number of processes."""
     os.environ.update(
         RAY_USAGE_STATS_ENABLED="0",
-        RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0",  # on Linux, too: makes it stay on the loopback address
+        RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0",  # also on Linux: it stays on the loopback address
         RAY_AUTH_MODE="token",
         RAY_AUTH_TOKEN=secrets.token_hex(32),
         RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0",
@@ -258,14 +282,14 @@ def _ray(processes: int) -> Iterator[None]:
                 _node_ip_address="127.0.0.1",
                 _temp_dir=folder,
             )
-            signal.signal(signal.SIGTERM, handler)  # Ray took it
+            signal.signal(signal.SIGTERM, handler)  # Ray replaced it
             yield
         finally:
             ray.shutdown()
 
 
 def _short_folder() -> Path | None:
-    """Where Ray's folder may lie; None stands for the usual place."""
+    """Return a folder for Ray's folder; None for the usual one."""
     return (
         Path("/tmp")
         if os.name == "posix"

@@ -1,5 +1,6 @@
-"""`ecgfl simulate`: strategies tried on virtual sites, each from the same first weights, before real ones are asked for."""
+"""Compare strategies on virtual sites. Each strategy starts from the same weights."""
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from ecgfl_cli.federation.coordinator.report_page import page_of
 from ecgfl_cli.federation.coordinator.rounds.rounds import RoundFailed, Rounds
 from ecgfl_cli.federation.coordinator.rounds.strategy import aggregator_of
 from ecgfl_cli.federation.coordinator.runs.checkpoints import Checkpoints
-from ecgfl_cli.federation.coordinator.runs.run_plan import Report, RoundResult, RunPlan
+from ecgfl_cli.federation.coordinator.runs.run_plan import RoundResult, RunPlan
 from ecgfl_cli.federation.coordinator.runs.run_record import RunRecord, RunReport
 from ecgfl_cli.federation.simulation.ray_engine import run_engine
 from ecgfl_cli.federation.simulation.trial import Trial
@@ -22,15 +23,29 @@ from ecgfl_cli.federation.simulation.virtual_participant import VirtualParticipa
 from ecgfl_cli.federation.simulation.virtual_sites import VirtualSite, fingerprint_of_virtual_site
 from ecgfl_cli.federation.transport import CoordinatorTransport
 from ecgfl_cli.files import atomic_write_bytes
+from ecgfl_cli.logs import Event, event, log_fields
 from ecgfl_cli.models.manifest import public_key_text
 from ecgfl_cli.site.audit import Head
 from ecgfl_cli.site.policy import Policy
 
+_log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Simulated:
-    """One trial's run. name : the trial's. seconds : that it took, without the engine's start. page : its report, where one was
-    written."""
+    """The run of one trial.
+
+    Attributes
+    ----------
+    name
+        Name of the trial.
+    report
+        Report of the run.
+    seconds
+        Duration of the run, without the start of the engine.
+    page
+        HTML page of the report, if one was written.
+    """
 
     name: str
     report: RunReport
@@ -39,7 +54,7 @@ class Simulated:
 
     @property
     def last(self) -> RoundResult | None:
-        """The last round that was finished."""
+        """The last finished round."""
         return self.report.rounds[-1] if self.report.rounds else None
 
 
@@ -49,15 +64,27 @@ def simulate(
     folder: Path,
     out: Path | None,
     jobs: int,
-    report: Report,
 ) -> list[Simulated]:
-    """Make the trials one after the other on the same sites, in so many processes.
+    """Run the trials one after the other on the same sites. A run that fails does not stop others.
 
-    folder : of what the simulated coordinator keeps. out : where each run's report goes. A run that fails stops no other.
+    Parameters
+    ----------
+    sites
+        The virtual sites.
+    trials
+        The trials.
+    folder
+        Folder for the files of the simulated coordinator.
+    out
+        Folder for the report of each run; None writes no reports.
+    jobs
+        Number of processes.
     """
     key = ed25519.Ed25519PrivateKey.generate()
     participants = VirtualParticipants(
-        sites, _free_hand([trial.plan for trial in trials]), public_key_text(key.public_key())
+        sites,
+        _permissive_policy([trial.plan for trial in trials]),
+        public_key_text(key.public_key()),
     )
     done: list[Simulated] = []
 
@@ -65,12 +92,15 @@ def simulate(
         present = _AllPresent({node: sites[place].name for node, place in places.items()})
         for trial in trials:
             checkpoints = Checkpoints(CoordinatorHome(folder / trial.file_name), key, trial.plan)
-            done.append(_run(trial, transport, checkpoints, present, out, report))
+            with log_fields(source=trial.name, trial=trial.name):
+                done.append(_run(trial, transport, checkpoints, present, out))
 
-    report(
-        f"starting Flower's simulation engine: {len(sites)} virtual sites in {jobs} processes; nothing leaves this machine"
+    _log.info(
+        f"starting Flower's simulation engine: {len(sites)} virtual sites in {jobs} processes;"
+        " nothing leaves this machine",
+        extra=event(Event.ENGINE_STARTED, sites=len(sites), processes=jobs),
     )
-    run_engine(participants, len(sites), jobs, drive, report)
+    run_engine(participants, len(sites), jobs, drive)
     return done
 
 
@@ -80,30 +110,21 @@ def _run(
     checkpoints: Checkpoints,
     sites: "_AllPresent",
     out: Path | None,
-    report: Report,
 ) -> Simulated:
     plan = trial.plan
     path = None if out is None else out / f"{trial.file_name}.json"
     if path is not None:
-        path.unlink(missing_ok=True)  # else the record would go on with it
+        path.unlink(missing_ok=True)  # otherwise the record would continue it
     record = RunRecord(path, plan, checkpoints.latest.manifest, checkpoints.start)
     began = time.monotonic()
     try:
         aggregator = aggregator_of(plan)
-        rounds = Rounds(
-            plan,
-            aggregator,
-            checkpoints,
-            sites,
-            lambda line: report(f"{trial.name}: {line}"),
-            record,
-        )
-        rounds.run(transport)
+        Rounds(plan, aggregator, checkpoints, sites, record).run(transport)
     except RoundFailed as error:
         record.end(
             UnusableInput(
                 error.problem,
-                "What each site said stands above; a smaller --learning-rate may help",
+                "The reason of each site is above; a smaller --learning-rate may help",
             )
         )
     except EcgflError as error:
@@ -119,8 +140,8 @@ def _run(
     return Simulated(trial.name, record.report, time.monotonic() - began, page)
 
 
-def _free_hand(plans: Sequence[RunPlan]) -> Policy:
-    """Virtual sites do all that the plans say: site.toml bounds what others may ask for."""
+def _permissive_policy(plans: Sequence[RunPlan]) -> Policy:
+    """Return a policy that allows everything in the plans."""
     return Policy(
         architectures=sorted({plan.architecture for plan in plans}),
         max_rounds=sum(plan.rounds for plan in plans),
@@ -146,19 +167,23 @@ class _AllPresent:
         self._names = names
 
     def wait_for_hours(self) -> None:
-        """At any hour."""
+        """Return immediately."""
 
     def quorum(self, without: set[int]) -> dict[int, str]:
+        """Return node id -> name of the sites, except the nodes in `without`."""
         return {node: name for node, name in self._names.items() if node not in without}
 
     def enrolled_nodes(self) -> set[int]:
+        """Return all nodes."""
         return set(self._names)
 
     def fingerprint(self, node: int) -> str:
+        """Return the fingerprint of a virtual site."""
         return fingerprint_of_virtual_site(self._names[node])
 
     def expected(self) -> set[str]:
+        """Return the names of all sites."""
         return set(self._names.values())
 
     def receive_audit_heads(self, heads: Mapping[str, Head]) -> None:
-        """Ignore the heads: nobody relies on the audit logs of virtual sites."""
+        """Do nothing: virtual sites have no audit logs."""

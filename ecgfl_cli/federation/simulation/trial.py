@@ -1,4 +1,7 @@
-"""What `ecgfl simulate` tries: a strategy with its own options, written as NAME or NAME:OPTION=VALUE,OPTION=VALUE."""
+"""Trials of `ecgfl simulate`: a strategy, and options for it.
+
+A trial is written as NAME or NAME:OPTION=VALUE,OPTION=VALUE.
+"""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -17,21 +20,46 @@ from ecgfl_cli.federation.coordinator.runs.strategy_options import (
 
 @dataclass(frozen=True)
 class Trial:
-    """name : as it was written."""
+    """A strategy with its options.
+
+    Attributes
+    ----------
+    name
+        The trial as it was written.
+    plan
+        Plan of its run.
+    """
 
     name: str
     plan: RunPlan
 
     @property
     def file_name(self) -> str:
-        """The name as every file system takes it."""
+        """The name with only the characters that every file system accepts."""
         return re.sub(r"[^A-Za-z0-9.]+", "-", self.name)
 
 
 def trial(
     text: str, options: Mapping[str, Any], origins: Mapping[str, str], from_scratch: bool = False
 ) -> Trial:
-    """options : of the plan beside the strategy's own; origins : where they stand, for messages. Raises `UsageError`."""
+    """Return the trial for a value of --strategy.
+
+    Parameters
+    ----------
+    text
+        The value.
+    options
+        Options of the plan beyond those of the strategy.
+    origins
+        Field of the plan -> where its value comes from, for messages.
+    from_scratch
+        Whether the run starts from random weights.
+
+    Raises
+    ------
+    UsageError
+        If the strategy or an option of it is invalid.
+    """
     strategy, _, own = text.partition(":")
     if strategy not in STRATEGY_NAMES:
         raise UsageError(
@@ -53,12 +81,12 @@ def trial(
 
 
 def require_different(trials: Sequence[Trial]) -> None:
-    """Raises `UsageError` for two of which one would go on where the other ended."""
-    names = [each.file_name for each in trials]
-    if same := [each.name for each in trials if names.count(each.file_name) > 1]:
+    """Raise `UsageError` for trials that would write to the same file."""
+    names = [trial.file_name for trial in trials]
+    if same := [trial.name for trial in trials if names.count(trial.file_name) > 1]:
         raise UsageError(
-            f"--strategy {' and --strategy '.join(same)}: written alike",
-            "Write them more differently, or try one",
+            f"--strategy {' and --strategy '.join(same)}: these would write to the same file",
+            "Give each strategy only once; numbers that are equal count as the same",
         )
 
 
@@ -74,6 +102,6 @@ def _number(text: str, part: str) -> tuple[str, float]:
     except ValueError as error:
         names = ", ".join(name.replace("_", "-") for name in known)
         raise UsageError(
-            f"--strategy {text}: {part!r} is no option with a number",
-            f"The options are {names}; for instance fedprox:proximal-mu=0.1",
+            f"--strategy {text}: {part!r} is not an option with a number",
+            f"The options are {names} (example: fedprox:proximal-mu=0.1)",
         ) from error

@@ -1,4 +1,4 @@
-"""The sites of a simulation: this site's own patients dealt out, or one folder of recordings each."""
+"""The sites of a simulation: shares of this site's patients, or one folder of recordings each."""
 
 import hashlib
 import random
@@ -13,22 +13,44 @@ from ecgfl_cli.store.catalogue import RecordRow, Split, open_catalogue
 
 @dataclass(frozen=True)
 class DealtHome(Home):
-    """A home of which the catalogue alone is its own: signals and beats are in the store that its patients were dealt from."""
+    """A home with its own catalogue. Signals and beats are in the home whose patients were dealt.
+
+    Attributes
+    ----------
+    store
+        The home whose patients were dealt.
+    """
 
     store: Home
 
     @property
     def records(self) -> Path:
+        """Folder of the signals."""
         return self.store.records
 
     @property
     def beats(self) -> Path:
+        """Folder of the beat files."""
         return self.store.beats
 
 
 @dataclass(frozen=True)
 class VirtualSite:
-    """recordings, train_pvcs : usable ones, and PVCs among those that are trained on. The rest are numbers of patients."""
+    """A virtual site.
+
+    Attributes
+    ----------
+    name
+        Name of the site.
+    home
+        Home of the site.
+    recordings
+        Number of usable recordings.
+    train_patients, held_out_patients
+        Number of patients to train on, and of held-out patients.
+    train_pvcs
+        Number of PVCs of the patients to train on.
+    """
 
     name: str
     home: Home
@@ -49,20 +71,34 @@ def fingerprint_of_virtual_site(name: str) -> str:
 
 
 def deal(store: Home, sites: int, seed: int, folder: Path) -> list[VirtualSite]:
-    """Virtual sites below `folder`, each with its share of the store's patients; all of them have their split already.
+    """Create virtual sites, each with its share of the patients of a home.
 
-    Raises `UnusableInput` where there are fewer patients to train on than sites.
+    Parameters
+    ----------
+    store
+        The home. All of its patients have been assigned to a split.
+    sites
+        Number of sites.
+    seed
+        Seed for the assignment of patients to sites.
+    folder
+        Folder for the homes of the sites.
+
+    Raises
+    ------
+    UnusableInput
+        If there are fewer patients to train on than sites.
     """
     with open_catalogue(store.catalogue) as catalogue:
         rows, splits = (
             [row for row in catalogue.rows() if row.status == "usable"],
             catalogue.splits(),
         )
-    there = len({row.patient for row in rows if splits[row.patient] == "train"})
-    if there < sites:
+    patients = len({row.patient for row in rows if splits[row.patient] == "train"})
+    if patients < sites:
         raise UnusableInput(
-            f"{store.root}: {there} patients to train on cannot be dealt to {sites} sites",
-            "Ingest more labelled recordings, or ask for fewer --sites",
+            f"{store.root}: {patients} patients to train on are too few for {sites} sites",
+            "Ingest more labelled recordings, or give a smaller number of --sites",
         )
     places = deal_patients(rows, splits, sites, seed)
     made = []
@@ -81,10 +117,21 @@ def deal(store: Home, sites: int, seed: int, folder: Path) -> list[VirtualSite]:
 def deal_patients(
     rows: Iterable[RecordRow], splits: dict[str, Split], sites: int, seed: int
 ) -> dict[str, int]:
-    """Patient -> place of the site, from 0 on.
+    """Return patient -> index of the site.
 
-    Patients to train on and held-out ones are dealt one by one, those with PVCs before those without: the sites have the same
-    number of each to within one. The seed decides who goes where; nobody changes the split.
+    Patients to train on, patients held out, and in each split those with and without PVCs are dealt
+    one by one. So the sites have the same number of each, to within one. The splits stay the same.
+
+    Parameters
+    ----------
+    rows
+        The usable recordings.
+    splits
+        Patient -> split.
+    sites
+        Number of sites.
+    seed
+        Seed for the order of the patients.
     """
     with_pvcs = {row.patient for row in rows if row.counts.get("V", 0)}
     patients = sorted({row.patient for row in rows})
@@ -100,7 +147,7 @@ def deal_patients(
 
 
 def virtual_site(name: str, home: Home) -> VirtualSite:
-    """A site as its catalogue shows it; every patient has a split."""
+    """Return a virtual site with the numbers from its catalogue. Every patient has a split."""
     with open_catalogue(home.catalogue) as catalogue:
         rows, splits = (
             [row for row in catalogue.rows() if row.status == "usable"],

@@ -1,7 +1,8 @@
 """Compute what this site would send in a round, with the code that sends it, but send nothing."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,8 @@ from ecgfl_cli.training.local import TrainingPlan
 
 if TYPE_CHECKING:
     from torch import nn
+
+_log = logging.getLogger(__name__)
 
 SEED = 0
 """Seed for shuffling, augmentation, dropout and the weights of a fresh network."""
@@ -105,7 +108,7 @@ class DryRun:
     drafts: list[Draft]
 
 
-def dry_run(home: Home, settings: SiteSettings, report: Callable[[str], None]) -> DryRun:
+def dry_run(home: Home, settings: SiteSettings) -> DryRun:
     """Measure the current model and train one round from it, as `join` does.
 
     The training uses the architecture's usual plan. Only a line in the audit log is added to the
@@ -117,8 +120,6 @@ def dry_run(home: Home, settings: SiteSettings, report: Callable[[str], None]) -
         Home of the site.
     settings
         Settings of the site, from site.toml.
-    report
-        Is called with a line for the person who watches.
 
     Returns
     -------
@@ -138,7 +139,7 @@ def dry_run(home: Home, settings: SiteSettings, report: Callable[[str], None]) -
     network_architecture = architecture(manifest.architecture)
     require_cut_beats(home, network_architecture)
     work = LocalWork(home, policy)
-    report(f"training one round from {version or 'a fresh network'}; nothing is sent")
+    _log.info(f"training one round from {version or 'a fresh network'}; nothing is sent")
     measured = work.measure(network, manifest).release
     trained = work.train(network, manifest, _plan(network_architecture, policy)).release
     head = AuditLog(home.audit).last()

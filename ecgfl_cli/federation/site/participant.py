@@ -3,9 +3,10 @@
 During a run, only this module and `local_work` use the site's data.
 """
 
+import logging
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ from ecgfl_cli.federation.release_steps.chain import require_same_steps
 from ecgfl_cli.federation.signed_requests import Received, Schema, read_request
 from ecgfl_cli.federation.site.local_work import LocalWork, MeasuredModel
 from ecgfl_cli.federation.site.promotion import allow_model, consider
+from ecgfl_cli.logs import Event, event
 from ecgfl_cli.models.federation_file import Federation
 from ecgfl_cli.models.manifest import Manifest, SignedManifest
 from ecgfl_cli.models.registry import Registry, network_of
@@ -39,6 +41,9 @@ from ecgfl_cli.training.local import TrainingPlan
 
 if TYPE_CHECKING:
     from torch import nn
+
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -70,8 +75,6 @@ class Participant:
         The federation that the site belongs to; its key signs the requests.
     server
         Address of the coordinator, recorded with each received model.
-    report
-        Is called with a line for the person who watches.
 
     Attributes
     ----------
@@ -91,12 +94,12 @@ class Participant:
         settings: SiteSettings,
         federation: Federation,
         server: str,
-        report: Callable[[str], None],
     ) -> None:
         self._home = home
         self._policy = settings.policy
         self._keep_last = settings.models.keep
-        self._signing_key, self._server, self._report = federation.signing_key, server, report
+        self._signing_key = federation.signing_key
+        self._server = server
         self._registry = Registry(home.models, federation.signing_key)
         self._audit = AuditLog(home.audit)
         self._work = LocalWork(home, settings.policy)
@@ -160,9 +163,18 @@ class Participant:
         )
         began = time.monotonic()
         trained = self._work.train(network, manifest, plan, asked)
+        seconds = time.monotonic() - began
         where = f"round {manifest.round + 1} of {manifest.rounds}"
-        self._report(
-            f"{where}: trained on {trained.beats} beats in {time.monotonic() - began:.2f} s, loss {trained.loss:.4f}"
+        _log.info(
+            f"{where}: trained on {trained.beats} beats in {seconds:.2f} s, loss {trained.loss:.4f}",
+            extra=event(
+                Event.TRAINED,
+                round=manifest.round + 1,
+                rounds=manifest.rounds,
+                beats=trained.beats,
+                seconds=round(seconds, 3),
+                loss=trained.loss,
+            ),
         )
         return trained.release
 
@@ -176,8 +188,15 @@ class Participant:
         seconds = time.monotonic() - began
         self._keep(received.content.model, manifest, network)
         where = f"round {manifest.round} of {manifest.rounds}"
-        self._report(
-            f"{where}: model {manifest.version} received and verified, measured in {seconds:.2f} s"
+        _log.info(
+            f"{where}: model {manifest.version} received and verified, measured in {seconds:.2f} s",
+            extra=event(
+                Event.MEASURED,
+                round=manifest.round,
+                rounds=manifest.rounds,
+                model=manifest.version,
+                seconds=round(seconds, 3),
+            ),
         )
         if manifest.is_final:
             self.final = self._judge(manifest, measured)
@@ -210,8 +229,10 @@ class Participant:
             network = network_of(manifest, received.vector)
             measured = self._work.measure(network, manifest, asked, is_catch_up=True)
             self._keep(received.content.model, manifest, network)
-            self._report(
-                f"model {manifest.version} of run {manifest.run}, which this site had missed, received and verified"
+            _log.info(
+                f"model {manifest.version} of run {manifest.run}, which this site had missed,"
+                " received and verified",
+                extra=event(Event.MODEL_RECEIVED, model=manifest.version, run=manifest.run),
             )
             self.caught_up = self._judge(manifest, measured)
             self._prune()
@@ -271,8 +292,17 @@ class Participant:
     def _judge(self, manifest: Manifest, measured: MeasuredModel) -> FinalModel:
         """Test a final model, and use it if the test accepts it."""
         verdict = consider(self._home, self._policy, manifest, measured.figures, measured.held_out)
-        self._report(
-            f"model {manifest.version} {'accepted' if verdict.accepted else 'rejected'}: {verdict.reason}"
+        outcome = "accepted" if verdict.accepted else "rejected"
+        _log.log(
+            logging.INFO if verdict.accepted else logging.WARNING,
+            f"model {manifest.version} {outcome}: {verdict.reason}",
+            extra=event(
+                Event.MODEL_JUDGED,
+                model=manifest.version,
+                accepted=verdict.accepted,
+                verdict=verdict.code,
+                reason=verdict.reason,
+            ),
         )
         return FinalModel(manifest.version, verdict)
 

@@ -1,15 +1,18 @@
 """An end within seconds also where the interpreter cannot act on a signal: while a name service hangs, for instance."""
 
+import logging
 import os
 import signal
 import socket
-import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from ecgfl_cli.errors import ExitCode
 from ecgfl_cli.federation.site.time_limit import TimeLimit
+from ecgfl_cli.logs import Event, event
+
+_log = logging.getLogger(__name__)
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -47,10 +50,9 @@ def _watch(heard: socket.socket, over: threading.Event, seconds: float, limit: T
         return
     if number and not over.wait(seconds):
         why = "time is up" if limit.passed else "interrupted"
-        with suppress(OSError):  # nobody reads stderr; the process ends anyway
-            print(
-                f"ecgfl: {why}; it did not end by itself within {seconds:g} s",
-                file=sys.stderr,
-                flush=True,
-            )
-        os._exit(limit.code if limit.passed else ExitCode.INTERRUPTED)
+        code = limit.code if limit.passed else ExitCode.INTERRUPTED
+        _log.error(
+            f"{why}; it did not end by itself within {seconds:g} s",
+            extra=event(Event.ERROR, code=int(code), error="KeyboardInterrupt"),
+        )
+        os._exit(code)

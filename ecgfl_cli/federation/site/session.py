@@ -1,8 +1,8 @@
 """Answer the coordinator's requests during one session of a site."""
 
 import contextlib
+import logging
 import time
-from collections.abc import Callable
 
 from ecgfl_cli.errors import (
     EcgflError,
@@ -24,8 +24,11 @@ from ecgfl_cli.federation.messages import (
 )
 from ecgfl_cli.federation.site.participant import Participant
 from ecgfl_cli.federation.transport import Delivered, Offer, RunOver, SiteTransport
+from ecgfl_cli.logs import Event, event
 from ecgfl_cli.site.audit import AuditLog
 from ecgfl_cli.site.outbox import Outbox
+
+_log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.2
 """Pause between two polls of a coordinator without long polling."""
@@ -78,8 +81,6 @@ class Session:
         Handles the requests.
     audit
         Audit log of the site.
-    report
-        Is called with a line for the person who watches.
 
     Attributes
     ----------
@@ -95,11 +96,9 @@ class Session:
         connection: SiteTransport,
         participant: Participant,
         audit: AuditLog,
-        report: Callable[[str], None],
     ) -> None:
         self._connection = connection
         self._audit = audit
-        self._report = report
         self._outbox = Outbox(audit, connection, participant.steps)
         self.participant = participant
         self._run_id: int | None = None
@@ -149,7 +148,10 @@ class Session:
             self._answer(offer)
         except (PolicyRefused, ModelRejected) as error:
             self.not_taken = error
-            self._report(f"the last run's model was not accepted: {error}")
+            _log.warning(
+                f"the last run's model was not accepted: {error}",
+                extra=event(Event.MODEL_JUDGED, accepted=False, reason=str(error)),
+            )
 
     def take_part(self, deadline: float) -> None:
         """Answer messages until the run is over or the deadline has passed.
@@ -185,11 +187,14 @@ class Session:
                     self._pause(POLL_SECONDS)
                 offer = self._connection.receive(_patience(deadline))
         except RunOver:
-            self._report("the run is over")
+            _log.info("the run is over", extra=event(Event.RUN_OVER))
         except (ServerUnreachable, SessionLost) as error:
             if self.participant.final is None:
                 raise
-            self._report(f"the coordinator went away after the final model: {error.problem}")
+            _log.info(
+                f"the coordinator went away after the final model: {error.problem}",
+                extra=event(Event.RUN_OVER, problem=error.problem),
+            )
 
     def _pause(self, seconds: float) -> None:
         """Pause before the next poll, for `seconds` if the coordinator has no long polling."""
@@ -222,7 +227,10 @@ class Session:
             time.sleep(LINGER_SECONDS)
             raise
         if not self._outbox.send(release, delivered, self.participant.run):
-            self._report("the coordinator no longer waits for this reply")
+            _log.warning(
+                "the coordinator no longer waits for this reply",
+                extra=event(Event.REPLY_DROPPED, kind=delivered.kind),
+            )
 
     def _require_run(self, run_id: int) -> None:
         """Raise `ServerRefused` unless the run belongs to an ecgfl coordinator."""
@@ -265,5 +273,8 @@ class Session:
                 " fetched",
                 "Run ecgfl join again; if it happens again, tell the coordinator",
             )
-        self._report("the coordinator has withdrawn a request; waiting for the next")
+        _log.warning(
+            "the coordinator has withdrawn a request; waiting for the next",
+            extra=event(Event.REQUEST_WITHDRAWN, in_a_row=self._withdrawn),
+        )
         time.sleep(POLL_SECONDS)

@@ -1,10 +1,12 @@
 """Send the last run's final model to the sites of this run, because an absent site missed it."""
 
+import logging
 from collections.abc import Callable, Mapping
 
-from ecgfl_cli.federation.coordinator.runs.run_plan import Report
+from ecgfl_cli.federation.coordinator.runs.dropped import DropCode
 from ecgfl_cli.federation.messages import (
     MODEL_UNACCEPTABLE,
+    REFUSALS,
     VERDICTS,
     CatchUpReply,
     Content,
@@ -14,9 +16,12 @@ from ecgfl_cli.federation.messages import (
     read_reply,
 )
 from ecgfl_cli.federation.transport import CoordinatorTransport, Reply, Request
+from ecgfl_cli.logs import Event, event
 from ecgfl_cli.models.verdicts import VerdictCode
 from ecgfl_cli.printable import short_reason
 from ecgfl_cli.site.audit import Head
+
+_log = logging.getLogger(__name__)
 
 Tell = Callable[[str, VerdictCode], None]
 """Is called with a site's name and its verdict on the model."""
@@ -34,8 +39,6 @@ class CatchingUp:
         Carries the messages of the run.
     request
         Makes the request for a site, from the SHA-256 of the site's public node key.
-    report
-        Is called with a line for the person who watches.
     tell
         Is called with each verdict.
     receive_heads
@@ -46,13 +49,11 @@ class CatchingUp:
         self,
         transport: CoordinatorTransport,
         request: Callable[[str], Content],
-        report: Report,
         tell: Tell,
         receive_heads: Callable[[Mapping[str, Head]], None],
     ) -> None:
         self._transport = transport
         self._request = request
-        self._report = report
         self._tell = tell
         self._receive_heads = receive_heads
         self._asked: dict[str, str] = {}
@@ -82,7 +83,15 @@ class CatchingUp:
                 continue
             if reply.error == MODEL_UNACCEPTABLE:
                 self._tell(name, "unusable")
-            self._report(f"{name} did not accept the last run's model: {in_words(reply.error)}")
+            _log.warning(
+                f"{name} did not accept the last run's model: {in_words(reply.error)}",
+                extra=event(
+                    Event.REPLY_DROPPED,
+                    site=name,
+                    code=DropCode.REFUSED if reply.error in REFUSALS else DropCode.FAILED,
+                    reason=in_words(reply.error),
+                ),
+            )
         self._asked = {request_id: self._asked[request_id] for request_id in waiting}
 
     def _take(self, name: str, reply: Reply) -> None:
@@ -90,8 +99,14 @@ class CatchingUp:
             head = audit_head_of(reply.content)
             verdict = read_reply(reply.content, CatchUpReply).verdict
         except Exception as error:  # noqa: BLE001 - no reply may end the run
-            self._report(
-                f"{name}: its reply about the last run's model was dropped: {short_reason(error)}"
+            _log.warning(
+                f"{name}: its reply about the last run's model was dropped: {short_reason(error)}",
+                extra=event(
+                    Event.REPLY_DROPPED,
+                    site=name,
+                    code=DropCode.INVALID,
+                    reason=short_reason(error),
+                ),
             )
             return
         if head is not None:

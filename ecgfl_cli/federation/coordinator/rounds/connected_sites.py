@@ -1,6 +1,7 @@
-"""The enrolled sites while the coordinator serves: who is connected, who was shut out, and waiting for enough of them."""
+"""Watch which enrolled sites are connected, and wait until there are enough."""
 
 import contextlib
+import logging
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -13,33 +14,47 @@ from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 from ecgfl_cli.federation.coordinator.identity.audit_heads import AuditHeads
 from ecgfl_cli.federation.coordinator.identity.enrolment import NO_HANDLES, key_files
 from ecgfl_cli.federation.coordinator.rounds.catching_up import CatchingUp
-from ecgfl_cli.federation.coordinator.runs.run_plan import Report, RunPlan
+from ecgfl_cli.federation.coordinator.runs.run_plan import RunPlan
 from ecgfl_cli.federation.flower.superlink import SuperLink
+from ecgfl_cli.logs import Event, event
 from ecgfl_cli.site.audit import Head
 
-POLL_SECONDS = 0.2
-"""Of the connected sites, while enough of them are waited for."""
+_log = logging.getLogger(__name__)
 
+POLL_SECONDS = 0.2
+"""Time between two looks at the connected sites while more are needed."""
 LONGEST_NAP_SECONDS = 5.0
-"""Between two looks at the clock: the machine may have slept, or been set to summer time."""
+"""Time between two looks at the clock: the machine may sleep, or change to summer time."""
 
 
 class QuorumMissed(ServerError):
-    """Too few sites came in time: the last checkpoint stands."""
+    """Too few sites connected in time. The last checkpoint remains."""
 
 
 class ConnectedSites:
-    """Keeps the SuperLink's nodes in step with the enrolled sites. Its methods may be called from any thread."""
+    """Keeps the nodes of the SuperLink in step with the enrolled sites.
 
-    def __init__(
-        self, home: CoordinatorHome, superlink: SuperLink, plan: RunPlan, report: Report
-    ) -> None:
-        self._home, self._superlink, self._plan, self._report = home, superlink, plan, report
+    Its methods may be called from any thread.
+
+    Parameters
+    ----------
+    home
+        Home of the coordinator.
+    superlink
+        The SuperLink.
+    plan
+        Plan of the run.
+    """
+
+    def __init__(self, home: CoordinatorHome, superlink: SuperLink, plan: RunPlan) -> None:
+        self._home = home
+        self._superlink = superlink
+        self._plan = plan
         self._lock = threading.RLock()
         self._nodes: dict[tuple[str, str], int] = {}
         self._fingerprints: dict[int, str] = {}
-        self._seen: set[str] = set()
-        self._reported: set[str] = set()
+        self._connected: set[str] = set()
+        self._warned_of: set[str] = set()
         self._contacts: dict[str, datetime] = {}
         self._enrolled: dict[tuple[str, str], ec.EllipticCurvePublicKey] = {}
         self._is_blind = False
@@ -48,7 +63,10 @@ class ConnectedSites:
 
     @contextlib.contextmanager
     def told_by(self, catching_up: CatchingUp) -> Iterator[None]:
-        """While the block runs, each site of this run that is connected or comes is sent the last run's model."""
+        """Return a context in which each connected site of this run receives the last run's model.
+
+        Sites that connect later receive it then.
+        """
         with self._lock:
             for node, name in self.online().items():
                 catching_up.send(node, name, self._fingerprints[node])
@@ -60,104 +78,129 @@ class ConnectedSites:
                 self._catching_up = None
 
     def online(self) -> dict[int, str]:
-        """Node id -> name of the sites of this run that are connected; takes in who was enrolled or revoked meanwhile."""
+        """Return node id -> name of the connected sites of this run.
+
+        Sites that were enrolled or revoked meanwhile are registered or removed.
+        """
         with self._lock:
-            enrolled = self._look_up()
-            for site in self._nodes.keys() - enrolled.keys():
-                self._superlink.unregister(self._nodes.pop(site))
-                self._report(f"{site[1]}: its key was revoked, it is shut out")
-            for site in enrolled.keys() - self._nodes.keys():
-                self._nodes[site] = self._superlink.register(enrolled[site], site[1])
-                self._fingerprints[self._nodes[site]] = site[0]
+            self._register()
             online = self._superlink.online()
-            heard = self._superlink.last_contacts()
-            self._contacts |= {name: heard[node] for node, name in online.items() if node in heard}
-            for node, name in sorted(online.items(), key=lambda each: each[1]):
-                if name not in self._seen:
+            last_contacts = self._superlink.last_contacts()
+            self._contacts |= {
+                name: last_contacts[node] for node, name in online.items() if node in last_contacts
+            }
+            for node, name in sorted(online.items(), key=lambda item: item[1]):
+                if name not in self._connected:
                     self._welcome(node, name)
-            for name in sorted(self._seen - set(online.values())):
-                self._report(f"{name} left")
-            self._seen = set(online.values())
+            for name in sorted(self._connected - set(online.values())):
+                _log.info(f"{name} left", extra=event(Event.SITE_LEFT, site=name))
+            self._connected = set(online.values())
             if self._catching_up is not None:
                 self._catching_up.collect()
             return {node: name for node, name in online.items() if self._plan.allows(name)}
 
+    def _register(self) -> None:
+        """Register new sites in the SuperLink, and remove revoked ones."""
+        enrolled = self._look_up()
+        for site in self._nodes.keys() - enrolled.keys():
+            self._superlink.unregister(self._nodes.pop(site))
+            _log.warning(
+                f"{site[1]}: its key was revoked, and its session was closed",
+                extra=event(Event.SITE_REVOKED, site=site[1]),
+            )
+        for site in enrolled.keys() - self._nodes.keys():
+            self._nodes[site] = self._superlink.register(enrolled[site], site[1])
+            self._fingerprints[self._nodes[site]] = site[0]
+
     def _look_up(self) -> dict[tuple[str, str], ec.EllipticCurvePublicKey]:
         """Return (fingerprint, name) -> key of the enrolled sites.
 
-        While their folder cannot be listed, or no file can be opened, this is the previous result. A site whose key file is
-        there, but cannot be read, stays as it was.
+        If their folder cannot be listed or no file can be opened, this is the previous result. A
+        site whose key file exists but cannot be read stays as it was.
         """
         try:
-            found = key_files(self._home)
+            files = key_files(self._home)
         except OSError as error:
-            if not self._is_blind:
-                what = (
-                    "no file can be opened"
-                    if error.errno in NO_HANDLES
-                    else f"{self._home.sites} cannot be listed"
-                )
-                self._report(
-                    f"{what} ({error.strerror or error}): enrolments and revocations take effect later"
-                )
-            self._is_blind = True
+            self._warn_of_unreadable_sites(error)
             return self._enrolled
         self._is_blind = False
-        for problem in sorted(set(found.problems) - self._reported):
-            self._report(problem)
-        self._reported = set(found.problems)
-        enrolled = {(site.fingerprint, site.name): site.key for site in found.sites}
-        elsewhere = {site.fingerprint for site in found.sites}
+        for problem in sorted(set(files.problems) - self._warned_of):
+            _log.warning(problem)
+        self._warned_of = set(files.problems)
+        enrolled = {(site.fingerprint, site.name): site.key for site in files.sites}
+        elsewhere = {site.fingerprint for site in files.sites}
         kept = {
             (digest, name): key
             for (digest, name), key in self._enrolled.items()
-            if name in found.unread and digest not in elsewhere
+            if name in files.unread and digest not in elsewhere
         }
         self._enrolled = kept | enrolled
         return self._enrolled
 
-    def _welcome(self, node: int, name: str) -> None:
-        if not self._plan.allows(name):
-            self._report(
-                f"{name} connected, but {self._plan.origin('sites')} leaves it out of this run"
+    def _warn_of_unreadable_sites(self, error: OSError) -> None:
+        """Log that the key files cannot be read, once."""
+        if not self._is_blind:
+            problem = (
+                "no file can be opened"
+                if error.errno in NO_HANDLES
+                else f"{self._home.sites} cannot be listed"
             )
-            return
-        self._report(f"{name} connected")
-        if self._catching_up is not None:
+            _log.warning(
+                f"{problem} ({error.strerror or error}): enrolments and revocations take effect"
+                " later",
+                extra=event(Event.SITES_UNREADABLE, errno=error.errno),
+            )
+        self._is_blind = True
+
+    def _welcome(self, node: int, name: str) -> None:
+        """Log that a site has connected, and send it the last run's model."""
+        is_allowed = self._plan.allows(name)
+        reason = f", but {self._plan.origin('sites')} leaves it out of this run"
+        _log.info(
+            f"{name} connected{'' if is_allowed else reason}",
+            extra=event(Event.SITE_CONNECTED, site=name, takes_part=is_allowed),
+        )
+        if is_allowed and self._catching_up is not None:
             self._catching_up.send(node, name, self._fingerprints[node])
 
     def fingerprint(self, node: int) -> str:
-        """SHA-256 of the public key of a node that is or was enrolled, in hexadecimal."""
+        """Return the SHA-256 of a node's public key, in hexadecimal.
+
+        Parameters
+        ----------
+        node
+            A node that is or was enrolled.
+        """
         with self._lock:
             return self._fingerprints[node]
 
     def contacts(self) -> dict[str, datetime]:
-        """Site -> when it was last heard of, for those that were there since this process began."""
+        """Return site -> last contact, for the sites that connected since this process began."""
         with self._lock:
             return dict(self._contacts)
 
     def connected(self) -> set[str]:
-        """The names of those that were connected at the last look."""
+        """Return the names of the sites that were connected at the last look."""
         with self._lock:
-            return set(self._seen)
+            return set(self._connected)
 
     def enrolled_nodes(self) -> set[int]:
-        """The nodes whose key has not been revoked."""
+        """Return the nodes whose key has not been revoked."""
         with self._lock:
             self.online()
             return set(self._nodes.values())
 
     def names(self) -> list[str]:
-        """All sites that were enrolled at the last look, in order."""
+        """Return the names of all sites that were enrolled at the last look, sorted."""
         with self._lock:
             return sorted(name for _, name in self._nodes)
 
     def expected(self) -> set[str]:
-        """The enrolled sites that may take part in this run, connected or not."""
+        """Return the enrolled sites that may take part in this run, connected or not."""
         return {name for name in self.names() if self._plan.allows(name)}
 
     def receive_audit_heads(self, heads: Mapping[str, Head]) -> None:
-        """Store the heads of audit logs, by site, and report a log that went backwards."""
+        """Store the heads of audit logs, by site, and warn of a log that went backwards."""
         with self._lock:
             try:
                 problems = self._audit_heads.receive(heads)
@@ -166,47 +209,62 @@ class ConnectedSites:
                     heads, f"the head of its audit log cannot be stored: {error.strerror}"
                 )
         for site, problem in problems.items():
-            self._report(f"{site}: {problem}")
+            _log.warning(f"{site}: {problem}")
 
     def wait_for_hours(self) -> None:
         """Wait for the hours in which a round may begin."""
-        hours, said = self._plan.hours, False
+        hours = self._plan.hours
+        has_logged = False
         while hours is not None and (left := hours.wait_from(datetime.now())):
-            if not said:
-                self._report(
-                    f"waiting for the hours {hours}, another {left - timedelta(microseconds=left.microseconds)}"
+            if not has_logged:
+                seconds = timedelta(seconds=int(left.total_seconds()))
+                _log.info(
+                    f"waiting for the hours {hours}, which begin in {seconds}",
+                    extra=event(Event.WAITING_FOR_HOURS, hours=str(hours)),
                 )
-                said = True
+                has_logged = True
             self.online()
             time.sleep(min(left.total_seconds(), LONGEST_NAP_SECONDS))
 
     def quorum(self, without: set[int]) -> dict[int, str]:
-        """Wait until at least `min_sites` are connected, `without` not counted; says so whenever their number changes.
+        """Wait until enough sites are connected, and return node id -> name.
 
-        Raises `QuorumMissed` when the plan's deadline for it has passed.
+        Whenever the number of connected sites changes, it is logged.
+
+        Parameters
+        ----------
+        without
+            Nodes that do not count.
+
+        Raises
+        ------
+        QuorumMissed
+            If the plan's time limit has passed.
         """
-        least, timeout = self._plan.min_sites, self._plan.quorum_timeout
+        needed = self._plan.min_sites
+        timeout = self._plan.quorum_timeout
         deadline = None if timeout is None else time.monotonic() + timeout
-        said: int | None = None
-        while (
-            len(
-                sites := {node: name for node, name in self.online().items() if node not in without}
-            )
-            < least
-        ):
-            if len(sites) != said:
-                said = len(sites)
-                missing = sorted(self.expected() - set(sites.values()))
-                self._report(
-                    f"waiting for sites: {said} of at least {least} connected; missing: {', '.join(missing) or 'nobody'}"
+        logged: int | None = None
+        while True:
+            sites = {node: name for node, name in self.online().items() if node not in without}
+            if len(sites) >= needed:
+                return sites
+            missing = sorted(self.expected() - set(sites.values()))
+            if len(sites) != logged:
+                logged = len(sites)
+                _log.info(
+                    f"waiting for sites: {logged} of at least {needed} connected; missing:"
+                    f" {', '.join(missing) or 'nobody'}",
+                    extra=event(
+                        Event.WAITING_FOR_SITES, connected=logged, needed=needed, missing=missing
+                    ),
                 )
             if deadline is not None and time.monotonic() > deadline:
-                missing = sorted(self.expected() - set(sites.values()))
                 raise QuorumMissed(
-                    f"{said} of at least {least} sites came within {timeout:g} s; missing or refusing:"
-                    f" {', '.join(missing) or 'none that is enrolled'}",
-                    "Ask them for their `ecgfl doctor`, wait longer (--quorum-timeout) or ask for fewer (--min-sites);"
-                    " serve again goes on after the last finished round",
+                    f"{len(sites)} of at least {needed} sites connected within {timeout:g} s;"
+                    f" missing or refusing: {', '.join(missing) or 'none that is enrolled'}",
+                    "Ask them for the result of `ecgfl doctor`, wait longer (--quorum-timeout) or"
+                    " require fewer sites (--min-sites); serve again to resume after the last"
+                    " finished round",
                 )
             time.sleep(POLL_SECONDS)
-        return sites

@@ -1,5 +1,6 @@
 """Run the rounds: ask the sites, check their replies, combine them and sign the result."""
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
@@ -21,8 +22,14 @@ from ecgfl_cli.federation.coordinator.rounds.reported_figures import (
     training_figures,
 )
 from ecgfl_cli.federation.coordinator.runs.checkpoints import Checkpoints
-from ecgfl_cli.federation.coordinator.runs.run_plan import Report, RoundResult, RunPlan
-from ecgfl_cli.federation.coordinator.runs.run_record import RunRecord, now
+from ecgfl_cli.federation.coordinator.runs.dropped import (
+    DropCode,
+    Dropped,
+    UnusableReply,
+    drop_code,
+)
+from ecgfl_cli.federation.coordinator.runs.run_plan import RoundResult, RunPlan
+from ecgfl_cli.federation.coordinator.runs.run_record import Phase, RunRecord, now
 from ecgfl_cli.federation.messages import (
     MODEL_UNACCEPTABLE,
     REFUSALS,
@@ -42,10 +49,13 @@ from ecgfl_cli.federation.release_steps.cap_beats import usual_count
 from ecgfl_cli.federation.release_steps.chain import coordinator_steps, names_of, restore
 from ecgfl_cli.federation.release_steps.step import RoundUpdates, SiteUpdate
 from ecgfl_cli.federation.transport import CoordinatorTransport, Reply, Request
+from ecgfl_cli.logs import Event, event
 from ecgfl_cli.models.manifest import Metrics
 from ecgfl_cli.models.verdicts import VerdictCode
 from ecgfl_cli.printable import short_reason
 from ecgfl_cli.site.audit import Head
+
+_log = logging.getLogger(__name__)
 
 
 class Sites(Protocol):
@@ -93,8 +103,6 @@ class Rounds:
         The models of the run. Each round adds one.
     sites
         The sites that take part.
-    report
-        Is called with a line for the person who watches.
     record
         The report of the run, which is written to disk.
     """
@@ -105,14 +113,12 @@ class Rounds:
         aggregator: Aggregator,
         checkpoints: Checkpoints,
         sites: Sites,
-        report: Report,
         record: RunRecord,
     ) -> None:
         self._plan = plan
         self._aggregator = aggregator
         self._checkpoints = checkpoints
         self._sites = sites
-        self._report = report
         self._record = record
         limits = {site: limit for site, limit in (plan.sites or {}).items() if limit is not None}
         self._trained_on = DeclaredBeats(
@@ -142,16 +148,24 @@ class Rounds:
     def training_requests(self) -> list[Request]:
         """Wait for the sites, and return the requests with which a round begins."""
         if self._plan.hours is not None:
-            self._record.phase = f"waiting for the hours {self._plan.hours}"
+            self._record.enter(Phase.WAITING_FOR_HOURS)
             self._sites.wait_for_hours()
         this_round = self._checkpoints.latest.manifest.round + 1
-        self._names = self._asked(f"training, round {this_round}")
+        self._names = self._asked(Phase.TRAINING, this_round)
         self._absent = sorted(
             self._sites.expected() - set(self._names.values()) - self._refused_names
         )
-        self._report(
-            f"round {this_round} of {self._plan.rounds}: training at {', '.join(sorted(self._names.values()))}"
-            + (f"; absent: {', '.join(self._absent)}" if self._absent else "")
+        training = sorted(self._names.values())
+        _log.info(
+            f"round {this_round} of {self._plan.rounds}: training at {', '.join(training)}"
+            + (f"; absent: {', '.join(self._absent)}" if self._absent else ""),
+            extra=event(
+                Event.ROUND_STARTED,
+                round=this_round,
+                rounds=self._plan.rounds,
+                sites=training,
+                absent=self._absent,
+            ),
         )
         request = TrainRequest(
             model=self._checkpoints.latest.signed,
@@ -185,14 +199,13 @@ class Rounds:
             for reply, figures in usable
         ]
         restored = restore(self._steps, RoundUpdates(start, received))
-        dropped += [f"{name}: {why}" for name, why in restored.left_out.items()]
-        for line in dropped:
-            self._report(f"reply dropped: {line}")
+        dropped += [Dropped(name, DropCode.OUTLIER, why) for name, why in restored.left_out.items()]
+        _log_dropped(this_round, dropped)
         if len(restored.sites) < self._plan.min_sites:
             self._record.report.left_out += dropped
             raise RoundFailed(
                 f"round {this_round}: {len(restored.sites)} usable replies, at least {self._plan.min_sites} are needed"
-                f" ({'; '.join(dropped) or 'no site more was asked'})",
+                f" ({'; '.join(map(str, dropped)) or 'no site more was asked'})",
                 "See which sites dropped out, then serve again: it goes on after the last finished round",
             )
         trained = {name: trained[name] for name in restored.sites}
@@ -225,16 +238,16 @@ class Rounds:
 
     def evaluation_requests(self) -> list[Request]:
         """Wait for the sites, and return the requests to measure the latest model."""
-        self._names = self._asked(f"measuring, round {self._checkpoints.latest.manifest.round}")
+        this_round = self._checkpoints.latest.manifest.round
+        self._names = self._asked(Phase.MEASURING, this_round)
         request = EvaluateRequest(model=self._checkpoints.latest.signed)
         return self._requests(request, Kind.EVALUATE)
 
     def take_measured(self, replies: Sequence[Reply]) -> None:
         """Combine the figures on the sites' held-out patients, and store them in the report."""
         usable, dropped = self._sifted(replies, self._check_evaluate)
-        for line in dropped:
-            self._report(f"reply dropped: {line}")
         result = self._record.report.rounds[-1]
+        _log_dropped(result.round, dropped)
         result.dropped += dropped
         measured = {self._name(reply): figures for reply, figures in usable}
         for name, figures in measured.items():
@@ -245,15 +258,25 @@ class Rounds:
         )
         self._checkpoints.use(next_calibration)
         if next_calibration.problem:
-            self._report(f"round {result.round}: {next_calibration.problem}")
+            _log.warning(f"round {result.round}: {next_calibration.problem}")
         add_measurements(result.by_site, measured)
         self._tell_deviations(result)
         refused = [reply for reply in replies if reply.error == MODEL_UNACCEPTABLE]
         self._take_verdicts(result, usable, refused)
         result.seconds = self._elapsed()
         self._record.save()
-        self._report(
-            f"round {result.round} of {self._plan.rounds}: model {result.version}, {_in_words(result)}"
+        _log.info(
+            f"round {result.round} of {self._plan.rounds}: model {result.version},"
+            f" {_in_words(result)}",
+            extra=event(
+                Event.ROUND_FINISHED,
+                round=result.round,
+                rounds=self._plan.rounds,
+                model=result.version,
+                sites=result.sites,
+                examples=result.examples,
+                loss=result.loss,
+            ),
         )
 
     def _take_verdicts(
@@ -275,7 +298,7 @@ class Rounds:
         if verdicts and (
             silent := sorted({self._name(reply) for reply, _ in usable} - verdicts.keys())
         ):
-            self._report(
+            _log.info(
                 f"no verdict on model {latest.version} from {', '.join(silent)}: their policy withholds it"
                 ' ("verdict" is not in policy.metrics of site.toml)'
             )
@@ -283,19 +306,22 @@ class Rounds:
             return
         result.verdicts = {**verdicts}
         standing = self._checkpoints.tell(latest.version, verdicts)
-        self._report(f"model {latest.version}: {standing.in_words()}")
+        _log.info(
+            f"model {latest.version}: {standing.in_words()}",
+            extra=event(Event.VERDICT, model=latest.version, verdicts=verdicts),
+        )
         if standing.is_rejected:
             start = self._checkpoints.next_start()
-            self._report(
+            _log.warning(
                 f"most sites rejected model {latest.version}: no run starts from it;"
                 f" the next starts from {start or 'random weights'}"
             )
 
-    def _asked(self, phase: str) -> dict[int, str]:
-        """The sites of the next phase, once they are there."""
-        self._record.phase = "waiting for sites"
+    def _asked(self, phase: Phase, this_round: int) -> dict[int, str]:
+        """Wait for the sites of the next phase, and return them."""
+        self._record.enter(Phase.WAITING_FOR_SITES)
         names = self._sites.quorum(self._refused)
-        self._record.phase = phase
+        self._record.enter(phase, this_round)
         return names
 
     def _requests(self, request: TrainRequest | EvaluateRequest, kind: Kind) -> list[Request]:
@@ -311,8 +337,8 @@ class Rounds:
 
     def _sifted(
         self, replies: Sequence[Reply], check: Callable[[Reply], Figures]
-    ) -> tuple[list[tuple[Reply, Figures]], list[str]]:
-        """Return the usable replies with their figures, and a line for each site without one."""
+    ) -> tuple[list[tuple[Reply, Figures]], list[Dropped]]:
+        """Return the usable replies with their figures, and the sites without a usable reply."""
         # In the order of the names, because the sum of floats depends on their order.
         replies = sorted(replies, key=self._name)
         dropped, enrolled = self._silent(replies), self._sites.enrolled_nodes()
@@ -322,13 +348,14 @@ class Rounds:
             try:
                 self._refuse_errors(reply)
                 if reply.node not in enrolled:
-                    raise ValueError("its key was revoked meanwhile")
+                    raise UnusableReply(DropCode.REVOKED, "its key was revoked meanwhile")
                 head = audit_head_of(reply.content)
                 usable.append((reply, check(reply)))
                 if head is not None:
                     heads[self._name(reply)] = head
             except Exception as error:  # noqa: BLE001 - no reply may end the run
-                dropped.append(f"{self._name(reply)}: {short_reason(error)}")
+                code, reason = drop_code(error), short_reason(error)
+                dropped.append(Dropped(self._name(reply), code, reason))
         if heads:
             self._sites.receive_audit_heads(heads)
         return usable, dropped
@@ -340,7 +367,7 @@ class Rounds:
         usual = usual_count([update.examples for update in updates])
         for update in updates:
             if update.beats < update.examples:
-                self._report(
+                _log.warning(
                     f"{', '.join(update.sites)}: {update.examples} training beats count as {update.beats:.0f}, "
                     f"{self._plan.max_weight_ratio:g} times the usual number of a site, {usual:g} (max_weight_ratio)"
                 )
@@ -369,8 +396,12 @@ class Rounds:
         """Store and report the sites whose figures deviate from those of the others."""
         for name, figures in deviations(result.by_site).items():
             result.by_site[name].deviates = figures
-            self._report(
-                f"{name} deviates from the other sites in round {result.round}: {deviation_in_words(result, name)}"
+            _log.warning(
+                f"{name} deviates from the other sites in round {result.round}:"
+                f" {deviation_in_words(result, name)}",
+                extra=event(
+                    Event.SITE_DEVIATES, site=name, round=result.round, figures=list(figures)
+                ),
             )
 
     def _check_train(self, reply: Reply, length: int) -> TrainReply:
@@ -389,24 +420,26 @@ class Rounds:
         return figures
 
     def _refuse_errors(self, reply: Reply) -> None:
-        """Raise `ValueError` for a refusal or failure.
+        """Raise `UnusableReply` for a refusal or failure.
 
         A site that refused is not asked again in this run, because it would refuse again.
         """
         if reply.error is None:
             return
+        code = DropCode.FAILED
         if reply.error in REFUSALS:
+            code = DropCode.REFUSED
             self._refused.add(reply.node)
             self._refused_names.add(self._name(reply))
-        raise ValueError(in_words(reply.error))
+        raise UnusableReply(code, in_words(reply.error))
 
     def _name(self, reply: Reply) -> str:
         return self._names.get(reply.node, "an unknown node")
 
-    def _silent(self, replies: Sequence[Reply]) -> list[str]:
-        """A line for each site that was asked and did not answer."""
+    def _silent(self, replies: Sequence[Reply]) -> list[Dropped]:
+        """Return the sites that were asked and did not answer."""
         return [
-            f"{name}: no answer"
+            Dropped(name, DropCode.NO_ANSWER, "no answer")
             for name in sorted(set(self._names.values()) - {self._name(reply) for reply in replies})
         ]
 
@@ -421,6 +454,20 @@ class Rounds:
 
     def _elapsed(self) -> float:
         return round(time.monotonic() - self._started, 3)
+
+
+def _log_dropped(this_round: int, dropped: Sequence[Dropped]) -> None:
+    for each in dropped:
+        _log.warning(
+            f"reply dropped: {each}",
+            extra=event(
+                Event.REPLY_DROPPED,
+                site=each.site,
+                round=this_round,
+                code=each.code,
+                reason=each.reason,
+            ),
+        )
 
 
 def _in_words(result: RoundResult) -> str:

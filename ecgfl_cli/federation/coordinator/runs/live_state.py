@@ -1,6 +1,11 @@
-"""How a coordinator stands at this moment: a small file that `serve` rewrites all the time, for `coordinator status`."""
+"""The current state of a coordinator, in a small file.
+
+`serve` rewrites the file all the time; `coordinator status` reads it.
+"""
 
 import contextlib
+import contextvars
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -12,19 +17,29 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from ecgfl_cli.errors import EcgflError
 from ecgfl_cli.federation.coordinator.json_file import load_json
-from ecgfl_cli.federation.coordinator.runs.run_plan import Report
+from ecgfl_cli.federation.coordinator.runs.run_record import Phase
 from ecgfl_cli.files import atomic_write_bytes
+from ecgfl_cli.site.hours import Hours
 from ecgfl_cli.times import time_of
 
-LOOK_SECONDS, WRITE_SECONDS = 1.0, 5.0
-"""Between two looks at the sites, and between two writes when nothing has changed."""
+_log = logging.getLogger(__name__)
 
+LOOK_SECONDS = 1.0
+"""Time between two looks at the sites."""
+WRITE_SECONDS = 5.0
+"""Time between two writes if nothing has changed."""
 SILENT_SECONDS = 30.0
-"""After which a `serve` that has not written is taken for dead."""
+"""Age of the file from which its `serve` counts as killed."""
 
 
 class SiteState(BaseModel):
-    """last_contact : ISO 8601, UTC, of its newest heartbeat; None when it never came."""
+    """The state of one site.
+
+    Attributes
+    ----------
+    last_contact
+        Time of the site's newest heartbeat by ISO 8601, UTC; None if it has never connected.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -34,9 +49,22 @@ class SiteState(BaseModel):
 
 
 class LiveState(BaseModel):
-    """round : the last finished one. phase : what is being done now. updated : ISO 8601, UTC.
+    """The state of a coordinator.
 
-    absent : as in `RunReport`, so far.
+    Attributes
+    ----------
+    round
+        The last finished round.
+    phase
+        What the run is doing, in words.
+    phase_code
+        What the run is doing; None if an earlier ecgfl wrote the file.
+    phase_round
+        Round that is being trained or measured; None in other phases.
+    absent
+        As in `RunReport`, so far.
+    updated
+        Time of the last write by ISO 8601, UTC.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -48,6 +76,8 @@ class LiveState(BaseModel):
     round: int
     rounds: int
     phase: str
+    phase_code: Phase | None = None
+    phase_round: int | None = None
     address: str
     outcome: str
     problem: str | None = None
@@ -63,24 +93,49 @@ class LiveState(BaseModel):
 
     @property
     def is_live(self) -> bool:
-        """Whether a `serve` still writes it."""
+        """Whether a `serve` still writes the file."""
         age = datetime.now(UTC) - datetime.fromisoformat(self.updated)
         return self.outcome == "running" and age.total_seconds() < SILENT_SECONDS
 
     def in_words(self) -> str:
-        """How the run stands, in one line."""
+        """Return the state of the run in one line."""
         done = f"round {self.round} of {self.rounds} finished"
         if self.is_live:
             return f"{done}; now {self.phase}; serving on {self.address}"
         if self.outcome == "running":
-            return f"{done}; `serve` was killed or the machine stopped ({self.updated}): start it again, and it goes on"
-        return f"{done}; {self.outcome} ({self.updated})" + (
-            f": {self.problem}" if self.problem else ""
-        )
+            return (
+                f"{done}; `serve` was killed or the machine stopped ({self.updated}): start it"
+                " again to resume the run"
+            )
+        problem = f": {self.problem}" if self.problem else ""
+        return f"{done}; {self.outcome} ({self.updated}){problem}"
+
+
+def phase_in_words(phase: Phase, this_round: int | None, hours: Hours | None) -> str:
+    """Return a phase in words.
+
+    Parameters
+    ----------
+    phase
+        The phase.
+    this_round
+        Round that is being trained or measured.
+    hours
+        Hours in which a round may begin.
+    """
+    if phase is Phase.WAITING_FOR_HOURS:
+        return f"{phase} {hours}"
+    return f"{phase}" if this_round is None else f"{phase}, round {this_round}"
 
 
 def load_state(path: Path) -> LiveState | None:
-    """None where no `serve` has been. Raises `UnusableInput` when the file is broken."""
+    """Read the state; None if nothing has been served yet.
+
+    Raises
+    ------
+    UnusableInput
+        If the file is broken.
+    """
     try:
         return load_json(path, LiveState, "Delete it; `ecgfl coordinator serve` writes a new one")
     except FileNotFoundError:
@@ -88,25 +143,37 @@ def load_state(path: Path) -> LiveState | None:
 
 
 class StateFile:
-    """Writes what `look` finds, from a thread of its own, while the block runs, and once more at its end.
+    """A context in which a thread writes the state, which is also written once at the end.
 
-    look : also takes in who was enrolled or revoked, so that this takes effect in the middle of a phase.
+    Parameters
+    ----------
+    path
+        The file.
+    look
+        Returns the state. It also registers enrolled sites and removes revoked ones, so that both
+        take effect in the middle of a phase.
     """
 
-    def __init__(self, path: Path, look: Callable[[], LiveState], report: Report) -> None:
-        self._path, self._look, self._report = path, look, report
+    def __init__(self, path: Path, look: Callable[[], LiveState]) -> None:
+        self._path = path
+        self._look = look
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="live-state", daemon=True)
+        context = contextvars.copy_context()  # so that its log lines have the same fields
+        self._thread = threading.Thread(
+            target=context.run, args=(self._watch,), name="live-state", daemon=True
+        )
         self._written: LiveState | None = None
         self._written_at = 0.0
-        self._complained = False
+        self._has_warned = False
 
     def __enter__(self) -> "StateFile":
+        """Write the state and start the thread."""
         self._write()
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        """End the thread and write the state."""
         self._over.set()
         self._thread.join(timeout=10)
         with contextlib.suppress(OSError, EcgflError):
@@ -116,23 +183,22 @@ class StateFile:
         while not self._over.wait(LOOK_SECONDS):
             try:
                 self._write()
-                self._complained = False
-            except Exception as error:  # noqa: BLE001 - a full disk, or whatever it is: revocations are seen from this thread
-                if not self._complained:
-                    self._report(
-                        f"{self._path.name} cannot be written: {error or type(error).__name__}"
-                    )
-                self._complained = True
+                self._has_warned = False
+            except Exception as error:  # noqa: BLE001 - revocations depend on this thread, whatever fails
+                if not self._has_warned:
+                    reason = error or type(error).__name__
+                    _log.warning(f"{self._path.name} cannot be written: {reason}")
+                self._has_warned = True
 
     def _write(self) -> None:
         state = self._look()
-        due = time.monotonic() - self._written_at > WRITE_SECONDS
+        is_due = time.monotonic() - self._written_at > WRITE_SECONDS
         if (
-            due
+            is_due
             or self._written is None
             or state.model_copy(update={"updated": self._written.updated}) != self._written
         ):
-            atomic_write_bytes(
-                self._path, state.model_dump_json(by_alias=True, indent=1).encode() + b"\n"
-            )
-            self._written, self._written_at = state, time.monotonic()
+            content = state.model_dump_json(by_alias=True, indent=1).encode() + b"\n"
+            atomic_write_bytes(self._path, content)
+            self._written = state
+            self._written_at = time.monotonic()

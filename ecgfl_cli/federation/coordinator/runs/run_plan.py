@@ -1,10 +1,13 @@
 """What a coordinator wants of a run, and what it tells of it."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
+
+from ecgfl_cli.federation.coordinator.runs.dropped import Dropped, with_lines, without_lines
 from ecgfl_cli.models.manifest import Metrics
 from ecgfl_cli.site.hours import Hours
 
@@ -154,7 +157,7 @@ class RoundResult:
     examples: int
     loss: float | None
     metrics: Metrics | None = None
-    dropped: list[str] = field(default_factory=list)
+    dropped: list[Dropped] = field(default_factory=list)
     examples_by_site: dict[str, int] = field(default_factory=dict)
     began: str | None = None
     seconds: float | None = None
@@ -162,11 +165,22 @@ class RoundResult:
     verdicts: dict[str, str] = field(default_factory=dict)
     by_site: dict[str, SiteFigures] = field(default_factory=dict)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _read_dropped(cls, fields: Any) -> Any:
+        return without_lines(fields, "dropped")
+
+    @model_serializer(mode="wrap")
+    def _write_dropped(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return with_lines(write(self), "dropped")
+
     def as_dict(self) -> dict[str, Any]:
-        return {
+        """Return the fields for JSON."""
+        fields = {
             **asdict(self),
             "metrics": None if self.metrics is None else self.metrics.model_dump(),
         }
+        return with_lines(fields, "dropped")
 
     @property
     def gross(self) -> Metrics | None:
@@ -198,7 +212,3 @@ class RoundResult:
             sensitivity=found / pvcs if pvcs else None,
             precision=found / (found + false) if found + false else None,
         )
-
-
-Report = Callable[[str], None]
-"""Takes a line for the person who watches."""

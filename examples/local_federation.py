@@ -3,6 +3,7 @@
 The other examples use these functions.
 """
 
+import json
 import re
 import subprocess
 import sys
@@ -89,17 +90,18 @@ def federate(work: Path, sites: Sequence[str], *plan: object) -> None:
     plan : options of `ecgfl coordinator serve`.
     """
     began = time.monotonic()
-    address = ("--host", "127.0.0.1", "--port", 0)
+    options = ("--min-sites", len(sites), "--host", "127.0.0.1", "--port", 0)
     serve = command(
-        work / "coordinator", "coordinator", "serve", *plan, "--min-sites", len(sites), *address
+        work / "coordinator", "--log-format", "json", "coordinator", "serve", *plan, *options
     )
     with subprocess.Popen(serve, stderr=subprocess.PIPE, text=True) as coordinator:
         assert coordinator.stderr is not None
         port = None
         for line in coordinator.stderr:
-            print(line, end="", flush=True)
-            port = re.search(r"serving on \S+:(\d+),", line)
-            if port is not None:
+            entry = json.loads(line)
+            print(f"coordinator: {entry['message']}", flush=True)
+            if entry["event"] == "ready":
+                port = entry["port"]
                 break
         if port is None:
             sys.exit("coordinator serve ended before it accepted sites")
@@ -109,7 +111,7 @@ def federate(work: Path, sites: Sequence[str], *plan: object) -> None:
                     work / site,
                     "join",
                     "--server",
-                    f"localhost:{port[1]}",
+                    f"localhost:{port}",
                     "--once",
                     "--max-wait",
                     LONGEST_WAIT,
@@ -117,7 +119,8 @@ def federate(work: Path, sites: Sequence[str], *plan: object) -> None:
             )
             for site in sites
         ]
-        printing = threading.Thread(target=sys.stdout.writelines, args=(coordinator.stderr,))
+        messages = (f"coordinator: {json.loads(line)['message']}\n" for line in coordinator.stderr)
+        printing = threading.Thread(target=sys.stdout.writelines, args=(messages,))
         printing.start()
         while coordinator.poll() is None and not any(join.poll() for join in joins):
             time.sleep(0.2)

@@ -1,6 +1,7 @@
 """Run the demo with real processes, TLS and keys on loopback."""
 
 import json
+import logging
 import re
 import subprocess
 import sys
@@ -16,8 +17,10 @@ from ecgfl_adapters import adapters
 from ecgfl_cli.console import Console, percent
 from ecgfl_cli.demo.hospitals import HOSPITALS, PATIENTS_A_HOSPITAL, export, recordings
 from ecgfl_cli.errors import EcgflError, UsageError
+from ecgfl_cli.logs import Event, log_fields
 
-LISTENING = re.compile(r"serving on \S+:(\d+)")
+_log = logging.getLogger(__name__)
+
 START_SECONDS = 60
 OWN_POLICY = (
     "acceptance_margin = 1.0",
@@ -42,6 +45,7 @@ class DemoFailed(EcgflError):
     """A process of the demo failed; its own message was shown."""
 
 
+@log_fields(source="demo")
 def run_demo(console: Console, data: Path | None, keep: Path | None) -> dict[str, Any]:
     """Run the demo in `keep` or a temporary folder, and return its result for JSON."""
     if keep is not None and keep.is_dir() and any(keep.iterdir()):
@@ -61,7 +65,7 @@ def run_demo(console: Console, data: Path | None, keep: Path | None) -> dict[str
         if keep is None
         else f"files kept in {keep}"
     )
-    console.say(f"demo: done in {seconds:.0f} s, {kept}")
+    console.say(f"done in {seconds:.0f} s, {kept}")
     return {**result, "seconds": round(seconds, 1)}
 
 
@@ -74,9 +78,9 @@ class _Demo:
 
     def run(self, data: Path | None) -> dict[str, Any]:
         if data is None:
-            self._console.say(f"demo: {SYNTHETIC}")
+            self._console.say(SYNTHETIC)
         *patients, unseen = recordings(data)
-        self._console.say("demo: making the coordinator and three hospitals")
+        self._console.say("making the coordinator and three hospitals")
         self._ecgfl(self._coordinator, "coordinator", "init", "--name", "localhost")
         federation = self._coordinator / "coordinator" / "federation.json"
         for number, hospital in enumerate(HOSPITALS):
@@ -87,7 +91,7 @@ class _Demo:
                 export(hospital, recording, exports)
             self._ecgfl(home, "init", "--site", hospital.name, "--federation", str(federation))
             self._console.say(
-                f"demo: {hospital.name}: site.toml, for so few recordings: {', '.join(OWN_POLICY)}"
+                f"{hospital.name}: site.toml, for so few recordings: {', '.join(OWN_POLICY)}"
             )
             _set_policy(home / "site.toml")
             self._ecgfl(
@@ -100,7 +104,7 @@ class _Demo:
             )
             counts = json.loads(self._ecgfl(home, "ingest", str(exports)))["outcomes"]
             self._console.say(
-                f"demo: {hospital.name} ingested {counts.get('added', 0)} recordings "
+                f"{hospital.name} ingested {counts.get('added', 0)} recordings "
                 f"({hospital.format}, {hospital.fs} Hz)"
             )
         served = self._federate()
@@ -108,7 +112,7 @@ class _Demo:
         (self._folder / "unseen").mkdir()
         unseen_files = adapters()["wfdb"].write(unseen, self._folder / "unseen")
         self._console.say(
-            f"demo: {HOSPITALS[0].name} predicts {unseen.name}, which no hospital trained on"
+            f"{HOSPITALS[0].name} predicts {unseen.name}, which no hospital trained on"
         )
         predicted = json.loads(
             self._ecgfl(
@@ -136,7 +140,7 @@ class _Demo:
         coordinator = self._process(self._coordinator, *arguments)
         processes = [coordinator]
         try:
-            port = coordinator.wait_for(LISTENING, START_SECONDS)
+            port = coordinator.wait_for(Event.READY, START_SECONDS)["port"]
             for hospital in HOSPITALS:
                 join = ("join", "--server", f"localhost:{port}", "--once", "--max-wait", "5m")
                 processes.append(self._process(self._folder / hospital.name, *join))
@@ -210,6 +214,11 @@ class _Demo:
         )
 
 
+def _fields(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a log entry that another process wrote."""
+    return _without(entry, "time", "level", "logger", "message")
+
+
 def _without(record: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name: value for name, value in record.items() if name not in names}
 
@@ -224,30 +233,48 @@ def _set_policy(settings: Path) -> None:
 
 
 class _Process:
-    """An ecgfl command in its own process; its stderr is passed on, and its stdout is JSON.
+    """An ecgfl command in its own process.
 
-    hidden : a folder that is removed at the end; lines that contain its path are not passed on.
+    Its log is passed on, and its stdout is JSON.
+
+    Parameters
+    ----------
+    console
+        Console of the demo.
+    home
+        Home of the site or coordinator.
+    *arguments
+        The command and its options.
+    hidden
+        A folder that is removed at the end. Lines that contain its path are not passed on.
     """
 
     def __init__(self, console: Console, home: Path, *arguments: str, hidden: Path | None) -> None:
-        command = [sys.executable, "-m", "ecgfl_cli", "--home", str(home), "--json", *arguments]
+        command = [sys.executable, "-m", "ecgfl_cli", "--home", str(home), "--json"]
+        command += ["--log-format", "json", *arguments]
         self._console = console
         self._name = " ".join(arguments[:2])
         self._hidden = hidden
         self._process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8"
         )
-        self._lines: list[str] = []
+        self._events: list[dict[str, Any]] = []
         self._reader = threading.Thread(target=self._pass_on, daemon=True)
         self._reader.start()
 
-    def wait_for(self, pattern: re.Pattern[str], seconds: float) -> str:
-        """Return the pattern's first group as soon as a line on stderr matches it."""
+    def wait_for(self, event: Event, seconds: float) -> dict[str, Any]:
+        """Return the first entry of an event in the log of the process.
+
+        Raises
+        ------
+        DemoFailed
+            If the process ends or the time is over before.
+        """
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and self._process.poll() is None:
-            for line in self._lines:
-                if found := pattern.search(line):
-                    return found[1]
+            for entry in list(self._events):
+                if entry["event"] == event:
+                    return entry
             time.sleep(0.05)
         raise DemoFailed(f"`ecgfl {self._name}` did not start", "Its own message is above")
 
@@ -277,8 +304,14 @@ class _Process:
     def _pass_on(self) -> None:
         assert self._process.stderr is not None
         for line in self._process.stderr:
-            self._lines.append(line)
-            if line.startswith("ecgfl: "):
-                self._console.problem(line.rstrip().removeprefix("ecgfl: "))
-            elif self._hidden is None or str(self._hidden) not in line:
+            try:
+                entry = json.loads(line)
+            except ValueError:  # a native library wrote to the process's stderr
                 self._console.say(line.rstrip())
+                continue
+            self._events.append(entry)
+            level = logging.getLevelNamesMapping()[entry["level"]]
+            message = entry["message"]
+            if level < logging.ERROR and self._hidden is not None and str(self._hidden) in message:
+                continue
+            _log.log(level, message, extra=_fields(entry))

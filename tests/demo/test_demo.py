@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from log_lines import PREFIX
 
 pytestmark = pytest.mark.slow
 LONGEST_SECONDS = 900.0
@@ -68,6 +69,5 @@ def test_a_folder_without_recordings_is_refused(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "ecgfl_cli", "demo", "--data", str(tmp_path)]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 3
-    assert [
-        line for line in ended.stderr.splitlines() if line.startswith("ecgfl: ")
-    ] == ended.stderr.splitlines()[-1:]
+    lines = PREFIX.sub("", ended.stderr).splitlines()
+    assert [line for line in lines if line.startswith("ecgfl: ")] == lines[-1:]

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import signal
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 from ecgfl_adapters import adapters
 from ecgfl_adapters.recording import Recording
+from log_lines import PREFIX
 
 from ecgfl_cli.demo.synthesiser import synthesise
 
@@ -59,12 +59,6 @@ def real_data() -> Path:
     return folder
 
 
-LOG_PREFIX = re.compile(
-    r"^\d{4}-\d\d-\d\dT\S+ (?:DEBUG|INFO|WARNING|ERROR|CRITICAL) ", re.MULTILINE
-)
-"""What a line on stderr begins with when stderr is no terminal."""
-
-
 class Ran(NamedTuple):
     """How a command ended and what it wrote. err : the lines on stderr as a terminal shows them."""
 
@@ -102,7 +96,7 @@ def ecgfl(home: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
         capsys.readouterr()
         code = run([str(argument) for argument in arguments])
         out, err = capsys.readouterr()
-        return Ran(code, out, LOG_PREFIX.sub("", err))
+        return Ran(code, out, PREFIX.sub("", err))
 
     return ecgfl
 

@@ -26,6 +26,7 @@ from ecgfl_cli.federation.flower.run_grid import RunGrid
 from ecgfl_cli.federation.flower.superlink import SuperLink
 from ecgfl_cli.federation.messages import CatchUpRequest, EvaluateRequest, TrainRequest
 from ecgfl_cli.federation.signed_requests import seal
+from ecgfl_cli.logs import Event
 from ecgfl_cli.models.manifest import Manifest, SignedManifest, validity, weights_sha256
 from ecgfl_cli.models.packing import pack
 from ecgfl_cli.models.starter import starter_registry
@@ -154,7 +155,7 @@ def joined(
 ) -> Command:
     """A site that takes part once, connected. max_wait : for a round to be offered."""
     command = processes.join(attacker.homes.site(name).root, attacker.port, max_wait=max_wait)
-    command.wait_for("connected to")
+    command.wait_for(Event.CONNECTED)
     attacker.wait_for(name)
     return command
 

@@ -206,7 +206,7 @@ def is_named(rounds: list[RoundResult], attacker: str) -> bool:
         for name, site in each.by_site.items()
         if site.deviates or site.is_capped
     }
-    return attacker in named | {line.split(": ")[0] for each in rounds for line in each.dropped}
+    return attacker in named | {reply.site for each in rounds for reply in each.dropped}
 
 
 def plan_of(strategy: str, rounds: int, seed: int) -> RunPlan:
@@ -229,7 +229,7 @@ def cell(sites: Sites, attack: Attack, plan: RunPlan) -> str:
         attacked = Attacked(sites, attack, checkpoints)
         present = _AllPresent(sites.names)
         aggregator = aggregator_of(plan)
-        rounds = Rounds(plan, aggregator, checkpoints, present, lambda _: None, record)
+        rounds = Rounds(plan, aggregator, checkpoints, present, record)
         rounds.run(attacked.transport)
     attacker = sites.names[ATTACKER]
     f1 = honest_f1(record.report.rounds[-1], attacker)

@@ -16,6 +16,7 @@ from flwr.proto import fleet_pb2, message_pb2, node_pb2
 from node_processes import Command, Processes
 
 from ecgfl_cli.federation.flower.fleet import FleetConnection, Incoming, Outgoing
+from ecgfl_cli.logs import Event
 from ecgfl_cli.site.keys import load_node_key
 
 pytestmark = pytest.mark.slow
@@ -70,13 +71,15 @@ def rogue(homes: Homes, processes: Processes) -> Iterator[Rogue]:
         homes.coordinator, "--rounds", "2", "--min-sites", "2", "--phase-timeout", "180s"
     )
     joins = [processes.join(homes.site(name).root, port) for name in ("alice", "bob")]
-    server.wait_for("round 1 of")  # with Carol in it, one of them might come too late
+    server.wait_for(
+        Event.ROUND_STARTED, round=1
+    )  # with Carol in it, one of them might come too late
     key, federation = load_node_key(homes.site(MALLORY)), homes.federation
     authority = federation.ca_certificate.encode()
     with FleetConnection(
         f"localhost:{port}", authority, key, federation.signing_public_key, 10.0
     ) as connection:
-        server.wait_for(f"{MALLORY} connected")
+        server.wait_for(Event.SITE_CONNECTED, site=MALLORY)
         deadline = time.monotonic() + WAIT_SECONDS
         incoming = None
         while incoming is None:

@@ -23,6 +23,7 @@ from ecgfl_cli.federation.flower.connections import (
     MOST_WAITING_OF_AN_ADDRESS,
     STRANGER_SECONDS,
 )
+from ecgfl_cli.logs import Event
 
 pytestmark = pytest.mark.slow
 SLACK_SECONDS = 50.0
@@ -127,7 +128,7 @@ def test_no_file_handle_is_left(coordinator: tuple[Command, int]) -> None:
         for _ in range(20):
             with contextlib.suppress(OSError):
                 opened.enter_context(connect(port, tls=False))
-        server.wait_for("no file can be opened")
+        server.wait_for(Event.SITES_UNREADABLE)
     process.rlimit(psutil.RLIMIT_NOFILE, usual)
     with connect(port) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n")

@@ -1,7 +1,6 @@
 """A federation of real ecgfl processes over TLS with node keys, and what each of its rounds took at both ends."""
 
 import json
-import re
 import subprocess
 import sys
 import tempfile
@@ -11,18 +10,15 @@ from contextlib import contextmanager
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import psutil
 from timed_rounds import RoundTime, TimedRun
 
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome
+from ecgfl_cli.logs import Event
 from ecgfl_cli.site.home import Home
 
-TRAINED = re.compile(r"round (\d+) of \d+: trained on \d+ beats in ([\d.]+) s")
-MEASURED = re.compile(
-    r"round (\d+) of \d+: model \S+ received and verified, measured in ([\d.]+) s"
-)
-SERVING = re.compile(r"serving on \S+:(\d+)")
 START_SECONDS, END_SECONDS = 60.0, 400.0
 
 
@@ -48,7 +44,7 @@ def _rounds(coordinator: Home, said: list[str]) -> Iterator[RoundTime]:
     (path,) = CoordinatorHome(coordinator.coordinator).reports.glob("*.json")
     reported = json.loads(path.read_bytes())["rounds"]
     training, measuring = (
-        [_seconds(pattern, each) for each in said] for pattern in (TRAINED, MEASURED)
+        [_seconds(event, log) for log in said] for event in (Event.TRAINED, Event.MEASURED)
     )
     for this, following in pairwise(reported):
         number = this["round"]
@@ -57,8 +53,15 @@ def _rounds(coordinator: Home, said: list[str]) -> Iterator[RoundTime]:
         yield RoundTime(wall.total_seconds(), *slowest)
 
 
-def _seconds(pattern: re.Pattern[str], said: str) -> dict[int, float]:
-    return {int(number): float(seconds) for number, seconds in pattern.findall(said)}
+def _seconds(event: Event, log: str) -> dict[int, float]:
+    """Return round -> seconds of an event in a site's log."""
+    return {entry["round"]: entry["seconds"] for entry in _entries(log, event)}
+
+
+def _entries(log: str, event: Event) -> list[dict[str, Any]]:
+    """Return the entries of an event in a log. Its last line may not be complete yet."""
+    entries = [json.loads(line) for line in log.splitlines(keepends=True) if line.endswith("\n")]
+    return [entry for entry in entries if entry["event"] == event]
 
 
 def serve(
@@ -88,17 +91,18 @@ def join(port: int) -> list[str]:
 
 def start(log: Path, home: Home, *arguments: str) -> "subprocess.Popen[bytes]":
     with log.open("wb") as stream:
-        command = [sys.executable, "-m", "ecgfl_cli", "--home", str(home.root), *arguments]
+        command = [sys.executable, "-m", "ecgfl_cli", "--home", str(home.root)]
+        command += ["--log-format", "json", *arguments]
         return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=stream)
 
 
 def _port(log: Path, process: "subprocess.Popen[bytes]") -> int:
     deadline = time.monotonic() + START_SECONDS
-    while (found := SERVING.search(log.read_text())) is None:
+    while not (entries := _entries(log.read_text(), Event.READY)):
         if process.poll() is not None or time.monotonic() > deadline:
             raise RuntimeError(f"the coordinator does not serve: {log.read_text()}")
         time.sleep(0.05)
-    return int(found[1])
+    return int(entries[0]["port"])
 
 
 @contextmanager

@@ -15,8 +15,8 @@ milliseconds of the coordinator's processor each.
 """
 
 import argparse
+import json
 import multiprocessing
-import re
 import subprocess
 import sys
 import tempfile
@@ -25,6 +25,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import psutil
 
@@ -35,6 +36,7 @@ from light_sites import Ended, Traffic
 
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 from ecgfl_cli.federation.coordinator.runs.run_record import RunReport, load_report
+from ecgfl_cli.logs import Event
 from ecgfl_cli.models.architecture import DEFAULT
 from ecgfl_cli.models.federation_file import load_federation
 
@@ -53,13 +55,15 @@ class Watched:
             "ecgfl_cli",
             "--home",
             str(coordinator.root.parent),
+            "--log-format",
+            "json",
             *serve,
         ]
         self.process = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         )
         self._watched = psutil.Process(self.process.pid)
-        self.lines: list[tuple[str, float]] = []
+        self.lines: list[tuple[dict[str, Any], float]] = []
         self.peak = self.sockets = 0
         threading.Thread(target=self._read, daemon=True).start()
         threading.Thread(target=self._sample, daemon=True).start()
@@ -72,11 +76,20 @@ class Watched:
     def resident(self) -> int:
         return int(self._watched.memory_info().rss)
 
-    def wait_for(self, pattern: str, times: int = 1) -> tuple[str, float]:
-        """The line that matches for the `times`th time, and the processor seconds so far when it came."""
+    def wait_for(
+        self, event: Event, times: int = 1, **fields: object
+    ) -> tuple[dict[str, Any], float]:
+        """Wait until an event with these fields was logged `times` times.
+
+        Returns its entry, and the processor seconds used before.
+        """
         while True:
             ended = self.process.poll()
-            found = [(line, spent) for line, spent in list(self.lines) if re.search(pattern, line)]
+            found = [
+                (entry, spent)
+                for entry, spent in list(self.lines)
+                if all(entry[name] == value for name, value in {"event": event, **fields}.items())
+            ]
             if len(found) >= times:
                 return found[times - 1]
             if ended is not None:
@@ -84,9 +97,7 @@ class Watched:
             time.sleep(INTERVAL_SECONDS)
 
     def port(self) -> str:
-        found = re.search(r"serving on \S+:(\d+)", self.wait_for(r"serving on ")[0])
-        assert found is not None
-        return found[1]
+        return str(self.wait_for(Event.READY)[0]["port"])
 
     def idle(self, seconds: float) -> float:
         """The share of one processor that it takes in this time."""
@@ -97,7 +108,7 @@ class Watched:
     def _read(self) -> None:
         assert self.process.stderr is not None
         for line in self.process.stderr:
-            self.lines.append((line.rstrip("\n"), self.processor()))
+            self.lines.append((json.loads(line), self.processor()))
 
     def _sample(self) -> None:
         while self.process.poll() is None:
@@ -175,7 +186,7 @@ def measure(sites: int, rounds: int, arch: str, processes: int, folder: Path) ->
     ]
     for worker in workers:
         worker.start()
-    _, connected = watched.wait_for(r"site-\d+ connected", times=sites - 1)
+    _, connected = watched.wait_for(Event.SITE_CONNECTED, times=sites - 1)
     time.sleep(1)
     idle = watched.idle(IDLE_SECONDS)
     with light_sites.light_sites([last], server, load_federation(federation), 10**6) as ended:
@@ -185,8 +196,8 @@ def measure(sites: int, rounds: int, arch: str, processes: int, folder: Path) ->
     for worker in workers:
         worker.join()
     first, after = (
-        watched.wait_for("round 1 of .*training at")[1],
-        watched.wait_for(f"round {rounds} of .*: model ")[1],
+        watched.wait_for(Event.ROUND_STARTED, round=1)[1],
+        watched.wait_for(Event.ROUND_FINISHED, round=rounds)[1],
     )
     if code := watched.process.wait():
         raise SystemExit(f"the coordinator ended with {code}: {watched.lines}")
@@ -221,7 +232,7 @@ def measure(sites: int, rounds: int, arch: str, processes: int, folder: Path) ->
 def check(report: RunReport, ended: list[Ended], sites: int, rounds: int) -> None:
     """Whether it was the run that is to be measured."""
     problems = [f"{each.site}: {each.problem}" for each in ended if each.problem]
-    problems += [line for each in report.rounds for line in each.dropped]
+    problems += [str(reply) for each in report.rounds for reply in each.dropped]
     if problems or [len(each.sites) for each in report.rounds] != [sites] * rounds:
         raise SystemExit(f"not all sites took part in all rounds: {problems[:5]}, {report.problem}")
 

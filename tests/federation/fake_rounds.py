@@ -7,6 +7,7 @@ from types import MappingProxyType
 import numpy as np
 from federation_homes import Homes
 from flwr.app import Error, RecordDict
+from log_lines import Heard
 from numpy.typing import NDArray
 
 from ecgfl_cli.federation.coordinator.home import load_signing_key
@@ -65,7 +66,7 @@ class Rounds:
     ) -> None:
         plan = replace(PLAN, strategy=strategy, **options)  # type: ignore[arg-type]
         home = homes.coordinator_home
-        self.said: list[str] = []
+        self._heard = Heard()
         self.registry = homes.registry("coordinator")
         self.checkpoints = Checkpoints(home, load_signing_key(home), plan)
         self.aggregator = aggregator_of(plan, self.checkpoints.moments)
@@ -73,7 +74,7 @@ class Rounds:
         latest = self.checkpoints.latest.manifest
         self.record = RunRecord(home.reports / f"{latest.run}.json", plan, latest)
         self.rounds = CoordinatorRounds(
-            plan, self.aggregator, self.checkpoints, self.sites, self.said.append, self.record
+            plan, self.aggregator, self.checkpoints, self.sites, self.record
         )
         self.requests: dict[int, Request] = {}
 
@@ -81,6 +82,21 @@ class Rounds:
     def weights(self) -> NDArray[np.float32]:
         """The latest model's, as a site would read them."""
         return pack(self.registry.load(self.checkpoints.latest.manifest.version)[1])
+
+    @property
+    def said(self) -> list[str]:
+        """The messages that were logged since the coordinator started."""
+        return self._heard.lines
+
+    @property
+    def dropped(self) -> list[str]:
+        """The replies that the newest round dropped, in words."""
+        return [str(reply) for reply in self.last.dropped]
+
+    @property
+    def left_out(self) -> list[str]:
+        """The replies that failed rounds dropped, in words."""
+        return [str(reply) for reply in self.record.report.left_out]
 
     @property
     def last(self) -> RoundResult:

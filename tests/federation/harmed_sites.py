@@ -18,6 +18,7 @@ from federation_homes import Homes
 from more_sites import with_more_sites
 from node_processes import Command, Ended, Processes, contents
 
+from ecgfl_cli.logs import Event
 from ecgfl_cli.site.audit import without_finished_intents
 
 ROUNDS = 12
@@ -91,7 +92,7 @@ def harmed_sites(copied: Callable[[str], Homes]) -> Iterator[HarmedSites]:
         stack.callback(running.end_all)
         server, port = running.serve(homes.coordinator, *PLAN)
         sites = {name: running.join(homes.site(name).root, port) for name in ("alice", "bob")}
-        server.wait_for("round 1 of")
+        server.wait_for(Event.ROUND_STARTED, round=1)
         sites["alice"].send(signal.SIGSTOP)  # until all are there
         lines: dict[str, FaultyLine] = {
             name: stack.enter_context(faulty_line(port)) for name in HARMED
@@ -102,11 +103,11 @@ def harmed_sites(copied: Callable[[str], Homes]) -> Iterator[HarmedSites]:
                 homes.site(name).root, line.port, max_wait=patience.get(name, "120s")
             )
         for name in HARMED:
-            server.wait_for(f"{name} connected")
+            server.wait_for(Event.SITE_CONNECTED, site=name)
         _arm(lines)
         sites["alice"].send(signal.SIGCONT)
         for name in KILLED:
-            sites[name].wait_for("round 1 of .* received")
+            sites[name].wait_for(Event.MEASURED, round=1)
         before = {name: contents(homes.site(name).root) for name in KILLED}
         _kill(sites, lines)
         after = {name: contents(homes.site(name).root) for name in KILLED}
@@ -120,7 +121,7 @@ def harmed_sites(copied: Callable[[str], Homes]) -> Iterator[HarmedSites]:
         for name in KILLED:
             lines[name].heal()
             sites[name] = running.join(homes.site(name).root, lines[name].port, max_wait="120s")
-        server.wait_for("reply dropped: grace")
+        server.wait_for(Event.REPLY_DROPPED, site="grace")
         sites["grace"].send(signal.SIGCONT)
         lines["frank"].wait_until_broken()
         yield HarmedSites(homes, server, sites, left, events)

@@ -225,7 +225,7 @@ def take_part(
             server, authority, key, federation.signing_public_key, LONGEST_PATIENCE_SECONDS
         ) as connection:
             traffic.watch(connection._client._client)
-            session = Session(connection, participant, _NoAudit(), lambda _: None)  # type: ignore[arg-type]
+            session = Session(connection, participant, _NoAudit())  # type: ignore[arg-type]
             deadline = time.monotonic() + LONGEST_SECONDS
             if session.wait(deadline):
                 session.take_part(deadline)

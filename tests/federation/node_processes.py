@@ -10,23 +10,22 @@ import io
 import json
 import multiprocessing
 import os
-import re
 import signal
 import sys
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import psutil
+from log_lines import PREFIX, entry_of, matches, shown
 
 from ecgfl_cli.app import main, run
+from ecgfl_cli.logs import Event
 
-SERVING = r"serving on \S+:(\d+)"
-CONNECTED = r"connected to \S+, waiting for a run"
 START_SECONDS = 60.0
 
 IMPORTED = [
@@ -78,11 +77,20 @@ def sockets_of(pid: int) -> set[Socket]:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended: its exit code, the JSON of its stdout, and what it said on stderr."""
+    """How a command ended: its exit code, the JSON of its stdout, and the lines on stderr.
+
+    Attributes
+    ----------
+    said
+        The lines on stderr as a terminal shows them.
+    events
+        The JSON lines on stderr.
+    """
 
     code: int
     result: dict[str, Any]
     said: list[str]
+    events: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def errors(self) -> list[str]:
@@ -107,12 +115,18 @@ class Command:
         self._output, output = forks().Pipe(duplex=False)
         self._errors, errors = forks().Pipe(duplex=False)
         self._process = forks().Process(
-            target=_start, args=(["--home", str(home), "--json", *arguments], output, errors)
+            target=_start,
+            args=(
+                ["--home", str(home), "--json", "--log-format", "json", *arguments],
+                output,
+                errors,
+            ),
         )
         self._process.start()
         output.close()
         errors.close()
         self.said: list[str] = []
+        self.events: list[dict[str, Any]] = []
         self._written = ""
         self._readers = [
             threading.Thread(target=work, daemon=True)
@@ -131,18 +145,21 @@ class Command:
         """The exit code, -N when signal N ended it, None while it runs."""
         return self._process.exitcode
 
-    def wait_for(self, pattern: str, seconds: float = START_SECONDS) -> str:
-        """The first group (or all) of the first line that matches; fails when the process ends or time is up."""
+    def logged(self, event: Event, **fields: Any) -> list[dict[str, Any]]:
+        """Return what was logged so far about an event with these fields."""
+        return [entry for entry in list(self.events) if matches(entry, event, fields)]
+
+    def wait_for(
+        self, event: Event, seconds: float = START_SECONDS, **fields: Any
+    ) -> dict[str, Any]:
+        """Return the first entry of an event with these fields; fails if the process ends first."""
         deadline = time.monotonic() + seconds
         while True:
-            ended = self.code is not None
-            for line in list(self.said):
-                if found := re.search(pattern, line):
-                    return found[1] if found.groups() else found[0]
-            assert not ended, f"ended with {self.code} before it said {pattern!r}: {self.said}"
-            assert time.monotonic() < deadline, (
-                f"did not say {pattern!r} in {seconds} s: {self.said}"
-            )
+            has_ended = self.code is not None
+            if entries := self.logged(event, **fields):
+                return entries[0]
+            assert not has_ended, f"ended with {self.code} before {event} {fields}: {self.said}"
+            assert time.monotonic() < deadline, f"no {event} {fields} in {seconds} s: {self.said}"
             time.sleep(0.02)
 
     def wait(self, seconds: float = 120.0) -> int:
@@ -157,7 +174,10 @@ class Command:
     def finish(self, seconds: float = 120.0) -> Ended:
         code = self.wait(seconds)
         return Ended(
-            code, json.loads(self._written) if self._written.strip() else {}, list(self.said)
+            code,
+            json.loads(self._written) if self._written.strip() else {},
+            list(self.said),
+            list(self.events),
         )
 
     def send(self, number: signal.Signals) -> None:
@@ -175,7 +195,10 @@ class Command:
     def _read_errors(self) -> None:
         with os.fdopen(os.dup(self._errors.fileno()), encoding="utf-8") as lines:
             for line in lines:
-                self.said.append(line.rstrip("\n"))
+                entry = entry_of(line)
+                if entry is not None:
+                    self.events.append(entry)
+                self.said.append(line.rstrip("\n") if entry is None else shown(entry))
 
     def _read_output(self) -> None:
         with os.fdopen(os.dup(self._output.fileno()), encoding="utf-8") as written:
@@ -216,7 +239,7 @@ class Processes:
         command = self.start(
             home, "coordinator", "serve", "--host", "127.0.0.1", "--port", "0", *arguments
         )
-        return command, int(command.wait_for(SERVING))
+        return command, int(command.wait_for(Event.READY)["port"])
 
     def join(self, home: Path, port: int, *arguments: str, max_wait: str = "90s") -> Command:
         return self.start(
@@ -244,7 +267,9 @@ def told(home: Path, *arguments: str) -> Ended:
         code = run(["--home", str(home), "--json", *arguments])
     written = output.getvalue()
     return Ended(
-        int(code), json.loads(written) if written.strip() else {}, errors.getvalue().splitlines()
+        int(code),
+        json.loads(written) if written.strip() else {},
+        PREFIX.sub("", errors.getvalue()).splitlines(),
     )
 
 

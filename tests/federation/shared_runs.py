@@ -7,6 +7,8 @@ import pytest
 from federation_homes import SITES, Homes
 from node_processes import Command, Ended, Processes, Socket, sockets_of
 
+from ecgfl_cli.logs import Event
+
 
 @dataclass(frozen=True)
 class Finished:
@@ -27,7 +29,7 @@ def finished(copied: Callable[[str], Homes]) -> Iterator[Finished]:
         server, port = running.serve(homes.coordinator, "--rounds", "2", "--min-sites", "3")
         commands = {name: running.join(homes.site(name).root, port) for name in SITES}
         for command in commands.values():
-            command.wait_for("round 1 of 2: trained")
+            command.wait_for(Event.TRAINED, round=1)
         sockets = {
             name: sockets_of(command.pid)
             for name, command in {"coordinator": server, **commands}.items()
@@ -52,7 +54,7 @@ def waiting(copied: Callable[[str], Homes]) -> Iterator[Waiting]:
     homes, running = copied("waiting"), Processes()
     try:
         server, port = running.serve(homes.coordinator, "--min-sites", "3")
-        server.wait_for("waiting for sites: 0 of at least 3")
+        server.wait_for(Event.WAITING_FOR_SITES, connected=0)
         yield Waiting(homes, port, server)
     finally:
         running.end_all()

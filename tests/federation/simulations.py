@@ -5,7 +5,6 @@ import shutil
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 from ecgfl_adapters import adapters
@@ -44,7 +43,6 @@ def run_in_process(
     sites: int,
     processes: int,  # noqa: ARG001
     drive: Callable[..., None],
-    report: Any,  # noqa: ARG001
 ) -> None:
     """In place of `run_engine`."""
     quieten()

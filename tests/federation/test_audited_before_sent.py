@@ -46,7 +46,7 @@ class CutLine:
 def line_cut(homes: Homes, answer: Callable[[Kind, Content], Release]) -> CutLine:
     log = AuditLog(homes.site("alice").audit)
     line = CutLine(log)
-    node = Session(line, SimpleNamespace(answer=answer, run="r1", steps=[]), log, lambda _: None)  # type: ignore[arg-type]
+    node = Session(line, SimpleNamespace(answer=answer, run="r1", steps=[]), log)  # type: ignore[arg-type]
     with pytest.raises(ServerUnreachable):
         node._answer(SimpleNamespace(run_id=7, kind="train"))  # type: ignore[arg-type]
     return line
@@ -79,7 +79,7 @@ def test_a_refusal_with_its_reason_here_and_a_code_there(homes: Homes) -> None:
 def test_a_message_of_another_kind_is_refused_and_written_down(homes: Homes, kind: str) -> None:
     log = AuditLog(homes.site("alice").audit)
     line = CutLine(log)
-    node = Session(line, SimpleNamespace(run="r1", steps=[]), log, lambda _: None)  # type: ignore[arg-type]
+    node = Session(line, SimpleNamespace(run="r1", steps=[]), log)  # type: ignore[arg-type]
     with pytest.raises(MessageRefused, match="unknown kind"):
         node._answer(SimpleNamespace(run_id=7, kind=kind))  # type: ignore[arg-type]
     assert "unknown kind" in log.entries()[-1]["reason"]

@@ -10,6 +10,7 @@ import pytest
 from fake_messages import delivered
 from federation_homes import Homes
 from flwr.app import RecordDict
+from log_lines import Heard
 from node_processes import Ended, Processes, told
 from test_site_distrusts_server import Server, sound_vector
 
@@ -221,12 +222,12 @@ def test_a_model_that_is_not_taken_keeps_nobody_from_the_next_round(homes: Homes
         pack=lambda release, to: FleetConnection.pack(LINE, release, to),  # type: ignore[arg-type]
         send=sent.append,
     )
-    said: list[str] = []
-    node = Session(connection, SimpleNamespace(answer=answer, run=None, steps=[]), log, said.append)  # type: ignore[arg-type]
+    heard = Heard()
+    node = Session(connection, SimpleNamespace(answer=answer, run=None, steps=[]), log)  # type: ignore[arg-type]
     assert node.wait(time.monotonic() + 60)
     assert offered == [], "it went on to the round"
     assert len(sent) == 1
-    assert "this site does not want it" in said[0]
+    assert "this site does not want it" in heard.lines[0]
     assert log.entries()[-1]["event"] == "refused"
 
 
@@ -251,7 +252,7 @@ def test_one_whose_run_ends_meanwhile_is_let_go(homes: Homes, call: str) -> None
         **calls,
     )
     participant = SimpleNamespace(answer=lambda *_: Release("query"), run=None, steps=[])
-    node = Session(connection, participant, AuditLog(homes.site("alice").audit), [].append)  # type: ignore[arg-type]
+    node = Session(connection, participant, AuditLog(homes.site("alice").audit))  # type: ignore[arg-type]
     assert node.wait(time.monotonic() + 60)
     assert offered == []
 

@@ -91,7 +91,7 @@ def test_a_bad_reply_is_dropped_and_named(training: Rounds, name: str) -> None:
     result = training.last
     assert result.sites == ["alice", "carol"]
     assert (len(result.dropped), result.examples) == (1, 300)
-    assert result.dropped[0].startswith("bob: ")
+    assert result.dropped[0].site == "bob"
     assert any(line.startswith("reply dropped: bob: ") for line in training.said)
     stored = pack(training.registry.load(result.version)[1])
     np.testing.assert_allclose(stored, 3.0, atol=1e-6)
@@ -100,8 +100,8 @@ def test_a_bad_reply_is_dropped_and_named(training: Rounds, name: str) -> None:
 def test_an_error_is_named_by_its_code_only(training: Rounds) -> None:
     secret = Error(9005, "/home/st-mary/john-doe.edf")
     training.aggregate(training.good(1, 1.0), training.answer(2, secret), training.good(3, 1.0))
-    assert "9005" in training.last.dropped[0]
-    assert "john-doe" not in "".join([*training.said, *training.last.dropped])
+    assert "9005" in training.dropped[0]
+    assert "john-doe" not in "".join([*training.said, *training.dropped])
 
 
 def test_too_few_good_replies_fail_the_round_and_leave_the_last_model(training: Rounds) -> None:

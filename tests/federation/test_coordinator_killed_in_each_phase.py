@@ -16,7 +16,8 @@ from node_processes import Command, Ended, Processes, told
 from test_join_waits import free_port
 
 from ecgfl_cli.federation.coordinator.runs.live_state import load_state
-from ecgfl_cli.federation.coordinator.runs.run_record import RunReport, load_report
+from ecgfl_cli.federation.coordinator.runs.run_record import Phase, RunReport, load_report
+from ecgfl_cli.logs import Event
 from ecgfl_cli.models.manifest import Manifest
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("harmed_sites")]
@@ -87,12 +88,12 @@ class Acts:
         server = self._processes.start(
             self._homes.coordinator, "coordinator", "serve", *address, *PLAN
         )
-        server.wait_for("bob connected")
+        server.wait_for(Event.SITE_CONNECTED, site="bob")
         held = bobs.broken + 1
         bobs.hold_within("up", MIDDLE)
         alices.heal()
         bobs.wait_until_broken(held, LONG)
-        server.wait_for(f"round . of {ROUNDS}: training")
+        server.wait_for(Event.ROUND_STARTED)
         return server
 
     def join(self, name: str) -> Command:
@@ -102,10 +103,10 @@ class Acts:
 
     def stored_and_sent_to_nobody(self, server: Command, alice: Command, this_round: int) -> None:
         """Alice has sent her reply and left when Bob's comes in: the model is made, and there are too few to measure it."""
-        alice.wait_for(f"round {this_round} of {ROUNDS}: trained", LONG)
+        alice.wait_for(Event.TRAINED, LONG, round=this_round)
         time.sleep(TAKEN_IN_SECONDS)
         assert alice.end().code == 130
-        server.wait_for("alice left")
+        server.wait_for(Event.SITE_LEFT, site="alice")
         self._lines["bob"].heal()
         registry = self._homes.registry("coordinator")
         _wait_for(lambda: registry.entries()[-1].manifest.round == this_round)
@@ -123,7 +124,7 @@ def story(copied: Callable[[str], Homes], module_processes: Processes) -> Iterat
         bobs.heal()
 
         server = acts.serve_until_bobs_upload()
-        _wait_for(lambda: sum("round 1 of 3: trained" in line for line in alice.said) == 2)
+        _wait_for(lambda: len(alice.logged(Event.TRAINED, round=1)) == 2)
         alices.hold_within("down", MIDDLE)
         bobs.heal()
         alices.wait_until_broken(1, LONG)
@@ -147,7 +148,10 @@ def story(copied: Callable[[str], Homes], module_processes: Processes) -> Iterat
 def _wait_until_measuring(homes: Homes) -> None:
     def measuring() -> bool:
         state = load_state(homes.coordinator_home.state)
-        return state is not None and state.phase == "measuring, round 1"
+        return state is not None and (state.phase_code, state.phase_round) == (
+            Phase.MEASURING,
+            1,
+        )
 
     _wait_for(measuring)
 
@@ -167,14 +171,14 @@ def test_killed_in_training_the_round_is_trained_again(story: Story) -> None:
 def test_killed_in_evaluation_the_model_stays_and_its_figures_are_lost(story: Story) -> None:
     assert story.stored["evaluation"] == [0, 1]
     assert story.received["evaluation"]["alice"] == [], "half a model is none"
-    assert [line for line in story.said["between"] if "going on after round 1 of 3" in line]
+    assert [line for line in story.said["between"] if "resuming after round 1 of 3" in line]
 
 
 def test_killed_before_a_model_was_sent_it_is_not_made_again(story: Story) -> None:
     assert story.stored["between"] == [0, 1, 2]
     assert all(2 not in received for received in story.received["between"].values())
     assert [
-        line for line in story.said["before the report"] if "going on after round 2 of 3" in line
+        line for line in story.said["before the report"] if "resuming after round 2 of 3" in line
     ]
 
 

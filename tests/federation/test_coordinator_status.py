@@ -14,6 +14,7 @@ from shared_runs import Finished, Waiting
 
 from ecgfl_cli.errors import ModelRejected
 from ecgfl_cli.federation.coordinator.runs.live_state import SILENT_SECONDS, load_state
+from ecgfl_cli.logs import Event
 
 SERVE = ("coordinator", "serve", "--host", "127.0.0.1", "--port", "0")
 
@@ -46,7 +47,7 @@ def test_a_site_is_shown_as_connected_and_then_as_gone(homes: Homes, processes: 
     server, port = processes.serve(homes.coordinator, "--min-sites", "3")
     began = datetime.now(UTC).replace(microsecond=0)
     site = processes.join(homes.site("alice").root, port)
-    server.wait_for("alice connected")
+    server.wait_for(Event.SITE_CONNECTED, site="alice")
     alice = _until(homes, lambda sites: sites["alice"]["connected"])["alice"]
     heard = datetime.fromisoformat(alice["last_contact"])
     assert began <= heard <= datetime.now(UTC)
@@ -96,7 +97,7 @@ def test_after_an_error_status_says_why(homes: Homes) -> None:
     told(homes.coordinator, *SERVE, "--quorum-timeout", "200ms").refused(4)
     run = status(homes)["run"]
     assert run["outcome"] == "failed"
-    assert "0 of at least 2 sites came within 0.2 s" in run["problem"]
+    assert "0 of at least 2 sites connected within 0.2 s" in run["problem"]
 
 
 def test_a_site_that_was_revoked_is_shown_no_more(homes: Homes) -> None:

@@ -13,6 +13,8 @@ from federation_homes import Homes, ecgfl
 from node_processes import Processes, contents, told
 from shared_runs import Waiting
 
+from ecgfl_cli.logs import Event
+
 STEPS = ("coordinator", "TLS", "clock", "versions", "enrolment")
 Checks = dict[str, dict[str, str | None]]
 
@@ -50,7 +52,7 @@ def test_it_may_look_while_the_site_is_connected(
 ) -> None:
     home = homes.site("alice").root
     join = processes.join(home, waiting.port)
-    join.wait_for("connected to")
+    join.wait_for(Event.CONNECTED)
     found = checks(home, waiting.port)
     assert failed(found) == []
     assert "another ecgfl" in str(found["lock"]["problem"])

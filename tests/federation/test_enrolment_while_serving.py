@@ -8,13 +8,15 @@ import pytest
 from federation_homes import Homes, ecgfl
 from node_processes import Command, Ended, Processes, told
 
+from ecgfl_cli.logs import Event
+
 DEADLINE_SECONDS = 8.0
 
 
 @pytest.fixture
 def serving(homes: Homes, processes: Processes) -> Iterator[tuple[Command, int]]:
     server, port = processes.serve(homes.coordinator, "--min-sites", "3")
-    server.wait_for("waiting for sites")
+    server.wait_for(Event.WAITING_FOR_SITES)
     yield server, port
     assert server.code is None, server.said
 
@@ -66,7 +68,7 @@ def test_a_key_that_is_enrolled_under_a_new_name_is_accepted(
     revoke(homes, "bob")
     enrol(homes, "bob", "robert")
     joins(homes.site("bob").root, serving[1], 0)
-    serving[0].wait_for("robert connected", DEADLINE_SECONDS)
+    serving[0].wait_for(Event.SITE_CONNECTED, DEADLINE_SECONDS, site="robert")
 
 
 def test_a_new_site_is_accepted_without_a_restart(

@@ -5,6 +5,7 @@ from faulty_line import faulty_line
 from federation_homes import Homes
 from node_processes import Processes, told
 
+from ecgfl_cli.logs import Event
 from ecgfl_cli.models.registry import MAKING
 
 pytestmark = pytest.mark.slow
@@ -61,7 +62,7 @@ def test_a_line_that_is_cut_in_training_and_healed_costs_nothing(
         line.hold_within("down", MIDDLE)
         line.wait_until_broken()
         line.cut()
-        alice.wait_for("not reached, trying again")
+        alice.wait_for(Event.RETRYING, reason="not-reached")
         line.heal()
         served = server.finish()
         assert [join.finish().code for join in (alice, bob)] == [0, 0]

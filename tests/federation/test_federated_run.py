@@ -5,6 +5,7 @@ from federation_homes import SITES
 from node_processes import told
 from shared_runs import Finished
 
+from ecgfl_cli.logs import Event
 from ecgfl_cli.models.manifest import Manifest
 from ecgfl_cli.models.registry import WEIGHTS
 from ecgfl_cli.models.starter import starter_registry
@@ -111,3 +112,22 @@ def test_nothing_half_written_is_left(finished: Finished, name: str) -> None:
         for path in folder.rglob("*")
         if path.name.startswith((".new-", ".tmp")) or path.suffix == ".tmp"
     ] == []
+
+
+def test_programs_learn_from_events_that_both_sides_are_ready(finished: Finished) -> None:
+    (ready,) = [entry for entry in finished.served.events if entry["event"] == Event.READY]
+    assert (ready["address"], ready["host"], ready["port"]) == (
+        f"127.0.0.1:{finished.port}",
+        "127.0.0.1",
+        finished.port,
+    )
+    assert ready["run"] == finished.served.result["run"]
+    assert ready["source"] == "coordinator"
+    for name, joined in finished.joined.items():
+        (connected,) = [entry for entry in joined.events if entry["event"] == Event.CONNECTED]
+        assert connected["source"] == name
+        assert [entry["round"] for entry in joined.events if entry["event"] == Event.TRAINED] == [
+            1,
+            2,
+        ]
+        assert len(joined.events) == len(joined.said), "every line on stderr is an event"

@@ -231,7 +231,7 @@ def test_a_verdict_that_is_none_is_dropped(homes: Homes) -> None:
     figures["verdict"] = len(VERDICTS) + 1
     rounds.aggregate_measured(rounds.answer(1, Content(figures=figures)))
     assert rounds.last.verdicts == {}
-    assert [line for line in rounds.last.dropped if "verdict" in line]
+    assert [line for line in rounds.dropped if "verdict" in line]
 
 
 def test_what_a_revoked_site_said_no_longer_counts(homes: Homes) -> None:

@@ -11,6 +11,8 @@ from federation_homes import Homes
 from node_processes import Processes, told
 from small_disk import Disk
 
+from ecgfl_cli.logs import Event
+
 pytestmark = pytest.mark.slow
 
 PLAN = ("--rounds", "1", "--min-sites", "2", "--arch", "ecgnet", "--phase-timeout", "60s")
@@ -49,7 +51,7 @@ def test_the_disk_is_full_when_the_model_arrives(
             processes.join(alice.root, port),
             processes.join(homes.site("bob").root, bobs.port),
         ]
-        joins[0].wait_for("round 1 of 1: trained")
+        joins[0].wait_for(Event.TRAINED, round=1)
         bobs.wait_until_broken()
         small.fill(all_but=room)
         bobs.heal()

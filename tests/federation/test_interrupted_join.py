@@ -8,9 +8,11 @@ import time
 
 import pytest
 from federation_homes import Homes
+from log_lines import PREFIX
 from node_processes import Processes, contents, told
 from shared_runs import Waiting
 
+from ecgfl_cli.logs import Event
 from ecgfl_cli.site.audit import AuditLog
 
 
@@ -21,7 +23,7 @@ def test_a_waiting_join_leaves_at_once_and_comes_back_at_once(
     home = homes.site("alice")
     before = contents(home.root)
     command = processes.join(home.root, waiting.port)
-    command.wait_for("connected to")
+    command.wait_for(Event.CONNECTED)
     began = time.monotonic()
     command.send(number)
     ended = command.finish(30)
@@ -66,7 +68,8 @@ def test_a_join_ends_also_while_the_name_service_hangs(homes: Homes) -> None:
         process.send_signal(signal.SIGTERM)
         said = process.communicate(timeout=40)[1]
     assert process.returncode == 130
-    assert said.splitlines()[-1] == "ecgfl: interrupted; it did not end by itself within 9 s"
+    last = PREFIX.sub("", said).splitlines()[-1]
+    assert last == "ecgfl: interrupted; it did not end by itself within 9 s"
     assert told(home.root, "audit", "verify").code == 0
     again = told(home.root, "join", "--server", "localhost:1", "--once", "--max-wait", "1s")
     again.refused(4)  # the home is free again
@@ -74,7 +77,7 @@ def test_a_join_ends_also_while_the_name_service_hangs(homes: Homes) -> None:
 
 def test_a_coordinator_that_waits_ends_when_told(homes: Homes, processes: Processes) -> None:
     server, _ = processes.serve(homes.coordinator)
-    server.wait_for("waiting for sites")
+    server.wait_for(Event.WAITING_FOR_SITES)
     server.send(signal.SIGTERM)
     ended = server.finish(30)
     assert ended.code == 130, ended.said

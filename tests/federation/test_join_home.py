@@ -10,6 +10,8 @@ from federation_homes import Homes, ecgfl
 from node_processes import Processes, contents, told
 from shared_runs import Waiting
 
+from ecgfl_cli.logs import Event
+
 JOIN = ("join", "--server", "localhost:1", "--once", "--max-wait", "1s")
 
 
@@ -93,7 +95,7 @@ def test_a_second_join_in_the_same_home_is_refused_at_once(
 ) -> None:
     home = homes.site("bob").root
     first = processes.join(home, waiting.port)
-    first.wait_for("connected to")
+    first.wait_for(Event.CONNECTED)
     assert str(home) in processes.join(home, waiting.port).finish(30).refused(6)
     assert first.code is None
     # Killed, it would stay connected at the shared coordinator until its heartbeat is missed.

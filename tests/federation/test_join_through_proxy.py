@@ -10,6 +10,8 @@ from connect_proxy import ConnectProxy, connect_proxy
 from federation_homes import Homes
 from node_processes import Ended, Processes, told
 
+from ecgfl_cli.logs import Event
+
 HOST = "ecg.example.org"
 """No name service knows it; only the proxy can lead there."""
 SERVER = f"{HOST}:8443"
@@ -27,7 +29,7 @@ def behind(copied: Callable[[str], Homes], module_processes: Processes) -> Behin
     homes = copied("behind")
     certify(homes.coordinator_home, HOST)
     server, port = module_processes.serve(homes.coordinator, "--min-sites", "3")
-    server.wait_for("waiting for sites")
+    server.wait_for(Event.WAITING_FOR_SITES)
     return Behind(homes, port)
 
 

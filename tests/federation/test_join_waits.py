@@ -19,6 +19,7 @@ from shared_runs import Waiting
 
 from ecgfl_cli.errors import ModelRejected, SessionLost
 from ecgfl_cli.federation.site import participation
+from ecgfl_cli.logs import Event
 
 PATIENT = ("--once", "--max-wait", "60s")
 PROMPT_SECONDS = 15.0
@@ -140,7 +141,7 @@ def test_another_version_is_told_at_once(
 def test_a_coordinator_that_starts_late_is_waited_for(homes: Homes, processes: Processes) -> None:
     port = free_port()
     early = processes.join(homes.site("alice").root, port)
-    early.wait_for("not reached, trying again")
+    early.wait_for(Event.RETRYING, reason="not-reached")
     processes.start(
         homes.coordinator,
         "coordinator",
@@ -152,7 +153,7 @@ def test_a_coordinator_that_starts_late_is_waited_for(homes: Homes, processes: P
         "--min-sites",
         "3",
     )
-    early.wait_for("connected to")
+    early.wait_for(Event.CONNECTED)
     early.end()
 
 
@@ -182,12 +183,12 @@ def test_a_coordinator_that_is_started_again_is_joined_again(
     serve = ("coordinator", "serve", "--host", "127.0.0.1", "--min-sites", "3", "--port")
     port = free_port()
     first = processes.start(homes.coordinator, *serve, str(port))
-    first.wait_for("waiting for sites")
+    first.wait_for(Event.WAITING_FOR_SITES)
     site = processes.join(homes.site("alice").root, port)
-    first.wait_for("alice connected")
+    first.wait_for(Event.SITE_CONNECTED, site="alice")
     first.kill()
     again = processes.start(homes.coordinator, *serve, str(port))
-    again.wait_for("alice connected")
+    again.wait_for(Event.SITE_CONNECTED, site="alice")
     assert site.code is None
     site.end()
 
@@ -209,7 +210,7 @@ def test_one_that_goes_away_within_a_run_is_waited_for_from_then_on(
     )
     port, wait = free_port(), 10
     first = processes.start(homes.coordinator, *serve, str(port))
-    first.wait_for("waiting for sites")
+    first.wait_for(Event.WAITING_FOR_SITES)
     began = time.monotonic()
     sites = [
         processes.join(homes.site(name).root, port, max_wait=f"{wait}s")
@@ -220,8 +221,8 @@ def test_one_that_goes_away_within_a_run_is_waited_for_from_then_on(
     assert [site.code for site in sites] == [None, None], [site.said for site in sites]
     first.kill()
     again = processes.start(homes.coordinator, *serve, str(port))
-    again.wait_for("going on after round")
-    again.wait_for("round .* of 200: model")
+    again.wait_for(Event.RUN_RESUMED)
+    again.wait_for(Event.ROUND_FINISHED)
     for site in sites:
         assert site.end().code == 130
 
@@ -246,17 +247,15 @@ def test_told_to_end_in_a_run_it_leaves_within_ten_seconds_and_may_come_back_at_
 ) -> None:
     server, port = processes.serve(homes.coordinator, "--rounds", "50", "--min-sites", "2")
     alice, *_ = (processes.join(homes.site(name).root, port) for name in SITES)
-    server.wait_for(
-        f"training at {', '.join(SITES)}"
-    )  # two of them would not be enough without alice
-    alice.wait_for(r"round \d+ of 50: trained")
+    server.wait_for(Event.ROUND_STARTED, sites=sorted(SITES))  # alice is one of all three
+    alice.wait_for(Event.TRAINED)
     began = time.monotonic()
     ended = alice.end()
     assert time.monotonic() - began < TERM_SECONDS
     assert ended.code == 130, ended.said
     again = processes.join(homes.site("alice").root, port)
-    again.wait_for("connected to", 30)
-    assert not [line for line in again.said if "last session" in line]
+    again.wait_for(Event.CONNECTED, 30)
+    assert not again.logged(Event.RETRYING, reason="last-session")
     assert told(homes.site("alice").root, "audit", "verify").code == 0
 
 
@@ -279,7 +278,7 @@ def test_the_same_key_in_two_homes_is_told_when_max_wait_is_over(
     home = homes.site("carol").root
     shutil.copytree(home, tmp_path / "copy")
     first = processes.join(home, waiting.port)
-    first.wait_for("connected to")
+    first.wait_for(Event.CONNECTED)
     ended = told(
         tmp_path / "copy",
         "join",

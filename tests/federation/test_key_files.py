@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from fake_rounds import PLAN
 from federation_homes import SITES, Homes, ecgfl
+from log_lines import Heard
 from node_processes import told
 
 from ecgfl_cli.federation.coordinator.identity import enrolment
@@ -38,10 +39,12 @@ class SuperLink:
 
 class Watched:
     def __init__(self, homes: Homes) -> None:
-        self.link, self.said = SuperLink(), list[str]()
-        self.sites = ConnectedSites(
-            homes.coordinator_home, self.link, replace(PLAN), self.said.append
-        )  # type: ignore[arg-type]
+        self.link, self._heard = SuperLink(), Heard()
+        self.sites = ConnectedSites(homes.coordinator_home, self.link, replace(PLAN))  # type: ignore[arg-type]
+
+    @property
+    def said(self) -> list[str]:
+        return self._heard.lines
 
     def look(self) -> list[str]:
         self.sites.online()

@@ -6,6 +6,8 @@ import pytest
 from federation_homes import Homes
 from node_processes import Processes, told
 
+from ecgfl_cli.logs import Event
+
 pytestmark = pytest.mark.slow
 
 
@@ -17,7 +19,7 @@ def test_a_killed_coordinator_goes_on_after_the_last_finished_round(
     joins = [
         processes.join(homes.site(name).root, port, max_wait="6s") for name in ("alice", "bob")
     ]
-    server.wait_for("round 1 of 4: model")
+    server.wait_for(Event.ROUND_FINISHED, round=1)
     server.kill()
     for join in joins:
         join.finish().refused(4)
@@ -27,7 +29,7 @@ def test_a_killed_coordinator_goes_on_after_the_last_finished_round(
     assert before[-1].sequence == done + 1
 
     server, port = processes.serve(homes.coordinator, *plan)
-    server.wait_for(f"going on after round {done} of 4")
+    server.wait_for(Event.RUN_RESUMED, round=done)
     joins = [processes.join(homes.site(name).root, port) for name in ("alice", "bob")]
     for join in joins:
         ended = join.finish()
@@ -55,7 +57,7 @@ def test_a_coordinator_killed_while_it_waits_begins_no_second_run(
 ) -> None:
     for _ in range(2):
         server, _ = processes.serve(homes.coordinator, "--rounds", "4")
-        server.wait_for("waiting for sites")
+        server.wait_for(Event.WAITING_FOR_SITES)
         server.kill()
     assert [entry.manifest.sequence for entry in homes.registry("coordinator").entries()] == [1]
 

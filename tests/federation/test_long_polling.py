@@ -197,7 +197,7 @@ def test_a_site_hears_that_it_was_held(homes: Homes, processes: Processes) -> No
     site = homes.site("alice")
     ca = ca_certificate(homes.federation, None)
     key, coordinator = load_node_key(site), homes.federation.signing_public_key
-    with FleetConnection(f"localhost:{port}", ca, key, coordinator, 10, 10, print) as connection:
+    with FleetConnection(f"localhost:{port}", ca, key, coordinator, 10, 10) as connection:
         assert connection.receive(patience=0.5) is None
         assert connection.was_held
         assert connection.receive() is None

@@ -16,6 +16,7 @@ from node_processes import Processes, contents, told
 from ecgfl_cli.federation.flower.answer_bounds import LARGEST_PART
 from ecgfl_cli.federation.flower.message_bounds import LARGEST_MESSAGE, MOST_PARTS
 from ecgfl_cli.federation.site import local_work
+from ecgfl_cli.logs import Event
 
 MIB = 2**20
 TWO_GIB = 2 * 2**30
@@ -176,7 +177,7 @@ def test_none_of_it_takes_much_memory_and_the_site_stays(
 ) -> None:
     """One site that stays meets them all."""
     site = processes.start(homes.site("alice").root, "join", "--server", f"localhost:{server.port}")
-    site.wait_for("connected to")
+    site.wait_for(Event.CONNECTED)
     before = _most_memory(site.pid)
     for name in (
         "2-gib-stated",
@@ -186,13 +187,10 @@ def test_none_of_it_takes_much_memory_and_the_site_stays(
         "one-piece-for-ever",
         "many-parts",
     ):
-        heard = len(site.said)
+        refused = len(site.logged(Event.RETRYING))
         HOSTILE[name].offer(server)
-        _wait_for(
-            lambda said=HOSTILE[name].said, heard=heard: any(
-                said in line for line in site.said[heard:]
-            )
-        )
+        _wait_for(lambda refused=refused: len(site.logged(Event.RETRYING)) > refused)
+        assert HOSTILE[name].said in site.logged(Event.RETRYING)[refused]["message"]
     assert _most_memory(site.pid) - before < MOST_MEMORY
     ended = site.end()
     assert ended.code == 130, ended.said

@@ -8,6 +8,8 @@ import pytest
 from federation_homes import Homes
 from node_processes import Processes
 
+from ecgfl_cli.logs import Event
+
 pytestmark = pytest.mark.slow
 PLAN = """\
 [run]
@@ -23,8 +25,8 @@ def test_only_the_sites_that_the_plan_names_take_part(homes: Homes, processes: P
     homes.coordinator_home.plan.write_text(PLAN)
     server, port = processes.serve(homes.coordinator)
     carol = processes.join(homes.site("carol").root, port, max_wait="4s")
-    server.wait_for(r"carol connected, but \S+federation.toml: sites leaves it out of this run")
-    server.wait_for("waiting for sites: 0 of at least 2")
+    server.wait_for(Event.SITE_CONNECTED, site="carol", takes_part=False)
+    server.wait_for(Event.WAITING_FOR_SITES, connected=0)
     left_out = carol.finish()
     assert (left_out.code, left_out.result["participated"]) == (0, False)
     joins = [processes.join(homes.site(name).root, port) for name in ("alice", "bob")]
@@ -44,16 +46,16 @@ def test_a_run_that_is_ended_by_hand_is_reported_and_gone_on_with(
 ) -> None:
     homes.coordinator_home.plan.write_text(PLAN)
     server, _ = processes.serve(homes.coordinator)
-    server.wait_for("waiting for sites")
+    server.wait_for(Event.WAITING_FOR_SITES)
     server.send(signal.SIGTERM)
     assert server.finish(20).code == 130
     (path,) = homes.coordinator_home.reports.glob("*.json")
     report = json.loads(path.read_text())
     assert (report["outcome"], report["problem"]) == (
         "interrupted",
-        "ended by hand; serve again to go on",
+        "interrupted; serve again to resume the run",
     )
-    assert "serve again to go on" in path.with_suffix(".html").read_text()
+    assert "serve again to resume the run" in path.with_suffix(".html").read_text()
     server, port = processes.serve(homes.coordinator)
     joins = [processes.join(homes.site(name).root, port) for name in ("alice", "bob")]
     assert [join.finish().code for join in joins] == [0, 0]

@@ -7,6 +7,8 @@ import pytest
 from federation_homes import SITES, Homes, set_policy
 from node_processes import Processes
 
+from ecgfl_cli.logs import Event
+
 pytestmark = pytest.mark.slow
 
 
@@ -22,13 +24,13 @@ def test_the_run_goes_on_without_the_site_that_refuses(
     set_policy(carol, policy)
     server, port = processes.serve(homes.coordinator, "--rounds", "3", "--min-sites", "2")
     alice = processes.join(homes.site("alice").root, port)
-    server.wait_for("alice connected")
+    server.wait_for(Event.SITE_CONNECTED, site="alice")
     # Alice is held in her first round until Carol is there too: the order does not depend on the machine.
     alice.send(signal.SIGSTOP)
     bob = processes.join(homes.site("bob").root, port)
-    server.wait_for("round 1 of 3: training at alice, bob")
+    server.wait_for(Event.ROUND_STARTED, round=1, sites=["alice", "bob"])
     third = processes.join(carol.root, port)
-    third.wait_for("connected to")
+    third.wait_for(Event.CONNECTED)
     alice.send(signal.SIGCONT)
 
     line = third.finish().refused(5)

@@ -35,7 +35,7 @@ def in_a_round(homes: Homes, changes: tuple[float, ...], **options: object) -> R
 def test_an_update_far_beyond_the_median_is_left_out(homes: Homes, factor: float) -> None:
     rounds = in_a_round(homes, (0.01, 0.01 * factor, 0.01))
     assert rounds.last.sites == ["alice", "carol"]
-    (line,) = rounds.last.dropped
+    (line,) = rounds.dropped
     assert line.startswith("bob: an update of norm ")
     assert "more than 10 times the median of the sites', 4.3" in line
     assert f"reply dropped: {line}" in rounds.said
@@ -52,7 +52,7 @@ def test_a_reason_is_short_and_printable(homes: Homes) -> None:
     replies = [rounds.answer(node, record) for node, record in zip(NODES, records, strict=True)]
     with pytest.raises(RoundFailed) as failed:
         rounds.aggregate(*replies)
-    lines = rounds.record.report.left_out
+    lines = rounds.left_out
     assert [line.split(":")[0] for line in lines] == list(NODES.values())
     for line in (*lines, *rounds.said, str(failed.value)):
         assert line.isprintable()
@@ -63,7 +63,7 @@ def test_a_reason_is_short_and_printable(homes: Homes) -> None:
 def test_sites_of_unlike_size_are_all_taken(homes: Homes) -> None:
     rounds = in_a_round(homes, (0.001, 0.01, 0.095))
     assert rounds.last.sites == ["alice", "bob", "carol"]
-    assert rounds.last.dropped == []
+    assert rounds.dropped == []
 
 
 def test_a_small_update_is_no_reason_to_leave_one_out(homes: Homes) -> None:
@@ -82,7 +82,7 @@ def test_a_huge_update_of_one_of_two_sites_fails_the_round_and_not_the_model(hom
     with pytest.raises(RoundFailed, match="1 usable"):
         rounds.aggregate(rounds.good(1, before), rounds.good(2, 1e6))
     assert rounds.checkpoints.latest is model
-    silent, line = rounds.record.report.left_out
+    silent, line = rounds.left_out
     assert silent == "carol: no answer"
     assert line.startswith("bob: an update of norm ")
     assert "the global weights' own norm" in line
@@ -111,13 +111,13 @@ def counted(rounds: Rounds, *examples: int) -> list[str]:
 def test_more_beats_than_any_site_has_are_left_out(homes: Homes) -> None:
     rounds = Rounds(homes)
     assert counted(rounds, 10_000_000, 10_000_001, 100) == ["alice", "carol"]
-    assert rounds.last.dropped == ["bob: 10000001 training beats, declared were at most 10000000"]
+    assert rounds.dropped == ["bob: 10000001 training beats, declared were at most 10000000"]
 
 
 def test_a_site_is_held_to_what_the_plan_says_of_it(homes: Homes) -> None:
     rounds = Rounds(homes, sites={"alice": 500, "bob": 500, "carol": None})
     assert counted(rounds, 500, 501, 9000) == ["alice", "carol"]
-    assert "bob: 501 training beats, declared were at most 500" in rounds.last.dropped
+    assert "bob: 501 training beats, declared were at most 500" in rounds.dropped
 
 
 def test_a_count_that_jumps_within_a_run_is_left_out(homes: Homes) -> None:
@@ -126,7 +126,7 @@ def test_a_count_that_jumps_within_a_run_is_left_out(homes: Homes) -> None:
     assert counted(rounds, int(100 * LARGEST_GROWTH), 201, 1) == ["alice", "carol"], (
         "new recordings may come in, or go"
     )
-    assert rounds.last.dropped == [
+    assert rounds.dropped == [
         "bob: 201 training beats, more than 2 times the 100 it began the run with"
     ]
     assert counted(rounds, 100, 150, 100) == ["alice", "bob", "carol"], (
@@ -152,7 +152,7 @@ def test_the_reply_of_a_site_that_was_revoked_meanwhile_is_left_out(homes: Homes
     rounds.sites.revoked = {2}
     rounds.aggregate(rounds.good(1, 1.0), rounds.good(2, 9.0), rounds.good(3, 1.0))
     assert rounds.last.sites == ["alice", "carol"]
-    assert rounds.last.dropped == ["bob: its key was revoked meanwhile"]
+    assert rounds.dropped == ["bob: its key was revoked meanwhile"]
 
 
 def test_more_pvcs_than_beats_are_left_out(homes: Homes) -> None:
@@ -164,7 +164,7 @@ def test_more_pvcs_than_beats_are_left_out(homes: Homes) -> None:
         rounds.good(1, rounds.weights), rounds.answer(2, content), rounds.good(3, rounds.weights)
     )
     assert rounds.last.sites == ["alice", "carol"]
-    (line,) = rounds.last.dropped
+    (line,) = rounds.dropped
     assert line.startswith("bob: ")
     assert "pvcs 101 is more than num-examples, 100" in line
 
@@ -275,7 +275,7 @@ def test_figures_that_contradict_each_other_are_left_out(homes: Homes, name: str
             for node, content in enumerate(contents, start=1)
         )
     )
-    (line,) = rounds.last.dropped
+    (line,) = rounds.dropped
     assert line.startswith("bob: ")
     assert reason in line
     assert rounds.last.metrics is not None
@@ -294,7 +294,7 @@ def test_held_out_beats_that_jump_within_a_run_are_left_out(homes: Homes) -> Non
         current.begin()
         current.aggregate(*(current.good(node, current.weights) for node in current.requests))
         measure(current, {}, more, {})
-        assert current.last.dropped == [
+        assert current.dropped == [
             "bob: 201 held-out beats, more than 2 times the 100 it began the run with"
         ]
 
@@ -320,7 +320,7 @@ def test_a_site_may_get_its_first_held_out_beats_later(homes: Homes) -> None:
                 for node, each in ((1, MEASURED), (2, reply), (3, MEASURED))
             )
         )
-        assert rounds.last.dropped == []
+        assert rounds.dropped == []
 
 
 FOUR = {**NODES, 4: "mallory"}

@@ -19,6 +19,7 @@ from node_processes import Command, Ended, Processes
 
 from ecgfl_cli.errors import ServerError
 from ecgfl_cli.federation.flower.fleet import FleetConnection, Outgoing, RunOver
+from ecgfl_cli.logs import Event
 from ecgfl_cli.models.architecture import architecture
 from ecgfl_cli.models.packing import pack
 from ecgfl_cli.site.keys import load_node_key
@@ -174,8 +175,10 @@ class Run:
 
     def dropped(self, name: str) -> list[str]:
         """Why the replies of this site were left out."""
-        lines = [line for each in self.served.result["rounds"] for line in each["dropped"]]
-        return [line.removeprefix(f"{name}: ") for line in lines if line.startswith(f"{name}: ")]
+        replies = [
+            reply for each in self.served.result["rounds"] for reply in each["dropped_replies"]
+        ]
+        return [reply["reason"] for reply in replies if reply["site"] == name]
 
 
 def run_with(
@@ -205,7 +208,7 @@ def run_with(
     )
     server, port = processes.serve(homes.coordinator, *plan)
     joins = [processes.join(homes.site(site).root, port) for site in ("alice", "bob")]
-    server.wait_for(f"round 1 of {rounds}: training")
+    server.wait_for(Event.ROUND_STARTED, round=1)
     # Alice is held until all are there: the order does not depend on the machine.
     joins[0].send(signal.SIGSTOP)
     authority = homes.federation.ca_certificate.encode()

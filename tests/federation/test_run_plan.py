@@ -194,7 +194,10 @@ def test_a_named_site_that_is_not_enrolled_is_told_of(homes: Homes) -> None:
 
 def test_a_quorum_that_is_not_reached_in_time_ends_serve_with_one_line(homes: Homes) -> None:
     line = told(homes.coordinator, *SERVE, "--quorum-timeout", "300ms").refused(4)
-    assert "0 of at least 2 sites came within 0.3 s; missing or refusing: alice, bob, carol" in line
+    assert (
+        "0 of at least 2 sites connected within 0.3 s; missing or refusing: alice, bob, carol"
+        in line
+    )
     assert "--quorum-timeout" in line
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from fake_rounds import Rounds
 from federation_homes import SITES, Homes
+from log_lines import Heard
 from node_processes import told
 from shared_runs import Finished
 
@@ -20,6 +21,7 @@ from ecgfl_cli.federation.coordinator.json_file import LARGEST_JSON
 from ecgfl_cli.federation.coordinator.killed_runs import close_killed_runs
 from ecgfl_cli.federation.coordinator.report_page import page_of
 from ecgfl_cli.federation.coordinator.rounds.rounds import RoundFailed
+from ecgfl_cli.federation.coordinator.runs.dropped import DropCode, Dropped
 from ecgfl_cli.federation.coordinator.runs.run_plan import RoundResult, SiteFigures
 from ecgfl_cli.federation.coordinator.runs.run_record import LARGEST_REPORT, RunReport, load_report
 from ecgfl_cli.models.manifest import Metrics
@@ -98,10 +100,10 @@ def test_an_error_is_reported_too(homes: Homes) -> None:
     told(homes.coordinator, *SERVE, "--quorum-timeout", "200ms").refused(4)
     (report,) = reports(homes)
     assert (report.outcome, report.rounds) == ("failed", [])
-    assert "0 of at least 2 sites came" in str(report.problem)
+    assert "0 of at least 2 sites connected" in str(report.problem)
     (path,) = homes.coordinator_home.reports.glob("*.html")
     page = Page(path.read_text())
-    assert "0 of at least 2 sites came" in page.text
+    assert "0 of at least 2 sites connected" in page.text
     assert "No round was finished." in page.text
 
 
@@ -121,7 +123,7 @@ def test_each_round_is_on_the_disk_when_its_model_is(homes: Homes) -> None:
         last = report.rounds[-1]
         assert (last.examples_by_site, last.dropped) == (
             {"alice": 100, "carol": 300},
-            ["bob: weights that are not finite"],
+            [Dropped("bob", DropCode.INVALID, "weights that are not finite")],
         )
 
 
@@ -189,7 +191,10 @@ def test_the_round_that_failed_tells_whom_it_left_out(homes: Homes) -> None:
         rounds.aggregate(rounds.good(1, 1.0), rounds.good(2, np.nan))
     rounds.record.end(failed.value)
     (report,) = reports(homes)
-    assert report.left_out == ["carol: no answer", "bob: weights that are not finite"]
+    assert report.left_out == [
+        Dropped("carol", DropCode.NO_ANSWER, "no answer"),
+        Dropped("bob", DropCode.INVALID, "weights that are not finite"),
+    ]
     assert "bob" in Page(page_of(report)).text
     Rounds(homes).record.save()
     (gone_on,) = reports(homes)
@@ -275,7 +280,7 @@ def test_nothing_that_came_from_elsewhere_is_markup() -> None:
             [EVIL],
             5,
             0.1,
-            dropped=[f"{EVIL}: {EVIL}"],
+            dropped=[Dropped(EVIL, DropCode.INVALID, EVIL)],
             examples_by_site={EVIL: 5},
             began=EVIL,
         )
@@ -287,7 +292,7 @@ def test_nothing_that_came_from_elsewhere_is_markup() -> None:
         final=EVIL,
         run=EVIL,
         architecture=EVIL,
-        left_out=[EVIL],
+        left_out=[Dropped(EVIL, DropCode.INVALID, EVIL)],
         plan={EVIL: EVIL},
     )
     page = Page(html := page_of(evil))
@@ -308,9 +313,9 @@ def test_the_page_needs_nothing_from_elsewhere() -> None:
 
 def killed(homes: Homes) -> list[str]:
     """Bring the reports of killed runs to an end, and return what is said about it."""
-    said: list[str] = []
-    close_killed_runs(homes.coordinator_home, homes.registry("coordinator"), "another", said.append)
-    return said
+    heard = Heard()
+    close_killed_runs(homes.coordinator_home, homes.registry("coordinator"), "another")
+    return heard.lines
 
 
 @pytest.mark.parametrize(

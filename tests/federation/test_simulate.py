@@ -74,12 +74,12 @@ def test_the_sites_are_either_dealt_or_given(options: tuple[str, ...], ecgfl: Ec
         (
             ("--sites", "3", "--strategy", "fedprox:mu=1"),
             2,
-            "--strategy fedprox:mu=1: 'mu=1' is no option with a number",
+            "--strategy fedprox:mu=1: 'mu=1' is not an option with a number",
         ),
         (
             ("--sites", "3", "--strategy", "fedprox:proximal-mu=x"),
             2,
-            "'proximal-mu=x' is no option with a number",
+            "'proximal-mu=x' is not an option with a number",
         ),
         (
             ("--sites", "3", "--strategy", "fedavg:proximal-mu=1"),
@@ -95,9 +95,9 @@ def test_the_sites_are_either_dealt_or_given(options: tuple[str, ...], ecgfl: Ec
         (
             ("--sites", "5", *[f"--strategy=krum:malicious{sign}sites=1" for sign in "-_"]),
             2,
-            "written alike",
+            "these would write to the same file",
         ),
-        (("--sites", str(PATIENTS)), 3, f"cannot be dealt to {PATIENTS} sites"),
+        (("--sites", str(PATIENTS)), 3, f"are too few for {PATIENTS} sites"),
     ],
 )
 def test_a_simulation_that_cannot_be_is_refused(

@@ -13,8 +13,11 @@ from typing import Any
 
 import psutil
 import pytest
+from log_lines import entry_of, matches, shown
 from node_processes import Socket, sockets_of
 from simulations import QUICK, SITES, needs_ray
+
+from ecgfl_cli.logs import Event
 
 pytestmark = needs_ray
 SIMULATE = (
@@ -22,6 +25,8 @@ SIMULATE = (
     "-m",
     "ecgfl_cli",
     "--json",
+    "--log-format",
+    "json",
     "simulate",
     "--sites",
     str(SITES),
@@ -47,19 +52,26 @@ class Simulation:
         self.said: list[str] = []
         self.beneath: list[psutil.Process] = []
 
-    def wait_for(self, words: str) -> None:
-        """Until a line on stderr has these words; then the processes that it has made are known."""
+    def wait_for(self, event: Event, **fields: object) -> None:
+        """Wait for an event with these fields; then the child processes are known."""
         assert self.process.stderr is not None
         for line in self.process.stderr:
-            self.said.append(line.rstrip())
-            if words in line:
+            if matches(self._read(line), event, fields):
                 break
         self.beneath = psutil.Process(self.process.pid).children(recursive=True)
 
     def finish(self) -> tuple[int, str]:
         out, err = self.process.communicate(timeout=120)
-        self.said += err.splitlines()
+        for line in err.splitlines():
+            self._read(line)
         return self.process.returncode, out
+
+    def _read(self, line: str) -> dict[str, Any]:
+        """Keep a line as a terminal shows it, and return its entry. Every line must be JSON."""
+        entry = entry_of(line)
+        assert entry is not None, line
+        self.said.append(shown(entry))
+        return entry
 
     def left(self) -> list[str]:
         """The processes that still run a moment after the end."""
@@ -92,7 +104,7 @@ def test_it_gives_the_same_models_as_one_process_and_stays_on_this_machine(
 ) -> None:
     options = (*QUICK[:-1], "2", "--strategy", "fedavg", "--strategy", "median")
     command = simulation(*options)
-    command.wait_for("fedavg: round 1 of 2: model")
+    command.wait_for(Event.ROUND_FINISHED, trial="fedavg", round=1)
     sockets: set[Socket] = sockets_of(command.process.pid)
     code, out = command.finish()
     assert code == 0, command.said
@@ -120,7 +132,7 @@ def test_an_interrupt_ends_it_soon_with_all_its_processes(
     simulation: Callable[..., Simulation],
 ) -> None:
     command = simulation(*QUICK[:-1], "50")
-    command.wait_for("fedavg: round 1 of 50: model")
+    command.wait_for(Event.ROUND_FINISHED, trial="fedavg", round=1)
     began = time.monotonic()
     command.process.send_signal(signal.SIGTERM)  # which Ray would take for itself
     code, _ = command.finish()

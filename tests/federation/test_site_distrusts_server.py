@@ -42,9 +42,7 @@ class Server:
     def __post_init__(self) -> None:
         home = self.homes.site("alice")
         settings = load_settings(home.settings)
-        self._participant = Participant(
-            home, settings, self.homes.federation, "test", lambda _: None
-        )
+        self._participant = Participant(home, settings, self.homes.federation, "test")
 
     def manifest(self, vector: Vector, **changes: Any) -> dict[str, Any]:
         sound = Manifest(
@@ -418,7 +416,7 @@ def test_a_new_coordinator_may_count_from_one(server: Server) -> None:
 
     server.key = new
     participant = Participant(
-        home, load_settings(home.settings), load_federation(home.federation), "test", lambda _: None
+        home, load_settings(home.settings), load_federation(home.federation), "test"
     )
     signed = server.sign(
         server.manifest(sound_vector(3), sequence=1, version="ecgnet-0001-00000000")

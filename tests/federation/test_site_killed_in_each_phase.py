@@ -4,6 +4,7 @@ import pytest
 from harmed_sites import KILLED, ROUNDS, HarmedRun
 from node_processes import told
 
+from ecgfl_cli.logs import Event
 from ecgfl_cli.models.registry import MAKING
 
 pytestmark = pytest.mark.slow
@@ -38,7 +39,7 @@ def test_killed_in_the_upload_half_a_reply_enters_no_model(harmed_run: HarmedRun
     assert answers(harmed_run, "dave") == [("send", "train")]
     assert harmed_run.left["dave"] == {}
     assert "dave" not in harmed_run.round(2)["sites"]
-    assert [line for line in harmed_run.round(2)["dropped"] if line.startswith("dave: ")]
+    assert [reply for reply in harmed_run.round(2)["dropped_replies"] if reply["site"] == "dave"]
 
 
 def test_killed_while_it_is_sent_the_model_it_keeps_nothing_of_it(harmed_run: HarmedRun) -> None:
@@ -59,6 +60,8 @@ def test_started_again_it_takes_part(harmed_run: HarmedRun, name: str) -> None:
 
 
 def test_started_again_at_once_it_waits_for_its_last_sessions_end(harmed_run: HarmedRun) -> None:
-    said = harmed_run.joined["erin"].said
-    (waits,) = [number for number, line in enumerate(said) if "last session" in line]
-    assert [line for line in said[waits:] if "connected to" in line]
+    events = harmed_run.joined["erin"].events
+    (waits,) = [
+        number for number, entry in enumerate(events) if entry.get("reason") == "last-session"
+    ]
+    assert [entry for entry in events[waits:] if entry["event"] == Event.CONNECTED]

@@ -9,6 +9,7 @@ from node_processes import Ended, Processes
 from numpy.typing import NDArray
 from test_federated_average import trained_at
 
+from ecgfl_cli.logs import Event
 from ecgfl_cli.models.architecture import architecture
 from ecgfl_cli.models.packing import pack
 
@@ -119,7 +120,7 @@ def test_a_killed_fedadam_run_ends_with_the_weights_of_one_that_was_not(
 ) -> None:
     server, port = processes.serve(homes.coordinator, *PLAN, *OPTIONS["fedadam"])
     joins = [processes.join(homes.site(name).root, port, max_wait="6s") for name in SITES]
-    server.wait_for(f"round 1 of {ROUNDS}: model")
+    server.wait_for(Event.ROUND_FINISHED, round=1)
     server.kill()
     for join in joins:
         join.finish().refused(4)

@@ -38,8 +38,8 @@ app = typer.Typer(
 )
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(is_requested: bool) -> None:
+    if is_requested:
         print(f"ecgfl {library.version('ecgfl')}")
         raise typer.Exit
 
@@ -110,7 +110,7 @@ def main() -> NoReturn:
     code = run(sys.argv[1:])
     code = flush_streams(code)
     if code == ExitCode.INTERRUPTED:
-        # Python would first wait for every thread, also for one that waits for a dead line.
+        # Python would wait for every thread, even for one that waits for a broken connection.
         os._exit(code)
     sys.exit(code)
 
@@ -145,7 +145,7 @@ def run(arguments: list[str]) -> int:
             raise KeyboardInterrupt
         return code
     except click.exceptions.NoArgsIsHelpError as error:
-        sys.stderr.write(f"{error.format_message()}\n")  # our own help text
+        sys.stderr.write(f"{error.format_message()}\n")  # the help, which quotes nobody
         return ExitCode.USAGE
     except SystemExit as error:
         if not isinstance(error.__context__, BrokenPipeError):
@@ -193,7 +193,7 @@ def explained(error: Exception) -> EcgflError:
     if isinstance(error, click.ClickException):
         context = getattr(error, "ctx", None)
         return UsageError(
-            _said_once(error.format_message()).rstrip("."),
+            _without_repeated_hint(error.format_message()).rstrip("."),
             f"See `{context.command_path if context else 'ecgfl'} --help`",
         )
     if isinstance(error, OSError) and error.filename is not None:
@@ -212,7 +212,7 @@ def explained(error: Exception) -> EcgflError:
     )
 
 
-def _said_once(message: str) -> str:
+def _without_repeated_hint(message: str) -> str:
     """Remove the second "Did you mean": typer and click both add one."""
     return re.sub(r"( Did you mean [^?]*\?)\1", r"\1", message)
 
@@ -220,19 +220,22 @@ def _said_once(message: str) -> str:
 def globals_first(arguments: list[str]) -> list[str]:
     """Move the global options to the front, where click expects them, unless they follow a "--"."""
     end = arguments.index("--") if "--" in arguments else len(arguments)
-    first: list[str] = []
-    rest: list[str] = []
-    waiting = iter(arguments[:end])
-    for argument in waiting:
+    globals_: list[str] = []
+    others: list[str] = []
+    remaining = iter(arguments[:end])
+    for argument in remaining:
         if argument in GLOBAL_FLAGS or argument.startswith(
             tuple(f"{name}=" for name in GLOBAL_VALUES)
         ):
-            first.append(argument)
+            globals_.append(argument)
         elif argument in GLOBAL_VALUES:
-            first += [argument, *(value for value in [next(waiting, None)] if value is not None)]
+            globals_ += [
+                argument,
+                *(value for value in [next(remaining, None)] if value is not None),
+            ]
         else:
-            rest.append(argument)
-    return first + rest + arguments[end:]
+            others.append(argument)
+    return globals_ + others + arguments[end:]
 
 
 def default_home() -> Path:

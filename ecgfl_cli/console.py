@@ -1,4 +1,4 @@
-"""Write results to stdout (tables, or one JSON object) and messages for people to stderr."""
+"""Write results to stdout (tables, or one JSON object), and log to stderr."""
 
 import errno
 import io
@@ -238,9 +238,9 @@ def _write(stream: TextIO, write: Callable[[], object]) -> None:
     try:
         write()
     except OSError as error:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
+        null_device = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null_device, stream.fileno())
+        os.close(null_device)
         # Windows reports a pipe without a reader as EINVAL.
         is_closed_pipe = isinstance(error, BrokenPipeError) or (
             sys.platform == "win32" and error.errno == errno.EINVAL
@@ -255,9 +255,9 @@ def _write(stream: TextIO, write: Callable[[], object]) -> None:
 def in_words(value: object) -> object:
     """Format a field's value for people: lists and mappings as text, empty values as None."""
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {in_words(each)}" for name, each in value.items()) or None
+        return ", ".join(f"{name} {in_words(item)}" for name, item in value.items()) or None
     if isinstance(value, list | tuple):
-        return ", ".join(str(in_words(each)) for each in value) or None
+        return ", ".join(str(in_words(item)) for item in value) or None
     if isinstance(value, bool):
         return "yes" if value else "no"
     return None if value == "" else value

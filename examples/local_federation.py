@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 LONGEST_WAIT = "10m"
 POLICY = (
@@ -84,6 +85,14 @@ def set_policy(settings: Path) -> None:
     settings.write_text(text, encoding="utf-8")
 
 
+def log_entry(line: str) -> dict[str, Any]:
+    """Return a line of a JSON log. A library may have written another line."""
+    try:
+        return dict(json.loads(line))
+    except ValueError:
+        return {"event": None, "message": line.rstrip()}
+
+
 def federate(work: Path, sites: Sequence[str], *plan: object) -> None:
     """Run the coordinator and all sites until one run has ended.
 
@@ -98,7 +107,7 @@ def federate(work: Path, sites: Sequence[str], *plan: object) -> None:
         assert coordinator.stderr is not None
         port = None
         for line in coordinator.stderr:
-            entry = json.loads(line)
+            entry = log_entry(line)
             print(f"coordinator: {entry['message']}", flush=True)
             if entry["event"] == "ready":
                 port = entry["port"]
@@ -119,7 +128,7 @@ def federate(work: Path, sites: Sequence[str], *plan: object) -> None:
             )
             for site in sites
         ]
-        messages = (f"coordinator: {json.loads(line)['message']}\n" for line in coordinator.stderr)
+        messages = (f"coordinator: {log_entry(line)['message']}\n" for line in coordinator.stderr)
         printing = threading.Thread(target=sys.stdout.writelines, args=(messages,))
         printing.start()
         while coordinator.poll() is None and not any(join.poll() for join in joins):

@@ -112,6 +112,11 @@ def _traceback(record: logging.LogRecord) -> str | None:
     return logging.Formatter().formatException(record.exc_info)
 
 
+def _plain(value: object) -> object:
+    """Return a value that JSON has no form for: a number of numpy as Python's, others as text."""
+    return value.item() if hasattr(value, "item") else str(value)
+
+
 class TextFormatter(logging.Formatter):
     """Formats a record as a line for people, followed by the lines of its traceback.
 
@@ -157,7 +162,7 @@ class JsonFormatter(logging.Formatter):
         if trace is not None:
             entry["traceback"] = trace
         return json.dumps(
-            {**entry, **{k: v for k, v in fields.items() if k not in entry}}, default=str
+            {**entry, **{k: v for k, v in fields.items() if k not in entry}}, default=_plain
         )
 
 

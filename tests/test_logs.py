@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ecgfl_cli.logs import (
@@ -96,7 +97,7 @@ def test_names_are_escaped_in_json_and_read_back() -> None:
 
 
 def test_json_line_has_the_fixed_keys_first() -> None:
-    fields = event(Event.READY, address="0.0.0.0:1", port=1, report=Path("x"), level_of="a")
+    fields = event(Event.READY, address="0.0.0.0:1", port=np.int64(1), report=Path("x"))
     entry = json.loads(JsonFormatter().format(record("serving", **fields)))
     assert list(entry)[:5] == ["time", "level", "logger", "event", "message"]
     assert datetime.fromisoformat(entry["time"]).utcoffset() is not None

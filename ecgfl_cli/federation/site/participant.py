@@ -166,7 +166,8 @@ class Participant:
         seconds = time.monotonic() - began
         where = f"round {manifest.round + 1} of {manifest.rounds}"
         _log.info(
-            f"{where}: trained on {trained.beats} beats in {seconds:.2f} s, loss {trained.loss:.4f}",
+            f"{where}: trained on {trained.beats} beats in {seconds:.2f} s,"
+            f" loss {trained.loss:.4f}",
             extra=event(
                 Event.TRAINED,
                 round=manifest.round + 1,

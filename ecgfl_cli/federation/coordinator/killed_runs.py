@@ -1,4 +1,4 @@
-"""The reports of runs whose `serve` was killed and that no later one goes on with: they are brought to an end."""
+"""Complete the reports of runs whose `serve` was killed and that will not be resumed."""
 
 from ecgfl_cli.errors import UnusableInput
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome
@@ -10,13 +10,26 @@ from ecgfl_cli.models.manifest import Manifest
 from ecgfl_cli.models.registry import Registry
 
 KILLED = "`serve` was killed or the machine stopped, and another run followed"
+"""The problem in the report of a killed run."""
 
 
 def close_killed_runs(
-    home: CoordinatorHome, registry: Registry, going_on: str, tell: Report
+    home: CoordinatorHome, registry: Registry, current_run: str, tell: Report
 ) -> None:
-    """Write into each report that still says "running" how far its run came. A report that cannot be read or written is passed
-    over, and `tell` gets a line about it. going_on : the run that is served now.
+    """Write the outcome into each report that still says "running".
+
+    Reports that cannot be read or written are skipped, with a log line.
+
+    Parameters
+    ----------
+    home
+        Home of the coordinator.
+    registry
+        Its models, which show how many rounds a run finished.
+    current_run
+        The run that is being served.
+    tell
+        Called with each log line.
     """
     last: dict[str, Manifest] = {entry.manifest.run: entry.manifest for entry in registry.entries()}
     for path in sorted(home.reports.glob("*.json")):
@@ -26,8 +39,8 @@ def close_killed_runs(
             tell(f"a report of an earlier run is passed over: {error}")
             continue
         except FileNotFoundError:
-            continue  # moved away just now
-        if report.outcome != "running" or report.run == going_on or report.run not in last:
+            continue  # removed since the folder was listed
+        if report.outcome != "running" or report.run == current_run or report.run not in last:
             continue
         manifest = last[report.run]
         report.end_with(manifest)

@@ -53,5 +53,6 @@ def close_killed_runs(
             atomic_write_bytes(path, report.to_bytes())
         except OSError as error:
             tell(
-                f"{path}: the report of a run that was killed cannot be brought to an end: {error.strerror or error}"
+                f"{path}: the report of a run that was killed cannot be brought to an end:"
+                f" {error.strerror or error}"
             )

@@ -147,7 +147,7 @@ def serve(home: CoordinatorHome, plan: RunPlan, host: str, port: int, report: Re
             _close(home, record, path, sites, None, report)
             _wait_until_left(sites, grid.asked)
     final = checkpoints.latest
-    standing = checkpoints.tell(final.manifest.version, {})
+    standing = checkpoints.add_verdicts(final.manifest.version, {})
     absent, start = record.report.absent, record.report.start
     return Served(
         final.manifest, record.rounds, start, absent, standing, checkpoints.next_start(), path
@@ -177,7 +177,7 @@ def _catching_up(
     version, request = final
 
     def tell(site: str, verdict: VerdictCode) -> None:
-        standing = checkpoints.tell(version, {site: verdict})
+        standing = checkpoints.add_verdicts(version, {site: verdict})
         if verdict in REJECTIONS:
             report(f"{site} does not use the last run's model {version} ({verdict})")
         if standing.is_rejected:

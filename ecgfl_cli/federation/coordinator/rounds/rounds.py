@@ -275,7 +275,7 @@ class Rounds:
         if not verdicts:
             return
         result.verdicts = {**verdicts}
-        standing = self._checkpoints.tell(latest.version, verdicts)
+        standing = self._checkpoints.add_verdicts(latest.version, verdicts)
         self._report(f"model {latest.version}: {standing.in_words()}")
         if standing.is_rejected:
             start = self._checkpoints.next_start()

@@ -111,7 +111,7 @@ class SiteTransport(Protocol):
     """Carries the messages of one session on the side of a site."""
 
     @property
-    def was_held(self) -> bool:
+    def was_delayed(self) -> bool:
         """Whether the coordinator delayed its last answer until there was a message."""
         ...
 

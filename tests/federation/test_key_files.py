@@ -57,7 +57,7 @@ def refuse(number: int, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     if what == "list":
         monkeypatch.setattr(enrolment.os, "listdir", failing)
     elif what == "read":
-        enrolment._site.cache_clear()
+        enrolment._read_site.cache_clear()
         monkeypatch.setattr(enrolment, "read_bounded", failing)
     else:
         stat = Path.stat

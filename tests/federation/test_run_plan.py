@@ -148,7 +148,7 @@ def test_a_strategy_that_needs_more_sites_than_are_asked_for_is_refused(
         homes.coordinator, *SERVE, *AT_ONCE, *options, "--min-sites", str(least - 1)
     ).refused(2)
     assert f"--min-sites {least - 1} is too few" in line
-    assert f"Ask for at least {least} sites" in line
+    assert f"Require at least {least} sites" in line
     told(homes.coordinator, *SERVE, *AT_ONCE, *options, "--min-sites", str(least)).refused(4)
 
 

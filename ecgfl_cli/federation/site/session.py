@@ -152,7 +152,7 @@ class Session:
 
     def _pause(self, usual: float) -> None:
         """Wait before the next question for messages."""
-        time.sleep(SHORTEST_PAUSE_SECONDS if self._connection.was_held else usual)
+        time.sleep(SHORTEST_PAUSE_SECONDS if self._connection.was_delayed else usual)
 
     def _check_run(self) -> None:
         """Raise `RunOver` if the coordinator has closed the run."""

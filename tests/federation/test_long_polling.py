@@ -102,7 +102,9 @@ class Asked:
 
 
 @pytest.mark.parametrize(
-    "what", [lambda polls: polls.notify([3, NODE]), lambda polls: polls.stop()], ids=["notify", "stop"]
+    "what",
+    [lambda polls: polls.notify([3, NODE]), lambda polls: polls.stop()],
+    ids=["notify", "stop"],
 )
 def test_an_answer_without_a_message_waits_for_news_or_for_the_end_of_the_run(
     what: Callable[[LongPolling], None],

@@ -24,7 +24,8 @@ from ecgfl_cli.federation.signed_requests import seal
 from ecgfl_cli.models.architecture import architecture
 from ecgfl_cli.models.calibration import Calibrated
 from ecgfl_cli.models.manifest import Manifest, Metrics, SignedManifest, validity, weights_sha256
-from ecgfl_cli.models.registry import Entry, Registry, network_of
+from ecgfl_cli.models.networks import network_of
+from ecgfl_cli.models.registry import Entry, Registry
 from ecgfl_cli.models.verdicts import VerdictCode
 from ecgfl_cli.times import current_time
 

@@ -16,7 +16,8 @@ from ecgfl_cli.federation.coordinator.home import CoordinatorHome, load_signing_
 from ecgfl_cli.federation.coordinator.runs.first_weights import load_weights, starter_of
 from ecgfl_cli.federation.coordinator.runs.global_models import GlobalModels
 from ecgfl_cli.models.manifest import Manifest, SignedManifest, validity, weights_sha256
-from ecgfl_cli.models.registry import Entry, Registry, network_of
+from ecgfl_cli.models.networks import network_of
+from ecgfl_cli.models.registry import Entry, Registry
 from ecgfl_cli.models.starter import starter_registry
 from ecgfl_cli.times import current_time
 

@@ -2,7 +2,7 @@
 
 from ecgfl_cli.errors import UnusableInput
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome
-from ecgfl_cli.federation.coordinator.report_page import page_of
+from ecgfl_cli.federation.coordinator.report_page import write_pages
 from ecgfl_cli.federation.coordinator.runs.run_plan import Report
 from ecgfl_cli.federation.coordinator.runs.run_record import load_report, now
 from ecgfl_cli.files import atomic_write_bytes
@@ -49,7 +49,7 @@ def close_killed_runs(
             ("finished", None) if manifest.is_final else ("interrupted", KILLED)
         )
         try:
-            atomic_write_bytes(path.with_suffix(".html"), page_of(report).encode())
+            write_pages(report, path)
             atomic_write_bytes(path, report.to_bytes())
         except OSError as error:
             tell(

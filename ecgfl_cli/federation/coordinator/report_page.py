@@ -1,13 +1,27 @@
-"""Make the HTML page of a run's report. The template is `reports/templates/run.html`."""
+"""Make the HTML pages of a run's report.
 
-from collections.abc import Sequence
+To add a page, add a template to `reports/templates` and a line to `PAGES`.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from ecgfl_cli.federation.coordinator.rounds.outliers import deviation_in_words
 from ecgfl_cli.federation.coordinator.runs.global_models import VERDICT_IN_WORDS
 from ecgfl_cli.federation.coordinator.runs.run_plan import RoundResult
 from ecgfl_cli.federation.coordinator.runs.run_record import RunReport
+from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.reports.charts import Chart, line_chart
 from ecgfl_cli.reports.render import render
+
+PAGES: Mapping[str, str] = {
+    ".html": "run.html",
+}
+"""Template of each page, by the suffix that replaces the suffix of the report's file.
+
+Each template gets the same variables; see `_variables`.
+"""
 
 OUTCOMES = {
     "running": "still running, or killed: start `serve` again to continue",
@@ -17,20 +31,44 @@ OUTCOMES = {
 }
 
 
-def page_of(report: RunReport) -> str:
-    """Return the HTML page of a run's report."""
-    return render(
-        "run.html",
-        title=f"Run {report.run}",
-        summary=_summary(report),
-        charts=_charts(report.rounds) if report.rounds else [],
-        rounds=[_round(result) for result in report.rounds],
-        sites=_sites(report),
-        deviating=_deviating(report),
-        figures=_figures(report),
-        dropped=_dropped(report),
-        plan=[(name.replace("_", "-"), _plan_value(value)) for name, value in report.plan.items()],
-    )
+def write_pages(report: RunReport, path: Path) -> None:
+    """Write all pages of a run's report.
+
+    Parameters
+    ----------
+    report
+        The report.
+    path
+        File of the report. The pages have other suffixes.
+
+    Raises
+    ------
+    OSError
+        A page cannot be written.
+    """
+    for suffix in PAGES:
+        atomic_write_bytes(path.with_suffix(suffix), page_of(report, suffix).encode())
+
+
+def page_of(report: RunReport, suffix: str = ".html") -> str:
+    """Return a page of a run's report; `suffix` is a key of `PAGES`."""
+    return render(PAGES[suffix], **_variables(report))
+
+
+def _variables(report: RunReport) -> dict[str, Any]:
+    return {
+        "title": f"Run {report.run}",
+        "summary": _summary(report),
+        "charts": _charts(report.rounds) if report.rounds else [],
+        "rounds": [_round(result) for result in report.rounds],
+        "sites": _sites(report),
+        "deviating": _deviating(report),
+        "figures": _figures(report),
+        "dropped": _dropped(report),
+        "plan": [
+            (name.replace("_", "-"), _plan_value(value)) for name, value in report.plan.items()
+        ],
+    }
 
 
 def _charts(rounds: Sequence[RoundResult]) -> list[Chart]:

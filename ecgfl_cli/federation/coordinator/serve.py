@@ -13,7 +13,7 @@ from ecgfl_cli.federation.coordinator.identity.certificates import Certificates,
 from ecgfl_cli.federation.coordinator.identity.enrolment import enrolled_sites
 from ecgfl_cli.federation.coordinator.killed_runs import close_killed_runs
 from ecgfl_cli.federation.coordinator.open_files import allow_connections
-from ecgfl_cli.federation.coordinator.report_page import page_of
+from ecgfl_cli.federation.coordinator.report_page import write_pages
 from ecgfl_cli.federation.coordinator.rounds.catching_up import CatchingUp
 from ecgfl_cli.federation.coordinator.rounds.connected_sites import ConnectedSites, QuorumMissed
 from ecgfl_cli.federation.coordinator.rounds.rounds import RoundFailed, Rounds
@@ -34,7 +34,6 @@ from ecgfl_cli.federation.flower.grid_transport import GridTransport
 from ecgfl_cli.federation.flower.strategies import build_aggregator
 from ecgfl_cli.federation.flower.superlink import SuperLink
 from ecgfl_cli.federation.messages import REJECTIONS
-from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.models.manifest import Manifest, public_key_text
 from ecgfl_cli.models.registry import Registry
 from ecgfl_cli.models.verdicts import VerdictCode
@@ -219,7 +218,7 @@ def _close(
         record.end(error)
         if record.report.absent:
             report(f"absent from this run: {', '.join(record.report.absent)}")
-        atomic_write_bytes(path.with_suffix(".html"), page_of(record.report).encode())
+        write_pages(record.report, path)
         report(f"run report: {path.with_suffix('.html')}")
     except OSError as failure:
         report(f"the run report cannot be written: {failure}")

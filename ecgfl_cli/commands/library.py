@@ -76,9 +76,9 @@ if TYPE_CHECKING:
     from ecgfl_cli.federation.coordinator.runs.rollback import roll_back as roll_back
     from ecgfl_cli.federation.coordinator.runs.run_record import load_report as load_report
     from ecgfl_cli.federation.coordinator.serve import serve as serve
-    from ecgfl_cli.federation.model_export import registry_to_hand_out as registry_to_hand_out
+    from ecgfl_cli.federation.model_export import export_registry as export_registry
     from ecgfl_cli.federation.model_export import (
-        require_may_be_handed_out as require_may_be_handed_out,
+        require_exportable as require_exportable,
     )
     from ecgfl_cli.federation.simulation.comparison_page import comparison_page as comparison_page
     from ecgfl_cli.federation.simulation.ray_engine import require_engine as require_engine
@@ -194,12 +194,12 @@ MODULE_OF = {
     "Recordings": "ecgfl_cli.site.settings",
     "Registry": "ecgfl_cli.models.registry",
     "registry_of": "ecgfl_cli.models.site_models",
-    "registry_to_hand_out": "ecgfl_cli.federation.model_export",
+    "export_registry": "ecgfl_cli.federation.model_export",
     "remove_record": "ecgfl_cli.store.ingest",
     "renew": "ecgfl_cli.federation.coordinator.identity.certificates",
     "require_different": "ecgfl_cli.federation.simulation.trial",
     "require_engine": "ecgfl_cli.federation.simulation.ray_engine",
-    "require_may_be_handed_out": "ecgfl_cli.federation.model_export",
+    "require_exportable": "ecgfl_cli.federation.model_export",
     "require_training_data": "ecgfl_cli.training.dataset",
     "resolve": "ecgfl_cli.federation.coordinator.runs.plan_file",
     "revoke": "ecgfl_cli.federation.coordinator.identity.enrolment",

@@ -151,7 +151,7 @@ def export_model(
     This works in the home of a site or of a coordinator.
     """
     console = console_of(context, "model-export")
-    registry = library.registry_to_hand_out(console.home)
+    registry = library.export_registry(console.home)
     chosen = version or registry.current()
     if chosen is None:
         raise UsageError(
@@ -162,7 +162,7 @@ def export_model(
         raise UsageError(
             f"{file} is there already", "Choose another name, or replace it with --force"
         )
-    library.require_may_be_handed_out(console.home, chosen)
+    library.require_exportable(console.home, chosen)
     data = library.model_file(registry, chosen)
     with readable_as_usual():
         atomic_write_bytes(file, data)

@@ -1,9 +1,12 @@
-"""Sites and coordinator over Flower. The only package that imports flwr; its private parts are in `flower`."""
+"""Federated training: the coordinator, the sites, and the messages between them over Flower.
+
+Only `flower` and the engine of `simulation` import flwr.
+"""
 
 import os
 
-# Read by flwr when it is imported, and importing anything of this package comes before: no telemetry, no update check,
-# no `uv sync` of a bundle's dependencies.
+# flwr reads these when it is imported. They turn off telemetry, the check for updates, and the
+# installation of a bundle's dependencies (`uv sync`). This package is always imported before flwr.
 os.environ.update(
     FLWR_TELEMETRY_ENABLED="0",
     FLWR_DISABLE_UPDATE_CHECK="1",

@@ -1,4 +1,4 @@
-"""Whose models a home may hand on: a site's received ones or a coordinator's own."""
+"""Select the models that a home may export: those a site received, or those a coordinator made."""
 
 from ecgfl_cli.errors import UsageError
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome
@@ -9,8 +9,14 @@ from ecgfl_cli.models.site_models import site_registry
 from ecgfl_cli.site.home import Home
 
 
-def registry_to_hand_out(home: Home) -> Registry:
-    """The home's federation models. Raises `UsageError` when it is neither a site's home nor a coordinator's."""
+def export_registry(home: Home) -> Registry:
+    """Return the registry with the federation's models of a home.
+
+    Raises
+    ------
+    UsageError
+        The home is neither a site's nor a coordinator's.
+    """
     coordinator = CoordinatorHome(home.coordinator)
     if home.settings.is_file():
         return site_registry(home)
@@ -22,16 +28,21 @@ def registry_to_hand_out(home: Home) -> Registry:
     return Registry(coordinator.models, load_federation(coordinator.federation).signing_key)
 
 
-def require_may_be_handed_out(home: Home, version: str) -> None:
-    """Raises `UsageError` for a coordinator's model that was rolled back or that most sites rejected."""
+def require_exportable(home: Home, version: str) -> None:
+    """Check that a home may export a version.
+
+    Raises
+    ------
+    UsageError
+        The version is a coordinator's model that was rolled back or that most sites rejected.
+    """
     if home.settings.is_file():
         return
-    registry = registry_to_hand_out(home)
+    registry = export_registry(home)
+    if version not in registry.versions():
+        return
     models = GlobalModels(CoordinatorHome(home.coordinator), registry)
-    if (
-        version in registry.versions()
-        and (problem := models.problem(registry.entry(version))) is not None
-    ):
+    if (problem := models.problem(registry.entry(version))) is not None:
         raise UsageError(
             f"model {version} is not exported: {problem}",
             "`ecgfl coordinator model list` shows the usable models",

@@ -1,8 +1,9 @@
 """Requests that the coordinator signs for one site and a short time.
 
-TLS proves the identity of the server. It does not prove that a request comes from the coordinator: an attacker who has stolen
-`server.key` can impersonate the server, and every site has models that the coordinator once signed. Therefore each request is
-signed with the key that signs models, for one site, with an expiry and a random id that the site answers only once.
+TLS proves the identity of the server. It does not prove that a request comes from the coordinator:
+an attacker who has stolen `server.key` can impersonate the server, and every site has models that
+the coordinator once signed. Therefore each request is signed with the key that signs models, for
+one site, with an expiry and a random id that the site answers only once.
 """
 
 import base64
@@ -29,20 +30,29 @@ from ecgfl_cli.models.manifest import SHA256, Name, Time
 from ecgfl_cli.schemas import StrictModel, first_fault
 from ecgfl_cli.times import current_time
 
-REQUEST, SIGNATURE = "ecgfl-request", "ecgfl-signature"
-"""Texts of a request: the JSON of an `Envelope`, and the Ed25519 signature of `DOMAIN` plus it, in base64."""
+REQUEST = "ecgfl-request"
+"""Name of the text of a message that has the JSON of an `Envelope`."""
+
+SIGNATURE = "ecgfl-signature"
+"""Name of the text that has the Ed25519 signature of `DOMAIN` + the envelope, in base64."""
 
 DOMAIN = b"ecgfl.request/1\n"
-"""Prefix of the signed bytes, so that nothing else that the key signs is a valid request (domain separation)."""
+"""Prefix of the signed bytes. Nothing else that the key signs is a request (domain separation)."""
 
 LARGEST_REQUEST = 128 * 1024
+"""Largest envelope, in characters."""
+
 LARGEST_SIGNATURE = 128
+"""Longest signature, in characters."""
 
 MARGIN = timedelta(minutes=5)
-"""How long a request is valid after its phase has timed out."""
+"""Time for which a request is valid after the end of its phase."""
 
 TOLERANCE = timedelta(minutes=5)
-"""How far the clocks of a site and the coordinator may differ, in either direction. `connection.clock` is stricter."""
+"""Largest difference between the clocks of a site and of the coordinator.
+
+`connection.clock` allows less.
+"""
 
 LONGEST_VALIDITY = timedelta(days=31)
 """A site refuses a request that is valid for longer. The longest phase of a run takes hours."""
@@ -58,15 +68,24 @@ Schema = TypeVar("Schema", TrainRequest, EvaluateRequest, CatchUpRequest)
 
 
 class Envelope(StrictModel):
-    """A request with its addressee and its period of validity.
+    """A request with its recipient and its period of validity.
 
-    kind : kind of the request; one of `KINDS`.
-    run : the run to which the request belongs.
-    site : SHA-256 of the site's public node key in hexadecimal (`site.keys.fingerprint_of`). It identifies a site permanently.
-        Flower's node id does not, because anyone who has `server.key` can give a site any id.
-    id : random, in hexadecimal. A site answers each id once.
-    issued, expires : times in ISO 8601, UTC.
-    content : the fields of the `TrainRequest`, `EvaluateRequest` or `CatchUpRequest`.
+    Attributes
+    ----------
+    kind
+        Kind of the request; one of `KINDS`.
+    run
+        Run to which the request belongs.
+    site
+        SHA-256 of the site's public node key in hexadecimal (`site.keys.fingerprint_of`). It
+        identifies a site permanently. Flower's node id does not, because anyone who has
+        `server.key` can give a site any id.
+    id
+        Random number in hexadecimal. A site answers each id once.
+    issued, expires
+        Times in ISO 8601, UTC.
+    content
+        Fields of the `TrainRequest`, `EvaluateRequest` or `CatchUpRequest`.
     """
 
     kind: Kind
@@ -82,14 +101,25 @@ class Envelope(StrictModel):
         span = datetime.fromisoformat(self.expires) - datetime.fromisoformat(self.issued)
         if not timedelta(0) < span <= LONGEST_VALIDITY:
             raise ValueError(
-                f"valid for {span}; more than 0 and at most {LONGEST_VALIDITY.days} days are allowed"
+                f"valid for {span}; more than 0 and at most {LONGEST_VALIDITY.days} days are"
+                " allowed"
             )
         return self
 
 
 @dataclass(frozen=True)
 class Received(Generic[Schema]):
-    """A request whose signature, site and times are right, and its weights, shape (n,)."""
+    """A request whose signature, recipient and times have been checked.
+
+    Attributes
+    ----------
+    envelope
+        The signed envelope.
+    content
+        The request in it.
+    vector
+        Weights of the model, shape (n,).
+    """
 
     envelope: Envelope
     content: Schema
@@ -109,10 +139,20 @@ def seal(
 
     Parameters
     ----------
-    weights : the weights of the model, shape (n,).
-    site : SHA-256 of the site's public node key, in hexadecimal.
-    phase_timeout : seconds for which the coordinator waits for the answer.
-    now : time of issue, with a time zone; None for the current time.
+    content
+        The request.
+    weights
+        Weights of the model, shape (n,).
+    site
+        SHA-256 of the site's public node key, in hexadecimal.
+    run
+        Name of the run.
+    key
+        Signing key of the coordinator.
+    phase_timeout
+        Seconds for which the coordinator waits for the answer.
+    now
+        Time of issue, with a time zone; None for the current time.
     """
     issued = (now or current_time()).astimezone(UTC)
     expires = min(
@@ -140,32 +180,39 @@ def read_request(
     site: str,
     now: datetime | None = None,
 ) -> Received[Schema]:
-    """Read a request that is meant for this site. The caller checks that its id was not answered before.
+    """Read a request to this site. The caller checks that its id was not answered before.
 
     Parameters
     ----------
-    key : the public key of the coordinator's signing key.
-    site : SHA-256 of this site's public node key, in hexadecimal.
-    now : the current time, with a time zone; None to read the clock.
+    message
+        Content of the message that was received.
+    kind
+        Schema of the request.
+    key
+        Public signing key of the coordinator.
+    site
+        SHA-256 of this site's public node key, in hexadecimal.
+    now
+        Current time, with a time zone; None to read the clock.
 
     Raises
     ------
     RequestRefused
-        If the signature, the site or the time is wrong.
+        The signature, the recipient or the time is wrong.
     ServerRefused
-        If the request does not follow the schema.
+        The request does not follow the schema.
     """
     now = now or datetime.now(UTC)
     try:
         envelope = Envelope.model_validate_json(_signed_text(message, key))
         if envelope.kind != KINDS[kind]:
-            raise ValueError(f"kind: '{envelope.kind}' in a message for '{KINDS[kind]}'")
-        _check_addressee(envelope, site, now)
+            raise ValueError(f"kind: '{envelope.kind}' in a message of kind '{KINDS[kind]}'")
+        _check_recipient(envelope, site, now)
         return Received(envelope, kind.model_validate(envelope.content), weights_of(message))
     except ValidationError as error:
-        raise _broken(str(first_fault(error))) from error
+        raise _schema_error(str(first_fault(error))) from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _broken(str(error)) from error
+        raise _schema_error(str(error)) from error
 
 
 def _signed_text(message: Content, key: ed25519.Ed25519PublicKey) -> str:
@@ -175,10 +222,11 @@ def _signed_text(message: Content, key: ed25519.Ed25519PublicKey) -> str:
         key.verify(base64.b64decode(signature, validate=True), DOMAIN + text.encode())
     except (InvalidSignature, ValueError) as error:
         raise RequestRefused(
-            "the signature of the request is not that of this federation's coordinator: the server at this address does not have"
-            " its signing key",
-            "Before you join again, ask the coordinator by telephone whether its server key was stolen or its signing key has"
-            " changed. If the signing key has changed, remove federation.json and install the new one with"
+            "the signature of the request is not that of this federation's coordinator: the server"
+            " at this address does not have its signing key",
+            "Before you join again, ask the coordinator by telephone whether its server key was"
+            " stolen or its signing key has changed. If the signing key has changed, remove"
+            " federation.json and install the new one with"
             " `ecgfl init --site NAME --federation FILE`",
         ) from error
     return text
@@ -190,29 +238,31 @@ def _bounded(value: str, name: str, largest: int) -> str:
     return value
 
 
-def _check_addressee(envelope: Envelope, site: str, now: datetime) -> None:
+def _check_recipient(envelope: Envelope, site: str, now: datetime) -> None:
     if envelope.site != site:
         raise RequestRefused(
-            f"the request is for another site (SHA-256 {envelope.site[:16]}..., this site's is {site[:16]}...)",
-            "Tell the coordinator: somebody sent this site a request that was meant for another site",
+            f"the request is for another site (SHA-256 {envelope.site[:16]}..., this site's is"
+            f" {site[:16]}...)",
+            "Tell the coordinator: somebody sent this site a request that was meant for another"
+            " site",
         )
-    issued, expires = (
-        datetime.fromisoformat(envelope.issued),
-        datetime.fromisoformat(envelope.expires),
-    )
+    issued = datetime.fromisoformat(envelope.issued)
+    expires = datetime.fromisoformat(envelope.expires)
     if not issued - TOLERANCE <= now <= expires + TOLERANCE:
         raise RequestRefused(
-            f"the request is valid from {_shown(issued)} to {_shown(expires)} UTC, and this machine's clock says"
-            f" {_shown(now.astimezone(UTC))} UTC ({TOLERANCE.seconds // 60} minutes of difference are allowed)",
-            "Compare the clocks of both machines. If they are right, tell the coordinator: somebody sent an old request again",
+            f"the request is valid from {_format(issued)} to {_format(expires)} UTC, and this"
+            f" machine's clock says {_format(now.astimezone(UTC))} UTC"
+            f" ({TOLERANCE.seconds // 60} minutes of difference are allowed)",
+            "Compare the clocks of both machines. If they are right, tell the coordinator: somebody"
+            " sent an old request again",
         )
 
 
-def _shown(moment: datetime) -> str:
+def _format(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S}"
 
 
-def _broken(detail: str) -> ServerRefused:
+def _schema_error(detail: str) -> ServerRefused:
     return ServerRefused(
         f"the coordinator's message does not follow ecgfl's schema: {detail[:200]}",
         "Install the same ecgfl version on both sides",

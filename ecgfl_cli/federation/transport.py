@@ -124,8 +124,8 @@ class SiteTransport(Exit, Protocol):
     """Site's side of the transport: carries the messages of one session."""
 
     @property
-    def was_held(self) -> bool:
-        """Whether the coordinator answered the last poll by long polling."""
+    def was_delayed(self) -> bool:
+        """Whether the coordinator delayed its last answer until there was a message."""
         ...
 
     def receive(self, patience: float) -> Offer | None:

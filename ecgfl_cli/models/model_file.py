@@ -17,7 +17,8 @@ from pydantic import ValidationError
 
 from ecgfl_cli.errors import ModelRejected
 from ecgfl_cli.models.manifest import Manifest, SignedManifest
-from ecgfl_cli.models.registry import Registry, network_with
+from ecgfl_cli.models.networks import network_with
+from ecgfl_cli.models.registry import Registry
 
 if TYPE_CHECKING:
     from torch import nn

@@ -1,4 +1,7 @@
-"""models/: the versions, each with its weights and manifest, and which one is current."""
+"""The folder models/ of a home: the versions, each with its weights and its manifest.
+
+`selection` states which of them is current.
+"""
 
 import json
 import re
@@ -9,41 +12,40 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from ecgfl_adapters.bounded import read_bounded
 from ecgfl_adapters.file_names import is_device_name
-from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from ecgfl_cli.errors import ModelRejected, UsageError
 from ecgfl_cli.files import atomic_write_bytes, sync_folder
-from ecgfl_cli.models.architecture import architecture
-from ecgfl_cli.models.manifest import VERSION, Manifest, SignedManifest, check_weights
-from ecgfl_cli.models.packing import pack, unpack
+from ecgfl_cli.models.manifest import VERSION, Manifest, SignedManifest
+from ecgfl_cli.models.networks import network_with
+from ecgfl_cli.models.selection import SELECTION_FILES, Selection
 from ecgfl_cli.models.verdicts import Acceptance
 from ecgfl_cli.printable import short_reason
 from ecgfl_cli.schemas import first_fault, require_bounded
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
-CURRENT = "current"
-HISTORY = "history"
-BEST = "best"
-NO_VERSION = "-"
-LONGEST_HISTORY = 100
 LARGEST_MANIFEST = 1 << 20
+"""Largest size of a manifest in bytes."""
+
 LARGEST_WEIGHTS = 1 << 26
-"""Largest sizes in bytes of a version's manifest and of its weights."""
+"""Largest size of the weights in bytes."""
 
 WEIGHTS = "model.safetensors"
 MANIFEST = "manifest.json"
-RESERVED = frozenset((CURRENT, HISTORY, BEST))
-"""Names that a version may not have, because they are files of the registry."""
+"""Files of a version."""
+
 BROKEN = "Restore this folder from your backup, or use another version: `ecgfl model use VERSION`"
-MAKING, REMOVING = ".new-", ".old-"
-"""Prefixes of the folder of a version while it is written, and while it is removed."""
+
+MAKING = ".new-"
+"""Prefix of the folder of a version while it is written."""
+
+REMOVING = ".old-"
+"""Prefix of the folder of a version while it is removed."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,9 @@ class Registry:
     """
 
     def __init__(self, folder: Path, key: ed25519.Ed25519PublicKey | None) -> None:
-        self._folder, self._key = folder, key
+        self._folder = folder
+        self._key = key
+        self._selection = Selection(folder)
 
     def add(self, signed: SignedManifest, network: "nn.Module", source: str) -> None:
         """Add a version whose weights the caller has checked. Adding it again changes nothing.
@@ -111,13 +115,13 @@ class Registry:
         from safetensors.torch import save
 
         manifest = self._opened(signed)
-        if manifest.version in RESERVED or is_device_name(manifest.version):
+        if manifest.version in SELECTION_FILES or is_device_name(manifest.version):
             raise ModelRejected(
                 f"a model with the reserved name '{manifest.version}'",
                 "Do not use it; tell the coordinator",
             )
-        place = self._folder / manifest.version
-        if place.is_dir():
+        folder = self._folder / manifest.version
+        if folder.is_dir():
             if self.entry(manifest.version).manifest != manifest:
                 raise ModelRejected(
                     f"model {manifest.version} already exists with other content",
@@ -135,7 +139,7 @@ class Registry:
             )
             atomic_write_bytes(making / WEIGHTS, weights)
             atomic_write_bytes(making / MANIFEST, text.encode())
-            making.replace(place)
+            making.replace(folder)
         except BaseException:
             shutil.rmtree(making, ignore_errors=True)
             raise
@@ -236,17 +240,12 @@ class Registry:
             ) from error
 
     def current(self) -> str | None:
-        """Return the version that `predict` uses; None before there is one."""
-        path = self._folder / CURRENT
-        if not path.is_file():
-            return None
-        version = read_bounded(path, LARGEST_MANIFEST).decode("utf-8", "replace").strip()
-        if not re.fullmatch(VERSION, version):
-            raise ModelRejected(
-                f"{path}: {version[:80]!r} is not a version",
-                "Choose one: `ecgfl model use VERSION`",
-            )
-        return version
+        """Return the version that `predict` uses; see `Selection.current`."""
+        return self._selection.current()
+
+    def best(self) -> str | None:
+        """Return the best version accepted so far; see `Selection.best`."""
+        return self._selection.best()
 
     def _opened(self, signed: SignedManifest) -> Manifest:
         if self._key is None:
@@ -269,41 +268,7 @@ class Registry:
         """
         if version is not None:
             self.entry(version)
-        if as_best:
-            self._set_best(version)
-        elif not (self._folder / BEST).is_file():
-            self._set_best(self.current())
-        try:
-            before = self.current()
-        except ModelRejected:
-            before = version  # the file is damaged, so nothing is known of the version before
-        if before != version:
-            self._write_history([*self._history(), before])
-        self._set_current(version)
-
-    def best(self) -> str | None:
-        """Return the best version accepted so far, or the last one that a person chose.
-
-        Returns
-        -------
-        str or None
-            None if it is not in this registry. The current version in registries of earlier
-            versions of ecgfl, which did not record it.
-        """
-        path = self._folder / BEST
-        if not path.is_file():
-            return self.current()
-        version = read_bounded(path, LARGEST_MANIFEST).decode("utf-8", "replace").strip()
-        if version != NO_VERSION and not re.fullmatch(VERSION, version):
-            raise ModelRejected(
-                f"{path}: {version[:80]!r} is not a version",
-                "Choose one: `ecgfl model use VERSION`",
-            )
-        return None if version == NO_VERSION else version
-
-    def _set_best(self, version: str | None) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        atomic_write_bytes(self._folder / BEST, f"{version or NO_VERSION}\n".encode())
+        self._selection.promote(version, as_best)
 
     def previous(self) -> str | None:
         """Return the version used before the current one; None if that was the starter model.
@@ -319,58 +284,27 @@ class Registry:
         """Make the previously used version current, and return it.
 
         Calling it again goes one version further back.
+
+        Raises
+        ------
+        UsageError
+            No version is known to have been used before.
         """
-        *older, version = self._used_before()
-        self._set_best(version)
-        self._set_current(version)
-        self._write_history(older)
-        return version
+        used = self._used_before()
+        if used[-1] is not None:
+            self.entry(used[-1])
+        self._selection.roll_back(used)
+        return used[-1]
 
     def _used_before(self) -> list[str | None]:
-        """Return the versions used before the current one, oldest first.
-
-        Versions that were removed do not count, and neither does the current one, which a kill
-        between two writes may have left in the history.
-        """
-        current, present = self.current(), {*self.versions(), None}
-        used = [version for version in self._history() if version in present]
-        while used and used[-1] == current:
-            used.pop()
-        if not used:
-            raise UsageError(
-                f"{self._folder / HISTORY}: no version was used before the current one "
-                f"({current or 'the starter model'})",
-                "`ecgfl model list` shows the versions; choose one with `ecgfl model use VERSION`",
-            )
-        return used
-
-    def _history(self) -> list[str | None]:
-        path = self._folder / HISTORY
-        lines = (
-            read_bounded(path, LARGEST_MANIFEST).decode("utf-8", "replace").split()
-            if path.is_file()
-            else []
-        )
-        return [None if line == NO_VERSION else line for line in lines]
-
-    def _write_history(self, used: list[str | None]) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        lines = "".join(f"{version or NO_VERSION}\n" for version in used[-LONGEST_HISTORY:])
-        atomic_write_bytes(self._folder / HISTORY, lines.encode())
-
-    def _set_current(self, version: str | None) -> None:
-        if version is None:
-            (self._folder / CURRENT).unlink(missing_ok=True)
-        else:
-            self.entry(version)
-            atomic_write_bytes(self._folder / CURRENT, f"{version}\n".encode())
+        return self._selection.used_before({*self.versions(), None})
 
     def prune(self, keep: int) -> list[str]:
         """Remove old versions and return their names.
 
         The newest `keep`, the current, the previously used and the best version stay.
         """
-        kept = {self.current(), self.best(), *self._history()[-1:]}
+        kept = {self.current(), self.best(), *self._selection.history()[-1:]}
         old = [
             entry.manifest.version
             for entry in self.entries()[:-keep]
@@ -399,44 +333,3 @@ class Registry:
         for prefix in (MAKING, REMOVING):
             for left_over in self._folder.glob(f"{prefix}*"):
                 shutil.rmtree(left_over, ignore_errors=True)  # else with the next change
-
-
-def network_of(manifest: Manifest, vector: NDArray[np.float32]) -> "nn.Module":
-    """Return the network with a received weight vector after checking its hash and shape.
-
-    Raises
-    ------
-    ModelRejected
-        The hash, the shape or the architecture is wrong.
-    """
-    check_weights(manifest, vector)
-    network = _built(manifest)
-    unpack(network, vector)
-    return network
-
-
-def network_with(manifest: Manifest, tensors: "dict[str, Tensor]") -> "nn.Module":
-    """Return the network with named tensors, ready to predict, after checking their hash.
-
-    Raises
-    ------
-    ModelRejected
-        The hash or the architecture is wrong.
-    RuntimeError
-        The tensors do not fit the architecture.
-    """
-    network = _built(manifest)
-    network.load_state_dict(tensors)
-    check_weights(manifest, pack(network))
-    network.eval()
-    return network
-
-
-def _built(manifest: Manifest) -> "nn.Module":
-    try:
-        return architecture(manifest.architecture).build()
-    except UsageError as error:
-        raise ModelRejected(
-            f"model {manifest.version}: this ecgfl has no architecture '{manifest.architecture}'",
-            "Install the coordinator's version",
-        ) from error

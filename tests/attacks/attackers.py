@@ -1,7 +1,9 @@
-"""Strangers who try to fill a coordinator: they hold connections, send heads without end, and bodies that nobody signed.
+"""Clients without a key that try to exhaust a coordinator.
 
-Run as a program, in a process of its own: python attackers.py PORT IDLE SLOW FLOODS. When its standard input is closed it ends,
-and prints how many connections of each kind it has opened, as JSON.
+They keep connections open, send endless headers, and send bodies without a valid signature.
+
+Usage: python attackers.py PORT IDLE SLOW FLOODS. The program ends when its standard input is
+closed, and prints how many connections of each kind it has opened, as JSON.
 """
 
 import asyncio
@@ -14,7 +16,10 @@ import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
-HEAD = b"POST /v1/fleet/push-object HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/protobuf\r\n"
+HEAD = (
+    b"POST /v1/fleet/push-object HTTP/1.1\r\n"
+    b"host: localhost\r\ncontent-type: application/protobuf\r\n"
+)
 INVENTED = b"".join(
     (
         *(b"ecgfl-key: QUJD\r\n", b"ecgfl-signature: QUJD\r\n", b"ecgfl-time: 1700000000.000\r\n"),
@@ -24,18 +29,18 @@ INVENTED = b"".join(
 )
 MIB = 2**20
 PAUSE_SECONDS = 0.2
-"""Before a connection that was dropped is opened again."""
+"""Pause before a dropped connection is opened again."""
 
-Deed = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+Action = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 async def idle(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
-    """Say nothing after the TLS handshake."""
+    """Send nothing after the TLS handshake."""
     await reader.read()
 
 
 async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """A head that comes byte by byte and never ends."""
+    """Send endless headers, one byte a second."""
     for byte in HEAD + b"x: " + b"y" * MIB:
         writer.write(bytes([byte]))
         await writer.drain()
@@ -45,18 +50,17 @@ async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 
 async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """A head without end, as fast as it is taken."""
+    """Send endless headers as fast as possible."""
     writer.write(HEAD + b"x: ")
     while not (reader.at_eof() or writer.is_closing()):
         writer.write(b"y" * 65536)
         await writer.drain()
-        await asyncio.sleep(
-            0
-        )  # `drain` alone does not let go of the loop while nothing is buffered
+        # `drain` does not yield to the loop if the buffer is empty.
+        await asyncio.sleep(0)
 
 
 async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """A body of one MiB under an invented signature."""
+    """Send a body of 1 MiB with an invented signature."""
     writer.write(HEAD + INVENTED + b"content-length: %d\r\n\r\n" % MIB)
     writer.write(b"z" * MIB)
     await writer.drain()
@@ -64,7 +68,7 @@ async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 class Attack:
-    """Opens connections to a port on this machine again and again, and does the same on each."""
+    """Open connections to a port of this machine again and again."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -72,50 +76,51 @@ class Attack:
         self._tls.check_hostname, self._tls.verify_mode = False, ssl.CERT_NONE
         self.opened: Counter[str] = Counter()
 
-    async def again_and_again(self, name: str, deed: Deed, tls: bool = True) -> None:
+    async def repeat(self, name: str, action: Action, tls: bool = True) -> None:
+        """Open a connection and act on it, for ever."""
         while True:
             with contextlib.suppress(OSError, asyncio.TimeoutError, asyncio.IncompleteReadError):
-                await self._once(name, deed, tls)
+                await self._once(name, action, tls)
             await asyncio.sleep(PAUSE_SECONDS)
 
-    async def _once(self, name: str, deed: Deed, tls: bool) -> None:
-        secured = (
+    async def _once(self, name: str, action: Action, tls: bool) -> None:
+        options = (
             {"ssl": self._tls, "ssl_handshake_timeout": 30, "ssl_shutdown_timeout": 1}
             if tls
             else {}
         )
-        reader, writer = await asyncio.open_connection("127.0.0.1", self._port, **secured)
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._port, **options)
         self.opened[name] += 1
         try:
-            await deed(reader, writer)
+            await action(reader, writer)
         finally:
             writer.transport.abort()
 
 
-async def attack(port: int, idles: int, slows: int, floods: int) -> Counter[str]:
-    """Attack until standard input is closed; how often each kind of connection was opened."""
-    made = Attack(port)
-    deeds = [made.again_and_again("idle", idle) for _ in range(idles // 2)]
-    deeds += [made.again_and_again("silent", idle, tls=False) for _ in range(idles - idles // 2)]
-    deeds += [made.again_and_again("slow", slow) for _ in range(slows)]
-    deeds += [made.again_and_again("flood", flood) for _ in range(floods)]
-    deeds += [made.again_and_again("endless", endless) for _ in range(floods // 4)]
-    tasks = [asyncio.create_task(deed) for deed in deeds]
+async def attack_until_end(port: int, idles: int, slows: int, floods: int) -> Counter[str]:
+    """Attack until standard input is closed. Return the number of connections by kind."""
+    attack = Attack(port)
+    actions = [attack.repeat("idle", idle) for _ in range(idles // 2)]
+    actions += [attack.repeat("silent", idle, tls=False) for _ in range(idles - idles // 2)]
+    actions += [attack.repeat("slow", slow) for _ in range(slows)]
+    actions += [attack.repeat("flood", flood) for _ in range(floods)]
+    actions += [attack.repeat("endless", endless) for _ in range(floods // 4)]
+    tasks = [asyncio.create_task(action) for action in actions]
     await asyncio.to_thread(sys.stdin.read)
     del tasks
-    return made.opened
+    return attack.opened
 
 
 def main() -> None:
-    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # of every connection that was dropped
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # it logs each dropped connection
     with contextlib.suppress(ImportError, ValueError):
         import resource
 
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    opened = asyncio.new_event_loop().run_until_complete(attack(*map(int, sys.argv[1:])))
+    opened = asyncio.new_event_loop().run_until_complete(attack_until_end(*map(int, sys.argv[1:])))
     print(json.dumps(opened), flush=True)
-    os._exit(0)  # thousands of connections would be closed one by one
+    os._exit(0)  # a normal exit would close thousands of connections one by one
 
 
 if __name__ == "__main__":

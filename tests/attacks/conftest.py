@@ -1,4 +1,4 @@
-"""The federations that are attacked are those of the federation's tests."""
+"""Fixtures of the attacks: the federations of tests/federation."""
 
 import importlib.util
 import sys
@@ -12,10 +12,8 @@ assert _spec.loader is not None
 _fixtures = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_fixtures)
 
-prepared, copied, homes, processes = (
-    _fixtures.prepared,
-    _fixtures.copied,
-    _fixtures.homes,
-    _fixtures.processes,
-)
+prepared = _fixtures.prepared
+copied = _fixtures.copied
+homes = _fixtures.homes
+processes = _fixtures.processes
 module_processes = _fixtures.module_processes

@@ -1,6 +1,6 @@
-"""Somebody who holds a coordinator's `server.key`, and perhaps its signing key, and sends to a site what they like.
+"""An attacker with a coordinator's `server.key`, and possibly its signing key.
 
-The server is a real one, over TLS; the sites are processes of `ecgfl join`.
+The server is real and uses TLS. The sites are processes of `ecgfl join`.
 """
 
 import contextlib
@@ -40,22 +40,30 @@ RUN = "20260101t000000z"
 
 
 def starter_weights() -> Vector:
-    """Of the model that each site has."""
+    """Return the weights of the starter model, which each site has."""
     registry = starter_registry()
     return pack(registry.load(registry.current() or "")[1])
 
 
 def perturbed(seed: int, scale: float = 1e-4) -> Vector:
-    """A model that somebody made up from the starter model: it finds PVCs as well as that."""
+    """Return slightly changed weights of the starter model, which find PVCs as well."""
     vector = starter_weights()
     return vector + np.random.default_rng(seed).normal(0, scale, vector.size).astype(np.float32)
 
 
 @dataclass
 class HostileCoordinator:
-    """signing_key : that it signs models and requests with; a thief of `server.key` has one of their own.
+    """A coordinator that an attacker controls.
 
-    model_key : that models are signed with, where that is another one. answers : of the sites, in order.
+    Attributes
+    ----------
+    signing_key
+        Key that signs models and requests. A thief of `server.key` has another one than the
+        federation.
+    model_key
+        Key that signs models, if it is another one.
+    answers
+        Answers of the sites, in order.
     """
 
     homes: Homes
@@ -69,14 +77,14 @@ class HostileCoordinator:
     answers: list[Message] = field(default_factory=list)
 
     def wait_for(self, name: str) -> None:
-        """Until a site is connected."""
+        """Wait until a site is connected."""
         deadline = time.monotonic() + CONNECT_SECONDS
         while self.nodes[name] not in self.superlink.online():
             assert time.monotonic() < deadline, f"{name} did not connect"
             time.sleep(0.05)
 
     def manifest(self, vector: Vector, **changes: Any) -> Manifest:
-        """A new model of the first round of a run of three."""
+        """Return the manifest of a new model, from the first of three rounds."""
         self.sequence += 1
         created, expires = validity(datetime.now(UTC))
         fields: dict[str, Any] = {
@@ -104,14 +112,14 @@ class HostileCoordinator:
         )
 
     def training(self, model: SignedManifest, **changes: Any) -> TrainRequest:
-        """A request as a coordinator makes it. changes : other values of the plan."""
-        usual = {"epochs": 2, "learning_rate": 1e-3, "batch_size": 128, "seed": 1}
-        return TrainRequest.model_validate({"model": model, **usual, **changes})
+        """Return a usual training request, with changed fields."""
+        fields = {"epochs": 2, "learning_rate": 1e-3, "batch_size": 128, "seed": 1}
+        return TrainRequest.model_validate({"model": model, **fields, **changes})
 
     def sealed(
         self, request: Request, vector: Vector, name: str = "alice", age: timedelta = timedelta(0)
     ) -> RecordDict:
-        """A request for a site. age : how long ago it was issued."""
+        """Return a request, signed for a site. It was issued before the time `age`."""
         site = fingerprint(self.homes.site(name).node_public_key)
         issued = datetime.now(UTC) - age
         return record_of(seal(request, vector, site, RUN, self.signing_key, 60.0, issued))
@@ -121,7 +129,7 @@ class HostileCoordinator:
         return self.send(self.sealed(request, vector, name), MESSAGE_KINDS[type(request)], name)
 
     def send(self, content: RecordDict, kind: str, name: str = "alice") -> Message:
-        """Send anything to a site and return its answer."""
+        """Send a message with any content to a site and return its answer."""
         message = Message(content, dst_node_id=self.nodes[name], message_type=kind)
         answers = self.grid.send_and_receive([message], timeout=ANSWER_SECONDS)
         assert len(answers) == 1, "no answer"
@@ -133,7 +141,7 @@ class HostileCoordinator:
 def hostile_coordinator(
     homes: Homes, signing_key: ed25519.Ed25519PrivateKey | None = None
 ) -> Iterator[HostileCoordinator]:
-    """signing_key : None for the coordinator's own."""
+    """Serve as the coordinator. signing_key: None for the coordinator's own key."""
     home = homes.coordinator_home
     with contextlib.closing(socket.socket()) as listener:
         listener.bind(("127.0.0.1", 0))
@@ -153,7 +161,7 @@ def hostile_coordinator(
 def joined(
     attacker: HostileCoordinator, processes: Processes, name: str = "alice", max_wait: str = "90s"
 ) -> Command:
-    """A site that takes part once, connected. max_wait : for a round to be offered."""
+    """Start `ecgfl join --once` at a site, and wait until it is connected."""
     command = processes.join(attacker.homes.site(name).root, attacker.port, max_wait=max_wait)
     command.wait_for(Event.CONNECTED)
     attacker.wait_for(name)
@@ -161,6 +169,6 @@ def joined(
 
 
 def logged(homes: Homes, event: str, name: str = "alice") -> list[dict[str, Any]]:
-    """The lines of a site's audit log about an event."""
+    """Return the lines of a site's audit log for an event."""
     entries = map(json.loads, homes.site(name).audit.read_text().splitlines())
     return [entry for entry in entries if entry["event"] == event]

@@ -1,15 +1,17 @@
-"""Measure which strategy withstands which attack of one of five sites.
+"""Measure how strategies withstand attacks by one of five sites.
 
 python tests/attacks/poisoned_sites.py [--data FOLDER] [--rounds 3] [--seed 0]
 
-22 records of mitdb, those with the most PVCs and without a pacemaker, are dealt out to five virtual sites, as `ecgfl simulate`
-does it. Four are honest, with one held-out patient each; one attacks, in all rounds. Sites train and measure with the code of
-`join`; models, calibrations and thresholds are made with that of `serve`, with its checks of the replies and its default limits.
+The 22 records of mitdb with the most PVCs and without a pacemaker are distributed to five virtual
+sites, as `ecgfl simulate` does it. Four sites are honest, with one held-out patient each; one
+attacks in all rounds. Sites train and evaluate with the code of `join`. Models, calibrations and
+thresholds are made with the code of `serve`, with its checks of the replies and its default limits.
 The answer of an honest site to a model is computed once.
 
-It prints a Markdown table: F1 % of the final model, gross over the held-out patients of the four honest sites, for each attack
-and strategy. A star marks the runs in which the report names the attacker: as a site that deviates, or whose weight is capped,
-or whose reply is left out. It takes a few minutes on two cores.
+It prints a Markdown table: F1 in % of the final model, gross over the held-out patients of the four
+honest sites, for each attack and strategy. A star marks the runs in which the report names the
+attacker: as a site that deviates, whose weight is capped, or whose reply is left out. It takes a
+few minutes on two cores.
 """
 
 import argparse
@@ -63,7 +65,7 @@ from ecgfl_cli.training.examples import Examples
 ARCHITECTURE = "ecgnet"
 SITES = 5
 ATTACKER = SITES
-"""Node of the last site."""
+"""Node number of the attacker, the last site."""
 
 Figures = dict[str, Figure]
 Weights = NDArray[np.float32]
@@ -75,7 +77,7 @@ DEFAULT_DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 
 
 def flipped(examples: Examples) -> Examples:
-    """Call PVCs normal and every other beat a PVC."""
+    """Label PVCs as normal, and all other beats as PVCs."""
     return replace(examples, kind=np.where(examples.is_pvc, 0, PVC))
 
 
@@ -87,30 +89,43 @@ class FlippedHeldOut(HeldOut):
 
 
 def flipped_dataset(honest: Dataset) -> Dataset:
-    """The same with flipped labels, to train on and to measure with."""
+    """Return the data set with flipped labels, for training and evaluation."""
     held_out = FlippedHeldOut(honest.held_out.records, honest.held_out.architecture)
     return replace(honest, train=flipped(honest.train), held_out=held_out)
 
 
 @dataclass(frozen=True)
 class Attack:
-    """words : for the table. flips_labels : of the attacker's beats. train : what it makes of its weights, from its figures, its
-    weights and the global ones. evaluate : the figures that it claims; None for its own.
+    """An attack.
+
+    Attributes
+    ----------
+    title
+        Description for the table.
+    flips_labels
+        Whether the labels of the attacker's beats are flipped.
+    train
+        Returns the attacker's weights, from its figures, its own weights and the global ones.
+    evaluate
+        The figures that it claims; None for its own.
     """
 
-    words: str
+    title: str
     flips_labels: bool = False
     train: Callable[[Figures, Weights, Weights], Weights] = lambda _, own, __: own
     evaluate: Figures | None = None
 
 
 def reversed_update(figures: Figures, own: Weights, before: Weights) -> Weights:  # noqa: ARG001
-    """Five times the update, in the opposite direction; the largest norm that is let in is ten times the median."""
+    """Return five times the update, in the opposite direction.
+
+    The largest norm that is accepted is ten times the median.
+    """
     return before - 5 * (own - before)
 
 
 def many_beats(figures: Figures, own: Weights, before: Weights) -> Weights:  # noqa: ARG001
-    """The largest number of training beats that is let in."""
+    """Claim the largest number of training beats that is accepted."""
     figures[EXAMPLES] = 2 * CLAIMED
     return own
 
@@ -121,10 +136,11 @@ ATTACKS = (
     Attack("labels: flipped", flips_labels=True),
     Attack("counts: flipped labels, 10 million beats claimed", flips_labels=True, train=many_beats),
     Attack(
-        "histograms: 10 million beats, so that fewer are called V", evaluate=perfect(2.75, 5.75)
+        "histograms: 10 million beats, to reduce the number of PVCs found",
+        evaluate=perfect(2.75, 5.75),
     ),
     Attack(
-        "histograms: 10 million beats, so that nearly all are called V",
+        "histograms: 10 million beats, to classify nearly all beats as PVCs",
         evaluate=perfect(-6.25, -5.25),
     ),
 )
@@ -132,7 +148,15 @@ assert COUNTS == 30
 
 
 class Sites:
-    """The virtual sites, for all runs. key : of the simulated coordinator. known : what they answered already."""
+    """The virtual sites, for all runs.
+
+    Attributes
+    ----------
+    key
+        Signing key of the simulated coordinator.
+    known
+        The answers that were computed before.
+    """
 
     def __init__(self, sites: list[VirtualSite], plan: RunPlan) -> None:
         self.names = {node: site.name for node, site in enumerate(sites, start=1)}
@@ -151,7 +175,7 @@ class Sites:
 
 
 class Attacked:
-    """Answers for the sites, the last of which attacks. checkpoints : with the model that is sent."""
+    """The answers of the sites, the last of which attacks. checkpoints: the models they get."""
 
     def __init__(self, sites: Sites, attack: Attack, checkpoints: Checkpoints) -> None:
         self._sites, self._attack, self._checkpoints = sites, attack, checkpoints
@@ -167,19 +191,19 @@ class Attacked:
         return self._attacked(request, content) if is_attacker else content
 
     def _own(self, request: Request, flipped: bool) -> Content:
-        """What the site's own code makes of the request; not twice of the same model."""
+        """Return the answer of the site's own code. It is computed once for a model."""
         node, kind, manifest = request.node, request.kind, self._checkpoints.latest.manifest
         decision = (
             ()
             if kind is Kind.TRAIN
             else (manifest.threshold, manifest.calibration.scale, manifest.calibration.offset)
         )
-        place = str((node, flipped, kind, manifest.round, manifest.weights_sha256, *decision))
+        key = str((node, flipped, kind, manifest.round, manifest.weights_sha256, *decision))
         known = self._sites.known
-        if place not in known:
+        if key not in known:
             release = self._sites.participants.answer(node - 1, kind, request.content)
-            known[place] = content_of_release(release)
-        return known[place]
+            known[key] = content_of_release(release)
+        return known[key]
 
     def _attacked(self, request: Request, content: Content) -> Content:
         if request.kind is not Kind.TRAIN:
@@ -192,25 +216,25 @@ class Attacked:
 
 
 def honest_f1(result: RoundResult, attacker: str) -> float | None:
-    """Of a round's model at the honest sites, gross."""
+    """Return F1 of a round's model, gross over the honest sites."""
     honest = {name: site for name, site in result.by_site.items() if name != attacker}
     metrics = replace(result, by_site=honest).gross
     return None if metrics is None else metrics.f1
 
 
 def is_named(rounds: list[RoundResult], attacker: str) -> bool:
-    """Whether the report names the attacker, and no other site."""
+    """Return whether the report names the attacker."""
     named = {
         name
-        for each in rounds
-        for name, site in each.by_site.items()
+        for result in rounds
+        for name, site in result.by_site.items()
         if site.deviates or site.is_capped
     }
     return attacker in named | {reply.site for each in rounds for reply in each.dropped}
 
 
 def plan_of(strategy: str, rounds: int, seed: int) -> RunPlan:
-    """The plan of a run, with the default limits."""
+    """Return the plan of a run, with the default limits."""
     options = {
         "rounds": rounds,
         "min_sites": SITES,
@@ -222,7 +246,7 @@ def plan_of(strategy: str, rounds: int, seed: int) -> RunPlan:
 
 
 def cell(sites: Sites, attack: Attack, plan: RunPlan) -> str:
-    """One run; returns the F1 % of its final model."""
+    """Run an attack against a strategy. Return the table cell: F1 in % of the final model."""
     with tempfile.TemporaryDirectory(prefix="ecgfl-attack-") as folder:
         checkpoints = Checkpoints(CoordinatorHome(Path(folder)), sites.key, plan)
         record = RunRecord(None, plan, checkpoints.latest.manifest)
@@ -239,7 +263,7 @@ def cell(sites: Sites, attack: Attack, plan: RunPlan) -> str:
 
 
 def prepared(folder: Path, data: Path, seed: int) -> list[VirtualSite]:
-    """The virtual sites with mitdb's patients."""
+    """Return the virtual sites with the patients of mitdb."""
     home = folder / "home"
     records = [str(data / "mitdb" / f"{name}.hea") for name in RECORDS.split()]
     for command in (
@@ -252,9 +276,8 @@ def prepared(folder: Path, data: Path, seed: int) -> list[VirtualSite]:
         if code:
             raise SystemExit(f"ecgfl {' '.join(command)} ended with {code}: {said.getvalue()}")
         if command[0] == "init":
-            Home(home).secret.write_bytes(
-                bytes(SECRET_BYTES)
-            )  # who is held out depends on the pseudonyms: the same in each run
+            # The pseudonyms decide which patients are held out: keep them the same in each run.
+            Home(home).secret.write_bytes(bytes(SECRET_BYTES))
     return deal(Home(home), SITES, seed, folder / "sites")
 
 
@@ -282,9 +305,10 @@ def main() -> None:
         print("|---" * (1 + len(given.strategies)) + "|", flush=True)
         for attack in ATTACKS:
             cells = [cell(sites, attack, plan) for plan in plans]
-            print(f"| {attack.words} | {' | '.join(cells)} |", flush=True)
+            print(f"| {attack.title} | {' | '.join(cells)} |", flush=True)
+    seconds = time.monotonic() - began
     print(
-        f"{given.rounds} rounds of one local epoch, seed {given.seed}; {time.monotonic() - began:.0f} s",
+        f"{given.rounds} rounds of one local epoch, seed {given.seed}; {seconds:.0f} s",
         file=sys.stderr,
     )
 

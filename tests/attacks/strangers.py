@@ -1,14 +1,17 @@
-"""What strangers cost a coordinator and its sites.
+"""Measure the cost of clients without a key ("strangers") for a coordinator and its sites.
 
 python tests/attacks/strangers.py [--rounds 100] [--idle 2000] [--slow 1000] [--floods 120]
 
-A real `ecgfl coordinator serve` and three sites, over TLS on this machine; the sites answer at once with made-up figures, so
-that a round is nothing but calls to the coordinator. Two runs: one in peace, one while strangers hold connections without a word
-(half of them before TLS), send heads byte by byte, heads without end, and bodies of one MiB under invented signatures, each again
-as soon as it is dropped. Attackers, sites and coordinator share this machine's processors.
+It runs a real `ecgfl coordinator serve` and three sites, over TLS on this machine. The sites answer
+immediately with invented figures, so that a round consists of calls to the coordinator only. There
+are two runs, one of them under attack: strangers keep connections open without sending anything
+(half of them before TLS), send headers byte by byte, endless headers, and bodies of 1 MiB with
+invented signatures, and open each connection again when it is dropped. Attackers, sites and
+coordinator share the processors of this machine.
 
-It prints, as Markdown, a row for each run: seconds for all rounds, the coordinator's resident MiB before the sites came and at
-most, the connections that strangers opened, and the ratios.
+It prints, as Markdown, a row for each run: seconds for all rounds, the coordinator's resident
+memory in MiB before the sites connect and at most, the number of connections that strangers opened;
+and the ratios of the two runs.
 """
 
 import argparse
@@ -32,13 +35,13 @@ from ecgfl_cli.models.federation_file import load_federation
 ATTACKERS = Path(__file__).resolve().parent / "attackers.py"
 MIB = 2**20
 SITES = ("alice", "bob", "carol")
-GATHERING_SECONDS = 5.0
-"""For which strangers come before the sites do."""
+HEAD_START_SECONDS = 5.0
+"""Time for which strangers connect before the sites start."""
 
 
 @dataclass(frozen=True)
 class Strangers:
-    """How many connections of each kind are held at a time: without a word, with a slow head, with bodies."""
+    """Number of connections of each kind at a time: idle, with slow headers, with bodies."""
 
     idle: int = 0
     slow: int = 0
@@ -47,7 +50,15 @@ class Strangers:
 
 @dataclass(frozen=True)
 class Served:
-    """A run, ended. before, peak : resident bytes of the coordinator. opened : connections of strangers, by kind."""
+    """The result of a run.
+
+    Attributes
+    ----------
+    before, peak
+        Resident memory of the coordinator in bytes, before the sites connect and at most.
+    opened
+        Number of connections that strangers opened, by kind.
+    """
 
     report: RunReport
     before: int
@@ -57,12 +68,12 @@ class Served:
 
     @property
     def seconds(self) -> float:
-        """Of all rounds."""
-        return sum(each.seconds or 0.0 for each in self.report.rounds)
+        """Duration of all rounds."""
+        return sum(result.seconds or 0.0 for result in self.report.rounds)
 
 
 def serve(folder: Path, rounds: int, strangers: Strangers) -> Served:
-    """Serve one run to three sites, and to strangers."""
+    """Serve one run to three sites, under attack by strangers."""
     homes = light_sites.homes_for(folder, SITES)
     coordinator = light_sites.coordinator_for(folder, homes)
     watched = Watched(
@@ -74,7 +85,7 @@ def serve(folder: Path, rounds: int, strangers: Strangers) -> Served:
     command = [sys.executable, str(ATTACKERS), port, *map(str, counts)]
     attackers = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
-        time.sleep(GATHERING_SECONDS)
+        time.sleep(HEAD_START_SECONDS)
         server, federation = f"localhost:{port}", load_federation(coordinator.federation)
         with light_sites.light_sites([*homes.values()], server, federation) as ended:
             pass
@@ -84,11 +95,11 @@ def serve(folder: Path, rounds: int, strangers: Strangers) -> Served:
     if code:
         raise SystemExit(f"the coordinator ended with {code}: {watched.lines}")
     report = load_report(next(coordinator.reports.glob("*.json")))
-    problems = [each.problem for each in ended if each.problem]
+    problems = [site.problem for site in ended if site.problem]
     problems += [
-        f"round {each.round}: {each.dropped}"
-        for each in report.rounds
-        if set(each.sites) != set(SITES)
+        f"round {result.round}: {result.dropped}"
+        for result in report.rounds
+        if set(result.sites) != set(SITES)
     ]
     return Served(report, before, watched.peak, json.loads(opened), problems)
 
@@ -101,29 +112,30 @@ def main() -> None:
     parser.add_argument("--idle", type=int, default=2000)
     parser.add_argument("--slow", type=int, default=1000)
     parser.add_argument("--floods", type=int, default=120)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     print(
         "| | rounds | seconds | MiB before | MiB at most | connections of strangers |\n|"
         + "---|" * 6
     )
     runs = []
     for name, strangers in (
-        ("in peace", Strangers()),
-        ("attacked", Strangers(asked.idle, asked.slow, asked.floods)),
+        ("without attack", Strangers()),
+        ("under attack", Strangers(options.idle, options.slow, options.floods)),
     ):
         with tempfile.TemporaryDirectory() as folder:
-            served = serve(Path(folder), asked.rounds, strangers)
+            served = serve(Path(folder), options.rounds, strangers)
         if served.problems:
             raise SystemExit(f"{name}: {served.problems}")
         opened = ", ".join(f"{number} {kind}" for kind, number in served.opened.items()) or "-"
         figures = (
             f"{served.seconds:.1f} | {served.before / MIB:.0f} | {served.peak / MIB:.0f} | {opened}"
         )
-        print(f"| {name} | {asked.rounds} | {figures} |", flush=True)
+        print(f"| {name} | {options.rounds} | {figures} |", flush=True)
         runs.append(served)
-    peace, attacked = runs
+    usual, attacked = runs
     print(
-        f"\ntime: {attacked.seconds / peace.seconds:.2f} times; memory: {(attacked.peak - peace.peak) / MIB:+.0f} MiB"
+        f"\ntime: {attacked.seconds / usual.seconds:.2f} times;"
+        f" memory: {(attacked.peak - usual.peak) / MIB:+.0f} MiB"
     )
 
 

@@ -1,4 +1,4 @@
-"""What somebody or a power cut does to the audit log is found before anything is changed."""
+"""Damage to the audit log, by a person or a power cut, is detected before anything is changed."""
 
 import json
 import os
@@ -22,14 +22,14 @@ Attack = Callable[[Path], None]
 
 
 def program(home: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
-    """Run the program in a process of its own."""
+    """Run the program in a separate process."""
     command = [sys.executable, "-m", "ecgfl_cli", "--home", str(home), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
 @pytest.fixture
 def filled(site: Path, ecgfl: Ecgfl, export: Any) -> Path:
-    """A home with one recording, whose beats are cut."""
+    """Return a home with one recording and its beats."""
     assert ecgfl("ingest", export(1)).code == 0
     assert ecgfl("segment").code == 0
     return site
@@ -74,7 +74,7 @@ def edit(home: Path) -> None:
 
 
 def edit_and_chain(home: Path) -> None:
-    """Leave out a line and write all the others anew, so that their own chain is unbroken."""
+    """Remove a line and write all others again, so that their hash chain is valid."""
     log = home / "audit.jsonl"
     lines = [json.loads(line) for line in log.read_bytes().splitlines()]
     elsewhere = home.parent / "elsewhere" / "audit.jsonl"
@@ -95,7 +95,7 @@ def append_garbage(home: Path) -> None:
 
 
 def append_backdated(home: Path) -> None:
-    """A line that somebody made with this program and a clock set back."""
+    """Append a line made with this program and a clock that was set back."""
     log, head = home / "audit.jsonl", (home / "audit.head").read_bytes()
     from ecgfl_cli.site.audit_check import CheckedLog
     from ecgfl_cli.site.audit_lines import new_line
@@ -116,23 +116,23 @@ def no_head(home: Path) -> None:
 
 
 ATTACKS = [
-    *(
-        delete,
-        delete_both,
-        empty,
-        empty_both,
-        cut_a_line,
-        cut_a_byte,
-        damage_the_last_line,
-        edit,
-        edit_and_chain,
-    ),
-    *(append_garbage, append_backdated, no_head),
+    delete,
+    delete_both,
+    empty,
+    empty_both,
+    cut_a_line,
+    cut_a_byte,
+    damage_the_last_line,
+    edit,
+    edit_and_chain,
+    append_garbage,
+    append_backdated,
+    no_head,
 ]
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_nothing_is_changed_after(
+def test_damaged_log_blocks_all_changes(
     filled: Path, ecgfl: Ecgfl, export: Any, files_of: Any, attack: Attack
 ) -> None:
     attack(filled)
@@ -155,7 +155,7 @@ def test_nothing_is_changed_after(
     assert ecgfl("ingest", export(2)).code == 0
 
 
-def test_in_a_process_of_its_own(filled: Path, export: Any) -> None:
+def test_damaged_log_blocks_a_separate_process(filled: Path, export: Any) -> None:
     damage_the_last_line(filled)
     ran = program(filled, "ingest", export(2))
     assert (ran.returncode, "audit restart" in ran.stderr) == (3, True)
@@ -199,16 +199,16 @@ def _folders(site: Path) -> int:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
-def test_a_kill_while_lines_are_written_leaves_a_log_that_goes_on(site: Path, ecgfl: Ecgfl) -> None:
+def test_log_continues_after_a_kill_during_writes(site: Path, ecgfl: Ecgfl) -> None:
     code = f"""
 from pathlib import Path
 from ecgfl_cli.site.audit import AuditLog
 while True:
     AuditLog(Path({str(site / "audit.jsonl")!r})).append("test", text="x" * 3000)
 """
-    for place in range(8):
+    for number in range(8):
         process = subprocess.Popen([sys.executable, "-c", code])
-        time.sleep(1.0 + 0.013 * place)
+        time.sleep(1.0 + 0.013 * number)
         process.kill()
         process.wait()
         assert ecgfl("audit", "verify").code == 0
@@ -217,7 +217,7 @@ while True:
 
 
 @pytest.mark.parametrize("attack", [delete, delete_both, cut_a_line, damage_the_last_line, no_head])
-def test_a_coordinator_refuses_too(
+def test_damaged_coordinator_log_blocks_changes(
     home: Path,
     ecgfl: Ecgfl,
     site: Path,  # noqa: ARG001

@@ -1,4 +1,7 @@
-"""An enrolled site can neither act for others nor fill the coordinator: with the program's own client, against a real `serve`."""
+"""An enrolled site can neither act for others nor exhaust the coordinator.
+
+The tests use the program's own client and a real `serve`.
+"""
 
 import contextlib
 import threading
@@ -27,7 +30,7 @@ WAIT_SECONDS = 120.0
 
 @dataclass
 class Rogue:
-    """A site with a request in hand. statuses : what its calls were answered with."""
+    """A site that has received a request. statuses: HTTP status of each refused call."""
 
     server: Command
     connection: FleetConnection
@@ -36,7 +39,7 @@ class Rogue:
     statuses: list[int] = field(default_factory=list)
 
     def call(self, name: str, request: object) -> object | None:
-        """Call the coordinator; None where it refuses."""
+        """Call the coordinator; return None if it refuses."""
         try:
             return getattr(self.connection._client, name)(request)
         except httpx.HTTPStatusError as error:
@@ -66,7 +69,7 @@ class Rogue:
 
 @pytest.fixture
 def rogue(homes: Homes, processes: Processes) -> Iterator[Rogue]:
-    """Carol, asked to train with Alice and Bob in the second round of their run."""
+    """Return Carol, who is asked to train with Alice and Bob in the second round of their run."""
     server, port = processes.serve(
         homes.coordinator, "--rounds", "2", "--min-sites", "2", "--phase-timeout", "180s"
     )
@@ -94,7 +97,7 @@ def rogue(homes: Homes, processes: Processes) -> Iterator[Rogue]:
     assert {"alice", "bob"} <= set(ended.result["rounds"][1]["sites"])
 
 
-def test_replies_without_end_take_no_memory(rogue: Rogue) -> None:
+def test_many_replies_use_bounded_memory(rogue: Rogue) -> None:
     process = psutil.Process(rogue.server.pid)
     before = peak = process.memory_info().rss
     for _ in range(20):
@@ -114,7 +117,7 @@ def test_replies_without_end_take_no_memory(rogue: Rogue) -> None:
     assert peak < before + 100 * MIB
 
 
-def test_nobody_acts_for_another(rogue: Rogue, homes: Homes) -> None:
+def test_site_cannot_act_for_another(rogue: Rogue, homes: Homes) -> None:
     other = rogue.connection.node_id + 1
     reply = rogue.reply(1)
     reply.head.metadata.src_node_id = other
@@ -126,9 +129,9 @@ def test_nobody_acts_for_another(rogue: Rogue, homes: Homes) -> None:
     assert not announced.objects_to_push
     run_id = rogue.incoming.run_id
     unknown = message_pb2.PullObjectRequest(node=rogue.node, run_id=run_id, object_id="0" * 64)
-    found = rogue.call("PullObject", unknown)
-    assert isinstance(found, message_pb2.PullObjectResponse)
-    assert not found.object_found
+    response = rogue.call("PullObject", unknown)
+    assert isinstance(response, message_pb2.PullObjectResponse)
+    assert not response.object_found
     for name, request in (
         ("PullMessages", fleet_pb2.PullMessagesRequest(node=node_pb2.Node(node_id=other))),
         (
@@ -144,7 +147,7 @@ def test_nobody_acts_for_another(rogue: Rogue, homes: Homes) -> None:
     assert homes.coordinator_home.federation.is_file()
 
 
-def test_parts_that_nobody_announced_take_no_memory(rogue: Rogue) -> None:
+def test_unannounced_parts_use_bounded_memory(rogue: Rogue) -> None:
     process = psutil.Process(rogue.server.pid)
     before = peak = process.memory_info().rss
     content = np.random.default_rng().bytes(7 * MIB)
@@ -170,8 +173,8 @@ def test_parts_that_nobody_announced_take_no_memory(rogue: Rogue) -> None:
     assert peak < before + 60 * MIB
 
 
-def test_calls_without_end_are_bounded(rogue: Rogue) -> None:
-    """Many connections of one site at once: the oldest are closed, the others are answered."""
+def test_many_connections_of_a_site_are_answered(rogue: Rogue) -> None:
+    """With many connections of one site, the oldest are closed and the calls are still answered."""
     answered: list[int] = []
 
     def ask() -> None:

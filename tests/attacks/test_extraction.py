@@ -1,4 +1,4 @@
-"""A coordinator that uses its signing key to ask about a site's data, instead of to train a model."""
+"""A coordinator that uses its signing key to extract a site's data instead of training a model."""
 
 from typing import Any
 
@@ -39,8 +39,8 @@ def random_weights(seed: int) -> Vector:
     return pack(architecture("beatnet").build())
 
 
-def test_invented_models_are_measured_a_few_times_a_day(homes: Homes, processes: Processes) -> None:
-    """With one round a day allowed, and also after the site was started anew."""
+def test_evaluations_of_untrained_models_are_limited(homes: Homes, processes: Processes) -> None:
+    """One round a day is allowed. The limit also holds after the site has been restarted."""
     change_policy(homes.site("alice"), max_rounds_a_day="1")
     with hostile_coordinator(homes) as attacker:
         for _ in range(2):
@@ -61,7 +61,7 @@ def test_invented_models_are_measured_a_few_times_a_day(homes: Homes, processes:
     assert told(homes.site("alice").root, "audit", "verify").code == 0
 
 
-def test_models_of_other_runs_count_too(homes: Homes, processes: Processes) -> None:
+def test_evaluations_of_other_runs_count_too(homes: Homes, processes: Processes) -> None:
     change_policy(homes.site("alice"), max_untrained_measurements="3")
     with hostile_coordinator(homes) as attacker:
         site = joined(attacker, processes)
@@ -74,8 +74,8 @@ def test_models_of_other_runs_count_too(homes: Homes, processes: Processes) -> N
         site.end()
 
 
-def test_a_model_that_finds_no_pvcs_is_not_measured(homes: Homes, processes: Processes) -> None:
-    """And what is refused counts, so that a refusal is no oracle either."""
+def test_model_that_finds_no_pvcs_is_not_evaluated(homes: Homes, processes: Processes) -> None:
+    """Refused requests count, too, so that a refusal is no oracle either."""
     change_policy(homes.site("alice"), max_untrained_measurements="2")
     with hostile_coordinator(homes) as attacker:
         for seed, (code, status) in enumerate(
@@ -85,7 +85,7 @@ def test_a_model_that_finds_no_pvcs_is_not_measured(homes: Homes, processes: Pro
             vector = random_weights(seed)
             answer = attacker.ask(EvaluateRequest(model=attacker.signed(vector)), vector)
             assert (answer.error.code, answer.error.reason) == (code, "refused"), (
-                "a code is all that it hears"
+                "the coordinator receives only a code"
             )
             assert (
                 "policy.max_loss_ratio" if status == 7 else "policy.max_untrained_measurements"
@@ -94,7 +94,7 @@ def test_a_model_that_finds_no_pvcs_is_not_measured(homes: Homes, processes: Pro
 
 
 def one_beat_each(vector: Vector) -> Vector:
-    """A dense layer of which each unit sees few beats, and an output that knows nothing."""
+    """Return weights with a dense layer whose units each react to few beats, and a zero output."""
     import torch
     from torch import nn
 
@@ -131,17 +131,17 @@ def test_a_crafted_plan_is_refused(homes: Homes, processes: Processes, name: str
     assert logged(homes, "send") == []
 
 
-def test_a_layer_that_copies_beats_is_not_trained(homes: Homes, processes: Processes) -> None:
+def test_model_that_copies_beats_is_not_trained(homes: Homes, processes: Processes) -> None:
     vector = one_beat_each(starter_weights())
     with hostile_coordinator(homes) as attacker:
         site = joined(attacker, processes)
         answer = attacker.ask(attacker.training(attacker.signed(vector)), vector)
         assert answer.error.code == MODEL_UNACCEPTABLE
         assert "policy.max_loss_ratio" in site.finish().refused(7)
-    assert len(logged(homes, "request")) == 1, "it counts"
+    assert len(logged(homes, "request")) == 1, "the refused request counts"
 
 
-def test_trainings_are_bounded_by_day(homes: Homes, processes: Processes) -> None:
+def test_trainings_per_day_are_limited(homes: Homes, processes: Processes) -> None:
     change_policy(homes.site("alice"), max_rounds_a_day="2")
     vector = starter_weights()
     with hostile_coordinator(homes) as attacker:

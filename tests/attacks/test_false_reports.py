@@ -1,4 +1,4 @@
-"""One of four sites lies about its counts and figures; the others' models are what they would be without it."""
+"""One of four sites reports false counts and figures; the others still get a good model."""
 
 import threading
 from collections.abc import Callable
@@ -23,7 +23,10 @@ BEATS = TrainReply(examples=2 * CLAIMED, pvcs=CLAIMED, loss=0.0)
 
 
 class Liar(LightParticipant):
-    """Claims the most beats that are taken, and perfect figures at logits that would spoil the threshold for all others."""
+    """Claim the largest number of beats that is accepted, and perfect figures.
+
+    Their logits would spoil the threshold for all other sites.
+    """
 
     lies = perfect(2.75, 5.75)
 
@@ -39,14 +42,14 @@ class AllIsV(Liar):
 
 
 class Contradiction(Liar):
-    """More PVCs found than there are."""
+    """Claim more detected PVCs than there are PVCs."""
 
     lies = perfect(2.75, 5.75) | {"true_positives": CLAIMED + 1}
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run of three honest sites and a liar, ended."""
+    """A finished run of three honest sites and a liar."""
 
     homes: Homes
     served: Ended
@@ -61,14 +64,14 @@ class Run:
         return self.homes.registry("coordinator").entry(self.served.result["model"]).manifest
 
     def honest_f1(self, number: int) -> float:
-        """Of the model of a round at the honest sites, gross."""
+        """Return F1 of a round's model, gross over the honest sites."""
         sites = [self.rounds[number - 1]["by_site"][name] for name in SITES]
-        found, false, pvcs = (
+        true, false, pvcs = (
             sum(site[name] for site in sites)
             for name in ("true_positives", "false_positives", "pvcs")
         )
         assert pvcs > 0
-        return float(2 * found / (found + false + pvcs))
+        return float(2 * true / (true + false + pvcs))
 
 
 def run_with(liar: type[Liar], strategy: str, homes: Homes, processes: Processes) -> Run:
@@ -102,15 +105,15 @@ def attacked(
     return strategy, run_with(liar, strategy, copied("lied-to"), module_processes)
 
 
-def test_invented_figures_leave_the_honest_sites_their_model(attacked: tuple[str, Run]) -> None:
-    """The first round's model has the starter's threshold, the second one that which was fitted with the liar's figures."""
+def test_invented_figures_do_not_spoil_the_model(attacked: tuple[str, Run]) -> None:
+    """The first model has the starter's threshold; the liar's figures affect the second."""
     _, run = attacked
     assert run.honest_f1(2) > run.honest_f1(1) - 0.05
     assert 0.05 <= run.final.threshold <= 0.5
     assert 0.1 <= run.final.calibration.scale <= 10
 
 
-def test_claimed_beats_give_no_more_than_the_declared_weight(attacked: tuple[str, Run]) -> None:
+def test_weight_of_claimed_beats_is_capped(attacked: tuple[str, Run]) -> None:
     strategy, run = attacked
     for each in run.rounds:
         assert set(each["sites"]) == {*SITES, LIAR}, "a large site is not refused for its size"
@@ -135,7 +138,7 @@ def test_claimed_beats_give_no_more_than_the_declared_weight(attacked: tuple[str
     assert run.final.parent_metrics.beats < 100_000
 
 
-def test_the_report_shows_who_claims_what(attacked: tuple[str, Run]) -> None:
+def test_report_names_the_dishonest_site(attacked: tuple[str, Run]) -> None:
     strategy, run = attacked
     last = run.rounds[-1]
     assert last["by_site"][LIAR]["sensitivity"] == 1.0
@@ -157,9 +160,7 @@ def test_the_report_shows_who_claims_what(attacked: tuple[str, Run]) -> None:
     assert shown.result["rounds"][-1]["by_site"][LIAR]["deviates"]
 
 
-def test_figures_that_contradict_each_other_are_left_out(
-    homes: Homes, processes: Processes
-) -> None:
+def test_contradictory_figures_are_left_out(homes: Homes, processes: Processes) -> None:
     run = run_with(Contradiction, "fedavg", homes, processes)
     for each in run.rounds:
         (line,) = each["dropped"]

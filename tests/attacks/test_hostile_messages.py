@@ -1,4 +1,4 @@
-"""Parts of messages and answers that are made to break their reader."""
+"""Hostile parts of messages and hostile answers are refused."""
 
 import io
 import random
@@ -58,18 +58,18 @@ def test_array_header_is_not_evaluated(header: str) -> None:
 
 
 def test_damaged_headers_are_refused() -> None:
-    """Each byte of a right one changed, and wrong lengths."""
-    whole = io.BytesIO()
-    np.save(whole, np.arange(4, dtype="<f4"))
-    right, chance = whole.getvalue(), random.Random(0)
-    for place in range(128):
-        data = bytearray(right)
-        data[place] ^= chance.randrange(1, 256)
+    """A valid array with each byte of its header changed, or cut to a wrong length, is refused."""
+    file = io.BytesIO()
+    np.save(file, np.arange(4, dtype="<f4"))
+    valid, generator = file.getvalue(), random.Random(0)
+    for index in range(128):
+        data = bytearray(valid)
+        data[index] ^= generator.randrange(1, 256)
         with pytest.raises(ValueError, match="expected"):
             received_weights(with_weights(Array("float32", (4,), "numpy.ndarray", bytes(data))))
     for length in (0, 5, 127, 129, 130, 143):
         with pytest.raises(ValueError, match="expected"):
-            received_weights(with_weights(Array("float32", (4,), "numpy.ndarray", right[:length])))
+            received_weights(with_weights(Array("float32", (4,), "numpy.ndarray", valid[:length])))
 
 
 @pytest.mark.parametrize("length", [0, 1, 9, 10, 185_000])
@@ -112,7 +112,7 @@ def test_parts_of_ordinary_messages_are_accepted() -> None:
     ],
 )
 @pytest.mark.parametrize("status", [400, 401, 403, 500])
-def test_any_answer_of_a_server_is_understood(content: bytes, kind: str, status: int) -> None:
+def test_any_server_answer_gives_an_error_or_reason(content: bytes, kind: str, status: int) -> None:
     response = httpx.Response(
         status,
         content=content,
@@ -139,7 +139,7 @@ def test_any_answer_of_a_server_is_understood(content: bytes, kind: str, status:
         "\u0661",
     ],
 )
-def test_any_date_of_a_server_is_understood(date: str) -> None:
+def test_any_date_header_is_handled(date: str) -> None:
     ahead = seconds_ahead(date, datetime.now(UTC))
     assert ahead is None or isinstance(ahead, float)
 

@@ -1,4 +1,4 @@
-"""Names in files and of files: nothing of them reaches a terminal raw, ends a batch, or makes a file unreadable."""
+"""Hostile names in files and of files are escaped, and do not end a batch."""
 
 import json
 import os
@@ -26,7 +26,7 @@ Ecgfl = Callable[..., Any]
 posix = pytest.mark.skipif(os.name == "nt", reason="Windows does not allow these names")
 
 NOT_UTF8 = os.fsdecode(b"M\xfcller")
-"""As a folder of an old Windows share shows it."""
+"""A name as it appears in a folder of an old Windows share."""
 
 NAMES = [
     "\x1b[31mred",
@@ -46,14 +46,14 @@ NAMES = [
 
 
 def assert_plain(*texts: str) -> None:
-    """Every line holds what a terminal shows and nothing that it acts on."""
+    """Check that every line has only characters that a terminal shows."""
     for text in texts:
         assert [line for line in text.split("\n") if not line.isprintable()] == []
 
 
 @pytest.fixture
 def share(tmp_path: Path) -> Path:
-    """A folder in which every name is hostile and every recording is good."""
+    """Return a folder in which every name is hostile and every recording is good."""
     folder = tmp_path / "share"
     folder.mkdir()
     for number, name in enumerate(NAMES):
@@ -65,7 +65,12 @@ def share(tmp_path: Path) -> Path:
 
 @posix
 @pytest.mark.slow
-def test_hostile_file_names(site: Path, ecgfl: Ecgfl, share: Path, tmp_path: Path) -> None:  # noqa: ARG001
+def test_hostile_file_names_are_escaped(
+    site: Path,  # noqa: ARG001
+    ecgfl: Ecgfl,
+    share: Path,
+    tmp_path: Path,
+) -> None:
     files = {str(share / name / f"{name}.edf") for name in NAMES}
     ran = ecgfl("ingest", share)
     assert ran.code == 0, ran
@@ -91,7 +96,7 @@ def test_hostile_file_names(site: Path, ecgfl: Ecgfl, share: Path, tmp_path: Pat
 
 @posix
 @pytest.mark.parametrize("name", NAMES)
-def test_a_hostile_name_of_a_missing_file(
+def test_hostile_name_of_a_missing_file_is_escaped(
     site: Path,  # noqa: ARG001
     ecgfl: Ecgfl,
     tmp_path: Path,
@@ -111,7 +116,12 @@ HOSTILE = "\x1b[31m\u202e[red]\x9b"
 
 
 @posix
-def test_hostile_texts_in_files(site: Path, ecgfl: Ecgfl, export: Any, tmp_path: Path) -> None:  # noqa: ARG001
+def test_hostile_texts_in_files_are_escaped(
+    site: Path,  # noqa: ARG001
+    ecgfl: Ecgfl,
+    export: Any,
+    tmp_path: Path,
+) -> None:
     folder = tmp_path / "texts"
     folder.mkdir()
     header = export(1)
@@ -149,7 +159,7 @@ def test_hostile_texts_in_files(site: Path, ecgfl: Ecgfl, export: Any, tmp_path:
     assert_plain(ran.out, ran.err)
 
 
-def test_each_way_out_of_the_console(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_console_escapes_all_output(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     console = Console(Home(tmp_path))
     for write in (console.say, console.problem, console.text):
         write(f"{HOSTILE}\n{NOT_UTF8}")
@@ -165,7 +175,7 @@ def test_each_way_out_of_the_console(capsys: pytest.CaptureFixture[str], tmp_pat
 
 
 @pytest.mark.parametrize("text", [*NAMES, "Müller", "50 µV", "心電図", "a\\b"])
-def test_text_for_a_terminal_is_plain_and_escaped_once(text: str) -> None:
+def test_printable_text_is_escaped_once(text: str) -> None:
     assert printable(text).isprintable()
     assert printable(printable(text)) == printable(text)
     assert (printable(text) == text) == text.isprintable()
@@ -188,7 +198,7 @@ def test_a_page_is_valid_utf8() -> None:
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
-def test_a_cell_that_a_spreadsheet_would_run(tmp_path: Path, start: str) -> None:
+def test_spreadsheet_formula_is_escaped(tmp_path: Path, start: str) -> None:
     recording = synthesise(1, 20, 250, pvc_share=0.1)
     lead = replace(recording.leads[0], name=f'{start}HYPERLINK("x")')
     path = adapters()["csv"].write(replace(recording, leads=(lead,)), tmp_path)[0]
@@ -209,7 +219,7 @@ def test_a_cell_that_a_spreadsheet_would_run(tmp_path: Path, start: str) -> None
     ],
 )
 @pytest.mark.parametrize("stdout", ["ascii", "/dev/full", "closed", "small"])
-def test_streams_that_do_not_take_the_text(
+def test_unwritable_stream_causes_no_traceback(
     site: Path, arguments: list[str], stdout: str, tmp_path: Path
 ) -> None:
     command = " ".join(f"'{argument}'" for argument in arguments)
@@ -240,8 +250,12 @@ def test_streams_that_do_not_take_the_text(
 @posix
 def test_a_log_warning_is_escaped(tmp_path: Path) -> None:
     program = (
-        "import logging, warnings, sys; from ecgfl_cli.console import prepare_streams; prepare_streams();"
-        "logging.getLogger('x').warning('a\\x1b[31m%s', sys.argv[1]); warnings.warn('b\\x1b[31m'); raise ValueError('c\\x1b[31m')"
+        "import logging, warnings, sys\n"
+        "from ecgfl_cli.console import prepare_streams\n"
+        "prepare_streams()\n"
+        "logging.getLogger('x').warning('a\\x1b[31m%s', sys.argv[1])\n"
+        "warnings.warn('b\\x1b[31m')\n"
+        "raise ValueError('c\\x1b[31m')\n"
     )
     ran = subprocess.run(
         [sys.executable, "-c", program, os.fsdecode(b"\xfc")],
@@ -256,7 +270,7 @@ def test_a_log_warning_is_escaped(tmp_path: Path) -> None:
 
 
 @posix
-def test_names_that_would_be_one_file(modelled: Path, ecgfl: Ecgfl, tmp_path: Path) -> None:  # noqa: ARG001
+def test_colliding_names_get_separate_files(modelled: Path, ecgfl: Ecgfl, tmp_path: Path) -> None:  # noqa: ARG001
     folder = tmp_path / "share"
     folder.mkdir()
     for number, name in enumerate(("a:b", "a_b", "a?b", "nul", "x" * 240, "x" * 239 + "y")):
@@ -273,7 +287,7 @@ def test_names_that_would_be_one_file(modelled: Path, ecgfl: Ecgfl, tmp_path: Pa
     assert not (tmp_path / "case").exists()
 
 
-def test_a_half_character_in_a_header(site: Path, ecgfl: Ecgfl, tmp_path: Path) -> None:  # noqa: ARG001
+def test_lone_surrogate_in_a_header_is_handled(site: Path, ecgfl: Ecgfl, tmp_path: Path) -> None:  # noqa: ARG001
     header = {
         "d": {
             "column": ["nSeq", "A\ud800"],
@@ -293,7 +307,7 @@ def test_a_half_character_in_a_header(site: Path, ecgfl: Ecgfl, tmp_path: Path) 
 
 
 @posix
-def test_a_name_that_is_too_long(site: Path, ecgfl: Ecgfl, export: Any, tmp_path: Path) -> None:  # noqa: ARG001
+def test_too_long_name_is_refused(site: Path, ecgfl: Ecgfl, export: Any, tmp_path: Path) -> None:  # noqa: ARG001
     good = export(1)
     bad = [
         tmp_path / f"{'x' * 5000}.edf",

@@ -1,4 +1,4 @@
-"""Sparse and huge files: refused in bounded memory and time, with a line that says why, and without harm to the others."""
+"""Sparse and huge files are refused in bounded memory and time, and do not affect other files."""
 
 import os
 import shutil
@@ -26,10 +26,10 @@ pytestmark = [
 ]
 HUGE = 3 << 30
 MOST_MEMORY = 600 << 20
-"""Bytes of a process that reads all of them; the libraries alone take 150 MiB."""
+"""Largest memory in bytes of a process that reads all files. The libraries alone take 150 MiB."""
 
 MOST_BYTES_OF_A_LABEL = (1 << 30) / MOST_LABELS
-"""The largest file stays below 1 GiB."""
+"""With it, the labels of the largest file take less than 1 GiB."""
 
 SIGNAL = "{name}.dat 16 200 16 0 0 0 0 II\n"
 
@@ -66,7 +66,7 @@ def edf_of(records: str, samples: str) -> bytes:
 
 @pytest.fixture
 def huge(tmp_path: Path) -> list[Path]:
-    """Files that are refused."""
+    """Return files that are refused."""
     folder = tmp_path / "huge"
     folder.mkdir()
     found = [
@@ -122,11 +122,13 @@ def test_memory_stays_bounded(huge: list[Path]) -> None:
         "        print('READ', path.name, read(path).length)\n"
         "    except AdapterError as error:\n"
         "        assert 'reader failed' not in str(error), error\n"
-        # Not `ru_maxrss`, which a process inherits from the one that starts it.
+        # Not `ru_maxrss`, which a process inherits from its parent.
         "own = psutil.Process().memory_info()\n"
-        "lines = Path('/proc/self/status').read_text().splitlines() if sys.platform == 'linux' else []\n"
-        "peak = next((int(line.split()[1]) * 1024 for line in lines if line.startswith('VmHWM')), 0)\n"
-        "print(peak or getattr(own, 'peak_wset', own.rss))\n"
+        "is_linux = sys.platform == 'linux'\n"
+        "status = Path('/proc/self/status').read_text() if is_linux else ''\n"
+        "peaks = [line for line in status.splitlines() if line.startswith('VmHWM')]\n"
+        "peak = int(peaks[0].split()[1]) * 1024 if peaks else getattr(own, 'peak_wset', own.rss)\n"
+        "print(peak)\n"
     )
     ran = subprocess.run(
         [sys.executable, "-c", program, *map(str, huge)],
@@ -139,7 +141,7 @@ def test_memory_stays_bounded(huge: list[Path]) -> None:
     assert int(ran.stdout.split()[-1]) < MOST_MEMORY
 
 
-def test_huge_files_beside_a_good_one(
+def test_huge_files_do_not_affect_a_good_one(
     site: Path,  # noqa: ARG001
     ecgfl: Ecgfl,
     huge: list[Path],
@@ -152,7 +154,7 @@ def test_huge_files_beside_a_good_one(
     assert len(ran.problems) == len(huge)
 
 
-def test_a_signal_file_that_is_far_larger_than_stated(
+def test_signal_file_longer_than_stated_is_read(
     site: Path,  # noqa: ARG001
     ecgfl: Ecgfl,
     export: Any,
@@ -163,7 +165,7 @@ def test_a_signal_file_that_is_far_larger_than_stated(
     assert ecgfl("ingest", path, "--json").json["outcomes"] == {"added": 1}
 
 
-def test_a_huge_list_of_records(site: Path, ecgfl: Ecgfl, export: Any) -> None:  # noqa: ARG001
+def test_huge_record_list_is_bounded(site: Path, ecgfl: Ecgfl, export: Any) -> None:  # noqa: ARG001
     path = export(1)
     records = path.with_name("RECORDS")
     records.write_text("".join(f"r{number:06d}\n" for number in range(3_000_000)))
@@ -178,7 +180,7 @@ def test_a_huge_list_of_records(site: Path, ecgfl: Ecgfl, export: Any) -> None: 
     assert len(ecgfl("dataset", "list", "--json").json["recordings"]) == 1
 
 
-def test_a_list_of_records_that_are_not_there(site: Path, ecgfl: Ecgfl, export: Any) -> None:  # noqa: ARG001
+def test_list_of_missing_records_is_bounded(site: Path, ecgfl: Ecgfl, export: Any) -> None:  # noqa: ARG001
     path = export(1)
     records = path.with_name("RECORDS")
     records.write_text("".join(f"r{number}\n" for number in range(100_000)) + f"{path.stem}\n")
@@ -194,7 +196,7 @@ def test_a_list_of_records_that_are_not_there(site: Path, ecgfl: Ecgfl, export: 
         assert str(records) in line
 
 
-def test_a_part_of_a_list_of_records_is_named(site: Path, ecgfl: Ecgfl, export: Any) -> None:  # noqa: ARG001
+def test_missing_records_of_a_list_are_named(site: Path, ecgfl: Ecgfl, export: Any) -> None:  # noqa: ARG001
     path = export(1)
     path.with_name("RECORDS").write_text("a\nb\n" + f"{path.stem}\n")
     assert ecgfl("ingest", path.with_name("RECORDS"), "--json").json["outcomes"] == {
@@ -215,7 +217,7 @@ MANY_LABELS = {
 
 
 @pytest.mark.parametrize("name", MANY_LABELS)
-def test_more_labels_than_any_recording_has(
+def test_too_many_labels_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setattr(label_files, "MOST_LABELS", 1000)
@@ -227,7 +229,7 @@ def test_more_labels_than_any_recording_has(
         read_labels(path, 250.0)
 
 
-def test_a_line_of_labels_without_an_end(tmp_path: Path) -> None:
+def test_endless_label_line_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     for content in (b"a" * 100_000, b"sample,symbol\n1,N\n" + b"\x0b" * 100_000):
         path.write_bytes(content)
@@ -247,7 +249,7 @@ def test_labels_take_little_memory(tmp_path: Path) -> None:
     assert peak / len(labels) < MOST_BYTES_OF_A_LABEL
 
 
-def test_huge_settings_and_models(
+def test_huge_settings_and_models_are_refused(
     modelled: Path, ecgfl: Ecgfl, federation: Any, tmp_path: Path
 ) -> None:
     big = sparse(tmp_path / "big")
@@ -270,7 +272,7 @@ def test_huge_settings_and_models(
         shutil.copy(tmp_path / "before", file)
 
 
-def test_settings_nested_too_deeply(site: Path, ecgfl: Ecgfl) -> None:
+def test_deeply_nested_settings_are_refused(site: Path, ecgfl: Ecgfl) -> None:
     (site / "site.toml").write_text(f"x = {'[' * 100_000}\n")
     ran = ecgfl("join", "--server", "127.0.0.1:1", "--once")
     assert ran.code == 2
@@ -282,7 +284,7 @@ def test_settings_nested_too_deeply(site: Path, ecgfl: Ecgfl) -> None:
     "error", [RecursionError, MemoryError, OverflowError, UnicodeError, ZeroDivisionError]
 )
 @pytest.mark.parametrize("verb", ["predict", "evaluate"])
-def test_an_error_in_a_library_costs_one_file(
+def test_library_error_affects_one_file(
     modelled: Path,  # noqa: ARG001
     ecgfl: Ecgfl,
     tmp_path: Path,

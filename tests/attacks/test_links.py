@@ -1,4 +1,4 @@
-"""Links and names that lead out of a folder: nothing of what they lead to is read or shown."""
+"""Links and paths that lead out of a folder are not followed, and their targets are not quoted."""
 
 import os
 import shutil
@@ -24,7 +24,7 @@ SECRET = "root:secret-of-another"
 
 @pytest.fixture
 def secret(tmp_path: Path) -> Path:
-    """A file outside, of which every line would be quoted by one reader or another."""
+    """Return a file outside of the folder. Some reader would quote each of its lines."""
     folder = tmp_path / "outside"
     folder.mkdir()
     file = folder / "passwd"
@@ -34,7 +34,7 @@ def secret(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def record(tmp_path: Path) -> Path:
-    """The header of a good record in a folder of its own."""
+    """Return the header of a good record, alone in a folder."""
     folder = tmp_path / "share"
     folder.mkdir()
     adapters()["wfdb"].write(synthesise(1, 40, 250, pvc_share=0.1), folder)
@@ -47,7 +47,7 @@ def link_of(path: Path, target: Path) -> None:
 
 
 def text_of(path: Path, target: Path) -> None:
-    """What git writes where it cannot make links."""
+    """Write what git writes where it cannot make links."""
     path.unlink(missing_ok=True)
     path.write_text(os.path.relpath(target, path.parent))
 
@@ -56,7 +56,7 @@ def text_of(path: Path, target: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["synthetic-1.dat", "synthetic-1.atr", "synthetic-1.labels.csv", "synthetic-1.hea"]
 )
-def test_a_companion_that_leads_out(
+def test_companion_outside_the_folder_is_not_read(
     site: Path,  # noqa: ARG001
     ecgfl: Ecgfl,
     record: Path,
@@ -76,7 +76,7 @@ def test_a_companion_that_leads_out(
 
 
 @pytest.mark.parametrize("suffix", [".edf", ".csv", ".hea", ".txt"])
-def test_a_link_in_a_folder_that_leads_out(
+def test_link_out_of_a_folder_is_skipped(
     site: Path,  # noqa: ARG001
     ecgfl: Ecgfl,
     record: Path,
@@ -92,7 +92,7 @@ def test_a_link_in_a_folder_that_leads_out(
     assert str(link) in ecgfl("ingest", record.parent, "--follow-links").err
 
 
-def test_links_are_followed_where_it_is_asked_for(
+def test_follow_links_option_follows_links(
     modelled: Path,  # noqa: ARG001
     ecgfl: Ecgfl,
     record: Path,
@@ -157,7 +157,7 @@ def test_a_named_link_is_followed(site: Path, ecgfl: Ecgfl, record: Path, tmp_pa
         "..",
     ],
 )
-def test_a_header_that_names_a_file_outside(record: Path, secret: Path, name: str) -> None:
+def test_header_with_a_path_outside_is_refused(record: Path, secret: Path, name: str) -> None:
     text = record.read_text()
     record.write_text(text.replace("synthetic-1.dat", name))
     with pytest.raises(AdapterError) as refused:
@@ -174,7 +174,7 @@ def test_a_header_that_names_a_file_outside(record: Path, secret: Path, name: st
     assert record in found.recordings
 
 
-def test_a_list_of_records_through_a_link(
+def test_record_list_does_not_lead_through_a_link(
     site: Path,  # noqa: ARG001
     ecgfl: Ecgfl,
     record: Path,
@@ -190,7 +190,7 @@ def test_a_list_of_records_through_a_link(
         assert "--follow-links" in ran.err
 
 
-def test_labels_in_a_folder_that_lead_out(
+def test_label_link_out_of_a_folder_is_not_read(
     site: Path,  # noqa: ARG001
     ecgfl: Ecgfl,
     record: Path,
@@ -209,7 +209,7 @@ def test_labels_in_a_folder_that_lead_out(
     assert ecgfl("ingest", record, "--labels", named).code == 0
 
 
-def test_nothing_of_a_named_link_is_quoted(
+def test_content_of_a_named_link_is_not_quoted(
     site: Path,  # noqa: ARG001
     ecgfl: Ecgfl,
     record: Path,
@@ -255,7 +255,7 @@ def test_devices_and_pipes_do_not_hang(
     assert "other.edf: skipped" in ecgfl(verb, record.parent, *out).err
 
 
-def test_a_deep_tree(site: Path, ecgfl: Ecgfl, record: Path) -> None:  # noqa: ARG001
+def test_deep_folder_tree_is_searched(site: Path, ecgfl: Ecgfl, record: Path) -> None:  # noqa: ARG001
     deep = record.parent
     here = Path.cwd()
     try:

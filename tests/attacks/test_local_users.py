@@ -1,4 +1,4 @@
-"""Other users of the machine can neither read nor change a home, nor keep others from using it."""
+"""Other users of the machine can neither read nor change a home, nor block its use."""
 
 import os
 import stat
@@ -25,7 +25,7 @@ as_root = pytest.mark.skipif(
 
 
 def program(umask: int, *arguments: object) -> subprocess.CompletedProcess[str]:
-    """Run the program in a process of its own that was started with a umask."""
+    """Run the program in a separate process with a umask."""
     command = [sys.executable, "-m", "ecgfl_cli", *map(str, arguments)]
     return subprocess.run(
         command, umask=umask, capture_output=True, text=True, timeout=120, check=True
@@ -55,9 +55,7 @@ def test_under_umask_0_a_home_is_private(tmp_path: Path, export: Any) -> None:
 
 
 @pytest.mark.parametrize(("umask", "expected"), [(0, 0o644), (0o027, 0o640)])
-def test_results_have_the_users_own_mode(
-    tmp_path: Path, export: Any, umask: int, expected: int
-) -> None:
+def test_results_follow_the_umask(tmp_path: Path, export: Any, umask: int, expected: int) -> None:
     out = tmp_path / "results"
     program(umask, "--home", tmp_path / "home", "predict", export(1), "--out", out)
     assert {stat.S_IMODE(path.stat().st_mode) for path in out.rglob("*") if path.is_file()} == {
@@ -65,16 +63,16 @@ def test_results_have_the_users_own_mode(
     }
 
 
-def refused(ecgfl: Ecgfl, *said: str) -> None:
+def refused(ecgfl: Ecgfl, *texts: str) -> None:
     ran = ecgfl("segment")
     assert ran.code == 3
     assert len(ran.problems) == 1
-    for text in said:
+    for text in texts:
         assert text in ran.err
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o770, 0o722])
-def test_a_writable_keys_folder(site: Path, ecgfl: Ecgfl, mode: int) -> None:
+def test_writable_keys_folder_is_refused(site: Path, ecgfl: Ecgfl, mode: int) -> None:
     (site / "keys").chmod(mode)
     refused(ecgfl, f"chmod -R go-w {site}")
     subprocess.run(["chmod", "-R", "go-w", site], check=True)
@@ -83,13 +81,13 @@ def test_a_writable_keys_folder(site: Path, ecgfl: Ecgfl, mode: int) -> None:
 
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o602])
 @pytest.mark.parametrize("name", ["node", "secret"])
-def test_a_readable_key(site: Path, ecgfl: Ecgfl, mode: int, name: str) -> None:
+def test_readable_key_is_refused(site: Path, ecgfl: Ecgfl, mode: int, name: str) -> None:
     (site / "keys" / name).chmod(mode)
     refused(ecgfl, f"chmod 600 {site / 'keys' / name}")
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o775, 0o757])
-def test_a_writable_home(site: Path, ecgfl: Ecgfl, mode: int) -> None:
+def test_writable_home_is_refused(site: Path, ecgfl: Ecgfl, mode: int) -> None:
     site.chmod(mode)
     refused(ecgfl, f"chmod -R go-w {site}")
 
@@ -108,7 +106,7 @@ CONTENT = [
 
 @pytest.mark.parametrize("name", CONTENT)
 @pytest.mark.parametrize("bit", [0o002, 0o020])
-def test_writable_content(site: Path, name: str, bit: int) -> None:
+def test_writable_content_is_refused(site: Path, name: str, bit: int) -> None:
     site.chmod(0o755)
     path = site / name
     if not path.exists():
@@ -123,7 +121,7 @@ def test_writable_content(site: Path, name: str, bit: int) -> None:
     require_private(site)
 
 
-def test_a_link_to_a_writable_file(site: Path, tmp_path: Path) -> None:
+def test_link_to_a_writable_file_is_refused(site: Path, tmp_path: Path) -> None:
     (site / "site.toml").rename(tmp_path / "own settings.toml")
     (site / "site.toml").symlink_to(tmp_path / "own settings.toml")
     (site / "nowhere").symlink_to(tmp_path / "nothing")
@@ -136,7 +134,7 @@ def test_a_link_to_a_writable_file(site: Path, tmp_path: Path) -> None:
 
 @as_root
 @pytest.mark.parametrize("name", ["site.toml", "models", "keys/node.pub"])
-def test_content_of_another_user(site: Path, name: str) -> None:
+def test_content_of_another_user_is_refused(site: Path, name: str) -> None:
     (site / "models").mkdir(exist_ok=True)
     os.chown(site / name, NOBODY, NOBODY)
     with pytest.raises(UnusableInput, match="chown -R root"):
@@ -153,7 +151,7 @@ def test_a_large_store_is_checked_quickly(site: Path) -> None:
 
 
 def as_nobody(patch: pytest.MonkeyPatch) -> None:
-    """Let ecgfl run as another user."""
+    """Make ecgfl believe that it runs as another user."""
     for name, value in (("geteuid", NOBODY), ("getegid", NOBODY), ("getgroups", [])):
         patch.setattr(os, name, lambda value=value: value)
 
@@ -163,7 +161,7 @@ def as_nobody(patch: pytest.MonkeyPatch) -> None:
     ("mode", "group", "fix"),
     [(0o640, 0, ""), (0o644, 0, "sudo chown nobody "), (0o644, NOBODY, "sudo chmod 640 ")],
 )
-def test_a_server_key_of_root(
+def test_server_key_may_belong_to_root(
     home: Path, ecgfl: Ecgfl, mode: int, group: int, fix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert ecgfl("coordinator", "init", "--name", "localhost").code == 0
@@ -183,7 +181,7 @@ def test_a_server_key_of_root(
 
 @as_root
 @pytest.mark.parametrize(("mode", "owner"), [(0o755, (1, 1)), (0o777, (1, 1)), (0o777, (0, 0))])
-def test_never_advises_to_take_a_folder_above(
+def test_fix_never_changes_a_parent_folder_of_others(
     site: Path, mode: int, owner: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site.parent.chmod(mode)
@@ -195,7 +193,7 @@ def test_never_advises_to_take_a_folder_above(
     assert "chmod" not in refusal.value.fix, "it would not be allowed"
 
 
-def test_a_folder_above_that_everybody_can_write(site: Path, ecgfl: Ecgfl) -> None:
+def test_world_writable_parent_folder_is_refused(site: Path, ecgfl: Ecgfl) -> None:
     site.parent.chmod(0o777)
     refused(ecgfl, f"chmod go-w {site.parent}")
     site.parent.chmod(0o1777)  # with the sticky bit, as /tmp
@@ -204,7 +202,9 @@ def test_a_folder_above_that_everybody_can_write(site: Path, ecgfl: Ecgfl) -> No
 
 @as_root
 @pytest.mark.parametrize("name", ["lock", "keys/node", "keys", "audit.jsonl", "."])
-def test_what_belongs_to_somebody_else(site: Path, ecgfl: Ecgfl, export: Any, name: str) -> None:
+def test_files_of_another_user_are_refused(
+    site: Path, ecgfl: Ecgfl, export: Any, name: str
+) -> None:
     assert ecgfl("ingest", export(1)).code == 0
     os.chown(site / name, NOBODY, NOBODY)
     refused(ecgfl, "chown")
@@ -213,14 +213,16 @@ def test_what_belongs_to_somebody_else(site: Path, ecgfl: Ecgfl, export: Any, na
 @pytest.mark.parametrize(
     "name", ["lock", "audit.jsonl", "audit.head", "keys", "keys/node", "keys/secret"]
 )
-def test_a_link(site: Path, ecgfl: Ecgfl, export: Any, tmp_path: Path, name: str) -> None:
+def test_symbolic_link_in_a_home_is_refused(
+    site: Path, ecgfl: Ecgfl, export: Any, tmp_path: Path, name: str
+) -> None:
     assert ecgfl("ingest", export(1)).code == 0
     (site / name).rename(tmp_path / "elsewhere")
     (site / name).symlink_to(tmp_path / "elsewhere")
     refused(ecgfl, "symbolic link")
 
 
-def test_a_lock_becomes_private(site: Path, ecgfl: Ecgfl) -> None:
+def test_lock_is_made_private(site: Path, ecgfl: Ecgfl) -> None:
     site.chmod(0o755)
     (site / "lock").touch()
     (site / "lock").chmod(0o666)
@@ -242,7 +244,7 @@ def test_another_user_cannot_hold_the_lock(site: Path, ecgfl: Ecgfl) -> None:
 
 
 @pytest.mark.parametrize("name", ["sites", "signing.key", "ca.key", "server.key", "."])
-def test_a_coordinators_home(home: Path, ecgfl: Ecgfl, name: str) -> None:
+def test_readable_coordinator_files_are_refused(home: Path, ecgfl: Ecgfl, name: str) -> None:
     assert ecgfl("coordinator", "init", "--name", "localhost").code == 0
     path = home / "coordinator" / name
     path.chmod(path.stat().st_mode | 0o066)

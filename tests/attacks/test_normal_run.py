@@ -1,4 +1,4 @@
-"""What the policy's defaults are for: an ordinary run of ordinary sites passes with the site.toml that `init` writes."""
+"""An ordinary run of ordinary sites succeeds with the default policy that `init` writes."""
 
 import shutil
 from pathlib import Path
@@ -13,14 +13,18 @@ from ecgfl_cli.demo.synthesiser import synthesise
 
 pytestmark = pytest.mark.slow
 
-PATIENTS, SECONDS = 13, 90
-"""Of which three are held out, and ten are trained on: the fewest that the defaults allow."""
+PATIENTS = 13
+"""Patients of a site: three are held out, and ten are for training, the fewest by default."""
+
+SECONDS = 90
+"""Length of a recording."""
+
 ROUNDS = 5
 
 
 @pytest.fixture(scope="module")
 def ordinary(tmp_path_factory: pytest.TempPathFactory) -> Homes:
-    """A coordinator and two sites with nothing but defaults."""
+    """Return a coordinator and two sites with default settings."""
     homes = Homes(tmp_path_factory.mktemp("ordinary"))
     ecgfl(homes.coordinator, "coordinator", "init", "--name", "localhost")
     for number, name in enumerate(("alice", "bob")):
@@ -45,7 +49,7 @@ def ordinary(tmp_path_factory: pytest.TempPathFactory) -> Homes:
 
 
 def test_a_run_passes_with_the_defaults(ordinary: Homes, processes: Processes) -> None:
-    """And the next one begins with the model of the first, which one of the sites has missed."""
+    """All rounds have both sites, no request is refused, and no reply is dropped."""
     assert told(ordinary.site("alice").root, "doctor").code == 0
     server, port = processes.serve(
         ordinary.coordinator, "--rounds", str(ROUNDS), "--min-sites", "2"
@@ -66,7 +70,7 @@ def test_a_run_passes_with_the_defaults(ordinary: Homes, processes: Processes) -
         assert told(ordinary.site(name).root, "audit", "verify").code == 0
 
 
-def test_from_random_weights_only_where_the_sites_agree(
+def test_random_weights_need_consent_of_the_sites(
     ordinary: Homes, processes: Processes, tmp_path: Path
 ) -> None:
     homes = Homes(tmp_path / "scratch")

@@ -1,4 +1,7 @@
-"""A server that sends a byte now and then cannot keep a site beyond --max-wait: in TLS, in the head, in the body, in a proxy."""
+"""A server that sends a byte now and then cannot keep a site beyond --max-wait.
+
+It sends slowly in the TLS handshake, in the headers, in the body, or as a proxy.
+"""
 
 import contextlib
 import os
@@ -18,8 +21,11 @@ from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 from ecgfl_cli.federation.coordinator.initialise import make_coordinator
 
 LONGEST_SECONDS = 240.0
-"""Of a join with --max-wait 3s on a busy machine; the servers here would go on for an hour."""
-PAUSE = 0.5
+"""Longest duration of a join with --max-wait 3s on a busy machine. The servers send for an hour."""
+
+PAUSE_SECONDS = 0.5
+"""Pause between two bytes."""
+
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\n"
 Serve = Callable[[socket.socket, ssl.SSLContext], None]
 
@@ -29,7 +35,7 @@ def drip(client: socket.socket, data: bytes) -> None:
         client.sendall(data)
         for _ in range(7200):
             client.sendall(b"x")
-            time.sleep(PAUSE)
+            time.sleep(PAUSE_SECONDS)
 
 
 def in_tls(client: socket.socket, context: ssl.SSLContext) -> None:  # noqa: ARG001
@@ -51,8 +57,30 @@ def in_proxy(client: socket.socket, context: ssl.SSLContext) -> None:  # noqa: A
 def behind_proxy(client: socket.socket, context: ssl.SSLContext) -> None:  # noqa: ARG001
     client.recv(4096)
     client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-    client.recv(4096)  # the first message of TLS
+    client.recv(4096)  # ClientHello
     drip(client, b"\x16\x03\x03\x40\x00\x02")
+
+
+def prepare_site(ecgfl: Any, export: Any, folder: Path) -> None:
+    """Give the site a recording and the coordinator's federation.json."""
+    assert ecgfl("ingest", export(1)).code == 0
+    federation = folder / "federation" / "federation.json"
+    assert ecgfl("init", "--site", "st-mary", "--federation", federation).code == 0
+
+
+def join(
+    site: Path, server: str, *options: str, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Run `ecgfl join` in a separate process with these environment variables."""
+    command = [sys.executable, "-m", "ecgfl_cli", "--home", str(site), "join", "--server", server]
+    return subprocess.run(
+        [*command, *options],
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        timeout=LONGEST_SECONDS,
+        check=False,
+    )
 
 
 @pytest.fixture
@@ -90,7 +118,7 @@ def listening(tmp_path: Path) -> Iterator[Callable[[Serve], int]]:
     ],
     ids=["tls", "head", "body", "chunked", "proxy", "behind-proxy"],
 )
-def test_max_wait_holds(
+def test_max_wait_limits_a_slow_server(
     site: Path,
     ecgfl: Any,
     export: Any,
@@ -100,35 +128,10 @@ def test_max_wait_holds(
     proxied: bool,
 ) -> None:
     port = listening(serve)
-    assert ecgfl("ingest", export(1)).code == 0
-    assert (
-        ecgfl(
-            "init", "--site", "st-mary", "--federation", tmp_path / "federation" / "federation.json"
-        ).code
-        == 0
-    )
+    prepare_site(ecgfl, export, tmp_path)
     server = "coordinator.example:8443" if proxied else f"localhost:{port}"
-    variables = {
-        **os.environ,
-        "HTTPS_PROXY": f"http://127.0.0.1:{port}" if proxied else "",
-        "NO_PROXY": "",
-    }
-    command = [
-        sys.executable,
-        "-m",
-        "ecgfl_cli",
-        "--home",
-        str(site),
-        "join",
-        "--server",
-        server,
-        "--once",
-        "--max-wait",
-        "3s",
-    ]
-    ran = subprocess.run(
-        command, env=variables, capture_output=True, text=True, timeout=LONGEST_SECONDS, check=False
-    )
+    proxy = f"http://127.0.0.1:{port}" if proxied else ""
+    ran = join(site, server, "--once", "--max-wait", "3s", HTTPS_PROXY=proxy, NO_PROXY="")
     assert ran.returncode == 4, ran.stderr
     assert "not reached" in ran.stderr
 
@@ -137,26 +140,6 @@ def test_no_session_by_max_time_is_exit_code_4(
     site: Path, ecgfl: Any, export: Any, tmp_path: Path, listening: Callable[[Serve], int]
 ) -> None:
     port = listening(in_tls)
-    assert ecgfl("ingest", export(1)).code == 0
-    assert (
-        ecgfl(
-            "init", "--site", "st-mary", "--federation", tmp_path / "federation" / "federation.json"
-        ).code
-        == 0
-    )
-    command = [
-        sys.executable,
-        "-m",
-        "ecgfl_cli",
-        "--home",
-        str(site),
-        "join",
-        "--server",
-        f"localhost:{port}",
-        "--max-time",
-        "4s",
-    ]
-    ran = subprocess.run(
-        command, capture_output=True, text=True, timeout=LONGEST_SECONDS, check=False
-    )
+    prepare_site(ecgfl, export, tmp_path)
+    ran = join(site, f"localhost:{port}", "--max-time", "4s")
     assert ran.returncode == 4, ran.stderr

@@ -1,7 +1,7 @@
-"""A thief of `server.key`, which is not the signing key, and somebody who sends an honest request again.
+"""A stolen `server.key`, and honest requests that are sent again.
 
-The thief serves as the coordinator and has every model that it ever signed. No site trains, measures or
-changes its model for that.
+The thief serves as the coordinator and has every model that the coordinator ever signed, but not
+its signing key. No site trains, evaluates or changes its model for the thief.
 """
 
 import base64
@@ -35,7 +35,7 @@ OLD = perturbed(1)
 
 
 def requests(attacker: HostileCoordinator) -> dict[str, Request]:
-    """Of each kind, around a model that the coordinator once signed."""
+    """Return a request of each kind with a model that the coordinator once signed."""
     model, final = attacker.signed(OLD), attacker.signed(OLD, round=3)
     return {
         "train": attacker.training(model),
@@ -58,14 +58,14 @@ def with_an_empty_signature(attacker: HostileCoordinator, content: RecordDict) -
 
 
 def with_the_models_signature(attacker: HostileCoordinator, content: RecordDict) -> RecordDict:
-    """The signature of the old model, with that model's manifest as the request."""
+    """Return the manifest of an old model as the request, with its signature."""
     model: SignedManifest = attacker.signed(OLD)
     config = ConfigRecord({REQUEST: model.manifest, SIGNATURE: model.signature})
     return RecordDict({**content, "config": config})  # type: ignore[dict-item]
 
 
 def as_a_manifest(attacker: HostileCoordinator, content: RecordDict) -> RecordDict:
-    """Signed with the right key, but as something else than a request."""
+    """Return a request that is signed with the right key, but without the prefix of requests."""
     text = str(content["config"][REQUEST])  # type: ignore[index]
     key = attacker.model_key
     assert key is not None
@@ -106,7 +106,7 @@ def test_a_thief_of_the_server_key_gets_no_answer(
 
 
 def test_a_request_is_answered_once(homes: Homes, processes: Processes) -> None:
-    """Also after the site was started anew, and by nobody else."""
+    """This also holds after the site has been restarted. No other site answers it."""
     vector = starter_weights()
     with hostile_coordinator(homes) as attacker:
         honest = attacker.sealed(attacker.training(attacker.signed(vector)), vector)
@@ -128,7 +128,7 @@ def test_a_request_is_answered_once(homes: Homes, processes: Processes) -> None:
 @pytest.mark.parametrize(
     "age", [timedelta(minutes=12), timedelta(days=1), -timedelta(minutes=6)], ids=str
 )
-def test_a_request_of_another_time_is_not_answered(
+def test_expired_or_early_request_is_refused(
     homes: Homes, processes: Processes, age: timedelta
 ) -> None:
     vector = starter_weights()
@@ -152,8 +152,8 @@ def test_clocks_may_differ_by_five_minutes(
         site.end()
 
 
-def test_an_old_model_is_no_news(homes: Homes, processes: Processes) -> None:
-    """Whoever signs requests may not bring a site back to a model that has expired, or that never had an expiry."""
+def test_expired_model_is_refused(homes: Homes, processes: Processes) -> None:
+    """A signed request cannot make a site use a model that has expired or has no expiry."""
     with hostile_coordinator(homes) as attacker:
         for changes in (
             {"created": "2020-01-01T00:00:00+00:00", "expires": "2020-12-01T00:00:00+00:00"},

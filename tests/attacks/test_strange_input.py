@@ -1,4 +1,4 @@
-"""Reserved names, huge integers, malformed signatures and deeply nested JSON are refused, never a bug."""
+"""Reserved names, huge integers, malformed signatures and deeply nested JSON are refused."""
 
 import base64
 import json
@@ -44,7 +44,7 @@ def signed(network: torch.nn.Module, **changes: object) -> SignedManifest:
 @pytest.mark.parametrize(
     "version", ["current", "history", "best", "con", "nul", "aux", "prn", "com1", "lpt9"]
 )
-def test_a_reserved_name(tmp_path: Path, version: str) -> None:
+def test_reserved_version_name_is_refused(tmp_path: Path, version: str) -> None:
     network = architecture("ecgnet").build()
     registry = Registry(tmp_path, KEY.public_key())
     with pytest.raises(ModelRejected, match="reserved"):
@@ -53,7 +53,7 @@ def test_a_reserved_name(tmp_path: Path, version: str) -> None:
 
 
 @pytest.mark.parametrize("signature", ["", "=", "A", "\u00e9" * 80, "A" * 88, "\x00", "-_" * 44])
-def test_a_malformed_signature(tmp_path: Path, signature: str) -> None:
+def test_malformed_signature_is_refused(tmp_path: Path, signature: str) -> None:
     network = architecture("ecgnet").build()
     broken = signed(network).model_copy(update={"signature": signature})
     with pytest.raises(ModelRejected, match="signature"):
@@ -62,7 +62,7 @@ def test_a_malformed_signature(tmp_path: Path, signature: str) -> None:
 
 @pytest.mark.parametrize("field", ["sequence", "round", "rounds", "sites", "examples"])
 @pytest.mark.parametrize("digits", [17, 400, 4000])
-def test_a_huge_integer_in_a_manifest(field: str, digits: int) -> None:
+def test_huge_integer_in_manifest_is_refused(field: str, digits: int) -> None:
     manifest = json.loads(signed(architecture("ecgnet").build()).manifest)
     text = json.dumps({**manifest, field: "HUGE"}).replace('"HUGE"', "9" * digits)
     forged = SignedManifest(
@@ -76,7 +76,9 @@ def test_a_huge_integer_in_a_manifest(field: str, digits: int) -> None:
     "content",
     [DEEP, b'{"received": {}, "acceptance": ' + DEEP + b"}", b'{"received": ' + b"9" * 5000 + b"}"],
 )
-def test_a_registry_entry_of_a_site(site: Path, ecgfl: Ecgfl, content: bytes) -> None:
+def test_malformed_manifest_in_registry_is_reported(
+    site: Path, ecgfl: Ecgfl, content: bytes
+) -> None:
     folder = site / "models" / "ecgnet-0001-00000000"
     folder.mkdir(parents=True)
     (folder / "manifest.json").write_bytes(content)
@@ -97,7 +99,9 @@ def test_a_registry_entry_of_a_site(site: Path, ecgfl: Ecgfl, content: bytes) ->
     ],
 )
 @pytest.mark.parametrize("name", ["state.json", "audit-heads.json"])
-def test_a_coordinators_own_file(home: Path, ecgfl: Ecgfl, name: str, content: bytes) -> None:
+def test_malformed_coordinator_file_is_reported(
+    home: Path, ecgfl: Ecgfl, name: str, content: bytes
+) -> None:
     assert ecgfl("coordinator", "init", "--name", "localhost").code == 0
     (home / "coordinator" / name).write_bytes(content)
     command = ("status",) if name == "state.json" else ("sites",)
@@ -109,7 +113,9 @@ def test_a_coordinators_own_file(home: Path, ecgfl: Ecgfl, name: str, content: b
     ("field", "value"),
     [("round", 10**400), ("updated", "yesterday"), ("updated", "2026-01-01T00:00:00")],
 )
-def test_a_field_of_the_state(home: Path, ecgfl: Ecgfl, field: str, value: object) -> None:
+def test_invalid_state_field_is_reported(
+    home: Path, ecgfl: Ecgfl, field: str, value: object
+) -> None:
     assert ecgfl("coordinator", "init", "--name", "localhost").code == 0
     state = {
         "schema": "ecgfl.coordinator-state/1",
@@ -162,7 +168,7 @@ def test_an_invalid_key_file_is_left_out(site: Path, ecgfl: Ecgfl, content: byte
     "value",
     ["9" * 4000, "9" * 5000, "[" * 5000 + "]" * 5000, "-1", "{a = " * 2000 + "1" + "}" * 2000],
 )
-def test_settings(site: Path, ecgfl: Ecgfl, value: str) -> None:
+def test_malformed_settings_are_refused(site: Path, ecgfl: Ecgfl, value: str) -> None:
     (site / "site.toml").write_text(
         f'[site]\nname = "st-mary"\n[policy]\nmax_batch_size = {value}\n[models]\nkeep = {value}\n'
     )

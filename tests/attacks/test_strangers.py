@@ -1,4 +1,4 @@
-"""Whoever has no enrolled key can neither stop nor fill a coordinator: real connections to a real one."""
+"""Clients without an enrolled key can neither stop nor exhaust a real coordinator."""
 
 import contextlib
 import socket
@@ -27,12 +27,12 @@ from ecgfl_cli.logs import Event
 
 pytestmark = pytest.mark.slow
 SLACK_SECONDS = 50.0
-"""On a busy machine."""
+"""Additional time on a busy machine."""
 
 
 @pytest.fixture
 def coordinator(tmp_path: Path) -> Iterator[tuple[Command, int]]:
-    """A coordinator that waits for sites, and its port."""
+    """Return a coordinator that waits for sites, and its port."""
     assert run(["--home", str(tmp_path), "coordinator", "init", "--name", "localhost"]) == 0
     running = Processes()
     try:
@@ -51,7 +51,10 @@ def connect(port: int, tls: bool = True) -> socket.socket:
 
 
 def answer(connection: socket.socket) -> bytes:
-    """All that comes until the coordinator closes the connection. Raises `TimeoutError` when it does not."""
+    """Return what the coordinator sends until it closes the connection.
+
+    Raise `TimeoutError` if it does not close it.
+    """
     connection.settimeout(STRANGER_SECONDS + SLACK_SECONDS)
     parts = []
     with contextlib.suppress(ConnectionError, ssl.SSLError):
@@ -109,17 +112,17 @@ def test_strangers_have_few_connections(coordinator: tuple[Command, int]) -> Non
         for _ in range(8 * MOST_OF_AN_ADDRESS):
             with contextlib.suppress(OSError):
                 opened.enter_context(connect(port, tls=False))
-        there = [
-            each
-            for each in psutil.Process(server.pid).net_connections("tcp")
-            if each.status == psutil.CONN_ESTABLISHED
+        established = [
+            connection
+            for connection in psutil.Process(server.pid).net_connections("tcp")
+            if connection.status == psutil.CONN_ESTABLISHED
         ]
-        assert len(there) <= MOST_OF_AN_ADDRESS + MOST_WAITING_OF_AN_ADDRESS
+        assert len(established) <= MOST_OF_AN_ADDRESS + MOST_WAITING_OF_AN_ADDRESS
     assert server.code is None
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="takes the file handles away as Linux can")
-def test_no_file_handle_is_left(coordinator: tuple[Command, int]) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="limits file handles with prlimit")
+def test_serves_again_after_lack_of_file_handles(coordinator: tuple[Command, int]) -> None:
     server, port = coordinator
     process = psutil.Process(server.pid)
     usual = process.rlimit(psutil.RLIMIT_NOFILE)
@@ -136,10 +139,10 @@ def test_no_file_handle_is_left(coordinator: tuple[Command, int]) -> None:
     assert server.code is None
 
 
-def test_rounds_go_on_under_attack(tmp_path: Path) -> None:
+def test_rounds_continue_under_attack(tmp_path: Path) -> None:
     served = serve(tmp_path, rounds=3, strangers=Strangers(idle=300, slow=100, floods=8))
     assert served.problems == []
     assert served.report.outcome == "finished"
-    assert [len(each.sites) for each in served.report.rounds] == [3] * 3
+    assert [len(result.sites) for result in served.report.rounds] == [3] * 3
     assert served.opened["idle"] >= 100
     assert served.peak < served.before + 120 * MIB, "the run itself takes some 20 MiB"

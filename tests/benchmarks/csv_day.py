@@ -1,7 +1,10 @@
-"""How long a day of CSV takes to read, and how much memory: `python tests/benchmarks/csv_day.py [--hours 24] [--leads 3]`.
+"""Measure the time and memory to read a day of ECG as CSV.
 
-The file has a time column in seconds and whole microvolts, as loggers write them, and lies in a temporary folder (0.6 GB for
-three leads at 256 Hz). Seconds are those of the clock; the peak is the process's, less what it held before.
+python tests/benchmarks/csv_day.py [--hours 24] [--leads 3]
+
+The file has a time column in seconds and whole microvolts, as loggers write them. It is in a
+temporary folder (0.6 GB for three leads at 256 Hz). Seconds are wall time; the memory is the
+additional peak of the process.
 """
 
 import argparse
@@ -13,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pandas  # noqa: F401  what it holds is no matter of the file
+import pandas  # noqa: F401  so that its memory does not count for the file
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.tables.adapter import CsvAdapter
 
@@ -25,7 +28,7 @@ def of_seconds(rows: np.ndarray, fs: float) -> list[str]:
 
 
 def of_the_day(rows: np.ndarray, fs: float) -> list[str]:
-    """Times of day that begin an hour before midnight."""
+    """Return times of day that begin an hour before midnight."""
     seconds = rows / fs + 23 * 3600
     hours, rest = np.divmod(seconds % 86400, 3600)
     minutes, rest = np.divmod(rest, 60)
@@ -41,7 +44,7 @@ def of_the_day(rows: np.ndarray, fs: float) -> list[str]:
 def write_day(
     path: Path, hours: float, fs: float, leads: int, times: Callable[[np.ndarray, float], list[str]]
 ) -> int:
-    """Write the file; returns its rows."""
+    """Write the file and return its number of rows."""
     names = [f"lead {number + 1} (uV)" for number in range(leads)]
     length = round(hours * 3600 * fs)
     random = np.random.default_rng(1)
@@ -82,7 +85,8 @@ def main() -> None:
         assert recording.length == rows
         size = path.stat().st_size / 1e6
         print(
-            f"{rows} rows, {given.leads} leads, {size:.0f} MB: {seconds:.1f} s, {peak_mb() - before:.0f} MB beyond {before:.0f}"
+            f"{rows} rows, {given.leads} leads, {size:.0f} MB: {seconds:.1f} s,"
+            f" {peak_mb() - before:.0f} MB in addition to {before:.0f}"
         )
 
 

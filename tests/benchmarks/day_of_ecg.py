@@ -1,12 +1,14 @@
-"""How long a day of ECG takes, step by step, and how much memory: `python tests/benchmarks/day_of_ecg.py`.
+"""Measure the time and memory of each step for a day of ECG.
 
-The day is made of real records of mitdb (DS1), resampled and put one behind the other, so that it has about as many beats as a
-patient's. The network has random weights: they do not change its speed. Times are of the processor, all threads together, and
-depend on the machine; what can be compared are the shares, and the ratios to other programs on the same signal in the same run.
+python tests/benchmarks/day_of_ecg.py
+
+The day consists of real records of mitdb (DS1), resampled and concatenated, so that it has about as
+many beats as a patient's day. The network has random weights, which do not change its speed. Times
+are processor seconds of all threads, and depend on the machine. The shares are comparable, and the
+ratios to other programs on the same signal in the same run.
 """
 
 import argparse
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,58 +21,40 @@ import numpy as np
 from ecgfl_adapters.discovery import read
 from ecgfl_adapters.recording import Lead, Recording, Source
 from numpy.typing import NDArray
+from real_data import DATA, DS1
 from scipy.signal import resample_poly
 
 from ecgfl_cli.beats import beats as cutting
 from ecgfl_cli.models.architecture import DEFAULT, architecture, names
 from ecgfl_cli.models.inference import beat_logits
 
-DATA = Path(
-    os.environ.get("ECGFL_TEST_DATA", Path(__file__).resolve().parents[3] / "shared" / "data")
-)
-RECORDS = (
-    101,
-    106,
-    108,
-    109,
-    112,
-    114,
-    115,
-    116,
-    118,
-    119,
-    122,
-    124,
-    201,
-    203,
-    205,
-    207,
-    208,
-    209,
-    215,
-    220,
-    223,
-    230,
-)
 PROCESS = Path("/proc/self")
 XQRS_SECONDS = 1800
-"""`wfdb.processing.xqrs_detect` is so slow that it gets half an hour, and its time is multiplied."""
+"""Length of the signal for the slow `wfdb.processing.xqrs_detect`. Its time is extrapolated."""
 
 
 class Step(NamedTuple):
-    """seconds : of the processor, of it alone. peak_mib : of the process while it ran, beyond what it held before, if known."""
+    """The cost of a step.
+
+    Attributes
+    ----------
+    seconds
+        Processor seconds without the steps inside it.
+    peak_mib
+        Largest additional memory of the process during the step; None if it is not known.
+    """
 
     seconds: float
     peak_mib: float | None
 
 
 def a_day(hours: float, fs: float, leads: int) -> Recording:
-    """`hours` of ECG at `fs` hertz."""
+    """Return a recording of `hours` at `fs` hertz."""
     length = round(hours * 3600 * fs)
     signals = np.zeros((leads, length), dtype=np.float32)
-    start = place = 0
+    start = index = 0
     while start < length:
-        record = read(DATA / "mitdb" / f"{RECORDS[place % len(RECORDS)]}.hea")
+        record = read(DATA / "mitdb" / f"{DS1[index % len(DS1)]}.hea")
         ratio = Fraction(fs / record.fs).limit_denominator(1000)
         part = np.stack(
             [
@@ -80,7 +64,7 @@ def a_day(hours: float, fs: float, leads: int) -> Recording:
         )
         stop = min(length, start + part.shape[1])
         signals[:, start:stop] = part[:, : stop - start]
-        start, place = stop, place + 1
+        start, index = stop, index + 1
     named = tuple(
         Lead(f"lead {number + 1}", signal, 0.005) for number, signal in enumerate(signals)
     )
@@ -88,20 +72,23 @@ def a_day(hours: float, fs: float, leads: int) -> Recording:
 
 
 def memory_mib(field: str) -> float | None:
-    """VmRSS, what the process holds, or VmHWM, the most it held since `forget_peak`; None where the system does not say."""
+    """Return the memory of this process in MiB; None if the system does not report it.
+
+    field: VmRSS for the resident memory now, VmHWM for its maximum since `reset_peak`.
+    """
     if not (PROCESS / "clear_refs").exists():
         return None
     lines = (PROCESS / "status").read_text().splitlines()
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(field))
 
 
-def forget_peak() -> None:
+def reset_peak() -> None:
     if (PROCESS / "clear_refs").exists():
         (PROCESS / "clear_refs").write_text("5")
 
 
 class Clock:
-    """Steps by name; a step inside another one is not counted in that one's time."""
+    """Measures steps by name. The time of a step does not include the steps inside it."""
 
     def __init__(self) -> None:
         self.steps: dict[str, Step] = {}
@@ -110,7 +97,7 @@ class Clock:
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        forget_peak()
+        reset_peak()
         self._inner.append(0.0)
         start = time.process_time()
         yield
@@ -124,10 +111,10 @@ class Clock:
             else max(peak - self._before, before.peak_mib or 0.0)
         )
         self.steps[name] = Step(before.seconds + own, beyond)
-        forget_peak()
+        reset_peak()
 
     def timed(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """`function` as a step of that name."""
+        """Return a function that is measured as a step."""
 
         def run(*arguments: Any) -> Any:
             with self.step(name):
@@ -137,7 +124,7 @@ class Clock:
 
 
 def others(signal: NDArray[np.float32], fs: float, with_xqrs: bool) -> dict[str, float]:
-    """Processor seconds that other open detectors need for the same signal."""
+    """Return the processor seconds that other open detectors need for the same signal."""
     import sleepecg
     from wfdb.processing import xqrs_detect
 
@@ -166,28 +153,29 @@ def main() -> None:
     )
     chosen = options.parse_args()
     recording = a_day(chosen.hours, chosen.fs, chosen.leads)
-    wanted = architecture(chosen.arch)
-    network = wanted.build()
+    network_kind = architecture(chosen.arch)
+    network = network_kind.build()
 
     warm_up = a_day(0.05, chosen.fs, chosen.leads)
-    for beats in cutting.detected_beats(warm_up, warm_up.leads, wanted.window):
-        beat_logits(network, wanted, beats)
+    for beats in cutting.detected_beats(warm_up, warm_up.leads, network_kind.window):
+        beat_logits(network, network_kind, beats)
     clock = Clock()
     names_of_steps = {"condition": "conditioning", "detect": "detection"}
     timed = {
         name: clock.timed(step, getattr(cutting, name)) for name, step in names_of_steps.items()
     }
     with patch.multiple(cutting, **timed), clock.step("cutting"):
-        leads = cutting.detected_beats(recording, recording.leads, wanted.window)
+        leads = cutting.detected_beats(recording, recording.leads, network_kind.window)
     with clock.step("classification"):
         for beats in leads:
-            beat_logits(network, wanted, beats)
+            beat_logits(network, network_kind, beats)
 
     total = sum(step.seconds for step in clock.steps.values())
-    held = sum(lead.samples.nbytes for lead in recording.leads) / 2**20
+    size = sum(lead.samples.nbytes for lead in recording.leads) / 2**20
     print(
-        f"{chosen.hours:g} h x {chosen.leads} lead(s) at {chosen.fs:g} Hz: {recording.length} samples, {held:.0f} MiB; "
-        f"{wanted.name} at {wanted.window.fs:g} Hz; {len(leads[0])} beats\n"
+        f"{chosen.hours:g} h x {chosen.leads} lead(s) at {chosen.fs:g} Hz: "
+        f"{recording.length} samples, {size:.0f} MiB; "
+        f"{network_kind.name} at {network_kind.window.fs:g} Hz; {len(leads[0])} beats\n"
     )
     print(f"{'step':30}{'CPU s':>10}{'share':>8}{'peak MiB beyond input':>24}")
     for name in ("conditioning", "detection", "cutting", "classification"):
@@ -196,13 +184,14 @@ def main() -> None:
         print(f"{name:30}{step.seconds:10.2f}{step.seconds / total:8.0%}{peak:>24}")
     print(f"{'all':30}{total:10.2f}\n")
     print(
-        f"{'other detectors, first lead':30}{'CPU s':>10}{'we / they, detection':>24}{'we / they, all steps':>24}"
+        f"{'other detectors, first lead':30}{'CPU s':>10}"
+        f"{'ratio, detection':>24}{'ratio, all steps':>24}"
     )
-    ours = clock.steps["conditioning"].seconds / chosen.leads + clock.steps["detection"].seconds
+    own = clock.steps["conditioning"].seconds / chosen.leads + clock.steps["detection"].seconds
     for name, seconds in others(
         recording.leads[0].samples, recording.fs, not chosen.no_xqrs
     ).items():
-        print(f"{name:30}{seconds:10.2f}{ours / seconds:24.2f}{total / seconds:24.2f}")
+        print(f"{name:30}{seconds:10.2f}{own / seconds:24.2f}{total / seconds:24.2f}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A federation of real ecgfl processes over TLS with node keys, and what each of its rounds took at both ends."""
+"""Run a federation of real ecgfl processes over TLS with node keys, and measure its rounds."""
 
 import json
 import subprocess
@@ -13,44 +13,59 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from timed_rounds import RoundTime, TimedRun
+from cost_samples import CostSamples
+from counting_relay import CountingRelay
+from timed_rounds import RoundCost, TimedRun
 
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 from ecgfl_cli.logs import Event
 from ecgfl_cli.site.home import Home
 
-START_SECONDS, END_SECONDS = 60.0, 400.0
+START_SECONDS = 300.0
+"""Time limit for the coordinator to listen."""
+
+END_SECONDS = 1000.0
+"""Time limit for the run, on a busy machine."""
 
 
 def run_ecgfl(coordinator: Home, sites: dict[str, Home], rounds: int) -> TimedRun:
-    """Serve one run, join it from every site, and take the rounds from the coordinator's report and what the sites said."""
+    """Serve one run, join it from every site, and return the cost of its rounds."""
     with tempfile.TemporaryDirectory() as logs:
         with ended([]) as processes:
             server, port = serve(Path(logs) / "coordinator", coordinator, rounds, len(sites))
             processes.append(server)
             began = time.monotonic()
-            for name, home in sites.items():
-                processes.append(start(Path(logs) / name, home, *join(port)))
-            codes = [process.wait(END_SECONDS) for process in processes]
+            with CountingRelay(port) as relay:
+                for name, home in sites.items():
+                    processes.append(start(Path(logs) / name, home, *join(relay.port)))
+                joins = [process.pid for process in processes[1:]]
+                with CostSamples(server.pid, joins, lambda: relay.bytes) as samples:
+                    codes = [process.wait(END_SECONDS) for process in processes]
             seconds = time.monotonic() - began
-        said = {name: (Path(logs) / name).read_text() for name in ("coordinator", *sites)}
+        lines = {name: (Path(logs) / name).read_text() for name in ("coordinator", *sites)}
     if any(codes):
-        raise RuntimeError(f"exit codes {codes}: {said}")
-    return TimedRun(seconds, list(_rounds(coordinator, [said[name] for name in sites])))
+        raise RuntimeError(f"exit codes {codes}: {lines}")
+    site_lines = [lines[name] for name in sites]
+    return TimedRun(seconds, list(_rounds(coordinator, site_lines, samples)))
 
 
-def _rounds(coordinator: Home, said: list[str]) -> Iterator[RoundTime]:
-    """A round lasts until the next one begins: what lies between them counts. The last has none after it and is left out."""
+def _rounds(coordinator: Home, site_lines: list[str], samples: CostSamples) -> Iterator[RoundCost]:
+    """Yield the cost of all rounds but the last. A round ends when the next one begins."""
     (path,) = CoordinatorHome(coordinator.coordinator).reports.glob("*.json")
     reported = json.loads(path.read_bytes())["rounds"]
-    training, measuring = (
-        [_seconds(event, log) for log in said] for event in (Event.TRAINED, Event.MEASURED)
-    )
+    training = [_seconds(Event.TRAINED, lines) for lines in site_lines]
+    evaluation = [_seconds(Event.MEASURED, lines) for lines in site_lines]
     for this, following in pairwise(reported):
         number = this["round"]
-        wall = datetime.fromisoformat(following["began"]) - datetime.fromisoformat(this["began"])
-        slowest = [max(site[number] for site in sites) for sites in (training, measuring)]
-        yield RoundTime(wall.total_seconds(), *slowest)
+        begin, end = (
+            datetime.fromisoformat(result["began"]).timestamp() for result in (this, following)
+        )
+        yield RoundCost(
+            wall=end - begin,
+            training=max(site[number] for site in training),
+            evaluation=max(site[number] for site in evaluation),
+            cost=samples.between(begin, end),
+        )
 
 
 def _seconds(event: Event, log: str) -> dict[int, float]:
@@ -67,7 +82,7 @@ def _entries(log: str, event: Event) -> list[dict[str, Any]]:
 def serve(
     log: Path, coordinator: Home, rounds: int, sites: int
 ) -> "tuple[subprocess.Popen[bytes], int]":
-    """A coordinator that waits for so many sites, once it listens, and its port."""
+    """Start a coordinator that waits for `sites`; return it and its port when it listens."""
     options = {
         "--host": "127.0.0.1",
         "--port": "0",
@@ -85,11 +100,12 @@ def serve(
 
 
 def join(port: int) -> list[str]:
-    """The command by which a site takes part in one run."""
-    return ["join", "--server", f"localhost:{port}", "--once", "--max-wait", "90s"]
+    """Return the command with which a site takes part in one run."""
+    return ["join", "--server", f"localhost:{port}", "--once", "--max-wait", "300s"]
 
 
 def start(log: Path, home: Home, *arguments: str) -> "subprocess.Popen[bytes]":
+    """Start an ecgfl command that writes its lines to a file."""
     with log.open("wb") as stream:
         command = [sys.executable, "-m", "ecgfl_cli", "--home", str(home.root)]
         command += ["--log-format", "json", *arguments]
@@ -107,18 +123,21 @@ def _port(log: Path, process: "subprocess.Popen[bytes]") -> int:
 
 @contextmanager
 def ended(processes: "list[subprocess.Popen[bytes]]") -> "Iterator[list[subprocess.Popen[bytes]]]":
-    """Sees to it that none of the processes outlives the block, nor any that they started."""
+    """End the processes, and all that they started, at the end of the block."""
     try:
         yield processes
     finally:
-        trees = [
-            each for process in processes if process.poll() is None for each in _tree(process.pid)
+        running = [
+            member
+            for process in processes
+            if process.poll() is None
+            for member in _tree(process.pid)
         ]
         for process in processes:
             process.terminate()
-        _, alive = psutil.wait_procs(trees, timeout=10)
-        for each in alive:
-            each.kill()
+        _, alive = psutil.wait_procs(running, timeout=10)
+        for member in alive:
+            member.kill()
 
 
 def _tree(pid: int) -> list[psutil.Process]:

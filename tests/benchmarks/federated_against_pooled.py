@@ -1,10 +1,12 @@
-"""What federating costs in accuracy: the same network on the same beats, all in one place.
+"""Train a model on the pooled beats of all sites, to compare it with the federated model.
 
 python tests/benchmarks/federated_against_pooled.py WORK/coordinator/coordinator ROUNDS SITE_HOME...
 
-The first folder holds the coordinator's signing key, and the homes are those that `examples/starter_model.py` left behind. The
-pooled model is trained for as many epochs over the same training patients as the federated run, with the same learning rates,
-and is signed into the first site's registry: compare with `ecgfl --home SITE_HOME evaluate --against VERSION RECORDINGS`.
+The first folder has the coordinator's signing key, and the homes are those that
+`examples/starter_model.py` makes. The pooled model is trained for as many epochs on the same
+training patients as the federated run, with the same learning rates. It is signed and added to the
+first site's registry. Compare the two with
+`ecgfl --home SITE_HOME evaluate --against VERSION RECORDINGS`.
 """
 
 import sys
@@ -42,30 +44,38 @@ def main(coordinator: Path, rounds: int, homes: list[Path]) -> None:
     import torch
 
     key = load_signing_key(CoordinatorHome(coordinator))
-    wanted = architecture(DEFAULT)
-    rates = (wanted.learning_rate, wanted.last_learning_rate)
+    kind = architecture(DEFAULT)
     plan = RunPlan(
-        wanted.name, "fedavg", rounds, 2, wanted.local_epochs, *rates, wanted.batch_size, 0, 3600.0
+        architecture=kind.name,
+        strategy="fedavg",
+        rounds=rounds,
+        min_sites=2,
+        local_epochs=kind.local_epochs,
+        learning_rate=kind.learning_rate,
+        last_learning_rate=kind.last_learning_rate,
+        batch_size=kind.batch_size,
+        seed=0,
+        phase_timeout=3600.0,
     )
-    datasets = [load_dataset(Home(home), wanted) for home in homes]
-    learned = pooled([each.train for each in datasets])
+    datasets = [load_dataset(Home(home), kind) for home in homes]
+    examples = pooled([dataset.train for dataset in datasets])
     torch.manual_seed(plan.seed)
-    network = wanted.build()
-    for this_round in range(1, rounds + 1):
-        rate = plan.learning_rate_in(this_round)
+    network = kind.build()
+    for number in range(1, rounds + 1):
+        rate = plan.learning_rate_in(number)
         loss = train(
             network,
-            wanted,
-            learned,
-            TrainingPlan(plan.local_epochs, rate, plan.batch_size, plan.seed + this_round, 2),
+            kind,
+            examples,
+            TrainingPlan(plan.local_epochs, rate, plan.batch_size, plan.seed + number, 2),
         )
-        print(f"round {this_round} of {rounds}: {len(learned)} beats, loss {loss:.4f}", flush=True)
-    measured = measure(network, chain.from_iterable(each.held_out for each in datasets))
+        print(f"round {number} of {rounds}: {len(examples)} beats, loss {loss:.4f}", flush=True)
+    measured = measure(network, chain.from_iterable(dataset.held_out for dataset in datasets))
     calibration, threshold = fit(measured.others_by_logit, measured.pvcs_by_logit)
     digest = weights_sha256(pack(network))
     manifest = Manifest(
         version=f"pooled-{digest[:8]}",
-        architecture=wanted.name,
+        architecture=kind.name,
         sequence=0,
         run="pooled",
         round=rounds,
@@ -75,7 +85,7 @@ def main(coordinator: Path, rounds: int, homes: list[Path]) -> None:
         threshold=threshold,
         calibration=calibration,
         sites=len(homes),
-        examples=len(learned),
+        examples=len(examples),
         parent_metrics=None,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         program="tests/benchmarks",

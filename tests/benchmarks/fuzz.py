@@ -1,8 +1,11 @@
-"""Broken files by the thousand: `python tests/benchmarks/fuzz.py [--inputs 20000] [--seed 1]`.
+"""Ingest thousands of mutated files, and count the faults.
 
-Mutated WFDB, EDF and CSV recordings go through ingest as it is, in worker processes that may take 8 GiB of memory and 10 s a
-file. Counted are crashes, hangs, exceptions that nobody had thought of, whatever a worker writes on its own, and records that are
-in the store but cannot be read again. Exit code 1 when there is any.
+python tests/benchmarks/fuzz.py [--inputs 20000] [--seed 1]
+
+Mutated WFDB, EDF and CSV recordings are ingested by the usual code, in worker processes with limits
+of 8 GiB of memory and 10 s per file. Faults are crashes, hangs, unexpected exceptions, anything
+that a worker itself writes, and records in the store that cannot be read again. The exit code is 1
+if there are any.
 """
 
 import argparse
@@ -21,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "adapters"))
 
 import mutations
 from ecgfl_adapters.protocol import ReadOptions
+from real_data import DATA
 
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.keys import make_keys
@@ -29,9 +33,6 @@ from ecgfl_cli.store.ingest import ingest
 from ecgfl_cli.store.reading import Reading
 from ecgfl_cli.store.validate import validate_store
 
-DATA = Path(
-    os.environ.get("ECGFL_TEST_DATA", Path(__file__).resolve().parents[3] / "shared" / "data")
-)
 BATCH = 400
 SECONDS = 10.0
 MEMORY = 8 << 30
@@ -45,7 +46,7 @@ FAULTS = {
 
 
 def limit_memory() -> None:
-    """For this process and those that it starts, where the system can."""
+    """Limit the memory of this process and of those that it starts, if the system supports it."""
     if sys.platform != "win32":
         import resource
 
@@ -54,7 +55,7 @@ def limit_memory() -> None:
 
 @contextmanager
 def stderr_in(path: Path) -> Iterator[None]:
-    """What this process and its workers write goes into a file."""
+    """Redirect the stderr of this process and its workers to a file."""
     before = os.dup(2)
     with path.open("ab") as file:
         os.dup2(file.fileno(), 2)
@@ -91,10 +92,10 @@ def one_batch(
                     counts[fault] += 1
                     print(f"{fault} by {number}: {result.error}", flush=True)
         stored = {row.record for row in catalogue.rows()}
-        for record, found in validate_store(home, catalogue, Reading(), 2):
-            if isinstance(found, str):
+        for record, result in validate_store(home, catalogue, Reading(), 2):
+            if isinstance(result, str):
                 counts["damaged record"] += 1
-                print(f"damaged record {record}: {found}", flush=True)
+                print(f"damaged record {record}: {result}", flush=True)
     left = {path.name for path in home.records.iterdir()} ^ stored
     counts["left in the store"] += len(left)
 
@@ -109,12 +110,12 @@ def main() -> int:
     counts: Counter[str] = Counter()
     started = time.monotonic()
     first = given.seed * 1_000_000
-    for place, start in enumerate(range(first, first + given.inputs, BATCH)):
-        name = ("wfdb", "edf", "csv")[place % 3]
+    for batch, start in enumerate(range(first, first + given.inputs, BATCH)):
+        name = ("wfdb", "edf", "csv")[batch % 3]
         numbers = range(start, min(start + BATCH, first + given.inputs))
         with TemporaryDirectory() as folder:
-            said = Path(folder) / "stderr"
-            with stderr_in(said):
+            stderr = Path(folder) / "stderr"
+            with stderr_in(stderr):
                 one_batch(
                     Path(folder),
                     good[name],
@@ -122,14 +123,14 @@ def main() -> int:
                     numbers,
                     counts,
                 )
-            for line in said.read_text(errors="replace").splitlines():
-                counts["line of a worker's own"] += 1
+            for line in stderr.read_text(errors="replace").splitlines():
+                counts["line of a worker"] += 1
                 print(f"{name} {start}: {line}", flush=True)
         print(
             f"{numbers.stop - first} inputs, {time.monotonic() - started:.0f} s: {dict(counts)}",
             flush=True,
         )
-    return 1 if any(number for what, number in counts.items() if what not in OUTCOMES) else 0
+    return 1 if any(number for name, number in counts.items() if name not in OUTCOMES) else 0
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""The memory of `ecgfl join` beside that of the training alone.
+"""Compare the memory of `ecgfl join` with that of the training alone.
 
 python tests/benchmarks/join_memory.py [--minutes 60] [--rounds 2]
 
-One site of two takes part in a run, over TLS; then a program that only loads the same site's examples and trains the same network
-on them for as many epochs. Prints the most that each was resident with, pages that others share included, and the difference.
+One of two sites takes part in a run over TLS. Then a program only loads the same site's examples
+and trains the same network on them for as many epochs. It prints the largest resident memory of
+each, including shared pages, and the difference.
 """
 
 import argparse
@@ -18,13 +19,11 @@ from watched import ecgfl, watch
 
 def main() -> None:
     options = argparse.ArgumentParser()
-    options.add_argument(
-        "--minutes", type=float, default=60.0, help="of ECG of each of the site's patients"
-    )
+    options.add_argument("--minutes", type=float, default=60.0, help="length of each patient's ECG")
     options.add_argument("--rounds", type=int, default=2)
     given = options.parse_args()
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
         coordinator, sites = prepare(folder, 60 * given.minutes)
         watched, other, *_ = sites.values()
         with ended([]) as processes:

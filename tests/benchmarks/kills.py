@@ -1,12 +1,15 @@
-"""What a killed ingest leaves behind: `python tests/benchmarks/kills.py [--kills 200] [--segment-kills 20] [--seconds 300]`.
+"""Kill ingest and segment at many moments, and check the store after each kill.
 
-An ingest of 20 real records by two processes is killed at moments spread over its whole duration, half of the times with all its
-processes, half of the times only the one that was started; some runs of segment, too. After each kill the store is validated;
-then the command runs again, and the store must be byte for byte that of an undisturbed run. Exit code 1 when any of that fails.
+python tests/benchmarks/kills.py [--kills 200] [--segment-kills 20] [--seconds 300]
+
+An ingest of 20 real records by two processes is killed at moments spread over its whole duration;
+every second time all its processes are killed, otherwise only the one that was started. Some runs
+of segment are killed, too. After each kill the store is validated. Then the command runs again, and
+the store must be byte-identical to that of an uninterrupted run. The exit code is 1 if any of this
+fails.
 """
 
 import argparse
-import os
 import signal
 import subprocess
 import sys
@@ -22,27 +25,24 @@ from typing import Any, NamedTuple
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "store"))
 
 import kills
+from real_data import DATA
 
 from ecgfl_cli.app import run
 
-DATA = Path(
-    os.environ.get("ECGFL_TEST_DATA", Path(__file__).resolve().parents[3] / "shared" / "data")
-)
-
 
 def ecgfl(*arguments: object) -> tuple[int, Any]:
-    """Run one command line in this process: its exit code and what it says as JSON."""
+    """Run a command in this process. Return its exit code and its JSON."""
     with redirect_stdout(StringIO()) as out, redirect_stderr(StringIO()):
         code = run([*map(str, arguments), "--json"])
     return code, loads(out.getvalue())
 
 
 EARLY = "it had ended before the kill"
-"""No fault: runs differ in length."""
+"""This is not a fault, because runs differ in length."""
 
 
 class Left(NamedTuple):
-    """The store after a kill and another run, and what was wrong."""
+    """The store after a kill and another run, and the faults."""
 
     content: kills.Content
     wrong: list[str]
@@ -60,10 +60,10 @@ def one_kill(
     process.wait()
     if not still_ran:
         wrong.append(EARLY)
-    code, said = ecgfl("validate", "--jobs", 2, "--home", home)
+    code, result = ecgfl("validate", "--jobs", 2, "--home", home)
     if code == 6:
         wrong.append("lock left behind")
-    if said.get("unreadable"):
+    if result.get("unreadable"):
         wrong.append("damaged record")
     for again in [("ingest", folder, "--jobs", 2)] + [("segment", "--jobs", 2)] * (
         verb == "segment"
@@ -85,11 +85,9 @@ def main() -> int:
     options.add_argument("--seed", type=int, default=1)
     given = options.parse_args()
     faults: Counter[str] = Counter()
-    with TemporaryDirectory() as place:
-        site, folder = (
-            Path(place) / "site",
-            kills.real_records(DATA, Path(place) / "recordings", given.seconds),
-        )
+    with TemporaryDirectory() as temporary:
+        site = Path(temporary) / "site"
+        folder = kills.real_records(DATA, Path(temporary) / "recordings", given.seconds)
         ecgfl("init", "--site", "st-mary", "--home", site)
         for verb, arguments, number in (
             ("ingest", [folder], given.kills),
@@ -110,19 +108,17 @@ def main() -> int:
             subprocess.run(command, check=True, capture_output=True)
             longest = time.monotonic() - started
             expected = kills.content_of(site)
-            print(f"undisturbed {verb}: {longest:.1f} s, {len(expected.files)} files", flush=True)
+            print(f"uninterrupted {verb}: {longest:.1f} s, {len(expected.files)} files", flush=True)
             for done, moment in enumerate(kills.moments(number, longest, given.seed)):
                 with TemporaryDirectory() as short:
-                    found, wrong = one_kill(
+                    content, wrong = one_kill(
                         site, folder, Path(short) / "twin", verb, moment, done % 2 == 0
                     )
-                if found != expected:
-                    wrong.append("another store than the undisturbed one")
+                if content != expected:
+                    wrong.append("the store differs from that of an uninterrupted run")
                 faults.update(wrong)
-                print(
-                    f"{verb} {done + 1}/{number} at {moment:.3f} s: {', '.join(wrong) or 'as undisturbed'}",
-                    flush=True,
-                )
+                outcome = ", ".join(wrong) or "no fault"
+                print(f"{verb} {done + 1}/{number} at {moment:.3f} s: {outcome}", flush=True)
         print(f"{given.kills} + {given.segment_kills} kills, faults: {dict(faults)}", flush=True)
     faults.pop(EARLY, None)
     return 1 if faults else 0

@@ -1,7 +1,10 @@
-"""A site with a thousand Holters: `python tests/benchmarks/large_catalogue.py [--records 1000]`.
+"""Measure `dataset list` and the training split of a site with a thousand Holter recordings.
 
-The catalogue is real, its recordings are not: rows of 24 hours with counts and findings like a hospital's. Timed are the whole
-commands `dataset list` (table and JSON) and, in this process, reading all states and choosing a training split.
+python tests/benchmarks/large_catalogue.py [--records 1000]
+
+The catalogue has rows of 24 hours with counts and findings like those of a hospital, but no
+recordings. The program measures the command `dataset list` (table and JSON) and, in this process,
+reading all states and choosing a training split.
 """
 
 import argparse
@@ -66,13 +69,13 @@ def main() -> None:
             held_out = sum(split == "held-out" for split in catalogue.splits().values())
             seconds = time.perf_counter() - started
             print(
-                f"{len(rows)} records: states read and {held_out} patients held out in {seconds:.3f} s"
+                f"{len(rows)} records: states read and {held_out} patients held out in"
+                f" {seconds:.3f} s"
             )
         for options in ((), ("--json",)):
             run = ecgfl("--home", str(home.root), *options, "dataset", "list")
-            print(
-                f"ecgfl {' '.join((*options, 'dataset list'))}: {run.seconds:.2f} s, {run.largest_mib:.0f} MiB"
-            )
+            command = " ".join((*options, "dataset list"))
+            print(f"ecgfl {command}: {run.seconds:.2f} s, {run.largest_mib:.0f} MiB")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
-"""A day and a week of a three-lead Holter as EDF into the store: `python tests/benchmarks/long_edf.py [--hours 24 168]`.
+"""Measure the ingest of a day and of a week of a three-lead Holter as EDF.
 
-Each hour of the file is another synthetic patient's, so that it does not compress into a few values. Time and memory are those of
-`ecgfl ingest` with all its processes.
+python tests/benchmarks/long_edf.py [--hours 24 168]
+
+Each hour of the file comes from another synthetic patient, so that its values vary. Time and memory
+are those of `ecgfl ingest` with all its processes.
 """
 
 import argparse
@@ -20,7 +22,11 @@ RECORDS_AT, HEADER_AT = slice(236, 244), slice(184, 192)
 
 
 def long_edf(path: Path, hours: int) -> None:
-    """Write hours of ECG as plain EDF: the header of the first hour, without its time stamps, and the data records of all."""
+    """Write hours of ECG as plain EDF.
+
+    The file has the header of the first hour, without its time stamps, and the data records of all
+    hours.
+    """
     with path.open("wb") as file, tempfile.TemporaryDirectory() as folder:
         for hour in range(hours):
             recording = replace(synthesise(hour, 3600, FS, leads=LEADS, name="hour"), labels=None)
@@ -48,8 +54,9 @@ def main() -> None:
             ecgfl("--home", str(home), "init", "--site", "benchmark")
             run = ecgfl("--home", str(home), "ingest", str(path))
             print(
-                f"{hours} h, {len(LEADS)} leads, {FS:g} Hz, {size:.0f} MiB of EDF: {run.seconds:.1f} s, "
-                f"all processes together {run.mib:.0f} MiB at most, the largest {run.largest_mib:.0f} MiB",
+                f"{hours} h, {len(LEADS)} leads, {FS:g} Hz, {size:.0f} MiB of EDF:"
+                f" {run.seconds:.1f} s, all processes together {run.mib:.0f} MiB at most, the"
+                f" largest {run.largest_mib:.0f} MiB",
                 flush=True,
             )
             print(run.out)

@@ -1,17 +1,19 @@
-"""What a coordinator takes for many sites.
+"""Measure the time and memory of a coordinator with many sites.
 
 python tests/benchmarks/many_sites.py [--sites 5 10 20 50] [--rounds 3] [--arch beatnet]
 
-A real `ecgfl coordinator serve` in a process of its own, over TLS with node keys, and so many light sites: they connect, poll,
-fetch and send with the program's own code, and answer at once with made-up figures (tests/federation/light_sites.py). They run
-as threads of --processes processes; all share this machine's processors with the coordinator, whose own time and memory are
-measured apart. Before the run begins the sites stay connected and nothing runs: this is measured, too.
+A real `ecgfl coordinator serve` runs in a separate process, over TLS with node keys. The light
+sites connect, poll, fetch and send with the program's own code, and answer immediately with
+invented figures (tests/federation/light_sites.py). They run as threads of --processes processes.
+All share the processors of this machine; the processor time and memory of the coordinator are
+measured separately, also while the sites are connected before the run begins.
 
-It prints, as Markdown, a row for each number of sites: median seconds a round, of which training and measuring (from the first
-request that arrives to the last answer that is made) and the rest (replies come in, the model is made and signed);
-the coordinator's processor seconds a round, and while it idles as a share of one processor; its resident MiB at the
-start and at most; calls and KiB a round and site (HTTP heads and bodies); and what the sites' connections took to open, in
-milliseconds of the coordinator's processor each.
+It prints, as Markdown, a row for each number of sites: median seconds per round, of which training
+and evaluation (from the first request that arrives to the last answer that is made) and the rest
+(receiving the replies, making and signing the model); processor seconds of the coordinator per
+round, and its share of one processor while it idles; its resident memory in MiB at the start and at
+most; calls and KiB per round and site (HTTP headers and bodies); and the coordinator's processor
+time to accept a site's connections, in milliseconds.
 """
 
 import argparse
@@ -45,7 +47,7 @@ INTERVAL_SECONDS, IDLE_SECONDS = 0.05, 20.0
 
 
 class Watched:
-    """A `coordinator serve` whose lines, processor time and memory are followed while it runs."""
+    """A `coordinator serve` whose lines, processor time and memory are recorded."""
 
     def __init__(self, coordinator: CoordinatorHome, *options: str) -> None:
         serve = ["coordinator", "serve", "--host", "127.0.0.1", "--port", "0", *options]
@@ -69,7 +71,7 @@ class Watched:
         threading.Thread(target=self._sample, daemon=True).start()
 
     def processor(self) -> float:
-        """Seconds so far."""
+        """Return its processor seconds so far."""
         times = self._watched.cpu_times()
         return times.user + times.system
 
@@ -100,7 +102,7 @@ class Watched:
         return str(self.wait_for(Event.READY)[0]["port"])
 
     def idle(self, seconds: float) -> float:
-        """The share of one processor that it takes in this time."""
+        """Return the share of one processor that it uses in this time."""
         before, started = self.processor(), time.monotonic()
         time.sleep(seconds)
         return (self.processor() - before) / (time.monotonic() - started)
@@ -122,7 +124,10 @@ class Watched:
 
 @dataclass(frozen=True)
 class Row:
-    """One number of sites. Shares are of one processor, times in seconds, memory and traffic in bytes."""
+    """The figures for one number of sites.
+
+    Shares are of one processor, times in seconds, memory and traffic in bytes.
+    """
 
     sites: int
     seconds: float
@@ -138,22 +143,23 @@ class Row:
     bytes: float
 
     HEAD = (
-        "| sites | s a round | training | measuring | rest | processor s a round | idle % | MiB at start"
-        " | MiB at most | sockets | calls | KiB | ms to connect |\n|" + "---|" * 13
+        "| sites | s a round | training | evaluation | rest | processor s a round | idle %"
+        " | MiB at start | MiB at most | sockets | calls | KiB | ms to connect |\n|" + "---|" * 13
     )
 
     def __str__(self) -> str:
         rest = self.seconds - self.training - self.measuring
         figures = (
-            f"{self.seconds:.2f} | {self.training:.2f} | {self.measuring:.2f} | {rest:.2f} | {self.processor:.2f}"
-            f" | {100 * self.idle:.1f} | {self.at_start / MIB:.0f} | {self.peak / MIB:.0f}"
-            f" | {self.sockets} | {self.calls:.0f} | {self.bytes / KIB:.0f} | {1000 * self.connecting:.0f}"
+            f"{self.seconds:.2f} | {self.training:.2f} | {self.measuring:.2f} | {rest:.2f}"
+            f" | {self.processor:.2f} | {100 * self.idle:.1f}"
+            f" | {self.at_start / MIB:.0f} | {self.peak / MIB:.0f} | {self.sockets}"
+            f" | {self.calls:.0f} | {self.bytes / KIB:.0f} | {1000 * self.connecting:.0f}"
         )
         return f"| {self.sites} | {figures} |"
 
 
 def measure(sites: int, rounds: int, arch: str, processes: int, folder: Path) -> Row:
-    """Serve one run to so many sites."""
+    """Serve one run to `sites` sites."""
     names = [f"site-{number:04}" for number in range(sites)]
     homes = light_sites.homes_for(folder, names)
     coordinator = light_sites.coordinator_for(folder, homes)
@@ -171,7 +177,7 @@ def measure(sites: int, rounds: int, arch: str, processes: int, folder: Path) ->
     port = watched.port()
     server, federation = f"localhost:{port}", coordinator.federation
     at_start, spent = watched.resident(), watched.processor()
-    # All but one: the run begins when the last one comes.
+    # All but one connect early. The run begins when the last one connects.
     early, last = [home.root for home in homes.values()][:-1], list(homes.values())[-1]
     context = multiprocessing.get_context("spawn")
     results: multiprocessing.queues.Queue[list[Ended]] = context.Queue()
@@ -204,20 +210,20 @@ def measure(sites: int, rounds: int, arch: str, processes: int, folder: Path) ->
     report = load_report(next(coordinator.reports.glob("*.json")))
     check(report, ended, sites, rounds)
     traffic = Traffic()
-    for each in ended:
-        traffic.add(each.traffic)
-    # Idling is not a round's; nor are the calls that open and close a session.
+    for site in ended:
+        traffic.add(site.traffic)
+    # The calls that open, keep and close a session do not belong to a round.
     named = [
         call
         for call in traffic.calls
         if call not in ("activate-node", "deactivate-node", "send-node-heartbeat")
     ]
-    last_site = next(each for each in ended if each.site == last.root.name).traffic
+    last_site = next(site for site in ended if site.site == last.root.name).traffic
     return Row(
         sites,
-        median(each.seconds for each in report.rounds),
-        median(span(ended, "train", each.round) for each in report.rounds),
-        median(span(ended, "evaluate", each.round) for each in report.rounds),
+        median(result.seconds for result in report.rounds),
+        median(span(ended, "train", result.round) for result in report.rounds),
+        median(span(ended, "evaluate", result.round) for result in report.rounds),
         (after - first) / rounds,
         idle,
         at_start,
@@ -230,22 +236,22 @@ def measure(sites: int, rounds: int, arch: str, processes: int, folder: Path) ->
 
 
 def check(report: RunReport, ended: list[Ended], sites: int, rounds: int) -> None:
-    """Whether it was the run that is to be measured."""
-    problems = [f"{each.site}: {each.problem}" for each in ended if each.problem]
-    problems += [str(reply) for each in report.rounds for reply in each.dropped]
-    if problems or [len(each.sites) for each in report.rounds] != [sites] * rounds:
+    """Check that all sites took part in all rounds."""
+    problems = [f"{site.site}: {site.problem}" for site in ended if site.problem]
+    problems += [str(reply) for result in report.rounds for reply in result.dropped]
+    if problems or [len(result.sites) for result in report.rounds] != [sites] * rounds:
         raise SystemExit(f"not all sites took part in all rounds: {problems[:5]}, {report.problem}")
 
 
 def span(ended: list[Ended], kind: str, this_round: int) -> float:
-    """Seconds from the first request of a phase that arrived to the last answer that was made."""
+    """Return the seconds from a phase's first request that arrives to its last answer."""
     answers = [
-        each
+        answer
         for site in ended
-        for each in site.answers
-        if (each.kind, each.round) == (kind, this_round)
+        for answer in site.answers
+        if (answer.kind, answer.round) == (kind, this_round)
     ]
-    return max(each.ended for each in answers) - min(each.began for each in answers)
+    return max(answer.ended for answer in answers) - min(answer.began for answer in answers)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""A coordinator's home and its sites' homes, enrolled, with synthetic recordings in their stores, for the benchmarks."""
+"""Prepare homes for the benchmarks: a coordinator, and enrolled sites with synthetic recordings."""
 
 import contextlib
 import io
@@ -14,7 +14,7 @@ from ecgfl_cli.site.home import Home
 
 SITES = ("alice", "bob", "carol")
 PATIENTS = 3
-"""At each site: the fewest of which one is held out."""
+"""Patients of a site: the smallest number of which one is held out."""
 
 POLICY = (
     "acceptance_margin = 1.0",
@@ -24,11 +24,14 @@ POLICY = (
     "min_training_beats = 100",
     "min_held_out_patients = 1",
 )
-"""For so few patients."""
+"""Policy of a site with so few patients."""
 
 
 def prepare(folder: Path, seconds: float) -> tuple[Home, dict[str, Home]]:
-    """The coordinator's home and each site's, in this folder. seconds : length of each patient's recording."""
+    """Return the coordinator's home and each site's, in a folder.
+
+    seconds: length of each patient's recording.
+    """
     coordinator = Home(folder / "coordinator")
     _ecgfl(coordinator, "coordinator", "init", "--name", "localhost")
     federation = CoordinatorHome(coordinator.coordinator).federation
@@ -41,7 +44,8 @@ def prepare(folder: Path, seconds: float) -> tuple[Home, dict[str, Home]]:
                 synthesise(10 * number + patient, seconds, 250, pvc_share=0.15), exports
             )
         _ecgfl(home, "init", "--site", name, "--federation", str(federation))
-        # A few rounds on synthetic hearts are no match for the starter model, and whether one is taken is not what is measured.
+        # A model trained on a little synthetic ECG is worse than the starter model, and acceptance
+        # is not measured here.
         text = home.settings.read_text()
         for line in POLICY:
             text, count = re.subn(rf"(?m)^{line.split(' ')[0]} = .*$", line, text)
@@ -55,11 +59,11 @@ def prepare(folder: Path, seconds: float) -> tuple[Home, dict[str, Home]]:
 
 
 def _ecgfl(home: Home, *arguments: str) -> None:
-    """A command in this process."""
+    """Run a command in this process."""
     with (
         contextlib.redirect_stdout(io.StringIO()),
-        contextlib.redirect_stderr(io.StringIO()) as said,
+        contextlib.redirect_stderr(io.StringIO()) as errors,
     ):
         code = run(["--home", str(home.root), *arguments])
     if code != 0:
-        raise RuntimeError(f"ecgfl {' '.join(arguments)}: exit code {code}: {said.getvalue()}")
+        raise RuntimeError(f"ecgfl {' '.join(arguments)}: exit code {code}: {errors.getvalue()}")

@@ -1,16 +1,17 @@
-"""Fit the weights of `ecgfl_cli.beats.qrs_second_look` anew: `python tests/benchmarks/refit_second_look.py`.
+"""Fit the weights of `ecgfl_cli.beats.qrs_second_look` again.
 
-What is fitted to: the beats of the first look in mitdb DS1 and svdb, in the rhythm lead, after the first five minutes, outside
-flutter; as recorded, and (DS1 and every second record of svdb) with the records bw and ma of nstdb added at several ratios of
-signal to noise, two minutes on and two off, as in the records of nstdb. A beat of the second kind counts half. The rule for T
-waves is fitted to the first leads of qtdb, too, and to T waves made two and three times as tall, which count a quarter. mitdb DS2
-has no part in it. Also printed: how many true and extra beats would go in four parts of the records, each with weights from the
-rest.
+python tests/benchmarks/refit_second_look.py
+
+The training data are the beats of the first look in mitdb DS1 and svdb, in the rhythm lead, after
+the first five minutes, outside flutter. They are used as recorded, and (DS1 and every second record
+of svdb) with the records bw and ma of nstdb added at several signal-to-noise ratios, alternately
+two minutes on and two off, as in the records of nstdb. A beat with added noise has half the weight.
+The rule for T waves is also fitted to the first leads of qtdb, and to T waves that are scaled by
+two and three, which have a quarter of the weight. mitdb DS2 is not used. The program also prints a
+cross-validation over four parts of the records: how many true and extra beats would be removed.
 """
 
-import os
 from fractions import Fraction
-from pathlib import Path
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -20,6 +21,7 @@ from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import Recording
 from ecgfl_adapters.wfdb.leads import WfdbOptions
 from numpy.typing import NDArray
+from real_data import DATA, DS1
 from scipy.optimize import minimize
 from scipy.signal import resample_poly
 
@@ -39,37 +41,10 @@ from ecgfl_cli.beats.qrs_second_look import (
     t_wave_evidence,
 )
 
-DATA = Path(
-    os.environ.get("ECGFL_TEST_DATA", Path(__file__).resolve().parents[3] / "shared" / "data")
-)
-DS1 = (
-    101,
-    106,
-    108,
-    109,
-    112,
-    114,
-    115,
-    116,
-    118,
-    119,
-    122,
-    124,
-    201,
-    203,
-    205,
-    207,
-    208,
-    209,
-    215,
-    220,
-    223,
-    230,
-)
 FS = 128.0
 LEARNING_SECONDS, ON_SECONDS, MATCH_SECONDS = 300, 120, 0.15
 NOISES = (("bw", 12), ("bw", 6), ("bw", 0), ("ma", 18), ("ma", 12))
-"""Record of nstdb, and decibels. Muscle noise at 6 dB is left out: there a reader, too, has to guess."""
+"""Record of nstdb, and dB. Muscle noise at 6 dB is not used: human readers have to guess, too."""
 
 NOISY_COUNTS = 0.5
 TALL, TALL_COUNTS = (2.0, 3.0), 0.25
@@ -82,9 +57,14 @@ FOLDS = 4
 
 
 class Examples(NamedTuple):
-    """One record in one noise.
+    """The examples of one record with one noise.
 
-    evidence : shape (n, 4), or (n, 2) about T waves. true : shape (n,), 1 for a beat and 0 for an extra one.
+    Attributes
+    ----------
+    evidence
+        Shape (n, 4), or (n, 2) for T waves.
+    true
+        Shape (n,), 1 for a beat and 0 for an extra detection.
     """
 
     evidence: NDArray[np.float64]
@@ -96,7 +76,11 @@ class Examples(NamedTuple):
 def noisy(
     signal: NDArray[np.float32], recording: Recording, name: str, decibels: float, seed: int
 ) -> NDArray[np.float32]:
-    """The signal with noise; the ratio is that of nstdb: an eighth of the usual QRS's height squared to the noise's power."""
+    """Return the signal with noise.
+
+    The signal-to-noise ratio is that of nstdb: an eighth of the squared median QRS height, divided
+    by the power of the noise.
+    """
     fs = recording.fs
     source = (
         read(
@@ -128,19 +112,22 @@ def noisy(
 def taller(
     conditioned: NDArray[np.float32], recording: Recording, times: float
 ) -> NDArray[np.float32]:
-    """Return the signal with its T waves scaled by `times`: up to `LONGEST_T_SECONDS` after each QRS complex."""
+    """Return the signal with scaled T waves.
+
+    Everything up to `LONGEST_T_SECONDS` after each QRS complex is multiplied by `times`.
+    """
     labels = [label for label in recording.labels or () if classify(label.symbol) is not None]
     near = np.array([round(label.sample * FS / recording.fs) for label in labels])
     peaks = highest_near(conditioned, np.clip(near, 0, conditioned.size - 1), FS).tolist()
     longer = [LONGER_PVC_SECONDS if label.symbol in "VEF" else 0.0 for label in labels]
     gain = np.ones_like(conditioned)
-    for place, peak in enumerate(peaks):
-        start = peak + round((AFTER_QRS_SECONDS + longer[place]) * FS)
-        last = place + 1 == len(peaks)
+    for index, peak in enumerate(peaks):
+        start = peak + round((AFTER_QRS_SECONDS + longer[index]) * FS)
+        last = index + 1 == len(peaks)
         stop = (
             conditioned.size
             if last
-            else peaks[place + 1] - round((BEFORE_QRS_SECONDS + longer[place + 1]) * FS)
+            else peaks[index + 1] - round((BEFORE_QRS_SECONDS + longer[index + 1]) * FS)
         )
         stop = min(stop, start + round(LONGEST_T_SECONDS * FS))
         ramp = round(RAMP_SECONDS * FS)
@@ -154,7 +141,7 @@ def taller(
 def examples(
     recording: Recording, conditioned: NDArray[np.float32], counts: float
 ) -> tuple[Examples, Examples]:
-    """All beats of the first look; and those soon enough after another to be its T wave."""
+    """Return all beats of the first look, and those that could be the T wave of another beat."""
     humps = candidates(conditioned, FS)
     beats = first_look(humps, FS)
     times = highest_near(conditioned, humps.samples[beats], FS) / FS
@@ -186,7 +173,7 @@ def examples(
 
 
 def all_examples() -> tuple[list[Examples], list[Examples]]:
-    """For the weights of the second look, and for those of T waves."""
+    """Return the examples for the weights of the second look, and for those of T waves."""
     every_beat, maybe_t = [], []
     sets = {"mitdb": DS1, "svdb": None, "qtdb": None}
     for folder, numbers in sets.items():
@@ -195,18 +182,18 @@ def all_examples() -> tuple[list[Examples], list[Examples]]:
             if numbers
             else sorted((DATA / folder).glob("*.hea"))
         )
-        for place, path in enumerate(paths):
+        for index, path in enumerate(paths):
             recording = read(
                 path, "auto", ReadOptions(format_options=(WfdbOptions(assume_gain=True),))
             )
             signal = choose_lead(recording).samples
             conditioned = condition(signal, recording.fs, FS)
-            some = folder != "svdb" or place % 2 == 0
+            some = folder != "svdb" or index % 2 == 0
             pairs = [examples(recording, conditioned, 1.0)]
             if some and folder != "qtdb":
                 for number, (name, decibels) in enumerate(NOISES):
                     changed = condition(
-                        noisy(signal, recording, name, decibels, place * 6 + number),
+                        noisy(signal, recording, name, decibels, index * 6 + number),
                         recording.fs,
                         FS,
                     )
@@ -223,7 +210,7 @@ def all_examples() -> tuple[list[Examples], list[Examples]]:
 
 
 def fit(parts: list[Examples]) -> NDArray[np.float64]:
-    """The weights, and the constant behind them: the greatest likelihood."""
+    """Return the weights and, as the last value, the constant with the maximum likelihood."""
     columns = np.concatenate(
         [np.pad(part.evidence, ((0, 0), (0, 1)), constant_values=1.0) for part in parts]
     )
@@ -243,22 +230,24 @@ def fit(parts: list[Examples]) -> NDArray[np.float64]:
     )
 
 
-def report(what: str, parts: list[Examples], in_use: tuple[float, ...]) -> None:
+def report(title: str, parts: list[Examples], in_use: tuple[float, ...]) -> None:
+    """Print fitted weights beside those in use, and the cross-validation."""
     fitted = fit(parts)
-    print(what, "fitted", *np.round(fitted, 2), "in use", *np.round(in_use, 2))
-    gone = np.zeros((2, 2), dtype=np.int64)
+    print(title, "fitted", *np.round(fitted, 2), "in use", *np.round(in_use, 2))
+    removed = np.zeros((2, 2), dtype=np.int64)
     for fold in range(FOLDS):
         weights = fit([part for part in parts if part.fold != fold])
         for part in parts:
             if part.fold == fold:
                 goes = part.evidence @ weights[:-1] + weights[-1] + in_use[-1] - fitted[-1] < 0
                 for true in (0, 1):
-                    gone[true] += [
+                    removed[true] += [
                         np.count_nonzero(goes[part.true == true]),
                         np.count_nonzero(part.true == true),
                     ]
     print(
-        f"would go, at one look: {gone[0, 0]} of {gone[0, 1]} extra beats, {gone[1, 0]} of {gone[1, 1]} true ones"
+        f"removed in cross-validation: {removed[0, 0]} of {removed[0, 1]} extra beats,"
+        f" {removed[1, 0]} of {removed[1, 1]} true ones"
     )
 
 

@@ -1,9 +1,10 @@
-"""Whether probabilities mean what they say: of the beats called V with 70 to 80 %, how many are V?
+"""Measure the calibration of the probabilities: of the beats with 70 to 80 %, how many are PVCs?
 
 python tests/benchmarks/reliability.py HOME LEAD RECORD...
 
-LEAD is a lead's name, or - for all of them. Beats are those that the model finds itself, each with the nearest label within
-EC57's match window; a detection without one is no V. F and Q are left out, and so is the learning period.
+LEAD is the name of a lead, or - for all leads. Beats are the model's own detections, each with the
+nearest label within EC57's match window; a detection without a label is not a PVC. Beats of the
+classes F and Q and the learning period are left out.
 """
 
 import sys
@@ -29,7 +30,7 @@ EDGES = np.array([0.0, 0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99, 
 def outcomes(
     recording: Recording, prediction: Prediction
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Probability of each detection that counts, and whether it is V."""
+    """Return the probability of each detection that counts, and whether it is a PVC."""
     labels = recording.labels or ()
     classes = classify_all([label.symbol for label in labels])
     samples = np.array([label.sample for label in labels])[classes >= 0]
@@ -41,12 +42,12 @@ def outcomes(
         right,
     )
     own = np.abs(samples[nearest] - prediction.samples) <= MATCH_WINDOW_S * recording.fs
-    found = np.where(own, classes[nearest], BeatClass.N)
-    counts = np.isin(found, (BeatClass.N, BeatClass.S, BeatClass.V)) & (
+    label_classes = np.where(own, classes[nearest], BeatClass.N)
+    counts = np.isin(label_classes, (BeatClass.N, BeatClass.S, BeatClass.V)) & (
         prediction.samples >= LEARNING_PERIOD_S * recording.fs
     )
     counts &= ~np.isnan(prediction.probabilities)
-    return prediction.probabilities[counts], found[counts] == BeatClass.V
+    return prediction.probabilities[counts], label_classes[counts] == BeatClass.V
 
 
 def main(home: Path, lead: str, records: list[Path]) -> None:
@@ -59,20 +60,20 @@ def main(home: Path, lead: str, records: list[Path]) -> None:
         recording = read(path, "auto", options)
         pairs.append(outcomes(recording, classifier.predict(recording)))
     probability, is_pvc = (np.concatenate(column) for column in zip(*pairs, strict=True))
-    place = np.clip(np.searchsorted(EDGES, probability, side="right") - 1, 0, EDGES.size - 2)
+    bins = np.clip(np.searchsorted(EDGES, probability, side="right") - 1, 0, EDGES.size - 2)
     error = 0.0
     print("| probability | beats | mean probability | V |\n|---|---|---|---|")
     for index in range(EDGES.size - 1):
-        chosen = place == index
+        chosen = bins == index
         if chosen.any():
-            said, true = float(probability[chosen].mean()), float(is_pvc[chosen].mean())
-            error += abs(said - true) * float(chosen.mean())
+            predicted, observed = float(probability[chosen].mean()), float(is_pvc[chosen].mean())
+            error += abs(predicted - observed) * float(chosen.mean())
             print(
-                f"| {EDGES[index]:g} to {EDGES[index + 1]:g} | {chosen.sum()} | {100 * said:.1f} % | {100 * true:.1f} % |"
+                f"| {EDGES[index]:g} to {EDGES[index + 1]:g} | {chosen.sum()}"
+                f" | {100 * predicted:.1f} % | {100 * observed:.1f} % |"
             )
-    print(
-        f"Expected calibration error {100 * error:.2f} %, Brier score {np.mean((probability - is_pvc) ** 2):.4f}"
-    )
+    brier = np.mean((probability - is_pvc) ** 2)
+    print(f"Expected calibration error {100 * error:.2f} %, Brier score {brier:.4f}")
 
 
 if __name__ == "__main__":

@@ -1,14 +1,23 @@
-"""The cost of a round beyond the training itself, with ecgfl and with the processes of stock Flower.
+"""Measure the cost of a round, with ecgfl and with the programs of stock Flower.
 
 python tests/benchmarks/round_cost.py [--rounds 8] [--minutes 10] [--parts ecgfl flat tensors]
 
-Three sites, node keys, TLS, loopback addresses, as many weights as the default architecture has. `ecgfl` are real commands that
-train on synthetic recordings, each site's training cut by the two others that share the processor; `flat` and `tensors` are stock
-SuperLink, SuperNodes and FedAvg, with the weights as one array or as the network's, and a nap of the same length for training,
-which takes no processor from anything. Prints, in seconds, of all rounds but the first and the last (median, least, most): a
-round, from its beginning to that of the next, the slowest site's training as that site measured it, the round's time beyond
-that, and beyond the slowest site's measuring of the new model, too; then the first round's time beyond training, and how long all
-took: with ecgfl from the start of the sites' programs, with stock Flower from `flwr run` to nodes that are there.
+There are three sites with node keys, TLS on loopback addresses, and as many weights as the default
+architecture has. `ecgfl` runs real commands that train on synthetic recordings; the three sites
+share the processors. `flat` and `tensors` run the stock SuperLink, SuperNodes and FedAvg, with the
+weights as one array or as the arrays of the network. Instead of training they sleep for the same
+time, which takes no processor time.
+
+It prints a row for each, over all rounds but the first and the last:
+
+- seconds of a round, from its beginning to the beginning of the next; the training of the slowest
+  site, as the site measured it; the round without this training (median, least, most), and without
+  the slowest evaluation of the new model, too; the first round without its training; and the whole
+  run, with ecgfl from the start of the sites, with stock Flower from `flwr run`;
+- processor seconds of the coordinator and of all sites together, and KiB on the network, of a
+  round (medians). They depend little on other load of the machine, unlike the durations.
+
+All connections go through a relay that counts the bytes.
 """
 
 import argparse
@@ -24,36 +33,38 @@ from timed_rounds import COLUMNS, row
 from ecgfl_cli.models.architecture import DEFAULT, architecture
 
 USUAL_TRAINING_SECONDS = 1.3
-"""Where ecgfl's own part does not run, whose training tells it."""
+"""Time for which stock Flower sleeps if ecgfl is not measured in the same run."""
 
 
 def main() -> None:
-    options = argparse.ArgumentParser()
-    options.add_argument("--rounds", type=int, default=8)
-    options.add_argument(
-        "--minutes", type=float, default=10.0, help="of ECG of each of a site's patients"
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    options.add_argument(
+    parser.add_argument("--rounds", type=int, default=8, help="at least 3")
+    parser.add_argument("--minutes", type=float, default=10.0, help="length of each patient's ECG")
+    parser.add_argument(
         "--parts",
         nargs="+",
         choices=("ecgfl", "flat", "tensors"),
         default=["ecgfl", "flat", "tensors"],
     )
-    given = options.parse_args()
+    options = parser.parse_args()
+    if options.rounds < 3:
+        parser.error("--rounds must be at least 3: the first and the last one do not count")
     sizes = [weights.numel() for weights in architecture(DEFAULT).build().state_dict().values()]
     training = USUAL_TRAINING_SECONDS
-    print(f"{sum(sizes)} weights in {len(sizes)} arrays, {given.rounds} rounds")
+    print(f"{sum(sizes)} weights in {len(sizes)} arrays, {options.rounds} rounds")
     print(" | ".join(COLUMNS), flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        coordinator, sites = prepare(Path(folder), 60 * given.minutes)
-        if "ecgfl" in given.parts:
-            found = run_ecgfl(coordinator, sites, given.rounds)
-            print(" | ".join(row("ecgfl", found)), flush=True)
-            training = median(each.training for each in found.rounds[1:])
+        coordinator, sites = prepare(Path(folder), 60 * options.minutes)
+        if "ecgfl" in options.parts:
+            run = run_ecgfl(coordinator, sites, options.rounds)
+            print(" | ".join(row("ecgfl", run)), flush=True)
+            training = median(result.training for result in run.rounds[1:])
         for part, layout in (("flat", [sum(sizes)]), ("tensors", sizes)):
-            if part in given.parts:
-                found = run_stock(coordinator, sites, given.rounds, layout, training)
-                print(" | ".join(row(f"stock, {part}", found)), flush=True)
+            if part in options.parts:
+                run = run_stock(coordinator, sites, options.rounds, layout, training)
+                print(" | ".join(row(f"stock, {part}", run)), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""How long `ecgfl --help` takes, beside a Python that does nothing: `python tests/benchmarks/start_up.py`."""
+"""Compare the duration of `ecgfl --help` with that of an empty Python program.
+
+python tests/benchmarks/start_up.py
+"""
 
 import subprocess
 import sys
@@ -8,7 +11,7 @@ RUNS = 9
 
 
 def fastest(*arguments: str) -> float:
-    """Seconds of the best run: what other processes cost does not count."""
+    """Return the seconds of the fastest run, which other processes affect least."""
     times = []
     for _ in range(RUNS):
         started = time.perf_counter()
@@ -18,9 +21,10 @@ def fastest(*arguments: str) -> float:
 
 
 def main() -> None:
-    nothing, shown = fastest("-c", ""), fastest("-m", "ecgfl_cli", "--help")
+    empty, shown = fastest("-c", ""), fastest("-m", "ecgfl_cli", "--help")
     print(
-        f"ecgfl --help {1000 * shown:.0f} ms, python alone {1000 * nothing:.0f} ms: {shown / nothing:.1f} times as long"
+        f"ecgfl --help {1000 * shown:.0f} ms, Python alone {1000 * empty:.0f} ms:"
+        f" {shown / empty:.1f} times as long"
     )
 
 

@@ -1,4 +1,4 @@
-"""The same federation with the processes of stock Flower: a SuperLink, a SuperNode at each site, and `flwr run`."""
+"""Run the same federation with the programs of stock Flower: SuperLink, SuperNodes, `flwr run`."""
 
 import os
 import socket
@@ -9,8 +9,10 @@ import time
 from itertools import pairwise
 from pathlib import Path
 
+from cost_samples import CostSamples
+from counting_relay import CountingRelay
 from ecgfl_rounds import ended
-from timed_rounds import RoundTime, TimedRun
+from timed_rounds import RoundCost, TimedRun
 
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 from ecgfl_cli.site.home import Home
@@ -18,69 +20,62 @@ from ecgfl_cli.site.home import Home
 APP = Path(__file__).resolve().parent / "stock_flower"
 PROGRAMS = Path(sys.executable).parent
 CONNECTION = "benchmark"
-START_SECONDS, END_SECONDS = 60.0, 450.0
+START_SECONDS = 300.0
+"""Time limit for a program to start."""
+
+END_SECONDS = 1000.0
+"""Time limit for the run, on a busy machine."""
 
 
 def run_stock(
     coordinator: Home, sites: dict[str, Home], rounds: int, sizes: list[int], train_seconds: float
 ) -> TimedRun:
-    """sizes : of the arrays that make up the weights. train_seconds : for which a site naps. The homes lend their keys and
-    certificates. The time begins with `flwr run`, when the nodes are there.
+    """Run FedAvg and return the cost of its rounds. Time begins with `flwr run`.
+
+    Parameters
+    ----------
+    coordinator, sites
+        Homes whose keys and certificates are used.
+    rounds
+        Number of rounds.
+    sizes
+        Sizes of the arrays of the weights.
+    train_seconds
+        Time for which a site sleeps instead of training.
     """
     keys = CoordinatorHome(coordinator.coordinator)
-    with tempfile.TemporaryDirectory() as place, ended([]) as processes:
-        folder, port = Path(place), free_port()
+    with tempfile.TemporaryDirectory() as temporary, ended([]) as processes:
+        folder, port = Path(temporary), free_port()
         environment = _environment(folder, f"localhost:{port}", keys.ca_certificate)
-        link = [
-            "--host",
-            "127.0.0.1",
-            "--port",
-            str(port),
-            "--enable-supernode-auth",
-            "--disable-runtime-dependency-installation",
-        ]
-        for option, file in (
-            ("cert", keys.server_certificate),
-            ("key", keys.server_key),
-            ("ca-cert", keys.ca_certificate),
-        ):
-            link += [f"--ssl-{option}file", str(file)]
-        processes.append(_start(folder / "superlink", environment, "flower-superlink", *link))
-        _wait_for_listener(port, processes[0], folder / "superlink")
-        for name, home in sites.items():
-            _flwr(
-                environment,
-                "supernode",
-                "register",
-                str(home.node_public_key),
-                CONNECTION,
-                "--name",
-                name,
-            )
-            node = [
-                "--superlink",
-                f"localhost:{port}",
-                "--root-certificates",
-                str(keys.ca_certificate),
-                "--host",
-                "127.0.0.1",
-            ]
-            node += ["--port", str(free_port()), "--auth-supernode-private-key", str(home.node_key)]
-            processes.append(_start(folder / name, environment, "flower-supernode", *node))
-        for name in sites:
-            _wait_for_words(folder / name, "SuperNode ID")
-        times, began = folder / "times", time.monotonic()
-        config = {"rounds": rounds, "sites": len(sites), "train-seconds": train_seconds}
-        words = [f"{name}={value}" for name, value in config.items()]
-        words += [f'sizes="{",".join(map(str, sizes))}"', f'times="{times}"']
-        _flwr(environment, "run", str(APP), CONNECTION, "--run-config", " ".join(words))
-        try:
-            _wait_for_words(times, "end", END_SECONDS)
-        except TimeoutError as error:
-            raise RuntimeError(
-                {name: (folder / name).read_text()[-3000:] for name in ("superlink", *sites)}
-            ) from error
-        seconds = time.monotonic() - began
+        link = _start(
+            folder / "superlink", environment, "flower-superlink", *_superlink_options(port, keys)
+        )
+        processes.append(link)
+        _wait_for_listener(port, link, folder / "superlink")
+        with CountingRelay(port) as relay:
+            for name, home in sites.items():
+                register = ("supernode", "register", str(home.node_public_key), CONNECTION)
+                _flwr(environment, *register, "--name", name)
+                options = _supernode_options(relay.port, keys, home)
+                processes.append(_start(folder / name, environment, "flower-supernode", *options))
+            for name in sites:
+                _wait_for_text(folder / name, "SuperNode ID")
+            times = folder / "times"
+            config = {"rounds": rounds, "sites": len(sites), "train-seconds": train_seconds}
+            settings = [f"{name}={value}" for name, value in config.items()]
+            settings += [f'sizes="{",".join(map(str, sizes))}"', f'times="{times}"']
+            nodes = [process.pid for process in processes[1:]]
+            with CostSamples(link.pid, nodes, lambda: relay.bytes) as samples:
+                began = time.monotonic()
+                _flwr(environment, "run", str(APP), CONNECTION, "--run-config", " ".join(settings))
+                try:
+                    _wait_for_text(times, "end", END_SECONDS)
+                except TimeoutError as error:
+                    logs = {
+                        name: (folder / name).read_text()[-3000:] for name in ("superlink", *sites)
+                    }
+                    raise RuntimeError(logs) from error
+                seconds = time.monotonic() - began
         starts = [
             float(line.split()[1])
             for line in times.read_text().splitlines()
@@ -88,24 +83,49 @@ def run_stock(
         ]
     return TimedRun(
         seconds,
-        [RoundTime(after - before, train_seconds, 0.0) for before, after in pairwise(starts)],
+        [
+            RoundCost(end - begin, train_seconds, 0.0, samples.between(begin, end))
+            for begin, end in pairwise(starts)
+        ],
     )
 
 
+def _superlink_options(port: int, keys: CoordinatorHome) -> list[str]:
+    return [
+        *("--host", "127.0.0.1", "--port", str(port)),
+        *("--enable-supernode-auth", "--disable-runtime-dependency-installation"),
+        *("--ssl-certfile", str(keys.server_certificate)),
+        *("--ssl-keyfile", str(keys.server_key)),
+        *("--ssl-ca-certfile", str(keys.ca_certificate)),
+    ]
+
+
+def _supernode_options(port: int, keys: CoordinatorHome, home: Home) -> list[str]:
+    return [
+        *("--superlink", f"localhost:{port}", "--root-certificates", str(keys.ca_certificate)),
+        *("--host", "127.0.0.1", "--port", str(free_port())),
+        *("--auth-supernode-private-key", str(home.node_key)),
+    ]
+
+
 def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
+    """Return a port of 127.0.0.1 that no program uses."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        return int(bound.getsockname()[1])
 
 
 def _environment(folder: Path, address: str, ca: Path) -> dict[str, str]:
-    """Flower's state in this folder, nothing sent to Flower's makers, and its programs, which it starts by their names."""
+    """Return the environment of Flower's programs.
+
+    Flower stores its state in this folder, sends no telemetry, and finds its programs in PATH.
+    """
     home = folder / "flwr"
     home.mkdir()
-    lines = [
-        f'[superlink.{CONNECTION}]\naddress = "{address}"\nroot-certificates = "{ca}"\ninsecure = false\n'
-    ]
-    (home / "config.toml").write_text("".join(lines))
+    (home / "config.toml").write_text(
+        f'[superlink.{CONNECTION}]\naddress = "{address}"\n'
+        f'root-certificates = "{ca}"\ninsecure = false\n'
+    )
     return os.environ | {
         "FLWR_HOME": str(home),
         "FLWR_TELEMETRY_ENABLED": "0",
@@ -150,9 +170,9 @@ def _wait_for_listener(port: int, process: "subprocess.Popen[bytes]", log: Path)
         time.sleep(0.1)
 
 
-def _wait_for_words(file: Path, words: str, seconds: float = START_SECONDS) -> None:
+def _wait_for_text(file: Path, text: str, seconds: float = START_SECONDS) -> None:
     deadline = time.monotonic() + seconds
-    while not file.is_file() or words not in file.read_text():
+    while not file.is_file() or text not in file.read_text():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{file.name} does not say {words!r} within {seconds:.0f} s")
+            raise TimeoutError(f"{file.name} does not contain {text!r} within {seconds:.0f} s")
         time.sleep(0.2)

@@ -13,10 +13,10 @@ from ecgfl_cli.training.local import TrainingPlan, train
 
 
 def main() -> None:
-    wanted = architecture(DEFAULT)
-    plan = TrainingPlan(wanted.local_epochs, wanted.learning_rate, wanted.batch_size, seed=1)
-    examples = load_dataset(Home(Path(sys.argv[1])), wanted).train
-    print(f"{len(examples)} beats, loss {train(wanted.build(), wanted, examples, plan):.4f}")
+    kind = architecture(DEFAULT)
+    plan = TrainingPlan(kind.local_epochs, kind.learning_rate, kind.batch_size, seed=1)
+    examples = load_dataset(Home(Path(sys.argv[1])), kind).train
+    print(f"{len(examples)} beats, loss {train(kind.build(), kind, examples, plan):.4f}")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""A picture of what the current model gets wrong: one strip from each of the records with most errors.
+"""Draw typical errors of the current model: a strip from each of the records with most errors.
 
 python tests/benchmarks/typical_misses.py HOME LEAD PICTURE.png RECORD...
 
-Strips of eight seconds in that lead; reference labels above, the model's below, the beat in question in red. matplotlib
-comes with wfdb.
+A strip shows eight seconds of the lead, with the reference labels above, the model's labels below,
+and the wrong beat in red. matplotlib comes with wfdb.
 """
 
 import sys
@@ -29,7 +29,15 @@ STRIPS, SECONDS = 6, 8.0
 
 @dataclass(frozen=True)
 class Errors:
-    """missed, invented : samples of the V beats not called V, and of the N and S beats called so, after the learning period."""
+    """The errors in a recording after the learning period.
+
+    Attributes
+    ----------
+    missed
+        Samples of the PVCs that the model missed.
+    invented
+        Samples of the N and S beats that the model classified as PVC.
+    """
 
     recording: Recording
     prediction: Prediction
@@ -42,7 +50,7 @@ class Errors:
 
 
 def errors_of(recording: Recording, prediction: Prediction) -> Errors:
-    """The nearest beat of the other list counts; close enough to EC57's pairing to choose pictures by."""
+    """Return the errors. Labels and detections are paired with the nearest one, unlike in EC57."""
     labels = recording.labels or ()
     classes = classify_all([label.symbol for label in labels])
     samples = np.array([label.sample for label in labels])[classes >= 0]
@@ -63,7 +71,7 @@ def errors_of(recording: Recording, prediction: Prediction) -> Errors:
 
 def draw(axes: plt.Axes, errors: Errors) -> None:
     kind, samples = max(
-        (("missed", errors.missed), ("invented", errors.invented)), key=lambda each: len(each[1])
+        (("missed", errors.missed), ("invented", errors.invented)), key=lambda pair: len(pair[1])
     )
     fs = errors.recording.fs
     middle = samples[len(samples) // 2]
@@ -95,22 +103,22 @@ def draw(axes: plt.Axes, errors: Errors) -> None:
                 color="red" if wrong else "grey",
             )
     counts = f"{len(errors.missed)} missed, {len(errors.invented)} invented"
-    axes.set_title(f"{errors.recording.name}: {counts}; here: {kind}", fontsize=8, loc="left")
+    axes.set_title(f"{errors.recording.name}: {counts}; shown: {kind}", fontsize=8, loc="left")
     axes.set_xlim(0, SECONDS)
     axes.tick_params(labelsize=7)
 
 
 def main(home: Path, lead: str, picture: Path, records: list[Path]) -> None:
     classifier = Classifier(registry_of(Home(home), None), None)
-    found = []
+    errors_by_record = []
     for path in records:
         recording = read(
             path,
             "auto",
             ReadOptions(leads=(lead,), format_options=(WfdbOptions(assume_gain=True),)),
         )
-        found.append(errors_of(recording, classifier.predict(recording)))
-    worst = sorted(found, key=lambda errors: -errors.number)[:STRIPS]
+        errors_by_record.append(errors_of(recording, classifier.predict(recording)))
+    worst = sorted(errors_by_record, key=lambda errors: -errors.number)[:STRIPS]
     figure, rows = plt.subplots(
         len(worst), 1, figsize=(9, 1.5 * len(worst)), layout="constrained", squeeze=False
     )

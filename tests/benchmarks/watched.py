@@ -1,4 +1,4 @@
-"""A command with its time and the memory of all its processes."""
+"""Run a command, and measure its time and the memory of all its processes."""
 
 import subprocess
 import sys
@@ -13,9 +13,20 @@ INTERVAL_SECONDS = 0.02
 
 @dataclass(frozen=True)
 class Run:
-    """seconds : wall time. mib : the most that all its processes held at once, pages that several share counted once (the sum of
-    their proportional set sizes; where the system has none, of their resident sizes). largest_mib : the most that one process was
-    resident with, shared pages included. out : what it wrote to stdout."""
+    """A command that has ended.
+
+    Attributes
+    ----------
+    seconds
+        Wall time.
+    mib
+        Largest memory of all its processes together. Shared pages count once (the sum of the
+        proportional set sizes, or of the resident sizes if the system does not report these).
+    largest_mib
+        Largest resident memory of one process, including shared pages.
+    out
+        Its stdout.
+    """
 
     seconds: float
     mib: float
@@ -24,19 +35,19 @@ class Run:
 
 
 def ecgfl(*arguments: str) -> Run:
-    """Run `ecgfl ARGUMENTS` and watch it. Raises `CalledProcessError` when it fails."""
+    """Run `ecgfl ARGUMENTS` and measure it. Raise `CalledProcessError` if it fails."""
     return watch([sys.executable, "-m", "ecgfl_cli", *arguments])
 
 
 def watch(command: list[str]) -> Run:
-    """The same with any command."""
+    """Run any command and measure it. Raise `CalledProcessError` if it fails."""
     together = largest = 0
-    with tempfile.TemporaryFile(mode="w+") as output:  # a pipe would be full while nobody reads it
+    with tempfile.TemporaryFile(mode="w+") as output:  # a pipe that is not read could fill up
         started = time.perf_counter()
         process = subprocess.Popen(command, stdout=output)
         watched = psutil.Process(process.pid)
         while process.poll() is None:
-            sizes = [_sizes(each) for each in _tree(watched)]
+            sizes = [_sizes(member) for member in _tree(watched)]
             together = max(together, sum(own for own, _ in sizes))
             largest = max(largest, *(resident for _, resident in sizes), 0)
             time.sleep(INTERVAL_SECONDS)

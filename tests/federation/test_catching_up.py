@@ -215,7 +215,7 @@ def test_a_model_that_is_not_taken_keeps_nobody_from_the_next_round(homes: Homes
 
     connection = SimpleNamespace(
         node_id=1,
-        was_held=False,
+        was_delayed=False,
         receive=lambda _: offered.pop(0),
         is_ours=lambda _: True,
         fetch=lambda _: QUERY,
@@ -246,7 +246,7 @@ def test_one_whose_run_ends_meanwhile_is_let_go(homes: Homes, call: str) -> None
     }
     connection = SimpleNamespace(
         node_id=1,
-        was_held=False,
+        was_delayed=False,
         receive=lambda _: offered.pop(0),
         pack=lambda release, to: FleetConnection.pack(LINE, release, to),  # type: ignore[arg-type]
         **calls,

@@ -189,7 +189,7 @@ def test_an_option_of_another_strategy_is_refused(
 ) -> None:
     before = contents(homes.coordinator)
     line = told(homes.coordinator, *SERVE, "--strategy", strategy, option, "0.01").refused(2)
-    assert f"{option} is no option of --strategy {strategy}" in line
+    assert f"{option} is not an option of --strategy {strategy}" in line
     assert f"choose --strategy {owners}" in line
     assert contents(homes.coordinator) == before
 

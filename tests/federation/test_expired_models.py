@@ -64,6 +64,6 @@ def test_an_expired_model_is_sent_again_once_it_is_published_again(
     published = homes.registry("coordinator").entry(sent[0]).manifest
     assert published.weights_sha256 == old.weights_sha256
     assert published.is_news(datetime.now(UTC))
-    assert "already is the newest one" in told(
+    assert "is the newest one already" in told(
         homes.coordinator, "coordinator", "model", "rollback", sent[0]
     ).refused(2)

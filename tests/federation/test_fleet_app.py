@@ -15,7 +15,7 @@ from flwr.superlink.main import create_app
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ecgfl_cli.federation.flower.fleet_app import ANSWERS, OF_FLOWER, FleetApp
+from ecgfl_cli.federation.flower.fleet_app import FLEET_CALLS, FLOWER_CALLS, FleetApp
 
 NODE = 7
 ENROLLED = ec.generate_private_key(ec.SECP384R1())
@@ -86,14 +86,14 @@ def answers(apps: Apps, request: httpx.Request) -> list[tuple[int, bytes, str]]:
     ]
 
 
-@pytest.mark.parametrize("path", OF_FLOWER)
+@pytest.mark.parametrize("path", FLOWER_CALLS)
 def test_own_call(apps: Apps, path: str) -> None:
     stock, ours = answers(apps, call(path, body(path, NODE)))
     assert ours == stock
     assert ours[0] != 401
 
 
-@pytest.mark.parametrize("path", sorted(ANSWERS))
+@pytest.mark.parametrize("path", sorted(FLEET_CALLS))
 def test_call_in_the_name_of_another_node(apps: Apps, path: str) -> None:
     content = body(path, NODE + 1)
     if path.endswith("/activate-node"):
@@ -109,7 +109,7 @@ def test_call_in_the_name_of_another_node(apps: Apps, path: str) -> None:
     ("content", "kind"),
     [(b"\xff" * 50, PROTOBUF_MEDIA_TYPE), (b"", PROTOBUF_MEDIA_TYPE), (b"{}", "application/json")],
 )
-@pytest.mark.parametrize("path", sorted(ANSWERS))
+@pytest.mark.parametrize("path", sorted(FLEET_CALLS))
 def test_what_is_no_call(apps: Apps, path: str, content: bytes, kind: str) -> None:
     stock, ours = answers(apps, call(path, content, kind))
     assert ours[0] == stock[0]

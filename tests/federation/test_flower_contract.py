@@ -31,7 +31,7 @@ from ecgfl_cli.errors import UsageError
 from ecgfl_cli.federation import flower
 from ecgfl_cli.federation.flower import TESTED_FLOWER, require_tested_flower
 from ecgfl_cli.federation.flower.authenticated_calls import FLEET_CALLS
-from ecgfl_cli.federation.flower.fleet_app import OF_FLOWER
+from ecgfl_cli.federation.flower.fleet_app import FLOWER_CALLS
 
 
 def takes(function: object, *names: str) -> None:
@@ -130,7 +130,7 @@ def test_a_fleet_call_is_answered_by_these() -> None:
     takes(ProtobufTranslationMiddleware._parse_request, "body", "request_type")
     takes(get_objectstore_linkstate_factories, "database", "federation_manager")
     takes(get_federation_manager)
-    for answer in OF_FLOWER.values():
+    for answer in FLOWER_CALLS.values():
         assert list(inspect.signature(answer).parameters) == ["request", "state"]
 
 

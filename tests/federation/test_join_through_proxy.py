@@ -91,7 +91,7 @@ def test_this_machine_is_never_behind_a_proxy(behind: Behind, proxy: ConnectProx
     ("status", "said"),
     [
         ("407 Proxy Authentication Required", "password"),
-        ("403 Forbidden", "does not let us through"),
+        ("403 Forbidden", "refuses the connection"),
     ],
 )
 def test_a_proxy_that_refuses_is_named_at_once(

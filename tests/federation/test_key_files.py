@@ -60,7 +60,7 @@ def refuse(number: int, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     if what == "list":
         monkeypatch.setattr(enrolment.os, "listdir", failing)
     elif what == "read":
-        enrolment._site.cache_clear()
+        enrolment._read_site.cache_clear()
         monkeypatch.setattr(enrolment, "read_bounded", failing)
     else:
         stat = Path.stat
@@ -121,7 +121,7 @@ def test_without_a_folder_nobody_is_enrolled(homes: Homes) -> None:
 @pytest.mark.parametrize("name", ["con", "NUL", "aux.ward", "com1"])
 def test_a_windows_device_is_no_site(homes: Homes, tmp_path: Path, name: str) -> None:
     key = str(homes.site("alice").node_public_key)
-    assert "no usable name" in told(
+    assert "not a valid site name" in told(
         homes.coordinator, "coordinator", "enrol", key, "--site", name
     ).refused(2)
-    assert "no usable name" in told(tmp_path / "home", "init", "--site", name).refused(2)
+    assert "not a valid site name" in told(tmp_path / "home", "init", "--site", name).refused(2)

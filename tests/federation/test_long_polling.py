@@ -12,9 +12,9 @@ from node_processes import Processes
 from ecgfl_cli.federation.flower import long_polling
 from ecgfl_cli.federation.flower.fleet import FleetConnection
 from ecgfl_cli.federation.flower.long_polling import (
-    HELD_HEADER,
-    HOLD_HEADER,
     PULL_MESSAGES,
+    WAIT_HEADER,
+    WAITED_HEADER,
     LongPolling,
 )
 from ecgfl_cli.models.federation_file import ca_certificate
@@ -33,7 +33,7 @@ GIVEN_UP_SECONDS = 30.0
 @pytest.fixture(autouse=True)
 def held_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     """What ends a hold in these tests is never that the time is up."""
-    monkeypatch.setattr(long_polling, "LONGEST_HOLD_SECONDS", 1e6)
+    monkeypatch.setattr(long_polling, "LONGEST_WAIT_SECONDS", 1e6)
 
 
 class Asked:
@@ -50,11 +50,11 @@ class Asked:
         self._scope = {
             "type": "http",
             "path": path,
-            "headers": [(HOLD_HEADER.encode(), hold)],
+            "headers": [(WAIT_HEADER.encode(), hold)],
             "state": {"node": NODE},
         }
         self.polls = LongPolling(self._flower)
-        self.polls.begin()
+        self.polls.start()
         self._asked = False
         self.looked, self.left = asyncio.Event(), asyncio.Event()
         self.sent: list[Any] = []
@@ -90,8 +90,8 @@ class Asked:
         return asyncio.create_task(asyncio.wait_for(answered, GIVEN_UP_SECONDS))
 
     @property
-    def was_held(self) -> bool:
-        return HELD_HEADER.encode() in dict(self.sent[0]["headers"])
+    def was_delayed(self) -> bool:
+        return WAITED_HEADER.encode() in dict(self.sent[0]["headers"])
 
     async def is_waiting(self, question: "asyncio.Task[None]") -> bool:
         """Whether nothing has gone out after Flower's answer, given every chance."""
@@ -102,7 +102,9 @@ class Asked:
 
 
 @pytest.mark.parametrize(
-    "what", [lambda polls: polls.news([3, NODE]), lambda polls: polls.end()], ids=["news", "end"]
+    "what",
+    [lambda polls: polls.notify([3, NODE]), lambda polls: polls.stop()],
+    ids=["notify", "stop"],
 )
 def test_an_answer_without_a_message_waits_for_news_or_for_the_end_of_the_run(
     what: Callable[[LongPolling], None],
@@ -113,7 +115,7 @@ def test_an_answer_without_a_message_waits_for_news_or_for_the_end_of_the_run(
         assert await asked.is_waiting(question)
         what(asked.polls)
         await question
-        assert asked.was_held
+        assert asked.was_delayed
         assert asked.sent[1]["body"] == NOTHING
 
     asyncio.run(play())
@@ -124,9 +126,9 @@ def test_news_for_others_is_none() -> None:
         asked = Asked(NOTHING)
         question = asked.ask()
         assert await asked.is_waiting(question)
-        asked.polls.news([NODE + 1])
+        asked.polls.notify([NODE + 1])
         assert await asked.is_waiting(question)
-        asked.polls.end()
+        asked.polls.stop()
         await question
 
     asyncio.run(play())
@@ -156,7 +158,7 @@ def test_every_other_answer_goes_out_at_once(asked: Callable[[], Asked]) -> None
         question = asked()
         await question.ask()
         assert len(question.sent) == 2
-        assert not question.was_held
+        assert not question.was_delayed
 
     asyncio.run(play())
 
@@ -164,9 +166,9 @@ def test_every_other_answer_goes_out_at_once(asked: Callable[[], Asked]) -> None
 def test_what_comes_while_flower_looks_is_news() -> None:
     async def play() -> None:
         asked = Asked(NOTHING)
-        asked.meanwhile = lambda: asked.polls.news([NODE])
+        asked.meanwhile = lambda: asked.polls.notify([NODE])
         await asked.ask()
-        assert asked.was_held
+        assert asked.was_delayed
 
     asyncio.run(play())
 
@@ -185,9 +187,9 @@ def test_a_site_that_leaves_is_waited_for_no_longer() -> None:
 def test_after_the_end_nothing_is_held() -> None:
     async def play() -> None:
         asked = Asked(NOTHING)
-        asked.polls.end()
+        asked.polls.stop()
         await asked.ask()
-        assert not asked.was_held
+        assert not asked.was_delayed
 
     asyncio.run(play())
 
@@ -199,6 +201,6 @@ def test_a_site_hears_that_it_was_held(homes: Homes, processes: Processes) -> No
     key, coordinator = load_node_key(site), homes.federation.signing_public_key
     with FleetConnection(f"localhost:{port}", ca, key, coordinator, 10, 10) as connection:
         assert connection.receive(patience=0.5) is None
-        assert connection.was_held
+        assert connection.was_delayed
         assert connection.receive() is None
-        assert not connection.was_held
+        assert not connection.was_delayed

@@ -115,7 +115,7 @@ def test_what_is_wrong_is_named_by_file_and_field(homes: Homes, text: str, field
 
 def test_an_option_of_another_strategy_is_named_where_it_stands(homes: Homes) -> None:
     path = write(homes, '[run]\nstrategy = "fedavg"\nproximal_mu = 0.1\n')
-    assert f"{path}: run.proximal_mu is no option of" in told(
+    assert f"{path}: run.proximal_mu is not an option of" in told(
         homes.coordinator, *SERVE, *AT_ONCE
     ).refused(2)
 
@@ -148,7 +148,7 @@ def test_a_strategy_that_needs_more_sites_than_are_asked_for_is_refused(
         homes.coordinator, *SERVE, *AT_ONCE, *options, "--min-sites", str(least - 1)
     ).refused(2)
     assert f"--min-sites {least - 1} is too few" in line
-    assert f"Ask for at least {least} sites" in line
+    assert f"Require at least {least} sites" in line
     told(homes.coordinator, *SERVE, *AT_ONCE, *options, "--min-sites", str(least)).refused(4)
 
 

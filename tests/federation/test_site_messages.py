@@ -373,7 +373,7 @@ def test_what_nobody_waits_for_is_freed(run: Run) -> None:
     run.upload(alice, unfinished, run.push(alice, unfinished), set(list(unfinished.objects)[:1]))
     run.upload(bob, whole, run.push(bob, whole))
     assert held(run)
-    run.grid._runtime.messages.forget(run.waiting)
+    run.grid._runtime.messages.remove(run.waiting)
     assert held(run) == 0
     assert len(run.app.state.object_store) == before
     assert not run.app.messages._requests

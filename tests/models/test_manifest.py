@@ -17,8 +17,8 @@ from ecgfl_cli.models.manifest import (
     validity,
     weights_sha256,
 )
+from ecgfl_cli.models.networks import network_of
 from ecgfl_cli.models.packing import pack
-from ecgfl_cli.models.registry import network_of
 
 
 def signed_text(fields: dict, key) -> SignedManifest:

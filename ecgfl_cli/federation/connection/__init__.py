@@ -1,1 +1,1 @@
-"""The way from a site to the coordinator: address, proxy, certificate, clocks."""
+"""The connection from a site to the coordinator: address, proxy, certificate, clock, signature."""

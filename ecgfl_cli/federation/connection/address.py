@@ -1,4 +1,4 @@
-"""HOST:PORT of the coordinator."""
+"""Check the address of the coordinator, HOST:PORT."""
 
 import re
 
@@ -9,7 +9,20 @@ HOST = re.compile(r"^([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\
 
 
 def check_address(server: str, insecure: bool) -> None:
-    """Raises `UsageError` unless `server` is HOST:PORT, and a loopback address where TLS is to be left out."""
+    """Check the options --server and --insecure of `join`.
+
+    Parameters
+    ----------
+    server
+        Address of the coordinator.
+    insecure
+        Whether the site connects without TLS. Only a loopback address allows that.
+
+    Raises
+    ------
+    UsageError
+        The address is not HOST:PORT, or `insecure` is set for another machine.
+    """
     host, separator, port = server.rpartition(":")
     valid = separator and HOST.match(host) and port.isascii() and port.isdigit()
     if not valid or not 0 < int(port) < 65536:
@@ -18,6 +31,6 @@ def check_address(server: str, insecure: bool) -> None:
         )
     if insecure and not is_loopback(host.strip("[]")):
         raise UsageError(
-            f"--insecure towards {host}, which is not this machine",
-            "Leave --insecure out: TLS is needed on a network",
+            f"--insecure is not allowed for {host}, because it is not this machine",
+            "Omit --insecure: a connection over a network needs TLS",
         )

@@ -1,8 +1,9 @@
 """Sign each call of a site with its node key, for one coordinator, time, path and body.
 
-The signature covers everything that the coordinator acts on. It is in the request headers, so that the coordinator can refuse a
-call before it reads the body. A recorded call cannot be sent again (the nonce), with another body (its hash), as another call
-(method and path) or to another coordinator (its signing key).
+The signature covers everything that the coordinator acts on. It is in the request headers, so that
+the coordinator can refuse a call before it reads the body. A recorded call cannot be sent again
+(the nonce), with another body (its hash), as another call (method and path) or to another
+coordinator (its signing key).
 """
 
 import hashlib
@@ -42,8 +43,18 @@ class CallNotSigned(ValueError):
 class SignedHead:
     """The signature headers of a call.
 
-    key : public key, DER (SubjectPublicKeyInfo). time : when the call was signed, seconds since 1970. nonce : unique to the call.
-    body_sha256 : hash of the body in hexadecimal.
+    Attributes
+    ----------
+    key
+        Public key of the site, DER (SubjectPublicKeyInfo).
+    signature
+        ECDSA signature with SHA-384, DER.
+    time
+        When the call was signed, in seconds since 1970.
+    nonce
+        Random text in hexadecimal, unique to the call.
+    body_sha256
+        SHA-256 of the body in hexadecimal.
     """
 
     key: bytes
@@ -55,7 +66,17 @@ class SignedHead:
     def verify(
         self, key: ec.EllipticCurvePublicKey, coordinator: str, method: str, path: str
     ) -> bool:
-        """Return whether the holder of `key` signed this call for this coordinator (its public signing key, base64)."""
+        """Return whether the holder of a key signed this call for this coordinator.
+
+        Parameters
+        ----------
+        key
+            Public key of the site.
+        coordinator
+            Public signing key of the coordinator, base64.
+        method, path
+            Method and path of the call.
+        """
         text = _signed_text(
             coordinator, method, path, f"{self.time:.3f}", self.nonce, self.body_sha256
         )
@@ -78,9 +99,14 @@ def sign_call(
 
     Parameters
     ----------
-    key : the site's node key.
-    coordinator : the coordinator's public signing key, base64, as in federation.json.
-    now : seconds since 1970.
+    key
+        Node key of the site.
+    coordinator
+        Public signing key of the coordinator, base64, as in federation.json.
+    method, path, body
+        Method, path and body of the call.
+    now
+        Time of the signature in seconds since 1970.
     """
     time, nonce = f"{now:.3f}", secrets.token_hex(NONCE_BYTES)
     digest = hashlib.sha256(body).hexdigest()
@@ -95,7 +121,18 @@ def sign_call(
 
 
 def read_head(headers: Mapping[bytes, bytes]) -> SignedHead:
-    """Read the headers of a signed call; names in lower case. Raises `CallNotSigned`."""
+    """Read the headers of a signed call.
+
+    Parameters
+    ----------
+    headers
+        All headers of the call, with names in lower case.
+
+    Raises
+    ------
+    CallNotSigned
+        A header is missing or malformed.
+    """
     try:
         key, signature, time, nonce, digest = (
             _text(headers, name) for name in (KEY, SIGNATURE, TIME, NONCE, BODY)
@@ -104,9 +141,9 @@ def read_head(headers: Mapping[bytes, bytes]) -> SignedHead:
             len(bytes.fromhex(nonce)) != NONCE_BYTES
             or len(bytes.fromhex(digest)) != hashlib.sha256().digest_size
         ):
-            raise ValueError("nonce or hash of another length")
+            raise ValueError("the nonce or the hash has the wrong length")
         if not time.replace(".", "", 1).isdecimal():
-            raise ValueError("no time")
+            raise ValueError(f"{TIME} is not a number of seconds")
         return SignedHead(
             b64decode(key, validate=True),
             b64decode(signature, validate=True),
@@ -121,7 +158,7 @@ def read_head(headers: Mapping[bytes, bytes]) -> SignedHead:
 def _text(headers: Mapping[bytes, bytes], name: str) -> str:
     value = headers[name.encode()]
     if len(value) > LONGEST_HEADER:
-        raise ValueError(f"{name} of {len(value)} characters")
+        raise ValueError(f"{name} has {len(value)} characters, more than {LONGEST_HEADER}")
     return value.decode("ascii")
 
 

@@ -1,4 +1,7 @@
-"""Which HTTP proxy leads to the coordinator: what HTTPS_PROXY and NO_PROXY say, on Windows also the system's own setting."""
+"""Select the HTTP proxy for the connection to the coordinator.
+
+It comes from HTTPS_PROXY and NO_PROXY, on Windows also from the system's settings.
+"""
 
 import ipaddress
 from dataclasses import dataclass
@@ -12,21 +15,41 @@ SCHEMES = ("http", "https")
 
 @dataclass(frozen=True)
 class Proxy:
-    """url : with its user and password, if any; for the connection only, never to be shown."""
+    """An HTTP proxy.
+
+    Attributes
+    ----------
+    url
+        Address with the user name and the password, if any. Use it to connect only, never in a
+        message.
+    """
 
     url: str
 
     @property
     def shown(self) -> str:
-        """Without user and password."""
+        """Address without user name and password, for messages."""
         parts = urlsplit(self.url)
         return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], "", "", ""))
 
 
 def proxy_for(server: str) -> Proxy | None:
-    """The proxy on the way to "HOST:PORT", None where there is none. This machine itself is never reached by one.
+    """Return the proxy for connections to a server.
 
-    Raises `UsageError` when what is set is no proxy's address.
+    Parameters
+    ----------
+    server
+        Address of the server, "HOST:PORT".
+
+    Returns
+    -------
+    Proxy or None
+        None if the connection needs no proxy. A loopback address never uses one.
+
+    Raises
+    ------
+    UsageError
+        The environment variable is not a valid address of a proxy.
     """
     host = server.rpartition(":")[0].strip("[]")
     if is_loopback(host):
@@ -44,14 +67,14 @@ def proxy_for(server: str) -> Proxy | None:
         valid = False
     if not valid:
         raise UsageError(
-            f"{name} is not a proxy's address (http://HOST:PORT)",
-            f"Correct {name}, or set NO_PROXY={host} if no proxy leads to the coordinator",
+            f"{name} is not the address of a proxy (http://HOST:PORT)",
+            f"Correct {name}, or set NO_PROXY={host} to connect without a proxy",
         )
     return Proxy(url)
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine by its name or address alone."""
+    """Return whether a host is localhost or a loopback address. No name is resolved."""
     if host == "localhost":
         return True
     try:

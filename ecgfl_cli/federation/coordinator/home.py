@@ -1,4 +1,4 @@
-"""Lay out a coordinator's part of a home, and load its signing key."""
+"""The paths in a coordinator's home, and its signing key."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,95 +12,129 @@ from ecgfl_cli.site.private_keys import load_private_key
 
 @dataclass(frozen=True)
 class CoordinatorHome:
-    """The layout of <home>/coordinator; it touches nothing."""
+    """Paths in <home>/coordinator. Creating it does not access the disk.
+
+    Attributes
+    ----------
+    root
+        The folder <home>/coordinator.
+    """
 
     root: Path
 
     @property
     def ca_certificate(self) -> Path:
+        """Certificate of the CA, PEM."""
         return self.root / "ca.crt"
 
     @property
     def ca_key(self) -> Path:
+        """Private key of the CA, PEM. The coordinator may keep it elsewhere."""
         return self.root / "ca.key"
 
     @property
     def server_certificate(self) -> Path:
+        """TLS certificate of the server, PEM."""
         return self.root / "server.crt"
 
     @property
     def server_key(self) -> Path:
+        """Private TLS key of the server, PEM."""
         return self.root / "server.key"
 
     @property
     def signing_key(self) -> Path:
+        """Private key that signs models and requests, Ed25519, PEM."""
         return self.root / "signing.key"
 
     @property
     def federation(self) -> Path:
+        """File that every site installs: server name, CA, public signing key."""
         return self.root / "federation.json"
 
     @property
     def plan(self) -> Path:
+        """Plan of the runs, edited by hand."""
         return self.root / "federation.toml"
 
     @property
     def state(self) -> Path:
+        """Live state of `serve`."""
         return self.root / "state.json"
 
     @property
     def reports(self) -> Path:
+        """Folder of the runs' reports."""
         return self.root / "reports"
 
     @property
     def optimiser(self) -> Path:
+        """Folder of the states of server optimisers."""
         return self.root / "optimiser"
 
     @property
     def sites(self) -> Path:
+        """Folder of the enrolled sites' public keys."""
         return self.root / "sites"
 
     @property
     def models(self) -> Path:
+        """Folder of the registry of global models."""
         return self.root / "models"
 
     @property
     def lock(self) -> Path:
+        """Lock of the commands that change this home."""
         return self.root / "lock"
 
     @property
     def audit(self) -> Path:
+        """Audit log."""
         return self.root / "audit.jsonl"
 
     @property
     def audit_lock(self) -> Path:
+        """Lock of the audit log."""
         return self.root / "audit.lock"
 
     @property
     def audit_heads(self) -> Path:
+        """Newest head of each site's audit log."""
         return self.root / "audit-heads.json"
 
     def require(self) -> None:
         """Check that this is a usable coordinator's home.
 
-        Raises `UsageError` if `ecgfl coordinator init` has not made it, and `UnusableInput` if one of its files is missing or
-        other users could change it.
+        Raises
+        ------
+        UsageError
+            `ecgfl coordinator init` has not made it.
+        UnusableInput
+            A file is missing, or other users could change it.
         """
         if not self.federation.is_file():
             raise UsageError(
                 f"{self.root} is not the home of a coordinator: {self.federation.name} is missing",
-                "Run `ecgfl coordinator init --name HOSTNAME` first, or name the right folder with --home DIR",
+                "Run `ecgfl coordinator init --name HOSTNAME` first, or name the right folder with"
+                " --home DIR",
             )
         require_private(self.root)
         if not self.signing_key.is_file():
             raise UnusableInput(
                 f"{self.signing_key}: missing",
-                "Restore it from your backup; without a backup this federation cannot continue (see docs/coordinator.md)",
+                "Restore it from your backup; without a backup this federation cannot continue (see"
+                " docs/coordinator.md)",
             )
 
 
 def load_signing_key(home: CoordinatorHome) -> ed25519.Ed25519PrivateKey:
-    """Load the signing key. Raises `UnusableInput` if it is missing or broken, or if its passphrase is missing or wrong."""
+    """Load the signing key.
+
+    Raises
+    ------
+    UnusableInput
+        The key is missing or broken, or its passphrase is missing or wrong.
+    """
     key = load_private_key(home.signing_key, "Restore it from your backup")
     if not isinstance(key, ed25519.Ed25519PrivateKey):
         raise UnusableInput(

@@ -28,42 +28,57 @@ from ecgfl_cli.site.keys import PRIVATE_FOLDER
 from ecgfl_cli.site.private import require_private
 from ecgfl_cli.site.private_keys import load_private_key, write_private_key
 
-HOST_NAME = re.compile(
-    r"(?=.{1,253}$)([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)*[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-)
+_LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+HOST_NAME = re.compile(rf"(?=.{{1,253}}$)({_LABEL}\.)*{_LABEL}")
 
 
 def make_coordinator(home: CoordinatorHome, name: str, encrypt: bool = False) -> Federation:
-    """Make the CA, the server certificate (for `name`, localhost and 127.0.0.1), the signing key and federation.json.
+    """Make the CA, the server certificate, the signing key and federation.json.
 
-    Existing keys are kept, so that after an interrupted `init`, or when only federation.json was lost, the result is the same
-    federation.
+    Existing keys are kept: after an interrupted `init`, or if only federation.json was lost, the
+    result is the same federation.
 
-    encrypt : encrypt the new private keys with the passphrase of `--passphrase-fd` or the systemd credential.
+    Parameters
+    ----------
+    home
+        Home of the coordinator.
+    name
+        Host name or IP address of the server. The certificate is also valid for localhost and
+        127.0.0.1.
+    encrypt
+        Encrypt the new private keys with the passphrase of `--passphrase-fd` or the systemd
+        credential.
 
-    Raises `UsageError` when there already is a coordinator, `UnusableInput` when a necessary key is missing.
+    Raises
+    ------
+    UsageError
+        There already is a coordinator, or the name is not valid.
+    UnusableInput
+        A necessary key is missing.
     """
     if home.federation.is_file():
         known = load_federation(home.federation).server_name
         raise UsageError(
             f"{home.root} already holds the coordinator {known}; nothing was changed",
-            "Continue with `ecgfl coordinator enrol PUBKEY --site NAME` and `ecgfl coordinator serve`; `ecgfl coordinator renew`"
-            " makes a new server certificate; for another coordinator choose another --home DIR",
+            "Continue with `ecgfl coordinator enrol PUBKEY --site NAME` and `ecgfl coordinator"
+            " serve`; `ecgfl coordinator renew` makes a new server certificate; for another"
+            " coordinator choose another --home DIR",
         )
     if address_of(name) is None and not HOST_NAME.fullmatch(name):
         raise UsageError(
-            f"--name {name!r} is no host name", "Give the name under which sites reach this machine"
+            f"--name {name!r} is not a valid host name",
+            "Give the host name or IP address at which sites reach this machine",
         )
     home.root.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
     require_private(home.root)
     with change(home, "coordinator-made", name=name):
         home.sites.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
-        return _made(home, name, encrypt)
+        return _make_files(home, name, encrypt)
 
 
-def _made(home: CoordinatorHome, name: str, encrypt: bool) -> Federation:
-    signing_key = _kept_signing_key(home, encrypt)
-    ca, ca_key = _kept_ca(home, name, encrypt)
+def _make_files(home: CoordinatorHome, name: str, encrypt: bool) -> Federation:
+    signing_key = _ensure_signing_key(home, encrypt)
+    ca, ca_key = _ensure_ca(home, name, encrypt)
     if not (home.server_certificate.is_file() and home.server_key.is_file()):
         if ca_key is None:
             raise UnusableInput(
@@ -88,30 +103,34 @@ def _made(home: CoordinatorHome, name: str, encrypt: bool) -> Federation:
     return federation
 
 
-def _kept_signing_key(home: CoordinatorHome, encrypt: bool) -> ed25519.Ed25519PrivateKey:
-    """Return the signing key; make one only if no model has been signed yet."""
+def _ensure_signing_key(home: CoordinatorHome, encrypt: bool) -> ed25519.Ed25519PrivateKey:
+    """Return the signing key. Make one if there is none and no model has been signed yet."""
     if home.signing_key.is_file():
         return load_signing_key(home)
     if home.models.is_dir() and any(home.models.iterdir()):
         raise UnusableInput(
             f"{home.signing_key}: missing, but the models in {home.models} were signed with it",
-            "Restore it from your backup; without one, make a new coordinator in another --home DIR (see docs/coordinator.md)",
+            "Restore it from your backup; without one, make a new coordinator in another --home DIR"
+            " (see docs/coordinator.md)",
         )
     key = ed25519.Ed25519PrivateKey.generate()
     write_private_key(home.signing_key, key, encrypt)
     return key
 
 
-def _kept_ca(
+def _ensure_ca(
     home: CoordinatorHome, name: str, encrypt: bool
 ) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey | None]:
-    """Return the CA's certificate and key; the key is None if it is kept elsewhere."""
+    """Return the CA's certificate and key; the key is None if it is kept elsewhere.
+
+    Make a CA if there is none.
+    """
     key: ec.EllipticCurvePrivateKey | None = None
     if home.ca_key.is_file():
-        found = load_private_key(home.ca_key, "Restore it from your backup")
-        if not isinstance(found, ec.EllipticCurvePrivateKey):
+        loaded = load_private_key(home.ca_key, "Restore it from your backup")
+        if not isinstance(loaded, ec.EllipticCurvePrivateKey):
             raise UnusableInput(f"{home.ca_key}: not an ECDSA key", "Restore it from your backup")
-        key = found
+        key = loaded
     if home.ca_certificate.is_file():
         try:
             return load_certificate(home.ca_certificate.read_bytes()), key

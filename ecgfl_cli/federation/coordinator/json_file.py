@@ -1,4 +1,4 @@
-"""Files that `serve` writes for itself and reads again."""
+"""Load the JSON files that `serve` writes and reads again."""
 
 from pathlib import Path
 from typing import TypeVar
@@ -10,17 +10,31 @@ from ecgfl_cli.errors import UnusableInput
 from ecgfl_cli.schemas import first_fault, require_bounded
 
 LARGEST_JSON = 16 * 2**20
-"""Largest size of a file in bytes, unless it says otherwise."""
+"""Largest size of a file in bytes, unless the caller gives another."""
 
 Content = TypeVar("Content", bound=BaseModel)
 
 
 def load_json(path: Path, schema: type[Content], fix: str, largest: int = LARGEST_JSON) -> Content:
-    """Read a file and check it.
+    """Read a JSON file and check it.
 
-    fix : what to do where the file is broken. largest : its largest size in bytes.
+    Parameters
+    ----------
+    path
+        The file.
+    schema
+        Schema of its content.
+    fix
+        What a person must do if the file is broken, for the message.
+    largest
+        Largest size in bytes.
 
-    Raises `UnusableInput` naming the file and the field, also for a file that cannot be read, and `FileNotFoundError`.
+    Raises
+    ------
+    UnusableInput
+        The file cannot be read or is broken; the message names the file and the field.
+    FileNotFoundError
+        There is no such file.
     """
     try:
         content = schema.model_validate_json(read_bounded(path, largest))
@@ -31,6 +45,6 @@ def load_json(path: Path, schema: type[Content], fix: str, largest: int = LARGES
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise UnusableInput(f"{path}: it cannot be read: {error.strerror or error}", fix) from error
+        raise UnusableInput(f"{path}: cannot be read: {error.strerror or error}", fix) from error
     except (ValueError, RecursionError) as error:
         raise UnusableInput(f"{path}: {error}", fix) from error

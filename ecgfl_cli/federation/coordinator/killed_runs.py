@@ -1,10 +1,10 @@
-"""The reports of runs whose `serve` was killed and that no later one goes on with: they are brought to an end."""
+"""Complete the reports of runs whose `serve` was killed and that will not be resumed."""
 
 import logging
 
 from ecgfl_cli.errors import UnusableInput
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome
-from ecgfl_cli.federation.coordinator.report_page import page_of
+from ecgfl_cli.federation.coordinator.report_page import write_pages
 from ecgfl_cli.federation.coordinator.runs.run_record import load_report, now
 from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.models.manifest import Manifest
@@ -13,11 +13,22 @@ from ecgfl_cli.models.registry import Registry
 _log = logging.getLogger(__name__)
 
 KILLED = "`serve` was killed or the machine stopped, and another run followed"
+"""The problem in the report of a killed run."""
 
 
-def close_killed_runs(home: CoordinatorHome, registry: Registry, going_on: str) -> None:
-    """Write into each report that still says "running" how far its run came. A report that cannot be read or written is passed
-    over, and a warning about it is logged. going_on : the run that is served now.
+def close_killed_runs(home: CoordinatorHome, registry: Registry, current_run: str) -> None:
+    """Write the outcome into each report that still says "running".
+
+    Reports that cannot be read or written are skipped, with a log line.
+
+    Parameters
+    ----------
+    home
+        Home of the coordinator.
+    registry
+        Its models, which show how many rounds a run finished.
+    current_run
+        The run that is being served.
     """
     last: dict[str, Manifest] = {entry.manifest.run: entry.manifest for entry in registry.entries()}
     for path in sorted(home.reports.glob("*.json")):
@@ -27,8 +38,8 @@ def close_killed_runs(home: CoordinatorHome, registry: Registry, going_on: str) 
             _log.warning(f"a report of an earlier run is passed over: {error}")
             continue
         except FileNotFoundError:
-            continue  # moved away just now
-        if report.outcome != "running" or report.run == going_on or report.run not in last:
+            continue  # removed since the folder was listed
+        if report.outcome != "running" or report.run == current_run or report.run not in last:
             continue
         manifest = last[report.run]
         report.end_with(manifest)
@@ -37,7 +48,7 @@ def close_killed_runs(home: CoordinatorHome, registry: Registry, going_on: str) 
             ("finished", None) if manifest.is_final else ("interrupted", KILLED)
         )
         try:
-            atomic_write_bytes(path.with_suffix(".html"), page_of(report).encode())
+            write_pages(report, path)
             atomic_write_bytes(path, report.to_bytes())
         except OSError as error:
             _log.warning(

@@ -1,36 +1,74 @@
-"""The data of a run's HTML page; the template is `reports/templates/run.html`."""
+"""Make the HTML pages of a run's report.
 
-from collections.abc import Sequence
+To add a page, add a template to `reports/templates` and a line to `PAGES`.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from ecgfl_cli.federation.coordinator.rounds.outliers import deviation_in_words
 from ecgfl_cli.federation.coordinator.runs.global_models import VERDICT_IN_WORDS
 from ecgfl_cli.federation.coordinator.runs.run_plan import RoundResult
 from ecgfl_cli.federation.coordinator.runs.run_record import RunReport
+from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.reports.charts import Chart, line_chart
 from ecgfl_cli.reports.render import render
 
+PAGES: Mapping[str, str] = {
+    ".html": "run.html",
+}
+"""Template of each page, by the suffix that replaces the suffix of the report's file.
+
+Each template gets the same variables; see `_variables`.
+"""
+
 OUTCOMES = {
-    "running": "still running, or killed: serve again to go on",
+    "running": "still running, or killed: start `serve` again to continue",
     "finished": "finished",
     "failed": "ended in an error",
     "interrupted": "interrupted",
 }
 
 
-def page_of(report: RunReport) -> str:
-    """Return the HTML page of a run's report."""
-    return render(
-        "run.html",
-        title=f"Run {report.run}",
-        summary=_summary(report),
-        charts=_charts(report.rounds) if report.rounds else [],
-        rounds=[_round(result) for result in report.rounds],
-        sites=_sites(report),
-        deviating=_deviating(report),
-        figures=_figures(report),
-        dropped=_dropped(report),
-        plan=[(name.replace("_", "-"), _plain(value)) for name, value in report.plan.items()],
-    )
+def write_pages(report: RunReport, path: Path) -> None:
+    """Write all pages of a run's report.
+
+    Parameters
+    ----------
+    report
+        The report.
+    path
+        File of the report. The pages have other suffixes.
+
+    Raises
+    ------
+    OSError
+        A page cannot be written.
+    """
+    for suffix in PAGES:
+        atomic_write_bytes(path.with_suffix(suffix), page_of(report, suffix).encode())
+
+
+def page_of(report: RunReport, suffix: str = ".html") -> str:
+    """Return a page of a run's report; `suffix` is a key of `PAGES`."""
+    return render(PAGES[suffix], **_variables(report))
+
+
+def _variables(report: RunReport) -> dict[str, Any]:
+    return {
+        "title": f"Run {report.run}",
+        "summary": _summary(report),
+        "charts": _charts(report.rounds) if report.rounds else [],
+        "rounds": [_round(result) for result in report.rounds],
+        "sites": _sites(report),
+        "deviating": _deviating(report),
+        "figures": _figures(report),
+        "dropped": _dropped(report),
+        "plan": [
+            (name.replace("_", "-"), _plan_value(value)) for name, value in report.plan.items()
+        ],
+    }
 
 
 def _charts(rounds: Sequence[RoundResult]) -> list[Chart]:
@@ -79,45 +117,47 @@ def _summary(report: RunReport) -> list[Sequence[str]]:
     ]
 
 
-def _round(each: RoundResult) -> Sequence[str]:
-    metrics = each.metrics
+def _round(result: RoundResult) -> Sequence[str]:
+    metrics = result.metrics
     return (
-        str(each.round),
-        (each.began or "-")[:19].replace("T", " "),
-        _number(each.seconds, 1),
-        each.version,
-        str(len(each.sites)),
-        ", ".join(each.absent) or "-",
-        str(each.examples),
-        _number(each.loss, 4),
+        str(result.round),
+        (result.began or "-")[:19].replace("T", " "),
+        _number(result.seconds, 1),
+        result.version,
+        str(len(result.sites)),
+        ", ".join(result.absent) or "-",
+        str(result.examples),
+        _number(result.loss, 4),
         "-" if metrics is None else str(metrics.beats),
         "-" if metrics is None else str(metrics.pvcs),
-        _number(_percent(each, "sensitivity"), 1),
-        _number(_percent(each, "precision"), 1),
+        _number(_percent(result, "sensitivity"), 1),
+        _number(_percent(result, "precision"), 1),
     )
 
 
 def _sites(report: RunReport) -> list[Sequence[str]]:
     rows: list[Sequence[str]] = []
     dropped = [site for _, site, _ in _dropped(report)]
-    verdicts = {site: code for each in report.rounds for site, code in each.verdicts.items()}
+    verdicts = {site: code for result in report.rounds for site, code in result.verdicts.items()}
     for name in sorted({*report.sites, *dropped, *report.absent}):
         counts = [
-            each.examples_by_site[name] for each in report.rounds if name in each.examples_by_site
+            result.examples_by_site[name]
+            for result in report.rounds
+            if name in result.examples_by_site
         ]
-        took_part = sum(name in each.sites for each in report.rounds)
+        rounds = sum(name in result.sites for result in report.rounds)
         beats = str(counts[-1]) if counts else "absent" if name in report.absent else "-"
         verdict = next(
             (words for code, words in VERDICT_IN_WORDS.items() if code == verdicts.get(name)), "-"
         )
-        rows.append((name, str(took_part), beats, str(dropped.count(name)), verdict))
+        rows.append((name, str(rounds), beats, str(dropped.count(name)), verdict))
     return rows
 
 
 def _figures(report: RunReport) -> list[Sequence[str]]:
     return [
         (
-            str(each.round),
+            str(result.round),
             name,
             _count(site.train_beats)
             + (f" (counts as {site.counted_beats})" if site.is_capped else ""),
@@ -131,16 +171,16 @@ def _figures(report: RunReport) -> list[Sequence[str]]:
             _share(site.precision, site.true_positives, site.called),
             _number(site.loss, 4),
         )
-        for each in report.rounds
-        for name, site in sorted(each.by_site.items())
+        for result in report.rounds
+        for name, site in sorted(result.by_site.items())
     ]
 
 
 def _deviating(report: RunReport) -> list[Sequence[str]]:
     return [
-        (str(each.round), name, deviation_in_words(each, name))
-        for each in report.rounds
-        for name, site in sorted(each.by_site.items())
+        (str(result.round), name, deviation_in_words(result, name))
+        for result in report.rounds
+        for name, site in sorted(result.by_site.items())
         if site.deviates
     ]
 
@@ -151,8 +191,8 @@ def _dropped(report: RunReport) -> list[tuple[str, str, str]]:
     return [(where, reply.site, reply.reason) for where, reply in replies]
 
 
-def _percent(each: RoundResult, name: str) -> float | None:
-    share = None if each.metrics is None else getattr(each.metrics, name)
+def _percent(result: RoundResult, name: str) -> float | None:
+    share = None if result.metrics is None else getattr(result.metrics, name)
     return None if share is None else 100 * float(share)
 
 
@@ -166,18 +206,18 @@ def _count(value: int | None) -> str:
 
 def _share(share: float | None, part: int | None, total: int | None) -> str:
     """Return the percentage, with its counts if they are known."""
-    return _number(None if share is None else 100 * share, 1) + (
-        f" ({part} of {total})" if part is not None and total else ""
-    )
+    percentage = _number(None if share is None else 100 * share, 1)
+    counts = f" ({part} of {total})" if part is not None and total else ""
+    return percentage + counts
 
 
-def _plain(value: object) -> str:
+def _plan_value(value: object) -> str:
     if isinstance(value, dict):
-        return (
-            ", ".join(
-                name if bound is None else f"{name} (at most {bound} beats)"
-                for name, bound in value.items()
-            )
-            or "-"
-        )
-    return "-" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+        sites = [
+            name if bound is None else f"{name} (at most {bound} beats)"
+            for name, bound in value.items()
+        ]
+        return ", ".join(sites) or "-"
+    if value is None:
+        return "-"
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -14,7 +14,7 @@ from ecgfl_cli.federation.coordinator.identity.certificates import Certificates,
 from ecgfl_cli.federation.coordinator.identity.enrolment import enrolled_sites
 from ecgfl_cli.federation.coordinator.killed_runs import close_killed_runs
 from ecgfl_cli.federation.coordinator.open_files import allow_connections
-from ecgfl_cli.federation.coordinator.report_page import page_of
+from ecgfl_cli.federation.coordinator.report_page import write_pages
 from ecgfl_cli.federation.coordinator.rounds.catching_up import CatchingUp
 from ecgfl_cli.federation.coordinator.rounds.connected_sites import ConnectedSites, QuorumMissed
 from ecgfl_cli.federation.coordinator.rounds.rounds import RoundFailed, Rounds
@@ -36,7 +36,6 @@ from ecgfl_cli.federation.flower.connections import tls_context
 from ecgfl_cli.federation.flower.grid_transport import GridTransport
 from ecgfl_cli.federation.flower.superlink import SuperLink
 from ecgfl_cli.federation.messages import REJECTIONS
-from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.logs import Event, event
 from ecgfl_cli.models.manifest import Manifest, public_key_text
 from ecgfl_cli.models.registry import Registry
@@ -147,7 +146,7 @@ def serve(home: CoordinatorHome, plan: RunPlan, host: str, port: int) -> Served:
         record.rounds,
         record.report.start,
         record.report.absent,
-        checkpoints.tell(final.version, {}),
+        checkpoints.add_verdicts(final.version, {}),
         checkpoints.next_start(),
         _report_path(home, run),
     )
@@ -259,7 +258,7 @@ def _catching_up(
     version, request = final
 
     def take_verdict(site: str, verdict: VerdictCode) -> None:
-        standing = checkpoints.tell(version, {site: verdict})
+        standing = checkpoints.add_verdicts(version, {site: verdict})
         if verdict in REJECTIONS:
             _log.warning(
                 f"{site} does not use the last run's model {version} ({verdict})",
@@ -307,7 +306,7 @@ def _close(
         record.end(error)
         if report.absent:
             _log.info(f"absent from this run: {', '.join(report.absent)}")
-        atomic_write_bytes(page, page_of(report).encode())
+        write_pages(report, _report_path(home, report.run))
         _log.info(
             f"run report: {page}",
             extra=event(

@@ -1,4 +1,7 @@
-"""The private parts of Flower 1.41 that ecgfl stands on."""
+"""The part of the federation that uses Flower. ecgfl depends on private parts of Flower 1.41.
+
+Only this package and the engine of `simulation` import flwr.
+"""
 
 import functools
 import logging
@@ -12,57 +15,81 @@ from flwr.supercore.constant import FLWR_PACKAGE_VERSION_METADATA_KEY
 from ecgfl_cli.errors import UsageError
 
 TESTED_FLOWER = ("1.41.0",)
-"""Releases of Flower that were read and tested for everything that ecgfl relies on. ecgfl calls private parts of Flower; if
-another release moved a check elsewhere, ecgfl would skip that check without a warning."""
+"""Releases of Flower that were read and tested for everything that ecgfl relies on.
+
+ecgfl calls private parts of Flower. If another release moved a check elsewhere, ecgfl would skip
+that check without a warning.
+"""
 
 APPLICATION = "ecgfl/federation"
-"""What a run of ours is called; a site answers nothing else."""
+"""Name of the application in Flower's runs. A site answers no other."""
 
 HEARTBEAT_SECONDS = 30
+"""Interval of the heartbeats of a site."""
 
-PROTOCOL_HEADER, PROTOCOL = "ecgfl-protocol", "1.2"
-"""Protocol version of sites and coordinator (`federation.messages`). Raise it for a change that an older ecgfl does not understand.
+PROTOCOL_HEADER = "ecgfl-protocol"
+"""Header of each call that states the version of the protocol."""
 
-1.1: the replies after a run's last round and to a catch-up request carry the site's verdict on the model.
+PROTOCOL = "1.2"
+"""Version of the protocol between sites and coordinator (`federation.messages`).
+
+Raise it for a change that an older ecgfl does not understand.
+
+1.1: the replies after a run's last round and to a catch-up request carry the site's verdict on the
+model.
 1.2: each request is signed for one site (`federation.signed_requests`), and models expire.
 """
 
 OTHER_VERSION = 426
-"""The HTTP status by which a coordinator tells a site that their versions of ecgfl or of Flower do not go together."""
+"""HTTP status of the answer to a site whose version of ecgfl or Flower is incompatible."""
 
 NODE_GONE = ErrorCode.NODE_UNAVAILABLE
-"""The code with which Flower answers a request in the place of a site whose session has ended."""
+"""Code with which Flower itself answers a request to a site whose session has ended."""
 
 
 def is_compatible(headers: Mapping[bytes, bytes]) -> bool:
-    """Whether a peer's Flower (its major and minor number) and protocol go with ours. One that states none is let pass.
+    """Return whether the versions of a peer are compatible with this program.
 
-    headers : of its request, names in lower case.
+    The protocol must be the same, and the major and minor number of Flower. A version that the peer
+    does not state is accepted.
+
+    Parameters
+    ----------
+    headers
+        Headers of the peer's request, with names in lower case.
     """
     flower = headers.get(FLWR_PACKAGE_VERSION_METADATA_KEY.encode())
+    protocol = headers.get(PROTOCOL_HEADER.encode())
     is_same_flower = flower is None or flower.split(b".")[:2] == _own_version()
-    return (
-        is_same_flower
-        and headers.get(PROTOCOL_HEADER.encode(), PROTOCOL.encode()) == PROTOCOL.encode()
-    )
+    return is_same_flower and protocol in (None, PROTOCOL.encode())
 
 
 @functools.cache
 def _own_version() -> list[bytes]:
-    """Looked up once: reading and parsing the installed package's description for each call of a site would take milliseconds."""
+    """Return the major and minor number of Flower. Reading them for each call would take ms."""
     return version("flwr").encode().split(b".")[:2]
 
 
 def require_tested_flower() -> None:
-    """Raises `UsageError` unless a tested release of Flower is installed."""
+    """Check that a tested release of Flower is installed.
+
+    Raises
+    ------
+    UsageError
+        Another release is installed.
+    """
     installed = version("flwr")
     if installed not in TESTED_FLOWER:
         raise UsageError(
-            f"Flower {installed} is installed, and this ecgfl was tested with {' and '.join(TESTED_FLOWER)} only",
+            f"Flower {installed} is installed, and this ecgfl was tested with"
+            f" {' and '.join(TESTED_FLOWER)} only",
             f"Install it: {sys.executable} -m pip install flwr=={TESTED_FLOWER[-1]}",
         )
 
 
 def quieten() -> None:
-    """Keep Flower's own log off the streams; what a person must know, ecgfl says. Importing flwr resets it: call this after."""
+    """Silence Flower's log, because ecgfl reports what a person must know.
+
+    Importing flwr resets the level of its log, so call this after the import.
+    """
     logging.getLogger("flwr").setLevel(logging.CRITICAL)

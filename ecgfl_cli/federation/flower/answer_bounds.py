@@ -1,33 +1,53 @@
-"""No answer of the coordinator's is read beyond the size that such an answer has, and none is unpacked."""
+"""Limit the size of the coordinator's answers, and refuse compressed ones."""
 
 from collections.abc import Iterator
 from typing import cast
 
 import httpx
 
-LARGEST_PART, LARGEST_ANSWER = 8 * 2**20, 2**20
-"""Bytes of an answer that carries a part of a message, and of any other. The networks have less than one MiB of weights."""
+LARGEST_PART = 8 * 2**20
+"""Largest answer with a part of a message, in bytes.
 
-CARRIES_A_PART = "/pull-object"
+The networks have less than 1 MiB of weights.
+"""
+
+LARGEST_ANSWER = 2**20
+"""Largest size of any other answer, in bytes."""
+
+PULL_PART = "/pull-object"
+"""End of the path of calls that fetch a part of a message."""
 
 
 class AnswerTooLarge(ValueError):
-    """Says how large; nothing of the answer was kept."""
+    """An answer was dropped because of its size or its compression."""
 
 
 class BoundedTransport(httpx.BaseTransport):
-    """Another transport, whose answers end with `AnswerTooLarge` as soon as they are larger than they may be.
+    """Limit the answers of another transport.
 
-    A packed answer is refused, too: a few bytes of it can stand for any number.
+    Reading an answer raises `AnswerTooLarge` as soon as it is too large. A compressed answer is
+    refused, too, because a few bytes can expand to any size.
+
+    Parameters
+    ----------
+    transport
+        The transport that sends the requests.
     """
 
     def __init__(self, transport: httpx.BaseTransport) -> None:
         self._transport = transport
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request and return its answer.
+
+        Raises
+        ------
+        AnswerTooLarge
+            The headers of the answer state a size that is too large, or a compression.
+        """
         request.headers["accept-encoding"] = "identity"
         response = self._transport.handle_request(request)
-        largest = LARGEST_PART if request.url.path.endswith(CARRIES_A_PART) else LARGEST_ANSWER
+        largest = LARGEST_PART if request.url.path.endswith(PULL_PART) else LARGEST_ANSWER
         try:
             _check_head(response.headers, largest)
         except AnswerTooLarge:
@@ -42,11 +62,12 @@ class BoundedTransport(httpx.BaseTransport):
         )
 
     def close(self) -> None:
+        """Close the other transport."""
         self._transport.close()
 
 
 class _Bounded(httpx.SyncByteStream):
-    """Also where the head states no length."""
+    """The body of an answer. Its size is checked while it is read: the headers may state none."""
 
     def __init__(self, stream: httpx.SyncByteStream, largest: int) -> None:
         self._stream, self._largest = stream, largest
@@ -66,7 +87,8 @@ class _Bounded(httpx.SyncByteStream):
 def _check_head(headers: httpx.Headers, largest: int) -> None:
     if headers.get("content-encoding", "identity") != "identity":
         raise AnswerTooLarge(
-            f"an answer packed with {headers['content-encoding'][:40]!r}, which nobody asked for"
+            f"an answer compressed with {headers['content-encoding'][:40]!r}, which was not"
+            " requested"
         )
     stated = headers.get("content-length", "0")
     if not stated.isdecimal() or int(stated[:20]) > largest:

@@ -1,4 +1,7 @@
-"""Refuse every call that no enrolled site has signed. The request headers decide, before the body is read or Flower sees it."""
+"""Refuse every call that no enrolled site has signed.
+
+The headers decide, before the body is read and before Flower receives the call.
+"""
 
 import hashlib
 import threading
@@ -20,32 +23,48 @@ from ecgfl_cli.federation.connection.call_signature import CallNotSigned, Signed
 from ecgfl_cli.federation.connection.clock import CLOCK_LIMIT_SECONDS
 from ecgfl_cli.federation.flower import OTHER_VERSION, is_compatible
 from ecgfl_cli.federation.flower.connections import Connection
-from ecgfl_cli.federation.flower.fleet_app import ACTIVATE, ANSWERS, PUSH_OBJECT
+from ecgfl_cli.federation.flower.fleet_app import ACTIVATE, FLEET_CALLS, PUSH_OBJECT
 from ecgfl_cli.federation.flower.message_bounds import LARGEST_MESSAGE
 from ecgfl_cli.site.keys import key_bytes
 
-FLEET_CALLS = frozenset(ANSWERS)
-"""Paths that a site may call."""
+LARGEST_OBJECT = 8 * 2**20
+"""Largest call with a part of a message, in bytes. The networks have less than 1 MiB of weights."""
 
-LARGEST_OBJECT, LARGEST_CALL = 8 * 2**20, 64 * 2**10
-"""Largest size in bytes of a call that carries a part of a message, and of any other call. The networks have less than one MiB of
-weights."""
+LARGEST_CALL = 64 * 2**10
+"""Largest size of any other call, in bytes."""
 
 MOST_CALLS = 20_000
-"""Largest number of calls of a site within the time for which a signature is valid (`2 * CLOCK_LIMIT_SECONDS`). In quick rounds,
-a site makes up to eighty calls a second."""
+"""Largest number of calls of a site while a signature is valid (`2 * CLOCK_LIMIT_SECONDS`).
+
+In quick rounds, a site makes up to eighty calls a second.
+"""
 
 LONGEST_LENGTH = 12
 """Largest number of digits in Content-Length."""
 
-NOT_FOUND, METHOD, NOT_SIGNED, LENGTH, TOO_LARGE, TOO_MANY = 404, 405, 401, 411, 413, 429
+NOT_SIGNED = 401
+NOT_FOUND = 404
+METHOD = 405
+LENGTH = 411
+TOO_LARGE = 413
+TOO_MANY = 429
+"""HTTP status of the answers to refused calls."""
 
 
 @dataclass
 class Member:
     """An enrolled site.
 
-    node : its node id. nonces : those of its latest calls. order : the same with the time of each call, oldest first.
+    Attributes
+    ----------
+    node
+        Its node id.
+    key
+        Its public node key.
+    nonces
+        Nonces of its latest calls.
+    order
+        The same nonces with the time of each call in seconds since 1970, oldest first.
     """
 
     node: int
@@ -55,11 +74,12 @@ class Member:
 
 
 class Members:
-    """The keys whose calls are accepted. Its methods may be called from any thread.
+    """The keys whose calls are accepted. Any thread may call its methods.
 
     Parameters
     ----------
-    coordinator : the coordinator's public signing key, base64; calls must be signed for this coordinator.
+    coordinator
+        Public signing key of the coordinator, base64. Calls must be signed for this coordinator.
     """
 
     def __init__(self, coordinator: str) -> None:
@@ -85,10 +105,20 @@ class Members:
             return key in self._members
 
     def check(self, head: SignedHead, method: str, path: str) -> int:
-        """Return the node id of the site that signed this call.
+        """Return the node id of the site that signed a call.
 
-        Raises `Refused` if no enrolled site signed it, if the time of the signature is too far from now, if the same call came
-        before, or if the site makes too many calls.
+        Parameters
+        ----------
+        head
+            Signature headers of the call.
+        method, path
+            Method and path of the call.
+
+        Raises
+        ------
+        Refused
+            No enrolled site signed the call, the time of the signature is too far from now, the
+            same call came before, or the site makes too many calls.
         """
         with self._lock:
             member, now = self._members.get(head.key), time.time()
@@ -109,7 +139,13 @@ class Members:
 
 
 class Refused(Exception):
-    """status : the HTTP status of the answer."""
+    """A call is refused.
+
+    Attributes
+    ----------
+    status
+        HTTP status of the answer.
+    """
 
     def __init__(self, status: int) -> None:
         self.status = status
@@ -117,18 +153,32 @@ class Refused(Exception):
 
 
 class AuthenticatedCalls:
-    """ASGI filter in front of the Fleet API. `scope["state"]["node"]` is the node that signed the call.
+    """ASGI filter in front of the Fleet API.
 
-    Answers 404 for a path outside the Fleet API, 405 for a method other than POST, 426 for another version of Flower or of
-    ecgfl's protocol, 401 without a valid signature of an enrolled site, 411 without a length, 413 for too large a body, 429 for
-    too many calls of a site. Each of these answers closes the connection.
+    It sets `scope["state"]["node"]` to the node that signed the call. It answers 404 for a path
+    outside the Fleet API, 405 for a method other than POST, 426 for an incompatible version of
+    Flower or of ecgfl's protocol, 401 without a valid signature of an enrolled site, 411 without a
+    length, 413 for a body that is too large, and 429 for too many calls of a site. Each of these
+    answers closes the connection.
+
+    Parameters
+    ----------
+    app
+        The application that answers accepted calls.
+    members
+        Keys of the enrolled sites.
+    expects_part
+        Whether a node has announced a reply of which parts are missing.
     """
 
     def __init__(self, app: ASGIApp, members: Members, expects_part: Callable[[int], bool]) -> None:
-        self._app, self._members, self._expects_part = app, members, expects_part
+        self._app = app
+        self._members = members
+        self._expects_part = expects_part
         self._in_flight: defaultdict[int, int] = defaultdict(int)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Check a call, and pass it on or refuse it."""
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008})
             return
@@ -166,16 +216,22 @@ class AuthenticatedCalls:
             body = await _body(receive, length)
         except ConnectionError:
             return
-        connection.body_is_there()
+        connection.body_received()
         if hashlib.sha256(body).hexdigest() != head.body_sha256:
             await _refuse(send, NOT_SIGNED)
             return
         scope["state"]["node"] = node
-        await self._app(scope, _handing_on(body, receive), send)
+        await self._app(scope, _replay(body, receive), send)
 
 
 def _head(scope: Scope) -> tuple[SignedHead, int]:
-    """Return the signature of a call and the length of its body. Raises `Refused` if the request headers are not acceptable."""
+    """Return the signature of a call and the length of its body in bytes.
+
+    Raises
+    ------
+    Refused
+        The headers are not acceptable.
+    """
     headers = dict(scope["headers"])
     if scope["path"] not in FLEET_CALLS:
         raise Refused(NOT_FOUND)
@@ -196,30 +252,36 @@ def _head(scope: Scope) -> tuple[SignedHead, int]:
 
 
 async def _body(receive: Receive, length: int) -> bytes:
-    """Return the whole body. Raises `ConnectionError` if the site disconnects or the length is not the stated one."""
+    """Return the whole body.
+
+    Raises
+    ------
+    ConnectionError
+        The site disconnected, or the body does not have the stated length.
+    """
     parts, more = [], True
     while more:
         event = await receive()
         if event["type"] == "http.disconnect":
-            raise ConnectionError("the site went away")
+            raise ConnectionError("the site disconnected")
         parts.append(event.get("body", b""))
         more = event.get("more_body", False)
     body = b"".join(parts)
     if len(body) != length:
-        raise ConnectionError("a body of another length than stated")
+        raise ConnectionError(f"a body of {len(body)} bytes, but {length} were stated")
     return body
 
 
-def _handing_on(body: bytes, receive: Receive) -> Receive:
-    """Return an ASGI `receive` that yields the body in one piece, then whatever `receive` yields."""
-    waiting = [body]
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """Return an ASGI `receive` that returns the body in one piece, then what `receive` returns."""
+    unread = [body]
 
-    async def hand_on() -> MutableMapping[str, Any]:
-        if waiting:
-            return {"type": "http.request", "body": waiting.pop(), "more_body": False}
+    async def replay() -> MutableMapping[str, Any]:
+        if unread:
+            return {"type": "http.request", "body": unread.pop(), "more_body": False}
         return await receive()
 
-    return hand_on
+    return replay
 
 
 async def _refuse(send: Send, status: int) -> None:
@@ -230,7 +292,7 @@ async def _refuse(send: Send, status: int) -> None:
 
 
 async def _not_stored(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer a site that sends a part of a reply that it has not announced. The body is not read."""
+    """Answer a site that sends a part of a reply without announcing it. The body is not read."""
     answer = PushObjectResponse(stored=False).SerializeToString()
     await Response(answer, media_type=PROTOBUF_MEDIA_TYPE, headers={"connection": "close"})(
         scope, receive, send

@@ -1,6 +1,7 @@
-"""Set one deadline for each call. It covers connecting, the proxy, TLS, sending, and the whole answer.
+"""Set one deadline for each call: connecting, the proxy, TLS, sending, and the whole answer.
 
-httpx's own timeouts apply to each read, so a server that keeps sending single bytes could hold a call for ever.
+httpx's own timeouts apply to each read, so a call to a server that keeps sending single bytes would
+never end.
 """
 
 import contextlib
@@ -14,23 +15,37 @@ from typing import Any
 import httpcore
 import httpx
 
-from ecgfl_cli.federation.flower.long_polling import HOLD_HEADER
+from ecgfl_cli.federation.flower.long_polling import WAIT_HEADER
 
-LONGEST_CALL_SECONDS, LONGEST_PART_SECONDS = 30.0, 120.0
-"""Longest duration of a call, and of one that carries a part of a message: 1 MiB in 120 s needs 70 kbit/s."""
+LONGEST_CALL_SECONDS = 30.0
+"""Longest duration of a call."""
+
+LONGEST_PART_SECONDS = 120.0
+"""Longest duration of a call with a part of a message. 1 MiB in 120 s needs 70 kbit/s."""
+
 SHORTEST_CALL_SECONDS = 3.0
-"""Time that a call gets in any case: enough for a TLS handshake and a small answer over a slow line."""
-CARRIES_A_PART = ("/pull-object", "/push-object")
-WRITTEN_AT_ONCE = 16 * 1024
+"""Smallest time limit: enough for a TLS handshake and a small answer over a slow connection."""
+
+CARRIES_PART = ("/pull-object", "/push-object")
+"""Ends of the paths of calls with a part of a message."""
+
+WRITE_BYTES = 16 * 1024
+"""Bytes that are written before the deadline is checked again."""
 
 _PATIENT_UNTIL: ContextVar[float] = ContextVar("patient_until", default=math.inf)
 _ENDS: ContextVar[float] = ContextVar("ends", default=math.inf)
-"""Times on the monotonic clock; each thread has its own."""
+"""Times on the monotonic clock. Each thread has its own."""
 
 
 @contextlib.contextmanager
 def patient_until(moment: float) -> Iterator[None]:
-    """Make calls in the block end at about `moment` (monotonic clock), unless they carry a part of a message."""
+    """Make calls in the block end at about a moment, unless they carry a part of a message.
+
+    Parameters
+    ----------
+    moment
+        Time on the monotonic clock, in seconds.
+    """
     token = _PATIENT_UNTIL.set(moment)
     try:
         yield
@@ -39,20 +54,29 @@ def patient_until(moment: float) -> Iterator[None]:
 
 
 class DeadlineTransport(httpx.HTTPTransport):
-    """httpx's transport with a deadline for each call, its answer included. A late call raises `httpx.TimeoutException`."""
+    """httpx's transport with a deadline for each call, including its answer.
+
+    A late call raises `httpx.TimeoutException`.
+
+    Parameters
+    ----------
+    **options
+        Options of `httpx.HTTPTransport`.
+    """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._pool._network_backend = _Backend()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Set the deadline of a request, and send it."""
         now = time.monotonic()
-        if request.url.path.endswith(CARRIES_A_PART):
+        if request.url.path.endswith(CARRIES_PART):
             _ENDS.set(now + LONGEST_PART_SECONDS)
         else:
-            held = int(request.headers.get(HOLD_HEADER, "0")) / 1000
-            patience = max(_PATIENT_UNTIL.get() - now, SHORTEST_CALL_SECONDS) + held
-            _ENDS.set(now + min(patience, LONGEST_CALL_SECONDS))
+            wait = int(request.headers.get(WAIT_HEADER, "0")) / 1000
+            limit = max(_PATIENT_UNTIL.get() - now, SHORTEST_CALL_SECONDS) + wait
+            _ENDS.set(now + min(limit, LONGEST_CALL_SECONDS))
         return super().handle_request(request)
 
 
@@ -80,9 +104,9 @@ class _Stream(httpcore.NetworkStream):
         return self._stream.read(max_bytes, _left(timeout, httpcore.ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        for begin in range(0, len(buffer), WRITTEN_AT_ONCE):
+        for begin in range(0, len(buffer), WRITE_BYTES):
             self._stream.write(
-                buffer[begin : begin + WRITTEN_AT_ONCE], _left(timeout, httpcore.WriteTimeout)
+                buffer[begin : begin + WRITE_BYTES], _left(timeout, httpcore.WriteTimeout)
             )
 
     def close(self) -> None:
@@ -105,12 +129,9 @@ class _Stream(httpcore.NetworkStream):
 
 
 def _left(timeout: float | None, late: type[httpcore.TimeoutException]) -> float | None:
-    """Return the timeout for the next step in seconds. Raises `late` if the call's time is up."""
+    """Return the timeout for the next step in seconds. Raise `late` after the call's deadline."""
     left = _ENDS.get() - time.monotonic()
     if left <= 0:
         raise late("the whole answer did not come in time")
-    return (
-        min(left, math.inf if timeout is None else timeout)
-        if left < math.inf or timeout is not None
-        else None
-    )
+    shortest = min(left, math.inf if timeout is None else timeout)
+    return None if shortest == math.inf else shortest

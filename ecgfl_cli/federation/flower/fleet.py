@@ -44,7 +44,7 @@ from ecgfl_cli.federation.flower.codec import (
     message_from,
     record_of,
 )
-from ecgfl_cli.federation.flower.fleet_client import FleetClient, Heard
+from ecgfl_cli.federation.flower.fleet_client import FleetClient, LastAnswer
 from ecgfl_cli.federation.flower.message_bounds import BoundedPull, MessageTooLarge, check_tree
 from ecgfl_cli.federation.flower.refusals import HEARTBEAT_INVALID, Refusals, error_code
 from ecgfl_cli.federation.messages import Content, content_of_release
@@ -199,7 +199,7 @@ class FleetConnection:
         self._left.set()
         try:
             if self._node.node_id:
-                self._client.hurry(LEAVE_SECONDS)
+                self._client.set_timeout(LEAVE_SECONDS)
                 with patient_until(time.monotonic() + LEAVE_SECONDS):
                     self._client.DeactivateNode(
                         fleet_pb2.DeactivateNodeRequest(node_id=self._node.node_id)
@@ -261,7 +261,7 @@ class FleetConnection:
                 and error_code(error.response) == HEARTBEAT_INVALID
             ):
                 return True
-            meaning = self._refusals.of(error, self._client.heard.ahead)
+            meaning = self._refusals.of(error, self._client.last_answer.ahead)
             if isinstance(meaning, ConnectedAlready):
                 return False
             if isinstance(meaning, Exception):
@@ -274,9 +274,9 @@ class FleetConnection:
         return self._refusals.not_enrolled()
 
     @property
-    def heard(self) -> Heard:
-        """The coordinator's clock and certificate, as of its last answer."""
-        return self._client.heard
+    def last_answer(self) -> LastAnswer:
+        """What the last answer told of the coordinator's clock and certificate."""
+        return self._client.last_answer
 
     @property
     def node_id(self) -> int:
@@ -291,7 +291,7 @@ class FleetConnection:
         patience
             Seconds for which the coordinator may delay its answer until there is a message.
         """
-        self._client.patience.seconds = patience
+        self._client.long_poll.seconds = patience
         response = self._call(
             self._client.PullMessages, fleet_pb2.PullMessagesRequest(node=self._node)
         )
@@ -307,9 +307,9 @@ class FleetConnection:
             ) from error
 
     @property
-    def was_held(self) -> bool:
-        """Whether the coordinator delayed its last answer, so that the next call may follow."""
-        return self._client.patience.was_held
+    def was_delayed(self) -> bool:
+        """Whether the coordinator kept the last question for messages waiting, so that the next may follow at once."""
+        return self._client.long_poll.was_delayed
 
     def is_ours(self, run_id: int) -> bool:
         """Return whether the run is one of an ecgfl coordinator.
@@ -446,7 +446,7 @@ class FleetConnection:
                 with patient_until(deadline):
                     return method(request)
             except (httpx.HTTPError, ValueError) as error:
-                meaning = self._refusals.of(error, self._client.heard.ahead)
+                meaning = self._refusals.of(error, self._client.last_answer.ahead)
                 if isinstance(meaning, Exception):
                     raise meaning from error
             if time.monotonic() + pause > deadline:

@@ -1,10 +1,12 @@
-"""Flower's Fleet API as a web application, and nothing else of a SuperLink.
+"""Flower's Fleet API as a web application, without the rest of a SuperLink.
 
-Flower's own `create_app` puts these calls behind the routes of its Control and Runtime APIs and behind nine layers of middleware,
-most of which do nothing for a Fleet call, and all of which cost several times what the answer does: with 50 sites they were most
-of a round. This module calls the same functions of Flower one after the other: read the call, check that it belongs to the
-caller, answer it, convert errors into responses. Only one middleware of Flower checks anything: the authentication of nodes. It
-is replaced by `authenticated_calls`. `TESTED_FLOWER` lists the releases for which this was verified.
+Flower's own `create_app` adds the routes of its Control and Runtime APIs and nine layers of
+middleware. Most of these do nothing for a Fleet call, but together they take several times as long
+as the answer itself: with 50 sites they took most of a round. This module calls the same functions
+of Flower one after the other: read the call, check that it belongs to the caller, answer it,
+convert errors into responses. Only one middleware of Flower checks anything, the authentication of
+nodes, and `authenticated_calls` replaces it. `TESTED_FLOWER` lists the releases for which this was
+verified.
 """
 
 from collections.abc import Callable, Mapping
@@ -32,42 +34,47 @@ from ecgfl_cli.federation.flower import HEARTBEAT_SECONDS
 from ecgfl_cli.federation.flower.long_polling import PULL_MESSAGES
 from ecgfl_cli.federation.flower.site_messages import SiteMessages
 
-OfFlower = Callable[[Any, LinkState], Any]
-OfSite = Callable[[SiteMessages, int, Any], Any]
+FlowerHandler = Callable[[Any, LinkState], Any]
+MessageHandler = Callable[[SiteMessages, int, Any], Any]
 
-ACTIVATE, PUSH_MESSAGES, PUSH_OBJECT = (
-    "/v1/fleet/activate-node",
-    "/v1/fleet/push-messages",
-    "/v1/fleet/push-object",
-)
+ACTIVATE = "/v1/fleet/activate-node"
+PUSH_MESSAGES = "/v1/fleet/push-messages"
+PUSH_OBJECT = "/v1/fleet/push-object"
 
-OF_FLOWER: Mapping[str, OfFlower] = {
+FLOWER_CALLS: Mapping[str, FlowerHandler] = {
     ACTIVATE: router.fleet_activate_node,
     "/v1/fleet/deactivate-node": router.fleet_deactivate_node,
     "/v1/fleet/send-node-heartbeat": router.fleet_send_node_heartbeat,
     PULL_MESSAGES: router.fleet_pull_messages,
     "/v1/fleet/get-run": router.fleet_get_run,
 }
-"""Calls that Flower answers. It is enough to check who calls."""
+"""Calls that Flower answers. Only the caller is checked."""
 
-OF_SITE: Mapping[str, OfSite] = {
+MESSAGE_CALLS: Mapping[str, MessageHandler] = {
     PUSH_MESSAGES: SiteMessages.announce,
-    PUSH_OBJECT: SiteMessages.take_part,
+    PUSH_OBJECT: SiteMessages.store_part,
     "/v1/fleet/pull-object": SiteMessages.read_part,
     "/v1/fleet/confirm-message-received": SiteMessages.confirm,
 }
-"""Calls that name a message or a part of one. The message must belong to the caller."""
+"""Calls about a message or a part of one. The message must belong to the caller."""
 
-ANSWERS = frozenset({*OF_FLOWER, *OF_SITE})
-"""What a site may call: the Fleet API without node registration and without the download of bundles."""
+FLEET_CALLS = frozenset({*FLOWER_CALLS, *MESSAGE_CALLS})
+"""Paths that a site may call: the Fleet API without registration and download of bundles."""
 
-ANOTHERS = "a call in the name of another site"
+OTHER_SITE = "a call in the name of another site"
 
 
 class FleetApp:
-    """ASGI application behind `AuthenticatedCalls`, which sets `scope["state"]["node"]` to the caller.
+    """ASGI application that answers the sites' calls.
 
-    state : Flower's in-memory state of nodes, runs and messages. messages : the messages of the open run, by site.
+    It is behind `AuthenticatedCalls`, which sets `scope["state"]["node"]` to the caller.
+
+    Attributes
+    ----------
+    state
+        Flower's in-memory state of nodes, runs and messages.
+    messages
+        The messages of the open run, by site.
     """
 
     def __init__(self) -> None:
@@ -80,6 +87,7 @@ class FleetApp:
         self.messages = SiteMessages(state)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a call."""
         request: Request = Request(scope, receive)
         response = await http_error_translator(request, self._answer)
         await response(scope, receive, send)
@@ -90,27 +98,42 @@ class FleetApp:
         call = ProtobufTranslationMiddleware._parse_request(
             await request.body(), PROTOBUF_REQUEST_TYPES["POST", path]
         )
-        answered = await run_in_threadpool(self.answer, path, request.state.node, call)
-        return Response(answered.SerializeToString(), media_type=PROTOBUF_MEDIA_TYPE)
+        response = await run_in_threadpool(self.answer, path, request.state.node, call)
+        return Response(response.SerializeToString(), media_type=PROTOBUF_MEDIA_TYPE)
 
     def answer(self, path: str, node: int, call: Any) -> Any:
-        """Answer a call that this node has signed. Raises `HTTPException` or `FlowerError`."""
+        """Answer a call.
+
+        Parameters
+        ----------
+        path
+            Path of the call; one of `FLEET_CALLS`.
+        node
+            The node that has signed it.
+        call
+            The request as a protobuf message.
+
+        Raises
+        ------
+        HTTPException, FlowerError
+            The call is not allowed.
+        """
         self._require_own(node, call)
-        if path in OF_SITE:
-            return OF_SITE[path](self.messages, node, call)
+        if path in MESSAGE_CALLS:
+            return MESSAGE_CALLS[path](self.messages, node, call)
         if isinstance(call, ActivateNodeRequest | SendNodeHeartbeatRequest):
             # With a longer interval, the coordinator would wait too long for a silent site.
             call.heartbeat_interval = min(call.heartbeat_interval, HEARTBEAT_SECONDS)
-        answered = OF_FLOWER[path](call, self.state)
+        response = FLOWER_CALLS[path](call, self.state)
         if path == ACTIVATE:
             self.messages.sessions[node] += 1
-        return answered
+        return response
 
     def _require_own(self, node: int, call: Any) -> None:
-        """Raises `HTTPException` unless a call names the node that signed it."""
+        """Raise `HTTPException` unless a call names the node that signed it."""
         if isinstance(call, ActivateNodeRequest):
             named = self.state.get_node_id_by_public_key(call.public_key)
         else:
             named = call.node.node_id if hasattr(call, "node") else call.node_id
         if named != node:
-            raise HTTPException(401, ANOTHERS)
+            raise HTTPException(401, OTHER_SITE)

@@ -1,4 +1,4 @@
-"""Flower's HTTP client for the Fleet API, over a connection of ecgfl's own choosing."""
+"""Flower's HTTP client for the Fleet API, with ecgfl's own transport and signatures."""
 
 import contextlib
 import ssl
@@ -19,22 +19,54 @@ from ecgfl_cli.federation.connection.proxy import Proxy
 from ecgfl_cli.federation.flower import PROTOCOL, PROTOCOL_HEADER
 from ecgfl_cli.federation.flower.answer_bounds import BoundedTransport
 from ecgfl_cli.federation.flower.call_deadline import DeadlineTransport
-from ecgfl_cli.federation.flower.long_polling import HELD_HEADER, HOLD_HEADER, PULL_MESSAGES
+from ecgfl_cli.federation.flower.long_polling import PULL_MESSAGES, WAIT_HEADER, WAITED_HEADER
 
-CALL_SECONDS, CONNECT_SECONDS = 30.0, 10.0
-SHORTEST_HOLD_SECONDS = 0.2
+CALL_SECONDS = 30.0
+"""Timeout of httpx for each read and write; `call_deadline` limits the whole call."""
 
-MOST_CONNECTIONS, IDLE_SECONDS = 2, 45.0
-"""One connection for the calls and one for the heartbeat. Both are used often enough to stay open for the whole session. This
-matters because a coordinator under attack serves known connections first, while new ones may have to wait. Proxies close idle
-connections after about a minute."""
+CONNECT_SECONDS = 10.0
+"""Timeout of httpx for connecting."""
+
+SHORTEST_DELAY_SECONDS = 0.2
+"""An answer that came sooner does not count as delayed, whatever the coordinator states."""
+
+MOST_CONNECTIONS = 2
+"""One connection for the calls and one for the heartbeats.
+
+Both are used often enough to stay open for the whole session. This matters because a coordinator
+under attack serves known connections first, while new ones may have to wait.
+"""
+
+IDLE_SECONDS = 45.0
+"""Time after which an idle connection is closed. Proxies close them after about a minute."""
 
 
 class FleetClient(FleetHttpClient):
-    """Signs each call with the node's key, tells the coordinator our versions, and keeps what its last answer told.
+    """Sign each call with the node key, and send it to the coordinator.
 
-    Unlike Flower's own it goes through the one proxy that it is given and through none of the environment's, follows no
-    redirect with a signed call, reads no answer beyond its bounds, and does not end the process where the versions differ.
+    Each call states the versions of ecgfl and Flower. Unlike Flower's client, this one uses only
+    the given proxy and none of the environment, follows no redirects, limits the size of the
+    answers, and does not end the process if the versions differ.
+
+    Parameters
+    ----------
+    server
+        Address of the coordinator, "HOST:PORT".
+    ca
+        CA certificate of the coordinator, PEM; None for plain HTTP.
+    key
+        Node key of the site.
+    coordinator
+        Public signing key of the coordinator, base64.
+    proxy
+        The proxy; None for a direct connection.
+
+    Attributes
+    ----------
+    last_answer
+        The clock and the certificate of the coordinator, from its last answer.
+    long_poll
+        Settings and result of long polling.
     """
 
     def __init__(
@@ -45,20 +77,21 @@ class FleetClient(FleetHttpClient):
         coordinator: str,
         proxy: Proxy | None,
     ) -> None:
-        # Not Flower's __init__: its httpx.Client takes proxies from the environment by other rules, and fails over some.
-        self.heard = Heard()
+        # Not Flower's __init__: its httpx.Client takes proxies from the environment by other
+        # rules, and fails with some of them.
+        self.last_answer = LastAnswer()
+        self.long_poll = LongPoll()
         self._base_url = f"{'http' if ca is None else 'https'}://{server}"
-        self.patience = Patience()
         self._interceptors = (
             _VersionHeaders(),
-            self.heard,
-            self.patience,
+            self.last_answer,
+            self.long_poll,
             _Signature(key, coordinator),
         )
         self._retry_invoker = None
-        verify = True if ca is None else _trusting(ca)
+        verify = True if ca is None else _tls_context(ca)
         limits = httpx.Limits(max_connections=MOST_CONNECTIONS, keepalive_expiry=IDLE_SECONDS)
-        line = DeadlineTransport(
+        transport = DeadlineTransport(
             verify=verify,
             proxy=None if proxy is None else proxy.url,
             trust_env=False,
@@ -66,19 +99,24 @@ class FleetClient(FleetHttpClient):
         )
         timeout = httpx.Timeout(CALL_SECONDS, connect=CONNECT_SECONDS)
         self._client = httpx.Client(
-            transport=BoundedTransport(line), timeout=timeout, trust_env=False
+            transport=BoundedTransport(transport), timeout=timeout, trust_env=False
         )
 
-    def hurry(self, seconds: float) -> None:
-        """Let the calls to come wait no longer than this."""
+    def set_timeout(self, seconds: float) -> None:
+        """Set the timeout of httpx for the next calls."""
         self._client.timeout = httpx.Timeout(seconds)
 
 
-class Heard:
-    """What the last answer told beside its content.
+class LastAnswer:
+    """The clock and the certificate of the coordinator, from its last answer.
 
-    ahead : seconds by which this machine's clock is ahead of the coordinator's. certificate : as `ssl` gives it. None before
-    the first answer, or where it has none.
+    Attributes
+    ----------
+    ahead
+        Seconds by which this machine's clock is ahead of the coordinator's; None before the first
+        answer, or if an answer has no date.
+    certificate
+        The certificate as `ssl` returns it; None before the first answer, or without TLS.
     """
 
     def __init__(self) -> None:
@@ -86,36 +124,42 @@ class Heard:
         self.certificate: dict[str, Any] | None = None
 
     def intercept(self, context: ProtobufRequestContext, call_next: ProtobufCall) -> httpx.Response:
+        """Send a call, and store the clock and the certificate of its answer."""
         response = call_next(context)
         self.ahead = seconds_ahead(response.headers.get("date"), now())
         stream = response.extensions.get("network_stream")
-        secured = None if stream is None else stream.get_extra_info("ssl_object")
-        with contextlib.suppress(OSError, ValueError):  # closed already
-            self.certificate = None if secured is None else secured.getpeercert()
+        tls = None if stream is None else stream.get_extra_info("ssl_object")
+        with contextlib.suppress(OSError, ValueError):  # the connection is closed
+            self.certificate = None if tls is None else tls.getpeercert()
         return response
 
 
-class Patience:
-    """Lets the coordinator hold a question for messages until there is something, at most for `seconds`.
+class LongPoll:
+    """Let the coordinator delay its answer to a poll until there is a message.
 
-    was_held : whether it held the last one: then the next may follow at once.
+    Attributes
+    ----------
+    seconds
+        Longest delay.
+    was_delayed
+        Whether the last answer was delayed, so that the next poll may follow at once.
     """
 
     def __init__(self) -> None:
         self.seconds = 0.0
-        self.was_held = False
+        self.was_delayed = False
 
     def intercept(self, context: ProtobufRequestContext, call_next: ProtobufCall) -> httpx.Response:
+        """Send a call; if it is a poll, state the longest delay."""
         if context.request.url.path != PULL_MESSAGES:
             return call_next(context)
-        self.was_held = False
-        add_headers(context.request, {HOLD_HEADER: str(int(1000 * self.seconds))})
+        self.was_delayed = False
+        add_headers(context.request, {WAIT_HEADER: str(int(1000 * self.seconds))})
         began = time.monotonic()
         response = call_next(context)
-        # Its word alone would let a coordinator have this site ask all the time.
-        self.was_held = (
-            HELD_HEADER in response.headers and time.monotonic() - began > SHORTEST_HOLD_SECONDS
-        )
+        # Time is measured, too: a coordinator could otherwise make this site poll without a pause.
+        elapsed = time.monotonic() - began
+        self.was_delayed = WAITED_HEADER in response.headers and elapsed > SHORTEST_DELAY_SECONDS
         return response
 
 
@@ -143,7 +187,7 @@ class _VersionHeaders:
         return call_next(context)
 
 
-def _trusting(ca: bytes) -> ssl.SSLContext:
+def _tls_context(ca: bytes) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(cadata=ca.decode("ascii"))
     return context

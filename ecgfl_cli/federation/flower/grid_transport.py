@@ -11,7 +11,7 @@ from ecgfl_cli.federation.transport import Reply, Request
 
 
 class WaitingGrid(Protocol):
-    """What a grid must be able to do."""
+    """The methods that a grid must have."""
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
         """Send messages and return their ids."""
@@ -29,7 +29,13 @@ class WaitingGrid(Protocol):
 
 
 class GridTransport:
-    """Implements `CoordinatorTransport` over a grid."""
+    """Carry messages over a grid; implements `CoordinatorTransport`.
+
+    Parameters
+    ----------
+    grid
+        The grid of the run.
+    """
 
     def __init__(self, grid: WaitingGrid) -> None:
         self._grid = grid

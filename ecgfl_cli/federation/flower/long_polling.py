@@ -1,7 +1,8 @@
-"""The coordinator holds a site's question for messages until there may be one, instead of being asked several times a second.
+"""Long polling: delay the answer to a site's poll for messages until there may be one.
 
-A site says in a header how long it would wait. What is held is an answer that found no message: one that carries a message goes
-out at once, and Flower never takes a message for delivered that is meant for a connection which has gone meanwhile.
+Without it, a site would poll several times a second. A header of the poll states how long the site
+waits. Only an answer without a message is delayed. An answer with a message is sent at once, so
+Flower never counts a message as delivered that was for a closed connection.
 """
 
 import asyncio
@@ -13,74 +14,97 @@ from flwr.proto import fleet_pb2
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 PULL_MESSAGES = "/v1/fleet/pull-messages"
-HOLD_HEADER, HELD_HEADER = "ecgfl-hold-ms", "ecgfl-held"
-LONGEST_HOLD_SECONDS = 10.0
-"""Proxies cut off connections on which nothing is said for a minute or so."""
+
+WAIT_HEADER = "ecgfl-hold-ms"
+"""Header of a poll: how long the site waits for an answer, in milliseconds."""
+
+WAITED_HEADER = "ecgfl-held"
+"""Header of an answer that was delayed."""
+
+LONGEST_WAIT_SECONDS = 10.0
+"""Longest delay of an answer. Proxies close connections without traffic after about a minute."""
+
+MOST_DIGITS = 7
+"""Largest number of digits of `WAIT_HEADER`."""
 
 Event = MutableMapping[str, Any]
 
 
 class LongPolling:
-    """ASGI filter for long polling, in front of Flower's Fleet API and behind `AuthenticatedCalls`, which names the caller."""
+    """ASGI filter for long polling.
+
+    It is in front of Flower's Fleet API and behind `AuthenticatedCalls`, which identifies the
+    caller.
+
+    Parameters
+    ----------
+    app
+        The Fleet API.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._asking: dict[int, set[asyncio.Event]] = {}
-        self._holds = False
+        self._waiting: dict[int, set[asyncio.Event]] = {}
+        self._is_active = False
 
-    def begin(self) -> None:
-        """Hold questions from now on: messages may come."""
-        self._holds = True
+    def start(self) -> None:
+        """Delay answers from now on, because messages may come."""
+        self._is_active = True
 
-    def news(self, nodes: Iterable[int]) -> None:
-        """There are new messages for these nodes: let them ask again. May be called from any thread."""
-        told = set(nodes)
-        self._soon(lambda: self._wake(told))
+    def notify(self, nodes: Iterable[int]) -> None:
+        """Answer the waiting polls of these nodes, because there are messages for them.
 
-    def end(self) -> None:
-        """Hold nothing any more: no message will come."""
-        self._holds = False
-        self._soon(lambda: self._wake(set(self._asking)))
+        Any thread may call this.
+        """
+        notified = set(nodes)
+        self._call_on_loop(lambda: self._wake(notified))
 
-    def _soon(self, wake: Callable[[], None]) -> None:
+    def stop(self) -> None:
+        """Answer all waiting polls, and delay none from now on, because no message will come."""
+        self._is_active = False
+        self._call_on_loop(lambda: self._wake(set(self._waiting)))
+
+    def _call_on_loop(self, wake: Callable[[], None]) -> None:
         if self._loop is not None:
-            with contextlib.suppress(RuntimeError):  # the server has ended, and with it its loop
+            with contextlib.suppress(RuntimeError):  # the server and its loop have ended
                 self._loop.call_soon_threadsafe(wake)
 
     def _wake(self, nodes: set[int]) -> None:
-        for node in nodes & self._asking.keys():
-            for news in self._asking[node]:
-                news.set()
+        for node in nodes & self._waiting.keys():
+            for notified in self._waiting[node]:
+                notified.set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a call; delay the answer to a poll if there is no message."""
         self._loop = asyncio.get_running_loop()
-        seconds = _asked(scope)
-        if not seconds or not self._holds:
+        seconds = _requested_wait(scope)
+        if not seconds or not self._is_active:
             await self._app(scope, receive, send)
             return
-        node, news, answer = scope["state"]["node"], asyncio.Event(), _Answer()
-        self._asking.setdefault(node, set()).add(
-            news
-        )  # before Flower looks, so that no later message is missed
+        node = scope["state"]["node"]
+        notified = asyncio.Event()
+        answer = _Answer()
+        # Before Flower looks for messages, so that a later message is not missed.
+        self._waiting.setdefault(node, set()).add(notified)
         try:
             await self._app(scope, receive, answer)
-            if answer.is_without_message and self._holds:
-                await _first_of(news, receive, seconds)
+            if answer.is_without_message and self._is_active:
+                await _wait(notified, receive, seconds)
                 answer.events[0]["headers"] = [
                     *answer.events[0].get("headers", []),
-                    (HELD_HEADER.encode(), b"1"),
+                    (WAITED_HEADER.encode(), b"1"),
                 ]
         finally:
-            self._asking[node].discard(news)
-            if not self._asking[node]:
-                del self._asking[node]
+            self._waiting[node].discard(notified)
+            if not self._waiting[node]:
+                del self._waiting[node]
         for event in answer.events:
             await send(event)
 
 
 class _Answer:
-    """Takes what Flower would have sent."""
+    """An ASGI `send` that stores the answer."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -90,33 +114,33 @@ class _Answer:
 
     @property
     def is_without_message(self) -> bool:
-        """False also of a refusal."""
+        """Whether this is the answer to a poll that has no message; False for a refusal."""
         if not self.events or self.events[0]["status"] != 200:
             return False
         body = b"".join(event.get("body", b"") for event in self.events[1:])
         return not fleet_pb2.PullMessagesResponse.FromString(body).messages_list
 
 
-def _asked(scope: Scope) -> float:
-    """For how many seconds the answer may be held."""
+def _requested_wait(scope: Scope) -> float:
+    """Return for how many seconds the answer may be delayed."""
     if scope["type"] != "http" or scope["path"] != PULL_MESSAGES:
         return 0.0
-    asked = dict(scope["headers"]).get(HOLD_HEADER.encode(), b"")
-    return (
-        min(int(asked) / 1000, LONGEST_HOLD_SECONDS) if asked.isdigit() and len(asked) < 8 else 0.0
-    )
+    milliseconds = dict(scope["headers"]).get(WAIT_HEADER.encode(), b"")
+    if not milliseconds.isdigit() or len(milliseconds) > MOST_DIGITS:
+        return 0.0
+    return min(int(milliseconds) / 1000, LONGEST_WAIT_SECONDS)
 
 
-async def _first_of(news: asyncio.Event, receive: Receive, seconds: float) -> None:
-    """Wait for news, for the end of the connection, or for so long."""
-    waits = [asyncio.ensure_future(news.wait()), asyncio.ensure_future(_gone(receive))]
+async def _wait(notified: asyncio.Event, receive: Receive, seconds: float) -> None:
+    """Wait until the poll is notified or disconnected, at most for `seconds`."""
+    waits = [asyncio.ensure_future(notified.wait()), asyncio.ensure_future(_disconnected(receive))]
     try:
         await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for each in waits:
-            each.cancel()
+        for wait in waits:
+            wait.cancel()
 
 
-async def _gone(receive: Receive) -> None:
+async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass

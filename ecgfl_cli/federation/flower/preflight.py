@@ -1,4 +1,4 @@
-"""Ask the coordinator whether this site may join, without joining."""
+"""Check whether the coordinator admits this site, without joining."""
 
 import ssl
 import threading
@@ -13,7 +13,7 @@ from ecgfl_cli.federation.flower.fleet import FleetConnection
 
 @dataclass(frozen=True)
 class Preflight:
-    """What the coordinator answered.
+    """The answer of the coordinator.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class Preflight:
 def check_admission(
     server: str, ca: bytes | None, key: ec.EllipticCurvePrivateKey, coordinator: str, seconds: float
 ) -> Preflight:
-    """Ask once, without retries.
+    """Ask the coordinator once, without retries.
 
     Parameters
     ----------
@@ -51,15 +51,15 @@ def check_admission(
     Raises
     ------
     UsageError
-        If a proxy setting is unusable.
+        A proxy setting is unusable.
     """
     connection = FleetConnection(server, ca, key, coordinator, patience=0)
     answers: list[Preflight] = []
-    asking = threading.Thread(
+    thread = threading.Thread(
         target=lambda: answers.append(_ask(connection)), name="preflight", daemon=True
     )
-    asking.start()
-    asking.join(seconds)
+    thread.start()
+    thread.join(seconds)
     late = ServerUnreachable(
         f"{server}: no answer within {seconds:.0f} s",
         "Check the host name, the port and the firewall",
@@ -76,9 +76,9 @@ def _ask(connection: FleetConnection) -> Preflight:
         error = refused
     finally:
         connection.close()
-    heard = connection.heard
-    until = None if heard.certificate is None else heard.certificate.get("notAfter")
+    answer = connection.last_answer
+    until = None if answer.certificate is None else answer.certificate.get("notAfter")
     expires = (
         None if until is None else datetime.fromtimestamp(ssl.cert_time_to_seconds(until), UTC)
     )
-    return Preflight(error, heard.ahead, expires)
+    return Preflight(error, answer.ahead, expires)

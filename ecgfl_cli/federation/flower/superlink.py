@@ -1,8 +1,9 @@
-"""A Flower SuperLink inside this process, of which nothing but the Fleet API can be reached.
+"""A Flower SuperLink inside this process. Only its Fleet API is reachable over the network.
 
-The stock SuperLink serves its Control, Runtime and Fleet APIs on one port and starts each run's server code from a bundle
-in a process of its own. Here the Control and Runtime calls are made on Flower's own handlers in memory: they have no
-listener at all, no bundle exists, and a round does not wait for the 3 s and 1 s polls of the stock processes.
+The stock SuperLink serves its Control, Runtime and Fleet APIs on one port, and starts the server
+code of each run from a bundle in a separate process. Here, ecgfl calls Flower's handlers of the
+Control and Runtime APIs in memory: they have no listener, there is no bundle, and a round does not
+wait for the polls of the stock processes (every 3 s and 1 s).
 """
 
 import contextlib
@@ -32,14 +33,20 @@ quieten()
 
 
 class SuperLink:
-    """The coordinator's end of Flower: a TLS listener for the sites, and runs that are driven from this process.
+    """The coordinator's part of Flower: a TLS listener for the sites, and the runs.
+
+    Use it as a context manager; the listener ends with the block.
 
     Parameters
     ----------
-    listener : a bound, not yet listening socket.
-    tls : TLS settings with the server's certificate and private key.
-    coordinator : the coordinator's public signing key, base64; the sites sign their calls for it.
-    most_connections : largest number of connections that may be open at a time.
+    listener
+        Bound socket that is not listening yet.
+    tls
+        TLS settings with the server's certificate and private key.
+    coordinator
+        Public signing key of the coordinator, base64. The sites sign their calls for it.
+    most_connections
+        Largest number of connections at a time.
     """
 
     def __init__(
@@ -69,6 +76,7 @@ class SuperLink:
         self._thread = threading.Thread(target=self._server.run, name="fleet-api", daemon=True)
 
     def __enter__(self) -> "SuperLink":
+        """Start the listener."""
         self._thread.start()
         while not self._server.started:
             if not self._thread.is_alive():
@@ -77,13 +85,14 @@ class SuperLink:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._polls.end()
+        """Stop the listener."""
+        self._polls.stop()
         self._server.should_exit = True
         self._thread.join(timeout=5)
         self._listener.close()
 
     def register(self, public_key: ec.EllipticCurvePublicKey, name: str) -> int:
-        """Let the holder of this key take part; returns its node id."""
+        """Admit the site with this public key and name, and return its node id."""
         node = self._state.create_node(
             NOOP_FLWR_AID,
             NOOP_ACCOUNT_NAME,
@@ -95,24 +104,25 @@ class SuperLink:
         return node
 
     def unregister(self, node_id: int) -> None:
-        """Shut a node out at once; its key may be registered again."""
+        """Exclude a node immediately. Its key may be registered again."""
         self._members.remove(node_id)
         state = self._state
         with state.lock:
-            # Flower keeps the key of a deleted node for ever, and stumbles over one that was never online.
+            # Flower never removes the key of a deleted node, and cannot delete a node that was
+            # never online.
             node = state.nodes[node_id]
             node.online_until = node.online_until or 0.0
             state.delete_node(NOOP_FLWR_AID, node_id)
             state.node_public_key_to_node_id.pop(node.public_key, None)
-        self._polls.news([node_id])
+        self._polls.notify([node_id])
 
     def online(self) -> dict[int, str]:
-        """Node id -> site name of the nodes whose heartbeat is in time."""
+        """Return the site name by node id, for the nodes whose heartbeat is not overdue."""
         nodes = self._state.get_node_info(owner_aids=[NOOP_FLWR_AID], statuses=["online"])
         return {node.node_id: node.name for node in nodes}
 
     def last_contacts(self) -> dict[int, datetime]:
-        """Node id -> when its newest heartbeat came, of the nodes that are online."""
+        """Return the time of the last heartbeat by node id, for the nodes that are online."""
         state = self._state
         with state.lock:
             return {
@@ -125,7 +135,7 @@ class SuperLink:
 
     @contextlib.contextmanager
     def run(self) -> Iterator["RunGrid"]:
-        """Open a run and give its grid; the run is over for every site when the block ends, however it ends."""
+        """Open a run, and yield its grid. The run ends with the block, also after an error."""
         run_id = self._state.create_run(
             APPLICATION,
             None,
@@ -146,13 +156,14 @@ class SuperLink:
             run_id,
             self._state.get_node_id(),
         )
-        # Flower ends a run whose process was silent for a minute, also where the machine slept. This process is the SuperLink.
+        # Flower ends a run whose process was silent for a minute, for instance after the machine
+        # slept. Here the process is always alive, because it is the SuperLink.
         self._state.task_token_store[task.task_id].active_until = datetime.max.replace(tzinfo=UTC)
-        self._polls.begin()
+        self._polls.start()
         outcome = SubStatus.FAILED
         try:
-            yield RunGrid(Runtime(self._state, task, self._messages), run_id, self._polls.news)
+            yield RunGrid(Runtime(self._state, task, self._messages), run_id, self._polls.notify)
             outcome = SubStatus.COMPLETED
         finally:
             self._state.finish_task(task.task_id, outcome, "")
-            self._polls.end()
+            self._polls.stop()

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from ecgfl_cli.errors import EcgflError, UnusableInput
 from ecgfl_cli.federation.bounds import LARGEST_PROXIMAL_MU
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome
-from ecgfl_cli.federation.coordinator.report_page import page_of
+from ecgfl_cli.federation.coordinator.report_page import write_pages
 from ecgfl_cli.federation.coordinator.rounds.rounds import RoundFailed, Rounds
 from ecgfl_cli.federation.coordinator.rounds.strategy import aggregator_of
 from ecgfl_cli.federation.coordinator.runs.checkpoints import Checkpoints
@@ -22,7 +22,6 @@ from ecgfl_cli.federation.simulation.trial import Trial
 from ecgfl_cli.federation.simulation.virtual_participant import VirtualParticipants
 from ecgfl_cli.federation.simulation.virtual_sites import VirtualSite, fingerprint_of_virtual_site
 from ecgfl_cli.federation.transport import CoordinatorTransport
-from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.logs import Event, event, log_fields
 from ecgfl_cli.models.manifest import public_key_text
 from ecgfl_cli.site.audit import Head
@@ -135,8 +134,8 @@ def _run(
     else:
         record.end()
     page = None if path is None else path.with_suffix(".html")
-    if page is not None:
-        atomic_write_bytes(page, page_of(record.report).encode())
+    if path is not None:
+        write_pages(record.report, path)
     return Simulated(trial.name, record.report, time.monotonic() - began, page)
 
 

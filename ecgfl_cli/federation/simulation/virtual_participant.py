@@ -13,7 +13,7 @@ from ecgfl_cli.federation.signed_requests import Received, Schema, read_request
 from ecgfl_cli.federation.simulation.virtual_sites import VirtualSite
 from ecgfl_cli.federation.site.local_work import LocalWork
 from ecgfl_cli.models.manifest import Manifest, public_key_from_text
-from ecgfl_cli.models.registry import network_of
+from ecgfl_cli.models.networks import network_of
 from ecgfl_cli.site.outbox import Release, prepared
 from ecgfl_cli.site.policy import Policy
 from ecgfl_cli.training.local import TrainingPlan

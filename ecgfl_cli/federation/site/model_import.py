@@ -1,4 +1,7 @@
-"""A model that came in a file, for a site without a line out: checked and tested as one that came over the line."""
+"""Import a model from a file, for a site without a network connection.
+
+It is checked and tested like a model that the coordinator sends.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,31 +22,54 @@ from ecgfl_cli.training.dataset import load_held_out
 
 @dataclass(frozen=True)
 class Imported:
-    """version : the file's. verdict : of the acceptance test."""
+    """Result of an import.
+
+    Attributes
+    ----------
+    version
+        Version of the model.
+    verdict
+        Verdict of the acceptance test.
+    """
 
     version: str
     verdict: Verdict
 
 
 def import_model(home: Home, settings: SiteSettings, path: Path) -> Imported:
-    """Take a file's model into the registry, and make it the current one when it passes the acceptance test.
+    """Add a model to the registry, and make it current if it passes the acceptance test.
 
-    Raises `ModelRejected` when its signature, hash, architecture or weights are wrong or it is no final model,
-    `PolicyRefused` when the policy forbids it or it is older than what is here; each is written into the audit log.
+    A refusal is written to the audit log.
+
+    Parameters
+    ----------
+    home
+        Home of the site.
+    settings
+        Its settings.
+    path
+        The model file.
+
+    Raises
+    ------
+    ModelRejected
+        The signature, the hash, the architecture or the weights are wrong, or the model is not the
+        final one of its run.
+    PolicyRefused
+        The policy forbids the model, or it is older than the newest model of this site.
     """
-    federation, registry, audit = (
-        load_federation(home.federation),
-        site_registry(home),
-        AuditLog(home.audit),
-    )
+    federation = load_federation(home.federation)
+    registry = site_registry(home)
+    audit = AuditLog(home.audit)
     note_policy(home.audit, settings.policy)
     try:
         signed, manifest, network = read_model_file(path, federation.signing_key)
         allow_model(manifest, settings.policy, registry)
         if not manifest.is_final:
             raise ModelRejected(
-                f"{path}: model {manifest.version} is of round {manifest.round} of {manifest.rounds}, not its run's final one",
-                "Ask the coordinator for the file of the run's last model",
+                f"{path}: model {manifest.version} is from round {manifest.round} of"
+                f" {manifest.rounds}, not the final model of its run",
+                "Ask the coordinator for the file of the run's final model",
             )
         held_out = load_held_out(home, architecture(manifest.architecture))
         candidate = by_patient(network, manifest, held_out)

@@ -29,7 +29,8 @@ from ecgfl_cli.federation.site.promotion import allow_model, consider
 from ecgfl_cli.logs import Event, event
 from ecgfl_cli.models.federation_file import Federation
 from ecgfl_cli.models.manifest import Manifest, SignedManifest
-from ecgfl_cli.models.registry import Registry, network_of
+from ecgfl_cli.models.networks import network_of
+from ecgfl_cli.models.registry import Registry
 from ecgfl_cli.site.audit import AuditLog
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.keys import fingerprint

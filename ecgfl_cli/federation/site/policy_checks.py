@@ -1,4 +1,4 @@
-"""Checks [policy] of site.toml against the architectures of this program and the time at which `join` is scheduled."""
+"""Check [policy] of site.toml: the names of architectures, and the time of a scheduled `join`."""
 
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -9,10 +9,24 @@ from ecgfl_cli.site.policy import Policy
 
 
 def check_policy(policy: Policy, settings: Path) -> None:
-    """Raises `UsageError` when the policy names an architecture that this program does not have."""
+    """Check that this program has the architectures that a policy names.
+
+    Parameters
+    ----------
+    policy
+        Policy of the site.
+    settings
+        Its file, for the message.
+
+    Raises
+    ------
+    UsageError
+        The policy names an unknown architecture.
+    """
     if unknown := [name for name in policy.architectures if name not in names()]:
         raise UsageError(
-            f"{settings}: policy.architectures names {', '.join(map(repr, unknown))}, which this ecgfl does not have",
+            f"{settings}: policy.architectures names {', '.join(map(repr, unknown))}, which this"
+            " ecgfl does not have",
             f"Correct or remove it; the architectures are {', '.join(names())}",
         )
 
@@ -20,9 +34,25 @@ def check_policy(policy: Policy, settings: Path) -> None:
 def check_hours(
     policy: Policy, settings: Path, hour: int, minute: int, delay_minutes: int, where: str
 ) -> None:
-    """Raises `UsageError` when `join --once`, started at this time of day, would begin outside policy.hours.
+    """Check that a `join --once`, started at this time of day, begins within policy.hours.
 
-    delay_minutes : longest delay that the scheduler may add, in minutes. where : what starts the join, for the message.
+    Parameters
+    ----------
+    policy
+        Policy of the site.
+    settings
+        Its file, for the message.
+    hour, minute
+        Time of day at which the join starts, in local time.
+    delay_minutes
+        Longest delay that the scheduler may add, in minutes.
+    where
+        What starts the join, for the message.
+
+    Raises
+    ------
+    UsageError
+        The join would start outside policy.hours.
     """
     hours = policy.training_hours
     if hours is None:
@@ -32,7 +62,8 @@ def check_hours(
         if hours.wait_from(moment):
             delay = f", up to {delay_minutes} minutes later," if delay_minutes else ""
             raise UsageError(
-                f'{where}: a join that starts at {hour:02}:{minute:02}{delay} is outside policy.hours = "{policy.hours}" in'
-                f" {settings}: it would be refused every time",
-                f"Schedule it within these hours, for instance --at {hours.start:%H:%M}, or change policy.hours",
+                f"{where}: a join that starts at {hour:02}:{minute:02}{delay} is outside"
+                f' policy.hours = "{policy.hours}" in {settings}: it would be refused every time',
+                f"Schedule it within these hours, for instance --at {hours.start:%H:%M}, or change"
+                " policy.hours",
             )

@@ -1,4 +1,7 @@
-"""An end within seconds also where the interpreter cannot act on a signal: while a name service hangs, for instance."""
+"""End the process within seconds of a signal, even if the interpreter cannot handle the signal.
+
+That is the case while a name service does not answer, for instance.
+"""
 
 import logging
 import os
@@ -19,40 +22,47 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @contextmanager
 def prompt_end(seconds: float, limit: TimeLimit) -> Iterator[None]:
-    """A signal to end, or the time limit, gives the block so long to end by itself; then the process ends as it is, as after a
-    kill.
+    """Run the block. After a signal or the time limit, kill the process if the block does not end.
 
-    Nothing in any thread but the main one, which alone gets signals.
+    This works in the main thread only, because no other thread receives signals; elsewhere the
+    block just runs.
+
+    Parameters
+    ----------
+    seconds
+        Time that the block has to end after a signal or the time limit.
+    limit
+        The time limit, which decides the exit code.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    over = threading.Event()
-    heard, told = socket.socketpair()
-    with heard, told:
-        told.setblocking(False)
-        before = signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
+    ended = threading.Event()
+    reader, writer = socket.socketpair()
+    with reader, writer:
+        writer.setblocking(False)
+        before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
         threading.Thread(
-            target=_watch, args=(heard, over, seconds, limit), name="prompt-end", daemon=True
+            target=_watch, args=(reader, ended, seconds, limit), name="prompt-end", daemon=True
         ).start()
         try:
             yield
         finally:
-            over.set()
+            ended.set()
             signal.set_wakeup_fd(before)
 
 
-def _watch(heard: socket.socket, over: threading.Event, seconds: float, limit: TimeLimit) -> None:
+def _watch(reader: socket.socket, ended: threading.Event, seconds: float, limit: TimeLimit) -> None:
     try:
-        while (number := heard.recv(1)) and number[0] not in SIGNALS:
+        while (number := reader.recv(1)) and number[0] not in SIGNALS:
             continue
-    except OSError:  # closed: the block is over
+    except OSError:  # closed, because the block has ended
         return
-    if number and not over.wait(seconds):
-        why = "time is up" if limit.passed else "interrupted"
+    if number and not ended.wait(seconds):
+        reason = "time limit reached" if limit.passed else "interrupted"
         code = limit.code if limit.passed else ExitCode.INTERRUPTED
         _log.error(
-            f"{why}; it did not end by itself within {seconds:g} s",
+            f"{reason}; it did not end by itself within {seconds:g} s",
             extra=event(Event.ERROR, code=int(code), error="KeyboardInterrupt"),
         )
         os._exit(code)

@@ -198,7 +198,7 @@ class Session:
 
     def _pause(self, seconds: float) -> None:
         """Pause before the next poll, for `seconds` if the coordinator has no long polling."""
-        time.sleep(SHORTEST_PAUSE_SECONDS if self._connection.was_held else seconds)
+        time.sleep(SHORTEST_PAUSE_SECONDS if self._connection.was_delayed else seconds)
 
     def _check_run(self) -> None:
         """Raise `RunOver` if the coordinator has closed the run."""

@@ -1,4 +1,4 @@
-"""An end that comes also in the middle of something long, like a training."""
+"""Interrupt the main thread when a time limit has passed, also during a long computation."""
 
 import _thread
 import signal
@@ -10,7 +10,15 @@ from ecgfl_cli.errors import ExitCode
 
 
 class TimeLimit:
-    """passed : whether the time is up. code : exit code of the program in that case; the caller may change it."""
+    """State of a time limit.
+
+    Attributes
+    ----------
+    passed
+        Whether the time has passed.
+    code
+        Exit code of the program in that case; the caller may change it.
+    """
 
     def __init__(self) -> None:
         self.passed = False
@@ -23,9 +31,15 @@ class TimeLimit:
 
 @contextmanager
 def time_limit(seconds: float) -> Iterator[TimeLimit]:
-    """When the time is up the main thread gets what SIGTERM gives it: in this program a `KeyboardInterrupt`.
+    """Run the block with a time limit.
 
-    Nothing where SIGTERM has no handler of Python's.
+    When the time has passed, the Python handler of SIGTERM runs in the main thread; in this program
+    it raises `KeyboardInterrupt`. Without such a handler nothing happens.
+
+    Parameters
+    ----------
+    seconds
+        The time limit.
     """
     limit = TimeLimit()
     timer = threading.Timer(min(seconds, threading.TIMEOUT_MAX), limit._pass)

@@ -1,4 +1,7 @@
-"""Store the newest head of each site's audit log from its replies, so that a site cannot shorten or rewrite its log unnoticed."""
+"""Store the newest head of each site's audit log, which comes with its replies.
+
+A site then cannot shorten or rewrite its log without being noticed.
+"""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -17,7 +20,17 @@ SCHEMA: Literal["ecgfl.audit-heads/1"] = "ecgfl.audit-heads/1"
 
 
 class ReceivedHead(StrictModel):
-    """lines, hash : as in `Head`. received : ISO 8601, UTC."""
+    """A head of an audit log, as received.
+
+    Attributes
+    ----------
+    lines
+        Number of lines of the log.
+    hash
+        SHA-256 of its last line, in hexadecimal.
+    received
+        When it was received, in ISO 8601, UTC.
+    """
 
     lines: Annotated[int, Field(ge=0, le=MOST_LINES)]
     hash: Annotated[str, Field(pattern=SHA256)]
@@ -25,7 +38,15 @@ class ReceivedHead(StrictModel):
 
 
 class SiteHead(StrictModel):
-    """newest : the head received last. replaced : the head before the log last went backwards; None if it never did."""
+    """The stored heads of one site.
+
+    Attributes
+    ----------
+    newest
+        The last head received.
+    replaced
+        The head before the log was last shortened or rewritten; None if it never was.
+    """
 
     newest: ReceivedHead
     replaced: ReceivedHead | None = None
@@ -37,7 +58,25 @@ class _File(StrictModel):
 
 
 class AuditHeads:
-    """The heads in the file at `path`, which only `serve` writes. Raises `UnusableInput` if the file is broken."""
+    """The file with the heads of all sites. Only `serve` writes it.
+
+    Parameters
+    ----------
+    path
+        The file. It may be missing.
+
+    Attributes
+    ----------
+    sites
+        Heads by the name of the site.
+
+    Raises
+    ------
+    UnusableInput
+        The file is broken.
+    """
+
+    sites: dict[str, SiteHead]
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -51,7 +90,18 @@ class AuditHeads:
             self.sites = {}
 
     def receive(self, heads: Mapping[str, Head]) -> dict[str, str]:
-        """Store the newest heads, by site. Returns a problem for each site whose log was shortened or replaced."""
+        """Store new heads.
+
+        Parameters
+        ----------
+        heads
+            Head of the audit log by site.
+
+        Returns
+        -------
+        dict
+            A message by site, for each site whose log was shortened or rewritten.
+        """
         problems = {
             site: problem
             for site, head in heads.items()
@@ -70,15 +120,17 @@ class AuditHeads:
             received=datetime.now(UTC).isoformat(timespec="seconds"),
         )
         known = self.sites.get(site)
-        problem, replaced = None, None if known is None else known.replaced
-        if known is not None:
-            before = known.newest
-            if new.lines < before.lines or (new.lines == before.lines and new.hash != before.hash):
-                replaced = before
-                problem = (
-                    f"its audit log went backwards: at {before.received} it had {before.lines} lines and the head {before.hash},"
-                    f" now it has {new.lines} lines and another head; ask the site why (`ecgfl audit verify --head {before.hash}`"
-                    " there)"
-                )
-        self.sites = {**self.sites, site: SiteHead(newest=new, replaced=replaced)}
-        return problem
+        if known is None:
+            self.sites[site] = SiteHead(newest=new)
+            return None
+        before = known.newest
+        is_longer = new.lines > before.lines
+        if is_longer or (new.lines == before.lines and new.hash == before.hash):
+            self.sites[site] = SiteHead(newest=new, replaced=known.replaced)
+            return None
+        self.sites[site] = SiteHead(newest=new, replaced=before)
+        return (
+            f"its audit log went backwards: at {before.received} it had {before.lines} lines and"
+            f" the head {before.hash}, now it has {new.lines} lines and another head; ask the site"
+            f" why (`ecgfl audit verify --head {before.hash}` there)"
+        )

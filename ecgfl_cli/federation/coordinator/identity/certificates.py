@@ -1,4 +1,4 @@
-"""Checks and renews the coordinator's certificates."""
+"""Check and renew the coordinator's certificates."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,14 +24,24 @@ from ecgfl_cli.site.private_keys import is_encrypted, load_private_key, write_pr
 
 RENEW = "Run `ecgfl coordinator renew`, then start `serve` again"
 RENEW_CA = (
-    "Run `ecgfl coordinator renew --new-ca`, start `serve` again, and send the new federation.json to every site"
-    " (each site runs `ecgfl init --site NAME --federation federation.json`)"
+    "Run `ecgfl coordinator renew --new-ca`, start `serve` again, and send the new federation.json"
+    " to every site (each site runs `ecgfl init --site NAME --federation federation.json`)"
 )
 
 
 @dataclass(frozen=True)
 class Certificates:
-    """server : the TLS certificate of `serve`, stored at `certificate`. ca : the CA that sites trust, from federation.json."""
+    """The certificates of a coordinator.
+
+    Attributes
+    ----------
+    server
+        TLS certificate of `serve`.
+    ca
+        Certificate of the CA that sites trust, from federation.json.
+    certificate
+        File of the server's certificate.
+    """
 
     server: x509.Certificate
     ca: x509.Certificate
@@ -43,27 +53,35 @@ class Certificates:
 
     def problems(self) -> list[tuple[str, str]]:
         """Return the warnings as pairs of problem and fix."""
-        now, found = datetime.now(UTC), []
-        for what, until, fix in (
-            (
-                f"{self.certificate}: the server's certificate",
-                self.server.not_valid_after_utc,
-                RENEW,
-            ),
-            ("the CA's certificate in federation.json", self.ca.not_valid_after_utc, RENEW_CA),
+        now = datetime.now(UTC)
+        problems = []
+        for name, certificate, fix in (
+            (f"{self.certificate}: the server's certificate", self.server, RENEW),
+            ("the CA's certificate in federation.json", self.ca, RENEW_CA),
         ):
+            until = certificate.not_valid_after_utc
             if until < now:
-                found.append((f"{what} expired on {until:%Y-%m-%d}: no site can connect", fix))
+                problems.append((f"{name} expired on {until:%Y-%m-%d}: no site can connect", fix))
             elif until < now + RENEW_BEFORE:
-                found.append(
-                    (f"{what} expires on {until:%Y-%m-%d}; after that no site can connect", fix)
+                problems.append(
+                    (f"{name} expires on {until:%Y-%m-%d}; after that no site can connect", fix)
                 )
-        return found
+        return problems
 
 
 @dataclass(frozen=True)
 class Renewed:
-    """until : when the new server certificate expires. new_key, new_ca : whether a new server key and a new CA were made."""
+    """Result of a renewal.
+
+    Attributes
+    ----------
+    until
+        When the new server certificate expires.
+    new_key
+        Whether the server has a new key.
+    new_ca
+        Whether there is a new CA.
+    """
 
     until: datetime
     new_key: bool
@@ -71,7 +89,13 @@ class Renewed:
 
 
 def load_certificates(home: CoordinatorHome) -> Certificates:
-    """Load the certificates without checking their dates. Raises `UnusableInput` when one is missing or broken."""
+    """Load the certificates without checking their dates.
+
+    Raises
+    ------
+    UnusableInput
+        A certificate is missing or broken.
+    """
     federation = load_federation(home.federation)
     ca = load_certificate(federation.ca_certificate.encode())
     return Certificates(_certificate(home.server_certificate, RENEW), ca, home.server_certificate)
@@ -80,43 +104,61 @@ def load_certificates(home: CoordinatorHome) -> Certificates:
 def check_certificates(home: CoordinatorHome) -> Certificates:
     """Load the certificates and check that sites can connect with them.
 
-    Raises `UnusableInput` when one is missing, broken or expired, when the server's key does not match its certificate, or when
-    the CA in federation.json did not issue that certificate.
+    Raises
+    ------
+    UnusableInput
+        A certificate is missing, broken or expired, the server's key does not match its
+        certificate, or the CA in federation.json did not issue that certificate.
     """
-    found = load_certificates(home)
+    certificates = load_certificates(home)
+    server, ca = certificates.server, certificates.ca
     now = datetime.now(UTC)
-    if found.ca.not_valid_after_utc < now:
-        until = found.ca.not_valid_after_utc
+    if ca.not_valid_after_utc < now:
+        until = ca.not_valid_after_utc
         raise UnusableInput(
-            f"the CA's certificate in {home.federation} expired on {until:%Y-%m-%d}: no site can connect",
+            f"the CA's certificate in {home.federation} expired on {until:%Y-%m-%d}: no site can"
+            " connect",
             RENEW_CA,
         )
-    if found.server.not_valid_after_utc < now:
-        until = found.server.not_valid_after_utc
+    if server.not_valid_after_utc < now:
+        until = server.not_valid_after_utc
         raise UnusableInput(
             f"{home.server_certificate}: expired on {until:%Y-%m-%d}: no site can connect", RENEW
         )
     key = _private_key(home.server_key, RENEW)
-    if found.server.public_key() != key.public_key():
+    if server.public_key() != key.public_key():
         raise UnusableInput(
             f"{home.server_certificate} does not belong to {home.server_key.name}", RENEW
         )
-    # A certificate from another issuer is there on purpose: the sites join with --ca.
-    if found.server.issuer == found.ca.subject and not _is_issued_by(found.server, found.ca):
+    # A certificate from another issuer is allowed: the sites then join with --ca.
+    if server.issuer == ca.subject and not _is_issued_by(server, ca):
         raise UnusableInput(
             f"{home.server_certificate} was not issued by the CA in {home.federation.name}", RENEW
         )
-    return found
+    return certificates
 
 
 def renew(home: CoordinatorHome, new_key: bool = False, new_ca: bool = False) -> Renewed:
-    """Replace the server's certificate, and with `new_key` its key. A missing key is replaced, too.
+    """Replace the server's certificate.
 
-    Sites trust the CA, so they need nothing, except with `new_ca`: then each site needs the new federation.json. Each file is
-    replaced atomically. If the process is killed between two files, run it again to replace all of them.
+    Sites trust the CA, so they need nothing, except with `new_ca`: then each site needs the new
+    federation.json. Each file is replaced atomically. If the process is killed between two files,
+    run it again to replace all of them.
 
-    Raises `UnusableInput` when the CA's key is missing or belongs to another CA, when the CA has expired, or when another issuer
-    issued the server's certificate.
+    Parameters
+    ----------
+    home
+        Home of the coordinator.
+    new_key
+        Replace the server's key, too. A missing key is always replaced.
+    new_ca
+        Replace the CA, too.
+
+    Raises
+    ------
+    UnusableInput
+        The CA's key is missing or belongs to another CA, the CA has expired, or another issuer
+        issued the server's certificate.
     """
     federation = load_federation(home.federation)
     name = federation.server_name
@@ -136,7 +178,9 @@ def renew(home: CoordinatorHome, new_key: bool = False, new_ca: bool = False) ->
     server = server_certificate(server_key, name, ca, ca_key)
     digest = server.fingerprint(hashes.SHA256()).hex()
     until = server.not_valid_after_utc
-    encrypt = is_encrypted(home.signing_key)  # a coordinator's keys are all encrypted, or none is
+    encrypt = is_encrypted(
+        home.signing_key
+    )  # either all keys of a coordinator are encrypted or none
     details = {
         "sha256": digest,
         "until": until.isoformat(timespec="seconds"),
@@ -160,16 +204,18 @@ def _own_ca(
     home: CoordinatorHome, federation: Federation
 ) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
     """Return the CA that the sites trust, and its key."""
-    lost = "Put the CA's key back for this command. If it is lost, run `ecgfl coordinator renew --new-ca`; each site then needs"
-    lost += " the new federation.json"
+    fix = (
+        "Put the CA's key back for this command. If it is lost, run `ecgfl coordinator renew"
+        " --new-ca`; each site then needs the new federation.json"
+    )
     ca = load_certificate(federation.ca_certificate.encode())
-    key = _private_key(home.ca_key, lost)
+    key = _private_key(home.ca_key, fix)
     if ca.public_key() != key.public_key():
-        raise UnusableInput(f"{home.ca_key}: not the key of the CA in {home.federation.name}", lost)
-    if ca.not_valid_after_utc < datetime.now(UTC):
+        raise UnusableInput(f"{home.ca_key}: not the key of the CA in {home.federation.name}", fix)
+    until = ca.not_valid_after_utc
+    if until < datetime.now(UTC):
         raise UnusableInput(
-            f"the CA's certificate in {home.federation} expired on {ca.not_valid_after_utc:%Y-%m-%d}",
-            RENEW_CA,
+            f"the CA's certificate in {home.federation} expired on {until:%Y-%m-%d}", RENEW_CA
         )
     return ca, key
 
@@ -181,8 +227,10 @@ def _require_own(home: CoordinatorHome, ca: x509.Certificate) -> None:
         return  # a broken certificate is replaced
     if server.issuer != ca.subject:
         raise UnusableInput(
-            f"{home.server_certificate}: issued by {server.issuer.rfc4514_string()}, not by this coordinator's CA",
-            "Have that issuer renew it; or move it away and run this again, then sites join without --ca",
+            f"{home.server_certificate}: issued by {server.issuer.rfc4514_string()}, not by this"
+            " coordinator's CA",
+            "Ask that issuer to renew it; or move it away and run this command again, then sites"
+            " join without --ca",
         )
 
 

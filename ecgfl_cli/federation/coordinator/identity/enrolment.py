@@ -1,10 +1,11 @@
-"""Which sites may take part: one public key file each under <home>/coordinator/sites."""
+"""Enrol and revoke sites. Each has one public key file in <home>/coordinator/sites."""
 
 import errno
 import functools
 import os
 import re
 import stat
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,8 +28,9 @@ from ecgfl_cli.site.keys import (
 from ecgfl_cli.site.settings import SITE_NAME
 
 SUFFIX = ".pub"
-REMEMBERED = 10_000
-"""Key files."""
+
+MOST_CACHED = 10_000
+"""Largest number of key files in the cache."""
 
 NO_HANDLES = (errno.EMFILE, errno.ENFILE)
 """Error numbers if no file handle is left for this process, or in the whole system."""
@@ -36,7 +38,17 @@ NO_HANDLES = (errno.EMFILE, errno.ENFILE)
 
 @dataclass(frozen=True)
 class EnrolledSite:
-    """name : the site's. fingerprint : SHA-256 of its public key, in hexadecimal."""
+    """An enrolled site.
+
+    Attributes
+    ----------
+    name
+        Name of the site.
+    key
+        Its public node key.
+    fingerprint
+        SHA-256 of the key, in hexadecimal.
+    """
 
     name: str
     key: ec.EllipticCurvePublicKey
@@ -45,10 +57,16 @@ class EnrolledSite:
 
 @dataclass(frozen=True)
 class KeyFiles:
-    """What the folder of key files holds.
+    """The content of the folder of key files.
 
-    sites : those whose key file can be used, sorted by name. problems : a line for each key file that cannot be used; such a
-    site cannot connect. unread : names of the sites whose key file is there, but cannot be read now.
+    Attributes
+    ----------
+    sites
+        Sites whose key file is usable, sorted by name.
+    problems
+        A line for each unusable key file. Its site cannot connect.
+    unread
+        Names of the sites whose key file exists but cannot be read now.
     """
 
     sites: list[EnrolledSite]
@@ -57,7 +75,7 @@ class KeyFiles:
 
 
 def enrolled_sites(home: CoordinatorHome) -> list[EnrolledSite]:
-    """Return all enrolled sites, sorted by name. A key file that cannot be used is left out; see `key_files`."""
+    """Return all enrolled sites with a usable key file, sorted by name; see `key_files`."""
     return key_files(home).sites
 
 
@@ -66,78 +84,115 @@ def key_files(home: CoordinatorHome) -> KeyFiles:
 
     `serve` calls this several times a second, so a file that has not changed is not read again.
 
-    Raises `OSError` if the folder cannot be listed, or if no file handle is left (`NO_HANDLES`).
+    Raises
+    ------
+    OSError
+        The folder cannot be listed, or no file handle is left (`NO_HANDLES`).
     """
-    found = KeyFiles([], [], set())
-    for path in _listed(
-        home.sites
-    ):  # not `Path.glob`, which takes a folder that it cannot list for an empty one
+    files = KeyFiles([], [], set())
+    for path in _key_paths(home.sites):
         try:
-            status = path.stat()
-            if not stat.S_ISREG(status.st_mode):
-                raise UnusableInput(f"{path}: not a regular file", "Remove it")
-            if not re.fullmatch(SITE_NAME, path.stem):
-                raise UnusableInput(
-                    f"{path}: {path.stem!r} is not a valid site name", "Rename or remove it"
-                )
-            site = _site(path, (status.st_ino, status.st_mtime_ns, status.st_size))
-            if (
-                other := next(
-                    (each for each in found.sites if each.fingerprint == site.fingerprint), None
-                )
-            ) is not None:
-                raise UnusableInput(
-                    f"{path}: the same key as {other.name}{SUFFIX}", "Remove one of the two files"
-                )
-            found.sites.append(site)
+            site = _load_site(path)
+            _require_new_key(path, site, files.sites)
+            files.sites.append(site)
         except FileNotFoundError:
-            continue  # revoked just now
+            continue  # revoked since the folder was listed
         except OSError as error:
             if error.errno in NO_HANDLES:
                 raise
-            found.unread.add(path.stem)
-            found.problems.append(
-                f"{path}: cannot be read: {error.strerror or error}. Check the file's permissions and the disk; a site that"
-                " `serve` has registered already stays, any other is left out"
+            files.unread.add(path.stem)
+            files.problems.append(
+                f"{path}: cannot be read: {error.strerror or error}. Check the file's permissions"
+                " and the disk; a site that `serve` has registered already stays, any other is left"
+                " out"
             )
         except EcgflError as error:
-            if path.exists():  # else revoked just now
-                found.problems.append(f"{error.problem}: left out. {error.fix}")
-    return found
+            if path.exists():  # otherwise revoked since the folder was listed
+                files.problems.append(f"{error.problem}: left out. {error.fix}")
+    return files
 
 
-def _listed(folder: Path) -> list[Path]:
+def _key_paths(folder: Path) -> list[Path]:
+    # `Path.glob` would return nothing, and raise no error, for a folder that cannot be listed.
     try:
         return [folder / name for name in sorted(os.listdir(folder)) if name.endswith(SUFFIX)]  # noqa: PTH208
     except FileNotFoundError:
         return []
 
 
-@functools.lru_cache(maxsize=REMEMBERED)
-def _site(path: Path, version: tuple[int, int, int]) -> EnrolledSite:
-    """version : what tells this content of the file from any other; it is always replaced as a whole. Its last part is the size.
+def _load_site(path: Path) -> EnrolledSite:
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise UnusableInput(f"{path}: not a regular file", "Remove it")
+    if not re.fullmatch(SITE_NAME, path.stem):
+        raise UnusableInput(
+            f"{path}: {path.stem!r} is not a valid site name", "Rename or remove it"
+        )
+    return _read_site(path, (status.st_ino, status.st_mtime_ns, status.st_size))
 
-    Raises `OSError` if the file cannot be read, and `UnusableInput` if it is no public key.
+
+@functools.lru_cache(maxsize=MOST_CACHED)
+def _read_site(path: Path, version: tuple[int, int, int]) -> EnrolledSite:
+    """Read a key file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    version
+        Key of the cache: inode, time of change, size in bytes. All changes replace the whole file.
+
+    Raises
+    ------
+    OSError
+        The file cannot be read.
+    UnusableInput
+        The file is not a public key.
     """
-    if version[-1] > LARGEST_PUBLIC_KEY:
-        raise UnusableInput(f"{path}: not a public key: it has {version[-1]} bytes", PUBLIC_KEY_FIX)
+    *_, size = version
+    if size > LARGEST_PUBLIC_KEY:
+        raise UnusableInput(f"{path}: not a public key: it has {size} bytes", PUBLIC_KEY_FIX)
     key = public_key(path, read_bounded(path, LARGEST_PUBLIC_KEY))
     return EnrolledSite(path.stem, key, fingerprint_of(key))
 
 
-def enrol(home: CoordinatorHome, key_file: Path, site: str) -> EnrolledSite:
-    """Let the holder of a key take part under a name. The same again changes nothing.
+def _require_new_key(path: Path, site: EnrolledSite, others: Iterable[EnrolledSite]) -> None:
+    for other in others:
+        if other.fingerprint == site.fingerprint:
+            raise UnusableInput(
+                f"{path}: the same key as {other.name}{SUFFIX}", "Remove one of the two files"
+            )
 
-    Raises `UsageError` when the name or the key is taken, `UnusableInput` when the file holds no such key.
+
+def enrol(home: CoordinatorHome, key_file: Path, site: str) -> EnrolledSite:
+    """Enrol a site. A second call with the same key and name changes nothing.
+
+    Parameters
+    ----------
+    home
+        Home of the coordinator.
+    key_file
+        File with the site's public node key.
+    site
+        Name of the site.
+
+    Raises
+    ------
+    UsageError
+        The name is not valid, or the name or the key is enrolled already.
+    UnusableInput
+        The file is not a public node key.
     """
     if not re.fullmatch(SITE_NAME, site) or is_device_name(site):
         raise UsageError(
-            f"--site {site!r} is no usable name",
-            "Use letters, digits, dots, dashes and underscores, and no name of a Windows device",
+            f"--site {site!r} is not a valid site name",
+            "Use letters, digits, dots, dashes and underscores, and not the name of a Windows"
+            " device",
         )
     key = load_public_key(key_file)
     new = EnrolledSite(site, key, fingerprint_of(key))
-    for known in enrolled_sites(home):
+    known_sites = enrolled_sites(home)
+    for known in known_sites:
         if (known.name == site) != (known.fingerprint == new.fingerprint):
             taken = (
                 f"site '{site}' is enrolled with another key"
@@ -148,7 +203,7 @@ def enrol(home: CoordinatorHome, key_file: Path, site: str) -> EnrolledSite:
                 f"{key_file}: {taken}",
                 "Revoke the old entry first: `ecgfl coordinator revoke SITE`",
             )
-    if new.fingerprint not in {known.fingerprint for known in enrolled_sites(home)}:
+    if new.fingerprint not in {known.fingerprint for known in known_sites}:
         line = key.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
         with change(home, "enrolled", site=site, sha256=new.fingerprint):
             atomic_write_bytes(home.sites / f"{site}{SUFFIX}", line + b"\n")
@@ -156,15 +211,21 @@ def enrol(home: CoordinatorHome, key_file: Path, site: str) -> EnrolledSite:
 
 
 def revoke(home: CoordinatorHome, site: str) -> None:
-    """Raises `UsageError` when no such site is enrolled."""
+    """Revoke the key of a site.
+
+    Raises
+    ------
+    UsageError
+        No such site is enrolled.
+    """
     path = home.sites / f"{site}{SUFFIX}"
     if not re.fullmatch(SITE_NAME, site) or not path.is_file():
         raise UsageError(
-            f"no site '{site}' is enrolled", "`ecgfl coordinator sites` shows those that are"
+            f"no site '{site}' is enrolled", "`ecgfl coordinator sites` lists the enrolled sites"
         )
     try:
         digest = fingerprint_of(load_public_key(path))
     except EcgflError:
-        digest = None  # a broken key file is removed, too
+        digest = None  # a broken key file can be removed, too
     with change(home, "revoked", site=site, sha256=digest):
         path.unlink()

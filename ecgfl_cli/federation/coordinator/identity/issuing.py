@@ -1,4 +1,4 @@
-"""Issues the coordinator's CA certificate and server certificate."""
+"""Issue the coordinator's CA certificate and server certificate."""
 
 import ipaddress
 from datetime import UTC, datetime, timedelta
@@ -8,16 +8,31 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-CA_YEARS, SERVER_YEARS = 10, 2
+CA_YEARS = 10
+"""Validity of a CA certificate."""
+
+SERVER_YEARS = 2
+"""Validity of a server certificate."""
+
 SERVER_CURVE = ec.SECP256R1()
-"""Of new server keys. OpenSSL signs a TLS handshake four times as fast as with P-384."""
+"""Curve of new server keys. OpenSSL signs a TLS handshake four times as fast as with P-384."""
 
 DAYS_A_YEAR = 365
+
 CLOCK_SKEW = timedelta(hours=1)
+"""Certificates are valid from this long before they are issued, because clocks differ."""
 
 
 def ca_certificate(key: ec.EllipticCurvePrivateKey, name: str) -> x509.Certificate:
-    """Return a self-signed CA certificate for the coordinator `name`, valid for `CA_YEARS`."""
+    """Return a self-signed CA certificate, valid for `CA_YEARS`.
+
+    Parameters
+    ----------
+    key
+        Private key of the CA.
+    name
+        Name of the coordinator.
+    """
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"ecgfl CA of {name}"[:64])])
     usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
     return (
@@ -35,14 +50,27 @@ def server_certificate(
     ca: x509.Certificate,
     ca_key: ec.EllipticCurvePrivateKey,
 ) -> x509.Certificate:
-    """Return a server certificate for `name`, localhost and 127.0.0.1, valid for `SERVER_YEARS` but not longer than its CA."""
+    """Return a server certificate, valid for `SERVER_YEARS` but not longer than its CA.
+
+    Parameters
+    ----------
+    key
+        Private key of the server.
+    name
+        Host name or IP address of the server. The certificate is also valid for localhost and
+        127.0.0.1.
+    ca
+        Certificate of the CA.
+    ca_key
+        Private key of the CA.
+    """
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:64])])
-    own, loopback = address_of(name), ipaddress.ip_address("127.0.0.1")
-    names = dict.fromkeys(("localhost",) if own else (name, "localhost"))
-    addresses = dict.fromkeys((own, loopback) if own else (loopback,))
+    server_address, loopback = address_of(name), ipaddress.ip_address("127.0.0.1")
+    names = dict.fromkeys(("localhost",) if server_address else (name, "localhost"))
+    addresses = dict.fromkeys((server_address, loopback) if server_address else (loopback,))
     alternatives = [
-        *(x509.DNSName(each) for each in names),
-        *(x509.IPAddress(each) for each in addresses),
+        *(x509.DNSName(host) for host in names),
+        *(x509.IPAddress(address) for address in addresses),
     ]
     return (
         _builder(
@@ -62,7 +90,7 @@ def server_certificate(
 
 
 def address_of(name: str) -> "ipaddress.IPv4Address | ipaddress.IPv6Address | None":
-    """Parse `name` as an IP address; return None for a host name."""
+    """Return a name as an IP address, or None if it is a host name."""
     try:
         return ipaddress.ip_address(name)
     except ValueError:

@@ -305,7 +305,7 @@ class Rounds:
         if not verdicts:
             return
         result.verdicts = {**verdicts}
-        standing = self._checkpoints.tell(latest.version, verdicts)
+        standing = self._checkpoints.add_verdicts(latest.version, verdicts)
         _log.info(
             f"model {latest.version}: {standing.in_words()}",
             extra=event(Event.VERDICT, model=latest.version, verdicts=verdicts),

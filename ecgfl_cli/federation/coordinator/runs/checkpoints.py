@@ -1,4 +1,4 @@
-"""The coordinator's global models. Each round's model is signed and written to disk before it is sent to a site."""
+"""The global models of a run. Each is signed and written to disk before a site receives it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -24,7 +24,8 @@ from ecgfl_cli.federation.signed_requests import seal
 from ecgfl_cli.models.architecture import architecture
 from ecgfl_cli.models.calibration import Calibrated
 from ecgfl_cli.models.manifest import Manifest, Metrics, SignedManifest, validity, weights_sha256
-from ecgfl_cli.models.registry import Entry, Registry, network_of
+from ecgfl_cli.models.networks import network_of
+from ecgfl_cli.models.registry import Entry, Registry
 from ecgfl_cli.models.verdicts import VerdictCode
 from ecgfl_cli.times import current_time
 
@@ -32,49 +33,90 @@ from ecgfl_cli.times import current_time
 class Checkpoints:
     """The models of a run in the coordinator's registry. A killed run is resumed from them.
 
-    latest : the last stored model. moments : state of the server optimiser after it; None before the first round and for a
-    strategy without state. abandoned : last model of the previous run if that run is unfinished and is not resumed, else None.
-    start : where the first weights of a new run come from, in words; None for a resumed run.
-    passed_over : version -> reason, for the final models that are newer than the start of the run but may not be used.
+    Parameters
+    ----------
+    home
+        Home of the coordinator.
+    key
+        Its signing key.
+    plan
+        Plan of the run.
 
-    Raises the errors of `first_weights`, and `ModelRejected` for a damaged model.
+    Attributes
+    ----------
+    latest
+        The last stored model.
+    moments
+        State of the server optimiser after it; None before the first round and for a strategy
+        without state.
+    resumed
+        Whether this is an unfinished run that continues.
+    abandoned
+        Last model of the previous run, if that run is unfinished and does not continue.
+    start
+        Where the first weights of a new run come from, as text; None for a resumed run.
+    passed_over
+        Reason by version, for the final models that are newer than the start of the run but may not
+        be used.
+
+    Raises
+    ------
+    UsageError
+        The --init-from version cannot be used; see `first_weights`.
+    ModelRejected
+        A model is damaged.
+    UnusableInput
+        The state of the server optimiser is damaged.
     """
+
+    latest: Entry
+    moments: Moments | None
+    resumed: bool
+    abandoned: Manifest | None
+    start: str | None
+    passed_over: dict[str, str]
 
     def __init__(
         self, home: CoordinatorHome, key: ed25519.Ed25519PrivateKey, plan: RunPlan
     ) -> None:
-        self._registry, self._key = Registry(home.models, key.public_key()), key
+        self._registry = Registry(home.models, key.public_key())
+        self._key = key
         self._phase_timeout = plan.phase_timeout
         self._models = GlobalModels(home, self._registry)
         self._models.require_whole()
         self._states = OptimiserStates(home.optimiser / plan.architecture)
         self._architecture = architecture(plan.architecture)
-        self.moments: Moments | None = None
-        self.abandoned: Manifest | None = None
+        self.moments = None
+        self.abandoned = None
+        self.start = None
+        self.passed_over = {}
         entries = self._registry.entries()
         self._sequence = max((entry.manifest.sequence for entry in entries), default=0)
         same = [entry for entry in entries if entry.manifest.architecture == plan.architecture]
-        last = same[-1] if same else None
-        self.start: str | None = None
-        self.passed_over: dict[str, str] = {}
-        self.resumed = False
-        if last is not None and not last.manifest.is_final:
-            if self._may_go_on(last, same, plan):
-                manifest, self._vector = load_weights(self._registry, last.manifest.version)
-                self._calibration, self._threshold = manifest.calibration, manifest.threshold
-                moments = self._states.of(last.manifest.version, self.length)
-                self.resumed = _goes_on(last.manifest, moments, plan)
-                if self.resumed:
-                    self.latest, self.moments = last, moments
-                    return
-            self.abandoned = last.manifest
+        unfinished = same[-1] if same and not same[-1].manifest.is_final else None
+        self.resumed = unfinished is not None and self._resume(unfinished, same, plan)
+        if not self.resumed:
+            self.abandoned = None if unfinished is None else unfinished.manifest
+            self._begin(plan)
+
+    def _resume(self, last: Entry, same: Sequence[Entry], plan: RunPlan) -> bool:
+        """Continue an unfinished run, if it fits the plan. `same`: the architecture's models."""
+        if not self._has_start_of(last, same, plan):
+            return False
+        manifest, self._vector = load_weights(self._registry, last.manifest.version)
+        self._calibration, self._threshold = manifest.calibration, manifest.threshold
+        moments = self._states.load(last.manifest.version, self.length)
+        if not _fits(last.manifest, moments, plan):
+            return False
+        self.latest, self.moments = last, moments
+        return True
+
+    def _begin(self, plan: RunPlan) -> None:
+        """Begin a new run, and store the model that it starts from."""
         first = first_weights(plan, self._models)
-        self._vector, self._threshold, self._calibration = (
-            first.vector,
-            first.threshold,
-            first.calibration,
-        )
-        self.start = first.words
+        self._vector = first.vector
+        self._calibration, self._threshold = first.calibration, first.threshold
+        self.start = first.origin
         if plan.init_from is None and not plan.from_scratch:
             self.passed_over = self._models.newest(plan.architecture)[1]
         run = self._models.new_run("")
@@ -84,12 +126,12 @@ class Checkpoints:
 
     @property
     def length(self) -> int:
-        """Weights of the architecture."""
+        """Number of weights of the architecture."""
         return self._vector.size
 
     @property
     def weights(self) -> NDArray[np.float32]:
-        """The latest model's, shape (n,)."""
+        """Weights of the latest model, shape (n,)."""
         return self._vector
 
     def sealed(
@@ -98,16 +140,34 @@ class Checkpoints:
         weights: NDArray[np.float32],
         site: str,
     ) -> Content:
-        """Sign a request of this run for one site. site : SHA-256 of its public node key, in hexadecimal."""
+        """Return a request of this run, signed for one site.
+
+        Parameters
+        ----------
+        request
+            The request.
+        weights
+            Weights of the model, shape (n,).
+        site
+            SHA-256 of the site's public node key, in hexadecimal.
+        """
         return seal(
             request, weights, site, self.latest.manifest.run, self._key, self._phase_timeout
         )
 
     def last_final(self) -> tuple[str, Callable[[str], Content]] | None:
-        """Return the version of the newest usable final model, and a function that makes the request to send it to a site.
+        """Return the newest final model that was not rolled back or rejected by most sites.
 
-        None if there is none. A model that was rolled back, or that most sites rejected, is not usable. Raises `ModelRejected`
-        if the model has expired, because sites do not accept it.
+        Returns
+        -------
+        tuple or None
+            Its version, and a function that returns the catch-up request for a site, given the
+            SHA-256 of the site's public node key. None if there is no such model.
+
+        Raises
+        ------
+        ModelRejected
+            The model has expired, so that sites do not accept it.
         """
         final, _ = self._models.newest(self._architecture.name, finals_only=True)
         if final is None:
@@ -115,23 +175,30 @@ class Checkpoints:
         _, vector = load_weights(self._registry, final.manifest.version)
         version = final.manifest.version
         if not final.manifest.is_news(datetime.now(UTC)):
+            problem = "has no expiry" if final.manifest.expires is None else "has expired"
             raise ModelRejected(
-                f"model {version} {'has no expiry' if final.manifest.expires is None else 'has expired'}",
+                f"model {version} {problem}",
                 f"`ecgfl coordinator model rollback {version}` publishes it again",
             )
         request = CatchUpRequest(model=final.signed)
         return version, lambda site: self.sealed(request, vector, site)
 
-    def tell(self, version: str, verdicts: Mapping[str, VerdictCode]) -> Standing:
-        """Store verdicts of sites on a final model. If most sites reject it, it is no longer the coordinator's current model."""
-        standing = self._models.tell(version, verdicts)
+    def add_verdicts(self, version: str, verdicts: Mapping[str, VerdictCode]) -> Standing:
+        """Store verdicts of sites on a final model, by site.
+
+        If most sites reject it, another model becomes the coordinator's current one.
+        """
+        standing = self._models.add_verdicts(version, verdicts)
         if standing.is_rejected and self._registry.current() == version:
             fallback, _ = self._models.newest(self._architecture.name, finals_only=True)
             self._registry.promote(None if fallback is None else fallback.manifest.version)
         return standing
 
     def next_start(self) -> str | None:
-        """Return the version that the next run would start from (it may be the starter model); None for random weights."""
+        """Return the version that the next run would start from; None for random weights.
+
+        It may be the starter model.
+        """
         newest, _ = self._models.newest(self._architecture.name)
         if newest is None:
             newest = starter_of(self._architecture.name)
@@ -154,7 +221,21 @@ class Checkpoints:
         metrics: Metrics | None,
         moments: Moments | None = None,
     ) -> Entry:
-        """Store the next round's model and the server optimiser's state; `metrics` are those of the model before."""
+        """Sign and store the model of the next round.
+
+        Parameters
+        ----------
+        vector
+            Its weights, shape (n,).
+        sites
+            Number of sites whose weights were combined.
+        examples
+            Number of their training beats.
+        metrics
+            Figures of the model before.
+        moments
+            State of the server optimiser after this round; None if the strategy has none.
+        """
         before = self.latest
         self._vector = vector
         manifest = self._manifest(
@@ -204,15 +285,15 @@ class Checkpoints:
     def _store(self, manifest: Manifest, moments: Moments | None = None) -> Entry:
         network = network_of(manifest, self._vector)
         if moments is not None:
-            self._states.keep(manifest.version, moments)
+            self._states.save(manifest.version, moments)
         self._registry.add(SignedManifest.sign(manifest, self._key), network, "this coordinator")
-        self._states.forget_others(manifest.version)
+        self._states.remove_others(manifest.version)
         if manifest.is_final:
             self._registry.promote(manifest.version)
         return self._registry.entry(manifest.version)
 
-    def _may_go_on(self, last: Entry, same: Sequence[Entry], plan: RunPlan) -> bool:
-        """Whether the unfinished run started from the weights that the plan specifies, and they may still be used."""
+    def _has_start_of(self, last: Entry, same: Sequence[Entry], plan: RunPlan) -> bool:
+        """Return whether an unfinished run has the start of the plan, and may still be used."""
         first = next(entry for entry in same if entry.manifest.run == last.manifest.run)
         if plan.from_scratch and first.manifest.parent is not None:
             return False
@@ -221,11 +302,9 @@ class Checkpoints:
         return self._models.problem(last) is None
 
 
-def _goes_on(last: Manifest, moments: Moments | None, plan: RunPlan) -> bool:
-    """Whether `last` is the last model of an unfinished run with this plan, and sites still accept it."""
-    begun = last.round > 0
-    return (
-        last.is_news(datetime.now(UTC))
-        and last.rounds == plan.rounds
-        and (not begun or (moments and moments.strategy) == plan.optimiser)
-    )
+def _fits(last: Manifest, moments: Moments | None, plan: RunPlan) -> bool:
+    """Return whether sites still accept the last model of a run, and the run has this plan."""
+    if not last.is_news(datetime.now(UTC)) or last.rounds != plan.rounds:
+        return False
+    optimiser = None if moments is None else moments.strategy
+    return last.round == 0 or optimiser == plan.optimiser

@@ -1,4 +1,7 @@
-"""Selects the weights that a new run starts from: the newest usable model, a chosen one, the starter model, or random weights."""
+"""Select the weights that a new run starts from.
+
+They are those of the newest usable model, a chosen model, the starter model, or random weights.
+"""
 
 from dataclasses import dataclass
 
@@ -16,24 +19,51 @@ from ecgfl_cli.models.registry import Entry, Registry
 from ecgfl_cli.models.starter import starter_registry
 
 CHOOSE = "`ecgfl coordinator model list` shows the versions; or run `serve` with --from-scratch"
+"""What a person can do if the chosen model cannot be used."""
 
 
 @dataclass(frozen=True)
 class FirstWeights:
-    """vector : the weights, shape (n,). parent : the version they are from, None if random. words : their origin as text."""
+    """The weights that a run starts from.
+
+    Attributes
+    ----------
+    vector
+        Weights, shape (n,).
+    parent
+        Version that has these weights; None if they are random.
+    threshold
+        Probability from which a beat is classified as PVC.
+    calibration
+        Calibration of the probabilities.
+    origin
+        Where the weights come from, as text.
+    """
 
     vector: NDArray[np.float32]
     parent: str | None
     threshold: float
     calibration: Calibration
-    words: str
+    origin: str
 
 
 def first_weights(plan: RunPlan, models: GlobalModels) -> FirstWeights:
     """Return the weights that a new run of this plan starts from.
 
-    Raises `UsageError` when the --init-from version is unknown, has another architecture, was rolled back or was rejected by most
-    sites; `ModelRejected` for a damaged model.
+    Parameters
+    ----------
+    plan
+        Plan of the run.
+    models
+        Models of the coordinator.
+
+    Raises
+    ------
+    UsageError
+        The --init-from version is unknown, has another architecture, was rolled back, or was
+        rejected by most sites.
+    ModelRejected
+        The model is damaged.
     """
     if plan.from_scratch:
         return _random(plan, f"random weights (--from-scratch, seed {plan.seed})")
@@ -77,8 +107,10 @@ def _chosen(plan: RunPlan, version: str, models: GlobalModels) -> FirstWeights:
     manifest, vector = load_weights(registry, version)
     if manifest.architecture != plan.architecture:
         raise UsageError(
-            f"--init-from {version}: its architecture is {manifest.architecture}, the run's is {plan.architecture}",
-            f"Choose a version of {plan.architecture}, or run `serve` with --arch {manifest.architecture}",
+            f"--init-from {version}: its architecture is {manifest.architecture}, the run's is"
+            f" {plan.architecture}",
+            f"Choose a version of {plan.architecture}, or run `serve` with --arch"
+            f" {manifest.architecture}",
         )
     if (
         registry is models.registry
@@ -89,25 +121,31 @@ def _chosen(plan: RunPlan, version: str, models: GlobalModels) -> FirstWeights:
 
 
 def load_weights(registry: Registry, version: str) -> tuple[Manifest, NDArray[np.float32]]:
-    """Load a version's manifest and weights, shape (n,). Raises `ModelRejected` with a fix for the coordinator."""
+    """Load the manifest and the weights, shape (n,), of a version.
+
+    Raises
+    ------
+    ModelRejected
+        The model is damaged.
+    """
     try:
         manifest, network = registry.load(version)
     except ModelRejected as error:
         raise ModelRejected(
             error.problem,
-            f"Restore it from your backup, or name another version with --init-from VERSION: {CHOOSE}",
+            "Restore it from your backup, or name another version with --init-from VERSION:"
+            f" {CHOOSE}",
         ) from error
     return manifest, pack(network)
 
 
-def _of(manifest: Manifest, vector: NDArray[np.float32], words: str) -> FirstWeights:
-    return FirstWeights(vector, manifest.version, manifest.threshold, manifest.calibration, words)
+def _of(manifest: Manifest, vector: NDArray[np.float32], origin: str) -> FirstWeights:
+    return FirstWeights(vector, manifest.version, manifest.threshold, manifest.calibration, origin)
 
 
-def _random(plan: RunPlan, words: str) -> FirstWeights:
-    import torch
+def _random(plan: RunPlan, origin: str) -> FirstWeights:
+    import torch  # takes a second; `serve` imports it only when it needs it
 
     torch.manual_seed(plan.seed)
-    return FirstWeights(
-        pack(architecture(plan.architecture).build()), None, USUAL_THRESHOLD, Calibration(), words
-    )
+    vector = pack(architecture(plan.architecture).build())
+    return FirstWeights(vector, None, USUAL_THRESHOLD, Calibration(), origin)

@@ -1,40 +1,62 @@
-"""What a server optimiser remembers from round to round, kept for a run that is resumed."""
+"""Store the state of a server optimiser, so that a run can be resumed."""
 
 from pathlib import Path
 
 import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
 
 from ecgfl_cli.errors import UnusableInput
 from ecgfl_cli.federation.aggregation import Moments
 from ecgfl_cli.files import atomic_write_bytes
 
-FIRST, SECOND, STRATEGY = "first", "second", "strategy"
+FIRST = "first"
+SECOND = "second"
+STRATEGY = "strategy"
+"""Names of the two tensors and of the metadata in a file."""
 
 
 class OptimiserStates:
-    """A folder with one file a model version: the state after the round that made this model.
+    """A folder with one file per model version: the state after the round that made the model.
 
-    A state is on the disk before its model is, and goes when the next model is there: a model is never without its state, and a
-    state whose model a kill prevented is never looked at.
+    A state is written before its model and removed after the next model is written. Therefore every
+    model has its state, and a state without a model (after a kill) is never read.
+
+    Parameters
+    ----------
+    folder
+        The folder. It may be missing.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def keep(self, version: str, moments: Moments) -> None:
-        from safetensors.numpy import save
-
+    def save(self, version: str, moments: Moments) -> None:
+        """Write the state of a version."""
         self._folder.mkdir(parents=True, exist_ok=True)
         data = save({FIRST: moments.first, SECOND: moments.second}, {STRATEGY: moments.strategy})
         atomic_write_bytes(self._path(version), data)
 
-    def of(self, version: str, length: int) -> Moments | None:
-        """The state after the round that made this model, None where its strategy keeps none.
+    def load(self, version: str, length: int) -> Moments | None:
+        """Return the state after the round that made a model.
 
-        Raises `UnusableInput` unless it is that of `length` weights.
+        Parameters
+        ----------
+        version
+            Version of the model.
+        length
+            Number of its weights.
+
+        Returns
+        -------
+        Moments or None
+            None if the model's strategy has no state.
+
+        Raises
+        ------
+        UnusableInput
+            The file is broken, or its state has another number of weights.
         """
-        from safetensors import SafetensorError, safe_open
-
         path = self._path(version)
         if not path.is_file():
             return None
@@ -43,15 +65,7 @@ class OptimiserStates:
                 moments = Moments(
                     file.metadata()[STRATEGY], file.get_tensor(FIRST), file.get_tensor(SECOND)
                 )
-            for name, array in ((FIRST, moments.first), (SECOND, moments.second)):
-                if (
-                    array.shape != (length,)
-                    or array.dtype != np.float64
-                    or not np.isfinite(array).all()
-                ):
-                    raise ValueError(f"{name}: not {length} finite numbers")
-            if (moments.second < 0).any():
-                raise ValueError(f"{SECOND}: a mean of squares below 0")
+            _check(moments, length)
         except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
             raise UnusableInput(
                 f"{path}: not the state of a server optimiser: {error}",
@@ -59,11 +73,20 @@ class OptimiserStates:
             ) from error
         return moments
 
-    def forget_others(self, version: str) -> None:
-        """Remove the states of all versions but this one."""
+    def remove_others(self, version: str) -> None:
+        """Remove the states of all other versions."""
         for path in self._folder.glob(f"*{self._path(version).suffix}"):
             if path != self._path(version):
                 path.unlink()
 
     def _path(self, version: str) -> Path:
         return self._folder / f"{version}.safetensors"
+
+
+def _check(moments: Moments, length: int) -> None:
+    for name, array in ((FIRST, moments.first), (SECOND, moments.second)):
+        is_vector = array.shape == (length,) and array.dtype == np.float64
+        if not is_vector or not np.isfinite(array).all():
+            raise ValueError(f"{name}: not {length} finite numbers")
+    if (moments.second < 0).any():
+        raise ValueError(f"{SECOND}: a mean of squares is negative")

@@ -1,4 +1,7 @@
-"""federation.toml: what a coordinator wants of its runs. Options of `serve` go before what stands there."""
+"""Read and write federation.toml, the plan of a coordinator's runs.
+
+Options of `serve` override it.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,7 +26,7 @@ OPTION_OF_ARCHITECTURE = "--arch"
 
 def _is_duration(text: str) -> str:
     if not seconds_of(text):
-        raise ValueError("no time at all")
+        raise ValueError("the duration must be longer than 0")
     return text
 
 
@@ -49,7 +52,10 @@ Examples = Annotated[int, Field(ge=1, le=MOST_EXAMPLES)]
 
 
 class Run(Section):
-    """Named as the options of `serve`; bounds of a strategy's own options are in `strategy_options`."""
+    """The section [run]. Its fields have the names of the options of `serve`.
+
+    `strategy_options` checks the options of a strategy.
+    """
 
     rounds: Annotated[int, Field(ge=1, le=LARGEST_NUMBER)] = 5
     min_sites: Annotated[int, Field(ge=2)] = 2
@@ -66,31 +72,57 @@ class Run(Section):
     trimmed_share: float | None = None
     malicious_sites: int | None = None
     max_update_ratio: Annotated[float, Field(ge=1)] = 10.0
-    """Four sites of mitdb with 1,250 to 8,800 training beats made updates of 0.7 to 2.2 times the median, over three rounds of
-    either network. The norm grows about as the square root of the beats: ten times the median is a hospital a hundred times as
-    large."""
+    """Largest norm of an update, as a multiple of the median.
+
+    Measured: four sites of mitdb with 1,250 to 8,800 training beats made updates of 0.7 to 2.2
+    times the median, over three rounds of either network. The norm grows about as the square root
+    of the number of beats, so ten times the median is a hospital that is a hundred times as large.
+    """
     max_weight_ratio: Annotated[float, Field(ge=1)] = 3.0
-    """Among four sites of equal size, one that claims any number of beats has at most half of a mean. A hospital of three times
-    the usual size keeps its full weight."""
+    """Largest weight of a site, as a multiple of the median.
+
+    Among four sites of equal size, a site that claims any number of beats has at most half of the
+    mean. A hospital of three times the usual size keeps its full weight.
+    """
     max_examples: Examples = 10_000_000
-    """A hundred Holter days of 100,000 beats."""
+    """Largest number of beats that a site may report: a hundred Holter days of 100,000 beats."""
 
 
 class Declared(Section):
-    """What a site has declared. max_examples : most training beats, and most held-out beats, that it may report."""
+    """A section [sites.NAME]: what the coordinator knows about a site.
+
+    Attributes
+    ----------
+    max_examples
+        Largest number of training beats, and of held-out beats, that the site may report.
+    """
 
     max_examples: Examples | None = None
 
 
 class PlanFile(Section):
-    """sites : those that may take part; None for all that are enrolled."""
+    """The content of federation.toml.
+
+    Attributes
+    ----------
+    run
+        The section [run].
+    sites
+        Sites that may take part; None for all enrolled sites.
+    """
 
     run: Run = Run()
     sites: dict[Annotated[str, Field(pattern=SITE_NAME)], Declared] | None = None
 
 
 def load_plan(path: Path) -> PlanFile:
-    """Read and check federation.toml; the defaults where there is none. Raises `UsageError` naming file, field and value."""
+    """Read and check federation.toml. Return the defaults if there is no such file.
+
+    Raises
+    ------
+    UsageError
+        The file is not valid; the message names the file, the field and the value.
+    """
     try:
         return load_toml(path, PlanFile)
     except FileNotFoundError:
@@ -98,15 +130,26 @@ def load_plan(path: Path) -> PlanFile:
 
 
 def resolve(path: Path | None, options: Mapping[str, Any]) -> RunPlan:
-    """The plan of a run: federation.toml at `path` (None for none), and over it the given options, by their names in `Run`.
+    """Return the plan of a run from federation.toml and the options of `serve`.
 
-    An option that is None was not given. Raises `UsageError`.
+    Parameters
+    ----------
+    path
+        The file; None for no file.
+    options
+        Values of the options by their names in `Run`. They override the file. None is an option
+        that was not given.
+
+    Raises
+    ------
+    UsageError
+        The file or an option is not valid.
     """
     file = PlanFile() if path is None else load_plan(path)
     given = {name: value for name, value in options.items() if value is not None}
     from_file = {name: getattr(file.run, name) for name in file.run.model_fields_set}
     if given.get("strategy", file.run.strategy) != file.run.strategy:
-        # They belong to the strategy that stands beside them.
+        # The strategy options in the file belong to the strategy in the file.
         from_file = {
             name: value
             for name, value in from_file.items()
@@ -121,18 +164,18 @@ def resolve(path: Path | None, options: Mapping[str, Any]) -> RunPlan:
             f"{_option(name)} {fault.value}: {fault.reason}",
             "See `ecgfl coordinator serve --help`",
         ) from error
-    wanted = architecture(run.architecture)
-    rate = wanted.learning_rate if run.learning_rate is None else run.learning_rate
+    network = architecture(run.architecture)
+    rate = network.learning_rate if run.learning_rate is None else run.learning_rate
     origins = {name: f"{path}: run.{name}" for name in from_file.keys() - given.keys()}
     return RunPlan(
         architecture=run.architecture,
         strategy=run.strategy,
         rounds=run.rounds,
         min_sites=run.min_sites,
-        local_epochs=run.local_epochs or wanted.local_epochs,
+        local_epochs=run.local_epochs or network.local_epochs,
         learning_rate=rate,
-        last_learning_rate=rate * wanted.last_learning_rate / wanted.learning_rate,
-        batch_size=wanted.batch_size,
+        last_learning_rate=rate * network.last_learning_rate / network.learning_rate,
+        batch_size=network.batch_size,
         seed=run.seed,
         phase_timeout=seconds_of(run.phase_timeout),
         proximal_mu=run.proximal_mu,
@@ -152,25 +195,35 @@ def resolve(path: Path | None, options: Mapping[str, Any]) -> RunPlan:
 
 
 def values_in_words(plan: RunPlan, path: Path) -> str:
-    """What a run is done with, for the person who starts it."""
+    """Return a line with the values of a plan, for the person who starts a run.
+
+    Parameters
+    ----------
+    plan
+        Plan of the run.
+    path
+        Path of federation.toml, which may be missing.
+    """
     quorum = (
-        "whenever they come" if plan.quorum_timeout is None else f"within {plan.quorum_timeout:g} s"
+        "without a time limit"
+        if plan.quorum_timeout is None
+        else f"within {plan.quorum_timeout:g} s"
     )
-    words = [
+    values = [
         f"{plan.rounds} rounds of {plan.strategy} with {plan.architecture}",
         f"{plan.local_epochs} local epochs",
         f"learning rate {plan.learning_rate:g}",
         f"at least {plan.min_sites} sites {quorum}",
-        f"{plan.phase_timeout:g} s a phase",
+        f"{plan.phase_timeout:g} s per phase",
         "rounds at any hour" if plan.hours is None else f"rounds begin {plan.hours}",
         "all enrolled sites" if plan.sites is None else f"sites {', '.join(sorted(plan.sites))}",
     ]
-    read = path.is_file()
-    return f"plan: {'; '.join(words)} ({path if read else f'no {path.name}'}, options before it)"
+    source = path if path.is_file() else f"no {path.name}"
+    return f"plan: {'; '.join(values)} ({source}; options override it)"
 
 
 def write_plan(path: Path) -> None:
-    """Write a first federation.toml, in which everything is as without one."""
+    """Write a new federation.toml with the default values."""
     run = Run()
     atomic_write_bytes(
         path, _TEMPLATE.format(run=run, strategies=", ".join(STRATEGY_NAMES)).encode()
@@ -182,40 +235,42 @@ def _option(name: str) -> str:
 
 
 _TEMPLATE = """\
-# The plan of this federation's runs. Edit by hand; it is checked whenever it is used.
-# Every line of [run] is also an option of `ecgfl coordinator serve`, which goes before it.
+# The plan of this federation's runs. Edit it by hand; it is checked when it is used.
+# Each line of [run] is also an option of `ecgfl coordinator serve`, which overrides it.
 
 [run]
 rounds = {run.rounds}
-# Sites that must take part in every round (the quorum), and how long they are waited for; without the second line for ever.
+# Number of sites that must take part in every round (the quorum), and the time limit for them to
+# connect. Without the second line there is no limit.
 min_sites = {run.min_sites}
 # quorum_timeout = "12h"
-# For each training or measurement.
+# Time limit for each training or evaluation.
 phase_timeout = "{run.phase_timeout}"
 # Hours of the day in which a round may begin, in this machine's local time.
 # hours = "22:00-06:00"
 
-# beatnet or ecgnet; without the two lines below the network's own values.
+# beatnet or ecgnet. Without the next two lines, the network's own values are used.
 architecture = "{run.architecture}"
 # local_epochs = 3
 # learning_rate = 0.001
 seed = {run.seed}
 
-# How the sites' weights become one model: {strategies}.
+# How the weights of the sites are combined: {strategies}.
 strategy = "{run.strategy}"
 # proximal_mu = 0.01            # fedprox
 # server_learning_rate = 0.01   # fedadam, fedyogi
 # trimmed_share = 0.2           # trimmed-mean: left out at each end
 # malicious_sites = 1           # krum; needs 2 x this + 3 sites
 
-# A site's update is left out when its norm is more than this many times the median of the round's updates.
+# A site's update is left out if its norm is more than this multiple of the round's median.
 max_update_ratio = {run.max_update_ratio:g}
-# In a mean (fedavg, fedprox, fedadam, fedyogi), a site's weight is at most this many times the median of the sites' beats.
+# Largest weight of a site in a mean (fedavg, fedprox, fedadam, fedyogi), as a multiple of the
+# median number of beats.
 max_weight_ratio = {run.max_weight_ratio:g}
-# A site's reply is left out when it reports more training or held-out beats than this.
+# A site's reply is left out if it reports more training or held-out beats than this.
 max_examples = {run.max_examples}
 
-# With one such section or more, only the sites that are named take part; the others stay enrolled.
+# If there is such a section, only the sites with a section take part; the others stay enrolled.
 # [sites.st-mary]
 # max_examples = 250000
 """

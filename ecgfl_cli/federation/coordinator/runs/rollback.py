@@ -1,8 +1,9 @@
-"""`ecgfl coordinator model rollback`: publishes an older model as the newest one.
+"""Publish an older model as the newest one (`ecgfl coordinator model rollback`).
 
-A site refuses a model with a lower number than the newest one it has seen. Therefore the older weights are signed again with the
-next number. The newest model itself can be published again once it has expired. All models after the older one are marked as
-rolled back: no run starts from them and no site receives them.
+A site refuses a model with a lower number than the newest one it has seen. Therefore the older
+weights are signed again with the next number. The newest model itself can be published again once
+it has expired. All models after the older one are marked as rolled back: no run starts from them
+and no site receives them.
 """
 
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ from ecgfl_cli.federation.coordinator.home import CoordinatorHome, load_signing_
 from ecgfl_cli.federation.coordinator.runs.first_weights import load_weights, starter_of
 from ecgfl_cli.federation.coordinator.runs.global_models import GlobalModels
 from ecgfl_cli.models.manifest import Manifest, SignedManifest, validity, weights_sha256
-from ecgfl_cli.models.registry import Entry, Registry, network_of
+from ecgfl_cli.models.networks import network_of
+from ecgfl_cli.models.registry import Entry, Registry
 from ecgfl_cli.models.starter import starter_registry
 from ecgfl_cli.times import current_time
 
@@ -24,7 +26,17 @@ LIST = "`ecgfl coordinator model list` shows the models"
 
 @dataclass(frozen=True)
 class RolledBack:
-    """version : the new version. weights_of : the older model. withdrawn : the final models now marked as rolled back."""
+    """Result of a rollback.
+
+    Attributes
+    ----------
+    version
+        The new version.
+    weights_of
+        The older version, whose weights it has.
+    withdrawn
+        The final models that are now marked as rolled back.
+    """
 
     version: str
     weights_of: str
@@ -32,9 +44,21 @@ class RolledBack:
 
 
 def roll_back(home: CoordinatorHome, version: str | None) -> RolledBack:
-    """Publish an older final model as the newest. version : None for the last usable final model before the newest.
+    """Publish an older final model as the newest.
 
-    Raises `UsageError` when there is no older model or the version cannot be used, `ModelRejected` for a damaged model.
+    Parameters
+    ----------
+    home
+        Home of the coordinator.
+    version
+        The older model; None for the last usable final model before the newest.
+
+    Raises
+    ------
+    UsageError
+        There is no older model, or the version cannot be used.
+    ModelRejected
+        A model is damaged.
     """
     key = load_signing_key(home)
     registry = Registry(home.models, key.public_key())
@@ -47,25 +71,29 @@ def roll_back(home: CoordinatorHome, version: str | None) -> RolledBack:
             "this coordinator has no final model yet", "`ecgfl coordinator serve` makes one"
         )
     newest = finals[-1].manifest
-    if version is None:
-        target, source = _before(models, finals, entries), registry
-    else:
-        target, source = _named(models, version, newest), registry
+    target = (
+        _before(models, finals, entries) if version is None else _named(models, version, newest)
+    )
+    source = registry
     if target is None:
-        target, source = starter_of(newest.architecture), starter_registry()
+        source = starter_registry()
+        target = starter_of(newest.architecture)
         if target is None:
             raise UsageError(
                 f"there is no {newest.architecture} model before {newest.version}",
                 "`ecgfl coordinator serve --from-scratch` starts a run from random weights",
             )
     old, vector = load_weights(source, target.manifest.version)
-    since = 0 if source is not registry else old.sequence
-    same = [entry.manifest for entry in entries if entry.manifest.architecture == old.architecture]
-    withdrawn = [each for each in same if each.sequence > since]
+    oldest = old.sequence if source is registry else 0
+    withdrawn = [
+        entry.manifest
+        for entry in entries
+        if entry.manifest.architecture == old.architecture and entry.manifest.sequence > oldest
+    ]
     sequence = entries[-1].manifest.sequence + 1
     created, expires = validity(current_time())
     digest = weights_sha256(vector)
-    manifest = Manifest(
+    new = Manifest(
         version=f"{old.architecture}-{sequence:04d}-{digest[:8]}",
         architecture=old.architecture,
         sequence=sequence,
@@ -83,23 +111,23 @@ def roll_back(home: CoordinatorHome, version: str | None) -> RolledBack:
         expires=expires,
         program=f"ecgfl {program_version('ecgfl')}",
     )
-    finals_withdrawn = [each.version for each in withdrawn if each.is_final]
+    finals_withdrawn = [manifest.version for manifest in withdrawn if manifest.is_final]
     with change(
         home,
         "rolled-back",
-        version=manifest.version,
+        version=new.version,
         weights_of=old.version,
         withdrawn=finals_withdrawn,
     ):
-        # Withdraw first: if the process is killed in between, the next run still starts from the older model.
-        models.withdraw(each.version for each in withdrawn)
-        registry.add(SignedManifest.sign(manifest, key), network_of(manifest, vector), "a rollback")
-        registry.promote(manifest.version)
-    return RolledBack(manifest.version, old.version, finals_withdrawn)
+        # Withdraw first: after a kill in between, the next run still starts from the older model.
+        models.withdraw(manifest.version for manifest in withdrawn)
+        registry.add(SignedManifest.sign(new, key), network_of(new, vector), "a rollback")
+        registry.promote(new.version)
+    return RolledBack(new.version, old.version, finals_withdrawn)
 
 
 def _before(models: GlobalModels, finals: list[Entry], entries: list[Entry]) -> Entry | None:
-    """Return the last usable final model before the newest whose weights differ from the newest, or None."""
+    """Return the last usable final model before the newest that has other weights, or None."""
     newest = finals[-1].manifest
     for entry in reversed(finals[:-1]):
         manifest = entry.manifest
@@ -122,14 +150,16 @@ def _named(models: GlobalModels, version: str, newest: Manifest) -> Entry | None
     entry = models.registry.entry(version)
     if not entry.manifest.is_final:
         raise UsageError(
-            f"model {version} is from round {entry.manifest.round} of {entry.manifest.rounds}, not its run's final model",
+            f"model {version} is from round {entry.manifest.round} of {entry.manifest.rounds}, not"
+            " the final model of its run",
             LIST,
         )
     if version == newest.version and newest.is_news(datetime.now(UTC)):
-        raise UsageError(f"model {version} already is the newest one", LIST)
+        raise UsageError(f"model {version} is the newest one already", LIST)
     if entry.manifest.architecture != newest.architecture:
         raise UsageError(
-            f"{version} is a {entry.manifest.architecture} model, the newest one a {newest.architecture} model",
+            f"{version} is a {entry.manifest.architecture} model, the newest one is a"
+            f" {newest.architecture} model",
             LIST,
         )
     if (problem := models.problem(entry)) is not None:

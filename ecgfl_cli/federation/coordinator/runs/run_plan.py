@@ -1,4 +1,4 @@
-"""What a coordinator wants of a run, and what it tells of it."""
+"""The plan of a run, and the results of its rounds."""
 
 import math
 from collections.abc import Mapping
@@ -12,25 +12,58 @@ from ecgfl_cli.models.manifest import Metrics
 from ecgfl_cli.site.hours import Hours
 
 SERVER_OPTIMISERS = ("fedadam", "fedyogi")
-"""The strategies that remember something from round to round."""
+"""Strategies that have a state from round to round."""
 
 
 def option_of(name: str) -> str:
-    """The option of `serve` for a field of the plan."""
+    """Return the option of `serve` for a field of the plan."""
     return f"--{name.replace('_', '-')}"
 
 
 @dataclass(frozen=True)
 class RunPlan:
-    """min_sites : sites that must take part in every round. phase_timeout : seconds for each training or evaluation phase.
+    """The plan of a run.
 
-    proximal_mu, server_learning_rate, trimmed_share, malicious_sites : None takes the strategy's own, where it has one.
-    quorum_timeout : seconds for which `min_sites` are waited for, None for ever. hours : in which rounds begin, None at any.
-    max_update_ratio : largest update, as a multiple of the round's median. max_weight_ratio : largest weight of a site in a
-    mean, as a multiple of the median. max_examples : most training beats, and most held-out beats, of a site.
-    init_from, from_scratch : override the weights that a new run starts from; see `first_weights`.
-    sites : those that may take part, each with its own `max_examples` or None; None for all that are enrolled.
-    origins : field -> where its value stands, for messages; an option of `serve` where it is not named.
+    Attributes
+    ----------
+    architecture
+        Name of the network.
+    strategy
+        Name of the strategy; one of `STRATEGY_NAMES`.
+    rounds
+        Number of rounds.
+    min_sites
+        Number of sites that must take part in every round.
+    local_epochs
+        Epochs of training at a site in a round.
+    learning_rate, last_learning_rate
+        Learning rate of the sites in the first and in the last round.
+    batch_size
+        Beats in a batch.
+    seed
+        Seed for the initial weights and for shuffling.
+    phase_timeout
+        Seconds for each training or evaluation phase.
+    proximal_mu, server_learning_rate, trimmed_share, malicious_sites
+        Options of some strategies; None for the strategy's default. See `strategy_options`.
+    quorum_timeout
+        Seconds for which the coordinator waits for `min_sites`; None for no limit.
+    hours
+        Hours of the day in which a round may begin; None for any.
+    max_update_ratio
+        Largest norm of an update, as a multiple of the round's median.
+    max_weight_ratio
+        Largest weight of a site in a mean, as a multiple of the median.
+    max_examples
+        Largest number of training beats, and of held-out beats, that a site may report.
+    init_from, from_scratch
+        The weights that a new run starts from; see `first_weights`.
+    sites
+        Sites that may take part, each with its own `max_examples` or None; None for all enrolled
+        sites.
+    origins
+        Where the value of a field comes from, by field, for messages. Fields that are missing
+        come from an option of `serve`.
     """
 
     architecture: str
@@ -58,27 +91,36 @@ class RunPlan:
     origins: Mapping[str, str] = field(default_factory=dict)
 
     def origin(self, name: str) -> str:
-        """Where a person finds the value of a field."""
+        """Return where the value of a field comes from: a line of a file or an option."""
         return self.origins.get(name, option_of(name))
 
     def allows(self, site: str) -> bool:
-        """Whether a site may take part in this run."""
+        """Return whether a site may take part in this run."""
         return self.sites is None or site in self.sites
 
-    def learning_rate_in(self, this_round: int) -> float:
-        """From `learning_rate` in the first round along half a cosine to `last_learning_rate` in the last.
+    def learning_rate_in(self, round_number: int) -> float:
+        """Return the learning rate of a round.
 
-        Source: Loshchilov & Hutter, SGDR, ICLR 2017, without restarts.
+        It falls from `learning_rate` in the first round to `last_learning_rate` in the last, along
+        half a cosine.
+
+        Parameters
+        ----------
+        round_number
+            Number of the round, from 1.
+
+        References
+        ----------
+        Loshchilov & Hutter, SGDR: Stochastic Gradient Descent with Warm Restarts, ICLR 2017
+        (without restarts).
         """
-        done = (this_round - 1) / max(self.rounds - 1, 1)
-        return (
-            self.last_learning_rate
-            + (self.learning_rate - self.last_learning_rate) * (1 + math.cos(math.pi * done)) / 2
-        )
+        progress = (round_number - 1) / max(self.rounds - 1, 1)
+        span = self.learning_rate - self.last_learning_rate
+        return self.last_learning_rate + span * (1 + math.cos(math.pi * progress)) / 2
 
     @property
     def optimiser(self) -> str | None:
-        """The strategy where it is a server optimiser, None for the others."""
+        """Name of the strategy if it is a server optimiser; None otherwise."""
         return self.strategy if self.strategy in SERVER_OPTIMISERS else None
 
 
@@ -93,19 +135,33 @@ Figure = Literal[
     "precision",
     "loss",
 ]
-"""Figures in which a site can deviate from the others; `pvcs` and `train_pvcs` are compared as shares of the beats."""
+"""Figures in which a site can deviate from the others.
+
+`pvcs` and `train_pvcs` are compared as shares of the beats.
+"""
 
 
 @dataclass
 class SiteFigures:
-    """What one site reported in a round, and its weight. None: not reported, not defined, or the site did not take part.
+    """The figures of one site in a round.
 
-    train_beats, train_pvcs, train_loss, update_norm : from the training reply; `update_norm` is the Euclidean distance of the
-        site's weights from the global ones.
-    counted_beats : `train_beats`, but at most `max_weight_ratio` times the usual number. weight : the site's share of the mean
-        of the weights, 0 to 1; with krum, 1 for the selected site; None for a strategy that treats each weight by itself.
-    beats, pvcs, true_positives, false_positives, sensitivity, precision, loss : on the site's held-out patients.
-    deviates : the figures of this class in which the site is an outlier among the sites of the round.
+    A figure is None if the site did not report it or take part, or if it is not defined.
+
+    Attributes
+    ----------
+    train_beats, train_pvcs, train_loss
+        Number of training beats, of PVCs among them, and the loss, from the training reply.
+    update_norm
+        Euclidean distance of the site's weights from the global ones.
+    counted_beats
+        `train_beats`, but at most `max_weight_ratio` times the median.
+    weight
+        Share of the site in the mean of the weights, 0 to 1. With krum, 1 for the selected site.
+        None for a strategy that combines each weight separately.
+    beats, pvcs, true_positives, false_positives, sensitivity, precision, loss
+        Figures on the site's held-out patients.
+    deviates
+        Figures in which the site is an outlier among the sites of the round.
     """
 
     train_beats: int | None = None
@@ -125,7 +181,7 @@ class SiteFigures:
 
     @property
     def called(self) -> int | None:
-        """Held-out beats that the model called V."""
+        """Number of held-out beats that the model classified as PVC."""
         if self.true_positives is None or self.false_positives is None:
             return None
         return self.true_positives + self.false_positives
@@ -141,14 +197,37 @@ class SiteFigures:
 
 @dataclass
 class RoundResult:
-    """One round.
+    """The result of one round.
 
-    sites : those whose replies made the model. examples : training beats of all of them, each site's number capped like its
-    weight. examples_by_site : training beats of each site, as reported. metrics : figures on the sites' held-out patients,
-    combined as robustly as the weights (see `Combination`). by_site : the figures of each site. dropped : replies that were left
-    out, with the reason.
-    absent : enrolled sites that were not connected for training. verdicts : site -> its verdict on the run's final model.
-    began : ISO 8601, UTC. seconds : until the model was measured, or stored where it was not.
+    Attributes
+    ----------
+    round
+        Number of the round.
+    version
+        Version of the round's model.
+    sites
+        Sites whose replies were combined.
+    examples
+        Training beats of all these sites; the number of each site is capped like its weight.
+    loss
+        Training loss; None if no site reported one.
+    metrics
+        Figures on the sites' held-out patients, combined as robustly as the weights (see
+        `Combination`).
+    dropped
+        Replies that were left out, with the reason.
+    examples_by_site
+        Training beats by site, as reported.
+    began
+        When the round began, in ISO 8601, UTC.
+    seconds
+        Duration until the model was evaluated, or stored if it was not evaluated.
+    absent
+        Enrolled sites that were not connected for training.
+    verdicts
+        Verdict on the run's final model by site.
+    by_site
+        Figures by site.
     """
 
     round: int
@@ -184,22 +263,25 @@ class RoundResult:
 
     @property
     def gross(self) -> Metrics | None:
-        """The sum of the sites' counts, whatever the strategy. For trusted sites, such as those of a simulation."""
-        counted = [
-            (each.beats, each.pvcs, each.true_positives, each.false_positives)
-            for each in self.by_site.values()
-            if each.beats is not None
-            and each.pvcs is not None
-            and each.true_positives is not None
-            and each.false_positives is not None
+        """Figures over the sum of the sites' counts, for any strategy.
+
+        Use it only if the sites are trusted, as in a simulation.
+        """
+        counts = [
+            (site.beats, site.pvcs, site.true_positives, site.false_positives)
+            for site in self.by_site.values()
+            if site.beats is not None
+            and site.pvcs is not None
+            and site.true_positives is not None
+            and site.false_positives is not None
         ]
-        beats, pvcs, found, false = (
-            sum(column) for column in zip((0, 0, 0, 0), *counted, strict=True)
+        beats, pvcs, true, false = (
+            sum(column) for column in zip((0, 0, 0, 0), *counts, strict=True)
         )
         losses = [
-            (each.loss, each.beats)
-            for each in self.by_site.values()
-            if each.loss is not None and each.beats
+            (site.loss, site.beats)
+            for site in self.by_site.values()
+            if site.loss is not None and site.beats
         ]
         if not beats and not losses:
             return None
@@ -209,6 +291,6 @@ class RoundResult:
             loss=sum(loss * count for loss, count in losses) / sum(count for _, count in losses)
             if losses
             else None,
-            sensitivity=found / pvcs if pvcs else None,
-            precision=found / (found + false) if found + false else None,
+            sensitivity=true / pvcs if pvcs else None,
+            precision=true / (true + false) if true + false else None,
         )

@@ -1,1 +1,1 @@
-"""FedAvg as Flower's own guides write it, on arrays that nobody trains."""
+"""FedAvg as in Flower's guides, on arrays that are not trained."""

@@ -1,8 +1,8 @@
-"""A site: naps for as long as training would take, and gives back the weights that it was sent."""
+"""A site that sleeps for the time of a training, and returns the weights that it received."""
 
 import time
 
-import torch  # noqa: F401 - as an app that trains with it has to, in each of the processes that Flower starts
+import torch  # noqa: F401 - an app that trains imports it in each process that Flower starts
 from flwr.app import Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 

@@ -1,4 +1,4 @@
-"""The coordinator: notes in a file when each round begins, and when all is over."""
+"""A coordinator that writes to a file when each round begins and when the run ends."""
 
 import time
 from collections.abc import Iterable
@@ -12,8 +12,8 @@ from flwr.serverapp.strategy import FedAvg
 app = ServerApp()
 
 
-class NotedFedAvg(FedAvg):
-    """times : where the beginning of each round is appended, in seconds since the epoch."""
+class TimedFedAvg(FedAvg):
+    """FedAvg that appends the time of each round's beginning to the file `times`."""
 
     def __init__(self, times: Path, sites: int) -> None:
         super().__init__(min_train_nodes=sites, min_evaluate_nodes=sites, min_available_nodes=sites)
@@ -22,26 +22,28 @@ class NotedFedAvg(FedAvg):
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
-        note(self._times, "round")
+        append_time(self._times, "round")
         return super().configure_train(server_round, arrays, config, grid)
 
 
-def note(times: Path, what: str) -> None:
+def append_time(times: Path, event: str) -> None:
+    """Append an event and its time in seconds since 1970."""
     with times.open("a") as file:
-        file.write(f"{what} {time.time():.3f}\n")
+        file.write(f"{event} {time.time():.3f}\n")
 
 
 @app.main()
 def main(grid: Grid, context: Context) -> None:
-    given = context.run_config
-    times, sizes = Path(str(given["times"])), [int(size) for size in str(given["sizes"]).split(",")]
+    config = context.run_config
+    times = Path(str(config["times"]))
+    sizes = [int(size) for size in str(config["sizes"]).split(",")]
     arrays = ArrayRecord(
         {
-            f"array-{place}": Array(np.ones(size, dtype=np.float32))
-            for place, size in enumerate(sizes)
+            f"array-{index}": Array(np.ones(size, dtype=np.float32))
+            for index, size in enumerate(sizes)
         }
     )
-    NotedFedAvg(times, int(given["sites"])).start(
-        grid, arrays, num_rounds=int(given["rounds"]), timeout=600
+    TimedFedAvg(times, int(config["sites"])).start(
+        grid, arrays, num_rounds=int(config["rounds"]), timeout=600
     )
-    note(times, "end")
+    append_time(times, "end")

@@ -9,10 +9,10 @@ from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 
-from ecgfl_adapters import adapters
 from ecgfl_adapters.discovery import read
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import Recording
+from ecgfl_adapters.registry import adapters
 
 from ecgfl_cli.demo.synthesiser import synthesise
 

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pyedflib
-from ecgfl_adapters import adapters, read
+from ecgfl_adapters import read
 from ecgfl_adapters.recording import Recording
+from ecgfl_adapters.registry import adapters
 
 
 def _same(found: Recording, expected: Recording) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ecgfl_adapters import adapters
+from ecgfl_adapters.registry import adapters
 
 from ecgfl_cli.app import run
 from ecgfl_cli.demo.synthesiser import synthesise

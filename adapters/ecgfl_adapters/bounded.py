@@ -1,4 +1,4 @@
-"""Read whole files safely: at most a given number of bytes, and never from a pipe or a device."""
+"""Reads whole files safely: at most a given number of bytes, and never from a pipe or a device."""
 
 import errno
 import os
@@ -59,8 +59,9 @@ def first_bytes(path: Path, count: int) -> bytes:
 
 
 def check_stored(path: Path) -> None:
-    """Raise `FileUnreadable` for a large file that consists almost entirely of holes, which read as
-    zeros.
+    """Raise `FileUnreadable` for a large file that consists almost entirely of holes.
+
+    Holes in a sparse file read as zeros.
     """
     if not hasattr(os, "SEEK_DATA") or path.stat().st_size < LARGE_FILE:
         return

@@ -1,4 +1,4 @@
-"""Reading a recording with the adapter of its format.
+"""Reads a recording with the adapter of its format.
 
 Format libraries are loaded only when a file is read.
 """
@@ -144,8 +144,9 @@ def _read(path: Path, format: str, options: ReadOptions) -> Recording:
 
 
 def _without_content(path: Path, error: AdapterError) -> AdapterError:
-    """Return an error that quotes nothing from the file, because the person who made the link may
-    not be allowed to read it.
+    """Return an error that quotes nothing from the file.
+
+    The person who made the link may not be allowed to read the file.
     """
     problem = (
         "cannot be used; the reason is not shown, because this is a link to a file in another "
@@ -203,10 +204,10 @@ def record_stem(path: Path) -> Path:
 
 
 def subfolder(path: Path, named: Iterable[Path]) -> Path:
-    """Return the folder of a recording, relative to the first of the folders (or RECORDS files) in
-    `named` that holds it.
+    """Return the folder of a recording, relative to the folder in `named` that contains it.
 
-    It is `Path()` for a recording that was named itself.
+    It is the first of the folders (or of the folders of RECORDS files) that does, and `Path()` for
+    a recording that was named itself.
     """
     root = next((folder for folder in map(folder_of, named) if folder in path.parents), path.parent)
     return path.parent.relative_to(root)

@@ -1,4 +1,4 @@
-"""Reading a label file with the adapter of its format."""
+"""Reads a label file with the adapter of its format."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Which label file belongs to a recording."""
+"""Finds the label file that belongs to a recording."""
 
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -162,16 +162,18 @@ def _agree(labels: Sequence[BeatLabel], others: Sequence[BeatLabel], fs: float) 
 
 
 def _beside(names: Sequence[Path]) -> list[Path]:
-    """Return those of these files that are there; a broken link is, too, so that reading it says
-    what is missing.
+    """Return those of these files that exist.
+
+    A broken link counts, so that reading it says what is missing.
     """
     files = (companion(path, path.name) for path in names)
     return [path for path in files if path.is_file() or absence(path) is not None]
 
 
 def _label_files(stem: Path, option: str) -> list[Path]:
-    """Return the files that `option` may refer to; None if it is a folder without a file for this
-    recording.
+    """Return the files that `option` may name.
+
+    The list is empty for a folder without a file for this recording.
     """
     given = Path(option)
     annotator = annotator_files(stem, option)
@@ -191,13 +193,11 @@ def _label_files(stem: Path, option: str) -> list[Path]:
 
 def label_files(stem: Path, annotators: Sequence[str] = ANNOTATORS) -> list[Path]:
     """Return the files STEM.ANNOTATOR, STEM.ANNOTATOR.csv and the like that exist."""
-    return [found for annotator in annotators for found in _of_annotator(stem, annotator)]
+    return [path for annotator in annotators for path in _of_annotator(stem, annotator)]
 
 
 def annotator_files(stem: Path, option: str) -> list[Path]:
-    """Return the files beside a recording that `option` names, if it is the suffix of an annotator;
-    none otherwise.
-    """
+    """Return the files beside a recording if `option` is the suffix of an annotator, else none."""
     return [] if "/" in option or "\\" in option else _of_annotator(stem, option)
 
 

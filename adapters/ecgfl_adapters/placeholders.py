@@ -1,4 +1,4 @@
-"""Recognises placeholders in the place of a patient's identifier or name."""
+"""Recognises placeholders for a patient's identifier or name."""
 
 import re
 import unicodedata
@@ -53,12 +53,11 @@ _OLDEST = 120
 
 
 def is_placeholder(text: str) -> bool:
-    """Return whether a text identifies nobody: "", "X X X", "Anonymous", "Unknown", "N.N.", "Test
-    patient", "0000", "-" and the like.
+    """Return whether a text identifies nobody, such as "X X X", "N.N." or "0000".
 
-    A date, a sex and an age identify nobody, either. Upper and lower case, accents and punctuation
-    make no difference. A number after such a word does ("Patient 12"), unless it may be an age
-    ("anonymous M 65").
+    A date, a sex and an age also identify nobody. Case, accents and punctuation do not matter. A
+    number after such a word identifies somebody ("Patient 12"), unless it may be an age ("anonymous
+    M 65").
     """
     folded = unicodedata.normalize("NFKD", text).casefold()
     if folded.strip() in _OTHER_SCRIPTS or text.strip() in _OTHER_SCRIPTS:

@@ -1,6 +1,4 @@
-"""What a file format must offer to take part, and what it may offer: see `Adapter` and
-`AdapterBase`.
-"""
+"""The interface of a file format: its required and its optional methods."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -18,7 +16,7 @@ ANY_SUFFIX = "*"
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """How to read a recording: what the user knows better than the file.
+    """What the user knows better than the file.
 
     Parameters
     ----------
@@ -37,8 +35,7 @@ class ReadOptions:
         Words for beats beyond the built-in ones, such as {"extrasystole": "V"}; case does not
         matter.
     ecg_channels : tuple of str
-        Shell patterns ("Kanal *") of channel names that are ECG beyond the known ones; case does
-        not matter.
+        Shell patterns ("Kanal *") of further names of ECG channels; case does not matter.
     accept_predictions : bool
         Accept uncorrected predictions of this program as labels, to measure them; never to train on
         them.
@@ -68,23 +65,22 @@ class ReadOptions:
 
     def for_format(self, kind: type[FormatOptions]) -> FormatOptions:
         """Return the options of one format: those given of class `kind`, or its defaults."""
-        given = (each for each in self.format_options if isinstance(each, kind))
+        given = (options for options in self.format_options if isinstance(options, kind))
         return next(given, None) or kind()
 
 
 @dataclass(frozen=True)
 class LabelRequest:
-    """What a label reader must know of the recording that the labels belong to.
+    """What a label reader needs to know about the recording to which the labels belong.
 
     Parameters
     ----------
     fs : float
         Sampling rate of the leads in hertz; labels are returned in its samples.
     clock_fs : float, optional
-        Rate in hertz at which a file that does not state a rate counts its samples; None means
-        `fs`.
+        Rate in hertz at which a file that does not state a rate counts its samples. Default: `fs`.
     vocabulary : mapping of str to str
-        A site's own words for beats, to WFDB symbols.
+        Words of the site for beats, to WFDB symbols.
     axis : TableAxis, optional
         Axis of the recording, if its times do not begin at 0 or rows are missing.
     """
@@ -150,8 +146,7 @@ class AdapterBase:
     annotator_suffixes: tuple[str, ...] = ()
 
     def main_file(self, path: Path) -> Path:
-        """Return the file by which a recording is read, if `path` names it by another file; else
-        `path`.
+        """Return the file by which the recording of `path` is read.
 
         The file need not exist.
         """

@@ -86,8 +86,9 @@ def recognised_by(path: Path) -> Adapter | None:
 
 
 def extras_of(adapter: Adapter) -> AdapterBase:
-    """Return what an adapter offers beyond `Adapter`; nothing for one that does not derive from
-    `AdapterBase`.
+    """Return what an adapter offers beyond `Adapter`.
+
+    An adapter that does not derive from `AdapterBase` offers nothing.
     """
     return adapter if isinstance(adapter, AdapterBase) else _NO_EXTRAS
 

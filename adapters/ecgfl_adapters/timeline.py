@@ -1,4 +1,4 @@
-"""Putting samples on one continuous axis, with NaN where the source has a gap."""
+"""Puts samples on one continuous axis, with NaN in the gaps of the source."""
 
 import math
 from pathlib import Path
@@ -38,10 +38,18 @@ def check_rate(path: Path, fs: float) -> None:
 
 
 def check_span(path: Path, samples: float, fs: float, held: int) -> None:
-    """Raise `FileUnreadable` when `samples` at `fs` hertz last longer than any recording does, or
-    hardly any holds a signal.
+    """Raise `FileUnreadable` for a recording that is too long, or that is nearly all gaps.
 
-    held : samples that the file holds; the others are gaps.
+    Parameters
+    ----------
+    path : Path
+        The file, for messages.
+    samples : int
+        Length in samples at `fs` hertz.
+    fs : float
+        Sampling rate in hertz.
+    held : int
+        Number of samples in the file; the others are gaps.
     """
     check_rate(path, fs)
     if not samples / fs <= MAX_SECONDS:
@@ -63,8 +71,16 @@ def check_span(path: Path, samples: float, fs: float, held: int) -> None:
 def spread(
     values: NDArray[np.float32], positions: NDArray[np.int64], length: int
 ) -> NDArray[np.float32]:
-    """Return the first `positions.size` of `values`, shape (n,), at `positions` of an axis of
-    `length` samples that is NaN elsewhere.
+    """Return values on a longer axis that is NaN elsewhere.
+
+    Parameters
+    ----------
+    values : array
+        Shape (n,); the first `positions.size` values are used.
+    positions : array
+        Their indices on the axis.
+    length : int
+        Length of the axis.
     """
     values = values[: positions.size]
     if values.size == length:

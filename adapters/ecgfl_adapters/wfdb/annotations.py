@@ -1,4 +1,4 @@
-"""WFDB annotation files, such as `100.atr`."""
+"""Reads WFDB annotation files, such as `100.atr`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -63,14 +63,14 @@ def _read(path: Path, raw: bytes, fs: float, clock_fs: float) -> list[BeatLabel]
     content = content_of(path)
     _refuse_remote_name(content)
     try:
-        found = wfdb.rdann(
+        annotation = wfdb.rdann(
             str(content.absolute().with_suffix("")),
             content.suffix[1:],
             return_label_elements=["symbol"],
         )
-        stated = float(found.fs) if found.fs else clock_fs
-        samples = [int(sample) for sample in found.sample]
-        symbols = list(found.symbol)
+        stated = float(annotation.fs) if annotation.fs else clock_fs
+        samples = [int(sample) for sample in annotation.sample]
+        symbols = list(annotation.symbol)
     except Exception as error:
         raise LabelsUnreadable(
             path,
@@ -93,7 +93,10 @@ def _read(path: Path, raw: bytes, fs: float, clock_fs: float) -> list[BeatLabel]
 
 
 def _refuse_remote_name(path: Path) -> None:
-    """wfdb opens files through fsspec, which takes "://" and "::" for addresses."""
+    """Raise `LabelsUnreadable` for a path with "://" or "::".
+
+    The wfdb package opens files through fsspec, which takes such paths for addresses.
+    """
     if "://" in str(path) or "::" in str(path.absolute()):
         raise LabelsUnreadable(
             path,

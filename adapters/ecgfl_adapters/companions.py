@@ -25,15 +25,15 @@ FETCH = (
 )
 
 _LARGEST_POINTER = 1 << 15
-"""Bytes; git-annex reads no larger file as a pointer:
+"""Largest size in bytes of a pointer; git-annex does not read larger files as pointers:
 https://git-annex.branchable.com/internals/pointer_file/.
 """
 
 _LONGEST_TARGET = 1000
-"""Bytes."""
+"""Largest length of a path in bytes."""
 
 _NO_TARGET = re.compile(r"[\s\x00-\x1f,;#]|//")
-"""What a link into a store does not hold, and a text of another kind mostly does."""
+"""Characters that do not occur in a link into a store, and occur in most other texts."""
 
 _LFS = b"version https://git-lfs.github.com/spec/"
 _ANNEX = b"annex/objects/"
@@ -45,7 +45,7 @@ RECORDS = "RECORDS"
 """The list of records in the folder of a PhysioNet database."""
 
 _STORES = ((".git", "annex", "objects"), (".dvc", "cache"))
-"""Where git-annex (and DataLad) and DVC keep the content of a repository's files."""
+"""Folders in which git-annex (and DataLad) and DVC store the content of a repository's files."""
 
 
 class LinkBounds(NamedTuple):
@@ -70,9 +70,8 @@ class LinkBounds(NamedTuple):
 
 _ANYWHERE = LinkBounds(None)
 _BOUNDS: ContextVar[LinkBounds] = ContextVar("_BOUNDS", default=_ANYWHERE)
-"""The bounds for what is being read.
-
-They apply to each file of a recording, however its name was found.
+"""The bounds for the recording being read. They apply to each of its files, however its name was
+found.
 """
 
 

@@ -39,7 +39,7 @@ from ecgfl_adapters.search import files_listed
 from ecgfl_adapters.timeline import MAX_RATE_DIFFERENCE
 
 LAST_SAMPLE = 2**31 - 1
-"""Largest sample number of a label: WFDB counts with 32 bits. 99 days at 250 Hz."""
+"""Largest sample number of a label, because WFDB counts with 32 bits; it is 99 days at 250 Hz."""
 
 
 def adapter_for(path: Path, format: str = "auto") -> Adapter:
@@ -176,7 +176,7 @@ def _check_labels(path: Path, recording: Recording) -> None:
         if not 0 <= label.sample <= LAST_SAMPLE:
             raise LabelsUnreadable(
                 path,
-                f"a label stands at sample {label.sample}, not between 0 and {LAST_SAMPLE}",
+                f"a label is at sample {label.sample}, not between 0 and {LAST_SAMPLE}",
                 "Export the labels again, or leave them out with --labels none",
             )
 

@@ -13,7 +13,7 @@ _RESERVED = re.compile(
 """Names of Windows devices, with or without a suffix."""
 
 _LONGEST = 200
-"""Bytes. File systems allow 255; suffixes are added later."""
+"""Largest length of a name in bytes. File systems allow 255; suffixes are added later."""
 
 _MARK = 8
 """Number of digits of the original name's SHA-256 that are appended to a changed name."""

@@ -33,15 +33,15 @@ __all__ = [
 ]
 
 LABELS_SUFFIX = ".labels.csv"
-"""Of a table of labels that may lie beside a recording in any format."""
+"""Suffix of a table of labels beside a recording in any format."""
 
 ANNOTATORS = (ANNOTATOR, "atr", "labels")
-"""Whose files are looked for in a folder of labels."""
+"""Annotators whose files are searched in a folder of labels."""
 
 
 ROUNDED_S = 0.01
-"""Seconds between the places of one beat in two label files that hold the same beats: tables often
-round times to 10 ms.
+"""Maximum difference in seconds between the times of one beat in two label files with the same
+beats: tables often round times to 10 ms.
 """
 
 
@@ -119,7 +119,9 @@ def _labels_in(
 ) -> Labels:
     files = []
     for path in paths:
-        ours = is_prediction(path)  # counts samples of the recording, whatever its table counts
+        ours = is_prediction(
+            path
+        )  # a prediction counts samples of the recording, whatever the table counts
         labels = read_labels(path, fs, clock_fs, options.vocabulary, None if ours else axis)
         files.append((path, labels, _origin_of(path, labels)))
     usable = [file for file in files if options.accept_predictions or file[2] != "machine"]

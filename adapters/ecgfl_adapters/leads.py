@@ -206,9 +206,9 @@ def _remarks(
         remarks.append(
             Remark(
                 "leads-left-out",
-                f"{_numbers_of(channels, left_out)} left out, which may be an ECG as well: only channels "
-                "of one rate and in a unit of "
-                f"voltage are read together (here {_numbers_of(channels, chosen)})",
+                f"{_numbers_of(channels, left_out)} left out, which may be an ECG as well: only "
+                "channels of one rate and in a unit of voltage are read together (here "
+                f"{_numbers_of(channels, chosen)})",
                 "Read the others by naming them with --lead NAME.",
             )
         )
@@ -225,8 +225,8 @@ def _remarks(
         remarks.append(
             Remark(
                 "channels-not-read",
-                f"{_numbers_of(channels, beside)} not read: measured in volts, but other channels are "
-                "named as the ECG",
+                f"{_numbers_of(channels, beside)} not read: measured in volts, but other channels "
+                "are named as the ECG",
                 "If one of them is an ECG lead, name the leads with --lead NAME, or its name in "
                 "ecg_channels in site.toml.",
                 "info",

@@ -9,21 +9,19 @@ from numpy.typing import NDArray
 from ecgfl_adapters.recording import Remark
 
 ENDS = (-32768.0, 32767.0, 65535.0, -2147483648.0, 2147483647.0)
-"""The ends of a converter's range, as tables hold them."""
+"""Ends of the range of a converter, as tables contain them."""
 LONG_RUN = 10
-"""Equal samples after each other, from which a number stays where no signal does: a pacing spike is
-shorter.
-"""
+"""Minimum number of consecutive equal samples for a code. A pacing spike is shorter."""
 
 _ROUND = (-999.0, 999.0, -9999.0, 9999.0, -99999.0, 99999.0, -1000000.0, -200000000.0)
 """Round numbers that programs write for a missing sample."""
 _NEAR = 0.05
-"""Share of the signal's range that a round number in a long run is beyond it at least: a clipped
-signal comes closer.
+"""Minimum distance of a round number in a long run from the signal, as a share of the signal's
+range. A clipped signal is closer.
 """
 _EXACT = 0.5
-"""Largest difference between a round number and the physical value of the sample that stands for
-it, in the physical unit.
+"""Maximum difference between a round number and the physical value of its sample, in the physical
+unit.
 """
 
 
@@ -72,7 +70,7 @@ class MissingCodes:
     ) -> None:
         self._shortest = shortest
         digital = {float(round(number / step + baseline)): number for number in _ROUND}
-        # Where a step is coarser than the number is exact, another value may have the same sample:
+        # If a step is coarse, several values have the same sample:
         # 999 and 1000 in steps of 5.
         exact = {
             sample: number

@@ -22,8 +22,8 @@ _WORDS = frozenset(
     femme hombre mujer maennlich weiblich other
     """.split()  # noqa: SIM905 - a list of 200 strings is hard to read
 )
-"""Lower case, without accents: anonymous, removed, unknown, empty; defaults of recorders; names of
-the field itself; sexes.
+"""Words in lower case without accents: anonymous, removed, unknown, empty; defaults of recorders;
+names of the field itself; sexes.
 """
 
 _PHRASES = frozenset(
@@ -47,9 +47,9 @@ _OTHER_SCRIPTS = frozenset(
 _SEX = frozenset({"m", "f", "male", "female", "man", "woman", "mann", "frau", "homme", "femme"})
 _DATE = re.compile(r"\d{1,4}([-./])(?:\d{1,2}|[a-z]{3,9})\1\d{1,4}")
 _NO_NAME = re.compile(r"\bn\W{1,2}[na]\b")
-"""N.N., n/a."""
+"""Abbreviations such as N.N. and n/a."""
 _OLDEST = 120
-"""Years: a number up to this beside a sex is an age."""
+"""Largest number beside a sex that is an age in years."""
 
 
 def is_placeholder(text: str) -> bool:

@@ -9,11 +9,11 @@ from ecgfl_adapters.recording import Lead
 from ecgfl_adapters.samples import extremes
 
 MAX_COUNT = 32767
-"""Largest count; -32768 is left free, WFDB's code for "no sample"."""
+"""Largest count. The count -32768 is WFDB's code for a missing sample."""
 
 MAX_BASELINE = 1 << 30
-"""Counts by which an offset is taken away; float32, in which samples are, tells fewer apart, and
-WFDB takes 32 bits.
+"""Largest offset in counts. The samples are float32, which has no higher resolution, and WFDB takes
+32 bits.
 """
 
 

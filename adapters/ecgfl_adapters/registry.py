@@ -16,8 +16,8 @@ from ecgfl_adapters.protocol import ANY_SUFFIX, Adapter, AdapterBase
 
 GROUP = "ecgfl.adapters"
 _LAST = ("wfdb", "edf", "csv")
-"""Asked last, in this order: an adapter that a site installed for its own files goes first, plain
-text comes last.
+"""Formats that are asked last, in this order: adapters that a site installed come first, plain text
+comes last.
 """
 
 _NO_EXTRAS = AdapterBase()

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 AT_A_TIME = 1 << 20
-"""Samples that are looked at together: a week needs no more memory than an hour."""
+"""Number of samples that are processed at a time, so that a week needs no more memory than an hour.
+"""
 
 
 class Samples(Protocol):

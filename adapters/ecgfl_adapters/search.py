@@ -273,7 +273,7 @@ def _belongs_to_a_recording(path: Path) -> bool:
     if not (path.is_file() or is_missing):
         return False
     if is_missing and path.suffix.lower() in recording_suffixes():
-        return False  # a recording whose content is not there; reading it says why
+        return False  # a recording without content; reading it says why
     return any(extras.belongs_to_recording(path) for extras in all_extras()) and (
         recognised_by(path) is None
     )

@@ -9,17 +9,16 @@ from numpy.typing import NDArray
 from ecgfl_adapters.errors import FileUnreadable
 
 MAX_SECONDS = 31 * 86400
-"""Longest time axis that is accepted: a broken time stamp must not fill the memory."""
+"""Longest time axis that is accepted, so that a broken time stamp does not fill the memory."""
 
 MAX_EMPTY = 1 << 28
-"""Samples without a signal that are accepted on any axis (12 days at 250 Hz), and however many
-where as many hold one.
+"""Number of missing samples that is accepted on any axis (12 days at 250 Hz). More are accepted if
+as many samples hold a signal.
 """
 
 RATES = (0.1, 100_000.0)
-"""Hertz, slowest and fastest: a broken header must not keep a computer busy.
-
-What is too slow for an ECG is judged later.
+"""Slowest and fastest sampling rate in hertz, so that a broken header does not keep a computer
+busy. Whether a rate is too slow for an ECG is decided later.
 """
 MAX_RATE_DIFFERENCE = 0.01
 """Largest relative difference between a rate and the time stamps: 250 and 256 Hz differ by 2.4 %, a

@@ -9,7 +9,7 @@ from ecgfl_adapters.errors import FileUnreadable, UnitUnknown
 ACCEPTED = "mV, uV, V, nV or adc:GAIN[:BASELINE] (GAIN in ADC units per millivolt)"
 
 STEPS = (1e-12, 1e9)
-"""Millivolts in one digital unit, finest and coarsest; a 32-bit recorder has 1e-7."""
+"""Smallest and largest number of millivolts in one digital unit; a 32-bit recorder has 1e-7."""
 
 _MILLIVOLTS_PER = {"v": 1000.0, "mv": 1.0, "uv": 1e-3, "nv": 1e-6}
 _SPELLINGS = {
@@ -39,7 +39,7 @@ class Scale(NamedTuple):
 
 
 MAX_BASELINE = 2.0**40
-"""Digital units; no converter has that many."""
+"""Largest baseline in digital units; no converter has as many."""
 
 
 def factor_to_mv(unit: str) -> float | None:

@@ -33,7 +33,7 @@ def is_cut_off_and_fails(path: Path) -> None:
     ("adapter", "suffix"),
     [(WfdbAdapter, ".dat"), (WfdbAdapter, ".hea"), (EdfAdapter, ".edf"), (CsvAdapter, ".csv")],
 )
-def test_a_file_that_changes_while_it_is_read_is_refused_for_that(
+def test_refuses_file_that_changes_while_read(
     tmp_path: Path,
     recording: Recording,
     monkeypatch: pytest.MonkeyPatch,

@@ -36,7 +36,7 @@ def test_example_adapter_needs_only_public_names() -> None:
 
 
 @pytest.mark.parametrize("name", PUBLIC)
-def test_public_name_is_documented_and_defined_in_the_package(name: str) -> None:
+def test_public_name_is_documented_and_defined_here(name: str) -> None:
     public = getattr(ecgfl_adapters, name)
     assert public.__name__ == name
     assert public.__module__.startswith("ecgfl_adapters.")

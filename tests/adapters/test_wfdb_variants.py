@@ -71,7 +71,7 @@ def test_record_line(tmp_path: Path, record_line: str) -> None:
         ("r 1 250 1001", r"2000 bytes, but r\.hea states 1001 samples .* which is 2002 bytes"),
     ],
 )
-def test_record_line_that_says_something_else(tmp_path: Path, record_line: str, said: str) -> None:
+def test_refuses_other_record_line(tmp_path: Path, record_line: str, said: str) -> None:
     with pytest.raises(FileUnreadable, match=said):
         read(_record(tmp_path, f"{record_line}\n{SIGNAL}\n"))
 

@@ -14,7 +14,7 @@ from ecgfl_adapters.edf.data_records import DataRecords
 from ecgfl_adapters.errors import FileUnreadable
 
 MOST_ANNOTATIONS = 1 << 23
-"""31 days at 180 beats per minute."""
+"""Largest number of annotations in a file: 31 days at 180 beats per minute."""
 
 _LIST = re.compile(rb"([+-]\d{1,12}(?:\.\d*)?)(?:\x15(\d*(?:\.\d*)?))?\x14(.*)\x14", re.DOTALL)
 

@@ -17,10 +17,10 @@ from ecgfl_adapters.errors import FileUnreadable, changed_meanwhile
 from ecgfl_adapters.recording import Remark
 
 AT_A_TIME = 1 << 23
-"""Bytes of a file that are read together, if no data record is longer."""
+"""Number of bytes that are read at a time, if no data record is longer."""
 
 LARGEST_BLOCK = 1 << 16
-"""Bytes of the largest block that disks and tapes are written in."""
+"""Size in bytes of the largest block that disks and tapes write."""
 
 
 @dataclass(frozen=True)

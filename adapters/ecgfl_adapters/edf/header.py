@@ -14,7 +14,7 @@ from ecgfl_adapters.units import MAX_BASELINE
 EDF_MAGIC = b"0       "
 BDF_MAGIC = b"\xffBIOSEMI"
 MAX_DIGITAL = 1 << 23
-"""Largest digital value, of BDF."""
+"""Largest digital value of BDF."""
 _FIXED = 256
 _EXPORT_AGAIN = "Copy the file again, or export it again from the recorder's software"
 _SIGNAL_FIELDS = (

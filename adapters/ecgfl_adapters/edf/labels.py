@@ -14,9 +14,8 @@ from ecgfl_adapters.recording import BeatLabel
 from ecgfl_adapters.symbols import BEAT_SYMBOLS, in_order, is_sure, symbol_of
 
 LONGEST_INTERVAL = 2.5
-"""Seconds between beats, at 24 a minute.
-
-Sleep is staged every 20 or 30 s, and apnoea lasts 10 s at least (AASM manual).
+"""Longest time between beats in seconds, at 24 beats per minute. Sleep is staged every 20 or 30 s,
+and an apnoea lasts at least 10 s (AASM manual).
 """
 
 LONGEST_BEAT = 2.0

@@ -14,11 +14,13 @@ from ecgfl_adapters.errors import FileUnreadable
 from ecgfl_adapters.timeline import check_rate, check_span
 
 _MAX_ROUNDING = 1.5
-"""Samples by which time stamps of adjoining data records may be off; recorders round them."""
+"""Largest error in samples of the time stamps of adjacent data records, because recorders round
+them.
+"""
 
 _MAX_DRIFT = 1e-3
-"""The share by which a recorder's clock may differ from its converter's; quartz keeps to a tenth of
-it.
+"""Largest relative difference between the clocks of a recorder and of its converter. Quartz clocks
+differ by a tenth of it.
 """
 
 

@@ -120,7 +120,7 @@ def _write(
     fs = grid.samples / grid.seconds
     with closing(pyedflib.EdfWriter(str(path), len(signals), pyedflib.FILETYPE_EDFPLUS)) as writer:
         with warnings.catch_warnings():
-            # The duration is set before the rates, which pyedflib takes for inaccurate until then.
+            # Until the duration is set, pyedflib warns that the rates are inaccurate.
             warnings.filterwarnings("ignore", message="Forcing a specific record_duration")
             warnings.filterwarnings("ignore", message="Sample frequency")
             # EDFlib cuts off further decimals: 9.32237 would become 9.32236.

@@ -11,7 +11,7 @@ from ecgfl_adapters.samples import AT_A_TIME
 Scalar = TypeVar("Scalar", bound=np.generic)
 
 _ENOUGH = 1 << 17
-"""Levels beyond which the step does not matter any more: no 16-bit signal has as many."""
+"""Number of levels from which the step does not matter, because no 16-bit signal has as many."""
 
 
 def steps_of(values: NDArray[np.float64]) -> Iterator[tuple[int, NDArray[np.float64]]]:

@@ -24,7 +24,8 @@ _FEW_TWICE = 0.01
 are duplicate rows.
 """
 _BURST_SECONDS = 1.0
-"""Regular stretches between jumps that are shorter than this are packets stamped on arrival."""
+"""Minimum length of regular stretches between jumps; shorter ones are packets with arrival times.
+"""
 USUAL_HZ = (50.0, 5000.0)
 """Plausible ECG sampling rates in hertz.
 

@@ -82,10 +82,10 @@ def coarse_gaps(path: Path, seconds: NDArray[np.float64], fs: float, stated: str
     usual = float(np.median(lengths))
     late = (
         seconds[starts] - seconds[0]
-    ) * fs - starts  # samples that each new stamp is later than its row
+    ) * fs - starts  # delay of each new stamp against its row, in samples
     late[0] = min(
         late[1], max(0.0, usual - lengths[0])
-    )  # the first stamp's tick may have begun before the recording
+    )  # the tick of the first stamp may have begun before the recording
     last = rows - int(starts[-1])
     if last > 2 * max(usual, float(lengths.max())) + _MAX_UNSURE_SECONDS * fs:
         raise RateUnknown(

@@ -10,7 +10,9 @@ from ecgfl_adapters.tables.time_units import is_time_unit, time_title
 from ecgfl_adapters.units import factor_to_mv
 
 Role = Literal["lead", "other", "time", "samples", "date", "counter", "text", "empty"]
-"""other : a signal that is no ECG. counter : numbers rows and starts again from time to time."""
+"""What a column is. "other" is a signal that is not an ECG, "counter" a number of the row that
+restarts.
+"""
 
 _INDEX_NAMES = {
     "sample",
@@ -25,7 +27,7 @@ _INDEX_NAMES = {
 _VOLTAGES = {"voltage", "spannung", "tension", "potential", "signal", "amplitude", "value"}
 """Names beside which a "V" stands for volts."""
 _LONGEST = 200
-"""Characters of a title that may state a unit."""
+"""Number of characters of a title that may state a unit."""
 
 
 class LeadName(NamedTuple):
@@ -69,7 +71,7 @@ def is_index(name: str) -> bool:
 
 def split_unit(column: str) -> LeadName:
     """Return the lead and the unit in the name of a column, such as "MLII (mV)" or "ecg_uV"."""
-    column = " ".join(column[:_LONGEST].split())  # what follows takes the square of the length
+    column = " ".join(column[:_LONGEST].split())  # the patterns take quadratic time
     match = re.fullmatch(r"(.+?)\s*[\[(]\s*([^\])]+?)\s*[\])]", column) or re.fullmatch(
         r"(.+?)\s*[_/\s]\s*([^\W\d_]+)", column
     )

@@ -19,7 +19,7 @@ _MISSING = {
     "units": '"mV"               # or uV, V, nV, adc:GAIN:BASELINE',
     "leads": '{ "EKG 1" = "II" } # column name or number -> lead; other columns are not read',
 }
-"""What a person may have to add, as an example each."""
+"""An example for each field that the user may have to add."""
 
 
 class Explanation(NamedTuple):
@@ -84,7 +84,7 @@ def layout_block(path: Path, notes: list[Understood]) -> str:
         leads |= note.layout.get("leads", {})
     fields.pop("stated", None)
     if len(stated) == 1 and (unit := stated.pop()) is not None:
-        fields["units"] = unit  # where columns differ, each goes on to state its own
+        fields["units"] = unit  # if columns differ, each states its own unit
     if leads:
         fields["leads"] = leads
     pattern = f"*{''.join(path.suffixes[-2:]) if path.suffix == '.gz' else path.suffix}"

@@ -108,8 +108,7 @@ def check_class_column(path: Path) -> None:
         if row.get("class") in {"N", "V"} and row["class"] != row.get("symbol"):
             raise LabelsUnreadable(
                 path,
-                f"line {number} has another class than its symbol, and every symbol is as it was "
-                "predicted",
+                f"line {number} has another class than its symbol, and no symbol was corrected",
                 "Correct the column 'symbol': the column 'class' is not read",
             )
 

@@ -35,16 +35,16 @@ from ecgfl_adapters.timeline import MAX_RATE_DIFFERENCE
 from ecgfl_adapters.units import check_step
 
 _FEW_ROWS = 10
-"""Rows from which a time without a unit can be compared with a known rate, and stretches from which
-cells are blank again and again.
+"""Minimum number of rows to compare a time without a unit with a known rate, and of blank stretches
+for cells to be blank repeatedly.
 """
 _INTERLEAVED_SHARE = 0.02
 """Minimum ratio of blank stretches to non-blank rows for the blank rows to belong to other sensors,
 not to a loose electrode.
 """
 _FEW_WRAPS = 3
-"""Minimum number of decreases for a column of sample numbers to be a counter that restarts, and not
-rows out of order.
+"""Minimum number of decreases of a column of sample numbers for it to be a counter that restarts,
+and not rows out of order.
 """
 _REGULAR_SHARE = 0.9
 """Minimum share of the blank stretches at one distance for a lead to have a sampling rate of its
@@ -326,9 +326,7 @@ def _clock_of_some(
         or abs(own.fs - understanding.fs) <= MAX_RATE_DIFFERENCE * understanding.fs
     ):
         return own
-    _clock(
-        understanding, held.size, seconds
-    )  # the rate is that of the table, or it is refused here
+    _clock(understanding, held.size, seconds)  # raises if the rate is not that of the table either
     return own
 
 

@@ -251,7 +251,7 @@ def _no_rows(path: Path, lines: Sequence[str]) -> FileUnreadable:
     """Return the error for a file without rows, which shows the line that is wrong."""
     content = [at for at, line in enumerate(lines) if line.strip() and not is_comment(line)]
     if not content:
-        return FileUnreadable(path, "the file has no line of numbers", "Export the signal again")
+        return FileUnreadable(path, "it has no line of numbers", "Export the signal again")
     numeric = ((at, _separator_of_numbers(lines[at])) for at in content)
     first, separator = next((row for row in numeric if row[1] is not None), (0, None))
     if separator is not None:

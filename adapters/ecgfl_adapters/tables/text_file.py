@@ -84,7 +84,7 @@ class TextFile:
                 if "\0" in text:
                     raise FileUnreadable(
                         self.path,
-                        "the file contains bytes that are 0, so it is not a text file",
+                        "it contains bytes that are 0: not a text file",
                         "Give the right format with --input-format",
                     )
                 text = rest + _with_plain_signs(text, self.encoding)
@@ -122,7 +122,7 @@ def open_text(path: Path, head: int = HEAD) -> TextFile:
     if encoding == "utf-8" and b"\0" in raw:
         raise FileUnreadable(
             path,
-            f"byte {raw.index(0)} is 0, so it is not a text file",
+            f"byte {raw.index(0)} is 0: not a text file",
             "Give the right format with --input-format",
         )
     text = raw[mark:].decode(encoding, "ignore" if encoding.startswith("utf-16") else "replace")
@@ -166,7 +166,7 @@ def _opened(path: Path, compressed: bool) -> Iterator[IO[bytes]]:
     except OSError as error:
         raise FileMissing(
             path,
-            f"the file cannot be read ({error.strerror or error})",
+            f"cannot be opened ({error.strerror or error})",
             "Check the path and its permissions",
         ) from error
 

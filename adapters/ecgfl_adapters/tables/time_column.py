@@ -253,6 +253,6 @@ def _named_column(path: Path, columns: Sequence[Column], key: str | int) -> Colu
     names = ", ".join(repr(column.title or column.place + 1) for column in columns)
     raise FileUnreadable(
         path,
-        f"time = {key!r} in site.toml is not a column (columns: {names})",
+        f"time = {key!r} in site.toml is no column (columns: {names})",
         "Correct that line of site.toml",
     )

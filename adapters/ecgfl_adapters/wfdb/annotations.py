@@ -46,7 +46,7 @@ def read_annotations(path: Path, request: LabelRequest) -> tuple[BeatLabel, ...]
 
 
 def _read(path: Path, raw: bytes, fs: float, clock_fs: float) -> list[BeatLabel]:
-    import wfdb  # brings pandas along: only when a file is read
+    import wfdb  # loads pandas, so only when a file is read
 
     if len(raw) < 2 or len(raw) % 2 or raw[-2:] != b"\0\0":
         raise LabelsUnreadable(
@@ -58,7 +58,7 @@ def _read(path: Path, raw: bytes, fs: float, clock_fs: float) -> list[BeatLabel]
     if not any(raw):
         return []
     codes = np.frombuffer(raw, "<u2") >> 10
-    # Words of texts may be counted, too.
+    # Words of texts may be counted too.
     check_label_count(path, int(np.count_nonzero((codes > 0) & (codes < _FIRST_NON_BEAT_CODE))))
     content = content_of(path)
     _refuse_remote_name(content)

@@ -17,7 +17,7 @@ from ecgfl_adapters.companions import absence, companion, content_of
 from ecgfl_adapters.errors import FileMissing, FileUnreadable
 
 MAX_BASELINE = 1 << 31
-"""ADC units; a sample has no more than 32 bits."""
+"""Largest baseline in ADC units; a sample has at most 32 bits."""
 
 LARGEST_HEADER = 1 << 22
 """Largest size of a header in bytes. A signal line has about 60 bytes, a segment line about 20."""
@@ -26,7 +26,7 @@ MOST_LINES = 10_000
 """Largest number of signals or segments of a record."""
 
 LONGEST_LINE = 2000
-"""Characters; the format allows 255."""
+"""Largest length of a line in characters; the format allows 255."""
 
 _RATE = re.compile(r"(?P<fs>\+?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)(?:[/(]\S*)?")
 _LENGTH = re.compile(r"(\d+)(?:\.0*)?")

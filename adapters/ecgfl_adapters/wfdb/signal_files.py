@@ -24,7 +24,9 @@ _BYTES_PER_SAMPLE = {
 _COMPRESSED = {"508", "516", "524"}
 
 MAX_COMPRESSION = 1 << 14
-"""Samples a byte: a FLAC block of at most 65,535 equal samples takes a dozen bytes."""
+"""Largest number of samples per byte: a FLAC block of at most 65,535 equal samples has a dozen
+bytes.
+"""
 
 
 def check_files(header: Header) -> int:

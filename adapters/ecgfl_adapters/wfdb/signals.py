@@ -17,7 +17,9 @@ from ecgfl_adapters.wfdb.header import NULL, Header, SignalSpec
 from ecgfl_adapters.wfdb.signal_files import check_files
 
 ENOUGH_SIGNALS = 3
-"""Two leads may be equal, and with them their checksums."""
+"""Minimum number of signals whose equal checksums are a placeholder, because two leads may be
+equal.
+"""
 
 # "No sample": the lowest code of each format. Format 8 stores differences and has none.
 _INVALID = {
@@ -157,9 +159,7 @@ def to_float(
     invalid = _INVALID.get(signal.fmt)
     if invalid is not None:
         physical[values == invalid] = math.nan
-    ends = set(
-        _INVALID.values()
-    )  # a converter may have taken over the code of the format that it read
+    ends = set(_INVALID.values())  # a converter may have kept the code of another format
     codes = MissingCodes(
         ends,
         shortest=LONG_RUN,
@@ -242,7 +242,7 @@ def _decoded(
     used because it reads the header again, fails on other date formats and on names in another
     case, and follows links.
     """
-    from wfdb.io import _signal  # brings pandas along: only when a record is read
+    from wfdb.io import _signal  # loads pandas, so only when a record is read
 
     folder = str(header.path.parent.absolute())
     if "://" in folder or "::" in folder:
@@ -272,7 +272,7 @@ def _decoded(
             ignore_skew=False,
             return_res=32,
         )
-    except Exception as error:  # wfdb raises anything on a broken file
+    except Exception as error:  # wfdb may raise any exception on a broken file
         files = ", ".join(sorted({signal.file for signal in held}))
         fmts = ", ".join(sorted({signal.fmt for signal in held}))
         raise FileUnreadable(
@@ -292,7 +292,7 @@ def _wrong_sum(header: Header, signal: SignalSpec, total: int) -> str | None:
     """
     if (
         signal.checksum is None or signal.fmt == NULL or signal.skew
-    ):  # skewed signals are shifted on reading: their sum is not the file's
+    ):  # reading shifts skewed signals, so their sum is not that of the file
         return None
     actual = total & 0xFFFF
     if actual == signal.checksum & 0xFFFF:

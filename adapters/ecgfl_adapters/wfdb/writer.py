@@ -17,7 +17,7 @@ _END_OF_FILE = b"\0\0"
 
 def write_record(recording: Recording, folder: Path) -> tuple[Path, ...]:
     """See `WfdbAdapter.write`."""
-    import wfdb  # brings pandas along: only when a record is written
+    import wfdb  # loads pandas, so only when a record is written
 
     name = re.sub(r"[^-A-Za-z0-9_]", "_", recording.name) or "record"
     scales = [scale_of(lead) for lead in recording.leads]

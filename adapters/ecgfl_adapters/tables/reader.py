@@ -14,6 +14,7 @@ from ecgfl_adapters.label_axis import TableAxis
 from ecgfl_adapters.missing_codes import Code, MissingCodes, missing_remark
 from ecgfl_adapters.recording import Lead, Remark
 from ecgfl_adapters.tables.arrays import Growing, Levels
+from ecgfl_adapters.tables.blank_rows import FEW_STRETCHES, interleaved_rows, is_regular
 from ecgfl_adapters.tables.clock import (
     USUAL_HZ,
     Clock,
@@ -35,24 +36,10 @@ from ecgfl_adapters.timeline import MAX_RATE_DIFFERENCE
 from ecgfl_adapters.units import check_step
 
 _FEW_ROWS = 10
-"""Minimum number of rows to compare a time without a unit with a known rate, and of blank stretches
-for cells to be blank repeatedly.
-"""
-_INTERLEAVED_SHARE = 0.02
-"""Minimum ratio of blank stretches to non-blank rows for the blank rows to belong to other sensors,
-not to a loose electrode.
-"""
+"""Minimum number of rows to compare a time without a unit with a known rate."""
 _FEW_WRAPS = 3
 """Minimum number of decreases of a column of sample numbers for it to be a counter that restarts,
 and not rows out of order.
-"""
-_REGULAR_SHARE = 0.9
-"""Minimum share of the blank stretches at one distance for a lead to have a sampling rate of its
-own.
-"""
-_FEW_STRETCHES = 20
-"""Minimum number of blank stretches for their distances to tell another sampling rate from randomly
-missing samples.
 """
 _LARGEST_MV = float(np.finfo(np.float32).max)
 
@@ -205,7 +192,7 @@ def read_signal(understanding: Understanding) -> Signal:
         reader.refuse_thousands()
     rows = readers[0].samples.size
     seconds, factor = times.seconds()
-    blank = _interleaved([reader.samples.values for reader in readers])
+    blank = interleaved_rows([reader.samples.values for reader in readers])
     clock = (
         _clock_of_some(understanding, seconds, ~blank)
         if blank.any()
@@ -278,21 +265,6 @@ def _starts_again(path: Path, numbers: NDArray[np.float64], line: int) -> bool:
     return True
 
 
-def _interleaved(leads: Sequence[NDArray[np.float32]]) -> NDArray[np.bool_]:
-    """Return the rows of other sensors between those of the leads, shape (rows,).
-
-    Every lead is blank in them, again and again.
-    """
-    blank = np.logical_and.reduce([np.isnan(values) for values in leads])
-    return blank if _comes_and_goes(blank) else np.zeros_like(blank)
-
-
-def _comes_and_goes(blank: NDArray[np.bool_]) -> bool:
-    held = int((~blank).sum())
-    stretches = int((blank[1:] & ~blank[:-1]).sum())
-    return stretches > max(_FEW_ROWS, _INTERLEAVED_SHARE * held)
-
-
 def _clock_of_some(
     understanding: Understanding, seconds: NDArray[np.float64], held: NDArray[np.bool_]
 ) -> Clock:
@@ -306,9 +278,9 @@ def _clock_of_some(
     if understanding.time is None or understanding.time.kind == "samples":
         isolated = (
             np.median(np.diff(np.flatnonzero(held))) > 1
-            and int((held[:-1] & ~held[1:]).sum()) > _FEW_STRETCHES
+            and int((held[:-1] & ~held[1:]).sum()) > FEW_STRETCHES
         )
-        if not isolated and not _is_regular(~held):  # missing at random
+        if not isolated and not is_regular(~held):  # missing at random
             return _clock(understanding, held.size, seconds)
         raise RateUnknown(
             understanding.path,
@@ -334,29 +306,13 @@ def _refuse_interleaved(
     understanding: Understanding, name: str, values: NDArray[np.float32]
 ) -> None:
     blank = np.isnan(values)
-    if len(understanding.leads) > 1 and _is_regular(blank):
+    if len(understanding.leads) > 1 and is_regular(blank):
         raise RateUnknown(
             understanding.path,
             f"column {name!r} is blank in {blank.mean():.0%} of the other leads' rows, again and "
             "again: it has another rate",
             f"Read it alone with --lead {name!r}, or the others with --lead NAME",
         )
-
-
-def _is_regular(blank: NDArray[np.bool_]) -> bool:
-    """Return whether blank stretches are at one distance from each other.
-
-    They are if a lead has another rate than the table, and not if an electrode was off.
-    """
-    starts = np.flatnonzero(blank[1:] & ~blank[:-1])
-    if starts.size <= max(_FEW_STRETCHES, _INTERLEAVED_SHARE * (~blank).sum()):
-        return False
-    distances = np.diff(starts)
-    usual = np.median(distances)
-    return any(
-        ((distances >= low) & (distances <= low + 1)).mean() >= _REGULAR_SHARE
-        for low in (usual - 1, usual - 0.5, usual)
-    )
 
 
 def _axis(

@@ -166,10 +166,10 @@ def _fit(lines: Sequence[str], dialect: Dialect, begin: int) -> _Fit | None:
             continue
         if (after and len(alike) < _CONSISTENT * len(after)) or (not after and index > 1):
             continue
-        merged = (
+        merged: list[Kind] = [
             next((kind for kind in column if kind != "empty"), "empty")
             for column in zip(kinds, *alike, strict=True)
-        )
+        ]
         return _Fit(dialect, number, tuple(merged), whole)
     return None
 

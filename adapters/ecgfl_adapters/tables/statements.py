@@ -4,7 +4,7 @@ Examples are "# Sampling Rate (Hz):= 1000", "Sample Rate,512 hertz" and "Einheit
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -74,14 +74,10 @@ class Statements(NamedTuple):
     def one(self, keys: Iterable[str]) -> Statement | None:
         """Return the first statement with a value whose key is one of `keys`, in lower case."""
         accepted = set(keys)
-        return next(
-            (
-                statement
-                for statement in self.all
-                if statement.key.lower() in accepted and statement.value
-            ),
-            None,
-        )
+        return self._first(lambda each: each.key.lower() in accepted and each.value != "")
+
+    def _first(self, holds: Callable[[Statement], bool]) -> Statement | None:
+        return next(filter(holds, self.all), None)
 
     @property
     def is_watch(self) -> bool:
@@ -89,39 +85,26 @@ class Statements(NamedTuple):
 
         The language differs, but the device is always named like "Watch6,1".
         """
-        return any(_WATCH.fullmatch(statement.value) for statement in self.all)
+        return any(_WATCH.fullmatch(statement.value) is not None for statement in self.all)
 
     @property
     def unit(self) -> Statement | None:
         """The statement of the unit of all samples, if there is one."""
-        statement = self.one(_UNIT)
-        if statement is None and self.is_watch:
-            statement = next(
-                (candidate for candidate in self.all if factor_to_mv(candidate.value) is not None),
-                None,
-            )
-        return (
-            statement
-            if statement is not None and factor_to_mv(statement.value) is not None
-            else None
-        )
+        stated = self.one(_UNIT)
+        if stated is None and self.is_watch:
+            return self._first(lambda each: factor_to_mv(each.value) is not None)
+        return stated if stated is not None and factor_to_mv(stated.value) is not None else None
 
     @property
     def lead(self) -> Statement | None:
-        """The statement of the name of the only lead, if there is one."""
-        statement = self.one(_LEAD)
-        if (
-            statement is None and self.is_watch and self.unit is not None
-        ):  # it stands just above the unit
-            statement = next(
-                (
-                    candidate
-                    for candidate in self.all
-                    if candidate.line == self.unit.line - 1 and candidate.value
-                ),
-                None,
-            )
-        return statement
+        """The statement of the name of the only lead, if there is one.
+
+        An Apple Watch writes the name without a key in the line above the unit.
+        """
+        stated, unit = self.one(_LEAD), self.unit
+        if stated is None and self.is_watch and unit is not None:
+            return self._first(lambda each: each.line == unit.line - 1 and each.value != "")
+        return stated
 
     @property
     def patient(self) -> str:
@@ -188,10 +171,10 @@ def stated_rate(path: Path, statements: Statements) -> Rate | None:
 
     Raises `RateUnknown` for a rate that is not plausible, and if two statements differ.
     """
-    found = [statement for statement in statements.all if _RATE.match(statement.key.lower())]
-    if not found and statements.is_watch:
-        found = [statement for statement in statements.all if _HERTZ.fullmatch(statement.value)]
-    rates = [Rate(_hertz(path, statement), statement) for statement in found]
+    stated = [each for each in statements.all if _RATE.match(each.key.lower())]
+    if not stated and statements.is_watch:
+        stated = [each for each in statements.all if _HERTZ.fullmatch(each.value)]
+    rates = [Rate(_hertz(path, statement), statement) for statement in stated]
     if len({rate.hertz for rate in rates}) > 1:
         first, second = rates[0], next(rate for rate in rates if rate.hertz != rates[0].hertz)
         raise RateUnknown(

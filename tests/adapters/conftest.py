@@ -1,4 +1,4 @@
-"""Small recordings and files made on the spot."""
+"""Small recordings and files for the tests of the adapters."""
 
 from collections.abc import Callable
 from dataclasses import replace

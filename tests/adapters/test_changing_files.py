@@ -1,4 +1,4 @@
-"""A file that is still being written or copied is not taken for a whole one."""
+"""Files that change while they are read are refused."""
 
 import os
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Tests which channels are read as leads, and with which scaling."""
+"""The channels that are read as leads, and their scale."""
 
 import math
 from pathlib import Path

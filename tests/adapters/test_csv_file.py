@@ -1,4 +1,4 @@
-"""CSV files: what is read, and what is refused with which words."""
+"""Reading CSV files: columns, units, times and labels."""
 
 import shutil
 from dataclasses import replace

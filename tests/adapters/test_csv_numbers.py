@@ -1,6 +1,4 @@
-"""How programs write numbers in tables: each is read as what it is, or refused where it may be
-something else.
-"""
+"""The forms of numbers in tables are read, or refused if they are ambiguous."""
 
 from collections.abc import Sequence
 from pathlib import Path

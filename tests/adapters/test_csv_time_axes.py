@@ -115,7 +115,7 @@ def test_reads_a_line_of_units_with_minutes(tmp_path: Path) -> None:
 def test_reads_acqknowledge_text(
     tmp_path: Path, interval: str, title: str, unit: float, separator: str
 ) -> None:
-    """The row of counts under the titles holds no samples; names and units stand above."""
+    """The row of counts under the titles is not a sample; names and units are above it."""
     head = [f"rest.acq\n{interval}/sample\n2 channels\nEDA100C\nmicrosiemens\nECG100C\nmV"]
     head += [
         separator.join([title, "CH1", "CH2", ""]),

@@ -1,4 +1,4 @@
-"""Times of day and dates as a table's time column."""
+"""Times of day and dates in the time column of a table."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta

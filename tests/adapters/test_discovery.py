@@ -24,7 +24,7 @@ from ecgfl_adapters.wfdb.writer import write_annotations
 
 
 class VendorAdapter:
-    """Stands for an adapter that a hospital installed; fails as a third party's code may."""
+    """An adapter that a hospital installed, which fails as third-party code may."""
 
     name = "vendor"
 
@@ -42,7 +42,7 @@ class VendorAdapter:
 
 @pytest.fixture
 def vendor(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Besides the built-in adapters: one more, one that cannot be imported and one that is none."""
+    """Register one more adapter, one that cannot be imported, and a class that is not one."""
     builtin = list(registry.entry_points(group=registry.GROUP))
     here = f"{__name__}:VendorAdapter"
     more = [

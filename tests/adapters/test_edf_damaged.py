@@ -1,19 +1,19 @@
 """Damaged EDF and BDF files: which are refused, and which are read with a remark."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import edfio
 import numpy as np
 import pytest
 from ecgfl_adapters.edf.adapter import EdfAdapter
-from ecgfl_adapters.edf.header import read_header
 from ecgfl_adapters.errors import (
     FileMissing,
     FileUnreadable,
 )
 from ecgfl_adapters.protocol import Adapter, ReadOptions
 from ecgfl_adapters.recording import Recording
+from edf_files import edf_signal, with_stamps, without_continuity, write_edf_file
 
 ADAPTER = EdfAdapter()
 DEFAULT = ReadOptions()
@@ -29,35 +29,9 @@ LABEL, DIMENSION, PHYSICAL_MIN, PHYSICAL_MAX, DIGITAL_MIN = (
 )
 
 
-def _signal(label: str, unit: str = "mV", fs: float = 100.0, seconds: int = 10) -> edfio.EdfSignal:
-    wave = np.sin(np.arange(int(fs * seconds)) / 9)
-    return edfio.EdfSignal(wave, fs, label=label, physical_dimension=unit, physical_range=(-2, 2))
-
-
-def _write(
-    path: Path,
-    signals: Sequence[edfio.EdfSignal],
-    annotations: Sequence[edfio.EdfAnnotation] | None = None,
-) -> Path:
-    edfio.Edf(signals, annotations=annotations).write(path)
-    return path
-
-
-def _without_continuity(path: Path, starts: Sequence[int]) -> Path:
-    """Turn an EDF+C file with 1 s data records into EDF+D; records start at `starts` seconds."""
-    raw = path.read_bytes().replace(b"EDF+C", b"EDF+D", 1)
-    for number, start in reversed(list(enumerate(starts))):
-        longer = len(str(start)) - len(str(number))
-        raw = raw.replace(
-            f"+{number}\x14\x14".encode() + bytes(longer), f"+{start}\x14\x14".encode()
-        )
-    path.write_bytes(raw)
-    return path
-
-
 def test_data_records_that_overlap_are_refused(tmp_path: Path) -> None:
-    path = _without_continuity(
-        _write(tmp_path / "x.edf", [_signal("ECG", seconds=3)], []), [0, 5, 5]
+    path = without_continuity(
+        write_edf_file(tmp_path / "x.edf", [edf_signal("ECG", seconds=3)], []), [0, 5, 5]
     )
     with pytest.raises(
         FileUnreadable, match=r"data record 2 starts at 5 s, before the end of the one before it"
@@ -67,8 +41,9 @@ def test_data_records_that_overlap_are_refused(tmp_path: Path) -> None:
 
 def test_refuses_far_time_stamp_without_allocating(tmp_path: Path) -> None:
     note = edfio.EdfAnnotation(0.5, None, "makes room for a long time stamp")
-    path = _without_continuity(
-        _write(tmp_path / "x.edf", [_signal("ECG", seconds=3)], [note]), [0, 1, 999_999_999]
+    path = without_continuity(
+        write_edf_file(tmp_path / "x.edf", [edf_signal("ECG", seconds=3)], [note]),
+        [0, 1, 999_999_999],
     )
     with pytest.raises(FileUnreadable, match=r"span 11574.1 days"):
         ADAPTER.read(path, DEFAULT)
@@ -156,8 +131,8 @@ def test_a_missing_file_is_reported(tmp_path: Path) -> None:
 
 
 def test_refuses_file_that_changed_after_opening(tmp_path: Path) -> None:
-    path = _without_continuity(
-        _write(tmp_path / "x.edf", [_signal("ECG", seconds=4)], []), [0, 1, 8, 9]
+    path = without_continuity(
+        write_edf_file(tmp_path / "x.edf", [edf_signal("ECG", seconds=4)], []), [0, 1, 8, 9]
     )
     samples = ADAPTER.read(path, DEFAULT).leads[0].samples
     path.write_bytes(path.read_bytes() + bytes(path.stat().st_size))
@@ -165,27 +140,7 @@ def test_refuses_file_that_changed_after_opening(tmp_path: Path) -> None:
         samples[:10]
 
 
-def _with_stamps(tmp_path: Path, every: float, records: int, notes: Mapping[int, str]) -> Path:
-    """1 s data records that say that they start `every` seconds. notes : by the record in whose
-    middle they stand.
-    """
-    path = _write(
-        tmp_path / "x.edf",
-        [_signal("ECG", seconds=records)],
-        [edfio.EdfAnnotation(0, None, "x" * 40)],
-    )
-    header, raw = read_header(path), bytearray(path.read_bytes())
-    width = header.channels[-1].samples * header.sample_bytes
-    for number in range(records):
-        text = f"+{number * every:.4f}\x14\x14\0"
-        text += f"+{number * every + 0.5:.4f}\x14{notes[number]}\x14\0" if number in notes else ""
-        end = header.size + (number + 1) * header.record_bytes
-        raw[end - width : end] = text.encode().ljust(width, b"\0")
-    path.write_bytes(raw)
-    return path
-
-
 @pytest.mark.parametrize("every", [1.004, 0.996])
 def test_refuses_data_records_at_another_rate(tmp_path: Path, every: float) -> None:
     with pytest.raises(FileUnreadable, match=f"come every {every} s"):
-        ADAPTER.read(_with_stamps(tmp_path, every, 100, {}), DEFAULT)
+        ADAPTER.read(with_stamps(tmp_path, every, 100, {}), DEFAULT)

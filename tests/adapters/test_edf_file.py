@@ -1,6 +1,6 @@
 """Reading EDF and BDF files: leads, units, gaps, labels and patients."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
 
@@ -9,7 +9,6 @@ import numpy as np
 import pyedflib
 import pytest
 from ecgfl_adapters.edf.adapter import EdfAdapter
-from ecgfl_adapters.edf.header import read_header
 from ecgfl_adapters.errors import (
     LabelsUnreadable,
     LeadMissing,
@@ -17,6 +16,7 @@ from ecgfl_adapters.errors import (
 )
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import BeatLabel, Recording
+from edf_files import edf_signal, with_stamps, without_continuity, write_edf_file
 
 ADAPTER = EdfAdapter()
 DEFAULT = ReadOptions()
@@ -30,32 +30,6 @@ LABEL, DIMENSION, PHYSICAL_MIN, PHYSICAL_MAX, DIGITAL_MIN = (
     256 + 112 * 3,
     256 + 120 * 3,
 )
-
-
-def _signal(label: str, unit: str = "mV", fs: float = 100.0, seconds: int = 10) -> edfio.EdfSignal:
-    wave = np.sin(np.arange(int(fs * seconds)) / 9)
-    return edfio.EdfSignal(wave, fs, label=label, physical_dimension=unit, physical_range=(-2, 2))
-
-
-def _write(
-    path: Path,
-    signals: Sequence[edfio.EdfSignal],
-    annotations: Sequence[edfio.EdfAnnotation] | None = None,
-) -> Path:
-    edfio.Edf(signals, annotations=annotations).write(path)
-    return path
-
-
-def _without_continuity(path: Path, starts: Sequence[int]) -> Path:
-    """Turn an EDF+C file with 1 s data records into EDF+D; records start at `starts` seconds."""
-    raw = path.read_bytes().replace(b"EDF+C", b"EDF+D", 1)
-    for number, start in reversed(list(enumerate(starts))):
-        longer = len(str(start)) - len(str(number))
-        raw = raw.replace(
-            f"+{number}\x14\x14".encode() + bytes(longer), f"+{start}\x14\x14".encode()
-        )
-    path.write_bytes(raw)
-    return path
 
 
 def test_the_wearables_file_is_read_as_pyedflib_reads_it(real_data: Path) -> None:
@@ -88,8 +62,9 @@ def test_reads_degree_sign_that_pyedflib_refuses(real_data: Path) -> None:
 
 
 def test_channels_with_one_label_get_unique_names(tmp_path: Path) -> None:
-    path = _write(
-        tmp_path / "x.edf", [_signal("ECG Channel"), _signal("ECG Channel"), _signal("Resp")]
+    path = write_edf_file(
+        tmp_path / "x.edf",
+        [edf_signal("ECG Channel"), edf_signal("ECG Channel"), edf_signal("Resp")],
     )
     assert [lead.name for lead in ADAPTER.read(path, DEFAULT).leads] == [
         "ECG Channel",
@@ -108,7 +83,9 @@ def test_channels_with_one_label_get_unique_names(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_usual_labels_are_known_as_ecg(tmp_path: Path, label: str) -> None:
     assert (
-        ADAPTER.read(_write(tmp_path / "x.edf", [_signal("SpO2"), _signal(label)]), DEFAULT)
+        ADAPTER.read(
+            write_edf_file(tmp_path / "x.edf", [edf_signal("SpO2"), edf_signal(label)]), DEFAULT
+        )
         .leads[0]
         .name
         == label
@@ -116,7 +93,9 @@ def test_usual_labels_are_known_as_ecg(tmp_path: Path, label: str) -> None:
 
 
 def test_a_file_without_a_known_lead_lists_its_channels(tmp_path: Path) -> None:
-    path = _write(tmp_path / "x.edf", [_signal("Chan 1"), _signal("EEG C3"), _signal("ECG HR")])
+    path = write_edf_file(
+        tmp_path / "x.edf", [edf_signal("Chan 1"), edf_signal("EEG C3"), edf_signal("ECG HR")]
+    )
     with pytest.raises(LeadMissing, match=r"channels: 'Chan 1', 'EEG C3', 'ECG HR'.*--lead NAME"):
         ADAPTER.read(path, DEFAULT)
     assert ADAPTER.read(path, ReadOptions(leads=("Chan 1",))).leads[0].name == "Chan 1"
@@ -155,8 +134,9 @@ def test_edf_plus_d_gaps_are_missing_samples(tmp_path: Path) -> None:
         edfio.EdfAnnotation(1.5, None, "Normal beat"),
         edfio.EdfAnnotation(9.5, None, "PVC"),
     ]
-    path = _without_continuity(
-        _write(tmp_path / "x.edf", [_signal("ECG", seconds=4)], annotations), [0, 1, 8, 9]
+    path = without_continuity(
+        write_edf_file(tmp_path / "x.edf", [edf_signal("ECG", seconds=4)], annotations),
+        [0, 1, 8, 9],
     )
     found = ADAPTER.read(path, DEFAULT)
     assert (found.length, found.gaps()) == (1000, ((200, 800),))
@@ -167,16 +147,17 @@ def test_edf_plus_d_gaps_are_missing_samples(tmp_path: Path) -> None:
 
 
 def test_reads_gap_in_file_declared_continuous(tmp_path: Path) -> None:
-    path = _without_continuity(
-        _write(tmp_path / "x.edf", [_signal("ECG", seconds=4)], []), [0, 1, 8, 9]
+    path = without_continuity(
+        write_edf_file(tmp_path / "x.edf", [edf_signal("ECG", seconds=4)], []), [0, 1, 8, 9]
     )
     path.write_bytes(path.read_bytes().replace(b"EDF+D", b"EDF+C"))
     assert ADAPTER.read(path, DEFAULT).gaps() == ((200, 800),)
 
 
 def test_leaves_out_channels_of_another_rate(tmp_path: Path) -> None:
-    path = _write(
-        tmp_path / "x.edf", [_signal("ECG II"), _signal("ECG V5", fs=50.0), _signal("ECG V6")]
+    path = write_edf_file(
+        tmp_path / "x.edf",
+        [edf_signal("ECG II"), edf_signal("ECG V5", fs=50.0), edf_signal("ECG V6")],
     )
     found = ADAPTER.read(path, DEFAULT)
     assert [lead.name for lead in found.leads] == ["ECG II", "ECG V6"]
@@ -190,12 +171,15 @@ def test_annotations_that_name_no_beat_are_no_labels(tmp_path: Path) -> None:
         edfio.EdfAnnotation(1.0, None, "Electrode removed"),
         edfio.EdfAnnotation(2.0, None, "+"),
     ]
-    assert ADAPTER.read(_write(tmp_path / "x.edf", [_signal("ECG")], notes), DEFAULT).labels is None
+    assert (
+        ADAPTER.read(write_edf_file(tmp_path / "x.edf", [edf_signal("ECG")], notes), DEFAULT).labels
+        is None
+    )
 
 
 def test_reads_annotation_in_latin_1(tmp_path: Path) -> None:
     notes = [edfio.EdfAnnotation(1.0, None, "Aenderung"), edfio.EdfAnnotation(2.0, None, "VES")]
-    path = _write(tmp_path / "x.edf", [_signal("ECG")], notes)
+    path = write_edf_file(tmp_path / "x.edf", [edf_signal("ECG")], notes)
     path.write_bytes(path.read_bytes().replace(b"Ae", b"\xc4e"))
     assert ADAPTER.read(path, DEFAULT).labels == (BeatLabel(200, "V"),)
 
@@ -217,7 +201,7 @@ def test_patient_comes_from_header_unless_anonymous(tmp_path: Path) -> None:
     person = edfio.Patient(
         code="MCH-0234567", sex="F", birthdate=date(1951, 5, 2), name="Haagse_Harry"
     )
-    edfio.Edf([_signal("ECG")], patient=person).write(path)
+    edfio.Edf([edf_signal("ECG")], patient=person).write(path)
     source = ADAPTER.read(path, DEFAULT).source
     assert source.identifiers["patient"] == "MCH-0234567 F 02-MAY-1951 Haagse_Harry"
     assert (source.patient, source.person, source.sex) == (
@@ -225,7 +209,12 @@ def test_patient_comes_from_header_unless_anonymous(tmp_path: Path) -> None:
         "haagse harry 1951-05-02",
         "F",
     )
-    assert ADAPTER.read(_write(tmp_path / "y.edf", [_signal("ECG")]), DEFAULT).source.patient == ""
+    assert (
+        ADAPTER.read(
+            write_edf_file(tmp_path / "y.edf", [edf_signal("ECG")]), DEFAULT
+        ).source.patient
+        == ""
+    )
 
 
 def test_bdf_is_read_in_its_24_bits(tmp_path: Path) -> None:
@@ -246,10 +235,10 @@ def test_a_file_of_annotations_alone_is_for_labels(tmp_path: Path) -> None:
         edfio.EdfAnnotation(2.5, None, "PVC"),
         edfio.EdfAnnotation(3, None, "PVC?"),
     ]
-    marks = _write(tmp_path / "marks.edf", [], notes)
+    marks = write_edf_file(tmp_path / "marks.edf", [], notes)
     with pytest.raises(LeadMissing, match=r"annotations and no signal.*--labels FILE"):
         ADAPTER.read(marks, DEFAULT)
-    path = _write(tmp_path / "x.edf", [_signal("ECG")])
+    path = write_edf_file(tmp_path / "x.edf", [edf_signal("ECG")])
     found = ADAPTER.read(path, ReadOptions(labels=str(marks)))
     assert found.labels == (BeatLabel(150, "N"), BeatLabel(250, "V"))
     found = ADAPTER.read(path, ReadOptions(labels=str(marks), vocabulary={"pvc?": "V"}))
@@ -257,7 +246,9 @@ def test_a_file_of_annotations_alone_is_for_labels(tmp_path: Path) -> None:
 
 
 def test_a_channel_that_the_site_names_is_ecg(tmp_path: Path) -> None:
-    path = _write(tmp_path / "x.edf", [_signal("Kanal 1"), _signal("Kanal 2"), _signal("Atmung")])
+    path = write_edf_file(
+        tmp_path / "x.edf", [edf_signal("Kanal 1"), edf_signal("Kanal 2"), edf_signal("Atmung")]
+    )
     assert [
         lead.name for lead in ADAPTER.read(path, ReadOptions(ecg_channels=("kanal *",))).leads
     ] == ["Kanal 1", "Kanal 2"]
@@ -267,15 +258,15 @@ def test_age_is_that_at_the_recording(tmp_path: Path) -> None:
     person = edfio.Patient(code="X1", sex="M", birthdate=date(1951, 5, 2), name="Harry")
     for day, age in ((date(2020, 5, 1), 68), (date(2020, 5, 2), 69)):
         path = tmp_path / f"{day}.edf"
-        edfio.Edf([_signal("ECG")], patient=person, recording=edfio.Recording(startdate=day)).write(
-            path
-        )
+        edfio.Edf(
+            [edf_signal("ECG")], patient=person, recording=edfio.Recording(startdate=day)
+        ).write(path)
         assert ADAPTER.read(path, DEFAULT).source.age == age
 
 
 def test_slices_of_lead_equal_whole_lead(tmp_path: Path) -> None:
-    path = _without_continuity(
-        _write(tmp_path / "x.edf", [_signal("ECG", seconds=4)], []), [0, 1, 8, 9]
+    path = without_continuity(
+        write_edf_file(tmp_path / "x.edf", [edf_signal("ECG", seconds=4)], []), [0, 1, 8, 9]
     )
     samples = ADAPTER.read(path, DEFAULT).leads[0].samples
     whole = np.asarray(samples)
@@ -290,32 +281,10 @@ def test_slices_of_lead_equal_whole_lead(tmp_path: Path) -> None:
     np.testing.assert_array_equal(samples[places], whole[places])
 
 
-def _with_stamps(tmp_path: Path, every: float, records: int, notes: Mapping[int, str]) -> Path:
-    """1 s data records that say that they start `every` seconds. notes : by the record in whose
-    middle they stand.
-    """
-    path = _write(
-        tmp_path / "x.edf",
-        [_signal("ECG", seconds=records)],
-        [edfio.EdfAnnotation(0, None, "x" * 40)],
-    )
-    header, raw = read_header(path), bytearray(path.read_bytes())
-    width = header.channels[-1].samples * header.sample_bytes
-    for number in range(records):
-        text = f"+{number * every:.4f}\x14\x14\0"
-        text += f"+{number * every + 0.5:.4f}\x14{notes[number]}\x14\0" if number in notes else ""
-        end = header.size + (number + 1) * header.record_bytes
-        raw[end - width : end] = text.encode().ljust(width, b"\0")
-    path.write_bytes(raw)
-    return path
-
-
 def test_labels_stay_on_beats_when_clocks_drift(tmp_path: Path) -> None:
     """100 data records of 100 samples, each half a millisecond late: at the end 5 samples by the
     stamps, none by the samples.
     """
-    found = ADAPTER.read(
-        _with_stamps(tmp_path, 1.0005, 100, {0: "normal beat", 99: "PVC"}), DEFAULT
-    )
+    found = ADAPTER.read(with_stamps(tmp_path, 1.0005, 100, {0: "normal beat", 99: "PVC"}), DEFAULT)
     assert found.gaps() == ()
     assert found.labels == (BeatLabel(50, "N"), BeatLabel(9950, "V"))

@@ -1,6 +1,5 @@
 """EDF files that ecgfl writes."""
 
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,48 +8,11 @@ import numpy as np
 import pyedflib
 import pytest
 from ecgfl_adapters.edf.adapter import EdfAdapter
-from ecgfl_adapters.edf.header import read_header
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import BeatLabel, Recording
 
 ADAPTER = EdfAdapter()
 DEFAULT = ReadOptions()
-MakeFile = Callable[[int, bytes], Path]
-# Offsets in a header of three signals (two leads and the annotations).
-VERSION, PATIENT, HEADER_SIZE, RESERVED, RECORDS, DURATION, SIGNALS = 0, 8, 184, 192, 236, 244, 252
-LABEL, DIMENSION, PHYSICAL_MIN, PHYSICAL_MAX, DIGITAL_MIN = (
-    256,
-    256 + 96 * 3,
-    256 + 104 * 3,
-    256 + 112 * 3,
-    256 + 120 * 3,
-)
-
-
-def _signal(label: str, unit: str = "mV", fs: float = 100.0, seconds: int = 10) -> edfio.EdfSignal:
-    wave = np.sin(np.arange(int(fs * seconds)) / 9)
-    return edfio.EdfSignal(wave, fs, label=label, physical_dimension=unit, physical_range=(-2, 2))
-
-
-def _write(
-    path: Path,
-    signals: Sequence[edfio.EdfSignal],
-    annotations: Sequence[edfio.EdfAnnotation] | None = None,
-) -> Path:
-    edfio.Edf(signals, annotations=annotations).write(path)
-    return path
-
-
-def _without_continuity(path: Path, starts: Sequence[int]) -> Path:
-    """Turn an EDF+C file with 1 s data records into EDF+D; records start at `starts` seconds."""
-    raw = path.read_bytes().replace(b"EDF+C", b"EDF+D", 1)
-    for number, start in reversed(list(enumerate(starts))):
-        longer = len(str(start)) - len(str(number))
-        raw = raw.replace(
-            f"+{number}\x14\x14".encode() + bytes(longer), f"+{start}\x14\x14".encode()
-        )
-    path.write_bytes(raw)
-    return path
 
 
 def test_written_file_is_anonymous_and_read_by_pyedflib(
@@ -128,23 +90,3 @@ def test_a_recording_with_gaps_is_not_written(tmp_path: Path, recording: Recordi
 def test_written_lead_of_any_name_reads_back_as_ecg(tmp_path: Path, recording: Recording) -> None:
     named = replace(recording, leads=(replace(recording.leads[0], name="noise1"),))
     assert ADAPTER.read(ADAPTER.write(named, tmp_path)[0], DEFAULT).leads[0].name == "ECG noise1"
-
-
-def _with_stamps(tmp_path: Path, every: float, records: int, notes: Mapping[int, str]) -> Path:
-    """1 s data records that say that they start `every` seconds. notes : by the record in whose
-    middle they stand.
-    """
-    path = _write(
-        tmp_path / "x.edf",
-        [_signal("ECG", seconds=records)],
-        [edfio.EdfAnnotation(0, None, "x" * 40)],
-    )
-    header, raw = read_header(path), bytearray(path.read_bytes())
-    width = header.channels[-1].samples * header.sample_bytes
-    for number in range(records):
-        text = f"+{number * every:.4f}\x14\x14\0"
-        text += f"+{number * every + 0.5:.4f}\x14{notes[number]}\x14\0" if number in notes else ""
-        end = header.size + (number + 1) * header.record_bytes
-        raw[end - width : end] = text.encode().ljust(width, b"\0")
-    path.write_bytes(raw)
-    return path

@@ -1,5 +1,6 @@
-"""Files that once crashed a reader, kept it busy or filled the memory; `tests/data/make_invalid.py`
-makes them.
+"""Files that once crashed a reader, kept it busy or filled the memory.
+
+`tests/data/make_invalid.py` makes them.
 """
 
 import subprocess

@@ -1,6 +1,4 @@
-"""Tests the positions of labels of a table whose times do not begin at 0 or whose rows are
-incomplete.
-"""
+"""Positions of labels of tables whose times do not begin at 0 or whose rows are incomplete."""
 
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta

@@ -1,6 +1,4 @@
-"""Numbers that stand for missing samples become gaps in every format; a clipped signal stays a
-signal.
-"""
+"""Codes for missing samples become gaps in every format; a clipped signal does not."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""One minute of mitdb 100 on its way through all formats."""
+"""A minute of mitdb 100 is the same after conversion through all formats."""
 
 from pathlib import Path
 

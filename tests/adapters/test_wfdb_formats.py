@@ -1,4 +1,4 @@
-"""Every signal format of WFDB, several signal files and several rates in one record.
+"""Signal formats of WFDB, and records with several signal files or rates.
 
 Formats: https://physionet.org/physiotools/wag/signal-5.htm
 """

@@ -1,4 +1,4 @@
-"""WFDB records: what is read, and what is refused with which words."""
+"""Reading WFDB records: signals, checksums, units, labels and patients."""
 
 import shutil
 from collections import Counter

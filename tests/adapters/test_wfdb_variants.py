@@ -1,4 +1,4 @@
-"""Tests WFDB records as converters, Windows shares and content stores produce them."""
+"""WFDB records from converters, Windows shares and content stores."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -171,7 +171,7 @@ def _symbolic(link: Path, target: str) -> None:
 
 
 def _text(link: Path, target: str) -> None:
-    """What git writes where it cannot make links."""
+    """Write the text file that git writes if it cannot make links."""
     link.write_text(target)
 
 

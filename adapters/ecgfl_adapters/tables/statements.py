@@ -4,7 +4,7 @@ Examples are "# Sampling Rate (Hz):= 1000", "Sample Rate,512 hertz" and "Einheit
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -127,15 +127,15 @@ class Statements(NamedTuple):
         return f"{name.value.casefold()} {_as_date(born.value)}"
 
 
-def statements_of(lines: Sequence[str], rows: range) -> Statements:
+def statements_of(lines: Sequence[str], rows: Container[int]) -> Statements:
     """Return the statements in comments and in other lines.
 
     Parameters
     ----------
     lines : sequence of str
         The lines above the rows.
-    rows : range
-        Indices of lines that name columns, in which only comments are read.
+    rows : container of int
+        Indices of lines that are read only if they are comments, such as those that name columns.
     """
     statements = []
     for number, line in enumerate(lines):

@@ -1,5 +1,6 @@
 """How a table was understood: reading uses it, and `ecgfl ingest --explain` shows it."""
 
+import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -35,6 +36,7 @@ _SHOWN = {
     "": "none: one column",
 }
 _DECIMALS = {".": "point", ",": "comma"}
+_LETTER = re.compile(r"[^\W\d_]")
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,8 @@ def understand(path: Path, options: ReadOptions, notes: list[Understood]) -> Und
 
 def _rows(text: TextFile, layout: CsvLayout) -> Rows:
     """Return the rows of a file, without a line of AcqKnowledge that counts the samples."""
-    above = statements_of(text.lines, range(0))
+    numeric = {at for at, line in enumerate(text.lines) if _LETTER.search(line) is None}
+    above = statements_of(text.lines, numeric)  # rows of numbers state nothing
     one_lead_stated = above.lead is not None and above.unit is not None
     rows = sniff(text.path, text.lines, layout, one_lead_stated)
     return rows_after_counts(text.lines, rows)

@@ -208,7 +208,7 @@ def _words(name: str) -> list[str]:
     Words may be joined, as in "ECGImped", "EKG_HRate" and "rPeaks".
     """
     bare = "".join(
-        each for each in unicodedata.normalize("NFKD", name) if not unicodedata.combining(each)
+        char for char in unicodedata.normalize("NFKD", name) if not unicodedata.combining(char)
     )
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", re.sub(r"(?i)(ecg|ekg)", r" \1 ", bare))
     words: dict[str, None] = {}

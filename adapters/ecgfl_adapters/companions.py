@@ -151,7 +151,7 @@ def leads_out(path: Path) -> bool:
     return (
         not bounds.hold(real)
         and os.path.exists(real)  # noqa: PTH110
-        and not any(each.is_relative_to(real) for each in bounds.folders)
+        and not any(folder.is_relative_to(real) for folder in bounds.folders)
     )
 
 

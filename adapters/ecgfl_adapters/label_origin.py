@@ -104,7 +104,9 @@ def origin_text(
         "files_sha256": sorted(sha256(content).hexdigest() for content in files),
         "recording_sha256": list(recording),
     }
-    listed = [*(each for each in _predictions(path) if each != made), made][-_MOST:]
+    listed = [*(prediction for prediction in _predictions(path) if prediction != made), made][
+        -_MOST:
+    ]
     return f"{json.dumps({'schema': SCHEMA, 'predictions': listed})}\n"
 
 
@@ -112,8 +114,8 @@ def listed_in(path: Path) -> Listed:
     """Return what an origin file lists: nothing where the file is missing or damaged."""
     predictions = _predictions(path)
     return Listed(
-        frozenset(each["labels_sha256"] for each in predictions),
-        frozenset(name for each in predictions for name in each["files_sha256"]),
+        frozenset(prediction["labels_sha256"] for prediction in predictions),
+        frozenset(name for prediction in predictions for name in prediction["files_sha256"]),
         frozenset(predictions[-1]["recording_sha256"] if predictions else ()),
     )
 
@@ -169,12 +171,12 @@ def _predictions(path: Path) -> list[_Prediction]:
             return []
         return [
             {
-                "model": str(each["model"]),
-                "labels_sha256": str(each["labels_sha256"]),
-                "files_sha256": [str(name) for name in each.get("files_sha256", ())],
-                "recording_sha256": [str(name) for name in each.get("recording_sha256", ())],
+                "model": str(prediction["model"]),
+                "labels_sha256": str(prediction["labels_sha256"]),
+                "files_sha256": [str(name) for name in prediction.get("files_sha256", ())],
+                "recording_sha256": [str(name) for name in prediction.get("recording_sha256", ())],
             }
-            for each in content["predictions"]
+            for prediction in content["predictions"]
         ]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return []

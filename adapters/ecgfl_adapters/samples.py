@@ -75,7 +75,7 @@ def extremes(samples: Samples) -> tuple[float, float] | None:
     """Return the smallest and the largest finite value; None if there is none."""
     limits = [
         (float(part.min()), float(part.max()))
-        for _, each in blocks(samples)
-        if (part := each[np.isfinite(each)]).size
+        for _, block in blocks(samples)
+        if (part := block[np.isfinite(block)]).size
     ]
     return (min(low for low, _ in limits), max(high for _, high in limits)) if limits else None

@@ -228,7 +228,7 @@ def _files_below(folder: Path) -> _Below:
             seen.add(real)
             try:
                 with os.scandir(here) as entries:
-                    held = sorted(
+                    content = sorted(
                         (entry.name, entry.is_symlink())
                         for entry in entries
                         if not entry.name.startswith(".")
@@ -236,12 +236,12 @@ def _files_below(folder: Path) -> _Below:
             except OSError:
                 below.closed.append(here)
                 continue
-            folders = {name: is_link for name, is_link in held if os.path.isdir(here / name)}  # noqa: PTH112
+            folders = {name: is_link for name, is_link in content if os.path.isdir(here / name)}  # noqa: PTH112
             links += [here / name for name, is_link in folders.items() if is_link]
             waiting += reversed(
                 [(here / name, real / name) for name, is_link in folders.items() if not is_link]
             )
-            for name, is_link in held:
+            for name, is_link in content:
                 if name not in folders:
                     path = here / name
                     leads = (is_link or is_text_of_a_link(path)) and leads_out(path)

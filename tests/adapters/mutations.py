@@ -7,6 +7,7 @@ from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 
+import wfdb
 from ecgfl_adapters.discovery import read
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import Recording
@@ -275,8 +276,6 @@ def _written(recording: Recording, name: str) -> Files:
 
 def _reformatted(files: Files, fmt: str) -> Files:
     """Return the record in another sample format of WFDB."""
-    import wfdb
-
     with TemporaryDirectory() as folder:
         path = write(files, Path(folder))
         record = wfdb.rdrecord(str(path.with_suffix("")), physical=False)

@@ -73,9 +73,14 @@ class DataRecords:
 
     def _span(self, channel: Channel) -> slice:
         """Return the bytes of a data record that hold the channel."""
-        place = next(place for place, each in enumerate(self.header.channels) if each is channel)
+        place = next(
+            place
+            for place, channel_before in enumerate(self.header.channels)
+            if channel_before is channel
+        )
         start = (
-            sum(each.samples for each in self.header.channels[:place]) * self.header.sample_bytes
+            sum(channel_before.samples for channel_before in self.header.channels[:place])
+            * self.header.sample_bytes
         )
         return slice(start, start + channel.samples * self.header.sample_bytes)
 

@@ -52,7 +52,7 @@ class EdfSamples:
         return np.asarray(self._stretch(0, self.size), dtype=dtype)
 
     def _stretch(self, start: int, stop: int) -> NDArray[np.float32]:
-        found = np.full(max(0, stop - start), np.nan, dtype=np.float32)
+        stretch = np.full(max(0, stop - start), np.nan, dtype=np.float32)
         per_record = self.channel.samples
         for first, last, place in self.axis.runs_in(start, stop):
             for number, raw in self.records.of(
@@ -65,11 +65,11 @@ class EdfSamples:
                 values = self._millivolts(raw)[
                     begin - number * per_record : end - number * per_record
                 ]
-                found[place - start + begin - first : place - start + end - first] = values
-        return found
+                stretch[place - start + begin - first : place - start + end - first] = values
+        return stretch
 
     def _at(self, places: NDArray[np.int64]) -> NDArray[np.float32]:
-        found = np.full(places.shape, np.nan, dtype=np.float32)
+        result = np.full(places.shape, np.nan, dtype=np.float32)
         in_file = self.axis.in_file(places)
         numbers, samples = np.divmod(in_file, self.channel.samples)
         positions = np.unique(numbers[in_file >= 0])
@@ -86,10 +86,10 @@ class EdfSamples:
                 )
                 here = order[first:last]
                 values = self._millivolts(raw)
-                found.flat[here] = values[
+                result.flat[here] = values[
                     (numbers.flat[here] - number) * self.channel.samples + samples.flat[here]
                 ]
-        return found
+        return result
 
     def _millivolts(self, raw: NDArray[np.uint8]) -> NDArray[np.float32]:
         digital = integers(raw, self.records.header.sample_bytes)

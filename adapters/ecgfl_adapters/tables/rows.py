@@ -149,7 +149,7 @@ class _Reader:
 
     def _fast(self, block: bytes, line: int) -> RowBlock | None:
         """Parse a block with pandas; return None if a row may not be like the first ones."""
-        import pandas
+        import pandas  # takes long to load, so only when rows are read
 
         separator = self._dialect.separator
         try:

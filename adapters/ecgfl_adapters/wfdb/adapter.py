@@ -162,5 +162,5 @@ def _age(comments: tuple[str, ...]) -> int | None:
 
 
 def _sex(comments: tuple[str, ...]) -> Literal["F", "M"] | None:
-    found = next((match[1].upper() for text in comments if (match := _SEX.search(text))), None)
-    return None if found is None else "F" if found == "F" else "M"
+    letter = next((match[1].upper() for text in comments if (match := _SEX.search(text))), None)
+    return None if letter is None else "F" if letter == "F" else "M"

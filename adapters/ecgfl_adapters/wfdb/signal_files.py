@@ -115,23 +115,23 @@ def _held_compressed(header: Header, path: Path, signals: list[SignalSpec]) -> i
     """
     with path.open("rb") as file:
         begin = file.read(26)
-    held = (
+    stored = (
         int.from_bytes(begin[18:26], "big") % (1 << 36)
         if begin[:4] == b"fLaC" and len(begin) == 26
         else None
     )
-    if held is None:
+    if stored is None:
         raise FileUnreadable(
             path,
             f"not a FLAC file, as format {signals[0].fmt} has them",
             "The file is damaged: copy the .hea and .dat files again",
         )
-    frames = header.length or max(1, (held - signals[0].offset) // signals[0].per_frame)
+    frames = header.length or max(1, (stored - signals[0].offset) // signals[0].per_frame)
     expected = signals[0].offset + frames * signals[0].per_frame
-    if held < expected or expected > MAX_COMPRESSION * path.stat().st_size:
+    if stored < expected or expected > MAX_COMPRESSION * path.stat().st_size:
         raise FileUnreadable(
             path,
-            f"{path.stat().st_size} bytes that hold {held} samples a signal by their own account, "
+            f"{path.stat().st_size} bytes that hold {stored} samples a signal by their own account, "
             f"but {header.path.name} states "
             f"{expected}",
             "The file is cut off or damaged: copy the .hea and .dat files again",

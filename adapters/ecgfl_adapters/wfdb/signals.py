@@ -93,8 +93,8 @@ def read_samples(header: Header, chosen: Sequence[int], fs: float, *, force: boo
     _check_memory(header, chosen, frames)
     samples, sums = _read_signals(header, chosen, frames)
     wrong = [
-        _wrong_sum(header, signal, found)
-        for signal, found in zip(header.signals, sums, strict=True)
+        _wrong_sum(header, signal, total)
+        for signal, total in zip(header.signals, sums, strict=True)
     ]
     problems = [problem for problem in wrong if problem is not None]
     if problems and _are_placeholders(header):
@@ -176,11 +176,11 @@ def to_float(
 
 def _check_memory(header: Header, chosen: Sequence[int], frames: int) -> None:
     """Raise `FileUnreadable` if the samples would need too much memory."""
-    held = frames * sum(header.signals[index].per_frame for index in chosen)
-    if held > MOST_SAMPLES:
+    count = frames * sum(header.signals[index].per_frame for index in chosen)
+    if count > MOST_SAMPLES:
         raise FileUnreadable(
             header.path,
-            f"its leads have {held} samples together, more than the {MOST_SAMPLES} that are read "
+            f"its leads have {count} samples together, more than the {MOST_SAMPLES} that are read "
             "of a WFDB record",
             "Name fewer leads with --lead NAME, convert it to EDF, which is read in parts, or "
             "export it in parts",
@@ -251,37 +251,37 @@ def _decoded(
             "the path holds '://' or '::'",
             "Rename the folder: only local files are read",
         )
-    held = [signal for signal in header.signals if signal.fmt != NULL]
+    stored = [signal for signal in header.signals if signal.fmt != NULL]
     try:
-        found = _signal._rd_segment(
+        signals = _signal._rd_segment(
             file_name=[
-                str(content_of(companion(header.path, signal.file)).absolute()) for signal in held
+                str(content_of(companion(header.path, signal.file)).absolute()) for signal in stored
             ],
             dir_name=folder,
             pn_dir=None,
-            fmt=[signal.fmt for signal in held],
-            n_sig=len(held),
+            fmt=[signal.fmt for signal in stored],
+            n_sig=len(stored),
             sig_len=frames,
-            byte_offset=[signal.offset for signal in held],
-            samps_per_frame=[signal.per_frame for signal in held],
-            skew=[signal.skew for signal in held],
-            init_value=[signal.initial for signal in held],
+            byte_offset=[signal.offset for signal in stored],
+            samps_per_frame=[signal.per_frame for signal in stored],
+            skew=[signal.skew for signal in stored],
+            init_value=[signal.initial for signal in stored],
             sampfrom=start,
             sampto=stop,
-            channels=list(range(len(held))),
+            channels=list(range(len(stored))),
             ignore_skew=False,
             return_res=32,
         )
     except Exception as error:  # wfdb may raise any exception on a broken file
-        files = ", ".join(sorted({signal.file for signal in held}))
-        fmts = ", ".join(sorted({signal.fmt for signal in held}))
+        files = ", ".join(sorted({signal.file for signal in stored}))
+        fmts = ", ".join(sorted({signal.fmt for signal in stored}))
         raise FileUnreadable(
             header.path,
             f"the samples in {files} cannot be read as the header states them: {frames} samples a "
             f"signal in format {fmts}",
             "Copy the .hea and .dat files again",
         ) from error
-    samples = iter(found)
+    samples = iter(signals)
     return [None if signal.fmt == NULL else np.asarray(next(samples)) for signal in header.signals]
 
 

@@ -83,7 +83,7 @@ def write_annotations(labels: Sequence[BeatLabel], path: Path, fs: float | None 
     fs : float, optional
         Rate in hertz that the file states for its samples. Default: that of the record's header.
     """
-    import wfdb
+    import wfdb  # loads pandas, so only when labels are written
 
     if not labels:  # wfdb.wrann refuses to write no annotations
         path.write_bytes(_END_OF_FILE)

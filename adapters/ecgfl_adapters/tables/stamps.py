@@ -266,11 +266,13 @@ def _fast(cells: Sequence[str]) -> _Parsed | None:
     if digits is None:
         return None
 
-    def number(name: str) -> NDArray[np.float64]:
-        start, stop = first.span(name)
-        return np.asarray(digits[:, start:stop] @ 10.0 ** np.arange(stop - start)[::-1])
+    def field(name: str) -> NDArray[np.float64]:
+        number = np.zeros(len(cells))
+        for digit in digits[slice(*first.span(name))]:
+            number = number * 10 + digit
+        return number
 
-    hours, minutes, seconds = number("hours"), number("minutes"), number("seconds")
+    hours, minutes, seconds = field("hours"), field("minutes"), field("seconds")
     if minutes.max() > 59 or seconds.max() > 60:
         return None
     if half := parts.get("half"):
@@ -279,36 +281,34 @@ def _fast(cells: Sequence[str]) -> _Parsed | None:
         hours = hours % 12 + (12 if half in "Pp" else 0)
     total = hours * 3600 + minutes * 60 + seconds - _offset(parts)
     if parts["fraction"]:
-        total += number("fraction") / 10 ** len(parts["fraction"])
+        total += field("fraction") / 10 ** len(parts["fraction"])
     days = np.full(len(cells), "", dtype=np.str_)
     start, stop = (0, 8) if first.re is COMPACT else first.span("date")
     if stop > start:
-        written = (digits[:, start:stop] + ord("0")).astype(np.uint8)
+        written = np.ascontiguousarray((digits[start:stop] + np.uint8(ord("0"))).T)
         days = written.view(f"S{stop - start}").ravel().astype(np.str_)
     return _Parsed(total, days, _is_zoned(parts), hourly=False)
 
 
-def _digits_of(cells: Sequence[str], first: re.Match[str]) -> NDArray[np.int16] | None:
-    """Return the digits at their places in the cells, shape (cells, characters).
+def _digits_of(cells: Sequence[str], first: re.Match[str]) -> NDArray[np.uint8] | None:
+    """Return the digits at their places in the cells, shape (characters, cells).
 
-    Other characters have values outside 0 to 9. Return None if a cell has digits in other places
+    Other characters have values above 9. Return None if a cell has digits in other places
     than the first, or other characters between the digits.
     """
     try:
         table = np.array(cells, dtype=f"S{len(cells[0]) + 1}")
     except UnicodeEncodeError:
         return None
-    characters = table.view(np.uint8).reshape(len(cells), -1)
-    form = np.frombuffer(cells[0].encode() + b"\0", np.uint8)
+    characters = np.ascontiguousarray(table.view(np.uint8).reshape(len(cells), -1).T)
+    form = characters[:, 0]
     is_digit = (form >= ord("0")) & (form <= ord("9"))
     is_fixed = ~is_digit
     if first.groupdict().get("zone"):
         is_fixed[slice(*first.span("zone"))] = True
-    digits = characters.astype(np.int16) - ord("0")
-    numbers = digits[:, is_digit]
-    if (characters[:, is_fixed] != form[is_fixed]).any() or numbers.min() < 0 or numbers.max() > 9:
-        return None
-    return np.asarray(digits)
+    digits = characters - np.uint8(ord("0"))  # characters before "0" wrap around
+    is_alike = (characters[is_fixed] == form[is_fixed, None]).all() and digits[is_digit].max() <= 9
+    return digits if is_alike else None
 
 
 def _orders(day: str) -> list[str]:

@@ -49,7 +49,13 @@ class Choice(NamedTuple):
 
 
 def unique_names(labels: Sequence[str]) -> list[str]:
-    """Return unique names for labels: repeated ones get "#2", "#3", an empty one is "unnamed"."""
+    """Return unique names for labels: repeated ones get "#2", "#3", an empty one is "unnamed".
+
+    Parameters
+    ----------
+    labels : sequence of str
+        Labels of the channels of a file.
+    """
     seen: Counter[str] = Counter()
     names = []
     for label in labels:

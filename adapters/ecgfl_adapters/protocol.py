@@ -93,29 +93,71 @@ class LabelRequest:
 
 @runtime_checkable
 class Adapter(Protocol):
-    """One file format, registered under the entry-point group `ecgfl.adapters`."""
+    """A file format, registered under the entry-point group `ecgfl.adapters`.
+
+    Attributes
+    ----------
+    name : str
+        Name of the format, as in `--input-format NAME`.
+    """
 
     name: str
 
     def recognises(self, path: Path) -> bool:
-        """Return whether `path` names a recording of this format, by its name and its first bytes.
+        """Return whether a file is a recording of this format, from its name and its first bytes.
 
-        This must be cheap and must not raise on any content.
+        This must be fast and must not raise for any content.
+
+        Parameters
+        ----------
+        path : Path
+            The file.
         """
         ...
 
     def read(self, path: Path, options: ReadOptions) -> Recording:
         """Read one recording.
 
-        Raises `AdapterError` (and nothing else) when the file cannot be used.
+        Parameters
+        ----------
+        path : Path
+            The file by which the recording is known.
+        options : ReadOptions
+            What the user knows better than the file.
+
+        Returns
+        -------
+        Recording
+            The leads in millivolts, and the labels if there are any.
+
+        Raises
+        ------
+        AdapterError
+            If the file cannot be used. No other exception may be raised.
         """
         ...
 
     def write(self, recording: Recording, folder: Path) -> tuple[Path, ...]:
-        """Write signals and labels under `folder`, named after the recording.
+        """Write signals and labels under a folder, named after the recording.
 
-        Source identifiers are not written. Returns the files; the first one is the file to read.
-        Raises `ValueError` when the format cannot hold the recording.
+        Source identifiers are not written.
+
+        Parameters
+        ----------
+        recording : Recording
+            The leads and the labels.
+        folder : Path
+            An existing folder.
+
+        Returns
+        -------
+        tuple of Path
+            The files; the first one is the file to read.
+
+        Raises
+        ------
+        ValueError
+            If the format cannot hold the recording.
         """
         ...
 
@@ -178,13 +220,31 @@ class AdapterBase:
     def read_labels(self, path: Path, request: LabelRequest) -> tuple[BeatLabel, ...]:
         """Read a label file whose suffix is in `label_suffixes`.
 
-        Returns the labels in order of their samples. Raises `LabelsUnreadable`.
+        Parameters
+        ----------
+        path : Path
+            The label file.
+        request : LabelRequest
+            What the reader needs to know about the recording.
+
+        Returns
+        -------
+        tuple of BeatLabel
+            The labels in order of their samples.
+
+        Raises
+        ------
+        LabelsUnreadable
+            If the file cannot be used.
         """
         raise NotImplementedError(f"{type(self).__name__} reads no label files: {path} {request}")
 
     def check_uncorrected(self, path: Path) -> None:
-        """Check a file that holds this program's own prediction for changes that would be ignored.
+        """Check a file with this program's own prediction for changes that would be ignored.
 
-        Raises `LabelsUnreadable`.
+        Raises
+        ------
+        LabelsUnreadable
+            If somebody changed a part of the file that is not read.
         """
         del path

@@ -113,7 +113,10 @@ def annotator_suffixes() -> tuple[str, ...]:
 def label_reader(path: Path) -> AdapterBase:
     """Return the adapter that reads a label file of this name.
 
-    Raises `FormatUnknown` if there is none.
+    Raises
+    ------
+    FormatUnknown
+        If there is none.
     """
     for suffix in (path.suffix.lower(), ANY_SUFFIX):
         for extras in all_extras():

@@ -106,7 +106,7 @@ def seeds(data: Path | None) -> dict[str, list[Files]]:
             found["edf"].append({".edf": _head_of_edf(file.read_bytes())})
         for file in sorted((data / "csv").glob("*ecg*")):
             found["csv"].append(
-                {file.suffix: b"".join(file.read_bytes().splitlines(keepends=True)[:3000])}
+                {file.suffix: b"".join(file.read_bytes().splitlines(keepends=True)[:1500])}
             )
         rows = (f"{number},{1000 + number % 50},{990 + number % 40}" for number in range(3000))
         table = "\n".join(["# fs_hz: 360", "'sample #','MLII','V5'", *rows])

@@ -4,7 +4,7 @@ import gzip
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 from typing import NoReturn
 
 import numpy as np
@@ -247,7 +247,7 @@ def test_a_rate_that_is_no_ecgs_is_refused(rate: str) -> None:
 
 def test_a_recording_in_a_line_is_refused() -> None:
     lines = "\n".join(",".join(str(row % 9 / 10) for row in range(187)) for _ in range(50))
-    with pytest.raises(FileUnreadable, match=r"line 1 has 187 values.*one sample a line"):
+    with pytest.raises(FileUnreadable, match=r"line 1 has 187 values.*one sample per line"):
         read_bytes(lines.encode(), ReadOptions(fs=125, units="mV"))
 
 
@@ -256,10 +256,10 @@ def test_a_recording_in_a_line_is_refused() -> None:
     [" " * 200_000, "a" * 200_000, "1," * 100_000, "((((" * 50_000, '"' * 200_001, "1:" * 100_000],
 )
 def test_long_line_takes_linear_time(line: str) -> None:
-    start = perf_counter()
+    start = process_time()
     with suppress(AdapterError):
         read_bytes(f"{line}\ntime_s,ecg_mV\n0,1\n0.01,2\n0.02,1\n".encode())
-    assert perf_counter() - start < 10
+    assert process_time() - start < 10
 
 
 def test_a_channel_named_as_an_ecg_takes_precedence() -> None:

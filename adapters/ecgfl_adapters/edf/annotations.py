@@ -53,7 +53,13 @@ class Annotations(NamedTuple):
 
 
 def read_annotations(records: DataRecords) -> Annotations:
-    """Read every annotation channel. Raises `FileUnreadable`."""
+    """Read all annotation channels of a file.
+
+    Raises
+    ------
+    FileUnreadable
+        If a data record has no time stamp, or there are too many annotations.
+    """
     channels = [channel for channel in records.header.channels if channel.is_annotations]
     starts = np.empty(records.count) if channels else None
     annotations: list[Annotation] = []

@@ -85,7 +85,12 @@ class Header:
 def read_header(path: Path) -> Header:
     """Return the header of a file.
 
-    Raises `FileMissing` and `FileUnreadable`, naming the field, its value and what was expected.
+    Raises
+    ------
+    FileMissing
+        If it cannot be opened.
+    FileUnreadable
+        If a field is not valid; the message has the field, its value and the expected value.
     """
     try:
         with path.open("rb") as file:

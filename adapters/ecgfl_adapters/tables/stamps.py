@@ -266,13 +266,9 @@ def _fast(cells: Sequence[str]) -> _Parsed | None:
     if digits is None:
         return None
 
-    def field(name: str) -> NDArray[np.float64]:
-        number = np.zeros(len(cells))
-        for digit in digits[slice(*first.span(name))]:
-            number = number * 10 + digit
-        return number
-
-    hours, minutes, seconds = field("hours"), field("minutes"), field("seconds")
+    hours, minutes, seconds = (
+        _number(digits[slice(*first.span(name))]) for name in ("hours", "minutes", "seconds")
+    )
     if minutes.max() > 59 or seconds.max() > 60:
         return None
     if half := parts.get("half"):
@@ -281,13 +277,21 @@ def _fast(cells: Sequence[str]) -> _Parsed | None:
         hours = hours % 12 + (12 if half in "Pp" else 0)
     total = hours * 3600 + minutes * 60 + seconds - _offset(parts)
     if parts["fraction"]:
-        total += field("fraction") / 10 ** len(parts["fraction"])
+        total += _number(digits[slice(*first.span("fraction"))]) / 10 ** len(parts["fraction"])
     days = np.full(len(cells), "", dtype=np.str_)
     start, stop = (0, 8) if first.re is COMPACT else first.span("date")
     if stop > start:
         written = np.ascontiguousarray((digits[start:stop] + np.uint8(ord("0"))).T)
         days = written.view(f"S{stop - start}").ravel().astype(np.str_)
     return _Parsed(total, days, _is_zoned(parts), hourly=False)
+
+
+def _number(digits: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return the numbers with these digits, shape (digits, cells)."""
+    number = np.zeros(digits.shape[1])
+    for digit in digits:
+        number = number * 10 + digit
+    return number
 
 
 def _digits_of(cells: Sequence[str], first: re.Match[str]) -> NDArray[np.uint8] | None:

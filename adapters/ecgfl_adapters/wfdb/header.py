@@ -102,7 +102,15 @@ class Header:
 
 
 def read_header(path: Path) -> Header:
-    """Parse `path`, a .hea file. Raises `FileMissing` and `FileUnreadable`."""
+    """Parse a .hea file.
+
+    Raises
+    ------
+    FileMissing
+        If it cannot be opened.
+    FileUnreadable
+        If a line is not valid; the message quotes it.
+    """
     text = _text(path)
     lines = [line.strip() for line in re.split(r"\r\n?|\n", text) if line.strip()]
     comments = tuple(line[:LONGEST_LINE].strip("# \t") for line in lines if line.startswith("#"))

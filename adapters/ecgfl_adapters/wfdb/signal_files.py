@@ -131,9 +131,8 @@ def _held_compressed(header: Header, path: Path, signals: list[SignalSpec]) -> i
     if stored < expected or expected > MAX_COMPRESSION * path.stat().st_size:
         raise FileUnreadable(
             path,
-            f"{path.stat().st_size} bytes that hold {stored} samples a signal by their own account, "
-            f"but {header.path.name} states "
-            f"{expected}",
+            f"{path.stat().st_size} bytes whose own header states {stored} samples per signal, but "
+            f"{header.path.name} states {expected}",
             "The file is cut off or damaged: copy the .hea and .dat files again",
         )
     return frames

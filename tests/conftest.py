@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from ecgfl_adapters import adapters
 from ecgfl_adapters.recording import Recording
+from ecgfl_adapters.registry import adapters
 from log_lines import PREFIX
 
 from ecgfl_cli.demo.synthesiser import synthesise

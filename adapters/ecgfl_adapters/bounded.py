@@ -1,4 +1,4 @@
-"""Read whole files safely: at most a given number of bytes, and never from a pipe or a device."""
+"""Reads whole files safely: at most a given number of bytes, and never from a pipe or a device."""
 
 import errno
 import os
@@ -18,10 +18,20 @@ Compressing file systems store a third to a half of an ECG.
 
 
 def read_bounded(path: Path, most: int) -> bytes:
-    """Return the content of a file of at most `most` bytes.
+    """Return the content of a file.
 
-    Raises `OSError`, also for a larger file (without reading it) and for a pipe, a socket or a
-    device.
+    Parameters
+    ----------
+    path : Path
+        The file.
+    most : int
+        Largest number of bytes.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read, is larger (it is not read then), or is a pipe, a socket or a
+        device.
     """
     # A pipe opened for reading would wait for its writer.
     descriptor = os.open(
@@ -49,7 +59,10 @@ def read_bounded(path: Path, most: int) -> bytes:
 def first_bytes(path: Path, count: int) -> bytes:
     """Return the first bytes of a file, or b"" if it is empty or not a regular file.
 
-    Raises `OSError`.
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
     """
     status = path.stat()
     if not stat.S_ISREG(status.st_mode) or status.st_size == 0:
@@ -59,8 +72,9 @@ def first_bytes(path: Path, count: int) -> bytes:
 
 
 def check_stored(path: Path) -> None:
-    """Raise `FileUnreadable` for a large file that consists almost entirely of holes, which read as
-    zeros.
+    """Raise `FileUnreadable` for a large file that consists almost entirely of holes.
+
+    Holes in a sparse file read as zeros.
     """
     if not hasattr(os, "SEEK_DATA") or path.stat().st_size < LARGE_FILE:
         return

@@ -1,4 +1,4 @@
-"""Classifies a channel by its name and unit: an ECG, possibly an ECG, or something else."""
+"""Classifies channels by name and unit: an ECG, possibly an ECG, or something else."""
 
 import re
 import unicodedata
@@ -10,16 +10,25 @@ from ecgfl_adapters.units import factor_to_mv
 
 
 class Kind(Enum):
-    """What a channel's name says.
+    """What the name of a channel says.
 
-    ECG : named an ECG ("ECG", "EKG II", "Elektrokardiogramm", or a pattern of the site).
-    LEAD : a lead name that nothing else has ("II", "aVR", "MLII", "Lead V").
-    MAYBE : a lead name that depth electrodes have as well ("D1", "V1", "CM5").
-    UNKNOWN : a name that says nothing ("Channel 1").
-    ELECTRIC : another biopotential, in volts like an ECG (EEG, EMG, EOG, depth electrodes).
-    OTHER : another signal (respiration, pressure, PPG, acceleration).
-    DERIVED : computed from an ECG, or no signal (heart rate, R-peak marks, quality, impedance,
-    counters, triggers).
+    Attributes
+    ----------
+    ECG
+        Named an ECG ("ECG", "EKG II", "Elektrokardiogramm", or a pattern of the site).
+    LEAD
+        A lead name that nothing else has ("II", "aVR", "MLII", "Lead V").
+    MAYBE
+        A lead name that depth electrodes have as well ("D1", "V1", "CM5").
+    UNKNOWN
+        A name that says nothing ("Channel 1").
+    ELECTRIC
+        Another biopotential, in volts like an ECG (EEG, EMG, EOG, depth electrodes).
+    OTHER
+        Another signal (respiration, pressure, PPG, acceleration).
+    DERIVED
+        Computed from an ECG, or not a signal (heart rate, R-peak marks, quality, impedance,
+        counters, triggers).
     """
 
     ECG = "ecg"
@@ -105,15 +114,17 @@ _OTHER_UNITS = {
 
 
 def kinds_of(names: Sequence[str], patterns: Sequence[str] = ()) -> list[Kind]:
-    """What each channel of a file is, by its name and by those beside it.
+    """Return the kind of each channel of a file, from its name and the names of the others.
 
-    Depth electrodes are numbered from 1 and lettered, so "D1" or "V1" beside "D4" or beside other
-    lettered electrodes is one.
+    Depth electrodes have a letter and a number from 1. Therefore "D1" or "V1" is a depth electrode
+    if the file also has "D4" or electrodes with other letters.
 
     Parameters
     ----------
-    names : of the channels, as the file has them.
-    patterns : shell patterns of further names of an ECG, `ReadOptions.ecg_channels`.
+    names : sequence of str
+        Names of the channels in the file.
+    patterns : sequence of str
+        Shell patterns of further names of an ECG; see `ReadOptions.ecg_channels`.
     """
     kinds = [kind_of_name(name, patterns) for name in names]
     plain = [_plain(name) for name in names]
@@ -135,7 +146,7 @@ def kinds_of(names: Sequence[str], patterns: Sequence[str] = ()) -> list[Kind]:
 
 
 def kind_of_name(name: str, patterns: Sequence[str] = ()) -> Kind:
-    """What a channel's own name says; see `kinds_of` for that of several."""
+    """Return what the name of a channel says; see `kinds_of` for several channels."""
     if any(fnmatchcase(name.lower(), pattern.lower()) for pattern in patterns):
         return Kind.ECG
     plain = _plain(name)
@@ -164,22 +175,19 @@ _BESIDE_ECG = {"chest", "brust", "body", "abdomen", "electrode", "elektrode", "s
 
 
 def is_ecg(name: str, patterns: Sequence[str] = ()) -> bool:
-    """Return whether a channel name is that of an ECG lead ("ECG", "MLII", "Lead II", "V5", "ECG
-    LA-RA", ...).
-    """
+    """Return whether a channel name is that of an ECG lead, such as "MLII", "V5" or "ECG LA-RA"."""
     return kind_of_name(name, patterns) in (Kind.ECG, Kind.LEAD, Kind.MAYBE)
 
 
 def is_processed(name: str) -> bool:
-    """Return whether a channel is a filtered or cleaned copy of another one ("ECG_Clean", "ECG I
-    filtered").
-    """
+    """Return whether a channel is a filtered copy of another one, such as "ECG_Clean"."""
     return any(_PROCESSED.fullmatch(word) for word in _words(name))
 
 
 def is_other_unit(unit: str) -> bool:
-    """Return whether a unit is known and no voltage ("bpm", "mmHg", "%", "Ohm", "g"), so that the
-    channel is no ECG.
+    """Return whether a unit is known and not a voltage ("bpm", "mmHg", "%", "Ohm", "g").
+
+    A channel with such a unit is not an ECG.
     """
     return (
         re.sub(r"\s", "", unit).lower().strip("()[]") in _OTHER_UNITS and factor_to_mv(unit) is None
@@ -187,28 +195,29 @@ def is_other_unit(unit: str) -> bool:
 
 
 def _plain(name: str) -> str:
-    """In lower case, without accents and with single blanks."""
+    """Return a name in lower case, without accents and with single blanks."""
     bare = "".join(
-        each for each in unicodedata.normalize("NFKD", name) if not unicodedata.combining(each)
+        char for char in unicodedata.normalize("NFKD", name) if not unicodedata.combining(char)
     )
     return " ".join(bare.lower().split())
 
 
 def _words(name: str) -> list[str]:
-    """Of a name, also those run together ("ECGImped", "EKG_HRate", "rPeaks"), with and without a
-    number at the end.
+    """Return the words of a name, with and without a number at their end.
+
+    Words may be joined, as in "ECGImped", "EKG_HRate" and "rPeaks".
     """
     bare = "".join(
-        each for each in unicodedata.normalize("NFKD", name) if not unicodedata.combining(each)
+        char for char in unicodedata.normalize("NFKD", name) if not unicodedata.combining(char)
     )
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", re.sub(r"(?i)(ecg|ekg)", r" \1 ", bare))
-    found: dict[str, None] = {}
+    words: dict[str, None] = {}
     for text in (spaced, bare):
         for word in re.findall(r"[^\W_]+", text.lower()):
-            found[word] = None
+            words[word] = None
             if (letters := word.rstrip("0123456789")) and len(letters) > 1:
-                found[letters] = None
-    return list(found)
+                words[letters] = None
+    return list(words)
 
 
 def _without_processing(plain: str) -> str:
@@ -226,5 +235,9 @@ def _has_depth_electrodes(plain: Sequence[str]) -> bool:
         if (match := _DEPTH.fullmatch(name)) is not None:
             numbers.setdefault(match[1], set()).add(int(match[2]))
     beyond = any(max(numbers.get(letter, {0})) > last for letter, last in (("d", 3), ("v", 9)))
-    rows = [letter for letter, found in numbers.items() if letter not in "dv" and len(found) > 2]
+    rows = [
+        letter
+        for letter, electrodes in numbers.items()
+        if letter not in "dv" and len(electrodes) > 2
+    ]
     return beyond or len(rows) > 1

@@ -1,9 +1,9 @@
-"""Files that belong together on disk: companions in any case, symbolic links, and stand-ins for
-content that was not fetched.
+"""Files that belong together on disk, in any case, and symbolic links.
 
-A record's name and folder are those of the path that was given, also where that is a link into a
-content store (git-annex, DataLad, DVC), whose files have names and folders of their own. Every rule
-about links belongs here.
+This includes text files and pointers that stand in for content that was not fetched. The name and
+the folder of a record are those of the given path, even if it is a link into a content store
+(git-annex, DataLad, DVC), whose files have names and folders of their own. All rules about links
+are in this module.
 """
 
 import errno
@@ -25,15 +25,15 @@ FETCH = (
 )
 
 _LARGEST_POINTER = 1 << 15
-"""Bytes; git-annex reads no larger file as a pointer:
+"""Largest size in bytes of a pointer; git-annex does not read larger files as pointers:
 https://git-annex.branchable.com/internals/pointer_file/.
 """
 
 _LONGEST_TARGET = 1000
-"""Bytes."""
+"""Largest length of a path in bytes."""
 
 _NO_TARGET = re.compile(r"[\s\x00-\x1f,;#]|//")
-"""What a link into a store does not hold, and a text of another kind mostly does."""
+"""Characters that do not occur in a link into a store, and occur in most other texts."""
 
 _LFS = b"version https://git-lfs.github.com/spec/"
 _ANNEX = b"annex/objects/"
@@ -45,30 +45,33 @@ RECORDS = "RECORDS"
 """The list of records in the folder of a PhysioNet database."""
 
 _STORES = ((".git", "annex", "objects"), (".dvc", "cache"))
-"""Where git-annex (and DataLad) and DVC keep the content of a repository's files."""
+"""Folders in which git-annex (and DataLad) and DVC store the content of a repository's files."""
 
 
 class LinkBounds(NamedTuple):
-    """Where links may lead: into these folders, or into the object store of a repository that
-    contains one of them.
+    """The folders in which the targets of links may be.
 
-    folders : real paths; None allows any target.
+    Links may also lead into the object store of a repository that contains one of the folders.
+
+    Parameters
+    ----------
+    folders : tuple of Path, optional
+        Real paths; None allows any target.
     """
 
     folders: tuple[Path, ...] | None
 
     def hold(self, path: Path) -> bool:
-        """Return whether a real path lies within the bounds."""
+        """Return whether a real path is within the bounds."""
         return self.folders is None or any(
-            path.is_relative_to(each) or _is_in_a_store(path, each) for each in self.folders
+            path.is_relative_to(folder) or _is_in_a_store(path, folder) for folder in self.folders
         )
 
 
 _ANYWHERE = LinkBounds(None)
 _BOUNDS: ContextVar[LinkBounds] = ContextVar("_BOUNDS", default=_ANYWHERE)
-"""The bounds for what is being read.
-
-They apply to each file of a recording, however its name was found.
+"""The bounds for the recording being read. They apply to each of its files, however its name was
+found.
 """
 
 
@@ -83,8 +86,9 @@ def _is_in_a_store(path: Path, folder: Path) -> bool:
 
 
 def real_path(path: Path) -> Path:
-    """Return the path of the content, after following every link, including a link that is stored
-    as a text file.
+    """Return the path of the content, after following every link.
+
+    A link may also be stored as a text file.
     """
     target = _target_as_text(path)
     try:
@@ -112,9 +116,7 @@ def link_bounds(path: Path, named: Iterable[Path], *, follow_links: bool) -> Lin
 
 
 def folder_of(named: Path) -> Path:
-    """Return the folder that is searched when `named` is given: that of a RECORDS file, else
-    `named` itself.
-    """
+    """Return the folder to search: that of a RECORDS file, else `named` itself."""
     return named.parent if named.name == RECORDS and os.path.isfile(named) else named  # noqa: PTH113
 
 
@@ -149,7 +151,7 @@ def leads_out(path: Path) -> bool:
     return (
         not bounds.hold(real)
         and os.path.exists(real)  # noqa: PTH110
-        and not any(each.is_relative_to(real) for each in bounds.folders)
+        and not any(folder.is_relative_to(real) for folder in bounds.folders)
     )
 
 
@@ -159,17 +161,13 @@ def is_text_of_a_link(path: Path) -> bool:
 
 
 def is_elsewhere(path: Path) -> bool:
-    """Return whether the file that is being read was named itself and is a link that leads out of
-    its own folder.
-    """
+    """Return whether the file being read was named itself and is a link out of its own folder."""
     folders = _BOUNDS.get().folders
     return folders is not None and not LinkBounds(folders[:1]).hold(real_path(path))
 
 
 class Absence(NamedTuple):
-    """Why there is no content at a path, and what can be done about it, in the words of an
-    `AdapterError`.
-    """
+    """The reason why a path has no content, and a fix, worded as in an `AdapterError`."""
 
     problem: str
     fix: str
@@ -178,8 +176,8 @@ class Absence(NamedTuple):
 def companion(path: Path, name: str) -> Path:
     """Return the file called `name` in the folder of `path`.
 
-    Where there is none, the only one that differs in upper and lower case ("R1.DAT" for "r1.dat"),
-    else the path asked for.
+    If it does not exist, return the only file whose name differs in case ("R1.DAT" for "r1.dat"),
+    or else the requested path.
     """
     exact = path.with_name(name)
     if os.path.lexists(exact):
@@ -203,9 +201,9 @@ def _names_in(folder: Path, changed: int) -> dict[str, list[str]]:  # noqa: ARG0
 def content_of(path: Path) -> Path:
     """Return the file to open for the content of `path`.
 
-    That is `path` itself, also where it is a symbolic link. Where links cannot be made, as on many
-    Windows disks, git and copying programs write a small file in a link's place that holds nothing
-    but the link's target; then it is the target, if it exists.
+    It is `path` itself, even if `path` is a symbolic link. Where links cannot be made, as on many
+    Windows disks, git and copying programs write a small file that contains only the target of the
+    link. For such a file it is the target, if the target exists.
     """
     target = _target_as_text(path)
     return path if target is None or not os.path.isfile(target) or leads_out(path) else target  # noqa: PTH113
@@ -241,18 +239,7 @@ def absence(path: Path) -> Absence | None:
     try:
         status = path.stat()
     except (OSError, ValueError) as error:
-        target = link_target(path)
-        if target is None:
-            return None
-        if getattr(error, "errno", None) == errno.ELOOP:
-            return Absence(
-                f"is a symbolic link to {target}, which leads back to itself", "Correct the link"
-            )
-        if os.path.lexists(path.parent / target):
-            return None
-        return Absence(
-            f"is a broken symbolic link: it points to {target}, which does not exist", FETCH
-        )
+        return _absence_of_target(path, getattr(error, "errno", None))
     if leads_out(path):
         return Absence(
             f"is reached by a link that leads out of its folder, to {real_path(path)}", FOLLOW
@@ -266,14 +253,28 @@ def absence(path: Path) -> Absence | None:
     if start.startswith(_LFS):
         return Absence("is a Git LFS pointer, not the recording's data", FETCH)
     target_as_text = _target_as_text(path)
-    if target_as_text is not None and os.path.isfile(target_as_text):  # noqa: PTH113
-        return None
     if target_as_text is not None:
+        if os.path.isfile(target_as_text):  # noqa: PTH113
+            return None
         return Absence(
-            f"is a text in place of a broken symbolic link: it holds {start.decode()}, which does "
-            "not exist",
+            "is a text file in place of a broken symbolic link: it contains "
+            f"{start.decode()}, which does not exist",
             FETCH,
         )
     if _ANNEX in start.split(b"\n", 1)[0].replace(b"\\", b"/") and b"\0" not in start:
         return Absence("is a git-annex pointer, not the recording's data", FETCH)
     return None
+
+
+def _absence_of_target(path: Path, code: int | None) -> Absence | None:
+    """Return why a link cannot be followed; `code` is the error number of the attempt."""
+    target = link_target(path)
+    if target is None:
+        return None
+    if code == errno.ELOOP:
+        return Absence(
+            f"is a symbolic link to {target}, which leads back to itself", "Correct the link"
+        )
+    if os.path.lexists(path.parent / target):
+        return None
+    return Absence(f"is a broken symbolic link: it points to {target}, which does not exist", FETCH)

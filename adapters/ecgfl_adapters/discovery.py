@@ -1,4 +1,4 @@
-"""Reading a recording with the adapter of its format.
+"""Reads a recording with the adapter of its format.
 
 Format libraries are loaded only when a file is read.
 """
@@ -39,7 +39,7 @@ from ecgfl_adapters.search import files_listed
 from ecgfl_adapters.timeline import MAX_RATE_DIFFERENCE
 
 LAST_SAMPLE = 2**31 - 1
-"""Largest sample number of a label: WFDB counts with 32 bits. 99 days at 250 Hz."""
+"""Largest sample number of a label, because WFDB counts with 32 bits; it is 99 days at 250 Hz."""
 
 
 def adapter_for(path: Path, format: str = "auto") -> Adapter:
@@ -144,8 +144,9 @@ def _read(path: Path, format: str, options: ReadOptions) -> Recording:
 
 
 def _without_content(path: Path, error: AdapterError) -> AdapterError:
-    """Return an error that quotes nothing from the file, because the person who made the link may
-    not be allowed to read it.
+    """Return an error that quotes nothing from the file.
+
+    The person who made the link may not be allowed to read the file.
     """
     problem = (
         "cannot be used; the reason is not shown, because this is a link to a file in another "
@@ -175,7 +176,7 @@ def _check_labels(path: Path, recording: Recording) -> None:
         if not 0 <= label.sample <= LAST_SAMPLE:
             raise LabelsUnreadable(
                 path,
-                f"a label stands at sample {label.sample}, not between 0 and {LAST_SAMPLE}",
+                f"a label is at sample {label.sample}, not between 0 and {LAST_SAMPLE}",
                 "Export the labels again, or leave them out with --labels none",
             )
 
@@ -203,10 +204,10 @@ def record_stem(path: Path) -> Path:
 
 
 def subfolder(path: Path, named: Iterable[Path]) -> Path:
-    """Return the folder of a recording, relative to the first of the folders (or RECORDS files) in
-    `named` that holds it.
+    """Return the folder of a recording, relative to the folder in `named` that contains it.
 
-    It is `Path()` for a recording that was named itself.
+    It is the first of the folders (or of the folders of RECORDS files) that does, and `Path()` for
+    a recording that was named itself.
     """
     root = next((folder for folder in map(folder_of, named) if folder in path.parents), path.parent)
     return path.parent.relative_to(root)

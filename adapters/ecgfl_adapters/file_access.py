@@ -1,5 +1,6 @@
-"""Whether a path can be opened: not a pipe, a device, a broken link or a file that this user may
-not read.
+"""Checks whether a path can be opened.
+
+Pipes, devices, broken links and files without read permission cannot.
 """
 
 import os
@@ -11,9 +12,7 @@ from ecgfl_adapters.errors import AdapterError, FileMissing, FormatUnknown
 
 
 def check_accessible(path: Path) -> None:
-    """What reading would wait for without an end, what this user may not look into, and a link to
-    nothing.
-    """
+    """Raise `FileMissing` or `FileUnreadable` for a path that cannot be opened or would block."""
     absent = absence(path)
     if absent is not None:
         raise FileMissing(path, absent.problem, absent.fix)
@@ -45,6 +44,7 @@ def check_accessible(path: Path) -> None:
 
 
 def is_special(path: Path) -> bool:
+    """Return whether a path is a pipe, a socket or a device."""
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError):
@@ -53,6 +53,7 @@ def is_special(path: Path) -> bool:
 
 
 def is_accessible(path: Path) -> bool:
+    """Return whether this user may read a path."""
     try:
         check_accessible(path)
     except AdapterError:

@@ -1,4 +1,4 @@
-"""Make file names that are valid on every system from the names of recordings."""
+"""Converts the names of recordings to file names that are valid on every system."""
 
 import re
 from hashlib import sha256
@@ -13,25 +13,22 @@ _RESERVED = re.compile(
 """Names of Windows devices, with or without a suffix."""
 
 _LONGEST = 200
-"""Bytes. File systems allow 255; suffixes are added later."""
+"""Largest length of a name in bytes. File systems allow 255; suffixes are added later."""
 
 _MARK = 8
 """Number of digits of the original name's SHA-256 that are appended to a changed name."""
 
 
 def is_device_name(name: str) -> bool:
-    """Return whether Windows takes a file or folder name for the name of a device, such as "con" or
-    "nul.txt".
-    """
+    """Return whether Windows takes a name for that of a device, such as "con" or "nul.txt"."""
     return _RESERVED.match(name) is not None
 
 
 def safe_name(name: str) -> str:
-    """Return a file or folder name that is valid on every system, for the name of a recording or
-    folder.
+    """Return a file or folder name that is valid on every system for the name of a recording.
 
-    Most names stay as they are. A changed name ends in digits of the SHA-256 of the original, so
-    that different names stay different. Characters that are not allowed become "_", the name of a
+    Most names stay unchanged. A changed name ends in digits of the SHA-256 of the original, so
+    different names stay different. Characters that are not allowed become "_", the name of a
     Windows device gets a "_" in front, and a name that is too long is cut.
     """
     safe = UNSAFE.sub("_", name).rstrip(". ")

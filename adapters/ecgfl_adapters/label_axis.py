@@ -1,5 +1,6 @@
-"""Places labels on the axis of a table, whose times may not begin at 0 and whose rows may be
-incomplete.
+"""Places labels on the axis of a table.
+
+The times of the table may not begin at 0, and rows may be missing.
 """
 
 from collections.abc import Sequence
@@ -38,11 +39,29 @@ _FIX_TIMES = (
 class TableAxis:
     """The axis of a table that was read.
 
-    start : time of the first sample in seconds as the table counts: since its own zero, or since
-    midnight where `is_clock`; 0 without a time column. number : of the first sample in a column
-    that counts samples, else 0. title, factor : of its time column, and seconds in one unit of it.
-    rows : that hold samples; after row `after[i]`, `missing[i]` samples are missing.
-    remarks : takes what a person should know of the labels.
+    Parameters
+    ----------
+    fs : float
+        Sampling rate in hertz.
+    leads : tuple of Lead
+        The leads of the table.
+    start : float
+        Time of the first sample in seconds, since the zero of the table or, if `is_clock`, since
+        midnight; 0 without a time column.
+    number : int
+        Number of the first sample in a column that counts samples, else 0.
+    is_clock : bool
+        Whether the table has times of day.
+    title : str
+        Title of the time column.
+    factor : float
+        Seconds in one unit of the time column.
+    rows : int
+        Number of rows that hold samples.
+    after, missing : array
+        Shape (gaps,); after row `after[i]`, `missing[i]` samples are missing.
+    remarks : list of Remark
+        Takes what the user should know about the labels.
     """
 
     fs: float
@@ -66,11 +85,20 @@ class TableAxis:
 def samples_at_times(
     seconds: NDArray[np.float64], symbols: Sequence[str], axis: TableAxis
 ) -> NDArray[np.int64]:
-    """Convert label times, counted from the start of the recording or on the table's axis, to the
-    nearest samples.
+    """Return the samples nearest to label times.
 
-    The signal decides, then which labels lie within the recording. Where neither does, the labels
-    are taken to be on the table's axis, and a remark says so.
+    The times count from the start of the recording or on the axis of the table. The signal decides
+    which, then the number of labels within the recording. If neither does, they are on the axis of
+    the table, and a remark says so.
+
+    Parameters
+    ----------
+    seconds : array
+        Times of the labels in seconds, shape (labels,).
+    symbols : sequence of str
+        Symbols of the labels.
+    axis : TableAxis
+        Axis of the table.
     """
     since_start = np.rint(seconds * axis.fs).astype(np.int64)
     on_axis = np.rint((seconds - axis.start) * axis.fs).astype(np.int64)
@@ -86,8 +114,12 @@ def _from_origin(
     axis: TableAxis,
     origin: str,
 ) -> NDArray[np.int64]:
-    """Return the better of two interpretations. origin : start of the table's axis, for the remark
-    if neither is better.
+    """Return the better of two interpretations.
+
+    Parameters
+    ----------
+    origin : str
+        Start of the table's axis, for the remark if neither is better.
     """
     if not on_axis.size or np.abs(on_axis - since_start).max() <= 1:
         return since_start
@@ -113,11 +145,23 @@ def _from_origin(
 def samples_at_clock(
     path: Path, seconds: NDArray[np.float64], symbols: Sequence[str], axis: TableAxis
 ) -> NDArray[np.int64]:
-    """Return the samples nearest to times of day, in seconds since the midnight before the first
-    label.
+    """Return the samples nearest to times of day.
 
-    Raises `LabelsUnreadable` where the table has no times of day, and where the labels may belong
-    to one day or another.
+    Parameters
+    ----------
+    path : Path
+        The label file, for messages.
+    seconds : array
+        Seconds since the midnight before the first label, shape (labels,).
+    symbols : sequence of str
+        Symbols of the labels.
+    axis : TableAxis
+        Axis of the table.
+
+    Raises
+    ------
+    LabelsUnreadable
+        If the table has no times of day, or the labels may belong to more than one day.
     """
     if not axis.is_clock:
         raise LabelsUnreadable(
@@ -145,11 +189,19 @@ def samples_at_clock(
 def samples_at_numbers(
     samples: NDArray[np.int64], symbols: Sequence[str], axis: TableAxis
 ) -> NDArray[np.int64]:
-    """Return sample numbers on the continuous axis, from numbers that count its samples or the rows
-    of the table.
+    """Return sample numbers on the continuous axis.
 
-    The two differ after a gap. The signal decides; a remark tells where the numbers count rows, and
-    where nothing shows it.
+    The numbers count its samples or the rows of the table, which differ after a gap. The signal
+    decides. A remark says that they count rows, or that nothing shows what they count.
+
+    Parameters
+    ----------
+    samples : array
+        Sample numbers of the labels, shape (labels,).
+    symbols : sequence of str
+        Symbols of the labels.
+    axis : TableAxis
+        Axis of the table.
     """
     if abs(axis.number) > _HARMLESS_SECONDS * axis.fs:  # the table counts its samples itself
         return _from_origin(
@@ -166,7 +218,7 @@ def samples_at_numbers(
     if shift.max() / axis.fs <= _HARMLESS_SECONDS:
         return samples
     moved = shift > 0
-    later = [symbol for symbol, each in zip(symbols, moved.tolist(), strict=True) if each]
+    later = [symbol for symbol, is_moved in zip(symbols, moved.tolist(), strict=True) if is_moved]
     rows = samples + shift
     better = _better(rows[moved], samples[moved], later, axis)
     if better is False:
@@ -203,8 +255,9 @@ def _outside(samples: NDArray[np.int64], axis: TableAxis) -> int:
 def _better(
     one: NDArray[np.int64], other: NDArray[np.int64], symbols: Sequence[str], axis: TableAxis
 ) -> bool | None:
-    """Return whether the signal moves more at `one` than at `other`, as it does at beats; None if
-    that is unclear.
+    """Return whether the signal moves more at `one` than at `other`, as it does at beats.
+
+    None if that is unclear.
     """
     beats = np.flatnonzero([symbol in BEAT_SYMBOLS for symbol in symbols])
     if beats.size < _FEW_LABELS:
@@ -215,13 +268,14 @@ def _better(
         first, second = (_movement(lead, samples[chosen], axis) for samples in (one, other))
         if max(first, second) > 0:
             ratios.append((first + 1e-12) / (second + 1e-12))
-    ratio = max(ratios, key=lambda each: max(each, 1 / each), default=1.0)
+    ratio = max(ratios, key=lambda value: max(value, 1 / value), default=1.0)
     return True if ratio >= _CLEAR else False if ratio <= 1 / _CLEAR else None
 
 
 def _movement(lead: Lead, samples: NDArray[np.int64], axis: TableAxis) -> float:
-    """Return the median over the samples of how far the lead moves around them; 0 around one
-    outside or in a gap.
+    """Return the median of the lead's range around the samples.
+
+    The range is 0 for samples outside the recording or in a gap.
     """
     half = max(1, round(_AROUND_SECONDS * axis.fs))
     inside = (samples >= half) & (samples < axis.length - half)

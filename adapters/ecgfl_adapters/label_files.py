@@ -1,4 +1,4 @@
-"""Reading a label file with the adapter of its format."""
+"""Reads a label file with the adapter of its format."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -70,7 +70,10 @@ def read_labels(
 def label_bytes(path: Path) -> bytes:
     """Return the content of a label file.
 
-    Raises `LabelsUnreadable` if it cannot be read or is too large.
+    Raises
+    ------
+    LabelsUnreadable
+        If it cannot be read or is too large.
     """
     try:
         return read_bounded(content_of(path), LARGEST_LABELS)

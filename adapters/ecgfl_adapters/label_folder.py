@@ -12,16 +12,21 @@ from ecgfl_adapters.labels import ANNOTATORS, label_files
 
 @dataclass(frozen=True)
 class LabelFolder:
-    """Where the labels of each recording are: in the same subfolder as the recording, else directly
-    in the folder.
+    """A folder with the label files of many recordings; make it with `label_folder`.
 
-    Make it with `label_folder`.
+    The labels of a recording are in the same subfolder as the recording, or else in the folder
+    itself.
 
-    root : the folder of labels.
-    named : the files and folders in which the recordings were found.
-    shared : for each name that several recordings have, in lower case: their subfolders, one for
-    each recording.
-    annotators : whose files are looked for.
+    Parameters
+    ----------
+    root : Path
+        The folder of labels.
+    named : tuple of Path
+        The files and folders in which the recordings were found.
+    shared : mapping
+        For each name that several recordings have, in lower case: their subfolders.
+    annotators : tuple of str
+        Annotators whose files are searched.
     """
 
     root: Path

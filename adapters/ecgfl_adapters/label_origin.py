@@ -1,9 +1,9 @@
-"""Determines who made the labels of a recording: a reference, a reviewer who corrected predictions,
-or this program itself.
+"""Determines who made the labels of a recording.
 
+Labels come from a reference, from a reviewer who corrected predictions, or from this program.
 `predict` writes `NAME.ecgfl.origin.json` beside its results. It lists SHA-256 digests of the
-predicted beats and of the files that hold them. A prediction file with other beats was corrected,
-however it is formatted.
+predicted beats and of the files that contain them. A prediction file with other beats was
+corrected, however it is formatted.
 """
 
 import json
@@ -56,8 +56,12 @@ class _Prediction(TypedDict):
 class Listed(NamedTuple):
     """What an origin file lists.
 
-    labels, files : SHA-256 digests of predicted beats and of written files.
-    recording : digests of path and signal of the recording that was predicted last.
+    Parameters
+    ----------
+    labels, files : frozenset of str
+        SHA-256 digests of predicted beats and of written files.
+    recording : frozenset of str
+        Digests of the path and the signal of the recording that was predicted last.
     """
 
     labels: frozenset[str]
@@ -77,17 +81,22 @@ def origin_text(
     model: str,
     recording: Sequence[str] = (),
 ) -> str:
-    """Return the new content of an origin file: the predictions that it lists, and this one.
+    """Return the new content of an origin file: the predictions that it lists, and a new one.
 
-    Every prediction stays listed, because an older one may still be there in another format.
+    Every prediction stays listed, because an older one may still exist in another format.
 
     Parameters
     ----------
-    path : `NAME.ecgfl.origin.json`, which need not exist.
-    labels : the predicted beats.
-    files : the content of each file that is written.
-    model : the version of the model.
-    recording : digests of the recording's path and signal.
+    path : Path
+        `NAME.ecgfl.origin.json`, which need not exist.
+    labels : sequence of BeatLabel
+        The predicted beats.
+    files : iterable of bytes
+        Content of each file that is written.
+    model : str
+        Version of the model.
+    recording : sequence of str
+        Digests of the path and the signal of the recording.
     """
     made: _Prediction = {
         "model": model,
@@ -95,7 +104,9 @@ def origin_text(
         "files_sha256": sorted(sha256(content).hexdigest() for content in files),
         "recording_sha256": list(recording),
     }
-    listed = [*(each for each in _predictions(path) if each != made), made][-_MOST:]
+    listed = [*(prediction for prediction in _predictions(path) if prediction != made), made][
+        -_MOST:
+    ]
     return f"{json.dumps({'schema': SCHEMA, 'predictions': listed})}\n"
 
 
@@ -103,8 +114,8 @@ def listed_in(path: Path) -> Listed:
     """Return what an origin file lists: nothing where the file is missing or damaged."""
     predictions = _predictions(path)
     return Listed(
-        frozenset(each["labels_sha256"] for each in predictions),
-        frozenset(name for each in predictions for name in each["files_sha256"]),
+        frozenset(prediction["labels_sha256"] for prediction in predictions),
+        frozenset(name for prediction in predictions for name in prediction["files_sha256"]),
         frozenset(predictions[-1]["recording_sha256"] if predictions else ()),
     )
 
@@ -117,9 +128,7 @@ def digest(labels: Sequence[BeatLabel]) -> str:
 
 
 def is_prediction(path: Path) -> bool:
-    """Return whether a label file has a name that `predict` gives, or that of a copy of such a
-    file.
-    """
+    """Return whether a label file has the name of a prediction, or of a copy of one."""
     return _OF_PREDICT.fullmatch(path.name) is not None
 
 
@@ -130,8 +139,10 @@ def origin_of(path: Path, labels: Sequence[BeatLabel]) -> Origin:
 
     Parameters
     ----------
-    path : the label file.
-    labels : those of the file, as samples of the recording.
+    path : Path
+        The label file.
+    labels : sequence of BeatLabel
+        Its labels, as samples of the recording.
     """
     name = _OF_PREDICT.fullmatch(path.name)
     if name is None:
@@ -148,8 +159,9 @@ def origin_of(path: Path, labels: Sequence[BeatLabel]) -> Origin:
 
 
 def _predictions(path: Path) -> list[_Prediction]:
-    """Return the predictions in an origin file; none if it is missing or damaged, so that no
-    correction is assumed.
+    """Return the predictions in an origin file.
+
+    None if it is missing or damaged, so that no correction is assumed.
     """
     try:
         if leads_out(path):
@@ -159,12 +171,12 @@ def _predictions(path: Path) -> list[_Prediction]:
             return []
         return [
             {
-                "model": str(each["model"]),
-                "labels_sha256": str(each["labels_sha256"]),
-                "files_sha256": [str(name) for name in each.get("files_sha256", ())],
-                "recording_sha256": [str(name) for name in each.get("recording_sha256", ())],
+                "model": str(prediction["model"]),
+                "labels_sha256": str(prediction["labels_sha256"]),
+                "files_sha256": [str(name) for name in prediction.get("files_sha256", ())],
+                "recording_sha256": [str(name) for name in prediction.get("recording_sha256", ())],
             }
-            for each in content["predictions"]
+            for prediction in content["predictions"]
         ]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return []

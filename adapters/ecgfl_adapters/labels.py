@@ -1,4 +1,4 @@
-"""Which label file belongs to a recording."""
+"""Finds the label file that belongs to a recording."""
 
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -33,15 +33,15 @@ __all__ = [
 ]
 
 LABELS_SUFFIX = ".labels.csv"
-"""Of a table of labels that may lie beside a recording in any format."""
+"""Suffix of a table of labels beside a recording in any format."""
 
 ANNOTATORS = (ANNOTATOR, "atr", "labels")
-"""Whose files are looked for in a folder of labels."""
+"""Annotators whose files are searched in a folder of labels."""
 
 
 ROUNDED_S = 0.01
-"""Seconds between the places of one beat in two label files that hold the same beats: tables often
-round times to 10 ms.
+"""Maximum difference in seconds between the times of one beat in two label files with the same
+beats: tables often round times to 10 ms.
 """
 
 
@@ -119,7 +119,9 @@ def _labels_in(
 ) -> Labels:
     files = []
     for path in paths:
-        ours = is_prediction(path)  # counts samples of the recording, whatever its table counts
+        ours = is_prediction(
+            path
+        )  # a prediction counts samples of the recording, whatever the table counts
         labels = read_labels(path, fs, clock_fs, options.vocabulary, None if ours else axis)
         files.append((path, labels, _origin_of(path, labels)))
     usable = [file for file in files if options.accept_predictions or file[2] != "machine"]
@@ -152,7 +154,7 @@ def refuse_different(
 def _agree(labels: Sequence[BeatLabel], others: Sequence[BeatLabel], fs: float) -> bool:
     """Return whether two files hold the same beats; one of them may round times to 10 ms."""
     ours, theirs = (
-        [label for label in each if label.symbol in BEAT_SYMBOLS] for each in (labels, others)
+        [label for label in file if label.symbol in BEAT_SYMBOLS] for file in (labels, others)
     )
     apart = max(1.0, ROUNDED_S * fs)
     return len(ours) == len(theirs) and all(
@@ -162,16 +164,18 @@ def _agree(labels: Sequence[BeatLabel], others: Sequence[BeatLabel], fs: float) 
 
 
 def _beside(names: Sequence[Path]) -> list[Path]:
-    """Return those of these files that are there; a broken link is, too, so that reading it says
-    what is missing.
+    """Return those of these files that exist.
+
+    A broken link counts, so that reading it says what is missing.
     """
     files = (companion(path, path.name) for path in names)
     return [path for path in files if path.is_file() or absence(path) is not None]
 
 
 def _label_files(stem: Path, option: str) -> list[Path]:
-    """Return the files that `option` may refer to; None if it is a folder without a file for this
-    recording.
+    """Return the files that `option` may name.
+
+    The list is empty for a folder without a file for this recording.
     """
     given = Path(option)
     annotator = annotator_files(stem, option)
@@ -191,13 +195,11 @@ def _label_files(stem: Path, option: str) -> list[Path]:
 
 def label_files(stem: Path, annotators: Sequence[str] = ANNOTATORS) -> list[Path]:
     """Return the files STEM.ANNOTATOR, STEM.ANNOTATOR.csv and the like that exist."""
-    return [found for annotator in annotators for found in _of_annotator(stem, annotator)]
+    return [path for annotator in annotators for path in _of_annotator(stem, annotator)]
 
 
 def annotator_files(stem: Path, option: str) -> list[Path]:
-    """Return the files beside a recording that `option` names, if it is the suffix of an annotator;
-    none otherwise.
-    """
+    """Return the files beside a recording if `option` is the suffix of an annotator, else none."""
     return [] if "/" in option or "\\" in option else _of_annotator(stem, option)
 
 

@@ -49,8 +49,12 @@ class Choice(NamedTuple):
 
 
 def unique_names(labels: Sequence[str]) -> list[str]:
-    """`labels` with "#2", "#3" ... appended to the second and later ones of a kind; an empty label
-    becomes "unnamed".
+    """Return unique names for labels: repeated ones get "#2", "#3", an empty one is "unnamed".
+
+    Parameters
+    ----------
+    labels : sequence of str
+        Labels of the channels of a file.
     """
     seen: Counter[str] = Counter()
     names = []
@@ -121,16 +125,15 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(repr(name) for name in names)
 
 
-def named_leads(path: Path, channels: Sequence[Channel], wanted: Sequence[str]) -> list[int]:
-    """Return the places of the channels of these names, matched exactly, then without regard to
-    case.
+def named_leads(path: Path, channels: Sequence[Channel], requested: Sequence[str]) -> list[int]:
+    """Return the indices of the channels with these names.
 
-    Raises `LeadMissing`.
+    Names are matched exactly, then without regard to case. Raises `LeadMissing`.
     """
     names = [channel.name for channel in channels]
     folded = [name.lower() for name in names]
     chosen = []
-    for name in wanted:
+    for name in requested:
         if name in names:
             place = names.index(name)
         elif name.lower() in folded:
@@ -158,8 +161,9 @@ def _is_plausible(channel: Channel) -> bool:
 
 
 def _candidates(channels: Sequence[Channel], kinds: Sequence[Kind]) -> list[int]:
-    """Return channels named as an ECG; those with an implausible rate or unit only if there are no
-    others.
+    """Return the channels named as an ECG.
+
+    Those with an implausible rate or unit are returned only if there are no others.
     """
     plausible = [place for place, channel in enumerate(channels) if _is_plausible(channel)]
     for places in (plausible, range(len(channels))):
@@ -173,19 +177,20 @@ def _candidates(channels: Sequence[Channel], kinds: Sequence[Kind]) -> list[int]
 
 
 def _unknown(channels: Sequence[Channel], kinds: Sequence[Kind]) -> list[int]:
-    """Return channels whose names say nothing; none where other signals beside them leave open
-    which one is the ECG.
+    """Return the channels whose names say nothing.
+
+    The list is empty if other signals make it unclear which channel is the ECG.
     """
-    found = [
+    unknown = [
         place
         for place, channel in enumerate(channels)
         if kinds[place] is Kind.UNKNOWN
         and _is_plausible(channel)
         and (not channel.unit or factor_to_mv(channel.unit) is not None)
     ]
-    if {Kind.ELECTRIC, Kind.MAYBE} & set(kinds) or (len(found) > 1 and Kind.OTHER in kinds):
+    if {Kind.ELECTRIC, Kind.MAYBE} & set(kinds) or (len(unknown) > 1 and Kind.OTHER in kinds):
         return []
-    return found
+    return unknown
 
 
 def _rate_of_most(channels: Sequence[Channel], places: Sequence[int]) -> float | None:
@@ -197,9 +202,9 @@ def _rate_of_most(channels: Sequence[Channel], places: Sequence[int]) -> float |
 def _remarks(
     channels: Sequence[Channel], kinds: Sequence[Kind], raw: Sequence[int], chosen: Sequence[int]
 ) -> tuple[Remark, ...]:
-    """What is left out although it may be an ECG.
+    """Return remarks on channels that are left out although they may be an ECG.
 
-    A filtered copy is not missed, nor is an unnamed channel in no unit.
+    A filtered copy, or an unnamed channel without a unit, needs no remark.
     """
     remarks = []
     left_out = [place for place in raw if place not in chosen]
@@ -207,9 +212,9 @@ def _remarks(
         remarks.append(
             Remark(
                 "leads-left-out",
-                f"{_told(channels, left_out)} left out, which may be an ECG as well: only channels "
-                "of one rate and in a unit of "
-                f"voltage are read together (here {_told(channels, chosen)})",
+                f"{_numbers_of(channels, left_out)} left out, which may be an ECG as well: only "
+                "channels of one rate and in a unit of voltage are read together (here "
+                f"{_numbers_of(channels, chosen)})",
                 "Read the others by naming them with --lead NAME.",
             )
         )
@@ -226,8 +231,8 @@ def _remarks(
         remarks.append(
             Remark(
                 "channels-not-read",
-                f"{_told(channels, beside)} not read: measured in volts, but other channels are "
-                "named as the ECG",
+                f"{_numbers_of(channels, beside)} not read: measured in volts, but other channels "
+                "are named as the ECG",
                 "If one of them is an ECG lead, name the leads with --lead NAME, or its name in "
                 "ecg_channels in site.toml.",
                 "info",
@@ -236,7 +241,7 @@ def _remarks(
     return tuple(remarks)
 
 
-def _told(channels: Sequence[Channel], places: Sequence[int]) -> str:
+def _numbers_of(channels: Sequence[Channel], places: Sequence[int]) -> str:
     """List channels by number, because a name may be the patient's."""
     rates = {channels[place].fs for place in places} - {None}
     numbers = ", ".join(str(place + 1) for place in places)

@@ -1,4 +1,4 @@
-"""Numbers that stand for missing samples, such as -32768 and -9999: one rule for every format."""
+"""Finds numbers that stand for missing samples, such as -32768 and -9999, in every format."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -9,48 +9,55 @@ from numpy.typing import NDArray
 from ecgfl_adapters.recording import Remark
 
 ENDS = (-32768.0, 32767.0, 65535.0, -2147483648.0, 2147483647.0)
-"""The ends of a converter's range, as tables hold them."""
+"""Ends of the range of a converter, as tables contain them."""
 LONG_RUN = 10
-"""Equal samples after each other, from which a number stays where no signal does: a pacing spike is
-shorter.
-"""
+"""Minimum number of consecutive equal samples for a code. A pacing spike is shorter."""
 
 _ROUND = (-999.0, 999.0, -9999.0, 9999.0, -99999.0, 99999.0, -1000000.0, -200000000.0)
 """Round numbers that programs write for a missing sample."""
 _NEAR = 0.05
-"""Share of the signal's range that a round number in a long run is beyond it at least: a clipped
-signal comes closer.
+"""Minimum distance of a round number in a long run from the signal, as a share of the signal's
+range. A clipped signal is closer.
 """
 _EXACT = 0.5
-"""Largest difference between a round number and the physical value of the sample that stands for
-it, in the physical unit.
+"""Maximum difference between a round number and the physical value of its sample, in the physical
+unit.
 """
 
 
 class Code(NamedTuple):
-    """value : of the samples that are missing. shown : the number that the program meant."""
+    """A number that stands for missing samples.
+
+    Parameters
+    ----------
+    value : float
+        Value of the samples that are missing.
+    shown : float
+        The number that the program wrote.
+    """
 
     value: float
     shown: float
 
 
 class MissingCodes:
-    """Finds the numbers that stand for missing samples of one channel, from its samples, some at a
-    time.
+    """Finds the numbers that stand for missing samples of one channel, block by block.
 
-    A clipped or saturated signal passes through the values beside its limit on its way there; a
-    code stands alone. So a number is a code only where it is farther from all other samples than
-    these are from each other. A round number is one also where it stays for `LONG_RUN` samples and
-    is beyond the others by 5 % of their range.
+    A clipped or saturated signal passes through the values beside its limit; a code stands alone.
+    Therefore a number is a code only if it is farther from all other samples than these are from
+    each other. A round number is also a code if it stays for `LONG_RUN` samples and is beyond the
+    others by 5 % of their range.
 
     Parameters
     ----------
-    ends : ends of the converter's range, in the unit of the samples.
-    shortest : samples in a row that are at an end at least; 1 for tables, `LONG_RUN` where a spike
-    may reach the end.
-    step, baseline : where the samples are digital, `(sample - baseline) * step` is the physical
-    value, for which a round number
-        may stand as well.
+    ends : set of float
+        Ends of the range of the converter, in the unit of the samples.
+    shortest : int
+        Minimum number of consecutive samples at an end: 1 for tables, `LONG_RUN` if a spike may
+        reach the end.
+    step, baseline : float
+        For digital samples, `(sample - baseline) * step` is the physical value, which may also be a
+        round number.
     """
 
     def __init__(
@@ -63,7 +70,7 @@ class MissingCodes:
     ) -> None:
         self._shortest = shortest
         digital = {float(round(number / step + baseline)): number for number in _ROUND}
-        # Where a step is coarser than the number is exact, another value may have the same sample:
+        # If a step is coarse, several values have the same sample:
         # 999 and 1000 in steps of 5.
         exact = {
             sample: number
@@ -76,7 +83,7 @@ class MissingCodes:
         self._runs: dict[float, int] = {}
 
     def add(self, samples: NDArray[np.floating] | NDArray[np.signedinteger]) -> None:
-        """Take further samples, shape (n,), NaN where there is none."""
+        """Take further samples, shape (n,), NaN for missing ones."""
         rest = samples[np.isfinite(samples)]
         while rest.size:
             low, high = float(rest.min()), float(rest.max())
@@ -90,9 +97,9 @@ class MissingCodes:
             rest = rest[rest != number]
 
     def found(self) -> tuple[Code, ...]:
-        """Return the codes, from those near the signal to those far away.
+        """Return the codes, ordered by their distance from the signal.
 
-        A number that is none belongs to the signal.
+        A number that is not a code belongs to the signal.
         """
         low, high = self._low, self._high
         codes = []
@@ -114,7 +121,7 @@ class MissingCodes:
 
 
 def missing_remark(channel: str, code: Code) -> Remark:
-    """What to tell about a code. channel : its number, for its name may be the patient's."""
+    """Return the remark on a code. `channel` is a number, because a name may be the patient's."""
     return Remark(
         "missing-samples",
         f"{channel} holds {code.shown:.10g}, far from its other values: read as missing samples",

@@ -1,4 +1,4 @@
-"""Recognises placeholders in the place of a patient's identifier or name."""
+"""Recognises placeholders for a patient's identifier or name."""
 
 import re
 import unicodedata
@@ -22,8 +22,8 @@ _WORDS = frozenset(
     femme hombre mujer maennlich weiblich other
     """.split()  # noqa: SIM905 - a list of 200 strings is hard to read
 )
-"""Lower case, without accents: anonymous, removed, unknown, empty; defaults of recorders; names of
-the field itself; sexes.
+"""Words in lower case without accents: anonymous, removed, unknown, empty; defaults of recorders;
+names of the field itself; sexes.
 """
 
 _PHRASES = frozenset(
@@ -47,18 +47,17 @@ _OTHER_SCRIPTS = frozenset(
 _SEX = frozenset({"m", "f", "male", "female", "man", "woman", "mann", "frau", "homme", "femme"})
 _DATE = re.compile(r"\d{1,4}([-./])(?:\d{1,2}|[a-z]{3,9})\1\d{1,4}")
 _NO_NAME = re.compile(r"\bn\W{1,2}[na]\b")
-"""N.N., n/a."""
+"""Abbreviations such as N.N. and n/a."""
 _OLDEST = 120
-"""Years: a number up to this beside a sex is an age."""
+"""Largest number beside a sex that is an age in years."""
 
 
 def is_placeholder(text: str) -> bool:
-    """Return whether a text identifies nobody: "", "X X X", "Anonymous", "Unknown", "N.N.", "Test
-    patient", "0000", "-" and the like.
+    """Return whether a text identifies nobody, such as "X X X", "N.N." or "0000".
 
-    A date, a sex and an age identify nobody, either. Upper and lower case, accents and punctuation
-    make no difference. A number after such a word does ("Patient 12"), unless it may be an age
-    ("anonymous M 65").
+    A date, a sex and an age also identify nobody. Case, accents and punctuation do not matter. A
+    number after such a word identifies somebody ("Patient 12"), unless it may be an age ("anonymous
+    M 65").
     """
     folded = unicodedata.normalize("NFKD", text).casefold()
     if folded.strip() in _OTHER_SCRIPTS or text.strip() in _OTHER_SCRIPTS:

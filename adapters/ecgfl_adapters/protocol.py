@@ -1,6 +1,4 @@
-"""What a file format must offer to take part, and what it may offer: see `Adapter` and
-`AdapterBase`.
-"""
+"""The interface of a file format: its required and its optional methods."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -18,7 +16,7 @@ ANY_SUFFIX = "*"
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """How to read a recording: what the user knows better than the file.
+    """What the user knows better than the file.
 
     Parameters
     ----------
@@ -37,8 +35,7 @@ class ReadOptions:
         Words for beats beyond the built-in ones, such as {"extrasystole": "V"}; case does not
         matter.
     ecg_channels : tuple of str
-        Shell patterns ("Kanal *") of channel names that are ECG beyond the known ones; case does
-        not matter.
+        Shell patterns ("Kanal *") of further names of ECG channels; case does not matter.
     accept_predictions : bool
         Accept uncorrected predictions of this program as labels, to measure them; never to train on
         them.
@@ -68,23 +65,22 @@ class ReadOptions:
 
     def for_format(self, kind: type[FormatOptions]) -> FormatOptions:
         """Return the options of one format: those given of class `kind`, or its defaults."""
-        given = (each for each in self.format_options if isinstance(each, kind))
+        given = (options for options in self.format_options if isinstance(options, kind))
         return next(given, None) or kind()
 
 
 @dataclass(frozen=True)
 class LabelRequest:
-    """What a label reader must know of the recording that the labels belong to.
+    """What a label reader needs to know about the recording to which the labels belong.
 
     Parameters
     ----------
     fs : float
         Sampling rate of the leads in hertz; labels are returned in its samples.
     clock_fs : float, optional
-        Rate in hertz at which a file that does not state a rate counts its samples; None means
-        `fs`.
+        Rate in hertz at which a file that does not state a rate counts its samples. Default: `fs`.
     vocabulary : mapping of str to str
-        A site's own words for beats, to WFDB symbols.
+        Words of the site for beats, to WFDB symbols.
     axis : TableAxis, optional
         Axis of the recording, if its times do not begin at 0 or rows are missing.
     """
@@ -97,29 +93,71 @@ class LabelRequest:
 
 @runtime_checkable
 class Adapter(Protocol):
-    """One file format, registered under the entry-point group `ecgfl.adapters`."""
+    """A file format, registered under the entry-point group `ecgfl.adapters`.
+
+    Attributes
+    ----------
+    name : str
+        Name of the format, as in `--input-format NAME`.
+    """
 
     name: str
 
     def recognises(self, path: Path) -> bool:
-        """Return whether `path` names a recording of this format, by its name and its first bytes.
+        """Return whether a file is a recording of this format, from its name and its first bytes.
 
-        This must be cheap and must not raise on any content.
+        This must be fast and must not raise for any content.
+
+        Parameters
+        ----------
+        path : Path
+            The file.
         """
         ...
 
     def read(self, path: Path, options: ReadOptions) -> Recording:
         """Read one recording.
 
-        Raises `AdapterError` (and nothing else) when the file cannot be used.
+        Parameters
+        ----------
+        path : Path
+            The file by which the recording is known.
+        options : ReadOptions
+            What the user knows better than the file.
+
+        Returns
+        -------
+        Recording
+            The leads in millivolts, and the labels if there are any.
+
+        Raises
+        ------
+        AdapterError
+            If the file cannot be used. No other exception may be raised.
         """
         ...
 
     def write(self, recording: Recording, folder: Path) -> tuple[Path, ...]:
-        """Write signals and labels under `folder`, named after the recording.
+        """Write signals and labels under a folder, named after the recording.
 
-        Source identifiers are not written. Returns the files; the first one is the file to read.
-        Raises `ValueError` when the format cannot hold the recording.
+        Source identifiers are not written.
+
+        Parameters
+        ----------
+        recording : Recording
+            The leads and the labels.
+        folder : Path
+            An existing folder.
+
+        Returns
+        -------
+        tuple of Path
+            The files; the first one is the file to read.
+
+        Raises
+        ------
+        ValueError
+            If the format cannot hold the recording.
         """
         ...
 
@@ -150,8 +188,7 @@ class AdapterBase:
     annotator_suffixes: tuple[str, ...] = ()
 
     def main_file(self, path: Path) -> Path:
-        """Return the file by which a recording is read, if `path` names it by another file; else
-        `path`.
+        """Return the file by which the recording of `path` is read.
 
         The file need not exist.
         """
@@ -183,13 +220,31 @@ class AdapterBase:
     def read_labels(self, path: Path, request: LabelRequest) -> tuple[BeatLabel, ...]:
         """Read a label file whose suffix is in `label_suffixes`.
 
-        Returns the labels in order of their samples. Raises `LabelsUnreadable`.
+        Parameters
+        ----------
+        path : Path
+            The label file.
+        request : LabelRequest
+            What the reader needs to know about the recording.
+
+        Returns
+        -------
+        tuple of BeatLabel
+            The labels in order of their samples.
+
+        Raises
+        ------
+        LabelsUnreadable
+            If the file cannot be used.
         """
         raise NotImplementedError(f"{type(self).__name__} reads no label files: {path} {request}")
 
     def check_uncorrected(self, path: Path) -> None:
-        """Check a file that holds this program's own prediction for changes that would be ignored.
+        """Check a file with this program's own prediction for changes that would be ignored.
 
-        Raises `LabelsUnreadable`.
+        Raises
+        ------
+        LabelsUnreadable
+            If somebody changed a part of the file that is not read.
         """
         del path

@@ -1,4 +1,4 @@
-"""Millivolts -> 16-bit counts."""
+"""Converts millivolts to 16-bit counts."""
 
 from typing import NamedTuple
 
@@ -9,16 +9,16 @@ from ecgfl_adapters.recording import Lead
 from ecgfl_adapters.samples import extremes
 
 MAX_COUNT = 32767
-"""Largest count; -32768 is left free, WFDB's code for "no sample"."""
+"""Largest count. The count -32768 is WFDB's code for a missing sample."""
 
 MAX_BASELINE = 1 << 30
-"""Counts by which an offset is taken away; float32, in which samples are, tells fewer apart, and
-WFDB takes 32 bits.
+"""Largest offset in counts. The samples are float32, which has no higher resolution, and WFDB takes
+32 bits.
 """
 
 
 class Scale(NamedTuple):
-    """Millivolts are `(counts - baseline) * step_mv`."""
+    """The scale of a lead: millivolts are `(counts - baseline) * step_mv`."""
 
     step_mv: float
     baseline: int
@@ -35,6 +35,6 @@ def scale_of(lead: Lead) -> Scale:
 
 
 def counts_of(samples: NDArray[np.float32], scale: Scale) -> NDArray[np.float64]:
-    """Whole ADC units, shape as `samples`; NaN stays NaN."""
+    """Return the samples in whole ADC units, with the same shape; NaN stays NaN."""
     counts = np.rint(samples.astype(np.float64) / scale.step_mv) + scale.baseline
     return np.asarray(np.clip(counts, -MAX_COUNT, MAX_COUNT))

@@ -1,4 +1,4 @@
-"""Recordings: what every file format is turned into."""
+"""Recordings, to which every file format is converted."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -144,6 +144,7 @@ class Recording:
     label_origin: Literal["reference", "reviewer", "machine"] = "reference"
 
     def __post_init__(self) -> None:
+        """Check that there are leads of one length, and a positive rate."""
         if not self.fs > 0:
             raise ValueError(f"sampling rate must be more than 0 Hz, got {self.fs}")
         if not self.leads:
@@ -164,11 +165,13 @@ class Recording:
 
     @property
     def seconds(self) -> float:
+        """Duration in seconds."""
         return self.length / self.fs
 
     def signal_digest(self) -> bytes:
-        """Return the SHA-256 of the sampling rate and the samples: the same signal has the same
-        digest wherever it lies.
+        """Return the SHA-256 of the sampling rate and the samples.
+
+        The same signal has the same digest in every file.
         """
         digest = sha256(f"{self.fs!r}".encode())
         for lead in self.leads:

@@ -16,8 +16,8 @@ from ecgfl_adapters.protocol import ANY_SUFFIX, Adapter, AdapterBase
 
 GROUP = "ecgfl.adapters"
 _LAST = ("wfdb", "edf", "csv")
-"""Asked last, in this order: an adapter that a site installed for its own files goes first, plain
-text comes last.
+"""Formats that are asked last, in this order: adapters that a site installed come first, plain text
+comes last.
 """
 
 _NO_EXTRAS = AdapterBase()
@@ -86,8 +86,9 @@ def recognised_by(path: Path) -> Adapter | None:
 
 
 def extras_of(adapter: Adapter) -> AdapterBase:
-    """Return what an adapter offers beyond `Adapter`; nothing for one that does not derive from
-    `AdapterBase`.
+    """Return what an adapter offers beyond `Adapter`.
+
+    An adapter that does not derive from `AdapterBase` offers nothing.
     """
     return adapter if isinstance(adapter, AdapterBase) else _NO_EXTRAS
 
@@ -112,7 +113,10 @@ def annotator_suffixes() -> tuple[str, ...]:
 def label_reader(path: Path) -> AdapterBase:
     """Return the adapter that reads a label file of this name.
 
-    Raises `FormatUnknown` if there is none.
+    Raises
+    ------
+    FormatUnknown
+        If there is none.
     """
     for suffix in (path.suffix.lower(), ANY_SUFFIX):
         for extras in all_extras():

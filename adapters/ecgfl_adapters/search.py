@@ -1,4 +1,4 @@
-"""Finding the recordings in folders and in RECORDS files."""
+"""Finds the recordings in folders and in RECORDS files."""
 
 import os
 from collections.abc import Iterable
@@ -38,7 +38,7 @@ _ABOUT = {"ANNOTATORS", "SHA256SUMS.txt", "MD5SUMS", "LICENSE.txt"}
 
 
 class Found(NamedTuple):
-    """What `find_recordings` found.
+    """The result of `find_recordings`.
 
     Parameters
     ----------
@@ -84,9 +84,9 @@ def find_recordings(paths: Iterable[Path], *, follow_links: bool = False) -> Fou
                 recordings |= dict.fromkeys(listed)
                 skipped |= dict.fromkeys(outside)
             elif path.is_dir():
-                found = _find_below(path)
-                recordings |= dict.fromkeys(found.recordings)
-                skipped |= dict.fromkeys(found.skipped)
+                result = _find_below(path)
+                recordings |= dict.fromkeys(result.recordings)
+                skipped |= dict.fromkeys(result.skipped)
             elif not _belongs_to_a_recording(path):
                 recordings[main_file_of(path)] = None
     return Found(list(recordings), [path for path in skipped if path not in recordings])
@@ -114,7 +114,12 @@ def _find_below(folder: Path) -> Found:
 def why_skipped(path: Path, named: Iterable[Path] = (), *, follow_links: bool = False) -> str:
     """Return why `find_recordings` skips a file or folder, and how to fix that.
 
-    named, follow_links : as for `find_recordings`.
+    Parameters
+    ----------
+    path : Path
+        The file or folder.
+    named, follow_links
+        As for `find_recordings`.
     """
     with links_within(link_bounds(path, named, follow_links=follow_links)):
         absent = absence(path)
@@ -131,9 +136,7 @@ def why_skipped(path: Path, named: Iterable[Path] = (), *, follow_links: bool = 
 
 
 def leads_out_of(path: Path, named: Iterable[Path], *, follow_links: bool = False) -> bool:
-    """Return whether a path below one of the folders in `named` is reached by a link that leads out
-    of that folder.
-    """
+    """Return whether the path is reached by a link out of one of the folders in `named`."""
     with links_within(link_bounds(path, named, follow_links=follow_links)):
         return leads_out(path)
 
@@ -179,17 +182,23 @@ def files_listed(records: Path) -> list[Path]:
 def _listed_file(path: Path) -> Path:
     """Return the file of the recording that a RECORDS file lists as `path`.
 
-    A file of the listed name goes before a record that is listed without its suffix.
+    A file of the listed name takes precedence over a record that is listed without its suffix.
     """
     files = [file for extras in all_extras() if (file := extras.listed_file(path)) is not None]
     return min(files, key=lambda file: file.name.casefold() != path.name.casefold(), default=path)
 
 
 class _Below(NamedTuple):
-    """What is below a folder.
+    """The content of a folder.
 
-    special : pipes, sockets, devices, and links that are not followed. closed : folders that this
-    user may not list.
+    Parameters
+    ----------
+    files : list of Path
+        The files.
+    special : list of Path
+        Pipes, sockets, devices, and links that are not followed.
+    closed : list of Path
+        Folders that this user may not list.
     """
 
     files: list[Path]
@@ -219,20 +228,20 @@ def _files_below(folder: Path) -> _Below:
             seen.add(real)
             try:
                 with os.scandir(here) as entries:
-                    held = sorted(
-                        (each.name, each.is_symlink())
-                        for each in entries
-                        if not each.name.startswith(".")
+                    content = sorted(
+                        (entry.name, entry.is_symlink())
+                        for entry in entries
+                        if not entry.name.startswith(".")
                     )
             except OSError:
                 below.closed.append(here)
                 continue
-            folders = {name: is_link for name, is_link in held if os.path.isdir(here / name)}  # noqa: PTH112
+            folders = {name: is_link for name, is_link in content if os.path.isdir(here / name)}  # noqa: PTH112
             links += [here / name for name, is_link in folders.items() if is_link]
             waiting += reversed(
                 [(here / name, real / name) for name, is_link in folders.items() if not is_link]
             )
-            for name, is_link in held:
+            for name, is_link in content:
                 if name not in folders:
                     path = here / name
                     leads = (is_link or is_text_of_a_link(path)) and leads_out(path)
@@ -264,15 +273,16 @@ def _belongs_to_a_recording(path: Path) -> bool:
     if not (path.is_file() or is_missing):
         return False
     if is_missing and path.suffix.lower() in recording_suffixes():
-        return False  # a recording whose content is not there; reading it says why
+        return False  # a recording without content; reading it says why
     return any(extras.belongs_to_recording(path) for extras in all_extras()) and (
         recognised_by(path) is None
     )
 
 
 def main_file_of(path: Path) -> Path:
-    """Return the file by which a recording is read, if `path` names it by another one that exists;
-    else `path`.
+    """Return the file by which the recording of `path` is read.
+
+    It is `path` itself if that file does not exist.
     """
     mains = (extras.main_file(path) for extras in all_extras())
     return next((main for main in mains if main != path and main.is_file()), path)

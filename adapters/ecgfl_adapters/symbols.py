@@ -1,4 +1,4 @@
-"""The vocabulary of beat labels: WFDB's annotation symbols and the words people write for them."""
+"""The vocabulary of beat labels: WFDB's annotation symbols, and words for them."""
 
 from collections.abc import Iterable, Mapping
 
@@ -66,10 +66,14 @@ NO_WORDS: Mapping[str, str] = {}
 
 
 def symbol_of(text: str, vocabulary: Mapping[str, str] = NO_WORDS) -> str | None:
-    """Return the WFDB symbol that `text` is or stands for ("V", "PVC", "Normal"); None when it is
-    neither.
+    """Return the WFDB symbol for a text such as "V", "PVC" or "Normal"; None if there is none.
 
-    vocabulary : a site's own words, which win over the built-in ones; see `ReadOptions`.
+    Parameters
+    ----------
+    text : str
+        A symbol or a word for one.
+    vocabulary : mapping of str to str
+        Words of the site, which take precedence over the built-in ones; see `ReadOptions`.
     """
     stripped = text.strip()
     folded = _folded(stripped)
@@ -84,8 +88,8 @@ def symbol_of(text: str, vocabulary: Mapping[str, str] = NO_WORDS) -> str | None
 def is_sure(text: str, vocabulary: Mapping[str, str] = NO_WORDS) -> bool:
     """Return whether a text that `symbol_of` knows is used for beats only.
 
-    Single letters are not: R, L and S are also sleep stages and body positions, A is apnoea. A
-    site's vocabulary is.
+    Single letters are not: R, L and S are also sleep stages and body positions, and A is apnoea.
+    Words in the vocabulary of the site are.
     """
     folded = _folded(text)
     return any(_folded(word) == folded for word in vocabulary) or (
@@ -98,5 +102,5 @@ def _folded(text: str) -> str:
 
 
 def in_order(labels: Iterable[BeatLabel]) -> tuple[BeatLabel, ...]:
-    """By sample; labels at the same sample keep their order."""
+    """Return the labels ordered by sample; labels at the same sample keep their order."""
     return tuple(sorted(labels, key=lambda label: label.sample))

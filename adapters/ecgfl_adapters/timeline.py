@@ -1,4 +1,4 @@
-"""Putting samples on one continuous axis, with NaN where the source has a gap."""
+"""Puts samples on one continuous axis, with NaN in the gaps of the source."""
 
 import math
 from pathlib import Path
@@ -9,17 +9,16 @@ from numpy.typing import NDArray
 from ecgfl_adapters.errors import FileUnreadable
 
 MAX_SECONDS = 31 * 86400
-"""Longest time axis that is accepted: a broken time stamp must not fill the memory."""
+"""Longest time axis that is accepted, so that a broken time stamp does not fill the memory."""
 
 MAX_EMPTY = 1 << 28
-"""Samples without a signal that are accepted on any axis (12 days at 250 Hz), and however many
-where as many hold one.
+"""Number of missing samples that is accepted on any axis (12 days at 250 Hz). More are accepted if
+as many samples hold a signal.
 """
 
 RATES = (0.1, 100_000.0)
-"""Hertz, slowest and fastest: a broken header must not keep a computer busy.
-
-What is too slow for an ECG is judged later.
+"""Slowest and fastest sampling rate in hertz, so that a broken header does not keep a computer
+busy. Whether a rate is too slow for an ECG is decided later.
 """
 MAX_RATE_DIFFERENCE = 0.01
 """Largest relative difference between a rate and the time stamps: 250 and 256 Hz differ by 2.4 %, a
@@ -38,10 +37,18 @@ def check_rate(path: Path, fs: float) -> None:
 
 
 def check_span(path: Path, samples: float, fs: float, held: int) -> None:
-    """Raise `FileUnreadable` when `samples` at `fs` hertz last longer than any recording does, or
-    hardly any holds a signal.
+    """Raise `FileUnreadable` for a recording that is too long, or that is nearly all gaps.
 
-    held : samples that the file holds; the others are gaps.
+    Parameters
+    ----------
+    path : Path
+        The file, for messages.
+    samples : int
+        Length in samples at `fs` hertz.
+    fs : float
+        Sampling rate in hertz.
+    held : int
+        Number of samples in the file; the others are gaps.
     """
     check_rate(path, fs)
     if not samples / fs <= MAX_SECONDS:
@@ -63,8 +70,16 @@ def check_span(path: Path, samples: float, fs: float, held: int) -> None:
 def spread(
     values: NDArray[np.float32], positions: NDArray[np.int64], length: int
 ) -> NDArray[np.float32]:
-    """Return the first `positions.size` of `values`, shape (n,), at `positions` of an axis of
-    `length` samples that is NaN elsewhere.
+    """Return values on a longer axis that is NaN elsewhere.
+
+    Parameters
+    ----------
+    values : array
+        Shape (n,); the first `positions.size` values are used.
+    positions : array
+        Their indices on the axis.
+    length : int
+        Length of the axis.
     """
     values = values[: positions.size]
     if values.size == length:

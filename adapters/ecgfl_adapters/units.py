@@ -1,4 +1,4 @@
-"""Unit texts -> millivolts."""
+"""Converts units of voltage to millivolts."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ from ecgfl_adapters.errors import FileUnreadable, UnitUnknown
 ACCEPTED = "mV, uV, V, nV or adc:GAIN[:BASELINE] (GAIN in ADC units per millivolt)"
 
 STEPS = (1e-12, 1e9)
-"""Millivolts in one digital unit, finest and coarsest; a 32-bit recorder has 1e-7."""
+"""Smallest and largest number of millivolts in one digital unit; a 32-bit recorder has 1e-7."""
 
 _MILLIVOLTS_PER = {"v": 1000.0, "mv": 1.0, "uv": 1e-3, "nv": 1e-6}
 _SPELLINGS = {
@@ -29,9 +29,9 @@ _MICRO = str.maketrans({"\u00b5": "u", "\u03bc": "u", "\u00e6": "u"})
 
 
 class Scale(NamedTuple):
-    """Millivolts are `(value - baseline) * factor`.
+    """The scale of a lead: millivolts are `(value - baseline) * factor`.
 
-    `baseline` is None where the unit says nothing about it.
+    `baseline` is None if the unit states none.
     """
 
     factor: float
@@ -39,22 +39,26 @@ class Scale(NamedTuple):
 
 
 MAX_BASELINE = 2.0**40
-"""Digital units; no converter has that many."""
+"""Largest baseline in digital units; no converter has as many."""
 
 
 def factor_to_mv(unit: str) -> float | None:
-    """Return millivolts in one `unit` ("mV", "uV", "µV", "Volts", ...); None when it is no unit of
-    voltage.
-    """
+    """Return the millivolts in one `unit` ("mV", "uV", "µV", "Volts"); None for any other unit."""
     text = re.sub(r"\s", "", unit).lower().translate(_MICRO)
     return _MILLIVOLTS_PER.get(_SPELLINGS.get(text, text))
 
 
 def check_step(path: Path, what: str, step: float) -> None:
-    """Raise `FileUnreadable` for a scale that no amplifier has, whose samples would be 0 or
-    overflow.
+    """Raise `FileUnreadable` for a scale at which the samples would all be 0 or overflow.
 
-    what : the channel, in words. step : millivolts in one digital unit.
+    Parameters
+    ----------
+    path : Path
+        The file, for messages.
+    what : str
+        The channel, in words.
+    step : float
+        Millivolts in one digital unit.
     """
     if not STEPS[0] <= abs(step) <= STEPS[1]:
         raise FileUnreadable(
@@ -66,9 +70,9 @@ def check_step(path: Path, what: str, step: float) -> None:
 
 
 def parse_units(path: Path, units: str) -> Scale:
-    """What the person at the command line gave as `--units`.
+    """Parse the value of `--units`.
 
-    Raises `UnitUnknown` when it makes no sense.
+    Raises `UnitUnknown` if it is not valid.
     """
     factor = factor_to_mv(units)
     if factor is not None:

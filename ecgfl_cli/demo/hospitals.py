@@ -4,10 +4,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from ecgfl_adapters import adapters, find_recordings
+from ecgfl_adapters import find_recordings
 from ecgfl_adapters.discovery import read
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import BeatLabel, Lead, Recording
+from ecgfl_adapters.registry import adapters
 from ecgfl_adapters.wfdb.leads import WfdbOptions
 from numpy.typing import NDArray
 from scipy.signal import resample_poly

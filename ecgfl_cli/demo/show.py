@@ -12,7 +12,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from ecgfl_adapters import adapters
+from ecgfl_adapters.registry import adapters
 
 from ecgfl_cli.console import Console, percent
 from ecgfl_cli.demo.hospitals import HOSPITALS, PATIENTS_A_HOSPITAL, export, recordings

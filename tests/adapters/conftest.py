@@ -1,4 +1,4 @@
-"""Small recordings and files made on the spot."""
+"""Small recordings and files for the tests of the adapters."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ecgfl_adapters.edf.adapter import EdfAdapter
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import BeatLabel, Lead, Recording, Source
 from ecgfl_adapters.wfdb.adapter import WfdbAdapter
@@ -39,8 +40,7 @@ def mitdb_minute(real_data: Path) -> Recording:
 
 @pytest.fixture
 def edf_field(tmp_path: Path, recording: Recording) -> Callable[[int, bytes], Path]:
-    """Writes a good EDF file, then overwrites header bytes at an offset."""
-    from ecgfl_adapters.edf.adapter import EdfAdapter
+    """Return a function that writes an EDF file and overwrites header bytes at an offset."""
 
     def make(offset: int, value: bytes) -> Path:
         path = EdfAdapter().write(recording, tmp_path)[0]

@@ -1,6 +1,4 @@
-"""Recordings as a broken disk, a cut connection or a careless export leaves them: good files, and
-what can go wrong with them.
-"""
+"""Good recordings, and the faults of broken disks, cut connections and careless exports."""
 
 import re
 from collections.abc import Callable
@@ -9,10 +7,11 @@ from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 
-from ecgfl_adapters import adapters
+import wfdb
 from ecgfl_adapters.discovery import read
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import Recording
+from ecgfl_adapters.registry import adapters
 
 from ecgfl_cli.demo.synthesiser import synthesise
 
@@ -21,10 +20,10 @@ STEM = "x"
 """Name of every recording: a WFDB header names its signal file."""
 
 Files = dict[str, bytes]
-"""Suffix -> content of the files of one recording."""
+"""The content of the files of one recording by suffix."""
 
 OPTIONS = {"csv": ReadOptions(units="mV")}
-"""By format, what is given by hand: else half of the tables are refused at once."""
+"""Options by format; without them, half of the tables are refused at once."""
 
 Mutation = Callable[[bytes, Random], bytes]
 
@@ -72,7 +71,7 @@ NUMBERS = (
         b"a" * 300,
     ),
 )
-"""What a field may hold instead of its number, name or unit."""
+"""Replacements for a number, a name or a unit."""
 
 SUFFIXES = (
     ".hea",
@@ -90,9 +89,7 @@ SUFFIXES = (
 
 
 def seeds(data: Path | None) -> dict[str, list[Files]]:
-    """Good recordings by format: synthetic ones, and cut-outs of the real ones in the folder
-    `data`.
-    """
+    """Return good recordings by format: synthetic ones, and excerpts of those in `data`."""
     made = [synthesise(1, SECONDS, 250, pvc_share=0.2), synthesise(2, SECONDS, 128)]
     if data is not None:
         made += [cut_out(read(data / "mitdb" / f"{record}.hea")) for record in (100, 208)]
@@ -109,7 +106,7 @@ def seeds(data: Path | None) -> dict[str, list[Files]]:
             found["edf"].append({".edf": _head_of_edf(file.read_bytes())})
         for file in sorted((data / "csv").glob("*ecg*")):
             found["csv"].append(
-                {file.suffix: b"".join(file.read_bytes().splitlines(keepends=True)[:3000])}
+                {file.suffix: b"".join(file.read_bytes().splitlines(keepends=True)[:1500])}
             )
         rows = (f"{number},{1000 + number % 50},{990 + number % 40}" for number in range(3000))
         table = "\n".join(["# fs_hz: 360", "'sample #','MLII','V5'", *rows])
@@ -121,7 +118,7 @@ def seeds(data: Path | None) -> dict[str, list[Files]]:
 
 
 def cut_out(recording: Recording) -> Recording:
-    """Its first seconds, with their labels."""
+    """Return the first seconds of a recording, with their labels."""
     length = round(SECONDS * recording.fs)
     leads = tuple(replace(lead, samples=lead.samples[:length].copy()) for lead in recording.leads)
     return replace(
@@ -132,7 +129,7 @@ def cut_out(recording: Recording) -> Recording:
 
 
 def mutated(files: Files, random: Random) -> Files:
-    """The files with one to three faults."""
+    """Return the files with one to three faults."""
     files = dict(files)
     if ".hea" in files and random.random() < 0.6:  # else a checksum ends most reading early
         files[".hea"] = re.sub(rb"(?m)^(x\.dat \S+ \S+).*?( \S+)?$", rb"\1", files[".hea"])
@@ -146,7 +143,7 @@ def mutated(files: Files, random: Random) -> Files:
 
 
 def write(files: Files, folder: Path) -> Path:
-    """Put the files in a folder; returns the one by which the recording is named."""
+    """Write the files to a folder; return the one by which the recording is read."""
     folder.mkdir(parents=True, exist_ok=True)
     for suffix, content in files.items():
         (folder / f"{STEM}{suffix}").write_bytes(content)
@@ -166,7 +163,7 @@ def _mutations_for(suffix: str) -> tuple[Mutation, ...]:
 
 
 def bits_flipped(raw: bytes, random: Random) -> bytes:
-    """Up to 30 of them, half of the times near the begin, where the header is."""
+    """Flip up to 30 bits, half of the time near the start, where the header is."""
     changed = bytearray(raw)
     reach = min(len(raw), random.choice((64, 1024, len(raw))))
     for _ in range(random.randint(1, 30) if reach else 0):
@@ -189,13 +186,13 @@ def taken_out(raw: bytes, random: Random) -> bytes:
 
 
 def zeroed(raw: bytes, random: Random) -> bytes:
-    """A sector that was never written."""
+    """Overwrite a stretch, as in a sector that was never written."""
     start, stop = _stretch(raw, random)
     return raw[:start] + random.choice((b"\0", b"\xff", b" ")) * (stop - start) + raw[stop:]
 
 
 def edf_field(raw: bytes, random: Random) -> bytes:
-    """One field of the header, of the file or of a channel."""
+    """Replace a field of the header of the file or of a channel."""
     widths = [8, 80, 80, 8, 8, 8, 44, 8, 8, 4]
     digits = raw[252:256].strip()
     channels = int(digits) if digits.isdigit() and int(digits) < 100 else 1
@@ -206,7 +203,7 @@ def edf_field(raw: bytes, random: Random) -> bytes:
 
 
 def edf_timestamp(raw: bytes, random: Random) -> bytes:
-    """The time at which a data record starts."""
+    """Replace the time at which a data record starts."""
     marks = [place for place in range(len(raw) - 3) if raw[place : place + 3] == b"\x14\x14\0"]
     if not marks:
         return raw
@@ -223,7 +220,7 @@ def edf_timestamp(raw: bytes, random: Random) -> bytes:
 
 
 def word_replaced(raw: bytes, random: Random) -> bytes:
-    """A number, name or unit of a text, mostly in its first lines."""
+    """Replace a number, a name or a unit in a text, mostly in its first lines."""
     lines = raw.split(b"\n")
     reach = min(len(lines), random.choice((1, 3, 5, len(lines))))
     line = random.randrange(reach)
@@ -245,8 +242,9 @@ def lines_swapped(raw: bytes, random: Random) -> bytes:
 
 
 def words_of_an_annotation(raw: bytes, random: Random) -> bytes:
-    """Whole 16-bit words of an annotation file: codes, and the marks that change how the next word
-    is read.
+    """Replace 16-bit words of an annotation file.
+
+    They are codes, and marks that change how the next word is read.
     """
     changed = bytearray(raw)
     for _ in range(random.randint(1, 4) if len(raw) > 2 else 0):
@@ -258,7 +256,7 @@ def words_of_an_annotation(raw: bytes, random: Random) -> bytes:
 
 
 def _renamed(files: Files, random: Random) -> Files:
-    """One of the files with another's suffix."""
+    """Give one of the files the suffix of another."""
     old = random.choice(sorted(files))
     return {suffix: content for suffix, content in files.items() if suffix != old} | {
         random.choice(SUFFIXES): files[old]
@@ -277,9 +275,7 @@ def _written(recording: Recording, name: str) -> Files:
 
 
 def _reformatted(files: Files, fmt: str) -> Files:
-    """The same record in another of WFDB's sample formats."""
-    import wfdb
-
+    """Return the record in another sample format of WFDB."""
     with TemporaryDirectory() as folder:
         path = write(files, Path(folder))
         record = wfdb.rdrecord(str(path.with_suffix("")), physical=False)
@@ -301,9 +297,7 @@ def _reformatted(files: Files, fmt: str) -> Files:
 
 
 def _head_of_212(path: Path) -> Files:
-    """The first seconds of a mitdb record as it is, in format 212; its checksums are those of the
-    whole.
-    """
+    """Return the first seconds of a mitdb record in format 212, without checksums."""
     length = SECONDS * 360
     text = (
         f"{STEM} 2 360 {length}\n{STEM}.dat 212 200(1024)/mV\n{STEM}.dat 212 200(1024)/mV\n# 51 F\n"
@@ -312,7 +306,7 @@ def _head_of_212(path: Path) -> Files:
 
 
 def _head_of_edf(raw: bytes) -> bytes:
-    """The header with the data records of the first seconds."""
+    """Return the header and the data records of the first seconds."""
     size, channels, seconds = int(raw[184:192]), int(raw[252:256]), float(raw[244:252])
     counts = raw[256 + 216 * channels : 256 + 224 * channels]
     record = 2 * sum(int(counts[8 * channel : 8 * channel + 8]) for channel in range(channels))

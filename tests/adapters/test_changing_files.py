@@ -1,4 +1,4 @@
-"""A file that is still being written or copied is not taken for a whole one."""
+"""Files that change while they are read are refused."""
 
 import os
 from collections.abc import Callable
@@ -33,7 +33,7 @@ def is_cut_off_and_fails(path: Path) -> None:
     ("adapter", "suffix"),
     [(WfdbAdapter, ".dat"), (WfdbAdapter, ".hea"), (EdfAdapter, ".edf"), (CsvAdapter, ".csv")],
 )
-def test_a_file_that_changes_while_it_is_read_is_refused_for_that(
+def test_refuses_file_that_changes_while_read(
     tmp_path: Path,
     recording: Recording,
     monkeypatch: pytest.MonkeyPatch,

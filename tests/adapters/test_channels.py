@@ -1,4 +1,4 @@
-"""Tests which channels are read as leads, and with which scaling."""
+"""The channels that are read as leads, and their scale."""
 
 import math
 from pathlib import Path
@@ -129,7 +129,7 @@ def test_a_column_of_zeros_and_ones_is_no_lead(tmp_path: Path) -> None:
     ) == ["ECG"]
 
 
-def test_lead_v_takes_the_unit_of_the_line_above(tmp_path: Path) -> None:
+def test_lead_v_has_unit_of_line_above(tmp_path: Path) -> None:
     rows = [f"{row / 250},{value},{value}" for row, value in enumerate(WAVE)]
     found = _read(tmp_path, "Unit,uV\nTime (s),Lead II,Lead V", rows, ReadOptions())
     assert _names(found) == ["Lead II", "Lead V"]
@@ -201,7 +201,7 @@ def test_reads_minus_signs(tmp_path: Path, sign: str) -> None:
     np.testing.assert_allclose(samples, (np.array(WAVE) - 800) / 1000, atol=1e-6)
 
 
-def test_an_unknown_unit_stays_a_unit(tmp_path: Path) -> None:
+def test_keeps_unknown_unit(tmp_path: Path) -> None:
     rows = [f"{row / 250},{value},{value % 13}" for row, value in enumerate(WAVE)]
     assert _names(_read(tmp_path, "time,ECG,Foo\ns,uV,xyz", rows, ReadOptions())) == ["ECG"]
 

@@ -59,7 +59,7 @@ JAPANESE = """名前,
         (JAPANESE, True, 512, "I", ""),
     ],
 )
-def test_an_apple_watch_speaks_many_languages(
+def test_reads_apple_watch_in_many_languages(
     tmp_path: Path, header: str, comma: bool, fs: float, lead: str, person: str
 ) -> None:
     path = tmp_path / "ecg_2021-02-01.csv"
@@ -134,7 +134,7 @@ def test_opensignals_without_an_ecg_asks_for_the_lead(tmp_path: Path) -> None:
     assert ADAPTER.read(path, ReadOptions(units="mV", leads=("CH1",))).leads[0].name == "CH1"
 
 
-def test_rows_that_opensignals_lost_are_not_glued_over(tmp_path: Path) -> None:
+def test_refuses_rows_that_opensignals_lost(tmp_path: Path) -> None:
     path = opensignals(tmp_path / "x.txt", ["ECG"], lost=100)
     with pytest.raises(
         FileUnreadable, match=r"rows are missing near line 104: the counter goes from 3 to 5"
@@ -182,7 +182,7 @@ def test_biosppys_text_states_rate_and_lead_but_no_unit(real_data: Path) -> None
     )
 
 
-def test_physionets_csv_has_its_units_in_a_line_of_their_own(tmp_path: Path) -> None:
+def test_reads_physionet_csv_with_line_of_units(tmp_path: Path) -> None:
     rows = "".join(
         f"'{row // 15000}:{row % 15000 / 250:06.3f}',{row % 7 / 200},{row % 5 * 5}\n"
         for row in range(16_000)

@@ -1,12 +1,11 @@
-"""Whatever program wrote a table, the signal that it holds is the same; and nothing that is no
-table brings the reader down.
-"""
+"""Tables in every dialect hold the same signal, and files that are not tables are refused."""
 
 import gzip
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from time import perf_counter
+from time import process_time
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -14,6 +13,8 @@ from ecgfl_adapters import find_recordings
 from ecgfl_adapters.errors import AdapterError, FileUnreadable, RateUnknown
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import Recording
+from ecgfl_adapters.tables import rows as row_reader
+from ecgfl_adapters.tables import text_file
 from ecgfl_adapters.tables.adapter import CsvAdapter
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -116,7 +117,7 @@ def refused_or_read(raw: bytes, name: str) -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(raw=st.binary(max_size=400), name=st.sampled_from(["x.csv", "x.txt", "x.csv.gz"]))
-def test_arbitrary_bytes_are_refused_in_our_words(raw: bytes, name: str) -> None:
+def test_arbitrary_bytes_raise_only_adapter_errors(raw: bytes, name: str) -> None:
     refused_or_read(raw, name)
 
 
@@ -135,13 +136,13 @@ def test_arbitrary_bytes_are_refused_in_our_words(raw: bytes, name: str) -> None
         ]
     ),
 )
-def test_text_that_is_nearly_a_table_is_refused_in_our_words(text: str, start: str) -> None:
+def test_text_like_a_table_raises_only_adapter_errors(text: str, start: str) -> None:
     refused_or_read((start + text).encode(), "x.csv")
 
 
 @settings(max_examples=100, deadline=None)
 @given(data=st.data())
-def test_a_damaged_file_is_refused_in_our_words(data: st.DataObject) -> None:
+def test_damaged_file_raises_only_adapter_errors(data: st.DataObject) -> None:
     rows = "".join(
         f"10:11:{row / 250:06.3f};{row % 7 / 10:.1f}\n".replace(".", ",") for row in range(60)
     )
@@ -172,7 +173,7 @@ def test_separators_of_thousands_are_refused() -> None:
         read_bytes(f"time_s;ecg_uV\n{rows}".encode())
 
 
-def test_a_table_packed_with_gzip_is_one_recording_with_its_labels(tmp_path: Path) -> None:
+def test_gzip_table_is_one_recording_with_labels(tmp_path: Path) -> None:
     path = tmp_path / "x.csv.gz"
     path.write_bytes(
         gzip.compress(
@@ -186,9 +187,12 @@ def test_a_table_packed_with_gzip_is_one_recording_with_its_labels(tmp_path: Pat
     assert (found.name, found.labels) == ("x", ((10, "N"), (20, "V")))
 
 
-def test_a_decompression_bomb_is_refused_before_it_fills_the_memory() -> None:
+def test_refuses_decompression_bomb(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit is lowered, so that the test need not unpack 64 MiB."""
+    assert text_file.FREE_BYTES <= 1 << 26
+    monkeypatch.setattr(text_file, "FREE_BYTES", 1 << 22)
     with pytest.raises(FileUnreadable, match=r"bytes of gzip unpack to more than .*gunzip"):
-        read_bytes(gzip.compress(b"# fs_hz: 250\necg_mV\n" + b"0\n" * 40_000_000), name="x.csv.gz")
+        read_bytes(gzip.compress(b"# fs_hz: 250\necg_mV\n" + b"0\n" * 5_000_000), name="x.csv.gz")
 
 
 def test_a_gzip_file_that_is_cut_off_is_refused() -> None:
@@ -199,7 +203,7 @@ def test_a_gzip_file_that_is_cut_off_is_refused() -> None:
         read_bytes(raw[: len(raw) // 2], name="x.csv.gz")
 
 
-def test_a_blank_line_in_a_single_column_may_be_a_missing_sample() -> None:
+def test_refuses_blank_line_in_single_column() -> None:
     with pytest.raises(FileUnreadable, match=r"line 4 is blank, which may be a missing sample"):
         read_bytes(b"ecg_mV\n1\n2\n\n3\n", ReadOptions(fs=250))
     assert read_bytes(b"ecg_mV\n1\n2\n3\n\n\n", ReadOptions(fs=250)).length == 3
@@ -213,7 +217,7 @@ def test_a_fault_far_down_is_named_by_its_line() -> None:
         read_bytes("\n".join(["time_s,ecg_mV", *rows]).encode())
 
 
-def test_columns_of_words_are_left_out_and_a_header_of_too_few_names_is_refused() -> None:
+def test_leaves_out_words_and_refuses_header_of_other_width() -> None:
     rows = "".join(f"{row / 250:.3f},{row % 7},ok\n" for row in range(50))
     assert [
         lead.name for lead in read_bytes(f"time_s,ecg_mV,electrode\n{rows}".encode()).leads
@@ -228,7 +232,7 @@ def test_a_counter_by_another_name_is_no_lead() -> None:
         read_bytes(f"x,ecg_mV\n{rows}".encode(), ReadOptions(fs=250, units="mV"))
 
 
-def test_a_time_without_a_unit_is_seconds_only_where_that_makes_an_ecgs_rate() -> None:
+def test_time_without_unit_is_seconds_only_at_plausible_rate() -> None:
     rows = "".join(f"{row * 4},{row % 7}\n" for row in range(300))
     with pytest.raises(RateUnknown, match=r"column 'time' states no unit.*0\.25 Hz.*'time_ms'"):
         read_bytes(f"time,ecg_mV\n{rows}".encode())
@@ -243,7 +247,7 @@ def test_a_rate_that_is_no_ecgs_is_refused(rate: str) -> None:
 
 def test_a_recording_in_a_line_is_refused() -> None:
     lines = "\n".join(",".join(str(row % 9 / 10) for row in range(187)) for _ in range(50))
-    with pytest.raises(FileUnreadable, match=r"line 1 has 187 values.*one sample a line"):
+    with pytest.raises(FileUnreadable, match=r"line 1 has 187 values.*one sample per line"):
         read_bytes(lines.encode(), ReadOptions(fs=125, units="mV"))
 
 
@@ -251,11 +255,11 @@ def test_a_recording_in_a_line_is_refused() -> None:
     "line",
     [" " * 200_000, "a" * 200_000, "1," * 100_000, "((((" * 50_000, '"' * 200_001, "1:" * 100_000],
 )
-def test_a_long_line_does_not_keep_the_reader_busy(line: str) -> None:
-    start = perf_counter()
+def test_long_line_takes_linear_time(line: str) -> None:
+    start = process_time()
     with suppress(AdapterError):
         read_bytes(f"{line}\ntime_s,ecg_mV\n0,1\n0.01,2\n0.02,1\n".encode())
-    assert perf_counter() - start < 10
+    assert process_time() - start < 10
 
 
 def test_a_channel_named_as_an_ecg_takes_precedence() -> None:
@@ -264,14 +268,16 @@ def test_a_channel_named_as_an_ecg_takes_precedence() -> None:
     assert [lead.name for lead in found.leads] == ["ECG"]
 
 
-def test_quoted_numbers_are_read_as_fast_as_others() -> None:
-    rows = "".join(f'"{row / 250:.3f}","{row % 7},5"\n' for row in range(200_000)).replace(
-        '"0.', '"0.'
-    )
-    text = '"time_s";"ecg_mV"\n' + rows.replace('","', '";"').replace(".", ",")
-    start = perf_counter()
-    assert read_bytes(text.encode()).length == 200_000
-    assert perf_counter() - start < 3
+def test_quoted_numbers_take_the_fast_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """pandas parses them; no block of rows is read line by line."""
+
+    def refuse(*_: object) -> NoReturn:
+        pytest.fail("rows were read line by line")
+
+    monkeypatch.setattr(row_reader._Reader, "_slowly", refuse)
+    rows = "".join(f'"{row / 250:.3f}";"{row % 7},5"\n' for row in range(20_000))
+    text = '"time_s";"ecg_mV"\n' + rows.replace(".", ",")
+    assert read_bytes(text.encode()).length == 20_000
 
 
 def test_two_rates_in_one_header_are_refused() -> None:

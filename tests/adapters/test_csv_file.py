@@ -1,4 +1,4 @@
-"""CSV files: what is read, and what is refused with which words."""
+"""Reading CSV files: columns, units, times and labels."""
 
 import shutil
 from dataclasses import replace
@@ -49,9 +49,7 @@ def mitdb_csv(real_data: Path, tmp_path: Path) -> Path:
     return _file(tmp_path, f"'sample #','MLII','V5'\n{rows}", "100.csv")
 
 
-def test_the_widespread_form_of_mitdb_is_read_with_its_annotation_text(
-    mitdb_csv: Path, real_data: Path
-) -> None:
+def test_reads_mitdb_csv_with_annotation_text(mitdb_csv: Path, real_data: Path) -> None:
     found = ADAPTER.read(mitdb_csv, ReadOptions(fs=360, units="adc:200:1024"))
     expected = WfdbAdapter().read(real_data / "mitdb" / "100.hea", DEFAULT)
     assert (found.fs, found.length, found.labels) == (360.0, 20_000, expected.labels)
@@ -60,7 +58,7 @@ def test_the_widespread_form_of_mitdb_is_read_with_its_annotation_text(
         np.testing.assert_allclose(lead.samples, reference.samples[:20_000], atol=1e-6)
 
 
-def test_the_widespread_form_of_mitdb_is_refused_without_rate_or_units(mitdb_csv: Path) -> None:
+def test_refuses_mitdb_csv_without_rate_or_units(mitdb_csv: Path) -> None:
     with pytest.raises(RateUnknown, match=r"no time column.*--fs HZ"):
         ADAPTER.read(mitdb_csv, ReadOptions(units="adc:200:1024"))
     with pytest.raises(UnitUnknown, match=r"column 'MLII'.*--units adc:200:1024"):
@@ -68,7 +66,7 @@ def test_the_widespread_form_of_mitdb_is_refused_without_rate_or_units(mitdb_csv
 
 
 @pytest.mark.parametrize("record", ["119", "208"])
-def test_annotation_texts_hold_what_the_annotation_files_hold(
+def test_annotation_text_equals_annotation_file(
     real_data: Path, mitdb_csv: Path, record: str
 ) -> None:
     options = ReadOptions(
@@ -78,7 +76,7 @@ def test_annotation_texts_hold_what_the_annotation_files_hold(
     assert ADAPTER.read(mitdb_csv, options).labels == expected
 
 
-def test_the_hobby_loggers_file_is_read_in_spite_of_jitter_and_comments(real_data: Path) -> None:
+def test_reads_hobby_logger_with_jitter_and_comments(real_data: Path) -> None:
     path = real_data / "csv" / "ad8232_pico_ecg_30s.csv"
     found = ADAPTER.read(path, ReadOptions(leads=("volt",)))
     assert (found.fs, [lead.name for lead in found.leads], found.labels) == (250.0, ["volt"], None)
@@ -87,7 +85,7 @@ def test_the_hobby_loggers_file_is_read_in_spite_of_jitter_and_comments(real_dat
         ADAPTER.read(path, DEFAULT)
 
 
-def test_simple_text_format_takes_rate_and_name_from_its_comments(real_data: Path) -> None:
+def test_simple_text_format_has_rate_and_name_in_comments(real_data: Path) -> None:
     path = real_data / "csv" / "biosppy_ecg.txt"
     found = ADAPTER.read(path, ReadOptions(units="adc:200:2048"))
     assert (found.fs, found.length, found.leads[0].name) == (1000.0, 15_000, "ECG")
@@ -139,7 +137,7 @@ def test_whole_milliseconds_give_the_true_rate(tmp_path: Path) -> None:
 @pytest.mark.parametrize("separator", [",", ";", "\t", " "])
 @pytest.mark.parametrize("ending", ["\n", "\r\n"])
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
-def test_separators_line_ends_and_byte_order_marks_do_not_matter(
+def test_separators_line_ends_and_marks_do_not_matter(
     tmp_path: Path, separator: str, ending: str, mark: str
 ) -> None:
     text = mark + _rows(f"time_s{separator}ecg_mV", separator).replace("\n", ending)
@@ -219,8 +217,8 @@ def test_every_wfdb_symbol_survives_a_label_table(tmp_path: Path, recording: Rec
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "holds no line of numbers"),
-        ("# only a comment\n", "holds no line of numbers"),
+        ("", "has no line of numbers"),
+        ("# only a comment\n", "has no line of numbers"),
         (
             "Dear colleague,\nplease find\nthe ECG attached.\n",
             "line 2 is 'please find', not a row of numbers",
@@ -255,7 +253,7 @@ def test_an_irregular_time_column_is_refused(tmp_path: Path, times: list[float])
         ADAPTER.read(_file(tmp_path, f"time,ecg_mV\n{rows}"), DEFAULT)
 
 
-def test_a_rate_from_the_command_line_helps_a_coarse_time_column(tmp_path: Path) -> None:
+def test_rate_option_resolves_coarse_time_column(tmp_path: Path) -> None:
     rows = "".join(f"{row * 1.25 // 1 / 1000:.3f},1\n" for row in range(2000))
     assert ADAPTER.read(_file(tmp_path, f"time,ecg_mV\n{rows}"), ReadOptions(fs=800)).length == 2000
 
@@ -265,7 +263,7 @@ def test_a_comment_with_a_broken_rate_is_refused(tmp_path: Path) -> None:
         ADAPTER.read(_file(tmp_path, "# fs_hz: unknown\necg_mV\n1\n2\n"), DEFAULT)
 
 
-def test_a_lead_that_is_not_there_is_refused_with_those_that_are(tmp_path: Path) -> None:
+def test_missing_lead_error_lists_channels(tmp_path: Path) -> None:
     path = _file(tmp_path, _rows("time,MLII (mV)"))
     assert ADAPTER.read(path, ReadOptions(leads=("MLII (mV)",))).leads[0].name == "MLII"
     with pytest.raises(LeadMissing, match=r"lead 'V1'.*channels: 'MLII'.*--lead NAME"):
@@ -287,7 +285,7 @@ def test_labels_that_were_asked_for_must_be_there(tmp_path: Path) -> None:
         ("sample,symbol\n1\n", "line 2 '1' lacks a sample or a symbol"),
     ],
 )
-def test_a_broken_label_table_is_refused_with_line_and_value(
+def test_refuses_broken_label_table_with_line_and_value(
     tmp_path: Path, text: str, said: str
 ) -> None:
     _file(tmp_path, text, "x.labels.csv")
@@ -307,7 +305,7 @@ def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     assert isinstance(ADAPTER, Adapter)
 
 
-def test_only_text_that_starts_with_numbers_is_taken_for_a_recording(
+def test_text_file_is_recording_only_if_it_starts_with_numbers(
     tmp_path: Path, real_data: Path
 ) -> None:
     assert not ADAPTER.recognises(

@@ -1,6 +1,4 @@
-"""How programs write numbers in tables: each is read as what it is, or refused where it may be
-something else.
-"""
+"""The forms of numbers in tables are read, or refused if they are ambiguous."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -53,9 +51,7 @@ def check(found: Recording, expected: object = MICROVOLTS) -> None:
 
 @pytest.mark.parametrize("mark", [" ", "\u00a0", "\u2009", "\u202f", "'", "\u2019", "_"])
 @pytest.mark.parametrize("separator", [";", "\t", ","])
-def test_reads_thousands_separators_that_are_no_decimal_marks(
-    tmp_path: Path, mark: str, separator: str
-) -> None:
+def test_reads_unambiguous_thousands_separators(tmp_path: Path, mark: str, separator: str) -> None:
     check(read(tmp_path, table("ECG (uV)", [_grouped(count, mark) for count in COUNTS], separator)))
 
 
@@ -109,7 +105,7 @@ def test_refuses_quoted_numbers_of_thousands_only(tmp_path: Path) -> None:
         read(tmp_path, text, ReadOptions(fs=250))
 
 
-def test_decimals_beside_whole_numbers_are_no_thousands(tmp_path: Path) -> None:
+def test_decimals_beside_whole_numbers_are_not_thousands(tmp_path: Path) -> None:
     values = (
         500 + np.round(8 * 100 * np.sin(np.arange(600) / 9)) / 8
     )  # an eighth of them whole, the others such as 512.125
@@ -149,7 +145,7 @@ def test_reads_signs_and_exponents(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "sign", ["(0.100)", "0.100-", "1,024.0", "1'02", "1'0240", "0x10", "\u0661\u0662"]
 )
-def test_refuses_what_is_no_number_with_its_line(tmp_path: Path, sign: str) -> None:
+def test_refuses_cell_that_is_not_a_number_with_line(tmp_path: Path, sign: str) -> None:
     cells = [*DECIMALS[:300], sign, *DECIMALS[301:]]
     with pytest.raises(FileUnreadable, match=r"line 302 column 2 is .*, not a number"):
         read(tmp_path, table("ECG (mV)", cells))
@@ -176,7 +172,7 @@ def test_reads_words_for_missing_samples_as_gaps(tmp_path: Path, word: str) -> N
         )
 
 
-def test_a_comment_is_no_missing_sample(tmp_path: Path) -> None:
+def test_comment_is_not_a_missing_sample(tmp_path: Path) -> None:
     rows = [*DECIMALS[:300], "# N/A", "#NOTE", *DECIMALS[300:]]
     check(read(tmp_path, "ECG (mV)\n" + "".join(f"{row}\n" for row in rows), ReadOptions(fs=250)))
 
@@ -221,7 +217,7 @@ def test_refuses_decimal_commas_between_commas_without_titles(tmp_path: Path, co
 
 
 def test_refuses_two_decimal_marks_in_a_row(tmp_path: Path) -> None:
-    with pytest.raises(FileUnreadable, match=r"line 2 holds both '0\.000' and '3,500'"):
+    with pytest.raises(FileUnreadable, match=r"line 2 contains both '0\.000' and '3,500'"):
         read(tmp_path, table("ECG (uV)", [_grouped(count + 3000, ",") for count in COUNTS]))
 
 

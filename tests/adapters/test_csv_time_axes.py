@@ -115,7 +115,7 @@ def test_reads_a_line_of_units_with_minutes(tmp_path: Path) -> None:
 def test_reads_acqknowledge_text(
     tmp_path: Path, interval: str, title: str, unit: float, separator: str
 ) -> None:
-    """The row of counts under the titles holds no samples; names and units stand above."""
+    """The row of counts under the titles is not a sample; names and units are above it."""
     head = [f"rest.acq\n{interval}/sample\n2 channels\nEDA100C\nmicrosiemens\nECG100C\nmV"]
     head += [
         separator.join([title, "CH1", "CH2", ""]),
@@ -227,7 +227,7 @@ def test_reads_milliseconds_without_leading_zeros(read: Read) -> None:
         ),
         (
             "%Hh%Mm%S.MILLIs",
-            r"column 'Zeitpunkte' holds times such as '23h59m50\.000s', in a form that is not read",
+            r"column 'Zeitpunkte' holds times such as '23h59m50\.000s' in an unknown form",
         ),
     ],
 )
@@ -312,7 +312,7 @@ def test_begins_within_a_second(read: Read) -> None:
     assert (found.length, found.gaps()) == (ROWS - 150, ())
 
 
-def test_a_clock_that_stands_still_is_refused(read: Read) -> None:
+def test_refuses_clock_that_stands_still(read: Read) -> None:
     with pytest.raises(RateUnknown, match="have one time stamp"):
         read(
             "Time",
@@ -419,6 +419,6 @@ def test_refuses_one_row_for_each_lead(tmp_path: Path) -> None:
     path.write_text("\n".join(["time_s,lead,value_mV", *rows]))
     with pytest.raises(
         FileUnreadable,
-        match=r"column 'lead' says whose value each row holds.*a column for each lead",
+        match=r"column 'lead' names the lead of each row.*a column for each lead",
     ):
         CsvAdapter().read(path, ReadOptions(fs=500))

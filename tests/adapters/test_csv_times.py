@@ -1,4 +1,4 @@
-"""Times of day and dates as a table's time column."""
+"""Times of day and dates in the time column of a table."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -49,14 +49,12 @@ def read_times(tmp_path: Path) -> Callable[..., Recording]:
         "[%H:%M:%S.MILLI %d/%m/%Y]",
     ],
 )
-def test_midnight_is_a_moment_like_any_other(
-    read_times: Callable[..., Recording], form: str
-) -> None:
+def test_clock_continues_over_midnight(read_times: Callable[..., Recording], form: str) -> None:
     found = read_times(form)
     assert (found.fs, found.length, found.gaps()) == (250.0, 500, ())
 
 
-def test_a_date_and_a_time_of_day_in_two_columns_belong_together(tmp_path: Path) -> None:
+def test_joins_date_and_time_columns(tmp_path: Path) -> None:
     now, lines = BEFORE_MIDNIGHT, ["Datum;Zeit;EKG (mV)"]
     for row in range(500):
         lines.append(f"{now:%d.%m.%Y};{now:%H:%M:%S},{now.microsecond // 1000:03d};0,{row % 7}")
@@ -79,7 +77,7 @@ def test_an_hour_to_the_sample_may_be_daylight_saving(
 ) -> None:
     with pytest.raises(
         FileUnreadable,
-        match=rf"after row 200 .* goes {told} by just an hour: daylight saving.*seconds since",
+        match=rf"after row 200 .* goes {told} by exactly an hour.*daylight saving.*seconds since",
     ):
         read_times(form, datetime(2021, 3, 28, 2, 30), {200: jump})
 
@@ -119,12 +117,12 @@ def test_dates_that_may_be_read_in_two_ways_are_refused(
             ["10:11:12.000", "10:11:72.004", "10:11:12.008"],
             "line 3 has the time '10:11:72.004'",
         ),
-        (["31.02.2021 10:00:00.000", "31.02.2021 10:00:00.004"], "the dates are no dates"),
+        (["31.02.2021 10:00:00.000", "31.02.2021 10:00:00.004"], "the dates are not valid"),
         (["02.03.2021 10:00:00.000", "01.03.2021 10:00:00.004"], "the dates do not go up"),
         (["10:00:00.000", "10:00:00.004", "09:59:59.000"], "does not go up"),
     ],
 )
-def test_times_that_are_none_are_refused(tmp_path: Path, cells: list[str], said: str) -> None:
+def test_refuses_invalid_times(tmp_path: Path, cells: list[str], said: str) -> None:
     path = tmp_path / "x.csv"
     path.write_text("\n".join(["time;ecg_mV", *(f"{cell};1" for cell in cells)]))
     with pytest.raises(FileUnreadable, match=said):

@@ -38,7 +38,7 @@ def test_notes_are_not_beats(tmp_path: Path, notes: list[tuple[float, float | No
     assert read(_edf(tmp_path / "x.edf", notes)).labels is None
 
 
-def test_a_vocabulary_says_that_they_are(tmp_path: Path) -> None:
+def test_vocabulary_makes_notes_beats(tmp_path: Path) -> None:
     path = _edf(tmp_path / "x.edf", [(10, None, "L"), (50, None, "S"), (90, 5, "Extra")])
     found = read(path, options=ReadOptions(vocabulary={"l": "N", "extra": "V"})).labels
     assert found == ((1000, "N"), (9000, "V"))

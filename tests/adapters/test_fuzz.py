@@ -1,15 +1,15 @@
-"""Whatever is in a file: it becomes a record of the store that can be read again, or one line that
-says what is wrong.
-"""
+"""Any file becomes a record of the store that can be read again, or is refused in one line."""
 
 import json
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import mutations
 import pytest
@@ -24,7 +24,7 @@ from ecgfl_cli.store.reading import Reading
 from ecgfl_cli.store.stage import Staged, Staging, stage
 
 SURPRISE = re.compile(r"cannot be examined|cannot be written|reader failed with")
-"""What is said of an exception that nobody had thought of."""
+"""Messages for an unexpected exception."""
 
 DATA = Path(
     os.environ.get(
@@ -46,10 +46,10 @@ def pseudonyms(tmp_path_factory: pytest.TempPathFactory) -> Pseudonyms:
 
 
 @pytest.mark.parametrize("file_format", ["wfdb", "edf", "csv"])
-def test_a_good_recording_is_taken(
+def test_unchanged_recording_is_staged(
     good: dict[str, list[mutations.Files]], pseudonyms: Pseudonyms, file_format: str
 ) -> None:
-    """Else nothing would be shown by the faults below."""
+    """The tests of mutated recordings rely on it."""
     reading = Reading(options=mutations.OPTIONS.get(file_format, ReadOptions()))
     for files in good[file_format]:
         with TemporaryDirectory() as folder:
@@ -60,7 +60,7 @@ def test_a_good_recording_is_taken(
 
 @pytest.mark.filterwarnings("error::RuntimeWarning")
 @pytest.mark.parametrize(("file_format", "number"), [("wfdb", 200), ("edf", 150), ("csv", 150)])
-def test_a_mutated_recording_is_taken_or_refused_in_one_line(
+def test_mutated_recording_is_staged_or_refused_in_one_line(
     good: dict[str, list[mutations.Files]], pseudonyms: Pseudonyms, file_format: str, number: int
 ) -> None:
     reading = Reading(options=mutations.OPTIONS.get(file_format, ReadOptions()))
@@ -92,18 +92,16 @@ def test_a_mutated_recording_is_taken_or_refused_in_one_line(
 
 
 def test_mutated_recordings_go_through_the_command_line(
-    good: dict[str, list[mutations.Files]], tmp_path: Path
+    good: dict[str, list[mutations.Files]], tmp_path: Path, site: Path, ecgfl: Callable[..., Any]
 ) -> None:
-    """In worker processes, whose own streams are looked at, too."""
-    home = tmp_path / "home"
+    """Recordings are read in worker processes, whose own streams are checked too."""
     for number in range(120):
         name = ("wfdb", "edf")[number % 2]
         random = Random(number)
         mutations.write(
             mutations.mutated(random.choice(good[name]), random), tmp_path / "share" / f"{number}"
         )
-    assert run(home, "init", "--site", "st-mary").returncode == 0
-    ended = run(home, "ingest", tmp_path / "share", "--jobs", 2, "--json")
+    ended = run(site, "ingest", tmp_path / "share", "--jobs", 2, "--json")
     outcomes = json.loads(ended.stdout)["outcomes"]
     assert ended.returncode == 3
     assert outcomes["added"] > 0
@@ -112,7 +110,7 @@ def test_mutated_recordings_go_through_the_command_line(
     assert [
         line for line in own if not line.startswith(f"ecgfl: {tmp_path}") or SURPRISE.search(line)
     ] == []
-    assert json.loads(run(home, "validate", "--jobs", 2, "--json").stdout)["unreadable"] == {}
+    assert ecgfl("validate", "--jobs", "1", "--json").json["unreadable"] == {}
 
 
 def run(home: Path, *arguments: object) -> subprocess.CompletedProcess[str]:

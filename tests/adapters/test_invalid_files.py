@@ -1,5 +1,6 @@
-"""Files that once crashed a reader, kept it busy or filled the memory; `tests/data/make_invalid.py`
-makes them.
+"""Files that once crashed a reader, kept it busy or filled the memory.
+
+`tests/data/make_invalid.py` makes them.
 """
 
 import subprocess
@@ -32,7 +33,7 @@ def test_every_file_is_a_recording_or_belongs_to_one() -> None:
 
 
 @pytest.mark.parametrize("path", RECORDINGS, ids=lambda path: path.name)
-def test_it_is_refused_by_name_without_taking_memory(path: Path) -> None:
+def test_invalid_file_is_refused_without_allocating(path: Path) -> None:
     import wfdb  # noqa: F401 - what it takes itself does not count
 
     tracemalloc.start()
@@ -48,9 +49,7 @@ def test_it_is_refused_by_name_without_taking_memory(path: Path) -> None:
     assert str(INVALID) in str(refused.value)
 
 
-def test_ingest_says_one_line_for_each_and_stores_nothing(
-    site: Path, ecgfl: Callable[..., Any]
-) -> None:
+def test_ingest_reports_one_line_per_invalid_file(site: Path, ecgfl: Callable[..., Any]) -> None:
     command = [
         sys.executable,
         "-m",

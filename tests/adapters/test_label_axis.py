@@ -1,6 +1,4 @@
-"""Tests the positions of labels of a table whose times do not begin at 0 or whose rows are
-incomplete.
-"""
+"""Positions of labels of tables whose times do not begin at 0 or whose rows are incomplete."""
 
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
@@ -104,7 +102,7 @@ def test_times_of_day_need_a_table_with_times_of_day(tmp_path: Path) -> None:
         read(tmp_path, "time_s", lambda row: f"{row / FS:.3f}", table("time", clock))
 
 
-def test_an_origin_that_nothing_shows_is_remarked(tmp_path: Path) -> None:
+def test_ambiguous_origin_gives_remark(tmp_path: Path) -> None:
     labels = table("time_s", lambda row: f"{0.3 + row / FS:.3f}", BEATS[:3])
     found = read(tmp_path, "time_s", lambda row: f"{0.3 + row / FS:.3f}", labels)
     assert samples(found) == BEATS[:3]
@@ -142,7 +140,7 @@ def test_sample_numbers_after_a_gap(tmp_path: Path, lost: int, counts: str) -> N
     )
 
 
-def test_sample_numbers_that_nothing_places_are_remarked(tmp_path: Path) -> None:
+def test_ambiguous_sample_numbers_give_remark(tmp_path: Path) -> None:
     rows = [*range(2000), *range(3000, ROWS)]
     beats = [beat for beat in BEATS if beat in set(rows)]
     found = read(

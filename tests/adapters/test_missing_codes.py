@@ -1,6 +1,4 @@
-"""Numbers that stand for missing samples become gaps in every format; a clipped signal stays a
-signal.
-"""
+"""Codes for missing samples become gaps in every format; a clipped signal does not."""
 
 from pathlib import Path
 
@@ -159,7 +157,7 @@ def test_a_clipped_signal_is_no_gap(tmp_path: Path) -> None:
     assert read_wfdb(tmp_path, np.clip(11 * WAVE, -9999, 9999)).gaps() == ()
 
 
-def test_a_pacing_spike_at_the_digital_minimum_is_no_gap(tmp_path: Path) -> None:
+def test_pacing_spike_at_digital_minimum_is_not_a_gap(tmp_path: Path) -> None:
     found = read_edf(tmp_path, _with(-32768, slice(50, None, 100)))
     assert (found.gaps(), found.remarks) == ((), ())
 

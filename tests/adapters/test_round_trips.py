@@ -1,11 +1,12 @@
-"""One minute of mitdb 100 on its way through all formats."""
+"""A minute of mitdb 100 is the same after conversion through all formats."""
 
 from pathlib import Path
 
 import numpy as np
 import pyedflib
-from ecgfl_adapters import adapters, read
+from ecgfl_adapters import read
 from ecgfl_adapters.recording import Recording
+from ecgfl_adapters.registry import adapters
 
 
 def _same(found: Recording, expected: Recording) -> None:

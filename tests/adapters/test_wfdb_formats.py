@@ -1,4 +1,4 @@
-"""Every signal format of WFDB, several signal files and several rates in one record.
+"""Signal formats of WFDB, and records with several signal files or rates.
 
 Formats: https://physionet.org/physiotools/wag/signal-5.htm
 """
@@ -151,7 +151,7 @@ def test_signals_of_several_rates_keep_the_ecgs_rate(tmp_path: Path) -> None:
         ADAPTER.read(tmp_path / "r.hea", ReadOptions(leads=("V1",)))
 
 
-def test_a_wrong_checksum_is_read_by_force_and_said(tmp_path: Path) -> None:
+def test_force_reads_wrong_checksum_with_remark(tmp_path: Path) -> None:
     counts = _counts(16)
     path = _write(tmp_path, "16", counts, counts.astype("<i2").tobytes())
     path.write_text(path.read_text().replace(str(int(counts[:, 1].sum()) & 0xFFFF), "77"))

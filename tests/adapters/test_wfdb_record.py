@@ -1,4 +1,4 @@
-"""WFDB records: what is read, and what is refused with which words."""
+"""Reading WFDB records: signals, checksums, units, labels and patients."""
 
 import shutil
 from collections import Counter
@@ -38,7 +38,7 @@ def _edit(header: Path, old: str, new: str) -> Path:
 
 
 @pytest.mark.slow
-def test_every_record_of_mitdb_is_read_with_the_published_beat_counts(real_data: Path) -> None:
+def test_mitdb_records_have_published_beat_counts(real_data: Path) -> None:
     counts: Counter[str] = Counter()
     headers = sorted((real_data / "mitdb").glob("*.hea"))
     for header in headers:
@@ -66,7 +66,7 @@ def test_every_shared_signal_matches_the_checksum_of_its_header(real_data: Path)
         assert len(ADAPTER.read(header, ReadOptions(units="adc:200")).leads) == 2
 
 
-def test_a_record_is_named_by_its_header_its_signal_file_or_without_a_suffix(
+def test_record_is_named_by_header_signal_file_or_stem(
     real_data: Path,
 ) -> None:
     for name in ("100.hea", "100.dat", "100"):
@@ -104,7 +104,7 @@ def test_flac_is_read(tmp_path: Path) -> None:
     np.testing.assert_allclose(found.leads[1].samples, counts[:, 1] / 200, atol=1e-6)
 
 
-def test_comments_go_to_the_identifiers_and_the_record_name_is_the_patient(real_data: Path) -> None:
+def test_comments_are_identifiers_and_record_name_is_patient(real_data: Path) -> None:
     source = ADAPTER.read(real_data / "mitdb" / "100.hea", DEFAULT).source
     assert source.patient == ""
     assert source.identifiers["comment 1"] == "69 M 1085 1629 x1"
@@ -128,9 +128,7 @@ def test_labels_are_chosen_by_annotator_by_path_or_not_at_all(
     assert ADAPTER.read(record, ReadOptions(labels="none")).labels is None
 
 
-def test_a_label_file_that_states_its_own_rate_is_brought_to_that_of_the_record(
-    record: Path, tmp_path: Path
-) -> None:
+def test_converts_labels_from_their_own_rate(record: Path, tmp_path: Path) -> None:
     wfdb.wrann(
         "small", "fast", np.array([500, 1000]), symbol=["N", "V"], fs=500, write_dir=str(tmp_path)
     )
@@ -171,7 +169,7 @@ def test_missing_samples_survive_writing(tmp_path: Path, recording: Recording) -
 
 
 @pytest.mark.parametrize(("low", "high"), [(-400.0, 400.0), (4000.0, 4001.0)])
-def test_a_range_that_does_not_fit_16_bits_is_written_in_the_finest_step_that_does(
+def test_writes_wide_range_with_finest_step_of_16_bits(
     tmp_path: Path, recording: Recording, low: float, high: float
 ) -> None:
     samples = np.linspace(low, high, 2575, dtype=np.float32)
@@ -181,7 +179,7 @@ def test_a_range_that_does_not_fit_16_bits_is_written_in_the_finest_step_that_do
     assert np.abs(lead.samples - samples).max() <= lead.step_mv
 
 
-def test_a_name_that_wfdb_does_not_allow_is_written_with_underscores(
+def test_writes_underscores_for_characters_wfdb_refuses(
     tmp_path: Path, recording: Recording
 ) -> None:
     assert ADAPTER.write(replace(recording, name="ward 3.b"), tmp_path)[0].name == "ward_3_b.hea"
@@ -227,16 +225,14 @@ def test_a_missing_header_is_reported(tmp_path: Path) -> None:
         (b"r 1 250 1000\nr.dat 999 200\n", "unknown format 999"),
     ],
 )
-def test_a_broken_header_is_refused_with_what_it_holds(
-    tmp_path: Path, content: bytes, said: str
-) -> None:
+def test_refuses_broken_header_with_its_content(tmp_path: Path, content: bytes, said: str) -> None:
     (tmp_path / "r.hea").write_bytes(content)
     (tmp_path / "r.dat").write_bytes(bytes(2000))
     with pytest.raises(FileUnreadable, match=said):
         ADAPTER.read(tmp_path / "r.hea", DEFAULT)
 
 
-def test_a_signal_file_that_is_cut_off_is_refused_with_the_numbers(record: Path) -> None:
+def test_refuses_cut_signal_file_with_sizes(record: Path) -> None:
     dat = record.with_suffix(".dat")
     dat.write_bytes(dat.read_bytes()[:5000])
     with pytest.raises(
@@ -246,9 +242,7 @@ def test_a_signal_file_that_is_cut_off_is_refused_with_the_numbers(record: Path)
         ADAPTER.read(record, DEFAULT)
 
 
-def test_a_real_record_in_format_212_that_is_cut_off_is_refused(
-    real_data: Path, tmp_path: Path
-) -> None:
+def test_refuses_cut_record_in_format_212(real_data: Path, tmp_path: Path) -> None:
     shutil.copy(real_data / "mitdb" / "100.hea", tmp_path / "100.hea")
     (tmp_path / "100.dat").write_bytes((real_data / "mitdb" / "100.dat").read_bytes()[:-3])
     with pytest.raises(FileUnreadable, match=r"1949997 bytes.*1950000 bytes"):
@@ -256,9 +250,7 @@ def test_a_real_record_in_format_212_that_is_cut_off_is_refused(
 
 
 @pytest.mark.parametrize("position", [0, 10_299])
-def test_a_changed_sample_of_either_lead_does_not_pass_the_checksum(
-    record: Path, position: int
-) -> None:
+def test_refuses_changed_sample_of_either_lead(record: Path, position: int) -> None:
     dat = record.with_suffix(".dat")
     raw = bytearray(dat.read_bytes())
     raw[position] ^= 1
@@ -278,7 +270,7 @@ def test_a_missing_signal_file_is_named(record: Path) -> None:
         ADAPTER.read(record, DEFAULT)
 
 
-def test_an_uncalibrated_signal_needs_a_gain_from_the_command_line(real_data: Path) -> None:
+def test_uncalibrated_signal_needs_gain_option(real_data: Path) -> None:
     path = real_data / "nstdb" / "bw.hea"
     with pytest.raises(UnitUnknown, match=r"'noise1' has the gain 0.*--units adc:200"):
         ADAPTER.read(path, DEFAULT)
@@ -295,7 +287,7 @@ def test_a_unit_that_is_no_voltage_is_refused(record: Path) -> None:
         ADAPTER.read(record, ReadOptions(leads=("V5",)))
 
 
-def test_a_header_without_a_rate_needs_one_from_the_command_line(tmp_path: Path) -> None:
+def test_header_without_rate_needs_rate_option(tmp_path: Path) -> None:
     (tmp_path / "r.hea").write_text("r 1\nr.dat 16 200 16 0\n")
     (tmp_path / "r.dat").write_bytes(bytes(2000))
     with pytest.raises(RateUnknown, match=r"--fs HZ"):
@@ -303,7 +295,7 @@ def test_a_header_without_a_rate_needs_one_from_the_command_line(tmp_path: Path)
     assert ADAPTER.read(tmp_path / "r.hea", ReadOptions(fs=125)).seconds == 8.0
 
 
-def test_a_lead_that_is_not_there_is_refused_with_those_that_are(record: Path) -> None:
+def test_missing_lead_error_lists_channels(record: Path) -> None:
     assert [lead.name for lead in ADAPTER.read(record, ReadOptions(leads=("v5",))).leads] == ["V5"]
     with pytest.raises(
         LeadMissing, match=r"lead 'V1' is not in the file \(channels: 'MLII', 'V5'\).*--lead NAME"
@@ -320,9 +312,7 @@ def test_labels_that_were_asked_for_must_be_there(record: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"\x12\x04\x00", b"hello world!"])
-def test_an_annotation_file_that_is_cut_off_or_something_else_is_refused(
-    record: Path, content: bytes
-) -> None:
+def test_refuses_damaged_annotation_file(record: Path, content: bytes) -> None:
     record.with_suffix(".atr").write_bytes(content)
     with pytest.raises(
         LabelsUnreadable,

@@ -1,4 +1,4 @@
-"""Tests WFDB records as converters, Windows shares and content stores produce them."""
+"""WFDB records from converters, Windows shares and content stores."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -71,7 +71,7 @@ def test_record_line(tmp_path: Path, record_line: str) -> None:
         ("r 1 250 1001", r"2000 bytes, but r\.hea states 1001 samples .* which is 2002 bytes"),
     ],
 )
-def test_record_line_that_says_something_else(tmp_path: Path, record_line: str, said: str) -> None:
+def test_refuses_other_record_line(tmp_path: Path, record_line: str, said: str) -> None:
     with pytest.raises(FileUnreadable, match=said):
         read(_record(tmp_path, f"{record_line}\n{SIGNAL}\n"))
 
@@ -171,7 +171,7 @@ def _symbolic(link: Path, target: str) -> None:
 
 
 def _text(link: Path, target: str) -> None:
-    """What git writes where it cannot make links."""
+    """Write the text file that git writes if it cannot make links."""
     link.write_text(target)
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ecgfl_adapters import adapters
 from ecgfl_adapters.discovery import read
 from ecgfl_adapters.file_names import safe_name
+from ecgfl_adapters.registry import adapters
 from ecgfl_adapters.tables.writer import csv_cell
 
 from ecgfl_cli.console import Console

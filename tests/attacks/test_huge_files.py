@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ecgfl_adapters import adapters, label_files
+from ecgfl_adapters import label_files
 from ecgfl_adapters.errors import LabelsUnreadable
 from ecgfl_adapters.label_files import MOST_LABELS, read_labels
+from ecgfl_adapters.registry import adapters
 from ecgfl_adapters.search import LARGEST_RECORDS, MOST_MISSING
 from ecgfl_adapters.wfdb.header import LARGEST_HEADER
 

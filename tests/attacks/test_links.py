@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ecgfl_adapters import adapters, find_recordings
+from ecgfl_adapters import find_recordings
 from ecgfl_adapters.discovery import read
 from ecgfl_adapters.errors import AdapterError
+from ecgfl_adapters.registry import adapters
 
 from ecgfl_cli.demo.synthesiser import synthesise
 

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from ecgfl_adapters import adapters
+from ecgfl_adapters.registry import adapters
 from federation_homes import Homes, ecgfl
 from hostile_coordinator import logged
 from node_processes import Processes, told

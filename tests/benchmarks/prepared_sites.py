@@ -5,7 +5,7 @@ import io
 import re
 from pathlib import Path
 
-from ecgfl_adapters import adapters
+from ecgfl_adapters.registry import adapters
 
 from ecgfl_cli.app import run
 from ecgfl_cli.demo.synthesiser import synthesise

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import wfdb
-from ecgfl_adapters import adapters
 from ecgfl_adapters.recording import BeatLabel, Lead, Recording, Source
+from ecgfl_adapters.registry import adapters
 from ecgfl_adapters.wfdb.writer import write_annotations
 
 pytestmark = pytest.mark.usefixtures("home")

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ecgfl_adapters import adapters
 from ecgfl_adapters.recording import BeatLabel
+from ecgfl_adapters.registry import adapters
 from ecgfl_adapters.wfdb.writer import write_annotations
 
 from ecgfl_cli.demo.synthesiser import synthesise

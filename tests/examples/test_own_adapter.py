@@ -15,11 +15,11 @@ from ecgfl_adapters import (
     FileUnreadable,
     LabelsUnreadable,
     ReadOptions,
-    adapters,
     find_recordings,
     read,
     registry,
 )
+from ecgfl_adapters.registry import adapters
 
 from ecgfl_cli.demo.synthesiser import synthesise
 

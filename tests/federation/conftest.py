@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from ecgfl_adapters import adapters
+from ecgfl_adapters.registry import adapters
 from federation_homes import SITES, SMALL, Homes, change_policy, ecgfl
 from harmed_sites import harmed_run, harmed_sites  # noqa: F401
 from node_processes import Processes

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from ecgfl_adapters import adapters
+from ecgfl_adapters.registry import adapters
 
 from ecgfl_cli.app import run
 from ecgfl_cli.demo.synthesiser import synthesise

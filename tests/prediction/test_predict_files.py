@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from ecgfl_adapters import adapters
+from ecgfl_adapters.registry import adapters
 
 from ecgfl_cli.demo.synthesiser import synthesise
 from ecgfl_cli.models.starter import starter_registry

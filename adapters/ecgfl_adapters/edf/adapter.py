@@ -1,4 +1,4 @@
-"""European Data Format files: EDF, EDF+C, EDF+D, BDF and BDF+."""
+"""The adapter of European Data Format files: EDF, EDF+C, EDF+D, BDF and BDF+."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from ecgfl_adapters.units import ACCEPTED, Scale, check_step, factor_to_mv, is_a
 
 
 class EdfAdapter(AdapterBase):
-    """EDF and BDF with their "+" variants; gaps of EDF+D become NaN at their true times."""
+    """EDF and BDF with their "+" variants. Gaps of EDF+D become NaN at their true times."""
 
     name = "edf"
     suffixes = frozenset({".edf", ".bdf"})
@@ -33,6 +33,7 @@ class EdfAdapter(AdapterBase):
     annotator_suffixes = (".edf",)
 
     def recognises(self, path: Path) -> bool:
+        """Return whether the file begins like a header of EDF or BDF."""
         if path.suffix.lower() in self.suffixes:
             return path.is_file()
         try:
@@ -43,10 +44,14 @@ class EdfAdapter(AdapterBase):
     def read(self, path: Path, options: ReadOptions) -> Recording:
         """Read the channels labelled as ECG, or those that `options.leads` names.
 
-        Channels of another rate than most of them have are left out. Labels are the annotations
-        whose text is a WFDB symbol or a known word for a beat, see `edf.labels.beat_labels`; None
-        when there is no such beat. Samples stay in the file until they are asked for. Raises
-        `AdapterError`.
+        Channels of another rate than most of them are left out. Labels are the annotations whose
+        text is a WFDB symbol or a known word for a beat, see `edf.labels.beat_labels`; None if
+        there is no such beat. Samples stay in the file until they are needed.
+
+        Raises
+        ------
+        AdapterError
+            If the file cannot be used.
         """
         content = content_of(path)
         header = read_header(content)
@@ -116,18 +121,17 @@ class EdfAdapter(AdapterBase):
         )
 
     def write(self, recording: Recording, folder: Path) -> tuple[Path, ...]:
-        """Write `NAME.edf`, an EDF+C file with the labels as annotations; see
-        `edf.writer.write_edf` for what it cannot hold.
-        """
+        """Write `NAME.edf`, an EDF+C file with labels as annotations; see `writer.write_edf`."""
         return write_edf(recording, folder)
 
     def listed_file(self, path: Path) -> Path | None:
-        """Return the file itself: a RECORDS file lists EDF files with their suffix."""
+        """Return the file itself, because a RECORDS file lists EDF files with their suffix."""
         return companion(path, path.name) if path.suffix.lower() in self.suffixes else None
 
     def is_label_file(self, path: Path) -> bool:
-        """Return whether it is NAME.ANNOTATOR.edf beside a recording NAME, as an EDF viewer saves
-        labels.
+        """Return whether it is NAME.ANNOTATOR.edf beside a recording NAME.
+
+        EDF viewers save labels in such files.
         """
         name, dot, annotator = path.stem.rpartition(".")
         if path.suffix.lower() not in self.suffixes or not dot or annotator not in ANNOTATORS:

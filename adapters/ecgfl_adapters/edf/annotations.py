@@ -1,6 +1,6 @@
-"""EDF+ time-stamped annotation lists: when each data record starts, and what was annotated.
+"""Parses EDF+ time-stamped annotation lists: the starts of the data records, and the annotations.
 
-They are parsed here, because pyedflib refuses texts and times that real files hold.
+pyedflib is not used, because it refuses texts and times that real files contain.
 """
 
 import re
@@ -14,14 +14,22 @@ from ecgfl_adapters.edf.data_records import DataRecords
 from ecgfl_adapters.errors import FileUnreadable
 
 MOST_ANNOTATIONS = 1 << 23
-"""31 days at 180 beats per minute."""
+"""Largest number of annotations in a file: 31 days at 180 beats per minute."""
 
 _LIST = re.compile(rb"([+-]\d{1,12}(?:\.\d*)?)(?:\x15(\d*(?:\.\d*)?))?\x14(.*)\x14", re.DOTALL)
 
 
 class Annotation(NamedTuple):
-    """`onset` in seconds after the start that the header gives, `duration` in seconds, 0 where none
-    is stated.
+    """An annotation of an EDF+ file.
+
+    Parameters
+    ----------
+    onset : float
+        Seconds after the start in the header.
+    text : str
+        The text.
+    duration : float
+        Seconds; 0 if none is stated.
     """
 
     onset: float
@@ -30,8 +38,14 @@ class Annotation(NamedTuple):
 
 
 class Annotations(NamedTuple):
-    """`starts`: onset of each data record in seconds, shape (records,); None for a file without
-    time keeping (plain EDF).
+    """The annotations of a file.
+
+    Parameters
+    ----------
+    starts : array, optional
+        Onset of each data record in seconds, shape (records,); None for plain EDF.
+    annotations : tuple of Annotation
+        The annotations.
     """
 
     starts: NDArray[np.float64] | None
@@ -39,10 +53,16 @@ class Annotations(NamedTuple):
 
 
 def read_annotations(records: DataRecords) -> Annotations:
-    """Read every annotation channel. Raises `FileUnreadable`."""
+    """Read all annotation channels of a file.
+
+    Raises
+    ------
+    FileUnreadable
+        If a data record has no time stamp, or there are too many annotations.
+    """
     channels = [channel for channel in records.header.channels if channel.is_annotations]
     starts = np.empty(records.count) if channels else None
-    found: list[Annotation] = []
+    annotations: list[Annotation] = []
     for channel in channels:
         for first, raw in records.of(channel):
             for number, record in enumerate(raw, start=first):
@@ -50,19 +70,19 @@ def read_annotations(records: DataRecords) -> Annotations:
                 entries = [(match[1], match[2], match[3]) for match in lists if match is not None]
                 if starts is not None and channel is channels[0]:
                     starts[number] = _record_start(records.path, number, entries)
-                found += [
+                annotations += [
                     Annotation(float(onset), _text(text), _seconds(duration))
                     for onset, duration, texts in entries
                     for text in texts.split(b"\x14")
                     if text
                 ]
-                if len(found) > MOST_ANNOTATIONS:
+                if len(annotations) > MOST_ANNOTATIONS:
                     raise FileUnreadable(
                         records.path,
                         f"it holds more than {MOST_ANNOTATIONS} annotations",
                         "Export the file again, in parts or without annotations",
                     )
-    return Annotations(starts, tuple(found))
+    return Annotations(starts, tuple(annotations))
 
 
 def _record_start(

@@ -1,8 +1,8 @@
 """The data records of an EDF or BDF file.
 
-They are plain little-endian integers, so numpy takes them as they lie: no C library sees a file
-that nobody has checked, and of a week of many channels no more comes into memory than is worked on.
-pyedflib refuses or aborts on some files that are read here, and edfio wants a right record count.
+They consist of little-endian integers, which numpy reads without a C library. So no unchecked file
+reaches a C library, and only the samples in use are in memory. pyedflib refuses or aborts on some
+files that are read here, and edfio requires a correct number of records.
 """
 
 from collections.abc import Iterator
@@ -17,18 +17,26 @@ from ecgfl_adapters.errors import FileUnreadable, changed_meanwhile
 from ecgfl_adapters.recording import Remark
 
 AT_A_TIME = 1 << 23
-"""Bytes of a file that are read together, if no data record is longer."""
+"""Number of bytes that are read at a time, if no data record is longer."""
 
 LARGEST_BLOCK = 1 << 16
-"""Bytes of the largest block that disks and tapes are written in."""
+"""Size in bytes of the largest block that disks and tapes write."""
 
 
 @dataclass(frozen=True)
 class DataRecords:
-    """The `count` whole data records of a file. state : its size and time of change when they were
-    counted.
+    """The complete data records of a file.
 
-    remarks : what is wrong with their number.
+    Parameters
+    ----------
+    header : Header
+        Header of the file.
+    count : int
+        Number of data records.
+    state : tuple
+        Size and modification time of the file when they were counted.
+    remarks : tuple of Remark
+        Faults in their number that were tolerated.
     """
 
     path: Path
@@ -40,11 +48,15 @@ class DataRecords:
     def of(
         self, channel: Channel, first: int = 0, last: int | None = None
     ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-        """A channel's bytes in the data records [first, last), some records at a time.
+        """Yield a channel's bytes in the data records [first, last), some records at a time.
 
-        Yields the number of a data record and what it and those after it hold, shape (records,
-        bytes of one). Raises `FileUnreadable` when the file is not the one that was counted any
-        more.
+        Each block has the number of its first data record, and an array of shape (records, bytes of
+        one).
+
+        Raises
+        ------
+        FileUnreadable
+            If the file changed since its data records were counted.
         """
         last = self.count if last is None else last
         size = self.header.record_bytes
@@ -61,39 +73,50 @@ class DataRecords:
 
     def _span(self, channel: Channel) -> slice:
         """Return the bytes of a data record that hold the channel."""
-        place = next(place for place, each in enumerate(self.header.channels) if each is channel)
+        place = next(
+            place
+            for place, channel_before in enumerate(self.header.channels)
+            if channel_before is channel
+        )
         start = (
-            sum(each.samples for each in self.header.channels[:place]) * self.header.sample_bytes
+            sum(channel_before.samples for channel_before in self.header.channels[:place])
+            * self.header.sample_bytes
         )
         return slice(start, start + channel.samples * self.header.sample_bytes)
 
 
 def state_of(path: Path) -> tuple[int, int]:
-    """Size and time of change."""
+    """Return the size and the modification time of a file."""
     stat = path.stat()
     return stat.st_size, stat.st_mtime_ns
 
 
 def data_records(path: Path, header: Header, *, force: bool) -> DataRecords:
-    """Return the whole data records that the file holds.
+    """Return the complete data records of a file.
 
-    Raises `FileUnreadable` where that is not what the header states.
+    The following do not affect the other data records and are tolerated: a header that was never
+    closed (-1 records), an incomplete last data record, and trailing bytes that are less than a
+    data record or the zeros with which a disk or a tape fills its last block. Any other difference
+    is tolerated only with `force`.
 
-    A header that was never closed (-1), a last data record that is cut off, and bytes after it that
-    are no whole data record or the zeros with which a disk or a tape fills its last block leave no
-    doubt about the rest, so they are put up with; any other difference only by `force`.
+    Raises
+    ------
+    FileUnreadable
+        If their number is not the number in the header.
     """
     state = state_of(path)
-    held, left = divmod(state[0] - header.size, header.record_bytes)
-    if 0 < header.records < held and _is_padding(path, header):
+    stored, left = divmod(state[0] - header.size, header.record_bytes)
+    if 0 < header.records < stored and _is_padding(path, header):
         return DataRecords(path, header, header.records, state, (_padded(header, state[0]),))
-    if held < 1:
+    if stored < 1:
         raise FileUnreadable(
             path,
             f"{header.size + left} bytes, which hold no whole data record",
             "Copy the file again, or export it again",
         )
-    return DataRecords(path, header, held, state, _remarks(path, header, held, left, force=force))
+    return DataRecords(
+        path, header, stored, state, _remarks(path, header, stored, left, force=force)
+    )
 
 
 def _is_padding(path: Path, header: Header) -> bool:
@@ -118,11 +141,11 @@ def _padded(header: Header, size: int) -> Remark:
 
 
 def _remarks(
-    path: Path, header: Header, held: int, left: int, *, force: bool
+    path: Path, header: Header, stored: int, left: int, *, force: bool
 ) -> tuple[Remark, ...]:
-    if header.records == held and left == 0:
+    if header.records == stored and left == 0:
         return ()
-    there = f"{held} whole data records" + (f" and {left} bytes of another" if left else "")
+    there = f"{stored} whole data records" + (f" and {left} bytes of another" if left else "")
     if header.records == -1:
         problem = f"the header was not closed (number of data records -1); the file holds {there}"
         return (
@@ -133,7 +156,7 @@ def _remarks(
             ),
         )
     problem = f"the header states {header.records} data records, but the file holds {there}"
-    if header.records == held:
+    if header.records == stored:
         return (
             Remark(
                 "record-count",
@@ -141,7 +164,7 @@ def _remarks(
                 "Compare the file's size with the original.",
             ),
         )
-    if header.records == held + 1 or force:
+    if header.records == stored + 1 or force:
         return (
             Remark(
                 "record-count",
@@ -157,7 +180,7 @@ def _remarks(
 
 
 def integers(raw: NDArray[np.uint8], width: int) -> NDArray[np.signedinteger]:
-    """Little-endian integers of 2 or 3 bytes, shape (rows, bytes / width)."""
+    """Return little-endian integers of `width` bytes, 2 or 3, shape (rows, bytes / width)."""
     if width == 2:
         return np.ascontiguousarray(raw).view("<i2")
     wide = np.zeros((raw.shape[0], raw.shape[1] // 3, 4), dtype=np.uint8)

@@ -1,6 +1,6 @@
-"""EDF and BDF headers, checked strictly before the samples are touched.
+"""Reads EDF and BDF headers and checks them before any sample is read.
 
-Specification: https://www.edfplus.info/specs/edf.html and
+Specifications: https://www.edfplus.info/specs/edf.html and
 https://www.edfplus.info/specs/edfplus.html
 """
 
@@ -14,7 +14,7 @@ from ecgfl_adapters.units import MAX_BASELINE
 EDF_MAGIC = b"0       "
 BDF_MAGIC = b"\xffBIOSEMI"
 MAX_DIGITAL = 1 << 23
-"""Largest digital value, of BDF."""
+"""Largest digital value of BDF."""
 _FIXED = 256
 _EXPORT_AGAIN = "Copy the file again, or export it again from the recorder's software"
 _SIGNAL_FIELDS = (
@@ -33,7 +33,7 @@ _SIGNAL_FIELDS = (
 
 @dataclass(frozen=True)
 class Channel:
-    """One signal header. `samples` counts those of one data record."""
+    """The header of one signal. `samples` is the number of its samples in a data record."""
 
     label: str
     dimension: str
@@ -45,20 +45,21 @@ class Channel:
 
     @property
     def is_annotations(self) -> bool:
+        """Whether the channel holds annotations."""
         return self.label in {"EDF Annotations", "BDF Annotations"}
 
     @property
     def gain(self) -> float:
-        """Physical units per digital unit; negative where the file stores the signal inverted."""
+        """Physical units per digital unit; negative if the file stores the signal inverted."""
         return (self.physical_max - self.physical_min) / (self.digital_max - self.digital_min)
 
 
 @dataclass(frozen=True)
 class Header:
-    """What an EDF or BDF file says about itself. records : how many data records, as stated; -1
-    while it is being recorded.
+    """The header of an EDF or BDF file.
 
-    duration : of a data record in seconds. size : of the header in bytes.
+    `records` is the stated number of data records, or -1 while recording; `duration` is that of a
+    data record in seconds; `size` is the length of the header in bytes.
     """
 
     is_bdf: bool
@@ -72,17 +73,24 @@ class Header:
 
     @property
     def sample_bytes(self) -> int:
+        """Number of bytes of a sample: 2 in EDF, 3 in BDF."""
         return 3 if self.is_bdf else 2
 
     @property
     def record_bytes(self) -> int:
+        """Number of bytes of a data record."""
         return self.sample_bytes * sum(channel.samples for channel in self.channels)
 
 
 def read_header(path: Path) -> Header:
     """Return the header of a file.
 
-    Raises `FileMissing` and `FileUnreadable`, naming the field, its value and what was expected.
+    Raises
+    ------
+    FileMissing
+        If it cannot be opened.
+    FileUnreadable
+        If a field is not valid; the message has the field, its value and the expected value.
     """
     try:
         with path.open("rb") as file:
@@ -96,8 +104,9 @@ def read_header(path: Path) -> Header:
 
 
 def _announced(raw: bytes) -> int:
-    """Bytes of the whole header as far as the file's first bytes tell; what they tell wrongly is
-    found later.
+    """Return the length of the whole header in bytes according to the first bytes of the file.
+
+    A wrong length is detected later.
     """
     count = raw[252:256].strip(b" \0")
     return _FIXED * (int(count) + 1) if count.isascii() and count.isdigit() else 0
@@ -254,8 +263,9 @@ def _whole(path: Path, field: str, raw: bytes) -> int:
 
 
 def _start(date: str, time: str) -> datetime | None:
-    """None for a date that cannot be read; 1 January 1985 is what anonymised files carry and is
-    kept.
+    """Return the start of the recording; None for a date that cannot be read.
+
+    1 January 1985 is the date of anonymised files and is kept.
     """
     try:
         return datetime.strptime(f"{date} {time}", "%d.%m.%y %H.%M.%S")

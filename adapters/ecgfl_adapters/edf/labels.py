@@ -1,4 +1,4 @@
-"""Beat labels that stand in the annotations of an EDF+ or BDF+ file."""
+"""Reads beat labels from the annotations of an EDF+ or BDF+ file."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -14,9 +14,8 @@ from ecgfl_adapters.recording import BeatLabel
 from ecgfl_adapters.symbols import BEAT_SYMBOLS, in_order, is_sure, symbol_of
 
 LONGEST_INTERVAL = 2.5
-"""Seconds between beats, at 24 a minute.
-
-Sleep is staged every 20 or 30 s, and apnoea lasts 10 s at least (AASM manual).
+"""Longest time between beats in seconds, at 24 beats per minute. Sleep is staged every 20 or 30 s,
+and an apnoea lasts at least 10 s (AASM manual).
 """
 
 LONGEST_BEAT = 2.0
@@ -31,16 +30,21 @@ def beat_labels(
     *,
     are_beats: bool = False,
 ) -> tuple[BeatLabel, ...] | None:
-    """Return the annotations whose text is a WFDB symbol or a known word for a beat; None when
-    there is no beat among them.
+    """Return the annotations whose text is a WFDB symbol or a known word for a beat.
 
-    Single letters, and words that are remarks as well, count only where they stand as close as
-    beats do: sleep stages, body positions, apnoea events and notes are not beats. What lasts longer
-    than a beat is not one, either.
+    Return None if none of them is a beat. Single letters, and words that may also be remarks, count
+    only if they are as close together as beats: sleep stages, body positions, apnoea events and
+    notes are not beats. An annotation that lasts longer than a beat is not one either.
 
-    fs : hertz of the samples that they count in, from the begin of the first data record. drift :
-    see `edf.timeline.drift_of`.
-    are_beats : whether the annotations are known to be beat labels, however far apart.
+    Parameters
+    ----------
+    fs : float
+        Sampling rate in hertz of the samples that they count, from the start of the first data
+        record.
+    drift : callable
+        See `edf.timeline.drift_of`.
+    are_beats : bool
+        Whether the annotations are known to be beat labels, however far apart.
     """
     origin = 0.0 if notes.starts is None else float(notes.starts[0])
     known = [
@@ -72,8 +76,7 @@ def _stand_close(onsets: list[float]) -> bool:
 
 
 def read_edf_labels(path: Path, fs: float, vocabulary: Mapping[str, str]) -> tuple[BeatLabel, ...]:
-    """Return the beat labels of an EDF+ file that lies beside a recording; it may hold a signal,
-    too.
+    """Return the beat labels of an EDF+ file beside a recording, which may also hold a signal.
 
     Raises `AdapterError`.
     """

@@ -1,4 +1,4 @@
-"""A channel of an EDF file as a lead, read as it is needed."""
+"""A channel of an EDF file as a lead, which is read as its samples are needed."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,10 +14,10 @@ from ecgfl_adapters.missing_codes import LONG_RUN, Code, MissingCodes
 
 @dataclass(frozen=True)
 class EdfSamples:
-    """`(digital - baseline) * factor` in millivolts on the axis, NaN in its gaps; see
-    `samples.Samples`.
+    """The samples of a channel in millivolts on the axis, NaN in gaps; see `samples.Samples`.
 
-    missing : digital values that stand for missing samples; they are NaN.
+    They are `(digital - baseline) * factor`. Digital values in `missing` stand for missing samples
+    and are NaN.
     """
 
     records: DataRecords
@@ -29,13 +29,16 @@ class EdfSamples:
 
     @property
     def size(self) -> int:
+        """Number of samples on the axis."""
         return self.axis.length
 
     @property
     def shape(self) -> tuple[int]:
+        """Shape, (size,)."""
         return (self.axis.length,)
 
     def __getitem__(self, part: Any) -> NDArray[np.float32]:
+        """Return the samples of a slice or at an array of indices; they are read from the file."""
         if isinstance(part, slice):
             start, stop, step = part.indices(self.size)
             return (
@@ -45,10 +48,11 @@ class EdfSamples:
         return self._at(np.where(places < 0, places + self.size, places))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """Return all samples in memory."""
         return np.asarray(self._stretch(0, self.size), dtype=dtype)
 
     def _stretch(self, start: int, stop: int) -> NDArray[np.float32]:
-        found = np.full(max(0, stop - start), np.nan, dtype=np.float32)
+        stretch = np.full(max(0, stop - start), np.nan, dtype=np.float32)
         per_record = self.channel.samples
         for first, last, place in self.axis.runs_in(start, stop):
             for number, raw in self.records.of(
@@ -61,15 +65,19 @@ class EdfSamples:
                 values = self._millivolts(raw)[
                     begin - number * per_record : end - number * per_record
                 ]
-                found[place - start + begin - first : place - start + end - first] = values
-        return found
+                stretch[place - start + begin - first : place - start + end - first] = values
+        return stretch
 
     def _at(self, places: NDArray[np.int64]) -> NDArray[np.float32]:
-        found = np.full(places.shape, np.nan, dtype=np.float32)
+        result = np.full(places.shape, np.nan, dtype=np.float32)
         in_file = self.axis.in_file(places)
         numbers, samples = np.divmod(in_file, self.channel.samples)
-        wanted = np.unique(numbers[in_file >= 0])
-        adjoining = np.split(wanted, np.flatnonzero(np.diff(wanted) > 1) + 1) if wanted.size else []
+        positions = np.unique(numbers[in_file >= 0])
+        adjoining = (
+            np.split(positions, np.flatnonzero(np.diff(positions) > 1) + 1)
+            if positions.size
+            else []
+        )
         order = np.argsort(numbers, axis=None, kind="stable")
         for some in adjoining:
             for number, raw in self.records.of(self.channel, int(some[0]), int(some[-1]) + 1):
@@ -78,21 +86,21 @@ class EdfSamples:
                 )
                 here = order[first:last]
                 values = self._millivolts(raw)
-                found.flat[here] = values[
+                result.flat[here] = values[
                     (numbers.flat[here] - number) * self.channel.samples + samples.flat[here]
                 ]
-        return found
+        return result
 
     def _millivolts(self, raw: NDArray[np.uint8]) -> NDArray[np.float32]:
         digital = integers(raw, self.records.header.sample_bytes)
-        found = ((digital - self.baseline) * self.factor).astype(np.float32)
+        values = ((digital - self.baseline) * self.factor).astype(np.float32)
         for value in self.missing:
-            found[digital == value] = np.nan
-        return found.ravel()
+            values[digital == value] = np.nan
+        return values.ravel()
 
 
 def missing_in(records: DataRecords, channel: Channel) -> tuple[Code, ...]:
-    """Return the codes for missing samples of a channel; reads all its samples."""
+    """Return the codes for missing samples of a channel. All its samples are read."""
     has_scale = channel.digital_max > channel.digital_min and channel.gain != 0
     codes = MissingCodes(
         {channel.digital_min, -(1 << (8 * records.header.sample_bytes - 1))},

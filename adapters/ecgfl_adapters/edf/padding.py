@@ -1,6 +1,6 @@
-"""The note in the recording field that tells the true length of a file that this program wrote.
+"""The note in the recording field that states the true length of a file that ecgfl wrote.
 
-EDF holds whole data records, so the last one is padded.
+EDF holds complete data records, so the last one is padded.
 """
 
 import re
@@ -14,8 +14,9 @@ def length_note(length: int) -> str:
 
 
 def true_length(recording_field: str, total: int, per_record: int) -> int:
-    """Samples of a file that holds `total` with its padding, from its recording field; `total`
-    where it does not say.
+    """Return the number of samples without padding from the recording field of a file.
+
+    It is `total`, the number with padding, if the field does not state it.
     """
     match = _LENGTH.search(recording_field)
     stated = int(match[1]) if match else total

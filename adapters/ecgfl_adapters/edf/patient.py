@@ -1,5 +1,6 @@
-"""What an EDF header says about the patient: https://www.edfplus.info/specs/edfplus.html,
-additional specification 3.
+"""Reads what an EDF header says about the patient.
+
+See https://www.edfplus.info/specs/edfplus.html, additional specification 3.
 """
 
 import re
@@ -13,9 +14,7 @@ from ecgfl_adapters.recording import Source
 
 
 class Patient(NamedTuple):
-    """The four subfields of EDF+; "" and None for what is unknown, as everything of a plain EDF
-    file is.
-    """
+    """The four subfields of EDF+; "" and None if unknown, as in a plain EDF file."""
 
     code: str
     sex: Literal["F", "M"] | None
@@ -24,7 +23,7 @@ class Patient(NamedTuple):
 
 
 def source_of(path: Path, header: Header) -> Source:
-    """Who and when, from the header."""
+    """Return the patient and the start of the recording from the header."""
     patient = patient_of(header.patient)
     fields = {
         "patient": header.patient,
@@ -70,7 +69,7 @@ def _date(text: str) -> date | None:
 
 
 def _age(born: date | None, start: datetime | None) -> int | None:
-    """In whole years at the recording's start."""
+    """Return the age in whole years at the start of the recording."""
     if born is None or start is None or start.date() < born:
         return None
     return start.year - born.year - ((start.month, start.day) < (born.month, born.day))

@@ -1,4 +1,4 @@
-"""Where the data records of an EDF file stand in time."""
+"""Determines the times of the data records of an EDF file."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,47 +14,58 @@ from ecgfl_adapters.errors import FileUnreadable
 from ecgfl_adapters.timeline import check_rate, check_span
 
 _MAX_ROUNDING = 1.5
-"""Samples by which time stamps of adjoining data records may be off; recorders round them."""
+"""Largest error in samples of the time stamps of adjacent data records, because recorders round
+them.
+"""
 
 _MAX_DRIFT = 1e-3
-"""The share by which a recorder's clock may differ from its converter's; quartz keeps to a tenth of
-it.
+"""Largest relative difference between the clocks of a recorder and of its converter. Quartz clocks
+differ by a tenth of it.
 """
 
 
 @dataclass(frozen=True)
 class Axis:
-    """A continuous axis of `length` samples.
+    """A continuous axis.
 
-    runs : stretches of samples without a gap as [start, stop) in the file, and where on the axis
-    each begins.
+    Parameters
+    ----------
+    length : int
+        Number of samples.
+    runs : tuple
+        Stretches of samples without a gap, as [start, stop) in the file, with the position of each
+        on the axis.
     """
 
     length: int
     runs: tuple[tuple[int, int, int], ...]
 
     def runs_in(self, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
-        """The parts of the runs that lie in [start, stop) of the axis, in the same form."""
+        """Return the parts of the runs within [start, stop) of the axis, in the same form."""
         for first, last, place in self.runs:
             begin, end = max(place, start), min(place + last - first, stop, self.length)
             if begin < end:
                 yield first + begin - place, first + end - place, begin
 
     def in_file(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Where in the file samples of the axis stand, -1 in a gap; shape as `places`."""
+        """Return the indices in the file of samples of the axis, -1 in a gap; shape as `places`."""
         first, last, begin = np.array(self.runs, dtype=np.int64).T
         run = np.searchsorted(begin, places, side="right") - 1
-        found = first[run] + places - begin[run]
-        return np.where((run >= 0) & (found < last[run]), found, -1)
+        indices = first[run] + places - begin[run]
+        return np.where((run >= 0) & (indices < last[run]), indices, -1)
 
 
 def axis_of(path: Path, header: Header, notes: Annotations, records: int, per_record: int) -> Axis:
-    """Return the axis of channels with `per_record` samples in each of the file's `records` data
-    records.
+    """Return the axis of channels with `per_record` samples in each data record.
 
-    A file may call itself continuous (EDF+C) and still have data records that start late: its time
-    stamps are believed. Two clocks, of the stamps and of the samples, may part by a thousandth.
-    Raises `FileUnreadable` where they part by more, and where data records overlap.
+    `records` is the number of data records of the file. A file that says it is continuous (EDF+C)
+    may still have data records that start late; its time stamps are used. The clocks of the stamps
+    and of the samples may differ by a thousandth.
+
+    Raises
+    ------
+    FileUnreadable
+        If they differ by more, or data records overlap.
     """
     fs = per_record / header.duration
     check_rate(path, fs)
@@ -91,26 +102,28 @@ def axis_of(path: Path, header: Header, notes: Annotations, records: int, per_re
 def _check_rate_of_stamps(
     path: Path, fs: float, per_record: int, absent: NDArray[np.float64]
 ) -> None:
-    """Raise `FileUnreadable` where data records, each only a little late, come too slowly for
-    their samples, or too fast.
+    """Raise `FileUnreadable` if data records come too slowly or too fast for their samples.
+
+    Each of them may be only a little late.
     """
     late = np.where(np.abs(absent) <= _MAX_ROUNDING, absent, 0.0)
-    parted, held = float(late.sum()), late.size * per_record
-    if abs(parted) > max(_MAX_ROUNDING, _MAX_DRIFT * held):
+    parted, covered = float(late.sum()), late.size * per_record
+    if abs(parted) > max(_MAX_ROUNDING, _MAX_DRIFT * covered):
         raise FileUnreadable(
             path,
             f"data records of {per_record / fs:g} s come every "
-            f"{(held + parted) / late.size / fs:.6g} s",
+            f"{(covered + parted) / late.size / fs:.6g} s",
             "The file states a wrong rate; export it again at its true one, about "
-            f"{fs * held / (held + parted):.6g} Hz",
+            f"{fs * covered / (covered + parted):.6g} Hz",
         )
 
 
 def drift_of(
     axis: Axis, notes: Annotations, fs: float, per_record: int
 ) -> Callable[[float], float]:
-    """By how many samples what was annotated at an onset, in seconds, stands elsewhere on the axis
-    than the onset says.
+    """Return a function from an onset in seconds to the shift of an annotation in samples.
+
+    The shift is the difference between its position on the axis and the one that the onset implies.
     """
     if notes.starts is None:
         return lambda onset: 0.0  # noqa: ARG005

@@ -1,4 +1,4 @@
-"""Writing EDF+C files with pyedflib."""
+"""Writes EDF+C files with pyedflib."""
 
 import math
 import re
@@ -38,7 +38,7 @@ class _Grid(NamedTuple):
 
 
 class _Signal(NamedTuple):
-    """A lead as EDF holds it: its header for pyedflib, and whole data records of digital values."""
+    """A lead in EDF: its header for pyedflib, and complete data records of digital values."""
 
     header: dict[str, Any]
     counts: NDArray[np.int16]
@@ -48,20 +48,20 @@ def write_edf(recording: Recording, folder: Path) -> tuple[Path, ...]:
     """Write `NAME.edf` under `folder`.
 
     Samples keep their quantisation step (to about one part in 10 million, because EDF's numbers
-    have eight characters) where their range fits 16 bits, else the finest step that fits. Labels
+    have eight characters) if their range fits 16 bits, else the finest step that fits. Labels
     become annotations with the WFDB symbol as text. The header is anonymous.
 
-    EDF holds whole data records, so the last sample is repeated to the end of the last one; the
-    recording field states the true length ("samples=N"), and `EdfAdapter.read` honours it. Lead
-    names are cut to 16 ASCII characters and get the prefix "ECG" where they would not be known as
-    ECG. An empty list of labels reads back as None.
+    EDF holds complete data records, so the last sample is repeated to the end of the last one. The
+    recording field states the true length ("samples=N"), which `EdfAdapter.read` uses. Lead names
+    are cut to 16 ASCII characters, and get the prefix "ECG" if they would not be known as ECG. An
+    empty list of labels reads back as None.
 
     Parameters
     ----------
     recording : Recording
         The leads, in millivolts, and the labels.
     folder : Path
-        Where the file is written.
+        Folder of the file.
 
     Returns
     -------
@@ -120,7 +120,7 @@ def _write(
     fs = grid.samples / grid.seconds
     with closing(pyedflib.EdfWriter(str(path), len(signals), pyedflib.FILETYPE_EDFPLUS)) as writer:
         with warnings.catch_warnings():
-            # The duration is set before the rates, which pyedflib takes for inaccurate until then.
+            # Until the duration is set, pyedflib warns that the rates are inaccurate.
             warnings.filterwarnings("ignore", message="Forcing a specific record_duration")
             warnings.filterwarnings("ignore", message="Sample frequency")
             # EDFlib cuts off further decimals: 9.32237 would become 9.32236.
@@ -143,8 +143,9 @@ def _check(path: Path, code: int) -> None:
 
 
 def _record_grid(fs: float) -> _Grid:
-    """Return the fewest whole seconds that hold whole samples; else the record of 1 to 10 s with
-    the closest rate.
+    """Return the fewest whole seconds that hold whole samples.
+
+    If there are none, return the record of 1 to 10 s with the closest rate.
     """
     exact = Fraction(fs).limit_denominator(10)
     if abs(float(exact) - fs) <= 1e-9 * fs:

@@ -1,5 +1,6 @@
-"""The header of AcqKnowledge text files (BIOPAC): interval, number of channels, then a name and a
-unit for each.
+"""Reads the header of AcqKnowledge text files (BIOPAC).
+
+It states the sampling interval, the number of channels, and a name and a unit for each channel.
 """
 
 import re
@@ -24,8 +25,16 @@ _HEADER_LINES = 10
 
 
 class AcqKnowledge(NamedTuple):
-    """line : of the interval, from 1. fs : hertz. names, units : of the channels, in the order of
-    their columns.
+    """A header of AcqKnowledge.
+
+    Parameters
+    ----------
+    line : int
+        Number of the line that states the interval, from 1.
+    fs : float
+        Sampling rate in hertz.
+    names, units : tuple of str
+        Names and units of the channels, in the order of their columns.
     """
 
     line: int
@@ -35,7 +44,10 @@ class AcqKnowledge(NamedTuple):
 
 
 def acqknowledge_of(path: Path, lines: Sequence[str]) -> AcqKnowledge | None:
-    """None for another program's file. Raises `RateUnknown` for an interval that makes no sense."""
+    """Return the header of AcqKnowledge, or None for the file of another program.
+
+    Raises `RateUnknown` for an interval that is not plausible.
+    """
     for at, line in enumerate(lines[:_HEADER_LINES]):
         interval = _INTERVAL.fullmatch(line)
         channels = (
@@ -52,7 +64,7 @@ def acqknowledge_of(path: Path, lines: Sequence[str]) -> AcqKnowledge | None:
                 f"line {at + 1} states the interval {line.strip()[:40]!r}",
                 "Correct it, for example '4 msec/sample'",
             )
-        below = [each.strip() for each in lines[at + 2 : at + 2 + 2 * int(channels[1])]]
+        below = [text.strip() for text in lines[at + 2 : at + 2 + 2 * int(channels[1])]]
         return AcqKnowledge(
             at + 1, float(f"{1 / seconds:.9g}"), tuple(below[::2]), tuple(below[1::2])
         )
@@ -60,7 +72,7 @@ def acqknowledge_of(path: Path, lines: Sequence[str]) -> AcqKnowledge | None:
 
 
 def rows_after_counts(lines: Sequence[str], rows: Rows) -> Rows:
-    """`rows` without the line below the titles that counts the samples of each channel."""
+    """Return `rows` without the line below the titles that counts the samples of each channel."""
     first = cells_of(lines[rows.start], rows.dialect.separator)
     below = (
         cells_of(lines[rows.start + 1], rows.dialect.separator)
@@ -78,7 +90,7 @@ def rows_after_counts(lines: Sequence[str], rows: Rows) -> Rows:
 
 
 def named_columns(columns: tuple[Column, ...], header: AcqKnowledge) -> tuple[Column, ...]:
-    """`columns` with the channels' names and units, where there is a column for each channel."""
+    """Return `columns` with the names and units of the channels, if each channel has a column."""
     signals = [column for column in columns if column.role in ("lead", "other")]
     if len(signals) != len(header.names) or len(header.units) != len(header.names):
         return columns
@@ -89,9 +101,9 @@ def named_columns(columns: tuple[Column, ...], header: AcqKnowledge) -> tuple[Co
             strict=True,
         )
     )
-    found = []
+    named = []
     for column in columns:
         name, unit = channels.get(column.place, (column.name, ""))
         known = column.unit is None and factor_to_mv(unit) is not None
-        found.append(column._replace(name=name or column.name, unit=unit if known else column.unit))
-    return tuple(found)
+        named.append(column._replace(name=name or column.name, unit=unit if known else column.unit))
+    return tuple(named)

@@ -1,4 +1,4 @@
-"""Tables of numbers as text: a column for each lead, and a time column or a rate given by hand."""
+"""Tables of numbers as text, with a column for each lead and possibly a time column."""
 
 from pathlib import Path
 
@@ -20,9 +20,7 @@ _FEW_BYTES = 1 << 14
 
 
 class CsvAdapter(AdapterBase):
-    """CSV, TSV and plain columns, also packed with gzip, with or without a header, comments and a
-    time column.
-    """
+    """CSV, TSV and plain columns, with or without a header, comments, a time column and gzip."""
 
     name = "csv"
     suffixes = frozenset({".csv", ".tsv", ".txt"})
@@ -30,7 +28,7 @@ class CsvAdapter(AdapterBase):
     annotator_suffixes = (".csv",)
 
     def recognises(self, path: Path) -> bool:
-        """By the suffix .csv or .tsv; .txt only if its first lines hold a row of numbers.
+        """Return whether the file has the suffix .csv or .tsv, or .txt and rows of numbers.
 
         Label files are not recordings.
         """
@@ -42,17 +40,20 @@ class CsvAdapter(AdapterBase):
     def read(self, path: Path, options: ReadOptions) -> Recording:
         """Read the columns that may be an ECG, or those that `options.leads` names.
 
-        The rate is what a layout of `TableOptions` or a line above the rows states, else what the
-        time column shows, else `options.fs`. A jump in the time or sample column is a gap and
-        becomes NaN. Labels are `NAME.labels.csv` or `NAMEannotations.txt` beside the file unless
-        `options.labels` says otherwise. Raises `AdapterError`.
+        The rate is that of a layout in `TableOptions` or of a line above the rows, else that of the
+        time column, else `options.fs`. A jump in the time or sample column is a gap and becomes
+        NaN. Labels come from `NAME.labels.csv` or `NAMEannotations.txt` beside the file unless
+        `options.labels` says otherwise.
+
+        Raises
+        ------
+        AdapterError
+            If the file cannot be used.
         """
         return read_understood(path, options, [])
 
     def write(self, recording: Recording, folder: Path) -> tuple[Path, ...]:
-        """Write `NAME.csv` (`time_s,<lead> (mV),...`, an empty cell for NaN) and, if there are
-        labels, `NAME.labels.csv`.
-        """
+        """Write `NAME.csv` and, if there are labels, `NAME.labels.csv`; see `writer.write_csv`."""
         return write_csv(recording, folder)
 
     def is_label_file(self, path: Path) -> bool:
@@ -71,9 +72,24 @@ class CsvAdapter(AdapterBase):
 
 
 def read_understood(path: Path, options: ReadOptions, notes: list[Understood]) -> Recording:
-    """Read a table, and tell `notes` what was understood of it. Raises `AdapterError`."""
-    found = understand(path, options, notes)
-    signal = read_signal(found)
+    """Read a table, and note how it was understood.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    options : ReadOptions
+        How to read it.
+    notes : list of Understood
+        Takes what is found out about the file.
+
+    Raises
+    ------
+    AdapterError
+        If the file cannot be used.
+    """
+    understanding = understand(path, options, notes)
+    signal = read_signal(understanding)
     plain = _without_gz(path)
     beside = [
         path.with_name(f"{plain.stem}{LABELS_SUFFIX}"),
@@ -83,26 +99,26 @@ def read_understood(path: Path, options: ReadOptions, notes: list[Understood]) -
     source = Source(
         path=path,
         format=CsvAdapter.name,
-        patient=found.statements.patient,
-        person=found.statements.person,
-        identifiers=_identifiers(found),
+        patient=understanding.statements.patient,
+        person=understanding.statements.person,
+        identifiers=_identifiers(understanding),
     )
     labels = labels_for(plain.with_suffix(""), options, beside, signal.fs, axis=signal.axis)
-    remarks = (*found.remarks, *signal.remarks, *signal.axis.remarks, *labels.remarks)
+    remarks = (*understanding.remarks, *signal.remarks, *signal.axis.remarks, *labels.remarks)
     recording = Recording(
         plain.stem, signal.fs, signal.leads, source, labels.labels, remarks, labels.origin
     )
-    notes += _of_the_whole(found, recording)
+    notes += _notes_on_all_rows(understanding, recording)
     return recording
 
 
-def _of_the_whole(found: Understanding, recording: Recording) -> list[Understood]:
-    """What only all rows can tell."""
+def _notes_on_all_rows(understanding: Understanding, recording: Recording) -> list[Understood]:
+    """Return the notes that need all rows."""
     gaps = recording.gaps()
     absent = sum(gap.stop - gap.start for gap in gaps) / recording.fs
     rate = (
         []
-        if found.fs is not None
+        if understanding.fs is not None
         else [Understood("rate", f"{recording.fs:.9g} Hz", "all rows of the time column")]
     )
     return [
@@ -132,10 +148,11 @@ def _starts_with_numbers(path: Path) -> bool:
         return False
 
 
-def _identifiers(found: Understanding) -> dict[str, str]:
+def _identifiers(understanding: Understanding) -> dict[str, str]:
     stated = {
-        each.key.lower(): each.value
-        for each in found.statements.all
-        if each.key.lower() not in {FS_COMMENT, STEP_COMMENT}
+        statement.key.lower(): statement.value
+        for statement in understanding.statements.all
+        if statement.key.lower() not in {FS_COMMENT, STEP_COMMENT}
     }
-    return stated | (found.opensignals.identifiers if found.opensignals is not None else {})
+    opensignals = understanding.opensignals
+    return stated | (opensignals.identifiers if opensignals is not None else {})

@@ -1,4 +1,4 @@
-"""Columns whose length shows only at the end."""
+"""Arrays for columns whose length is not known in advance."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Generic, TypeVar
@@ -11,11 +11,11 @@ from ecgfl_adapters.samples import AT_A_TIME
 Scalar = TypeVar("Scalar", bound=np.generic)
 
 _ENOUGH = 1 << 17
-"""Levels beyond which the step does not matter any more: no 16-bit signal has as many."""
+"""Number of levels from which the step does not matter, because no 16-bit signal has as many."""
 
 
 def steps_of(values: NDArray[np.float64]) -> Iterator[tuple[int, NDArray[np.float64]]]:
-    """The differences between each row and the next, in parts, with the row of the first."""
+    """Yield the differences between successive values in parts, with the index of the first."""
     for start in range(0, values.size - 1, AT_A_TIME):
         yield start, np.diff(values[start : start + AT_A_TIME + 1])
 
@@ -28,33 +28,42 @@ class Growing(Generic[Scalar]):
 
     @property
     def size(self) -> int:
+        """Number of values."""
         return self._values.size
 
     @property
     def values(self) -> NDArray[Scalar]:
+        """The values, shape (size,)."""
         return self._values
 
     def add(self, part: NDArray[Any]) -> None:
+        """Append values, shape (n,)."""
         start = self._values.size
         self._values.resize(start + part.size, refcheck=False)
         self._values[start:] = part
 
 
 class Levels:
-    """The values that occur, to find the quantisation step: the smallest difference of anything
-    that came from an ADC.
+    """The distinct values of a signal, which show its quantisation step.
+
+    The step is the smallest difference between two values of a digitised signal.
     """
 
     def __init__(self) -> None:
         self._found: NDArray[np.float64] = np.zeros(0)
 
     def add(self, part: NDArray[np.float64]) -> None:
+        """Take further values, shape (n,); NaN is ignored."""
         if self._found.size < _ENOUGH:
             self._found = np.union1d(self._found, np.unique(part[np.isfinite(part)]))
 
     def step(self, without: Sequence[float] = ()) -> float:
-        """In the values' unit; 0.001 where only one value occurs. without : values that are no
-        samples.
+        """Return the step in the unit of the values; 0.001 if there is only one value.
+
+        Parameters
+        ----------
+        without : sequence of float
+            Values that are codes for missing samples.
         """
         levels = self._found[~np.isin(self._found, without)]
         steps = np.diff(levels)

@@ -1,4 +1,4 @@
-"""The sampling rate and the gaps of a table, from its time or sample column."""
+"""Determines the sampling rate and the gaps of a table from its time or sample column."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -24,7 +24,8 @@ _FEW_TWICE = 0.01
 are duplicate rows.
 """
 _BURST_SECONDS = 1.0
-"""Regular stretches between jumps that are shorter than this are packets stamped on arrival."""
+"""Minimum length of regular stretches between jumps; shorter ones are packets with arrival times.
+"""
 USUAL_HZ = (50.0, 5000.0)
 """Plausible ECG sampling rates in hertz.
 
@@ -35,10 +36,20 @@ _CRYSTAL = 1e-5
 
 
 class Clock(NamedTuple):
-    """fs : hertz. rows : of the table. after, missing : shape (gaps,); after row `after[i]`,
-    `missing[i]` samples are missing.
-    unsure : rows [start, stop) whose place is not known. precision : seconds below which coarse
-    stamps show no gap; None where each sample has its own.
+    """The sampling rate and the gaps of a table.
+
+    Parameters
+    ----------
+    fs : float
+        Sampling rate in hertz.
+    rows : int
+        Number of rows of the table.
+    after, missing : array
+        Shape (gaps,); after row `after[i]`, `missing[i]` samples are missing.
+    unsure : tuple of (int, int)
+        Ranges of rows [start, stop) whose position is not known.
+    precision : float, optional
+        Duration in seconds below which coarse stamps show no gap; None if each sample has a stamp.
     """
 
     fs: float
@@ -50,11 +61,17 @@ class Clock(NamedTuple):
 
     @property
     def length(self) -> int:
-        """Samples of the continuous axis."""
+        """Number of samples on the continuous axis."""
         return self.rows + int(self.missing.sum())
 
     def spread(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        """`samples`, shape (rows,), on the continuous axis, which is NaN in its gaps."""
+        """Return samples on the continuous axis, with NaN in the gaps.
+
+        Parameters
+        ----------
+        samples : array
+            One sample per row, shape (rows,). It may be changed in place.
+        """
         for start, stop in self.unsure:
             samples[start:stop] = np.nan
         if not self.after.size:
@@ -70,14 +87,14 @@ class Clock(NamedTuple):
 
 
 def clock_of_rows(path: Path, rows: int, fs: float) -> Clock:
-    """Without a column of times: each row is the sample after the one before."""
+    """Return the clock of a table without a column of times, in which no row is missing."""
     return _clock(path, fs, rows, [])
 
 
 def clock_of_index(path: Path, index: NDArray[np.float64], fs: float) -> Clock:
-    """From a column that counts samples; a jump in it is a gap.
+    """Return the clock of a table with a column that counts samples; a jump in it is a gap.
 
-    Raises `FileUnreadable` where it does not count upwards.
+    Raises `FileUnreadable` if the column does not increase.
     """
     _check_finite(path, index)
     _check_upwards(path, "sample number", index)
@@ -97,16 +114,26 @@ def clock_of_index(path: Path, index: NDArray[np.float64], fs: float) -> Clock:
 
 
 def clock_of_time(path: Path, seconds: NDArray[np.float64], fs: float | None, stated: str) -> Clock:
-    """Compute the clock from a column of times in seconds; a jump in it is a gap.
+    """Return the clock of a table with a column of times; a jump in it is a gap.
 
     Parameters
     ----------
-    fs : the rate in hertz that is known from elsewhere, `stated` says where. Without it, the rate
-    is the mean over the regular
-        stretches, which is finer than any single rounded difference.
+    path : Path
+        The file, for messages.
+    seconds : array
+        The times in seconds, shape (rows,).
+    fs : float, optional
+        Sampling rate in hertz, if it is known from elsewhere. Default: the mean rate of the regular
+        stretches, which is more precise than a single rounded difference.
+    stated : str
+        What states `fs`.
 
-    Raises `FileUnreadable` for a broken column and `RateUnknown` for irregular times, and where the
-    two rates differ.
+    Raises
+    ------
+    FileUnreadable
+        If the column has empty cells or decreases.
+    RateUnknown
+        If the times are not regular, or do not agree with `fs`.
     """
     _check_finite(path, seconds)
     if fs is not None:
@@ -141,10 +168,10 @@ GIVEN = "--fs"
 
 
 def _coarse_clock(path: Path, seconds: NDArray[np.float64], fs: float, stated: str) -> Clock:
-    found = coarse_gaps(path, seconds, fs, stated)
-    steps = list(zip(found.after.tolist(), found.missing.tolist(), strict=True))
+    gaps = coarse_gaps(path, seconds, fs, stated)
+    steps = list(zip(gaps.after.tolist(), gaps.missing.tolist(), strict=True))
     return _clock(path, fs, seconds.size, steps)._replace(
-        unsure=found.unsure, precision=found.precision
+        unsure=gaps.unsure, precision=gaps.precision
     )
 
 
@@ -208,8 +235,9 @@ def _regular_clock(path: Path, times: NDArray[np.float64]) -> Clock:
 def _refuse_clock_digits(
     path: Path, times: NDArray[np.float64], jumps: list[tuple[int, float]]
 ) -> None:
-    """Detect hhmmss written as one number: 101559.996 is followed by 101600.000, which would be 40
-    s later if it were seconds.
+    """Raise `FileUnreadable` for hhmmss written as one number.
+
+    In such a column 101559.996 is followed by 101600.000, which would be 40 s later in seconds.
     """
     if jumps and all(
         times[row] % 100 > _LAST_SECOND and times[row + 1] % 100 < 1 for row, _ in jumps
@@ -224,9 +252,7 @@ def _refuse_clock_digits(
 
 
 def _jitter(times: NDArray[np.float64], start: int, stop: int) -> float:
-    """Return the largest distance from the straight line through the first and the last of rows
-    `start` to `stop`.
-    """
+    """Return the largest deviation of some rows from the line through the first and the last."""
     slope = float(times[stop] - times[start]) / max(1, stop - start)
     worst = 0.0
     for begin in range(start, stop + 1, AT_A_TIME):
@@ -243,7 +269,7 @@ def _unusual(start: int, extra: NDArray[np.float64]) -> list[tuple[int, float]]:
 
 
 def _clock(path: Path, fs: float, rows: int, steps: list[tuple[int, float]]) -> Clock:
-    """steps : rows, and how many samples more than one each is away from the next."""
+    """Return a clock. `steps` lists rows, and how many samples are missing after each."""
     gaps = [(row, missing) for row, missing in steps if missing > 0]
     check_span(path, rows + sum(missing for _, missing in gaps), fs, rows)
     return Clock(

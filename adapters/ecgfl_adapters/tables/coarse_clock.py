@@ -1,6 +1,4 @@
-"""Finds gaps at a known sampling rate when several samples share a time stamp or time stamps arrive
-in bursts.
-"""
+"""Finds gaps at a known sampling rate if samples share a time stamp or stamps come in bursts."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -30,9 +28,16 @@ _MAX_UNSURE_SECONDS = 2.0
 
 
 class CoarseGaps(NamedTuple):
-    """after, missing : shape (gaps,); after row `after[i]`, `missing[i]` samples are missing.
-    unsure : rows [start, stop) within which rows are missing, nobody knows where. precision :
-    seconds that a gap must have to be seen.
+    """The gaps of a table with coarse time stamps.
+
+    Parameters
+    ----------
+    after, missing : array
+        Shape (gaps,); after row `after[i]`, `missing[i]` samples are missing.
+    unsure : tuple of (int, int)
+        Ranges of rows [start, stop) within which rows are missing at an unknown position.
+    precision : float
+        Duration in seconds from which a gap is seen.
     """
 
     after: NDArray[np.int64]
@@ -42,14 +47,23 @@ class CoarseGaps(NamedTuple):
 
 
 def coarse_gaps(path: Path, seconds: NDArray[np.float64], fs: float, stated: str) -> CoarseGaps:
-    """Find the missing samples among rows at `fs` hertz with non-decreasing stamps.
+    """Find the missing samples among rows with non-decreasing time stamps.
 
     Parameters
     ----------
-    seconds : shape (rows,), the stamps.
-    stated : what says that the rate is `fs`, for the message.
+    path : Path
+        The file, for messages.
+    seconds : array
+        The stamps in seconds, shape (rows,).
+    fs : float
+        Sampling rate in hertz.
+    stated : str
+        What states the rate, for messages.
 
-    Raises `RateUnknown` where the stamps contradict the rate.
+    Raises
+    ------
+    RateUnknown
+        If the stamps contradict the rate.
     """
     rows = seconds.size
     starts = np.concatenate(([0], np.flatnonzero(seconds[1:] > seconds[:-1]) + 1))
@@ -68,10 +82,10 @@ def coarse_gaps(path: Path, seconds: NDArray[np.float64], fs: float, stated: str
     usual = float(np.median(lengths))
     late = (
         seconds[starts] - seconds[0]
-    ) * fs - starts  # samples that each new stamp is later than its row
+    ) * fs - starts  # delay of each new stamp against its row, in samples
     late[0] = min(
         late[1], max(0.0, usual - lengths[0])
-    )  # the first stamp's tick may have begun before the recording
+    )  # the tick of the first stamp may have begun before the recording
     last = rows - int(starts[-1])
     if last > 2 * max(usual, float(lengths.max())) + _MAX_UNSURE_SECONDS * fs:
         raise RateUnknown(
@@ -83,13 +97,14 @@ def coarse_gaps(path: Path, seconds: NDArray[np.float64], fs: float, stated: str
     if abs(slope) > MAX_RATE_DIFFERENCE:
         raise _contradiction(path, fs, fs / (1.0 + slope), stated)
     late -= slope * starts
-    found = _ticks(late, starts, usual, slope, fs)
-    return found if found is not None else _bursts(path, late, starts, rows, fs, stated)
+    gaps = _ticks(late, starts, usual, slope, fs)
+    return gaps if gaps is not None else _bursts(path, late, starts, rows, fs, stated)
 
 
 def _slope(starts: NDArray[np.int64], late: NDArray[np.float64], fs: float) -> float:
-    """Return the drift of the stamps against the rows in samples per row, typical of the recording
-    (gaps are few).
+    """Return the typical drift of the stamps against the rows, in samples per row.
+
+    Gaps are few, so they do not change the median.
     """
     window = int(np.searchsorted(starts, starts[0] + _WINDOW_SECONDS * fs))
     window = max(1, min(window, (starts.size - 1) // 2))
@@ -139,8 +154,9 @@ def _bursts(
     fs: float,
     stated: str,
 ) -> CoarseGaps:
-    """Find gaps when the stamps are arrival times: only the earliest stamp of a block shows when
-    its rows were sampled.
+    """Find gaps if the stamps are arrival times.
+
+    Only the earliest stamp of a block shows when its rows were sampled.
     """
     block = max(1, round(_BLOCK_SECONDS * fs), 4 * round(float(np.median(np.diff(starts)))))
     edges = np.unique(np.searchsorted(starts, np.arange(0, rows, block)))

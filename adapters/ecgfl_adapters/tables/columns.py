@@ -1,4 +1,4 @@
-"""What the columns of a table are, from their names and their cells."""
+"""Classifies the columns of a table by their names and their cells."""
 
 import re
 from collections.abc import Sequence
@@ -10,7 +10,9 @@ from ecgfl_adapters.tables.time_units import is_time_unit, time_title
 from ecgfl_adapters.units import factor_to_mv
 
 Role = Literal["lead", "other", "time", "samples", "date", "counter", "text", "empty"]
-"""other : a signal that is no ECG. counter : numbers rows and starts again from time to time."""
+"""What a column is. "other" is a signal that is not an ECG, "counter" a number of the row that
+restarts.
+"""
 
 _INDEX_NAMES = {
     "sample",
@@ -25,7 +27,7 @@ _INDEX_NAMES = {
 _VOLTAGES = {"voltage", "spannung", "tension", "potential", "signal", "amplitude", "value"}
 """Names beside which a "V" stands for volts."""
 _LONGEST = 200
-"""Characters of a title that may state a unit."""
+"""Number of characters of a title that may state a unit."""
 
 
 class LeadName(NamedTuple):
@@ -36,8 +38,22 @@ class LeadName(NamedTuple):
 
 
 class Column(NamedTuple):
-    """place : from 0. title : as the file names it, "" without a name. name : of the lead, without
-    the unit.
+    """A column of a table.
+
+    Parameters
+    ----------
+    place : int
+        Index of the column, from 0.
+    title : str
+        Its name in the file, or "".
+    name : str
+        Name of the lead, without the unit.
+    unit : str, optional
+        The unit that the column states.
+    kind : Kind
+        What its cells hold.
+    role : Role
+        What the column is.
     """
 
     place: int
@@ -49,13 +65,13 @@ class Column(NamedTuple):
 
 
 def is_index(name: str) -> bool:
-    """Return whether a column counts the samples."""
+    """Return whether a name is that of a column that counts the samples."""
     return " ".join(re.split(r"[\s_#'\"]+", name.lower())).strip() in _INDEX_NAMES
 
 
 def split_unit(column: str) -> LeadName:
-    """ "MLII (mV)", "MLII_mV", "ecg [uV]", "MLII/mV" or "volt" -> the lead's name and its unit."""
-    column = " ".join(column[:_LONGEST].split())  # what follows takes the square of the length
+    """Return the lead and the unit in the name of a column, such as "MLII (mV)" or "ecg_uV"."""
+    column = " ".join(column[:_LONGEST].split())  # the patterns take quadratic time
     match = re.fullmatch(r"(.+?)\s*[\[(]\s*([^\])]+?)\s*[\])]", column) or re.fullmatch(
         r"(.+?)\s*[_/\s]\s*([^\W\d_]+)", column
     )
@@ -75,9 +91,18 @@ def split_unit(column: str) -> LeadName:
 
 
 def column_of(place: int, title: str, kind: Kind, unit: str | None) -> Column:
-    """Make a column from its title and the kind of its cells.
+    """Return a column from its title and the kind of its cells.
 
-    unit : the unit in a line of units below the title, or None.
+    Parameters
+    ----------
+    place : int
+        Index of the column.
+    title : str
+        Its name in the file.
+    kind : Kind
+        What its cells hold.
+    unit : str, optional
+        The unit in a line of units below the title.
     """
     title = " ".join(title[:_LONGEST].split())
     lead = split_unit(title)
@@ -108,7 +133,7 @@ def titles_of(
 ) -> tuple[tuple[str, ...], tuple[str, ...] | None] | None:
     """Return titles and units from the cells of the lines above the rows; None without titles.
 
-    Units are None unless a line of them follows the titles.
+    Units are None unless a line of units follows the titles.
     """
     if not above or len(above[-1]) != width:
         return None
@@ -124,7 +149,7 @@ def titles_of(
 
 
 def _are_units(cells: Sequence[str]) -> bool:
-    """Return whether a line holds units; some may be unknown, and a lead may be called V."""
+    """Return whether a line holds units. Some may be unknown, and a lead may be called V."""
     known = [_is_unit(cell) or is_other_unit(cell) for cell in cells if cell]
     strange = [cell for cell in cells if cell and not (_is_unit(cell) or is_other_unit(cell))]
     stated = [

@@ -1,4 +1,4 @@
-"""Explains how a table was understood, and writes the equivalent `[[csv]]` block of site.toml."""
+"""Explains how a table was understood, and writes the `[[csv]]` block of site.toml for it."""
 
 import json
 from pathlib import Path
@@ -19,12 +19,22 @@ _MISSING = {
     "units": '"mV"               # or uV, V, nV, adc:GAIN:BASELINE',
     "leads": '{ "EKG 1" = "II" } # column name or number -> lead; other columns are not read',
 }
-"""What a person may have to add, as an example each."""
+"""An example for each field that the user may have to add."""
 
 
 class Explanation(NamedTuple):
-    """understood : in the order in which it was found out. layout : TOML. error : what ended the
-    reading, if anything did.
+    """How a table was understood.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    understood : tuple of Understood
+        What was found out, in this order.
+    layout : str
+        The equivalent `[[csv]]` block in TOML.
+    error : AdapterError, optional
+        The error that ended the reading.
     """
 
     path: Path
@@ -34,9 +44,9 @@ class Explanation(NamedTuple):
 
 
 def explain(path: Path, options: ReadOptions) -> Explanation:
-    """Read a whole table as `CsvAdapter.read` does, and tell what was understood.
+    """Read a whole table as `CsvAdapter.read` does, and return how it was understood.
 
-    Never raises `AdapterError`.
+    An error is part of the result and is not raised.
     """
     notes: list[Understood] = []
     failure: AdapterError | None = None
@@ -62,8 +72,9 @@ def explain(path: Path, options: ReadOptions) -> Explanation:
 
 
 def layout_block(path: Path, notes: list[Understood]) -> str:
-    """A `[[csv]]` block with what `notes` say; what they leave open stands in comments, as an
-    example.
+    """Return a `[[csv]]` block with what `notes` state.
+
+    The fields that they do not state are comments with an example.
     """
     fields: dict[str, Any] = {}
     stated = {note.layout.get("stated") for note in notes if "leads" in note.layout}
@@ -73,7 +84,7 @@ def layout_block(path: Path, notes: list[Understood]) -> str:
         leads |= note.layout.get("leads", {})
     fields.pop("stated", None)
     if len(stated) == 1 and (unit := stated.pop()) is not None:
-        fields["units"] = unit  # where columns differ, each goes on to state its own
+        fields["units"] = unit  # if columns differ, each states its own unit
     if leads:
         fields["leads"] = leads
     pattern = f"*{''.join(path.suffixes[-2:]) if path.suffix == '.gz' else path.suffix}"
@@ -91,8 +102,9 @@ def layout_block(path: Path, notes: list[Understood]) -> str:
 
 
 def _is_open(key: str, fields: dict[str, Any]) -> bool:
-    """Return whether the field would still say something: a time column tells the rate, and a
-    single column needs no separator.
+    """Return whether a field would add information.
+
+    A time column shows the rate, and a single column needs no separator.
     """
     if key == "fs":
         return "time" not in fields or fields["time"] == 0 or fields.get("time_unit") == "samples"
@@ -106,9 +118,9 @@ def _is_open(key: str, fields: dict[str, Any]) -> bool:
 def _toml(value: Any) -> str:
     if isinstance(value, dict):
         return (
-            "{ " + ", ".join(f"{_toml(key)} = {_toml(each)}" for key, each in value.items()) + " }"
+            "{ " + ", ".join(f"{_toml(key)} = {_toml(item)}" for key, item in value.items()) + " }"
         )
     text = json.dumps(
         value, ensure_ascii=False
     )  # strings, numbers and booleans look the same in TOML
-    return "".join(each if each.isprintable() else f"\\U{ord(each):08x}" for each in text)
+    return "".join(item if item.isprintable() else f"\\U{ord(item):08x}" for item in text)

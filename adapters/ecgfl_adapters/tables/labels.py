@@ -46,8 +46,16 @@ _CLOCK_THEN_BLANK = re.compile(rf"{_CLOCK.pattern}\s")
 
 
 class _Columns(NamedTuple):
-    """sample, symbol : places of the columns. seconds : in one unit of the first, where it holds
-    times in numbers.
+    """The columns of a table of labels.
+
+    Parameters
+    ----------
+    sample, symbol : int
+        Indices of the columns.
+    seconds : float, optional
+        Seconds in one unit of the first column, if it holds times as numbers.
+    is_time : bool
+        Whether the first column holds times.
     """
 
     sample: int
@@ -100,8 +108,7 @@ def check_class_column(path: Path) -> None:
         if row.get("class") in {"N", "V"} and row["class"] != row.get("symbol"):
             raise LabelsUnreadable(
                 path,
-                f"line {number} has another class than its symbol, and every symbol is as it was "
-                "predicted",
+                f"line {number} has another class than its symbol, and no symbol was corrected",
                 "Correct the column 'symbol': the column 'class' is not read",
             )
 
@@ -153,7 +160,7 @@ def _samples_of_times(
     axis: TableAxis | None,
     symbols: list[str],
 ) -> NDArray[np.int64]:
-    """Return the samples of labels that are given by times. symbols : takes the symbols."""
+    """Return the samples of labels that are given by times, and append the symbols to `symbols`."""
     numbers, cells = array("q"), list[str]()
     for number, line in lines:
         cell, symbol = _row(path, number, line, columns, vocabulary)
@@ -188,12 +195,10 @@ def _samples_of_times(
 
 
 def _lines(path: Path, raw: bytes) -> Iterator[tuple[int, str]]:
-    """Yield the lines with their numbers, without blank ones and comments, one by one, so that they
-    do not fill the memory.
-    """
+    """Yield the lines with their numbers, without blank lines and comments."""
     encoding = "utf-16" if raw.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
     text = TextIOWrapper(BytesIO(raw), encoding, errors="replace", newline="")
-    number = found = 0
+    number = count = 0
     while piece := text.readline(LONGEST_LINE + 1):
         if len(piece) > LONGEST_LINE:
             raise LabelsUnreadable(
@@ -204,8 +209,8 @@ def _lines(path: Path, raw: bytes) -> Iterator[tuple[int, str]]:
         for line in piece.splitlines():
             number += 1
             if line.strip() and line[0] != "#":
-                check_label_count(path, found)  # the first line may be a header
-                found += 1
+                check_label_count(path, count)  # the first line may be a header
+                count += 1
                 yield number, line
 
 

@@ -1,4 +1,4 @@
-"""A vendor's own table of numbers, described by hand in site.toml as `[[csv]]`."""
+"""Describes a vendor's own tables, as `[[csv]]` in site.toml does."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,17 +10,30 @@ TimeUnit = Literal["h", "min", "s", "ms", "us", "ns", "datetime", "samples"]
 
 @dataclass(frozen=True)
 class CsvLayout:
-    """What one kind of file looks like. What is left out is found out as for any other file.
+    """The form of one kind of file. A field that is None is detected.
 
-    files : shell pattern of the file's name, "*.hol.csv"; the case does not matter.
-    separator : between the cells; " " stands for any run of blanks.
-    decimal : the decimal mark.
-    skip_lines : lines before the header.
-    header : whether the first line after them names the columns.
-    time : name of the time column, or its number from 1; 0 says that there is none. time_unit :
-    what it counts.
-    fs : sampling rate in hertz. units : as for --units.
-    leads : column name, or number from 1 as text -> lead name; other columns are not read.
+    Parameters
+    ----------
+    files : str
+        Shell pattern of the file names, such as "*.hol.csv"; case does not matter.
+    separator : str, optional
+        Between the cells; " " stands for any run of blanks.
+    decimal : {".", ","}, optional
+        The decimal mark.
+    skip_lines : int, optional
+        Number of lines before the header.
+    header : bool, optional
+        Whether the first line after them names the columns.
+    time : str or int, optional
+        Name of the time column, or its number from 1; 0 if there is none.
+    time_unit : str, optional
+        What the time column counts.
+    fs : float, optional
+        Sampling rate in hertz.
+    units : str, optional
+        Unit of the samples, as for --units.
+    leads : dict of str to str
+        Column name, or number from 1 as text, to lead name; other columns are not read.
     """
 
     files: str
@@ -55,17 +68,16 @@ FROM_LAYOUT = "the [[csv]] layout in site.toml"
 
 
 class Understood(NamedTuple):
-    """One thing that was found out about a table.
+    """One property of a table that was found out.
 
     Parameters
     ----------
     what, value : str
-        The property, and what it is.
+        The property and its value.
     why : str
-        The line, the option or the layout that says so.
+        The line, the option or the layout that shows it.
     layout : mapping
-        The fields of a `CsvLayout` that would say the same, and `stated`, the unit that the file
-        states.
+        The fields of a `CsvLayout` that state the same, and `stated`, the unit in the file.
     """
 
     what: str

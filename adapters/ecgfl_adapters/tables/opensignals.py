@@ -1,5 +1,6 @@
-"""The header of OpenSignals text files (PLUX, BITalino): a JSON object in a comment line, with an
-entry for each device.
+"""Reads the header of OpenSignals text files (PLUX, BITalino).
+
+It is a JSON object in a comment line, with an entry for each device.
 """
 
 import json
@@ -18,8 +19,22 @@ _NO_SIGNAL = {"i", "o", "di", "do"}
 
 
 class OpenSignals(NamedTuple):
-    """names : of each column; sensors : of each column, "" where it is no sensor's. fs : hertz.
-    bits : of the converter.
+    """A header of OpenSignals.
+
+    Parameters
+    ----------
+    line : int
+        Number of its line, from 1.
+    names : tuple of str
+        Names of the columns.
+    sensors : tuple of str
+        Sensor of each column; "" for a column without one.
+    fs : float
+        Sampling rate in hertz.
+    bits : int, optional
+        Resolution of the converter.
+    identifiers : dict of str to str
+        What identifies the device.
     """
 
     line: int
@@ -31,9 +46,9 @@ class OpenSignals(NamedTuple):
 
 
 def opensignals_of(path: Path, lines: Sequence[str]) -> OpenSignals | None:
-    """None for another program's file.
+    """Return the header of OpenSignals, or None for the file of another program.
 
-    Raises `FileUnreadable` and `RateUnknown` for a broken header.
+    Raises `FileUnreadable` and `RateUnknown` for a damaged header.
     """
     if not lines or not lines[0].startswith(MARK):
         return None
@@ -53,7 +68,7 @@ def opensignals_of(path: Path, lines: Sequence[str]) -> OpenSignals | None:
             names += columns
             sensors += [""] * (len(columns) - len(measured)) + measured
             rates.add(float(device["sampling rate"]))
-            bits += [int(each) for each in device.get("resolution", [])][-len(measured) :]
+            bits += [int(value) for value in device.get("resolution", [])][-len(measured) :]
         identifiers = {"device": text.lstrip("# ")}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise FileUnreadable(
@@ -78,16 +93,19 @@ def _text(value: object) -> str:
 
 
 def is_counter(name: str) -> bool:
+    """Return whether a column counts the rows."""
     return name.lower() == "nseq"
 
 
 def is_digital(name: str) -> bool:
+    """Return whether a column is a digital input or output, with or without a number."""
     return name.lower().rstrip("0123456789") in _NO_SIGNAL
 
 
 def units_fix(bits: int | None) -> str:
-    """How to say what a count means: PLUX's and BITalino's ECG sensors map their range onto that of
-    the converter.
+    """Return how to state the unit of ADC counts.
+
+    The ECG sensors of PLUX and BITalino map their range to the range of the converter.
     """
     counts = 2 ** (bits or 16)
     return (
@@ -98,7 +116,7 @@ def units_fix(bits: int | None) -> str:
 
 
 class Counter:
-    """Check a column that counts the rows and starts again, such as nSeq, for lost rows.
+    """Checks a column that counts the rows and restarts, such as nSeq, for lost rows.
 
     The column is taken chunk by chunk. The number of lost rows cannot be known.
     """
@@ -109,7 +127,7 @@ class Counter:
         self._modulus: float | None = None
 
     def add(self, values: NDArray[np.float64], line: int) -> None:
-        """Take the next chunk, whose first row is at `line`.
+        """Take the next values, shape (n,), the first of which is in line `line`.
 
         A column of zeros counts nothing. Raises `FileUnreadable` if rows are missing.
         """

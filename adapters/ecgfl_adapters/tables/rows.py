@@ -1,5 +1,6 @@
-"""The rows of a table, some megabytes at a time: fast where they are as the sniffer saw them, else
-line by line.
+"""Reads the rows of a table block by block.
+
+pandas parses a block whose rows are like the first ones; any other block is read line by line.
 """
 
 import re
@@ -39,7 +40,17 @@ _NEVER = "\x1f"
 
 
 class RowBlock(NamedTuple):
-    """line : of the first row, from 1. numbers, stamps : by column index, shape (rows,)."""
+    """Some rows.
+
+    Parameters
+    ----------
+    line : int
+        Number of the first line, from 1.
+    numbers : mapping of int to array
+        Numbers by column index, shape (rows,), NaN for an empty cell.
+    stamps : mapping of int to list of str
+        Time stamps by column index, one per row.
+    """
 
     line: int
     numbers: Mapping[int, NDArray[np.float64]]
@@ -54,28 +65,33 @@ def read_rows(
     numbers: set[int],
     stamps: set[int],
 ) -> Iterator[RowBlock]:
-    """The columns at `numbers` and `stamps` of all rows from line `start`, from 0, on.
+    """Yield the rows of a table.
 
-    An empty cell is NaN. Raises `FileUnreadable` with the line and the value that is wrong.
+    Parameters
+    ----------
+    text : TextFile
+        The file.
+    dialect : Dialect
+        Its separator and decimal mark.
+    start : int
+        Index of the line of the first row.
+    columns : tuple of Column
+        All columns.
+    numbers, stamps : set of int
+        Indices of the columns of numbers and of time stamps to read.
+
+    Raises
+    ------
+    FileUnreadable
+        For a cell that is not a number, with its line and its value.
     """
     reader = _Reader(text, dialect, columns, numbers, stamps)
     line = 0
     for block in text.blocks():
-        here, count = line, block.count(b"\n")
-        line += count
-        if line <= start:
-            continue
-        if here < start:
-            block = _after(block, start - here)
-            here = start
-        yield from reader.read(block, here + 1)
-
-
-def _after(block: bytes, lines: int) -> bytes:
-    at = -1
-    for _ in range(lines):
-        at = block.index(b"\n", at + 1)
-    return block[at + 1 :]
+        first, line = line, line + block.count(b"\n")
+        if line > start:
+            skipped = max(0, start - first)
+            yield from reader.read(block.split(b"\n", skipped)[-1], first + skipped + 1)
 
 
 class _Reader:
@@ -105,23 +121,24 @@ class _Reader:
         self._blank: int | None = None
 
     def read(self, block: bytes, line: int) -> Iterator[RowBlock]:
+        """Yield the rows of a block of whole lines, the first of which has the number `line`."""
         if self._width == 1:
             self._refuse_blank_line(block, line)
         if any(mark in block for mark in _COMMENT_MARKS):
-            block = b"\n".join(b"" if _COMMENT.match(each) else each for each in block.split(b"\n"))
+            block = b"\n".join(b"" if _COMMENT.match(row) else row for row in block.split(b"\n"))
         if block.strip():
             yield self._fast(block, line) or self._slowly(block, line)
 
     def _refuse_blank_line(self, block: bytes, line: int) -> None:
-        """In a single column a blank line may be a missing sample; at the end of the file it is
-        none.
+        """Raise `FileUnreadable` for a blank line in a single column: it may be a missing sample.
+
+        Blank lines at the end of the file are ignored.
         """
         stripped = block.rstrip(b"\n \t")
-        found = _BLANK.search(b"\n" + stripped)
-        if stripped and (self._blank is not None or found is not None):
-            at = self._blank or line + stripped[: found.start() if found is not None else 0].count(
-                b"\n"
-            )
+        blank = _BLANK.search(b"\n" + stripped)
+        if stripped and (self._blank is not None or blank is not None):
+            before = stripped[: blank.start() if blank is not None else 0]
+            at = self._blank or line + before.count(b"\n")
             raise FileUnreadable(
                 self._text.path,
                 f"line {at} is blank, which may be a missing sample",
@@ -131,8 +148,8 @@ class _Reader:
             self._blank = line + stripped.count(b"\n") + 1
 
     def _fast(self, block: bytes, line: int) -> RowBlock | None:
-        """None where a row is not as the sniffer saw the first ones, or may not be."""
-        import pandas
+        """Parse a block with pandas; return None if a row may not be like the first ones."""
+        import pandas  # takes long to load, so only when rows are read
 
         separator = self._dialect.separator
         try:
@@ -164,9 +181,7 @@ class _Reader:
         return RowBlock(line, numbers, stamps)
 
     def _is_full(self, block: bytes, rows: int) -> bool:
-        """Return whether no row was too short: pandas fills it up, but refuses one that is too
-        long.
-        """
+        """Return whether no row is too short. pandas fills up short rows and refuses long ones."""
         separator = self._dialect.separator
         if self._width == 1:
             return True

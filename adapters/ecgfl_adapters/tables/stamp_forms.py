@@ -1,4 +1,4 @@
-"""The forms in which programs write times of day and dates with them."""
+"""The forms in which programs write times of day and dates."""
 
 import re
 from typing import Literal
@@ -35,14 +35,14 @@ _LONGEST = 60
 
 
 def stamp_kind(cell: str) -> Literal["clock", "date", "datetime"] | None:
-    """What a cell is that holds a time of day, a date or both; None for any other."""
+    """Return what a cell with a time of day, a date or both holds; None for any other cell."""
     if len(cell) > _LONGEST:
         return None
     if COMPACT.fullmatch(cell):
         return "datetime"
-    found = STAMP.fullmatch(cell)
-    if found is not None:
-        return "datetime" if found["date"] or found["later"] else "clock"
+    stamp = STAMP.fullmatch(cell)
+    if stamp is not None:
+        return "datetime" if stamp["date"] or stamp["later"] else "clock"
     return "date" if _DATE_ALONE.fullmatch(cell) else None
 
 
@@ -66,9 +66,7 @@ _MONTH_OF = {
 
 
 def month_of(word: str) -> int | None:
-    """1 to 12 for a month's name or its abbreviation in any of several languages; None for another
-    word.
-    """
+    """Return the number of a month from its name or abbreviation in several languages, or None."""
     return next(
         (_MONTH_OF[word[:size].lower()] for size in (4, 3) if word[:size].lower() in _MONTH_OF),
         None,

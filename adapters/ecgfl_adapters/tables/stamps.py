@@ -1,11 +1,14 @@
-"""Times of day and dates with them -> seconds since the first row. No date leaves this file."""
+"""Converts times of day, with or without dates, to seconds since the first row.
+
+No date leaves this module.
+"""
 
 import re
 from collections.abc import Sequence
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,15 +21,28 @@ _DAY = 86400.0
 _HOUR = 3600.0
 _MINUTE = 60.0
 _ROLLOVER = 0.5
-"""Share of a day by which the clock goes back at midnight at least, and of an hour where stamps
-have none.
+"""Minimum share of a day by which the clock goes back at midnight.
+
+For stamps without hours it is a share of an hour.
 """
 _FIX = "Export the times as seconds since the start of the recording"
+_OFFSET = re.compile(r"(?:UTC|GMT)?([+-])(\d{1,2}):?(\d\d)?")
+_ZONED = re.compile(r"Z|UTC|GMT|.*[+-].*")
 
 
 class _Parsed(NamedTuple):
-    """seconds : since midnight, less the offset of the zone. days : the date as it is written, or
-    "". zoned : whether the offset from UTC is known. hourly : whether no stamp has hours.
+    """Stamps of some rows.
+
+    Parameters
+    ----------
+    seconds : array
+        Seconds since midnight, less the offset of the time zone, shape (rows,).
+    days : array
+        The dates as they are written, or "", shape (rows,).
+    zoned : bool
+        Whether the offset from UTC is known.
+    hourly : bool
+        Whether no stamp has hours.
     """
 
     seconds: NDArray[np.float64]
@@ -36,7 +52,7 @@ class _Parsed(NamedTuple):
 
 
 class Stamps:
-    """Takes stamps chunk by chunk; `seconds` are ready after the last."""
+    """Takes stamps chunk by chunk; `seconds` returns their times after the last chunk."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -47,55 +63,66 @@ class Stamps:
         self._unpadded: bool | None = None
 
     def add(self, cells: Sequence[str], line: int) -> None:
-        """Raise `FileUnreadable` for a cell that is no stamp. line : of the chunk's first row, for
-        the message.
+        """Take the stamps of the next rows.
+
+        Parameters
+        ----------
+        cells : sequence of str
+            The stamps.
+        line : int
+            Number of the line of the first one, for messages.
+
+        Raises
+        ------
+        FileUnreadable
+            If a cell is not a time of day.
         """
         if self._unpadded is None:
             self._unpadded = _is_unpadded(cells)
-        parsed = self._parsed(cells, line)
+        parsed = _fast(cells) or self._parsed(cells, line)
         start = self._clock.size
         self._clock.add(parsed.seconds)
-        changes = (
-            np.concatenate(([0], np.flatnonzero(parsed.days[1:] != parsed.days[:-1]) + 1))
-            if cells
-            else np.zeros(0, int)
-        )
-        for at in changes.tolist():
-            day = str(parsed.days[at])
+        changes = np.flatnonzero(parsed.days[1:] != parsed.days[:-1]) + 1
+        for row in [0, *changes.tolist()] if cells else []:
+            day = str(parsed.days[row])
             if not self._days or self._days[-1][1] != day:
-                self._days.append((start + at, day))
+                self._days.append((start + row, day))
         self._zoned = self._zoned or parsed.zoned
         self._hourly = self._hourly and parsed.hourly
 
     def seconds(self) -> NDArray[np.float64]:
-        """Since midnight of the first row, shape (rows,).
+        """Return the seconds since the midnight before the first row, shape (rows,).
 
-        Raises `FileUnreadable` where dates or a change of the clock leave open how much time went
-        by.
+        Raises
+        ------
+        FileUnreadable
+            If the dates are ambiguous or the clock was changed, so that the time between rows is
+            not known.
         """
         clock = self._clock.values
         if self._days and self._days[0][1]:
-            if any(not day for _, day in self._days):
+            starts, days = zip(*self._days, strict=True)
+            if not all(days):
                 raise FileUnreadable(self._path, "some time stamps have a date, others none", _FIX)
-            offsets = self._offsets([day for _, day in self._days])
-            for (start, _), (stop, _), offset in zip(
-                self._days, [*self._days[1:], (clock.size, "")], offsets, strict=True
+            for (start, stop), offset in zip(
+                pairwise([*starts, clock.size]), self._offsets(days), strict=True
             ):
                 clock[start:stop] += offset * _DAY
-        if len(self._days) < 2:  # also where the date is that of the start
+        if len(self._days) < 2:  # also if the date is that of the start
             period = _HOUR if self._hourly and clock.size and clock.max() < _HOUR else _DAY
-            for at in [
-                at + row
-                for at, steps in steps_of(clock)
+            rollovers = [
+                start + row
+                for start, steps in steps_of(clock)
                 for row in np.flatnonzero(steps < -_ROLLOVER * period).tolist()
-            ]:
-                clock[at + 1 :] += period
+            ]
+            for row in rollovers:
+                clock[row + 1 :] += period
         if not self._zoned:
             self._refuse_changed_clock(clock)
         return clock
 
     def _refuse_changed_clock(self, clock: NDArray[np.float64]) -> None:
-        """Refuse a jump of exactly one hour: it is daylight saving time rather than a gap."""
+        """Raise `FileUnreadable` for a jump of one hour: it may be daylight saving time."""
         if clock.size < 2:
             return
         first = np.diff(clock[:100_000])
@@ -104,226 +131,195 @@ class Stamps:
         if coarse >= _MINUTE:
             return
         for start, steps in steps_of(clock):
-            found = np.flatnonzero(
+            jumps = np.flatnonzero(
                 np.abs(np.abs(steps - usual) - _HOUR) < max(1.5 * usual, 1.5 * coarse, 1e-6)
             )
-            if found.size:
-                told = "forwards" if steps[found[0]] > 0 else "back"
+            if jumps.size:
+                direction = "forwards" if steps[jumps[0]] > 0 else "back"
                 raise FileUnreadable(
                     self._path,
-                    f"after row {start + int(found[0]) + 1} of the data the clock goes {told} by "
-                    "just an hour: "
-                    "daylight saving, or a gap",
+                    f"after row {start + int(jumps[0]) + 1} of the data the clock goes {direction} "
+                    "by exactly an hour, which may be daylight saving time or a gap",
                     _FIX,
                 )
 
-    def _offsets(self, days: list[str]) -> list[int]:
-        """Days since the first, for dates in the order in which they occur."""
+    def _offsets(self, days: Sequence[str]) -> Sequence[int]:
+        """Return the days since the first one, for dates in the order in which they occur."""
         if len(days) == 1 and _has_unknown_month(days[0]):
             return [0]
-        readings = {
-            tuple(offsets)
-            for order in _orders(days[0])
-            if (offsets := _days_since(days, order)) is not None
-        }
-        rising = {
-            offsets
-            for offsets in readings
-            if all(later > earlier for earlier, later in pairwise(offsets))
-        }
-        daily = {
-            offsets
-            for offsets in rising
-            if all(later == earlier + 1 for earlier, later in pairwise(offsets))
-        }
-        for found in (rising, daily):
-            if len(found) == 1:
-                return list(next(iter(found)))
+        readings = {_days_since(days, order) for order in _orders(days[0])} - {()}
+        rising = {reading for reading in readings if all(np.diff(reading) > 0)}
+        daily = {reading for reading in rising if all(np.diff(reading) == 1)}
+        for fitting in (rising, daily):
+            if len(fitting) == 1:
+                return fitting.pop()
         problem = (
-            "the dates do not go up"
-            if readings and not rising
+            "the dates are not valid"
+            if not readings
             else "the dates may be read in more than one way"
+            if rising
+            else "the dates do not go up"
         )
-        raise FileUnreadable(
-            self._path,
-            problem if readings else "the dates are no dates",
-            f"Export them as YYYY-MM-DD. {_FIX}",
-        )
+        raise FileUnreadable(self._path, problem, f"Export them as YYYY-MM-DD. {_FIX}")
 
     def _parsed(self, cells: Sequence[str], line: int) -> _Parsed:
-        fast = _fast(cells)
-        if fast is not None:
-            return fast
+        """Parse the stamps one by one."""
         seconds = np.empty(len(cells))
         days = []
         zoned, hourly = False, True
         mark: str | None = None
         for row, cell in enumerate(cells):
-            bare = cell.strip().strip("'\"").strip()
-            found = STAMP.fullmatch(bare) or COMPACT.fullmatch(bare)
-            if found is None:
-                raise FileUnreadable(
-                    self._path,
-                    f"line {line + row} has the time {cell.strip()[:40]!r}, which is not "
-                    "a time of day",
-                    "Correct the line",
-                )
-            if found.re is COMPACT:
-                seconds[row] = _seconds_of(found)
-                days.append(f"{found['year']}-{found['month']}-{found['day']}")
-                hourly = False
+            stamp = _match(cell)
+            if stamp is None or not _is_possible(stamp):
+                self._refuse(line + row, cell, "is not a time of day", "Correct the line")
+            parts = stamp.groupdict()
+            hourly = hourly and parts["hours"] is None
+            seconds[row] = _seconds_of(parts, unpadded=bool(self._unpadded))
+            if stamp.re is COMPACT:
+                days.append(stamp[0][:8])
                 continue
-            mark = mark or found["mark"]
-            if ":" in (mark or "", found["mark"] or "") and mark != found["mark"]:
-                raise FileUnreadable(
-                    self._path,
-                    f"line {line + row} has the time {bare[:40]!r}, where others have milliseconds "
-                    "after a colon, or have none",
-                    _FIX,
+            mark = mark or parts["mark"]
+            if ":" in (mark or "", parts["mark"] or "") and mark != parts["mark"]:
+                self._refuse(
+                    line + row, cell, "does not agree with others on milliseconds after a colon"
                 )
-            seconds[row], day, has_zone = self._one(found, line + row)
-            days.append(day)
-            zoned = zoned or has_zone
-            hourly = hourly and found["hours"] is None
+            if parts["hours"] is None and parts["fraction"] is None:
+                self._refuse(line + row, cell, "may be minutes and seconds, or hours and minutes")
+            days.append(parts["date"] or parts["later"] or "")
+            zoned = zoned or _is_zoned(parts)
         return _Parsed(seconds, np.array(days, dtype=np.str_), zoned, hourly)
 
-    def _one(self, found: re.Match[str], line: int) -> tuple[float, str, bool]:
-        hours, minutes, seconds = (
-            int(found[name] or 0) for name in ("hours", "minutes", "seconds")
+    def _refuse(self, line: int, cell: str, problem: str, fix: str = _FIX) -> NoReturn:
+        raise FileUnreadable(
+            self._path, f"line {line} has the time {cell.strip()[:40]!r}, which {problem}", fix
         )
-        if found["hours"] is None and found["fraction"] is None:
-            raise FileUnreadable(
-                self._path,
-                f"line {line} has the time {found[0]!r}: minutes and seconds, or hours and minutes",
-                _FIX,
-            )
-        if (
-            (minutes > 59 and found["hours"] is not None)
-            or seconds > 60
-            or (found["half"] and not 1 <= hours <= 12)
-        ):
-            raise FileUnreadable(
-                self._path,
-                f"line {line} has the time {found[0]!r}, which is not a time of day",
-                "Correct the line",
-            )
-        zone = found["zone"]
-        total = _seconds_of(found, unpadded=bool(self._unpadded)) - _offset(zone)
-        return total, found["date"] or found["later"] or "", _is_zoned(zone)
+
+
+def _match(cell: str) -> re.Match[str] | None:
+    bare = cell.strip().strip("'\"").strip()
+    return STAMP.fullmatch(bare) or COMPACT.fullmatch(bare)
+
+
+def _is_possible(stamp: re.Match[str]) -> bool:
+    """Return whether hours, minutes and seconds are in their ranges."""
+    parts = stamp.groupdict()
+    return (
+        (int(parts["minutes"]) <= 59 or parts["hours"] is None)
+        and int(parts["seconds"]) <= 60
+        and (not parts.get("half") or 1 <= int(parts["hours"] or 0) <= 12)
+    )
 
 
 def _is_unpadded(cells: Sequence[str]) -> bool:
-    """Return whether the digits after the point are whole milliseconds without leading zeros: .0,
-    .4, .8, .12 rather than .012.
-    """
-    found = [
-        match
+    """Return whether milliseconds lack leading zeros: .0, .4, .12 for .000, .004, .012."""
+    stamps = [
+        stamp.groupdict()
         for cell in cells[:1000]
-        if (match := STAMP.fullmatch(cell.strip().strip("'\"").strip())) is not None
+        if (stamp := _match(cell)) is not None and stamp.re is STAMP
     ]
-    sizes = {len(match["fraction"]) for match in found if match["fraction"]}
+    sizes = {len(parts["fraction"]) for parts in stamps if parts["fraction"]}
     if len(sizes) < 2 or max(sizes) > 3:
         return False
 
     def goes_back(*, unpadded: bool) -> bool:
-        times = [_seconds_of(match, unpadded=unpadded) for match in found]
+        times = [_seconds_of(parts, unpadded=unpadded) for parts in stamps]
         return any(-1.0 < later - earlier < 0 for earlier, later in pairwise(times))
 
     return goes_back(unpadded=False) and not goes_back(unpadded=True)
 
 
-def _seconds_of(found: re.Match[str], *, unpadded: bool = False) -> float:
-    """Since midnight, as it is written."""
-    parts = found.groupdict()
+def _seconds_of(parts: dict[str, str | None], *, unpadded: bool = False) -> float:
+    """Return the seconds since midnight of a stamp, less the offset of its time zone."""
     hours = int(parts["hours"] or 0)
-    if parts.get("half"):
-        hours = hours % 12 + (12 if parts["half"] in "Pp" else 0)
+    if half := parts.get("half"):
+        hours = hours % 12 + (12 if half in "Pp" else 0)
     fraction = parts["fraction"] or "0"
-    whole = unpadded or (parts.get("mark") == ":" and len(fraction) < 3)
-    part = int(fraction) / 1000 if whole else float(f"0.{fraction}")
-    return hours * 3600 + int(parts["minutes"]) * 60 + int(parts["seconds"]) + part
+    is_whole = "mark" in parts and (unpadded or (parts["mark"] == ":" and len(fraction) < 3))
+    part = int(fraction) / 1000 if is_whole else float(f"0.{fraction}")
+    whole = hours * 3600 + int(parts["minutes"] or 0) * 60 + int(parts["seconds"] or 0)
+    return whole + part - _offset(parts)
 
 
-def _offset(zone: str | None) -> float:
-    """Seconds that the zone is ahead of UTC; 0 for one that is only named."""
-    found = re.fullmatch(r"(?:UTC|GMT)?([+-])(\d{1,2}):?(\d\d)?", zone or "")
-    if found is None:
+def _offset(parts: dict[str, str | None]) -> float:
+    """Return the seconds by which the time zone of a stamp is ahead of UTC; 0 if unknown."""
+    offset = _OFFSET.fullmatch(parts.get("zone") or "")
+    if offset is None:
         return 0.0
-    return (int(found[2]) * 3600 + int(found[3] or 0) * 60) * (-1.0 if found[1] == "-" else 1.0)
+    seconds = int(offset[2]) * 3600 + int(offset[3] or 0) * 60
+    return -float(seconds) if offset[1] == "-" else float(seconds)
 
 
-def _is_zoned(zone: str | None) -> bool:
-    return zone is not None and (zone in ("Z", "UTC", "GMT") or any(sign in zone for sign in "+-"))
+def _is_zoned(parts: dict[str, str | None]) -> bool:
+    return _ZONED.fullmatch(parts.get("zone") or "") is not None
 
 
 def _fast(cells: Sequence[str]) -> _Parsed | None:
-    """All cells at once where each looks like the first: digits in the same places, the same signs
-    between them.
+    """Parse all stamps at once if they have the same form as the first; return None otherwise."""
+    first = _match(cells[0]) if len(cells) > 1 and cells[0].isascii() else None
+    if first is None or first[0] != cells[0]:
+        return None
+    parts = first.groupdict()
+    is_short = parts.get("mark") == ":" and len(parts["fraction"]) < 3
+    if parts["hours"] is None or parts.get("later") or is_short:
+        return None
+    digits = _digits_of(cells, first)
+    if digits is None:
+        return None
+
+    hours, minutes, seconds = (
+        _number(digits[slice(*first.span(name))]) for name in ("hours", "minutes", "seconds")
+    )
+    if minutes.max() > 59 or seconds.max() > 60:
+        return None
+    if half := parts.get("half"):
+        if hours.min() < 1 or hours.max() > 12:
+            return None
+        hours = hours % 12 + (12 if half in "Pp" else 0)
+    total = hours * 3600 + minutes * 60 + seconds - _offset(parts)
+    if parts["fraction"]:
+        total += _number(digits[slice(*first.span("fraction"))]) / 10 ** len(parts["fraction"])
+    days = np.full(len(cells), "", dtype=np.str_)
+    start, stop = (0, 8) if first.re is COMPACT else first.span("date")
+    if stop > start:
+        written = np.ascontiguousarray((digits[start:stop] + np.uint8(ord("0"))).T)
+        days = written.view(f"S{stop - start}").ravel().astype(np.str_)
+    return _Parsed(total, days, _is_zoned(parts), hourly=False)
+
+
+def _number(digits: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return the numbers with these digits, shape (digits, cells)."""
+    number = np.zeros(digits.shape[1])
+    for digit in digits:
+        number = number * 10 + digit
+    return number
+
+
+def _digits_of(cells: Sequence[str], first: re.Match[str]) -> NDArray[np.uint8] | None:
+    """Return the digits at their places in the cells, shape (characters, cells).
+
+    Other characters have values above 9. Return None if a cell has digits in other places
+    than the first, or other characters between the digits.
     """
-    if len(cells) < 2 or not cells[0].isascii():
-        return None
-    found = STAMP.fullmatch(cells[0]) or COMPACT.fullmatch(cells[0])
-    if found is None:
-        return None
-    parts = found.groupdict()
-    if (
-        parts["hours"] is None
-        or parts.get("later")
-        or (parts.get("mark") == ":" and len(parts["fraction"]) < 3)
-    ):
-        return None
     try:
-        table = (
-            np.array(cells, dtype=f"S{len(cells[0]) + 1}").view(np.uint8).reshape(len(cells), -1)
-        )
+        table = np.array(cells, dtype=f"S{len(cells[0]) + 1}")
     except UnicodeEncodeError:
         return None
-    first = np.frombuffer(cells[0].encode(), np.uint8)
-    fixed = (first < 48) | (first > 57)
-    digits = ~fixed
-    if parts.get("zone"):
-        fixed[slice(*found.span("zone"))] = True
-    body = table[:, :-1]
-    if (table[:, -1] != 0).any() or (body[:, fixed] != first[fixed]).any():
-        return None
-    values = body[:, digits].astype(np.int16) - 48
-    if (values < 0).any() or (values > 9).any():
-        return None
-    place = np.cumsum(digits) - 1
-
-    def number(name: str) -> NDArray[np.float64]:
-        start, stop = found.span(name)
-        total = np.zeros(len(cells))
-        for at in range(start, stop):
-            total = total * 10 + values[:, place[at]]
-        return total
-
-    hours, minutes, seconds = number("hours"), number("minutes"), number("seconds")
-    if (minutes > 59).any() or (seconds > 60).any():
-        return None
-    if parts.get("half"):
-        if (hours < 1).any() or (hours > 12).any():
-            return None
-        hours = hours % 12 + (12 if parts["half"] in "Pp" else 0)
-    total = hours * 3600 + minutes * 60 + seconds - _offset(parts.get("zone"))
-    if parts["fraction"]:
-        total += number("fraction") / 10 ** len(parts["fraction"])
-    zoned = _is_zoned(parts.get("zone"))
-    if found.re is COMPACT:
-        days = np.ascontiguousarray(body[:, :8]).view("S8").ravel().astype(np.str_)
-        return _Parsed(total, days, zoned, hourly=False)
-    if not parts["date"]:
-        return _Parsed(total, np.full(len(cells), "", dtype=np.str_), zoned, hourly=False)
-    start, stop = found.span("date")
-    days = (
-        np.ascontiguousarray(body[:, start:stop]).view(f"S{stop - start}").ravel().astype(np.str_)
-    )
-    return _Parsed(total, days, zoned, hourly=False)
+    characters = np.ascontiguousarray(table.view(np.uint8).reshape(len(cells), -1).T)
+    form = characters[:, 0]
+    is_digit = (form >= ord("0")) & (form <= ord("9"))
+    is_fixed = ~is_digit
+    if first.groupdict().get("zone"):
+        is_fixed[slice(*first.span("zone"))] = True
+    digits = characters - np.uint8(ord("0"))  # characters before "0" wrap around
+    is_alike = (characters[is_fixed] == form[is_fixed, None]).all() and digits[is_digit].max() <= 9
+    return digits if is_alike else None
 
 
 def _orders(day: str) -> list[str]:
-    """Year, month and day as ISO writes them; with points the day comes first; otherwise the month
-    may, too.
+    """Return the possible orders of year, month and day in a date.
+
+    A date that begins with the year has ISO's order, a date with points begins with the day, and
+    any other may also begin with the month.
     """
     if re.search(r"[^\W\d_]", day) or day.isdigit() or re.match(r"\d{4}", day):
         return ["ymd"]
@@ -337,26 +333,24 @@ def _has_unknown_month(day: str) -> bool:
     return word is not None and month_of(word[0]) is None
 
 
-def _days_since(days: Sequence[str], order: str) -> list[int] | None:
+def _days_since(days: Sequence[str], order: str) -> tuple[int, ...]:
+    """Return the days since the first date; () if a date is not valid in this order."""
     try:
-        numbers = [_date_of(day, order).toordinal() for day in days]
-    except (ValueError, KeyError):
-        return None
-    return [number - numbers[0] for number in numbers]
+        ordinals = [_date_of(day, order).toordinal() for day in days]
+    except ValueError:
+        return ()
+    return tuple(ordinal - ordinals[0] for ordinal in ordinals)
 
 
 def _date_of(day: str, order: str) -> date:
-    """Raise `ValueError` for a day that there is not."""
+    """Return the date in a text. Raises `ValueError` for a date that does not exist."""
+    numbers = re.findall(r"\d+", day)
     word = re.search(r"[^\W\d_]+", day)
     if day.isdigit():
-        parts = {"y": int(day[:4]), "m": int(day[4:6]), "d": int(day[6:])}
-    elif word is not None and len(numbers := re.findall(r"\d+", day)) == 2:
-        one, two = numbers
-        year, number = (one, two) if len(one) == 4 else (two, one)
-        parts = {"y": int(year), "m": month_of(word[0]) or 0, "d": int(number)}
-    else:
-        parts = dict(zip(order, map(int, re.findall(r"\d+", day)), strict=True))
-    century = (
-        2000 if parts["y"] < 100 else 0
-    )  # which one does not matter: only differences are used
-    return date(parts["y"] + century, parts["m"], parts["d"])
+        numbers, order = [day[:4], day[4:6], day[6:]], "ymd"
+    elif word is not None and len(numbers) == 2:
+        order = "yd" if len(numbers[0]) == 4 else "dy"
+    parts = dict(zip(order, map(int, numbers), strict=True))
+    month = parts["m"] if "m" in parts else month_of(word[0]) if word is not None else None
+    century = 2000 if parts["y"] < 100 else 0  # any century will do: only differences are used
+    return date(parts["y"] + century, month or 0, parts["d"])

@@ -1,9 +1,10 @@
-"""What the lines above the rows of a table state: "# Sampling Rate (Hz):= 1000", "Sample Rate,512
-hertz", "Einheit;mV".
+"""Reads what the lines above the rows of a table state.
+
+Examples are "# Sampling Rate (Hz):= 1000", "Sample Rate,512 hertz" and "Einheit;mV".
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -58,7 +59,7 @@ _LONGEST = 500
 
 
 class Statement(NamedTuple):
-    """line : from 1. key : as it stands in the file."""
+    """A line "key: value". `line` is its number, from 1."""
 
     line: int
     key: str
@@ -66,67 +67,77 @@ class Statement(NamedTuple):
 
 
 class Statements(NamedTuple):
-    """Every "key: value" above and between the rows, in order."""
+    """All lines "key: value" above the rows, in order."""
 
     all: tuple[Statement, ...]
 
     def one(self, keys: Iterable[str]) -> Statement | None:
-        """Return the first whose key is one of `keys`, in lower case, and that has a value."""
-        wanted = set(keys)
-        return next(
-            (found for found in self.all if found.key.lower() in wanted and found.value), None
-        )
+        """Return the first statement with a value whose key is one of `keys`, in lower case."""
+        accepted = set(keys)
+        return self._first(lambda each: each.key.lower() in accepted and each.value != "")
+
+    def _first(self, holds: Callable[[Statement], bool]) -> Statement | None:
+        return next(filter(holds, self.all), None)
 
     @property
     def is_watch(self) -> bool:
-        """Return whether an Apple Watch wrote them, in whatever language: the device is called
-        "Watch6,1" in each.
+        """Whether the file comes from an Apple Watch.
+
+        The language differs, but the device is always named like "Watch6,1".
         """
-        return any(_WATCH.fullmatch(found.value) for found in self.all)
+        return any(_WATCH.fullmatch(statement.value) is not None for statement in self.all)
 
     @property
     def unit(self) -> Statement | None:
-        """Return the unit of all samples."""
-        found = self.one(_UNIT)
-        if found is None and self.is_watch:
-            found = next((each for each in self.all if factor_to_mv(each.value) is not None), None)
-        return found if found is not None and factor_to_mv(found.value) is not None else None
+        """The statement of the unit of all samples, if there is one."""
+        stated = self.one(_UNIT)
+        if stated is None and self.is_watch:
+            return self._first(lambda each: factor_to_mv(each.value) is not None)
+        return stated if stated is not None and factor_to_mv(stated.value) is not None else None
 
     @property
     def lead(self) -> Statement | None:
-        """Return the name of the one lead."""
-        found = self.one(_LEAD)
-        if (
-            found is None and self.is_watch and self.unit is not None
-        ):  # it stands just above the unit
-            found = next(
-                (each for each in self.all if each.line == self.unit.line - 1 and each.value), None
-            )
-        return found
+        """The statement of the name of the only lead, if there is one.
+
+        An Apple Watch writes the name without a key in the line above the unit.
+        """
+        stated, unit = self.one(_LEAD), self.unit
+        if stated is None and self.is_watch and unit is not None:
+            return self._first(lambda each: each.line == unit.line - 1 and each.value != "")
+        return stated
 
     @property
     def patient(self) -> str:
-        """Return the patient's identifier, else name and birth date, else the name; "" where
-        nothing or only a placeholder is stated.
+        """The patient's identifier, else name and birth date, else the name.
+
+        It is "" if nothing or only a placeholder is stated.
         """
         for keys in (_PATIENT, _PATIENT_NAME):
-            found = self.one(keys)
-            if found is not None and not is_placeholder(found.value):
-                return found.value if keys is _PATIENT else self.person or found.value
+            statement = self.one(keys)
+            if statement is not None and not is_placeholder(statement.value):
+                return statement.value if keys is _PATIENT else self.person or statement.value
         return self.person
 
     @property
     def person(self) -> str:
-        """Return name and birth date if both are stated, in the form of EDF's; else ""."""
+        """Name and birth date in the form of EDF if both are stated, else ""."""
         name, born = self.one(_NAME), self.one(_BORN)
         if name is None or born is None or is_placeholder(name.value):
             return ""
         return f"{name.value.casefold()} {_as_date(born.value)}"
 
 
-def statements_of(lines: Sequence[str], rows: range) -> Statements:
-    """Return the statements in comments, and in other lines except `rows` and single words."""
-    found = []
+def statements_of(lines: Sequence[str], rows: Container[int]) -> Statements:
+    """Return the statements in comments and in other lines.
+
+    Parameters
+    ----------
+    lines : sequence of str
+        The lines above the rows.
+    rows : container of int
+        Indices of lines that are read only if they are comments, such as those that name columns.
+    """
+    statements = []
     for number, line in enumerate(lines):
         if is_comment(line):
             text = line.strip().lstrip("#%/")
@@ -136,34 +147,34 @@ def statements_of(lines: Sequence[str], rows: range) -> Statements:
             text = line
         match = _PAIR.fullmatch(text) if len(text) <= _LONGEST else None
         if match is not None and not text.lstrip().startswith("{"):
-            found.append(Statement(number + 1, _bare(match["key"]), _bare(match["value"])))
-    return Statements(tuple(found))
+            statements.append(Statement(number + 1, _bare(match["key"]), _bare(match["value"])))
+    return Statements(tuple(statements))
 
 
 def states_rate(line: str) -> bool:
-    """Return whether a line above the rows is the statement of a rate rather than the names of two
-    columns.
-    """
+    """Return whether a line above the rows states a rate, rather than the names of two columns."""
     return any(
-        _RATE.match(each.key.lower()) and each.value[:1].isdigit()
-        for each in statements_of([line], range(0)).all
+        _RATE.match(statement.key.lower()) and statement.value[:1].isdigit()
+        for statement in statements_of([line], range(0)).all
     )
 
 
 class Rate(NamedTuple):
+    """A sampling rate in hertz, and where it is stated."""
+
     hertz: float
     statement: Statement
 
 
 def stated_rate(path: Path, statements: Statements) -> Rate | None:
-    """Return the sampling rate.
+    """Return the stated sampling rate, if there is one.
 
-    Raises `RateUnknown` for one that makes no sense, and where two differ.
+    Raises `RateUnknown` for a rate that is not plausible, and if two statements differ.
     """
-    found = [each for each in statements.all if _RATE.match(each.key.lower())]
-    if not found and statements.is_watch:
-        found = [each for each in statements.all if _HERTZ.fullmatch(each.value)]
-    rates = [Rate(_hertz(path, each), each) for each in found]
+    stated = [each for each in statements.all if _RATE.match(each.key.lower())]
+    if not stated and statements.is_watch:
+        stated = [each for each in statements.all if _HERTZ.fullmatch(each.value)]
+    rates = [Rate(_hertz(path, statement), statement) for statement in stated]
     if len({rate.hertz for rate in rates}) > 1:
         first, second = rates[0], next(rate for rate in rates if rate.hertz != rates[0].hertz)
         raise RateUnknown(
@@ -189,7 +200,7 @@ def _hertz(path: Path, statement: Statement) -> float:
 
 
 def _as_date(text: str) -> str:
-    """In ISO's form where that is clear, else as it stands."""
+    """Return a date in ISO form if it is unambiguous, else unchanged."""
     for form in (
         "%Y-%m-%d",
         "%d.%m.%Y",

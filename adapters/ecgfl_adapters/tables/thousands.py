@@ -5,11 +5,15 @@ from numpy.typing import NDArray
 
 
 class Thousands:
-    """Whether the decimal mark of a column separates thousands: "1,024" beside "980", but never
-    "0,98" nor "1,02".
+    """Detects whether the decimal mark of a column separates thousands.
 
-    is_quoted : whether the column's numbers are quoted because of the mark; then it is one also
-    where no number is below 1000.
+    Such a column has "1,024" beside "980", but never "0,98" or "1,02".
+
+    Parameters
+    ----------
+    is_quoted : bool
+        Whether the numbers are quoted because of the mark. It then separates thousands even if no
+        number is below 1000.
     """
 
     def __init__(self, *, is_quoted: bool) -> None:
@@ -20,6 +24,7 @@ class Thousands:
         self._whole = np.zeros(1000, dtype=np.int64)
 
     def add(self, values: NDArray[np.float64]) -> None:
+        """Take further values, shape (n,)."""
         size = np.abs(values[np.isfinite(values)])
         is_part = size != np.floor(size)
         whole, parts = size[~is_part], size[is_part]
@@ -34,7 +39,9 @@ class Thousands:
         self._largest_part = max(self._largest_part, float(parts.max(initial=0.0)))
 
     def are_likely(self) -> bool:
-        """Numbers below 1000 are greater than "1,024" read as 1.024; beside real decimals they are
+        """Return whether the marks seem to separate thousands.
+
+        Numbers below 1000 are greater than "1,024" read as 1.024; real decimals beside them are
         not.
         """
         if not self._is_possible or self._third <= self._parts // 2:

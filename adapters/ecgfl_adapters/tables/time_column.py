@@ -1,4 +1,4 @@
-"""Which column the times come from, and what it counts."""
+"""Determines which column of a table holds the times, and what it counts."""
 
 import re
 from collections.abc import Sequence
@@ -7,26 +7,17 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from ecgfl_adapters.errors import FileUnreadable
-from ecgfl_adapters.tables.cells import cells_of, is_comment, number_of
 from ecgfl_adapters.tables.columns import Column
-from ecgfl_adapters.tables.layout import FROM_LAYOUT, CsvLayout, TimeUnit
-from ecgfl_adapters.tables.sniff import Rows
-from ecgfl_adapters.tables.text_file import TextFile
-from ecgfl_adapters.tables.time_units import seconds_in, time_title
+from ecgfl_adapters.tables.layout import FROM_LAYOUT, TimeUnit
+from ecgfl_adapters.tables.table import Table
+from ecgfl_adapters.tables.time_units import SECONDS_PER, seconds_in, time_title
 
-_SECONDS_PER: dict[TimeUnit, float] = {
-    "h": 3600.0,
-    "min": 60.0,
-    "s": 1.0,
-    "ms": 1e-3,
-    "us": 1e-6,
-    "ns": 1e-9,
-}
+_UNITS: tuple[TimeUnit, ...] = ("h", "min", "s", "ms", "us", "ns")
 _HEAD_ROWS = 300
-"""Number of rows used to check whether a column increases."""
+"""Number of rows in which a column is checked."""
 _FEW_ROWS = 3
 _EPOCH = (0.9e9, 2.2e9)
-"""Seconds from 1970 to 1998 and to 2039."""
+"""Seconds since 1970 in the years 1998 to 2039."""
 _WHOSE = (
     r"(?:lead|channel|sensor|signal|source|variable|kanal|ableitung|canal|voie|derivaci[oó]n)"
     r"(?:[ _]?(?:id|name|no|nr))?"
@@ -41,10 +32,24 @@ _DISTINCT = 0.9
 
 
 class TimeColumn(NamedTuple):
-    """places : of the column, or of a date's and a clock's side by side. kind : numbers that are
-    times, numbers of samples, or stamps to be parsed. factor : seconds in one unit of the numbers.
-    assumed : whether seconds are a guess that the rate must confirm. key, unit : as in a
-    `CsvLayout`, where no unit there says what the title does.
+    """The column of times.
+
+    Parameters
+    ----------
+    places : tuple of int
+        Index of the column, or of a column of dates and one of times of day.
+    kind : {"times", "samples", "stamps"}
+        Times as numbers, sample numbers, or times of day with or without a date.
+    factor : float
+        Seconds in one unit of the numbers.
+    assumed : bool
+        Whether no unit is stated, so that the rate must confirm that they are seconds.
+    key, unit : optional
+        `time` and `time_unit` of a `CsvLayout` that describe this column.
+    description : str
+        The column and what it counts, in words.
+    why : str
+        What shows it.
     """
 
     places: tuple[int, ...]
@@ -53,130 +58,118 @@ class TimeColumn(NamedTuple):
     assumed: bool
     key: str | int
     unit: TimeUnit | None
-    told: str
+    description: str
     why: str
 
     @property
     def in_seconds(self) -> bool:
-        """Return whether the column itself can tell the rate."""
+        """Whether the column shows the rate."""
         return self.kind != "samples"
 
 
-def time_column(
-    path: Path, text: TextFile, columns: Sequence[Column], layout: CsvLayout, rows: Rows
-) -> TimeColumn | None:
-    """None where rows follow each other without a gap.
+def time_column(table: Table, columns: Sequence[Column]) -> TimeColumn | None:
+    """Return the column of times; None if the table has none, so that no row is missing.
 
-    Raises `FileUnreadable` where the layout does not fit the file, and for a column of times that
-    cannot be read.
+    Raises
+    ------
+    FileUnreadable
+        If the layout does not fit the file, or a column holds times in an unknown form.
     """
+    layout = table.layout
     if layout.time == 0:
         return None
+    head = table.first_rows(_HEAD_ROWS)
     if layout.time is not None:
-        return _of(
-            _column(path, columns, layout.time), layout, columns, FROM_LAYOUT, _head(text, rows)
+        column = _named_column(table.path, columns, layout.time)
+        return _described(column, table, columns, FROM_LAYOUT, head)
+    _refuse_long_form(table.path, head, columns)
+    candidates = _candidates(table, columns, head)
+    if candidates:
+        column = candidates[0]
+        return _described(column, table, columns, f"column {column.place + 1}", head)
+    if layout.time_unit is not None:
+        raise FileUnreadable(
+            table.path,
+            f"time_unit = {layout.time_unit!r} in site.toml, but no column is a time",
+            f"Give time = NUMBER or its name there, from the {len(columns)} columns",
         )
-    head = _head(text, rows)
-    _refuse_long_form(path, head, columns)
+    _refuse_unread_times(table.path, head, columns)
+    return None
+
+
+def _candidates(table: Table, columns: Sequence[Column], head: list[list[str]]) -> list[Column]:
+    """Return the columns that may hold the times, the best first."""
+    rising = {column for column in columns if _goes_up(table, head, column)}
     times = [column for column in columns if column.role == "time"]
-    numbers = [
-        column
-        for column in times
-        if column.kind == "number" and (_is_sure(column) or _goes_up(head, column, rows))
-    ]
-    counted = [column for column in columns if column.role == "samples" and column.kind == "number"]
     stamps = sorted(
         (column for column in times if column.kind in ("clock", "datetime")),
-        key=lambda each: _is_coarse(head, each),
+        key=lambda column: _is_coarse(head, column),
     )
-    if stamps:  # a column of the milliseconds beside hh:mm:ss starts again each second
-        numbers = [column for column in numbers if _goes_up(head, column, rows)]
     numbers = sorted(
-        numbers,
-        key=lambda each: (
-            not _goes_up(head, each, rows),
-            _is_coarse(head, each),
-            _unit_of(each) is None,
+        (
+            column
+            for column in times
+            if column.kind == "number"
+            # The milliseconds in a column beside hh:mm:ss start again each second.
+            and (column in rising or (not stamps and _is_sure(column)))
+        ),
+        key=lambda column: (
+            column not in rising,
+            _is_coarse(head, column),
+            _unit_of(column) is None,
         ),
     )
     if stamps and numbers and _is_coarse(head, numbers[0]) and not _is_coarse(head, stamps[0]):
         numbers = []
-    implied = [
+    with_unit = [
         column
         for column in columns
-        if column.role in ("lead", "other")
-        and column.kind == "number"
-        and _unit_of(column)
-        and _goes_up(head, column, rows)
+        if column.role in ("lead", "other") and _unit_of(column) and column in rising
     ]
-    found = next(
-        iter([*numbers, *([] if numbers or stamps or implied else counted), *stamps, *implied]),
-        None,
-    )
-    if found is None:
-        if layout.time_unit is not None:
-            raise FileUnreadable(path, f"time_unit = {layout.time_unit!r} in site.toml, but no "
-                                       "column is a time",
-                                 "Give time = NUMBER or its name there, from the "
-                                 f"{len(rows.kinds)} columns")  # fmt: skip
-        _refuse_unread_times(path, head, columns)
-        return None
-    return _of(found, layout, columns, f"column {found.place + 1}", head)
+    counts = [column for column in columns if column.role == "samples" and column.kind == "number"]
+    return [*numbers, *stamps, *with_unit] or counts
 
 
-def _of(
-    column: Column, layout: CsvLayout, columns: Sequence[Column], why: str, head: list[list[str]]
+def _described(
+    column: Column, table: Table, columns: Sequence[Column], why: str, head: list[list[str]]
 ) -> TimeColumn:
+    """Return the time column with its unit, from the layout, its title or its values."""
     key = column.title or column.place + 1
     shown = repr(column.title) if column.title else f"column {column.place + 1}"
     places: tuple[int, ...] = (column.place,)
-    unit = layout.time_unit or ("datetime" if column.kind in ("clock", "datetime") else None)
+    is_stamp = column.kind in ("clock", "datetime")
+    unit = table.layout.time_unit or ("datetime" if is_stamp else None)
     if unit == "datetime":
-        before = next((each for each in columns if each.role == "date"), None)
-        places = (
-            (before.place, *places) if column.kind == "clock" and before is not None else places
-        )
+        before = next((other for other in columns if other.role == "date"), None)
+        if column.kind == "clock" and before is not None:
+            places = (before.place, *places)
         return TimeColumn(places, "stamps", 1.0, False, key, unit, f"{shown}, times of day", why)
     if unit == "samples" or (unit is None and column.role == "samples"):
-        return TimeColumn(
-            places, "samples", 1.0, False, key, "samples", f"{shown}, numbers of samples", why
-        )
-    factor = _SECONDS_PER[unit] if unit is not None else _unit_of(column)
+        text = f"{shown}, numbers of samples"
+        return TimeColumn(places, "samples", 1.0, False, key, "samples", text, why)
+    factor = SECONDS_PER[unit] if unit is not None else _unit_of(column)
     if factor is None:
         factor = _since_1970(head, column)
-        why = (
-            f"{why}; no unit, but numbers as large as times since 1970"
-            if factor is not None
-            else why
-        )
+        if factor is not None:
+            why = f"{why}; no unit, but numbers as large as times since 1970"
     assumed = factor is None
-    factor = factor or 1.0
-    unit = unit or next((name for name, each in _SECONDS_PER.items() if each == factor), None)
-    why = f"{why}; no unit, so seconds if the rate is an ECG's" if assumed else why
-    return TimeColumn(
-        places,
-        "times",
-        factor,
-        assumed,
-        key,
-        unit,
-        f"{shown}, in {unit or f'1/{1 / factor:.9g} s'}",
-        why,
-    )
+    if factor is None:
+        factor = 1.0
+        why = f"{why}; no unit, so seconds if the rate is an ECG's"
+    unit = unit or next((name for name in _UNITS if SECONDS_PER[name] == factor), None)
+    text = f"{shown}, in {unit or f'1/{1 / factor:.9g} s'}"
+    return TimeColumn(places, "times", factor, assumed, key, unit, text, why)
 
 
 def _unit_of(column: Column) -> float | None:
-    """Return seconds in one unit of the column, as its title or the line of units below says; None
-    where neither does.
-    """
-    below = column.unit if column.unit is not None else ""
-    return seconds_in(column.title) or seconds_in(below)
+    """Return the seconds in one unit of a column from its title or the line of units, or None."""
+    return seconds_in(column.title) or seconds_in(column.unit or "")
 
 
 def _since_1970(head: list[list[str]], column: Column) -> float | None:
-    """Return seconds in one unit of numbers that can only be Unix times: 1e-3 for 1728288000000.
+    """Return the seconds in one unit of Unix times, such as 1e-3 for 1728288000000.
 
-    None for all other numbers.
+    None for numbers that are not Unix times.
     """
     try:
         values = [float(cells[column.place]) for cells in head]
@@ -190,31 +183,13 @@ def _since_1970(head: list[list[str]], column: Column) -> float | None:
     return next(fits, None)
 
 
-def _head(text: TextFile, rows: Rows) -> list[list[str]]:
-    lines = [
-        line
-        for line in text.lines[rows.start : rows.start + _HEAD_ROWS]
-        if line.strip() and not is_comment(line)
-    ]
-    return [
-        cells
-        for line in lines
-        if len(cells := cells_of(line, rows.dialect.separator)) == len(rows.kinds)
-    ]
-
-
-def _goes_up(head: list[list[str]], column: Column, rows: Rows) -> bool:
-    """Return whether the numbers of the first rows never fall, as times do."""
-    values = [
-        number
-        for cells in head
-        if (number := number_of(cells[column.place], rows.dialect.decimal)) is not None
-    ]
-    return (
-        len(values) == len(head) >= _FEW_ROWS
-        and values == sorted(values)
-        and values[0] < values[-1]
-    )
+def _goes_up(table: Table, head: list[list[str]], column: Column) -> bool:
+    """Return whether a column holds numbers that never decrease, as times do."""
+    if column.kind != "number" or len(head) < _FEW_ROWS:
+        return False
+    values = [table.number(cells[column.place]) for cells in head]
+    numbers = [value for value in values if value is not None]
+    return numbers == values and numbers == sorted(numbers) and numbers[0] < numbers[-1]
 
 
 def _is_sure(column: Column) -> bool:
@@ -223,14 +198,14 @@ def _is_sure(column: Column) -> bool:
 
 
 def _is_coarse(head: list[list[str]], column: Column) -> bool:
-    """Return whether rows share their time with others."""
+    """Return whether several rows have the same time."""
     return len({cells[column.place] for cells in head}) < len(head)
 
 
 def _refuse_long_form(path: Path, head: list[list[str]], columns: Sequence[Column]) -> None:
-    """One row for each lead and sample: a column of words says whose value each row holds.
+    """Raise `FileUnreadable` for a table with one row for each lead and sample.
 
-    Raises `FileUnreadable`.
+    It has a column of words that names the lead of each row.
     """
     for column in columns:
         named = re.fullmatch(_WHOSE, column.title.lower()) is not None
@@ -241,17 +216,17 @@ def _refuse_long_form(path: Path, head: list[list[str]], columns: Sequence[Colum
         if 1 < len(set(cells)) <= _MOST_LEADS and changes >= _CHANGES * len(cells):
             raise FileUnreadable(
                 path,
-                f"column {column.title or column.place + 1!r} says whose value each row holds: one "
-                "row for each lead and sample",
+                f"column {column.title or column.place + 1!r} names the lead of each row: the "
+                "table has one row for each lead and sample",
                 "Export one row for each time, with a column for each lead",
             )
 
 
 def _refuse_unread_times(path: Path, head: list[list[str]], columns: Sequence[Column]) -> None:
-    """Refuse a column of times in an unknown form, because a gap would go unnoticed without it.
+    """Raise `FileUnreadable` for a column of times in an unknown form.
 
-    It is a column of words that differ in each row, or whose title says that they are times.
-    Raises `FileUnreadable`.
+    Without it, a gap would not be noticed. It is a column of words that differ in each row, or
+    whose title says that they are times.
     """
     for column in columns:
         if column.kind != "text":
@@ -263,23 +238,21 @@ def _refuse_unread_times(path: Path, head: list[list[str]], columns: Sequence[Co
             raise FileUnreadable(
                 path,
                 f"column {column.title or column.place + 1!r} holds times such as "
-                f"{cells[0][:40]!r}, in a form that is not read, "
-                "so that no gap could be seen",
+                f"{cells[0][:40]!r} in an unknown form, so gaps would not be noticed",
                 "Export the times as seconds since the start, or as YYYY-MM-DD hh:mm:ss.mmm; if no "
-                "row is missing, "
-                "remove the column and give --fs HZ",
+                "row is missing, remove the column and give --fs HZ",
             )
 
 
-def _column(path: Path, columns: Sequence[Column], key: str | int) -> Column:
+def _named_column(path: Path, columns: Sequence[Column], key: str | int) -> Column:
+    """Return the column with a name or a number from 1."""
     for column in columns:
-        if key == column.place + 1 or (
-            isinstance(key, str) and key.lower() == column.title.lower() and key
-        ):
+        is_name = isinstance(key, str) and key and key.lower() == column.title.lower()
+        if is_name or key == column.place + 1:
             return column
-    there = ", ".join(repr(column.title or column.place + 1) for column in columns)
+    names = ", ".join(repr(column.title or column.place + 1) for column in columns)
     raise FileUnreadable(
         path,
-        f"time = {key!r} in site.toml is no column (columns: {there})",
+        f"time = {key!r} in site.toml is no column (columns: {names})",
         "Correct that line of site.toml",
     )

@@ -1,4 +1,4 @@
-"""Units of time and the words for "time" in the titles of columns."""
+"""The units of time, and the words for "time" in the titles of columns."""
 
 import re
 from typing import NamedTuple
@@ -47,9 +47,14 @@ _CLOCK_FORM = re.compile(r"\W*(?:h+:)?m+:s+(?:[.,:]\w+)?\W*")
 
 
 class TimeTitle(NamedTuple):
-    """The time unit in a column's title. seconds : length of the unit; None if the title states
-    none. sure : whether the title begins with a word for time; "QT time" and "min" may mean
-    something else.
+    """The unit of time in the title of a column.
+
+    Parameters
+    ----------
+    seconds : float, optional
+        Length of the unit; None if the title states none.
+    sure : bool
+        Whether the title begins with a word for time; "QT time" and "min" may mean something else.
     """
 
     seconds: float | None
@@ -57,10 +62,16 @@ class TimeTitle(NamedTuple):
 
 
 def time_title(title: str, *, first: bool = True) -> TimeTitle | None:
-    """Parse the title of a time column ("time", "t_us_pico", "Time (ms)", "min", "time [s/256]");
-    None for any other column.
+    """Parse the title of a time column, such as "t_us_pico", "Time (ms)" or "time [s/256]".
 
-    first : whether it is the first column of its table, where a bare unit such as "min" is a time.
+    Return None for the title of any other column.
+
+    Parameters
+    ----------
+    title : str
+        The title.
+    first : bool
+        Whether the column is the first of its table, in which a bare unit such as "min" is a time.
     """
     words = _words(title)
     if not words or re.match(r"\W*t\d", title.lower()):  # T3 and T7 are electrodes
@@ -79,8 +90,9 @@ def time_title(title: str, *, first: bool = True) -> TimeTitle | None:
 
 
 def seconds_in(text: str) -> float | None:
-    """Return the unit of time in `text` in seconds: 60.0 for "Time (min)", 1 / 256 for "[s/256]";
-    None if there is none.
+    """Return the unit of time in a text in seconds: 60.0 for "Time (min)", 1 / 256 for "[s/256]".
+
+    Return None if there is no unit.
     """
     if _CLOCK_FORM.fullmatch(text.lower()):
         return None
@@ -102,16 +114,19 @@ def is_time_unit(text: str) -> bool:
 
 
 def _ends_with_time(words: list[str]) -> bool:
-    """ "ECG time (s)", "Recording time ms": the word stands before the unit."""
+    """Return whether a word for time precedes the unit, as in "ECG time (s)"."""
     while len(words) > 1 and words[-1] in SECONDS_PER:
         words = words[:-1]
     return len(words) > 1 and words[-1] in _TIME_WORDS - {"t", "ora", "hora", "tid"}
 
 
 def _words(text: str) -> list[str]:
-    """In lower case; "TimeStamp" and "elapsedTime" are two words, but "milliSec" is one."""
-    found: list[str] = []
+    """Return the words of a text in lower case.
+
+    "TimeStamp" and "elapsedTime" are two words each, "milliSec" is one.
+    """
+    words: list[str] = []
     for word in _WORD.findall(text.translate(_MICRO)):
         known = word.lower() in SECONDS_PER or word.lower() in _TIME_WORDS
-        found += [word.lower()] if known else [part.lower() for part in _CAMEL.split(word)]
-    return found
+        words += [word.lower()] if known else [part.lower() for part in _CAMEL.split(word)]
+    return words

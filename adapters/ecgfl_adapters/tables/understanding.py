@@ -1,5 +1,6 @@
-"""How a table was understood: reading works from it, and `ecgfl ingest --explain` shows it."""
+"""How a table was understood: reading uses it, and `ecgfl ingest --explain` shows it."""
 
+import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -21,6 +22,7 @@ from ecgfl_adapters.tables.leads import LeadColumn, leads_of, refuse_unnamed_tim
 from ecgfl_adapters.tables.opensignals import OpenSignals, opensignals_of
 from ecgfl_adapters.tables.sniff import LAYOUT_FIX, Rows, sniff
 from ecgfl_adapters.tables.statements import Statements, stated_rate, statements_of
+from ecgfl_adapters.tables.table import Table
 from ecgfl_adapters.tables.text_file import TextFile, open_text
 from ecgfl_adapters.tables.time_column import TimeColumn, time_column
 from ecgfl_adapters.timeline import MAX_RATE_DIFFERENCE
@@ -34,18 +36,36 @@ _SHOWN = {
     "": "none: one column",
 }
 _DECIMALS = {".": "point", ",": "comma"}
+_LETTER = re.compile(r"[^\W\d_]")
 
 
 @dataclass(frozen=True)
 class Understanding:
-    """time : the column that the rate and gaps come from, None where rows follow each other. fs :
-    hertz, where known beforehand;
-    fs_from : what says so.
+    """How a table was understood.
+
+    Parameters
+    ----------
+    table : Table
+        The file, its layout and its rows.
+    columns : tuple of Column
+        All columns.
+    statements : Statements
+        What the lines above the rows state.
+    opensignals : OpenSignals, optional
+        Its header, for a file of OpenSignals.
+    time : TimeColumn, optional
+        The column that shows the rate and the gaps; None if no row is missing.
+    fs : float, optional
+        Sampling rate in hertz, if it is known before the rows are read.
+    fs_from : str
+        What states the rate.
+    leads : tuple of LeadColumn
+        The columns to read.
+    remarks : tuple of Remark
+        Columns left out that may be an ECG.
     """
 
-    text: TextFile
-    layout: CsvLayout
-    rows: Rows
+    table: Table
     columns: tuple[Column, ...]
     statements: Statements
     opensignals: OpenSignals | None
@@ -57,143 +77,134 @@ class Understanding:
 
     @property
     def path(self) -> Path:
-        return self.text.path
+        """Path of the file."""
+        return self.table.path
 
 
 def understand(path: Path, options: ReadOptions, notes: list[Understood]) -> Understanding:
-    """Find out what the file is.
+    """Find out what a table holds.
 
-    `notes` takes what was understood, also when an `AdapterError` ends it.
+    Parameters
+    ----------
+    path : Path
+        The file.
+    options : ReadOptions
+        How to read it.
+    notes : list of Understood
+        Takes what is found out, also if an `AdapterError` is raised.
     """
     layout = _layout_for(path, options, notes)
     text = open_text(path)
-    notes.append(
-        Understood(
-            "text",
-            f"{text.encoding}{', gzip' if text.compressed else ''}",
-            "byte order mark" if text.mark else "its bytes",
-        )
-    )
+    encoding = f"{text.encoding}{', gzip' if text.compressed else ''}"
+    notes.append(Understood("text", encoding, "byte order mark" if text.mark else "its bytes"))
     opensignals = opensignals_of(path, text.lines)
-    above = statements_of(text.lines, range(0))
-    rows = sniff(path, text.lines, layout, above.lead is not None and above.unit is not None)
+    rows = _rows(text, layout)
     acqknowledge = acqknowledge_of(path, text.lines)
-    rows = rows_after_counts(text.lines, rows)
-    notes += [
-        Understood(
-            "separator",
-            _SHOWN[rows.dialect.separator],
-            rows.why,
-            {"separator": rows.dialect.separator} if rows.dialect.separator else NOTHING,
-        ),
-        Understood(
-            "decimal mark",
-            _DECIMALS[rows.dialect.decimal],
-            rows.why,
-            {"decimal": rows.dialect.decimal},
-        ),
-        Understood(
-            "rows",
-            f"{len(rows.kinds)} columns from line {rows.start + 1} on",
-            "the first row like those after it",
-        ),
-    ]
-    header = header_of(path, text, rows, layout)
-    columns = columns_of_header(path, rows, header, opensignals, notes)
+    table = Table(text, layout, rows, options, notes)
+    _note_rows(table)
+    header = header_of(table)
+    columns = columns_of_header(table, header, opensignals)
     statements = statements_of(text.lines[: rows.start], range(header.first, rows.start))
-    columns = with_stated_lead(columns, statements, notes)
+    columns = with_stated_lead(columns, statements, table)
     columns = named_columns(columns, acqknowledge) if acqknowledge is not None else columns
-    fs, fs_from = _rate(
-        path, _stated_rate(path, layout, statements, opensignals, acqknowledge), options.fs, notes
-    )
-    time = time_column(path, text, columns, layout, rows)
-    if time is None and layout.time is None and not layout.leads:
-        refuse_unnamed_time(path, text, rows, columns)
-    times = () if time is None else time.places
-    columns = tuple(
-        column._replace(role="time") if column.place in times else column for column in columns
-    )
-    if time is not None:
-        notes.append(
-            Understood(
-                "time",
-                time.told,
-                time.why,
-                {"time": time.key} | ({"time_unit": time.unit} if time.unit else {}),
-            )
-        )
+    fs, fs_from = _rate(table, _stated_rate(table, statements, opensignals, acqknowledge))
+    time = time_column(table, columns)
+    may_lack_time = table.layout.time is None and not table.layout.leads
+    if time is None:
+        if may_lack_time:
+            refuse_unnamed_time(table, columns)
+        table.note("time", "one row after the other", "no column is a time", {"time": 0})
     else:
-        notes.append(
-            Understood("time", "one row after the other", "no column is a time", {"time": 0})
+        columns = tuple(
+            column._replace(role="time") if column.place in time.places else column
+            for column in columns
         )
+        unit = {"time_unit": time.unit} if time.unit else {}
+        table.note("time", time.description, time.why, {"time": time.key} | unit)
     if fs is None and (time is None or not time.in_seconds):
         raise RateUnknown(
             path,
             "there is no time column and no comment with the sampling rate",
             f"Give the rate with --fs HZ, or {LAYOUT_FIX}",
         )
-    leads, remarks = leads_of(
-        path, text, rows, columns, layout, statements, opensignals, options, notes
-    )
-    if time is not None and layout.time is None and not layout.leads:
-        refuse_unnamed_time(path, text, rows, [lead.column for lead in leads])
-    return Understanding(
-        text, layout, rows, columns, statements, opensignals, time, fs, fs_from, leads, remarks
-    )
+    leads, remarks = leads_of(table, columns, statements, opensignals)
+    if time is not None and may_lack_time:
+        refuse_unnamed_time(table, [lead.column for lead in leads])
+    return Understanding(table, columns, statements, opensignals, time, fs, fs_from, leads, remarks)
+
+
+def _rows(text: TextFile, layout: CsvLayout) -> Rows:
+    """Return the rows of a file, without a line of AcqKnowledge that counts the samples."""
+    numeric = {at for at, line in enumerate(text.lines) if _LETTER.search(line) is None}
+    above = statements_of(text.lines, numeric)  # rows of numbers state nothing
+    one_lead_stated = above.lead is not None and above.unit is not None
+    rows = sniff(text.path, text.lines, layout, one_lead_stated)
+    return rows_after_counts(text.lines, rows)
+
+
+def _note_rows(table: Table) -> None:
+    """Note the dialect and the first row of a table."""
+    rows = table.rows
+    separator, decimal = rows.dialect
+    same = {"separator": separator} if separator else NOTHING
+    table.note("separator", _SHOWN[separator], rows.why, same)
+    table.note("decimal mark", _DECIMALS[decimal], rows.why, {"decimal": decimal})
+    shown = f"{len(rows.kinds)} columns from line {rows.start + 1} on"
+    table.note("rows", shown, "the first row like those after it")
 
 
 def _layout_for(path: Path, options: ReadOptions, notes: list[Understood]) -> CsvLayout:
+    """Return the first layout whose pattern fits the name of the file."""
     name = path.name.lower()
     for layout in options.for_format(TableOptions).layouts:
-        if any(
-            fnmatchcase(each, layout.files.lower()) for each in (name, name.removesuffix(".gz"))
-        ):
+        pattern = layout.files.lower()
+        if fnmatchcase(name, pattern) or fnmatchcase(name.removesuffix(".gz"), pattern):
             notes.append(Understood("layout", layout.files, FROM_LAYOUT))
             return layout
     return CsvLayout("*")
 
 
-def _rate(
-    path: Path, stated: tuple[float, str] | None, given: float | None, notes: list[Understood]
-) -> tuple[float | None, str]:
-    """Return the rate that is known before the rows are read, and what says it.
+def _rate(table: Table, stated: tuple[float, str] | None) -> tuple[float | None, str]:
+    """Return the rate that is known before the rows are read, and what states it.
 
-    Raises `RateUnknown` where two differ.
+    Raises `RateUnknown` if --fs differs from the file.
     """
+    given = table.options.fs
     if (
         stated is not None
         and given is not None
         and abs(given - stated[0]) > MAX_RATE_DIFFERENCE * stated[0]
     ):
         raise RateUnknown(
-            path,
+            table.path,
             f"--fs says {given:g} Hz, but {stated[1]} says {stated[0]:g} Hz",
-            "Leave out --fs HZ for this file, or correct what is wrong there",
+            "Leave out --fs HZ for this file, or correct the rate there",
         )
     fs, why = stated or (given, GIVEN)
     if fs is not None:
-        notes.append(Understood("rate", f"{fs:g} Hz", why, {"fs": fs}))
+        table.note("rate", f"{fs:g} Hz", why, {"fs": fs})
     return (None if fs is None else float(fs)), why
 
 
 def _stated_rate(
-    path: Path,
-    layout: CsvLayout,
+    table: Table,
     statements: Statements,
     opensignals: OpenSignals | None,
     acqknowledge: AcqKnowledge | None,
 ) -> tuple[float, str] | None:
-    if layout.fs is not None:
-        if not layout.fs > 0:
+    """Return the rate in the layout or in the file, and what states it."""
+    fs = table.layout.fs
+    if fs is not None:
+        if not fs > 0:
             raise RateUnknown(
-                path,
-                f"fs = {layout.fs:g} in site.toml is no rate",
+                table.path,
+                f"fs = {fs:g} in site.toml is not a rate",
                 "Correct it: hertz, more than 0",
             )
-        return layout.fs, FROM_LAYOUT
+        return fs, FROM_LAYOUT
     if opensignals is not None:
         return opensignals.fs, f"line {opensignals.line}, of OpenSignals"
     if acqknowledge is not None:
         return acqknowledge.fs, f"line {acqknowledge.line}, of AcqKnowledge"
-    rate = stated_rate(path, statements)
+    rate = stated_rate(table.path, statements)
     return None if rate is None else (rate.hertz, f"line {rate.statement.line}")

@@ -1,4 +1,4 @@
-"""Writing CSV."""
+"""Writes CSV files."""
 
 import csv
 import math
@@ -20,10 +20,10 @@ https://owasp.org/www-community/attacks/CSV_Injection.
 
 
 def write_csv(recording: Recording, folder: Path) -> tuple[Path, ...]:
-    """Write `NAME.csv` and `NAME.labels.csv` under `folder`.
+    """Write `NAME.csv` and, if there are labels, `NAME.labels.csv` under `folder`.
 
-    The rate and the quantisation steps stand in comments, so that they are read back exactly.
-    Values have two decimals more than the step needs.
+    Comments state the rate and the quantisation steps, so that they are read back exactly. Values
+    have two decimals more than the step needs; an empty cell stands for NaN.
     """
     times = np.arange(recording.length) / recording.fs
     columns = [_texts(times, _decimals(1.0 / recording.fs))]
@@ -52,10 +52,10 @@ def write_csv(recording: Recording, folder: Path) -> tuple[Path, ...]:
 
 
 def csv_cell(text: str) -> str:
-    """Return a text for a cell of a CSV file, with an apostrophe before anything that a spreadsheet
-    would run as a formula.
+    """Return a text for a cell of a CSV file.
 
-    This is for names and other texts. Numbers, also negative ones, are written unchanged.
+    A text that a spreadsheet would run as a formula gets an apostrophe in front. This is for names
+    and other texts; numbers, also negative ones, are written unchanged.
     """
     return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 

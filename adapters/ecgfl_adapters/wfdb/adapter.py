@@ -1,4 +1,4 @@
-"""WFDB records: `x.hea` with its signal files and annotations."""
+"""The adapter of WFDB records: `x.hea` with its signal files and annotations."""
 
 import os
 import re
@@ -29,7 +29,10 @@ _SEX = re.compile(r"(?:^-?\d{1,3}\s+|\bsex\b>?:?\s*)([FM])(?:\b|e?male\b)", re.I
 
 
 class WfdbAdapter(AdapterBase):
-    """PhysioNet's format. A record is named by its .hea file, its .dat file or without a suffix."""
+    """The format of PhysioNet.
+
+    A record is named by its .hea file, its .dat file or without a suffix.
+    """
 
     name = "wfdb"
     suffixes = frozenset({".hea", ".dat"})
@@ -37,17 +40,23 @@ class WfdbAdapter(AdapterBase):
     annotator_suffixes = ("",)
 
     def recognises(self, path: Path) -> bool:
+        """Return whether the path names a record with a header."""
         return (path.suffix.lower() in {".hea", ".dat"} or not path.is_file()) and header_path(
             path
         ).is_file()
 
     def read(self, path: Path, options: ReadOptions) -> Recording:
-        """Read the record at its own rate; signals in other units than volts are left out unless
-        asked for by name.
+        """Read the record at its own rate.
 
-        Labels come from the `.atr` file beside the header unless `options.labels` says otherwise;
-        those beyond the end of the signal are kept. The signals are checked against the header's
-        lengths and checksums. Raises `AdapterError`.
+        Signals in other units than volts are left out unless they are requested by name. Labels
+        come from the `.atr` file beside the header unless `options.labels` says otherwise; those
+        beyond the end of the signal are kept. The signals are checked against the lengths and
+        checksums in the header.
+
+        Raises
+        ------
+        AdapterError
+            If the record cannot be used.
         """
         header = read_header(header_path(path))
         frame_fs = _frame_rate(header, options)
@@ -81,13 +90,17 @@ class WfdbAdapter(AdapterBase):
         )
 
     def write(self, recording: Recording, folder: Path) -> tuple[Path, ...]:
-        """Write format 16: `.hea`, `.dat`, and `.atr` if there are labels (an empty list makes an
-        `.atr` without annotations).
+        """Write format 16: `.hea`, `.dat`, and `.atr` if there are labels.
 
-        Samples are exact where the lead's quantisation step and range fit 16 bits, else in the
-        finest step that fits. NaN becomes the code -32768. The record's name is the recording's,
-        with "_" for what WFDB does not allow.
-        Raises `ValueError` for a symbol that WFDB does not know.
+        An empty list of labels makes an `.atr` without annotations. Samples are exact if the
+        quantisation step and the range of the lead fit 16 bits, else they have the finest step that
+        fits. NaN becomes the code -32768. The name of the record is that of the recording, with "_"
+        for characters that WFDB does not allow.
+
+        Raises
+        ------
+        ValueError
+            For a symbol that WFDB does not know.
         """
         return write_record(recording, folder)
 
@@ -135,18 +148,19 @@ def _frame_rate(header: Header, options: ReadOptions) -> float:
 
 
 def _patient(comments: tuple[str, ...]) -> str:
-    """From "Patient ID: 4711" or "<subject_id>: 4711"; "" if there is no such comment or it is a
-    placeholder.
+    """Return the patient from "Patient ID: 4711" or "<subject_id>: 4711".
+
+    It is "" if there is no such comment, or a placeholder.
     """
-    found = (match[1].strip() for text in comments if (match := _PATIENT.fullmatch(text.strip())))
-    return next((identifier for identifier in found if not is_placeholder(identifier)), "")
+    patient = (match[1].strip() for text in comments if (match := _PATIENT.fullmatch(text.strip())))
+    return next((identifier for identifier in patient if not is_placeholder(identifier)), "")
 
 
 def _age(comments: tuple[str, ...]) -> int | None:
-    """From "<age>: 69" as PhysioNet's databases have it, or "69 M ..." as mitdb's first comment."""
+    """Return the age from "<age>: 69" in PhysioNet's databases, or "69 M ..." in those of mitdb."""
     return next((int(match[1]) for text in comments if (match := _AGE.match(text))), None)
 
 
 def _sex(comments: tuple[str, ...]) -> Literal["F", "M"] | None:
-    found = next((match[1].upper() for text in comments if (match := _SEX.search(text))), None)
-    return None if found is None else "F" if found == "F" else "M"
+    letter = next((match[1].upper() for text in comments if (match := _SEX.search(text))), None)
+    return None if letter is None else "F" if letter == "F" else "M"

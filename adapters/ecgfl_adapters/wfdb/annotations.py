@@ -1,4 +1,4 @@
-"""WFDB annotation files, such as `100.atr`."""
+"""Reads WFDB annotation files, such as `100.atr`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,7 +46,7 @@ def read_annotations(path: Path, request: LabelRequest) -> tuple[BeatLabel, ...]
 
 
 def _read(path: Path, raw: bytes, fs: float, clock_fs: float) -> list[BeatLabel]:
-    import wfdb  # brings pandas along: only when a file is read
+    import wfdb  # loads pandas, so only when a file is read
 
     if len(raw) < 2 or len(raw) % 2 or raw[-2:] != b"\0\0":
         raise LabelsUnreadable(
@@ -58,19 +58,19 @@ def _read(path: Path, raw: bytes, fs: float, clock_fs: float) -> list[BeatLabel]
     if not any(raw):
         return []
     codes = np.frombuffer(raw, "<u2") >> 10
-    # Words of texts may be counted, too.
+    # Words of texts may be counted too.
     check_label_count(path, int(np.count_nonzero((codes > 0) & (codes < _FIRST_NON_BEAT_CODE))))
     content = content_of(path)
     _refuse_remote_name(content)
     try:
-        found = wfdb.rdann(
+        annotation = wfdb.rdann(
             str(content.absolute().with_suffix("")),
             content.suffix[1:],
             return_label_elements=["symbol"],
         )
-        stated = float(found.fs) if found.fs else clock_fs
-        samples = [int(sample) for sample in found.sample]
-        symbols = list(found.symbol)
+        stated = float(annotation.fs) if annotation.fs else clock_fs
+        samples = [int(sample) for sample in annotation.sample]
+        symbols = list(annotation.symbol)
     except Exception as error:
         raise LabelsUnreadable(
             path,
@@ -93,7 +93,10 @@ def _read(path: Path, raw: bytes, fs: float, clock_fs: float) -> list[BeatLabel]
 
 
 def _refuse_remote_name(path: Path) -> None:
-    """wfdb opens files through fsspec, which takes "://" and "::" for addresses."""
+    """Raise `LabelsUnreadable` for a path with "://" or "::".
+
+    The wfdb package opens files through fsspec, which takes such paths for addresses.
+    """
     if "://" in str(path) or "::" in str(path.absolute()):
         raise LabelsUnreadable(
             path,

@@ -1,7 +1,8 @@
-"""The text of a WFDB header, checked before any library opens what it names.
+"""Parses the text of a WFDB header and checks it before a library opens the files it names.
 
-wfdb reads headers as ASCII and drops what is not: a unit "µV" would become "V". Units and names are
-therefore taken from here. Format: https://physionet.org/physiotools/wag/header-5.htm
+The wfdb package reads headers as ASCII and drops other characters, so the unit "µV" would become
+"V". Units and names are therefore taken from here. Format:
+https://physionet.org/physiotools/wag/header-5.htm
 """
 
 import codecs
@@ -16,7 +17,7 @@ from ecgfl_adapters.companions import absence, companion, content_of
 from ecgfl_adapters.errors import FileMissing, FileUnreadable
 
 MAX_BASELINE = 1 << 31
-"""ADC units; a sample has no more than 32 bits."""
+"""Largest baseline in ADC units; a sample has at most 32 bits."""
 
 LARGEST_HEADER = 1 << 22
 """Largest size of a header in bytes. A signal line has about 60 bytes, a segment line about 20."""
@@ -25,7 +26,7 @@ MOST_LINES = 10_000
 """Largest number of signals or segments of a record."""
 
 LONGEST_LINE = 2000
-"""Characters; the format allows 255."""
+"""Largest length of a line in characters; the format allows 255."""
 
 _RATE = re.compile(r"(?P<fs>\+?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)(?:[/(]\S*)?")
 _LENGTH = re.compile(r"(\d+)(?:\.0*)?")
@@ -54,9 +55,9 @@ NULL = "0"
 
 @dataclass(frozen=True)
 class SignalSpec:
-    """One signal line.
+    """A signal line.
 
-    `gain` is in ADC units per `units`, 0 where the header does not state one; `units` may be "".
+    `gain` is in ADC units per `units`, and 0 if the header does not state it; `units` may be "".
     """
 
     file: str
@@ -74,9 +75,9 @@ class SignalSpec:
 
 @dataclass(frozen=True)
 class Segment:
-    """One line of a multi-segment header.
+    """A line of a multi-segment header.
 
-    `name` is `GAP` for a gap; `length` in samples at the record's rate.
+    `name` is `GAP` for a gap; `length` is in samples at the rate of the record.
     """
 
     name: str
@@ -87,9 +88,8 @@ class Segment:
 class Header:
     """A header file.
 
-    `fs` in frames a second and `length` in frames a signal are None where it does not state them.
-
-    A stated length of 0 stands for one that is not known.
+    `fs` in frames per second and `length` in frames are None if the header does not state them; a
+    stated length of 0 means that it is not known.
     """
 
     path: Path
@@ -102,7 +102,15 @@ class Header:
 
 
 def read_header(path: Path) -> Header:
-    """Parse `path`, a .hea file. Raises `FileMissing` and `FileUnreadable`."""
+    """Parse a .hea file.
+
+    Raises
+    ------
+    FileMissing
+        If it cannot be opened.
+    FileUnreadable
+        If a line is not valid; the message quotes it.
+    """
     text = _text(path)
     lines = [line.strip() for line in re.split(r"\r\n?|\n", text) if line.strip()]
     comments = tuple(line[:LONGEST_LINE].strip("# \t") for line in lines if line.startswith("#"))
@@ -141,7 +149,10 @@ def read_header(path: Path) -> Header:
 
 
 class _RecordLine(NamedTuple):
-    """lines : how many follow. start : the time and date as they are written, "" for none."""
+    """A record line. `lines` is the number of lines that follow.
+
+    `start` holds the time and the date as they are written, or "".
+    """
 
     lines: int
     is_segmented: bool
@@ -187,11 +198,10 @@ def _record_line(path: Path, line: str) -> _RecordLine:
 
 
 def header_path(path: Path) -> Path:
-    """Return the .hea file of the record that `path` names: the file itself, its signal file, or
-    its name without a suffix.
+    """Return the .hea file of a record that is named by it, by a signal file or without a suffix.
 
-    A signal file may have more dots in its name than its header ("r1.v2.dat" of "r1.hea"), if that
-    names it.
+    The name of a signal file may have more dots than that of its header ("r1.v2.dat" of "r1.hea"),
+    if the header names it.
     """
     if path.suffix.lower() == ".hea":
         return companion(path, path.name)
@@ -209,8 +219,9 @@ def header_path(path: Path) -> Path:
 
 
 def referenced_files(path: Path) -> set[str]:
-    """Return the names of the signal files and segment headers that a header names; empty when it
-    cannot be read.
+    """Return the names of the signal files and segment headers that a header names.
+
+    The result is empty if the header cannot be read.
     """
     try:
         header = read_header(path)
@@ -299,10 +310,9 @@ def _signal(path: Path, line: str) -> SignalSpec:
 
 
 def _numbers_and_name(line: str) -> tuple[list[int | None], str]:
-    """Return up to five whole numbers after the gain, and the rest of the line: a header may leave
-    the last of them out.
+    """Return up to five whole numbers after the gain, and the rest of the line.
 
-    None stands for a number that is marked as not known.
+    A header may leave out the last ones. None stands for a number that is marked as unknown.
     """
     rest = "".join(line.split(maxsplit=3)[3:])
     numbers: list[int | None] = []
@@ -324,7 +334,7 @@ def _segment(path: Path, line: str) -> Segment:
 
 
 def _start(text: str | None) -> datetime | None:
-    """Base time and date, where the header gives both in full."""
+    """Return base time and date if the header states both in full."""
     for form in ("%H:%M:%S %d/%m/%Y", "%H:%M:%S.%f %d/%m/%Y"):
         try:
             return datetime.strptime(" ".join((text or "").split()), form)

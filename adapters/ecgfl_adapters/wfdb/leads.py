@@ -1,4 +1,4 @@
-"""The leads of one WFDB header, in millivolts."""
+"""Reads the leads of one WFDB header, in millivolts."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from ecgfl_adapters.wfdb.signals import read_samples, to_float
 
 
 class Leads(NamedTuple):
-    """Leads, their common rate in hertz, and what was put up with."""
+    """Leads, their common rate in hertz, and remarks on faults that were tolerated."""
 
     fs: float
     leads: tuple[Lead, ...]
@@ -23,10 +23,10 @@ class Leads(NamedTuple):
 
 
 def read_leads(header: Header, fs: float, options: ReadOptions) -> Leads:
-    """Return the signals that `options` asks for, or those that `choose_leads` takes for the ECG.
+    """Return the signals that `options` requests, or those that `choose_leads` takes for the ECG.
 
-    `fs` is the rate of the header's frames; signals with several samples a frame run at a multiple
-    of it. Raises `AdapterError`.
+    `fs` is the frame rate of the header; signals with several samples per frame have a multiple of
+    it. Raises `AdapterError`.
     """
     names = unique_names([signal.name for signal in header.signals])
     signals = header.signals
@@ -47,10 +47,9 @@ def read_leads(header: Header, fs: float, options: ReadOptions) -> Leads:
 
 
 def choose_signals(header: Header, fs: float, options: ReadOptions) -> Choice:
-    """Return the signals that `options` asks for, or those that may be an ECG. fs : hertz, of the
-    frames.
+    """Return the signals that `options` requests, or those that may be an ECG.
 
-    Raises `LeadMissing`.
+    `fs` is the frame rate in hertz. Raises `LeadMissing`.
     """
     names = unique_names([signal.name for signal in header.signals])
     channels = [
@@ -81,7 +80,7 @@ WFDB_DEFAULT_GAIN = 200
 def _scale(header: Header, signal: SignalSpec, options: ReadOptions) -> Scale:
     """Return millivolts per ADC unit.
 
-    A gain that is 0 or missing is WFDB's way to say that the signal is not calibrated.
+    In WFDB a gain that is 0 or missing means that the signal is not calibrated.
     """
     given = None if options.units is None else parse_units(header.path, options.units)
     if signal.gain == 0:

@@ -1,4 +1,4 @@
-"""WFDB records made of several segments, put on one time axis."""
+"""Reads WFDB records of several segments and puts them on one time axis."""
 
 from dataclasses import replace
 
@@ -15,8 +15,9 @@ from ecgfl_adapters.wfdb.leads import Leads, choose_signals, read_leads
 
 
 def read_segments(header: Header, fs: float, options: ReadOptions) -> Leads:
-    """Return every segment's leads at their true times; NaN where a segment is a gap ("~") or lacks
-    a lead. Raises `AdapterError`.
+    """Return the leads of all segments at their true times.
+
+    They are NaN in a gap ("~") and in a segment without the lead. Raises `AdapterError`.
     """
     headers = [
         (segment, _segment_header(header, segment))
@@ -29,24 +30,24 @@ def read_segments(header: Header, fs: float, options: ReadOptions) -> Leads:
         (segment, None if part is None else _read_segment(part, fs, chosen, options))
         for segment, part in headers
     ]
-    found = [part for _, part in parts if part is not None]
-    if not found:
+    segments = [part for _, part in parts if part is not None]
+    if not segments:
         raise FileUnreadable(
             header.path, "every segment is a gap", "Copy the record again, with its segment files"
         )
-    rate = found[0].fs
-    if any(part.fs != rate for part in found):
+    rate = segments[0].fs
+    if any(part.fs != rate for part in segments):
         raise FileUnreadable(
             header.path,
-            f"segments differ in rate: {sorted({part.fs for part in found})} Hz",
+            f"segments differ in rate: {sorted({part.fs for part in segments})} Hz",
             "Read them singly",
         )
     per_frame = round(rate / fs)
     total = sum(segment.length for segment, _ in parts) * per_frame
-    check_span(header.path, total, rate, sum(part.leads[0].samples.size for part in found))
+    check_span(header.path, total, rate, sum(part.leads[0].samples.size for part in segments))
 
     steps: dict[str, float] = {}
-    for part in found:
+    for part in segments:
         for lead in part.leads:
             steps.setdefault(lead.name, lead.step_mv)
     axes = {name: np.full(total, np.nan, dtype=np.float32) for name in chosen}
@@ -65,7 +66,7 @@ def read_segments(header: Header, fs: float, options: ReadOptions) -> Leads:
                 axes[lead.name][start:stop] = lead.samples
         start = stop
     remarks = tuple(
-        dict.fromkeys(remark for part in found for remark in (*part.remarks, *left_out))
+        dict.fromkeys(remark for part in segments for remark in (*part.remarks, *left_out))
     )
     return Leads(
         rate,
@@ -75,7 +76,7 @@ def read_segments(header: Header, fs: float, options: ReadOptions) -> Leads:
 
 
 def _segment_header(header: Header, segment: Segment) -> Header | None:
-    """None for a gap, and for a segment without any signal."""
+    """Return the header of a segment; None for a gap, and for a segment without any signal."""
     if segment.name == GAP:
         return None
     part = read_header(companion(header.path, f"{segment.name}.hea"))
@@ -91,8 +92,9 @@ def _segment_header(header: Header, segment: Segment) -> Header | None:
 def _names_to_read(
     header: Header, parts: list[Header], fs: float, options: ReadOptions
 ) -> tuple[list[str], tuple[Remark, ...]]:
-    """Return the leads to read, chosen among the signals of all segments together: a segment may
-    lack the ECG.
+    """Return the leads to read, chosen among the signals of all segments.
+
+    A segment may lack the ECG.
     """
     signals: dict[str, SignalSpec] = {}
     for part in parts:

@@ -1,41 +1,26 @@
-"""The samples that a WFDB header describes, checked against what it says about them."""
+"""Reads the samples that a WFDB header describes, and checks them against the header."""
 
 import math
 from collections.abc import Sequence
-from fractions import Fraction
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgfl_adapters.bounded import check_stored
-from ecgfl_adapters.companions import absence, companion, content_of
-from ecgfl_adapters.errors import FileMissing, FileUnreadable
+from ecgfl_adapters.companions import companion, content_of
+from ecgfl_adapters.errors import FileUnreadable
 from ecgfl_adapters.missing_codes import LONG_RUN, Code, MissingCodes
 from ecgfl_adapters.recording import Remark
 from ecgfl_adapters.samples import AT_A_TIME
 from ecgfl_adapters.timeline import check_span
 from ecgfl_adapters.wfdb.header import NULL, Header, SignalSpec
+from ecgfl_adapters.wfdb.signal_files import check_files
 
-_BYTES_PER_SAMPLE = {
-    "8": Fraction(1),
-    "16": Fraction(2),
-    "24": Fraction(3),
-    "32": Fraction(4),
-    "61": Fraction(2),
-    "80": Fraction(1),
-    "160": Fraction(2),
-    "212": Fraction(3, 2),
-    "310": Fraction(4, 3),
-    "311": Fraction(4, 3),
-}
-_COMPRESSED = {"508", "516", "524"}
 ENOUGH_SIGNALS = 3
-"""Two leads may be equal, and with them their checksums."""
+"""Minimum number of signals whose equal checksums are a placeholder, because two leads may be
+equal.
+"""
 
-MAX_COMPRESSION = 1 << 14
-"""Samples a byte: a FLAC block of at most 65,535 equal samples takes a dozen bytes."""
 # "No sample": the lowest code of each format. Format 8 stores differences and has none.
 _INVALID = {
     "16": -(2**15),
@@ -72,8 +57,9 @@ _PIECEWISE = {"16", "24", "32", "61", "80", "160", "212"}
 
 
 class Samples(NamedTuple):
-    """The requested signals in ADC units, each of shape (frames * samples per frame,), and remarks
-    on tolerated faults.
+    """The requested signals in ADC units, and remarks on faults that were tolerated.
+
+    Each signal has the shape (frames * samples per frame,).
     """
 
     signals: list[NDArray[np.int32]]
@@ -85,22 +71,30 @@ def read_samples(header: Header, chosen: Sequence[int], fs: float, *, force: boo
 
     Parameters
     ----------
-    header : the header of the record.
-    chosen : numbers of the signals to return, from 0.
-    fs : frames per second.
-    force : read signals even if their checksum is wrong.
+    header : Header
+        Header of the record.
+    chosen : sequence of int
+        Indices of the signals to return.
+    fs : float
+        Frames per second.
+    force : bool
+        Read signals even if their checksum is wrong.
 
-    Raises `FileMissing` for a signal file that is not there and `FileUnreadable` for one that is
-    cut off, not of the stated format, or whose checksum is not the header's, and for a record that
-    is too long.
+    Raises
+    ------
+    FileMissing
+        If a signal file does not exist.
+    FileUnreadable
+        If a signal file is cut off, has another format or a wrong checksum, or the record is too
+        long.
     """
-    frames = _check_files(header)
+    frames = check_files(header)
     check_span(header.path, frames, fs, frames)
     _check_memory(header, chosen, frames)
     samples, sums = _read_signals(header, chosen, frames)
     wrong = [
-        _wrong_sum(header, signal, found)
-        for signal, found in zip(header.signals, sums, strict=True)
+        _wrong_sum(header, signal, total)
+        for signal, total in zip(header.signals, sums, strict=True)
     ]
     problems = [problem for problem in wrong if problem is not None]
     if problems and _are_placeholders(header):
@@ -122,8 +116,9 @@ def read_samples(header: Header, chosen: Sequence[int], fs: float, *, force: boo
 
 
 def _are_placeholders(header: Header) -> bool:
-    """Return whether a converter wrote the same number in place of every checksum: 0, -1, or any
-    number of three signals or more.
+    """Return whether a converter wrote the same placeholder for every checksum.
+
+    It is 0, -1, or any number that three signals or more have.
     """
     stated = [signal.checksum & 0xFFFF for signal in header.signals if signal.checksum is not None]
     return len(set(stated)) == 1 and (stated[0] in {0, 0xFFFF} or len(stated) >= ENOUGH_SIGNALS)
@@ -140,10 +135,20 @@ def _not_computed(checksum: int) -> tuple[str, str]:
 def to_float(
     signal: SignalSpec, values: NDArray[np.int32], baseline: float, step: float
 ) -> tuple[NDArray[np.float32], tuple[Code, ...]]:
-    """`(values - baseline) * step`, with NaN for missing samples, and the codes that stand for them
-    beside the format's own.
+    """Return `(values - baseline) * step` with NaN for missing samples, and further codes for them.
 
     A signal without samples is NaN throughout.
+
+    Parameters
+    ----------
+    signal : SignalSpec
+        Its line in the header.
+    values : array
+        The samples in ADC units, shape (n,).
+    baseline : float
+        ADC units at 0 mV.
+    step : float
+        Millivolts per ADC unit.
     """
     if signal.fmt == NULL:
         return np.full(values.shape, math.nan, dtype=np.float32), ()
@@ -154,9 +159,7 @@ def to_float(
     invalid = _INVALID.get(signal.fmt)
     if invalid is not None:
         physical[values == invalid] = math.nan
-    ends = set(
-        _INVALID.values()
-    )  # a converter may have taken over the code of the format that it read
+    ends = set(_INVALID.values())  # a converter may have kept the code of another format
     codes = MissingCodes(
         ends,
         shortest=LONG_RUN,
@@ -165,19 +168,19 @@ def to_float(
     )
     for part in parts if values.size > _LARGE else [slice(None)]:
         codes.add(values[part] if invalid is None else values[part][values[part] != invalid])
-    found = codes.found()
-    for code in found:
+    codes_found = codes.found()
+    for code in codes_found:
         physical[values == code.value] = math.nan
-    return physical, found
+    return physical, codes_found
 
 
 def _check_memory(header: Header, chosen: Sequence[int], frames: int) -> None:
     """Raise `FileUnreadable` if the samples would need too much memory."""
-    held = frames * sum(header.signals[index].per_frame for index in chosen)
-    if held > MOST_SAMPLES:
+    count = frames * sum(header.signals[index].per_frame for index in chosen)
+    if count > MOST_SAMPLES:
         raise FileUnreadable(
             header.path,
-            f"its leads have {held} samples together, more than the {MOST_SAMPLES} that are read "
+            f"its leads have {count} samples together, more than the {MOST_SAMPLES} that are read "
             "of a WFDB record",
             "Name fewer leads with --lead NAME, convert it to EDF, which is read in parts, or "
             "export it in parts",
@@ -203,8 +206,9 @@ def _is_piecewise(header: Header) -> bool:
 def _read_signals(
     header: Header, chosen: Sequence[int], frames: int
 ) -> tuple[list[NDArray[np.int32]], list[int]]:
-    """Return the chosen signals, and the sum of the samples of every signal (0 for a signal without
-    samples).
+    """Return the chosen signals, and the sum of the samples of every signal.
+
+    The sum is 0 for a signal without samples.
     """
     per_frame = sum(signal.per_frame for signal in header.signals if signal.fmt != NULL)
     step = (
@@ -217,12 +221,12 @@ def _read_signals(
     ]
     sums = [0] * len(header.signals)
     for start in range(0, frames, step):
-        found = _decoded(header, frames, start, min(start + step, frames))
-        for number, values in enumerate(found):
+        decoded = _decoded(header, frames, start, min(start + step, frames))
+        for number, values in enumerate(decoded):
             if values is not None:
                 sums[number] += int(values.sum(dtype=np.int64))
         for place, index in enumerate(chosen):
-            values = found[index]
+            values = decoded[index]
             if values is not None:
                 first = start * header.signals[index].per_frame
                 samples[place][first : first + values.size] = values
@@ -238,7 +242,7 @@ def _decoded(
     used because it reads the header again, fails on other date formats and on names in another
     case, and follows links.
     """
-    from wfdb.io import _signal  # brings pandas along: only when a record is read
+    from wfdb.io import _signal  # loads pandas, so only when a record is read
 
     folder = str(header.path.parent.absolute())
     if "://" in folder or "::" in folder:
@@ -247,159 +251,48 @@ def _decoded(
             "the path holds '://' or '::'",
             "Rename the folder: only local files are read",
         )
-    held = [signal for signal in header.signals if signal.fmt != NULL]
+    stored = [signal for signal in header.signals if signal.fmt != NULL]
     try:
-        found = _signal._rd_segment(
+        signals = _signal._rd_segment(
             file_name=[
-                str(content_of(companion(header.path, signal.file)).absolute()) for signal in held
+                str(content_of(companion(header.path, signal.file)).absolute()) for signal in stored
             ],
             dir_name=folder,
             pn_dir=None,
-            fmt=[signal.fmt for signal in held],
-            n_sig=len(held),
+            fmt=[signal.fmt for signal in stored],
+            n_sig=len(stored),
             sig_len=frames,
-            byte_offset=[signal.offset for signal in held],
-            samps_per_frame=[signal.per_frame for signal in held],
-            skew=[signal.skew for signal in held],
-            init_value=[signal.initial for signal in held],
+            byte_offset=[signal.offset for signal in stored],
+            samps_per_frame=[signal.per_frame for signal in stored],
+            skew=[signal.skew for signal in stored],
+            init_value=[signal.initial for signal in stored],
             sampfrom=start,
             sampto=stop,
-            channels=list(range(len(held))),
+            channels=list(range(len(stored))),
             ignore_skew=False,
             return_res=32,
         )
-    except Exception as error:  # wfdb raises anything on a broken file
-        files = ", ".join(sorted({signal.file for signal in held}))
-        fmts = ", ".join(sorted({signal.fmt for signal in held}))
+    except Exception as error:  # wfdb may raise any exception on a broken file
+        files = ", ".join(sorted({signal.file for signal in stored}))
+        fmts = ", ".join(sorted({signal.fmt for signal in stored}))
         raise FileUnreadable(
             header.path,
             f"the samples in {files} cannot be read as the header states them: {frames} samples a "
             f"signal in format {fmts}",
             "Copy the .hea and .dat files again",
         ) from error
-    samples = iter(found)
+    samples = iter(signals)
     return [None if signal.fmt == NULL else np.asarray(next(samples)) for signal in header.signals]
 
 
-def _check_files(header: Header) -> int:
-    """Check the signal files and return the number of frames, from the header or else from the
-    files.
-    """
-    held: dict[str, int] = {}
-    for file in dict.fromkeys(signal.file for signal in header.signals if signal.fmt != NULL):
-        signals = [signal for signal in header.signals if signal.file == file]
-        path = companion(header.path, file)
-        fmt = signals[0].fmt
-        if fmt not in _BYTES_PER_SAMPLE and fmt not in _COMPRESSED:
-            raise FileUnreadable(
-                header.path,
-                f"signal file {file} has unknown format {fmt}",
-                "Convert the record to format 16",
-            )
-        absent = absence(path)
-        if absent is not None:
-            raise FileMissing(
-                path, f"the signal file that {header.path.name} names {absent.problem}", absent.fix
-            )
-        if not path.is_file():
-            raise FileMissing(
-                path,
-                f"the signal file that {header.path.name} names is not there",
-                "Copy it beside the header",
-            )
-        content = content_of(path)
-        check_stored(content)
-        held[file] = (
-            _held_compressed(header, content, signals)
-            if fmt in _COMPRESSED
-            else _held(header, content, signals)
-        )
-    if header.length is None and len(set(held.values())) > 1:
-        shown = ", ".join(f"{file} {frames}" for file, frames in held.items())
-        raise FileUnreadable(
-            header.path,
-            f"the header states no number of samples, and its files hold different ones: {shown}",
-            "Write the number as the fourth field of the header's first line",
-        )
-    frames = header.length or next(iter(held.values()), 0)
-    if not frames:
-        raise FileUnreadable(
-            header.path,
-            "the header states no number of samples, and no signal file",
-            "Copy the .hea and .dat files again",
-        )
-    if any(signal.skew > frames for signal in header.signals):
-        skew = max(signal.skew for signal in header.signals)
-        raise FileUnreadable(
-            header.path,
-            f"a signal has the skew {skew}, more than the record's {frames} samples",
-            "Copy the .hea file again from where the record was made",
-        )
-    return frames
-
-
-def _held(header: Header, path: Path, signals: list[SignalSpec]) -> int:
-    """Return the number of frames in a signal file.
-
-    Raises `FileUnreadable` when the header states more.
-    """
-    per_frame = sum(signal.per_frame for signal in signals)
-    actual = path.stat().st_size
-    frames = header.length or 1
-    expected = signals[0].offset + math.ceil(frames * per_frame * _BYTES_PER_SAMPLE[signals[0].fmt])
-    if actual < expected:
-        stated = "no number of" if header.length is None else str(frames)
-        raise FileUnreadable(
-            path,
-            f"{actual} bytes, but {header.path.name} states {stated} samples x {per_frame} signals "
-            f"in format {signals[0].fmt}, "
-            f"which is {'at least ' if header.length is None else ''}{expected} bytes",
-            "The file is cut off or empty: copy it again",
-        )
-    return math.floor((actual - signals[0].offset) / _BYTES_PER_SAMPLE[signals[0].fmt]) // per_frame
-
-
-def _held_compressed(header: Header, path: Path, signals: list[SignalSpec]) -> int:
-    """Return the number of frames in a compressed signal file.
-
-    Raises `FileUnreadable` when the header states more.
-
-    A FLAC file says how many samples it holds:
-    https://www.rfc-editor.org/rfc/rfc9639#name-streaminfo.
-    """
-    with path.open("rb") as file:
-        begin = file.read(26)
-    held = (
-        int.from_bytes(begin[18:26], "big") % (1 << 36)
-        if begin[:4] == b"fLaC" and len(begin) == 26
-        else None
-    )
-    if held is None:
-        raise FileUnreadable(
-            path,
-            f"not a FLAC file, as format {signals[0].fmt} has them",
-            "The file is damaged: copy the .hea and .dat files again",
-        )
-    frames = header.length or max(1, (held - signals[0].offset) // signals[0].per_frame)
-    expected = signals[0].offset + frames * signals[0].per_frame
-    if held < expected or expected > MAX_COMPRESSION * path.stat().st_size:
-        raise FileUnreadable(
-            path,
-            f"{path.stat().st_size} bytes that hold {held} samples a signal by their own account, "
-            f"but {header.path.name} states "
-            f"{expected}",
-            "The file is cut off or damaged: copy the .hea and .dat files again",
-        )
-    return frames
-
-
 def _wrong_sum(header: Header, signal: SignalSpec, total: int) -> str | None:
-    """Return what is wrong with a signal's checksum, in words, or None. total : the sum of its
-    samples.
+    """Return what is wrong with the checksum of a signal, or None.
+
+    `total` is the sum of its samples.
     """
     if (
         signal.checksum is None or signal.fmt == NULL or signal.skew
-    ):  # skewed signals are shifted on reading: their sum is not the file's
+    ):  # reading shifts skewed signals, so their sum is not that of the file
         return None
     actual = total & 0xFFFF
     if actual == signal.checksum & 0xFFFF:

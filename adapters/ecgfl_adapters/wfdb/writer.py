@@ -1,4 +1,4 @@
-"""Writing WFDB records."""
+"""Writes WFDB records."""
 
 import re
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ _END_OF_FILE = b"\0\0"
 
 def write_record(recording: Recording, folder: Path) -> tuple[Path, ...]:
     """See `WfdbAdapter.write`."""
-    import wfdb  # brings pandas along: only when a record is written
+    import wfdb  # loads pandas, so only when a record is written
 
     name = re.sub(r"[^-A-Za-z0-9_]", "_", recording.name) or "record"
     scales = [scale_of(lead) for lead in recording.leads]
@@ -50,10 +50,10 @@ def write_record(recording: Recording, folder: Path) -> tuple[Path, ...]:
 def _write_samples(
     recording: Recording, scales: list[Scale], path: Path
 ) -> tuple[list[int], list[int]]:
-    """Write format 16: 16-bit little-endian, the leads' samples in turn. wfdb.wrsamp takes eight
-    times as long for it.
+    """Write format 16: 16-bit little-endian, the samples of the leads in turn.
 
-    Returns each lead's first count and its checksum: the sum of its counts, its lowest 16 bits.
+    `wfdb.wrsamp` takes eight times as long. Return the first count of each lead and its checksum,
+    the lowest 16 bits of the sum of its counts.
     """
     first, sums = [0] * len(scales), [0] * len(scales)
     with path.open("wb") as file:
@@ -72,12 +72,18 @@ def _write_samples(
 def write_annotations(labels: Sequence[BeatLabel], path: Path, fs: float | None = None) -> None:
     """Write a WFDB annotation file, `path` being `RECORD.ANNOTATOR`.
 
-    No labels make a file of the end mark alone.
+    A file without labels consists of the end mark alone.
 
-    fs : rate that the file states for its samples, in hertz; None leaves that to the record's
-    header.
+    Parameters
+    ----------
+    path : Path
+        The file.
+    labels : sequence of BeatLabel
+        The labels.
+    fs : float, optional
+        Rate in hertz that the file states for its samples. Default: that of the record's header.
     """
-    import wfdb
+    import wfdb  # loads pandas, so only when labels are written
 
     if not labels:  # wfdb.wrann refuses to write no annotations
         path.write_bytes(_END_OF_FILE)

@@ -2,7 +2,7 @@
 
 import typer
 
-from ecgfl_cli.commands import library
+from ecgfl_cli.beats.aami import BeatClass
 from ecgfl_cli.commands.options import ArchitectureName, Jobs
 from ecgfl_cli.console import console_of
 from ecgfl_cli.models.architecture import DEFAULT, architecture
@@ -10,6 +10,7 @@ from ecgfl_cli.processes import begin_loading
 from ecgfl_cli.site.lock import exclusive
 from ecgfl_cli.store import WORKER_MODULES
 from ecgfl_cli.store.catalogue import open_catalogue
+from ecgfl_cli.store.segment import segment
 
 
 def command(context: typer.Context, arch: ArchitectureName = DEFAULT, jobs: Jobs = 1) -> None:
@@ -27,16 +28,14 @@ def command(context: typer.Context, arch: ArchitectureName = DEFAULT, jobs: Jobs
     with exclusive(home.lock), open_catalogue(home.catalogue) as catalogue:
         usable = sum(row.status == "usable" for row in catalogue.rows())
         done, counts, unreadable = [], [], []
-        for item in console.track(
-            library.segment(home, catalogue, window, jobs), usable, "segment"
-        ):
+        for item in console.track(segment(home, catalogue, window, jobs), usable, "segment"):
             beats = item.beats()
             done.append(item)
-            counts.append([int((beats.classes == kind).sum()) for kind in library.BeatClass])
+            counts.append([int((beats.classes == kind).sum()) for kind in BeatClass])
             unreadable.append(int((~beats.readable).sum()))
     console.table(
         f"Beats for {arch}: {window.length} samples at {window.fs:g} Hz",
-        ("record ", "patient ", "split ", *(kind.name for kind in library.BeatClass), "unreadable"),
+        ("record ", "patient ", "split ", *(kind.name for kind in BeatClass), "unreadable"),
         [
             (item.row.record, item.row.patient, item.split, *count, without)
             for item, count, without in zip(done, counts, unreadable, strict=True)
@@ -60,9 +59,7 @@ def command(context: typer.Context, arch: ArchitectureName = DEFAULT, jobs: Jobs
                 "patient": item.row.patient,
                 "split": item.split,
                 "cut": item.cut,
-                "beats": {
-                    kind.name: number for kind, number in zip(library.BeatClass, count, strict=True)
-                },
+                "beats": {kind.name: number for kind, number in zip(BeatClass, count, strict=True)},
             }
             for item, count in zip(done, counts, strict=True)
         ],

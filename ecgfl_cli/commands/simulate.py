@@ -3,11 +3,10 @@
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from ecgfl_cli.commands import library
 from ecgfl_cli.commands.options import (
     ArchitectureName,
     FollowLinks,
@@ -19,8 +18,14 @@ from ecgfl_cli.commands.reading import reading_of
 from ecgfl_cli.commands.recordings import named_recordings
 from ecgfl_cli.console import Console, console_of, percent
 from ecgfl_cli.errors import ExitCode, UsageError
+from ecgfl_cli.federation.simulation.comparison_page import comparison_page
+from ecgfl_cli.federation.simulation.ray_engine import require_engine
+from ecgfl_cli.federation.simulation.simulate import Simulated, simulate
+from ecgfl_cli.federation.simulation.trial import require_different, trial
+from ecgfl_cli.federation.simulation.virtual_sites import VirtualSite, deal, virtual_site
 from ecgfl_cli.files import atomic_write_bytes, readable_as_usual
 from ecgfl_cli.models.architecture import DEFAULT, architecture
+from ecgfl_cli.models.manifest import Metrics
 from ecgfl_cli.printable import printable
 from ecgfl_cli.processes import begin_loading
 from ecgfl_cli.site.home import Home
@@ -28,11 +33,9 @@ from ecgfl_cli.site.keys import make_keys
 from ecgfl_cli.site.lock import exclusive
 from ecgfl_cli.store import WORKER_MODULES
 from ecgfl_cli.store.catalogue import open_catalogue
-
-if TYPE_CHECKING:
-    from ecgfl_cli.federation.simulation.simulate import Simulated
-    from ecgfl_cli.federation.simulation.virtual_sites import VirtualSite
-    from ecgfl_cli.models.manifest import Metrics
+from ecgfl_cli.store.ingest import ingest
+from ecgfl_cli.store.segment import segment
+from ecgfl_cli.training.dataset import require_training_data
 
 FEWEST_SITES = 2
 
@@ -105,7 +108,7 @@ def command(
             "one for each virtual site",
             "For instance `ecgfl simulate --sites 4`",
         )
-    library.require_engine()
+    require_engine()
     if out is not None:
         with readable_as_usual():
             out.mkdir(parents=True, exist_ok=True)
@@ -122,10 +125,10 @@ def command(
         }
         origins = {"min_sites": "--folder" if folders else "--sites"}
         trials = [
-            library.trial(text, options, origins, from_scratch)
+            trial(text, options, origins, from_scratch)
             for text in dict.fromkeys(strategies or ["fedavg"])
         ]
-        library.require_different(trials)
+        require_different(trials)
         if sites is None:
             virtual = [
                 _of_folder(
@@ -137,12 +140,12 @@ def command(
             virtual = _dealt(console, stack, sites, seed, folder, arch, jobs)
         _show_sites(console, virtual)
         with readable_as_usual():
-            done = library.simulate(virtual, trials, folder / "coordinator", out, jobs, console.say)
+            done = simulate(virtual, trials, folder / "coordinator", out, jobs, console.say)
     _show(console, done)
     comparison = None if out is None else out / "comparison.html"
     if comparison is not None:
         with readable_as_usual():
-            atomic_write_bytes(comparison, library.comparison_page(done).encode())
+            atomic_write_bytes(comparison, comparison_page(done).encode())
         console.text(f"All of them in one page: {comparison}")
     problems = [
         f"{run.name}: {run.report.problem}" for run in done if run.report.problem is not None
@@ -187,13 +190,13 @@ def command(
 
 def _dealt(
     console: Console, stack: ExitStack, sites: int, seed: int, folder: Path, arch: str, jobs: int
-) -> "list[VirtualSite]":
+) -> list[VirtualSite]:
     """Return virtual sites of this home's patients; the home is locked until the stack ends."""
     console.home.require_site()
     stack.enter_context(exclusive(console.home.lock))
-    library.require_training_data(console.home)
+    require_training_data(console.home)
     _cut(console, console.home.root, arch, jobs)
-    return library.deal(console.home, sites, seed, folder)
+    return deal(console.home, sites, seed, folder)
 
 
 def _of_folder(
@@ -206,13 +209,13 @@ def _of_folder(
     recordings = named_recordings(console, [path], follow_links=follow_links)
     reading = reading_of(console, "auto", None, named=(path,), follow_links=follow_links)
     with open_catalogue(home.catalogue) as catalogue:
-        work = library.ingest(recordings, reading, home, catalogue, jobs)
+        work = ingest(recordings, reading, home, catalogue, jobs)
         for result in console.track(work, len(recordings), f"ingest {path.name}"):
             if result.error is not None:
                 console.problem(result.error)
-    library.require_training_data(home)
+    require_training_data(home)
     _cut(console, root, arch, jobs)
-    return library.virtual_site(f"{root.name} {printable(path.name)}", home)
+    return virtual_site(f"{root.name} {printable(path.name)}", home)
 
 
 def _cut(console: Console, root: Path, arch: str, jobs: int) -> None:
@@ -223,7 +226,7 @@ def _cut(console: Console, root: Path, arch: str, jobs: int) -> None:
         cut = sum(
             item.cut
             for item in console.track(
-                library.segment(home, catalogue, architecture(arch).window, jobs), usable, "segment"
+                segment(home, catalogue, architecture(arch).window, jobs), usable, "segment"
             )
         )
     if cut and root == console.home.root:
@@ -233,7 +236,7 @@ def _cut(console: Console, root: Path, arch: str, jobs: int) -> None:
         )
 
 
-def _show_sites(console: Console, sites: "list[VirtualSite]") -> None:
+def _show_sites(console: Console, sites: list[VirtualSite]) -> None:
     console.table(
         "Virtual sites",
         ("site ", "recordings", "patients to train on", "PVCs among them", "patients held out"),
@@ -250,7 +253,7 @@ def _show_sites(console: Console, sites: "list[VirtualSite]") -> None:
     )
 
 
-def _show(console: Console, done: "list[Simulated]") -> None:
+def _show(console: Console, done: list[Simulated]) -> None:
     """Print F1 after each round, and a comparison of the strategies."""
     if done:
         console.text(f"Each strategy started from {done[0].report.start}.")
@@ -294,7 +297,7 @@ def _show(console: Console, done: "list[Simulated]") -> None:
     )
 
 
-def _figures(metrics: "Metrics | None") -> tuple[object, ...]:
+def _figures(metrics: Metrics | None) -> tuple[object, ...]:
     if metrics is None:
         return (None,) * 6
     shares = percent(metrics.sensitivity), percent(metrics.precision), _f1(metrics)
@@ -306,5 +309,5 @@ def _figures(metrics: "Metrics | None") -> tuple[object, ...]:
     )
 
 
-def _f1(metrics: "Metrics | None") -> float | None:
+def _f1(metrics: Metrics | None) -> float | None:
     return None if metrics is None else percent(metrics.f1)

@@ -1,11 +1,10 @@
 """`ecgfl validate`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from ecgfl_cli.commands import library
 from ecgfl_cli.commands.findings import show_findings
 from ecgfl_cli.commands.options import (
     FollowLinks,
@@ -25,9 +24,7 @@ from ecgfl_cli.quality.findings import Verdict, verdict
 from ecgfl_cli.site.lock import exclusive
 from ecgfl_cli.store import WORKER_MODULES
 from ecgfl_cli.store.catalogue import open_catalogue
-
-if TYPE_CHECKING:
-    from ecgfl_cli.store.validate import Checked
+from ecgfl_cli.store.validate import Checked, validate_files, validate_store
 
 
 def command(
@@ -63,7 +60,7 @@ def command(
         recordings, reading = recordings_and_reading(
             console, paths, file_format, lead, follow_links=follow_links, **options
         )
-        work = library.validate_files(recordings, reading, jobs)
+        work = validate_files(recordings, reading, jobs)
         checked = list(console.track(work, len(recordings), "validate"))
     else:
         reading = reading_of(console, file_format, lead, follow_links=follow_links, **options)
@@ -71,7 +68,7 @@ def command(
         with exclusive(home.lock), open_catalogue(home.catalogue) as catalogue:
             checked = list(
                 console.track(
-                    library.validate_store(home, catalogue, reading, jobs),
+                    validate_store(home, catalogue, reading, jobs),
                     len(catalogue.rows()),
                     "validate",
                 )

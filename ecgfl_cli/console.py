@@ -107,6 +107,10 @@ class Console:
         with progress_bar(what, total) as progress:
             yield from progress.track(items, total=total)
 
+    def tracker(self, what: str) -> Callable[[Iterator[Item], int], Iterator[Item]]:
+        """Return a function that takes items and their number, and tracks them; see `track`."""
+        return lambda items, total: self.track(items, total, what)
+
     def error(self, error: EcgflError) -> None:
         """Print an error on stderr and, with --json, as an object on stdout."""
         self.problem(str(error))

@@ -6,7 +6,22 @@ from ecgfl_cli.training.acceptance import Verdict
 
 
 def show_verdict(console: Console, version: str, verdict: Verdict) -> ExitCode:
-    """Print whether the model was accepted, and return the exit code."""
+    """Print whether a model was accepted.
+
+    Parameters
+    ----------
+    console
+        Shows it.
+    version
+        The model.
+    verdict
+        Result of its acceptance test at this site.
+
+    Returns
+    -------
+    ExitCode
+        That of the command; MODEL if the model was rejected.
+    """
     if verdict.accepted:
         console.text(f"The current model is now {version}. Its acceptance test: {verdict.reason}.")
         return ExitCode.DONE

@@ -191,7 +191,7 @@ def _models(context: typer.Context, verb: str) -> tuple[Console, CoordinatorHome
     )
 
 
-def _state(models: GlobalModels, entry: "Entry", entries: "list[Entry]") -> str:
+def _state(models: GlobalModels, entry: Entry, entries: list[Entry]) -> str:
     standing = models.standing(entry)
     if standing.rolled_back is not None:
         return f"rolled back {standing.rolled_back}"

@@ -95,7 +95,7 @@ def remove(
     console.result(records=list(records))
 
 
-def _named(console: Console, catalogue: Catalogue, name: str) -> "list[RecordRow]":
+def _named(console: Console, catalogue: Catalogue, name: str) -> list[RecordRow]:
     """Return the record of that name, or the records of the patient of that name."""
     row = catalogue.row(name)
     return (
@@ -105,7 +105,7 @@ def _named(console: Console, catalogue: Catalogue, name: str) -> "list[RecordRow
     )
 
 
-def _existing(console: Console, catalogue: Catalogue, record: str) -> "RecordRow":
+def _existing(console: Console, catalogue: Catalogue, record: str) -> RecordRow:
 
     row = catalogue.row(record)
     if row is None:
@@ -116,7 +116,7 @@ def _existing(console: Console, catalogue: Catalogue, record: str) -> "RecordRow
     return row
 
 
-def _reasons(catalogue: Catalogue, row: "RecordRow") -> str:
+def _reasons(catalogue: Catalogue, row: RecordRow) -> str:
     if row.status == "unlabelled":
         return "no beat labels: ingest it again with --labels FILE to train on it"
     found = catalogue.findings(row.record) if row.status == "rejected" else []

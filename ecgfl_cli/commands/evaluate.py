@@ -45,7 +45,7 @@ from ecgfl_cli.prediction.pipeline import Classifier
 
 
 @dataclass(frozen=True)
-class Source:
+class AnnotationSource:
     """A source of annotations to evaluate: a model's version, or existing annotations."""
 
     name: str
@@ -163,10 +163,10 @@ def command(
     raise typer.Exit(code)
 
 
-def _model(console: Console, version: str | None, lead: str | None) -> Source:
+def _model(console: Console, version: str | None, lead: str | None) -> AnnotationSource:
 
     classifier = Classifier(registry_of(console.home, version), version)
-    return Source(
+    return AnnotationSource(
         classifier.manifest.version,
         lambda _, recording: classifier.predict(recording, lead).labels(),
     )
@@ -174,7 +174,7 @@ def _model(console: Console, version: str | None, lead: str | None) -> Source:
 
 def _annotations(
     test: str, model: str | None, recordings: list[Path], named: list[Path], options: ReadOptions
-) -> Source:
+) -> AnnotationSource:
 
     if model is not None:
         raise UsageError(
@@ -191,13 +191,13 @@ def _annotations(
         label_folder(Path(test), recordings, named, (ANNOTATOR,)) if Path(test).is_dir() else None
     )
 
-    def annotate(path: Path, recording: Recording) -> "Sequence[BeatLabel]":
+    def annotate(path: Path, recording: Recording) -> Sequence[BeatLabel]:
         return existing_labels(path, recording, options, test, folder)
 
-    return Source(test, annotate)
+    return AnnotationSource(test, annotate)
 
 
-def _refuse_the_same_twice(tested: list[Source]) -> None:
+def _refuse_the_same_twice(tested: list[AnnotationSource]) -> None:
 
     if len({each.name for each in tested}) < len(tested):
         raise UsageError(
@@ -206,7 +206,7 @@ def _refuse_the_same_twice(tested: list[Source]) -> None:
         )
 
 
-def _show(console: Console, tested: Source, evaluation: Evaluation) -> None:
+def _show(console: Console, tested: AnnotationSource, evaluation: Evaluation) -> None:
 
     console.text(
         "EC57: beats are matched within 150 ms, the first 5 minutes of a record do not count"
@@ -221,7 +221,9 @@ def _show(console: Console, tested: Source, evaluation: Evaluation) -> None:
     console.block(matrix_text(evaluation.gross))
 
 
-def _show_pair(console: Console, a: Source, b: Source, paired: PairedEvaluation) -> None:
+def _show_pair(
+    console: Console, a: AnnotationSource, b: AnnotationSource, paired: PairedEvaluation
+) -> None:
 
     console.table(*side_by_side_table(f"VEB, A = {a.name}, B = {b.name}", paired))
     console.table(*difference_table("Gross of both, with intervals by paired bootstrap", paired))

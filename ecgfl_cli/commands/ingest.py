@@ -22,8 +22,6 @@ from ecgfl_cli.commands.options import (
 from ecgfl_cli.commands.reading import recordings_and_reading
 from ecgfl_cli.console import console_of
 from ecgfl_cli.errors import ExitCode
-from ecgfl_cli.processes import begin_loading
-from ecgfl_cli.store import WORKER_MODULES
 from ecgfl_cli.store.ingest import ingest_files
 from ecgfl_cli.store.patient_key import check_rule
 
@@ -46,9 +44,6 @@ def command(
 
     With --explain, only show how CSV files are read and why, and a [[csv]] block for site.toml.
     """
-
-    begin_loading(WORKER_MODULES)
-
     console = console_of(context, "ingest")
     if explain:
         show_explanations(
@@ -81,7 +76,7 @@ def command(
         recordings,
         reading,
         jobs,
-        lambda work: console.track(work, len(recordings), "ingest"),
+        console.tracker("ingest"),
     )
     for result in results:
         if result.error is not None:

@@ -28,7 +28,7 @@ from ecgfl_cli.prediction.outputs import output_folders
 from ecgfl_cli.prediction.pipeline import Classifier
 from ecgfl_cli.prediction.predict import Output, PredictedFile, predict_files
 from ecgfl_cli.prediction.writers.registry import writers_of
-from ecgfl_cli.quality.findings import Finding, Severity, Verdict
+from ecgfl_cli.quality.findings import Finding, Severity, Usability
 
 
 def command(
@@ -134,7 +134,7 @@ def _show(console: Console, summaries: list[_Summary], version: str) -> None:
     show_findings(
         console,
         [(str(summary.path), summary.doubts) for summary in summaries],
-        {Verdict.USABLE: "without an error", Verdict.REJECTED: "with an error"},
+        {Usability.USABLE: "without an error", Usability.REJECTED: "with an error"},
     )
     console.table(
         f"PVCs found by {version} (not for diagnosis)",

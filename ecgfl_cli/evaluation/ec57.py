@@ -22,9 +22,9 @@ import math
 
 import numpy as np
 
-from ecgfl_cli.evaluation.annotations import LABELS, NO_BEAT, BeatAnnotations
+from ecgfl_cli.evaluation.annotations import LABELS, BeatAnnotations, MatrixCode
 from ecgfl_cli.evaluation.comparison import Comparison
-from ecgfl_cli.evaluation.reader import NOT_COUNTED, Reader
+from ecgfl_cli.evaluation.reader import AnnotationReader
 
 LEARNING_PERIOD_S = 300.0
 MATCH_WINDOW_S = 0.150
@@ -36,7 +36,10 @@ class _Tally:
 
     def add(self, reference: int, test: int) -> None:
         # Neither side is a beat when a flutter wave that bxb reads as one finds no partner.
-        if NOT_COUNTED not in (reference, test) and min(reference, test) < NO_BEAT:
+        if (
+            MatrixCode.NOT_COUNTED not in (reference, test)
+            and min(reference, test) < MatrixCode.NO_BEAT
+        ):
             self.matrix[reference, test] += 1
 
 
@@ -71,8 +74,8 @@ def compare(
     start, window = length - evaluated, _samples(window_s, fs)
     tally = _Tally()
     reference_reader, test_reader = (
-        Reader(reference, window, is_reference=True),
-        Reader(test, window, is_reference=False),
+        AnnotationReader(reference, window, is_reference=True),
+        AnnotationReader(test, window, is_reference=False),
     )
     _pass_learning_period(reference_reader, test_reader, start, window, tally)
     while reference_reader.time <= length or test_reader.time <= length:
@@ -105,7 +108,11 @@ def _samples(seconds: float, fs: float) -> int:
 
 
 def _pass_learning_period(
-    reference_reader: Reader, test_reader: Reader, start: int, window: int, tally: _Tally
+    reference_reader: AnnotationReader,
+    test_reader: AnnotationReader,
+    start: int,
+    window: int,
+    tally: _Tally,
 ) -> None:
     while reference_reader.time < start:
         reference_reader.advance()
@@ -128,7 +135,7 @@ def _pass_learning_period(
 
 
 def _take_test_beat(
-    reference_reader: Reader, test_reader: Reader, window: int, tally: _Tally
+    reference_reader: AnnotationReader, test_reader: AnnotationReader, window: int, tally: _Tally
 ) -> None:
     if _are_paired(test_reader, reference_reader, window):
         tally.add(reference_reader.code, test_reader.code)
@@ -139,7 +146,7 @@ def _take_test_beat(
 
 
 def _take_reference_beat(
-    reference_reader: Reader, test_reader: Reader, window: int, tally: _Tally
+    reference_reader: AnnotationReader, test_reader: AnnotationReader, window: int, tally: _Tally
 ) -> None:
     if _are_paired(reference_reader, test_reader, window):
         tally.add(reference_reader.code, test_reader.code)
@@ -149,7 +156,7 @@ def _take_reference_beat(
     reference_reader.advance()
 
 
-def _are_paired(earlier: Reader, later: Reader, window: int) -> bool:
+def _are_paired(earlier: AnnotationReader, later: AnnotationReader, window: int) -> bool:
     distance = later.time - earlier.time
     rival = abs(later.time - earlier.next_time)
     return distance <= window and (

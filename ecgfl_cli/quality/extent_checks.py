@@ -9,7 +9,7 @@ from ecgfl_cli.quality.limits import Limits
 
 
 def check_extent(recording: Recording, gaps: Sequence[Gap], limits: Limits) -> Iterator[Finding]:
-    """Findings `too-short`, `low-sampling-rate` and `gaps`."""
+    """Yield the findings `too-short`, `low-sampling-rate` and `gaps`."""
     if recording.seconds < limits.min_seconds:
         yield Finding(
             "too-short",

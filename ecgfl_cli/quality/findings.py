@@ -65,7 +65,7 @@ NO_LABELS = "no-labels"
 or evaluation."""
 
 
-class Verdict(StrEnum):
+class Usability(StrEnum):
     """What a recording can be used for."""
 
     USABLE = "usable"
@@ -73,15 +73,15 @@ class Verdict(StrEnum):
     REJECTED = "rejected"
 
 
-def verdict(findings: Iterable[Finding]) -> Verdict:
+def usability(findings: Iterable[Finding]) -> Usability:
     """Return what a recording with these findings can be used for."""
     findings = list(findings)
     if not is_usable(findings):
-        return Verdict.REJECTED
+        return Usability.REJECTED
     return (
-        Verdict.UNLABELLED
+        Usability.UNLABELLED
         if any(finding.code == NO_LABELS for finding in findings)
-        else Verdict.USABLE
+        else Usability.USABLE
     )
 
 

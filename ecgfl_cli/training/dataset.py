@@ -34,6 +34,7 @@ class HeldOut:
     architecture: Architecture
 
     def __iter__(self) -> Iterator[Examples]:
+        """Read and yield the examples of each record."""
         return (examples_of([record.beats()], self.architecture) for record in self.records)
 
 

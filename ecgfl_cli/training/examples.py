@@ -44,6 +44,7 @@ class Examples:
         return np.asarray(self.kind == PVC)
 
     def __len__(self) -> int:
+        """Return the number of examples."""
         return int(self.kind.size)
 
     def inputs(self, indices: NDArray[np.int64] | None = None) -> tuple[NDArray[np.float32], ...]:

@@ -39,6 +39,7 @@ class FileRows:
         self._count, self._columns = self._count + len(rows), rows.shape[1]
 
     def __len__(self) -> int:
+        """Return the number of rows."""
         return self._count
 
     def __getitem__(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:

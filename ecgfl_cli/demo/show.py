@@ -16,15 +16,16 @@ from ecgfl_adapters import adapters
 from ecgfl_cli.console import Console, percent
 from ecgfl_cli.demo.hospitals import HOSPITALS, PATIENTS_A_HOSPITAL, export, recordings
 from ecgfl_cli.errors import EcgflError, UsageError
+from ecgfl_cli.site.settings_edit import change_settings
 
 LISTENING = re.compile(r"serving on \S+:(\d+)")
 START_SECONDS = 60
-OWN_POLICY = (
-    "acceptance_margin = 1.0",
-    "from_scratch = true",
-    "min_training_patients = 3",
-    "min_held_out_patients = 1",
-)
+OWN_POLICY: dict[str, object] = {
+    "acceptance_margin": 1.0,
+    "from_scratch": True,
+    "min_training_patients": 3,
+    "min_held_out_patients": 1,
+}
 """Settings of the demo's hospitals that differ from the defaults.
 
 Each hospital has four patients, but the defaults require ten to train on and two held out. The run
@@ -87,9 +88,10 @@ class _Demo:
                 export(hospital, recording, exports)
             self._ecgfl(home, "init", "--site", hospital.name, "--federation", str(federation))
             self._console.say(
-                f"demo: {hospital.name}: site.toml, for so few recordings: {', '.join(OWN_POLICY)}"
+                f"demo: {hospital.name}: changed in site.toml, because there are few recordings: "
+                f"{', '.join(f'{name} = {json.dumps(value)}' for name, value in OWN_POLICY.items())}"
             )
-            _set_policy(home / "site.toml")
+            change_settings(home / "site.toml", "policy", OWN_POLICY)
             self._ecgfl(
                 self._coordinator,
                 "coordinator",
@@ -212,15 +214,6 @@ class _Demo:
 
 def _without(record: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name: value for name, value in record.items() if name not in names}
-
-
-def _set_policy(settings: Path) -> None:
-    """Replace lines of site.toml with those of `OWN_POLICY`."""
-    text = settings.read_text(encoding="utf-8")
-    for line in OWN_POLICY:
-        text, count = re.subn(rf"(?m)^{line.split(' ')[0]} = .*$", line, text)
-        assert count == 1, line
-    settings.write_text(text, encoding="utf-8")
 
 
 class _Process:

@@ -87,9 +87,12 @@ class _Demo:
             ]:
                 export(hospital, recording, exports)
             self._ecgfl(home, "init", "--site", hospital.name, "--federation", str(federation))
+            changes = ", ".join(
+                f"{name} = {json.dumps(value)}" for name, value in OWN_POLICY.items()
+            )
             self._console.say(
                 f"demo: {hospital.name}: changed in site.toml, because there are few recordings: "
-                f"{', '.join(f'{name} = {json.dumps(value)}' for name, value in OWN_POLICY.items())}"
+                + changes
             )
             change_settings(home / "site.toml", "policy", OWN_POLICY)
             self._ecgfl(

@@ -40,12 +40,11 @@ def require_private(home: Path) -> None:
         return
     for folder in _above(home.absolute()):
         _require_parent(folder, home)
-    for folder in (home, home / "keys", home / "sites"):
-        if folder.is_dir():
-            if folder != home:
-                _require_no_link(folder)
-            _require_own(folder, home)
-            _require_unwritable(folder, home)
+    _require_private_folder(home, home)
+    for name in ("keys", "sites"):
+        if (home / name).is_dir():
+            _require_no_link(home / name)
+            _require_private_folder(home / name, home)
     for name in (*PRIVATE_KEYS, *LOCKS, *LOGS):
         if os.path.lexists(home / name):
             _require_private_file(home, name)
@@ -54,6 +53,11 @@ def require_private(home: Path) -> None:
     for folder in (home, *(home / name for name in ("keys", "sites", *STORES))):
         if folder.is_dir():
             _require_content(folder, home)
+
+
+def _require_private_folder(folder: Path, home: Path) -> None:
+    _require_own(folder, home)
+    _require_unwritable(folder, home)
 
 
 def _require_private_file(home: Path, name: str) -> None:

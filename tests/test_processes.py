@@ -109,7 +109,7 @@ def test_a_crash_loses_one_item_with_its_exit_code(
 
 
 @pytest.mark.parametrize("hang", ["hang", "hang in C"])
-def test_a_hanging_item_is_lost_after_its_time_and_the_others_go_on(hang: str) -> None:
+def test_hanging_item_is_lost_and_others_continue(hang: str) -> None:
     started = time.monotonic()
     found = list(each_in_a_process(misbehave, ["a", hang, "b", "c"], 2, SECONDS))
     assert [found[0], *found[2:]] == ["A", "B", "C"]
@@ -123,7 +123,7 @@ def test_every_item_may_crash() -> None:
     assert all(isinstance(each, Lost) for each in found)
 
 
-def test_an_exception_of_the_work_is_raised_here_and_ends_the_processes() -> None:
+def test_exception_in_a_worker_is_raised_and_ends_all_workers() -> None:
     with pytest.raises(ValueError, match="of the work"):
         list(each_in_a_process(misbehave, ["a", "raise", "hang"], 2))
 

@@ -64,7 +64,7 @@ def test_help_of_commands_with_a_network_imports_no_flwr() -> None:
     assert imported({"flwr"}, *lines) == [f"{line[0]} imported:  code: 0" for line in lines]
 
 
-def test_verbs_that_neither_train_nor_predict_import_neither_torch_nor_flwr(
+def test_quick_commands_import_neither_torch_nor_flwr(
     home: Path,  # noqa: ARG001
     export: Any,
 ) -> None:

@@ -1,4 +1,4 @@
-"""Prints tables for people. At every width, numbers, identifiers and words are printed in full."""
+"""Print tables for people. Numbers, identifiers and words are printed in full at every width."""
 
 import errno
 import textwrap

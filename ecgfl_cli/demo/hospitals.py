@@ -42,7 +42,7 @@ HOSPITALS = (
 
 
 def recordings(data: Path | None) -> list[Recording]:
-    """Return one recording per patient; the last one is for prediction and no hospital has it.
+    """Return one recording for each patient. The last one is for prediction; no hospital has it.
 
     Without `data` they are synthetic. Raises `UnusableInput` when the folder holds too few labelled
     recordings with PVCs.
@@ -69,7 +69,7 @@ def recordings(data: Path | None) -> list[Recording]:
 
 
 def export(hospital: Hospital, recording: Recording, folder: Path) -> Path:
-    """Write a recording as this hospital's recorders would; returns the file to read."""
+    """Write a recording in this hospital's format, and return the file to read."""
     ratio = hospital.fs / recording.fs
     leads = tuple(
         Lead(name, _resampled(np.asarray(lead.samples), recording.fs, hospital.fs), lead.step_mv)

@@ -92,8 +92,8 @@ class BeatAnnotations:
     def from_labels(cls, labels: Iterable[BeatLabel]) -> Self:
         """Take the labels of a `Recording`; they are put in order of time.
 
-        They carry no subtypes: what bxb counts as X, O stands for here. Every figure adds the two
-        up, so none differs.
+        Labels have no subtypes, so what bxb counts in column or row X is counted in O here. No
+        figure differs, because each adds the two.
         """
         ordered = sorted(labels, key=lambda label: label.sample)
         return cls(

@@ -20,7 +20,7 @@ def reference_of(recording: Recording) -> BeatAnnotations:
     Raises
     ------
     UnusableInput
-        If it has none, none that is a beat, or is too short to evaluate.
+        It has no labels, no labelled beat, or is too short to evaluate.
     """
     path = recording.source.path
     if recording.label_origin == "machine":

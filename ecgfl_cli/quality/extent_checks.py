@@ -1,4 +1,4 @@
-"""How long the recording is, how finely sampled, and how much of it is there."""
+"""Check the duration, the sampling rate and the gaps of a recording."""
 
 from collections.abc import Iterator, Sequence
 

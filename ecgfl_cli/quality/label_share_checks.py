@@ -13,7 +13,7 @@ PACED = "/"
 
 
 def is_paced(recording: Recording, limits: Limits) -> bool:
-    """Whether a pacemaker makes more than a few of the labelled beats."""
+    """Whether more than a few of the labelled beats are paced."""
     return _paced_share(_beat_symbols(recording)) > limits.paced_warn_share
 
 

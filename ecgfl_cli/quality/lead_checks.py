@@ -22,8 +22,8 @@ ANOTHER_LEAD = "Use the other leads (--lead NAME) or look at the electrode and c
 class Defect:
     """A defect measured as a share of the recording's time.
 
-    Above one limit it is a warning, above another the lead is lost. The warning is about the brief
-    stretches; the long ones of a lead that is not lost are `lead-off`.
+    Above one limit it is a warning; above another, the lead is unusable. The warning is about the
+    brief stretches. The long stretches of a usable lead are `lead-off`.
     """
 
     code: str

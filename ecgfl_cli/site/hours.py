@@ -1,4 +1,4 @@
-"""Hours of the day in which a site trains and measures."""
+"""The hours of the day in which a site trains and measures."""
 
 import re
 from dataclasses import dataclass

@@ -149,7 +149,7 @@ def _require_content(folder: Path, home: Path) -> None:
         for entry in content:
             try:
                 status = entry.stat()
-            except FileNotFoundError:  # it was removed meanwhile, or is a link to nothing
+            except FileNotFoundError:  # it was removed meanwhile, or is a broken link
                 continue
             path = Path(entry.path)
             if status.st_uid not in (ROOT, os.geteuid()):

@@ -82,9 +82,7 @@ def show(
     context: typer.Context,
     version: Annotated[
         str | None,
-        typer.Argument(
-            help="A model version; the default is the current one.", metavar="[VERSION]"
-        ),
+        typer.Argument(help="A model version. Default: the current one.", metavar="[VERSION]"),
     ] = None,
 ) -> None:
     """Show the details of a model version and each site's verdict on it."""
@@ -152,7 +150,7 @@ def rollback(
     version: Annotated[
         str | None,
         typer.Argument(
-            help="The final model to go back to; the default is the one before the newest.",
+            help="The final model to go back to. Default: the one before the newest.",
             metavar="[VERSION]",
         ),
     ] = None,

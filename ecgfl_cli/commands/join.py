@@ -37,7 +37,7 @@ def command(
             "--max-wait",
             help=(
                 "How long to wait for the coordinator and for a run. Default: 15m with --once, "
-                "else no limit."
+                "otherwise no limit."
             ),
             metavar="DURATION",
         ),

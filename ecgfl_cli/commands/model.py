@@ -111,7 +111,7 @@ def show(
 def use(context: typer.Context, version: Version) -> None:
     """Make a version the current model, which `predict` uses until the next one is accepted.
 
-    The starter model can be chosen, too.
+    This can also be the starter model.
     """
     console = console_of(context, "model-use")
     home = console.home
@@ -127,7 +127,7 @@ def use(context: typer.Context, version: Version) -> None:
 
 @app.command()
 def rollback(context: typer.Context) -> None:
-    """Return to the model that was current before; a second call goes back one further."""
+    """Return to the model that was current before; a second call goes back one more."""
     console = console_of(context, "model-rollback")
     home = console.home
     home.require_site()

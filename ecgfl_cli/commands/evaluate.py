@@ -46,7 +46,7 @@ from ecgfl_cli.prediction.pipeline import Classifier
 
 @dataclass(frozen=True)
 class AnnotationSource:
-    """A source of annotations to evaluate: a model's version, or existing annotations."""
+    """A source of annotations to evaluate: a model version, or existing annotations."""
 
     name: str
     annotate: Callable[[Path, Recording], Sequence[BeatLabel]]

@@ -1,4 +1,7 @@
-"""Command groups. The only place that imports a command's module when the command is used."""
+"""Command groups that import the module of a command when the command is used.
+
+Nothing else in the program is imported lazily by name.
+"""
 
 from collections.abc import Mapping
 from importlib import import_module
@@ -9,7 +12,7 @@ import typer
 import typer.core
 from typer.core import TyperCommand, TyperGroup
 
-# typer imports rich for every help text, even without markup. It takes longer than all the rest.
+# Otherwise typer imports rich for every help text, which takes longer than all other imports.
 typer.core.HAS_RICH = False
 
 VERBS = {
@@ -48,7 +51,7 @@ MODEL_VERBS = {
 
 
 class HelpGroup(TyperGroup):
-    """A group whose help has the first paragraph of each command's help in full."""
+    """A group whose help shows the first paragraph of each command's help in full."""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """Write the commands and their short help."""

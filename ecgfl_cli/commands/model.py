@@ -191,7 +191,7 @@ def verify(context: typer.Context) -> None:
 
 
 def _outcome(entry: Entry) -> str | None:
-    """Of the acceptance test, None without one."""
+    """Return the result of the acceptance test; None if there was none."""
     if entry.acceptance is None:
         return None
     return "rejected" if entry.is_rejected else "accepted"

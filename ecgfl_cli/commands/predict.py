@@ -97,7 +97,13 @@ def command(
 
 @dataclass(frozen=True)
 class _Summary:
-    """What is shown of one prediction. doubts : the errors and warnings among its findings."""
+    """What is shown of one prediction.
+
+    Attributes
+    ----------
+    doubts
+        The errors and warnings among its findings.
+    """
 
     path: Path
     record: str
@@ -108,7 +114,7 @@ class _Summary:
 
     @property
     def errors(self) -> list[str]:
-        """Codes of the errors, each once."""
+        """Codes of the errors, without repetition."""
         codes = [each.code for each in self.doubts if each.severity is Severity.ERROR]
         return list(dict.fromkeys(codes))
 

@@ -166,9 +166,17 @@ def _nightly(
     max_time: str,
     delay: int,
 ) -> Nightly:
-    """Return the nightly join. delay : longest random delay of the start, in minutes.
+    """Return the nightly join.
 
-    Raises `UsageError` when the policy does not allow the time.
+    Parameters
+    ----------
+    delay
+        Longest random delay of the start, in minutes.
+
+    Raises
+    ------
+    UsageError
+        The policy does not allow the time.
     """
     check_address(server, insecure=False)
     home = console.home

@@ -23,9 +23,18 @@ SYNTHETIC_FS = 360.0
 
 @dataclass(frozen=True)
 class Hospital:
-    """name : as it enrols.
+    """A hospital of the demo.
 
-    fs : rate of its recorders in hertz. lead_names : what it calls its leads, None as they are.
+    Attributes
+    ----------
+    name
+        Name of its site.
+    format
+        Format of its exports.
+    fs
+        Sampling rate of its recorders in hertz.
+    lead_names
+        Names that it gives to its leads; None keeps the names.
     """
 
     name: str

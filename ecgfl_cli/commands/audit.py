@@ -89,7 +89,7 @@ def show(
         bool, typer.Option("--all", help="Also show `intent` lines of changes that were completed.")
     ] = False,
 ) -> None:
-    """Show the audit log, oldest first. The whole log is checked, whatever is shown."""
+    """Show the audit log, oldest line first. The whole log is always checked."""
     console, log = _log(context, "audit-show")
     start = _since(since)
     entries = log.entries()

@@ -1,17 +1,15 @@
-"""Beat-by-beat comparison as ANSI/AAMI EC57 asks for it, by the rules of PhysioNet's bxb.
+"""Beat-by-beat comparison as ANSI/AAMI EC57 requires it, by the rules of PhysioNet's bxb.
 
-EC57 says what is counted; how near beats are paired is what bxb does, and published figures come
-from it. The rules here are those of `app/bxb.c` of the WFDB software package (G. B. Moody;
+EC57 defines what is counted. How close beats are paired is defined by bxb, which published figures
+come from. The rules here are those of `app/bxb.c` of the WFDB software package (G. B. Moody;
 https://github.com/bemoody/wfdb, as revised 27 April 2020, which includes the 2002 change for beats
-closer together than twice the match window); times are rounded as in its `strtim`. In short:
+closer together than twice the match window). Times are rounded as in its `strtim`. In short:
 
-- A beat of either list may be paired with one of the other no further than the match window away,
-  the window's edge included.
-- The earlier of the two beats in hand is paired unless the other is nearer to the beat that follows
-  in its own list, and that following beat has no better partner; otherwise it stands alone: a
-  missed beat (column o) or an extra one (row O).
-- The learning period is passed over. A beat at its end still counts if its partner lies just before
-  it.
+- Two beats, one of each list, may be a pair if their distance is at most the match window.
+- The earlier of the two current beats is paired with the other one, unless the other is nearer to
+  the next beat of the earlier one's list and that next beat has no better partner. A beat without a
+  partner is a missed beat (column o) or an extra beat (row O).
+- The learning period is skipped. A beat at its end still counts if its partner is just before it.
 - The comparison ends when both lists have passed the end of the record.
 - Between "[" and "]" (fibrillation, flutter) beats of the list that marks them are skipped, and
   detections during the reference's episodes are not counted at all. Where no signal is readable, O

@@ -2,9 +2,10 @@
 
 "Measured" means measured in every lead of 48 mitdb, 40 svdb and 3 nstdb 118e records. The beats are
 those that the program's own detector finds in the rhythm lead; for the heart rate, the amplitude of
-the QRS and the refusal of foreign labels, those that sleepecg finds in the first lead. Three numbers
-are the minimum, median and maximum over the worst lead of each recording. No limit was tuned on the
-results of a classifier. These 91 genuine recordings must have no error and no false warning.
+the QRS and the refusal of foreign labels, they are those that sleepecg finds in the first lead.
+Three numbers are the minimum, median and maximum over the worst lead of each recording. No limit
+was tuned on the results of a classifier. These 91 genuine recordings must have no error and no
+false warning.
 """
 
 from dataclasses import dataclass

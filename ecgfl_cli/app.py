@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import sys
+from importlib import metadata
 from itertools import pairwise
 from pathlib import Path
 from types import FrameType
@@ -11,10 +12,10 @@ from typing import Annotated, NoReturn
 
 import click
 import typer
+from ecgfl_adapters.errors import AdapterError
 from platformdirs import user_data_path
 
-from ecgfl_cli.commands import library
-from ecgfl_cli.commands.lazy_group import LazyGroup, escape_help
+from ecgfl_cli.commands.lazy_group import LazyGroup
 from ecgfl_cli.console import Console, flush_streams, prepare_streams
 from ecgfl_cli.errors import EcgflError, ExitCode, UnusableInput, UsageError
 from ecgfl_cli.files import keep_private
@@ -33,14 +34,14 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
 def _version(is_requested: bool) -> None:
     if is_requested:
-        print(f"ecgfl {library.version('ecgfl')}")
+        print(f"ecgfl {metadata.version('ecgfl')}")
         raise typer.Exit
 
 
@@ -120,9 +121,7 @@ def command_tree() -> click.Command:
 
     It imports the module of each other command only when that command is used.
     """
-    root = typer.main.get_command(app)
-    escape_help(root)
-    return root
+    return typer.main.get_command(app)
 
 
 def run(arguments: list[str]) -> int:
@@ -188,7 +187,7 @@ def explained(error: Exception) -> EcgflError:
     """Convert any error into one whose message says what to do."""
     if isinstance(error, EcgflError):
         return error
-    if isinstance(error, library.AdapterError):
+    if isinstance(error, AdapterError):
         return UnusableInput(f"{error.path}: {error.problem}", error.fix)
     if isinstance(error, click.ClickException):
         context = getattr(error, "ctx", None)

@@ -139,6 +139,10 @@ class Console:
             with progress_bar(what, total) as progress:
                 yield from progress.track(items, total=total)
 
+    def tracker(self, what: str) -> Callable[[Iterator[Item], int], Iterator[Item]]:
+        """Return a function that takes items and their number, and tracks them; see `track`."""
+        return lambda items, total: self.track(items, total, what)
+
     def error(self, error: EcgflError) -> None:
         """Log the error that ends the program and, with --json, print it as an object on stdout."""
         fields = {

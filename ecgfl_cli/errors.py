@@ -17,7 +17,7 @@ EcgflError                   1  base class, not raised itself
 │   │   └── SessionLost         the coordinator does not know this session, often after a restart
 │   ├── QuorumMissed            too few sites are connected to the coordinator
 │   └── RoundFailed             too few sites answered in a round
-├── PolicyRefused            5  this site's policy forbids it
+├── PolicyRefused            5  the policy of this site forbids it
 ├── HomeInUse                6  another ecgfl uses this home
 ├── ModelRejected            7  a model has a wrong signature, hash, architecture or weights
 └── DemoFailed               1  a step of the demo failed
@@ -157,7 +157,7 @@ class SessionLost(ServerRefused):
 
 
 class PolicyRefused(EcgflError):
-    """This site's policy forbids it."""
+    """The policy of this site forbids it."""
 
     exit_code = ExitCode.POLICY
 

@@ -10,7 +10,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +23,10 @@ from ecgfl_cli.logs import LogSettings, capture_warnings, configure, current_set
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+Track = Callable[[Iterator[Item], int], Iterable[Item]]
+"""Shows the progress of a job, for instance with a bar: takes the results and their number, and
+passes the results on one by one."""
 
 LONGEST_SECONDS = 1800.0
 """Time limit for one item. The longest accepted recording lasts a month; a week takes less than a
@@ -57,6 +61,11 @@ class Lost:
     """
 
     reason: str
+
+
+def untracked(items: Iterator[Item], total: int) -> Iterable[Item]:  # noqa: ARG001
+    """Pass the results on without showing the progress."""
+    return items
 
 
 def each_in_a_process(

@@ -51,6 +51,7 @@ class Fault(NamedTuple):
         return ".".join(str(part) for part in self.location)
 
     def __str__(self) -> str:
+        """Return the field and the reason."""
         return f"{self.field}: {self.reason}" if self.location else self.reason
 
 

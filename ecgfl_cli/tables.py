@@ -1,4 +1,4 @@
-"""Prints tables for people. At every width, numbers, identifiers and words are printed in full."""
+"""Print tables for people. Numbers, identifiers and words are printed in full at every width."""
 
 import errno
 import textwrap
@@ -27,7 +27,7 @@ _SMALLEST_VALUE = 24
 """Minimum width in characters of the value beside its name in a block."""
 
 
-class _Console(Console):
+class _TableConsole(Console):
     def on_broken_pipe(self) -> None:
         """Raise `BrokenPipeError` for the caller to handle; rich would end the program."""
         raise BrokenPipeError(errno.EPIPE, "the reader of the table closed the pipe")
@@ -52,7 +52,7 @@ def print_table(
     rows : one cell for each column.
     footer : cells of the last row, such as totals.
     """
-    console = _Console(
+    console = _TableConsole(
         file=stream,
         highlight=False,
         width=None if stream.isatty() else UNLIMITED_WIDTH,

@@ -18,6 +18,7 @@ from ecgfl_cli.store.reading import Reading
 
 
 def main(home: Path, folder: Path) -> None:
+    """Print the PVC burden of each recording of a folder."""
     classifier = Classifier(registry_of(Home(home), None), version=None)
     recordings = find_recordings([folder]).recordings
     reading = Reading(options=ReadOptions(labels="none"))

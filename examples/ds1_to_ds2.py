@@ -61,6 +61,7 @@ DS2 = (
 
 
 def main(mitdb: Path, work: Path) -> None:
+    """Train on DS1 at two sites and evaluate on DS2."""
     seen, unseen = ([mitdb / f"{record}.hea" for record in records] for records in (DS1, DS2))
     sites = {"north": seen[::2], "south": seen[1::2]}
     make_homes(work, sites)

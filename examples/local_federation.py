@@ -4,7 +4,6 @@ The other examples use these functions.
 """
 
 import json
-import re
 import subprocess
 import sys
 import threading
@@ -13,16 +12,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ecgfl_cli.site.settings_edit import change_settings
+
 LONGEST_WAIT = "10m"
-POLICY = (
-    "acceptance_margin = 1.0",
-    "from_scratch = true",
-    "min_training_patients = 1",
-    "min_held_out_patients = 1",
-)
+POLICY = {
+    "acceptance_margin": 1.0,
+    "from_scratch": True,
+    "min_training_patients": 1,
+    "min_held_out_patients": 1,
+}
+"""Allow few patients, random weights and any model, which a hospital's site.toml does not.
+
+These runs measure the trained model, even if a site would keep the starter model.
+"""
 
 
 def command(home: Path, *arguments: object) -> list[str]:
+    """Return the command line of `ecgfl` for a home."""
     return [sys.executable, "-m", "ecgfl_cli", "--home", str(home), *map(str, arguments)]
 
 
@@ -67,22 +73,11 @@ def make_homes(work: Path, sites: Mapping[str, Sequence[Path]], *options: object
             "--federation",
             work / "coordinator" / "coordinator" / "federation.json",
         )
-        set_policy(home / "site.toml")
+        change_settings(home / "site.toml", "policy", POLICY)
         ecgfl(
             work / "coordinator", "coordinator", "enrol", home / "keys" / "node.pub", "--site", site
         )
         ecgfl(home, "ingest", *recordings, *options)
-
-
-def set_policy(settings: Path) -> None:
-    """Allow few patients, random weights and any model, which a hospital's site.toml does not.
-
-    These runs measure the trained model, even if a site would keep the starter model.
-    """
-    text = settings.read_text(encoding="utf-8")
-    for line in POLICY:
-        text = re.sub(rf"(?m)^{line.split(' ')[0]} = .*$", line, text)
-    settings.write_text(text, encoding="utf-8")
 
 
 def log_entry(line: str) -> dict[str, Any]:

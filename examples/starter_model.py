@@ -19,12 +19,14 @@ SEED = 0
 
 
 def sites_of(mitdb: Path, svdb: list[Path], qtdb: list[Path]) -> dict[str, list[Path]]:
+    """Return the training recordings of each site."""
     ds1 = [mitdb / f"{record}.hea" for record in DS1]
     sites = {"north": ds1[::3], "east": ds1[1::3], "south": ds1[2::3], "west": svdb, "centre": qtdb}
     return {site: recordings for site, recordings in sites.items() if recordings}
 
 
 def main(mitdb: Path, svdb: Path, qtdb: Path, work: Path, seed: int) -> None:
+    """Train the starter model at five sites."""
     sites = sites_of(mitdb, sorted(svdb.glob("*.hea")), sorted(qtdb.glob("*.hea")))
     make_homes(work, sites, "--units", "adc:200")
     federate(work, list(sites), "--rounds", ROUNDS, "--from-scratch", "--seed", seed)

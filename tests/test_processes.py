@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -14,32 +15,39 @@ from ecgfl_cli.processes import Lost, each_in_a_process
 SECONDS = 3.0
 
 
+def _segfault() -> None:
+    import ctypes
+
+    ctypes.string_at(0)
+
+
+def _hang_in_c() -> None:
+    import re
+
+    re.match(r"(a+)+$", "a" * 40 + "b")
+
+
+def _raise() -> None:
+    raise ValueError("of the work")
+
+
+MISBEHAVIOUR: dict[str, Callable[[], object]] = {
+    "exit": lambda: os._exit(7),
+    "exit 0": lambda: os._exit(0),
+    "abort": os.abort,
+    "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "segfault": _segfault,
+    "hang": lambda: time.sleep(600),
+    "hang in C": _hang_in_c,
+    "raise": _raise,
+    "close": lambda: os.closerange(3, 256),
+    "slow": lambda: time.sleep(0.3),
+}
+
+
 def misbehave(what: str) -> str:
     """Runs in a worker."""
-    if what == "exit":
-        os._exit(7)
-    if what == "exit 0":
-        os._exit(0)
-    if what == "abort":
-        os.abort()
-    if what == "kill":
-        os.kill(os.getpid(), signal.SIGKILL)
-    if what == "segfault":
-        import ctypes
-
-        ctypes.string_at(0)
-    if what == "hang":
-        time.sleep(600)
-    if what == "hang in C":
-        import re
-
-        re.match(r"(a+)+$", "a" * 40 + "b")
-    if what == "raise":
-        raise ValueError("of the work")
-    if what == "close":
-        os.closerange(3, 256)
-    if what == "slow":
-        time.sleep(0.3)
+    MISBEHAVIOUR.get(what, lambda: None)()
     return what.upper()
 
 
@@ -101,7 +109,7 @@ def test_a_crash_loses_one_item_with_its_exit_code(
 
 
 @pytest.mark.parametrize("hang", ["hang", "hang in C"])
-def test_a_hanging_item_is_lost_after_its_time_and_the_others_go_on(hang: str) -> None:
+def test_hanging_item_is_lost_and_others_continue(hang: str) -> None:
     started = time.monotonic()
     found = list(each_in_a_process(misbehave, ["a", hang, "b", "c"], 2, SECONDS))
     assert [found[0], *found[2:]] == ["A", "B", "C"]
@@ -115,7 +123,7 @@ def test_every_item_may_crash() -> None:
     assert all(isinstance(each, Lost) for each in found)
 
 
-def test_an_exception_of_the_work_is_raised_here_and_ends_the_processes() -> None:
+def test_exception_in_a_worker_is_raised_and_ends_all_workers() -> None:
     with pytest.raises(ValueError, match="of the work"):
         list(each_in_a_process(misbehave, ["a", "raise", "hang"], 2))
 

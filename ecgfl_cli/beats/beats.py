@@ -87,6 +87,7 @@ class Beats:
         return np.asarray(self.noise <= MOST_NOISE)
 
     def __len__(self) -> int:
+        """Return the number of beats."""
         return int(self.samples.size)
 
     def take(self, chosen: NDArray[np.int64]) -> "Beats":

@@ -44,11 +44,13 @@ class Candidates:
     sharpness: NDArray[np.float64]
 
     def __getitem__(self, chosen: "NDArray[np.bool_] | NDArray[np.int64]") -> "Candidates":
+        """Return the chosen candidates."""
         return Candidates(
             self.samples[chosen], self.height[chosen], self.slope[chosen], self.sharpness[chosen]
         )
 
     def __len__(self) -> int:
+        """Return the number of candidates."""
         return int(self.samples.size)
 
 

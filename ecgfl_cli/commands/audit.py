@@ -7,15 +7,19 @@ from typing import Annotated, Any
 
 import typer
 
-from ecgfl_cli.commands import library
+from ecgfl_cli.commands.lazy_group import HelpGroup
 from ecgfl_cli.commands.options import duration
 from ecgfl_cli.console import Console, console_of, fields_of
+from ecgfl_cli.federation.coordinator.audit import audit_log, locked
+from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 from ecgfl_cli.site.audit import INTENT, AuditLog, without_finished_intents
 from ecgfl_cli.site.lock import exclusive
 from ecgfl_cli.times import DURATION
 
 app = typer.Typer(
-    help="Show and verify the log of what this site did and sent.", no_args_is_help=True
+    cls=HelpGroup,
+    help="Show and verify the log of what this site did and sent.",
+    no_args_is_help=True,
 )
 """Also used as `ecgfl coordinator audit`, for the coordinator's log."""
 
@@ -42,7 +46,7 @@ def _since(text: str | None) -> datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _log(context: typer.Context, verb: str) -> tuple[Console, "AuditLog"]:
+def _log(context: typer.Context, verb: str) -> tuple[Console, AuditLog]:
     """Return the console and the audit log of the site or the coordinator."""
     if "coordinator" not in context.command_path.split():
         console = console_of(context, verb)
@@ -50,9 +54,9 @@ def _log(context: typer.Context, verb: str) -> tuple[Console, "AuditLog"]:
         return console, AuditLog(console.home.audit)
 
     console = console_of(context, f"coordinator-{verb}")
-    home = library.CoordinatorHome(console.home.coordinator)
+    home = CoordinatorHome(console.home.coordinator)
     home.require()
-    return console, library.audit_log(home)
+    return console, audit_log(home)
 
 
 def _hash(text: str | None) -> str | None:
@@ -85,7 +89,7 @@ def show(
         bool, typer.Option("--all", help="Also show `intent` lines of changes that were completed.")
     ] = False,
 ) -> None:
-    """Show the audit log, oldest first. The whole log is checked, whatever is shown."""
+    """Show the audit log, oldest line first. The whole log is always checked."""
     console, log = _log(context, "audit-show")
     start = _since(since)
     entries = log.entries()
@@ -182,8 +186,8 @@ def restart(
     console.result(kept=kept)
 
 
-def _locked(console: Console, log: "AuditLog") -> AbstractContextManager[object]:
+def _locked(console: Console, log: AuditLog) -> AbstractContextManager[object]:
     if log.path == console.home.audit:
         return exclusive(console.home.lock)
 
-    return library.locked(library.CoordinatorHome(log.path.parent))
+    return locked(CoordinatorHome(log.path.parent))

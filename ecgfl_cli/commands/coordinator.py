@@ -8,14 +8,19 @@ import typer
 from ecgfl_cli.commands import (
     audit,
     coordinator_model,
-    coordinator_serve,
     coordinator_status,
-    library,
 )
+from ecgfl_cli.commands.lazy_group import CoordinatorGroup
 from ecgfl_cli.commands.options import Encrypt
 from ecgfl_cli.console import console_of
+from ecgfl_cli.federation.coordinator.home import CoordinatorHome
+from ecgfl_cli.federation.coordinator.identity import certificates, enrolment
+from ecgfl_cli.federation.coordinator.identity.audit_heads import AuditHeads
+from ecgfl_cli.federation.coordinator.identity.enrolment import key_files
+from ecgfl_cli.federation.coordinator.initialise import make_coordinator
 
 app = typer.Typer(
+    cls=CoordinatorGroup,
     help="Run the coordinator of a federation: keys, sites, rounds and models.",
     no_args_is_help=True,
 )
@@ -39,8 +44,8 @@ def init(
 ) -> None:
     """Create a coordinator: CA, server certificate, model-signing key, and federation.json."""
     console = console_of(context, "coordinator-init")
-    home = library.CoordinatorHome(console.home.coordinator)
-    library.make_coordinator(home, name, encrypt)
+    home = CoordinatorHome(console.home.coordinator)
+    make_coordinator(home, name, encrypt)
     console.text(f"Coordinator {name}: {home.root}")
     console.text(f"Hand this file to every site: {home.federation}")
     console.text(f"The plan of its runs: {home.plan}")
@@ -59,9 +64,9 @@ def enrol(
 ) -> None:
     """Enrol a site, so that it can take part."""
     console = console_of(context, "coordinator-enrol")
-    home = library.CoordinatorHome(console.home.coordinator)
+    home = CoordinatorHome(console.home.coordinator)
     home.require()
-    enrolled = library.enrol(home, public_key, site)
+    enrolled = enrolment.enrol(home, public_key, site)
     console.text(
         f"{site} is enrolled; compare its key's SHA-256 by telephone: {enrolled.fingerprint}"
     )
@@ -74,9 +79,9 @@ def revoke(
 ) -> None:
     """Revoke a site's key immediately. The site can be enrolled again."""
     console = console_of(context, "coordinator-revoke")
-    home = library.CoordinatorHome(console.home.coordinator)
+    home = CoordinatorHome(console.home.coordinator)
     home.require()
-    library.revoke(home, site)
+    enrolment.revoke(home, site)
     console.text(f"{site}: key revoked")
     console.result(site=site)
 
@@ -107,9 +112,9 @@ def renew(
     Sites need no change. Restart a running `serve` afterwards.
     """
     console = console_of(context, "coordinator-renew")
-    home = library.CoordinatorHome(console.home.coordinator)
+    home = CoordinatorHome(console.home.coordinator)
     home.require()
-    done = library.renew(home, new_key, new_ca)
+    done = certificates.renew(home, new_key, new_ca)
     made = " with a new key" if done.new_key else ""
     console.text(f"{home.server_certificate}: renewed{made}, valid until {done.until:%Y-%m-%d}.")
     if done.new_ca:
@@ -131,13 +136,13 @@ def renew(
 def sites(context: typer.Context) -> None:
     """List the enrolled sites and the head of each site's audit log."""
     console = console_of(context, "coordinator-sites")
-    home = library.CoordinatorHome(console.home.coordinator)
+    home = CoordinatorHome(console.home.coordinator)
     home.require()
-    found = library.key_files(home)
+    found = key_files(home)
     enrolled, problems = found.sites, found.problems
     for problem in problems:
         console.problem(problem)
-    heads = library.AuditHeads(home.audit_heads).sites
+    heads = AuditHeads(home.audit_heads).sites
     rows = [(site.name, site.fingerprint) for site in enrolled]
     console.table(
         "Sites",
@@ -174,5 +179,4 @@ def sites(context: typer.Context) -> None:
     )
 
 
-app.command("serve")(coordinator_serve.serve)
 app.command("status")(coordinator_status.status)

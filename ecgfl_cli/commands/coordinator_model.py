@@ -1,20 +1,22 @@
 """`ecgfl coordinator model list|show|rollback`."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from ecgfl_cli.commands import library
+from ecgfl_cli.commands.lazy_group import HelpGroup
 from ecgfl_cli.console import Console, console_of
 from ecgfl_cli.errors import UsageError
+from ecgfl_cli.federation.coordinator.home import CoordinatorHome
+from ecgfl_cli.federation.coordinator.runs.global_models import VERDICT_IN_WORDS, GlobalModels
+from ecgfl_cli.federation.coordinator.runs.rollback import roll_back
+from ecgfl_cli.models.federation_file import load_federation
+from ecgfl_cli.models.registry import Entry, Registry
+from ecgfl_cli.models.starter import starter_registry
 from ecgfl_cli.site.lock import exclusive
 
-if TYPE_CHECKING:
-    from ecgfl_cli.federation.coordinator.home import CoordinatorHome
-    from ecgfl_cli.federation.coordinator.runs.global_models import GlobalModels
-    from ecgfl_cli.models.registry import Entry
-
 app = typer.Typer(
+    cls=HelpGroup,
     help="Manage the models that this coordinator signed.",
     no_args_is_help=True,
 )
@@ -30,7 +32,7 @@ def list_models(
     """List the starter model and the final model of each run, oldest first."""
     console, _, models = _models(context, "coordinator-model-list")
     current = models.registry.current()
-    starter = [(entry, "came with the program") for entry in library.starter_registry().entries()]
+    starter = [(entry, "came with the program") for entry in starter_registry().entries()]
     known = models.registry.entries()
     entries = [
         (entry, _state(models, entry, known))
@@ -80,9 +82,7 @@ def show(
     context: typer.Context,
     version: Annotated[
         str | None,
-        typer.Argument(
-            help="A model version; the default is the current one.", metavar="[VERSION]"
-        ),
+        typer.Argument(help="A model version. Default: the current one.", metavar="[VERSION]"),
     ] = None,
 ) -> None:
     """Show the details of a model version and each site's verdict on it."""
@@ -93,16 +93,13 @@ def show(
             "this coordinator has no final model yet",
             "Name a version: `ecgfl coordinator model list --all`",
         )
-    shipped = (
-        version not in models.registry.versions()
-        and version in library.starter_registry().versions()
-    )
+    shipped = version not in models.registry.versions() and version in starter_registry().versions()
     if not shipped and version not in models.registry.versions():
         raise UsageError(
             f"this coordinator has no model '{version}'",
             "`ecgfl coordinator model list --all` shows the models",
         )
-    entry = (library.starter_registry() if shipped else models.registry).entry(version)
+    entry = (starter_registry() if shipped else models.registry).entry(version)
     standing = models.standing(entry)
     state = "came with the program" if shipped else _state(models, entry, models.registry.entries())
     fields = entry.manifest.model_dump(by_alias=True, mode="json")
@@ -137,7 +134,7 @@ def show(
     console.table(
         "Sites",
         ("site ", "its own test "),
-        [(site, library.VERDICT_IN_WORDS[code]) for site, code in standing.verdicts.items()],
+        [(site, VERDICT_IN_WORDS[code]) for site, code in standing.verdicts.items()],
     )
     console.result(
         model=fields,
@@ -153,7 +150,7 @@ def rollback(
     version: Annotated[
         str | None,
         typer.Argument(
-            help="The final model to go back to; the default is the one before the newest.",
+            help="The final model to go back to. Default: the one before the newest.",
             metavar="[VERSION]",
         ),
     ] = None,
@@ -164,7 +161,7 @@ def rollback(
     """
     console, home, _ = _models(context, "coordinator-model-rollback")
     with exclusive(home.lock):
-        done = library.roll_back(home, version)
+        done = roll_back(home, version)
     console.text(f"The newest model is now {done.version}, with the weights of {done.weights_of}.")
     console.text(
         f"Rolled back: {', '.join(done.withdrawn)}. No run starts from these models, and no site "
@@ -177,22 +174,22 @@ def rollback(
     console.result(version=done.version, weights_of=done.weights_of, withdrawn=done.withdrawn)
 
 
-def _models(context: typer.Context, verb: str) -> "tuple[Console, CoordinatorHome, GlobalModels]":
+def _models(context: typer.Context, verb: str) -> tuple[Console, CoordinatorHome, GlobalModels]:
 
     console = console_of(context, verb)
-    home = library.CoordinatorHome(console.home.coordinator)
+    home = CoordinatorHome(console.home.coordinator)
     home.require()
     return (
         console,
         home,
-        library.GlobalModels(
+        GlobalModels(
             home,
-            library.Registry(home.models, library.load_federation(home.federation).signing_key),
+            Registry(home.models, load_federation(home.federation).signing_key),
         ),
     )
 
 
-def _state(models: "GlobalModels", entry: "Entry", entries: "list[Entry]") -> str:
+def _state(models: GlobalModels, entry: Entry, entries: list[Entry]) -> str:
     standing = models.standing(entry)
     if standing.rolled_back is not None:
         return f"rolled back {standing.rolled_back}"

@@ -5,16 +5,18 @@ from typing import Annotated
 
 import typer
 
-from ecgfl_cli.commands import library
 from ecgfl_cli.commands.coordinator_tables import figures_table, rounds_table
 from ecgfl_cli.commands.options import LearningRate, LocalEpochs, known_architecture, positive
 from ecgfl_cli.console import console_of
 from ecgfl_cli.errors import UsageError
+from ecgfl_cli.federation.coordinator import serve as serving
+from ecgfl_cli.federation.coordinator.home import CoordinatorHome
+from ecgfl_cli.federation.coordinator.runs.plan_file import resolve, values_in_words
 from ecgfl_cli.logs import log_fields
 from ecgfl_cli.site.lock import exclusive
 
 
-def serve(
+def command(
     context: typer.Context,
     port: Annotated[
         int,
@@ -159,9 +161,9 @@ def serve(
             "--init-from and --from-scratch cannot be used together", "Give only one of them"
         )
     console = console_of(context, "coordinator-serve")
-    home = library.CoordinatorHome(console.home.coordinator)
+    home = CoordinatorHome(console.home.coordinator)
     home.require()
-    plan = library.resolve(
+    plan = resolve(
         home.plan,
         {
             "rounds": rounds,
@@ -185,8 +187,8 @@ def serve(
     )
     plan = replace(plan, init_from=init_from, from_scratch=from_scratch)
     with exclusive(home.lock), log_fields(source="coordinator"):
-        console.say(library.values_in_words(plan, home.plan))
-        served = library.serve(home, plan, host, port)
+        console.say(values_in_words(plan, home.plan))
+        served = serving.serve(home, plan, host, port)
     rounds_table(console, f"Run {served.final.run}", served.rounds)
     figures_table(console, served.rounds)
     standing = served.standing

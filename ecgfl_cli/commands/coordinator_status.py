@@ -2,32 +2,37 @@
 
 import typer
 
-from ecgfl_cli.commands import library
 from ecgfl_cli.commands.coordinator_tables import figures_table, rounds_table
 from ecgfl_cli.console import console_of
 from ecgfl_cli.errors import ModelRejected, UnusableInput
+from ecgfl_cli.federation.coordinator.home import CoordinatorHome
+from ecgfl_cli.federation.coordinator.identity.certificates import load_certificates
+from ecgfl_cli.federation.coordinator.identity.enrolment import enrolled_sites
+from ecgfl_cli.federation.coordinator.runs.global_models import VERDICT_IN_WORDS, GlobalModels
+from ecgfl_cli.federation.coordinator.runs.live_state import load_state
+from ecgfl_cli.federation.coordinator.runs.run_record import load_report
+from ecgfl_cli.models.federation_file import load_federation
+from ecgfl_cli.models.registry import Registry
 
 
 def status(context: typer.Context) -> None:
     """Show the current or last run: its rounds, and the last contact of each site."""
     console = console_of(context, "coordinator-status")
-    home = library.CoordinatorHome(console.home.coordinator)
+    home = CoordinatorHome(console.home.coordinator)
     home.require()
     try:
-        warnings = library.load_certificates(home).warnings()
+        warnings = load_certificates(home).warnings()
     except UnusableInput as error:
         warnings = [str(error)]
     for line in warnings:
         console.problem(line)
-    state = library.load_state(home.state)
+    state = load_state(home.state)
     known = {} if state is None else {site.site: site for site in state.sites}
     live = state is not None and state.is_live
     path = None if state is None else home.reports / f"{state.run}.json"
-    report = library.load_report(path) if path is not None and path.is_file() else None
+    report = load_report(path) if path is not None and path.is_file() else None
     rounds = [] if report is None else [result for result in report.rounds if result.version]
-    models = library.GlobalModels(
-        home, library.Registry(home.models, library.load_federation(home.federation).signing_key)
-    )
+    models = GlobalModels(home, Registry(home.models, load_federation(home.federation).signing_key))
     try:
         models.require_whole()
     except ModelRejected as error:
@@ -46,7 +51,7 @@ def status(context: typer.Context) -> None:
             sum(name in result.sites for result in rounds),
             None if standing is None else standing.verdicts.get(name),
         )
-        for name in (site.name for site in library.enrolled_sites(home))
+        for name in (site.name for site in enrolled_sites(home))
     ]
     if state is None:
         console.text("Nothing has been served yet: `ecgfl coordinator serve` starts a run.")
@@ -72,7 +77,7 @@ def status(context: typer.Context) -> None:
                 "yes" if connected else "no",
                 heard,
                 took_part,
-                None if verdict is None else library.VERDICT_IN_WORDS[verdict],
+                None if verdict is None else VERDICT_IN_WORDS[verdict],
             )
             for name, connected, heard, took_part, verdict in rows
         ],

@@ -1,15 +1,11 @@
 """Tables of rounds and of the sites' figures, for `coordinator serve` and `coordinator status`."""
 
-from typing import TYPE_CHECKING
-
-from ecgfl_cli.commands import library
 from ecgfl_cli.console import Console, percent
+from ecgfl_cli.federation.coordinator.rounds.outliers import deviation_in_words
+from ecgfl_cli.federation.coordinator.runs.run_plan import RoundResult
 
-if TYPE_CHECKING:
-    from ecgfl_cli.federation.coordinator.runs.run_plan import RoundResult
 
-
-def rounds_table(console: Console, title: str, rounds: "list[RoundResult]") -> None:
+def rounds_table(console: Console, title: str, rounds: list[RoundResult]) -> None:
     """Print a table of rounds."""
     console.table(
         title,
@@ -39,7 +35,7 @@ def rounds_table(console: Console, title: str, rounds: "list[RoundResult]") -> N
     )
 
 
-def figures_table(console: Console, rounds: "list[RoundResult]") -> None:
+def figures_table(console: Console, rounds: list[RoundResult]) -> None:
     """Print each site's figures in the last round, and the deviations of all rounds."""
     if not rounds or not rounds[-1].by_site:
         return
@@ -84,5 +80,5 @@ def figures_table(console: Console, rounds: "list[RoundResult]") -> None:
             if site.deviates:
                 console.text(
                     f"{name} deviates from the other sites in round {result.round}: "
-                    f"{library.deviation_in_words(result, name)}"
+                    f"{deviation_in_words(result, name)}"
                 )

@@ -4,14 +4,17 @@ from typing import Annotated
 
 import typer
 
-from ecgfl_cli.commands import library
+from ecgfl_cli.commands.lazy_group import HelpGroup
 from ecgfl_cli.console import Console, console_of, fields_of
 from ecgfl_cli.errors import UsageError
 from ecgfl_cli.site.audit import AuditLog
 from ecgfl_cli.site.lock import exclusive
 from ecgfl_cli.store.catalogue import Catalogue, RecordRow, open_catalogue
+from ecgfl_cli.store.ingest import remove_record
 
-app = typer.Typer(help="Show or remove the recordings in this site's store.", no_args_is_help=True)
+app = typer.Typer(
+    cls=HelpGroup, help="Show or remove the recordings in this site's store.", no_args_is_help=True
+)
 
 NAMES = "Names of records or patients, as `dataset list` and `dataset show` print them."
 
@@ -87,12 +90,12 @@ def remove(
         )
         for record in records:
             with AuditLog(home.audit).change("record-removed", record=record):
-                library.remove_record(home, catalogue, record)
+                remove_record(home, catalogue, record)
             console.text(f"{record} removed")
     console.result(records=list(records))
 
 
-def _named(console: Console, catalogue: "Catalogue", name: str) -> "list[RecordRow]":
+def _named(console: Console, catalogue: Catalogue, name: str) -> list[RecordRow]:
     """Return the record of that name, or the records of the patient of that name."""
     row = catalogue.row(name)
     return (
@@ -102,7 +105,7 @@ def _named(console: Console, catalogue: "Catalogue", name: str) -> "list[RecordR
     )
 
 
-def _existing(console: Console, catalogue: "Catalogue", record: str) -> "RecordRow":
+def _existing(console: Console, catalogue: Catalogue, record: str) -> RecordRow:
 
     row = catalogue.row(record)
     if row is None:
@@ -113,7 +116,7 @@ def _existing(console: Console, catalogue: "Catalogue", record: str) -> "RecordR
     return row
 
 
-def _reasons(catalogue: "Catalogue", row: "RecordRow") -> str:
+def _reasons(catalogue: Catalogue, row: RecordRow) -> str:
     if row.status == "unlabelled":
         return "no beat labels: ingest it again with --labels FILE to train on it"
     found = catalogue.findings(row.record) if row.status == "rejected" else []

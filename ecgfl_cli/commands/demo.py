@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from ecgfl_cli.commands import library
 from ecgfl_cli.console import console_of
+from ecgfl_cli.demo.show import run_demo
 
 
 def command(
@@ -24,4 +24,4 @@ def command(
 ) -> None:
     """Run three hospitals and a coordinator on this machine, in a few minutes."""
     console = console_of(context, "demo")
-    console.result(**library.run_demo(console, data, keep))
+    console.result(**run_demo(console, data, keep))

@@ -5,9 +5,11 @@ from typing import Annotated
 
 import typer
 
-from ecgfl_cli.commands import library
 from ecgfl_cli.console import console_of
+from ecgfl_cli.doctor.checks import check_all
+from ecgfl_cli.doctor.server_checks import check_server
 from ecgfl_cli.errors import ExitCode
+from ecgfl_cli.federation.connection.address import check_address
 
 
 def command(
@@ -30,10 +32,10 @@ def command(
     console = console_of(context, "doctor")
     home = console.home
     if server is not None:
-        library.check_address(server, insecure=False)
-    checks = library.check_all(home, is_site=server is not None)
+        check_address(server, insecure=False)
+    checks = check_all(home, is_site=server is not None)
     if server is not None:
-        checks += library.check_server(home, server, ca)
+        checks += check_server(home, server, ca)
     console.table(
         f"{home.root}",
         ("check ", "state ", "problem ", "how to fix "),

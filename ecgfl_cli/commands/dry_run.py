@@ -2,10 +2,11 @@
 
 from dataclasses import asdict
 
-from ecgfl_cli.commands import library
 from ecgfl_cli.console import Console
+from ecgfl_cli.federation.site.dry_run import dry_run
 from ecgfl_cli.logs import log_fields
 from ecgfl_cli.site.lock import exclusive
+from ecgfl_cli.site.settings import load_settings
 
 TITLES = {"train": "After training", "evaluate": "After measuring"}
 LONGEST_VALUE = 40
@@ -15,9 +16,9 @@ def show_dry_run(console: Console) -> None:
     """Show each field of each reply that this site would send."""
     home = console.home
     home.require_site()
-    settings = library.load_settings(home.settings)
+    settings = load_settings(home.settings)
     with exclusive(home.lock), log_fields(source=settings.site.name):
-        rehearsal = library.dry_run(home, settings)
+        rehearsal = dry_run(home, settings)
     for draft in rehearsal.drafts:
         console.table(
             f"{TITLES[draft.kind]} this site would send",

@@ -3,11 +3,16 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
+from ecgfl_adapters.discovery import read
+from ecgfl_adapters.label_folder import label_folder
+from ecgfl_adapters.label_origin import ANNOTATOR
+from ecgfl_adapters.protocol import ReadOptions
+from ecgfl_adapters.recording import BeatLabel, Recording
+from ecgfl_adapters.wfdb.leads import WfdbOptions
 
-from ecgfl_cli.commands import library
 from ecgfl_cli.commands.options import (
     FollowLinks,
     Force,
@@ -21,22 +26,30 @@ from ecgfl_cli.commands.options import (
 from ecgfl_cli.commands.reading import recordings_and_reading
 from ecgfl_cli.console import Console, console_of
 from ecgfl_cli.errors import ExitCode, UsageError
-
-if TYPE_CHECKING:
-    from ecgfl_adapters.protocol import ReadOptions
-    from ecgfl_adapters.recording import BeatLabel, Recording
-
-    from ecgfl_cli.evaluation.comparison import Comparison
-    from ecgfl_cli.evaluation.paired import PairedEvaluation
-    from ecgfl_cli.evaluation.report import Evaluation
+from ecgfl_cli.evaluation.comparison import Comparison
+from ecgfl_cli.evaluation.ec57 import LEARNING_PERIOD_S
+from ecgfl_cli.evaluation.evaluate import evaluate_files
+from ecgfl_cli.evaluation.label_source import existing_labels
+from ecgfl_cli.evaluation.paired import PairedEvaluation
+from ecgfl_cli.evaluation.report import Evaluation, matrix_text
+from ecgfl_cli.evaluation.tables import (
+    difference_table,
+    errors_text,
+    gross_table,
+    qrs_table,
+    side_by_side_table,
+    veb_table,
+)
+from ecgfl_cli.models.site_models import registry_of
+from ecgfl_cli.prediction.pipeline import Classifier
 
 
 @dataclass(frozen=True)
-class Source:
-    """A source of annotations to evaluate: a model's version, or existing annotations."""
+class AnnotationSource:
+    """A source of annotations to evaluate: a model version, or existing annotations."""
 
     name: str
-    annotate: "Callable[[Path, Recording], Sequence[BeatLabel]]"
+    annotate: Callable[[Path, Recording], Sequence[BeatLabel]]
 
 
 def command(
@@ -89,7 +102,7 @@ def command(
         units=units,
         labels=labels,
         force=force,
-        format_options=(library.WfdbOptions(assume_gain=True),),
+        format_options=(WfdbOptions(assume_gain=True),),
     )
     tested = [
         _model(console, model, reading.lead)
@@ -98,9 +111,9 @@ def command(
         *([] if against is None else [_model(console, against, lead)]),
     ]
     _refuse_the_same_twice(tested)
-    work = library.evaluate_files(
+    work = evaluate_files(
         recordings,
-        lambda path: library.read(path, reading.format, reading.options_for(path)),
+        lambda path: read(path, reading.format, reading.options_for(path)),
         [source.annotate for source in tested],
         lead=reading.lead,
         whole=test is not None,
@@ -118,13 +131,13 @@ def command(
             partly[name] = result.spans
             console.problem(
                 f"{path}: its labels cover {result.evaluated_seconds:.0f} of the "
-                f"{result.seconds - library.LEARNING_PERIOD_S:.0f} s after the learning period; "
+                f"{result.seconds - LEARNING_PERIOD_S:.0f} s after the learning period; "
                 "only that part is evaluated"
             )
         for records, comparison in zip(compared, result.comparisons, strict=True):
             records[name] = comparison
-    evaluations = [library.Evaluation.of(records) for records in compared]
-    paired = library.PairedEvaluation.of(*evaluations) if against is not None else None
+    evaluations = [Evaluation.of(records) for records in compared]
+    paired = PairedEvaluation.of(*evaluations) if against is not None else None
     if compared[0]:
         _show(console, tested[0], evaluations[0])
     if compared[0] and paired is not None:
@@ -150,18 +163,18 @@ def command(
     raise typer.Exit(code)
 
 
-def _model(console: Console, version: str | None, lead: str | None) -> Source:
+def _model(console: Console, version: str | None, lead: str | None) -> AnnotationSource:
 
-    classifier = library.Classifier(library.registry_of(console.home, version), version)
-    return Source(
+    classifier = Classifier(registry_of(console.home, version), version)
+    return AnnotationSource(
         classifier.manifest.version,
         lambda _, recording: classifier.predict(recording, lead).labels(),
     )
 
 
 def _annotations(
-    test: str, model: str | None, recordings: list[Path], named: list[Path], options: "ReadOptions"
-) -> Source:
+    test: str, model: str | None, recordings: list[Path], named: list[Path], options: ReadOptions
+) -> AnnotationSource:
 
     if model is not None:
         raise UsageError(
@@ -175,18 +188,16 @@ def _annotations(
         )
 
     folder = (
-        library.label_folder(Path(test), recordings, named, (library.ANNOTATOR,))
-        if Path(test).is_dir()
-        else None
+        label_folder(Path(test), recordings, named, (ANNOTATOR,)) if Path(test).is_dir() else None
     )
 
-    def annotate(path: Path, recording: "Recording") -> "Sequence[BeatLabel]":
-        return library.existing_labels(path, recording, options, test, folder)
+    def annotate(path: Path, recording: Recording) -> Sequence[BeatLabel]:
+        return existing_labels(path, recording, options, test, folder)
 
-    return Source(test, annotate)
+    return AnnotationSource(test, annotate)
 
 
-def _refuse_the_same_twice(tested: list[Source]) -> None:
+def _refuse_the_same_twice(tested: list[AnnotationSource]) -> None:
 
     if len({each.name for each in tested}) < len(tested):
         raise UsageError(
@@ -195,27 +206,25 @@ def _refuse_the_same_twice(tested: list[Source]) -> None:
         )
 
 
-def _show(console: Console, tested: Source, evaluation: "Evaluation") -> None:
+def _show(console: Console, tested: AnnotationSource, evaluation: Evaluation) -> None:
 
     console.text(
         "EC57: beats are matched within 150 ms, the first 5 minutes of a record do not count"
     )
-    console.table(*library.qrs_table(f"QRS found by {tested.name}", evaluation))
-    console.table(*library.veb_table(f"VEB found by {tested.name}", evaluation))
+    console.table(*qrs_table(f"QRS found by {tested.name}", evaluation))
+    console.table(*veb_table(f"VEB found by {tested.name}", evaluation))
     records = len(evaluation.records)
     if records > 1:
         console.table(
-            *library.gross_table(
-                f"Gross, with intervals by bootstrap over {records} records", evaluation
-            )
+            *gross_table(f"Gross, with intervals by bootstrap over {records} records", evaluation)
         )
-    console.block(library.matrix_text(evaluation.gross))
+    console.block(matrix_text(evaluation.gross))
 
 
-def _show_pair(console: Console, a: Source, b: Source, paired: "PairedEvaluation") -> None:
+def _show_pair(
+    console: Console, a: AnnotationSource, b: AnnotationSource, paired: PairedEvaluation
+) -> None:
 
-    console.table(*library.side_by_side_table(f"VEB, A = {a.name}, B = {b.name}", paired))
-    console.table(
-        *library.difference_table("Gross of both, with intervals by paired bootstrap", paired)
-    )
-    console.block(library.errors_text(paired))
+    console.table(*side_by_side_table(f"VEB, A = {a.name}, B = {b.name}", paired))
+    console.table(*difference_table("Gross of both, with intervals by paired bootstrap", paired))
+    console.block(errors_text(paired))

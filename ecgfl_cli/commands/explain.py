@@ -1,18 +1,18 @@
 """`ecgfl ingest --explain`: how tables of numbers are read, without ingesting them."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
+from ecgfl_adapters.discovery import adapter_for
+from ecgfl_adapters.errors import FormatUnknown
+from ecgfl_adapters.tables.adapter import CsvAdapter
+from ecgfl_adapters.tables.explain import Explanation, explain
 
-from ecgfl_cli.commands import library
 from ecgfl_cli.commands.reading import reading_of
 from ecgfl_cli.commands.recordings import named_recordings
 from ecgfl_cli.console import Console
 from ecgfl_cli.errors import ExitCode, UsageError
-
-if TYPE_CHECKING:
-    from ecgfl_adapters.tables.explain import Explanation
 
 
 def show_explanations(
@@ -31,17 +31,17 @@ def show_explanations(
     explanations: list[Explanation] = []
     for path in named_recordings(console, paths, follow_links=reading.options.follow_links):
         try:
-            name = library.adapter_for(path, file_format).name
-        except library.FormatUnknown:
+            name = adapter_for(path, file_format).name
+        except FormatUnknown:
             if not path.is_file():
                 raise
-            name = library.CsvAdapter.name  # to show why it is not taken for a table
-        if name != library.CsvAdapter.name:
+            name = CsvAdapter.name  # to show why it is not taken for a table
+        if name != CsvAdapter.name:
             raise UsageError(
                 f"{path} is read as {name}: --explain shows how tables of numbers are read",
                 "Give CSV files with it",
             )
-        explanations.append(library.explain(path, reading.options))
+        explanations.append(explain(path, reading.options))
     for explanation in explanations:
         rows = [(note.what, note.value, note.why) for note in explanation.understood]
         console.table(str(explanation.path), ("what ", "value ", "why "), rows)

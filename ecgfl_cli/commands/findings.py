@@ -4,13 +4,13 @@ from collections import Counter
 from collections.abc import Mapping
 
 from ecgfl_cli.console import Console
-from ecgfl_cli.quality.findings import Finding, Severity, Verdict, verdict
+from ecgfl_cli.quality.findings import Finding, Severity, Usability, usability
 
 
 def show_findings(
     console: Console,
     by_place: list[tuple[str, list[Finding]]],
-    words: Mapping[Verdict, str] | None = None,
+    words: Mapping[Usability, str] | None = None,
 ) -> None:
     """Print a summary, a row for each error and warning, and the fix for each code, worst first.
 
@@ -23,15 +23,15 @@ def show_findings(
     by_place
         Each recording with its findings.
     words
-        Text for each verdict; None prints its value.
+        Text for each kind of usability; None prints its value.
     """
     if not by_place:
         return
-    verdicts = Counter(verdict(findings) for _, findings in by_place)
+    verdicts = Counter(usability(findings) for _, findings in by_place)
     counted = [
         f"{verdicts[kind]} {kind if words is None else words[kind]}"
-        for kind in Verdict
-        if verdicts[kind] or kind is not Verdict.UNLABELLED
+        for kind in Usability
+        if verdicts[kind] or kind is not Usability.UNLABELLED
     ]
     shown = [
         (place, finding)

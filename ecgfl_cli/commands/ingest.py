@@ -4,7 +4,6 @@ from collections import Counter
 
 import typer
 
-from ecgfl_cli.commands import library
 from ecgfl_cli.commands.explain import show_explanations
 from ecgfl_cli.commands.findings import show_findings
 from ecgfl_cli.commands.options import (
@@ -23,8 +22,8 @@ from ecgfl_cli.commands.options import (
 from ecgfl_cli.commands.reading import recordings_and_reading
 from ecgfl_cli.console import console_of
 from ecgfl_cli.errors import ExitCode
-from ecgfl_cli.processes import begin_loading
-from ecgfl_cli.store import WORKER_MODULES
+from ecgfl_cli.store.ingest import ingest_files
+from ecgfl_cli.store.patient_key import check_rule
 
 
 def command(
@@ -45,9 +44,6 @@ def command(
 
     With --explain, only show how CSV files are read and why, and a [[csv]] block for site.toml.
     """
-
-    begin_loading(WORKER_MODULES)
-
     console = console_of(context, "ingest")
     if explain:
         show_explanations(
@@ -68,19 +64,19 @@ def command(
         paths,
         file_format,
         lead,
-        patient=library.check_rule(patient),
+        patient=check_rule(patient),
         follow_links=follow_links,
         fs=fs,
         units=units,
         labels=labels,
         force=force,
     )
-    results = library.ingest_files(
+    results = ingest_files(
         home,
         recordings,
         reading,
         jobs,
-        lambda work: console.track(work, len(recordings), "ingest"),
+        console.tracker("ingest"),
     )
     for result in results:
         if result.error is not None:

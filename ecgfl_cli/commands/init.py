@@ -1,17 +1,15 @@
 """`ecgfl init`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from ecgfl_cli.commands import library
 from ecgfl_cli.commands.options import Encrypt
 from ecgfl_cli.console import console_of
+from ecgfl_cli.federation.site.setup import NODE_KEY_MADE, make_site
+from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.keys import fingerprint
-
-if TYPE_CHECKING:
-    from ecgfl_cli.site.home import Home
 
 
 def command(
@@ -31,7 +29,7 @@ def command(
     console = console_of(context, "init")
     home = console.home
     was_there = home.settings.is_file()
-    changed = library.make_site(home, site, federation, encrypt)
+    changed = make_site(home, site, federation, encrypt)
     digest = fingerprint(home.node_public_key)
     console.text(f"Home of site {site}: {home.root}")
     console.text(f"Public key to send to the coordinator: {home.node_public_key}")
@@ -57,9 +55,9 @@ def command(
     )
 
 
-def _next_step(home: "Home", site: str, was_there: bool, changed: list[str]) -> str:
+def _next_step(home: Home, site: str, was_there: bool, changed: list[str]) -> str:
     send = ""
-    if library.NODE_KEY_MADE in changed:
+    if NODE_KEY_MADE in changed:
         enrols = "revokes the old key and enrols this one" if was_there else "enrols it"
         send = f"send {home.node_public_key} to the coordinator, who {enrols}; "
     if not home.federation.is_file():

@@ -5,14 +5,18 @@ from typing import Annotated
 
 import typer
 
-from ecgfl_cli.commands import library
 from ecgfl_cli.commands.acceptance import show_verdict
 from ecgfl_cli.commands.dry_run import show_dry_run
 from ecgfl_cli.commands.options import duration
 from ecgfl_cli.console import console_of
 from ecgfl_cli.errors import ExitCode, UsageError
+from ecgfl_cli.federation.connection.address import check_address
+from ecgfl_cli.federation.site.participation import JoinOptions, participate
+from ecgfl_cli.federation.site.policy_checks import check_policy
 from ecgfl_cli.logs import log_fields
+from ecgfl_cli.models.federation_file import ca_certificate, load_federation
 from ecgfl_cli.site.lock import exclusive
+from ecgfl_cli.site.settings import load_settings
 
 USUAL_WAIT = "15m"
 
@@ -34,7 +38,7 @@ def command(
             "--max-wait",
             help=(
                 "How long to wait for the coordinator and for a run. Default: 15m with --once, "
-                "else no limit."
+                "otherwise no limit."
             ),
             metavar="DURATION",
         ),
@@ -66,22 +70,22 @@ def command(
         max_wait = USUAL_WAIT
     console = console_of(context, "join")
     home = console.home
-    library.check_address(server, insecure)
+    check_address(server, insecure)
     home.require_site()
     settings, federation = (
-        library.load_settings(home.settings),
-        library.load_federation(home.federation),
+        load_settings(home.settings),
+        load_federation(home.federation),
     )
-    library.check_policy(settings.policy, home.settings)
-    options = library.JoinOptions(
+    check_policy(settings.policy, home.settings)
+    options = JoinOptions(
         server=server,
-        ca=None if insecure else library.ca_certificate(federation, ca),
+        ca=None if insecure else ca_certificate(federation, ca),
         once=once,
         max_wait=float("inf") if max_wait is None else duration(max_wait),
         max_time=duration(max_time),
     )
     with exclusive(home.lock), log_fields(source=settings.site.name):
-        outcome = library.participate(home, settings, federation, options)
+        outcome = participate(home, settings, federation, options)
     if not outcome.participated:
         console.text("No round was offered.")
     else:

@@ -1,12 +1,19 @@
-"""The root command. It imports the module of a command when that command is used."""
+"""Command groups that import the module of a command when the command is used.
 
-import re
+Nothing else in the program is imported lazily by name.
+"""
+
+from collections.abc import Mapping
 from importlib import import_module
-from typing import Any
+from typing import Any, ClassVar
 
 import click
 import typer
+import typer.core
 from typer.core import TyperCommand, TyperGroup
+
+# Otherwise typer imports rich for every help text, which takes longer than all other imports.
+typer.core.HAS_RICH = False
 
 VERBS = {
     "init": "Create this site's home: settings and node key.",
@@ -31,47 +38,77 @@ VERBS = {
 further commands.
 """
 
+COORDINATOR_VERBS = {
+    "serve": "Serve one run of the federation, sign every model and write the run's report.",
+}
+"""Commands of `ecgfl coordinator` that import Flower; the module of each is `coordinator_NAME`."""
 
-class LazyGroup(TyperGroup):
-    """A group that imports the module of a command when the command runs or shows its own help."""
+MODEL_VERBS = {
+    "import": "Import a version from a file. It is verified and tested like one from the "
+    "coordinator.",
+}
+"""Commands of `ecgfl model` that import torch; the module of each is `model_NAME`."""
+
+
+class HelpGroup(TyperGroup):
+    """A group whose help shows the first paragraph of each command's help in full."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write the commands and their short help."""
+        rows = [(name, _short_help(command)) for name, command in self.commands.items()]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+class LazyGroup(HelpGroup):
+    """A group that imports the module of a command when the command runs or shows its own help.
+
+    Attributes
+    ----------
+    lazy
+        Name of each lazy command -> the first paragraph of its help.
+    prefix
+        Start of the modules' names.
+    """
+
+    lazy: ClassVar[Mapping[str, str]] = VERBS
+    prefix: ClassVar[str] = "ecgfl_cli.commands."
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        self.commands = {name: TyperCommand(name, help=text) for name, text in VERBS.items()}
+        for name, text in self.lazy.items():
+            self.commands[name] = TyperCommand(name, help=text)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import a command's module and return the command; None if there is no such command."""
-        return _load(cmd_name) if cmd_name in VERBS else None
-
-    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the help from the short help of each command. No command is imported."""
-        group = TyperGroup(
-            name=self.name,
-            commands=dict(self.commands),
-            params=self.params,
-            help=self.help,
-            rich_markup_mode=self.rich_markup_mode,
-        )
-        group.format_help(ctx, formatter)
+        if cmd_name in self.lazy:
+            return _load(f"{self.prefix}{cmd_name}", cmd_name)
+        return super().get_command(ctx, cmd_name)
 
 
-def _load(name: str) -> click.Command:
-    module = import_module(f"ecgfl_cli.commands.{name}")
-    holder = typer.Typer(add_completion=False, rich_markup_mode="rich")
+class CoordinatorGroup(LazyGroup):
+    """The commands of `ecgfl coordinator`."""
+
+    lazy = COORDINATOR_VERBS
+    prefix = "ecgfl_cli.commands.coordinator_"
+
+
+class ModelGroup(LazyGroup):
+    """The commands of `ecgfl model`."""
+
+    lazy = MODEL_VERBS
+    prefix = "ecgfl_cli.commands.model_"
+
+
+def _load(path: str, name: str) -> click.Command:
+    module = import_module(path)
+    holder = typer.Typer(add_completion=False, rich_markup_mode=None)
     if hasattr(module, "app"):
         holder.add_typer(module.app, name=name)
     else:
         holder.command(name)(module.command)
-    command = typer.main.get_group(holder).commands[name]
-    escape_help(command)
-    return command
+    return typer.main.get_group(holder).commands[name]
 
 
-def escape_help(command: click.Command) -> None:
-    """Escape square brackets in a command's help texts; rich would read them as markup."""
-    for item in (command, *command.params):
-        if text := getattr(item, "help", None):
-            setattr(item, "help", re.sub(r"\[(?=[a-z#/@])", r"\\[", text))  # noqa: B010 - some parameters have no `help`
-    if isinstance(command, click.Group):
-        for sub in command.commands.values():
-            escape_help(sub)
+def _short_help(command: click.Command) -> str:
+    return " ".join((command.help or "").split("\n\n")[0].split())

@@ -2,23 +2,25 @@
 
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from ecgfl_cli.commands import library
-from ecgfl_cli.commands.acceptance import show_verdict
+from ecgfl_cli.commands.lazy_group import ModelGroup
 from ecgfl_cli.commands.options import Model
 from ecgfl_cli.console import console_of, fields_of
 from ecgfl_cli.errors import UsageError
+from ecgfl_cli.federation.model_export import export_registry, require_exportable
 from ecgfl_cli.files import atomic_write_bytes, readable_as_usual
+from ecgfl_cli.models.model_file import model_file
+from ecgfl_cli.models.registry import Entry
+from ecgfl_cli.models.site_models import registry_of, site_registry
+from ecgfl_cli.models.starter import MODEL_CARD, starter_registry
 from ecgfl_cli.site.audit import AuditLog
 from ecgfl_cli.site.lock import exclusive
 
-if TYPE_CHECKING:
-    from ecgfl_cli.models.registry import Entry
-
 app = typer.Typer(
+    cls=ModelGroup,
     help="Manage the models that this site received, and the starter model.",
     no_args_is_help=True,
 )
@@ -33,10 +35,10 @@ def list_models(context: typer.Context) -> None:
     """List the versions, oldest first."""
     console = console_of(context, "model-list")
     console.home.require_site()
-    registry = library.site_registry(console.home)
+    registry = site_registry(console.home)
     entries, current = (
-        [*library.starter_registry().entries(), *registry.entries()],
-        registry.current() or library.starter_registry().current(),
+        [*starter_registry().entries(), *registry.entries()],
+        registry.current() or starter_registry().current(),
     )
     console.table(
         "Models",
@@ -87,21 +89,21 @@ def show(
 ) -> None:
     """Show the details of a version, and the model card of the starter model."""
     console = console_of(context, "model-show")
-    registry = library.registry_of(console.home, version)
+    registry = registry_of(console.home, version)
     entry = registry.entry(version or registry.current() or "")
     fields = entry.manifest.model_dump(by_alias=True, mode="json")
     rows = fields_of(fields)
     if entry.acceptance is not None:
         rows.append(("acceptance test", f"{_outcome(entry)}: {entry.acceptance.get('reason')}"))
     console.table(f"Model {entry.manifest.version}", ("field ", "value "), rows)
-    shipped = entry.manifest.version in library.starter_registry().versions()
+    shipped = entry.manifest.version in starter_registry().versions()
     if shipped:
-        console.block(library.MODEL_CARD.read_text(encoding="utf-8"))
+        console.block(MODEL_CARD.read_text(encoding="utf-8"))
     console.result(
         model=fields,
         received=entry.received,
         acceptance=entry.acceptance,
-        card=library.MODEL_CARD if shipped else None,
+        card=MODEL_CARD if shipped else None,
     )
 
 
@@ -109,13 +111,13 @@ def show(
 def use(context: typer.Context, version: Version) -> None:
     """Make a version the current model, which `predict` uses until the next one is accepted.
 
-    The starter model can be chosen, too.
+    This can also be the starter model.
     """
     console = console_of(context, "model-use")
     home = console.home
     home.require_site()
     with exclusive(home.lock):
-        chosen, received = library.registry_of(home, version), library.site_registry(home)
+        chosen, received = registry_of(home, version), site_registry(home)
         chosen.load(version)
         with AuditLog(home.audit).change("model-promoted", version=version, by="hand"):
             received.promote(version if version in received.versions() else None)
@@ -125,14 +127,14 @@ def use(context: typer.Context, version: Version) -> None:
 
 @app.command()
 def rollback(context: typer.Context) -> None:
-    """Return to the model that was current before; a second call goes back one further."""
+    """Return to the model that was current before; a second call goes back one more."""
     console = console_of(context, "model-rollback")
     home = console.home
     home.require_site()
     with exclusive(home.lock):
-        left, received = library.registry_of(home, None).current(), library.site_registry(home)
-        version = received.previous() or library.starter_registry().current() or ""
-        library.registry_of(home, version).load(version)
+        left, received = registry_of(home, None).current(), site_registry(home)
+        version = received.previous() or starter_registry().current() or ""
+        registry_of(home, version).load(version)
         with AuditLog(home.audit).change("model-rolled-back", version=version, left=left):
             received.roll_back()
     console.text(f"The current model is now {version}, as before {left}.")
@@ -151,7 +153,7 @@ def export_model(
     This works in the home of a site or of a coordinator.
     """
     console = console_of(context, "model-export")
-    registry = library.export_registry(console.home)
+    registry = export_registry(console.home)
     chosen = version or registry.current()
     if chosen is None:
         raise UsageError(
@@ -162,34 +164,13 @@ def export_model(
         raise UsageError(
             f"{file} is there already", "Choose another name, or replace it with --force"
         )
-    library.require_exportable(console.home, chosen)
-    data = library.model_file(registry, chosen)
+    require_exportable(console.home, chosen)
+    data = model_file(registry, chosen)
     with readable_as_usual():
         atomic_write_bytes(file, data)
     digest = sha256(data).hexdigest()
     console.text(f"{file}: model {chosen}, {len(data)} bytes, SHA-256 {digest}.")
     console.result(version=chosen, file=file, bytes=len(data), sha256=digest)
-
-
-@app.command("import")
-def import_file(
-    context: typer.Context,
-    file: Annotated[
-        Path, typer.Argument(help="A file that `ecgfl model export` wrote.", metavar="FILE")
-    ],
-) -> None:
-    """Import a version from a file. It is verified and tested like one from the coordinator.
-
-    Exit code 7 if it is not accepted.
-    """
-    console = console_of(context, "model-import")
-    home = console.home
-    home.require_site()
-    with exclusive(home.lock):
-        imported = library.import_model(home, library.load_settings(home.settings), file)
-    code = show_verdict(console, imported.version, imported.verdict)
-    console.result(code, version=imported.version, acceptance=imported.verdict.as_dict())
-    raise typer.Exit(code)
 
 
 @app.command()
@@ -201,7 +182,7 @@ def verify(context: typer.Context) -> None:
     console = console_of(context, "model-verify")
     console.home.require_site()
     versions = []
-    for registry in (library.starter_registry(), library.site_registry(console.home)):
+    for registry in (starter_registry(), site_registry(console.home)):
         for version in registry.versions():
             registry.load(version)
             versions.append(version)
@@ -209,8 +190,8 @@ def verify(context: typer.Context) -> None:
     console.result(versions=versions)
 
 
-def _outcome(entry: "Entry") -> str | None:
-    """Of the acceptance test, None without one."""
+def _outcome(entry: Entry) -> str | None:
+    """Return the result of the acceptance test; None if there was none."""
     if entry.acceptance is None:
         return None
     return "rejected" if entry.is_rejected else "accepted"

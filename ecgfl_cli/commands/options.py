@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from ecgfl_adapters.registry import adapters
 
-from ecgfl_cli.commands import library
 from ecgfl_cli.models.architecture import names
 from ecgfl_cli.times import seconds_of
 
@@ -38,7 +38,7 @@ def _choice_of(known: Callable[[], tuple[str, ...]]) -> Callable[[str], str]:
 
 def _formats() -> tuple[str, ...]:
 
-    return ("auto", *library.adapters())
+    return ("auto", *adapters())
 
 
 def _architectures() -> tuple[str, ...]:

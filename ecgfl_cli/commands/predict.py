@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
+from ecgfl_adapters.wfdb.leads import WfdbOptions
 
-from ecgfl_cli.commands import library
 from ecgfl_cli.commands.findings import show_findings
 from ecgfl_cli.commands.options import (
     FollowLinks,
@@ -22,11 +22,13 @@ from ecgfl_cli.commands.reading import recordings_and_reading
 from ecgfl_cli.console import Console, console_of
 from ecgfl_cli.errors import ExitCode
 from ecgfl_cli.files import readable_as_usual
-from ecgfl_cli.quality.findings import Finding, Severity, Verdict
-
-if TYPE_CHECKING:
-    from ecgfl_cli.prediction.ectopy import Ectopy
-    from ecgfl_cli.prediction.predict import PredictedFile
+from ecgfl_cli.models.site_models import registry_of
+from ecgfl_cli.prediction.ectopy import Ectopy
+from ecgfl_cli.prediction.outputs import output_folders
+from ecgfl_cli.prediction.pipeline import Classifier
+from ecgfl_cli.prediction.predict import Output, PredictedFile, predict_files
+from ecgfl_cli.prediction.writers.registry import writers_of
+from ecgfl_cli.quality.findings import Finding, Severity, Usability
 
 
 def command(
@@ -54,7 +56,7 @@ def command(
     The results are written in formats that cardiologists' tools read.
     """
     console = console_of(context, "predict")
-    writers = library.writers_of(formats)
+    writers = writers_of(formats)
     recordings, reading = recordings_and_reading(
         console,
         files,
@@ -65,13 +67,13 @@ def command(
         units=units,
         labels="none",
         force=force,
-        format_options=(library.WfdbOptions(assume_gain=True),),
+        format_options=(WfdbOptions(assume_gain=True),),
     )
-    output = library.Output(library.output_folders(recordings, files, out), writers, force)
-    classifier = library.Classifier(library.registry_of(console.home, model), model)
+    output = Output(output_folders(recordings, files, out), writers, force)
+    classifier = Classifier(registry_of(console.home, model), model)
     with readable_as_usual():
         out.mkdir(parents=True, exist_ok=True)
-    work = library.predict_files(recordings, classifier, reading, output)
+    work = predict_files(recordings, classifier, reading, output)
     summaries, failed = [], []
     for path, result in console.track(work, len(recordings), "predict"):
         if isinstance(result, str):
@@ -95,23 +97,29 @@ def command(
 
 @dataclass(frozen=True)
 class _Summary:
-    """What is shown of one prediction. doubts : the errors and warnings among its findings."""
+    """What is shown of one prediction.
+
+    Attributes
+    ----------
+    doubts
+        The errors and warnings among its findings.
+    """
 
     path: Path
     record: str
     leads: tuple[str, ...]
-    ectopy: "Ectopy"
+    ectopy: Ectopy
     written: list[Path]
-    doubts: "list[Finding]"
+    doubts: list[Finding]
 
     @property
     def errors(self) -> list[str]:
-        """Codes of the errors, each once."""
+        """Codes of the errors, without repetition."""
         codes = [each.code for each in self.doubts if each.severity is Severity.ERROR]
         return list(dict.fromkeys(codes))
 
 
-def _summary(console: Console, path: Path, result: "PredictedFile") -> _Summary:
+def _summary(console: Console, path: Path, result: PredictedFile) -> _Summary:
     summary = _Summary(
         path,
         result.prediction.record,
@@ -132,7 +140,7 @@ def _show(console: Console, summaries: list[_Summary], version: str) -> None:
     show_findings(
         console,
         [(str(summary.path), summary.doubts) for summary in summaries],
-        {Verdict.USABLE: "without an error", Verdict.REJECTED: "with an error"},
+        {Usability.USABLE: "without an error", Usability.REJECTED: "with an error"},
     )
     console.table(
         f"PVCs found by {version} (not for diagnosis)",

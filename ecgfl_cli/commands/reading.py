@@ -2,17 +2,21 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ecgfl_cli.commands import library
+from ecgfl_adapters.discovery import record_stem
+from ecgfl_adapters.errors import LabelsUnreadable
+from ecgfl_adapters.label_folder import LabelFolder, label_folder
+from ecgfl_adapters.labels import annotator_files
+from ecgfl_adapters.protocol import ReadOptions
+from ecgfl_adapters.tables.layout import TableOptions
+
 from ecgfl_cli.commands.recordings import named_recordings
 from ecgfl_cli.console import Console
 from ecgfl_cli.errors import UsageError
-
-if TYPE_CHECKING:
-    from ecgfl_adapters.label_folder import LabelFolder
-
-    from ecgfl_cli.store.reading import Reading
+from ecgfl_cli.quality.limits import limits_of
+from ecgfl_cli.site.settings import Recordings, load_settings
+from ecgfl_cli.store.reading import Reading
 
 
 def recordings_and_reading(
@@ -23,7 +27,7 @@ def recordings_and_reading(
     *,
     follow_links: bool,
     **options: Any,
-) -> "tuple[list[Path], Reading]":
+) -> tuple[list[Path], Reading]:
     """Return the recordings that a command line names, and how to read them.
 
     Parameters
@@ -53,7 +57,7 @@ def recordings_and_reading(
 
 def reading_of(
     console: Console, file_format: str, lead: str | None, patient: str = "auto", **options: Any
-) -> "Reading":
+) -> Reading:
     """Combine this home's site.toml, if there is one, with the command line.
 
     Parameters
@@ -71,37 +75,37 @@ def reading_of(
         A setting of site.toml is not valid.
     """
     path = console.home.settings
-    settings = library.load_settings(path) if path.is_file() else None
-    recordings = settings.recordings if settings else library.Recordings()
-    return library.Reading(
+    settings = load_settings(path) if path.is_file() else None
+    recordings = settings.recordings if settings else Recordings()
+    return Reading(
         file_format,
-        library.ReadOptions(
+        ReadOptions(
             leads=(lead,) if lead else (),
             ecg_channels=tuple(recordings.ecg_channels),
             vocabulary=settings.vocabulary if settings else {},
             format_options=(
                 *options.pop("format_options", ()),
-                library.TableOptions(tuple(settings.csv) if settings else ()),
+                TableOptions(tuple(settings.csv) if settings else ()),
             ),
             **options,
         ),
         lead or recordings.lead,
         patient=patient,
-        limits=library.limits_of(path, settings.limits if settings else {}),
+        limits=limits_of(path, settings.limits if settings else {}),
         keep_age_band=recordings.keep_age_band,
         keep_sex=recordings.keep_sex,
     )
 
 
 def _with_label_folder(
-    console: Console, reading: "Reading", recordings: list[Path], named: list[Path]
-) -> "Reading":
+    console: Console, reading: Reading, recordings: list[Path], named: list[Path]
+) -> Reading:
     """Return the reading with the folder of labels, if --labels names one."""
     labels = reading.options.labels
     if (
         labels is None
         or labels == "none"
-        or any(library.annotator_files(library.record_stem(path), labels) for path in recordings)
+        or any(annotator_files(record_stem(path), labels) for path in recordings)
     ):
         # An annotator's suffix has priority over a file or folder of this name in the working
         # folder.
@@ -113,7 +117,7 @@ def _with_label_folder(
         )
     if not Path(labels).is_dir():
         return reading
-    folder = library.label_folder(Path(labels), recordings, named)
+    folder = label_folder(Path(labels), recordings, named)
     if not any(_has_labels(folder, path) for path in recordings):
         console.problem(
             f"--labels {labels}: the folder holds no labels of these recordings. Put NAME.ecgfl, "
@@ -123,8 +127,8 @@ def _with_label_folder(
     return replace(reading, labels_in=folder)
 
 
-def _has_labels(folder: "LabelFolder", recording: Path) -> bool:
+def _has_labels(folder: LabelFolder, recording: Path) -> bool:
     try:
         return bool(folder.files_of(recording))
-    except library.LabelsUnreadable:
+    except LabelsUnreadable:
         return True  # reading the recording reports the error

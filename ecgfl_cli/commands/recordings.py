@@ -3,7 +3,8 @@
 import os
 from pathlib import Path
 
-from ecgfl_cli.commands import library
+from ecgfl_adapters.search import find_recordings, leads_out_of, why_skipped
+
 from ecgfl_cli.console import Console
 from ecgfl_cli.errors import UnusableInput
 
@@ -23,14 +24,12 @@ def named_recordings(
     UnusableInput
         If there is no recording.
     """
-    found = library.find_recordings(paths, follow_links=follow_links)
+    found = find_recordings(paths, follow_links=follow_links)
     for skipped in found.skipped:
-        line = (
-            f"{skipped}: skipped, {library.why_skipped(skipped, paths, follow_links=follow_links)}"
-        )
+        line = f"{skipped}: skipped, {why_skipped(skipped, paths, follow_links=follow_links)}"
         (
             console.problem
-            if library.leads_out_of(skipped, paths, follow_links=follow_links)
+            if leads_out_of(skipped, paths, follow_links=follow_links)
             else console.say
         )(line)
     stems = {path.with_suffix("") for path in found.recordings}

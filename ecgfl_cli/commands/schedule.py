@@ -5,18 +5,24 @@ from typing import Annotated
 
 import typer
 
-from ecgfl_cli.commands import library
+from ecgfl_cli.commands.lazy_group import HelpGroup
 from ecgfl_cli.commands.options import duration
 from ecgfl_cli.console import Console, console_of
 from ecgfl_cli.errors import UsageError
+from ecgfl_cli.federation.connection.address import check_address
+from ecgfl_cli.federation.connection.proxy import proxy_for
+from ecgfl_cli.federation.site.policy_checks import check_hours, check_policy
 from ecgfl_cli.schedule.crontab import cron_line
 from ecgfl_cli.schedule.crontab import install as install_line
 from ecgfl_cli.schedule.nightly import Nightly, time_of_day
 from ecgfl_cli.schedule.systemd import RANDOM_DELAY_MINUTES, units
 from ecgfl_cli.schedule.systemd import write as write_units
 from ecgfl_cli.schedule.windows import schtasks_line
+from ecgfl_cli.site.settings import load_settings
 
-app = typer.Typer(help="Let this machine join the federation every night.", no_args_is_help=True)
+app = typer.Typer(
+    cls=HelpGroup, help="Let this machine join the federation every night.", no_args_is_help=True
+)
 
 Server = Annotated[
     str, typer.Option("--server", help="Address of the coordinator.", metavar="HOST:PORT")
@@ -159,20 +165,28 @@ def _nightly(
     max_wait: str,
     max_time: str,
     delay: int,
-) -> "Nightly":
-    """Return the nightly join. delay : longest random delay of the start, in minutes.
+) -> Nightly:
+    """Return the nightly join.
 
-    Raises `UsageError` when the policy does not allow the time.
+    Parameters
+    ----------
+    delay
+        Longest random delay of the start, in minutes.
+
+    Raises
+    ------
+    UsageError
+        The policy does not allow the time.
     """
-    library.check_address(server, insecure=False)
+    check_address(server, insecure=False)
     home = console.home
     home.require_site()
     hour, minute = time_of_day(at)
     duration(max_wait), duration(max_time)
-    settings = library.load_settings(home.settings)
-    library.check_policy(settings.policy, home.settings)
-    library.check_hours(settings.policy, home.settings, hour, minute, delay, f"--at {at}")
-    proxy = library.proxy_for(server)
+    settings = load_settings(home.settings)
+    check_policy(settings.policy, home.settings)
+    check_hours(settings.policy, home.settings, hour, minute, delay, f"--at {at}")
+    proxy = proxy_for(server)
     return Nightly(
         name=settings.site.name,
         home=home.root,

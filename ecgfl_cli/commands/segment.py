@@ -2,14 +2,11 @@
 
 import typer
 
-from ecgfl_cli.commands import library
+from ecgfl_cli.beats.aami import BeatClass
 from ecgfl_cli.commands.options import ArchitectureName, Jobs
 from ecgfl_cli.console import console_of
 from ecgfl_cli.models.architecture import DEFAULT, architecture
-from ecgfl_cli.processes import begin_loading
-from ecgfl_cli.site.lock import exclusive
-from ecgfl_cli.store import WORKER_MODULES
-from ecgfl_cli.store.catalogue import open_catalogue
+from ecgfl_cli.store.segment import segment_store
 
 
 def command(context: typer.Context, arch: ArchitectureName = DEFAULT, jobs: Jobs = 1) -> None:
@@ -17,40 +14,27 @@ def command(context: typer.Context, arch: ArchitectureName = DEFAULT, jobs: Jobs
 
     `join` does this when needed.
     """
-
-    begin_loading(WORKER_MODULES)
-
     console = console_of(context, "segment")
-    home = console.home
-    home.require_site()
+    console.home.require_site()
     window = architecture(arch).window
-    with exclusive(home.lock), open_catalogue(home.catalogue) as catalogue:
-        usable = sum(row.status == "usable" for row in catalogue.rows())
-        done, counts, unreadable = [], [], []
-        for item in console.track(
-            library.segment(home, catalogue, window, jobs), usable, "segment"
-        ):
-            beats = item.beats()
-            done.append(item)
-            counts.append([int((beats.classes == kind).sum()) for kind in library.BeatClass])
-            unreadable.append(int((~beats.readable).sum()))
+    records = segment_store(console.home, window, jobs, console.tracker("segment"))
+    classes = [kind.name for kind in BeatClass]
+    totals = [sum(item.beats[name] for item in records) for name in classes]
     console.table(
         f"Beats for {arch}: {window.length} samples at {window.fs:g} Hz",
-        ("record ", "patient ", "split ", *(kind.name for kind in library.BeatClass), "unreadable"),
+        ("record ", "patient ", "split ", *classes, "unreadable"),
         [
-            (item.row.record, item.row.patient, item.split, *count, without)
-            for item, count, without in zip(done, counts, unreadable, strict=True)
+            (
+                item.row.record,
+                item.row.patient,
+                item.split,
+                *item.beats.values(),
+                item.unreadable,
+            )
+            for item in records
         ],
         empty="No usable labelled recording: `ecgfl dataset list` says why.",
-        footer=(
-            "",
-            "",
-            f"{len(done)} records",
-            *(sum(column) for column in zip(*counts, strict=True)),
-            "",
-        )
-        if done
-        else None,
+        footer=("", "", f"{len(records)} records", *totals, "") if records else None,
     )
     console.result(
         architecture=arch,
@@ -60,10 +44,8 @@ def command(context: typer.Context, arch: ArchitectureName = DEFAULT, jobs: Jobs
                 "patient": item.row.patient,
                 "split": item.split,
                 "cut": item.cut,
-                "beats": {
-                    kind.name: number for kind, number in zip(library.BeatClass, count, strict=True)
-                },
+                "beats": item.beats,
             }
-            for item, count in zip(done, counts, strict=True)
+            for item in records
         ],
     )

@@ -3,11 +3,11 @@
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from ecgfl_cli.commands import library
+from ecgfl_cli.beats.window import Window
 from ecgfl_cli.commands.options import (
     ArchitectureName,
     FollowLinks,
@@ -19,20 +19,15 @@ from ecgfl_cli.commands.reading import reading_of
 from ecgfl_cli.commands.recordings import named_recordings
 from ecgfl_cli.console import Console, console_of, percent
 from ecgfl_cli.errors import ExitCode, UsageError
+from ecgfl_cli.federation.simulation.comparison_page import comparison_page
+from ecgfl_cli.federation.simulation.ray_engine import require_engine
+from ecgfl_cli.federation.simulation.simulate import Simulated, simulate
+from ecgfl_cli.federation.simulation.site_stores import SourceFolder, site_of_folder, sites_of_home
+from ecgfl_cli.federation.simulation.trial import require_different, trial
+from ecgfl_cli.federation.simulation.virtual_sites import VirtualSite
 from ecgfl_cli.files import atomic_write_bytes, readable_as_usual
 from ecgfl_cli.models.architecture import DEFAULT, architecture
-from ecgfl_cli.printable import printable
-from ecgfl_cli.processes import begin_loading
-from ecgfl_cli.site.home import Home
-from ecgfl_cli.site.keys import make_keys
-from ecgfl_cli.site.lock import exclusive
-from ecgfl_cli.store import WORKER_MODULES
-from ecgfl_cli.store.catalogue import open_catalogue
-
-if TYPE_CHECKING:
-    from ecgfl_cli.federation.simulation.simulate import Simulated
-    from ecgfl_cli.federation.simulation.virtual_sites import VirtualSite
-    from ecgfl_cli.models.manifest import Metrics
+from ecgfl_cli.models.manifest import Metrics
 
 FEWEST_SITES = 2
 
@@ -101,15 +96,14 @@ def command(
     folders = folders or []
     if (sites is None) == (not folders) or len(folders) == 1:
         raise UsageError(
-            "Give either --sites N, to deal out this site's patients, or two or more --folder, "
+            "Give either --sites N, to distribute this site's patients, or two or more --folder, "
             "one for each virtual site",
             "For instance `ecgfl simulate --sites 4`",
         )
-    library.require_engine()
+    require_engine()
     if out is not None:
         with readable_as_usual():
             out.mkdir(parents=True, exist_ok=True)
-    begin_loading(WORKER_MODULES)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ecgfl-simulate-")))
         options = {
@@ -122,27 +116,37 @@ def command(
         }
         origins = {"min_sites": "--folder" if folders else "--sites"}
         trials = [
-            library.trial(text, options, origins, from_scratch)
+            trial(text, options, origins, from_scratch)
             for text in dict.fromkeys(strategies or ["fedavg"])
         ]
-        library.require_different(trials)
+        require_different(trials)
+        window = architecture(arch).window
         if sites is None:
             virtual = [
-                _of_folder(
-                    console, path, folder / f"site-{number}", arch, jobs, follow_links=follow_links
+                _site_of_folder(
+                    console, path, folder / f"site-{number}", window, jobs, follow_links
                 )
                 for number, path in enumerate(folders, 1)
             ]
         else:
-            virtual = _dealt(console, stack, sites, seed, folder, arch, jobs)
+            virtual, cut = stack.enter_context(
+                sites_of_home(
+                    console.home, sites, seed, folder, window, jobs, console.tracker("segment")
+                )
+            )
+            if cut:
+                console.say(
+                    f"cut the beats of {cut} recordings into {console.home.beats}; nothing else "
+                    "in this home changes"
+                )
         _show_sites(console, virtual)
         with readable_as_usual():
-            done = library.simulate(virtual, trials, folder / "coordinator", out, jobs)
+            done = simulate(virtual, trials, folder / "coordinator", out, jobs)
     _show(console, done)
     comparison = None if out is None else out / "comparison.html"
     if comparison is not None:
         with readable_as_usual():
-            atomic_write_bytes(comparison, library.comparison_page(done).encode())
+            atomic_write_bytes(comparison, comparison_page(done).encode())
         console.text(f"All of them in one page: {comparison}")
     problems = [
         f"{run.name}: {run.report.problem}" for run in done if run.report.problem is not None
@@ -185,55 +189,24 @@ def command(
     raise typer.Exit(code)
 
 
-def _dealt(
-    console: Console, stack: ExitStack, sites: int, seed: int, folder: Path, arch: str, jobs: int
-) -> "list[VirtualSite]":
-    """Return virtual sites of this home's patients; the home is locked until the stack ends."""
-    console.home.require_site()
-    stack.enter_context(exclusive(console.home.lock))
-    library.require_training_data(console.home)
-    _cut(console, console.home.root, arch, jobs)
-    return library.deal(console.home, sites, seed, folder)
-
-
-def _of_folder(
-    console: Console, path: Path, root: Path, arch: str, jobs: int, *, follow_links: bool
-) -> "VirtualSite":
+def _site_of_folder(
+    console: Console, path: Path, root: Path, window: Window, jobs: int, follow_links: bool
+) -> VirtualSite:
     """Return a virtual site with the recordings of a folder; its store is in `root`."""
-    home = Home(root)
-    root.mkdir()
-    make_keys(home)
     recordings = named_recordings(console, [path], follow_links=follow_links)
     reading = reading_of(console, "auto", None, named=(path,), follow_links=follow_links)
-    with open_catalogue(home.catalogue) as catalogue:
-        work = library.ingest(recordings, reading, home, catalogue, jobs)
-        for result in console.track(work, len(recordings), f"ingest {path.name}"):
-            if result.error is not None:
-                console.problem(result.error)
-    library.require_training_data(home)
-    _cut(console, root, arch, jobs)
-    return library.virtual_site(f"{root.name} {printable(path.name)}", home)
+    return site_of_folder(
+        SourceFolder(path, recordings, reading),
+        root,
+        window,
+        jobs,
+        console.tracker(f"ingest {path.name}"),
+        console.tracker("segment"),
+        console.problem,
+    )
 
 
-def _cut(console: Console, root: Path, arch: str, jobs: int) -> None:
-    """Split the patients and cut the beats, as `ecgfl segment` does."""
-    home = Home(root)
-    with open_catalogue(home.catalogue) as catalogue:
-        usable = sum(row.status == "usable" for row in catalogue.rows())
-        cut = sum(
-            item.cut
-            for item in console.track(
-                library.segment(home, catalogue, architecture(arch).window, jobs), usable, "segment"
-            )
-        )
-    if cut and root == console.home.root:
-        console.say(
-            f"cut the beats of {cut} recordings into {home.beats}; nothing else in this home "
-            "changes"
-        )
-
-
-def _show_sites(console: Console, sites: "list[VirtualSite]") -> None:
+def _show_sites(console: Console, sites: list[VirtualSite]) -> None:
     console.table(
         "Virtual sites",
         ("site ", "recordings", "patients to train on", "PVCs among them", "patients held out"),
@@ -250,7 +223,7 @@ def _show_sites(console: Console, sites: "list[VirtualSite]") -> None:
     )
 
 
-def _show(console: Console, done: "list[Simulated]") -> None:
+def _show(console: Console, done: list[Simulated]) -> None:
     """Print F1 after each round, and a comparison of the strategies."""
     if done:
         console.text(f"Each strategy started from {done[0].report.start}.")
@@ -294,7 +267,7 @@ def _show(console: Console, done: "list[Simulated]") -> None:
     )
 
 
-def _figures(metrics: "Metrics | None") -> tuple[object, ...]:
+def _figures(metrics: Metrics | None) -> tuple[object, ...]:
     if metrics is None:
         return (None,) * 6
     shares = percent(metrics.sensitivity), percent(metrics.precision), _f1(metrics)
@@ -306,5 +279,5 @@ def _figures(metrics: "Metrics | None") -> tuple[object, ...]:
     )
 
 
-def _f1(metrics: "Metrics | None") -> float | None:
+def _f1(metrics: Metrics | None) -> float | None:
     return None if metrics is None else percent(metrics.f1)

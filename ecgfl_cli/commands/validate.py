@@ -1,11 +1,10 @@
 """`ecgfl validate`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from ecgfl_cli.commands import library
 from ecgfl_cli.commands.findings import show_findings
 from ecgfl_cli.commands.options import (
     FollowLinks,
@@ -20,14 +19,8 @@ from ecgfl_cli.commands.options import (
 from ecgfl_cli.commands.reading import reading_of, recordings_and_reading
 from ecgfl_cli.console import console_of
 from ecgfl_cli.errors import ExitCode
-from ecgfl_cli.processes import begin_loading
-from ecgfl_cli.quality.findings import Verdict, verdict
-from ecgfl_cli.site.lock import exclusive
-from ecgfl_cli.store import WORKER_MODULES
-from ecgfl_cli.store.catalogue import open_catalogue
-
-if TYPE_CHECKING:
-    from ecgfl_cli.store.validate import Checked
+from ecgfl_cli.quality.findings import Usability, usability
+from ecgfl_cli.store.validate import validate_files, validate_store
 
 
 def command(
@@ -52,47 +45,39 @@ def command(
 
     Exit code 3 if something is unusable.
     """
-
-    begin_loading(WORKER_MODULES)
-
     console = console_of(context, "validate")
     home = console.home
     options: dict[str, Any] = {"fs": fs, "units": units, "labels": labels, "force": force}
-    checked: list[Checked]
+    track = console.tracker("validate")
     if paths:
         recordings, reading = recordings_and_reading(
             console, paths, file_format, lead, follow_links=follow_links, **options
         )
-        work = library.validate_files(recordings, reading, jobs)
-        checked = list(console.track(work, len(recordings), "validate"))
+        checked = validate_files(recordings, reading, jobs, track)
     else:
         reading = reading_of(console, file_format, lead, follow_links=follow_links, **options)
         home.require_site()
-        with exclusive(home.lock), open_catalogue(home.catalogue) as catalogue:
-            checked = list(
-                console.track(
-                    library.validate_store(home, catalogue, reading, jobs),
-                    len(catalogue.rows()),
-                    "validate",
-                )
-            )
+        checked = validate_store(home, reading, jobs, track)
     read = [(place, result) for place, result in checked if not isinstance(result, str)]
     unreadable = {place: result for place, result in checked if isinstance(result, str)}
     for reason in unreadable.values():
         console.problem(reason)
     show_findings(console, read)
-    verdicts = {place: verdict(findings) for place, findings in read}
+    verdicts = {place: usability(findings) for place, findings in read}
     console.table(
         "Validated",
         ("where ", "verdict ", "findings"),
         [(place, verdicts[place], len(findings)) for place, findings in read]
         + [(place, "unreadable", None) for place in unreadable],
     )
-    code = ExitCode.INPUT if unreadable or Verdict.REJECTED in verdicts.values() else ExitCode.DONE
+    code = (
+        ExitCode.INPUT if unreadable or Usability.REJECTED in verdicts.values() else ExitCode.DONE
+    )
     console.result(
         code,
         **{
-            kind.value: [place for place in verdicts if verdicts[place] is kind] for kind in Verdict
+            kind.value: [place for place in verdicts if verdicts[place] is kind]
+            for kind in Usability
         },
         unreadable=unreadable,
         findings={place: [finding.as_dict() for finding in findings] for place, findings in read},

@@ -1,1 +1,1 @@
-"""A first look at ecgfl without any recording of one's own."""
+"""A demonstration of ecgfl that needs no recordings."""

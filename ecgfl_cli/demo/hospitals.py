@@ -24,9 +24,18 @@ SYNTHETIC_FS = 360.0
 
 @dataclass(frozen=True)
 class Hospital:
-    """name : as it enrols.
+    """A hospital of the demo.
 
-    fs : rate of its recorders in hertz. lead_names : what it calls its leads, None as they are.
+    Attributes
+    ----------
+    name
+        Name of its site.
+    format
+        Format of its exports.
+    fs
+        Sampling rate of its recorders in hertz.
+    lead_names
+        Names that it gives to its leads; None keeps the names.
     """
 
     name: str
@@ -43,7 +52,7 @@ HOSPITALS = (
 
 
 def recordings(data: Path | None) -> list[Recording]:
-    """Return one recording per patient; the last one is for prediction and no hospital has it.
+    """Return one recording for each patient. The last one is for prediction; no hospital has it.
 
     Without `data` they are synthetic. Raises `UnusableInput` when the folder holds too few labelled
     recordings with PVCs.
@@ -70,7 +79,7 @@ def recordings(data: Path | None) -> list[Recording]:
 
 
 def export(hospital: Hospital, recording: Recording, folder: Path) -> Path:
-    """Write a recording as this hospital's recorders would; returns the file to read."""
+    """Write a recording in this hospital's format, and return the file to read."""
     ratio = hospital.fs / recording.fs
     leads = tuple(
         Lead(name, _resampled(np.asarray(lead.samples), recording.fs, hospital.fs), lead.step_mv)

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import re
 import subprocess
 import sys
 import tempfile
@@ -20,14 +19,15 @@ from ecgfl_cli.errors import EcgflError, UsageError
 from ecgfl_cli.logs import Event, log_fields
 
 _log = logging.getLogger(__name__)
+from ecgfl_cli.site.settings_edit import change_settings
 
 START_SECONDS = 60
-OWN_POLICY = (
-    "acceptance_margin = 1.0",
-    "from_scratch = true",
-    "min_training_patients = 3",
-    "min_held_out_patients = 1",
-)
+OWN_POLICY: dict[str, object] = {
+    "acceptance_margin": 1.0,
+    "from_scratch": True,
+    "min_training_patients": 3,
+    "min_held_out_patients": 1,
+}
 """Settings of the demo's hospitals that differ from the defaults.
 
 Each hospital has four patients, but the defaults require ten to train on and two held out. The run
@@ -90,10 +90,14 @@ class _Demo:
             ]:
                 export(hospital, recording, exports)
             self._ecgfl(home, "init", "--site", hospital.name, "--federation", str(federation))
-            self._console.say(
-                f"{hospital.name}: site.toml, for so few recordings: {', '.join(OWN_POLICY)}"
+            changes = ", ".join(
+                f"{name} = {json.dumps(value)}" for name, value in OWN_POLICY.items()
             )
-            _set_policy(home / "site.toml")
+            self._console.say(
+                f"{hospital.name}: changed in site.toml, because there are few recordings: "
+                + changes
+            )
+            change_settings(home / "site.toml", "policy", OWN_POLICY)
             self._ecgfl(
                 self._coordinator,
                 "coordinator",
@@ -221,15 +225,6 @@ def _fields(entry: dict[str, Any]) -> dict[str, Any]:
 
 def _without(record: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name: value for name, value in record.items() if name not in names}
-
-
-def _set_policy(settings: Path) -> None:
-    """Replace lines of site.toml with those of `OWN_POLICY`."""
-    text = settings.read_text(encoding="utf-8")
-    for line in OWN_POLICY:
-        text, count = re.subn(rf"(?m)^{line.split(' ')[0]} = .*$", line, text)
-        assert count == 1, line
-    settings.write_text(text, encoding="utf-8")
 
 
 class _Process:

@@ -18,7 +18,7 @@ STEP_MV = 0.005
 """The quantisation step of mitdb: 200 units a millivolt."""
 
 BEFORE_S, AFTER_S = 0.4, 0.6
-"""How far a beat reaches around its R peak."""
+"""Extent of a beat around its R peak."""
 
 QRS_REACH_S = 0.08
 """The R peak is the largest deflection this close to the middle of the QRS."""
@@ -41,7 +41,7 @@ MEAN_EPISODE = 0.82 * 1 + 0.12 * 2 + 0.06 * 4.5
 
 @dataclass(frozen=True)
 class _Patient:
-    """What stays the same through a recording.
+    """What is constant in a recording.
 
     Beat shapes: (leads, samples) in millivolts, R peak at BEFORE_S.
     """

@@ -1,1 +1,1 @@
-"""What must be right before the first night, checked without changing anything."""
+"""Checks before the first nightly run. They change nothing."""

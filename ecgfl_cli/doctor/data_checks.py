@@ -1,4 +1,4 @@
-"""The recordings: what formats can be read, and whether there is enough to train on."""
+"""Check the readable formats, and whether the recordings suffice for training."""
 
 from collections.abc import Iterator
 
@@ -27,7 +27,7 @@ def check_data(home: Home) -> Iterator[Check]:
 
 
 def check_adapters() -> Iterator[Check]:
-    """One for each file format that is installed, other people's too."""
+    """Yield a check for each installed file format, including those of other packages."""
     found = installed()
     for name, adapter in found.adapters.items():
         yield Check(f"format {name}", f"{type(adapter).__module__}.{type(adapter).__qualname__}")

@@ -32,11 +32,11 @@ STEPS: tuple[tuple[str, type[ServerError]], ...] = (
     ("versions", VersionMismatch),
     ("enrolment", NotEnrolled),
 )
-"""The steps of a connection in order. An error of no other class belongs to the first."""
+"""The steps of a connection in order. An error of any other class belongs to the first step."""
 
 
 def check_server(home: Home, server: str, ca: Path | None) -> Iterator[Check]:
-    """Make one call by the connection that `join` uses. It changes nothing and has a time limit."""
+    """Make one call as `join` would. It changes nothing and has a time limit."""
     try:
         proxy = proxy_for(server)
         yield Check("proxy", "none on the way" if proxy is None else proxy.shown)

@@ -1,4 +1,4 @@
-"""Check site.toml: what it names exists, and this machine and its schedule suit the policy."""
+"""Check site.toml: whether the policy suits this machine and the scheduled joins."""
 
 import os
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ def check_settings(home: Home) -> Iterator[Check]:
 def _policy(home: Home) -> str:
     """Describe the policy.
 
-    Values that are weaker than the default are no problem: the site may want them.
+    Values weaker than the defaults are not a problem, because the site may want them.
     """
     policy = load_settings(home.settings).policy
     check_policy(policy, home.settings)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Self
 
 import numpy as np
@@ -10,11 +11,28 @@ from numpy.typing import NDArray
 
 from ecgfl_cli.beats.aami import SYMBOLS, BeatClass
 
-LABELS = "NSVFQOX"
-"""Rows and columns of the comparison: classes, O (no beat), X (no beat, analysis shut down)."""
 
-NO_BEAT = LABELS.index("O")
-SHUT_DOWN = LABELS.index("X")
+class MatrixCode(IntEnum):
+    """Row or column of the comparison under which an annotation is counted."""
+
+    NOT_COUNTED = -1
+    """Before the first or after the last annotation."""
+
+    N = BeatClass.N
+    S = BeatClass.S
+    V = BeatClass.V
+    F = BeatClass.F
+    Q = BeatClass.Q
+
+    NO_BEAT = 5
+    """The other list has a beat here; printed as O."""
+
+    SHUT_DOWN = 6
+    """No beat, because the analysis was shut down; printed as X."""
+
+
+LABELS = "NSVFQOX"
+"""Labels of the rows and columns, in the order of `MatrixCode`."""
 
 _CODE_OF = {
     symbol: int(beat_class) for beat_class, symbols in SYMBOLS.items() for symbol in symbols
@@ -24,11 +42,11 @@ _CODE_OF = {
 _CODE_OF.update(dict.fromkeys("ejn", int(BeatClass.S)))
 # WFDB's table of beats holds the flutter wave, which bxb then counts as "no beat": it can use up a
 # detection near it.
-_CODE_OF["!"] = NO_BEAT
+_CODE_OF["!"] = int(MatrixCode.NO_BEAT)
 
 
 def code_of(symbol: str) -> int | None:
-    """Return the index into `LABELS` under which bxb counts a symbol; None if it is not a beat."""
+    """Return the `MatrixCode` under which bxb counts a symbol; None if it is not a beat."""
     return _CODE_OF.get(symbol)
 
 
@@ -74,8 +92,8 @@ class BeatAnnotations:
     def from_labels(cls, labels: Iterable[BeatLabel]) -> Self:
         """Take the labels of a `Recording`; they are put in order of time.
 
-        They carry no subtypes: what bxb counts as X, O stands for here. Every figure adds the two
-        up, so none differs.
+        Labels have no subtypes, so what bxb counts in column or row X is counted in O here. No
+        figure differs, because each adds the two.
         """
         ordered = sorted(labels, key=lambda label: label.sample)
         return cls(

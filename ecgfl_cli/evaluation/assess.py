@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ecgfl_cli.beats.annotated import annotated_spans, inside
 from ecgfl_cli.errors import UnusableInput
-from ecgfl_cli.evaluation.annotations import NO_BEAT, BeatAnnotations, code_of
+from ecgfl_cli.evaluation.annotations import BeatAnnotations, MatrixCode, code_of
 from ecgfl_cli.evaluation.comparison import Comparison
 from ecgfl_cli.evaluation.ec57 import compare, evaluated_samples
 
@@ -20,7 +20,7 @@ def reference_of(recording: Recording) -> BeatAnnotations:
     Raises
     ------
     UnusableInput
-        If it has none, none that is a beat, or is too short to evaluate.
+        It has no labels, no labelled beat, or is too short to evaluate.
     """
     path = recording.source.path
     if recording.label_origin == "machine":
@@ -124,4 +124,4 @@ def _reaches_all(recording: Recording, spans: NDArray[np.int64]) -> bool:
 
 def _is_beat(symbol: str) -> bool:
     code = code_of(symbol)
-    return code is not None and code < NO_BEAT
+    return code is not None and code < MatrixCode.NO_BEAT

@@ -11,7 +11,7 @@ from ecgfl_cli.evaluation.annotations import LABELS
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Counts of beat pairs; two of them add up to the gross comparison.
+    """Counts of beat pairs. The sum of several is their gross comparison.
 
     Ratios are fractions of 1 and None where nothing defines them.
 

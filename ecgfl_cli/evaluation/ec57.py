@@ -1,17 +1,15 @@
-"""Beat-by-beat comparison as ANSI/AAMI EC57 asks for it, by the rules of PhysioNet's bxb.
+"""Beat-by-beat comparison as ANSI/AAMI EC57 requires it, by the rules of PhysioNet's bxb.
 
-EC57 says what is counted; how near beats are paired is what bxb does, and published figures come
-from it. The rules here are those of `app/bxb.c` of the WFDB software package (G. B. Moody;
+EC57 defines what is counted. How close beats are paired is defined by bxb, which published figures
+come from. The rules here are those of `app/bxb.c` of the WFDB software package (G. B. Moody;
 https://github.com/bemoody/wfdb, as revised 27 April 2020, which includes the 2002 change for beats
-closer together than twice the match window); times are rounded as in its `strtim`. In short:
+closer together than twice the match window). Times are rounded as in its `strtim`. In short:
 
-- A beat of either list may be paired with one of the other no further than the match window away,
-  the window's edge included.
-- The earlier of the two beats in hand is paired unless the other is nearer to the beat that follows
-  in its own list, and that following beat has no better partner; otherwise it stands alone: a
-  missed beat (column o) or an extra one (row O).
-- The learning period is passed over. A beat at its end still counts if its partner lies just before
-  it.
+- Two beats, one of each list, may be a pair if their distance is at most the match window.
+- The earlier of the two current beats is paired with the other one, unless the other is nearer to
+  the next beat of the earlier one's list and that next beat has no better partner. A beat without a
+  partner is a missed beat (column o) or an extra beat (row O).
+- The learning period is skipped. A beat at its end still counts if its partner is just before it.
 - The comparison ends when both lists have passed the end of the record.
 - Between "[" and "]" (fibrillation, flutter) beats of the list that marks them are skipped, and
   detections during the reference's episodes are not counted at all. Where no signal is readable, O
@@ -22,9 +20,9 @@ import math
 
 import numpy as np
 
-from ecgfl_cli.evaluation.annotations import LABELS, NO_BEAT, BeatAnnotations
+from ecgfl_cli.evaluation.annotations import LABELS, BeatAnnotations, MatrixCode
 from ecgfl_cli.evaluation.comparison import Comparison
-from ecgfl_cli.evaluation.reader import NOT_COUNTED, Reader
+from ecgfl_cli.evaluation.reader import AnnotationReader
 
 LEARNING_PERIOD_S = 300.0
 MATCH_WINDOW_S = 0.150
@@ -36,7 +34,10 @@ class _Tally:
 
     def add(self, reference: int, test: int) -> None:
         # Neither side is a beat when a flutter wave that bxb reads as one finds no partner.
-        if NOT_COUNTED not in (reference, test) and min(reference, test) < NO_BEAT:
+        if (
+            MatrixCode.NOT_COUNTED not in (reference, test)
+            and min(reference, test) < MatrixCode.NO_BEAT
+        ):
             self.matrix[reference, test] += 1
 
 
@@ -71,8 +72,8 @@ def compare(
     start, window = length - evaluated, _samples(window_s, fs)
     tally = _Tally()
     reference_reader, test_reader = (
-        Reader(reference, window, is_reference=True),
-        Reader(test, window, is_reference=False),
+        AnnotationReader(reference, window, is_reference=True),
+        AnnotationReader(test, window, is_reference=False),
     )
     _pass_learning_period(reference_reader, test_reader, start, window, tally)
     while reference_reader.time <= length or test_reader.time <= length:
@@ -105,7 +106,11 @@ def _samples(seconds: float, fs: float) -> int:
 
 
 def _pass_learning_period(
-    reference_reader: Reader, test_reader: Reader, start: int, window: int, tally: _Tally
+    reference_reader: AnnotationReader,
+    test_reader: AnnotationReader,
+    start: int,
+    window: int,
+    tally: _Tally,
 ) -> None:
     while reference_reader.time < start:
         reference_reader.advance()
@@ -128,7 +133,7 @@ def _pass_learning_period(
 
 
 def _take_test_beat(
-    reference_reader: Reader, test_reader: Reader, window: int, tally: _Tally
+    reference_reader: AnnotationReader, test_reader: AnnotationReader, window: int, tally: _Tally
 ) -> None:
     if _are_paired(test_reader, reference_reader, window):
         tally.add(reference_reader.code, test_reader.code)
@@ -139,7 +144,7 @@ def _take_test_beat(
 
 
 def _take_reference_beat(
-    reference_reader: Reader, test_reader: Reader, window: int, tally: _Tally
+    reference_reader: AnnotationReader, test_reader: AnnotationReader, window: int, tally: _Tally
 ) -> None:
     if _are_paired(reference_reader, test_reader, window):
         tally.add(reference_reader.code, test_reader.code)
@@ -149,7 +154,7 @@ def _take_reference_beat(
     reference_reader.advance()
 
 
-def _are_paired(earlier: Reader, later: Reader, window: int) -> bool:
+def _are_paired(earlier: AnnotationReader, later: AnnotationReader, window: int) -> bool:
     distance = later.time - earlier.time
     rival = abs(later.time - earlier.next_time)
     return distance <= window and (

@@ -19,7 +19,7 @@ Annotate = Callable[[Path, Recording], Sequence[BeatLabel]]
 
 @dataclass(frozen=True)
 class EvaluatedFile:
-    """The comparisons of one recording with its reference, one for each set of annotations.
+    """Comparisons of one recording with its reference, one for each set of annotations.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class EvaluatedFile:
 
     @property
     def is_partly_labelled(self) -> bool:
-        """Whether the labels leave out more than a second after the learning period."""
+        """Whether more than a second after the learning period is not labelled."""
         return self.seconds - self.evaluated_seconds > LEARNING_PERIOD_S + 1
 
 

@@ -1,4 +1,4 @@
-"""Confidence intervals that respect that the beats of one record are no independent draws."""
+"""Confidence intervals by bootstrap over records: the beats of one record are not independent."""
 
 from collections.abc import Sequence
 
@@ -23,9 +23,8 @@ def bootstrap(
 
     Source: Efron and Tibshirani 1993, chapter 13.
 
-    None with fewer than two records, which say nothing about how records differ, and where no
-    resample defines the statistic. Resamples that leave it undefined (no V among their records) are
-    passed over.
+    None with fewer than two records, or if the statistic is undefined in every resample. Resamples
+    in which it is undefined (no V in their records) are left out.
 
     Parameters
     ----------
@@ -49,16 +48,15 @@ def paired_bootstrap(
 ) -> Interval | None:
     """Return the percentile interval of the difference, first - second, of a gross statistic.
 
-    Both are computed over the same resampled records.
-
-    Otherwise as `bootstrap`; a resample counts where it defines both figures.
+    Both figures are computed over the same resampled records. A resample counts if both are defined
+    in it. All else is as in `bootstrap`.
 
     Parameters
     ----------
     first, second
         Comparisons of the same records in the same order; `ValueError` when their numbers differ.
-        What a record makes hard for both drops out of the difference, so this interval is narrower
-        than the two of `bootstrap` suggest.
+        A record that is difficult for both does not change the difference, so this interval is
+        narrower than the two intervals of `bootstrap` suggest.
     """
     if len(first) != len(second):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Two models, or two sets of annotations, on the same records."""
+"""Compare two models, or two sets of annotations, on the same records."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,8 +23,8 @@ class PairedEvaluation:
         where there is none.
     fewer, more, equal
         Records in which first makes fewer, more or as many VEB errors (missed and false ones
-        together). Errors and not F1, which says little of a record with two VEB and nothing of one
-        without.
+        together). Errors are compared instead of F1, which is unreliable for a record with two VEB
+        and undefined for a record without any.
     sign_test
         P-value of the exact two-sided sign test on fewer against more; None if all records tie.
     """
@@ -53,7 +53,7 @@ class PairedEvaluation:
         Raises
         ------
         ValueError
-            The two do not hold the same records in the same order.
+            The evaluations do not have the same records in the same order.
         """
         if list(first.records) != list(second.records):
             raise ValueError(
@@ -85,7 +85,7 @@ class PairedEvaluation:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON, without the two evaluations themselves."""
+        """Return plain values for JSON, without the two evaluations themselves."""
         return {
             "differences": dict(self.differences),
             "intervals": {

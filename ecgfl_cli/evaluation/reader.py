@@ -8,22 +8,19 @@ as revised 27 April 2020).
 
 from collections import deque
 
-from ecgfl_cli.evaluation.annotations import NO_BEAT, SHUT_DOWN, BeatAnnotations, code_of
+from ecgfl_cli.evaluation.annotations import BeatAnnotations, MatrixCode, code_of
 
 NEVER = 1 << 62
 """Later than any sample: the time of the beat after the last one."""
 
-NOT_COUNTED = -1
-"""Code of a pair that is passed over without being counted."""
-
 _UNREADABLE = 0x30
 
 
-class Reader:
-    """`time` and `code` are the beat in hand, `next_time` and `next_code` the one after it.
+class AnnotationReader:
+    """Yields the beats of a list: the current one and the next one.
 
-    Before the first beat stands a beat at sample 0 that is not counted; after the last one stands
-    one at NEVER.
+    The current beat is `time` and `code`, the next one `next_time` and `next_code`. A beat that is
+    not counted precedes the first one, at sample 0, and another follows the last one, at NEVER.
 
     Parameters
     ----------
@@ -45,16 +42,17 @@ class Reader:
         self._place = 0
         self._window = window
         self._is_reference = is_reference
-        # No more than the two most recent episodes are remembered, like in bxb: with three of them
-        # between two beats the first is forgotten.
+        # bxb remembers two episodes: with three between two beats, it forgets the first.
         self._fibrillation: deque[tuple[int, int]] = deque(maxlen=2)
         self._shut_down: deque[tuple[int, int]] = deque(maxlen=2)
-        self.time, self.code = 0, NOT_COUNTED
-        self.next_time, self.next_code = 0, NOT_COUNTED
+        self.time = 0
+        self.code: int = MatrixCode.NOT_COUNTED
+        self.next_time = 0
+        self.next_code: int = MatrixCode.NOT_COUNTED
         self.advance()
 
     def advance(self) -> None:
-        """Take the next beat in hand and read one further."""
+        """Move to the next beat and read the one after it."""
         self.time, self.code = self.next_time, self.next_code
         self.next_time, self.next_code = self._read()
 
@@ -64,9 +62,8 @@ class Reader:
 
     def absent_at(self, time: int) -> int:
         """Return the code of a missing beat: X during a shutdown, else O."""
-        return (
-            SHUT_DOWN if any(start <= time <= stop for start, stop in self._shut_down) else NO_BEAT
-        )
+        is_shut_down = any(start <= time <= stop for start, stop in self._shut_down)
+        return MatrixCode.SHUT_DOWN if is_shut_down else MatrixCode.NO_BEAT
 
     def _read(self) -> tuple[int, int]:
         while self._place < len(self._items):
@@ -79,7 +76,7 @@ class Reader:
                 self._pass_fibrillation(time)
             elif symbol == "~" and subtype & _UNREADABLE == _UNREADABLE:
                 self._pass_shut_down(time)
-        return NEVER, NOT_COUNTED
+        return NEVER, MatrixCode.NOT_COUNTED
 
     def _pass_fibrillation(self, start: int) -> None:
         # Whatever stands between "[" and "]" is skipped, beats included.

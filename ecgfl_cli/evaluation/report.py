@@ -1,4 +1,4 @@
-"""The figures of an evaluation: of each record, gross, and the intervals of the gross figures."""
+"""The figures of an evaluation: for each record, gross, and with intervals."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Evaluation:
     Attributes
     ----------
     gross
-        All records' counts added up.
+        Sum of the counts of all records.
     average
         Mean over the records in which the figure is defined; None if there is none.
     intervals
@@ -76,7 +76,7 @@ class Evaluation:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON: no numpy, no NaN."""
+        """Return plain values for JSON, without numpy types and NaN."""
         return {
             "records": {
                 name: comparison_dict(comparison) for name, comparison in self.records.items()

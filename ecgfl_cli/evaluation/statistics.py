@@ -1,8 +1,8 @@
-"""What is computed from a comparison's counts.
+"""Compute the statistics of a comparison from its counts.
 
-Every function takes counts of shape (..., 7, 7) (rows the reference, columns the test, both in the
-order of `annotations.LABELS`) and the evaluated seconds of shape (...), and gives shape (...), NaN
-where the figure is undefined. Which cells count is as in EC57 and PhysioNet's bxb: a fusion or
+Every function takes counts of shape (..., 7, 7) (rows: reference, columns: test, both in the order
+of `annotations.LABELS`) and the evaluated seconds, shape (...). It returns shape (...), with NaN if
+the figure is undefined. Which cells count is as in EC57 and PhysioNet's bxb: a fusion or
 unclassifiable beat called V is neither right nor wrong.
 """
 

@@ -38,12 +38,12 @@ class Table(NamedTuple):
 
 
 def qrs_table(title: str, evaluation: Evaluation) -> Table:
-    """Which beats were found, by record and gross."""
+    """Table of the detected beats, by record and gross."""
     return _by_record(title, ("TP", "FN", "FP", "Se %", "+P %", "F1 %"), evaluation, _qrs_cells)
 
 
 def veb_table(title: str, evaluation: Evaluation) -> Table:
-    """Which VEB were found, by record and gross."""
+    """Table of the detected VEB, by record and gross."""
     return _by_record(
         title, ("TP", "FN", "FP", "Se %", "+P %", "F1 %", "FP/h"), evaluation, _veb_cells
     )

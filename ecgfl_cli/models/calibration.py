@@ -76,7 +76,7 @@ class Histogram:
 
     @property
     def beats(self) -> float:
-        """The number of all beats."""
+        """Number of all beats."""
         return float(self.others.sum() + self.pvcs.sum())
 
     @property

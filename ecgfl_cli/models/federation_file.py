@@ -1,4 +1,7 @@
-"""federation.json: what a site must know of its coordinator. Handed over by a way that both sides trust."""
+"""federation.json: what a site needs to know about its coordinator.
+
+The coordinator hands it over in a way that both sides trust.
+"""
 
 import json
 from pathlib import Path
@@ -19,7 +22,13 @@ LARGEST_BYTES = 64 * 1024
 
 
 def load_certificate(pem: bytes) -> x509.Certificate:
-    """Load a certificate and read every field that ecgfl uses. Raises `ValueError` if one of them is broken or unknown."""
+    """Load a certificate and read every field that ecgfl uses.
+
+    Raises
+    ------
+    ValueError
+        A field is broken or unknown.
+    """
     try:
         certificate = x509.load_pem_x509_certificate(pem)
         for name in (
@@ -42,7 +51,17 @@ def load_certificate(pem: bytes) -> x509.Certificate:
 
 
 class Federation(StrictModel):
-    """server_name : the name in the coordinator's certificate. ca_certificate : PEM. signing_public_key : Ed25519, base64."""
+    """What a site needs to know about its coordinator.
+
+    Attributes
+    ----------
+    server_name
+        Name in the coordinator's certificate.
+    ca_certificate
+        Certificate of the coordinator's CA, PEM.
+    signing_public_key
+        Key that verifies models, Ed25519, base64.
+    """
 
     schema_name: Annotated[Literal["ecgfl.federation/1"], Field(alias="schema")]
     server_name: Annotated[str, Field(min_length=1, max_length=253)]
@@ -63,20 +82,31 @@ class Federation(StrictModel):
 
     @property
     def signing_key(self) -> ed25519.Ed25519PublicKey:
+        """Key that verifies models."""
         return public_key_from_text(self.signing_public_key)
 
     def to_bytes(self) -> bytes:
+        """Return the content of federation.json."""
         return json.dumps(self.model_dump(by_alias=True), indent=1).encode() + b"\n"
 
 
 def load_federation(path: Path) -> Federation:
-    """Raises `UsageError` when the file is missing, `UnusableInput` naming the field when it is not a federation.json."""
+    """Load federation.json.
+
+    Raises
+    ------
+    UsageError
+        The file is missing.
+    UnusableInput
+        The file cannot be read, or a field is not valid.
+    """
     try:
         return Federation.model_validate_json(read_bounded(path, LARGEST_BYTES))
     except FileNotFoundError as error:
         raise UsageError(
             f"{path}: {error.strerror}",
-            "Get federation.json from the coordinator and run `ecgfl init --site NAME --federation FILE`",
+            "Get federation.json from the coordinator and run "
+            "`ecgfl init --site NAME --federation FILE`",
         ) from error
     except OSError as error:
         raise UnusableInput(
@@ -90,7 +120,20 @@ def load_federation(path: Path) -> Federation:
 
 
 def ca_certificate(federation: Federation, file: Path | None) -> bytes:
-    """The CA to trust, PEM: the given file's, or the federation's. Raises `UnusableInput` when the file holds no certificate."""
+    """Return the certificate of the CA to trust, in PEM.
+
+    Parameters
+    ----------
+    federation
+        Its certificate is used without a file.
+    file
+        A certificate to use instead.
+
+    Raises
+    ------
+    UnusableInput
+        The file holds no certificate.
+    """
     if file is None:
         return federation.ca_certificate.encode()
     try:

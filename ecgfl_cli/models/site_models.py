@@ -1,4 +1,4 @@
-"""The models of a site's home: those that it received, and the starter model where it has none."""
+"""The models of a site: those that it received, or the starter model if it has none."""
 
 from ecgfl_cli.models.federation_file import load_federation
 from ecgfl_cli.models.registry import Registry

@@ -1,1 +1,1 @@
-"""What is wrong with a recording, how bad it is, and what to do about it."""
+"""Checks of a recording: what is wrong, how severe it is, and how to fix it."""

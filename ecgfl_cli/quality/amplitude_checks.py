@@ -1,4 +1,4 @@
-"""Whether the QRS has the size of a QRS: the surest sign of a wrong unit."""
+"""Check the amplitude of the QRS, which shows a wrong unit."""
 
 from collections.abc import Iterator, Sequence
 
@@ -14,7 +14,7 @@ def amplitude_is_wrong(lead: LeadMeasures, limits: Limits) -> bool:
 
 
 def check_amplitude(measures: Sequence[LeadMeasures], limits: Limits) -> Iterator[Finding]:
-    """Yield `implausible-amplitude`: an error if it applies to every lead, else a warning each."""
+    """Yield `implausible-amplitude`: an error if every lead has it, else a warning for each."""
     judged = [lead for lead in measures if _judgeable(lead, limits)]
     if judged and all(amplitude_is_wrong(lead, limits) for lead in judged):
         lowest, highest = limits.qrs_error_mv

@@ -1,4 +1,4 @@
-"""Whether the detected beats could come from a heart."""
+"""Check whether the detected beats are plausible."""
 
 from collections.abc import Iterator, Sequence
 

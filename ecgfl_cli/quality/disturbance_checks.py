@@ -1,4 +1,4 @@
-"""Whether something else in a lead is large beside its ECG."""
+"""Check how large the disturbances of a lead are compared with its ECG."""
 
 from collections.abc import Iterator
 

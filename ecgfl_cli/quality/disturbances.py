@@ -1,4 +1,4 @@
-"""What lies over a lead's ECG, in numbers: wander, hum, spikes and noise."""
+"""Measure the disturbances of a lead: baseline wander, mains hum, spikes and noise."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""How long the recording is, how finely sampled, and how much of it is there."""
+"""Check the duration, the sampling rate and the gaps of a recording."""
 
 from collections.abc import Iterator, Sequence
 
@@ -9,7 +9,7 @@ from ecgfl_cli.quality.limits import Limits
 
 
 def check_extent(recording: Recording, gaps: Sequence[Gap], limits: Limits) -> Iterator[Finding]:
-    """Findings `too-short`, `low-sampling-rate` and `gaps`."""
+    """Yield the findings `too-short`, `low-sampling-rate` and `gaps`."""
     if recording.seconds < limits.min_seconds:
         yield Finding(
             "too-short",

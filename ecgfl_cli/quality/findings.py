@@ -1,4 +1,4 @@
-"""One thing worth saying about a recording, and how bad it is."""
+"""Findings about a recording, and their severity."""
 
 import math
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ class Severity(StrEnum):
 
     @property
     def rank(self) -> int:
-        """0 for the worst."""
+        """Rank of the severity; 0 is the worst."""
         return list(Severity).index(self)
 
 
@@ -34,7 +34,7 @@ class Finding:
     severity : Severity
         How serious it is.
     message : str
-        What was found, where, how much, and the limit.
+        What was found, where, the measured value and the limit.
     fix : str
         What a person can do now.
     lead : str or None
@@ -65,7 +65,7 @@ NO_LABELS = "no-labels"
 or evaluation."""
 
 
-class Verdict(StrEnum):
+class Usability(StrEnum):
     """What a recording can be used for."""
 
     USABLE = "usable"
@@ -73,15 +73,15 @@ class Verdict(StrEnum):
     REJECTED = "rejected"
 
 
-def verdict(findings: Iterable[Finding]) -> Verdict:
+def usability(findings: Iterable[Finding]) -> Usability:
     """Return what a recording with these findings can be used for."""
     findings = list(findings)
     if not is_usable(findings):
-        return Verdict.REJECTED
+        return Usability.REJECTED
     return (
-        Verdict.UNLABELLED
+        Usability.UNLABELLED
         if any(finding.code == NO_LABELS for finding in findings)
-        else Verdict.USABLE
+        else Usability.USABLE
     )
 
 

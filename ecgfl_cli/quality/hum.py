@@ -1,4 +1,4 @@
-"""The mains in a lead."""
+"""Measure the mains hum in a lead."""
 
 from dataclasses import dataclass
 

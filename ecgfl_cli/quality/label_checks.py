@@ -1,4 +1,4 @@
-"""Whether the beat labels belong to this signal."""
+"""Check whether the beat labels belong to the signal."""
 
 from collections.abc import Iterator, Sequence
 
@@ -259,7 +259,7 @@ def _check_off_peak(match: Match, limits: Limits) -> Iterator[Finding]:
 
 
 def _shift(match: Match, limits: Limits) -> str:
-    """Where most of the labels stand, in words."""
+    """Describe where most of the labels are."""
     if abs(match.offset_s) <= limits.shift_warn_s:
         return ""
     side = "after" if match.offset_s > 0 else "before"

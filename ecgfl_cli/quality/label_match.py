@@ -1,4 +1,4 @@
-"""How well labelled beats and detected beats coincide."""
+"""Compare labelled beats with detected beats."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ class Match:
 
 
 AROUND_SECONDS = 0.02
-"""Half of the time in which movement is measured: half of a narrow QRS in all."""
+"""Half of the time in which movement is measured; in all it is half of a narrow QRS."""
 
 
 def match(
@@ -60,14 +60,15 @@ def match(
     beats: NDArray[np.int64],
     limits: Limits,
 ) -> Match | None:
-    """Compare labelled beats with detected ones; None where there is nothing to compare.
+    """Compare labelled beats with detected ones; return None if there is nothing to compare.
 
-    Labels in a gap are left out: nothing can be detected there. `marked` and `beats` are sorted
+    Labels in a gap are left out, because nothing can be detected there. `marked` and `beats` are
+    sorted
     samples inside the recording.
 
-    The share that labels strewn at random would miss is the share of the time farther than the
-    window from every beat. Labels of this signal miss far less than that, whatever the heart rate,
-    so the limit for an error follows it.
+    Random labels would miss the share of the time that is farther than the window from every beat.
+    Labels of this signal miss far less at any heart rate, so the limit for an error is a part of
+    that share.
     """
     edges = np.asarray(gaps, dtype=np.int64).ravel()
     marked = marked[np.searchsorted(edges, marked, side="right") % 2 == 0]
@@ -95,7 +96,7 @@ def match(
 def _deflection(
     recording: Recording, marked: NDArray[np.int64], distance: NDArray[np.int64], limits: Limits
 ) -> float:
-    """See `Match`; 1 where no lead can tell."""
+    """Return the deflection of `Match`; 1 if no lead has enough signal."""
     half = max(1, round(AROUND_SECONDS * recording.fs))
     lowest, highest = (
         np.minimum(marked, marked - distance) - half,

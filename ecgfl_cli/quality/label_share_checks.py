@@ -13,16 +13,15 @@ PACED = "/"
 
 
 def is_paced(recording: Recording, limits: Limits) -> bool:
-    """Whether a pacemaker makes more than a few of the labelled beats."""
+    """Whether more than a few of the labelled beats are paced."""
     return _paced_share(_beat_symbols(recording)) > limits.paced_warn_share
 
 
 def check_label_shares(recording: Recording, limits: Limits) -> Iterator[Finding]:
-    """Findings `paced-rhythm` and `implausible-pvc-share`.
+    """Yield the findings `paced-rhythm` and `implausible-pvc-share`.
 
-    Pacing is judged by the labels alone: in mitdb's four paced records, at 360 Hz behind a 100 Hz
-    filter, the stimuli are waves like any other (not one is a spike as `quality.spikes` defines
-    it).
+    Pacing is detected from the labels alone. In mitdb's four paced records (360 Hz, 100 Hz
+    low-pass filter) no stimulus is a spike as `quality.spikes` defines it.
     """
     symbols = _beat_symbols(recording)
     beats = symbols.total()

@@ -22,8 +22,8 @@ ANOTHER_LEAD = "Use the other leads (--lead NAME) or look at the electrode and c
 class Defect:
     """A defect measured as a share of the recording's time.
 
-    Above one limit it is a warning, above another the lead is lost. The warning is about the brief
-    stretches; the long ones of a lead that is not lost are `lead-off`.
+    Above one limit it is a warning; above another, the lead is unusable. The warning is about the
+    brief stretches. The long stretches of a usable lead are `lead-off`.
     """
 
     code: str
@@ -109,14 +109,14 @@ def check_leads(
 
 
 def time_lost(lead: LeadMeasures, limits: Limits) -> list[str]:
-    """The codes of what takes more of this lead's time than a usable lead may lose."""
+    """Return the codes of the defects that each cost more of this lead than is allowed."""
     return [
         defect.code for defect in DEFECTS if defect.loss(lead).whole.share > limits.lead_lost_share
     ]
 
 
 def _lost(lead: LeadMeasures, limits: Limits) -> str:
-    """The codes of what costs us this lead, empty when it is usable."""
+    """Return the codes of the defects that make this lead unusable, separated by commas."""
     codes = time_lost(lead, limits)
     if amplitude_is_wrong(lead, limits):
         codes.append("implausible-amplitude")

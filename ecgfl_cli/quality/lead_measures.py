@@ -1,4 +1,4 @@
-"""Measure what the checks need to know of a lead, in a few passes over its samples."""
+"""Measure what the checks need to know about a lead, in a few passes over its samples."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

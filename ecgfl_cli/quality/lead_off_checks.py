@@ -1,4 +1,4 @@
-"""Whether an electrode came off for a while in a lead that otherwise works."""
+"""Check whether an electrode was off for a time in a lead that otherwise works."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from ecgfl_cli.quality.parts import longest_of, total
 
 
 def check_lead_off(lead: LeadMeasures, recording: Recording, limits: Limits) -> Iterator[Finding]:
-    """Yield `lead-off`: a warning above a small share of the time, else information."""
+    """Yield `lead-off`: a warning above a small share of the time, otherwise information."""
     longest = longest_of(lead.off)
     if longest is None:
         return

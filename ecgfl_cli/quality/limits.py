@@ -1,10 +1,11 @@
 """The limits of the checks, each with its source.
 
-"Measured" means: on 48 mitdb, 40 svdb and 3 nstdb 118e records, in every lead, with the beats that
-the program's own detector finds in the rhythm lead (heart rate, size of the QRS and what is refused
-as foreign labels: with sleepecg's on the first lead); three numbers are the least, the median and
-the largest of the recordings' worst leads. Nothing was tuned on the outcome of a classifier; these
-91 genuine recordings must have no error, and no wrong warning.
+"Measured" means measured in every lead of 48 mitdb, 40 svdb and 3 nstdb 118e records. The beats are
+those that the program's own detector finds in the rhythm lead; for the heart rate, the amplitude of
+the QRS and the refusal of foreign labels, they are those that sleepecg finds in the first lead.
+Three numbers are the minimum, median and maximum over the worst lead of each recording. No limit
+was tuned on the results of a classifier. These 91 genuine recordings must have no error and no
+false warning.
 """
 
 from dataclasses import dataclass
@@ -104,35 +105,35 @@ class Limits:
     lead_off_s: float = 10.0
     lead_off_warn_share: float = 0.05
 
-    # Swings no heart makes within 2 s: a loose electrode. Twice what IEC 60601-2-47 asks a recorder
-    # to hold.
+    # A swing within 2 s that is larger than any ECG: a loose electrode. It is twice the range that
+    # IEC 60601-2-47 requires of a recorder.
     swing_mv: float = 20.0
     swing_warn_share: float = 0.01
 
-    # A lead that is absent, flat, saturated or swinging for more than half of the time tells more
-    # about its cable than its heart.
+    # A lead that is absent, flat, saturated or swinging for more than half of the time is unusable.
     lead_lost_share: float = 0.5
 
-    # Baseline wander: below 0.67 Hz, where the AHA (Kligfield 2007) lets a high-pass begin, peak to
-    # peak in 10 s, as a tenth of the time exceeds it. Measured: 0.08, 0.60, 5.8 mV (nstdb 118e00);
-    # over both limits are nstdb 118e00 and 118e06, svdb 843, mitdb 103 V2 and 108 V1, each with a
-    # loose electrode to be seen, and nstdb's bw itself (2.0 mV). An electrode's own drift reaches
-    # 1.5 mV seldom, and a detector copes until the line moves as far as the QRS.
+    # Baseline wander: peak to peak in 10 s below 0.67 Hz, the highest cut-off that the AHA allows
+    # for a high-pass filter (Kligfield 2007); the value that is exceeded in a tenth of the time.
+    # Measured: 0.08, 0.60, 5.8 mV (nstdb 118e00). Above both limits are nstdb 118e00 and 118e06,
+    # svdb 843, mitdb 103 V2 and 108 V1, each with a visibly loose electrode, and nstdb's bw itself
+    # (2.0 mV). The drift of a good electrode rarely reaches 1.5 mV, and the detector works until
+    # the baseline moves as far as the QRS.
     wander_hz: float = 0.67
     wander_block_s: float = 10.0
     wander_share: float = 0.1
     wander_warn_mv: float = 1.5
     wander_warn_qrs: float = 1.0
 
-    # Mains hum: amplitude of the line at 50 or 60 Hz. IEC 60601-2-47 allows a recorder 0.05 mV peak
-    # to valley of noise of its own, an amplitude of 0.025. Measured: 0, 0, 0.019 mV (mitdb 122 V1).
-    # 400 blocks of 4 s bound the work on a day.
+    # Mains hum: amplitude of the line at 50 or 60 Hz. IEC 60601-2-47 allows a recorder noise of
+    # 0.05 mV peak to valley, an amplitude of 0.025 mV. Measured: 0, 0, 0.019 mV (mitdb 122 V1).
+    # 400 blocks of 4 s limit the work for a recording of a day.
     hum_warn_mv: float = 0.025
     hum_blocks: int = 400
 
-    # Spikes: at 128 Hz a spike is one sample, at 360 Hz up to three; its neighbours move little,
-    # unlike a QRS's. Measured: 0, 0, 0.34 a minute (svdb 804 ECG2), outside of noise. A stimulus
-    # precedes its QRS by up to 0.3 s (atrial pacing, AV delay).
+    # Spikes: a spike is one sample at 128 Hz and up to three at 360 Hz. The samples beside it move
+    # little, unlike those beside a QRS peak. Measured outside noise: 0, 0, 0.34 a minute (svdb 804
+    # ECG2). A pacing stimulus precedes its QRS by up to 0.3 s (atrial pacing, AV delay).
     spike_width_s: float = 0.008
     spike_qrs: float = 0.5
     spike_mv: float = 0.05
@@ -143,17 +144,17 @@ class Limits:
     # Noise that hides beats: see `quality.noise`. In shares of the QRS, 118 measures 0.05; a tenth
     # of the time it exceeds 0.17 with nstdb's electrode noise at 6 dB and 0.28 at 0 dB. Measured
     # share of the time: 0, 0, 42 % (nstdb 118e00); over 5 % are nstdb 118e00 and 118e06 (25 %),
-    # svdb 804 and 893 (12 and 16 %) and mitdb 203 V1 (7 %), all with muscle or electrode noise to
-    # be seen.
+    # svdb 804 and 893 (12 and 16 %) and mitdb 203 V1 (7 %), all with visible muscle or electrode
+    # noise.
     noise_block_s: float = 4.0
     noise_qrs: float = 0.13
     noise_qrs_anyway: float = 0.22
     noise_rise: float = 4.0
     noise_warn_share: float = 0.05
 
-    # Which way a median QRS points, -1 to 1. Measured in MLII, V4 and V5: -0.9 in 207 (its QRS does
-    # point down), -0.6 in the paced 217, -0.3 in 124's V4, 0 to 1 in all others, 0.87 in the
-    # median. -0.5 is a downward wave three times the upward one.
+    # Polarity of the median QRS, from -1 (down) to 1 (up). Measured in MLII, V4 and V5: -0.9 in 207
+    # (its QRS does point down), -0.6 in 217 (paced), -0.3 in V4 of 124, 0 to 1 in all others;
+    # median 0.87. At -0.5, the downward wave is three times as large as the upward one.
     polarity_clear: float = 0.5
 
     # ANSI/AAMI EC57 pairs a label and a detection within 150 ms.
@@ -162,28 +163,28 @@ class Limits:
     # 118e06, 118e00).
     off_peak_warn_share: float = 0.1
     off_peak_error_share: float = 0.5
-    # At 135 beats a minute even foreign labels match two times in three, so the error's limit also
-    # may not pass this share of what labels strewn at random would miss. Measured: refuses 528 of
-    # 528 label sets of another record of the same database and 91 of 91 whose samples count at 250
-    # Hz.
+    # At 135 beats a minute, two in three labels of another recording match by chance. Therefore the
+    # limit for an error is at most this part of the share that random labels would miss. Measured:
+    # it refuses 528 of 528 label sets of another record of the same database, and 91 of 91 whose
+    # sample numbers are at 250 Hz.
     off_peak_chance_share: float = 0.7
 
     # Share of detected beats without a label. Measured: 0, 0, 24 % (nstdb 118e00, detections in
     # noise). In bigeminy with only the PVCs labelled it is 50 %.
     unlabelled_warn_share: float = 0.4
 
-    # A constant shift of labels. Healthy labels stand on some wave of the QRS. Measured: medians of
-    # -62 (svdb 857, whose labels stand on the R, detections on the deeper S) to 39 ms; quartiles 0
-    # to 31 ms apart where beats are not paced. Of the 91 records with labels 110 ms early 88 are
-    # told, 110 ms late 77, 55 ms early 71, 55 ms late 37: in the others the QRS or its S wave
-    # reaches as far.
+    # A constant shift of labels. Correct labels are on some wave of the QRS. Measured: medians from
+    # -62 ms (svdb 857: labels on R, detections on the deeper S) to 39 ms; interquartile range 0 to
+    # 31 ms for beats that are not paced. Of the 91 records, a shift is found in 88 with labels
+    # 110 ms early, in 77 with 110 ms late, in 71 with 55 ms early and in 37 with 55 ms late. In the
+    # others, the QRS or its S wave reaches as far.
     shift_warn_s: float = 0.05
-    # Beyond 0.08 s `beats.detection.align` can no longer reach the R peak: training would see every
-    # beat beside its place.
+    # With a shift of more than 0.08 s, `beats.detection.align` cannot reach the R peak, and every
+    # beat in training would be off centre.
     shift_error_s: float = 0.08
     shift_spread_s: float = 0.03
-    # Movement in 40 ms around the labels, relative to that around the detections. Measured: 0.73 at
-    # least (svdb 804), 1 in the median.
+    # Movement in 40 ms around the labels, relative to that around the detections. Measured: minimum
+    # 0.73 (svdb 804), median 1.
     shift_deflection: float = 0.5
 
     # Paced beats among the labels. Measured: 62 to 97 % in mitdb 102, 104, 107 and 217, none in the
@@ -194,8 +195,8 @@ class Limits:
     # 50 %.
     pvc_warn_share: float = 0.6
 
-    # More beats than a heart has: ventricular flutter ends near 300 a minute; intervals under 0.12
-    # s are shorter than the QRS of a PVC. Measured shortest: 0.133 s (svdb 865).
+    # Implausibly many beats: ventricular flutter has at most about 300 a minute, and an interval
+    # below 0.12 s is shorter than the QRS of a PVC. Shortest measured: 0.133 s (svdb 865).
     label_rate_bpm: float = 350.0
     label_min_interval_s: float = 0.12
     label_short_warn_share: float = 0.01

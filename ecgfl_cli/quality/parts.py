@@ -70,7 +70,7 @@ def lasting(stretches: Stretches, least: float, most: float = np.inf) -> Stretch
 
 
 def merged(several: Sequence[Stretches]) -> Stretches:
-    """The stretches covered by any of several lists, in order, without overlap."""
+    """Return the union of several lists of stretches, in order and without overlap."""
     every = np.concatenate([NOWHERE, *several])
     every = every[np.argsort(every[:, 0], kind="stable")]
     reached = np.maximum.accumulate(every[:, 1]) if len(every) else every[:, 1]
@@ -88,19 +88,19 @@ def merged(several: Sequence[Stretches]) -> Stretches:
 
 
 def total(stretches: Stretches) -> int:
-    """Samples in all the stretches together."""
+    """Return the number of samples in all stretches together."""
     return int((stretches[:, 1] - stretches[:, 0]).sum())
 
 
 def part_of(stretches: Stretches, whole: float) -> Part:
-    """The stretches as a part of so many samples."""
+    """Return which part of `whole` samples the stretches are."""
     return (
         Part(float(total(stretches) / whole), longest_of(stretches)) if len(stretches) else NO_PART
     )
 
 
 def longest_of(stretches: Stretches) -> tuple[int, int] | None:
-    """Start and stop of the longest stretch; None where there is none."""
+    """Return start and stop of the longest stretch; None if there is none."""
     if not len(stretches):
         return None
     start, stop = stretches[(stretches[:, 1] - stretches[:, 0]).argmax()]

@@ -53,7 +53,7 @@ def spikes_per_minute(
 
 
 def _present(samples: Samples, unjudged: Stretches) -> int:
-    """Samples with a signal outside the stretches."""
+    """Count the samples outside the stretches that are not missing."""
     count = 0
     for start, part in blocks(samples):
         present = ~np.isnan(part)

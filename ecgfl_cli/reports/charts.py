@@ -37,7 +37,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Segment:
+class LineSegment:
     """A part of a line without a gap.
 
     Attributes
@@ -75,7 +75,7 @@ class Chart:
     title: str
     value_ticks: tuple[Tick, ...] = ()
     round_ticks: tuple[Tick, ...] = ()
-    segments: tuple[Segment, ...] = ()
+    segments: tuple[LineSegment, ...] = ()
 
 
 def line_chart(
@@ -136,7 +136,7 @@ def multi_line_chart(
             for number in rounds[:: math.ceil(len(rounds) / MOST_LABELS)]
         ),
         tuple(
-            Segment(
+            LineSegment(
                 colour,
                 tuple(point(name, number, value) for number, value in run),
                 has_markers=len(rounds) <= MOST_POINTS or len(run) == 1,

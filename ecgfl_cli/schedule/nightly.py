@@ -53,7 +53,7 @@ class Nightly:
 
     @property
     def command(self) -> list[str]:
-        """The words of the command line. Its paths are absolute, because PATH and HOME may differ.
+        """The words of the command line. Paths are absolute, because PATH and HOME may differ.
 
         Raises
         ------

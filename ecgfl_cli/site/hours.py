@@ -1,4 +1,4 @@
-"""Hours of the day in which a site trains and measures."""
+"""The hours of the day in which a site trains and measures."""
 
 import re
 from dataclasses import dataclass
@@ -48,6 +48,7 @@ class Hours:
         )
 
     def __str__(self) -> str:
+        """Return the hours as in site.toml, for instance 22:00-06:00."""
         return f"{self.start:%H:%M}-{self.end:%H:%M}"
 
 

@@ -17,7 +17,7 @@ def exclusive(lock: Path) -> Iterator[None]:
     Raises
     ------
     HomeInUse
-        Another ecgfl holds it. There is no waiting.
+        Another ecgfl holds it. This function does not wait.
     UnusableInput
         Other users could change the home.
     """

@@ -40,32 +40,40 @@ def require_private(home: Path) -> None:
         return
     for folder in _above(home.absolute()):
         _require_parent(folder, home)
-    for folder in (home, home / "keys", home / "sites"):
-        if folder.is_dir():
-            if folder != home:
-                _require_no_link(folder)
-            _require_own(folder, home)
-            _require_unwritable(folder, home)
+    _require_private_folder(home, home)
+    for name in ("keys", "sites"):
+        if (home / name).is_dir():
+            _require_no_link(home / name)
+            _require_private_folder(home / name, home)
     for name in (*PRIVATE_KEYS, *LOCKS, *LOGS):
-        path = home / name
-        if not os.path.lexists(path):
-            continue
-        _require_no_link(path)
-        if not path.is_file():
-            raise UnusableInput(f"{path}: not a regular file", f"Remove it: rm -r {_quoted(path)}")
-        _require_own(path, home)
-        if name in LOCKS:
-            if _mode(path) & 0o077:
-                path.chmod(0o600)  # a user who can read a lock file can hold the lock
-        elif name in PRIVATE_KEYS:
-            _require_unreadable(path)
-        else:
-            _require_unwritable(path, home)
+        if os.path.lexists(home / name):
+            _require_private_file(home, name)
     if (home / SERVER_KEY).is_file():
         _require_unreadable(home / SERVER_KEY, may_be_roots=True)
     for folder in (home, *(home / name for name in ("keys", "sites", *STORES))):
         if folder.is_dir():
             _require_content(folder, home)
+
+
+def _require_private_folder(folder: Path, home: Path) -> None:
+    _require_own(folder, home)
+    _require_unwritable(folder, home)
+
+
+def _require_private_file(home: Path, name: str) -> None:
+    """Check a key, lock or log."""
+    path = home / name
+    _require_no_link(path)
+    if not path.is_file():
+        raise UnusableInput(f"{path}: not a regular file", f"Remove it: rm -r {_quoted(path)}")
+    _require_own(path, home)
+    if name in LOCKS:
+        if _mode(path) & 0o077:
+            path.chmod(0o600)  # a user who can read a lock file can hold the lock
+    elif name in PRIVATE_KEYS:
+        _require_unreadable(path)
+    else:
+        _require_unwritable(path, home)
 
 
 def _above(home: Path) -> Iterator[Path]:
@@ -141,7 +149,7 @@ def _require_content(folder: Path, home: Path) -> None:
         for entry in content:
             try:
                 status = entry.stat()
-            except FileNotFoundError:  # it was removed meanwhile, or is a link to nothing
+            except FileNotFoundError:  # it was removed meanwhile, or is a broken link
                 continue
             path = Path(entry.path)
             if status.st_uid not in (ROOT, os.geteuid()):

@@ -41,62 +41,87 @@ def identified(
         Those of the file and those of `IDENTITY_CODES`, most severe first.
     """
     findings: list[Finding] = []
-    by_place = staged.patient_by == "place"
     row = replace(staged.row, patient=catalogue.patient_behind(staged.row.patient))
     if staged.namesake:
         catalogue.follow_split(row.patient, staged.namesake)
     if before is not None:
-        moves = before.patient != row.patient and before.patient in staged.earlier
-        if before.source != row.source or (
-            by_place and before.patient != row.patient and not moves
-        ):
-            findings.append(_duplicate(row, before))
-        elif moves:
-            catalogue.follow_split(row.patient, before.patient)
-            before = replace(before, patient=row.patient)
-        elif before.patient != row.patient:
-            if staged.patient_by == "file":
-                findings.append(_two_identifiers(row, before.patient, "the same signal"))
-            catalogue.unite(row.patient, before.patient)
-        row = replace(row, patient=before.patient, source=before.source)
-    others = [
+        row = _of_the_same_signal(staged, before, row, catalogue, findings)
+    row = _of_the_same_person(staged, row, catalogue, findings)
+    persons = {
+        other.person
+        for other in _others_like(row, catalogue)
+        if other.patient == row.patient and other.person and row.person
+    } - {row.person}
+    if persons:
+        findings.append(_two_persons(row, len(persons) + 1))
+    if staged.patient_by == "place" and (
+        is_unclear or catalogue.has_source_of_another(row.source, row.patient)
+    ):
+        findings.append(_unclear())
+    return row, sorted([*staged.findings, *findings], key=lambda finding: finding.severity.rank)
+
+
+def _of_the_same_signal(
+    staged: Staged,
+    before: RecordRow,
+    row: RecordRow,
+    catalogue: Catalogue,
+    findings: list[Finding],
+) -> RecordRow:
+    """Return the row with the patient of the stored recording that has the same signal."""
+    moves = before.patient != row.patient and before.patient in staged.earlier
+    by_place = staged.patient_by == "place"
+    if before.source != row.source or (by_place and before.patient != row.patient and not moves):
+        findings.append(_duplicate(row, before))
+    elif moves:
+        catalogue.follow_split(row.patient, before.patient)
+        return replace(row, source=before.source)
+    elif before.patient != row.patient:
+        if staged.patient_by == "file":
+            findings.append(_two_identifiers(row, before.patient, "the same signal"))
+        catalogue.unite(row.patient, before.patient)
+    return replace(row, patient=before.patient, source=before.source)
+
+
+def _of_the_same_person(
+    staged: Staged, row: RecordRow, catalogue: Catalogue, findings: list[Finding]
+) -> RecordRow:
+    """Return the row with the patient of a recording that has the same name and birth date."""
+    namesake = next(
+        (
+            other
+            for other in _others_like(row, catalogue)
+            if row.person and other.person == row.person
+        ),
+        None,
+    )
+    if namesake is None or namesake.patient == row.patient:
+        return row
+    if staged.patient_by == "file":
+        findings.append(_two_identifiers(row, namesake.patient, "the same name and birth date"))
+    catalogue.unite(row.patient, namesake.patient)
+    return replace(row, patient=namesake.patient)
+
+
+def _others_like(row: RecordRow, catalogue: Catalogue) -> list[RecordRow]:
+    return [
         other
         for other in catalogue.rows_like(row.patient, row.person)
         if other.record != row.record
     ]
-    namesake = next((other for other in others if row.person and other.person == row.person), None)
-    if namesake is not None and namesake.patient != row.patient:
-        if staged.patient_by == "file":
-            findings.append(_two_identifiers(row, namesake.patient, "the same name and birth date"))
-        catalogue.unite(row.patient, namesake.patient)
-        row = replace(row, patient=namesake.patient)
-        others = [
-            other
-            for other in catalogue.rows_like(row.patient, row.person)
-            if other.record != row.record
-        ]
-    other_persons = {
-        other.person
-        for other in others
-        if other.patient == row.patient and other.person and row.person
-    } - {row.person}
-    if other_persons:
-        findings.append(
-            Finding(
-                "two-persons",
-                Severity.WARNING,
-                f"patient {row.patient} stands for {len(other_persons) + 1} persons: one "
-                "identifier, different names or birth dates",
-                "Look for a placeholder that the recorder writes for every patient, and correct "
-                "it at the source. Until then, all "
-                "count as one patient.",
-                value=float(len(other_persons) + 1),
-                limit=1.0,
-            )
-        )
-    if by_place and (is_unclear or catalogue.has_source_of_another(row.source, row.patient)):
-        findings.append(_unclear())
-    return row, sorted([*staged.findings, *findings], key=lambda finding: finding.severity.rank)
+
+
+def _two_persons(row: RecordRow, persons: int) -> Finding:
+    return Finding(
+        "two-persons",
+        Severity.WARNING,
+        f"patient {row.patient} stands for {persons} persons: one identifier, different names or "
+        "birth dates",
+        "Look for a placeholder that the recorder writes for every patient, and correct it at the "
+        "source. Until then, all count as one patient.",
+        value=float(persons),
+        limit=1.0,
+    )
 
 
 def _duplicate(row: RecordRow, before: RecordRow) -> Finding:

@@ -1,7 +1,7 @@
 """Add recordings to the store, one file at a time, and remove them."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -11,12 +11,20 @@ from typing import Any, Literal
 from ecgfl_adapters.errors import AdapterError
 
 from ecgfl_cli.errors import EcgflError
-from ecgfl_cli.processes import LONGEST_SECONDS, Lost, each_in_a_process
+from ecgfl_cli.processes import (
+    LONGEST_SECONDS,
+    Lost,
+    Track,
+    begin_loading,
+    each_in_a_process,
+    untracked,
+)
 from ecgfl_cli.quality.findings import Finding, Severity
 from ecgfl_cli.site.audit import INTENT, AuditLog
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.keys import Pseudonyms
 from ecgfl_cli.site.lock import exclusive
+from ecgfl_cli.store import WORKER_MODULES
 from ecgfl_cli.store.beat_files import remove_beats
 from ecgfl_cli.store.catalogue import Catalogue, RecordRow, Status, open_catalogue
 from ecgfl_cli.store.identity import IDENTITY_CODES, UNCLEAR, identified
@@ -70,7 +78,7 @@ def ingest_files(
     recordings: list[Path],
     reading: Reading,
     jobs: int = 1,
-    track: Callable[[Iterator[Ingested]], Iterable[Ingested]] = iter,
+    track: Track[Ingested] = untracked,
 ) -> list[Ingested]:
     """Bring recordings into a site's store, and count the outcomes in its audit log.
 
@@ -79,28 +87,30 @@ def ingest_files(
     home
         The site's home; it is locked meanwhile.
     recordings
-        One path per recording.
+        One path for each recording.
     reading
         How they are read and checked, and what is kept of them.
     jobs
         Number of processes.
     track
-        Passes the results on one by one, for instance with a progress bar.
+        Shows the progress.
 
     Returns
     -------
     list of Ingested
-        What became of each recording, in order. An unreadable one does not stop the others.
+        The outcome of each recording, in order. An unreadable one does not stop the others.
 
     Raises
     ------
     HomeInUse
-        Another ecgfl holds the home.
+        Another ecgfl uses the home.
     """
+    begin_loading(WORKER_MODULES)
     results: list[Ingested] = []
     with exclusive(home.lock), open_catalogue(home.catalogue) as catalogue:
         try:
-            results.extend(track(ingest(recordings, reading, home, catalogue, jobs)))
+            work = ingest(recordings, reading, home, catalogue, jobs)
+            results.extend(track(work, len(recordings)))
         except BaseException:
             # The error that stopped the ingest matters more than one in the log.
             with suppress(OSError, EcgflError):

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from ecgfl_cli.beats.aami import BeatClass
 from ecgfl_cli.beats.annotated import annotated_part
 from ecgfl_cli.beats.beats import Beats, annotated_beats
 from ecgfl_cli.beats.leads import usable_leads
@@ -14,12 +15,14 @@ from ecgfl_cli.beats.sample import sample
 from ecgfl_cli.beats.window import Window
 from ecgfl_cli.errors import UnusableInput
 from ecgfl_cli.files import remove_unfinished
-from ecgfl_cli.processes import each_in_a_process
+from ecgfl_cli.processes import Track, begin_loading, each_in_a_process, untracked
 from ecgfl_cli.quality.rhythm import rhythm_beats
 from ecgfl_cli.site.audit import AuditLog
 from ecgfl_cli.site.home import Home
+from ecgfl_cli.site.lock import exclusive
+from ecgfl_cli.store import WORKER_MODULES
 from ecgfl_cli.store.beat_files import are_whole, beats_path, load_beats, load_learned, save_beats
-from ecgfl_cli.store.catalogue import Catalogue, RecordRow, Split
+from ecgfl_cli.store.catalogue import Catalogue, RecordRow, Split, open_catalogue
 from ecgfl_cli.store.signals import read_signals
 from ecgfl_cli.store.splits import new_splits
 
@@ -61,6 +64,79 @@ class Segmented:
                 f"{self.path}: damaged", "Remove the file and run it again; the beats are cut again"
             )
         return content
+
+
+@dataclass(frozen=True)
+class SegmentedRecord:
+    """A segmented record and the number of its beats.
+
+    Attributes
+    ----------
+    row : RecordRow
+        The record.
+    split : {"train", "held-out"}
+        Split of its patient.
+    cut : bool
+        Whether the beats were cut in this run.
+    beats : dict of str to int
+        Class -> number of its beats, in the order of `BeatClass`.
+    unreadable : int
+        Number of beats that lie in an unreadable stretch.
+    """
+
+    row: RecordRow
+    split: Split
+    cut: bool
+    beats: dict[str, int]
+    unreadable: int
+
+
+def segment_store(
+    home: Home, window: Window, jobs: int = 1, track: Track[SegmentedRecord] = untracked
+) -> list[SegmentedRecord]:
+    """Cut the missing beats of a site's store and count all of them.
+
+    Parameters
+    ----------
+    home : Home
+        The site's home; it is locked meanwhile.
+    window : Window
+        What a model sees of a beat.
+    jobs : int
+        Number of processes.
+    track : Track
+        Shows the progress.
+
+    Returns
+    -------
+    list of SegmentedRecord
+        The usable records, in the order of the catalogue.
+
+    Raises
+    ------
+    HomeInUse
+        Another ecgfl uses the home.
+    AdapterError
+        The signals of a record are damaged.
+    UnusableInput
+        The beats of a record cannot be cut.
+    """
+    begin_loading(WORKER_MODULES)
+    with exclusive(home.lock), open_catalogue(home.catalogue) as catalogue:
+        usable = sum(row.status == "usable" for row in catalogue.rows())
+        work = map(_counted, segment(home, catalogue, window, jobs))
+        return list(track(work, usable))
+
+
+def _counted(item: Segmented) -> SegmentedRecord:
+    beats = item.beats()
+    return SegmentedRecord(
+        row=item.row,
+        split=item.split,
+        cut=item.cut,
+        beats={kind.name: int((beats.classes == kind).sum()) for kind in BeatClass},
+        unreadable=int((~beats.readable).sum()),
+    )
 
 
 def segment(home: Home, catalogue: Catalogue, window: Window, jobs: int = 1) -> Iterator[Segmented]:

@@ -26,7 +26,7 @@ def changed(recording: Recording, samples: np.ndarray) -> Recording:
 
 
 @pytest.mark.parametrize("fs", [128, 250, 360])
-def test_annotated_and_detected_beats_are_cut_at_the_same_samples(fs: int) -> None:
+def test_annotated_and_detected_beats_have_the_same_cut(fs: int) -> None:
     recording = synthesise(3, 120, fs, pvc_share=0.1)
     annotated = annotated_beats(recording, recording.leads[:1], WINDOW)[0]
     detected = detected_beats(recording, recording.leads[:1], WINDOW)[0]
@@ -77,9 +77,7 @@ def test_the_r_peak_stands_at_its_place_in_the_window(clean: Recording) -> None:
 
 
 @pytest.mark.parametrize("factor", [0.1, 10.0])
-def test_the_same_recording_at_another_gain_gives_the_same_windows(
-    clean: Recording, factor: float
-) -> None:
+def test_windows_do_not_depend_on_the_gain(clean: Recording, factor: float) -> None:
     louder = changed(clean, clean.leads[0].samples * factor)
     one, other = (
         detected_beats(recording, recording.leads[:1], WINDOW)[0] for recording in (clean, louder)

@@ -49,7 +49,7 @@ def test_sample_limits_common_classes_and_keeps_rare_ones() -> None:
 @pytest.mark.parametrize(
     "beats", [MOST_OF_A_KIND - 1, MOST_OF_A_KIND, MOST_OF_A_KIND + 1, 1000, 100_003]
 )
-def test_a_sample_is_evenly_spread_in_order_and_takes_no_beat_twice(beats: int, place: int) -> None:
+def test_sample_is_even_ordered_and_without_repetition(beats: int, place: int) -> None:
     found = sample(beats_of(*[BeatClass.N] * beats), place).samples / 100
     assert len(found) == min(beats, MOST_OF_A_KIND)
     steps = np.diff(found)

@@ -55,7 +55,7 @@ def test_a_gap_stays_a_gap_at_every_rate(lead: np.ndarray, target: float) -> Non
     assert not absent[round(12 * target) + 1 : -1].any()
 
 
-def test_what_lies_behind_a_gap_has_no_influence_on_what_lies_before(lead: np.ndarray) -> None:
+def test_signal_after_a_gap_does_not_affect_signal_before(lead: np.ndarray) -> None:
     one, other = lead.copy(), lead.copy()
     one[2500:2510] = other[2500:2510] = np.nan
     other[2510:] = 100 * lead[2510:] + 7

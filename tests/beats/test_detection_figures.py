@@ -281,5 +281,5 @@ def test_nothing_is_found_while_a_lead_is_off_and_all_afterwards(
         assert np.setxor1d(ours, theirs).size <= 4
 
 
-def test_a_lead_that_is_off_from_the_start_to_the_end_shows_no_beats(ds1: list[Recording]) -> None:
+def test_lead_that_is_always_off_has_no_beats(ds1: list[Recording]) -> None:
     assert not found_in(ds1[0], np.zeros(ds1[0].length, dtype=np.float32)).size

@@ -46,7 +46,7 @@ def rhythm(
 
 
 @pytest.mark.parametrize("extra", [0.3, 0.5, 0.7])
-def test_a_weak_hump_without_which_the_rhythm_is_complete_is_no_beat(extra: float) -> None:
+def test_weak_hump_in_a_complete_rhythm_is_not_a_beat(extra: float) -> None:
     assert not stays(*rhythm(extra=extra, size=0.35))
 
 
@@ -61,7 +61,7 @@ def test_a_weak_beat_that_the_rhythm_needs_stays(early: float) -> None:
     assert stays(*rhythm(early=early, size=0.5))
 
 
-def test_of_a_run_of_weak_humps_none_goes_with_its_neighbour_at_once() -> None:
+def test_adjacent_weak_humps_are_not_removed_together() -> None:
     """Both humps would be removed; the smaller one goes first, then the other is checked again."""
     seconds, sizes = rhythm(extra=0.4, size=0.2)
     seconds.insert(PLACE + 1, PLACE - 1 + 0.75)

@@ -89,7 +89,7 @@ def test_noise_has_unit_variance_and_the_band_of_its_kind(kind: str) -> None:
 
 
 @pytest.mark.parametrize("fs", [128.0, 360.0])
-def test_a_worse_recording_is_noisy_in_parts_and_the_lead_in_others(fs: float) -> None:
+def test_worse_recording_is_noisy_in_parts(fs: float) -> None:
     lead = np.zeros(round(600 * fs), dtype=np.float32)
     peaks = np.arange(round(fs), lead.size, round(fs))
     lead[peaks] = 2.0

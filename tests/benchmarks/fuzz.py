@@ -92,10 +92,10 @@ def one_batch(
                     counts[fault] += 1
                     print(f"{fault} by {number}: {result.error}", flush=True)
         stored = {row.record for row in catalogue.rows()}
-        for record, result in validate_store(home, catalogue, Reading(), 2):
-            if isinstance(result, str):
-                counts["damaged record"] += 1
-                print(f"damaged record {record}: {result}", flush=True)
+    for record, found in validate_store(home, Reading(), 2):
+        if isinstance(found, str):
+            counts["damaged record"] += 1
+            print(f"damaged record {record}: {found}", flush=True)
     left = {path.name for path in home.records.iterdir()} ^ stored
     counts["left in the store"] += len(left)
 

@@ -222,7 +222,7 @@ def test_an_option_that_makes_no_sense_is_refused(
     assert len(ran.problems) == 1
 
 
-def test_an_uncalibrated_record_is_refused_by_ingest_with_the_unit_option(
+def test_uncalibrated_record_is_refused_naming_units_option(
     site: Path,  # noqa: ARG001
     ecgfl: Ecgfl,
     real_data: Path,

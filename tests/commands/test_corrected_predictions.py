@@ -116,9 +116,7 @@ def test_a_file_of_unknown_origin_is_not_overwritten(predicted: Any, ecgfl: Ecgf
     assert "nothing shows who wrote it" in ran.problems[0]
 
 
-def test_an_untouched_prediction_is_replaced_by_that_of_another_lead(
-    predicted: Any, ecgfl: Ecgfl
-) -> None:
+def test_unchanged_prediction_is_replaced_by_another_leads(predicted: Any, ecgfl: Ecgfl) -> None:
     path = predicted()
     assert ecgfl("predict", path, "--out", path.parent, "--lead", "V1").code == 0
     assert json.loads(path.with_name(f"{path.stem}.ecgfl.json").read_text())["leads"] == ["V1"]

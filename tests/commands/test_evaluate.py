@@ -124,7 +124,7 @@ def test_two_models_are_compared_on_the_same_records(
     )
 
 
-def test_a_model_is_not_compared_with_itself_or_with_one_that_is_not_there(
+def test_comparison_with_itself_or_an_unknown_model_is_refused(
     ecgfl: Ecgfl, export: Any, federation: Any
 ) -> None:
     path = export(synthesise(71, 330, 250))

@@ -151,7 +151,7 @@ def test_figures_and_matrix_as_they_are_printed(ecgfl: Ecgfl, tmp_path: Path) ->
 
 @pytest.mark.parametrize("file_format", ["wfdb", "edf", "csv"])
 @pytest.mark.parametrize("place", ["beside", "file", "folder"])
-def test_annotations_are_found_beside_the_recording_by_name_or_in_a_folder(
+def test_finds_annotations_by_suffix_file_or_folder(
     ecgfl: Ecgfl, tmp_path: Path, file_format: str, place: str
 ) -> None:
     path = record(tmp_path / "in", [(T, "N"), (T + 300, "V")], file_format=file_format)
@@ -174,17 +174,13 @@ def test_annotations_are_found_beside_the_recording_by_name_or_in_a_folder(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such file names")
-def test_predictions_of_a_recording_with_a_colon_in_its_name_are_found(
-    ecgfl: Ecgfl, tmp_path: Path
-) -> None:
+def test_finds_predictions_of_a_name_with_a_colon(ecgfl: Ecgfl, tmp_path: Path) -> None:
     path = record(tmp_path / "in", [(T, "N"), (T + 300, "V")], "0001:2", file_format="edf")
     assert ecgfl("predict", path, "--out", tmp_path / "out", "--format", "wfdb").code == 3
     assert ecgfl("evaluate", path, "--test", tmp_path / "out").code == 0
 
 
-def test_annotations_counted_at_another_rate_are_brought_to_the_recordings(
-    ecgfl: Ecgfl, tmp_path: Path
-) -> None:
+def test_annotations_at_another_rate_are_converted(ecgfl: Ecgfl, tmp_path: Path) -> None:
     path = record(tmp_path, [(T, "V")])
     write_annotations(labels([(round(T * 250 / 360), "V")]), tmp_path / "0001.tst", 250)
     assert ecgfl("evaluate", path, "--test", "tst", "--json").json["gross"]["veb_tp"] == 1
@@ -248,9 +244,7 @@ def test_a_broken_annotation_file_is_named(ecgfl: Ecgfl, tmp_path: Path) -> None
     assert "0001.tst" in ran.problems[0]
 
 
-def test_a_reference_without_a_beat_is_refused_and_not_taken_for_silence(
-    ecgfl: Ecgfl, tmp_path: Path
-) -> None:
+def test_reference_without_beats_is_refused(ecgfl: Ecgfl, tmp_path: Path) -> None:
     """Many databases keep rhythms in .atr and beats in another file."""
     path = record(tmp_path, [(T, "+"), (T + 900, "~"), (T + 2000, "!")])
     ran = ecgfl("evaluate", path, "--test", "atr")

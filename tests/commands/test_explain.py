@@ -40,7 +40,7 @@ def with_layout(site: Path, block: str) -> None:
     load_settings(path)
 
 
-def test_what_is_understood_is_a_table_and_the_home_stays_as_it_was(
+def test_explain_shows_a_table_and_does_not_change_the_home(
     site: Path, ecgfl: Ecgfl, files_of: Any, real_data: Path
 ) -> None:
     before = files_of(site)

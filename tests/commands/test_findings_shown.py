@@ -43,7 +43,7 @@ def rows(ran: Any, *words: str) -> list[str]:
 
 @pytest.mark.parametrize("verb", ["validate", "ingest"])
 @pytest.mark.usefixtures("site")
-def test_the_summary_counts_recordings_and_findings_and_the_worst_come_first(
+def test_summary_counts_findings_with_the_worst_first(
     verb: str, ecgfl: Ecgfl, three: list[Any]
 ) -> None:
     ran = ecgfl(verb, *three)

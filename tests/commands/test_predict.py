@@ -110,7 +110,7 @@ def test_the_model_finds_the_pvcs_of_a_patient_it_has_not_seen(
     assert "V" in found.values()
 
 
-def test_no_beat_is_inside_a_gap_and_those_that_touch_it_are_not_classified(
+def test_gap_has_no_beats_and_its_edges_are_unclassified(
     ecgfl: Ecgfl,
     export: Any,
     tmp_path: Path,
@@ -167,7 +167,7 @@ def test_predicting_again_gives_the_same_bytes(
     assert files_of(out) == before
 
 
-def test_a_recording_without_beats_has_an_empty_annotation_file_and_ends_with_3(
+def test_recording_without_beats_exits_3_with_empty_annotations(
     ecgfl: Ecgfl,
     export: Any,
     tmp_path: Path,

@@ -93,7 +93,7 @@ def strict_json(text: str) -> Any:
         if not (file_format == "edf" and name in WITH_MISSING_SAMPLES)
     ],
 )
-def test_what_can_be_read_is_predicted_and_what_is_wrong_with_it_is_said(
+def test_predicts_what_is_readable_and_reports_the_rest(
     ecgfl: Ecgfl,
     export: Any,
     tmp_path: Path,
@@ -125,7 +125,7 @@ def test_what_can_be_read_is_predicted_and_what_is_wrong_with_it_is_said(
 
 
 @pytest.mark.parametrize("file_format", ["wfdb", "csv"])
-def test_a_recording_without_a_single_value_is_predicted_to_have_no_beats(
+def test_recording_without_values_has_no_beats(
     ecgfl: Ecgfl,
     export: Any,
     tmp_path: Path,
@@ -142,7 +142,7 @@ def test_a_recording_without_a_single_value_is_predicted_to_have_no_beats(
 
 
 @pytest.mark.parametrize(("file_format", "code"), [("wfdb", 3), ("csv", 3)])
-def test_a_single_sample_is_a_recording_where_the_rate_is_known_without_it(
+def test_single_sample_is_a_recording_if_the_rate_is_known(
     ecgfl: Ecgfl,
     export: Any,
     tmp_path: Path,
@@ -180,7 +180,7 @@ def test_an_infinite_value_is_refused_with_its_line(
 
 
 @pytest.mark.parametrize("spike", [1e6, -1e6, 1e8])
-def test_spikes_beyond_all_amplifiers_cost_the_beats_beside_them_only(
+def test_huge_spikes_affect_only_adjacent_beats(
     ecgfl: Ecgfl,
     tmp_path: Path,
     spike: float,

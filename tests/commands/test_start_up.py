@@ -1,4 +1,4 @@
-"""Starting is quick because nothing heavy is imported before it is needed."""
+"""What a command imports: quick commands load neither torch nor Flower."""
 
 import json
 import subprocess
@@ -6,12 +6,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from ecgfl_cli.commands.lazy_group import VERBS
 
-HEAVY = {"torch", "flwr", "wfdb", "scipy", "pandas"}
+HEAVY = {"torch", "flwr", "wfdb", "scipy", "pandas", "numpy", "pydantic", "cryptography"}
 LEARNING = {"torch", "flwr"}
+MARKUP = {"markdown_it", "rich.markdown", "rich.traceback", "typer.rich_utils"}
+USES_FLOWER = {"doctor", "join", "simulate"}
+USES_TORCH = {*USES_FLOWER, "predict", "evaluate"}
+"""Commands that import the library for their work, so that their help does too."""
 PROGRAM = """
 import json, sys
 from ecgfl_cli.app import run
@@ -30,20 +32,39 @@ def imported(forbidden: set[str], *command_lines: tuple[object, ...]) -> list[st
     return [line for line in said.splitlines() if " imported: " in line]
 
 
-@pytest.mark.parametrize("command", [("--help",), *((verb, "--help") for verb in VERBS)])
-def test_help_imports_nothing_heavy(command: tuple[str, ...]) -> None:
-    assert imported(HEAVY | {"numpy"}, command) == [f"{command[0]} imported:  code: 0"]
-
-
-def test_help_of_the_program_imports_no_command() -> None:
+def test_help_and_version_import_no_library_and_no_command() -> None:
     modules = {f"ecgfl_cli.commands.{verb}" for verb in VERBS}
-    assert imported(modules, ("--help",)) == ["--help imported:  code: 0"]
+    assert imported(HEAVY | MARKUP | modules, ("--help",), ("--version",)) == [
+        "--help imported:  code: 0",
+        "--version imported:  code: 0",
+    ]
+
+
+def test_help_of_a_command_imports_that_command_alone() -> None:
+    modules = {f"ecgfl_cli.commands.{verb}" for verb in VERBS}
     assert imported(modules, ("init", "--help")) == [
         "init imported: ecgfl_cli.commands.init code: 0"
     ]
 
 
-def test_verbs_that_neither_train_nor_predict_import_neither_torch_nor_flwr(
+def test_help_of_quick_commands_imports_neither_torch_nor_flwr() -> None:
+    lines = [
+        *((verb, "--help") for verb in VERBS if verb not in USES_TORCH),
+        ("model", "list", "--help"),
+        *(
+            ("coordinator", verb, "--help")
+            for verb in ("init", "enrol", "revoke", "renew", "sites", "status", "model", "audit")
+        ),
+    ]
+    assert imported(LEARNING, *lines) == [f"{line[0]} imported:  code: 0" for line in lines]
+
+
+def test_help_of_commands_with_a_network_imports_no_flwr() -> None:
+    lines = [(verb, "--help") for verb in VERBS if verb not in USES_FLOWER]
+    assert imported({"flwr"}, *lines) == [f"{line[0]} imported:  code: 0" for line in lines]
+
+
+def test_quick_commands_import_neither_torch_nor_flwr(
     home: Path,  # noqa: ARG001
     export: Any,
 ) -> None:

@@ -24,7 +24,7 @@ def test_without_any_home_the_starter_model_predicts(
     assert not home.exists()
 
 
-def test_a_site_of_a_federation_without_models_predicts_with_the_starter(
+def test_site_without_a_received_model_uses_the_starter(
     site: Path,  # noqa: ARG001
     ecgfl: Ecgfl,
     export: Any,
@@ -50,9 +50,7 @@ def test_model_show_tells_what_the_starter_is(site: Path, ecgfl: Ecgfl) -> None:
     assert MODEL_CARD.read_text(encoding="utf-8").strip() in ecgfl("model", "show").out
 
 
-def test_one_may_go_back_to_the_starter_and_to_the_federations_again(
-    modelled: Path, ecgfl: Ecgfl
-) -> None:
+def test_switches_to_the_starter_model_and_back(modelled: Path, ecgfl: Ecgfl) -> None:
     received = (modelled / "models" / "current").read_text().strip()
     for version in (STARTER.version, received):
         assert ecgfl("model", "use", version).code == 0

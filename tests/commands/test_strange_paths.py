@@ -157,7 +157,7 @@ def test_empty_files_are_named_and_the_good_one_is_taken(
 
 
 @pytest.mark.parametrize("line", ["x\0y", "a" * 5000, "synthetic-1/..", "~root/x", "*", ".", "#"])
-def test_a_list_of_records_that_means_nothing_costs_no_more_than_its_line(
+def test_meaningless_record_list_is_only_reported(
     site: Path,  # noqa: ARG001
     ecgfl: Ecgfl,
     share: Path,
@@ -176,9 +176,7 @@ def test_a_list_of_records_that_means_nothing_costs_no_more_than_its_line(
     not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can act as another user"
 )
 @pytest.mark.parametrize("closed", ["folder", "folder/other.hea"])
-def test_what_this_user_may_not_open_is_named_and_the_good_one_is_found(
-    share: Path, closed: str
-) -> None:
+def test_unreadable_path_is_named_and_others_are_found(share: Path, closed: str) -> None:
     with TemporaryDirectory() as place:
         root = Path(place)
         root.chmod(0o755)

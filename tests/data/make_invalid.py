@@ -1,6 +1,7 @@
-"""Makes the files in `tests/data/invalid`: `python tests/data/make_invalid.py`. Each has the fault that its name says.
+"""Write the files in `tests/data/invalid`: `python tests/data/make_invalid.py`.
 
-Mutated files once crashed a reader, kept it busy or made it ask for terabytes with such faults.
+Each has the fault that its name says. Mutated files with such faults once crashed a reader, kept it
+busy or made it ask for terabytes.
 """
 
 import struct
@@ -23,7 +24,7 @@ def edf(
     stamped: bool = False,
     **channel: str,
 ) -> bytes:
-    """An EDF file with one channel; if it is stamped, an EDF+D file with one of annotations, too."""
+    """Return an EDF file with one channel; if stamped, EDF+D with an annotation channel too."""
     usual = {
         "label": "ECG II",
         "dim": "mV",
@@ -67,7 +68,7 @@ def flac(samples: int) -> bytes:
 
 
 def far_away() -> bytes:
-    """A WFDB annotation file whose second beat stands twice 2,147,483,647 samples after the begin."""
+    """Return a WFDB annotation file with its second beat at sample 2 * 2,147,483,647."""
     skip = struct.pack("<HHH", 59 << 10, 0x7FFF, 0xFFFF)
     return struct.pack("<H", 1 << 10 | 50) + skip + skip + struct.pack("<HH", 1 << 10 | 50, 0)
 

@@ -64,7 +64,7 @@ def test_the_picture_shows_the_layers_of_every_contract() -> None:
     )
 
 
-def test_there_is_one_picture_and_each_of_its_lines_is_understood() -> None:
+def test_page_has_one_picture_that_parses() -> None:
     assert len(PICTURES) == 1
     understood = re.compile(rf"{ARROW.pattern}|^flowchart TD$|^ *(subgraph [\w. \[\]\"]+|end)$")
     for text in PICTURES[0].splitlines():

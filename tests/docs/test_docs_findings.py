@@ -33,7 +33,7 @@ def test_the_docs_name_each_code_that_a_check_can_give_once() -> None:
     assert sorted(documented) == sorted(given)
 
 
-def test_the_docs_name_each_code_that_a_reader_or_the_store_can_give_once() -> None:
+def test_docs_list_each_finding_code_once() -> None:
     documented = [row[0].strip("`") for row in table(1)]
     sources = [
         *Path(ecgfl_adapters.__path__[0]).rglob("*.py"),

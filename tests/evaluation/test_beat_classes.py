@@ -8,7 +8,7 @@ import wfdb
 from ecgfl_cli.beats.aami import SYMBOLS, BeatClass, NoClass, classify, classify_all
 
 
-def test_the_48_records_of_mitdb_hold_the_published_number_of_beats_of_each_class(
+def test_mitdb_class_counts_equal_the_published_ones(
     real_data: Path,
 ) -> None:
     totals: Counter[int] = Counter()
@@ -33,7 +33,7 @@ def test_every_symbol_belongs_to_one_class() -> None:
     assert max(Counter("".join(SYMBOLS.values())).values()) == 1
 
 
-def test_an_array_of_symbols_is_classified_like_each_symbol_alone() -> None:
+def test_classify_all_equals_classify_of_each() -> None:
     symbols = ["N", "r", "[", "/", "F", "a", "V"]
     expected = [
         NoClass.NOT_A_BEAT if classify(symbol) is None else classify(symbol) for symbol in symbols

@@ -49,9 +49,7 @@ def test_the_matrix_of_each_pair_of_classes() -> None:
 
 @pytest.mark.parametrize(("fs", "window"), [(360.0, 54), (128.0, 19), (250.0, 38), (1000.0, 150)])
 @pytest.mark.parametrize("side", [-1, 1])
-def test_a_pair_at_the_very_edge_of_the_window_matches_and_one_sample_further_does_not(
-    fs: float, window: int, side: int
-) -> None:
+def test_window_includes_its_edge_and_no_more(fs: float, window: int, side: int) -> None:
     at, length = int(400 * fs), int(800 * fs)
     near = compare(annotations((at, "V")), annotations((at + side * window, "V")), fs, length)
     far = compare(annotations((at, "V")), annotations((at + side * (window + 1), "V")), fs, length)
@@ -71,17 +69,17 @@ def test_a_missed_beat_and_an_extra_one() -> None:
     assert (comparison.veb_tp, comparison.veb_fn, comparison.veb_fp) == (0, 1, 1)
 
 
-def test_of_two_detections_in_the_window_the_nearer_one_is_the_beat() -> None:
+def test_beat_matches_the_nearer_of_two_detections() -> None:
     check(annotations((T, "V")), annotations((T - 30, "N"), (T + 10, "V")), On=1, Vv=1)
     check(annotations((T, "V")), annotations((T - 10, "V"), (T + 30, "N")), Vv=1, On=1)
     check(annotations((T, "V")), annotations((T + 10, "V"), (T + 30, "N")), Vv=1, On=1)
 
 
-def test_of_two_detections_at_the_same_distance_the_later_one_is_the_beat() -> None:
+def test_equally_near_detections_match_the_later() -> None:
     check(annotations((T, "V")), annotations((T - 20, "N"), (T + 20, "V")), On=1, Vv=1)
 
 
-def test_of_two_beats_in_reach_of_one_detection_the_nearer_one_was_found() -> None:
+def test_detection_matches_the_nearer_of_two_beats() -> None:
     check(annotations((T, "N"), (T + 60, "V")), annotations((T + 50, "V")), No=1, Vv=1)
 
 
@@ -96,7 +94,7 @@ def test_beats_closer_than_two_windows_are_paired_in_order() -> None:
     np.testing.assert_array_equal(comparison.matrix, counts(Nn=2))
 
 
-def test_a_fusion_or_unclassifiable_beat_called_v_is_neither_right_nor_wrong() -> None:
+def test_f_or_q_called_v_is_not_counted() -> None:
     comparison = check(
         annotations((T, "F"), (T + 300, "/"), (T + 600, "V")),
         annotations((T, "V"), (T + 300, "V"), (T + 600, "V")),
@@ -108,7 +106,7 @@ def test_a_fusion_or_unclassifiable_beat_called_v_is_neither_right_nor_wrong() -
     assert comparison.qrs_tp == 3
 
 
-def test_two_detections_of_each_of_two_close_beats_leave_one_extra_each() -> None:
+def test_double_detections_of_close_beats_leave_one_extra_each() -> None:
     """108 samples apart, twice the match window."""
     reference = annotations((T, "N"), (T + 108, "V"))
     check(
@@ -140,11 +138,11 @@ def test_the_first_five_minutes_do_not_count() -> None:
     )
 
 
-def test_a_detection_before_the_start_counts_when_it_belongs_to_the_first_beat() -> None:
+def test_counts_early_detection_of_the_first_beat() -> None:
     check(annotations((108_010, "V")), annotations((107_990, "V"), (109_000, "N")), Vv=1, On=1)
 
 
-def test_a_detection_after_the_start_that_belongs_to_a_beat_before_it_is_passed_over() -> None:
+def test_skips_detection_of_a_beat_before_the_start() -> None:
     check(
         annotations((107_990, "V"), (108_300, "N")),
         annotations((108_010, "V"), (108_300, "N")),
@@ -161,7 +159,7 @@ def test_an_extra_detection_a_window_after_the_start_counts() -> None:
     )
 
 
-def test_annotations_past_the_end_do_not_count_once_both_lists_are_there() -> None:
+def test_annotations_past_the_end_do_not_count() -> None:
     check(
         annotations((T, "N"), (LENGTH + 1, "V")), annotations((T, "N"), (LENGTH + 200, "V")), Nn=1
     )
@@ -171,7 +169,7 @@ def test_a_beat_at_the_end_is_found_by_a_detection_past_it() -> None:
     check(annotations((LENGTH, "V")), annotations((LENGTH + 30, "V")), Vv=1)
 
 
-def test_an_empty_test_list_misses_everything_and_an_empty_reference_makes_all_extra() -> None:
+def test_empty_lists_give_only_missed_or_only_extra_beats() -> None:
     beats = annotations((T, "N"), (T + 300, "V"))
     missed = check(beats, annotations(), No=1, Vo=1)
     extra = check(annotations(), beats, On=1, Ov=1)
@@ -197,7 +195,7 @@ def test_beats_and_detections_during_fibrillation_are_left_out() -> None:
     check(reference, test, Nn=1, Vv=1, Ov=1)
 
 
-def test_detections_after_the_onset_of_fibrillation_that_never_ends_are_left_out() -> None:
+def test_detections_in_open_fibrillation_are_left_out() -> None:
     check(
         annotations((T, "N"), (T + 300, "[")),
         annotations((T, "N"), (T + 900, "V"), (T + 90_000, "V")),
@@ -205,7 +203,7 @@ def test_detections_after_the_onset_of_fibrillation_that_never_ends_are_left_out
     )
 
 
-def test_beats_that_the_test_hides_in_its_own_fibrillation_are_missed() -> None:
+def test_beats_in_fibrillation_of_the_test_are_missed() -> None:
     check(
         annotations((T, "V"), (T + 300, "V")),
         annotations((T - 100, "["), (T, "V"), (T + 100, "]"), (T + 300, "V")),
@@ -214,11 +212,11 @@ def test_beats_that_the_test_hides_in_its_own_fibrillation_are_missed() -> None:
     )
 
 
-def test_a_flutter_wave_outside_an_episode_is_no_beat_but_uses_up_a_detection() -> None:
+def test_flutter_wave_uses_up_a_detection() -> None:
     check(annotations((T, "!"), (T + 300, "!")), annotations((T, "V")), Ov=1)
 
 
-def test_detections_where_the_reference_is_unreadable_stand_in_row_x() -> None:
+def test_detections_in_unreadable_reference_are_in_row_x() -> None:
     reference = annotations(
         (T, "N"), (T + 200, "~"), (T + 900, "~"), (T + 1200, "N"), subtypes=(0, 0x30, 0, 0)
     )
@@ -227,7 +225,7 @@ def test_detections_where_the_reference_is_unreadable_stand_in_row_x() -> None:
     assert comparison.veb_fp == 2
 
 
-def test_beats_missed_while_the_test_was_shut_down_stand_in_column_x() -> None:
+def test_beats_missed_during_shutdown_are_in_column_x() -> None:
     test = annotations(
         (T, "N"), (T + 200, "~"), (T + 900, "~"), (T + 1500, "N"), subtypes=(0, -1, 1, 0)
     )
@@ -241,19 +239,19 @@ def test_beats_missed_while_the_test_was_shut_down_stand_in_column_x() -> None:
     assert comparison.veb_fn == 2
 
 
-def test_a_single_shutdown_mark_fills_the_time_between_the_beats_around_it() -> None:
+def test_shutdown_mark_lasts_from_beat_to_beat() -> None:
     reference = annotations((T, "N"), (T + 500, "~"), (T + 1000, "N"), subtypes=(0, -1, 0))
     test = annotations((T, "N"), (T + 100, "V"), (T + 900, "V"), (T + 1000, "N"))
     check(reference, test, Nn=2, Xv=2)
 
 
-def test_a_shutdown_that_never_ends_lasts_to_the_end_of_the_record() -> None:
+def test_open_shutdown_lasts_to_the_end() -> None:
     marks = annotations((T, "N"), (T + 500, "~"), subtypes=(0, 0x30))
     check(marks, annotations((T, "N"), (T + 400, "V"), (T + 90_000, "V")), Nn=1, Ov=1, Xv=1)
     check(annotations((T, "N"), (T + 400, "V"), (T + 90_000, "V")), marks, Nn=1, Vo=1, Vx=1)
 
 
-def test_a_single_shutdown_mark_after_fibrillation_fills_the_time_from_its_end() -> None:
+def test_shutdown_mark_after_fibrillation_starts_at_its_end() -> None:
     reference = annotations(
         (T, "N"),
         (T + 300, "["),
@@ -268,7 +266,7 @@ def test_a_single_shutdown_mark_after_fibrillation_fills_the_time_from_its_end()
     check(reference, test, No=1, Ov=1, Xv=2, Nn=1)
 
 
-def test_a_last_shutdown_of_the_test_is_forgotten_after_another_one_as_in_bxb() -> None:
+def test_forgets_last_shutdown_of_the_test_like_bxb() -> None:
     """bxb notes for the reference alone that the last shutdown lasts to the end.
 
     A miss it is in either column.
@@ -281,7 +279,7 @@ def test_a_last_shutdown_of_the_test_is_forgotten_after_another_one_as_in_bxb() 
     check(annotations(*shutdowns, subtypes=(0x30, 0, 0, 0x30)), annotations(*beats), Xv=2, Nn=1)
 
 
-def test_of_three_episodes_between_two_beats_the_first_is_forgotten_as_in_bxb() -> None:
+def test_forgets_first_of_three_episodes_like_bxb() -> None:
     episodes = ((T + 300 * place, "[" if place % 2 else "]") for place in range(1, 7))
     test = annotations(*((T + 450 + 600 * place, "V") for place in range(3)))
     check(annotations(*episodes, (T + 3000, "N")), test, Ov=1, No=1)

@@ -55,7 +55,7 @@ def test_beats_100_ms_off_are_found_and_beats_200_ms_off_are_not(
     assert far.qrs_tp == 0
 
 
-def test_the_first_minute_of_record_100_gives_the_output_that_the_wfdb_package_expects(
+def test_first_minute_of_100_equals_expected_bxb_output(
     real_data: Path,
 ) -> None:
     """`checkpkg/expected/bxb.out` of the WFDB package has 74 in cell Nn and 0 in all others.
@@ -78,7 +78,7 @@ def test_the_first_minute_of_record_100_gives_the_output_that_the_wfdb_package_e
     )
 
 
-def test_pairs_agree_with_an_exhaustive_search_where_beats_are_far_apart(real_data: Path) -> None:
+def test_pairs_agree_with_exhaustive_search_for_distant_beats(real_data: Path) -> None:
     """Count independently: with two windows between beats, a pair is the only one in reach."""
     beats = reference(real_data, "119")
     draw = np.random.default_rng(3)

@@ -18,7 +18,7 @@ def record(found: int, missed: int) -> Comparison:
 RECORDS = [record(90, 10), record(50, 0), record(200, 40), record(10, 30), record(75, 5)]
 
 
-def test_an_interval_holds_the_gross_figure_and_narrows_with_its_level() -> None:
+def test_interval_contains_gross_figure_and_narrows_with_level() -> None:
     gross = sum(RECORDS, start=Comparison.empty()).veb_sensitivity
     wide = bootstrap(RECORDS, statistics.veb_sensitivity)
     narrow = bootstrap(RECORDS, statistics.veb_sensitivity, level=0.5)
@@ -58,7 +58,7 @@ def test_resamples_without_any_v_are_passed_over() -> None:
     )
 
 
-def test_there_is_no_interval_for_one_record_or_an_undefined_figure() -> None:
+def test_one_record_or_undefined_figure_has_no_interval() -> None:
     assert bootstrap([record(9, 1)], statistics.veb_sensitivity) is None
     assert bootstrap([record(0, 0)] * 3, statistics.veb_sensitivity) is None
 

@@ -32,7 +32,7 @@ def gross(comparisons: list[Comparison]) -> Comparison:
 @pytest.mark.parametrize(
     "name", ["veb_f1", "veb_sensitivity", "veb_ppv", "veb_false_positives_per_hour"]
 )
-def test_the_interval_is_that_of_resampling_both_sides_alike_written_out(name: str) -> None:
+def test_paired_interval_equals_a_plain_paired_bootstrap(name: str) -> None:
     draw, differences = np.random.default_rng(1), []
     for _ in range(4000):
         places = draw.integers(0, 5, 5)
@@ -89,7 +89,7 @@ def test_records_are_told_apart_by_their_veb_errors() -> None:
     assert paired.differences["veb_f1"] == pytest.approx(850 / 960 - 802 / 938)
 
 
-def test_a_record_without_v_counts_for_whom_makes_fewer_false_ones() -> None:
+def test_record_without_pvcs_favours_fewer_false_positives() -> None:
     paired = PairedEvaluation.of(
         evaluation([record(0, 0), record(9, 1)]), evaluation([record(0, 0, 3), record(9, 1)])
     )

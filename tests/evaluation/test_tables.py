@@ -24,7 +24,7 @@ FIRST = Evaluation.of({"1": record(Nn=90, Vv=8, Vn=1, Vo=1, Nv=2), "2": record(N
 SECOND = Evaluation.of({"1": record(Nn=92, Vv=10), "2": record(Nn=100, Ov=25)})
 
 
-def test_records_stand_above_the_gross_and_an_undefined_figure_is_left_empty() -> None:
+def test_record_table_ends_with_gross_and_leaves_undefined_empty() -> None:
     title, columns, rows, footer = veb_table("VEB", FIRST)
     assert (title, columns) == (
         "VEB",
@@ -35,13 +35,13 @@ def test_records_stand_above_the_gross_and_an_undefined_figure_is_left_empty() -
     assert qrs_table("QRS", FIRST).rows[1] == ("2", 100, 0, 25, 100.0, 80.0, 100 * 200 / 225)
 
 
-def test_gross_figures_stand_beside_their_intervals_and_the_mean_of_the_records() -> None:
+def test_gross_table_has_intervals_and_record_means() -> None:
     rows = {row[0]: row[1:] for row in gross_table("", FIRST).rows}
     assert rows["VEB FP/h"] == (2.0, 0.0, 4.0, 2.0)
     assert rows["QRS +P %"] == (100 * 201 / 226, 80.0, 100.0, 90.0)
 
 
-def test_two_models_stand_side_by_side_and_their_difference_below() -> None:
+def test_two_models_are_side_by_side_with_their_difference() -> None:
     paired = PairedEvaluation.of(FIRST, SECOND)
     table = side_by_side_table("", paired)
     assert table.rows == [("1", 2, 0, 2, 0, 80.0, 100.0), ("2", 0, 0, 0, 25, None, 0.0)]

@@ -46,7 +46,7 @@ def test_every_line_of_the_first_plan_that_is_commented_out_is_a_good_one(homes:
 
 
 def test_every_line_of_the_plan_is_an_option_of_serve() -> None:
-    from ecgfl_cli.commands.coordinator_serve import serve
+    from ecgfl_cli.commands.coordinator_serve import command as serve
 
     options = {{"arch": "architecture"}.get(name, name) for name in serve.__annotations__} - {
         "context",
@@ -170,7 +170,7 @@ def test_a_number_out_of_a_robust_strategys_bounds_is_refused(
 
 
 def test_help_and_messages_list_every_strategy(homes: Homes) -> None:
-    from ecgfl_cli.commands.coordinator_serve import serve
+    from ecgfl_cli.commands.coordinator_serve import command as serve
 
     assert tuple(STRATEGIES) == STRATEGY_NAMES
     shown = str(serve.__annotations__["strategy"].__metadata__[0].help)

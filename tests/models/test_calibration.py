@@ -39,9 +39,7 @@ def test_the_fit_finds_what_the_logits_are_worth(scale: float, offset: float) ->
 
 
 @pytest.mark.parametrize(("scale", "offset"), [(1.0, 0.0), (0.5, 1.0), (2.0, -1.5)])
-def test_no_threshold_on_calibrated_probabilities_has_a_better_f1(
-    scale: float, offset: float
-) -> None:
+def test_half_is_the_threshold_with_the_best_f1(scale: float, offset: float) -> None:
     others, pvcs, probability = simulated(scale, offset)
     _, threshold = fit(others, pvcs)
 

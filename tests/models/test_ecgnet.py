@@ -49,7 +49,7 @@ def test_ecgnet_is_trained_as_the_design_states() -> None:
     assert (ecgnet.learning_rate, ecgnet.local_epochs) == (1e-3, 3)
 
 
-def test_every_architecture_declares_inputs_that_its_network_takes() -> None:
+def test_architectures_declare_the_inputs_of_their_networks() -> None:
     from ecgfl_cli.beats.beats import detected_beats
     from ecgfl_cli.demo.synthesiser import synthesise
 

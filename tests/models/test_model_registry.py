@@ -44,7 +44,7 @@ def test_a_stored_model_is_safetensors_and_json_and_nothing_else(fill, tmp_path:
     assert "1.weight" in json.loads(files[1].read_bytes()[8 : 8 + header])
 
 
-def test_an_entry_says_where_it_came_from_and_its_signature_is_whole(fill, key) -> None:
+def test_entry_has_its_origin_and_a_valid_signature(fill, key) -> None:
     entry = fill(1).entry(version(1))
     assert entry.received["source"] == "a test"
     assert entry.signed.open(key.public_key()) == entry.manifest

@@ -33,7 +33,7 @@ def test_a_name_as_long_as_the_file_system_allows_can_be_written(tmp_path: Path)
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_a_target_that_cannot_be_replaced_leaves_no_temporary_file(tmp_path: Path) -> None:
+def test_failed_replacement_leaves_no_temporary_file(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     with pytest.raises(OSError, match="folder"):
         atomic_write_bytes(tmp_path / "folder", b"x")

@@ -63,7 +63,7 @@ def within(prediction: Prediction, start: int, stop: int) -> list[str]:
 
 
 @pytest.mark.parametrize("seconds", [4, 6, 10])
-def test_a_few_beats_are_found_and_only_those_at_the_ends_cannot_be_classified(
+def test_short_recording_leaves_only_edge_beats_unclassified(
     classifier: Classifier, recording: Recording, seconds: int
 ) -> None:
     labels = [label.sample for label in recording.labels or ()]
@@ -164,7 +164,7 @@ def test_beats_away_from_gaps_are_the_same_as_without_them(
 
 
 @pytest.mark.parametrize("broken", [1e6, -1e6, 3e38, np.inf, -np.inf])
-def test_a_sample_that_no_recorder_can_give_costs_no_more_than_a_missing_one(
+def test_impossible_sample_costs_as_much_as_a_missing_one(
     classifier: Classifier, recording: Recording, broken: float
 ) -> None:
     places = slice(700, None, 2750)

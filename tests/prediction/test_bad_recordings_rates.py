@@ -44,7 +44,7 @@ def at_360_hz(real_data: Path, classifier: Classifier) -> dict[str, Prediction]:
 
 @pytest.mark.parametrize("record", ["119", "208"])
 @pytest.mark.parametrize("fs", RATES)
-def test_the_same_beats_are_found_and_called_the_same_at_every_rate(
+def test_beats_and_classes_are_equal_at_every_rate(
     real_data: Path,
     classifier: Classifier,
     at_360_hz: dict[str, Prediction],

@@ -123,7 +123,7 @@ def test_the_ectopy_of_a_real_record_is_what_counting_gives(real_data: Path) -> 
     assert record.mean_heart_rate == pytest.approx(66, abs=1)
 
 
-def test_the_runs_of_a_real_record_are_those_a_walk_over_its_beats_finds(real_data: Path) -> None:
+def test_runs_of_a_real_record_equal_a_simple_loops(real_data: Path) -> None:
     found = wfdb.rdann(str(real_data / "mitdb" / "203"), "atr")
     beats = classify_all(found.symbol) >= 0
     symbols = np.asarray(found.symbol)[beats]

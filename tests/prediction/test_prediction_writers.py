@@ -46,7 +46,7 @@ def test_the_formats_have_the_names_of_the_command_line() -> None:
 @pytest.mark.parametrize(
     ("name", "suffix"), [("wfdb", ".ecgfl"), ("csv", ".ecgfl.csv"), ("json", ".ecgfl.json")]
 )
-def test_a_file_is_named_after_its_record_and_nothing_else_is_left_in_the_folder(
+def test_folder_has_only_a_file_named_after_the_record(
     tmp_path: Path, name: str, suffix: str
 ) -> None:
     for record in ("100", "Müller, Hans 24.12.2025 (2)", "a" * 200, "holter.v2"):
@@ -112,7 +112,7 @@ def test_the_beats_of_a_real_record_survive_the_annotation_file(
     assert tuple(found.symbol) == symbols
 
 
-def test_the_csv_has_a_line_a_beat_and_no_probability_where_there_is_none(tmp_path: Path) -> None:
+def test_csv_has_a_line_for_each_beat(tmp_path: Path) -> None:
     with WRITERS["csv"](prediction(), tmp_path).open(newline="", encoding="utf-8") as stream:
         rows = list(csv.reader(stream))
     assert rows == [

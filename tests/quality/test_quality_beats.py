@@ -21,9 +21,7 @@ def test_four_beats_are_too_few(clean: Recording, beats: Beats) -> None:
         assert option in found.fix
 
 
-def test_a_rate_stated_four_times_too_high_shows_as_a_racing_heart(
-    clean: Recording, beats: Beats
-) -> None:
+def test_rate_stated_too_high_gives_a_high_heart_rate(clean: Recording, beats: Beats) -> None:
     (found,) = [
         finding
         for finding in check(replace(clean, fs=1000.0), beats)
@@ -34,9 +32,7 @@ def test_a_rate_stated_four_times_too_high_shows_as_a_racing_heart(
     assert "--fs HZ" in found.fix
 
 
-def test_a_rate_stated_too_low_shows_as_a_heart_that_hardly_beats(
-    clean: Recording, beats: Beats
-) -> None:
+def test_rate_stated_too_low_gives_a_low_heart_rate(clean: Recording, beats: Beats) -> None:
     sparse = beats[::5]
     (found,) = [
         finding
@@ -57,9 +53,7 @@ def test_a_very_fast_but_possible_heart_is_only_a_warning(clean: Recording) -> N
     assert found.severity is Severity.WARNING
 
 
-def test_signal_without_beats_is_a_warning_that_names_the_stretch(
-    clean: Recording, beats: Beats
-) -> None:
+def test_signal_without_beats_is_a_warning_with_the_stretch(clean: Recording, beats: Beats) -> None:
     missed = beats[(beats < 5000) | (beats > 10_000)]
     (found,) = check(replace(clean, labels=None), missed)[:1]
     assert (found.code, found.severity) == ("beatless-stretch", Severity.WARNING)

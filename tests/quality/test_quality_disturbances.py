@@ -21,7 +21,7 @@ def time_of(samples: Samples, fs: float = 250) -> NDArray[np.float64]:
     return np.arange(samples.size) / fs
 
 
-def test_a_baseline_that_moves_further_than_the_qrs_is_one_warning(
+def test_large_baseline_wander_is_one_warning(
     clean: Recording, beats: Beats, damaged: Damage
 ) -> None:
     def drift(samples: Samples) -> Samples:

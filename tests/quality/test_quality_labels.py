@@ -155,9 +155,7 @@ def test_labels_that_stand_off_by_chance_are_not_shifted(clean: Recording, beats
     assert "labels-shifted" not in {finding.code for finding in check(loose, beats)}
 
 
-def test_paced_beats_among_the_labels_are_a_warning_that_names_ec57(
-    clean: Recording, beats: Beats
-) -> None:
+def test_paced_beats_are_a_warning_that_names_ec57(clean: Recording, beats: Beats) -> None:
     assert clean.labels is not None
     paced = (*clean.labels[:-6], *(label._replace(symbol="/") for label in clean.labels[-6:]))
     (found,) = check(replace(clean, labels=paced), beats)

@@ -137,7 +137,7 @@ def test_peaks_cut_off_are_clipping_and_not_saturation(
     assert (found.code, found.severity, found.lead) == ("clipping", Severity.WARNING, "MLII")
 
 
-def test_a_while_at_the_rail_is_saturation_with_its_longest_stretch(
+def test_saturation_reports_its_longest_stretch(
     clean: Recording, beats: Beats, damaged: Damage
 ) -> None:
     def saturate(samples: Samples) -> Samples:
@@ -181,7 +181,7 @@ def test_short_lead_off_is_information(damaged: Damage) -> None:
     assert (found.code, found.severity) == ("lead-off", Severity.INFO)
 
 
-def test_a_cable_that_fails_for_seconds_again_and_again_is_no_signal(
+def test_intermittent_cable_failure_is_no_signal(
     clean: Recording, beats: Beats, damaged: Damage
 ) -> None:
     (found,) = check(

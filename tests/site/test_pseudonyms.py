@@ -30,7 +30,7 @@ def test_two_sites_have_different_pseudonyms_for_one_patient(
     )
 
 
-def test_different_identifiers_and_kinds_have_different_pseudonyms(site: Path) -> None:
+def test_pseudonyms_differ_by_identifier_and_kind(site: Path) -> None:
     names = Pseudonyms(Home(site))
     assert (
         len(

@@ -120,7 +120,7 @@ def test_init_takes_in_the_federation_once(
     assert files_of(modelled) == before
 
 
-def test_a_node_key_that_is_lost_is_made_anew_with_its_public_part(
+def test_init_replaces_a_lost_node_key_and_its_public_key(
     site: Path, ecgfl: Callable[..., Any]
 ) -> None:
     public = site / "keys" / "node.pub"

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from ecgfl_cli.errors import UsageError
-from ecgfl_cli.site.settings import SiteSettings, load_settings
+from ecgfl_cli.site.settings import SiteSettings, load_settings, write_settings
+from ecgfl_cli.site.settings_edit import change_settings
 from ecgfl_cli.site.toml_errors import line_of, statements
 
 Ecgfl = Callable[..., Any]
@@ -217,3 +218,15 @@ def test_many_errors_are_cut_short(site: Path) -> None:
         load_settings(path)
     assert "wrong19 = 1 (line 20)" in raised.value.problem
     assert "wrong20" not in raised.value.problem
+
+
+def test_a_changed_setting_keeps_comments_and_other_lines(tmp_path: Path) -> None:
+    path = tmp_path / "site.toml"
+    write_settings(path, "st-mary")
+    before = path.read_text(encoding="utf-8").splitlines()
+    change_settings(path, "policy", {"max_rounds": 7, "from_scratch": True})
+    after = path.read_text(encoding="utf-8").splitlines()
+    assert len(after) == len(before)
+    assert sum(old != new for old, new in zip(before, after, strict=True)) == 2
+    policy = load_settings(path).policy
+    assert (policy.max_rounds, policy.from_scratch) == (7, True)

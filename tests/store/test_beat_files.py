@@ -68,9 +68,7 @@ def test_beats_of_another_window_are_another_file(tmp_path: Path) -> None:
     assert len({beats_path(tmp_path, window, "r1") for window in windows}) == len(windows)
 
 
-def test_a_record_is_removed_for_every_window_and_no_other_record(
-    tmp_path: Path, leads: list[Beats]
-) -> None:
+def test_removal_covers_every_window_of_one_record_only(tmp_path: Path, leads: list[Beats]) -> None:
     paths = {
         record: [beats_path(tmp_path, window, record) for window in (WINDOW, Window(360, 90, 95))]
         for record in ("r1", "r11")

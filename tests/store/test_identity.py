@@ -138,7 +138,7 @@ def test_age_band_and_sex_are_kept_only_if_the_site_says_so(
     assert row["deidentification"] == methods
 
 
-def test_one_person_is_one_patient_in_whatever_order_the_files_come(
+def test_one_person_is_one_patient_in_any_order_of_files(
     site: Path,  # noqa: ARG001
     ecgfl: Ecgfl,
     of_patient: Any,

@@ -135,7 +135,7 @@ def test_every_ingest_is_in_the_audit_log(site: Path, ecgfl: Ecgfl, export: Any)
     ]
 
 
-def test_a_copy_without_labels_does_not_stand_in_for_lost_signals(
+def test_copy_without_labels_does_not_replace_lost_signals(
     site: Path, ecgfl: Ecgfl, export: Callable[..., Path]
 ) -> None:
     """The store must not say that it holds labels which it has not."""

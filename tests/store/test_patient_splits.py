@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ecgfl_cli.store.catalogue import RecordRow
@@ -36,6 +36,7 @@ PATIENTS = st.dictionaries(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(PATIENTS, st.integers(0, 60))
 def test_splits_never_change_when_patients_come(patients: dict[str, int], first: int) -> None:
     rows = [
@@ -47,6 +48,7 @@ def test_splits_never_change_when_patients_come(patients: dict[str, int], first:
     assert set(early) | set(late) == set(patients)
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(PATIENTS)
 def test_a_fifth_of_the_patients_of_each_kind_is_held_out(patients: dict[str, int]) -> None:
     splits = new_splits([row(patient, patient, pvcs) for patient, pvcs in patients.items()], {})

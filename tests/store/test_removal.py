@@ -23,7 +23,7 @@ def stored(site: Path, ecgfl: Ecgfl, export: Any, listed: Any) -> list[dict[str,
     return rows
 
 
-def test_nothing_of_a_removed_recording_is_left_but_the_audit_lines(
+def test_removed_recording_remains_only_in_the_audit_log(
     site: Path, stored: list[dict[str, Any]], ecgfl: Ecgfl, files_of: Any, listed: Any
 ) -> None:
     gone = stored[0]

@@ -70,7 +70,7 @@ def test_waves_last_longer_or_shorter_about_the_r_peak() -> None:
     )
 
 
-def test_the_rate_is_changed_more_than_what_does_not_depend_on_it() -> None:
+def test_rate_features_change_more_than_others() -> None:
     assert RR_FIELDS[RATE_COLUMN] == "rate"
     spread = changed()["context"].std(dim=0)
     assert int(spread.argmax()) == RATE_COLUMN

@@ -144,7 +144,7 @@ def test_each_row_has_the_index_of_its_patient(tmp_path: Path) -> None:
     assert examples_of([], ECGNET).patient.shape == (0,)
 
 
-def test_patients_of_a_site_are_numbered_in_the_order_of_its_records(
+def test_patients_are_numbered_in_the_order_of_records(
     site: Path, ecgfl: Callable[..., Any], export: Any
 ) -> None:
     for seed in range(1, 5):

@@ -28,7 +28,7 @@ def of_class(beats: Beats, beat_class: BeatClass) -> Beats:
     return beats.take(np.flatnonzero(beats.classes == beat_class))
 
 
-def test_they_are_normal_beats_on_time_in_a_record_of_their_own_kind(beats: Beats) -> None:
+def test_usual_pvcs_are_normal_beats_on_time_in_their_record(beats: Beats) -> None:
     made = pvcs_as_the_usual_beat(beats, WINDOW)
     assert made is not None
     pvcs, normal = of_class(beats, BeatClass.V), of_class(beats, BeatClass.N)

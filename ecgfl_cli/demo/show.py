@@ -17,9 +17,9 @@ from ecgfl_cli.console import Console, percent
 from ecgfl_cli.demo.hospitals import HOSPITALS, PATIENTS_A_HOSPITAL, export, recordings
 from ecgfl_cli.errors import EcgflError, UsageError
 from ecgfl_cli.logs import Event, log_fields
+from ecgfl_cli.site.settings_edit import change_settings
 
 _log = logging.getLogger(__name__)
-from ecgfl_cli.site.settings_edit import change_settings
 
 START_SECONDS = 60
 OWN_POLICY: dict[str, object] = {

@@ -308,7 +308,7 @@ class FleetConnection:
 
     @property
     def was_delayed(self) -> bool:
-        """Whether the coordinator kept the last question for messages waiting, so that the next may follow at once."""
+        """Whether the coordinator delayed its last answer, so that the next call may follow."""
         return self._client.long_poll.was_delayed
 
     def is_ours(self, run_id: int) -> bool:

@@ -14,7 +14,7 @@ from ecgfl_cli.federation.coordinator.runs.run_plan import SiteFigures
 from ecgfl_cli.federation.messages import EvaluateReply, TrainReply
 from ecgfl_cli.federation.release_steps.cap_beats import capped
 from ecgfl_cli.federation.release_steps.reject_outliers import update_norm
-from ecgfl_cli.federation.release_steps.step import RoundUpdates
+from ecgfl_cli.federation.release_steps.step import RoundUpdates, SiteUpdate
 from ecgfl_cli.models.calibration import FEWEST_OF_A_SITE, Histogram
 from ecgfl_cli.models.manifest import Metrics
 
@@ -284,6 +284,41 @@ def training_figures(
         )
         for name, reply in replies.items()
     }
+
+
+def shares_in_model(
+    updates: Sequence[SiteUpdate],
+    model: NDArray[np.float32],
+    strategy: str,
+    combination: Combination,
+) -> dict[str, float]:
+    """Return each site's share of a model; empty if these shares are not known.
+
+    Parameters
+    ----------
+    updates
+        The updates that were aggregated.
+    model
+        The result, shape (n,).
+    strategy
+        Name of the strategy. Krum's result is the weights of one site, up to rounding.
+    combination
+        The strategy's combination.
+    """
+    singles = {update.sites[0]: update for update in updates if len(update.sites) == 1}
+    if len(singles) < len(updates):
+        return {}
+    if combination.weights_sites:
+        total = sum(update.beats for update in updates)
+        return {name: update.beats / total for name, update in singles.items()}
+    if strategy == "krum":
+        distances = {
+            name: float(np.abs(update.weights.astype(np.float64) - model).max())
+            for name, update in singles.items()
+        }
+        selected = min(distances, key=lambda name: distances[name])
+        return {name: float(name == selected) for name in singles}
+    return {}
 
 
 def add_measurements(by_site: dict[str, SiteFigures], replies: Mapping[str, EvaluateReply]) -> None:

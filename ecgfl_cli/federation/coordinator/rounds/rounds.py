@@ -2,11 +2,10 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ecgfl_cli.errors import ServerError
 from ecgfl_cli.federation.aggregation import Aggregator, Update
@@ -14,37 +13,33 @@ from ecgfl_cli.federation.coordinator.rounds.calibrating import calibrated
 from ecgfl_cli.federation.coordinator.rounds.combining import Combination
 from ecgfl_cli.federation.coordinator.rounds.declared_beats import DeclaredBeats
 from ecgfl_cli.federation.coordinator.rounds.outliers import deviation_in_words, deviations
+from ecgfl_cli.federation.coordinator.rounds.replies import EnrolledSites, PhaseReplies, log_dropped
 from ecgfl_cli.federation.coordinator.rounds.reported_figures import (
     add_measurements,
     combined_metrics,
     histograms,
     mean_loss,
+    shares_in_model,
     training_figures,
 )
 from ecgfl_cli.federation.coordinator.runs.checkpoints import Checkpoints
 from ecgfl_cli.federation.coordinator.runs.dropped import (
     DropCode,
     Dropped,
-    UnusableReply,
-    drop_code,
 )
 from ecgfl_cli.federation.coordinator.runs.run_plan import RoundResult, RunPlan
 from ecgfl_cli.federation.coordinator.runs.run_record import Phase, RunRecord, now
 from ecgfl_cli.federation.messages import (
     MODEL_UNACCEPTABLE,
-    REFUSALS,
     VERDICTS,
     EvaluateReply,
     EvaluateRequest,
     Kind,
     TrainReply,
     TrainRequest,
-    audit_head_of,
-    in_words,
     read_reply,
     weights_of,
 )
-from ecgfl_cli.federation.messages import Reply as Figures
 from ecgfl_cli.federation.release_steps.cap_beats import usual_count
 from ecgfl_cli.federation.release_steps.chain import coordinator_steps, names_of, restore
 from ecgfl_cli.federation.release_steps.step import RoundUpdates, SiteUpdate
@@ -52,13 +47,11 @@ from ecgfl_cli.federation.transport import CoordinatorTransport, Reply, Request
 from ecgfl_cli.logs import Event, event
 from ecgfl_cli.models.manifest import Metrics
 from ecgfl_cli.models.verdicts import VerdictCode
-from ecgfl_cli.printable import short_reason
-from ecgfl_cli.site.audit import Head
 
 _log = logging.getLogger(__name__)
 
 
-class Sites(Protocol):
+class Sites(EnrolledSites, Protocol):
     """The sites as the coordinator sees them."""
 
     def wait_for_hours(self) -> None:
@@ -66,23 +59,15 @@ class Sites(Protocol):
         ...
 
     def quorum(self, without: set[int]) -> dict[int, str]:
-        """Wait for the sites of the next phase, `without` not counted: node id -> site name."""
-        ...
-
-    def enrolled_nodes(self) -> set[int]:
-        """The nodes whose key has not been revoked."""
+        """Wait for the sites of the next phase, `without` not counted: node -> site name."""
         ...
 
     def fingerprint(self, node: int) -> str:
-        """SHA-256 of the public key of a node, in hexadecimal."""
+        """Return the SHA-256 of the public key of a node, in hexadecimal."""
         ...
 
     def expected(self) -> set[str]:
-        """The enrolled sites that may take part in this run, connected or not."""
-        ...
-
-    def receive_audit_heads(self, heads: Mapping[str, Head]) -> None:
-        """Store the heads of audit logs, by site, which came with replies."""
+        """Return the enrolled sites that may take part in this run, connected or not."""
         ...
 
 
@@ -127,9 +112,7 @@ class Rounds:
         self._held_out = DeclaredBeats("held-out", limits, plan.max_examples, record.first_held_out)
         self._combination = Combination.of(plan)
         self._steps = coordinator_steps(plan)
-        self._names: dict[int, str] = {}
-        self._refused: set[int] = set()
-        self._refused_names: set[str] = set()
+        self._replies = PhaseReplies(sites)
         self._absent: list[str] = []
         self._began, self._started = now(), time.monotonic()
 
@@ -151,11 +134,11 @@ class Rounds:
             self._record.enter(Phase.WAITING_FOR_HOURS)
             self._sites.wait_for_hours()
         this_round = self._checkpoints.latest.manifest.round + 1
-        self._names = self._asked(Phase.TRAINING, this_round)
+        self._replies.names = self._asked(Phase.TRAINING, this_round)
         self._absent = sorted(
-            self._sites.expected() - set(self._names.values()) - self._refused_names
+            self._sites.expected() - set(self._replies.names.values()) - self._replies.refused_names
         )
-        training = sorted(self._names.values())
+        training = sorted(self._replies.names.values())
         _log.info(
             f"round {this_round} of {self._plan.rounds}: training at {', '.join(training)}"
             + (f"; absent: {', '.join(self._absent)}" if self._absent else ""),
@@ -189,28 +172,34 @@ class Rounds:
         """
         this_round, length = self._checkpoints.latest.manifest.round + 1, self._checkpoints.length
         start = self._checkpoints.weights
-        usable, dropped = self._sifted(replies, lambda reply: self._check_train(reply, length))
-        # In the order of the names: sums depend on their order, and the same run gives the same model.
-        trained = {self._name(reply): figures for reply, figures in usable}
+        usable, dropped = self._replies.sorted_out(
+            replies, lambda reply: self._check_train(reply, length)
+        )
+        trained = {self._replies.name(reply): figures for reply, figures in usable}
         received = [
             SiteUpdate(
-                (self._name(reply),), weights_of(reply.content), figures.examples, figures.examples
+                (self._replies.name(reply),),
+                weights_of(reply.content),
+                figures.examples,
+                figures.examples,
             )
             for reply, figures in usable
         ]
         restored = restore(self._steps, RoundUpdates(start, received))
         dropped += [Dropped(name, DropCode.OUTLIER, why) for name, why in restored.left_out.items()]
-        _log_dropped(this_round, dropped)
+        log_dropped(this_round, dropped)
         if len(restored.sites) < self._plan.min_sites:
             self._record.report.left_out += dropped
             raise RoundFailed(
-                f"round {this_round}: {len(restored.sites)} usable replies, at least {self._plan.min_sites} are needed"
-                f" ({'; '.join(map(str, dropped)) or 'no site more was asked'})",
-                "See which sites dropped out, then serve again: it goes on after the last finished round",
+                f"round {this_round}: {len(restored.sites)} usable replies, at least"
+                f" {self._plan.min_sites} are needed"
+                f" ({'; '.join(map(str, dropped)) or 'no other site was asked'})",
+                "See which sites dropped out, then serve again: the run continues after the last"
+                " finished round",
             )
         trained = {name: trained[name] for name in restored.sites}
         counts = {name: figures.examples for name, figures in trained.items()}
-        self._tell_capped(restored.updates)
+        self._log_capped(restored.updates)
         updates = [Update(update.weights, update.beats) for update in restored.updates]
         vector = self._aggregator.aggregate(this_round, start, updates)
         for name, count in counts.items():
@@ -228,28 +217,30 @@ class Rounds:
         result.examples_by_site, result.began, result.seconds = counts, self._began, self._elapsed()
         result.absent = self._absent
         result.by_site = training_figures(
-            trained, restored, self._weights_in_model(restored.updates, vector)
+            trained,
+            restored,
+            shares_in_model(restored.updates, vector, self._plan.strategy, self._combination),
         )
         self._record.announce(result)
         latest = self._checkpoints.add(
-            vector, len(usable), result.examples, measured, self._aggregator.moments
+            vector, len(restored.sites), result.examples, measured, self._aggregator.moments
         )
         self._record.confirm(latest.manifest.version)
 
     def evaluation_requests(self) -> list[Request]:
         """Wait for the sites, and return the requests to measure the latest model."""
         this_round = self._checkpoints.latest.manifest.round
-        self._names = self._asked(Phase.MEASURING, this_round)
+        self._replies.names = self._asked(Phase.MEASURING, this_round)
         request = EvaluateRequest(model=self._checkpoints.latest.signed)
         return self._requests(request, Kind.EVALUATE)
 
     def take_measured(self, replies: Sequence[Reply]) -> None:
         """Combine the figures on the sites' held-out patients, and store them in the report."""
-        usable, dropped = self._sifted(replies, self._check_evaluate)
+        usable, dropped = self._replies.sorted_out(replies, self._check_evaluate)
         result = self._record.report.rounds[-1]
-        _log_dropped(result.round, dropped)
+        log_dropped(result.round, dropped)
         result.dropped += dropped
-        measured = {self._name(reply): figures for reply, figures in usable}
+        measured = {self._replies.name(reply): figures for reply, figures in usable}
         for name, figures in measured.items():
             self._held_out.accept(name, figures.examples)
         result.metrics = combined_metrics(list(measured.values()), self._combination)
@@ -260,7 +251,7 @@ class Rounds:
         if next_calibration.problem:
             _log.warning(f"round {result.round}: {next_calibration.problem}")
         add_measurements(result.by_site, measured)
-        self._tell_deviations(result)
+        self._note_deviations(result)
         refused = [reply for reply in replies if reply.error == MODEL_UNACCEPTABLE]
         self._take_verdicts(result, usable, refused)
         result.seconds = self._elapsed()
@@ -285,22 +276,24 @@ class Rounds:
         usable: list[tuple[Reply, EvaluateReply]],
         refused: list[Reply],
     ) -> None:
-        """Store and report the sites' verdicts on the run's final model."""
+        """Store and log the sites' verdicts on the run's final model."""
         latest = self._checkpoints.latest.manifest
-        verdicts: dict[str, VerdictCode] = {self._name(reply): "unusable" for reply in refused}
+        verdicts: dict[str, VerdictCode] = {
+            self._replies.name(reply): "unusable" for reply in refused
+        }
         verdicts |= {
-            self._name(reply): VERDICTS[figures.verdict]
+            self._replies.name(reply): VERDICTS[figures.verdict]
             for reply, figures in usable
             if figures.verdict is not None
         }
         if not latest.is_final:
             return
         if verdicts and (
-            silent := sorted({self._name(reply) for reply, _ in usable} - verdicts.keys())
+            silent := sorted({self._replies.name(reply) for reply, _ in usable} - verdicts.keys())
         ):
             _log.info(
-                f"no verdict on model {latest.version} from {', '.join(silent)}: their policy withholds it"
-                ' ("verdict" is not in policy.metrics of site.toml)'
+                f"no verdict on model {latest.version} from {', '.join(silent)}: their policy"
+                ' withholds it ("verdict" is not in policy.metrics of site.toml)'
             )
         if not verdicts:
             return
@@ -320,7 +313,7 @@ class Rounds:
     def _asked(self, phase: Phase, this_round: int) -> dict[int, str]:
         """Wait for the sites of the next phase, and return them."""
         self._record.enter(Phase.WAITING_FOR_SITES)
-        names = self._sites.quorum(self._refused)
+        names = self._sites.quorum(self._replies.refused)
         self._record.enter(phase, this_round)
         return names
 
@@ -332,68 +325,24 @@ class Rounds:
                 kind,
                 self._checkpoints.sealed(request, weights, self._sites.fingerprint(node)),
             )
-            for node in self._names
+            for node in self._replies.names
         ]
 
-    def _sifted(
-        self, replies: Sequence[Reply], check: Callable[[Reply], Figures]
-    ) -> tuple[list[tuple[Reply, Figures]], list[Dropped]]:
-        """Return the usable replies with their figures, and the sites without a usable reply."""
-        # In the order of the names, because the sum of floats depends on their order.
-        replies = sorted(replies, key=self._name)
-        dropped, enrolled = self._silent(replies), self._sites.enrolled_nodes()
-        usable: list[tuple[Reply, Figures]] = []
-        heads: dict[str, Head] = {}
-        for reply in replies:
-            try:
-                self._refuse_errors(reply)
-                if reply.node not in enrolled:
-                    raise UnusableReply(DropCode.REVOKED, "its key was revoked meanwhile")
-                head = audit_head_of(reply.content)
-                usable.append((reply, check(reply)))
-                if head is not None:
-                    heads[self._name(reply)] = head
-            except Exception as error:  # noqa: BLE001 - no reply may end the run
-                code, reason = drop_code(error), short_reason(error)
-                dropped.append(Dropped(self._name(reply), code, reason))
-        if heads:
-            self._sites.receive_audit_heads(heads)
-        return usable, dropped
-
-    def _tell_capped(self, updates: Sequence[SiteUpdate]) -> None:
-        """Report the sites that count for fewer beats than they trained on."""
+    def _log_capped(self, updates: Sequence[SiteUpdate]) -> None:
+        """Log the sites that count for fewer beats than they trained on."""
         if not self._combination.weights_sites:
             return
         usual = usual_count([update.examples for update in updates])
         for update in updates:
             if update.beats < update.examples:
                 _log.warning(
-                    f"{', '.join(update.sites)}: {update.examples} training beats count as {update.beats:.0f}, "
-                    f"{self._plan.max_weight_ratio:g} times the usual number of a site, {usual:g} (max_weight_ratio)"
+                    f"{', '.join(update.sites)}: {update.examples} training beats count as"
+                    f" {update.beats:.0f}, {self._plan.max_weight_ratio:g} times the usual number"
+                    f" of a site, {usual:g} (max_weight_ratio)"
                 )
 
-    def _weights_in_model(
-        self, updates: Sequence[SiteUpdate], model: NDArray[np.float32]
-    ) -> dict[str, float]:
-        """Return each site's share of the model; empty if these shares are not known."""
-        singles = {update.sites[0]: update for update in updates if len(update.sites) == 1}
-        if len(singles) < len(updates):
-            return {}
-        if self._combination.weights_sites:
-            total = sum(update.beats for update in updates)
-            return {name: update.beats / total for name, update in singles.items()}
-        if self._plan.strategy == "krum":
-            selected = min(
-                singles,
-                key=lambda name: float(
-                    np.abs(singles[name].weights.astype(np.float64) - model).max()
-                ),
-            )
-            return {name: float(name == selected) for name in singles}
-        return {}
-
-    def _tell_deviations(self, result: RoundResult) -> None:
-        """Store and report the sites whose figures deviate from those of the others."""
+    def _note_deviations(self, result: RoundResult) -> None:
+        """Store and log the sites whose figures deviate from those of the others."""
         for name, figures in deviations(result.by_site).items():
             result.by_site[name].deviates = figures
             _log.warning(
@@ -411,40 +360,16 @@ class Rounds:
             raise ValueError(f"{vector.size} weights instead of {length}")
         if not np.isfinite(vector).all():
             raise ValueError("weights that are not finite")
-        self._trained_on.check(self._name(reply), figures.examples)
+        self._trained_on.check(self._replies.name(reply), figures.examples)
         return figures
 
     def _check_evaluate(self, reply: Reply) -> EvaluateReply:
         figures = read_reply(reply.content, EvaluateReply)
-        self._held_out.check(self._name(reply), figures.examples)
+        self._held_out.check(self._replies.name(reply), figures.examples)
         return figures
 
-    def _refuse_errors(self, reply: Reply) -> None:
-        """Raise `UnusableReply` for a refusal or failure.
-
-        A site that refused is not asked again in this run, because it would refuse again.
-        """
-        if reply.error is None:
-            return
-        code = DropCode.FAILED
-        if reply.error in REFUSALS:
-            code = DropCode.REFUSED
-            self._refused.add(reply.node)
-            self._refused_names.add(self._name(reply))
-        raise UnusableReply(code, in_words(reply.error))
-
-    def _name(self, reply: Reply) -> str:
-        return self._names.get(reply.node, "an unknown node")
-
-    def _silent(self, replies: Sequence[Reply]) -> list[Dropped]:
-        """Return the sites that were asked and did not answer."""
-        return [
-            Dropped(name, DropCode.NO_ANSWER, "no answer")
-            for name in sorted(set(self._names.values()) - {self._name(reply) for reply in replies})
-        ]
-
     def _last_metrics(self) -> Metrics | None:
-        """Of the latest model, where it was measured."""
+        """Return the metrics of the latest model; None if it was not measured."""
         last = self._record.report.rounds[-1:]
         return (
             last[0].metrics
@@ -454,20 +379,6 @@ class Rounds:
 
     def _elapsed(self) -> float:
         return round(time.monotonic() - self._started, 3)
-
-
-def _log_dropped(this_round: int, dropped: Sequence[Dropped]) -> None:
-    for each in dropped:
-        _log.warning(
-            f"reply dropped: {each}",
-            extra=event(
-                Event.REPLY_DROPPED,
-                site=each.site,
-                round=this_round,
-                code=each.code,
-                reason=each.reason,
-            ),
-        )
 
 
 def _in_words(result: RoundResult) -> str:

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from ecgfl_adapters.units import factor_to_mv
 
 
-class Kind(Enum):
+class ChannelKind(Enum):
     """What the name of a channel says.
 
     Attributes
@@ -113,7 +113,7 @@ _OTHER_UNITS = {
 }  # fmt: skip
 
 
-def kinds_of(names: Sequence[str], patterns: Sequence[str] = ()) -> list[Kind]:
+def kinds_of(names: Sequence[str], patterns: Sequence[str] = ()) -> list[ChannelKind]:
     """Return the kind of each channel of a file, from its name and the names of the others.
 
     Depth electrodes have a letter and a number from 1. Therefore "D1" or "V1" is a depth electrode
@@ -130,8 +130,8 @@ def kinds_of(names: Sequence[str], patterns: Sequence[str] = ()) -> list[Kind]:
     plain = [_plain(name) for name in names]
     if _has_depth_electrodes(plain):
         kinds = [
-            Kind.ELECTRIC
-            if kind is Kind.MAYBE or (kind is Kind.UNKNOWN and _DEPTH.fullmatch(name))
+            ChannelKind.ELECTRIC
+            if kind is ChannelKind.MAYBE or (kind is ChannelKind.UNKNOWN and _DEPTH.fullmatch(name))
             else kind
             for kind, name in zip(kinds, plain, strict=True)
         ]
@@ -140,34 +140,40 @@ def kinds_of(names: Sequence[str], patterns: Sequence[str] = ()) -> list[Kind]:
         names
     ):  # "ECG Z" is an impedance, but the third of Frank's leads beside X and Y
         words = _words(name)
-        if kinds[place] is Kind.ECG and words[-1:] == ["z"] and (*words[:-1], "x") not in beside:
-            kinds[place] = Kind.DERIVED
+        if (
+            kinds[place] is ChannelKind.ECG
+            and words[-1:] == ["z"]
+            and (*words[:-1], "x") not in beside
+        ):
+            kinds[place] = ChannelKind.DERIVED
     return kinds
 
 
-def kind_of_name(name: str, patterns: Sequence[str] = ()) -> Kind:
+def kind_of_name(name: str, patterns: Sequence[str] = ()) -> ChannelKind:
     """Return what the name of a channel says; see `kinds_of` for several channels."""
     if any(fnmatchcase(name.lower(), pattern.lower()) for pattern in patterns):
-        return Kind.ECG
+        return ChannelKind.ECG
     plain = _plain(name)
     words = _words(name)
     if _ECG.search(plain):
         signals = [word for word in words if word not in _BESIDE_ECG]
         return (
-            Kind.DERIVED
+            ChannelKind.DERIVED
             if any(_DERIVED.fullmatch(word) or _OTHER.fullmatch(word) for word in signals)
-            else Kind.ECG
+            else ChannelKind.ECG
         )
     bare = _without_processing(plain)
     if _LEAD.fullmatch(bare) or _PREFIXED_LEAD.fullmatch(bare):
-        return Kind.LEAD
+        return ChannelKind.LEAD
     if _MAYBE.fullmatch(bare):
-        return Kind.MAYBE
+        return ChannelKind.MAYBE
     if any(_DERIVED.fullmatch(word) for word in words):
-        return Kind.DERIVED
+        return ChannelKind.DERIVED
     if any(_ELECTRIC.fullmatch(word) for word in words) or _EEG.fullmatch(plain):
-        return Kind.ELECTRIC
-    return Kind.OTHER if any(_OTHER.fullmatch(word) for word in words) else Kind.UNKNOWN
+        return ChannelKind.ELECTRIC
+    return (
+        ChannelKind.OTHER if any(_OTHER.fullmatch(word) for word in words) else ChannelKind.UNKNOWN
+    )
 
 
 _BESIDE_ECG = {"chest", "brust", "body", "abdomen", "electrode", "elektrode", "sample", "samples"}
@@ -176,7 +182,7 @@ _BESIDE_ECG = {"chest", "brust", "body", "abdomen", "electrode", "elektrode", "s
 
 def is_ecg(name: str, patterns: Sequence[str] = ()) -> bool:
     """Return whether a channel name is that of an ECG lead, such as "MLII", "V5" or "ECG LA-RA"."""
-    return kind_of_name(name, patterns) in (Kind.ECG, Kind.LEAD, Kind.MAYBE)
+    return kind_of_name(name, patterns) in (ChannelKind.ECG, ChannelKind.LEAD, ChannelKind.MAYBE)
 
 
 def is_processed(name: str) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ecgfl_adapters.channel_kinds import Kind, is_other_unit, is_processed, kinds_of
+from ecgfl_adapters.channel_kinds import ChannelKind, is_other_unit, is_processed, kinds_of
 from ecgfl_adapters.errors import LeadMissing
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import Remark
@@ -160,23 +160,23 @@ def _is_plausible(channel: Channel) -> bool:
     return (channel.fs is None or channel.fs >= SLOWEST_HZ) and not is_other_unit(channel.unit)
 
 
-def _candidates(channels: Sequence[Channel], kinds: Sequence[Kind]) -> list[int]:
+def _candidates(channels: Sequence[Channel], kinds: Sequence[ChannelKind]) -> list[int]:
     """Return the channels named as an ECG.
 
     Those with an implausible rate or unit are returned only if there are no others.
     """
     plausible = [place for place, channel in enumerate(channels) if _is_plausible(channel)]
     for places in (plausible, range(len(channels))):
-        named = [place for place in places if kinds[place] is Kind.ECG]
-        leads = [place for place in places if kinds[place] is Kind.LEAD]
-        maybe = [place for place in places if kinds[place] is Kind.MAYBE]
-        doubtful = bool(named) or Kind.ELECTRIC in kinds
+        named = [place for place in places if kinds[place] is ChannelKind.ECG]
+        leads = [place for place in places if kinds[place] is ChannelKind.LEAD]
+        maybe = [place for place in places if kinds[place] is ChannelKind.MAYBE]
+        doubtful = bool(named) or ChannelKind.ELECTRIC in kinds
         if named or leads or (maybe and not doubtful):
             return sorted(named + leads + (maybe if leads or not doubtful else []))
     return []
 
 
-def _unknown(channels: Sequence[Channel], kinds: Sequence[Kind]) -> list[int]:
+def _unknown(channels: Sequence[Channel], kinds: Sequence[ChannelKind]) -> list[int]:
     """Return the channels whose names say nothing.
 
     The list is empty if other signals make it unclear which channel is the ECG.
@@ -184,11 +184,13 @@ def _unknown(channels: Sequence[Channel], kinds: Sequence[Kind]) -> list[int]:
     unknown = [
         place
         for place, channel in enumerate(channels)
-        if kinds[place] is Kind.UNKNOWN
+        if kinds[place] is ChannelKind.UNKNOWN
         and _is_plausible(channel)
         and (not channel.unit or factor_to_mv(channel.unit) is not None)
     ]
-    if {Kind.ELECTRIC, Kind.MAYBE} & set(kinds) or (len(unknown) > 1 and Kind.OTHER in kinds):
+    if {ChannelKind.ELECTRIC, ChannelKind.MAYBE} & set(kinds) or (
+        len(unknown) > 1 and ChannelKind.OTHER in kinds
+    ):
         return []
     return unknown
 
@@ -200,7 +202,10 @@ def _rate_of_most(channels: Sequence[Channel], places: Sequence[int]) -> float |
 
 
 def _remarks(
-    channels: Sequence[Channel], kinds: Sequence[Kind], raw: Sequence[int], chosen: Sequence[int]
+    channels: Sequence[Channel],
+    kinds: Sequence[ChannelKind],
+    raw: Sequence[int],
+    chosen: Sequence[int],
 ) -> tuple[Remark, ...]:
     """Return remarks on channels that are left out although they may be an ECG.
 
@@ -221,7 +226,7 @@ def _remarks(
     beside = [
         place
         for place, channel in enumerate(channels)
-        if kinds[place] in (Kind.MAYBE, Kind.UNKNOWN)
+        if kinds[place] in (ChannelKind.MAYBE, ChannelKind.UNKNOWN)
         and place not in raw
         and not is_processed(channel.name)
         and _is_plausible(channel)

@@ -17,24 +17,24 @@ MAX_BASELINE = 1 << 30
 """
 
 
-class Scale(NamedTuple):
+class Quantisation(NamedTuple):
     """The scale of a lead: millivolts are `(counts - baseline) * step_mv`."""
 
     step_mv: float
     baseline: int
 
 
-def scale_of(lead: Lead) -> Scale:
+def scale_of(lead: Lead) -> Quantisation:
     """Return the lead's own quantisation step, or the finest with which its range fits 16 bits."""
     low, high = extremes(lead.samples) or (0.0, 0.0)
     step = max(
         lead.step_mv, (high - low) / (2 * MAX_COUNT - 1), max(abs(low), abs(high)) / MAX_BASELINE
     )
     baseline = -round((low + high) / 2 / step) if max(abs(low), abs(high)) > MAX_COUNT * step else 0
-    return Scale(step, baseline)
+    return Quantisation(step, baseline)
 
 
-def counts_of(samples: NDArray[np.float32], scale: Scale) -> NDArray[np.float64]:
+def counts_of(samples: NDArray[np.float32], scale: Quantisation) -> NDArray[np.float64]:
     """Return the samples in whole ADC units, with the same shape; NaN stays NaN."""
     counts = np.rint(samples.astype(np.float64) / scale.step_mv) + scale.baseline
     return np.asarray(np.clip(counts, -MAX_COUNT, MAX_COUNT))

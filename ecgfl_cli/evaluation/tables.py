@@ -22,7 +22,7 @@ SHOWN = {
 """Usual names of the figures in `STATISTICS`; all but the last are shown in percent."""
 
 
-class Table(NamedTuple):
+class FigureTable(NamedTuple):
     """A column whose name ends in a space holds text, the others numbers.
 
     Attributes
@@ -37,19 +37,19 @@ class Table(NamedTuple):
     footer: Row | None = None
 
 
-def qrs_table(title: str, evaluation: Evaluation) -> Table:
-    """Table of the detected beats, by record and gross."""
+def qrs_table(title: str, evaluation: Evaluation) -> FigureTable:
+    """Return the table of the detected beats, by record and gross."""
     return _by_record(title, ("TP", "FN", "FP", "Se %", "+P %", "F1 %"), evaluation, _qrs_cells)
 
 
-def veb_table(title: str, evaluation: Evaluation) -> Table:
-    """Table of the detected VEB, by record and gross."""
+def veb_table(title: str, evaluation: Evaluation) -> FigureTable:
+    """Return the table of the detected VEB, by record and gross."""
     return _by_record(
         title, ("TP", "FN", "FP", "Se %", "+P %", "F1 %", "FP/h"), evaluation, _veb_cells
     )
 
 
-def gross_table(title: str, evaluation: Evaluation) -> Table:
+def gross_table(title: str, evaluation: Evaluation) -> FigureTable:
     """Gross figures with their intervals, and the mean over the records that define them."""
     rows: list[Row] = []
     for name, shown in SHOWN.items():
@@ -59,13 +59,13 @@ def gross_table(title: str, evaluation: Evaluation) -> Table:
             evaluation.average[name],
         )
         rows.append((shown, *(_readable(name, value) for value in values)))
-    return Table(title, ("figure ", "gross", "95 % from", "to", "mean of records"), rows)
+    return FigureTable(title, ("figure ", "gross", "95 % from", "to", "mean of records"), rows)
 
 
-def side_by_side_table(title: str, paired: PairedEvaluation) -> Table:
+def side_by_side_table(title: str, paired: PairedEvaluation) -> FigureTable:
     """VEB errors and F1 of the first, A, and the second, B, by record and gross."""
     first, second = paired.first, paired.second
-    return Table(
+    return FigureTable(
         title,
         ("record ", "FN A", "FN B", "FP A", "FP B", "F1 A %", "F1 B %"),
         [(name, *_pair_cells(a, second.records[name])) for name, a in first.records.items()],
@@ -73,7 +73,7 @@ def side_by_side_table(title: str, paired: PairedEvaluation) -> Table:
     )
 
 
-def difference_table(title: str, paired: PairedEvaluation) -> Table:
+def difference_table(title: str, paired: PairedEvaluation) -> FigureTable:
     """Gross figures of A and B, and their difference with its interval."""
     rows: list[Row] = []
     for name, shown in SHOWN.items():
@@ -86,7 +86,7 @@ def difference_table(title: str, paired: PairedEvaluation) -> Table:
                 *(_signed(_readable(name, change)) for change in changes),
             )
         )
-    return Table(title, ("figure ", "A", "B", "A - B", "95 % from", "to"), rows)
+    return FigureTable(title, ("figure ", "A", "B", "A - B", "95 % from", "to"), rows)
 
 
 def errors_text(paired: PairedEvaluation) -> str:
@@ -98,9 +98,9 @@ def errors_text(paired: PairedEvaluation) -> str:
 
 def _by_record(
     title: str, columns: tuple[str, ...], evaluation: Evaluation, cells: Callable[[Comparison], Row]
-) -> Table:
+) -> FigureTable:
     rows = [(name, *cells(comparison)) for name, comparison in evaluation.records.items()]
-    return Table(title, ("record ", *columns), rows, ("gross", *cells(evaluation.gross)))
+    return FigureTable(title, ("record ", *columns), rows, ("gross", *cells(evaluation.gross)))
 
 
 def _qrs_cells(comparison: Comparison) -> Row:

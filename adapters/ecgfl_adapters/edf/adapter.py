@@ -6,7 +6,7 @@ from ecgfl_adapters.bounded import first_bytes
 from ecgfl_adapters.companions import companion, content_of
 from ecgfl_adapters.edf.annotations import read_annotations
 from ecgfl_adapters.edf.data_records import data_records
-from ecgfl_adapters.edf.header import BDF_MAGIC, EDF_MAGIC, Channel, check_scale, read_header
+from ecgfl_adapters.edf.header import BDF_MAGIC, EDF_MAGIC, EdfChannel, check_scale, read_header
 from ecgfl_adapters.edf.labels import beat_labels, read_edf_labels
 from ecgfl_adapters.edf.lead import EdfSamples, missing_in
 from ecgfl_adapters.edf.padding import is_written_here
@@ -144,7 +144,7 @@ class EdfAdapter(AdapterBase):
         return read_edf_labels(content_of(path), request.fs, request.vocabulary)
 
 
-def _scale(path: Path, channel: Channel, options: ReadOptions, *, is_bdf: bool) -> Scale:
+def _scale(path: Path, channel: EdfChannel, options: ReadOptions, *, is_bdf: bool) -> Scale:
     """Return the scale: millivolts are `(digital - baseline) * factor`."""
     given = None if options.units is None else parse_units(path, options.units)
     factor = factor_to_mv(channel.dimension)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgfl_adapters.edf.header import Channel, Header
+from ecgfl_adapters.edf.header import EdfChannel, EdfHeader
 from ecgfl_adapters.errors import FileUnreadable, changed_meanwhile
 from ecgfl_adapters.recording import Remark
 
@@ -29,8 +29,8 @@ class DataRecords:
 
     Parameters
     ----------
-    header : Header
-        Header of the file.
+    header : EdfHeader
+        EdfHeader of the file.
     count : int
         Number of data records.
     state : tuple
@@ -40,13 +40,13 @@ class DataRecords:
     """
 
     path: Path
-    header: Header
+    header: EdfHeader
     count: int
     state: tuple[int, int]
     remarks: tuple[Remark, ...]
 
     def of(
-        self, channel: Channel, first: int = 0, last: int | None = None
+        self, channel: EdfChannel, first: int = 0, last: int | None = None
     ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         """Yield a channel's bytes in the data records [first, last), some records at a time.
 
@@ -71,7 +71,7 @@ class DataRecords:
                     raise changed_meanwhile(self.path)
                 yield number, np.frombuffer(raw, dtype=np.uint8).reshape(some, size)[:, span]
 
-    def _span(self, channel: Channel) -> slice:
+    def _span(self, channel: EdfChannel) -> slice:
         """Return the bytes of a data record that hold the channel."""
         place = next(
             place
@@ -91,7 +91,7 @@ def state_of(path: Path) -> tuple[int, int]:
     return stat.st_size, stat.st_mtime_ns
 
 
-def data_records(path: Path, header: Header, *, force: bool) -> DataRecords:
+def data_records(path: Path, header: EdfHeader, *, force: bool) -> DataRecords:
     """Return the complete data records of a file.
 
     The following do not affect the other data records and are tolerated: a header that was never
@@ -119,7 +119,7 @@ def data_records(path: Path, header: Header, *, force: bool) -> DataRecords:
     )
 
 
-def _is_padding(path: Path, header: Header) -> bool:
+def _is_padding(path: Path, header: EdfHeader) -> bool:
     """Return whether what follows the stated data records is zeros of less than one block."""
     end = header.size + header.records * header.record_bytes
     if path.stat().st_size - end >= LARGEST_BLOCK:
@@ -129,7 +129,7 @@ def _is_padding(path: Path, header: Header) -> bool:
         return not any(file.read(LARGEST_BLOCK))
 
 
-def _padded(header: Header, size: int) -> Remark:
+def _padded(header: EdfHeader, size: int) -> Remark:
     zeros = size - header.size - header.records * header.record_bytes
     return Remark(
         "record-count",
@@ -141,7 +141,7 @@ def _padded(header: Header, size: int) -> Remark:
 
 
 def _remarks(
-    path: Path, header: Header, stored: int, left: int, *, force: bool
+    path: Path, header: EdfHeader, stored: int, left: int, *, force: bool
 ) -> tuple[Remark, ...]:
     if header.records == stored and left == 0:
         return ()

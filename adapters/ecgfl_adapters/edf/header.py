@@ -32,7 +32,7 @@ _SIGNAL_FIELDS = (
 
 
 @dataclass(frozen=True)
-class Channel:
+class EdfChannel:
     """The header of one signal. `samples` is the number of its samples in a data record."""
 
     label: str
@@ -55,7 +55,7 @@ class Channel:
 
 
 @dataclass(frozen=True)
-class Header:
+class EdfHeader:
     """The header of an EDF or BDF file.
 
     `records` is the stated number of data records, or -1 while recording; `duration` is that of a
@@ -69,7 +69,7 @@ class Header:
     size: int
     records: int
     duration: float
-    channels: tuple[Channel, ...]
+    channels: tuple[EdfChannel, ...]
 
     @property
     def sample_bytes(self) -> int:
@@ -82,7 +82,7 @@ class Header:
         return self.sample_bytes * sum(channel.samples for channel in self.channels)
 
 
-def read_header(path: Path) -> Header:
+def read_header(path: Path) -> EdfHeader:
     """Return the header of a file.
 
     Raises
@@ -112,7 +112,7 @@ def _announced(raw: bytes) -> int:
     return _FIXED * (int(count) + 1) if count.isascii() and count.isdigit() else 0
 
 
-def _parse(path: Path, raw: bytes) -> Header:
+def _parse(path: Path, raw: bytes) -> EdfHeader:
     if len(raw) < _FIXED:
         raise FileUnreadable(
             path, f"{len(raw)} bytes, less than the {_FIXED} of an EDF header", _EXPORT_AGAIN
@@ -135,7 +135,7 @@ def _parse(path: Path, raw: bytes) -> Header:
         raise FileUnreadable(
             path, f"{len(raw)} bytes, but the header alone has {size}", _EXPORT_AGAIN
         )
-    header = Header(
+    header = EdfHeader(
         is_bdf=raw[:8] == BDF_MAGIC,
         patient=_text(raw[8:88]),
         recording=_text(raw[88:168]),
@@ -159,7 +159,7 @@ def _parse(path: Path, raw: bytes) -> Header:
     return header
 
 
-def check_scale(path: Path, channel: Channel, bits: int) -> None:
+def check_scale(path: Path, channel: EdfChannel, bits: int) -> None:
     """Raise `FileUnreadable` for a channel whose limits give no scale."""
     if channel.digital_min >= channel.digital_max:
         raise FileUnreadable(
@@ -202,7 +202,7 @@ def check_scale(path: Path, channel: Channel, bits: int) -> None:
         )
 
 
-def _channels(path: Path, raw: bytes, count: int) -> tuple[Channel, ...]:
+def _channels(path: Path, raw: bytes, count: int) -> tuple[EdfChannel, ...]:
     columns: dict[str, list[bytes]] = {}
     position = _FIXED
     for field, width in _SIGNAL_FIELDS:
@@ -223,7 +223,7 @@ def _channels(path: Path, raw: bytes, count: int) -> tuple[Channel, ...]:
         )
 
     return tuple(
-        Channel(
+        EdfChannel(
             label=labels[index],
             dimension=_text(columns["dimension"][index]),
             physical_min=number("physical_min", index),

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgfl_adapters.edf.data_records import DataRecords, integers
-from ecgfl_adapters.edf.header import Channel
+from ecgfl_adapters.edf.header import EdfChannel
 from ecgfl_adapters.edf.timeline import Axis
 from ecgfl_adapters.missing_codes import LONG_RUN, Code, MissingCodes
 
@@ -21,7 +21,7 @@ class EdfSamples:
     """
 
     records: DataRecords
-    channel: Channel
+    channel: EdfChannel
     axis: Axis
     baseline: float
     factor: float
@@ -99,7 +99,7 @@ class EdfSamples:
         return values.ravel()
 
 
-def missing_in(records: DataRecords, channel: Channel) -> tuple[Code, ...]:
+def missing_in(records: DataRecords, channel: EdfChannel) -> tuple[Code, ...]:
     """Return the codes for missing samples of a channel. All its samples are read."""
     has_scale = channel.digital_max > channel.digital_min and channel.gain != 0
     codes = MissingCodes(

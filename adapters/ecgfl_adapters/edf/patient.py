@@ -8,7 +8,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from ecgfl_adapters.edf.header import Header
+from ecgfl_adapters.edf.header import EdfHeader
 from ecgfl_adapters.placeholders import is_placeholder
 from ecgfl_adapters.recording import Source
 
@@ -22,7 +22,7 @@ class Patient(NamedTuple):
     name: str
 
 
-def source_of(path: Path, header: Header) -> Source:
+def source_of(path: Path, header: EdfHeader) -> Source:
     """Return the patient and the start of the recording from the header."""
     patient = patient_of(header.patient)
     fields = {

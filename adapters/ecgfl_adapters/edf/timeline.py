@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgfl_adapters.edf.annotations import Annotations
-from ecgfl_adapters.edf.header import Header
+from ecgfl_adapters.edf.header import EdfHeader
 from ecgfl_adapters.edf.padding import true_length
 from ecgfl_adapters.errors import FileUnreadable
 from ecgfl_adapters.timeline import check_rate, check_span
@@ -55,7 +55,9 @@ class Axis:
         return np.where((run >= 0) & (indices < last[run]), indices, -1)
 
 
-def axis_of(path: Path, header: Header, notes: Annotations, records: int, per_record: int) -> Axis:
+def axis_of(
+    path: Path, header: EdfHeader, notes: Annotations, records: int, per_record: int
+) -> Axis:
     """Return the axis of channels with `per_record` samples in each data record.
 
     `records` is the number of data records of the file. A file that says it is continuous (EDF+C)

@@ -17,7 +17,7 @@ _HEAD_ROWS = 200
 """Number of rows that are examined."""
 
 
-class Header(NamedTuple):
+class TableHeader(NamedTuple):
     """The names of the columns.
 
     Parameters
@@ -39,7 +39,7 @@ class Header(NamedTuple):
 
 
 def columns_of_header(
-    table: Table, header: Header, opensignals: OpenSignals | None
+    table: Table, header: TableHeader, opensignals: OpenSignals | None
 ) -> tuple[Column, ...]:
     """Return the columns of a table from their names and the kinds of their cells.
 
@@ -61,7 +61,7 @@ def columns_of_header(
     )
 
 
-def header_of(table: Table) -> Header:
+def header_of(table: Table) -> TableHeader:
     """Return the names of the columns.
 
     They are in the line above the rows, else in a comment with as many cells as the rows, else in a
@@ -73,7 +73,7 @@ def header_of(table: Table) -> Header:
     rows, lines = table.rows, table.text.lines
     width = len(rows.kinds)
     if table.layout.header is False:
-        return Header(("",) * width, None, rows.start, FROM_LAYOUT)
+        return TableHeader(("",) * width, None, rows.start, FROM_LAYOUT)
     if rows.header is not None and not states_rate(lines[rows.header]):
         header = _header_above(table, rows.header)
         if header is not None:
@@ -86,16 +86,16 @@ def header_of(table: Table) -> Header:
             and any(titles[0])
             and not all(kind_of(title, ".") == "number" for title in titles[0])
         ):
-            return Header(*titles, rows.start, f"line {at + 1}, a comment")
+            return TableHeader(*titles, rows.start, f"line {at + 1}, a comment")
     labels = statements_of(lines[: rows.start], range(rows.start)).one({"labels"})
     if labels is not None and len(cells := table.cells(labels.value)) == width:
-        return Header(tuple(cells), None, rows.start, f"line {labels.line}, a comment")
+        return TableHeader(tuple(cells), None, rows.start, f"line {labels.line}, a comment")
     _refuse_split_numbers(table)
     why = "no line above the rows has as many cells"
-    return Header(("",) * width, None, rows.start, why)
+    return TableHeader(("",) * width, None, rows.start, why)
 
 
-def _header_above(table: Table, at: int) -> Header | None:
+def _header_above(table: Table, at: int) -> TableHeader | None:
     """Return the names in line `at`, the last one above the rows; None if it names no columns."""
     rows, lines = table.rows, table.text.lines
     width = len(rows.kinds)
@@ -108,7 +108,7 @@ def _header_above(table: Table, at: int) -> Header | None:
     if titles is not None and any(titles[0]) and (width > 1 or not _is_statement(lines[at])):
         if rows.dialect.separator == " " and any(title[:1] in "([" for title in titles[0]):
             _refuse_split_numbers(table)  # "ECG (uV)" is one title
-        return Header(*titles, numbers[0] if titles[1] is not None else at, f"line {at + 1}")
+        return TableHeader(*titles, numbers[0] if titles[1] is not None else at, f"line {at + 1}")
     cells = table.cells(lines[at])
     if width > 1 and (len(cells) > 2 or all(_is_title(cell) for cell in cells if cell)):
         names = f"{len(cells)} columns" if len(cells) > 1 else "one column"

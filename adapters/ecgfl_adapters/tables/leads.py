@@ -7,7 +7,7 @@ from itertools import pairwise
 from statistics import median
 from typing import Any, NamedTuple
 
-from ecgfl_adapters.channel_kinds import Kind, is_ecg, kind_of_name
+from ecgfl_adapters.channel_kinds import ChannelKind, is_ecg, kind_of_name
 from ecgfl_adapters.errors import FileUnreadable, LeadMissing, UnitUnknown
 from ecgfl_adapters.leads import Channel, Choice, choose_leads, unique_names
 from ecgfl_adapters.recording import Remark
@@ -93,7 +93,7 @@ def _is_derived_from_ecg(title: str) -> bool:
     Such a column may rise for a while.
     """
     names_ecg = re.search("e[ck]g", title, re.IGNORECASE) is not None
-    return names_ecg and kind_of_name(title) is Kind.DERIVED
+    return names_ecg and kind_of_name(title) is ChannelKind.DERIVED
 
 
 def _number(cell: str, table: Table) -> float:

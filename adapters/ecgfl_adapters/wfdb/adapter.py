@@ -14,7 +14,7 @@ from ecgfl_adapters.protocol import ANY_SUFFIX, AdapterBase, LabelRequest, ReadO
 from ecgfl_adapters.recording import BeatLabel, Recording, Source
 from ecgfl_adapters.timeline import check_rate
 from ecgfl_adapters.wfdb.annotations import read_annotations
-from ecgfl_adapters.wfdb.header import Header, header_path, read_header, referenced_files
+from ecgfl_adapters.wfdb.header import WfdbHeader, header_path, read_header, referenced_files
 from ecgfl_adapters.wfdb.leads import read_leads
 from ecgfl_adapters.wfdb.segments import read_segments
 from ecgfl_adapters.wfdb.writer import write_record
@@ -131,7 +131,7 @@ class WfdbAdapter(AdapterBase):
         return read_annotations(path, request)
 
 
-def _frame_rate(header: Header, options: ReadOptions) -> float:
+def _frame_rate(header: WfdbHeader, options: ReadOptions) -> float:
     fs = header.fs or options.fs
     if not fs:
         raise RateUnknown(

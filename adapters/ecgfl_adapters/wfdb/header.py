@@ -85,7 +85,7 @@ class Segment:
 
 
 @dataclass(frozen=True)
-class Header:
+class WfdbHeader:
     """A header file.
 
     `fs` in frames per second and `length` in frames are None if the header does not state them; a
@@ -101,7 +101,7 @@ class Header:
     comments: tuple[str, ...]
 
 
-def read_header(path: Path) -> Header:
+def read_header(path: Path) -> WfdbHeader:
     """Parse a .hea file.
 
     Raises
@@ -137,7 +137,7 @@ def read_header(path: Path) -> Header:
         raise _broken(
             path, f"the record line announces {record.lines} lines, but {len(body)} follow"
         )
-    return Header(
+    return WfdbHeader(
         path=path,
         fs=record.fs,
         length=record.length,

@@ -10,7 +10,7 @@ from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import Lead, Remark
 from ecgfl_adapters.timeline import check_rate
 from ecgfl_adapters.units import ACCEPTED, Scale, check_step, factor_to_mv, is_adc, parse_units
-from ecgfl_adapters.wfdb.header import Header, SignalSpec
+from ecgfl_adapters.wfdb.header import SignalSpec, WfdbHeader
 from ecgfl_adapters.wfdb.signals import read_samples, to_float
 
 
@@ -22,7 +22,7 @@ class Leads(NamedTuple):
     remarks: tuple[Remark, ...] = ()
 
 
-def read_leads(header: Header, fs: float, options: ReadOptions) -> Leads:
+def read_leads(header: WfdbHeader, fs: float, options: ReadOptions) -> Leads:
     """Return the signals that `options` requests, or those that `choose_leads` takes for the ECG.
 
     `fs` is the frame rate of the header; signals with several samples per frame have a multiple of
@@ -46,7 +46,7 @@ def read_leads(header: Header, fs: float, options: ReadOptions) -> Leads:
     return Leads(rate, tuple(leads), (*remarks, *left_out, *absent))
 
 
-def choose_signals(header: Header, fs: float, options: ReadOptions) -> Choice:
+def choose_signals(header: WfdbHeader, fs: float, options: ReadOptions) -> Choice:
     """Return the signals that `options` requests, or those that may be an ECG.
 
     `fs` is the frame rate in hertz. Raises `LeadMissing`.
@@ -77,7 +77,7 @@ WFDB_DEFAULT_GAIN = 200
 """ADC units per millivolt that WFDB's header(5) lets a reader assume for an uncalibrated signal."""
 
 
-def _scale(header: Header, signal: SignalSpec, options: ReadOptions) -> Scale:
+def _scale(header: WfdbHeader, signal: SignalSpec, options: ReadOptions) -> Scale:
     """Return millivolts per ADC unit.
 
     In WFDB a gain that is 0 or missing means that the signal is not calibrated.

@@ -10,11 +10,11 @@ from ecgfl_adapters.leads import unique_names
 from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.recording import Lead, Remark
 from ecgfl_adapters.timeline import check_span
-from ecgfl_adapters.wfdb.header import GAP, NULL, Header, Segment, SignalSpec, read_header
+from ecgfl_adapters.wfdb.header import GAP, NULL, Segment, SignalSpec, WfdbHeader, read_header
 from ecgfl_adapters.wfdb.leads import Leads, choose_signals, read_leads
 
 
-def read_segments(header: Header, fs: float, options: ReadOptions) -> Leads:
+def read_segments(header: WfdbHeader, fs: float, options: ReadOptions) -> Leads:
     """Return the leads of all segments at their true times.
 
     They are NaN in a gap ("~") and in a segment without the lead. Raises `AdapterError`.
@@ -75,7 +75,7 @@ def read_segments(header: Header, fs: float, options: ReadOptions) -> Leads:
     )
 
 
-def _segment_header(header: Header, segment: Segment) -> Header | None:
+def _segment_header(header: WfdbHeader, segment: Segment) -> WfdbHeader | None:
     """Return the header of a segment; None for a gap, and for a segment without any signal."""
     if segment.name == GAP:
         return None
@@ -90,7 +90,7 @@ def _segment_header(header: Header, segment: Segment) -> Header | None:
 
 
 def _names_to_read(
-    header: Header, parts: list[Header], fs: float, options: ReadOptions
+    header: WfdbHeader, parts: list[WfdbHeader], fs: float, options: ReadOptions
 ) -> tuple[list[str], tuple[Remark, ...]]:
     """Return the leads to read, chosen among the signals of all segments.
 
@@ -105,11 +105,13 @@ def _names_to_read(
     return [list(signals)[index] for index in chosen], left_out
 
 
-def _names_of(part: Header) -> list[str]:
+def _names_of(part: WfdbHeader) -> list[str]:
     return unique_names([signal.name for signal in part.signals])
 
 
-def _read_segment(part: Header, fs: float, chosen: list[str], options: ReadOptions) -> Leads | None:
+def _read_segment(
+    part: WfdbHeader, fs: float, chosen: list[str], options: ReadOptions
+) -> Leads | None:
     """Return the chosen leads of a segment, or None if it has none of them."""
     there = tuple(name for name in chosen if name in _names_of(part))
     return read_leads(part, part.fs or fs, replace(options, leads=there)) if there else None

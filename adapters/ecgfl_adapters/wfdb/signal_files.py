@@ -7,7 +7,7 @@ from pathlib import Path
 from ecgfl_adapters.bounded import check_stored
 from ecgfl_adapters.companions import absence, companion, content_of
 from ecgfl_adapters.errors import FileMissing, FileUnreadable
-from ecgfl_adapters.wfdb.header import NULL, Header, SignalSpec
+from ecgfl_adapters.wfdb.header import NULL, SignalSpec, WfdbHeader
 
 _BYTES_PER_SAMPLE = {
     "8": Fraction(1),
@@ -29,7 +29,7 @@ bytes.
 """
 
 
-def check_files(header: Header) -> int:
+def check_files(header: WfdbHeader) -> int:
     """Check the signal files, and return the number of frames from the header or from the files."""
     frames_of: dict[str, int] = {}
     for file in dict.fromkeys(signal.file for signal in header.signals if signal.fmt != NULL):
@@ -84,7 +84,7 @@ def check_files(header: Header) -> int:
     return frames
 
 
-def _held(header: Header, path: Path, signals: list[SignalSpec]) -> int:
+def _held(header: WfdbHeader, path: Path, signals: list[SignalSpec]) -> int:
     """Return the number of frames in a signal file.
 
     Raises `FileUnreadable` when the header states more.
@@ -105,7 +105,7 @@ def _held(header: Header, path: Path, signals: list[SignalSpec]) -> int:
     return math.floor((actual - signals[0].offset) / _BYTES_PER_SAMPLE[signals[0].fmt]) // per_frame
 
 
-def _held_compressed(header: Header, path: Path, signals: list[SignalSpec]) -> int:
+def _held_compressed(header: WfdbHeader, path: Path, signals: list[SignalSpec]) -> int:
     """Return the number of frames in a compressed signal file.
 
     Raises `FileUnreadable` when the header states more.

@@ -13,7 +13,7 @@ from ecgfl_adapters.missing_codes import LONG_RUN, Code, MissingCodes
 from ecgfl_adapters.recording import Remark
 from ecgfl_adapters.samples import AT_A_TIME
 from ecgfl_adapters.timeline import check_span
-from ecgfl_adapters.wfdb.header import NULL, Header, SignalSpec
+from ecgfl_adapters.wfdb.header import NULL, SignalSpec, WfdbHeader
 from ecgfl_adapters.wfdb.signal_files import check_files
 
 ENOUGH_SIGNALS = 3
@@ -56,7 +56,7 @@ _PIECEWISE = {"16", "24", "32", "61", "80", "160", "212"}
 """Formats in which any part of a file can be decoded by itself."""
 
 
-class Samples(NamedTuple):
+class DecodedSamples(NamedTuple):
     """The requested signals in ADC units, and remarks on faults that were tolerated.
 
     Each signal has the shape (frames * samples per frame,).
@@ -66,13 +66,15 @@ class Samples(NamedTuple):
     remarks: tuple[Remark, ...]
 
 
-def read_samples(header: Header, chosen: Sequence[int], fs: float, *, force: bool) -> Samples:
+def read_samples(
+    header: WfdbHeader, chosen: Sequence[int], fs: float, *, force: bool
+) -> DecodedSamples:
     """Read some of the signals that a header describes, and check all of them.
 
     Parameters
     ----------
-    header : Header
-        Header of the record.
+    header : WfdbHeader
+        WfdbHeader of the record.
     chosen : sequence of int
         Indices of the signals to return.
     fs : float
@@ -99,14 +101,14 @@ def read_samples(header: Header, chosen: Sequence[int], fs: float, *, force: boo
     problems = [problem for problem in wrong if problem is not None]
     if problems and _are_placeholders(header):
         stated = next(signal.checksum for signal in header.signals if signal.checksum is not None)
-        return Samples(samples, (Remark("checksum-placeholder", *_not_computed(stated)),))
+        return DecodedSamples(samples, (Remark("checksum-placeholder", *_not_computed(stated)),))
     if problems and not force:
         raise FileUnreadable(
             header.path,
             problems[0],
             "The signal file was damaged or changed: copy it again. --force reads it all the same",
         )
-    return Samples(
+    return DecodedSamples(
         samples,
         tuple(
             Remark("checksum", problem, "Copy the files again and compare them.")
@@ -115,7 +117,7 @@ def read_samples(header: Header, chosen: Sequence[int], fs: float, *, force: boo
     )
 
 
-def _are_placeholders(header: Header) -> bool:
+def _are_placeholders(header: WfdbHeader) -> bool:
     """Return whether a converter wrote the same placeholder for every checksum.
 
     It is 0, -1, or any number that three signals or more have.
@@ -174,7 +176,7 @@ def to_float(
     return physical, codes_found
 
 
-def _check_memory(header: Header, chosen: Sequence[int], frames: int) -> None:
+def _check_memory(header: WfdbHeader, chosen: Sequence[int], frames: int) -> None:
     """Raise `FileUnreadable` if the samples would need too much memory."""
     count = frames * sum(header.signals[index].per_frame for index in chosen)
     if count > MOST_SAMPLES:
@@ -195,7 +197,7 @@ def _check_memory(header: Header, chosen: Sequence[int], frames: int) -> None:
         )
 
 
-def _is_piecewise(header: Header) -> bool:
+def _is_piecewise(header: WfdbHeader) -> bool:
     return all(
         signal.fmt in _PIECEWISE and not signal.skew
         for signal in header.signals
@@ -204,7 +206,7 @@ def _is_piecewise(header: Header) -> bool:
 
 
 def _read_signals(
-    header: Header, chosen: Sequence[int], frames: int
+    header: WfdbHeader, chosen: Sequence[int], frames: int
 ) -> tuple[list[NDArray[np.int32]], list[int]]:
     """Return the chosen signals, and the sum of the samples of every signal.
 
@@ -234,7 +236,7 @@ def _read_signals(
 
 
 def _decoded(
-    header: Header, frames: int, start: int, stop: int
+    header: WfdbHeader, frames: int, start: int, stop: int
 ) -> list[NDArray[np.signedinteger] | None]:
     """Decode the frames [start, stop) of all signals; None for a signal without samples.
 
@@ -285,7 +287,7 @@ def _decoded(
     return [None if signal.fmt == NULL else np.asarray(next(samples)) for signal in header.signals]
 
 
-def _wrong_sum(header: Header, signal: SignalSpec, total: int) -> str | None:
+def _wrong_sum(header: WfdbHeader, signal: SignalSpec, total: int) -> str | None:
     """Return what is wrong with the checksum of a signal, or None.
 
     `total` is the sum of its samples.

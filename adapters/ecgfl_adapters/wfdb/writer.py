@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ecgfl_adapters.leads import unique_names
-from ecgfl_adapters.quantise import Scale, counts_of, scale_of
+from ecgfl_adapters.quantise import Quantisation, counts_of, scale_of
 from ecgfl_adapters.recording import BeatLabel, Recording
 from ecgfl_adapters.samples import AT_A_TIME
 
@@ -48,7 +48,7 @@ def write_record(recording: Recording, folder: Path) -> tuple[Path, ...]:
 
 
 def _write_samples(
-    recording: Recording, scales: list[Scale], path: Path
+    recording: Recording, scales: list[Quantisation], path: Path
 ) -> tuple[list[int], list[int]]:
     """Write format 16: 16-bit little-endian, the samples of the leads in turn.
 

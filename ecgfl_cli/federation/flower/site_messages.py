@@ -87,7 +87,7 @@ class Upload:
 
 
 @dataclass
-class Request:
+class WaitingRequest:
     """A message that was sent to a site.
 
     Attributes
@@ -132,7 +132,7 @@ class SiteMessages:
 
     def __init__(self, state: InMemoryLinkState) -> None:
         self._state = state
-        self._requests: dict[str, Request] = {}
+        self._requests: dict[str, WaitingRequest] = {}
         self.sessions = Counter()
 
     @property
@@ -154,7 +154,7 @@ class SiteMessages:
     def add(self, node: int, message_id: str, tree: ObjectTree) -> None:
         """Record that a message, with the parts in `tree`, was sent to a node."""
         with self._state.lock:
-            self._requests[message_id] = Request(node, frozenset(_names(tree)))
+            self._requests[message_id] = WaitingRequest(node, frozenset(_names(tree)))
 
     def remove(self, message_ids: Iterable[str]) -> None:
         """Remove messages for which the coordinator no longer waits, and their replies."""
@@ -284,7 +284,7 @@ class SiteMessages:
                 for request in self._requests.values()
             )
 
-    def _request_of_upload(self, node: int, session: str) -> Request | None:
+    def _request_of_upload(self, node: int, session: str) -> WaitingRequest | None:
         for request in self._requests.values():
             upload = request.upload
             if upload is None or upload.node != node:

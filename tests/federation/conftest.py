@@ -1,12 +1,12 @@
-"""A coordinator and three enrolled sites with small synthetic stores, made once and copied for each test that changes them."""
+"""A coordinator and three enrolled sites with small synthetic stores, made once and copied."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from ecgfl_adapters import adapters
-from federation_homes import SITES, SMALL, Homes, change_policy, ecgfl
+from federation_homes import SITES, SMALL, Homes, change_policy, copy_of, ecgfl
 from harmed_sites import harmed_run, harmed_sites  # noqa: F401
 from node_processes import Processes
 from shared_runs import finished, waiting  # noqa: F401
@@ -20,9 +20,13 @@ SECONDS = 120
 
 
 @pytest.fixture(scope="session")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Homes:
-    """Never to be changed: take `homes`."""
-    homes = Homes(tmp_path_factory.mktemp("federation"))
+def prepared(made_once: Callable[..., Homes]) -> Homes:
+    """The federation that `homes` copies. No test may change it."""
+    return made_once("federation", _prepare)
+
+
+def _prepare(folder: Path) -> Homes:
+    homes = Homes(folder)
     ecgfl(homes.coordinator, "coordinator", "init", "--name", "localhost")
     for number, name in enumerate(SITES):
         home, exports = homes.site(name), homes.folder / "exports" / name
@@ -54,11 +58,7 @@ def copied(prepared: Homes, tmp_path_factory: pytest.TempPathFactory) -> Callabl
     """Makes a copy of the prepared federation."""
 
     def copy(name: str) -> Homes:
-        folder = tmp_path_factory.mktemp(name)
-        shutil.copytree(
-            prepared.folder, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("exports")
-        )
-        return Homes(folder)
+        return copy_of(prepared, tmp_path_factory.mktemp(name))
 
     return copy
 

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,6 +65,14 @@ class Homes:
     def registry(self, name: str) -> Registry:
         folder = self.coordinator_home.models if name == "coordinator" else self.site(name).models
         return Registry(folder, self.federation.signing_key)
+
+
+def copy_of(homes: Homes, folder: Path) -> Homes:
+    """Copy all homes to an empty folder; the files that were ingested are left out."""
+    shutil.copytree(
+        homes.folder, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("exports")
+    )
+    return Homes(folder)
 
 
 def ecgfl(home: Path, *arguments: str) -> None:

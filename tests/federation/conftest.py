@@ -49,7 +49,8 @@ def _prepare(folder: Path) -> Homes:
         change_policy(home, acceptance_margin="1.0", **SMALL)
         ecgfl(homes.coordinator, "coordinator", "enrol", str(home.node_public_key), "--site", name)
         ecgfl(home.root, "ingest", str(exports))
-        ecgfl(home.root, "segment")
+        for architecture in ("beatnet", "ecgnet"):
+            ecgfl(home.root, "segment", "--arch", architecture)
     return homes
 
 

@@ -188,7 +188,10 @@ def listed(ecgfl: Callable[..., Ran]) -> Callable[[], list[dict[str, Any]]]:
 
 @pytest.fixture
 def export(tmp_path: Path) -> Callable[..., Path]:
-    """export(recording or seed, format): a file as a recorder writes it; a seed makes a synthetic minute with PVCs."""
+    """export(recording or seed, format): write a file as a recorder does.
+
+    A seed makes a synthetic minute with PVCs.
+    """
 
     def export(
         recording: Recording | int,
@@ -223,7 +226,10 @@ def files_of() -> Callable[[Path], dict[str, bytes]]:
 
 
 class Federation(NamedTuple):
-    """A coordinator's home with one signed model, trained on synthetic beats. version : of that model."""
+    """A coordinator's home with one signed model, trained on synthetic beats.
+
+    version : of the model.
+    """
 
     root: Path
     version: str

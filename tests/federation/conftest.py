@@ -45,7 +45,8 @@ def _prepare(folder: Path) -> Homes:
             "--federation",
             str(homes.coordinator_home.federation),
         )
-        # What two rounds on six patients come to is no match for the starter model; the acceptance test has tests of its own.
+        # Two rounds on six patients give a worse model than the starter model. The acceptance
+        # test has tests of its own.
         change_policy(home, acceptance_margin="1.0", **SMALL)
         ecgfl(homes.coordinator, "coordinator", "enrol", str(home.node_public_key), "--site", name)
         ecgfl(home.root, "ingest", str(exports))
@@ -86,7 +87,7 @@ def module_processes() -> Iterator[Processes]:
 
 @pytest.fixture
 def wrong_clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """wrong_clock(seconds): this process's clock is ahead by that much, for what it signs and compares."""
+    """wrong_clock(seconds): let this process sign and compare with a clock that is ahead."""
 
     def set_ahead(seconds: float) -> None:
         def wrong() -> datetime:

@@ -26,7 +26,7 @@ SMALL = {
 
 
 def set_policy(home: Home, policy: str) -> None:
-    """Write a site.toml with these lines of [policy], and those of `SMALL` that they do not name."""
+    """Write a site.toml with these lines of [policy], and the other ones of `SMALL`."""
     named = {line.partition("=")[0].strip() for line in policy.splitlines()}
     small = "".join(f"{name} = {value}\n" for name, value in SMALL.items() if name not in named)
     home.settings.write_text(f'[site]\nname = "{home.root.name}"\n[policy]\n{policy}\n{small}')

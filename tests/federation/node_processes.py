@@ -1,6 +1,7 @@
 """ecgfl commands as processes of their own, watched line by line and ended whatever happens.
 
-On Linux they are forked from a server that has imported the program already: importing takes several times as long as a round.
+On Linux they are forked from a server that has imported the program already, because importing
+takes several times as long as a round.
 Commands that start from nothing are in the tests of the demo and of the examples.
 """
 
@@ -45,8 +46,10 @@ IMPORTED = [
 
 @functools.cache
 def forks() -> Any:
-    """Where commands are started from. A process has one fork server, and an `ingest` in this one may have begun it already, for
-    its workers: that one has not imported this.
+    """Return the context in which commands are started.
+
+    A process has one fork server. If an `ingest` in this process has started it already, it has not
+    imported these modules, and is stopped.
     """
     if sys.platform != "linux":
         return multiprocessing.get_context("spawn")
@@ -132,7 +135,10 @@ class Command:
         return self._process.exitcode
 
     def wait_for(self, pattern: str, seconds: float = START_SECONDS) -> str:
-        """The first group (or all) of the first line that matches; fails when the process ends or time is up."""
+        """Wait for a line that matches, and return its first group, or the whole match.
+
+        Fails if the process ends or the time is up.
+        """
         deadline = time.monotonic() + seconds
         while True:
             ended = self.code is not None
@@ -184,7 +190,8 @@ class Command:
 
 def _start(arguments: list[str], output: Connection, errors: Connection) -> None:
     """In the new process: as `python -m ecgfl_cli` begins."""
-    # A test runner started in the background by a shell ignores or blocks SIGINT, and its children would inherit that.
+    # A test runner that a shell started in the background ignores SIGINT, and its children
+    # inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
@@ -236,7 +243,7 @@ class Processes:
 
 
 def told(home: Path, *arguments: str) -> Ended:
-    """What a command says and how it ends, run in this process: for refusals, where a process each would take minutes."""
+    """Run a command in this process, and return what it said and how it ended."""
     with (
         contextlib.redirect_stdout(io.StringIO()) as output,
         contextlib.redirect_stderr(io.StringIO()) as errors,

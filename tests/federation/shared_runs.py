@@ -10,7 +10,7 @@ from node_processes import Command, Ended, Processes, Socket, sockets_of
 
 @dataclass(frozen=True)
 class Finished:
-    """A federation of three sites that ran to its end: how the commands ended, and the sockets they held meanwhile."""
+    """A finished run of three sites: how the commands ended, and which sockets they had."""
 
     homes: Homes
     port: int

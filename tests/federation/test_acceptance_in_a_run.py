@@ -1,4 +1,4 @@
-"""The final model of a run is used only where the site's own held-out patients do not speak against it."""
+"""A site uses the final model of a run only if it passes the test on its held-out patients."""
 
 import json
 from pathlib import Path
@@ -39,7 +39,7 @@ def final(server: Server, seed: int = 0, **changes: object) -> None:
 
 
 def patients(*found: int) -> ByPatient:
-    """Patients with 100 PVCs among 1,000 beats each, of which so many are found and nothing else."""
+    """Patients with 1,000 beats and 100 PVCs each, of which so many are found, without errors."""
     others, pvcs = (counted(np.zeros(beats, np.float32)) for beats in (900, 100))
     return {
         f"p{number}": Measured(1000, 100, each, 0, 0.1, others, pvcs)
@@ -101,7 +101,7 @@ def test_the_next_candidate_is_measured_against_the_one_in_use(server: Server) -
 
 @pytest.fixture
 def figures(monkeypatch: pytest.MonkeyPatch) -> dict[str, ByPatient]:
-    """Figures of each version on this site's held-out patients. The starter model is first: 180 of 200 PVCs found."""
+    """Figures of each version on the held-out patients; the starter model finds 180 of 200 PVCs."""
     found = {STARTER or "": patients(90, 90)}
     monkeypatch.setattr(
         promotion, "by_patient", lambda _network, manifest, _held_out: found[manifest.version]
@@ -125,7 +125,7 @@ def offered(
 
 
 def test_margins_do_not_add_up(server: Server, figures: dict[str, ByPatient]) -> None:
-    """Each is a little worse than the one before, within the margin of 0.05 and without certainty."""
+    """Each is a little worse than the one before, within the margin and not significantly."""
     worse = [offered(server, figures, 5 + step, patients(93 - 12 * step, 90)) for step in range(4)]
     assert [each["accepted"] for each in worse] == [True, True, False, False]
     assert [each["against"] for each in worse] == [STARTER, *["ecgnet-0005-abcdef01"] * 3]

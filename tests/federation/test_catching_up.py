@@ -1,4 +1,4 @@
-"""A site that was away gets the last run's final model when it next joins, whether or not a round is offered then."""
+"""A site that was away receives the last run's final model when it joins, also without a round."""
 
 import json
 import time
@@ -57,7 +57,7 @@ def without_carol(copied: Callable[[str], Homes], module_processes: Processes) -
 
 @pytest.fixture(scope="module")
 def next_run(without_carol: tuple[Homes, str], module_processes: Processes) -> list[Ended]:
-    """What became of Carol's visits to a coordinator that waits for a third site: alone, alone again, and in the run."""
+    """How Carol's visits to a coordinator that needs three sites ended: two alone, one in a run."""
     homes, _ = without_carol
     server, port = module_processes.serve(homes.coordinator, "--rounds", "1", "--min-sites", "3")
     visits = [

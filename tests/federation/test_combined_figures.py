@@ -215,7 +215,7 @@ def test_two_sites_of_six_cost_the_others_little(strategy: str) -> None:
 
 
 def test_a_fit_that_harms_most_sites_is_not_taken() -> None:
-    """In a mean, a site with half of the histogram can move the decision to where the other sites miss their PVCs."""
+    """In a mean, a site with half of the histogram can move the threshold against the others."""
     liar = lying(2.75, 5.75, 10_000_000, 10_000_000)
     combined = combined_histogram([*HONEST, liar], how("fedavg"))
     assert combined is not None

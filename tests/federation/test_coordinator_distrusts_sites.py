@@ -1,4 +1,4 @@
-"""A bad reply is dropped and named; it neither enters the model nor ends the run, unless too few good ones are left."""
+"""A bad reply is dropped and named. The run goes on if enough good replies are left."""
 
 from collections.abc import Callable
 

@@ -1,7 +1,8 @@
-"""A coordinator that is killed in whatever phase goes on after the last model that it stored; the sites are back by themselves.
+"""A coordinator killed in any phase continues after the last stored model; the sites reconnect.
 
-While it waits for its first round: `test_kills`. Here one run is killed in training, in the evaluation of round 1, and twice
-between the two, where a model is stored and nobody has it: the second time the run's last, before the report was written.
+`test_kills` kills it while it waits for its first round. Here one run is killed in training, in the
+evaluation of round 1, and twice between the two, when a model is stored and no site has it. The
+second time, this model is the run's last, and the report is not yet written.
 """
 
 import signal
@@ -20,7 +21,7 @@ from ecgfl_cli.federation.coordinator.runs.run_record import RunReport, load_rep
 from ecgfl_cli.models.manifest import Manifest
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("harmed_sites")]
-"""Those are not looked at here: their run goes on beside this one, and need not be waited for afterwards."""
+"""The harmed run goes on beside this one, and `test_stalled_site` need not wait for it."""
 
 ROUNDS = 3
 PLAN = (
@@ -44,8 +45,11 @@ LONG = 120.0
 
 @dataclass
 class Story:
-    """stored : the rounds of the models in the coordinator's registry after each kill. received : what Alice and Bob had of
-    them. said : by each `serve`. bob : who was there all the time.
+    """What happened.
+
+    stored : the rounds of the models in the coordinator's registry after each kill. received : the
+    rounds of the models that Alice and Bob had. said : the lines of each `serve`. bob : the site
+    that was there all the time.
     """
 
     homes: Homes
@@ -101,7 +105,7 @@ class Acts:
         )
 
     def stored_and_sent_to_nobody(self, server: Command, alice: Command, this_round: int) -> None:
-        """Alice has sent her reply and left when Bob's comes in: the model is made, and there are too few to measure it."""
+        """Let Alice reply and leave, then Bob reply: the model has too few sites to measure it."""
         alice.wait_for(f"round {this_round} of {ROUNDS}: trained", LONG)
         time.sleep(TAKEN_IN_SECONDS)
         assert alice.end().code == 130

@@ -1,4 +1,4 @@
-"""What goes wrong at the coordinator before a site is there: an exit code, one line, and nothing half-made."""
+"""Errors at the coordinator before a site connects: an exit code, one line, no partial files."""
 
 import shutil
 import socket

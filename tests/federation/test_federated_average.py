@@ -19,7 +19,10 @@ SEED_OF_SERVE = 0
 def trained_at(
     homes: Homes, name: str, start: str, number: int, wanted: Architecture, mu: float = 0.0
 ) -> tuple[NDArray[np.float32], int]:
-    """A site's weights after its share of round `number` of two from the model `start`, and its training examples."""
+    """Train at a site for round `number` of two, from the model `start`.
+
+    Returns the weights and the number of training examples.
+    """
     network = homes.registry("coordinator").load(start)[1]
     examples = load_dataset(homes.site(name), wanted).train
     rate = wanted.learning_rate if number == 1 else wanted.last_learning_rate

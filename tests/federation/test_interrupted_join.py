@@ -1,4 +1,4 @@
-"""A join that is told to end leaves the federation in order, and its key is accepted again at once."""
+"""A join that is interrupted leaves the federation, and its key is accepted again at once."""
 
 import json
 import signal

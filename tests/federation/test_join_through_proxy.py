@@ -1,4 +1,4 @@
-"""Behind a proxy: HTTPS_PROXY leads to the coordinator, NO_PROXY past the proxy, and a proxy that refuses is named."""
+"""HTTPS_PROXY and NO_PROXY are followed, and a proxy that refuses is named."""
 
 import socket
 from collections.abc import Callable, Iterator

@@ -40,7 +40,10 @@ def free_port() -> int:
 
 @pytest.fixture
 def served(homes: Homes) -> Iterator[Callable[[], int]]:
-    """Starts a server with the coordinator's certificate on 127.0.0.1 and returns its port; it says nothing beyond TLS."""
+    """served(): start a server with the coordinator's certificate that ends after the handshake.
+
+    Returns its port on 127.0.0.1.
+    """
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def start() -> int:
@@ -367,7 +370,7 @@ def test_once_does_not_wait_for_the_next_night(
 
 
 class WithoutARun(LostInARun):
-    """Stands for one in which no round is offered, but a model of another's, which this site does not take."""
+    """A session without a round, in which this site refuses a model of an earlier run."""
 
     offered, not_taken = (
         False,

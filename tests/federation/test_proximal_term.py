@@ -1,4 +1,4 @@
-"""A site's proximal term pulls its weights back to the ones that it was sent (Li et al., MLSys 2020)."""
+"""The proximal term pulls a site's weights to those that it received (Li et al., MLSys 2020)."""
 
 import numpy as np
 import pytest

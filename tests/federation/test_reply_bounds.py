@@ -1,4 +1,4 @@
-"""A reply that keeps to the schema but cannot be true, too large an update or too many beats, is left out and named."""
+"""A reply that fits the schema but cannot be true is left out and named."""
 
 from dataclasses import replace
 from typing import Any
@@ -183,7 +183,7 @@ MEASURED: dict[str, Any] = {
 
 
 def measured(homes: Homes, *replies: dict[str, Any]) -> Rounds:
-    """A round in which sites 1, 2, ... report so of their held-out patients, in place of `MEASURED` or a part of it."""
+    """A round in which sites 1, 2, ... report these figures in place of those of `MEASURED`."""
     rounds = Rounds(homes, nodes=dict(list(NODES.items())[: len(replies)]))
     rounds.begin()
     rounds.aggregate(*(rounds.good(node, rounds.weights) for node in rounds.requests))

@@ -1,4 +1,4 @@
-"""A run of a server optimiser that is killed goes on as if nothing had happened: its state is kept with the weights."""
+"""A killed run of a server optimiser continues exactly: its state is stored with the weights."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +25,10 @@ def start(homes: Homes, strategy: str, **options: float) -> Rounds:
 
 
 def play(rounds: Rounds, until: int) -> None:
-    """Train to the end of round `until`; what a site learns depends on the round, the site and the weights only."""
+    """Train to the end of round `until`.
+
+    A site's reply depends only on the round, the site and the weights.
+    """
     while (number := rounds.checkpoints.latest.manifest.round + 1) <= until:
         rounds.begin()
         before, drawn = rounds.weights, np.random.default_rng(number)

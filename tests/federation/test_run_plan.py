@@ -1,4 +1,4 @@
-"""federation.toml says what the runs are like; options of `serve` go before it; what is wrong is named by file and field."""
+"""federation.toml sets the plan of a run; options of `serve` take precedence."""
 
 import re
 from pathlib import Path
@@ -66,7 +66,8 @@ def test_without_a_plan_the_defaults_hold(homes: Homes) -> None:
 def test_serve_says_what_it_goes_by_and_options_go_before_the_file(homes: Homes) -> None:
     path = write(
         homes,
-        '[run]\nrounds = 7\nstrategy = "median"\nmin_sites = 3\nlocal_epochs = 2\nlearning_rate = 0.002\nhours = "00:00-23:59"\n'
+        '[run]\nrounds = 7\nstrategy = "median"\nmin_sites = 3\nlocal_epochs = 2\n'
+        'learning_rate = 0.002\nhours = "00:00-23:59"\n'
         "[sites.alice]\n[sites.bob]\nmax_examples = 500\n[sites.carol]\n",
     )
     line = plan_line(told(homes.coordinator, *SERVE, *AT_ONCE, "--rounds", "9", "--arch", "ecgnet"))

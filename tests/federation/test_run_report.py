@@ -1,4 +1,4 @@
-"""The report of a run: complete, also over a kill and an error; its page needs nothing else and shows only what is escaped."""
+"""The report of a run is complete, also after a kill or an error; its page escapes all text."""
 
 import errno
 import json

@@ -1,4 +1,4 @@
-"""`ecgfl simulate`: virtual sites train and measure as real ones do, and nothing of it stays or leaves."""
+"""`ecgfl simulate`: virtual sites train and measure as real ones do, and leave no files."""
 
 import importlib.util
 import json

@@ -1,4 +1,4 @@
-"""Flower's engine itself: it gives what one process gives, listens on loopback only, and is gone when `simulate` ends."""
+"""Flower's engine gives the result of one process, listens on loopback only, and ends."""
 
 import ipaddress
 import json

@@ -1,4 +1,4 @@
-"""A site of which nothing is heard any more is left out when the phase's time is up; afterwards it ends in order, or is back."""
+"""A silent site is left out when the phase's time is up; it ends in order, or comes back."""
 
 import pytest
 from harmed_sites import FRANKS_PATIENCE, ROUNDS, HarmedRun

@@ -1,4 +1,4 @@
-"""Two sites and a coordinator: each global model is what the strategy makes of the sites' models."""
+"""Two sites and a coordinator: each global model is what the strategy makes of theirs."""
 
 import functools
 from collections.abc import Callable
@@ -61,7 +61,7 @@ def models(homes: Homes) -> list[tuple[str, NDArray[np.float64]]]:
 
 
 def means(homes: Homes, mu: float = 0.0) -> list[NDArray[np.float64]]:
-    """For each round the mean of what the sites learn from the model before, weighted by their examples."""
+    """For each round, the mean of what the sites learn, weighted by their examples."""
     found = []
     for number, (version, _) in enumerate(models(homes)[:ROUNDS], start=1):
         parts = [
@@ -102,7 +102,7 @@ def test_a_server_optimiser_follows_the_mean_change(
             second = 0.99 * second + 0.01 * change**2
             rate *= np.sqrt(1 - 0.99 ** (number + 1)) / (1 - 0.9 ** (number + 1))
         else:
-            # Where both are nearly the same, the rounding of a mean decides the sign, there and here.
+            # Where both are nearly equal, the rounding of a mean decides the sign.
             told &= np.abs(second - change**2) > 1e-3 * change**2
             second = second - 0.01 * change**2 * np.sign(second - change**2)
         expected = before + rate * first / (np.sqrt(second) + 0.001)

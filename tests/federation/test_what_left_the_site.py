@@ -1,4 +1,4 @@
-"""What a site sent is the weights, the counts and the whitelisted figures, and its audit log says so beforehand."""
+"""A site sends the weights, the counts and the permitted figures, and writes this down first."""
 
 import json
 from typing import Any

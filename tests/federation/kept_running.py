@@ -18,8 +18,8 @@ TERMINATED = -signal.SIGTERM
 class Kept:
     """One command and its successors.
 
-    codes : the exit codes that are in order. rested : is called when no process runs, and checks the
-    files. ends : how often each exit code came. seen : all processes, children included.
+    codes : the exit codes that are in order. rested : is called when no process runs, and checks
+    the files. ends : how often each exit code came. seen : all processes, children included.
     """
 
     name: str

@@ -16,8 +16,8 @@ CHANGES = ((0.4, 0.0), (-0.2, 0.0))
 # Reddi et al., ICLR 2021, algorithm 2, with Flower's beta_1 = 0.9, beta_2 = 0.99, tau = 0.001 and a
 # server learning rate of 0.02:
 # m_1 = 0.1 x 0.1 = 0.01, m_2 = 0.9 x 0.01 - 0.1 x 0.05 = 0.004.
-# Adam: v_1 = 0.01 x 0.01 = 0.0001, v_2 = 0.99 x 0.0001 + 0.01 x 0.0025 = 0.000124. Flower multiplies
-#   its rate by
+# Adam: v_1 = 0.01 x 0.01 = 0.0001, v_2 = 0.99 x 0.0001 + 0.01 x 0.0025 = 0.000124. Flower
+#   multiplies its rate by
 #   sqrt(1 - 0.99^(t+1)) / (1 - 0.9^(t+1)): 0.742460 and 0.635941.
 #   0.02 x 0.742460 x 0.01 / (0.01 + 0.001) and 0.02 x 0.635941 x 0.004 / (0.0111355 + 0.001).
 # Yogi: v_1 = 0.0001, v_2 = 0.0001 + 0.01 x 0.0025 = 0.000125 (it grows because 0.0025 > v_1).

@@ -52,7 +52,7 @@ def audited(homes: Homes, event: str) -> list[dict[str, object]]:
     return [line for line in lines if line["event"] == event]
 
 
-def test_a_final_model_that_is_worse_than_the_one_in_use_is_kept_as_rejected(
+def test_worse_final_model_is_kept_as_rejected(
     server: Server,
 ) -> None:
     final(server)
@@ -147,7 +147,7 @@ def test_the_best_model_is_kept_and_measured_again(
     assert server.homes.registry("alice").best() == "ecgnet-0020-abcdef01"
 
 
-def test_a_certainly_worse_model_is_rejected_and_the_coordinator_is_told(
+def test_significantly_worse_model_is_rejected_and_reported(
     server: Server, figures: dict[str, ByPatient]
 ) -> None:
     figures[VERSION] = patients(88, 88)
@@ -260,7 +260,7 @@ def test_weights_that_are_not_finite_are_refused_in_a_file_too(
     )
 
 
-def test_join_ends_with_seven_and_the_reason_when_the_model_was_rejected(
+def test_join_exits_with_7_and_the_reason_of_a_rejection(
     homes: Homes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     verdict = Verdict(

@@ -166,9 +166,7 @@ def test_too_few_sites_give_no_robust_figure(strategy: str) -> None:
 
 @pytest.mark.parametrize("strategy", ROBUST)
 @pytest.mark.parametrize("lie", LIES)
-def test_one_site_of_four_moves_a_robust_histogram_within_the_honest_ones(
-    strategy: str, lie: str
-) -> None:
+def test_one_site_of_four_moves_a_robust_histogram_little(strategy: str, lie: str) -> None:
     combined = combined_histogram([*HONEST, LIES[lie]], how(strategy))
     assert combined is not None
     for name in ("others", "pvcs"):

@@ -168,7 +168,7 @@ def test_killed_in_training_the_round_is_trained_again(story: Story) -> None:
     assert story.received["training"] == {"alice": [], "bob": []}
 
 
-def test_killed_in_evaluation_the_model_stays_and_its_figures_are_lost(story: Story) -> None:
+def test_killed_in_evaluation_it_keeps_the_model_without_figures(story: Story) -> None:
     assert story.stored["evaluation"] == [0, 1]
     assert story.received["evaluation"]["alice"] == [], "half a model is none"
     assert [line for line in story.said["between"] if "going on after round 1 of 3" in line]
@@ -195,7 +195,7 @@ def test_no_round_is_lost_or_made_twice(story: Story) -> None:
         story.homes.registry("coordinator").load(model.version)
 
 
-def test_a_run_that_was_killed_before_its_report_has_one_after_the_next_start(story: Story) -> None:
+def test_run_killed_before_its_report_has_one_after_a_restart(story: Story) -> None:
     models = story.models()
     report = story.report(models[0].run)
     assert (report.outcome, report.starts, report.final) == ("finished", 4, models[3].version)
@@ -207,7 +207,7 @@ def test_a_run_that_was_killed_before_its_report_has_one_after_the_next_start(st
     assert models[3].version in page
 
 
-def test_the_sites_are_back_by_themselves_and_end_with_the_last_model(story: Story) -> None:
+def test_sites_reconnect_and_end_with_the_last_model(story: Story) -> None:
     served = story.served
     assert served is not None
     assert served.code == 0, served.said

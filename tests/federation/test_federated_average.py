@@ -34,7 +34,7 @@ def trained_at(
 
 
 @pytest.mark.parametrize("number", [1, 2])
-def test_a_round_is_the_mean_of_the_sites_weighted_by_their_examples(
+def test_round_is_the_mean_of_the_sites_weighted_by_examples(
     finished: Finished, number: int
 ) -> None:
     registry = finished.homes.registry("coordinator")
@@ -56,7 +56,7 @@ def test_the_first_model_is_the_starter_model(finished: Finished) -> None:
     np.testing.assert_array_equal(first, pack(starter.load(starter.current() or "")[1]))
 
 
-def test_from_scratch_the_first_model_is_a_fresh_network_of_the_seed(homes: Homes) -> None:
+def test_from_scratch_the_first_model_is_a_network_of_the_seed(homes: Homes) -> None:
     import torch
 
     serve = (

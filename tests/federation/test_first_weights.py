@@ -260,7 +260,7 @@ def weights(homes: Homes, version: str) -> Any:
     return pack(homes.registry("coordinator").load(version)[1])
 
 
-def test_rollback_publishes_the_older_weights_under_the_next_number(homes: Homes) -> None:
+def test_rollback_publishes_older_weights_with_the_next_number(homes: Homes) -> None:
     good, bad = (LastRound(homes, rounds=1).tested(alice="not-worse") for _ in range(2))
     begun = LastRound(homes, rounds=3)
     done = told(homes.coordinator, "coordinator", "model", "rollback")

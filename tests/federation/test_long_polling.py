@@ -104,7 +104,7 @@ class Asked:
 @pytest.mark.parametrize(
     "what", [lambda polls: polls.news([3, NODE]), lambda polls: polls.end()], ids=["news", "end"]
 )
-def test_an_answer_without_a_message_waits_for_news_or_for_the_end_of_the_run(
+def test_empty_answer_waits_for_a_message_or_the_end_of_the_run(
     what: Callable[[LongPolling], None],
 ) -> None:
     async def play() -> None:

@@ -56,7 +56,7 @@ def test_flower_is_imported_by_the_federation_only() -> None:
             assert [name for name in imported(source) if name.split(".")[0] == "flwr"] == [], source
 
 
-def test_flower_is_imported_in_one_folder_and_by_the_engine_of_the_simulation() -> None:
+def test_flower_is_imported_in_two_places_only() -> None:
     users = {
         source.relative_to(ROOT)
         for source in SOURCES

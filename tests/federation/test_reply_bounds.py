@@ -75,7 +75,7 @@ def test_two_sites_are_measured_against_the_global_weights(homes: Homes) -> None
     assert in_a_round(homes, (0.0001, 0.01)).last.sites == ["alice", "bob"]
 
 
-def test_a_huge_update_of_one_of_two_sites_fails_the_round_and_not_the_model(homes: Homes) -> None:
+def test_huge_update_of_one_of_two_sites_fails_the_round(homes: Homes) -> None:
     rounds = Rounds(homes, max_update_ratio=RATIO)
     before, model = rounds.weights, rounds.checkpoints.latest
     rounds.begin()
@@ -146,7 +146,7 @@ def test_a_restart_does_not_forget_what_a_site_said_first(homes: Homes) -> None:
     assert counted(Rounds(homes), 100, 201, 100) == ["alice", "carol"]
 
 
-def test_the_reply_of_a_site_that_was_revoked_meanwhile_is_left_out(homes: Homes) -> None:
+def test_reply_of_a_site_revoked_meanwhile_is_left_out(homes: Homes) -> None:
     rounds = Rounds(homes)
     rounds.begin()
     rounds.sites.revoked = {2}

@@ -82,7 +82,7 @@ def test_without_its_state_it_would_not(homes: Homes, other: Homes, strategy: st
 
 @OPTIMISERS
 @pytest.mark.parametrize("model_is_there", [False, True])
-def test_a_kill_between_state_and_model_or_after_both_costs_the_round_at_most(
+def test_kill_between_state_and_model_costs_at_most_the_round(
     homes: Homes, other: Homes, strategy: str, model_is_there: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rounds = start(homes, strategy)

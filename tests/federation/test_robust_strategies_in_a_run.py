@@ -32,9 +32,7 @@ MADE_OF: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
 
 
 @pytest.mark.parametrize("strategy", MADE_OF)
-def test_each_global_model_is_what_the_strategy_makes_of_the_sites(
-    homes: Homes, strategy: str
-) -> None:
+def test_each_model_is_what_the_strategy_makes_of_the_sites(homes: Homes, strategy: str) -> None:
     run = run_in_memory(homes, SITES, strategy, rounds=2, min_sites=3, architecture="ecgnet")
     assert run.problem is None
     registry = homes.registry("coordinator")

@@ -391,9 +391,7 @@ def test_a_version_never_changes_its_content(server: Server) -> None:
 
 
 @KINDS
-def test_signed_weights_under_which_the_loss_overflows_are_refused_in_words(
-    server: Server, kind: str
-) -> None:
+def test_signed_weights_with_an_infinite_loss_are_refused(server: Server, kind: str) -> None:
     vector = np.full(WEIGHTS, 1e30, np.float32)
     with pytest.raises(EcgflError):
         server.send(server.content(kind, vector), kind)

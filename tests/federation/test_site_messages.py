@@ -135,7 +135,7 @@ def test_a_reply_is_taken_once_all_of_it_is_there(run: Run) -> None:
     assert run.waiting == {run.asked[bob].metadata.message_id}, "Bob is still waited for"
 
 
-def test_of_a_site_that_goes_in_the_midst_of_its_reply_nothing_is_waited_for(run: Run) -> None:
+def test_site_that_leaves_during_its_reply_is_not_waited_for(run: Run) -> None:
     run.ask(1.0)
     alice, _ = run.nodes
     run.push(alice, run.reply(alice))
@@ -164,7 +164,7 @@ def doubling(levels: int) -> message_pb2.ObjectTree:
     return tree
 
 
-def test_a_tree_that_unfolds_without_end_is_refused_before_it_is_stored(run: Run) -> None:
+def test_exponential_tree_is_refused_before_it_is_stored(run: Run) -> None:
     run.ask(1.0)
     alice, _ = run.nodes
     reply = run.reply(alice)
@@ -192,7 +192,7 @@ def test_an_announcement_reserves_no_name(run: Run) -> None:
     assert words(run.grid.collect(run.waiting)) == ["yes"]
 
 
-def test_a_part_that_a_site_named_first_does_not_spoil_the_next_request(run: Run) -> None:
+def test_part_that_a_site_named_first_does_not_break_a_request(run: Run) -> None:
     """The next request may have the same weights as the last, whose name every site knows."""
     run.ask(1.0)
     alice, bob = run.nodes

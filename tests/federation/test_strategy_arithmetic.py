@@ -73,7 +73,7 @@ def test_a_robust_strategy_is_not_moved_by_one_site(homes: Homes, strategy: str)
         assert rounds.last.sites == list(FIVE.values())
 
 
-def test_krum_tells_sites_apart_whose_changes_are_small_beside_the_weights(homes: Homes) -> None:
+def test_krum_distinguishes_changes_that_are_small_for_the_weights(homes: Homes) -> None:
     """In single precision the distances of such weights are noise."""
     rounds = Rounds(homes, "krum", nodes=FIVE, min_sites=5)
     before = (rounds.weights * 1000).astype(np.float32)
@@ -124,9 +124,7 @@ def test_only_fedprox_asks_the_sites_for_a_proximal_term(
 
 
 @pytest.mark.parametrize("strategy", ["fedadam", "fedyogi"])
-def test_the_wildest_weights_of_a_site_move_the_model_by_a_bounded_step(
-    homes: Homes, strategy: str
-) -> None:
+def test_extreme_weights_move_the_model_by_a_bounded_step(homes: Homes, strategy: str) -> None:
     rounds = Rounds(homes, strategy)
     before = rounds.weights
     for value in (3e38, -3e38, 1.0):

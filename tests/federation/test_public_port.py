@@ -76,21 +76,37 @@ def outside(waiting: Waiting) -> Iterator[httpx.Client]:
         yield client
 
 
+OPENED: list[FleetHttpClient] = []
+"""Clients of the test that runs."""
+
+
+@pytest.fixture(autouse=True)
+def clients_are_closed() -> Iterator[None]:
+    """Close the clients after each test."""
+    yield
+    while OPENED:
+        OPENED.pop().close()
+
+
 def node(waiting: Waiting, key: ec.EllipticCurvePrivateKey) -> FleetClient:
     federation = waiting.homes.federation
     authority = federation.ca_certificate.encode()
-    return FleetClient(
+    client = FleetClient(
         f"localhost:{waiting.port}", authority, key, federation.signing_public_key, None
     )
+    OPENED.append(client)
+    return client
 
 
 def stock_node(waiting: Waiting, key: ec.EllipticCurvePrivateKey) -> FleetHttpClient:
     """Flower's own client, whose signature covers a time alone."""
     authority = waiting.homes.federation.ca_certificate.encode()
     interceptors = [NodeAuthHttpInterceptor(key, key.public_key())]
-    return FleetHttpClient.from_server_address(
+    client = FleetHttpClient.from_server_address(
         f"localhost:{waiting.port}", False, authority, interceptors=interceptors
     )
+    OPENED.append(client)
+    return client
 
 
 def test_flowers_closed_paths_are_known() -> None:

@@ -2,20 +2,42 @@
 
 import json
 import os
+import pickle
+import shutil
 import signal
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import pytest
 from ecgfl_adapters.recording import Recording
 from ecgfl_adapters.registry import adapters
+from filelock import FileLock
 from log_lines import PREFIX
 
 from ecgfl_cli.demo.synthesiser import synthesise
 
 DEFAULT_DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+T = TypeVar("T")
+
+LONG_FILES = (
+    "test_coordinator_killed_in_each_phase.py",
+    "test_site_killed_in_each_phase.py",
+    "test_stalled_site.py",
+    "test_join_waits.py",
+    "test_rogue_site.py",
+    "test_strategies_in_a_run.py",
+)
+"""Files that mostly wait for processes and deadlines. Beside other files, they cost little time;
+alone at the end, they cost all of theirs."""
+
+TOGETHER = {
+    "test_site_killed_in_each_phase.py": "harmed sites",
+    "test_stalled_site.py": "harmed sites",
+    "test_coordinator_killed_in_each_phase.py": "harmed sites",
+}
+"""Files that use one run of processes, which must not be started twice."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -35,19 +57,73 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
-    """A runner that a shell started in the background ignores SIGINT, and what it starts would inherit that."""
+    """Accept SIGINT, also when a shell started the runner in the background.
+
+    Such a shell lets its jobs ignore SIGINT, and the processes that the tests start inherit that.
+    """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:  # noqa: ARG001
+    """Return the number of workers for `-n auto`: one more than cores, because some tests wait."""
+    return (os.cpu_count() or 1) + 1
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give all tests of a file to one worker, because they share fixtures; the long files first."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class FilesTogether(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return TOGETHER.get(Path(file).name, file)
+
+    config.option.loadscopereorder = False
+    return FilesTogether(config, log)
+
+
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """A soak runs by hand only: it is left out also where it is named or everything is."""
+    """Put the long files first for parallel workers, and leave out the soak test.
+
+    The soak test runs only with --soak-minutes, also if it is named.
+    """
+    if hasattr(config, "workerinput"):
+        order = {name: index for index, name in enumerate(LONG_FILES)}
+        items.sort(key=lambda item: order.get(item.path.name, len(order)))
     if config.getoption("--soak-minutes"):
         return
     soaks = [item for item in items if item.get_closest_marker("soak")]
     if soaks:
         config.hook.pytest_deselected(items=soaks)
         items[:] = [item for item in items if item not in soaks]
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], T]], T]:
+    """made_once(name, make): the result of make(folder), made by one worker for all of them.
+
+    The result must be picklable. Nothing may be changed in the folder afterwards.
+    """
+
+    def made_once(name: str, make: Callable[[Path], T]) -> T:
+        temporary = tmp_path_factory.getbasetemp()
+        if "PYTEST_XDIST_WORKER" in os.environ:
+            temporary = temporary.parent
+        result = temporary / f"{name}.pickle"
+        with FileLock(temporary / f"{name}.lock"):
+            if not result.exists():
+                folder = temporary / name
+                shutil.rmtree(folder, ignore_errors=True)  # what a failed attempt left
+                folder.mkdir()
+                result.write_bytes(pickle.dumps(make(folder)))
+        made: T = pickle.loads(result.read_bytes())  # noqa: S301 - written by this test run
+        return made
+
+    return made_once
 
 
 @pytest.fixture(scope="session")
@@ -116,7 +192,10 @@ def listed(ecgfl: Callable[..., Ran]) -> Callable[[], list[dict[str, Any]]]:
 
 @pytest.fixture
 def export(tmp_path: Path) -> Callable[..., Path]:
-    """export(recording or seed, format): a file as a recorder writes it; a seed makes a synthetic minute with PVCs."""
+    """export(recording or seed, format): write a file as a recorder does.
+
+    A seed makes a synthetic minute with PVCs.
+    """
 
     def export(
         recording: Recording | int,
@@ -151,15 +230,22 @@ def files_of() -> Callable[[Path], dict[str, bytes]]:
 
 
 class Federation(NamedTuple):
-    """A coordinator's home with one signed model, trained on synthetic beats. version : of that model."""
+    """A coordinator's home with one signed model, trained on synthetic beats.
+
+    version : of the model.
+    """
 
     root: Path
     version: str
 
 
 @pytest.fixture(scope="session")
-def federation(tmp_path_factory: pytest.TempPathFactory) -> Federation:
-    """Made once: nobody may change what is in it."""
+def federation(made_once: Callable[..., tuple[Path, str]]) -> Federation:
+    """A coordinator with one model. No test may change it."""
+    return Federation(*made_once("one-model", _make_federation))
+
+
+def _make_federation(folder: Path) -> tuple[Path, str]:
     import torch
 
     from ecgfl_cli.beats.beats import annotated_beats
@@ -172,7 +258,7 @@ def federation(tmp_path_factory: pytest.TempPathFactory) -> Federation:
     from ecgfl_cli.training.examples import examples_of
     from ecgfl_cli.training.local import TrainingPlan, train
 
-    home = CoordinatorHome(tmp_path_factory.mktemp("federation") / "coordinator")
+    home = CoordinatorHome(folder / "coordinator")
     make_coordinator(home, "localhost")
     ecgnet = architecture("ecgnet")
     records = [synthesise(seed, 120, 360, pvc_share=0.2) for seed in range(60, 66)]
@@ -207,14 +293,12 @@ def federation(tmp_path_factory: pytest.TempPathFactory) -> Federation:
     registry = Registry(home.models, key.public_key())
     registry.add(SignedManifest.sign(manifest, key), network, "a test")
     registry.promote(manifest.version)
-    return Federation(home.root, manifest.version)
+    return home.root, manifest.version
 
 
 @pytest.fixture
 def modelled(home: Path, ecgfl: Callable[..., Ran], federation: Federation) -> Path:
     """The home of a site that has received the federation's model."""
-    import shutil
-
     assert (
         ecgfl("init", "--site", "st-mary", "--federation", federation.root / "federation.json").code
         == 0

@@ -2,15 +2,19 @@
 
 `flower.superlink` implements `CoordinatorTransport` and `flower.fleet` implements `SiteTransport`,
 both over Flower's Fleet API. `simulation.ray_engine` implements `CoordinatorTransport` over
-Flower's simulation engine. `InMemoryTransport` implements it for tests, with functions as sites.
+Flower's simulation engine. In memory, for tests, `InMemoryTransport` implements it with functions as
+sites, and `InMemorySite` implements `SiteTransport`.
 """
 
+import hashlib
+import json
+import queue
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ecgfl_cli.federation.messages import SITE_GONE, Content, Kind
-from ecgfl_cli.site.outbox import Exit
+from ecgfl_cli.federation.messages import SITE_GONE, Content, Kind, content_of_release
+from ecgfl_cli.site.outbox import Exit, Release
 
 
 @dataclass(frozen=True)
@@ -195,3 +199,113 @@ class InMemoryTransport:
             elif answer is not None:
                 replies.append(Reply(request.node, Content(), answer))
         return replies
+
+
+@dataclass(frozen=True)
+class InMemoryOffer:
+    """A request that waits in an `InMemorySite`.
+
+    Attributes
+    ----------
+    run_id
+        Number of the run.
+    request
+        The request.
+    """
+
+    run_id: int
+    request: Request
+
+    @property
+    def kind(self) -> str:
+        """Kind of the request."""
+        return self.request.kind
+
+
+@dataclass(frozen=True)
+class InMemoryReply:
+    """A release in memory.
+
+    Attributes
+    ----------
+    answer
+        Content of the reply, or the code of a refusal.
+    size
+        Number of bytes of its figures as JSON and its weights.
+    sha256
+        SHA-256 of these bytes, in hexadecimal.
+    """
+
+    answer: Content | int
+    size: int
+    sha256: str
+
+
+class InMemorySite:
+    """Carries messages between the coordinator and a session in another thread of the process.
+
+    `answer` is the function that `InMemoryTransport` needs for the node of this site.
+
+    Parameters
+    ----------
+    run_id
+        Number of the only run.
+    """
+
+    was_delayed = True
+
+    def __init__(self, run_id: int = 1) -> None:
+        self._run_id = run_id
+        self._requests: queue.Queue[Request | None] = queue.Queue()
+        self._answers: queue.Queue[Content | int] = queue.Queue()
+        self._is_over = self._has_left = False
+
+    def answer(self, request: Request) -> Content | int:
+        """Give the session a request, and return its reply or the code of its refusal."""
+        if self._has_left:
+            return SITE_GONE
+        self._requests.put(request)
+        return self._answers.get()
+
+    def close(self) -> None:
+        """End the run: the session receives `RunOver`."""
+        self._is_over = True
+        self._requests.put(None)
+
+    def leave(self) -> None:
+        """End the session: the coordinator receives `SITE_GONE`."""
+        self._has_left = True
+        self._answers.put(SITE_GONE)
+
+    def receive(self, patience: float) -> InMemoryOffer | None:
+        """Return the next request; None if there is none within `patience` seconds."""
+        try:
+            request = self._requests.get(timeout=patience)
+        except queue.Empty:
+            return None
+        if request is None:
+            raise RunOver
+        return InMemoryOffer(self._run_id, request)
+
+    def fetch(self, offer: InMemoryOffer) -> Delivered:
+        """Return the offered request."""
+        return Delivered(offer.kind, offer.request.content, offer.request)
+
+    def is_ours(self, run_id: int) -> bool:
+        """Return whether the run is this one. Raises `RunOver` after its end."""
+        if self._is_over:
+            raise RunOver
+        return run_id == self._run_id
+
+    def pack(self, release: Release, to: Delivered) -> InMemoryReply:  # noqa: ARG002
+        """Return the reply with its size and hash."""
+        code = release.code
+        answer = content_of_release(release) if code is None else code
+        body = json.dumps([code, dict(release.figures)], sort_keys=True).encode()
+        body += b"" if release.weights is None else release.weights.tobytes()
+        return InMemoryReply(answer, len(body), hashlib.sha256(body).hexdigest())
+
+    def send(self, packed: InMemoryReply) -> bool:
+        """Give the coordinator the reply."""
+        self._answers.put(packed.answer)
+        return True

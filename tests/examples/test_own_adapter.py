@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -51,50 +51,27 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def ecgfl_with_it(installed: Path, home: Path) -> Callable[..., Any]:
-    def run(*arguments: object) -> Any:
-        environment = {
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(
-                filter(None, [str(installed), os.environ.get("PYTHONPATH")])
-            ),
-        }
-        command = [
-            sys.executable,
-            "-m",
-            "ecgfl_cli",
-            "--home",
-            str(home),
-            "--json",
-            *map(str, arguments),
-        ]
-        done = subprocess.run(
-            command, capture_output=True, text=True, env=environment, check=False, timeout=120
-        )
-        assert done.returncode in (0, 3), done.stderr
-        return json.loads(done.stdout)
-
-    return run
-
-
-def test_its_files_are_found_and_ingested(
-    installed: Path,
-    ecgfl_with_it: Callable[..., Any],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def acme_installed(installed: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The package is installed for this process and its workers."""
     monkeypatch.syspath_prepend(str(installed))
+    registry.installed.cache_clear()
+    yield
+    registry.installed.cache_clear()
+
+
+@pytest.mark.usefixtures("acme_installed", "site")
+def test_its_files_are_found_and_ingested(ecgfl: Callable[..., Any], tmp_path: Path) -> None:
     from acme_holter.adapter import AcmeAdapter
 
     (tmp_path / "in").mkdir()
     AcmeAdapter().write(synthesise(1, 60, 250, pvc_share=0.15), tmp_path / "in")
     (tmp_path / "in" / "broken.acme").write_bytes(b"ACME1\n{}\n")
-    ecgfl_with_it("init", "--site", "st-mary")
-    named = ecgfl_with_it("ingest", tmp_path / "in", "--format", "acme")
+    named = ecgfl("--json", "ingest", tmp_path / "in", "--format", "acme").json
     assert named["outcomes"] == {"added": 1, "unreadable": 1}
     assert "Export it again from the ACME viewer" in str(named["recordings"])
-    assert ecgfl_with_it("ingest", tmp_path / "in")["outcomes"] == {"unchanged": 1, "unreadable": 1}
-    (row,) = ecgfl_with_it("dataset", "list")["recordings"]
+    again = ecgfl("--json", "ingest", tmp_path / "in").json
+    assert again["outcomes"] == {"unchanged": 1, "unreadable": 1}
+    (row,) = ecgfl("--json", "dataset", "list").json["recordings"]
     assert (row["format"], row["status"]) == ("acme", "usable")
 
 
@@ -140,9 +117,18 @@ def test_its_label_files_are_read_for_recordings_in_any_format(acme: Any, tmp_pa
         read(path, options=ReadOptions(labels=str(beats)))
 
 
-def test_doctor_lists_it(ecgfl_with_it: Callable[..., Any]) -> None:
-    ecgfl_with_it("init", "--site", "st-mary")
-    names = [check["name"] for check in ecgfl_with_it("doctor")["checks"]]
+def test_doctor_in_a_new_process_lists_it(installed: Path, site: Path) -> None:
+    paths = filter(None, [str(installed), os.environ.get("PYTHONPATH")])
+    done = subprocess.run(
+        [sys.executable, "-m", "ecgfl_cli", "--home", str(site), "--json", "doctor"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode in (0, 3), done.stderr
+    names = [check["name"] for check in json.loads(done.stdout)["checks"]]
     assert [name for name in names if name.startswith("format")] == [
         "format acme",
         "format wfdb",

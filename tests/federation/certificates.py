@@ -18,7 +18,7 @@ def certify(
     begins: timedelta = -DAY,
     ends: timedelta = 365 * DAY,
 ) -> None:
-    """Give the coordinator a new key and a certificate for `name`, valid between two times from now."""
+    """Give the coordinator a new key, and a certificate for `name` with this validity."""
     ca = x509.load_pem_x509_certificate(home.ca_certificate.read_bytes())
     ca_key = serialization.load_pem_private_key(home.ca_key.read_bytes(), None)
     assert isinstance(ca_key, ec.EllipticCurvePrivateKey)

@@ -1,12 +1,12 @@
-"""A coordinator and three enrolled sites with small synthetic stores, made once and copied for each test that changes them."""
+"""A coordinator and three enrolled sites with small synthetic stores, made once and copied."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from ecgfl_adapters.registry import adapters
-from federation_homes import SITES, SMALL, Homes, change_policy, ecgfl
+from federation_homes import SITES, SMALL, Homes, change_policy, copy_of, ecgfl
 from harmed_sites import harmed_run, harmed_sites  # noqa: F401
 from node_processes import Processes
 from shared_runs import finished, waiting  # noqa: F401
@@ -20,9 +20,13 @@ SECONDS = 120
 
 
 @pytest.fixture(scope="session")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Homes:
-    """Never to be changed: take `homes`."""
-    homes = Homes(tmp_path_factory.mktemp("federation"))
+def prepared(made_once: Callable[..., Homes]) -> Homes:
+    """The federation that `homes` copies. No test may change it."""
+    return made_once("federation", _prepare)
+
+
+def _prepare(folder: Path) -> Homes:
+    homes = Homes(folder)
     ecgfl(homes.coordinator, "coordinator", "init", "--name", "localhost")
     for number, name in enumerate(SITES):
         home, exports = homes.site(name), homes.folder / "exports" / name
@@ -41,11 +45,13 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Homes:
             "--federation",
             str(homes.coordinator_home.federation),
         )
-        # What two rounds on six patients come to is no match for the starter model; the acceptance test has tests of its own.
+        # Two rounds on six patients give a worse model than the starter model. The acceptance
+        # test has tests of its own.
         change_policy(home, acceptance_margin="1.0", **SMALL)
         ecgfl(homes.coordinator, "coordinator", "enrol", str(home.node_public_key), "--site", name)
         ecgfl(home.root, "ingest", str(exports))
-        ecgfl(home.root, "segment")
+        for architecture in ("beatnet", "ecgnet"):
+            ecgfl(home.root, "segment", "--arch", architecture)
     return homes
 
 
@@ -54,11 +60,7 @@ def copied(prepared: Homes, tmp_path_factory: pytest.TempPathFactory) -> Callabl
     """Makes a copy of the prepared federation."""
 
     def copy(name: str) -> Homes:
-        folder = tmp_path_factory.mktemp(name)
-        shutil.copytree(
-            prepared.folder, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("exports")
-        )
-        return Homes(folder)
+        return copy_of(prepared, tmp_path_factory.mktemp(name))
 
     return copy
 
@@ -85,7 +87,7 @@ def module_processes() -> Iterator[Processes]:
 
 @pytest.fixture
 def wrong_clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """wrong_clock(seconds): this process's clock is ahead by that much, for what it signs and compares."""
+    """wrong_clock(seconds): let this process sign and compare with a clock that is ahead."""
 
     def set_ahead(seconds: float) -> None:
         def wrong() -> datetime:

@@ -1,4 +1,4 @@
-"""An HTTP proxy on 127.0.0.1 that knows CONNECT, and leads to one port whatever name it is asked for."""
+"""An HTTP proxy on 127.0.0.1 that knows CONNECT, and leads to one port for every name."""
 
 import contextlib
 import socket
@@ -9,7 +9,11 @@ from dataclasses import dataclass, field
 
 @dataclass
 class ConnectProxy:
-    """leads_to : a port of 127.0.0.1. status : the answer, when not to let through. asked : the heads of the requests so far."""
+    """A proxy.
+
+    leads_to : a port of 127.0.0.1. status : the answer of a proxy that refuses, None for one that
+    does not. asked : the heads of the requests so far.
+    """
 
     leads_to: int
     status: str | None = None
@@ -55,7 +59,8 @@ def _serve(client: socket.socket, proxy: ConnectProxy) -> None:
         proxy.asked.append(head.decode("ascii"))
         if proxy.status is not None:
             client.sendall(
-                f"HTTP/1.1 {proxy.status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".encode()
+                f"HTTP/1.1 {proxy.status}\r\n"
+                "content-length: 0\r\nconnection: close\r\n\r\n".encode()
             )
             return
         with socket.create_connection(("127.0.0.1", proxy.leads_to), 10) as server:

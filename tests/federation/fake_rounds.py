@@ -55,7 +55,10 @@ class ConnectedSites:
 
 
 class Rounds:
-    """A coordinator, just started, with three sites of which two must answer; `begin` asks them to train."""
+    """A coordinator, just started, with three sites of which two must answer.
+
+    `begin` asks them to train.
+    """
 
     def __init__(
         self,

@@ -1,6 +1,7 @@
-"""A line on 127.0.0.1 between a site and its coordinator that can be cut, held and slowed down, and breaks within a message.
+"""A line between a site and its coordinator that can be cut, held, slowed down and broken.
 
-What passes is TLS: the line sees bytes, their direction, and where one message ends because the other side begins to speak.
+What passes is TLS. The line sees bytes and their direction, and a message ends when the other side
+begins to send.
 """
 
 import contextlib
@@ -41,7 +42,11 @@ class _Link:
 
 @dataclass
 class _Break:
-    """Something that happens once `after` bytes of one message have gone in a direction. spares : such messages before it."""
+    """A break after `after` bytes of one message in a direction.
+
+    holds : whether the line is held there, or reset. spares : number of longer messages that pass
+    before.
+    """
 
     direction: Direction
     after: int
@@ -50,8 +55,11 @@ class _Break:
 
 
 class FaultyLine:
-    """leads_to : a port of 127.0.0.1. passed : bytes in each direction so far. broken : how many messages broke off or were held
-    within. opened : connections so far, those that were turned away included.
+    """A line with a port of 127.0.0.1 at each end.
+
+    leads_to : port of the coordinator. passed : bytes in each direction so far. broken : number of
+    messages that broke off or were held. opened : number of connections so far, including those
+    that were refused.
     """
 
     def __init__(self, leads_to: int) -> None:
@@ -87,12 +95,15 @@ class FaultyLine:
             self._delay = seconds
 
     def break_off(self, direction: Direction, after: int, times: int = 1) -> None:
-        """Reset the connection in the middle of the next `times` messages that are longer than `after` bytes."""
+        """Reset the connection after `after` bytes of each of the next `times` longer messages."""
         with self._changed:
             self._breaks += [_Break(direction, after, holds=False)] * times
 
     def hold_within(self, direction: Direction, after: int, spares: int = 0) -> None:
-        """Hold the line in the middle of the next message that is longer than `after` bytes, `spares` of them not counted."""
+        """Hold the line after `after` bytes of the next longer message.
+
+        spares : number of longer messages that pass before.
+        """
         with self._changed:
             self._breaks.append(_Break(direction, after, holds=True, spares=spares))
 

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +26,7 @@ SMALL = {
 
 
 def set_policy(home: Home, policy: str) -> None:
-    """Write a site.toml with these lines of [policy], and those of `SMALL` that they do not name."""
+    """Write a site.toml with these lines of [policy], and the other ones of `SMALL`."""
     named = {line.partition("=")[0].strip() for line in policy.splitlines()}
     small = "".join(f"{name} = {value}\n" for name, value in SMALL.items() if name not in named)
     home.settings.write_text(f'[site]\nname = "{home.root.name}"\n[policy]\n{policy}\n{small}')
@@ -64,6 +65,14 @@ class Homes:
     def registry(self, name: str) -> Registry:
         folder = self.coordinator_home.models if name == "coordinator" else self.site(name).models
         return Registry(folder, self.federation.signing_key)
+
+
+def copy_of(homes: Homes, folder: Path) -> Homes:
+    """Copy all homes to an empty folder; the files that were ingested are left out."""
+    shutil.copytree(
+        homes.folder, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("exports")
+    )
+    return Homes(folder)
 
 
 def ecgfl(home: Path, *arguments: str) -> None:

@@ -1,7 +1,9 @@
-"""A run of seven sites, of which five come to harm in round 2. Carol is killed while she trains, Dave in his upload, Erin while
-she is sent the model to measure; Frank's line carries nothing any more, and Grace's process is stopped until the phase is over.
+"""A run of seven sites, of which five come to harm in round 2.
 
-The coordinator takes a minute to give up a killed site's session, and nobody watches: other tests run meanwhile.
+Carol is killed while she trains, Dave during his upload, and Erin while she receives the model to
+measure. Frank's line carries nothing any more. Grace's process is stopped until the phase is over.
+
+The coordinator gives up a killed site's session after a minute. Other tests run meanwhile.
 """
 
 import json
@@ -49,7 +51,8 @@ WITHIN_SECONDS = 180.0
 class HarmedSites:
     """What had to be done is done, and the killed ones are started again.
 
-    left : what the kill changed of each killed site's files since round 1. events : of its audit log from then on.
+    left : the files of each killed site that have changed since round 1. events : the lines of its
+    audit log from then on.
     """
 
     homes: Homes
@@ -133,7 +136,11 @@ def harmed_run(harmed_sites: HarmedSites) -> HarmedRun:
 
 
 def _arm(lines: dict[str, FaultyLine]) -> None:
-    """What comes down to them is the model of round 1 to measure, then to train from, then that of round 2 to measure."""
+    """Prepare the lines.
+
+    Each site receives the model of round 1 to measure, the same to train from, and the model of
+    round 2 to measure.
+    """
     for name in ("carol", "frank", "grace"):
         lines[name].hold_within("down", MIDDLE, spares=1)
     lines["dave"].hold_within("up", MIDDLE)

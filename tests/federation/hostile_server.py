@@ -1,4 +1,4 @@
-"""A server with the coordinator's certificate that says what it must to be taken for it, and then sends what it likes."""
+"""A server with the coordinator's certificate that opens a session, and then sends anything."""
 
 import contextlib
 import ssl
@@ -51,9 +51,12 @@ def named(*contents: bytes) -> dict[str, bytes]:
 
 
 class HostileServer:
-    """offer : the tree of the next message; None offers none. parts : how each part is answered, by name.
+    """What the server sends.
 
-    for_ever : offer the same tree again and again. messages : answers the question for messages in another way.
+    offer : the tree of the next message; None offers none. parts : the answer for each part.
+
+    for_ever : offer the same tree again and again. messages : answers the request for messages in
+    another way.
     """
 
     def __init__(self, homes: Homes) -> None:

@@ -1,4 +1,4 @@
-"""Commands that are started again whenever they end, as systemd or cron would, and the ways in which one is ended too early."""
+"""Commands that are started again whenever they end, as systemd does, and ways to end them."""
 
 import signal
 import time
@@ -18,8 +18,8 @@ TERMINATED = -signal.SIGTERM
 class Kept:
     """One command and its successors.
 
-    codes : the exit codes that are in order. rested : called whenever none runs, to look at what the last one left.
-    ends : how often each exit code came. seen : all processes, children included.
+    codes : the exit codes that are in order. rested : is called when no process runs, and checks
+    the files. ends : how often each exit code came. seen : all processes, children included.
     """
 
     name: str

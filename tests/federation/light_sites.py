@@ -1,6 +1,6 @@
-"""Sites without data: real connections to a real coordinator, from which answers come at once, so that one machine holds many.
+"""Sites without data that answer a real coordinator at once, so that one machine can run many.
 
-They poll, authenticate, fetch and send with the program's own code; only the work at the site is missing.
+They authenticate, poll, fetch and send with the program's own code; only the work is missing.
 """
 
 import threading
@@ -51,7 +51,11 @@ LONGEST_SECONDS = 3600.0
 
 @dataclass(frozen=True)
 class Answer:
-    """kind : "train" or "evaluate". began, ended : `time.time()` when the request was there, and when its reply was made."""
+    """An answer.
+
+    kind : "train" or "evaluate". began, ended : `time.time()` when the request had arrived, and
+    when its reply was made.
+    """
 
     kind: str
     round: int
@@ -61,7 +65,7 @@ class Answer:
 
 @dataclass
 class Traffic:
-    """HTTP calls and their bytes, heads and bodies without what TLS and TCP add, by the last part of the path."""
+    """HTTP calls and their bytes without those of TLS and TCP, by the last part of the path."""
 
     calls: Counter[str] = field(default_factory=Counter)
     bytes: Counter[str] = field(default_factory=Counter)
@@ -97,9 +101,10 @@ def _head(headers: httpx.Headers) -> int:
 
 
 class LightParticipant:
-    """Takes the place of a `Participant`: signature and weights of each model are checked, then the answer is made up.
+    """Takes the place of a `Participant`: checks each model and invents the answer.
 
-    number : other noise for each site. site : SHA-256 of its public key. final : the version of the last model, None before it
+    number : seed of this site's noise. site : SHA-256 of its public key. final : the version of the
+    last model, None before it
         came.
     """
 
@@ -148,7 +153,7 @@ class LightParticipant:
 
 
 def _measured(this_round: int) -> EvaluateReply:
-    """Counts of a network that gets better: 80 % of the PVCs after the first round, and a missed one less with each."""
+    """Counts of a network that finds 80 % of the PVCs at first, and one more with each round."""
     middle = COUNTS // 2
     found = PVCS - max(0, PVCS // 5 - this_round)
     others, pvcs = [0] * COUNTS, [0] * COUNTS
@@ -238,7 +243,7 @@ def take_part(
 def light_sites(
     homes: list[Home], server: str, federation: Federation, first: int = 0
 ) -> Iterator[list[Ended]]:
-    """Each site in a thread of its own; the list is filled as they end, and is complete after the block."""
+    """Run each site in a thread. The list of results is complete after the block."""
     ended: list[Ended] = []
 
     def one(home: Home, number: int) -> None:

@@ -1,4 +1,4 @@
-"""Sites beside the three that are prepared: they have Alice's recordings, all but one, and keys of their own."""
+"""More sites than the three that are prepared. They have Alice's recordings but one."""
 
 import shutil
 
@@ -8,8 +8,10 @@ from ecgfl_cli.store.catalogue import open_catalogue
 
 
 def with_more_sites(homes: Homes, *names: str) -> Homes:
-    """Enrol sites of these names. One after the other they lack another recording: from the same beats they would train the same
-    weights, of which Flower lets only the first site send the bytes.
+    """Enrol sites of these names.
+
+    Each lacks another recording. With the same beats they would train the same weights, and Flower
+    lets only the first site send the same bytes.
     """
     for place, name in enumerate(names):
         home = homes.site(name)

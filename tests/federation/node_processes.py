@@ -1,6 +1,7 @@
 """ecgfl commands as processes of their own, watched line by line and ended whatever happens.
 
-On Linux they are forked from a server that has imported the program already: importing takes several times as long as a round.
+On Linux they are forked from a server that has imported the program already, because importing
+takes several times as long as a round.
 Commands that start from nothing are in the tests of the demo and of the examples.
 """
 
@@ -44,8 +45,10 @@ IMPORTED = [
 
 @functools.cache
 def forks() -> Any:
-    """Where commands are started from. A process has one fork server, and an `ingest` in this one may have begun it already, for
-    its workers: that one has not imported this.
+    """Return the context in which commands are started.
+
+    A process has one fork server. If an `ingest` in this process has started it already, it has not
+    imported these modules, and is stopped.
     """
     if sys.platform != "linux":
         return multiprocessing.get_context("spawn")
@@ -207,7 +210,8 @@ class Command:
 
 def _start(arguments: list[str], output: Connection, errors: Connection) -> None:
     """In the new process: as `python -m ecgfl_cli` begins."""
-    # A test runner started in the background by a shell ignores or blocks SIGINT, and its children would inherit that.
+    # A test runner that a shell started in the background ignores SIGINT, and its children
+    # inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
@@ -259,7 +263,7 @@ class Processes:
 
 
 def told(home: Path, *arguments: str) -> Ended:
-    """What a command says and how it ends, run in this process: for refusals, where a process each would take minutes."""
+    """Run a command in this process, and return what it said and how it ended."""
     with (
         contextlib.redirect_stdout(io.StringIO()) as output,
         contextlib.redirect_stderr(io.StringIO()) as errors,

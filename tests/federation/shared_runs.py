@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
-from federation_homes import SITES, Homes
+from federation_homes import SITES, Homes, copy_of
 from node_processes import Command, Ended, Processes, Socket, sockets_of
 
 from ecgfl_cli.logs import Event
@@ -12,7 +12,7 @@ from ecgfl_cli.logs import Event
 
 @dataclass(frozen=True)
 class Finished:
-    """A federation of three sites that ran to its end: how the commands ended, and the sockets they held meanwhile."""
+    """A finished run of three sites: how the commands ended, and which sockets they had."""
 
     homes: Homes
     port: int
@@ -22,9 +22,13 @@ class Finished:
 
 
 @pytest.fixture(scope="session")
-def finished(copied: Callable[[str], Homes]) -> Iterator[Finished]:
-    """Two rounds, over TLS with node keys, one process for each."""
-    homes, running = copied("finished"), Processes()
+def finished(made_once: Callable[..., Finished], prepared: Homes) -> Finished:
+    """Two rounds over TLS with node keys; the coordinator and each site are processes."""
+    return made_once("finished", lambda folder: _finished(copy_of(prepared, folder)))
+
+
+def _finished(homes: Homes) -> Finished:
+    running = Processes()
     try:
         server, port = running.serve(homes.coordinator, "--rounds", "2", "--min-sites", "3")
         commands = {name: running.join(homes.site(name).root, port) for name in SITES}
@@ -35,7 +39,7 @@ def finished(copied: Callable[[str], Homes]) -> Iterator[Finished]:
             for name, command in {"coordinator": server, **commands}.items()
         }
         joined = {name: command.finish() for name, command in commands.items()}
-        yield Finished(homes, port, server.finish(), joined, sockets)
+        return Finished(homes, port, server.finish(), joined, sockets)
     finally:
         running.end_all()
 

@@ -1,4 +1,4 @@
-"""Homes to simulate with, and a transport in this process instead of the engine: the same code answers for one virtual site after another."""
+"""Homes to simulate with, and a transport in this process in place of Flower's engine."""
 
 import importlib.util
 import shutil

@@ -12,7 +12,9 @@ from ecgfl_cli.site.audit import AuditLog
 
 
 class SoakChecks:
-    """models : of the coordinator by version, those that were verified. checked : how often any model was verified.
+    """Checks of the homes.
+
+    models : the coordinator's verified models, by version. checked : number of verifications.
 
     rounds : of every run. audit_lines : of the last look at each site's log.
     """
@@ -24,7 +26,7 @@ class SoakChecks:
         self.checked = self.audits = 0
 
     def coordinator(self) -> None:
-        """Every model verifies; they make an unbroken chain of runs, of which all but the last are whole."""
+        """Verify every model, and that they form a chain of runs that are whole but the last."""
         registry = self._homes.registry("coordinator")
         for version in registry.versions():
             if version not in self.models:
@@ -45,8 +47,10 @@ class SoakChecks:
         assert len(set(runs)) == len(runs)
 
     def site(self, name: str) -> None:
-        """Every model verifies and is one of the coordinator's; so is the current one; the audit log verifies and tells of each
-        model once, in order."""
+        """Verify a site's models and its audit log.
+
+        Every model is one of the coordinator's, and the log has each once, in order.
+        """
         home, registry = self._homes.site(name), self._homes.registry(name)
         verified = told(home.root, "model", "verify")
         assert verified.code == 0, (name, verified.said)
@@ -74,7 +78,7 @@ class SoakChecks:
         assert promoted == sorted(set(promoted))
 
     def reports(self) -> int:
-        """The report of each run tells of the models that there are; returns how many runs finished."""
+        """Compare the report of each run with the models. Return the number of finished runs."""
         finished = 0
         for path in sorted(self._homes.coordinator_home.reports.glob("*.json")):
             report = load_report(path)

@@ -1,4 +1,4 @@
-"""The final model of a run is used only where the site's own held-out patients do not speak against it."""
+"""A site uses the final model of a run only if it passes the test on its held-out patients."""
 
 import json
 from pathlib import Path
@@ -38,7 +38,7 @@ def final(server: Server, seed: int = 0, **changes: object) -> None:
 
 
 def patients(*found: int) -> ByPatient:
-    """Patients with 100 PVCs among 1,000 beats each, of which so many are found and nothing else."""
+    """Patients with 1,000 beats and 100 PVCs each, of which so many are found, without errors."""
     others, pvcs = (counted(np.zeros(beats, np.float32)) for beats in (900, 100))
     return {
         f"p{number}": Measured(1000, 100, each, 0, 0.1, others, pvcs)
@@ -51,7 +51,7 @@ def audited(homes: Homes, event: str) -> list[dict[str, object]]:
     return [line for line in lines if line["event"] == event]
 
 
-def test_a_final_model_that_is_worse_than_the_one_in_use_is_kept_as_rejected(
+def test_worse_final_model_is_kept_as_rejected(
     server: Server,
 ) -> None:
     final(server)
@@ -100,7 +100,7 @@ def test_the_next_candidate_is_measured_against_the_one_in_use(server: Server) -
 
 @pytest.fixture
 def figures(monkeypatch: pytest.MonkeyPatch) -> dict[str, ByPatient]:
-    """Figures of each version on this site's held-out patients. The starter model is first: 180 of 200 PVCs found."""
+    """Figures of each version on the held-out patients; the starter model finds 180 of 200 PVCs."""
     found = {STARTER or "": patients(90, 90)}
     monkeypatch.setattr(
         promotion, "by_patient", lambda _network, manifest, _held_out: found[manifest.version]
@@ -124,7 +124,7 @@ def offered(
 
 
 def test_margins_do_not_add_up(server: Server, figures: dict[str, ByPatient]) -> None:
-    """Each is a little worse than the one before, within the margin of 0.05 and without certainty."""
+    """Each is a little worse than the one before, within the margin and not significantly."""
     worse = [offered(server, figures, 5 + step, patients(93 - 12 * step, 90)) for step in range(4)]
     assert [each["accepted"] for each in worse] == [True, True, False, False]
     assert [each["against"] for each in worse] == [STARTER, *["ecgnet-0005-abcdef01"] * 3]
@@ -146,7 +146,7 @@ def test_the_best_model_is_kept_and_measured_again(
     assert server.homes.registry("alice").best() == "ecgnet-0020-abcdef01"
 
 
-def test_a_certainly_worse_model_is_rejected_and_the_coordinator_is_told(
+def test_significantly_worse_model_is_rejected_and_reported(
     server: Server, figures: dict[str, ByPatient]
 ) -> None:
     figures[VERSION] = patients(88, 88)
@@ -259,7 +259,7 @@ def test_weights_that_are_not_finite_are_refused_in_a_file_too(
     )
 
 
-def test_join_ends_with_seven_and_the_reason_when_the_model_was_rejected(
+def test_join_exits_with_7_and_the_reason_of_a_rejection(
     homes: Homes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     verdict = Verdict(

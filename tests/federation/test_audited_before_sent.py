@@ -20,7 +20,7 @@ from ecgfl_cli.site.outbox import Release
 
 
 class CutLine:
-    """A connection that breaks as something is to be sent, and sees what the log says at that moment."""
+    """A connection that breaks when something is sent, and reads the log at that moment."""
 
     node_id = 1
 

@@ -1,4 +1,4 @@
-"""A signed call is taken once, in time, as it was signed, by the coordinator that it was signed for."""
+"""A coordinator accepts a signed call once, in time, unchanged, and only if signed for it."""
 
 import hashlib
 import time

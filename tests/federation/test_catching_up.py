@@ -1,4 +1,4 @@
-"""A site that was away gets the last run's final model when it next joins, whether or not a round is offered then."""
+"""A site that was away receives the last run's final model when it joins, also without a round."""
 
 import json
 import time
@@ -58,7 +58,7 @@ def without_carol(copied: Callable[[str], Homes], module_processes: Processes) -
 
 @pytest.fixture(scope="module")
 def next_run(without_carol: tuple[Homes, str], module_processes: Processes) -> list[Ended]:
-    """What became of Carol's visits to a coordinator that waits for a third site: alone, alone again, and in the run."""
+    """How Carol's visits to a coordinator that needs three sites ended: two alone, one in a run."""
     homes, _ = without_carol
     server, port = module_processes.serve(homes.coordinator, "--rounds", "1", "--min-sites", "3")
     visits = [
@@ -200,12 +200,12 @@ def test_what_is_not_right_is_refused(server: Server, name: str) -> None:
     assert server.homes.registry("alice").entries() == []
 
 
-def test_the_length_of_a_run_that_is_over_is_no_matter_of_the_policys(server: Server) -> None:
+def test_policy_does_not_limit_the_length_of_a_finished_run(server: Server) -> None:
     server.send(hand_on(server, round=201, rounds=201), "query")
     assert server.homes.registry("alice").current() == VERSION
 
 
-def test_a_model_that_is_not_taken_keeps_nobody_from_the_next_round(homes: Homes) -> None:
+def test_site_that_refuses_a_model_takes_part_in_the_next_round(homes: Homes) -> None:
     log = AuditLog(homes.site("alice").audit)
     offered = [SimpleNamespace(kind="query", run_id=7), SimpleNamespace(kind="train", run_id=8)]
     sent: list[object] = []

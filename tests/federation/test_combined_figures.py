@@ -167,9 +167,7 @@ def test_too_few_sites_give_no_robust_figure(strategy: str) -> None:
 
 @pytest.mark.parametrize("strategy", ROBUST)
 @pytest.mark.parametrize("lie", LIES)
-def test_one_site_of_four_moves_a_robust_histogram_within_the_honest_ones(
-    strategy: str, lie: str
-) -> None:
+def test_one_site_of_four_moves_a_robust_histogram_little(strategy: str, lie: str) -> None:
     combined = combined_histogram([*HONEST, LIES[lie]], how(strategy))
     assert combined is not None
     for name in ("others", "pvcs"):
@@ -216,7 +214,7 @@ def test_two_sites_of_six_cost_the_others_little(strategy: str) -> None:
 
 
 def test_a_fit_that_harms_most_sites_is_not_taken() -> None:
-    """In a mean, a site with half of the histogram can move the decision to where the other sites miss their PVCs."""
+    """In a mean, a site with half of the histogram can move the threshold against the others."""
     liar = lying(2.75, 5.75, 10_000_000, 10_000_000)
     combined = combined_histogram([*HONEST, liar], how("fedavg"))
     assert combined is not None

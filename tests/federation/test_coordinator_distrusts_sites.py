@@ -1,4 +1,4 @@
-"""A bad reply is dropped and named; it neither enters the model nor ends the run, unless too few good ones are left."""
+"""A bad reply is dropped and named. The run goes on if enough good replies are left."""
 
 from collections.abc import Callable
 
@@ -104,7 +104,7 @@ def test_an_error_is_named_by_its_code_only(training: Rounds) -> None:
     assert "john-doe" not in "".join([*training.said, *training.dropped])
 
 
-def test_too_few_good_replies_fail_the_round_and_leave_the_last_model(training: Rounds) -> None:
+def test_too_few_good_replies_fail_the_round(training: Rounds) -> None:
     before = training.checkpoints.latest
     with pytest.raises(RoundFailed, match="1 usable"):
         training.aggregate(

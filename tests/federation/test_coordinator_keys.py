@@ -1,4 +1,4 @@
-"""Tests `coordinator renew`, the expiry warnings, and the steps for lost keys in docs/coordinator.md."""
+"""`coordinator renew`, the expiry warnings, and the steps for lost keys in docs/coordinator.md."""
 
 import shutil
 import ssl
@@ -34,7 +34,7 @@ def home(root: Path) -> CoordinatorHome:
 
 
 def is_trusted(home: CoordinatorHome) -> bool:
-    """Whether a site with federation.json completes a TLS handshake with the coordinator's certificate."""
+    """Whether a site with federation.json trusts the coordinator's certificate."""
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(home.server_certificate, home.server_key)
     client = ssl.create_default_context(cadata=load_federation(home.federation).ca_certificate)
@@ -200,7 +200,7 @@ def test_a_federation_without_its_signing_key_begins_again(homes: Homes, tmp_pat
 
 
 def test_a_newer_model_comes_back_from_a_site(finished: Finished, tmp_path: Path) -> None:
-    """An old backup of the coordinator is restored: sites refuse lower model numbers than they have seen."""
+    """A restored backup is old: sites refuse lower model numbers than they have seen."""
     root, version = tmp_path / "c", finished.served.result["model"]
     shutil.copytree(finished.homes.coordinator, root)
     models = CoordinatorHome(Home(root).coordinator).models

@@ -1,7 +1,8 @@
-"""A coordinator that is killed in whatever phase goes on after the last model that it stored; the sites are back by themselves.
+"""A coordinator killed in any phase continues after the last stored model; the sites reconnect.
 
-While it waits for its first round: `test_kills`. Here one run is killed in training, in the evaluation of round 1, and twice
-between the two, where a model is stored and nobody has it: the second time the run's last, before the report was written.
+`test_kills` kills it while it waits for its first round. Here one run is killed in training, in the
+evaluation of round 1, and twice between the two, when a model is stored and no site has it. The
+second time, this model is the run's last, and the report is not yet written.
 """
 
 import signal
@@ -21,7 +22,7 @@ from ecgfl_cli.logs import Event
 from ecgfl_cli.models.manifest import Manifest
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("harmed_sites")]
-"""Those are not looked at here: their run goes on beside this one, and need not be waited for afterwards."""
+"""The harmed run goes on beside this one, and `test_stalled_site` need not wait for it."""
 
 ROUNDS = 3
 PLAN = (
@@ -45,8 +46,11 @@ LONG = 120.0
 
 @dataclass
 class Story:
-    """stored : the rounds of the models in the coordinator's registry after each kill. received : what Alice and Bob had of
-    them. said : by each `serve`. bob : who was there all the time.
+    """What happened.
+
+    stored : the rounds of the models in the coordinator's registry after each kill. received : the
+    rounds of the models that Alice and Bob had. said : the lines of each `serve`. bob : the site
+    that was there all the time.
     """
 
     homes: Homes
@@ -102,7 +106,7 @@ class Acts:
         )
 
     def stored_and_sent_to_nobody(self, server: Command, alice: Command, this_round: int) -> None:
-        """Alice has sent her reply and left when Bob's comes in: the model is made, and there are too few to measure it."""
+        """Let Alice reply and leave, then Bob reply: the model has too few sites to measure it."""
         alice.wait_for(Event.TRAINED, LONG, round=this_round)
         time.sleep(TAKEN_IN_SECONDS)
         assert alice.end().code == 130
@@ -168,7 +172,7 @@ def test_killed_in_training_the_round_is_trained_again(story: Story) -> None:
     assert story.received["training"] == {"alice": [], "bob": []}
 
 
-def test_killed_in_evaluation_the_model_stays_and_its_figures_are_lost(story: Story) -> None:
+def test_killed_in_evaluation_it_keeps_the_model_without_figures(story: Story) -> None:
     assert story.stored["evaluation"] == [0, 1]
     assert story.received["evaluation"]["alice"] == [], "half a model is none"
     assert [line for line in story.said["between"] if "resuming after round 1 of 3" in line]
@@ -195,7 +199,7 @@ def test_no_round_is_lost_or_made_twice(story: Story) -> None:
         story.homes.registry("coordinator").load(model.version)
 
 
-def test_a_run_that_was_killed_before_its_report_has_one_after_the_next_start(story: Story) -> None:
+def test_run_killed_before_its_report_has_one_after_a_restart(story: Story) -> None:
     models = story.models()
     report = story.report(models[0].run)
     assert (report.outcome, report.starts, report.final) == ("finished", 4, models[3].version)
@@ -207,7 +211,7 @@ def test_a_run_that_was_killed_before_its_report_has_one_after_the_next_start(st
     assert models[3].version in page
 
 
-def test_the_sites_are_back_by_themselves_and_end_with_the_last_model(story: Story) -> None:
+def test_sites_reconnect_and_end_with_the_last_model(story: Story) -> None:
     served = story.served
     assert served is not None
     assert served.code == 0, served.said

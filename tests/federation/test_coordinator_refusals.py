@@ -1,4 +1,4 @@
-"""What goes wrong at the coordinator before a site is there: an exit code, one line, and nothing half-made."""
+"""Errors at the coordinator before a site connects: an exit code, one line, no partial files."""
 
 import shutil
 import socket
@@ -43,9 +43,7 @@ def test_private_keys_are_readable_by_their_owner_only(homes: Homes) -> None:
         assert (homes.coordinator / "coordinator" / name).stat().st_mode & 0o777 == 0o600
 
 
-def test_without_a_coordinator_home_nothing_can_be_served_or_enrolled(
-    tmp_path: Path, homes: Homes
-) -> None:
+def test_without_a_coordinator_home_commands_are_refused(tmp_path: Path, homes: Homes) -> None:
     key = str(homes.site("alice").node_public_key)
     for arguments in (
         SERVE,
@@ -154,7 +152,7 @@ def test_an_option_out_of_bounds_is_a_usage_error(homes: Homes, wrong: tuple[str
     told(homes.coordinator, *SERVE, *wrong).refused(2)
 
 
-def test_a_plan_that_cannot_be_run_is_refused_before_any_site_is_there(
+def test_invalid_plan_is_refused_before_any_site_connects(
     homes: Homes, processes: Processes
 ) -> None:
     before = contents(homes.coordinator)

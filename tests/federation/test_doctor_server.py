@@ -1,4 +1,4 @@
-"""`ecgfl doctor --server`: what is wrong between this site and its coordinator, each by its name, without joining."""
+"""`ecgfl doctor --server` names what is wrong between a site and its coordinator."""
 
 import re
 import socket

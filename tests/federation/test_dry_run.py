@@ -1,4 +1,4 @@
-"""`join --dry-run` shows the reply that join would send, to the byte, and leaves nothing behind but a line in the audit log."""
+"""`join --dry-run` shows the bytes that join would send, and writes only to the audit log."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Sites are enrolled and shut out while the coordinator serves; it need not be started again, and it does not end over it."""
+"""Sites are enrolled and revoked while the coordinator serves, without a restart."""
 
 import time
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ def serving(homes: Homes, processes: Processes) -> Iterator[tuple[Command, int]]
 
 
 def joins(home: Path, port: int, code: int) -> Ended:
-    """Join until it ends with this code: the coordinator looks at its list of sites every now and then."""
+    """Join until it ends with this code, because the coordinator reads its list periodically."""
     deadline = time.monotonic() + DEADLINE_SECONDS
     while True:
         ended = told(home, "join", "--server", f"localhost:{port}", "--once", "--max-wait", "1s")

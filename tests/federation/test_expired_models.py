@@ -1,4 +1,4 @@
-"""A coordinator whose models have expired, or were made before models expired: it goes on, and can publish them again."""
+"""A coordinator with expired models goes on, and can publish them again."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,7 @@
-"""What breaks off, and a line that is slow or is cut for a moment, costs nothing. One that stays silent: `test_stalled_site`."""
+"""Broken messages, and a slow or interrupted line, lose no round.
+
+`test_stalled_site` tests a line that stays silent.
+"""
 
 import pytest
 from faulty_line import faulty_line

@@ -19,7 +19,10 @@ SEED_OF_SERVE = 0
 def trained_at(
     homes: Homes, name: str, start: str, number: int, wanted: Architecture, mu: float = 0.0
 ) -> tuple[NDArray[np.float32], int]:
-    """A site's weights after its share of round `number` of two from the model `start`, and its training examples."""
+    """Train at a site for round `number` of two, from the model `start`.
+
+    Returns the weights and the number of training examples.
+    """
     network = homes.registry("coordinator").load(start)[1]
     examples = load_dataset(homes.site(name), wanted).train
     rate = wanted.learning_rate if number == 1 else wanted.last_learning_rate
@@ -31,7 +34,7 @@ def trained_at(
 
 
 @pytest.mark.parametrize("number", [1, 2])
-def test_a_round_is_the_mean_of_the_sites_weighted_by_their_examples(
+def test_round_is_the_mean_of_the_sites_weighted_by_examples(
     finished: Finished, number: int
 ) -> None:
     registry = finished.homes.registry("coordinator")
@@ -53,7 +56,7 @@ def test_the_first_model_is_the_starter_model(finished: Finished) -> None:
     np.testing.assert_array_equal(first, pack(starter.load(starter.current() or "")[1]))
 
 
-def test_from_scratch_the_first_model_is_a_fresh_network_of_the_seed(homes: Homes) -> None:
+def test_from_scratch_the_first_model_is_a_network_of_the_seed(homes: Homes) -> None:
     import torch
 
     serve = (

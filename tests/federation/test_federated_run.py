@@ -1,4 +1,4 @@
-"""Three hospitals train two rounds over TLS: every global model is signed, the same everywhere, and the last one current."""
+"""Three sites train two rounds over TLS: all have the same signed models, and use the last."""
 
 import pytest
 from federation_homes import SITES

@@ -1,4 +1,4 @@
-"""Tests which weights a new run starts from, and that no run starts from a rejected or rolled-back model."""
+"""The weights from which a new run starts; never those of a rejected or rolled-back model."""
 
 import json
 import shutil
@@ -165,7 +165,10 @@ class LastRound(Rounds):
     """A run of one round, up to the sites' test of its model."""
 
     def tested(self, **verdicts: VerdictCode | int | None) -> Manifest:
-        """Reply for each site: a verdict, a refusal's number, or None for neither. Returns the final manifest."""
+        """Reply for each site with a verdict, a refusal's code, or neither (None).
+
+        Returns the final manifest.
+        """
         self.begin()
         size = 0.01 * self.checkpoints.latest.manifest.sequence  # each run's weights are others
         self.aggregate(*(self.good(node, size * node) for node in self.requests))
@@ -257,7 +260,7 @@ def weights(homes: Homes, version: str) -> Any:
     return pack(homes.registry("coordinator").load(version)[1])
 
 
-def test_rollback_publishes_the_older_weights_under_the_next_number(homes: Homes) -> None:
+def test_rollback_publishes_older_weights_with_the_next_number(homes: Homes) -> None:
     good, bad = (LastRound(homes, rounds=1).tested(alice="not-worse") for _ in range(2))
     begun = LastRound(homes, rounds=3)
     done = told(homes.coordinator, "coordinator", "model", "rollback")

@@ -1,4 +1,4 @@
-"""A site's own call is answered as by Flower itself, without Flower's web layers; any other is not answered."""
+"""A site's own call is answered as by Flower itself; any other call is not answered."""
 
 import asyncio
 
@@ -69,7 +69,7 @@ def call(path: str, content: bytes, kind: str = PROTOBUF_MEDIA_TYPE) -> httpx.Re
 
 
 def answers(apps: Apps, request: httpx.Request) -> list[tuple[int, bytes, str]]:
-    """Status, content and its type: of Flower's own application, and of ours behind the check of the signature."""
+    """Status, content and content type of Flower's own application, and of ours."""
 
     async def ours(scope: Scope, receive: Receive, send: Send) -> None:
         scope["state"] = {"node": NODE}

@@ -1,4 +1,4 @@
-"""A site whose disk is full when a model arrives says so in one line and keeps what it had; with room it is in the next run."""
+"""A site whose disk is full when a model arrives says so, and takes part again later."""
 
 import json
 import shutil

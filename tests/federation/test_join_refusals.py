@@ -1,4 +1,4 @@
-"""What goes wrong when a site joins: an exit code, one line that helps, and the home as it was before."""
+"""Errors when a site joins: an exit code, one line with a fix, and an unchanged home."""
 
 import shutil
 import socket

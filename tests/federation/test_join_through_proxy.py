@@ -1,4 +1,4 @@
-"""Behind a proxy: HTTPS_PROXY leads to the coordinator, NO_PROXY past the proxy, and a proxy that refuses is named."""
+"""HTTPS_PROXY and NO_PROXY are followed, and a proxy that refuses is named."""
 
 import socket
 from collections.abc import Callable, Iterator
@@ -61,7 +61,7 @@ def test_a_join_goes_through_the_proxy_by_name(behind: Behind, proxy: ConnectPro
     assert proxy.targets == {SERVER}
 
 
-def test_user_and_password_are_given_to_the_proxy_and_shown_to_nobody(
+def test_credentials_are_sent_to_the_proxy_and_never_shown(
     behind: Behind, proxy: ConnectProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use(monkeypatch, proxy.url.replace("//", "//user:sesame@"))

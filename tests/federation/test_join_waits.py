@@ -41,7 +41,10 @@ def free_port() -> int:
 
 @pytest.fixture
 def served(homes: Homes) -> Iterator[Callable[[], int]]:
-    """Starts a server with the coordinator's certificate on 127.0.0.1 and returns its port; it says nothing beyond TLS."""
+    """served(): start a server with the coordinator's certificate that ends after the handshake.
+
+    Returns its port on 127.0.0.1.
+    """
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def start() -> int:
@@ -194,7 +197,7 @@ def test_a_coordinator_that_is_started_again_is_joined_again(
 
 
 @pytest.mark.slow
-def test_one_that_goes_away_within_a_run_is_waited_for_from_then_on(
+def test_coordinator_lost_in_a_run_is_waited_for_from_then_on(
     homes: Homes, processes: Processes
 ) -> None:
     serve = (
@@ -242,7 +245,7 @@ def test_without_once_it_waits_for_a_run_as_long_as_it_is_told_to(
     assert ended.result["participated"] is False
 
 
-def test_told_to_end_in_a_run_it_leaves_within_ten_seconds_and_may_come_back_at_once(
+def test_interrupted_in_a_run_it_leaves_soon_and_may_come_back(
     homes: Homes, processes: Processes
 ) -> None:
     server, port = processes.serve(homes.coordinator, "--rounds", "50", "--min-sites", "2")
@@ -293,9 +296,7 @@ def test_the_same_key_in_two_homes_is_told_when_max_wait_is_over(
 
 
 @pytest.mark.slow
-def test_without_once_it_stays_for_run_after_run_and_waits_between_them(
-    homes: Homes, processes: Processes
-) -> None:
+def test_without_once_it_stays_for_run_after_run(homes: Homes, processes: Processes) -> None:
     port = free_port()
     staying = [
         processes.start(homes.site(name).root, "join", "--server", f"localhost:{port}")
@@ -366,7 +367,7 @@ def test_once_does_not_wait_for_the_next_night(
 
 
 class WithoutARun(LostInARun):
-    """Stands for one in which no round is offered, but a model of another's, which this site does not take."""
+    """A session without a round, in which this site refuses a model of an earlier run."""
 
     offered, not_taken = (
         False,
@@ -377,7 +378,7 @@ class WithoutARun(LostInARun):
         return False
 
 
-def test_a_missed_model_that_must_not_be_taken_is_an_error_also_without_a_run(
+def test_missed_model_that_is_refused_is_an_error_without_a_run(
     homes: Homes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(participation, "FleetConnection", WithoutARun)

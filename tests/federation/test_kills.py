@@ -11,7 +11,7 @@ from ecgfl_cli.logs import Event
 pytestmark = pytest.mark.slow
 
 
-def test_a_killed_coordinator_goes_on_after_the_last_finished_round(
+def test_killed_coordinator_continues_after_the_last_round(
     homes: Homes, processes: Processes
 ) -> None:
     plan = ("--rounds", "4", "--min-sites", "2")

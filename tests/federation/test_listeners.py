@@ -1,4 +1,4 @@
-"""A site listens nowhere and talks to its coordinator only; the coordinator listens on its public port only."""
+"""A site does not listen, and connects to its coordinator only, which listens on one port."""
 
 import ipaddress
 

@@ -106,7 +106,7 @@ class Asked:
     [lambda polls: polls.notify([3, NODE]), lambda polls: polls.stop()],
     ids=["notify", "stop"],
 )
-def test_an_answer_without_a_message_waits_for_news_or_for_the_end_of_the_run(
+def test_empty_answer_waits_for_a_message_or_the_end_of_the_run(
     what: Callable[[LongPolling], None],
 ) -> None:
     async def play() -> None:

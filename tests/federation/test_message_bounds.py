@@ -1,4 +1,4 @@
-"""A coordinator that sends more than anybody could want is refused early: with little memory, before any data is touched."""
+"""A message that is too large is refused early, with little memory, before data is read."""
 
 import gzip
 import json

@@ -1,10 +1,15 @@
-"""No code comes from the server, and Flower's private parts and outgoing calls are where they are known to be."""
+"""No code comes from the server, and Flower is imported and configured in known places only."""
 
 import ast
+import functools
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 import ecgfl_cli
 
@@ -51,7 +56,7 @@ def test_flower_is_imported_by_the_federation_only() -> None:
             assert [name for name in imported(source) if name.split(".")[0] == "flwr"] == [], source
 
 
-def test_flower_is_imported_in_one_folder_and_by_the_engine_of_the_simulation() -> None:
+def test_flower_is_imported_in_two_places_only() -> None:
     users = {
         source.relative_to(ROOT)
         for source in SOURCES
@@ -61,38 +66,45 @@ def test_flower_is_imported_in_one_folder_and_by_the_engine_of_the_simulation() 
     assert outside == {"federation/simulation/ray_engine.py"}
 
 
-def in_a_new_process(code: str) -> str:
+@functools.cache
+def flower_settings(module: str) -> dict[str, Any]:
+    """Import a module of the federation in a new process, and return Flower's settings in it.
+
+    before : the setting for telemetry when flwr was first looked for. after : the environment
+    variables afterwards. telemetry : what flwr itself reads.
+    """
+    code = f"""
+import json, os, sys
+before = []
+class Watch:
+    def find_spec(self, name, *_):
+        if name == "flwr":
+            before.append(os.environ["FLWR_TELEMETRY_ENABLED"])
+sys.meta_path.insert(0, Watch())
+import ecgfl_cli.federation.{module}
+after = {{name: os.environ.get(name) for name in {sorted(OFF)}}}
+from flwr.supercore import telemetry
+print(json.dumps([before, after, telemetry.FLWR_TELEMETRY_ENABLED]))
+"""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("FLWR")}
     # What a hospital's environment may say must not turn them on.
     environment |= {"FLWR_TELEMETRY_ENABLED": "1", "FLWR_DISABLE_UPDATE_CHECK": "0"}
-    return subprocess.run(
+    printed = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
-    ).stdout.strip()
+    ).stdout
+    return dict(zip(("before", "after", "telemetry"), json.loads(printed), strict=True))
 
 
 def test_flowers_own_calls_are_off_at_a_site() -> None:
-    names = sorted(OFF)
-    values = in_a_new_process(
-        "import ecgfl_cli.federation.site.participation, os;"
-        f"print(*(os.environ.get(name) for name in {names}));"
-        "from flwr.supercore import telemetry; print(telemetry.FLWR_TELEMETRY_ENABLED)"
-    )
-    assert values.split() == [*(OFF[name] for name in names), "0"]
+    settings = flower_settings("site.participation")
+    assert settings["after"] == OFF
+    assert settings["telemetry"] == "0"
 
 
 def test_flowers_own_calls_are_off_at_the_coordinator() -> None:
-    names = sorted(OFF)
-    code = f"import ecgfl_cli.federation.coordinator.serve, os; print(*(os.environ.get(name) for name in {names}))"
-    assert in_a_new_process(code).split() == [OFF[name] for name in names]
+    assert flower_settings("coordinator.serve")["after"] == OFF
 
 
-def test_the_settings_are_made_before_flower_is_imported() -> None:
-    for module in ("site.participation", "coordinator.serve", "flower.codec"):
-        code = (
-            "import sys, os\n"
-            "class Watch:\n"
-            "    def find_spec(self, name, *_):\n"
-            "        if name == 'flwr': print(os.environ['FLWR_TELEMETRY_ENABLED'])\n"
-            f"sys.meta_path.insert(0, Watch())\nimport ecgfl_cli.federation.{module}"
-        )
-        assert in_a_new_process(code) == "0", module
+@pytest.mark.parametrize("module", ["site.participation", "coordinator.serve", "flower.codec"])
+def test_settings_are_made_before_flower_is_imported(module: str) -> None:
+    assert flower_settings(module)["before"] == ["0"]

@@ -1,4 +1,4 @@
-"""A run as federation.toml wants it, over TLS: only the named sites, and an end by hand that is reported."""
+"""A run with federation.toml: only the named sites take part, and an interruption is reported."""
 
 import json
 import signal

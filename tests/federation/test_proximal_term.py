@@ -1,4 +1,4 @@
-"""A site's proximal term pulls its weights back to the ones that it was sent (Li et al., MLSys 2020)."""
+"""The proximal term pulls a site's weights to those that it received (Li et al., MLSys 2020)."""
 
 import numpy as np
 import pytest
@@ -60,9 +60,7 @@ def by_its_gradient(examples: Examples, mu: float) -> NDArray[np.float32]:
 
 
 @pytest.mark.parametrize("mu", [0.0, 0.01, 1.0])
-def test_the_gradient_is_that_of_half_mu_times_the_squared_distance(
-    examples: Examples, mu: float
-) -> None:
+def test_gradient_is_that_of_half_mu_times_squared_distance(examples: Examples, mu: float) -> None:
     np.testing.assert_allclose(
         trained(examples, mu), by_its_gradient(examples, mu), rtol=0, atol=2e-5
     )

@@ -76,21 +76,37 @@ def outside(waiting: Waiting) -> Iterator[httpx.Client]:
         yield client
 
 
+OPENED: list[FleetHttpClient] = []
+"""Clients of the test that runs."""
+
+
+@pytest.fixture(autouse=True)
+def clients_are_closed() -> Iterator[None]:
+    """Close the clients after each test."""
+    yield
+    while OPENED:
+        OPENED.pop().close()
+
+
 def node(waiting: Waiting, key: ec.EllipticCurvePrivateKey) -> FleetClient:
     federation = waiting.homes.federation
     authority = federation.ca_certificate.encode()
-    return FleetClient(
+    client = FleetClient(
         f"localhost:{waiting.port}", authority, key, federation.signing_public_key, None
     )
+    OPENED.append(client)
+    return client
 
 
 def stock_node(waiting: Waiting, key: ec.EllipticCurvePrivateKey) -> FleetHttpClient:
     """Flower's own client, whose signature covers a time alone."""
     authority = waiting.homes.federation.ca_certificate.encode()
     interceptors = [NodeAuthHttpInterceptor(key, key.public_key())]
-    return FleetHttpClient.from_server_address(
+    client = FleetHttpClient.from_server_address(
         f"localhost:{waiting.port}", False, authority, interceptors=interceptors
     )
+    OPENED.append(client)
+    return client
 
 
 def test_flowers_closed_paths_are_known() -> None:
@@ -107,9 +123,7 @@ def test_everything_but_the_fleet_api_is_not_found(outside: httpx.Client, method
 
 
 @pytest.mark.parametrize("path", REAL)
-def test_a_real_request_for_control_runtime_or_registration_is_not_found(
-    outside: httpx.Client, path: str
-) -> None:
+def test_request_for_control_or_registration_is_not_found(outside: httpx.Client, path: str) -> None:
     assert (
         outside.post(path, content=REAL[path].SerializeToString(), headers=HEADERS).status_code
         == 404
@@ -236,7 +250,7 @@ def test_plain_http_is_not_spoken(waiting: Waiting) -> None:
         httpx.get(f"http://127.0.0.1:{waiting.port}/", trust_env=False)
 
 
-def test_more_bytes_than_a_call_has_are_refused_before_they_are_read(outside: httpx.Client) -> None:
+def test_body_that_is_too_long_is_refused_before_it_is_read(outside: httpx.Client) -> None:
     too_much = b"\0" * (authenticated_calls.LARGEST_CALL + 1)
     assert outside.post(PULL, content=too_much, headers=SIGNED).status_code == 413
 

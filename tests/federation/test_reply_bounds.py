@@ -1,4 +1,4 @@
-"""A reply that keeps to the schema but cannot be true, too large an update or too many beats, is left out and named."""
+"""A reply that fits the schema but cannot be true is left out and named."""
 
 from dataclasses import replace
 from typing import Any
@@ -75,7 +75,7 @@ def test_two_sites_are_measured_against_the_global_weights(homes: Homes) -> None
     assert in_a_round(homes, (0.0001, 0.01)).last.sites == ["alice", "bob"]
 
 
-def test_a_huge_update_of_one_of_two_sites_fails_the_round_and_not_the_model(homes: Homes) -> None:
+def test_huge_update_of_one_of_two_sites_fails_the_round(homes: Homes) -> None:
     rounds = Rounds(homes, max_update_ratio=RATIO)
     before, model = rounds.weights, rounds.checkpoints.latest
     rounds.begin()
@@ -146,7 +146,7 @@ def test_a_restart_does_not_forget_what_a_site_said_first(homes: Homes) -> None:
     assert counted(Rounds(homes), 100, 201, 100) == ["alice", "carol"]
 
 
-def test_the_reply_of_a_site_that_was_revoked_meanwhile_is_left_out(homes: Homes) -> None:
+def test_reply_of_a_site_revoked_meanwhile_is_left_out(homes: Homes) -> None:
     rounds = Rounds(homes)
     rounds.begin()
     rounds.sites.revoked = {2}
@@ -183,7 +183,7 @@ MEASURED: dict[str, Any] = {
 
 
 def measured(homes: Homes, *replies: dict[str, Any]) -> Rounds:
-    """A round in which sites 1, 2, ... report so of their held-out patients, in place of `MEASURED` or a part of it."""
+    """A round in which sites 1, 2, ... report these figures in place of those of `MEASURED`."""
     rounds = Rounds(homes, nodes=dict(list(NODES.items())[: len(replies)]))
     rounds.begin()
     rounds.aggregate(*(rounds.good(node, rounds.weights) for node in rounds.requests))

@@ -1,4 +1,4 @@
-"""A run of a server optimiser that is killed goes on as if nothing had happened: its state is kept with the weights."""
+"""A killed run of a server optimiser continues exactly: its state is stored with the weights."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +25,10 @@ def start(homes: Homes, strategy: str, **options: float) -> Rounds:
 
 
 def play(rounds: Rounds, until: int) -> None:
-    """Train to the end of round `until`; what a site learns depends on the round, the site and the weights only."""
+    """Train to the end of round `until`.
+
+    A site's reply depends only on the round, the site and the weights.
+    """
     while (number := rounds.checkpoints.latest.manifest.round + 1) <= until:
         rounds.begin()
         before, drawn = rounds.weights, np.random.default_rng(number)
@@ -79,7 +82,7 @@ def test_without_its_state_it_would_not(homes: Homes, other: Homes, strategy: st
 
 @OPTIMISERS
 @pytest.mark.parametrize("model_is_there", [False, True])
-def test_a_kill_between_state_and_model_or_after_both_costs_the_round_at_most(
+def test_kill_between_state_and_model_costs_at_most_the_round(
     homes: Homes, other: Homes, strategy: str, model_is_there: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rounds = start(homes, strategy)

@@ -1,4 +1,4 @@
-"""A site that is revoked in the middle of a phase is shut out then and there; the others do not wait for it."""
+"""A site that is revoked during a phase is disconnected at once; the others do not wait."""
 
 import json
 import signal

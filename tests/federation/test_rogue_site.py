@@ -1,4 +1,4 @@
-"""Sites with enrolled keys that answer with garbage over the wire are left out; the others finish their run."""
+"""Enrolled sites that answer with garbage are left out; the others finish their run."""
 
 import contextlib
 import json
@@ -55,7 +55,10 @@ def cut_off(outgoing: Outgoing) -> None:
 
 
 def rebuild(outgoing: Outgoing, kind: str, change: Callable[[str], str]) -> None:
-    """Another content for the parts of one kind. Every part is named after its new content: the coordinator compares them."""
+    """Change the content of the parts of one kind.
+
+    Every part is named after its new content, because the coordinator compares them.
+    """
     parts, names = dict(outgoing.objects), {}
     outgoing.objects.clear()
 

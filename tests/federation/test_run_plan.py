@@ -1,4 +1,4 @@
-"""federation.toml says what the runs are like; options of `serve` go before it; what is wrong is named by file and field."""
+"""federation.toml sets the plan of a run; options of `serve` take precedence."""
 
 import re
 from pathlib import Path
@@ -32,7 +32,7 @@ def test_init_writes_a_plan_in_which_everything_is_as_without_one(homes: Homes) 
     assert plan.sites is None
 
 
-def test_every_line_of_the_first_plan_that_is_commented_out_is_a_good_one(homes: Homes) -> None:
+def test_every_commented_line_of_the_first_plan_is_valid(homes: Homes) -> None:
     path = homes.coordinator_home.plan
     lines = path.read_text().splitlines()
     for place, line in enumerate(lines):
@@ -66,7 +66,8 @@ def test_without_a_plan_the_defaults_hold(homes: Homes) -> None:
 def test_serve_says_what_it_goes_by_and_options_go_before_the_file(homes: Homes) -> None:
     path = write(
         homes,
-        '[run]\nrounds = 7\nstrategy = "median"\nmin_sites = 3\nlocal_epochs = 2\nlearning_rate = 0.002\nhours = "00:00-23:59"\n'
+        '[run]\nrounds = 7\nstrategy = "median"\nmin_sites = 3\nlocal_epochs = 2\n'
+        'learning_rate = 0.002\nhours = "00:00-23:59"\n'
         "[sites.alice]\n[sites.bob]\nmax_examples = 500\n[sites.carol]\n",
     )
     line = plan_line(told(homes.coordinator, *SERVE, *AT_ONCE, "--rounds", "9", "--arch", "ecgnet"))
@@ -120,7 +121,7 @@ def test_an_option_of_another_strategy_is_named_where_it_stands(homes: Homes) ->
     ).refused(2)
 
 
-def test_another_strategy_on_the_command_line_leaves_the_options_of_that_in_the_file_behind(
+def test_command_line_strategy_ignores_options_of_the_files_one(
     homes: Homes,
 ) -> None:
     path = write(homes, '[run]\nstrategy = "fedprox"\nproximal_mu = 0.1\n')
@@ -141,7 +142,7 @@ def test_another_strategy_on_the_command_line_leaves_the_options_of_that_in_the_
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
-def test_a_strategy_that_needs_more_sites_than_are_asked_for_is_refused(
+def test_strategy_that_needs_more_sites_than_the_plan_is_refused(
     homes: Homes, options: tuple[str, ...], least: int
 ) -> None:
     line = told(
@@ -192,7 +193,7 @@ def test_a_named_site_that_is_not_enrolled_is_told_of(homes: Homes) -> None:
     assert [line for line in ended.said if "names zoe, which is not enrolled" in line]
 
 
-def test_a_quorum_that_is_not_reached_in_time_ends_serve_with_one_line(homes: Homes) -> None:
+def test_missed_quorum_ends_serve_with_one_line(homes: Homes) -> None:
     line = told(homes.coordinator, *SERVE, "--quorum-timeout", "300ms").refused(4)
     assert (
         "0 of at least 2 sites connected within 0.3 s; missing or refusing: alice, bob, carol"

@@ -1,4 +1,4 @@
-"""The report of a run: complete, also over a kill and an error; its page needs nothing else and shows only what is escaped."""
+"""The report of a run is complete, also after a kill or an error; its page escapes all text."""
 
 import errno
 import json
@@ -142,7 +142,7 @@ class Killed(Exception):
 
 
 @pytest.mark.parametrize("model_is_there", [False, True])
-def test_a_kill_around_a_models_birth_leaves_each_round_in_the_report_once(
+def test_kill_around_a_new_model_leaves_each_round_reported_once(
     homes: Homes, model_is_there: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rounds, add = Rounds(homes), Registry.add
@@ -166,7 +166,7 @@ def test_a_kill_around_a_models_birth_leaves_each_round_in_the_report_once(
     assert all(each.sites == ["alice", "carol"] for each in report.rounds)
 
 
-def test_a_model_that_could_not_be_stored_is_no_round_of_the_report(
+def test_model_that_was_not_stored_is_not_a_round_of_the_report(
     homes: Homes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rounds = Rounds(homes)

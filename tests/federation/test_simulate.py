@@ -1,4 +1,4 @@
-"""`ecgfl simulate`: virtual sites train and measure as real ones do, and nothing of it stays or leaves."""
+"""`ecgfl simulate`: virtual sites train and measure as real ones do, and leave no files."""
 
 import importlib.util
 import json
@@ -185,7 +185,7 @@ def test_nothing_in_the_home_changes(
 
 
 @pytest.mark.usefixtures("in_process")
-def test_strategies_stand_side_by_side_and_begin_from_the_same_weights(
+def test_strategies_are_compared_from_the_same_weights(
     store: Home, ecgfl: Ecgfl, tmp_path: Path
 ) -> None:
     assert store.catalogue.is_file()
@@ -281,7 +281,7 @@ def test_folders_are_sites_and_need_no_home(segmented: Path, home: Path, ecgfl: 
 
 
 @pytest.mark.usefixtures("in_process")
-def test_every_held_out_patient_is_measured_whatever_the_number_of_sites(
+def test_every_held_out_patient_is_measured_at_any_number_of_sites(
     store: Home, ecgfl: Ecgfl
 ) -> None:
     assert store.catalogue.is_file()

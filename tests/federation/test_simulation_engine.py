@@ -1,4 +1,4 @@
-"""Flower's engine itself: it gives what one process gives, listens on loopback only, and is gone when `simulate` ends."""
+"""Flower's engine gives the result of one process, listens on loopback only, and ends."""
 
 import ipaddress
 import json
@@ -95,7 +95,7 @@ def simulation(segmented: Path, tmp_path: Path) -> Iterator[Callable[..., Simula
             each.process.kill()
 
 
-def test_it_gives_the_same_models_as_one_process_and_stays_on_this_machine(
+def test_engine_gives_the_same_models_and_uses_loopback_only(
     simulation: Callable[..., Simulation],
     segmented: Path,
     in_process: None,  # noqa: ARG001

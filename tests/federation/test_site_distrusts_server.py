@@ -1,4 +1,4 @@
-"""Whatever a coordinator sends, a site refuses what is not right before it touches any data, and keeps its models as they are."""
+"""A site refuses a wrong request before it reads any data, and keeps its models."""
 
 import base64
 import json
@@ -393,16 +393,14 @@ def test_a_version_never_changes_its_content(server: Server) -> None:
 
 
 @KINDS
-def test_signed_weights_under_which_the_loss_overflows_are_refused_in_words(
-    server: Server, kind: str
-) -> None:
+def test_signed_weights_with_an_infinite_loss_are_refused(server: Server, kind: str) -> None:
     vector = np.full(WEIGHTS, 1e30, np.float32)
     with pytest.raises(EcgflError):
         server.send(server.content(kind, vector), kind)
 
 
 def test_a_new_coordinator_may_count_from_one(server: Server) -> None:
-    """After `init --federation` with another coordinator's file, the models of the old one are no obstacle."""
+    """After `init --federation` with another coordinator's file, old models do not matter."""
     server.send(server.content("evaluate"), "evaluate")
     new = ed25519.Ed25519PrivateKey.generate()
     from ecgfl_cli.models.manifest import public_key_text

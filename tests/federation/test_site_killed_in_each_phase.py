@@ -1,4 +1,4 @@
-"""A site that is killed while it trains, uploads or is sent a model to measure loses that round, and is back by itself."""
+"""A site killed while it trains, uploads or receives a model loses the round, and comes back."""
 
 import pytest
 from harmed_sites import KILLED, ROUNDS, HarmedRun

@@ -1,4 +1,4 @@
-"""Which messages an enrolled site may read and answer, and what of its answers ends up in a round: without a network."""
+"""Which messages an enrolled site may read and answer, and which answers enter a round."""
 
 import socket
 import ssl
@@ -58,7 +58,7 @@ class Run:
             )
 
     def call(self, path: str, request: Any, caller: int | None = None) -> Any:
-        """As a site that has signed its call. caller : the node that signed it, that which the call names if None."""
+        """Call as a site. caller : the node that signed the call; if None, the one it names."""
         return self.app.answer(path, request.node.node_id if caller is None else caller, request)
 
     def push(self, node: int, reply: Outgoing, tree: message_pb2.ObjectTree | None = None) -> str:
@@ -135,7 +135,7 @@ def test_a_reply_is_taken_once_all_of_it_is_there(run: Run) -> None:
     assert run.waiting == {run.asked[bob].metadata.message_id}, "Bob is still waited for"
 
 
-def test_of_a_site_that_goes_in_the_midst_of_its_reply_nothing_is_waited_for(run: Run) -> None:
+def test_site_that_leaves_during_its_reply_is_not_waited_for(run: Run) -> None:
     run.ask(1.0)
     alice, _ = run.nodes
     run.push(alice, run.reply(alice))
@@ -157,14 +157,14 @@ def named(name: str, *below: message_pb2.ObjectTree) -> message_pb2.ObjectTree:
 
 
 def doubling(levels: int) -> message_pb2.ObjectTree:
-    """Each part is named twice by the one above, once without what is below it: it unfolds to 2 to the power of levels."""
+    """Each part is named twice by the one above: it unfolds to 2 to the power of the levels."""
     tree = named(f"{0:064x}")
     for level in range(1, levels):
         tree = named(f"{level:064x}", tree, named(tree.object_id))
     return tree
 
 
-def test_a_tree_that_unfolds_without_end_is_refused_before_it_is_stored(run: Run) -> None:
+def test_exponential_tree_is_refused_before_it_is_stored(run: Run) -> None:
     run.ask(1.0)
     alice, _ = run.nodes
     reply = run.reply(alice)
@@ -181,7 +181,7 @@ def test_a_tree_that_unfolds_without_end_is_refused_before_it_is_stored(run: Run
 
 
 def test_an_announcement_reserves_no_name(run: Run) -> None:
-    """The names of the weights to come are known before: they are the hash of what every site may have."""
+    """The names of the next weights are known: they are hashes of what every site may have."""
     run.ask(1.0)
     alice, bob = run.nodes
     reply, of_bob = run.reply(alice), run.reply(bob)
@@ -192,8 +192,8 @@ def test_an_announcement_reserves_no_name(run: Run) -> None:
     assert words(run.grid.collect(run.waiting)) == ["yes"]
 
 
-def test_a_part_that_a_site_named_first_does_not_spoil_the_next_request(run: Run) -> None:
-    """The weights of the next request may be the same part as those of the last one, whose name every site knows."""
+def test_part_that_a_site_named_first_does_not_break_a_request(run: Run) -> None:
+    """The next request may have the same weights as the last, whose name every site knows."""
     run.ask(1.0)
     alice, bob = run.nodes
     weights = RecordDict({"arrays": weights_record(np.full(10, 2.0, np.float32))})

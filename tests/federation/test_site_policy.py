@@ -81,7 +81,7 @@ def test_too_few_beats_are_refused(homes: Homes) -> None:
     assert "min_training_beats" in refused(server, server.content(), PolicyRefused)
 
 
-def test_an_architecture_that_is_allowed_but_not_installed_is_refused_in_words(
+def test_architecture_that_is_not_installed_is_refused(
     homes: Homes,
 ) -> None:
     server = under(homes, 'architectures = ["ecgnet", "beatnet9"]')
@@ -192,7 +192,7 @@ def test_a_request_counts_and_its_answer_does_not_count_again(homes: Homes) -> N
     assert not RequestLog(home.audit).is_known(f"{3:032x}")
 
 
-def test_more_rounds_in_a_run_than_agreed_are_refused_after_a_restart_too(homes: Homes) -> None:
+def test_more_rounds_than_agreed_are_refused_after_a_restart_too(homes: Homes) -> None:
     audit = AuditLog(homes.site("alice").audit)
     for run in ("r1", "r1", "r1", "r0"):
         audit.append("send", kind="train", run=run, bytes=1, sha256="0" * 64, metrics={})
@@ -260,7 +260,7 @@ def test_outside_the_hours_nothing_is_measured(homes: Homes) -> None:
     assert "policy.hours" in refused(server, server.content("evaluate"), PolicyRefused, "evaluate")
 
 
-def test_the_model_of_a_round_in_hand_is_measured_outside_the_hours_once(homes: Homes) -> None:
+def test_model_of_a_begun_round_is_measured_outside_the_hours_once(homes: Homes) -> None:
     log = RequestLog(homes.site("alice").audit)
     log.begin(
         Asked(f"{0:032x}", "r1", "2999-01-01T00:00:00+00:00"), "train", "ecgnet-0001-00000000", 1
@@ -296,7 +296,7 @@ def test_bounds_that_are_left_out_follow_those_that_are_given(homes: Homes) -> N
 JOIN = ("join", "--server", "localhost:1", "--once", "--max-wait", "1s")
 
 
-def test_another_coordinators_key_is_refused_before_anything_is_sent(homes: Homes) -> None:
+def test_key_of_another_coordinator_is_refused_first(homes: Homes) -> None:
     under(homes, 'coordinators = ["AAAA"]')
     alice = homes.site("alice")
     assert homes.federation.signing_public_key in told(alice.root, *JOIN).refused(5)
@@ -324,7 +324,7 @@ def test_a_site_that_stays_waits_for_its_hours(homes: Homes) -> None:
     assert any("waiting for the hours" in line for line in ended.said)
 
 
-def test_the_run_goes_on_with_a_site_that_keeps_its_figures_to_itself(homes: Homes) -> None:
+def test_run_continues_with_a_site_that_withholds_its_figures(homes: Homes) -> None:
     """Flower itself would end the run over replies with different figures."""
     rounds = Rounds(homes)
     rounds.begin()

@@ -1,8 +1,10 @@
-"""A federation whose processes are killed, stopped and cut off at random for as long as one likes loses no round and no model.
+"""A federation whose processes are killed, stopped and disconnected at random loses no round.
 
-Run by hand: `pytest tests/federation/test_soak.py --soak-minutes 60 [--soak-seed 1] [--soak-figures soak.json] -s`.
+Run by hand: `pytest tests/federation/test_soak.py -s --soak-minutes 60`, and perhaps
+`--soak-seed 1` and `--soak-figures soak.json`.
 
-One coordinator serves run after run. Alice joins with --once, as cron would have it; Bob and Carol stay. Each has its own line.
+One coordinator serves run after run. Alice joins with --once, as from cron; Bob and Carol stay.
+Each has its own line.
 """
 
 import json
@@ -52,7 +54,7 @@ PAUSE_SECONDS = (3.0, 20.0)
 """Between two faults."""
 
 FAULT_SECONDS = (1.0, 70.0)
-"""How long a line stays cut or held, and a process stopped. A session is given up after about a minute."""
+"""How long a line stays cut or held, and a process stopped. A session ends after a minute."""
 
 LAST_RUNS_SECONDS = 600.0
 LEFT_OVER_A_HOME = 5

@@ -1,4 +1,4 @@
-"""A site of which nothing is heard any more is left out when the phase's time is up; afterwards it ends in order, or is back."""
+"""A silent site is left out when the phase's time is up; it ends in order, or comes back."""
 
 import pytest
 from harmed_sites import FRANKS_PATIENCE, ROUNDS, HarmedRun
@@ -13,7 +13,7 @@ def assert_whole(harmed_run: HarmedRun, name: str) -> None:
     assert told(home.root, "model", "verify").code == 0
 
 
-def test_a_site_whose_line_carries_nothing_any_more_ends_and_says_so(harmed_run: HarmedRun) -> None:
+def test_site_with_a_dead_line_ends_and_says_so(harmed_run: HarmedRun) -> None:
     frank = harmed_run.joined["frank"]
     assert "not reached within" in frank.refused(4)
     assert [
@@ -27,7 +27,7 @@ def test_a_site_whose_line_carries_nothing_any_more_ends_and_says_so(harmed_run:
     assert_whole(harmed_run, "frank")
 
 
-def test_a_stopped_site_loses_its_round_goes_on_and_ends_with_the_run(
+def test_stopped_site_loses_its_round_and_ends_with_the_run(
     harmed_run: HarmedRun,
 ) -> None:
     assert "grace: no answer" in harmed_run.round(2)["dropped"]

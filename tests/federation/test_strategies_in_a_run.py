@@ -1,10 +1,12 @@
-"""Two sites and a coordinator over TLS, once with each strategy: every global model is what the strategy makes of the sites'."""
+"""Two sites and a coordinator: each global model is what the strategy makes of theirs."""
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 from federation_homes import Homes
+from memory_runs import MemoryRun, run_in_memory
 from node_processes import Ended, Processes
 from numpy.typing import NDArray
 from test_federated_average import trained_at
@@ -21,11 +23,15 @@ OPTIONS = {
     "fedadam": ("--strategy", "fedadam", "--server-learning-rate", "0.02"),
     "fedyogi": ("--strategy", "fedyogi", "--server-learning-rate", "0.02"),
 }
-Ran = tuple[Homes, Ended]
+IN_MEMORY = {
+    "fedprox": "fedprox:proximal-mu=1",
+    "fedadam": "fedadam:server-learning-rate=0.02",
+    "fedyogi": "fedyogi:server-learning-rate=0.02",
+}
 
 
 def serve(homes: Homes, processes: Processes, strategy: str) -> Ended:
-    """The run, or what is left of it, to its end."""
+    """The run, or what is left of it, to its end, with processes over TLS."""
     server, port = processes.serve(homes.coordinator, *PLAN, *OPTIONS[strategy])
     joins = [processes.join(homes.site(name).root, port) for name in SITES]
     for join in joins:
@@ -37,15 +43,14 @@ def serve(homes: Homes, processes: Processes, strategy: str) -> Ended:
 
 
 @pytest.fixture(scope="module")
-def ran(copied: Callable[[str], Homes], module_processes: Processes) -> Callable[[str], Ran]:
-    """Each strategy's run; made once, not to be changed."""
-    done: dict[str, Ran] = {}
+def ran(copied: Callable[[str], Homes]) -> Callable[[str], MemoryRun]:
+    """ran(strategy): its run in memory. It is made once, and no test may change it."""
 
-    def run(strategy: str) -> Ran:
-        if strategy not in done:
-            homes = copied(strategy)
-            done[strategy] = homes, serve(homes, module_processes, strategy)
-        return done[strategy]
+    @functools.cache
+    def run(strategy: str) -> MemoryRun:
+        return run_in_memory(
+            copied(strategy), SITES, IN_MEMORY[strategy], rounds=ROUNDS, architecture="ecgnet"
+        )
 
     return run
 
@@ -57,7 +62,7 @@ def models(homes: Homes) -> list[tuple[str, NDArray[np.float64]]]:
 
 
 def means(homes: Homes, mu: float = 0.0) -> list[NDArray[np.float64]]:
-    """For each round the mean of what the sites learn from the model before, weighted by their examples."""
+    """For each round, the mean of what the sites learn, weighted by their examples."""
     found = []
     for number, (version, _) in enumerate(models(homes)[:ROUNDS], start=1):
         parts = [
@@ -70,8 +75,8 @@ def means(homes: Homes, mu: float = 0.0) -> list[NDArray[np.float64]]:
     return found
 
 
-def test_fedprox_averages_sites_that_stayed_near(ran: Callable[[str], Ran]) -> None:
-    homes, _ = ran("fedprox")
+def test_fedprox_averages_sites_that_stayed_near(ran: Callable[[str], MemoryRun]) -> None:
+    homes = ran("fedprox").homes
     made = models(homes)
     for (_, after), expected, free in zip(
         made[1:], means(homes, mu=1.0), means(homes), strict=True
@@ -82,9 +87,9 @@ def test_fedprox_averages_sites_that_stayed_near(ran: Callable[[str], Ran]) -> N
 
 @pytest.mark.parametrize("strategy", ["fedadam", "fedyogi"])
 def test_a_server_optimiser_follows_the_mean_change(
-    ran: Callable[[str], Ran], strategy: str
+    ran: Callable[[str], MemoryRun], strategy: str
 ) -> None:
-    homes, _ = ran(strategy)
+    homes = ran(strategy).homes
     made = models(homes)
     first = second = np.zeros(made[0][1].size)
     told = np.ones(first.size, dtype=np.bool_)
@@ -98,7 +103,7 @@ def test_a_server_optimiser_follows_the_mean_change(
             second = 0.99 * second + 0.01 * change**2
             rate *= np.sqrt(1 - 0.99 ** (number + 1)) / (1 - 0.9 ** (number + 1))
         else:
-            # Where both are nearly the same, the rounding of a mean decides the sign, there and here.
+            # Where both are nearly equal, the rounding of a mean decides the sign.
             told &= np.abs(second - change**2) > 1e-3 * change**2
             second = second - 0.01 * change**2 * np.sign(second - change**2)
         expected = before + rate * first / (np.sqrt(second) + 0.001)
@@ -108,15 +113,20 @@ def test_a_server_optimiser_follows_the_mean_change(
 
 
 @pytest.mark.parametrize("strategy", OPTIONS)
-def test_every_site_ends_with_the_final_model(ran: Callable[[str], Ran], strategy: str) -> None:
-    homes, served = ran(strategy)
-    assert [each["dropped"] for each in served.result["rounds"]] == [[]] * ROUNDS
+def test_every_site_ends_with_the_final_model(
+    ran: Callable[[str], MemoryRun], strategy: str
+) -> None:
+    run = ran(strategy)
+    assert [each.dropped for each in run.rounds] == [[]] * ROUNDS
+    assert {name: joined.final for name, joined in run.joined.items()} == dict.fromkeys(
+        SITES, run.final
+    )
     for name in ("coordinator", *SITES):
-        assert homes.registry(name).current() == served.result["model"]
+        assert run.homes.registry(name).current() == run.final
 
 
-def test_a_killed_fedadam_run_ends_with_the_weights_of_one_that_was_not(
-    ran: Callable[[str], Ran], homes: Homes, processes: Processes
+def test_killed_fedadam_run_ends_with_the_same_weights(
+    ran: Callable[[str], MemoryRun], homes: Homes, processes: Processes
 ) -> None:
     server, port = processes.serve(homes.coordinator, *PLAN, *OPTIONS["fedadam"])
     joins = [processes.join(homes.site(name).root, port, max_wait="6s") for name in SITES]
@@ -126,4 +136,6 @@ def test_a_killed_fedadam_run_ends_with_the_weights_of_one_that_was_not(
         join.finish().refused(4)
     served = serve(homes, processes, "fedadam")
     assert [each["round"] for each in served.result["rounds"]] == [2]
-    assert served.result["sha256"] == ran("fedadam")[1].result["sha256"]
+    whole = ran("fedadam")
+    final = whole.homes.registry("coordinator").entry(whole.final).manifest
+    assert served.result["sha256"] == final.weights_sha256

@@ -11,14 +11,16 @@ from federation_homes import Homes
 from ecgfl_cli.federation.signed_requests import REQUEST
 
 CHANGES = ((0.4, 0.0), (-0.2, 0.0))
-"""Of every weight at a site with 100 examples and at one with 300, in rounds 1 and 2: means 0.1 and -0.05."""
+"""Every weight at sites with 100 and 300 examples in rounds 1 and 2: means 0.1 and -0.05."""
 
-# Reddi et al., ICLR 2021, algorithm 2, with Flower's beta_1 = 0.9, beta_2 = 0.99, tau = 0.001 and a server learning rate of 0.02:
+# Reddi et al., ICLR 2021, algorithm 2, with Flower's beta_1 = 0.9, beta_2 = 0.99, tau = 0.001 and a
+# server learning rate of 0.02:
 # m_1 = 0.1 x 0.1 = 0.01, m_2 = 0.9 x 0.01 - 0.1 x 0.05 = 0.004.
-# Adam: v_1 = 0.01 x 0.01 = 0.0001, v_2 = 0.99 x 0.0001 + 0.01 x 0.0025 = 0.000124; Flower multiplies its rate by
+# Adam: v_1 = 0.01 x 0.01 = 0.0001, v_2 = 0.99 x 0.0001 + 0.01 x 0.0025 = 0.000124. Flower
+#   multiplies its rate by
 #   sqrt(1 - 0.99^(t+1)) / (1 - 0.9^(t+1)): 0.742460 and 0.635941.
 #   0.02 x 0.742460 x 0.01 / (0.01 + 0.001) and 0.02 x 0.635941 x 0.004 / (0.0111355 + 0.001).
-# Yogi: v_1 = 0.0001, v_2 = 0.0001 + 0.01 x 0.0025 = 0.000125 (it grows because 0.0025 is more than v_1).
+# Yogi: v_1 = 0.0001, v_2 = 0.0001 + 0.01 x 0.0025 = 0.000125 (it grows because 0.0025 > v_1).
 #   0.02 x 0.01 / (0.01 + 0.001) and 0.02 x 0.004 / (0.0111803 + 0.001).
 STEPS = {
     "fedavg": (0.1, -0.05),
@@ -46,8 +48,9 @@ FIVE = {1: "alice", 2: "bob", 3: "carol", 4: "dave", 5: "erin"}
 FIVE_CHANGES = (0.0, 0.1, 0.12, 0.5, 9.0)
 """Of every weight at five sites, whose examples count for nothing here."""
 
-# Median: the third. Trimmed mean with a share of 0.2: (0.1 + 0.12 + 0.5) / 3. Krum with one malicious site of five looks at
-# 5 - 1 - 2 = 2 neighbours; squared distances a weight: 0: 0.0244, 0.1: 0.0104, 0.12: 0.0148, 0.5: 0.3044, 9: 151.1.
+# Median: the third. Trimmed mean with a share of 0.2: (0.1 + 0.12 + 0.5) / 3. Krum with one
+# malicious site of five uses 5 - 1 - 2 = 2 neighbours; squared distances for each weight:
+# 0: 0.0244, 0.1: 0.0104, 0.12: 0.0148, 0.5: 0.3044, 9: 151.1.
 ROBUST_STEPS = {"median": 0.12, "trimmed-mean": 0.24, "krum": 0.1}
 
 
@@ -70,7 +73,7 @@ def test_a_robust_strategy_is_not_moved_by_one_site(homes: Homes, strategy: str)
         assert rounds.last.sites == list(FIVE.values())
 
 
-def test_krum_tells_sites_apart_whose_changes_are_small_beside_the_weights(homes: Homes) -> None:
+def test_krum_distinguishes_changes_that_are_small_for_the_weights(homes: Homes) -> None:
     """In single precision the distances of such weights are noise."""
     rounds = Rounds(homes, "krum", nodes=FIVE, min_sites=5)
     before = (rounds.weights * 1000).astype(np.float32)
@@ -121,9 +124,7 @@ def test_only_fedprox_asks_the_sites_for_a_proximal_term(
 
 
 @pytest.mark.parametrize("strategy", ["fedadam", "fedyogi"])
-def test_the_wildest_weights_of_a_site_move_the_model_by_a_bounded_step(
-    homes: Homes, strategy: str
-) -> None:
+def test_extreme_weights_move_the_model_by_a_bounded_step(homes: Homes, strategy: str) -> None:
     rounds = Rounds(homes, strategy)
     before = rounds.weights
     for value in (3e38, -3e38, 1.0):

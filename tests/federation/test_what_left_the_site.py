@@ -1,4 +1,4 @@
-"""What a site sent is the weights, the counts and the whitelisted figures, and its audit log says so beforehand."""
+"""A site sends the weights, the counts and the permitted figures, and writes this down first."""
 
 import json
 from typing import Any
@@ -51,7 +51,7 @@ def test_each_message_that_left_has_its_line(finished: Finished, name: str) -> N
 
 
 @pytest.mark.parametrize("name", SITES)
-def test_the_sizes_are_those_of_one_weight_vector_and_of_a_few_numbers(
+def test_sizes_are_those_of_a_weight_vector_and_a_few_numbers(
     finished: Finished, name: str
 ) -> None:
     for line in sent(finished, name):

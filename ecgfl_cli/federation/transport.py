@@ -2,8 +2,8 @@
 
 `flower.superlink` implements `CoordinatorTransport` and `flower.fleet` implements `SiteTransport`,
 both over Flower's Fleet API. `simulation.ray_engine` implements `CoordinatorTransport` over
-Flower's simulation engine. In memory, for tests, `InMemoryTransport` implements it with functions as
-sites, and `InMemorySite` implements `SiteTransport`.
+Flower's simulation engine. In memory, for tests, `InMemoryTransport` implements it with functions
+as sites, and `InMemorySite` implements `SiteTransport`.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""A release passes steps with two sides: at the site, and at the coordinator in the opposite order."""
+"""Releases pass steps with a site side and, in the opposite order, a coordinator side."""
 
 import json
 from dataclasses import replace
@@ -151,6 +151,7 @@ def test_sites_of_a_combined_update_are_all_named(homes: Homes) -> None:
     )
     assert rounds.last.sites == ["alice", "bob"]
     assert rounds.last.examples == 200
+    assert rounds.checkpoints.latest.manifest.sites == 2
     assert [site.update_norm for site in rounds.last.by_site.values()] == [None, None]
     mean_change = rounds.weights - before
     assert mean_change == pytest.approx(np.full(LENGTH, 0.3), abs=1e-5)

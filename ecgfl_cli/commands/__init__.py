@@ -1,1 +1,1 @@
-"""One thin file a verb: options in, a library call, the result out."""
+"""One module per command: read the options, call the library, print the result."""

@@ -146,7 +146,7 @@ def verify(
 ) -> None:
     """Check that no line was changed, removed, reordered or backdated.
 
-    Exit code 3 if one was.
+    Exit code 3 if the log is damaged.
 
     The log is also compared with audit.head beside it. Anyone who can write both files can replace
     both. To detect that, compare with a noted --head, or with the head that the coordinator

@@ -93,7 +93,7 @@ def renew(
         bool,
         typer.Option(
             "--new-key",
-            help="Also make a new server key, because the old one is lost or no longer secret.",
+            help="Also make a new server key, if the old one is lost or compromised.",
         ),
     ] = False,
     new_ca: Annotated[
@@ -101,8 +101,8 @@ def renew(
         typer.Option(
             "--new-ca",
             help=(
-                "Also make a new CA, because it expires or its key is lost. Each site then needs "
-                "federation.json."
+                "Also make a new CA, if it expires or its key is lost. Each site then needs the "
+                "new federation.json."
             ),
         ),
     ] = False,

@@ -127,7 +127,7 @@ def use(context: typer.Context, version: Version) -> None:
 
 @app.command()
 def rollback(context: typer.Context) -> None:
-    """Return to the model that was current before; a second call goes back one more."""
+    """Return to the model that was current before; a second call goes back one further."""
     console = console_of(context, "model-rollback")
     home = console.home
     home.require_site()

@@ -1,4 +1,4 @@
-"""Option types that several verbs share."""
+"""Option types that several commands share."""
 
 import math
 from collections.abc import Callable
@@ -73,8 +73,8 @@ SamplingRate = Annotated[
         min=1,
         max=100_000,
         help=(
-            "Sampling rate in Hz, for files that do not state one; a file that states another is "
-            "refused."
+            "Sampling rate in Hz, for files that do not state one. A file that states another rate "
+            "is refused."
         ),
     ),
 ]

@@ -21,7 +21,7 @@ from ecgfl_cli.schedule.windows import schtasks_line
 from ecgfl_cli.site.settings import load_settings
 
 app = typer.Typer(
-    cls=HelpGroup, help="Let this machine join the federation every night.", no_args_is_help=True
+    cls=HelpGroup, help="Schedule a nightly join on this machine.", no_args_is_help=True
 )
 
 Server = Annotated[

@@ -10,7 +10,7 @@ from ecgfl_cli.store.segment import segment_store
 
 
 def command(context: typer.Context, arch: ArchitectureName = DEFAULT, jobs: Jobs = 1) -> None:
-    """Cut the labelled beats for a network and decide which patients are held out.
+    """Cut the labelled beats for a network and select the held-out patients.
 
     `join` does this when needed.
     """

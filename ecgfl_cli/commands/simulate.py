@@ -46,7 +46,7 @@ def command(
         list[Path] | None,
         typer.Option(
             "--folder",
-            help="Folder with the recordings of one virtual site; repeat it, instead of --sites.",
+            help="Folder with the recordings of one virtual site. Give two or more, not --sites.",
         ),
     ] = None,
     strategies: Annotated[

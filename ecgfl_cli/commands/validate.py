@@ -28,7 +28,7 @@ def command(
     paths: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="Recordings to check without keeping them. Default: the store.",
+            help="Recordings to check without storing them. Default: the store.",
             metavar="[PATH...]",
         ),
     ] = None,

@@ -166,11 +166,19 @@ def seal(
         id=secrets.token_hex(16),
         issued=issued.isoformat(timespec="milliseconds"),
         expires=expires.isoformat(timespec="milliseconds"),
-        content=content.model_dump(exclude_defaults=True),
+        content=_fields_of(content),
     )
     text = envelope.model_dump_json()
     signature = base64.b64encode(key.sign(DOMAIN + text.encode())).decode()
     return Content(texts={REQUEST: text, SIGNATURE: signature}, weights=weights)
+
+
+def _fields_of(content: TrainRequest | EvaluateRequest | CatchUpRequest) -> dict[str, Any]:
+    """Return the fields of a request. Sites of earlier versions do not know empty `steps`."""
+    fields = content.model_dump()
+    if not fields.get("steps"):
+        fields.pop("steps", None)
+    return fields
 
 
 def read_request(

@@ -10,8 +10,9 @@ from node_processes import told
 from test_site_distrusts_server import Server, sound_vector
 from test_site_policy import under
 
+from ecgfl_cli.commands import join
 from ecgfl_cli.federation.messages import VERDICTS, Content, EvaluateReply, read_reply
-from ecgfl_cli.federation.site import local_work, participation, promotion
+from ecgfl_cli.federation.site import local_work, promotion
 from ecgfl_cli.federation.site.participant import FinalModel
 from ecgfl_cli.federation.site.participation import Participation
 from ecgfl_cli.models.calibration import counted
@@ -266,7 +267,7 @@ def test_join_exits_with_7_and_the_reason_of_a_rejection(
         False, "F1 0.500 against 0.900 of old", "old", 0.05, 3, 40, 0.5, 0.9, -0.4, (-0.5, -0.3)
     )
     outcome = Participation(True, "r1", 3, FinalModel(VERSION, verdict))
-    monkeypatch.setattr(participation, "participate", lambda *_: outcome)
+    monkeypatch.setattr(join, "participate", lambda *_: outcome)
     ended = told(homes.site("alice").root, "join", "--server", "localhost:1", "--once")
     assert (ended.code, ended.result["status"]) == (7, "error")
     assert (ended.result["participated"], ended.result["rounds"], ended.result["version"]) == (

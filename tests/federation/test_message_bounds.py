@@ -87,13 +87,13 @@ HOSTILE: dict[str, Hostile] = {
         f"an answer of more than {LARGEST_PART} bytes", answered(lambda handler: handler.endless())
     ),
     "packed": Hostile(
-        "an answer packed with 'gzip'",
+        "an answer compressed with 'gzip'",
         answered(
             lambda handler: handler.answer(gzip.compress(bytes(64 * MIB)), content_encoding="gzip")
         ),
     ),
     "large-in-sum": Hostile(f"a message of more than {LARGEST_MESSAGE} bytes", large_in_sum),
-    "one-piece-for-ever": Hostile("an array in 1000 pieces", in_pieces(4 * MIB, 1000)),
+    "one-piece-for-ever": Hostile("an array in 1000 chunks", in_pieces(4 * MIB, 1000)),
     "a-record-for-ever": Hostile("a record of ", in_pieces(4 * MIB, 100_000)),
     "many-parts": Hostile(
         f"a message of more than {MOST_PARTS} parts",

@@ -53,10 +53,10 @@ def run_in_process(
 @pytest.fixture
 def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """`ecgfl simulate` without Ray."""
-    from ecgfl_cli.federation.simulation import ray_engine
+    from ecgfl_cli.commands import simulate as command
     from ecgfl_cli.federation.simulation import simulate as simulation
 
-    monkeypatch.setattr(ray_engine, "require_engine", lambda: None)
+    monkeypatch.setattr(command, "require_engine", lambda: None)
     monkeypatch.setattr(simulation, "run_engine", run_in_process)
 
 

@@ -84,7 +84,7 @@ def test_the_sites_are_either_dealt_or_given(options: tuple[str, ...], ecgfl: Ec
         (
             ("--sites", "3", "--strategy", "fedavg:proximal-mu=1"),
             2,
-            "fedavg:proximal-mu=1: proximal-mu is no option of",
+            "fedavg:proximal-mu=1: proximal-mu is not an option of",
         ),
         (
             ("--sites", "3", "--strategy", "fedprox:proximal-mu=-1"),

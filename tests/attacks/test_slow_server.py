@@ -44,8 +44,11 @@ def in_tls(client: socket.socket, context: ssl.SSLContext) -> None:  # noqa: ARG
 
 def answering(data: bytes) -> Serve:
     def serve(client: socket.socket, context: ssl.SSLContext) -> None:
-        with contextlib.suppress(OSError):
-            drip(context.wrap_socket(client, server_side=True), data)
+        with (
+            contextlib.suppress(OSError),
+            context.wrap_socket(client, server_side=True) as secured,
+        ):
+            drip(secured, data)
 
     return serve
 
@@ -91,13 +94,17 @@ def listening(tmp_path: Path) -> Iterator[Callable[[Serve], int]]:
     context.load_cert_chain(home.server_certificate, home.server_key)
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
+        def answer(serve: Serve, client: socket.socket) -> None:
+            with client:
+                serve(client, context)
+
         def accept(serve: Serve) -> None:
             while True:
                 try:
                     client = listener.accept()[0]
                 except OSError:
                     return
-                threading.Thread(target=serve, args=(client, context), daemon=True).start()
+                threading.Thread(target=answer, args=(serve, client), daemon=True).start()
 
         def start(serve: Serve) -> int:
             threading.Thread(target=accept, args=(serve,), daemon=True).start()

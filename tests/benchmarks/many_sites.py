@@ -17,6 +17,7 @@ time to accept a site's connections, in milliseconds.
 """
 
 import argparse
+import contextlib
 import json
 import multiprocessing
 import subprocess
@@ -109,8 +110,12 @@ class Watched:
 
     def _read(self) -> None:
         assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self.lines.append((json.loads(line), self.processor()))
+        spent = 0.0
+        with self.process.stderr as lines:
+            for line in lines:
+                with contextlib.suppress(psutil.NoSuchProcess):  # it has ended after this line
+                    spent = self.processor()
+                self.lines.append((json.loads(line), spent))
 
     def _sample(self) -> None:
         while self.process.poll() is None:

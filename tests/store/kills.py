@@ -19,6 +19,7 @@ from typing import NamedTuple
 import psutil
 from ecgfl_adapters.discovery import read
 from ecgfl_adapters.wfdb.adapter import WfdbAdapter
+from log_lines import as_on_a_terminal
 
 REAL = (
     100,
@@ -100,8 +101,12 @@ def strike(
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[str, str]:
-    """Wait for its end; what it wrote. Whoever still holds a stream of it is waited for, too."""
-    return process.communicate(timeout=120)
+    """Wait for the end of a process and of those that hold its streams; return what it wrote.
+
+    The lines on stderr are as on a terminal.
+    """
+    out, err = process.communicate(timeout=120)
+    return out, as_on_a_terminal(err)
 
 
 def left_over(session: int) -> list[int]:

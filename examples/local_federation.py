@@ -83,9 +83,10 @@ def make_homes(work: Path, sites: Mapping[str, Sequence[Path]], *options: object
 def log_entry(line: str) -> dict[str, Any]:
     """Return a line of a JSON log. A library may have written another line."""
     try:
-        return dict(json.loads(line))
+        entry = json.loads(line)
     except ValueError:
-        return {"event": None, "message": line.rstrip()}
+        entry = None
+    return entry if isinstance(entry, dict) else {"event": None, "message": line.rstrip()}
 
 
 def federate(work: Path, sites: Sequence[str], *plan: object) -> None:

@@ -14,7 +14,7 @@ import pytest
 from ecgfl_adapters.recording import Recording
 from ecgfl_adapters.registry import adapters
 from filelock import FileLock
-from log_lines import PREFIX
+from log_lines import as_on_a_terminal
 
 from ecgfl_cli.demo.synthesiser import synthesise
 
@@ -186,7 +186,7 @@ def ecgfl(home: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
         capsys.readouterr()
         code = run([str(argument) for argument in arguments])
         out, err = capsys.readouterr()
-        return Ran(code, out, PREFIX.sub("", err))
+        return Ran(code, out, as_on_a_terminal(err))
 
     return ecgfl
 

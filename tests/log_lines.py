@@ -12,6 +12,14 @@ PREFIX = re.compile(
 )
 """The time and the level, with which a line begins if stderr is not a terminal."""
 
+PROGRESS = re.compile(r"^\S+ INFO [^:\n]+: \d+ of \d+\n", flags=re.MULTILINE)
+"""A line of progress. A terminal shows a bar instead."""
+
+
+def as_on_a_terminal(text: str) -> str:
+    """Return what a process wrote to stderr, without the times and the lines of progress."""
+    return PREFIX.sub("", PROGRESS.sub("", text))
+
 
 def entry_of(line: str) -> dict[str, Any] | None:
     """Return the object of a JSON line; None for any other line."""

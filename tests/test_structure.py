@@ -3,6 +3,8 @@
 import ast
 from collections import defaultdict
 from collections.abc import Iterator
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import ecgfl_adapters
@@ -15,6 +17,8 @@ SOURCES = [
     for package in (ecgfl_cli, ecgfl_adapters)
     for path in sorted(Path(str(package.__file__)).parent.rglob("*.py"))
 ]
+TESTS = Path(__file__).resolve().parent
+PROGRAMS = sorted([*TESTS.glob("attacks/*.py"), *TESTS.glob("benchmarks/*.py")])
 FEWEST_LINES = 20
 SHORT_FILES = {"__init__.py", "__main__.py"}
 
@@ -59,3 +63,23 @@ def test_processes_names_no_module_in_a_string() -> None:
         and node.value.split(".")[0] in {"ecgfl_cli", "ecgfl_adapters", "wfdb", "numpy", "torch"}
     ]
     assert named == []
+
+
+def exists(module: str, name: str) -> bool:
+    imported = import_module(module)
+    is_package = hasattr(imported, "__path__")
+    return hasattr(imported, name) or (is_package and find_spec(f"{module}.{name}") is not None)
+
+
+def test_programs_import_names_that_exist() -> None:
+    """No test imports most of the programs that measure something."""
+    imported = {
+        (path.name, node.module, alias.name)
+        for path in PROGRAMS
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom)
+        and node.module is not None
+        and node.module.split(".")[0] in {"ecgfl_cli", "ecgfl_adapters"}
+        for alias in node.names
+    }
+    assert [names for names in sorted(imported) if not exists(*names[1:])] == []

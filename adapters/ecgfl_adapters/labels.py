@@ -154,7 +154,7 @@ def refuse_different(
 def _agree(labels: Sequence[BeatLabel], others: Sequence[BeatLabel], fs: float) -> bool:
     """Return whether two files hold the same beats; one of them may round times to 10 ms."""
     ours, theirs = (
-        [label for label in file if label.symbol in BEAT_SYMBOLS] for file in (labels, others)
+        [label for label in listed if label.symbol in BEAT_SYMBOLS] for listed in (labels, others)
     )
     apart = max(1.0, ROUNDED_S * fs)
     return len(ours) == len(theirs) and all(

@@ -218,6 +218,15 @@ class _Demo:
         )
 
 
+def _log_entry(line: str) -> dict[str, Any] | None:
+    """Return the object of a line of the JSON log; None for any other line."""
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return None
+    return entry if isinstance(entry, dict) and "event" in entry else None
+
+
 def _fields(entry: dict[str, Any]) -> dict[str, Any]:
     """Return the fields of a log entry that another process wrote."""
     return _without(entry, "time", "level", "logger", "message")
@@ -299,9 +308,8 @@ class _Process:
     def _pass_on(self) -> None:
         assert self._process.stderr is not None
         for line in self._process.stderr:
-            try:
-                entry = json.loads(line)
-            except ValueError:  # a native library wrote to the process's stderr
+            entry = _log_entry(line)
+            if entry is None:  # a native library wrote to the process's stderr
                 self._console.say(line.rstrip())
                 continue
             self._events.append(entry)

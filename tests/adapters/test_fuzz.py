@@ -17,7 +17,7 @@ from ecgfl_adapters.protocol import ReadOptions
 from ecgfl_adapters.wfdb.adapter import WfdbAdapter
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from log_lines import PREFIX
+from log_lines import as_on_a_terminal
 
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.keys import Pseudonyms, make_keys
@@ -106,7 +106,7 @@ def test_mutated_recordings_go_through_the_command_line(
     outcomes = json.loads(ended.stdout)["outcomes"]
     assert ended.returncode == 3
     assert outcomes["added"] > 0
-    lines = PREFIX.sub("", ended.stderr).splitlines()
+    lines = as_on_a_terminal(ended.stderr).splitlines()
     own = [line for line in lines if not line.endswith("no adapter reads it")]
     assert len(own) == outcomes["unreadable"]
     assert [

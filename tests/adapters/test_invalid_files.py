@@ -14,7 +14,7 @@ import pytest
 from ecgfl_adapters import find_recordings
 from ecgfl_adapters.discovery import read
 from ecgfl_adapters.errors import AdapterError
-from log_lines import PREFIX
+from log_lines import as_on_a_terminal
 
 INVALID = Path(__file__).resolve().parents[1] / "data" / "invalid"
 RECORDINGS = find_recordings([INVALID]).recordings
@@ -64,9 +64,8 @@ def test_ingest_reports_one_line_per_invalid_file(site: Path, ecgfl: Callable[..
     ]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert ran.returncode == 3
-    problems = PREFIX.sub(
-        "", ran.stderr
-    ).splitlines()  # what the workers write would stand here, too
+    # What the workers write would be here, too.
+    problems = as_on_a_terminal(ran.stderr).splitlines()
     assert len(problems) == len(RECORDINGS)
     for path, problem in zip(RECORDINGS, problems, strict=True):
         assert problem.startswith(f"ecgfl: {INVALID}"), path

@@ -49,7 +49,7 @@ from ecgfl_cli.federation.messages import (
     content_of_release,
     weights_of,
 )
-from ecgfl_cli.federation.simulation.simulate import _AllPresent, _free_hand
+from ecgfl_cli.federation.simulation.simulate import _AllPresent, _permissive_policy
 from ecgfl_cli.federation.simulation.trial import trial
 from ecgfl_cli.federation.simulation.virtual_participant import VirtualParticipants, _work
 from ecgfl_cli.federation.simulation.virtual_sites import VirtualSite, deal
@@ -162,7 +162,7 @@ class Sites:
         self.names = {node: site.name for node, site in enumerate(sites, start=1)}
         self.key = ed25519.Ed25519PrivateKey.generate()
         self.known: dict[str, Content] = {}
-        policy = _free_hand([plan])
+        policy = _permissive_policy([plan])
         signing_key = public_key_text(self.key.public_key())
         self.participants = VirtualParticipants(sites, policy, signing_key)
         self._attacker = _work(sites[ATTACKER - 1], policy)

@@ -5,6 +5,7 @@ from importlib.metadata import version
 
 import pytest
 from flwr.app.message import remove_content_from_message
+from flwr.common.constant import ErrorCode
 from flwr.common.serde import message_from_proto, message_to_proto
 from flwr.server.superlink.linkstate import LinkState
 from flwr.server.superlink.utils import check_abort
@@ -32,6 +33,7 @@ from ecgfl_cli.federation import flower
 from ecgfl_cli.federation.flower import TESTED_FLOWER, require_tested_flower
 from ecgfl_cli.federation.flower.authenticated_calls import FLEET_CALLS
 from ecgfl_cli.federation.flower.fleet_app import FLOWER_CALLS
+from ecgfl_cli.federation.messages import SITE_GONE
 
 
 def takes(function: object, *names: str) -> None:
@@ -64,6 +66,10 @@ def test_flower_is_of_a_tested_release(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_the_fleet_client_has_the_call(call: str) -> None:
     takes(getattr(FleetHttpClient, call), "request")
+
+
+def test_code_of_a_lost_session_is_flowers() -> None:
+    assert SITE_GONE == ErrorCode.NODE_UNAVAILABLE
 
 
 def test_the_fleet_client_is_made_from_an_address_and_a_ca() -> None:

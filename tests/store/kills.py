@@ -19,7 +19,7 @@ from typing import NamedTuple
 import psutil
 from ecgfl_adapters.discovery import read
 from ecgfl_adapters.wfdb.adapter import WfdbAdapter
-from log_lines import PREFIX
+from log_lines import as_on_a_terminal
 
 REAL = (
     100,
@@ -103,10 +103,10 @@ def strike(
 def ended(process: subprocess.Popen[str]) -> tuple[str, str]:
     """Wait for the end of a process and of those that hold its streams; return what it wrote.
 
-    The lines on stderr are without time and level.
+    The lines on stderr are as on a terminal.
     """
     out, err = process.communicate(timeout=120)
-    return out, PREFIX.sub("", err)
+    return out, as_on_a_terminal(err)
 
 
 def left_over(session: int) -> list[int]:

@@ -73,15 +73,9 @@ class DataRecords:
 
     def _span(self, channel: EdfChannel) -> slice:
         """Return the bytes of a data record that hold the channel."""
-        place = next(
-            place
-            for place, channel_before in enumerate(self.header.channels)
-            if channel_before is channel
-        )
-        start = (
-            sum(channel_before.samples for channel_before in self.header.channels[:place])
-            * self.header.sample_bytes
-        )
+        channels = self.header.channels
+        index = next(index for index, other in enumerate(channels) if other is channel)
+        start = sum(other.samples for other in channels[:index]) * self.header.sample_bytes
         return slice(start, start + channel.samples * self.header.sample_bytes)
 
 

@@ -72,12 +72,9 @@ class EdfSamples:
         result = np.full(places.shape, np.nan, dtype=np.float32)
         in_file = self.axis.in_file(places)
         numbers, samples = np.divmod(in_file, self.channel.samples)
-        positions = np.unique(numbers[in_file >= 0])
-        adjoining = (
-            np.split(positions, np.flatnonzero(np.diff(positions) > 1) + 1)
-            if positions.size
-            else []
-        )
+        needed = np.unique(numbers[in_file >= 0])
+        gaps = np.flatnonzero(np.diff(needed) > 1) + 1
+        adjoining = np.split(needed, gaps) if needed.size else []
         order = np.argsort(numbers, axis=None, kind="stable")
         for some in adjoining:
             for number, raw in self.records.of(self.channel, int(some[0]), int(some[-1]) + 1):

@@ -120,7 +120,6 @@ def _toml(value: Any) -> str:
         return (
             "{ " + ", ".join(f"{_toml(key)} = {_toml(item)}" for key, item in value.items()) + " }"
         )
-    text = json.dumps(
-        value, ensure_ascii=False
-    )  # strings, numbers and booleans look the same in TOML
-    return "".join(item if item.isprintable() else f"\\U{ord(item):08x}" for item in text)
+    # Strings, numbers and booleans look the same in TOML.
+    text = json.dumps(value, ensure_ascii=False)
+    return "".join(char if char.isprintable() else f"\\U{ord(char):08x}" for char in text)

@@ -152,8 +152,8 @@ def _patient(comments: tuple[str, ...]) -> str:
 
     It is "" if there is no such comment, or a placeholder.
     """
-    patient = (match[1].strip() for text in comments if (match := _PATIENT.fullmatch(text.strip())))
-    return next((identifier for identifier in patient if not is_placeholder(identifier)), "")
+    stated = (match[1].strip() for text in comments if (match := _PATIENT.fullmatch(text.strip())))
+    return next((identifier for identifier in stated if not is_placeholder(identifier)), "")
 
 
 def _age(comments: tuple[str, ...]) -> int | None:

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Mapping
 from importlib.metadata import version
 
-from flwr.common.constant import ErrorCode
 from flwr.supercore.constant import FLWR_PACKAGE_VERSION_METADATA_KEY
 
 from ecgfl_cli.errors import UsageError
@@ -42,9 +41,6 @@ model.
 
 OTHER_VERSION = 426
 """HTTP status of the answer to a site whose version of ecgfl or Flower is incompatible."""
-
-NODE_GONE = ErrorCode.NODE_UNAVAILABLE
-"""Code with which Flower itself answers a request to a site whose session has ended."""
 
 
 def is_compatible(headers: Mapping[bytes, bytes]) -> bool:

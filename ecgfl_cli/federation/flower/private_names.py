@@ -19,7 +19,6 @@ PRIVATE_NAMES: dict[str, frozenset[str]] = {
     "flwr.app.message": frozenset({"remove_content_from_message"}),
     "flwr.common.constant": frozenset(
         {
-            "ErrorCode",
             "HEARTBEAT_PATIENCE",
             "NOOP_ACCOUNT_NAME",
             "NOOP_FLWR_AID",

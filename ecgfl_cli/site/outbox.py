@@ -161,6 +161,8 @@ def prepared(release: Release, steps: Sequence[SiteStep], head: Head | None) -> 
     """Return a release after the release steps, with the head of the audit log added."""
     for step in steps:
         release = step.shape(release)
+    if release.withheld:
+        raise ValueError(f"no release step withholds {sorted(release.withheld)}: nothing is sent")
     return replace(release, head=head)
 
 

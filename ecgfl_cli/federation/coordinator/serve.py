@@ -307,19 +307,19 @@ def _close(
         if report.absent:
             _log.info(f"absent from this run: {', '.join(report.absent)}")
         write_pages(report, _report_path(home, report.run))
-        _log.info(
-            f"run report: {page}",
-            extra=event(
-                Event.RUN_ENDED,
-                run=report.run,
-                outcome=report.outcome,
-                model=report.final,
-                absent=report.absent,
-                report=page,
-            ),
-        )
     except OSError as failure:
         _log.warning(f"the run report cannot be written: {failure}")
+    _log.info(
+        f"run report: {page}",
+        extra=event(
+            Event.RUN_ENDED,
+            run=report.run,
+            outcome=report.outcome,
+            model=report.final,
+            absent=report.absent,
+            report=page,
+        ),
+    )
     try:
         note(
             home,

@@ -19,6 +19,9 @@ _log = logging.getLogger(__name__)
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
+LONGEST_LOG_SECONDS = 1.0
+"""How long the last line may take."""
+
 
 @contextmanager
 def prompt_end(seconds: float, limit: TimeLimit) -> Iterator[None]:
@@ -61,6 +64,10 @@ def _watch(reader: socket.socket, ended: threading.Event, seconds: float, limit:
     if number and not ended.wait(seconds):
         reason = "time limit reached" if limit.passed else "interrupted"
         code = limit.code if limit.passed else ExitCode.INTERRUPTED
+        # The thread that hangs may hold the lock of the log.
+        last_resort = threading.Timer(LONGEST_LOG_SECONDS, os._exit, args=[code])
+        last_resort.daemon = True
+        last_resort.start()
         _log.error(
             f"{reason}; it did not end by itself within {seconds:g} s",
             extra=event(Event.ERROR, code=int(code), error="KeyboardInterrupt"),

@@ -2,8 +2,8 @@
 
 import importlib
 import pkgutil
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from ecgfl_cli.beats.window import Window
@@ -44,6 +44,9 @@ class Architecture:
         Defaults for training with Adam.
     last_learning_rate : float
         Learning rate in the last round of a run.
+    parts : mapping of str to tuple of str
+        Parts of the network that can be trained alone, "last-layer" and "head": how the names of
+        their parameters begin.
     """
 
     name: str
@@ -56,6 +59,7 @@ class Architecture:
     last_learning_rate: float
     local_epochs: int
     batch_size: int
+    parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def names() -> tuple[str, ...]:

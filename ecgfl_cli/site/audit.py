@@ -13,7 +13,7 @@ from typing import Any
 
 from ecgfl_cli.errors import EcgflError, UnusableInput, UsageError
 from ecgfl_cli.files import atomic_write_bytes, sync_folder
-from ecgfl_cli.site.audit_check import MOST_LINES, SHA256, CheckedLog, Head, head_of
+from ecgfl_cli.site.audit_check import MOST_LINES, SHA256, TRACES, CheckedLog, Head, head_of
 from ecgfl_cli.site.audit_lines import (
     CLOCK_BEHIND,
     CLOCK_TOLERANCE,
@@ -63,16 +63,25 @@ class AuditLog:
     ----------
     path : Path
         The log; it need not exist.
-    restart : str
-        The command that restarts this log, for messages.
+    restart : str or None
+        The command that restarts this log, for messages; None if it can only be restored.
+    traces : tuple of str
+        Shell patterns of files beside the log that exist only if the log has a line.
     """
 
-    def __init__(self, path: Path, restart: str = "ecgfl audit restart") -> None:
-        self._files = CheckedLog(
-            path,
-            f"Restore {path.name} and {path.with_suffix('.head').name} from the same backup. "
-            f"Without one, `{restart} --reason TEXT` renames the old file and begins a new log",
-        )
+    def __init__(
+        self,
+        path: Path,
+        restart: str | None = "ecgfl audit restart",
+        traces: tuple[str, ...] = TRACES,
+    ) -> None:
+        fix = f"Restore {path.name} and {path.with_suffix('.head').name} from the same backup"
+        if restart is not None:
+            fix += (
+                f". Without one, `{restart} --reason TEXT` renames the old file and begins a new "
+                "log"
+            )
+        self._files = CheckedLog(path, fix, traces)
 
     @property
     def path(self) -> Path:

@@ -103,12 +103,15 @@ class CheckedLog:
         The log.
     restart : str
         What to do about a damaged log, for messages.
+    traces : tuple of str
+        Shell patterns of files beside the log that exist only if the log has a line.
     """
 
-    def __init__(self, path: Path, restart: str) -> None:
+    def __init__(self, path: Path, restart: str, traces: tuple[str, ...]) -> None:
         self.path = path
         self.head_path = path.with_suffix(".head")
         self._restart = restart
+        self._traces = traces
 
     def open(self, flags: int) -> BinaryIO:
         """Open the log. Raise `UnusableInput` for a link or a pipe."""
@@ -283,7 +286,7 @@ class CheckedLog:
         home = self.path.parent
         traces = [
             path
-            for pattern in TRACES
+            for pattern in self._traces
             for path in home.glob(pattern)
             if not path.name.startswith(".")
         ]

@@ -74,6 +74,11 @@ class Home:
         return self.root / "audit.jsonl"
 
     @property
+    def privacy(self) -> Path:
+        """Privacy ledger."""
+        return self.root / "privacy.jsonl"
+
+    @property
     def lock(self) -> Path:
         """File that one ecgfl at a time locks."""
         return self.root / "lock"

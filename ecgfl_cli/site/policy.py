@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, model_validator
 from ecgfl_cli.errors import PolicyRefused
 from ecgfl_cli.schemas import StrictModel
 from ecgfl_cli.site.hours import Hours
+from ecgfl_cli.site.privacy_policy import PrivacyPolicy
 
 NICEST = 19
 LARGEST_NUMBER = 1_000_000_000
@@ -108,6 +109,8 @@ class Policy(StrictModel):
         than it brings.
     niceness : int
         Niceness of `join`. It has no effect on Windows.
+    dp : PrivacyPolicy or None
+        Differential privacy; None for none.
     """
 
     architectures: Annotated[list[ShortText], Field(max_length=100)] = Field(
@@ -142,6 +145,7 @@ class Policy(StrictModel):
     acceptance_margin: Annotated[float, Field(ge=0, le=1)] = 0.05
     cpu_threads: Annotated[int, Field(ge=1, le=MOST_THREADS)] = 1
     niceness: Annotated[int, Field(ge=0, le=NICEST)] = 0
+    dp: PrivacyPolicy | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -72,4 +72,5 @@ ARCHITECTURE = Architecture(
     last_learning_rate=1e-4,
     local_epochs=2,
     batch_size=128,
+    parts={"last-layer": ("decision.3.",), "head": ("decision.",)},
 )

@@ -43,4 +43,5 @@ ARCHITECTURE = Architecture(
     last_learning_rate=1e-3,
     local_epochs=3,
     batch_size=256,
+    parts={"last-layer": ("6.",), "head": ("5.", "6.")},
 )

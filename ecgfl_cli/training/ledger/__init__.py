@@ -1,0 +1,1 @@
+"""The privacy budget of this site: what each training costs, and what is left."""

@@ -1,0 +1,188 @@
+"""The privacy ledger: what is spent stays spent, and a ledger that was changed is refused."""
+
+import contextlib
+import json
+import multiprocessing
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ecgfl_cli.errors import PolicyRefused, UnusableInput
+from ecgfl_cli.site.audit import AuditLog
+from ecgfl_cli.site.home import Home
+from ecgfl_cli.site.keys import make_keys
+from ecgfl_cli.site.privacy_policy import PrivacyPolicy
+from ecgfl_cli.training.ledger.accounting import Mechanism, epsilon_of, epsilon_of_fixed_plan
+from ecgfl_cli.training.ledger.ledger import PrivacyLedger
+
+POLICY = PrivacyPolicy(epsilon=4.0, delta=1e-3, noise_multiplier=3.7, sampling=1.0, steps=4)
+ROUND = Mechanism(noise_multiplier=3.7, sampling=1.0, steps=4)
+FORTY = {f"patient-{number}": () for number in range(40)}
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Home:
+    home = Home(tmp_path / "site")
+    home.root.mkdir()
+    make_keys(home)
+    return home
+
+
+def reserve(home: Home, patients: dict[str, tuple[str, ...]] = FORTY, number: int = 1) -> set[str]:
+    return PrivacyLedger(home).reserve(POLICY, ROUND, patients, f"request-{number}", "r1", number)
+
+
+def test_epsilon_agrees_with_published_figures() -> None:
+    """40 patients, all in each step, 20 steps, delta 1e-3: epsilon 1, 4 and 8."""
+    for noise, epsilon in ((11.5, 1), (3.7, 4), (2.15, 8)):
+        plan = [Mechanism(noise_multiplier=noise, sampling=1.0, steps=20)]
+        assert epsilon_of_fixed_plan(plan, 1e-3) == pytest.approx(epsilon, rel=0.03)
+        assert epsilon_of_fixed_plan(plan, 1e-3) < epsilon_of(plan, 1e-3) < 1.2 * epsilon
+
+
+def test_sampling_and_splitting_into_rounds() -> None:
+    whole = Mechanism(noise_multiplier=2.0, sampling=0.5, steps=20)
+    parts = [whole.model_copy(update={"steps": 4})] * 5
+    assert epsilon_of(parts, 1e-5) == pytest.approx(epsilon_of([whole], 1e-5))
+    assert epsilon_of([whole.model_copy(update={"sampling": 1.0})], 1e-5) > epsilon_of(parts, 1e-5)
+    assert epsilon_of([], 1e-5) == 0
+
+
+def test_the_budget_ends_and_is_never_given_back(site: Home) -> None:
+    affordable = next(
+        rounds
+        for rounds in range(100)
+        if epsilon_of([ROUND] * (rounds + 1), POLICY.delta) > POLICY.epsilon
+    )
+    for number in range(affordable):
+        assert reserve(site, number=number) == FORTY.keys()
+    with pytest.raises(PolicyRefused, match=r"policy\.dp\.epsilon = 4"):
+        reserve(site, number=affordable)
+    (cohort,) = PrivacyLedger(site).cohorts()
+    assert len(cohort.reservations) == affordable > 1
+    assert cohort.spent(POLICY.delta) <= POLICY.epsilon < cohort.spent(POLICY.delta, [ROUND])
+
+
+def test_new_patients_bring_a_budget_of_their_own(site: Home) -> None:
+    with contextlib.suppress(PolicyRefused):
+        for number in range(100):
+            reserve(site, number=number)
+    new = {f"new-{number}": () for number in range(3)}
+    assert reserve(site, FORTY | new) == new.keys()
+    first, second = PrivacyLedger(site).cohorts()
+    assert (first.patients, second.patients) == (FORTY.keys(), new.keys())
+    assert len(second.reservations) == 1
+    assert second.spent(POLICY.delta) < first.spent(POLICY.delta)
+
+
+def test_a_patient_counted_under_another_pseudonym_is_left_out(site: Home) -> None:
+    reserve(site)
+    merged = {"patient-1": ("patient-2",), "new-1": ("patient-3",), "patient-4": ("unknown",)}
+    assert reserve(site, merged) == {"patient-4"}
+
+
+def test_a_removed_patient_keeps_the_cohort(site: Home) -> None:
+    reserve(site)
+    without = {name: () for name in FORTY if name != "patient-7"}
+    reserve(site, without)
+    reserve(site)
+    (cohort,) = PrivacyLedger(site).cohorts()
+    assert len(cohort.reservations) == 3
+
+
+def remove(path: Path) -> None:
+    path.unlink()
+    path.with_suffix(".head").unlink()
+
+
+def shorten(path: Path) -> None:
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:-1]))
+
+
+def edit(path: Path) -> None:
+    path.write_bytes(path.read_bytes().replace(b'"steps":4', b'"steps":1'))
+
+
+@pytest.mark.parametrize("change", [remove, shorten, edit])
+def test_a_changed_ledger_is_refused(site: Home, change: Callable[[Path], None]) -> None:
+    reserve(site)
+    reserve(site, number=2)
+    change(site.privacy)
+    with pytest.raises(UnusableInput, match=r"privacy\.jsonl.*Restore privacy\.jsonl"):
+        reserve(site, number=3)
+
+
+def test_an_older_ledger_is_refused(site: Home) -> None:
+    reserve(site)
+    older = {path: path.read_bytes() for path in site.root.glob("privacy.*")}
+    reserve(site, number=2)
+    for path, content in older.items():
+        path.write_bytes(content)
+    with pytest.raises(UnusableInput, match="the audit log names a ledger of 3 lines"):
+        reserve(site, number=3)
+
+
+def test_another_secret_is_refused(site: Home) -> None:
+    reserve(site)
+    site.secret.write_bytes(bytes(32))
+    with pytest.raises(UnusableInput, match=str(site.secret)):
+        reserve(site, number=2)
+
+
+def test_the_head_is_in_the_audit_log(site: Home) -> None:
+    reserve(site)
+    noted = AuditLog(site.audit).entries()[-1]
+    last = json.loads(site.privacy.read_bytes().splitlines()[-1])
+    assert (noted["event"], noted["lines"], noted["head"]) == (
+        "privacy-reserved",
+        last["line"],
+        last["hash"],
+    )
+
+
+def spend(root: Path, sent: Path) -> None:
+    """Reserve and then "send" until killed; a line in `sent` stands for what left the site."""
+    home = Home(root)
+    number = len(sent.read_text().splitlines()) if sent.exists() else 0
+    while True:
+        number += 1
+        plenty = POLICY.model_copy(update={"epsilon": 20.0, "noise_multiplier": 900.0})
+        cheap = ROUND.model_copy(update={"noise_multiplier": 900.0})
+        PrivacyLedger(home).reserve(plenty, cheap, FORTY, f"request-{number}", "r1", number)
+        with sent.open("a") as file:
+            file.write(f"request-{number}\n")
+
+
+def size_of(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+@pytest.mark.slow
+def test_reserved_is_never_less_than_sent_after_200_kills(site: Home, tmp_path: Path) -> None:
+    sent = tmp_path / "sent"
+    context = multiprocessing.get_context("fork")
+    randomness = random.Random(1)
+    for _ in range(200):
+        awaited = randomness.choice((site.privacy, site.audit, sent))
+        size = size_of(awaited)
+        process = context.Process(target=spend, args=(site.root, sent))
+        process.start()
+        while size_of(awaited) == size:
+            assert process.is_alive()
+            time.sleep(0.001)
+        time.sleep(randomness.uniform(0.0, 0.02))
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+    requests = sent.read_text().split()
+    (cohort,) = PrivacyLedger(site).cohorts()
+    reserved = [reservation.line.request for reservation in cohort.reservations]
+    assert len(requests) > 50
+    assert set(requests) <= set(reserved)
+    assert len(reserved) >= len(requests)

@@ -180,6 +180,13 @@ class Catalogue:
         row = self._connection.execute(query, (pseudonym,)).fetchone()
         return pseudonym if row is None else str(row["patient"])
 
+    def aliases(self) -> dict[str, set[str]]:
+        """Return patient -> other pseudonyms, for the patients that were merged."""
+        others: dict[str, set[str]] = {}
+        for row in self._connection.execute("SELECT alias, patient FROM aliases"):
+            others.setdefault(row["patient"], set()).add(row["alias"])
+        return others
+
     def unite(self, alias: str, patient: str) -> None:
         """Merge two patients into one.
 

@@ -50,12 +50,15 @@ class Dataset:
         Records of the held-out patients.
     records, patients : int
         Numbers of records and of patients in both together.
+    train_patients : tuple of str
+        Pseudonyms of the training patients, in the order of `Examples.patient`.
     """
 
     train: Examples
     held_out: HeldOut
     records: int
     patients: int
+    train_patients: tuple[str, ...]
 
 
 def require_training_data(home: Home) -> None:
@@ -117,6 +120,7 @@ def load_dataset(home: Home, architecture: Architecture) -> Dataset:
         HeldOut(tuple(item for item in segmented if item.split == "held-out"), architecture),
         records=len(segmented),
         patients=len({item.row.patient for item in segmented}),
+        train_patients=_patients_of(train),
     )
 
 
@@ -147,14 +151,17 @@ def train_examples(records: list[Segmented], architecture: Architecture, folder:
     folder : Path
         Folder for the unnamed file that stores the inputs.
     """
-    numbers: dict[str, int] = {}
-    for record in records:
-        numbers.setdefault(record.row.patient, len(numbers))
+    numbers = {patient: number for number, patient in enumerate(_patients_of(records))}
     return examples_of_patients(
         ((numbers[record.row.patient], beats) for record, beats in _learned(records, architecture)),
         architecture,
         folder,
     )
+
+
+def _patients_of(records: list[Segmented]) -> tuple[str, ...]:
+    """Return the patients of some records, each once, in the order of the records."""
+    return tuple(dict.fromkeys(record.row.patient for record in records))
 
 
 def _learned(

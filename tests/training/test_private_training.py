@@ -13,7 +13,8 @@ from ecgfl_cli.models.packing import pack
 from ecgfl_cli.training.examples import Examples
 from ecgfl_cli.training.private import mechanism
 from ecgfl_cli.training.private.clipping import Read, clipped, patient_sums, row_sums
-from ecgfl_cli.training.private.mechanism import PrivatePlan, train_privately
+from ecgfl_cli.training.private.mechanism import train_privately
+from ecgfl_cli.training.private.plan import PrivatePlan
 from ecgfl_cli.training.private.random_stream import RandomStream
 
 PATIENTS, BEATS, CLIP = 12, 30, 0.5

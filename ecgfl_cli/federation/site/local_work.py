@@ -4,6 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ecgfl_cli.federation.messages import EvaluateReply, Kind, TrainReply, figures_of
 from ecgfl_cli.federation.release_steps.chain import site_steps
 from ecgfl_cli.federation.site.loss_check import LossCheck
@@ -18,7 +21,10 @@ from ecgfl_cli.site.requests import Asked, RequestLog
 from ecgfl_cli.training.acceptance import ByPatient, by_patient, total
 from ecgfl_cli.training.dataset import Dataset, HeldOut, load_dataset
 from ecgfl_cli.training.enough import require_enough, too_few_held_out
+from ecgfl_cli.training.ledger.budget import PrivacyBudget
 from ecgfl_cli.training.local import Measured, TrainingPlan, batches, train
+from ecgfl_cli.training.private.mechanism import train_privately
+from ecgfl_cli.training.private.plan import private_plan
 
 if TYPE_CHECKING:
     from torch import nn
@@ -35,12 +41,12 @@ class Trained:
     beats
         Number of training beats.
     loss
-        Mean loss in the last local epoch.
+        Mean loss in the last local epoch; None with differential privacy.
     """
 
     release: Release
     beats: int
-    loss: float
+    loss: float | None
 
 
 @dataclass(frozen=True)
@@ -127,14 +133,18 @@ class LocalWork:
         network_architecture = architecture(manifest.architecture)
         dataset = self._dataset(network_architecture)
         examples = dataset.train
-        self._policy.require_asked(
-            "steps", plan.epochs * batches(len(examples), plan.batch_size), "min_steps"
-        )
+        if self._policy.dp is None:
+            self._policy.require_asked(
+                "steps", plan.epochs * batches(len(examples), plan.batch_size), "min_steps"
+            )
         if asked is not None and not self._is_plausible(manifest):
             self._require_plausible(
                 total(by_patient(network, manifest, dataset.held_out)), manifest
             )
         start = pack(network)
+        if self._policy.dp is not None:
+            self._train_privately(network, network_architecture, dataset, plan, asked, manifest)
+            return self._private_release(network, start)
         loss = require_sane_loss(train(network, network_architecture, examples, plan), manifest)
         reply = TrainReply(examples=len(examples), pvcs=int(examples.is_pvc.sum()), loss=loss)
         release = Release(
@@ -192,9 +202,10 @@ class LocalWork:
     def metrics(self) -> frozenset[Metric]:
         """Figures of the held-out patients that may leave this site.
 
-        Empty if there are fewer held-out patients or beats than the policy requires.
+        Empty with differential privacy, and if there are fewer held-out patients or beats than the
+        policy requires.
         """
-        if too_few_held_out(self._home, self._policy):
+        if self._policy.dp is not None or too_few_held_out(self._home, self._policy):
             return frozenset()
         return frozenset(self._policy.metrics)
 
@@ -210,8 +221,8 @@ class LocalWork:
         """Return the reply about a measurement: only the number of beats if no metric may leave."""
         metrics = self.metrics
         if not metrics:
-            too_few = too_few_held_out(self._home, self._policy)
-            only_examples = EvaluateReply(examples=0 if too_few else measured.beats)
+            is_hidden = self._policy.dp is not None or too_few_held_out(self._home, self._policy)
+            only_examples = EvaluateReply(examples=0 if is_hidden else measured.beats)
             return Release(Kind.EVALUATE, figures_of(only_examples))
         reply = EvaluateReply(
             examples=measured.beats,
@@ -225,6 +236,43 @@ class LocalWork:
             pvcs_by_logit=measured.pvcs_by_logit.tolist(),
         )
         return Release(Kind.EVALUATE, figures_of(reply), withheld=set(METRICS) - metrics)
+
+    def _train_privately(
+        self,
+        network: "nn.Module",
+        network_architecture: Architecture,
+        dataset: Dataset,
+        plan: TrainingPlan,
+        asked: Asked | None,
+        manifest: Manifest,
+    ) -> None:
+        """Reserve a training in the privacy ledger, and train with differential privacy.
+
+        A dry run and a simulation spend nothing, because nothing leaves this site.
+        """
+        privacy = self._policy.dp
+        assert privacy is not None
+        budget = PrivacyBudget(self._home, self._policy)
+        numbers = {patient: number for number, patient in enumerate(dataset.train_patients)}
+        allowed = set(numbers)
+        if asked is not None:
+            this_round = manifest.round + 1
+            allowed = budget.reserve(dataset.train_patients, asked.id, asked.run, this_round)
+        train_privately(
+            network,
+            network_architecture,
+            dataset.train,
+            private_plan(self._policy, privacy, plan),
+            np.array(sorted(numbers[patient] for patient in allowed), dtype=np.int64),
+        )
+
+    def _private_release(self, network: "nn.Module", start: NDArray[np.float32]) -> Trained:
+        """Return the reply about a private training, whose only figure is a constant."""
+        beats = self._policy.min_training_beats
+        figures = figures_of(TrainReply(examples=beats))
+        return Trained(
+            Release(Kind.TRAIN, figures, weights=pack(network), start=start), beats, None
+        )
 
     def _begin_training(self, asked: Asked, manifest: Manifest) -> None:
         """Check the policy's hours and counts for a training, and log the request."""

@@ -95,15 +95,10 @@ def row_sums(
         try:
             for rows in np.array_split(sampled, -(-len(sampled) // ROWS_AT_ONCE)):
                 inputs, kinds = read(rows)
-                module.enable_hooks()
-                losses = cross_entropy(module(*inputs), kinds, reduction="none")
                 with warnings.catch_warnings():
                     # torch warns about the hooks of Opacus, which need the outputs' gradients only.
                     warnings.filterwarnings("ignore", "Full backward hook is firing")
-                    torch.autograd.backward(losses.sum(), retain_graph=True)
-                share = module.get_clipping_coef()
-                module.disable_hooks()
-                summed += _flat(torch.autograd.grad((share * losses).sum(), parameters))
+                    summed += _flat(_clipped_sum(module, inputs, kinds, parameters))
         finally:
             module.to_standard_module()
             for parameter in parameters:
@@ -111,6 +106,21 @@ def row_sums(
         return summed
 
     return total
+
+
+def _clipped_sum(
+    module: GradSampleModuleFastGradientClipping,
+    inputs: list[Tensor],
+    kinds: Tensor,
+    parameters: list[nn.Parameter],
+) -> tuple[Tensor, ...]:
+    """Return the sum of the clipped gradients of some rows, one tensor for each parameter."""
+    module.enable_hooks()
+    losses = cross_entropy(module(*inputs), kinds, reduction="none")
+    torch.autograd.backward(losses.sum(), retain_graph=True)
+    share = module.get_clipping_coef()
+    module.disable_hooks()
+    return torch.autograd.grad((share * losses).sum(), parameters)
 
 
 def clipped(gradient: Tensor, max_norm: float) -> Tensor:

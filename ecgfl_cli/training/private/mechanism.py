@@ -9,61 +9,18 @@ takes the place of the example (McMahan et al., ICLR 2018).
 No batch is mixed across units, and no normalisation uses more than one unit.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ecgfl_cli.models.architecture import Architecture, BeatInput
-from ecgfl_cli.site.privacy_policy import Trained, Unit
+from ecgfl_cli.site.privacy_policy import Trained
 from ecgfl_cli.training.augmentation import augmented, noise_samples
 from ecgfl_cli.training.examples import Examples
 from ecgfl_cli.training.private.clipping import patient_sums, row_sums
+from ecgfl_cli.training.private.plan import PrivatePlan
 from ecgfl_cli.training.private.random_stream import RandomStream
-
-
-@dataclass(frozen=True)
-class PrivatePlan:
-    """How a site trains with differential privacy in a round.
-
-    Attributes
-    ----------
-    unit : {"patient", "row"}
-        What is protected.
-    noise_multiplier : float
-        Standard deviation of the noise, as a multiple of `max_grad_norm`.
-    sampling : float
-        Probability with which a unit is part of a step.
-    steps : int
-        Number of steps.
-    max_grad_norm : float
-        Largest norm of the gradient of a unit.
-    trained : {"last-layer", "head", "all"}
-        Which part of the network is trained.
-    nominal_units : int
-        The noisy sum is divided by this number times `sampling`. It must not depend on the data.
-    learning_rate : float
-        Of Adam.
-    threads : int
-        Number of processor threads.
-    """
-
-    unit: Unit
-    noise_multiplier: float
-    sampling: float
-    steps: int
-    max_grad_norm: float
-    trained: Trained
-    nominal_units: int
-    learning_rate: float
-    threads: int = 1
-
-
-SumOfGradients = Callable[[NDArray[np.int64]], Tensor]
-"""Takes the sampled units, and returns the sum of their clipped gradients, shape (weights,)."""
 
 
 def train_privately(

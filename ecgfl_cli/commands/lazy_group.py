@@ -25,6 +25,7 @@ VERBS = {
     "predict": "Find PVCs in recordings with the current model.",
     "evaluate": "Measure a model against reference labels by ANSI/AAMI EC57.",
     "model": "Manage the models that this site received, and the starter model.",
+    "privacy": "Show the privacy budget of this site: spent, left, and for how many rounds.",
     "audit": "Show and verify the log of what this site did and sent.",
     "schedule": "Schedule a nightly join on this machine.",
     "doctor": "Check the home of a site or a coordinator without changing it.",

@@ -166,9 +166,13 @@ class Participant:
         trained = self._work.train(network, manifest, plan, asked)
         seconds = time.monotonic() - began
         where = f"round {manifest.round + 1} of {manifest.rounds}"
+        result = (
+            "with differential privacy"
+            if trained.loss is None
+            else f"on {trained.beats} beats, loss {trained.loss:.4f}"
+        )
         _log.info(
-            f"{where}: trained on {trained.beats} beats in {seconds:.2f} s,"
-            f" loss {trained.loss:.4f}",
+            f"{where}: trained in {seconds:.2f} s {result}",
             extra=event(
                 Event.TRAINED,
                 round=manifest.round + 1,

@@ -36,6 +36,7 @@ from ecgfl_cli.site.policy import Policy
 from ecgfl_cli.site.policy_changes import note_policy
 from ecgfl_cli.site.settings import SiteSettings
 from ecgfl_cli.training.dataset import require_training_data
+from ecgfl_cli.training.ledger.budget import PrivacyBudget
 
 _log = logging.getLogger(__name__)
 
@@ -152,6 +153,8 @@ def _prepare(
         policy.allow_coordinator(federation.signing_public_key)
         if options.once:
             policy.allow_hour(datetime.now())
+        if policy.dp is not None:
+            PrivacyBudget(home, policy).require()
     except PolicyRefused as error:
         audit.append("refused", by="policy", reason=str(error))
         raise

@@ -7,8 +7,8 @@ from pydantic import Field
 from ecgfl_cli.schemas import StrictModel
 
 LARGEST_EPSILON = 20.0
-"""A larger epsilon is not a meaningful promise: it allows the probability of an outcome to change by
-a factor of exp(20) = 5e8."""
+"""A larger epsilon is not a meaningful promise: the probability of an outcome may change by a factor
+of exp(20) = 5e8."""
 
 LARGEST_DELTA = 0.01
 LARGEST_NOISE_MULTIPLIER = 1000.0

@@ -79,6 +79,7 @@ class PrivacyBudget:
     def _affordable(self, patients: Collection[str]) -> None:
         """Raise `PolicyRefused` unless enough of the patients can pay for a round."""
         privacy, count = self._privacy, len(set(patients))
+        self._policy.require_at_least("patients", count, "min_training_patients")
         if count and privacy.delta >= 1 / count:
             raise PolicyRefused(
                 f"policy.dp.delta = {privacy.delta:g} is not below 1/{count}, one over the number "
@@ -90,9 +91,9 @@ class PrivacyBudget:
         least = self._policy.min_training_patients
         if len(affordable) < least:
             raise PolicyRefused(
-                f"{len(affordable)} of {count} training patients have enough privacy budget left "
-                f"for another round (policy.dp.epsilon = {privacy.epsilon:g}), "
-                f"policy.min_training_patients = {least}",
+                f"the privacy budget is spent: {len(affordable)} of {count} training patients have "
+                f"enough left for another round (policy.dp.epsilon = {privacy.epsilon:g}, "
+                f"policy.min_training_patients = {least})",
                 "Ingest recordings of new patients, who bring a budget of their own; "
                 "`ecgfl privacy` shows what each cohort has spent",
             )

@@ -1,0 +1,176 @@
+"""A site with [policy.dp] trains with noise, pays for it, and sends no exact figure."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from federation_homes import SITES, Homes, set_policy
+from memory_runs import run_in_memory
+from test_site_distrusts_server import Server, sound_vector
+
+from ecgfl_cli.errors import PolicyRefused
+from ecgfl_cli.federation.coordinator.home import load_signing_key
+from ecgfl_cli.site.home import Home
+from ecgfl_cli.site.settings import load_settings
+from ecgfl_cli.training.ledger.accounting import epsilon_of
+from ecgfl_cli.training.ledger.budget import mechanism_of
+from ecgfl_cli.training.ledger.ledger import PrivacyLedger
+
+Ecgfl = Callable[..., Any]
+
+USUAL = {
+    "epsilon": 8.0,
+    "delta": 0.01,
+    "noise_multiplier": 3.0,
+    "sampling": 1.0,
+    "steps": 2,
+    "trained": '"head"',
+}
+
+
+def make_private(home: Home, **changes: object) -> None:
+    set_policy(home, "")
+    values = {**USUAL, **changes}
+    lines = "".join(f"{name} = {value}\n" for name, value in values.items())
+    home.settings.write_text(home.settings.read_text() + f"[policy.dp]\n{lines}")
+
+
+def for_one_round(home: Home) -> None:
+    """Leave a budget for one round, and not for two."""
+    make_private(home)
+    privacy = load_settings(home.settings).policy.dp
+    assert privacy is not None
+    cost = mechanism_of(privacy)
+    one, two = (epsilon_of([cost] * rounds, privacy.delta) for rounds in (1, 2))
+    make_private(home, epsilon=round((one + two) / 2, 2))
+
+
+def sent(home: Home, kind: str) -> list[dict[str, Any]]:
+    entries = [json.loads(line) for line in home.audit.read_bytes().splitlines()]
+    return [
+        entry["metrics"]["metrics"]
+        for entry in entries
+        if entry["event"] == "send" and entry["kind"] == kind
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("unit", ["patient", "row"])
+def test_a_private_run_sends_no_exact_figure(homes: Homes, unit: str) -> None:
+    for name in SITES:
+        make_private(homes.site(name), unit=f'"{unit}"')
+    run = run_in_memory(homes, SITES, rounds=2, architecture="ecgnet")
+    assert run.problem is None
+    assert [result.sites for result in run.rounds] == [list(SITES)] * 2
+    for name in SITES:
+        home = homes.site(name)
+        assert sent(home, "train") == [{"num-examples": 100}] * 2
+        assert sent(home, "evaluate") == [{"num-examples": 0}] * 2
+        (cohort,) = PrivacyLedger(home).cohorts()
+        assert [item.line.round for item in cohort.reservations] == [1, 2]
+        assert {item.line.unit for item in cohort.reservations} == {unit}
+        assert run.joined[name].final == run.final
+
+
+def server_of(homes: Homes, prepare: Callable[[Home], None]) -> Server:
+    prepare(homes.site("alice"))
+    return Server(homes, load_signing_key(homes.coordinator_home))
+
+
+def test_the_same_request_twice_has_other_noise(homes: Homes) -> None:
+    server = server_of(homes, make_private)
+    vector = sound_vector()
+    weights = [server.leaves(server.content(vector=vector)).weights for _ in range(2)]
+    assert not np.allclose(weights[0], weights[1], atol=1e-5)
+    assert not np.allclose(weights[0], vector, atol=1e-5)
+
+
+def test_a_spent_budget_refuses_the_request(homes: Homes) -> None:
+    server = server_of(homes, for_one_round)
+    server.send(server.content())
+    with pytest.raises(PolicyRefused, match=r"privacy budget.*policy\.dp\.epsilon"):
+        server.send(server.content())
+    (cohort,) = PrivacyLedger(homes.site("alice")).cohorts()
+    assert len(cohort.reservations) == 1
+
+
+def test_join_ends_before_it_connects_when_the_budget_is_spent(homes: Homes, ecgfl: Ecgfl) -> None:
+    server = server_of(homes, for_one_round)
+    server.send(server.content())
+    home = homes.site("alice")
+    ran = ecgfl("--home", home.root, "join", "--server", "localhost:1", "--once")
+    assert ran.code == 5
+    assert "privacy budget" in ran.problems[0]
+    assert "localhost:1" not in ran.err
+
+
+def test_privacy_shows_what_is_spent_and_left(homes: Homes, ecgfl: Ecgfl) -> None:
+    home = homes.site("alice")
+    ran = ecgfl("--home", home.root, "--json", "privacy")
+    assert (ran.code, ran.json["dp"], ran.json["cohorts"]) == (0, None, [])
+    server = server_of(homes, make_private)
+    (new,) = ecgfl("--home", home.root, "--json", "privacy").json["cohorts"]
+    assert (new["number"], new["spent"], new["left"]) == (None, 0.0, 8.0)
+    server.send(server.content())
+    result = ecgfl("--home", home.root, "--json", "privacy").json
+    (cohort,) = result["cohorts"]
+    assert cohort["patients"] == new["patients"]
+    assert (cohort["number"], cohort["rounds"]) == (1, 1)
+    assert cohort["rounds_left"] == new["rounds_left"] - 1
+    assert 0 < cohort["spent_by_fixed_plan"] <= cohort["spent"] < 8
+    assert cohort["spent"] + cohort["left"] == pytest.approx(8)
+    (paid,) = result["history"]
+    assert (paid["cohort"], paid["round"], paid["mechanism"]["steps"]) == (1, 2, 2)
+    shown = ecgfl("--home", home.root, "privacy")
+    assert f"{cohort['spent']:.2f}" in shown.out
+    assert str(cohort["rounds_left"]) in shown.out
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "words"),
+    [
+        ({"epsilon": 0}, 2, "policy.dp.epsilon"),
+        ({"epsilon": -1.0}, 2, "policy.dp.epsilon"),
+        ({"epsilon": 1000.0}, 2, "policy.dp.epsilon"),
+        ({"noise_multiplier": 0.0}, 2, "policy.dp.noise_multiplier"),
+        ({"sampling": 1.5}, 2, "policy.dp.sampling"),
+        ({"unit": '"beat"'}, 2, "policy.dp.unit"),
+        ({"delta": 0.5}, 2, "policy.dp.delta"),
+    ],
+)
+def test_an_absurd_setting_is_refused(
+    homes: Homes, ecgfl: Ecgfl, changes: dict[str, object], code: int, words: str
+) -> None:
+    home = homes.site("alice")
+    make_private(home, **changes)
+    ran = ecgfl("--home", home.root, "join", "--server", "localhost:1", "--once")
+    assert ran.code == code
+    assert words in " ".join(ran.problems)
+    assert not home.privacy.exists()
+
+
+def test_too_few_patients_with_budget_are_refused(homes: Homes, ecgfl: Ecgfl) -> None:
+    home = homes.site("alice")
+    make_private(home)
+    text = home.settings.read_text()
+    home.settings.write_text(
+        text.replace("min_training_patients = 1", "min_training_patients = 50")
+    )
+    ran = ecgfl("--home", home.root, "join", "--server", "localhost:1", "--once")
+    assert ran.code == 5
+    assert "policy.min_training_patients = 50" in ran.problems[0]
+
+
+def test_a_lost_ledger_stops_join(homes: Homes, ecgfl: Ecgfl) -> None:
+    server = server_of(homes, make_private)
+    server.send(server.content())
+    home = homes.site("alice")
+    for path in (home.privacy, home.privacy.with_suffix(".head")):
+        Path(path).unlink()
+    ran = ecgfl("--home", home.root, "join", "--server", "localhost:1", "--once")
+    assert ran.code == 3
+    assert "Restore privacy.jsonl" in ran.problems[0]
+    assert ecgfl("--home", home.root, "privacy").code == 3

@@ -223,6 +223,17 @@ acceptance_margin = {policy.acceptance_margin}
 cpu_threads = {policy.cpu_threads}
 niceness = {policy.niceness}
 
+# Differential privacy: without this table there is none. docs/hospital.md explains each setting.
+# [policy.dp]
+# unit = "patient"
+# epsilon = 8.0
+# delta = 1e-5
+# noise_multiplier = 4.0
+# sampling = 0.5
+# steps = 4
+# max_grad_norm = 1.0
+# trained = "last-layer"
+
 [models]
 # Number of versions that are kept for `ecgfl model use`.
 keep = {models.keep}

@@ -7,7 +7,7 @@ from pydantic import Field
 from ecgfl_cli.schemas import StrictModel
 
 LARGEST_EPSILON = 20.0
-"""A larger epsilon is not a meaningful promise: the probability of an outcome may change by a factor
+"""A larger epsilon is not a meaningful promise: a probability may change by a factor
 of exp(20) = 5e8."""
 
 LARGEST_DELTA = 0.01

@@ -6,10 +6,15 @@ import tomllib
 from pathlib import Path
 
 from ecgfl_cli.site.policy import METRICS, Policy
+from ecgfl_cli.site.privacy_policy import PrivacyPolicy
 from ecgfl_cli.site.settings import write_settings
 
 HOSPITAL = Path(__file__).resolve().parents[2] / "docs" / "hospital.md"
-IN_WORDS = {"coordinators": "any", "hours": "any", "metrics": "all"}
+PRIVACY = HOSPITAL.read_text(encoding="utf-8").split("### How to train with differential privacy")[
+    1
+]
+PRIVACY = PRIVACY.split("### ")[0]
+IN_WORDS = {"coordinators": "any", "hours": "any", "metrics": "all", "dp": "none"}
 
 
 def documented() -> dict[str, str]:
@@ -46,4 +51,13 @@ def test_init_writes_the_defaults(tmp_path: Path) -> None:
     assert written["metrics"] == list(METRICS)
     left_out = Policy.model_fields.keys() - written.keys()
     text = (tmp_path / "site.toml").read_text(encoding="utf-8")
-    assert [name for name in left_out if f"# {name} = " not in text] == []
+    assert [name for name in left_out - {"dp"} if f"# {name} = " not in text] == []
+    template = text[text.index("# [policy.dp]") : text.index("[models]")]
+    values = tomllib.loads(template.replace("# ", ""))["policy"]["dp"]
+    assert PrivacyPolicy.model_validate(values) == PrivacyPolicy()
+
+
+def test_the_table_names_every_setting_of_privacy() -> None:
+    rows = re.findall(r"^\| `([a-z_]+)` \| `?([^|`]+?)`? \|", PRIVACY, re.M)
+    shown = {name: json.loads(value) for name, value in rows}
+    assert shown == PrivacyPolicy().model_dump()

@@ -49,7 +49,7 @@ def prepared(network: Architecture, trained: str) -> tuple[nn.Module, list[nn.Pa
 
 
 def reader(network: Architecture, examples: Examples) -> Read:
-    return mechanism._Reader(examples, replace(network, augmented=False), RandomStream())
+    return mechanism._ExampleReader(examples, replace(network, augmented=False), RandomStream())
 
 
 @pytest.mark.parametrize("trained", ["last-layer", "head", "all"])

@@ -52,7 +52,7 @@ def train_privately(
     optimiser = torch.optim.Adam(parameters, lr=plan.learning_rate)
     network.train()
     _switch_dropout_off(network)
-    read = _Reader(examples, architecture, stream)
+    read = _ExampleReader(examples, architecture, stream)
     units, sums = (
         (patients, patient_sums(network, parameters, read, examples, plan.max_grad_norm))
         if plan.unit == "patient"
@@ -71,7 +71,7 @@ def train_privately(
         optimiser.step()
 
 
-class _Reader:
+class _ExampleReader:
     """Reads rows as the inputs of the network, augmented if the architecture is.
 
     Each row is augmented on its own: the changes of a row do not depend on other rows.

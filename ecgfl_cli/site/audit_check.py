@@ -107,7 +107,7 @@ class CheckedLog:
         Shell patterns of files beside the log that exist only if the log has a line.
     """
 
-    def __init__(self, path: Path, restart: str, traces: tuple[str, ...]) -> None:
+    def __init__(self, path: Path, restart: str, traces: tuple[str, ...] = TRACES) -> None:
         self.path = path
         self.head_path = path.with_suffix(".head")
         self._restart = restart

@@ -10,16 +10,18 @@ import contextlib
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-from dp_accounting import DpEvent, GaussianDpEvent, PoissonSampledDpEvent
-from dp_accounting.pld import PLDAccountant
-from dp_accounting.privacy_accountant import PrivacyAccountant
-from dp_accounting.rdp import RdpAccountant
 from pydantic import Field
 
 from ecgfl_cli.schemas import StrictModel
 from ecgfl_cli.site.privacy_policy import LARGEST_NOISE_MULTIPLIER, MOST_STEPS
+
+if TYPE_CHECKING:
+    from dp_accounting import DpEvent
+    from dp_accounting.privacy_accountant import PrivacyAccountant
+
+# dp-accounting takes seconds to import, and sites without differential privacy do not need it.
 
 
 class Mechanism(StrictModel):
@@ -42,16 +44,20 @@ class Mechanism(StrictModel):
 
 def epsilon_of(mechanisms: Iterable[Mechanism], delta: float) -> float:
     """Return the epsilon of some trainings at `delta`; 0 for none."""
+    from dp_accounting.rdp import RdpAccountant
+
     return _composed(RdpAccountant(), mechanisms, delta)
 
 
 def epsilon_of_fixed_plan(mechanisms: Iterable[Mechanism], delta: float) -> float:
     """Return the smaller epsilon that holds if all trainings were fixed in advance."""
+    from dp_accounting.pld import PLDAccountant
+
     return _composed(PLDAccountant(), mechanisms, delta)
 
 
 def _composed(
-    accountant: PrivacyAccountant, mechanisms: Iterable[Mechanism], delta: float
+    accountant: "PrivacyAccountant", mechanisms: Iterable[Mechanism], delta: float
 ) -> float:
     steps: Counter[tuple[float, float]] = Counter()
     for mechanism in mechanisms:
@@ -64,8 +70,10 @@ def _composed(
         return float(accountant.get_epsilon(delta))
 
 
-def _event(noise_multiplier: float, sampling: float) -> DpEvent:
+def _event(noise_multiplier: float, sampling: float) -> "DpEvent":
     """Return one step."""
+    from dp_accounting import GaussianDpEvent, PoissonSampledDpEvent
+
     gaussian = GaussianDpEvent(noise_multiplier)
     return gaussian if sampling == 1 else PoissonSampledDpEvent(sampling, gaussian)
 

@@ -1,12 +1,13 @@
 """Sum the clipped gradients of patients or of training rows."""
 
+import logging
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from opacus.grad_sample import GradSampleModuleFastGradientClipping
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -89,7 +90,7 @@ def row_sums(
         summed = _zeros(parameters)
         if not len(sampled):
             return summed
-        module = GradSampleModuleFastGradientClipping(
+        module = _ghost_clipping()(
             network, max_grad_norm=max_norm, loss_reduction="sum", use_ghost_clipping=True
         )
         try:
@@ -108,8 +109,20 @@ def row_sums(
     return total
 
 
+def _ghost_clipping() -> Any:
+    """Import and return Opacus's wrapper of a network for ghost clipping.
+
+    The import takes seconds and adds a handler to the root logger, which is removed here.
+    """
+    handlers = list(logging.root.handlers)
+    from opacus.grad_sample import GradSampleModuleFastGradientClipping
+
+    logging.root.handlers[:] = handlers
+    return GradSampleModuleFastGradientClipping
+
+
 def _clipped_sum(
-    module: GradSampleModuleFastGradientClipping,
+    module: Any,
     inputs: list[Tensor],
     kinds: Tensor,
     parameters: list[nn.Parameter],

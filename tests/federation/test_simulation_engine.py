@@ -74,9 +74,19 @@ class Simulation:
         return entry
 
     def left(self) -> list[str]:
-        """The processes that still run a moment after the end."""
-        _, alive = psutil.wait_procs(self.beneath, timeout=5)
-        return [each.name() for each in alive]
+        """Return the processes that still run a moment after the end.
+
+        A process that has ended, but that its new parent has not collected, does not run.
+        """
+        _, alive = psutil.wait_procs(self.beneath, timeout=LONGEST_END)
+        return [process.name() for process in alive if not _has_ended(process)]
+
+
+def _has_ended(process: psutil.Process) -> bool:
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 @pytest.fixture

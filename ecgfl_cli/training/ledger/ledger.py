@@ -273,9 +273,10 @@ class PrivacyLedger:
 
     def _entries(self) -> list[dict[str, Any]]:
         """Check the ledger against its head and the audit log, and return its lines."""
-        entries = [entry for entry in self._log.entries() if entry["event"] in (COHORT, RESERVE)]
+        lines = self._log.entries()
+        entries = [entry for entry in lines if entry["event"] in (COHORT, RESERVE)]
         noted = self._noted()
-        hashes = {0: FIRST} | {entry["line"]: entry["hash"] for entry in self._log.entries()}
+        hashes = {0: FIRST} | {entry["line"]: entry["hash"] for entry in lines}
         if noted is not None and hashes.get(noted.lines) != noted.hash:
             raise UnusableInput(
                 f"{self._log.path}: {len(hashes) - 1} lines; the audit log names a ledger of "

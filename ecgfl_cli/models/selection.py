@@ -21,7 +21,7 @@ HISTORY = "history"
 SELECTION_FILES = frozenset((CURRENT, HISTORY, BEST))
 
 NO_VERSION = "-"
-"""The line for no version, that is the starter model."""
+"""The line that stands for no version: the starter model is used."""
 
 LONGEST_HISTORY = 100
 """Largest number of versions in the history."""

@@ -7,6 +7,7 @@ and a process killed while it holds one leaves the others waiting for ever.
 
 import os
 import signal
+import tempfile
 import threading
 import time
 from collections import deque
@@ -48,6 +49,12 @@ MOST_JOBS = 30 if os.name == "nt" else 1000
 process."""
 
 PRIVATE_UMASK = 0o077
+
+LONGEST_SOCKET_PATH = 103
+"""Largest number of characters of the path of a Unix socket: 107 on Linux, 103 on macOS."""
+
+FORKSERVER_SOCKET = "/pymp-12345678/listener-12345678"
+"""The path of the fork server's socket in the folder for temporary files."""
 
 
 @dataclass(frozen=True)
@@ -271,9 +278,14 @@ def _context(modules: Sequence[str]) -> BaseContext:
     """Return the way in which workers are started.
 
     They are not forked from this process: it has threads and holds the home's lock, which a child
-    process would keep.
+    process would keep. Where there is no fork server, or no short path for its socket, each starts
+    on its own, which takes longer.
     """
-    if "forkserver" not in get_all_start_methods():
+    socket = tempfile.gettempdir() + FORKSERVER_SOCKET
+    if (
+        "forkserver" not in get_all_start_methods()
+        or len(os.fsencode(socket)) > LONGEST_SOCKET_PATH
+    ):
         return get_context("spawn")
     context = get_context("forkserver")
     context.set_forkserver_preload([*modules])

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -173,3 +174,15 @@ def test_what_a_worker_writes_is_nobody_elses_to_read(tmp_path: Path) -> None:
 def write_a_file(path: str) -> int:
     Path(path).write_text("x")
     return Path(path).stat().st_mode & 0o777
+
+
+def test_a_long_path_of_the_folder_for_temporary_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / ("a long name " * 10)
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    items = ["a", "kill", "b"]
+    first, lost, last = each_in_a_process(misbehave, items, jobs=2)
+    assert (first, last) == ("A", "B")
+    assert isinstance(lost, Lost)

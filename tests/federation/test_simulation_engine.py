@@ -94,7 +94,7 @@ def simulation(segmented: Path, tmp_path: Path) -> Iterator[Callable[..., Simula
     made: list[Simulation] = []
 
     def simulation(*options: str) -> Simulation:
-        temporary = tmp_path / "temporary"
+        temporary = tmp_path / ("temporary files " * 6).strip()  # too long for a socket's path
         temporary.mkdir()
         made.append(Simulation(segmented / "home", temporary, *options))
         return made[-1]

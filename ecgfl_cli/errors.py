@@ -152,6 +152,10 @@ class RequestRefused(ServerRefused):
     """A request has a wrong signature, site or time, or was already answered."""
 
 
+class StageMissed(ServerRefused):
+    """A stage of secure aggregation belongs to a round that this session has not begun."""
+
+
 class SessionLost(ServerRefused):
     """The coordinator does not know this session, often because it was restarted."""
 

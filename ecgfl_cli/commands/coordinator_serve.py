@@ -138,6 +138,13 @@ def command(
             help="Leave out a site's reply that reports more beats than this.",
         ),
     ] = None,
+    secagg: Annotated[
+        bool | None,
+        typer.Option(
+            "--secagg/--no-secagg",
+            help="Secure aggregation: this coordinator learns only the sum of the updates.",
+        ),
+    ] = None,
     init_from: Annotated[
         str | None,
         typer.Option(
@@ -183,6 +190,7 @@ def command(
             "max_update_ratio": max_update_ratio,
             "max_weight_ratio": max_weight_ratio,
             "max_examples": max_examples,
+            "secagg": secagg,
         },
     )
     plan = replace(plan, init_from=init_from, from_scratch=from_scratch)

@@ -7,6 +7,8 @@ training, the weights. An `EvaluateReply` about a run's final model and a `Catch
 the site's verdict on the model.
 """
 
+import hashlib
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -24,6 +26,7 @@ from ecgfl_cli.federation.bounds import (
     LARGEST_PROXIMAL_MU,
     MOST_EXAMPLES,
 )
+from ecgfl_cli.federation.secagg.stages import MaskedTraining
 from ecgfl_cli.models.calibration import COUNTS
 from ecgfl_cli.models.manifest import LARGEST_LOSS, SignedManifest
 from ecgfl_cli.models.verdicts import VerdictCode
@@ -47,6 +50,10 @@ class Kind(StrEnum):
     TRAIN = "train"
     EVALUATE = "evaluate"
     CATCH_UP = "query"
+    KEYS = "train.keys"
+    SHARES = "train.shares"
+    SURVIVORS = "train.survivors"
+    UNMASK = "train.unmask"
 
 
 @dataclass(frozen=True)
@@ -56,11 +63,14 @@ class Content:
     Attributes
     ----------
     texts
-        Texts of a request by name: its envelope and its signature.
+        Texts by name: the envelope and the signature of a request, or the reply of a stage of
+        secure aggregation.
     figures
         Figures of a reply by name.
     weights
         Weights of a model, shape (n,), float32; None if the message has none.
+    masked
+        Masked update of secure aggregation, shape (n,), uint32; None if the message has none.
     audit
         Fields of the `AuditHead` of a reply; None if it has none.
     problem
@@ -70,6 +80,7 @@ class Content:
     texts: Mapping[str, str] = field(default_factory=dict)
     figures: Mapping[str, Figure] = field(default_factory=dict)
     weights: NDArray[np.float32] | None = None
+    masked: NDArray[np.uint32] | None = None
     audit: Mapping[str, Figure] | None = None
     problem: str | None = None
 
@@ -156,6 +167,8 @@ class TrainRequest(StrictModel):
     steps
         Names of the release steps with a site side and a coordinator side that the coordinator
         expects the site to apply.
+    secagg
+        The peers' shares, if the update is masked for secure aggregation; None otherwise.
     """
 
     model: SignedManifest
@@ -165,6 +178,13 @@ class TrainRequest(StrictModel):
     seed: Annotated[int, Field(ge=0, lt=2**31)]
     proximal_mu: Annotated[float, Field(ge=0, le=LARGEST_PROXIMAL_MU)] = 0.0
     steps: Annotated[list[StepName], Field(max_length=MOST_STEPS)] = Field(default_factory=list)
+    secagg: MaskedTraining | None = None
+
+    @property
+    def plan_sha256(self) -> str:
+        """SHA-256 of the settings of the training, on which the sites of a round agree."""
+        settings = self.model_dump(exclude={"model", "secagg"})
+        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 
 class EvaluateRequest(StrictModel):
@@ -357,7 +377,7 @@ def with_audit_head(content: Content, head: Head) -> Content:
 
 def content_of_release(release: Release) -> Content:
     """Return the content of the message with which a site sends a release."""
-    content = Content(figures=release.figures, weights=release.weights)
+    content = Content(release.texts, release.figures, release.weights, release.masked)
     return content if release.head is None else with_audit_head(content, release.head)
 
 
@@ -414,3 +434,18 @@ def weights_of(content: Content) -> NDArray[np.float32]:
     if content.weights is None:
         raise ValueError("the message contains no weights")
     return content.weights
+
+
+def masked_of(content: Content) -> NDArray[np.uint32]:
+    """Return the masked update of a message, shape (n,).
+
+    Raises
+    ------
+    ValueError
+        If the message has no masked update, or it cannot be read.
+    """
+    if content.problem is not None:
+        raise ValueError(content.problem)
+    if content.masked is None:
+        raise ValueError("the message contains no masked update")
+    return content.masked

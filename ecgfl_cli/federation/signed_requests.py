@@ -26,6 +26,12 @@ from ecgfl_cli.federation.messages import (
     TrainRequest,
     weights_of,
 )
+from ecgfl_cli.federation.secagg.stages import (
+    KeysRequest,
+    SharesRequest,
+    SurvivorsRequest,
+    UnmaskRequest,
+)
 from ecgfl_cli.models.manifest import SHA256, Name, Time
 from ecgfl_cli.schemas import StrictModel, first_fault
 from ecgfl_cli.times import current_time
@@ -57,14 +63,26 @@ TOLERANCE = timedelta(minutes=5)
 LONGEST_VALIDITY = timedelta(days=31)
 """A site refuses a request that is valid for longer. The longest phase of a run takes hours."""
 
-Kind = Literal["train", "evaluate", "catch-up"]
+Kind = Literal["train", "evaluate", "catch-up", "keys", "shares", "survivors", "unmask"]
+STAGES: dict[type[StrictModel], Kind] = {
+    KeysRequest: "keys",
+    SharesRequest: "shares",
+    SurvivorsRequest: "survivors",
+    UnmaskRequest: "unmask",
+}
+"""Requests of secure aggregation, which come without weights."""
+
 KINDS: dict[type[StrictModel], Kind] = {
     TrainRequest: "train",
     EvaluateRequest: "evaluate",
     CatchUpRequest: "catch-up",
+    **STAGES,
 }
 
-Schema = TypeVar("Schema", TrainRequest, EvaluateRequest, CatchUpRequest)
+StageRequest = KeysRequest | SharesRequest | SurvivorsRequest | UnmaskRequest
+AnyRequest = TrainRequest | EvaluateRequest | CatchUpRequest | StageRequest
+
+Schema = TypeVar("Schema", bound=StrictModel)
 
 
 class Envelope(StrictModel):
@@ -85,7 +103,7 @@ class Envelope(StrictModel):
     issued, expires
         Times in ISO 8601, UTC.
     content
-        Fields of the `TrainRequest`, `EvaluateRequest` or `CatchUpRequest`.
+        Fields of the request.
     """
 
     kind: Kind
@@ -118,7 +136,7 @@ class Received(Generic[Schema]):
     content
         The request in it.
     vector
-        Weights of the model, shape (n,).
+        Weights of the model, shape (n,); empty for a stage of secure aggregation.
     """
 
     envelope: Envelope
@@ -127,8 +145,8 @@ class Received(Generic[Schema]):
 
 
 def seal(
-    content: TrainRequest | EvaluateRequest | CatchUpRequest,
-    weights: NDArray[np.float32],
+    content: AnyRequest,
+    weights: NDArray[np.float32] | None,
     site: str,
     run: str,
     key: ed25519.Ed25519PrivateKey,
@@ -142,7 +160,7 @@ def seal(
     content
         The request.
     weights
-        Weights of the model, shape (n,).
+        Weights of the model, shape (n,); None for a stage of secure aggregation.
     site
         SHA-256 of the site's public node key, in hexadecimal.
     run
@@ -173,11 +191,12 @@ def seal(
     return Content(texts={REQUEST: text, SIGNATURE: signature}, weights=weights)
 
 
-def _fields_of(content: TrainRequest | EvaluateRequest | CatchUpRequest) -> dict[str, Any]:
-    """Return the fields of a request. Sites of earlier versions do not know empty `steps`."""
+def _fields_of(content: AnyRequest) -> dict[str, Any]:
+    """Return the fields of a request. Sites of earlier versions do not know the newer ones."""
     fields = content.model_dump()
-    if not fields.get("steps"):
-        fields.pop("steps", None)
+    for name in ("steps", "secagg"):
+        if not fields.get(name):
+            fields.pop(name, None)
     return fields
 
 
@@ -216,7 +235,8 @@ def read_request(
         if envelope.kind != KINDS[kind]:
             raise ValueError(f"kind: '{envelope.kind}' in a message of kind '{KINDS[kind]}'")
         _check_recipient(envelope, site, now)
-        return Received(envelope, kind.model_validate(envelope.content), weights_of(message))
+        vector = np.empty(0, np.float32) if kind in STAGES else weights_of(message)
+        return Received(envelope, kind.model_validate(envelope.content), vector)
     except ValidationError as error:
         raise _schema_error(str(first_fault(error))) from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:

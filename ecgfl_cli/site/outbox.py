@@ -21,6 +21,16 @@ REFUSED = "refused"
 """Kind of a release that contains only a code."""
 
 
+class Masks(Protocol):
+    """Masks of secure aggregation for one update of this site."""
+
+    def applied(
+        self, change: NDArray[np.float64], start: NDArray[np.float32]
+    ) -> NDArray[np.uint32]:
+        """Return a change of the global weights with the masks, shape (n,)."""
+        ...
+
+
 @dataclass(frozen=True)
 class Release:
     """Data that leaves the site in one message.
@@ -33,6 +43,11 @@ class Release:
         Figures by name.
     weights
         Weights of a model, shape (n,), float32; None if the release has none.
+    masked
+        Masked update, shape (n,), uint32, which a release step makes of the weights; None if the
+        release has none.
+    texts
+        Texts by name: the reply of a stage of secure aggregation.
     code
         Code of a refusal or failure; None for a reply.
     withheld
@@ -40,6 +55,8 @@ class Release:
     start
         Global weights from which `weights` were trained, shape (n,), float32. Release steps use
         them; they are not sent.
+    masks
+        Masks for the update, if the coordinator has asked for a masked one; not sent.
     head
         Head of the audit log. The outbox adds it; a simulation has none.
     """
@@ -47,9 +64,12 @@ class Release:
     kind: str
     figures: Mapping[str, Any] = field(default_factory=dict)
     weights: NDArray[np.float32] | None = None
+    masked: NDArray[np.uint32] | None = None
+    texts: Mapping[str, str] = field(default_factory=dict)
     code: int | None = None
     withheld: Collection[str] = ()
     start: NDArray[np.float32] | None = None
+    masks: Masks | None = None
     head: Head | None = None
 
 
@@ -163,6 +183,8 @@ def prepared(release: Release, steps: Sequence[SiteStep], head: Head | None) -> 
         release = step.shape(release)
     if release.withheld:
         raise ValueError(f"no release step withholds {sorted(release.withheld)}: nothing is sent")
+    if release.masks is not None:
+        raise ValueError("no release step has applied the masks: nothing is sent")
     return replace(release, head=head)
 
 

@@ -4,6 +4,7 @@ Everything else is refused with exit code 5.
 """
 
 import json
+import re
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -51,6 +52,23 @@ BETWEEN = {"max_learning_rate": "min_learning_rate", "max_batch_size": "min_batc
 PositiveInt = Annotated[int, Field(ge=1, le=LARGEST_NUMBER)]
 NonNegativeInt = Annotated[int, Field(ge=0, le=LARGEST_NUMBER)]
 ShortText = Annotated[str, Field(max_length=64)]
+
+MOST_PEERS = 1000
+FEWEST_PEERS = 2
+"""Smallest number of peers for secure aggregation: of two sites, each could subtract its update."""
+
+
+def _fingerprint(text: str) -> str:
+    """Check the SHA-256 of a key; colons and capitals, as other programs print it, are accepted."""
+    plain = text.replace(":", "").lower()
+    if not re.fullmatch(r"[0-9a-f]{64}", plain):
+        raise ValueError(
+            "not the SHA-256 of a node key, 64 hexadecimal digits, as `ecgfl doctor` shows it"
+        )
+    return plain
+
+
+PeerFingerprint = Annotated[str, Field(max_length=200), AfterValidator(_fingerprint)]
 
 
 class Policy(StrictModel):
@@ -111,6 +129,12 @@ class Policy(StrictModel):
         Niceness of `join`. It has no effect on Windows.
     dp : PrivacyPolicy or None
         Differential privacy; None for none.
+    secagg : {"off", "required"}
+        Whether this site's updates leave only masked, so that the coordinator learns their sum with
+        those of other sites. With "off", the site takes part only in runs without secure
+        aggregation.
+    peers : list of str
+        SHA-256 of the public node keys of the other sites with which updates may be added up.
     """
 
     architectures: Annotated[list[ShortText], Field(max_length=100)] = Field(
@@ -146,6 +170,10 @@ class Policy(StrictModel):
     cpu_threads: Annotated[int, Field(ge=1, le=MOST_THREADS)] = 1
     niceness: Annotated[int, Field(ge=0, le=NICEST)] = 0
     dp: PrivacyPolicy | None = None
+    secagg: Literal["off", "required"] = "off"
+    peers: Annotated[list[PeerFingerprint], Field(max_length=MOST_PEERS)] = Field(
+        default_factory=list
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -171,6 +199,16 @@ class Policy(StrictModel):
         for highest, lowest in BETWEEN.items():
             if getattr(self, lowest) > getattr(self, highest):
                 raise ValueError(f"{lowest} is above {highest}: every request would be refused")
+        return self
+
+    @model_validator(mode="after")
+    def _has_peers(self) -> Self:
+        if self.secagg == "required" and len(set(self.peers)) < FEWEST_PEERS:
+            raise ValueError(
+                f'secagg = "required" needs at least {FEWEST_PEERS} peers, and peers has '
+                f"{len(set(self.peers))}: add the SHA-256 of the other sites' node keys, as "
+                "`ecgfl doctor` shows it there"
+            )
         return self
 
     def weaker_than_default(self) -> list[str]:

@@ -20,8 +20,12 @@ EVENT = "request"
 RELEASE = "send"
 """Event: something leaves this site."""
 
-Work = Literal["train", "measure", "none"]
-"""What a request does with this site's data. none : nothing; the model is already tested."""
+Work = Literal["train", "measure", "unmask", "none"]
+"""What a request does with this site's data.
+
+unmask : it reveals the sum of the updates of a round. none : nothing, because the model is already
+tested, or the request is another stage of secure aggregation.
+"""
 
 WORK_OF_RELEASE: dict[str, Work] = {"train": "train", "evaluate": "measure"}
 """Kind of a release -> the work that it is the result of."""
@@ -54,7 +58,7 @@ class RecordedRequest:
     ----------
     time : datetime
         When the work began.
-    work : {"train", "measure", "none"}
+    work : {"train", "measure", "unmask", "none"}
         What it does with this site's data.
     run, round, id
         Of the request.
@@ -112,7 +116,7 @@ class RequestLog:
         ----------
         asked : Asked
             The request.
-        work : {"train", "measure", "none"}
+        work : {"train", "measure", "unmask", "none"}
             What it does with this site's data.
         model : str
             Version of the model in the request.

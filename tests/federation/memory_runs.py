@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from itertools import count
 from time import monotonic
 
+from cryptography.hazmat.primitives.asymmetric import ec
 from federation_homes import Homes
 
 from ecgfl_cli.errors import EcgflError
 from ecgfl_cli.federation.coordinator.home import load_signing_key
-from ecgfl_cli.federation.coordinator.rounds.rounds import RoundFailed, Rounds
+from ecgfl_cli.federation.coordinator.rounds.replies import RoundFailed
+from ecgfl_cli.federation.coordinator.rounds.rounds import Rounds
 from ecgfl_cli.federation.coordinator.rounds.strategy import aggregator_of
 from ecgfl_cli.federation.coordinator.runs.checkpoints import Checkpoints
 from ecgfl_cli.federation.coordinator.runs.run_plan import RoundResult
@@ -21,7 +23,7 @@ from ecgfl_cli.federation.site.participant import Participant
 from ecgfl_cli.federation.site.session import Session
 from ecgfl_cli.federation.transport import InMemorySite, InMemoryTransport, RunOver
 from ecgfl_cli.site.audit import AuditLog, Head
-from ecgfl_cli.site.keys import fingerprint
+from ecgfl_cli.site.keys import fingerprint, load_public_key
 from ecgfl_cli.site.settings import load_settings
 
 LONGEST_SECONDS = 300.0
@@ -82,6 +84,9 @@ class PresentSites:
     def fingerprint(self, node: int) -> str:
         return fingerprint(self._homes.site(self.nodes[node]).node_public_key)
 
+    def node_key(self, node: int) -> ec.EllipticCurvePublicKey:
+        return load_public_key(self._homes.site(self.nodes[node]).node_public_key)
+
     def expected(self) -> set[str]:
         return set(self.nodes.values())
 
@@ -108,7 +113,7 @@ def run_in_memory(
     record = RunRecord(home.reports / f"{latest.run}.json", plan, latest, checkpoints.start)
     present, problem = PresentSites(homes, names, late or {}), None
     aggregator = aggregator_of(plan, checkpoints.moments)
-    rounds = Rounds(plan, aggregator, checkpoints, present, record)
+    rounds = Rounds(plan, aggregator, checkpoints, present, record, present)
     with _sessions(homes, present.nodes) as (transport, joined):
         try:
             rounds.run(transport)

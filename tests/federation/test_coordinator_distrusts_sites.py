@@ -8,7 +8,7 @@ from fake_rounds import LENGTH, Rounds
 from federation_homes import Homes
 from flwr.app import Array, ArrayRecord, Error, MetricRecord, RecordDict
 
-from ecgfl_cli.federation.coordinator.rounds.rounds import RoundFailed
+from ecgfl_cli.federation.coordinator.rounds.replies import RoundFailed
 from ecgfl_cli.federation.flower.codec import arrays_of as weights_record
 from ecgfl_cli.models.packing import pack
 

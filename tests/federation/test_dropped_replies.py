@@ -8,7 +8,7 @@ from fake_rounds import Rounds
 from federation_homes import Homes
 from flwr.app import Error
 
-from ecgfl_cli.federation.coordinator.rounds.rounds import RoundFailed
+from ecgfl_cli.federation.coordinator.rounds.replies import RoundFailed
 from ecgfl_cli.federation.coordinator.runs.dropped import DropCode, Dropped
 from ecgfl_cli.federation.coordinator.runs.run_plan import RoundResult
 from ecgfl_cli.federation.coordinator.runs.run_record import RunReport

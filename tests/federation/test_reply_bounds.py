@@ -10,7 +10,7 @@ from federation_homes import Homes
 from flwr.app import ArrayRecord, MetricRecord, RecordDict
 
 from ecgfl_cli.federation.coordinator.rounds.declared_beats import LARGEST_GROWTH
-from ecgfl_cli.federation.coordinator.rounds.rounds import RoundFailed
+from ecgfl_cli.federation.coordinator.rounds.replies import RoundFailed
 from ecgfl_cli.federation.flower.codec import record_of
 from ecgfl_cli.models.calibration import COUNTS
 

@@ -20,7 +20,7 @@ from ecgfl_cli.federation.coordinator import json_file
 from ecgfl_cli.federation.coordinator.json_file import LARGEST_JSON
 from ecgfl_cli.federation.coordinator.killed_runs import close_killed_runs
 from ecgfl_cli.federation.coordinator.report_page import page_of
-from ecgfl_cli.federation.coordinator.rounds.rounds import RoundFailed
+from ecgfl_cli.federation.coordinator.rounds.replies import RoundFailed
 from ecgfl_cli.federation.coordinator.runs.dropped import DropCode, Dropped
 from ecgfl_cli.federation.coordinator.runs.run_plan import RoundResult, SiteFigures
 from ecgfl_cli.federation.coordinator.runs.run_record import LARGEST_REPORT, RunReport, load_report

@@ -17,7 +17,8 @@ from ecgfl_cli.federation.coordinator.open_files import allow_connections
 from ecgfl_cli.federation.coordinator.report_page import write_pages
 from ecgfl_cli.federation.coordinator.rounds.catching_up import CatchingUp
 from ecgfl_cli.federation.coordinator.rounds.connected_sites import ConnectedSites, QuorumMissed
-from ecgfl_cli.federation.coordinator.rounds.rounds import RoundFailed, Rounds
+from ecgfl_cli.federation.coordinator.rounds.replies import RoundFailed
+from ecgfl_cli.federation.coordinator.rounds.rounds import Rounds
 from ecgfl_cli.federation.coordinator.rounds.strategy import aggregator_of
 from ecgfl_cli.federation.coordinator.runs.checkpoints import Checkpoints
 from ecgfl_cli.federation.coordinator.runs.global_models import Standing
@@ -221,7 +222,7 @@ def _run(
             record.enter(Phase.WAITING_FOR_SITES)
             sites.quorum(set())
             aggregator = aggregator_of(plan, checkpoints.moments)
-            Rounds(plan, aggregator, checkpoints, sites, record).run(transport)
+            Rounds(plan, aggregator, checkpoints, sites, record, sites).run(transport)
     except (RoundFailed, QuorumMissed) as error:
         _close(home, record, sites, error)
         _wait_until_disconnected(sites, grid.asked)

@@ -1,8 +1,8 @@
 """Convert between ecgfl's messages and Flower's.
 
 In a Flower message, the texts are strings of the config record CONFIG, the figures are the metric
-record METRICS, the weights are the array FLAT of the array record ARRAYS, and the head of the audit
-log is the metric record AUDIT.
+record METRICS, and the head of the audit log is the metric record AUDIT. The array record ARRAYS
+holds the weights as the array FLAT, or a masked update as the array MASKED.
 """
 
 from collections.abc import Mapping
@@ -26,9 +26,11 @@ from numpy.typing import NDArray
 from ecgfl_cli.federation.messages import AUDIT, Content
 
 ARRAYS, FLAT, CONFIG, METRICS = "arrays", "flat", "config", "metrics"
+MASKED = "masked"
 STYPE = "numpy.ndarray"
-FLOAT32, HEADER_BYTES = np.dtype("<f4"), 128
-"""Weights in a message are little-endian, after the header of numpy's format 1.0."""
+HEADER_BYTES = 128
+FLOAT32, UINT32 = np.dtype("<f4"), np.dtype("<u4")
+"""Arrays in a message are little-endian, after the header of numpy's format 1.0."""
 
 
 def arrays_of(weights: NDArray[np.floating[Any]]) -> ArrayRecord:
@@ -51,6 +53,8 @@ def record_of(content: Content, arrays: ArrayRecord | None = None) -> RecordDict
         record[METRICS] = MetricRecord(dict(content.figures))
     if arrays is None and content.weights is not None:
         arrays = arrays_of(content.weights)
+    if content.masked is not None:
+        arrays = ArrayRecord({MASKED: Array(content.masked)})
     if arrays is not None:
         record[ARRAYS] = arrays
     if content.texts:
@@ -72,7 +76,13 @@ def content_of(record: RecordDict) -> Content:
         texts = {name: text for name, text in _texts(record).items() if isinstance(text, str)}
         if AUDIT in record.metric_records:
             audit = dict(record.metric_records[AUDIT])
-        return Content(texts, _figures(record), _weights(record), audit)
+        return Content(
+            texts,
+            _figures(record),
+            _array(record, FLAT, FLOAT32),
+            _array(record, MASKED, UINT32),
+            audit,
+        )
     except Exception as error:  # noqa: BLE001 - whatever a peer sends, it must not end the run
         return Content(texts, audit=audit, problem=str(error) or type(error).__name__)
 
@@ -104,33 +114,39 @@ def _figures(record: RecordDict) -> dict[str, Any]:
     return dict(record.metric_records.get(METRICS, {}))
 
 
-def _weights(record: RecordDict) -> NDArray[np.float32] | None:
-    """Return the one flat float32 vector of a message; None if it has no array record."""
+def _array(record: RecordDict, name: str, dtype: np.dtype[Any]) -> NDArray[Any] | None:
+    """Return the flat vector of a message with this name and type; None if it has none.
+
+    A message has at most one array.
+    """
     records = record.array_records
     if not records:
         return None
-    if set(records) != {ARRAYS} or set(records[ARRAYS]) != {FLAT}:
+    if set(records) != {ARRAYS} or set(records[ARRAYS]) not in ({FLAT}, {MASKED}):
         raise ValueError(
-            f"expected one array {ARRAYS}/{FLAT}, got "
+            f"expected one array {ARRAYS}/{FLAT} or {ARRAYS}/{MASKED}, got "
             f"{[(name, list(arrays)) for name, arrays in records.items()]}"
         )
-    array = records[ARRAYS][FLAT]
+    if name not in records[ARRAYS]:
+        return None
+    array = records[ARRAYS][name]
     if array.stype != STYPE:
         raise ValueError(f"array of kind {array.stype!r}")
     # The header is compared, not parsed: numpy evaluates it as a Python expression.
-    length, rest = divmod(len(array.data) - HEADER_BYTES, FLOAT32.itemsize)
-    if length < 0 or rest or array.data[:HEADER_BYTES] != _header(length):
+    length, rest = divmod(len(array.data) - HEADER_BYTES, dtype.itemsize)
+    if length < 0 or rest or array.data[:HEADER_BYTES] != _header(length, dtype):
         raise ValueError(
-            "expected a flat float32 vector in numpy's format, got "
+            f"expected a flat {dtype.name} vector in numpy's format, got "
             f"{len(array.data)} bytes of something else"
         )
-    return np.frombuffer(array.data, dtype=FLOAT32, offset=HEADER_BYTES).astype(np.float32)
+    vector = np.frombuffer(array.data, dtype=dtype, offset=HEADER_BYTES)
+    return vector.astype(dtype.newbyteorder("="))
 
 
-def _header(length: int) -> bytes:
-    """Return what `numpy.save` writes before a float32 vector of this length."""
+def _header(length: int, dtype: np.dtype[Any]) -> bytes:
+    """Return what `numpy.save` writes before a vector of this length and type."""
     header = BytesIO()
     npy.write_array_header_1_0(
-        header, {"descr": FLOAT32.str, "fortran_order": False, "shape": (length,)}
+        header, {"descr": dtype.str, "fortran_order": False, "shape": (length,)}
     )
     return header.getvalue()

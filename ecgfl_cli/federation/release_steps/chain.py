@@ -9,11 +9,17 @@ from ecgfl_cli.errors import PolicyRefused, UsageError
 from ecgfl_cli.federation.aggregation import Aggregator
 from ecgfl_cli.federation.release_steps.cap_beats import CapBeats
 from ecgfl_cli.federation.release_steps.reject_outliers import RejectOutliers
+from ecgfl_cli.federation.release_steps.secure_aggregation import SecureAggregation
 from ecgfl_cli.federation.release_steps.step import ReleaseStep, RoundUpdates, RunSettings
 from ecgfl_cli.federation.release_steps.withhold_figures import WithholdFigures
 from ecgfl_cli.site.policy import Policy
 
-RELEASE_STEPS: tuple[type[ReleaseStep], ...] = (WithholdFigures, CapBeats, RejectOutliers)
+RELEASE_STEPS: tuple[type[ReleaseStep], ...] = (
+    WithholdFigures,
+    SecureAggregation,
+    CapBeats,
+    RejectOutliers,
+)
 """All release steps, in the order in which a site applies them. The coordinator applies its sides
 in the opposite order."""
 

@@ -29,6 +29,11 @@ class RunSettings(Protocol):
         """Largest weight of a site in a mean, as a multiple of the usual weight of the round."""
         ...
 
+    @property
+    def secagg(self) -> bool:
+        """Whether the coordinator learns only the sum of the updates."""
+        ...
+
 
 @dataclass(frozen=True)
 class SiteUpdate:

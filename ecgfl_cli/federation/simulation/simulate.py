@@ -12,7 +12,8 @@ from ecgfl_cli.errors import EcgflError, UnusableInput
 from ecgfl_cli.federation.bounds import LARGEST_PROXIMAL_MU
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 from ecgfl_cli.federation.coordinator.report_page import write_pages
-from ecgfl_cli.federation.coordinator.rounds.rounds import RoundFailed, Rounds
+from ecgfl_cli.federation.coordinator.rounds.replies import RoundFailed
+from ecgfl_cli.federation.coordinator.rounds.rounds import Rounds
 from ecgfl_cli.federation.coordinator.rounds.strategy import aggregator_of
 from ecgfl_cli.federation.coordinator.runs.checkpoints import Checkpoints
 from ecgfl_cli.federation.coordinator.runs.run_plan import RoundResult, RunPlan

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ecgfl_cli.federation.messages import Content, EvaluateRequest, Kind, TrainRequest
 from ecgfl_cli.federation.release_steps.chain import require_same_steps
-from ecgfl_cli.federation.signed_requests import Received, Schema, read_request
+from ecgfl_cli.federation.signed_requests import Received, read_request
 from ecgfl_cli.federation.simulation.virtual_sites import VirtualSite
 from ecgfl_cli.federation.site.local_work import LocalWork
 from ecgfl_cli.models.manifest import Manifest, public_key_from_text
@@ -97,7 +97,9 @@ def evaluate(content: Content, site: VirtualSite, work: LocalWork, signing_key: 
     return work.measure(network, manifest).release
 
 
-def _open(received: Received[Schema], signing_key: str) -> "tuple[Manifest, nn.Module]":
+def _open(
+    received: Received[TrainRequest] | Received[EvaluateRequest], signing_key: str
+) -> "tuple[Manifest, nn.Module]":
     manifest = received.content.model.open(public_key_from_text(signing_key))
     return manifest, network_of(manifest, received.vector)
 

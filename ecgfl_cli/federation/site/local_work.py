@@ -1,6 +1,6 @@
 """Train and measure on a site's own data, within its policy, and compose the replies."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -144,8 +144,10 @@ class LocalWork:
         start = pack(network)
         if self._policy.dp is not None:
             self._train_privately(network, network_architecture, dataset, plan, asked, manifest)
-            return self._private_release(network, start)
+            return self._constant_release(network, start)
         loss = require_sane_loss(train(network, network_architecture, examples, plan), manifest)
+        if self._policy.secagg == "required":  # the coordinator learns sums only
+            return replace(self._constant_release(network, start), beats=len(examples), loss=loss)
         reply = TrainReply(examples=len(examples), pvcs=int(examples.is_pvc.sum()), loss=loss)
         release = Release(
             Kind.TRAIN,
@@ -266,8 +268,8 @@ class LocalWork:
             np.array(sorted(numbers[patient] for patient in allowed), dtype=np.int64),
         )
 
-    def _private_release(self, network: "nn.Module", start: NDArray[np.float32]) -> Trained:
-        """Return the reply about a private training, whose only figure is a constant."""
+    def _constant_release(self, network: "nn.Module", start: NDArray[np.float32]) -> Trained:
+        """Return a reply whose only figure is a constant, the number of beats that is required."""
         beats = self._policy.min_training_beats
         figures = figures_of(TrainReply(examples=beats))
         return Trained(

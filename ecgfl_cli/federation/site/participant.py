@@ -26,6 +26,7 @@ from ecgfl_cli.federation.release_steps.chain import require_same_steps
 from ecgfl_cli.federation.signed_requests import Received, Schema, read_request
 from ecgfl_cli.federation.site.local_work import LocalWork, MeasuredModel
 from ecgfl_cli.federation.site.promotion import allow_model, consider
+from ecgfl_cli.federation.site.secure_training import STAGES, SecureTraining
 from ecgfl_cli.logs import Event, event
 from ecgfl_cli.models.federation_file import Federation
 from ecgfl_cli.models.manifest import Manifest, SignedManifest
@@ -105,6 +106,7 @@ class Participant:
         self._audit = AuditLog(home.audit)
         self._work = LocalWork(home, settings.policy)
         self._site = fingerprint(home.node_public_key)
+        self._secure = SecureTraining(home, settings.policy, self._site)
         self.rounds = 0
         self.run: str | None = None
         self.final: FinalModel | None = None
@@ -137,6 +139,10 @@ class Participant:
         """
         if kind is Kind.TRAIN:
             return self._train(content)
+        if kind in STAGES:
+            received, asked = self._read(content, STAGES[kind])
+            self.run = asked.run
+            return self._secure.answer(kind, received.content, asked)
         if kind is Kind.EVALUATE:
             return self._evaluate(content)
         return self._catch_up(content)
@@ -154,6 +160,7 @@ class Participant:
                 "Tell the coordinator",
             )
         self.run = manifest.run
+        masks = self._secure.masks(request, manifest)
         plan = TrainingPlan(
             request.epochs,
             request.learning_rate,
@@ -182,7 +189,7 @@ class Participant:
                 loss=trained.loss,
             ),
         )
-        return trained.release
+        return replace(trained.release, masks=masks)
 
     def _evaluate(self, content: Content) -> Release:
         """Measure and keep a global model; test it too if it is the last one of its run."""
@@ -317,7 +324,9 @@ class Participant:
         for version in self._registry.prune(self._keep_last):
             self._audit.append("model-pruned", version=version)
 
-    def _open(self, received: Received[Schema]) -> "tuple[Manifest, nn.Module]":
+    def _open(
+        self, received: Received[TrainRequest] | Received[EvaluateRequest]
+    ) -> "tuple[Manifest, nn.Module]":
         """Return the manifest and the network of a request's model, before any data is used.
 
         Checks the signature, the run, the policy, the order of models, and the hash and shape of

@@ -13,6 +13,7 @@ from ecgfl_cli.errors import (
     ServerRefused,
     ServerUnreachable,
     SessionLost,
+    StageMissed,
 )
 from ecgfl_cli.federation.messages import (
     FAILED,
@@ -221,6 +222,10 @@ class Session:
             return
         try:
             release = self.participant.answer(Kind(delivered.kind), delivered.content)
+        except StageMissed as error:
+            self._outbox.refuse(FAILED, str(error), delivered)
+            _log.warning(str(error), extra=event(Event.REPLY_DROPPED, kind=delivered.kind))
+            return
         except Exception as error:  # the coordinator must learn of any failure; it is raised again
             code = next((code for kind, code in CODES.items() if isinstance(error, kind)), FAILED)
             self._outbox.refuse(code, str(error), delivered)

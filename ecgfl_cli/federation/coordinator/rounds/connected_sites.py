@@ -174,6 +174,18 @@ class ConnectedSites:
         with self._lock:
             return self._fingerprints[node]
 
+    def node_key(self, node: int) -> ec.EllipticCurvePublicKey:
+        """Return a node's enrolled public key.
+
+        Parameters
+        ----------
+        node
+            An enrolled node.
+        """
+        with self._lock:
+            site = next(site for site, number in self._nodes.items() if number == node)
+            return self._enrolled[site]
+
     def contacts(self) -> dict[str, datetime]:
         """Return site -> last contact, for the sites that connected since this process began."""
         with self._lock:

@@ -2,8 +2,9 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, TypeVar
 
+from ecgfl_cli.errors import ServerError
 from ecgfl_cli.federation.coordinator.runs.dropped import (
     DropCode,
     Dropped,
@@ -11,13 +12,18 @@ from ecgfl_cli.federation.coordinator.runs.dropped import (
     drop_code,
 )
 from ecgfl_cli.federation.messages import REFUSALS, audit_head_of, in_words
-from ecgfl_cli.federation.messages import Reply as Figures
 from ecgfl_cli.federation.transport import Reply
 from ecgfl_cli.logs import Event, event
 from ecgfl_cli.printable import short_reason
 from ecgfl_cli.site.audit import Head
 
 _log = logging.getLogger(__name__)
+
+Figures = TypeVar("Figures")
+
+
+class RoundFailed(ServerError):
+    """Too few usable replies: the last checkpoint stands."""
 
 
 class EnrolledSites(Protocol):

@@ -7,13 +7,17 @@ from typing import Protocol
 
 import numpy as np
 
-from ecgfl_cli.errors import ServerError
 from ecgfl_cli.federation.aggregation import Aggregator, Update
 from ecgfl_cli.federation.coordinator.rounds.calibrating import calibrated
 from ecgfl_cli.federation.coordinator.rounds.combining import Combination
 from ecgfl_cli.federation.coordinator.rounds.declared_beats import DeclaredBeats
 from ecgfl_cli.federation.coordinator.rounds.outliers import deviation_in_words, deviations
-from ecgfl_cli.federation.coordinator.rounds.replies import EnrolledSites, PhaseReplies, log_dropped
+from ecgfl_cli.federation.coordinator.rounds.replies import (
+    EnrolledSites,
+    PhaseReplies,
+    RoundFailed,
+    log_dropped,
+)
 from ecgfl_cli.federation.coordinator.rounds.reported_figures import (
     add_measurements,
     combined_metrics,
@@ -22,6 +26,7 @@ from ecgfl_cli.federation.coordinator.rounds.reported_figures import (
     shares_in_model,
     training_figures,
 )
+from ecgfl_cli.federation.coordinator.rounds.secure_round import KeyedSites, SecureRound
 from ecgfl_cli.federation.coordinator.runs.checkpoints import Checkpoints
 from ecgfl_cli.federation.coordinator.runs.dropped import (
     DropCode,
@@ -37,6 +42,7 @@ from ecgfl_cli.federation.messages import (
     Kind,
     TrainReply,
     TrainRequest,
+    masked_of,
     read_reply,
     weights_of,
 )
@@ -71,10 +77,6 @@ class Sites(EnrolledSites, Protocol):
         ...
 
 
-class RoundFailed(ServerError):
-    """Too few usable replies: the last checkpoint stands."""
-
-
 class Rounds:
     """The rounds of one run.
 
@@ -90,6 +92,8 @@ class Rounds:
         The sites that take part.
     record
         The report of the run, which is written to disk.
+    keys
+        The node keys of the sites, for a plan with secure aggregation.
     """
 
     def __init__(
@@ -99,6 +103,7 @@ class Rounds:
         checkpoints: Checkpoints,
         sites: Sites,
         record: RunRecord,
+        keys: KeyedSites | None = None,
     ) -> None:
         self._plan = plan
         self._aggregator = aggregator
@@ -113,6 +118,8 @@ class Rounds:
         self._combination = Combination.of(plan)
         self._steps = coordinator_steps(plan)
         self._replies = PhaseReplies(sites)
+        self._keys = keys
+        self._secure: SecureRound | None = None
         self._absent: list[str] = []
         self._began, self._started = now(), time.monotonic()
 
@@ -125,11 +132,27 @@ class Rounds:
             If a round has too few usable replies.
         """
         for _ in range(self._plan.rounds - self._checkpoints.latest.manifest.round):
-            self.take_trained(transport.ask(self.training_requests(), self._plan.phase_timeout))
+            requests = (
+                self._begin_secure(transport) if self._plan.secagg else self.training_requests()
+            )
+            self.take_trained(transport.ask(requests, self._plan.phase_timeout))
             self.take_measured(transport.ask(self.evaluation_requests(), self._plan.phase_timeout))
 
     def training_requests(self) -> list[Request]:
         """Wait for the sites, and return the requests with which a round begins."""
+        return self._requests(self._begin_round(), Kind.TRAIN)
+
+    def _begin_secure(self, transport: CoordinatorTransport) -> list[Request]:
+        """Wait for the sites, let them exchange keys, and return the requests to train."""
+        assert self._keys is not None
+        request = self._begin_round()
+        self._secure = SecureRound(
+            self._plan, self._keys, self._checkpoints, self._replies, transport, request
+        )
+        return self._secure.training_requests()
+
+    def _begin_round(self) -> TrainRequest:
+        """Wait for the sites, and return the request to train."""
         if self._plan.hours is not None:
             self._record.enter(Phase.WAITING_FOR_HOURS)
             self._sites.wait_for_hours()
@@ -160,7 +183,7 @@ class Rounds:
             steps=names_of(self._steps),
         )
         self._began, self._started = now(), time.monotonic()
-        return self._requests(request, Kind.TRAIN)
+        return request
 
     def take_trained(self, replies: Sequence[Reply]) -> None:
         """Combine the sites' weights into the next model, and sign and store it.
@@ -176,15 +199,21 @@ class Rounds:
             replies, lambda reply: self._check_train(reply, length)
         )
         trained = {self._replies.name(reply): figures for reply, figures in usable}
-        received = [
-            SiteUpdate(
-                (self._replies.name(reply),),
-                weights_of(reply.content),
-                figures.examples,
-                figures.examples,
-            )
-            for reply, figures in usable
-        ]
+        if self._secure is None:
+            received = [
+                SiteUpdate(
+                    (self._replies.name(reply),),
+                    weights_of(reply.content),
+                    figures.examples,
+                    figures.examples,
+                )
+                for reply, figures in usable
+            ]
+        else:
+            log_dropped(this_round, dropped)
+            received = [self._secure.combined(usable)]
+            dropped = [*self._secure.dropped, *dropped]
+            self._secure = None
         restored = restore(self._steps, RoundUpdates(start, received))
         dropped += [Dropped(name, DropCode.OUTLIER, why) for name, why in restored.left_out.items()]
         log_dropped(this_round, dropped)
@@ -355,7 +384,8 @@ class Rounds:
 
     def _check_train(self, reply: Reply, length: int) -> TrainReply:
         figures = read_reply(reply.content, TrainReply)
-        vector = weights_of(reply.content)
+        is_masked = self._plan.secagg
+        vector = masked_of(reply.content) if is_masked else weights_of(reply.content)
         if vector.size != length:
             raise ValueError(f"{vector.size} weights instead of {length}")
         if not np.isfinite(vector).all():

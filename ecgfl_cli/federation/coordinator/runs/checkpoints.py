@@ -19,8 +19,8 @@ from ecgfl_cli.federation.coordinator.runs.first_weights import (
 from ecgfl_cli.federation.coordinator.runs.global_models import GlobalModels, Standing
 from ecgfl_cli.federation.coordinator.runs.optimiser_state import OptimiserStates
 from ecgfl_cli.federation.coordinator.runs.run_plan import RunPlan
-from ecgfl_cli.federation.messages import CatchUpRequest, Content, EvaluateRequest, TrainRequest
-from ecgfl_cli.federation.signed_requests import seal
+from ecgfl_cli.federation.messages import CatchUpRequest, Content
+from ecgfl_cli.federation.signed_requests import AnyRequest, seal
 from ecgfl_cli.models.architecture import architecture
 from ecgfl_cli.models.calibration import Calibrated
 from ecgfl_cli.models.manifest import Manifest, Metrics, SignedManifest, validity, weights_sha256
@@ -136,8 +136,8 @@ class Checkpoints:
 
     def sealed(
         self,
-        request: TrainRequest | EvaluateRequest | CatchUpRequest,
-        weights: NDArray[np.float32],
+        request: AnyRequest,
+        weights: NDArray[np.float32] | None,
         site: str,
     ) -> Content:
         """Return a request of this run, signed for one site.
@@ -147,7 +147,7 @@ class Checkpoints:
         request
             The request.
         weights
-            Weights of the model, shape (n,).
+            Weights of the model, shape (n,); None for a stage of secure aggregation.
         site
             SHA-256 of the site's public node key, in hexadecimal.
         """

@@ -13,6 +13,7 @@ from ecgfl_cli.errors import UsageError
 from ecgfl_cli.federation.bounds import LARGEST_EPOCHS, LARGEST_LEARNING_RATE, MOST_EXAMPLES
 from ecgfl_cli.federation.coordinator.runs.run_plan import RunPlan, option_of
 from ecgfl_cli.federation.coordinator.runs.strategy_options import OPTIONS, STRATEGY_NAMES
+from ecgfl_cli.federation.secagg.agreement import LARGEST_WEIGHT
 from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.models.architecture import DEFAULT, architecture, names
 from ecgfl_cli.models.manifest import LARGEST_NUMBER
@@ -86,6 +87,8 @@ class Run(Section):
     """
     max_examples: Examples = 10_000_000
     """Largest number of beats that a site may report: a hundred Holter days of 100,000 beats."""
+    secagg: bool = False
+    """Secure aggregation: the coordinator learns only the sum of the sites' updates."""
 
 
 class Declared(Section):
@@ -95,9 +98,12 @@ class Declared(Section):
     ----------
     max_examples
         Largest number of training beats, and of held-out beats, that the site may report.
+    weight
+        Weight of the site in the mean of a run with secure aggregation.
     """
 
     max_examples: Examples | None = None
+    weight: Annotated[int, Field(ge=1, le=LARGEST_WEIGHT)] = 1
 
 
 class PlanFile(Section):
@@ -190,6 +196,8 @@ def resolve(path: Path | None, options: Mapping[str, Any]) -> RunPlan:
         sites=None
         if file.sites is None
         else {name: site.max_examples for name, site in file.sites.items()},
+        secagg=run.secagg,
+        weights={name: site.weight for name, site in (file.sites or {}).items()},
         origins={**origins, "sites": f"{path}: sites"},
     )
 
@@ -215,6 +223,7 @@ def values_in_words(plan: RunPlan, path: Path) -> str:
         f"learning rate {plan.learning_rate:g}",
         f"at least {plan.min_sites} sites {quorum}",
         f"{plan.phase_timeout:g} s per phase",
+        "secure aggregation" if plan.secagg else "no secure aggregation",
         "rounds at any hour" if plan.hours is None else f"rounds begin {plan.hours}",
         "all enrolled sites" if plan.sites is None else f"sites {', '.join(sorted(plan.sites))}",
     ]
@@ -269,8 +278,12 @@ max_update_ratio = {run.max_update_ratio:g}
 max_weight_ratio = {run.max_weight_ratio:g}
 # A site's reply is left out if it reports more training or held-out beats than this.
 max_examples = {run.max_examples}
+# Secure aggregation: the coordinator learns only the sum of the sites' updates. Each site must have
+# secagg = "required" and the other sites in [policy] of its site.toml.
+secagg = false
 
 # If there is such a section, only the sites with a section take part; the others stay enrolled.
 # [sites.st-mary]
 # max_examples = 250000
+# weight = 1                    # in the mean of a run with secure aggregation
 """

@@ -61,6 +61,10 @@ class RunPlan:
     sites
         Sites that may take part, each with its own `max_examples` or None; None for all enrolled
         sites.
+    secagg
+        Whether the coordinator learns only the sum of the updates (secure aggregation).
+    weights
+        Site -> its weight in the mean of secure aggregation, if it is not 1.
     origins
         Where the value of a field comes from, by field, for messages. Fields that are missing
         come from an option of `serve`.
@@ -88,6 +92,8 @@ class RunPlan:
     init_from: str | None = None
     from_scratch: bool = False
     sites: Mapping[str, int | None] | None = None
+    secagg: bool = False
+    weights: Mapping[str, int] = field(default_factory=dict)
     origins: Mapping[str, str] = field(default_factory=dict)
 
     def origin(self, name: str) -> str:

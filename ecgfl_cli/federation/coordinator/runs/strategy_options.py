@@ -7,6 +7,7 @@ from typing import Any
 from ecgfl_cli.errors import UsageError
 from ecgfl_cli.federation.bounds import LARGEST_PROXIMAL_MU
 from ecgfl_cli.federation.coordinator.runs.run_plan import RunPlan
+from ecgfl_cli.federation.secagg.agreement import FEWEST_MEMBERS
 
 STRATEGY_NAMES = ("fedavg", "fedprox", "fedadam", "fedyogi", "median", "trimmed-mean", "krum")
 
@@ -88,6 +89,12 @@ def check_strategy(plan: RunPlan) -> None:
         raise _out_of_bounds(plan, "trimmed_share", "above 0 and below 0.5", "0.2")
     if plan.malicious_sites is not None and plan.malicious_sites < 0:
         raise _out_of_bounds(plan, "malicious_sites", "0 or more", "1")
+    if plan.secagg and plan.min_sites < FEWEST_MEMBERS:
+        raise UsageError(
+            f"{plan.origin('min_sites')} {plan.min_sites} is too few for {plan.origin('secagg')}: "
+            "of two sites, each can subtract its own update from the sum",
+            f"Require at least {FEWEST_MEMBERS} sites: --min-sites {FEWEST_MEMBERS}",
+        )
     least, reason = _least_sites(plan)
     if plan.min_sites < least:
         raise UsageError(

@@ -2,18 +2,15 @@
 
 import json
 import secrets
-import shutil
 from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.asymmetric import ec
-from federation_homes import Homes, ecgfl, set_policy
+from federation_homes import Homes, set_policy
 
 from ecgfl_cli.federation.secagg.agreement import Agreement, Member, usual_threshold
 from ecgfl_cli.federation.secagg.coordinator_side import CoordinatorRound
 from ecgfl_cli.federation.secagg.site_side import SiteRound
 from ecgfl_cli.site.keys import fingerprint, fingerprint_of
-
-FOUR = ("alice", "bob", "carol", "dave")
 
 
 def make_secure(homes: Homes, *names: str) -> None:
@@ -22,24 +19,6 @@ def make_secure(homes: Homes, *names: str) -> None:
     for name in names:
         peers = json.dumps([each for other, each in prints.items() if other != name])
         set_policy(homes.site(name), f'secagg = "required"\npeers = {peers}')
-
-
-def add_dave(homes: Homes) -> None:
-    """Enrol a fourth site, with the recordings of carol and a key of its own."""
-    carol, dave = homes.site("carol"), homes.site("dave")
-    shutil.copytree(carol.root, dave.root)
-    dave.node_key.unlink()
-    dave.node_public_key.unlink()
-    set_policy(dave, "")
-    ecgfl(dave.root, "init", "--site", "dave")
-    ecgfl(
-        homes.coordinator,
-        "coordinator",
-        "enrol",
-        str(dave.node_public_key),
-        "--name",
-        "dave",
-    )
 
 
 @dataclass

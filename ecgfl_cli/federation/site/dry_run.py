@@ -3,7 +3,7 @@
 import hashlib
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from ecgfl_cli.errors import PolicyRefused
 from ecgfl_cli.federation.flower.fleet import FleetConnection
 from ecgfl_cli.federation.messages import AUDIT
 from ecgfl_cli.federation.site.local_work import LocalWork
+from ecgfl_cli.federation.site.secure_training import rehearsed_masks
 from ecgfl_cli.models.architecture import DEFAULT, Architecture, architecture
 from ecgfl_cli.models.manifest import Manifest, weights_sha256
 from ecgfl_cli.models.packing import pack
@@ -34,8 +35,9 @@ _log = logging.getLogger(__name__)
 SEED = 0
 """Seed for shuffling, augmentation, dropout and the weights of a fresh network."""
 
-WEIGHTS = "arrays/flat"
-"""Name of the weights in the output."""
+WEIGHTS, MASKED = "arrays/flat", "arrays/masked"
+"""Names of the weights and of a masked update in the output. The values of a masked update differ
+from run to run, because the masks are random."""
 
 Values = int | float | list[int] | list[float]
 """Value of a field: one number or a list of numbers."""
@@ -56,7 +58,7 @@ class Field:
     sha256
         SHA-256 of these bytes, in hexadecimal.
     value
-        The values; None for the weights, which are too many to show.
+        The values; None for weights and masked updates, which are too many to show.
     """
 
     name: str
@@ -142,6 +144,8 @@ def dry_run(home: Home, settings: SiteSettings) -> DryRun:
     _log.info(f"training one round from {version or 'a fresh network'}; nothing is sent")
     measured = work.measure(network, manifest).release
     trained = work.train(network, manifest, _plan(network_architecture, policy)).release
+    if policy.secagg == "required":
+        trained = replace(trained, masks=rehearsed_masks())
     head = AuditLog(home.audit).last()
     drafts = [_draft(prepared(release, work.steps, head)) for release in (trained, measured)]
     messages = [
@@ -211,7 +215,7 @@ def _draft(release: Release) -> Draft:
 
 
 def _fields(release: Release) -> Iterator[Field]:
-    """Yield the fields of a reply: figures, head of the audit log, weights."""
+    """Yield the fields of a reply: figures, head of the audit log, weights or masked update."""
     for name, values in release.figures.items():
         array = np.asarray(values)
         is_integer = np.issubdtype(array.dtype, np.integer)
@@ -221,6 +225,8 @@ def _fields(release: Release) -> Iterator[Field]:
             yield _field(f"{AUDIT}/{name}", np.asarray(values).astype("<i8"), values)
     if release.weights is not None:
         yield _field(WEIGHTS, release.weights.astype("<f4"), None)
+    if release.masked is not None:
+        yield _field(MASKED, release.masked.astype("<u4"), None)
 
 
 def _field(name: str, array: NDArray[Any], value: Values | None) -> Field:

@@ -1,13 +1,16 @@
 """Take part in the stages of secure aggregation."""
 
+import secrets
 from dataclasses import dataclass
 
 import numpy as np
+from cryptography.hazmat.primitives.asymmetric import ec
 from numpy.typing import NDArray
 
 from ecgfl_cli.errors import PolicyRefused, RequestRefused, ServerRefused, StageMissed
 from ecgfl_cli.federation.messages import Kind, TrainRequest
-from ecgfl_cli.federation.secagg.agreement import Agreement
+from ecgfl_cli.federation.secagg.agreement import FEWEST_MEMBERS, Agreement, Member
+from ecgfl_cli.federation.secagg.coordinator_side import CoordinatorRound
 from ecgfl_cli.federation.secagg.site_side import TELL, SiteRound
 from ecgfl_cli.federation.secagg.stages import (
     REPLY,
@@ -21,10 +24,13 @@ from ecgfl_cli.federation.signed_requests import StageRequest
 from ecgfl_cli.models.manifest import Manifest
 from ecgfl_cli.schemas import StrictModel
 from ecgfl_cli.site.home import Home
-from ecgfl_cli.site.keys import load_node_key
+from ecgfl_cli.site.keys import fingerprint_of, load_node_key
 from ecgfl_cli.site.outbox import Release
 from ecgfl_cli.site.policy import Policy
 from ecgfl_cli.site.requests import Asked, RequestLog, Work
+
+LARGEST_RATIO = 1e6
+"""Bound on the norm of an update that is not sent."""
 
 STAGES: dict[Kind, type[StageRequest]] = {
     Kind.KEYS: KeysRequest,
@@ -55,6 +61,34 @@ class RoundMasks:
     ) -> NDArray[np.uint32]:
         """Return a change of the global weights with all masks, shape (n,)."""
         return self.secure_round.masked(self.training, change, start)
+
+
+def rehearsed_masks() -> RoundMasks:
+    """Return masks as in a round with two other sites, for a message that is not sent."""
+    keys = [ec.generate_private_key(ec.SECP384R1()) for _ in range(FEWEST_MEMBERS)]
+    by_site = {fingerprint_of(key.public_key()): key for key in keys}
+    sites = sorted(by_site)
+    agreement = Agreement(
+        id=secrets.token_hex(16),
+        run="dry-run",
+        round=1,
+        version="dry-run",
+        manifest_sha256="0" * 64,
+        plan_sha256="0" * 64,
+        members=[Member(site=site) for site in sites],
+        threshold=FEWEST_MEMBERS,
+    )
+    public_keys = {site: key.public_key() for site, key in by_site.items()}
+    coordinator = CoordinatorRound(agreement, public_keys)
+    sides = {site: SiteRound(agreement, key, site, sites) for site, key in by_site.items()}
+    for site, side in sides.items():
+        coordinator.take_keys(site, side.keys)
+    request = coordinator.shares_request()
+    for site, side in sides.items():
+        coordinator.take_shares(site, side.shares(request))
+    training = coordinator.training_for(sites[0], LARGEST_RATIO)
+    sides[sites[0]].open_shares(training)
+    return RoundMasks(sides[sites[0]], training)
 
 
 class SecureTraining:

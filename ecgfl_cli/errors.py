@@ -14,9 +14,11 @@ EcgflError                   1  base class, not raised itself
 │   │   ├── ProxyRefused        the proxy refused the connection
 │   │   ├── MessageRefused      a message is broken or larger than any that ecgfl sends
 │   │   ├── RequestRefused      a request has a wrong signature, site or time, or was answered
+│   │   ├── StageMissed         a stage of secure aggregation belongs to another round
 │   │   └── SessionLost         the coordinator does not know this session, often after a restart
 │   ├── QuorumMissed            too few sites are connected to the coordinator
-│   └── RoundFailed             too few sites answered in a round
+│   ├── RoundFailed             too few sites answered in a round
+│   └── SumLost                 the sum of a round cannot be unmasked
 ├── PolicyRefused            5  the policy of this site forbids it
 ├── HomeInUse                6  another ecgfl uses this home
 ├── ModelRejected            7  a model has a wrong signature, hash, architecture or weights

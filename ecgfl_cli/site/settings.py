@@ -222,6 +222,10 @@ acceptance_margin = {policy.acceptance_margin}
 # Processor threads for training, and its niceness (0 to 19; not on Windows).
 cpu_threads = {policy.cpu_threads}
 niceness = {policy.niceness}
+# "required": this site's updates leave only masked, and the coordinator learns their sum with those
+# of the peers. Needs the SHA-256 of the peers' node keys, as `ecgfl doctor` shows it there.
+secagg = "{policy.secagg}"
+# peers = ["<SHA-256 of the node key of another site>", "<and of a third>"]
 
 # Differential privacy: without this table there is none. docs/hospital.md explains each setting.
 # [policy.dp]

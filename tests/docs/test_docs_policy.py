@@ -14,7 +14,7 @@ PRIVACY = HOSPITAL.read_text(encoding="utf-8").split("### How to train with diff
     1
 ]
 PRIVACY = PRIVACY.split("### ")[0]
-IN_WORDS = {"coordinators": "any", "hours": "any", "metrics": "all", "dp": "none"}
+IN_WORDS = {"coordinators": "any", "hours": "any", "metrics": "all", "dp": "none", "peers": "none"}
 
 
 def documented() -> dict[str, str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from cryptography.hazmat.primitives.asymmetric import ec
 from federation_homes import Homes, set_policy
 
-from ecgfl_cli.federation.secagg.agreement import Agreement, Member, usual_threshold
+from ecgfl_cli.federation.secagg.agreement import Agreement, RoundMember, usual_threshold
 from ecgfl_cli.federation.secagg.coordinator_side import CoordinatorRound
 from ecgfl_cli.federation.secagg.site_side import SiteRound
 from ecgfl_cli.site.keys import fingerprint, fingerprint_of
@@ -51,7 +51,7 @@ def parties(count: int, weights: tuple[int, ...] = ()) -> Parties:
         manifest_sha256="0" * 64,
         plan_sha256="1" * 64,
         members=[
-            Member(site=name, weight=weights[place] if weights else 1)
+            RoundMember(site=name, weight=weights[place] if weights else 1)
             for place, name in enumerate(names)
         ],
         threshold=usual_threshold(count),

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from secure_sites import Parties, parties
 
 from ecgfl_cli.errors import ModelRejected, PolicyRefused, RequestRefused
-from ecgfl_cli.federation.secagg.agreement import Agreement, Member, usual_threshold
+from ecgfl_cli.federation.secagg.agreement import Agreement, RoundMember, usual_threshold
 from ecgfl_cli.federation.secagg.coordinator_side import SumLost
 from ecgfl_cli.federation.secagg.primitives import public_hex, sign
 from ecgfl_cli.federation.secagg.site_side import KEYS, SURVIVORS, SiteRound, survivors_bytes
@@ -156,7 +156,9 @@ def test_a_site_that_the_coordinator_invents_is_refused() -> None:
     with pytest.raises(RequestRefused, match=victim):
         of.sides[own].shares(request.model_copy(update={"peers": peers}))
     invented = fingerprint_of(fake.public_key())
-    members = sorted([*of.agreement.members, Member(site=invented)], key=lambda each: each.site)
+    members = sorted(
+        [*of.agreement.members, RoundMember(site=invented)], key=lambda each: each.site
+    )
     agreement = of.agreement.model_copy(update={"members": members})
     with pytest.raises(PolicyRefused, match=invented) as refused:
         SiteRound(agreement, of.keys[own], own, of.names)

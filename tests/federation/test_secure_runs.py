@@ -19,7 +19,7 @@ from ecgfl_cli.federation.coordinator.rounds import rounds as rounds_module
 from ecgfl_cli.federation.messages import Kind, masked_of
 from ecgfl_cli.federation.release_steps.chain import restore
 from ecgfl_cli.federation.release_steps.step import ReleaseStep, RoundUpdates
-from ecgfl_cli.federation.secagg.agreement import Agreement, Member
+from ecgfl_cli.federation.secagg.agreement import Agreement, RoundMember
 from ecgfl_cli.federation.secagg.stages import KeysRequest, SurvivorsRequest
 from ecgfl_cli.federation.signed_requests import StageRequest
 from ecgfl_cli.federation.site.secure_training import SecureTraining
@@ -322,7 +322,7 @@ def test_a_round_is_unmasked_once_also_after_a_restart(homes: Homes) -> None:
         version="ecgnet-0001-00000000",
         manifest_sha256="0" * 64,
         plan_sha256="1" * 64,
-        members=[Member(site=each) for each in prints],
+        members=[RoundMember(site=each) for each in prints],
         threshold=3,
     )
     request = KeysRequest(agreement=agreement)

@@ -30,7 +30,7 @@ def usual_threshold(members: int) -> int:
     return 2 * members // 3 + 1
 
 
-class Member(StrictModel):
+class RoundMember(StrictModel):
     """A site of the round.
 
     Attributes
@@ -75,7 +75,7 @@ class Agreement(StrictModel):
     version: Name
     manifest_sha256: Annotated[str, Field(pattern=SHA256)]
     plan_sha256: Annotated[str, Field(pattern=SHA256)]
-    members: Annotated[list[Member], Field(min_length=FEWEST_MEMBERS, max_length=MOST_MEMBERS)]
+    members: Annotated[list[RoundMember], Field(min_length=FEWEST_MEMBERS, max_length=MOST_MEMBERS)]
     threshold: int
 
     @model_validator(mode="after")

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ecgfl_cli.errors import PolicyRefused, RequestRefused, ServerRefused, StageMissed
 from ecgfl_cli.federation.messages import Kind, TrainRequest
-from ecgfl_cli.federation.secagg.agreement import FEWEST_MEMBERS, Agreement, Member
+from ecgfl_cli.federation.secagg.agreement import FEWEST_MEMBERS, Agreement, RoundMember
 from ecgfl_cli.federation.secagg.coordinator_side import CoordinatorRound
 from ecgfl_cli.federation.secagg.site_side import TELL, SiteRound
 from ecgfl_cli.federation.secagg.stages import (
@@ -75,7 +75,7 @@ def rehearsed_masks() -> RoundMasks:
         version="dry-run",
         manifest_sha256="0" * 64,
         plan_sha256="0" * 64,
-        members=[Member(site=site) for site in sites],
+        members=[RoundMember(site=site) for site in sites],
         threshold=FEWEST_MEMBERS,
     )
     public_keys = {site: key.public_key() for site, key in by_site.items()}

@@ -19,7 +19,7 @@ from ecgfl_cli.federation.secagg.agreement import (
     FEWEST_MEMBERS,
     MOST_MEMBERS,
     Agreement,
-    Member,
+    RoundMember,
     usual_threshold,
 )
 from ecgfl_cli.federation.secagg.coordinator_side import CoordinatorRound, SumLost
@@ -114,7 +114,7 @@ class SecureRound:
                 " serve again",
             )
         members = [
-            Member(site=sites.fingerprint(node), weight=plan.weights.get(name, 1))
+            RoundMember(site=sites.fingerprint(node), weight=plan.weights.get(name, 1))
             for node, name in replies.names.items()
         ]
         self._round = CoordinatorRound(

@@ -139,12 +139,12 @@ def command(
         ),
     ] = None,
     secagg: Annotated[
-        bool | None,
+        bool,
         typer.Option(
-            "--secagg/--no-secagg",
+            "--secagg",
             help="Secure aggregation: this coordinator learns only the sum of the updates.",
         ),
-    ] = None,
+    ] = False,
     init_from: Annotated[
         str | None,
         typer.Option(
@@ -190,7 +190,7 @@ def command(
             "max_update_ratio": max_update_ratio,
             "max_weight_ratio": max_weight_ratio,
             "max_examples": max_examples,
-            "secagg": secagg,
+            "secagg": secagg or None,
         },
     )
     plan = replace(plan, init_from=init_from, from_scratch=from_scratch)

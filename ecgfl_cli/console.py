@@ -19,9 +19,7 @@ from ecgfl_cli import logs
 from ecgfl_cli.errors import EcgflError, ExitCode, UnusableInput
 from ecgfl_cli.logs import Event, LogFormat, LogSettings, event
 from ecgfl_cli.printable import printable
-from ecgfl_cli.progress import progress_bar
 from ecgfl_cli.site.home import Home
-from ecgfl_cli.tables import print_table
 
 Item = TypeVar("Item")
 SCHEMA_VERSION = 1
@@ -96,6 +94,8 @@ class Console:
             self.text(empty)
         if self.json or not shown:
             return
+        from ecgfl_cli.tables import print_table  # rich takes longer than the whole of --help
+
         bottom = None if footer is None else [_cell(value) for value in footer]
         _write(
             sys.stdout, lambda: print_table(sys.stdout, printable(title), columns, shown, bottom)
@@ -136,6 +136,8 @@ class Console:
         elif self.quiet or self.json:
             yield from items
         else:
+            from ecgfl_cli.progress import progress_bar  # see `table`
+
             with progress_bar(what, total) as progress:
                 yield from progress.track(items, total=total)
 

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from time import monotonic
 
@@ -99,14 +99,16 @@ def run_in_memory(
     names: Sequence[str],
     strategy: str = "fedavg",
     late: Mapping[str, int] | None = None,
+    init_from: str | None = None,
     **options: object,
 ) -> MemoryRun:
     """Run a federation of these sites to its end.
 
     strategy : as `ecgfl simulate --strategy` takes it. late : the phase in which a site is first
-    there, for each that is not there from the beginning. options : fields of the plan.
+    there, for each that is not there from the beginning. init_from : the model that a new run
+    starts from. options : fields of the plan.
     """
-    plan = trial(strategy, options, {}).plan
+    plan = replace(trial(strategy, options, {}).plan, init_from=init_from)
     home = homes.coordinator_home
     checkpoints = Checkpoints(home, load_signing_key(home), plan)
     latest = checkpoints.latest.manifest

@@ -313,3 +313,18 @@ def test_an_update_of_too_large_a_norm_is_not_sent() -> None:
     of.sides[own].open_shares(part)
     with pytest.raises(ModelRejected, match="norm"):
         of.sides[own].masked(part, 3 * np.ones(LENGTH), START)
+
+
+def test_a_key_of_small_order_is_left_out() -> None:
+    of = parties(3)
+    victim = of.names[1]
+    keys = of.sides[victim].keys.model_copy(update={"masking": "00" * 32})
+    data = keys.signed_bytes(of.agreement.digest, victim)
+    signed = keys.model_copy(update={"signature": sign(of.keys[victim], KEYS, data)})
+    with pytest.raises(ValueError, match="shared key"):
+        of.coordinator.take_keys(victim, signed)
+
+
+def test_one_site_does_not_have_most_of_the_weight() -> None:
+    with pytest.raises(ValidationError, match="weight"):
+        RoundMember(site="0" * 64, weight=4)

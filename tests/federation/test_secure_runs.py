@@ -79,8 +79,14 @@ def lose(monkeypatch: pytest.MonkeyPatch, stage: Kind, nodes: set[int]) -> None:
     monkeypatch.setattr(InMemoryTransport, "ask", lossy)
 
 
-def secure_run(homes: Homes, names: Sequence[str], **options: object) -> MemoryRun:
-    values = {"rounds": 1, "architecture": "ecgnet", "min_sites": 3, "secagg": True, **options}
+def secure_run(homes: Homes, names: Sequence[str], **options: Any) -> MemoryRun:
+    values: dict[str, Any] = {
+        "rounds": 1,
+        "architecture": "ecgnet",
+        "min_sites": 3,
+        "secagg": True,
+        **options,
+    }
     return run_in_memory(homes, names, **values)
 
 
@@ -343,3 +349,21 @@ def test_a_round_is_unmasked_once_also_after_a_restart(homes: Homes) -> None:
     other = SurvivorsRequest(agreement="a" * 64, survivors=prints)
     with pytest.raises(StageMissed):
         new_session().answer(Kind.SURVIVORS, other, asked(5))
+
+
+@pytest.mark.slow
+def test_a_round_that_failed_in_the_last_stage_is_left_with_the_advice(
+    homes: Homes, updates: list[RoundUpdates], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_secure(homes, *SITES)
+    with monkeypatch.context() as lossy:
+        lose(lossy, Kind.UNMASK, {2})
+        failed = secure_run(homes, SITES)
+    assert failed.problem is not None
+    assert f"--init-from {failed.final}" in failed.problem.fix
+    again = secure_run(homes, SITES)
+    assert again.problem is not None
+    assert isinstance(again.joined["alice"].problem, RequestRefused)
+    assert f"--init-from {failed.final}" in again.joined["alice"].problem.fix
+    assert secure_run(homes, SITES, init_from=failed.final).problem is None
+    assert len(updates) == 1

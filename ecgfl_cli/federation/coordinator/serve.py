@@ -37,6 +37,7 @@ from ecgfl_cli.federation.flower.connections import tls_context
 from ecgfl_cli.federation.flower.grid_transport import GridTransport
 from ecgfl_cli.federation.flower.superlink import SuperLink
 from ecgfl_cli.federation.messages import REJECTIONS
+from ecgfl_cli.federation.secagg.agreement import usual_threshold
 from ecgfl_cli.logs import Event, event
 from ecgfl_cli.models.manifest import Manifest, public_key_text
 from ecgfl_cli.models.registry import Registry
@@ -216,6 +217,8 @@ def _run(
             _catching_up(sites, transport := GridTransport(grid), checkpoints),
         ):
             grid.enough = plan.min_sites
+            if plan.secagg:
+                grid.enough = max(grid.enough, usual_threshold(len(sites.expected())))
             if plan.hours is not None:
                 record.enter(Phase.WAITING_FOR_HOURS)
                 sites.wait_for_hours()

@@ -15,8 +15,9 @@ FEWEST_MEMBERS = 3
 MOST_MEMBERS = 100
 """Largest number of sites. The complete graph has a share for each pair of sites."""
 
-LARGEST_WEIGHT = 1000
-"""Largest weight of a site in the mean."""
+LARGEST_WEIGHT = 3
+"""Largest weight of a site in the mean; the smallest is 1. If one site had by far the largest
+weight, the sum would be little else than its update."""
 
 Fingerprint = Annotated[str, Field(pattern=SHA256)]
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from numpy.typing import NDArray
 
 from ecgfl_cli.errors import ServerError
@@ -88,10 +89,12 @@ class CoordinatorRound:
         return sorted(self.shares.keys() - self.updates.keys())
 
     def take_keys(self, site: str, keys: RoundKeys) -> None:
-        """Store the keys of a site. Raise `ValueError` if they are not signed by it."""
+        """Store the keys of a site. Raise `ValueError` if they are unusable or not signed by it."""
         data = keys.signed_bytes(self.agreement.digest, site)
         if not is_signed(self.node_keys[site], keys.signature, KEYS, data):
             raise ValueError("keys without a valid signature of the site")
+        for key in (keys.sealing, keys.masking):  # a key of small order would stop the other sites
+            shared_secret(X25519PrivateKey.generate(), key)
         self.keys[site] = keys
 
     def shares_request(self) -> SharesRequest:
@@ -195,8 +198,7 @@ class CoordinatorRound:
             f"{len(shares)} sites sent shares for the sum; with any {threshold} of them, the "
             f"{'own mask' if is_own_mask else 'masking key'} of site {site} comes out wrong, "
             "because a site sent wrong shares",
-            "Serve again: the run continues after the last finished round. If it happens again, "
-            "leave sites out one after the other with [sites.NAME] in federation.toml",
+            "Find out which site does not run ecgfl as it was installed",
         )
 
     def _is_seed_of(self, site: str, seed: bytes, is_own_mask: bool) -> bool:

@@ -53,6 +53,7 @@ class ConnectedSites:
         self._lock = threading.RLock()
         self._nodes: dict[tuple[str, str], int] = {}
         self._fingerprints: dict[int, str] = {}
+        self._node_keys: dict[int, ec.EllipticCurvePublicKey] = {}
         self._connected: set[str] = set()
         self._warned_of: set[str] = set()
         self._contacts: dict[str, datetime] = {}
@@ -111,6 +112,7 @@ class ConnectedSites:
         for site in enrolled.keys() - self._nodes.keys():
             self._nodes[site] = self._superlink.register(enrolled[site], site[1])
             self._fingerprints[self._nodes[site]] = site[0]
+            self._node_keys[self._nodes[site]] = enrolled[site]
 
     def _look_up(self) -> dict[tuple[str, str], ec.EllipticCurvePublicKey]:
         """Return (fingerprint, name) -> key of the enrolled sites.
@@ -180,11 +182,10 @@ class ConnectedSites:
         Parameters
         ----------
         node
-            An enrolled node.
+            A node that is or was enrolled.
         """
         with self._lock:
-            site = next(site for site, number in self._nodes.items() if number == node)
-            return self._enrolled[site]
+            return self._node_keys[node]
 
     def contacts(self) -> dict[str, datetime]:
         """Return site -> last contact, for the sites that connected since this process began."""

@@ -199,6 +199,10 @@ class Rounds:
             replies, lambda reply: self._check_train(reply, length)
         )
         trained = {self._replies.name(reply): figures for reply, figures in usable}
+        advice = (
+            "See which sites dropped out, then serve again: the run continues after the last"
+            " finished round"
+        )
         if self._secure is None:
             received = [
                 SiteUpdate(
@@ -213,6 +217,7 @@ class Rounds:
             log_dropped(this_round, dropped)
             received = [self._secure.combined(usable)]
             dropped = [*self._secure.dropped, *dropped]
+            advice = self._secure.begin_anew
             self._secure = None
         restored = restore(self._steps, RoundUpdates(start, received))
         dropped += [Dropped(name, DropCode.OUTLIER, why) for name, why in restored.left_out.items()]
@@ -223,8 +228,7 @@ class Rounds:
                 f"round {this_round}: {len(restored.sites)} usable replies, at least"
                 f" {self._plan.min_sites} are needed"
                 f" ({'; '.join(map(str, dropped)) or 'no other site was asked'})",
-                "See which sites dropped out, then serve again: the run continues after the last"
-                " finished round",
+                advice,
             )
         trained = {name: trained[name] for name in restored.sites}
         counts = {name: figures.examples for name, figures in trained.items()}

@@ -44,6 +44,10 @@ SERVE_AGAIN = (
     "No update was revealed. See which sites dropped out, then serve again: the run continues "
     "after the last finished round"
 )
+BEGIN_ANEW = (
+    "No single update was revealed. Sites unmask a round only once, so begin a new run from the "
+    "last model: `ecgfl coordinator serve --secagg --init-from {version}`"
+)
 
 
 class KeyedSites(Protocol):
@@ -196,10 +200,17 @@ class SecureRound:
         try:
             change = self._round.mean_change()
         except SumLost as error:
-            raise RoundFailed(f"round {self._number}: {error.problem}", error.fix) from error
+            raise RoundFailed(
+                f"round {self._number}: {error.problem}", f"{error.fix}. {self.begin_anew}"
+            ) from error
         weights = (self._checkpoints.weights + change).astype(np.float32)
         examples = sum(figures.examples for _, figures in usable)
         return SiteUpdate(tuple(names), weights, examples, examples)
+
+    @property
+    def begin_anew(self) -> str:
+        """What to do if the round fails after sites have unmasked it."""
+        return BEGIN_ANEW.format(version=self._checkpoints.latest.manifest.version)
 
     def _stage(
         self,
@@ -243,12 +254,14 @@ class SecureRound:
         self._replies.names = {
             node: name for node, name in self._replies.names.items() if node in kept
         }
-        threshold = self._round.agreement.threshold
-        if len(kept) < threshold:
+        needed = max(self._round.agreement.threshold, self._plan.min_sites)
+        if stage in (Kind.SURVIVORS.value, Kind.UNMASK.value):  # the updates of more sites count
+            needed = self._round.agreement.threshold
+        if len(kept) < needed:
             reasons = "; ".join(map(str, [*self.dropped, *dropped])) or "see the replies above"
             raise RoundFailed(
                 f"round {self._number}: {len(kept)} of {len(self._round.agreement.members)} sites "
-                f"are left after the stage {stage} of secure aggregation, and {threshold} are "
+                f"are left after the stage {stage} of secure aggregation, and {needed} are "
                 f"needed ({reasons})",
-                SERVE_AGAIN,
+                self.begin_anew if stage == Kind.UNMASK.value else SERVE_AGAIN,
             )

@@ -14,6 +14,7 @@ import pytest
 from ecgfl_adapters.recording import Recording
 from ecgfl_adapters.registry import adapters
 from filelock import FileLock
+from fork_server import start_fork_server
 from log_lines import as_on_a_terminal
 
 from ecgfl_cli.demo.synthesiser import synthesise
@@ -114,6 +115,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if soaks:
         config.hook.pytest_deselected(items=soaks)
         items[:] = [item for item in items if item not in soaks]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _fork_server() -> None:
+    """Let the fork server load its modules beside the first tests."""
+    start_fork_server()
 
 
 @pytest.fixture(scope="session")

@@ -16,12 +16,12 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, field
-from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import psutil
+from fork_server import start_fork_server
 from log_lines import PREFIX, entry_of, matches, shown
 
 from ecgfl_cli.app import main, run
@@ -29,33 +29,14 @@ from ecgfl_cli.logs import Event
 
 START_SECONDS = 60.0
 
-IMPORTED = [
-    "pytest",
-    "psutil",
-    "ecgfl_cli.commands.coordinator",
-    "ecgfl_cli.commands.join",
-    "ecgfl_cli.federation.coordinator.serve",
-    "ecgfl_cli.federation.site.participation",
-    "ecgfl_cli.federation.site.setup",
-    "ecgfl_cli.models.architectures.beatnet",
-    "ecgfl_cli.models.architectures.ecgnet",
-    "torch._dynamo",
-]
-
 
 @functools.cache
 def forks() -> Any:
-    """Return the context in which commands are started.
-
-    A process has one fork server. If an `ingest` in this process has started it already, it has not
-    imported these modules, and is stopped.
-    """
+    """Return the context in which commands are started."""
     if sys.platform != "linux":
         return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    forkserver._forkserver._stop()  # type: ignore[attr-defined]  # nothing happens where none runs
-    context.set_forkserver_preload(IMPORTED)
-    return context
+    start_fork_server()
+    return multiprocessing.get_context("forkserver")
 
 
 @dataclass(frozen=True)

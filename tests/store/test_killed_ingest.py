@@ -13,8 +13,8 @@ import pytest
 
 Ecgfl = Callable[..., Any]
 MOMENTS = 15
-SECONDS = 60
-"""Of each of the 20 real records."""
+SECONDS = 30
+"""Of each real record."""
 
 pytestmark = pytest.mark.skipif(
     os.name == "nt", reason="Windows has no process groups and no SIGKILL"
@@ -60,7 +60,7 @@ def home_after(
             twin, verb, *([undisturbed.folder] if verb == "ingest" else []), "--jobs", 2
         )
         kills.strike(process, moment, signal.SIGKILL, whole_group)
-        process.wait()
+        kills.ended(process)
         found = ecgfl("validate", "--jobs", 2, "--home", twin, "--json")
         assert found.code != 6, "the lock was left behind"
         assert found.json["unreadable"] == {}

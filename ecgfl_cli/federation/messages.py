@@ -30,6 +30,7 @@ from ecgfl_cli.models.verdicts import VerdictCode
 from ecgfl_cli.schemas import StrictModel, first_fault
 from ecgfl_cli.site.audit import MOST_LINES, Head
 from ecgfl_cli.site.outbox import Release, head_fields
+from ecgfl_cli.site.privacy_policy import PrivacyDemand
 
 EXAMPLES = "num-examples"
 """Name, among the figures of a reply, of the number of examples."""
@@ -156,6 +157,8 @@ class TrainRequest(StrictModel):
     steps
         Names of the release steps with a site side and a coordinator side that the coordinator
         expects the site to apply.
+    privacy
+        Least protection by differential privacy; None to leave it to the sites.
     """
 
     model: SignedManifest
@@ -165,6 +168,7 @@ class TrainRequest(StrictModel):
     seed: Annotated[int, Field(ge=0, lt=2**31)]
     proximal_mu: Annotated[float, Field(ge=0, le=LARGEST_PROXIMAL_MU)] = 0.0
     steps: Annotated[list[StepName], Field(max_length=MOST_STEPS)] = Field(default_factory=list)
+    privacy: PrivacyDemand | None = None
 
 
 class EvaluateRequest(StrictModel):

@@ -174,10 +174,11 @@ def seal(
 
 
 def _fields_of(content: TrainRequest | EvaluateRequest | CatchUpRequest) -> dict[str, Any]:
-    """Return the fields of a request. Sites of earlier versions do not know empty `steps`."""
+    """Return the fields of a request. Sites of earlier versions do not know the optional ones."""
     fields = content.model_dump()
-    if not fields.get("steps"):
-        fields.pop("steps", None)
+    for name in ("steps", "privacy"):
+        if not fields.get(name):
+            fields.pop(name, None)
     return fields
 
 

@@ -1,28 +1,31 @@
 """The privacy ledger: what is spent stays spent, and a ledger that was changed is refused."""
 
 import contextlib
+import itertools
 import json
 import multiprocessing
 import os
 import random
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from ecgfl_cli.errors import PolicyRefused, UnusableInput
+from ecgfl_cli.errors import PolicyRefused, UnusableInput, UsageError
+from ecgfl_cli.files import atomic_write_bytes
+from ecgfl_cli.site import audit, audit_check
 from ecgfl_cli.site.audit import AuditLog
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.keys import make_keys
 from ecgfl_cli.site.privacy_policy import PrivacyPolicy
 from ecgfl_cli.training.ledger.accounting import Mechanism, epsilon_of, epsilon_of_fixed_plan
-from ecgfl_cli.training.ledger.ledger import PrivacyLedger
+from ecgfl_cli.training.ledger.ledger import Patients, PrivacyLedger
 
 POLICY = PrivacyPolicy(epsilon=4.0, delta=1e-3, noise_multiplier=3.7, sampling=1.0, steps=4)
 ROUND = Mechanism(noise_multiplier=3.7, sampling=1.0, steps=4)
-FORTY = {f"patient-{number}": () for number in range(40)}
+FORTY: dict[str, tuple[str, ...]] = {f"patient-{number}": () for number in range(40)}
 
 
 @pytest.fixture
@@ -33,7 +36,7 @@ def site(tmp_path: Path) -> Home:
     return home
 
 
-def reserve(home: Home, patients: dict[str, tuple[str, ...]] = FORTY, number: int = 1) -> set[str]:
+def reserve(home: Home, patients: Patients = FORTY, number: int = 1) -> set[str]:
     return PrivacyLedger(home).reserve(POLICY, ROUND, patients, f"request-{number}", "r1", number)
 
 
@@ -72,7 +75,7 @@ def test_new_patients_bring_a_budget_of_their_own(site: Home) -> None:
     with contextlib.suppress(PolicyRefused):
         for number in range(100):
             reserve(site, number=number)
-    new = {f"new-{number}": () for number in range(3)}
+    new: dict[str, tuple[str, ...]] = {f"new-{number}": () for number in range(3)}
     assert reserve(site, FORTY | new) == new.keys()
     first, second = PrivacyLedger(site).cohorts()
     assert (first.patients, second.patients) == (FORTY.keys(), new.keys())
@@ -132,6 +135,184 @@ def test_another_secret_is_refused(site: Home) -> None:
     reserve(site)
     site.secret.write_bytes(bytes(32))
     with pytest.raises(UnusableInput, match=str(site.secret)):
+        reserve(site, number=2)
+
+
+def test_a_round_above_the_whole_budget_is_refused(site: Home) -> None:
+    """New patients pay for their first round like everybody."""
+    costly = ROUND.model_copy(update={"noise_multiplier": 0.5})
+    with pytest.raises(PolicyRefused, match=r"one round costs epsilon .*policy\.dp\.epsilon = 4"):
+        PrivacyLedger(site).reserve(POLICY, costly, FORTY, "request-1", "r1", 1)
+    assert not site.privacy.exists()
+
+
+def test_too_few_patients_with_budget_are_refused(site: Home) -> None:
+    reserve(site)
+    costly = ROUND.model_copy(update={"steps": 16})
+    new: dict[str, tuple[str, ...]] = {f"new-{number}": () for number in range(3)}
+    ledger = PrivacyLedger(site)
+    with pytest.raises(PolicyRefused, match="3 of 43 training patients"):
+        ledger.reserve(POLICY, costly, FORTY | new, "request-2", "r1", 2, least=4)
+    assert len(ledger.cohorts()) == 1
+    assert ledger.require(POLICY, costly, FORTY | new, least=3) == new.keys()
+
+
+def lose_audit_log(home: Home) -> None:
+    """Damage the audit log, and begin a new one as `ecgfl audit restart` does."""
+    remove(home.audit)
+    home.models.mkdir(exist_ok=True)
+    (home.models / "v1").touch()  # so that a log must have existed
+    restart_audit_log(home)
+
+
+def restart_audit_log(home: Home) -> None:
+    AuditLog(home.audit).restart("test", ledger=PrivacyLedger(home).carried_over())
+
+
+@pytest.mark.parametrize("change", [remove, shorten, edit])
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_changed_ledger_is_refused_after_a_restart_of_the_audit_log(
+    site: Home, change: Callable[[Path], None], is_first: bool
+) -> None:
+    """Whether the ledger was changed before or after the audit log was lost."""
+    reserve(site)
+    reserve(site, number=2)
+    if is_first:
+        change(site.privacy)
+    lose_audit_log(site)
+    if not is_first:
+        change(site.privacy)
+    for _ in range(2):
+        with pytest.raises(UnusableInput, match=r"privacy\.jsonl.*ecgfl privacy --restart"):
+            reserve(site, number=3)
+
+
+def test_a_damaged_audit_log_still_names_the_newest_ledger(site: Home) -> None:
+    reserve(site)
+    older = {path: path.read_bytes() for path in site.root.glob("privacy.*")}
+    reserve(site, number=2)
+    lines = site.audit.read_bytes().splitlines(keepends=True)
+    site.audit.write_bytes(b"".join([b"damage\n", *lines[1:]]))
+    restart_audit_log(site)
+    newest = {path: path.read_bytes() for path in older}
+    for path, content in older.items():
+        path.write_bytes(content)
+    with pytest.raises(UnusableInput, match="the audit log names a ledger of 3 lines"):
+        reserve(site, number=3)
+    for path, content in newest.items():  # as the message says
+        path.write_bytes(content)
+    assert reserve(site, number=3) == FORTY.keys()
+
+
+def test_a_whole_ledger_stays_after_a_restart_of_the_audit_log(site: Home) -> None:
+    reserve(site)
+    lose_audit_log(site)
+    reserve(site, number=2)
+    (cohort,) = PrivacyLedger(site).cohorts()
+    assert len(cohort.reservations) == 2
+
+
+def test_an_older_audit_log_beside_the_newest_ledger_loses_nothing(site: Home) -> None:
+    reserve(site)
+    older = {path: path.read_bytes() for path in site.root.glob("audit.*")}
+    reserve(site, number=2)
+    for path, content in older.items():
+        path.write_bytes(content)
+    reserve(site, number=3)
+    (cohort,) = PrivacyLedger(site).cohorts()
+    assert [item.line.round for item in cohort.reservations] == [1, 2, 3]
+
+
+def test_a_ledger_older_than_an_older_audit_log_is_refused(site: Home) -> None:
+    reserve(site)
+    oldest = {path: path.read_bytes() for path in site.root.glob("privacy.*")}
+    reserve(site, number=2)
+    older = {path: path.read_bytes() for path in site.root.glob("audit.*")}
+    reserve(site, number=3)
+    for path, content in (oldest | older).items():
+        path.write_bytes(content)
+    with pytest.raises(UnusableInput, match="the audit log names a ledger of 3 lines"):
+        reserve(site, number=4)
+
+
+@pytest.mark.parametrize("change", [remove, shorten, edit])
+def test_a_new_ledger_has_no_budget_for_the_patients_of_the_old_one(
+    site: Home, change: Callable[[Path], None]
+) -> None:
+    reserve(site)
+    reserve(site, {"removed-from-the-store": ()}, number=2)
+    change(site.privacy)
+    kept, patients = PrivacyLedger(site).restart("the disk failed", [*FORTY, "held-out"])
+    assert (kept is None) == (change is remove)
+    assert patients == (41 if change is remove else 42)
+    new: dict[str, tuple[str, ...]] = {f"new-{number}": () for number in range(3)}
+    assert reserve(site, FORTY | {"held-out": ()} | new, number=3) == new.keys()
+    lost, formed = PrivacyLedger(site).cohorts()
+    assert lost.is_exhausted
+    assert lost.spent(POLICY.delta) == float("inf")
+    assert formed.patients == new.keys()
+    assert len(formed.reservations) == 1
+    events = [entry["event"] for entry in AuditLog(site.audit).entries()]
+    assert events[-3:] == ["privacy-lost", "privacy-restarted", "privacy-reserved"]
+
+
+def test_the_old_ledger_is_refused_beside_a_new_one(site: Home) -> None:
+    reserve(site)
+    older = {path: path.read_bytes() for path in site.root.glob("privacy.*")}
+    remove(site.privacy)
+    PrivacyLedger(site).restart("test", FORTY)
+    for path, content in older.items():
+        path.write_bytes(content)
+    with pytest.raises(UnusableInput, match="the audit log names a ledger of 2 lines"):
+        reserve(site, number=2)
+
+
+def test_a_whole_ledger_is_not_replaced(site: Home) -> None:
+    for _ in range(2):
+        with pytest.raises(UsageError, match="whole, nothing was changed"):
+            PrivacyLedger(site).restart("test", FORTY)
+        reserve(site)
+    with pytest.raises(UsageError, match="reason"):
+        PrivacyLedger(site).restart(" ", FORTY)
+
+
+def test_a_restart_with_another_secret_is_refused(site: Home) -> None:
+    reserve(site)
+    edit(site.privacy)
+    site.secret.write_bytes(bytes(32))
+    with pytest.raises(UnusableInput, match=str(site.secret)):
+        PrivacyLedger(site).restart("test", FORTY)
+
+
+def test_a_killed_restart_leaves_nobody_with_new_budget(
+    site: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever it has written, the next command refuses, and a second restart completes it."""
+    reserve(site)
+    edit(site.privacy)
+    for number in range(3):
+        with monkeypatch.context() as patched:
+            written = itertools.count()
+
+            def write(
+                path: Path,
+                data: bytes,
+                mode: int,
+                last: int = number,
+                made: Iterator[int] = written,
+            ) -> None:
+                if next(made) == last:
+                    raise KeyboardInterrupt
+                atomic_write_bytes(path, data, mode=mode)
+
+            for module in (audit, audit_check):
+                patched.setattr(module, "atomic_write_bytes", write)
+            with pytest.raises(KeyboardInterrupt):
+                PrivacyLedger(site).restart("test", FORTY)
+        with pytest.raises(UnusableInput, match="ecgfl privacy --restart"):
+            reserve(site, number=2)
+    PrivacyLedger(site).restart("test", FORTY)
+    with pytest.raises(PolicyRefused):
         reserve(site, number=2)
 
 

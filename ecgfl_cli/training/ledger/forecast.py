@@ -9,7 +9,8 @@ from ecgfl_cli.site.privacy_policy import PrivacyPolicy
 from ecgfl_cli.training.dataset import rows_of
 from ecgfl_cli.training.ledger.accounting import Mechanism, epsilon_of, epsilon_of_fixed_plan
 from ecgfl_cli.training.ledger.budget import mechanism_of
-from ecgfl_cli.training.ledger.ledger import Cohort, PrivacyLedger
+from ecgfl_cli.training.ledger.ledger import PrivacyLedger
+from ecgfl_cli.training.ledger.lines import Cohort
 
 MOST_ROUNDS = 10_000
 """A forecast ends there."""

@@ -158,6 +158,7 @@ class Rounds:
             seed=self._plan.seed + this_round,
             proximal_mu=self._aggregator.proximal_mu,
             steps=names_of(self._steps),
+            privacy=self._plan.privacy,
         )
         self._began, self._started = now(), time.monotonic()
         return self._requests(request, Kind.TRAIN)

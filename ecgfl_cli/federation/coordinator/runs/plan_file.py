@@ -18,6 +18,7 @@ from ecgfl_cli.models.architecture import DEFAULT, architecture, names
 from ecgfl_cli.models.manifest import LARGEST_NUMBER
 from ecgfl_cli.schemas import first_fault
 from ecgfl_cli.site.hours import Hours
+from ecgfl_cli.site.privacy_policy import PrivacyDemand
 from ecgfl_cli.site.settings import SITE_NAME, Section, load_toml
 from ecgfl_cli.times import seconds_of
 
@@ -109,10 +110,14 @@ class PlanFile(Section):
         The section [run].
     sites
         Sites that may take part; None for all enrolled sites.
+    privacy
+        The section [privacy]: least protection by differential privacy that the sites are asked
+        for; None to leave it to them.
     """
 
     run: Run = Run()
     sites: dict[Annotated[str, Field(pattern=SITE_NAME)], Declared] | None = None
+    privacy: PrivacyDemand | None = None
 
 
 def load_plan(path: Path) -> PlanFile:
@@ -190,6 +195,7 @@ def resolve(path: Path | None, options: Mapping[str, Any]) -> RunPlan:
         sites=None
         if file.sites is None
         else {name: site.max_examples for name, site in file.sites.items()},
+        privacy=file.privacy,
         origins={**origins, "sites": f"{path}: sites"},
     )
 
@@ -217,6 +223,7 @@ def values_in_words(plan: RunPlan, path: Path) -> str:
         f"{plan.phase_timeout:g} s per phase",
         "rounds at any hour" if plan.hours is None else f"rounds begin {plan.hours}",
         "all enrolled sites" if plan.sites is None else f"sites {', '.join(sorted(plan.sites))}",
+        *([] if plan.privacy is None else [f"differential privacy, {plan.privacy.in_words()}"]),
     ]
     source = path if path.is_file() else f"no {path.name}"
     return f"plan: {'; '.join(values)} ({source}; options override it)"
@@ -269,6 +276,15 @@ max_update_ratio = {run.max_update_ratio:g}
 max_weight_ratio = {run.max_weight_ratio:g}
 # A site's reply is left out if it reports more training or held-out beats than this.
 max_examples = {run.max_examples}
+
+# With this section, only sites that train with differential privacy take part. Each uses the
+# stricter of its own policy and these values. A line that is left out is up to the sites.
+# [privacy]
+# noise_multiplier = 4.0        # at least
+# sampling = 0.5                # at most, like the next two
+# steps = 4
+# max_grad_norm = 1.0
+# trained = "last-layer"        # or a smaller part: last-layer, head, all
 
 # If there is such a section, only the sites with a section take part; the others stay enrolled.
 # [sites.st-mary]

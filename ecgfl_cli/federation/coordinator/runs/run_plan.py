@@ -10,6 +10,7 @@ from pydantic import SerializerFunctionWrapHandler, model_serializer, model_vali
 from ecgfl_cli.federation.coordinator.runs.dropped import Dropped, with_lines, without_lines
 from ecgfl_cli.models.manifest import Metrics
 from ecgfl_cli.site.hours import Hours
+from ecgfl_cli.site.privacy_policy import PrivacyDemand
 
 SERVER_OPTIMISERS = ("fedadam", "fedyogi")
 """Strategies that have a state from round to round."""
@@ -61,6 +62,9 @@ class RunPlan:
     sites
         Sites that may take part, each with its own `max_examples` or None; None for all enrolled
         sites.
+    privacy
+        Least protection by differential privacy that the sites are asked for; None to leave it to
+        them.
     origins
         Where the value of a field comes from, by field, for messages. Fields that are missing
         come from an option of `serve`.
@@ -88,6 +92,7 @@ class RunPlan:
     init_from: str | None = None
     from_scratch: bool = False
     sites: Mapping[str, int | None] | None = None
+    privacy: PrivacyDemand | None = None
     origins: Mapping[str, str] = field(default_factory=dict)
 
     def origin(self, name: str) -> str:

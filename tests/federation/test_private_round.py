@@ -8,16 +8,22 @@ from typing import Any
 import numpy as np
 import pytest
 from federation_homes import SITES, Homes, set_policy
+from flwr.app import RecordDict
 from memory_runs import run_in_memory
 from test_site_distrusts_server import Server, sound_vector
 
-from ecgfl_cli.errors import PolicyRefused
+from ecgfl_cli.errors import PolicyRefused, ServerRefused
+from ecgfl_cli.federation import signed_requests
 from ecgfl_cli.federation.coordinator.home import load_signing_key
+from ecgfl_cli.federation.messages import TrainRequest
+from ecgfl_cli.federation.site import local_work
 from ecgfl_cli.site.home import Home
+from ecgfl_cli.site.privacy_policy import PrivacyDemand
 from ecgfl_cli.site.settings import load_settings
 from ecgfl_cli.training.ledger.accounting import epsilon_of
 from ecgfl_cli.training.ledger.budget import mechanism_of
 from ecgfl_cli.training.ledger.ledger import PrivacyLedger
+from ecgfl_cli.training.private.plan import PrivatePlan
 
 Ecgfl = Callable[..., Any]
 
@@ -174,3 +180,79 @@ def test_a_lost_ledger_stops_join(homes: Homes, ecgfl: Ecgfl) -> None:
     assert ran.code == 3
     assert "Restore privacy.jsonl" in ran.problems[0]
     assert ecgfl("--home", home.root, "privacy").code == 3
+
+
+def demanding(server: Server, demand: dict[str, Any]) -> RecordDict:
+    vector = sound_vector()
+    return server.seal(
+        TrainRequest(
+            model=server.sign(server.manifest(vector)),
+            epochs=1,
+            learning_rate=1e-3,
+            batch_size=256,
+            seed=1,
+            privacy=PrivacyDemand.model_validate(demand),
+        ),
+        vector,
+    )
+
+
+def reserved(home: Home) -> list[dict[str, Any]]:
+    (cohort,) = PrivacyLedger(home).cohorts()
+    return [item.line.mechanism.model_dump() for item in cohort.reservations]
+
+
+def test_the_stricter_of_policy_and_demand_is_used_and_accounted_for(
+    homes: Homes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = server_of(homes, make_private)
+    plans: list[PrivatePlan] = []
+    train = local_work.train_privately
+
+    def watched(*arguments: Any) -> None:
+        plans.append(arguments[3])
+        train(*arguments)
+
+    monkeypatch.setattr(local_work, "train_privately", watched)
+    weaker = {"noise_multiplier": 1.0, "max_grad_norm": 9.0, "steps": 7, "trained": "all"}
+    stricter = {
+        "noise_multiplier": 5.0,
+        "max_grad_norm": 0.5,
+        "steps": 1,
+        "sampling": 0.25,
+        "trained": "last-layer",
+    }
+    for demand in ({}, weaker, {"steps": 1}, stricter):
+        server.send(demanding(server, demand))
+    home = homes.site("alice")
+    ours = {"noise_multiplier": 3.0, "sampling": 1.0, "steps": 2}
+    asked = {"noise_multiplier": 5.0, "sampling": 0.25, "steps": 1}
+    assert reserved(home) == [ours, ours, ours | {"steps": 1}, asked]
+    assert [(plan.max_grad_norm, plan.trained) for plan in plans] == [(1.0, "head")] * 3 + [
+        (0.5, "last-layer")
+    ]
+    for plan, paid in zip(plans, reserved(home), strict=True):
+        done = (plan.noise_multiplier, plan.sampling, plan.steps)
+        assert done == tuple(paid.values())
+
+
+def test_a_site_without_differential_privacy_refuses_a_demand(homes: Homes) -> None:
+    server = server_of(homes, lambda home: set_policy(home, ""))
+    with pytest.raises(PolicyRefused, match=r"steps = 1.*\[policy\.dp\]"):
+        server.send(demanding(server, {"steps": 1}))
+
+
+@pytest.mark.parametrize(
+    "demand", [{"epsilon": 9.0}, {"steps": 0}, {"sampling": 0.0}, {"noise_multiplier": 1e9}]
+)
+def test_an_invalid_demand_is_refused(
+    homes: Homes, demand: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = server_of(homes, make_private)
+    fields_of = signed_requests._fields_of
+    monkeypatch.setattr(
+        signed_requests, "_fields_of", lambda request: {**fields_of(request), "privacy": demand}
+    )
+    with pytest.raises(ServerRefused, match="privacy"):
+        server.send(demanding(server, {}))
+    assert not homes.site("alice").privacy.exists()

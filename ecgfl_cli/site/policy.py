@@ -190,6 +190,8 @@ class Policy(StrictModel):
                 )
             ):
                 weaker.append(f"{name} = {json.dumps(value)} (default {json.dumps(usual)})")
+        if self.dp is not None:
+            weaker += [f"dp.{setting}" for setting in self.dp.weaker_than_default()]
         return weaker
 
     def with_demand(self, demand: PrivacyDemand | None) -> Self:

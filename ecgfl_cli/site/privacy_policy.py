@@ -108,7 +108,7 @@ class PrivacyPolicy(StrictModel):
             }
         )
 
-    def weaker_than_recommended(self) -> list[str]:
+    def weaker_than_default(self) -> list[str]:
         """Return each setting that protects less than the default, for messages."""
         weaker = []
         for name in type(self).model_fields:

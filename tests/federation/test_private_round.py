@@ -1,8 +1,9 @@
 """A site with [policy.dp] trains with noise, pays for it, and sends no exact figure."""
 
-import json
+import re
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from ecgfl_cli.federation.site import local_work
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.privacy_policy import PrivacyDemand
 from ecgfl_cli.site.settings import load_settings
+from ecgfl_cli.training.ledger import budget
 from ecgfl_cli.training.ledger.accounting import epsilon_of
 from ecgfl_cli.training.ledger.budget import mechanism_of
 from ecgfl_cli.training.ledger.ledger import PrivacyLedger
@@ -54,18 +56,15 @@ def for_one_round(home: Home) -> None:
     make_private(home, epsilon=round((one + two) / 2, 2))
 
 
-def sent(home: Home, kind: str) -> list[dict[str, Any]]:
-    entries = [json.loads(line) for line in home.audit.read_bytes().splitlines()]
-    return [
-        entry["metrics"]["metrics"]
-        for entry in entries
-        if entry["event"] == "send" and entry["kind"] == kind
-    ]
+def sent(ecgfl: Ecgfl, home: Home, kind: str) -> list[dict[str, Any]]:
+    """The figures that left, as the audit log shows them."""
+    shown = ecgfl("--home", home.root, "audit", "show", "--event", "send", "--json").json
+    return [entry["metrics"]["metrics"] for entry in shown["entries"] if entry["kind"] == kind]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("unit", ["patient", "row"])
-def test_a_private_run_sends_no_exact_figure(homes: Homes, unit: str) -> None:
+def test_a_private_run_sends_no_exact_figure(homes: Homes, ecgfl: Ecgfl, unit: str) -> None:
     for name in SITES:
         make_private(homes.site(name), unit=f'"{unit}"')
     run = run_in_memory(homes, SITES, rounds=2, architecture="ecgnet")
@@ -73,8 +72,8 @@ def test_a_private_run_sends_no_exact_figure(homes: Homes, unit: str) -> None:
     assert [result.sites for result in run.rounds] == [list(SITES)] * 2
     for name in SITES:
         home = homes.site(name)
-        assert sent(home, "train") == [{"num-examples": 100}] * 2
-        assert sent(home, "evaluate") == [{"num-examples": 0}] * 2
+        assert sent(ecgfl, home, "train") == [{"num-examples": 100}] * 2
+        assert sent(ecgfl, home, "evaluate") == [{"num-examples": 0}] * 2
         (cohort,) = PrivacyLedger(home).cohorts()
         assert [item.line.round for item in cohort.reservations] == [1, 2]
         assert {item.line.unit for item in cohort.reservations} == {unit}
@@ -135,18 +134,25 @@ def test_privacy_shows_what_is_spent_and_left(homes: Homes, ecgfl: Ecgfl) -> Non
     assert str(cohort["rounds_left"]) in shown.out
 
 
-@pytest.mark.parametrize(
-    ("changes", "code", "words"),
-    [
-        ({"epsilon": 0}, 2, "policy.dp.epsilon"),
-        ({"epsilon": -1.0}, 2, "policy.dp.epsilon"),
-        ({"epsilon": 1000.0}, 2, "policy.dp.epsilon"),
-        ({"noise_multiplier": 0.0}, 2, "policy.dp.noise_multiplier"),
-        ({"sampling": 1.5}, 2, "policy.dp.sampling"),
-        ({"unit": '"beat"'}, 2, "policy.dp.unit"),
-        ({"delta": 0.5}, 2, "policy.dp.delta"),
-    ],
-)
+REFUSED: list[tuple[dict[str, object], int, str]] = [
+    ({"epsilon": 0}, 2, "policy.dp.epsilon = 0"),
+    ({"epsilon": -1.0}, 2, "policy.dp.epsilon = -1"),
+    ({"epsilon": 1000.0}, 2, "policy.dp.epsilon = 1000"),
+    ({"epsilon": "nan"}, 2, "policy.dp.epsilon = nan"),
+    ({"epsilon": 0.001}, 5, "one round costs epsilon"),
+    ({"noise_multiplier": 0.0}, 2, "policy.dp.noise_multiplier = 0"),
+    ({"noise_multiplier": 0.5}, 5, "one round costs epsilon"),
+    ({"sampling": 1.5}, 2, "policy.dp.sampling = 1.5"),
+    ({"sampling": 0.0}, 2, "policy.dp.sampling = 0"),
+    ({"steps": 0}, 2, "policy.dp.steps = 0"),
+    ({"max_grad_norm": "inf"}, 2, "policy.dp.max_grad_norm = inf"),
+    ({"unit": '"beat"'}, 2, "policy.dp.unit = 'beat'"),
+    ({"delta": 0.5}, 2, "policy.dp.delta = 0.5"),
+    ({"delta": 0.0}, 2, "policy.dp.delta = 0"),
+]
+
+
+@pytest.mark.parametrize(("changes", "code", "words"), REFUSED)
 def test_an_absurd_setting_is_refused(
     homes: Homes, ecgfl: Ecgfl, changes: dict[str, object], code: int, words: str
 ) -> None:
@@ -168,6 +174,24 @@ def test_too_few_patients_with_budget_are_refused(homes: Homes, ecgfl: Ecgfl) ->
     ran = ecgfl("--home", home.root, "join", "--server", "localhost:1", "--once")
     assert ran.code == 5
     assert "policy.min_training_patients = 50" in ran.problems[0]
+
+
+def test_a_delta_that_is_too_large_for_the_patients_is_refused(
+    homes: Homes, ecgfl: Ecgfl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = homes.site("alice")
+    crowd = [SimpleNamespace(patient=f"patient-{number}") for number in range(200)]
+    monkeypatch.setattr(budget, "rows_of", lambda *_: crowd)
+    make_private(home, delta=0.005)
+    join = ("--home", home.root, "join", "--server", "localhost:1", "--once", "--max-wait", "1s")
+    ran = ecgfl(*join)
+    assert ran.code == 5
+    assert "policy.dp.delta = 0.005 is not below 1/200" in ran.problems[0]
+    advised = re.search(r"Set policy\.dp\.delta to ([0-9.e-]+) or less", ran.problems[0])
+    assert advised is not None
+    make_private(home, delta=float(advised[1]))
+    assert ecgfl(*join).code == 4  # nobody listens there
+    assert not home.privacy.exists()
 
 
 def test_a_lost_ledger_stops_join(homes: Homes, ecgfl: Ecgfl) -> None:
@@ -256,3 +280,68 @@ def test_an_invalid_demand_is_refused(
     with pytest.raises(ServerRefused, match="privacy"):
         server.send(demanding(server, {}))
     assert not homes.site("alice").privacy.exists()
+
+
+def row(ecgfl: Ecgfl, home: Home, name: str) -> dict[str, Any]:
+    checks = ecgfl("--home", home.root, "--json", "doctor").json["checks"]
+    return next(check for check in checks if check["name"] == name)
+
+
+def test_doctor_warns_of_a_policy_that_is_weaker_than_recommended(
+    homes: Homes, ecgfl: Ecgfl
+) -> None:
+    home = homes.site("alice")
+    set_policy(home, "")
+    state = row(ecgfl, home, "differential privacy")["state"]
+    assert "weaker than recommended: no [policy.dp]" in state
+    make_private(home, unit='"row"', noise_multiplier=3.0, trained='"last-layer"')
+    state = row(ecgfl, home, "differential privacy")["state"]
+    assert 'unit = "row" (default "patient")' in state
+    assert "noise_multiplier = 3.0 (default 4.0)" in state
+    assert "delta = 0.01 (default 1e-05)" in state
+    assert "trained" not in state.partition("weaker")[2]
+    assert "dp." not in row(ecgfl, home, "policy")["state"]
+    home.settings.write_text(home.settings.read_text().partition("[policy.dp]")[0])
+    home.settings.write_text(home.settings.read_text() + "[policy.dp]\n")
+    assert "weaker" not in row(ecgfl, home, "differential privacy")["state"]
+
+
+def test_doctor_shows_the_budget_and_a_broken_ledger(homes: Homes, ecgfl: Ecgfl) -> None:
+    server = server_of(homes, for_one_round)
+    home = homes.site("alice")
+    before = row(ecgfl, home, "privacy budget")
+    assert (before["problem"], "(1 rounds)" in before["state"]) == (None, True)
+    server.send(server.content())
+    assert "privacy budget is spent" in row(ecgfl, home, "privacy budget")["problem"]
+    home.privacy.unlink()
+    broken = row(ecgfl, home, "privacy budget")
+    assert "privacy.jsonl: missing or empty" in broken["problem"]
+    assert "ecgfl privacy --restart" in broken["fix"]
+
+
+def test_a_dry_run_spends_nothing_and_refuses_what_a_join_would(homes: Homes, ecgfl: Ecgfl) -> None:
+    home = homes.site("alice")
+    make_private(home)
+    assert ecgfl("--home", home.root, "segment", "--arch", "beatnet").code == 0
+    ran = ecgfl("--home", home.root, "--json", "join", "--dry-run")
+    assert ran.code == 0, ran.err
+    assert not home.privacy.exists()
+    train = next(draft for draft in ran.json["messages"] if draft["kind"] == "train")
+    assert {field["name"] for field in train["fields"]} >= {"num-examples", "arrays/flat"}
+    for changes, code, words in REFUSED:
+        make_private(home, **changes)
+        refused = ecgfl("--home", home.root, "join", "--dry-run")
+        assert (refused.code, words in refused.problems[0]) == (code, True), refused.problems
+        assert len(refused.problems) == 1
+        assert not home.privacy.exists()
+
+
+def test_an_empty_sample_gives_noise_alone(homes: Homes) -> None:
+    """Nobody is sampled in any step; the round is paid for, and a reply leaves."""
+    server = server_of(homes, lambda home: make_private(home, sampling=1e-6))
+    vector = sound_vector()
+    weights = server.leaves(server.content(vector=vector)).weights
+    assert weights is not None
+    assert np.isfinite(weights).all()
+    assert not np.array_equal(weights, vector)
+    assert len(reserved(homes.site("alice"))) == 1

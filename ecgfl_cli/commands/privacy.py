@@ -6,7 +6,15 @@ from typing import Annotated
 
 import typer
 
-from ecgfl_cli.commands.privacy_page import COLUMNS, FORECAST, cells_of, page_of, title_of
+from ecgfl_cli.commands.privacy_page import (
+    COLUMNS,
+    FORECAST,
+    PAID_COLUMNS,
+    cells_of,
+    page_of,
+    paid_rows,
+    title_of,
+)
 from ecgfl_cli.console import Console, console_of
 from ecgfl_cli.errors import UsageError
 from ecgfl_cli.files import atomic_write_bytes, readable_as_usual
@@ -66,6 +74,8 @@ def command(
         title_of(policy.dp), COLUMNS, map(cells_of, rows), empty="No patients to train on."
     )
     console.text(FORECAST)
+    if paid := paid_rows(cohorts):
+        console.table(f"The newest {len(paid)} trainings", PAID_COLUMNS, paid)
     if out is not None:
         page = page_of(policy.dp, rows, cohorts, current_time())
         with readable_as_usual():

@@ -10,6 +10,11 @@ from ecgfl_cli.training.ledger.lines import Cohort
 
 COLUMNS = ("cohort", "since", "patients", "rounds", "spent", "left", "rounds left", "spent on")
 
+PAID_COLUMNS = ("time (UTC)", "run", "round", "cohorts", "unit", "noise", "sampling", "steps")
+
+MOST_PAID = 20
+"""Number of trainings in the table, the newest last. All are in the JSON object."""
+
 MOST_POINTS = 30
 """Largest number of points of a cohort in the chart."""
 
@@ -37,6 +42,28 @@ def cells_of(row: CohortBudget) -> tuple[str, ...]:
         str(row.rounds_left),
         "-" if row.spent_on is None else row.spent_on.isoformat(),
     )
+
+
+def paid_rows(cohorts: list[Cohort]) -> list[tuple[str, ...]]:
+    """Return the newest trainings that were paid for, as rows of a table."""
+    paid = {
+        (item.time, item.line.request): item.line
+        for cohort in cohorts
+        for item in cohort.reservations
+    }
+    return [
+        (
+            f"{time:%Y-%m-%d %H:%M}",
+            line.run,
+            str(line.round),
+            ", ".join(map(str, line.cohorts)),
+            line.unit,
+            f"{line.mechanism.noise_multiplier:g}",
+            f"{line.mechanism.sampling:g}",
+            str(line.mechanism.steps),
+        )
+        for (time, _), line in sorted(paid.items())[-MOST_PAID:]
+    ]
 
 
 def page_of(
@@ -72,6 +99,8 @@ def page_of(
         rows=[cells_of(row) for row in rows],
         note=FORECAST,
         charts=[chart],
+        paid_columns=PAID_COLUMNS,
+        paid=paid_rows(cohorts),
         legend=legend(names),
     )
 

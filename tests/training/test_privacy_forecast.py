@@ -94,6 +94,19 @@ def test_table_json_and_page_show_the_same_figures(
         for row in unescape(page.read_text()).split("<tr>")
         if row.count("<td>") == 8
     ]
+    history = ecgfl("--home", site.root, "--json", "privacy").json["history"]
+    for paid in history:
+        row = [
+            paid["time"][:16].replace("T", " "),
+            paid["run"],
+            str(paid["round"]),
+            str(paid["cohort"]),
+            paid["unit"],
+            *(f"{paid['mechanism'][name]:g}" for name in ("noise_multiplier", "sampling", "steps")),
+        ]
+        assert row in table
+        assert row in cells
+    assert len(history) == 5
     for number, cohort in enumerate((first, second)):
         row = [
             str(cohort["number"]),
@@ -126,7 +139,7 @@ def test_a_new_ledger_is_begun_as_the_message_says(
     site: Home, tmp_path: Path, ecgfl: Ecgfl, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train(site, "first", [3, 2], monkeypatch)
-    site.privacy.unlink()
+    site.privacy.write_bytes(b"".join(site.privacy.read_bytes().splitlines(keepends=True)[:-1]))
     refused = ecgfl("--home", site.root, "privacy")
     assert refused.code == 3
     assert "`ecgfl privacy --restart REASON`" in refused.problems[0]

@@ -264,12 +264,20 @@ def test_the_old_ledger_is_refused_beside_a_new_one(site: Home) -> None:
 
 
 def test_a_whole_ledger_is_not_replaced(site: Home) -> None:
-    for _ in range(2):
-        with pytest.raises(UsageError, match="whole, nothing was changed"):
-            PrivacyLedger(site).restart("test", FORTY)
-        reserve(site)
+    reserve(site)
+    with pytest.raises(UsageError, match="whole, nothing was changed"):
+        PrivacyLedger(site).restart("test", FORTY)
     with pytest.raises(UsageError, match="reason"):
         PrivacyLedger(site).restart(" ", FORTY)
+
+
+def test_patients_of_a_lost_home_have_no_budget_in_a_new_one(site: Home) -> None:
+    """Before the first training, the ledger of a new home can be begun as if it was lost."""
+    assert PrivacyLedger(site).restart("the old home is lost", FORTY) == (None, 40)
+    with pytest.raises(PolicyRefused):
+        reserve(site)
+    with pytest.raises(UsageError, match="whole, nothing was changed"):
+        PrivacyLedger(site).restart("again", FORTY)
 
 
 def test_a_restart_with_another_secret_is_refused(site: Home) -> None:

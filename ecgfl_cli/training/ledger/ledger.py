@@ -174,6 +174,9 @@ class PrivacyLedger:
     def restart(self, reason: str, patients: Collection[str]) -> tuple[Path | None, int]:
         """Begin a new ledger, in which the patients that are known have no budget left.
 
+        It replaces a ledger that is lost or damaged, or one that is empty, in a new home whose
+        patients were trained on in an older home.
+
         Parameters
         ----------
         reason : str
@@ -192,7 +195,7 @@ class PrivacyLedger:
         Raises
         ------
         UsageError
-            The ledger is whole, or the reason is empty.
+            The ledger is whole and not empty, or the reason is empty.
         UnusableInput
             The audit log is damaged, or the secret is another one. Nothing was changed.
         """
@@ -258,12 +261,12 @@ class PrivacyLedger:
                 yield time_of(entry["time"]), line
 
     def _problem(self) -> str | None:
-        """Return what is wrong with the ledger, or None."""
+        """Return why the ledger may be replaced, or None."""
         try:
-            self.cohorts()
+            cohorts = self.cohorts()
         except UnusableInput as error:
             return error.problem
-        return None
+        return None if cohorts else f"{self._log.path}: no patient is in it"
 
     def _lost(self, note: Note, lines: int) -> UnusableInput:
         """Return the error that the ledger is not the one that the audit log names."""
@@ -287,7 +290,8 @@ class PrivacyLedger:
                 f"{self._home.secret}: not the secret that the cohorts of {self._log.path.name} "
                 "were formed with, so it is unknown what its patients have spent",
                 f"Restore {self._home.secret} from the backup. Without one, make a new home with "
-                "`ecgfl init` and ingest there only patients who were never in this home",
+                "`ecgfl --home NEW init --site NAME` and ingest there only patients who were never "
+                "in this home",
             )
 
     def _secret(self) -> str:

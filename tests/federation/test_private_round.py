@@ -176,6 +176,47 @@ def test_too_few_patients_with_budget_are_refused(homes: Homes, ecgfl: Ecgfl) ->
     assert "policy.min_training_patients = 50" in ran.problems[0]
 
 
+JOIN = ("join", "--server", "localhost:1", "--once", "--max-wait", "1s")
+
+
+def test_every_instruction_about_lost_logs_works(homes: Homes, ecgfl: Ecgfl) -> None:
+    """Both logs are lost: each message names the next step, until new patients are needed."""
+    server = server_of(homes, make_private)
+    server.send(server.content())
+    home = homes.site("alice")
+    backup = {path: path.read_bytes() for path in home.root.glob("privacy.*")}
+    for path in (home.audit, home.audit.with_suffix(".head"), *backup):
+        path.unlink()
+    ran = ecgfl("--home", home.root, *JOIN)
+    assert (ran.code, "`ecgfl audit restart --reason TEXT`" in ran.problems[0]) == (3, True)
+    assert ecgfl("--home", home.root, "audit", "restart", "--reason", "lost").code == 0
+    for _ in range(2):
+        ran = ecgfl("--home", home.root, *JOIN)
+        assert (ran.code, "`ecgfl privacy --restart REASON`" in ran.problems[0]) == (3, True)
+        assert "missing or empty" in ran.problems[0]
+    for path, content in backup.items():
+        path.write_bytes(content)
+    assert ecgfl("--home", home.root, *JOIN).code == 4  # nobody listens there
+    for path in backup:
+        path.unlink()
+    assert ecgfl("--home", home.root, "privacy", "--restart", "lost").code == 0
+    ran = ecgfl("--home", home.root, *JOIN)
+    assert (ran.code, "Ingest recordings of new patients" in ran.problems[0]) == (5, True)
+    assert ecgfl("--home", home.root, "audit", "verify").code == 0
+
+
+def test_a_site_that_never_trained_privately_can_begin_after_it_lost_its_audit_log(
+    homes: Homes, ecgfl: Ecgfl
+) -> None:
+    home = homes.site("alice")
+    set_policy(home, "")
+    home.audit.unlink()
+    home.audit.with_suffix(".head").unlink()
+    assert ecgfl("--home", home.root, "audit", "restart", "--reason", "lost").code == 0
+    make_private(home)
+    assert ecgfl("--home", home.root, *JOIN).code == 4
+
+
 def test_a_delta_that_is_too_large_for_the_patients_is_refused(
     homes: Homes, ecgfl: Ecgfl, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,9 +9,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from ecgfl_cli.errors import UnusableInput
+from ecgfl_cli.errors import UnusableInput, UsageError
 from ecgfl_cli.site.audit import FIRST, RESTARTED, AuditEntries, AuditLog, Head
 from ecgfl_cli.site.home import Home
+from ecgfl_cli.site.policy_changes import EVENT as POLICY
+from ecgfl_cli.site.settings import load_settings
 
 RESERVED = "privacy-reserved"
 """Event of the audit log: the head of the ledger after a reservation."""
@@ -97,7 +99,8 @@ def carried_over(home: Home, ledger: AuditLog) -> dict[str, Any] | None:
         The head of the ledger. Both values are None if the ledger may have been lost with the audit
         log. None if there was no ledger.
     """
-    note = _last_readable_note(home)
+    _, readable = AuditEntries(home.audit).new()  # also the lines behind the damage
+    note = last_note(entry for entry in readable if isinstance(entry.get("time"), str))
     try:
         hashes = hashes_of(ledger.entries())
     except UnusableInput:  # the note still says which ledger to restore
@@ -107,7 +110,10 @@ def carried_over(home: Home, ledger: AuditLog) -> dict[str, Any] | None:
         return fields_of(Head(lines, hashes[lines]))
     if note is not None:
         return note.fields
-    return None if lines == 0 and not _has_lost_lines(home) else fields_of(None)
+    may_be_lost = lines < 0 or (
+        _has_lost_lines(home, len(readable)) and _may_have_been_private(home, readable)
+    )
+    return fields_of(None) if may_be_lost else None
 
 
 def _note(fields: dict[str, Any], time: str) -> Note:
@@ -117,17 +123,20 @@ def _note(fields: dict[str, Any], time: str) -> Note:
     return Note(None, time)
 
 
-def _last_readable_note(home: Home) -> Note | None:
-    """Return the last note of a damaged audit log, also from behind the damage."""
-    _, entries = AuditEntries(home.audit).new()
-    return last_note(entry for entry in entries if isinstance(entry.get("time"), str))
-
-
-def _has_lost_lines(home: Home) -> bool:
-    """Return whether lines of the audit log cannot be read, as far as audit.head says."""
+def _has_lost_lines(home: Home, readable: int) -> bool:
+    """Return whether some lines of the audit log are lost, as far as audit.head says."""
     try:
         head = AuditLog(home.audit).noted_head()
     except UnusableInput:
         return True
-    _, entries = AuditEntries(home.audit).new()
-    return head is None or len(entries) < head.lines
+    return head is None or readable < head.lines
+
+
+def _may_have_been_private(home: Home, readable: Iterable[dict[str, Any]]) -> bool:
+    """Return whether site.toml or a line of the audit log names differential privacy."""
+    policies = [entry.get("policy") for entry in readable if entry.get("event") == POLICY]
+    try:
+        is_private = load_settings(home.settings).policy.dp is not None
+    except (UsageError, OSError):  # what it said is unknown
+        return True
+    return is_private or any(isinstance(policy, dict) and policy.get("dp") for policy in policies)

@@ -108,8 +108,7 @@ def page_of(
 def _chart(privacy: PrivacyPolicy, cohorts: list[Cohort]) -> tuple[Chart, list[str]]:
     """Return the chart, and the names of its lines."""
     histories = {
-        f"cohort {cohort.number}": history_of(cohort, privacy.delta, MOST_POINTS)
-        for cohort in cohorts
+        f"cohort {cohort.number}": history_of(cohort, privacy, MOST_POINTS) for cohort in cohorts
     }
     times = sorted({point.time for points in histories.values() for point in points})
     lines: dict[str, list[float | None]] = {}

@@ -165,6 +165,16 @@ def test_a_cohort_of_a_lost_ledger_is_unknown_everywhere(
     assert (cohort["spent"], cohort["left"], cohort["rounds_left"]) == (None, 0.0, 0)
 
 
+def test_a_cohort_of_another_unit_is_unknown(
+    site: Home, tmp_path: Path, ecgfl: Ecgfl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(site, "first", [3, 2], monkeypatch)
+    site.settings.write_text(site.settings.read_text() + 'unit = "row"\n')
+    shown = ecgfl("--home", site.root, "--json", "privacy", "--out", tmp_path / "page.html")
+    (cohort,) = shown.json["cohorts"]
+    assert (cohort["rounds"], cohort["spent"], cohort["rounds_left"]) == (2, None, 0)
+
+
 def test_a_ledger_that_is_known_to_be_old_is_replaced_as_the_document_says(
     site: Home, ecgfl: Ecgfl, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -185,6 +195,6 @@ def test_a_long_history_is_thinned(site: Home, monkeypatch: pytest.MonkeyPatch) 
     train(site, "first", [float(day) for day in range(9, 0, -1)], monkeypatch)
     (cohort,) = PrivacyLedger(site).cohorts()
     spent = [epsilon_of([ROUND] * count, PRIVACY.delta) for count in range(1, 10)]
-    points = history_of(cohort, PRIVACY.delta, 3)
+    points = history_of(cohort, PRIVACY, 3)
     assert [point.epsilon for point in points] == pytest.approx([spent[2], spent[5], spent[8]])
-    assert len(history_of(cohort, PRIVACY.delta, 30)) == 9
+    assert len(history_of(cohort, PRIVACY, 30)) == 9

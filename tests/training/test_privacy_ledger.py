@@ -64,7 +64,11 @@ def test_the_budget_ends_and_is_never_given_back(site: Home) -> None:
         reserve(site, number=affordable)
     (cohort,) = PrivacyLedger(site).cohorts()
     assert len(cohort.reservations) == affordable > 1
-    assert cohort.spent(POLICY.delta) <= POLICY.epsilon < cohort.spent(POLICY.delta, [ROUND])
+    assert (
+        cohort.spent("patient", POLICY.delta)
+        <= POLICY.epsilon
+        < cohort.spent("patient", POLICY.delta, [ROUND])
+    )
 
 
 def test_new_patients_bring_a_budget_of_their_own(site: Home) -> None:
@@ -76,7 +80,7 @@ def test_new_patients_bring_a_budget_of_their_own(site: Home) -> None:
     first, second = PrivacyLedger(site).cohorts()
     assert (first.patients, second.patients) == (FORTY.keys(), new.keys())
     assert len(second.reservations) == 1
-    assert second.spent(POLICY.delta) < first.spent(POLICY.delta)
+    assert second.spent("patient", POLICY.delta) < first.spent("patient", POLICY.delta)
 
 
 def test_a_patient_counted_under_another_pseudonym_is_left_out(site: Home) -> None:
@@ -151,6 +155,22 @@ def test_too_few_patients_with_budget_are_refused(site: Home) -> None:
         ledger.reserve(POLICY, costly, FORTY | new, "request-2", "r1", 2, least=4)
     assert len(ledger.cohorts()) == 1
     assert ledger.require(POLICY, costly, FORTY | new, least=3) == new.keys()
+
+
+def test_another_unit_does_not_add_up(site: Home) -> None:
+    """What protects the rows of a patient says little about the patient."""
+    by_row = POLICY.model_copy(update={"unit": "row"})
+    new: dict[str, tuple[str, ...]] = {"new": ()}
+    for first, second in ((POLICY, by_row), (by_row, POLICY)):
+        ledger = PrivacyLedger(site)
+        patients = {f"{first.unit}-1": (), f"{first.unit}-2": ()}
+        ledger.reserve(first, ROUND, patients, f"request-{first.unit}", "r1", 1)
+        with pytest.raises(
+            PolicyRefused, match=r"policy\.dp\.unit = .*another unit"
+        ):
+            ledger.require(second, ROUND, patients)
+        assert ledger.require(first, ROUND, patients) == patients.keys()
+        assert ledger.require(second, ROUND, patients | new) == {"new"}
 
 
 def lose_audit_log(home: Home) -> None:
@@ -245,7 +265,7 @@ def test_a_new_ledger_has_no_budget_for_the_patients_of_the_old_one(
     assert reserve(site, FORTY | {"held-out": ()} | new, number=3) == new.keys()
     lost, formed = PrivacyLedger(site).cohorts()
     assert lost.is_exhausted
-    assert lost.spent(POLICY.delta) == float("inf")
+    assert lost.spent("patient", POLICY.delta) == float("inf")
     assert formed.patients == new.keys()
     assert len(formed.reservations) == 1
     events = [entry["event"] for entry in AuditLog(site.audit).entries()]

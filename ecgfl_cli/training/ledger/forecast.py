@@ -1,5 +1,6 @@
 """What each cohort has spent, for how many rounds it can still pay, and when it will be spent."""
 
+import math
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -40,7 +41,8 @@ class CohortBudget:
     rounds : int
         Number of rounds that it paid for.
     spent : float or None
-        Epsilon that is spent; it decides. None if it is unknown because the ledger was lost.
+        Epsilon that is spent; it decides. None if it is unknown, because the ledger was lost or
+        the policy's unit is another one than that of the rounds.
     spent_by_fixed_plan : float or None
         Smaller epsilon that holds if all rounds were fixed in advance.
     left : float
@@ -142,26 +144,30 @@ def pace_of(times: list[datetime], now: datetime) -> float | None:
     return len(recent) / ((now - recent[0]) / timedelta(days=1))
 
 
-def history_of(cohort: Cohort, delta: float, most: int) -> list[SpentAfter]:
-    """Return what a cohort had spent after its rounds; of more than `most`, an even selection."""
+def history_of(cohort: Cohort, privacy: PrivacyPolicy, most: int) -> list[SpentAfter]:
+    """Return what a cohort had spent after its rounds; of more than `most`, an even selection.
+
+    It is empty if what the cohort has spent is unknown.
+    """
     count = len(cohort.reservations)
-    if cohort.is_exhausted or not count:
+    if cohort.is_exhausted or cohort.has_other_unit(privacy.unit):
         return []
     numbers = {count * (index + 1) // most for index in range(most)} if count > most else None
     chosen = sorted(numbers or range(1, count + 1))
     return [
         SpentAfter(
-            cohort.reservations[number - 1].time, epsilon_of(cohort.mechanisms[:number], delta)
+            cohort.reservations[number - 1].time,
+            epsilon_of(cohort.mechanisms[:number], privacy.delta),
         )
         for number in chosen
     ]
 
 
 def _budget(cohort: Cohort, privacy: PrivacyPolicy, patients: int) -> CohortBudget:
-    if cohort.is_exhausted:
-        return CohortBudget(cohort.number, cohort.since, patients, 0, None, None, 0.0, 0)
     done, now = cohort.mechanisms, current_time()
-    spent = cohort.spent(privacy.delta)
+    spent = cohort.spent(privacy.unit, privacy.delta)
+    if math.isinf(spent):
+        return CohortBudget(cohort.number, cohort.since, patients, len(done), None, None, 0.0, 0)
     rounds_left = rounds_within(privacy, done)
     pace = pace_of([reservation.time for reservation in cohort.reservations], now)
     return CohortBudget(

@@ -323,7 +323,7 @@ def _payers(
         *(
             cohort.patients
             for cohort in cohorts
-            if cohort.spent(policy.delta, [mechanism]) > policy.epsilon
+            if cohort.spent(policy.unit, policy.delta, [mechanism]) > policy.epsilon
         )
     )
     payers = {
@@ -333,6 +333,15 @@ def _payers(
     }
     if len(payers) >= least:
         return payers
+    if any(cohort.has_other_unit(policy.unit) for cohort in cohorts):
+        raise PolicyRefused(
+            f"{len(payers)} of {len(patients)} training patients can pay for a round with "
+            f'policy.dp.unit = "{policy.unit}", and {least} are needed '
+            "(policy.min_training_patients): the others were trained on with another unit, which "
+            "does not add up",
+            "Set policy.dp.unit in site.toml back to what it was, or ingest recordings of new "
+            "patients",
+        )
     raise PolicyRefused(
         f"the privacy budget is spent: {len(payers)} of {len(patients)} training patients have "
         f"enough left of policy.dp.epsilon = {policy.epsilon:g} for another round, and "

@@ -121,12 +121,23 @@ class Cohort:
         """Noise and steps of the trainings that it paid for."""
         return [reservation.line.mechanism for reservation in self.reservations]
 
-    def spent(self, delta: float, further: Iterable[Mechanism] = ()) -> float:
+    def has_other_unit(self, unit: Unit) -> bool:
+        """Return whether it paid for a training that protects another unit.
+
+        The protection of one unit says nothing simple about another: a patient has many rows, and
+        a row can change the clipped gradient of its patient by twice the clip.
+        """
+        return any(reservation.line.unit != unit for reservation in self.reservations)
+
+    def spent(self, unit: Unit, delta: float, further: Iterable[Mechanism] = ()) -> float:
         """Return the epsilon that is spent at `delta`, together with further trainings.
 
-        It is infinite for a cohort whose ledger was lost.
+        It is infinite for a cohort whose ledger was lost, and for one that was trained on with
+        another unit.
         """
-        return math.inf if self.is_exhausted else epsilon_of([*self.mechanisms, *further], delta)
+        if self.is_exhausted or self.has_other_unit(unit):
+            return math.inf
+        return epsilon_of([*self.mechanisms, *further], delta)
 
 
 def line_of(entry: dict[str, Any]) -> CohortLine | ReserveLine | None:

@@ -165,9 +165,7 @@ def test_another_unit_does_not_add_up(site: Home) -> None:
         ledger = PrivacyLedger(site)
         patients = {f"{first.unit}-1": (), f"{first.unit}-2": ()}
         ledger.reserve(first, ROUND, patients, f"request-{first.unit}", "r1", 1)
-        with pytest.raises(
-            PolicyRefused, match=r"policy\.dp\.unit = .*another unit"
-        ):
+        with pytest.raises(PolicyRefused, match=r"policy\.dp\.unit = .*another unit"):
             ledger.require(second, ROUND, patients)
         assert ledger.require(first, ROUND, patients) == patients.keys()
         assert ledger.require(second, ROUND, patients | new) == {"new"}

@@ -14,7 +14,7 @@ from ecgfl_cli.federation.coordinator.home import load_signing_key
 from ecgfl_cli.federation.coordinator.rounds.rounds import RoundFailed, Rounds
 from ecgfl_cli.federation.coordinator.rounds.strategy import aggregator_of
 from ecgfl_cli.federation.coordinator.runs.checkpoints import Checkpoints
-from ecgfl_cli.federation.coordinator.runs.run_plan import RoundResult
+from ecgfl_cli.federation.coordinator.runs.run_plan import RoundResult, RunPlan
 from ecgfl_cli.federation.coordinator.runs.run_record import RunRecord
 from ecgfl_cli.federation.simulation.trial import trial
 from ecgfl_cli.federation.site.participant import Participant
@@ -94,14 +94,16 @@ def run_in_memory(
     names: Sequence[str],
     strategy: str = "fedavg",
     late: Mapping[str, int] | None = None,
+    plan: RunPlan | None = None,
     **options: object,
 ) -> MemoryRun:
     """Run a federation of these sites to its end.
 
     strategy : as `ecgfl simulate --strategy` takes it. late : the phase in which a site is first
-    there, for each that is not there from the beginning. options : fields of the plan.
+    there, for each that is not there from the beginning. plan : in place of strategy and options.
+    options : fields of the plan.
     """
-    plan = trial(strategy, options, {}).plan
+    plan = plan or trial(strategy, options, {}).plan
     home = homes.coordinator_home
     checkpoints = Checkpoints(home, load_signing_key(home), plan)
     latest = checkpoints.latest.manifest

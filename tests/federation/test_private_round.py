@@ -1,7 +1,9 @@
 """A site with [policy.dp] trains with noise, pays for it, and sends no exact figure."""
 
+import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +18,7 @@ from test_site_distrusts_server import Server, sound_vector
 from ecgfl_cli.errors import PolicyRefused, ServerRefused
 from ecgfl_cli.federation import signed_requests
 from ecgfl_cli.federation.coordinator.home import load_signing_key
+from ecgfl_cli.federation.coordinator.runs.plan_file import resolve
 from ecgfl_cli.federation.messages import TrainRequest
 from ecgfl_cli.federation.site import local_work
 from ecgfl_cli.site.home import Home
@@ -78,6 +81,25 @@ def test_a_private_run_sends_no_exact_figure(homes: Homes, ecgfl: Ecgfl, unit: s
         assert [item.line.round for item in cohort.reservations] == [1, 2]
         assert {item.line.unit for item in cohort.reservations} == {unit}
         assert run.joined[name].final == run.final
+
+
+@pytest.mark.slow
+def test_a_run_asks_every_site_for_the_protection_of_its_plan(homes: Homes) -> None:
+    """A site with more noise keeps it; one without differential privacy is left out."""
+    make_private(homes.site("alice"))
+    make_private(homes.site("bob"), noise_multiplier=6.0)
+    plan = resolve(None, {"architecture": "ecgnet", "rounds": 1, "min_sites": 2})
+    demand = PrivacyDemand(noise_multiplier=5.0, steps=1)
+    run = run_in_memory(homes, SITES, plan=replace(plan, privacy=demand))
+    assert run.problem is None
+    (only,) = run.rounds
+    assert only.sites == ["alice", "bob"]
+    assert [reply.site for reply in only.dropped] == ["carol"]
+    asked = {"sampling": 1.0, "steps": 1}
+    assert reserved(homes.site("alice")) == [asked | {"noise_multiplier": 5.0}]
+    assert reserved(homes.site("bob")) == [asked | {"noise_multiplier": 6.0}]
+    (report,) = homes.coordinator_home.reports.glob("*.json")
+    assert json.loads(report.read_text())["plan"]["privacy"] == "noise_multiplier = 5.0, steps = 1"
 
 
 def server_of(homes: Homes, prepare: Callable[[Home], None]) -> Server:

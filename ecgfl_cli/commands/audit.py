@@ -15,6 +15,7 @@ from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 from ecgfl_cli.site.audit import INTENT, AuditLog, without_finished_intents
 from ecgfl_cli.site.lock import exclusive
 from ecgfl_cli.times import DURATION
+from ecgfl_cli.training.ledger.ledger import PrivacyLedger
 
 app = typer.Typer(
     cls=HelpGroup,
@@ -174,7 +175,10 @@ def restart(
     """
     console, log = _log(context, "audit-restart")
     with _locked(console, log):
-        kept = log.restart(reason)
+        if log.path == console.home.audit:
+            kept = log.restart(reason, ledger=PrivacyLedger(console.home).carried_over())
+        else:
+            kept = log.restart(reason)
     console.text(
         f"{log.path}: a new log begins. "
         f"{'The old one was lost' if kept is None else f'The old one is kept as {kept}'}."

@@ -1,4 +1,4 @@
-"""Check the readable formats, and whether the recordings suffice for training."""
+"""Check the readable formats, and whether recordings and budget suffice for training."""
 
 from collections.abc import Iterator
 
@@ -16,14 +16,21 @@ from ecgfl_cli.training.enough import (
     too_few_held_out,
     training_amount,
 )
+from ecgfl_cli.training.ledger.budget import PrivacyBudget
+from ecgfl_cli.training.ledger.forecast import CohortBudget, budgets
+from ecgfl_cli.training.ledger.ledger import PrivacyLedger
+
+MOST_COHORTS = 3
+"""Number of cohorts whose budget is shown, those with the largest first."""
 
 
 def check_data(home: Home) -> Iterator[Check]:
-    """Check the recordings, and whether they suffice for training."""
+    """Check the recordings and the privacy budget, and whether they suffice for training."""
     yield from check_adapters()
     yield from checked("limits", lambda: _limits(home))
     yield from checked("recordings", lambda: _recordings(home))
     yield from checked("held-out patients", lambda: _held_out(home))
+    yield from checked("privacy budget", lambda: _budget(home))
 
 
 def check_adapters() -> Iterator[Check]:
@@ -38,6 +45,27 @@ def check_adapters() -> Iterator[Check]:
             problem,
             f"Install the package of the adapter {name!r} again, or remove it",
         )
+
+
+def _budget(home: Home) -> str:
+    """Check the privacy ledger, and whether enough patients have budget for a round."""
+    policy = load_settings(home.settings).policy
+    if policy.dp is None:
+        return "not counted: no [policy.dp]"
+    if not home.catalogue.exists():
+        return f"{len(PrivacyLedger(home).cohorts())} cohorts, no recordings"
+    rows = budgets(home, policy)
+    PrivacyBudget(home, policy).require()
+    largest = sorted(rows, key=lambda row: -row.left)[:MOST_COHORTS]
+    cohorts = ", ".join(
+        f"{_name(row)} {row.left:.2f} left ({row.rounds_left} rounds)" for row in largest
+    )
+    more = f", {len(rows) - MOST_COHORTS} further cohorts" if len(rows) > MOST_COHORTS else ""
+    return f"epsilon {policy.dp.epsilon:g}: {cohorts}{more}"
+
+
+def _name(row: CohortBudget) -> str:
+    return "new patients" if row.number is None else f"cohort {row.number}"
 
 
 def _limits(home: Home) -> str:

@@ -12,8 +12,9 @@ from ecgfl_cli.site.settings import load_settings
 
 
 def check_settings(home: Home) -> Iterator[Check]:
-    """Check the policy, and the scheduled joins against it."""
+    """Check the policy with its differential privacy, and the scheduled joins against it."""
     yield from checked("policy", lambda: _policy(home))
+    yield from checked("differential privacy", lambda: _privacy(home))
     yield from checked("schedule", lambda: _schedule(home))
 
 
@@ -31,10 +32,27 @@ def _policy(home: Home) -> str:
             f"{cores}",
             f"Set it to at most {cores}",
         )
-    weaker = policy.weaker_than_default()
+    weaker = [value for value in policy.weaker_than_default() if not value.startswith("dp.")]
     note = f"; weaker than the default: {', '.join(weaker)}" if weaker else ""
     return (
         f"{', '.join(policy.architectures) or 'no training'}, {policy.hours or 'at any hour'}{note}"
+    )
+
+
+def _privacy(home: Home) -> str:
+    """Describe [policy.dp]. Without it nothing is wrong, but what that means is said."""
+    policy = load_settings(home.settings).policy
+    if policy.dp is None:
+        figures = f"{len(policy.metrics)} kinds of figures" if policy.metrics else "no figures"
+        return (
+            "weaker than recommended: no [policy.dp], so that weights and exact figures leave "
+            f"without noise ({figures} in policy.metrics)"
+        )
+    weaker = policy.dp.weaker_than_default()
+    note = f"; weaker than recommended: {', '.join(weaker)}" if weaker else ""
+    return (
+        f"each {policy.dp.unit}: epsilon {policy.dp.epsilon:g} at delta {policy.dp.delta:g}, "
+        f"{policy.dp.trained}{note}"
     )
 
 

@@ -33,6 +33,7 @@ from ecgfl_cli.models.verdicts import VerdictCode
 from ecgfl_cli.schemas import StrictModel, first_fault
 from ecgfl_cli.site.audit import MOST_LINES, Head
 from ecgfl_cli.site.outbox import Release, head_fields
+from ecgfl_cli.site.privacy_policy import PrivacyDemand
 
 EXAMPLES = "num-examples"
 """Name, among the figures of a reply, of the number of examples."""
@@ -169,6 +170,8 @@ class TrainRequest(StrictModel):
         expects the site to apply.
     secagg
         The peers' shares, if the update is masked for secure aggregation; None otherwise.
+    privacy
+        Least protection by differential privacy; None to leave it to the sites.
     """
 
     model: SignedManifest
@@ -179,6 +182,7 @@ class TrainRequest(StrictModel):
     proximal_mu: Annotated[float, Field(ge=0, le=LARGEST_PROXIMAL_MU)] = 0.0
     steps: Annotated[list[StepName], Field(max_length=MOST_STEPS)] = Field(default_factory=list)
     secagg: MaskedTraining | None = None
+    privacy: PrivacyDemand | None = None
 
     @property
     def plan_sha256(self) -> str:

@@ -192,9 +192,9 @@ def seal(
 
 
 def _fields_of(content: AnyRequest) -> dict[str, Any]:
-    """Return the fields of a request. Sites of earlier versions do not know the newer ones."""
+    """Return the fields of a request. Sites of earlier versions do not know the optional ones."""
     fields = content.model_dump()
-    for name in ("steps", "secagg"):
+    for name in ("steps", "secagg", "privacy"):
         if not fields.get(name):
             fields.pop(name, None)
     return fields

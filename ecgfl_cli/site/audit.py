@@ -7,7 +7,7 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ __all__ = [
     "AuditEntries",
     "AuditLog",
     "Head",
+    "checked_reason",
     "without_finished_intents",
 ]
 
@@ -56,6 +57,17 @@ LONGEST_REASON = 500
 """Largest number of characters of the reason for `audit restart`."""
 
 
+def checked_reason(reason: str) -> str:
+    """Return the reason for a restart in one line. Raise `UsageError` if it is empty."""
+    reason = " ".join(reason.split())[:LONGEST_REASON]
+    if not reason:
+        raise UsageError(
+            "the reason is empty",
+            "Say what happened, for instance 'the disk failed on 1 March'",
+        )
+    return reason
+
+
 class AuditLog:
     """The log at `path`. To append, hold the lock of the home (at a coordinator, that of the log).
 
@@ -63,25 +75,27 @@ class AuditLog:
     ----------
     path : Path
         The log; it need not exist.
-    restart : str or None
-        The command that restarts this log, for messages; None if it can only be restored.
+    restart : str
+        The command that restarts this log, for messages.
     traces : tuple of str
         Shell patterns of files beside the log that exist only if the log has a line.
+    fix : str or None
+        What to do about a damaged log, for messages; None for the usual advice, which names
+        `restart`.
     """
 
     def __init__(
         self,
         path: Path,
-        restart: str | None = "ecgfl audit restart",
+        restart: str = "ecgfl audit restart",
         traces: tuple[str, ...] = TRACES,
+        fix: str | None = None,
     ) -> None:
-        fix = f"Restore {path.name} and {path.with_suffix('.head').name} from the same backup"
-        if restart is not None:
-            fix += (
-                f". Without one, `{restart} --reason TEXT` renames the old file and begins a new "
-                "log"
-            )
-        self._files = CheckedLog(path, fix, traces)
+        usual = (
+            f"Restore {path.name} and {path.with_suffix('.head').name} from the same backup. "
+            f"Without one, `{restart} --reason TEXT` renames the old file and begins a new log"
+        )
+        self._files = CheckedLog(path, fix or usual, traces)
 
     @property
     def path(self) -> Path:
@@ -175,6 +189,17 @@ class AuditLog:
         state = self._files.state().state
         return Head(state.lines, state.hash)
 
+    def noted_head(self) -> Head | None:
+        """Return what the head file says, without reading the log; None if there is none.
+
+        Raises
+        ------
+        UnusableInput
+            The head file is damaged.
+        """
+        head = self._files.read_head()
+        return None if head is None else Head(head.lines, head.hash)
+
     def verify(self, noted: str | None = None) -> Head:
         """Check every line, and that a head noted earlier is still in the log.
 
@@ -199,7 +224,7 @@ class AuditLog:
             )
         return head_of(entries)
 
-    def restart(self, reason: str) -> Path | None:
+    def restart(self, reason: str, **details: Any) -> Path | None:
         """Rename a damaged log and begin a new one, whose first line states what was lost.
 
         The caller must hold the lock.
@@ -208,6 +233,8 @@ class AuditLog:
         ----------
         reason : str
             What happened, in the user's words.
+        **details
+            Further keys of the first line.
 
         Returns
         -------
@@ -219,18 +246,37 @@ class AuditLog:
         UsageError
             The log is intact, or the reason is empty.
         """
-        reason = " ".join(reason.split())[:LONGEST_REASON]
-        if not reason:
-            raise UsageError(
-                "--reason is empty",
-                "Say what happened, for instance --reason 'the disk failed on 1 March'",
-            )
+        reason = checked_reason(reason)
         problem = self._problem()
         if problem is None:
             raise UsageError(
                 f"{self.path}: the log is whole, nothing was changed",
                 "`ecgfl audit verify` checks it",
             )
+        return self.replace(RESTARTED, {"reason": reason, "problem": problem, **details})
+
+    def replace(
+        self,
+        event: str,
+        details: dict[str, Any],
+        further: Iterable[tuple[str, dict[str, Any]]] = (),
+    ) -> Path | None:
+        """Rename the log, if there is one, and begin a new one. The caller must hold the lock.
+
+        Parameters
+        ----------
+        event : str
+            Event of the first line, which also states what is known of the old log.
+        details : dict
+            Further keys of the first line.
+        further : iterable of (str, dict)
+            Events and details of further lines.
+
+        Returns
+        -------
+        Path or None
+            New path of the old log; None if it was lost.
+        """
         try:
             head = self._files.read_head()
         except UnusableInput:
@@ -242,16 +288,17 @@ class AuditLog:
                 f"{self.path.stem}-{now:%Y%m%dT%H%M%S%f}Z{self.path.suffix}"
             )
             self.path.rename(aside)
-        details = {
-            "reason": reason,
-            "problem": problem,
+        lost = {
             "last_known": None if head is None else {"lines": head.lines, "hash": head.hash},
             "readable": {"lines": readable.lines, "hash": readable.hash},
             "kept": None if aside is None else aside.name,
         }
-        line, state = new_line(LogState(), RESTARTED, now, details)
-        atomic_write_bytes(self.path, line, mode=0o600)
-        self._files.write_head(state, hashlib.sha256(line))
+        lines, state = new_line(LogState(), event, now, {**details, **lost})
+        for name, fields in further:
+            line, state = new_line(state, name, now, fields)
+            lines += line
+        atomic_write_bytes(self.path, lines, mode=0o600)
+        self._files.write_head(state, hashlib.sha256(lines))
         self._files.forget()
         return aside
 

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field, model_validator
 from ecgfl_cli.errors import PolicyRefused
 from ecgfl_cli.schemas import StrictModel
 from ecgfl_cli.site.hours import Hours
-from ecgfl_cli.site.privacy_policy import PrivacyPolicy
+from ecgfl_cli.site.privacy_policy import PrivacyDemand, PrivacyPolicy
 
 NICEST = 19
 LARGEST_NUMBER = 1_000_000_000
@@ -228,7 +228,28 @@ class Policy(StrictModel):
                 )
             ):
                 weaker.append(f"{name} = {json.dumps(value)} (default {json.dumps(usual)})")
+        if self.dp is not None:
+            weaker += [f"dp.{setting}" for setting in self.dp.weaker_than_default()]
         return weaker
+
+    def with_demand(self, demand: PrivacyDemand | None) -> Self:
+        """Return the policy with the stricter of its differential privacy and a demand.
+
+        Raises
+        ------
+        PolicyRefused
+            The policy has no differential privacy, and there is a demand.
+        """
+        if demand is None:
+            return self
+        if self.dp is None:
+            raise PolicyRefused(
+                f"the coordinator asks for differential privacy ({demand.in_words() or 'any'}), "
+                "and site.toml has no table [policy.dp]",
+                "Add [policy.dp] to site.toml if this site agrees, or ask the coordinator to "
+                "remove [privacy] from federation.toml",
+            )
+        return self.model_copy(update={"dp": self.dp.stricter(demand)})
 
     @property
     def training_hours(self) -> Hours | None:

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import count
 from time import monotonic
 
@@ -16,7 +16,7 @@ from ecgfl_cli.federation.coordinator.rounds.replies import RoundFailed
 from ecgfl_cli.federation.coordinator.rounds.rounds import Rounds
 from ecgfl_cli.federation.coordinator.rounds.strategy import aggregator_of
 from ecgfl_cli.federation.coordinator.runs.checkpoints import Checkpoints
-from ecgfl_cli.federation.coordinator.runs.run_plan import RoundResult
+from ecgfl_cli.federation.coordinator.runs.run_plan import RoundResult, RunPlan
 from ecgfl_cli.federation.coordinator.runs.run_record import RunRecord
 from ecgfl_cli.federation.simulation.trial import trial
 from ecgfl_cli.federation.site.participant import Participant
@@ -99,16 +99,16 @@ def run_in_memory(
     names: Sequence[str],
     strategy: str = "fedavg",
     late: Mapping[str, int] | None = None,
-    init_from: str | None = None,
+    plan: RunPlan | None = None,
     **options: object,
 ) -> MemoryRun:
     """Run a federation of these sites to its end.
 
     strategy : as `ecgfl simulate --strategy` takes it. late : the phase in which a site is first
-    there, for each that is not there from the beginning. init_from : the model that a new run
-    starts from. options : fields of the plan.
+    there, for each that is not there from the beginning. plan : in place of strategy and options.
+    options : fields of the plan.
     """
-    plan = replace(trial(strategy, options, {}).plan, init_from=init_from)
+    plan = plan or trial(strategy, options, {}).plan
     home = homes.coordinator_home
     checkpoints = Checkpoints(home, load_signing_key(home), plan)
     latest = checkpoints.latest.manifest

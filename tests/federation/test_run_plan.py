@@ -10,6 +10,7 @@ from node_processes import Ended, contents, told
 from ecgfl_cli.federation.coordinator.runs.plan_file import PlanFile, Run, load_plan, resolve
 from ecgfl_cli.federation.coordinator.runs.strategy_options import STRATEGY_NAMES
 from ecgfl_cli.federation.flower.strategies import STRATEGIES
+from ecgfl_cli.site.privacy_policy import PrivacyDemand, PrivacyPolicy
 
 SERVE = ("coordinator", "serve", "--host", "127.0.0.1", "--port", "0")
 AT_ONCE = ("--quorum-timeout", "200ms")
@@ -43,6 +44,9 @@ def test_every_commented_line_of_the_first_plan_is_valid(homes: Homes) -> None:
     assert plan.run.model_fields_set == set(Run.model_fields)
     assert plan.sites is not None
     assert plan.sites["st-mary"].max_examples == 250_000
+    assert plan.privacy is not None
+    usual = PrivacyPolicy().model_dump()
+    assert plan.privacy.model_dump() == {name: usual[name] for name in PrivacyDemand.model_fields}
 
 
 def test_every_line_of_the_plan_is_an_option_of_serve() -> None:
@@ -68,7 +72,8 @@ def test_serve_says_what_it_goes_by_and_options_go_before_the_file(homes: Homes)
         homes,
         '[run]\nrounds = 7\nstrategy = "median"\nmin_sites = 3\nlocal_epochs = 2\n'
         'learning_rate = 0.002\nhours = "00:00-23:59"\n'
-        "[sites.alice]\n[sites.bob]\nmax_examples = 500\n[sites.carol]\n",
+        "[sites.alice]\n[sites.bob]\nmax_examples = 500\n[sites.carol]\n"
+        "[privacy]\nnoise_multiplier = 6.0\nsteps = 2\n",
     )
     line = plan_line(told(homes.coordinator, *SERVE, *AT_ONCE, "--rounds", "9", "--arch", "ecgnet"))
     for words in (
@@ -78,6 +83,7 @@ def test_serve_says_what_it_goes_by_and_options_go_before_the_file(homes: Homes)
         "at least 3 sites within 0.2 s",
         "rounds begin 00:00-23:59",
         "sites alice, bob, carol",
+        "differential privacy, noise_multiplier = 6.0, steps = 2",
         str(path),
     ):
         assert words in line
@@ -102,6 +108,9 @@ def test_serve_says_what_it_goes_by_and_options_go_before_the_file(homes: Homes)
         ('[sites."../evil"]\n', "sites.../evil"),
         ("[sites.alice]\nmax_examples = 0\n", "sites.alice.max_examples = 0"),
         ("[sites.alice]\nexamples = 10\n", "sites.alice.examples = 10"),
+        ("[privacy]\nnoise_multiplier = 0\n", "privacy.noise_multiplier = 0"),
+        ("[privacy]\nepsilon = 8.0\n", "privacy.epsilon = 8.0"),
+        ('[privacy]\ntrained = "none"\n', "privacy.trained = 'none'"),
         ("[run\n", "not valid TOML"),
     ],
     ids=lambda value: value.replace("\n", " ") if "[" in value else "",

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from ecgfl_cli.federation.release_steps.step import ReleaseStep, RoundUpdates
 from ecgfl_cli.federation.secagg.agreement import Agreement, RoundMember
 from ecgfl_cli.federation.secagg.stages import KeysRequest, SurvivorsRequest
 from ecgfl_cli.federation.signed_requests import StageRequest
+from ecgfl_cli.federation.simulation.trial import trial
 from ecgfl_cli.federation.site.secure_training import SecureTraining
 from ecgfl_cli.federation.transport import InMemoryTransport, Reply, Request
 from ecgfl_cli.site.home import Home
@@ -79,15 +81,12 @@ def lose(monkeypatch: pytest.MonkeyPatch, stage: Kind, nodes: set[int]) -> None:
     monkeypatch.setattr(InMemoryTransport, "ask", lossy)
 
 
-def secure_run(homes: Homes, names: Sequence[str], **options: Any) -> MemoryRun:
-    values: dict[str, Any] = {
-        "rounds": 1,
-        "architecture": "ecgnet",
-        "min_sites": 3,
-        "secagg": True,
-        **options,
-    }
-    return run_in_memory(homes, names, **values)
+def secure_run(
+    homes: Homes, names: Sequence[str], init_from: str | None = None, **options: Any
+) -> MemoryRun:
+    values = {"rounds": 1, "architecture": "ecgnet", "min_sites": 3, "secagg": True, **options}
+    plan = replace(trial("fedavg", values, {}).plan, init_from=init_from)
+    return run_in_memory(homes, names, plan=plan)
 
 
 def trained_alone(homes: Homes, updates: list[RoundUpdates], names: Sequence[str]) -> Any:

@@ -85,7 +85,7 @@ def train(content: Content, site: VirtualSite, work: LocalWork, signing_key: str
         request.seed,
         proximal_mu=request.proximal_mu,
     )
-    return work.train(network, manifest, plan).release
+    return work.train(network, manifest, plan, demand=request.privacy).release
 
 
 def evaluate(content: Content, site: VirtualSite, work: LocalWork, signing_key: str) -> Release:

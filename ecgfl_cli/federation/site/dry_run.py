@@ -25,6 +25,7 @@ from ecgfl_cli.site.policy import Policy
 from ecgfl_cli.site.settings import SiteSettings
 from ecgfl_cli.times import current_time
 from ecgfl_cli.training.dataset import require_cut_beats, require_training_data
+from ecgfl_cli.training.ledger.budget import PrivacyBudget
 from ecgfl_cli.training.local import TrainingPlan
 
 if TYPE_CHECKING:
@@ -140,6 +141,8 @@ def dry_run(home: Home, settings: SiteSettings) -> DryRun:
     version, manifest, network = _start(home, policy)
     network_architecture = architecture(manifest.architecture)
     require_cut_beats(home, network_architecture)
+    if policy.dp is not None:
+        PrivacyBudget(home, policy).require()
     work = LocalWork(home, policy)
     _log.info(f"training one round from {version or 'a fresh network'}; nothing is sent")
     measured = work.measure(network, manifest).release

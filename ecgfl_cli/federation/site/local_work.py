@@ -17,6 +17,7 @@ from ecgfl_cli.models.packing import pack
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.outbox import Release
 from ecgfl_cli.site.policy import METRICS, Metric, Policy
+from ecgfl_cli.site.privacy_policy import PrivacyDemand
 from ecgfl_cli.site.requests import Asked, RequestLog
 from ecgfl_cli.training.acceptance import ByPatient, by_patient, total
 from ecgfl_cli.training.dataset import Dataset, HeldOut, load_dataset
@@ -99,6 +100,7 @@ class LocalWork:
         manifest: Manifest,
         plan: TrainingPlan,
         asked: Asked | None = None,
+        demand: PrivacyDemand | None = None,
     ) -> Trained:
         """Train a network in place.
 
@@ -112,6 +114,8 @@ class LocalWork:
             How to train.
         asked
             The coordinator's request; None in a dry run or a simulation.
+        demand
+            Least protection by differential privacy that the coordinator asks for.
 
         Returns
         -------
@@ -127,6 +131,7 @@ class LocalWork:
             diverged.
         """
         self._allow_plan(plan)
+        policy = self._policy.with_demand(demand)
         require_enough(self._home, self._policy)
         if asked is not None:
             self._begin_training(asked, manifest)
@@ -142,8 +147,8 @@ class LocalWork:
                 total(by_patient(network, manifest, dataset.held_out)), manifest
             )
         start = pack(network)
-        if self._policy.dp is not None:
-            self._train_privately(network, network_architecture, dataset, plan, asked, manifest)
+        if policy.dp is not None:
+            self._train_privately(network, dataset, plan, policy, asked, manifest)
             return self._constant_release(network, start)
         loss = require_sane_loss(train(network, network_architecture, examples, plan), manifest)
         if self._policy.secagg == "required":  # the coordinator learns sums only
@@ -242,29 +247,30 @@ class LocalWork:
     def _train_privately(
         self,
         network: "nn.Module",
-        network_architecture: Architecture,
         dataset: Dataset,
         plan: TrainingPlan,
+        policy: Policy,
         asked: Asked | None,
         manifest: Manifest,
     ) -> None:
         """Reserve a training in the privacy ledger, and train with differential privacy.
 
+        `policy` is that of this site with the coordinator's demand: the ledger accounts for what is
+        done.
         A dry run and a simulation spend nothing, because nothing leaves this site.
         """
-        privacy = self._policy.dp
-        assert privacy is not None
-        budget = PrivacyBudget(self._home, self._policy)
         numbers = {patient: number for number, patient in enumerate(dataset.train_patients)}
         allowed = set(numbers)
         if asked is not None:
             this_round = manifest.round + 1
-            allowed = budget.reserve(dataset.train_patients, asked.id, asked.run, this_round)
+            allowed = PrivacyBudget(self._home, policy).reserve(
+                dataset.train_patients, asked.id, asked.run, this_round
+            )
         train_privately(
             network,
-            network_architecture,
+            architecture(manifest.architecture),
             dataset.train,
-            private_plan(self._policy, privacy, plan),
+            private_plan(policy, plan),
             np.array(sorted(numbers[patient] for patient in allowed), dtype=np.int64),
         )
 

@@ -170,7 +170,7 @@ class Participant:
             proximal_mu=request.proximal_mu,
         )
         began = time.monotonic()
-        trained = self._work.train(network, manifest, plan, asked)
+        trained = self._work.train(network, manifest, plan, asked, request.privacy)
         seconds = time.monotonic() - began
         where = f"round {manifest.round + 1} of {manifest.rounds}"
         result = (

@@ -10,12 +10,10 @@ import contextlib
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Annotated
-
-from pydantic import Field
+from typing import TYPE_CHECKING
 
 from ecgfl_cli.schemas import StrictModel
-from ecgfl_cli.site.privacy_policy import LARGEST_NOISE_MULTIPLIER, MOST_STEPS
+from ecgfl_cli.site.privacy_policy import NoiseMultiplier, Sampling, Steps
 
 if TYPE_CHECKING:
     from dp_accounting import DpEvent
@@ -37,9 +35,9 @@ class Mechanism(StrictModel):
         Number of steps.
     """
 
-    noise_multiplier: Annotated[float, Field(gt=0, le=LARGEST_NOISE_MULTIPLIER)]
-    sampling: Annotated[float, Field(gt=0, le=1)]
-    steps: Annotated[int, Field(ge=1, le=MOST_STEPS)]
+    noise_multiplier: NoiseMultiplier
+    sampling: Sampling
+    steps: Steps
 
 
 def epsilon_of(mechanisms: Iterable[Mechanism], delta: float) -> float:

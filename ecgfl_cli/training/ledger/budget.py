@@ -12,6 +12,13 @@ from ecgfl_cli.training.ledger.accounting import Mechanism
 from ecgfl_cli.training.ledger.ledger import Patients, PrivacyLedger
 
 
+def patients_known(home: Home) -> set[str]:
+    """Return the pseudonyms of all patients in the store, with those that they had before."""
+    with open_catalogue(home.catalogue) as catalogue:
+        rows, aliases = catalogue.rows(), catalogue.aliases()
+    return {row.patient for row in rows}.union(aliases, *aliases.values())
+
+
 def mechanism_of(privacy: PrivacyPolicy) -> Mechanism:
     """Return what a round costs."""
     return Mechanism(
@@ -47,7 +54,14 @@ class PrivacyBudget:
         UnusableInput
             The ledger is damaged, lost or older than the audit log says.
         """
-        self._affordable({row.patient for row in rows_of(self._home, "train")})
+        patients = {row.patient for row in rows_of(self._home, "train")}
+        self._require_small_delta(len(patients))
+        self._ledger.require(
+            self._privacy,
+            mechanism_of(self._privacy),
+            self._with_aliases(patients),
+            self._policy.min_training_patients,
+        )
 
     def reserve(
         self, patients: Collection[str], request: str, run: str, this_round: int
@@ -66,7 +80,7 @@ class PrivacyBudget:
         PolicyRefused, UnusableInput
             As in `require`. Nothing is spent.
         """
-        self._affordable(patients)
+        self._require_small_delta(len(set(patients)))
         return self._ledger.reserve(
             self._privacy,
             mechanism_of(self._privacy),
@@ -74,28 +88,18 @@ class PrivacyBudget:
             request,
             run,
             this_round,
+            self._policy.min_training_patients,
         )
 
-    def _affordable(self, patients: Collection[str]) -> None:
-        """Raise `PolicyRefused` unless enough of the patients can pay for a round."""
-        privacy, count = self._privacy, len(set(patients))
+    def _require_small_delta(self, count: int) -> None:
+        """Raise `PolicyRefused` unless there are enough patients, and delta suits their number."""
         self._policy.require_at_least("patients", count, "min_training_patients")
-        if count and privacy.delta >= 1 / count:
+        if self._privacy.delta >= 1 / count:
             raise PolicyRefused(
-                f"policy.dp.delta = {privacy.delta:g} is not below 1/{count}, one over the number "
-                "of training patients: it would allow the data of one patient to be published",
+                f"policy.dp.delta = {self._privacy.delta:g} is not below 1/{count}, one over the "
+                "number of training patients: it would allow the data of one patient to be "
+                "published",
                 f"Set policy.dp.delta to {0.5 / count:.1g} or less in site.toml",
-            )
-        mechanism = mechanism_of(privacy)
-        affordable = self._ledger.affordable(privacy, mechanism, self._with_aliases(patients))
-        least = self._policy.min_training_patients
-        if len(affordable) < least:
-            raise PolicyRefused(
-                f"the privacy budget is spent: {len(affordable)} of {count} training patients have "
-                f"enough left for another round (policy.dp.epsilon = {privacy.epsilon:g}, "
-                f"policy.min_training_patients = {least})",
-                "Ingest recordings of new patients, who bring a budget of their own; "
-                "`ecgfl privacy` shows what each cohort has spent",
             )
 
     def _with_aliases(self, patients: Collection[str]) -> Patients:

@@ -10,137 +10,56 @@ one cohort says nothing about another (parallel composition), and each has a bud
 """
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
-from ecgfl_cli.errors import PolicyRefused, UnusableInput
-from ecgfl_cli.schemas import StrictModel, first_fault
-from ecgfl_cli.site.audit import FIRST, AuditLog, Head
+from ecgfl_cli.errors import PolicyRefused, UnusableInput, UsageError
+from ecgfl_cli.schemas import first_fault
+from ecgfl_cli.site.audit import AuditEntries, AuditLog, checked_reason
 from ecgfl_cli.site.home import Home
-from ecgfl_cli.site.privacy_policy import PrivacyPolicy, Unit
+from ecgfl_cli.site.privacy_policy import PrivacyPolicy
 from ecgfl_cli.times import time_of
 from ecgfl_cli.training.ledger.accounting import Mechanism, epsilon_of
-
-COHORT, RESERVE = "cohort", "reserve"
-"""Events of the ledger: patients of a new cohort, and the cost of a training."""
-
-RESERVED = "privacy-reserved"
-"""Event of the audit log: the head of the ledger after a reservation."""
-
-PATIENTS_IN_A_LINE = 500
-"""A cohort of more patients takes several lines."""
-
-RESTORE = (
-    "Restore privacy.jsonl and privacy.head from the newest backup, together with audit.jsonl and "
-    "audit.head"
+from ecgfl_cli.training.ledger.lines import (
+    COHORT,
+    PATIENTS_IN_A_LINE,
+    RESERVE,
+    RESTART,
+    Cohort,
+    CohortLine,
+    ReserveLine,
+    cohorts_of,
+    line_of,
+    readable_lines,
+)
+from ecgfl_cli.training.ledger.witness import (
+    LEDGER_LOST,
+    LEDGER_RESTARTED,
+    RESERVED,
+    Note,
+    carried_over,
+    fields_of,
+    hashes_of,
+    last_note,
 )
 
-CHAIN = ("time", "line", "event", "previous", "hash")
+RESTORE = (
+    "Restore privacy.jsonl and privacy.head from a backup that was made after the last training "
+    "with differential privacy, and leave audit.jsonl as it is. Without such a backup, "
+    "`ecgfl privacy --restart REASON` begins a new ledger, in which no patient of today has budget "
+    "left"
+)
 
 Patients = Mapping[str, Collection[str]]
 """Pseudonym of a patient -> other pseudonyms that the same patient had before."""
 
-CohortNumber = Annotated[int, Field(ge=1)]
-
-
-class CohortLine(StrictModel):
-    """Patients of a cohort.
-
-    Attributes
-    ----------
-    cohort : int
-        Number of the cohort, from 1 on.
-    patients : list of str
-        Pseudonyms.
-    secret : str
-        First 16 digits of the SHA-256 of the secret that the pseudonyms are made with.
-    """
-
-    cohort: CohortNumber
-    patients: Annotated[list[str], Field(min_length=1, max_length=PATIENTS_IN_A_LINE)]
-    secret: str
-
-
-class ReserveLine(StrictModel):
-    """Cost of a training.
-
-    Attributes
-    ----------
-    request : str
-        Identifier of the coordinator's request.
-    run : str
-        The run.
-    round : int
-        The round.
-    cohorts : list of int
-        The cohorts that pay.
-    unit : {"patient", "row"}
-        What is protected.
-    mechanism : Mechanism
-        The noise and the steps.
-    epsilon, delta : float
-        The budget of a cohort at that time.
-    """
-
-    request: str
-    run: str
-    round: int
-    cohorts: list[CohortNumber]
-    unit: Unit
-    mechanism: Mechanism
-    epsilon: float
-    delta: float
-
-
-@dataclass(frozen=True)
-class Reservation:
-    """A reserved training.
-
-    Attributes
-    ----------
-    time : datetime
-        When it was reserved.
-    line : ReserveLine
-        The line.
-    """
-
-    time: datetime
-    line: ReserveLine
-
-
-@dataclass(frozen=True)
-class Cohort:
-    """A cohort and what it has spent.
-
-    Attributes
-    ----------
-    number : int
-        Number of the cohort.
-    since : datetime
-        When it was formed.
-    patients : frozenset of str
-        Pseudonyms.
-    reservations : tuple of Reservation
-        The trainings that it paid for.
-    """
-
-    number: int
-    since: datetime
-    patients: frozenset[str]
-    reservations: tuple[Reservation, ...]
-
-    def spent(self, delta: float, further: Iterable[Mechanism] = ()) -> float:
-        """Return the epsilon that is spent at `delta`, together with further trainings."""
-        done = [reservation.line.mechanism for reservation in self.reservations]
-        return epsilon_of([*done, *further], delta)
-
 
 class PrivacyLedger:
-    """The ledger of a site. To reserve, hold the lock of the home.
+    """The ledger of a site. To reserve or to restart, hold the lock of the home.
 
     Parameters
     ----------
@@ -150,7 +69,7 @@ class PrivacyLedger:
 
     def __init__(self, home: Home) -> None:
         self._home = home
-        self._log = AuditLog(home.privacy, restart=None, traces=())
+        self._log = AuditLog(home.privacy, traces=(), fix=RESTORE)
         self._audit = AuditLog(home.audit)
 
     def cohorts(self) -> list[Cohort]:
@@ -161,53 +80,17 @@ class PrivacyLedger:
         UnusableInput
             The ledger is damaged, lost or older than the audit log says.
         """
-        entries = self._entries()
-        since: dict[int, datetime] = {}
-        patients: dict[int, set[str]] = {}
-        paid: dict[int, list[Reservation]] = {}
-        for entry in entries:
-            line, time = self._line(entry), time_of(entry["time"])
-            if isinstance(line, CohortLine):
-                since.setdefault(line.cohort, time)
-                patients.setdefault(line.cohort, set()).update(line.patients)
-            else:
-                for cohort in line.cohorts:
-                    paid.setdefault(cohort, []).append(Reservation(time, line))
-        return [
-            Cohort(number, since[number], frozenset(members), tuple(paid.get(number, ())))
-            for number, members in sorted(patients.items())
-        ]
+        entries = self._log.entries()
+        note = last_note(self._audit.entries())
+        if note is not None and not note.agrees_with(hashes_of(entries)):
+            raise self._lost(note, len(entries))
+        self._require_secret(entries)
+        return cohorts_of(self._lines(entries))
 
-    def affordable(
-        self, policy: PrivacyPolicy, mechanism: Mechanism, patients: Patients
+    def require(
+        self, policy: PrivacyPolicy, mechanism: Mechanism, patients: Patients, least: int = 1
     ) -> set[str]:
         """Return those of the patients whose cohort can pay for a training.
-
-        A patient without a cohort can: new patients form a new one. A patient who was counted
-        under another pseudonym before cannot, because what was spent on both adds up.
-        """
-        counted: set[str] = set()
-        broke: set[str] = set()
-        for cohort in self.cohorts():
-            counted |= cohort.patients
-            if cohort.spent(policy.delta, [mechanism]) > policy.epsilon:
-                broke |= cohort.patients
-        return {
-            patient
-            for patient, others in patients.items()
-            if patient not in broke and counted.isdisjoint(others)
-        }
-
-    def reserve(
-        self,
-        policy: PrivacyPolicy,
-        mechanism: Mechanism,
-        patients: Patients,
-        request: str,
-        run: str,
-        this_round: int,
-    ) -> set[str]:
-        """Reserve a training, and wait until the reservation is on the disk.
 
         Parameters
         ----------
@@ -217,6 +100,34 @@ class PrivacyLedger:
             Noise and steps of the training.
         patients : mapping of str to collection of str
             Pseudonym of each training patient, with the other pseudonyms of the same patient.
+        least : int
+            Least number of patients who can pay.
+
+        Raises
+        ------
+        PolicyRefused
+            Fewer patients can pay.
+        UnusableInput
+            The ledger is damaged, lost or older than the audit log says.
+        """
+        return _payers(self.cohorts(), policy, mechanism, patients, least)
+
+    def reserve(
+        self,
+        policy: PrivacyPolicy,
+        mechanism: Mechanism,
+        patients: Patients,
+        request: str,
+        run: str,
+        this_round: int,
+        least: int = 1,
+    ) -> set[str]:
+        """Reserve a training, and wait until the reservation is on the disk.
+
+        Parameters
+        ----------
+        policy, mechanism, patients, least
+            As for `require`.
         request, run, this_round
             For which request.
 
@@ -227,99 +138,214 @@ class PrivacyLedger:
 
         Raises
         ------
-        PolicyRefused
-            No cohort can pay. Nothing is spent.
-        UnusableInput
-            The ledger is damaged, lost or older than the audit log says. Nothing is spent.
+        PolicyRefused, UnusableInput
+            As for `require`. Nothing is spent.
         """
-        allowed = self.affordable(policy, mechanism, patients)
-        if not allowed:
-            raise budget_spent(policy)
-        self._form_cohort(allowed)
-        cohorts = [cohort.number for cohort in self.cohorts() if cohort.patients & allowed]
+        cohorts = self.cohorts()
+        payers = _payers(cohorts, policy, mechanism, patients, least)
+        paying = [cohort.number for cohort in cohorts if cohort.patients & payers]
+        new = payers.difference(*(cohort.patients for cohort in cohorts))
+        if new:
+            number = max((cohort.number for cohort in cohorts), default=0) + 1
+            paying.append(number)
+            for members in self._cohort_lines(number, new):
+                self._log.append(COHORT, **members.model_dump())
         line = ReserveLine(
             request=request,
             run=run,
             round=this_round,
-            cohorts=cohorts,
+            cohorts=paying,
             unit=policy.unit,
             mechanism=mechanism,
             epsilon=policy.epsilon,
             delta=policy.delta,
         )
         self._log.append(RESERVE, **line.model_dump())
-        head = self._log.last()
         self._audit.append(
             RESERVED,
             request=request,
             run=run,
             round=this_round,
-            cohorts=cohorts,
-            lines=head.lines,
-            head=head.hash,
+            cohorts=paying,
+            **fields_of(self._log.last()),
         )
-        return allowed
+        return payers
 
-    def _form_cohort(self, patients: Collection[str]) -> None:
-        """Let those of the patients who have no cohort form a new one."""
-        cohorts = self.cohorts()
-        known: set[str] = set().union(*(cohort.patients for cohort in cohorts))
-        new = sorted(set(patients) - known)
-        number = max((cohort.number for cohort in cohorts), default=0) + 1
-        for begin in range(0, len(new), PATIENTS_IN_A_LINE):
-            members = new[begin : begin + PATIENTS_IN_A_LINE]
-            line = CohortLine(cohort=number, patients=members, secret=self._secret())
-            self._log.append(COHORT, **line.model_dump())
+    def restart(self, reason: str, patients: Collection[str]) -> tuple[Path | None, int]:
+        """Begin a new ledger, in which the patients that are known have no budget left.
 
-    def _entries(self) -> list[dict[str, Any]]:
-        """Check the ledger against its head and the audit log, and return its lines."""
-        lines = self._log.entries()
-        entries = [entry for entry in lines if entry["event"] in (COHORT, RESERVE)]
-        noted = self._noted()
-        hashes = {0: FIRST} | {entry["line"]: entry["hash"] for entry in lines}
-        if noted is not None and hashes.get(noted.lines) != noted.hash:
-            raise UnusableInput(
-                f"{self._log.path}: {len(hashes) - 1} lines; the audit log names a ledger of "
-                f"{noted.lines} lines that ends in {noted.hash[:16]}, which this one does not have",
+        It replaces a ledger that is lost or damaged, or one that is empty, in a new home whose
+        patients were trained on in an older home.
+
+        Parameters
+        ----------
+        reason : str
+            What happened to the ledger, in the user's words.
+        patients : collection of str
+            Pseudonyms of all patients in the store, also earlier ones. Those in the part of the old
+            ledger that can be read are added.
+
+        Returns
+        -------
+        kept : Path or None
+            New path of the old ledger; None if it was lost.
+        patients : int
+            Number of pseudonyms without budget.
+
+        Raises
+        ------
+        UsageError
+            The ledger is whole and not empty, or the reason is empty.
+        UnusableInput
+            The audit log is damaged, or the secret is another one. Nothing was changed.
+        """
+        reason = checked_reason(reason)
+        note = last_note(self._audit.entries())
+        _, old = AuditEntries(self._home.privacy).new()
+        self._require_secret(old)
+        problem = self._problem()
+        if problem is None:
+            raise UsageError(
+                f"{self._log.path}: the ledger is whole, nothing was changed",
+                "`ecgfl privacy` shows the budget",
+            )
+        known = set(patients)
+        for line in readable_lines(old):
+            known |= set(line.patients) if isinstance(line, CohortLine) else set()
+        lost = fields_of(None) if note is None else note.fields
+        self._audit.append(LEDGER_LOST, reason=reason, problem=problem, **lost)
+        kept = self._log.replace(
+            RESTART,
+            {"reason": reason, "problem": problem},
+            [
+                (COHORT, line.model_dump())
+                for line in self._cohort_lines(1, known, is_exhausted=True)
+            ],
+        )
+        self._audit.append(
+            LEDGER_RESTARTED,
+            reason=reason,
+            patients=len(known),
+            kept=None if kept is None else kept.name,
+            **fields_of(self._log.last()),
+        )
+        return kept, len(known)
+
+    def carried_over(self) -> dict[str, Any] | None:
+        """Return what a new audit log must say about this ledger; see `witness.carried_over`."""
+        return carried_over(self._home, self._log)
+
+    def _cohort_lines(
+        self, number: int, patients: Collection[str], *, is_exhausted: bool = False
+    ) -> Iterator[CohortLine]:
+        members, secret = sorted(patients), self._secret()
+        for begin in range(0, len(members), PATIENTS_IN_A_LINE):
+            yield CohortLine(
+                cohort=number,
+                patients=members[begin : begin + PATIENTS_IN_A_LINE],
+                secret=secret,
+                exhausted=is_exhausted,
+            )
+
+    def _lines(
+        self, entries: Sequence[dict[str, Any]]
+    ) -> Iterator[tuple[datetime, CohortLine | ReserveLine]]:
+        for entry in entries:
+            try:
+                line = line_of(entry)
+            except ValidationError as error:
+                raise UnusableInput(
+                    f"{self._log.path}: line {entry['line']}: {first_fault(error)}", RESTORE
+                ) from error
+            if line is not None:
+                yield time_of(entry["time"]), line
+
+    def _problem(self) -> str | None:
+        """Return why the ledger may be replaced, or None."""
+        try:
+            cohorts = self.cohorts()
+        except UnusableInput as error:
+            return error.problem
+        return None if cohorts else f"{self._log.path}: no patient is in it"
+
+    def _lost(self, note: Note, lines: int) -> UnusableInput:
+        """Return the error that the ledger is not the one that the audit log names."""
+        if note.head is None:
+            return UnusableInput(
+                f"{self._log.path}: missing or empty; the audit log was restarted or the ledger "
+                f"was lost at {note.time[:19]}Z, and it is unknown what this site had spent",
                 RESTORE,
             )
+        return UnusableInput(
+            f"{self._log.path}: {lines} lines; the audit log names a ledger of {note.head.lines} "
+            f"lines that ends in {note.head.hash[:16]}, which this one does not have",
+            RESTORE,
+        )
+
+    def _require_secret(self, entries: Sequence[dict[str, Any]]) -> None:
+        """Raise `UnusableInput` if the pseudonyms of a cohort were made with another secret."""
         secret = self._secret()
-        for entry in entries:
-            if entry["event"] == COHORT and entry.get("secret") != secret:
-                raise UnusableInput(
-                    f"{self._home.secret}: not the secret that the cohorts of "
-                    f"{self._log.path.name} were formed with, so it is unknown what its patients "
-                    "have spent",
-                    f"Restore {self._home.secret} from the backup",
-                )
-        return entries
-
-    def _noted(self) -> Head | None:
-        """Return the head of the ledger that the audit log noted last."""
-        for entry in reversed(self._audit.entries()):
-            if entry["event"] == RESERVED:
-                return Head(entry["lines"], entry["head"])
-        return None
-
-    def _line(self, entry: dict[str, Any]) -> CohortLine | ReserveLine:
-        fields = {name: value for name, value in entry.items() if name not in CHAIN}
-        schema = CohortLine if entry["event"] == COHORT else ReserveLine
-        try:
-            return schema.model_validate(fields)
-        except ValidationError as error:
+        if any(entry.get("event") == COHORT and entry.get("secret") != secret for entry in entries):
             raise UnusableInput(
-                f"{self._log.path}: line {entry['line']}: {first_fault(error)}", RESTORE
-            ) from error
+                f"{self._home.secret}: not the secret that the cohorts of {self._log.path.name} "
+                "were formed with, so it is unknown what its patients have spent",
+                f"Restore {self._home.secret} from the backup. Without one, make a new home with "
+                "`ecgfl --home NEW init --site NAME` and ingest there only patients who were never "
+                "in this home",
+            )
 
     def _secret(self) -> str:
         return hashlib.sha256(b"ecgfl.ledger/1\n" + self._home.secret.read_bytes()).hexdigest()[:16]
 
 
-def budget_spent(policy: PrivacyPolicy) -> PolicyRefused:
-    """Return the error that no patient has budget left."""
-    return PolicyRefused(
-        f"the privacy budget is spent: no cohort of patients has enough left of policy.dp.epsilon "
-        f"= {policy.epsilon:g} for another round",
+def _payers(
+    cohorts: Sequence[Cohort],
+    policy: PrivacyPolicy,
+    mechanism: Mechanism,
+    patients: Patients,
+    least: int,
+) -> set[str]:
+    """Return the patients whose cohort can pay for a training.
+
+    A patient without a cohort can, because new patients form a new one. A patient who was counted
+    under another pseudonym before cannot, because what was spent on both adds up.
+    """
+    cost = epsilon_of([mechanism], policy.delta)
+    if cost > policy.epsilon:
+        raise PolicyRefused(
+            f"one round costs epsilon {cost:.4g}, which is more than the whole budget, "
+            f"policy.dp.epsilon = {policy.epsilon:g}",
+            "Raise policy.dp.noise_multiplier, or lower policy.dp.steps or policy.dp.sampling, in "
+            "site.toml",
+        )
+    counted: set[str] = set().union(*(cohort.patients for cohort in cohorts))
+    unable: set[str] = set().union(
+        *(
+            cohort.patients
+            for cohort in cohorts
+            if cohort.spent(policy.unit, policy.delta, [mechanism]) > policy.epsilon
+        )
+    )
+    payers = {
+        patient
+        for patient, others in patients.items()
+        if patient not in unable and counted.isdisjoint(others)
+    }
+    if len(payers) >= least:
+        return payers
+    if any(cohort.has_other_unit(policy.unit) for cohort in cohorts):
+        raise PolicyRefused(
+            f"{len(payers)} of {len(patients)} training patients can pay for a round with "
+            f'policy.dp.unit = "{policy.unit}", and {least} are needed '
+            "(policy.min_training_patients): the others were trained on with another unit, which "
+            "does not add up",
+            "Set policy.dp.unit in site.toml back to what it was, or ingest recordings of new "
+            "patients",
+        )
+    raise PolicyRefused(
+        f"the privacy budget is spent: {len(payers)} of {len(patients)} training patients have "
+        f"enough left of policy.dp.epsilon = {policy.epsilon:g} for another round, and "
+        f"{least} are needed (policy.min_training_patients)",
         "Ingest recordings of new patients, who bring a budget of their own; `ecgfl privacy` shows "
         "what each cohort has spent",
     )

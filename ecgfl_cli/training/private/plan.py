@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ecgfl_cli.site.policy import Policy
-from ecgfl_cli.site.privacy_policy import PrivacyPolicy, Trained, Unit
+from ecgfl_cli.site.privacy_policy import Trained, Unit
 from ecgfl_cli.training.local import TrainingPlan
 
 
@@ -44,12 +44,14 @@ class PrivatePlan:
     threads: int = 1
 
 
-def private_plan(policy: Policy, privacy: PrivacyPolicy, requested: TrainingPlan) -> PrivatePlan:
-    """Return the plan of a round: the site's mechanism with the learning rate of the request.
+def private_plan(policy: Policy, requested: TrainingPlan) -> PrivatePlan:
+    """Return the plan of a round: the policy's mechanism with the learning rate of the request.
 
     Gradients are divided by the least amount of data that the policy requires, which does not
     depend on the data that there is.
     """
+    privacy = policy.dp
+    assert privacy is not None
     is_patient = privacy.unit == "patient"
     return PrivatePlan(
         unit=privacy.unit,

@@ -181,6 +181,7 @@ class Rounds:
             seed=self._plan.seed + this_round,
             proximal_mu=self._aggregator.proximal_mu,
             steps=names_of(self._steps),
+            privacy=self._plan.privacy,
         )
         self._began, self._started = now(), time.monotonic()
         return request

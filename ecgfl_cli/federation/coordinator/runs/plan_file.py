@@ -19,6 +19,7 @@ from ecgfl_cli.models.architecture import DEFAULT, architecture, names
 from ecgfl_cli.models.manifest import LARGEST_NUMBER
 from ecgfl_cli.schemas import first_fault
 from ecgfl_cli.site.hours import Hours
+from ecgfl_cli.site.privacy_policy import PrivacyDemand
 from ecgfl_cli.site.settings import SITE_NAME, Section, load_toml
 from ecgfl_cli.times import seconds_of
 
@@ -115,10 +116,14 @@ class PlanFile(Section):
         The section [run].
     sites
         Sites that may take part; None for all enrolled sites.
+    privacy
+        The section [privacy]: least protection by differential privacy that the sites are asked
+        for; None to leave it to them.
     """
 
     run: Run = Run()
     sites: dict[Annotated[str, Field(pattern=SITE_NAME)], Declared] | None = None
+    privacy: PrivacyDemand | None = None
 
 
 def load_plan(path: Path) -> PlanFile:
@@ -198,6 +203,7 @@ def resolve(path: Path | None, options: Mapping[str, Any]) -> RunPlan:
         else {name: site.max_examples for name, site in file.sites.items()},
         secagg=run.secagg,
         weights={name: site.weight for name, site in (file.sites or {}).items()},
+        privacy=file.privacy,
         origins={**origins, "sites": f"{path}: sites"},
     )
 
@@ -226,6 +232,7 @@ def values_in_words(plan: RunPlan, path: Path) -> str:
         "secure aggregation" if plan.secagg else "no secure aggregation",
         "rounds at any hour" if plan.hours is None else f"rounds begin {plan.hours}",
         "all enrolled sites" if plan.sites is None else f"sites {', '.join(sorted(plan.sites))}",
+        *([] if plan.privacy is None else [f"differential privacy, {plan.privacy.in_words()}"]),
     ]
     source = path if path.is_file() else f"no {path.name}"
     return f"plan: {'; '.join(values)} ({source}; options override it)"
@@ -281,6 +288,15 @@ max_examples = {run.max_examples}
 # Secure aggregation: the coordinator learns only the sum of the sites' updates. Each site must have
 # secagg = "required" and the other sites in [policy] of its site.toml.
 secagg = false
+
+# With this section, only sites that train with differential privacy take part. Each uses the
+# stricter of its own policy and these values. A line that is left out is up to the sites.
+# [privacy]
+# noise_multiplier = 4.0        # at least
+# sampling = 0.5                # at most, like the next two
+# steps = 4
+# max_grad_norm = 1.0
+# trained = "last-layer"        # or a smaller part: last-layer, head, all
 
 # If there is such a section, only the sites with a section take part; the others stay enrolled.
 # [sites.st-mary]

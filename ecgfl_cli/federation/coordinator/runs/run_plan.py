@@ -10,6 +10,7 @@ from pydantic import SerializerFunctionWrapHandler, model_serializer, model_vali
 from ecgfl_cli.federation.coordinator.runs.dropped import Dropped, with_lines, without_lines
 from ecgfl_cli.models.manifest import Metrics
 from ecgfl_cli.site.hours import Hours
+from ecgfl_cli.site.privacy_policy import PrivacyDemand
 
 SERVER_OPTIMISERS = ("fedadam", "fedyogi")
 """Strategies that have a state from round to round."""
@@ -65,6 +66,9 @@ class RunPlan:
         Whether the coordinator learns only the sum of the updates (secure aggregation).
     weights
         Site -> its weight in the mean of secure aggregation, if it is not 1.
+    privacy
+        Least protection by differential privacy that the sites are asked for; None to leave it to
+        them.
     origins
         Where the value of a field comes from, by field, for messages. Fields that are missing
         come from an option of `serve`.
@@ -94,6 +98,7 @@ class RunPlan:
     sites: Mapping[str, int | None] | None = None
     secagg: bool = False
     weights: Mapping[str, int] = field(default_factory=dict)
+    privacy: PrivacyDemand | None = None
     origins: Mapping[str, str] = field(default_factory=dict)
 
     def origin(self, name: str) -> str:

@@ -255,9 +255,15 @@ def load_report(path: Path) -> RunReport:
 def plan_in_words(plan: RunPlan) -> dict[str, Any]:
     """Return the plan's values for JSON, by the names of the options of `serve`."""
     fields = {
-        name: value for name, value in asdict(plan).items() if name not in ("origins", "hours")
+        name: value
+        for name, value in asdict(plan).items()
+        if name not in ("origins", "hours", "privacy")
     }
-    return {**fields, "hours": None if plan.hours is None else str(plan.hours)}
+    return {
+        **fields,
+        "hours": None if plan.hours is None else str(plan.hours),
+        "privacy": None if plan.privacy is None else plan.privacy.in_words(),
+    }
 
 
 def now() -> str:

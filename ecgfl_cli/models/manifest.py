@@ -32,6 +32,9 @@ LARGEST_COUNT = 1_000_000_000_000
 LARGEST_LOSS = 1e6
 """Largest loss of a usable network."""
 
+LATER_FIELDS = ("parent_manifest", "plan_sha256", "strategy")
+"""Fields that manifests of earlier versions do not have."""
+
 VALIDITY = timedelta(days=365)
 """How long a site accepts a model that it does not have yet. A coordinator that makes a new model
 each month never reaches this limit. After a year, stolen old models are useless: no site accepts
@@ -53,6 +56,7 @@ def time_text(text: str) -> str:
 
 Time = Annotated[str, Field(max_length=40), AfterValidator(time_text)]
 Name = Annotated[str, Field(pattern=VERSION)]
+Sha256 = Annotated[str, Field(pattern=SHA256)]
 Number = Annotated[int, Field(ge=0, le=LARGEST_NUMBER)]
 Count = Annotated[int, Field(ge=0, le=LARGEST_COUNT)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -100,6 +104,15 @@ class Manifest(StrictModel):
         The coordinator's run, the round that made the model, and the number of rounds.
     parent : str or None
         Version of the model that the round began with.
+    parent_manifest : str or None
+        SHA-256 of the parent's manifest. None without a parent, and in manifests of earlier
+        versions.
+    plan_sha256 : str or None
+        SHA-256 of the plan of the run (`run_record.plan_sha256`). None in manifests of earlier
+        versions, and for a rollback.
+    strategy : str or None
+        Name of the strategy that combined the sites' weights. None in manifests of earlier
+        versions, and for a rollback.
     weights_sha256 : str
         SHA-256 of the flat weight vector as little-endian float32.
     threshold : float
@@ -127,7 +140,10 @@ class Manifest(StrictModel):
     round: Number
     rounds: Annotated[int, Field(ge=1, le=LARGEST_NUMBER)]
     parent: Name | None
-    weights_sha256: Annotated[str, Field(pattern=SHA256)]
+    parent_manifest: Sha256 | None = None
+    plan_sha256: Sha256 | None = None
+    strategy: Name | None = None
+    weights_sha256: Sha256
     threshold: Share
     calibration: Calibration = Calibration()
     sites: Number
@@ -159,9 +175,11 @@ class Manifest(StrictModel):
 
     def to_bytes(self) -> bytes:
         """Return the bytes that are signed: JSON with sorted keys and without spaces."""
-        return json.dumps(
-            self.model_dump(by_alias=True), sort_keys=True, separators=(",", ":"), allow_nan=False
-        ).encode()
+        fields = self.model_dump(by_alias=True)
+        for name in LATER_FIELDS:  # earlier versions of ecgfl do not know them
+            if fields[name] is None:
+                del fields[name]
+        return json.dumps(fields, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 
 class SignedManifest(StrictModel):
@@ -175,6 +193,11 @@ class SignedManifest(StrictModel):
         """Sign a manifest with the coordinator's signing key."""
         data = manifest.to_bytes()
         return cls(manifest=data.decode(), signature=base64.b64encode(key.sign(data)).decode())
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the manifest's bytes, which identifies the model and all its ancestors."""
+        return hashlib.sha256(self.manifest.encode()).hexdigest()
 
     def open(self, key: ed25519.Ed25519PublicKey) -> Manifest:
         """Return the manifest after checking its signature.

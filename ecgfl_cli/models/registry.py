@@ -5,8 +5,7 @@
 
 import json
 import re
-import shutil
-import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,8 +17,8 @@ from ecgfl_adapters.file_names import is_device_name
 from pydantic import ValidationError
 
 from ecgfl_cli.errors import ModelRejected, UsageError
-from ecgfl_cli.files import atomic_write_bytes, sync_folder
 from ecgfl_cli.models.manifest import VERSION, Manifest, SignedManifest
+from ecgfl_cli.models.model_files import Change, HighWaterMark, ModelFiles
 from ecgfl_cli.models.networks import network_with
 from ecgfl_cli.models.selection import SELECTION_FILES, Selection
 from ecgfl_cli.models.verdicts import Acceptance
@@ -39,13 +38,19 @@ WEIGHTS = "model.safetensors"
 MANIFEST = "manifest.json"
 """Files of a version."""
 
-BROKEN = "Restore this folder from your backup, or use another version: `ecgfl model use VERSION`"
+PRUNED = "pruned.jsonl"
+"""File with the manifests of the versions whose weights were removed, one a line, oldest first."""
 
-MAKING = ".new-"
-"""Prefix of the folder of a version while it is written."""
+LARGEST_PRUNED = 1 << 28
+"""Largest size of that file in bytes."""
 
-REMOVING = ".old-"
-"""Prefix of the folder of a version while it is removed."""
+RESERVED = SELECTION_FILES
+"""Names that no version may have."""
+
+BROKEN = (
+    "Restore this folder from your backup; or, at a site, run `ecgfl model repair`, which moves it "
+    "out of the models"
+)
 
 
 @dataclass(frozen=True)
@@ -78,24 +83,46 @@ class Entry:
 class Registry:
     """The model versions of a site or of a coordinator.
 
-    Every change is one rename. To make changes, hold the lock of the home.
+    A kill leaves each change done or not begun. To make changes, hold the lock of the home.
 
     Parameters
     ----------
-    folder : Path
+    folder : Path or ModelFiles
         Folder of the versions.
     key : Ed25519PublicKey or None
         Key with which the signature of a version is checked whenever it is read. With None, no
         version is accepted.
     """
 
-    def __init__(self, folder: Path, key: ed25519.Ed25519PublicKey | None) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path | ModelFiles, key: ed25519.Ed25519PublicKey | None) -> None:
+        self._files = folder if isinstance(folder, ModelFiles) else ModelFiles(folder)
+        self._folder = self._files.folder
         self._key = key
-        self._selection = Selection(folder)
+        self._selection = Selection(self._folder)
+
+    def require_intact(self, but: str | None = None) -> None:
+        """Check that only ecgfl changed the folder, if this registry is sealed.
+
+        Parameters
+        ----------
+        but : str or None
+            A version that may be damaged, because it is about to be received again.
+
+        Raises
+        ------
+        ModelRejected
+            A file was changed, added or removed.
+        """
+        self._files.require_intact(but)
+
+    def change_number(self) -> int:
+        """Return the number of the newest change, for the audit log; 0 if it is not recorded."""
+        return self._files.number()
 
     def add(self, signed: SignedManifest, network: "nn.Module", source: str) -> None:
-        """Add a version whose weights the caller has checked. Adding it again changes nothing.
+        """Add a version whose weights the caller has checked.
+
+        Adding it again changes nothing, unless a file is damaged, which is then written again.
 
         Parameters
         ----------
@@ -110,40 +137,109 @@ class Registry:
         ------
         ModelRejected
             The signature is wrong, the name is reserved (by the registry or by Windows), or the
-            version already exists with other content.
+            version or its number already exists with other content.
         """
         from safetensors.torch import save
 
         manifest = self._opened(signed)
-        if manifest.version in SELECTION_FILES or is_device_name(manifest.version):
+        if manifest.version in RESERVED or is_device_name(manifest.version):
             raise ModelRejected(
                 f"a model with the reserved name '{manifest.version}'",
                 "Do not use it; tell the coordinator",
             )
-        folder = self._folder / manifest.version
-        if folder.is_dir():
-            if self.entry(manifest.version).manifest != manifest:
+        self.require_new_or_same(signed, manifest)
+        weights = save({name: value.contiguous() for name, value in network.state_dict().items()})
+        stored = self._stored(manifest.version)
+        if stored is not None and self._has(manifest.version, WEIGHTS, weights):
+            return
+        received = {"source": source, "time": datetime.now(UTC).isoformat(timespec="seconds")}
+        new = self.without_verdict(Entry(signed, manifest, received))
+        folder = {WEIGHTS: weights, MANIFEST: stored or new}
+        mark = self._files.mark()
+        if mark is None or mark.sequence <= manifest.sequence:
+            mark = HighWaterMark(
+                sequence=manifest.sequence,
+                version=manifest.version,
+                manifest_sha256=signed.sha256,
+            )
+        self._files.apply(Change(folders={manifest.version: folder}, mark=mark))
+
+    def require_new_or_same(self, signed: SignedManifest, manifest: Manifest) -> None:
+        """Raise `ModelRejected` if the version or its number is known with another manifest."""
+        mark = self._files.mark()
+        known = [_mark_of(entry) for entry in self.manifests().values()]
+        for other in (*known, *(() if mark is None else (mark,))):
+            if other.manifest_sha256 in (None, signed.sha256):
+                continue
+            if other.version == manifest.version:
                 raise ModelRejected(
                     f"model {manifest.version} already exists with other content",
                     "Tell the coordinator: a version never changes",
                 )
-            return
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._tidy()
-        received = {"source": source, "time": datetime.now(UTC).isoformat(timespec="seconds")}
-        text = json.dumps({**signed.model_dump(), "received": received}, indent=1)
-        making = Path(tempfile.mkdtemp(prefix=MAKING, dir=self._folder))
+            if other.sequence == manifest.sequence:
+                raise ModelRejected(
+                    f"model {manifest.version} has the number {manifest.sequence}, which model "
+                    f"{other.version} has already",
+                    "Tell the coordinator: it signed two models with one number",
+                )
+
+    def _stored(self, version: str) -> bytes | None:
+        """Return the manifest file of a version; None if it is missing or damaged."""
         try:
-            weights = save(
-                {name: value.contiguous() for name, value in network.state_dict().items()}
-            )
-            atomic_write_bytes(making / WEIGHTS, weights)
-            atomic_write_bytes(making / MANIFEST, text.encode())
-            making.replace(folder)
-        except BaseException:
-            shutil.rmtree(making, ignore_errors=True)
-            raise
-        sync_folder(self._folder)
+            self.entry(version)
+        except (ModelRejected, UsageError):
+            return None
+        if not self._files.trusts(f"{version}/{MANIFEST}"):
+            return None
+        return read_bounded(self._folder / version / MANIFEST, LARGEST_MANIFEST)
+
+    def _has(self, version: str, name: str, content: bytes) -> bool:
+        """Whether a version has exactly its two files, this one with this content."""
+        folder = self._folder / version
+        if {path.name for path in folder.iterdir()} != {WEIGHTS, MANIFEST}:
+            return False
+        try:
+            return read_bounded(folder / name, LARGEST_WEIGHTS) == content
+        except OSError:
+            return False
+
+    def high_water_mark(self) -> HighWaterMark | None:
+        """Return the model with the highest number that was received, also if it is lost now."""
+        return self._files.mark() or self.newest_mark()
+
+    def newest_mark(self) -> HighWaterMark | None:
+        """Return the model with the highest number that has a manifest here."""
+        marks = [_mark_of(entry) for entry in self.manifests().values()]
+        return max(marks, key=lambda mark: mark.sequence, default=None)
+
+    def manifests(self) -> dict[str, Entry]:
+        """Return the readable manifests by version, also of versions without weights."""
+        return {
+            **self.pruned(),
+            **{entry.manifest.version: entry for entry in self.entries()},
+        }
+
+    def pruned(self) -> dict[str, Entry]:
+        """Return the manifests of the versions whose weights were removed, oldest first.
+
+        Raises
+        ------
+        ModelRejected
+            Their file is damaged.
+        """
+        path = self._folder / PRUNED
+        if not path.is_file():
+            return {}
+        entries = {}
+        try:
+            for line in read_bounded(path, LARGEST_PRUNED).splitlines():
+                entry = self._parsed(line)
+                entries[entry.manifest.version] = entry
+        except OSError as error:
+            raise ModelRejected(f"{path}: {error}", BROKEN) from error
+        except ValueError as error:
+            raise ModelRejected(f"{path}: broken: {error}", BROKEN) from error
+        return entries
 
     def versions(self) -> list[str]:
         """Return the names of all versions, also of those with a wrong signature."""
@@ -180,7 +276,28 @@ class Registry:
                 "`ecgfl model list` shows the versions",
             )
         try:
-            content = json.loads(read_bounded(path, LARGEST_MANIFEST))
+            entry = self._parsed(read_bounded(path, LARGEST_MANIFEST))
+        except (OSError, ValueError) as error:
+            raise ModelRejected(f"{path}: broken: {error}", BROKEN) from error
+        if entry.manifest.version != version:
+            raise ModelRejected(
+                f"{path}: this is the manifest of {entry.manifest.version}",
+                "The folder was renamed; use another version",
+            )
+        return entry
+
+    def _parsed(self, text: bytes) -> Entry:
+        """Parse the content of a manifest file.
+
+        Raises
+        ------
+        ValueError
+            It is broken.
+        ModelRejected
+            The signature or the manifest is wrong.
+        """
+        try:
+            content = json.loads(text)
             require_bounded(content)
             received, acceptance = content.pop("received"), content.pop("acceptance", None)
             if not isinstance(received, dict):
@@ -191,30 +308,28 @@ class Registry:
         except ValidationError as error:
             fault = first_fault(error)
             field = f"{short_reason(fault.field)}: " if fault.field else ""
-            raise ModelRejected(
-                f"{path}: broken: {error.title}: {field}{fault.reason}", BROKEN
-            ) from error
-        except (OSError, ValueError, KeyError, AttributeError, RecursionError) as error:
-            raise ModelRejected(f"{path}: broken: {error}", BROKEN) from error
-        manifest = self._opened(signed)
-        if manifest.version != version:
-            raise ModelRejected(
-                f"{path}: this is the manifest of {manifest.version}",
-                "The folder was renamed; use another version",
-            )
-        return Entry(signed, manifest, received, acceptance)
+            raise ValueError(f"{error.title}: {field}{fault.reason}") from error
+        except (KeyError, AttributeError, RecursionError) as error:
+            raise ValueError(str(error)) from error
+        return Entry(signed, self._opened(signed), received, acceptance)
 
     def judged(self, version: str, acceptance: dict[str, Any]) -> None:
         """Store the result of the site's test of a version."""
+        self._files.apply(Change(files=self._judgement(version, acceptance)))
+
+    def without_verdict(self, entry: Entry) -> bytes:
+        """Return the manifest file of a version without the result of the site's test."""
+        content = {**entry.signed.model_dump(), "received": entry.received}
+        return json.dumps(content, indent=1).encode()
+
+    def _judgement(self, version: str, acceptance: dict[str, Any]) -> Mapping[str, bytes]:
         entry = self.entry(version)
         content = {
             **entry.signed.model_dump(),
             "received": entry.received,
             "acceptance": acceptance,
         }
-        atomic_write_bytes(
-            self._folder / version / MANIFEST, json.dumps(content, indent=1).encode()
-        )
+        return {f"{version}/{MANIFEST}": json.dumps(content, indent=1).encode()}
 
     def load(self, version: str) -> "tuple[Manifest, nn.Module]":
         """Return the manifest and the network of a version after checking its hash.
@@ -236,7 +351,7 @@ class Registry:
         except (OSError, SafetensorError, RuntimeError, ValueError, KeyError) as error:
             raise ModelRejected(
                 f"{path}: not the weights of a {manifest.architecture}: {error}",
-                "Use another version: `ecgfl model use VERSION`",
+                BROKEN,
             ) from error
 
     def current(self) -> str | None:
@@ -268,7 +383,7 @@ class Registry:
         """
         if version is not None:
             self.entry(version)
-        self._selection.promote(version, as_best)
+        self._files.apply(Change(files=self._selection.promoted(version, as_best)))
 
     def previous(self) -> str | None:
         """Return the version used before the current one; None if that was the starter model.
@@ -293,43 +408,47 @@ class Registry:
         used = self._used_before()
         if used[-1] is not None:
             self.entry(used[-1])
-        self._selection.roll_back(used)
+        self._files.apply(Change(files=self._selection.rolled_back(used)))
         return used[-1]
 
     def _used_before(self) -> list[str | None]:
         return self._selection.used_before({*self.versions(), None})
 
     def prune(self, keep: int) -> list[str]:
-        """Remove old versions and return their names.
+        """Remove the weights of old versions and return the versions.
 
-        The newest `keep`, the current, the previously used and the best version stay.
+        The newest `keep`, the current, the previously used and the best version stay. The
+        manifests of the others go to the file `PRUNED`, so that each version can be traced back to
+        the first one.
         """
         kept = {self.current(), self.best(), *self._selection.history()[-1:]}
-        old = [
-            entry.manifest.version
-            for entry in self.entries()[:-keep]
-            if entry.manifest.version not in kept
-        ]
-        removed = [version for version in old if self._put_away(version)]
-        self._tidy()
-        return removed
+        old = [entry for entry in self.entries()[:-keep] if entry.manifest.version not in kept]
+        if not old:
+            return []
+        path = self._folder / PRUNED
+        known = self.pruned()
+        lines = read_bounded(path, LARGEST_PRUNED) if known else b""
+        for entry in old:
+            if entry.manifest.version not in known:
+                lines += _line_of(entry)
+        versions = [entry.manifest.version for entry in old]
+        self._files.apply(Change(files={PRUNED: lines}, removed=versions))
+        return [version for version in versions if not (self._folder / version).exists()]
 
-    def _put_away(self, version: str) -> bool:
-        """Rename a version for removal, so that a kill leaves no partial version.
 
-        Returns
-        -------
-        bool
-            False on Windows while another program reads it.
-        """
-        try:
-            (self._folder / version).replace(self._folder / f"{REMOVING}{version}")
-        except OSError:
-            return False
-        return True
+def _mark_of(entry: Entry) -> HighWaterMark:
+    return HighWaterMark(
+        sequence=entry.manifest.sequence,
+        version=entry.manifest.version,
+        manifest_sha256=entry.signed.sha256,
+    )
 
-    def _tidy(self) -> None:
-        """Remove the folders of renamed versions, and those that a killed ecgfl left."""
-        for prefix in (MAKING, REMOVING):
-            for left_over in self._folder.glob(f"{prefix}*"):
-                shutil.rmtree(left_over, ignore_errors=True)  # else with the next change
+
+def _line_of(entry: Entry) -> bytes:
+    """Return the line of a version in the file `PRUNED`."""
+    content = {
+        **entry.signed.model_dump(),
+        "received": entry.received,
+        **({} if entry.acceptance is None else {"acceptance": entry.acceptance}),
+    }
+    return json.dumps(content, separators=(",", ":")).encode() + b"\n"

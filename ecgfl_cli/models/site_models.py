@@ -1,13 +1,40 @@
 """The models of a site: those that it received, or the starter model if it has none."""
 
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
 from ecgfl_cli.models.federation_file import load_federation
 from ecgfl_cli.models.registry import Registry
+from ecgfl_cli.models.sealed_files import PURPOSE, SealedFiles
 from ecgfl_cli.models.starter import starter_registry
+from ecgfl_cli.site.audit import AuditLog, newest_number
 from ecgfl_cli.site.home import Home
+from ecgfl_cli.site.keys import derived_key
+
+CHANGE = "models_change"
+"""Field of the audit log's lines about models: the number of the change (`Registry`)."""
 
 
-def site_registry(home: Home) -> Registry:
-    """Return the models that a site received, checked with its federation's key.
+def sealed_files(home: Home) -> SealedFiles:
+    """Return the files of a site's models, with their record.
+
+    Raises
+    ------
+    UnusableInput
+        The site's federation.json is damaged.
+    """
+    federation = load_federation(home.federation) if home.federation.is_file() else None
+    return SealedFiles(
+        home.models,
+        lambda: derived_key(home, PURPOSE),
+        "" if federation is None else federation.signing_public_key,
+        lambda: newest_number(home.audit, CHANGE),
+    )
+
+
+def unchecked_registry(home: Home) -> Registry:
+    """Return the models that a site received, whose files may be damaged.
 
     Raises
     ------
@@ -15,9 +42,59 @@ def site_registry(home: Home) -> Registry:
         The site's federation.json is damaged.
     """
     return Registry(
-        home.models,
+        sealed_files(home),
         load_federation(home.federation).signing_key if home.federation.is_file() else None,
     )
+
+
+def site_registry(home: Home) -> Registry:
+    """Return the models that a site received, after checking every file of them.
+
+    Raises
+    ------
+    ModelRejected
+        A file was changed, added or removed by anything else than ecgfl.
+    UnusableInput
+        The site's federation.json is damaged.
+    """
+    registry = unchecked_registry(home)
+    registry.require_intact()
+    return registry
+
+
+@contextlib.contextmanager
+def model_change(home: Home, registry: Registry, event: str, **details: Any) -> Iterator[None]:
+    """Log a change of a site's models, with the number that the record then has.
+
+    Parameters
+    ----------
+    home
+        The site's home, whose lock the caller holds.
+    registry
+        Its models, which the block changes.
+    event, **details
+        As for `AuditLog.change`.
+    """
+    with AuditLog(home.audit).change(event, **details) as logged:
+        yield
+        logged[CHANGE] = registry.change_number()
+
+
+def prune_models(home: Home, registry: Registry, keep: int) -> None:
+    """Remove the weights of old versions, and log each version.
+
+    Parameters
+    ----------
+    home
+        The site's home, whose lock the caller holds.
+    registry
+        Its models.
+    keep
+        How many of the newest versions stay.
+    """
+    for version in registry.prune(keep):
+        details = {"version": version, CHANGE: registry.change_number()}
+        AuditLog(home.audit).append("model-pruned", **details)
 
 
 def registry_of(home: Home, version: str | None) -> Registry:
@@ -32,6 +109,8 @@ def registry_of(home: Home, version: str | None) -> Registry:
 
     Raises
     ------
+    ModelRejected
+        A file of the site's models was changed by anything else than ecgfl.
     UnusableInput
         The site's federation.json is damaged.
     """

@@ -67,9 +67,10 @@ def test_a_kill_between_the_two_files_makes_no_step_of_nothing(registry: Registr
     """The history is written first when going on, last when going back."""
     registry.promote(version(1))
     registry.promote(version(2))
-    registry._selection._write_history([None, version(1), version(2)])
+    history = registry._folder / "history"
+    history.write_text(f"-\n{version(1)}\n{version(2)}\n")
     assert registry.roll_back() == version(1)
-    registry._selection._write_history([None, version(1)])
+    history.write_text(f"-\n{version(1)}\n")
     assert registry.roll_back() is None
 
 

@@ -30,8 +30,7 @@ from ecgfl_cli.logs import Event, event
 from ecgfl_cli.models.federation_file import Federation
 from ecgfl_cli.models.manifest import Manifest, SignedManifest
 from ecgfl_cli.models.networks import network_of
-from ecgfl_cli.models.registry import Registry
-from ecgfl_cli.site.audit import AuditLog
+from ecgfl_cli.models.site_models import model_change, prune_models, site_registry
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.keys import fingerprint
 from ecgfl_cli.site.outbox import Release, SiteStep
@@ -101,8 +100,7 @@ class Participant:
         self._keep_last = settings.models.keep
         self._signing_key = federation.signing_key
         self._server = server
-        self._registry = Registry(home.models, federation.signing_key)
-        self._audit = AuditLog(home.audit)
+        self._registry = site_registry(home)
         self._work = LocalWork(home, settings.policy)
         self._site = fingerprint(home.node_public_key)
         self.rounds = 0
@@ -231,7 +229,7 @@ class Participant:
             self._work.begin_without_data(asked, manifest)
         else:
             # The policy's max_rounds does not apply: the run of this model is over.
-            allow_model(manifest, self._policy, self._registry)
+            allow_model(received.content.model, manifest, self._policy, self._registry)
             network = network_of(manifest, received.vector)
             measured = self._work.measure(network, manifest, asked, is_catch_up=True)
             self._keep(received.content.model, manifest, network)
@@ -278,12 +276,13 @@ class Participant:
 
     def _is_known(self, manifest: Manifest) -> bool:
         """Return whether this site has a newer model, or has already tested this one."""
-        newest = max(
-            self._registry.entries(), key=lambda entry: entry.manifest.sequence, default=None
-        )
-        if newest is None or newest.manifest.sequence < manifest.sequence:
+        mark = self._registry.high_water_mark()
+        if mark is None or mark.sequence < manifest.sequence:
             return False
-        return newest.manifest.sequence > manifest.sequence or newest.acceptance is not None
+        if mark.sequence > manifest.sequence:
+            return True
+        has_it = manifest.version in self._registry.versions()
+        return has_it and self._registry.entry(manifest.version).acceptance is not None
 
     def _keep(self, signed: SignedManifest, manifest: Manifest, network: "nn.Module") -> None:
         """Add a received model to the registry of this site, and log it."""
@@ -291,8 +290,10 @@ class Participant:
             "version": manifest.version,
             "sha256": manifest.weights_sha256,
             "round": manifest.round,
+            "sequence": manifest.sequence,
+            "manifest": signed.sha256,
         }
-        with self._audit.change("model-received", **details):
+        with model_change(self._home, self._registry, "model-received", **details):
             self._registry.add(signed, network, self._server)
 
     def _judge(self, manifest: Manifest, measured: MeasuredModel) -> FinalModel:
@@ -314,8 +315,7 @@ class Participant:
 
     def _prune(self) -> None:
         """Delete the models that the settings do not keep, and log each deletion."""
-        for version in self._registry.prune(self._keep_last):
-            self._audit.append("model-pruned", version=version)
+        prune_models(self._home, self._registry, self._keep_last)
 
     def _open(self, received: Received[Schema]) -> "tuple[Manifest, nn.Module]":
         """Return the manifest and the network of a request's model, before any data is used.
@@ -335,6 +335,6 @@ class Participant:
                 f"is of run {manifest.run}",
                 "Tell the coordinator",
             )
-        allow_model(manifest, self._policy, self._registry)
+        allow_model(received.content.model, manifest, self._policy, self._registry)
         self._policy.allow_at_most("rounds", manifest.rounds, "max_rounds")
         return manifest, network_of(manifest, received.vector)

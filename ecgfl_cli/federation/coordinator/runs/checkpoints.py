@@ -19,6 +19,7 @@ from ecgfl_cli.federation.coordinator.runs.first_weights import (
 from ecgfl_cli.federation.coordinator.runs.global_models import GlobalModels, Standing
 from ecgfl_cli.federation.coordinator.runs.optimiser_state import OptimiserStates
 from ecgfl_cli.federation.coordinator.runs.run_plan import RunPlan
+from ecgfl_cli.federation.coordinator.runs.run_record import plan_sha256
 from ecgfl_cli.federation.messages import CatchUpRequest, Content, EvaluateRequest, TrainRequest
 from ecgfl_cli.federation.signed_requests import seal
 from ecgfl_cli.models.architecture import architecture
@@ -82,6 +83,7 @@ class Checkpoints:
         self._registry = Registry(home.models, key.public_key())
         self._key = key
         self._phase_timeout = plan.phase_timeout
+        self._plan = plan
         self._models = GlobalModels(home, self._registry)
         self._models.require_whole()
         self._states = OptimiserStates(home.optimiser / plan.architecture)
@@ -121,7 +123,16 @@ class Checkpoints:
             self.passed_over = self._models.newest(plan.architecture)[1]
         run = self._models.new_run("")
         self.latest = self._store(
-            self._manifest(run, 0, plan.rounds, first.parent, sites=0, examples=0, metrics=None)
+            self._manifest(
+                run,
+                0,
+                plan.rounds,
+                first.parent,
+                first.parent_manifest,
+                sites=0,
+                examples=0,
+                metrics=None,
+            )
         )
 
     @property
@@ -243,6 +254,7 @@ class Checkpoints:
             before.manifest.round + 1,
             before.manifest.rounds,
             before.manifest.version,
+            before.signed.sha256,
             sites=sites,
             examples=examples,
             metrics=metrics,
@@ -256,6 +268,7 @@ class Checkpoints:
         round_number: int,
         rounds: int,
         parent: str | None,
+        parent_manifest: str | None,
         sites: int,
         examples: int,
         metrics: Metrics | None,
@@ -271,6 +284,9 @@ class Checkpoints:
             round=round_number,
             rounds=rounds,
             parent=parent,
+            parent_manifest=parent_manifest,
+            plan_sha256=plan_sha256(self._plan),
+            strategy=self._plan.strategy,
             weights_sha256=digest,
             threshold=self._threshold,
             calibration=self._calibration,

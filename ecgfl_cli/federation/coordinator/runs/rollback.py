@@ -101,6 +101,7 @@ def roll_back(home: CoordinatorHome, version: str | None) -> RolledBack:
         round=1,
         rounds=1,
         parent=old.version,
+        parent_manifest=target.signed.sha256,
         weights_sha256=digest,
         threshold=old.threshold,
         calibration=old.calibration,

@@ -8,7 +8,8 @@ one site, with an expiry and a random id that the site answers only once.
 
 import base64
 import secrets
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
@@ -16,7 +17,7 @@ import numpy as np
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from ecgfl_cli.errors import RequestRefused, ServerRefused
 from ecgfl_cli.federation.messages import (
@@ -26,7 +27,7 @@ from ecgfl_cli.federation.messages import (
     TrainRequest,
     weights_of,
 )
-from ecgfl_cli.models.manifest import SHA256, Name, Time
+from ecgfl_cli.models.manifest import SHA256, Name, SignedManifest, Time
 from ecgfl_cli.schemas import StrictModel, first_fault
 from ecgfl_cli.times import current_time
 
@@ -35,6 +36,13 @@ REQUEST = "ecgfl-request"
 
 SIGNATURE = "ecgfl-signature"
 """Name of the text that has the Ed25519 signature of `DOMAIN` + the envelope, in base64."""
+
+LINEAGE = "ecgfl-lineage"
+"""Name of the text of a catch-up request with the manifests of the model's ancestors, as a JSON
+list, newest first. It is not signed: the signed model names the hash of its parent, and so on."""
+
+LARGEST_LINEAGE = 96 * 1024
+"""Largest lineage, in characters: about 80 models. Older ancestors are left out."""
 
 DOMAIN = b"ecgfl.request/1\n"
 """Prefix of the signed bytes. Nothing else that the key signs is a request (domain separation)."""
@@ -63,6 +71,8 @@ KINDS: dict[type[StrictModel], Kind] = {
     EvaluateRequest: "evaluate",
     CatchUpRequest: "catch-up",
 }
+
+_LINEAGE = TypeAdapter(list[SignedManifest])
 
 Schema = TypeVar("Schema", TrainRequest, EvaluateRequest, CatchUpRequest)
 
@@ -179,6 +189,29 @@ def _fields_of(content: TrainRequest | EvaluateRequest | CatchUpRequest) -> dict
     if not fields.get("steps"):
         fields.pop("steps", None)
     return fields
+
+
+def with_lineage(message: Content, ancestors: Sequence[SignedManifest]) -> Content:
+    """Return a request with the manifests of its model's ancestors, newest first."""
+    text = "[" + ",".join(signed.model_dump_json() for signed in ancestors) + "]"
+    return replace(message, texts={**message.texts, LINEAGE: text})
+
+
+def lineage_of(message: Content) -> list[SignedManifest]:
+    """Return the manifests that came with a request as those of its model's ancestors.
+
+    Raises
+    ------
+    ServerRefused
+        They do not follow the schema.
+    """
+    try:
+        text = _bounded(message.texts.get(LINEAGE, "[]"), LINEAGE, LARGEST_LINEAGE)
+        return _LINEAGE.validate_json(text)
+    except ValidationError as error:
+        raise _schema_error(str(first_fault(error))) from error
+    except ValueError as error:
+        raise _schema_error(str(error)) from error
 
 
 def read_request(

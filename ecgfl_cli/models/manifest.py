@@ -216,6 +216,16 @@ class SignedManifest(StrictModel):
                 " (then remove federation.json, and `ecgfl init --site NAME --federation FILE` "
                 "takes the new one)",
             ) from error
+        return self.content()
+
+    def content(self) -> Manifest:
+        """Return the manifest without checking its signature.
+
+        Raises
+        ------
+        ModelRejected
+            The manifest is broken.
+        """
         try:
             return Manifest.model_validate_json(self.manifest)
         except ValidationError as error:

@@ -1,6 +1,6 @@
 """Trace a model back to the first one: each manifest names its parent by version and hash."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ecgfl_cli.errors import ModelRejected
@@ -69,6 +69,62 @@ def lineage(registry: Registry) -> Lineage:
     if version in starters and versions:
         return Lineage([*versions, str(version)], None)
     return Lineage(versions, version)
+
+
+def ancestors(registry: Registry, version: str, largest: int) -> list[SignedManifest]:
+    """Return the manifests of a version's ancestors, newest first.
+
+    Parameters
+    ----------
+    registry
+        The models that are known.
+    version
+        The version.
+    largest
+        Largest number of characters of all manifests together. The oldest ones are left out.
+    """
+    known = registry.manifests()
+    found: list[SignedManifest] = []
+    parent = known[version].manifest.parent
+    while parent is not None and parent in known:
+        entry = known[parent]
+        largest -= len(entry.signed.model_dump_json()) + 1
+        if largest < 0:
+            break
+        found.append(entry.signed)
+        parent = entry.manifest.parent
+    return found
+
+
+def linked(manifest: Manifest, offered: Sequence[SignedManifest]) -> list[SignedManifest]:
+    """Return the ancestors of a model whose hashes follow from its own, newest first.
+
+    Parameters
+    ----------
+    manifest
+        The verified manifest of the model.
+    offered
+        Manifests that are said to be its ancestors, newest first.
+
+    Raises
+    ------
+    ModelRejected
+        One of them is not the parent that the one before names, or is broken.
+    """
+    child, followed = manifest, []
+    for signed in offered:
+        if child.parent_manifest is None:
+            break  # an earlier version of ecgfl made it
+        if signed.sha256 != child.parent_manifest:
+            raise ModelRejected(
+                f"model {child.version}: the manifest that came as that of its parent "
+                f"{child.parent} has the SHA-256 {signed.sha256[:12]}..., not "
+                f"{child.parent_manifest[:12]}...",
+                TELL,
+            )
+        followed.append(signed)
+        child = signed.content()
+    return followed
 
 
 def _starters() -> Mapping[str, Entry]:

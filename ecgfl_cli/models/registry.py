@@ -5,7 +5,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,7 +39,7 @@ MANIFEST = "manifest.json"
 """Files of a version."""
 
 PRUNED = "pruned.jsonl"
-"""File with the manifests of the versions whose weights were removed, one a line, oldest first."""
+"""File with the manifests of versions whose weights are not here, one a line."""
 
 LARGEST_PRUNED = 1 << 28
 """Largest size of that file in bytes."""
@@ -203,13 +203,50 @@ class Registry:
         except OSError:
             return False
 
+    def note(self, signed: Sequence[SignedManifest], source: str) -> None:
+        """Keep the manifests of models without their weights, so that a model can be traced.
+
+        Manifests that are known already are left out.
+
+        Parameters
+        ----------
+        signed : sequence of SignedManifest
+            The manifests.
+        source : str
+            Where they come from.
+
+        Raises
+        ------
+        ModelRejected
+            A signature is wrong, or a version or number is known with another manifest.
+        """
+        known = self.manifests()
+        received = {"source": source, "time": datetime.now(UTC).isoformat(timespec="seconds")}
+        new = [
+            Entry(each, manifest, received)
+            for each in signed
+            if (manifest := self._opened(each)).version not in known
+        ]
+        for entry in new:
+            self.require_new_or_same(entry.signed, entry.manifest)
+        if new:
+            self._files.apply(Change(files={PRUNED: self._pruned_and(new)}))
+
+    def _pruned_and(self, entries: Sequence[Entry]) -> bytes:
+        """Return the content of the file `PRUNED` with further entries."""
+        known = self.pruned()
+        lines = read_bounded(self._folder / PRUNED, LARGEST_PRUNED) if known else b""
+        return lines + b"".join(
+            _line_of(entry) for entry in entries if entry.manifest.version not in known
+        )
+
     def high_water_mark(self) -> HighWaterMark | None:
         """Return the model with the highest number that was received, also if it is lost now."""
         return self._files.mark() or self.newest_mark()
 
     def newest_mark(self) -> HighWaterMark | None:
-        """Return the model with the highest number that has a manifest here."""
-        marks = [_mark_of(entry) for entry in self.manifests().values()]
+        """Return the model with the highest number that is here."""
+        marks = [_mark_of(entry) for entry in self.entries()]
         return max(marks, key=lambda mark: mark.sequence, default=None)
 
     def manifests(self) -> dict[str, Entry]:
@@ -220,7 +257,7 @@ class Registry:
         }
 
     def pruned(self) -> dict[str, Entry]:
-        """Return the manifests of the versions whose weights were removed, oldest first.
+        """Return the manifests of versions whose weights were removed or never kept.
 
         Raises
         ------
@@ -425,14 +462,8 @@ class Registry:
         old = [entry for entry in self.entries()[:-keep] if entry.manifest.version not in kept]
         if not old:
             return []
-        path = self._folder / PRUNED
-        known = self.pruned()
-        lines = read_bounded(path, LARGEST_PRUNED) if known else b""
-        for entry in old:
-            if entry.manifest.version not in known:
-                lines += _line_of(entry)
         versions = [entry.manifest.version for entry in old]
-        self._files.apply(Change(files={PRUNED: lines}, removed=versions))
+        self._files.apply(Change(files={PRUNED: self._pruned_and(old)}, removed=versions))
         return [version for version in versions if not (self._folder / version).exists()]
 
 

@@ -112,4 +112,5 @@ def test_a_damaged_version_is_not_gone_back_to(modelled: Path, ecgfl: Ecgfl, fed
     weights = modelled / "models" / federation.version / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"\x7f")
     assert ecgfl("model", "rollback").code == 7
+    assert ecgfl("model", "repair").code == 0
     assert ecgfl("--json", "model", "list").json["current"] == starter

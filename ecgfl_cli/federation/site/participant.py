@@ -23,13 +23,14 @@ from ecgfl_cli.federation.messages import (
     verdict_number,
 )
 from ecgfl_cli.federation.release_steps.chain import require_same_steps
-from ecgfl_cli.federation.signed_requests import Received, Schema, read_request
+from ecgfl_cli.federation.signed_requests import Received, Schema, lineage_of, read_request
 from ecgfl_cli.federation.site.local_work import LocalWork, MeasuredModel
 from ecgfl_cli.federation.site.promotion import allow_model, consider
 from ecgfl_cli.logs import Event, event
 from ecgfl_cli.models.federation_file import Federation
 from ecgfl_cli.models.manifest import Manifest, SignedManifest
 from ecgfl_cli.models.networks import network_of
+from ecgfl_cli.models.provenance import linked
 from ecgfl_cli.models.site_models import model_change, prune_models, site_registry
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.keys import fingerprint
@@ -152,6 +153,7 @@ class Participant:
                 "Tell the coordinator",
             )
         self.run = manifest.run
+        self._registry.note([request.model], self._server)
         plan = TrainingPlan(
             request.epochs,
             request.learning_rate,
@@ -230,9 +232,11 @@ class Participant:
         else:
             # The policy's max_rounds does not apply: the run of this model is over.
             allow_model(received.content.model, manifest, self._policy, self._registry)
+            lineage = linked(manifest, lineage_of(content))
             network = network_of(manifest, received.vector)
             measured = self._work.measure(network, manifest, asked, is_catch_up=True)
             self._keep(received.content.model, manifest, network)
+            self._registry.note(lineage, self._server)
             _log.info(
                 f"model {manifest.version} of run {manifest.run}, which this site had missed,"
                 " received and verified",

@@ -21,11 +21,12 @@ from ecgfl_cli.federation.coordinator.runs.optimiser_state import OptimiserState
 from ecgfl_cli.federation.coordinator.runs.run_plan import RunPlan
 from ecgfl_cli.federation.coordinator.runs.run_record import plan_sha256
 from ecgfl_cli.federation.messages import CatchUpRequest, Content, EvaluateRequest, TrainRequest
-from ecgfl_cli.federation.signed_requests import seal
+from ecgfl_cli.federation.signed_requests import LARGEST_LINEAGE, seal, with_lineage
 from ecgfl_cli.models.architecture import architecture
 from ecgfl_cli.models.calibration import Calibrated
 from ecgfl_cli.models.manifest import Manifest, Metrics, SignedManifest, validity, weights_sha256
 from ecgfl_cli.models.networks import network_of
+from ecgfl_cli.models.provenance import ancestors
 from ecgfl_cli.models.registry import Entry, Registry
 from ecgfl_cli.models.verdicts import VerdictCode
 from ecgfl_cli.times import current_time
@@ -192,7 +193,8 @@ class Checkpoints:
                 f"`ecgfl coordinator model rollback {version}` publishes it again",
             )
         request = CatchUpRequest(model=final.signed)
-        return version, lambda site: self.sealed(request, vector, site)
+        lineage = ancestors(self._registry, version, LARGEST_LINEAGE - 2)
+        return version, lambda site: with_lineage(self.sealed(request, vector, site), lineage)
 
     def add_verdicts(self, version: str, verdicts: Mapping[str, VerdictCode]) -> Standing:
         """Store verdicts of sites on a final model, by site.

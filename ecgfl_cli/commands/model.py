@@ -10,7 +10,7 @@ from ecgfl_cli.commands.lazy_group import ModelGroup
 from ecgfl_cli.commands.options import Model
 from ecgfl_cli.console import console_of, fields_of
 from ecgfl_cli.errors import UsageError
-from ecgfl_cli.federation.model_export import export_registry, require_exportable
+from ecgfl_cli.federation.model_export import export_registry, export_roots, require_exportable
 from ecgfl_cli.files import atomic_write_bytes, readable_as_usual
 from ecgfl_cli.models.model_file import model_file
 from ecgfl_cli.models.provenance import lineage
@@ -166,7 +166,7 @@ def export_model(
             f"{file} is there already", "Choose another name, or replace it with --force"
         )
     require_exportable(console.home, chosen)
-    data = model_file(registry, chosen)
+    data = model_file(registry, chosen, export_roots(console.home))
     with readable_as_usual():
         atomic_write_bytes(file, data)
     digest = sha256(data).hexdigest()

@@ -27,7 +27,8 @@ from ecgfl_cli.federation.messages import (
     TrainRequest,
     weights_of,
 )
-from ecgfl_cli.models.manifest import SHA256, Name, SignedManifest, Time
+from ecgfl_cli.models.manifest import SHA256, Name, SignedManifest, Time, Verifier
+from ecgfl_cli.models.trust import roots_from, roots_text
 from ecgfl_cli.schemas import StrictModel, first_fault
 from ecgfl_cli.times import current_time
 
@@ -43,6 +44,9 @@ list, newest first. It is not signed: the signed model names the hash of its par
 
 LARGEST_LINEAGE = 96 * 1024
 """Largest lineage, in characters: about 80 models. Older ancestors are left out."""
+
+ROOTS = "ecgfl-roots"
+"""Name of the text of a message that has every version of the federation's root metadata."""
 
 DOMAIN = b"ecgfl.request/1\n"
 """Prefix of the signed bytes. Nothing else that the key signs is a request (domain separation)."""
@@ -214,10 +218,29 @@ def lineage_of(message: Content) -> list[SignedManifest]:
         raise _schema_error(str(error)) from error
 
 
+def with_roots(message: Content, roots: Sequence[str]) -> Content:
+    """Return a request with every version of the root metadata, oldest first."""
+    return replace(message, texts={**message.texts, ROOTS: roots_text(roots)}) if roots else message
+
+
+def roots_of(message: Content) -> list[str]:
+    """Return the root metadata that came with a request; none from an earlier version of ecgfl.
+
+    Raises
+    ------
+    ServerRefused
+        It does not follow the schema.
+    """
+    try:
+        return roots_from(message.texts.get(ROOTS, "[]"))
+    except ValueError as error:
+        raise _schema_error(str(error)) from error
+
+
 def read_request(
     message: Content,
     kind: type[Schema],
-    key: ed25519.Ed25519PublicKey,
+    key: Verifier,
     site: str,
     now: datetime | None = None,
 ) -> Received[Schema]:
@@ -230,7 +253,7 @@ def read_request(
     kind
         Schema of the request.
     key
-        Public signing key of the coordinator.
+        Public signing key of the coordinator, or several.
     site
         SHA-256 of this site's public node key, in hexadecimal.
     now
@@ -256,7 +279,7 @@ def read_request(
         raise _schema_error(str(error)) from error
 
 
-def _signed_text(message: Content, key: ed25519.Ed25519PublicKey) -> str:
+def _signed_text(message: Content, key: Verifier) -> str:
     text = _bounded(message.texts[REQUEST], REQUEST, LARGEST_REQUEST)
     signature = _bounded(message.texts[SIGNATURE], SIGNATURE, LARGEST_SIGNATURE)
     try:

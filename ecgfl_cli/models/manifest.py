@@ -4,7 +4,7 @@ import base64
 import hashlib
 import json
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Protocol, Self
 
 import numpy as np
 from cryptography.exceptions import InvalidSignature
@@ -69,6 +69,13 @@ def validity(now: datetime) -> tuple[str, str]:
         for span in (timedelta(0), VALIDITY)
     )
     return created, expires
+
+
+class Verifier(Protocol):
+    """What checks signatures: an Ed25519 public key, or several of them (`trust.AnyOf`)."""
+
+    def verify(self, signature: bytes, data: bytes, /) -> None:
+        """Raise `InvalidSignature` unless the signature is valid."""
 
 
 class Metrics(StrictModel):
@@ -199,7 +206,7 @@ class SignedManifest(StrictModel):
         """SHA-256 of the manifest's bytes, which identifies the model and all its ancestors."""
         return hashlib.sha256(self.manifest.encode()).hexdigest()
 
-    def open(self, key: ed25519.Ed25519PublicKey) -> Manifest:
+    def open(self, key: Verifier) -> Manifest:
         """Return the manifest after checking its signature.
 
         Raises
@@ -211,10 +218,9 @@ class SignedManifest(StrictModel):
             key.verify(base64.b64decode(self.signature, validate=True), self.manifest.encode())
         except (InvalidSignature, ValueError) as error:  # ValueError: not base64 or not UTF-8
             raise ModelRejected(
-                "the model's signature is not this federation's",
-                "Do not use it; ask the coordinator whether its signing key changed"
-                " (then remove federation.json, and `ecgfl init --site NAME --federation FILE` "
-                "takes the new one)",
+                "the model's signature is not that of a valid signing key of this federation",
+                "Do not use it. If it is one of this site's models, run `ecgfl model repair`, "
+                "which moves it away; `ecgfl join` or a new model file brings it with a valid one",
             ) from error
         return self.content()
 

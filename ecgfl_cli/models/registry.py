@@ -3,10 +3,11 @@
 `selection` states which of them is current.
 """
 
+import base64
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from ecgfl_adapters.file_names import is_device_name
 from pydantic import ValidationError
 
 from ecgfl_cli.errors import ModelRejected, UsageError
-from ecgfl_cli.models.manifest import VERSION, Manifest, SignedManifest
+from ecgfl_cli.models.manifest import VERSION, Manifest, SignedManifest, Verifier
 from ecgfl_cli.models.model_files import Change, HighWaterMark, ModelFiles
 from ecgfl_cli.models.networks import network_with
 from ecgfl_cli.models.selection import SELECTION_FILES, Selection
@@ -89,12 +90,12 @@ class Registry:
     ----------
     folder : Path or ModelFiles
         Folder of the versions.
-    key : Ed25519PublicKey or None
-        Key with which the signature of a version is checked whenever it is read. With None, no
-        version is accepted.
+    key : Verifier or None
+        Key or keys with which the signature of a version is checked whenever it is read. With
+        None, no version is accepted.
     """
 
-    def __init__(self, folder: Path | ModelFiles, key: ed25519.Ed25519PublicKey | None) -> None:
+    def __init__(self, folder: Path | ModelFiles, key: Verifier | None) -> None:
         self._files = folder if isinstance(folder, ModelFiles) else ModelFiles(folder)
         self._folder = self._files.folder
         self._key = key
@@ -259,6 +260,9 @@ class Registry:
     def pruned(self) -> dict[str, Entry]:
         """Return the manifests of versions whose weights were removed or never kept.
 
+        Their signatures were verified when they came, and are not verified again: the key of an
+        old one may be withdrawn, and the hashes in the newer manifests name it.
+
         Raises
         ------
         ModelRejected
@@ -270,7 +274,7 @@ class Registry:
         entries = {}
         try:
             for line in read_bounded(path, LARGEST_PRUNED).splitlines():
-                entry = self._parsed(line)
+                entry = self._parsed(line, is_verified=False)
                 entries[entry.manifest.version] = entry
         except OSError as error:
             raise ModelRejected(f"{path}: {error}", BROKEN) from error
@@ -323,8 +327,15 @@ class Registry:
             )
         return entry
 
-    def _parsed(self, text: bytes) -> Entry:
+    def _parsed(self, text: bytes, is_verified: bool = True) -> Entry:
         """Parse the content of a manifest file.
+
+        Parameters
+        ----------
+        text : bytes
+            The content.
+        is_verified : bool
+            Whether to verify the signature.
 
         Raises
         ------
@@ -348,25 +359,29 @@ class Registry:
             raise ValueError(f"{error.title}: {field}{fault.reason}") from error
         except (KeyError, AttributeError, RecursionError) as error:
             raise ValueError(str(error)) from error
-        return Entry(signed, self._opened(signed), received, acceptance)
+        manifest = self._opened(signed) if is_verified else signed.content()
+        return Entry(signed, manifest, received, acceptance)
 
     def judged(self, version: str, acceptance: dict[str, Any]) -> None:
         """Store the result of the site's test of a version."""
         self._files.apply(Change(files=self._judgement(version, acceptance)))
 
+    def sign_again(self, key: ed25519.Ed25519PrivateKey) -> None:
+        """Replace the signature of every version; the manifests do not change."""
+        for entry in self.entries():
+            signature = base64.b64encode(key.sign(entry.signed.manifest.encode())).decode()
+            signed = entry.signed.model_copy(update={"signature": signature})
+            content = _content(replace(entry, signed=signed), indent=1)
+            self._files.apply(Change(files={f"{entry.manifest.version}/{MANIFEST}": content}))
+
     def without_verdict(self, entry: Entry) -> bytes:
         """Return the manifest file of a version without the result of the site's test."""
-        content = {**entry.signed.model_dump(), "received": entry.received}
-        return json.dumps(content, indent=1).encode()
+        return _content(replace(entry, acceptance=None), indent=1)
 
     def _judgement(self, version: str, acceptance: dict[str, Any]) -> Mapping[str, bytes]:
         entry = self.entry(version)
-        content = {
-            **entry.signed.model_dump(),
-            "received": entry.received,
-            "acceptance": acceptance,
-        }
-        return {f"{version}/{MANIFEST}": json.dumps(content, indent=1).encode()}
+        content = _content(replace(entry, acceptance=acceptance), indent=1)
+        return {f"{version}/{MANIFEST}": content}
 
     def load(self, version: str) -> "tuple[Manifest, nn.Module]":
         """Return the manifest and the network of a version after checking its hash.
@@ -477,9 +492,12 @@ def _mark_of(entry: Entry) -> HighWaterMark:
 
 def _line_of(entry: Entry) -> bytes:
     """Return the line of a version in the file `PRUNED`."""
-    content = {
-        **entry.signed.model_dump(),
-        "received": entry.received,
-        **({} if entry.acceptance is None else {"acceptance": entry.acceptance}),
-    }
-    return json.dumps(content, separators=(",", ":")).encode() + b"\n"
+    return _content(entry) + b"\n"
+
+
+def _content(entry: Entry, indent: int | None = None) -> bytes:
+    """Return the content of the manifest file of a version."""
+    content = {**entry.signed.model_dump(), "received": entry.received}
+    if entry.acceptance is not None:
+        content["acceptance"] = entry.acceptance
+    return json.dumps(content, indent=indent).encode()

@@ -87,6 +87,12 @@ def repair_models(home: Home) -> Repaired:
         wrong = files.problems(trusted)
         problems += wrong.values()
         damaged = {path.partition("/")[0] for path in wrong}
+        for version in {*registry.versions()} - damaged:
+            try:
+                registry.entry(version)
+            except (ModelRejected, UsageError) as error:
+                damaged.add(version)
+                problems.append(error.problem)
     else:
         damaged = _unverified(files, registry)
         problems += [f"{home.models / name}: cannot be verified" for name in sorted(damaged)]

@@ -1,19 +1,93 @@
 """The models of a site: those that it received, or the starter model if it has none."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from ecgfl_cli.errors import ModelRejected
+from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.models.federation_file import load_federation
+from ecgfl_cli.models.manifest import public_key_text
 from ecgfl_cli.models.registry import Registry
 from ecgfl_cli.models.sealed_files import PURPOSE, SealedFiles
 from ecgfl_cli.models.starter import starter_registry
+from ecgfl_cli.models.trust import Trust, read_roots, roots_text
 from ecgfl_cli.site.audit import AuditLog, newest_number
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.keys import derived_key
 
+ROOT_VERSION = "root_version"
+"""Field of the audit log's lines about signing keys: the version of the root metadata."""
+
+ROOTS_FIX = (
+    "Restore roots.json from your backup; or move it away, and run `ecgfl join` or "
+    "`ecgfl model import FILE`, which bring it again"
+)
+"""What to do about lost or damaged root metadata, for messages."""
+
 CHANGE = "models_change"
 """Field of the audit log's lines about models: the number of the change (`Registry`)."""
+
+
+def site_trust(home: Home) -> Trust | None:
+    """Return the signing keys of a site's federation; None if it has none.
+
+    Raises
+    ------
+    ModelRejected
+        roots.json is damaged, or older than the audit log says.
+    UnusableInput
+        The site's federation.json is damaged.
+    """
+    if not home.federation.is_file():
+        return None
+    trust = Trust.of(
+        load_federation(home.federation).signing_key, read_roots(home.roots, ROOTS_FIX)
+    )
+    logged = newest_number(home.audit, ROOT_VERSION)
+    if trust.version < logged:
+        raise ModelRejected(
+            f"{home.roots}: version {trust.version} of the root metadata, and {home.audit.name} "
+            f"has version {logged}",
+            ROOTS_FIX,
+        )
+    return trust
+
+
+def follow_roots(home: Home, roots: Sequence[str]) -> Trust:
+    """Return the signing keys after the root metadata that came with a request or a model.
+
+    Parameters
+    ----------
+    home
+        The site's home, whose lock the caller holds. A new version is stored and logged.
+    roots
+        Every version of the root metadata, oldest first; empty from a coordinator without.
+
+    Raises
+    ------
+    ModelRejected
+        The metadata is broken, not signed by enough root keys, or older than the known one, or
+        roots.json is damaged.
+    UsageError, UnusableInput
+        federation.json is missing or damaged.
+    """
+    anchor = load_federation(home.federation).signing_key
+    known = Trust.of(anchor, read_roots(home.roots, ROOTS_FIX) if home.roots.exists() else [])
+    trust = known.followed_by(roots)
+    logged = newest_number(home.audit, ROOT_VERSION)
+    if trust.version < logged:
+        raise ModelRejected(
+            f"{home.roots}: version {trust.version} of the root metadata, and {home.audit.name} "
+            f"has version {logged}",
+            ROOTS_FIX,
+        )
+    if trust.version > known.version:
+        keys = [public_key_text(key) for key in trust.active]
+        with AuditLog(home.audit).change("signing-keys-changed", keys=keys) as logged_too:
+            logged_too[ROOT_VERSION] = trust.version
+            atomic_write_bytes(home.roots, roots_text(trust.roots).encode(), mode=0o600)
+    return trust
 
 
 def sealed_files(home: Home) -> SealedFiles:
@@ -41,10 +115,8 @@ def unchecked_registry(home: Home) -> Registry:
     UnusableInput
         The site's federation.json is damaged.
     """
-    return Registry(
-        sealed_files(home),
-        load_federation(home.federation).signing_key if home.federation.is_file() else None,
-    )
+    trust = site_trust(home)
+    return Registry(sealed_files(home), None if trust is None else trust.held)
 
 
 def site_registry(home: Home) -> Registry:

@@ -48,6 +48,21 @@ class CoordinatorHome:
         return self.root / "signing.key"
 
     @property
+    def new_signing_key(self) -> Path:
+        """The next signing key, while a rotation is in progress."""
+        return self.root / "signing.key.new"
+
+    @property
+    def root_key(self) -> Path:
+        """Private key that signs the root metadata, PEM. It may be kept elsewhere."""
+        return self.root / "root.key"
+
+    @property
+    def roots(self) -> Path:
+        """Every version of the root metadata, which names the signing keys."""
+        return self.root / "roots.json"
+
+    @property
     def federation(self) -> Path:
         """File that every site installs: server name, CA, public signing key."""
         return self.root / "federation.json"

@@ -8,6 +8,7 @@ import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from ecgfl_cli.errors import RequestRefused, ServerRefused
@@ -23,15 +24,22 @@ from ecgfl_cli.federation.messages import (
     verdict_number,
 )
 from ecgfl_cli.federation.release_steps.chain import require_same_steps
-from ecgfl_cli.federation.signed_requests import Received, Schema, lineage_of, read_request
+from ecgfl_cli.federation.signed_requests import (
+    Received,
+    Schema,
+    lineage_of,
+    read_request,
+    roots_of,
+)
 from ecgfl_cli.federation.site.local_work import LocalWork, MeasuredModel
 from ecgfl_cli.federation.site.promotion import allow_model, consider
 from ecgfl_cli.logs import Event, event
 from ecgfl_cli.models.federation_file import Federation
-from ecgfl_cli.models.manifest import Manifest, SignedManifest
+from ecgfl_cli.models.manifest import Manifest, SignedManifest, Verifier
 from ecgfl_cli.models.networks import network_of
 from ecgfl_cli.models.provenance import linked
-from ecgfl_cli.models.site_models import model_change, prune_models, site_registry
+from ecgfl_cli.models.registry import Registry
+from ecgfl_cli.models.site_models import follow_roots, model_change, prune_models, site_registry
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.keys import fingerprint
 from ecgfl_cli.site.outbox import Release, SiteStep
@@ -99,9 +107,9 @@ class Participant:
         self._home = home
         self._policy = settings.policy
         self._keep_last = settings.models.keep
-        self._signing_key = federation.signing_key
         self._server = server
-        self._registry = site_registry(home)
+        self._keys: Verifier = federation.signing_key
+        self._registry: Registry
         self._work = LocalWork(home, settings.policy)
         self._site = fingerprint(home.node_public_key)
         self.rounds = 0
@@ -220,7 +228,7 @@ class Participant:
         The reply carries this site's verdict if the policy allows it and the model was tested here.
         """
         received, asked = self._read(content, CatchUpRequest)
-        manifest = received.content.model.open(self._signing_key)
+        manifest = received.content.model.open(self._keys)
         if not manifest.is_final:
             raise ServerRefused(
                 f"the coordinator sent model {manifest.version} of round {manifest.round} of "
@@ -258,7 +266,9 @@ class Participant:
         RequestRefused
             If the request is not signed for this site, is not valid now, or was answered before.
         """
-        received = read_request(content, schema, self._signing_key, self._site)
+        self._keys = follow_roots(self._home, roots_of(content)).new(datetime.now(UTC))
+        self._registry = site_registry(self._home)
+        received = read_request(content, schema, self._keys, self._site)
         envelope = received.envelope
         asked = Asked(envelope.id, envelope.run, envelope.expires)
         if self._work.is_known(asked):
@@ -285,8 +295,9 @@ class Participant:
             return False
         if mark.sequence > manifest.sequence:
             return True
+        known = self._registry.manifests().get(manifest.version)
         has_it = manifest.version in self._registry.versions()
-        return has_it and self._registry.entry(manifest.version).acceptance is not None
+        return has_it and known is not None and known.acceptance is not None
 
     def _keep(self, signed: SignedManifest, manifest: Manifest, network: "nn.Module") -> None:
         """Add a received model to the registry of this site, and log it."""
@@ -332,7 +343,7 @@ class Participant:
         EcgflError
             If one of the checks fails.
         """
-        manifest = received.content.model.open(self._signing_key)
+        manifest = received.content.model.open(self._keys)
         if manifest.run != received.envelope.run:
             raise ServerRefused(
                 f"the request is of run {received.envelope.run}, but its model {manifest.version} "

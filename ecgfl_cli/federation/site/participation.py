@@ -28,7 +28,7 @@ from ecgfl_cli.federation.site.session import Session
 from ecgfl_cli.federation.site.time_limit import TimeLimit, time_limit
 from ecgfl_cli.logs import Event, event
 from ecgfl_cli.models.federation_file import Federation
-from ecgfl_cli.models.site_models import site_registry
+from ecgfl_cli.models.site_models import sealed_files
 from ecgfl_cli.processes import give_way
 from ecgfl_cli.site.audit import AuditLog
 from ecgfl_cli.site.home import Home
@@ -143,7 +143,7 @@ def _prepare(
 ) -> tuple[ec.EllipticCurvePrivateKey, AuditLog]:
     """Check what must hold before the site connects. Returns the node key and the audit log."""
     require_tested_flower()
-    site_registry(home)
+    sealed_files(home).require_intact()
     require_training_data(home)
     key = load_node_key(home)
     audit = AuditLog(home.audit)

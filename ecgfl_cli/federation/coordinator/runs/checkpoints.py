@@ -21,13 +21,19 @@ from ecgfl_cli.federation.coordinator.runs.optimiser_state import OptimiserState
 from ecgfl_cli.federation.coordinator.runs.run_plan import RunPlan
 from ecgfl_cli.federation.coordinator.runs.run_record import plan_sha256
 from ecgfl_cli.federation.messages import CatchUpRequest, Content, EvaluateRequest, TrainRequest
-from ecgfl_cli.federation.signed_requests import LARGEST_LINEAGE, seal, with_lineage
+from ecgfl_cli.federation.signed_requests import (
+    LARGEST_LINEAGE,
+    seal,
+    with_lineage,
+    with_roots,
+)
 from ecgfl_cli.models.architecture import architecture
 from ecgfl_cli.models.calibration import Calibrated
 from ecgfl_cli.models.manifest import Manifest, Metrics, SignedManifest, validity, weights_sha256
 from ecgfl_cli.models.networks import network_of
 from ecgfl_cli.models.provenance import ancestors
 from ecgfl_cli.models.registry import Entry, Registry
+from ecgfl_cli.models.trust import read_roots
 from ecgfl_cli.models.verdicts import VerdictCode
 from ecgfl_cli.times import current_time
 
@@ -85,6 +91,7 @@ class Checkpoints:
         self._key = key
         self._phase_timeout = plan.phase_timeout
         self._plan = plan
+        self._roots = read_roots(home.roots, "Restore it from your backup")
         self._models = GlobalModels(home, self._registry)
         self._models.require_whole()
         self._states = OptimiserStates(home.optimiser / plan.architecture)
@@ -163,9 +170,9 @@ class Checkpoints:
         site
             SHA-256 of the site's public node key, in hexadecimal.
         """
-        return seal(
-            request, weights, site, self.latest.manifest.run, self._key, self._phase_timeout
-        )
+        run = self.latest.manifest.run
+        request_content = seal(request, weights, site, run, self._key, self._phase_timeout)
+        return with_roots(request_content, self._roots)
 
     def last_final(self) -> tuple[str, Callable[[str], Content]] | None:
         """Return the newest final model that was not rolled back or rejected by most sites.

@@ -13,6 +13,7 @@ from importlib.metadata import version as program_version
 from ecgfl_cli.errors import UsageError
 from ecgfl_cli.federation.coordinator.audit import change
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome, load_signing_key
+from ecgfl_cli.federation.coordinator.identity.signing_keys import require_serving
 from ecgfl_cli.federation.coordinator.runs.first_weights import load_weights, starter_of
 from ecgfl_cli.federation.coordinator.runs.global_models import GlobalModels
 from ecgfl_cli.models.manifest import Manifest, SignedManifest, validity, weights_sha256
@@ -60,6 +61,7 @@ def roll_back(home: CoordinatorHome, version: str | None) -> RolledBack:
     ModelRejected
         A model is damaged.
     """
+    require_serving(home)
     key = load_signing_key(home)
     registry = Registry(home.models, key.public_key())
     models = GlobalModels(home, registry)

@@ -262,7 +262,13 @@ def _next_root(
             own.verify_signature(metadata.signatures[own.keyid], payload)
         else:
             before.signed.verify_delegate(Root.type, payload, metadata.signatures)
-    except (RepositoryError, UnverifiedSignatureError, VerificationError, KeyError) as error:
+    except (
+        RepositoryError,
+        UnverifiedSignatureError,
+        VerificationError,
+        KeyError,
+        ValueError,
+    ) as error:
         raise ModelRejected(
             f"root metadata of version {number} that is not signed by enough root keys of this "
             f"federation: {error}",
@@ -275,11 +281,13 @@ def signing_keys(root: Root) -> dict[str, ed25519.Ed25519PublicKey]:
     """Return the keys of the role `targets` by their ids."""
     keys = {}
     for name in root.roles[Targets.type].keyids:
-        value = root.keys[name].keyval.get("public", "")
         try:
-            key = ed25519.Ed25519PublicKey.from_public_bytes(bytes.fromhex(value))
-        except (ValueError, TypeError) as error:
-            raise ModelRejected("root metadata with a key that is not Ed25519", ROTTEN) from error
+            value = bytes.fromhex(root.keys[name].keyval["public"])
+            key = ed25519.Ed25519PublicKey.from_public_bytes(value)
+        except (KeyError, ValueError, TypeError) as error:
+            raise ModelRejected(
+                "root metadata with a signing key that is missing or not Ed25519", ROTTEN
+            ) from error
         keys[key_id(key)] = key  # the name in the metadata could be anything
     return keys
 

@@ -92,7 +92,15 @@ def test_it_comes_without_a_round(without_carol: tuple[Homes, str], next_run: li
     log = events(homes, "carol")
     told_by_log = [entry["event"] for entry in without_finished_intents(log)]
     visit = told_by_log[told_by_log.index("policy") : told_by_log.index("leave")]
-    assert visit == ["policy", "join", "request", "model-received", "model-promoted", "send"]
+    assert visit == [
+        "policy",
+        "join",
+        "signing-keys-changed",
+        "request",
+        "model-received",
+        "model-promoted",
+        "send",
+    ]
     sent = next(entry for entry in log if entry["event"] == "send")
     assert (sent["kind"], set(sent["metrics"])) == ("query", {"metrics", "audit"})
     assert VERDICTS[sent["metrics"]["metrics"]["verdict"]] == "not-worse"

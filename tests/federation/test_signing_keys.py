@@ -310,15 +310,30 @@ def test_sites_follow_rotations_through_requests(
     names = ("alice", "bob")
     for name in names:
         change_policy(homes.site(name), keep="1")
-    for run in range(3):
-        if run:
-            assert told(homes.coordinator, "coordinator", "rotate").code == 0
+
+    def run() -> None:
         server, port = processes.serve(homes.coordinator, "--rounds", "1")
         for join in [processes.join(homes.site(name).root, port) for name in names]:
             assert join.finish().code == 0
         served = server.finish()
         assert served.code == 0, served.said
+
+    run()
+    for _ in range(2):
+        assert told(homes.coordinator, "coordinator", "rotate").code == 0
+        run()
     for name in names:
         verified = told(homes.site(name).root, "model", "verify")
         assert verified.code == 0, verified.said
         assert (verified.result["missing_parent"], len(verified.result["lineage"])) == (None, 7)
+
+    key = public_key_text(load_signing_key(homes.coordinator_home).public_key())
+    assert told(homes.coordinator, "coordinator", "withdraw", key).code == 0
+    run()
+    for name in names:
+        home = homes.site(name).root
+        assert told(home, "model", "show").code == 0, "the new model is in use"
+        assert told(home, "model", "repair").code == 0
+        verified = told(home, "model", "verify")
+        assert verified.code == 0, verified.said
+        assert len(verified.result["lineage"]) == 9

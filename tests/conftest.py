@@ -325,10 +325,12 @@ def _receive(root: Path, federation: Federation) -> None:
     """Let a site receive the federation's model, and use it."""
     from ecgfl_cli.models.federation_file import load_federation
     from ecgfl_cli.models.registry import Registry
-    from ecgfl_cli.models.site_models import model_change, site_registry
+    from ecgfl_cli.models.site_models import follow_roots, model_change, site_registry
+    from ecgfl_cli.models.trust import read_roots
     from ecgfl_cli.site.home import Home
 
     home = Home(root)
+    follow_roots(home, read_roots(federation.root / "roots.json", "-"))
     received = site_registry(home)
     made = Registry(federation.root / "models", load_federation(home.federation).signing_key)
     with model_change(home, received, "model-received", version=federation.version):

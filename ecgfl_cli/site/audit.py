@@ -322,17 +322,15 @@ def newest_number(path: Path, field: str) -> int:
         Name of the field.
     """
     mark = f'"{field}":'.encode()
-    for line in _from_the_end(path):
-        if mark not in line:
-            continue
+    for line in _from_the_end(path, mark):
         number = (_parsed(line) or {}).get(field)
         if isinstance(number, int) and not isinstance(number, bool):
             return number
     return 0
 
 
-def _from_the_end(path: Path) -> Iterator[bytes]:
-    """Yield the lines of a file, last one first."""
+def _from_the_end(path: Path, mark: bytes) -> Iterator[bytes]:
+    """Yield the lines of a file that contain a mark, last one first."""
     if not path.is_file():
         return
     with path.open("rb") as file:
@@ -341,9 +339,14 @@ def _from_the_end(path: Path) -> Iterator[bytes]:
             size = min(left, READ_AT_ONCE)
             left -= size
             file.seek(left)
-            rest, *lines = (file.read(size) + rest).split(b"\n")
-            yield from reversed(lines)
-        yield rest
+            block = file.read(size) + rest
+            if mark in block:  # splitting takes most of the time
+                rest, *lines = block.split(b"\n")
+                yield from (line for line in reversed(lines) if mark in line)
+            else:
+                rest = block.partition(b"\n")[0]
+        if mark in rest:
+            yield rest
 
 
 def without_finished_intents(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:

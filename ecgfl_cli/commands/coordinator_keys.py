@@ -95,7 +95,7 @@ def root(
 def _opened(context: typer.Context, verb: str) -> tuple[Console, CoordinatorHome]:
     console = console_of(context, verb)
     home = CoordinatorHome(console.home.coordinator)
-    home.require()
+    home.require(needs_signing_key=not home.roots.is_file())
     return console, home
 
 

@@ -11,7 +11,7 @@ from ecgfl_cli.models.manifest import public_key_text
 from ecgfl_cli.models.registry import Registry
 from ecgfl_cli.models.sealed_files import PURPOSE, SealedFiles
 from ecgfl_cli.models.starter import starter_registry
-from ecgfl_cli.models.trust import Trust, read_roots, roots_text
+from ecgfl_cli.models.trust import Trust, roots_text, stored_trust
 from ecgfl_cli.site.audit import AuditLog, newest_number
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.keys import derived_key
@@ -41,9 +41,17 @@ def site_trust(home: Home) -> Trust | None:
     """
     if not home.federation.is_file():
         return None
-    trust = Trust.of(
-        load_federation(home.federation).signing_key, read_roots(home.roots, ROOTS_FIX)
-    )
+    trust = _stored_trust(home)
+    _require_logged_version(home, trust)
+    return trust
+
+
+def _stored_trust(home: Home) -> Trust:
+    return stored_trust(load_federation(home.federation).signing_key, home.roots, ROOTS_FIX)
+
+
+def _require_logged_version(home: Home, trust: Trust) -> None:
+    """Raise `ModelRejected` if the audit log has a newer version of the root metadata."""
     logged = newest_number(home.audit, ROOT_VERSION)
     if trust.version < logged:
         raise ModelRejected(
@@ -51,7 +59,6 @@ def site_trust(home: Home) -> Trust | None:
             f"has version {logged}",
             ROOTS_FIX,
         )
-    return trust
 
 
 def follow_roots(home: Home, roots: Sequence[str]) -> Trust:
@@ -72,16 +79,9 @@ def follow_roots(home: Home, roots: Sequence[str]) -> Trust:
     UsageError, UnusableInput
         federation.json is missing or damaged.
     """
-    anchor = load_federation(home.federation).signing_key
-    known = Trust.of(anchor, read_roots(home.roots, ROOTS_FIX) if home.roots.exists() else [])
+    known = _stored_trust(home)
     trust = known.followed_by(roots)
-    logged = newest_number(home.audit, ROOT_VERSION)
-    if trust.version < logged:
-        raise ModelRejected(
-            f"{home.roots}: version {trust.version} of the root metadata, and {home.audit.name} "
-            f"has version {logged}",
-            ROOTS_FIX,
-        )
+    _require_logged_version(home, trust)
     if trust.version > known.version:
         keys = [public_key_text(key) for key in trust.active]
         with AuditLog(home.audit).change("signing-keys-changed", keys=keys) as logged_too:

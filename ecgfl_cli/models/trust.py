@@ -246,6 +246,30 @@ def read_roots(path: Path, fix: str) -> list[str]:
         raise ModelRejected(f"{path}: damaged ({type(error).__name__})", fix) from error
 
 
+def stored_trust(anchor: ed25519.Ed25519PublicKey, path: Path, fix: str) -> Trust:
+    """Return the keys that follow from the root metadata in a file.
+
+    Parameters
+    ----------
+    anchor : Ed25519PublicKey
+        Signing key in federation.json.
+    path : Path
+        The file; it need not exist.
+    fix : str
+        What to do if it is wrong, for the message.
+
+    Raises
+    ------
+    ModelRejected
+        It is broken, or not signed by enough root keys.
+    """
+    roots = read_roots(path, fix)
+    try:
+        return Trust.of(anchor, roots)
+    except ModelRejected as error:
+        raise ModelRejected(f"{path}: {error.problem}", fix) from error
+
+
 def _next_root(
     before: Metadata[Root] | None, text: str, number: int, anchor: ed25519.Ed25519PublicKey
 ) -> Metadata[Root]:

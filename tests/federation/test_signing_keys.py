@@ -247,7 +247,13 @@ def test_lost_root_metadata_at_a_site_comes_again(pair: Pair, export: Callable[.
     roots = pair.site / "roots.json"
     whole = roots.read_text()
     predict = ("predict", export(1, seconds=20), "--out", pair.site / "out", "--force")
-    for content in (None, json.dumps(json.loads(whole)[:1]), whole[:-2], "[]"):
+    for content in (
+        None,
+        json.dumps(json.loads(whole)[:1]),
+        whole[:-2],
+        "[]",
+        whole.replace("version", "Version", 1),
+    ):
         roots.unlink() if content is None else roots.write_text(content)
         ran = pair.ecgfl(*predict)
         assert ran.code == 7
@@ -300,6 +306,34 @@ def test_a_coordinator_of_an_earlier_version_gets_a_root(pair: Pair) -> None:
     pair.takes(pair.exported())
     assert len(json.loads((pair.site / "roots.json").read_text())) == 2
     assert pair.ecgfl("model", "verify").code == 0
+
+
+def test_a_lost_signing_key_is_replaced_with_the_root_key(pair: Pair) -> None:
+    pair.takes(pair.exported())
+    pair.coordinator.signing_key.unlink()
+    ran = pair.admin("model", "list")
+    assert ran.code == 3
+    assert "`ecgfl coordinator rotate`" in ran.problems[0]
+    assert pair.admin("rotate").code == 0
+    version = pair.next_model()
+    pair.takes(pair.exported())
+    assert pair.ecgfl("--json", "model", "verify").json["lineage"][0] == version
+
+
+def test_root_metadata_of_another_federation_is_forgotten(
+    pair: Pair, export: Callable[..., Path], tmp_path: Path
+) -> None:
+    assert pair.admin("rotate").code == 0
+    pair.takes(pair.exported())
+    other = tmp_path / "other"
+    assert pair.ecgfl("--home", other, "coordinator", "init", "--name", "localhost").code == 0
+    (pair.site / "federation.json").unlink()
+    federation = other / "coordinator" / "federation.json"
+    assert pair.ecgfl("init", "--site", "st-mary", "--federation", federation).code == 0
+    assert not (pair.site / "roots.json").exists()
+    assert pair.ecgfl("model", "verify").code == 0
+    assert pair.ecgfl("predict", export(1, seconds=20), "--out", tmp_path / "out").code == 0
+    assert pair.refuses(pair.exported())
 
 
 @pytest.mark.slow

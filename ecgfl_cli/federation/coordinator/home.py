@@ -117,8 +117,13 @@ class CoordinatorHome:
         """Newest head of each site's audit log."""
         return self.root / "audit-heads.json"
 
-    def require(self) -> None:
+    def require(self, needs_signing_key: bool = True) -> None:
         """Check that this is a usable coordinator's home.
+
+        Parameters
+        ----------
+        needs_signing_key
+            Whether the signing key must be there.
 
         Raises
         ------
@@ -134,11 +139,15 @@ class CoordinatorHome:
                 " --home DIR",
             )
         require_private(self.root)
-        if not self.signing_key.is_file():
+        if needs_signing_key and not self.signing_key.is_file():
+            without = (
+                "`ecgfl coordinator rotate` makes a new one, which the root key signs"
+                if self.roots.is_file()
+                else "this federation cannot continue (see docs/coordinator.md)"
+            )
             raise UnusableInput(
                 f"{self.signing_key}: missing",
-                "Restore it from your backup; without a backup this federation cannot continue (see"
-                " docs/coordinator.md)",
+                f"Restore it from your backup; without a backup, {without}",
             )
 
 

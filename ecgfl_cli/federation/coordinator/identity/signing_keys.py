@@ -31,6 +31,7 @@ from ecgfl_cli.models.trust import (
     root_of,
     roots_text,
     signing_keys,
+    stored_trust,
     withdrawn_ids,
 )
 from ecgfl_cli.site.private_keys import is_encrypted, load_private_key, write_private_key
@@ -78,7 +79,7 @@ def load_trust(home: CoordinatorHome) -> Trust:
     ModelRejected
         roots.json is damaged.
     """
-    return Trust.of(load_federation(home.federation).signing_key, read_roots(home.roots, RESTORE))
+    return stored_trust(load_federation(home.federation).signing_key, home.roots, RESTORE)
 
 
 def coordinator_registry(home: CoordinatorHome) -> Registry:
@@ -202,7 +203,7 @@ def renew_root(
     root = _next(home, edit)
     with change(home, "root-renewed", version=root.version):
         for path, key in zip(new, made, strict=True):
-            write_private_key(path, key, is_encrypted(home.signing_key))
+            write_private_key(path, key, _encrypts(home))
         return _publish(home, root, [*signers, *made])
 
 
@@ -267,10 +268,10 @@ def _replaced(
     home: CoordinatorHome, signers: Sequence[ed25519.Ed25519PrivateKey], withdraw: bool
 ) -> NewRoot:
     """Make a new signing key; retire or withdraw the old one."""
-    old = load_signing_key(home).public_key()
+    (old,) = load_trust(home).active  # signing.key may be lost
     if not home.new_signing_key.is_file():
         new = ed25519.Ed25519PrivateKey.generate()
-        write_private_key(home.new_signing_key, new, is_encrypted(home.signing_key))
+        write_private_key(home.new_signing_key, new, _encrypts(home))
     key = _load(home.new_signing_key)
 
     def edit(root: Root) -> None:
@@ -357,10 +358,15 @@ def _described(home: CoordinatorHome) -> NewRoot:
 def _root_signers(home: CoordinatorHome, files: Sequence[Path]) -> list[ed25519.Ed25519PrivateKey]:
     """Load the root keys to sign with. Raise `UnusableInput` unless they are enough."""
     if not home.roots.is_file():
-        make_first_root(home, is_encrypted(home.signing_key))
+        make_first_root(home, _encrypts(home))
     signers = [_load(path) for path in files or [home.root_key]]
     _require_enough(root_of(load_trust(home).roots[-1]).signed, signers)
     return signers
+
+
+def _encrypts(home: CoordinatorHome) -> bool:
+    """Whether the keys of a coordinator are encrypted: either all of them are or none."""
+    return is_encrypted(home.ca_key if home.ca_key.is_file() else home.signing_key)
 
 
 def _require_enough(root: Root, signers: Sequence[ed25519.Ed25519PrivateKey]) -> None:

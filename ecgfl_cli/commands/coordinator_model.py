@@ -11,7 +11,7 @@ from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 from ecgfl_cli.federation.coordinator.identity.signing_keys import coordinator_registry
 from ecgfl_cli.federation.coordinator.runs.global_models import VERDICT_IN_WORDS, GlobalModels
 from ecgfl_cli.federation.coordinator.runs.rollback import roll_back
-from ecgfl_cli.models.registry import Entry
+from ecgfl_cli.models.entries import Entry
 from ecgfl_cli.models.starter import starter_registry
 from ecgfl_cli.site.lock import exclusive
 

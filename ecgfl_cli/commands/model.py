@@ -12,9 +12,9 @@ from ecgfl_cli.console import console_of, fields_of
 from ecgfl_cli.errors import UsageError
 from ecgfl_cli.federation.model_export import export_registry, export_roots, require_exportable
 from ecgfl_cli.files import atomic_write_bytes, readable_as_usual
+from ecgfl_cli.models.entries import Entry
 from ecgfl_cli.models.model_file import model_file
 from ecgfl_cli.models.provenance import lineage
-from ecgfl_cli.models.registry import Entry
 from ecgfl_cli.models.repair import repair_models
 from ecgfl_cli.models.site_models import model_change, registry_of, site_registry
 from ecgfl_cli.models.starter import MODEL_CARD, starter_registry

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ecgfl_cli.errors import ModelRejected
+from ecgfl_cli.models.entries import Entry
 from ecgfl_cli.models.manifest import Manifest, SignedManifest
-from ecgfl_cli.models.registry import Entry, Registry
+from ecgfl_cli.models.registry import Registry
 from ecgfl_cli.models.starter import starter_registry
 
 TELL = "Do not use it; tell the coordinator"

@@ -4,10 +4,9 @@
 """
 
 import base64
-import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,16 +14,13 @@ from typing import TYPE_CHECKING, Any
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from ecgfl_adapters.bounded import read_bounded
 from ecgfl_adapters.file_names import is_device_name
-from pydantic import ValidationError
 
 from ecgfl_cli.errors import ModelRejected, UsageError
+from ecgfl_cli.models.entries import Entry, parsed_entry
 from ecgfl_cli.models.manifest import VERSION, Manifest, SignedManifest, Verifier
 from ecgfl_cli.models.model_files import Change, HighWaterMark, ModelFiles
 from ecgfl_cli.models.networks import network_with
 from ecgfl_cli.models.selection import SELECTION_FILES, Selection
-from ecgfl_cli.models.verdicts import Acceptance
-from ecgfl_cli.printable import short_reason
-from ecgfl_cli.schemas import first_fault, require_bounded
 
 if TYPE_CHECKING:
     from torch import nn
@@ -45,40 +41,10 @@ PRUNED = "pruned.jsonl"
 LARGEST_PRUNED = 1 << 28
 """Largest size of that file in bytes."""
 
-RESERVED = SELECTION_FILES
-"""Names that no version may have."""
-
 BROKEN = (
     "Restore this folder from your backup; or, at a site, run `ecgfl model repair`, which moves it "
     "out of the models"
 )
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A version in the registry.
-
-    Attributes
-    ----------
-    signed : SignedManifest
-        The manifest as it was received.
-    manifest : Manifest
-        The manifest.
-    received : dict
-        Where the version came from, and when.
-    acceptance : dict or None
-        Result of the site's test of it; None for a version that was not tested.
-    """
-
-    signed: SignedManifest
-    manifest: Manifest
-    received: dict[str, Any]
-    acceptance: dict[str, Any] | None = None
-
-    @property
-    def is_rejected(self) -> bool:
-        """Whether the site's test rejected it."""
-        return self.acceptance is not None and not self.acceptance.get("accepted")
 
 
 class Registry:
@@ -100,6 +66,7 @@ class Registry:
         self._folder = self._files.folder
         self._key = key
         self._selection = Selection(self._folder)
+        self._marks: dict[tuple[str, int, int, int], HighWaterMark] = {}
 
     def require_intact(self, but: str | None = None) -> None:
         """Check that only ecgfl changed the folder, if this registry is sealed.
@@ -143,7 +110,7 @@ class Registry:
         from safetensors.torch import save
 
         manifest = self._opened(signed)
-        if manifest.version in RESERVED or is_device_name(manifest.version):
+        if manifest.version in SELECTION_FILES or is_device_name(manifest.version):
             raise ModelRejected(
                 f"a model with the reserved name '{manifest.version}'",
                 "Do not use it; tell the coordinator",
@@ -154,21 +121,17 @@ class Registry:
         if stored is not None and self._has(manifest.version, WEIGHTS, weights):
             return
         received = {"source": source, "time": datetime.now(UTC).isoformat(timespec="seconds")}
-        new = self.without_verdict(Entry(signed, manifest, received))
-        folder = {WEIGHTS: weights, MANIFEST: stored or new}
+        new = Entry(signed, manifest, received)
+        folder = {WEIGHTS: weights, MANIFEST: stored or new.to_bytes()}
         mark = self._files.mark()
         if mark is None or mark.sequence <= manifest.sequence:
-            mark = HighWaterMark(
-                sequence=manifest.sequence,
-                version=manifest.version,
-                manifest_sha256=signed.sha256,
-            )
+            mark = new.mark
         self._files.apply(Change(folders={manifest.version: folder}, mark=mark))
 
     def require_new_or_same(self, signed: SignedManifest, manifest: Manifest) -> None:
         """Raise `ModelRejected` if the version or its number is known with another manifest."""
         mark = self._files.mark()
-        known = [_mark_of(entry) for entry in self.manifests().values()]
+        known = [*self._known_marks(), *(entry.mark for entry in self.pruned().values())]
         for other in (*known, *(() if mark is None else (mark,))):
             if other.manifest_sha256 in (None, signed.sha256):
                 continue
@@ -183,6 +146,23 @@ class Registry:
                     f"{other.version} has already",
                     "Tell the coordinator: it signed two models with one number",
                 )
+
+    def _known_marks(self) -> list[HighWaterMark]:
+        """Return the versions with a valid signature.
+
+        A coordinator has thousands of versions, and this is called for each new one. Therefore a
+        manifest is read again only if its file was replaced.
+        """
+        marks = {}
+        for version in self.versions():
+            try:
+                status = (self._folder / version / MANIFEST).stat()
+                key = (version, status.st_ino, status.st_size, status.st_mtime_ns)
+                marks[key] = self._marks.get(key) or self.entry(version).mark
+            except (OSError, ModelRejected, UsageError):
+                continue  # `ecgfl model verify` names it
+        self._marks = marks
+        return list(marks.values())
 
     def _stored(self, version: str) -> bytes | None:
         """Return the manifest file of a version; None if it is missing or damaged."""
@@ -238,7 +218,7 @@ class Registry:
         known = self.pruned()
         lines = read_bounded(self._folder / PRUNED, LARGEST_PRUNED) if known else b""
         return lines + b"".join(
-            _line_of(entry) for entry in entries if entry.manifest.version not in known
+            entry.to_line() for entry in entries if entry.manifest.version not in known
         )
 
     def high_water_mark(self) -> HighWaterMark | None:
@@ -247,7 +227,7 @@ class Registry:
 
     def newest_mark(self) -> HighWaterMark | None:
         """Return the model with the highest number that is here."""
-        marks = [_mark_of(entry) for entry in self.entries()]
+        marks = [entry.mark for entry in self.entries()]
         return max(marks, key=lambda mark: mark.sequence, default=None)
 
     def manifests(self) -> dict[str, Entry]:
@@ -328,39 +308,8 @@ class Registry:
         return entry
 
     def _parsed(self, text: bytes, is_verified: bool = True) -> Entry:
-        """Parse the content of a manifest file.
-
-        Parameters
-        ----------
-        text : bytes
-            The content.
-        is_verified : bool
-            Whether to verify the signature.
-
-        Raises
-        ------
-        ValueError
-            It is broken.
-        ModelRejected
-            The signature or the manifest is wrong.
-        """
-        try:
-            content = json.loads(text)
-            require_bounded(content)
-            received, acceptance = content.pop("received"), content.pop("acceptance", None)
-            if not isinstance(received, dict):
-                raise ValueError("received is not an object")
-            if acceptance is not None:
-                Acceptance.model_validate(acceptance)
-            signed = SignedManifest.model_validate(content)
-        except ValidationError as error:
-            fault = first_fault(error)
-            field = f"{short_reason(fault.field)}: " if fault.field else ""
-            raise ValueError(f"{error.title}: {field}{fault.reason}") from error
-        except (KeyError, AttributeError, RecursionError) as error:
-            raise ValueError(str(error)) from error
-        manifest = self._opened(signed) if is_verified else signed.content()
-        return Entry(signed, manifest, received, acceptance)
+        """Parse a manifest file; see `parsed_entry`."""
+        return parsed_entry(text, self._opened if is_verified else SignedManifest.content)
 
     def judged(self, version: str, acceptance: dict[str, Any]) -> None:
         """Store the result of the site's test of a version."""
@@ -371,16 +320,12 @@ class Registry:
         for entry in self.entries():
             signature = base64.b64encode(key.sign(entry.signed.manifest.encode())).decode()
             signed = entry.signed.model_copy(update={"signature": signature})
-            content = _content(replace(entry, signed=signed), indent=1)
+            content = replace(entry, signed=signed).to_bytes()
             self._files.apply(Change(files={f"{entry.manifest.version}/{MANIFEST}": content}))
-
-    def without_verdict(self, entry: Entry) -> bytes:
-        """Return the manifest file of a version without the result of the site's test."""
-        return _content(replace(entry, acceptance=None), indent=1)
 
     def _judgement(self, version: str, acceptance: dict[str, Any]) -> Mapping[str, bytes]:
         entry = self.entry(version)
-        content = _content(replace(entry, acceptance=acceptance), indent=1)
+        content = replace(entry, acceptance=acceptance).to_bytes()
         return {f"{version}/{MANIFEST}": content}
 
     def load(self, version: str) -> "tuple[Manifest, nn.Module]":
@@ -480,24 +425,3 @@ class Registry:
         versions = [entry.manifest.version for entry in old]
         self._files.apply(Change(files={PRUNED: self._pruned_and(old)}, removed=versions))
         return [version for version in versions if not (self._folder / version).exists()]
-
-
-def _mark_of(entry: Entry) -> HighWaterMark:
-    return HighWaterMark(
-        sequence=entry.manifest.sequence,
-        version=entry.manifest.version,
-        manifest_sha256=entry.signed.sha256,
-    )
-
-
-def _line_of(entry: Entry) -> bytes:
-    """Return the line of a version in the file `PRUNED`."""
-    return _content(entry) + b"\n"
-
-
-def _content(entry: Entry, indent: int | None = None) -> bytes:
-    """Return the content of the manifest file of a version."""
-    content = {**entry.signed.model_dump(), "received": entry.received}
-    if entry.acceptance is not None:
-        content["acceptance"] = entry.acceptance
-    return json.dumps(content, indent=indent).encode()

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -194,7 +194,7 @@ def _reselect(registry: Registry) -> str | None:
 def _forget_verdicts(files: SealedFiles, registry: Registry) -> None:
     """Remove the results of this site's tests, which no signature covers."""
     changed = {
-        f"{entry.manifest.version}/{MANIFEST}": registry.without_verdict(entry)
+        f"{entry.manifest.version}/{MANIFEST}": replace(entry, acceptance=None).to_bytes()
         for entry in registry.entries()
         if entry.acceptance is not None
     }

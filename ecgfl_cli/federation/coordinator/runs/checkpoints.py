@@ -29,10 +29,11 @@ from ecgfl_cli.federation.signed_requests import (
 )
 from ecgfl_cli.models.architecture import architecture
 from ecgfl_cli.models.calibration import Calibrated
+from ecgfl_cli.models.entries import Entry
 from ecgfl_cli.models.manifest import Manifest, Metrics, SignedManifest, validity, weights_sha256
 from ecgfl_cli.models.networks import network_of
 from ecgfl_cli.models.provenance import ancestors
-from ecgfl_cli.models.registry import Entry, Registry
+from ecgfl_cli.models.registry import Registry
 from ecgfl_cli.models.trust import read_roots
 from ecgfl_cli.models.verdicts import VerdictCode
 from ecgfl_cli.times import current_time

@@ -13,9 +13,10 @@ from ecgfl_cli.federation.coordinator.runs.global_models import GlobalModels
 from ecgfl_cli.federation.coordinator.runs.run_plan import RunPlan
 from ecgfl_cli.models.architecture import architecture
 from ecgfl_cli.models.calibration import USUAL_THRESHOLD, Calibration
+from ecgfl_cli.models.entries import Entry
 from ecgfl_cli.models.manifest import Manifest
 from ecgfl_cli.models.packing import pack
-from ecgfl_cli.models.registry import Entry, Registry
+from ecgfl_cli.models.registry import Registry
 from ecgfl_cli.models.starter import starter_registry
 
 CHOOSE = "`ecgfl coordinator model list` shows the versions; or run `serve` with --from-scratch"

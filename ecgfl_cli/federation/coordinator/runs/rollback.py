@@ -16,9 +16,10 @@ from ecgfl_cli.federation.coordinator.home import CoordinatorHome, load_signing_
 from ecgfl_cli.federation.coordinator.identity.signing_keys import require_serving
 from ecgfl_cli.federation.coordinator.runs.first_weights import load_weights, starter_of
 from ecgfl_cli.federation.coordinator.runs.global_models import GlobalModels
+from ecgfl_cli.models.entries import Entry
 from ecgfl_cli.models.manifest import Manifest, SignedManifest, validity, weights_sha256
 from ecgfl_cli.models.networks import network_of
-from ecgfl_cli.models.registry import Entry, Registry
+from ecgfl_cli.models.registry import Registry
 from ecgfl_cli.models.starter import starter_registry
 from ecgfl_cli.times import current_time
 

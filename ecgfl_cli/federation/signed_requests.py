@@ -289,8 +289,8 @@ def _signed_text(message: Content, key: Verifier) -> str:
             "the signature of the request is not that of this federation's coordinator: the server"
             " at this address does not have its signing key",
             "Before you join again, ask the coordinator by telephone whether its server key was"
-            " stolen or its signing key has changed. If the signing key has changed, remove"
-            " federation.json and install the new one with"
+            " stolen, or whether it was restored from a backup that is older than its signing key."
+            " For a new federation, remove federation.json and install the new one with"
             " `ecgfl init --site NAME --federation FILE`",
         ) from error
     return text

@@ -324,5 +324,24 @@ def modelled(home: Path, ecgfl: Callable[..., Ran], federation: Federation) -> P
         ecgfl("init", "--site", "st-mary", "--federation", federation.root / "federation.json").code
         == 0
     )
-    shutil.copytree(federation.root / "models", home / "models")
+    _receive(home, federation)
     return home
+
+
+def _receive(root: Path, federation: Federation) -> None:
+    """Let a site receive the federation's model, and use it."""
+    from ecgfl_cli.models.federation_file import load_federation
+    from ecgfl_cli.models.registry import Registry
+    from ecgfl_cli.models.site_models import follow_roots, model_change, site_registry
+    from ecgfl_cli.models.trust import read_roots
+    from ecgfl_cli.site.home import Home
+
+    home = Home(root)
+    follow_roots(home, read_roots(federation.root / "roots.json", "-"))
+    received = site_registry(home)
+    made = Registry(federation.root / "models", load_federation(home.federation).signing_key)
+    with model_change(home, received, "model-received", version=federation.version):
+        received.add(
+            made.entry(federation.version).signed, made.load(federation.version)[1], "a test"
+        )
+        received.promote(federation.version)

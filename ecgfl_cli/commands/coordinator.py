@@ -1,4 +1,4 @@
-"""`ecgfl coordinator init|enrol|revoke|renew|sites|serve|status|model|audit`."""
+"""`ecgfl coordinator init|enrol|revoke|renew|rotate|withdraw|root|sites|serve|status|...`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,6 +7,7 @@ import typer
 
 from ecgfl_cli.commands import (
     audit,
+    coordinator_keys,
     coordinator_model,
     coordinator_status,
 )
@@ -130,6 +131,11 @@ def renew(
         new_key=done.new_key,
         new_ca=done.new_ca,
     )
+
+
+app.command()(coordinator_keys.rotate)
+app.command()(coordinator_keys.withdraw)
+app.command()(coordinator_keys.root)
 
 
 @app.command()

@@ -8,10 +8,10 @@ from ecgfl_cli.commands.lazy_group import HelpGroup
 from ecgfl_cli.console import Console, console_of
 from ecgfl_cli.errors import UsageError
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome
+from ecgfl_cli.federation.coordinator.identity.signing_keys import coordinator_registry
 from ecgfl_cli.federation.coordinator.runs.global_models import VERDICT_IN_WORDS, GlobalModels
 from ecgfl_cli.federation.coordinator.runs.rollback import roll_back
-from ecgfl_cli.models.federation_file import load_federation
-from ecgfl_cli.models.registry import Entry, Registry
+from ecgfl_cli.models.entries import Entry
 from ecgfl_cli.models.starter import starter_registry
 from ecgfl_cli.site.lock import exclusive
 
@@ -184,7 +184,7 @@ def _models(context: typer.Context, verb: str) -> tuple[Console, CoordinatorHome
         home,
         GlobalModels(
             home,
-            Registry(home.models, load_federation(home.federation).signing_key),
+            coordinator_registry(home),
         ),
     )
 

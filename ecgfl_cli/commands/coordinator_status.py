@@ -8,11 +8,10 @@ from ecgfl_cli.errors import ModelRejected, UnusableInput
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 from ecgfl_cli.federation.coordinator.identity.certificates import load_certificates
 from ecgfl_cli.federation.coordinator.identity.enrolment import enrolled_sites
+from ecgfl_cli.federation.coordinator.identity.signing_keys import coordinator_registry
 from ecgfl_cli.federation.coordinator.runs.global_models import VERDICT_IN_WORDS, GlobalModels
 from ecgfl_cli.federation.coordinator.runs.live_state import load_state
 from ecgfl_cli.federation.coordinator.runs.run_record import load_report
-from ecgfl_cli.models.federation_file import load_federation
-from ecgfl_cli.models.registry import Registry
 
 
 def status(context: typer.Context) -> None:
@@ -32,7 +31,7 @@ def status(context: typer.Context) -> None:
     path = None if state is None else home.reports / f"{state.run}.json"
     report = load_report(path) if path is not None and path.is_file() else None
     rounds = [] if report is None else [result for result in report.rounds if result.version]
-    models = GlobalModels(home, Registry(home.models, load_federation(home.federation).signing_key))
+    models = GlobalModels(home, coordinator_registry(home))
     try:
         models.require_whole()
     except ModelRejected as error:

@@ -1,4 +1,4 @@
-"""`ecgfl model list|show|use|rollback|verify|export|import`."""
+"""`ecgfl model list|show|use|rollback|verify|repair|export|import`."""
 
 from hashlib import sha256
 from pathlib import Path
@@ -10,13 +10,14 @@ from ecgfl_cli.commands.lazy_group import ModelGroup
 from ecgfl_cli.commands.options import Model
 from ecgfl_cli.console import console_of, fields_of
 from ecgfl_cli.errors import UsageError
-from ecgfl_cli.federation.model_export import export_registry, require_exportable
+from ecgfl_cli.federation.model_export import export_registry, export_roots, require_exportable
 from ecgfl_cli.files import atomic_write_bytes, readable_as_usual
+from ecgfl_cli.models.entries import Entry
 from ecgfl_cli.models.model_file import model_file
-from ecgfl_cli.models.registry import Entry
-from ecgfl_cli.models.site_models import registry_of, site_registry
+from ecgfl_cli.models.provenance import lineage
+from ecgfl_cli.models.repair import repair_models
+from ecgfl_cli.models.site_models import model_change, registry_of, site_registry
 from ecgfl_cli.models.starter import MODEL_CARD, starter_registry
-from ecgfl_cli.site.audit import AuditLog
 from ecgfl_cli.site.lock import exclusive
 
 app = typer.Typer(
@@ -119,7 +120,7 @@ def use(context: typer.Context, version: Version) -> None:
     with exclusive(home.lock):
         chosen, received = registry_of(home, version), site_registry(home)
         chosen.load(version)
-        with AuditLog(home.audit).change("model-promoted", version=version, by="hand"):
+        with model_change(home, received, "model-promoted", version=version, by="hand"):
             received.promote(version if version in received.versions() else None)
     console.text(f"The current model is now {version}.")
     console.result(version=version)
@@ -135,7 +136,7 @@ def rollback(context: typer.Context) -> None:
         left, received = registry_of(home, None).current(), site_registry(home)
         version = received.previous() or starter_registry().current() or ""
         registry_of(home, version).load(version)
-        with AuditLog(home.audit).change("model-rolled-back", version=version, left=left):
+        with model_change(home, received, "model-rolled-back", version=version, left=left):
             received.roll_back()
     console.text(f"The current model is now {version}, as before {left}.")
     console.result(version=version, left=left)
@@ -165,7 +166,7 @@ def export_model(
             f"{file} is there already", "Choose another name, or replace it with --force"
         )
     require_exportable(console.home, chosen)
-    data = model_file(registry, chosen)
+    data = model_file(registry, chosen, export_roots(console.home))
     with readable_as_usual():
         atomic_write_bytes(file, data)
     digest = sha256(data).hexdigest()
@@ -175,19 +176,56 @@ def export_model(
 
 @app.command()
 def verify(context: typer.Context) -> None:
-    """Verify the signature and hash of every version.
+    """Verify the signature and hash of every version, and trace the newest to the first one.
 
-    The key for received versions is in federation.json. Exit code 7 if one fails.
+    The key for received versions is in federation.json. Exit code 7 if a version was changed, or
+    names a parent that is not the model of that name. Manifests whose weights were removed
+    (models.keep in site.toml) are traced, too.
     """
     console = console_of(context, "model-verify")
     console.home.require_site()
+    received = site_registry(console.home)
     versions = []
-    for registry in (starter_registry(), site_registry(console.home)):
+    for registry in (starter_registry(), received):
         for version in registry.versions():
             registry.load(version)
             versions.append(version)
+    traced = lineage(received)
     console.text(f"{len(versions)} models: signatures and hashes are right.")
-    console.result(versions=versions)
+    if traced.versions:
+        end = (
+            "the first one"
+            if traced.missing is None
+            else f"whose parent {traced.missing} this site did not receive"
+        )
+        console.text(
+            f"{traced.versions[0]} is traced through {len(traced.versions)} manifests to "
+            f"{traced.versions[-1]}, {end}."
+        )
+    console.result(versions=versions, lineage=traced.versions, missing_parent=traced.missing)
+
+
+@app.command()
+def repair(context: typer.Context) -> None:
+    """Move damaged models out of the way and keep the others.
+
+    Changes nothing if every file is as ecgfl wrote it. What is moved goes to a folder models-TIME
+    in the home. The number of the newest model stays, so that no older model is accepted.
+    """
+    console = console_of(context, "model-repair")
+    home = console.home
+    home.require_site()
+    with exclusive(home.lock):
+        done = repair_models(home)
+    for problem in done.problems:
+        console.text(problem)
+    if not done.problems:
+        console.text("Every model is as ecgfl wrote it; nothing was changed.")
+    if done.aside is not None:
+        console.text(f"Moved to {done.aside}: {', '.join(done.moved)}")
+    current = done.current or starter_registry().current()
+    console.text(f"The current model is {current}.")
+    console.result(problems=done.problems, moved=done.moved, folder=done.aside, current=current)
 
 
 def _outcome(entry: Entry) -> str | None:

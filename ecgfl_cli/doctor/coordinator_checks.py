@@ -5,13 +5,17 @@ from collections.abc import Iterator
 from ecgfl_cli.doctor.check import Check, checked
 from ecgfl_cli.errors import UnusableInput
 from ecgfl_cli.federation.coordinator.audit import audit_log
-from ecgfl_cli.federation.coordinator.home import CoordinatorHome, load_signing_key
+from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 from ecgfl_cli.federation.coordinator.identity.certificates import check_certificates
 from ecgfl_cli.federation.coordinator.identity.enrolment import key_files
+from ecgfl_cli.federation.coordinator.identity.signing_keys import (
+    WARN_BEFORE,
+    coordinator_registry,
+    require_serving,
+)
 from ecgfl_cli.federation.coordinator.runs.plan_file import resolve
-from ecgfl_cli.models.federation_file import load_federation
 from ecgfl_cli.models.manifest import public_key_text
-from ecgfl_cli.models.registry import Registry
+from ecgfl_cli.times import current_time
 
 
 def check_coordinator(home: CoordinatorHome) -> Iterator[Check]:
@@ -28,14 +32,13 @@ def check_coordinator(home: CoordinatorHome) -> Iterator[Check]:
 
 def _signing_key(home: CoordinatorHome) -> str:
     home.require()
-    public = public_key_text(load_signing_key(home).public_key())
-    if public != load_federation(home.federation).signing_public_key:
+    trust = require_serving(home)
+    if trust.expires is not None and trust.expires < current_time() + WARN_BEFORE:
         raise UnusableInput(
-            f"{home.signing_key} does not match {home.federation.name}: every site would refuse "
-            "its models",
-            "Restore both files from the same backup",
+            f"{home.roots}: the root metadata expires on {trust.expires:%Y-%m-%d}",
+            "Run `ecgfl coordinator root`, with root.key in its place or --root-key FILE",
         )
-    return f"public key {public}"
+    return f"public key {public_key_text(trust.active[0])}"
 
 
 def _certificates(home: CoordinatorHome) -> str:
@@ -47,7 +50,7 @@ def _certificates(home: CoordinatorHome) -> str:
 
 
 def _models(home: CoordinatorHome) -> str:
-    registry = Registry(home.models, load_federation(home.federation).signing_key)
+    registry = coordinator_registry(home)
     for version in registry.versions():
         registry.load(version)
     return f"{len(registry.versions())}, all intact"

@@ -9,7 +9,8 @@ from ecgfl_cli.doctor.check import Check, checked
 from ecgfl_cli.errors import UnusableInput, UsageError
 from ecgfl_cli.federation.connection.tls import RENEW_BEFORE
 from ecgfl_cli.models.federation_file import load_federation
-from ecgfl_cli.models.site_models import registry_of, site_registry
+from ecgfl_cli.models.provenance import lineage
+from ecgfl_cli.models.site_models import registry_of, site_registry, site_trust
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.settings import load_settings
 
@@ -36,6 +37,9 @@ def _federation(home: Home) -> str:
             "Ask the coordinator for a new federation.json (`ecgfl coordinator renew --new-ca` "
             "creates it), then run `ecgfl init --site NAME --federation federation.json`",
         )
+    trust = site_trust(home)
+    if trust is not None:
+        trust.new(datetime.now(UTC))
     return f"coordinator {federation.server_name}, its CA valid until {until:%Y-%m-%d}"
 
 
@@ -48,6 +52,7 @@ def _model(home: Home) -> str:
     received = site_registry(home)
     for version in received.versions():
         received.load(version)
+    lineage(received)
     if current not in received.versions():
         return f"{manifest.version}, the starter model"
     return f"{manifest.version}, one of {len(received.versions())} intact models"

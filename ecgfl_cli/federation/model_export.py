@@ -2,10 +2,14 @@
 
 from ecgfl_cli.errors import UsageError
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome
+from ecgfl_cli.federation.coordinator.identity.signing_keys import (
+    RESTORE,
+    coordinator_registry,
+)
 from ecgfl_cli.federation.coordinator.runs.global_models import GlobalModels
-from ecgfl_cli.models.federation_file import load_federation
 from ecgfl_cli.models.registry import Registry
-from ecgfl_cli.models.site_models import site_registry
+from ecgfl_cli.models.site_models import ROOTS_FIX, site_registry
+from ecgfl_cli.models.trust import read_roots
 from ecgfl_cli.site.home import Home
 
 
@@ -25,7 +29,13 @@ def export_registry(home: Home) -> Registry:
             f"{home.root} is the home of neither a site nor a coordinator",
             "Name the right folder with --home DIR or ECGFL_HOME",
         )
-    return Registry(coordinator.models, load_federation(coordinator.federation).signing_key)
+    return coordinator_registry(coordinator)
+
+
+def export_roots(home: Home) -> list[str]:
+    """Return the root metadata that a home's model files carry."""
+    path = home.roots if home.settings.is_file() else CoordinatorHome(home.coordinator).roots
+    return read_roots(path, ROOTS_FIX if home.settings.is_file() else RESTORE)
 
 
 def require_exportable(home: Home, version: str) -> None:

@@ -8,7 +8,8 @@ one site, with an expiry and a random id that the site answers only once.
 
 import base64
 import secrets
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
@@ -16,7 +17,7 @@ import numpy as np
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from ecgfl_cli.errors import RequestRefused, ServerRefused
 from ecgfl_cli.federation.messages import (
@@ -32,7 +33,8 @@ from ecgfl_cli.federation.secagg.stages import (
     SurvivorsRequest,
     UnmaskRequest,
 )
-from ecgfl_cli.models.manifest import SHA256, Name, Time
+from ecgfl_cli.models.manifest import SHA256, Name, SignedManifest, Time, Verifier
+from ecgfl_cli.models.trust import roots_from, roots_text
 from ecgfl_cli.schemas import StrictModel, first_fault
 from ecgfl_cli.times import current_time
 
@@ -41,6 +43,16 @@ REQUEST = "ecgfl-request"
 
 SIGNATURE = "ecgfl-signature"
 """Name of the text that has the Ed25519 signature of `DOMAIN` + the envelope, in base64."""
+
+LINEAGE = "ecgfl-lineage"
+"""Name of the text of a catch-up request with the manifests of the model's ancestors, as a JSON
+list, newest first. It is not signed: the signed model names the hash of its parent, and so on."""
+
+LARGEST_LINEAGE = 96 * 1024
+"""Largest lineage, in characters: about 80 models. Older ancestors are left out."""
+
+ROOTS = "ecgfl-roots"
+"""Name of the text of a message that has every version of the federation's root metadata."""
 
 DOMAIN = b"ecgfl.request/1\n"
 """Prefix of the signed bytes. Nothing else that the key signs is a request (domain separation)."""
@@ -81,6 +93,8 @@ KINDS: dict[type[StrictModel], Kind] = {
 
 StageRequest = KeysRequest | SharesRequest | SurvivorsRequest | UnmaskRequest
 AnyRequest = TrainRequest | EvaluateRequest | CatchUpRequest | StageRequest
+
+_LINEAGE = TypeAdapter(list[SignedManifest])
 
 Schema = TypeVar("Schema", bound=StrictModel)
 
@@ -200,10 +214,52 @@ def _fields_of(content: AnyRequest) -> dict[str, Any]:
     return fields
 
 
+def with_lineage(message: Content, ancestors: Sequence[SignedManifest]) -> Content:
+    """Return a request with the manifests of its model's ancestors, newest first."""
+    text = "[" + ",".join(signed.model_dump_json() for signed in ancestors) + "]"
+    return replace(message, texts={**message.texts, LINEAGE: text})
+
+
+def lineage_of(message: Content) -> list[SignedManifest]:
+    """Return the manifests that came with a request as those of its model's ancestors.
+
+    Raises
+    ------
+    ServerRefused
+        They do not follow the schema.
+    """
+    try:
+        text = _bounded(message.texts.get(LINEAGE, "[]"), LINEAGE, LARGEST_LINEAGE)
+        return _LINEAGE.validate_json(text)
+    except ValidationError as error:
+        raise _schema_error(str(first_fault(error))) from error
+    except ValueError as error:
+        raise _schema_error(str(error)) from error
+
+
+def with_roots(message: Content, roots: Sequence[str]) -> Content:
+    """Return a request with every version of the root metadata, oldest first."""
+    return replace(message, texts={**message.texts, ROOTS: roots_text(roots)}) if roots else message
+
+
+def roots_of(message: Content) -> list[str]:
+    """Return the root metadata that came with a request; none from an earlier version of ecgfl.
+
+    Raises
+    ------
+    ServerRefused
+        It does not follow the schema.
+    """
+    try:
+        return roots_from(message.texts.get(ROOTS, "[]"))
+    except ValueError as error:
+        raise _schema_error(str(error)) from error
+
+
 def read_request(
     message: Content,
     kind: type[Schema],
-    key: ed25519.Ed25519PublicKey,
+    key: Verifier,
     site: str,
     now: datetime | None = None,
 ) -> Received[Schema]:
@@ -216,7 +272,7 @@ def read_request(
     kind
         Schema of the request.
     key
-        Public signing key of the coordinator.
+        Public signing key of the coordinator, or several.
     site
         SHA-256 of this site's public node key, in hexadecimal.
     now
@@ -243,7 +299,7 @@ def read_request(
         raise _schema_error(str(error)) from error
 
 
-def _signed_text(message: Content, key: ed25519.Ed25519PublicKey) -> str:
+def _signed_text(message: Content, key: Verifier) -> str:
     text = _bounded(message.texts[REQUEST], REQUEST, LARGEST_REQUEST)
     signature = _bounded(message.texts[SIGNATURE], SIGNATURE, LARGEST_SIGNATURE)
     try:
@@ -253,8 +309,8 @@ def _signed_text(message: Content, key: ed25519.Ed25519PublicKey) -> str:
             "the signature of the request is not that of this federation's coordinator: the server"
             " at this address does not have its signing key",
             "Before you join again, ask the coordinator by telephone whether its server key was"
-            " stolen or its signing key has changed. If the signing key has changed, remove"
-            " federation.json and install the new one with"
+            " stolen, or whether it was restored from a backup that is older than its signing key."
+            " For a new federation, remove federation.json and install the new one with"
             " `ecgfl init --site NAME --federation FILE`",
         ) from error
     return text

@@ -4,7 +4,7 @@ import base64
 import hashlib
 import json
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Protocol, Self
 
 import numpy as np
 from cryptography.exceptions import InvalidSignature
@@ -32,6 +32,9 @@ LARGEST_COUNT = 1_000_000_000_000
 LARGEST_LOSS = 1e6
 """Largest loss of a usable network."""
 
+LATER_FIELDS = ("parent_manifest", "plan_sha256", "strategy")
+"""Fields that manifests of earlier versions do not have."""
+
 VALIDITY = timedelta(days=365)
 """How long a site accepts a model that it does not have yet. A coordinator that makes a new model
 each month never reaches this limit. After a year, stolen old models are useless: no site accepts
@@ -53,6 +56,7 @@ def time_text(text: str) -> str:
 
 Time = Annotated[str, Field(max_length=40), AfterValidator(time_text)]
 Name = Annotated[str, Field(pattern=VERSION)]
+Sha256 = Annotated[str, Field(pattern=SHA256)]
 Number = Annotated[int, Field(ge=0, le=LARGEST_NUMBER)]
 Count = Annotated[int, Field(ge=0, le=LARGEST_COUNT)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -65,6 +69,13 @@ def validity(now: datetime) -> tuple[str, str]:
         for span in (timedelta(0), VALIDITY)
     )
     return created, expires
+
+
+class Verifier(Protocol):
+    """What checks signatures: an Ed25519 public key, or several of them (`trust.AnyOf`)."""
+
+    def verify(self, signature: bytes, data: bytes, /) -> None:
+        """Raise `InvalidSignature` unless the signature is valid."""
 
 
 class Metrics(StrictModel):
@@ -100,6 +111,15 @@ class Manifest(StrictModel):
         The coordinator's run, the round that made the model, and the number of rounds.
     parent : str or None
         Version of the model that the round began with.
+    parent_manifest : str or None
+        SHA-256 of the parent's manifest. None without a parent, and in manifests of earlier
+        versions.
+    plan_sha256 : str or None
+        SHA-256 of the plan of the run (`run_record.plan_sha256`). None in manifests of earlier
+        versions, and for a rollback.
+    strategy : str or None
+        Name of the strategy that combined the sites' weights. None in manifests of earlier
+        versions, and for a rollback.
     weights_sha256 : str
         SHA-256 of the flat weight vector as little-endian float32.
     threshold : float
@@ -127,7 +147,10 @@ class Manifest(StrictModel):
     round: Number
     rounds: Annotated[int, Field(ge=1, le=LARGEST_NUMBER)]
     parent: Name | None
-    weights_sha256: Annotated[str, Field(pattern=SHA256)]
+    parent_manifest: Sha256 | None = None
+    plan_sha256: Sha256 | None = None
+    strategy: Name | None = None
+    weights_sha256: Sha256
     threshold: Share
     calibration: Calibration = Calibration()
     sites: Number
@@ -159,9 +182,11 @@ class Manifest(StrictModel):
 
     def to_bytes(self) -> bytes:
         """Return the bytes that are signed: JSON with sorted keys and without spaces."""
-        return json.dumps(
-            self.model_dump(by_alias=True), sort_keys=True, separators=(",", ":"), allow_nan=False
-        ).encode()
+        fields = self.model_dump(by_alias=True)
+        for name in LATER_FIELDS:  # earlier versions of ecgfl do not know them
+            if fields[name] is None:
+                del fields[name]
+        return json.dumps(fields, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 
 class SignedManifest(StrictModel):
@@ -181,7 +206,12 @@ class SignedManifest(StrictModel):
         data = manifest.to_bytes()
         return cls(manifest=data.decode(), signature=base64.b64encode(key.sign(data)).decode())
 
-    def open(self, key: ed25519.Ed25519PublicKey) -> Manifest:
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the manifest's bytes, which identifies the model and all its ancestors."""
+        return hashlib.sha256(self.manifest.encode()).hexdigest()
+
+    def open(self, key: Verifier) -> Manifest:
         """Return the manifest after checking its signature.
 
         Raises
@@ -193,11 +223,20 @@ class SignedManifest(StrictModel):
             key.verify(base64.b64decode(self.signature, validate=True), self.manifest.encode())
         except (InvalidSignature, ValueError) as error:  # ValueError: not base64 or not UTF-8
             raise ModelRejected(
-                "the model's signature is not this federation's",
-                "Do not use it; ask the coordinator whether its signing key changed"
-                " (then remove federation.json, and `ecgfl init --site NAME --federation FILE` "
-                "takes the new one)",
+                "the model's signature is not that of a valid signing key of this federation",
+                "Do not use it. If it is one of this site's models, run `ecgfl model repair`, "
+                "which moves it away; `ecgfl join` or a new model file brings it with a valid one",
             ) from error
+        return self.content()
+
+    def content(self) -> Manifest:
+        """Return the manifest without checking its signature.
+
+        Raises
+        ------
+        ModelRejected
+            The manifest is broken.
+        """
         try:
             return Manifest.model_validate_json(self.manifest)
         except ValidationError as error:

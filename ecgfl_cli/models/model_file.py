@@ -8,22 +8,24 @@ signature and hash are checked.
 """
 
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cryptography.hazmat.primitives.asymmetric import ed25519
 from ecgfl_adapters.bounded import read_bounded
 from pydantic import ValidationError
 
 from ecgfl_cli.errors import ModelRejected
-from ecgfl_cli.models.manifest import Manifest, SignedManifest
+from ecgfl_cli.models.manifest import Manifest, SignedManifest, Verifier
 from ecgfl_cli.models.networks import network_with
 from ecgfl_cli.models.registry import Registry
+from ecgfl_cli.models.trust import roots_from, roots_text
 
 if TYPE_CHECKING:
     from torch import nn
 
 KEY = "ecgfl-model"
+ROOTS = "ecgfl-roots"
 LARGEST_FILE = 64 * 1024 * 1024
 """Largest size in bytes. The networks have less than one MiB of weights."""
 
@@ -32,8 +34,17 @@ LENGTH_BYTES = 8
 _FIX = "Get the file from the coordinator again; `ecgfl model export` writes it"
 
 
-def model_file(registry: Registry, version: str) -> bytes:
+def model_file(registry: Registry, version: str, roots: Sequence[str] = ()) -> bytes:
     """Return a version of the registry as the content of a file.
+
+    Parameters
+    ----------
+    registry : Registry
+        The registry.
+    version : str
+        The version.
+    roots : sequence of str
+        The federation's root metadata, oldest first, from which the signing key follows.
 
     Raises
     ------
@@ -45,11 +56,14 @@ def model_file(registry: Registry, version: str) -> bytes:
     _, network = registry.load(version)
     signed = registry.entry(version).signed
     tensors = {name: value.contiguous() for name, value in network.state_dict().items()}
-    return bytes(save(tensors, metadata={KEY: json.dumps(signed.model_dump(), sort_keys=True)}))
+    metadata = {KEY: json.dumps(signed.model_dump(), sort_keys=True)}
+    if roots:
+        metadata[ROOTS] = roots_text(roots)
+    return bytes(save(tensors, metadata=metadata))
 
 
 def read_model_file(
-    path: Path, key: ed25519.Ed25519PublicKey
+    path: Path, keys: Callable[[list[str]], Verifier]
 ) -> "tuple[SignedManifest, Manifest, nn.Module]":
     """Read a model and check its signature, hash, architecture and weights.
 
@@ -57,8 +71,8 @@ def read_model_file(
     ----------
     path : Path
         The file.
-    key : Ed25519PublicKey
-        The coordinator's signing key.
+    keys : callable
+        Returns what checks the coordinator's signature, given the root metadata in the file.
 
     Raises
     ------
@@ -76,12 +90,14 @@ def read_model_file(
         )
     data = read_bounded(path, LARGEST_FILE)
     try:
-        signed = SignedManifest.model_validate_json(_metadata(data)[KEY])
+        metadata = _metadata(data)
+        signed = SignedManifest.model_validate_json(metadata[KEY])
+        roots = roots_from(metadata.get(ROOTS, "[]"))
     except (ValueError, KeyError, TypeError, RecursionError, ValidationError) as error:
         raise ModelRejected(
             f"{path}: not a model file of ecgfl ({type(error).__name__})", _FIX
         ) from error
-    manifest = signed.open(key)
+    manifest = signed.open(keys(roots))
     try:
         return signed, manifest, network_with(manifest, load(data))
     except (SafetensorError, RuntimeError, ValueError, KeyError) as error:

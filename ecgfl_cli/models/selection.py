@@ -6,7 +6,6 @@ from pathlib import Path
 from ecgfl_adapters.bounded import read_bounded
 
 from ecgfl_cli.errors import ModelRejected, UsageError
-from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.models.manifest import VERSION
 
 CURRENT = "current"
@@ -107,8 +106,8 @@ class Selection:
             )
         return used
 
-    def promote(self, version: str | None, as_best: bool) -> None:
-        """Make a version current, and add the previous one to the history.
+    def promoted(self, version: str | None, as_best: bool) -> dict[str, bytes | None]:
+        """Return the new files after a promotion, which adds the version before to the history.
 
         Parameters
         ----------
@@ -117,42 +116,26 @@ class Selection:
         as_best
             Whether it is also the best one. Otherwise the best version does not change.
         """
+        files: dict[str, bytes | None] = {}
         if as_best:
-            self._set_best(version)
+            files[BEST] = _line(version)
         elif not self._path(BEST).is_file():
-            self._set_best(self.current())
+            files[BEST] = _line(self.current())
         try:
             before = self.current()
         except ModelRejected:
             before = version  # the file is damaged, so nothing is known of the version before
         if before != version:
-            self._write_history([*self.history(), before])
-        self._set_current(version)
+            files[HISTORY] = _lines([*self.history(), before])
+        return {**files, **_current(version)}
 
-    def roll_back(self, used: list[str | None]) -> None:
-        """Make the last of the versions in `used` current and best; the others are the history."""
+    def rolled_back(self, used: list[str | None]) -> dict[str, bytes | None]:
+        """Return the new files if the last of `used` becomes current and best again.
+
+        The others are the history.
+        """
         *older, version = used
-        self._set_best(version)
-        self._set_current(version)
-        self._write_history(older)
-
-    def _set_current(self, version: str | None) -> None:
-        if version is None:
-            self._path(CURRENT).unlink(missing_ok=True)
-        else:
-            self._write(CURRENT, f"{version}\n")
-
-    def _set_best(self, version: str | None) -> None:
-        self._write(BEST, f"{version or NO_VERSION}\n")
-
-    def _write_history(self, used: list[str | None]) -> None:
-        self._write(
-            HISTORY, "".join(f"{version or NO_VERSION}\n" for version in used[-LONGEST_HISTORY:])
-        )
-
-    def _write(self, name: str, text: str) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        atomic_write_bytes(self._path(name), text.encode())
+        return {BEST: _line(version), **_current(version), HISTORY: _lines(older)}
 
     def _read_version(self, name: str) -> str | None:
         version = self._read(name).strip()
@@ -170,3 +153,20 @@ class Selection:
 
     def _path(self, name: str) -> Path:
         return self._folder / name
+
+
+def selected(version: str | None) -> dict[str, bytes | None]:
+    """Return the files that select one version and know of no earlier one."""
+    return {BEST: _line(version), **_current(version), HISTORY: None}
+
+
+def _current(version: str | None) -> dict[str, bytes | None]:
+    return {CURRENT: None if version is None else _line(version)}
+
+
+def _line(version: str | None) -> bytes:
+    return f"{version or NO_VERSION}\n".encode()
+
+
+def _lines(used: list[str | None]) -> bytes:
+    return b"".join(map(_line, used[-LONGEST_HISTORY:]))

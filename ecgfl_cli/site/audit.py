@@ -38,6 +38,7 @@ __all__ = [
     "AuditLog",
     "Head",
     "checked_reason",
+    "newest_number",
     "without_finished_intents",
 ]
 
@@ -52,6 +53,9 @@ UNFINISHED = "unfinished"
 
 RESTARTED = "audit-restarted"
 """First event of a log that replaces a lost or damaged one."""
+
+READ_AT_ONCE = 2**16
+"""Bytes that are read at once from the end of a log."""
 
 LONGEST_REASON = 500
 """Largest number of characters of the reason for `audit restart`."""
@@ -155,19 +159,25 @@ class AuditLog:
         self._files.remember(state, digest)
 
     @contextlib.contextmanager
-    def change(self, event: str, **details: Any) -> Iterator[None]:
+    def change(self, event: str, **details: Any) -> Iterator[dict[str, Any]]:
         """Log an `intent` line, run the block that makes a change, and log the event.
 
         If the block fails, `unfinished` is logged instead of the event.
+
+        Yields
+        ------
+        dict
+            Further details of the event, which the block may add.
         """
         self.append(INTENT, change=event, **details)
+        added: dict[str, Any] = {}
         try:
-            yield
+            yield added
         except BaseException as error:
             with contextlib.suppress(OSError, EcgflError):  # why the change failed matters more
                 self.append(UNFINISHED, change=event, reason=type(error).__name__)
             raise
-        self.append(event, **details)
+        self.append(event, **details, **added)
 
     def require_whole(self) -> None:
         """Raise `UnusableInput` if the log is damaged or lost.
@@ -344,6 +354,46 @@ class AuditEntries:
         data = data[: data.rfind(b"\n") + 1]
         self._size += len(data)
         return is_replaced, [entry for entry in map(_parsed, data.splitlines()) if entry]
+
+
+def newest_number(path: Path, field: str) -> int:
+    """Return the number in a field of the newest line that has it; 0 if no line has it.
+
+    The log is read from its end and not checked, which `AuditLog` does.
+
+    Parameters
+    ----------
+    path : Path
+        The log; it need not exist.
+    field : str
+        Name of the field.
+    """
+    mark = f'"{field}":'.encode()
+    for line in _from_the_end(path, mark):
+        number = (_parsed(line) or {}).get(field)
+        if isinstance(number, int) and not isinstance(number, bool):
+            return number
+    return 0
+
+
+def _from_the_end(path: Path, mark: bytes) -> Iterator[bytes]:
+    """Yield the lines of a file that contain a mark, last one first."""
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        left, rest = file.seek(0, os.SEEK_END), b""
+        while left:
+            size = min(left, READ_AT_ONCE)
+            left -= size
+            file.seek(left)
+            block = file.read(size) + rest
+            if mark in block:  # splitting takes most of the time
+                rest, *lines = block.split(b"\n")
+                yield from (line for line in reversed(lines) if mark in line)
+            else:
+                rest = block.partition(b"\n")[0]
+        if mark in rest:
+            yield rest
 
 
 def without_finished_intents(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -30,7 +30,7 @@ SHA256 = "^[0-9a-f]{64}$"
 LARGEST_HEAD_FILE = 4096
 HASHED_AT_ONCE = 2**20
 
-TRACES = ("federation.json", "records/*", "models/*", "sites/*.pub")
+TRACES = ("federation.json", "records/*", "models/*", "models.json", "sites/*.pub")
 """Files that ecgfl creates only in a home with a log. If one exists, a log must have existed."""
 
 

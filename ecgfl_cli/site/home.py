@@ -29,6 +29,11 @@ class Home:
         return self.root / "federation.json"
 
     @property
+    def roots(self) -> Path:
+        """The root metadata, from which the coordinator's present signing key follows."""
+        return self.root / "roots.json"
+
+    @property
     def keys(self) -> Path:
         """Folder of the keys."""
         return self.root / "keys"

@@ -137,6 +137,23 @@ def key_bytes(key: ec.EllipticCurvePublicKey) -> bytes:
     )
 
 
+def derived_key(home: Home, purpose: str) -> bytes:
+    """Return a key of 32 bytes that is derived from the secret, for one purpose.
+
+    Raises
+    ------
+    UnusableInput
+        The secret is missing or cannot be read.
+    """
+    try:
+        secret = read_bounded(home.secret, LARGEST_PUBLIC_KEY)
+    except OSError as error:
+        raise UnusableInput(
+            f"{home.secret}: {error.strerror or error}", "Restore keys/ from your backup"
+        ) from error
+    return hmac.new(secret, b"key\0" + purpose.encode(), hashlib.sha256).digest()
+
+
 class Pseudonyms:
     """Pseudonyms of a site: HMAC-SHA-256 keyed with its secret.
 

@@ -20,7 +20,7 @@ GROUP_OR_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 ROOT = 0
 LOCKS = ("lock", "audit.lock")
 LOGS = ("audit.jsonl", "audit.head")
-PRIVATE_KEYS = ("keys/node", "keys/secret", "signing.key", "ca.key")
+PRIVATE_KEYS = ("keys/node", "keys/secret", "signing.key", "signing.key.new", "ca.key", "root.key")
 SERVER_KEY = "server.key"
 """This file may be a link, because a certificate and key of another issuer are often elsewhere."""
 STORES = ("models", "records", "beats", "reports")

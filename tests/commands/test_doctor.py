@@ -13,6 +13,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from ecgfl_cli.models.starter import starter_registry
+
 Ecgfl = Callable[..., Any]
 
 
@@ -62,8 +64,8 @@ def test_a_damaged_model_is_found_also_where_another_is_in_use(
 ) -> None:
     models = modelled / "models"
     weights = models / federation.version / "model.safetensors"
+    assert ecgfl("model", "use", starter_registry().current()).code == 0
     weights.write_bytes(weights.read_bytes() + b"x")
-    (models / "current").unlink()
     assert federation.version in problems(ecgfl("doctor", "--json"))["model"]
 
 

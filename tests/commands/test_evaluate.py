@@ -15,7 +15,8 @@ from ecgfl_cli.evaluation.ec57 import compare
 from ecgfl_cli.evaluation.report import comparison_dict
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome, load_signing_key
 from ecgfl_cli.models.manifest import SignedManifest
-from ecgfl_cli.models.registry import Registry
+from ecgfl_cli.models.site_models import site_registry
+from ecgfl_cli.site.home import Home
 
 pytestmark = pytest.mark.usefixtures("modelled")
 
@@ -41,7 +42,7 @@ def eager(modelled: Path, federation: Any) -> str:
     """Add a second version: the same network, with a threshold at which nearly all beats are V."""
     home = CoordinatorHome(federation.root)
     key = load_signing_key(home)
-    registry = Registry(modelled / "models", key.public_key())
+    registry = site_registry(Home(modelled))
     manifest, network = registry.load(federation.version)
     version = federation.version.replace("-0001-", "-0002-")
     changed = manifest.model_copy(update={"version": version, "sequence": 2, "threshold": 1e-6})

@@ -7,7 +7,7 @@ from node_processes import told
 
 from ecgfl_cli.federation.coordinator.runs.run_record import load_report
 from ecgfl_cli.models.manifest import Manifest
-from ecgfl_cli.models.registry import MAKING, REMOVING
+from ecgfl_cli.models.model_files import MAKING, REMOVING
 from ecgfl_cli.site.audit import AuditLog
 
 

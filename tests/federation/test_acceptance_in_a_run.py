@@ -11,6 +11,7 @@ from test_site_distrusts_server import Server, sound_vector
 from test_site_policy import under
 
 from ecgfl_cli.commands import join
+from ecgfl_cli.errors import ModelRejected
 from ecgfl_cli.federation.messages import VERDICTS, Content, EvaluateReply, read_reply
 from ecgfl_cli.federation.site import local_work, promotion
 from ecgfl_cli.federation.site.participant import FinalModel
@@ -175,14 +176,17 @@ def test_a_model_that_is_not_its_runs_last_is_not_tested(server: Server) -> None
     assert audited(server.homes, "model-rejected") == audited(server.homes, "model-promoted") == []
 
 
-def test_a_current_model_that_is_damaged_stands_in_nobodys_way(server: Server) -> None:
+def test_a_damaged_current_model_is_repaired_before_the_next_one(server: Server) -> None:
     final(server)
     alice = server.homes.site("alice")
     told(alice.root, "model", "use", VERSION)
     (alice.models / VERSION / WEIGHTS).write_bytes(b"")
+    with pytest.raises(ModelRejected, match="ecgfl model repair"):
+        final(server, 1, sequence=6, version="ecgnet-0006-abcdef01")
+    assert server.homes.registry("alice").current() == VERSION
+    assert told(alice.root, "model", "repair").code == 0
     final(server, 1, sequence=6, version="ecgnet-0006-abcdef01")
-    assert server.homes.registry("alice").current() == "ecgnet-0006-abcdef01"
-    assert "cannot be loaded" in str(audited(server.homes, "model-promoted")[-1]["acceptance"])
+    assert server.homes.registry("alice").entry("ecgnet-0006-abcdef01").acceptance is not None
 
 
 def exported(server: Server, folder: Path, **changes: object) -> Path:

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,6 +17,7 @@ from test_site_distrusts_server import Server, sound_vector
 
 from ecgfl_cli.errors import EcgflError, ModelRejected, PolicyRefused, RequestRefused, ServerRefused
 from ecgfl_cli.federation.coordinator.home import load_signing_key
+from ecgfl_cli.federation.flower.codec import content_of, record_of
 from ecgfl_cli.federation.flower.fleet import FleetConnection
 from ecgfl_cli.federation.messages import (
     VERDICTS,
@@ -26,8 +28,10 @@ from ecgfl_cli.federation.messages import (
     Kind,
     read_reply,
 )
+from ecgfl_cli.federation.signed_requests import LINEAGE, with_lineage
 from ecgfl_cli.federation.site.session import Session
 from ecgfl_cli.federation.transport import Delivered, RunOver
+from ecgfl_cli.models.starter import starter_registry
 from ecgfl_cli.site.audit import AuditLog, without_finished_intents
 from ecgfl_cli.site.outbox import Release
 
@@ -88,11 +92,23 @@ def test_it_comes_without_a_round(without_carol: tuple[Homes, str], next_run: li
     log = events(homes, "carol")
     told_by_log = [entry["event"] for entry in without_finished_intents(log)]
     visit = told_by_log[told_by_log.index("policy") : told_by_log.index("leave")]
-    assert visit == ["policy", "join", "request", "model-received", "model-promoted", "send"]
+    assert visit == [
+        "policy",
+        "join",
+        "signing-keys-changed",
+        "request",
+        "model-received",
+        "model-promoted",
+        "send",
+    ]
     sent = next(entry for entry in log if entry["event"] == "send")
     assert (sent["kind"], set(sent["metrics"])) == ("query", {"metrics", "audit"})
     assert VERDICTS[sent["metrics"]["metrics"]["verdict"]] == "not-worse"
-    assert told(homes.site("carol").root, "model", "verify").code == 0
+    verified = told(homes.site("carol").root, "model", "verify")
+    assert (verified.code, verified.result["missing_parent"]) == (0, None)
+    made = [entry.manifest.version for entry in homes.registry("coordinator").entries()[::-1]]
+    starter = starter_registry().current()
+    assert verified.result["lineage"] == [*made, starter], "the run that it missed is traced, too"
     assert told(homes.site("carol").root, "audit", "verify").code == 0
 
 
@@ -255,6 +271,21 @@ def test_one_whose_run_ends_meanwhile_is_let_go(homes: Homes, call: str) -> None
     node = Session(connection, participant, AuditLog(homes.site("alice").audit))  # type: ignore[arg-type]
     assert node.wait(time.monotonic() + 60)
     assert offered == []
+
+
+def test_a_wrong_ancestor_is_refused(server: Server) -> None:
+    vector = sound_vector(0)
+    parent = server.sign(server.manifest(vector, sequence=4, version="ecgnet-0004-00000000"))
+    other = server.sign(server.manifest(vector, sequence=3, version="ecgnet-0003-00000000"))
+    names = {"parent": "ecgnet-0004-00000000", "parent_manifest": parent.sha256}
+    message = content_of(hand_on(server, **names))
+    with pytest.raises(ModelRejected, match="ecgnet-0004"):
+        server.send(record_of(with_lineage(message, [other])), "query")
+    with pytest.raises(ServerRefused, match="schema"):
+        server.send(record_of(replace(message, texts={**message.texts, LINEAGE: "[1]"})), "query")
+    assert server.homes.registry("alice").entries() == []
+    server.send(record_of(with_lineage(content_of(hand_on(server, **names)), [parent])), "query")
+    assert list(server.homes.registry("alice").pruned()) == ["ecgnet-0004-00000000"]
 
 
 def test_a_signature_of_another_key_is_refused(server: Server) -> None:

@@ -9,7 +9,7 @@ from federation_homes import Homes
 from node_processes import Processes, told
 
 from ecgfl_cli.logs import Event
-from ecgfl_cli.models.registry import MAKING
+from ecgfl_cli.models.model_files import MAKING
 
 pytestmark = pytest.mark.slow
 

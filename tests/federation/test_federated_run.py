@@ -80,7 +80,11 @@ def test_the_models_at_a_site_verify(finished: Finished, name: str) -> None:
         *starter_registry().versions(),
         *(each.version for each in manifests(finished, name)),
     ]
-    assert manifests(finished, name) == manifests(finished, "coordinator")[1:]
+    made = manifests(finished, "coordinator")
+    assert manifests(finished, name) == made[1:]
+    first = starter_registry().current()
+    assert ended.result["lineage"] == [*(model.version for model in reversed(made)), first]
+    assert ended.result["missing_parent"] is None
 
 
 def test_each_model_follows_from_the_one_before(finished: Finished) -> None:
@@ -89,6 +93,10 @@ def test_each_model_follows_from_the_one_before(finished: Finished) -> None:
         starter_registry().current(),
         *(model.version for model in models[:-1]),
     ]
+    entries = finished.homes.registry("coordinator").entries()
+    before = [*starter_registry().entries(), *entries[:-1]]
+    assert [model.parent_manifest for model in models] == [entry.signed.sha256 for entry in before]
+    assert {model.strategy for model in models} == {"fedavg"}
     assert [model.sequence for model in models] == [1, 2, 3]
     assert [model.round for model in models] == [0, 1, 2]
     assert {model.run for model in models} == {finished.served.result["run"]}

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
-from federation_homes import Homes
+from federation_homes import Homes, ecgfl
 from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
 from numpy.typing import NDArray
 
@@ -409,7 +409,10 @@ def test_a_new_coordinator_may_count_from_one(server: Server) -> None:
     content = json.loads(home.federation.read_bytes()) | {
         "signing_public_key": public_key_text(new.public_key())
     }
-    home.federation.write_text(json.dumps(content))
+    other = server.homes.folder / "other.json"
+    other.write_text(json.dumps(content))
+    home.federation.unlink()
+    ecgfl(home.root, "init", "--site", "alice", "--federation", str(other))
     from ecgfl_cli.models.federation_file import load_federation
 
     server.key = new

@@ -5,7 +5,7 @@ from harmed_sites import KILLED, ROUNDS, HarmedRun
 from node_processes import told
 
 from ecgfl_cli.logs import Event
-from ecgfl_cli.models.registry import MAKING
+from ecgfl_cli.models.model_files import MAKING
 
 pytestmark = pytest.mark.slow
 

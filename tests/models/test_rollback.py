@@ -67,9 +67,10 @@ def test_a_kill_between_the_two_files_makes_no_step_of_nothing(registry: Registr
     """The history is written first when going on, last when going back."""
     registry.promote(version(1))
     registry.promote(version(2))
-    registry._selection._write_history([None, version(1), version(2)])
+    history = registry._folder / "history"
+    history.write_text(f"-\n{version(1)}\n{version(2)}\n")
     assert registry.roll_back() == version(1)
-    registry._selection._write_history([None, version(1)])
+    history.write_text(f"-\n{version(1)}\n")
     assert registry.roll_back() is None
 
 
@@ -111,4 +112,5 @@ def test_a_damaged_version_is_not_gone_back_to(modelled: Path, ecgfl: Ecgfl, fed
     weights = modelled / "models" / federation.version / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"\x7f")
     assert ecgfl("model", "rollback").code == 7
+    assert ecgfl("model", "repair").code == 0
     assert ecgfl("--json", "model", "list").json["current"] == starter

@@ -48,6 +48,21 @@ class CoordinatorHome:
         return self.root / "signing.key"
 
     @property
+    def new_signing_key(self) -> Path:
+        """The next signing key, while a rotation is in progress."""
+        return self.root / "signing.key.new"
+
+    @property
+    def root_key(self) -> Path:
+        """Private key that signs the root metadata, PEM. It may be kept elsewhere."""
+        return self.root / "root.key"
+
+    @property
+    def roots(self) -> Path:
+        """Every version of the root metadata, which names the signing keys."""
+        return self.root / "roots.json"
+
+    @property
     def federation(self) -> Path:
         """File that every site installs: server name, CA, public signing key."""
         return self.root / "federation.json"
@@ -102,8 +117,13 @@ class CoordinatorHome:
         """Newest head of each site's audit log."""
         return self.root / "audit-heads.json"
 
-    def require(self) -> None:
+    def require(self, needs_signing_key: bool = True) -> None:
         """Check that this is a usable coordinator's home.
+
+        Parameters
+        ----------
+        needs_signing_key
+            Whether the signing key must be there.
 
         Raises
         ------
@@ -119,11 +139,15 @@ class CoordinatorHome:
                 " --home DIR",
             )
         require_private(self.root)
-        if not self.signing_key.is_file():
+        if needs_signing_key and not self.signing_key.is_file():
+            without = (
+                "`ecgfl coordinator rotate` makes a new one, which the root key signs"
+                if self.roots.is_file()
+                else "this federation cannot continue (see docs/coordinator.md)"
+            )
             raise UnusableInput(
                 f"{self.signing_key}: missing",
-                "Restore it from your backup; without a backup this federation cannot continue (see"
-                " docs/coordinator.md)",
+                f"Restore it from your backup; without a backup, {without}",
             )
 
 

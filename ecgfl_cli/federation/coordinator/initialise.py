@@ -15,6 +15,7 @@ from ecgfl_cli.federation.coordinator.identity.issuing import (
     ca_certificate,
     server_certificate,
 )
+from ecgfl_cli.federation.coordinator.identity.signing_keys import first_key, make_first_root
 from ecgfl_cli.federation.coordinator.runs.plan_file import write_plan
 from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.models.federation_file import (
@@ -94,12 +95,13 @@ def _make_files(home: CoordinatorHome, name: str, encrypt: bool) -> Federation:
             "schema": FEDERATION_SCHEMA,
             "server_name": name,
             "ca_certificate": ca.public_bytes(serialization.Encoding.PEM).decode(),
-            "signing_public_key": public_key_text(signing_key.public_key()),
+            "signing_public_key": public_key_text(first_key(home) or signing_key.public_key()),
         }
     )
     if not home.plan.is_file():
         write_plan(home.plan)
     atomic_write_bytes(home.federation, federation.to_bytes())
+    make_first_root(home, encrypt)
     return federation
 
 

@@ -12,6 +12,7 @@ from ecgfl_cli.federation.coordinator.audit import audit_log, note
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome, load_signing_key
 from ecgfl_cli.federation.coordinator.identity.certificates import Certificates, check_certificates
 from ecgfl_cli.federation.coordinator.identity.enrolment import enrolled_sites
+from ecgfl_cli.federation.coordinator.identity.signing_keys import WARN_BEFORE, require_serving
 from ecgfl_cli.federation.coordinator.killed_runs import close_killed_runs
 from ecgfl_cli.federation.coordinator.open_files import allow_connections
 from ecgfl_cli.federation.coordinator.report_page import write_pages
@@ -43,6 +44,7 @@ from ecgfl_cli.models.manifest import Manifest, public_key_text
 from ecgfl_cli.models.registry import Registry
 from ecgfl_cli.models.verdicts import VerdictCode
 from ecgfl_cli.site.private_keys import key_password
+from ecgfl_cli.times import current_time
 
 _log = logging.getLogger(__name__)
 
@@ -112,15 +114,19 @@ def serve(home: CoordinatorHome, plan: RunPlan, host: str, port: int) -> Served:
     certificates = check_certificates(home)
     for line in certificates.warnings():
         _log.warning(line)
+    trust = require_serving(home)
+    if trust.expires is not None and trust.expires - current_time() < WARN_BEFORE:
+        _log.warning(
+            f"{home.roots}: the root metadata expires on {trust.expires:%Y-%m-%d}; run `ecgfl "
+            "coordinator root` before"
+        )
     signing_key = load_signing_key(home)
     open_files = allow_connections(len(enrolled_sites(home)))
     if open_files.problem:
         _log.warning(open_files.problem)
     tls = tls_context(home.server_certificate, home.server_key, key_password(home.server_key))
     with contextlib.closing(_bind(host, port)) as listener:
-        superlink = SuperLink(
-            listener, tls, public_key_text(signing_key.public_key()), open_files.connections
-        )
+        superlink = SuperLink(listener, tls, public_key_text(trust.anchor), open_files.connections)
         sites = ConnectedSites(home, superlink, plan)
         sites.online()  # a key must be known before its site can connect
         checkpoints = Checkpoints(home, signing_key, plan)

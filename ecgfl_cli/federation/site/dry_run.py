@@ -17,7 +17,7 @@ from ecgfl_cli.federation.site.secure_training import rehearsed_masks
 from ecgfl_cli.models.architecture import DEFAULT, Architecture, architecture
 from ecgfl_cli.models.manifest import Manifest, weights_sha256
 from ecgfl_cli.models.packing import pack
-from ecgfl_cli.models.site_models import registry_of
+from ecgfl_cli.models.site_models import registry_of, site_registry
 from ecgfl_cli.site.audit import AuditLog
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.outbox import Release, head_fields, prepared
@@ -133,10 +133,13 @@ def dry_run(home: Home, settings: SiteSettings) -> DryRun:
     ------
     PolicyRefused
         If the policy would refuse the training or the measurement.
+    ModelRejected
+        If a file of the site's models was changed.
     UnusableInput
         If there are no training data, or the beats are not cut yet.
     """
     policy = settings.policy
+    site_registry(home)
     require_training_data(home)
     version, manifest, network = _start(home, policy)
     network_architecture = architecture(manifest.architecture)

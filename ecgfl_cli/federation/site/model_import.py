@@ -4,14 +4,21 @@ It is checked and tested like a model that the coordinator sends.
 """
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from ecgfl_cli.errors import ModelRejected, PolicyRefused
 from ecgfl_cli.federation.site.promotion import allow_model, consider, require_sane_loss
 from ecgfl_cli.models.architecture import architecture
 from ecgfl_cli.models.federation_file import load_federation
+from ecgfl_cli.models.manifest import Verifier
 from ecgfl_cli.models.model_file import read_model_file
-from ecgfl_cli.models.site_models import site_registry
+from ecgfl_cli.models.site_models import (
+    follow_roots,
+    model_change,
+    prune_models,
+    unchecked_registry,
+)
 from ecgfl_cli.site.audit import AuditLog
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.policy_changes import note_policy
@@ -58,13 +65,18 @@ def import_model(home: Home, settings: SiteSettings, path: Path) -> Imported:
     PolicyRefused
         The policy forbids the model, or it is older than the newest model of this site.
     """
-    federation = load_federation(home.federation)
-    registry = site_registry(home)
+    load_federation(home.federation)
     audit = AuditLog(home.audit)
     note_policy(home.audit, settings.policy)
+
+    def keys(roots: list[str]) -> Verifier:
+        return follow_roots(home, roots).new(datetime.now(UTC))
+
     try:
-        signed, manifest, network = read_model_file(path, federation.signing_key)
-        allow_model(manifest, settings.policy, registry)
+        signed, manifest, network = read_model_file(path, keys)
+        registry = unchecked_registry(home)  # the import repairs its own version
+        registry.require_intact(but=manifest.version)
+        allow_model(signed, manifest, settings.policy, registry)
         if not manifest.is_final:
             raise ModelRejected(
                 f"{path}: model {manifest.version} is from round {manifest.round} of"
@@ -78,14 +90,15 @@ def import_model(home: Home, settings: SiteSettings, path: Path) -> Imported:
             "version": manifest.version,
             "sha256": manifest.weights_sha256,
             "round": manifest.round,
+            "sequence": manifest.sequence,
+            "manifest": signed.sha256,
             "by": "file",
         }
-        with audit.change("model-received", **details):
+        with model_change(home, registry, "model-received", **details):
             registry.add(signed, network, "a file")
     except (ModelRejected, PolicyRefused) as error:
         audit.append("refused", by="file", reason=str(error))
         raise
     verdict = consider(home, settings.policy, manifest, candidate, held_out)
-    for version in registry.prune(settings.models.keep):
-        audit.append("model-pruned", version=version)
+    prune_models(home, registry, settings.models.keep)
     return Imported(manifest.version, verdict)

@@ -8,6 +8,7 @@ import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from ecgfl_cli.errors import RequestRefused, ServerRefused
@@ -23,16 +24,23 @@ from ecgfl_cli.federation.messages import (
     verdict_number,
 )
 from ecgfl_cli.federation.release_steps.chain import require_same_steps
-from ecgfl_cli.federation.signed_requests import Received, Schema, read_request
+from ecgfl_cli.federation.signed_requests import (
+    Received,
+    Schema,
+    lineage_of,
+    read_request,
+    roots_of,
+)
 from ecgfl_cli.federation.site.local_work import LocalWork, MeasuredModel
 from ecgfl_cli.federation.site.promotion import allow_model, consider
 from ecgfl_cli.federation.site.secure_training import STAGES, SecureTraining
 from ecgfl_cli.logs import Event, event
 from ecgfl_cli.models.federation_file import Federation
-from ecgfl_cli.models.manifest import Manifest, SignedManifest
+from ecgfl_cli.models.manifest import Manifest, SignedManifest, Verifier
 from ecgfl_cli.models.networks import network_of
+from ecgfl_cli.models.provenance import linked
 from ecgfl_cli.models.registry import Registry
-from ecgfl_cli.site.audit import AuditLog
+from ecgfl_cli.models.site_models import follow_roots, model_change, prune_models, site_registry
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.keys import fingerprint
 from ecgfl_cli.site.outbox import Release, SiteStep
@@ -100,10 +108,9 @@ class Participant:
         self._home = home
         self._policy = settings.policy
         self._keep_last = settings.models.keep
-        self._signing_key = federation.signing_key
         self._server = server
-        self._registry = Registry(home.models, federation.signing_key)
-        self._audit = AuditLog(home.audit)
+        self._keys: Verifier = federation.signing_key
+        self._registry: Registry
         self._work = LocalWork(home, settings.policy)
         self._site = fingerprint(home.node_public_key)
         self._secure = SecureTraining(home, settings.policy, self._site)
@@ -161,6 +168,7 @@ class Participant:
             )
         self.run = manifest.run
         masks = self._secure.masks(request, manifest)
+        self._registry.note([request.model], self._server)
         plan = TrainingPlan(
             request.epochs,
             request.learning_rate,
@@ -227,7 +235,7 @@ class Participant:
         The reply carries this site's verdict if the policy allows it and the model was tested here.
         """
         received, asked = self._read(content, CatchUpRequest)
-        manifest = received.content.model.open(self._signing_key)
+        manifest = received.content.model.open(self._keys)
         if not manifest.is_final:
             raise ServerRefused(
                 f"the coordinator sent model {manifest.version} of round {manifest.round} of "
@@ -238,10 +246,12 @@ class Participant:
             self._work.begin_without_data(asked, manifest)
         else:
             # The policy's max_rounds does not apply: the run of this model is over.
-            allow_model(manifest, self._policy, self._registry)
+            allow_model(received.content.model, manifest, self._policy, self._registry)
+            lineage = linked(manifest, lineage_of(content))
             network = network_of(manifest, received.vector)
             measured = self._work.measure(network, manifest, asked, is_catch_up=True)
             self._keep(received.content.model, manifest, network)
+            self._registry.note(lineage, self._server)
             _log.info(
                 f"model {manifest.version} of run {manifest.run}, which this site had missed,"
                 " received and verified",
@@ -263,7 +273,9 @@ class Participant:
         RequestRefused
             If the request is not signed for this site, is not valid now, or was answered before.
         """
-        received = read_request(content, schema, self._signing_key, self._site)
+        self._keys = follow_roots(self._home, roots_of(content)).new(datetime.now(UTC))
+        self._registry = site_registry(self._home)
+        received = read_request(content, schema, self._keys, self._site)
         envelope = received.envelope
         asked = Asked(envelope.id, envelope.run, envelope.expires)
         if self._work.is_known(asked):
@@ -285,12 +297,14 @@ class Participant:
 
     def _is_known(self, manifest: Manifest) -> bool:
         """Return whether this site has a newer model, or has already tested this one."""
-        newest = max(
-            self._registry.entries(), key=lambda entry: entry.manifest.sequence, default=None
-        )
-        if newest is None or newest.manifest.sequence < manifest.sequence:
+        mark = self._registry.high_water_mark()
+        if mark is None or mark.sequence < manifest.sequence:
             return False
-        return newest.manifest.sequence > manifest.sequence or newest.acceptance is not None
+        if mark.sequence > manifest.sequence:
+            return True
+        known = self._registry.manifests().get(manifest.version)
+        has_it = manifest.version in self._registry.versions()
+        return has_it and known is not None and known.acceptance is not None
 
     def _keep(self, signed: SignedManifest, manifest: Manifest, network: "nn.Module") -> None:
         """Add a received model to the registry of this site, and log it."""
@@ -298,8 +312,10 @@ class Participant:
             "version": manifest.version,
             "sha256": manifest.weights_sha256,
             "round": manifest.round,
+            "sequence": manifest.sequence,
+            "manifest": signed.sha256,
         }
-        with self._audit.change("model-received", **details):
+        with model_change(self._home, self._registry, "model-received", **details):
             self._registry.add(signed, network, self._server)
 
     def _judge(self, manifest: Manifest, measured: MeasuredModel) -> FinalModel:
@@ -321,8 +337,7 @@ class Participant:
 
     def _prune(self) -> None:
         """Delete the models that the settings do not keep, and log each deletion."""
-        for version in self._registry.prune(self._keep_last):
-            self._audit.append("model-pruned", version=version)
+        prune_models(self._home, self._registry, self._keep_last)
 
     def _open(
         self, received: Received[TrainRequest] | Received[EvaluateRequest]
@@ -337,13 +352,13 @@ class Participant:
         EcgflError
             If one of the checks fails.
         """
-        manifest = received.content.model.open(self._signing_key)
+        manifest = received.content.model.open(self._keys)
         if manifest.run != received.envelope.run:
             raise ServerRefused(
                 f"the request is of run {received.envelope.run}, but its model {manifest.version} "
                 f"is of run {manifest.run}",
                 "Tell the coordinator",
             )
-        allow_model(manifest, self._policy, self._registry)
+        allow_model(received.content.model, manifest, self._policy, self._registry)
         self._policy.allow_at_most("rounds", manifest.rounds, "max_rounds")
         return manifest, network_of(manifest, received.vector)

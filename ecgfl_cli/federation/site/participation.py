@@ -28,6 +28,7 @@ from ecgfl_cli.federation.site.session import Session
 from ecgfl_cli.federation.site.time_limit import TimeLimit, time_limit
 from ecgfl_cli.logs import Event, event
 from ecgfl_cli.models.federation_file import Federation
+from ecgfl_cli.models.site_models import sealed_files
 from ecgfl_cli.processes import give_way
 from ecgfl_cli.site.audit import AuditLog
 from ecgfl_cli.site.home import Home
@@ -130,7 +131,8 @@ def participate(
     ServerRefused
         If trying again cannot help (TLS, key, version, proxy).
     PolicyRefused, ModelRejected
-        With `once`, if the policy forbids a request or a model is refused.
+        With `once`, if the policy forbids a request or a model is refused. `ModelRejected` also
+        if a file of the site's models was changed.
     """
     key, audit = _prepare(home, settings, federation, options)
     return _Visits(home, settings, federation, options, key, audit).run()
@@ -141,6 +143,7 @@ def _prepare(
 ) -> tuple[ec.EllipticCurvePrivateKey, AuditLog]:
     """Check what must hold before the site connects. Returns the node key and the audit log."""
     require_tested_flower()
+    sealed_files(home).require_intact()
     require_training_data(home)
     key = load_node_key(home)
     audit = AuditLog(home.audit)

@@ -9,23 +9,25 @@ from datetime import UTC, datetime
 
 from ecgfl_cli.errors import ModelRejected, PolicyRefused, UsageError
 from ecgfl_cli.models.architecture import architecture
-from ecgfl_cli.models.manifest import LARGEST_LOSS, Manifest
+from ecgfl_cli.models.manifest import LARGEST_LOSS, Manifest, SignedManifest
+from ecgfl_cli.models.provenance import require_lineage
 from ecgfl_cli.models.registry import Registry
-from ecgfl_cli.models.site_models import registry_of, site_registry
+from ecgfl_cli.models.site_models import model_change, registry_of, site_registry
 from ecgfl_cli.models.starter import starter_registry
-from ecgfl_cli.site.audit import AuditLog
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.policy import Policy
 from ecgfl_cli.training.acceptance import ByPatient, Verdict, by_patient, judge, unopposed
 from ecgfl_cli.training.dataset import HeldOut, load_held_out
 
 
-def allow_model(manifest: Manifest, policy: Policy, registry: Registry) -> None:
+def allow_model(
+    signed: SignedManifest, manifest: Manifest, policy: Policy, registry: Registry
+) -> None:
     """Check that this site may use a model.
 
     Parameters
     ----------
-    manifest
+    signed, manifest
         Manifest of the model.
     policy
         Policy of the site, from site.toml.
@@ -37,7 +39,8 @@ def allow_model(manifest: Manifest, policy: Policy, registry: Registry) -> None:
     PolicyRefused
         If the policy does not list the architecture of the model, or this site has a newer model.
     ModelRejected
-        If the model has expired and this site does not have it.
+        If the model has expired and this site does not have it, its parent is not the model that
+        this site knows, or this site knows another model with its version or number.
     """
     if manifest.architecture not in policy.architectures:
         raise PolicyRefused(
@@ -56,14 +59,16 @@ def allow_model(manifest: Manifest, policy: Policy, registry: Registry) -> None:
             "Ask the coordinator for a newer model; `ecgfl coordinator model rollback VERSION` "
             "publishes an old model again",
         )
-    newest = max((entry.manifest.sequence for entry in registry.entries()), default=0)
-    if manifest.sequence < newest:
+    mark = registry.high_water_mark()
+    if mark is not None and manifest.sequence < mark.sequence:
         raise PolicyRefused(
             f"model {manifest.version} has number {manifest.sequence} and is older than the newest "
-            f"model of this site, which has number {newest}",
+            f"model of this site, which has number {mark.sequence}",
             "Ask whether the coordinator was restored from a backup. To use an old model of this "
             "site again, run `ecgfl model use VERSION`",
         )
+    registry.require_new_or_same(signed, manifest)
+    require_lineage(signed, manifest, registry)
 
 
 def require_sane_loss(loss: float, manifest: Manifest) -> float:
@@ -117,7 +122,6 @@ def consider(
         Result of the acceptance test.
     """
     registry = site_registry(home)
-    audit = AuditLog(home.audit)
     if registry.current() == manifest.version:
         verdict = unopposed(
             candidate, policy.acceptance_margin, "it is the current model already", manifest.version
@@ -126,7 +130,9 @@ def consider(
         return replace(verdict, code="not-worse") if tested else verdict
     verdict = _verdict(home, policy, candidate, held_out)
     event = "model-promoted" if verdict.accepted else "model-rejected"
-    with audit.change(
+    with model_change(
+        home,
+        registry,
         event,
         version=manifest.version,
         sha256=manifest.weights_sha256,

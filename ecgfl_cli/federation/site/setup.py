@@ -8,6 +8,8 @@ from ecgfl_adapters.file_names import is_device_name
 from ecgfl_cli.errors import UsageError
 from ecgfl_cli.files import atomic_write_bytes
 from ecgfl_cli.models.federation_file import Federation, load_federation
+from ecgfl_cli.models.repair import set_aside
+from ecgfl_cli.models.site_models import CHANGE, ROOT_VERSION
 from ecgfl_cli.site.audit import AuditLog
 from ecgfl_cli.site.home import Home
 from ecgfl_cli.site.keys import PRIVATE_FOLDER, make_keys
@@ -101,8 +103,17 @@ def _install_federation(home: Home, source: Path, federation: Federation) -> lis
     content = federation.to_bytes()
     if before is not None and home.federation.read_bytes() == content:
         return []
-    with AuditLog(home.audit).change("federation-set", signing_key=federation.signing_public_key):
+    details = {"signing_key": federation.signing_public_key}
+    audit = AuditLog(home.audit)
+    earlier = [entry for entry in audit.entries() if entry["event"] == "federation-set"]
+    is_another = bool(earlier) and earlier[-1].get("signing_key") != details["signing_key"]
+    with audit.change("federation-set", **details) as logged:
+        if is_another:
+            home.roots.unlink(missing_ok=True)
+            logged[ROOT_VERSION] = 0
         atomic_write_bytes(home.federation, content)
+        if number := set_aside(home):
+            logged[CHANGE] = number
     return _federation_changes(before, federation)
 
 

@@ -19,13 +19,23 @@ from ecgfl_cli.federation.coordinator.runs.first_weights import (
 from ecgfl_cli.federation.coordinator.runs.global_models import GlobalModels, Standing
 from ecgfl_cli.federation.coordinator.runs.optimiser_state import OptimiserStates
 from ecgfl_cli.federation.coordinator.runs.run_plan import RunPlan
+from ecgfl_cli.federation.coordinator.runs.run_record import plan_sha256
 from ecgfl_cli.federation.messages import CatchUpRequest, Content
-from ecgfl_cli.federation.signed_requests import AnyRequest, seal
+from ecgfl_cli.federation.signed_requests import (
+    LARGEST_LINEAGE,
+    AnyRequest,
+    seal,
+    with_lineage,
+    with_roots,
+)
 from ecgfl_cli.models.architecture import architecture
 from ecgfl_cli.models.calibration import Calibrated
+from ecgfl_cli.models.entries import Entry
 from ecgfl_cli.models.manifest import Manifest, Metrics, SignedManifest, validity, weights_sha256
 from ecgfl_cli.models.networks import network_of
-from ecgfl_cli.models.registry import Entry, Registry
+from ecgfl_cli.models.provenance import ancestors
+from ecgfl_cli.models.registry import Registry
+from ecgfl_cli.models.trust import read_roots
 from ecgfl_cli.models.verdicts import VerdictCode
 from ecgfl_cli.times import current_time
 
@@ -82,6 +92,8 @@ class Checkpoints:
         self._registry = Registry(home.models, key.public_key())
         self._key = key
         self._phase_timeout = plan.phase_timeout
+        self._plan = plan
+        self._roots = read_roots(home.roots, "Restore it from your backup")
         self._models = GlobalModels(home, self._registry)
         self._models.require_whole()
         self._states = OptimiserStates(home.optimiser / plan.architecture)
@@ -121,7 +133,16 @@ class Checkpoints:
             self.passed_over = self._models.newest(plan.architecture)[1]
         run = self._models.new_run("")
         self.latest = self._store(
-            self._manifest(run, 0, plan.rounds, first.parent, sites=0, examples=0, metrics=None)
+            self._manifest(
+                run,
+                0,
+                plan.rounds,
+                first.parent,
+                first.parent_manifest,
+                sites=0,
+                examples=0,
+                metrics=None,
+            )
         )
 
     @property
@@ -151,9 +172,9 @@ class Checkpoints:
         site
             SHA-256 of the site's public node key, in hexadecimal.
         """
-        return seal(
-            request, weights, site, self.latest.manifest.run, self._key, self._phase_timeout
-        )
+        run = self.latest.manifest.run
+        request_content = seal(request, weights, site, run, self._key, self._phase_timeout)
+        return with_roots(request_content, self._roots)
 
     def last_final(self) -> tuple[str, Callable[[str], Content]] | None:
         """Return the newest final model that was not rolled back or rejected by most sites.
@@ -181,7 +202,8 @@ class Checkpoints:
                 f"`ecgfl coordinator model rollback {version}` publishes it again",
             )
         request = CatchUpRequest(model=final.signed)
-        return version, lambda site: self.sealed(request, vector, site)
+        lineage = ancestors(self._registry, version, LARGEST_LINEAGE - 2)
+        return version, lambda site: with_lineage(self.sealed(request, vector, site), lineage)
 
     def add_verdicts(self, version: str, verdicts: Mapping[str, VerdictCode]) -> Standing:
         """Store verdicts of sites on a final model, by site.
@@ -243,6 +265,7 @@ class Checkpoints:
             before.manifest.round + 1,
             before.manifest.rounds,
             before.manifest.version,
+            before.signed.sha256,
             sites=sites,
             examples=examples,
             metrics=metrics,
@@ -256,6 +279,7 @@ class Checkpoints:
         round_number: int,
         rounds: int,
         parent: str | None,
+        parent_manifest: str | None,
         sites: int,
         examples: int,
         metrics: Metrics | None,
@@ -271,6 +295,9 @@ class Checkpoints:
             round=round_number,
             rounds=rounds,
             parent=parent,
+            parent_manifest=parent_manifest,
+            plan_sha256=plan_sha256(self._plan),
+            strategy=self._plan.strategy,
             weights_sha256=digest,
             threshold=self._threshold,
             calibration=self._calibration,

@@ -13,9 +13,10 @@ from ecgfl_cli.federation.coordinator.runs.global_models import GlobalModels
 from ecgfl_cli.federation.coordinator.runs.run_plan import RunPlan
 from ecgfl_cli.models.architecture import architecture
 from ecgfl_cli.models.calibration import USUAL_THRESHOLD, Calibration
+from ecgfl_cli.models.entries import Entry
 from ecgfl_cli.models.manifest import Manifest
 from ecgfl_cli.models.packing import pack
-from ecgfl_cli.models.registry import Entry, Registry
+from ecgfl_cli.models.registry import Registry
 from ecgfl_cli.models.starter import starter_registry
 
 CHOOSE = "`ecgfl coordinator model list` shows the versions; or run `serve` with --from-scratch"
@@ -32,6 +33,8 @@ class FirstWeights:
         Weights, shape (n,).
     parent
         Version that has these weights; None if they are random.
+    parent_manifest
+        SHA-256 of its manifest.
     threshold
         Probability from which a beat is classified as PVC.
     calibration
@@ -42,6 +45,7 @@ class FirstWeights:
 
     vector: NDArray[np.float32]
     parent: str | None
+    parent_manifest: str | None
     threshold: float
     calibration: Calibration
     origin: str
@@ -73,14 +77,16 @@ def first_weights(plan: RunPlan, models: GlobalModels) -> FirstWeights:
     if newest is not None:
         version = newest.manifest.version
         return _of(
-            *load_weights(models.registry, version),
+            models.registry,
+            version,
             f"{version}, the newest usable model of this coordinator",
         )
     starter = starter_of(plan.architecture)
     if starter is not None:
         version = starter.manifest.version
         return _of(
-            *load_weights(starter_registry(), version),
+            starter_registry(),
+            version,
             f"{version}, the starter model that comes with the program",
         )
     return _random(
@@ -104,7 +110,7 @@ def _chosen(plan: RunPlan, version: str, models: GlobalModels) -> FirstWeights:
         registry = starter
     else:
         raise UsageError(f"--init-from {version}: this coordinator has no such model", CHOOSE)
-    manifest, vector = load_weights(registry, version)
+    manifest, _ = load_weights(registry, version)
     if manifest.architecture != plan.architecture:
         raise UsageError(
             f"--init-from {version}: its architecture is {manifest.architecture}, the run's is"
@@ -117,7 +123,7 @@ def _chosen(plan: RunPlan, version: str, models: GlobalModels) -> FirstWeights:
         and (problem := models.problem(registry.entry(version))) is not None
     ):
         raise UsageError(f"--init-from {version}: {problem}", f"Choose another version: {CHOOSE}")
-    return _of(manifest, vector, f"{version} (--init-from)")
+    return _of(registry, version, f"{version} (--init-from)")
 
 
 def load_weights(registry: Registry, version: str) -> tuple[Manifest, NDArray[np.float32]]:
@@ -139,8 +145,16 @@ def load_weights(registry: Registry, version: str) -> tuple[Manifest, NDArray[np
     return manifest, pack(network)
 
 
-def _of(manifest: Manifest, vector: NDArray[np.float32], origin: str) -> FirstWeights:
-    return FirstWeights(vector, manifest.version, manifest.threshold, manifest.calibration, origin)
+def _of(registry: Registry, version: str, origin: str) -> FirstWeights:
+    manifest, vector = load_weights(registry, version)
+    return FirstWeights(
+        vector,
+        version,
+        registry.entry(version).signed.sha256,
+        manifest.threshold,
+        manifest.calibration,
+        origin,
+    )
 
 
 def _random(plan: RunPlan, origin: str) -> FirstWeights:
@@ -148,4 +162,4 @@ def _random(plan: RunPlan, origin: str) -> FirstWeights:
 
     torch.manual_seed(plan.seed)
     vector = pack(architecture(plan.architecture).build())
-    return FirstWeights(vector, None, USUAL_THRESHOLD, Calibration(), origin)
+    return FirstWeights(vector, None, None, USUAL_THRESHOLD, Calibration(), origin)

@@ -8,7 +8,8 @@ from ecgfl_cli.errors import ModelRejected, UsageError
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome
 from ecgfl_cli.federation.coordinator.identity.enrolment import enrolled_sites
 from ecgfl_cli.federation.messages import REJECTIONS
-from ecgfl_cli.models.registry import Entry, Registry
+from ecgfl_cli.models.entries import Entry
+from ecgfl_cli.models.registry import Registry
 from ecgfl_cli.models.verdicts import VerdictCode
 
 SITES = "sites"

@@ -13,11 +13,13 @@ from importlib.metadata import version as program_version
 from ecgfl_cli.errors import UsageError
 from ecgfl_cli.federation.coordinator.audit import change
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome, load_signing_key
+from ecgfl_cli.federation.coordinator.identity.signing_keys import require_serving
 from ecgfl_cli.federation.coordinator.runs.first_weights import load_weights, starter_of
 from ecgfl_cli.federation.coordinator.runs.global_models import GlobalModels
+from ecgfl_cli.models.entries import Entry
 from ecgfl_cli.models.manifest import Manifest, SignedManifest, validity, weights_sha256
 from ecgfl_cli.models.networks import network_of
-from ecgfl_cli.models.registry import Entry, Registry
+from ecgfl_cli.models.registry import Registry
 from ecgfl_cli.models.starter import starter_registry
 from ecgfl_cli.times import current_time
 
@@ -60,6 +62,7 @@ def roll_back(home: CoordinatorHome, version: str | None) -> RolledBack:
     ModelRejected
         A model is damaged.
     """
+    require_serving(home)
     key = load_signing_key(home)
     registry = Registry(home.models, key.public_key())
     models = GlobalModels(home, registry)
@@ -101,6 +104,7 @@ def roll_back(home: CoordinatorHome, version: str | None) -> RolledBack:
         round=1,
         rounds=1,
         parent=old.version,
+        parent_manifest=target.signed.sha256,
         weights_sha256=digest,
         threshold=old.threshold,
         calibration=old.calibration,

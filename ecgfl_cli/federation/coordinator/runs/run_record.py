@@ -3,6 +3,8 @@
 The report is written after each round, so that a run that was killed continues the same report.
 """
 
+import hashlib
+import json
 from dataclasses import asdict
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -264,6 +266,12 @@ def plan_in_words(plan: RunPlan) -> dict[str, Any]:
         "hours": None if plan.hours is None else str(plan.hours),
         "privacy": None if plan.privacy is None else plan.privacy.in_words(),
     }
+
+
+def plan_sha256(plan: RunPlan) -> str:
+    """Return the SHA-256 of a plan: of its values as in a report, as JSON with sorted keys."""
+    text = json.dumps(plan_in_words(plan), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def now() -> str:

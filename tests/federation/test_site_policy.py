@@ -224,10 +224,13 @@ def test_a_run_of_200_rounds_is_within_the_defaults(homes: Homes) -> None:
     parent = server.sign(server.manifest(sound_vector(), round=199, rounds=200))
     assert server.send(server.content(signed=parent)).figures
     audit.append("send", kind="train", run="r1", bytes=1, sha256="0" * 64, metrics={})
-    final = server.sign(server.manifest(sound_vector(), round=200, rounds=200))
+    names = {"version": "ecgnet-0006-abcdef01", "sequence": 6}
+    final = server.sign(server.manifest(sound_vector(), round=200, rounds=200, **names))
     assert server.send(server.content("evaluate", signed=final), "evaluate").figures
+    names = {"version": "ecgnet-0007-abcdef01", "sequence": 7}
+    more = server.sign(server.manifest(sound_vector(), round=199, rounds=200, **names))
     with pytest.raises(PolicyRefused, match="max_rounds"):
-        server.send(server.content(signed=parent))
+        server.send(server.content(signed=more))
 
 
 @pytest.mark.parametrize(

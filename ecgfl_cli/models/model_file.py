@@ -59,7 +59,7 @@ def model_file(registry: Registry, version: str, roots: Sequence[str] = ()) -> b
     metadata = {KEY: json.dumps(signed.model_dump(), sort_keys=True)}
     if roots:
         metadata[ROOTS] = roots_text(roots)
-    return bytes(save(tensors, metadata=metadata))
+    return _with_sorted_metadata(bytes(save(tensors, metadata=metadata)))
 
 
 def read_model_file(
@@ -106,12 +106,28 @@ def read_model_file(
         ) from error
 
 
+def _with_sorted_metadata(data: bytes) -> bytes:
+    """Return a file with its metadata sorted: safetensors writes several keys in a random order."""
+    header, rest = _header(data)
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % LENGTH_BYTES)
+    return len(text).to_bytes(LENGTH_BYTES, "little") + text + rest
+
+
 def _metadata(data: bytes) -> dict[str, Any]:
-    """Return the metadata: eight bytes of length, then a JSON object with `__metadata__`."""
-    length = int.from_bytes(data[:LENGTH_BYTES], "little")
-    if not 0 < length <= min(LARGEST_HEADER, len(data) - LENGTH_BYTES):
-        raise ValueError("no header")
-    metadata = json.loads(data[LENGTH_BYTES : LENGTH_BYTES + length])["__metadata__"]
+    """Return the metadata of a file."""
+    metadata = _header(data)[0]["__metadata__"]
     if not isinstance(metadata, dict):
         raise TypeError("no metadata")
     return metadata
+
+
+def _header(data: bytes) -> tuple[dict[str, Any], bytes]:
+    """Return the header, a JSON object after eight bytes with its length, and the rest."""
+    length = int.from_bytes(data[:LENGTH_BYTES], "little")
+    if not 0 < length <= min(LARGEST_HEADER, len(data) - LENGTH_BYTES):
+        raise ValueError("no header")
+    end = LENGTH_BYTES + length
+    header: dict[str, Any] = json.loads(data[LENGTH_BYTES:end])
+    return header, data[end:]

@@ -195,11 +195,6 @@ class SignedManifest(StrictModel):
     manifest: Annotated[str, Field(max_length=LARGEST_MANIFEST_BYTES)]
     signature: Annotated[str, Field(max_length=128)]
 
-    @property
-    def manifest_sha256(self) -> str:
-        """SHA-256 of the manifest's bytes, in hexadecimal."""
-        return hashlib.sha256(self.manifest.encode()).hexdigest()
-
     @classmethod
     def sign(cls, manifest: Manifest, key: ed25519.Ed25519PrivateKey) -> Self:
         """Sign a manifest with the coordinator's signing key."""

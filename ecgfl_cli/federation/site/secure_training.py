@@ -176,7 +176,7 @@ class SecureTraining:
         sent = (
             manifest.round + 1,
             manifest.version,
-            request.model.manifest_sha256,
+            request.model.sha256,
             request.plan_sha256,
         )
         if stated != sent:

@@ -127,7 +127,7 @@ class SecureRound:
                 run=latest.manifest.run,
                 round=self._number,
                 version=latest.manifest.version,
-                manifest_sha256=request.model.manifest_sha256,
+                manifest_sha256=request.model.sha256,
                 plan_sha256=request.plan_sha256,
                 members=sorted(members, key=lambda member: member.site),
                 threshold=usual_threshold(count),

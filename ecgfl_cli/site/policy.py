@@ -197,8 +197,12 @@ class Policy(StrictModel):
     @model_validator(mode="after")
     def _bounds_leave_room(self) -> Self:
         for highest, lowest in BETWEEN.items():
-            if getattr(self, lowest) > getattr(self, highest):
-                raise ValueError(f"{lowest} is above {highest}: every request would be refused")
+            least, most = getattr(self, lowest), getattr(self, highest)
+            if least > most:
+                raise ValueError(
+                    f"{lowest} = {least:g} is above {highest} = {most:g}: every request would be "
+                    "refused"
+                )
         return self
 
     @model_validator(mode="after")

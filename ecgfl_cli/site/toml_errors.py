@@ -43,6 +43,8 @@ def settings_error(path: Path, schema: object, faults: Iterable[Fault]) -> Usage
     if len(faults) > MOST_SHOWN:
         shown.append(f"and {len(faults) - MOST_SHOWN} more")
     fix = "Correct or remove that line" if len(faults) == 1 else "Correct or remove these lines"
+    if any(_is_contradiction(fault) for fault in faults):
+        fix = "Change these settings"
     return UsageError(f"{path}: {'; '.join(shown)}", fix)
 
 
@@ -116,7 +118,13 @@ def _described(fault: Fault, number: int | None, schema: object) -> str:
         names = _names(schema, fault.location[:-1])
         nearest = difflib.get_close_matches(str(fault.location[-1]), names, n=1)
         hint = f"; did you mean {nearest[0]}?" if nearest else ""
-    return f"{fault.field} = {_shown(fault.value)}{line}: {fault.reason}{hint}"
+    value = "" if _is_contradiction(fault) else f" = {_shown(fault.value)}"
+    return f"{fault.field}{value}{line}: {fault.reason}{hint}"
+
+
+def _is_contradiction(fault: Fault) -> bool:
+    """Return whether the settings of a table contradict each other."""
+    return isinstance(fault.value, Mapping) and not fault.is_unknown_name
 
 
 def _names(schema: Any, location: Sequence[str | int]) -> list[str]:

@@ -46,8 +46,9 @@ def test_a_new_settings_file_holds_the_defaults(site: Path) -> None:
             "min_batch_size = 16",
             "min_batch_size = 2000",
             "policy",
-            "min_batch_size is above max_batch_size",
+            "min_batch_size = 2000 is above max_batch_size = 1024",
         ),
+        ('secagg = "off"', 'secagg = "required"', "policy", "at least 2 peers, and peers has 0"),
         ("max_rounds = 200", f"max_rounds = {'9' * 4000}", "policy.max_rounds", "999..."),
         (
             "max_rounds = 200",

@@ -17,8 +17,8 @@ RECORDS = (
     *("100", "106", "114", "116", "119", "200", "203", "207"),
     *("208", "210", "213", "214", "215", "221", "228", "233"),
 )
-"""Records of mitdb; all but 100 have PVCs in their first 4 minutes."""
-EXCERPT_SECONDS = 4 * 60
+"""Records of mitdb; all but 100 have at least 20 PVCs in their first 8 minutes."""
+EXCERPT_SECONDS = 8 * 60
 
 
 def demo(*arguments: str) -> subprocess.CompletedProcess[str]:

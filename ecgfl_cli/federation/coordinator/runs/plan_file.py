@@ -285,8 +285,8 @@ max_update_ratio = {run.max_update_ratio:g}
 max_weight_ratio = {run.max_weight_ratio:g}
 # A site's reply is left out if it reports more training or held-out beats than this.
 max_examples = {run.max_examples}
-# Secure aggregation: the coordinator learns only the sum of the sites' updates. Each site must have
-# secagg = "required" and the other sites in [policy] of its site.toml.
+# Secure aggregation: the coordinator learns only the sum of the sites' updates. The policy of each
+# site must require it and name the other sites.
 secagg = false
 
 # With this section, only sites that train with differential privacy take part. Each uses the

@@ -21,7 +21,11 @@ from ecgfl_cli.federation.messages import Kind, masked_of
 from ecgfl_cli.federation.release_steps.chain import restore
 from ecgfl_cli.federation.release_steps.step import ReleaseStep, RoundUpdates
 from ecgfl_cli.federation.secagg.agreement import Agreement, RoundMember
-from ecgfl_cli.federation.secagg.stages import KeysRequest, SurvivorsRequest
+from ecgfl_cli.federation.secagg.stages import (
+    KeysRequest,
+    SurvivorsRequest,
+    UnmaskRequest,
+)
 from ecgfl_cli.federation.signed_requests import StageRequest
 from ecgfl_cli.federation.simulation.trial import trial
 from ecgfl_cli.federation.site.secure_training import SecureTraining
@@ -345,6 +349,13 @@ def test_a_round_is_unmasked_once_also_after_a_restart(homes: Homes) -> None:
     RequestLog(alice.audit).begin(asked(3), "unmask", agreement.version, 1)
     with pytest.raises(RequestRefused, match="unmasked before"):
         new_session().answer(Kind.KEYS, request, asked(4))
+    session = new_session()
+    later = agreement.model_copy(update={"round": 2})
+    session.answer(Kind.KEYS, KeysRequest(agreement=later), asked(6))
+    unmask = UnmaskRequest(agreement=later.digest.hex(), signers=[], signatures=[])
+    hidden = replace(asked(7), run="another-run")
+    with pytest.raises(RequestRefused, match="another-run"):
+        session.answer(Kind.UNMASK, unmask, hidden)
     other = SurvivorsRequest(agreement="a" * 64, survivors=prints)
     with pytest.raises(StageMissed):
         new_session().answer(Kind.SURVIVORS, other, asked(5))

@@ -168,12 +168,14 @@ class SecureTraining:
         current = self._require(training.agreement)
         agreement = current.agreement
         stated = (
+            agreement.run,
             agreement.round,
             agreement.version,
             agreement.manifest_sha256,
             agreement.plan_sha256,
         )
         sent = (
+            manifest.run,
             manifest.round + 1,
             manifest.version,
             request.model.sha256,
@@ -204,8 +206,8 @@ class SecureTraining:
             raise RequestRefused(
                 f"round {agreement.round} of run {agreement.run} was unmasked before: the "
                 "difference of two sums over the same round could be the update of one site",
-                "Tell the coordinator to begin a new run from the last model: `ecgfl coordinator "
-                f"serve --secagg --init-from {agreement.version}`",
+                "Tell the coordinator to begin a new run from the last model: the command of this "
+                f"run with `--init-from {agreement.version}` added",
             )
         self._log.begin(asked, "none", agreement.version, agreement.round)
         self._round = SiteRound(
@@ -214,8 +216,16 @@ class SecureTraining:
         return self._round.keys
 
     def _current(self, digest: str, asked: Asked, work: Work) -> SiteRound:
-        """Return the round of a request, after the request is logged."""
+        """Return the round of a request, after the request is logged.
+
+        The log counts unmaskings by the run of the request, so it must be that of the round.
+        """
         current = self._require(digest)
+        if asked.run != current.agreement.run:
+            raise RequestRefused(
+                f"a round of run {current.agreement.run} in a request of run {asked.run}",
+                TELL,
+            )
         self._log.begin(asked, work, current.agreement.version, current.agreement.round)
         return current
 

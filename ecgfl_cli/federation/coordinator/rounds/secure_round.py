@@ -46,7 +46,7 @@ SERVE_AGAIN = (
 )
 BEGIN_ANEW = (
     "No single update was revealed. Sites unmask a round only once, so begin a new run from the "
-    "last model: `ecgfl coordinator serve --secagg --init-from {version}`"
+    "last model: the same command with `--init-from {version}` added"
 )
 
 

@@ -341,7 +341,9 @@ def test_a_round_is_unmasked_once_also_after_a_restart(homes: Homes) -> None:
         return Asked(f"{number:032x}", agreement.run, "2026-01-02T00:00:00.000+00:00")
 
     def new_session() -> SecureTraining:
-        return SecureTraining(alice, policy, fingerprint(alice.node_public_key))
+        return SecureTraining(
+            alice, policy, fingerprint(alice.node_public_key), RequestLog(alice.audit)
+        )
 
     keys = new_session().answer(Kind.KEYS, request, asked(1)).texts
     again = new_session().answer(Kind.KEYS, request, asked(2)).texts

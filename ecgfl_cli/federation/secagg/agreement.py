@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from ecgfl_cli.models.manifest import LARGEST_NUMBER, SHA256, Name
+from ecgfl_cli.models.manifest import LARGEST_NUMBER, Name, Sha256
 from ecgfl_cli.schemas import StrictModel
 
 FEWEST_MEMBERS = 3
@@ -18,8 +18,6 @@ MOST_MEMBERS = 100
 LARGEST_WEIGHT = 3
 """Largest weight of a site in the mean; the smallest is 1. If one site had by far the largest
 weight, the sum would be little else than its update."""
-
-Fingerprint = Annotated[str, Field(pattern=SHA256)]
 
 
 def usual_threshold(members: int) -> int:
@@ -43,7 +41,7 @@ class RoundMember(StrictModel):
         the site's data, because the sum would reveal numbers of beats.
     """
 
-    site: Fingerprint
+    site: Sha256
     weight: Annotated[int, Field(ge=1, le=LARGEST_WEIGHT)] = 1
 
 
@@ -74,8 +72,8 @@ class Agreement(StrictModel):
     run: Name
     round: Annotated[int, Field(ge=1, le=LARGEST_NUMBER)]
     version: Name
-    manifest_sha256: Annotated[str, Field(pattern=SHA256)]
-    plan_sha256: Annotated[str, Field(pattern=SHA256)]
+    manifest_sha256: Sha256
+    plan_sha256: Sha256
     members: Annotated[list[RoundMember], Field(min_length=FEWEST_MEMBERS, max_length=MOST_MEMBERS)]
     threshold: int
 

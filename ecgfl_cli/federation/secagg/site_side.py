@@ -43,7 +43,7 @@ KEYS = b"keys"
 SURVIVORS = b"survivors"
 """Purposes of signatures."""
 
-TELL = (
+LEAVE_ROUND = (
     "Nothing was sent for this stage, and no update was revealed. Tell the coordinator, and join "
     "again for the next run"
 )
@@ -81,7 +81,7 @@ class SiteRound:
         if site not in agreement.sites:
             raise RequestRefused(
                 f"the coordinator began secure aggregation for sites without this one ({site})",
-                TELL,
+                LEAVE_ROUND,
             )
         unknown = [each for each in agreement.sites if each != site and each not in pinned]
         if unknown:
@@ -92,6 +92,7 @@ class SiteRound:
                 "(`ecgfl doctor` shows it), and add it to policy.peers in site.toml",
             )
         self.agreement = agreement
+        self._digest = agreement.digest
         self._node_key = node_key
         self._site = site
         self._sealing = X25519PrivateKey.generate()
@@ -109,10 +110,10 @@ class SiteRound:
         keys = RoundKeys(
             sealing=public_hex(self._sealing),
             masking=public_hex(self._masking),
-            commitment=commitment(self._own_seed, self.agreement.digest),
+            commitment=commitment(self._own_seed, self._digest),
             signature="00" * 8,
         )
-        data = keys.signed_bytes(self.agreement.digest, self._site)
+        data = keys.signed_bytes(self._digest, self._site)
         return keys.model_copy(update={"signature": sign(self._node_key, KEYS, data)})
 
     def shares(self, request: SharesRequest) -> SealedShares:
@@ -124,12 +125,14 @@ class SiteRound:
             If a key is not signed by its site, or the list is not that of this round.
         """
         if self._peers:
-            raise RequestRefused("the coordinator asks for shares of one round twice", TELL)
+            raise RequestRefused("the coordinator asks for shares of one round twice", LEAVE_ROUND)
         sites = [peer.site for peer in request.peers]
         self._require_subset(sites, self.agreement.sites, "the sites with keys")
         peers = {peer.site: peer for peer in request.peers}
         if peers[self._site].keys != self.keys:
-            raise RequestRefused("the coordinator forwards other keys as those of this site", TELL)
+            raise RequestRefused(
+                "the coordinator forwards other keys as those of this site", LEAVE_ROUND
+            )
         for peer in request.peers:
             self._check_keys(peer)
         self._peers = peers
@@ -165,7 +168,9 @@ class SiteRound:
             If the change is not finite or too large.
         """
         if self._is_masked or not self._updating:
-            raise RequestRefused("the coordinator asks for an update of one round twice", TELL)
+            raise RequestRefused(
+                "the coordinator asks for an update of one round twice", LEAVE_ROUND
+            )
         norm, usual = float(np.linalg.norm(change)), float(np.linalg.norm(start))
         if usual and norm > training.max_update_ratio * usual:
             raise ModelRejected(
@@ -177,13 +182,12 @@ class SiteRound:
         factor = self.agreement.factor(self._site)
         total = quantised(change, factor, len(self.agreement.sites))
         self._is_masked = True
-        digest = self.agreement.digest
-        total += mask(self._own_seed, digest, len(total))
+        total += mask(self._own_seed, self._digest, len(total))
         for peer in self._updating:
             if peer == self._site:
                 continue
             secret = self._secret_with(peer, self._masking, self._peers[peer].keys.masking)
-            pair = mask(secret, digest, len(total))
+            pair = mask(secret, self._digest, len(total))
             total += pair if self._site < peer else -pair
         return total
 
@@ -196,11 +200,11 @@ class SiteRound:
             If a share does not decrypt, or the list of sites is not that of this round.
         """
         if not self._peers or self._updating:
-            raise RequestRefused("the coordinator forwards shares of one round twice", TELL)
+            raise RequestRefused("the coordinator forwards shares of one round twice", LEAVE_ROUND)
         self._require_subset(training.sites, list(self._peers), "the sites with shares")
         if len(training.sealed) != len(training.sites):
             raise RequestRefused(
-                f"{len(training.sealed)} shares of {len(training.sites)} sites", TELL
+                f"{len(training.sealed)} shares of {len(training.sites)} sites", LEAVE_ROUND
             )
         for peer, sealed in zip(training.sites, training.sealed, strict=True):
             self._received[peer] = self._unseal(peer, bytes.fromhex(sealed))
@@ -215,10 +219,12 @@ class SiteRound:
             If the list is not one of this round, or another list was signed.
         """
         if not self._is_masked or self._survivors:
-            raise RequestRefused("the coordinator names the survivors of one round twice", TELL)
+            raise RequestRefused(
+                "the coordinator names the survivors of one round twice", LEAVE_ROUND
+            )
         self._require_subset(request.survivors, self._updating, "the survivors")
         self._survivors = request.survivors
-        data = survivors_bytes(self.agreement.digest, self._survivors)
+        data = survivors_bytes(self._digest, self._survivors)
         return SignedSurvivors(signature=sign(self._node_key, SURVIVORS, data))
 
     def unmask(self, request: UnmaskRequest) -> UnmaskingShares:
@@ -233,19 +239,19 @@ class SiteRound:
             If fewer than `threshold` survivors have signed the list, or for a second unmasking.
         """
         if not self._survivors or self._is_unmasked:
-            raise RequestRefused("the coordinator asks to unmask one round twice", TELL)
-        self._require_subset(request.signers, self._survivors, "the signers")
+            raise RequestRefused("the coordinator asks to unmask one round twice", LEAVE_ROUND)
+        self._require_part(request.signers, self._survivors, "the signers")
         if len(request.signers) != len(request.signatures):
             raise RequestRefused(
-                f"{len(request.signatures)} signatures of {len(request.signers)} sites", TELL
+                f"{len(request.signatures)} signatures of {len(request.signers)} sites", LEAVE_ROUND
             )
-        data = survivors_bytes(self.agreement.digest, self._survivors)
+        data = survivors_bytes(self._digest, self._survivors)
         for signer, signature in zip(request.signers, request.signatures, strict=True):
             if not is_signed(self._node_key_of(self._peers[signer]), signature, SURVIVORS, data):
                 raise RequestRefused(
                     f"the signature of site {signer} is not on the list of survivors that this "
                     "site has signed",
-                    TELL,
+                    LEAVE_ROUND,
                 )
         self._is_unmasked = True
         lost = [site for site in self._updating if site not in self._survivors]
@@ -255,48 +261,56 @@ class SiteRound:
         )
 
     def _require_subset(self, sites: Sequence[str], of: Sequence[str], what: str) -> None:
-        """Check a list of sites: sorted, part of another list, this site in it, and long enough."""
+        """Check a list of sites like `_require_part`, and that this site is in it."""
+        self._require_part(sites, of, what)
+        if self._site not in sites:
+            raise RequestRefused(f"{what} do not include this site", LEAVE_ROUND)
+
+    def _require_part(self, sites: Sequence[str], of: Sequence[str], what: str) -> None:
+        """Check that a list of sites is sorted, part of another list, and long enough."""
         threshold = self.agreement.threshold
         if list(sites) != sorted(set(sites) & set(of)):
             raise RequestRefused(
-                f"{what} are not a sorted part of the sites of the stage before", TELL
+                f"{what} are not a sorted part of the sites of the stage before", LEAVE_ROUND
             )
-        if self._site not in sites and what != "the signers":
-            raise RequestRefused(f"{what} do not include this site", TELL)
         if len(sites) < threshold:
             raise RequestRefused(
-                f"{what} are {len(sites)}; this round needs at least {threshold}", TELL
+                f"{what} are {len(sites)}; this round needs at least {threshold}", LEAVE_ROUND
             )
 
     def _check_keys(self, peer: PeerKeys) -> None:
         node_key = self._node_key_of(peer)
-        data = peer.keys.signed_bytes(self.agreement.digest, peer.site)
+        data = peer.keys.signed_bytes(self._digest, peer.site)
         if not is_signed(node_key, peer.keys.signature, KEYS, data):
             raise RequestRefused(
                 f"the keys of site {peer.site} are not signed by it for this model and round: the "
                 "coordinator has changed them, or sends other models to other sites",
-                TELL,
+                LEAVE_ROUND,
             )
 
     def _node_key_of(self, peer: PeerKeys) -> ec.EllipticCurvePublicKey:
         data = bytes.fromhex(peer.node_key)
         if hashlib.sha256(data).hexdigest() != peer.site:
             raise RequestRefused(
-                f"the node key of site {peer.site} is not the one with this SHA-256", TELL
+                f"the node key of site {peer.site} is not the one with this SHA-256", LEAVE_ROUND
             )
         try:
             key = serialization.load_der_public_key(data)
         except (ValueError, UnsupportedAlgorithm) as error:
-            raise RequestRefused(f"the node key of site {peer.site}: {error}", TELL) from error
+            raise RequestRefused(
+                f"the node key of site {peer.site}: {error}", LEAVE_ROUND
+            ) from error
         if not isinstance(key, ec.EllipticCurvePublicKey):
-            raise RequestRefused(f"the node key of site {peer.site} is no ECDSA key", TELL)
+            raise RequestRefused(f"the node key of site {peer.site} is no ECDSA key", LEAVE_ROUND)
         return key
 
     def _secret_with(self, peer: str, own: X25519PrivateKey, public: str) -> bytes:
         try:
             return shared_secret(own, public)
         except ValueError as error:
-            raise RequestRefused(f"a key of site {peer} is not usable: {error}", TELL) from error
+            raise RequestRefused(
+                f"a key of site {peer} is not usable: {error}", LEAVE_ROUND
+            ) from error
 
     def _seal(self, peer: str, plaintext: bytes) -> str:
         secret = self._secret_with(peer, self._sealing, self._peers[peer].keys.sealing)
@@ -310,11 +324,11 @@ class SiteRound:
             raise RequestRefused(
                 f"the share of site {peer} does not decrypt: that site or the coordinator has "
                 "changed it",
-                TELL,
+                LEAVE_ROUND,
             ) from error
 
     def _binding(self, sender: str, recipient: str) -> bytes:
-        return self.agreement.digest + f"{sender} {recipient}".encode()
+        return self._digest + f"{sender} {recipient}".encode()
 
 
 def survivors_bytes(agreement: bytes, survivors: Sequence[str]) -> bytes:

@@ -8,8 +8,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ecgfl_cli.federation.secagg.agreement import MOST_MEMBERS, Agreement, Fingerprint
-from ecgfl_cli.models.manifest import SHA256
+from ecgfl_cli.federation.secagg.agreement import MOST_MEMBERS, Agreement
+from ecgfl_cli.models.manifest import Sha256
 from ecgfl_cli.schemas import StrictModel
 
 REPLY = "ecgfl-secagg"
@@ -23,8 +23,7 @@ Signature = Annotated[str, Field(pattern=r"^([0-9a-f]{2}){8,110}$")]
 NodeKey = Annotated[str, Field(pattern=r"^([0-9a-f]{2}){60,200}$")]
 Sealed = Annotated[str, Field(pattern=r"^[0-9a-f]{96}$")]
 Share = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
-Digest = Annotated[str, Field(pattern=SHA256)]
-Sites = Annotated[list[Fingerprint], Field(max_length=MOST_MEMBERS)]
+Sites = Annotated[list[Sha256], Field(max_length=MOST_MEMBERS)]
 
 
 class KeysRequest(StrictModel):
@@ -50,7 +49,7 @@ class RoundKeys(StrictModel):
 
     sealing: Key
     masking: Key
-    commitment: Digest
+    commitment: Sha256
     signature: Signature
 
     def signed_bytes(self, agreement: bytes, site: str) -> bytes:
@@ -79,7 +78,7 @@ class PeerKeys(StrictModel):
         Its keys of the round.
     """
 
-    site: Fingerprint
+    site: Sha256
     node_key: NodeKey
     keys: RoundKeys
 
@@ -95,7 +94,7 @@ class SharesRequest(StrictModel):
         The sites with keys, sorted by fingerprint, including the recipient.
     """
 
-    agreement: Digest
+    agreement: Sha256
     peers: Annotated[list[PeerKeys], Field(max_length=MOST_MEMBERS)]
 
 
@@ -120,7 +119,7 @@ class MaskedTraining(StrictModel):
         Largest norm of the update, as a multiple of the norm of the global weights.
     """
 
-    agreement: Digest
+    agreement: Sha256
     sites: Sites
     sealed: Annotated[list[Sealed], Field(max_length=MOST_MEMBERS)]
     max_update_ratio: Annotated[float, Field(ge=1)]
@@ -129,7 +128,7 @@ class MaskedTraining(StrictModel):
 class SurvivorsRequest(StrictModel):
     """Stage 4: names the sites whose masked updates have arrived, sorted by fingerprint."""
 
-    agreement: Digest
+    agreement: Sha256
     survivors: Sites
 
 
@@ -152,7 +151,7 @@ class UnmaskRequest(StrictModel):
         Their signatures of the list of survivors.
     """
 
-    agreement: Digest
+    agreement: Sha256
     signers: Sites
     signatures: Annotated[list[Signature], Field(max_length=MOST_MEMBERS)]
 

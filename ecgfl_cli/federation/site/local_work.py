@@ -87,7 +87,8 @@ class LocalWork:
     def __init__(self, home: Home, policy: Policy) -> None:
         self._home = home
         self._policy = policy
-        self._log = RequestLog(home.audit)
+        self.requests = RequestLog(home.audit)
+        """The recorded requests and releases of this site."""
         self._check = LossCheck(home, policy)
         self._datasets: dict[str, Dataset] = {}
         self._checked: set[str] = set()
@@ -218,11 +219,11 @@ class LocalWork:
 
     def is_known(self, asked: Asked) -> bool:
         """Return whether this request was answered before."""
-        return self._log.is_known(asked.id)
+        return self.requests.is_known(asked.id)
 
     def begin_without_data(self, asked: Asked, manifest: Manifest) -> None:
         """Log a request that is answered without the use of any recording."""
-        self._log.begin(asked, "none", manifest.version, manifest.round)
+        self.requests.begin(asked, "none", manifest.version, manifest.round)
 
     def _measured_release(self, measured: Measured) -> Release:
         """Return the reply about a measurement: only the number of beats if no metric may leave."""
@@ -288,12 +289,12 @@ class LocalWork:
         now = datetime.now().astimezone()
         policy.allow_hour(now)
         policy.allow_at_most(
-            "rounds in 24 hours", self._log.in_a_day("train", now) + 1, "max_rounds_a_day"
+            "rounds in 24 hours", self.requests.in_a_day("train", now) + 1, "max_rounds_a_day"
         )
         policy.allow_at_most(
-            "rounds in a run", self._log.in_run("train", asked.run) + 1, "max_rounds"
+            "rounds in a run", self.requests.in_run("train", asked.run) + 1, "max_rounds"
         )
-        self._log.begin(asked, "train", manifest.version, manifest.round + 1)
+        self.requests.begin(asked, "train", manifest.version, manifest.round + 1)
 
     def _begin_measurement(self, asked: Asked, manifest: Manifest, is_catch_up: bool) -> None:
         """Check the policy's hours and counts for a measurement, and log the request.
@@ -301,7 +302,7 @@ class LocalWork:
         The first measurement in a round in which this site has trained is allowed at any hour.
         """
         policy = self._policy
-        log = self._log
+        log = self.requests
         now = datetime.now().astimezone()
         has_trained = log.in_round("train", asked.run, manifest.round)
         has_measured = log.in_round("measure", asked.run, manifest.round)

@@ -113,7 +113,7 @@ class Participant:
         self._registry: Registry
         self._work = LocalWork(home, settings.policy)
         self._site = fingerprint(home.node_public_key)
-        self._secure = SecureTraining(home, settings.policy, self._site)
+        self._secure = SecureTraining(home, settings.policy, self._site, self._work.requests)
         self.rounds = 0
         self.run: str | None = None
         self.final: FinalModel | None = None
@@ -235,6 +235,7 @@ class Participant:
         The reply carries this site's verdict if the policy allows it and the model was tested here.
         """
         received, asked = self._read(content, CatchUpRequest)
+        self._registry = site_registry(self._home)
         manifest = received.content.model.open(self._keys)
         if not manifest.is_final:
             raise ServerRefused(
@@ -274,7 +275,6 @@ class Participant:
             If the request is not signed for this site, is not valid now, or was answered before.
         """
         self._keys = follow_roots(self._home, roots_of(content)).new(datetime.now(UTC))
-        self._registry = site_registry(self._home)
         received = read_request(content, schema, self._keys, self._site)
         envelope = received.envelope
         asked = Asked(envelope.id, envelope.run, envelope.expires)
@@ -352,6 +352,7 @@ class Participant:
         EcgflError
             If one of the checks fails.
         """
+        self._registry = site_registry(self._home)
         manifest = received.content.model.open(self._keys)
         if manifest.run != received.envelope.run:
             raise ServerRefused(

@@ -2,6 +2,7 @@
 
 import secrets
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -11,7 +12,7 @@ from ecgfl_cli.errors import PolicyRefused, RequestRefused, ServerRefused, Stage
 from ecgfl_cli.federation.messages import Kind, TrainRequest
 from ecgfl_cli.federation.secagg.agreement import FEWEST_MEMBERS, Agreement, RoundMember
 from ecgfl_cli.federation.secagg.coordinator_side import CoordinatorRound
-from ecgfl_cli.federation.secagg.site_side import TELL, SiteRound
+from ecgfl_cli.federation.secagg.site_side import LEAVE_ROUND, SiteRound
 from ecgfl_cli.federation.secagg.stages import (
     REPLY,
     KeysRequest,
@@ -104,13 +105,15 @@ class SecureTraining:
         Policy of the site.
     site
         SHA-256 of the site's public node key.
+    log
+        The recorded requests and releases of the site.
     """
 
-    def __init__(self, home: Home, policy: Policy, site: str) -> None:
+    def __init__(self, home: Home, policy: Policy, site: str, log: RequestLog) -> None:
         self._home = home
         self._policy = policy
         self._site = site
-        self._log = RequestLog(home.audit)
+        self._log = log
         self._round: SiteRound | None = None
 
     def answer(self, kind: Kind, request: StageRequest, asked: Asked) -> Release:
@@ -186,7 +189,7 @@ class SecureTraining:
                 f"the coordinator sends model {manifest.version} and a training for it that are "
                 f"not those on which the sites of round {agreement.round} have agreed "
                 f"({agreement.version})",
-                TELL,
+                LEAVE_ROUND,
             )
         current.open_shares(training)
         return RoundMasks(current, training)
@@ -200,7 +203,7 @@ class SecureTraining:
             )
         if agreement.run != asked.run:
             raise RequestRefused(
-                f"a round of run {agreement.run} in a request of run {asked.run}", TELL
+                f"a round of run {agreement.run} in a request of run {asked.run}", LEAVE_ROUND
             )
         if self._log.in_round("unmask", agreement.run, agreement.round):
             raise RequestRefused(
@@ -210,10 +213,13 @@ class SecureTraining:
                 f"run with `--init-from {agreement.version}` added",
             )
         self._log.begin(asked, "none", agreement.version, agreement.round)
-        self._round = SiteRound(
-            agreement, load_node_key(self._home), self._site, self._policy.peers
-        )
+        self._round = SiteRound(agreement, self._node_key, self._site, self._policy.peers)
         return self._round.keys
+
+    @cached_property
+    def _node_key(self) -> ec.EllipticCurvePrivateKey:
+        """Private node key. To decrypt it takes a moment, so this happens once in a session."""
+        return load_node_key(self._home)
 
     def _current(self, digest: str, asked: Asked, work: Work) -> SiteRound:
         """Return the round of a request, after the request is logged.
@@ -224,7 +230,7 @@ class SecureTraining:
         if asked.run != current.agreement.run:
             raise RequestRefused(
                 f"a round of run {current.agreement.run} in a request of run {asked.run}",
-                TELL,
+                LEAVE_ROUND,
             )
         self._log.begin(asked, work, current.agreement.version, current.agreement.round)
         return current
@@ -234,6 +240,6 @@ class SecureTraining:
             raise StageMissed(
                 "the coordinator continues a round of secure aggregation that this session has "
                 "not begun",
-                "This site takes part again in the next round",
+                "Nothing needs to be done: this site takes part again from the next round on",
             )
         return self._round

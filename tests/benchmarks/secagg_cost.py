@@ -84,7 +84,7 @@ def measure(count: int, lost: int) -> str:
         coordinator.take_unmasking(name, answer)
         sites[name].sends(Kind.UNMASK, answer)
     began = time.process_time()
-    coordinator.mean_change()
+    coordinator.unmasked_mean()
     summed = time.process_time() - began
     survivor = sites[of.names[-1]]
     others = sum(survivor.seconds.values()) - survivor.seconds["mask"]

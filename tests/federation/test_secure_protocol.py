@@ -70,7 +70,7 @@ def test_the_sum_is_exact(count: int) -> None:
     expected = sum(
         weight * change_of(name) for weight, name in zip(weights, of.names, strict=True)
     ) / sum(weights)
-    error = np.abs(of.coordinator.mean_change() - expected).max()
+    error = np.abs(of.coordinator.unmasked_mean() - expected).max()
     assert error * sum(weights) / max(weights) < 1e-6
 
 
@@ -97,7 +97,7 @@ def test_the_sum_survives_sites_that_are_lost(stage: str) -> None:
     counted = of.coordinator.survivors
     expected = np.mean([change_of(name) for name in counted], axis=0)
     assert len(counted) == (5 if stage in ("shares", "training") else 7)
-    np.testing.assert_allclose(of.coordinator.mean_change(), expected, atol=1e-6)
+    np.testing.assert_allclose(of.coordinator.unmasked_mean(), expected, atol=1e-6)
 
 
 def test_a_wrong_share_is_found_and_left_out() -> None:
@@ -112,11 +112,23 @@ def test_a_wrong_share_is_found_and_left_out() -> None:
         update={"own_masks": ["00" * 16] * 6, "masking_keys": ["00" * 16]}
     )
     expected = np.mean([change_of(name) for name in of.names[1:]], axis=0)
-    np.testing.assert_allclose(of.coordinator.mean_change(), expected, atol=1e-6)
+    np.testing.assert_allclose(of.coordinator.unmasked_mean(), expected, atol=1e-6)
     for other in of.names[4:6]:
         of.coordinator.unmasking[other] = of.coordinator.unmasking[liar]
     with pytest.raises(SumLost, match=of.names[1]):
-        of.coordinator.mean_change()
+        of.coordinator.unmasked_mean()
+
+
+@pytest.mark.parametrize("place", [0, 10, 19])
+def test_a_liar_among_many_sites_is_found(place: int) -> None:
+    of = parties(20)
+    signed_by_all(of)
+    unmask(of)
+    liar = of.names[place]
+    shares = of.coordinator.unmasking[liar]
+    of.coordinator.unmasking[liar] = shares.model_copy(update={"own_masks": ["00" * 16] * 20})
+    expected = np.mean([change_of(name) for name in of.names], axis=0)
+    np.testing.assert_allclose(of.coordinator.unmasked_mean(), expected, atol=1e-6)
 
 
 def forge(of: Parties, victim: str, **changes: object) -> SharesRequest:

@@ -1,7 +1,7 @@
 """The coordinator's side of secure aggregation in one round."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -36,7 +36,7 @@ from ecgfl_cli.federation.secagg.stages import (
 from ecgfl_cli.site.keys import key_bytes
 
 MOST_COMBINATIONS = 200
-"""Largest number of sets of shares that are tried if one of them is wrong."""
+"""Largest number of sets of shares that are tried for a seed if some of them are wrong."""
 
 
 class SumLost(ServerError):
@@ -63,6 +63,8 @@ class CoordinatorRound:
         Survivor -> its signature of the list of survivors.
     unmasking
         Survivor -> its shares for the sum.
+    liars
+        Survivors without whose shares the seeds so far came out right.
     """
 
     agreement: Agreement
@@ -72,6 +74,7 @@ class CoordinatorRound:
     updates: dict[str, NDArray[np.uint32]] = field(default_factory=dict)
     signatures: dict[str, SignedSurvivors] = field(default_factory=dict)
     unmasking: dict[str, UnmaskingShares] = field(default_factory=dict)
+    liars: frozenset[str] = frozenset()
 
     @property
     def digest(self) -> str:
@@ -157,7 +160,7 @@ class CoordinatorRound:
             )
         self.unmasking[site] = shares
 
-    def mean_change(self) -> NDArray[np.float64]:
+    def unmasked_mean(self) -> NDArray[np.float64]:
         """Return the weighted mean of the survivors' changes, shape (n,).
 
         Raises
@@ -189,10 +192,11 @@ class CoordinatorRound:
         """
         places = {each: place for place, each in enumerate(sorted(self.keys), start=1)}
         threshold = self.agreement.threshold
-        sets = itertools.combinations(sorted(shares), threshold)
-        for chosen in itertools.islice(sets, MOST_COMBINATIONS):
+        for left_out in itertools.islice(self._left_out(shares), MOST_COMBINATIONS):
+            chosen = sorted(shares.keys() - left_out)[:threshold]
             seed = combine({places[each]: bytes.fromhex(shares[each]) for each in chosen})
             if self._is_seed_of(site, seed, is_own_mask):
+                self.liars = left_out
                 return seed
         raise SumLost(
             f"{len(shares)} sites sent shares for the sum; with any {threshold} of them, the "
@@ -200,6 +204,13 @@ class CoordinatorRound:
             "because a site sent wrong shares",
             "Find out which site does not run ecgfl as it was installed",
         )
+
+    def _left_out(self, shares: Mapping[str, str]) -> Iterator[frozenset[str]]:
+        """Yield sets of survivors whose shares are not used: first the known liars, then few."""
+        yield self.liars
+        for count in range(len(shares) - self.agreement.threshold + 1):
+            for names in itertools.combinations(sorted(shares), count):
+                yield frozenset(names)
 
     def _is_seed_of(self, site: str, seed: bytes, is_own_mask: bool) -> bool:
         keys = self.keys[site]

@@ -21,6 +21,11 @@ _log = logging.getLogger(__name__)
 
 Figures = TypeVar("Figures")
 
+SERVE_AGAIN = (
+    "See which sites dropped out, then serve again: the run continues after the last finished round"
+)
+"""What to do about a round with too few usable replies."""
+
 
 class RoundFailed(ServerError):
     """Too few usable replies: the last checkpoint stands."""

@@ -13,6 +13,7 @@ from ecgfl_cli.federation.coordinator.rounds.combining import Combination
 from ecgfl_cli.federation.coordinator.rounds.declared_beats import DeclaredBeats
 from ecgfl_cli.federation.coordinator.rounds.outliers import deviation_in_words, deviations
 from ecgfl_cli.federation.coordinator.rounds.replies import (
+    SERVE_AGAIN,
     EnrolledSites,
     PhaseReplies,
     RoundFailed,
@@ -200,10 +201,7 @@ class Rounds:
             replies, lambda reply: self._check_train(reply, length)
         )
         trained = {self._replies.name(reply): figures for reply, figures in usable}
-        advice = (
-            "See which sites dropped out, then serve again: the run continues after the last"
-            " finished round"
-        )
+        advice = SERVE_AGAIN
         if self._secure is None:
             received = [
                 SiteUpdate(
@@ -215,10 +213,8 @@ class Rounds:
                 for reply, figures in usable
             ]
         else:
-            log_dropped(this_round, dropped)
-            received = [self._secure.combined(usable)]
-            dropped = [*self._secure.dropped, *dropped]
-            advice = self._secure.begin_anew
+            received = [self._secure.combined(usable, dropped)]
+            dropped, advice = self._secure.dropped, self._secure.begin_anew
             self._secure = None
         restored = restore(self._steps, RoundUpdates(start, received))
         dropped += [Dropped(name, DropCode.OUTLIER, why) for name, why in restored.left_out.items()]

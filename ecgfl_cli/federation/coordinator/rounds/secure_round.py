@@ -9,7 +9,12 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import ValidationError
 
-from ecgfl_cli.federation.coordinator.rounds.replies import PhaseReplies, RoundFailed, log_dropped
+from ecgfl_cli.federation.coordinator.rounds.replies import (
+    SERVE_AGAIN,
+    PhaseReplies,
+    RoundFailed,
+    log_dropped,
+)
 from ecgfl_cli.federation.coordinator.runs.checkpoints import Checkpoints
 from ecgfl_cli.federation.coordinator.runs.dropped import Dropped
 from ecgfl_cli.federation.coordinator.runs.run_plan import RunPlan
@@ -40,10 +45,6 @@ _log = logging.getLogger(__name__)
 
 StageReply = TypeVar("StageReply", bound=StrictModel)
 
-SERVE_AGAIN = (
-    "No update was revealed. See which sites dropped out, then serve again: the run continues "
-    "after the last finished round"
-)
 BEGIN_ANEW = (
     "No single update was revealed. Sites unmask a round only once, so begin a new run from the "
     "last model: the same command with `--init-from {version}` added"
@@ -51,7 +52,7 @@ BEGIN_ANEW = (
 
 
 class KeyedSites(Protocol):
-    """The keys of the connected sites."""
+    """Sites whose public node keys are known."""
 
     def fingerprint(self, node: int) -> str:
         """Return the SHA-256 of the public key of a node, in hexadecimal."""
@@ -83,7 +84,7 @@ class SecureRound:
     Attributes
     ----------
     dropped
-        The sites that dropped out before the training.
+        The sites whose updates are not in the sum.
 
     Raises
     ------
@@ -150,7 +151,6 @@ class SecureRound:
         self.dropped += self._stage(
             Kind.SHARES, self._round.shares_request(), SealedShares, self._round.take_shares
         )
-        log_dropped(self._number, self.dropped)
         weights = self._checkpoints.weights
         requests = []
         for node in self._replies.names:
@@ -161,13 +161,17 @@ class SecureRound:
             requests.append(Request(node, Kind.TRAIN, content))
         return requests
 
-    def combined(self, usable: Sequence[tuple[Reply, TrainReply]]) -> SiteUpdate:
+    def combined(
+        self, usable: Sequence[tuple[Reply, TrainReply]], dropped: Sequence[Dropped]
+    ) -> SiteUpdate:
         """Unmask the sum of the masked updates.
 
         Parameters
         ----------
         usable
             The usable replies to the requests to train.
+        dropped
+            The sites without one.
 
         Returns
         -------
@@ -182,23 +186,24 @@ class SecureRound:
         self._round.updates = {
             self._sites.fingerprint(reply.node): masked_of(reply.content) for reply, _ in usable
         }
+        self.dropped += dropped
         self._remain("training", usable)
         names = sorted(self._replies.names.values())
-        late = self._stage(
+        gone = self._stage(
             Kind.SURVIVORS,
             self._round.survivors_request(),
             SignedSurvivors,
             self._round.take_signature,
         )
-        late += self._stage(
+        gone += self._stage(
             Kind.UNMASK, self._round.unmask_request(), UnmaskingShares, self._round.take_unmasking
         )
-        for each in late:
+        for each in gone:
             _log.warning(
                 f"{each.site} dropped out after its update: {each.reason}; its update counts"
             )
         try:
-            change = self._round.mean_change()
+            change = self._round.unmasked_mean()
         except SumLost as error:
             raise RoundFailed(
                 f"round {self._number}: {error.problem}", f"{error.fix}. {self.begin_anew}"
@@ -258,10 +263,14 @@ class SecureRound:
         if stage in (Kind.SURVIVORS.value, Kind.UNMASK.value):  # the updates of more sites count
             needed = self._round.agreement.threshold
         if len(kept) < needed:
-            reasons = "; ".join(map(str, [*self.dropped, *dropped])) or "see the replies above"
+            gone = [*self.dropped, *dropped]
+            log_dropped(self._number, gone)
+            reasons = "; ".join(map(str, gone)) or "no other site was asked"
             raise RoundFailed(
                 f"round {self._number}: {len(kept)} of {len(self._round.agreement.members)} sites "
                 f"are left after the stage {stage} of secure aggregation, and {needed} are "
                 f"needed ({reasons})",
-                self.begin_anew if stage == Kind.UNMASK.value else SERVE_AGAIN,
+                self.begin_anew
+                if stage == Kind.UNMASK.value
+                else f"No update was revealed. {SERVE_AGAIN}",
             )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ecgfl_cli.errors import ModelRejected
 from ecgfl_cli.federation.aggregation import Moments
 from ecgfl_cli.federation.coordinator.home import CoordinatorHome
+from ecgfl_cli.federation.coordinator.identity.signing_keys import RESTORE
 from ecgfl_cli.federation.coordinator.runs.first_weights import (
     first_weights,
     load_weights,
@@ -93,7 +94,7 @@ class Checkpoints:
         self._key = key
         self._phase_timeout = plan.phase_timeout
         self._plan = plan
-        self._roots = read_roots(home.roots, "Restore it from your backup")
+        self._roots = read_roots(home.roots, RESTORE)
         self._models = GlobalModels(home, self._registry)
         self._models.require_whole()
         self._states = OptimiserStates(home.optimiser / plan.architecture)

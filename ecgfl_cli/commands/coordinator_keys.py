@@ -15,7 +15,7 @@ RootKey = Annotated[
     list[Path] | None,
     typer.Option(
         "--root-key",
-        help="A root key to sign with. Default: root.key in the home. The option can be repeated.",
+        help="File of a root key that signs. Default: root.key in the home. Can be repeated.",
         metavar="FILE",
     ),
 ]

@@ -68,8 +68,8 @@ def command(
         console.text("This site trains without differential privacy: site.toml has no [policy.dp].")
         console.result(dp=None, cohorts=[], history=[])
         return
-    rows = budgets(home, policy)
     cohorts = PrivacyLedger(home).cohorts()
+    rows = budgets(home, policy.dp, cohorts)
     console.table(
         title_of(policy.dp), COLUMNS, map(cells_of, rows), empty="No patients to train on."
     )

@@ -52,9 +52,10 @@ def _budget(home: Home) -> str:
     policy = load_settings(home.settings).policy
     if policy.dp is None:
         return "not counted: no [policy.dp]"
+    known = PrivacyLedger(home).cohorts()
     if not home.catalogue.exists():
-        return f"{len(PrivacyLedger(home).cohorts())} cohorts, no recordings"
-    rows = budgets(home, policy)
+        return f"{len(known)} cohorts, no recordings"
+    rows = budgets(home, policy.dp, known)
     PrivacyBudget(home, policy).require()
     largest = sorted(rows, key=lambda row: -row.left)[:MOST_COHORTS]
     cohorts = ", ".join(

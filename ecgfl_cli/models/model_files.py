@@ -128,7 +128,7 @@ class ModelFiles:
             raise
 
     def _put_away(self, version: str) -> bool:
-        """Rename a version for removal, so that a kill leaves no partial version.
+        """Rename the folder of a version before its removal: a kill then leaves it whole or gone.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""The files of a site's registry, with a record that finds every change by anything else.
+"""The files of a site's registry, and a record of them that shows every other change.
 
 models.json beside the folder has the SHA-256 of each file and the high-water mark, with an
 HMAC-SHA-256. The key is derived from keys/secret: it exists in every home, is never replaced, and
@@ -46,7 +46,7 @@ TRIES = 5
 LEFT_OVER = (MAKING, REMOVING)
 
 REPAIR = (
-    "Run `ecgfl model repair`: it moves what is damaged out of the folder and keeps the other "
+    "Run `ecgfl model repair`: it moves damaged files out of the folder and keeps the other "
     "models. Then `ecgfl join` or `ecgfl model import FILE` brings the newest model"
 )
 """What to do about a changed file, for messages."""

@@ -120,7 +120,7 @@ def unchecked_registry(home: Home) -> Registry:
 
 
 def site_registry(home: Home) -> Registry:
-    """Return the models that a site received, after checking every file of them.
+    """Check every file of the models that a site received, and return the models.
 
     Raises
     ------

@@ -135,4 +135,4 @@ _STRICTER: dict[str, Callable[[list[Any]], Any]] = {
     "max_grad_norm": min,
     "trained": _smallest_part,
 }
-"""Setting -> returns the value of several that protects most."""
+"""Setting -> function that returns the most protective of several values."""

@@ -60,7 +60,7 @@ def for_one_round(home: Home) -> None:
 
 
 def sent(ecgfl: Ecgfl, home: Home, kind: str) -> list[dict[str, Any]]:
-    """The figures that left, as the audit log shows them."""
+    """Return the figures that left the site in messages of a kind, from `audit show`."""
     shown = ecgfl("--home", home.root, "audit", "show", "--event", "send", "--json").json
     return [entry["metrics"]["metrics"] for entry in shown["entries"] if entry["kind"] == kind]
 

@@ -1,17 +1,16 @@
 """What each cohort has spent, for how many rounds it can still pay, and when it will be spent."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from ecgfl_cli.site.home import Home
-from ecgfl_cli.site.policy import Policy
 from ecgfl_cli.site.privacy_policy import PrivacyPolicy
 from ecgfl_cli.times import current_time
 from ecgfl_cli.training.dataset import rows_of
 from ecgfl_cli.training.ledger.accounting import Mechanism, epsilon_of, epsilon_of_fixed_plan
 from ecgfl_cli.training.ledger.budget import mechanism_of
-from ecgfl_cli.training.ledger.ledger import PrivacyLedger
 from ecgfl_cli.training.ledger.lines import Cohort
 
 MOST_ROUNDS = 10_000
@@ -87,18 +86,19 @@ class SpentAfter:
     epsilon: float
 
 
-def budgets(home: Home, policy: Policy) -> list[CohortBudget]:
-    """Return the budget of each cohort, and of the patients who have none yet.
+def budgets(home: Home, privacy: PrivacyPolicy, cohorts: Sequence[Cohort]) -> list[CohortBudget]:
+    """Return the budget of each cohort, and of the patients who are in none yet.
 
-    Raises
-    ------
-    UnusableInput
-        The ledger is damaged, lost or older than the audit log says.
+    Parameters
+    ----------
+    home : Home
+        Home of the site.
+    privacy : PrivacyPolicy
+        The budget of a cohort.
+    cohorts : sequence of Cohort
+        As `PrivacyLedger.cohorts` returns them.
     """
-    assert policy.dp is not None
-    privacy = policy.dp
     stored = {row.patient for row in rows_of(home, "train")}
-    cohorts = PrivacyLedger(home).cohorts()
     rows = [_budget(cohort, privacy, len(cohort.patients & stored)) for cohort in cohorts]
     new = stored.difference(*(cohort.patients for cohort in cohorts))
     if new:

@@ -315,8 +315,8 @@ def _payers(
         raise PolicyRefused(
             f"one round costs epsilon {cost:.4g}, which is more than the whole budget, "
             f"policy.dp.epsilon = {policy.epsilon:g}",
-            "Raise policy.dp.noise_multiplier, or lower policy.dp.steps or policy.dp.sampling, in "
-            "site.toml",
+            "In site.toml, raise policy.dp.noise_multiplier, or lower policy.dp.steps or "
+            "policy.dp.sampling",
         )
     counted: set[str] = set().union(*(cohort.patients for cohort in cohorts))
     unable: set[str] = set().union(

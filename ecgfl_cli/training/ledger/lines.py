@@ -17,7 +17,7 @@ COHORT, RESERVE, RESTART = "cohort", "reserve", "restart"
 ledger that replaces a lost one."""
 
 PATIENTS_IN_A_LINE = 500
-"""A cohort of more patients takes several lines."""
+"""Largest number of patients in a line. A larger cohort is written as several lines."""
 
 CHAIN = ("time", "line", "event", "previous", "hash")
 

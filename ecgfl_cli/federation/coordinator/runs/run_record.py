@@ -269,7 +269,7 @@ def plan_in_words(plan: RunPlan) -> dict[str, Any]:
 
 
 def plan_sha256(plan: RunPlan) -> str:
-    """Return the SHA-256 of a plan: of its values as in a report, as JSON with sorted keys."""
+    """Return the SHA-256 of a plan, written as JSON with sorted keys and the values of a report."""
     text = json.dumps(plan_in_words(plan), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
